@@ -1,0 +1,25 @@
+"""Allocation of promotions across a whole market as one concave program, with a proof and with prices that serve.
+
+State a `Problem` over `Candidates`, `solve` it, print the `Solution`. See `docs/` for the program, the certificate and
+how to add a function.
+"""
+
+from oasis_alloc.candidates import Candidates as Candidates
+from oasis_alloc.certificate import Conflict as Conflict
+from oasis_alloc.errors import InputError as InputError
+from oasis_alloc.errors import MissingDependencyError as MissingDependencyError
+from oasis_alloc.errors import OasisAllocError as OasisAllocError
+from oasis_alloc.errors import ProblemError as ProblemError
+from oasis_alloc.errors import SolverError as SolverError
+from oasis_alloc.functions.soft import soft as soft
+from oasis_alloc.measures import Measure as Measure
+from oasis_alloc.measures import exposure as exposure
+from oasis_alloc.measures import total as total
+from oasis_alloc.problem import Problem as Problem
+from oasis_alloc.slate import Slate as Slate
+from oasis_alloc.solution import Solution as Solution
+from oasis_alloc.solve import solve as solve
+from oasis_alloc.solvers.watch import Progress as Progress
+from oasis_alloc.solvers.watch import Status as Status
+
+__version__ = "0.1.0"

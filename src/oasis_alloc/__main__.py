@@ -1,0 +1,87 @@
+"""The command line: `oasis-alloc demo | solve | doctor`, or `python -m oasis_alloc`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from oasis_alloc import __version__
+
+_BAD_INPUT, _INTERRUPTED = 2, 130
+_CODES = """exit codes:
+  0  solved: the gap asked for is proven
+  2  bad input or a problem stated wrongly; the message says what and where
+  3  infeasible: the report names what conflicts
+  4  stopped short (time, passes, Ctrl-C, no progress): the best allocation so far and its gap are written
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; errors of the user's making are one message, not a traceback.
+
+    >>> main(["doctor"])  # doctest: +ELLIPSIS
+    oasis_alloc ...
+    0
+    """
+    arguments = _parser().parse_args(argv)
+    from oasis_alloc.errors import OasisAllocError
+
+    # a command is imported when it is asked for, so that --help answers at once
+    command = getattr(import_module(f"oasis_alloc.commands.{arguments.command}"), arguments.command)
+    try:
+        code: int = command(arguments)
+    except OasisAllocError as error:
+        print(f"oasis-alloc: {error}", file=sys.stderr)
+        return _BAD_INPUT
+    except KeyboardInterrupt:
+        print("oasis-alloc: interrupted; nothing was written.", file=sys.stderr)
+        return _INTERRUPTED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="oasis-alloc",
+        description="Allocate promotions over all users at once, with a proof of how good the answer is.",
+        epilog=_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"oasis_alloc {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    demo = commands.add_parser("demo", help="make a market, allocate it, write the allocation and a page")
+    demo.add_argument("--users", type=int, default=20_000, metavar="N", help="listeners (default 20,000)")
+    demo.add_argument(
+        "--degree", type=int, default=50, metavar="D", help="candidates a listener (default 50)"
+    )
+    demo.add_argument("--campaigns", type=int, default=40, metavar="C", help="campaigns (default 40)")
+    demo.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another market")
+    demo.add_argument(
+        "--out", type=Path, default=Path("oasis-alloc-demo"), metavar="DIR", help="where to write"
+    )
+    demo.add_argument("--tables", action="store_true", help="also write the market and a problem.toml for it")
+    _solving(demo)
+
+    solve = commands.add_parser("solve", help="solve a problem stated in a TOML file over your own tables")
+    solve.add_argument("statement", type=Path, metavar="problem.toml")
+    solve.add_argument("--out", type=Path, metavar="DIR", help="where to write")
+    solve.add_argument("--format", choices=("parquet", "csv"), help="of the allocation")
+    solve.add_argument("--solver", metavar="NAME", help="dual (default) or conic, the reference")
+    _solving(solve)
+
+    commands.add_parser("doctor", help="versions, threads, the compile cache, solvers")
+    return parser
+
+
+def _solving(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--gap", type=float, metavar="G", help="relative gap to prove (default 1e-4)")
+    parser.add_argument("--time-limit", type=float, metavar="S", help="stop after S seconds")
+    parser.add_argument("--pass-limit", type=int, metavar="P", help="stop after P passes over the pairs")
+    parser.add_argument("--threads", type=int, metavar="T", help="threads (default: all)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,260 @@
+"""Users, items and the pairs between them, with the columns that a problem adds up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from oasis_alloc import grouping as _grouping
+from oasis_alloc.arrays import as_column, as_indptr, as_items, check_duplicates, check_size
+from oasis_alloc.errors import InputError
+from oasis_alloc.grouping import Grouping
+from oasis_alloc.keys import Key, as_vector, factorise, frozen
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Candidates:
+    """Who could be shown what: users, items, the pairs between them, and a number or more about each pair.
+
+    Immutable; build one with `from_arrays` or `from_frames`, which check everything. All arrays are
+    read-only. Arrays of the caller that already have the right type are shared, not copied: do not change
+    them afterwards.
+
+    - `indptr`: int64 (n_users + 1,); user u owns the pairs `indptr[u]:indptr[u + 1]`.
+    - `item`: (n_pairs,) item numbers, uint16 where n_items <= 65535, else uint32.
+    - `columns`: name -> (n_pairs,) float32 or float64, finite.
+    - `users`, `items`: name -> `Key`, their attributes.
+    - `user_ids`, `item_ids`: the caller's ids, position = number; None where the numbers are the ids.
+    - `user_name`, `item_name`: what the columns of ids are called in answers.
+    - `backend`: "pandas", "polars" or "pyarrow" where frames came in, else None.
+    - `row`: int64 (n_pairs,), the row of the frame that each pair came from, else None.
+    """
+
+    n_users: int
+    n_items: int
+    n_pairs: int
+    indptr: NDArray[np.int64]
+    item: NDArray[Any]
+    columns: Mapping[str, NDArray[Any]]
+    users: Mapping[str, Key]
+    items: Mapping[str, Key]
+    user_ids: NDArray[Any] | None = None
+    item_ids: NDArray[Any] | None = None
+    user_name: str = "user"
+    item_name: str = "item"
+    backend: str | None = None
+    row: NDArray[np.int64] | None = None
+    _native_ids: Mapping[str, Any] = field(default_factory=dict)
+    _groupings: dict[tuple[str, ...], Grouping] = field(default_factory=dict, init=False)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        indptr: ArrayLike,
+        item: ArrayLike,
+        columns: Mapping[str, ArrayLike],
+        *,
+        users: Mapping[str, object] | None = None,
+        items: Mapping[str, object] | None = None,
+        n_items: int | None = None,
+        user_ids: object = None,
+        item_ids: object = None,
+    ) -> Candidates:
+        """Build candidates from arrays in compressed sparse row (CSR) form.
+
+        `indptr` (n_users + 1,) integers from 0 to n_pairs that never decrease; `item` (n_pairs,) integers in
+        [0, n_items), no item twice for a user; `columns` name -> (n_pairs,) finite numbers. `users` and
+        `items` are attributes, name -> (n_users,) or (n_items,) integers or strings, where -1, None or NaN
+        means none. `n_items` is by default the length of the attributes or ids of the items, else the
+        largest item number plus one. `user_ids`, `item_ids` are distinct ids for the answer.
+
+        Raises `InputError`, which says what is wrong, where, and what was expected.
+
+        >>> Candidates.from_arrays(
+        ...     indptr=[0, 2, 3],
+        ...     item=[0, 1, 1],
+        ...     columns={"relevance": [0.9, 0.2, 0.4]},
+        ...     users={"market": ["SE", "DE"]},
+        ...     items={"campaign": [-1, 7]},
+        ... )
+        Candidates(2 users, 2 items, 3 pairs; columns: relevance; user keys: market; item keys: campaign)
+        """
+        pointers = as_indptr(indptr)
+        n_users = len(pointers) - 1
+        of_users, of_items = _vectors(users, "users"), _vectors(items, "items")
+        if n_items is None:
+            sized = list(of_items.values())
+            if item_ids is not None:
+                item_ids = as_vector(item_ids, "item_ids")
+                sized.append(item_ids)
+            n_items = len(sized[0]) if sized else None
+        numbers, count = as_items(item, n_items)
+        check_size(pointers, len(numbers))
+        checked = {
+            name: as_column(f"columns[{name!r}]", values, len(numbers), pointers)
+            for name, values in _named(columns, "columns").items()
+        }
+        if not checked:
+            raise InputError("columns is empty; expected one column or more, such as {'relevance': ...}.")
+        check_duplicates(pointers, numbers, count)
+        user_keys, item_keys = as_keys(of_users, of_items, n_users, count)
+        return cls(
+            n_users=n_users,
+            n_items=count,
+            n_pairs=len(numbers),
+            indptr=pointers,
+            item=numbers,
+            columns=MappingProxyType(checked),
+            users=user_keys,
+            items=item_keys,
+            user_ids=_as_ids(user_ids, n_users, "user_ids", "n_users"),
+            item_ids=_as_ids(item_ids, count, "item_ids", "n_items"),
+        )
+
+    @classmethod
+    def from_frames(
+        cls,
+        pairs: object,
+        *,
+        users: object = None,
+        items: object = None,
+        user: str = "user",
+        item: str = "item",
+        columns: Sequence[str] | None = None,
+    ) -> Candidates:
+        """Build candidates from pandas, polars (also lazy) or pyarrow frames, rows in any order.
+
+        `pairs` has one row a candidate: the ids in the columns `user` and `item`, and numbers. `columns` says
+        which of its columns to take; by default all numeric ones but the ids. `users` and `items`, where
+        given, have one row a user or item: the id, and attributes (every other column). They then define who
+        and what exists; users without candidates stay. Ids are of any hashable type. Users and items are
+        numbered in the order of their ids where these sort, else by first appearance.
+
+        Raises `InputError` for ids that are null, repeated or unknown, and for numbers that are null, NaN or
+        infinite, with the row.
+
+        >>> import pandas as pd
+        >>> Candidates.from_frames(
+        ...     pd.DataFrame({"user": ["u2", "u1"], "item": ["a", "a"], "relevance": [0.5, 0.25]}),
+        ...     items=pd.DataFrame({"item": ["a", "b"], "artist": ["x", "y"]}),
+        ... )
+        Candidates(2 users, 2 items, 2 pairs; columns: relevance; item keys: artist)
+        """
+        from oasis_alloc.frames import read
+
+        return cls(**read(pairs, users=users, items=items, user=user, item=item, columns=columns))
+
+    def grouping(self, by: str | tuple[str, ...] | None) -> Grouping:
+        """Return how the key or keys `by` group the pairs; None puts all pairs in one group.
+
+        Raises `ProblemError` for an unknown key.
+
+        >>> import numpy as np
+        >>> c = Candidates.from_arrays([0, 2], [0, 1], {"v": [1, 2]}, items={"artist": ["b", "a"]})
+        >>> grouping = c.grouping("artist")
+        >>> grouping.labels, grouping.of(np.array([0, 0]), grouping.item_part[c.item]).tolist()
+        (['a', 'b'], [1, 0])
+        """
+        names = _grouping.as_by(by, self.users, self.items)
+        if names not in self._groupings:
+            made = _grouping.build(names, self.users, self.items, self.indptr, self.item, self.n_items)
+            self._groupings.setdefault(names, made)  # two threads may build it; both keep the first
+        return self._groupings[names]
+
+    def groups(self, by: str | tuple[str, ...] | None) -> list[Any]:
+        """Return the labels of the groups of `by`, in the order of their totals and prices.
+
+        One key: its sorted labels. Several: tuples in the order of `by`, those that occur among the items (or
+        users, or candidates where both sides are named), sorted. None: `[None]`.
+
+        >>> Candidates.from_arrays([0, 1], [0], {"v": [1]}, items={"artist": ["b", "a"]}).groups("artist")
+        ['a', 'b']
+        """
+        return list(self.grouping(by).labels)
+
+    def user_of(self, positions: ArrayLike) -> NDArray[np.int64]:
+        """Return the user numbers, int64, of the pairs at `positions`.
+
+        >>> Candidates.from_arrays([0, 2, 2, 3], [0, 1, 0], {"v": [1, 2, 3]}).user_of([1, 2]).tolist()
+        [0, 2]
+        """
+        return np.searchsorted(self.indptr, np.asarray(positions), side="right") - 1
+
+    def frame(self, positions: ArrayLike, values: Mapping[str, ArrayLike], backend: str | None = None) -> Any:
+        """Return a frame of the pairs at `positions` (any order): their ids, and `values`, one entry each.
+
+        It is of the kind that came in; from arrays, the first of pandas, polars and pyarrow that is
+        installed, else `MissingDependencyError`. `backend` asks for one of them by name.
+
+        >>> c = Candidates.from_arrays([0, 2], [0, 1], {"v": [1, 2]}, item_ids=["a", "b"])
+        >>> c.frame([1], {"x": [0.5]}, backend="pyarrow").to_pylist()
+        [{'user': 0, 'item': 'b', 'x': 0.5}]
+        """
+        from oasis_alloc.frames import write
+
+        return write(self, positions, values, backend)
+
+    def __repr__(self) -> str:
+        parts = [
+            ", ".join(
+                f"{count:,} {noun}{'' if count == 1 else 's'}"
+                for count, noun in ((self.n_users, "user"), (self.n_items, "item"), (self.n_pairs, "pair"))
+            ),
+            f"columns: {', '.join(self.columns)}",
+        ]
+        if self.users:
+            parts.append(f"user keys: {', '.join(self.users)}")
+        if self.items:
+            parts.append(f"item keys: {', '.join(self.items)}")
+        return f"Candidates({'; '.join(parts)})"
+
+
+def as_keys(
+    users: Mapping[str, object], items: Mapping[str, object], n_users: int, n_items: int
+) -> tuple[Mapping[str, Key], Mapping[str, Key]]:
+    """Factorise the attributes of both sides; a name may stand for one of them only."""
+    for name in users:
+        if name in items:
+            raise InputError(f"{name!r} is a key of both the users and the items; rename one of them.")
+    of_users = {k: Key.build(k, v, n=n_users, size="n_users", where="users") for k, v in users.items()}
+    of_items = {k: Key.build(k, v, n=n_items, size="n_items", where="items") for k, v in items.items()}
+    return MappingProxyType(of_users), MappingProxyType(of_items)
+
+
+def _vectors(values: Mapping[str, object] | None, what: str) -> dict[str, NDArray[Any]]:
+    named = _named({} if values is None else values, what)
+    return {name: as_vector(array, f"{what}[{name!r}]") for name, array in named.items()}
+
+
+def _named(values: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(values, Mapping):
+        raise InputError(f"{what} is {type(values).__name__}; expected a mapping of names to arrays.")
+    for name in values:
+        if not isinstance(name, str) or not name:
+            raise InputError(f"{what} has the name {name!r}; expected a string that is not empty.")
+    return values
+
+
+def _as_ids(ids: object, n: int, what: str, size: str) -> NDArray[Any] | None:
+    if ids is None:
+        return None
+    vector = as_vector(ids, what)
+    if len(vector) != n:
+        raise InputError(f"{what} has {len(vector):,} entries; expected {n:,} ({size}).")
+    factor = factorise(vector, what)
+    if (factor.codes < 0).any():
+        raise InputError(f"{what}: entry {int(np.argmin(factor.codes)):,} is missing; expected an id.")
+    if len(factor.values) < n:
+        again = np.ones(n, dtype=bool)
+        again[factor.rows] = False
+        entry = int(np.argmax(again))
+        first = int(factor.rows[factor.codes[entry]])
+        raise InputError(
+            f"{what}: {vector[entry]!r} is at entry {first:,} and again at {entry:,}; expected distinct ids."
+        )
+    return frozen(vector)

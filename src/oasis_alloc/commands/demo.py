@@ -1,0 +1,33 @@
+"""`oasis-alloc demo`: make a market, allocate it, and show the answer with its proof."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from oasis_alloc.commands.output import make_directory
+from oasis_alloc.commands.progress import Display
+from oasis_alloc.commands.run import report, solve_in_view
+from oasis_alloc.commands.starter import write_starter
+from oasis_alloc.markets import month
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Allocate a generated month of campaigns; return the exit code."""
+    directory: Path = arguments.out
+    market = month(arguments.users, arguments.degree, arguments.campaigns, seed=arguments.seed)
+    make_directory(directory)
+    with Display() as display:
+        display.stage("making the market")
+        candidates = market.candidates()
+        problem = market.problem(candidates)
+        if arguments.tables:
+            display.stage("writing the tables")
+            stated = write_starter(market, candidates, directory)
+        options = {name: getattr(arguments, name) for name in ("gap", "threads", "time_limit", "pass_limit")}
+        solution = solve_in_view(problem, display, options)
+    title = f"A month of {market.campaigns} campaigns for {market.users:,} listeners"
+    code = report(problem, solution, directory, None, title, "relevance")
+    if arguments.tables:
+        print(f"statement   {stated}")
+    return code

@@ -1,0 +1,63 @@
+"""`oasis-alloc doctor`: what this installation has, for a look or for a bug report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from pathlib import Path
+
+import oasis_alloc
+from oasis_alloc.commands import installed
+
+_REQUIRED = ("numpy", "scipy", "numba", "cvxpy", "osqp", "clarabel", "highspy", "narwhals")
+_OPTIONAL = ("pandas", "polars", "pyarrow", "matplotlib", "rich")
+_SOLVERS = {"dual": ("numba",), "conic": ("cvxpy", "osqp", "clarabel", "highspy")}
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Print versions, threads, the state of the compile cache and the solvers; 0 where nothing is missing."""
+    rows = [
+        ("oasis_alloc", oasis_alloc.__version__),
+        ("python", f"{platform.python_version()} on {platform.machine()}"),
+    ]
+    rows += [(name, installed(name, "MISSING")) for name in _REQUIRED]
+    rows += [(name, installed(name, "not installed (optional)")) for name in _OPTIONAL]
+    rows.append(("threads", _threads()))
+    rows += _cache()
+    missing = []
+    for solver, needs in _SOLVERS.items():
+        absent = [name for name in needs if installed(name, "MISSING") == "MISSING"]
+        missing += absent
+        rows.append((f"solver {solver}", f"needs {', '.join(absent)}" if absent else "ready"))
+    missing += [name for name in _REQUIRED if installed(name, "MISSING") == "MISSING"]
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        print(f"{name:<{width}}  {text}")
+    if missing:
+        print(
+            f"Missing: {', '.join(dict.fromkeys(missing))}. Install with: pip install --upgrade oasis_alloc"
+        )
+    return 4 if missing else 0
+
+
+def _threads() -> str:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{usable} usable of {os.cpu_count()}"
+
+
+def _cache() -> list[tuple[str, str]]:
+    """Where compiled kernels are kept, as numba's dispatcher of one kernel sees it."""
+    from oasis_alloc.kernels.check import mark_occurring
+
+    cache = getattr(mark_occurring, "_cache", None)
+    where = getattr(cache, "cache_path", None)
+    if where is None:
+        return [("compile cache", "off: every process compiles (OASIS_ALLOC_CACHE names a directory)")]
+    folder = Path(where)
+    if not folder.is_dir():
+        return [("compile cache", f"{folder} (empty: the first solve compiles)")]
+    files = [path for path in folder.iterdir() if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 1e6
+    state = "writable" if os.access(folder, os.W_OK) else "read-only"
+    return [("compile cache", f"{folder} ({state}, {len(files)} files, {size:.1f} MB)")]

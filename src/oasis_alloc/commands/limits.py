@@ -1,0 +1,112 @@
+"""The `[limits]` of a statement: names for the numbers that its expressions use."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oasis_alloc.commands.organic import organic
+from oasis_alloc.commands.tables import read_table
+from oasis_alloc.errors import ProblemError, did_you_mean
+
+if TYPE_CHECKING:
+    from oasis_alloc.candidates import Candidates
+
+
+def read_limits(
+    table: Mapping[str, Any], candidates: Candidates, size: int, folder: Path, file: str
+) -> dict[str, Any]:
+    """Turn each entry of `[limits]` into a number or a {label: number} table.
+
+    An entry is a number; a table `{label = number, ...}`; a table of a file, `{file = "caps.parquet",
+    key = "campaign", value = "cap"}` (`key` may be a list of columns); or `{best = "relevance"}`, the largest
+    total of a column that slates of `size` can reach with no constraint. `folder` is where paths start.
+    """
+    limits = {}
+    for name, entry in table.items():
+        place = f"{file}: limits.{name}"
+        if not name.isidentifier():
+            raise ProblemError(
+                f"{place}: {name!r} cannot be used in an expression: expected letters, digits and _."
+            )
+        if not isinstance(entry, Mapping):
+            limits[name] = _number(entry, place)
+        elif isinstance(entry.get("file"), str):
+            limits[name] = _from_file(entry, folder, place)
+        elif isinstance(entry.get("best"), str):
+            limits[name] = _best(entry, candidates, size, place)
+        else:
+            names = {label: _label(label, candidates) for label in entry}
+            limits[name] = {
+                names[label]: _number(value, f"{place}.{label}") for label, value in entry.items()
+            }
+    return limits
+
+
+def _number(value: object, place: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise ProblemError(f"{place} is {value!r}; expected a number.")
+    return float(value)
+
+
+def _from_file(entry: Mapping[str, Any], folder: Path, place: str) -> dict[Any, float]:
+    import narwhals.stable.v2 as nw
+
+    _only(entry, ("file", "key", "value"), place)
+    keys = [entry["key"]] if isinstance(entry.get("key"), str) else entry.get("key")
+    value = entry.get("value")
+    if not isinstance(keys, list) or not keys or not all(isinstance(k, str) for k in keys):
+        raise ProblemError(f"{place}: key names the column of labels, or a list of columns.")
+    if not isinstance(value, str):
+        raise ProblemError(f"{place}: value names the column of numbers.")
+    path = folder / entry["file"]
+    frame = nw.from_native(read_table(path), eager_only=True)
+    for column in (*keys, value):
+        if column not in frame.columns:
+            raise ProblemError(
+                f"{place}: {path.name} has no column {column!r}.{did_you_mean(column, frame.columns)}"
+            )
+    columns = [frame[key].to_list() for key in keys]
+    labels = columns[0] if len(keys) == 1 else list(zip(*columns, strict=True))
+    limits: dict[Any, float] = {}
+    for row, (label, number) in enumerate(zip(labels, frame[value].to_list(), strict=True)):
+        if label in limits:
+            raise ProblemError(
+                f"{place}: {path.name}, row {row:,}: {label!r} is there twice; expected one row each."
+            )
+        if number is None or number != number:  # an empty cell, or NaN as pandas reads one: no limit
+            continue
+        limits[label] = _number(number, f"{place}: {path.name}, row {row:,}: {value}")
+    return limits
+
+
+def _best(entry: Mapping[str, Any], candidates: Candidates, size: int, place: str) -> float:
+    _only(entry, ("best",), place)
+    name = entry["best"]
+    if name not in candidates.columns:
+        raise ProblemError(f"{place}: no column {name!r}.{did_you_mean(name, candidates.columns)}")
+    shown = organic(candidates, name, size)
+    return float(candidates.columns[name][shown].sum(dtype=np.float64))
+
+
+def _label(text: str, candidates: Candidates) -> str | int:
+    """A label that TOML, whose keys are all texts, spells as `text`: a whole number if only that is known."""
+    number = None
+    for key in (*candidates.users.values(), *candidates.items.values()):
+        if key.labels.dtype.kind not in "iu":
+            if text in key.labels.tolist():
+                return text
+        elif re.fullmatch(r"\d+", text) and int(text) in key.labels.tolist():
+            number = int(text)
+    return text if number is None else number
+
+
+def _only(entry: Mapping[str, Any], known: tuple[str, ...], place: str) -> None:
+    for word in entry:
+        if word not in known:
+            raise ProblemError(f"{place}: unknown entry {word!r}.{did_you_mean(word, known)}")

@@ -1,0 +1,28 @@
+"""`oasis-alloc solve problem.toml`: the same for a problem and data of one's own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from oasis_alloc.commands.output import make_directory
+from oasis_alloc.commands.progress import Display
+from oasis_alloc.commands.run import report, solve_in_view
+from oasis_alloc.commands.statement import read_statement
+
+
+def solve(arguments: argparse.Namespace) -> int:
+    """Solve a stated problem; what the command line says goes before what the file says."""
+    with Display() as display:
+        display.stage("reading")
+        statement = read_statement(arguments.statement)
+        directory: Path = arguments.out or statement.directory or Path(f"{statement.path.stem}-out")
+        make_directory(directory)
+        said = {
+            name: getattr(arguments, name)
+            for name in ("gap", "threads", "time_limit", "pass_limit", "solver")
+        }
+        options = {**statement.solve, **{name: value for name, value in said.items() if value is not None}}
+        solution = solve_in_view(statement.problem, display, options)
+    kind = arguments.format or statement.format
+    return report(statement.problem, solution, directory, kind, statement.path.stem, "relevance")

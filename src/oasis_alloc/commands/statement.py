@@ -1,0 +1,139 @@
+"""A problem stated in a TOML file: where the data are, what to maximise, subject to what."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oasis_alloc import Candidates, Problem, Slate
+from oasis_alloc.commands.expression import Place, evaluate
+from oasis_alloc.commands.limits import read_limits
+from oasis_alloc.commands.tables import read_table
+from oasis_alloc.errors import InputError, OasisAllocError, ProblemError, did_you_mean
+
+_NUMBER, _WHOLE, _TEXT, _TEXTS, _TABLE = (int, float), (int,), (str,), (list,), (dict,)
+_ENTRIES: dict[str, dict[str, tuple[type, ...]]] = {
+    "": {
+        "maximize": _TEXT, "subject_to": _TEXTS, "candidates": _TABLE, "limits": _TABLE, "slate": _TABLE,
+        "solve": _TABLE, "output": _TABLE,
+    },
+    "candidates": {
+        "pairs": _TEXT, "users": _TEXT, "items": _TEXT, "user": _TEXT, "item": _TEXT, "columns": _TEXTS,
+    },
+    "slate": {"size": _WHOLE},
+    "solve": {
+        "solver": _TEXT, "gap": _NUMBER, "time_limit": _NUMBER, "pass_limit": _WHOLE, "threads": _WHOLE,
+    },
+    "output": {"directory": _TEXT, "format": _TEXT},
+}  # fmt: skip
+_EXPECTED = {_NUMBER: "a number", _WHOLE: "a whole number", _TEXT: "a text", _TEXTS: "a list of texts"}
+FORMATS = ("parquet", "csv")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A problem read from a file, with what its `[solve]` and `[output]` say.
+
+    `solve` are keyword arguments of `oasis_alloc.solve`; `directory` and `format` are None where not given.
+    """
+
+    path: Path
+    problem: Problem
+    solve: Mapping[str, Any]
+    directory: Path | None
+    format: str | None
+
+
+def read_statement(path: Path) -> Statement:
+    """Read a statement and the data it names; relative paths start at the statement's own folder.
+
+    Raises `InputError` for files that cannot be read and data that are invalid, `ProblemError` for what is
+    stated wrongly, with the line where it is known.
+    """
+    source = _source(path)
+    file = path.name
+    try:
+        stated = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise ProblemError(f"{file}: not valid TOML: {error}.") from error
+    _check(stated, file)
+    if "pairs" not in stated.get("candidates", {}):
+        raise ProblemError(f'{file}: [candidates] must name a file: pairs = "pairs.parquet".')
+    if "maximize" not in stated:
+        raise ProblemError(
+            f"{file}: nothing to maximise: expected maximize = 'total(\"relevance\")' or the like."
+        )
+    candidates = _candidates(stated["candidates"], path.parent)
+    slate = Slate(size=stated.get("slate", {}).get("size", 1))
+    limits = read_limits(stated.get("limits", {}), candidates, slate.size, path.parent, file)
+    maximize = evaluate(stated["maximize"], limits, _place(source, file, stated["maximize"], "maximize"))
+    subject_to = []
+    for number, text in enumerate(stated.get("subject_to", [])):
+        place = _place(source, file, text, f"subject_to[{number}]")
+        constraint = evaluate(text, limits, place)
+        if not hasattr(constraint, "bind"):
+            raise ProblemError(
+                f"{place}: not a constraint; expected measures compared with <=, >= or ==.\n    {text}"
+            )
+        subject_to.append(constraint)
+    try:
+        problem = Problem(candidates, maximize=maximize, subject_to=subject_to, slate=slate)
+    except OasisAllocError as error:
+        raise ProblemError(f"{file}: {error}") from error
+    output = stated.get("output", {})
+    return Statement(
+        path=path,
+        problem=problem,
+        solve=stated.get("solve", {}),
+        directory=path.parent / output["directory"] if "directory" in output else None,
+        format=output.get("format"),
+    )
+
+
+def _source(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}.") from error
+
+
+def _candidates(entry: Mapping[str, Any], folder: Path) -> Candidates:
+    frames = {side: read_table(folder / entry[side]) for side in ("pairs", "users", "items") if side in entry}
+    others = {name: entry[name] for name in ("user", "item", "columns") if name in entry}
+    return Candidates.from_frames(frames.pop("pairs"), **frames, **others)
+
+
+def _check(stated: Mapping[str, Any], file: str) -> None:
+    """Refuse unknown tables and entries, and entries of the wrong type."""
+    for table, known in _ENTRIES.items():
+        entries = stated if table == "" else stated.get(table, {})
+        for name, value in entries.items():
+            where = f"{file}: {table}{'.' if table else ''}{name}"
+            if name not in known:
+                hint = did_you_mean(name, known)
+                if table and name in _ENTRIES[""]:  # TOML gives it to the table above it
+                    hint = f" Write {name} before the first [table] of the file."
+                raise ProblemError(f"{where}: unknown entry.{hint}")
+            types = known[name]
+            if types is _TABLE and not isinstance(value, dict):
+                raise ProblemError(f"{where} is {value!r}; expected a table: [{name}].")
+            wrong = isinstance(value, bool) or not isinstance(value, types)
+            if wrong or (types is _TEXTS and not all(isinstance(text, str) for text in value)):
+                raise ProblemError(f"{where} is {value!r}; expected {_EXPECTED[types]}.")
+    chosen = stated.get("output", {}).get("format", FORMATS[0])
+    if chosen not in FORMATS:
+        raise ProblemError(f"{file}: output.format is {chosen!r}.{did_you_mean(chosen, FORMATS)}")
+
+
+def _place(source: str, file: str, text: str, entry: str) -> Place:
+    """Find the line on which an expression begins; unknown where the file writes it with escapes."""
+    begin = max(source.find(entry.partition("[")[0]), 0)
+    quoted = [at for quote in "'\"" if (at := source.find(f"{quote}{text}{quote}", begin)) >= 0]
+    at = min(quoted, default=source.find(text, begin))
+    line = None if at < 0 or not text.strip() else source.count("\n", 0, at + 1) + 1
+    return Place(file, line, entry)

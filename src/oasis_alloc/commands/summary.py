@@ -1,0 +1,176 @@
+"""The numbers that the page shows, taken from a problem and its solution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oasis_alloc.commands.organic import organic
+
+if TYPE_CHECKING:
+    from oasis_alloc.candidates import Candidates
+    from oasis_alloc.measures import Measure, Term
+    from oasis_alloc.problem import Problem
+
+Floats = NDArray[np.float64]
+Positions = NDArray[np.int64]
+_NEAR = 1e-4  # relative distance at which a total counts as being at its limit
+_MOST = 60  # groups of a key over which a cost is still worth listing
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Totals against their limits: one entry a group, infinite where a side has no limit."""
+
+    names: list[str]  # of the constraints
+    unit: str
+    labels: list[str]
+    delivered: Floats
+    floor: Floats
+    cap: Floats
+    price: Floats
+
+    @property
+    def state(self) -> list[str]:
+        """`at cap`, `at floor`, or nothing, for each group."""
+        out = []
+        for total, floor, cap in zip(self.delivered, self.floor, self.cap, strict=True):
+            if np.isfinite(cap) and total >= cap - _NEAR * max(1.0, abs(cap)):
+                out.append("at cap")
+            elif np.isfinite(floor) and total <= floor + _NEAR * max(1.0, abs(floor)):
+                out.append("at floor")
+            else:
+                out.append("")
+        return out
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A column as it would be if it alone decided (organic), and as it is."""
+
+    column: str
+    by: str | None
+    labels: list[str]
+    organic: Floats
+    kept: Floats
+    others: list[tuple[str, float, float]]  # column, its organic total, its total now
+
+
+def deliveries(
+    problem: Problem, positions: Positions, x: Floats, prices: Mapping[str, Floats]
+) -> list[Delivery]:
+    """Constraints, those on one measure together, in the order of the problem.
+
+    A share such as `exposure(by="licensor") - 0.25 * exposure() <= 0` is turned back into a cap on the
+    licensors' exposure, which is what a person reads.
+    """
+    out: dict[str, Delivery] = {}
+    for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
+        if not hasattr(bound, "band"):
+            continue
+        floor, cap, _ = bound.band()
+        measure = function.measure
+        labels = problem.labels(name)
+        wide = [t for t in measure.terms if set(t.by) == set(measure.by)]
+        rest = [t for t in measure.terms if set(t.by) != set(measure.by)]
+        delivered = _spread(problem.candidates, wide, measure, labels, positions, x)
+        moved = _spread(problem.candidates, rest, measure, labels, positions, x)
+        floor, cap, price = floor - moved, cap - moved, np.asarray(prices[name], dtype=np.float64)
+        names, key = [name], str(measure)
+        if key in out:
+            known = out[key]
+            names = [*known.names, name]
+            floor, cap, price = (
+                np.maximum(floor, known.floor),
+                np.minimum(cap, known.cap),
+                price + known.price,
+            )
+        unit = " + ".join("exposures" if t.column is None else t.column for t in wide)
+        out[key] = Delivery(names, unit, [label(g) for g in labels], delivered, floor, cap, price)
+    return list(out.values())
+
+
+def cost(problem: Problem, positions: Positions, x: Floats, column: str) -> Cost:
+    """What the best by `column` alone would give, against what is given, by the first key of the users."""
+    candidates, by = problem.candidates, None
+    for name, key in candidates.users.items():
+        if 1 < key.n_groups <= _MOST:
+            by = name
+            break
+    best = organic(candidates, column, problem.slate.size)
+    alone = np.ones(len(best))
+    of = _column_by(column, by)
+    others = []
+    for other in candidates.columns:
+        term = _column_by(other, None)
+        before = float(_total(candidates, term, best, alone)[0])
+        others.append((other, before, float(_total(candidates, term, positions, x)[0])))
+    return Cost(
+        column=column,
+        by=by,
+        labels=[label(g) for g in candidates.groups(by)],
+        organic=_total(candidates, of, best, alone),
+        kept=_total(candidates, of, positions, x),
+        others=others,
+    )
+
+
+def label(group: Any) -> str:
+    """A group's label as text: a pair of keys with a middle dot, everything as `all`."""
+    if group is None:
+        return "all"
+    return " · ".join(map(str, group)) if isinstance(group, tuple) else str(group)
+
+
+def notable(delivery: Delivery, most: int) -> Sequence[int]:
+    """Up to `most` groups with a limit, in order: those whose limits weigh most on the objective."""
+    limited = np.flatnonzero(np.isfinite(delivery.floor) | np.isfinite(delivery.cap))
+    if len(limited) <= most:
+        return limited.tolist()
+    weight = np.abs(delivery.price[limited]) * np.maximum(delivery.delivered[limited], 1.0)
+    return np.sort(limited[np.argsort(-weight, kind="stable")[:most]]).tolist()
+
+
+def _column_by(column: str, by: str | None) -> Term:
+    from oasis_alloc.measures import Term
+
+    return Term(1.0, column, () if by is None else (by,))
+
+
+def _total(candidates: Candidates, term: Term, positions: Positions, x: Floats) -> Floats:
+    """A term's total in each group of its own keys, without its coefficient."""
+    weight = x if term.column is None else x * candidates.columns[term.column][positions]
+    grouping = candidates.grouping(term.by or None)
+    users = grouping.user_part[candidates.user_of(positions)]
+    group = grouping.of(users, grouping.item_part[candidates.item[positions]])
+    inside = group >= 0
+    return np.bincount(group[inside], weight[inside], minlength=grouping.n_groups)
+
+
+def _spread(
+    candidates: Candidates,
+    terms: list[Term],
+    measure: Measure,
+    labels: list[Any],
+    positions: Positions,
+    x: Floats,
+) -> Floats:
+    """The sum of terms over the groups of the measure; terms with fewer keys are repeated."""
+    out = np.zeros(len(labels))
+    for term in terms:
+        totals = term.coefficient * _total(candidates, term, positions, x)
+        if term.by == measure.by:
+            out += totals
+        elif not term.by:
+            out += totals[0]
+        else:
+            place = {group: k for k, group in enumerate(candidates.groups(term.by))}
+            take = [measure.by.index(key) for key in term.by]
+            for k, group in enumerate(labels):
+                part = tuple(group[i] for i in take)
+                out[k] += totals[place[part if len(part) > 1 else part[0]]]
+    return out

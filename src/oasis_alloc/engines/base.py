@@ -1,0 +1,71 @@
+"""What a solver asks of an engine: visit all users at these prices; get back one vector and a few scalars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.functions.base import Floats
+from oasis_alloc.program import Program
+
+
+@dataclass(frozen=True, eq=False)
+class Visit:
+    """The answer of one visit; all are sums over users, scaled up where only a sample was visited."""
+
+    smoothed: float  # sum_u max s x - gamma/2 |x|^2
+    bound: float  # sum_u max s x
+    value: float  # v x of the smoothed maximiser
+    totals: Floats  # (n_rows,) measures of the smoothed maximiser
+    diagonal: Floats  # (n_rows,) Hessian diagonal of the smoothed part
+    fractional: float  # pairs strictly between 0 and 1
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What prices decide of every pair (see kernels/decide.py)."""
+
+    undecided: npt.NDArray[np.int64]  # pair numbers, ascending
+    shown: npt.NDArray[np.int64]  # pairs that are in
+    slots: npt.NDArray[np.int64]  # (n_users,) slots that those leave
+
+
+class Engine(Protocol):
+    """Visits users; knows neither the problem nor the solver."""
+
+    program: Program
+    passes: float  # full visits so far, samples counted by their share
+
+    def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
+        """Visit all users (or one block of users in `stride`) at prices by row."""
+        ...
+
+    def curvature(self, direction: Floats) -> Floats:
+        """Hessian of the last visit's smoothed part times a direction, both by row."""
+        ...
+
+    def histogram(self, prices: Floats, widest: float) -> npt.NDArray[np.int64]:
+        """Counts of pairs by margin, in equal bins over [0, widest)."""
+        ...
+
+    def decide(self, prices: Floats, margins: Floats) -> Decision:
+        """Split the pairs into in, out and undecided, given a margin by row; a pair takes the widest of its rows."""
+        ...
+
+    def scores(self, prices: Floats) -> Floats:
+        """Priced score of every pair."""
+        ...
+
+    def add_up(self, positions: npt.NDArray[np.int64], x: Floats) -> tuple[float, Floats]:
+        """(v x, totals by row) of an allocation given by its non-zeros."""
+        ...
+
+    def close(self) -> None:
+        """Release threads and buffers."""
+        ...
+
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *error: object) -> None: ...

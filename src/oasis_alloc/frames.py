@@ -1,0 +1,310 @@
+"""Candidates from pandas, polars and pyarrow frames, and answers back as the kind of frame that came in."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from oasis_alloc.arrays import as_column, item_dtype
+from oasis_alloc.errors import InputError, MissingDependencyError, did_you_mean
+from oasis_alloc.keys import Factor, factorise, first_rows, frozen, objects
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+
+    from oasis_alloc.candidates import Candidates
+
+Backend = Literal["pandas", "polars", "pyarrow"]
+BACKENDS: tuple[Backend, ...] = ("pandas", "polars", "pyarrow")
+_PLAIN = {str, bytes, int, date, datetime, time, timedelta, Decimal}  # what has a column type of its own
+_NAMED = 5  # ids that an error lists
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The users, or the items: their ids in order of number, and the number of each row of `pairs`."""
+
+    ids: NDArray[Any]
+    native: nw.Series[Any]  # the ids again, in the caller's own type
+    codes: NDArray[np.int64]
+    attributes: dict[str, NDArray[Any]]
+
+
+def read(
+    pairs: object, *, users: object, items: object, user: str, item: str, columns: Sequence[str] | None
+) -> dict[str, Any]:
+    """Read and check frames; return the fields of `Candidates`. See `Candidates.from_frames`."""
+    from oasis_alloc.candidates import as_keys
+
+    frame = _open(pairs, "pairs")
+    for argument, name in (("user", user), ("item", item)):
+        if not isinstance(name, str):
+            raise InputError(f"{argument} is {name!r}; expected the name of a column of pairs.")
+        _check_name(frame, "pairs", name, argument)
+    if user == item:
+        raise InputError(f"user and item both name the column {user!r}; expected two columns.")
+    names = _column_names(frame, user, item, columns)
+    of_users = _side(frame, users, user, "users")
+    of_items = _side(frame, items, item, "items")
+    n_pairs, n_users, n_items = len(frame), len(of_users.ids), len(of_items.ids)
+    if not n_users:
+        raise InputError("there are no users: the frame has no rows; expected one user or more.")
+    if n_items >= 2**32:
+        raise InputError(f"there are {n_items:,} items; expected fewer than 2**32.")
+
+    order = _order(of_users.codes, of_items.codes, n_items)
+    _check_duplicates(of_users, of_items, order)
+    indptr = np.zeros(n_users + 1, dtype=np.int64)
+    np.cumsum(np.bincount(of_users.codes, minlength=n_users), out=indptr[1:])
+    sorted_already = bool((order[1:] > order[:-1]).all())
+    taken = {}
+    for name in names:
+        values = as_column(f"column {name!r}", _numbers(frame, name), n_pairs)
+        taken[name] = values if sorted_already else frozen(values[order])
+    user_keys, item_keys = as_keys(of_users.attributes, of_items.attributes, n_users, n_items)
+    return {
+        "n_users": n_users,
+        "n_items": n_items,
+        "n_pairs": n_pairs,
+        "indptr": frozen(indptr),
+        "item": frozen(of_items.codes[order].astype(item_dtype(n_items))),
+        "columns": MappingProxyType(taken),
+        "users": user_keys,
+        "items": item_keys,
+        "user_ids": frozen(of_users.ids),
+        "item_ids": frozen(of_items.ids),
+        "user_name": user,
+        "item_name": item,
+        "backend": frame.implementation.value if frame.implementation.value in BACKENDS else None,
+        "row": frozen(order),
+        "_native_ids": {"user": of_users.native, "item": of_items.native},
+    }
+
+
+def write(
+    candidates: Candidates, positions: ArrayLike, values: Mapping[str, ArrayLike], backend: str | None
+) -> Any:
+    """Return a native frame of ids and values of the pairs at `positions`. See `Candidates.frame`."""
+    import narwhals.stable.v2 as nw
+
+    where = np.asarray(positions)
+    if where.size == 0:
+        where = where.astype(np.int64)
+    if where.ndim != 1 or where.dtype.kind not in "iu":
+        raise InputError(
+            f"positions has shape {where.shape}, dtype {where.dtype}; expected a list of integers."
+        )
+    if where.size and (where.min() < 0 or where.max() >= candidates.n_pairs):
+        raise InputError(
+            f"positions reach from {where.min()} to {where.max()}; "
+            f"expected 0 to n_pairs - 1 ({candidates.n_pairs - 1})."
+        )
+    kind = _backend(backend or candidates.backend)
+    numbers = {"user": candidates.user_of(where), "item": candidates.item[where].astype(np.int64)}
+    series: dict[str, Any] = {}
+    for side, name, ids in (
+        ("user", candidates.user_name, candidates.user_ids),
+        ("item", candidates.item_name, candidates.item_ids),
+    ):
+        native = candidates._native_ids.get(side)
+        if native is not None and native.implementation.value == kind:
+            series[name] = native[numbers[side]]
+        else:
+            series[name] = _id_series(name, numbers[side] if ids is None else ids[numbers[side]], kind)
+    for name, column in values.items():
+        array = np.asarray(column)
+        if array.shape != where.shape:
+            raise InputError(f"{name!r} has shape {array.shape}; expected {where.shape} (positions).")
+        if name in series:
+            raise InputError(f"{name!r} is also the name of a column of ids; expected another name.")
+        series[name] = nw.new_series(name, array, backend=kind)
+    # Not nw.from_dict: it turns polars' Object columns (tuples, UUIDs) into the bytes of their addresses.
+    first, *rest = (nw.maybe_reset_index(one) for one in series.values())
+    return first.to_frame().with_columns(*rest).to_native()
+
+
+def _id_series(name: str, ids: NDArray[Any], kind: Backend) -> nw.Series[Any]:
+    import narwhals.stable.v2 as nw
+
+    if ids.dtype.kind not in "OUTS":
+        return nw.new_series(name, ids, backend=kind)
+    values = ids.tolist()
+    if kind == "polars" and values:
+        types = {type(value) for value in values}
+        if len(types) > 1 or not types <= _PLAIN:  # tuples, UUIDs, mixtures
+            return nw.new_series(name, values, nw.Object(), backend=kind)
+    try:
+        return nw.new_series(name, values, backend=kind)
+    except (TypeError, ValueError) as error:  # pyarrow's own errors are among these
+        raise InputError(
+            f"{kind} cannot hold the ids of {name!r}, such as {values[0]!r}; ask for another backend."
+        ) from error
+
+
+def _open(native: object, what: str) -> nw.DataFrame[Any]:
+    import narwhals.stable.v2 as nw
+
+    try:
+        frame: Any = nw.from_native(native)
+        if isinstance(frame, nw.LazyFrame):
+            frame = frame.collect()
+        frame.columns  # noqa: B018 - narwhals notices duplicate names here
+    except TypeError as error:
+        raise InputError(
+            f"{what} is {type(native).__name__}; expected a pandas, polars or pyarrow frame."
+        ) from error
+    except Exception as error:
+        if type(error).__name__ == "DuplicateError":
+            raise InputError(f"{what} has two columns of one name ({error}).") from error
+        raise
+    return nw.maybe_reset_index(frame)
+
+
+def _check_name(frame: nw.DataFrame[Any], what: str, name: str, argument: str) -> None:
+    if name not in frame.columns:
+        raise InputError(f"{what} has no column {name!r} ({argument}).{did_you_mean(name, frame.columns)}")
+
+
+def _column_names(frame: nw.DataFrame[Any], user: str, item: str, columns: Sequence[str] | None) -> list[str]:
+    schema = frame.schema
+    if columns is None:
+        names = [n for n, dtype in schema.items() if dtype.is_numeric() and n not in (user, item)]
+        if not names:
+            raise InputError("pairs has no numeric column besides the ids; expected one or more.")
+        return names
+    names = [columns] if isinstance(columns, str) else list(columns)
+    if not names:
+        raise InputError("columns is empty; expected one name or more, or None for every numeric column.")
+    for name in names:
+        _check_name(frame, "pairs", name, "columns")
+        if name in (user, item):
+            raise InputError(f"columns names {name!r}, which holds ids; expected columns of numbers.")
+    if len(set(names)) < len(names):
+        raise InputError(f"columns names one column twice: {', '.join(names)}.")
+    return names
+
+
+def _numbers(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:
+    series = frame[name]
+    nulls = series.is_null()
+    if nulls.any():
+        row = int(np.argmax(nulls.to_numpy()))
+        raise InputError(f"column {name!r}: row {row:,} is null or nan; expected finite numbers.")
+    return series.to_numpy()
+
+
+def _side(pairs: nw.DataFrame[Any], frame: object, name: str, what: str) -> Side:
+    """Number the users or items: those of their own frame where there is one, else those in the pairs."""
+    found = _ids(pairs, name, "pairs")
+    if frame is None:
+        return Side(found.values, pairs[name][found.rows], found.codes, {})
+    opened = _open(frame, what)
+    _check_name(opened, what, name, what.removesuffix("s"))
+    defined = _ids(opened, name, what)
+    if len(defined.values) < len(opened):
+        again = np.flatnonzero(np.bincount(defined.codes) > 1)
+        raise InputError(
+            f"{what}: column {name!r} has ids more than once: {_listed(defined.values[again])}; "
+            "expected one row an id."
+        )
+    number = {value: k for k, value in enumerate(defined.values.tolist())}
+    renumber = np.fromiter((number.get(value, -1) for value in found.values.tolist()), np.int64)
+    if (renumber < 0).any():
+        unknown = np.flatnonzero(renumber < 0)
+        kinds = f"{opened[name].dtype} there, {pairs[name].dtype} in pairs"
+        raise InputError(
+            f"pairs: column {name!r} has ids that are missing from {what}: {_listed(found.values[unknown])} "
+            f"(first at row {int(found.rows[unknown].min()):,}; ids are {kinds}); expected ids of {what}."
+        )
+    attributes = {
+        column: _values(opened, column)[defined.rows] for column in opened.columns if column != name
+    }
+    return Side(defined.values, opened[name][defined.rows], renumber[found.codes], attributes)
+
+
+def _ids(frame: nw.DataFrame[Any], name: str, what: str) -> Factor:
+    where = f"{what}: column {name!r}"
+    series = frame[name]
+    nulls = series.is_null().to_numpy()
+    if not nulls.any():
+        factor = _string_ids(series, where) if _is_string(series) else factorise(_values(frame, name), where)
+        nulls = factor.codes < 0  # NaN, which polars and pyarrow do not count as null
+        if not nulls.any():
+            return factor
+    raise InputError(f"{where}: row {int(np.argmax(nulls)):,} is null or nan; expected an id.")
+
+
+def _is_string(series: nw.Series[Any]) -> bool:
+    import narwhals.stable.v2 as nw
+
+    return series.dtype == nw.String and len(series) > 0
+
+
+def _string_ids(series: nw.Series[Any], where: str) -> Factor:
+    """Factorise strings with the frame's own hash tables, several times faster than Python objects."""
+    import narwhals.stable.v2 as nw
+
+    distinct = series.unique().to_list()
+    found = series.replace_strict(distinct, list(range(len(distinct))), return_dtype=nw.Int64).to_numpy()
+    factor = factorise(objects(distinct), where)
+    codes = factor.codes[found]
+    return Factor(factor.values, codes, first_rows(codes, len(distinct)), factor.ordered)
+
+
+def _values(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:
+    """Return ids or attributes as NumPy sees them, or as Python objects where it would lose something."""
+    series = frame[name]
+    dtype = series.dtype
+    if dtype.is_integer() and not series.is_null().any():
+        return series.to_numpy()
+    if dtype.is_float():
+        return series.to_numpy()
+    return objects(series.to_list())
+
+
+def _order(users: NDArray[np.int64], items: NDArray[np.int64], n_items: int) -> NDArray[np.int64]:
+    """Return the rows sorted by user, then item."""
+    place = users * n_items + items  # 2**63 is more users times items than fit into a memory
+    if (place[1:] >= place[:-1]).all():
+        return np.arange(len(place), dtype=np.int64)
+    return np.argsort(place, kind="stable")
+
+
+def _check_duplicates(users: Side, items: Side, order: NDArray[np.int64]) -> None:
+    user, item = users.codes[order], items.codes[order]
+    same = (user[1:] == user[:-1]) & (item[1:] == item[:-1])
+    if same.any():
+        k = int(np.argmax(same))
+        raise InputError(
+            f"user {_shown(users.ids[user[k]])} has item {_shown(items.ids[item[k]])} twice, "
+            f"at rows {int(order[k]):,} and {int(order[k + 1]):,}; expected each item once a user."
+        )
+
+
+def _shown(value: Any) -> str:
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
+def _listed(values: NDArray[Any]) -> str:
+    more = f", ... ({len(values):,} in all)" if len(values) > _NAMED else ""
+    return ", ".join(_shown(value) for value in values[:_NAMED]) + more
+
+
+def _backend(name: str | None) -> Backend:
+    if name is not None and name not in BACKENDS:
+        raise InputError(f"there is no backend {name!r}.{did_you_mean(name, BACKENDS)}")
+    wanted = [other for other in BACKENDS if name in (None, other)]
+    for other in wanted:
+        if importlib.util.find_spec(other):
+            return other
+    raise MissingDependencyError(
+        f"a frame needs {' or '.join(wanted)}, which cannot be found; install it: pip install {wanted[-1]}"
+    )

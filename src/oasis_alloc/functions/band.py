@@ -1,0 +1,207 @@
+"""Bands: caps, floors and equalities, the indicator functions of `lower <= e <= upper`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.functions.base import BoundFunction, Conic, Floats, Function, PriceBox
+
+
+@dataclass(frozen=True, eq=False)
+class Band(Function):
+    """A constraint on every group of a measure: `measure <= limit`, `>= limit` or `== limit`.
+
+    `F(e) = 0` where each total keeps its limit, minus infinity elsewhere. Its conjugate is
+    `F*(lam) = sum_g max(lam_g upper_g, lam_g lower_g)`; prices are >= 0 for a cap, <= 0 for a floor and free for an
+    equality (Boyd and Vandenberghe, Convex Optimization, section 5.1 and example 3.24).
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> (oa.exposure(by="campaign") <= {"a": 10.0}).named("caps").name
+    'caps'
+    """
+
+    sense: str
+    limit: Any
+    given_name: str | None = None
+
+    @classmethod
+    def of(cls, measure: Any, sense: str, limit: object) -> Band:
+        """Check the right-hand side as far as it can be without the groups, and copy what could change."""
+        if isinstance(limit, Mapping):
+            frozen: Any = dict(limit)
+            numbers = list(frozen.values())
+        else:
+            try:
+                frozen = np.array(limit, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise ProblemError(
+                    f"{measure} {sense} {limit!r}: the limit must be a number, an array with one number a group, or {{label: number}}."
+                ) from None
+            if frozen.ndim > 1:
+                raise ProblemError(f"{measure} {sense} array of shape {frozen.shape}: expected (n_groups,), one number a group.")
+            numbers = frozen.ravel().tolist()
+            if frozen.ndim == 0:
+                frozen = float(frozen)
+        for number in numbers:
+            if not isinstance(number, (int, float, np.number)) or np.isnan(float(number)):
+                raise ProblemError(f"{measure} {sense} ...: a limit is {number!r}; expected numbers that are not NaN.")
+        return cls(measure, sense, frozen)
+
+    @property
+    def name(self) -> str:
+        return self.given_name or str(self)
+
+    def named(self, name: str) -> Self:
+        if not isinstance(name, str) or not name:
+            raise ProblemError(f"a constraint's name is a non-empty text, got {name!r}.")
+        return replace(self, given_name=name)
+
+    def __str__(self) -> str:
+        if isinstance(self.limit, dict):
+            text = f"{{{len(self.limit)} labels}}" if len(self.limit) > 3 else repr(self.limit)
+        elif isinstance(self.limit, float):
+            text = f"{self.limit:g}"
+        else:
+            text = f"array of {self.limit.size}"
+        return f"{self.measure} {self.sense} {text}"
+
+    __repr__ = __str__
+
+    def __bool__(self) -> bool:
+        raise ProblemError(
+            f"{self} has no truth value. A chain like `lo <= m <= hi` is two constraints: write `m >= lo` and `m <= hi`."
+        )
+
+    def bind(self, labels: Sequence[Any]) -> BoundBand:
+        limit = spread(self.limit, labels, self.name, free=np.nan)
+        none = np.isnan(limit)
+        lower = np.where(none | (self.sense == "<="), -np.inf, limit)
+        upper = np.where(none | (self.sense == ">="), np.inf, limit)
+        impossible = np.flatnonzero((lower == np.inf) | (upper == -np.inf))
+        if impossible.size:
+            raise ProblemError(
+                f"{self.name}: the limit of group {labels[impossible[0]]!r} is {limit[impossible[0]]}; no total can keep it."
+            )
+        if measure_is_nonnegative_count(self):
+            bad = np.flatnonzero(upper < 0)
+            if bad.size:
+                raise ProblemError(
+                    f"{self.name}: negative cap {upper[bad[0]]:g} for group {labels[bad[0]]!r}; exposure is never below 0. "
+                    "Use 0 to show nothing of the group, or leave the label out to leave it free."
+                )
+        return BoundBand(lower, upper)
+
+
+@dataclass(frozen=True, eq=False)
+class BoundBand(BoundFunction):
+    """`lower <= e <= upper`, arrays of one entry a group; a missing side is infinite."""
+
+    lower: Floats
+    upper: Floats
+
+    is_constraint = True
+
+    def value(self, totals: Floats) -> float:
+        return 0.0 if not self.excess(totals).any() else -np.inf
+
+    def conjugate(self, prices: Floats) -> float:
+        limit = np.where(prices > 0, self.upper, np.where(prices < 0, self.lower, 0.0))
+        return float(np.sum(prices * limit))  # +inf where a price asks for a side that is not there
+
+    def price_box(self) -> PriceBox:
+        return boxes(self.lower, self.upper, np.full(self.lower.size, np.inf))
+
+    def excess(self, totals: Floats) -> Floats:
+        return distance(totals, self.lower, self.upper)
+
+    def band(self) -> tuple[Floats, Floats, Floats]:
+        return self.lower, self.upper, np.full(self.lower.size, np.inf)
+
+    def conic(self, totals: Any) -> Conic:
+        return conic_band(totals, self.lower, self.upper, np.inf)
+
+
+def distance(totals: Floats, lower: Floats, upper: Floats) -> Floats:
+    """Distance of each total to its band."""
+    return np.maximum(np.maximum(totals - upper, lower - totals), 0.0)
+
+
+def conic_band(totals: Any, lower: Floats, upper: Floats, penalty: float) -> Conic:
+    """Both sides as inequalities with their own duals; a finite penalty buys slack."""
+    import cvxpy as cp
+
+    equal, cap, floor = sides(lower, upper)
+    objective: Any = 0.0
+    constraints: list[Any] = []
+    duals: list[tuple[Any, Any, float]] = []
+    for groups, limit, sign in ((equal, upper, 0.0), (cap, upper, 1.0), (floor, lower, -1.0)):
+        if not groups.size:
+            continue
+        slack: Any = 0.0
+        if np.isfinite(penalty):
+            over, under = cp.Variable(groups.size, nonneg=True), cp.Variable(groups.size, nonneg=True)
+            slack = over - under if sign == 0 else sign * over
+            objective -= penalty * cp.sum(over + under)
+        gap = totals[groups] - slack - limit[groups]
+        constraint = gap == 0 if sign == 0 else sign * gap <= 0
+        constraints.append(constraint)
+        duals.append((groups, constraint, sign or 1.0))
+
+    def prices() -> Floats:
+        out = np.zeros(lower.size)
+        for groups, constraint, sign in duals:
+            out[groups] += sign * np.atleast_1d(constraint.dual_value)
+        return out
+
+    return Conic(objective, constraints, prices)
+
+
+def sides(lower: Floats, upper: Floats) -> tuple[Any, Any, Any]:
+    """Groups with an equality, with a cap, with a floor."""
+    equal = np.flatnonzero(lower == upper)
+    cap = np.flatnonzero((upper < np.inf) & (lower != upper))
+    floor = np.flatnonzero((lower > -np.inf) & (lower != upper))
+    return equal, cap, floor
+
+
+def boxes(lower: Floats, upper: Floats, penalty: Floats) -> PriceBox:
+    """Dual variables of a band: one a side, or one free variable where both sides coincide."""
+    equal, cap, floor = sides(lower, upper)
+    return PriceBox(
+        group=np.concatenate([equal, cap, floor]),
+        lower=np.concatenate([-penalty[equal], np.zeros(cap.size), -penalty[floor]]),
+        upper=np.concatenate([penalty[equal], penalty[cap], np.zeros(floor.size)]),
+        limit=np.concatenate([upper[equal], upper[cap], lower[floor]]),
+    )
+
+
+def spread(limit: Any, labels: Sequence[Any], name: str, free: float) -> Floats:
+    """Lay a scalar, an array or {label: number} out over the groups; labels that are not named are `free`."""
+    if isinstance(limit, dict):
+        position = {label: g for g, label in enumerate(labels)}
+        out = np.full(len(labels), free)
+        for label, number in limit.items():
+            if label not in position:
+                raise ProblemError(f"{name}: there is no group {label!r}.{did_you_mean(label, labels)}")
+            out[position[label]] = float(number)
+        return out
+    if isinstance(limit, float):
+        return np.full(len(labels), limit)
+    if limit.shape != (len(labels),):
+        raise ProblemError(
+            f"{name}: the limit has {limit.size} entries; expected (n_groups,) = ({len(labels)},), one a group in sorted "
+            "order of the labels (`candidates.groups(by)` lists them). Use {label: value} to name some of them."
+        )
+    return np.asarray(limit, dtype=np.float64).copy()
+
+
+def measure_is_nonnegative_count(band: Band) -> bool:
+    """True for a plain exposure with positive coefficients, whose totals cannot be negative."""
+    return all(term.column is None and term.coefficient > 0 for term in band.measure.terms)

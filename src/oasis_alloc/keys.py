@@ -1,0 +1,227 @@
+"""Attributes of users and items as numbers: sorted distinct labels, and a code for each row."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oasis_alloc.errors import InputError
+
+T = TypeVar("T", bound=np.generic)
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """Distinct values and where they occur: row i has `values[codes[i]]`, or none where the code is -1."""
+
+    values: NDArray[Any]  # (n_distinct,), sorted where `ordered`, else by first appearance
+    codes: NDArray[np.int64]  # (n_rows,)
+    rows: NDArray[np.int64]  # (n_distinct,), the first row of each value
+    ordered: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Key:
+    """One attribute of the users or of the items, factorised.
+
+    `codes` is int32, one a user (or item), -1 where it has none. `labels` are the sorted distinct labels
+    among them, whether or not a candidate has them: an int64 array, or an object array of str (bool and
+    float arrays, and object arrays of dates or other things that sort, occur too). Group g is `labels[g]`.
+
+    >>> key = Key.build("campaign", ["b", None, "a", "b"], n=4, size="n_items", where="items")
+    >>> key.labels.tolist(), key.codes.tolist(), key.n_groups
+    (['a', 'b'], [1, -1, 0, 1], 2)
+    """
+
+    name: str
+    codes: NDArray[np.int32]
+    labels: NDArray[Any]
+
+    @property
+    def n_groups(self) -> int:
+        """How many distinct labels there are."""
+        return len(self.labels)
+
+    @classmethod
+    def build(cls, name: str, values: object, *, n: int | None, size: str, where: str) -> Key:
+        """Factorise `values`, (n,): -1, None and NaN mean none.
+
+        `where` and `size` word the errors: ``items['campaign']``, ``n_items``. Raises `InputError` for a
+        wrong length, negative integers other than -1, infinite values and labels that do not sort.
+        """
+        what = f"{where}[{name!r}]"
+        vector = as_vector(values, what)
+        if n is not None and len(vector) != n:
+            raise InputError(f"{what} has {len(vector):,} entries; expected {n:,} ({size}).")
+        factor = factorise(vector, what)
+        if not factor.ordered:
+            raise InputError(
+                f"{what} mixes labels that cannot be sorted ({_types(factor.values)}); "
+                "make them all integers or all strings."
+            )
+        codes, labels = factor.codes, factor.values
+        if labels.dtype.kind == "f":
+            if labels.size and np.isinf(labels[[0, -1]]).any():
+                raise InputError(f"{what} has an infinite label; expected finite numbers, or NaN for none.")
+            if not (labels % 1).any() and (not labels.size or np.abs(labels[[0, -1]]).max() < 2**63):
+                labels = labels.astype(np.int64)  # integers that came as floats, because some are missing
+        if labels.dtype.kind in "iu" and labels.size:
+            if labels[0] < -1:
+                row = int(factor.rows[0])
+                raise InputError(
+                    f"{what}: entry {row:,} is {labels[0]}; expected labels >= 0, or -1 for none."
+                )
+            if labels[0] == -1:
+                labels, codes = labels[1:], np.maximum(codes - 1, -1)
+        if labels.dtype.kind in "iu" and (not labels.size or labels[-1] < 2**63):
+            labels = labels.astype(np.int64)
+        return cls(name, frozen(codes.astype(np.int32)), frozen(_plain_dates(labels)))
+
+
+def as_vector(values: object, what: str) -> NDArray[Any]:
+    """Return `values` as a one-dimensional array; only what NumPy already understands keeps its type.
+
+    Lists become object arrays, because `np.asarray(["a", nan])` would invent the label "nan".
+    """
+    array: NDArray[Any]
+    if isinstance(values, np.ma.MaskedArray):
+        array = np.asarray(values).astype(object)
+        array[np.ma.getmaskarray(values)] = None
+    elif hasattr(values, "__array__"):
+        array = np.asarray(values)
+    elif isinstance(values, Iterable) and not isinstance(values, (str, bytes)):
+        array = objects(values)
+    else:
+        raise InputError(f"{what} is {type(values).__name__}; expected a one-dimensional array or list.")
+    if array.ndim != 1:
+        raise InputError(f"{what} has shape {array.shape}; expected a one-dimensional array.")
+    return array
+
+
+def objects(values: Iterable[object]) -> NDArray[np.object_]:
+    """Return an object array with one entry a value, even where the values are tuples."""
+    return np.fromiter(values, dtype=object)
+
+
+def frozen(array: NDArray[T]) -> NDArray[T]:
+    """Return a read-only view of `array`; the array itself stays as it is."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def factorise(values: NDArray[Any], what: str) -> Factor:
+    """Find the distinct values of a vector, sorted where they sort; None, NaN and NaT get code -1."""
+    kind = values.dtype.kind
+    if kind in "iu":
+        return _factorise_integers(values.astype(values.dtype.newbyteorder("="), copy=False))
+    if kind in "bfmM":
+        return _factorise_by_sorting(values.astype(values.dtype.newbyteorder("="), copy=False))
+    if kind in "OUTS":
+        return _factorise_by_hashing(values.tolist(), what)
+    raise InputError(f"{what} has dtype {values.dtype}; expected integers or strings.")
+
+
+def _factorise_integers(values: NDArray[Any]) -> Factor:
+    n = len(values)
+    low, high = (int(values.min()), int(values.max())) if n else (0, -1)
+    span = high - low + 1
+    if span > 4 * n + 1_000_000:
+        return _factorise_by_sorting(values)
+    # A narrow range: a table of the range is several times faster than a sort.
+    base = values.dtype.type(low) if values.dtype == np.uint64 else np.int64(low)
+    offsets = (values.astype(base.dtype, copy=False) - base).astype(np.int64, copy=False)
+    present = np.zeros(span, dtype=bool)
+    present[offsets] = True
+    found = np.flatnonzero(present)
+    codes = (np.cumsum(present, dtype=np.int64) - 1)[offsets]
+    distinct = (found.astype(base.dtype) + base).astype(values.dtype)
+    return Factor(distinct, codes, first_rows(codes, len(found)), True)
+
+
+def _factorise_by_sorting(values: NDArray[Any]) -> Factor:
+    none = np.isnan(values) if values.dtype.kind == "f" else None
+    if values.dtype.kind in "mM":
+        none = np.isnat(values)
+    if none is None or not none.any():
+        distinct, codes = np.unique(values, return_inverse=True)
+    else:
+        distinct, found = np.unique(values[~none], return_inverse=True)
+        codes = np.full(len(values), -1, dtype=np.int64)
+        codes[~none] = found
+    codes = codes.astype(np.int64, copy=False)
+    return Factor(distinct, codes, first_rows(codes, len(distinct)), True)
+
+
+def _factorise_by_hashing(values: list[Any], what: str) -> Factor:
+    seen: dict[Any, int] = {}
+    try:
+        codes = np.fromiter((seen.setdefault(value, len(seen)) for value in values), np.int64, len(values))
+    except TypeError as error:
+        raise InputError(f"{what} holds values that cannot be hashed ({error}).") from error
+    distinct = list(seen)
+    rows = first_rows(codes, len(distinct))
+    kept = [number for number, value in enumerate(distinct) if not is_none(value)]
+    labels = _typed([distinct[number] for number in kept])
+    ordered = True
+    if labels.dtype.kind == "O":
+        try:
+            order = np.array(sorted(range(len(kept)), key=labels.__getitem__), dtype=np.int64)
+        except TypeError:
+            order, ordered = np.arange(len(kept)), False
+    else:
+        order = np.argsort(labels, kind="stable")
+    positions = np.array(kept, dtype=np.int64)[order]
+    renumber = np.full(len(distinct), -1, dtype=np.int64)
+    renumber[positions] = np.arange(len(positions))
+    return Factor(labels[order], renumber[codes], rows[positions], ordered)
+
+
+def first_rows(codes: NDArray[np.int64], n_distinct: int) -> NDArray[np.int64]:
+    """Return the first row of each code from 0 to n_distinct - 1, all of which occur."""
+    rows = np.empty(n_distinct + 1, dtype=np.int64)  # the last entry takes the rows that have code -1
+    rows[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # of equal indices, NumPy keeps the last
+    return rows[:n_distinct]
+
+
+def is_none(value: object) -> bool:
+    """Tell whether a value means that there is none: None, NaN, NaT, pandas' NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, (float, Decimal, np.floating, np.datetime64, np.timedelta64)) and value != value
+
+
+def _typed(labels: list[Any]) -> NDArray[Any]:
+    if all(isinstance(label, (bool, np.bool_)) for label in labels):
+        return np.array(labels, dtype=bool) if labels else np.empty(0, dtype=np.int64)
+    if any(isinstance(label, (bool, np.bool_)) for label in labels):
+        return objects(labels)
+    try:
+        if all(isinstance(label, numbers.Integral) for label in labels):
+            return np.array(labels, dtype=np.int64)
+        if all(isinstance(label, (numbers.Integral, float, np.floating)) for label in labels):
+            return np.array(labels, dtype=np.float64)
+    except OverflowError:
+        pass
+    return objects(str(label) if isinstance(label, str) else label for label in labels)
+
+
+def _plain_dates(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return datetime64 labels as Python dates and times, unless nanoseconds would be lost."""
+    if labels.dtype.kind not in "mM":
+        return labels
+    unit = np.datetime_data(labels.dtype)[0]
+    if unit in ("ns", "ps", "fs", "as"):
+        micro = labels.astype(f"{labels.dtype.kind}8[us]")
+        return objects(micro.tolist()) if (micro == labels).all() else objects(list(labels))
+    return objects(labels.tolist())
+
+
+def _types(values: NDArray[Any]) -> str:
+    return ", ".join(sorted({type(value).__name__ for value in values.tolist()}))

@@ -1,0 +1,73 @@
+"""What is maximised: weighted totals and weighted concave functions of totals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.functions.base import Function
+from oasis_alloc.measures import Measure
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """A sum of measures without groups and of concave functions, as `maximize=` takes it.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> oa.total("relevance") + 0.4 * oa.total("promotion")
+    total("relevance") + 0.4 * total("promotion")
+    """
+
+    linear: Measure | None
+    functions: tuple[Function, ...] = ()
+
+    @classmethod
+    def of(cls, given: object) -> Objective:
+        """Take a measure, a function or their sum; say what is wrong with anything else."""
+        if isinstance(given, Objective):
+            objective = given
+        elif isinstance(given, Measure):
+            objective = cls(given)
+        elif isinstance(given, Function):
+            objective = cls(None, (given,))
+        else:
+            raise ProblemError(f"maximize takes totals such as total('relevance') + 0.4 * total('promotion'), got {given!r}.")
+        if objective.linear is not None and objective.linear.by:
+            raise ProblemError(
+                f"maximize: {objective.linear} has one total a group of {objective.linear.by}, which cannot be maximised together. "
+                "Drop by=, or wrap the measure in a concave function of its groups."
+            )
+        for function in objective.functions:
+            _refuse_constraint(function)
+        return objective
+
+    def __add__(self, other: Any) -> Objective:
+        if isinstance(other, Real) and other == 0:
+            return self
+        if not isinstance(other, (Measure, Function, Objective)):
+            return NotImplemented
+        that = Objective.of(other)
+        if self.linear is None or that.linear is None:
+            linear = self.linear if that.linear is None else that.linear
+        else:
+            linear = self.linear + that.linear
+        return Objective(linear, self.functions + that.functions)
+
+    __radd__ = __add__
+
+    def __str__(self) -> str:
+        parts = [str(self.linear)] if self.linear is not None else []
+        return " + ".join(parts + [str(function) for function in self.functions])
+
+    __repr__ = __str__
+
+
+def _refuse_constraint(function: Function) -> None:
+    from oasis_alloc.functions.band import Band
+
+    if isinstance(function, Band):
+        raise ProblemError(f"maximize: {function} is a constraint; put it in subject_to=[...].")

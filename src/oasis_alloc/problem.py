@@ -1,0 +1,161 @@
+"""A problem: maximise an objective subject to constraints, over the candidates' slates."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from oasis_alloc.candidates import Candidates
+from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.functions.base import BoundFunction, Function
+from oasis_alloc.measures import Measure
+from oasis_alloc.objective import Objective
+from oasis_alloc.slate import Slate
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """`maximize` subject to `subject_to`, every user's slate keeping the rule `slate`.
+
+    Parameters
+    ----------
+    candidates
+        Users, items and the pairs between them.
+    maximize
+        Totals without groups and concave functions, added up with weights.
+    subject_to
+        Constraints and soft constraints; order is kept.
+    slate
+        What one user's slate may hold.
+
+    Raises
+    ------
+    ProblemError
+        For unknown columns and keys, limits that do not fit the groups, names used twice, a cap below a floor.
+
+    Example
+    -------
+    >>> import numpy as np, oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays(
+    ...     np.array([0, 2, 4]), np.array([0, 1, 0, 1]), columns={"relevance": np.array([0.9, 0.5, 0.8, 0.7])})
+    >>> oa.Problem(cands, maximize=oa.total("relevance"), subject_to=[oa.exposure() <= 1], slate=oa.Slate(1))
+    maximise    total("relevance")
+    subject to  exposure() <= 1
+                Slate(size=1)
+    over        Candidates(2 users, 2 items, 4 pairs; columns: relevance)
+    """
+
+    candidates: Candidates
+    maximize: Objective
+    subject_to: tuple[Function, ...]
+    slate: Slate
+
+    def __init__(
+        self,
+        candidates: Candidates,
+        maximize: Measure | Function | Objective,
+        subject_to: Function | Iterable[Function] = (),
+        slate: Slate | None = None,
+    ) -> None:
+        if not isinstance(candidates, Candidates):
+            raise ProblemError(f"candidates: expected oa.Candidates, got {type(candidates).__name__}.")
+        if slate is not None and not isinstance(slate, Slate):
+            raise ProblemError(f"slate: expected oa.Slate, got {slate!r}.")
+        functions = (subject_to,) if isinstance(subject_to, Function) else tuple(subject_to)
+        for function in functions:
+            if not isinstance(function, Function):
+                raise ProblemError(
+                    f"subject_to: {function!r} is not a constraint; expected measures compared with <=, >= or ==, or soft(...)."
+                )
+        object.__setattr__(self, "candidates", candidates)
+        object.__setattr__(self, "maximize", Objective.of(maximize))
+        object.__setattr__(self, "subject_to", functions)
+        object.__setattr__(self, "slate", slate if slate is not None else Slate(1))
+        for measure in self._measures():
+            self._check(measure)
+        _ = self.bound  # limits are laid out over the groups now, so that what is wrong is said here
+        check_bands(self)
+
+    def _measures(self) -> Iterator[Measure]:
+        if self.maximize.linear is not None:
+            yield self.maximize.linear
+        for function in self.functions:
+            yield function.measure
+
+    def _check(self, measure: Measure) -> None:
+        for term in measure.terms:
+            if term.column is not None and term.column not in self.candidates.columns:
+                raise ProblemError(
+                    f"{term}: the candidates have no column {term.column!r}.{did_you_mean(term.column, list(self.candidates.columns))}"
+                )
+            self.candidates.grouping(term.by or None)  # raises for unknown keys
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """Constraints in order, then the functions of the objective."""
+        return self.subject_to + self.maximize.functions
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """One distinct name a function: its own, numbered where two share a text."""
+        seen: dict[str, int] = {}
+        out = []
+        for function in self.functions:
+            count = seen[function.name] = seen.get(function.name, 0) + 1
+            out.append(function.name if count == 1 else f"{function.name} #{count}")
+        given = [f.name for f in self.functions if getattr(f, "given_name", None)]
+        if len(set(given)) != len(given):
+            raise ProblemError(f"two constraints are named {max(given, key=given.count)!r}; names are how prices are found, so each must be its own.")
+        return tuple(out)
+
+    def labels(self, name: str) -> list[Any]:
+        """The group labels of the function `name`, in the order of its prices and totals."""
+        if name not in self.names:
+            raise ProblemError(f"no constraint or function is named {name!r}.{did_you_mean(name, self.names)}")
+        by = self.functions[self.names.index(name)].measure.by
+        return self.candidates.groups(by or None)
+
+    @cached_property
+    def bound(self) -> tuple[BoundFunction, ...]:
+        """Every function with its numbers laid out over its groups, in the order of `functions`."""
+        return tuple(f.bind(self.labels(name)) for f, name in zip(self.functions, self.names, strict=True))
+
+    def replace(self, **changes: Any) -> Problem:
+        """The same problem with some of its parts changed."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        unknown = set(changes) - set(fields)
+        if unknown:
+            raise ProblemError(f"Problem has no part {sorted(unknown)[0]!r}.{did_you_mean(sorted(unknown)[0], list(fields))}")
+        return Problem(**{**fields, **changes})
+
+    def __repr__(self) -> str:
+        lines = [f"maximise    {self.maximize}"]
+        rules = [f.name if f.name == str(f) else f"{f}   ({f.name})" for f in self.subject_to] + [repr(self.slate)]
+        lines += [("subject to  " if k == 0 else "            ") + rule for k, rule in enumerate(rules)]
+        lines.append(f"over        {self.candidates!r}")
+        return "\n".join(lines)
+
+
+def check_bands(problem: Problem) -> None:
+    """Refuse a cap below a floor on the same measure: no price can cure it."""
+    import numpy as np
+
+    sides: dict[str, list[tuple[str, BoundFunction]]] = {}
+    for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
+        if bound.is_constraint:
+            sides.setdefault(str(function.measure), []).append((name, bound))
+    for same in sides.values():
+        for name, bound in same:
+            lower = bound.band()[0]
+            for other, against in same:
+                bad = np.flatnonzero(lower > against.band()[1])
+                if bad.size:
+                    label = problem.labels(name)[int(bad[0])]
+                    raise ProblemError(
+                        f"{name} asks for at least {lower[bad[0]]:g} of group {label!r}, but {other} allows at most "
+                        f"{against.band()[1][bad[0]]:g}: a floor above its cap. Lower the floor or raise the cap"
+                        + (f" ({bad.size} groups are like this)." if bad.size > 1 else ".")
+                    )

@@ -1,0 +1,134 @@
+"""What solve returns: an allocation, prices, and the certificate that goes with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.errors import SolverError
+from oasis_alloc.functions.base import Floats
+from oasis_alloc.problem import Problem
+
+if TYPE_CHECKING:
+    from oasis_alloc.certificate import Conflict
+    from oasis_alloc.solvers.watch import Status
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution:
+    """An allocation with its prices and its proof; `print(solution)` shows a report of one screen.
+
+    Attributes
+    ----------
+    status
+        How the solve ended; its text says what to do next.
+    value, bound, gap
+        Objective of the allocation; a proven upper bound of the optimum; `(bound - value) / max(1, |bound|)`.
+    violation
+        Worst over constraints of (sum of excess) / max(1, sum of limits).
+    prices, totals
+        `{name of a constraint or function: array}`, one entry a group in the order of `problem.labels(name)`. A price
+        is what one more unit of the limit would add to the objective: >= 0 for a cap, <= 0 for a floor.
+    passes, seconds
+        Full-pass equivalents that were visited; wall time.
+    conflicts
+        For an infeasible problem: who would have to give how much.
+
+    Example
+    -------
+    >>> import numpy as np, oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays(np.array([0, 2]), np.array([0, 1]), columns={"r": np.array([0.9, 0.5])})
+    >>> solution = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1)))
+    >>> solution.allocation
+    array([1., 0.])
+    """
+
+    problem: Problem
+    status: Status
+    value: float
+    bound: float
+    gap: float
+    violation: float
+    prices: dict[str, Floats]
+    totals: dict[str, Floats]
+    passes: float
+    seconds: float
+    solver: str
+    positions: npt.NDArray[np.int64] = field(repr=False)
+    x: Floats = field(repr=False)
+    conflicts: tuple[Conflict, ...] = ()
+
+    @cached_property
+    def allocation(self) -> Floats:
+        """Probability of every pair, (n_pairs,), in the candidates' order; `positions` and `x` are its non-zeros."""
+        self.raise_if_infeasible()
+        out = np.zeros(self.problem.candidates.n_pairs)
+        out[self.positions] = self.x
+        out.flags.writeable = False
+        return out
+
+    def to_frame(self, backend: str | None = None) -> Any:
+        """The non-zeros as a frame of the kind that came in, with the caller's own ids and a column `x`.
+
+        Parameters
+        ----------
+        backend
+            "pandas", "polars" or "pyarrow"; None takes the kind of the candidates' frame.
+        """
+        self.raise_if_infeasible()
+        return self.problem.candidates.frame(self.positions, {"x": self.x}, backend=backend)
+
+    @property
+    def prices_by_label(self) -> dict[str, dict[Any, float]]:
+        """`{name: {label: price}}`: prices by key, as `solve(start=...)` takes them when campaigns have changed."""
+        return {
+            name: dict(zip(self.problem.labels(name), prices.tolist(), strict=True)) for name, prices in self.prices.items()
+        }
+
+    def scores(self) -> Floats:
+        """Priced score of every pair, (n_pairs,): its value minus the price of all that it would use."""
+        from oasis_alloc.engines.threads import Threads
+        from oasis_alloc.program import lower
+
+        self.raise_if_infeasible()
+        program = lower(self.problem)
+        prices = [self.prices[block.name] for block in program.blocks]
+        with Threads(program, 1) as engine:
+            return engine.scores(np.concatenate(prices) if prices else np.empty(0))
+
+    @cached_property
+    def parts(self) -> dict[str, float]:
+        """What each term of the objective contributes to `value`."""
+        self.raise_if_infeasible()
+        candidates, out = self.problem.candidates, {}
+        linear = self.problem.maximize.linear
+        for term in linear.terms if linear is not None else ():
+            column = 1.0 if term.column is None else candidates.columns[term.column][self.positions].astype(np.float64)
+            text = str(term) if term.coefficient == 1.0 else f"{term.coefficient:g} * {term}"
+            out[text] = term.coefficient * float(np.sum(column * self.x))
+        for name, function in zip(self.problem.names, self.problem.bound, strict=True):
+            if not function.is_constraint:
+                out[name] = function.value(self.totals[name])
+        return out
+
+    def raise_if_infeasible(self) -> None:
+        """Raise SolverError, naming the conflicts, where there is no allocation to give."""
+        if self.conflicts:
+            raise SolverError("the problem is infeasible, so there is no allocation:\n" + "\n".join(f"  {c}" for c in self.conflicts[:5]))
+
+    def __str__(self) -> str:
+        from oasis_alloc.report import report
+
+        return report(self)
+
+    def __repr__(self) -> str:
+        return f"Solution({self.status}, value={self.value:.8g}, bound={self.bound:.8g}, gap={self.gap:.1e}, violation={self.violation:.1e})"
+
+    def _repr_html_(self) -> str:
+        from oasis_alloc.report import report_html
+
+        return report_html(self)

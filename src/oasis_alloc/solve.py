@@ -1,0 +1,209 @@
+"""solve(problem): lower it, hand it to a solver, certify what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.functions.base import Floats
+from oasis_alloc.problem import Problem
+from oasis_alloc.program import Program, lower
+from oasis_alloc.solution import Solution
+
+if TYPE_CHECKING:
+    from oasis_alloc.engines.base import Engine
+    from oasis_alloc.solvers.watch import Allocation, Progress, Status, Watch
+
+Prices = Mapping[str, Any]
+
+
+def solve(
+    problem: Problem,
+    *,
+    solver: str = "dual",
+    gap: float = 1e-4,
+    time_limit: float | None = None,
+    pass_limit: float | None = None,
+    threads: int | None = None,
+    start: Solution | Prices | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> Solution:
+    """Find an allocation and prices, with a proof of how good they are.
+
+    Parameters
+    ----------
+    problem
+        What to maximise, subject to what.
+    solver
+        "dual" (ours, the default), or the reference "conic" (HiGHS through cvxpy; "conic:clarabel" and "conic:osqp"
+        name others).
+    gap
+        Stop when `(bound - value) / max(1, |bound|)` is at most this; positive.
+    time_limit, pass_limit
+        Seconds, and full-pass equivalents, after which the best answer so far is returned with a status that says so.
+    threads
+        Host threads; the answer does not depend on them. None takes all cores.
+    start
+        An earlier solution, or `{constraint name: {label: price}}`: prices to start from. Labels that are gone are
+        dropped, new ones start at 0.
+    progress
+        Called with a `Progress` about once a pass; returning True stops the solve.
+
+    Returns
+    -------
+    Solution
+        Never without its certificate; `status` says how the solve ended and what to do next.
+
+    Raises
+    ------
+    ProblemError
+        For an unknown solver, a gap or limit that is not positive, prices of the wrong shape.
+    SolverError
+        Where a reference solver breaks down.
+
+    Example
+    -------
+    >>> import numpy as np, oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays(
+    ...     np.array([0, 2, 4]), np.array([0, 1, 0, 1]), columns={"relevance": np.array([0.9, 0.5, 0.8, 0.7])},
+    ...     items={"campaign": ["a", "b"]})
+    >>> cap = (oa.exposure(by="campaign") <= {"a": 1.0}).named("cap")
+    >>> solution = oa.solve(oa.Problem(cands, oa.total("relevance"), [cap], oa.Slate(1)))
+    >>> solution.status.name, round(solution.value, 6)
+    ('SOLVED', 1.6)
+    """
+    from oasis_alloc.engines.threads import Threads
+    from oasis_alloc.solvers.presolve import out_of_reach
+    from oasis_alloc.solvers.registry import solver_named
+    from oasis_alloc.solvers.relaxation import least_relaxation
+    from oasis_alloc.solvers.watch import Status, Stop, Watch
+
+    if not isinstance(problem, Problem):
+        raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
+    for name, number in (("gap", gap), ("time_limit", time_limit), ("pass_limit", pass_limit), ("threads", threads)):
+        if number is not None and not (number > 0):
+            raise ProblemError(f"solve({name}={number!r}): expected a positive number.")
+    run = solver_named(solver)
+    watch = Watch(gap, time_limit, pass_limit, progress)
+    program = lower(problem)
+    z = None if start is None else program.variables(start_prices(problem, program, start))
+
+    def engine_of(some: Program) -> Engine:
+        return Threads(some, threads)
+
+    status: Status | None = None
+    with engine_of(program) as engine:
+        hopeless = out_of_reach(program)
+        try:
+            if not hopeless:
+                run(engine, watch, z, threads)
+        except Stop as stop:
+            status = stop.status
+        infeasible = None
+        if hopeless or (status is None and (watch.best is None or not watch.best.feasible)):
+            infeasible = least_relaxation(program, engine_of, watch, threads)
+        if infeasible is not None and infeasible.proven:
+            return _infeasible(problem, program, engine, watch, infeasible.totals, infeasible.conflicts, solver)
+        if watch.best is None or not watch.best.feasible:
+            _fall_back(engine, watch)
+        if status is None:
+            status = Status.SOLVED if watch.reached else Status.STALLED
+        elif watch.reached:
+            status = Status.SOLVED
+        assert watch.best is not None and watch.prices is not None  # _fall_back leaves both
+        return _solution(problem, program, engine, watch, watch.best, watch.prices, status, solver)
+
+
+def _fall_back(engine: Engine, watch: Watch) -> None:
+    """An allocation from the prices alone, where the solve ended before the finisher: scaled until all caps hold."""
+    from oasis_alloc.recovery import scaled
+    from oasis_alloc.solvers.finisher import worth
+
+    program = engine.program
+    if watch.prices is None:
+        prices = np.zeros(program.n_rows)
+        visit = engine.visit(prices, 1e-9)
+        watch.offer_bound(visit.bound + program.conjugate(prices), prices)
+    assert watch.prices is not None  # offered just now at the latest
+    positions, x = scaled(engine, watch.prices)
+    watch.offer(worth(engine, positions, x))
+
+
+def _solution(
+    problem: Problem,
+    program: Program,
+    engine: Engine,
+    watch: Watch,
+    best: Allocation,
+    prices: Floats,
+    status: Status,
+    solver: str,
+) -> Solution:
+    from oasis_alloc.solvers.watch import relative_gap
+
+    return Solution(
+        problem=problem,
+        status=status,
+        value=best.value,
+        bound=watch.bound,
+        gap=relative_gap(watch.bound, best.value),
+        violation=best.violation,
+        prices={b.name: prices[b.rows] for b in program.blocks},
+        totals={b.name: best.totals[b.rows] for b in program.blocks},
+        passes=engine.passes,
+        seconds=watch.seconds,
+        solver=solver,
+        positions=best.positions,
+        x=best.x,
+    )
+
+
+def _infeasible(
+    problem: Problem, program: Program, engine: Engine, watch: Watch, totals: Floats, conflicts: Any, solver: str
+) -> Solution:
+    from oasis_alloc.solvers.watch import Status
+
+    return Solution(
+        problem=problem,
+        status=Status.INFEASIBLE,
+        value=np.nan,
+        bound=-np.inf,
+        gap=np.inf,
+        violation=program.violation(totals),
+        prices={},
+        totals={b.name: totals[b.rows] for b in program.blocks},
+        passes=engine.passes,
+        seconds=watch.seconds,
+        solver=solver,
+        positions=np.empty(0, np.int64),
+        x=np.empty(0),
+        conflicts=conflicts,
+    )
+
+
+def start_prices(problem: Problem, program: Program, start: Solution | Prices) -> Floats:
+    """Prices by row from an earlier solution or {name: {label: price}}, matched by name and label."""
+    given: Prices = start.prices_by_label if isinstance(start, Solution) else start
+    if not isinstance(given, Mapping):
+        raise ProblemError(f"start= takes a Solution or {{constraint name: {{label: price}}}}, got {type(start).__name__}.")
+    prices = np.zeros(program.n_rows)
+    known = {block.name: block for block in program.blocks}
+    for name, numbers in given.items():
+        if name not in known:
+            if isinstance(start, Solution):
+                continue  # a constraint that is gone
+            raise ProblemError(f"start: no constraint or function is named {name!r}.{did_you_mean(name, list(known))}")
+        block = known[name]
+        if isinstance(numbers, Mapping):
+            values = np.array([float(numbers.get(label, 0.0)) for label in block.labels])
+        else:
+            values = np.asarray(numbers, dtype=np.float64)
+            if values.shape != (len(block.labels),):
+                raise ProblemError(f"start: {name!r} has {values.shape} prices; expected (n_groups,) = ({len(block.labels)},).")
+        if not np.isfinite(values).all():
+            raise ProblemError(f"start: the prices of {name!r} are not all finite.")
+        prices[block.rows] = values
+    return prices

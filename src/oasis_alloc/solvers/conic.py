@@ -1,0 +1,104 @@
+"""The reference: the same program through cvxpy, for up to about a million pairs.
+
+It is the oracle of the tests, the notebook's cross-check and an independent opinion. Its allocation and its prices are
+certified like everybody's: the bound is the dual value of the prices that it returns, evaluated by a visit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from oasis_alloc.engines.base import Engine
+from oasis_alloc.errors import SolverError
+from oasis_alloc.program import Program
+from oasis_alloc.solvers.finisher import bound_at, worth
+from oasis_alloc.solvers.watch import Status, Stop, Watch
+
+MOST_PAIRS = 2_000_000
+_ABOUT_ZERO = 1e-11
+
+# OSQP 1.x names. It stops on tolerances that are far from a vertex, so polishing matters most.
+_OSQP = {"eps_abs": 1e-7, "eps_rel": 1e-7, "max_iter": 200_000, "polishing": True, "warm_starting": False}
+_CLARABEL = {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9}
+_HIGHS = {"highs_options": {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}}
+_ACCEPTED = ("optimal", "optimal_inaccurate")
+
+
+def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
+    """Solve with HiGHS (`None` or "highs"), Clarabel or OSQP, and leave the certified answer with the watch."""
+    import cvxpy as cp
+
+    program = engine.program
+    if program.n_pairs > MOST_PAIRS:
+        raise SolverError(
+            f"solver='conic' is a reference for up to {MOST_PAIRS:,} pairs, and there are {program.n_pairs:,}. Use solver='dual'."
+        )
+    watch.stage = "conic"
+    x = cp.Variable(max(program.n_pairs, 1))
+    slates, size = _slates(program)
+    constraints: list[Any] = [x >= 0, x <= 1, slates @ x <= size]
+    totals, definitions = _totals(program, x)
+    parts = [block.function.conic(totals[block.rows.start : block.rows.stop]) for block in program.blocks]
+    objective = _values(program) @ x + sum((part.objective for part in parts), 0.0)
+    constraints += definitions + [c for part in parts for c in part.constraints]
+    problem = cp.Problem(cp.Maximize(objective), constraints)
+    _solve(problem, backend, watch)
+    if problem.status in ("infeasible", "infeasible_inaccurate"):
+        return  # the caller looks for the conflict
+    if problem.status not in _ACCEPTED or x.value is None:
+        raise SolverError(f"{problem.solver_stats.solver_name if problem.solver_stats else backend} ended with {problem.status!r}.")
+    probability = np.clip(x.value[: program.n_pairs], 0.0, 1.0)
+    positions = np.flatnonzero(probability > _ABOUT_ZERO)
+    watch.offer(worth(engine, positions, probability[positions]))
+    prices = np.concatenate([part.prices() for part in parts]) if parts else np.zeros(0)
+    bound_at(engine, watch, program.admit(prices), 1.0)
+
+
+def _solve(problem: Any, backend: str | None, watch: Watch) -> None:
+    import cvxpy as cp
+
+    left = watch.seconds_left
+    limit: dict[str, Any] = {}
+    try:
+        if backend == "osqp":
+            limit = {} if left is None else {"time_limit": max(left, 0.01)}
+            problem.solve(solver=cp.OSQP, **_OSQP, **limit)
+        elif backend == "clarabel":
+            limit = {} if left is None else {"time_limit": max(left, 0.01)}
+            problem.solve(solver=cp.CLARABEL, **_CLARABEL, **limit)
+        else:
+            options = dict(_HIGHS["highs_options"], **({} if left is None else {"time_limit": max(left, 0.01)}))
+            problem.solve(solver=cp.HIGHS, highs_options=options)
+    except cp.SolverError as error:
+        if left is not None and watch.seconds_left is not None and watch.seconds_left <= 0:
+            raise Stop(Status.TIME_LIMIT) from error
+        raise SolverError(f"the reference solver failed: {error}") from error
+
+
+def _values(program: Program) -> Any:
+    return program.value.astype(np.float64) if program.n_pairs else np.zeros(1)
+
+
+def _slates(program: Program) -> tuple[sp.csr_array, float]:
+    """Users with more candidates than slots; the others' slates are their candidates' ranges."""
+    counts = np.diff(program.indptr)
+    full = np.flatnonzero(counts > program.size)
+    row = np.repeat(np.arange(full.size), counts[full])
+    starts = np.repeat(program.indptr[full] - np.concatenate([[0], np.cumsum(counts[full])[:-1]]), counts[full])
+    column = starts + np.arange(row.size)
+    shape = (full.size, max(program.n_pairs, 1))
+    return sp.csr_array((np.ones(row.size), (row, column)), shape=shape), float(program.size)
+
+
+def _totals(program: Program, x: Any) -> tuple[Any, list[Any]]:
+    """The measures as an expression; base totals are variables of their own, so that shares stay sparse."""
+    import cvxpy as cp
+
+    if not program.n_rows:
+        return None, []
+    base = cp.Variable(program.arithmetic.shape[1])
+    columns = program.columns_of(np.arange(program.n_pairs)) if program.n_pairs else sp.csr_array((base.size, 1))
+    return program.arithmetic @ base, [base == columns @ x]

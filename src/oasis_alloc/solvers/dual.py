@@ -1,0 +1,106 @@
+"""The dual solver: smoothed dual by Newton steps, smoothing taken down, then the exact finisher.
+
+1. Prices on a sample of users, with much smoothing: cheap passes where prices are far off.
+2. All users, smoothing divided by three while about as many pairs are fractional as the finisher can take.
+3. Rounds of the finisher (finisher.py), each certified by a visit, until the gap is reached.
+4. Where demands seem to conflict, the least relaxation is solved as a problem of its own (relaxation.py).
+
+Every visit to all users gives the unsmoothed bound; the best is kept whatever happens later.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oasis_alloc.engines.base import Engine
+from oasis_alloc.functions.base import Floats
+from oasis_alloc.solvers.finisher import finish_rounds, margin_for
+from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise, newton_direction
+from oasis_alloc.solvers.watch import Watch
+
+_FIRST_GAMMA = 0.3  # in units of the typical score
+_LAST_SAMPLE_GAMMA = 0.03
+_LAST_GAMMA = 1e-7
+_DIVIDE = 3.0
+_ROUGH, _FINE = 2e-2, 3e-3  # residuals at which a smoothing is left
+_MOST_STEPS = 25
+_SAMPLE_PAIRS = 200_000  # below this many pairs a sample saves nothing
+_USERS_A_ROW = 20  # slots in a sample for every row that it has to price
+_UNDECIDED_A_ROW = 10
+_LEAST_UNDECIDED = 2_000
+_RUNAWAY = 1e4  # prices beyond this many typical scores: the dual is running to minus infinity
+
+
+def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None, threads: int | None) -> None:
+    """Leave the best bound, prices and allocation with the watch; `Stop` passes through."""
+    program = engine.program
+
+    def check(point: Point, stride: int) -> None:
+        if stride == 1:
+            prices = program.prices(point.z)
+            watch.offer_bound(point.visit.bound + program.conjugate(prices), prices)
+        watch.tick(engine.passes, point.gamma)
+
+    dual = SmoothedDual(engine, check)
+    warm = z is not None
+    start = program.variables(np.zeros(program.n_rows)) if z is None else z
+    stride = 1 if warm else sample_stride(program.n_pairs, program.n_users, program.size, program.n_rows)
+    unit = scale if scale is not None else typical_score(engine, stride)
+    wanted = max(_LEAST_UNDECIDED, _UNDECIDED_A_ROW * program.n_rows)
+    gamma = (_LAST_SAMPLE_GAMMA if warm else _FIRST_GAMMA) * unit
+    point: Point | None = None
+    if program.row.size:
+        if stride > 1:
+            watch.stage = "sample"
+            while gamma >= 0.99 * _LAST_SAMPLE_GAMMA * unit:
+                start = minimise(dual, dual.at(start, gamma, stride), stride, _ROUGH, _MOST_STEPS).z
+                gamma /= _DIVIDE
+            gamma *= _DIVIDE
+        watch.stage = "passes"
+        while True:
+            point = minimise(dual, dual.at(start, gamma), 1, _ROUGH, _MOST_STEPS)
+            start = point.z
+            enough = 2.0 * point.visit.fractional <= wanted
+            loose = smoothing_error(point, watch.bound) <= 0.1 * watch.target
+            if enough or loose or gamma <= _LAST_GAMMA * unit or runaway(point, unit):
+                break
+            gamma /= _DIVIDE
+        if not runaway(point, unit):
+            point = minimise(dual, point, 1, _FINE, _MOST_STEPS)
+    watch.stage = "finish"
+    prices = program.prices(point.z) if point is not None else np.zeros(program.n_rows)
+    margin = margin_for(engine, prices, wanted, gamma)
+    margins = np.full(program.n_rows, margin)
+    if point is not None and np.isfinite(margin):
+        point = dual.at(point.z, gamma)  # so that the Hessian is this point's
+        step = np.zeros(program.n_rows)
+        np.maximum.at(step, program.row, np.abs(newton_direction(dual, point)))
+        margins = np.maximum(margin, np.minimum(2.0 * step, 64.0 * margin))
+    finish_rounds(engine, watch, prices, margins, unit, threads)
+
+
+def sample_stride(n_pairs: int, n_users: int, size: int, n_rows: int) -> int:
+    """One block of users in how many is visited first: enough slots for every row, at most one in 16."""
+    if n_pairs < _SAMPLE_PAIRS:
+        return 1
+    return int(np.clip(n_users * size // max(1, _USERS_A_ROW * n_rows), 1, 16))
+
+
+def typical_score(engine: Engine, stride: int) -> float:
+    """Mean value of a slot when nothing has a price; the size of the values where nothing is worth showing."""
+    program = engine.program
+    size = float(np.abs(program.value).mean(dtype=np.float64)) if program.n_pairs else 0.0
+    visit = engine.visit(np.zeros(program.n_rows), max(size, 1e-300), stride)
+    slots = float(np.minimum(np.diff(program.indptr), program.size).sum())
+    return max(visit.bound / max(1.0, slots), size) or 1.0
+
+
+def smoothing_error(point: Point, bound: float) -> float:
+    """Share of the bound that the smoothing costs."""
+    smoothed = point.visit.smoothed
+    return abs(point.visit.bound - smoothed) / max(1.0, abs(bound))
+
+
+def runaway(point: Point, unit: float) -> bool:
+    """True where prices have grown past anything that candidates can pay."""
+    return bool(np.abs(point.z).max(initial=0.0) > _RUNAWAY * unit)

@@ -1,0 +1,158 @@
+"""Semismooth Newton steps on the smoothed dual at one smoothing.
+
+The smoothed dual `D_gamma(z) = sum_u max_{x in X_u} (s x - gamma/2 |x|^2) + limit @ z` is convex, once differentiable,
+and quadratic as long as no candidate enters or leaves a slate. Its generalised Hessian comes from the fractional pairs
+alone, which the visit collects; a step solves `H d = -g` on the free variables by preconditioned conjugate gradients
+and is cut at the variables' ranges (projected semismooth Newton: Facchinei and Pang, Finite-Dimensional Variational
+Inequalities, ch. 8; conjugate gradients within Newton for linear programmes: Li, Sun and Toh, SIAM J. Optim. 30:2410).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from oasis_alloc.engines.base import Engine, Visit
+from oasis_alloc.functions.base import Floats
+
+_MOST_PRODUCTS = 40  # Hessian products a step
+_MOST_HALVINGS = 12
+_ARMIJO = 1e-4
+_FORCING = 0.03  # conjugate gradients stop at this share of the first residual
+_RADIUS = 3.0  # longest first step of any price, in units of gamma
+_MEMORY = 0.5  # weight of earlier visits in the typical curvature
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """The smoothed dual at some z."""
+
+    z: Floats
+    dual: float  # smoothed dual value
+    gradient: Floats
+    visit: Visit
+    gamma: float
+
+
+Check = Callable[[Point, int], None]
+"""Called after every visit (with its stride); raises to stop the solve."""
+
+
+class SmoothedDual:
+    """Evaluates the smoothed dual of the engine's program."""
+
+    def __init__(self, engine: Engine, check: Check) -> None:
+        self.engine = engine
+        self.program = engine.program
+        self._check = check
+        self._typical: Floats | None = None
+
+    def at(self, z: Floats, gamma: float, stride: int = 1) -> Point:
+        program = self.program
+        visit = self.engine.visit(program.prices(z), gamma, stride)
+        gradient = program.limit - program.by_variable(visit.totals)
+        point = Point(z, visit.smoothed + float(program.limit @ z), gradient, visit, gamma)
+        self._check(point, stride)
+        self._remember(point)
+        return point
+
+    def _remember(self, point: Point) -> None:
+        new = point.visit.diagonal / self.program.unit**2
+        self._typical = new if self._typical is None else _MEMORY * self._typical + (1 - _MEMORY) * new
+
+    def typical(self, point: Point) -> Floats:
+        """Least curvature to reckon with, by row.
+
+        gamma times the number of fractional pairs is about the density of pairs near their thresholds, which does not
+        depend on gamma; so a row with few fractional pairs just now is judged by what it had in earlier visits, and
+        one that had none by its totals.
+        """
+        assert self._typical is not None  # set by `at`, which made the point
+        totals = np.abs(point.visit.totals) / self.program.unit
+        unknown = 0.01 * np.maximum(totals, 1e-3 * totals.mean() + 1.0) / point.gamma
+        return np.where(self._typical > 0.0, 0.3 * self._typical, unknown)
+
+    def residual(self, point: Point) -> float:
+        """Sum of the projected gradient's parts over the sum of the limits: how far the totals are from optimal."""
+        return float(np.abs(np.where(self.held(point), 0.0, point.gradient)).sum() / self.size())
+
+    def size(self) -> float:
+        """What residuals are measured against."""
+        return max(1.0, float(np.abs(self.program.limit).sum()))
+
+    def held(self, point: Point) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Variables at an end of their range which the gradient pushes outward."""
+        program, z, g = self.program, point.z, point.gradient
+        return ((z <= program.lower) & (g > 0)) | ((z >= program.upper) & (g < 0))
+
+
+def minimise(dual: SmoothedDual, start: Point, stride: int, tolerance: float, most_steps: int) -> Point:
+    """Newton steps from `start` until the residual is at most `tolerance`, steps stop helping or run out."""
+    point, radius = start, _RADIUS
+    for _ in range(most_steps):
+        if dual.residual(point) <= tolerance:
+            break
+        direction = newton_direction(dual, point)
+        # beyond a few gamma the fractional pairs are others, and the quadratic model says nothing
+        direction = np.clip(direction, -radius * point.gamma, radius * point.gamma)
+        if not direction.any():
+            break
+        new, length = _search(dual, point, direction, stride)
+        if new is None:
+            break
+        radius = min(2.0 * radius, 4.0 * _RADIUS) if length == 1.0 else max(length * radius, 0.1)
+        point = new
+    return point
+
+
+def newton_direction(dual: SmoothedDual, point: Point) -> Floats:
+    """Approximate solution of (H + added) d = -g on the variables that are not held."""
+    program, engine = dual.program, dual.engine
+    free = ~dual.held(point)
+    row = program.row
+    known = (point.visit.diagonal / program.unit**2)[row]
+    added = 1e-6 * known + np.maximum(dual.typical(point)[row] - known, 0.0)
+    preconditioner = 1.0 / (known + added)
+    target = np.where(free, -point.gradient, 0.0)
+    d = np.zeros_like(target)
+    residual = target.copy()
+    step = preconditioner * residual
+    search = step.copy()
+    norm = float(residual @ step)
+    stop = _FORCING**2 * norm
+    for _ in range(_MOST_PRODUCTS):
+        if norm <= 0.0:
+            break
+        product = np.where(free, program.by_variable(engine.curvature(program.prices(search))) + added * search, 0.0)
+        curvature = float(search @ product)
+        if curvature <= 0.0:
+            break
+        length = norm / curvature
+        d += length * search
+        residual -= length * product
+        step = preconditioner * residual
+        old, norm = norm, float(residual @ step)
+        if norm <= stop:
+            break
+        search = step + (norm / old) * search
+    return d
+
+
+def _search(dual: SmoothedDual, point: Point, direction: Floats, stride: int) -> tuple[Point | None, float]:
+    """Backtrack along the projected path; (None, 0) where no step decreases the dual."""
+    program = dual.program
+    length = 1.0
+    for _ in range(_MOST_HALVINGS):
+        z = np.clip(point.z + length * direction, program.lower, program.upper)
+        promised = float(point.gradient @ (z - point.z))
+        if promised >= 0.0:
+            return None, 0.0
+        new = dual.at(z, point.gamma, stride)
+        change = new.dual - point.dual
+        if change <= _ARMIJO * promised + 1e-14 * abs(point.dual):
+            return new, length
+        # minimum of the parabola through both ends, kept within a tenth and a half
+        length *= min(0.5, max(0.1, -0.5 * promised / max(change - promised, 1e-300)))
+    return None, 0.0

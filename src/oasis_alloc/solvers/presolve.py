@@ -1,0 +1,34 @@
+"""A cheap check before solving: floors that no allocation can reach, whatever the prices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oasis_alloc.functions.base import Floats
+from oasis_alloc.program import Program
+from oasis_alloc.solvers.watch import FEASIBLE
+
+
+def reach(program: Program) -> tuple[Floats, Floats]:
+    """(least, most) total of every row if every candidate could be shown."""
+    from oasis_alloc.kernels.decide import reach as add_up
+    from oasis_alloc.kernels.visit import Pairs
+
+    positive = np.zeros((len(program.base), program.n_cells))
+    negative = np.zeros_like(positive)
+    pairs = Pairs(program.indptr, program.code, program.value, program.extra, program.segment)
+    add_up(0, program.n_users, pairs, program.n_classes, positive, negative)
+    up = sum((b @ positive[k] for k, b in enumerate(program.base)), np.zeros(program.arithmetic.shape[1]))
+    down = sum((b @ negative[k] for k, b in enumerate(program.base)), np.zeros(program.arithmetic.shape[1]))
+    more, less = program.arithmetic.maximum(0), program.arithmetic.minimum(0)
+    return np.asarray(more @ down + less @ up), np.asarray(more @ up + less @ down)
+
+
+def out_of_reach(program: Program) -> bool:
+    """True where a hard row's band lies wholly outside what its total can reach."""
+    if not program.n_rows:
+        return False
+    least, most = reach(program)
+    lower, upper, penalty = program.bands()
+    slack = FEASIBLE * np.maximum(1.0, np.maximum(np.abs(least), np.abs(most)))
+    return bool(np.any(~np.isfinite(penalty) & ((lower > most + slack) | (upper < least - slack))))

@@ -1,0 +1,33 @@
+"""The solvers by name. A solver is a function of an engine and a watch that leaves bound, prices and allocation there."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from oasis_alloc.engines.base import Engine
+from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.functions.base import Floats
+from oasis_alloc.solvers.watch import Watch
+
+
+class Solver(Protocol):
+    """Improve what the watch holds until its gap is reached; `Stop` and infeasibility are the caller's."""
+
+    def __call__(self, engine: Engine, watch: Watch, z: Floats | None, threads: int | None) -> None: ...
+
+
+SOLVERS = ("dual", "conic", "conic:highs", "conic:clarabel", "conic:osqp")
+
+
+def solver_named(name: str) -> Solver:
+    """The solver of this name; its modules are imported now, not before."""
+    if name == "dual":
+        from oasis_alloc.solvers.dual import optimise
+
+        return lambda engine, watch, z, threads: optimise(engine, watch, z, None, threads)
+    if name in SOLVERS:
+        from oasis_alloc.solvers.conic import optimise_conic
+
+        backend = name.partition(":")[2] or None
+        return lambda engine, watch, z, threads: optimise_conic(engine, watch, backend)
+    raise ProblemError(f"there is no solver {name!r}.{did_you_mean(name, SOLVERS)}")

@@ -1,0 +1,87 @@
+"""The linear programme over undecided pairs, with what is left of slots and limits.
+
+Every row of a measure is elastic: its price may move from the current one by at most its radius, which is the same as
+letting the total leave its band at the price of the radius' end (the boxstep method: Marsten, Hogan and Blankenship,
+Oper. Res. 23:389). So the programme is feasible and bounded whatever is fixed, its prices never run away, and a slack
+that is used says which prices have further to go. A soft row's price is held by its penalty as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from oasis_alloc.engines.base import Decision
+from oasis_alloc.functions.base import Floats
+from oasis_alloc.program import Program
+from oasis_alloc.solvers.highs import LinearProgram
+
+_BROADCAST = 4  # a base total in more rows than this gets a variable of its own, so that rows stay sparse
+
+
+@dataclass(frozen=True, eq=False)
+class Restricted:
+    """Columns: pairs, broadcast totals, slack above, slack below. Rows: slates, measures, broadcast totals."""
+
+    lp: LinearProgram
+    rows: npt.NDArray[np.int64]  # rows of measures that the programme has
+    first_row: int  # where they start
+    first_slack: int  # where the slack columns start
+    above_is_end: npt.NDArray[np.bool_]  # the slack's price is the end of the domain, not of the radius
+    below_is_end: npt.NDArray[np.bool_]
+
+
+def restricted(program: Program, decision: Decision, fixed: Floats, prices: Floats, radius: Floats, most: Floats) -> Restricted:
+    """Set up the programme; `fixed` are the totals by row of what is already in, `most` the highest price by row."""
+    undecided, n = decision.undecided, decision.undecided.size
+    slates, slots = _slates(program, decision)
+    base = program.columns_of(undecided)
+    arithmetic = program.arithmetic
+    aux = np.flatnonzero(np.bincount(arithmetic.indices, minlength=arithmetic.shape[1]) > _BROADCAST)
+    sparse = np.ones(arithmetic.shape[1])
+    sparse[aux] = 0.0
+    measures = sp.csr_array(arithmetic @ sp.diags_array(sparse) @ base)
+    measures.eliminate_zeros()
+    through = sp.csr_array(sp.csc_array(arithmetic)[:, aux])
+
+    lower, upper, penalty = program.bands()
+    touched = (np.diff(measures.indptr) > 0) | (np.diff(through.indptr) > 0) | (fixed > upper) | (fixed < lower)
+    rows = np.flatnonzero(touched)
+    end = np.minimum(penalty, most)[rows]
+    above = np.minimum(prices[rows] + radius[rows], end)
+    below = np.minimum(radius[rows] - prices[rows], end)
+    eye = sp.eye_array(rows.size, format="csr")
+    matrix = _assemble(
+        [slates, sp.csr_array((slates.shape[0], aux.size)), sp.csr_array((slates.shape[0], 2 * rows.size))],
+        [measures[rows], through[rows], sp.hstack([-eye, eye], format="csr")],
+        [base[aux], -sp.eye_array(aux.size, format="csr"), sp.csr_array((aux.size, 2 * rows.size))],
+    )
+    zeros = np.zeros(aux.size)
+    lp = LinearProgram(
+        cost=np.concatenate([program.value[undecided].astype(np.float64), zeros, -above, -below]),
+        matrix=matrix,
+        row_lower=np.concatenate([np.full(slots.size, -np.inf), lower[rows] - fixed[rows], zeros]),
+        row_upper=np.concatenate([slots, upper[rows] - fixed[rows], zeros]),
+        lower=np.concatenate([np.zeros(n), zeros - np.inf, np.zeros(2 * rows.size)]),
+        upper=np.concatenate([np.ones(n), np.full(aux.size + 2 * rows.size, np.inf)]),
+    )
+    return Restricted(lp, rows, slots.size, n + aux.size, above >= end, below >= end)
+
+
+def _slates(program: Program, decision: Decision) -> tuple[sp.csr_array, Floats]:
+    """One row for every user who has more undecided pairs than slots for them."""
+    users = np.searchsorted(program.indptr, decision.undecided, side="right") - 1
+    count = np.bincount(users, minlength=program.n_users)
+    tight = np.flatnonzero(count > decision.slots)
+    row = np.full(program.n_users, -1)
+    row[tight] = np.arange(tight.size)
+    has = np.flatnonzero(row[users] >= 0)
+    matrix = sp.csr_array((np.ones(has.size), (row[users[has]], has)), shape=(tight.size, users.size))
+    return matrix, decision.slots[tight].astype(np.float64)
+
+
+def _assemble(*block_rows: list[sp.csr_array]) -> sp.csc_array:
+    return sp.csc_array(sp.vstack([sp.hstack(parts, format="csr") for parts in block_rows], format="csr"))

@@ -1,0 +1,176 @@
+"""What is known so far, and when to stop: the best bound, the best allocation, limits and progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.functions.base import Floats
+
+FEASIBLE = 1e-6
+"""Largest violation of an allocation that counts as feasible."""
+
+
+class Status(Enum):
+    """How a solve ended; the value says what to do next.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> oa.Status.SOLVED.name
+    'SOLVED'
+    """
+
+    SOLVED = "solved: the gap asked for is proven; use the allocation and the prices"
+    INFEASIBLE = "infeasible: no allocation meets all constraints; solution.conflicts names them and what each must give"
+    TIME_LIMIT = "time limit: stopped before the gap asked for; raise time_limit, or go on with start=solution"
+    PASS_LIMIT = "pass limit: stopped before the gap asked for; raise pass_limit, or go on with start=solution"
+    STOPPED = "stopped by progress(): the best answer so far, with its certificate; go on with start=solution"
+    STALLED = "stalled: the gap asked for was not reached; the certificate holds, ask for a wider gap or use solver='conic'"
+
+    def __str__(self) -> str:
+        return self.value.partition(":")[0]
+
+    @property
+    def advice(self) -> str:
+        """What to do next."""
+        return self.value.partition(": ")[2]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The state of a solve, as `progress(state)` is given it about once a pass.
+
+    Returning True from `progress` stops the solve with status `STOPPED` and the best answer so far.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> lines = []
+    >>> def watch(state: oa.Progress) -> bool:
+    ...     lines.append(f"{state.stage} {state.passes:.1f} {state.gap:.0e}")
+    ...     return state.seconds > 60
+    """
+
+    stage: str  # "sample", "passes", "finish" or "conflicts"
+    passes: float  # full-pass equivalents
+    seconds: float
+    bound: float  # +inf until known
+    value: float  # nan until an allocation is known
+    gap: float  # inf until both are
+    violation: float  # of the allocation whose value is given
+    smoothing: float  # gamma, in units of scores
+    target: float  # the gap asked for
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """An allocation by its non-zeros, with what it is worth."""
+
+    positions: npt.NDArray[np.int64]
+    x: Floats
+    value: float
+    totals: Floats
+    violation: float
+
+    @property
+    def feasible(self) -> bool:
+        return self.violation <= FEASIBLE
+
+
+class Stop(Exception):
+    """Raised inside a solve to end it with a status."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Watch:
+    """Keeps the best bound with its prices and the best allocation; raises `Stop` at a limit."""
+
+    def __init__(
+        self,
+        gap: float,
+        time_limit: float | None,
+        pass_limit: float | None,
+        progress: Callable[[Progress], object] | None,
+    ) -> None:
+        self.target = gap
+        self.started = time.perf_counter()
+        self.stage = "passes"
+        self.bound = np.inf
+        self.prices: Floats | None = None
+        self.best: Allocation | None = None
+        self._time_limit = time_limit
+        self._pass_limit = pass_limit
+        self._progress = progress
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
+    def seconds_left(self) -> float | None:
+        return None if self._time_limit is None else self._time_limit - self.seconds
+
+    @property
+    def gap(self) -> float:
+        """(bound - value) / max(1, |bound|) of the best feasible allocation; infinite where there is none."""
+        if self.best is None or not self.best.feasible or not np.isfinite(self.bound):
+            return np.inf
+        return relative_gap(self.bound, self.best.value)
+
+    @property
+    def reached(self) -> bool:
+        return self.gap <= self.target
+
+    def offer_bound(self, bound: float, prices: Floats) -> bool:
+        """Keep a bound if it is the best so far."""
+        better = bound < self.bound
+        if better:
+            self.bound, self.prices = bound, prices.copy()
+        return better
+
+    def offer(self, allocation: Allocation) -> None:
+        """Keep an allocation if it is feasible and worth more, or violates less than what there is."""
+        best = self.best
+        if (
+            best is None
+            or (allocation.feasible and (not best.feasible or allocation.value > best.value))
+            or (not best.feasible and allocation.violation < best.violation)
+        ):
+            self.best = allocation
+
+    def tick(self, passes: float, smoothing: float = 0.0) -> None:
+        """Report progress and stop where a limit is reached."""
+        if self._progress is not None and self._progress(self.state(passes, smoothing)) is True:
+            raise Stop(Status.STOPPED)
+        if self._time_limit is not None and self.seconds >= self._time_limit:
+            raise Stop(Status.TIME_LIMIT)
+        if self._pass_limit is not None and passes >= self._pass_limit:
+            raise Stop(Status.PASS_LIMIT)
+
+    def state(self, passes: float, smoothing: float) -> Progress:
+        best = self.best
+        return Progress(
+            stage=self.stage,
+            passes=passes,
+            seconds=self.seconds,
+            bound=self.bound,
+            value=best.value if best is not None else np.nan,
+            gap=self.gap,
+            violation=best.violation if best is not None else np.nan,
+            smoothing=smoothing,
+            target=self.target,
+        )
+
+
+def relative_gap(bound: float, value: float) -> float:
+    """(bound - value) / max(1, |bound|), not below 0: summation may put the two a rounding apart."""
+    return max(0.0, bound - value) / max(1.0, abs(bound))

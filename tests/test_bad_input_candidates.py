@@ -1,0 +1,220 @@
+"""Bad candidates: what is wrong, which error, and the words that it must contain."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from oasis_alloc.candidates import Candidates
+from oasis_alloc.errors import (
+    InputError,
+    MissingDependencyError,
+    OasisAllocError,
+    ProblemError,
+    SolverError,
+    did_you_mean,
+    require,
+)
+
+NAN, INF = float("nan"), float("inf")
+
+# Good: three users with 2, 0 and 2 of four items.
+GOOD = {"indptr": [0, 2, 2, 4], "item": [2, 0, 0, 1], "columns": {"rel": [0.5, 0.25, 1.0, 2.0]}, "n_items": 4}
+
+ARRAYS = [
+    # what is wrong, the arguments that are, the words between bars
+    ("nan", {"columns": {"rel": [0.5, 1, NAN, 2]}}, "columns['rel'] | pair 2 | user 2 | nan | finite"),
+    ("infinite", {"columns": {"rel": [0.5, INF, 1, 2]}}, "columns['rel'] | pair 1 | user 0 | is inf"),
+    ("minus infinite", {"columns": {"rel": [-INF, 1, 1, 2]}}, "pair 0 | is -inf"),
+    ("overflow", {"columns": {"rel": np.array([1, 1, 1, "1e999"], np.longdouble)}}, "pair 3 | is inf"),
+    ("None in a column", {"columns": {"rel": [0.5, None, 1, 2]}}, "columns['rel'] | pair 1 | nan"),
+    ("pandas NA", {"columns": {"rel": pd.array([1, None, 1, 2], "Int64")}}, "columns['rel'] | pair 1 | nan"),
+    ("short column", {"columns": {"rel": [1.0]}}, "columns['rel'] | has 1 entries | expected 4 | n_pairs"),
+    ("2-d column", {"columns": {"rel": np.ones((2, 2))}}, "columns['rel'] | shape (2, 2) | one dimension"),
+    ("0-d column", {"columns": {"rel": 1.0}}, "columns['rel'] | shape ()"),
+    ("ragged column", {"columns": {"rel": [[1], [2, 3]]}}, "columns['rel'] | cannot be read"),
+    ("strings", {"columns": {"rel": ["a", "b", "c", "d"]}}, "columns['rel'] | strings | expected numbers"),
+    ("a string", {"columns": {"rel": np.array([1, "2", 3, 4], object)}}, "entry 1 | '2' | expected numbers"),
+    ("a thing", {"columns": {"rel": np.array([1, {}, 3, 4], object)}}, "columns['rel'] | not a number"),
+    ("dates", {"columns": {"rel": np.zeros(4, "M8[D]")}}, "columns['rel'] | datetime64 | expected numbers"),
+    ("complex", {"columns": {"rel": np.zeros(4, complex)}}, "columns['rel'] | complex128"),
+    ("masked", {"columns": {"rel": np.ma.masked_array([1, 2, 3, 4], [0, 0, 1, 0])}}, "entry 2 | masked"),
+    ("no columns", {"columns": {}}, "columns is empty | one column or more"),
+    ("columns no mapping", {"columns": [1, 2, 3, 4]}, "columns is list | mapping"),
+    ("column without a name", {"columns": {"": [1, 2, 3, 4]}}, "columns | '' | not empty"),
+    ("column with a number", {"columns": {3: [1, 2, 3, 4]}}, "columns | name 3 | string"),
+    ("zero users", {"indptr": [0], "item": [], "columns": {"rel": []}}, "indptr | 1 entries | no users"),
+    ("no indptr", {"indptr": [], "item": [], "columns": {"rel": []}}, "indptr | 0 entries | no users"),
+    ("indptr from 1", {"indptr": [1, 2, 2, 4]}, "indptr starts at 1 | expected 0"),
+    ("indptr down", {"indptr": [0, 3, 2, 4]}, "indptr decreases at entry 2 | from 3 to 2"),
+    ("unsigned indptr down", {"indptr": np.array([0, 3, 2, 4], np.uint64)}, "indptr decreases at entry 2"),
+    ("indptr short", {"indptr": [0, 2, 2, 3]}, "indptr ends at 3 | expected 4 | n_pairs"),
+    ("indptr long", {"indptr": [0, 2, 2, 5]}, "indptr ends at 5 | expected 4"),
+    ("indptr of floats", {"indptr": [0.0, 2.0, 2.0, 4.0]}, "indptr | float64 | expected integers"),
+    ("2-d indptr", {"indptr": [[0, 4]]}, "indptr | shape (1, 2)"),
+    ("item too large", {"item": [2, 0, 4, 1]}, "item | entry 2 | is 4 | [0, 4) | n_items"),
+    ("item negative", {"item": [2, 0, 0, -3]}, "item | entry 3 | is -3 | [0, 4)"),
+    ("item of floats", {"item": [2.0, 0.0, 0.0, 1.0]}, "item | float64 | expected integers"),
+    ("item of bools", {"item": [True, False, False, True]}, "item | bool | expected integers"),
+    ("item of objects", {"item": np.array([2, 0, 0.5, 1], object)}, "item | entry 2 | 0.5 | integers"),
+    ("item of strings", {"item": ["a", "b", "c", "d"]}, "item | expected integers"),
+    ("item beyond 64 bits", {"item": [2, 0, 0, 2**70]}, "item | 64 bits"),
+    ("item beyond 32 bits", {"item": [2, 0, 0, 2**32], "n_items": None}, "item | 4,294,967,296 | 2**32"),
+    ("n_items negative", {"n_items": -1}, "n_items is -1 | >= 0"),
+    ("n_items a float", {"n_items": 4.0}, "n_items is 4.0 | integer"),
+    ("n_items huge", {"n_items": 2**40}, "n_items | 2**32"),
+    ("duplicates", {"item": [2, 0, 1, 1]}, "user 2 | item 1 | twice | pairs 2 and 3"),
+    ("short attribute", {"items": {"artist": [1, 2]}}, "items['artist'] | has 2 | expected 4 | n_items"),
+    ("long attribute", {"users": {"market": [1] * 5}}, "users['market'] | has 5 | expected 3 | n_users"),
+    ("2-d attribute", {"items": {"artist": np.ones((4, 1))}}, "items['artist'] | shape (4, 1)"),
+    ("one string", {"users": {"market": "sed"}}, "users['market'] | str | one-dimensional"),
+    ("one number", {"users": {"market": 7}}, "users['market'] | int | one-dimensional"),
+    ("negative label", {"items": {"artist": [1, -1, -2, 3]}}, "items['artist'] | entry 2 | -2 | -1 for none"),
+    ("negative float", {"items": {"artist": [1, NAN, -2, 3.0]}}, "items['artist'] | entry 2 | -2"),
+    ("infinite label", {"items": {"artist": [1, INF, 2, 3.0]}}, "items['artist'] | infinite | finite"),
+    ("mixed labels", {"items": {"artist": [1, "a", 2, 3]}}, "items['artist'] | int, str | cannot be sorted"),
+    ("unhashable", {"items": {"artist": [[1], [2], [3], [4]]}}, "items['artist'] | hash | list"),
+    ("complex label", {"items": {"artist": np.zeros(4, complex)}}, "items['artist'] | complex128"),
+    ("key twice", {"users": {"k": [1, 2, 3]}, "items": {"k": [1, 2, 3, 4]}}, "'k' | both | users | items"),
+    ("key without a name", {"users": {None: [1, 2, 3]}}, "users | None | string"),
+    ("attributes no mapping", {"items": [1, 2, 3, 4]}, "items is list | mapping"),
+    ("short ids", {"item_ids": ["a"]}, "item_ids | has 1 | expected 4 | n_items"),
+    ("missing id", {"user_ids": ["a", None, "c"]}, "user_ids | entry 1 | missing"),
+    ("repeated id", {"user_ids": ["a", "b", "a"]}, "user_ids | 'a' | entry 0 and | again at 2"),
+    ("unhashable id", {"user_ids": [[1], [2], [3]]}, "user_ids | hash"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("wrong", "words"), [row[1:] for row in ARRAYS], ids=[row[0] for row in ARRAYS])
+def test_arrays(wrong, words) -> None:
+    with pytest.raises(InputError) as caught:
+        Candidates.from_arrays(**(GOOD | wrong))
+    missing = [word for word in words.split(" | ") if word not in str(caught.value)]
+    assert not missing, f"{missing} not in: {caught.value}"
+
+
+def test_the_good_ones_are_good() -> None:
+    assert Candidates.from_arrays(**GOOD).n_pairs == 4
+    assert Candidates.from_frames(**{k: pd.DataFrame(v) for k, v in FRAMES_GOOD.items()}).n_pairs == 3
+
+
+FRAMES_GOOD = {
+    "pairs": {"user": ["b", "a", "b"], "item": [1, 2, 2], "rel": [0.5, 1.0, 2.0], "text": ["x", "y", "z"]},
+    "users": {"user": ["a", "b"], "market": ["se", "de"]},
+    "items": {"item": [1, 2], "artist": ["x", None]},
+}
+
+NOBODY: dict[str, list[str]] = {"user": [], "market": []}
+
+FRAMES = [
+    # what is wrong, the frames' columns that are, other arguments, the words
+    ("nan", {"pairs": {"rel": [1.0, 2.0, NAN]}}, {}, "column 'rel' | row 2 | nan"),
+    ("null", {"pairs": {"rel": [1.0, None, 2]}}, {}, "column 'rel' | row 1 | null"),
+    ("infinite", {"pairs": {"rel": [INF, 1, 2]}}, {}, "column 'rel' | row 0 | is inf"),
+    ("null id", {"pairs": {"user": ["b", None, "a"]}}, {}, "pairs | column 'user' | row 1 | null"),
+    ("nan id", {"pairs": {"item": [1.0, 2.0, NAN]}}, {}, "pairs | column 'item' | row 2 | nan"),
+    ("null user", {"users": {"user": [None, "b"]}}, {}, "users | column 'user' | row 0 | null"),
+    ("unknown user", {"pairs": {"user": ["b", "c", "d"]}}, {}, "'c', 'd' | row 1 | missing from users"),
+    ("unknown item", {"pairs": {"item": [1, 2, 9]}}, {}, "'item' | 9 | row 2 | missing from items"),
+    ("other type", {"users": {"user": [1, 2]}}, {}, "missing from users | Int64 there | String in pairs"),
+    ("repeated user", {"users": {"user": ["b", "b"]}}, {}, "users | more than once | 'b' | one row an id"),
+    ("repeated item", {"items": {"item": [2, 2]}}, {}, "items | more than once: 2;"),
+    ("duplicates", {"pairs": {"item": [2, 2, 2]}}, {}, "user 'b' | item 2 | twice | rows 0 and 2"),
+    ("no such user column", {}, {"user": "usr"}, "pairs | 'usr' | Did you mean 'user' | text"),
+    ("no such item column", {}, {"item": "rle"}, "pairs | 'rle' | Did you mean 'rel'"),
+    ("no name", {}, {"item": 3}, "item is 3 | name of a column"),
+    ("same column", {}, {"user": "item"}, "user and item | 'item' | two columns"),
+    ("users without ids", {"users": {"user": ...}}, {}, "users | no column 'user' | Known: market"),
+    ("unknown column", {}, {"columns": ["rell"]}, "'rell' | Did you mean 'rel'"),
+    ("text as a column", {}, {"columns": ["text"]}, "column 'text' | string | expected numbers"),
+    ("ids as a column", {}, {"columns": ["item"]}, "'item' | holds ids"),
+    ("columns twice", {}, {"columns": ["rel", "rel"]}, "twice | rel"),
+    ("no columns", {}, {"columns": []}, "columns is empty"),
+    ("no numbers", {"pairs": {"rel": ["a", "b", "c"]}}, {}, "no numeric column"),
+    ("zero users", {"pairs": {name: [] for name in FRAMES_GOOD["pairs"]}, "users": NOBODY},
+     {"columns": "rel"}, "no users | one user or more"),
+    ("key twice", {"items": {"market": ["x", "y"]}}, {}, "'market' | both"),
+    ("negative label", {"items": {"artist": [-5, 1]}}, {}, "items['artist'] | -5"),
+    ("unhashable id", {"pairs": {"user": [[1], [2], [3]]}}, {}, "pairs | 'user' | hash"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize(
+    ("wrong", "arguments", "words"), [row[1:] for row in FRAMES], ids=[row[0] for row in FRAMES]
+)
+def test_frames(make, wrong, arguments, words) -> None:
+    frames = {}
+    for what, columns in FRAMES_GOOD.items():
+        changed = columns | wrong.get(what, {})
+        frames[what] = make({name: values for name, values in changed.items() if values is not ...})
+    with pytest.raises(InputError) as caught:
+        Candidates.from_frames(**frames, **arguments)
+    missing = [word for word in words.split(" | ") if word not in str(caught.value)]
+    assert not missing, f"{missing} not in: {caught.value}"
+
+
+def test_not_a_frame() -> None:
+    with pytest.raises(InputError, match="pairs is dict; expected a pandas, polars or pyarrow frame"):
+        Candidates.from_frames(FRAMES_GOOD["pairs"])
+    with pytest.raises(InputError, match="items is list; expected"):
+        Candidates.from_frames(pd.DataFrame(FRAMES_GOOD["pairs"]), items=[1, 2])
+    with pytest.raises(InputError, match="pairs has two columns of one name"):
+        Candidates.from_frames(pd.DataFrame([[1, 2, 3.0]], columns=["user", "user", "rel"]))
+
+
+def test_decimals_are_numbers() -> None:
+    pairs = pl.DataFrame(
+        {"user": [1, 2], "item": [dt.date(2024, 1, 1)] * 2, "v": [Decimal("0.5"), Decimal(2)]}
+    )
+    assert Candidates.from_frames(pairs).columns["v"].tolist() == [0.5, 2.0]
+
+
+KEYS = GOOD | {"users": {"market": [1, 2, 3]}, "items": {"artist": [1, 2, 3, 4]}}
+
+
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        ("artits", ["'artits'", "Did you mean 'artist'?", "users: market", "items: artist"]),
+        (("artist", "markt"), ["'markt'", "Did you mean 'market'?"]),
+        (("artist", "artist"), ["twice", "distinct"]),
+        ((), ["by=()", "name of a key"]),
+        (3, ["by=3", "name of a key"]),
+        ((1, 2), ["1 is not a key"]),
+    ],
+)
+@pytest.mark.parametrize("ask", ["groups", "grouping"])
+def test_unknown_keys(ask, by, words) -> None:
+    with pytest.raises(ProblemError) as caught:
+        getattr(Candidates.from_arrays(**KEYS), ask)(by)
+    missing = [word for word in words if word not in str(caught.value)]
+    assert not missing, f"{missing} not in: {caught.value}"
+
+
+def test_the_exception_tree() -> None:
+    bases = {InputError: ValueError, ProblemError: ValueError, SolverError: RuntimeError}
+    for error, base in (bases | {MissingDependencyError: ImportError}).items():
+        assert issubclass(error, OasisAllocError)
+        assert issubclass(error, base)
+
+
+def test_a_missing_module_says_how_to_install_it() -> None:
+    with pytest.raises(
+        MissingDependencyError, match=r'no_such_module.*pip install "oasis_alloc\[plot\]"'
+    ) as caught:
+        require("no_such_module.inner", "plot")
+    assert isinstance(caught.value.__cause__, ImportError)
+
+
+def test_long_lists_of_known_names_are_cut() -> None:
+    text = did_you_mean("n7x", [f"n{k}" for k in range(100)])
+    assert text.startswith(" Did you mean 'n7'? Known: n0, n1,")
+    assert text.endswith("n11, ... (100 in all).")
+    assert did_you_mean(7, [8]) == " Known: 8."
