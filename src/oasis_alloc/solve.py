@@ -99,12 +99,12 @@ def solve(
         hopeless = out_of_reach(program)
         try:
             if not hopeless:
-                run(engine, watch, z, threads)
+                run(engine, watch, z)
         except Stop as stop:
             status = stop.status
         infeasible = None
         if hopeless or (status is None and (watch.best is None or not watch.best.feasible)):
-            infeasible = least_relaxation(program, engine_of, watch, threads)
+            infeasible = least_relaxation(program, engine_of, watch)
         if infeasible is not None and infeasible.proven:
             return _infeasible(problem, program, engine, watch, infeasible.totals, infeasible.conflicts, solver)
         if watch.best is None or not watch.best.feasible:

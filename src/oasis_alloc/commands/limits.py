@@ -27,7 +27,7 @@ def read_limits(
     key = "campaign", value = "cap"}` (`key` may be a list of columns); or `{best = "relevance"}`, the largest
     total of a column that slates of `size` can reach with no constraint. `folder` is where paths start.
     """
-    limits = {}
+    limits: dict[str, Any] = {}
     for name, entry in table.items():
         place = f"{file}: limits.{name}"
         if not name.isidentifier():

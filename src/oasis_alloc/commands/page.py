@@ -73,10 +73,10 @@ def _certificate(solution: Solution) -> str:
     lines = [f"<p>{status}: {escape(solution.status.advice)}</p>"]
     tiles = [
         ("value reached", number(solution.value)),
-        ("proven upper bound", number(solution.bound)),
+        ("bound, proven", number(solution.bound)),
         ("gap", _gap(solution.gap)),
-        ("violation", f"{solution.violation:.1e}" if math.isfinite(solution.violation) else "–"),
-        ("passes over the pairs", number(solution.passes)),
+        ("worst violation", number(solution.violation) if solution.violation else "none"),
+        ("passes", f"{solution.passes:.0f}"),
         ("seconds", f"{solution.seconds:.1f}"),
     ]
     boxes = "".join(f'<div class="tile"><b>{text}</b><span>{name}</span></div>' for name, text in tiles)
@@ -108,7 +108,7 @@ def _certificate(solution: Solution) -> str:
 def _gap(gap: float) -> str:
     if not math.isfinite(gap):
         return "–"
-    return f"{100 * gap:.2g} %" if gap >= 1e-8 else "less than 0.000001 %"
+    return f"{100 * gap:.2g} %" if gap >= 1e-8 else "< 0.000001 %"
 
 
 def _cost(shown: Cost) -> str:
@@ -119,8 +119,9 @@ def _cost(shown: Cost) -> str:
         f"Showing every user's best by {escape(shown.column)} alone would give {number(total)}; this "
         f"allocation keeps {100 * share:.2f} % of it, {number(kept)}."
     )
-    for name, before, now in gains:
-        text += f" {escape(name.capitalize())} goes from {number(before)} to {number(now)}."
+    if gains:
+        moved = "; ".join(f"{escape(name)} from {number(before)} to {number(now)}" for name, before, now in gains)
+        text += f" Other columns move with it: {moved}."
     out = f"<h2>What {escape(shown.column)} it cost</h2>\n<p>{text}</p>"
     shares = [k / o if o > 0 else 1.0 for k, o in zip(shown.kept, shown.organic, strict=True)]
     if shown.by is None or not shares:

@@ -12,7 +12,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 if TYPE_CHECKING:
-    from oasis_alloc.solution import Progress
+    from oasis_alloc.solvers.watch import Progress
 
 _EVERY = 5.0  # seconds between lines where there is no terminal
 
@@ -94,9 +94,8 @@ def numbers(state: Progress) -> str:
     parts = []
     if math.isfinite(state.bound):
         parts.append(f"bound {state.bound:,.6g}")
-    if math.isfinite(state.value):
+    if math.isfinite(state.gap):  # until then the value is that of an allocation that misses a demand
         parts.append(f"value {state.value:,.6g}")
-    if math.isfinite(state.gap):
         parts.append(f"gap {state.gap:.1e} of {state.target:.0e}")
     parts += [f"pass {state.passes:.0f}", f"{state.seconds:.1f} s"]
     return "  ".join(parts)

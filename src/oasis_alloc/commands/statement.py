@@ -14,8 +14,13 @@ from oasis_alloc.commands.limits import read_limits
 from oasis_alloc.commands.tables import read_table
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError, did_you_mean
 
-_NUMBER, _WHOLE, _TEXT, _TEXTS, _TABLE = (int, float), (int,), (str,), (list,), (dict,)
-_ENTRIES: dict[str, dict[str, tuple[type, ...]]] = {
+Types = tuple[type, ...]
+_NUMBER: Types = (int, float)
+_WHOLE: Types = (int,)
+_TEXT: Types = (str,)
+_TEXTS: Types = (list,)
+_TABLE: Types = (dict,)
+_ENTRIES: dict[str, dict[str, Types]] = {
     "": {
         "maximize": _TEXT, "subject_to": _TEXTS, "candidates": _TABLE, "limits": _TABLE, "slate": _TABLE,
         "solve": _TABLE, "output": _TABLE,

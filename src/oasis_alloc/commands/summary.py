@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -126,13 +126,14 @@ def label(group: Any) -> str:
     return " · ".join(map(str, group)) if isinstance(group, tuple) else str(group)
 
 
-def notable(delivery: Delivery, most: int) -> Sequence[int]:
+def notable(delivery: Delivery, most: int) -> list[int]:
     """Up to `most` groups with a limit, in order: those whose limits weigh most on the objective."""
     limited = np.flatnonzero(np.isfinite(delivery.floor) | np.isfinite(delivery.cap))
     if len(limited) <= most:
-        return limited.tolist()
+        return [int(k) for k in limited]
     weight = np.abs(delivery.price[limited]) * np.maximum(delivery.delivered[limited], 1.0)
-    return np.sort(limited[np.argsort(-weight, kind="stable")[:most]]).tolist()
+    heaviest = np.sort(limited[np.argsort(-weight, kind="stable")[:most]])
+    return [int(k) for k in heaviest]
 
 
 def _column_by(column: str, by: str | None) -> Term:
@@ -148,7 +149,7 @@ def _total(candidates: Candidates, term: Term, positions: Positions, x: Floats) 
     users = grouping.user_part[candidates.user_of(positions)]
     group = grouping.of(users, grouping.item_part[candidates.item[positions]])
     inside = group >= 0
-    return np.bincount(group[inside], weight[inside], minlength=grouping.n_groups)
+    return np.bincount(group[inside], weight[inside], grouping.n_groups).astype(np.float64)
 
 
 def _spread(

@@ -60,7 +60,8 @@ class Matching(Market):
         taken = item[best(self._columns(item, 0, rng)["value"], self.size)]
         demand = np.bincount(taken, minlength=self.campaigns) * (self.users / max(users, 1))
         random = demand.mean() * rng.exponential(size=self.campaigns)
-        return np.maximum(1.0, self.tightness * (0.7 * demand + 0.3 * random))
+        caps: NDArray[np.float64] = np.maximum(1.0, self.tightness * (0.7 * demand + 0.3 * random))
+        return caps
 
     def item_attributes(self) -> dict[str, NDArray[np.generic]]:
         return {"campaign": np.arange(self.campaigns)}

@@ -37,10 +37,7 @@ _LICENSOR_SHARES = np.array([0.34, 0.24, 0.17, 0.12, 0.08, 0.05])
 _TRACKS_A_CAMPAIGN = 8  # at most
 _TILT = 0.3  # in relevance, for campaigns that are promised more
 _LESS = 0.3  # of the weight on promotion: then the relevance guard binds, too
-_PROMISED, _CAPPED = (
-    0.5,
-    0.75,
-)  # up to here campaigns are promised more, then up to here held back, then loose
+_PROMISED, _CAPPED = 0.5, 0.75  # campaigns up to here are promised more, then held back; the rest is loose
 
 
 class Catalogue(NamedTuple):
@@ -153,10 +150,10 @@ class Month(Market):
         natural, tilted = np.zeros(self.n_items), np.zeros(self.n_items)
         organic = kept = 0.0
         for block in self.blocks():
-            item, relevance, promotion = (
-                a.reshape(-1, self.degree)
-                for a in (block.item, block.columns["relevance"], block.columns["promotion"])
-            )
+            shape = -1, self.degree
+            item = block.item.reshape(shape)
+            relevance = block.columns["relevance"].reshape(shape)
+            promotion = block.columns["promotion"].reshape(shape)
             value = relevance + self.promotion_weight * promotion
             organic += float(relevance[best(relevance, self.size)].sum(dtype=np.float64))
             natural += np.bincount(item[best(value, self.size)], minlength=self.n_items)

@@ -31,7 +31,7 @@ _LEAST_UNDECIDED = 2_000
 _RUNAWAY = 1e4  # prices beyond this many typical scores: the dual is running to minus infinity
 
 
-def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None, threads: int | None) -> None:
+def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None) -> None:
     """Leave the best bound, prices and allocation with the watch; `Stop` passes through."""
     program = engine.program
 
@@ -76,7 +76,7 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
         step = np.zeros(program.n_rows)
         np.maximum.at(step, program.row, np.abs(newton_direction(dual, point)))
         margins = np.maximum(margin, np.minimum(2.0 * step, 64.0 * margin))
-    finish_rounds(engine, watch, prices, margins, unit, threads)
+    finish_rounds(engine, watch, prices, margins, unit)
 
 
 def sample_stride(n_pairs: int, n_users: int, size: int, n_rows: int) -> int:

@@ -13,29 +13,30 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.engines.base import Engine
+from oasis_alloc.engines.base import Decision, Engine
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.kernels.decide import N_BINS
-from oasis_alloc.solvers.highs import solve_lp
-from oasis_alloc.solvers.restricted import restricted
+from oasis_alloc.solvers.highs import LinearSolution, solve_lp
+from oasis_alloc.solvers.restricted import Restricted, restricted
 from oasis_alloc.solvers.watch import Allocation, Status, Stop, Watch
 
 _ABOUT_ZERO = 1e-11
 _SLACK = 1e-9
 _MOST_ROUNDS = 40
 _WIDEN = 4.0
+_CLOSE = 0.25  # share of a row's margin within which new prices leave a pair open
 _KINK = 1e-9  # smoothing, in units of scores, of visits that are made for the bound alone
 
 
 @dataclass(frozen=True, eq=False)
-class Finish:
+class Round:
     """One round: an allocation and the prices of the programme over the undecided pairs."""
 
+    programme: Restricted
+    solution: LinearSolution
     allocation: Allocation
     prices: Floats  # (n_rows,)
     pressed: npt.NDArray[np.bool_]  # (n_rows,) rows whose price went to the end of its radius
-    missed: npt.NDArray[np.bool_]  # (n_rows,) hard rows that are missed whatever it costs
-    undecided: int
 
 
 def margin_for(engine: Engine, prices: Floats, wanted: int, guess: float) -> float:
@@ -54,60 +55,74 @@ def margin_for(engine: Engine, prices: Floats, wanted: int, guess: float) -> flo
     return widest
 
 
-def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats, scale: float, threads: int | None) -> bool:
-    """Rounds of the finisher until the gap is reached; False where rounds stopped helping.
+def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats, scale: float) -> None:
+    """Rounds of the finisher until the gap is reached or nothing is left to release.
 
-    `margins` are by row, in units of scores; `scale` is the typical score.
+    `margins` are by row, in units of scores; `scale` is the typical score. What is fixed stays as it was fixed until it
+    is released, so a round starts from the last one's basis. Released are pairs that the new prices contradict or
+    leave close, and a wider margin of the rows whose price was pressed.
     """
     program = engine.program
     center, center_bound = prices, bound_at(engine, watch, prices, scale)
     most = 1e3 * max(scale, float(np.abs(program.value).max(initial=0.0)))
+    decision = engine.decide(prices, margins)
+    last: Round | None = None
     for _ in range(_MOST_ROUNDS):
-        done = finish(engine, watch, center, margins, most, threads)
-        watch.offer(done.allocation)
-        new = program.admit(done.prices)
-        gap = watch.gap
+        last = finish(engine, watch, decision, center, margins, most, last)
+        watch.offer(last.allocation)
+        new = program.admit(last.prices)
         bound = bound_at(engine, watch, new, scale)
         if watch.reached:
-            return True
-        everything = done.undecided == program.n_pairs
-        if everything and not done.pressed.any():
-            return False  # the whole programme was solved: what is missing is not for lack of rounds
+            return
         if bound <= center_bound:
-            moved = np.abs(new - center) * program.unit
             center, center_bound = new, bound
-            margins = np.maximum(margins, np.minimum(2.0 * moved, _WIDEN * margins))
-        if done.pressed.any():
-            margins = np.where(done.pressed, _WIDEN * margins, margins)
-        elif watch.gap > 0.5 * gap:
-            margins = 2.0 * margins
-    return False
+        margins = np.where(last.pressed, _WIDEN * margins, margins)
+        fresh = engine.decide(new, np.where(last.pressed, margins, _CLOSE * margins))
+        wider = release(decision, fresh, program.indptr, program.size)
+        if wider.undecided.size == decision.undecided.size and not last.pressed.any():
+            return  # no pair is fixed against its price: what is missing is not for lack of rounds
+        decision = wider
 
 
-def finish(engine: Engine, watch: Watch, prices: Floats, margins: Floats, most: float, threads: int | None) -> Finish:
-    """Fix, solve, put together. `most` is the highest price of a slack, in units of scores."""
+def release(decision: Decision, fresh: Decision, indptr: npt.NDArray[np.int64], size: int) -> Decision:
+    """The decision with more pairs undecided: all that the fresh one decides otherwise or leaves open."""
+    known_in = np.concatenate([decision.shown, decision.undecided])
+    fresh_in = np.concatenate([fresh.shown, fresh.undecided])
+    enter = np.setdiff1d(fresh.shown, known_in, assume_unique=True)
+    leave = np.setdiff1d(decision.shown, fresh_in, assume_unique=True)
+    undecided = np.unique(np.concatenate([decision.undecided, fresh.undecided, enter, leave]))
+    shown = np.setdiff1d(decision.shown, undecided, assume_unique=True)
+    taken = np.bincount(np.searchsorted(indptr, shown, side="right") - 1, minlength=indptr.size - 1)
+    return Decision(undecided, shown, size - taken)
+
+
+def finish(
+    engine: Engine, watch: Watch, decision: Decision, prices: Floats, margins: Floats, most: float, last: Round | None
+) -> Round:
+    """Solve and put together. `most` is the highest price of a slack, in units of scores."""
     program = engine.program
-    decision = engine.decide(prices, margins)
     undecided, shown = decision.undecided, decision.shown
     _, fixed = engine.add_up(shown, np.ones(shown.size))
     part = restricted(program, decision, fixed, prices, margins / program.unit, most / program.unit)
-    solution = solve_lp(part.lp, threads, watch.seconds_left)
+    basis = None
+    if last is not None:
+        basis = last.programme.basis_for(part, last.solution, last.allocation.positions[last.allocation.x == 1.0])
+    solution = solve_lp(part.lp, basis, watch.seconds_left)
     if solution is None:
         raise Stop(Status.TIME_LIMIT)
     x = np.clip(solution.x[: undecided.size], 0.0, 1.0)
     kept = x > _ABOUT_ZERO
     rows = part.rows
     new = prices.copy()
-    new[rows] = solution.prices[part.first_row : part.first_row + rows.size]
-    above, below = solution.x[part.first_slack :].reshape(2, rows.size)
+    new[rows] = part.prices(solution)
+    above, below = part.slack(solution)
     slack = np.maximum(above, below) > _SLACK * np.maximum(1.0, np.abs(fixed[rows]))
-    pressed, missed = np.zeros(prices.size, np.bool_), np.zeros(prices.size, np.bool_)
+    pressed = np.zeros(prices.size, np.bool_)
     pressed[rows] = slack & ~np.where(above > below, part.above_is_end, part.below_is_end)
-    missed[rows] = slack & ~pressed[rows] & ~np.isfinite(program.bands()[2][rows])
     positions = np.concatenate([shown, undecided[kept]])
     order = np.argsort(positions, kind="stable")
     weights = np.concatenate([np.ones(shown.size), x[kept]])[order]
-    return Finish(worth(engine, positions[order], weights), new, pressed, missed, undecided.size)
+    return Round(part, solution, worth(engine, positions[order], weights), new, pressed)
 
 
 def worth(engine: Engine, positions: npt.NDArray[np.int64], x: Floats) -> Allocation:

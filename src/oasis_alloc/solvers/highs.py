@@ -1,4 +1,4 @@
-"""A linear programme in sparse form, handed to HiGHS."""
+"""A linear programme in sparse form, handed to HiGHS, and back with its basis."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.errors import SolverError
 from oasis_alloc.functions.base import Floats
+
+Statuses = npt.NDArray[np.int8]
+
+AT_LOWER, BASIC, AT_UPPER = 0, 1, 2  # HighsBasisStatus
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,21 +35,21 @@ class LinearSolution:
 
     x: Floats
     prices: Floats
+    columns: Statuses
+    rows: Statuses
     iterations: int
 
 
-def solve_lp(lp: LinearProgram, threads: int | None = None, time_limit: float | None = None) -> LinearSolution | None:
-    """Solve with HiGHS; None where its time ran out. The programme must be feasible and bounded by construction."""
+def solve_lp(
+    lp: LinearProgram, basis: tuple[Statuses, Statuses] | None = None, time_limit: float | None = None
+) -> LinearSolution | None:
+    """Solve with HiGHS, from a basis if there is one; None where its time ran out.
+
+    The programme must be feasible and bounded by construction.
+    """
     import highspy
 
-    class Quiet(highspy.Highs):  # type: ignore[misc]  # highspy is untyped
-        """HiGHS 1.16 prints its banner from enableCallbacks, which the constructor calls."""
-
-        def enableCallbacks(self) -> None:  # noqa: N802  # HiGHS's name
-            self.silent()
-            super().enableCallbacks()
-
-    highs = Quiet()
+    highs = _quiet(highspy)
     model: Any = highspy.HighsLp()
     model.num_col_, model.num_row_ = lp.matrix.shape[1], lp.matrix.shape[0]
     model.sense_ = highspy.ObjSense.kMaximize
@@ -54,23 +59,44 @@ def solve_lp(lp: LinearProgram, threads: int | None = None, time_limit: float | 
     model.a_matrix_.start_ = lp.matrix.indptr
     model.a_matrix_.index_ = lp.matrix.indices
     model.a_matrix_.value_ = lp.matrix.data
-    for option, value in (("primal_feasibility_tolerance", 1e-9), ("dual_feasibility_tolerance", 1e-9)):
-        highs.setOptionValue(option, value)
-    if threads is not None:
-        highs.setOptionValue("threads", threads)
+    highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
+    highs.setOptionValue("dual_feasibility_tolerance", 1e-9)
     if time_limit is not None:
         highs.setOptionValue("time_limit", max(0.01, time_limit))
     highs.passModel(model)
+    kinds = [highspy.HighsBasisStatus(k) for k in range(5)]
+    if basis is not None:
+        start: Any = highspy.HighsBasis()
+        start.col_status = [kinds[k] for k in basis[0].tolist()]
+        start.row_status = [kinds[k] for k in basis[1].tolist()]
+        start.valid = True
+        highs.setBasis(start)
     highs.run()
     status = highs.getModelStatus()
     if status == highspy.HighsModelStatus.kTimeLimit:
         return None
     if status != highspy.HighsModelStatus.kOptimal:
         raise SolverError(f"HiGHS ended with {highs.modelStatusToString(status)} on a feasible, bounded programme of ours.")
-    solution = highs.getSolution()
+    solution, end = highs.getSolution(), highs.getBasis()
+    number = {kind: k for k, kind in enumerate(kinds)}
     return LinearSolution(
-        np.array(solution.col_value), np.array(solution.row_dual), int(highs.getInfo().simplex_iteration_count)
+        np.array(solution.col_value),
+        np.array(solution.row_dual),
+        np.array([number[s] for s in end.col_status], np.int8),
+        np.array([number[s] for s in end.row_status], np.int8),
+        int(highs.getInfo().simplex_iteration_count),
     )
+
+
+def _quiet(highspy: Any) -> Any:
+    class Quiet(highspy.Highs):  # type: ignore[misc]  # highspy is untyped
+        """HiGHS 1.16 prints its banner from enableCallbacks, which the constructor calls."""
+
+        def enableCallbacks(self) -> None:
+            self.silent()
+            super().enableCallbacks()
+
+    return Quiet()
 
 
 def _finite(values: Floats) -> Floats:

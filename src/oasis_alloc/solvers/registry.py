@@ -13,7 +13,7 @@ from oasis_alloc.solvers.watch import Watch
 class Solver(Protocol):
     """Improve what the watch holds until its gap is reached; `Stop` and infeasibility are the caller's."""
 
-    def __call__(self, engine: Engine, watch: Watch, z: Floats | None, threads: int | None) -> None: ...
+    def __call__(self, engine: Engine, watch: Watch, z: Floats | None) -> None: ...
 
 
 SOLVERS = ("dual", "conic", "conic:highs", "conic:clarabel", "conic:osqp")
@@ -24,10 +24,10 @@ def solver_named(name: str) -> Solver:
     if name == "dual":
         from oasis_alloc.solvers.dual import optimise
 
-        return lambda engine, watch, z, threads: optimise(engine, watch, z, None, threads)
+        return lambda engine, watch, z: optimise(engine, watch, z, None)
     if name in SOLVERS:
         from oasis_alloc.solvers.conic import optimise_conic
 
         backend = name.partition(":")[2] or None
-        return lambda engine, watch, z, threads: optimise_conic(engine, watch, backend)
+        return lambda engine, watch, z: optimise_conic(engine, watch, backend)
     raise ProblemError(f"there is no solver {name!r}.{did_you_mean(name, SOLVERS)}")

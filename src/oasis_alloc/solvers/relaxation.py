@@ -44,7 +44,7 @@ class Relaxation:
         return self.at_least > self.tolerance
 
 
-def least_relaxation(program: Program, engine_of: Callable[[Program], Engine], watch: Watch, threads: int | None) -> Relaxation:
+def least_relaxation(program: Program, engine_of: Callable[[Program], Engine], watch: Watch) -> Relaxation:
     """Solve the relaxation; `watch` lends its clock and its progress."""
     free = relaxed(program)
     with engine_of(free) as engine:
@@ -53,9 +53,9 @@ def least_relaxation(program: Program, engine_of: Callable[[Program], Engine], w
         try:
             if program.n_pairs <= _ALL_AT_ONCE:
                 zero = np.zeros(free.n_rows)
-                finish_rounds(engine, own, zero, np.full(free.n_rows, np.inf), 1.0, threads)
+                finish_rounds(engine, own, zero, np.full(free.n_rows, np.inf), 1.0)
             else:
-                optimise(engine, own, None, 1.0, threads)
+                optimise(engine, own, None, 1.0)
         except Stop:
             pass  # what is proven by now is what there is
     best = own.best

@@ -17,7 +17,9 @@ import scipy.sparse as sp
 from oasis_alloc.engines.base import Decision
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.program import Program
-from oasis_alloc.solvers.highs import LinearProgram
+from oasis_alloc.solvers.highs import AT_LOWER, BASIC, LinearProgram, LinearSolution, Statuses
+
+Positions = npt.NDArray[np.int64]
 
 _BROADCAST = 4  # a base total in more rows than this gets a variable of its own, so that rows stay sparse
 
@@ -27,17 +29,50 @@ class Restricted:
     """Columns: pairs, broadcast totals, slack above, slack below. Rows: slates, measures, broadcast totals."""
 
     lp: LinearProgram
-    rows: npt.NDArray[np.int64]  # rows of measures that the programme has
-    first_row: int  # where they start
-    first_slack: int  # where the slack columns start
-    above_is_end: npt.NDArray[np.bool_]  # the slack's price is the end of the domain, not of the radius
+    pairs: Positions
+    users: Positions  # with a row for their slate
+    rows: Positions  # of measures
+    above_is_end: npt.NDArray[np.bool_]  # (len(rows),) the slack's price is the end of the domain, not of the radius
     below_is_end: npt.NDArray[np.bool_]
+
+    @property
+    def n_aux(self) -> int:
+        return self.lp.matrix.shape[1] - self.pairs.size - 2 * self.rows.size
+
+    def prices(self, solution: LinearSolution) -> Floats:
+        """Prices of `rows`."""
+        return solution.prices[self.users.size : self.users.size + self.rows.size]
+
+    def slack(self, solution: LinearSolution) -> tuple[Floats, Floats]:
+        """(above, below) of `rows`."""
+        above, below = solution.x[self.pairs.size + self.n_aux :].reshape(2, self.rows.size)
+        return above, below
+
+    def basis_for(self, wider: Restricted, solution: LinearSolution, shown: Positions) -> tuple[Statuses, Statuses]:
+        """This programme's final basis, carried over to one with more pairs, users and rows.
+
+        What is new enters as it was fixed: pairs at 0, or at 1 where they are in `shown`; new rows are basic.
+        """
+        n, m, aux = self.pairs.size, self.rows.size, self.n_aux
+        pair = np.full(wider.pairs.size, AT_LOWER, np.int8)
+        pair[np.isin(wider.pairs, shown, assume_unique=True)] = 2
+        pair[np.searchsorted(wider.pairs, self.pairs)] = solution.columns[:n]
+        row_at = np.searchsorted(wider.rows, self.rows)
+        slack = np.full((2, wider.rows.size), AT_LOWER, np.int8)
+        slack[:, row_at] = solution.columns[n + aux :].reshape(2, m)
+        user = np.full(wider.users.size, BASIC, np.int8)
+        user[np.searchsorted(wider.users, self.users)] = solution.rows[: self.users.size]
+        row = np.full(wider.rows.size, BASIC, np.int8)
+        row[row_at] = solution.rows[self.users.size : self.users.size + m]
+        columns = np.concatenate([pair, solution.columns[n : n + aux], slack.ravel()])
+        return columns, np.concatenate([user, row, solution.rows[self.users.size + m :]])
 
 
 def restricted(program: Program, decision: Decision, fixed: Floats, prices: Floats, radius: Floats, most: Floats) -> Restricted:
     """Set up the programme; `fixed` are the totals by row of what is already in, `most` the highest price by row."""
     undecided, n = decision.undecided, decision.undecided.size
-    slates, slots = _slates(program, decision)
+    users, slates = _slates(program, decision)
+    slots = decision.slots[users].astype(np.float64)
     base = program.columns_of(undecided)
     arithmetic = program.arithmetic
     aux = np.flatnonzero(np.bincount(arithmetic.indices, minlength=arithmetic.shape[1]) > _BROADCAST)
@@ -55,7 +90,7 @@ def restricted(program: Program, decision: Decision, fixed: Floats, prices: Floa
     below = np.minimum(radius[rows] - prices[rows], end)
     eye = sp.eye_array(rows.size, format="csr")
     matrix = _assemble(
-        [slates, sp.csr_array((slates.shape[0], aux.size)), sp.csr_array((slates.shape[0], 2 * rows.size))],
+        [slates, sp.csr_array((users.size, aux.size)), sp.csr_array((users.size, 2 * rows.size))],
         [measures[rows], through[rows], sp.hstack([-eye, eye], format="csr")],
         [base[aux], -sp.eye_array(aux.size, format="csr"), sp.csr_array((aux.size, 2 * rows.size))],
     )
@@ -63,24 +98,24 @@ def restricted(program: Program, decision: Decision, fixed: Floats, prices: Floa
     lp = LinearProgram(
         cost=np.concatenate([program.value[undecided].astype(np.float64), zeros, -above, -below]),
         matrix=matrix,
-        row_lower=np.concatenate([np.full(slots.size, -np.inf), lower[rows] - fixed[rows], zeros]),
+        row_lower=np.concatenate([np.full(users.size, -np.inf), lower[rows] - fixed[rows], zeros]),
         row_upper=np.concatenate([slots, upper[rows] - fixed[rows], zeros]),
         lower=np.concatenate([np.zeros(n), zeros - np.inf, np.zeros(2 * rows.size)]),
         upper=np.concatenate([np.ones(n), np.full(aux.size + 2 * rows.size, np.inf)]),
     )
-    return Restricted(lp, rows, slots.size, n + aux.size, above >= end, below >= end)
+    return Restricted(lp, undecided, users, rows, above >= end, below >= end)
 
 
-def _slates(program: Program, decision: Decision) -> tuple[sp.csr_array, Floats]:
+def _slates(program: Program, decision: Decision) -> tuple[Positions, sp.csr_array]:
     """One row for every user who has more undecided pairs than slots for them."""
-    users = np.searchsorted(program.indptr, decision.undecided, side="right") - 1
-    count = np.bincount(users, minlength=program.n_users)
+    user = np.searchsorted(program.indptr, decision.undecided, side="right") - 1
+    count = np.bincount(user, minlength=program.n_users)
     tight = np.flatnonzero(count > decision.slots)
     row = np.full(program.n_users, -1)
     row[tight] = np.arange(tight.size)
-    has = np.flatnonzero(row[users] >= 0)
-    matrix = sp.csr_array((np.ones(has.size), (row[users[has]], has)), shape=(tight.size, users.size))
-    return matrix, decision.slots[tight].astype(np.float64)
+    has = np.flatnonzero(row[user] >= 0)
+    matrix = sp.csr_array((np.ones(has.size), (row[user[has]], has)), shape=(tight.size, user.size))
+    return tight, matrix
 
 
 def _assemble(*block_rows: list[sp.csr_array]) -> sp.csc_array:
