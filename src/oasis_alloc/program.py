@@ -89,6 +89,10 @@ class Program:
         return sp.csr_array(self.arithmetic.T)
 
     @cached_property
+    def _arithmetic_size(self) -> sp.csr_array:
+        return abs(self.arithmetic)
+
+    @cached_property
     def _arithmetic_squared(self) -> sp.csr_array:
         return self.arithmetic.power(2)
 
@@ -126,19 +130,22 @@ class Program:
 
     def totals(self, tables: Floats) -> Floats:
         """Measures e, (n_rows,), of the tables T_k that a pass adds up."""
+        return np.asarray(self.arithmetic @ self._base_totals(tables))
+
+    def _base_totals(self, tables: Floats) -> Floats:
         flat = tables.reshape(len(self.base), self.n_cells)
         base = self.base[0] @ flat[0]
         for k in range(1, len(self.base)):
             base = base + self.base[k] @ flat[k]
-        return np.asarray(self.arithmetic @ base)
+        return np.asarray(base)
+
+    def activity(self, tables: Floats) -> Floats:
+        """Sizes of what the measures add up, (n_rows,), from the same tables: no part cancels another."""
+        return np.asarray(self._arithmetic_size @ self._base_totals(np.abs(tables)))
 
     def curvature_diagonal(self, tables: Floats) -> Floats:
         """Diagonal of the measures' Hessian by row, from the tables of sums of squares; cross terms left out."""
-        flat = tables.reshape(len(self.base), self.n_cells)
-        base = self.base[0] @ flat[0]
-        for k in range(1, len(self.base)):
-            base = base + self.base[k] @ flat[k]
-        return np.asarray(self._arithmetic_squared @ base)
+        return np.asarray(self._arithmetic_squared @ self._base_totals(tables))
 
     def conjugate(self, prices: Floats) -> float:
         """sum_j F_j*(lam_j), plus infinity outside the domain."""

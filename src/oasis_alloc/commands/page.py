@@ -120,7 +120,9 @@ def _cost(shown: Cost) -> str:
         f"allocation keeps {100 * share:.2f} % of it, {number(kept)}."
     )
     if gains:
-        moved = "; ".join(f"{escape(name)} from {number(before)} to {number(now)}" for name, before, now in gains)
+        moved = "; ".join(
+            f"{escape(name)} from {number(before)} to {number(now)}" for name, before, now in gains
+        )
         text += f" Other columns move with it: {moved}."
     out = f"<h2>What {escape(shown.column)} it cost</h2>\n<p>{text}</p>"
     shares = [k / o if o > 0 else 1.0 for k, o in zip(shown.kept, shown.organic, strict=True)]

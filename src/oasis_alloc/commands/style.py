@@ -29,7 +29,8 @@ p { margin: 4px 0 12px; max-width: 72ch; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(145px, 1fr)); gap: 10px; }
 .tiles { margin: 20px 0 12px; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; }
-.tile b { display: block; font-size: 20px; white-space: nowrap; font-weight: 600; font-variant-numeric: tabular-nums; }
+.tile b { display: block; font-size: 20px; font-weight: 600; }
+.tile b { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--soft); font-size: 13px; }
 .wide { overflow-x: auto; background: var(--card); border: 1px solid var(--line); }
 .wide { border-radius: 8px; padding: 4px 14px; }

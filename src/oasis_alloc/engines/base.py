@@ -20,6 +20,7 @@ class Visit:
     bound: float  # sum_u max s x
     value: float  # v x of the smoothed maximiser
     totals: Floats  # (n_rows,) measures of the smoothed maximiser
+    activity: Floats  # (n_rows,) the same with all coefficients and columns positive: what makes up the totals
     diagonal: Floats  # (n_rows,) Hessian diagonal of the smoothed part
     fractional: float  # pairs strictly between 0 and 1
 

@@ -87,13 +87,14 @@ class Threads:
         scale = program.n_users / visited if visited else 0.0
         self.passes += visited / max(1, program.n_users)
         self._adapt(out, gamma)
-        square = self._square.sum(axis=0)
+        load, square = self._load.sum(axis=0), self._square.sum(axis=0)
         self._hessian_scale *= scale / gamma
         return Visit(
             smoothed=out[visit_kernels.SMOOTHED] * scale,
             bound=out[visit_kernels.BOUND] * scale,
             value=out[visit_kernels.VALUE] * scale,
-            totals=program.totals(self._load.sum(axis=0)) * scale,
+            totals=program.totals(load) * scale,
+            activity=program.activity(load) * scale,
             diagonal=program.curvature_diagonal(square) * (scale / gamma),
             fractional=out[visit_kernels.FRACTIONAL] * scale,
         )

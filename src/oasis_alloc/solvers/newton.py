@@ -75,12 +75,16 @@ class SmoothedDual:
         return np.where(self._typical > 0.0, 0.3 * self._typical, unknown)
 
     def residual(self, point: Point) -> float:
-        """Sum of the projected gradient's parts over the sum of the limits: how far the totals are from optimal."""
-        return float(np.abs(np.where(self.held(point), 0.0, point.gradient)).sum() / self.size())
-
-    def size(self) -> float:
-        """What residuals are measured against."""
-        return max(1.0, float(np.abs(self.program.limit).sum()))
+        """Worst over functions of the projected gradient's sum over the sum of what it is made of."""
+        program = self.program
+        off = np.abs(np.where(self.held(point), 0.0, point.gradient))
+        size = np.maximum(np.abs(program.limit), program.by_variable(point.visit.activity))
+        off_by_row = np.bincount(program.row, off, program.n_rows)
+        size_by_row = np.bincount(program.row, size, program.n_rows)
+        worst = 0.0
+        for block in program.blocks:
+            worst = max(worst, float(off_by_row[block.rows].sum()) / max(1.0, float(size_by_row[block.rows].sum())))
+        return worst
 
     def held(self, point: Point) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Variables at an end of their range which the gradient pushes outward."""

@@ -1,0 +1,163 @@
+"""The optimum of a small problem worked out a second time: from plain lists, by SciPy's linear programming.
+
+Nothing here comes from the package but the statement of the problem: the measures' terms, the limits as they were
+given, the slate. So it shares no arithmetic with `program.py` and no solver settings with `solvers/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.optimize import linprog
+from strategies import ITEM_KEYS, Case, Market
+
+import oasis_alloc as oa
+from oasis_alloc.functions.soft import Soft
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def label_of(market: Market, key: str, pair: int) -> Any:
+    """The label of a pair, None where it has none."""
+    at = market.item[pair] if key in ITEM_KEYS else market.user[pair]
+    label = market.labels[key][at]
+    return None if label == -1 else label
+
+
+def groups(market: Market, by: tuple[str, ...]) -> list[Any]:
+    """Sorted labels of a key, whether or not a candidate has them; of several keys, the tuples that occur."""
+    if not by:
+        return [None]
+    of_items, of_users = [k for k in by if k in ITEM_KEYS], [k for k in by if k not in ITEM_KEYS]
+    if of_items and of_users:
+        rows = [tuple(label_of(market, key, pair) for key in by) for pair in range(market.n_pairs)]
+    else:
+        rows = [tuple(None if label == -1 else label for label in row) for row in zip(*(market.labels[k] for k in by), strict=True)]
+    found = sorted({row for row in rows if None not in row})
+    return found if len(by) > 1 else [row[0] for row in found]
+
+
+def matrix(measure: oa.Measure, market: Market) -> Array:
+    """(n_groups, n_pairs): what each pair adds to each group's total, per unit of its probability."""
+    labels = groups(market, measure.by)
+    out = np.zeros((len(labels), market.n_pairs))
+    for g, label in enumerate(labels):
+        parts = label if len(measure.by) > 1 else (label,)
+        wanted = dict(zip(measure.by, parts, strict=True)) if measure.by else {}
+        for term in measure.terms:
+            for pair in range(market.n_pairs):
+                if all(label_of(market, key, pair) == wanted[key] for key in term.by):
+                    number = 1.0 if term.column is None else float(market.columns[term.column][pair])
+                    out[g, pair] += term.coefficient * number
+    return out
+
+
+def values(case: Case) -> Array:
+    """(n_pairs,) what a pair is worth."""
+    return matrix(case.problem.maximize.linear, case.market)[0]  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A function's rows: totals `matrix @ x`, limits (infinite where there is none), and the penalty."""
+
+    name: str
+    matrix: Array
+    lower: Array
+    upper: Array
+    penalty: float
+
+    @property
+    def hard(self) -> bool:
+        return not np.isfinite(self.penalty)
+
+    def size(self) -> float:
+        """max(1, sum of limits)."""
+        lower, upper = (np.where(np.isfinite(side), np.abs(side), 0.0) for side in (self.lower, self.upper))
+        return max(1.0, float(np.maximum(lower, upper).sum()))
+
+    def excess(self, x: Array) -> Array:
+        totals = self.matrix @ x
+        return np.maximum(np.maximum(totals - self.upper, self.lower - totals), 0.0)
+
+    def conjugate(self, prices: Array) -> float:
+        """The most that limits let `prices @ totals` be: infinite where a price has no limit to stand on."""
+        if np.any(np.abs(prices) > self.penalty * (1 + 1e-9)):
+            return float(np.inf)
+        out = 0.0
+        for price, lower, upper in zip(prices, self.lower, self.upper, strict=True):
+            if price != 0.0:
+                out += price * (upper if price > 0 else lower)
+        return out
+
+
+def rows_of(case: Case) -> list[Rows]:
+    """The rows of every constraint, in the order of the problem."""
+    out = []
+    for name, function in zip(case.problem.names, case.problem.functions, strict=True):
+        band: Any = function.constraint if isinstance(function, Soft) else function
+        labels = groups(case.market, band.measure.by)
+        if isinstance(band.limit, dict):
+            limit = np.array([band.limit.get(label, np.nan) for label in labels], dtype=float)
+        else:
+            limit = np.broadcast_to(np.asarray(band.limit, dtype=float), (len(labels),))
+        lower = np.where(np.isnan(limit) | (band.sense == "<="), -np.inf, limit)
+        upper = np.where(np.isnan(limit) | (band.sense == ">="), np.inf, limit)
+        penalty = function.penalty if isinstance(function, Soft) else np.inf
+        out.append(Rows(name, matrix(band.measure, case.market), lower, upper, penalty))
+    return out
+
+
+def slates(market: Market) -> sp.csr_array:
+    """(n_users, n_pairs): which pairs are whose."""
+    pairs = np.arange(market.n_pairs)
+    return sp.csr_array((np.ones(market.n_pairs), (market.user, pairs)), shape=(market.n_users, market.n_pairs))
+
+
+def optimum(case: Case) -> float | None:
+    """The optimal value, or None where no allocation keeps all constraints."""
+    return _elastic(case, rows_of(case), values(case), hard_costs=np.inf)
+
+
+def least_relaxation(case: Case) -> float:
+    """The least sum of what hard limits must give; 0 where an allocation keeps them all."""
+    rows = [row for row in rows_of(case) if row.hard]
+    value = _elastic(case, rows, np.zeros(case.market.n_pairs), hard_costs=1.0)
+    assert value is not None  # everything is elastic
+    return -value
+
+
+def _elastic(case: Case, rows: list[Rows], gains: Array, hard_costs: float) -> float | None:
+    """max gains x - (cost of a unit outside the limits); units outside hard limits cost `hard_costs`."""
+    n = case.market.n_pairs
+    cost, upper = [-gains], [np.ones(n)]
+    blocks, limits = [[slates(case.market)]], [np.full(case.market.n_users, float(case.problem.slate.size))]
+    for row in rows:
+        penalty = hard_costs if row.hard else row.penalty
+        for sign, limit in ((1.0, row.upper), (-1.0, row.lower)):
+            has = np.flatnonzero(np.isfinite(limit))
+            if not has.size:
+                continue
+            blocks.append([sp.csr_array(sign * row.matrix[has])])
+            limits.append(sign * limit[has])
+            if np.isfinite(penalty):
+                before = sum(c.size for c in cost) - n
+                blocks[-1] += [sp.csr_array((has.size, before)), -sp.eye_array(has.size, format="csr")]
+                cost.append(np.full(has.size, penalty))
+                upper.append(np.full(has.size, np.inf))
+    width = sum(c.size for c in cost)
+    if width == 0:
+        return 0.0 if all((limit >= -1e-9).all() for limit in limits) else None
+    filled = [sp.hstack([*parts, sp.csr_array((parts[0].shape[0], width - sum(p.shape[1] for p in parts)))]) for parts in blocks]
+    bounds = np.column_stack([np.zeros(width), np.concatenate(upper)])
+    result = linprog(
+        np.concatenate(cost), sp.vstack(filled, format="csr"), np.concatenate(limits), bounds=bounds, method="highs",
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )  # fmt: skip
+    if result.status == 2:
+        return None
+    assert result.status == 0, result.message
+    return float(-result.fun)

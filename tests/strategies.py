@@ -1,0 +1,194 @@
+"""Random small problems for Hypothesis: markets as plain lists, measures over them, limits that can be kept or not.
+
+A `Market` holds what the test knows without the package: users' lists of items, numbers, labels. `oracle.py` works out
+totals and optima from it alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+import oasis_alloc as oa
+
+LABELS: dict[str, list[Any]] = {
+    "campaign": [-1, 3, 5, 8],
+    "artist": [None, "ann", "bo", "cy"],
+    "market": [None, "de", "se"],
+    "hour": [-1, 0, 7],
+}
+ITEM_KEYS, USER_KEYS = ("campaign", "artist"), ("market", "hour")
+COLUMNS = ("relevance", "streams")
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """Users' candidates, their numbers and everybody's labels; `candidates` is the same as the package knows it."""
+
+    user: list[int]  # of every pair
+    item: list[int]
+    columns: dict[str, np.ndarray[Any, Any]]
+    labels: dict[str, list[Any]]
+    n_users: int
+    n_items: int
+    candidates: oa.Candidates
+
+    @property
+    def n_pairs(self) -> int:
+        return len(self.user)
+
+    @property
+    def counts(self) -> np.ndarray[Any, Any]:
+        return np.bincount(self.user, minlength=self.n_users) if self.user else np.zeros(self.n_users, int)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A problem with the market that it is about."""
+
+    market: Market
+    problem: oa.Problem
+
+
+@st.composite
+def markets(draw: st.DrawFn, most_users: int = 6, most_items: int = 6) -> Market:
+    """Users of 0, 1 and many candidates; ties; both signs; attributes that are missing; either type of float."""
+    n_items = draw(st.integers(1, most_items))
+    n_users = draw(st.integers(1, most_users))
+    user, item = [], []
+    for u in range(n_users):
+        has = draw(st.integers(0, 2**n_items - 1))
+        mine = [i for i in range(n_items) if has >> i & 1]
+        if draw(st.booleans()):
+            mine.reverse()  # candidates come in any order
+        user += [u] * len(mine)
+        item += mine
+    columns = {name: draw(numbers(len(user))) for name in COLUMNS}
+    labels = {key: draw(_labels(key, n_items if key in ITEM_KEYS else n_users)) for key in LABELS}
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=n_users) if user else np.zeros(n_users, int))])
+    candidates = oa.Candidates.from_arrays(
+        indptr,
+        np.array(item, np.int64),
+        columns,
+        users={key: labels[key] for key in USER_KEYS},
+        items={key: labels[key] for key in ITEM_KEYS},
+    )
+    return Market(user, item, columns, labels, n_users, n_items, candidates)
+
+
+@st.composite
+def numbers(draw: st.DrawFn, n: int) -> np.ndarray[Any, Any]:
+    """A column: quarters that tie, one number for all, or numbers of full precision; of small or large size."""
+    kind = draw(st.sampled_from(["quarters", "quarters", "positive", "same", "uniform"]))
+    if kind == "same":
+        values = np.full(n, draw(st.integers(-4, 8)) / 4)
+    elif kind == "uniform":
+        low = draw(st.sampled_from([-1.0, 0.0]))
+        values = np.random.default_rng(draw(st.integers(0, 2**20))).uniform(low, 1.0, n)
+    else:
+        least = 0 if kind == "positive" else -6
+        values = np.array(draw(st.lists(st.integers(least, 8), min_size=n, max_size=n)), float) / 4
+    scale = draw(st.sampled_from([1.0, 1.0, 1.0, 0.01, 300.0]))
+    return (values * scale).astype(draw(st.sampled_from([np.float64, np.float32])))
+
+
+def _labels(key: str, n: int) -> st.SearchStrategy[list[Any]]:
+    choices = st.sampled_from(LABELS[key])
+    return st.lists(choices, min_size=n, max_size=n)
+
+
+COUNTS = [
+    (),
+    ("campaign",),
+    ("artist",),
+    ("market",),
+    ("hour",),
+    ("campaign", "artist"),
+    ("market", "campaign"),
+    ("artist", "hour"),
+    ("market", "hour", "artist"),
+]
+
+
+@st.composite
+def measures(draw: st.DrawFn) -> oa.Measure:
+    """Exposure or a column by keys of either side or of both; shares; sums of several terms."""
+    by = draw(st.sampled_from(COUNTS))
+    keys = by or None
+    kind = draw(st.sampled_from(["exposure", "exposure", "total", "share", "rate", "mixture"]))
+    if kind == "exposure":
+        return oa.exposure(by=keys)
+    if kind == "total":
+        return draw(st.sampled_from([1.0, 1.0, -2.0])) * oa.total(draw(st.sampled_from(COLUMNS)), by=keys)
+    if kind == "share":
+        fewer = tuple(key for key in by if draw(st.booleans())) or None
+        return oa.exposure(by=keys) - draw(st.sampled_from([0.25, 0.5, 1.0])) * oa.exposure(by=fewer)
+    if kind == "rate":
+        return oa.total(draw(st.sampled_from(COLUMNS)), by=keys) - draw(st.sampled_from([0.3, 1.0])) * oa.exposure(by=keys)
+    return oa.total(COLUMNS[0], by=keys) + 0.5 * oa.total(COLUMNS[1]) - 0.25 * oa.exposure(by=keys)
+
+
+@st.composite
+def allocations(draw: st.DrawFn, market: Market, size: int) -> np.ndarray[Any, Any]:
+    """An allocation in quarters that keeps every slate."""
+    quarters = np.array(draw(st.lists(st.integers(0, 4), min_size=market.n_pairs, max_size=market.n_pairs)), float)
+    left = np.full(market.n_users, 4 * size)
+    for pair, u in enumerate(market.user):
+        quarters[pair] = min(quarters[pair], left[u])
+        left[u] -= int(quarters[pair])
+    return quarters / 4
+
+
+@st.composite
+def limits(draw: st.DrawFn, totals: np.ndarray[Any, Any], labels: list[Any], sense: str, slack: st.SearchStrategy[float]) -> Any:
+    """A limit that these totals keep by `slack`: an array, a number for all groups, or a mapping of some of them."""
+    sign = {"<=": 1.0, ">=": -1.0, "==": 0.0}[sense]
+    given = totals + sign * np.array([draw(slack) for _ in labels])
+    form = draw(st.sampled_from(["array", "mapping", "scalar"]))
+    if form == "mapping":
+        return {label: float(limit) for label, limit in zip(labels, given, strict=True) if draw(st.booleans())}
+    if form == "scalar" and labels and (sense != "==" or np.ptp(given) == 0):
+        return float(given.max() if sense == "<=" else given.min())
+    return given
+
+
+OBJECTIVES = [
+    oa.total("relevance"),
+    oa.total("relevance") + 0.5 * oa.total("streams"),
+    oa.total("relevance") - 0.25 * oa.exposure(),
+    2.0 * oa.total("streams") + oa.exposure() - oa.total("relevance"),
+]
+
+
+@st.composite
+def problems(draw: st.DrawFn, feasible: bool = True, most_constraints: int = 4, **sizes: int) -> Case:
+    """A problem. `feasible`: limits are set around the totals of some allocation; else they are what they are."""
+    from oracle import matrix
+
+    market = draw(markets(**sizes))
+    size = draw(st.sampled_from([1, 1, 2, 3, 7]))
+    x = draw(allocations(market, size))
+    constraints: list[Any] = []
+    used: set[str] = set()
+    for k in range(draw(st.integers(0, most_constraints))):
+        measure = draw(measures())
+        is_soft = draw(st.sampled_from([False, False, False, True]))
+        sense = draw(st.sampled_from(["<=", "<=", ">=", ">=", "=="]))
+        labels = market.candidates.groups(measure.by or None)
+        totals = matrix(measure, market) @ x
+        slack = st.sampled_from([0.0, 0.0, 0.25, 1.0])
+        if not feasible and not is_soft and str(measure) not in used:
+            # far from what the allocation does, on either side; one a measure, or the statement itself is refused
+            scale = max(1.0, float(np.abs(totals).max(initial=0.0)))
+            slack = st.sampled_from([0.0, 0.5, 2.0, -0.25, -0.5]).map(lambda s, scale=scale: s * scale)
+            totals = np.maximum(totals, scale) if sense == "<=" else totals
+        used.add(str(measure))
+        limit = draw(limits(totals, labels, sense, slack))
+        band = {"<=": measure <= limit, ">=": measure >= limit, "==": measure == limit}[sense]
+        constraint = oa.soft(band, penalty=draw(st.sampled_from([0.125, 1.0, 40.0]))) if is_soft else band
+        constraints.append(constraint.named(f"demand {k}") if draw(st.booleans()) else constraint)
+    problem = oa.Problem(market.candidates, draw(st.sampled_from(OBJECTIVES)), constraints, oa.Slate(size))
+    return Case(market, problem)

@@ -1,0 +1,183 @@
+"""Random small problems: the certificate, the prices and the allocation are checked against what a problem means.
+
+`oracle.py` works out totals, conjugates and optima from plain lists. Small problems are solved by the finisher in one
+go, so they are solved once more with every threshold for large problems turned down (`small_steps`): Newton steps,
+samples of users, several chunks, many rounds of the finisher, cells without a folded table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+from oracle import least_relaxation, optimum, rows_of, slates, values
+from strategies import Case, problems
+
+import oasis_alloc as oa
+from oasis_alloc.engines import threads
+from oasis_alloc.solvers import dual, relaxation
+
+GAP = 1e-4
+FEASIBLE = 1e-6
+
+
+@pytest.fixture(scope="module")
+def small_steps() -> Any:
+    """Every path of large problems, on small ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dual, "_LEAST_UNDECIDED", 2)
+        patch.setattr(dual, "_UNDECIDED_A_ROW", 0)
+        patch.setattr(dual, "_SAMPLE_PAIRS", 0)
+        patch.setattr(threads, "_CHUNK_PAIRS", 8)
+        patch.setattr(threads, "_BLOCK", 1)
+        patch.setattr(relaxation, "_ALL_AT_ONCE", 0)
+        patch.setattr("oasis_alloc.program._FOLD_LIMIT", 0)
+        yield
+
+
+def check_solved(case: Case, solution: oa.Solution, best: float, gap: float = GAP) -> None:
+    """All that a solved problem promises."""
+    assert solution.status is oa.Status.SOLVED
+    x, rows, v = solution.allocation, rows_of(case), values(case)
+    check_allocation(case, solution)
+    size = max(1.0, abs(best), abs(solution.bound))
+    # the certificate: what it says is true of its own answer, and the optimum lies between
+    lost = sum(row.penalty * float(row.excess(x).sum()) for row in rows if not row.hard)
+    assert solution.value == pytest.approx(float(v @ x) - lost, rel=1e-9, abs=1e-9 * size)
+    assert solution.gap <= gap
+    assert solution.gap == pytest.approx(max(0.0, solution.bound - solution.value) / max(1.0, abs(solution.bound)), abs=1e-12)
+    worst = max((float(row.excess(x).sum()) / row.size() for row in rows if row.hard), default=0.0)
+    assert worst <= FEASIBLE
+    assert solution.violation == pytest.approx(worst, abs=1e-9)
+    paid = sum(float(np.abs(solution.prices[row.name]) @ row.excess(x)) for row in rows)  # what violations may have bought
+    assert solution.value <= best + paid + 1e-8 * size
+    assert best <= solution.bound + 1e-8 * size
+    # the prices: in the domain, and what they say of the totals is true to the gap
+    certified = check_prices(case, solution)
+    assert certified == pytest.approx(solution.bound, rel=1e-9, abs=1e-9 * size)
+
+
+def check_allocation(case: Case, solution: oa.Solution) -> None:
+    """Probabilities, slates, and totals that belong to them."""
+    x = solution.allocation
+    assert x.shape == (case.market.n_pairs,)
+    assert ((x >= 0.0) & (x <= 1.0)).all()
+    assert (slates(case.market) @ x <= case.problem.slate.size + 1e-9).all()
+    for row in rows_of(case):
+        scale = 1.0 + np.abs(row.matrix).sum(axis=1)
+        assert solution.totals[row.name].shape == row.lower.shape
+        assert np.all(np.abs(solution.totals[row.name] - row.matrix @ x) <= 1e-9 * scale)
+
+
+def check_prices(case: Case, solution: oa.Solution) -> float:
+    """Signs, complementary slackness, the users' own best slates; returns the bound that the prices prove."""
+    x, scores = solution.allocation, solution.scores()
+    priced = values(case)
+    slack = 0.0
+    proven = 0.0
+    slop = 1e-9 * max(1.0, abs(solution.bound))
+    for row in rows_of(case):
+        prices = solution.prices[row.name]
+        priced = priced - row.matrix.T @ prices
+        conjugate = row.conjugate(prices)
+        assert np.isfinite(conjugate), f"{row.name}: a price of the wrong sign, beyond its penalty, or without a limit: {prices}"
+        proven += conjugate
+        excess = row.excess(x)
+        lost = 0.0 if row.hard else row.penalty * float(excess.sum())
+        part = conjugate - float(prices @ (row.matrix @ x)) + lost
+        assert part >= -slop - float(np.abs(prices) @ excess), f"{row.name}: Fenchel's inequality"
+        slack += part
+    assert scores == pytest.approx(priced, rel=1e-9, abs=1e-9 * (1.0 + float(np.abs(priced).max(initial=0.0))))
+    regret = 0.0
+    for u in range(case.market.n_users):
+        mine = np.flatnonzero(np.array(case.market.user) == u)
+        best = np.sort(np.maximum(scores[mine], 0.0))[::-1][: case.problem.slate.size].sum()
+        proven += float(best)
+        here = float(best - scores[mine] @ x[mine])
+        assert here >= -slop
+        regret += here
+    # the certificate's gap is the sum of both, and neither is negative: each is at most the gap
+    assert slack + regret == pytest.approx(solution.bound - solution.value, abs=10 * slop + 1e-8)
+    return proven
+
+
+@settings(max_examples=450)
+@given(case=problems())
+def test_dual_certificate_brackets_the_optimum(case: Case) -> None:
+    best = optimum(case)
+    assert best is not None  # by construction
+    check_solved(case, oa.solve(case.problem, gap=GAP), best)
+
+
+@settings(max_examples=300)
+@given(case=problems(most_users=9, most_items=7))
+@pytest.mark.usefixtures("small_steps")
+def test_dual_by_the_paths_of_large_problems(case: Case) -> None:
+    best = optimum(case)
+    assert best is not None
+    check_solved(case, oa.solve(case.problem, gap=GAP), best)
+
+
+@settings(max_examples=120)
+@given(case=problems())
+def test_dual_agrees_with_the_conic_solver(case: Case) -> None:
+    reference, ours = oa.solve(case.problem, solver="conic", gap=1e-6), oa.solve(case.problem, gap=1e-6)
+    best = optimum(case)
+    assert best is not None
+    check_solved(case, reference, best, gap=1e-6)
+    check_solved(case, ours, best, gap=1e-6)
+    size = max(1.0, abs(reference.bound))
+    assert ours.value <= reference.bound + 1e-6 * size
+    assert reference.value <= ours.bound + 1e-6 * size
+
+
+def check_feasibility(case: Case, solver: str = "dual") -> None:
+    relaxation = least_relaxation(case)
+    # between these, rounding decides: a millionth is within what counts as kept
+    assume(relaxation <= 1e-9 or relaxation >= 1e-4 * max((row.size() for row in rows_of(case)), default=1.0))
+    event(f"feasible: {relaxation <= 1e-9}")
+    solution = oa.solve(case.problem, solver=solver, gap=GAP)
+    best = optimum(case)
+    assert (best is None) == (relaxation > 1e-9)
+    if best is not None:
+        check_solved(case, solution, best)
+    else:
+        assert solution.status is oa.Status.INFEASIBLE
+        assert solution.conflicts
+        assert sum(conflict.give for conflict in solution.conflicts) == pytest.approx(relaxation, rel=1e-6, abs=1e-6)
+
+
+@settings(max_examples=250)
+@given(case=problems(feasible=False))
+def test_infeasible_if_and_only_if_the_oracle_says_so(case: Case) -> None:
+    check_feasibility(case)
+
+
+@settings(max_examples=100)
+@given(case=problems(feasible=False, most_users=9))
+@pytest.mark.usefixtures("small_steps")
+def test_infeasible_by_the_paths_of_large_problems(case: Case) -> None:
+    check_feasibility(case)
+
+
+@settings(max_examples=60)
+@given(case=problems(feasible=False))
+def test_infeasible_by_the_conic_solver(case: Case) -> None:
+    check_feasibility(case, solver="conic")
+
+
+@settings(max_examples=60)
+@given(case=problems(), limit=st.integers(1, 3))
+@pytest.mark.usefixtures("small_steps")
+def test_a_bound_holds_wherever_a_solve_ends(case: Case, limit: int) -> None:
+    best = optimum(case)
+    assert best is not None
+    solution = oa.solve(case.problem, pass_limit=limit)
+    check_allocation(case, solution)
+    size = max(1.0, abs(best))
+    assert best <= solution.bound + 1e-8 * size
+    assert check_prices(case, solution) == pytest.approx(solution.bound, rel=1e-9, abs=1e-9 * size)
+    assert solution.status is not oa.Status.INFEASIBLE
