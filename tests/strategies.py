@@ -36,6 +36,10 @@ class Market:
     n_items: int
     candidates: oa.Candidates
 
+    def __repr__(self) -> str:
+        columns = ", ".join(f"{name}={c.tolist()} ({c.dtype})" for name, c in self.columns.items())
+        return f"Market(user={self.user}, item={self.item}, {columns}, {self.labels})"
+
     @property
     def n_pairs(self) -> int:
         return len(self.user)
@@ -51,6 +55,10 @@ class Case:
 
     market: Market
     problem: oa.Problem
+
+    def __repr__(self) -> str:
+        limits = [getattr(f, "constraint", f).limit for f in self.problem.functions]
+        return f"{self.market!r}\n{self.problem!r}\nlimits: {limits}"
 
 
 @st.composite

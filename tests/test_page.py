@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -11,8 +12,78 @@ import pytest
 import oasis_alloc as oa
 from oasis_alloc.commands.page import number, page
 from oasis_alloc.commands.summary import cost, deliveries
+from oasis_alloc.markets import month
 
-from .reading import Page
+
+class Page(HTMLParser):
+    """Reads a page, refuses tags that do not match, and keeps its texts and tags."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.texts: list[str] = []
+        self.feed(source)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        assert not any(name.startswith("on") or name in ("href", "src") for name, _ in attrs)
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.texts.append(data.strip())
+
+
+def test_a_page_is_whole_and_stands_alone() -> None:
+    market = month(400, 20, 6)
+    problem = market.problem()
+    source = page(problem, oa.solve(problem), "A month", "relevance")
+    read = Page(source)
+    assert "script" not in read.tags
+    assert "http" not in source
+    assert {"svg", "table", "style"} <= read.tags
+    assert set(market.policy.caps) <= set(read.texts)
+    assert {"What relevance it cost", "Campaign caps, campaign floors", "Relevance guard"} <= set(read.texts)
+    assert {"AU", "US"} <= set(read.texts)
+    assert "nan" not in " ".join(read.texts).lower().split()
+
+
+def _two_users(*subject_to: object) -> oa.Problem:
+    """Two users, two items with labels that would break a page that does not escape them."""
+    cands = oa.Candidates.from_arrays(
+        [0, 2, 4],
+        [0, 1, 0, 1],
+        {"<r>": [0.9, 0.5, 0.8, 0.1]},
+        items={"campaign": ["<b>bold</b> & co", "other"]},
+    )
+    return oa.Problem(cands, oa.total("<r>"), subject_to, oa.Slate(1))  # type: ignore[arg-type]
+
+
+def test_labels_names_and_titles_are_escaped() -> None:
+    problem = _two_users((oa.exposure(by="campaign") <= 1).named("<script>alert(1)</script>"))
+    read = Page(page(problem, oa.solve(problem), "<i>title</i>", "<r>"))
+    assert "<b>bold</b> & co" in read.texts
+    assert "<script>alert(1)</script>" in read.texts
+    assert "<i>title</i>" in read.texts
+    assert not read.tags & {"script", "r"}
+
+
+def test_a_page_without_an_allocation_says_what_conflicts() -> None:
+    problem = _two_users((oa.exposure() >= 1.9).named("enough"), (oa.total("<r>") >= 1.8).named("good"))
+    solution = oa.solve(problem)
+    assert solution.status is oa.Status.INFEASIBLE
+    read = Page(page(problem, solution, "Too much", "<r>"))
+    assert {"infeasible", "What conflicts", "good"} <= set(read.texts)
+    assert not any(text.startswith("What adds up") for text in read.texts)
 
 
 def test_a_share_is_shown_as_a_cap_on_what_is_delivered() -> None:

@@ -54,14 +54,10 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="make a market, allocate it, write the allocation and a page")
     demo.add_argument("--users", type=int, default=20_000, metavar="N", help="listeners (default 20,000)")
-    demo.add_argument(
-        "--degree", type=int, default=50, metavar="D", help="candidates a listener (default 50)"
-    )
+    demo.add_argument("--degree", type=int, default=50, metavar="D", help="candidates a listener (default 50)")
     demo.add_argument("--campaigns", type=int, default=40, metavar="C", help="campaigns (default 40)")
     demo.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another market")
-    demo.add_argument(
-        "--out", type=Path, default=Path("oasis-alloc-demo"), metavar="DIR", help="where to write"
-    )
+    demo.add_argument("--out", type=Path, default=Path("oasis-alloc-demo"), metavar="DIR", help="where to write")
     demo.add_argument("--tables", action="store_true", help="also write the market and a problem.toml for it")
     _solving(demo)
 

@@ -19,8 +19,7 @@ def as_indptr(values: object) -> NDArray[np.int64]:
     indptr = _as_integers(values, "indptr")
     if len(indptr) < 2:
         raise InputError(
-            f"indptr has {len(indptr)} entries, so there are no users; "
-            "expected n_users + 1 entries, n_users >= 1."
+            f"indptr has {len(indptr)} entries, so there are no users; expected n_users + 1 entries, n_users >= 1."
         )
     if indptr[0] != 0:
         raise InputError(f"indptr starts at {indptr[0]}; expected 0.")
@@ -39,9 +38,7 @@ def as_indptr(values: object) -> NDArray[np.int64]:
 def check_size(indptr: NDArray[np.int64], n_pairs: int) -> None:
     """Check that indptr ends at the number of pairs."""
     if indptr[-1] != n_pairs:
-        raise InputError(
-            f"indptr ends at {int(indptr[-1]):,}; expected {n_pairs:,} (n_pairs, the length of item)."
-        )
+        raise InputError(f"indptr ends at {int(indptr[-1]):,}; expected {n_pairs:,} (n_pairs, the length of item).")
 
 
 def as_items(values: object, n_items: int | None) -> tuple[NDArray[Any], int]:
@@ -55,9 +52,7 @@ def as_items(values: object, n_items: int | None) -> tuple[NDArray[Any], int]:
     count = high + 1 if n_items is None else int(n_items)
     if low < 0 or high >= count:
         k = _first(item, lambda block: (block < 0) | (block >= count))
-        raise InputError(
-            f"item: entry {k:,} is {int(item[k]):,}; expected an item number in [0, {count:,}) (n_items)."
-        )
+        raise InputError(f"item: entry {k:,} is {int(item[k]):,}; expected an item number in [0, {count:,}) (n_items).")
     if count >= 2**32:
         raise InputError(f"item: the largest item number is {high:,}; expected numbers below 2**32 - 1.")
     return frozen(np.ascontiguousarray(item, dtype=item_dtype(count))), count
@@ -86,9 +81,7 @@ def as_column(
         return f"pair {k:,} (user {int(np.searchsorted(indptr, k, side='right')) - 1:,})"
 
     if len(column) != n_pairs:
-        raise InputError(
-            f"{what} has {len(column):,} entries; expected {n_pairs:,} (n_pairs, the length of item)."
-        )
+        raise InputError(f"{what} has {len(column):,} entries; expected {n_pairs:,} (n_pairs, the length of item).")
     bad = _first(column, lambda block: ~np.isfinite(block))
     if bad >= 0:
         found = column[bad]

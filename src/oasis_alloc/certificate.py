@@ -53,7 +53,8 @@ class Conflict:
 
 def conflicts_of(program: Program, totals: Floats, prices: Floats, tolerance: float) -> tuple[Conflict, ...]:
     """Groups that the least relaxation misses (largest first), then those whose limits it presses against."""
-    missed, blocking = [], []
+    missed: list[Conflict] = []
+    blocking: list[Conflict] = []
     for block in program.blocks:
         if not block.function.is_constraint:
             continue

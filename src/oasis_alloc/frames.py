@@ -89,9 +89,7 @@ def read(
     }
 
 
-def write(
-    candidates: Candidates, positions: ArrayLike, values: Mapping[str, ArrayLike], backend: str | None
-) -> Any:
+def write(candidates: Candidates, positions: ArrayLike, values: Mapping[str, ArrayLike], backend: str | None) -> Any:
     """Return a native frame of ids and values of the pairs at `positions`. See `Candidates.frame`."""
     import narwhals.stable.v2 as nw
 
@@ -99,9 +97,7 @@ def write(
     if where.size == 0:
         where = where.astype(np.int64)
     if where.ndim != 1 or where.dtype.kind not in "iu":
-        raise InputError(
-            f"positions has shape {where.shape}, dtype {where.dtype}; expected a list of integers."
-        )
+        raise InputError(f"positions has shape {where.shape}, dtype {where.dtype}; expected a list of integers.")
     if where.size and (where.min() < 0 or where.max() >= candidates.n_pairs):
         raise InputError(
             f"positions reach from {where.min()} to {where.max()}; "
@@ -158,9 +154,7 @@ def _open(native: object, what: str) -> nw.DataFrame[Any]:
             frame = frame.collect()
         frame.columns  # noqa: B018 - narwhals notices duplicate names here
     except TypeError as error:
-        raise InputError(
-            f"{what} is {type(native).__name__}; expected a pandas, polars or pyarrow frame."
-        ) from error
+        raise InputError(f"{what} is {type(native).__name__}; expected a pandas, polars or pyarrow frame.") from error
     except Exception as error:
         if type(error).__name__ == "DuplicateError":
             raise InputError(f"{what} has two columns of one name ({error}).") from error
@@ -212,8 +206,7 @@ def _side(pairs: nw.DataFrame[Any], frame: object, name: str, what: str) -> Side
     if len(defined.values) < len(opened):
         again = np.flatnonzero(np.bincount(defined.codes) > 1)
         raise InputError(
-            f"{what}: column {name!r} has ids more than once: {_listed(defined.values[again])}; "
-            "expected one row an id."
+            f"{what}: column {name!r} has ids more than once: {_listed(defined.values[again])}; expected one row an id."
         )
     number = {value: k for k, value in enumerate(defined.values.tolist())}
     renumber = np.fromiter((number.get(value, -1) for value in found.values.tolist()), np.int64)
@@ -224,9 +217,7 @@ def _side(pairs: nw.DataFrame[Any], frame: object, name: str, what: str) -> Side
             f"pairs: column {name!r} has ids that are missing from {what}: {_listed(found.values[unknown])} "
             f"(first at row {int(found.rows[unknown].min()):,}; ids are {kinds}); expected ids of {what}."
         )
-    attributes = {
-        column: _values(opened, column)[defined.rows] for column in opened.columns if column != name
-    }
+    attributes = {column: _values(opened, column)[defined.rows] for column in opened.columns if column != name}
     return Side(defined.values, opened[name][defined.rows], renumber[found.codes], attributes)
 
 

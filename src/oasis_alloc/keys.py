@@ -74,9 +74,7 @@ class Key:
         if labels.dtype.kind in "iu" and labels.size:
             if labels[0] < -1:
                 row = int(factor.rows[0])
-                raise InputError(
-                    f"{what}: entry {row:,} is {labels[0]}; expected labels >= 0, or -1 for none."
-                )
+                raise InputError(f"{what}: entry {row:,} is {labels[0]}; expected labels >= 0, or -1 for none.")
             if labels[0] == -1:
                 labels, codes = labels[1:], np.maximum(codes - 1, -1)
         if labels.dtype.kind in "iu" and (not labels.size or labels[-1] < 2**63):

@@ -127,7 +127,8 @@ class Measure:
 
     def __bool__(self) -> NoReturn:
         raise ProblemError(
-            f"{self} has no truth value. A chain like `lo <= m <= hi` is two constraints: write `m >= lo` and `m <= hi`."
+            f"{self} has no truth value. A chain like `lo <= m <= hi` is two constraints: write `m >= lo` and "
+            "`m <= hi`."
         )
 
     def __str__(self) -> str:
@@ -210,7 +211,9 @@ def _combine(terms: tuple[Term, ...]) -> Measure:
     for term in terms:
         key = (term.column, frozenset(term.by))
         known = merged.get(key)
-        merged[key] = Term(term.coefficient + (known.coefficient if known else 0.0), term.column, known.by if known else term.by)
+        merged[key] = Term(
+            term.coefficient + (known.coefficient if known else 0.0), term.column, known.by if known else term.by
+        )
     kept = tuple(term for term in merged.values() if term.coefficient != 0.0) or (terms[0],)
     widest = max((term.by for term in kept), key=len)
     for term in kept:

@@ -35,11 +35,13 @@ class Objective:
         elif isinstance(given, Function):
             objective = cls(None, (given,))
         else:
-            raise ProblemError(f"maximize takes totals such as total('relevance') + 0.4 * total('promotion'), got {given!r}.")
+            raise ProblemError(
+                f"maximize takes totals such as total('relevance') + 0.4 * total('promotion'), got {given!r}."
+            )
         if objective.linear is not None and objective.linear.by:
             raise ProblemError(
-                f"maximize: {objective.linear} has one total a group of {objective.linear.by}, which cannot be maximised together. "
-                "Drop by=, or wrap the measure in a concave function of its groups."
+                f"maximize: {objective.linear} has one total a group of {objective.linear.by}, which cannot be "
+                "maximised together. Drop by=, or wrap the measure in a concave function of its groups."
             )
         for function in objective.functions:
             _refuse_constraint(function)

@@ -68,7 +68,8 @@ class Problem:
         for function in functions:
             if not isinstance(function, Function):
                 raise ProblemError(
-                    f"subject_to: {function!r} is not a constraint; expected measures compared with <=, >= or ==, or soft(...)."
+                    f"subject_to: {function!r} is not a constraint; expected measures compared with <=, >= or ==, "
+                    "or soft(...)."
                 )
         object.__setattr__(self, "candidates", candidates)
         object.__setattr__(self, "maximize", Objective.of(maximize))
@@ -88,9 +89,8 @@ class Problem:
     def _check(self, measure: Measure) -> None:
         for term in measure.terms:
             if term.column is not None and term.column not in self.candidates.columns:
-                raise ProblemError(
-                    f"{term}: the candidates have no column {term.column!r}.{did_you_mean(term.column, list(self.candidates.columns))}"
-                )
+                hint = did_you_mean(term.column, self.candidates.columns)
+                raise ProblemError(f"{term}: the candidates have no column {term.column!r}.{hint}")
             self.candidates.grouping(term.by or None)  # raises for unknown keys
 
     @property
@@ -108,7 +108,10 @@ class Problem:
             out.append(function.name if count == 1 else f"{function.name} #{count}")
         given = [f.name for f in self.functions if getattr(f, "given_name", None)]
         if len(set(given)) != len(given):
-            raise ProblemError(f"two constraints are named {max(given, key=given.count)!r}; names are how prices are found, so each must be its own.")
+            raise ProblemError(
+                f"two constraints are named {max(given, key=given.count)!r}; names are how prices are found, so each "
+                "must be its own."
+            )
         return tuple(out)
 
     def labels(self, name: str) -> list[Any]:
@@ -128,7 +131,9 @@ class Problem:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         unknown = set(changes) - set(fields)
         if unknown:
-            raise ProblemError(f"Problem has no part {sorted(unknown)[0]!r}.{did_you_mean(sorted(unknown)[0], list(fields))}")
+            raise ProblemError(
+                f"Problem has no part {sorted(unknown)[0]!r}.{did_you_mean(sorted(unknown)[0], list(fields))}"
+            )
         return Problem(**{**fields, **changes})
 
     def __repr__(self) -> str:

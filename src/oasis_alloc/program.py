@@ -22,9 +22,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.candidates import Candidates, Grouping
+from oasis_alloc.candidates import Candidates
 from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.functions.soft import BoundSoft
+from oasis_alloc.grouping import Grouping
 from oasis_alloc.measures import Measure, Term
 from oasis_alloc.problem import Problem
 
@@ -118,7 +119,7 @@ class Program:
         return np.stack([b @ base for b in self._base_t]).reshape(len(self.base), self.n_segments, self.n_classes)
 
     def widest(self, by_row: Floats) -> Floats:
-        """Spread non-negative numbers by row over the cells, (n_segments, n_classes): the largest of each cell's rows."""
+        """Spread numbers >= 0 by row over the cells, (n_segments, n_classes): the largest of each cell's rows."""
         rows, groups = self.arithmetic.nonzero()
         by_base = np.zeros(self.arithmetic.shape[1])
         np.maximum.at(by_base, groups, by_row[rows])
@@ -213,7 +214,9 @@ def _dual_variables(blocks: Sequence[Block], unit: Floats) -> tuple[npt.NDArray[
 def limit_size(function: BoundFunction) -> float:
     """max(1, sum of the limits of a constraint): what its excess is measured against."""
     lower, upper, _ = function.band()
-    limit = np.maximum(np.where(np.isfinite(lower), np.abs(lower), 0.0), np.where(np.isfinite(upper), np.abs(upper), 0.0))
+    limit = np.maximum(
+        np.where(np.isfinite(lower), np.abs(lower), 0.0), np.where(np.isfinite(upper), np.abs(upper), 0.0)
+    )
     return max(1.0, float(limit.sum()))
 
 
@@ -230,7 +233,11 @@ def lower(problem: Problem) -> Program:
         slices.append(slice(start, start + groupings[by].n_groups))
         start += groupings[by].n_groups
     base = tuple(
-        _stack([(s, cells.groups(groupings[by])) for (column, by), s in zip(terms, slices, strict=True) if column == of], start, cells.n_cells)
+        _stack(
+            [(s, cells.groups(groupings[by])) for (column, by), s in zip(terms, slices, strict=True) if column == of],
+            start,
+            cells.n_cells,
+        )
         for of in [None, *columns]
     )
     place = dict(zip(terms, slices, strict=True))
@@ -264,7 +271,7 @@ def lower(problem: Problem) -> Program:
 
 
 def blend(linear: Measure | None, cands: Candidates) -> npt.NDArray[np.floating[Any]]:
-    """v_p = sum_k w_k c_pk in float64, in the order of the objective's text; one column of weight 1 is taken as it is."""
+    """v_p = sum_k w_k c_pk in float64, in the objective's order; a single column of weight 1 is taken as it is."""
     terms = linear.terms if linear is not None else ()
     if len(terms) == 1 and terms[0].coefficient == 1.0 and terms[0].column is not None:
         return cands.columns[terms[0].column]
@@ -313,7 +320,9 @@ class _Cells:
             code = _narrow(item_class, n_classes)[cands.item]
         if n_segments * n_classes <= max(_FOLD_LIMIT, 2 * cands.n_pairs) or cands.n_pairs == 0:
             users = np.repeat(user_first, n_classes)
-            return cls(code, user_class.astype(np.uint32), n_segments, n_classes, users, np.tile(item_first, n_segments))
+            return cls(
+                code, user_class.astype(np.uint32), n_segments, n_classes, users, np.tile(item_first, n_segments)
+            )
         # too many segments for a folded table: number the (segment, class) that occur, one code a pair
         key = np.repeat(user_class.astype(np.int64), np.diff(cands.indptr)) * n_classes + code
         cell, inverse = np.unique(key, return_inverse=True)

@@ -86,7 +86,8 @@ class Solution:
     def prices_by_label(self) -> dict[str, dict[Any, float]]:
         """`{name: {label: price}}`: prices by key, as `solve(start=...)` takes them when campaigns have changed."""
         return {
-            name: dict(zip(self.problem.labels(name), prices.tolist(), strict=True)) for name, prices in self.prices.items()
+            name: dict(zip(self.problem.labels(name), prices.tolist(), strict=True))
+            for name, prices in self.prices.items()
         }
 
     def scores(self) -> Floats:
@@ -118,7 +119,10 @@ class Solution:
     def raise_if_infeasible(self) -> None:
         """Raise SolverError, naming the conflicts, where there is no allocation to give."""
         if self.conflicts:
-            raise SolverError("the problem is infeasible, so there is no allocation:\n" + "\n".join(f"  {c}" for c in self.conflicts[:5]))
+            raise SolverError(
+                "the problem is infeasible, so there is no allocation:\n"
+                + "\n".join(f"  {c}" for c in self.conflicts[:5])
+            )
 
     def __str__(self) -> str:
         from oasis_alloc.report import report
@@ -126,7 +130,8 @@ class Solution:
         return report(self)
 
     def __repr__(self) -> str:
-        return f"Solution({self.status}, value={self.value:.8g}, bound={self.bound:.8g}, gap={self.gap:.1e}, violation={self.violation:.1e})"
+        numbers = f"value={self.value:.8g}, bound={self.bound:.8g}, gap={self.gap:.1e}, violation={self.violation:.1e}"
+        return f"Solution({self.status}, {numbers})"
 
     def _repr_html_(self) -> str:
         from oasis_alloc.report import report_html

@@ -113,7 +113,8 @@ def solve(
             status = Status.SOLVED if watch.reached else Status.STALLED
         elif watch.reached:
             status = Status.SOLVED
-        assert watch.best is not None and watch.prices is not None  # _fall_back leaves both
+        assert watch.best is not None  # _fall_back leaves both
+        assert watch.prices is not None
         return _solution(problem, program, engine, watch, watch.best, watch.prices, status, solver)
 
 
@@ -188,7 +189,9 @@ def start_prices(problem: Problem, program: Program, start: Solution | Prices) -
     """Prices by row from an earlier solution or {name: {label: price}}, matched by name and label."""
     given: Prices = start.prices_by_label if isinstance(start, Solution) else start
     if not isinstance(given, Mapping):
-        raise ProblemError(f"start= takes a Solution or {{constraint name: {{label: price}}}}, got {type(start).__name__}.")
+        raise ProblemError(
+            f"start= takes a Solution or {{constraint name: {{label: price}}}}, got {type(start).__name__}."
+        )
     prices = np.zeros(program.n_rows)
     known = {block.name: block for block in program.blocks}
     for name, numbers in given.items():
@@ -202,7 +205,9 @@ def start_prices(problem: Problem, program: Program, start: Solution | Prices) -
         else:
             values = np.asarray(numbers, dtype=np.float64)
             if values.shape != (len(block.labels),):
-                raise ProblemError(f"start: {name!r} has {values.shape} prices; expected (n_groups,) = ({len(block.labels)},).")
+                raise ProblemError(
+                    f"start: {name!r} has {values.shape} prices; expected (n_groups,) = ({len(block.labels)},)."
+                )
         if not np.isfinite(values).all():
             raise ProblemError(f"start: the prices of {name!r} are not all finite.")
         prices[block.rows] = values

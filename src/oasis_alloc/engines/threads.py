@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -57,7 +56,9 @@ class Threads:
         n_extra = self.program.extra.shape[0]
         # end[] is as long as cell[]: a kept user has at least one pair
         return visit_kernels.Curvature(
-            np.zeros(self._capacity, np.int64), np.zeros((n_extra, self._capacity)), np.zeros(self._capacity + 1, np.int64)
+            np.zeros(self._capacity, np.int64),
+            np.zeros((n_extra, self._capacity)),
+            np.zeros(self._capacity + 1, np.int64),
         )
 
     def _each(self, job: Callable[[int], object]) -> None:
@@ -77,8 +78,9 @@ class Threads:
             self._load[chunk] = 0.0
             self._square[chunk] = 0.0
             visit_kernels.visit(
-                edges[chunk], edges[chunk + 1], stride, self._pairs, tables, program.size, gamma, slack, self._threshold,
-                self._load[chunk], self._square[chunk], self._kept[chunk], self._keep_every, self._out[chunk],
+                edges[chunk], edges[chunk + 1], stride, self._pairs, tables, program.size, gamma, slack,
+                self._threshold, self._load[chunk], self._square[chunk], self._kept[chunk], self._keep_every,
+                self._out[chunk],
             )  # fmt: skip
 
         self._each(job)
@@ -184,7 +186,7 @@ class Threads:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: Any) -> None:
         self.close()
 
 

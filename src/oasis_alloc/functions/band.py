@@ -42,10 +42,13 @@ class Band(Function):
                 frozen = np.array(limit, dtype=np.float64)
             except (TypeError, ValueError):
                 raise ProblemError(
-                    f"{measure} {sense} {limit!r}: the limit must be a number, an array with one number a group, or {{label: number}}."
+                    f"{measure} {sense} {limit!r}: the limit must be a number, an array with one number a group, or "
+                    "{label: number}."
                 ) from None
             if frozen.ndim > 1:
-                raise ProblemError(f"{measure} {sense} array of shape {frozen.shape}: expected (n_groups,), one number a group.")
+                raise ProblemError(
+                    f"{measure} {sense} array of shape {frozen.shape}: expected (n_groups,), one number a group."
+                )
             numbers = frozen.ravel().tolist()
             if frozen.ndim == 0:
                 frozen = float(frozen)
@@ -76,7 +79,8 @@ class Band(Function):
 
     def __bool__(self) -> bool:
         raise ProblemError(
-            f"{self} has no truth value. A chain like `lo <= m <= hi` is two constraints: write `m >= lo` and `m <= hi`."
+            f"{self} has no truth value. A chain like `lo <= m <= hi` is two constraints: write `m >= lo` and "
+            "`m <= hi`."
         )
 
     def bind(self, labels: Sequence[Any]) -> BoundBand:
@@ -87,14 +91,15 @@ class Band(Function):
         impossible = np.flatnonzero((lower == np.inf) | (upper == -np.inf))
         if impossible.size:
             raise ProblemError(
-                f"{self.name}: the limit of group {labels[impossible[0]]!r} is {limit[impossible[0]]}; no total can keep it."
+                f"{self.name}: the limit of group {labels[impossible[0]]!r} is {limit[impossible[0]]}; "
+                "no total can keep it."
             )
         if measure_is_nonnegative_count(self):
             bad = np.flatnonzero(upper < 0)
             if bad.size:
                 raise ProblemError(
-                    f"{self.name}: negative cap {upper[bad[0]]:g} for group {labels[bad[0]]!r}; exposure is never below 0. "
-                    "Use 0 to show nothing of the group, or leave the label out to leave it free."
+                    f"{self.name}: negative cap {upper[bad[0]]:g} for group {labels[bad[0]]!r}; exposure is never below "
+                    "0. Use 0 to show nothing of the group, or leave the label out to leave it free."
                 )
         return BoundBand(lower, upper)
 
@@ -196,8 +201,8 @@ def spread(limit: Any, labels: Sequence[Any], name: str, free: float) -> Floats:
         return np.full(len(labels), limit)
     if limit.shape != (len(labels),):
         raise ProblemError(
-            f"{name}: the limit has {limit.size} entries; expected (n_groups,) = ({len(labels)},), one a group in sorted "
-            "order of the labels (`candidates.groups(by)` lists them). Use {label: value} to name some of them."
+            f"{name}: the limit has {limit.size} entries; expected (n_groups,) = ({len(labels)},), one a group in "
+            "sorted order of the labels (`candidates.groups(by)` lists them). Use {label: value} to name some of them."
         )
     return np.asarray(limit, dtype=np.float64).copy()
 

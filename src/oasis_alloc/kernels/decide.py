@@ -8,17 +8,20 @@ not change whether it is shown.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.visit import Pairs
 
-KERNEL_REV = 1
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 IN, OUT_OF, UNDECIDED = 1, 0, 2
 N_BINS = 512
 
 
 @jit
-def score(first, last, pairs, price, out):  # type: ignore[no-untyped-def]
+def score(first: int, last: int, pairs: Pairs, price: Floats, out: Floats) -> None:
     """Write the priced scores of the pairs of users first <= u < last into out, which starts at the first one's."""
     indptr, code, value, extra, segment = pairs
     base = indptr[first]
@@ -39,7 +42,7 @@ def score(first, last, pairs, price, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _cut(s, n, size, top):  # type: ignore[no-untyped-def]
+def _cut(s: Floats, n: int, size: int, top: Floats) -> float:
     """Midway between the size-th and the next score, not below 0; 0 where fewer than `size` scores are positive."""
     for j in range(size + 1):
         top[j] = -np.inf
@@ -54,11 +57,11 @@ def _cut(s, n, size, top):  # type: ignore[no-untyped-def]
     last = top[size - 1]
     if last <= 0.0:
         return 0.0
-    return 0.5 * (last + max(top[size], 0.0))
+    return float(0.5 * (last + max(top[size], 0.0)))
 
 
 @jit
-def margins(first, last, pairs, price, size, widest, histogram):  # type: ignore[no-untyped-def]
+def margins(first: int, last: int, pairs: Pairs, price: Floats, size: int, widest: float, histogram: Ints) -> None:
     """Count pairs by margin into histogram (N_BINS,) of equal bins over [0, widest); wider margins are not counted."""
     indptr = pairs.indptr
     longest = 0
@@ -78,7 +81,17 @@ def margins(first, last, pairs, price, size, widest, histogram):  # type: ignore
 
 
 @jit
-def decide(first, last, pairs, price, size, margin, state, slots, counts):  # type: ignore[no-untyped-def]
+def decide(
+    first: int,
+    last: int,
+    pairs: Pairs,
+    price: Floats,
+    size: int,
+    margin: Floats,
+    state: npt.NDArray[np.uint8],
+    slots: Ints,
+    counts: Ints,
+) -> None:
     """Write IN, OUT_OF or UNDECIDED into state, which starts at the pairs of user `first`.
 
     Pairs within `margin[cell]` (n_segments, n_classes) of their user's cut are undecided. slots (n_users,) gets what
@@ -112,7 +125,7 @@ def decide(first, last, pairs, price, size, margin, state, slots, counts):  # ty
 
 
 @jit
-def add_up(positions, users, x, pairs, n_classes, load):  # type: ignore[no-untyped-def]
+def add_up(positions: Ints, users: Ints, x: Floats, pairs: Pairs, n_classes: int, load: Floats) -> float:
     """Add the totals of an allocation, given by its non-zeros, to load (K + 1, n_cells); return its value v x."""
     worth = 0.0
     for i in range(positions.size):
@@ -126,7 +139,7 @@ def add_up(positions, users, x, pairs, n_classes, load):  # type: ignore[no-unty
 
 
 @jit
-def reach(first, last, pairs, n_classes, positive, negative):  # type: ignore[no-untyped-def]
+def reach(first: int, last: int, pairs: Pairs, n_classes: int, positive: Floats, negative: Floats) -> None:
     """Add the positive and negative parts of every column of all pairs to tables (K + 1, n_cells)."""
     for u in range(first, last):
         cell0 = np.int64(pairs.segment[u]) * n_classes

@@ -11,14 +11,14 @@ falls back to all of them where that turns out to be too few, so the result does
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 
-KERNEL_REV = 1
+Floats = npt.NDArray[np.float64]
 
 # entries of `out`, the scalars of a visit
 SMOOTHED, BOUND, VALUE, MISSES, FRACTIONAL, CURVED, KEPT, KEPT_USERS, USERS = range(9)
@@ -29,9 +29,9 @@ class Pairs(NamedTuple):
     """The candidates as the kernels read them (see program.py)."""
 
     indptr: npt.NDArray[np.int64]
-    code: npt.NDArray[np.unsignedinteger]
-    value: npt.NDArray[np.floating]
-    extra: npt.NDArray[np.floating]  # (K, n_pairs)
+    code: npt.NDArray[np.integer[Any]]  # unsigned: without negative wrap-around the loads are vectorised
+    value: npt.NDArray[np.floating[Any]]
+    extra: npt.NDArray[np.floating[Any]]  # (K, n_pairs)
     segment: npt.NDArray[np.uint32]
 
 
@@ -44,7 +44,7 @@ class Curvature(NamedTuple):
 
 
 @jit
-def _threshold(c, m, size, gamma, start):  # type: ignore[no-untyped-def]
+def _threshold(c: Floats, m: int, size: int, gamma: float, start: float) -> float:
     """Root t of sum clip((c - t) / gamma, 0, 1) = size, by Newton's method inside a bracket.
 
     The caller has checked that the sum at t = 0 is above `size`.
@@ -81,10 +81,7 @@ def _threshold(c, m, size, gamma, start):  # type: ignore[no-untyped-def]
         else:
             new = below + gamma * 0.5 * f / m
         if not (new > low and new < high):
-            if high == np.inf:
-                new = max(above, low) + gamma
-            else:
-                new = 0.5 * (low + high)
+            new = max(above, low) + gamma if high == np.inf else 0.5 * (low + high)
             if new <= low or new >= high:
                 break
         t = new
@@ -92,7 +89,22 @@ def _threshold(c, m, size, gamma, start):  # type: ignore[no-untyped-def]
 
 
 @jit
-def visit(first, last, stride, pairs, price, size, gamma, slack, threshold, load, square, kept, keep_every, out):  # type: ignore[no-untyped-def]
+def visit(
+    first: int,
+    last: int,
+    stride: int,
+    pairs: Pairs,
+    price: Floats,
+    size: int,
+    gamma: float,
+    slack: float,
+    threshold: Floats,
+    load: Floats,
+    square: Floats,
+    kept: Curvature,
+    keep_every: int,
+    out: Floats,
+) -> None:
     """Visit users first <= u < last; with stride > 1 only one block of 32 users in `stride`.
 
     price (K + 1, n_segments, n_classes) is read; threshold (n_users,) is read and written; load and square
@@ -219,7 +231,7 @@ def visit(first, last, stride, pairs, price, size, gamma, slack, threshold, load
 
 
 @jit
-def curvature_product(n_users, kept, direction, out):  # type: ignore[no-untyped-def]
+def curvature_product(n_users: int, kept: Curvature, direction: Floats, out: Floats) -> None:
     """Add to out (K + 1, n_cells) the change of the loads, times gamma, per unit of a change of the price tables.
 
     For a user with a full slate it is `A' (I - 11'/active) A`, over the active (fractional) pairs, else `A' A`.

@@ -47,9 +47,7 @@ class Market(ABC):
         for name, least in (("users", 1), ("degree", 1), ("campaigns", 1), ("size", 1), ("seed", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise InputError(
-                    f"{name}={value!r} cannot make a market: expected an integer of at least {least}."
-                )
+                raise InputError(f"{name}={value!r} cannot make a market: expected an integer of at least {least}.")
         if self.degree > self.n_items:
             raise InputError(
                 f"degree={self.degree} distinct items cannot be drawn from {self.n_items}: "

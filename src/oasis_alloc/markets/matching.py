@@ -78,9 +78,7 @@ class Matching(Market):
         )
 
 
-def matching(
-    users: int, degree: int, campaigns: int, size: int = 3, tightness: float = 0.9, seed: int = 0
-) -> Matching:
+def matching(users: int, degree: int, campaigns: int, size: int = 3, tightness: float = 0.9, seed: int = 0) -> Matching:
     """A market for benchmarks: `users` x `degree` pairs with one column, `value`, and a cap a campaign.
 
     Values are lognormal times the quality of the campaign, above 0; `tightness` scales all caps.
@@ -89,6 +87,4 @@ def matching(
     >>> market.n_pairs, market.caps.shape, bool((market.caps >= 1).all())
     (20000, (100,), True)
     """
-    return Matching(
-        users=users, degree=degree, campaigns=campaigns, size=size, tightness=tightness, seed=seed
-    )
+    return Matching(users=users, degree=degree, campaigns=campaigns, size=size, tightness=tightness, seed=seed)

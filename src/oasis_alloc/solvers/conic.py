@@ -34,7 +34,8 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
     program = engine.program
     if program.n_pairs > MOST_PAIRS:
         raise SolverError(
-            f"solver='conic' is a reference for up to {MOST_PAIRS:,} pairs, and there are {program.n_pairs:,}. Use solver='dual'."
+            f"solver='conic' is a reference for up to {MOST_PAIRS:,} pairs, and there are {program.n_pairs:,}. "
+            "Use solver='dual'."
         )
     watch.stage = "conic"
     x = cp.Variable(max(program.n_pairs, 1))
@@ -49,7 +50,9 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
     if problem.status in ("infeasible", "infeasible_inaccurate"):
         return  # the caller looks for the conflict
     if problem.status not in _ACCEPTED or x.value is None:
-        raise SolverError(f"{problem.solver_stats.solver_name if problem.solver_stats else backend} ended with {problem.status!r}.")
+        raise SolverError(
+            f"{problem.solver_stats.solver_name if problem.solver_stats else backend} ended with {problem.status!r}."
+        )
     probability = np.clip(x.value[: program.n_pairs], 0.0, 1.0)
     positions = np.flatnonzero(probability > _ABOUT_ZERO)
     watch.offer(worth(engine, positions, probability[positions]))

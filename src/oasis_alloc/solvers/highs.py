@@ -47,6 +47,9 @@ def solve_lp(
 
     The programme must be feasible and bounded by construction.
     """
+    if not lp.matrix.shape[1]:  # HiGHS has a status of its own for a programme without columns
+        n_rows = lp.matrix.shape[0]
+        return LinearSolution(np.empty(0), np.zeros(n_rows), np.empty(0, np.int8), np.full(n_rows, BASIC, np.int8), 0)
     import highspy
 
     highs = _quiet(highspy)
@@ -76,7 +79,9 @@ def solve_lp(
     if status == highspy.HighsModelStatus.kTimeLimit:
         return None
     if status != highspy.HighsModelStatus.kOptimal:
-        raise SolverError(f"HiGHS ended with {highs.modelStatusToString(status)} on a feasible, bounded programme of ours.")
+        raise SolverError(
+            f"HiGHS ended with {highs.modelStatusToString(status)} on a feasible, bounded programme of ours."
+        )
     solution, end = highs.getSolution(), highs.getBasis()
     number = {kind: k for k, kind in enumerate(kinds)}
     return LinearSolution(

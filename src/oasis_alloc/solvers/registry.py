@@ -1,4 +1,4 @@
-"""The solvers by name. A solver is a function of an engine and a watch that leaves bound, prices and allocation there."""
+"""The solvers by name. A solver takes an engine and a watch, and leaves bound, prices and allocation there."""
 
 from __future__ import annotations
 

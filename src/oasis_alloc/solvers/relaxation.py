@@ -59,7 +59,9 @@ def least_relaxation(program: Program, engine_of: Callable[[Program], Engine], w
         except Stop:
             pass  # what is proven by now is what there is
     best = own.best
-    tolerance = FEASIBLE * max((limit_size(b.function) for b in program.blocks if b.function.is_constraint), default=1.0)
+    tolerance = FEASIBLE * max(
+        (limit_size(b.function) for b in program.blocks if b.function.is_constraint), default=1.0
+    )
     if best is None or own.prices is None:
         none = np.empty(0)
         return Relaxation(max(0.0, -own.bound), np.inf, tolerance, (), none, none.astype(np.int64), none)

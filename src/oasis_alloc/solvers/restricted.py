@@ -68,7 +68,9 @@ class Restricted:
         return columns, np.concatenate([user, row, solution.rows[self.users.size + m :]])
 
 
-def restricted(program: Program, decision: Decision, fixed: Floats, prices: Floats, radius: Floats, most: Floats) -> Restricted:
+def restricted(
+    program: Program, decision: Decision, fixed: Floats, prices: Floats, radius: Floats, most: Floats
+) -> Restricted:
     """Set up the programme; `fixed` are the totals by row of what is already in, `most` the highest price by row."""
     undecided, n = decision.undecided, decision.undecided.size
     users, slates = _slates(program, decision)

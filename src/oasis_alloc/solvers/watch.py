@@ -27,11 +27,15 @@ class Status(Enum):
     """
 
     SOLVED = "solved: the gap asked for is proven; use the allocation and the prices"
-    INFEASIBLE = "infeasible: no allocation meets all constraints; solution.conflicts names them and what each must give"
+    INFEASIBLE = (
+        "infeasible: no allocation meets all constraints; solution.conflicts names them and what each must give"
+    )
     TIME_LIMIT = "time limit: stopped before the gap asked for; raise time_limit, or go on with start=solution"
     PASS_LIMIT = "pass limit: stopped before the gap asked for; raise pass_limit, or go on with start=solution"
     STOPPED = "stopped by progress(): the best answer so far, with its certificate; go on with start=solution"
-    STALLED = "stalled: the gap asked for was not reached; the certificate holds, ask for a wider gap or use solver='conic'"
+    STALLED = (
+        "stalled: the gap asked for was not reached; the certificate holds, ask for a wider gap or use solver='conic'"
+    )
 
     def __str__(self) -> str:
         return self.value.partition(":")[0]

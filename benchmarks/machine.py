@@ -1,0 +1,79 @@
+"""What a measurement has to say of where it was made, and the memory of a process."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_PACKAGES = ("oasis_alloc", "numpy", "scipy", "numba", "highspy", "ortools")
+
+
+def description() -> dict[str, Any]:
+    """Machine, versions and date, as the benchmarks write them into their JSON."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "load": round(psutil.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def heading(about: dict[str, Any]) -> str:
+    """The same in two lines."""
+    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items() if number)
+    return (
+        f"{about['date']}, {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, load {about['load']}\n"
+        f"Python {about['python']}, {versions}"
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def forget_peak() -> None:
+    """Start the peak of this process anew, where the system can (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # not Linux, or not allowed: the peak then counts from the start of the process
+        return
+
+
+def resident(pid: int | None = None) -> float:
+    """Megabytes that a process holds now."""
+    return float(psutil.Process(pid).memory_info().rss) / 1e6
+
+
+def peak(pid: int | None = None) -> float:
+    """Megabytes that a process has held at most; what it holds now, where the system does not keep the peak."""
+    status = Path(f"/proc/{os.getpid() if pid is None else pid}/status")
+    try:
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) * 1024 / 1e6
+    except OSError:
+        pass
+    information = psutil.Process(pid).memory_info()
+    return float(getattr(information, "peak_wset", information.rss)) / 1e6
