@@ -57,7 +57,7 @@ class Instance:
 
 
 def shape_of(pairs: int) -> tuple[int, int, int]:
-    """(users, degree, campaigns) of the benchmark with this many pairs; campaigns double with ten times the pairs.
+    """(users, degree, campaigns) of the benchmark with this many pairs; ten times the pairs, twice the campaigns.
 
     >>> shape_of(1_000_000), shape_of(10_000_000), shape_of(100_000)
     ((10000, 100, 1000), (100000, 100, 2000), (1000, 100, 500))
@@ -93,11 +93,11 @@ def generate(pairs: int, seed: int = 0) -> Instance:
 class Verdict:
     """What an answer is worth: numbers that any reader can check, whoever gave the answer.
 
-    `value` is v'x of x clipped to [0, 1]; `feasible_value` is v'x after slates, then campaigns, were scaled down to
-    their limits; `bound` is the unsmoothed dual value of the prices, clipped at 0. `violation` is (sum of excess over
-    caps) / max(1, sum of caps), `worst_cap` the largest excess over a cap / max(1, cap), `worst_slate` the largest
-    excess over the slots of a user, in slots. The gaps are (bound - value) / max(1, |bound|), signed: an answer that
-    breaks its limits may be worth more than the bound.
+    `value` is v'x of x clipped to [0, 1]; `feasible_value` is v'x after slates, then campaigns, were scaled
+    down to their limits; `bound` is the unsmoothed dual value of the prices, clipped at 0. `violation` is
+    (sum of excess over caps) / max(1, sum of caps), `worst_cap` the largest excess over a cap / max(1, cap),
+    `worst_slate` the largest excess over the slots of a user, in slots. The gaps are
+    (bound - value) / max(1, |bound|), signed: an answer that breaks its limits may be worth more than the bound.
     """
 
     value: float
@@ -150,7 +150,7 @@ def judge(instance: Instance, x: Floats, prices: Floats) -> Verdict:
 
 
 def bound_at(instance: Instance, prices: Floats) -> float:
-    """sum_u (the `size` largest of v - price, where positive) + caps @ prices: above the optimum for any prices >= 0.
+    """sum_u (the `size` largest of v - price, where positive) + caps @ prices: a bound for any prices >= 0.
 
     >>> instance = generate(10_000)
     >>> free = bound_at(instance, np.zeros(250))  # every user takes what they like best

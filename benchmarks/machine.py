@@ -31,10 +31,8 @@ def description() -> dict[str, Any]:
 def heading(about: dict[str, Any]) -> str:
     """The same in two lines."""
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items() if number)
-    return (
-        f"{about['date']}, {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, load {about['load']}\n"
-        f"Python {about['python']}, {versions}"
-    )
+    size = f"{about['cores']} cores, {about['memory_gib']} GiB, load {about['load']}"
+    return f"{about['date']}, {about['processor']}, {size}\nPython {about['python']}, {versions}"
 
 
 def _version(name: str) -> str | None:
@@ -67,7 +65,7 @@ def resident(pid: int | None = None) -> float:
 
 
 def peak(pid: int | None = None) -> float:
-    """Megabytes that a process has held at most; what it holds now, where the system does not keep the peak."""
+    """Megabytes that a process has held at most; what it holds now where the system keeps no peak."""
     status = Path(f"/proc/{os.getpid() if pid is None else pid}/status")
     try:
         for line in status.read_text().splitlines():

@@ -15,8 +15,8 @@ from instances import Floats, Instance
 class Answer:
     """What a solver gave back, and what it says of it.
 
-    `x` (n_pairs,) and `prices` (n_campaigns,) are None where it gave none; `done` is False where it stopped early.
-    `reported` holds its own words: status, objective, bound, iterations.
+    `x` (n_pairs,) and `prices` (n_campaigns,) are None where it gave none; `done` is False where it stopped
+    early. `reported` holds its own words: status, objective, bound, iterations.
     """
 
     build_seconds: float
@@ -97,9 +97,9 @@ def pdlp(instance: Instance, tolerance: float | None, threads: int, limit: float
         params.termination_criteria.simple_optimality_criteria.eps_optimal_relative = tolerance
     result = ortools_pdlp.primal_dual_hybrid_gradient(model, params)
     solved = time.perf_counter()
-    log = result.solve_log
+    log, reasons = result.solve_log, solve_log_pb2.TerminationReason
     reported: dict[str, Any] = {
-        "status": solve_log_pb2.TerminationReason.Name(log.termination_reason).removeprefix("TERMINATION_REASON_"),
+        "status": reasons.Name(log.termination_reason).removeprefix("TERMINATION_REASON_"),
         "iterations": log.iteration_count,
     }
     for information in log.solution_stats.convergence_information:
@@ -117,8 +117,10 @@ def pdlp(instance: Instance, tolerance: float | None, threads: int, limit: float
     )
 
 
-def highs(instance: Instance, tolerance: float | None, threads: int, limit: float, solver: str = "choose") -> Answer:
-    """HiGHS by its option `solver`; "choose" is what it does for an LP by default, the dual simplex method."""
+def highs(
+    instance: Instance, tolerance: float | None, threads: int, limit: float, solver: str = "choose"
+) -> Answer:
+    """HiGHS by its option `solver`; "choose", its default, means the dual simplex method for an LP."""
     import highspy
 
     start = time.perf_counter()
@@ -171,7 +173,7 @@ def _highs_pdlp(instance: Instance, tolerance: float | None, threads: int, limit
 _PEERS = {
     "ours": Peer("oasis_alloc", 1e-6, ours),
     "pdlp": Peer("OR-tools PDLP", 1e-4, pdlp),
-    "highs": Peer("HiGHS", None, highs),
+    "highs": Peer("HiGHS simplex", None, highs),
     "highs-ipm": Peer("HiGHS ipm", 1e-4, _highs_ipm),
     "highs-pdlp": Peer("HiGHS pdlp", 1e-4, _highs_pdlp),
 }

@@ -6,58 +6,57 @@ What is said is put together once, as paragraphs and tables of text, and set twi
 from __future__ import annotations
 
 import math
-import textwrap
-import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from html import escape
-from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from oasis_alloc.functions.base import Function
+from oasis_alloc.functions.base import Floats, Function
+from oasis_alloc.layout import STYLE, Table, as_html, as_text, cut, number, small
 from oasis_alloc.solvers.watch import FEASIBLE
 
 if TYPE_CHECKING:
     from oasis_alloc.solution import Solution
 
-_WIDTH = 100
 _NAME, _LABEL = 34, 24  # longest name of a constraint and label of a group, in columns of a terminal
 _PARTS, _CONSTRAINTS, _PRICES, _CONFLICTS = 5, 8, 7, 15  # rows of the tables: together they fit 40 lines
 _PRICED = 1e-9  # a price below this share of the largest is a rounding
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Rows of text under a head; columns whose letter in `align` is "r" are set to the right."""
-
-    head: Sequence[str]
-    align: str
-    rows: Sequence[Sequence[str]]
-    more: str = ""  # what was left out
-
-
-class _Limit(NamedTuple):
-    """One group's limit."""
+@dataclass(frozen=True, eq=False)
+class _Limits:
+    """The groups of one function that have a limit: arrays of one entry each."""
 
     name: str
     function: Function
-    label: Any
-    sense: str
-    limit: float
-    total: float
-    price: float
-    miss: float  # distance of the total to its limit, 0 where it is kept
+    labels: Sequence[Any]  # of all groups of the function
+    group: npt.NDArray[np.int64]
+    sense: npt.NDArray[np.str_]
+    limit: Floats
+    total: Floats
+    price: Floats
+    miss: Floats  # distance of the total to its limit, 0 where it is kept
+    binding: npt.NDArray[np.int64]  # entries with a price, heaviest first
 
     @property
-    def weight(self) -> float:
-        """What the limit as a whole is worth; a limit of 0 (a share, a ban) counts as one unit."""
-        return abs(self.price) * max(abs(self.limit), 1.0)
+    def weight(self) -> Floats:
+        """What each limit as a whole is worth; a limit of 0 (a share, a ban) counts as one unit."""
+        return np.abs(self.price) * np.maximum(np.abs(self.limit), 1.0)
 
     @property
-    def missed(self) -> bool:
-        return self.miss > FEASIBLE * max(1.0, abs(self.limit))
+    def heaviest(self) -> float:
+        return float(self.weight[self.binding[0]]) if self.binding.size else 0.0
+
+    @property
+    def worst(self) -> int:
+        """The entry with the largest miss, -1 if all limits are kept."""
+        missed = np.where(self.miss > FEASIBLE * np.maximum(1.0, np.abs(self.limit)), self.miss, 0.0)
+        return int(missed.argmax()) if missed.any() else -1
+
+    def label(self, entry: int, most: int) -> str:
+        return _label(self.labels[int(self.group[entry])], most)
 
 
 def report(solution: Solution) -> str:
@@ -78,7 +77,7 @@ def report(solution: Solution) -> str:
     >>> print(report(solution).splitlines()[0])
     solved: the gap asked for is proven; use the allocation and the prices
     """
-    return "\n\n".join(_as_text(part) for part in _contents(solution))
+    return "\n\n".join(as_text(part) for part in _contents(solution))
 
 
 def report_html(solution: Solution) -> str:
@@ -94,39 +93,36 @@ def report_html(solution: Solution) -> str:
     >>> "<td>exposure() &lt;= {None: 1.0}</td>" in report_html(solution)
     True
     """
-    inside = "\n".join(_as_html(part) for part in _contents(solution))
-    return f'<div class="oasis-alloc">\n<style>{_STYLE}</style>\n{inside}\n</div>'
+    inside = "\n".join(as_html(part) for part in _contents(solution))
+    return f'<div class="oasis-alloc">\n<style>{STYLE}</style>\n{inside}\n</div>'
 
 
-def _contents(solution: Solution) -> Iterator[str | _Table]:
+def _contents(solution: Solution) -> Iterator[str | Table]:
     yield f"{solution.status}: {solution.status.advice}"
     if solution.conflicts or solution.status.name == "INFEASIBLE":
-        yield _Table((), "ll", _work(solution))
+        yield Table((), "ll", list(_work(solution)))
         yield from _conflicts(solution)
         return
-    yield _Table((), "lrl", [*_certificate(solution), *((name, "", text) for name, text in _work(solution))])
+    yield Table((), "lrl", [*_certificate(solution), *((name, "", text) for name, text in _work(solution))])
     yield _objective(solution)
-    limits = {name: list(_limits(solution, name)) for name in solution.problem.names}
-    if limits:
+    if limits := _limits(solution):
         yield _constraints(limits)
-        yield from _prices(limits)
+        yield from _prices(limits, solution.status.name == "SOLVED")
     else:
         yield "no constraints: every user is shown what is worth most to them"
 
 
 def _certificate(solution: Solution) -> Iterator[tuple[str, str, str]]:
     feasible = solution.violation <= FEASIBLE
-    yield "value", _number(solution.value, 8), "the objective of this allocation"
-    yield "bound", _number(solution.bound, 8), "proven: no allocation that keeps the constraints is worth more"
+    breaks = "" if feasible else ", which breaks constraints"
+    yield "value", number(solution.value, 8), f"the objective of this allocation{breaks}"
+    yield "bound", number(solution.bound, 8), "proven: no allocation that keeps the constraints is worth more"
     if feasible and math.isfinite(solution.gap):
-        yield "gap", f"{solution.gap:.1e}", "(bound - value) / max(1, |bound|)"
+        yield "gap", small(solution.gap), "(bound - value) / max(1, |bound|)"
     else:
-        yield "gap", "none", "the allocation breaks constraints, so its value proves nothing"
-    yield (
-        "violation",
-        f"{solution.violation:.1e}" if solution.violation else "0",
-        ("all constraints are kept" if feasible else "sum of what is missed / sum of limits, worst constraint"),
-    )
+        yield "gap", "none", "a value counts only where the constraints are kept"
+    rule = "sum of what is missed / sum of limits, worst constraint"
+    yield "violation", small(solution.violation), "all constraints are kept" if feasible else rule
 
 
 def _work(solution: Solution) -> Iterator[tuple[str, str]]:
@@ -138,115 +134,123 @@ def _work(solution: Solution) -> Iterator[tuple[str, str]]:
     yield "over", f"{over}; slates of up to {size:,}"
 
 
-def _objective(solution: Solution) -> _Table:
+def _objective(solution: Solution) -> Table:
     parts = sorted(solution.parts.items(), key=lambda part: -abs(part[1]))
     whole = sum(abs(part) for _, part in parts)  # of sizes, so that penalties do not push shares beyond 100 %
 
     def row(name: str, part: float) -> tuple[str, str, str]:
-        return name, _number(part, 6), f"{100 * part / whole:.1f} %" if whole else "-"
+        return name, number(part, 6), f"{100 * part / whole:z.1f} %" if whole else "-"
 
     kept = parts if len(parts) <= _PARTS else parts[: _PARTS - 1]
     rest = parts[len(kept) :]
-    rows = [row(_cut(name, 2 * _NAME), part) for name, part in kept]
+    rows = [row(cut(name, 2 * _NAME), part) for name, part in kept]
     if rest:
         rows.append(row(f"... and {len(rest)} more", sum(part for _, part in rest)))
-    return _Table(("objective", "part", "share"), "lrr", rows)
+    return Table(("objective", "part", "share"), "lrr", rows)
 
 
-def _limits(solution: Solution, name: str) -> Iterator[_Limit]:
-    """The groups of the function `name` that have a limit."""
-    at = solution.problem.names.index(name)
-    lower, upper, _ = solution.problem.bound[at].band()
-    totals, prices = solution.totals[name], solution.prices[name]
-    labels, function = solution.problem.labels(name), solution.problem.functions[at]
-    for g in np.flatnonzero(np.isfinite(lower) | np.isfinite(upper)).tolist():
-        total, price = float(totals[g]), float(prices[g])
-        cap = math.isfinite(upper[g]) and (price > 0 or total > upper[g] or not math.isfinite(lower[g]))
-        sense = "==" if lower[g] == upper[g] else "<=" if cap else ">="
-        limit = float(upper[g] if cap else lower[g])
-        miss = max(total - upper[g], lower[g] - total, 0.0)
-        yield _Limit(name, function, labels[g], sense, limit, total, price, float(miss))
-
-
-def _binding(limits: dict[str, list[_Limit]]) -> dict[str, list[_Limit]]:
-    """By constraint, the limits that have a price, those that weigh most first."""
-    largest = max((abs(limit.price) for some in limits.values() for limit in some), default=0.0)
-    out = {name: [limit for limit in some if abs(limit.price) > _PRICED * largest] for name, some in limits.items()}
-    return {name: sorted(some, key=lambda limit: -limit.weight) for name, some in out.items()}
-
-
-def _constraints(limits: dict[str, list[_Limit]]) -> _Table:
-    binding = _binding(limits)
-    rows, order = [], []
-    for name, some in limits.items():
-        worst = max(some, key=lambda limit: limit.miss, default=None)
-        missed = worst is not None and worst.missed
-        senses = {limit.sense for limit in some}
-        at = _label(worst, 14)
-        rows.append(
-            (
-                _cut(name, _NAME),
-                f"{len(some):,}",
-                f"{len(binding[name]):,}",
-                _number(sum(limit.total for limit in some), 6),
-                " ".join([*(senses if len(senses) == 1 else ()), _number(sum(limit.limit for limit in some), 6)]),
-                f"misses {_number(worst.miss, 3)}{at and f' at {at}'}" if worst is not None and missed else "kept",
-            )
+def _limits(solution: Solution) -> list[_Limits]:
+    largest = max((float(np.abs(prices).max(initial=0.0)) for prices in solution.prices.values()), default=0.0)
+    out = []
+    for name, function, bound in zip(
+        solution.problem.names, solution.problem.functions, solution.problem.bound, strict=True
+    ):
+        lower, upper, _ = bound.band()
+        group = np.flatnonzero(np.isfinite(lower) | np.isfinite(upper))
+        lower, upper = lower[group], upper[group]
+        total, price = solution.totals[name][group], solution.prices[name][group]
+        cap = np.isfinite(upper) & ((price > 0) | (total > upper) | ~np.isfinite(lower))
+        limits = _Limits(
+            name=name,
+            function=function,
+            labels=solution.problem.labels(name),
+            group=group,
+            sense=np.where(lower == upper, "==", np.where(cap, "<=", ">=")),
+            limit=np.where(cap, upper, lower),
+            total=total,
+            price=price,
+            miss=np.maximum(np.maximum(total - upper, lower - total), 0.0),
+            binding=np.flatnonzero(np.abs(price) > _PRICED * largest),
         )
-        order.append((not missed, -max((limit.weight for limit in binding[name]), default=0.0)))
-    head = ("constraint", "groups", "bind", "total", "limit", "worst")
-    if len(rows) <= _CONSTRAINTS:
-        return _Table(head, "lrrrrl", rows)
-    chosen = sorted(sorted(range(len(rows)), key=order.__getitem__)[: _CONSTRAINTS - 1])  # in the problem's order
-    left = [name for k, name in enumerate(limits) if k not in chosen]
-    more = f"... and {len(left):,} more constraints, {sum(bool(binding[name]) for name in left):,} of them binding"
-    return _Table(head, "lrrrrl", [rows[k] for k in chosen], more)
+        heavy = np.argsort(-limits.weight[limits.binding], kind="stable")
+        out.append(replace(limits, binding=limits.binding[heavy]))
+    return out
 
 
-def _prices(limits: dict[str, list[_Limit]]) -> Iterator[str | _Table]:
-    binding = _binding(limits)
-    if not any(binding.values()):
-        yield "no limit binds: all prices are 0, so a limit that gives way would not change the optimum"
+def _constraints(limits: list[_Limits]) -> Table:
+    def row(some: _Limits) -> tuple[str, ...]:
+        worst, at = some.worst, ""
+        if worst >= 0:
+            at = some.label(worst, 14)
+            at = f"misses {number(some.miss[worst], 3)}" + (f" at {at}" if at else "")
+        senses = set(some.sense.tolist())
+        return (
+            cut(some.name, _NAME),
+            f"{some.group.size:,}",
+            f"{some.binding.size:,}",
+            number(some.total.sum(), 6),
+            " ".join([*(senses if len(senses) == 1 else ()), number(some.limit.sum(), 6)]),
+            at or "kept",
+        )
+
+    head, kept, more = ("constraint", "groups", "bind", "total", "limit", "worst"), limits, ""
+    if len(limits) > _CONSTRAINTS:
+        first = sorted(limits, key=lambda some: (some.worst < 0, -some.heaviest))[: _CONSTRAINTS - 1]
+        kept = [some for some in limits if some in first]  # in the problem's order
+        left = [some for some in limits if some not in first]
+        binding = sum(some.binding.size > 0 for some in left)
+        more = f"... and {len(left):,} more constraints, all kept, {binding:,} of them binding"
+        if any(some.worst >= 0 for some in left):
+            more = more.replace("all kept", f"{sum(some.worst >= 0 for some in left):,} of them missed")
+    return Table(head, "lrrrrl", [row(some) for some in kept], more)
+
+
+def _prices(limits: list[_Limits], solved: bool) -> Iterator[str | Table]:
+    count = sum(some.binding.size for some in limits)
+    if not count:
+        yield (
+            "no limit binds: all prices are 0, so a limit that gives way would not change the optimum"
+            if solved
+            else "all prices are 0 so far: the solve stopped before it knew what the limits are worth"
+        )
         return
-    # the heaviest of every constraint first, so that a price of a small unit is not crowded out
-    tiers = [sorted(filter(None, tier), key=lambda limit: -limit.weight) for tier in zip_longest(*binding.values())]
-    first, rest = tiers[0], sorted((limit for tier in tiers[1:] for limit in tier), key=lambda limit: -limit.weight)
-    count = len(first) + len(rest)
-    kept = (first + rest)[: _PRICES if count <= _PRICES else _PRICES - 1]
-    kept.sort(key=lambda limit: -limit.weight)
+    # the heaviest of every constraint before the next ones, so that prices of small units are not crowded out
+    ranked = [
+        (rank > 0, -float(some.weight[entry]), some, int(entry))
+        for some in limits
+        for rank, entry in enumerate(some.binding[:_PRICES])
+    ]
+    ranked.sort(key=lambda one: one[:2])
+    kept = sorted(ranked[: _PRICES if count <= _PRICES else _PRICES - 1], key=lambda one: one[1])
     rows = [
         (
-            _cut(limit.name, _NAME),
-            _label(limit, _LABEL) or "all",
-            f"{limit.sense} {_number(limit.limit, 6)}",
-            _number(limit.total, 6),
-            _number(limit.price, 4),
+            cut(some.name, _NAME),
+            some.label(k, _LABEL) or "all",
+            f"{some.sense[k]} {number(some.limit[k], 6)}",
+            number(some.total[k], 6),
+            number(some.price[k], 4),
         )
-        for limit in kept
+        for _, _, some, k in kept
     ]
     more = f"... and {count - len(kept):,} more in solution.prices" if count > len(kept) else ""
-    yield _Table(("largest prices", "group", "limit", "total", "price"), "llrrr", rows, more)
-    yield f"A price is what one more unit is worth: {_in_words(kept[0])}."
+    yield Table(("largest prices", "group", "limit", "total", "price"), "llrrr", rows, more)
+    yield f"A price is what one more unit is worth: {_in_words(*kept[0][2:])}."
 
 
-def _in_words(limit: _Limit) -> str:
+def _in_words(some: _Limits, entry: int) -> str:
     """What the price of a limit means, with its own numbers."""
-    promised = limit.price < 0
-    terms = limit.function.measure.terms
+    terms, price = some.function.measure.terms, float(some.price[entry])
     unit = "unit of the limit"
     if len(terms) == 1 and terms[0].coefficient == 1.0:
-        unit = "exposure" if terms[0].column is None else f"unit of {_cut(terms[0].column, _LABEL)}"
-    label, name = _label(limit, _LABEL), _cut(limit.name, _NAME)
-    whom = (
-        f"{'promised to' if promised else 'for'} {label} of {name}"
-        if label
-        else f"{'promised' if promised else 'allowed'} by {name}"
-    )
-    effect = "cost {} of the objective" if promised else "add {} to the objective"
-    return f"one more {unit} {whom} would {effect.format(_number(abs(limit.price), 4))}"
+        unit = "exposure" if terms[0].column is None else f"unit of {cut(terms[0].column, _LABEL)}"
+    label, name = some.label(entry, _LABEL), cut(some.name, _NAME)
+    what = ("promised to" if label else "promised by") if price < 0 else ("for" if label else "allowed by")
+    whom = f"{label} of {name}" if label else name
+    effect = "cost {} of the objective" if price < 0 else "add {} to the objective"
+    return f"one more {unit} {what} {whom} would {effect.format(number(abs(price), 4))}"
 
 
-def _conflicts(solution: Solution) -> Iterator[str | _Table]:
+def _conflicts(solution: Solution) -> Iterator[str | Table]:
     missed = sum(conflict.give > 0 for conflict in solution.conflicts)
     yield (
         f"These demands cannot be met together ({missed:,} of them would have to give). The last column is the "
@@ -255,101 +259,19 @@ def _conflicts(solution: Solution) -> Iterator[str | _Table]:
     kept = solution.conflicts if len(solution.conflicts) <= _CONFLICTS else solution.conflicts[: _CONFLICTS - 1]
     rows = [
         (
-            _cut(conflict.constraint, _NAME),
-            _text_of(conflict.label, _LABEL) or "all",
-            f"{conflict.sense} {_number(conflict.limit, 6)}",
-            _number(conflict.reached, 6) if conflict.give > 0 else "",
-            _number(conflict.give, 6) if conflict.give > 0 else "in the way",
+            cut(conflict.constraint, _NAME),
+            _label(conflict.label, _LABEL) or "all",
+            f"{conflict.sense} {number(conflict.limit, 6)}",
+            number(conflict.reached, 6) if conflict.give > 0 else "",
+            number(conflict.give, 6) if conflict.give > 0 else "in the way",
         )
         for conflict in kept
     ]
     left = len(solution.conflicts) - len(kept)
     more = f"... and {left:,} more in solution.conflicts" if left else ""
-    yield _Table(("constraint", "group", "asks", "can reach", "must give"), "llrrr", rows, more)
+    yield Table(("constraint", "group", "asks", "can reach", "must give"), "llrrr", rows, more)
 
 
-def _label(limit: _Limit | None, most: int) -> str:
-    return "" if limit is None else _text_of(limit.label, most)
-
-
-def _text_of(label: Any, most: int) -> str:
+def _label(label: Any, most: int) -> str:
     """A label as one line of at most `most` columns; nothing for the group of everything."""
-    return "" if label is None else _cut(repr(label), most)
-
-
-def _number(value: float, digits: int) -> str:
-    """A number with `digits` that matter, thousands set apart.
-
-    >>> _number(1234567.891, 8), _number(1234567.891, 6), _number(0.0341234, 4), _number(-0.0, 4), _number(np.inf, 4)
-    ('1,234,567.9', '1,234,568', '0.03412', '0', 'none')
-    """
-    if not math.isfinite(value):
-        return "none"
-    if abs(value) >= 10.0 ** (digits - 1):
-        return f"{value:,.0f}"
-    return f"{value:,.{digits}g}" if value else "0"
-
-
-def _columns(text: str) -> int:
-    """Columns that a terminal gives to a text: two to a wide character, none to a combining one."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
-
-
-def _cut(text: str, most: int) -> str:
-    """Fit a text in one line of `most` columns; what cannot be printed becomes a question mark.
-
-    >>> _cut("an artist with a long name", 12), _cut("two\\nlines", 12)
-    ('an artist...', 'two?lines')
-    """
-    text = "".join(char if char.isprintable() else "?" for char in text)
-    if _columns(text) <= most:
-        return text
-    while _columns(text) > most - 3:
-        text = text[: min(len(text) - 1, most)]
-    return text + "..."
-
-
-def _as_text(part: str | _Table) -> str:
-    if isinstance(part, str):
-        return textwrap.fill(part, _WIDTH, break_long_words=False, break_on_hyphens=False)
-    lines = [part.head, *part.rows] if part.head else part.rows
-    widths = [max(map(_columns, column)) for column in zip(*lines, strict=True)]
-    # the last column may be free text, which needs no room kept for it
-    out = []
-    for line in lines:
-        cells = [
-            " " * (width - _columns(cell)) + cell if align == "r" else cell + " " * (width - _columns(cell))
-            for cell, width, align in zip(line, widths, part.align, strict=True)
-        ]
-        out.append("  ".join(cells).rstrip())
-    return "\n".join([*out, part.more] if part.more else out)
-
-
-# No colour of its own but a line that shows on light and on dark.
-_STYLE = (
-    ".oasis-alloc{color:inherit;max-width:60em}"
-    ".oasis-alloc table{border-collapse:collapse;margin:.6em 0;font-variant-numeric:tabular-nums}"
-    ".oasis-alloc th{text-align:left;font-weight:600}"
-    ".oasis-alloc td,.oasis-alloc th{padding:.15em 1.2em .15em 0;border-bottom:1px solid rgba(128,128,128,.35);"
-    "background:none;color:inherit;text-align:left}"
-    ".oasis-alloc .n{text-align:right}"
-)
-
-
-def _as_html(part: str | _Table) -> str:
-    if isinstance(part, str):
-        return f"<p>{escape(part)}</p>"
-
-    def row(cells: Sequence[str], tag: str) -> str:
-        inside = "".join(
-            f"<{tag}{' class="n"' if align == 'r' else ''}>{escape(cell)}</{tag}>"
-            for cell, align in zip(cells, part.align, strict=True)
-        )
-        return f"<tr>{inside}</tr>"
-
-    head = [f"<thead>{row(part.head, 'th')}</thead>"] if part.head else []
-    body = "\n".join(row(line, "td") for line in part.rows)
-    more = f"\n<p>{escape(part.more)}</p>" if part.more else ""
-    return "\n".join(["<table>", *head, f"<tbody>{body}</tbody>", "</table>"]) + more
+    return "" if label is None else cut(repr(label), most)

@@ -79,7 +79,9 @@ def _certificate(solution: Solution) -> str:
         ("passes", f"{solution.passes:.0f}"),
         ("seconds", f"{solution.seconds:.1f}"),
     ]
-    boxes = "".join(f'<div class="tile"><b>{text}</b><span>{name}</span></div>' for name, text in tiles)
+    boxes = "".join(
+        f'<div class="tile"><b>{text}</b><span>{name}</span></div>' for name, text in tiles if text != "–"
+    )
     lines.append(f'<div class="tiles">{boxes}</div>')
     if math.isfinite(solution.gap):
         lines.append(
@@ -90,7 +92,7 @@ def _certificate(solution: Solution) -> str:
         rows = "".join(
             f"<tr><td>{escape(c.constraint)}</td><td>{escape(label(c.label))}</td>"
             f'<td class="n">{escape(c.sense)} {number(c.limit)}</td><td class="n">{number(c.reached)}</td>'
-            f'<td class="n"><b>{number(c.give) if c.give > 0 else "met"}</b></td></tr>'
+            f'<td class="n">{f"<b>{number(c.give)}</b>" if c.give > 0 else "in the way"}</td></tr>'
             for c in solution.conflicts[:_ROWS]
         )
         head = (
@@ -99,7 +101,7 @@ def _certificate(solution: Solution) -> str:
         )
         lines.append(
             "<h2>What conflicts</h2>\n<p>No allocation meets all of this together. The last column is the "
-            "smallest total change that would help; what is met stands in the way of the rest.</p>\n"
+            "smallest total change that would help; what is met but leaves no room is in the way.</p>\n"
             f'<div class="wide"><table>{head}{rows}</table></div>'
         )
     return "\n".join(lines)
@@ -108,7 +110,7 @@ def _certificate(solution: Solution) -> str:
 def _gap(gap: float) -> str:
     if not math.isfinite(gap):
         return "–"
-    return f"{100 * gap:.2g} %" if gap >= 1e-8 else "< 0.000001 %"
+    return f"{100 * gap:.2g} %" if gap >= 1e-8 else "< 1e-6 %"
 
 
 def _cost(shown: Cost) -> str:
@@ -120,7 +122,9 @@ def _cost(shown: Cost) -> str:
         f"allocation keeps {100 * share:.2f} % of it, {number(kept)}."
     )
     if gains:
-        moved = "; ".join(f"{escape(name)} from {number(before)} to {number(now)}" for name, before, now in gains)
+        moved = "; ".join(
+            f"{escape(name)} from {number(before)} to {number(now)}" for name, before, now in gains
+        )
         text += f" Other columns move with it: {moved}."
     out = f"<h2>What {escape(shown.column)} it cost</h2>\n<p>{text}</p>"
     shares = [k / o if o > 0 else 1.0 for k, o in zip(shown.kept, shown.organic, strict=True)]
@@ -176,7 +180,8 @@ def _delivery(delivery: Delivery) -> str:
 
 def _objective(solution: Solution) -> str:
     rows = "".join(
-        f'<tr><td>{escape(text)}</td><td class="n">{number(part)}</td></tr>' for text, part in solution.parts.items()
+        f'<tr><td>{escape(text)}</td><td class="n">{number(part)}</td></tr>'
+        for text, part in solution.parts.items()
     )
     rows += f'<tr><td><b>value</b></td><td class="n"><b>{number(solution.value)}</b></td></tr>'
     return f'<h2>What adds up to the value</h2>\n<div class="wide"><table>{rows}</table></div>'

@@ -98,8 +98,8 @@ class Band(Function):
             bad = np.flatnonzero(upper < 0)
             if bad.size:
                 raise ProblemError(
-                    f"{self.name}: negative cap {upper[bad[0]]:g} for group {labels[bad[0]]!r}; exposure is never below "
-                    "0. Use 0 to show nothing of the group, or leave the label out to leave it free."
+                    f"{self.name}: negative cap {upper[bad[0]]:g} for group {labels[bad[0]]!r}; exposure is never "
+                    "below 0. Use 0 to show nothing of the group, or leave the label out to leave it free."
                 )
         return BoundBand(lower, upper)
 

@@ -82,7 +82,8 @@ def _threshold(c: Floats, m: int, size: int, gamma: float, start: float) -> floa
             new = below + gamma * 0.5 * f / m
         if not (new > low and new < high):
             new = max(above, low) + gamma if high == np.inf else 0.5 * (low + high)
-            if new <= low or new >= high:
+            if new <= low or new >= high:  # ties closer than rounding: the side on which the slate is not overfull
+                t = high
                 break
         t = new
     return t
@@ -172,6 +173,11 @@ def visit(
         cell0 = np.int64(segment[u]) * n_classes
         left = size
         active = 0
+        ones = 0
+        for i in range(m):
+            if (c[i] - t) * inverse >= 1.0:
+                ones += 1
+        crowded = ones > size  # rounding at a tie; the bound then takes the best of all
         for i in range(m):
             z = (c[i] - t) * inverse
             if z <= 0.0:
@@ -184,9 +190,10 @@ def visit(
             for j in range(n_extra):
                 load[j + 1, cell] += x * extra[j, a + at[i]]
             if z >= 1.0:
-                bound += c[i]
-                left -= 1
-                c[i] = -1.0
+                if not crowded:
+                    bound += c[i]
+                    left -= 1
+                    c[i] = -1.0
             else:
                 active += 1
         fractional += active
@@ -195,7 +202,7 @@ def visit(
             weight = 1.0 - (1.0 / active if binding else 0.0)
             keep = u % keep_every == 0 and n_kept + active <= capacity
             for i in range(m):
-                if c[i] > t:  # the full ones are marked -1
+                if c[i] > t and (c[i] - t) * inverse < 1.0:
                     cell = cell0 + np.int64(k[at[i]])
                     square[0, cell] += weight
                     for j in range(n_extra):

@@ -85,7 +85,9 @@ def restricted(
     through = sp.csr_array(sp.csc_array(arithmetic)[:, aux])
 
     lower, upper, penalty = program.bands()
-    touched = (np.diff(measures.indptr) > 0) | (np.diff(through.indptr) > 0) | (fixed > upper) | (fixed < lower)
+    # a row without undecided pairs still has a say where it has a price or is missed
+    touched = (np.diff(measures.indptr) > 0) | (np.diff(through.indptr) > 0) | (prices != 0.0)
+    touched |= (fixed > upper) | (fixed < lower)
     rows = np.flatnonzero(touched)
     end = np.minimum(penalty, most)[rows]
     above = np.minimum(prices[rows] + radius[rows], end)

@@ -1,0 +1,192 @@
+"""Time oasis_alloc beside OR-tools PDLP and HiGHS on the same linear programmes, and judge all answers alike.
+
+    python benchmarks/peers.py                                  # 1e6 and 1e7 pairs, all peers, two threads each
+    python benchmarks/peers.py --sizes 1e5 --peers pdlp highs --limit 60 --json peers.json
+
+Every solver runs in a process of its own, one after the other; README.md says what is counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from instances import shape_of
+from machine import description, heading
+from runners import NAMES, peer_named
+from tables import table
+from worker import Job, watch
+
+_FEASIBLE = 1e-6
+_COLUMNS = (
+    "solver",
+    "stops at",
+    "build s",
+    "solve s",
+    "value",
+    "bound",
+    "gap",
+    "gap, scaled",
+    "violation",
+    "worst slate",
+    "peak MB",
+    "of it new",
+    "",
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the tables; 1 if one of our own answers is not what was asked for."""
+    options = _options(arguments)
+    about = description()
+    print(heading(about), flush=True)
+    sizes = []
+    for pairs in options.sizes:
+        sizes.append(_compare(pairs, options))
+        if options.json is not None:  # after every size: a long run that is broken off has not been for nothing
+            chosen = {k: v for k, v in vars(options).items() if k != "json"}
+            options.json.write_text(json.dumps({"about": about, "options": chosen, "sizes": sizes}, indent=1) + "\n")
+    bad = [r["title"] for size in sizes for r in size["results"] if r["solver"].startswith("ours") and not _proven(r)]
+    for title in bad:
+        print(f"{title}: the judge does not confirm the gap or the violation", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", type=_pairs, default=[1_000_000, 10_000_000], help="pairs: 1e6 1e7")
+    parser.add_argument("--gaps", nargs="+", type=float, default=[1e-3, 1e-6], help="gaps asked of ours")
+    parser.add_argument(
+        "--peers", nargs="*", type=_peer, default=["pdlp", "highs", "highs-ipm", "highs-pdlp"],
+        help=f"of {', '.join(NAMES[1:])}; pdlp:1e-6 sets the tolerance",
+    )  # fmt: skip
+    parser.add_argument("--threads", type=int, default=2, help="threads of every solver")
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds for building and solving, each run")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of ours; the fastest counts")
+    parser.add_argument("--peer-repeat", type=int, default=1, help="runs of each peer; the fastest counts")
+    parser.add_argument("--seed", type=int, default=0, help="of the generated markets")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    options = parser.parse_args(arguments)
+    for name in ("threads", "limit", "repeat", "peer_repeat"):
+        if not getattr(options, name) > 0:
+            parser.error(f"--{name.replace('_', '-')} must be positive")
+    return options
+
+
+def _pairs(text: str) -> int:
+    pairs = float(text)
+    if not (pairs >= 10_000 and pairs % 100 == 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a multiple of 100 of at least 10,000 pairs")
+    return int(pairs)
+
+
+def _peer(text: str) -> str:
+    try:
+        peer_named(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _compare(pairs: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Run everybody on the instance with this many pairs, and print its tables."""
+    users, degree, campaigns = shape_of(pairs)
+    print(
+        f"\n{pairs:,} pairs: {users:,} users x {degree}, {campaigns:,} budgets, 3 slots, seed {options.seed}; "
+        f"{options.threads} threads; limit {options.limit:g} s"
+    )
+    results: list[dict[str, Any]] = []
+    for solver in [*(f"ours:{gap:g}" for gap in options.gaps), *options.peers]:
+        own = solver.startswith("ours")
+        repeat = options.repeat if own else options.peer_repeat
+        peer = peer_named(solver)
+        if sys.stderr.isatty():
+            print(f"{solver} ... ", end="\r", file=sys.stderr, flush=True)
+        job = Job(solver, pairs, options.seed, options.threads, options.limit, repeat, warm=own)
+        result = watch(job)
+        results.append({"solver": solver, "title": peer.title, "stops_at": peer.tolerance, **result})
+    print(table(_COLUMNS, [_row(result, options.limit) for result in results], text=(0, 1, 12)))
+    ratios = _ratios(results, options.limit)
+    if ratios:
+        columns = list(dict.fromkeys(r["ours"] for r in ratios))
+        names = list(dict.fromkeys(r["peer"] for r in ratios))
+        rows = []
+        for name in names:
+            mine = {r["ours"]: r for r in ratios if r["peer"] == name}
+            rows.append([name, *(_times(mine[c], kind) for kind in ("solve", "all") for c in columns)])
+        heads = [f"{kind}, to {c.partition(':')[2]}" for kind in ("solve", "build + solve") for c in columns]
+        print("\nseconds as a multiple of ours")
+        print(table(("solver", *heads), rows, text=(0,)), flush=True)
+    return {
+        "pairs": pairs, "users": users, "degree": degree, "campaigns": campaigns, "size": 3,
+        "results": results, "ratios": ratios,
+    }  # fmt: skip
+
+
+def _stops(result: dict[str, Any]) -> list[str]:
+    return [] if result["stops_at"] is None else [f"{result['stops_at']:.0e}"]
+
+
+def _times(ratio: dict[str, Any], kind: str) -> str:
+    if ratio[kind] is None:
+        return "-"
+    return f"{'>' if ratio['at_least'] else ''}{ratio[kind]:.1f}"
+
+
+def _row(result: dict[str, Any], limit: float) -> list[str]:
+    remark = ""
+    if result["outcome"] == "limit":
+        remark = f"no answer in {limit:g} s"
+    elif result["outcome"] == "stopped":
+        remark = "stopped: " + str(result.get("error") or result["reported"]["status"])[:80]
+    verdict = result.get("verdict")
+    peak, before = result["peak_mb"], result.get("before_mb", 0.0)
+    return [
+        result["title"],
+        "".join(_stops(result)) or "default",
+        *(f"{result[k]:.3f}" if k in result else "-" for k in ("build_seconds", "solve_seconds")),
+        *(f"{verdict[k]:.4f}" if verdict else "-" for k in ("value", "bound")),
+        *(f"{verdict[k]:.1e}" if verdict else "-" for k in ("gap", "feasible_gap", "violation", "worst_slate")),
+        *(f"{megabytes:.0f}" if peak else "-" for megabytes in (peak, peak - before)),
+        remark,
+    ]
+
+
+def _ratios(results: list[dict[str, Any]], limit: float) -> list[dict[str, Any]]:
+    """Seconds of every peer over ours; of a peer without an answer, the least that it can be."""
+    mine = [r for r in results if r["solver"].startswith("ours") and r["outcome"] == "done"]
+    others = [r for r in results if not r["solver"].startswith("ours") and r["outcome"] in ("done", "limit")]
+    out = []
+    for other in others:
+        for our in mine:
+            ours = our["build_seconds"] + our["solve_seconds"]
+            told = "build_seconds" in other  # not if it was ended: then its model's share is unknown
+            theirs = other["build_seconds"] + other["solve_seconds"] if told else limit
+            out.append(
+                {
+                    "peer": " ".join([other["title"], *_stops(other)]),
+                    "ours": our["solver"],
+                    "solve": other["solve_seconds"] / our["solve_seconds"] if told else None,
+                    "all": theirs / ours,
+                    "at_least": other["outcome"] == "limit",
+                }
+            )
+    return out
+
+
+def _proven(result: dict[str, Any]) -> bool:
+    """Whether the judge finds what was asked for; a millionth of the gap is left to rounding."""
+    verdict = result.get("verdict")
+    if result["outcome"] != "done" or verdict is None:
+        return False
+    return bool(
+        verdict["gap"] <= result["stops_at"] * (1 + 1e-6) + 1e-12
+        and max(verdict["violation"], verdict["worst_slate"]) <= _FEASIBLE
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Paragraphs and tables of text, set for a terminal and for a notebook."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+_WIDTH = 100  # columns of a screen
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a head; columns whose letter in `align` is "r" are set to the right."""
+
+    head: Sequence[str]
+    align: str
+    rows: Sequence[Sequence[str]]
+    more: str = ""  # what was left out
+
+
+def number(value: float, digits: int) -> str:
+    """A number with `digits` that matter, thousands set apart.
+
+    >>> number(1234567.891, 8), number(1234567.891, 6), number(0.0341234, 4), number(-0.0, 4), number(np.inf, 4)
+    ('1,234,567.9', '1,234,568', '0.03412', '0', 'none')
+    """
+    if not math.isfinite(value):
+        return "none"
+    if abs(value) >= 10.0 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{value:,.{digits}g}" if value else "0"
+
+
+def small(value: float) -> str:
+    return f"{value:.1e}" if value >= 1e-12 else "0"  # below: rounding
+
+
+def _columns(text: str) -> int:
+    """Columns that a terminal gives to a text: two to a wide character, none to a combining one."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def cut(text: str, most: int) -> str:
+    """Fit a text in one line of `most` columns; what cannot be printed becomes a question mark.
+
+    >>> cut("an artist with a long name", 12), cut("two\\nlines", 12)
+    ('an artist...', 'two?lines')
+    """
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    if _columns(text) <= most:
+        return text
+    while _columns(text) > most - 3:
+        text = text[: min(len(text) - 1, most)]
+    return text + "..."
+
+
+def as_text(part: str | Table) -> str:
+    if isinstance(part, str):
+        return textwrap.fill(part, _WIDTH, break_long_words=False, break_on_hyphens=False)
+    lines = [part.head, *part.rows] if part.head else part.rows
+    widths = [max(map(_columns, column)) for column in zip(*lines, strict=True)]
+    out = []
+    for line in lines:
+        cells = [
+            " " * (width - _columns(cell)) + cell if align == "r" else cell + " " * (width - _columns(cell))
+            for cell, width, align in zip(line, widths, part.align, strict=True)
+        ]
+        out.append("  ".join(cells).rstrip())
+    return "\n".join([*out, part.more] if part.more else out)
+
+
+# No colour of its own but a line that shows on light and on dark.
+STYLE = (
+    ".oasis-alloc{color:inherit;max-width:60em}"
+    ".oasis-alloc table{border-collapse:collapse;margin:.6em 0;font-variant-numeric:tabular-nums}"
+    ".oasis-alloc th{text-align:left;font-weight:600}"
+    ".oasis-alloc td,.oasis-alloc th{padding:.15em 1.2em .15em 0;border-bottom:1px solid rgba(128,128,128,.35);"
+    "background:none;color:inherit;text-align:left}"
+    ".oasis-alloc .n{text-align:right}"
+)
+
+
+def as_html(part: str | Table) -> str:
+    if isinstance(part, str):
+        return f"<p>{escape(part)}</p>"
+
+    def row(cells: Sequence[str], tag: str) -> str:
+        opened = {"l": f"<{tag}>", "r": f'<{tag} class="n">'}
+        inside = "".join(f"{opened[a]}{escape(cell)}</{tag}>" for cell, a in zip(cells, part.align, strict=True))
+        return f"<tr>{inside}</tr>"
+
+    head = [f"<thead>{row(part.head, 'th')}</thead>"] if part.head else []
+    body = "\n".join(row(line, "td") for line in part.rows)
+    more = f"\n<p>{escape(part.more)}</p>" if part.more else ""
+    return "\n".join(["<table>", *head, f"<tbody>{body}</tbody>", "</table>"]) + more
