@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     about = description()
     print(heading(about), flush=True)
+    if about["load"] > 0.3:
+        print("others use this machine now: ratios of single runs can be off by a factor of two", flush=True)
     sizes = []
     for pairs in options.sizes:
         sizes.append(_compare(pairs, options))
@@ -137,7 +139,8 @@ def _times(ratio: dict[str, Any], kind: str) -> str:
 
 
 def _row(result: dict[str, Any], limit: float) -> list[str]:
-    remark = ""
+    runs = [solve for _, solve in result.get("runs", ())]
+    remark = f"{len(runs)} runs, {min(runs):.3f} to {max(runs):.3f} s" if len(runs) > 1 else ""
     if result["outcome"] == "limit":
         remark = f"no answer in {limit:g} s"
     elif result["outcome"] == "stopped":

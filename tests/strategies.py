@@ -56,6 +56,9 @@ class Case:
     market: Market
     problem: oa.Problem
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # Hypothesis would print every array of the package's objects
+
     def __repr__(self) -> str:
         limits = [getattr(f, "constraint", f).limit for f in self.problem.functions]
         return f"{self.market!r}\n{self.problem!r}\nlimits: {limits}"

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH = 100  # columns of a screen
+_NARROWEST = 12  # columns that a table's first column keeps
+_HUGE = 1e12  # from here on numbers are written with an exponent
 
 
 @dataclass(frozen=True)
@@ -19,24 +21,29 @@ class Table:
     head: Sequence[str]
     align: str
     rows: Sequence[Sequence[str]]
-    more: str = ""  # what was left out
+    more: str = ""  # lines below, such as how much was left out
 
 
 def number(value: float, digits: int) -> str:
-    """A number with `digits` that matter, thousands set apart.
+    """Write a number with `digits` that matter, thousands set apart.
 
-    >>> number(1234567.891, 8), number(1234567.891, 6), number(0.0341234, 4), number(-0.0, 4), number(np.inf, 4)
+    >>> number(1234567.891, 8), number(1234567.891, 6), number(0.0341234, 4), number(-0.0, 4), number(math.inf, 4)
     ('1,234,567.9', '1,234,568', '0.03412', '0', 'none')
     """
     if not math.isfinite(value):
         return "none"
-    if abs(value) >= 10.0 ** (digits - 1):
+    if 10.0 ** (digits - 1) <= abs(value) < _HUGE:
         return f"{value:,.0f}"
     return f"{value:,.{digits}g}" if value else "0"
 
 
 def small(value: float) -> str:
-    return f"{value:.1e}" if value >= 1e-12 else "0"  # below: rounding
+    """Write a measure of error, such as a gap; what is below rounding is 0.
+
+    >>> small(3.21e-5), small(1e-15)
+    ('3.2e-05', '0')
+    """
+    return f"{value:.1e}" if value >= 1e-12 else "0"
 
 
 def _columns(text: str) -> int:
@@ -61,10 +68,24 @@ def cut(text: str, most: int) -> str:
 
 
 def as_text(part: str | Table) -> str:
+    """Set a paragraph or table for a terminal; where a table is too wide, its first column is cut.
+
+    >>> print(as_text(Table(("who", "how many"), "lr", [("you", "1"), ("we", "20")])))
+    who  how many
+    you         1
+    we         20
+    """
     if isinstance(part, str):
         return textwrap.fill(part, _WIDTH, break_long_words=False, break_on_hyphens=False)
-    lines = [part.head, *part.rows] if part.head else part.rows
+    lines = [list(line) for line in ([part.head, *part.rows] if part.head else part.rows)]
+    if not lines:
+        return part.more
     widths = [max(map(_columns, column)) for column in zip(*lines, strict=True)]
+    over = sum(widths) + 2 * (len(widths) - 1) - _WIDTH
+    if over > 0:
+        widths[0] = max(widths[0] - over, _NARROWEST)
+        for line in lines:
+            line[0] = cut(line[0], widths[0])
     out = []
     for line in lines:
         cells = [
@@ -87,6 +108,11 @@ STYLE = (
 
 
 def as_html(part: str | Table) -> str:
+    """Set a paragraph or table as HTML, everything escaped.
+
+    >>> as_html("a < b")
+    '<p>a &lt; b</p>'
+    """
     if isinstance(part, str):
         return f"<p>{escape(part)}</p>"
 
@@ -97,5 +123,5 @@ def as_html(part: str | Table) -> str:
 
     head = [f"<thead>{row(part.head, 'th')}</thead>"] if part.head else []
     body = "\n".join(row(line, "td") for line in part.rows)
-    more = f"\n<p>{escape(part.more)}</p>" if part.more else ""
-    return "\n".join(["<table>", *head, f"<tbody>{body}</tbody>", "</table>"]) + more
+    table = ["<table>", *head, f"<tbody>{body}</tbody>", "</table>"] if part.rows else []
+    return "\n".join([*table, *(f"<p>{escape(line)}</p>" for line in part.more.splitlines())])

@@ -20,8 +20,8 @@ from oasis_alloc.solvers.watch import FEASIBLE
 if TYPE_CHECKING:
     from oasis_alloc.solution import Solution
 
-_NAME, _LABEL = 34, 24  # longest name of a constraint and label of a group, in columns of a terminal
-_PARTS, _CONSTRAINTS, _PRICES, _CONFLICTS = 5, 8, 7, 15  # rows of the tables: together they fit 40 lines
+_NAME, _LABEL = 44, 24  # longest name of a constraint and label of a group, in columns of a terminal
+_PARTS, _CONSTRAINTS, _PRICES, _CONFLICTS, _BLOCKING = 5, 8, 7, 15, 5  # rows of the tables: together they fit 40 lines
 _PRICED = 1e-9  # a price below this share of the largest is a rounding
 
 
@@ -100,15 +100,15 @@ def report_html(solution: Solution) -> str:
 def _contents(solution: Solution) -> Iterator[str | Table]:
     yield f"{solution.status}: {solution.status.advice}"
     if solution.conflicts or solution.status.name == "INFEASIBLE":
-        yield Table((), "ll", list(_work(solution)))
+        yield Table((), "", (), _work(solution))
         yield from _conflicts(solution)
         return
-    yield Table((), "lrl", [*_certificate(solution), *((name, "", text) for name, text in _work(solution))])
+    yield Table((), "lrl", list(_certificate(solution)), _work(solution))
     yield _objective(solution)
     if limits := _limits(solution):
         yield _constraints(limits)
         yield from _prices(limits, solution.status.name == "SOLVED")
-    else:
+    elif not solution.problem.functions:
         yield "no constraints: every user is shown what is worth most to them"
 
 
@@ -120,18 +120,17 @@ def _certificate(solution: Solution) -> Iterator[tuple[str, str, str]]:
     if feasible and math.isfinite(solution.gap):
         yield "gap", small(solution.gap), "(bound - value) / max(1, |bound|)"
     else:
-        yield "gap", "none", "a value counts only where the constraints are kept"
+        yield "gap", "none", "no bound is known" if feasible else "a value counts only where the constraints are kept"
     rule = "sum of what is missed / sum of limits, worst constraint"
     yield "violation", small(solution.violation), "all constraints are kept" if feasible else rule
 
 
-def _work(solution: Solution) -> Iterator[tuple[str, str]]:
+def _work(solution: Solution) -> str:
     candidates, size = solution.problem.candidates, solution.problem.slate.size
     counts = ((candidates.n_users, "user"), (candidates.n_items, "item"), (candidates.n_pairs, "pair"))
     over = ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
-    passes = f"{solution.passes:,.1f} passes, " if solution.passes else ""
-    yield "work", f"{passes}{solution.seconds:,.3g} seconds, solver {solution.solver}"
-    yield "over", f"{over}; slates of up to {size:,}"
+    passes = f"{solution.passes:,.1f} passes in " if solution.passes else ""
+    return f"{passes}{solution.seconds:,.3g} seconds, solver {solution.solver}\n{over}; slates of up to {size:,}"
 
 
 def _objective(solution: Solution) -> Table:
@@ -143,7 +142,7 @@ def _objective(solution: Solution) -> Table:
 
     kept = parts if len(parts) <= _PARTS else parts[: _PARTS - 1]
     rest = parts[len(kept) :]
-    rows = [row(cut(name, 2 * _NAME), part) for name, part in kept]
+    rows = [row(cut(name, 64), part) for name, part in kept]
     if rest:
         rows.append(row(f"... and {len(rest)} more", sum(part for _, part in rest)))
     return Table(("objective", "part", "share"), "lrr", rows)
@@ -157,6 +156,8 @@ def _limits(solution: Solution) -> list[_Limits]:
     ):
         lower, upper, _ = bound.band()
         group = np.flatnonzero(np.isfinite(lower) | np.isfinite(upper))
+        if not (group.size or bound.is_constraint):
+            continue  # a function without limits: its part of the objective says what there is to say
         lower, upper = lower[group], upper[group]
         total, price = solution.totals[name][group], solution.prices[name][group]
         cap = np.isfinite(upper) & ((price > 0) | (total > upper) | ~np.isfinite(lower))
@@ -245,30 +246,43 @@ def _in_words(some: _Limits, entry: int) -> str:
         unit = "exposure" if terms[0].column is None else f"unit of {cut(terms[0].column, _LABEL)}"
     label, name = some.label(entry, _LABEL), cut(some.name, _NAME)
     what = ("promised to" if label else "promised by") if price < 0 else ("for" if label else "allowed by")
-    whom = f"{label} of {name}" if label else name
+    whom = f"{label} of {name}" if label else name  # "for 'a' of campaign caps", "allowed by guard"
     effect = "cost {} of the objective" if price < 0 else "add {} to the objective"
     return f"one more {unit} {what} {whom} would {effect.format(number(abs(price), 4))}"
 
 
 def _conflicts(solution: Solution) -> Iterator[str | Table]:
-    missed = sum(conflict.give > 0 for conflict in solution.conflicts)
+    missed = [conflict for conflict in solution.conflicts if conflict.give > 0]
     yield (
-        f"These demands cannot be met together ({missed:,} of them would have to give). The last column is the "
-        "smallest total change that makes room for all others; another split of it may do as well."
+        "These demands cannot be met together. The last column is the smallest total change that makes room for all "
+        "others; another split of it may do as well."
     )
-    kept = solution.conflicts if len(solution.conflicts) <= _CONFLICTS else solution.conflicts[: _CONFLICTS - 1]
+    in_the_way: dict[str, list[Any]] = {}
+    for conflict in solution.conflicts:
+        if conflict.give <= 0:
+            in_the_way.setdefault(conflict.constraint, []).append(conflict.label)
+    blocking = list(in_the_way.items())[:_BLOCKING]
+    room = _CONFLICTS - len(blocking)
+    kept = missed if len(missed) <= room else missed[: room - 1]
     rows = [
         (
             cut(conflict.constraint, _NAME),
             _label(conflict.label, _LABEL) or "all",
             f"{conflict.sense} {number(conflict.limit, 6)}",
-            number(conflict.reached, 6) if conflict.give > 0 else "",
-            number(conflict.give, 6) if conflict.give > 0 else "in the way",
+            number(conflict.reached, 6),
+            number(conflict.give, 6),
         )
         for conflict in kept
     ]
-    left = len(solution.conflicts) - len(kept)
-    more = f"... and {left:,} more in solution.conflicts" if left else ""
+    if len(missed) > len(kept):
+        rest = sum(conflict.give for conflict in missed[len(kept) :])
+        rows.append((f"... and {len(missed) - len(kept):,} more", "", "", "", number(rest, 6)))
+    for name, labels in blocking:
+        group = _label(labels[0], _LABEL) or "all"
+        if len(labels) > 1:
+            group = f"{len(labels):,} groups"
+        rows.append((cut(name, _NAME), group, "met", "", "in the way"))
+    more = "solution.conflicts lists every group" if len(solution.conflicts) > len(kept) + len(blocking) else ""
     yield Table(("constraint", "group", "asks", "can reach", "must give"), "llrrr", rows, more)
 
 

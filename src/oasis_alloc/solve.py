@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from oasis_alloc.solution import Solution
 
 if TYPE_CHECKING:
     from oasis_alloc.engines.base import Engine
+    from oasis_alloc.solvers.relaxation import Relaxation
     from oasis_alloc.solvers.watch import Allocation, Progress, Status, Watch
 
 Prices = Mapping[str, Any]
@@ -76,10 +78,11 @@ def solve(
     ('SOLVED', 1.6)
     """
     from oasis_alloc.engines.threads import Threads
-    from oasis_alloc.solvers.presolve import out_of_reach
+    from oasis_alloc.solvers.finisher import worth
+    from oasis_alloc.solvers.presolve import look_ahead
     from oasis_alloc.solvers.registry import solver_named
     from oasis_alloc.solvers.relaxation import least_relaxation
-    from oasis_alloc.solvers.watch import Status, Stop, Watch
+    from oasis_alloc.solvers.watch import Conflicting, Status, Stop, Watch
 
     if not isinstance(problem, Problem):
         raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
@@ -96,17 +99,22 @@ def solve(
 
     status: Status | None = None
     with engine_of(program) as engine:
-        hopeless = out_of_reach(program)
+        ahead = look_ahead(program)
+        watch.lowest = ahead.lowest
         try:
-            if not hopeless:
-                run(engine, watch, z)
+            if not ahead.hopeless:
+                with suppress(Conflicting):
+                    run(engine, watch, z)
+            if watch.best is None or not watch.best.feasible:
+                least = least_relaxation(program, engine_of, watch)
+                if least.proven:
+                    return _infeasible(problem, program, engine, watch, least, solver)
+                watch.may_conflict = False
+                if least.x.size:
+                    watch.offer(worth(engine, least.positions, least.x))
+                run(engine, watch, None if watch.prices is None else program.variables(watch.prices))
         except Stop as stop:
             status = stop.status
-        infeasible = None
-        if hopeless or (status is None and (watch.best is None or not watch.best.feasible)):
-            infeasible = least_relaxation(program, engine_of, watch)
-        if infeasible is not None and infeasible.proven:
-            return _infeasible(problem, program, engine, watch, infeasible.totals, infeasible.conflicts, solver)
         if watch.best is None or not watch.best.feasible:
             _fall_back(engine, watch)
         if status is None:
@@ -148,13 +156,13 @@ def _solution(
     return Solution(
         problem=problem,
         status=status,
-        value=best.value,
-        bound=watch.bound,
-        gap=relative_gap(watch.bound, best.value),
-        violation=best.violation,
+        value=float(best.value),
+        bound=float(watch.bound),
+        gap=float(relative_gap(watch.bound, best.value)) if best.feasible else float(np.inf),
+        violation=float(best.violation),
         prices={b.name: prices[b.rows] for b in program.blocks},
         totals={b.name: best.totals[b.rows] for b in program.blocks},
-        passes=engine.passes,
+        passes=float(engine.passes),
         seconds=watch.seconds,
         solver=solver,
         positions=best.positions,
@@ -163,7 +171,7 @@ def _solution(
 
 
 def _infeasible(
-    problem: Problem, program: Program, engine: Engine, watch: Watch, totals: Floats, conflicts: Any, solver: str
+    problem: Problem, program: Program, engine: Engine, watch: Watch, least: Relaxation, solver: str
 ) -> Solution:
     from oasis_alloc.solvers.watch import Status
 
@@ -173,15 +181,15 @@ def _infeasible(
         value=np.nan,
         bound=-np.inf,
         gap=np.inf,
-        violation=program.violation(totals),
+        violation=program.violation(least.totals),
         prices={},
-        totals={b.name: totals[b.rows] for b in program.blocks},
-        passes=engine.passes,
+        totals={b.name: least.totals[b.rows] for b in program.blocks},
+        passes=float(engine.passes),
         seconds=watch.seconds,
         solver=solver,
         positions=np.empty(0, np.int64),
         x=np.empty(0),
-        conflicts=conflicts,
+        conflicts=least.conflicts,
     )
 
 

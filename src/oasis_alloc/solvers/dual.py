@@ -16,7 +16,7 @@ from oasis_alloc.engines.base import Engine
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise, newton_direction
-from oasis_alloc.solvers.watch import Watch
+from oasis_alloc.solvers.watch import Conflicting, Watch
 
 _FIRST_GAMMA = 0.3  # in units of the typical score
 _LAST_SAMPLE_GAMMA = 0.03
@@ -28,6 +28,7 @@ _SAMPLE_PAIRS = 200_000  # below this many pairs a sample saves nothing
 _USERS_A_ROW = 20  # slots in a sample for every row that it has to price
 _UNDECIDED_A_ROW = 10
 _LEAST_UNDECIDED = 2_000
+_MOST_UNDECIDED = 200_000
 _RUNAWAY = 1e4  # prices beyond this many typical scores: the dual is running to minus infinity
 
 
@@ -46,9 +47,9 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
     start = program.variables(np.zeros(program.n_rows)) if z is None else z
     stride = 1 if warm else sample_stride(program.n_pairs, program.n_users, program.size, program.n_rows)
     unit = scale if scale is not None else typical_score(engine, stride)
-    wanted = max(_LEAST_UNDECIDED, _UNDECIDED_A_ROW * program.n_rows)
     gamma = (_LAST_SAMPLE_GAMMA if warm else _FIRST_GAMMA) * unit
     point: Point | None = None
+    wanted = _LEAST_UNDECIDED
     if program.row.size:
         if stride > 1:
             watch.stage = "sample"
@@ -57,16 +58,21 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
                 gamma /= _DIVIDE
             gamma *= _DIVIDE
         watch.stage = "passes"
+        fractional = np.inf
         while True:
             point = minimise(dual, dual.at(start, gamma), 1, _ROUGH, _MOST_STEPS)
             start = point.z
+            wanted = undecided_wanted(dual, point)
             enough = 2.0 * point.visit.fractional <= wanted
             loose = smoothing_error(point, watch.bound) <= 0.1 * watch.target
-            if enough or loose or gamma <= _LAST_GAMMA * unit or runaway(point, unit):
+            if watch.may_conflict and runaway(point, unit):
+                raise Conflicting
+            tied = point.visit.fractional > 0.8 * fractional  # pairs that less smoothing does not tell apart
+            if enough or loose or tied or gamma <= _LAST_GAMMA * unit:
                 break
+            fractional = point.visit.fractional
             gamma /= _DIVIDE
-        if not runaway(point, unit):
-            point = minimise(dual, point, 1, _FINE, _MOST_STEPS)
+        point = minimise(dual, point, 1, _FINE, _MOST_STEPS)
     watch.stage = "finish"
     prices = program.prices(point.z) if point is not None else np.zeros(program.n_rows)
     margin = margin_for(engine, prices, wanted, gamma)
@@ -84,6 +90,12 @@ def sample_stride(n_pairs: int, n_users: int, size: int, n_rows: int) -> int:
     if n_pairs < _SAMPLE_PAIRS:
         return 1
     return int(np.clip(n_users * size // max(1, _USERS_A_ROW * n_rows), 1, 16))
+
+
+def undecided_wanted(dual: SmoothedDual, point: Point) -> int:
+    """Pairs that the finisher is given: some for every row whose price is not held at the end of its range."""
+    active = np.unique(dual.program.row[~dual.held(point)]).size
+    return max(_LEAST_UNDECIDED, min(_UNDECIDED_A_ROW * active, _MOST_UNDECIDED))
 
 
 def typical_score(engine: Engine, stride: int) -> float:

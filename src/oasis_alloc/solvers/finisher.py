@@ -18,13 +18,14 @@ from oasis_alloc.functions.base import Floats
 from oasis_alloc.kernels.decide import N_BINS
 from oasis_alloc.solvers.highs import LinearSolution, solve_lp
 from oasis_alloc.solvers.restricted import Restricted, restricted
-from oasis_alloc.solvers.watch import Allocation, Status, Stop, Watch
+from oasis_alloc.solvers.watch import Allocation, Conflicting, Status, Stop, Watch
 
 _ABOUT_ZERO = 1e-11
 _SLACK = 1e-9
 _MOST_ROUNDS = 40
 _WIDEN = 4.0
 _CLOSE = 0.25  # share of a row's margin within which new prices leave a pair open
+_FAR = 10.0  # typical scores that a price may have to move before the demands are suspected to conflict
 _KINK = 1e-9  # smoothing, in units of scores, of visits that are made for the bound alone
 
 
@@ -77,6 +78,9 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
         if bound <= center_bound:
             center, center_bound = new, bound
         margins = np.where(last.pressed, _WIDEN * margins, margins)
+        far = margins[last.pressed].max(initial=0.0) > _FAR * scale
+        if far and watch.may_conflict and not last.allocation.feasible:
+            raise Conflicting  # prices this far above the scores: perhaps no price can do it
         fresh = engine.decide(new, np.where(last.pressed, margins, _CLOSE * margins))
         wider = release(decision, fresh, program.indptr, program.size)
         if wider.undecided.size == decision.undecided.size and not last.pressed.any():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from oasis_alloc.functions.base import Floats
@@ -24,11 +26,25 @@ def reach(program: Program) -> tuple[Floats, Floats]:
     return np.asarray(more @ down + less @ up), np.asarray(more @ up + less @ down)
 
 
-def out_of_reach(program: Program) -> bool:
-    """True where a hard row's band lies wholly outside what its total can reach."""
-    if not program.n_rows:
-        return False
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """What can be said of a program before it is solved."""
+
+    hopeless: bool  # a hard row's band lies wholly outside what its total can reach
+    lowest: float  # no allocation is worth less: a bound below this proves that there is none
+
+
+def look_ahead(program: Program) -> Reach:
+    """One pass over the pairs: totals out of reach, and the least that an allocation can be worth."""
     least, most = reach(program)
+    lower, upper, penalty = program.bands()
+    value = float(np.minimum(program.value, 0).sum(dtype=np.float64))
+    soft = np.isfinite(penalty)
+    distance = np.maximum(np.maximum(lower[soft] - least[soft], most[soft] - upper[soft]), 0.0)
+    return Reach(_out_of_reach(program, least, most), value - float(np.sum(penalty[soft] * distance)))
+
+
+def _out_of_reach(program: Program, least: Floats, most: Floats) -> bool:
     lower, upper, penalty = program.bands()
     slack = FEASIBLE * np.maximum(1.0, np.maximum(np.abs(least), np.abs(most)))
     return bool(np.any(~np.isfinite(penalty) & ((lower > most + slack) | (upper < least - slack))))

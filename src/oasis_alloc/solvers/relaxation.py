@@ -23,7 +23,7 @@ from oasis_alloc.solvers.finisher import finish_rounds
 from oasis_alloc.solvers.watch import FEASIBLE, Stop, Watch
 
 _ALL_AT_ONCE = 100_000  # pairs up to which the whole programme is solved in one go
-_GAP = 1e-9
+_GAP = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +50,16 @@ def least_relaxation(program: Program, engine_of: Callable[[Program], Engine], w
     with engine_of(free) as engine:
         own = Watch(_GAP, watch.seconds_left, None, None)
         own.stage = "conflicts"
+        own.may_conflict = False
         try:
             if program.n_pairs <= _ALL_AT_ONCE:
                 zero = np.zeros(free.n_rows)
                 finish_rounds(engine, own, zero, np.full(free.n_rows, np.inf), 1.0)
             else:
                 optimise(engine, own, None, 1.0)
-        except Stop:
-            pass  # what is proven by now is what there is
+        except Stop as stop:
+            if own.bound > -FEASIBLE:
+                raise stop from None  # nothing is proven yet
     best = own.best
     tolerance = FEASIBLE * max(
         (limit_size(b.function) for b in program.blocks if b.function.is_constraint), default=1.0

@@ -95,6 +95,10 @@ class Stop(Exception):
         self.status = status
 
 
+class Conflicting(Exception):
+    """Raised inside a solve where the demands seem to conflict, so that the relaxation is asked."""
+
+
 class Watch:
     """Keeps the best bound with its prices and the best allocation; raises `Stop` at a limit."""
 
@@ -111,6 +115,8 @@ class Watch:
         self.bound = np.inf
         self.prices: Floats | None = None
         self.best: Allocation | None = None
+        self.lowest = -np.inf  # a bound below what any allocation is worth proves that there is none
+        self.may_conflict = True  # until the relaxation says that the demands can be met
         self._time_limit = time_limit
         self._pass_limit = pass_limit
         self._progress = progress
@@ -135,10 +141,12 @@ class Watch:
         return self.gap <= self.target
 
     def offer_bound(self, bound: float, prices: Floats) -> bool:
-        """Keep a bound if it is the best so far."""
+        """Keep a bound if it is the best so far; raise `Conflicting` where no allocation can be worth as little."""
         better = bound < self.bound
         if better:
             self.bound, self.prices = bound, prices.copy()
+            if self.may_conflict and bound < self.lowest - FEASIBLE * max(1.0, abs(self.lowest)):
+                raise Conflicting
         return better
 
     def offer(self, allocation: Allocation) -> None:

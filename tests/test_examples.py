@@ -1,0 +1,113 @@
+"""The examples run on their real data, and what they claim holds."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import oasis_alloc as oa
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture
+def lastfm() -> Iterator[ModuleType]:
+    """The example as a module."""
+    spec = importlib.util.spec_from_file_location("lastfm_example", EXAMPLES / "lastfm.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["lastfm_example"] = module  # its dataclasses look for their module
+    try:
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        del sys.modules["lastfm_example"]
+
+
+def test_lastfm(
+    lastfm: ModuleType, data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not (data_dir / "lastfm-2k" / "plays.parquet").is_file():
+        pytest.skip(f"no lastfm-2k in {data_dir}; set OASIS_ALLOC_DATA to the directory that has it")
+    pytest.importorskip("pyarrow", reason="the example reads Parquet files with pyarrow")
+    outcomes, run = [], lastfm.run
+    monkeypatch.setattr(lastfm, "run", lambda folder: outcomes.append(run(folder)) or outcomes[0])
+    assert lastfm.main([str(data_dir / "lastfm-2k")]) == 0
+    out = capsys.readouterr().out
+    after, cands = outcomes[0].after, outcomes[0].problem.candidates
+    assert after.status is oa.Status.SOLVED
+    assert after.gap <= 1e-4
+    x, relevance = after.allocation, cands.columns["relevance"]
+
+    # everything again from the allocation, without the library's own sums
+    user = np.repeat(np.arange(cands.n_users), np.diff(cands.indptr))
+    assert np.bincount(user, weights=x).max() <= lastfm.SLOTS + 1e-6
+    most = sum(np.sort(part)[-lastfm.SLOTS :].sum() for part in np.split(relevance, cands.indptr[1:-1]))
+    assert outcomes[0].before.value == pytest.approx(most, rel=1e-9)
+    assert x @ relevance >= lastfm.GUARD * most * (1 - 1e-6)
+    exposure = np.bincount(cands.item, weights=x, minlength=cands.n_items)
+    assert outcomes[0].opted_in.size == lastfm.OPTED_IN
+    assert exposure[outcomes[0].opted_in].min() >= lastfm.PROMISE - 1e-4
+    assert exposure.max() <= lastfm.CAP + 1e-4
+    # it was worth solving: without promotion, promises and caps are broken
+    organic = np.bincount(cands.item, weights=outcomes[0].before.allocation, minlength=cands.n_items)
+    assert organic[outcomes[0].opted_in].min() < lastfm.PROMISE
+    assert organic.max() > lastfm.CAP
+
+    reference = outcomes[0].reference
+    assert reference.value <= after.bound + 1e-6 * abs(after.bound)
+    assert after.value <= reference.bound + 1e-6 * abs(after.bound)
+    assert reference.value == pytest.approx(after.value, rel=2e-4)
+
+    def told(row: str) -> list[float]:
+        line = next(line for line in out.splitlines() if line.strip().startswith(row))
+        return [float(word.replace(",", "")) for word in re.findall(r"[\d,]+\.\d+|\d[\d,]*", line.replace(row, "", 1))]
+
+    assert told("relevance  ")[:2] == pytest.approx([most, x @ relevance], abs=0.06)
+    assert told("exposure of the most shown artist")[1] <= lastfm.CAP + 0.1
+    model, popular = told("truncated SVD"), told("most popular")
+    assert all(ours > 1.5 * theirs for ours, theirs in zip(model, popular, strict=True))
+    assert str(after) in out
+    assert max(len(line) for line in str(after).splitlines()) <= 100
+
+
+def test_lastfm_says_how_to_get_at_the_data(
+    lastfm: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.delenv("OASIS_ALLOC_DATA", raising=False)
+    assert lastfm.main([]) == 2
+    assert "OASIS_ALLOC_DATA" in capsys.readouterr().err
+    monkeypatch.setenv("OASIS_ALLOC_DATA", str(tmp_path))
+    assert lastfm.main([]) == 2
+    assert str(tmp_path / "lastfm-2k") in capsys.readouterr().err
+
+
+def test_gini(lastfm: ModuleType) -> None:
+    assert lastfm.gini(np.full(5, 3.0)) == pytest.approx(0.0)
+    assert lastfm.gini(np.array([0.0, 0.0, 0.0, 1.0])) == pytest.approx(0.75)
+    amounts = np.array([4.0, 1.0, 7.0])
+    pairs = np.abs(amounts[:, None] - amounts).sum() / (2 * amounts.size**2 * amounts.mean())
+    assert lastfm.gini(amounts) == pytest.approx(pairs)
+
+
+def test_the_model_ranks_what_like_minded_users_hear(lastfm: ModuleType) -> None:
+    """Two circles of users who hear the same artists; each user misses one, which the model puts first."""
+    import scipy.sparse as sp
+
+    heard = np.kron(np.eye(2), np.ones((6, 5))) * 3.0
+    missed = [(u, 5 * (u // 6) + u % 5) for u in range(12)]
+    for u, a in missed:
+        heard[u, a] = 0.0
+    relevance = lastfm.fit(sp.csr_array(heard), factors=2)
+    assert relevance.min() >= 0
+    assert relevance.max() <= 1
+    assert (relevance[heard > 0] == 0).all()
+    assert [int(row.argmax()) for row in relevance] == [a for _, a in missed]
