@@ -99,7 +99,7 @@ def fit(heard: sp.csr_array, factors: int = 32) -> Floats:
     rows = sp.diags_array(1 / np.maximum(length, 1e-9)) @ weighted
     left, strength, right = svds(rows, k=factors, v0=np.ones(min(rows.shape)))  # v0: the same every time
     predicted = (left * strength) @ right / rarity
-    relevance = np.clip(predicted / np.quantile(predicted, 0.9999), 0.0, 1.0)
+    relevance: Floats = np.clip(predicted / np.quantile(predicted, 0.9999), 0.0, 1.0)
     relevance[heard.nonzero()] = 0.0
     return relevance
 
@@ -127,7 +127,7 @@ def candidates_of(data: Listening, relevance: Floats, opted_in: Ints, held: sp.c
         },
         items={
             "artist": data.names,
-            "opted in": np.where(promoted, data.names, None),
+            "opted in": [name if yes else None for name, yes in zip(data.names, promoted, strict=True)],
             "genre": data.genres,
         },
         item_ids=data.names,
@@ -158,7 +158,7 @@ def problem_of(candidates: oa.Candidates, before: oa.Solution) -> oa.Problem:
 def exposure(candidates: oa.Candidates, x: Floats, by: str) -> Floats:
     """Exposure of every group of a key of the artists, in the order of `candidates.groups(by)`."""
     key = candidates.items[by].codes[candidates.item]
-    return np.bincount(key[key >= 0], x[key >= 0], minlength=candidates.items[by].n_groups)
+    return np.bincount(key[key >= 0], x[key >= 0], candidates.items[by].n_groups).astype(np.float64)
 
 
 def gini(amounts: Floats) -> float:
@@ -220,7 +220,7 @@ def run(folder: Path) -> Outcome:
 def tell(data: Listening, candidates: oa.Candidates, before: oa.Solution, after: oa.Solution, opted_in: Ints) -> None:
     """Print what it cost, and who gained."""
     shown = [
-        np.bincount(candidates.item, weights=solution.allocation, minlength=data.names.size)
+        np.bincount(candidates.item, solution.allocation, data.names.size).astype(np.float64)
         for solution in (before, after)
     ]
     others = np.setdiff1d(np.flatnonzero(data.listeners <= SMALL[1]), opted_in)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,12 @@ def test_lastfm(
         pytest.skip(f"no lastfm-2k in {data_dir}; set OASIS_ALLOC_DATA to the directory that has it")
     pytest.importorskip("pyarrow", reason="the example reads Parquet files with pyarrow")
     outcomes, run = [], lastfm.run
-    monkeypatch.setattr(lastfm, "run", lambda folder: outcomes.append(run(folder)) or outcomes[0])
+
+    def kept(folder: Path) -> Any:
+        outcomes.append(run(folder))
+        return outcomes[0]
+
+    monkeypatch.setattr(lastfm, "run", kept)
     assert lastfm.main([str(data_dir / "lastfm-2k")]) == 0
     out = capsys.readouterr().out
     after, cands = outcomes[0].after, outcomes[0].problem.candidates

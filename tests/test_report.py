@@ -300,13 +300,30 @@ def test_an_infeasible_problem_says_who_would_have_to_give_how_much() -> None:
     assert "value" not in read.cells
 
 
-def test_many_conflicts_are_cut_short() -> None:
+def test_many_conflicts_are_cut_short_and_still_add_up() -> None:
     solution = infeasible(60)
     assert len(solution.conflicts) > 15
     text = str(solution)
     assert_fits(text)
-    assert f"... and {len(solution.conflicts) - 14} more in solution.conflicts" in text
-    assert sum("campaign-" in line for line in text.splitlines()) <= 14
+    table = text[text.index("must give") :].splitlines()[1:]
+    assert len(table) <= 16
+    assert table[-1] == "solution.conflicts lists every group"
+    missed = sum(conflict.give > 0 for conflict in solution.conflicts)
+    listed = [line for line in table if "campaign-" in line]
+    assert any(line.startswith(f"... and {missed - len(listed)} more") for line in table)
+    said = sum(float(line.split()[-1].replace(",", "")) for line in table[:-1] if not line.endswith("way"))
+    assert said == pytest.approx(60 * 30 - 50, rel=1e-4)
+
+
+def test_what_stands_in_the_way_is_counted_by_constraint() -> None:
+    label = oa.Conflict("promises", "campaign-000", ">=", 30.0, 12.5, 17.5)
+    met = [oa.Conflict("slots", f"market {k}", "<=", 50.0, 50.0, 0.0) for k in range(700)]
+    guard = oa.Conflict("guard", None, ">=", 9.0, 9.0, 0.0)
+    text = report(replace(infeasible(3), conflicts=(label, *met, guard)))
+    assert_fits(text)
+    assert row_of(text, "promises") == ["'campaign-000'", ">= 30", "12.5", "17.5"]
+    assert row_of(text, "slots") == ["700 groups", "met", "in the way"]
+    assert row_of(text, "guard") == ["all", "met", "in the way"]
 
 
 @pytest.mark.parametrize("status", [status for status in oa.Status if status.name != "INFEASIBLE"])

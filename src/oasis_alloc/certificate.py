@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from oasis_alloc.functions.base import Floats
-from oasis_alloc.program import Program
+
+if TYPE_CHECKING:
+    from oasis_alloc.program import Program
 
 
 @dataclass(frozen=True)

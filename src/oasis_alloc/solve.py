@@ -11,11 +11,11 @@ import numpy as np
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.problem import Problem
-from oasis_alloc.program import Program, lower
 from oasis_alloc.solution import Solution
 
 if TYPE_CHECKING:
     from oasis_alloc.engines.base import Engine
+    from oasis_alloc.program import Program
     from oasis_alloc.solvers.relaxation import Relaxation
     from oasis_alloc.solvers.watch import Allocation, Progress, Status, Watch
 
@@ -77,7 +77,9 @@ def solve(
     >>> solution.status.name, round(solution.value, 6)
     ('SOLVED', 1.6)
     """
+    # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
     from oasis_alloc.engines.threads import Threads
+    from oasis_alloc.program import lower
     from oasis_alloc.solvers.finisher import worth
     from oasis_alloc.solvers.presolve import look_ahead
     from oasis_alloc.solvers.registry import solver_named
