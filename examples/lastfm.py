@@ -1,4 +1,4 @@
-"""Guarantee small artists a place, without listeners noticing: an allocation on real listening data.
+"""Guarantee small artists a place at little cost to listeners: an allocation on real listening data.
 
     python examples/lastfm.py path/to/lastfm-2k
 

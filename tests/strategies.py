@@ -191,12 +191,14 @@ def problems(draw: st.DrawFn, feasible: bool = True, most_constraints: int = 4, 
         labels = market.candidates.groups(measure.by or None)
         totals = matrix(measure, market) @ x
         slack = st.sampled_from([0.0, 0.0, 0.25, 1.0])
-        if not feasible and not is_soft and str(measure) not in used:
-            # far from what the allocation does, on either side; one a measure, or the statement itself is refused
+        if not feasible and not is_soft:
+            if str(measure) in used:
+                continue  # a floor above a cap is refused as a statement
+            used.add(str(measure))
+            # far from what the allocation does, on either side
             scale = max(1.0, float(np.abs(totals).max(initial=0.0)))
             slack = st.sampled_from([0.0, 0.5, 2.0, -0.25, -0.5]).map(lambda s, scale=scale: s * scale)
             totals = np.maximum(totals, scale) if sense == "<=" else totals
-        used.add(str(measure))
         limit = draw(limits(totals, labels, sense, slack))
         band = {"<=": measure <= limit, ">=": measure >= limit, "==": measure == limit}[sense]
         constraint = oa.soft(band, penalty=draw(st.sampled_from([0.125, 1.0, 40.0]))) if is_soft else band

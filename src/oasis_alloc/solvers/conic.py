@@ -13,8 +13,10 @@ import scipy.sparse as sp
 
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.errors import SolverError
+from oasis_alloc.functions.base import Floats
 from oasis_alloc.program import Program
 from oasis_alloc.solvers.finisher import bound_at, worth
+from oasis_alloc.solvers.highs import without_banner
 from oasis_alloc.solvers.watch import Status, Stop, Watch
 
 MOST_PAIRS = 2_000_000
@@ -42,7 +44,8 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
     slates, size = _slates(program)
     constraints: list[Any] = [x >= 0, x <= 1, slates @ x <= size]
     totals, definitions = _totals(program, x)
-    parts = [block.function.conic(totals[block.rows.start : block.rows.stop]) for block in program.blocks]
+    blocks = [block for block in program.blocks if len(block.labels)]
+    parts = [block.function.conic(totals[block.rows.start : block.rows.stop]) for block in blocks]
     objective = _values(program) @ x + sum((part.objective for part in parts), 0.0)
     constraints += definitions + [c for part in parts for c in part.constraints]
     problem = cp.Problem(cp.Maximize(objective), constraints)
@@ -53,7 +56,7 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
         raise SolverError(
             f"{problem.solver_stats.solver_name if problem.solver_stats else backend} ended with {problem.status!r}."
         )
-    probability = np.clip(x.value[: program.n_pairs], 0.0, 1.0)
+    probability = _within_slates(program, x.value[: program.n_pairs])
     positions = np.flatnonzero(probability > _ABOUT_ZERO)
     watch.offer(worth(engine, positions, probability[positions]))
     prices = np.concatenate([part.prices() for part in parts]) if parts else np.zeros(0)
@@ -74,11 +77,20 @@ def _solve(problem: Any, backend: str | None, watch: Watch) -> None:
             problem.solve(solver=cp.CLARABEL, **_CLARABEL, **limit)
         else:
             options = dict(_HIGHS["highs_options"], **({} if left is None else {"time_limit": max(left, 0.01)}))
-            problem.solve(solver=cp.HIGHS, highs_options=options)
+            with without_banner():
+                problem.solve(solver=cp.HIGHS, highs_options=options)
     except cp.SolverError as error:
         if left is not None and watch.seconds_left is not None and watch.seconds_left <= 0:
             raise Stop(Status.TIME_LIMIT) from error
         raise SolverError(f"the reference solver failed: {error}") from error
+
+
+def _within_slates(program: Program, x: Floats) -> Floats:
+    """The nearest smaller probabilities that keep ranges and slates exactly: solvers keep them to their tolerance."""
+    x = np.clip(x, 0.0, 1.0)
+    user = np.repeat(np.arange(program.n_users), np.diff(program.indptr))
+    shown = np.bincount(user, weights=x, minlength=program.n_users)
+    return np.asarray(x * (program.size / np.maximum(shown, program.size))[user])
 
 
 def _values(program: Program) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +16,8 @@ from oasis_alloc.errors import SolverError
 from oasis_alloc.functions.base import Floats
 
 Statuses = npt.NDArray[np.int8]
+
+_BANNER = threading.RLock()
 
 AT_LOWER, BASIC, AT_UPPER = 0, 1, 2  # HighsBasisStatus
 
@@ -52,7 +57,9 @@ def solve_lp(
         return LinearSolution(np.empty(0), np.zeros(n_rows), np.empty(0, np.int8), np.full(n_rows, BASIC, np.int8), 0)
     import highspy
 
-    highs = _quiet(highspy)
+    with without_banner():
+        highs: Any = highspy.Highs()
+    highs.silent()
     model: Any = highspy.HighsLp()
     model.num_col_, model.num_row_ = lp.matrix.shape[1], lp.matrix.shape[0]
     model.sense_ = highspy.ObjSense.kMaximize
@@ -93,15 +100,27 @@ def solve_lp(
     )
 
 
-def _quiet(highspy: Any) -> Any:
-    class Quiet(highspy.Highs):  # type: ignore[misc]  # highspy is untyped
-        """HiGHS 1.16 prints its banner from enableCallbacks, which the constructor calls."""
+@contextmanager
+def without_banner() -> Iterator[None]:
+    """Make HiGHS without two lines on standard output.
 
-        def enableCallbacks(self) -> None:
-            self.silent()
-            super().enableCallbacks()
+    highspy 1.16 prints its banner from `enableCallbacks`, which its constructor calls before any option can be set; so
+    the method is silenced while objects of ours, or of cvxpy's on our behalf, are made.
+    """
+    import highspy
 
-    return Quiet()
+    def silenced(self: Any) -> None:
+        self.setOptionValue("output_flag", False)
+        original(self)
+        self.setOptionValue("output_flag", True)
+
+    with _BANNER:
+        original = highspy.Highs.enableCallbacks
+        highspy.Highs.enableCallbacks = silenced
+        try:
+            yield
+        finally:
+            highspy.Highs.enableCallbacks = original
 
 
 def _finite(values: Floats) -> Floats:
