@@ -35,7 +35,10 @@ def groups(market: Market, by: tuple[str, ...]) -> list[Any]:
     if of_items and of_users:
         rows = [tuple(label_of(market, key, pair) for key in by) for pair in range(market.n_pairs)]
     else:
-        rows = [tuple(None if label == -1 else label for label in row) for row in zip(*(market.labels[k] for k in by), strict=True)]
+        rows = [
+            tuple(None if label == -1 else label for label in row)
+            for row in zip(*(market.labels[k] for k in by), strict=True)
+        ]
     found = sorted({row for row in rows if None not in row})
     return found if len(by) > 1 else [row[0] for row in found]
 
@@ -151,7 +154,10 @@ def _elastic(case: Case, rows: list[Rows], gains: Array, hard_costs: float) -> f
     width = sum(c.size for c in cost)
     if width == 0:
         return 0.0 if all((limit >= -1e-9).all() for limit in limits) else None
-    filled = [sp.hstack([*parts, sp.csr_array((parts[0].shape[0], width - sum(p.shape[1] for p in parts)))]) for parts in blocks]
+    filled = [
+        sp.hstack([*parts, sp.csr_array((parts[0].shape[0], width - sum(p.shape[1] for p in parts)))])
+        for parts in blocks
+    ]
     bounds = np.column_stack([np.zeros(width), np.concatenate(upper)])
     result = linprog(
         np.concatenate(cost), sp.vstack(filled, format="csr"), np.concatenate(limits), bounds=bounds, method="highs",

@@ -138,7 +138,9 @@ def measures(draw: st.DrawFn) -> oa.Measure:
         fewer = tuple(key for key in by if draw(st.booleans())) or None
         return oa.exposure(by=keys) - draw(st.sampled_from([0.25, 0.5, 1.0])) * oa.exposure(by=fewer)
     if kind == "rate":
-        return oa.total(draw(st.sampled_from(COLUMNS)), by=keys) - draw(st.sampled_from([0.3, 1.0])) * oa.exposure(by=keys)
+        return oa.total(draw(st.sampled_from(COLUMNS)), by=keys) - draw(st.sampled_from([0.3, 1.0])) * oa.exposure(
+            by=keys
+        )
     return oa.total(COLUMNS[0], by=keys) + 0.5 * oa.total(COLUMNS[1]) - 0.25 * oa.exposure(by=keys)
 
 
@@ -154,7 +156,9 @@ def allocations(draw: st.DrawFn, market: Market, size: int) -> np.ndarray[Any, A
 
 
 @st.composite
-def limits(draw: st.DrawFn, totals: np.ndarray[Any, Any], labels: list[Any], sense: str, slack: st.SearchStrategy[float]) -> Any:
+def limits(
+    draw: st.DrawFn, totals: np.ndarray[Any, Any], labels: list[Any], sense: str, slack: st.SearchStrategy[float]
+) -> Any:
     """A limit that these totals keep by `slack`: an array, a number for all groups, or a mapping of some of them."""
     sign = {"<=": 1.0, ">=": -1.0, "==": 0.0}[sense]
     given = totals + sign * np.array([draw(slack) for _ in labels])

@@ -48,11 +48,15 @@ def check_solved(case: Case, solution: oa.Solution, best: float, gap: float = GA
     lost = sum(row.penalty * float(row.excess(x).sum()) for row in rows if not row.hard)
     assert solution.value == pytest.approx(float(v @ x) - lost, rel=1e-9, abs=1e-9 * size)
     assert solution.gap <= gap
-    assert solution.gap == pytest.approx(max(0.0, solution.bound - solution.value) / max(1.0, abs(solution.bound)), abs=1e-12)
+    assert solution.gap == pytest.approx(
+        max(0.0, solution.bound - solution.value) / max(1.0, abs(solution.bound)), abs=1e-12
+    )
     worst = max((float(row.excess(x).sum()) / row.size() for row in rows if row.hard), default=0.0)
     assert worst <= FEASIBLE
     assert solution.violation == pytest.approx(worst, abs=1e-9)
-    paid = sum(float(np.abs(solution.prices[row.name]) @ row.excess(x)) for row in rows)  # what violations may have bought
+    paid = sum(
+        float(np.abs(solution.prices[row.name]) @ row.excess(x)) for row in rows
+    )  # what violations may have bought
     assert solution.value <= best + paid + 1e-8 * size
     assert best <= solution.bound + 1e-8 * size
     # the prices: in the domain, and what they say of the totals is true to the gap
@@ -83,7 +87,9 @@ def check_prices(case: Case, solution: oa.Solution) -> float:
         prices = solution.prices[row.name]
         priced = priced - row.matrix.T @ prices
         conjugate = row.conjugate(prices)
-        assert np.isfinite(conjugate), f"{row.name}: a price of the wrong sign, beyond its penalty, or without a limit: {prices}"
+        assert np.isfinite(conjugate), (
+            f"{row.name}: a price of the wrong sign, beyond its penalty, or without a limit: {prices}"
+        )
         proven += conjugate
         excess = row.excess(x)
         lost = 0.0 if row.hard else row.penalty * float(excess.sum())

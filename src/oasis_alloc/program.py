@@ -187,8 +187,11 @@ class Program:
         return self.segment[user].astype(np.int64) * self.n_classes + self.code[pairs].astype(np.int64)
 
 
-def relaxed(program: Program) -> Program:
-    """The same demands with nothing to gain: every hard unit missed costs 1, values and soft demands count nothing."""
+def relaxed(program: Program, tilt: float) -> Program:
+    """The same demands with next to nothing to gain: every hard unit missed costs 1, soft demands count nothing.
+
+    Values are multiplied by `tilt`: 0 leaves pairs of the same cell tied, a little tells them apart.
+    """
     blocks = []
     for block in program.blocks:
         low, high, _ = block.function.band()
@@ -197,7 +200,7 @@ def relaxed(program: Program) -> Program:
         function = BoundSoft(low, high, 1.0) if hard else BoundSoft(-free, free, 1.0)
         blocks.append(replace(block, function=function))
     row, low, high, limit = _dual_variables(blocks, program.unit)
-    value = np.zeros(program.n_pairs, np.float32)
+    value = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.n_pairs, np.float32)
     return replace(program, value=value, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 
 

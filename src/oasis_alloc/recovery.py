@@ -24,7 +24,7 @@ def scaled(engine: Engine, prices: Floats) -> tuple[npt.NDArray[np.int64], Float
     positions = decision.shown
     _, totals = engine.add_up(positions, np.ones(positions.size))
     _, upper, penalty = program.bands()
-    hard = ~np.isfinite(penalty) & (totals > upper)
+    hard = ~np.isfinite(penalty) & (totals > np.maximum(upper, 0.0))  # no scaling brings a total below 0
     excess = np.zeros(program.n_rows)  # 1 - factor, so that "widest" is the smallest factor
     excess[hard] = 1.0 - np.maximum(upper[hard], 0.0) / totals[hard]
     factor = 1.0 - program.widest(excess).ravel()[program.cells_of(positions)]

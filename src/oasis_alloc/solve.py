@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,8 +90,12 @@ def solve(
     if not isinstance(problem, Problem):
         raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
     for name, number in (("gap", gap), ("time_limit", time_limit), ("pass_limit", pass_limit), ("threads", threads)):
-        if number is not None and not (number > 0):
+        if number is not None and not (isinstance(number, Real) and number > 0):
             raise ProblemError(f"solve({name}={number!r}): expected a positive number.")
+    if threads is not None and not isinstance(threads, Integral):
+        raise ProblemError(f"solve(threads={threads!r}): expected a whole number of threads.")
+    if progress is not None and not callable(progress):
+        raise ProblemError(f"solve(progress={progress!r}): expected a callable, which is given the state.")
     run = solver_named(solver)
     watch = Watch(gap, time_limit, pass_limit, progress)
     program = lower(problem)
@@ -210,14 +215,16 @@ def start_prices(problem: Problem, program: Program, start: Solution | Prices) -
                 continue  # a constraint that is gone
             raise ProblemError(f"start: no constraint or function is named {name!r}.{did_you_mean(name, list(known))}")
         block = known[name]
-        if isinstance(numbers, Mapping):
-            values = np.array([float(numbers.get(label, 0.0)) for label in block.labels])
-        else:
-            values = np.asarray(numbers, dtype=np.float64)
-            if values.shape != (len(block.labels),):
-                raise ProblemError(
-                    f"start: {name!r} has {values.shape} prices; expected (n_groups,) = ({len(block.labels)},)."
-                )
+        try:
+            if isinstance(numbers, Mapping):
+                numbers = [numbers.get(label, 0.0) for label in block.labels]
+            values = np.array(numbers, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ProblemError(f"start: the prices of {name!r} are not numbers ({error}).") from error
+        if values.shape != (len(block.labels),):
+            raise ProblemError(
+                f"start: {name!r} has {values.shape} prices; expected (n_groups,) = ({len(block.labels)},)."
+            )
         if not np.isfinite(values).all():
             raise ProblemError(f"start: the prices of {name!r} are not all finite.")
         prices[block.rows] = values

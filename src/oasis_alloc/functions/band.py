@@ -62,9 +62,7 @@ class Band(Function):
         return self.given_name or str(self)
 
     def named(self, name: str) -> Self:
-        if not isinstance(name, str) or not name:
-            raise ProblemError(f"a constraint's name is a non-empty text, got {name!r}.")
-        return replace(self, given_name=name)
+        return replace(self, given_name=checked_name(name))
 
     def __str__(self) -> str:
         if isinstance(self.limit, dict):
@@ -131,6 +129,13 @@ class BoundBand(BoundFunction):
 
     def conic(self, totals: Any) -> Conic:
         return conic_band(totals, self.lower, self.upper, np.inf)
+
+
+def checked_name(name: object) -> str:
+    """Return a name that a caller gives, or refuse it."""
+    if not isinstance(name, str) or not name:
+        raise ProblemError(f"a constraint's name is a non-empty text, got {name!r}.")
+    return name
 
 
 def distance(totals: Floats, lower: Floats, upper: Floats) -> Floats:

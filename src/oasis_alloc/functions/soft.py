@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.functions.band import Band, boxes, conic_band, distance
+from oasis_alloc.functions.band import Band, boxes, checked_name, conic_band, distance
 from oasis_alloc.functions.base import BoundFunction, Conic, Floats, Function, PriceBox
 
 
@@ -56,7 +56,7 @@ class Soft(Function):
         return self.given_name or str(self)
 
     def named(self, name: str) -> Self:
-        return replace(self, given_name=name)
+        return replace(self, given_name=checked_name(name))
 
     def __str__(self) -> str:
         inner = self.constraint.given_name or str(self.constraint)

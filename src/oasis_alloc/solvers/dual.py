@@ -23,6 +23,7 @@ _LAST_SAMPLE_GAMMA = 0.03
 _LAST_GAMMA = 1e-7
 _DIVIDE = 3.0
 _ROUGH, _FINE = 2e-2, 3e-3  # residuals at which a smoothing is left
+_STUCK = 0.1  # residual that is left only where prices run away
 _MOST_STEPS = 25
 _SAMPLE_PAIRS = 200_000  # below this many pairs a sample saves nothing
 _USERS_A_ROW = 20  # slots in a sample for every row that it has to price
@@ -46,7 +47,8 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
     warm = z is not None
     start = program.variables(np.zeros(program.n_rows)) if z is None else z
     stride = 1 if warm else sample_stride(program.n_pairs, program.n_users, program.size, program.n_rows)
-    unit = scale if scale is not None else typical_score(engine, stride)
+    worth = typical_score(engine, stride)
+    unit = scale if scale is not None else worth
     gamma = (_LAST_SAMPLE_GAMMA if warm else _FIRST_GAMMA) * unit
     point: Point | None = None
     wanted = _LEAST_UNDECIDED
@@ -67,12 +69,15 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
             loose = smoothing_error(point, watch.bound) <= 0.1 * watch.target
             if watch.may_conflict and runaway(point, unit):
                 raise Conflicting
-            tied = point.visit.fractional > 0.8 * fractional  # pairs that less smoothing does not tell apart
+            # pairs that less smoothing does not tell apart, though it is finer than the values
+            tied = point.visit.fractional > 0.8 * fractional and gamma < 0.03 * worth
             if enough or loose or tied or gamma <= _LAST_GAMMA * unit:
                 break
             fractional = point.visit.fractional
             gamma /= _DIVIDE
         point = minimise(dual, point, 1, _FINE, _MOST_STEPS)
+        if watch.may_conflict and dual.residual(point) > _STUCK:
+            raise Conflicting
     watch.stage = "finish"
     prices = program.prices(point.z) if point is not None else np.zeros(program.n_rows)
     margin = margin_for(engine, prices, wanted, gamma)

@@ -25,6 +25,7 @@ _SLACK = 1e-9
 _MOST_ROUNDS = 40
 _WIDEN = 4.0
 _CLOSE = 0.25  # share of a row's margin within which new prices leave a pair open
+_LARGE = 100_000  # undecided pairs from which a much wider programme is better solved anew, with presolve
 _FAR = 10.0  # typical scores that a price may have to move before the demands are suspected to conflict
 _KINK = 1e-9  # smoothing, in units of scores, of visits that are made for the bound alone
 
@@ -68,6 +69,7 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
     most = 1e3 * max(scale, float(np.abs(program.value).max(initial=0.0)))
     decision = engine.decide(prices, margins)
     last: Round | None = None
+    violations: list[float] = []
     for _ in range(_MOST_ROUNDS):
         last = finish(engine, watch, decision, center, margins, most, last)
         watch.offer(last.allocation)
@@ -78,9 +80,11 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
         if bound <= center_bound:
             center, center_bound = new, bound
         margins = np.where(last.pressed, _WIDEN * margins, margins)
-        far = margins[last.pressed].max(initial=0.0) > _FAR * scale
-        if far and watch.may_conflict and not last.allocation.feasible:
-            raise Conflicting  # prices this far above the scores: perhaps no price can do it
+        if watch.may_conflict and not last.allocation.feasible:
+            violations.append(last.allocation.violation)
+            stuck = len(violations) > 2 and violations[-1] > 0.5 * violations[-3]
+            if stuck or margins[last.pressed].max(initial=0.0) > _FAR * scale:
+                raise Conflicting  # wider margins do not help, or prices are far above the scores
         fresh = engine.decide(new, np.where(last.pressed, margins, _CLOSE * margins))
         wider = release(decision, fresh, program.indptr, program.size)
         if wider.undecided.size == decision.undecided.size and not last.pressed.any():
@@ -109,7 +113,7 @@ def finish(
     _, fixed = engine.add_up(shown, np.ones(shown.size))
     part = restricted(program, decision, fixed, prices, margins / program.unit, most / program.unit)
     basis = None
-    if last is not None:
+    if last is not None and part.pairs.size <= max(_LARGE, 2 * last.programme.pairs.size):
         basis = last.programme.basis_for(part, last.solution, last.allocation.positions[last.allocation.x == 1.0])
     solution = solve_lp(part.lp, basis, watch.seconds_left)
     if solution is None:

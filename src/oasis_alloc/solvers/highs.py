@@ -58,7 +58,7 @@ def solve_lp(
     import highspy
 
     with without_banner():
-        highs: Any = highspy.Highs()
+        highs = _library().Highs()
     highs.silent()
     model: Any = highspy.HighsLp()
     model.num_col_, model.num_row_ = lp.matrix.shape[1], lp.matrix.shape[0]
@@ -100,6 +100,12 @@ def solve_lp(
     )
 
 
+def _library() -> Any:
+    import highspy
+
+    return highspy  # untyped calls, said once
+
+
 @contextmanager
 def without_banner() -> Iterator[None]:
     """Make HiGHS without two lines on standard output.
@@ -115,12 +121,13 @@ def without_banner() -> Iterator[None]:
         self.setOptionValue("output_flag", True)
 
     with _BANNER:
-        original = highspy.Highs.enableCallbacks
-        highspy.Highs.enableCallbacks = silenced
+        made: Any = highspy.Highs
+        original = made.enableCallbacks
+        made.enableCallbacks = silenced
         try:
             yield
         finally:
-            highspy.Highs.enableCallbacks = original
+            made.enableCallbacks = original
 
 
 def _finite(values: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """When demands conflict: the least total relaxation, as a programme of its own.
 
 With the values set to 0 and every hard constraint softened at one per unit, the optimum is minus the least total by
-which the limits must give: minus infinity-free, so it always exists. Its dual bound proves infeasibility (a Farkas
+which the limits must give: it always exists. Its dual bound proves infeasibility (a Farkas
 certificate: prices at which the demands cost more than any slates can supply), its allocation says who would have to
 give how much, and the groups with a price are the ones in conflict.
 """
@@ -24,6 +24,7 @@ from oasis_alloc.solvers.watch import FEASIBLE, Stop, Watch
 
 _ALL_AT_ONCE = 100_000  # pairs up to which the whole programme is solved in one go
 _GAP = 1e-6
+_TILT = 1e-3  # value of a typical pair against one unit of relaxation, so that few pairs tie
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,26 +47,40 @@ class Relaxation:
 
 def least_relaxation(program: Program, engine_of: Callable[[Program], Engine], watch: Watch) -> Relaxation:
     """Solve the relaxation; `watch` lends its clock and its progress."""
-    free = relaxed(program)
+    at_once = program.n_pairs <= _ALL_AT_ONCE
+    size = float(np.abs(program.value).mean(dtype=np.float64)) if program.n_pairs else 0.0
+    tilt = 0.0 if at_once or size == 0.0 else _TILT / size
+    free = relaxed(program, tilt)
     with engine_of(free) as engine:
         own = Watch(_GAP, watch.seconds_left, None, None)
         own.stage = "conflicts"
         own.may_conflict = False
         try:
-            if program.n_pairs <= _ALL_AT_ONCE:
+            if at_once:
                 zero = np.zeros(free.n_rows)
                 finish_rounds(engine, own, zero, np.full(free.n_rows, np.inf), 1.0)
             else:
                 optimise(engine, own, None, 1.0)
         except Stop as stop:
-            if own.bound > -FEASIBLE:
-                raise stop from None  # nothing is proven yet
+            if own.best is None:
+                raise stop from None
     best = own.best
+    at_least = -own.bound if tilt == 0.0 else _without_values(program, engine_of, own.prices)
     tolerance = FEASIBLE * max(
         (limit_size(b.function) for b in program.blocks if b.function.is_constraint), default=1.0
     )
     if best is None or own.prices is None:
         none = np.empty(0)
-        return Relaxation(max(0.0, -own.bound), np.inf, tolerance, (), none, none.astype(np.int64), none)
+        return Relaxation(max(0.0, at_least), np.inf, tolerance, (), none, none.astype(np.int64), none)
+    missed = sum(float(b.function.excess(best.totals[b.rows]).sum()) for b in program.blocks)
     conflicts = conflicts_of(program, best.totals, own.prices, 1e-7)
-    return Relaxation(max(0.0, -own.bound), -best.value, tolerance, conflicts, best.totals, best.positions, best.x)
+    return Relaxation(max(0.0, at_least), missed, tolerance, conflicts, best.totals, best.positions, best.x)
+
+
+def _without_values(program: Program, engine_of: Callable[[Program], Engine], prices: Floats | None) -> float:
+    """What the limits must give at least, from the dual without any values at prices found with some."""
+    if prices is None:
+        return -np.inf
+    free = relaxed(program, 0.0)
+    with engine_of(free) as engine:
+        return -(engine.visit(prices, _GAP).bound + free.conjugate(prices))

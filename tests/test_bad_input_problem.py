@@ -1,0 +1,228 @@
+"""Bad problems: what is wrong, which error, and the words that it must contain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oasis_alloc as oa
+from oasis_alloc.errors import OasisAllocError, ProblemError, SolverError
+
+NAN, INF = float("nan"), float("inf")
+
+# Three users, four items; market "us" and campaign 9 are nobody's but are there.
+CANDIDATES = oa.Candidates.from_arrays(
+    [0, 2, 2, 4],
+    [2, 0, 0, 1],
+    {"relevance": [0.5, 0.25, 1.0, 2.0], "promotion": [1, 0, 0, 1]},
+    users={"market": ["se", "de", "se"]},
+    items={"campaign": [7, 8, -1, 9], "artist": ["ann", "bo", "bo", None]},
+)
+E = oa.exposure
+REL = oa.total("relevance")
+
+
+def problem(*constraints: Any, maximize: Any = REL, slate: Any = None, candidates: Any = CANDIDATES) -> oa.Problem:
+    return oa.Problem(candidates, maximize, list(constraints), slate)
+
+
+def solve(*constraints: Any, **options: Any) -> oa.Solution:
+    return oa.solve(problem(*constraints), **options)
+
+
+def start(prices: Any) -> oa.Solution:
+    return solve((E("campaign") <= 1).named("caps"), (E("artist") >= 0).named("floors"), start=prices)
+
+
+# what is wrong, how it comes about, the words between bars
+TABLE: list[tuple[str, Callable[[], Any], str]] = [
+    # measures
+    (
+        "column misspelt",
+        lambda: problem(maximize=oa.total("relevence")),
+        "(\"relevence\") | no column 'relevence' | Did you mean 'relevance'? | promotion",
+    ),
+    ("column misspelt in a constraint", lambda: problem(oa.total("promo") <= 1), "no column 'promo' | 'promotion'"),
+    ("column in a soft constraint", lambda: problem(oa.soft(oa.total("promo") <= 1, 2)), "no column 'promo'"),
+    ("column unlike any", lambda: problem(maximize=oa.total("zzz")), "no column 'zzz' | Known: relevance, promotion"),
+    ("column not a name", lambda: oa.total(3), "name of a column | 3"),
+    ("key misspelt", lambda: problem(E("campain") <= 1), "'campain' | Did you mean 'campaign'? | market"),
+    ("one of two keys misspelt", lambda: problem(E(("market", "artists")) <= 1), "'artists' | Did you mean 'artist'?"),
+    ("column as a key", lambda: problem(E("relevance") <= 1), "'relevance' is not a key"),
+    ("key twice", lambda: E(("market", "market")), "names a key twice"),
+    ("key not a name", lambda: E((1, 2)), "by= | names | (1, 2)"),
+    ("strict <", lambda: E() < 1, "strict inequality | exposure() < | not closed | <="),
+    ("strict >", lambda: E() > 1, "strict inequality | >="),
+    (
+        "strict, the number first",
+        lambda: 1 < E(),  # noqa: SIM300
+        "strict inequality | >=",
+    ),
+    ("not equal", lambda: E() != 1, "!= | not a convex constraint | =="),
+    ("chain", lambda: 1 <= E() <= 2, "no truth value | two constraints"),
+    ("measure in an if", lambda: bool(E()), "no truth value"),
+    ("and between constraints", lambda: (E() <= 1) and (E() >= 0), "no truth value | two constraints"),
+    ("constant added", lambda: E() + 1, "constant 1 | exposure() | other side"),
+    ("constant on the left", lambda: 1.5 + E(), "constant 1.5"),
+    ("constant taken off", lambda: E() - Fraction(1, 2), "constant | 1"),
+    ("times nan", lambda: E() * NAN, "multiply | nan | finite"),
+    ("times infinity", lambda: INF * E(), "multiply | inf | finite"),
+    ("divided by zero", lambda: E() / 0, "divide | exposure() | zero"),
+    ("keys that do not nest", lambda: E("campaign") + E("market"), 'cannot add | exposure(by="market") | keys of one'),
+    ("measure against other keys", lambda: E("campaign") <= E("market"), "cannot add | keys of one"),
+    # limits
+    ("nan limit", lambda: E() <= NAN, "exposure() <= | nan | not NaN"),
+    ("nan in an array", lambda: E("campaign") <= [1, NAN, 2], "nan | not NaN"),
+    ("nan in a mapping", lambda: E("campaign") <= {7: NAN}, "nan | not NaN"),
+    ("None in a mapping", lambda: E("campaign") <= {7: None}, "None | numbers"),
+    ("text as a limit", lambda: E() <= "two", "'two' | number | label"),
+    ("None as a limit", lambda: E() >= None, "exposure() >= | NaN"),
+    ("2-d limit", lambda: E("campaign") <= np.ones((3, 1)), "shape (3, 1) | (n_groups,)"),
+    ("ragged limit", lambda: E("campaign") <= [[1], [1, 2]], "limit | one number a group"),
+    ("too short", lambda: problem(E("campaign") <= [1, 2]), "limit has 2 entries | (n_groups,) = (3,) | sorted"),
+    ("too long", lambda: problem(E("market") >= [1, 2, 3]), "limit has 3 entries | (2,)"),
+    ("array for a scalar", lambda: problem(E() <= [1, 2]), "limit has 2 entries | (1,)"),
+    ("unknown label", lambda: problem(E("artist") <= {"anne": 1}), "no group 'anne' | Did you mean 'ann'? | bo"),
+    ("label of another type", lambda: problem(E("campaign") <= {"7": 1}), "no group '7' | Did you mean 7?"),
+    ("unknown pair", lambda: problem(E(("market", "artist")) <= {("de", "ann"): 1}), "no group ('de', 'ann')"),
+    ("infinite floor", lambda: problem(E("campaign") >= {8: INF}), "group 8 | inf | no total can keep it"),
+    ("cap of minus infinity", lambda: problem(E() <= -INF), "-inf | no total can keep it"),
+    ("infinite equality", lambda: problem(E() == INF), "inf | no total can keep it"),
+    (
+        "negative cap",
+        lambda: problem((E("campaign") <= {8: -2}).named("caps")),
+        "caps | negative cap -2 | group 8 | Use 0",
+    ),
+    ("negative equality", lambda: problem(E() == -1), "negative cap -1"),
+    ("negative cap of a multiple", lambda: problem(2 * E("market") <= -1), "negative cap -1 | 'de'"),
+    ("negative soft cap", lambda: problem(oa.soft(E("campaign") <= -1, 2)), "negative cap -1"),
+    (
+        "floor above cap",
+        lambda: problem((E("campaign") >= [0, 3, 0]).named("floors"), (E("campaign") <= 2).named("caps")),
+        "floors | at least 3 | group 8 | caps | at most 2 | floor above its cap",
+    ),
+    (
+        "floor above cap, two groups",
+        lambda: problem(E("artist") >= 3, E("artist") <= 2),
+        "floor above its cap | 2 groups are like this",
+    ),
+    ("equality above cap", lambda: problem(REL == 3, REL <= 2), "floor above its cap"),
+    ("two equalities", lambda: problem(E() == 1, E() == 2), "floor above its cap"),
+    # constraints, objective, slate
+    ("not a constraint", lambda: problem(E()), "subject_to | exposure() | not a constraint"),
+    ("a truth value", lambda: problem(True), "subject_to | True | not a constraint"),
+    ("empty name", lambda: (E() <= 1).named(""), "name | non-empty"),
+    ("name not a text", lambda: (E() <= 1).named(3), "name | 3"),
+    (
+        "a name twice",
+        lambda: problem((E() <= 1).named("cap"), (REL <= 1).named("cap")),
+        "two constraints are named 'cap'",
+    ),
+    (
+        "a name twice, one soft",
+        lambda: problem((E() <= 1).named("cap"), oa.soft(REL <= 1, 1).named("cap")),
+        "named 'cap'",
+    ),
+    ("name of a text", lambda: oa.soft(E() <= 1, 1).named(""), "name | non-empty"),
+    ("soft without a constraint", lambda: oa.soft(E(), 1), "soft() takes a constraint | exposure()"),
+    ("soft of soft", lambda: oa.soft(oa.soft(E() <= 1, 1), 1), "soft() takes a constraint"),
+    ("penalty 0", lambda: oa.soft(E() <= 1, 0), "penalty=0 | positive finite"),
+    ("penalty negative", lambda: oa.soft(E() <= 1, -2.0), "penalty=-2.0 | positive finite"),
+    ("penalty nan", lambda: oa.soft(E() <= 1, NAN), "penalty=nan | positive finite"),
+    ("penalty infinite", lambda: oa.soft(E() <= 1, INF), "penalty=inf | positive finite"),
+    ("penalty a text", lambda: oa.soft(E() <= 1, "high"), "penalty='high' | positive finite"),
+    ("penalty a list", lambda: oa.soft(E("artist") <= 1, [1, 2]), "penalty=[1, 2] | positive finite"),
+    (
+        "maximise by groups",
+        lambda: problem(maximize=oa.total("relevance", by="artist")),
+        "maximize | one total a group of ('artist',) | Drop by=",
+    ),
+    ("maximise a constraint", lambda: problem(maximize=E() <= 1), "maximize | exposure() <= 1 | subject_to"),
+    ("maximise a number", lambda: problem(maximize=3.0), "maximize | 3.0 | total("),
+    ("maximise nothing", lambda: problem(maximize=None), "maximize | None"),
+    ("candidates of another kind", lambda: problem(candidates={"a": 1}), "candidates | oa.Candidates | dict"),
+    ("slate a number", lambda: problem(slate=3), "slate | oa.Slate | 3"),
+    ("slate of 0", lambda: oa.Slate(0), "size=0 | whole number | at least 1"),
+    ("slate negative", lambda: oa.Slate(-1), "size=-1 | at least 1"),
+    ("slate of a half", lambda: oa.Slate(2.5), "size=2.5 | whole number"),
+    ("slate of 2.0", lambda: oa.Slate(2.0), "size=2.0 | whole number"),
+    ("slate True", lambda: oa.Slate(True), "size=True | whole number"),
+    ("slate text", lambda: oa.Slate("3"), "size='3' | whole number"),
+    ("slate None", lambda: oa.Slate(None), "size=None | whole number"),
+    (
+        "unknown part",
+        lambda: problem().replace(slates=oa.Slate(1)),
+        "no part 'slates' | Did you mean 'slate'? | subject_to",
+    ),
+    ("replaced by nonsense", lambda: problem().replace(slate=7), "slate | 7"),
+    (
+        "labels of no constraint",
+        lambda: problem((E() <= 1).named("caps")).labels("cap"),
+        "'cap' | Did you mean 'caps'?",
+    ),
+    # solve
+    ("not a problem", lambda: oa.solve(CANDIDATES), "oa.Problem | Candidates"),
+    ("gap 0", lambda: solve(gap=0), "gap=0 | positive"),
+    ("gap negative", lambda: solve(gap=-1e-3), "gap=-0.001 | positive"),
+    ("gap nan", lambda: solve(gap=NAN), "gap=nan | positive"),
+    ("gap a text", lambda: solve(gap="small"), "gap='small' | positive"),
+    ("time 0", lambda: solve(time_limit=0), "time_limit=0 | positive"),
+    ("time nan", lambda: solve(time_limit=NAN), "time_limit=nan | positive"),
+    ("passes 0", lambda: solve(pass_limit=0), "pass_limit=0 | positive"),
+    ("no threads", lambda: solve(threads=0), "threads=0 | positive"),
+    ("half a thread", lambda: solve(threads=1.5), "threads=1.5 | whole"),
+    ("unknown solver", lambda: solve(solver="conik"), "no solver 'conik' | Did you mean 'conic'? | dual"),
+    ("unknown backend", lambda: solve(solver="conic:gurobi"), "no solver 'conic:gurobi' | conic:highs"),
+    ("solver of another kind", lambda: solve(solver=None), "no solver None | dual"),
+    ("start of another kind", lambda: start(3), "start= | Solution | int"),
+    ("start with a wrong name", lambda: start({"cap": [0, 0, 0]}), "start | 'cap' | Did you mean 'caps'?"),
+    ("start too short", lambda: start({"caps": [0.0]}), "start | 'caps' | (1,) | (3,)"),
+    ("start in 2-d", lambda: start({"caps": [[0.0, 0, 0]]}), "start | 'caps' | (1, 3)"),
+    ("start nan", lambda: start({"caps": [0.0, NAN, 0]}), "start | 'caps' | finite"),
+    ("start infinite by label", lambda: start({"floors": {"ann": -INF}}), "start | 'floors' | finite"),
+    ("start of texts", lambda: start({"caps": ["a", "b", "c"]}), "start | 'caps' | numbers"),
+    ("start of texts by label", lambda: start({"floors": {"ann": "much"}}), "start | 'floors' | numbers"),
+    ("progress not callable", lambda: solve(progress="yes"), "progress='yes' | callable"),
+]
+
+
+@pytest.mark.parametrize(("call", "words"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_what_is_wrong_is_said(call: Callable[[], Any], words: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        call()
+    assert isinstance(caught.value, (OasisAllocError, ValueError))
+    for word in words.split("|"):
+        assert word.strip() in str(caught.value)
+
+
+def test_the_table_has_no_case_twice() -> None:
+    assert len({row[0] for row in TABLE}) == len(TABLE)
+
+
+def test_measures_do_not_combine_with_other_things() -> None:
+    for call in (lambda: E() + "a", lambda: E() * E(), lambda: E() / E(), lambda: E() - None, lambda: (E() <= 1) + E()):
+        with pytest.raises(TypeError):
+            call()
+
+
+def test_a_cap_that_could_be_negative_is_not_refused() -> None:
+    """Totals of a column, and differences, may be below 0."""
+    assert problem(REL <= -1, E("campaign") - 0.5 * E() <= -0.1, -E() <= -1).names[2] == "-exposure() <= -1"
+
+
+def test_the_reference_refuses_what_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    from oasis_alloc.solvers import conic
+
+    monkeypatch.setattr(conic, "MOST_PAIRS", 3)
+    with pytest.raises(SolverError, match=r"up to 3 pairs, and there are 4.*dual"):
+        solve(solver="conic")
+
+
+def test_unnamed_constraints_of_one_text_are_numbered() -> None:
+    twice = problem(E() <= 3, E() <= 3)
+    assert twice.names == ("exposure() <= 3", "exposure() <= 3 #2")
+    assert set(oa.solve(twice).prices) == set(twice.names)
