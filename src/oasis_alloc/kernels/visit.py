@@ -47,17 +47,22 @@ class Curvature(NamedTuple):
 def _threshold(c: Floats, m: int, size: int, gamma: float, start: float) -> float:
     """Root t of sum clip((c - t) / gamma, 0, 1) = size, by Newton's method inside a bracket.
 
-    The caller has checked that the sum at t = 0 is above `size`.
+    The caller has checked that the sum at t = 0 is above `size`. Where the root lies between two neighbouring numbers
+    (ties closer than rounding) the better of the two is taken.
     """
     inverse = 1.0 / gamma
     low = 0.0
-    high = np.inf
-    t = start
-    for _ in range(100):
+    f_low = np.inf
+    high = 0.0
+    for i in range(m):
+        high = max(high, c[i])
+    f_high = -float(size)
+    t = min(max(start, low), high)
+    for _ in range(200):
         f = -float(size)
         slope = 0
-        above = np.inf  # next t at which a full candidate becomes fractional
-        below = -np.inf  # next t at which a candidate enters
+        above = high  # next t at which a full candidate becomes fractional
+        below = low  # next t at which a candidate enters
         for i in range(m):
             z = (c[i] - t) * inverse
             if z >= 1.0:
@@ -67,26 +72,27 @@ def _threshold(c: Floats, m: int, size: int, gamma: float, start: float) -> floa
                 f += z
                 slope += 1
             else:
-                below = max(below, c[i])
+                below = max(below, min(c[i], t))
         if abs(f) <= 1e-13 * size:
-            break
+            return t
         if f > 0.0:
             low = t
+            f_low = f
         else:
             high = t
+            f_high = f
         if slope > 0:
             new = t + f * gamma / slope
         elif f > 0.0:
             new = above + gamma * 0.5 * f / m
         else:
             new = below + gamma * 0.5 * f / m
-        if not (new > low and new < high):
-            new = max(above, low) + gamma if high == np.inf else 0.5 * (low + high)
-            if new <= low or new >= high:  # ties closer than rounding: the side on which the slate is not overfull
-                t = high
+        if not (low < new < high):
+            new = 0.5 * (low + high)
+            if not (low < new < high):
                 break
         t = new
-    return t
+    return low if f_low < -f_high else high
 
 
 @jit

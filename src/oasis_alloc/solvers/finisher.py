@@ -27,6 +27,8 @@ _WIDEN = 4.0
 _CLOSE = 0.25  # share of a row's margin within which new prices leave a pair open
 _LARGE = 100_000  # undecided pairs from which a much wider programme is better solved anew, with presolve
 _FAR = 10.0  # typical scores that a price may have to move before the demands are suspected to conflict
+_PATIENCE = 8  # rounds after which all margins are widened
+_DEAREST = 1e12  # highest price of a slack, in typical scores
 _KINK = 1e-9  # smoothing, in units of scores, of visits that are made for the bound alone
 
 
@@ -39,6 +41,7 @@ class Round:
     allocation: Allocation
     prices: Floats  # (n_rows,)
     pressed: npt.NDArray[np.bool_]  # (n_rows,) rows whose price went to the end of its radius
+    missed: npt.NDArray[np.bool_]  # (n_rows,) hard rows that are missed at the highest price of a slack
 
 
 def margin_for(engine: Engine, prices: Floats, wanted: int, guess: float) -> float:
@@ -70,7 +73,7 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
     decision = engine.decide(prices, margins)
     last: Round | None = None
     violations: list[float] = []
-    for _ in range(_MOST_ROUNDS):
+    for round_ in range(_MOST_ROUNDS):
         last = finish(engine, watch, decision, center, margins, most, last)
         watch.offer(last.allocation)
         new = program.admit(last.prices)
@@ -80,6 +83,10 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
         if bound <= center_bound:
             center, center_bound = new, bound
         margins = np.where(last.pressed, _WIDEN * margins, margins)
+        if round_ >= _PATIENCE:
+            margins = 2.0 * margins
+        if decision.undecided.size == program.n_pairs:
+            margins = np.full_like(margins, np.inf)  # nothing is fixed, so nothing is gained by holding prices back
         if watch.may_conflict and not last.allocation.feasible:
             violations.append(last.allocation.violation)
             stuck = len(violations) > 2 and violations[-1] > 0.5 * violations[-3]
@@ -88,7 +95,10 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
         fresh = engine.decide(new, np.where(last.pressed, margins, _CLOSE * margins))
         wider = release(decision, fresh, program.indptr, program.size)
         if wider.undecided.size == decision.undecided.size and not last.pressed.any():
-            return  # no pair is fixed against its price: what is missing is not for lack of rounds
+            # no pair is fixed against its price: what is missing is not for lack of rounds
+            if watch.may_conflict or not last.missed.any() or most > _DEAREST * scale:
+                return
+            most *= 1e3  # the demands can be met, but not at this price
         decision = wider
 
 
@@ -111,7 +121,8 @@ def finish(
     program = engine.program
     undecided, shown = decision.undecided, decision.shown
     _, fixed = engine.add_up(shown, np.ones(shown.size))
-    part = restricted(program, decision, fixed, prices, margins / program.unit, most / program.unit)
+    kept_rows = np.empty(0, np.int64) if last is None else last.programme.rows
+    part = restricted(program, decision, fixed, prices, margins / program.unit, most / program.unit, kept_rows)
     basis = None
     if last is not None and part.pairs.size <= max(_LARGE, 2 * last.programme.pairs.size):
         basis = last.programme.basis_for(part, last.solution, last.allocation.positions[last.allocation.x == 1.0])
@@ -125,12 +136,13 @@ def finish(
     new[rows] = part.prices(solution)
     above, below = part.slack(solution)
     slack = np.maximum(above, below) > _SLACK * np.maximum(1.0, np.abs(fixed[rows]))
-    pressed = np.zeros(prices.size, np.bool_)
+    pressed, missed = np.zeros((2, prices.size), np.bool_)
     pressed[rows] = slack & ~np.where(above > below, part.above_is_end, part.below_is_end)
+    missed[rows] = slack & ~pressed[rows] & ~np.isfinite(program.bands()[2][rows])
     positions = np.concatenate([shown, undecided[kept]])
     order = np.argsort(positions, kind="stable")
     weights = np.concatenate([np.ones(shown.size), x[kept]])[order]
-    return Round(part, solution, worth(engine, positions[order], weights), new, pressed)
+    return Round(part, solution, worth(engine, positions[order], weights), new, pressed, missed)
 
 
 def worth(engine: Engine, positions: npt.NDArray[np.int64], x: Floats) -> Allocation:

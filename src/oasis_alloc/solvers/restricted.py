@@ -69,7 +69,13 @@ class Restricted:
 
 
 def restricted(
-    program: Program, decision: Decision, fixed: Floats, prices: Floats, radius: Floats, most: Floats
+    program: Program,
+    decision: Decision,
+    fixed: Floats,
+    prices: Floats,
+    radius: Floats,
+    most: Floats,
+    keep: Positions,
 ) -> Restricted:
     """Set up the programme; `fixed` are the totals by row of what is already in, `most` the highest price by row."""
     undecided, n = decision.undecided, decision.undecided.size
@@ -88,6 +94,7 @@ def restricted(
     # a row without undecided pairs still has a say where it has a price or is missed
     touched = (np.diff(measures.indptr) > 0) | (np.diff(through.indptr) > 0) | (prices != 0.0)
     touched |= (fixed > upper) | (fixed < lower)
+    touched[keep] = True  # rows of the last round stay, so that its basis can be carried over
     rows = np.flatnonzero(touched)
     end = np.minimum(penalty, most)[rows]
     above = np.minimum(prices[rows] + radius[rows], end)
