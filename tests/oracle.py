@@ -167,3 +167,10 @@ def _elastic(case: Case, rows: list[Rows], gains: Array, hard_costs: float) -> f
         return None
     assert result.status == 0, result.message
     return float(-result.fun)
+
+
+def best_relaxed(case: Case, penalty: float) -> float:
+    """The best value less `penalty` a unit by which hard limits are missed."""
+    value = _elastic(case, rows_of(case), values(case), hard_costs=penalty)
+    assert value is not None  # everything is elastic
+    return value

@@ -146,9 +146,7 @@ FRAMES = [
 
 
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "pyarrow"])
-@pytest.mark.parametrize(
-    ("wrong", "arguments", "words"), [row[1:] for row in FRAMES], ids=[row[0] for row in FRAMES]
-)
+@pytest.mark.parametrize(("wrong", "arguments", "words"), [row[1:] for row in FRAMES], ids=[row[0] for row in FRAMES])
 def test_frames(make, wrong, arguments, words) -> None:
     frames = {}
     for what, columns in FRAMES_GOOD.items():
@@ -170,9 +168,7 @@ def test_not_a_frame() -> None:
 
 
 def test_decimals_are_numbers() -> None:
-    pairs = pl.DataFrame(
-        {"user": [1, 2], "item": [dt.date(2024, 1, 1)] * 2, "v": [Decimal("0.5"), Decimal(2)]}
-    )
+    pairs = pl.DataFrame({"user": [1, 2], "item": [dt.date(2024, 1, 1)] * 2, "v": [Decimal("0.5"), Decimal(2)]})
     assert Candidates.from_frames(pairs).columns["v"].tolist() == [0.5, 2.0]
 
 
@@ -206,9 +202,7 @@ def test_the_exception_tree() -> None:
 
 
 def test_a_missing_module_says_how_to_install_it() -> None:
-    with pytest.raises(
-        MissingDependencyError, match=r'no_such_module.*pip install "oasis_alloc\[plot\]"'
-    ) as caught:
+    with pytest.raises(MissingDependencyError, match=r'no_such_module.*pip install "oasis_alloc\[plot\]"') as caught:
         require("no_such_module.inner", "plot")
     assert isinstance(caught.value.__cause__, ImportError)
 

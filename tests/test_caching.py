@@ -187,9 +187,7 @@ def test_without_a_place_to_write_kernels_run_uncached(project: Project, case: s
     assert not nowhere.exists()
 
 
-@pytest.mark.skipif(
-    sys.platform == "win32" or os.geteuid() == 0, reason="this user may write in every directory"
-)
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="this user may write in every directory")
 def test_read_only_cache_is_read_but_not_written(warm: Project) -> None:
     leaf = Path(warm.run("f8")["path"])
     leaf.chmod(0o500)

@@ -83,9 +83,7 @@ def test_non_native_read_only_and_non_contiguous_arrays_simply_work() -> None:
         assert other.indptr.tolist() == expected.indptr.tolist()
         assert other.item.tolist() == expected.item.tolist()
         assert other.columns["relevance"].tolist() == expected.columns["relevance"].tolist()
-        assert all(
-            a.dtype.isnative and a.flags.c_contiguous for a in (other.item, other.columns["relevance"])
-        )
+        assert all(a.dtype.isnative and a.flags.c_contiguous for a in (other.item, other.columns["relevance"]))
     assert swapped.groups("artist") == [1, 3]
 
 
@@ -131,13 +129,9 @@ def test_no_pairs() -> None:
 def test_repr() -> None:
     c = build(users={"market": [1, 2, 3]}, items={"campaign": [1, 2, 3, 4], "artist": [1, 2, 3, 4]})
     assert repr(c) == (
-        "Candidates(3 users, 4 items, 4 pairs; columns: relevance; "
-        "user keys: market; item keys: campaign, artist)"
+        "Candidates(3 users, 4 items, 4 pairs; columns: relevance; user keys: market; item keys: campaign, artist)"
     )
-    assert (
-        repr(build(indptr=[0, 4], item=range(4)))
-        == "Candidates(1 user, 4 items, 4 pairs; columns: relevance)"
-    )
+    assert repr(build(indptr=[0, 4], item=range(4))) == "Candidates(1 user, 4 items, 4 pairs; columns: relevance)"
 
 
 def plain_duplicate(indptr, item):
@@ -150,9 +144,7 @@ def plain_duplicate(indptr, item):
     return None
 
 
-@given(
-    st.lists(st.lists(st.integers(0, 8), max_size=5), min_size=1, max_size=6), st.sampled_from([9, 70_000])
-)
+@given(st.lists(st.lists(st.integers(0, 8), max_size=5), min_size=1, max_size=6), st.sampled_from([9, 70_000]))
 @example([[1], [1], [1, 2, 1]], 9)
 def test_duplicates_against_the_plain_twin(slates, n_items) -> None:
     indptr = np.cumsum([0] + [len(slate) for slate in slates])
@@ -162,9 +154,7 @@ def test_duplicates_against_the_plain_twin(slates, n_items) -> None:
         Candidates.from_arrays(indptr, item, {"v": np.zeros(len(item))}, n_items=n_items)
         return
     user, number, first, second = expected
-    with pytest.raises(
-        InputError, match=f"user {user} has item {number} twice, at pairs {first} and {second};"
-    ):
+    with pytest.raises(InputError, match=f"user {user} has item {number} twice, at pairs {first} and {second};"):
         Candidates.from_arrays(indptr, item, {"v": np.zeros(len(item))}, n_items=n_items)
 
 

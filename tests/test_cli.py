@@ -45,9 +45,7 @@ def test_demo_writes_an_allocation_that_keeps_the_demands(demo: Path) -> None:
     assert (shown["x"] * shown["relevance"]).sum() >= policy.guard * policy.organic * (1 - 1e-6)
 
 
-def test_demo_prints_the_report_and_where_it_wrote(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_demo_prints_the_report_and_where_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", *SMALL, "--seed", "2", "--out", str(tmp_path / "new" / "folder")]) == 0
     out, err = capsys.readouterr()
     assert "solved" in out
@@ -123,9 +121,7 @@ def test_the_reference_solves_the_same(tiny: Path) -> None:
 def test_an_infeasible_statement_ends_with_3_and_names_what_conflicts(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = add(
-        tiny, '\'(exposure() >= 1.9).named("enough")\', \'(total("relevance") >= 1.5).named("good")\','
-    )
+    path = add(tiny, '\'(exposure() >= 1.9).named("enough")\', \'(total("relevance") >= 1.5).named("good")\',')
     assert main(["solve", path]) == 3
     out = capsys.readouterr().out
     assert "good" in out
@@ -133,9 +129,7 @@ def test_an_infeasible_statement_ends_with_3_and_names_what_conflicts(
     assert "What conflicts" in (tiny / "answer" / "report.html").read_text(encoding="utf-8")
 
 
-def test_stopped_short_ends_with_4_and_still_writes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_stopped_short_ends_with_4_and_still_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["demo", *SMALL, "--gap", "1e-12", "--pass-limit", "3", "--out", str(tmp_path)])
     assert code == 4
     assert "pass limit" in capsys.readouterr().out
@@ -170,18 +164,14 @@ def test_bad_input_ends_with_2_and_one_message(
         assert word in err
 
 
-def test_a_folder_that_cannot_be_made_is_bad_input(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_that_cannot_be_made_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").write_text("a file")
     assert main(["demo", *SMALL, "--out", str(tmp_path / "taken")]) == 2
     assert "taken" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["demo", "--users", "many"], ["solve"]])
-def test_arguments_that_make_no_sense_end_with_2(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_arguments_that_make_no_sense_end_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2
@@ -199,9 +189,7 @@ def test_without_a_library_for_parquet_the_answer_is_csv_with_a_note(
             raise ImportError(f"No module named {name!r}")
         return load(name, *rest, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *a: None if name in hidden else find(name, *a)
-    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name in hidden else find(name, *a))
     monkeypatch.setattr(builtins, "__import__", refuse)
     assert main(["demo", *SMALL, "--tables", "--out", str(tmp_path)]) == 0
     monkeypatch.undo()
@@ -238,9 +226,7 @@ def test_help_answers_without_loading_the_package(capsys: pytest.CaptureFixture[
     assert "exit codes:" in done.stdout
 
 
-def test_an_interrupted_solve_ends_with_the_best_so_far(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_solve_ends_with_the_best_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Impatient(Display):
         def __enter__(self) -> Display:
             entered = super().__enter__()

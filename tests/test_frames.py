@@ -45,9 +45,7 @@ ITEMS = {"track": [30, 20, 40, 10], "artist": [3, 2, 4, 1], "label": ["z", "y", 
 @each_backend
 def test_everything_at_once(backend) -> None:
     make = MAKERS[backend]
-    c = Candidates.from_frames(
-        make(PAIRS), users=make(USERS), items=make(ITEMS), user="listener", item="track"
-    )
+    c = Candidates.from_frames(make(PAIRS), users=make(USERS), items=make(ITEMS), user="listener", item="track")
     assert repr(c) == (
         "Candidates(3 users, 4 items, 4 pairs; columns: relevance, promotion; "
         "user keys: market; item keys: artist, label)"

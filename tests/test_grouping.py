@@ -169,9 +169,7 @@ def test_groups_of_pairs_against_the_plain_twin(c, by, sparse) -> None:
     groups = grouping.of(grouping.user_part[users], grouping.item_part[c.item])
     expected = plain_groups(c, by)
     single = len(by) == 1
-    assert [
-        None if g < 0 else (grouping.labels[g],) if single else grouping.labels[g] for g in groups
-    ] == expected
+    assert [None if g < 0 else (grouping.labels[g],) if single else grouping.labels[g] for g in groups] == expected
     assert grouping.labels == sorted(set(grouping.labels))
     if two_sided:
         assert set(grouping.labels) == set(expected) - {None}
@@ -199,9 +197,7 @@ def test_a_large_table_becomes_a_search() -> None:
 def test_two_threads_get_the_same_grouping() -> None:
     c = with_keys()
     got = []
-    threads = [
-        threading.Thread(target=lambda: got.append(c.grouping(("market", "artist")))) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: got.append(c.grouping(("market", "artist")))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

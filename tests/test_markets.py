@@ -66,9 +66,7 @@ def test_items_are_distinct_sorted_and_the_columns_are_sound(market: Market) -> 
 def test_popularity_has_a_heavy_tail() -> None:
     market = matching(users=4_000, degree=20, campaigns=1_000)
     seen = np.sort(np.bincount(market.candidates().item, minlength=1_000))[::-1]
-    assert (
-        seen[:100].sum() > 0.25 * market.n_pairs
-    )  # a tenth of the items has more than a quarter of the pairs
+    assert seen[:100].sum() > 0.25 * market.n_pairs  # a tenth of the items has more than a quarter of the pairs
     assert (seen > 0).mean() > 0.99
 
 
@@ -156,9 +154,7 @@ def test_a_matching_states_its_own_problem() -> None:
     market = matching(users=300, degree=20, campaigns=40)
     solution = oa.solve(market.problem(), gap=1e-4)
     assert solution.status is oa.Status.SOLVED
-    shown = np.bincount(
-        market.candidates().item, weights=np.asarray(solution.allocation), minlength=market.campaigns
-    )
+    shown = np.bincount(market.candidates().item, weights=np.asarray(solution.allocation), minlength=market.campaigns)
     assert (shown <= market.caps * (1 + 1e-6)).all()
 
 

@@ -157,9 +157,7 @@ def folder(tmp_path: Path) -> Path:
     )
     pairs.to_parquet(tmp_path / "pairs.parquet")
     pairs.to_csv(tmp_path / "pairs.csv", index=False)
-    items = pd.DataFrame(
-        {"track_id": [10, 11, 12, 13], "campaign": ["a", "b", None, "b"], "label": [1, 2, 2, 1]}
-    )
+    items = pd.DataFrame({"track_id": [10, 11, 12, 13], "campaign": ["a", "b", None, "b"], "label": [1, 2, 2, 1]})
     items.to_parquet(tmp_path / "items.parquet")
     users = pd.DataFrame({"user_id": ["u1", "u2", "u3"], "market": ["SE", "DE", "SE"]})
     users.to_parquet(tmp_path / "users.parquet")
@@ -265,9 +263,7 @@ def test_pairs_alone_are_enough(folder: Path, kind: str) -> None:
         (CANDIDATES + "[output]\nformat = 'xls'", ProblemError, ["output.format is 'xls'", "parquet, csv"]),
     ],
 )
-def test_a_statement_that_cannot_be_read(
-    folder: Path, text: str, kind: type[Exception], words: list[str]
-) -> None:
+def test_a_statement_that_cannot_be_read(folder: Path, text: str, kind: type[Exception], words: list[str]) -> None:
     with pytest.raises(kind) as error:
         read_statement(write(folder, text))
     for word in ["problem.toml", *words]:

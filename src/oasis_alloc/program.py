@@ -204,6 +204,17 @@ def relaxed(program: Program, tilt: float) -> Program:
     return replace(program, value=value, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 
 
+def softened(program: Program, penalty: float) -> Program:
+    """The same problem with every hard constraint softened: a unit missed costs `penalty`."""
+    blocks = []
+    for block in program.blocks:
+        low, high, _ = block.function.band()
+        function = BoundSoft(low, high, penalty) if block.function.is_constraint else block.function
+        blocks.append(replace(block, function=function))
+    row, low, high, limit = _dual_variables(blocks, program.unit)
+    return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
+
+
 def _dual_variables(blocks: Sequence[Block], unit: Floats) -> tuple[npt.NDArray[np.int64], Floats, Floats, Floats]:
     """(row, lower, upper, limit) of the dual variables of all functions, in the units of z."""
     if not blocks:

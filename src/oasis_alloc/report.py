@@ -99,11 +99,14 @@ def report_html(solution: Solution) -> str:
 
 def _contents(solution: Solution) -> Iterator[str | Table]:
     yield f"{solution.status}: {solution.status.advice}"
-    if solution.conflicts or solution.status.name == "INFEASIBLE":
+    relaxed = solution.status.name == "RELAXED"
+    if solution.status.name == "INFEASIBLE":
         yield Table((), "", (), _work(solution))
         yield from _conflicts(solution)
         return
     yield Table((), "lrl", list(_certificate(solution)), _work(solution))
+    if relaxed:
+        yield from _conflicts(solution)
     yield _objective(solution)
     if limits := _limits(solution):
         yield _constraints(limits)
@@ -113,16 +116,18 @@ def _contents(solution: Solution) -> Iterator[str | Table]:
 
 
 def _certificate(solution: Solution) -> Iterator[tuple[str, str, str]]:
-    feasible = solution.violation <= FEASIBLE
+    relaxed = solution.status.name == "RELAXED"
+    feasible = solution.violation <= FEASIBLE or relaxed
     breaks = "" if feasible else ", which breaks constraints"
     yield "value", number(solution.value, 8), f"the objective of this allocation{breaks}"
-    yield "bound", number(solution.bound, 8), "proven: no allocation that keeps the constraints is worth more"
+    keeps = "relaxes the constraints by as little" if relaxed else "keeps the constraints"
+    yield "bound", number(solution.bound, 8), f"proven: no allocation that {keeps} is worth more"
     if feasible and math.isfinite(solution.gap):
         yield "gap", small(solution.gap), "(bound - value) / max(1, |bound|)"
     else:
         yield "gap", "none", "no bound is known" if feasible else "a value counts only where the constraints are kept"
     rule = "sum of what is missed / sum of limits, worst constraint"
-    yield "violation", small(solution.violation), "all constraints are kept" if feasible else rule
+    yield "violation", small(solution.violation), "all constraints are kept" if solution.violation <= FEASIBLE else rule
 
 
 def _work(solution: Solution) -> str:

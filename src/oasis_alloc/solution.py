@@ -36,7 +36,7 @@ class Solution:
     passes, seconds
         Full-pass equivalents that were visited; wall time.
     conflicts
-        For an infeasible problem: who would have to give how much.
+        For an infeasible problem: who would have to give how much. For a relaxed one: who fell short of what.
 
     Example
     -------
@@ -118,7 +118,7 @@ class Solution:
 
     def raise_if_infeasible(self) -> None:
         """Raise SolverError, naming the conflicts, where there is no allocation to give."""
-        if self.conflicts:
+        if self.status.name == "INFEASIBLE":
             raise SolverError(
                 "the problem is infeasible, so there is no allocation:\n"
                 + "\n".join(f"  {c}" for c in self.conflicts[:5])

@@ -17,7 +17,7 @@ from oasis_alloc.solution import Solution
 if TYPE_CHECKING:
     from oasis_alloc.engines.base import Engine
     from oasis_alloc.program import Program
-    from oasis_alloc.solvers.relaxation import Relaxation
+    from oasis_alloc.solvers.relaxation import Relaxation, Relaxed
     from oasis_alloc.solvers.watch import Allocation, Progress, Status, Watch
 
 Prices = Mapping[str, Any]
@@ -32,6 +32,7 @@ def solve(
     pass_limit: float | None = None,
     threads: int | None = None,
     start: Solution | Prices | None = None,
+    on_conflict: str = "infeasible",
     progress: Callable[[Progress], object] | None = None,
 ) -> Solution:
     """Find an allocation and prices, with a proof of how good they are.
@@ -52,6 +53,10 @@ def solve(
     start
         An earlier solution, or `{constraint name: {label: price}}`: prices to start from. Labels that are gone are
         dropped, new ones start at 0.
+    on_conflict
+        What to do where the constraints cannot all be met: "infeasible" returns no allocation and names the conflict;
+        "relax" returns the best allocation among those that relax the limits by the smallest total, status `RELAXED`;
+        its `bound` is of every allocation that relaxes them by no more.
     progress
         Called with a `Progress` about once a pass; returning True stops the solve.
 
@@ -84,7 +89,7 @@ def solve(
     from oasis_alloc.solvers.finisher import worth
     from oasis_alloc.solvers.presolve import look_ahead
     from oasis_alloc.solvers.registry import solver_named
-    from oasis_alloc.solvers.relaxation import least_relaxation
+    from oasis_alloc.solvers.relaxation import best_relaxed, least_relaxation
     from oasis_alloc.solvers.watch import Conflicting, Status, Stop, Watch
 
     if not isinstance(problem, Problem):
@@ -96,6 +101,9 @@ def solve(
         raise ProblemError(f"solve(threads={threads!r}): expected a whole number of threads.")
     if progress is not None and not callable(progress):
         raise ProblemError(f"solve(progress={progress!r}): expected a callable, which is given the state.")
+    if on_conflict not in ("infeasible", "relax"):
+        hint = did_you_mean(on_conflict, ("infeasible", "relax"))
+        raise ProblemError(f"solve(on_conflict={on_conflict!r}): there is no such choice.{hint}")
     run = solver_named(solver)
     watch = Watch(gap, time_limit, pass_limit, progress)
     program = lower(problem)
@@ -114,6 +122,9 @@ def solve(
                     run(engine, watch, z)
             if watch.best is None or not watch.best.feasible:
                 least = least_relaxation(program, engine_of, watch)
+                if least.proven and on_conflict == "relax":
+                    relaxed = best_relaxed(program, engine_of, watch, run, least)
+                    return _relaxed(problem, program, engine, watch, relaxed, least, solver)
                 if least.proven:
                     return _infeasible(problem, program, engine, watch, least, solver)
                 watch.may_conflict = False
@@ -197,6 +208,37 @@ def _infeasible(
         positions=np.empty(0, np.int64),
         x=np.empty(0),
         conflicts=least.conflicts,
+    )
+
+
+def _relaxed(
+    problem: Problem,
+    program: Program,
+    engine: Engine,
+    watch: Watch,
+    relaxed: Relaxed,
+    least: Relaxation,
+    solver: str,
+) -> Solution:
+    from oasis_alloc.certificate import conflicts_of
+    from oasis_alloc.solvers.watch import Status, relative_gap
+
+    best = relaxed.allocation
+    return Solution(
+        problem=problem,
+        status=Status.RELAXED,
+        value=float(best.value),
+        bound=float(relaxed.bound),
+        gap=float(relative_gap(relaxed.bound, best.value)),
+        violation=float(best.violation),
+        prices={b.name: relaxed.prices[b.rows] for b in program.blocks},
+        totals={b.name: best.totals[b.rows] for b in program.blocks},
+        passes=float(engine.passes + relaxed.passes),
+        seconds=watch.seconds,
+        solver=solver,
+        positions=best.positions,
+        x=best.x,
+        conflicts=conflicts_of(program, best.totals, least.prices, 1e-7),
     )
 
 

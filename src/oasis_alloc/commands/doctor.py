@@ -35,9 +35,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     for name, text in rows:
         print(f"{name:<{width}}  {text}")
     if missing:
-        print(
-            f"Missing: {', '.join(dict.fromkeys(missing))}. Install with: pip install --upgrade oasis_alloc"
-        )
+        print(f"Missing: {', '.join(dict.fromkeys(missing))}. Install with: pip install --upgrade oasis_alloc")
     return 4 if missing else 0
 
 

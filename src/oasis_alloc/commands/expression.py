@@ -94,9 +94,7 @@ class _Reader:
             # in parentheses a line break needs no backslash
             tree = ast.parse(f"({self.text}\n)", mode="eval")
         except SyntaxError as error:
-            self._refuse(
-                f"not an expression: {error.msg}.", error.lineno or 1, (error.offset or 1) - 1, error
-            )
+            self._refuse(f"not an expression: {error.msg}.", error.lineno or 1, (error.offset or 1) - 1, error)
         except (ValueError, RecursionError, MemoryError) as error:
             raise ProblemError(f"{self.place}: the expression cannot be parsed: {error}.") from error
         try:
@@ -116,9 +114,7 @@ class _Reader:
                 sign = -1.0 if isinstance(node.op, ast.USub) else 1.0
                 return self.combine(node, "*", operator.mul, sign, self.node(node.operand))
             case ast.BinOp() if type(node.op) in _ARITHMETIC:
-                return self.combine(
-                    node, *_ARITHMETIC[type(node.op)], self.node(node.left), self.node(node.right)
-                )
+                return self.combine(node, *_ARITHMETIC[type(node.op)], self.node(node.left), self.node(node.right))
             case ast.Compare():
                 return self.comparison(node)
             case ast.Call():
@@ -150,9 +146,7 @@ class _Reader:
             return self.limits[node.id]
         if node.id in self.functions:
             self.refuse(node, f"{node.id} is a function: write {node.id}(...).")
-        self.refuse(
-            node, f"unknown name {node.id!r}.{did_you_mean(node.id, [*self.limits, *self.functions])}"
-        )
+        self.refuse(node, f"unknown name {node.id!r}.{did_you_mean(node.id, [*self.limits, *self.functions])}")
 
     def comparison(self, node: ast.Compare) -> Any:
         if len(node.ops) > 1:
@@ -171,9 +165,7 @@ class _Reader:
             function = owner.named
         elif isinstance(node.func, ast.Name):
             if node.func.id not in self.functions:
-                self.refuse(
-                    node, f"unknown function {node.func.id!r}.{did_you_mean(node.func.id, self.functions)}"
-                )
+                self.refuse(node, f"unknown function {node.func.id!r}.{did_you_mean(node.func.id, self.functions)}")
             function = self.functions[node.func.id]
         else:
             self.refuse(node, f"only these can be called: {', '.join(self.functions)}.")
@@ -188,12 +180,8 @@ class _Reader:
         except (OasisAllocError, TypeError, ValueError) as error:
             self.refuse(node, str(error), error)
 
-    def combine(
-        self, node: ast.expr, sign: str, function: Callable[[Any, Any], Any], left: Any, right: Any
-    ) -> Any:
-        if (
-            sign in "*/" and isinstance(left, Mapping) and isinstance(right, float)
-        ):  # 0.9 * caps: label by label
+    def combine(self, node: ast.expr, sign: str, function: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+        if sign in "*/" and isinstance(left, Mapping) and isinstance(right, float):  # 0.9 * caps: label by label
             return {label: self.combine(node, sign, function, value, right) for label, value in left.items()}
         if sign == "*" and isinstance(right, Mapping) and isinstance(left, float):
             return self.combine(node, sign, function, right, left)
@@ -205,11 +193,7 @@ class _Reader:
         except OasisAllocError as error:
             self.refuse(node, str(error), error)
         except (TypeError, ValueError, ArithmeticError) as error:
-            reason = (
-                "division by zero"
-                if isinstance(error, ZeroDivisionError)
-                else f"{sign} does not go with them"
-            )
+            reason = "division by zero" if isinstance(error, ZeroDivisionError) else f"{sign} does not go with them"
             self.refuse(node, f"cannot combine {_short(left)} {sign} {_short(right)}: {reason}.", error)
 
     def refuse(self, node: ast.expr, message: str, cause: Exception | None = None) -> NoReturn:

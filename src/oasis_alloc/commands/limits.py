@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
 
 
-def read_limits(
-    table: Mapping[str, Any], candidates: Candidates, size: int, folder: Path, file: str
-) -> dict[str, Any]:
+def read_limits(table: Mapping[str, Any], candidates: Candidates, size: int, folder: Path, file: str) -> dict[str, Any]:
     """Turn each entry of `[limits]` into a number or a {label: number} table.
 
     An entry is a number; a table `{label = number, ...}`; a table of a file, `{file = "caps.parquet",
@@ -31,9 +29,7 @@ def read_limits(
     for name, entry in table.items():
         place = f"{file}: limits.{name}"
         if not name.isidentifier():
-            raise ProblemError(
-                f"{place}: {name!r} cannot be used in an expression: expected letters, digits and _."
-            )
+            raise ProblemError(f"{place}: {name!r} cannot be used in an expression: expected letters, digits and _.")
         if not isinstance(entry, Mapping):
             limits[name] = _number(entry, place)
         elif isinstance(entry.get("file"), str):
@@ -42,9 +38,7 @@ def read_limits(
             limits[name] = _best(entry, candidates, size, place)
         else:
             names = {label: _label(label, candidates) for label in entry}
-            limits[name] = {
-                names[label]: _number(value, f"{place}.{label}") for label, value in entry.items()
-            }
+            limits[name] = {names[label]: _number(value, f"{place}.{label}") for label, value in entry.items()}
     return limits
 
 
@@ -68,17 +62,13 @@ def _from_file(entry: Mapping[str, Any], folder: Path, place: str) -> dict[Any, 
     frame = nw.from_native(read_table(path), eager_only=True)
     for column in (*keys, value):
         if column not in frame.columns:
-            raise ProblemError(
-                f"{place}: {path.name} has no column {column!r}.{did_you_mean(column, frame.columns)}"
-            )
+            raise ProblemError(f"{place}: {path.name} has no column {column!r}.{did_you_mean(column, frame.columns)}")
     columns = [frame[key].to_list() for key in keys]
     labels = columns[0] if len(keys) == 1 else list(zip(*columns, strict=True))
     limits: dict[Any, float] = {}
     for row, (label, number) in enumerate(zip(labels, frame[value].to_list(), strict=True)):
         if label in limits:
-            raise ProblemError(
-                f"{place}: {path.name}, row {row:,}: {label!r} is there twice; expected one row each."
-            )
+            raise ProblemError(f"{place}: {path.name}, row {row:,}: {label!r} is there twice; expected one row each.")
         if number is None or number != number:  # an empty cell, or NaN as pandas reads one: no limit
             continue
         limits[label] = _number(number, f"{place}: {path.name}, row {row:,}: {value}")

@@ -79,9 +79,7 @@ def _certificate(solution: Solution) -> str:
         ("passes", f"{solution.passes:.0f}"),
         ("seconds", f"{solution.seconds:.1f}"),
     ]
-    boxes = "".join(
-        f'<div class="tile"><b>{text}</b><span>{name}</span></div>' for name, text in tiles if text != "–"
-    )
+    boxes = "".join(f'<div class="tile"><b>{text}</b><span>{name}</span></div>' for name, text in tiles if text != "–")
     lines.append(f'<div class="tiles">{boxes}</div>')
     if math.isfinite(solution.gap):
         lines.append(
@@ -122,9 +120,7 @@ def _cost(shown: Cost) -> str:
         f"allocation keeps {100 * share:.2f} % of it, {number(kept)}."
     )
     if gains:
-        moved = "; ".join(
-            f"{escape(name)} from {number(before)} to {number(now)}" for name, before, now in gains
-        )
+        moved = "; ".join(f"{escape(name)} from {number(before)} to {number(now)}" for name, before, now in gains)
         text += f" Other columns move with it: {moved}."
     out = f"<h2>What {escape(shown.column)} it cost</h2>\n<p>{text}</p>"
     shares = [k / o if o > 0 else 1.0 for k, o in zip(shown.kept, shown.organic, strict=True)]
@@ -180,8 +176,7 @@ def _delivery(delivery: Delivery) -> str:
 
 def _objective(solution: Solution) -> str:
     rows = "".join(
-        f'<tr><td>{escape(text)}</td><td class="n">{number(part)}</td></tr>'
-        for text, part in solution.parts.items()
+        f'<tr><td>{escape(text)}</td><td class="n">{number(part)}</td></tr>' for text, part in solution.parts.items()
     )
     rows += f'<tr><td><b>value</b></td><td class="n"><b>{number(solution.value)}</b></td></tr>'
     return f'<h2>What adds up to the value</h2>\n<div class="wide"><table>{rows}</table></div>'

@@ -18,10 +18,7 @@ def solve(arguments: argparse.Namespace) -> int:
         statement = read_statement(arguments.statement)
         directory: Path = arguments.out or statement.directory or Path(f"{statement.path.stem}-out")
         make_directory(directory)
-        said = {
-            name: getattr(arguments, name)
-            for name in ("gap", "threads", "time_limit", "pass_limit", "solver")
-        }
+        said = {name: getattr(arguments, name) for name in ("gap", "threads", "time_limit", "pass_limit", "solver")}
         options = {**statement.solve, **{name: value for name, value in said.items() if value is not None}}
         solution = solve_in_view(statement.problem, display, options)
     kind = arguments.format or statement.format

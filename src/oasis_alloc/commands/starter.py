@@ -68,9 +68,7 @@ def write_starter(market: Month, candidates: Candidates, directory: Path) -> Pat
     pairs = {"user_id": users, "track_id": candidates.item.astype(np.int64), **candidates.columns}
     write_table(directory / f"pairs.{kind}", pairs)
     write_table(directory / f"users.{kind}", {"user_id": np.arange(market.users), **market.user_attributes()})
-    write_table(
-        directory / f"items.{kind}", {"track_id": np.arange(market.n_items), **market.item_attributes()}
-    )
+    write_table(directory / f"items.{kind}", {"track_id": np.arange(market.n_items), **market.item_attributes()})
     policy = market.policy
     campaigns = np.array(list(policy.caps), dtype=object)
     floors = np.array([policy.floors.get(name) for name in campaigns], dtype=object)

@@ -68,9 +68,7 @@ def read_statement(path: Path) -> Statement:
     if "pairs" not in stated.get("candidates", {}):
         raise ProblemError(f'{file}: [candidates] must name a file: pairs = "pairs.parquet".')
     if "maximize" not in stated:
-        raise ProblemError(
-            f"{file}: nothing to maximise: expected maximize = 'total(\"relevance\")' or the like."
-        )
+        raise ProblemError(f"{file}: nothing to maximise: expected maximize = 'total(\"relevance\")' or the like.")
     candidates = _candidates(stated["candidates"], path.parent)
     slate = Slate(size=stated.get("slate", {}).get("size", 1))
     limits = read_limits(stated.get("limits", {}), candidates, slate.size, path.parent, file)
@@ -80,9 +78,7 @@ def read_statement(path: Path) -> Statement:
         place = _place(source, file, text, f"subject_to[{number}]")
         constraint = evaluate(text, limits, place)
         if not hasattr(constraint, "bind"):
-            raise ProblemError(
-                f"{place}: not a constraint; expected measures compared with <=, >= or ==.\n    {text}"
-            )
+            raise ProblemError(f"{place}: not a constraint; expected measures compared with <=, >= or ==.\n    {text}")
         subject_to.append(constraint)
     try:
         problem = Problem(candidates, maximize=maximize, subject_to=subject_to, slate=slate)

@@ -60,9 +60,7 @@ class Cost:
     others: list[tuple[str, float, float]]  # column, its organic total, its total now
 
 
-def deliveries(
-    problem: Problem, positions: Positions, x: Floats, prices: Mapping[str, Floats]
-) -> list[Delivery]:
+def deliveries(problem: Problem, positions: Positions, x: Floats, prices: Mapping[str, Floats]) -> list[Delivery]:
     """Constraints, those on one measure together, in the order of the problem.
 
     A share such as `exposure(by="licensor") - 0.25 * exposure() <= 0` is turned back into a cap on the

@@ -9,7 +9,7 @@ give how much, and the groups with a price are the ones in conflict.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,15 @@ import numpy.typing as npt
 from oasis_alloc.certificate import Conflict, conflicts_of
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.functions.base import Floats
-from oasis_alloc.program import Program, limit_size, relaxed
+from oasis_alloc.program import Program, limit_size, relaxed, softened
 from oasis_alloc.solvers.dual import optimise
 from oasis_alloc.solvers.finisher import finish_rounds
-from oasis_alloc.solvers.watch import FEASIBLE, Stop, Watch
+from oasis_alloc.solvers.registry import Solver
+from oasis_alloc.solvers.watch import FEASIBLE, Allocation, Stop, Watch
 
 _ALL_AT_ONCE = 100_000  # pairs up to which the whole programme is solved in one go
 _GAP = 1e-6
+_DEAR = 1e3  # price of a missed unit, in largest values
 _TILT = 1e-3  # value of a typical pair against one unit of relaxation, so that few pairs tie
 
 
@@ -36,6 +38,7 @@ class Relaxation:
     tolerance: float  # up to this a problem counts as feasible
     conflicts: tuple[Conflict, ...]
     totals: Floats
+    prices: Floats  # of the relaxation, in [-1, 1]
     positions: npt.NDArray[np.int64]
     x: Floats
 
@@ -71,10 +74,46 @@ def least_relaxation(program: Program, engine_of: Callable[[Program], Engine], w
     )
     if best is None or own.prices is None:
         none = np.empty(0)
-        return Relaxation(max(0.0, at_least), np.inf, tolerance, (), none, none.astype(np.int64), none)
+        return Relaxation(max(0.0, at_least), np.inf, tolerance, (), none, none, none.astype(np.int64), none)
     missed = sum(float(b.function.excess(best.totals[b.rows]).sum()) for b in program.blocks)
     conflicts = conflicts_of(program, best.totals, own.prices, 1e-7)
-    return Relaxation(max(0.0, at_least), missed, tolerance, conflicts, best.totals, best.positions, best.x)
+    return Relaxation(max(0.0, at_least), missed, tolerance, conflicts, best.totals, own.prices, best.positions, best.x)
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxed:
+    """The best allocation among those that relax the limits by the least total."""
+
+    allocation: Allocation  # value and violation are of the problem as it was stated
+    prices: Floats
+    bound: float  # of every allocation that relaxes the limits by no more in total
+    passes: float
+
+
+def best_relaxed(
+    program: Program, engine_of: Callable[[Program], Engine], watch: Watch, run: Solver, least: Relaxation
+) -> Relaxed:
+    """Solve with every missed unit at a price that no value can pay, from the relaxation's own prices."""
+    largest = float(np.abs(program.value).max(initial=0.0)) or 1.0
+    penalty = _DEAR * largest / float(program.unit.min())
+    soft = softened(program, penalty)
+    worth_of_it = float(program.value[least.positions].astype(np.float64) @ least.x)
+    own = Watch(1.0, watch.seconds_left, None, None)
+    # the gap that is asked for is one of values, not of penalties
+    own.target = watch.target * max(1.0, abs(worth_of_it)) / max(1.0, penalty * least.at_most)
+    own.may_conflict = False
+    with engine_of(soft) as engine:
+        try:
+            run(engine, own, soft.variables(penalty * least.prices))
+        except Stop:
+            if own.best is None or own.prices is None:
+                raise
+        assert own.best is not None  # a soft problem always has an allocation
+        assert own.prices is not None
+        best, passes = own.best, engine.passes
+    missed = sum(float(b.function.excess(best.totals[b.rows]).sum()) for b in program.blocks)
+    stated = replace(best, value=best.value + penalty * missed, violation=program.violation(best.totals))
+    return Relaxed(stated, own.prices, own.bound + penalty * missed, passes)
 
 
 def _without_values(program: Program, engine_of: Callable[[Program], Engine], prices: Floats | None) -> float:

@@ -30,6 +30,10 @@ class Status(Enum):
     INFEASIBLE = (
         "infeasible: no allocation meets all constraints; solution.conflicts names them and what each must give"
     )
+    RELAXED = (
+        "relaxed: the constraints conflict; this is the best allocation of the smallest total relaxation; "
+        "solution.conflicts names who fell short of what"
+    )
     TIME_LIMIT = "time limit: stopped before the gap asked for; raise time_limit, or go on with start=solution"
     PASS_LIMIT = "pass limit: stopped before the gap asked for; raise pass_limit, or go on with start=solution"
     STOPPED = "stopped by progress(): the best answer so far, with its certificate; go on with start=solution"
