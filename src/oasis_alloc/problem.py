@@ -72,7 +72,7 @@ class Problem:
                     "or soft(...)."
                 )
         object.__setattr__(self, "candidates", candidates)
-        object.__setattr__(self, "maximize", Objective.of(maximize))
+        object.__setattr__(self, "maximize", Objective.of(maximize).checked())
         object.__setattr__(self, "subject_to", functions)
         object.__setattr__(self, "slate", slate if slate is not None else Slate(1))
         for measure in self._measures():

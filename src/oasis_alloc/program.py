@@ -14,7 +14,7 @@ table `T_k[cell]` per column k (k = 0 is exposure). Everything else is linear an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,7 @@ class Block:
     rows: slice
     function: BoundFunction
     labels: Sequence[Any]
+    variables: slice = field(default_factory=lambda: slice(0, 0))  # its part of the dual variables
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +149,35 @@ class Program:
         """Diagonal of the measures' Hessian by row, from the tables of sums of squares; cross terms left out."""
         return np.asarray(self._arithmetic_squared @ self._base_totals(tables))
 
+    @cached_property
+    def curved(self) -> tuple[Block, ...]:
+        """The blocks whose conjugate is not linear; they have one dual variable a row."""
+        return tuple(b for b in self.blocks if b.function.is_curved)
+
+    def conjugate_at(self, z: Floats) -> tuple[float, Floats, Floats]:
+        """The conjugate on the dual variables: value, gradient and diagonal of the Hessian, in the units of z."""
+        value, gradient, bend = float(self.limit @ z), self.limit.copy(), np.zeros(z.size)
+        for block in self.curved:
+            unit, own = self.unit[block.rows], block.variables
+            curve = block.function.curve(z[own] / unit)
+            value += curve.value
+            gradient[own] = curve.maximiser / unit
+            bend[own] = curve.slope / unit**2
+        return value, gradient, bend
+
+    def reach(self) -> tuple[Floats, Floats]:
+        """(least, most) total of every row if every candidate could be shown: one pass over the pairs."""
+        from oasis_alloc.kernels.decide import reach as add_up
+        from oasis_alloc.kernels.visit import Pairs
+
+        positive = np.zeros((len(self.base), self.n_cells))
+        negative = np.zeros_like(positive)
+        pairs = Pairs(self.indptr, self.code, self.value, self.extra, self.segment)
+        add_up(0, self.n_users, pairs, self.n_classes, positive, negative)
+        up, down = self._base_totals(positive), self._base_totals(negative)
+        more, less = self.arithmetic.maximum(0), self.arithmetic.minimum(0)
+        return np.asarray(more @ down + less @ up), np.asarray(more @ up + less @ down)
+
     def conjugate(self, prices: Floats) -> float:
         """sum_j F_j*(lam_j), plus infinity outside the domain."""
         return float(sum(b.function.conjugate(prices[b.rows]) for b in self.blocks))
@@ -199,19 +229,23 @@ def relaxed(program: Program, tilt: float) -> Program:
         hard = block.function.is_constraint
         function = BoundSoft(low, high, 1.0) if hard else BoundSoft(-free, free, 1.0)
         blocks.append(replace(block, function=function))
-    row, low, high, limit = _dual_variables(blocks, program.unit)
+    blocks, row, low, high, limit = _dual_variables(blocks, program.unit)
     value = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.n_pairs, np.float32)
     return replace(program, value=value, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 
 
-def _dual_variables(blocks: Sequence[Block], unit: Floats) -> tuple[npt.NDArray[np.int64], Floats, Floats, Floats]:
-    """(row, lower, upper, limit) of the dual variables of all functions, in the units of z."""
+def _dual_variables(
+    blocks: Sequence[Block], unit: Floats
+) -> tuple[list[Block], npt.NDArray[np.int64], Floats, Floats, Floats]:
+    """(blocks told where theirs are, row, lower, upper, limit) of the dual variables, in the units of z."""
     if not blocks:
-        return np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0)
+        return [], np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0)
     boxes = [block.function.price_box() for block in blocks]
+    ends = np.cumsum([0, *(box.group.size for box in boxes)]).tolist()
+    told = [replace(b, variables=slice(ends[k], ends[k + 1])) for k, b in enumerate(blocks)]
     row = np.concatenate([block.rows.start + box.group for block, box in zip(blocks, boxes, strict=True)])
     low, high, limit = (np.concatenate([box[k] for box in boxes]) for k in range(1, 4))
-    return row, low * unit[row], high * unit[row], limit / unit[row]
+    return told, row, low * unit[row], high * unit[row], limit / unit[row]
 
 
 def limit_size(function: BoundFunction) -> float:
@@ -252,8 +286,8 @@ def lower(problem: Problem) -> Program:
         rows += matrix.shape[0]
     arithmetic = sp.csr_array(sp.vstack(matrices)) if matrices else sp.csr_array((0, start))
     unit = _units(arithmetic, terms, slices, cands)
-    row, low, high, limit = _dual_variables(blocks, unit)
-    return Program(
+    blocks, row, low, high, limit = _dual_variables(blocks, unit)
+    program = Program(
         indptr=cands.indptr,
         code=cells.code,
         segment=cells.segment,
@@ -271,6 +305,15 @@ def lower(problem: Problem) -> Program:
         upper=high,
         limit=limit,
     )
+    return _within_reach(program) if program.curved else program
+
+
+def _within_reach(program: Program) -> Program:
+    """The program with its curved functions told what their totals can reach, which bounds their prices."""
+    least, most = program.reach()
+    blocks = [replace(b, function=b.function.within(least[b.rows], most[b.rows])) for b in program.blocks]
+    blocks, row, low, high, limit = _dual_variables(blocks, program.unit)
+    return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 
 
 def blend(linear: Measure | None, cands: Candidates) -> npt.NDArray[np.floating[Any]]:

@@ -25,12 +25,16 @@ _ABOUT_ZERO = 1e-11
 # OSQP 1.x names. It stops on tolerances that are far from a vertex, so polishing matters most.
 _OSQP = {"eps_abs": 1e-7, "eps_rel": 1e-7, "max_iter": 200_000, "polishing": True, "warm_starting": False}
 _CLARABEL = {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9}
+_CLARABEL_CURVED = {"tol_gap_abs": 1e-8, "tol_gap_rel": 1e-8, "tol_feas": 1e-8}
 _HIGHS = {"highs_options": {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}}
 _ACCEPTED = ("optimal", "optimal_inaccurate")
 
 
 def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
-    """Solve with HiGHS (`None` or "highs"), Clarabel or OSQP, and leave the certified answer with the watch."""
+    """Solve with HiGHS, Clarabel or OSQP, and leave the certified answer with the watch.
+
+    `None` takes HiGHS, or Clarabel where a function is curved.
+    """
     import cvxpy as cp
 
     program = engine.program
@@ -49,7 +53,8 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
     objective = _values(program) @ x + sum((part.objective for part in parts), 0.0)
     constraints += definitions + [c for part in parts for c in part.constraints]
     problem = cp.Problem(cp.Maximize(objective), constraints)
-    _solve(problem, backend, watch)
+    curved = bool(program.curved)
+    _solve(problem, backend or ("clarabel" if curved else "highs"), curved, watch)
     if problem.status in ("infeasible", "infeasible_inaccurate"):
         return  # the caller looks for the conflict
     if problem.status not in _ACCEPTED or x.value is None:
@@ -63,7 +68,7 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
     bound_at(engine, watch, program.admit(prices), 1.0)
 
 
-def _solve(problem: Any, backend: str | None, watch: Watch) -> None:
+def _solve(problem: Any, backend: str, curved: bool, watch: Watch) -> None:
     import cvxpy as cp
 
     left = watch.seconds_left
@@ -74,7 +79,7 @@ def _solve(problem: Any, backend: str | None, watch: Watch) -> None:
             problem.solve(solver=cp.OSQP, **_OSQP, **limit)
         elif backend == "clarabel":
             limit = {} if left is None else {"time_limit": max(left, 0.01)}
-            problem.solve(solver=cp.CLARABEL, **_CLARABEL, **limit)
+            problem.solve(solver=cp.CLARABEL, **(_CLARABEL_CURVED if curved else _CLARABEL), **limit)
         else:
             options = dict(_HIGHS["highs_options"], **({} if left is None else {"time_limit": max(left, 0.01)}))
             with without_banner():
