@@ -13,9 +13,10 @@ table `T_k[cell]` per column k (k = 0 is exposure). Everything else is linear an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ import scipy.sparse as sp
 
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.functions.base import BoundFunction, Floats
+from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.soft import BoundSoft
 from oasis_alloc.grouping import Grouping
 from oasis_alloc.measures import Measure, Term
@@ -57,6 +59,8 @@ class Program:
     value: npt.NDArray[np.floating[Any]]  # (n_pairs,) v
     extra: npt.NDArray[np.floating[Any]]  # (K, n_pairs): columns of measures besides exposure
     size: int
+    category: npt.NDArray[np.int32]  # (n_systems, n_cells or n_classes) of the slate's nested rules, finest first
+    most: npt.NDArray[np.int64]  # (n_systems,) items of one category in a slate
     blocks: tuple[Block, ...]
     base: tuple[sp.csr_array, ...]  # B_k, (n_base, n_cells), k = 0 .. K
     arithmetic: sp.csr_array  # M, (n_rows, n_base)
@@ -211,9 +215,20 @@ class Program:
             out = out + self.base[k][:, cell] @ sp.diags_array(self.extra[k - 1, pairs].astype(np.float64))
         return sp.csr_array(out)
 
+    def users_of(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """User numbers of pairs."""
+        return np.searchsorted(self.indptr, pairs, side="right") - 1
+
+    def categories_of(self, pairs: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
+        """For every rule of the slate: a number for (user, category) of each pair, -1 for none; and how many at most."""
+        user = self.users_of(pairs)
+        for of, most in zip(self.category, self.most.tolist(), strict=True):
+            category = of[self.code[pairs]].astype(np.int64)
+            yield np.where(category >= 0, user * (int(of.max(initial=0)) + 1) + category, -1), most
+
     def cells_of(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Cell numbers of pairs."""
-        user = np.searchsorted(self.indptr, pairs, side="right") - 1
+        user = self.users_of(pairs)
         return self.segment[user].astype(np.int64) * self.n_classes + self.code[pairs].astype(np.int64)
 
 
@@ -263,7 +278,9 @@ def lower(problem: Problem) -> Program:
     terms = _base_terms(problem)
     groupings = {by: cands.grouping(by or None) for _, by in terms}
     columns = sorted({column for column, _ in terms if column is not None})
-    cells = _Cells.of(cands, list(groupings.values()))
+    rules = [cands.grouping(key) for key in problem.slate.at_most]
+    cells = _Cells.of(cands, [*groupings.values(), *rules])
+    category, most = _nested(problem, cells, rules)
 
     slices, start = [], 0
     for _, by in terms:
@@ -296,6 +313,8 @@ def lower(problem: Problem) -> Program:
         value=blend(problem.maximize.linear, cands),
         extra=_extra(cands, columns),
         size=problem.slate.size,
+        category=category,
+        most=most,
         blocks=tuple(blocks),
         base=base,
         arithmetic=arithmetic,
@@ -314,6 +333,27 @@ def _within_reach(program: Program) -> Program:
     blocks = [replace(b, function=b.function.within(least[b.rows], most[b.rows])) for b in program.blocks]
     blocks, row, low, high, limit = _dual_variables(blocks, program.unit)
     return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
+
+
+def _nested(
+    problem: Problem, cells: _Cells, rules: list[Grouping]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Categories of the slate's rules by class, the finest key first; rules that cross are refused."""
+    keys = list(problem.slate.at_most)
+    of = [rule.item_part[cells.item_of[: cells.n_classes]].astype(np.int32) for rule in rules]
+    order = sorted(range(len(keys)), key=lambda k: -np.unique(of[k][of[k] >= 0]).size)
+    for finer, coarser in pairwise(order):
+        inside = of[finer] >= 0
+        pairs = np.unique(np.stack([of[finer][inside], of[coarser][inside]]), axis=1)
+        double = np.flatnonzero(np.diff(pairs[0]) == 0)
+        if double.size:
+            label = problem.candidates.groups(keys[finer])[int(pairs[0, double[0]])]
+            raise ProblemError(
+                f"{problem.slate!r}: {keys[finer]} {label!r} has items of more than one {keys[coarser]}, so the rules "
+                "cross. Rules by several keys must be nested; leave one of them out."
+            )
+    category = np.stack([of[k] for k in order]) if order else np.empty((0, cells.n_classes), np.int32)
+    return category, np.array([problem.slate.at_most[keys[k]] for k in order], np.int64)
 
 
 def blend(linear: Measure | None, cands: Candidates) -> npt.NDArray[np.floating[Any]]:

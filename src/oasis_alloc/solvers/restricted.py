@@ -31,7 +31,7 @@ class Restricted:
 
     lp: LinearProgram
     pairs: Positions
-    users: Positions  # with a row for their slate
+    users: Positions  # slates, and categories of slates, that have a row: see slate_rows
     rows: Positions  # of measures
     curved: Positions  # of rows whose function is curved: they have SEGMENTS more columns each, after the slacks
     above_is_end: npt.NDArray[np.bool_]  # (len(rows),) the slack's price is the end of the domain, not of the radius
@@ -89,8 +89,7 @@ def restricted(
     that a slack may have; rows in `keep` are in the programme in any case.
     """
     undecided, n = decision.undecided, decision.undecided.size
-    users, slates = _slates(program, decision)
-    slots = decision.slots[users].astype(np.float64)
+    users, slates, slots = slate_rows(program, decision.undecided, decision.shown)
     base = program.columns_of(undecided)
     arithmetic = program.arithmetic
     aux = np.flatnonzero(np.bincount(arithmetic.indices, minlength=arithmetic.shape[1]) > _BROADCAST)
@@ -172,16 +171,41 @@ def _stairs(rows: Positions, curved: Positions) -> sp.csr_array:
     return sp.csr_array((np.ones(row.size), (row, np.arange(row.size))), shape=(rows.size, row.size))
 
 
-def _slates(program: Program, decision: Decision) -> tuple[Positions, sp.csr_array]:
-    """One row for every user who has more undecided pairs than slots for them."""
-    user = np.searchsorted(program.indptr, decision.undecided, side="right") - 1
-    count = np.bincount(user, minlength=program.n_users)
-    tight = np.flatnonzero(count > decision.slots)
-    row = np.full(program.n_users, -1)
-    row[tight] = np.arange(tight.size)
-    has = np.flatnonzero(row[user] >= 0)
-    matrix = sp.csr_array((np.ones(has.size), (row[user[has]], has)), shape=(tight.size, user.size))
-    return tight, matrix
+def slate_rows(program: Program, undecided: Positions, shown: Positions) -> tuple[Positions, sp.csr_array, Floats]:
+    """One row for every slate, and every category of a slate, with more undecided pairs than room for them.
+
+    Returns an ascending number a row (the same for the same slate or category whatever else is undecided), the matrix
+    over the undecided pairs, and the room that `shown` leaves.
+    """
+    start = 0
+    names, room, row, column = [], [], [], []
+    rules = [(program.users_of(undecided), program.users_of(shown), program.size, program.n_users)]
+    of_shown = list(program.categories_of(shown))
+    for k, (group, most) in enumerate(program.categories_of(undecided)):
+        rules.append((group, of_shown[k][0], most, program.n_users * (int(program.category[k].max(initial=0)) + 1)))
+    n_rows = 0
+    for group, taken, most, n_groups in rules:
+        has = np.flatnonzero(group >= 0)
+        which, inverse, count = np.unique(group[has], return_inverse=True, return_counts=True)
+        left = most - _counts_at(which, taken)
+        tight = count > left
+        number = np.cumsum(tight) - 1 + n_rows
+        inside = tight[inverse]
+        names.append(start + which[tight])
+        room.append(left[tight].astype(np.float64))
+        row.append(number[inverse[inside]])
+        column.append(has[inside])
+        n_rows += int(tight.sum())
+        start += n_groups
+    rows, columns = np.concatenate(row), np.concatenate(column)
+    matrix = sp.csr_array((np.ones(rows.size), (rows, columns)), shape=(n_rows, undecided.size))
+    return np.concatenate(names), matrix, np.concatenate(room)
+
+
+def _counts_at(which: Positions, groups: Positions) -> Positions:
+    """How many of `groups` are equal to each of the ascending `which`."""
+    ordered = np.sort(groups)
+    return np.searchsorted(ordered, which, side="right") - np.searchsorted(ordered, which, side="left")
 
 
 def _assemble(*block_rows: list[sp.csr_array]) -> sp.csc_array:
