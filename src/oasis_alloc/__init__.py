@@ -11,7 +11,10 @@ from oasis_alloc.errors import MissingDependencyError as MissingDependencyError
 from oasis_alloc.errors import OasisAllocError as OasisAllocError
 from oasis_alloc.errors import ProblemError as ProblemError
 from oasis_alloc.errors import SolverError as SolverError
+from oasis_alloc.functions.alpha_fair import alpha_fair as alpha_fair
+from oasis_alloc.functions.log import log as log
 from oasis_alloc.functions.soft import soft as soft
+from oasis_alloc.functions.square_deviation import square_deviation as square_deviation
 from oasis_alloc.measures import Measure as Measure
 from oasis_alloc.measures import exposure as exposure
 from oasis_alloc.measures import total as total

@@ -43,9 +43,18 @@ class Objective:
                 f"maximize: {objective.linear} has one total a group of {objective.linear.by}, which cannot be "
                 "maximised together. Drop by=, or wrap the measure in a concave function of its groups."
             )
-        for function in objective.functions:
-            _refuse_constraint(function)
         return objective
+
+    def checked(self) -> Objective:
+        """The same, after refusing what cannot be maximised: constraints, and functions that are not concave."""
+        for function in self.functions:
+            _refuse_constraint(function)
+            if (function.weight > 0) != function.concave:
+                kind, sign = ("concave", "plus") if function.concave else ("convex", "minus")
+                raise ProblemError(
+                    f"maximize: {function} has the wrong sign: it is {kind}, so it enters with a {sign}."
+                )
+        return self
 
     def __add__(self, other: Any) -> Objective:
         if isinstance(other, Real) and other == 0:
@@ -60,6 +69,19 @@ class Objective:
         return Objective(linear, self.functions + that.functions)
 
     __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Objective:
+        if not isinstance(other, (Measure, Function)):
+            return NotImplemented
+        return self + (-other)
+
+    def __mul__(self, factor: float) -> Objective:
+        if not isinstance(factor, Real):
+            return NotImplemented
+        linear = None if self.linear is None else self.linear * factor
+        return Objective(linear, tuple(function * factor for function in self.functions))
+
+    __rmul__ = __mul__
 
     def __str__(self) -> str:
         parts = [str(self.linear)] if self.linear is not None else []

@@ -72,11 +72,16 @@ class Problem:
                     "or soft(...)."
                 )
         object.__setattr__(self, "candidates", candidates)
-        object.__setattr__(self, "maximize", Objective.of(maximize))
+        object.__setattr__(self, "maximize", Objective.of(maximize).checked())
         object.__setattr__(self, "subject_to", functions)
         object.__setattr__(self, "slate", slate if slate is not None else Slate(1))
         for measure in self._measures():
             self._check(measure)
+        for key in self.slate.at_most:
+            if key not in candidates.items:
+                raise ProblemError(
+                    f"{self.slate!r}: the items have no key {key!r}.{did_you_mean(key, candidates.items)}"
+                )
         _ = self.bound  # limits are laid out over the groups now, so that what is wrong is said here
         check_bands(self)
 

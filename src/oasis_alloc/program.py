@@ -13,9 +13,10 @@ table `T_k[cell]` per column k (k = 0 is exposure). Everything else is linear an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.functions.soft import BoundSoft
 from oasis_alloc.grouping import Grouping
@@ -42,6 +44,7 @@ class Block:
     rows: slice
     function: BoundFunction
     labels: Sequence[Any]
+    variables: slice = field(default_factory=lambda: slice(0, 0))  # its part of the dual variables
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,8 @@ class Program:
     value: npt.NDArray[np.floating[Any]]  # (n_pairs,) v
     extra: npt.NDArray[np.floating[Any]]  # (K, n_pairs): columns of measures besides exposure
     size: int
+    category: npt.NDArray[np.int32]  # (n_systems, n_cells or n_classes) of the slate's nested rules, finest first
+    most: npt.NDArray[np.int64]  # (n_systems,) items of one category in a slate
     blocks: tuple[Block, ...]
     base: tuple[sp.csr_array, ...]  # B_k, (n_base, n_cells), k = 0 .. K
     arithmetic: sp.csr_array  # M, (n_rows, n_base)
@@ -148,6 +153,35 @@ class Program:
         """Diagonal of the measures' Hessian by row, from the tables of sums of squares; cross terms left out."""
         return np.asarray(self._arithmetic_squared @ self._base_totals(tables))
 
+    @cached_property
+    def curved(self) -> tuple[Block, ...]:
+        """The blocks whose conjugate is not linear; they have one dual variable a row."""
+        return tuple(b for b in self.blocks if b.function.is_curved)
+
+    def conjugate_at(self, z: Floats) -> tuple[float, Floats, Floats]:
+        """The conjugate on the dual variables: value, gradient and diagonal of the Hessian, in the units of z."""
+        value, gradient, bend = float(self.limit @ z), self.limit.copy(), np.zeros(z.size)
+        for block in self.curved:
+            unit, own = self.unit[block.rows], block.variables
+            curve = block.function.curve(z[own] / unit)
+            value += curve.value
+            gradient[own] = curve.maximiser / unit
+            bend[own] = curve.slope / unit**2
+        return value, gradient, bend
+
+    def reach(self) -> tuple[Floats, Floats]:
+        """(least, most) total of every row if every candidate could be shown: one pass over the pairs."""
+        from oasis_alloc.kernels.decide import reach as add_up
+        from oasis_alloc.kernels.visit import Pairs
+
+        positive = np.zeros((len(self.base), self.n_cells))
+        negative = np.zeros_like(positive)
+        pairs = Pairs(self.indptr, self.code, self.value, self.extra, self.segment)
+        add_up(0, self.n_users, pairs, self.n_classes, positive, negative)
+        up, down = self._base_totals(positive), self._base_totals(negative)
+        more, less = self.arithmetic.maximum(0), self.arithmetic.minimum(0)
+        return np.asarray(more @ down + less @ up), np.asarray(more @ up + less @ down)
+
     def conjugate(self, prices: Floats) -> float:
         """sum_j F_j*(lam_j), plus infinity outside the domain."""
         return float(sum(b.function.conjugate(prices[b.rows]) for b in self.blocks))
@@ -181,9 +215,20 @@ class Program:
             out = out + self.base[k][:, cell] @ sp.diags_array(self.extra[k - 1, pairs].astype(np.float64))
         return sp.csr_array(out)
 
+    def users_of(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """User numbers of pairs."""
+        return np.searchsorted(self.indptr, pairs, side="right") - 1
+
+    def categories_of(self, pairs: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
+        """For every rule of the slate: a number for (user, category) of each pair, or -1; and how many at most."""
+        user = self.users_of(pairs)
+        for of, most in zip(self.category, self.most.tolist(), strict=True):
+            category = of[self.code[pairs]].astype(np.int64)
+            yield np.where(category >= 0, user * (int(of.max(initial=0)) + 1) + category, -1), most
+
     def cells_of(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Cell numbers of pairs."""
-        user = np.searchsorted(self.indptr, pairs, side="right") - 1
+        user = self.users_of(pairs)
         return self.segment[user].astype(np.int64) * self.n_classes + self.code[pairs].astype(np.int64)
 
 
@@ -199,7 +244,7 @@ def relaxed(program: Program, tilt: float) -> Program:
         hard = block.function.is_constraint
         function = BoundSoft(low, high, 1.0) if hard else BoundSoft(-free, free, 1.0)
         blocks.append(replace(block, function=function))
-    row, low, high, limit = _dual_variables(blocks, program.unit)
+    blocks, row, low, high, limit = _dual_variables(blocks, program.unit)
     value = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.n_pairs, np.float32)
     return replace(program, value=value, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 
@@ -211,18 +256,22 @@ def softened(program: Program, penalty: float) -> Program:
         low, high, _ = block.function.band()
         function = BoundSoft(low, high, penalty) if block.function.is_constraint else block.function
         blocks.append(replace(block, function=function))
-    row, low, high, limit = _dual_variables(blocks, program.unit)
+    blocks, row, low, high, limit = _dual_variables(blocks, program.unit)
     return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 
 
-def _dual_variables(blocks: Sequence[Block], unit: Floats) -> tuple[npt.NDArray[np.int64], Floats, Floats, Floats]:
-    """(row, lower, upper, limit) of the dual variables of all functions, in the units of z."""
+def _dual_variables(
+    blocks: Sequence[Block], unit: Floats
+) -> tuple[list[Block], npt.NDArray[np.int64], Floats, Floats, Floats]:
+    """(blocks told where theirs are, row, lower, upper, limit) of the dual variables, in the units of z."""
     if not blocks:
-        return np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0)
+        return [], np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0)
     boxes = [block.function.price_box() for block in blocks]
+    ends = np.cumsum([0, *(box.group.size for box in boxes)]).tolist()
+    told = [replace(b, variables=slice(ends[k], ends[k + 1])) for k, b in enumerate(blocks)]
     row = np.concatenate([block.rows.start + box.group for block, box in zip(blocks, boxes, strict=True)])
     low, high, limit = (np.concatenate([box[k] for box in boxes]) for k in range(1, 4))
-    return row, low * unit[row], high * unit[row], limit / unit[row]
+    return told, row, low * unit[row], high * unit[row], limit / unit[row]
 
 
 def limit_size(function: BoundFunction) -> float:
@@ -240,7 +289,9 @@ def lower(problem: Problem) -> Program:
     terms = _base_terms(problem)
     groupings = {by: cands.grouping(by or None) for _, by in terms}
     columns = sorted({column for column, _ in terms if column is not None})
-    cells = _Cells.of(cands, list(groupings.values()))
+    rules = [cands.grouping(key) for key in problem.slate.at_most]
+    cells = _Cells.of(cands, [*groupings.values(), *rules])
+    category, most = _nested(problem, cells, rules)
 
     slices, start = [], 0
     for _, by in terms:
@@ -263,8 +314,8 @@ def lower(problem: Problem) -> Program:
         rows += matrix.shape[0]
     arithmetic = sp.csr_array(sp.vstack(matrices)) if matrices else sp.csr_array((0, start))
     unit = _units(arithmetic, terms, slices, cands)
-    row, low, high, limit = _dual_variables(blocks, unit)
-    return Program(
+    blocks, row, low, high, limit = _dual_variables(blocks, unit)
+    program = Program(
         indptr=cands.indptr,
         code=cells.code,
         segment=cells.segment,
@@ -273,6 +324,8 @@ def lower(problem: Problem) -> Program:
         value=blend(problem.maximize.linear, cands),
         extra=_extra(cands, columns),
         size=problem.slate.size,
+        category=category,
+        most=most,
         blocks=tuple(blocks),
         base=base,
         arithmetic=arithmetic,
@@ -282,6 +335,36 @@ def lower(problem: Problem) -> Program:
         upper=high,
         limit=limit,
     )
+    return _within_reach(program) if program.curved else program
+
+
+def _within_reach(program: Program) -> Program:
+    """The program with its curved functions told what their totals can reach, which bounds their prices."""
+    least, most = program.reach()
+    blocks = [replace(b, function=b.function.within(least[b.rows], most[b.rows])) for b in program.blocks]
+    blocks, row, low, high, limit = _dual_variables(blocks, program.unit)
+    return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
+
+
+def _nested(
+    problem: Problem, cells: _Cells, rules: list[Grouping]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Categories of the slate's rules by class, the finest key first; rules that cross are refused."""
+    keys = list(problem.slate.at_most)
+    of = [rule.item_part[cells.item_of[: cells.n_classes]].astype(np.int32) for rule in rules]
+    order = sorted(range(len(keys)), key=lambda k: -np.unique(of[k][of[k] >= 0]).size)
+    for finer, coarser in pairwise(order):
+        inside = of[finer] >= 0
+        pairs = np.unique(np.stack([of[finer][inside], of[coarser][inside]]), axis=1)
+        double = np.flatnonzero(np.diff(pairs[0]) == 0)
+        if double.size:
+            label = problem.candidates.groups(keys[finer])[int(pairs[0, double[0]])]
+            raise ProblemError(
+                f"{problem.slate!r}: {keys[finer]} {label!r} has items of more than one {keys[coarser]}, so the rules "
+                "cross. Rules by several keys must be nested; leave one of them out."
+            )
+    category = np.stack([of[k] for k in order]) if order else np.empty((0, cells.n_classes), np.int32)
+    return category, np.array([problem.slate.at_most[keys[k]] for k in order], np.int64)
 
 
 def blend(linear: Measure | None, cands: Candidates) -> npt.NDArray[np.floating[Any]]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from oasis_alloc.engines.base import Decision, Visit
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.kernels import capped as capped_kernels
 from oasis_alloc.kernels import decide as decide_kernels
 from oasis_alloc.kernels import visit as visit_kernels
 from oasis_alloc.program import Program
@@ -40,6 +41,10 @@ class Threads:
         self._edges = _chunk_edges(program.indptr, chunks)
         self._n = self._edges.size - 1
         self._pairs = visit_kernels.Pairs(program.indptr, program.code, program.value, program.extra, program.segment)
+        # rules by category have kernels of their own, so that problems without them pay nothing
+        self._rules: tuple[capped_kernels.Categories, ...] = ()
+        if program.most.size:
+            self._rules = (capped_kernels.Categories(program.category, program.most),)
         self._threshold = np.zeros(program.n_users)
         self._slack = np.inf
         self._load = np.zeros((self._n, n_tables, program.n_cells))
@@ -73,14 +78,15 @@ class Threads:
         program, edges = self.program, self._edges
         tables = program.tables(prices)
         slack = min(self._slack, np.finfo(np.float64).max)
+        kernel: Any = capped_kernels.visit if self._rules else visit_kernels.visit
 
         def job(chunk: int) -> None:
             self._load[chunk] = 0.0
             self._square[chunk] = 0.0
-            visit_kernels.visit(
+            kernel(
                 edges[chunk], edges[chunk + 1], stride, self._pairs, tables, program.size, gamma, slack,
                 self._threshold, self._load[chunk], self._square[chunk], self._kept[chunk], self._keep_every,
-                self._out[chunk],
+                self._out[chunk], *self._rules,
             )  # fmt: skip
 
         self._each(job)
@@ -130,10 +136,11 @@ class Threads:
     def histogram(self, prices: Floats, widest: float) -> npt.NDArray[np.int64]:
         tables = self.program.tables(prices)
         counts = np.zeros((self._n, decide_kernels.N_BINS), np.int64)
+        kernel: Any = capped_kernels.margins if self._rules else decide_kernels.margins
 
         def job(chunk: int) -> None:
             first, last = self._edges[chunk], self._edges[chunk + 1]
-            decide_kernels.margins(first, last, self._pairs, tables, self.program.size, widest, counts[chunk])
+            kernel(first, last, self._pairs, tables, self.program.size, widest, counts[chunk], *self._rules)
 
         self._each(job)
         self.passes += 1.0
@@ -144,13 +151,15 @@ class Threads:
         indptr = self.program.indptr
         parts: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = [(np.empty(0, np.int64),) * 2] * self._n
         slots = np.empty(self.program.n_users, np.int64)
+        kernel: Any = capped_kernels.decide if self._rules else decide_kernels.decide
 
         def job(chunk: int) -> None:
             first, last = self._edges[chunk], self._edges[chunk + 1]
             start, stop = int(indptr[first]), int(indptr[last])
             state = np.empty(stop - start, np.uint8)
             counts = np.zeros(3, np.int64)
-            decide_kernels.decide(first, last, self._pairs, tables, self.program.size, within, state, slots, counts)
+            size = self.program.size
+            kernel(first, last, self._pairs, tables, size, within, state, slots, counts, *self._rules)
             undecided = np.flatnonzero(state == decide_kernels.UNDECIDED) + start
             parts[chunk] = (undecided, np.flatnonzero(state == decide_kernels.IN) + start)
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from numbers import Real
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.errors import ProblemError
 from oasis_alloc.measures import Measure
 
 if TYPE_CHECKING:
@@ -42,6 +44,15 @@ class Conic(NamedTuple):
     prices: Callable[[], Floats]  # after solving, one price a group, signed as everywhere
 
 
+class Curve(NamedTuple):
+    """The conjugate of a curved function at some prices, one entry a group."""
+
+    value: float  # F*(lam)
+    maximiser: Floats  # e*(lam), its gradient
+    values: Floats  # F at e*, by group
+    slope: Floats  # de*/dlam >= 0, its curvature
+
+
 class BoundFunction(ABC):
     """A function with its numbers, one entry a group.
 
@@ -59,6 +70,17 @@ class BoundFunction(ABC):
     @abstractmethod
     def price_box(self) -> PriceBox:
         """The dual variables, their ranges and the linear conjugate on them."""
+
+    is_curved: ClassVar[bool] = False
+    """True where the conjugate is not linear on the ranges of `price_box`; then `curve` says what it is."""
+
+    def curve(self, prices: Floats) -> Curve:
+        """The conjugate of a curved function, with its derivatives."""
+        raise NotImplementedError(f"{type(self).__name__} is not curved")  # a bug of the caller
+
+    def within(self, least: Floats, most: Floats) -> BoundFunction:
+        """The same function, told between which numbers the totals lie whatever is shown."""
+        return self
 
     @abstractmethod
     def excess(self, totals: Floats) -> Floats:
@@ -80,9 +102,16 @@ class BoundFunction(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Function(ABC):
-    """A concave function of a measure, as a problem states it."""
+    """A function of a measure, as a problem states it.
+
+    In an objective it has a weight: `5.0 * oa.log(m)`, `-0.1 * oa.square_deviation(m, target)`. The weighted function
+    must be concave: `concave` says of which sign the weight has to be.
+    """
 
     measure: Measure
+
+    weight: ClassVar[float] = 1.0
+    concave: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -96,3 +125,37 @@ class Function(ABC):
     @abstractmethod
     def bind(self, labels: Sequence[Any]) -> BoundFunction:
         """The function with its numbers laid out over the groups `labels`."""
+
+    def weighted(self, factor: float) -> Function:
+        """The function times a number; constraints have no weight."""
+        raise ProblemError(f"{self} has no weight: a constraint holds or it does not, a soft one has its penalty.")
+
+    def __mul__(self, factor: float) -> Function:
+        if not isinstance(factor, Real):
+            return NotImplemented
+        return self.weighted(float(factor))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Function:
+        return self.weighted(-1.0)
+
+    def __add__(self, other: object) -> Any:
+        from oasis_alloc.objective import Objective
+
+        return Objective.of(self) + other
+
+    def __radd__(self, other: object) -> Any:
+        from oasis_alloc.objective import Objective
+
+        return Objective.of(other) + self if isinstance(other, Measure) else Objective.of(self) + other
+
+    def __sub__(self, other: object) -> Any:
+        from oasis_alloc.objective import Objective
+
+        return Objective.of(self) - other
+
+    def __rsub__(self, other: object) -> Any:
+        from oasis_alloc.objective import Objective
+
+        return Objective.of(other) - self

@@ -6,6 +6,7 @@ certified like everybody's: the bound is the dual value of the prices that it re
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from oasis_alloc.functions.base import Floats
 from oasis_alloc.program import Program
 from oasis_alloc.solvers.finisher import bound_at, worth
 from oasis_alloc.solvers.highs import without_banner
+from oasis_alloc.solvers.restricted import slate_rows
 from oasis_alloc.solvers.watch import Status, Stop, Watch
 
 MOST_PAIRS = 2_000_000
@@ -25,12 +27,16 @@ _ABOUT_ZERO = 1e-11
 # OSQP 1.x names. It stops on tolerances that are far from a vertex, so polishing matters most.
 _OSQP = {"eps_abs": 1e-7, "eps_rel": 1e-7, "max_iter": 200_000, "polishing": True, "warm_starting": False}
 _CLARABEL = {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9}
+_SCS = {"eps_abs": 1e-8, "eps_rel": 1e-8, "max_iters": 200_000}
 _HIGHS = {"highs_options": {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}}
 _ACCEPTED = ("optimal", "optimal_inaccurate")
 
 
 def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
-    """Solve with HiGHS (`None` or "highs"), Clarabel or OSQP, and leave the certified answer with the watch."""
+    """Solve with HiGHS, Clarabel or OSQP, and leave the certified answer with the watch.
+
+    `None` takes HiGHS, or Clarabel where a function is curved.
+    """
     import cvxpy as cp
 
     program = engine.program
@@ -41,29 +47,32 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
         )
     watch.stage = "conic"
     x = cp.Variable(max(program.n_pairs, 1))
-    slates, size = _slates(program)
-    constraints: list[Any] = [x >= 0, x <= 1, slates @ x <= size]
+    _, slates, room = slate_rows(program, np.arange(program.n_pairs), np.empty(0, np.int64))
+    constraints: list[Any] = [x >= 0, x <= 1]
+    if room.size:
+        constraints.append(slates @ x[: program.n_pairs] <= room)
     totals, definitions = _totals(program, x)
     blocks = [block for block in program.blocks if len(block.labels)]
     parts = [block.function.conic(totals[block.rows.start : block.rows.stop]) for block in blocks]
     objective = _values(program) @ x + sum((part.objective for part in parts), 0.0)
     constraints += definitions + [c for part in parts for c in part.constraints]
     problem = cp.Problem(cp.Maximize(objective), constraints)
-    _solve(problem, backend, watch)
+    curved = bool(program.curved)
+    _solve(problem, backend or ("clarabel" if curved else "highs"), curved, watch)
     if problem.status in ("infeasible", "infeasible_inaccurate"):
         return  # the caller looks for the conflict
     if problem.status not in _ACCEPTED or x.value is None:
         raise SolverError(
             f"{problem.solver_stats.solver_name if problem.solver_stats else backend} ended with {problem.status!r}."
         )
-    probability = _within_slates(program, x.value[: program.n_pairs])
+    probability = _within_slates(x.value[: program.n_pairs], slates, room)
     positions = np.flatnonzero(probability > _ABOUT_ZERO)
     watch.offer(worth(engine, positions, probability[positions]))
     prices = np.concatenate([part.prices() for part in parts]) if parts else np.zeros(0)
     bound_at(engine, watch, program.admit(prices), 1.0)
 
 
-def _solve(problem: Any, backend: str | None, watch: Watch) -> None:
+def _solve(problem: Any, backend: str, curved: bool, watch: Watch) -> None:
     import cvxpy as cp
 
     left = watch.seconds_left
@@ -74,38 +83,40 @@ def _solve(problem: Any, backend: str | None, watch: Watch) -> None:
             problem.solve(solver=cp.OSQP, **_OSQP, **limit)
         elif backend == "clarabel":
             limit = {} if left is None else {"time_limit": max(left, 0.01)}
-            problem.solve(solver=cp.CLARABEL, **_CLARABEL, **limit)
+            try:
+                with warnings.catch_warnings():  # "may be inaccurate": the certificate says how much
+                    warnings.simplefilter("ignore", UserWarning)
+                    problem.solve(solver=cp.CLARABEL, **_CLARABEL, **limit)
+            except cp.SolverError:
+                if not curved:
+                    raise
+                # Clarabel 0.11 ends many logarithms with "insufficient progress"; SCS is slower and gets there
+                limit = {} if left is None else {"time_limit_secs": max(left, 0.01)}
+                problem.solve(solver=cp.SCS, **_SCS, **limit)
         else:
-            options = dict(_HIGHS["highs_options"], **({} if left is None else {"time_limit": max(left, 0.01)}))
+            highs = dict(_HIGHS["highs_options"], **({} if left is None else {"time_limit": max(left, 0.01)}))
             with without_banner():
-                problem.solve(solver=cp.HIGHS, highs_options=options)
+                problem.solve(solver=cp.HIGHS, highs_options=highs)
     except cp.SolverError as error:
         if left is not None and watch.seconds_left is not None and watch.seconds_left <= 0:
             raise Stop(Status.TIME_LIMIT) from error
         raise SolverError(f"the reference solver failed: {error}") from error
 
 
-def _within_slates(program: Program, x: Floats) -> Floats:
+def _within_slates(x: Floats, slates: sp.csr_array, room: Floats) -> Floats:
     """The nearest smaller probabilities that keep ranges and slates exactly: solvers keep them to their tolerance."""
     x = np.clip(x, 0.0, 1.0)
-    user = np.repeat(np.arange(program.n_users), np.diff(program.indptr))
-    shown = np.bincount(user, weights=x, minlength=program.n_users)
-    return np.asarray(x * (program.size / np.maximum(shown, program.size))[user])
+    for _ in range(2):  # once for the categories that a slate's scaling has left over
+        factor = np.minimum(room / np.maximum(slates @ x, 1e-300), 1.0)
+        low = np.ones(x.size)
+        row, column = slates.nonzero()
+        np.minimum.at(low, column, factor[row])
+        x = x * low
+    return np.asarray(x)
 
 
 def _values(program: Program) -> Any:
     return program.value.astype(np.float64) if program.n_pairs else np.zeros(1)
-
-
-def _slates(program: Program) -> tuple[sp.csr_array, float]:
-    """Users with more candidates than slots; the others' slates are their candidates' ranges."""
-    counts = np.diff(program.indptr)
-    full = np.flatnonzero(counts > program.size)
-    row = np.repeat(np.arange(full.size), counts[full])
-    starts = np.repeat(program.indptr[full] - np.concatenate([[0], np.cumsum(counts[full])[:-1]]), counts[full])
-    column = starts + np.arange(row.size)
-    shape = (full.size, max(program.n_pairs, 1))
-    return sp.csr_array((np.ones(row.size), (row, column)), shape=shape), float(program.size)
 
 
 def _totals(program: Program, x: Any) -> tuple[Any, list[Any]]:
@@ -114,6 +125,11 @@ def _totals(program: Program, x: Any) -> tuple[Any, list[Any]]:
 
     if not program.n_rows:
         return None, []
+    if not program.n_pairs:
+        return np.zeros((program.n_rows, 1)) @ x, []
+    columns = program.columns_of(np.arange(program.n_pairs))
+    direct = sp.csr_array(program.arithmetic @ columns)
+    if direct.nnz <= 4 * columns.nnz:
+        return direct @ x, []
     base = cp.Variable(program.arithmetic.shape[1])
-    columns = program.columns_of(np.arange(program.n_pairs)) if program.n_pairs else sp.csr_array((base.size, 1))
     return program.arithmetic @ base, [base == columns @ x]

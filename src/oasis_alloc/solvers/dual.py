@@ -28,6 +28,7 @@ _MOST_STEPS = 25
 _SAMPLE_PAIRS = 200_000  # below this many pairs a sample saves nothing
 _USERS_A_ROW = 20  # slots in a sample for every row that it has to price
 _UNDECIDED_A_ROW = 10
+_UNDECIDED_A_CURVED_ROW = 1  # a curved total that is a little off costs the square of it
 _LEAST_UNDECIDED = 2_000
 _MOST_UNDECIDED = 200_000
 _RUNAWAY = 1e4  # prices beyond this many typical scores: the dual is running to minus infinity
@@ -99,8 +100,12 @@ def sample_stride(n_pairs: int, n_users: int, size: int, n_rows: int) -> int:
 
 def undecided_wanted(dual: SmoothedDual, point: Point) -> int:
     """Pairs that the finisher is given: some for every row whose price is not held at the end of its range."""
-    active = np.unique(dual.program.row[~dual.held(point)]).size
-    return max(_LEAST_UNDECIDED, min(_UNDECIDED_A_ROW * active, _MOST_UNDECIDED))
+    program = dual.program
+    each = np.full(program.n_rows, _UNDECIDED_A_ROW)
+    for block in program.curved:
+        each[block.rows] = _UNDECIDED_A_CURVED_ROW
+    active = np.unique(program.row[~dual.held(point)])
+    return max(_LEAST_UNDECIDED, min(int(each[active].sum()), _MOST_UNDECIDED))
 
 
 def typical_score(engine: Engine, stride: int) -> float:

@@ -27,6 +27,8 @@ _WIDEN = 4.0
 _CLOSE = 0.25  # share of a row's margin within which new prices leave a pair open
 _LARGE = 100_000  # undecided pairs from which a much wider programme is better solved anew, with presolve
 _FAR = 10.0  # typical scores that a price may have to move before the demands are suspected to conflict
+_NARROW = 0.25  # of a curved row's radius that is kept where its price was not pressed
+_FINEST = 1e-9  # radius of curved rows, in typical scores, below which their chords are fine enough
 _PATIENCE = 8  # rounds after which all margins are widened
 _DEAREST = 1e12  # highest price of a slack, in typical scores
 _KINK = 1e-9  # smoothing, in units of scores, of visits that are made for the bound alone
@@ -71,10 +73,13 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
     center, center_bound = prices, bound_at(engine, watch, prices, scale)
     most = 1e3 * max(scale, float(np.abs(program.value).max(initial=0.0)))
     decision = engine.decide(prices, margins)
+    radius = np.full(program.n_rows, np.inf)  # only curved rows have one besides the margin
+    for block in program.curved:
+        radius[block.rows] = np.minimum(margins[block.rows], scale)
     last: Round | None = None
     violations: list[float] = []
     for round_ in range(_MOST_ROUNDS):
-        last = finish(engine, watch, decision, center, margins, most, last)
+        last = finish(engine, watch, decision, center, np.minimum(margins, radius), most, last)
         watch.offer(last.allocation)
         new = program.admit(last.prices)
         bound = bound_at(engine, watch, new, scale)
@@ -83,6 +88,7 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
         if bound <= center_bound:
             center, center_bound = new, bound
         margins = np.where(last.pressed, _WIDEN * margins, margins)
+        radius = np.where(last.pressed, _WIDEN * radius, _NARROW * radius)
         if round_ >= _PATIENCE:
             margins = 2.0 * margins
         if decision.undecided.size == program.n_pairs:
@@ -94,7 +100,11 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
                 raise Conflicting  # wider margins do not help, or prices are far above the scores
         fresh = engine.decide(new, np.where(last.pressed, margins, _CLOSE * margins))
         wider = release(decision, fresh, program.indptr, program.size)
-        if wider.undecided.size == decision.undecided.size and not last.pressed.any():
+        settled = wider.undecided.size == decision.undecided.size and not last.pressed.any()
+        coarse = np.isfinite(radius) & (radius > _FINEST * scale)
+        if settled and coarse.any():
+            settled = False  # the chords of curved functions can still be finer
+        if settled:
             # no pair is fixed against its price: what is missing is not for lack of rounds
             if watch.may_conflict or not last.missed.any() or most > _DEAREST * scale:
                 return
@@ -115,14 +125,20 @@ def release(decision: Decision, fresh: Decision, indptr: npt.NDArray[np.int64], 
 
 
 def finish(
-    engine: Engine, watch: Watch, decision: Decision, prices: Floats, margins: Floats, most: float, last: Round | None
+    engine: Engine,
+    watch: Watch,
+    decision: Decision,
+    prices: Floats,
+    radius: Floats,
+    most: float,
+    last: Round | None,
 ) -> Round:
-    """Solve and put together. `most` is the highest price of a slack, in units of scores."""
+    """Solve and put together; radius by row and `most`, the highest price of a slack, are in units of scores."""
     program = engine.program
     undecided, shown = decision.undecided, decision.shown
     _, fixed = engine.add_up(shown, np.ones(shown.size))
     kept_rows = np.empty(0, np.int64) if last is None else last.programme.rows
-    part = restricted(program, decision, fixed, prices, margins / program.unit, most / program.unit, kept_rows)
+    part = restricted(program, decision, fixed, prices, radius / program.unit, most / program.unit, kept_rows)
     basis = None
     if last is not None and part.pairs.size <= max(_LARGE, 2 * last.programme.pairs.size):
         basis = last.programme.basis_for(part, last.solution, last.allocation.positions[last.allocation.x == 1.0])

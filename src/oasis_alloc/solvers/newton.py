@@ -32,6 +32,8 @@ class Point:
     z: Floats
     dual: float  # smoothed dual value
     gradient: Floats
+    pull: Floats  # gradient of the conjugates: what the totals are drawn to
+    bend: Floats  # curvature of the conjugates
     visit: Visit
     gamma: float
 
@@ -52,8 +54,9 @@ class SmoothedDual:
     def at(self, z: Floats, gamma: float, stride: int = 1) -> Point:
         program = self.program
         visit = self.engine.visit(program.prices(z), gamma, stride)
-        gradient = program.limit - program.by_variable(visit.totals)
-        point = Point(z, visit.smoothed + float(program.limit @ z), gradient, visit, gamma)
+        value, pull, bend = program.conjugate_at(z)
+        gradient = pull - program.by_variable(visit.totals)
+        point = Point(z, visit.smoothed + value, gradient, pull, bend, visit, gamma)
         self._check(point, stride)
         self._remember(point)
         return point
@@ -78,7 +81,7 @@ class SmoothedDual:
         """Worst over functions of the projected gradient's sum over the sum of what it is made of."""
         program = self.program
         off = np.abs(np.where(self.held(point), 0.0, point.gradient))
-        size = np.maximum(np.abs(program.limit), program.by_variable(point.visit.activity))
+        size = np.maximum(np.abs(point.pull), program.by_variable(point.visit.activity))
         off_by_row = np.bincount(program.row, off, program.n_rows)
         size_by_row = np.bincount(program.row, size, program.n_rows)
         worst = 0.0
@@ -116,7 +119,7 @@ def newton_direction(dual: SmoothedDual, point: Point) -> Floats:
     program, engine = dual.program, dual.engine
     free = ~dual.held(point)
     row = program.row
-    known = (point.visit.diagonal / program.unit**2)[row]
+    known = (point.visit.diagonal / program.unit**2)[row] + point.bend
     added = 1e-6 * known + np.maximum(dual.typical(point)[row] - known, 0.0)
     preconditioner = 1.0 / (known + added)
     target = np.where(free, -point.gradient, 0.0)
@@ -129,7 +132,9 @@ def newton_direction(dual: SmoothedDual, point: Point) -> Floats:
     for _ in range(_MOST_PRODUCTS):
         if norm <= 0.0:
             break
-        product = np.where(free, program.by_variable(engine.curvature(program.prices(search))) + added * search, 0.0)
+        product = np.where(
+            free, program.by_variable(engine.curvature(program.prices(search))) + (point.bend + added) * search, 0.0
+        )
         curvature = float(search @ product)
         if curvature <= 0.0:
             break

@@ -11,21 +11,6 @@ from oasis_alloc.program import Program
 from oasis_alloc.solvers.watch import FEASIBLE
 
 
-def reach(program: Program) -> tuple[Floats, Floats]:
-    """(least, most) total of every row if every candidate could be shown."""
-    from oasis_alloc.kernels.decide import reach as add_up
-    from oasis_alloc.kernels.visit import Pairs
-
-    positive = np.zeros((len(program.base), program.n_cells))
-    negative = np.zeros_like(positive)
-    pairs = Pairs(program.indptr, program.code, program.value, program.extra, program.segment)
-    add_up(0, program.n_users, pairs, program.n_classes, positive, negative)
-    up = sum((b @ positive[k] for k, b in enumerate(program.base)), np.zeros(program.arithmetic.shape[1]))
-    down = sum((b @ negative[k] for k, b in enumerate(program.base)), np.zeros(program.arithmetic.shape[1]))
-    more, less = program.arithmetic.maximum(0), program.arithmetic.minimum(0)
-    return np.asarray(more @ down + less @ up), np.asarray(more @ up + less @ down)
-
-
 @dataclass(frozen=True, eq=False)
 class Reach:
     """What can be said of a program before it is solved."""
@@ -36,7 +21,7 @@ class Reach:
 
 def look_ahead(program: Program) -> Reach:
     """One pass over the pairs: totals out of reach, and the least that an allocation can be worth."""
-    least, most = reach(program)
+    least, most = program.reach()
     lower, upper, penalty = program.bands()
     value = float(np.minimum(program.value, 0).sum(dtype=np.float64))
     soft = np.isfinite(penalty)

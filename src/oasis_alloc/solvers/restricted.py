@@ -15,12 +15,13 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.engines.base import Decision
-from oasis_alloc.functions.base import Floats
+from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.program import Program
-from oasis_alloc.solvers.highs import AT_LOWER, BASIC, LinearProgram, LinearSolution, Statuses
+from oasis_alloc.solvers.highs import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
 
 Positions = npt.NDArray[np.int64]
 
+SEGMENTS = 8  # chords of a curved function in one round
 _BROADCAST = 4  # a base total in more rows than this gets a variable of its own, so that rows stay sparse
 
 
@@ -30,14 +31,15 @@ class Restricted:
 
     lp: LinearProgram
     pairs: Positions
-    users: Positions  # with a row for their slate
+    users: Positions  # slates, and categories of slates, that have a row: see slate_rows
     rows: Positions  # of measures
+    curved: Positions  # of rows whose function is curved: they have SEGMENTS more columns each, after the slacks
     above_is_end: npt.NDArray[np.bool_]  # (len(rows),) the slack's price is the end of the domain, not of the radius
     below_is_end: npt.NDArray[np.bool_]
 
     @property
     def n_aux(self) -> int:
-        return self.lp.matrix.shape[1] - self.pairs.size - 2 * self.rows.size
+        return self.lp.matrix.shape[1] - self.pairs.size - 2 * self.rows.size - SEGMENTS * self.curved.size
 
     def prices(self, solution: LinearSolution) -> Floats:
         """Prices of `rows`."""
@@ -45,7 +47,8 @@ class Restricted:
 
     def slack(self, solution: LinearSolution) -> tuple[Floats, Floats]:
         """(above, below) of `rows`."""
-        above, below = solution.x[self.pairs.size + self.n_aux :].reshape(2, self.rows.size)
+        start = self.pairs.size + self.n_aux
+        above, below = solution.x[start : start + 2 * self.rows.size].reshape(2, self.rows.size)
         return above, below
 
     def basis_for(self, wider: Restricted, solution: LinearSolution, shown: Positions) -> tuple[Statuses, Statuses]:
@@ -55,16 +58,19 @@ class Restricted:
         """
         n, m, aux = self.pairs.size, self.rows.size, self.n_aux
         pair = np.full(wider.pairs.size, AT_LOWER, np.int8)
-        pair[np.isin(wider.pairs, shown, assume_unique=True)] = 2
+        pair[np.isin(wider.pairs, shown, assume_unique=True)] = AT_UPPER
         pair[np.searchsorted(wider.pairs, self.pairs)] = solution.columns[:n]
         row_at = np.searchsorted(wider.rows, self.rows)
         slack = np.full((2, wider.rows.size), AT_LOWER, np.int8)
-        slack[:, row_at] = solution.columns[n + aux :].reshape(2, m)
+        slack[:, row_at] = solution.columns[n + aux : n + aux + 2 * m].reshape(2, m)
+        segments = np.full((wider.curved.size, SEGMENTS), AT_LOWER, np.int8)
+        segments[:, : SEGMENTS // 2] = AT_UPPER
+        segments[np.searchsorted(wider.curved, self.curved)] = solution.columns[n + aux + 2 * m :].reshape(-1, SEGMENTS)
         user = np.full(wider.users.size, BASIC, np.int8)
         user[np.searchsorted(wider.users, self.users)] = solution.rows[: self.users.size]
         row = np.full(wider.rows.size, BASIC, np.int8)
         row[row_at] = solution.rows[self.users.size : self.users.size + m]
-        columns = np.concatenate([pair, solution.columns[n : n + aux], slack.ravel()])
+        columns = np.concatenate([pair, solution.columns[n : n + aux], slack.ravel(), segments.ravel()])
         return columns, np.concatenate([user, row, solution.rows[self.users.size + m :]])
 
 
@@ -77,10 +83,13 @@ def restricted(
     most: Floats,
     keep: Positions,
 ) -> Restricted:
-    """Set up the programme; `fixed` are the totals by row of what is already in, `most` the highest price by row."""
+    """Set up the programme.
+
+    By row: `fixed` are the totals of what is already in, `radius` how far a price may move, `most` the highest price
+    that a slack may have; rows in `keep` are in the programme in any case.
+    """
     undecided, n = decision.undecided, decision.undecided.size
-    users, slates = _slates(program, decision)
-    slots = decision.slots[users].astype(np.float64)
+    users, slates, slots = slate_rows(program, decision.undecided, decision.shown)
     base = program.columns_of(undecided)
     arithmetic = program.arithmetic
     aux = np.flatnonzero(np.bincount(arithmetic.indices, minlength=arithmetic.shape[1]) > _BROADCAST)
@@ -90,7 +99,7 @@ def restricted(
     measures.eliminate_zeros()
     through = sp.csr_array(sp.csc_array(arithmetic)[:, aux])
 
-    lower, upper, penalty = program.bands()
+    lower, upper, penalty = program.bands()  # fresh arrays: changed below
     # a row without undecided pairs still has a say where it has a price or is missed
     touched = (np.diff(measures.indptr) > 0) | (np.diff(through.indptr) > 0) | (prices != 0.0)
     touched |= (fixed > upper) | (fixed < lower)
@@ -100,33 +109,103 @@ def restricted(
     above = np.minimum(prices[rows] + radius[rows], end)
     below = np.minimum(radius[rows] - prices[rows], end)
     eye = sp.eye_array(rows.size, format="csr")
+    curved, first, width, gain = _segments(program, rows, prices, radius, most)
+    lower[curved] = upper[curved] = first
+    stairs = _stairs(rows, curved)
+    n_more = 2 * rows.size + stairs.shape[1]
     matrix = _assemble(
-        [slates, sp.csr_array((users.size, aux.size)), sp.csr_array((users.size, 2 * rows.size))],
-        [measures[rows], through[rows], sp.hstack([-eye, eye], format="csr")],
-        [base[aux], -sp.eye_array(aux.size, format="csr"), sp.csr_array((aux.size, 2 * rows.size))],
+        [slates, sp.csr_array((users.size, aux.size)), sp.csr_array((users.size, n_more))],
+        [measures[rows], through[rows], sp.hstack([-eye, eye, -stairs], format="csr")],
+        [base[aux], -sp.eye_array(aux.size, format="csr"), sp.csr_array((aux.size, n_more))],
     )
     zeros = np.zeros(aux.size)
     lp = LinearProgram(
-        cost=np.concatenate([program.value[undecided].astype(np.float64), zeros, -above, -below]),
+        cost=np.concatenate([program.value[undecided].astype(np.float64), zeros, -above, -below, gain.ravel()]),
         matrix=matrix,
         row_lower=np.concatenate([np.full(users.size, -np.inf), lower[rows] - fixed[rows], zeros]),
         row_upper=np.concatenate([slots, upper[rows] - fixed[rows], zeros]),
-        lower=np.concatenate([np.zeros(n), zeros - np.inf, np.zeros(2 * rows.size)]),
-        upper=np.concatenate([np.ones(n), np.full(aux.size + 2 * rows.size, np.inf)]),
+        lower=np.concatenate([np.zeros(n), zeros - np.inf, np.zeros(n_more)]),
+        upper=np.concatenate([np.ones(n), np.full(aux.size + 2 * rows.size, np.inf), width.ravel()]),
     )
-    return Restricted(lp, undecided, users, rows, above >= end, below >= end)
+    return Restricted(lp, undecided, users, rows, curved, above >= end, below >= end)
 
 
-def _slates(program: Program, decision: Decision) -> tuple[Positions, sp.csr_array]:
-    """One row for every user who has more undecided pairs than slots for them."""
-    user = np.searchsorted(program.indptr, decision.undecided, side="right") - 1
-    count = np.bincount(user, minlength=program.n_users)
-    tight = np.flatnonzero(count > decision.slots)
-    row = np.full(program.n_users, -1)
-    row[tight] = np.arange(tight.size)
-    has = np.flatnonzero(row[user] >= 0)
-    matrix = sp.csr_array((np.ones(has.size), (row[user[has]], has)), shape=(tight.size, user.size))
-    return tight, matrix
+def _segments(
+    program: Program, rows: Positions, prices: Floats, radius: Floats, most: Floats
+) -> tuple[Positions, Floats, Floats, Floats]:
+    """Curved functions as chords over the totals that prices within the radius ask for.
+
+    Returns the curved ones of `rows`, the total at which their chords begin, and (n, SEGMENTS) widths and slopes. The
+    slacks go on with the slopes at both ends, so a price cannot leave its radius.
+    """
+    every: list[tuple[Positions, Floats, Floats, Floats]] = []
+    for block in program.curved:
+        function, here = block.function, np.arange(block.rows.start, block.rows.stop)
+        reach = np.minimum(radius[here], 0.5 * most[here])
+        at = [_at(function, prices[here] + reach * (2.0 * k / SEGMENTS - 1.0)) for k in range(SEGMENTS + 1)]
+        totals = np.maximum.accumulate(np.stack([e for e, _ in at], axis=1), axis=1)
+        worth = np.stack([f for _, f in at], axis=1)
+        width = np.diff(totals, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            slope = np.diff(worth, axis=1) / width
+        middle = reach[:, None] * (2.0 * (np.arange(SEGMENTS) + 0.5) / SEGMENTS - 1.0)
+        flat = ~np.isfinite(slope) | (width <= 1e-12 * np.maximum(1.0, np.abs(totals[:, 1:])))
+        slope = np.where(flat, -(prices[here][:, None] + middle), slope)
+        every.append((here, totals[:, 0], width, np.clip(slope, -most[here][:, None], most[here][:, None])))
+    if not every:
+        return np.empty(0, np.int64), np.empty(0), np.empty((0, SEGMENTS)), np.empty((0, SEGMENTS))
+    curved, first, widths, slopes = (np.concatenate(parts) for parts in zip(*every, strict=True))
+    mine = np.isin(curved, rows)
+    return curved[mine], first[mine], widths[mine], slopes[mine]
+
+
+def _at(function: BoundFunction, prices: Floats) -> tuple[Floats, Floats]:
+    """(total, value) of every group at prices."""
+    curve = function.curve(prices)
+    return curve.maximiser, curve.values
+
+
+def _stairs(rows: Positions, curved: Positions) -> sp.csr_array:
+    """(len(rows), len(curved) * SEGMENTS): which row each segment belongs to."""
+    row = np.repeat(np.searchsorted(rows, curved), SEGMENTS)
+    return sp.csr_array((np.ones(row.size), (row, np.arange(row.size))), shape=(rows.size, row.size))
+
+
+def slate_rows(program: Program, undecided: Positions, shown: Positions) -> tuple[Positions, sp.csr_array, Floats]:
+    """One row for every slate, and every category of a slate, with more undecided pairs than room for them.
+
+    Returns an ascending number a row (the same for the same slate or category whatever else is undecided), the matrix
+    over the undecided pairs, and the room that `shown` leaves.
+    """
+    start = 0
+    names, room, row, column = [], [], [], []
+    rules = [(program.users_of(undecided), program.users_of(shown), program.size, program.n_users)]
+    of_shown = list(program.categories_of(shown))
+    for k, (group, most) in enumerate(program.categories_of(undecided)):
+        rules.append((group, of_shown[k][0], most, program.n_users * (int(program.category[k].max(initial=0)) + 1)))
+    n_rows = 0
+    for group, taken, most, n_groups in rules:
+        has = np.flatnonzero(group >= 0)
+        which, inverse, count = np.unique(group[has], return_inverse=True, return_counts=True)
+        left = most - _counts_at(which, taken)
+        tight = count > left
+        number = np.cumsum(tight) - 1 + n_rows
+        inside = tight[inverse]
+        names.append(start + which[tight])
+        room.append(left[tight].astype(np.float64))
+        row.append(number[inverse[inside]])
+        column.append(has[inside])
+        n_rows += int(tight.sum())
+        start += n_groups
+    rows, columns = np.concatenate(row), np.concatenate(column)
+    matrix = sp.csr_array((np.ones(rows.size), (rows, columns)), shape=(n_rows, undecided.size))
+    return np.concatenate(names), matrix, np.concatenate(room)
+
+
+def _counts_at(which: Positions, groups: Positions) -> Positions:
+    """How many of `groups` are equal to each of the ascending `which`."""
+    ordered = np.sort(groups)
+    return np.searchsorted(ordered, which, side="right") - np.searchsorted(ordered, which, side="left")
 
 
 def _assemble(*block_rows: list[sp.csr_array]) -> sp.csc_array:

@@ -1,0 +1,132 @@
+"""Functions that are a sum over groups of a smooth concave function of one total.
+
+A new one says four things of its f: value, slope, where the slope is a given number, and curvature. The conjugate
+follows: `F*(lam) = sum_g sup_{e in range} f(e) + lam_g e`, attained where `f'(e) = -lam`, or at an end of the range.
+The range is what the totals can reach at all; on it every concave f is finite at any price, so no price is forbidden.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.functions.band import checked_name
+from oasis_alloc.functions.base import BoundFunction, Conic, Curve, Floats, Function, PriceBox
+
+
+@dataclass(frozen=True, eq=False)
+class Separable(Function):
+    """A weighted smooth function of every total, added up over the groups."""
+
+    weight: float = 1.0  # type: ignore[misc]  # every function has one; these can change it
+    given_name: str | None = None
+
+    title: ClassVar[str] = ""
+
+    @property
+    def name(self) -> str:
+        return self.given_name or str(self)
+
+    def named(self, name: str) -> Self:
+        return replace(self, given_name=checked_name(name))
+
+    def weighted(self, factor: float) -> Self:
+        if not np.isfinite(factor) or factor == 0:
+            raise ProblemError(f"cannot multiply {self} by {factor}: a finite number other than 0 is expected.")
+        return replace(self, weight=self.weight * factor)
+
+    def options(self) -> str:
+        """The arguments after the measure, as they are written."""
+        return ""
+
+    def __str__(self) -> str:
+        text = f"{self.title}({self.measure}{self.options()})"
+        if self.weight == 1.0:
+            return text
+        return f"-{text}" if self.weight == -1.0 else f"{self.weight:g} * {text}"
+
+    __repr__ = __str__
+
+    @abstractmethod
+    def bind(self, labels: Sequence[Any]) -> BoundSeparable: ...
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BoundSeparable(BoundFunction):
+    """`weight * sum_g f(e_g)` on [least, most]; a subclass says f."""
+
+    weight: float
+    groups: int
+    least: Any = -np.inf  # numbers, or one a group
+    most: Any = np.inf
+
+    is_constraint = False
+    is_curved = True
+
+    @abstractmethod
+    def f(self, totals: Floats) -> Floats:
+        """Weighted f of each total, minus infinity outside its domain."""
+
+    @abstractmethod
+    def slope(self, totals: Floats) -> Floats:
+        """Weighted f' of each total; plus infinity at an open end of the domain."""
+
+    @abstractmethod
+    def where_slope(self, slope: Floats) -> Floats:
+        """The total at which f' is `slope`; plus infinity where f' is above it everywhere."""
+
+    @abstractmethod
+    def bend(self, totals: Floats) -> Floats:
+        """Weighted f'' of each total, <= 0."""
+
+    def within(self, least: Floats, most: Floats) -> Self:
+        return replace(self, least=least, most=np.maximum(most, least))
+
+    def value(self, totals: Floats) -> float:
+        # totals are sums of floats: an end of the range may be missed by a rounding
+        return float(np.sum(self.f(np.clip(totals, self.least, self.most))))
+
+    def best(self, prices: Floats) -> Floats:
+        """e*(lam), (n_groups,): the total that a group would choose at its price."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            inside = self.where_slope(-prices)
+        return np.clip(np.where(np.isnan(inside), self.most, inside), self.least, self.most)
+
+    def conjugate(self, prices: Floats) -> float:
+        return self.curve(prices).value
+
+    def curve(self, prices: Floats) -> Curve:
+        best = self.best(prices)
+        inside = (best > self.least) & (best < self.most)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope = np.where(inside, -1.0 / self.bend(np.where(inside, best, 1.0)), 0.0)
+        values = self.f(best)
+        return Curve(float(np.sum(values + prices * best)), best, values, slope)
+
+    def price_box(self) -> PriceBox:
+        least, most = (np.broadcast_to(end, self.groups).astype(np.float64) for end in (self.least, self.most))
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            lower, upper = -self.slope(least), -self.slope(most)
+        return PriceBox(np.arange(self.groups), lower, np.maximum(upper, lower), np.zeros(self.groups))
+
+    def excess(self, totals: Floats) -> Floats:
+        return np.zeros(totals.size)
+
+    def band(self) -> tuple[Floats, Floats, Floats]:
+        free = np.full(self.groups, np.inf)
+        return -free, free, free
+
+    @abstractmethod
+    def expression(self, totals: Any) -> Any:
+        """Weighted sum of f as a concave cvxpy expression."""
+
+    def conic(self, totals: Any) -> Conic:
+        def prices() -> Floats:
+            return -self.slope(np.clip(np.atleast_1d(totals.value), self.least, self.most))
+
+        return Conic(self.expression(totals), [], prices)
