@@ -6,6 +6,7 @@ certified like everybody's: the bound is the dual value of the prices that it re
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ _ABOUT_ZERO = 1e-11
 # OSQP 1.x names. It stops on tolerances that are far from a vertex, so polishing matters most.
 _OSQP = {"eps_abs": 1e-7, "eps_rel": 1e-7, "max_iter": 200_000, "polishing": True, "warm_starting": False}
 _CLARABEL = {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9}
-_CLARABEL_CURVED = {"tol_gap_abs": 1e-8, "tol_gap_rel": 1e-8, "tol_feas": 1e-8}
+# Exponential cones: without Clarabel's own scaling, which ends in numerical errors on some of them.
+_CLARABEL_CURVED = {"tol_gap_abs": 1e-8, "tol_gap_rel": 1e-8, "tol_feas": 1e-8, "equilibrate_enable": False}
 _HIGHS = {"highs_options": {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}}
 _ACCEPTED = ("optimal", "optimal_inaccurate")
 
@@ -72,22 +74,33 @@ def _solve(problem: Any, backend: str, curved: bool, watch: Watch) -> None:
     import cvxpy as cp
 
     left = watch.seconds_left
-    limit: dict[str, Any] = {}
     try:
-        if backend == "osqp":
-            limit = {} if left is None else {"time_limit": max(left, 0.01)}
-            problem.solve(solver=cp.OSQP, **_OSQP, **limit)
-        elif backend == "clarabel":
-            limit = {} if left is None else {"time_limit": max(left, 0.01)}
-            problem.solve(solver=cp.CLARABEL, **(_CLARABEL_CURVED if curved else _CLARABEL), **limit)
-        else:
-            options = dict(_HIGHS["highs_options"], **({} if left is None else {"time_limit": max(left, 0.01)}))
-            with without_banner():
-                problem.solve(solver=cp.HIGHS, highs_options=options)
+        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+            # that an answer may be inaccurate, or took many cones: its certificate says how accurate it is
+            warnings.filterwarnings("ignore", message="Solution may be inaccurate|Power atom")
+            try:
+                _call(problem, backend, _CLARABEL_CURVED if curved else _CLARABEL, left)
+            except cp.SolverError:
+                if not curved or backend != "clarabel":
+                    raise
+                _call(problem, backend, _CLARABEL_CURVED | {"equilibrate_enable": True}, watch.seconds_left)
     except cp.SolverError as error:
         if left is not None and watch.seconds_left is not None and watch.seconds_left <= 0:
             raise Stop(Status.TIME_LIMIT) from error
         raise SolverError(f"the reference solver failed: {error}") from error
+
+
+def _call(problem: Any, backend: str, clarabel: dict[str, Any], left: float | None) -> None:
+    import cvxpy as cp
+
+    limit: dict[str, Any] = {} if left is None else {"time_limit": max(left, 0.01)}
+    if backend == "osqp":
+        problem.solve(solver=cp.OSQP, **_OSQP, **limit)
+    elif backend == "clarabel":
+        problem.solve(solver=cp.CLARABEL, **clarabel, **limit)
+    else:
+        with without_banner():
+            problem.solve(solver=cp.HIGHS, highs_options={**_HIGHS["highs_options"], **limit})
 
 
 def _within_slates(program: Program, x: Floats) -> Floats:

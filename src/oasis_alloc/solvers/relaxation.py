@@ -83,4 +83,4 @@ def _without_values(program: Program, engine_of: Callable[[Program], Engine], pr
         return -np.inf
     free = relaxed(program, 0.0)
     with engine_of(free) as engine:
-        return -(engine.visit(prices, _GAP).bound + free.conjugate(prices))
+        return -float(engine.visit(prices, _GAP).bound + free.conjugate(prices))
