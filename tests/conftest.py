@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,3 +27,20 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets: {folder} is not a directory; set OASIS_ALLOC_DATA to where they are")
     return folder
+
+
+@pytest.fixture(scope="module")
+def small_steps() -> Any:
+    """Every path of large problems, on small ones."""
+    from oasis_alloc.engines import threads
+    from oasis_alloc.solvers import dual, relaxation
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dual, "_LEAST_UNDECIDED", 2)
+        patch.setattr(dual, "_UNDECIDED_A_ROW", 0)
+        patch.setattr(dual, "_SAMPLE_PAIRS", 0)
+        patch.setattr(threads, "_CHUNK_PAIRS", 8)
+        patch.setattr(threads, "_BLOCK", 1)
+        patch.setattr(relaxation, "_ALL_AT_ONCE", 0)
+        patch.setattr("oasis_alloc.program._FOLD_LIMIT", 0)
+        yield

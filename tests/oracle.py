@@ -6,6 +6,7 @@ given, the slate. So it shares no arithmetic with `program.py` and no solver set
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from strategies import ITEM_KEYS, Case, Market
 
 import oasis_alloc as oa
 from oasis_alloc.functions.soft import Soft
+from oasis_alloc.functions.square_deviation import SquareDeviation
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -100,7 +102,7 @@ class Rows:
 def rows_of(case: Case) -> list[Rows]:
     """The rows of every constraint, in the order of the problem."""
     out = []
-    for name, function in zip(case.problem.names, case.problem.functions, strict=True):
+    for name, function in zip(case.problem.names, case.problem.subject_to, strict=False):  # functions have names too
         band: Any = function.constraint if isinstance(function, Soft) else function
         labels = groups(case.market, band.measure.by)
         if isinstance(band.limit, dict):
@@ -112,6 +114,61 @@ def rows_of(case: Case) -> list[Rows]:
         penalty = function.penalty if isinstance(function, Soft) else np.inf
         out.append(Rows(name, matrix(band.measure, case.market), lower, upper, penalty))
     return out
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A concave function of the objective: totals `matrix @ x`, and its formula, weight and all."""
+
+    name: str
+    matrix: Array
+    formula: Callable[[Array], Array]
+
+    def value(self, x: Array) -> float:
+        """What these totals are worth; a rounding below 0 is 0, as no sum of exposures is below it."""
+        totals, (least, most) = self.matrix @ x, self.range()
+        return float(np.sum(self.formula(np.clip(totals, least, most))))
+
+    def range(self) -> tuple[Array, Array]:
+        """Between which numbers the totals lie, whatever is shown."""
+        return np.minimum(self.matrix, 0.0).sum(axis=1), np.maximum(self.matrix, 0.0).sum(axis=1)
+
+    def conjugate(self, prices: Array) -> float:
+        """The most that `formula(e) + prices * e` can be over the range: by ternary search, as it is concave."""
+        low, high = self.range()
+        for _ in range(120):
+            third = (high - low) / 3
+            left, right = low + third, high - third
+            better = self.formula(left) + prices * left >= self.formula(right) + prices * right
+            low, high = np.where(better, low, left), np.where(better, right, high)
+        ends = np.stack([self.formula(e) + prices * e for e in (*self.range(), 0.5 * (low + high))])
+        return float(ends.max(axis=0).sum())
+
+
+def curves_of(case: Case) -> list[Curve]:
+    """The concave functions of the objective, in the order of the problem."""
+    names = case.problem.names[len(case.problem.subject_to) :]
+    out = []
+    for name, function in zip(names, case.problem.maximize.functions, strict=True):
+        labels = groups(case.market, function.measure.by)
+        out.append(Curve(name, matrix(function.measure, case.market), formula_of(function, labels)))
+    return out
+
+
+def formula_of(function: Any, labels: list[Any]) -> Callable[[Array], Array]:
+    """The function of every total, from its statement."""
+    weight = function.weight
+    if isinstance(function, SquareDeviation):
+        target = function.target
+        target = np.array([target[label] for label in labels]) if isinstance(target, dict) else target
+        return lambda e: 0.5 * weight * (e - target) ** 2
+    alpha, offset = getattr(function, "alpha", 1.0), function.offset
+
+    def fair(e: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return weight * (np.log(e + offset) if alpha == 1.0 else (e + offset) ** (1.0 - alpha) / (1.0 - alpha))
+
+    return fair
 
 
 def slates(market: Market) -> sp.csr_array:

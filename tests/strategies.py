@@ -60,7 +60,7 @@ class Case:
         printer.text(repr(self))  # Hypothesis would print every array of the package's objects
 
     def __repr__(self) -> str:
-        limits = [getattr(f, "constraint", f).limit for f in self.problem.functions]
+        limits = [getattr(f, "constraint", f).limit for f in self.problem.subject_to]
         return f"{self.market!r}\n{self.problem!r}\nlimits: {limits}"
 
 
@@ -209,3 +209,34 @@ def problems(draw: st.DrawFn, feasible: bool = True, most_constraints: int = 4, 
         constraints.append(constraint.named(f"demand {k}") if draw(st.booleans()) else constraint)
     problem = oa.Problem(market.candidates, draw(st.sampled_from(OBJECTIVES)), constraints, oa.Slate(size))
     return Case(market, problem)
+
+
+@st.composite
+def curved_problems(draw: st.DrawFn, **sizes: int) -> Case:
+    """A feasible problem with one or two concave functions in its objective, every one of its own measure."""
+    from oracle import matrix
+
+    case = draw(problems(most_constraints=2, **sizes))
+    market, objective = case.market, case.problem.maximize
+    for _ in range(draw(st.integers(1, 2))):
+        kind = draw(st.sampled_from(["log", "log", "alpha_fair", "alpha_fair", "square_deviation"]))
+        weight = draw(st.sampled_from([0.01, 0.5, 1.0, 4.0, 100.0]))
+        if kind == "square_deviation":
+            measure = draw(measures())
+            labels = market.candidates.groups(measure.by or None)
+            numbers = [float(draw(st.integers(-4, 12))) / 4 for _ in labels]
+            target: Any = draw(st.sampled_from([2.0, numbers, dict(zip(labels, numbers, strict=True))]))
+            objective = objective - weight * oa.square_deviation(measure, target)
+            continue
+        measure = oa.exposure(by=draw(st.sampled_from(COUNTS)) or None)
+        if draw(st.booleans()) and (market.columns["streams"] >= 0).all():
+            measure = oa.total("streams", by=measure.by or None) + 0.25 * measure
+        offset = draw(st.sampled_from([0.1, 1.0, 0.0]))
+        if offset == 0.0 and (case.problem.subject_to or not (matrix(measure, market).sum(axis=1) > 0).all()):
+            offset = 0.01  # a group that has nothing, or is allowed nothing, has no logarithm
+        if kind == "log":
+            objective = objective + weight * oa.log(measure, offset)
+        else:
+            alpha = draw(st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.5]))
+            objective = objective + weight * oa.alpha_fair(measure, alpha, offset)
+    return Case(market, case.problem.replace(maximize=objective))

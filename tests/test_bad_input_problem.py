@@ -164,6 +164,90 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
         lambda: problem((E() <= 1).named("caps")).labels("cap"),
         "'cap' | Did you mean 'caps'?",
     ),
+    # functions
+    ("log without a measure", lambda: oa.log(3), "log() takes a measure | 3"),
+    ("log of a constraint", lambda: oa.log(E() <= 1), "log() takes a measure | exposure() <= 1"),
+    ("log of an objective", lambda: oa.log(REL + oa.log(E())), "log() takes a measure"),
+    ("offset negative", lambda: oa.log(E(), offset=-1), "log(exposure(), offset=-1) | finite number >= 0"),
+    ("offset nan", lambda: oa.log(E(), NAN), "offset=nan | finite"),
+    ("offset infinite", lambda: oa.log(E(), INF), "offset=inf | finite"),
+    ("offset a text", lambda: oa.log(E(), "1"), "offset='1' | finite"),
+    ("alpha negative", lambda: oa.alpha_fair(E(), -0.5), "alpha_fair(exposure(), alpha=-0.5) | finite number >= 0"),
+    ("alpha nan", lambda: oa.alpha_fair(E(), NAN), "alpha=nan | finite"),
+    ("alpha infinite", lambda: oa.alpha_fair(E(), INF), "alpha=inf | finite"),
+    ("alpha a list", lambda: oa.alpha_fair(E("artist"), [1, 2]), "alpha=[1, 2] | finite"),
+    ("offset of alpha_fair", lambda: oa.alpha_fair(E(), 2, -1e-9), "offset=-1e-09 | >= 0"),
+    ("alpha_fair without a measure", lambda: oa.alpha_fair("artist", 2), "alpha_fair() takes a measure | 'artist'"),
+    ("square_deviation without a measure", lambda: oa.square_deviation(1, 2), "square_deviation() takes a measure | 1"),
+    ("target nan", lambda: oa.square_deviation(E(), NAN), "square_deviation(exposure() | finite numbers"),
+    ("target nan in an array", lambda: oa.square_deviation(E("artist"), [1, NAN]), "artist | finite numbers"),
+    ("target nan in a mapping", lambda: oa.square_deviation(E("artist"), {"ann": NAN}), "artist | finite numbers"),
+    ("target None in a mapping", lambda: oa.square_deviation(E("artist"), {"ann": None}), "finite numbers"),
+    ("target infinite", lambda: oa.square_deviation(E(), INF), "finite numbers"),
+    ("target a text", lambda: oa.square_deviation(E(), "ten"), "'ten' | target is a number | {label: number}"),
+    ("target in 2-d", lambda: oa.square_deviation(E("artist"), [[1, 2]]), "finite numbers, one a group"),
+    (
+        "target of an unknown label",
+        lambda: problem(maximize=REL - oa.square_deviation(E("artist"), {"ann": 1, "bob": 2})),
+        "square_deviation | no group 'bob' | Did you mean 'bo'?",
+    ),
+    (
+        "a label without a target",
+        lambda: problem(maximize=REL - oa.square_deviation(E("campaign"), {7: 1, 9: 2})),
+        "square_deviation | group 8 has no target | name every group",
+    ),
+    (
+        "targets too short",
+        lambda: problem(maximize=REL - oa.square_deviation(E("campaign"), [1, 2])),
+        "square_deviation | 2 entries | (n_groups,) = (3,) | sorted",
+    ),
+    ("key of a function misspelt", lambda: problem(maximize=REL + oa.log(E("artst"))), "'artst' | 'artist'"),
+    ("column of a function misspelt", lambda: problem(maximize=oa.log(oa.total("promo"))), "no column 'promo'"),
+    ("log with a minus", lambda: problem(maximize=REL - oa.log(E("artist"))), "log( | wrong sign | concave | plus"),
+    ("log times -2", lambda: problem(maximize=-2 * oa.log(E())), "-2 * log( | wrong sign | concave | plus"),
+    ("objective with a minus", lambda: problem(maximize=-(REL + oa.log(E()))), "-log( | wrong sign | plus"),
+    (
+        "square_deviation with a plus",
+        lambda: problem(maximize=REL + oa.square_deviation(E(), 1)),
+        "square_deviation( | wrong sign | convex | minus",
+    ),
+    ("weight 0", lambda: 0 * oa.log(E()), "multiply | log(exposure(), offset=1) | 0 | other than 0"),
+    ("weight nan", lambda: oa.log(E()) * NAN, "multiply | log( | nan | finite"),
+    ("weight infinite", lambda: INF * oa.alpha_fair(E(), 2), "multiply | alpha_fair( | inf | finite"),
+    ("weight too large", lambda: 1e200 * (1e200 * oa.log(E())), "multiply | 1e+200 | finite"),
+    ("function divided by 0", lambda: oa.log(E()) / 0, "divide | log( | zero"),
+    ("objective divided by 0", lambda: (REL + oa.log(E())) / 0, "divide | log( | zero"),
+    ("objective times nan", lambda: NAN * (REL + oa.log(E())), "multiply | nan | finite"),
+    ("constraint times 2", lambda: 2 * (E() <= 1), "exposure() <= 1 | no weight | constraint"),
+    ("constraint with a minus", lambda: -(E() <= 1), "exposure() <= 1 | no weight"),
+    ("soft constraint times 2", lambda: 2 * oa.soft(E() <= 1, 1), "soft( | no weight | penalty"),
+    ("constraint added to a total", lambda: REL + (E() <= 1), "exposure() <= 1 | is a constraint | subject_to"),
+    ("total added to a constraint", lambda: (E() <= 1) + E(), "exposure() <= 1 | is a constraint | subject_to"),
+    ("constraint added to a function", lambda: oa.log(E()) + (E() <= 1), "is a constraint | subject_to"),
+    ("groups added to a function", lambda: oa.log(E()) + E("artist"), 'exposure(by="artist") | one total a group'),
+    ("log as a constraint", lambda: problem(oa.log(E("artist"))), "subject_to | log( | not a constraint | maximize"),
+    ("deviation as a constraint", lambda: problem(-oa.square_deviation(E(), 1)), "subject_to | not a constraint"),
+    ("function named by a number", lambda: oa.log(E()).named(3), "name | 3"),
+    (
+        "a function's name twice",
+        lambda: problem((E() <= 1).named("x"), maximize=REL + oa.log(E()).named("x")),
+        "are named 'x'",
+    ),
+    (
+        "log of a total that must be zero",
+        lambda: problem((E("campaign") <= {8: 0}).named("off"), maximize=REL + oa.log(E("campaign"), 0)),
+        "log( | minus infinity | off | group 8 | offset above 0",
+    ),
+    (
+        "log of a total that has no candidates",
+        lambda: oa.solve(problem(maximize=REL + oa.log(E("campaign"), 0).named("fair"))),
+        "fair | group 9 | at most 0 | minus infinity | offset above 0 | candidates",
+    ),
+    (
+        "alpha_fair of a total that has no candidates",
+        lambda: oa.solve(problem(maximize=oa.alpha_fair(E("market"), 2) + oa.alpha_fair(E("campaign"), 2)), gap=1e-3),
+        "alpha_fair(exposure(by=\"market\") | group 'de' | minus infinity",
+    ),
     # solve
     ("not a problem", lambda: oa.solve(CANDIDATES), "oa.Problem | Candidates"),
     ("gap 0", lambda: solve(gap=0), "gap=0 | positive"),
@@ -204,7 +288,15 @@ def test_the_table_has_no_case_twice() -> None:
 
 
 def test_measures_do_not_combine_with_other_things() -> None:
-    for call in (lambda: E() + "a", lambda: E() * E(), lambda: E() / E(), lambda: E() - None, lambda: (E() <= 1) + E()):
+    for call in (
+        lambda: E() + "a",
+        lambda: E() * E(),
+        lambda: E() / E(),
+        lambda: E() - None,
+        lambda: oa.log(E()) + 1,
+        lambda: oa.log(E()) * E(),
+        lambda: REL + oa.log(E()) - None,
+    ):
         with pytest.raises(TypeError):
             call()
 

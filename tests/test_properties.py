@@ -7,35 +7,17 @@ samples of users, several chunks, many rounds of the finisher, cells without a f
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
-from oracle import least_relaxation, optimum, rows_of, slates, values
-from strategies import Case, problems
+from oracle import curves_of, least_relaxation, optimum, rows_of, slates, values
+from strategies import Case, curved_problems, problems
 
 import oasis_alloc as oa
-from oasis_alloc.engines import threads
-from oasis_alloc.solvers import dual, relaxation
 
 GAP = 1e-4
 FEASIBLE = 1e-6
-
-
-@pytest.fixture(scope="module")
-def small_steps() -> Any:
-    """Every path of large problems, on small ones."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dual, "_LEAST_UNDECIDED", 2)
-        patch.setattr(dual, "_UNDECIDED_A_ROW", 0)
-        patch.setattr(dual, "_SAMPLE_PAIRS", 0)
-        patch.setattr(threads, "_CHUNK_PAIRS", 8)
-        patch.setattr(threads, "_BLOCK", 1)
-        patch.setattr(relaxation, "_ALL_AT_ONCE", 0)
-        patch.setattr("oasis_alloc.program._FOLD_LIMIT", 0)
-        yield
 
 
 def check_solved(case: Case, solution: oa.Solution, best: float, gap: float = GAP) -> None:
@@ -187,3 +169,64 @@ def test_a_bound_holds_wherever_a_solve_ends(case: Case, limit: int) -> None:
     assert best <= solution.bound + 1e-8 * size
     assert check_prices(case, solution) == pytest.approx(solution.bound, rel=1e-9, abs=1e-9 * size)
     assert solution.status is not oa.Status.INFEASIBLE
+
+
+def check_curved(case: Case, solution: oa.Solution, gap: float) -> None:
+    """Value and bound, worked out from the formulas; prices and totals that are made for each other."""
+    assert solution.status is oa.Status.SOLVED
+    assert solution.gap <= gap
+    check_allocation(case, solution)
+    x, scores, curves, rows = solution.allocation, solution.scores(), curves_of(case), rows_of(case)
+    size = max(1.0, abs(solution.bound), abs(solution.value))
+    value = float(values(case) @ x)
+    value += sum(curve.value(x) for curve in curves)
+    value -= sum(row.penalty * float(row.excess(x).sum()) for row in rows if not row.hard)
+    assert solution.value == pytest.approx(value, rel=1e-9, abs=1e-9 * size)
+    assert sum(solution.parts.values()) == pytest.approx(solution.value, rel=1e-9, abs=1e-9 * size)
+    priced, proven, slack = values(case), 0.0, 0.0
+    for part in (*rows, *curves):
+        prices, totals = solution.prices[part.name], part.matrix @ x
+        assert np.isfinite(prices).all()
+        priced = priced - part.matrix.T @ prices
+        conjugate = part.conjugate(prices)
+        proven += conjugate
+        worth = part.value(x) if part in curves else -part.penalty * part.excess(x).sum() if not part.hard else 0.0
+        missing = conjugate - float(prices @ totals) - worth
+        # a sum of formulas, each of them rounded
+        slop = 1e-9 * max(size, abs(conjugate), float(np.abs(prices) @ np.abs(totals)))
+        bought = float(np.abs(prices) @ part.excess(x)) if part in rows else 0.0
+        assert missing >= -slop - bought, f"{part.name}: Fenchel's inequality"
+        slack += missing
+    assert scores == pytest.approx(priced, rel=1e-9, abs=1e-9 * (1.0 + float(np.abs(priced).max(initial=0.0))))
+    user = np.array(case.market.user, np.int64)
+    for u in range(case.market.n_users):
+        proven += float(np.sort(np.maximum(scores[user == u], 0.0))[::-1][: case.problem.slate.size].sum())
+    # the range of a difference is known from its parts, which can be wider: then the bound is not the tightest
+    assert proven <= solution.bound + 1e-8 * size
+    if all(len(function.measure.terms) == 1 for function in case.problem.maximize.functions):
+        assert solution.bound == pytest.approx(proven, rel=1e-8, abs=1e-8 * size)
+    assert slack <= gap * size + 1e-7 * size, "Fenchel's equality, up to the gap"
+
+
+def check_against_the_reference(case: Case, gap: float) -> None:
+    ours = oa.solve(case.problem, gap=gap)
+    check_curved(case, ours, gap)
+    reference = oa.solve(case.problem, solver="conic:clarabel", gap=1e-6)
+    event(f"reference: {reference.status}")
+    size = max(1.0, abs(ours.bound), abs(reference.value))
+    # both are certified, so this holds however well the reference did
+    assert reference.value <= ours.bound + 1e-6 * size
+    assert ours.value <= reference.bound + 1e-6 * size
+
+
+@settings(max_examples=100)
+@given(case=curved_problems(), gap=st.sampled_from([1e-4, 1e-4, 1e-6]))
+def test_functions_of_the_objective(case: Case, gap: float) -> None:
+    check_against_the_reference(case, gap)
+
+
+@settings(max_examples=50)
+@given(case=curved_problems(most_users=9, most_items=7), gap=st.sampled_from([1e-4, 1e-4, 1e-6]))
+@pytest.mark.usefixtures("small_steps")
+def test_functions_by_the_paths_of_large_problems(case: Case, gap: float) -> None:
+    check_against_the_reference(case, gap)

@@ -33,10 +33,12 @@ class Objective:
         elif isinstance(given, Measure):
             objective = cls(given)
         elif isinstance(given, Function):
+            _refuse_constraint(given)
             objective = cls(None, (given,))
         else:
             raise ProblemError(
-                f"maximize takes totals such as total('relevance') + 0.4 * total('promotion'), got {given!r}."
+                f"maximize takes totals such as total('relevance') + 0.4 * total('promotion'), and functions such as "
+                f"log(exposure(by='artist')), got {given!r}."
             )
         if objective.linear is not None and objective.linear.by:
             raise ProblemError(
@@ -46,13 +48,12 @@ class Objective:
         return objective
 
     def checked(self) -> Objective:
-        """The same, after refusing what cannot be maximised: constraints, and functions that are not concave."""
+        """The same, after refusing functions of the wrong sign."""
         for function in self.functions:
-            _refuse_constraint(function)
             if (function.weight > 0) != function.concave:
                 kind, sign = ("concave", "plus") if function.concave else ("convex", "minus")
                 raise ProblemError(
-                    f"maximize: {function} has the wrong sign: it is {kind}, so it enters with a {sign}."
+                    f"maximize: {function} has the wrong sign: {kind} functions enter an objective with a {sign}."
                 )
         return self
 
@@ -70,10 +71,16 @@ class Objective:
 
     __radd__ = __add__
 
+    def __neg__(self) -> Objective:
+        return self * -1.0
+
     def __sub__(self, other: Any) -> Objective:
-        if not isinstance(other, (Measure, Function)):
+        if not isinstance(other, (Measure, Function, Objective)):
             return NotImplemented
         return self + (-other)
+
+    def __rsub__(self, other: Any) -> Objective:
+        return (-self).__add__(other)
 
     def __mul__(self, factor: float) -> Objective:
         if not isinstance(factor, Real):
@@ -83,9 +90,21 @@ class Objective:
 
     __rmul__ = __mul__
 
+    def __truediv__(self, divisor: float) -> Objective:
+        if not isinstance(divisor, Real):
+            return NotImplemented
+        if divisor == 0:
+            raise ProblemError(f"cannot divide {self} by zero.")
+        return self * (1.0 / float(divisor))
+
+    __array_ufunc__ = None  # as in Measure
+
     def __str__(self) -> str:
-        parts = [str(self.linear)] if self.linear is not None else []
-        return " + ".join(parts + [str(function) for function in self.functions])
+        text = str(self.linear) if self.linear is not None else ""
+        for part in map(str, self.functions):
+            sign, part = ("-", part[1:]) if part.startswith("-") else ("+", part)
+            text = f"{text} {sign} {part}" if text else (part if sign == "+" else f"-{part}")
+        return text
 
     __repr__ = __str__
 

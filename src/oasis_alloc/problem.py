@@ -71,6 +71,11 @@ class Problem:
                     f"subject_to: {function!r} is not a constraint; expected measures compared with <=, >= or ==, "
                     "or soft(...)."
                 )
+            if not function.in_constraints:
+                raise ProblemError(
+                    f"subject_to: {function} is not a constraint but something to gain; add it to maximize=, or limit "
+                    "its measure with <=, >= or ==."
+                )
         object.__setattr__(self, "candidates", candidates)
         object.__setattr__(self, "maximize", Objective.of(maximize).checked())
         object.__setattr__(self, "subject_to", functions)
@@ -84,6 +89,7 @@ class Problem:
                 )
         _ = self.bound  # limits are laid out over the groups now, so that what is wrong is said here
         check_bands(self)
+        check_domains(self)
 
     def _measures(self) -> Iterator[Measure]:
         if self.maximize.linear is not None:
@@ -169,3 +175,24 @@ def check_bands(problem: Problem) -> None:
                         f"{against.band()[1][bad[0]]:g}: a floor above its cap. Lower the floor or raise the cap"
                         + (f" ({bad.size} groups are like this)." if bad.size > 1 else ".")
                     )
+
+
+def check_domains(problem: Problem) -> None:
+    """Refuse a limit that holds a total where a function of the same measure is minus infinity: log of 0."""
+    import numpy as np
+
+    stated = list(zip(problem.names, problem.functions, problem.bound, strict=True))
+    for name, function, bound in stated:
+        if not bound.is_curved:
+            continue
+        for other, limit, band in stated:
+            if not band.is_constraint or str(limit.measure) != str(function.measure):
+                continue
+            lower, upper, _ = band.band()
+            best = bound.within(lower, upper).curve(np.zeros(lower.size))
+            bad = np.flatnonzero(np.isneginf(best.values))
+            if bad.size:
+                raise ProblemError(
+                    f"{name} is minus infinity at every total that {other} allows group "
+                    f"{problem.labels(name)[int(bad[0])]!r}. Change that limit, or give the function an offset above 0."
+                )

@@ -342,6 +342,15 @@ def _within_reach(program: Program) -> Program:
     """The program with its curved functions told what their totals can reach, which bounds their prices."""
     least, most = program.reach()
     blocks = [replace(b, function=b.function.within(least[b.rows], most[b.rows])) for b in program.blocks]
+    for block in (b for b in blocks if b.function.is_curved):
+        best = block.function.curve(np.zeros(len(block.labels)))
+        bad = np.flatnonzero(np.isneginf(best.values))
+        if bad.size:
+            raise ProblemError(
+                f"{block.name}: group {block.labels[int(bad[0])]!r} can have a total of at most "
+                f"{best.maximiser[bad[0]]:g} whatever is shown, where the function is minus infinity ({bad.size} in "
+                "all). Give the function an offset above 0, or give the group candidates."
+            )
     blocks, row, low, high, limit = _dual_variables(blocks, program.unit)
     return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 

@@ -54,7 +54,7 @@ def alpha_fair(measure: Measure, alpha: float, offset: float = 0.0) -> AlphaFair
     return AlphaFair(measure, alpha=float(alpha), offset=float(offset))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AlphaFair(Separable):
     """Alpha-fair welfare; made by `alpha_fair`."""
 
@@ -83,7 +83,7 @@ class BoundAlphaFair(BoundSeparable):
         y = totals + self.offset
         with np.errstate(divide="ignore", invalid="ignore"):
             value = self.weight * y ** (1.0 - self.alpha) / (1.0 - self.alpha)
-        return np.where(y >= 0, value, -np.inf)
+        return np.where((y >= 0) | (self.alpha == 0.0), value, -np.inf)  # the plain sum has no end
 
     def slope(self, totals: Floats) -> Floats:
         y = np.maximum(totals + self.offset, 0.0)
@@ -105,4 +105,7 @@ class BoundAlphaFair(BoundSeparable):
 
         if self.alpha == 0.0:
             return self.weight * cp.sum(totals + self.offset)
-        return self.weight / (1.0 - self.alpha) * cp.sum(cp.power(totals + self.offset, 1.0 - self.alpha))
+        size = self.typical(self.offset)
+        worth = self.weight * size ** (1.0 - self.alpha) / (1.0 - self.alpha)
+        scaled = cp.power(cp.multiply(1.0 / size, totals + self.offset), 1.0 - self.alpha)
+        return cp.sum(cp.multiply(worth, scaled))

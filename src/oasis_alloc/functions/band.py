@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class Band(Function):
     sense: str
     limit: Any
     given_name: str | None = None
+
+    in_constraints: ClassVar[bool] = True
 
     @classmethod
     def of(cls, measure: Any, sense: str, limit: object) -> Band:
@@ -120,6 +122,9 @@ class BoundBand(BoundFunction):
 
     def price_box(self) -> PriceBox:
         return boxes(self.lower, self.upper, np.full(self.lower.size, np.inf))
+
+    def least_value(self, least: Floats, most: Floats) -> float:
+        return 0.0  # of the totals that keep it: others are no allocations
 
     def excess(self, totals: Floats) -> Floats:
         return distance(totals, self.lower, self.upper)

@@ -82,6 +82,10 @@ class BoundFunction(ABC):
         """The same function, told between which numbers the totals lie whatever is shown."""
         return self
 
+    def least_value(self, least: Floats, most: Floats) -> float:
+        """A number that no totals between these are worth less than; minus infinity where none is known."""
+        return -np.inf
+
     @abstractmethod
     def excess(self, totals: Floats) -> Floats:
         """How far each total is outside the function's domain (0 inside)."""
@@ -112,6 +116,10 @@ class Function(ABC):
 
     weight: ClassVar[float] = 1.0
     concave: ClassVar[bool] = True
+    in_constraints: ClassVar[bool] = False
+    """True for what `subject_to` takes: constraints and soft constraints."""
+
+    __array_ufunc__ = None  # a number of numpy on the left must ask us, instead of making an array
 
     @property
     @abstractmethod
@@ -136,6 +144,13 @@ class Function(ABC):
         return self.weighted(float(factor))
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Function:
+        if not isinstance(divisor, Real):
+            return NotImplemented
+        if divisor == 0:
+            raise ProblemError(f"cannot divide {self} by zero.")
+        return self.weighted(1.0 / float(divisor))
 
     def __neg__(self) -> Function:
         return self.weighted(-1.0)

@@ -49,7 +49,7 @@ def log(measure: Measure, offset: float = 1.0) -> Log:
     return Log(measure, offset=float(offset))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Log(Separable):
     """A sum of logarithms; made by `log`."""
 
@@ -87,7 +87,6 @@ class BoundLog(BoundSeparable):
     def expression(self, totals: Any) -> Any:
         import cvxpy as cp
 
-        # exponential cones of numbers near 1: interior point methods stop early on others
-        size = np.maximum(0.25 * np.broadcast_to(self.most, self.groups) + self.offset, 1e-9)
+        size = self.typical(self.offset)
         scaled = cp.multiply(1.0 / size, totals + self.offset)
         return self.weight * (cp.sum(cp.log(scaled)) + float(np.log(size).sum()))

@@ -36,9 +36,10 @@ class Separable(Function):
         return replace(self, given_name=checked_name(name))
 
     def weighted(self, factor: float) -> Self:
-        if not np.isfinite(factor) or factor == 0:
+        weight = self.weight * factor
+        if not np.isfinite(weight) or weight == 0:
             raise ProblemError(f"cannot multiply {self} by {factor}: a finite number other than 0 is expected.")
-        return replace(self, weight=self.weight * factor)
+        return replace(self, weight=weight)
 
     def options(self) -> str:
         """The arguments after the measure, as they are written."""
@@ -106,7 +107,13 @@ class BoundSeparable(BoundFunction):
         with np.errstate(divide="ignore", invalid="ignore"):
             slope = np.where(inside, -1.0 / self.bend(np.where(inside, best, 1.0)), 0.0)
         values = self.f(best)
-        return Curve(float(np.sum(values + prices * best)), best, values, slope)
+        paid = np.where(prices == 0.0, 0.0, prices) * np.where(prices == 0.0, 0.0, best)  # 0 even for an infinite total
+        with np.errstate(invalid="ignore"):  # groups without a range may be worth either infinity
+            value = float(np.sum(values + paid))
+        return Curve(value, best, values, slope)
+
+    def least_value(self, least: Floats, most: Floats) -> float:
+        return float(np.sum(np.minimum(self.f(least), self.f(most))))  # concave: least at an end
 
     def price_box(self) -> PriceBox:
         least, most = (np.broadcast_to(end, self.groups).astype(np.float64) for end in (self.least, self.most))
@@ -125,8 +132,19 @@ class BoundSeparable(BoundFunction):
     def expression(self, totals: Any) -> Any:
         """Weighted sum of f as a concave cvxpy expression."""
 
-    def conic(self, totals: Any) -> Conic:
-        def prices() -> Floats:
-            return -self.slope(np.clip(np.atleast_1d(totals.value), self.least, self.most))
+    def typical(self, offset: float) -> Floats:
+        """A size of `totals + offset`, for cones of numbers near 1: interior point methods stop early on others."""
+        most = np.where(np.isfinite(self.most), self.most, 1.0)
+        return np.maximum(0.05 * np.broadcast_to(most, self.groups) + offset, 1e-9)
 
-        return Conic(self.expression(totals), [], prices)
+    def conic(self, totals: Any) -> Conic:
+        import cvxpy as cp
+
+        # a variable of its own, so that the price is a dual: a slope would multiply the error of totals near 0
+        own = cp.Variable(self.groups)
+        same = own - totals == 0
+
+        def prices() -> Floats:
+            return -np.atleast_1d(same.dual_value)
+
+        return Conic(self.expression(own), [same], prices)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -51,6 +51,8 @@ class Soft(Function):
     penalty: float
     given_name: str | None = None
 
+    in_constraints: ClassVar[bool] = True
+
     @property
     def name(self) -> str:
         return self.given_name or str(self)
@@ -90,6 +92,10 @@ class BoundSoft(BoundFunction):
 
     def price_box(self) -> PriceBox:
         return boxes(self.lower, self.upper, np.full(self.lower.size, self.penalty))
+
+    def least_value(self, least: Floats, most: Floats) -> float:
+        missed = np.maximum(np.maximum(self.lower - least, most - self.upper), 0.0)
+        return -self.penalty * float(np.sum(missed))
 
     def excess(self, totals: Floats) -> Floats:
         return np.zeros(totals.size)

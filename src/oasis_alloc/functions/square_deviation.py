@@ -49,7 +49,7 @@ def square_deviation(measure: Measure, target: Limit) -> SquareDeviation:
         numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
     except (TypeError, ValueError):
         raise ProblemError(
-            f"square_deviation({measure}, {target!r}): the target is a number, one number a group, or "
+            f"square_deviation({measure}, {target!r}): the target is a number, an array with one number a group, or "
             "{label: number}."
         ) from None
     if not np.isfinite(numbers).all() or numbers.ndim > 1:
@@ -59,7 +59,7 @@ def square_deviation(measure: Measure, target: Limit) -> SquareDeviation:
     return SquareDeviation(measure, target=frozen)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SquareDeviation(Separable):
     """Half the squared distance to targets; made by `square_deviation`."""
 

@@ -28,6 +28,8 @@ _ABOUT_ZERO = 1e-11
 _OSQP = {"eps_abs": 1e-7, "eps_rel": 1e-7, "max_iter": 200_000, "polishing": True, "warm_starting": False}
 _CLARABEL = {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9}
 _SCS = {"eps_abs": 1e-8, "eps_rel": 1e-8, "max_iters": 200_000}
+# Exponential cones: without Clarabel's own scaling, which ends in numerical errors on some of them.
+_CLARABEL_CURVED = {"tol_gap_abs": 1e-8, "tol_gap_rel": 1e-8, "tol_feas": 1e-8, "equilibrate_enable": False}
 _HIGHS = {"highs_options": {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}}
 _ACCEPTED = ("optimal", "optimal_inaccurate")
 
@@ -76,31 +78,35 @@ def _solve(problem: Any, backend: str, curved: bool, watch: Watch) -> None:
     import cvxpy as cp
 
     left = watch.seconds_left
-    limit: dict[str, Any] = {}
     try:
-        if backend == "osqp":
-            limit = {} if left is None else {"time_limit": max(left, 0.01)}
-            problem.solve(solver=cp.OSQP, **_OSQP, **limit)
-        elif backend == "clarabel":
-            limit = {} if left is None else {"time_limit": max(left, 0.01)}
+        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+            # that an answer may be inaccurate, or took many cones: its certificate says how accurate it is
+            warnings.filterwarnings("ignore", message="Solution may be inaccurate|Power atom")
             try:
-                with warnings.catch_warnings():  # "may be inaccurate": the certificate says how much
-                    warnings.simplefilter("ignore", UserWarning)
-                    problem.solve(solver=cp.CLARABEL, **_CLARABEL, **limit)
+                _call(problem, backend, _CLARABEL_CURVED if curved else _CLARABEL, left)
             except cp.SolverError:
-                if not curved:
+                if not curved or backend != "clarabel":
                     raise
-                # Clarabel 0.11 ends many logarithms with "insufficient progress"; SCS is slower and gets there
-                limit = {} if left is None else {"time_limit_secs": max(left, 0.01)}
-                problem.solve(solver=cp.SCS, **_SCS, **limit)
-        else:
-            highs = dict(_HIGHS["highs_options"], **({} if left is None else {"time_limit": max(left, 0.01)}))
-            with without_banner():
-                problem.solve(solver=cp.HIGHS, highs_options=highs)
+                _call(problem, "scs", {}, watch.seconds_left)
     except cp.SolverError as error:
         if left is not None and watch.seconds_left is not None and watch.seconds_left <= 0:
             raise Stop(Status.TIME_LIMIT) from error
         raise SolverError(f"the reference solver failed: {error}") from error
+
+
+def _call(problem: Any, backend: str, clarabel: dict[str, Any], left: float | None) -> None:
+    import cvxpy as cp
+
+    limit: dict[str, Any] = {} if left is None else {"time_limit": max(left, 0.01)}
+    if backend == "osqp":
+        problem.solve(solver=cp.OSQP, **_OSQP, **limit)
+    elif backend == "clarabel":
+        problem.solve(solver=cp.CLARABEL, **clarabel, **limit)
+    elif backend == "scs":  # slower; it gets there where Clarabel ends with "insufficient progress"
+        problem.solve(solver=cp.SCS, **_SCS, **({} if left is None else {"time_limit_secs": max(left, 0.01)}))
+    else:
+        with without_banner():
+            problem.solve(solver=cp.HIGHS, highs_options={**_HIGHS["highs_options"], **limit})
 
 
 def _within_slates(x: Floats, slates: sp.csr_array, room: Floats) -> Floats:

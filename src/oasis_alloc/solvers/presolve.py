@@ -22,11 +22,9 @@ class Reach:
 def look_ahead(program: Program) -> Reach:
     """One pass over the pairs: totals out of reach, and the least that an allocation can be worth."""
     least, most = program.reach()
-    lower, upper, penalty = program.bands()
-    value = float(np.minimum(program.value, 0).sum(dtype=np.float64))
-    soft = np.isfinite(penalty)
-    distance = np.maximum(np.maximum(lower[soft] - least[soft], most[soft] - upper[soft]), 0.0)
-    return Reach(_out_of_reach(program, least, most), value - float(np.sum(penalty[soft] * distance)))
+    lowest = float(np.minimum(program.value, 0).sum(dtype=np.float64))
+    lowest += sum(block.function.least_value(least[block.rows], most[block.rows]) for block in program.blocks)
+    return Reach(_out_of_reach(program, least, most), lowest)
 
 
 def _out_of_reach(program: Program, least: Floats, most: Floats) -> bool:

@@ -105,6 +105,11 @@ def restricted(
     touched |= (fixed > upper) | (fixed < lower)
     touched[keep] = True  # rows of the last round stay, so that its basis can be carried over
     rows = np.flatnonzero(touched)
+    is_curved = np.zeros(program.n_rows, np.bool_)
+    for block in program.curved:
+        is_curved[block.rows] = True
+    # what a curved function pays for a unit has nothing to do with the scores: its own price is the measure
+    most = np.where(is_curved, np.maximum(most, 2.0 * np.abs(prices)), most)
     end = np.where(np.isfinite(penalty), penalty, most)[rows]
     above = np.minimum(prices[rows] + radius[rows], end)
     below = np.minimum(radius[rows] - prices[rows], end)
@@ -127,7 +132,8 @@ def restricted(
         lower=np.concatenate([np.zeros(n), zeros - np.inf, np.zeros(n_more)]),
         upper=np.concatenate([np.ones(n), np.full(aux.size + 2 * rows.size, np.inf), width.ravel()]),
     )
-    return Restricted(lp, undecided, users, rows, curved, above >= end, below >= end)
+    hard = ~is_curved[rows]  # a curved row's slack says that its chords end, whatever its price
+    return Restricted(lp, undecided, users, rows, curved, hard & (above >= end), hard & (below >= end))
 
 
 def _segments(

@@ -120,7 +120,7 @@ class Watch:
         self.prices: Floats | None = None
         self.best: Allocation | None = None
         self.lowest = -np.inf  # a bound below what any allocation is worth proves that there is none
-        self.may_conflict = True  # until the relaxation says that the demands can be met
+        self.may_conflict = True  # until an allocation or the relaxation says that the demands can be met
         self._time_limit = time_limit
         self._pass_limit = pass_limit
         self._progress = progress
@@ -162,6 +162,8 @@ class Watch:
             or (not best.feasible and allocation.violation < best.violation)
         ):
             self.best = allocation
+            if allocation.feasible:
+                self.may_conflict = False  # here is one that meets all demands
 
     def tick(self, passes: float, smoothing: float = 0.0) -> None:
         """Report progress and stop where a limit is reached."""
