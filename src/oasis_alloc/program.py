@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.candidates import Candidates
-from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.functions.soft import BoundSoft
 from oasis_alloc.grouping import Grouping
 from oasis_alloc.measures import Measure, Term
@@ -220,7 +219,7 @@ class Program:
         return np.searchsorted(self.indptr, pairs, side="right") - 1
 
     def categories_of(self, pairs: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
-        """For every rule of the slate: a number for (user, category) of each pair, -1 for none; and how many at most."""
+        """By rule of the slate: a number for each pair's user and category, -1 for none; and how many at most."""
         user = self.users_of(pairs)
         for of, most in zip(self.category, self.most.tolist(), strict=True):
             category = of[self.code[pairs]].astype(np.int64)
@@ -341,19 +340,32 @@ def _nested(
     """Categories of the slate's rules by class, the finest key first; rules that cross are refused."""
     keys = list(problem.slate.at_most)
     of = [rule.item_part[cells.item_of[: cells.n_classes]].astype(np.int32) for rule in rules]
-    order = sorted(range(len(keys)), key=lambda k: -np.unique(of[k][of[k] >= 0]).size)
-    for finer, coarser in pairwise(order):
-        inside = of[finer] >= 0
-        pairs = np.unique(np.stack([of[finer][inside], of[coarser][inside]]), axis=1)
-        double = np.flatnonzero(np.diff(pairs[0]) == 0)
-        if double.size:
-            label = problem.candidates.groups(keys[finer])[int(pairs[0, double[0]])]
+    order: list[int] = []
+    left = list(range(len(keys)))
+    while left:  # a key goes next if its categories lie within one category, or none, of every key that is left
+        straddling = {k: [(j, _straddling(of[k], of[j])) for j in left if j != k] for k in left}
+        finest = next((k for k in left if all(found is None for _, found in straddling[k])), None)
+        if finest is None:
+            # of the key that comes closest; the more categories, the more likely it was meant to be the finer one
+            k = max(left, key=lambda k: (-sum(f is not None for _, f in straddling[k]), np.unique(of[k]).size))
+            j, found = next((j, found) for j, found in straddling[k] if found is not None)
+            label = problem.candidates.groups(keys[k])[found]
             raise ProblemError(
-                f"{problem.slate!r}: {keys[finer]} {label!r} has items of more than one {keys[coarser]}, so the rules "
-                "cross. Rules by several keys must be nested; leave one of them out."
+                f"{problem.slate!r}: {keys[k]} {label!r} has items of more than one {keys[j]}, or of one and of none, "
+                "so the rules cross. Rules by several keys must be nested; leave one of them out."
             )
+        order.append(finest)
+        left.remove(finest)
     category = np.stack([of[k] for k in order]) if order else np.empty((0, cells.n_classes), np.int32)
     return category, np.array([problem.slate.at_most[keys[k]] for k in order], np.int64)
+
+
+def _straddling(finer: npt.NDArray[np.int32], coarser: npt.NDArray[np.int32]) -> int | None:
+    """A category of `finer` whose classes are of several of `coarser`, or of one and of none; None if there is none."""
+    has = finer >= 0
+    pairs = np.unique(np.stack([finer[has], coarser[has]]), axis=1)
+    double = np.flatnonzero(np.diff(pairs[0]) == 0)
+    return int(pairs[0, double[0]]) if double.size else None
 
 
 def blend(linear: Measure | None, cands: Candidates) -> npt.NDArray[np.floating[Any]]:

@@ -101,7 +101,8 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
         fresh = engine.decide(new, np.where(last.pressed, margins, _CLOSE * margins))
         wider = release(decision, fresh, program.indptr, program.size)
         settled = wider.undecided.size == decision.undecided.size and not last.pressed.any()
-        if settled and radius.min(initial=np.inf) > _FINEST * scale:
+        coarse = np.isfinite(radius) & (radius > _FINEST * scale)
+        if settled and coarse.any():
             settled = False  # the chords of curved functions can still be finer
         if settled:
             # no pair is fixed against its price: what is missing is not for lack of rounds

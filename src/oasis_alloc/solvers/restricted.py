@@ -105,7 +105,7 @@ def restricted(
     touched |= (fixed > upper) | (fixed < lower)
     touched[keep] = True  # rows of the last round stay, so that its basis can be carried over
     rows = np.flatnonzero(touched)
-    end = np.minimum(penalty, most)[rows]
+    end = np.where(np.isfinite(penalty), penalty, most)[rows]
     above = np.minimum(prices[rows] + radius[rows], end)
     below = np.minimum(radius[rows] - prices[rows], end)
     eye = sp.eye_array(rows.size, format="csr")
