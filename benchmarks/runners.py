@@ -48,13 +48,9 @@ def ours(instance: Instance, tolerance: float | None, threads: int, limit: float
         items={"campaign": np.arange(instance.caps.size)},
     )
     caps = (oa.exposure(by="campaign") <= instance.caps).named("caps")
-    problem = oa.Problem(
-        candidates, maximize=oa.total("value"), subject_to=[caps], slate=oa.Slate(size=instance.size)
-    )
+    problem = oa.Problem(candidates, maximize=oa.total("value"), subject_to=[caps], slate=oa.Slate(size=instance.size))
     built = time.perf_counter()
-    solution = oa.solve(
-        problem, gap=tolerance or 1e-4, threads=threads, time_limit=max(0.01, limit - (built - start))
-    )
+    solution = oa.solve(problem, gap=tolerance or 1e-4, threads=threads, time_limit=max(0.01, limit - (built - start)))
     solved = time.perf_counter()
     return Answer(
         build_seconds=built - start,
@@ -117,9 +113,7 @@ def pdlp(instance: Instance, tolerance: float | None, threads: int, limit: float
     )
 
 
-def highs(
-    instance: Instance, tolerance: float | None, threads: int, limit: float, solver: str = "choose"
-) -> Answer:
+def highs(instance: Instance, tolerance: float | None, threads: int, limit: float, solver: str = "choose") -> Answer:
     """HiGHS by its option `solver`; "choose", its default, means the dual simplex method for an LP."""
     import highspy
 

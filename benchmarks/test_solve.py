@@ -13,7 +13,8 @@ from instances import Instance, bound_at, generate, judge
 
 import oasis_alloc as oa
 from oasis_alloc.engines.threads import Threads
-from oasis_alloc.program import Program, lower
+from oasis_alloc.lowering import lower
+from oasis_alloc.program import Program
 
 _THREADS = 2
 _GAP = 1e-6
@@ -28,9 +29,7 @@ def problem_of(instance: Instance) -> oa.Problem:
         items={"campaign": np.arange(instance.caps.size)},
     )
     caps = (oa.exposure(by="campaign") <= instance.caps).named("caps")
-    return oa.Problem(
-        candidates, maximize=oa.total("value"), subject_to=[caps], slate=oa.Slate(size=instance.size)
-    )
+    return oa.Problem(candidates, maximize=oa.total("value"), subject_to=[caps], slate=oa.Slate(size=instance.size))
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +40,7 @@ def million() -> Instance:
 def test_solve_of_10_000_pairs(benchmark: Any) -> None:
     instance = generate(10_000)
     problem = problem_of(instance)
-    solution = benchmark.pedantic(
-        oa.solve, (problem,), {"gap": _GAP, "threads": _THREADS}, rounds=30, warmup_rounds=2
-    )
+    solution = benchmark.pedantic(oa.solve, (problem,), {"gap": _GAP, "threads": _THREADS}, rounds=30, warmup_rounds=2)
     verdict = judge(instance, solution.allocation, solution.prices["caps"])
     benchmark.extra_info.update(
         passes=float(solution.passes), gap=verdict.gap, violation=verdict.violation, pairs=instance.pairs

@@ -177,6 +177,22 @@ def slates(market: Market) -> sp.csr_array:
     return sp.csr_array((np.ones(market.n_pairs), (market.user, pairs)), shape=(market.n_users, market.n_pairs))
 
 
+def categories(case: Case) -> tuple[sp.csr_array, Array]:
+    """(rows, limits) of the slates' rules by category: one row for every user and label of a key of `at_most`."""
+    market, row, column, limits = case.market, [], [], []
+    for key, most in case.problem.slate.at_most.items():
+        members: dict[Any, list[int]] = {}
+        for pair in range(market.n_pairs):
+            label = label_of(market, key, pair)
+            if label is not None:
+                members.setdefault((market.user[pair], label), []).append(pair)
+        for mine in members.values():
+            row += [len(limits)] * len(mine)
+            column += mine
+            limits.append(float(most))
+    return sp.csr_array((np.ones(len(row)), (row, column)), shape=(len(limits), market.n_pairs)), np.array(limits)
+
+
 def optimum(case: Case) -> float | None:
     """The optimal value, or None where no allocation keeps all constraints."""
     return _elastic(case, rows_of(case), values(case), hard_costs=np.inf)
@@ -195,6 +211,10 @@ def _elastic(case: Case, rows: list[Rows], gains: Array, hard_costs: float) -> f
     n = case.market.n_pairs
     cost, upper = [-gains], [np.ones(n)]
     blocks, limits = [[slates(case.market)]], [np.full(case.market.n_users, float(case.problem.slate.size))]
+    rules, most = categories(case)
+    if most.size:
+        blocks.append([rules])
+        limits.append(most)
     for row in rows:
         penalty = hard_costs if row.hard else row.penalty
         for sign, limit in ((1.0, row.upper), (-1.0, row.lower)):

@@ -22,6 +22,10 @@ CANDIDATES = oa.Candidates.from_arrays(
     users={"market": ["se", "de", "se"]},
     items={"campaign": [7, 8, -1, 9], "artist": ["ann", "bo", "bo", None]},
 )
+# ann has items of both campaigns, and campaign 7 has items of both artists
+CROSSING = oa.Candidates.from_arrays(
+    [0, 3], [0, 1, 2], {"relevance": [1.0, 2.0, 3.0]}, items={"artist": ["ann", "ann", "bo"], "campaign": [7, 8, 7]}
+)
 E = oa.exposure
 REL = oa.total("relevance")
 
@@ -153,6 +157,25 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("slate True", lambda: oa.Slate(True), "size=True | whole number"),
     ("slate text", lambda: oa.Slate("3"), "size='3' | whole number"),
     ("slate None", lambda: oa.Slate(None), "size=None | whole number"),
+    ("rules not a mapping", lambda: oa.Slate(2, ["artist"]), "at_most=['artist'] | {key of the items: number}"),
+    ("rule of a number", lambda: oa.Slate(2, {3: 1}), "at_most | 3 is not the name of a key"),
+    ("rule of 0", lambda: oa.Slate(2, {"artist": 0}), "{'artist': 0} | whole number of items | at least 1"),
+    ("rule of a half", lambda: oa.Slate(2, {"artist": 1.5}), "{'artist': 1.5} | whole number"),
+    ("rule of 2.0", lambda: oa.Slate(2, {"artist": 2.0}), "{'artist': 2.0} | whole number"),
+    ("rule of True", lambda: oa.Slate(2, {"artist": True}), "{'artist': True} | whole number"),
+    ("rule of None", lambda: oa.Slate(2, {"artist": None}), "{'artist': None} | whole number"),
+    (
+        "rule of an unknown key",
+        lambda: problem(slate=oa.Slate(2, {"artists": 1})),
+        "Slate(size=2, at_most={'artists': 1}) | items have no key 'artists' | Did you mean 'artist'? | campaign",
+    ),
+    ("rule of a key of users", lambda: problem(slate=oa.Slate(2, {"market": 1})), "items have no key 'market'"),
+    ("rule of a column", lambda: problem(slate=oa.Slate(2, {"relevance": 1})), "items have no key 'relevance'"),
+    (
+        "rules that cross",
+        lambda: oa.solve(problem(slate=oa.Slate(2, {"artist": 1, "campaign": 1}), candidates=CROSSING)),
+        "at_most={'artist': 1, 'campaign': 1} | artist 'ann' has items of more than one campaign | cross | nested",
+    ),
     (
         "unknown part",
         lambda: problem().replace(slates=oa.Slate(1)),

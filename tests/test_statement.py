@@ -230,6 +230,31 @@ format = "csv"
     assert statement.format == "csv"
 
 
+def test_a_slate_may_hold_so_many_of_a_category(folder: Path) -> None:
+    text = f"maximize = 'exposure()'\n{CANDIDATES}\n[slate]\nsize = 2\nat_most = {{campaign = 1, label = 2}}\n"
+    assert read_statement(write(folder, text)).problem.slate == oa.Slate(2, {"campaign": 1, "label": 2})
+    lines = f"maximize = 'exposure()'\n{CANDIDATES}\n[slate.at_most]\ncampaign = 3\n"
+    assert read_statement(write(folder, lines)).problem.slate == oa.Slate(1, {"campaign": 3})
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ("at_most = 2", ["slate.at_most is 2", "a table: at_most = {artist = 2}"]),
+        ("at_most = {campaign = 0}", ["{'campaign': 0}", "at least 1"]),
+        ("at_most = {campaign = 1.5}", ["{'campaign': 1.5}", "whole number"]),
+        ("at_most = {campain = 1}", ["no key 'campain'", "Did you mean 'campaign'?"]),
+        ("at_mots = {campaign = 1}", ["slate.at_mots: unknown entry", "'at_most'"]),
+        ("size = 0", ["size=0", "at least 1"]),
+    ],
+)
+def test_rules_of_a_slate_that_are_stated_wrongly(folder: Path, rules: str, words: list[str]) -> None:
+    with pytest.raises(ProblemError) as error:
+        read_statement(write(folder, f"maximize = 'exposure()'\n{CANDIDATES}\n[slate]\n{rules}\n"))
+    for word in ["problem.toml", *words]:
+        assert word in str(error.value)
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_pairs_alone_are_enough(folder: Path, kind: str) -> None:
     text = (

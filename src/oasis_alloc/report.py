@@ -131,11 +131,11 @@ def _certificate(solution: Solution) -> Iterator[tuple[str, str, str]]:
 
 
 def _work(solution: Solution) -> str:
-    candidates, size = solution.problem.candidates, solution.problem.slate.size
+    candidates, slate = solution.problem.candidates, solution.problem.slate
     counts = ((candidates.n_users, "user"), (candidates.n_items, "item"), (candidates.n_pairs, "pair"))
     over = ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
     passes = f"{solution.passes:,.1f} passes in " if solution.passes else ""
-    return f"{passes}{solution.seconds:,.3g} seconds, solver {solution.solver}\n{over}; slates of up to {size:,}"
+    return f"{passes}{solution.seconds:,.3g} seconds, solver {solution.solver}\n{over}; slates of {slate.words()}"
 
 
 def _objective(solution: Solution) -> Table:

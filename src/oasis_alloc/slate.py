@@ -59,6 +59,16 @@ class Slate:
         rules = f", at_most={dict(self.at_most)!r}" if self.at_most else ""
         return f"Slate(size={self.size}{rules})"
 
+    def words(self) -> str:
+        """The rules in words: "up to 10, at most 1 of an artist and 3 of a genre"."""
+        caps = [f"{most:,} of {_article(key)} {key}" for key, most in self.at_most.items()]
+        listed = " and ".join([", ".join(caps[:-1]), caps[-1]] if len(caps) > 1 else caps)
+        return f"up to {self.size:,}" + (f", at most {listed}" if caps else "")
+
+
+def _article(word: str) -> str:
+    return "an" if word[:1].lower() in "aeiou" else "a"
+
 
 def _whole(number: object, what: str, of: str) -> int:
     if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:

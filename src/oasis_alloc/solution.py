@@ -93,7 +93,7 @@ class Solution:
     def scores(self) -> Floats:
         """Priced score of every pair, (n_pairs,): its value minus the price of all that it would use."""
         from oasis_alloc.engines.threads import Threads
-        from oasis_alloc.program import lower
+        from oasis_alloc.lowering import lower
 
         self.raise_if_infeasible()
         program = lower(self.problem)

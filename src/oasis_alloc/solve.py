@@ -85,7 +85,7 @@ def solve(
     """
     # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
     from oasis_alloc.engines.threads import Threads
-    from oasis_alloc.program import lower
+    from oasis_alloc.lowering import lower
     from oasis_alloc.solvers.finisher import worth
     from oasis_alloc.solvers.presolve import look_ahead
     from oasis_alloc.solvers.registry import solver_named

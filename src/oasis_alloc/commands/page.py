@@ -29,7 +29,7 @@ def page(problem: Problem, solution: Solution, title: str, relevance: str | None
     candidates = problem.candidates
     head = (
         f"{candidates.n_users:,} users · {candidates.n_items:,} items · {candidates.n_pairs:,} candidates · "
-        f"slates of up to {problem.slate.size}"
+        f"slates of {escape(problem.slate.words())}"
     )
     parts = [f"<h1>{escape(title)}</h1>", f'<p class="soft">{head}</p>', _certificate(solution)]
     if not solution.conflicts:

@@ -28,7 +28,7 @@ _ENTRIES: dict[str, dict[str, Types]] = {
     "candidates": {
         "pairs": _TEXT, "users": _TEXT, "items": _TEXT, "user": _TEXT, "item": _TEXT, "columns": _TEXTS,
     },
-    "slate": {"size": _WHOLE},
+    "slate": {"size": _WHOLE, "at_most": _TABLE},
     "solve": {
         "solver": _TEXT, "gap": _NUMBER, "time_limit": _NUMBER, "pass_limit": _WHOLE, "threads": _WHOLE,
     },
@@ -70,7 +70,10 @@ def read_statement(path: Path) -> Statement:
     if "maximize" not in stated:
         raise ProblemError(f"{file}: nothing to maximise: expected maximize = 'total(\"relevance\")' or the like.")
     candidates = _candidates(stated["candidates"], path.parent)
-    slate = Slate(size=stated.get("slate", {}).get("size", 1))
+    try:
+        slate = Slate(**{"size": 1, **stated.get("slate", {})})
+    except ProblemError as error:
+        raise ProblemError(f"{file}: {error}") from error
     limits = read_limits(stated.get("limits", {}), candidates, slate.size, path.parent, file)
     maximize = evaluate(stated["maximize"], limits, _place(source, file, stated["maximize"], "maximize"))
     subject_to = []
@@ -122,7 +125,8 @@ def _check(stated: Mapping[str, Any], file: str) -> None:
                 raise ProblemError(f"{where}: unknown entry.{hint}")
             types = known[name]
             if types is _TABLE and not isinstance(value, dict):
-                raise ProblemError(f"{where} is {value!r}; expected a table: [{name}].")
+                expected = f"a table: [{name}]" if table == "" else f"a table: {name} = {{artist = 2}}"
+                raise ProblemError(f"{where} is {value!r}; expected {expected}.")
             wrong = isinstance(value, bool) or not isinstance(value, types)
             if wrong or (types is _TEXTS and not all(isinstance(text, str) for text in value)):
                 raise ProblemError(f"{where} is {value!r}; expected {_EXPECTED[types]}.")

@@ -19,6 +19,7 @@ from oasis_alloc.functions.base import Floats
 from oasis_alloc.kernels import capped as capped_kernels
 from oasis_alloc.kernels import decide as decide_kernels
 from oasis_alloc.kernels import visit as visit_kernels
+from oasis_alloc.kernels.categories import Categories
 from oasis_alloc.program import Program
 
 _CHUNK_PAIRS = 100_000  # below this, threads cost more than they bring
@@ -42,9 +43,10 @@ class Threads:
         self._n = self._edges.size - 1
         self._pairs = visit_kernels.Pairs(program.indptr, program.code, program.value, program.extra, program.segment)
         # rules by category have kernels of their own, so that problems without them pay nothing
-        self._rules: tuple[capped_kernels.Categories, ...] = ()
+        self._rules: tuple[Categories, ...] = ()
         if program.most.size:
-            self._rules = (capped_kernels.Categories(program.category, program.most),)
+            n_categories = int(program.category.max(initial=-1)) + 1
+            self._rules = (Categories(program.category, program.most, n_categories),)
         self._threshold = np.zeros(program.n_users)
         self._slack = np.inf
         self._load = np.zeros((self._n, n_tables, program.n_cells))

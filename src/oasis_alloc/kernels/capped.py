@@ -4,20 +4,19 @@ Systems of categories (artist, genre ...) come nested, the finest first: every c
 of the next. Then the slate rules are a laminar matroid, and
 
     unsmoothed:  taking candidates by score, skipping those whose category is full, is exactly optimal;
-    smoothed:    x_i = clip((s_i - max(t, t_c of its categories)) / gamma, 0, 1), where a category's threshold t_c
-                 follows from its own members alone, finest first, and the slate's t from what they leave.
+    smoothed:    x_i = clip((s_i - max(t, t_c of its categories)) / gamma, 0, 1); a category's threshold t_c follows
+                 from its own members alone, finest first, and the slate's threshold t from what they leave.
 
 Problems without such rules run the plain kernels (visit.py, decide.py) and pay nothing for this.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.categories import Categories, Greedy, Local, number, scratch, take
 from oasis_alloc.kernels.decide import score
 from oasis_alloc.kernels.visit import Curvature, Pairs
 
@@ -30,16 +29,9 @@ _N_BINS = 512
 _SMOOTHED, _BOUND, _VALUE, _MISSES, _FRACTIONAL, _CURVED, _KEPT, _KEPT_USERS, _USERS = range(9)
 
 
-class Categories(NamedTuple):
-    """Nested category systems, the finest first."""
-
-    of: npt.NDArray[np.int32]  # (n_systems, n_classes) category of a class, -1 for none
-    most: npt.NDArray[np.int64]  # (n_systems,) items of one category that a slate may hold
-
-
 @jit
 def _root(c: Floats, floor: Floats, member: Ints, n: int, most: int, gamma: float, low: float) -> float:
-    """Root t >= low of sum over members of clip((c - max(t, floor)) / gamma, 0, 1) = most; low if the sum is less."""
+    """Root t >= low of sum over members of clip((c - max(t, floor)) / gamma, 0, 1) = most; low if it is less."""
     high = low
     total = 0.0
     for j in range(n):
@@ -85,46 +77,6 @@ def _root(c: Floats, floor: Floats, member: Ints, n: int, most: int, gamma: floa
 
 
 @jit
-def _by_score(c: Floats, m: int, order: Ints) -> None:
-    """Order 0 .. m - 1 by falling score, ties by position: insertion, for few candidates."""
-    for i in range(m):
-        j = i
-        while j > 0 and c[order[j - 1]] < c[i]:
-            order[j] = order[j - 1]
-            j -= 1
-        order[j] = i
-
-
-@jit
-def _take(c: Floats, m: int, category: Ints, most: Ints, size: int, order: Ints, taken: Ints, blocked: Ints) -> int:
-    """The best slate by the greedy rule: taken[i] is 1 for what is in, blocked[i] 1 + the system that kept i out.
-
-    category is (n_systems, m). Returns the number of slots that are left.
-    """
-    _by_score(c, m, order)
-    left = size
-    for j in range(m):
-        i = order[j]
-        taken[i] = 0
-        blocked[i] = 0
-        if c[i] <= 0.0:
-            continue
-        for k in range(most.size):
-            if category[k, i] >= 0:
-                count = 0
-                for h in range(j):
-                    if taken[order[h]] == 1 and category[k, order[h]] == category[k, i]:
-                        count += 1
-                if count >= most[k]:
-                    blocked[i] = k + 1
-                    break
-        if blocked[i] == 0 and left > 0:
-            taken[i] = 1
-            left -= 1
-    return left
-
-
-@jit
 def visit(
     first: int,
     last: int,
@@ -147,20 +99,15 @@ def visit(
     n_extra = extra.shape[0]
     n_classes = price.shape[2]
     n_systems = categories.most.size
-    longest = 0
-    for u in range(first, last):
-        longest = max(longest, indptr[u + 1] - indptr[u])
+    longest, local, greedy = scratch(first, last, indptr, categories)
     s = np.empty(longest)
     c = np.empty(longest)
     at = np.empty(longest, np.int64)
     floor = np.empty(longest)
     owner = np.empty(longest, np.int64)
     member = np.empty(longest, np.int64)
-    order = np.empty(longest, np.int64)
-    taken = np.empty(longest, np.int64)
-    blocked = np.empty(longest, np.int64)
-    category = np.empty((n_systems, longest), np.int64)
     done = np.empty(longest, np.int64)
+    members = np.empty(longest, np.int64)  # by number of a category
     capacity = kept.cell.size
     smoothed = 0.0
     bound = 0.0
@@ -190,25 +137,24 @@ def visit(
                     at[m] = i
                     floor[m] = cut
                     owner[m] = -1
-                    for k in range(n_systems):
-                        category[k, m] = categories.of[k, code[a + i]]
                     m += 1
+            number(categories, code[a : a + n], at, m, local)
             # thresholds of categories, finest first; owner says which node holds a candidate back
             node = 0
             for k in range(n_systems):
+                for j in range(local.counts[k]):
+                    members[j] = 0
                 for i in range(m):
-                    done[i] = 0
-                for i in range(m):
-                    if done[i] == 1 or category[k, i] < 0:
+                    if local.of[k, i] >= 0:
+                        members[local.of[k, i]] += 1
+                for which in range(local.counts[k]):
+                    if members[which] <= categories.most[k]:
                         continue
                     size_of = 0
-                    for j in range(i, m):
-                        if category[k, j] == category[k, i]:
+                    for j in range(m):
+                        if local.of[k, j] == which:
                             member[size_of] = j
                             size_of += 1
-                            done[j] = 1
-                    if size_of <= categories.most[k]:
-                        continue
                     root = _root(c, floor, member, size_of, categories.most[k], gamma, cut)
                     if root > cut:
                         node += 1
@@ -219,7 +165,7 @@ def visit(
             for i in range(m):
                 member[i] = i
             t = _root(c, floor, member, m, size, gamma, cut)
-            left = _take(c, m, category, categories.most, size, order, taken, blocked)
+            left = take(c, m, categories.most, size, local, greedy)
             if cut == 0.0 or (t > cut and left == 0):
                 break
             misses += 1
@@ -230,7 +176,7 @@ def visit(
             if floor[i] < t:
                 floor[i] = t
                 owner[i] = 0 if t > 0.0 else -1
-            bound += c[i] * taken[i]
+            bound += c[i] * greedy.taken[i]
             done[i] = 0
             z = (c[i] - floor[i]) / gamma
             if z <= 0.0:
@@ -289,37 +235,39 @@ def visit(
 
 
 @jit
-def _cuts(
-    s: Floats, n: int, category: Ints, most: Ints, size: int, order: Ints, taken: Ints, blocked: Ints, cut: Floats
-) -> None:
+def _cuts(s: Floats, n: int, most: Ints, size: int, local: Local, greedy: Greedy, cut: Floats) -> None:
     """Write for every candidate the score at which it would enter or leave its user's best slate."""
-    left = _take(s, n, category, most, size, order, taken, blocked)
+    left = take(s, n, most, size, local, greedy)
+    n_systems = most.size
+    of, count = local.of, local.counts
+    _, taken, full, lowest, first_out = greedy
+    for k in range(n_systems):
+        for j in range(count[k]):
+            first_out[k, j] = 0.0
     last = np.inf
+    nearest = 0.0
     for i in range(n):
         if taken[i] == 1:
             last = min(last, s[i])
-    nearest = 0.0
-    for i in range(n):
-        if taken[i] == 0 and blocked[i] == 0:
+            continue
+        if s[i] <= 0.0:
+            continue
+        blocked = False
+        for k in range(n_systems):
+            j = of[k, i]
+            if j >= 0 and full[k, j] >= most[k]:
+                first_out[k, j] = max(first_out[k, j], s[i])
+                blocked = True
+                break
+        if not blocked:
             nearest = max(nearest, s[i])
     whole = 0.0 if left > 0 else 0.5 * (last + nearest)
     for i in range(n):
         cut[i] = whole
-        for k in range(most.size):
-            if category[k, i] < 0:
-                continue
-            count = 0
-            lowest = np.inf
-            first_out = 0.0
-            for j in range(n):
-                if category[k, j] == category[k, i]:
-                    if taken[j] == 1:
-                        count += 1
-                        lowest = min(lowest, s[j])
-                    elif blocked[j] == k + 1:
-                        first_out = max(first_out, s[j])
-            if count >= most[k]:
-                cut[i] = max(cut[i], 0.5 * (lowest + max(first_out, 0.0)))
+        for k in range(n_systems):
+            j = of[k, i]
+            if j >= 0 and full[k, j] >= most[k]:
+                cut[i] = max(cut[i], 0.5 * (lowest[k, j] + first_out[k, j]))
 
 
 @jit
@@ -335,21 +283,16 @@ def margins(
 ) -> None:
     """As decide.margins, for slates with categories."""
     indptr = pairs.indptr
-    longest = 0
-    for u in range(first, last):
-        longest = max(longest, indptr[u + 1] - indptr[u])
+    longest, local, greedy = scratch(first, last, indptr, categories)
     s = np.empty(longest)
     cut = np.empty(longest)
-    category = np.empty((categories.most.size, longest), np.int64)
-    order, taken, blocked = np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.int64)
+    every = np.arange(longest)
     per = _N_BINS / widest
     for u in range(first, last):
         n = indptr[u + 1] - indptr[u]
         score(u, u + 1, pairs, price, s)
-        for i in range(n):
-            for k in range(categories.most.size):
-                category[k, i] = categories.of[k, pairs.code[indptr[u] + i]]
-        _cuts(s, n, category, categories.most, size, order, taken, blocked, cut)
+        number(categories, pairs.code[indptr[u] : indptr[u + 1]], every, n, local)
+        _cuts(s, n, categories.most, size, local, greedy, cut)
         for i in range(n):
             margin = abs(s[i] - cut[i])
             if margin < widest:
@@ -371,28 +314,23 @@ def decide(
 ) -> None:
     """As decide.decide, for slates with categories."""
     indptr = pairs.indptr
-    longest = 0
-    for u in range(first, last):
-        longest = max(longest, indptr[u + 1] - indptr[u])
+    longest, local, greedy = scratch(first, last, indptr, categories)
     s = np.empty(longest)
     cut = np.empty(longest)
-    category = np.empty((categories.most.size, longest), np.int64)
-    order, taken, blocked = np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.int64)
+    every = np.arange(longest)
     base = indptr[first]
     for u in range(first, last):
         a = indptr[u] - base
         n = indptr[u + 1] - indptr[u]
         score(u, u + 1, pairs, price, s)
-        for i in range(n):
-            for k in range(categories.most.size):
-                category[k, i] = categories.of[k, pairs.code[indptr[u] + i]]
-        _cuts(s, n, category, categories.most, size, order, taken, blocked, cut)
+        number(categories, pairs.code[indptr[u] : indptr[u + 1]], every, n, local)
+        _cuts(s, n, categories.most, size, local, greedy, cut)
         within = margin[pairs.segment[u]]
         left = size
         for i in range(n):
             if abs(s[i] - cut[i]) <= within[pairs.code[indptr[u] + i]]:
                 state[a + i] = _UNDECIDED
-            elif taken[i] == 1:
+            elif greedy.taken[i] == 1:
                 state[a + i] = _IN
                 left -= 1
             else:

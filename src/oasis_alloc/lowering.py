@@ -1,0 +1,275 @@
+"""Lowering: a problem's statement turned into the arrays of a program (see program.py for the letters)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from oasis_alloc.candidates import Candidates
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.functions.base import Floats
+from oasis_alloc.grouping import Grouping
+from oasis_alloc.measures import Measure, Term
+from oasis_alloc.problem import Problem
+from oasis_alloc.program import Block, Ints, Program, dual_variables
+
+_FOLD_LIMIT = 1 << 22  # cells that are always worth a folded table (32 MiB a column)
+
+
+def lower(problem: Problem) -> Program:
+    """Lower a problem to arrays."""
+    cands = problem.candidates
+    terms = _base_terms(problem)
+    groupings = {by: cands.grouping(by or None) for _, by in terms}
+    columns = sorted({column for column, _ in terms if column is not None})
+    rules = [cands.grouping(key) for key in problem.slate.at_most]
+    cells = _Cells.of(cands, [*groupings.values(), *rules])
+    category, most = _nested(problem, cells, rules)
+
+    slices, start = [], 0
+    for _, by in terms:
+        slices.append(slice(start, start + groupings[by].n_groups))
+        start += groupings[by].n_groups
+    base = tuple(
+        _stack(
+            [(s, cells.groups(groupings[by])) for (column, by), s in zip(terms, slices, strict=True) if column == of],
+            start,
+            cells.n_cells,
+        )
+        for of in [None, *columns]
+    )
+    place = dict(zip(terms, slices, strict=True))
+    blocks, matrices, rows = [], [], 0
+    for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
+        matrix = _arithmetic(function.measure, cands, groupings, place, start)
+        blocks.append(Block(name, slice(rows, rows + matrix.shape[0]), bound, problem.labels(name)))
+        matrices.append(matrix)
+        rows += matrix.shape[0]
+    arithmetic = sp.csr_array(sp.vstack(matrices)) if matrices else sp.csr_array((0, start))
+    unit = _units(arithmetic, terms, slices, cands)
+    blocks, row, low, high, limit = dual_variables(blocks, unit)
+    program = Program(
+        indptr=cands.indptr,
+        code=cells.code,
+        segment=cells.segment,
+        n_segments=cells.n_segments,
+        n_classes=cells.n_classes,
+        value=blend(problem.maximize.linear, cands),
+        extra=_extra(cands, columns),
+        size=problem.slate.size,
+        category=category,
+        most=most,
+        blocks=tuple(blocks),
+        base=base,
+        arithmetic=arithmetic,
+        unit=unit,
+        row=row,
+        lower=low,
+        upper=high,
+        limit=limit,
+    )
+    return _within_reach(program) if program.curved else program
+
+
+def _within_reach(program: Program) -> Program:
+    """The program with its curved functions told what their totals can reach, which bounds their prices."""
+    least, most = program.reach()
+    blocks = [replace(b, function=b.function.within(least[b.rows], most[b.rows])) for b in program.blocks]
+    for block in (b for b in blocks if b.function.is_curved):
+        best = block.function.curve(np.zeros(len(block.labels)))
+        bad = np.flatnonzero(np.isneginf(best.values))
+        if bad.size:
+            raise ProblemError(
+                f"{block.name}: group {block.labels[int(bad[0])]!r} can have a total of at most "
+                f"{best.maximiser[bad[0]]:g} whatever is shown, where the function is minus infinity ({bad.size} in "
+                "all). Give the function an offset above 0, or give the group candidates."
+            )
+    blocks, row, low, high, limit = dual_variables(blocks, program.unit)
+    return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
+
+
+def _nested(
+    problem: Problem, cells: _Cells, rules: list[Grouping]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Categories of the slate's rules by class, the finest key first; rules that cross are refused."""
+    keys = list(problem.slate.at_most)
+    of = [rule.item_part[cells.item_of[: cells.n_classes]].astype(np.int32) for rule in rules]
+    order: list[int] = []
+    left = list(range(len(keys)))
+    while left:  # a key goes next if its categories lie within one category, or none, of every key that is left
+        straddling = {k: [(j, _straddling(of[k], of[j])) for j in left if j != k] for k in left}
+        finest = next((k for k in left if all(found is None for _, found in straddling[k])), None)
+        if finest is None:
+            # of the key that comes closest; the more categories, the more likely it was meant to be the finer one
+            k = max(left, key=lambda k: (-sum(f is not None for _, f in straddling[k]), np.unique(of[k]).size))
+            j, found = next((j, found) for j, found in straddling[k] if found is not None)
+            label = problem.candidates.groups(keys[k])[found]
+            raise ProblemError(
+                f"{problem.slate!r}: {keys[k]} {label!r} has items of more than one {keys[j]}, or of one and of none, "
+                "so the rules cross. Rules by several keys must be nested; leave one of them out."
+            )
+        order.append(finest)
+        left.remove(finest)
+    category = np.stack([of[k] for k in order]) if order else np.empty((0, cells.n_classes), np.int32)
+    return category, np.array([problem.slate.at_most[keys[k]] for k in order], np.int64)
+
+
+def _straddling(finer: npt.NDArray[np.int32], coarser: npt.NDArray[np.int32]) -> int | None:
+    """A category of `finer` whose classes are of several of `coarser`, or of one and of none; None if there is none."""
+    has = finer >= 0
+    pairs = np.unique(np.stack([finer[has], coarser[has]]), axis=1)
+    double = np.flatnonzero(np.diff(pairs[0]) == 0)
+    return int(pairs[0, double[0]]) if double.size else None
+
+
+def blend(linear: Measure | None, cands: Candidates) -> npt.NDArray[np.floating[Any]]:
+    """v_p = sum_k w_k c_pk in float64, in the objective's order; a single column of weight 1 is taken as it is."""
+    terms = linear.terms if linear is not None else ()
+    if len(terms) == 1 and terms[0].coefficient == 1.0 and terms[0].column is not None:
+        return cands.columns[terms[0].column]
+    out = np.zeros(cands.n_pairs)
+    for term in terms:
+        if term.column is None:
+            out += term.coefficient
+        else:
+            out += term.coefficient * cands.columns[term.column].astype(np.float64)
+    return out
+
+
+def _base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:
+    """The distinct (column, keys) of all measures under functions, in order of appearance."""
+    seen: dict[tuple[str | None, tuple[str, ...]], None] = {}
+    for function in problem.functions:
+        for term in function.measure.terms:
+            seen.setdefault((term.column, term.by))
+    return list(seen)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """Users and items reduced to what the keys of a problem tell apart."""
+
+    code: Ints
+    segment: npt.NDArray[np.uint32]
+    n_segments: int
+    n_classes: int
+    user_of: npt.NDArray[np.int64]  # (n_cells,) a user of each cell's segment
+    item_of: npt.NDArray[np.int64]  # (n_cells,) an item of each cell's class
+
+    @property
+    def n_cells(self) -> int:
+        return int(self.user_of.size)
+
+    @classmethod
+    def of(cls, cands: Candidates, groupings: list[Grouping]) -> _Cells:
+        user_class, user_first = _classes([g.user_part for g in groupings], cands.n_users)
+        item_class, item_first = _classes([g.item_part for g in groupings], cands.n_items)
+        n_segments, n_classes = user_first.size, item_first.size
+        if n_classes == cands.n_items:  # every item is its own class: keep the candidates' own numbers
+            code: Ints = cands.item
+            item_first = np.arange(cands.n_items)
+        else:
+            code = _narrow(item_class, n_classes)[cands.item]
+        if n_segments * n_classes <= max(_FOLD_LIMIT, 2 * cands.n_pairs) or cands.n_pairs == 0:
+            users = np.repeat(user_first, n_classes)
+            return cls(
+                code, user_class.astype(np.uint32), n_segments, n_classes, users, np.tile(item_first, n_segments)
+            )
+        # too many segments for a folded table: number the (segment, class) that occur, one code a pair
+        key = np.repeat(user_class.astype(np.int64), np.diff(cands.indptr)) * n_classes + code
+        cell, inverse = np.unique(key, return_inverse=True)
+        return cls(
+            _narrow(inverse, cell.size), np.zeros(cands.n_users, np.uint32), 1, cell.size,
+            user_first[cell // n_classes], item_first[cell % n_classes],
+        )  # fmt: skip
+
+    def groups(self, grouping: Grouping) -> npt.NDArray[np.int64]:
+        """Group of every cell, -1 where it has none."""
+        return np.asarray(grouping.of(grouping.user_part[self.user_of], grouping.item_part[self.item_of]), np.int64)
+
+
+def _classes(parts: list[npt.NDArray[np.int32]], n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Number the distinct rows of several code columns: (class of each, first member of each class)."""
+    klass = np.zeros(n, np.int64)
+    for part in parts:
+        if part.size and (part[0] != part).any():
+            _, klass = np.unique(klass * (int(part.max()) + 2) + part + 1, return_inverse=True)
+    _, first = np.unique(klass, return_index=True)
+    return klass, first.astype(np.int64)
+
+
+def _narrow(codes: npt.NDArray[np.int64], n: int) -> Ints:
+    return codes.astype(np.uint16 if n <= 1 << 16 else np.uint32)
+
+
+def _stack(parts: list[tuple[slice, npt.NDArray[np.int64]]], n_base: int, n_cells: int) -> sp.csr_array:
+    rows, cols = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for place, groups in parts:
+        has = np.flatnonzero(groups >= 0)
+        rows.append(place.start + groups[has])
+        cols.append(has)
+    row, col = np.concatenate(rows), np.concatenate(cols)
+    return sp.csr_array((np.ones(row.size), (row, col)), shape=(n_base, n_cells))
+
+
+def _arithmetic(
+    measure: Measure,
+    cands: Candidates,
+    groupings: dict[tuple[str, ...], Grouping],
+    place: dict[tuple[str | None, tuple[str, ...]], slice],
+    n_base: int,
+) -> sp.csr_array:
+    """The rows of M of one measure; terms with fewer keys are broadcast over the groups of the widest."""
+    labels = cands.groups(measure.by or None)
+    rows, cols, data = [], [], []
+    for term in measure.terms:
+        target = _project(term, measure.by, labels, cands)
+        has = np.flatnonzero(target >= 0)
+        rows.append(has)
+        cols.append(place[term.column, term.by].start + target[has])
+        data.append(np.full(has.size, term.coefficient))
+    index = (np.concatenate(rows), np.concatenate(cols))
+    return sp.csr_array((np.concatenate(data), index), shape=(len(labels), n_base))
+
+
+def _units(
+    arithmetic: sp.csr_array,
+    terms: list[tuple[str | None, tuple[str, ...]]],
+    slices: list[slice],
+    cands: Candidates,
+) -> Floats:
+    """Typical coefficient of a pair in each row, so that rows of relevance and of exposure are priced alike."""
+    typical = np.ones(arithmetic.shape[1])
+    for (column, _), place in zip(terms, slices, strict=True):
+        if column is not None and cands.n_pairs:
+            typical[place] = float(np.mean(np.abs(cands.columns[column]), dtype=np.float64)) or 1.0
+    biggest = abs(arithmetic) @ sp.diags_array(typical)
+    size = np.asarray(biggest.max(axis=1).todense()).ravel() if biggest.nnz else np.zeros(arithmetic.shape[0])
+    return np.where(size > 0, size, 1.0)
+
+
+def _project(term: Term, by: tuple[str, ...], labels: list[Any], cands: Candidates) -> npt.NDArray[np.int64]:
+    """For each group of the keys `by`, the group of the term's fewer keys that it lies in."""
+    if term.by == by:
+        return np.arange(len(labels))
+    if not term.by:
+        return np.zeros(len(labels), np.int64)
+    position = {label: g for g, label in enumerate(cands.groups(term.by))}
+    pick = [by.index(key) for key in term.by]
+    parts = [label if isinstance(label, tuple) and len(by) > 1 else (label,) for label in labels]
+    wanted = [tuple(part[k] for k in pick) if len(pick) > 1 else part[pick[0]] for part in parts]
+    return np.array([position.get(label, -1) for label in wanted], np.int64)
+
+
+def _extra(cands: Candidates, columns: list[str]) -> npt.NDArray[np.floating[Any]]:
+    """Columns of measures as one (K, n_pairs) array; a single one is not copied."""
+    if not columns:
+        return np.empty((0, cands.n_pairs), np.float32)
+    if len(columns) == 1:
+        return cands.columns[columns[0]][None, :]
+    wide = np.float64 if any(cands.columns[c].dtype == np.float64 for c in columns) else np.float32
+    return np.stack([cands.columns[c] for c in columns]).astype(wide, copy=False)

@@ -1,0 +1,385 @@
+"""Slates with at most so many items of a category: solved, proven, kept, and refused where the rules cross."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+from oracle import categories, least_relaxation, matrix, optimum, rows_of, slates, values
+from strategies import OBJECTIVES, Case, Market, limits, markets, measures
+
+import oasis_alloc as oa
+from oasis_alloc.engines import threads
+from oasis_alloc.engines.threads import Threads
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.lowering import lower
+from oasis_alloc.recovery import scaled
+from oasis_alloc.solvers import dual, relaxation
+
+GAP = 1e-6
+
+
+@pytest.fixture(scope="module")
+def small_steps() -> Any:
+    """Every path of large problems, on small ones (as in test_properties.py)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dual, "_LEAST_UNDECIDED", 2)
+        patch.setattr(dual, "_UNDECIDED_A_ROW", 0)
+        patch.setattr(dual, "_SAMPLE_PAIRS", 0)
+        patch.setattr(threads, "_CHUNK_PAIRS", 8)
+        patch.setattr(threads, "_BLOCK", 1)
+        patch.setattr(relaxation, "_ALL_AT_ONCE", 0)
+        patch.setattr("oasis_alloc.lowering._FOLD_LIMIT", 0)
+        yield
+
+
+def nested(market: Market, parents: dict[Any, Any]) -> Market:
+    """The market with every artist's items in one campaign, or in none: `parents` says which."""
+    labels = dict(market.labels)
+    labels["campaign"] = [
+        own if artist is None else parents[artist]
+        for own, artist in zip(labels["campaign"], labels["artist"], strict=True)
+    ]
+    old = market.candidates
+    candidates = oa.Candidates.from_arrays(
+        old.indptr,
+        np.array(market.item, np.int64),
+        market.columns,
+        users={key: labels[key] for key in ("market", "hour")},
+        items={key: labels[key] for key in ("campaign", "artist")},
+    )
+    return Market(market.user, market.item, market.columns, labels, market.n_users, market.n_items, candidates)
+
+
+@st.composite
+def capped_problems(draw: st.DrawFn, feasible: bool = True, soft: bool = True, **sizes: int) -> Case:
+    """A problem with one rule by category or two nested ones; `feasible` as in strategies.problems."""
+    market = draw(markets(**sizes))
+    parent = st.sampled_from([-1, 3, 3, 5])
+    market = nested(market, {artist: draw(parent) for artist in ("ann", "bo", "cy")})
+    size = draw(st.sampled_from([1, 2, 3, 4, 7]))
+    keys = draw(st.sampled_from([("artist",), ("campaign",), ("artist", "campaign"), ("campaign", "artist")]))
+    at_most = {key: draw(st.sampled_from([1, 1, 2, 3, 9])) for key in keys}
+    case = Case(market, oa.Problem(market.candidates, OBJECTIVES[0], slate=oa.Slate(size, at_most)))
+    x = draw(allocations(case))
+    constraints: list[Any] = []
+    used: set[str] = set()
+    for _ in range(draw(st.integers(0, 3))):
+        measure = draw(measures())
+        is_soft = soft and draw(st.sampled_from([False, False, True]))
+        sense = draw(st.sampled_from(["<=", "<=", ">=", ">=", "=="]))
+        labels = market.candidates.groups(measure.by or None)
+        totals = matrix(measure, market) @ x
+        slack = st.sampled_from([0.0, 0.0, 0.25, 1.0])
+        if not feasible and not is_soft:
+            if str(measure) in used:
+                continue  # a floor above a cap is refused as a statement
+            used.add(str(measure))
+            scale = max(1.0, float(np.abs(totals).max(initial=0.0)))
+            slack = st.sampled_from([0.0, 0.5, -0.25, -0.5]).map(lambda s, scale=scale: s * scale)
+            totals = np.maximum(totals, scale) if sense == "<=" else totals
+        limit = draw(limits(totals, labels, sense, slack))
+        band = {"<=": measure <= limit, ">=": measure >= limit, "==": measure == limit}[sense]
+        constraints.append(oa.soft(band, penalty=draw(st.sampled_from([0.125, 1.0, 40.0]))) if is_soft else band)
+    return Case(market, case.problem.replace(maximize=draw(st.sampled_from(OBJECTIVES)), subject_to=constraints))
+
+
+@st.composite
+def allocations(draw: st.DrawFn, case: Case) -> np.ndarray[Any, Any]:
+    """An allocation in quarters that keeps every slate and every category of a slate."""
+    n = case.market.n_pairs
+    x = np.array(draw(st.lists(st.integers(0, 4), min_size=n, max_size=n)), float) / 4
+    rules, most = all_rules(case)
+    for pair in range(n):
+        others = x.copy()
+        others[pair:] = 0.0
+        room = (most - rules @ others)[rules[:, [pair]].nonzero()[0]]
+        x[pair] = min(x[pair], room.min())
+    return x
+
+
+def all_rules(case: Case) -> tuple[Any, np.ndarray[Any, Any]]:
+    """(rows, limits) of slates and of their categories."""
+    rules, most = categories(case)
+    rows = np.vstack([slates(case.market).toarray(), rules.toarray()])
+    return rows, np.concatenate([np.full(case.market.n_users, float(case.problem.slate.size)), most])
+
+
+def best_slate(case: Case, mine: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> float:
+    """The value of a user's best slate, by trying every subset of the few candidates."""
+    rows, most = all_rules(case)
+    subsets = (np.arange(1 << mine.size)[:, None] >> np.arange(mine.size)) & 1
+    kept = (subsets @ rows[:, mine].T <= most).all(axis=1)
+    return float((subsets[kept] @ scores[mine]).max())
+
+
+def check_rules(case: Case, x: np.ndarray[Any, Any]) -> None:
+    rows, most = all_rules(case)
+    assert ((x >= 0.0) & (x <= 1.0)).all()
+    assert (rows @ x <= most + 1e-9).all()
+
+
+def check_bound(case: Case, solution: oa.Solution) -> None:
+    """The prices prove the bound: conjugates and everybody's best slates, found by trying all."""
+    scores, priced, proven = solution.scores(), values(case), 0.0
+    for row in rows_of(case):
+        priced = priced - row.matrix.T @ solution.prices[row.name]
+        proven += row.conjugate(solution.prices[row.name])
+    assert scores == pytest.approx(priced, rel=1e-9, abs=1e-9 * (1.0 + float(np.abs(priced).max(initial=0.0))))
+    for u in range(case.market.n_users):
+        proven += best_slate(case, np.flatnonzero(np.array(case.market.user) == u), scores)
+    assert proven == pytest.approx(solution.bound, rel=1e-9, abs=1e-9)
+
+
+def check_solved(case: Case, solution: oa.Solution, best: float, gap: float = GAP) -> None:
+    """A solved problem: rules and limits kept, the bracket holds the optimum, and the prices prove it."""
+    assert solution.status is oa.Status.SOLVED
+    assert solution.gap <= gap
+    x, rows = solution.allocation, rows_of(case)
+    check_rules(case, x)
+    size = max(1.0, abs(best))
+    lost = sum(row.penalty * float(row.excess(x).sum()) for row in rows if not row.hard)
+    assert solution.value == pytest.approx(float(values(case) @ x) - lost, rel=1e-9, abs=1e-9 * size)
+    assert max((float(row.excess(x).sum()) / row.size() for row in rows if row.hard), default=0.0) <= 1e-6
+    paid = sum(float(np.abs(solution.prices[row.name]) @ row.excess(x)) for row in rows)
+    assert solution.value <= best + paid + 1e-8 * size
+    assert best <= solution.bound + 1e-8 * size
+    check_bound(case, solution)
+
+
+@settings(max_examples=80)
+@given(case=capped_problems())
+def test_the_bracket_holds_the_optimum(case: Case) -> None:
+    best = optimum(case)
+    assert best is not None  # by construction
+    free = optimum(Case(case.market, case.problem.replace(slate=oa.Slate(case.problem.slate.size))))
+    event(f"the rules cost something: {free is not None and free > best + 1e-9}")
+    check_solved(case, oa.solve(case.problem, gap=GAP), best)
+
+
+@settings(max_examples=30)
+@given(case=capped_problems(most_users=9, most_items=7))
+@pytest.mark.usefixtures("small_steps")
+def test_the_bracket_by_the_paths_of_large_problems(case: Case) -> None:
+    best = optimum(case)
+    assert best is not None
+    check_solved(case, oa.solve(case.problem, gap=GAP), best)
+
+
+@settings(max_examples=25)
+@given(case=capped_problems())
+def test_the_conic_solver_agrees(case: Case) -> None:
+    best = optimum(case)
+    assert best is not None
+    check_solved(case, oa.solve(case.problem, solver="conic", gap=GAP), best)
+
+
+@settings(max_examples=30)
+@given(case=capped_problems(soft=False), by=st.sampled_from(["campaign", "artist", "market"]))
+def test_log_fairness_with_categories(case: Case, by: str) -> None:
+    """Curved functions of totals over capped slates: both solvers' brackets meet, and the rules are kept."""
+    objective = OBJECTIVES[0] + 0.3 * oa.log(oa.exposure(by=by), offset=1.0)
+    problem = case.problem.replace(maximize=objective)
+    ours, reference = oa.solve(problem, gap=1e-5), oa.solve(problem, solver="conic", gap=1e-5)
+    size = max(1.0, abs(reference.bound))
+    for solution in (ours, reference):
+        assert solution.status is oa.Status.SOLVED
+        check_rules(case, solution.allocation)
+    assert ours.value <= reference.bound + 2e-6 * size
+    assert reference.value <= ours.bound + 2e-6 * size
+
+
+def check_feasibility(case: Case) -> None:
+    relaxation = least_relaxation(case)
+    # between these, rounding decides: a millionth is within what counts as kept
+    assume(relaxation <= 1e-9 or relaxation >= 1e-4 * max((row.size() for row in rows_of(case)), default=1.0))
+    event(f"feasible: {relaxation <= 1e-9}")
+    solution = oa.solve(case.problem, gap=GAP)
+    best = optimum(case)
+    if best is not None:
+        check_solved(case, solution, best)
+    else:
+        assert solution.status is oa.Status.INFEASIBLE
+        assert sum(conflict.give for conflict in solution.conflicts) == pytest.approx(relaxation, rel=1e-6, abs=1e-6)
+
+
+@settings(max_examples=60)
+@given(case=capped_problems(feasible=False))
+def test_infeasible_if_and_only_if_the_oracle_says_so(case: Case) -> None:
+    check_feasibility(case)
+
+
+@settings(max_examples=30)
+@given(case=capped_problems(feasible=False, most_users=9))
+@pytest.mark.usefixtures("small_steps")
+def test_infeasible_by_the_paths_of_large_problems(case: Case) -> None:
+    check_feasibility(case)
+
+
+def market(n_users: int = 60, n_items: int = 30, degree: int = 12, seed: int = 0) -> oa.Candidates:
+    """Ten artists of three items, five genres of two artists; promotion on every third item."""
+    rng = np.random.default_rng(seed)
+    item = np.concatenate([rng.permutation(n_items)[:degree] for _ in range(n_users)])
+    return oa.Candidates.from_arrays(
+        np.arange(n_users + 1) * degree,
+        item,
+        {"relevance": rng.uniform(0.1, 1.0, item.size)},
+        items={
+            "artist": np.arange(n_items) // 3,
+            "genre": np.arange(n_items) // 6,
+            "mood": np.arange(n_items) % 4,
+            "campaign": np.where(np.arange(n_items) % 3 == 0, np.arange(n_items) // 3, -1),
+        },
+    )
+
+
+CANDIDATES = market()
+RULES = oa.Slate(5, {"artist": 1, "genre": 2})
+
+
+def counted(solution: oa.Solution, key: str) -> np.ndarray[Any, Any]:
+    """(n_users, n_labels) of the allocation."""
+    candidates = solution.problem.candidates
+    label = np.asarray(candidates.items[key].codes)[candidates.item]
+    user = np.repeat(np.arange(candidates.n_users), np.diff(candidates.indptr))
+    out = np.zeros((candidates.n_users, label.max() + 1))
+    np.add.at(out, (user[label >= 0], label[label >= 0]), solution.allocation[label >= 0])
+    return out
+
+
+@pytest.mark.parametrize("solver", ["dual", "conic"])
+def test_floors_that_only_the_rules_make_impossible(solver: str) -> None:
+    """Two items of an artist to everyone: fine in a slate of 5, not where it may hold one of an artist."""
+    candidates = oa.Candidates.from_arrays(
+        np.arange(11) * 3,
+        np.tile([0, 1, 2], 10),
+        {"relevance": np.linspace(0.1, 1.0, 30)},
+        items={"campaign": ["a", "a", "b"], "artist": ["x", "x", "y"]},
+    )
+    demand = (oa.exposure(by="campaign") >= {"a": 14.0}).named("delivery")
+    problem = oa.Problem(candidates, oa.total("relevance"), [demand], oa.Slate(3))
+    assert oa.solve(problem, solver=solver).status is oa.Status.SOLVED
+    ruled = oa.solve(problem.replace(slate=oa.Slate(3, {"artist": 1})), solver=solver)
+    assert ruled.status is oa.Status.INFEASIBLE
+    (conflict,) = ruled.conflicts
+    assert (conflict.constraint, conflict.label) == ("delivery", "a")
+    assert (conflict.reached, conflict.give) == pytest.approx((10.0, 4.0))
+
+
+def test_rules_of_a_market_cost_and_are_kept() -> None:
+    caps = (oa.exposure(by="campaign") <= 8.0).named("caps")
+    problem = oa.Problem(CANDIDATES, oa.total("relevance"), [caps, oa.exposure(by="genre") >= 35.0], RULES)
+    solution = oa.solve(problem, gap=GAP)
+    assert solution.status is oa.Status.SOLVED
+    assert counted(solution, "artist").max() <= 1.0 + 1e-9
+    assert counted(solution, "genre").max() <= 2.0 + 1e-9
+    free = oa.solve(problem.replace(slate=oa.Slate(5)), gap=GAP)
+    assert counted(free, "artist").max() > 1.5
+    assert solution.bound < free.value
+    reference = oa.solve(problem, solver="conic", gap=GAP)
+    assert solution.value == pytest.approx(reference.value, rel=2 * GAP)
+
+
+def test_the_order_of_the_rules_does_not_matter() -> None:
+    problem = oa.Problem(CANDIDATES, oa.total("relevance"), [oa.exposure(by="campaign") <= 8.0], RULES)
+    other = problem.replace(slate=oa.Slate(5, {"genre": 2, "artist": 1}))
+    assert other.slate == RULES
+    assert hash(other.slate) == hash(RULES)
+    assert oa.solve(problem).value == oa.solve(other).value
+
+
+def test_any_number_of_threads_gives_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_CHUNK_PAIRS", 100)
+    problem = oa.Problem(CANDIDATES, oa.total("relevance"), [oa.exposure(by="campaign") <= 8.0], RULES)
+    one, three = (oa.solve(problem, threads=n) for n in (1, 3))
+    assert one.bound == three.bound
+    assert np.array_equal(one.allocation, three.allocation)
+    for name, prices in one.prices.items():
+        assert np.array_equal(prices, three.prices[name])
+
+
+def test_rules_that_cannot_bind_change_nothing() -> None:
+    """Caps as large as the slate: the same optimum as without them."""
+    problem = oa.Problem(
+        CANDIDATES, oa.total("relevance"), [oa.exposure(by="campaign") <= 8.0], oa.Slate(5, {"artist": 5, "genre": 9})
+    )
+    plain = oa.solve(problem.replace(slate=oa.Slate(5)), gap=1e-9)
+    ruled = oa.solve(problem, gap=1e-9)
+    assert ruled.value == pytest.approx(plain.value, rel=2e-9)
+
+
+def test_scaling_down_keeps_the_rules() -> None:
+    caps = (oa.exposure(by="campaign") <= 3.0).named("caps")
+    problem = oa.Problem(CANDIDATES, oa.total("relevance"), [caps], RULES)
+    program = lower(problem)
+    with Threads(program, 1) as engine:
+        positions, x = scaled(engine, np.zeros(program.n_rows))
+        _, totals = engine.add_up(positions, x)
+    assert (totals <= 3.0 + 1e-9).all()
+    assert totals.max() == pytest.approx(3.0)
+    for group, most in program.categories_of(positions):
+        assert np.bincount(group[group >= 0], weights=x[group >= 0]).max() <= most + 1e-9
+    assert np.bincount(program.users_of(positions), weights=x).max() <= 5 + 1e-9
+
+
+def test_what_is_said_of_the_rules() -> None:
+    problem = oa.Problem(CANDIDATES, oa.total("relevance"), [oa.exposure(by="campaign") <= 8.0], RULES)
+    words = "Slate(size=5, at_most={'artist': 1, 'genre': 2})"
+    assert words in repr(problem)
+    report = str(oa.solve(problem))
+    assert "slates of up to 5, at most 1 of an artist and 2 of a genre" in " ".join(report.split())
+
+
+def test_keys_that_cross_are_refused() -> None:
+    problem = oa.Problem(CANDIDATES, oa.total("relevance"), slate=oa.Slate(5, {"artist": 1, "mood": 2}))
+    with pytest.raises(ProblemError, match=r"artist 0 has items of more than one mood.*cross.*leave one of them out"):
+        oa.solve(problem)
+
+
+def labelled(**items: list[int]) -> oa.Problem:
+    n = len(next(iter(items.values())))
+    candidates = oa.Candidates.from_arrays([0, n], np.arange(n), {"r": np.linspace(1.0, 2.0, n)}, items=items)
+    return oa.Problem(candidates, oa.total("r"), slate=oa.Slate(n, dict.fromkeys(items, 1)))
+
+
+def test_the_finer_key_need_not_have_more_categories() -> None:
+    """A key that few items have lies within one that all have, though it has fewer categories."""
+    problem = labelled(artist=[0, 0, 1, 1], single=[-1, 7, -1, -1])
+    program = lower(problem)
+    assert program.most.tolist() == [1, 1]
+    assert (program.category[0] >= 0).sum() == 1  # single, the finer, comes first
+    assert oa.solve(problem).value == pytest.approx(1.0 + 1.0 / 3.0 + 2.0)
+
+
+def test_a_key_between_that_misses_items_hides_no_crossing() -> None:
+    """a lies within (none of) b, and b within c, but a has items of two c."""
+    with pytest.raises(ProblemError, match="the rules cross"):
+        lower(labelled(a=[1, 1, 2, 3, 4], b=[-1, -1, 5, 6, 6], c=[8, 9, 9, 8, 8]))
+
+
+PLAIN = """
+import numpy as np
+import oasis_alloc as oa
+from oasis_alloc.kernels import capped, decide, visit
+
+candidates = oa.Candidates.from_arrays(
+    [0, 3, 6], [0, 1, 2, 0, 1, 2], {"r": [3.0, 2.0, 1.0, 1.0, 2.0, 4.0]}, items={"artist": [0, 0, 1]}
+)
+problem = oa.Problem(candidates, oa.total("r"), [oa.exposure(by="artist") <= 2.5], oa.Slate(2))
+oa.solve(problem).scores()
+kernels = [getattr(capped, name) for name in ("visit", "margins", "decide")]
+assert not any(kernel.signatures for kernel in kernels), "rules that are not used are compiled"
+assert visit.visit.signatures and decide.decide.signatures
+oa.solve(problem.replace(slate=oa.Slate(2, {"artist": 1})))
+assert all(kernel.signatures for kernel in kernels[::2])
+"""
+
+
+def test_a_problem_without_rules_runs_the_plain_kernels() -> None:
+    done = subprocess.run([sys.executable, "-c", PLAIN], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
