@@ -29,7 +29,7 @@ def data_dir() -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")  # of every function by itself: Hypothesis takes no fixtures of scope "function"
 def small_steps() -> Any:
     """Every path of large problems, on small ones."""
     from oasis_alloc.engines import threads

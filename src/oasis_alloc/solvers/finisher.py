@@ -28,6 +28,8 @@ _CLOSE = 0.25  # share of a row's margin within which new prices leave a pair op
 _LARGE = 100_000  # undecided pairs from which a much wider programme is better solved anew, with presolve
 _FAR = 10.0  # typical scores that a price may have to move before the demands are suspected to conflict
 _NARROW = 0.25  # of a curved row's radius that is kept where its price was not pressed
+_FIRST = 1e-3  # least share of its own price by which a curved row's may move at first
+_LEAST = 1e-6
 _FINEST = 1e-9  # radius of curved rows, in typical scores, below which their chords are fine enough
 _PATIENCE = 8  # rounds after which all margins are widened
 _DEAREST = 1e12  # highest price of a slack, in typical scores
@@ -71,15 +73,22 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
     """
     program = engine.program
     center, center_bound = prices, bound_at(engine, watch, prices, scale)
-    most = 1e3 * max(scale, float(np.abs(program.value).max(initial=0.0)))
-    decision = engine.decide(prices, margins)
+    dearest = np.abs(
+        np.concatenate([[scale], *((prices * program.unit)[block.rows] for block in program.curved)])
+    ).max()
+    most = 1e3 * max(float(dearest), float(np.abs(program.value).max(initial=0.0)))
+    margins = margins.copy()
     radius = np.full(program.n_rows, np.inf)  # only curved rows have one besides the margin
     for block in program.curved:
-        radius[block.rows] = np.minimum(margins[block.rows], scale)
+        own = np.maximum(scale, np.abs(prices * program.unit)[block.rows])  # what it pays may be far above the scores
+        margins[block.rows] = np.maximum(margins[block.rows], _LEAST * own)  # pairs that tie have next to none
+        radius[block.rows] = np.clip(margins[block.rows], _FIRST * own, own)
+    decision = engine.decide(prices, margins)
     last: Round | None = None
     violations: list[float] = []
     for round_ in range(_MOST_ROUNDS):
-        last = finish(engine, watch, decision, center, np.minimum(margins, radius), most, last)
+        start = center
+        last = finish(engine, watch, decision, start, np.minimum(margins, radius), most, last)
         watch.offer(last.allocation)
         new = program.admit(last.prices)
         bound = bound_at(engine, watch, new, scale)
@@ -88,7 +97,8 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
         if bound <= center_bound:
             center, center_bound = new, bound
         margins = np.where(last.pressed, _WIDEN * margins, margins)
-        radius = np.where(last.pressed, _WIDEN * radius, _NARROW * radius)
+        moved = np.abs(last.prices - start) * program.unit
+        radius = np.where(last.pressed, _WIDEN * radius, np.minimum(radius, np.maximum(_NARROW * radius, moved)))
         if round_ >= _PATIENCE:
             margins = 2.0 * margins
         if decision.undecided.size == program.n_pairs:

@@ -1,0 +1,59 @@
+"""Code that the documentation shows is the code that runs.
+
+Between `<!-- include: path -->` and `<!-- end -->` a page has a file of the repository, as it is. Run this file to put
+the files of today into the pages.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+INCLUDE = re.compile(r"(<!-- include: (\S+) -->\n```\w*\n)(.*?)(```\n<!-- end -->)", re.DOTALL)
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def with_files(text: str) -> str:
+    """The page with what its includes are now."""
+    return INCLUDE.sub(lambda found: found[1] + (ROOT / found[2]).read_text(encoding="utf-8") + found[4], text)
+
+
+@each_page
+def test_what_a_page_includes_is_the_file(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert len(INCLUDE.findall(text)) == text.count("<!-- include:"), "an include that is not closed"
+    assert text == with_files(text), f"run python tests/{Path(__file__).name}"
+
+
+def test_the_page_about_functions_has_a_whole_one() -> None:
+    text = (ROOT / "docs" / "adding-a-function.md").read_text(encoding="utf-8")
+    assert [found[1] for found in INCLUDE.findall(text)] == ["src/oasis_alloc/functions/log.py"]
+    assert "class BoundLog(BoundSeparable):" in text
+
+
+def test_a_page_that_differs_is_noticed() -> None:
+    old = "<!-- include: LICENSE -->\n```text\nanother licence\n```\n<!-- end -->"
+    assert "another licence" not in with_files(old)
+    assert with_files(with_files(old)) == with_files(old) != old
+
+
+@each_page
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@each_page
+def test_the_names_that_a_page_quotes_from_the_tests_are_there(page: Path) -> None:
+    for name in re.findall(r"`((?:tests|src|docs|examples|benchmarks)/[\w./-]+)`", page.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), f"{page.name} speaks of {name}"
+
+
+if __name__ == "__main__":
+    for path in PAGES:
+        path.write_text(with_files(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,68 @@
+"""How functions and objectives are written and added up, and that what they are given is copied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oasis_alloc as oa
+from oasis_alloc.functions.base import Function
+
+E = oa.exposure(by="key")
+
+
+@pytest.mark.parametrize(
+    ("stated", "text"),
+    [
+        (oa.log(E), 'log(exposure(by="key"), offset=1)'),
+        (5 * oa.log(E, 0.1), '5 * log(exposure(by="key"), offset=0.1)'),
+        (2 * (oa.log(E) / 4), '0.5 * log(exposure(by="key"), offset=1)'),
+        (np.float64(2.0) * oa.log(E), '2 * log(exposure(by="key"), offset=1)'),
+        (np.float32(2.0) * oa.log(E) * np.int64(2), '4 * log(exposure(by="key"), offset=1)'),
+        (-oa.square_deviation(E, 3), '-square_deviation(exposure(by="key"), 3)'),
+        (-0.1 * oa.square_deviation(E, {"a": 1.0}), "-0.1 * square_deviation(exposure(by=\"key\"), {'a': 1.0})"),
+        (-oa.square_deviation(E, dict.fromkeys("abcd", 1)), '-square_deviation(exposure(by="key"), {4 labels})'),
+        (-oa.square_deviation(E, [1, 2]), '-square_deviation(exposure(by="key"), array of 2)'),
+        (oa.alpha_fair(E, 2), 'alpha_fair(exposure(by="key"), alpha=2, offset=0)'),
+    ],
+)
+def test_texts(stated: Function, text: str) -> None:
+    assert str(stated) == text
+
+
+R = oa.total("r")
+LOG, SQUARE = oa.log(E), oa.square_deviation(E, 3)
+
+
+@pytest.mark.parametrize(
+    ("objective", "text"),
+    [
+        (R + LOG, f'total("r") + {LOG}'),
+        (LOG + R, f'total("r") + {LOG}'),
+        (R - 0.1 * SQUARE, f'total("r") - 0.1 * {SQUARE}'),
+        (LOG - SQUARE, f"{LOG} - {SQUARE}"),
+        (-SQUARE + LOG, f"-{SQUARE} + {LOG}"),
+        (2 * (R + LOG), f'2 * total("r") + 2 * {LOG}'),
+        ((R + LOG) / 2, f'0.5 * total("r") + 0.5 * {LOG}'),
+        (R - (SQUARE - LOG), f'total("r") - {SQUARE} + {LOG}'),
+        ((R + LOG) - (SQUARE - R), f'2 * total("r") + {LOG} - {SQUARE}'),
+        (LOG - (SQUARE - R), f'total("r") + {LOG} - {SQUARE}'),
+        (sum([LOG, R, oa.exposure()]), f'total("r") + exposure() + {LOG}'),
+        (np.float64(2) * (R + LOG), f'2 * total("r") + 2 * {LOG}'),
+    ],
+)
+def test_objectives_add_up(objective: Any, text: str) -> None:
+    assert str(objective) == text
+
+
+def test_targets_are_copied() -> None:
+    targets = np.array([1.0, 2.0])
+    stated = -oa.square_deviation(E, targets)
+    targets[:] = 99.0
+    assert stated.bind(["a", "b"]).value(np.array([1.0, 2.0])) == 0.0
+    mapping = {"a": 1.0, "b": 2.0}
+    stated = -oa.square_deviation(E, mapping)
+    mapping["a"] = 99.0
+    assert stated.bind(["a", "b"]).value(np.array([1.0, 2.0])) == 0.0
