@@ -238,5 +238,7 @@ def curved_problems(draw: st.DrawFn, **sizes: int) -> Case:
             objective = objective + weight * oa.log(measure, offset)
         else:
             alpha = draw(st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.5]))
+            if alpha > 1.0:
+                offset = max(offset, 0.1)  # 0.01 ** -3.5 is ten million: a price beyond what rounds can find
             objective = objective + weight * oa.alpha_fair(measure, alpha, offset)
     return Case(market, case.problem.replace(maximize=objective))

@@ -98,7 +98,7 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
             center, center_bound = new, bound
         margins = np.where(last.pressed, _WIDEN * margins, margins)
         moved = np.abs(last.prices - start) * program.unit
-        radius = np.where(last.pressed, _WIDEN * radius, np.minimum(radius, np.maximum(_NARROW * radius, moved)))
+        radius = np.where(last.pressed, _WIDEN * radius, np.minimum(radius, np.maximum(_NARROW * radius, 2.0 * moved)))
         if round_ >= _PATIENCE:
             margins = 2.0 * margins
         if decision.undecided.size == program.n_pairs:
