@@ -19,23 +19,8 @@ from oasis_alloc.engines.threads import Threads
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.lowering import lower
 from oasis_alloc.recovery import scaled
-from oasis_alloc.solvers import dual, relaxation
 
 GAP = 1e-6
-
-
-@pytest.fixture(scope="module")
-def small_steps() -> Any:
-    """Every path of large problems, on small ones (as in test_properties.py)."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dual, "_LEAST_UNDECIDED", 2)
-        patch.setattr(dual, "_UNDECIDED_A_ROW", 0)
-        patch.setattr(dual, "_SAMPLE_PAIRS", 0)
-        patch.setattr(threads, "_CHUNK_PAIRS", 8)
-        patch.setattr(threads, "_BLOCK", 1)
-        patch.setattr(relaxation, "_ALL_AT_ONCE", 0)
-        patch.setattr("oasis_alloc.lowering._FOLD_LIMIT", 0)
-        yield
 
 
 def nested(market: Market, parents: dict[Any, Any]) -> Market:
