@@ -185,7 +185,7 @@ class Threads:
 
     def add_up(self, positions: npt.NDArray[np.int64], x: Floats) -> tuple[float, Floats]:
         program = self.program
-        users = np.searchsorted(program.indptr, positions, side="right") - 1
+        users = program.users_of(positions)
         load = np.zeros((len(program.base), program.n_cells))
         value = decide_kernels.add_up(positions, users, x, self._pairs, program.n_classes, load)
         return float(value), program.totals(load)
