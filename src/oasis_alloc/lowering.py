@@ -16,19 +16,18 @@ from oasis_alloc.grouping import Grouping
 from oasis_alloc.measures import Measure, Term
 from oasis_alloc.problem import Problem
 from oasis_alloc.program import Block, Ints, Program, dual_variables
+from oasis_alloc.slate_lowering import tellable, with_rules
 
 _FOLD_LIMIT = 1 << 22  # cells that are always worth a folded table (32 MiB a column)
 
 
-def lower(problem: Problem) -> Program:
-    """Lower a problem to arrays."""
+def lower(problem: Problem, as_served: bool = False) -> Program:
+    """Lower a problem to arrays; `as_served` counts every pair once, whatever users and slots count in the solve."""
     cands = problem.candidates
     terms = _base_terms(problem)
     groupings = {by: cands.grouping(by or None) for _, by in terms}
     columns = sorted({column for column, _ in terms if column is not None})
-    rules = [cands.grouping(key) for key in problem.slate.at_most]
-    cells = _Cells.of(cands, [*groupings.values(), *rules])
-    category, most = _nested(problem, cells, rules)
+    cells = _Cells.of(cands, [*groupings.values()], [tellable(cands.items[key]) for key in problem.slate.keys])
 
     slices, start = [], 0
     for _, by in terms:
@@ -60,9 +59,8 @@ def lower(problem: Problem) -> Program:
         n_classes=cells.n_classes,
         value=blend(problem.maximize.linear, cands),
         extra=_extra(cands, columns),
-        size=problem.slate.size,
-        category=category,
-        most=most,
+        size=int(np.max(problem.slate.size, initial=1)),
+        rules=None,
         blocks=tuple(blocks),
         base=base,
         arithmetic=arithmetic,
@@ -72,6 +70,8 @@ def lower(problem: Problem) -> Program:
         upper=high,
         limit=limit,
     )
+    if not as_served:
+        program = with_rules(problem, program, cells.item_of[: cells.n_classes])
     return _within_reach(program) if program.curved else program
 
 
@@ -90,40 +90,6 @@ def _within_reach(program: Program) -> Program:
             )
     blocks, row, low, high, limit = dual_variables(blocks, program.unit)
     return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
-
-
-def _nested(
-    problem: Problem, cells: _Cells, rules: list[Grouping]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Categories of the slate's rules by class, the finest key first; rules that cross are refused."""
-    keys = list(problem.slate.at_most)
-    of = [rule.item_part[cells.item_of[: cells.n_classes]].astype(np.int32) for rule in rules]
-    order: list[int] = []
-    left = list(range(len(keys)))
-    while left:  # a key goes next if its categories lie within one category, or none, of every key that is left
-        straddling = {k: [(j, _straddling(of[k], of[j])) for j in left if j != k] for k in left}
-        finest = next((k for k in left if all(found is None for _, found in straddling[k])), None)
-        if finest is None:
-            # of the key that comes closest; the more categories, the more likely it was meant to be the finer one
-            k = max(left, key=lambda k: (-sum(f is not None for _, f in straddling[k]), np.unique(of[k]).size))
-            j, found = next((j, found) for j, found in straddling[k] if found is not None)
-            label = problem.candidates.groups(keys[k])[found]
-            raise ProblemError(
-                f"{problem.slate!r}: {keys[k]} {label!r} has items of more than one {keys[j]}, or of one and of none, "
-                "so the rules cross. Rules by several keys must be nested; leave one of them out."
-            )
-        order.append(finest)
-        left.remove(finest)
-    category = np.stack([of[k] for k in order]) if order else np.empty((0, cells.n_classes), np.int32)
-    return category, np.array([problem.slate.at_most[keys[k]] for k in order], np.int64)
-
-
-def _straddling(finer: npt.NDArray[np.int32], coarser: npt.NDArray[np.int32]) -> int | None:
-    """A category of `finer` whose classes are of several of `coarser`, or of one and of none; None if there is none."""
-    has = finer >= 0
-    pairs = np.unique(np.stack([finer[has], coarser[has]]), axis=1)
-    double = np.flatnonzero(np.diff(pairs[0]) == 0)
-    return int(pairs[0, double[0]]) if double.size else None
 
 
 def blend(linear: Measure | None, cands: Candidates) -> npt.NDArray[np.floating[Any]]:
@@ -165,9 +131,9 @@ class _Cells:
         return int(self.user_of.size)
 
     @classmethod
-    def of(cls, cands: Candidates, groupings: list[Grouping]) -> _Cells:
+    def of(cls, cands: Candidates, groupings: list[Grouping], categories: list[npt.NDArray[np.int32]]) -> _Cells:
         user_class, user_first = _classes([g.user_part for g in groupings], cands.n_users)
-        item_class, item_first = _classes([g.item_part for g in groupings], cands.n_items)
+        item_class, item_first = _classes([*(g.item_part for g in groupings), *categories], cands.n_items)
         n_segments, n_classes = user_first.size, item_first.size
         if n_classes == cands.n_items:  # every item is its own class: keep the candidates' own numbers
             code: Ints = cands.item

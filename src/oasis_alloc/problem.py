@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.functions.base import BoundFunction, Function
+from oasis_alloc.keys import frozen
 from oasis_alloc.measures import Measure
 from oasis_alloc.objective import Objective
 from oasis_alloc.slate import Slate
@@ -30,11 +34,16 @@ class Problem:
         Constraints and soft constraints; order is kept.
     slate
         What one user's slate may hold.
+    supply
+        What each user counts, (n_users,) positive numbers: 0.8 for one whom a forecast doubts, 2.5 for one who comes
+        two and a half times. Totals and the objective count a user so often; slates stay as they are. None counts
+        everyone once.
 
     Raises
     ------
     ProblemError
-        For unknown columns and keys, limits that do not fit the groups, names used twice, a cap below a floor.
+        For unknown columns and keys, limits that do not fit the groups, names used twice, a cap below a floor, and
+        sizes or supply that do not fit the users.
 
     Example
     -------
@@ -52,6 +61,7 @@ class Problem:
     maximize: Objective
     subject_to: tuple[Function, ...]
     slate: Slate
+    supply: npt.NDArray[np.float64] | None
 
     def __init__(
         self,
@@ -59,6 +69,7 @@ class Problem:
         maximize: Measure | Function | Objective,
         subject_to: Function | Iterable[Function] = (),
         slate: Slate | None = None,
+        supply: npt.ArrayLike | None = None,
     ) -> None:
         if not isinstance(candidates, Candidates):
             raise ProblemError(f"candidates: expected oa.Candidates, got {type(candidates).__name__}.")
@@ -82,11 +93,8 @@ class Problem:
         object.__setattr__(self, "slate", slate if slate is not None else Slate(1))
         for measure in self._measures():
             self._check(measure)
-        for key in self.slate.at_most:
-            if key not in candidates.items:
-                raise ProblemError(
-                    f"{self.slate!r}: the items have no key {key!r}.{did_you_mean(key, candidates.items)}"
-                )
+        check_slate(self.slate, candidates)
+        object.__setattr__(self, "supply", None if supply is None else checked_supply(supply, candidates.n_users))
         _ = self.bound  # limits are laid out over the groups now, so that what is wrong is said here
         check_bands(self)
         check_domains(self)
@@ -155,10 +163,39 @@ class Problem:
         return "\n".join(lines)
 
 
+def check_slate(slate: Slate, candidates: Candidates) -> None:
+    """Refuse rules by keys, columns and users that the candidates do not have."""
+    for key in slate.keys:
+        if key not in candidates.items:
+            raise ProblemError(f"{slate!r}: the items have no key {key!r}.{did_you_mean(key, candidates.items)}")
+    for column in slate.keep:
+        if column not in candidates.columns:
+            hint = did_you_mean(column, candidates.columns)
+            raise ProblemError(f"{slate!r}: the candidates have no column {column!r}.{hint}")
+    for name, sizes in (("size", slate.size), ("at_least", slate.at_least)):
+        if not isinstance(sizes, int) and sizes.shape != (candidates.n_users,):
+            raise ProblemError(f"Slate({name}=...): {sizes.size:,} entries; expected {candidates.n_users:,} (n_users).")
+
+
+def checked_supply(supply: object, n_users: int) -> npt.NDArray[np.float64]:
+    """What each user counts, as positive numbers."""
+    try:
+        weights = np.array(supply, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ProblemError(f"supply: expected (n_users,) = ({n_users:,},) positive numbers, got {supply!r}.") from None
+    if weights.shape != (n_users,):
+        raise ProblemError(f"supply: shape {weights.shape}; expected (n_users,) = ({n_users:,},), one number a user.")
+    bad = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
+    if bad.size:
+        raise ProblemError(
+            f"supply: user {bad[0]:,} counts {weights[bad[0]]:g} ({bad.size:,} are like this); expected positive finite "
+            "numbers. Give a user who will not come a slate of size 0."
+        )
+    return frozen(weights)
+
+
 def check_bands(problem: Problem) -> None:
     """Refuse a cap below a floor on the same measure: no price can cure it."""
-    import numpy as np
-
     sides: dict[str, list[tuple[str, BoundFunction]]] = {}
     for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
         if bound.is_constraint:
@@ -179,8 +216,6 @@ def check_bands(problem: Problem) -> None:
 
 def check_domains(problem: Problem) -> None:
     """Refuse a limit that holds a total where a function of the same measure is minus infinity: log of 0."""
-    import numpy as np
-
     stated = list(zip(problem.names, problem.functions, problem.bound, strict=True))
     for name, function, bound in stated:
         if not bound.is_curved:

@@ -13,10 +13,10 @@ table `T_k[cell]` per column k (k = 0 is exposure). Everything else is linear an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ import scipy.sparse as sp
 
 from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.functions.soft import BoundSoft
+from oasis_alloc.slate_rules import SlateRules
 
 Ints = npt.NDArray[np.integer[Any]]
 
@@ -39,6 +40,13 @@ class Block:
     variables: slice = field(default_factory=lambda: slice(0, 0))  # its part of the dual variables
 
 
+class Origin(NamedTuple):
+    """The pair of the candidates that a pair of the program stands for, and its share of that pair's probability."""
+
+    pair: npt.NDArray[np.int64]  # (n_pairs,)
+    share: Floats  # (n_pairs,)
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """Arrays of a problem; see the module's text for the letters."""
@@ -50,9 +58,8 @@ class Program:
     n_classes: int
     value: npt.NDArray[np.floating[Any]]  # (n_pairs,) v
     extra: npt.NDArray[np.floating[Any]]  # (K, n_pairs): columns of measures besides exposure
-    size: int
-    category: npt.NDArray[np.int32]  # (n_systems, n_cells or n_classes) of the slate's nested rules, finest first
-    most: npt.NDArray[np.int64]  # (n_systems,) items of one category in a slate
+    size: int  # the largest slate
+    rules: SlateRules | None  # all rules of slates, None where one size for all is the only one
     blocks: tuple[Block, ...]
     base: tuple[sp.csr_array, ...]  # B_k, (n_base, n_cells), k = 0 .. K
     arithmetic: sp.csr_array  # M, (n_rows, n_base)
@@ -61,6 +68,7 @@ class Program:
     lower: Floats  # ranges of z
     upper: Floats
     limit: Floats  # limit / unit, so that the linear conjugate is limit @ z
+    origin: Origin | None = None  # where pairs stand for those of the candidates in part (see weighting.py)
 
     @property
     def n_users(self) -> int:
@@ -211,12 +219,18 @@ class Program:
         """User numbers of pairs."""
         return np.searchsorted(self.indptr, pairs, side="right") - 1
 
-    def categories_of(self, pairs: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
-        """By rule of the slate: a number for each pair's user and category, -1 for none; and how many at most."""
-        user = self.users_of(pairs)
-        for of, most in zip(self.category, self.most.tolist(), strict=True):
-            category = of[self.code[pairs]].astype(np.int64)
-            yield np.where(category >= 0, user * (int(of.max(initial=0)) + 1) + category, -1), most
+    @cached_property
+    def slots(self) -> float:
+        """Slots that can be filled, users counted by their weight."""
+        sizes = self.size if self.rules is None else self.rules.size
+        most = np.minimum(np.diff(self.indptr), sizes)
+        return float(most.sum() if self.rules is None else most @ self.rules.weight)
+
+    def diminished(self, positions: npt.NDArray[np.int64], x: Floats) -> float:
+        """What decrements take from the value of an allocation, given by its non-zeros."""
+        if self.rules is None:
+            return 0.0
+        return self.rules.paid(self.users_of(positions), self.code[positions].astype(np.int64), x)
 
     def cells_of(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Cell numbers of pairs."""
@@ -238,7 +252,8 @@ def relaxed(program: Program, tilt: float) -> Program:
         blocks.append(replace(block, function=function))
     blocks, row, low, high, limit = dual_variables(blocks, program.unit)
     value = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.n_pairs, np.float32)
-    return replace(program, value=value, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
+    rules = None if program.rules is None else program.rules.without_decrements()
+    return replace(program, value=value, rules=rules, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 
 
 def softened(program: Program, penalty: float) -> Program:

@@ -4,73 +4,228 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
+from numbers import Integral, Real
 from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.keys import frozen
+
+Sizes = int | npt.NDArray[np.int64]
+Steps = float | npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slate:
-    """The slate rule of every user: at most `size` items, and at most so many of a category.
+    """The slate rules of every user.
 
-    `X_u = {x : 0 <= x <= 1, sum(x) <= size, sum(x_i, i in c) <= at_most[key] for every category c of every key}`.
-    Diminishing values and per-user guards will stand here too.
+    `X_u = {x : 0 <= x <= 1, at_least <= sum(x) <= size, sum(x_i, i in c) <= at_most[key] for every category c of every
+    key, sum(r_i x_i) >= keep * (the most that sum(r_i x_i) can be under the other rules)}`.
 
     Parameters
     ----------
     size
-        Number of slots, at least 1.
+        Number of slots, at least 1; or one number a user, (n_users,) integers >= 0.
     at_most
         `{key of the items: number}`: at most so many items of one category of that key, such as `{"artist": 1,
-        "genre": 3}`. Items without a category are not counted. Several keys must be nested (every artist of one genre
-        only): then the best slate is found exactly, by taking items in the order of their priced scores.
+        "genre": 3}`. Items without a category are not counted; an item with several (a track with three genres) counts
+        in each. Where the categories of all keys nest (every artist of one genre only), the best slate is a whole one;
+        where they cross, or items have several, slates are what is left when whole ones are mixed and the mixture is
+        only held to the rules on average: the certificate is exact for these.
+    diminishing
+        `{key of the items: step}`: the j-th item of a category (j = 0, 1, ...) adds its value minus `step * j`; or
+        an array of decrements >= 0 that never decrease, the last of which stands for all that follow.
+    keep
+        `{column: share}`: every user keeps at least this share, in [0, 1], of the column's sum in their own best slate
+        for that column alone, under the same rules. Hard, for each user.
+    at_least
+        Slots that must be filled, where the user's candidates and the other rules allow as many; a number, or one a
+        user.
+    positions
+        What each slot counts, from the first: numbers in (0, 1] that never increase, one for every slot. Items stand in
+        the order of their priced scores, and `x` is the attention that an item gets: the chance of being shown,
+        times what the slot counts. `keep`, `at_least` and `diminishing` then hold for the first k slots, for every k. Costs
+        a copy of the candidates for every distinct number.
 
     Raises
     ------
     ProblemError
-        If a number is not whole or below 1.
+        If a number is not whole, out of its range, or in the wrong order.
 
     Example
     -------
     >>> import oasis_alloc as oa
-    >>> oa.Slate(size=10, at_most={"artist": 2})
-    Slate(size=10, at_most={'artist': 2})
+    >>> oa.Slate(size=10, at_most={"artist": 2}, diminishing={"genre": 0.1}, keep={"relevance": 0.95})
+    Slate(size=10, at_most={'artist': 2}, diminishing={'genre': 0.1}, keep={'relevance': 0.95})
     """
 
-    size: int
+    size: Sizes
     at_most: Mapping[str, int] = field(default_factory=dict)
+    diminishing: Mapping[str, Steps] = field(default_factory=dict)
+    keep: Mapping[str, float] = field(default_factory=dict)
+    at_least: Sizes = 0
+    positions: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", _whole(self.size, f"Slate(size={self.size!r}): size", "of slots"))
-        if not isinstance(self.at_most, Mapping):
-            raise ProblemError(f"Slate(at_most={self.at_most!r}): expected {{key of the items: number}}.")
-        caps = {}
-        for key, number in self.at_most.items():
-            if not isinstance(key, str):
-                raise ProblemError(f"Slate(at_most=...): {key!r} is not the name of a key of the items.")
-            caps[key] = _whole(number, f"Slate(at_most={{{key!r}: {number!r}}}): the number", "of items")
-        object.__setattr__(self, "at_most", MappingProxyType(caps))
+        put = object.__setattr__
+        put(self, "size", _sizes(self.size, "size", 1))
+        put(self, "at_least", _sizes(self.at_least, "at_least", 0))
+        caps = {
+            key: _whole(number, f"Slate(at_most={{{key!r}: {number!r}}}): the number", "of items", 1)
+            for key, number in _named(self.at_most, "at_most", "key of the items: number").items()
+        }
+        put(self, "at_most", MappingProxyType(caps))
+        steps = {
+            key: _steps(key, step)
+            for key, step in _named(self.diminishing, "diminishing", "key of the items: step").items()
+        }
+        put(self, "diminishing", MappingProxyType(steps))
+        shares = {c: _share(c, share) for c, share in _named(self.keep, "keep", "column: share").items()}
+        if len(shares) > 1:
+            raise ProblemError(f"Slate(keep={shares!r}): one column at most can be kept; blend several into one.")
+        put(self, "keep", MappingProxyType(shares))
+        if self.positions is not None:
+            put(self, "positions", _positions(self.positions, self.size))
+        if (np.asarray(self.at_least) > self.size).any() if _fits(self.at_least, self.size) else False:
+            raise ProblemError(f"{self!r}: at_least asks for more slots than size has.")
 
-    def __hash__(self) -> int:
-        return hash((self.size, tuple(sorted(self.at_most.items()))))
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the items that the rules name, in order."""
+        return list(dict.fromkeys([*self.at_most, *self.diminishing]))
+
+    @property
+    def is_plain(self) -> bool:
+        """True where a size for all is the only rule."""
+        return (
+            isinstance(self.size, int)
+            and not self.keys
+            and not self.keep
+            and isinstance(self.at_least, int)
+            and self.at_least == 0
+            and self.positions is None
+        )
 
     def __repr__(self) -> str:
-        rules = f", at_most={dict(self.at_most)!r}" if self.at_most else ""
-        return f"Slate(size={self.size}{rules})"
+        parts = [f"size={_brief(self.size)}"]
+        for name in ("at_most", "diminishing", "keep"):
+            if rule := getattr(self, name):
+                parts.append(f"{name}={{{', '.join(f'{k!r}: {_brief(v)}' for k, v in rule.items())}}}")
+        if not isinstance(self.at_least, int) or self.at_least:
+            parts.append(f"at_least={_brief(self.at_least)}")
+        if self.positions is not None:
+            parts.append(f"positions={_brief(self.positions)}")
+        return f"Slate({', '.join(parts)})"
 
     def words(self) -> str:
         """The rules in words: "up to 10, at most 1 of an artist and 3 of a genre"."""
+        size = f"{self.size:,}" if isinstance(self.size, int) else f"{int(self.size.max(initial=0)):,} by user"
         caps = [f"{most:,} of {_article(key)} {key}" for key, most in self.at_most.items()]
-        listed = " and ".join([", ".join(caps[:-1]), caps[-1]] if len(caps) > 1 else caps)
-        return f"up to {self.size:,}" + (f", at most {listed}" if caps else "")
+        out = [f"up to {size}"]
+        if not isinstance(self.at_least, int) or self.at_least:
+            out.append(f"at least {self.at_least if isinstance(self.at_least, int) else 'so many by user'}")
+        if caps:
+            out.append("at most " + " and ".join([", ".join(caps[:-1]), caps[-1]] if len(caps) > 1 else caps))
+        out += [f"diminishing by {key}" for key in self.diminishing]
+        out += [f"{share:.0%} of everyone's {column} kept" for column, share in self.keep.items()]
+        if self.positions is not None:
+            out.append("slots by position")
+        return ", ".join(out)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return repr(value.tolist()) if value.size <= 5 else f"array of {value.size:,}"
+    return repr(value)
 
 
 def _article(word: str) -> str:
     return "an" if word[:1].lower() in "aeiou" else "a"
 
 
-def _whole(number: object, what: str, of: str) -> int:
-    if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
-        raise ProblemError(f"{what} is a whole number {of}, at least 1.")
+def _named(rules: object, name: str, expected: str) -> Mapping[str, Any]:
+    if not isinstance(rules, Mapping):
+        raise ProblemError(f"Slate({name}={rules!r}): expected {{{expected}}}.")
+    for key in rules:
+        if not isinstance(key, str):
+            raise ProblemError(f"Slate({name}=...): {key!r} is not the name of a {expected.partition(':')[0]}.")
+    return rules
+
+
+def _whole(number: object, what: str, of: str, least: int) -> int:
+    if not isinstance(number, Integral) or isinstance(number, bool) or number < least:
+        raise ProblemError(f"{what} is a whole number {of}, at least {least}.")
     return int(number)
+
+
+def _sizes(given: object, name: str, least: int) -> Sizes:
+    """A whole number, or an array of whole numbers >= 0, one a user."""
+    if isinstance(given, Integral) or not hasattr(given, "__len__") or isinstance(given, (str, bytes)):
+        return _whole(given, f"Slate({name}={given!r}): {name}", "of slots", least)
+    array = np.asarray(given)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ProblemError(
+            f"Slate({name}=...): expected a whole number of slots or (n_users,) whole numbers, got {array.dtype} of "
+            f"shape {array.shape}."
+        )
+    if (array < 0).any():
+        user = int(np.argmax(array < 0))
+        raise ProblemError(f"Slate({name}=...): user {user:,} has {array[user]}; expected whole numbers >= 0.")
+    return frozen(array.astype(np.int64))
+
+
+def _fits(least: Sizes, size: Sizes) -> bool:
+    """False where both are arrays of different lengths, which the candidates will refuse."""
+    return isinstance(least, int) or isinstance(size, int) or least.shape == size.shape
+
+
+def _steps(key: str, step: object) -> Steps:
+    what = f"Slate(diminishing={{{key!r}: ...}})"
+    if isinstance(step, Real) and not isinstance(step, bool):
+        if not np.isfinite(float(step)) or step < 0:
+            raise ProblemError(f"{what}: the step is {step!r}; expected a finite number >= 0.")
+        return float(step)
+    try:
+        array = np.array(step, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ProblemError(f"{what}: {step!r} is neither a number nor an array of numbers.") from None
+    if array.ndim != 1 or not array.size or not np.isfinite(array).all() or (array < 0).any():
+        raise ProblemError(f"{what}: expected a number or a list of finite decrements >= 0, got {step!r}.")
+    falls = np.flatnonzero(np.diff(array) < 0)
+    if falls.size:
+        at = int(falls[0]) + 1
+        raise ProblemError(
+            f"{what}: decrement {at} is {array[at]:g}, below the one before it ({array[at - 1]:g}); an item may not be "
+            "worth more for coming later: decrements never decrease."
+        )
+    return frozen(array)
+
+
+def _share(column: str, share: object) -> float:
+    if not isinstance(share, Real) or isinstance(share, bool) or not 0 <= float(share) <= 1:
+        raise ProblemError(f"Slate(keep={{{column!r}: {share!r}}}): a share is a number from 0 to 1.")
+    return float(share)
+
+
+def _positions(given: object, size: Sizes) -> npt.NDArray[np.float64]:
+    try:
+        array = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ProblemError(f"Slate(positions={given!r}): expected numbers, one a slot.") from None
+    most = size if isinstance(size, int) else int(size.max(initial=0))
+    if array.ndim != 1 or array.size < most or (isinstance(size, int) and array.size != size):
+        raise ProblemError(f"Slate(positions=...): shape {array.shape}; expected ({most},), one number a slot.")
+    bad = np.flatnonzero(~((array > 0) & (array <= 1)))
+    if bad.size:
+        raise ProblemError(f"Slate(positions=...): slot {bad[0]} counts {array[bad[0]]:g}; expected numbers in (0, 1].")
+    rises = np.flatnonzero(np.diff(array) > 0)
+    if rises.size:
+        at = int(rises[0]) + 1
+        raise ProblemError(
+            f"Slate(positions=...): slot {at} counts {array[at]:g}, more than slot {at - 1} ({array[at - 1]:g}); "
+            "numbers never increase: items are shown best first."
+        )
+    return frozen(array)

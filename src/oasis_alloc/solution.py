@@ -96,7 +96,7 @@ class Solution:
         from oasis_alloc.lowering import lower
 
         self.raise_if_infeasible()
-        program = lower(self.problem)
+        program = lower(self.problem, as_served=True)
         prices = [self.prices[block.name] for block in program.blocks]
         with Threads(program, 1) as engine:
             return engine.scores(np.concatenate(prices) if prices else np.empty(0))

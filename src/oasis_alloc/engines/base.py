@@ -60,8 +60,12 @@ class Engine(Protocol):
         """Priced score of every pair."""
         ...
 
+    def slates(self, prices: Floats, gamma: float) -> tuple[npt.NDArray[np.int64], Floats]:
+        """Non-zeros (positions, x) of the smoothed slates at the prices and smoothing of the last full visit."""
+        ...
+
     def add_up(self, positions: npt.NDArray[np.int64], x: Floats) -> tuple[float, Floats]:
-        """(v x, totals by row) of an allocation given by its non-zeros."""
+        """(v x less decrements, totals by row) of an allocation given by its non-zeros."""
         ...
 
     def close(self) -> None:

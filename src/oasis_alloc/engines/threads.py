@@ -16,16 +16,17 @@ import numpy.typing as npt
 
 from oasis_alloc.engines.base import Decision, Visit
 from oasis_alloc.functions.base import Floats
-from oasis_alloc.kernels import capped as capped_kernels
 from oasis_alloc.kernels import decide as decide_kernels
+from oasis_alloc.kernels import ruled as ruled_kernels
 from oasis_alloc.kernels import visit as visit_kernels
-from oasis_alloc.kernels.categories import Categories
 from oasis_alloc.program import Program
 
 _CHUNK_PAIRS = 100_000  # below this, threads cost more than they bring
 _MOST_CHUNKS = 64
 _TABLE_BYTES = 1 << 28  # for all chunks' tables together
 _MOST_KEPT = 1 << 22  # fractional pairs kept for Hessian products, over all chunks
+_KINK = 1e-9  # smoothing of decisions under rules, in typical values: next to none
+_NOTHING = 1e-12
 _BLOCK = 32  # users of a sample stand together in blocks of this many (see kernels/visit.py)
 
 
@@ -42,12 +43,12 @@ class Threads:
         self._edges = _chunk_edges(program.indptr, chunks)
         self._n = self._edges.size - 1
         self._pairs = visit_kernels.Pairs(program.indptr, program.code, program.value, program.extra, program.segment)
-        # rules by category have kernels of their own, so that problems without them pay nothing
-        self._rules: tuple[Categories, ...] = ()
-        if program.most.size:
-            n_categories = int(program.category.max(initial=-1)) + 1
-            self._rules = (Categories(program.category, program.most, n_categories),)
+        # rules have kernels of their own, so that problems without them pay nothing
+        self._rules = None if program.rules is None else program.rules.kernel
+        size = float(np.abs(program.value).mean(dtype=np.float64)) if program.n_pairs else 0.0
+        self._least_gamma = _KINK * (size or 1.0)  # of decisions under rules
         self._threshold = np.zeros(program.n_users)
+        self._guard = np.zeros(program.n_users if program.rules is not None and program.rules.target.size else 0)
         self._slack = np.inf
         self._load = np.zeros((self._n, n_tables, program.n_cells))
         self._square = np.zeros_like(self._load)
@@ -59,14 +60,13 @@ class Threads:
         workers = min(threads or os.cpu_count() or 1, self._n)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="oasis_alloc") if workers > 1 else None
 
-    def _curvature_buffer(self) -> visit_kernels.Curvature:
-        n_extra = self.program.extra.shape[0]
+    def _curvature_buffer(self) -> visit_kernels.Curvature | ruled_kernels.Curvature:
+        n_extra, n = self.program.extra.shape[0], self._capacity
         # end[] is as long as cell[]: a kept user has at least one pair
-        return visit_kernels.Curvature(
-            np.zeros(self._capacity, np.int64),
-            np.zeros((n_extra, self._capacity)),
-            np.zeros(self._capacity + 1, np.int64),
-        )
+        cell, extra, end = np.zeros(n, np.int64), np.zeros((n_extra, n)), np.zeros(n + 1, np.int64)
+        if self._rules is None:
+            return visit_kernels.Curvature(cell, extra, end)
+        return ruled_kernels.Curvature(cell, extra, np.zeros(n), end, np.zeros(n + 1, np.int64))
 
     def _each(self, job: Callable[[int], object]) -> None:
         if self._pool is None:
@@ -80,16 +80,18 @@ class Threads:
         program, edges = self.program, self._edges
         tables = program.tables(prices)
         slack = min(self._slack, np.finfo(np.float64).max)
-        kernel: Any = capped_kernels.visit if self._rules else visit_kernels.visit
+        plain: Any = visit_kernels.visit
+        ruled: Any = ruled_kernels.visit
 
         def job(chunk: int) -> None:
             self._load[chunk] = 0.0
             self._square[chunk] = 0.0
-            kernel(
-                edges[chunk], edges[chunk + 1], stride, self._pairs, tables, program.size, gamma, slack,
-                self._threshold, self._load[chunk], self._square[chunk], self._kept[chunk], self._keep_every,
-                self._out[chunk], *self._rules,
-            )  # fmt: skip
+            users = edges[chunk], edges[chunk + 1], stride
+            sums = self._load[chunk], self._square[chunk], self._kept[chunk], self._keep_every, self._out[chunk]
+            if self._rules is None:
+                plain(*users, self._pairs, tables, program.size, gamma, slack, self._threshold, *sums)
+            else:
+                ruled(*users, self._pairs, tables, gamma, slack, self._threshold, self._guard, *sums, self._rules)
 
         self._each(job)
         out = self._out.sum(axis=0)
@@ -126,11 +128,13 @@ class Threads:
     def curvature(self, direction: Floats) -> Floats:
         program = self.program
         tables = program.tables(direction).reshape(len(program.base), program.n_cells)
+        plain: Any = visit_kernels.curvature_product
+        product: Any = plain if self._rules is None else ruled_kernels.curvature_product
 
         def job(chunk: int) -> None:
             self._load[chunk] = 0.0
             users = int(self._out[chunk, visit_kernels.KEPT_USERS])
-            visit_kernels.curvature_product(users, self._kept[chunk], tables, self._load[chunk])
+            product(users, self._kept[chunk], tables, self._load[chunk])
 
         self._each(job)
         return program.totals(self._load.sum(axis=0)) * self._hessian_scale
@@ -138,11 +142,13 @@ class Threads:
     def histogram(self, prices: Floats, widest: float) -> npt.NDArray[np.int64]:
         tables = self.program.tables(prices)
         counts = np.zeros((self._n, decide_kernels.N_BINS), np.int64)
-        kernel: Any = capped_kernels.margins if self._rules else decide_kernels.margins
 
         def job(chunk: int) -> None:
-            first, last = self._edges[chunk], self._edges[chunk + 1]
-            kernel(first, last, self._pairs, tables, self.program.size, widest, counts[chunk], *self._rules)
+            given = self._edges[chunk], self._edges[chunk + 1], self._pairs, tables
+            if self._rules is None:
+                decide_kernels.margins(*given, self.program.size, widest, counts[chunk])
+            else:
+                ruled_kernels.margins(*given, self._least_gamma, widest, counts[chunk], self._rules)
 
         self._each(job)
         self.passes += 1.0
@@ -153,15 +159,20 @@ class Threads:
         indptr = self.program.indptr
         parts: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = [(np.empty(0, np.int64),) * 2] * self._n
         slots = np.empty(self.program.n_users, np.int64)
-        kernel: Any = capped_kernels.decide if self._rules else decide_kernels.decide
 
         def job(chunk: int) -> None:
             first, last = self._edges[chunk], self._edges[chunk + 1]
             start, stop = int(indptr[first]), int(indptr[last])
             state = np.empty(stop - start, np.uint8)
             counts = np.zeros(3, np.int64)
-            size = self.program.size
-            kernel(first, last, self._pairs, tables, size, within, state, slots, counts, *self._rules)
+            if self._rules is None:
+                size = self.program.size
+                decide_kernels.decide(first, last, self._pairs, tables, size, within, state, slots, counts)
+            else:
+                gamma = self._least_gamma
+                ruled_kernels.decide(
+                    first, last, self._pairs, tables, gamma, within, state, slots, counts, self._rules
+                )
             undecided = np.flatnonzero(state == decide_kernels.UNDECIDED) + start
             parts[chunk] = (undecided, np.flatnonzero(state == decide_kernels.IN) + start)
 
@@ -183,12 +194,33 @@ class Threads:
         self.passes += 1.0
         return out
 
+    def slates(self, prices: Floats, gamma: float) -> tuple[npt.NDArray[np.int64], Floats]:
+        tables = self.program.tables(prices)
+        indptr = self.program.indptr
+        parts: list[tuple[npt.NDArray[np.int64], Floats]] = [(np.empty(0, np.int64), np.empty(0))] * self._n
+
+        def job(chunk: int) -> None:
+            first, last = self._edges[chunk], self._edges[chunk + 1]
+            x = np.empty(int(indptr[last] - indptr[first]))
+            given = first, last, self._pairs, tables, gamma, self._threshold
+            if self._rules is None:
+                decide_kernels.allocate(*given, x)
+            else:
+                ruled_kernels.allocate(*given, self._guard, x, self._rules)
+            shown = np.flatnonzero(x > _NOTHING)
+            parts[chunk] = (shown + indptr[first], x[shown])
+
+        self._each(job)
+        self.passes += 1.0
+        positions, x = (np.concatenate(side) for side in zip(*parts, strict=True))
+        return positions, x
+
     def add_up(self, positions: npt.NDArray[np.int64], x: Floats) -> tuple[float, Floats]:
         program = self.program
         users = program.users_of(positions)
         load = np.zeros((len(program.base), program.n_cells))
         value = decide_kernels.add_up(positions, users, x, self._pairs, program.n_classes, load)
-        return float(value), program.totals(load)
+        return float(value) - program.diminished(positions, x), program.totals(load)
 
     def close(self) -> None:
         if self._pool is not None:

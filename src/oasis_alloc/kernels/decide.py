@@ -125,6 +125,20 @@ def decide(
 
 
 @jit
+def allocate(
+    first: int, last: int, pairs: Pairs, price: Floats, gamma: float, threshold: Floats, x: Floats
+) -> None:
+    """Write the smoothed slates of users first <= u < last, whose thresholds are known, into x of their pairs."""
+    base = pairs.indptr[first]
+    for u in range(first, last):
+        a = pairs.indptr[u] - base
+        b = pairs.indptr[u + 1] - base
+        score(u, u + 1, pairs, price, x[a:b])
+        for i in range(a, b):
+            x[i] = min(1.0, max(0.0, (x[i] - threshold[u]) / gamma))
+
+
+@jit
 def add_up(positions: Ints, users: Ints, x: Floats, pairs: Pairs, n_classes: int, load: Floats) -> float:
     """Add the totals of an allocation, given by its non-zeros, to load (K + 1, n_cells); return its value v x."""
     worth = 0.0

@@ -18,7 +18,7 @@ from oasis_alloc.functions.base import Floats
 from oasis_alloc.program import Program
 from oasis_alloc.solvers.finisher import bound_at, worth
 from oasis_alloc.solvers.highs import without_banner
-from oasis_alloc.solvers.restricted import slate_rows
+from oasis_alloc.solvers.slates import SlatePart, slate_part
 from oasis_alloc.solvers.watch import Status, Stop, Watch
 
 MOST_PAIRS = 2_000_000
@@ -49,14 +49,13 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
         )
     watch.stage = "conic"
     x = cp.Variable(max(program.n_pairs, 1))
-    _, slates, room = slate_rows(program, np.arange(program.n_pairs), np.empty(0, np.int64))
-    constraints: list[Any] = [x >= 0, x <= 1]
-    if room.size:
-        constraints.append(slates @ x[: program.n_pairs] <= room)
+    slates = slate_part(program, np.arange(program.n_pairs), np.empty(0, np.int64))
+    paid, constraints = _slates(slates, x[: program.n_pairs])
+    constraints += [x >= 0, x <= 1]
     totals, definitions = _totals(program, x)
     blocks = [block for block in program.blocks if len(block.labels)]
     parts = [block.function.conic(totals[block.rows.start : block.rows.stop]) for block in blocks]
-    objective = _values(program) @ x + sum((part.objective for part in parts), 0.0)
+    objective = _values(program) @ x - paid + sum((part.objective for part in parts), 0.0)
     constraints += definitions + [c for part in parts for c in part.constraints]
     problem = cp.Problem(cp.Maximize(objective), constraints)
     curved = bool(program.curved)
@@ -67,7 +66,7 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
         raise SolverError(
             f"{problem.solver_stats.solver_name if problem.solver_stats else backend} ended with {problem.status!r}."
         )
-    probability = _within_slates(x.value[: program.n_pairs], slates, room)
+    probability = _within_slates(x.value[: program.n_pairs], slates)
     positions = np.flatnonzero(probability > _ABOUT_ZERO)
     watch.offer(worth(engine, positions, probability[positions]))
     prices = np.concatenate([part.prices() for part in parts]) if parts else np.zeros(0)
@@ -109,13 +108,34 @@ def _call(problem: Any, backend: str, clarabel: dict[str, Any], left: float | No
             problem.solve(solver=cp.HIGHS, highs_options={**_HIGHS["highs_options"], **limit})
 
 
-def _within_slates(x: Floats, slates: sp.csr_array, room: Floats) -> Floats:
-    """The nearest smaller probabilities that keep ranges and slates exactly: solvers keep them to their tolerance."""
+def _slates(part: SlatePart, x: Any) -> tuple[Any, list[Any]]:
+    """(what decrements cost, constraints) of the slates' rules."""
+    import cvxpy as cp
+
+    paid: Any = part.taken @ x if part.taken.any() else 0.0
+    constraints: list[Any] = []
+    used: Any = part.matrix @ x if part.names.size else None
+    if part.width.size:
+        step = cp.Variable(part.width.size)
+        constraints += [step >= 0, step <= part.width]
+        used = used - part.steps @ step
+        paid = paid + part.cost @ step
+    for side, limit in ((1.0, part.upper), (-1.0, -part.lower)):
+        has = np.flatnonzero(np.isfinite(limit))
+        if has.size:
+            constraints.append(side * used[has] <= limit[has])
+    return paid, constraints
+
+
+def _within_slates(x: Floats, part: SlatePart) -> Floats:
+    """The nearest smaller probabilities that keep ranges and caps exactly: solvers keep them to their tolerance."""
     x = np.clip(x, 0.0, 1.0)
+    caps = np.flatnonzero((part.lower == -np.inf) & (np.diff(part.steps.indptr) == 0))
+    matrix, room = sp.csr_array(part.matrix[caps]), part.upper[caps]
     for _ in range(2):  # once for the categories that a slate's scaling has left over
-        factor = np.minimum(room / np.maximum(slates @ x, 1e-300), 1.0)
+        factor = np.minimum(room / np.maximum(matrix @ x, 1e-300), 1.0)
         low = np.ones(x.size)
-        row, column = slates.nonzero()
+        row, column = matrix.nonzero()
         np.minimum.at(low, column, factor[row])
         x = x * low
     return np.asarray(x)

@@ -18,6 +18,7 @@ from oasis_alloc.engines.base import Decision
 from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.program import Program
 from oasis_alloc.solvers.highs import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
+from oasis_alloc.solvers.slates import SlatePart, slate_part
 
 Positions = npt.NDArray[np.int64]
 
@@ -27,27 +28,39 @@ _BROADCAST = 4  # a base total in more rows than this gets a variable of its own
 
 @dataclass(frozen=True, eq=False)
 class Restricted:
-    """Columns: pairs, broadcast totals, slack above, slack below. Rows: slates, measures, broadcast totals."""
+    """Columns: pairs, decrements, broadcast totals, slack above, slack below, chords.
+
+    Rows: slates, measures, broadcast totals.
+    """
 
     lp: LinearProgram
     pairs: Positions
-    users: Positions  # slates, and categories of slates, that have a row: see slate_rows
+    slates: SlatePart
     rows: Positions  # of measures
     curved: Positions  # of rows whose function is curved: they have SEGMENTS more columns each, after the slacks
     above_is_end: npt.NDArray[np.bool_]  # (len(rows),) the slack's price is the end of the domain, not of the radius
     below_is_end: npt.NDArray[np.bool_]
 
     @property
+    def n_slates(self) -> int:
+        return self.slates.names.size
+
+    @property
+    def n_steps(self) -> int:
+        return self.slates.step_names.size
+
+    @property
     def n_aux(self) -> int:
-        return self.lp.matrix.shape[1] - self.pairs.size - 2 * self.rows.size - SEGMENTS * self.curved.size
+        others = self.pairs.size + self.n_steps + 2 * self.rows.size + SEGMENTS * self.curved.size
+        return self.lp.matrix.shape[1] - others
 
     def prices(self, solution: LinearSolution) -> Floats:
         """Prices of `rows`."""
-        return solution.prices[self.users.size : self.users.size + self.rows.size]
+        return solution.prices[self.n_slates : self.n_slates + self.rows.size]
 
     def slack(self, solution: LinearSolution) -> tuple[Floats, Floats]:
         """(above, below) of `rows`."""
-        start = self.pairs.size + self.n_aux
+        start = self.pairs.size + self.n_steps + self.n_aux
         above, below = solution.x[start : start + 2 * self.rows.size].reshape(2, self.rows.size)
         return above, below
 
@@ -57,21 +70,26 @@ class Restricted:
         What is new enters as it was fixed: pairs at 0, or at 1 where they are in `shown`; new rows are basic.
         """
         n, m, aux = self.pairs.size, self.rows.size, self.n_aux
+        after = n + self.n_steps
         pair = np.full(wider.pairs.size, AT_LOWER, np.int8)
         pair[np.isin(wider.pairs, shown, assume_unique=True)] = AT_UPPER
         pair[np.searchsorted(wider.pairs, self.pairs)] = solution.columns[:n]
         row_at = np.searchsorted(wider.rows, self.rows)
         slack = np.full((2, wider.rows.size), AT_LOWER, np.int8)
-        slack[:, row_at] = solution.columns[n + aux : n + aux + 2 * m].reshape(2, m)
+        slack[:, row_at] = solution.columns[after + aux : after + aux + 2 * m].reshape(2, m)
+        step = np.full(wider.n_steps, AT_LOWER, np.int8)
+        there, known = _shared(wider.slates.step_names, self.slates.step_names)
+        step[there] = solution.columns[n:after][known]
         segments = np.full((wider.curved.size, SEGMENTS), AT_LOWER, np.int8)
         segments[:, : SEGMENTS // 2] = AT_UPPER
-        segments[np.searchsorted(wider.curved, self.curved)] = solution.columns[n + aux + 2 * m :].reshape(-1, SEGMENTS)
-        user = np.full(wider.users.size, BASIC, np.int8)
-        user[np.searchsorted(wider.users, self.users)] = solution.rows[: self.users.size]
+        segments[np.searchsorted(wider.curved, self.curved)] = solution.columns[after + aux + 2 * m :].reshape(-1, SEGMENTS)
+        slate = np.full(wider.n_slates, BASIC, np.int8)
+        there, known = _shared(wider.slates.names, self.slates.names)
+        slate[there] = solution.rows[: self.n_slates][known]
         row = np.full(wider.rows.size, BASIC, np.int8)
-        row[row_at] = solution.rows[self.users.size : self.users.size + m]
-        columns = np.concatenate([pair, solution.columns[n : n + aux], slack.ravel(), segments.ravel()])
-        return columns, np.concatenate([user, row, solution.rows[self.users.size + m :]])
+        row[row_at] = solution.rows[self.n_slates : self.n_slates + m]
+        columns = np.concatenate([pair, step, solution.columns[after : after + aux], slack.ravel(), segments.ravel()])
+        return columns, np.concatenate([slate, row, solution.rows[self.n_slates + m :]])
 
 
 def restricted(
@@ -89,7 +107,8 @@ def restricted(
     that a slack may have; rows in `keep` are in the programme in any case.
     """
     undecided, n = decision.undecided, decision.undecided.size
-    users, slates, slots = slate_rows(program, decision.undecided, decision.shown)
+    slates = slate_part(program, undecided, decision.shown)
+    n_steps, n_slates = slates.step_names.size, slates.names.size
     base = program.columns_of(undecided)
     arithmetic = program.arithmetic
     aux = np.flatnonzero(np.bincount(arithmetic.indices, minlength=arithmetic.shape[1]) > _BROADCAST)
@@ -119,21 +138,25 @@ def restricted(
     stairs = _stairs(rows, curved)
     n_more = 2 * rows.size + stairs.shape[1]
     matrix = _assemble(
-        [slates, sp.csr_array((users.size, aux.size)), sp.csr_array((users.size, n_more))],
-        [measures[rows], through[rows], sp.hstack([-eye, eye, -stairs], format="csr")],
-        [base[aux], -sp.eye_array(aux.size, format="csr"), sp.csr_array((aux.size, n_more))],
+        [slates.matrix, -slates.steps, sp.csr_array((n_slates, aux.size + n_more))],
+        [
+            measures[rows], sp.csr_array((rows.size, n_steps)), through[rows],
+            sp.hstack([-eye, eye, -stairs], format="csr"),
+        ],
+        [base[aux], sp.csr_array((aux.size, n_steps)), -sp.eye_array(aux.size), sp.csr_array((aux.size, n_more))],
     )
     zeros = np.zeros(aux.size)
+    value = program.value[undecided].astype(np.float64) - slates.taken
     lp = LinearProgram(
-        cost=np.concatenate([program.value[undecided].astype(np.float64), zeros, -above, -below, gain.ravel()]),
+        cost=np.concatenate([value, -slates.cost, zeros, -above, -below, gain.ravel()]),
         matrix=matrix,
-        row_lower=np.concatenate([np.full(users.size, -np.inf), lower[rows] - fixed[rows], zeros]),
-        row_upper=np.concatenate([slots, upper[rows] - fixed[rows], zeros]),
-        lower=np.concatenate([np.zeros(n), zeros - np.inf, np.zeros(n_more)]),
-        upper=np.concatenate([np.ones(n), np.full(aux.size + 2 * rows.size, np.inf), width.ravel()]),
+        row_lower=np.concatenate([slates.lower, lower[rows] - fixed[rows], zeros]),
+        row_upper=np.concatenate([slates.upper, upper[rows] - fixed[rows], zeros]),
+        lower=np.concatenate([np.zeros(n + n_steps), zeros - np.inf, np.zeros(n_more)]),
+        upper=np.concatenate([np.ones(n), slates.width, np.full(aux.size + 2 * rows.size, np.inf), width.ravel()]),
     )
     hard = ~is_curved[rows]  # a curved row's slack says that its chords end, whatever its price
-    return Restricted(lp, undecided, users, rows, curved, hard & (above >= end), hard & (below >= end))
+    return Restricted(lp, undecided, slates, rows, curved, hard & (above >= end), hard & (below >= end))
 
 
 def _segments(
@@ -177,41 +200,10 @@ def _stairs(rows: Positions, curved: Positions) -> sp.csr_array:
     return sp.csr_array((np.ones(row.size), (row, np.arange(row.size))), shape=(rows.size, row.size))
 
 
-def slate_rows(program: Program, undecided: Positions, shown: Positions) -> tuple[Positions, sp.csr_array, Floats]:
-    """One row for every slate, and every category of a slate, with more undecided pairs than room for them.
-
-    Returns an ascending number a row (the same for the same slate or category whatever else is undecided), the matrix
-    over the undecided pairs, and the room that `shown` leaves.
-    """
-    start = 0
-    names, room, row, column = [], [], [], []
-    rules = [(program.users_of(undecided), program.users_of(shown), program.size, program.n_users)]
-    of_shown = list(program.categories_of(shown))
-    for k, (group, most) in enumerate(program.categories_of(undecided)):
-        rules.append((group, of_shown[k][0], most, program.n_users * (int(program.category[k].max(initial=0)) + 1)))
-    n_rows = 0
-    for group, taken, most, n_groups in rules:
-        has = np.flatnonzero(group >= 0)
-        which, inverse, count = np.unique(group[has], return_inverse=True, return_counts=True)
-        left = most - _counts_at(which, taken)
-        tight = count > left
-        number = np.cumsum(tight) - 1 + n_rows
-        inside = tight[inverse]
-        names.append(start + which[tight])
-        room.append(left[tight].astype(np.float64))
-        row.append(number[inverse[inside]])
-        column.append(has[inside])
-        n_rows += int(tight.sum())
-        start += n_groups
-    rows, columns = np.concatenate(row), np.concatenate(column)
-    matrix = sp.csr_array((np.ones(rows.size), (rows, columns)), shape=(n_rows, undecided.size))
-    return np.concatenate(names), matrix, np.concatenate(room)
-
-
-def _counts_at(which: Positions, groups: Positions) -> Positions:
-    """How many of `groups` are equal to each of the ascending `which`."""
-    ordered = np.sort(groups)
-    return np.searchsorted(ordered, which, side="right") - np.searchsorted(ordered, which, side="left")
+def _shared(names: Positions, known: Positions) -> tuple[Positions, Positions]:
+    """(positions in `names`, positions in `known`) of what both have; both ascend."""
+    _, at, where = np.intersect1d(names, known, assume_unique=True, return_indices=True)
+    return at, where
 
 
 def _assemble(*block_rows: list[sp.csr_array]) -> sp.csc_array:

@@ -1,0 +1,330 @@
+"""One user's smoothed slate under rules that nest: size, least size, caps of nested categories and one staircase.
+
+    max { c x - gamma/2 |x|^2 - sum over categories of what their staircase costs : x in the slate's rules }
+
+Its solution is x_i = clip((c_i - T_i) / gamma, 0, 1) with one threshold a candidate. Caps finer than the staircase give it
+a least threshold that follows from their own members alone. A category with a staircase, at a price p of everything
+around it, takes the threshold at which its mass m meets its stairs: p + steps[j] where m is between j and j + 1, or in
+between where m is j. Coarser caps, and at last the slate, are then roots of the mass that is demanded at a price. All are
+roots of monotone piecewise linear functions, found by Newton's method inside a bracket.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.rules import Local, Rules, Work, group
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_CLOSE = 1e-13  # of the mass: a root is found
+
+
+@jit
+def _level(t: float, member: Ints, a: int, b: int, gamma: float, work: Work) -> tuple[float, int]:
+    """(mass, candidates that move) of member[a:b] where all are held to t, or to their own floor if that is higher."""
+    c, floor = work.c, work.floor
+    mass = 0.0
+    moving = 0
+    for j in range(a, b):
+        i = member[j]
+        z = (c[i] - max(t, floor[i])) / gamma
+        if z >= 1.0:
+            mass += 1.0
+        elif z > 0.0:
+            mass += z
+            if t >= floor[i]:
+                moving += 1
+    return mass, moving
+
+
+@jit
+def _level_root(most: float, low: float, member: Ints, a: int, b: int, gamma: float, work: Work) -> float:
+    """Root t >= low of _level = most, which it is above at low; the middle where that is an interval."""
+    c, floor = work.c, work.floor
+    high = low
+    for j in range(a, b):
+        high = max(high, c[member[j]])
+    f_low = np.inf
+    f_high = -most
+    t = low
+    for _ in range(200):
+        f = -most
+        moving = 0
+        above = high  # next t at which another candidate moves
+        below = low
+        for j in range(a, b):
+            i = member[j]
+            z = (c[i] - max(t, floor[i])) / gamma
+            if z >= 1.0:
+                f += 1.0
+                if floor[i] < c[i] - gamma:
+                    above = min(above, c[i] - gamma)
+            elif z > 0.0:
+                f += z
+                if t >= floor[i]:
+                    moving += 1
+                else:
+                    above = min(above, floor[i])
+            else:
+                below = max(below, min(c[i], t))
+        if abs(f) <= _CLOSE * (most + 1.0):
+            return t if moving > 0 else 0.5 * (below + above)
+        if f > 0.0:
+            low, f_low = t, f
+        else:
+            high, f_high = t, f
+        if moving > 0:
+            new = t + f * gamma / moving
+        elif f > 0.0:
+            new = above + 0.5 * gamma * f / (b - a)
+        else:
+            new = below + 0.5 * gamma * f / (b - a)
+        if not (low < new < high):
+            new = 0.5 * (low + high)
+            if not (low < new < high):
+                break
+        t = new
+    return low if f_low < -f_high else high
+
+
+@jit
+def _stair(p: float, a: int, b: int, gamma: float, weight: float, steps: Floats, work: Work) -> tuple[float, int, float]:
+    """(mass, candidates that move with p, threshold) of the staircase of order[a:b] at a price p around it.
+
+    The candidates that move are -1 where the mass is held at a whole number.
+    """
+    j = 0
+    mass = 0.0
+    moving = 0
+    while True:
+        step = steps[j] * weight
+        if step == np.inf:
+            mass = 0.0
+            break
+        mass, moving = _level(p + step, work.order, a, b, gamma, work)
+        if mass <= j + 1.0:
+            break
+        j += 1
+    if j == 0 or (step < np.inf and mass >= j):
+        return mass, moving, p + step
+    return float(j), -1, _level_root(float(j), p + steps[j - 1] * weight, work.order, a, b, gamma, work)
+
+
+@jit
+def _demand(
+    t: float, n: int, several: int, system: int, which: int, gamma: float, weight: float, rules: Rules,
+    local: Local, work: Work,
+) -> tuple[float, int]:  # fmt: skip
+    """(mass, candidates that move) at a price t; of one category of a system, or of everything where system is -1."""
+    c, floor, base, alone, order, ends = work.c, work.floor, work.base, work.alone, work.order, work.ends
+    mass = 0.0
+    moving = 0
+    for i in range(n):
+        if alone[i] < 0.0 or (system >= 0 and local.of[system, i] != which):
+            continue
+        top = max(t, base[i]) + alone[i]
+        z = (c[i] - max(top, floor[i])) / gamma
+        if z >= 1.0:
+            mass += 1.0
+        elif z > 0.0:
+            mass += z
+            if t >= base[i] and top >= floor[i]:
+                moving += 1
+    for j in range(several):
+        i = order[ends[j]]
+        if system >= 0 and local.of[system, i] != which:
+            continue
+        taken, move, _ = _stair(max(t, base[i]), ends[j], ends[j + 1], gamma, weight, rules.steps, work)
+        mass += taken
+        if move > 0 and t >= base[i]:
+            moving += move
+    return mass, moving
+
+
+@jit
+def _demand_root(
+    most: float, low: float, start: float, n: int, several: int, system: int, which: int, gamma: float,
+    weight: float, rules: Rules, local: Local, work: Work,
+) -> float:  # fmt: skip
+    """Root t >= low of _demand = most; low where the demand at low is no more."""
+    f, moving = _demand(low, n, several, system, which, gamma, weight, rules, local, work)
+    f -= most
+    if f <= _CLOSE * (most + 1.0):
+        return low
+    high = low
+    for i in range(n):
+        high = max(high, work.c[i])
+    f_low = f
+    f_high = -most
+    new = low + f * gamma / moving if moving > 0 else 0.5 * (low + high)
+    if low < start < high:
+        new = start
+    if not (low < new < high):
+        new = 0.5 * (low + high)
+    t = low
+    for _ in range(200):
+        if not (low < new < high):
+            break
+        t = new
+        f, moving = _demand(t, n, several, system, which, gamma, weight, rules, local, work)
+        f -= most
+        if abs(f) <= _CLOSE * (most + 1.0):
+            return t
+        if f > 0.0:
+            low, f_low = t, f
+        else:
+            high, f_high = t, f
+        new = t + f * gamma / moving if moving > 0 else 0.5 * (low + high)
+        if not (low < new < high):
+            new = 0.5 * (low + high)
+    return low if f_low < -f_high else high
+
+
+@jit
+def middle(t: float, n: int, several: int, low: float, gamma: float, weight: float, rules: Rules, work: Work) -> float:
+    """The middle of the slate's thresholds that give the same slate as t, where no candidate moves with it."""
+    c, floor, base, alone, order, ends = work.c, work.floor, work.base, work.alone, work.order, work.ends
+    above = np.inf
+    below = low
+    for i in range(n):
+        if alone[i] < 0.0 or base[i] > t:
+            continue
+        if max(t + alone[i], floor[i]) >= c[i]:
+            if floor[i] < c[i]:
+                below = max(below, c[i] - alone[i])
+        else:
+            above = min(above, c[i] - gamma - alone[i])
+    for j in range(several):
+        i = order[ends[j]]
+        if base[i] > t:
+            continue
+        mass, moving, theta = _stair(t, ends[j], ends[j + 1], gamma, weight, rules.steps, work)
+        whole = int(mass + 0.5)
+        if moving < 0:  # held at a whole number: until the price leaves its stairs
+            if whole > 0:
+                above = min(above, theta - rules.steps[whole - 1] * weight)
+            below = max(below, theta - rules.steps[whole] * weight)
+            continue
+        for h in range(ends[j], ends[j + 1]):
+            i = order[h]
+            if max(theta, floor[i]) >= c[i]:
+                if floor[i] < c[i]:
+                    below = max(below, c[i] - (theta - t))
+            else:
+                above = min(above, c[i] - gamma - (theta - t))
+    if below <= t <= above < np.inf:
+        return 0.5 * (below + above)
+    return t
+
+
+@jit
+def solve_chain(
+    n: int, size: int, least: int, low: float, start: float, centre: bool, gamma: float, weight: float,
+    rules: Rules, local: Local, work: Work,
+) -> tuple[float, float]:  # fmt: skip
+    """Thresholds, owners and x of n candidates with scores work.c; returns (the slate's threshold, what prices cost).
+
+    No threshold is below `low`, which the caller knows to be low enough. The dual value of the user is the cost plus
+    the sum of each candidate's gain over its threshold.
+    """
+    c, floor, base, top, owner, x = work.c, work.floor, work.base, work.top, work.owner, work.x
+    n_systems = rules.most.size
+    for i in range(n):
+        floor[i] = low
+        base[i] = low
+    # caps finer than the staircase: each by its own members
+    finer = rules.stair if rules.stair >= 0 else n_systems
+    for k in range(finer):
+        of = local.of[k]
+        for which in range(local.counts[k]):
+            work.stairs[which] = 0
+            work.root[k, which] = low
+        for i in range(n):
+            if of[i] >= 0:
+                work.stairs[of[i]] += 1
+        for which in range(local.counts[k]):
+            if work.stairs[which] <= rules.most[k]:
+                continue
+            mine = 0
+            for i in range(n):
+                if of[i] == which:
+                    work.member[mine] = i
+                    mine += 1
+            mass, _ = _level(low, work.member, 0, mine, gamma, work)
+            if mass <= rules.most[k]:
+                continue
+            root = _level_root(float(rules.most[k]), low, work.member, 0, mine, gamma, work)
+            work.root[k, which] = root
+            for j in range(mine):
+                floor[work.member[j]] = max(floor[work.member[j]], root)
+    several = group(rules, n, weight, local, work)
+    # coarser caps: at the price at which their categories ask for no more
+    for k in range(finer + 1, n_systems):
+        for which in range(local.counts[k]):
+            root = _demand_root(
+                float(rules.most[k]), low, low, n, several, k, which, gamma, weight, rules, local, work
+            )
+            work.root[k, which] = root
+            if root > low:
+                for i in range(n):
+                    if local.of[k, i] == which:
+                        base[i] = max(base[i], root)
+    t = max(low, 0.0)
+    mass, _ = _demand(t, n, several, -1, 0, gamma, weight, rules, local, work)
+    if mass < least - _CLOSE * (least + 1.0):
+        t = _demand_root(float(least), low, t, n, several, -1, 0, gamma, weight, rules, local, work)
+        if t > 0.0:
+            t = 0.0
+    elif mass > size:
+        t = _demand_root(float(size), t, start, n, several, -1, 0, gamma, weight, rules, local, work)
+    if centre and t != 0.0:
+        t = middle(t, n, several, 0.0 if t > 0.0 else low, gamma, weight, rules, work)
+    cost = t * (size if t > 0.0 else least)
+    for i in range(n):
+        top[i] = t
+        owner[i] = -1 if t == 0.0 else 0
+    node = 0
+    for k in range(n_systems - 1, -1, -1):
+        if k == rules.stair:
+            for i in range(n):
+                if alone_step(work, i) > 0.0:
+                    top[i] += work.alone[i]
+            for j in range(several):
+                a, b = work.ends[j], work.ends[j + 1]
+                p = top[work.order[a]]
+                _, moving, theta = _stair(p, a, b, gamma, weight, rules.steps, work)
+                step = 0
+                while theta - p > rules.steps[step] * weight:
+                    cost += theta - p - rules.steps[step] * weight
+                    step += 1
+                node += 1
+                for h in range(a, b):
+                    top[work.order[h]] = theta
+                    if moving < 0:
+                        owner[work.order[h]] = node
+            continue
+        for which in range(local.counts[k]):
+            work.node[which] = 0
+        for i in range(n):
+            which = local.of[k, i]
+            if which < 0 or work.root[k, which] <= top[i]:
+                continue
+            if work.node[which] == 0:
+                node += 1
+                work.node[which] = node
+                cost += rules.most[k] * (work.root[k, which] - top[i])
+            top[i] = work.root[k, which]
+            owner[i] = work.node[which]
+    for i in range(n):
+        x[i] = min(1.0, max(0.0, (c[i] - top[i]) / gamma))
+    return t, cost
+
+
+@jit
+def alone_step(work: Work, i: int) -> float:
+    """The first step of a candidate that is the only one of its staircase, else 0."""
+    return max(work.alone[i], 0.0)

@@ -1,0 +1,108 @@
+"""The prices of a guard and of further categories around the chain of one user (chain.py).
+
+A guard `sum r x >= target` has a price nu >= 0, which adds nu r to the scores; a further category has a price omega >= 0,
+which its members pay. Given these, the chain is solved exactly. The guard's price alone is a bracketed root.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.chain import solve_chain
+from oasis_alloc.kernels.rules import Local, Rules, Work
+
+Floats = npt.NDArray[np.float64]
+
+_CLOSE = 1e-11  # of a target
+
+@jit
+def chain_at(
+    n: int, n_more: int, nu: float, u: int, low: float, start: float, centre: bool, gamma: float, rules: Rules,
+    local: Local, work: Work,
+) -> tuple[float, float]:  # fmt: skip
+    """Solve the chain at the prices nu and work.omega: (threshold of the slate, cost without theirs)."""
+    c = work.c
+    lowest = 0.0
+    for i in range(n):
+        c[i] = work.given[i] + nu * work.r[i]
+        if n_more > 0:
+            j = 0
+            while work.more[i, j] >= 0:
+                c[i] -= work.omega[work.more[i, j]]
+                j += 1
+        lowest = min(lowest, c[i])
+    if rules.least[u] > 0:  # slots that must be filled: a threshold at which all are shown
+        if rules.stair >= 0:
+            lowest -= rules.steps[rules.steps.size - 2] * rules.weight[u]
+        low = lowest - 2.0 * gamma - 0.01 * abs(lowest)
+    return solve_chain(
+        n, rules.size[u], rules.least[u], low, start, centre, gamma, rules.weight[u], rules, local, work
+    )
+
+
+@jit
+def guarded(n: int, work: Work) -> tuple[float, float]:
+    """(sum r x, its change per unit of nu, times gamma)."""
+    total = 0.0
+    square = 0.0
+    nodes = 0
+    for i in range(n):
+        total += work.r[i] * work.x[i]
+        if 0.0 < work.x[i] < 1.0:
+            nodes = max(nodes, work.owner[i] + 1)
+    for k in range(nodes):
+        work.held[k] = 0.0
+        work.sums[k] = 0.0
+    for i in range(n):
+        if 0.0 < work.x[i] < 1.0:
+            square += work.r[i] * work.r[i]
+            if work.owner[i] >= 0:
+                work.held[work.owner[i]] += 1.0
+                work.sums[work.owner[i]] += work.r[i]
+    for k in range(nodes):
+        if work.held[k] > 0.0:
+            square -= work.sums[k] * work.sums[k] / work.held[k]
+    return total, max(square, 0.0)
+
+
+@jit
+def guard_root(
+    n: int, n_more: int, start_nu: float, u: int, low: float, t: float, cost: float, most: float, gamma: float,
+    rules: Rules, local: Local, work: Work,
+) -> tuple[float, float, float]:  # fmt: skip
+    """The guard's price and the chain at it: (nu, threshold, cost). The chain stands at start_nu when called.
+
+    A price above `most` ends the search: the caller then has to look at more candidates.
+    """
+    target = rules.target[u]
+    tolerance = _CLOSE * max(abs(target), 1e-3)
+    nu = start_nu
+    short = -1.0  # a price at which the guard is missed, -1 where none is known
+    enough = np.inf  # and one at which it is kept
+    for _ in range(200):
+        total, square = guarded(n, work)
+        f = total - target
+        if abs(f) <= tolerance or (f > 0.0 and nu == 0.0):
+            return nu, t, cost
+        if f < 0.0:
+            short = nu
+        else:
+            enough = nu
+        new = nu - f * gamma / square if square > 1e-300 else np.inf
+        if enough == np.inf:
+            if not (nu < new <= 4.0 * nu + 1.0):
+                new = 2.0 * nu + gamma + 1e-3 * (1.0 + abs(t))
+            if new > most:
+                return new, t, cost
+        elif not (max(short, 0.0) < new < enough):
+            new = 0.0 if short < 0.0 else 0.5 * (short + enough)
+            if short >= 0.0 and not (short < new < enough):
+                break
+        nu = new
+        t, cost = chain_at(n, n_more, nu, u, low, t, False, gamma, rules, local, work)
+    if nu != enough and enough < np.inf:  # within a rounding: the side on which the guard is kept
+        nu = enough
+        t, cost = chain_at(n, n_more, nu, u, low, t, False, gamma, rules, local, work)
+    return nu, t, cost

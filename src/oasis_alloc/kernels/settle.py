@@ -1,0 +1,91 @@
+"""One user's smoothed slate under all rules: the chain (chain.py) inside, guards and crossing categories around it.
+
+Given the prices of guards and of further categories the chain is solved exactly. One price is found by a bracketed root
+(guard.py), several together by Newton's method (joint.py). Whatever the prices, the dual value is an upper bound of what
+the user's slate can be worth: that is what certificates use.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.guard import chain_at, guard_root
+from oasis_alloc.kernels.joint import further_cost, solve_joint
+from oasis_alloc.kernels.rules import Local, Rules, Work, number, number_further
+
+Floats = npt.NDArray[np.float64]
+
+_DEAREST = 1e15  # price of a guard that nothing can keep
+
+
+@jit
+def settle(
+    u: int, a: int, n: int, code: npt.NDArray[np.integer[Any]], start: float, slack: float, start_nu: float,
+    centre: bool, gamma: float, rules: Rules, local: Local, work: Work,
+) -> tuple[int, float, float, float, int]:  # fmt: skip
+    """Solve user u, whose n candidates begin at pair a and have the scores work.s.
+
+    Returns (candidates looked at, threshold of the slate, nu, cost of all prices, 1 where a first look was not enough).
+    What was looked at stands in work.at with its threshold, owner and x; all others are not shown.
+    """
+    guarded = rules.target.size > 0
+    crossing = rules.start.size > 0
+    nu = start_nu if guarded else 0.0
+    free = rules.least[u] == 0
+    low = max(0.0, start - slack) if free else 0.0
+    every = not free or (guarded and crossing)
+    again = 0
+    while True:
+        m = 0
+        steepest = 1e-300
+        for i in range(n):
+            score = work.s[i]
+            if guarded:
+                score += nu * rules.guard[a + i]
+            if score > low or every or (again > 0 and guarded):
+                work.at[m] = i
+                work.given[m] = work.s[i]
+                if guarded:
+                    work.r[m] = rules.guard[a + i]
+                    steepest = max(steepest, abs(work.r[m]))
+                m += 1
+        number(rules, code, work.at, m, local)
+        n_more = number_further(rules, code, m, work) if crossing else 0
+        for which in range(n_more):
+            work.omega[which] = 0.0
+        t, cost = chain_at(m, n_more, nu, u, low, start, False, gamma, rules, local, work)
+        most = _DEAREST
+        if n_more > 0:
+            nu, t, cost = solve_joint(m, n_more, nu, u, low, t, gamma, rules, local, work)
+        elif guarded:
+            if m < n and again == 0:  # beyond that, those that were not looked at would come in
+                most = nu + 2.0 * (slack + gamma) / steepest
+            nu, t, cost = guard_root(m, 0, nu, u, low, t, cost, most, gamma, rules, local, work)
+        if every or again > 0:
+            break
+        enough = nu <= most and (t > low or low == 0.0)
+        if enough and nu > 0.0:  # none of those that were not looked at may be worth showing
+            j = 0
+            for i in range(n):
+                if j < m and work.at[j] == i:
+                    j += 1
+                elif work.s[i] + nu * rules.guard[a + i] > t:
+                    enough = False
+                    break
+        if enough and guarded and nu == 0.0 and start_nu > 0.0:
+            enough = m == n  # the list was made at another price
+        if enough:
+            break
+        again = 1
+        low = 0.0
+        nu = start_nu if guarded else 0.0
+    if centre:
+        t, cost = chain_at(m, n_more, nu, u, low, t, True, gamma, rules, local, work)
+    if guarded:
+        cost -= nu * rules.target[u]
+    cost += further_cost(n_more, rules.weight[u], rules, work)
+    return m, t, nu, cost, again

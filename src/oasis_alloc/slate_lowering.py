@@ -1,0 +1,87 @@
+"""A slate's statement turned into the rules of a program: sizes, systems of categories, guards, supply and positions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.functions.base import Floats
+from oasis_alloc.keys import Key
+from oasis_alloc.problem import Problem
+from oasis_alloc.program import Program
+from oasis_alloc.slate import Slate
+from oasis_alloc.slate_rules import SlateRules, chain_of, systems_of
+from oasis_alloc.weighting import by_position, weighted
+
+Integers = npt.NDArray[np.int64]
+
+_EXACT = 1e-9  # smoothing, in typical values, of slates that are only looked at for what they hold
+_ROUNDING = 1e-12
+
+
+def tellable(key: Any) -> npt.NDArray[np.int32]:
+    """(n_items,) a number for each item, the same where no rule by the key can tell two items apart."""
+    return key.codes if isinstance(key, Key) else key.sets  # type: ignore[no-any-return]  # a key of several labels
+
+
+def with_rules(problem: Problem, program: Program, item_of: Integers) -> Program:
+    """The program under the slate's rules; `item_of` is an item of each class."""
+    slate, supply = problem.slate, problem.supply
+    if slate.is_plain and supply is None:
+        return program
+    size = np.broadcast_to(np.asarray(slate.size, np.int64), program.n_users)
+    least = np.broadcast_to(np.asarray(slate.at_least, np.int64), program.n_users)
+    pair: Integers | None = None
+    weight = np.ones(program.n_users) if supply is None else supply
+    if slate.positions is not None:
+        n_users = program.n_users
+        program, most, weight = by_position(program, slate.positions, supply)
+        assert program.origin is not None  # by_position says where its pairs come from
+        times, pair = program.n_users // max(1, n_users), program.origin.pair
+        size, least = np.minimum(np.repeat(size, times), most), np.minimum(np.repeat(least, times), most)
+    elif supply is not None:
+        program = weighted(program, supply)
+        if slate.is_plain:
+            return program
+    systems = systems_of(slate, problem.candidates, item_of)
+    none = np.empty(0)
+    rules = SlateRules(
+        np.ascontiguousarray(size), np.zeros_like(size), np.ascontiguousarray(weight), systems, chain_of(systems),
+        none, none,
+    )  # fmt: skip
+    if least.any():
+        rules = replace(rules, least=_reachable(problem.slate, program, rules, np.minimum(least, size)))
+    for column, share in slate.keep.items():
+        given = problem.candidates.columns[column]
+        guard = given if pair is None else given[pair]
+        organic = attained(program, rules.without_decrements(), guard)
+        target = organic - (1.0 - share) * np.abs(organic)
+        rules = replace(rules, guard=guard, target=target - _ROUNDING * np.abs(target))
+    return replace(program, rules=rules, size=int(rules.size.max(initial=1)))
+
+
+def _reachable(slate: Slate, program: Program, rules: SlateRules, least: Integers) -> Integers:
+    """`least`, but no more than a user's candidates and caps allow."""
+    if any(k not in rules.chain for k in range(len(rules.systems))):
+        raise ProblemError(
+            f"{slate!r}: at_least is for rules that nest; categories that cross, and items with several, can allow "
+            "fewer items than they have room for. Leave one of them out."
+        )
+    most = attained(program, rules.without_decrements(), np.ones(program.n_pairs))
+    return np.minimum(least, np.floor(most + 1e-6).astype(np.int64))
+
+
+def attained(program: Program, rules: SlateRules, column: npt.NDArray[np.floating[Any]]) -> Floats:
+    """(n_users,) the most that a column can add up to in a user's slate."""
+    from oasis_alloc.kernels import ruled
+    from oasis_alloc.kernels.visit import Pairs
+
+    size = float(np.abs(column).mean(dtype=np.float64)) if column.size else 0.0
+    out = np.zeros(program.n_users)
+    pairs = Pairs(program.indptr, program.code, column, program.extra[:0], program.segment)
+    ruled.attained(0, program.n_users, pairs, _EXACT * (size or 1.0), rules.kernel, out)
+    return out

@@ -1,0 +1,180 @@
+"""The slates' part of a linear programme over undecided pairs: rows of slates and categories, columns of decrements.
+
+A row stands for every slate, category of a slate, and guard that the open pairs of a user could break. Decrements that are
+the same for all open pairs of a category are taken from their values; where they differ, the category has a row and its
+open steps have columns, which fill in order because they never get cheaper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from oasis_alloc.functions.base import Floats
+from oasis_alloc.program import Program
+from oasis_alloc.slate_rules import SlateRules, System
+
+Positions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class SlatePart:
+    """Rows `lower <= matrix @ x - steps @ y <= upper` over open pairs x and steps y in [0, width], each at its cost.
+
+    `names` and `step_names` ascend, and are the same for the same thing whatever else is open.
+    """
+
+    names: Positions
+    matrix: sp.csr_array  # (n_rows, n_open)
+    lower: Floats
+    upper: Floats
+    taken: Floats  # (n_open,) what decrements take from the value of a pair whatever else is shown
+    step_names: Positions
+    steps: sp.csr_array  # (n_rows, n_steps)
+    width: Floats
+    cost: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Rows of one kind, by number; entries say which pair is in which row, with which coefficient."""
+
+    name: Positions
+    lower: Floats
+    upper: Floats
+    row: Positions
+    pair: Positions
+    coefficient: Floats
+    step_name: Positions
+    step_row: Positions
+    width: Floats
+    cost: Floats
+
+
+def slate_part(program: Program, undecided: Positions, shown: Positions) -> SlatePart:
+    """The rows and columns for the `undecided` pairs, given that those in `shown` are in."""
+    users, users_shown = program.users_of(undecided), program.users_of(shown)
+    taken = np.zeros(undecided.size)
+    rules = program.rules
+    if rules is None:
+        kinds = [_sizes(users, users_shown, np.full(program.n_users, program.size), np.zeros(program.n_users, np.int64))]
+    else:
+        kinds = [_sizes(users, users_shown, rules.size, rules.least)]
+        first, first_step = program.n_users, 0
+        for system in rules.systems:
+            rows = _categories(program, rules, system, undecided, users, shown, users_shown, taken)
+            kinds.append(_moved(rows, first, first_step))
+            first += program.n_users * system.n
+            first_step += program.n_users * system.n * (system.most + 1)
+        if rules.target.size:
+            kinds.append(_moved(_guards(rules, undecided, users, shown, users_shown), first, 0))
+    offset = np.cumsum([0, *(kind.name.size for kind in kinds)])
+    n_rows = int(offset[-1])
+    row = np.concatenate([kind.row + o for kind, o in zip(kinds, offset[:-1], strict=True)])
+    pair, coefficient = (np.concatenate([getattr(kind, part) for kind in kinds]) for part in ("pair", "coefficient"))
+    step_row = np.concatenate([kind.step_row + o for kind, o in zip(kinds, offset[:-1], strict=True)])
+    n_steps = step_row.size
+    return SlatePart(
+        names=np.concatenate([kind.name for kind in kinds]),
+        matrix=sp.csr_array((coefficient, (row, pair)), shape=(n_rows, undecided.size)),
+        lower=np.concatenate([kind.lower for kind in kinds]),
+        upper=np.concatenate([kind.upper for kind in kinds]),
+        taken=taken,
+        step_names=np.concatenate([kind.step_name for kind in kinds]),
+        steps=sp.csr_array((np.ones(n_steps), (step_row, np.arange(n_steps))), shape=(n_rows, n_steps)),
+        width=np.concatenate([kind.width for kind in kinds]),
+        cost=np.concatenate([kind.cost for kind in kinds]),
+    )
+
+
+def _moved(rows: _Rows, first: int, first_step: int) -> _Rows:
+    """The same rows with their names moved on, so that no two kinds share one."""
+    return _Rows(
+        rows.name + first, rows.lower, rows.upper, rows.row, rows.pair, rows.coefficient,
+        rows.step_name + first_step, rows.step_row, rows.width, rows.cost,
+    )  # fmt: skip
+
+
+def _plain(name: Positions, lower: Floats, upper: Floats, row: Positions, pair: Positions, of: Floats) -> _Rows:
+    none, empty = np.empty(0, np.int64), np.empty(0)
+    return _Rows(name, lower, upper, row, pair, of, none, none, empty, empty)
+
+
+def _sizes(users: Positions, users_shown: Positions, size: Positions, least: Positions) -> _Rows:
+    which, inverse, count = np.unique(users, return_inverse=True, return_counts=True)
+    already = _counts_at(which, users_shown)
+    room, missing = size[which] - already, least[which] - already
+    tight = (count > room) | (missing > 0)
+    number = np.cumsum(tight) - 1
+    inside = np.flatnonzero(tight[inverse])
+    lower = np.where(missing > 0, missing, -np.inf)[tight]
+    return _plain(
+        which[tight], lower, room[tight].astype(np.float64), number[inverse[inside]], inside, np.ones(inside.size)
+    )
+
+
+def _categories(
+    program: Program, rules: SlateRules, system: System, undecided: Positions, users: Positions, shown: Positions,
+    users_shown: Positions, taken: Floats,
+) -> _Rows:  # fmt: skip
+    """Rows of one system; adds to `taken` what the next step of a pair's categories costs."""
+    entry, category = system.members(program.code[undecided].astype(np.int64))
+    entry_shown, category_shown = system.members(program.code[shown].astype(np.int64))
+    group = users[entry] * system.n + category
+    which, inverse, count = np.unique(group, return_inverse=True, return_counts=True)
+    full = np.minimum(_counts_at(which, users_shown[entry_shown] * system.n + category_shown), system.most)
+    room = system.most - full
+    open_ = np.minimum(count, room)
+    weight = rules.weight[which // system.n]
+    next_ = system.steps[np.minimum(full, system.most - 1)] * weight
+    last = system.steps[np.clip(full + open_ - 1, 0, system.most - 1)] * weight
+    np.add.at(taken, entry, next_[inverse])
+    stairs = last > next_
+    tight = (count > room) | stairs
+    number = np.cumsum(tight) - 1
+    inside = tight[inverse]
+    upper = room.astype(np.float64)
+    # steps that cost more than the next one, for the categories that can get there
+    of = np.flatnonzero(stairs)
+    step = np.repeat(full[of], open_[of]) + _ranges(open_[of])
+    of = np.repeat(of, open_[of])
+    cost = system.steps[step] * weight[of] - next_[of]
+    upper[stairs] = np.bincount(of[cost <= 0.0], minlength=which.size)[stairs]  # these cost what `taken` has
+    dearer = cost > 0.0
+    of, step, cost = of[dearer], step[dearer], cost[dearer]
+    return _Rows(
+        which[tight], np.full(int(tight.sum()), -np.inf), upper[tight], number[inverse[inside]], entry[inside],
+        np.ones(int(inside.sum())), which[of] * (system.most + 1) + step, number[of], np.ones(of.size), cost,
+    )  # fmt: skip
+
+
+def _guards(
+    rules: SlateRules, undecided: Positions, users: Positions, shown: Positions, users_shown: Positions
+) -> _Rows:
+    which, inverse = np.unique(users, return_inverse=True)
+    column = rules.guard[undecided].astype(np.float64)
+    order = np.argsort(users_shown, kind="stable")
+    below = np.concatenate([[0.0], np.cumsum(rules.guard[shown[order]], dtype=np.float64)])
+    ordered = users_shown[order]
+    already = below[np.searchsorted(ordered, which, "right")] - below[np.searchsorted(ordered, which, "left")]
+    missing = rules.target[which] - already
+    tight = missing > np.bincount(inverse, np.minimum(column, 0.0), which.size)
+    number = np.cumsum(tight) - 1
+    inside = np.flatnonzero(tight[inverse])
+    return _plain(
+        which[tight], missing[tight], np.full(int(tight.sum()), np.inf), number[inverse[inside]], inside, column[inside]
+    )
+
+
+def _ranges(counts: Positions) -> Positions:
+    """0, 1 ... count - 1 for every count, one after the other."""
+    return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def _counts_at(which: Positions, groups: Positions) -> Positions:
+    """How many of `groups` are equal to each of the ascending `which`."""
+    ordered = np.sort(groups)
+    return np.searchsorted(ordered, which, side="right") - np.searchsorted(ordered, which, side="left")
