@@ -12,6 +12,7 @@ from oasis_alloc.candidates import Candidates
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.functions.base import BoundFunction, Function
 from oasis_alloc.measures import Measure
+from oasis_alloc.multi_keys import MultiKey
 from oasis_alloc.objective import Objective
 from oasis_alloc.slate import Slate
 
@@ -86,6 +87,11 @@ class Problem:
             if key not in candidates.items:
                 raise ProblemError(
                     f"{self.slate!r}: the items have no key {key!r}.{did_you_mean(key, candidates.items)}"
+                )
+            if isinstance(candidates.items[key], MultiKey):
+                raise ProblemError(
+                    f"{self.slate!r}: an item may have several labels of {key!r}, so its categories overlap, and rules "
+                    "by overlapping categories are not supported; give at_most a key of one label an item."
                 )
         _ = self.bound  # limits are laid out over the groups now, so that what is wrong is said here
         check_bands(self)
