@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -54,7 +53,7 @@ class MultiKey:
         return MultiKey(self.name, frozen(indptr), frozen(self.codes[entries]), self.labels)
 
     @classmethod
-    def build(cls, name: str, values: object, *, where: str = "items") -> MultiKey:
+    def build(cls, name: str, values: object) -> MultiKey:
         """Factorise `values`: lists of labels, a matrix (n_items, n_categories), or a pair (matrix, labels).
 
         See `Candidates.from_arrays`. Raises `InputError` with the item for anything else in a list (None and an
@@ -62,7 +61,7 @@ class MultiKey:
         twice in one item, and labels that do not sort; for a matrix that is neither sparse nor boolean, and labels
         that do not fit it.
         """
-        what = f"{where}[{name!r}]"
+        what = f"items[{name!r}]"
         if is_matrix(values):
             return cls._of_matrix(name, values, what)
         lists = as_vector(values, what)
@@ -180,10 +179,7 @@ def _flat(values: NDArray[Any], what: str) -> tuple[list[Any], NDArray[np.int64]
             if isinstance(value, (list, tuple, set, frozenset)):
                 labels.extend(value)
             else:
-                array = np.asarray(value)
-                if array.ndim != 1:
-                    raise InputError(f"{what}: item {row:,} has labels of shape {array.shape}; expected one dimension.")
-                labels.extend(plain_dates(array).tolist())
+                labels.extend(plain_dates(as_vector(value, f"{what}: item {row:,}")).tolist())
             size[row] = len(labels) - before
         elif not is_none(value):
             raise InputError(f"{what}: item {row:,} is {value!r}; expected a list of labels, as other items have.")
@@ -192,18 +188,17 @@ def _flat(values: NDArray[Any], what: str) -> tuple[list[Any], NDArray[np.int64]
 
 def _plain(labels: list[Any], item: NDArray[np.int64], what: str) -> NDArray[Any]:
     """The labels as a vector, none of them a list or a boolean."""
-    wrong: list[tuple[Callable[[type], bool], str]] = [
-        (lambda kind: _several(kind) or issubclass(kind, dict), "has {} among its labels; expected one list an item."),
-        (
-            lambda kind: issubclass(kind, (bool, np.bool_)),
-            "has the label {}; expected integers or strings, or a matrix that is sparse or an array of dtype bool.",
-        ),
-    ]
     kinds = set(map(type, labels))
-    for is_wrong, words in wrong:
-        if any(map(is_wrong, kinds)):
-            entry = next(k for k, label in enumerate(labels) if is_wrong(type(label)))
-            raise InputError(f"{what}: item {item[entry]:,} " + words.format(repr(labels[entry])))
+    within = tuple(kind for kind in kinds if _several(kind) or issubclass(kind, dict))
+    boolean = tuple(kind for kind in kinds if issubclass(kind, (bool, np.bool_)))
+    if within or boolean:
+        entry = next(k for k, label in enumerate(labels) if isinstance(label, within or boolean))
+        found = f"{what}: item {item[entry]:,} has {labels[entry]!r} among its labels; expected "
+        raise InputError(
+            found + "one list an item."
+            if within
+            else found + "integers or strings, or as a matrix a sparse one or an array of dtype bool."
+        )
     return objects(labels)
 
 
