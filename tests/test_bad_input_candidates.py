@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.errors import (
@@ -79,7 +80,7 @@ ARRAYS = [
     ("negative float", {"items": {"artist": [1, NAN, -2, 3.0]}}, "items['artist'] | entry 2 | -2"),
     ("infinite label", {"items": {"artist": [1, INF, 2, 3.0]}}, "items['artist'] | infinite | finite"),
     ("mixed labels", {"items": {"artist": [1, "a", 2, 3]}}, "items['artist'] | int, str | cannot be sorted"),
-    ("unhashable", {"items": {"artist": [[1], [2], [3], [4]]}}, "items['artist'] | hash | list"),
+    ("unhashable", {"items": {"artist": [{}, {1: 2}, {}, {}]}}, "items['artist'] | hash | dict"),
     ("complex label", {"items": {"artist": np.zeros(4, complex)}}, "items['artist'] | complex128"),
     ("key twice", {"users": {"k": [1, 2, 3]}, "items": {"k": [1, 2, 3, 4]}}, "'k' | both | users | items"),
     ("key without a name", {"users": {None: [1, 2, 3]}}, "users | None | string"),
@@ -89,6 +90,73 @@ ARRAYS = [
     ("repeated id", {"user_ids": ["a", "b", "a"]}, "user_ids | 'a' | entry 0 and | again at 2"),
     ("unhashable id", {"user_ids": [[1], [2], [3]]}, "user_ids | hash"),
 ]  # fmt: skip
+
+
+MEMBER = np.ones((4, 2), bool)
+TWICE = sp.csr_array((np.ones(2), np.array([1, 0]), np.array([0, 0, 1, 2, 2])), shape=(4, 2))
+SPARSE_NAN = sp.csr_array(np.array([[0, 0], [0, 1], [0, NAN], [1, 1]]))
+
+SEVERAL = [
+    # keys of several labels an item: what is wrong, the attribute, the words
+    ("short lists", [["a"], ["b"]], "items['genre'] | has 2 rows | expected 4 | n_items"),
+    ("long matrix", np.ones((5, 2), bool), "items['genre'] | has 5 rows | expected 4 | n_items"),
+    ("long sparse matrix", sp.csr_array((5, 2)), "items['genre'] | has 5 rows | expected 4"),
+    ("list in a list", [["a"], [], ["b", ["c"]], []], "items['genre'] | item 2 | ['c'] among its labels | one list"),
+    ("tuple in a set", [{"a"}, {("b", "c")}, None, None], "items['genre'] | item 1 | ('b', 'c') among its labels"),
+    ("mapping in a list", [["a"], [{}], [], []], "items['genre'] | item 1 | {} among"),
+    ("array of two dimensions", [np.ones((1, 2)), [], [], []], "items['genre'] | item 0 | shape (1, 2)"),
+    ("a label that is no list", [["a"], "b", [], []], "items['genre'] | item 1 is 'b' | expected a list"),
+    ("minus one for none", [[1], [2], [], -1], "items['genre'] | item 3 is -1 | expected a list"),
+    ("minus one in a list", [[1], [2, -1], [], []], "items['genre'] | item 1 | label -1 | none of them missing"),
+    ("negative", [[1], [], [-2, 1], []], "items['genre'] | item 2 has the label -2 | >= 0"),
+    ("nan", [["a"], [], [], ["b", NAN]], "items['genre'] | item 3 | label nan | missing"),
+    ("nan in an array", [np.array([1.0, NAN]), [], [], []], "items['genre'] | item 0 | label nan"),
+    ("masked", [np.ma.masked_array([1, 2], [0, 1]), [], [], []], "items['genre'] | item 0 | label None | missing"),
+    ("None", [["a"], ["a", None], [], []], "items['genre'] | item 1 | label None | empty list"),
+    ("infinite", [[1.0], [], [0.5, INF], []], "items['genre'] | infinite | item 2 has the label inf"),
+    ("mixed", [["a"], [], ["b", 3], []], "items['genre'] | int, str | item 2 has the label 3 | cannot be sorted"),
+    ("booleans", [[True, False], [], [], []], "items['genre'] | item 0 has True among its labels | dtype bool"),
+    ("unhashable", [["a"], [bytearray(b"b")], [], []], "items['genre'] | hash | bytearray"),
+    ("twice", [["a"], [], ["c", "b", "c"], []], "items['genre'] | item 2 has the label 'c' twice | distinct"),
+    ("numbers twice", [[1, 1.0], [], [], []], "items['genre'] | item 0 has the label 1 twice"),
+    ("zeros and ones", np.ones((4, 2), int), "items['genre'] | shape (4, 2) | int64 | dtype bool | sparse"),
+    ("zeros and ones, labels", (np.ones((4, 2)), ["a", "b"]), "items['genre'] | shape (4, 2) | float64 | dtype bool"),
+    ("rows of zeros and ones", [[1, 0, 0], [0, 1, 0], [], []], "items['genre'] | item 0 has the label 0 twice | bool"),
+    ("sparse nan", SPARSE_NAN, "items['genre'] | item 2 has nan in column 1"),
+    ("sparse vector", sp.coo_array(np.ones(4)), "items['genre'] | shape (4,) | (n_items, n_categories)"),
+    ("three dimensions", np.ones((4, 2, 2), bool), "items['genre'] | shape (4, 2, 2)"),
+    ("short labels", (MEMBER, ["a"]), "items['genre']: labels has 1 | expected 2 | columns of the matrix"),
+    ("long labels", (TWICE, ["a", "b", "c"]), "items['genre']: labels has 3 | expected 2"),
+    ("labels no list", (MEMBER, 2), "items['genre']: labels is int | one-dimensional"),
+    ("labels missing", (MEMBER, ["a", None]), "items['genre']: labels | entry 1 is missing"),
+    ("labels twice", (TWICE, ["a", "a"]), "items['genre']: labels | entry 1 is 'a' once more | distinct"),
+    ("labels mixed", (MEMBER, ["a", 1]), "items['genre']: labels | int, str | entry 1 is 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "words"), [row[1:] for row in SEVERAL], ids=[row[0] for row in SEVERAL])
+def test_several_labels(values, words) -> None:
+    with pytest.raises(InputError) as caught:
+        Candidates.from_arrays(**GOOD, items={"genre": values})
+    missing = [word for word in words.split(" | ") if word not in str(caught.value)]
+    assert not missing, f"{missing} not in: {caught.value}"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([["a"], "b", "c"], "the list ['a'] for user 0"),
+        (["a", "b", ("c", "d")], "the tuple ('c', 'd') for user 2"),
+        (np.ones((3, 2), bool), "is a matrix"),
+        ((sp.csr_array((3, 2)), ["a", "b"]), "is a matrix"),
+    ],
+)
+def test_only_items_may_have_several_labels(values, words) -> None:
+    with pytest.raises(InputError) as caught:
+        Candidates.from_arrays(**GOOD, users={"market": values})
+    wanted = ["users['market']", words, "only keys of the items", "one label a user"]
+    missing = [word for word in wanted if word not in str(caught.value)]
+    assert not missing, f"{missing} not in: {caught.value}"
 
 
 @pytest.mark.parametrize(("wrong", "words"), [row[1:] for row in ARRAYS], ids=[row[0] for row in ARRAYS])
@@ -142,6 +210,9 @@ FRAMES = [
     ("key twice", {"items": {"market": ["x", "y"]}}, {}, "'market' | both"),
     ("negative label", {"items": {"artist": [-5, 1]}}, {}, "items['artist'] | -5"),
     ("unhashable id", {"pairs": {"user": [[1], [2], [3]]}}, {}, "pairs | 'user' | hash"),
+    ("label twice", {"items": {"item": [2, 1], "artist": [["x"], ["y", "y"]]}}, {},
+     "items['artist'] | item 1 | 'y' twice"),
+    ("lists of users", {"users": {"market": [["se"], ["de"]]}}, {}, "users['market'] | user 0 | only keys of"),
 ]  # fmt: skip
 
 

@@ -26,6 +26,7 @@ CANDIDATES = oa.Candidates.from_arrays(
 CROSSING = oa.Candidates.from_arrays(
     [0, 3], [0, 1, 2], {"relevance": [1.0, 2.0, 3.0]}, items={"artist": ["ann", "ann", "bo"], "campaign": [7, 8, 7]}
 )
+SEVERAL = oa.Candidates.from_arrays([0, 1], [0], {"relevance": [1.0]}, items={"genre": [["pop", "rock"]]})
 E = oa.exposure
 REL = oa.total("relevance")
 
@@ -175,6 +176,17 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
         "rules that cross",
         lambda: oa.solve(problem(slate=oa.Slate(2, {"artist": 1, "campaign": 1}), candidates=CROSSING)),
         "at_most={'artist': 1, 'campaign': 1} | artist 'ann' has items of more than one campaign | cross | nested",
+    ),
+    (
+        "rule of a key of several labels",
+        lambda: problem(slate=oa.Slate(2, {"genre": 1}), candidates=SEVERAL),
+        "Slate(size=2, at_most={'genre': 1}) | several labels of 'genre' | overlap | one label an item",
+    ),
+    ("key of several labels misspelt", lambda: problem(E("genres") <= 1, candidates=SEVERAL), "Did you mean 'genre'?"),
+    (
+        "limits that do not fit a key of several labels",
+        lambda: problem(E("genre") <= [1.0, 2.0, 3.0], candidates=SEVERAL),
+        'exposure(by="genre") | 3 | 2',
     ),
     (
         "unknown part",

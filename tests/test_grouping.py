@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ NAN = float("nan")
             [dt.datetime(2020, 1, 1), dt.datetime(2020, 1, 2)],
             [1, -1, 0, 1],
         ),
-        ([(2, "b"), None, (1, "z"), (2, "b")], [(1, "z"), (2, "b")], [1, -1, 0, 1]),
+        ([UUID(int=2), None, UUID(int=1), UUID(int=2)], [UUID(int=1), UUID(int=2)], [1, -1, 0, 1]),
         (np.ma.masked_array([5, 6, 7, 5], [0, 1, 0, 0]), [5, 7], [0, -1, 1, 0]),
     ],
 )

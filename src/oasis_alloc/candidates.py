@@ -15,6 +15,7 @@ from oasis_alloc.arrays import as_column, as_indptr, as_items, check_duplicates,
 from oasis_alloc.errors import InputError
 from oasis_alloc.grouping import Grouping
 from oasis_alloc.keys import Key, as_vector, factorise, frozen
+from oasis_alloc.multi_keys import Attribute, MultiKey, as_attribute, n_rows
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -28,7 +29,7 @@ class Candidates:
     - `indptr`: int64 (n_users + 1,); user u owns the pairs `indptr[u]:indptr[u + 1]`.
     - `item`: (n_pairs,) item numbers, uint16 where n_items <= 65535, else uint32.
     - `columns`: name -> (n_pairs,) float32 or float64, finite.
-    - `users`, `items`: name -> `Key`, their attributes.
+    - `users`, `items`: name -> `Key`, their attributes; of the items also `MultiKey`, several labels an item.
     - `user_ids`, `item_ids`: the caller's ids, position = number; None where the numbers are the ids.
     - `user_name`, `item_name`: what the columns of ids are called in answers.
     - `backend`: "pandas", "polars" or "pyarrow" where frames came in, else None.
@@ -42,7 +43,7 @@ class Candidates:
     item: NDArray[Any]
     columns: Mapping[str, NDArray[Any]]
     users: Mapping[str, Key]
-    items: Mapping[str, Key]
+    items: Mapping[str, Key | MultiKey]
     user_ids: NDArray[Any] | None = None
     item_ids: NDArray[Any] | None = None
     user_name: str = "user"
@@ -73,6 +74,11 @@ class Candidates:
         means none. `n_items` is by default the length of the attributes or ids of the items, else the
         largest item number plus one. `user_ids`, `item_ids` are distinct ids for the answer.
 
+        A key of the items may have several labels an item. It is then a list (tuple, set, array) of distinct
+        labels for each, None or an empty one for none; or a boolean array (n_items, n_categories), or a SciPy
+        sparse matrix of that shape, whose non-zeros are members and whose column numbers are the labels; or a
+        pair (matrix, labels) with a label for every column. Columns without members are no groups.
+
         Raises `InputError`, which says what is wrong, where, and what was expected.
 
         >>> Candidates.from_arrays(
@@ -83,16 +89,19 @@ class Candidates:
         ...     items={"campaign": [-1, 7]},
         ... )
         Candidates(2 users, 2 items, 3 pairs; columns: relevance; user keys: market; item keys: campaign)
+        >>> several = {"genre": [["rock", "pop"], []]}
+        >>> Candidates.from_arrays([0, 1], [0], {"relevance": [0.9]}, items=several).groups("genre")
+        ['pop', 'rock']
         """
         pointers = as_indptr(indptr)
         n_users = len(pointers) - 1
-        of_users, of_items = _vectors(users, "users"), _vectors(items, "items")
+        of_users, of_items = _attributes(users, "users"), _attributes(items, "items")
         if n_items is None:
-            sized = list(of_items.values())
+            sizes = [n_rows(values) for values in of_items.values()]
             if item_ids is not None:
                 item_ids = as_vector(item_ids, "item_ids")
-                sized.append(item_ids)
-            n_items = len(sized[0]) if sized else None
+                sizes.append(len(item_ids))
+            n_items = sizes[0] if sizes else None
         numbers, count = as_items(item, n_items)
         check_size(pointers, len(numbers))
         checked = {
@@ -132,7 +141,8 @@ class Candidates:
         `pairs` has one row a candidate: the ids in the columns `user` and `item`, and numbers. `columns` says
         which of its columns to take; by default all numeric ones but the ids. `users` and `items`, where
         given, have one row a user or item: the id, and attributes (every other column). They then define who
-        and what exists; users without candidates stay. Ids are of any hashable type. Users and items are
+        and what exists; users without candidates stay. A column of lists in `items` (objects in pandas) is a key of
+        several labels an item, as in `from_arrays`. Ids are of any hashable type. Users and items are
         numbered in the order of their ids where these sort, else by first appearance.
 
         Raises `InputError` for ids that are null, repeated or unknown, and for numbers that are null, NaN or
@@ -215,20 +225,27 @@ class Candidates:
 
 
 def as_keys(
-    users: Mapping[str, object], items: Mapping[str, object], n_users: int, n_items: int
-) -> tuple[Mapping[str, Key], Mapping[str, Key]]:
+    users: Mapping[str, Attribute], items: Mapping[str, Attribute], n_users: int, n_items: int
+) -> tuple[Mapping[str, Key], Mapping[str, Key | MultiKey]]:
     """Factorise the attributes of both sides; a name may stand for one of them only."""
     for name in users:
         if name in items:
             raise InputError(f"{name!r} is a key of both the users and the items; rename one of them.")
     of_users = {k: Key.build(k, v, n=n_users, size="n_users", where="users") for k, v in users.items()}
-    of_items = {k: Key.build(k, v, n=n_items, size="n_items", where="items") for k, v in items.items()}
+    of_items: dict[str, Key | MultiKey] = {}
+    for name, values in items.items():
+        if not isinstance(values, MultiKey):
+            of_items[name] = Key.build(name, values, n=n_items, size="n_items", where="items")
+        elif n_rows(values) != n_items:
+            raise InputError(f"items[{name!r}] has {n_rows(values):,} rows; expected {n_items:,} (n_items).")
+        else:
+            of_items[name] = values
     return MappingProxyType(of_users), MappingProxyType(of_items)
 
 
-def _vectors(values: Mapping[str, object] | None, what: str) -> dict[str, NDArray[Any]]:
-    named = _named({} if values is None else values, what)
-    return {name: as_vector(array, f"{what}[{name!r}]") for name, array in named.items()}
+def _attributes(values: Mapping[str, object] | None, side: str) -> dict[str, Attribute]:
+    named = _named({} if values is None else values, side)
+    return {name: as_attribute(name, array, side) for name, array in named.items()}
 
 
 def _named(values: object, what: str) -> Mapping[str, Any]:

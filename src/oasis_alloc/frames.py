@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from oasis_alloc.arrays import as_column, item_dtype
 from oasis_alloc.errors import InputError, MissingDependencyError, did_you_mean
 from oasis_alloc.keys import Factor, factorise, first_rows, frozen, objects
+from oasis_alloc.multi_keys import Attribute, as_attribute
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -35,7 +36,7 @@ class Side:
     ids: NDArray[Any]
     native: nw.Series[Any]  # the ids again, in the caller's own type
     codes: NDArray[np.int64]
-    attributes: dict[str, NDArray[Any]]
+    attributes: dict[str, Attribute]
 
 
 def read(
@@ -217,7 +218,11 @@ def _side(pairs: nw.DataFrame[Any], frame: object, name: str, what: str) -> Side
             f"pairs: column {name!r} has ids that are missing from {what}: {_listed(found.values[unknown])} "
             f"(first at row {int(found.rows[unknown].min()):,}; ids are {kinds}); expected ids of {what}."
         )
-    attributes = {column: _values(opened, column)[defined.rows] for column in opened.columns if column != name}
+    attributes: dict[str, Attribute] = {
+        column: as_attribute(column, _values(opened, column), what).take(defined.rows)
+        for column in opened.columns
+        if column != name
+    }
     return Side(defined.values, opened[name][defined.rows], renumber[found.codes], attributes)
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.keys import Key, frozen
+from oasis_alloc.multi_keys import MultiKey, gather, number_sets
 
 _BLOCK = 1 << 22
+
+Sets: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""(indptr, codes): set s holds `codes[indptr[s]:indptr[s + 1]]`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +30,10 @@ class Grouping:
     - `table`: int32 (n user codes, n item codes), the group or -1. It is None where keys of both sides
       would need more than max(4 n_pairs, 1e6) entries; `of` then searches the sorted combinations that occur.
 
-    Build one with `Candidates.grouping`; `of` gives group numbers in both cases.
+    - `sets`: None, or where a key has several labels an item: (indptr, codes) of the sets of item codes.
+      `item_part` is then the number of each item's set, and a pair lies in the groups of all codes in it.
+
+    Build one with `Candidates.grouping`; `of` and `members` give group numbers in all cases.
     """
 
     by: tuple[str, ...]
@@ -38,6 +45,7 @@ class Grouping:
     table: NDArray[np.int32] | None
     _found: NDArray[np.int64] | None = None  # sparse: sorted user code * n_item_codes + item code ...
     _group: NDArray[np.int32] | None = None  # ... and the group of each
+    sets: Sets | None = None
 
     @property
     def n_groups(self) -> int:
@@ -45,7 +53,37 @@ class Grouping:
         return len(self.labels)
 
     def of(self, user_codes: NDArray[Any], item_codes: NDArray[Any]) -> NDArray[np.int32]:
-        """Return the groups, int32, of pairs given by their codes (arrays that broadcast); -1 for none."""
+        """Return the groups, int32, of pairs given by their codes (arrays that broadcast); -1 for none.
+
+        Raises `ProblemError` where a pair may lie in several groups.
+        """
+        if self.sets is not None:
+            raise ProblemError(f"by={self.by!r}: a pair may lie in several groups, and one is asked for.")
+        return self._look_up(user_codes, item_codes)
+
+    def members(
+        self, user_codes: NDArray[Any], item_codes: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return (position, group) of pairs given by their codes: of every group that the pair at a position lies in.
+
+        >>> from oasis_alloc import Candidates
+        >>> c = Candidates.from_arrays([0, 2], [0, 1], {"v": [1, 2]}, items={"genre": [["rock", "pop"], ["pop"]]})
+        >>> genre = c.grouping("genre")
+        >>> [part.tolist() for part in genre.members(genre.user_part[[0, 0]], genre.item_part[c.item])]
+        [[0, 0, 1], [0, 1, 0]]
+        """
+        if self.sets is None:
+            group = self._look_up(user_codes, item_codes)
+            position = np.flatnonzero(group >= 0)
+            return position, group[position]
+        indptr, codes = self.sets
+        start, entries = gather(indptr, item_codes)
+        position = np.repeat(np.arange(len(item_codes)), np.diff(start))
+        group = self._look_up(user_codes[position], codes[entries])
+        has = group >= 0
+        return position[has], group[has]
+
+    def _look_up(self, user_codes: NDArray[Any], item_codes: NDArray[Any]) -> NDArray[np.int32]:
         users, items = np.broadcast_arrays(user_codes, item_codes)
         valid = (users >= 0) & (items >= 0)
         if self.table is not None:
@@ -61,7 +99,7 @@ class Grouping:
         return np.where(valid & (self._found[place] == wanted), self._group[place], np.int32(-1))
 
 
-def as_by(by: object, users: Mapping[str, Key], items: Mapping[str, Key]) -> tuple[str, ...]:
+def as_by(by: object, users: Mapping[str, Key], items: Mapping[str, Key | MultiKey]) -> tuple[str, ...]:
     """Return `by` as a tuple of known, distinct key names, or raise `ProblemError`."""
     names: tuple[Any, ...]
     if by is None:
@@ -87,7 +125,7 @@ def as_by(by: object, users: Mapping[str, Key], items: Mapping[str, Key]) -> tup
 def build(
     by: tuple[str, ...],
     users: Mapping[str, Key],
-    items: Mapping[str, Key],
+    items: Mapping[str, Key | MultiKey],
     indptr: NDArray[np.int64],
     item: NDArray[Any],
     n_items: int,
@@ -96,13 +134,13 @@ def build(
     of_users = [users[name] for name in by if name in users]
     of_items = [items[name] for name in by if name in items]
     user_part, user_rows = _part(of_users, len(indptr) - 1)
-    item_part, item_rows = _part(of_items, n_items)
+    item_part, item_rows, sets = _item_part(of_items, n_items)
     shape = len(user_rows), len(item_rows)
     both = bool(of_users and of_items)
     small = not both or _fits(shape, len(item))
     if both:
         find = _occurring_dense if small else _occurring_sparse
-        found = find(indptr, item, user_part, item_part, shape)
+        found = find(indptr, item, user_part, item_part, shape, sets)
     else:
         found = np.arange(shape[0] * shape[1])  # a part holds only combinations that occur
 
@@ -124,7 +162,7 @@ def build(
         table = frozen(table)
     return Grouping(
         by, labels, user_part, item_part, *shape, table,
-        None if small else found, None if small else group,
+        None if small else found, None if small else group, sets,
     )  # fmt: skip
 
 
@@ -148,17 +186,45 @@ def _part(keys: list[Key], n: int) -> tuple[NDArray[np.int32], NDArray[np.int64]
     return frozen(code), rows
 
 
+def _item_part(keys: list[Key | MultiKey], n: int) -> tuple[NDArray[np.int32], NDArray[np.int64], Sets | None]:
+    """Return `_part` and None; where a key has several labels, the number of each item's set, `_part`'s rows, the sets.
+
+    A code is a combination of one label of every key; an item has all those of its labels.
+    """
+    single = [key for key in keys if isinstance(key, Key)]
+    if len(single) == len(keys):
+        return *_part(single, n), None
+    item, code, rows = np.arange(n), np.zeros(n, dtype=np.int64), np.zeros((1, 0), dtype=np.int64)
+    for key in keys:
+        indptr, labels = key.membership()
+        start, entries = gather(indptr, item)
+        repeats = np.diff(start)
+        joint = np.repeat(code, repeats) * key.n_groups + labels[entries]
+        item = np.repeat(item, repeats)
+        found, code = np.unique(joint, return_inverse=True)
+        before, last = np.divmod(found, max(key.n_groups, 1))
+        rows = np.column_stack([rows[before], last])
+    of_item = np.searchsorted(item, np.arange(n + 1))
+    number = number_sets(of_item, code, len(rows))
+    start, entries = gather(of_item, np.unique(number, return_index=True)[1])
+    return frozen(number), rows, (frozen(start), frozen(code[entries]))
+
+
 def _occurring_dense(
     indptr: NDArray[np.int64],
     item: NDArray[Any],
     user_part: NDArray[np.int32],
     item_part: NDArray[np.int32],
     shape: tuple[int, int],
+    sets: Sets | None,
 ) -> NDArray[np.int64]:
-    from oasis_alloc.kernels.check import mark_occurring
+    from oasis_alloc.kernels.check import mark_occurring, mark_occurring_sets
 
     occurs = np.zeros(shape, dtype=bool)
-    mark_occurring(indptr, item, user_part, item_part, occurs)
+    if sets is None:
+        mark_occurring(indptr, item, user_part, item_part, occurs)
+    else:
+        mark_occurring_sets(indptr, item, user_part, item_part, *sets, occurs)
     return np.flatnonzero(occurs)
 
 
@@ -168,12 +234,16 @@ def _occurring_sparse(
     user_part: NDArray[np.int32],
     item_part: NDArray[np.int32],
     shape: tuple[int, int],
+    sets: Sets | None,
 ) -> NDArray[np.int64]:
     found = np.empty(0, dtype=np.int64)
     for start in range(0, len(item), _BLOCK):
         pairs = np.arange(start, min(start + _BLOCK, len(item)))
         users = user_part[np.searchsorted(indptr, pairs, side="right") - 1]
-        items = item_part[item[pairs]]
+        items = item_part[item[pairs]].astype(np.int64)
+        if sets is not None:
+            indptr_of, entries = gather(sets[0], items)
+            users, items = np.repeat(users, np.diff(indptr_of)), sets[1][entries]
         valid = (users >= 0) & (items >= 0)
         found = np.union1d(found, users[valid].astype(np.int64) * shape[1] + items[valid])
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -59,27 +59,53 @@ class Key:
         vector = as_vector(values, what)
         if n is not None and len(vector) != n:
             raise InputError(f"{what} has {len(vector):,} entries; expected {n:,} ({size}).")
-        factor = factorise(vector, what)
-        if not factor.ordered:
+        codes, labels = as_labels(factorise(vector, what), what, lambda row: f"entry {row:,} is")
+        return cls(name, frozen(codes.astype(np.int32)), frozen(labels))
+
+    def membership(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return int64 (n + 1,) and int32: row i has the groups `codes[indptr[i]:indptr[i + 1]]`, one or none.
+
+        >>> key = Key.build("campaign", ["b", None, "a"], n=3, size="n_items", where="items")
+        >>> [part.tolist() for part in key.membership()]
+        [[0, 1, 1, 2], [1, 0]]
+        """
+        has = self.codes >= 0
+        indptr = np.zeros(len(self.codes) + 1, dtype=np.int64)
+        np.cumsum(has, out=indptr[1:])
+        return indptr, self.codes[has]
+
+
+def as_labels(factor: Factor, what: str, place: Callable[[int], str]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return (codes, labels) of a factor as keys have them: -1 is none, integers are int64, labels are sorted.
+
+    `place` words where a row is and that the label follows, for errors: ``entry 3 is``.
+    """
+    codes, labels = factor.codes, factor.values
+    if not factor.ordered:
+        kinds = [type(value) for value in labels.tolist()]
+        other = next((k for k, kind in enumerate(kinds) if kind is not kinds[0]), 0)
+        raise InputError(
+            f"{what} mixes labels that cannot be sorted ({_types(labels)}; "
+            f"{place(int(factor.rows[other]))} {labels[other]!r}); make them all integers or all strings."
+        )
+    if labels.dtype.kind == "f":
+        if labels.size and np.isinf(labels[[0, -1]]).any():
+            end = 0 if np.isinf(labels[0]) else -1
+            row = int(factor.rows[end])
             raise InputError(
-                f"{what} mixes labels that cannot be sorted ({_types(factor.values)}); "
-                "make them all integers or all strings."
+                f"{what} has an infinite label ({place(row)} {labels[end]}); expected finite numbers, or NaN for none."
             )
-        codes, labels = factor.codes, factor.values
-        if labels.dtype.kind == "f":
-            if labels.size and np.isinf(labels[[0, -1]]).any():
-                raise InputError(f"{what} has an infinite label; expected finite numbers, or NaN for none.")
-            if not (labels % 1).any() and (not labels.size or np.abs(labels[[0, -1]]).max() < 2**63):
-                labels = labels.astype(np.int64)  # integers that came as floats, because some are missing
-        if labels.dtype.kind in "iu" and labels.size:
-            if labels[0] < -1:
-                row = int(factor.rows[0])
-                raise InputError(f"{what}: entry {row:,} is {labels[0]}; expected labels >= 0, or -1 for none.")
-            if labels[0] == -1:
-                labels, codes = labels[1:], np.maximum(codes - 1, -1)
-        if labels.dtype.kind in "iu" and (not labels.size or labels[-1] < 2**63):
-            labels = labels.astype(np.int64)
-        return cls(name, frozen(codes.astype(np.int32)), frozen(_plain_dates(labels)))
+        if not (labels % 1).any() and (not labels.size or np.abs(labels[[0, -1]]).max() < 2**63):
+            labels = labels.astype(np.int64)  # integers that came as floats, because some are missing
+    if labels.dtype.kind in "iu" and labels.size:
+        if labels[0] < -1:
+            row = int(factor.rows[0])
+            raise InputError(f"{what}: {place(row)} {labels[0]}; expected labels >= 0, or -1 for none.")
+        if labels[0] == -1:
+            labels, codes = labels[1:], np.maximum(codes - 1, -1)
+    if labels.dtype.kind in "iu" and (not labels.size or labels[-1] < 2**63):
+        labels = labels.astype(np.int64)
+    return codes, plain_dates(labels)
 
 
 def as_vector(values: object, what: str) -> NDArray[Any]:
@@ -210,7 +236,7 @@ def _typed(labels: list[Any]) -> NDArray[Any]:
     return objects(str(label) if isinstance(label, str) else label for label in labels)
 
 
-def _plain_dates(labels: NDArray[Any]) -> NDArray[Any]:
+def plain_dates(labels: NDArray[Any]) -> NDArray[Any]:
     """Return datetime64 labels as Python dates and times, unless nanoseconds would be lost."""
     if labels.dtype.kind not in "mM":
         return labels

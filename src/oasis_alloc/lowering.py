@@ -35,7 +35,7 @@ def lower(problem: Problem, as_served: bool = False) -> Program:
         start += groupings[by].n_groups
     base = tuple(
         _stack(
-            [(s, cells.groups(groupings[by])) for (column, by), s in zip(terms, slices, strict=True) if column == of],
+            [(s, *cells.members(groupings[by])) for (column, by), s in zip(terms, slices, strict=True) if column == of],
             start,
             cells.n_cells,
         )
@@ -153,9 +153,9 @@ class _Cells:
             user_first[cell // n_classes], item_first[cell % n_classes],
         )  # fmt: skip
 
-    def groups(self, grouping: Grouping) -> npt.NDArray[np.int64]:
-        """Group of every cell, -1 where it has none."""
-        return np.asarray(grouping.of(grouping.user_part[self.user_of], grouping.item_part[self.item_of]), np.int64)
+    def members(self, grouping: Grouping) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+        """(cell, group) of every group that a cell lies in."""
+        return grouping.members(grouping.user_part[self.user_of], grouping.item_part[self.item_of])
 
 
 def _classes(parts: list[npt.NDArray[np.int32]], n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -172,12 +172,13 @@ def _narrow(codes: npt.NDArray[np.int64], n: int) -> Ints:
     return codes.astype(np.uint16 if n <= 1 << 16 else np.uint32)
 
 
-def _stack(parts: list[tuple[slice, npt.NDArray[np.int64]]], n_base: int, n_cells: int) -> sp.csr_array:
+def _stack(
+    parts: list[tuple[slice, npt.NDArray[np.int64], npt.NDArray[np.int32]]], n_base: int, n_cells: int
+) -> sp.csr_array:
     rows, cols = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for place, groups in parts:
-        has = np.flatnonzero(groups >= 0)
-        rows.append(place.start + groups[has])
-        cols.append(has)
+    for place, cells, groups in parts:
+        rows.append(place.start + groups.astype(np.int64))
+        cols.append(cells)
     row, col = np.concatenate(rows), np.concatenate(cols)
     return sp.csr_array((np.ones(row.size), (row, col)), shape=(n_base, n_cells))
 

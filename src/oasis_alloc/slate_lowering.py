@@ -11,6 +11,7 @@ import numpy.typing as npt
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.keys import Key
+from oasis_alloc.multi_keys import MultiKey
 from oasis_alloc.problem import Problem
 from oasis_alloc.program import Program
 from oasis_alloc.slate import Slate
@@ -23,9 +24,9 @@ _EXACT = 1e-9  # smoothing, in typical values, of slates that are only looked at
 _ROUNDING = 1e-12
 
 
-def tellable(key: Any) -> npt.NDArray[np.int32]:
+def tellable(key: Key | MultiKey) -> npt.NDArray[np.int32]:
     """(n_items,) a number for each item, the same where no rule by the key can tell two items apart."""
-    return key.codes if isinstance(key, Key) else key.sets  # type: ignore[no-any-return]  # a key of several labels
+    return key.codes if isinstance(key, Key) else key.sets
 
 
 def with_rules(problem: Problem, program: Program, item_of: Integers) -> Program:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.multi_keys import gather
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -56,10 +57,8 @@ class System:
 
     def members(self, classes: Integers) -> tuple[Integers, Integers]:
         """(entry, category) of every category of `classes`: entries that have several come several times."""
-        begin, count = self.start[classes], np.diff(self.start)[classes]
-        entry = np.repeat(np.arange(classes.size), count)
-        offset = np.arange(entry.size) - np.repeat(np.cumsum(count) - count, count)
-        return entry, self.of[np.repeat(begin, count) + offset].astype(np.int64)
+        indptr, places = gather(self.start, classes)
+        return np.repeat(np.arange(classes.size), np.diff(indptr)), self.of[places].astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,11 +168,8 @@ def systems_of(slate: Slate, candidates: Candidates, item_of: Integers) -> tuple
     out = []
     for key in slate.keys:
         indptr, codes = candidates.items[key].membership()
-        count = np.diff(indptr)[item_of]
-        entry = np.repeat(np.arange(item_of.size), count)
-        offset = np.arange(entry.size) - np.repeat(np.cumsum(count) - count, count)
-        of = codes[np.repeat(indptr[item_of], count) + offset].astype(np.int32)
-        start = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
+        start, places = gather(indptr, item_of)
+        of = codes[places].astype(np.int32)
         steps = staircase(slate.at_most.get(key), slate.diminishing.get(key), longest)
         out.append(System(key, start, of, max(1, candidates.items[key].n_groups), steps))
     return tuple(out)

@@ -145,9 +145,8 @@ def _total(candidates: Candidates, term: Term, positions: Positions, x: Floats) 
     weight = x if term.column is None else x * candidates.columns[term.column][positions]
     grouping = candidates.grouping(term.by or None)
     users = grouping.user_part[candidates.user_of(positions)]
-    group = grouping.of(users, grouping.item_part[candidates.item[positions]])
-    inside = group >= 0
-    return np.bincount(group[inside], weight[inside], grouping.n_groups).astype(np.float64)
+    inside, group = grouping.members(users, grouping.item_part[candidates.item[positions]])
+    return np.bincount(group, weight[inside], grouping.n_groups).astype(np.float64)
 
 
 def _spread(

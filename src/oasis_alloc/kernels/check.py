@@ -39,3 +39,24 @@ def mark_occurring(
             column = item_part[item[pair]]
             if column >= 0:
                 occurs[row, column] = True
+
+
+@jit
+def mark_occurring_sets(
+    indptr: NDArray[np.int64],
+    item: NDArray[Any],
+    user_part: NDArray[np.int32],
+    item_part: NDArray[np.int32],
+    first: NDArray[np.int64],
+    codes: NDArray[np.int64],
+    occurs: NDArray[np.bool_],
+) -> None:
+    """As `mark_occurring`, where an item has the codes `codes[first[s]:first[s + 1]]` of its set s = item_part."""
+    for user in range(len(indptr) - 1):
+        row = user_part[user]
+        if row < 0:
+            continue
+        for pair in range(indptr[user], indptr[user + 1]):
+            of = item_part[item[pair]]
+            for entry in range(first[of], first[of + 1]):
+                occurs[row, codes[entry]] = True
