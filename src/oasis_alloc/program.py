@@ -251,7 +251,8 @@ def relaxed(program: Program, tilt: float) -> Program:
         function = BoundSoft(low, high, 1.0) if hard else BoundSoft(-free, free, 1.0)
         blocks.append(replace(block, function=function))
     blocks, row, low, high, limit = dual_variables(blocks, program.unit)
-    value = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.n_pairs, np.float32)
+    kind = np.float32 if program.rules is None else np.float64
+    value = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.n_pairs, kind)
     rules = None if program.rules is None else program.rules.without_decrements()
     return replace(program, value=value, rules=rules, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Floats
-from oasis_alloc.keys import Key
+from oasis_alloc.keys import Key, frozen
 from oasis_alloc.multi_keys import MultiKey
 from oasis_alloc.problem import Problem
 from oasis_alloc.program import Program
@@ -50,19 +50,27 @@ def with_rules(problem: Problem, program: Program, item_of: Integers) -> Program
             return program
     systems = systems_of(slate, problem.candidates, item_of)
     none = np.empty(0)
-    rules = SlateRules(
-        np.ascontiguousarray(size), np.zeros_like(size), np.ascontiguousarray(weight), systems, chain_of(systems),
-        none, none,
-    )  # fmt: skip
+    rules = SlateRules(size, np.zeros_like(size), weight, systems, chain_of(systems), none, none)
+    program = one_type(program)
     if least.any():
         rules = replace(rules, least=_reachable(problem.slate, program, rules, np.minimum(least, size)))
     for column, share in slate.keep.items():
         given = problem.candidates.columns[column]
-        guard = given if pair is None else given[pair]
+        guard = (given if pair is None else given[pair]).astype(np.float64)
         organic = attained(program, rules.without_decrements(), guard)
         target = organic - (1.0 - share) * np.abs(organic)
         rules = replace(rules, guard=guard, target=target - _ROUNDING * np.abs(target))
     return replace(program, rules=rules, size=int(rules.size.max(initial=1)))
+
+
+def one_type(program: Program) -> Program:
+    """The program with its arrays in one type of each kind: kernels with rules take long to compile."""
+    return replace(
+        program,
+        value=program.value.astype(np.float64, copy=False),
+        extra=program.extra.astype(np.float64, copy=False),
+        code=program.code.astype(np.uint32, copy=False),
+    )
 
 
 def _reachable(slate: Slate, program: Program, rules: SlateRules, least: Integers) -> Integers:
@@ -82,7 +90,10 @@ def attained(program: Program, rules: SlateRules, column: npt.NDArray[np.floatin
     from oasis_alloc.kernels.visit import Pairs
 
     size = float(np.abs(column).mean(dtype=np.float64)) if column.size else 0.0
-    out = np.zeros(program.n_users)
-    pairs = Pairs(program.indptr, program.code, column, program.extra[:0], program.segment)
-    ruled.attained(0, program.n_users, pairs, _EXACT * (size or 1.0), rules.kernel, out)
+    arrays = program.indptr, program.code, column.astype(np.float64), program.extra[:0], program.segment
+    out, none = np.zeros(program.n_users), np.empty(0)
+    ruled.visit(
+        ruled.ATTAIN, 0, program.n_users, 1, Pairs(*map(frozen, arrays)), np.empty((0, 0, 0)),
+        _EXACT * (size or 1.0), 0.0, 1.0, 1, none, none, ruled.no_sums(), ruled.marks(x=out), rules.kernel,
+    )  # fmt: skip
     return out

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.keys import frozen
 from oasis_alloc.multi_keys import gather
 
 if TYPE_CHECKING:
@@ -83,10 +84,11 @@ class SlateRules:
         stair = next((k for k, system in enumerate(chain) if system.is_stair), -1)
         n_classes = self.systems[0].start.size - 1 if self.systems else 0
         start, of, stairs = _joined(further, n_classes)
+        # compiled code knows arrays that may be written from those that may not, so each is always of the same kind
         return Rules(
-            size=self.size,
-            least=self.least,
-            weight=self.weight,
+            size=np.array(self.size),
+            least=np.array(self.least),
+            weight=np.array(self.weight),
             of=np.stack([s.single for s in chain]) if chain else np.empty((0, n_classes), np.int32),
             most=np.array([s.most for s in chain], np.int64),
             n=max((s.n for s in chain), default=0),
@@ -95,8 +97,8 @@ class SlateRules:
             start=start,
             further=of,
             staircase=stairs,
-            guard=self.guard,
-            target=self.target,
+            guard=frozen(self.guard),
+            target=np.array(self.target),
         )
 
     @property

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from oasis_alloc.engines.base import Decision, Visit
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.keys import frozen
 from oasis_alloc.kernels import decide as decide_kernels
 from oasis_alloc.kernels import ruled as ruled_kernels
 from oasis_alloc.kernels import visit as visit_kernels
@@ -42,7 +43,9 @@ class Threads:
         chunks = max(1, min(most, program.n_pairs // _CHUNK_PAIRS))
         self._edges = _chunk_edges(program.indptr, chunks)
         self._n = self._edges.size - 1
-        self._pairs = visit_kernels.Pairs(program.indptr, program.code, program.value, program.extra, program.segment)
+        # read-only all of them: compiled code tells arrays that may be written from those that may not
+        arrays = program.indptr, program.code, program.value, program.extra, program.segment
+        self._pairs = visit_kernels.Pairs(*map(frozen, arrays))
         # rules have kernels of their own, so that problems without them pay nothing
         self._rules = None if program.rules is None else program.rules.kernel
         size = float(np.abs(program.value).mean(dtype=np.float64)) if program.n_pairs else 0.0
@@ -68,6 +71,18 @@ class Threads:
             return visit_kernels.Curvature(cell, extra, end)
         return ruled_kernels.Curvature(cell, extra, np.zeros(n), end, np.zeros(n + 1, np.int64))
 
+    def _ruled(
+        self, job: int, chunk: int, tables: Floats, gamma: float, slack: float = 0.0, stride: int = 1,
+        widest: float = 1.0, **marks: npt.NDArray[Any],
+    ) -> None:  # fmt: skip
+        kept: Any = self._kept[chunk]
+        ruled_kernels.visit(
+            job, self._edges[chunk], self._edges[chunk + 1], stride, self._pairs, tables, gamma, slack, widest,
+            self._keep_every, self._threshold, self._guard,
+            ruled_kernels.Sums(self._load[chunk], self._square[chunk], kept, self._out[chunk]),
+            ruled_kernels.marks(**marks), self._rules,
+        )  # fmt: skip
+
     def _each(self, job: Callable[[int], object]) -> None:
         if self._pool is None:
             for chunk in range(self._n):
@@ -80,18 +95,19 @@ class Threads:
         program, edges = self.program, self._edges
         tables = program.tables(prices)
         slack = min(self._slack, np.finfo(np.float64).max)
-        plain: Any = visit_kernels.visit
-        ruled: Any = ruled_kernels.visit
+        kernel: Any = visit_kernels.visit
 
         def job(chunk: int) -> None:
             self._load[chunk] = 0.0
             self._square[chunk] = 0.0
-            users = edges[chunk], edges[chunk + 1], stride
-            sums = self._load[chunk], self._square[chunk], self._kept[chunk], self._keep_every, self._out[chunk]
-            if self._rules is None:
-                plain(*users, self._pairs, tables, program.size, gamma, slack, self._threshold, *sums)
-            else:
-                ruled(*users, self._pairs, tables, gamma, slack, self._threshold, self._guard, *sums, self._rules)
+            if self._rules is not None:
+                self._ruled(ruled_kernels.VISIT, chunk, tables, gamma, slack=slack, stride=stride)
+                return
+            kernel(
+                edges[chunk], edges[chunk + 1], stride, self._pairs, tables, program.size, gamma, slack,
+                self._threshold, self._load[chunk], self._square[chunk], self._kept[chunk], self._keep_every,
+                self._out[chunk],
+            )  # fmt: skip
 
         self._each(job)
         out = self._out.sum(axis=0)
@@ -148,7 +164,8 @@ class Threads:
             if self._rules is None:
                 decide_kernels.margins(*given, self.program.size, widest, counts[chunk])
             else:
-                ruled_kernels.margins(*given, self._least_gamma, widest, counts[chunk], self._rules)
+                job, gamma = ruled_kernels.MARGINS, self._least_gamma
+                self._ruled(job, chunk, tables, gamma, widest=widest, histogram=counts[chunk])
 
         self._each(job)
         self.passes += 1.0
@@ -169,10 +186,8 @@ class Threads:
                 size = self.program.size
                 decide_kernels.decide(first, last, self._pairs, tables, size, within, state, slots, counts)
             else:
-                gamma = self._least_gamma
-                ruled_kernels.decide(
-                    first, last, self._pairs, tables, gamma, within, state, slots, counts, self._rules
-                )
+                job, gamma = ruled_kernels.DECIDE, self._least_gamma
+                self._ruled(job, chunk, tables, gamma, margin=within, state=state)
             undecided = np.flatnonzero(state == decide_kernels.UNDECIDED) + start
             parts[chunk] = (undecided, np.flatnonzero(state == decide_kernels.IN) + start)
 
@@ -202,11 +217,10 @@ class Threads:
         def job(chunk: int) -> None:
             first, last = self._edges[chunk], self._edges[chunk + 1]
             x = np.empty(int(indptr[last] - indptr[first]))
-            given = first, last, self._pairs, tables, gamma, self._threshold
             if self._rules is None:
-                decide_kernels.allocate(*given, x)
+                decide_kernels.allocate(first, last, self._pairs, tables, gamma, self._threshold, x)
             else:
-                ruled_kernels.allocate(*given, self._guard, x, self._rules)
+                self._ruled(ruled_kernels.ALLOCATE, chunk, tables, gamma, x=x)
             shown = np.flatnonzero(x > _NOTHING)
             parts[chunk] = (shown + indptr[first], x[shown])
 

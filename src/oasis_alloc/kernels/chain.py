@@ -254,10 +254,10 @@ def solve_chain(
                 if of[i] == which:
                     work.member[mine] = i
                     mine += 1
-            mass, _ = _level(low, work.member, 0, mine, gamma, work)
+            mass, _ = _level(low, work.member, mine - mine, mine, gamma, work)
             if mass <= rules.most[k]:
                 continue
-            root = _level_root(float(rules.most[k]), low, work.member, 0, mine, gamma, work)
+            root = _level_root(float(rules.most[k]), low, work.member, mine - mine, mine, gamma, work)
             work.root[k, which] = root
             for j in range(mine):
                 floor[work.member[j]] = max(floor[work.member[j]], root)
@@ -273,14 +273,15 @@ def solve_chain(
                 for i in range(n):
                     if local.of[k, i] == which:
                         base[i] = max(base[i], root)
+    whole = np.int64(-1)  # no system: everything
     t = max(low, 0.0)
-    mass, _ = _demand(t, n, several, -1, 0, gamma, weight, rules, local, work)
+    mass, _ = _demand(t, n, several, whole, whole, gamma, weight, rules, local, work)
     if mass < least - _CLOSE * (least + 1.0):
-        t = _demand_root(float(least), low, t, n, several, -1, 0, gamma, weight, rules, local, work)
+        t = _demand_root(float(least), low, t, n, several, whole, whole, gamma, weight, rules, local, work)
         if t > 0.0:
             t = 0.0
     elif mass > size:
-        t = _demand_root(float(size), t, start, n, several, -1, 0, gamma, weight, rules, local, work)
+        t = _demand_root(float(size), t, start, n, several, whole, whole, gamma, weight, rules, local, work)
     if centre and t != 0.0:
         t = middle(t, n, several, 0.0 if t > 0.0 else low, gamma, weight, rules, work)
     cost = t * (size if t > 0.0 else least)

@@ -101,8 +101,8 @@ def guard_root(
             if short >= 0.0 and not (short < new < enough):
                 break
         nu = new
-        t, cost = chain_at(n, n_more, nu, u, low, t, False, gamma, rules, local, work)
+        t, cost = chain_at(n, n_more, nu, u, low, t, n < 0, gamma, rules, local, work)
     if nu != enough and enough < np.inf:  # within a rounding: the side on which the guard is kept
         nu = enough
-        t, cost = chain_at(n, n_more, nu, u, low, t, False, gamma, rules, local, work)
+        t, cost = chain_at(n, n_more, nu, u, low, t, n < 0, gamma, rules, local, work)
     return nu, t, cost

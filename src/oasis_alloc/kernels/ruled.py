@@ -1,7 +1,8 @@
-"""The visit, the decision and the Hessian product for slates with rules; plain slates have kernels of their own.
+"""Visits to users whose slates have rules; plain slates have kernels of their own (visit.py, decide.py).
 
-What a visit adds up is the same as in visit.py, with the user's smoothed problem solved by settle.py. Its dual value
-stands for what the user can be worth, so a bound made of it holds whatever the rules are.
+One kernel does every job on users that settle.py has solved, for it is compiled again with whatever it calls: adding up a
+visit, counting margins, deciding pairs, writing slates. A visit adds up what visit.py does; the dual value of a user stands
+for what the user can be worth, so a bound made of it holds whatever the rules are.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Ints = npt.NDArray[np.int64]
 
 # as in decide.py and visit.py; a kernel reads constants of its own file
 _IN, _OUT_OF, _UNDECIDED = 1, 0, 2
+VISIT, MARGINS, DECIDE, ALLOCATE, ATTAIN = range(5)
 _N_BINS = 512
 _SMOOTHED, _BOUND, _VALUE, _MISSES, _FRACTIONAL, _CURVED, _KEPT, _KEPT_USERS, _USERS = range(9)
 
@@ -34,6 +36,45 @@ class Curvature(NamedTuple):
     lean: npt.NDArray[np.float64]  # (capacity,) direction that the user's guard holds, of length 1; zeros for none
     end: npt.NDArray[np.int64]  # (capacity + 1,) end of each run; negative where no rule holds it
     runs: npt.NDArray[np.int64]  # (capacity + 1,) end of each user's runs
+
+
+class Sums(NamedTuple):
+    """What a visit reads and writes besides the pairs: see visit.visit."""
+
+    load: npt.NDArray[np.float64]  # (K + 1, n_cells)
+    square: npt.NDArray[np.float64]  # (K + 1, n_cells)
+    kept: Curvature
+    out: npt.NDArray[np.float64]
+
+
+class Marks(NamedTuple):
+    """What decisions read and write: see decide.decide and decide.margins. Entries that a job does not need are empty."""
+
+    margin: npt.NDArray[np.float64]  # (n_segments, n_classes)
+    state: npt.NDArray[np.uint8]  # pairs of the users visited
+    histogram: npt.NDArray[np.int64]  # (N_BINS,)
+    x: npt.NDArray[np.float64]  # pairs of the users visited; or users, for what they attain
+
+
+def marks(
+    margin: npt.NDArray[np.float64] | None = None,
+    state: npt.NDArray[np.uint8] | None = None,
+    histogram: npt.NDArray[np.int64] | None = None,
+    x: npt.NDArray[np.float64] | None = None,
+) -> Marks:
+    """Marks of which some are not needed."""
+    return Marks(
+        np.empty((0, 0)) if margin is None else margin,
+        np.empty(0, np.uint8) if state is None else state,
+        np.empty(0, np.int64) if histogram is None else histogram,
+        np.empty(0) if x is None else x,
+    )
+
+
+def no_sums() -> Sums:
+    """Sums for jobs that add nothing up."""
+    cell, none = np.empty(0, np.int64), np.empty((0, 0))
+    return Sums(none, none, Curvature(cell, none, np.empty(0), cell, cell), np.empty(0))
 
 
 @jit
@@ -129,29 +170,108 @@ def _lean(n: int, nu: float, work: Work) -> float:
 
 
 @jit
+def _margin(j: int, gamma: float, work: Work) -> float:
+    """Distance of a candidate's score to the scores between which it is neither in nor out."""
+    gain = work.c[j] - work.top[j]
+    return max(-gain, gain - gamma, 0.0)
+
+
+@jit
+def _add_runs(
+    a: int, m: int, cell0: int, lean: bool, keep: bool, n_kept: int, n_runs: int, pairs: Pairs, sums: Sums, work: Work
+) -> tuple[int, int, int]:
+    """Add a user's fractional pairs to the curvature, one run for every rule that holds some back.
+
+    Returns (pairs that curve, entries kept so far, runs kept so far).
+    """
+    kept = sums.kept
+    n_extra = pairs.extra.shape[0]
+    curved = 0
+    for i in range(m):
+        work.member[i] = 1 if 0.0 < work.x[i] < 1.0 else 0
+    for i in range(m):
+        if work.member[i] == 0:
+            continue
+        owner = work.owner[i]
+        run = 0
+        for j in range(i, m):
+            if work.member[j] == 1 and work.owner[j] == owner:
+                run += 1
+        binding = owner >= 0
+        alone = run <= (1 if binding else 0)
+        if not alone:
+            curved += run
+        weight = 1.0 - (1.0 / run if binding else 0.0)
+        for j in range(i, m):
+            if work.member[j] == 0 or work.owner[j] != owner:
+                continue
+            work.member[j] = 0
+            if alone:
+                continue
+            part = max(0.0, weight - work.c[j] * work.c[j])
+            p = a + work.at[j]
+            cell = cell0 + np.int64(pairs.code[p])
+            sums.square[0, cell] += part
+            for h in range(n_extra):
+                sums.square[h + 1, cell] += part * pairs.extra[h, p] ** 2
+            if keep:
+                kept.cell[n_kept] = cell
+                kept.lean[n_kept] = work.c[j] if lean else 0.0
+                for h in range(n_extra):
+                    kept.extra[h, n_kept] = pairs.extra[h, p]
+                n_kept += 1
+        if keep and not alone:
+            n_runs += 1
+            kept.end[n_runs] = n_kept if binding else -n_kept
+    return curved, n_kept, n_runs
+
+
+@jit
+def _mark(
+    job: int, a: int, base: int, n: int, m: int, t: float, nu: float, gamma: float, widest: float, within: Floats,
+    pairs: Pairs, marks: Marks, rules: Rules, work: Work,
+) -> None:  # fmt: skip
+    """Count a user's pairs by margin, or decide them."""
+    per = _N_BINS / widest
+    j = 0
+    for i in range(n):
+        shown = False
+        if j < m and work.at[j] == i:
+            margin = _margin(j, gamma, work)
+            shown = work.c[j] > work.top[j]
+            j += 1
+        else:  # its threshold is at least the slate's
+            margin = t - work.s[i]
+            if nu > 0.0:
+                margin -= nu * rules.guard[a + i]
+        if job == MARGINS:
+            if margin < widest:
+                marks.histogram[int(max(margin, 0.0) * per)] += 1
+        elif margin <= within[pairs.code[a + i]]:
+            marks.state[a + i - base] = _UNDECIDED
+        else:
+            marks.state[a + i - base] = _IN if shown else _OUT_OF
+
+
+@jit
 def visit(
-    first: int,
-    last: int,
-    stride: int,
-    pairs: Pairs,
-    price: Floats,
-    gamma: float,
-    slack: float,
-    threshold: Floats,
-    nu: Floats,
-    load: Floats,
-    square: Floats,
-    kept: Curvature,
-    keep_every: int,
-    out: Floats,
-    rules: Rules,
-) -> None:
-    """As visit.visit, under rules; nu (n_users,) are the guards' prices of the last visit, read and written."""
+    job: int, first: int, last: int, stride: int, pairs: Pairs, price: Floats, gamma: float, slack: float,
+    widest: float, keep_every: int, threshold: Floats, nu: Floats, sums: Sums, marks: Marks, rules: Rules,
+) -> None:  # fmt: skip
+    """Settle users first <= u < last at prices and do a job on each.
+
+    VISIT is visit.visit; threshold and nu (n_users,), the slates' and the guards' prices of the last visit, are read and
+    written. ALLOCATE writes the slates of the prices that were visited last into marks.x. MARGINS and DECIDE are
+    decide.margins and decide.decide, at a smoothing gamma that is next to none. ATTAIN writes what users can have of
+    pairs.value at the most into marks.x, whatever the prices.
+    """
     n_extra = pairs.extra.shape[0]
     n_classes = price.shape[2]
     local, work = scratch(first, last, pairs.indptr, rules)
-    capacity = kept.cell.size
     guarded = rules.target.size > 0
+    warm = job == VISIT or job == ALLOCATE
+    base = pairs.indptr[first]
+    capacity = sums.kept.cell.size
     smoothed = 0.0
     bound = 0.0
     worth = 0.0
@@ -168,12 +288,31 @@ def visit(
         users += 1
         a = pairs.indptr[u]
         n = pairs.indptr[u + 1] - a
-        score(u, u + 1, pairs, price, work.s)
-        code = pairs.code[a : a + n]
-        start_nu = nu[u] if guarded else 0.0
+        if job == ATTAIN:
+            for i in range(n):
+                work.s[i] = pairs.value[a + i]
+        else:
+            score(u, u + 1, pairs, price, work.s)
+        start = threshold[u] if warm else 0.0
+        start_nu = nu[u] if warm and guarded else 0.0
+        centre = job == MARGINS or job == DECIDE
         m, t, new_nu, cost, again = settle(
-            u, a, n, code, threshold[u], slack, start_nu, False, gamma, rules, local, work
+            u, a, n, pairs.code[a : a + n], start, slack if warm else 0.0, start_nu, centre, gamma, rules, local, work
         )
+        if job == ATTAIN:
+            marks.x[u] = 0.0
+            for i in range(m):
+                marks.x[u] += work.x[i] * work.given[i]
+            continue
+        if job == ALLOCATE:
+            marks.x[a - base : a - base + n] = 0.0
+            for i in range(m):
+                marks.x[a - base + work.at[i]] = work.x[i]
+            continue
+        if job != VISIT:
+            within = marks.margin[pairs.segment[u]]
+            _mark(job, a, base, n, m, t, new_nu, gamma, widest, within, pairs, marks, rules, work)
+            continue
         misses += again
         threshold[u] = t
         if guarded:
@@ -191,10 +330,10 @@ def visit(
             smoothed += gain * x - 0.5 * gamma * x * x
             p = a + work.at[i]
             worth += pairs.value[p] * x
-            cell = cell0 + np.int64(code[work.at[i]])
-            load[0, cell] += x
+            cell = cell0 + np.int64(pairs.code[p])
+            sums.load[0, cell] += x
             for h in range(n_extra):
-                load[h + 1, cell] += x * pairs.extra[h, p]
+                sums.load[h + 1, cell] += x * pairs.extra[h, p]
             if 0.0 < x < 1.0:
                 active += 1
         worth -= diminished(u, m, rules, local, work)
@@ -204,54 +343,22 @@ def visit(
         lean = _lean(m, new_nu, work) > 0.0
         keep = u % keep_every == 0 and n_kept + active <= capacity
         before = n_runs
-        for i in range(m):
-            work.member[i] = 1 if 0.0 < work.x[i] < 1.0 else 0
-        for i in range(m):
-            if work.member[i] == 0:
-                continue
-            run = 0
-            for j in range(i, m):
-                if work.member[j] == 1 and work.owner[j] == work.owner[i]:
-                    run += 1
-            binding = work.owner[i] >= 0
-            alone = run <= (1 if binding else 0)
-            if not alone:
-                curved += run
-            weight = 1.0 - (1.0 / run if binding else 0.0)
-            owner = work.owner[i]
-            for j in range(i, m):
-                if work.member[j] == 0 or work.owner[j] != owner:
-                    continue
-                work.member[j] = 0
-                if alone:
-                    continue
-                part = max(0.0, weight - work.c[j] * work.c[j])
-                p = a + work.at[j]
-                cell = cell0 + np.int64(code[work.at[j]])
-                square[0, cell] += part
-                for h in range(n_extra):
-                    square[h + 1, cell] += part * pairs.extra[h, p] ** 2
-                if keep:
-                    kept.cell[n_kept] = cell
-                    kept.lean[n_kept] = work.c[j] if lean else 0.0
-                    for h in range(n_extra):
-                        kept.extra[h, n_kept] = pairs.extra[h, p]
-                    n_kept += 1
-            if keep and not alone:
-                n_runs += 1
-                kept.end[n_runs] = n_kept if binding else -n_kept
+        curving, n_kept, n_runs = _add_runs(a, m, cell0, lean, keep, n_kept, n_runs, pairs, sums, work)
+        curved += curving
         if n_runs > before:
             n_users += 1
-            kept.runs[n_users] = n_runs
-    out[_SMOOTHED] = smoothed
-    out[_BOUND] = bound
-    out[_VALUE] = worth
-    out[_MISSES] = misses
-    out[_FRACTIONAL] = fractional
-    out[_CURVED] = curved
-    out[_KEPT] = n_kept
-    out[_KEPT_USERS] = n_users
-    out[_USERS] = users
+            sums.kept.runs[n_users] = n_runs
+    if job != VISIT:
+        return
+    sums.out[_SMOOTHED] = smoothed
+    sums.out[_BOUND] = bound
+    sums.out[_VALUE] = worth
+    sums.out[_MISSES] = misses
+    sums.out[_FRACTIONAL] = fractional
+    sums.out[_CURVED] = curved
+    sums.out[_KEPT] = n_kept
+    sums.out[_KEPT_USERS] = n_users
+    sums.out[_USERS] = users
 
 
 @jit
@@ -287,117 +394,3 @@ def curvature_product(n_users: int, kept: Curvature, direction: Floats, out: Flo
             out[0, cell] += d
             for j in range(n_extra):
                 out[j + 1, cell] += d * kept.extra[j, i]
-
-
-@jit
-def _margin(i: int, gamma: float, work: Work) -> float:
-    """Distance of a candidate's score to the scores between which it is neither in nor out."""
-    gain = work.c[i] - work.top[i]
-    return max(-gain, gain - gamma, 0.0)
-
-
-@jit
-def margins(
-    first: int, last: int, pairs: Pairs, price: Floats, gamma: float, widest: float, histogram: Ints, rules: Rules
-) -> None:
-    """As decide.margins, under rules, at a smoothing that is next to none."""
-    local, work = scratch(first, last, pairs.indptr, rules)
-    per = _N_BINS / widest
-    for u in range(first, last):
-        a = pairs.indptr[u]
-        n = pairs.indptr[u + 1] - a
-        score(u, u + 1, pairs, price, work.s)
-        m, t, nu, _, _ = settle(u, a, n, pairs.code[a : a + n], 0.0, 0.0, 0.0, True, gamma, rules, local, work)
-        j = 0
-        for i in range(n):
-            margin = 0.0
-            if j < m and work.at[j] == i:
-                margin = _margin(j, gamma, work)
-                j += 1
-            else:  # its threshold is at least the slate's
-                margin = t - work.s[i]
-                if nu > 0.0:
-                    margin -= nu * rules.guard[a + i]
-            if margin < widest:
-                histogram[int(max(margin, 0.0) * per)] += 1
-
-
-@jit
-def decide(
-    first: int,
-    last: int,
-    pairs: Pairs,
-    price: Floats,
-    gamma: float,
-    margin: Floats,
-    state: npt.NDArray[np.uint8],
-    slots: Ints,
-    counts: Ints,
-    rules: Rules,
-) -> None:
-    """As decide.decide, under rules, at a smoothing that is next to none."""
-    local, work = scratch(first, last, pairs.indptr, rules)
-    base = pairs.indptr[first]
-    for u in range(first, last):
-        a = pairs.indptr[u]
-        n = pairs.indptr[u + 1] - a
-        code = pairs.code[a : a + n]
-        within = margin[pairs.segment[u]]
-        score(u, u + 1, pairs, price, work.s)
-        m, t, nu, _, _ = settle(u, a, n, code, 0.0, 0.0, 0.0, True, gamma, rules, local, work)
-        left = rules.size[u]
-        j = 0
-        for i in range(n):
-            at = a + i - base
-            state[at] = _OUT_OF
-            if j < m and work.at[j] == i:
-                if _margin(j, gamma, work) <= within[code[i]]:
-                    state[at] = _UNDECIDED
-                elif work.c[j] > work.top[j]:
-                    state[at] = _IN
-                    left -= 1
-                j += 1
-            else:
-                distance = t - work.s[i]
-                if nu > 0.0:
-                    distance -= nu * rules.guard[a + i]
-                if distance <= within[code[i]]:
-                    state[at] = _UNDECIDED
-            counts[state[at]] += 1
-        slots[u] = left
-
-
-@jit
-def allocate(
-    first: int, last: int, pairs: Pairs, price: Floats, gamma: float, threshold: Floats, nu: Floats, x: Floats, rules: Rules
-) -> None:
-    """Write the smoothed slates of users first <= u < last into x, which starts at the pairs of user `first`."""
-    local, work = scratch(first, last, pairs.indptr, rules)
-    guarded = rules.target.size > 0
-    base = pairs.indptr[first]
-    for u in range(first, last):
-        a = pairs.indptr[u]
-        n = pairs.indptr[u + 1] - a
-        score(u, u + 1, pairs, price, work.s)
-        start_nu = nu[u] if guarded else 0.0
-        m, _, _, _, _ = settle(
-            u, a, n, pairs.code[a : a + n], threshold[u], 0.0, start_nu, False, gamma, rules, local, work
-        )
-        x[a - base : a - base + n] = 0.0
-        for i in range(m):
-            x[a - base + work.at[i]] = work.x[i]
-
-
-@jit
-def attained(first: int, last: int, pairs: Pairs, gamma: float, rules: Rules, out: Floats) -> None:
-    """Write what users first <= u < last can have of pairs.value at the most into out (n_users,)."""
-    local, work = scratch(first, last, pairs.indptr, rules)
-    for u in range(first, last):
-        a = pairs.indptr[u]
-        n = pairs.indptr[u + 1] - a
-        for i in range(n):
-            work.s[i] = pairs.value[a + i]
-        m, _, _, _, _ = settle(u, a, n, pairs.code[a : a + n], 0.0, 0.0, 0.0, False, gamma, rules, local, work)
-        out[u] = 0.0
-        for i in range(m):
-            out[u] += work.x[i] * work.given[i]

@@ -150,6 +150,8 @@ def number_further(rules: Rules, code: npt.NDArray[np.integer[Any]], n: int, wor
     """Number the further categories of n candidates; returns how many there are."""
     more, known, which = work.more, work.known, work.which
     so_far = 0
+    if rules.start.size == 0:
+        return so_far
     for i in range(n):
         k = code[work.at[i]]
         j = 0

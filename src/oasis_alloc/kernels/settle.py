@@ -40,7 +40,7 @@ def settle(
     every = not free or (guarded and crossing)
     again = 0
     while True:
-        m = 0
+        m = np.int64(0)  # not 0: a literal would have everything below compiled once more
         steepest = 1e-300
         for i in range(n):
             score = work.s[i]
@@ -54,17 +54,17 @@ def settle(
                     steepest = max(steepest, abs(work.r[m]))
                 m += 1
         number(rules, code, work.at, m, local)
-        n_more = number_further(rules, code, m, work) if crossing else 0
+        n_more = number_further(rules, code, m, work)
         for which in range(n_more):
             work.omega[which] = 0.0
-        t, cost = chain_at(m, n_more, nu, u, low, start, False, gamma, rules, local, work)
+        t, cost = chain_at(m, n_more, nu, u, low, start, m < 0, gamma, rules, local, work)
         most = _DEAREST
         if n_more > 0:
             nu, t, cost = solve_joint(m, n_more, nu, u, low, t, gamma, rules, local, work)
         elif guarded:
             if m < n and again == 0:  # beyond that, those that were not looked at would come in
                 most = nu + 2.0 * (slack + gamma) / steepest
-            nu, t, cost = guard_root(m, 0, nu, u, low, t, cost, most, gamma, rules, local, work)
+            nu, t, cost = guard_root(m, n_more, nu, u, low, t, cost, most, gamma, rules, local, work)
         if every or again > 0:
             break
         enough = nu <= most and (t > low or low == 0.0)
@@ -84,7 +84,7 @@ def settle(
         low = 0.0
         nu = start_nu if guarded else 0.0
     if centre:
-        t, cost = chain_at(m, n_more, nu, u, low, t, True, gamma, rules, local, work)
+        t, cost = chain_at(m, n_more, nu, u, low, t, centre, gamma, rules, local, work)
     if guarded:
         cost -= nu * rules.target[u]
     cost += further_cost(n_more, rules.weight[u], rules, work)
