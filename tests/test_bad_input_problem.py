@@ -78,6 +78,30 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("divided by zero", lambda: E() / 0, "divide | exposure() | zero"),
     ("keys that do not nest", lambda: E("campaign") + E("market"), 'cannot add | exposure(by="market") | keys of one'),
     ("measure against other keys", lambda: E("campaign") <= E("market"), "cannot add | keys of one"),
+    # what was delivered so far
+    ("delivered negative", lambda: E().delivered_so_far(-1), "delivered_so_far(-1) | -1 is not | finite numbers >= 0"),
+    ("delivered nan", lambda: E().delivered_so_far(NAN), "exposure() | nan is not | finite numbers >= 0"),
+    ("delivered infinite", lambda: E("artist").delivered_so_far([1, INF]), "artist | inf at entry 1 | finite"),
+    ("delivered negative by label", lambda: E("artist").delivered_so_far({"bo": -2}), "-2 of group 'bo' | >= 0"),
+    ("delivered None by label", lambda: E("artist").delivered_so_far({"bo": None}), "nan of group 'bo' | finite"),
+    ("delivered a text", lambda: E().delivered_so_far("much"), "'much' | a number | {label: number}"),
+    ("delivered in 2-d", lambda: E("artist").delivered_so_far([[1, 2]]), "shape (1, 2) | (n_groups,)"),
+    (
+        "delivered too short",
+        lambda: problem(E("campaign").delivered_so_far([1, 2]) <= 5),
+        "delivered(array of 2) | 2 entries | (n_groups,) = (3,)",
+    ),
+    (
+        "delivered by an unknown label",
+        lambda: problem(E("artist").delivered_so_far({"anne": 1}) <= 5),
+        "delivered({'anne': 1}) | no group 'anne' | Did you mean 'ann'?",
+    ),
+    (
+        "delivered by other keys",
+        lambda: E("campaign").delivered_so_far(1) - E(("campaign", "market")),
+        "cannot add delivered(1) by ('campaign',) | ('campaign', 'market') | same order | Add the measures first",
+    ),
+    ("delivered in the objective", lambda: problem(maximize=REL.delivered_so_far(3)), "maximize | delivered(3) | Drop"),
     # limits
     ("nan limit", lambda: E() <= NAN, "exposure() <= | nan | not NaN"),
     ("nan in an array", lambda: E("campaign") <= [1, NAN, 2], "nan | not NaN"),

@@ -45,6 +45,11 @@ class Objective:
                 f"maximize: {objective.linear} has one total a group of {objective.linear.by}, which cannot be "
                 "maximised together. Drop by=, or wrap the measure in a concave function of its groups."
             )
+        if objective.linear is not None and objective.linear.constants:
+            raise ProblemError(
+                f"maximize: {objective.linear} counts what was delivered already, which no allocation can change. Drop "
+                "delivered_so_far here, or use the measure in a function or a limit."
+            )
         return objective
 
     def checked(self) -> Objective:

@@ -32,7 +32,8 @@ class Solution:
         Worst over constraints of (sum of excess) / max(1, sum of limits).
     prices, totals
         `{name of a constraint or function: array}`, one entry a group in the order of `problem.labels(name)`. A price
-        is what one more unit of the limit would add to the objective: >= 0 for a cap, <= 0 for a floor.
+        is what one more unit of the limit would add to the objective: >= 0 for a cap, <= 0 for a floor. A total is what
+        the plan adds, without what `Measure.delivered_so_far` says of before.
     passes, seconds
         Full-pass equivalents that were visited; wall time.
     conflicts

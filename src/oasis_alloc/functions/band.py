@@ -219,4 +219,6 @@ def spread(limit: Any, labels: Sequence[Any], name: str, free: float) -> Floats:
 
 def measure_is_nonnegative_count(band: Band) -> bool:
     """True for a plain exposure with positive coefficients, whose totals cannot be negative."""
-    return all(term.column is None and term.coefficient > 0 for term in band.measure.terms)
+    return all(term.column is None and term.coefficient > 0 for term in band.measure.terms) and all(
+        constant.coefficient >= 0 for constant in band.measure.constants
+    )
