@@ -6,7 +6,7 @@ given, the slate. So it shares no arithmetic with `program.py` and no solver set
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,16 +198,21 @@ def optimum(case: Case) -> float | None:
     return _elastic(case, rows_of(case), values(case), hard_costs=np.inf)
 
 
-def least_relaxation(case: Case) -> float:
-    """The least sum of what hard limits must give; 0 where an allocation keeps them all."""
+Weights = Mapping[str, Array]  # by name of a constraint, (n_groups,); 1 for the others
+
+
+def least_relaxation(case: Case, weights: Weights | None = None) -> float:
+    """The least (weighted) sum of what hard limits must give; 0 where an allocation keeps them all."""
     rows = [row for row in rows_of(case) if row.hard]
-    value = _elastic(case, rows, np.zeros(case.market.n_pairs), hard_costs=1.0)
+    value = _elastic(case, rows, np.zeros(case.market.n_pairs), hard_costs=1.0, weights=weights)
     assert value is not None  # everything is elastic
     return -value
 
 
-def _elastic(case: Case, rows: list[Rows], gains: Array, hard_costs: float) -> float | None:
-    """max gains x - (cost of a unit outside the limits); units outside hard limits cost `hard_costs`."""
+def _elastic(
+    case: Case, rows: list[Rows], gains: Array, hard_costs: float, weights: Weights | None = None
+) -> float | None:
+    """max gains x - (cost of a unit outside the limits); units outside hard limits cost `hard_costs` times a weight."""
     n = case.market.n_pairs
     cost, upper = [-gains], [np.ones(n)]
     blocks, limits = [[slates(case.market)]], [np.full(case.market.n_users, float(case.problem.slate.size))]
@@ -216,17 +221,18 @@ def _elastic(case: Case, rows: list[Rows], gains: Array, hard_costs: float) -> f
         blocks.append([rules])
         limits.append(most)
     for row in rows:
-        penalty = hard_costs if row.hard else row.penalty
+        one = np.ones(row.lower.size)
+        penalty = hard_costs * (weights or {}).get(row.name, one) if row.hard else row.penalty * one
         for sign, limit in ((1.0, row.upper), (-1.0, row.lower)):
             has = np.flatnonzero(np.isfinite(limit))
             if not has.size:
                 continue
             blocks.append([sp.csr_array(sign * row.matrix[has])])
             limits.append(sign * limit[has])
-            if np.isfinite(penalty):
+            if np.isfinite(penalty[has]).all():
                 before = sum(c.size for c in cost) - n
                 blocks[-1] += [sp.csr_array((has.size, before)), -sp.eye_array(has.size, format="csr")]
-                cost.append(np.full(has.size, penalty))
+                cost.append(penalty[has])
                 upper.append(np.full(has.size, np.inf))
     width = sum(c.size for c in cost)
     if width == 0:
@@ -246,8 +252,8 @@ def _elastic(case: Case, rows: list[Rows], gains: Array, hard_costs: float) -> f
     return float(-result.fun)
 
 
-def best_relaxed(case: Case, penalty: float) -> float:
-    """The best value less `penalty` a unit by which hard limits are missed."""
-    value = _elastic(case, rows_of(case), values(case), hard_costs=penalty)
+def best_relaxed(case: Case, penalty: float, weights: Weights | None = None) -> float:
+    """The best value less `penalty` a (weighted) unit by which hard limits are missed."""
+    value = _elastic(case, rows_of(case), values(case), hard_costs=penalty, weights=weights)
     assert value is not None  # everything is elastic
     return value

@@ -89,7 +89,7 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     (
         "delivered too short",
         lambda: problem(E("campaign").delivered_so_far([1, 2]) <= 5),
-        "delivered(array of 2) | 2 entries | (n_groups,) = (3,)",
+        "delivered(array of 2) | array has 2 entries | (n_groups,) = (3,)",
     ),
     (
         "delivered by an unknown label",
@@ -317,6 +317,47 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("start infinite by label", lambda: start({"floors": {"ann": -INF}}), "start | 'floors' | finite"),
     ("start of texts", lambda: start({"caps": ["a", "b", "c"]}), "start | 'caps' | numbers"),
     ("start of texts by label", lambda: start({"floors": {"ann": "much"}}), "start | 'floors' | numbers"),
+    ("weights not a mapping", lambda: solve(E() <= 1, relax_weights=2.0), "relax_weights= | {constraint name | float"),
+    (
+        "weights of an unknown constraint",
+        lambda: solve((E() <= 1).named("cap"), relax_weights={"cup": 2.0}),
+        "relax_weights | no constraint is named 'cup' | Did you mean 'cap'?",
+    ),
+    (
+        "weights of a soft constraint",
+        lambda: solve(oa.soft(E() <= 1, 2.0).named("cap"), relax_weights={"cap": 2.0}),
+        "relax_weights | 'cap' is no hard constraint | leave it out",
+    ),
+    (
+        "weights by an unknown label",
+        lambda: solve((E("artist") <= 1).named("cap"), relax_weights={"cap": {"anne": 2.0}}),
+        "relax_weights of 'cap' | no group 'anne' | Did you mean 'ann'?",
+    ),
+    (
+        "weights too short",
+        lambda: solve((E("campaign") <= 1).named("cap"), relax_weights={"cap": [1.0, 2.0]}),
+        "relax_weights of 'cap' | array has 2 entries | (n_groups,) = (3,)",
+    ),
+    (
+        "relaxation weight 0",
+        lambda: solve((E() <= 1).named("cap"), relax_weights={"cap": 0}),
+        "'cap' is 0 | positive finite",
+    ),
+    (
+        "relaxation weight negative by label",
+        lambda: solve((E("artist") <= 1).named("cap"), relax_weights={"cap": {"bo": -1}}),
+        "'cap' is -1 | positive finite",
+    ),
+    (
+        "relaxation weight nan",
+        lambda: solve((E() <= 1).named("cap"), relax_weights={"cap": NAN}),
+        "'cap' is nan | positive",
+    ),
+    (
+        "relaxation weight a text",
+        lambda: solve((E() <= 1).named("cap"), relax_weights={"cap": "high"}),
+        "'cap' are not numbers",
+    ),
     ("progress not callable", lambda: solve(progress="yes"), "progress='yes' | callable"),
 ]
 

@@ -51,7 +51,7 @@ class Delivered:
         from oasis_alloc.functions.band import spread
 
         own = labels if self.by == by else [None]
-        numbers = self.coefficient * spread(self.given, own, str(self), free=0.0)
+        numbers = self.coefficient * spread(self.given, own, str(self), free=0.0, what="the array")
         return np.asarray(np.broadcast_to(numbers, len(labels)) if own is not labels else numbers)
 
     def __str__(self) -> str:
