@@ -6,7 +6,7 @@ given, the slate. So it shares no arithmetic with `program.py` and no solver set
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,8 +61,29 @@ def matrix(measure: oa.Measure, market: Market) -> Array:
 
 
 def values(case: Case) -> Array:
-    """(n_pairs,) what a pair is worth."""
-    return matrix(case.problem.maximize.linear, case.market)[0]  # type: ignore[arg-type]
+    """(n_pairs,) what a pair is worth, where the objective stays close to a solution its earlier probability included."""
+    worth = matrix(case.problem.maximize.linear, case.market)[0]  # type: ignore[arg-type]
+    for kept in case.problem.maximize.steady:
+        before = shown(kept.earlier.candidates, kept.earlier.positions, kept.earlier.x)
+        pairs = named(case.problem.candidates, range(case.market.n_pairs))
+        worth += kept.weight * np.array([before.get(pair, 0.0) for pair in pairs])
+    return worth
+
+
+def named(candidates: oa.Candidates, positions: Iterable[int]) -> list[tuple[Any, Any]]:
+    """The ids of the user and the item of pairs, their numbers where they have none."""
+    out = []
+    for position in positions:
+        user = next(u for u in range(candidates.n_users) if position < candidates.indptr[u + 1])
+        item = int(candidates.item[position])
+        ids = candidates.user_ids, candidates.item_ids
+        out.append(tuple(n if of is None else of.tolist()[n] for n, of in zip((user, item), ids, strict=True)))
+    return out
+
+
+def shown(candidates: oa.Candidates, positions: Array, x: Array) -> dict[tuple[Any, Any], float]:
+    """Probability of every pair that an allocation shows, by ids."""
+    return dict(zip(named(candidates, positions.tolist()), x.tolist(), strict=True))
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ CANDIDATES = oa.Candidates.from_arrays(
 CROSSING = oa.Candidates.from_arrays(
     [0, 3], [0, 1, 2], {"relevance": [1.0, 2.0, 3.0]}, items={"artist": ["ann", "ann", "bo"], "campaign": [7, 8, 7]}
 )
+NAMED = oa.Candidates.from_arrays([0, 1], [0], {"relevance": [1.0]}, user_ids=["u1"], item_ids=["i1"])
 E = oa.exposure
 REL = oa.total("relevance")
 
@@ -295,6 +296,27 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
         lambda: oa.solve(problem(maximize=oa.alpha_fair(E("market"), 2) + oa.alpha_fair(E("campaign"), 2)), gap=1e-3),
         "alpha_fair(exposure(by=\"market\") | group 'de' | minus infinity",
     ),
+    # an earlier solution
+    ("stay close to prices", lambda: oa.stay_close({"cap": 1.0}, 0.1), "stay_close(previous, ...) | oa.Solution | cap"),
+    ("stay close to nothing", lambda: oa.stay_close(None, 0.1), "oa.Solution | None"),
+    ("stay close to no allocation", lambda: oa.stay_close(solve(E() >= 9), 0.1), "infeasible | Leave the term out"),
+    ("closeness 0", lambda: oa.stay_close(solve(), 0), "weight=0 | positive finite number | plus"),
+    ("closeness negative", lambda: oa.stay_close(solve(), -0.5), "weight=-0.5 | positive finite"),
+    ("closeness nan", lambda: oa.stay_close(solve(), NAN), "weight=nan | positive finite"),
+    ("closeness infinite", lambda: oa.stay_close(solve(), INF), "weight=inf | positive finite"),
+    ("closeness a text", lambda: oa.stay_close(solve(), "much"), "weight='much' | positive finite"),
+    ("closeness with a minus", lambda: REL - oa.stay_close(solve(), 0.5), "weight=-0.5 | with a plus"),
+    ("objective with closeness times -1", lambda: -(REL + oa.stay_close(solve(), 0.5)), "weight=-0.5 | with a plus"),
+    ("closeness divided by 0", lambda: oa.stay_close(solve(), 0.5) / 0, "divide | stay_close( | zero"),
+    ("closeness as a constraint", lambda: problem(oa.stay_close(solve(), 0.5)), "subject_to | not a constraint"),
+    (
+        "ids of another type",
+        lambda: oa.solve(problem(maximize=REL + oa.stay_close(solve(), 0.5), candidates=NAMED)),
+        "user ids such as 0 | such as 'u1' | other types | one kind",
+    ),
+    ("churn of ids of another type", lambda: oa.solve(problem(candidates=NAMED)).churn(solve()), "user ids such as 0"),
+    ("churn since a number", lambda: solve().churn(0.5), "churn(previous) | oa.Solution | 0.5"),
+    ("churn since no allocation", lambda: solve().churn(solve(E() >= 9)), "churn(previous) | infeasible"),
     # solve
     ("not a problem", lambda: oa.solve(CANDIDATES), "oa.Problem | Candidates"),
     ("gap 0", lambda: solve(gap=0), "gap=0 | positive"),
@@ -384,6 +406,7 @@ def test_measures_do_not_combine_with_other_things() -> None:
         lambda: oa.log(E()) + 1,
         lambda: oa.log(E()) * E(),
         lambda: REL + oa.log(E()) - None,
+        lambda: oa.stay_close(solve(), 0.5) * E(),
     ):
         with pytest.raises(TypeError):
             call()
