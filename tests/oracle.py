@@ -61,7 +61,7 @@ def matrix(measure: oa.Measure, market: Market) -> Array:
 
 
 def values(case: Case) -> Array:
-    """(n_pairs,) what a pair is worth, where the objective stays close to a solution its earlier probability included."""
+    """(n_pairs,) what a pair is worth, and its earlier probability where the objective stays close to a solution."""
     worth = matrix(case.problem.maximize.linear, case.market)[0]  # type: ignore[arg-type]
     for kept in case.problem.maximize.steady:
         before = shown(kept.earlier.candidates, kept.earlier.positions, kept.earlier.x)
