@@ -231,19 +231,29 @@ def least_relaxation(case: Case, weights: Weights | None = None) -> float:
 
 
 def _elastic(
-    case: Case, rows: list[Rows], gains: Array, hard_costs: float, weights: Weights | None = None
+    case: Case,
+    rows: list[Rows],
+    gains: Array,
+    hard_costs: float,
+    weights: Weights | None = None,
+    budget: float | None = None,
 ) -> float | None:
-    """max gains x - (cost of a unit outside the limits); units outside hard limits cost `hard_costs` times a weight."""
+    """max gains x - (cost of a unit outside the limits); units outside hard limits cost `hard_costs` times a weight.
+
+    Together they weigh at most `budget`, where there is one.
+    """
     n = case.market.n_pairs
     cost, upper = [-gains], [np.ones(n)]
     blocks, limits = [[slates(case.market)]], [np.full(case.market.n_users, float(case.problem.slate.size))]
+    spent = [np.zeros(n)]
     rules, most = categories(case)
     if most.size:
         blocks.append([rules])
         limits.append(most)
     for row in rows:
         one = np.ones(row.lower.size)
-        penalty = hard_costs * (weights or {}).get(row.name, one) if row.hard else row.penalty * one
+        weight = (weights or {}).get(row.name, one) if row.hard else 0.0 * one
+        penalty = hard_costs * weight if row.hard else row.penalty * one
         for sign, limit in ((1.0, row.upper), (-1.0, row.lower)):
             has = np.flatnonzero(np.isfinite(limit))
             if not has.size:
@@ -254,8 +264,12 @@ def _elastic(
                 before = sum(c.size for c in cost) - n
                 blocks[-1] += [sp.csr_array((has.size, before)), -sp.eye_array(has.size, format="csr")]
                 cost.append(penalty[has])
+                spent.append(weight[has])
                 upper.append(np.full(has.size, np.inf))
     width = sum(c.size for c in cost)
+    if budget is not None:
+        blocks.append([sp.csr_array(np.concatenate(spent)[None, :])])
+        limits.append(np.array([budget]))
     if width == 0:
         return 0.0 if all((limit >= -1e-9).all() for limit in limits) else None
     filled = [
@@ -273,8 +287,9 @@ def _elastic(
     return float(-result.fun)
 
 
-def best_relaxed(case: Case, penalty: float, weights: Weights | None = None) -> float:
-    """The best value less `penalty` a (weighted) unit by which hard limits are missed."""
-    value = _elastic(case, rows_of(case), values(case), hard_costs=penalty, weights=weights)
-    assert value is not None  # everything is elastic
+def best_relaxed(case: Case, least: float, weights: Weights | None = None) -> float:
+    """The best value of those allocations that miss hard limits by no more than `least` in (weighted) total."""
+    budget = least + 1e-8 * max(1.0, least)
+    value = _elastic(case, rows_of(case), values(case), hard_costs=0.0, weights=weights, budget=budget)
+    assert value is not None  # all hard limits are elastic, and one allocation is within the budget
     return value

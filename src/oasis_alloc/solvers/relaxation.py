@@ -27,6 +27,7 @@ from oasis_alloc.solvers.watch import FEASIBLE, Allocation, Stop, Watch
 _ALL_AT_ONCE = 100_000  # pairs up to which the whole programme is solved in one go
 _GAP = 1e-6
 _DEAR = 1e3  # price of a missed unit, in largest values
+_DEARER = 10.0  # the same, in what soft limits pay at most
 _TILT = 1e-3  # value of a typical pair against one unit of relaxation, so that few pairs tie
 
 
@@ -105,9 +106,11 @@ class Relaxed:
 def best_relaxed(
     program: Program, engine_of: Callable[[Program], Engine], watch: Watch, run: Solver, least: Relaxation
 ) -> Relaxed:
-    """Solve with every missed unit at a price that no value can pay, from the relaxation's own prices."""
+    """Solve with a missed unit at a price that no value and no soft limit pays, from the relaxation's own prices."""
     largest = float(np.abs(program.value).max(initial=0.0)) or 1.0
-    penalty = _DEAR * largest / float(program.unit.min())
+    soft_ones = program.bands()[2] * program.unit  # what soft limits pay for a pair; infinite for hard ones
+    paid = float(soft_ones[np.isfinite(soft_ones)].max(initial=0.0))
+    penalty = max(_DEAR * largest, _DEARER * paid) / float(program.unit.min())
     soft = softened(program, penalty * least.weights)
     worth_of_it = float(program.value[least.positions].astype(np.float64) @ least.x)
     own = Watch(1.0, watch.seconds_left, None, None)
@@ -125,7 +128,8 @@ def best_relaxed(
         best, passes = own.best, engine.passes
     missed = _missed(program, best.totals, least.weights)
     stated = replace(best, value=best.value + penalty * missed, violation=program.violation(best.totals))
-    return Relaxed(stated, own.prices, own.bound + penalty * missed, passes)
+    # this allocation is one of those that are bounded, so a bound below its value is a rounding of the penalties
+    return Relaxed(stated, own.prices, max(own.bound + penalty * missed, stated.value), passes)
 
 
 def _without_values(
