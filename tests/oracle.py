@@ -6,7 +6,7 @@ given, the slate. So it shares no arithmetic with `program.py` and no solver set
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,8 +61,29 @@ def matrix(measure: oa.Measure, market: Market) -> Array:
 
 
 def values(case: Case) -> Array:
-    """(n_pairs,) what a pair is worth."""
-    return matrix(case.problem.maximize.linear, case.market)[0]  # type: ignore[arg-type]
+    """(n_pairs,) what a pair is worth, and its earlier probability where the objective stays close to a solution."""
+    worth = matrix(case.problem.maximize.linear, case.market)[0]  # type: ignore[arg-type]
+    for kept in case.problem.maximize.steady:
+        before = shown(kept.earlier.candidates, kept.earlier.positions, kept.earlier.x)
+        pairs = named(case.problem.candidates, range(case.market.n_pairs))
+        worth += kept.weight * np.array([before.get(pair, 0.0) for pair in pairs])
+    return worth
+
+
+def named(candidates: oa.Candidates, positions: Iterable[int]) -> list[tuple[Any, Any]]:
+    """The ids of the user and the item of pairs, their numbers where they have none."""
+    out = []
+    for position in positions:
+        user = next(u for u in range(candidates.n_users) if position < candidates.indptr[u + 1])
+        item = int(candidates.item[position])
+        ids = candidates.user_ids, candidates.item_ids
+        out.append(tuple(n if of is None else of.tolist()[n] for n, of in zip((user, item), ids, strict=True)))
+    return out
+
+
+def shown(candidates: oa.Candidates, positions: Array, x: Array) -> dict[tuple[Any, Any], float]:
+    """Probability of every pair that an allocation shows, by ids."""
+    return dict(zip(named(candidates, positions.tolist()), x.tolist(), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,37 +219,57 @@ def optimum(case: Case) -> float | None:
     return _elastic(case, rows_of(case), values(case), hard_costs=np.inf)
 
 
-def least_relaxation(case: Case) -> float:
-    """The least sum of what hard limits must give; 0 where an allocation keeps them all."""
+Weights = Mapping[str, Array]  # by name of a constraint, (n_groups,); 1 for the others
+
+
+def least_relaxation(case: Case, weights: Weights | None = None) -> float:
+    """The least (weighted) sum of what hard limits must give; 0 where an allocation keeps them all."""
     rows = [row for row in rows_of(case) if row.hard]
-    value = _elastic(case, rows, np.zeros(case.market.n_pairs), hard_costs=1.0)
+    value = _elastic(case, rows, np.zeros(case.market.n_pairs), hard_costs=1.0, weights=weights)
     assert value is not None  # everything is elastic
     return -value
 
 
-def _elastic(case: Case, rows: list[Rows], gains: Array, hard_costs: float) -> float | None:
-    """max gains x - (cost of a unit outside the limits); units outside hard limits cost `hard_costs`."""
+def _elastic(
+    case: Case,
+    rows: list[Rows],
+    gains: Array,
+    hard_costs: float,
+    weights: Weights | None = None,
+    budget: float | None = None,
+) -> float | None:
+    """max gains x - (cost of a unit outside the limits); units outside hard limits cost `hard_costs` times a weight.
+
+    Together they weigh at most `budget`, where there is one.
+    """
     n = case.market.n_pairs
     cost, upper = [-gains], [np.ones(n)]
     blocks, limits = [[slates(case.market)]], [np.full(case.market.n_users, float(case.problem.slate.size))]
+    spent = [np.zeros(n)]
     rules, most = categories(case)
     if most.size:
         blocks.append([rules])
         limits.append(most)
     for row in rows:
-        penalty = hard_costs if row.hard else row.penalty
+        one = np.ones(row.lower.size)
+        weight = (weights or {}).get(row.name, one) if row.hard else 0.0 * one
+        penalty = hard_costs * weight if row.hard else row.penalty * one
         for sign, limit in ((1.0, row.upper), (-1.0, row.lower)):
             has = np.flatnonzero(np.isfinite(limit))
             if not has.size:
                 continue
             blocks.append([sp.csr_array(sign * row.matrix[has])])
             limits.append(sign * limit[has])
-            if np.isfinite(penalty):
+            if np.isfinite(penalty[has]).all():
                 before = sum(c.size for c in cost) - n
                 blocks[-1] += [sp.csr_array((has.size, before)), -sp.eye_array(has.size, format="csr")]
-                cost.append(np.full(has.size, penalty))
+                cost.append(penalty[has])
+                spent.append(weight[has])
                 upper.append(np.full(has.size, np.inf))
     width = sum(c.size for c in cost)
+    if budget is not None:
+        blocks.append([sp.csr_array(np.concatenate(spent)[None, :])])
+        limits.append(np.array([budget]))
     if width == 0:
         return 0.0 if all((limit >= -1e-9).all() for limit in limits) else None
     filled = [
@@ -246,8 +287,9 @@ def _elastic(case: Case, rows: list[Rows], gains: Array, hard_costs: float) -> f
     return float(-result.fun)
 
 
-def best_relaxed(case: Case, penalty: float) -> float:
-    """The best value less `penalty` a unit by which hard limits are missed."""
-    value = _elastic(case, rows_of(case), values(case), hard_costs=penalty)
-    assert value is not None  # everything is elastic
+def best_relaxed(case: Case, least: float, weights: Weights | None = None) -> float:
+    """The best value of those allocations that miss hard limits by no more than `least` in (weighted) total."""
+    budget = least + 1e-8 * max(1.0, least)
+    value = _elastic(case, rows_of(case), values(case), hard_costs=0.0, weights=weights, budget=budget)
+    assert value is not None  # all hard limits are elastic, and one allocation is within the budget
     return value

@@ -27,6 +27,7 @@ CROSSING = oa.Candidates.from_arrays(
     [0, 3], [0, 1, 2], {"relevance": [1.0, 2.0, 3.0]}, items={"artist": ["ann", "ann", "bo"], "campaign": [7, 8, 7]}
 )
 SEVERAL = oa.Candidates.from_arrays([0, 1], [0], {"relevance": [1.0]}, items={"genre": [["pop", "rock"]]})
+NAMED = oa.Candidates.from_arrays([0, 1], [0], {"relevance": [1.0]}, user_ids=["u1"], item_ids=["i1"])
 E = oa.exposure
 REL = oa.total("relevance")
 
@@ -79,6 +80,30 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("divided by zero", lambda: E() / 0, "divide | exposure() | zero"),
     ("keys that do not nest", lambda: E("campaign") + E("market"), 'cannot add | exposure(by="market") | keys of one'),
     ("measure against other keys", lambda: E("campaign") <= E("market"), "cannot add | keys of one"),
+    # what was delivered so far
+    ("delivered negative", lambda: E().delivered_so_far(-1), "delivered_so_far(-1) | -1 is not | finite numbers >= 0"),
+    ("delivered nan", lambda: E().delivered_so_far(NAN), "exposure() | nan is not | finite numbers >= 0"),
+    ("delivered infinite", lambda: E("artist").delivered_so_far([1, INF]), "artist | inf at entry 1 | finite"),
+    ("delivered negative by label", lambda: E("artist").delivered_so_far({"bo": -2}), "-2 of group 'bo' | >= 0"),
+    ("delivered None by label", lambda: E("artist").delivered_so_far({"bo": None}), "nan of group 'bo' | finite"),
+    ("delivered a text", lambda: E().delivered_so_far("much"), "'much' | a number | {label: number}"),
+    ("delivered in 2-d", lambda: E("artist").delivered_so_far([[1, 2]]), "shape (1, 2) | (n_groups,)"),
+    (
+        "delivered too short",
+        lambda: problem(E("campaign").delivered_so_far([1, 2]) <= 5),
+        "delivered(array of 2) | array has 2 entries | (n_groups,) = (3,)",
+    ),
+    (
+        "delivered by an unknown label",
+        lambda: problem(E("artist").delivered_so_far({"anne": 1}) <= 5),
+        "delivered({'anne': 1}) | no group 'anne' | Did you mean 'ann'?",
+    ),
+    (
+        "delivered by other keys",
+        lambda: E("campaign").delivered_so_far(1) - E(("campaign", "market")),
+        "cannot add delivered(1) by ('campaign',) | ('campaign', 'market') | same order | Add the measures first",
+    ),
+    ("delivered in the objective", lambda: problem(maximize=REL.delivered_so_far(3)), "maximize | delivered(3) | Drop"),
     # limits
     ("nan limit", lambda: E() <= NAN, "exposure() <= | nan | not NaN"),
     ("nan in an array", lambda: E("campaign") <= [1, NAN, 2], "nan | not NaN"),
@@ -283,6 +308,27 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
         lambda: oa.solve(problem(maximize=oa.alpha_fair(E("market"), 2) + oa.alpha_fair(E("campaign"), 2)), gap=1e-3),
         "alpha_fair(exposure(by=\"market\") | group 'de' | minus infinity",
     ),
+    # an earlier solution
+    ("stay close to prices", lambda: oa.stay_close({"cap": 1.0}, 0.1), "stay_close(previous, ...) | oa.Solution | cap"),
+    ("stay close to nothing", lambda: oa.stay_close(None, 0.1), "oa.Solution | None"),
+    ("stay close to no allocation", lambda: oa.stay_close(solve(E() >= 9), 0.1), "infeasible | Leave the term out"),
+    ("closeness 0", lambda: oa.stay_close(solve(), 0), "weight=0 | positive finite number | plus"),
+    ("closeness negative", lambda: oa.stay_close(solve(), -0.5), "weight=-0.5 | positive finite"),
+    ("closeness nan", lambda: oa.stay_close(solve(), NAN), "weight=nan | positive finite"),
+    ("closeness infinite", lambda: oa.stay_close(solve(), INF), "weight=inf | positive finite"),
+    ("closeness a text", lambda: oa.stay_close(solve(), "much"), "weight='much' | positive finite"),
+    ("closeness with a minus", lambda: REL - oa.stay_close(solve(), 0.5), "weight=-0.5 | with a plus"),
+    ("objective with closeness times -1", lambda: -(REL + oa.stay_close(solve(), 0.5)), "weight=-0.5 | with a plus"),
+    ("closeness divided by 0", lambda: oa.stay_close(solve(), 0.5) / 0, "divide | stay_close( | zero"),
+    ("closeness as a constraint", lambda: problem(oa.stay_close(solve(), 0.5)), "subject_to | not a constraint"),
+    (
+        "ids of another type",
+        lambda: oa.solve(problem(maximize=REL + oa.stay_close(solve(), 0.5), candidates=NAMED)),
+        "user ids such as 0 | such as 'u1' | other types | one kind",
+    ),
+    ("churn of ids of another type", lambda: oa.solve(problem(candidates=NAMED)).churn(solve()), "user ids such as 0"),
+    ("churn since a number", lambda: solve().churn(0.5), "churn(previous) | oa.Solution | 0.5"),
+    ("churn since no allocation", lambda: solve().churn(solve(E() >= 9)), "churn(previous) | infeasible"),
     # solve
     ("not a problem", lambda: oa.solve(CANDIDATES), "oa.Problem | Candidates"),
     ("gap 0", lambda: solve(gap=0), "gap=0 | positive"),
@@ -305,6 +351,47 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("start infinite by label", lambda: start({"floors": {"ann": -INF}}), "start | 'floors' | finite"),
     ("start of texts", lambda: start({"caps": ["a", "b", "c"]}), "start | 'caps' | numbers"),
     ("start of texts by label", lambda: start({"floors": {"ann": "much"}}), "start | 'floors' | numbers"),
+    ("weights not a mapping", lambda: solve(E() <= 1, relax_weights=2.0), "relax_weights= | {constraint name | float"),
+    (
+        "weights of an unknown constraint",
+        lambda: solve((E() <= 1).named("cap"), relax_weights={"cup": 2.0}),
+        "relax_weights | no constraint is named 'cup' | Did you mean 'cap'?",
+    ),
+    (
+        "weights of a soft constraint",
+        lambda: solve(oa.soft(E() <= 1, 2.0).named("cap"), relax_weights={"cap": 2.0}),
+        "relax_weights | 'cap' is no hard constraint | leave it out",
+    ),
+    (
+        "weights by an unknown label",
+        lambda: solve((E("artist") <= 1).named("cap"), relax_weights={"cap": {"anne": 2.0}}),
+        "relax_weights of 'cap' | no group 'anne' | Did you mean 'ann'?",
+    ),
+    (
+        "weights too short",
+        lambda: solve((E("campaign") <= 1).named("cap"), relax_weights={"cap": [1.0, 2.0]}),
+        "relax_weights of 'cap' | array has 2 entries | (n_groups,) = (3,)",
+    ),
+    (
+        "relaxation weight 0",
+        lambda: solve((E() <= 1).named("cap"), relax_weights={"cap": 0}),
+        "'cap' is 0 | positive finite",
+    ),
+    (
+        "relaxation weight negative by label",
+        lambda: solve((E("artist") <= 1).named("cap"), relax_weights={"cap": {"bo": -1}}),
+        "'cap' is -1 | positive finite",
+    ),
+    (
+        "relaxation weight nan",
+        lambda: solve((E() <= 1).named("cap"), relax_weights={"cap": NAN}),
+        "'cap' is nan | positive",
+    ),
+    (
+        "relaxation weight a text",
+        lambda: solve((E() <= 1).named("cap"), relax_weights={"cap": "high"}),
+        "'cap' are not numbers",
+    ),
     ("progress not callable", lambda: solve(progress="yes"), "progress='yes' | callable"),
 ]
 
@@ -331,6 +418,7 @@ def test_measures_do_not_combine_with_other_things() -> None:
         lambda: oa.log(E()) + 1,
         lambda: oa.log(E()) * E(),
         lambda: REL + oa.log(E()) - None,
+        lambda: oa.stay_close(solve(), 0.5) * E(),
     ):
         with pytest.raises(TypeError):
             call()

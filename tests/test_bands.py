@@ -24,6 +24,7 @@ FUNCTIONS: dict[str, BoundFunction] = {
     "band": BoundBand(LOWER, UPPER),
     "soft band": BoundSoft(LOWER, UPPER, 0.75),
     "cheap soft band": BoundSoft(LOWER, UPPER, 1e-3),
+    "soft band, a penalty a group": BoundSoft(LOWER, UPPER, np.array([0.5, 2.0, 0.75, 1e-3, 3.0, 1.0, 0.25])),
 }
 each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
@@ -130,7 +131,7 @@ def test_values_and_excess(function: BoundFunction) -> None:
         assert function.value(outside) == -INF
         assert function.excess(outside) == pytest.approx(off)
     else:
-        assert function.value(outside) == pytest.approx(-function.band()[2][0] * off.sum())
+        assert function.value(outside) == pytest.approx(-(function.band()[2] @ off))
         assert not function.excess(outside).any()
 
 

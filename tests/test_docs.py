@@ -7,13 +7,16 @@ the files of today into the pages.
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 INCLUDE = re.compile(r"(<!-- include: (\S+) -->\n```\w*\n)(.*?)(```\n<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"^( *)```python\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -40,6 +43,18 @@ def test_a_page_that_differs_is_noticed() -> None:
     old = "<!-- include: LICENSE -->\n```text\nanother licence\n```\n<!-- end -->"
     assert "another licence" not in with_files(old)
     assert with_files(with_files(old)) == with_files(old) != old
+
+
+def test_the_code_of_the_page_about_pacing_runs() -> None:
+    text = (ROOT / "docs" / "pacing.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
+    assert len(blocks) == text.count("```python") > 5
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks), "docs/pacing.md", "exec"), names)
+    report = str(names["steady"])
+    assert "slots changed since the previous solution" in report
+    assert names["free"].churn(names["replan"]) > 0.01, "without the term something changes"
+    assert names["plan"].prices["floors"].any()
 
 
 @each_page

@@ -346,4 +346,5 @@ def test_every_function_of_the_package_has_a_row() -> None:
         "__init__",
         "base",
         "separable",
+        "shifted",
     }

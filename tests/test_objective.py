@@ -34,6 +34,8 @@ def test_texts(stated: Function, text: str) -> None:
 
 R = oa.total("r")
 LOG, SQUARE = oa.log(E), oa.square_deviation(E, 3)
+BEFORE = oa.solve(oa.Problem(oa.Candidates.from_arrays([0, 1], [0], {"r": [1.0]}), oa.total("r")))
+STAY = oa.stay_close(BEFORE, 0.25)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,13 @@ LOG, SQUARE = oa.log(E), oa.square_deviation(E, 3)
         (LOG - (SQUARE - R), f'total("r") + {LOG} - {SQUARE}'),
         (sum([LOG, R, oa.exposure()]), f'total("r") + exposure() + {LOG}'),
         (np.float64(2) * (R + LOG), f'2 * total("r") + 2 * {LOG}'),
+        (R + STAY, f'total("r") + {STAY}'),
+        (STAY + R + LOG, f'total("r") + {LOG} + {STAY}'),
+        (LOG + STAY - SQUARE, f"{LOG} - {SQUARE} + {STAY}"),
+        (STAY - SQUARE, f"-{SQUARE} + {STAY}"),
+        (2 * (R + STAY), '2 * total("r") + stay_close(previous, weight=0.5)'),
+        (sum([STAY / 0.5, R]), 'total("r") + stay_close(previous, weight=0.5)'),
+        (R + 3 * STAY + STAY, f'total("r") + stay_close(previous, weight=0.75) + {STAY}'),
     ],
 )
 def test_objectives_add_up(objective: Any, text: str) -> None:

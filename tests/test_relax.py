@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from oracle import best_relaxed, least_relaxation, rows_of, values
 from strategies import Case, problems
 
 import oasis_alloc as oa
-
-PENALTY = 1e4
 
 
 @settings(max_examples=150)
@@ -24,13 +25,99 @@ def test_least_relaxation_first_then_value(case: Case) -> None:
     assert solution.status is oa.Status.RELAXED
     missed = sum(float(row.excess(solution.allocation).sum()) for row in rows_of(case) if row.hard)
     assert missed == pytest.approx(least, rel=1e-6, abs=1e-6)
-    # with the least relaxation reached, the rest of the elastic optimum is value
-    best = best_relaxed(case, PENALTY) + PENALTY * least
+    best = best_relaxed(case, least)
     scale = max(1.0, abs(best), float(np.abs(values(case)).sum()))
     assert solution.value == pytest.approx(best, abs=1e-3 * scale)
     assert solution.bound >= solution.value - 1e-9 * scale
     given_up = sum(conflict.give for conflict in solution.conflicts)
     assert given_up == pytest.approx(least, rel=1e-5, abs=1e-5)
+
+
+@st.composite
+def weighted(draw: st.DrawFn) -> tuple[Case, dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    """A problem, weights for some of its hard constraints as they may be given, and those of all of them by group."""
+    case = draw(problems(feasible=False))
+    stated: dict[str, Any] = {}
+    by_group: dict[str, np.ndarray[Any, Any]] = {}
+    weight = st.sampled_from([0.125, 0.5, 1.0, 3.0, 20.0])
+    for row in rows_of(case):
+        if not row.hard:
+            continue
+        labels = case.problem.labels(row.name)
+        numbers = np.array([draw(weight) for _ in labels])
+        form = draw(st.sampled_from(["nothing", "number", "array", "mapping"]))
+        if form == "nothing":
+            numbers = np.ones(len(labels))
+        elif form == "number":
+            stated[row.name] = draw(weight)
+            numbers = np.full(len(labels), stated[row.name])
+        elif form == "array":
+            stated[row.name] = numbers
+        else:
+            stated[row.name] = {label: w for label, w in zip(labels, numbers, strict=True) if draw(st.booleans())}
+            numbers = np.array([stated[row.name].get(label, 1.0) for label in labels])
+        by_group[row.name] = numbers
+    return case, stated, by_group
+
+
+Drawn = tuple[Case, dict[str, Any], dict[str, np.ndarray[Any, Any]]]
+
+
+@settings(max_examples=100)
+@given(weighted())
+def test_least_weighted_relaxation_first_then_value(drawn: Drawn) -> None:
+    check_weighted(*drawn)
+
+
+@pytest.mark.usefixtures("small_steps")
+@settings(max_examples=40)
+@given(weighted())
+def test_least_weighted_relaxation_by_the_paths_of_large_problems(drawn: Drawn) -> None:
+    check_weighted(*drawn)
+
+
+def check_weighted(case: Case, stated: dict[str, Any], weights: dict[str, np.ndarray[Any, Any]]) -> None:
+    solution = oa.solve(case.problem, on_conflict="relax", relax_weights=stated, gap=1e-6)
+    if solution.status is oa.Status.SOLVED:
+        assert least_relaxation(case) <= 1e-5 * max((row.size() for row in rows_of(case)), default=1.0)
+        return
+    assert solution.status is oa.Status.RELAXED
+    least = least_relaxation(case, weights)
+    missed = sum(float(weights[row.name] @ row.excess(solution.allocation)) for row in rows_of(case) if row.hard)
+    assert missed == pytest.approx(least, rel=1e-6, abs=1e-6)
+    best = best_relaxed(case, least, weights)
+    scale = max(1.0, abs(best), float(np.abs(values(case)).sum()))
+    assert solution.value == pytest.approx(best, abs=1e-3 * scale)
+    assert solution.bound >= solution.value - 1e-9 * scale
+    of = {name: dict(zip(case.problem.labels(name), weights[name], strict=True)) for name in weights}
+    gives = [conflict.give * of[conflict.constraint][conflict.label] for conflict in solution.conflicts]
+    assert sum(gives) == pytest.approx(least, rel=1e-5, abs=1e-5)
+    assert gives == sorted(gives, reverse=True)
+
+
+@pytest.mark.parametrize("solver", ["dual", "conic"])
+def test_weights_say_who_gives(two: oa.Candidates, solver: str) -> None:
+    """Two slots for three promises: the one that is dear to miss is kept, whichever it is."""
+    promises = (oa.exposure(by="campaign") >= {"a": 2.0, "b": 1.0}).named("promises")
+    problem = oa.Problem(two, oa.total("r"), promises, oa.Slate(1))
+    for weights, kept in (({"a": 5.0}, [2, 0]), ({"b": 2.0}, [1, 1]), ([0.01, 1e3], [1, 1]), ({"b": 0.5}, [2, 0])):
+        solution = oa.solve(problem, solver=solver, on_conflict="relax", relax_weights={"promises": weights})
+        assert solution.totals["promises"] == pytest.approx(kept, abs=1e-6)
+        (gave,) = [conflict for conflict in solution.conflicts if conflict.give > 0]
+        assert gave.give == pytest.approx(1.0)
+        named = oa.solve(problem, solver=solver, relax_weights={"promises": weights})
+        assert named.status is oa.Status.INFEASIBLE
+        assert [c.label for c in named.conflicts if c.give > 0] == [gave.label]
+
+
+def test_weights_do_not_make_a_conflict_or_hide_one(two: oa.Candidates) -> None:
+    """A millionth of the limits is kept however dear it is; a whole unit is missed however cheap."""
+    close = oa.Problem(two, oa.total("r"), (oa.exposure() == 2.0 + 1e-6).named("all"), oa.Slate(1))
+    assert oa.solve(close, on_conflict="relax", relax_weights={"all": 1e6}).status is oa.Status.SOLVED
+    far = close.replace(subject_to=[(oa.exposure() >= 3.0).named("all"), (oa.exposure("campaign") <= 2).named("each")])
+    solution = oa.solve(far, on_conflict="relax", relax_weights={"all": 1e-6, "each": 1e6})
+    assert solution.status is oa.Status.RELAXED
+    assert solution.totals["all"] == pytest.approx([2.0])
 
 
 @pytest.fixture

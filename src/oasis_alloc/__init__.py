@@ -24,5 +24,6 @@ from oasis_alloc.solution import Solution as Solution
 from oasis_alloc.solve import solve as solve
 from oasis_alloc.solvers.watch import Progress as Progress
 from oasis_alloc.solvers.watch import Status as Status
+from oasis_alloc.steadiness import stay_close as stay_close
 
 __version__ = "0.1.0"

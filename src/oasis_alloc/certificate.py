@@ -53,9 +53,11 @@ class Conflict:
         return f"{self.constraint}{group}: {self.sense} {self.limit:,.6g} is met and stands in the way"
 
 
-def conflicts_of(program: Program, totals: Floats, prices: Floats, tolerance: float) -> tuple[Conflict, ...]:
-    """Groups that the least relaxation misses (largest first), then those whose limits it presses against."""
-    missed: list[Conflict] = []
+def conflicts_of(
+    program: Program, totals: Floats, prices: Floats, tolerance: float, weights: Floats
+) -> tuple[Conflict, ...]:
+    """Groups that the least relaxation misses (most weighted units first), then those that it presses against."""
+    missed: list[tuple[float, Conflict]] = []
     blocking: list[Conflict] = []
     for block in program.blocks:
         if not block.function.is_constraint:
@@ -68,7 +70,10 @@ def conflicts_of(program: Program, totals: Floats, prices: Floats, tolerance: fl
             sense = "==" if lower[g] == upper[g] else ("<=" if above else ">=")
             give = float(excess[g]) if excess[g] > tolerance else 0.0
             limit = float(upper[g] if above else lower[g])
-            (missed if give else blocking).append(
-                Conflict(block.name, block.labels[int(g)], sense, limit, float(here[g]), give)
-            )
-    return tuple(sorted(missed, key=lambda c: -c.give) + blocking)
+            conflict = Conflict(block.name, block.labels[int(g)], sense, limit, float(here[g]), give)
+            if give:
+                missed.append((give * float(weights[block.rows][g]), conflict))
+            else:
+                blocking.append(conflict)
+    missed.sort(key=lambda one: -one[0])
+    return tuple([conflict for _, conflict in missed] + blocking)

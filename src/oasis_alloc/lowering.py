@@ -17,6 +17,7 @@ from oasis_alloc.measures import Measure, Term
 from oasis_alloc.problem import Problem
 from oasis_alloc.program import Block, Ints, Program, dual_variables
 from oasis_alloc.slate_lowering import tellable, with_rules
+from oasis_alloc.steadiness import StayClose
 
 _FOLD_LIMIT = 1 << 22  # cells that are always worth a folded table (32 MiB a column)
 
@@ -57,7 +58,7 @@ def lower(problem: Problem, as_served: bool = False) -> Program:
         segment=cells.segment,
         n_segments=cells.n_segments,
         n_classes=cells.n_classes,
-        value=blend(problem.maximize.linear, cands),
+        value=blend(problem.maximize.linear, cands, problem.maximize.steady),
         extra=_extra(cands, columns),
         size=int(np.max(problem.slate.size, initial=1)),
         rules=None,
@@ -92,10 +93,15 @@ def _within_reach(program: Program) -> Program:
     return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 
 
-def blend(linear: Measure | None, cands: Candidates) -> npt.NDArray[np.floating[Any]]:
-    """v_p = sum_k w_k c_pk in float64, in the objective's order; a single column of weight 1 is taken as it is."""
+def blend(
+    linear: Measure | None, cands: Candidates, steady: tuple[StayClose, ...] = ()
+) -> npt.NDArray[np.floating[Any]]:
+    """v_p = sum_k w_k c_pk in float64, in the objective's order; a single column of weight 1 is taken as it is.
+
+    Every term of `steady` adds its weight times the pair's earlier probability.
+    """
     terms = linear.terms if linear is not None else ()
-    if len(terms) == 1 and terms[0].coefficient == 1.0 and terms[0].column is not None:
+    if len(terms) == 1 and terms[0].coefficient == 1.0 and terms[0].column is not None and not steady:
         return cands.columns[terms[0].column]
     out = np.zeros(cands.n_pairs)
     for term in terms:
@@ -103,6 +109,8 @@ def blend(linear: Measure | None, cands: Candidates) -> npt.NDArray[np.floating[
             out += term.coefficient
         else:
             out += term.coefficient * cands.columns[term.column].astype(np.float64)
+    for kept in steady:
+        out += kept.value(cands)
     return out
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.delivered import Delivered
 from oasis_alloc.errors import ProblemError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Measure:
     """
 
     terms: tuple[Term, ...]
+    constants: tuple[Delivered, ...] = ()  # see delivered_so_far
 
     __hash__ = object.__hash__
 
@@ -66,9 +68,54 @@ class Measure:
         """The keys whose groups this measure has: those of the summand with most keys."""
         return max((term.by for term in self.terms), key=len)
 
+    def delivered_so_far(self, amount: Limit) -> Measure:
+        """Count what every group has delivered already: limits and functions are then about delivered + planned.
+
+        So a cap or a floor of a whole flight holds while the hours that are left are planned again and again.
+
+        Parameters
+        ----------
+        amount
+            A number, one number a group, or `{label: number}` with 0 for labels that are not named; finite, >= 0, in
+            the measure's unit.
+
+        Returns
+        -------
+        Measure
+            `d_g + E_g`. A cap that the deliveries have used up allows nothing more of its group, and a floor that they
+            meet asks for nothing, where totals cannot be negative. Totals, limits and excess of a solution, its
+            report and its conflicts are of the plan alone: limits are what is left of them. A measure that is added
+            brings its own deliveries; they must be of the sum's groups, or have no keys.
+
+        Raises
+        ------
+        ProblemError
+            For numbers that are negative or not finite; in a problem, for labels that are no groups.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> flight = oa.exposure(by="campaign").delivered_so_far({"song-1": 1200.0})
+        >>> flight >= {"song-1": 5000.0}
+        exposure(by="campaign") + delivered({'song-1': 1200.0}) >= {'song-1': 5000.0}
+        """
+        return Measure(self.terms, (*self.constants, Delivered.of(self, self.by, amount)))
+
+    @property
+    def planned(self) -> Measure:
+        """The same without what was delivered before: the part that an allocation decides."""
+        return Measure(self.terms) if self.constants else self
+
+    def constant(self, labels: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """What each of the groups `labels` has delivered, (n_groups,)."""
+        out = np.zeros(len(labels))
+        for constant in self.constants:
+            out += constant.over(self.by, labels)
+        return out
+
     def __add__(self, other: Measure | Function | Objective) -> Any:
         if isinstance(other, Measure):
-            return _combine(self.terms + other.terms)
+            return _combine(self.terms + other.terms, self.constants + other.constants)
         if isinstance(other, Real):
             _refuse_constant(self, other)
         return NotImplemented
@@ -96,7 +143,10 @@ class Measure:
         number = float(factor)
         if not np.isfinite(number):
             raise ProblemError(f"cannot multiply {self} by {factor}: a finite number is expected.")
-        return Measure(tuple(Term(number * t.coefficient, t.column, t.by) for t in self.terms))
+        return Measure(
+            tuple(Term(number * t.coefficient, t.column, t.by) for t in self.terms),
+            tuple(constant.times(number) for constant in self.constants),
+        )
 
     __rmul__ = __mul__
 
@@ -133,7 +183,8 @@ class Measure:
 
     def __str__(self) -> str:
         parts: list[str] = []
-        for term in self.terms:
+        summands: tuple[Term | Delivered, ...] = (*self.terms, *self.constants)
+        for term in summands:
             size = abs(term.coefficient)
             text = str(term) if size == 1.0 else f"{size:g} * {term}"
             sign = "-" if term.coefficient < 0 else "+"
@@ -205,7 +256,7 @@ def _keys(by: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return keys
 
 
-def _combine(terms: tuple[Term, ...]) -> Measure:
+def _combine(terms: tuple[Term, ...], constants: tuple[Delivered, ...]) -> Measure:
     """Add up terms of the same column and keys; check that their groups can be broadcast."""
     merged: dict[tuple[str | None, frozenset[str]], Term] = {}
     for term in terms:
@@ -221,9 +272,16 @@ def _combine(terms: tuple[Term, ...]) -> Measure:
             raise ProblemError(
                 f"cannot add {term} to a measure by {widest}: the keys of one must be among the keys of the other."
             )
+    for constant in constants:
+        if constant.by not in ((), widest):
+            raise ProblemError(
+                f"cannot add {constant} by {constant.by} to a measure by {widest}: what was delivered counts in groups "
+                "of the same keys in the same order, or in all groups. Add the measures first, then say what the sum "
+                "has delivered_so_far."
+            )
     if len(kept) == 1 and kept[0] is terms[0] and all(t.coefficient == 0.0 for t in merged.values()):
-        return Measure((Term(0.0, kept[0].column, kept[0].by),))
-    return Measure(kept)
+        kept = (Term(0.0, kept[0].column, kept[0].by),)
+    return Measure(kept, constants)
 
 
 def _band(measure: Measure, sense: str, limit: object) -> Band:

@@ -9,11 +9,12 @@ from typing import Any
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Function
 from oasis_alloc.measures import Measure
+from oasis_alloc.steadiness import StayClose
 
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """A sum of measures without groups and of concave functions, as `maximize=` takes it.
+    """A sum of measures without groups, of concave functions and of `stay_close`, as `maximize=` takes it.
 
     Example
     -------
@@ -24,6 +25,7 @@ class Objective:
 
     linear: Measure | None
     functions: tuple[Function, ...] = ()
+    steady: tuple[StayClose, ...] = ()
 
     @classmethod
     def of(cls, given: object) -> Objective:
@@ -35,6 +37,8 @@ class Objective:
         elif isinstance(given, Function):
             _refuse_constraint(given)
             objective = cls(None, (given,))
+        elif isinstance(given, StayClose):
+            objective = cls(None, (), (given,))
         else:
             raise ProblemError(
                 f"maximize takes totals such as total('relevance') + 0.4 * total('promotion'), and functions such as "
@@ -44,6 +48,11 @@ class Objective:
             raise ProblemError(
                 f"maximize: {objective.linear} has one total a group of {objective.linear.by}, which cannot be "
                 "maximised together. Drop by=, or wrap the measure in a concave function of its groups."
+            )
+        if objective.linear is not None and objective.linear.constants:
+            raise ProblemError(
+                f"maximize: {objective.linear} counts what was delivered already, which no allocation can change. Drop "
+                "delivered_so_far here, or use the measure in a function or a limit."
             )
         return objective
 
@@ -60,14 +69,14 @@ class Objective:
     def __add__(self, other: Any) -> Objective:
         if isinstance(other, Real) and other == 0:
             return self
-        if not isinstance(other, (Measure, Function, Objective)):
+        if not isinstance(other, (Measure, Function, StayClose, Objective)):
             return NotImplemented
         that = Objective.of(other)
         if self.linear is None or that.linear is None:
             linear = self.linear if that.linear is None else that.linear
         else:
             linear = self.linear + that.linear
-        return Objective(linear, self.functions + that.functions)
+        return Objective(linear, self.functions + that.functions, self.steady + that.steady)
 
     __radd__ = __add__
 
@@ -75,7 +84,7 @@ class Objective:
         return self * -1.0
 
     def __sub__(self, other: Any) -> Objective:
-        if not isinstance(other, (Measure, Function, Objective)):
+        if not isinstance(other, (Measure, Function, StayClose, Objective)):
             return NotImplemented
         return self + (-other)
 
@@ -86,7 +95,11 @@ class Objective:
         if not isinstance(factor, Real):
             return NotImplemented
         linear = None if self.linear is None else self.linear * factor
-        return Objective(linear, tuple(function * factor for function in self.functions))
+        return Objective(
+            linear,
+            tuple(function * factor for function in self.functions),
+            tuple(term * factor for term in self.steady),
+        )
 
     __rmul__ = __mul__
 
@@ -101,7 +114,7 @@ class Objective:
 
     def __str__(self) -> str:
         text = str(self.linear) if self.linear is not None else ""
-        for part in map(str, self.functions):
+        for part in map(str, (*self.functions, *self.steady)):
             sign, part = ("-", part[1:]) if part.startswith("-") else ("+", part)
             text = f"{text} {sign} {part}" if text else (part if sign == "+" else f"-{part}")
         return text

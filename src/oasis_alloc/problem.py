@@ -14,6 +14,7 @@ import numpy.typing as npt
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.functions.base import BoundFunction, Function
+from oasis_alloc.functions.shifted import what_is_left
 from oasis_alloc.keys import frozen
 from oasis_alloc.measures import Measure
 from oasis_alloc.objective import Objective
@@ -143,7 +144,18 @@ class Problem:
     @cached_property
     def bound(self) -> tuple[BoundFunction, ...]:
         """Every function with its numbers laid out over its groups, in the order of `functions`."""
-        return tuple(f.bind(self.labels(name)) for f, name in zip(self.functions, self.names, strict=True))
+        return tuple(self._bind(f, self.labels(name)) for f, name in zip(self.functions, self.names, strict=True))
+
+    def _bind(self, function: Function, labels: list[Any]) -> BoundFunction:
+        bound, measure = function.bind(labels), function.measure
+        if not measure.constants:
+            return bound
+        columns = self.candidates.columns
+        positive = all(
+            term.coefficient > 0 and (term.column is None or not (columns[term.column] < 0).any())
+            for term in measure.terms
+        )
+        return what_is_left(bound, measure.constant(labels), positive)
 
     def replace(self, **changes: Any) -> Problem:
         """The same problem with some of its parts changed."""
@@ -199,7 +211,7 @@ def check_bands(problem: Problem) -> None:
     sides: dict[str, list[tuple[str, BoundFunction]]] = {}
     for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
         if bound.is_constraint:
-            sides.setdefault(str(function.measure), []).append((name, bound))
+            sides.setdefault(str(function.measure.planned), []).append((name, bound))
     for same in sides.values():
         for name, bound in same:
             lower = bound.band()[0]
@@ -221,7 +233,7 @@ def check_domains(problem: Problem) -> None:
         if not bound.is_curved:
             continue
         for other, limit, band in stated:
-            if not band.is_constraint or str(limit.measure) != str(function.measure):
+            if not band.is_constraint or str(limit.measure.planned) != str(function.measure.planned):
                 continue
             lower, upper, _ = band.band()
             best = bound.within(lower, upper).curve(np.zeros(lower.size))

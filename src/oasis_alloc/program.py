@@ -238,8 +238,8 @@ class Program:
         return self.segment[user].astype(np.int64) * self.n_classes + self.code[pairs].astype(np.int64)
 
 
-def relaxed(program: Program, tilt: float) -> Program:
-    """The same demands with next to nothing to gain: every hard unit missed costs 1, soft demands count nothing.
+def relaxed(program: Program, tilt: float, weights: Floats) -> Program:
+    """The same demands with next to nothing to gain: a hard unit missed costs its row's weight, a soft one nothing.
 
     Values are multiplied by `tilt`: 0 leaves pairs of the same cell tied, a little tells them apart.
     """
@@ -248,7 +248,7 @@ def relaxed(program: Program, tilt: float) -> Program:
         low, high, _ = block.function.band()
         free = np.full(low.size, np.inf)
         hard = block.function.is_constraint
-        function = BoundSoft(low, high, 1.0) if hard else BoundSoft(-free, free, 1.0)
+        function = BoundSoft(low, high, weights[block.rows]) if hard else BoundSoft(-free, free, 1.0)
         blocks.append(replace(block, function=function))
     blocks, row, low, high, limit = dual_variables(blocks, program.unit)
     kind = np.float32 if program.rules is None else np.float64
@@ -257,12 +257,13 @@ def relaxed(program: Program, tilt: float) -> Program:
     return replace(program, value=value, rules=rules, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 
 
-def softened(program: Program, penalty: float) -> Program:
-    """The same problem with every hard constraint softened: a unit missed costs `penalty`."""
+def softened(program: Program, penalty: Floats) -> Program:
+    """The same problem with every hard constraint softened: a unit missed costs its row's `penalty`."""
     blocks = []
     for block in program.blocks:
         low, high, _ = block.function.band()
-        function = BoundSoft(low, high, penalty) if block.function.is_constraint else block.function
+        hard = block.function.is_constraint
+        function = BoundSoft(low, high, penalty[block.rows]) if hard else block.function
         blocks.append(replace(block, function=function))
     blocks, row, low, high, limit = dual_variables(blocks, program.unit)
     return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)

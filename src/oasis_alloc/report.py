@@ -128,6 +128,15 @@ def _certificate(solution: Solution) -> Iterator[tuple[str, str, str]]:
         yield "gap", "none", "no bound is known" if feasible else "a value counts only where the constraints are kept"
     rule = "sum of what is missed / sum of limits, worst constraint"
     yield "violation", small(solution.violation), "all constraints are kept" if solution.violation <= FEASIBLE else rule
+    yield from _churn(solution)
+
+
+def _churn(solution: Solution) -> Iterator[tuple[str, str, str]]:
+    """How much is new against each solution that the objective stays close to."""
+    problem = solution.problem
+    for kept in problem.maximize.steady:
+        share = kept.earlier.churn(problem.candidates, solution.positions, solution.x)
+        yield "churn", f"{100 * share:.1f} %", "of slots changed since the previous solution"
 
 
 def _work(solution: Solution) -> str:

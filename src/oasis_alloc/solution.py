@@ -12,6 +12,7 @@ import numpy.typing as npt
 from oasis_alloc.errors import SolverError
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.problem import Problem
+from oasis_alloc.steadiness import Earlier
 
 if TYPE_CHECKING:
     from oasis_alloc.certificate import Conflict
@@ -32,7 +33,8 @@ class Solution:
         Worst over constraints of (sum of excess) / max(1, sum of limits).
     prices, totals
         `{name of a constraint or function: array}`, one entry a group in the order of `problem.labels(name)`. A price
-        is what one more unit of the limit would add to the objective: >= 0 for a cap, <= 0 for a floor.
+        is what one more unit of the limit would add to the objective: >= 0 for a cap, <= 0 for a floor. A total is what
+        the plan adds, without what `Measure.delivered_so_far` says of before.
     passes, seconds
         Full-pass equivalents that were visited; wall time.
     conflicts
@@ -111,10 +113,37 @@ class Solution:
             column = 1.0 if term.column is None else candidates.columns[term.column][self.positions].astype(np.float64)
             text = str(term) if term.coefficient == 1.0 else f"{term.coefficient:g} * {term}"
             out[text] = term.coefficient * float(np.sum(column * self.x))
+        for kept in self.problem.maximize.steady:
+            before = kept.earlier.probability(candidates, self.positions)
+            out[str(kept)] = out.get(str(kept), 0.0) + kept.weight * float(np.sum(before * self.x))
         for name, function in zip(self.problem.names, self.problem.bound, strict=True):
             if not function.is_constraint:
                 out[name] = function.value(self.totals[name])
         return out
+
+    def churn(self, previous: Solution) -> float:
+        """Share of the slots of this solution that an earlier one did not have, `1 - sum min(x, y) / sum x`, in [0, 1].
+
+        Pairs are matched by the ids of users and items, as in `stay_close`, so the earlier problem may be of other
+        candidates: users and items that are new count as changed. 0 where nothing is shown.
+
+        Raises
+        ------
+        ProblemError
+            For anything but a solution with an allocation, and for ids of another type.
+
+        Example
+        -------
+        >>> import numpy as np, oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2, 4], [0, 1, 0, 1], {"r": [0.9, 0.5, 0.8, 0.7]})
+        >>> free, capped = (
+        ...     oa.solve(oa.Problem(cands, oa.total("r"), rules, oa.Slate(1)))
+        ...     for rules in ([], [oa.total("r") <= 1.65]))
+        >>> round(capped.churn(free), 6)
+        0.25
+        """
+        self.raise_if_infeasible()
+        return Earlier.of(previous, "churn(previous)").churn(self.problem.candidates, self.positions, self.x)
 
     def raise_if_infeasible(self) -> None:
         """Raise SolverError, naming the conflicts, where there is no allocation to give."""

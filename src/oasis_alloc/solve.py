@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.functions.band import spread
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.measures import Limit
 from oasis_alloc.problem import Problem
 from oasis_alloc.solution import Solution
 
@@ -33,6 +35,7 @@ def solve(
     threads: int | None = None,
     start: Solution | Prices | None = None,
     on_conflict: str = "infeasible",
+    relax_weights: Mapping[str, Limit] | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Solution:
     """Find an allocation and prices, with a proof of how good they are.
@@ -57,6 +60,9 @@ def solve(
         What to do where the constraints cannot all be met: "infeasible" returns no allocation and names the conflict;
         "relax" returns the best allocation among those that relax the limits by the smallest total, status `RELAXED`;
         its `bound` is of every allocation that relaxes them by no more.
+    relax_weights
+        What a missed unit counts for in that total, `{constraint name: weight}` with a number, one number a group or
+        `{label: number}` for a weight; positive, 1 where nothing is said. "infeasible" names its conflicts by them too.
     progress
         Called with a `Progress` about once a pass; returning True stops the solve.
 
@@ -68,7 +74,8 @@ def solve(
     Raises
     ------
     ProblemError
-        For an unknown solver, a gap or limit that is not positive, prices of the wrong shape.
+        For an unknown solver, a gap or limit that is not positive, prices of the wrong shape, a weight that is not
+        positive or of no constraint.
     SolverError
         Where a reference solver breaks down.
 
@@ -107,6 +114,7 @@ def solve(
     run = solver_named(solver)
     watch = Watch(gap, time_limit, pass_limit, progress)
     program = lower(problem)
+    weights = None if relax_weights is None else weights_by_row(program, relax_weights)
     z = None if start is None else program.variables(start_prices(problem, program, start))
 
     def engine_of(some: Program) -> Engine:
@@ -122,10 +130,12 @@ def solve(
                     run(engine, watch, z)
             if watch.best is None or not watch.best.feasible:
                 least = least_relaxation(program, engine_of, watch)
-                if least.proven and on_conflict == "relax":
-                    relaxed = best_relaxed(program, engine_of, watch, run, least)
-                    return _relaxed(problem, program, engine, watch, relaxed, least, solver)
                 if least.proven:
+                    if weights is not None:
+                        least = least_relaxation(program, engine_of, watch, weights)
+                    if on_conflict == "relax":
+                        relaxed = best_relaxed(program, engine_of, watch, run, least)
+                        return _relaxed(problem, program, engine, watch, relaxed, least, solver)
                     return _infeasible(problem, program, engine, watch, least, solver)
                 watch.may_conflict = False
                 if least.x.size:
@@ -238,8 +248,45 @@ def _relaxed(
         solver=solver,
         positions=best.positions,
         x=best.x,
-        conflicts=conflicts_of(program, best.totals, least.prices, 1e-7),
+        conflicts=conflicts_of(program, best.totals, least.prices, 1e-7, least.weights),
     )
+
+
+def weights_by_row(program: Program, given: Mapping[str, Limit]) -> Floats:
+    """Weights of a missed unit, (n_rows,), the least one 1: only their ratios matter."""
+    if not isinstance(given, Mapping):
+        raise ProblemError(
+            f"relax_weights= takes {{constraint name: weight}}, with a number, one number a group or {{label: number}} "
+            f"for a weight; got {type(given).__name__}."
+        )
+    hard = {block.name: block for block in program.blocks if block.function.is_constraint}
+    out = np.ones(program.n_rows)
+    for name, weight in given.items():
+        if name not in hard:
+            known = any(block.name == name for block in program.blocks)
+            raise ProblemError(
+                f"relax_weights: {name!r} is no hard constraint, so it is never relaxed; leave it out."
+                if known
+                else f"relax_weights: no constraint is named {name!r}.{did_you_mean(name, list(hard))}"
+            )
+        try:
+            frozen: Any = dict(weight) if isinstance(weight, Mapping) else np.array(weight, dtype=np.float64)
+            numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ProblemError(f"relax_weights: the weights of {name!r} are not numbers ({error}).") from error
+        bad = numbers[~(np.isfinite(numbers) & (numbers > 0))]
+        if bad.size:
+            raise ProblemError(
+                f"relax_weights: a weight of {name!r} is {bad[0]:g}; expected positive finite numbers. A limit that "
+                "may be missed for nothing is better left out of the problem."
+            )
+        if not isinstance(frozen, dict) and frozen.ndim == 0:
+            frozen = float(frozen)
+        out[hard[name].rows] = spread(
+            frozen, hard[name].labels, f"relax_weights of {name!r}", free=1.0, what="the array"
+        )
+    rows = [out[block.rows] for block in hard.values() if len(block.labels)]
+    return out / np.concatenate(rows).min() if rows else out
 
 
 def start_prices(problem: Problem, program: Program, start: Solution | Prices) -> Floats:

@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from oasis_alloc.engines.base import Decision, Visit
 from oasis_alloc.functions.base import Floats
-from oasis_alloc.keys import frozen
 from oasis_alloc.kernels import decide as decide_kernels
 from oasis_alloc.kernels import ruled as ruled_kernels
 from oasis_alloc.kernels import visit as visit_kernels
+from oasis_alloc.keys import frozen
 from oasis_alloc.program import Program
 
 _CHUNK_PAIRS = 100_000  # below this, threads cost more than they bring

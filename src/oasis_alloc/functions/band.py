@@ -133,7 +133,7 @@ class BoundBand(BoundFunction):
         return self.lower, self.upper, np.full(self.lower.size, np.inf)
 
     def conic(self, totals: Any) -> Conic:
-        return conic_band(totals, self.lower, self.upper, np.inf)
+        return conic_band(totals, *self.band())
 
 
 def checked_name(name: object) -> str:
@@ -148,7 +148,7 @@ def distance(totals: Floats, lower: Floats, upper: Floats) -> Floats:
     return np.maximum(np.maximum(totals - upper, lower - totals), 0.0)
 
 
-def conic_band(totals: Any, lower: Floats, upper: Floats, penalty: float) -> Conic:
+def conic_band(totals: Any, lower: Floats, upper: Floats, penalty: Floats) -> Conic:
     """Both sides as inequalities with their own duals; a finite penalty buys slack."""
     import cvxpy as cp
 
@@ -160,10 +160,10 @@ def conic_band(totals: Any, lower: Floats, upper: Floats, penalty: float) -> Con
         if not groups.size:
             continue
         slack: Any = 0.0
-        if np.isfinite(penalty):
+        if np.isfinite(penalty[groups]).all():
             over, under = cp.Variable(groups.size, nonneg=True), cp.Variable(groups.size, nonneg=True)
             slack = over - under if sign == 0 else sign * over
-            objective -= penalty * cp.sum(over + under)
+            objective -= penalty[groups] @ (over + under)
         gap = totals[groups] - slack - limit[groups]
         constraint = gap == 0 if sign == 0 else sign * gap <= 0
         constraints.append(constraint)
@@ -197,7 +197,7 @@ def boxes(lower: Floats, upper: Floats, penalty: Floats) -> PriceBox:
     )
 
 
-def spread(limit: Any, labels: Sequence[Any], name: str, free: float) -> Floats:
+def spread(limit: Any, labels: Sequence[Any], name: str, free: float, what: str = "the limit") -> Floats:
     """Lay a scalar, an array or {label: number} out over the groups; labels that are not named are `free`."""
     if isinstance(limit, dict):
         position = {label: g for g, label in enumerate(labels)}
@@ -211,7 +211,7 @@ def spread(limit: Any, labels: Sequence[Any], name: str, free: float) -> Floats:
         return np.full(len(labels), limit)
     if limit.shape != (len(labels),):
         raise ProblemError(
-            f"{name}: the limit has {limit.size} entries; expected (n_groups,) = ({len(labels)},), one a group in "
+            f"{name}: {what} has {limit.size} entries; expected (n_groups,) = ({len(labels)},), one a group in "
             "sorted order of the labels (`candidates.groups(by)` lists them). Use {label: value} to name some of them."
         )
     return np.asarray(limit, dtype=np.float64).copy()
@@ -219,4 +219,6 @@ def spread(limit: Any, labels: Sequence[Any], name: str, free: float) -> Floats:
 
 def measure_is_nonnegative_count(band: Band) -> bool:
     """True for a plain exposure with positive coefficients, whose totals cannot be negative."""
-    return all(term.column is None and term.coefficient > 0 for term in band.measure.terms)
+    return all(term.column is None and term.coefficient > 0 for term in band.measure.terms) and all(
+        constant.coefficient >= 0 for constant in band.measure.constants
+    )

@@ -77,12 +77,12 @@ class BoundSoft(BoundFunction):
 
     lower: Floats
     upper: Floats
-    penalty: float
+    penalty: float | Floats  # of all groups, or one a group
 
     is_constraint = False
 
     def value(self, totals: Floats) -> float:
-        return -self.penalty * float(distance(totals, self.lower, self.upper).sum())
+        return -float(np.sum(self.penalty * distance(totals, self.lower, self.upper)))
 
     def conjugate(self, prices: Floats) -> float:
         if np.any(np.abs(prices) > self.penalty * (1 + 1e-12)):
@@ -91,17 +91,17 @@ class BoundSoft(BoundFunction):
         return float(np.sum(prices * limit))
 
     def price_box(self) -> PriceBox:
-        return boxes(self.lower, self.upper, np.full(self.lower.size, self.penalty))
+        return boxes(self.lower, self.upper, self.band()[2])
 
     def least_value(self, least: Floats, most: Floats) -> float:
         missed = np.maximum(np.maximum(self.lower - least, most - self.upper), 0.0)
-        return -self.penalty * float(np.sum(missed))
+        return -float(np.sum(self.penalty * missed))
 
     def excess(self, totals: Floats) -> Floats:
         return np.zeros(totals.size)
 
     def band(self) -> tuple[Floats, Floats, Floats]:
-        return self.lower, self.upper, np.full(self.lower.size, self.penalty)
+        return self.lower, self.upper, np.full(self.lower.size, self.penalty, dtype=np.float64)
 
     def conic(self, totals: Any) -> Conic:
-        return conic_band(totals, self.lower, self.upper, self.penalty)
+        return conic_band(totals, *self.band())

@@ -3,7 +3,8 @@
 With the values set to 0 and every hard constraint softened at one per unit, the optimum is minus the least total by
 which the limits must give: it always exists. Its dual bound proves infeasibility (a Farkas
 certificate: prices at which the demands cost more than any slates can supply), its allocation says who would have to
-give how much, and the groups with a price are the ones in conflict.
+give how much, and the groups with a price are the ones in conflict. Weights say that a unit of one limit is dearer to
+miss than a unit of another; whether there is a conflict at all is asked without them.
 """
 
 from __future__ import annotations
@@ -26,19 +27,21 @@ from oasis_alloc.solvers.watch import FEASIBLE, Allocation, Stop, Watch
 _ALL_AT_ONCE = 100_000  # pairs up to which the whole programme is solved in one go
 _GAP = 1e-6
 _DEAR = 1e3  # price of a missed unit, in largest values
+_DEARER = 10.0  # the same, in what soft limits pay at most
 _TILT = 1e-3  # value of a typical pair against one unit of relaxation, so that few pairs tie
 
 
 @dataclass(frozen=True, eq=False)
 class Relaxation:
-    """The least total relaxation, bracketed, and who takes part in it."""
+    """The least total relaxation, bracketed, and who takes part in it; totals are weighted."""
 
     at_least: float  # proven: the limits must give this much together
     at_most: float  # reached by an allocation
     tolerance: float  # up to this a problem counts as feasible
     conflicts: tuple[Conflict, ...]
     totals: Floats
-    prices: Floats  # of the relaxation, in [-1, 1]
+    prices: Floats  # of the relaxation, by row, in [-weight, weight]
+    weights: Floats  # of a missed unit, by row, 1 or more
     positions: npt.NDArray[np.int64]
     x: Floats
 
@@ -48,12 +51,15 @@ class Relaxation:
         return self.at_least > self.tolerance
 
 
-def least_relaxation(program: Program, engine_of: Callable[[Program], Engine], watch: Watch) -> Relaxation:
-    """Solve the relaxation; `watch` lends its clock and its progress."""
+def least_relaxation(
+    program: Program, engine_of: Callable[[Program], Engine], watch: Watch, weights: Floats | None = None
+) -> Relaxation:
+    """Solve the relaxation; `watch` lends its clock and its progress. `weights` are by row, 1 or more."""
+    weights = np.ones(program.n_rows) if weights is None else weights
     at_once = program.n_pairs <= _ALL_AT_ONCE
     size = float(np.abs(program.value).mean(dtype=np.float64)) if program.n_pairs else 0.0
     tilt = 0.0 if at_once or size == 0.0 else _TILT / size
-    free = relaxed(program, tilt)
+    free = relaxed(program, tilt, weights)
     with engine_of(free) as engine:
         own = Watch(_GAP, watch.seconds_left, None, None)
         own.stage = "conflicts"
@@ -68,16 +74,23 @@ def least_relaxation(program: Program, engine_of: Callable[[Program], Engine], w
             if own.best is None:
                 raise stop from None
     best = own.best
-    at_least = -own.bound if tilt == 0.0 else _without_values(program, engine_of, own.prices)
+    at_least = -own.bound if tilt == 0.0 else _without_values(program, engine_of, own.prices, weights)
     tolerance = FEASIBLE * max(
         (limit_size(b.function) for b in program.blocks if b.function.is_constraint), default=1.0
     )
     if best is None or own.prices is None:
         none = np.empty(0)
-        return Relaxation(max(0.0, at_least), np.inf, tolerance, (), none, none, none.astype(np.int64), none)
-    missed = sum(float(b.function.excess(best.totals[b.rows]).sum()) for b in program.blocks)
-    conflicts = conflicts_of(program, best.totals, own.prices, 1e-7)
-    return Relaxation(max(0.0, at_least), missed, tolerance, conflicts, best.totals, own.prices, best.positions, best.x)
+        return Relaxation(max(0.0, at_least), np.inf, tolerance, (), none, none, weights, none.astype(np.int64), none)
+    missed = _missed(program, best.totals, weights)
+    conflicts = conflicts_of(program, best.totals, own.prices, 1e-7, weights)
+    return Relaxation(
+        max(0.0, at_least), missed, tolerance, conflicts, best.totals, own.prices, weights, best.positions, best.x
+    )
+
+
+def _missed(program: Program, totals: Floats, weights: Floats) -> float:
+    """Weighted total by which hard limits are missed."""
+    return sum(float(weights[b.rows] @ b.function.excess(totals[b.rows])) for b in program.blocks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +106,12 @@ class Relaxed:
 def best_relaxed(
     program: Program, engine_of: Callable[[Program], Engine], watch: Watch, run: Solver, least: Relaxation
 ) -> Relaxed:
-    """Solve with every missed unit at a price that no value can pay, from the relaxation's own prices."""
+    """Solve with a missed unit at a price that no value and no soft limit pays, from the relaxation's own prices."""
     largest = float(np.abs(program.value).max(initial=0.0)) or 1.0
-    penalty = _DEAR * largest / float(program.unit.min())
-    soft = softened(program, penalty)
+    soft_ones = program.bands()[2] * program.unit  # what soft limits pay for a pair; infinite for hard ones
+    paid = float(soft_ones[np.isfinite(soft_ones)].max(initial=0.0))
+    penalty = max(_DEAR * largest, _DEARER * paid) / float(program.unit.min())
+    soft = softened(program, penalty * least.weights)
     worth_of_it = float(program.value[least.positions].astype(np.float64) @ least.x)
     own = Watch(1.0, watch.seconds_left, None, None)
     # the gap that is asked for is one of values, not of penalties
@@ -111,15 +126,18 @@ def best_relaxed(
         assert own.best is not None  # a soft problem always has an allocation
         assert own.prices is not None
         best, passes = own.best, engine.passes
-    missed = sum(float(b.function.excess(best.totals[b.rows]).sum()) for b in program.blocks)
+    missed = _missed(program, best.totals, least.weights)
     stated = replace(best, value=best.value + penalty * missed, violation=program.violation(best.totals))
-    return Relaxed(stated, own.prices, own.bound + penalty * missed, passes)
+    # this allocation is one of those that are bounded, so a bound below its value is a rounding of the penalties
+    return Relaxed(stated, own.prices, max(own.bound + penalty * missed, stated.value), passes)
 
 
-def _without_values(program: Program, engine_of: Callable[[Program], Engine], prices: Floats | None) -> float:
+def _without_values(
+    program: Program, engine_of: Callable[[Program], Engine], prices: Floats | None, weights: Floats
+) -> float:
     """What the limits must give at least, from the dual without any values at prices found with some."""
     if prices is None:
         return -np.inf
-    free = relaxed(program, 0.0)
+    free = relaxed(program, 0.0, weights)
     with engine_of(free) as engine:
         return float(-(engine.visit(prices, _GAP).bound + free.conjugate(prices)))

@@ -1,0 +1,77 @@
+"""Any function of delivered + planned, as a function of the planned totals alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from oasis_alloc.functions.band import BoundBand
+from oasis_alloc.functions.base import BoundFunction, Conic, Curve, Floats, PriceBox
+
+
+def what_is_left(function: BoundFunction, delivered: Floats, nonnegative: bool) -> BoundFunction:
+    """The function told what every group has delivered, (n_groups,).
+
+    `nonnegative` says that no planned total is below 0. Then a hard cap that is used up leaves 0 instead of a limit
+    that nothing can keep, and a hard floor that is met asks for nothing.
+    """
+    if not isinstance(function, BoundBand):
+        return Shifted(function, delivered)
+    lower, upper = function.lower - delivered, function.upper - delivered
+    if nonnegative:
+        has = delivered > 0
+        upper = np.where(has, np.maximum(upper, 0.0), upper)
+        lower = np.where(has & (lower <= 0), -np.inf, lower)
+    return BoundBand(lower, upper)
+
+
+@dataclass(frozen=True, eq=False)
+class Shifted(BoundFunction):
+    """`F(d + e)` as a function of e: its conjugate is `F*(lam) - lam d` (Rockafellar, Convex Analysis, th. 12.3)."""
+
+    inner: BoundFunction
+    delivered: Floats  # (n_groups,) d
+
+    @property
+    def is_constraint(self) -> bool:
+        return self.inner.is_constraint
+
+    @property
+    def is_curved(self) -> bool:  # type: ignore[override]  # a constant of every other class, here of the inner one
+        return self.inner.is_curved
+
+    def value(self, totals: Floats) -> float:
+        return self.inner.value(totals + self.delivered)
+
+    def conjugate(self, prices: Floats) -> float:
+        return self.inner.conjugate(prices) - float(prices @ self.delivered)
+
+    def price_box(self) -> PriceBox:
+        box = self.inner.price_box()
+        if self.is_curved:  # its conjugate is `curve`, not the limits here
+            return box
+        return box._replace(limit=box.limit - self.delivered[box.group])
+
+    def curve(self, prices: Floats) -> Curve:
+        curve = self.inner.curve(prices)
+        return curve._replace(
+            value=curve.value - float(prices @ self.delivered), maximiser=curve.maximiser - self.delivered
+        )
+
+    def within(self, least: Floats, most: Floats) -> Shifted:
+        return Shifted(self.inner.within(least + self.delivered, most + self.delivered), self.delivered)
+
+    def least_value(self, least: Floats, most: Floats) -> float:
+        return self.inner.least_value(least + self.delivered, most + self.delivered)
+
+    def excess(self, totals: Floats) -> Floats:
+        return self.inner.excess(totals + self.delivered)
+
+    def band(self) -> tuple[Floats, Floats, Floats]:
+        lower, upper, penalty = self.inner.band()
+        return lower - self.delivered, upper - self.delivered, penalty
+
+    def conic(self, totals: Any) -> Conic:
+        return self.inner.conic(totals + self.delivered)
