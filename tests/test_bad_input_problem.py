@@ -293,6 +293,9 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("start infinite by label", lambda: start({"floors": {"ann": -INF}}), "start | 'floors' | finite"),
     ("start of texts", lambda: start({"caps": ["a", "b", "c"]}), "start | 'caps' | numbers"),
     ("start of texts by label", lambda: start({"floors": {"ann": "much"}}), "start | 'floors' | numbers"),
+    ("prices to keep negative", lambda: solve().shadow_prices(most=-1), "most=-1 | whole number"),
+    ("prices to keep a text", lambda: solve().shadow_prices("all"), "most='all' | whole number"),
+    ("prices to keep True", lambda: solve().shadow_prices(True), "most=True | whole number"),
     ("progress not callable", lambda: solve(progress="yes"), "progress='yes' | callable"),
 ]
 

@@ -19,6 +19,7 @@ from oasis_alloc.measures import Measure as Measure
 from oasis_alloc.measures import exposure as exposure
 from oasis_alloc.measures import total as total
 from oasis_alloc.problem import Problem as Problem
+from oasis_alloc.shadow import ShadowPrice as ShadowPrice
 from oasis_alloc.slate import Slate as Slate
 from oasis_alloc.solution import Solution as Solution
 from oasis_alloc.solve import solve as solve

@@ -15,6 +15,7 @@ from oasis_alloc.problem import Problem
 
 if TYPE_CHECKING:
     from oasis_alloc.certificate import Conflict
+    from oasis_alloc.shadow import ShadowPrice
     from oasis_alloc.solvers.watch import Status
 
 
@@ -124,10 +125,26 @@ class Solution:
                 + "\n".join(f"  {c}" for c in self.conflicts[:5])
             )
 
-    def __str__(self) -> str:
+    def shadow_prices(self, most: int | None = None) -> list[ShadowPrice]:
+        """Every price that is not 0 with its limit, its total and a sentence, heaviest first.
+
+        The weight of a price is `|price| * max(1, |limit|)`: what the limit as a whole is worth. Functions without
+        limits count one unit. `most` keeps the first so many.
+        """
+        from oasis_alloc.shadow import shadow_prices
+
+        return shadow_prices(self, most)
+
+    def report(self) -> str:
+        """One screen of text: how the solve ended, what it got, and what one more of each demand would cost.
+
+        `print(solution)` shows the same.
+        """
         from oasis_alloc.report import report
 
         return report(self)
+
+    __str__ = report
 
     def __repr__(self) -> str:
         numbers = f"value={self.value:.8g}, bound={self.bound:.8g}, gap={self.gap:.1e}, violation={self.violation:.1e}"
