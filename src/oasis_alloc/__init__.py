@@ -11,6 +11,8 @@ from oasis_alloc.errors import MissingDependencyError as MissingDependencyError
 from oasis_alloc.errors import OasisAllocError as OasisAllocError
 from oasis_alloc.errors import ProblemError as ProblemError
 from oasis_alloc.errors import SolverError as SolverError
+from oasis_alloc.frontier import Frontier as Frontier
+from oasis_alloc.frontier import frontier as frontier
 from oasis_alloc.functions.alpha_fair import alpha_fair as alpha_fair
 from oasis_alloc.functions.log import log as log
 from oasis_alloc.functions.soft import soft as soft
