@@ -206,6 +206,11 @@ def test_frames(market: oa.Problem, backend: str) -> None:
     assert curve.columns[-1] == "price"
 
 
+def test_an_unknown_kind_of_frame_is_refused(market: oa.Problem) -> None:
+    with pytest.raises(oa.InputError, match=r"no backend 'panda'. Did you mean 'pandas'"):
+        oa.frontier(market, vary="promotion", points=[0.1], gap=1e-2).to_frame("panda")
+
+
 def test_plot(market: oa.Problem) -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")

@@ -160,6 +160,11 @@ class Frontier:
         ----------
         backend
             "pandas", "polars" or "pyarrow"; None takes the kind of the candidates' frame.
+
+        Raises
+        ------
+        InputError, MissingDependencyError
+            For a backend that there is not, or that is not installed.
         """
         from oasis_alloc.frames import table
 

@@ -129,7 +129,15 @@ class Solution:
         """Every price that is not 0 with its limit, its total and a sentence, heaviest first.
 
         The weight of a price is `|price| * max(1, |limit|)`: what the limit as a whole is worth. Functions without
-        limits count one unit. `most` keeps the first so many.
+        limits count one unit. `most` keeps the first so many. Raises `SolverError` for an infeasible problem.
+
+        Example
+        -------
+        >>> import numpy as np, oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays(np.array([0, 2]), np.array([0, 1]), columns={"r": np.array([0.9, 0.5])})
+        >>> slots = (oa.exposure() <= 1.5).named("slots")
+        >>> print(*oa.solve(oa.Problem(cands, oa.total("r"), slots, oa.Slate(2))).shadow_prices())
+        one more impression allowed by 'slots' would add 0.5 r
         """
         from oasis_alloc.shadow import shadow_prices
 
