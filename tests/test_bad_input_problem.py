@@ -44,6 +44,13 @@ def start(prices: Any) -> oa.Solution:
     return solve((E("campaign") <= 1).named("caps"), (E("artist") >= 0).named("floors"), start=prices)
 
 
+def sweep(vary: Any, points: Any = (1.0,), **options: Any) -> oa.Frontier:
+    caps, some = (E("campaign") <= {8: 2}).named("caps"), (E() <= 2).named("some")
+    floor, soft = (E() >= 0.5).named("least"), oa.soft(E("artist") <= 0, 1.0).named("none")
+    objective = REL + 0.5 * oa.total("promotion") + oa.log(E("artist")) - 0.1 * oa.square_deviation(E(), 1).named("dev")
+    return oa.frontier(problem(caps, some, floor, soft, maximize=objective), vary=vary, points=points, **options)
+
+
 # what is wrong, how it comes about, the words between bars
 TABLE: list[tuple[str, Callable[[], Any], str]] = [
     # measures
@@ -392,6 +399,66 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
         lambda: solve((E() <= 1).named("cap"), relax_weights={"cap": "high"}),
         "'cap' are not numbers",
     ),
+    # frontier
+    ("sweep of something else", lambda: oa.frontier(REL, vary="x", points=[1]), "oa.Problem | Measure"),
+    ("name misspelt", lambda: sweep("somme"), "nothing | named 'somme' | Did you mean 'some'? | caps"),
+    (
+        "total misspelt",
+        lambda: sweep('total("promo")'),
+        "named 'total(\"promo\")' | Did you mean 'total(\"promotion\")'?",
+    ),
+    ("column that is not maximised", lambda: sweep("relevence"), "named 'relevence' | total(\"relevance\")"),
+    ("vary a measure", lambda: sweep(REL), 'vary=total("relevance") | expected the name'),
+    ("no points", lambda: sweep("some", []), "points=[] | nothing to solve | one number or more"),
+    ("one point", lambda: sweep("some", 3.0), "points=3.0 | expected numbers"),
+    ("a point nan", lambda: sweep("some", [1, NAN]), "point 1 is nan | finite"),
+    ("a point infinite", lambda: sweep("some", [INF]), "point 0 is inf | finite"),
+    ("a point None", lambda: sweep("some", [1, None]), "point 1 is None | finite numbers"),
+    ("a point True", lambda: sweep("some", [True]), "point 0 is True | finite numbers"),
+    ("a point a text", lambda: sweep("some", "12"), "point 0 is '1' | finite numbers"),
+    ("points by group", lambda: sweep("caps", [np.ones(3)]), "point 0 is array | finite numbers"),
+    ("a point makes a cap negative", lambda: sweep("some", [1, -2]), "vary='some' | point 1, -2 | negative cap -2"),
+    ("a factor makes a cap negative", lambda: sweep("caps", [-1], scale=True), "point 0, -1 | caps | negative cap -2"),
+    (
+        "a point makes a floor above its cap",
+        lambda: sweep("least", [1, 3]),
+        "vary='least' | point 1, 3, makes no problem | at least 3 | some | at most 2",
+    ),
+    ("limits by group, one number", lambda: sweep("caps", [1]), "vary='caps' | by group | scale=True"),
+    ("a factor of a limit of 0", lambda: sweep("none", [2], scale=True), "vary='none' | limit is 0 | multiplied"),
+    (
+        "a factor of a weight of 0",
+        lambda: oa.frontier(
+            problem(maximize=REL + 0 * oa.total("promotion")).replace(
+                maximize=oa.measures.Measure((*REL.terms, oa.measures.Term(0.0, "promotion", ())))
+            ),
+            vary="promotion",
+            points=[2],
+            scale=True,
+        ),
+        "vary='promotion' | weight is 0 | multiplied",
+    ),
+    (
+        "a concave weight below 0",
+        lambda: sweep('log(exposure(by="artist"), offset=1)', [-1]),
+        "point 0, -1 | wrong sign",
+    ),
+    ("a convex weight above 0", lambda: sweep("dev", [-0.1, 0.1]), "point 1, 0.1 | wrong sign | convex | minus"),
+    ("a factor below 0", lambda: sweep("dev", [-1], scale=True), "point 0, -1 | wrong sign"),
+    (
+        "nothing to maximise",
+        lambda: oa.frontier(problem(maximize=oa.log(E()).named("fair")), vary="fair", points=[0]),
+        "point 0, 0 | nothing to maximise",
+    ),
+    ("scale a number", lambda: sweep("some", scale=2.0), "scale=2.0 | True or False"),
+    ("sweep's progress", lambda: sweep("some", progress=3), "progress=3 | callable"),
+    ("sweep's gap", lambda: sweep("some", gap=0), "gap=0 | positive"),
+    ("column of a frontier", lambda: sweep("some").column("valeu"), "no column 'valeu' | Did you mean 'value'?"),
+    ("plot of texts", lambda: sweep("some").plot(y="status"), "'status' has no numbers"),
+    ("plot of no column", lambda: sweep("some").plot(x="relevance"), "no column 'relevance' | total(\"relevance\")"),
+    ("prices to keep negative", lambda: solve().shadow_prices(most=-1), "most=-1 | whole number"),
+    ("prices to keep a text", lambda: solve().shadow_prices("all"), "most='all' | whole number"),
+    ("prices to keep True", lambda: solve().shadow_prices(True), "most=True | whole number"),
     ("progress not callable", lambda: solve(progress="yes"), "progress='yes' | callable"),
 ]
 

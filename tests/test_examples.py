@@ -18,19 +18,35 @@ import oasis_alloc as oa
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-@pytest.fixture
-def lastfm() -> Iterator[ModuleType]:
-    """The example as a module."""
-    spec = importlib.util.spec_from_file_location("lastfm_example", EXAMPLES / "lastfm.py")
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{name}_example", EXAMPLES / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["lastfm_example"] = module  # its dataclasses look for their module
+    sys.modules[f"{name}_example"] = module  # its dataclasses look for their module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def lastfm() -> Iterator[ModuleType]:
+    """The example as a module."""
     try:
-        spec.loader.exec_module(module)
-        yield module
+        yield load("lastfm")
     finally:
         del sys.modules["lastfm_example"]
+
+
+def test_trade_offs_prints_what_its_page_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        load("trade_offs").main()
+    finally:
+        del sys.modules["trade_offs_example"]
+    printed = capsys.readouterr().out.rstrip()
+    page = (EXAMPLES.parent / "docs" / "trade-offs.md").read_text(encoding="utf-8")
+    shown = page[page.index("```text\n") + len("```text\n") :].partition("\n```")[0]
+    # the second word: of a row its status; numbers may differ elsewhere, where a price has a range
+    assert [line.split()[1:2] for line in printed.splitlines()] == [line.split()[1:2] for line in shown.splitlines()]
 
 
 def test_lastfm(

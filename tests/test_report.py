@@ -112,25 +112,29 @@ def test_the_numbers_are_the_solution_s() -> None:
 @pytest.mark.parametrize(
     ("constraint", "words"),
     [
-        (caps(), r"one more exposure for 'campaign-\d+' of campaign caps would add \d\.\d+ to the objective"),
+        (caps(), r"one more impression for campaign 'campaign-\d+' \(campaign caps\) would add \d\.\d+ relevance"),
         (
             (oa.exposure(by="campaign") >= {"campaign-002": 20.0}).named("promises"),
-            r"one more exposure promised to 'campaign-002' of promises would cost 0\.\d+ of the objective",
+            r"one more impression for campaign 'campaign-002' \(promises\) would cost 0\.\d+ relevance",
         ),
         (
             (oa.total("promotion") <= 30.0).named("promotion budget"),
-            r"one more unit of promotion allowed by promotion budget would add 0\.\d+ to the objective",
+            r"one more unit of promotion allowed by 'promotion budget' would add 0\.\d+ relevance",
+        ),
+        (
+            (oa.total("relevance") >= 62.0).named("guard"),
+            r"one more unit of relevance promised by 'guard' would cost \d\.\d+ of the objective",
         ),
         (
             (oa.exposure(by="kind") <= 0.6 * oa.exposure()).named("shares"),
-            r"one more unit of the limit for 'old' of shares would add 0\.\d+ to the objective",
+            r"one more unit of the limit for kind 'old' \(shares\) would add 0\.\d+ relevance",
         ),
         (
             (oa.exposure(by="campaign") == {"campaign-002": 20.0}).named("exactly"),
-            r"one more exposure promised to 'campaign-002' of exactly would cost 0\.\d+ of the objective",
+            r"one more impression for campaign 'campaign-002' \(exactly\) would cost 0\.\d+ relevance",
         ),
     ],
-    ids=["cap", "floor", "all", "share", "equality"],
+    ids=["cap", "floor", "all", "guard", "share", "equality"],
 )
 def test_a_price_is_said_in_words(constraint: Any, words: str) -> None:
     solution = solved(constraint)
@@ -149,11 +153,38 @@ def test_what_one_more_unit_is_worth_is_what_it_turns_out_to_be_worth() -> None:
         solved((oa.exposure(by="campaign") >= {"campaign-002": floor}).named("floor"), gap=1e-10)
         for floor in (20.0, 20.5)
     )
-    said = re.search(r"would cost (\S+) of the objective", str(before).replace("\n", " "))
+    said = re.search(r"would cost (\S+) relevance", str(before).replace("\n", " "))
     assert said is not None
     # prices are constant between the kinks of a linear programme, and larger beyond them
     assert float(said[1]) * 0.5 <= (before.value - after.value) * 1.001
     assert float(said[1]) > 0
+
+
+def test_sentences_of_every_constraint_come_before_the_second_of_one() -> None:
+    solution = solved(
+        caps(), (oa.exposure(by="kind") <= 0.6 * oa.exposure()).named("shares"), (oa.exposure() <= 60).named("slots")
+    )
+    said = [line for line in str(solution).splitlines() if line.startswith("one more")]
+    assert len(said) == 5
+    assert sum("slots" in line for line in said) == sum("shares" in line for line in said) == 1
+    assert str(solution) == solution.report()
+
+
+def test_sentences_keep_to_one_line_each() -> None:
+    long = "a column with a name that is far longer than what a line of a screen can hold, and then some"
+    cands = oa.Candidates.from_arrays(
+        [0, 2, 4], [0, 1, 0, 1], {long: [0.9, 0.5, 0.8, 0.7]}, users={"k" * 60: ["u" * 90, "v" * 90]}
+    )
+    caps_ = (oa.total(long, by="k" * 60) <= 0.4).named("n" * 120)
+    slots = (oa.exposure() <= 0.7).named("{braces} " * 20)
+    text = str(oa.solve(oa.Problem(cands, 1e-7 * oa.total(long), [caps_, slots], oa.Slate(1))))
+    assert_fits(text)
+    said = [line for line in text.splitlines() if line.startswith("one more")]
+    assert len(said) == 2
+    assert said[0].endswith("would add 0.8 a column with a name ...")  # 0.8e-7 of the objective
+    assert "{braces}" in said[0]
+    assert said[1].endswith("would add 1.111e-08 of the objective")
+    assert re.search(r" for k+\.+ \(n+\.+\) ", said[1])
 
 
 def test_the_price_that_weighs_most_is_told_and_every_binding_constraint_is_listed() -> None:
@@ -206,7 +237,7 @@ def test_many_constraints_and_parts_still_fit() -> None:
     assert found is not None
     assert int(found[1]) == len(constraints) + len(penalties) + 1 - 7
     assert "... and 10 more" in text  # of two totals and twelve penalties
-    assert re.search(r"\.\.\. and \d+ more in solution.prices", text)
+    assert re.search(r"\.\.\. and \d+ more in solution.shadow_prices", text)
     assert not any(line.startswith("slack") for line in text.splitlines())  # what binds goes first
 
 
@@ -324,6 +355,17 @@ def test_what_stands_in_the_way_is_counted_by_constraint() -> None:
     assert row_of(text, "promises") == ["'campaign-000'", ">= 30", "12.5", "17.5"]
     assert row_of(text, "slots") == ["700 groups", "met", "in the way"]
     assert row_of(text, "guard") == ["all", "met", "in the way"]
+
+
+def test_a_relaxed_solution_with_many_demands_fits() -> None:
+    floors = [(oa.exposure(by="campaign") >= {name: 30.0}).named(f"promise to {name}") for name in NAMES]
+    penalties = [oa.soft(oa.exposure() >= 1e3 + k, penalty=0.1) for k in range(7)]
+    solution = solved(*floors, (oa.exposure() <= 50).named("slots"), *penalties, on_conflict="relax")
+    assert solution.status is oa.Status.RELAXED
+    text = str(solution)
+    assert_fits(text)
+    assert "must give" in text
+    assert re.search(r"\.\.\. and \d+ more constraints", text)
 
 
 @pytest.mark.parametrize("status", [status for status in oa.Status if status.name != "INFEASIBLE"])

@@ -11,6 +11,8 @@ from oasis_alloc.errors import MissingDependencyError as MissingDependencyError
 from oasis_alloc.errors import OasisAllocError as OasisAllocError
 from oasis_alloc.errors import ProblemError as ProblemError
 from oasis_alloc.errors import SolverError as SolverError
+from oasis_alloc.frontier import Frontier as Frontier
+from oasis_alloc.frontier import frontier as frontier
 from oasis_alloc.functions.alpha_fair import alpha_fair as alpha_fair
 from oasis_alloc.functions.log import log as log
 from oasis_alloc.functions.soft import soft as soft
@@ -19,6 +21,7 @@ from oasis_alloc.measures import Measure as Measure
 from oasis_alloc.measures import exposure as exposure
 from oasis_alloc.measures import total as total
 from oasis_alloc.problem import Problem as Problem
+from oasis_alloc.shadow import ShadowPrice as ShadowPrice
 from oasis_alloc.slate import Slate as Slate
 from oasis_alloc.solution import Solution as Solution
 from oasis_alloc.solve import solve as solve

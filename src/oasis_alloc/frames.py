@@ -128,6 +128,14 @@ def write(candidates: Candidates, positions: ArrayLike, values: Mapping[str, Arr
     return first.to_frame().with_columns(*rest).to_native()
 
 
+def table(columns: Mapping[str, NDArray[Any]], backend: str | None) -> Any:
+    """Return a native frame of columns of one length, numbers or texts."""
+    import narwhals.stable.v2 as nw
+
+    plain = {name: column if column.dtype.kind in "fiu" else column.tolist() for name, column in columns.items()}
+    return nw.from_dict(plain, backend=_backend(backend)).to_native()
+
+
 def _id_series(name: str, ids: NDArray[Any], kind: Backend) -> nw.Series[Any]:
     import narwhals.stable.v2 as nw
 

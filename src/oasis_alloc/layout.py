@@ -67,6 +67,22 @@ def cut(text: str, most: int) -> str:
     return text + "..."
 
 
+def fit(texts: Sequence[str], most: int) -> list[str]:
+    """Fit texts together into `most` columns, cutting the longest of them first.
+
+    >>> fit(["a name that is far too long", "short"], 20)
+    ['a name that ...', 'short']
+    """
+    out = [cut(text, most) for text in texts]
+    while sum(map(_columns, out)) > most:
+        longest = max(range(len(out)), key=lambda k: _columns(out[k]))
+        shorter = max(_columns(out[longest]) - 1, 3)
+        if _columns(out[longest]) <= 3:
+            break
+        out[longest] = cut(texts[longest], shorter)
+    return out
+
+
 def as_text(part: str | Table) -> str:
     """Set a paragraph or table for a terminal; where a table is too wide, its first column is cut.
 

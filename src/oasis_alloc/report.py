@@ -6,65 +6,40 @@ What is said is put together once, as paragraphs and tables of text, and set twi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-from oasis_alloc.functions.base import Floats, Function
 from oasis_alloc.layout import STYLE, Table, as_html, as_text, cut, number, small
+from oasis_alloc.shadow import Priced, heaviest, in_words, main_column, priced
 from oasis_alloc.solvers.watch import FEASIBLE
 
 if TYPE_CHECKING:
     from oasis_alloc.solution import Solution
 
 _NAME, _LABEL = 44, 24  # longest name of a constraint and label of a group, in columns of a terminal
-_PARTS, _CONSTRAINTS, _PRICES, _CONFLICTS, _BLOCKING = 5, 8, 7, 15, 5  # rows of the tables: together they fit 40 lines
-_PRICED = 1e-9  # a price below this share of the largest is a rounding
+_PARTS = 5  # rows of the objective
 
 
-@dataclass(frozen=True, eq=False)
-class _Limits:
-    """The groups of one function that have a limit: arrays of one entry each."""
+class _Rows(NamedTuple):
+    """How many rows each table has at most: all together fit 40 lines."""
 
-    name: str
-    function: Function
-    labels: Sequence[Any]  # of all groups of the function
-    group: npt.NDArray[np.int64]
-    sense: npt.NDArray[np.str_]
-    limit: Floats
-    total: Floats
-    price: Floats
-    miss: Floats  # distance of the total to its limit, 0 where it is kept
-    binding: npt.NDArray[np.int64]  # entries with a price, heaviest first
+    conflicts: int
+    blocking: int
+    constraints: int
+    prices: int
+    words: int
 
-    @property
-    def weight(self) -> Floats:
-        """What each limit as a whole is worth; a limit of 0 (a share, a ban) counts as one unit."""
-        return np.abs(self.price) * np.maximum(np.abs(self.limit), 1.0)
 
-    @property
-    def heaviest(self) -> float:
-        return float(self.weight[self.binding[0]]) if self.binding.size else 0.0
-
-    @property
-    def worst(self) -> int:
-        """The entry with the largest miss, -1 if all limits are kept."""
-        missed = np.where(self.miss > FEASIBLE * np.maximum(1.0, np.abs(self.limit)), self.miss, 0.0)
-        return int(missed.argmax()) if missed.any() else -1
-
-    def label(self, entry: int, most: int) -> str:
-        return _label(self.labels[int(self.group[entry])], most)
+_USUAL, _RELAXED = _Rows(15, 5, 8, 5, 5), _Rows(6, 2, 5, 3, 0)
 
 
 def report(solution: Solution) -> str:
     """Say in one screen (up to 40 lines of 100 columns) what a solution is and what to do next.
 
-    Shown are the status, the certificate, the parts of the objective, every constraint with its worst miss, and the
-    limits with the largest price x limit. A limit *binds* where it has a price: moving it would move the optimum. An
-    infeasible problem gives who would have to give how much instead.
+    Shown are the status, the certificate, the parts of the objective, every constraint with its worst miss, the limits
+    with the largest price x limit, and in words what one more unit would cost or add (see `ShadowPrice` for the unit).
+    A limit *binds* where it has a price: moving it would move the optimum. An infeasible problem gives who would have
+    to give how much instead.
 
     Example
     -------
@@ -102,17 +77,21 @@ def _contents(solution: Solution) -> Iterator[str | Table]:
     relaxed = solution.status.name == "RELAXED"
     if solution.status.name == "INFEASIBLE":
         yield Table((), "", (), _work(solution))
-        yield from _conflicts(solution)
+        yield from _conflicts(solution, _USUAL)
         return
     yield Table((), "lrl", list(_certificate(solution)), _work(solution))
+    rows = _RELAXED if relaxed else _USUAL
     if relaxed:
-        yield from _conflicts(solution)
+        yield from _conflicts(solution, rows)
     yield _objective(solution)
-    if limits := _limits(solution):
-        yield _constraints(limits)
-        yield from _prices(limits, solution.status.name == "SOLVED")
-    elif not solution.problem.functions:
+    found = priced(solution)
+    if limits := [some for some in found if some.kind != "function"]:  # what a function has, its part says
+        yield _constraints(limits, rows.constraints)
+        yield _prices(limits, rows.prices, solution.status.name == "SOLVED")
+    elif not found:
         yield "no constraints: every user is shown what is worth most to them"
+    if words := _words(solution, found, rows.words):
+        yield words
 
 
 def _certificate(solution: Solution) -> Iterator[tuple[str, str, str]]:
@@ -162,41 +141,11 @@ def _objective(solution: Solution) -> Table:
     return Table(("objective", "part", "share"), "lrr", rows)
 
 
-def _limits(solution: Solution) -> list[_Limits]:
-    largest = max((float(np.abs(prices).max(initial=0.0)) for prices in solution.prices.values()), default=0.0)
-    out = []
-    for name, function, bound in zip(
-        solution.problem.names, solution.problem.functions, solution.problem.bound, strict=True
-    ):
-        lower, upper, _ = bound.band()
-        group = np.flatnonzero(np.isfinite(lower) | np.isfinite(upper))
-        if not (group.size or bound.is_constraint):
-            continue  # a function without limits: its part of the objective says what there is to say
-        lower, upper = lower[group], upper[group]
-        total, price = solution.totals[name][group], solution.prices[name][group]
-        cap = np.isfinite(upper) & ((price > 0) | (total > upper) | ~np.isfinite(lower))
-        limits = _Limits(
-            name=name,
-            function=function,
-            labels=solution.problem.labels(name),
-            group=group,
-            sense=np.where(lower == upper, "==", np.where(cap, "<=", ">=")),
-            limit=np.where(cap, upper, lower),
-            total=total,
-            price=price,
-            miss=np.maximum(np.maximum(total - upper, lower - total), 0.0),
-            binding=np.flatnonzero(np.abs(price) > _PRICED * largest),
-        )
-        heavy = np.argsort(-limits.weight[limits.binding], kind="stable")
-        out.append(replace(limits, binding=limits.binding[heavy]))
-    return out
-
-
-def _constraints(limits: list[_Limits]) -> Table:
-    def row(some: _Limits) -> tuple[str, ...]:
+def _constraints(limits: list[Priced], most: int) -> Table:
+    def row(some: Priced) -> tuple[str, ...]:
         worst, at = some.worst, ""
         if worst >= 0:
-            at = some.label(worst, 14)
+            at = _label(some.label(worst), 14)
             at = f"misses {number(some.miss[worst], 3)}" + (f" at {at}" if at else "")
         senses = set(some.sense.tolist())
         return (
@@ -209,8 +158,8 @@ def _constraints(limits: list[_Limits]) -> Table:
         )
 
     head, kept, more = ("constraint", "groups", "bind", "total", "limit", "worst"), limits, ""
-    if len(limits) > _CONSTRAINTS:
-        first = sorted(limits, key=lambda some: (some.worst < 0, -some.heaviest))[: _CONSTRAINTS - 1]
+    if len(limits) > most:
+        first = sorted(limits, key=lambda some: (some.worst < 0, -some.heaviest))[: most - 1]
         kept = [some for some in limits if some in first]  # in the problem's order
         left = [some for some in limits if some not in first]
         binding = sum(some.binding.size > 0 for some in left)
@@ -220,52 +169,42 @@ def _constraints(limits: list[_Limits]) -> Table:
     return Table(head, "lrrrrl", [row(some) for some in kept], more)
 
 
-def _prices(limits: list[_Limits], solved: bool) -> Iterator[str | Table]:
+def _prices(limits: list[Priced], most: int, solved: bool) -> str | Table:
     count = sum(some.binding.size for some in limits)
     if not count:
-        yield (
+        return (
             "no limit binds: all prices are 0, so a limit that gives way would not change the optimum"
             if solved
             else "all prices are 0 so far: the solve stopped before it knew what the limits are worth"
         )
-        return
-    # the heaviest of every constraint before the next ones, so that prices of small units are not crowded out
-    ranked = [
-        (rank > 0, -float(some.weight[entry]), some, int(entry))
-        for some in limits
-        for rank, entry in enumerate(some.binding[:_PRICES])
-    ]
-    ranked.sort(key=lambda one: one[:2])
-    kept = sorted(ranked[: _PRICES if count <= _PRICES else _PRICES - 1], key=lambda one: one[1])
+    kept = heaviest(limits, most if count <= most else most - 1)
     rows = [
         (
             cut(some.name, _NAME),
-            some.label(k, _LABEL) or "all",
+            _label(some.label(k), _LABEL) or "all",
             f"{some.sense[k]} {number(some.limit[k], 6)}",
             number(some.total[k], 6),
             number(some.price[k], 4),
         )
-        for _, _, some, k in kept
+        for some, k in kept
     ]
-    more = f"... and {count - len(kept):,} more in solution.prices" if count > len(kept) else ""
-    yield Table(("largest prices", "group", "limit", "total", "price"), "llrrr", rows, more)
-    yield f"A price is what one more unit is worth: {_in_words(*kept[0][2:])}."
+    more = f"... and {count - len(kept):,} more in solution.shadow_prices()" if count > len(kept) else ""
+    return Table(("largest prices", "group", "limit", "total", "price"), "llrrr", rows, more)
 
 
-def _in_words(some: _Limits, entry: int) -> str:
-    """What the price of a limit means, with its own numbers."""
-    terms, price = some.function.measure.terms, float(some.price[entry])
-    unit = "unit of the limit"
-    if len(terms) == 1 and terms[0].coefficient == 1.0:
-        unit = "exposure" if terms[0].column is None else f"unit of {cut(terms[0].column, _LABEL)}"
-    label, name = some.label(entry, _LABEL), cut(some.name, _NAME)
-    what = ("promised to" if label else "promised by") if price < 0 else ("for" if label else "allowed by")
-    whom = f"{label} of {name}" if label else name  # "for 'a' of campaign caps", "allowed by guard"
-    effect = "cost {} of the objective" if price < 0 else "add {} to the objective"
-    return f"one more {unit} {what} {whom} would {effect.format(number(abs(price), 4))}"
+def _words(solution: Solution, found: list[Priced], most: int) -> Table | None:
+    """The heaviest prices as sentences; functions without limits have theirs here."""
+    main = main_column(solution.problem)
+    rows = [(in_words(some, entry, main),) for some, entry in heaviest(found, most)]
+    if not rows:
+        return None
+    head = "what one more is worth" + ("" if solution.status.name == "SOLVED" else ", as far as it was solved")
+    if main is not None:
+        head += f"; 1 {cut(main[0], _LABEL)} counts {number(main[1], 4)} in the objective"
+    return Table((head,), "l", rows)
 
 
-def _conflicts(solution: Solution) -> Iterator[str | Table]:
+def _conflicts(solution: Solution, most: _Rows) -> Iterator[str | Table]:
     missed = [conflict for conflict in solution.conflicts if conflict.give > 0]
     yield (
         "These demands cannot be met together. The last column is the smallest total change that makes room for all "
@@ -275,8 +214,8 @@ def _conflicts(solution: Solution) -> Iterator[str | Table]:
     for conflict in solution.conflicts:
         if conflict.give <= 0:
             in_the_way.setdefault(conflict.constraint, []).append(conflict.label)
-    blocking = list(in_the_way.items())[:_BLOCKING]
-    room = _CONFLICTS - len(blocking)
+    blocking = list(in_the_way.items())[: most.blocking]
+    room = most.conflicts - len(blocking)
     kept = missed if len(missed) <= room else missed[: room - 1]
     rows = [
         (

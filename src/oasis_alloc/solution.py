@@ -16,6 +16,7 @@ from oasis_alloc.steadiness import Earlier
 
 if TYPE_CHECKING:
     from oasis_alloc.certificate import Conflict
+    from oasis_alloc.shadow import ShadowPrice
     from oasis_alloc.solvers.watch import Status
 
 
@@ -153,10 +154,34 @@ class Solution:
                 + "\n".join(f"  {c}" for c in self.conflicts[:5])
             )
 
-    def __str__(self) -> str:
+    def shadow_prices(self, most: int | None = None) -> list[ShadowPrice]:
+        """Every price that is not 0 with its limit, its total and a sentence, heaviest first.
+
+        The weight of a price is `|price| * max(1, |limit|)`: what the limit as a whole is worth. Functions without
+        limits count one unit. `most` keeps the first so many. Raises `SolverError` for an infeasible problem.
+
+        Example
+        -------
+        >>> import numpy as np, oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays(np.array([0, 2]), np.array([0, 1]), columns={"r": np.array([0.9, 0.5])})
+        >>> slots = (oa.exposure() <= 1.5).named("slots")
+        >>> print(*oa.solve(oa.Problem(cands, oa.total("r"), slots, oa.Slate(2))).shadow_prices())
+        one more impression allowed by 'slots' would add 0.5 r
+        """
+        from oasis_alloc.shadow import shadow_prices
+
+        return shadow_prices(self, most)
+
+    def report(self) -> str:
+        """One screen of text: how the solve ended, what it got, and what one more of each demand would cost.
+
+        `print(solution)` shows the same.
+        """
         from oasis_alloc.report import report
 
         return report(self)
+
+    __str__ = report
 
     def __repr__(self) -> str:
         numbers = f"value={self.value:.8g}, bound={self.bound:.8g}, gap={self.gap:.1e}, violation={self.violation:.1e}"

@@ -1,0 +1,263 @@
+"""A frontier: one weight or one limit of a problem swept, every solve started from the last one's prices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.errors import ProblemError, did_you_mean, require
+from oasis_alloc.layout import Table, as_text, cut, number, small
+from oasis_alloc.problem import Problem
+from oasis_alloc.solution import Solution
+from oasis_alloc.solve import solve
+from oasis_alloc.vary import Varied, parts_without_weights, varied
+
+_NUMBERS = ("value", "bound", "gap", "violation", "passes", "seconds")  # of every solution
+_OWN = ("point", "status", *_NUMBERS, "price")
+_ROWS, _HEAD, _WIDTH = 20, 16, 100  # of what is printed: rows, columns of a part's heading and of a line
+
+
+def frontier(
+    problem: Problem,
+    *,
+    vary: str,
+    points: Iterable[float],
+    scale: bool = False,
+    progress: Callable[[float, Solution], object] | None = None,
+    **options: Any,
+) -> Frontier:
+    """Solve a problem at several weights of one term of its objective, or at several limits of one constraint.
+
+    Parameters
+    ----------
+    problem
+        What to start from; it is not changed.
+    vary
+        The name of a constraint or soft constraint, whose limit varies; the name of a function of the objective, or the
+        text of a total in it such as `total("promotion")` (or just `promotion`), whose weight varies. Names of
+        constraints and functions go first.
+    points
+        Finite numbers, solved in this order; neighbours that are close need fewer passes. Each takes the place of the
+        weight, or of a limit that is one number for all groups.
+    scale
+        True multiplies what the problem states by each point instead; needed for limits by group.
+    progress
+        Called with (point, solution) after every solve; returning True ends the sweep there.
+    **options
+        Of `solve`: `gap`, `solver`, `time_limit` and `pass_limit` (of each solve), `threads`, `on_conflict`, and
+        `start` for the first point.
+
+    Returns
+    -------
+    Frontier
+        A point that cannot be met is a row of status infeasible. The optimum is a concave function of a limit and a
+        convex one of a weight (Boyd and Vandenberghe, Convex Optimization, sections 5.6.1 and 3.2.3).
+
+    Raises
+    ------
+    ProblemError
+        Before the first solve: for an unknown `vary`, no points, points that are not finite, and those that no problem
+        can be stated with: a negative cap, a floor above its cap, a weight of the wrong sign.
+
+    Example
+    -------
+    >>> import numpy as np, oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays(
+    ...     np.array([0, 2, 4]), np.array([0, 1, 0, 1]),
+    ...     columns={"relevance": np.array([0.9, 0.5, 0.8, 0.7]), "promotion": np.array([0.0, 1.0, 0.0, 1.0])})
+    >>> problem = oa.Problem(cands, oa.total("relevance") + 0.1 * oa.total("promotion"), slate=oa.Slate(1))
+    >>> curve = oa.frontier(problem, vary="promotion", points=[0.0, 0.2, 0.5])
+    >>> curve.column('total("relevance")').round(6).tolist(), curve.column('total("promotion")').round(6).tolist()
+    ([1.7, 1.6, 1.2], [0.0, 1.0, 2.0])
+    """
+    if not isinstance(problem, Problem):
+        raise ProblemError(f"frontier() takes an oa.Problem, got {type(problem).__name__}.")
+    if progress is not None and not callable(progress):
+        raise ProblemError(f"frontier(progress={progress!r}): expected a callable, which is given point and solution.")
+    numbers = _checked(points)
+    knob = varied(problem, vary, scale)
+    stated = []
+    for k, point in enumerate(numbers):
+        try:
+            stated.append(knob.at(point))
+        except ProblemError as error:
+            raise ProblemError(f"frontier(vary={vary!r}): point {k}, {point:g}, makes no problem: {error}") from error
+    start = options.pop("start", None)
+    solutions: list[Solution] = []
+    for point, one in zip(numbers, stated, strict=True):
+        solution = solve(one, start=start, **options)
+        solutions.append(solution)
+        if solution.status.name not in ("INFEASIBLE", "RELAXED"):  # no prices, or prices of another problem
+            start = solution
+        if progress is not None and progress(point, solution) is True:
+            break
+    return Frontier(problem, vary, tuple(numbers[: len(solutions)]), tuple(solutions), knob)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Frontier:
+    """What `frontier` returns; `print` shows it as a table.
+
+    Attributes
+    ----------
+    problem, vary
+        What was swept.
+    points, solutions
+        The weights, limits or factors, and the solution at each.
+
+    Example
+    -------
+    >>> import numpy as np, oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays(np.array([0, 2]), np.array([0, 1]), columns={"r": np.array([0.9, 0.5])})
+    >>> problem = oa.Problem(cands, oa.total("r"), [(oa.exposure() <= 1).named("slots")], oa.Slate(2))
+    >>> curve = oa.frontier(problem, vary="slots", points=[0.5, 1.5, 2.5])
+    >>> curve.column("value").round(6).tolist(), curve.column("price").round(6).tolist()
+    ([0.45, 1.15, 1.4], [0.9, 0.5, 0.0])
+    """
+
+    problem: Problem
+    vary: str
+    points: tuple[float, ...]
+    solutions: tuple[Solution, ...]
+    _varied: Varied
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of `to_frame`."""
+        return tuple(self._table)
+
+    @property
+    def passes(self) -> float:
+        """Full-pass equivalents of all solves together."""
+        return float(sum(solution.passes for solution in self.solutions))
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all solves together."""
+        return float(sum(solution.seconds for solution in self.solutions))
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """One column of `to_frame`, (n_points,)."""
+        if name not in self._table:
+            raise ProblemError(f"the frontier has no column {name!r}.{did_you_mean(name, self._table)}")
+        return self._table[name]
+
+    def to_frame(self, backend: str | None = None) -> Any:
+        """A frame with one row a point.
+
+        Columns: point, status, value, bound, gap, violation, passes and seconds as in `Solution`; then what every part
+        of the objective got, *without* its weight: totals, values of functions, units by which soft constraints are
+        missed. Of a limit also `price`, the slope of the value in the point: prices times what the point moves, summed
+        over groups. Numbers of an infeasible point are NaN.
+
+        Parameters
+        ----------
+        backend
+            "pandas", "polars" or "pyarrow"; None takes the kind of the candidates' frame.
+
+        Raises
+        ------
+        InputError, MissingDependencyError
+            For a backend that there is not, or that is not installed.
+        """
+        from oasis_alloc.frames import table
+
+        return table(self._table, backend or self.problem.candidates.backend)
+
+    def plot(self, x: str = "point", y: str = "value", ax: Any = None) -> Any:
+        """Draw one column against another; returns matplotlib's Axes. Needs `pip install "oasis_alloc[plot]"`.
+
+        Parameters
+        ----------
+        x, y
+            Columns of `to_frame`: `x='total("relevance")', y='total("promotion")'` shows what is traded for what.
+        ax
+            Axes to draw on; None makes new ones.
+        """
+        for name in (x, y):
+            if self.column(name).dtype.kind != "f":
+                raise ProblemError(f"plot: the column {name!r} has no numbers; expected one of the others.")
+        if ax is None:
+            ax = require("matplotlib.pyplot", "plot").subplots()[1]
+        ax.plot(self.column(x), self.column(y), marker="o")
+        ax.set_xlabel(self._words if x == "point" else x)
+        ax.set_ylabel(self._words if y == "point" else y)
+        return ax
+
+    @property
+    def _words(self) -> str:
+        return f"{self._varied.words} of {self.vary}" + (", times what is stated" if self._varied.scale else "")
+
+    @cached_property
+    def _table(self) -> dict[str, npt.NDArray[Any]]:
+        rows = [self._row(point, solution) for point, solution in zip(self.points, self.solutions, strict=True)]
+        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+    def _row(self, point: float, solution: Solution) -> dict[str, Any]:
+        none = solution.status.name == "INFEASIBLE"
+        row: dict[str, Any] = {"point": point, "status": str(solution.status)}
+        for name in _NUMBERS:
+            known = not none or name in ("passes", "seconds")
+            row[name] = float(getattr(solution, name)) if known else np.nan
+        for name, part in parts_without_weights(self.problem, solution):
+            while name in row or name in _OWN:  # the user's names may be anything, ours too
+                name = f"{name} (objective)"
+            row[name] = part
+        if self._varied.words == "limit":
+            row["price"] = np.nan if none else self._varied.slope(solution)
+        return row
+
+    def __repr__(self) -> str:
+        count = f"{len(self.points)} point{'' if len(self.points) == 1 else 's'}"
+        passes = f"{self.passes:,.1f} passes in {self.seconds:,.3g} seconds"
+        title = cut(self._words, _WIDTH - len(count) - len(passes) - 4)
+        parts = [name for name in self._table if name not in _OWN]
+        shown = len(parts)
+        while (text := self._text(parts, shown)) and shown and max(map(len, text.splitlines())) > _WIDTH:
+            shown -= 1  # as many parts as there is room for
+        return f"{title}: {count}, {passes}\n\n{text}"
+
+    def _text(self, parts: list[str], shown: int) -> str:
+        names = ["point", "status", "value", "gap", *parts[:shown], *({"price"} & set(self._table)), "passes"]
+        heads = [_heading(name) if name in parts else name for name in names]
+        rows = [[_cell(name, self._table[name][k]) for name in names] for k in range(min(len(self.points), _ROWS))]
+        more = [f"... and {len(self.points) - _ROWS:,} more points"] if len(self.points) > _ROWS else []
+        if shown < len(parts):
+            more.append(f"... and {len(parts) - shown} more parts of the objective in to_frame()")
+        return as_text(Table(heads, "rl" + "r" * (len(names) - 2), rows, "\n".join(more)))
+
+
+def _heading(name: str) -> str:
+    """A part's heading: a total is known by its column."""
+    start, end = 'total("', '")'
+    inside = name.startswith(start) and name.endswith(end)
+    return cut(name[len(start) : -len(end)] if inside else name, _HEAD)
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "status":
+        return str(value)
+    if np.isnan(value):
+        return "-"
+    if name == "gap":
+        return small(float(value)) if np.isfinite(value) else "none"
+    return number(float(value), {"value": 7, "passes": 3}.get(name, 5))
+
+
+def _checked(points: Iterable[float]) -> list[float]:
+    try:
+        given = list(points)
+    except TypeError:
+        raise ProblemError(f"frontier(points={points!r}): expected numbers, one a solve.") from None
+    if not given:
+        raise ProblemError("frontier(points=[]): there is nothing to solve; expected one number or more.")
+    for k, point in enumerate(given):
+        if isinstance(point, (bool, np.bool_)) or not isinstance(point, Real) or not np.isfinite(float(point)):
+            raise ProblemError(f"frontier: point {k} is {point!r}; expected finite numbers.")
+    return [float(point) for point in given]
