@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
+from scipy.special import xlogy
 from strategies import ITEM_KEYS, Case, Market
 
 import oasis_alloc as oa
+from oasis_alloc.functions.entropy import Entropy
+from oasis_alloc.functions.kl import Kl
+from oasis_alloc.functions.reach import Reach
 from oasis_alloc.functions.soft import Soft
 from oasis_alloc.functions.square_deviation import SquareDeviation
 
@@ -151,17 +155,31 @@ def curves_of(case: Case) -> list[Curve]:
     out = []
     for name, function in zip(names, case.problem.maximize.functions, strict=True):
         labels = groups(case.market, function.measure.by)
-        out.append(Curve(name, matrix(function.measure, case.market), formula_of(function, labels)))
+        slots = float(np.minimum(case.market.counts, case.problem.slate.size).sum())
+        out.append(Curve(name, matrix(function.measure, case.market), formula_of(function, labels, slots)))
     return out
 
 
-def formula_of(function: Any, labels: list[Any]) -> Callable[[Array], Array]:
+def formula_of(function: Any, labels: list[Any], slots: float) -> Callable[[Array], Array]:
     """The function of every total, from its statement."""
     weight = function.weight
+    target = getattr(function, "target", 0.0)
+    target = np.array([target[label] for label in labels]) if isinstance(target, dict) else target
     if isinstance(function, SquareDeviation):
-        target = function.target
-        target = np.array([target[label] for label in labels]) if isinstance(target, dict) else target
         return lambda e: 0.5 * weight * (e - target) ** 2
+    if isinstance(function, Reach):
+        return lambda e: weight * np.minimum(e, function.times)
+    if isinstance(function, Entropy | Kl):
+        total = max(slots, 1.0) if function.total is None else function.total
+        q = np.broadcast_to(target, len(labels)) / max(np.broadcast_to(target, len(labels)).sum(), 1e-300)
+
+        def information(e: Array) -> Array:
+            share = np.maximum(e, 0.0) / total
+            if isinstance(function, Entropy):
+                return -weight * xlogy(share, share)
+            return weight * (xlogy(share, share / q) - share + q)
+
+        return information
     alpha, offset = getattr(function, "alpha", 1.0), function.offset
 
     def fair(e: Array) -> Array:

@@ -219,7 +219,7 @@ def curved_problems(draw: st.DrawFn, **sizes: int) -> Case:
     case = draw(problems(most_constraints=2, **sizes))
     market, objective = case.market, case.problem.maximize
     for _ in range(draw(st.integers(1, 2))):
-        kind = draw(st.sampled_from(["log", "log", "alpha_fair", "alpha_fair", "square_deviation"]))
+        kind = draw(st.sampled_from(["log", "alpha_fair", "alpha_fair", "square_deviation", "entropy", "kl", "reach"]))
         weight = draw(st.sampled_from([0.01, 0.5, 1.0, 4.0, 100.0]))
         if kind == "square_deviation":
             measure = draw(measures())
@@ -228,9 +228,21 @@ def curved_problems(draw: st.DrawFn, **sizes: int) -> Case:
             target: Any = draw(st.sampled_from([2.0, numbers, dict(zip(labels, numbers, strict=True))]))
             objective = objective - weight * oa.square_deviation(measure, target)
             continue
+        if kind == "reach":
+            objective = objective + weight * oa.reach(draw(measures()), draw(st.sampled_from([0.5, 1.0, 2.0])))
+            continue
         measure = oa.exposure(by=draw(st.sampled_from(COUNTS)) or None)
         if draw(st.booleans()) and (market.columns["streams"] >= 0).all():
             measure = oa.total("streams", by=measure.by or None) + 0.25 * measure
+        if kind in ("entropy", "kl"):
+            total = draw(st.sampled_from([None, None, 1.0, 10.0]))
+            labels = market.candidates.groups(measure.by or None)
+            shares = {label: draw(st.sampled_from([0.125, 1.0, 2.0])) for label in labels}
+            if kind == "entropy":
+                objective = objective + weight * oa.entropy(measure, total)
+            else:
+                objective = objective - weight * oa.kl(measure, draw(st.sampled_from([0.3, shares])), total)
+            continue
         offset = draw(st.sampled_from([0.1, 1.0, 0.0]))
         if offset == 0.0 and (case.problem.subject_to or not (matrix(measure, market).sum(axis=1) > 0).all()):
             offset = 0.01  # a group that has nothing, or is allowed nothing, has no logarithm

@@ -96,7 +96,9 @@ BANDS = {
         oa.soft(np.maximum(LOWER, -9.0) <= D, 2.0), lambda e: -2.0 * np.maximum(np.maximum(LOWER, -9.0) - e, 0.0)
     ),
     "soft equality": Row(oa.soft(D == TARGET, 1e-3), lambda e: -1e-3 * np.abs(e - TARGET)),
+    "reach": Row(0.75 * oa.reach(D, 1.5), lambda e: 0.75 * np.minimum(e, 1.5)),
 }
+SHARES = np.array([1.0, 2.0, 0.5, 3.0, 1.0, 1.5, 1.0])
 CURVED = {
     "log, offset 1": Row(oa.log(E), lambda e: np.log(e + 1)),
     "log, offset 0.1": Row(2.5 * oa.log(E, offset=0.1), lambda e: 2.5 * np.log(e + 0.1)),
@@ -107,6 +109,14 @@ CURVED = {
     "alpha_fair, alpha 2": _fair(2.0, 0.5, 1.0),
     "alpha_fair, alpha 5": _fair(5.0, 1.0, 4.0),
     "square_deviation": Row(-0.3 * oa.square_deviation(E, TARGET), lambda e: -0.15 * (e - TARGET) ** 2),
+    "entropy": Row(30.0 * oa.entropy(E, total=20.0), lambda e: -30.0 * (e / 20) * np.log(np.where(e > 0, e / 20, 1.0))),
+    "kl": Row(
+        -40.0 * oa.kl(E, dict(zip(LABELS, SHARES, strict=True)), total=30.0),
+        lambda e: -40.0 * ((e / 30) * np.log(np.where(e > 0, e / 3 / SHARES, 1.0)) - e / 30 + SHARES / 10),
+    ),
+    "kl, equal shares": Row(
+        -0.5 * oa.kl(E, 3.0, total=1.0), lambda e: -0.5 * (e * np.log(np.where(e > 0, e * N, 1.0)) - e + 1 / N)
+    ),
 }
 TABLE = BANDS | CURVED
 every_function = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
@@ -346,4 +356,5 @@ def test_every_function_of_the_package_has_a_row() -> None:
         "__init__",
         "base",
         "separable",
+        "weighted",
     }

@@ -72,7 +72,7 @@ def lower(problem: Problem) -> Program:
         upper=high,
         limit=limit,
     )
-    return _within_reach(program) if program.curved else program
+    return _within_reach(program) if any(b.function.uses_range for b in program.blocks) else program
 
 
 def _within_reach(program: Program) -> Program:

@@ -135,7 +135,10 @@ class Problem:
     @cached_property
     def bound(self) -> tuple[BoundFunction, ...]:
         """Every function with its numbers laid out over its groups, in the order of `functions`."""
-        return tuple(f.bind(self.labels(name)) for f, name in zip(self.functions, self.names, strict=True))
+        slots = _slots(self)
+        return tuple(
+            f.with_slots(slots).bind(self.labels(name)) for f, name in zip(self.functions, self.names, strict=True)
+        )
 
     def replace(self, **changes: Any) -> Problem:
         """The same problem with some of its parts changed."""
@@ -153,6 +156,13 @@ class Problem:
         lines += [("subject to  " if k == 0 else "            ") + rule for k, rule in enumerate(rules)]
         lines.append(f"over        {self.candidates!r}")
         return "\n".join(lines)
+
+
+def _slots(problem: Problem) -> float:
+    """How many slots there are to fill: a slate each, or all candidates of those who have fewer."""
+    import numpy as np
+
+    return float(np.minimum(problem.slate.size, np.diff(problem.candidates.indptr)).sum())
 
 
 def check_bands(problem: Problem) -> None:

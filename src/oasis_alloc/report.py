@@ -161,7 +161,7 @@ def _limits(solution: Solution) -> list[_Limits]:
     ):
         lower, upper, _ = bound.band()
         group = np.flatnonzero(np.isfinite(lower) | np.isfinite(upper))
-        if not (group.size or bound.is_constraint):
+        if not (function.in_constraints and (group.size or bound.is_constraint)):
             continue  # a function without limits: its part of the objective says what there is to say
         lower, upper = lower[group], upper[group]
         total, price = solution.totals[name][group], solution.prices[name][group]
