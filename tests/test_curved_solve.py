@@ -53,6 +53,8 @@ FUNCTIONS: dict[str, Callable[[oa.Measure], Any]] = {
     "square_deviation": lambda m: -0.1 * oa.square_deviation(m, 20.0),
     "entropy": lambda m: 50.0 * oa.entropy(m),
     "kl": lambda m: -50.0 * oa.kl(m, 1.0),
+    "worst_off": lambda m: 2.0 * oa.worst_off(m),
+    "gini_welfare": lambda m: 3.0 * oa.gini_welfare(m),
     "reach": lambda m: 0.3 * oa.reach(m, 25.0),
 }
 

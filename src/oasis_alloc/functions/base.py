@@ -78,6 +78,9 @@ class BoundFunction(ABC):
         """The conjugate of a curved function, with its derivatives."""
         raise NotImplementedError(f"{type(self).__name__} is not curved")  # a bug of the caller
 
+    is_support: ClassVar[bool] = False
+    """True where the prices live in a set that is no box: functions/support.py."""
+
     uses_range: ClassVar[bool] = False
     """True where `within` changes anything."""
 

@@ -72,6 +72,9 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
     leave close, and a wider margin of the rows whose price was pressed.
     """
     program = engine.program
+    if program.supports:  # bounds of Newton steps hold, but at prices a little outside the domain
+        prices = program.admit(prices)
+        watch.forget_bound()
     center, center_bound = prices, bound_at(engine, watch, prices, scale)
     dearest = np.abs(
         np.concatenate([[scale], *((prices * program.unit)[block.rows] for block in program.curved)])

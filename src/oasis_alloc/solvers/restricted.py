@@ -18,6 +18,7 @@ from oasis_alloc.engines.base import Decision
 from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.program import Program
 from oasis_alloc.solvers.highs import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
+from oasis_alloc.solvers.pieces import Pieces, pieces_of
 
 Positions = npt.NDArray[np.int64]
 
@@ -27,7 +28,10 @@ _BROADCAST = 4  # a base total in more rows than this gets a variable of its own
 
 @dataclass(frozen=True, eq=False)
 class Restricted:
-    """Columns: pairs, broadcast totals, slack above, slack below. Rows: slates, measures, broadcast totals."""
+    """Columns: pairs, broadcast totals, slack above, slack below, segments, pieces.
+
+    Rows: slates, measures, broadcast totals, pieces. Segments are of curved functions, pieces of support functions.
+    """
 
     lp: LinearProgram
     pairs: Positions
@@ -36,10 +40,8 @@ class Restricted:
     curved: Positions  # of rows whose function is curved: they have SEGMENTS more columns each, after the slacks
     above_is_end: npt.NDArray[np.bool_]  # (len(rows),) the slack's price is the end of the domain, not of the radius
     below_is_end: npt.NDArray[np.bool_]
-
-    @property
-    def n_aux(self) -> int:
-        return self.lp.matrix.shape[1] - self.pairs.size - 2 * self.rows.size - SEGMENTS * self.curved.size
+    n_aux: int
+    pieces: Pieces
 
     def prices(self, solution: LinearSolution) -> Floats:
         """Prices of `rows`."""
@@ -51,11 +53,15 @@ class Restricted:
         above, below = solution.x[start : start + 2 * self.rows.size].reshape(2, self.rows.size)
         return above, below
 
-    def basis_for(self, wider: Restricted, solution: LinearSolution, shown: Positions) -> tuple[Statuses, Statuses]:
-        """This programme's final basis, carried over to one with more pairs, users and rows.
+    def basis_for(
+        self, wider: Restricted, solution: LinearSolution, shown: Positions
+    ) -> tuple[Statuses, Statuses] | None:
+        """This programme's final basis, carried over to one with more pairs, users and rows; None for other pieces.
 
         What is new enters as it was fixed: pairs at 0, or at 1 where they are in `shown`; new rows are basic.
         """
+        if not self.pieces.same_as(wider.pieces):
+            return None
         n, m, aux = self.pairs.size, self.rows.size, self.n_aux
         pair = np.full(wider.pairs.size, AT_LOWER, np.int8)
         pair[np.isin(wider.pairs, shown, assume_unique=True)] = AT_UPPER
@@ -65,12 +71,15 @@ class Restricted:
         slack[:, row_at] = solution.columns[n + aux : n + aux + 2 * m].reshape(2, m)
         segments = np.full((wider.curved.size, SEGMENTS), AT_LOWER, np.int8)
         segments[:, : SEGMENTS // 2] = AT_UPPER
-        segments[np.searchsorted(wider.curved, self.curved)] = solution.columns[n + aux + 2 * m :].reshape(-1, SEGMENTS)
+        segments[np.searchsorted(wider.curved, self.curved)] = solution.columns[
+            n + aux + 2 * m : n + aux + 2 * m + SEGMENTS * self.curved.size
+        ].reshape(-1, SEGMENTS)
         user = np.full(wider.users.size, BASIC, np.int8)
         user[np.searchsorted(wider.users, self.users)] = solution.rows[: self.users.size]
         row = np.full(wider.rows.size, BASIC, np.int8)
         row[row_at] = solution.rows[self.users.size : self.users.size + m]
-        columns = np.concatenate([pair, solution.columns[n : n + aux], slack.ravel(), segments.ravel()])
+        pieces = solution.columns[n + aux + 2 * m + SEGMENTS * self.curved.size :]
+        columns = np.concatenate([pair, solution.columns[n : n + aux], slack.ravel(), segments.ravel(), pieces])
         return columns, np.concatenate([user, row, solution.rows[self.users.size + m :]])
 
 
@@ -103,6 +112,8 @@ def restricted(
     # a row without undecided pairs still has a say where it has a price or is missed
     touched = (np.diff(measures.indptr) > 0) | (np.diff(through.indptr) > 0) | (prices != 0.0)
     touched |= (fixed > upper) | (fixed < lower)
+    pieces = pieces_of(program, base, fixed, prices)
+    touched[pieces.rows] = True
     touched[keep] = True  # rows of the last round stay, so that its basis can be carried over
     rows = np.flatnonzero(touched)
     is_curved = np.zeros(program.n_rows, np.bool_)
@@ -110,30 +121,39 @@ def restricted(
         is_curved[block.rows] = True
     # what a curved function pays for a unit has nothing to do with the scores: its own price is the measure
     most = np.where(is_curved, np.maximum(most, 2.0 * np.abs(prices)), most)
+    penalty[pieces.rows] = 2.0 * pieces.dearest  # their own prices stay below, so nobody pays it
     end = np.where(np.isfinite(penalty), penalty, most)[rows]
     above = np.minimum(prices[rows] + radius[rows], end)
     below = np.minimum(radius[rows] - prices[rows], end)
     eye = sp.eye_array(rows.size, format="csr")
     curved, first, width, gain = _segments(program, rows, prices, radius, most)
     lower[curved] = upper[curved] = first
+    lower[pieces.rows] = upper[pieces.rows] = 0.0
     stairs = _stairs(rows, curved)
-    n_more = 2 * rows.size + stairs.shape[1]
+    n_more = 2 * rows.size + stairs.shape[1] + pieces.gain.size
     matrix = _assemble(
         [slates, sp.csr_array((users.size, aux.size)), sp.csr_array((users.size, n_more))],
-        [measures[rows], through[rows], sp.hstack([-eye, eye, -stairs], format="csr")],
+        [measures[rows], through[rows], sp.hstack([-eye, eye, -stairs, -pieces.totals[rows]], format="csr")],
         [base[aux], -sp.eye_array(aux.size, format="csr"), sp.csr_array((aux.size, n_more))],
+        [sp.csr_array((pieces.inner.shape[0], n + aux.size + n_more - pieces.gain.size)), pieces.inner],
     )
     zeros = np.zeros(aux.size)
     lp = LinearProgram(
-        cost=np.concatenate([program.value[undecided].astype(np.float64), zeros, -above, -below, gain.ravel()]),
+        cost=np.concatenate(
+            [program.value[undecided].astype(np.float64), zeros, -above, -below, gain.ravel(), pieces.gain]
+        ),
         matrix=matrix,
-        row_lower=np.concatenate([np.full(users.size, -np.inf), lower[rows] - fixed[rows], zeros]),
-        row_upper=np.concatenate([slots, upper[rows] - fixed[rows], zeros]),
-        lower=np.concatenate([np.zeros(n), zeros - np.inf, np.zeros(n_more)]),
-        upper=np.concatenate([np.ones(n), np.full(aux.size + 2 * rows.size, np.inf), width.ravel()]),
+        row_lower=np.concatenate([np.full(users.size, -np.inf), lower[rows] - fixed[rows], zeros, pieces.least]),
+        row_upper=np.concatenate([slots, upper[rows] - fixed[rows], zeros, np.zeros(pieces.least.size)]),
+        lower=np.concatenate([np.zeros(n), zeros - np.inf, np.zeros(n_more - pieces.gain.size), pieces.lower]),
+        upper=np.concatenate(
+            [np.ones(n), np.full(aux.size + 2 * rows.size, np.inf), width.ravel(), np.full(pieces.gain.size, np.inf)]
+        ),
     )
     hard = ~is_curved[rows]  # a curved row's slack says that its chords end, whatever its price
-    return Restricted(lp, undecided, users, rows, curved, hard & (above >= end), hard & (below >= end))
+    return Restricted(
+        lp, undecided, users, rows, curved, hard & (above >= end), hard & (below >= end), aux.size, pieces
+    )
 
 
 def _segments(
