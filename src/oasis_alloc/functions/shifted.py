@@ -42,6 +42,10 @@ class Shifted(BoundFunction):
     def is_curved(self) -> bool:  # type: ignore[override]  # a constant of every other class, here of the inner one
         return self.inner.is_curved
 
+    @property
+    def uses_range(self) -> bool:  # type: ignore[override]  # likewise
+        return self.inner.uses_range
+
     def value(self, totals: Floats) -> float:
         return self.inner.value(totals + self.delivered)
 

@@ -80,13 +80,17 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
         if watch.may_conflict and dual.residual(point) > _STUCK:
             raise Conflicting
     watch.stage = "finish"
-    prices = program.prices(point.z) if point is not None else np.zeros(program.n_rows)
+    prices = np.zeros(program.n_rows)
+    if point is not None:
+        prices = program.prices(point.z)
+    if program.supports:
+        prices = program.admit(prices)
     margin = margin_for(engine, prices, wanted, gamma)
     margins = np.full(program.n_rows, margin)
     if point is not None and np.isfinite(margin):
         point = dual.at(point.z, gamma)  # so that the Hessian is this point's
         step = np.zeros(program.n_rows)
-        np.maximum.at(step, program.row, np.abs(newton_direction(dual, point)))
+        np.maximum.at(step, program.row, np.abs(newton_direction(dual, point, 4.0 * margin)))
         margins = np.maximum(margin, np.minimum(2.0 * step, 64.0 * margin))
     finish_rounds(engine, watch, prices, margins, unit)
 

@@ -72,6 +72,9 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
     leave close, and a wider margin of the rows whose price was pressed.
     """
     program = engine.program
+    if program.supports:  # bounds of Newton steps hold, but at prices a little outside the domain
+        prices = program.admit(prices)
+        watch.forget_bound()
     center, center_bound = prices, bound_at(engine, watch, prices, scale)
     dearest = np.abs(
         np.concatenate([[scale], *((prices * program.unit)[block.rows] for block in program.curved)])
@@ -94,11 +97,14 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
         bound = bound_at(engine, watch, new, scale)
         if watch.reached:
             return
-        if bound <= center_bound:
+        better = bound <= center_bound
+        if better:
             center, center_bound = new, bound
         margins = np.where(last.pressed, _WIDEN * margins, margins)
         moved = np.abs(last.prices - start) * program.unit
-        radius = np.where(last.pressed, _WIDEN * radius, np.minimum(radius, np.maximum(_NARROW * radius, 2.0 * moved)))
+        # prices that went far and gave a worse bound say that the chords are too coarse there
+        least = np.maximum(_NARROW * radius, 2.0 * moved) if better else _NARROW * radius
+        radius = np.where(last.pressed, _WIDEN * radius, np.minimum(radius, least))
         if round_ >= _PATIENCE:
             margins = 2.0 * margins
         if decision.undecided.size == program.n_pairs:

@@ -16,6 +16,7 @@ import numpy as np
 
 from oasis_alloc.engines.base import Engine, Visit
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.program import Conjugate
 
 _MOST_PRODUCTS = 40  # Hessian products a step
 _MOST_HALVINGS = 12
@@ -32,10 +33,14 @@ class Point:
     z: Floats
     dual: float  # smoothed dual value
     gradient: Floats
-    pull: Floats  # gradient of the conjugates: what the totals are drawn to
-    bend: Floats  # curvature of the conjugates
+    conjugate: Conjugate
     visit: Visit
     gamma: float
+
+    @property
+    def pull(self) -> Floats:
+        """Gradient of the conjugates: what the totals are drawn to."""
+        return self.conjugate.gradient
 
 
 Check = Callable[[Point, int], None]
@@ -50,13 +55,20 @@ class SmoothedDual:
         self.program = engine.program
         self._check = check
         self._typical: Floats | None = None
+        self._smoothing: tuple[float, int] | None = None
+        self._around = np.zeros(engine.program.n_rows)  # totals that conjugates are smoothed around
 
     def at(self, z: Floats, gamma: float, stride: int = 1) -> Point:
         program = self.program
+        fresh = self._smoothing != (gamma, stride)  # the same all through one minimisation
+        if fresh and program.supports:
+            z = program.variables(program.prices(z))  # what was next to the domain is far from it with less smoothing
         visit = self.engine.visit(program.prices(z), gamma, stride)
-        value, pull, bend = program.conjugate_at(z)
-        gradient = pull - program.by_variable(visit.totals)
-        point = Point(z, visit.smoothed + value, gradient, pull, bend, visit, gamma)
+        if fresh:
+            self._smoothing, self._around = (gamma, stride), visit.totals
+        conjugate = program.conjugate_at(z, gamma, self._around)
+        gradient = conjugate.gradient - program.by_variable(visit.totals)
+        point = Point(z, visit.smoothed + conjugate.value, gradient, conjugate, visit, gamma)
         self._check(point, stride)
         self._remember(point)
         return point
@@ -101,9 +113,8 @@ def minimise(dual: SmoothedDual, start: Point, stride: int, tolerance: float, mo
     for _ in range(most_steps):
         if dual.residual(point) <= tolerance:
             break
-        direction = newton_direction(dual, point)
-        # beyond a few gamma the fractional pairs are others, and the quadratic model says nothing
-        direction = np.clip(direction, -radius * point.gamma, radius * point.gamma)
+        longest = radius * point.gamma
+        direction = shortened(dual, newton_direction(dual, point, longest), longest)
         if not direction.any():
             break
         new, length = _search(dual, point, direction, stride)
@@ -114,13 +125,34 @@ def minimise(dual: SmoothedDual, start: Point, stride: int, tolerance: float, mo
     return point
 
 
-def newton_direction(dual: SmoothedDual, point: Point) -> Floats:
-    """Approximate solution of (H + added) d = -g on the variables that are not held."""
+def shortened(dual: SmoothedDual, direction: Floats, longest: float) -> Floats:
+    """The direction with no price moved further than this.
+
+    Beyond a few gamma the fractional pairs are others, and the quadratic model says nothing. A price by itself is cut;
+    prices of a support function, whose domain holds them together, all become shorter.
+    """
+    out = np.clip(direction, -longest, longest)
+    for block, _ in dual.program.supports:
+        part = direction[block.variables]
+        out[block.variables] = part * min(1.0, longest / max(float(np.abs(part).max(initial=0.0)), 1e-300))
+    return out
+
+
+def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) -> Floats:
+    """Approximate solution of (H + added) d = -g on the variables that are not held.
+
+    What is added keeps the prices of support functions from going much further than `longest` where H is flat: they
+    cannot be cut one by one.
+    """
     program, engine = dual.program, dual.engine
     free = ~dual.held(point)
     row = program.row
-    known = (point.visit.diagonal / program.unit**2)[row] + point.bend
-    added = 1e-6 * known + np.maximum(dual.typical(point)[row] - known, 0.0)
+    own = (point.visit.diagonal / program.unit**2)[row]
+    known = own + point.conjugate.diagonal
+    added = 1e-6 * known + np.maximum(dual.typical(point)[row] - own - point.conjugate.separable, 0.0)
+    for block, _ in program.supports:
+        part = block.variables
+        added[part] = np.maximum(added[part], np.abs(point.gradient[part]) / longest)
     preconditioner = 1.0 / (known + added)
     target = np.where(free, -point.gradient, 0.0)
     d = np.zeros_like(target)
@@ -132,9 +164,8 @@ def newton_direction(dual: SmoothedDual, point: Point) -> Floats:
     for _ in range(_MOST_PRODUCTS):
         if norm <= 0.0:
             break
-        product = np.where(
-            free, program.by_variable(engine.curvature(program.prices(search))) + (point.bend + added) * search, 0.0
-        )
+        product = program.by_variable(engine.curvature(program.prices(search)))
+        product = np.where(free, product + point.conjugate.product(search) + added * search, 0.0)
         curvature = float(search @ product)
         if curvature <= 0.0:
             break
