@@ -29,6 +29,8 @@ from oasis_alloc.functions.support import BoundSupport, Smoothed
 
 Ints = npt.NDArray[np.integer[Any]]
 
+_INWARD = 1e-7  # of a range of prices
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -185,7 +187,11 @@ class Program:
             curve = block.function.curve(z[own] / unit)
             value += curve.value
             gradient[own] = curve.maximiser / unit
-            bend[own] = curve.slope / unit**2
+            # at an end of the range, the curvature on the way in: nobody goes out
+            low, high = self.lower[own], self.upper[own]
+            width = np.where(np.isfinite(high - low), _INWARD * (high - low), 0.0)
+            inside = np.clip(z[own], low + width, high - width)
+            bend[own] = block.function.curve(inside / unit).slope / unit**2
         separable = bend.copy()
         parts: list[tuple[slice, Floats, Smoothed]] = []
         for block, function in self.supports:

@@ -78,6 +78,10 @@ class BoundFunction(ABC):
         """The conjugate of a curved function, with its derivatives."""
         raise NotImplementedError(f"{type(self).__name__} is not curved")  # a bug of the caller
 
+    def price_at(self, totals: Floats) -> Floats:
+        """The prices at which a curved function is drawn to these totals."""
+        raise NotImplementedError(f"{type(self).__name__} is not curved")  # a bug of the caller
+
     is_support: ClassVar[bool] = False
     """True where the prices live in a set that is no box: functions/support.py."""
 

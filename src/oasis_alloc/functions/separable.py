@@ -82,6 +82,11 @@ class BoundSeparable(BoundFunction):
             value = float(np.sum(values + paid))
         return Curve(value, best, values, slope)
 
+    def price_at(self, totals: Floats) -> Floats:
+        """The price at which each group would choose a total: minus f' there."""
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            return -self.slope(np.clip(totals, self.least, self.most))
+
     def least_value(self, least: Floats, most: Floats) -> float:
         return float(np.sum(np.minimum(self.f(least), self.f(most))))  # concave: least at an end
 

@@ -64,6 +64,9 @@ class Shifted(BoundFunction):
             value=curve.value - float(prices @ self.delivered), maximiser=curve.maximiser - self.delivered
         )
 
+    def price_at(self, totals: Floats) -> Floats:
+        return self.inner.price_at(totals + self.delivered)
+
     def within(self, least: Floats, most: Floats) -> Shifted:
         return Shifted(self.inner.within(least + self.delivered, most + self.delivered), self.delivered)
 

@@ -115,6 +115,7 @@ def minimise(dual: SmoothedDual, start: Point, stride: int, tolerance: float, mo
             break
         longest = radius * point.gamma
         direction = shortened(dual, newton_direction(dual, point, longest), longest)
+        direction = followed(dual, point, direction, longest)
         if not direction.any():
             break
         new, length = _search(dual, point, direction, stride)
@@ -135,6 +136,25 @@ def shortened(dual: SmoothedDual, direction: Floats, longest: float) -> Floats:
     for block, _ in dual.program.supports:
         part = direction[block.variables]
         out[block.variables] = part * min(1.0, longest / max(float(np.abs(part).max(initial=0.0)), 1e-300))
+    return out
+
+
+def followed(dual: SmoothedDual, point: Point, direction: Floats, longest: float) -> Floats:
+    """The direction with the prices of curved functions where the totals that it leads to would have them.
+
+    The step says how far totals go; along the tangent of a curve a price can leave its range on the way there, or take
+    one step for every doubling.
+    """
+    out = direction.copy()
+    program = dual.program
+    for block in program.curved:
+        unit, own = program.unit[block.rows], block.variables
+        bend = point.conjugate.separable[own]
+        totals = (point.conjugate.gradient[own] + bend * direction[own]) * unit
+        price = block.function.price_at(totals) * unit
+        moved = np.clip(price, program.lower[own], program.upper[own]) - point.z[own]
+        moves = (bend > 0.0) & (direction[own] != 0.0) & np.isfinite(moved)
+        out[own] = np.where(moves, np.clip(moved, -longest, longest), direction[own])
     return out
 
 
