@@ -72,10 +72,11 @@ class Threads:
         return ruled_kernels.Curvature(cell, extra, np.zeros(n), end, np.zeros(n + 1, np.int64))
 
     def _ruled(
-        self, job: int, chunk: int, tables: Floats, gamma: float, slack: float = 0.0, stride: int = 1,
-        widest: float = 1.0, **marks: npt.NDArray[Any],
+        self, job: int, chunk: int, tables: Floats, gamma: float, stride: int = 1, widest: float = 1.0,
+        **marks: npt.NDArray[Any],
     ) -> None:  # fmt: skip
         kept: Any = self._kept[chunk]
+        slack = min(self._slack, np.finfo(np.float64).max)
         ruled_kernels.visit(
             job, self._edges[chunk], self._edges[chunk + 1], stride, self._pairs, tables, gamma, slack, widest,
             self._keep_every, self._threshold, self._guard,
@@ -101,7 +102,7 @@ class Threads:
             self._load[chunk] = 0.0
             self._square[chunk] = 0.0
             if self._rules is not None:
-                self._ruled(ruled_kernels.VISIT, chunk, tables, gamma, slack=slack, stride=stride)
+                self._ruled(ruled_kernels.VISIT, chunk, tables, gamma, stride=stride)
                 return
             kernel(
                 edges[chunk], edges[chunk + 1], stride, self._pairs, tables, program.size, gamma, slack,
