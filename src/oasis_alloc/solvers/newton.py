@@ -134,13 +134,11 @@ def shortened(dual: SmoothedDual, direction: Floats, longest: float) -> Floats:
     """The direction with no price moved further than this.
 
     Beyond a few gamma the fractional pairs are others, and the quadratic model says nothing. A price by itself is cut;
-    prices of a support function, whose domain holds them together, all become shorter.
+    where those of a support function go too far, whose domain holds them together, the whole direction is shortened.
     """
-    out = np.clip(direction, -longest, longest)
-    for block, _ in dual.program.supports:
-        part = direction[block.variables]
-        out[block.variables] = part * min(1.0, longest / max(float(np.abs(part).max(initial=0.0)), 1e-300))
-    return out
+    shared = [np.abs(direction[block.variables]).max() for block, _ in dual.program.supports]
+    scale = min(1.0, longest / max(float(np.max(shared, initial=0.0)), 1e-300))
+    return np.clip(scale * direction, -longest, longest)
 
 
 def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) -> Floats:
