@@ -51,6 +51,9 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
     worth = typical_score(engine, stride)
     unit = scale if scale is not None else worth
     gamma = (_LAST_SAMPLE_GAMMA if warm else _FIRST_GAMMA) * unit
+    if not warm:  # prices of support functions add up to their weight, and may have as far to go
+        shared = [np.abs(start[block.variables]).max() for block, _ in program.supports]
+        gamma = max(gamma, _FIRST_GAMMA * float(np.max(shared, initial=0.0)))
     point: Point | None = None
     wanted = _LEAST_UNDECIDED
     if program.row.size:

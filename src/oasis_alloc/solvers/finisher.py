@@ -111,7 +111,8 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
             margins = np.full_like(margins, np.inf)  # nothing is fixed, so nothing is gained by holding prices back
         if watch.may_conflict and not last.allocation.feasible:
             violations.append(last.allocation.violation)
-            stuck = len(violations) > 2 and violations[-1] > 0.5 * violations[-3]
+            few = _PATIENCE + 2 if program.supports else 2  # of their prices, which go far together
+            stuck = len(violations) > few and violations[-1] > 0.5 * violations[-3]
             if stuck or margins[last.pressed].max(initial=0.0) > _FAR * scale:
                 raise Conflicting  # wider margins do not help, or prices are far above the scores
         fresh = engine.decide(new, np.where(last.pressed, margins, _CLOSE * margins))
