@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -37,6 +38,7 @@ class Threads:
     def __init__(self, program: Program, threads: int | None = None) -> None:
         self.program = program
         self.passes = 0.0
+        self._threads = threads
         n_tables = len(program.base)
         table_bytes = n_tables * program.n_cells * 8 * 2
         most = max(1, min(_MOST_CHUNKS, _TABLE_BYTES // max(1, table_bytes)))
@@ -236,6 +238,9 @@ class Threads:
         load = np.zeros((len(program.base), program.n_cells))
         value = decide_kernels.add_up(positions, users, x, self._pairs, program.n_classes, load)
         return float(value) - program.diminished(positions, x), program.totals(load)
+
+    def plain(self) -> Threads:
+        return Threads(replace(self.program, rules=None), self._threads)
 
     def close(self) -> None:
         if self._pool is not None:
