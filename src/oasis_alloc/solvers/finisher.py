@@ -31,10 +31,13 @@ _NARROW = 0.25  # of a curved row's radius that is kept where its price was not 
 _FIRST = 1e-3  # least share of its own price by which a curved row's may move at first
 _LEAST = 1e-6
 _FINEST = 1e-9  # radius of curved rows, in typical scores, below which their chords are fine enough
+_LOOSE = 5e-4  # gap asked for from which the best bound so far may do: first rounds look for an allocation alone
+_LOOSE_ROUNDS = 8
+_CHORDS = 3  # rounds in which curved rows are only given longer chords
 _PATIENCE = 8  # rounds after which all margins are widened
 _DEAREST = 1e12  # highest price of a slack, in typical scores
 _KINK = 1e-9  # smoothing, in units of scores, of visits that are made for the bound alone
-_RULED_KINK = 1e-7  # the same under rules, whose roots take longer the finer they are
+_RULED_KINK = 1e-7  # the least of it under rules
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,19 +99,25 @@ def finish_rounds(
     violations: list[float] = []
     for round_ in range(_MOST_ROUNDS):
         start = center
-        last = finish(engine, watch, decision, start, np.minimum(margins, radius), most, last)
+        loose = watch.target >= _LOOSE and round_ < _LOOSE_ROUNDS
+        reach = np.maximum(margins, scale) if loose else margins
+        last = finish(engine, watch, decision, start, np.minimum(reach, radius), most, last)
         watch.offer(last.allocation)
         new = program.admit(last.prices)
-        bound = bound_at(engine, watch, new, scale)
+        if loose and watch.reached:
+            return
+        early = loose and not last.allocation.feasible  # prices that may go far are not worth a visit
+        bound = np.inf if early else bound_at(engine, watch, new, scale)
         if watch.reached:
             return
         better = bound <= center_bound
         if better:
             center, center_bound = new, bound
-        margins = np.where(last.pressed, _WIDEN * margins, margins)
+        # a curved row that wants to go on needs longer chords, and no more pairs until that has not helped
+        margins = np.where(last.pressed & (np.isinf(radius) | (round_ >= _CHORDS)), _WIDEN * margins, margins)
         moved = np.abs(last.prices - start) * program.unit
         # prices that went far and gave a worse bound say that the chords are too coarse there
-        least = np.maximum(_NARROW * radius, 2.0 * moved) if better else _NARROW * radius
+        least = radius if early else np.maximum(_NARROW * radius, 2.0 * moved) if better else _NARROW * radius
         radius = np.where(last.pressed, _WIDEN * radius, np.minimum(radius, least))
         if round_ >= _PATIENCE:
             margins, opens = 2.0 * margins, 2.0 * opens
@@ -120,7 +129,7 @@ def finish_rounds(
             stuck = len(violations) > few and violations[-1] > 0.5 * violations[-3]
             if stuck or margins[last.pressed].max(initial=0.0) > _FAR * scale:
                 raise Conflicting  # wider margins do not help, or prices are far above the scores
-        fresh = engine.decide(new, np.minimum(np.where(last.pressed, margins, _CLOSE * margins), opens))
+        fresh = engine.decide(center if loose else new, np.minimum(np.where(last.pressed, margins, _CLOSE * margins), opens))
         wider = release(decision, fresh, program.indptr, program.size)
         settled = wider.undecided.size == decision.undecided.size and not last.pressed.any()
         coarse = np.isfinite(radius) & (radius > _FINEST * scale)
@@ -192,7 +201,9 @@ def worth(engine: Engine, positions: npt.NDArray[np.int64], x: Floats) -> Alloca
 
 def bound_at(engine: Engine, watch: Watch, prices: Floats, scale: float) -> float:
     """The bound at some prices, offered to the watch."""
-    visit = engine.visit(prices, (_KINK if engine.program.rules is None else _RULED_KINK) * scale)
+    # under rules, whose roots take longer the finer they are, no finer than the gap asked for can tell
+    kink = _KINK if engine.program.rules is None else float(np.clip(0.01 * watch.target, _RULED_KINK, 1e-4))
+    visit = engine.visit(prices, kink * scale)
     bound = visit.bound + engine.program.conjugate(prices)
     watch.offer_bound(bound, prices)
     watch.tick(engine.passes)
