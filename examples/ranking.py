@@ -60,6 +60,12 @@ def hit_rate(x: Floats, liked: Floats, n_liked: Ints) -> float:
     return float((x * liked).sum() / n_liked.sum())
 
 
+def drawn(x: Floats, rng: np.random.Generator) -> Floats:
+    """Whole slates with the chances x: systematic sampling, one uniform number a user (Madow, 1949)."""
+    steps = np.cumsum(x, axis=1) + rng.random((len(x), 1))
+    return np.diff(np.floor(steps + 1e-9), axis=1, prepend=0.0)
+
+
 def print_table(heads: list[str], rows: list[list[Any]], forms: list[str]) -> None:
     """Print rows under their heads; the first column is text, None is no number."""
     cells = [["-" if v is None else format(v, form) for v, form in zip(row, forms, strict=True)] for row in rows]
