@@ -116,11 +116,13 @@ class BoundGiniWelfare(BoundSupport):
         if not point.size:
             return Projection(point, np.empty(0, np.int64), point)
         order = np.argsort(-point, kind="stable")
-        regression = isotonic_regression(point[order] - self.weights, increasing=False)  # pool adjacent violators
-        pools = np.diff(regression.blocks)
+        ranked = point[order]
+        sizes = np.diff(isotonic_regression(ranked - self.weights, increasing=False).blocks)  # pool adjacent violators
+        number = np.repeat(np.arange(sizes.size), sizes)
+        point_mean, weight_mean = (np.bincount(number, x) / sizes for x in (ranked, self.weights))
         out, pool = np.empty(point.size), np.empty(point.size, np.int64)
-        out[order] = point[order] - regression.x
-        pool[order] = np.repeat(np.arange(pools.size), pools)
+        out[order] = (ranked - point_mean[number]) + weight_mean[number]  # not less a large number that is near it
+        pool[order] = number
         return Projection(out, pool, np.ones(point.size))
 
     def largest(self) -> Floats:

@@ -35,7 +35,7 @@ def _full(stairs: Floats, weight: float, omega: float) -> int:
     return full
 
 
-@jit
+@jit(inline=True)
 def further_cost(n_more: int, weight: float, rules: Rules, work: Work) -> float:
     """What the prices of the further categories add to the dual."""
     cost = 0.0
@@ -54,7 +54,7 @@ def _dual(
     work: Work,
 ) -> tuple[float, float, float]:  # fmt: skip
     """Solve the chain at prices: (smoothed dual value, threshold, cost of the chain)."""
-    t, cost = chain_at(n, n_more, nu, u, low, start, n < 0, gamma, rules, local, work)
+    t, cost = chain_at(n, n_more, nu, u, low, start, gamma, rules, local, work)
     value = cost + further_cost(n_more, rules.weight[u], rules, work)
     if nu > 0.0:
         value -= nu * rules.target[u]

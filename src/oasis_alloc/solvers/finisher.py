@@ -34,6 +34,7 @@ _FINEST = 1e-9  # radius of curved rows, in typical scores, below which their ch
 _PATIENCE = 8  # rounds after which all margins are widened
 _DEAREST = 1e12  # highest price of a slack, in typical scores
 _KINK = 1e-9  # smoothing, in units of scores, of visits that are made for the bound alone
+_RULED_KINK = 1e-7  # the same under rules, whose roots take longer the finer they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +65,13 @@ def margin_for(engine: Engine, prices: Floats, wanted: int, guess: float) -> flo
     return widest
 
 
-def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats, scale: float) -> None:
+def finish_rounds(
+    engine: Engine, watch: Watch, prices: Floats, margins: Floats, scale: float, limit: Floats | None = None
+) -> None:
     """Rounds of the finisher until the gap is reached or nothing is left to release.
 
-    `margins` are by row, in units of scores; `scale` is the typical score. What is fixed stays as it was fixed until it
+    `margins` are by row, in units of scores; `scale` is the typical score. A row opens no pairs beyond its `limit`,
+    however far its price may go: a share or a guard counts in nearly all pairs, whose order its price hardly changes. What is fixed stays as it was fixed until it
     is released, so a round starts from the last one's basis. Released are pairs that the new prices contradict or
     leave close, and a wider margin of the rows whose price was pressed.
     """
@@ -86,7 +90,8 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
         own = np.maximum(scale, np.abs(prices * program.unit)[block.rows])  # what it pays may be far above the scores
         margins[block.rows] = np.maximum(margins[block.rows], _LEAST * own)  # pairs that tie have next to none
         radius[block.rows] = np.clip(margins[block.rows], _FIRST * own, own)
-    decision = engine.decide(prices, margins)
+    opens = np.full(program.n_rows, np.inf) if limit is None else limit
+    decision = engine.decide(prices, np.minimum(margins, opens))
     last: Round | None = None
     violations: list[float] = []
     for round_ in range(_MOST_ROUNDS):
@@ -106,15 +111,16 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
         least = np.maximum(_NARROW * radius, 2.0 * moved) if better else _NARROW * radius
         radius = np.where(last.pressed, _WIDEN * radius, np.minimum(radius, least))
         if round_ >= _PATIENCE:
-            margins = 2.0 * margins
+            margins, opens = 2.0 * margins, 2.0 * opens
         if decision.undecided.size == program.n_pairs:
-            margins = np.full_like(margins, np.inf)  # nothing is fixed, so nothing is gained by holding prices back
+            margins = opens = np.full_like(margins, np.inf)  # nothing is fixed, so nothing is gained by holding prices back
         if watch.may_conflict and not last.allocation.feasible:
             violations.append(last.allocation.violation)
-            stuck = len(violations) > 2 and violations[-1] > 0.5 * violations[-3]
+            few = _PATIENCE + 2 if program.supports else 2  # of their prices, which go far together
+            stuck = len(violations) > few and violations[-1] > 0.5 * violations[-3]
             if stuck or margins[last.pressed].max(initial=0.0) > _FAR * scale:
                 raise Conflicting  # wider margins do not help, or prices are far above the scores
-        fresh = engine.decide(new, np.where(last.pressed, margins, _CLOSE * margins))
+        fresh = engine.decide(new, np.minimum(np.where(last.pressed, margins, _CLOSE * margins), opens))
         wider = release(decision, fresh, program.indptr, program.size)
         settled = wider.undecided.size == decision.undecided.size and not last.pressed.any()
         coarse = np.isfinite(radius) & (radius > _FINEST * scale)
@@ -186,7 +192,7 @@ def worth(engine: Engine, positions: npt.NDArray[np.int64], x: Floats) -> Alloca
 
 def bound_at(engine: Engine, watch: Watch, prices: Floats, scale: float) -> float:
     """The bound at some prices, offered to the watch."""
-    visit = engine.visit(prices, _KINK * scale)
+    visit = engine.visit(prices, (_KINK if engine.program.rules is None else _RULED_KINK) * scale)
     bound = visit.bound + engine.program.conjugate(prices)
     watch.offer_bound(bound, prices)
     watch.tick(engine.passes)

@@ -23,6 +23,7 @@ _MOST_HALVINGS = 12
 _ARMIJO = 1e-4
 _FORCING = 0.03  # conjugate gradients stop at this share of the first residual
 _RADIUS = 3.0  # longest first step of any price, in units of gamma
+_SHARED = 10.0  # how much nearer totals that share a bonus have to be: their prices have far to go, and add up
 _MEMORY = 0.5  # weight of earlier visits in the typical curvature
 
 
@@ -89,8 +90,11 @@ class SmoothedDual:
         unknown = 0.01 * np.maximum(totals, 1e-3 * totals.mean() + 1.0) / point.gamma
         return np.where(self._typical > 0.0, 0.3 * self._typical, unknown)
 
-    def residual(self, point: Point) -> float:
-        """Worst over functions of the projected gradient's sum over the sum of what it is made of."""
+    def residual(self, point: Point, of_shared: float = 1.0) -> float:
+        """Worst over functions of the projected gradient's sum over the sum of what it is made of.
+
+        Functions whose prices are held together count `of_shared` times.
+        """
         program = self.program
         off = np.abs(np.where(self.held(point), 0.0, point.gradient))
         size = np.maximum(np.abs(point.pull), program.by_variable(point.visit.activity))
@@ -98,7 +102,8 @@ class SmoothedDual:
         size_by_row = np.bincount(program.row, size, program.n_rows)
         worst = 0.0
         for block in program.blocks:
-            worst = max(worst, float(off_by_row[block.rows].sum()) / max(1.0, float(size_by_row[block.rows].sum())))
+            share = float(off_by_row[block.rows].sum()) / max(1.0, float(size_by_row[block.rows].sum()))
+            worst = max(worst, share * (of_shared if block.function.is_support else 1.0))
         return worst
 
     def held(self, point: Point) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -111,7 +116,7 @@ def minimise(dual: SmoothedDual, start: Point, stride: int, tolerance: float, mo
     """Newton steps from `start` until the residual is at most `tolerance`, steps stop helping or run out."""
     point, radius = start, _RADIUS
     for _ in range(most_steps):
-        if dual.residual(point) <= tolerance:
+        if dual.residual(point, _SHARED) <= tolerance:
             break
         longest = radius * point.gamma
         direction = shortened(dual, newton_direction(dual, point, longest), longest)
@@ -130,13 +135,11 @@ def shortened(dual: SmoothedDual, direction: Floats, longest: float) -> Floats:
     """The direction with no price moved further than this.
 
     Beyond a few gamma the fractional pairs are others, and the quadratic model says nothing. A price by itself is cut;
-    prices of a support function, whose domain holds them together, all become shorter.
+    where those of a support function go too far, whose domain holds them together, the whole direction is shortened.
     """
-    out = np.clip(direction, -longest, longest)
-    for block, _ in dual.program.supports:
-        part = direction[block.variables]
-        out[block.variables] = part * min(1.0, longest / max(float(np.abs(part).max(initial=0.0)), 1e-300))
-    return out
+    shared = [np.abs(direction[block.variables]).max() for block, _ in dual.program.supports]
+    scale = min(1.0, longest / max(float(np.max(shared, initial=0.0)), 1e-300))
+    return np.clip(scale * direction, -longest, longest)
 
 
 def followed(dual: SmoothedDual, point: Point, direction: Floats, longest: float) -> Floats:
