@@ -33,7 +33,8 @@ HISTORY = 0.8  # of every user's events, in order of time
 SMOOTHING = 0.01  # Steck's a: q becomes (1 - a) q + a p, so that no genre is without any
 LAMBDAS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the greedy rules: from relevance to genres
 WEIGHTS = (0.03, 0.1, 0.3, 1.0, 3.0)  # of divergence, in units of relevance a slot; a user's best film is 1
-BAND = (0.8, 1.25)  # of the target, per segment and genre
+BAND = (0.8, 1.25)  # of the target, per segment and genre; candidates may have too little for the lower end
+PENALTY = 1.0  # of a slot that it is short of
 STEPS = (0.01, 0.02, 0.05)  # what the next film of a genre is worth less
 MOST = 4  # films of a genre in a slate
 KEPT = 0.95  # of the relevance of each user's top 10
@@ -75,8 +76,8 @@ class Row:
 def fit(history: Floats) -> Floats:
     """Relevance of every film to every user, (n_users, n_films): history projected on its main directions.
 
-    Rows of ratings, each of length 1, are projected on their FACTORS leading singular vectors: users who rate alike lend
-    each other their films. A user's best new film is 1, what they have rated -1.
+    Rows of ratings, each of length 1, are projected on their FACTORS leading singular vectors: users who rate alike
+    lend each other their films. A user's best new film is 1, what they have rated -1.
     """
     rows = history / np.sqrt((history**2).sum(axis=1, keepdims=True))
     main = np.linalg.eigh(rows @ rows.T)[1][:, -FACTORS:]
@@ -133,7 +134,7 @@ def divergence(target: Floats, shares: Floats) -> Floats:
 
 
 def calibrated(market: Market, weight: float) -> Floats:
-    """Steck's greedy re-ranking: one slot after the other, the most of (1 - w) relevance - w KL(p || q~ of the slate)."""
+    """Steck's greedy re-ranking: slot by slot the most of (1 - w) relevance - w KL(p || q~ of the slate)."""
     rows, chosen = np.arange(len(market.relevance)), []
     sums, free = np.zeros_like(market.watched), np.zeros_like(market.relevance)
     for slot in range(SLOTS):
@@ -170,8 +171,8 @@ def rules(market: Market) -> list[Row]:
 
 
 def targets(market: Market, by: tuple[str, ...]) -> dict[Any, float]:
-    """Slots that every group has where slates have the genres of history, {label: slots}; by is (), or a key of users."""
-    of = {"segment": market.segments, "who": range(len(market.watched))}.get(by[0] if by else "", None)
+    """Slots of every group where slates have the genres of history, {label: slots}; by is (), or a key of users."""
+    of = {"segment": market.segments, "who": range(len(market.watched))}.get(by[0] if by else "")
     out: dict[Any, float] = {}
     smooth = (1 - SMOOTHING) * market.watched + SMOOTHING / len(market.genres)  # targets are positive
     for u, shares in enumerate(SLOTS * smooth):
@@ -200,7 +201,7 @@ def programs(market: Market, weights: tuple[float, ...]) -> list[Row]:
             rows.append(Row(method, w, market.allocation(solution), solution.seconds, solution.gap))
     shown = oa.total("part", by=("segment", "genres"))
     low, high = ({g: b * t for g, t in targets(market, ("segment",)).items()} for b in BAND)
-    bands = [(shown >= low).named("at least"), (shown <= high).named("at most")]
+    bands = [oa.soft(shown >= low, penalty=PENALTY), (shown <= high).named("at most")]
     single = [("bands by segment", None, oa.Slate(SLOTS), bands)]
     single += [("diminishing, step", step, oa.Slate(SLOTS, diminishing={"genres": step}), []) for step in STEPS]
     single += [(f"at most {MOST} of a genre", None, oa.Slate(SLOTS, at_most={"genres": MOST}), [])]

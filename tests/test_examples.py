@@ -233,3 +233,93 @@ def test_ndcg_of_whole_slates_and_of_mixtures(ranking: ModuleType) -> None:
     mixed = np.array([[0.5, 0.5, 1.0, 0.0]])
     expected = (0.5 / np.log2(2.5) + 1 / np.log2(3)) / ideal
     assert ranking.ndcg(mixed, liked[:1], n_liked[:1], 2) == pytest.approx(expected)
+
+
+@pytest.fixture
+def calibrated_genres(beside: None, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setitem(sys.modules, "calibrated_genres_example", None)
+    return load("calibrated_genres")
+
+
+def test_calibrated_genres(calibrated_genres: ModuleType, data_dir: Path, tmp_path: Path) -> None:
+    example = calibrated_genres
+    folder = tables(data_dir, "movielens-small", "events")
+    market, rows, judged = example.run(folder, n_users=40, weights=(0.05, 0.2))
+    assert market.candidates.n_users == 40
+    assert np.allclose(market.watched.sum(axis=1), 1)
+    for row in rows:
+        keeps_slates(row.x)
+        assert row.gap is None or row.gap <= example.GAP
+    top = (rows[0].x * market.relevance).sum(axis=1)
+    assert np.allclose(top, market.relevance[:, :10].sum(axis=1))
+
+    def of(method: str, name: str) -> Any:
+        found = [line[name] for row, line in zip(rows, judged, strict=True) if row.method == method]
+        assert found
+        return np.array(found)
+
+    assert (np.diff(of("Steck, lambda", "KL, users")) < 0).all()
+    by_user, kept = "KL by user, weight", "KL by user, 95% kept, weight"
+    for method, name in (("KL of all users, weight", "KL, market"), (by_user, "KL, users")):
+        assert of(method, name)[1] < of(method, name)[0] < of("top 10", name)[0]
+        assert (np.diff(of(method, "relevance")) < 0).all()
+    # one aim at a time: who is calibrated as all users together are need not be so alone
+    assert of(by_user, "KL, users")[1] < 0.8 * of("KL of all users, weight", "KL, users")[1]
+    # of every user's relevance so much is kept, and the other programs would not keep it
+    assert of(kept, "worst user").min() >= example.KEPT - 1e-6
+    assert of(by_user, "worst user").min() < example.KEPT
+    most = rows[-1]
+    assert most.method == "at most 4 of a genre"
+    assert (np.einsum("un,ung->ug", most.x, market.parts > 0) <= example.MOST + 1e-6).all()
+    assert (np.diff(of("diminishing, step", "diversity")) > 0).all()
+    example.draw(rows, judged, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_calibrated_genres_says_how_to_get_at_the_data(
+    calibrated_genres: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert calibrated_genres.main([str(tmp_path)]) == 2
+    assert f"no events.parquet in {tmp_path}" in capsys.readouterr().err
+
+
+def test_divergence_is_that_of_scipy(calibrated_genres: ModuleType) -> None:
+    from scipy.stats import entropy
+
+    rng = np.random.default_rng(0)
+    p, q = rng.dirichlet(np.ones(6), size=(2, 5))
+    p[:, 0], q[:, 1] = 0.0, 0.0
+    p /= p.sum(axis=1, keepdims=True)
+    a = calibrated_genres.SMOOTHING
+    smooth = (1 - a) * q + a * p
+    expected = entropy(p, smooth, axis=1) - np.log(smooth.sum(axis=1))  # scipy's shares sum to 1
+    assert np.allclose(calibrated_genres.divergence(p, q), expected)
+
+
+def test_greedy_calibration_takes_the_best_next_film(calibrated_genres: ModuleType) -> None:
+    """Against a plain loop over films, with all terms written out."""
+    rng = np.random.default_rng(1)
+    parts = rng.dirichlet(np.full(4, 0.5), size=(3, calibrated_genres.CANDIDATES))
+    relevance = np.sort(rng.random((3, calibrated_genres.CANDIDATES)), axis=1)[:, ::-1]
+    watched = rng.dirichlet(np.ones(4), size=3)
+    market = type("Market", (), {"relevance": relevance, "parts": parts, "watched": watched})
+    x = calibrated_genres.calibrated(market, 0.7)
+    for u in range(3):
+        slate: list[int] = []
+        for _ in range(10):
+
+            def worth(i: int, u: int = u, slate: list[int] = slate) -> float:
+                q = 0.99 * parts[u, [*slate, i]].mean(axis=0) + 0.01 * watched[u]
+                return 0.3 * relevance[u, [*slate, i]].sum() - 0.7 * float((watched[u] * np.log(watched[u] / q)).sum())
+
+            slate.append(max((i for i in range(relevance.shape[1]) if i not in slate), key=worth))
+        assert sorted(slate) == np.flatnonzero(x[u]).tolist()
+
+
+def test_drawn_slates_are_whole_and_have_the_chances(ranking: ModuleType) -> None:
+    x = np.array([[0.25, 0.75, 1.0, 0.5, 0.5], [1.0, 1.0, 1.0, 0.0, 0.0]])
+    rng = np.random.default_rng(3)
+    slates = np.array([ranking.drawn(x, rng) for _ in range(2000)])
+    assert set(np.unique(slates)) == {0.0, 1.0}
+    assert (slates.sum(axis=2) == 3).all()
+    assert np.allclose(slates.mean(axis=0), x, atol=0.05)  # 4.5 standard deviations
