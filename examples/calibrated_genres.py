@@ -16,15 +16,16 @@ variable OASIS_ALLOC_DATA names. Needs pyarrow and matplotlib.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ranking import Floats, Ints, best, drawn, folder_of, ndcg, print_table, whole
+import numpy.typing as npt
+from ranking import Floats, Ints, best, command, draw_curves, drawn, ndcg, print_table, whole
 
 import oasis_alloc as oa
 
@@ -32,13 +33,14 @@ SLOTS, CANDIDATES, FACTORS = 10, 100, 16
 HISTORY = 0.8  # of every user's events, in order of time
 SMOOTHING = 0.01  # Steck's a: q becomes (1 - a) q + a p, so that no genre is without any
 LAMBDAS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the greedy rules: from relevance to genres
-WEIGHTS = (0.03, 0.1, 0.3, 1.0, 3.0)  # of divergence, in units of relevance a slot; a user's best film is 1
+WEIGHTS = (0.03, 0.1, 0.3, 1.0)  # of divergence, in units of relevance a slot; a user's best film is 1
 BAND = (0.8, 1.25)  # of the target, per segment and genre; candidates may have too little for the lower end
 PENALTY = 1.0  # of a slot that it is short of
 STEPS = (0.01, 0.02, 0.05)  # what the next film of a genre is worth less
 MOST = 4  # films of a genre in a slate
 KEPT = 0.95  # of the relevance of each user's top 10
 GAP = 1e-4
+BATCH = 25  # users that are solved together where none is coupled to another
 DRAWS = 20  # of whole slates, where x is a mixture
 
 
@@ -46,20 +48,40 @@ DRAWS = 20  # of whole slates, where x is a mixture
 class Market:
     """Who could be shown what: rows are users, candidates by falling relevance."""
 
+    film: Ints  # (n_users, n_candidates)
     relevance: Floats  # (n_users, n_candidates)
     parts: Floats  # (n_users, n_candidates, n_genres) p(g|i): 1 / number of the film's genres
     watched: Floats  # (n_users, n_genres) p(g|u): the mean of p(g|i) over history
     later: Floats  # (n_users, n_candidates) 1 where the user rates the film later
     n_later: Ints  # (n_users,)
-    segments: list[str]  # (n_users,)
+    segments: npt.NDArray[np.str_]  # (n_users,)
     genres: list[str]
-    candidates: oa.Candidates
+    genres_of: list[list[str]]  # (n_films,)
+
+    @cached_property
+    def candidates(self) -> oa.Candidates:
+        """The same as the library takes it; the films' column of lists becomes a key of several labels a film."""
+        import pyarrow as pa
+
+        users, count = np.arange(len(self.film)), self.film.shape[1]
+        pairs = {"user": np.repeat(users, count), "item": self.film.ravel(), "relevance": self.relevance.ravel()}
+        return oa.Candidates.from_frames(
+            pa.table({**pairs, "part": self.parts.max(axis=2).ravel()}),
+            users=pa.table({"user": users, "segment": self.segments.tolist(), "who": users}),
+            items=pa.table({"item": np.arange(len(self.genres_of)), "genres": self.genres_of}),
+        )
 
     def allocation(self, solution: oa.Solution) -> Floats:
         """x by user and candidate: solutions count pairs as candidates do, which know the rows that they came from."""
         x = np.empty(self.relevance.size)
         x[self.candidates.row] = solution.allocation
         return x.reshape(self.relevance.shape)
+
+    def batches(self, size: int) -> list[Market]:
+        """Markets of so many users each."""
+        of_users = ("film", "relevance", "parts", "watched", "later", "n_later", "segments")
+        starts = range(0, len(self.film), size)
+        return [replace(self, **{name: getattr(self, name)[k : k + size] for name in of_users}) for k in starts]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +110,6 @@ def fit(history: Floats) -> Floats:
 
 def market_of(folder: Path, n_users: int | None = None) -> Market:
     """Cut every user's events in time, fit, and choose candidates."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     events, films, names = (pq.read_table(folder / f"{name}.parquet") for name in ("events", "items", "genres"))
@@ -106,25 +127,19 @@ def market_of(folder: Path, n_users: int | None = None) -> Market:
     watched = (watched / watched.sum(axis=1, keepdims=True))[:n_users]
     later, scores = later[:n_users], fit(history)[:n_users]
     chosen = best(scores, CANDIDATES)
-    relevance = np.take_along_axis(scores, chosen, axis=1)
     # a user's segment: the genre that history has most of beyond everybody's
-    segments = [genres[k] for k in (watched - watched.mean(axis=0)).argmax(axis=1)]
-    users = np.arange(len(watched))
-    candidates = oa.Candidates.from_frames(
-        pa.table(
-            {
-                "user": np.repeat(users, CANDIDATES),
-                "item": chosen.ravel(),
-                "relevance": relevance.ravel(),
-                "part": part.max(axis=1)[chosen].ravel(),
-            }
-        ),
-        users=pa.table({"user": users, "segment": segments, "who": users}),
-        items=pa.table({"item": films["item"], "genres": [[genres[k] for k in mine] for mine in genres_of]}),
+    segments = np.array(genres)[(watched - watched.mean(axis=0)).argmax(axis=1)]
+    return Market(
+        film=chosen,
+        relevance=np.take_along_axis(scores, chosen, axis=1),
+        parts=part[chosen],
+        watched=watched,
+        later=np.take_along_axis(later, chosen, axis=1),
+        n_later=later.sum(axis=1).astype(np.int64),
+        segments=segments,
+        genres=genres,
+        genres_of=[[genres[k] for k in mine] for mine in genres_of],
     )
-    found = np.take_along_axis(later, chosen, axis=1)
-    n_later = later.sum(axis=1).astype(np.int64)
-    return Market(relevance, part[chosen], watched, found, n_later, segments, genres, candidates)
 
 
 def divergence(target: Floats, shares: Floats) -> Floats:
@@ -182,23 +197,33 @@ def targets(market: Market, by: tuple[str, ...]) -> dict[Any, float]:
     return {label: out[label] for label in market.candidates.groups((*by, "genres"))}
 
 
+def sweep(market: Market, by: tuple[str, ...], slate: oa.Slate, weights: tuple[float, ...]) -> oa.Frontier:
+    """Relevance less the divergence of the slots' genres from those of history, per group of `by`, at each weight."""
+    slots = float(SLOTS * len(market.relevance))
+    far = oa.kl(oa.total("part", by=(*by, "genres")), targets(market, by), total=slots)
+    problem = oa.Problem(market.candidates, oa.total("relevance") - slots * far.named("far"), [], slate)
+    return oa.frontier(problem, vary="far", points=weights, scale=True, gap=GAP)
+
+
 def programs(market: Market, weights: tuple[float, ...]) -> list[Row]:
     """Calibration as a concave program, swept by `oa.frontier`; then bands, and rules of slates."""
-    cands, relevance, slots = market.candidates, oa.total("relevance"), float(SLOTS * len(market.relevance))
+    cands, relevance, everybody = market.candidates, oa.total("relevance"), len(market.relevance)
     kept = oa.Slate(SLOTS, keep={"relevance": KEPT})
     rows = []
-    curves = [
-        ("KL of all users, weight", (), oa.Slate(SLOTS)),
-        ("KL by segment, weight", ("segment",), oa.Slate(SLOTS)),
-        ("KL by user, weight", ("who",), oa.Slate(SLOTS)),
-        ("KL by user, 95% kept, weight", ("who",), kept),
+    curves = [  # what counts every user alone couples nobody: batches of users make the same optimum, sooner
+        ("KL of all users, weight", (), oa.Slate(SLOTS), everybody),
+        ("KL by segment, weight", ("segment",), oa.Slate(SLOTS), everybody),
+        ("KL by user, weight", ("who",), oa.Slate(SLOTS), BATCH),
+        (f"KL by user, {KEPT:.0%} kept, weight", ("who",), kept, BATCH),
     ]
-    for method, by, slate in curves:
-        far = oa.kl(oa.total("part", by=(*by, "genres")), targets(market, by), total=slots)
-        problem = oa.Problem(cands, relevance - slots * far.named("far"), [], slate)
-        curve = oa.frontier(problem, vary="far", points=weights, scale=True, gap=GAP)
-        for w, solution in zip(curve.points, curve.solutions, strict=True):
-            rows.append(Row(method, w, market.allocation(solution), solution.seconds, solution.gap))
+    for method, by, slate, size in curves:
+        batches = market.batches(size)
+        swept = [sweep(batch, by, slate, weights).solutions for batch in batches]
+        for w, solutions in zip(weights, zip(*swept, strict=True), strict=True):
+            x = np.concatenate([batch.allocation(one) for batch, one in zip(batches, solutions, strict=True)])
+            value, bound = sum(one.value for one in solutions), sum(one.bound for one in solutions)
+            seconds = sum(one.seconds for one in solutions)
+            rows.append(Row(method, w, x, seconds, (bound - value) / max(1.0, abs(bound))))
     shown = oa.total("part", by=("segment", "genres"))
     low, high = ({g: b * t for g, t in targets(market, ("segment",)).items()} for b in BAND)
     bands = [oa.soft(shown >= low, penalty=PENALTY), (shown <= high).named("at most")]
@@ -254,42 +279,19 @@ def run(
 
 
 def draw(rows: list[Row], judged: list[dict[str, Any]], out: Path) -> None:
-    """Relevance kept against calibration, of users and of the market."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, panels = plt.subplots(1, 2, figsize=(12, 5), sharey=True)
-    for method in dict.fromkeys(row.method for row in rows):
-        mine = [line for row, line in zip(rows, judged, strict=True) if row.method == method]
-        ours = mine[0]["gap"] is not None
-        for panel, name in zip(panels, ("KL, users", "KL, market"), strict=True):
-            x, y = [line[name] for line in mine], [100 * line["relevance"] for line in mine]
-            panel.plot(x, y, "o-" if ours else "s:", label=method.rpartition(",")[0] or method)
-            panel.set(xlabel=f"{name}: history against slates, the left is better", xscale="log")
-    panels[0].set_ylabel("relevance kept, % of the top 10's")
-    panels[1].legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(out, dpi=150)
-    plt.close(figure)
+    """Relevance kept against what it was given up for."""
+    x = {name: f"{name}: of history from slates, the left is better" for name in ("KL, users", "KL, market")}
+    draw_curves([row.method for row in rows], judged, x, "log", out)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Find the data, run, draw; the exit code is 0, or 2 without data."""
-    parser = argparse.ArgumentParser(description="What calibrated genres cost, on MovieLens ratings.")
-    parser.add_argument("path", nargs="?", type=Path, help="directory of the tables (default: see above)")
-    parser.add_argument("--out", type=Path, default=Path("calibrated_genres.png"), help="file of the figure")
-    parser.add_argument("--users", type=int, default=None, help="only the first so many users")
-    given = parser.parse_args(argv)
-    folder = folder_of("movielens-small", "events", given.path)
-    if folder is None:
-        return 2
-    started = time.perf_counter()
-    _, rows, judged = run(folder, given.users)
-    draw(rows, judged, given.out)
-    print(f"\n{time.perf_counter() - started:.1f} s in all; the figure is in {given.out}")
-    return 0
+
+    def run_and_draw(folder: Path, n_users: int | None, out: Path) -> None:
+        _, rows, judged = run(folder, n_users)
+        draw(rows, judged, out)
+
+    return command(argv, "movielens-small", "events", "calibrated_genres.png", run_and_draw)
 
 
 if __name__ == "__main__":

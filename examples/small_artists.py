@@ -13,9 +13,7 @@ The data are those of lastfm.py, in the same tables; so is the relevance. Needs 
 
 from __future__ import annotations
 
-import argparse
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from lastfm import HELD_OUT, SMALL, Listening, fit, gini, matrix, read
-from ranking import Floats, Ints, best, folder_of, hit_rate, ndcg, print_table, whole
+from ranking import Floats, Ints, best, command, draw_curves, hit_rate, ndcg, print_table, whole
 
 import oasis_alloc as oa
 
@@ -180,42 +178,19 @@ def run(
 
 
 def draw(rows: list[Row], judged: list[dict[str, Any]], out: Path) -> None:
-    """Relevance kept against the share of small artists, and against the number of artists shown."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, panels = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True)
-    for method in dict.fromkeys(row.method for row in rows):
-        mine = [line for row, line in zip(rows, judged, strict=True) if row.method == method]
-        ours = mine[0]["gap"] is not None
-        for panel, name in zip(panels, ("small", "artists"), strict=True):
-            x, y = [line[name] for line in mine], [100 * line["relevance"] for line in mine]
-            panel.plot(x, y, "o-" if ours else "s:", label=method.split(",")[0], markersize=4 + 3 * (not ours))
-    panels[0].set(xlabel="share of exposure that small artists have", ylabel="relevance kept, % of the top 10's")
-    panels[1].set(xlabel="artists with an exposure or more")
-    panels[1].legend()
-    figure.tight_layout()
-    figure.savefig(out, dpi=150)
-    plt.close(figure)
+    """Relevance kept against what it was given up for."""
+    x = {"small": "share of exposure that small artists have", "artists": "artists with an exposure or more"}
+    draw_curves([row.method for row in rows], judged, x, "linear", out)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Find the data, run, draw; the exit code is 0, or 2 without data."""
-    parser = argparse.ArgumentParser(description="What giving small artists a place costs listeners, on Last.fm data.")
-    parser.add_argument("path", nargs="?", type=Path, help="directory of the tables (default: see lastfm.py)")
-    parser.add_argument("--out", type=Path, default=Path("small_artists.png"), help="file of the figure")
-    parser.add_argument("--users", type=int, default=None, help="only the first so many users")
-    given = parser.parse_args(argv)
-    folder = folder_of("lastfm-2k", "plays", given.path)
-    if folder is None:
-        return 2
-    started = time.perf_counter()
-    _, rows, judged = run(folder, given.users)
-    draw(rows, judged, given.out)
-    print(f"\n{time.perf_counter() - started:.1f} s in all; the figure is in {given.out}")
-    return 0
+
+    def run_and_draw(folder: Path, n_users: int | None, out: Path) -> None:
+        _, rows, judged = run(folder, n_users)
+        draw(rows, judged, out)
+
+    return command(argv, "lastfm-2k", "plays", "small_artists.png", run_and_draw)
 
 
 if __name__ == "__main__":

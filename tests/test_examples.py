@@ -244,8 +244,8 @@ def calibrated_genres(beside: None, monkeypatch: pytest.MonkeyPatch) -> ModuleTy
 def test_calibrated_genres(calibrated_genres: ModuleType, data_dir: Path, tmp_path: Path) -> None:
     example = calibrated_genres
     folder = tables(data_dir, "movielens-small", "events")
-    market, rows, judged = example.run(folder, n_users=40, weights=(0.05, 0.2))
-    assert market.candidates.n_users == 40
+    market, rows, judged = example.run(folder, n_users=25, weights=(0.05, 0.2))
+    assert market.candidates.n_users == 25
     assert np.allclose(market.watched.sum(axis=1), 1)
     for row in rows:
         keeps_slates(row.x)
