@@ -280,8 +280,10 @@ def run(
 
 def draw(rows: list[Row], judged: list[dict[str, Any]], out: Path) -> None:
     """Relevance kept against what it was given up for."""
-    x = {name: f"{name}: of history from slates, the left is better" for name in ("KL, users", "KL, market")}
-    draw_curves([row.method for row in rows], judged, x, "log", out)
+    x = {
+        name: f"{name}: of history from slates, the left is better" for name in ("KL, users", "KL, drawn", "KL, market")
+    }
+    draw_curves([row.method for row in rows], judged, x, out)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -63,23 +63,21 @@ def print_table(heads: list[str], rows: list[list[Any]], forms: list[str]) -> No
         print(f"{line[0]:<{widths[0]}}  " + "  ".join(f"{c:>{w}}" for c, w in zip(line[1:], widths[1:], strict=True)))
 
 
-def draw_curves(
-    methods: Sequence[str], judged: list[dict[str, Any]], x: Mapping[str, str], scale: str, out: Path
-) -> None:
+def draw_curves(methods: Sequence[str], judged: list[dict[str, Any]], x: Mapping[str, str], out: Path) -> None:
     """Relevance kept against each of the columns `x`, {column: its words}; programs are lines, plain rules squares."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(1, len(x), figsize=(12, 5), sharey=True)
+    figure, panels = plt.subplots(1, len(x), figsize=(5.5 * len(x), 5), sharey=True)
     for method in dict.fromkeys(methods):
         mine = [line for whose, line in zip(methods, judged, strict=True) if whose == method]
         for panel, (name, words) in zip(panels, x.items(), strict=True):
             kept = [100 * line["relevance"] for line in mine]
             style = "s:" if mine[0]["gap"] is None else "o-"
             panel.plot([line[name] for line in mine], kept, style, label=method.rpartition(",")[0] or method)
-            panel.set(xlabel=words, xscale=scale)
+            panel.set(xlabel=words)
     panels[0].set_ylabel("relevance kept, % of the top 10's")
     panels[-1].legend(fontsize=8)
     figure.tight_layout()

@@ -180,7 +180,7 @@ def run(
 def draw(rows: list[Row], judged: list[dict[str, Any]], out: Path) -> None:
     """Relevance kept against what it was given up for."""
     x = {"small": "share of exposure that small artists have", "artists": "artists with an exposure or more"}
-    draw_curves([row.method for row in rows], judged, x, "linear", out)
+    draw_curves([row.method for row in rows], judged, x, out)
 
 
 def main(argv: list[str] | None = None) -> int:
