@@ -16,6 +16,7 @@ import numpy.typing as npt
 from oasis_alloc.engines.base import Decision, Engine
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.kernels.decide import N_BINS
+from oasis_alloc.program import Program
 from oasis_alloc.solvers.highs import LinearSolution, solve_lp
 from oasis_alloc.solvers.restricted import Restricted, restricted
 from oasis_alloc.solvers.watch import Allocation, Conflicting, Status, Stop, Watch
@@ -33,6 +34,7 @@ _LEAST = 1e-6
 _FINEST = 1e-9  # radius of curved rows, in typical scores, below which their chords are fine enough
 _LOOSE = 5e-4  # gap asked for from which the best bound so far may do: first rounds look for an allocation alone
 _LOOSE_ROUNDS = 8
+_ALTERNATIVES = 50_000  # pairs that are opened at most for users who cannot give one up for nothing
 _CHORDS = 3  # rounds in which curved rows are only given longer chords
 _PATIENCE = 8  # rounds after which all margins are widened
 _DEAREST = 1e12  # highest price of a slack, in typical scores
@@ -97,10 +99,11 @@ def finish_rounds(
     decision = engine.decide(prices, np.minimum(margins, opens))
     last: Round | None = None
     violations: list[float] = []
+    stubborn = np.zeros(program.n_rows, np.bool_)
     for round_ in range(_MOST_ROUNDS):
         start = center
         loose = watch.target >= _LOOSE and round_ < _LOOSE_ROUNDS
-        reach = np.maximum(margins, scale) if loose else margins
+        reach = np.maximum(margins, _FAR * scale) if loose else margins
         last = finish(engine, watch, decision, start, np.minimum(reach, radius), most, last)
         watch.offer(last.allocation)
         new = program.admit(last.prices)
@@ -115,6 +118,7 @@ def finish_rounds(
             center, center_bound = new, bound
         # a curved row that wants to go on needs longer chords, and no more pairs until that has not helped
         margins = np.where(last.pressed & (np.isinf(radius) | (round_ >= _CHORDS)), _WIDEN * margins, margins)
+        opens = np.where(last.pressed, 2.0 * opens, opens)
         moved = np.abs(last.prices - start) * program.unit
         # prices that went far and gave a worse bound say that the chords are too coarse there
         least = radius if early else np.maximum(_NARROW * radius, 2.0 * moved) if better else _NARROW * radius
@@ -123,7 +127,7 @@ def finish_rounds(
             margins, opens = 2.0 * margins, 2.0 * opens
         if decision.undecided.size == program.n_pairs:
             margins = opens = np.full_like(margins, np.inf)  # nothing is fixed, so nothing is gained by holding prices back
-        if watch.may_conflict and not last.allocation.feasible:
+        if watch.may_conflict and not last.allocation.feasible and not loose:
             violations.append(last.allocation.violation)
             few = _PATIENCE + 2 if program.supports else 2  # of their prices, which go far together
             stuck = len(violations) > few and violations[-1] > 0.5 * violations[-3]
@@ -131,6 +135,10 @@ def finish_rounds(
                 raise Conflicting  # wider margins do not help, or prices are far above the scores
         fresh = engine.decide(center if loose else new, np.minimum(np.where(last.pressed, margins, _CLOSE * margins), opens))
         wider = release(decision, fresh, program.indptr, program.size)
+        if program.rules is not None and program.rules.holds_back:
+            stubborn &= last.pressed
+            wider = with_alternatives(program, wider, stubborn)
+            stubborn = last.pressed.copy()
         settled = wider.undecided.size == decision.undecided.size and not last.pressed.any()
         coarse = np.isfinite(radius) & (radius > _FINEST * scale)
         if settled and coarse.any():
@@ -153,6 +161,25 @@ def release(decision: Decision, fresh: Decision, indptr: npt.NDArray[np.int64], 
     shown = np.setdiff1d(decision.shown, undecided, assume_unique=True)
     taken = np.bincount(np.searchsorted(indptr, shown, side="right") - 1, minlength=indptr.size - 1)
     return Decision(undecided, shown, size - taken)
+
+
+def with_alternatives(program: Program, decision: Decision, rows: npt.NDArray[np.bool_]) -> Decision:
+    """The decision with all pairs of some users undecided: of those who have an open pair in these rows.
+
+    A user who has to be shown something can only give a pair up for another that is open as well.
+    """
+    if not rows.any():
+        return decision
+    touched = program.widest(rows.astype(np.float64)).ravel()[program.cells_of(decision.undecided)] > 0.0
+    users = np.unique(program.users_of(decision.undecided[touched]))
+    size = np.diff(program.indptr)[users]
+    users = users[: int(np.searchsorted(np.cumsum(size), _ALTERNATIVES))]
+    if not users.size:
+        return decision
+    opened = np.concatenate([np.arange(program.indptr[u], program.indptr[u + 1]) for u in users])
+    undecided = np.union1d(decision.undecided, opened)
+    shown = np.setdiff1d(decision.shown, opened, assume_unique=True)
+    return Decision(undecided, shown, decision.slots)
 
 
 def finish(
