@@ -61,8 +61,7 @@ def _level_root(most: float, low: float, member: Ints, a: int, b: int, gamma: fl
             z = (c[i] - max(t, floor[i])) / gamma
             if z >= 1.0:
                 f += 1.0
-                if floor[i] < c[i] - gamma:
-                    above = min(above, c[i] - gamma)
+                above = min(above, c[i] - gamma)
             elif z > 0.0:
                 f += z
                 if t >= floor[i]:
@@ -191,31 +190,34 @@ def middle(t: float, n: int, several: int, low: float, gamma: float, weight: flo
     above = np.inf
     below = low
     for i in range(n):
-        if alone[i] < 0.0 or base[i] > t:
+        if alone[i] < 0.0:
             continue
-        if max(t + alone[i], floor[i]) >= c[i]:
-            if floor[i] < c[i]:
-                below = max(below, c[i] - alone[i])
-        else:
-            above = min(above, c[i] - gamma - alone[i])
+        held = base[i] > t  # by a category, until the slate's threshold is above its own
+        p = max(t, base[i])
+        if max(p + alone[i], floor[i]) < c[i]:
+            leaves = c[i] - gamma - alone[i]
+            above = min(above, max(p, leaves) if held else leaves)
+        elif floor[i] < c[i] and not held:
+            below = max(below, c[i] - alone[i])
     for j in range(several):
         i = order[ends[j]]
-        if base[i] > t:
-            continue
-        mass, moving, theta = _stair(t, ends[j], ends[j + 1], gamma, weight, rules.steps, work)
+        held = base[i] > t
+        p = max(t, base[i])
+        mass, moving, theta = _stair(p, ends[j], ends[j + 1], gamma, weight, rules.steps, work)
         whole = int(mass + 0.5)
-        if moving < 0:  # held at a whole number: until the price leaves its stairs
+        if moving < 0:  # at a whole number: until the price leaves its stairs
             if whole > 0:
                 above = min(above, theta - rules.steps[whole - 1] * weight)
-            below = max(below, theta - rules.steps[whole] * weight)
+            if not held:
+                below = max(below, theta - rules.steps[whole] * weight)
             continue
         for h in range(ends[j], ends[j + 1]):
             i = order[h]
-            if max(theta, floor[i]) >= c[i]:
-                if floor[i] < c[i]:
-                    below = max(below, c[i] - (theta - t))
-            else:
-                above = min(above, c[i] - gamma - (theta - t))
+            if max(theta, floor[i]) < c[i]:
+                leaves = c[i] - gamma - (theta - p)
+                above = min(above, max(p, leaves) if held else leaves)
+            elif floor[i] < c[i] and not held:
+                below = max(below, c[i] - (theta - p))
     if below <= t <= above < np.inf:
         return 0.5 * (below + above)
     return t
