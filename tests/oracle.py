@@ -13,11 +13,17 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
+from scipy.special import xlogy
 from strategies import ITEM_KEYS, Case, Market
 
 import oasis_alloc as oa
+from oasis_alloc.functions.entropy import Entropy
+from oasis_alloc.functions.gini_welfare import GiniWelfare
+from oasis_alloc.functions.kl import Kl
+from oasis_alloc.functions.reach import Reach
 from oasis_alloc.functions.soft import Soft
 from oasis_alloc.functions.square_deviation import SquareDeviation
+from oasis_alloc.functions.worst_off import WorstOff
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -166,23 +172,76 @@ class Curve:
         return float(ends.max(axis=0).sum())
 
 
-def curves_of(case: Case) -> list[Curve]:
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """A welfare by rank: `weights @ sort(totals / shares)`, which is a minimum over the weights' orders."""
+
+    name: str
+    matrix: Array
+    weights: Array  # falling
+    shares: Array
+
+    def value(self, x: Array) -> float:
+        return float(self.weights @ np.sort(self.matrix @ x / self.shares))
+
+    def conjugate(self, prices: Array) -> float:
+        """0 where minus the prices lie in the hull of the weights in all orders: no k of them above the k largest."""
+        mu = np.sort(-prices * self.shares)[::-1]
+        slop = 1e-9 * max(1e-300, float(self.weights.sum()))
+        above = np.cumsum(mu) - np.cumsum(self.weights)
+        inside = above.max(initial=0.0) <= slop and (not mu.size or abs(above[-1]) <= slop)
+        return 0.0 if inside else float(np.inf)
+
+
+def curves_of(case: Case) -> list[Curve | Ranked]:
     """The concave functions of the objective, in the order of the problem."""
     names = case.problem.names[len(case.problem.subject_to) :]
-    out = []
+    out: list[Curve | Ranked] = []
     for name, function in zip(names, case.problem.maximize.functions, strict=True):
         labels = groups(case.market, function.measure.by)
-        out.append(Curve(name, matrix(function.measure, case.market), formula_of(function, labels)))
+        if isinstance(function, WorstOff | GiniWelfare):
+            out.append(ranked_of(name, function, labels, matrix(function.measure, case.market)))
+            continue
+        slots = float(np.minimum(case.market.counts, case.problem.slate.size).sum())
+        out.append(Curve(name, matrix(function.measure, case.market), formula_of(function, labels, slots)))
     return out
 
 
-def formula_of(function: Any, labels: list[Any]) -> Callable[[Array], Array]:
+def ranked_of(name: str, function: Any, labels: list[Any], rows: Array) -> Ranked:
+    """A welfare by rank, from its statement."""
+    n = len(labels)
+    weights, shares = np.zeros(n), np.ones(n)
+    if isinstance(function, GiniWelfare):
+        weights[:] = (
+            [(2 * (n - k) + 1) / n**2 for k in range(1, n + 1)] if function.weights is None else function.weights
+        )
+    else:
+        weights[:1] = 1.0
+        given = 1.0 if function.weights is None else function.weights
+        shares[:] = [given[label] for label in labels] if isinstance(given, dict) else given
+    return Ranked(name, rows, function.weight * weights, shares)
+
+
+def formula_of(function: Any, labels: list[Any], slots: float) -> Callable[[Array], Array]:
     """The function of every total, from its statement."""
     weight = function.weight
+    target = getattr(function, "target", 0.0)
+    target = np.array([target[label] for label in labels]) if isinstance(target, dict) else target
     if isinstance(function, SquareDeviation):
-        target = function.target
-        target = np.array([target[label] for label in labels]) if isinstance(target, dict) else target
         return lambda e: 0.5 * weight * (e - target) ** 2
+    if isinstance(function, Reach):
+        return lambda e: weight * np.minimum(e, function.times)
+    if isinstance(function, Entropy | Kl):
+        total = max(slots, 1.0) if function.total is None else function.total
+        q = np.broadcast_to(target, len(labels)) / max(np.broadcast_to(target, len(labels)).sum(), 1e-300)
+
+        def information(e: Array) -> Array:
+            share = np.maximum(e, 0.0) / total
+            if isinstance(function, Entropy):
+                return -weight * xlogy(share, share)
+            return weight * (xlogy(share, share / q) - share + q)
+
+        return information
     alpha, offset = getattr(function, "alpha", 1.0), function.offset
 
     def fair(e: Array) -> Array:

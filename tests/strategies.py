@@ -211,6 +211,9 @@ def problems(draw: st.DrawFn, feasible: bool = True, most_constraints: int = 4, 
     return Case(market, problem)
 
 
+KINDS = ["log", "alpha_fair", "alpha_fair", "square_deviation", "entropy", "kl", "reach", "worst_off", "gini_welfare"]
+
+
 @st.composite
 def curved_problems(draw: st.DrawFn, **sizes: int) -> Case:
     """A feasible problem with one or two concave functions in its objective, every one of its own measure."""
@@ -219,7 +222,7 @@ def curved_problems(draw: st.DrawFn, **sizes: int) -> Case:
     case = draw(problems(most_constraints=2, **sizes))
     market, objective = case.market, case.problem.maximize
     for _ in range(draw(st.integers(1, 2))):
-        kind = draw(st.sampled_from(["log", "log", "alpha_fair", "alpha_fair", "square_deviation"]))
+        kind = draw(st.sampled_from(KINDS))
         weight = draw(st.sampled_from([0.01, 0.5, 1.0, 4.0, 100.0]))
         if kind == "square_deviation":
             measure = draw(measures())
@@ -228,9 +231,32 @@ def curved_problems(draw: st.DrawFn, **sizes: int) -> Case:
             target: Any = draw(st.sampled_from([2.0, numbers, dict(zip(labels, numbers, strict=True))]))
             objective = objective - weight * oa.square_deviation(measure, target)
             continue
+        if kind == "reach":
+            objective = objective + weight * oa.reach(draw(measures()), draw(st.sampled_from([0.5, 1.0, 2.0])))
+            continue
+        if kind in ("worst_off", "gini_welfare"):
+            measure = draw(measures())
+            labels = market.candidates.groups(measure.by or None)
+            if kind == "worst_off":
+                shares = {label: draw(st.sampled_from([0.5, 1.0, 3.0])) for label in labels}
+                objective = objective + weight * oa.worst_off(measure, draw(st.sampled_from([None, 2.0, shares])))
+                continue
+            ranks = sorted(draw(st.sampled_from([0.0, 0.25, 1.0, 4.0])) for _ in labels)[::-1]
+            ranks = draw(st.sampled_from([None, ranks])) if any(ranks) else None
+            objective = objective + weight * oa.gini_welfare(measure, ranks)
+            continue
         measure = oa.exposure(by=draw(st.sampled_from(COUNTS)) or None)
         if draw(st.booleans()) and (market.columns["streams"] >= 0).all():
             measure = oa.total("streams", by=measure.by or None) + 0.25 * measure
+        if kind in ("entropy", "kl"):
+            total = draw(st.sampled_from([None, None, 1.0, 10.0]))
+            labels = market.candidates.groups(measure.by or None)
+            shares = {label: draw(st.sampled_from([0.125, 1.0, 2.0])) for label in labels}
+            if kind == "entropy":
+                objective = objective + weight * oa.entropy(measure, total)
+            else:
+                objective = objective - weight * oa.kl(measure, draw(st.sampled_from([0.3, shares])), total)
+            continue
         offset = draw(st.sampled_from([0.1, 1.0, 0.0]))
         if offset == 0.0 and (case.problem.subject_to or not (matrix(measure, market).sum(axis=1) > 0).all()):
             offset = 0.01  # a group that has nothing, or is allowed nothing, has no logarithm

@@ -51,6 +51,11 @@ FUNCTIONS: dict[str, Callable[[oa.Measure], Any]] = {
     "alpha 2": lambda m: 50.0 * oa.alpha_fair(m, 2.0),
     "alpha 5": lambda m: 20.0 * oa.alpha_fair(m, 5.0, 1.0),
     "square_deviation": lambda m: -0.1 * oa.square_deviation(m, 20.0),
+    "entropy": lambda m: 50.0 * oa.entropy(m),
+    "kl": lambda m: -50.0 * oa.kl(m, 1.0),
+    "worst_off": lambda m: 2.0 * oa.worst_off(m),
+    "gini_welfare": lambda m: 3.0 * oa.gini_welfare(m),
+    "reach": lambda m: 0.3 * oa.reach(m, 25.0),
 }
 
 
@@ -77,8 +82,10 @@ def check(solution: oa.Solution, gap: float) -> None:
         prices, totals = solution.prices[name], solution.totals[name]
         if function.is_curved:
             worth += function.value(totals)
-        else:
-            proven += function.conjugate(prices)
+            continue
+        proven += function.conjugate(prices)
+        if not function.is_constraint:
+            worth += function.value(totals)
     assert solution.value == pytest.approx(worth, rel=1e-9)
     # what is left of the bound is what the functions' conjugates are; Fenchel's inequality holds for their sum
     curved = [name for name, f in zip(solution.problem.names, solution.problem.bound, strict=True) if f.is_curved]
@@ -106,8 +113,9 @@ def test_every_function_of_every_measure(function: Callable[[oa.Measure], Any], 
     agree(ours, reference)
     name = stated.maximize.functions[0].name
     assert np.isfinite(ours.prices[name]).all()
-    sloped = stated.maximize.functions[0].concave
-    assert (ours.prices[name] <= 0).all() or not sloped, "a bonus for what a function helps"
+    stated_function = stated.maximize.functions[0]
+    rises = stated_function.concave and stated_function.title != "entropy"  # which falls again beyond a share of 1 / e
+    assert (ours.prices[name] <= 0).all() or not rises, "a bonus for what a function helps"
 
 
 @pytest.mark.usefixtures("small_steps")

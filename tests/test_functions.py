@@ -18,6 +18,7 @@ import oasis_alloc as oa
 from oasis_alloc.functions.base import BoundFunction, Function
 from oasis_alloc.functions.separable import BoundSeparable
 from oasis_alloc.functions.soft import BoundSoft
+from oasis_alloc.functions.support import BoundSupport
 
 INF = np.inf
 LABELS = list("abcdefg")
@@ -69,6 +70,8 @@ class Row:
     def prices(self, seed: int, wide: bool = False) -> Any:
         """Prices in the domain. `wide`: a curved function takes any price, also where none is needed."""
         rng = np.random.default_rng(seed)
+        if isinstance(self.bound, BoundSupport):
+            return self.bound.admit(rng.normal(0.0, 2.0, N))
         group, lower, upper = self.box()
         z = np.where(rng.random(group.size) < 0.2, upper, rng.uniform(lower, upper))
         if not self.bound.is_curved:
@@ -96,7 +99,9 @@ BANDS = {
         oa.soft(np.maximum(LOWER, -9.0) <= D, 2.0), lambda e: -2.0 * np.maximum(np.maximum(LOWER, -9.0) - e, 0.0)
     ),
     "soft equality": Row(oa.soft(D == TARGET, 1e-3), lambda e: -1e-3 * np.abs(e - TARGET)),
+    "reach": Row(0.75 * oa.reach(D, 1.5), lambda e: 0.75 * np.minimum(e, 1.5)),
 }
+SHARES = np.array([1.0, 2.0, 0.5, 3.0, 1.0, 1.5, 1.0])
 CURVED = {
     "log, offset 1": Row(oa.log(E), lambda e: np.log(e + 1)),
     "log, offset 0.1": Row(2.5 * oa.log(E, offset=0.1), lambda e: 2.5 * np.log(e + 0.1)),
@@ -107,9 +112,31 @@ CURVED = {
     "alpha_fair, alpha 2": _fair(2.0, 0.5, 1.0),
     "alpha_fair, alpha 5": _fair(5.0, 1.0, 4.0),
     "square_deviation": Row(-0.3 * oa.square_deviation(E, TARGET), lambda e: -0.15 * (e - TARGET) ** 2),
+    "entropy": Row(30.0 * oa.entropy(E, total=20.0), lambda e: -30.0 * (e / 20) * np.log(np.where(e > 0, e / 20, 1.0))),
+    "kl": Row(
+        -40.0 * oa.kl(E, dict(zip(LABELS, SHARES, strict=True)), total=30.0),
+        lambda e: -40.0 * ((e / 30) * np.log(np.where(e > 0, e / 3 / SHARES, 1.0)) - e / 30 + SHARES / 10),
+    ),
+    "kl, equal shares": Row(
+        -0.5 * oa.kl(E, 3.0, total=1.0), lambda e: -0.5 * (e * np.log(np.where(e > 0, e * N, 1.0)) - e + 1 / N)
+    ),
 }
-TABLE = BANDS | CURVED
+FALLING = np.array([3.0, 2.0, 2.0, 1.0, 0.5, 0.0, 0.0])
+GINI = (2.0 * (N - np.arange(1, N + 1)) + 1.0) / N**2
+SUPPORTS = {
+    "worst_off": Row(oa.worst_off(D), lambda e: np.min(e)),
+    "worst_off, weights": Row(
+        2.5 * oa.worst_off(D, dict(zip(LABELS, SHARES, strict=True))), lambda e: 2.5 * np.min(e / SHARES)
+    ),
+    "gini_welfare": Row(4.0 * oa.gini_welfare(D), lambda e: 4.0 * GINI @ np.sort(e)),
+    "gini_welfare, weights": Row(0.5 * oa.gini_welfare(D, FALLING), lambda e: 0.5 * FALLING @ np.sort(e)),
+    "gini_welfare, worst-off": Row(3.0 * oa.gini_welfare(D, np.eye(N)[0]), lambda e: 3.0 * np.min(e)),
+    "gini_welfare, mean": Row(N * oa.gini_welfare(D, np.ones(N) / N), np.sum),
+}
+TABLE = BANDS | CURVED | SUPPORTS
+PLAIN = BANDS | CURVED  # of one price a total each; what holds the others together has checks in test_support_functions
 every_function = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
+plain_function = pytest.mark.parametrize("row", PLAIN.values(), ids=PLAIN)
 curved_function = pytest.mark.parametrize("row", CURVED.values(), ids=CURVED)
 
 
@@ -140,7 +167,7 @@ def test_fenchels_inequality(row: Row) -> None:
         assert bound.value(e) + price @ e <= conjugate + 1e-9 * max(1.0, abs(conjugate))
 
 
-@every_function
+@plain_function
 def test_fenchels_equality_at_the_maximiser(row: Row) -> None:
     bound = row.bound
     for seed in range(100):
@@ -157,7 +184,7 @@ def test_fenchels_equality_at_the_maximiser(row: Row) -> None:
         assert bound.value(e) + price @ e == pytest.approx(bound.conjugate(price), rel=1e-12, abs=1e-12)
 
 
-@every_function
+@plain_function
 def test_gradient_of_the_conjugate_is_the_maximiser(row: Row) -> None:
     bound, step, seen = row.bound, 1e-6, 0
     for seed in range(30):
@@ -307,7 +334,7 @@ def test_conic_form_has_the_same_value(row: Row) -> None:
             assert problem.status in ("infeasible", "infeasible_inaccurate")
 
 
-@every_function
+@plain_function
 def test_conic_form_has_the_same_prices(row: Row) -> None:
     """max lam e + F(e) over all totals e in the range is F*(lam), and the price of the totals is lam."""
     import cvxpy as cp
@@ -347,4 +374,7 @@ def test_every_function_of_the_package_has_a_row() -> None:
         "base",
         "separable",
         "shifted",
+        "support",
+        "sorting",
+        "weighted",
     }

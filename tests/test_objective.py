@@ -26,6 +26,17 @@ E = oa.exposure(by="key")
         (-oa.square_deviation(E, dict.fromkeys("abcd", 1)), '-square_deviation(exposure(by="key"), {4 labels})'),
         (-oa.square_deviation(E, [1, 2]), '-square_deviation(exposure(by="key"), array of 2)'),
         (oa.alpha_fair(E, 2), 'alpha_fair(exposure(by="key"), alpha=2, offset=0)'),
+        (oa.entropy(E), 'entropy(exposure(by="key"))'),
+        (2 * oa.entropy(E, 50), '2 * entropy(exposure(by="key"), total=50)'),
+        (-oa.kl(E, [1, 2]), '-kl(exposure(by="key"), array of 2)'),
+        (-3 * oa.kl(E, 1, total=9), '-3 * kl(exposure(by="key"), 1, total=9)'),
+        (-oa.kl(E, dict.fromkeys("abcd", 1)), '-kl(exposure(by="key"), {4 labels})'),
+        (0.5 * oa.reach(E), '0.5 * reach(exposure(by="key"), times=1)'),
+        (oa.worst_off(E), 'worst_off(exposure(by="key"))'),
+        (2 * oa.worst_off(E, 3), '2 * worst_off(exposure(by="key"), 3)'),
+        (oa.worst_off(E, {"a": 1.0}), "worst_off(exposure(by=\"key\"), {'a': 1.0})"),
+        (oa.gini_welfare(E), 'gini_welfare(exposure(by="key"))'),
+        (9 * oa.gini_welfare(E, [2, 1]), '9 * gini_welfare(exposure(by="key"), array of 2)'),
     ],
 )
 def test_texts(stated: Function, text: str) -> None:

@@ -14,9 +14,14 @@ from oasis_alloc.errors import SolverError as SolverError
 from oasis_alloc.frontier import Frontier as Frontier
 from oasis_alloc.frontier import frontier as frontier
 from oasis_alloc.functions.alpha_fair import alpha_fair as alpha_fair
+from oasis_alloc.functions.entropy import entropy as entropy
+from oasis_alloc.functions.gini_welfare import gini_welfare as gini_welfare
+from oasis_alloc.functions.kl import kl as kl
 from oasis_alloc.functions.log import log as log
+from oasis_alloc.functions.reach import reach as reach
 from oasis_alloc.functions.soft import soft as soft
 from oasis_alloc.functions.square_deviation import square_deviation as square_deviation
+from oasis_alloc.functions.worst_off import worst_off as worst_off
 from oasis_alloc.measures import Measure as Measure
 from oasis_alloc.measures import exposure as exposure
 from oasis_alloc.measures import total as total

@@ -73,7 +73,7 @@ def lower(problem: Problem, as_served: bool = False) -> Program:
     )
     if not as_served:
         program = with_rules(problem, program, cells.item_of[: cells.n_classes])
-    return _within_reach(program) if program.curved else program
+    return _within_reach(program) if any(b.function.uses_range for b in program.blocks) else program
 
 
 def _within_reach(program: Program) -> Program:

@@ -144,12 +144,21 @@ class Problem:
     @cached_property
     def bound(self) -> tuple[BoundFunction, ...]:
         """Every function with its numbers laid out over its groups, in the order of `functions`."""
-        return tuple(self._bind(f, self.labels(name)) for f, name in zip(self.functions, self.names, strict=True))
+        slots = _slots(self)
+        return tuple(
+            self._bind(f.with_slots(slots), self.labels(name))
+            for f, name in zip(self.functions, self.names, strict=True)
+        )
 
     def _bind(self, function: Function, labels: list[Any]) -> BoundFunction:
         bound, measure = function.bind(labels), function.measure
         if not measure.constants:
             return bound
+        if bound.is_support:
+            raise ProblemError(
+                f"{function}: what was delivered so far cannot be counted in it yet; use log() or alpha_fair() of the "
+                "same measure, or leave delivered_so_far out."
+            )
         columns = self.candidates.columns
         positive = all(
             term.coefficient > 0 and (term.column is None or not (columns[term.column] < 0).any())
@@ -204,6 +213,15 @@ def checked_supply(supply: object, n_users: int) -> npt.NDArray[np.float64]:
             "numbers. Give a user who will not come a slate of size 0."
         )
     return frozen(weights)
+
+
+def _slots(problem: Problem) -> float:
+    """What there is to fill: a slate each, or all candidates of those who have fewer, as users and slots count."""
+    candidates, slate = problem.candidates, problem.slate
+    filled = np.minimum(slate.size, np.diff(candidates.indptr))
+    if slate.positions is not None:
+        filled = np.concatenate([[0.0], np.cumsum(slate.positions)])[filled]
+    return float(filled.sum() if problem.supply is None else filled @ problem.supply)
 
 
 def check_bands(problem: Problem) -> None:

@@ -13,7 +13,7 @@ table `T_k[cell]` per column k (k = 0 is exposure). Everything else is linear an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -25,8 +25,11 @@ import scipy.sparse as sp
 from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.functions.soft import BoundSoft
 from oasis_alloc.slate_rules import SlateRules
+from oasis_alloc.functions.support import BoundSupport, Smoothed
 
 Ints = npt.NDArray[np.integer[Any]]
+
+_INWARD = 1e-7  # of a range of prices
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,16 @@ class Origin(NamedTuple):
 
     pair: npt.NDArray[np.int64]  # (n_pairs,)
     share: Floats  # (n_pairs,)
+
+
+class Conjugate(NamedTuple):
+    """The functions' conjugates at some dual variables, in the units of these."""
+
+    value: float
+    gradient: Floats
+    diagonal: Floats  # of the Hessian
+    separable: Floats  # the part of it that is there whatever the other prices do
+    product: Callable[[Floats], Floats]  # with the Hessian
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +120,11 @@ class Program:
         return np.bincount(self.row, weights=z, minlength=self.n_rows) / self.unit
 
     def variables(self, prices: Floats) -> Floats:
-        """z with V z / unit = lam, each side of a band taking its sign of the price; cut to the ranges."""
-        return np.clip((prices * self.unit)[self.row], self.lower, self.upper)
+        """z with V z / unit = lam, each side of a band taking its sign of the price; the nearest in the domain."""
+        z = np.clip((prices * self.unit)[self.row], self.lower, self.upper)
+        for block, function in self.supports:
+            z[block.variables] = function.admit(prices[block.rows]) * self.unit[block.rows]
+        return z
 
     def admit(self, prices: Floats) -> Floats:
         """The nearest prices in the domain: signs and penalties kept."""
@@ -158,16 +174,43 @@ class Program:
         """The blocks whose conjugate is not linear; they have one dual variable a row."""
         return tuple(b for b in self.blocks if b.function.is_curved)
 
-    def conjugate_at(self, z: Floats) -> tuple[float, Floats, Floats]:
-        """The conjugate on the dual variables: value, gradient and diagonal of the Hessian, in the units of z."""
+    @cached_property
+    def supports(self) -> tuple[tuple[Block, BoundSupport], ...]:
+        """The blocks whose prices live in a set that is no box; they have one dual variable a row."""
+        return tuple((b, b.function) for b in self.blocks if isinstance(b.function, BoundSupport) and len(b.labels))
+
+    def conjugate_at(self, z: Floats, gamma: float, around: Floats) -> Conjugate:
+        """The conjugate on the dual variables, in their units; smoothed by gamma around some totals by row."""
         value, gradient, bend = float(self.limit @ z), self.limit.copy(), np.zeros(z.size)
         for block in self.curved:
             unit, own = self.unit[block.rows], block.variables
             curve = block.function.curve(z[own] / unit)
             value += curve.value
             gradient[own] = curve.maximiser / unit
-            bend[own] = curve.slope / unit**2
-        return value, gradient, bend
+            # at an end of the range, the curvature on the way in: nobody goes out
+            low, high = self.lower[own], self.upper[own]
+            width = np.where(np.isfinite(high - low), _INWARD * (high - low), 0.0)
+            inside = np.clip(z[own], low + width, high - width)
+            bend[own] = block.function.curve(inside / unit).slope / unit**2
+        separable = bend.copy()
+        parts: list[tuple[slice, Floats, Smoothed]] = []
+        for block, function in self.supports:
+            unit, own, centre = self.unit[block.rows], block.variables, around[block.rows]
+            # a price that is off by gamma moves the total of a typical group by about itself
+            size = max(float(np.abs(centre).mean()), float(unit.mean()))
+            smoothed = function.smoothed(z[own] / unit, gamma / (float(unit.mean()) * size), centre)
+            value += smoothed.value
+            gradient[own] = smoothed.maximiser / unit
+            bend[own] = smoothed.diagonal / unit**2
+            parts.append((own, unit, smoothed))
+
+        def product(d: Floats) -> Floats:
+            out = bend * d
+            for own, unit, smoothed in parts:
+                out[own] = smoothed.product(d[own] / unit) / unit
+            return out
+
+        return Conjugate(value, gradient, bend, separable, product)
 
     def reach(self) -> tuple[Floats, Floats]:
         """(least, most) total of every row if every candidate could be shown: one pass over the pairs."""

@@ -117,7 +117,7 @@ def priced(solution: Solution) -> list[Priced]:
     ):
         lower, upper, _ = bound.band()
         limited = np.isfinite(lower) | np.isfinite(upper)
-        if bound.is_constraint or limited.any():
+        if function.in_constraints and (bound.is_constraint or limited.any()):
             kind, group = "constraint" if bound.is_constraint else "soft", np.flatnonzero(limited)
         else:
             kind, group = "function", np.arange(limited.size)

@@ -38,6 +38,8 @@ class Solution:
         the plan adds, without what `Measure.delivered_so_far` says of before.
     passes, seconds
         Full-pass equivalents that were visited; wall time.
+    diminished
+        What the slate's decrements take from `value`.
     conflicts
         For an infeasible problem: who would have to give how much. For a relaxed one: who fell short of what.
 
@@ -64,10 +66,14 @@ class Solution:
     positions: npt.NDArray[np.int64] = field(repr=False)
     x: Floats = field(repr=False)
     conflicts: tuple[Conflict, ...] = ()
+    diminished: float = 0.0
 
     @cached_property
     def allocation(self) -> Floats:
-        """Probability of every pair, (n_pairs,), in the candidates' order; `positions` and `x` are its non-zeros."""
+        """Probability of every pair, (n_pairs,), in the candidates' order; `positions` and `x` are its non-zeros.
+
+        Where slots count by position, the attention that a pair gets: at most what the first slot counts.
+        """
         self.raise_if_infeasible()
         out = np.zeros(self.problem.candidates.n_pairs)
         out[self.positions] = self.x
@@ -109,17 +115,20 @@ class Solution:
         """What each term of the objective contributes to `value`."""
         self.raise_if_infeasible()
         candidates, out = self.problem.candidates, {}
-        linear = self.problem.maximize.linear
+        linear, supply = self.problem.maximize.linear, self.problem.supply
+        x = self.x if supply is None else self.x * supply[candidates.user_of(self.positions)]
         for term in linear.terms if linear is not None else ():
             column = 1.0 if term.column is None else candidates.columns[term.column][self.positions].astype(np.float64)
             text = str(term) if term.coefficient == 1.0 else f"{term.coefficient:g} * {term}"
-            out[text] = term.coefficient * float(np.sum(column * self.x))
+            out[text] = term.coefficient * float(np.sum(column * x))
         for kept in self.problem.maximize.steady:
             before = kept.earlier.probability(candidates, self.positions)
-            out[str(kept)] = out.get(str(kept), 0.0) + kept.weight * float(np.sum(before * self.x))
+            out[str(kept)] = out.get(str(kept), 0.0) + kept.weight * float(np.sum(before * x))
         for name, function in zip(self.problem.names, self.problem.bound, strict=True):
             if not function.is_constraint:
                 out[name] = function.value(self.totals[name])
+        if self.problem.slate.diminishing:
+            out["diminishing"] = -self.diminished
         return out
 
     def churn(self, previous: Solution) -> float:

@@ -193,9 +193,16 @@ def _solution(
         passes=float(engine.passes),
         seconds=watch.seconds,
         solver=solver,
-        positions=best.positions,
-        x=best.x,
+        **_shown(program, best),
     )
+
+
+def _shown(program: Program, best: Allocation) -> dict[str, Any]:
+    """The allocation over the candidates' own pairs, and what decrements take from its value."""
+    from oasis_alloc.weighting import folded
+
+    positions, x = folded(program, best.positions, best.x)
+    return {"positions": positions, "x": x, "diminished": program.diminished(best.positions, best.x)}
 
 
 def _infeasible(
@@ -246,8 +253,7 @@ def _relaxed(
         passes=float(engine.passes + relaxed.passes),
         seconds=watch.seconds,
         solver=solver,
-        positions=best.positions,
-        x=best.x,
+        **_shown(program, best),
         conflicts=conflicts_of(program, best.totals, least.prices, 1e-7, least.weights),
     )
 

@@ -66,3 +66,12 @@ def by_position(program: Program, positions: Floats, supply: Floats | None) -> t
     weight = share if supply is None else share * np.repeat(supply, sizes.size)
     origin = Origin(pair, np.repeat(share, np.diff(copied.indptr)))
     return replace(weighted(copied, weight), origin=origin), np.tile(sizes, n_users), weight
+
+
+def folded(program: Program, positions: Integers, x: Floats) -> tuple[Integers, Floats]:
+    """The non-zeros of an allocation over the candidates' own pairs, ascending."""
+    if program.origin is None:
+        return positions, x
+    pair = program.origin.pair[positions]
+    found, inverse = np.unique(pair, return_inverse=True)
+    return found, np.bincount(inverse, program.origin.share[positions] * x, found.size)

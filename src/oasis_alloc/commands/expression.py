@@ -18,7 +18,7 @@ from oasis_alloc.errors import OasisAllocError, ProblemError, did_you_mean
 from oasis_alloc.functions import Function
 
 _FUNCTIONS = (
-    "exposure", "total", "soft", "log", "alpha_fair", "entropy", "worst_off", "gini_welfare",
+    "exposure", "total", "soft", "log", "alpha_fair", "entropy", "kl", "reach", "worst_off", "gini_welfare",
     "square_deviation",
 )  # fmt: skip
 _ARITHMETIC: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {

@@ -68,8 +68,8 @@ def deliveries(problem: Problem, positions: Positions, x: Floats, prices: Mappin
     """
     out: dict[str, Delivery] = {}
     for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
-        if not hasattr(bound, "band"):
-            continue
+        if not function.in_constraints:
+            continue  # something to gain, not a limit
         floor, cap, _ = bound.band()
         measure = function.measure
         labels = problem.labels(name)

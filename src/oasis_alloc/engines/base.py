@@ -68,6 +68,10 @@ class Engine(Protocol):
         """(v x less decrements, totals by row) of an allocation given by its non-zeros."""
         ...
 
+    def plain(self) -> Engine:
+        """Another engine of the same kind, over the same program without the slates' rules but their size."""
+        ...
+
     def close(self) -> None:
         """Release threads and buffers."""
         ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -37,6 +38,7 @@ class Threads:
     def __init__(self, program: Program, threads: int | None = None) -> None:
         self.program = program
         self.passes = 0.0
+        self._threads = threads
         n_tables = len(program.base)
         table_bytes = n_tables * program.n_cells * 8 * 2
         most = max(1, min(_MOST_CHUNKS, _TABLE_BYTES // max(1, table_bytes)))
@@ -72,10 +74,11 @@ class Threads:
         return ruled_kernels.Curvature(cell, extra, np.zeros(n), end, np.zeros(n + 1, np.int64))
 
     def _ruled(
-        self, job: int, chunk: int, tables: Floats, gamma: float, slack: float = 0.0, stride: int = 1,
-        widest: float = 1.0, **marks: npt.NDArray[Any],
+        self, job: int, chunk: int, tables: Floats, gamma: float, stride: int = 1, widest: float = 1.0,
+        **marks: npt.NDArray[Any],
     ) -> None:  # fmt: skip
         kept: Any = self._kept[chunk]
+        slack = min(self._slack, np.finfo(np.float64).max)
         ruled_kernels.visit(
             job, self._edges[chunk], self._edges[chunk + 1], stride, self._pairs, tables, gamma, slack, widest,
             self._keep_every, self._threshold, self._guard,
@@ -101,7 +104,7 @@ class Threads:
             self._load[chunk] = 0.0
             self._square[chunk] = 0.0
             if self._rules is not None:
-                self._ruled(ruled_kernels.VISIT, chunk, tables, gamma, slack=slack, stride=stride)
+                self._ruled(ruled_kernels.VISIT, chunk, tables, gamma, stride=stride)
                 return
             kernel(
                 edges[chunk], edges[chunk + 1], stride, self._pairs, tables, program.size, gamma, slack,
@@ -235,6 +238,9 @@ class Threads:
         load = np.zeros((len(program.base), program.n_cells))
         value = decide_kernels.add_up(positions, users, x, self._pairs, program.n_classes, load)
         return float(value) - program.diminished(positions, x), program.totals(load)
+
+    def plain(self) -> Threads:
+        return Threads(replace(self.program, rules=None), self._threads)
 
     def close(self) -> None:
         if self._pool is not None:

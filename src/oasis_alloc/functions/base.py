@@ -78,6 +78,16 @@ class BoundFunction(ABC):
         """The conjugate of a curved function, with its derivatives."""
         raise NotImplementedError(f"{type(self).__name__} is not curved")  # a bug of the caller
 
+    def price_at(self, totals: Floats) -> Floats:
+        """The prices at which a curved function is drawn to these totals."""
+        raise NotImplementedError(f"{type(self).__name__} is not curved")  # a bug of the caller
+
+    is_support: ClassVar[bool] = False
+    """True where the prices live in a set that is no box: functions/support.py."""
+
+    uses_range: ClassVar[bool] = False
+    """True where `within` changes anything."""
+
     def within(self, least: Floats, most: Floats) -> BoundFunction:
         """The same function, told between which numbers the totals lie whatever is shown."""
         return self
@@ -133,6 +143,10 @@ class Function(ABC):
     @abstractmethod
     def bind(self, labels: Sequence[Any]) -> BoundFunction:
         """The function with its numbers laid out over the groups `labels`."""
+
+    def with_slots(self, slots: float) -> Function:
+        """The same, told how many slots the problem has; a matter of functions of shares alone."""
+        return self
 
     def weighted(self, factor: float) -> Function:
         """The function times a number; constraints have no weight."""

@@ -10,48 +10,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 
-from oasis_alloc.errors import ProblemError
-from oasis_alloc.functions.band import checked_name
-from oasis_alloc.functions.base import BoundFunction, Conic, Curve, Floats, Function, PriceBox
+from oasis_alloc.functions.base import BoundFunction, Conic, Curve, Floats, PriceBox
+from oasis_alloc.functions.weighted import Weighted
 
 
-@dataclass(frozen=True, eq=False)
-class Separable(Function):
+@dataclass(frozen=True, eq=False, repr=False)
+class Separable(Weighted):
     """A weighted smooth function of every total, added up over the groups."""
-
-    weight: float = 1.0  # type: ignore[misc]  # every function has one; these can change it
-    given_name: str | None = None
-
-    title: ClassVar[str] = ""
-
-    @property
-    def name(self) -> str:
-        return self.given_name or str(self)
-
-    def named(self, name: str) -> Self:
-        return replace(self, given_name=checked_name(name))
-
-    def weighted(self, factor: float) -> Self:
-        weight = self.weight * factor
-        if not np.isfinite(weight) or weight == 0:
-            raise ProblemError(f"cannot multiply {self} by {factor}: a finite number other than 0 is expected.")
-        return replace(self, weight=weight)
-
-    def options(self) -> str:
-        """The arguments after the measure, as they are written."""
-        return ""
-
-    def __str__(self) -> str:
-        text = f"{self.title}({self.measure}{self.options()})"
-        if self.weight == 1.0:
-            return text
-        return f"-{text}" if self.weight == -1.0 else f"{self.weight:g} * {text}"
-
-    __repr__ = __str__
 
     @abstractmethod
     def bind(self, labels: Sequence[Any]) -> BoundSeparable: ...
@@ -68,6 +37,7 @@ class BoundSeparable(BoundFunction):
 
     is_constraint = False
     is_curved = True
+    uses_range = True
 
     @abstractmethod
     def f(self, totals: Floats) -> Floats:
@@ -112,6 +82,11 @@ class BoundSeparable(BoundFunction):
             value = float(np.sum(values + paid))
         return Curve(value, best, values, slope)
 
+    def price_at(self, totals: Floats) -> Floats:
+        """The price at which each group would choose a total: minus f' there."""
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            return -self.slope(np.clip(totals, self.least, self.most))
+
     def least_value(self, least: Floats, most: Floats) -> float:
         return float(np.sum(np.minimum(self.f(least), self.f(most))))  # concave: least at an end
 
@@ -119,6 +94,7 @@ class BoundSeparable(BoundFunction):
         least, most = (np.broadcast_to(end, self.groups).astype(np.float64) for end in (self.least, self.most))
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             lower, upper = -self.slope(least), -self.slope(most)
+        upper = np.where(np.isneginf(upper), 0.0, upper)  # a total that is always 0 has any price
         return PriceBox(np.arange(self.groups), lower, np.maximum(upper, lower), np.zeros(self.groups))
 
     def excess(self, totals: Floats) -> Floats:

@@ -42,6 +42,10 @@ class Shifted(BoundFunction):
     def is_curved(self) -> bool:  # type: ignore[override]  # a constant of every other class, here of the inner one
         return self.inner.is_curved
 
+    @property
+    def uses_range(self) -> bool:  # type: ignore[override]  # likewise
+        return self.inner.uses_range
+
     def value(self, totals: Floats) -> float:
         return self.inner.value(totals + self.delivered)
 
@@ -59,6 +63,9 @@ class Shifted(BoundFunction):
         return curve._replace(
             value=curve.value - float(prices @ self.delivered), maximiser=curve.maximiser - self.delivered
         )
+
+    def price_at(self, totals: Floats) -> Floats:
+        return self.inner.price_at(totals + self.delivered)
 
     def within(self, least: Floats, most: Floats) -> Shifted:
         return Shifted(self.inner.within(least + self.delivered, most + self.delivered), self.delivered)

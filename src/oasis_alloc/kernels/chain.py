@@ -2,11 +2,13 @@
 
     max { c x - gamma/2 |x|^2 - sum over categories of what their staircase costs : x in the slate's rules }
 
-Its solution is x_i = clip((c_i - T_i) / gamma, 0, 1) with one threshold a candidate. Caps finer than the staircase give it
-a least threshold that follows from their own members alone. A category with a staircase, at a price p of everything
+Its solution is x_i = clip((c_i - T_i) / gamma, 0, 1) with one threshold a candidate. Caps finer than the staircase give
+it a least threshold that follows from their own members alone. A category with a staircase, at a price p of everything
 around it, takes the threshold at which its mass m meets its stairs: p + steps[j] where m is between j and j + 1, or in
-between where m is j. Coarser caps, and at last the slate, are then roots of the mass that is demanded at a price. All are
-roots of monotone piecewise linear functions, found by Newton's method inside a bracket.
+between where m is j. Coarser caps, and at last the slate, are then roots of the mass that is demanded at a price. All
+are roots of monotone piecewise linear functions, found by Newton's method inside a bracket.
+
+The functions of the inner loops take the few arrays that they need: all of them at once cost more than the loops.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ _CLOSE = 1e-13  # of the mass: a root is found
 
 
 @jit
-def _level(t: float, member: Ints, a: int, b: int, gamma: float, work: Work) -> tuple[float, int]:
+def _level(
+    t: float, member: Ints, a: int, b: int, gamma: float, c: Floats, floor: Floats
+) -> tuple[float, int]:
     """(mass, candidates that move) of member[a:b] where all are held to t, or to their own floor if that is higher."""
-    c, floor = work.c, work.floor
     mass = 0.0
     moving = 0
     for j in range(a, b):
@@ -42,9 +45,10 @@ def _level(t: float, member: Ints, a: int, b: int, gamma: float, work: Work) -> 
 
 
 @jit
-def _level_root(most: float, low: float, member: Ints, a: int, b: int, gamma: float, work: Work) -> float:
+def _level_root(
+    most: float, low: float, member: Ints, a: int, b: int, gamma: float, c: Floats, floor: Floats
+) -> float:
     """Root t >= low of _level = most, which it is above at low; the middle where that is an interval."""
-    c, floor = work.c, work.floor
     high = low
     for j in range(a, b):
         high = max(high, c[member[j]])
@@ -91,7 +95,9 @@ def _level_root(most: float, low: float, member: Ints, a: int, b: int, gamma: fl
 
 
 @jit
-def _stair(p: float, a: int, b: int, gamma: float, weight: float, steps: Floats, work: Work) -> tuple[float, int, float]:
+def _stair(
+    p: float, a: int, b: int, gamma: float, weight: float, steps: Floats, order: Ints, c: Floats, floor: Floats
+) -> tuple[float, int, float]:
     """(mass, candidates that move with p, threshold) of the staircase of order[a:b] at a price p around it.
 
     The candidates that move are -1 where the mass is held at a whole number.
@@ -104,26 +110,25 @@ def _stair(p: float, a: int, b: int, gamma: float, weight: float, steps: Floats,
         if step == np.inf:
             mass = 0.0
             break
-        mass, moving = _level(p + step, work.order, a, b, gamma, work)
+        mass, moving = _level(p + step, order, a, b, gamma, c, floor)
         if mass <= j + 1.0:
             break
         j += 1
     if j == 0 or (step < np.inf and mass >= j):
         return mass, moving, p + step
-    return float(j), -1, _level_root(float(j), p + steps[j - 1] * weight, work.order, a, b, gamma, work)
+    return float(j), -1, _level_root(float(j), p + steps[j - 1] * weight, order, a, b, gamma, c, floor)
 
 
 @jit
 def _demand(
-    t: float, n: int, several: int, system: int, which: int, gamma: float, weight: float, rules: Rules,
-    local: Local, work: Work,
+    t: float, n: int, several: int, of: Ints, which: int, gamma: float, weight: float, steps: Floats, c: Floats,
+    floor: Floats, base: Floats, alone: Floats, order: Ints, ends: Ints,
 ) -> tuple[float, int]:  # fmt: skip
-    """(mass, candidates that move) at a price t; of one category of a system, or of everything where system is -1."""
-    c, floor, base, alone, order, ends = work.c, work.floor, work.base, work.alone, work.order, work.ends
+    """(mass, candidates that move) at a price t; of those with the number `which` in `of`, or of all where it is -1."""
     mass = 0.0
     moving = 0
     for i in range(n):
-        if alone[i] < 0.0 or (system >= 0 and local.of[system, i] != which):
+        if alone[i] < 0.0 or (which >= 0 and of[i] != which):
             continue
         top = max(t, base[i]) + alone[i]
         z = (c[i] - max(top, floor[i])) / gamma
@@ -135,9 +140,11 @@ def _demand(
                 moving += 1
     for j in range(several):
         i = order[ends[j]]
-        if system >= 0 and local.of[system, i] != which:
+        if which >= 0 and of[i] != which:
             continue
-        taken, move, _ = _stair(max(t, base[i]), ends[j], ends[j + 1], gamma, weight, rules.steps, work)
+        taken, move, _ = _stair(
+            max(t, base[i]), ends[j], ends[j + 1], gamma, weight, steps, order, c, floor
+        )
         mass += taken
         if move > 0 and t >= base[i]:
             moving += move
@@ -146,17 +153,17 @@ def _demand(
 
 @jit
 def _demand_root(
-    most: float, low: float, start: float, n: int, several: int, system: int, which: int, gamma: float,
-    weight: float, rules: Rules, local: Local, work: Work,
+    most: float, low: float, start: float, n: int, several: int, of: Ints, which: int, gamma: float, weight: float,
+    steps: Floats, c: Floats, floor: Floats, base: Floats, alone: Floats, order: Ints, ends: Ints,
 ) -> float:  # fmt: skip
     """Root t >= low of _demand = most; low where the demand at low is no more."""
-    f, moving = _demand(low, n, several, system, which, gamma, weight, rules, local, work)
+    f, moving = _demand(low, n, several, of, which, gamma, weight, steps, c, floor, base, alone, order, ends)
     f -= most
     if f <= _CLOSE * (most + 1.0):
         return low
     high = low
     for i in range(n):
-        high = max(high, work.c[i])
+        high = max(high, c[i])
     f_low = f
     f_high = -most
     new = low + f * gamma / moving if moving > 0 else 0.5 * (low + high)
@@ -169,7 +176,7 @@ def _demand_root(
         if not (low < new < high):
             break
         t = new
-        f, moving = _demand(t, n, several, system, which, gamma, weight, rules, local, work)
+        f, moving = _demand(t, n, several, of, which, gamma, weight, steps, c, floor, base, alone, order, ends)
         f -= most
         if abs(f) <= _CLOSE * (most + 1.0):
             return t
@@ -183,7 +190,7 @@ def _demand_root(
     return low if f_low < -f_high else high
 
 
-@jit
+@jit(inline=True)
 def middle(t: float, n: int, several: int, low: float, gamma: float, weight: float, rules: Rules, work: Work) -> float:
     """The middle of the slate's thresholds that give the same slate as t, where no candidate moves with it."""
     c, floor, base, alone, order, ends = work.c, work.floor, work.base, work.alone, work.order, work.ends
@@ -203,7 +210,7 @@ def middle(t: float, n: int, several: int, low: float, gamma: float, weight: flo
         i = order[ends[j]]
         held = base[i] > t
         p = max(t, base[i])
-        mass, moving, theta = _stair(p, ends[j], ends[j + 1], gamma, weight, rules.steps, work)
+        mass, moving, theta = _stair(p, ends[j], ends[j + 1], gamma, weight, rules.steps, order, c, floor)
         whole = int(mass + 0.5)
         if moving < 0:  # at a whole number: until the price leaves its stairs
             if whole > 0:
@@ -223,7 +230,7 @@ def middle(t: float, n: int, several: int, low: float, gamma: float, weight: flo
     return t
 
 
-@jit
+@jit(inline=True)
 def solve_chain(
     n: int, size: int, least: int, low: float, start: float, centre: bool, gamma: float, weight: float,
     rules: Rules, local: Local, work: Work,
@@ -234,6 +241,7 @@ def solve_chain(
     the sum of each candidate's gain over its threshold.
     """
     c, floor, base, top, owner, x = work.c, work.floor, work.base, work.top, work.owner, work.x
+    alone, order, ends, steps = work.alone, work.order, work.ends, rules.steps
     n_systems = rules.most.size
     for i in range(n):
         floor[i] = low
@@ -256,10 +264,12 @@ def solve_chain(
                 if of[i] == which:
                     work.member[mine] = i
                     mine += 1
-            mass, _ = _level(low, work.member, mine - mine, mine, gamma, work)
+            mass, _ = _level(low, work.member, mine - mine, mine, gamma, c, floor)
             if mass <= rules.most[k]:
                 continue
-            root = _level_root(float(rules.most[k]), low, work.member, mine - mine, mine, gamma, work)
+            root = _level_root(
+                float(rules.most[k]), low, work.member, mine - mine, mine, gamma, c, floor
+            )
             work.root[k, which] = root
             for j in range(mine):
                 floor[work.member[j]] = max(floor[work.member[j]], root)
@@ -268,22 +278,28 @@ def solve_chain(
     for k in range(finer + 1, n_systems):
         for which in range(local.counts[k]):
             root = _demand_root(
-                float(rules.most[k]), low, low, n, several, k, which, gamma, weight, rules, local, work
-            )
+                float(rules.most[k]), low, low, n, several, local.of[k], which, gamma, weight, steps, c, floor, base,
+                alone, order, ends,
+            )  # fmt: skip
             work.root[k, which] = root
             if root > low:
                 for i in range(n):
                     if local.of[k, i] == which:
                         base[i] = max(base[i], root)
-    whole = np.int64(-1)  # no system: everything
+    every = np.int64(-1)  # of no category: everything
+    of = work.node
     t = max(low, 0.0)
-    mass, _ = _demand(t, n, several, whole, whole, gamma, weight, rules, local, work)
+    mass, _ = _demand(t, n, several, of, every, gamma, weight, steps, c, floor, base, alone, order, ends)
     if mass < least - _CLOSE * (least + 1.0):
-        t = _demand_root(float(least), low, t, n, several, whole, whole, gamma, weight, rules, local, work)
+        t = _demand_root(
+            float(least), low, t, n, several, of, every, gamma, weight, steps, c, floor, base, alone, order, ends
+        )
         if t > 0.0:
             t = 0.0
     elif mass > size:
-        t = _demand_root(float(size), t, start, n, several, whole, whole, gamma, weight, rules, local, work)
+        t = _demand_root(
+            float(size), t, start, n, several, of, every, gamma, weight, steps, c, floor, base, alone, order, ends
+        )
     if centre and t != 0.0:
         t = middle(t, n, several, 0.0 if t > 0.0 else low, gamma, weight, rules, work)
     cost = t * (size if t > 0.0 else least)
@@ -294,21 +310,20 @@ def solve_chain(
     for k in range(n_systems - 1, -1, -1):
         if k == rules.stair:
             for i in range(n):
-                if alone_step(work, i) > 0.0:
-                    top[i] += work.alone[i]
+                top[i] += max(alone[i], 0.0)
             for j in range(several):
-                a, b = work.ends[j], work.ends[j + 1]
-                p = top[work.order[a]]
-                _, moving, theta = _stair(p, a, b, gamma, weight, rules.steps, work)
+                a, b = ends[j], ends[j + 1]
+                p = top[order[a]]
+                _, moving, theta = _stair(p, a, b, gamma, weight, steps, order, c, floor)
                 step = 0
-                while theta - p > rules.steps[step] * weight:
-                    cost += theta - p - rules.steps[step] * weight
+                while theta - p > steps[step] * weight:
+                    cost += theta - p - steps[step] * weight
                     step += 1
                 node += 1
                 for h in range(a, b):
-                    top[work.order[h]] = theta
+                    top[order[h]] = theta
                     if moving < 0:
-                        owner[work.order[h]] = node
+                        owner[order[h]] = node
             continue
         for which in range(local.counts[k]):
             work.node[which] = 0
@@ -325,9 +340,3 @@ def solve_chain(
     for i in range(n):
         x[i] = min(1.0, max(0.0, (c[i] - top[i]) / gamma))
     return t, cost
-
-
-@jit
-def alone_step(work: Work, i: int) -> float:
-    """The first step of a candidate that is the only one of its staircase, else 0."""
-    return max(work.alone[i], 0.0)

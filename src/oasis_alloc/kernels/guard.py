@@ -42,7 +42,7 @@ def chain_at(
     )
 
 
-@jit
+@jit(inline=True)
 def guarded(n: int, work: Work) -> tuple[float, float]:
     """(sum r x, its change per unit of nu, times gamma)."""
     total = 0.0
@@ -67,7 +67,7 @@ def guarded(n: int, work: Work) -> tuple[float, float]:
     return total, max(square, 0.0)
 
 
-@jit
+@jit(inline=True)
 def guard_root(
     n: int, n_more: int, start_nu: float, u: int, low: float, t: float, cost: float, most: float, gamma: float,
     rules: Rules, local: Local, work: Work,

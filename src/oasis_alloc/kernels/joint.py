@@ -37,7 +37,7 @@ def _full(stairs: Floats, weight: float, omega: float) -> int:
     return full
 
 
-@jit
+@jit(inline=True)
 def further_cost(n_more: int, weight: float, rules: Rules, work: Work) -> float:
     """What the prices of the further categories add to the dual."""
     cost = 0.0

@@ -77,7 +77,7 @@ def no_sums() -> Sums:
     return Sums(none, none, Curvature(cell, none, np.empty(0), cell, cell), np.empty(0))
 
 
-@jit
+@jit(inline=True)
 def _paid(n: int, steps: Floats, weight: float, several: int, work: Work) -> float:
     """What the staircase of the chain costs at the slate x, for the candidates that stand in groups."""
     paid = 0.0
@@ -93,7 +93,7 @@ def _paid(n: int, steps: Floats, weight: float, several: int, work: Work) -> flo
     return paid
 
 
-@jit
+@jit(inline=True)
 def _paid_further(n: int, which: int, stairs: Floats, weight: float, work: Work) -> float:
     """What the staircase of a further category costs at the slate x."""
     left = 0.0
@@ -112,7 +112,7 @@ def _paid_further(n: int, which: int, stairs: Floats, weight: float, work: Work)
     return paid
 
 
-@jit
+@jit(inline=True)
 def diminished(u: int, n: int, rules: Rules, local: Local, work: Work) -> float:
     """What all staircases of a user that has been settled cost."""
     weight = rules.weight[u]
@@ -138,7 +138,7 @@ def diminished(u: int, n: int, rules: Rules, local: Local, work: Work) -> float:
     return paid
 
 
-@jit
+@jit(inline=True)
 def _lean(n: int, nu: float, work: Work) -> float:
     """Write the part of the guard that no other rule holds into work.c of fractional candidates; returns its length."""
     nodes = 0
@@ -169,14 +169,14 @@ def _lean(n: int, nu: float, work: Work) -> float:
     return length
 
 
-@jit
+@jit(inline=True)
 def _margin(j: int, gamma: float, work: Work) -> float:
     """Distance of a candidate's score to the scores between which it is neither in nor out."""
     gain = work.c[j] - work.top[j]
     return max(-gain, gain - gamma, 0.0)
 
 
-@jit
+@jit(inline=True)
 def _add_runs(
     a: int, m: int, cell0: int, lean: bool, keep: bool, n_kept: int, n_runs: int, pairs: Pairs, sums: Sums, work: Work
 ) -> tuple[int, int, int]:
@@ -226,7 +226,7 @@ def _add_runs(
     return curved, n_kept, n_runs
 
 
-@jit
+@jit(inline=True)
 def _mark(
     job: int, a: int, base: int, n: int, m: int, t: float, nu: float, gamma: float, widest: float, within: Floats,
     pairs: Pairs, marks: Marks, rules: Rules, work: Work,
@@ -260,8 +260,8 @@ def visit(
 ) -> None:  # fmt: skip
     """Settle users first <= u < last at prices and do a job on each.
 
-    VISIT is visit.visit; threshold and nu (n_users,), the slates' and the guards' prices of the last visit, are read and
-    written. ALLOCATE writes the slates of the prices that were visited last into marks.x. MARGINS and DECIDE are
+    VISIT is visit.visit; threshold and nu (n_users,), the slates' and the guards' prices of the last visit, are where
+    every job starts, and a visit writes them anew. ALLOCATE writes the slates of the prices that were visited last into marks.x. MARGINS and DECIDE are
     decide.margins and decide.decide, at a smoothing gamma that is next to none. ATTAIN writes what users can have of
     pairs.value at the most into marks.x, whatever the prices.
     """
@@ -269,7 +269,7 @@ def visit(
     n_classes = price.shape[2]
     local, work = scratch(first, last, pairs.indptr, rules)
     guarded = rules.target.size > 0
-    warm = job == VISIT or job == ALLOCATE
+    warm = job != ATTAIN
     base = pairs.indptr[first]
     capacity = sums.kept.cell.size
     smoothed = 0.0
@@ -295,7 +295,7 @@ def visit(
             score(u, u + 1, pairs, price, work.s)
         start = threshold[u] if warm else 0.0
         start_nu = nu[u] if warm and guarded else 0.0
-        centre = job == MARGINS or job == DECIDE
+        centre = job in (MARGINS, DECIDE)
         m, t, new_nu, cost, again = settle(
             u, a, n, pairs.code[a : a + n], start, slack if warm else 0.0, start_nu, centre, gamma, rules, local, work
         )

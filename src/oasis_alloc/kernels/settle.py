@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 _DEAREST = 1e15  # price of a guard that nothing can keep
 
 
-@jit
+@jit(inline=True)
 def settle(
     u: int, a: int, n: int, code: npt.NDArray[np.integer[Any]], start: float, slack: float, start_nu: float,
     centre: bool, gamma: float, rules: Rules, local: Local, work: Work,

@@ -2,8 +2,9 @@
 
 1. Prices on a sample of users, with much smoothing: cheap passes where prices are far off.
 2. All users, smoothing divided by three while about as many pairs are fractional as the finisher can take.
-3. Rounds of the finisher (finisher.py), each certified by a visit, until the gap is reached.
-4. Where demands seem to conflict, the least relaxation is solved as a problem of its own (relaxation.py).
+3. Where the smoothing is already within the gap asked for, a few steps more meet the demands (landing.py). Else:
+4. Rounds of the finisher (finisher.py), each certified by a visit, until the gap is reached.
+5. Where demands seem to conflict, the least relaxation is solved as a problem of its own (relaxation.py).
 
 Every visit to all users gives the unsmoothed bound; the best is kept whatever happens later.
 """
@@ -15,6 +16,7 @@ import numpy as np
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
+from oasis_alloc.solvers.landing import land, missing
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise, newton_direction
 from oasis_alloc.solvers.watch import Conflicting, Watch
 
@@ -31,6 +33,9 @@ _UNDECIDED_A_ROW = 10
 _UNDECIDED_A_CURVED_ROW = 1  # a curved total that is a little off costs the square of it
 _LEAST_UNDECIDED = 2_000
 _MOST_UNDECIDED = 200_000
+_EVERYWHERE = 0.05  # share of all slots from which a row opens no more pairs than others
+_MOST_WIDENED = 2.5  # times the pairs that the finisher is to be given, for prices that may be further off
+_MOST_LANDINGS = 2
 _RUNAWAY = 1e4  # prices beyond this many typical scores: the dual is running to minus infinity
 
 
@@ -51,19 +56,35 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
     worth = typical_score(engine, stride)
     unit = scale if scale is not None else worth
     gamma = (_LAST_SAMPLE_GAMMA if warm else _FIRST_GAMMA) * unit
+    if not warm:  # prices of support functions add up to their weight, and may have as far to go
+        shared = [np.abs(start[block.variables]).max() for block, _ in program.supports]
+        gamma = max(gamma, _FIRST_GAMMA * float(np.max(shared, initial=0.0)))
     point: Point | None = None
     wanted = _LEAST_UNDECIDED
     if program.row.size:
-        if stride > 1:
+        if program.rules is not None and not warm:  # prices that rules move a little are found without them, for less
             watch.stage = "sample"
-            while gamma >= 0.99 * _LAST_SAMPLE_GAMMA * unit:
-                start = minimise(dual, dual.at(start, gamma, stride), stride, _ROUGH, _MOST_STEPS).z
-                gamma /= _DIVIDE
-            gamma *= _DIVIDE
+            with engine.plain() as plain:
+
+                def count(point: Point, stride: int) -> None:
+                    watch.tick(engine.passes + plain.passes, point.gamma)
+
+                start, gamma = descend(SmoothedDual(plain, count), start, gamma, _LAST_SAMPLE_GAMMA * unit, stride)
+                engine.passes += plain.passes
+        elif stride > 1:
+            watch.stage = "sample"
+            start, gamma = descend(dual, start, gamma, _LAST_SAMPLE_GAMMA * unit, stride)
         watch.stage = "passes"
         fractional = np.inf
+        landings = _MOST_LANDINGS
         while True:
             point = minimise(dual, dual.at(start, gamma), 1, _ROUGH, _MOST_STEPS)
+            times = missing(dual, watch, point) if landings else np.inf
+            if times <= 1.0:
+                landings -= 1
+                point, reached = land(engine, watch, dual, point, unit)
+                if reached:
+                    return
             start = point.z
             wanted = undecided_wanted(dual, point)
             enough = 2.0 * point.visit.fractional <= wanted
@@ -72,7 +93,7 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
                 raise Conflicting
             # pairs that less smoothing does not tell apart, though it is finer than the values
             tied = point.visit.fractional > 0.8 * fractional and gamma < 0.03 * worth
-            if enough or loose or tied or gamma <= _LAST_GAMMA * unit:
+            if ((enough or loose) and times == np.inf) or tied or gamma <= _LAST_GAMMA * unit:
                 break
             fractional = point.visit.fractional
             gamma /= _DIVIDE
@@ -80,15 +101,33 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
         if watch.may_conflict and dual.residual(point) > _STUCK:
             raise Conflicting
     watch.stage = "finish"
-    prices = program.prices(point.z) if point is not None else np.zeros(program.n_rows)
+    prices = np.zeros(program.n_rows)
+    if point is not None:
+        prices = program.prices(point.z)
+    if program.supports:
+        prices = program.admit(prices)
     margin = margin_for(engine, prices, wanted, gamma)
-    margins = np.full(program.n_rows, margin)
+    margins, limit = np.full(program.n_rows, margin), np.full(program.n_rows, np.inf)
     if point is not None and np.isfinite(margin):
         point = dual.at(point.z, gamma)  # so that the Hessian is this point's
         step = np.zeros(program.n_rows)
-        np.maximum.at(step, program.row, np.abs(newton_direction(dual, point)))
-        margins = np.maximum(margin, np.minimum(2.0 * step, 64.0 * margin))
-    finish_rounds(engine, watch, prices, margins, unit)
+        np.maximum.at(step, program.row, np.abs(newton_direction(dual, point, 4.0 * margin)))
+        share = point.visit.activity / (program.unit * max(program.slots, 1.0))
+        limit[share > _EVERYWHERE] = margin
+        for widest in (64.0, 16.0, 4.0, 1.0):  # as wide as the step says, while the programme stays small
+            margins = np.maximum(margin, np.minimum(2.0 * step, widest * margin))
+            if engine.decide(prices, np.minimum(margins, limit)).undecided.size <= _MOST_WIDENED * wanted:
+                break
+    finish_rounds(engine, watch, prices, margins, unit, limit)
+
+
+def descend(dual: SmoothedDual, start: Floats, gamma: float, last: float, stride: int) -> tuple[Floats, float]:
+    """Rough prices, the smoothing taken down from gamma to about `last`; and the smoothing that was reached."""
+    while True:
+        start = minimise(dual, dual.at(start, gamma, stride), stride, _ROUGH, _MOST_STEPS).z
+        if gamma / _DIVIDE < 0.99 * last:
+            return start, gamma
+        gamma /= _DIVIDE
 
 
 def sample_stride(n_pairs: int, n_users: int, size: int, n_rows: int) -> int:

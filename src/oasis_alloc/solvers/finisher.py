@@ -64,14 +64,20 @@ def margin_for(engine: Engine, prices: Floats, wanted: int, guess: float) -> flo
     return widest
 
 
-def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats, scale: float) -> None:
+def finish_rounds(
+    engine: Engine, watch: Watch, prices: Floats, margins: Floats, scale: float, limit: Floats | None = None
+) -> None:
     """Rounds of the finisher until the gap is reached or nothing is left to release.
 
-    `margins` are by row, in units of scores; `scale` is the typical score. What is fixed stays as it was fixed until it
+    `margins` are by row, in units of scores; `scale` is the typical score. A row opens no pairs beyond its `limit`,
+    however far its price may go: a share or a guard counts in nearly all pairs, whose order its price hardly changes. What is fixed stays as it was fixed until it
     is released, so a round starts from the last one's basis. Released are pairs that the new prices contradict or
     leave close, and a wider margin of the rows whose price was pressed.
     """
     program = engine.program
+    if program.supports:  # bounds of Newton steps hold, but at prices a little outside the domain
+        prices = program.admit(prices)
+        watch.forget_bound()
     center, center_bound = prices, bound_at(engine, watch, prices, scale)
     dearest = np.abs(
         np.concatenate([[scale], *((prices * program.unit)[block.rows] for block in program.curved)])
@@ -83,7 +89,8 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
         own = np.maximum(scale, np.abs(prices * program.unit)[block.rows])  # what it pays may be far above the scores
         margins[block.rows] = np.maximum(margins[block.rows], _LEAST * own)  # pairs that tie have next to none
         radius[block.rows] = np.clip(margins[block.rows], _FIRST * own, own)
-    decision = engine.decide(prices, margins)
+    opens = np.full(program.n_rows, np.inf) if limit is None else limit
+    decision = engine.decide(prices, np.minimum(margins, opens))
     last: Round | None = None
     violations: list[float] = []
     for round_ in range(_MOST_ROUNDS):
@@ -94,21 +101,25 @@ def finish_rounds(engine: Engine, watch: Watch, prices: Floats, margins: Floats,
         bound = bound_at(engine, watch, new, scale)
         if watch.reached:
             return
-        if bound <= center_bound:
+        better = bound <= center_bound
+        if better:
             center, center_bound = new, bound
         margins = np.where(last.pressed, _WIDEN * margins, margins)
         moved = np.abs(last.prices - start) * program.unit
-        radius = np.where(last.pressed, _WIDEN * radius, np.minimum(radius, np.maximum(_NARROW * radius, 2.0 * moved)))
+        # prices that went far and gave a worse bound say that the chords are too coarse there
+        least = np.maximum(_NARROW * radius, 2.0 * moved) if better else _NARROW * radius
+        radius = np.where(last.pressed, _WIDEN * radius, np.minimum(radius, least))
         if round_ >= _PATIENCE:
-            margins = 2.0 * margins
+            margins, opens = 2.0 * margins, 2.0 * opens
         if decision.undecided.size == program.n_pairs:
-            margins = np.full_like(margins, np.inf)  # nothing is fixed, so nothing is gained by holding prices back
+            margins = opens = np.full_like(margins, np.inf)  # nothing is fixed, so nothing is gained by holding prices back
         if watch.may_conflict and not last.allocation.feasible:
             violations.append(last.allocation.violation)
-            stuck = len(violations) > 2 and violations[-1] > 0.5 * violations[-3]
+            few = _PATIENCE + 2 if program.supports else 2  # of their prices, which go far together
+            stuck = len(violations) > few and violations[-1] > 0.5 * violations[-3]
             if stuck or margins[last.pressed].max(initial=0.0) > _FAR * scale:
                 raise Conflicting  # wider margins do not help, or prices are far above the scores
-        fresh = engine.decide(new, np.where(last.pressed, margins, _CLOSE * margins))
+        fresh = engine.decide(new, np.minimum(np.where(last.pressed, margins, _CLOSE * margins), opens))
         wider = release(decision, fresh, program.indptr, program.size)
         settled = wider.undecided.size == decision.undecided.size and not last.pressed.any()
         coarse = np.isfinite(radius) & (radius > _FINEST * scale)

@@ -16,12 +16,14 @@ import numpy as np
 
 from oasis_alloc.engines.base import Engine, Visit
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.program import Conjugate
 
 _MOST_PRODUCTS = 40  # Hessian products a step
 _MOST_HALVINGS = 12
 _ARMIJO = 1e-4
 _FORCING = 0.03  # conjugate gradients stop at this share of the first residual
 _RADIUS = 3.0  # longest first step of any price, in units of gamma
+_SHARED = 10.0  # how much nearer totals that share a bonus have to be: their prices have far to go, and add up
 _MEMORY = 0.5  # weight of earlier visits in the typical curvature
 
 
@@ -32,10 +34,14 @@ class Point:
     z: Floats
     dual: float  # smoothed dual value
     gradient: Floats
-    pull: Floats  # gradient of the conjugates: what the totals are drawn to
-    bend: Floats  # curvature of the conjugates
+    conjugate: Conjugate
     visit: Visit
     gamma: float
+
+    @property
+    def pull(self) -> Floats:
+        """Gradient of the conjugates: what the totals are drawn to."""
+        return self.conjugate.gradient
 
 
 Check = Callable[[Point, int], None]
@@ -50,13 +56,20 @@ class SmoothedDual:
         self.program = engine.program
         self._check = check
         self._typical: Floats | None = None
+        self._smoothing: tuple[float, int] | None = None
+        self._around = np.zeros(engine.program.n_rows)  # totals that conjugates are smoothed around
 
     def at(self, z: Floats, gamma: float, stride: int = 1) -> Point:
         program = self.program
+        fresh = self._smoothing != (gamma, stride)  # the same all through one minimisation
+        if fresh and program.supports:
+            z = program.variables(program.prices(z))  # what was next to the domain is far from it with less smoothing
         visit = self.engine.visit(program.prices(z), gamma, stride)
-        value, pull, bend = program.conjugate_at(z)
-        gradient = pull - program.by_variable(visit.totals)
-        point = Point(z, visit.smoothed + value, gradient, pull, bend, visit, gamma)
+        if fresh:
+            self._smoothing, self._around = (gamma, stride), visit.totals
+        conjugate = program.conjugate_at(z, gamma, self._around)
+        gradient = conjugate.gradient - program.by_variable(visit.totals)
+        point = Point(z, visit.smoothed + conjugate.value, gradient, conjugate, visit, gamma)
         self._check(point, stride)
         self._remember(point)
         return point
@@ -77,8 +90,11 @@ class SmoothedDual:
         unknown = 0.01 * np.maximum(totals, 1e-3 * totals.mean() + 1.0) / point.gamma
         return np.where(self._typical > 0.0, 0.3 * self._typical, unknown)
 
-    def residual(self, point: Point) -> float:
-        """Worst over functions of the projected gradient's sum over the sum of what it is made of."""
+    def residual(self, point: Point, of_shared: float = 1.0) -> float:
+        """Worst over functions of the projected gradient's sum over the sum of what it is made of.
+
+        Functions whose prices are held together count `of_shared` times.
+        """
         program = self.program
         off = np.abs(np.where(self.held(point), 0.0, point.gradient))
         size = np.maximum(np.abs(point.pull), program.by_variable(point.visit.activity))
@@ -86,7 +102,8 @@ class SmoothedDual:
         size_by_row = np.bincount(program.row, size, program.n_rows)
         worst = 0.0
         for block in program.blocks:
-            worst = max(worst, float(off_by_row[block.rows].sum()) / max(1.0, float(size_by_row[block.rows].sum())))
+            share = float(off_by_row[block.rows].sum()) / max(1.0, float(size_by_row[block.rows].sum()))
+            worst = max(worst, share * (of_shared if block.function.is_support else 1.0))
         return worst
 
     def held(self, point: Point) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -99,11 +116,11 @@ def minimise(dual: SmoothedDual, start: Point, stride: int, tolerance: float, mo
     """Newton steps from `start` until the residual is at most `tolerance`, steps stop helping or run out."""
     point, radius = start, _RADIUS
     for _ in range(most_steps):
-        if dual.residual(point) <= tolerance:
+        if dual.residual(point, _SHARED) <= tolerance:
             break
-        direction = newton_direction(dual, point)
-        # beyond a few gamma the fractional pairs are others, and the quadratic model says nothing
-        direction = np.clip(direction, -radius * point.gamma, radius * point.gamma)
+        longest = radius * point.gamma
+        direction = shortened(dual, newton_direction(dual, point, longest), longest)
+        direction = followed(dual, point, direction, longest)
         if not direction.any():
             break
         new, length = _search(dual, point, direction, stride)
@@ -114,13 +131,51 @@ def minimise(dual: SmoothedDual, start: Point, stride: int, tolerance: float, mo
     return point
 
 
-def newton_direction(dual: SmoothedDual, point: Point) -> Floats:
-    """Approximate solution of (H + added) d = -g on the variables that are not held."""
+def shortened(dual: SmoothedDual, direction: Floats, longest: float) -> Floats:
+    """The direction with no price moved further than this.
+
+    Beyond a few gamma the fractional pairs are others, and the quadratic model says nothing. A price by itself is cut;
+    where those of a support function go too far, whose domain holds them together, the whole direction is shortened.
+    """
+    shared = [np.abs(direction[block.variables]).max() for block, _ in dual.program.supports]
+    scale = min(1.0, longest / max(float(np.max(shared, initial=0.0)), 1e-300))
+    return np.clip(scale * direction, -longest, longest)
+
+
+def followed(dual: SmoothedDual, point: Point, direction: Floats, longest: float) -> Floats:
+    """The direction with the prices of curved functions where the totals that it leads to would have them.
+
+    The step says how far totals go; along the tangent of a curve a price can leave its range on the way there, or take
+    one step for every doubling.
+    """
+    out = direction.copy()
+    program = dual.program
+    for block in program.curved:
+        unit, own = program.unit[block.rows], block.variables
+        bend = point.conjugate.separable[own]
+        totals = (point.conjugate.gradient[own] + bend * direction[own]) * unit
+        price = block.function.price_at(totals) * unit
+        moved = np.clip(price, program.lower[own], program.upper[own]) - point.z[own]
+        moves = (bend > 0.0) & (direction[own] != 0.0) & np.isfinite(moved)
+        out[own] = np.where(moves, np.clip(moved, -longest, longest), direction[own])
+    return out
+
+
+def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) -> Floats:
+    """Approximate solution of (H + added) d = -g on the variables that are not held.
+
+    What is added keeps the prices of support functions from going much further than `longest` where H is flat: they
+    cannot be cut one by one.
+    """
     program, engine = dual.program, dual.engine
     free = ~dual.held(point)
     row = program.row
-    known = (point.visit.diagonal / program.unit**2)[row] + point.bend
-    added = 1e-6 * known + np.maximum(dual.typical(point)[row] - known, 0.0)
+    own = (point.visit.diagonal / program.unit**2)[row]
+    known = own + point.conjugate.diagonal
+    added = 1e-6 * known + np.maximum(dual.typical(point)[row] - own - point.conjugate.separable, 0.0)
+    for block, _ in program.supports:
+        part = block.variables
+        added[part] = np.maximum(added[part], np.abs(point.gradient[part]) / longest)
     preconditioner = 1.0 / (known + added)
     target = np.where(free, -point.gradient, 0.0)
     d = np.zeros_like(target)
@@ -132,9 +187,8 @@ def newton_direction(dual: SmoothedDual, point: Point) -> Floats:
     for _ in range(_MOST_PRODUCTS):
         if norm <= 0.0:
             break
-        product = np.where(
-            free, program.by_variable(engine.curvature(program.prices(search))) + (point.bend + added) * search, 0.0
-        )
+        product = program.by_variable(engine.curvature(program.prices(search)))
+        product = np.where(free, product + point.conjugate.product(search) + added * search, 0.0)
         curvature = float(search @ product)
         if curvature <= 0.0:
             break

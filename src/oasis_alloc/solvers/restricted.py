@@ -18,6 +18,7 @@ from oasis_alloc.engines.base import Decision
 from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.program import Program
 from oasis_alloc.solvers.highs import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
+from oasis_alloc.solvers.pieces import Pieces, pieces_of
 from oasis_alloc.solvers.slates import SlatePart, slate_part
 
 Positions = npt.NDArray[np.int64]
@@ -28,9 +29,9 @@ _BROADCAST = 4  # a base total in more rows than this gets a variable of its own
 
 @dataclass(frozen=True, eq=False)
 class Restricted:
-    """Columns: pairs, decrements, broadcast totals, slack above, slack below, chords.
+    """Columns: pairs, decrements, broadcast totals, slack above, slack below, chords, pieces.
 
-    Rows: slates, measures, broadcast totals.
+    Rows: slates, measures, broadcast totals, pieces. Chords are of curved functions, pieces of support functions.
     """
 
     lp: LinearProgram
@@ -40,6 +41,8 @@ class Restricted:
     curved: Positions  # of rows whose function is curved: they have SEGMENTS more columns each, after the slacks
     above_is_end: npt.NDArray[np.bool_]  # (len(rows),) the slack's price is the end of the domain, not of the radius
     below_is_end: npt.NDArray[np.bool_]
+    n_aux: int
+    pieces: Pieces
 
     @property
     def n_slates(self) -> int:
@@ -48,11 +51,6 @@ class Restricted:
     @property
     def n_steps(self) -> int:
         return self.slates.step_names.size
-
-    @property
-    def n_aux(self) -> int:
-        others = self.pairs.size + self.n_steps + 2 * self.rows.size + SEGMENTS * self.curved.size
-        return self.lp.matrix.shape[1] - others
 
     def prices(self, solution: LinearSolution) -> Floats:
         """Prices of `rows`."""
@@ -64,11 +62,15 @@ class Restricted:
         above, below = solution.x[start : start + 2 * self.rows.size].reshape(2, self.rows.size)
         return above, below
 
-    def basis_for(self, wider: Restricted, solution: LinearSolution, shown: Positions) -> tuple[Statuses, Statuses]:
-        """This programme's final basis, carried over to one with more pairs, users and rows.
+    def basis_for(
+        self, wider: Restricted, solution: LinearSolution, shown: Positions
+    ) -> tuple[Statuses, Statuses] | None:
+        """This programme's final basis, carried over to one with more pairs, users and rows; None for other pieces.
 
         What is new enters as it was fixed: pairs at 0, or at 1 where they are in `shown`; new rows are basic.
         """
+        if not self.pieces.same_as(wider.pieces):
+            return None
         n, m, aux = self.pairs.size, self.rows.size, self.n_aux
         after = n + self.n_steps
         pair = np.full(wider.pairs.size, AT_LOWER, np.int8)
@@ -82,13 +84,16 @@ class Restricted:
         step[there] = solution.columns[n:after][known]
         segments = np.full((wider.curved.size, SEGMENTS), AT_LOWER, np.int8)
         segments[:, : SEGMENTS // 2] = AT_UPPER
-        segments[np.searchsorted(wider.curved, self.curved)] = solution.columns[after + aux + 2 * m :].reshape(-1, SEGMENTS)
+        chords = after + aux + 2 * m
+        pieces = chords + SEGMENTS * self.curved.size
+        segments[np.searchsorted(wider.curved, self.curved)] = solution.columns[chords:pieces].reshape(-1, SEGMENTS)
         slate = np.full(wider.n_slates, BASIC, np.int8)
         there, known = _shared(wider.slates.names, self.slates.names)
         slate[there] = solution.rows[: self.n_slates][known]
         row = np.full(wider.rows.size, BASIC, np.int8)
         row[row_at] = solution.rows[self.n_slates : self.n_slates + m]
-        columns = np.concatenate([pair, step, solution.columns[after : after + aux], slack.ravel(), segments.ravel()])
+        totals = solution.columns[after : after + aux]
+        columns = np.concatenate([pair, step, totals, slack.ravel(), segments.ravel(), solution.columns[pieces:]])
         return columns, np.concatenate([slate, row, solution.rows[self.n_slates + m :]])
 
 
@@ -122,6 +127,8 @@ def restricted(
     # a row without undecided pairs still has a say where it has a price or is missed
     touched = (np.diff(measures.indptr) > 0) | (np.diff(through.indptr) > 0) | (prices != 0.0)
     touched |= (fixed > upper) | (fixed < lower)
+    pieces = pieces_of(program, base, fixed, prices)
+    touched[pieces.rows] = True
     touched[keep] = True  # rows of the last round stay, so that its basis can be carried over
     rows = np.flatnonzero(touched)
     is_curved = np.zeros(program.n_rows, np.bool_)
@@ -129,34 +136,46 @@ def restricted(
         is_curved[block.rows] = True
     # what a curved function pays for a unit has nothing to do with the scores: its own price is the measure
     most = np.where(is_curved, np.maximum(most, 2.0 * np.abs(prices)), most)
+    penalty[pieces.rows] = 2.0 * pieces.dearest  # their own prices stay below, so nobody pays it
     end = np.where(np.isfinite(penalty), penalty, most)[rows]
     above = np.minimum(prices[rows] + radius[rows], end)
     below = np.minimum(radius[rows] - prices[rows], end)
     eye = sp.eye_array(rows.size, format="csr")
     curved, first, width, gain = _segments(program, rows, prices, radius, most)
     lower[curved] = upper[curved] = first
+    lower[pieces.rows] = upper[pieces.rows] = 0.0
     stairs = _stairs(rows, curved)
-    n_more = 2 * rows.size + stairs.shape[1]
+    n_more = 2 * rows.size + stairs.shape[1] + pieces.gain.size
     matrix = _assemble(
         [slates.matrix, -slates.steps, sp.csr_array((n_slates, aux.size + n_more))],
         [
             measures[rows], sp.csr_array((rows.size, n_steps)), through[rows],
-            sp.hstack([-eye, eye, -stairs], format="csr"),
+            sp.hstack([-eye, eye, -stairs, -pieces.totals[rows]], format="csr"),
         ],
         [base[aux], sp.csr_array((aux.size, n_steps)), -sp.eye_array(aux.size), sp.csr_array((aux.size, n_more))],
+        [sp.csr_array((pieces.inner.shape[0], n + n_steps + aux.size + n_more - pieces.gain.size)), pieces.inner],
     )
     zeros = np.zeros(aux.size)
     value = program.value[undecided].astype(np.float64) - slates.taken
     lp = LinearProgram(
-        cost=np.concatenate([value, -slates.cost, zeros, -above, -below, gain.ravel()]),
+        cost=np.concatenate([value, -slates.cost, zeros, -above, -below, gain.ravel(), pieces.gain]),
         matrix=matrix,
-        row_lower=np.concatenate([slates.lower, lower[rows] - fixed[rows], zeros]),
-        row_upper=np.concatenate([slates.upper, upper[rows] - fixed[rows], zeros]),
-        lower=np.concatenate([np.zeros(n + n_steps), zeros - np.inf, np.zeros(n_more)]),
-        upper=np.concatenate([np.ones(n), slates.width, np.full(aux.size + 2 * rows.size, np.inf), width.ravel()]),
+        row_lower=np.concatenate([slates.lower, lower[rows] - fixed[rows], zeros, pieces.least]),
+        row_upper=np.concatenate([slates.upper, upper[rows] - fixed[rows], zeros, np.zeros(pieces.least.size)]),
+        lower=np.concatenate(
+            [np.zeros(n + n_steps), zeros - np.inf, np.zeros(n_more - pieces.gain.size), pieces.lower]
+        ),
+        upper=np.concatenate(
+            [
+                np.ones(n), slates.width, np.full(aux.size + 2 * rows.size, np.inf), width.ravel(),
+                np.full(pieces.gain.size, np.inf),
+            ]
+        ),
     )
     hard = ~is_curved[rows]  # a curved row's slack says that its chords end, whatever its price
-    return Restricted(lp, undecided, slates, rows, curved, hard & (above >= end), hard & (below >= end))
+    return Restricted(
+        lp, undecided, slates, rows, curved, hard & (above >= end), hard & (below >= end), aux.size, pieces
+    )
 
 
 def _segments(

@@ -153,6 +153,10 @@ class Watch:
                 raise Conflicting
         return better
 
+    def forget_bound(self) -> None:
+        """Start anew with bounds: those that follow are at better prices."""
+        self.bound, self.prices = np.inf, None
+
     def offer(self, allocation: Allocation) -> None:
         """Keep an allocation if it is feasible and worth more, or violates less than what there is."""
         best = self.best
