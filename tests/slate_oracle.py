@@ -58,6 +58,8 @@ class Polytope:
     def each(self, scores: Array) -> Array:
         """(n_users,) the most that scores less decrements can be in a slate."""
         gain = self.shown.T @ scores - self.cost
+        if not gain.size:
+            return np.zeros(self.supply.size)
         matrix, limits = self.inequalities
         result = linprog(-gain, matrix, limits, bounds=(0.0, 1.0), method="highs", options=TOLERANCES)
         assert result.status == 0, result.message
@@ -65,7 +67,7 @@ class Polytope:
 
     def best(self, scores: Array) -> float:
         """What everyone's best slates are worth, each counted by its supply."""
-        return float(self.supply @ self.each(scores)) if scores.size else 0.0
+        return float(self.supply @ self.each(scores))
 
     def nearest(self, x: Array) -> tuple[float, float]:
         """(by how much x breaks a rule, what decrements take of it at the least, by supply)."""
