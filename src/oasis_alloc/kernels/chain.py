@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _CLOSE = 1e-13  # of the mass: a root is found
+_ROUNDING = 1e-15  # of the largest score, over the smoothing: what x can be known to
 
 
 @jit
@@ -123,32 +124,56 @@ def _stair(
 def _demand(
     t: float, n: int, several: int, of: Ints, which: int, gamma: float, weight: float, steps: Floats, c: Floats,
     floor: Floats, base: Floats, alone: Floats, order: Ints, ends: Ints,
-) -> tuple[float, int]:  # fmt: skip
-    """(mass, candidates that move) at a price t; of those with the number `which` in `of`, or of all where it is -1."""
+) -> tuple[float, int, float, float]:  # fmt: skip
+    """What is demanded at a price t by those with the number `which` in `of`, or by all where it is -1.
+
+    Returns (mass, candidates that move, the nearest prices below and above at which others begin to move).
+    """
     mass = 0.0
     moving = 0
+    below = -np.inf
+    above = np.inf
     for i in range(n):
         if alone[i] < 0.0 or (which >= 0 and of[i] != which):
             continue
-        top = max(t, base[i]) + alone[i]
-        z = (c[i] - max(top, floor[i])) / gamma
+        held = max(t, base[i]) + alone[i]
+        z = (c[i] - max(held, floor[i])) / gamma
+        follows = t >= base[i] and held >= floor[i]
         if z >= 1.0:
             mass += 1.0
+            above = min(above, c[i] - gamma - alone[i])
         elif z > 0.0:
             mass += z
-            if t >= base[i] and top >= floor[i]:
+            if follows:
                 moving += 1
+            else:
+                above = min(above, max(base[i], floor[i] - alone[i]))
+        elif follows:
+            below = max(below, c[i] - alone[i])
     for j in range(several):
         i = order[ends[j]]
         if which >= 0 and of[i] != which:
             continue
-        taken, move, _ = _stair(
-            max(t, base[i]), ends[j], ends[j + 1], gamma, weight, steps, order, c, floor
-        )
+        p = max(t, base[i])
+        taken, move, theta = _stair(p, ends[j], ends[j + 1], gamma, weight, steps, order, c, floor)
         mass += taken
-        if move > 0 and t >= base[i]:
+        if t < base[i]:
+            above = min(above, base[i])
+            continue
+        if move > 0:
             moving += move
-    return mass, moving
+        elif move < 0:  # held at a whole number, until the price leaves its stairs
+            whole = int(taken + 0.5)
+            above = min(above, theta - steps[whole - 1] * weight)
+            below = max(below, theta - steps[whole] * weight)
+        else:
+            for h in range(ends[j], ends[j + 1]):
+                i = order[h]
+                if c[i] - max(theta, floor[i]) > 0.0:
+                    above = min(above, max(c[i] - gamma, floor[i]) - (theta - t))
+                elif theta >= floor[i]:
+                    below = max(below, c[i] - (theta - t))
+    return mass, moving, below, above
 
 
 @jit
@@ -156,83 +181,49 @@ def _demand_root(
     most: float, low: float, start: float, n: int, several: int, of: Ints, which: int, gamma: float, weight: float,
     steps: Floats, c: Floats, floor: Floats, base: Floats, alone: Floats, order: Ints, ends: Ints,
 ) -> float:  # fmt: skip
-    """Root t >= low of _demand = most; low where the demand at low is no more."""
-    f, moving = _demand(low, n, several, of, which, gamma, weight, steps, c, floor, base, alone, order, ends)
+    """Root t >= low of _demand = most; low where the demand at low is no more. The middle where it is an interval."""
+    f, moving, below, above = _demand(
+        low, n, several, of, which, gamma, weight, steps, c, floor, base, alone, order, ends
+    )
     f -= most
     if f <= _CLOSE * (most + 1.0):
         return low
     high = low
     for i in range(n):
         high = max(high, c[i])
+    close = max(_CLOSE * (most + 1.0), _ROUNDING * high / gamma)
     f_low = f
     f_high = -most
-    new = low + f * gamma / moving if moving > 0 else 0.5 * (low + high)
-    if low < start < high:
-        new = start
-    if not (low < new < high):
-        new = 0.5 * (low + high)
     t = low
+    new = start
+    if not (low < start < high):
+        new = low + f * gamma / moving if moving > 0 else above + gamma * min(1.0, f)
     for _ in range(200):
         if not (low < new < high):
-            break
+            new = 0.5 * (low + high)
+            if not (low < new < high):
+                break
         t = new
-        f, moving = _demand(t, n, several, of, which, gamma, weight, steps, c, floor, base, alone, order, ends)
+        f, moving, below, above = _demand(
+            t, n, several, of, which, gamma, weight, steps, c, floor, base, alone, order, ends
+        )
         f -= most
-        if abs(f) <= _CLOSE * (most + 1.0):
-            return t
+        if abs(f) <= close:
+            return t if moving > 0 else 0.5 * (max(below, low) + min(above, high))
         if f > 0.0:
             low, f_low = t, f
         else:
             high, f_high = t, f
-        new = t + f * gamma / moving if moving > 0 else 0.5 * (low + high)
-        if not (low < new < high):
-            new = 0.5 * (low + high)
+        if moving > 0:
+            new = t + f * gamma / moving
+        else:
+            new = above + gamma * min(1.0, f) if f > 0.0 else below - gamma * min(1.0, -f)
     return low if f_low < -f_high else high
 
 
 @jit(inline=True)
-def middle(t: float, n: int, several: int, low: float, gamma: float, weight: float, rules: Rules, work: Work) -> float:
-    """The middle of the slate's thresholds that give the same slate as t, where no candidate moves with it."""
-    c, floor, base, alone, order, ends = work.c, work.floor, work.base, work.alone, work.order, work.ends
-    above = np.inf
-    below = low
-    for i in range(n):
-        if alone[i] < 0.0:
-            continue
-        held = base[i] > t  # by a category, until the slate's threshold is above its own
-        p = max(t, base[i])
-        if max(p + alone[i], floor[i]) < c[i]:
-            leaves = c[i] - gamma - alone[i]
-            above = min(above, max(p, leaves) if held else leaves)
-        elif floor[i] < c[i] and not held:
-            below = max(below, c[i] - alone[i])
-    for j in range(several):
-        i = order[ends[j]]
-        held = base[i] > t
-        p = max(t, base[i])
-        mass, moving, theta = _stair(p, ends[j], ends[j + 1], gamma, weight, rules.steps, order, c, floor)
-        whole = int(mass + 0.5)
-        if moving < 0:  # at a whole number: until the price leaves its stairs
-            if whole > 0:
-                above = min(above, theta - rules.steps[whole - 1] * weight)
-            if not held:
-                below = max(below, theta - rules.steps[whole] * weight)
-            continue
-        for h in range(ends[j], ends[j + 1]):
-            i = order[h]
-            if max(theta, floor[i]) < c[i]:
-                leaves = c[i] - gamma - (theta - p)
-                above = min(above, max(p, leaves) if held else leaves)
-            elif floor[i] < c[i] and not held:
-                below = max(below, c[i] - (theta - p))
-    if below <= t <= above < np.inf:
-        return 0.5 * (below + above)
-    return t
-
-
-@jit(inline=True)
 def solve_chain(
-    n: int, size: int, least: int, low: float, start: float, centre: bool, gamma: float, weight: float,
+    n: int, size: int, least: int, low: float, start: float, gamma: float, weight: float,
     rules: Rules, local: Local, work: Work,
 ) -> tuple[float, float]:  # fmt: skip
     """Thresholds, owners and x of n candidates with scores work.c; returns (the slate's threshold, what prices cost).
@@ -289,7 +280,7 @@ def solve_chain(
     every = np.int64(-1)  # of no category: everything
     of = work.node
     t = max(low, 0.0)
-    mass, _ = _demand(t, n, several, of, every, gamma, weight, steps, c, floor, base, alone, order, ends)
+    mass, _, _, _ = _demand(t, n, several, of, every, gamma, weight, steps, c, floor, base, alone, order, ends)
     if mass < least - _CLOSE * (least + 1.0):
         t = _demand_root(
             float(least), low, t, n, several, of, every, gamma, weight, steps, c, floor, base, alone, order, ends
@@ -300,8 +291,6 @@ def solve_chain(
         t = _demand_root(
             float(size), t, start, n, several, of, every, gamma, weight, steps, c, floor, base, alone, order, ends
         )
-    if centre and t != 0.0:
-        t = middle(t, n, several, 0.0 if t > 0.0 else low, gamma, weight, rules, work)
     cost = t * (size if t > 0.0 else least)
     for i in range(n):
         top[i] = t

@@ -16,10 +16,13 @@ from oasis_alloc.kernels.rules import Local, Rules, Work
 Floats = npt.NDArray[np.float64]
 
 _CLOSE = 1e-11  # of a target
+_ROUNDING = 2e-15  # of the largest score, over the smoothing: what x can be known to
+_FIRST = 1e-2  # first smoothing, in largest scores
+_DIVIDE = 30.0
 
 @jit
 def chain_at(
-    n: int, n_more: int, nu: float, u: int, low: float, start: float, centre: bool, gamma: float, rules: Rules,
+    n: int, n_more: int, nu: float, u: int, low: float, start: float, gamma: float, rules: Rules,
     local: Local, work: Work,
 ) -> tuple[float, float]:  # fmt: skip
     """Solve the chain at the prices nu and work.omega: (threshold of the slate, cost without theirs)."""
@@ -38,7 +41,7 @@ def chain_at(
             lowest -= rules.steps[rules.steps.size - 2] * rules.weight[u]
         low = lowest - 2.0 * gamma - 0.01 * abs(lowest)
     return solve_chain(
-        n, rules.size[u], rules.least[u], low, start, centre, gamma, rules.weight[u], rules, local, work
+        n, rules.size[u], rules.least[u], low, start, gamma, rules.weight[u], rules, local, work
     )
 
 
@@ -77,32 +80,54 @@ def guard_root(
     A price above `most` ends the search: the caller then has to look at more candidates.
     """
     target = rules.target[u]
-    tolerance = _CLOSE * max(abs(target), 1e-3)
+    steepest = 1e-300
+    largest = 0.0
+    for i in range(n):
+        steepest = max(steepest, abs(work.r[i]))
+        largest = max(largest, abs(work.given[i]))
     nu = start_nu
-    short = -1.0  # a price at which the guard is missed, -1 where none is known
-    enough = np.inf  # and one at which it is kept
-    for _ in range(200):
-        total, square = guarded(n, work)
-        f = total - target
-        if abs(f) <= tolerance or (f > 0.0 and nu == 0.0):
-            return nu, t, cost
-        if f < 0.0:
-            short = nu
-        else:
-            enough = nu
-        new = nu - f * gamma / square if square > 1e-300 else np.inf
-        if enough == np.inf:
-            if not (nu < new <= 4.0 * nu + 1.0):
-                new = 2.0 * nu + gamma + 1e-3 * (1.0 + abs(t))
-            if new > most:
-                return new, t, cost
-        elif not (max(short, 0.0) < new < enough):
-            new = 0.0 if short < 0.0 else 0.5 * (short + enough)
-            if short >= 0.0 and not (short < new < enough):
+    total, square = guarded(n, work)
+    if abs(total - target) <= _CLOSE * max(abs(target), 1e-3) or (total > target and nu == 0.0):
+        return nu, t, cost
+    # with next to no smoothing sums of r x are steps, which a price from afar would have to be halved into
+    now = max(gamma, _FIRST * largest)
+    while True:
+        if now != gamma or nu != start_nu:
+            t, cost = chain_at(n, n_more, nu, u, low, t, now, rules, local, work)
+        short = -1.0  # a price at which the guard is missed, -1 where none is known
+        enough = np.inf  # and one at which it is kept
+        length = 2.0 * now / steepest
+        tolerance = max(_CLOSE * max(abs(target), 1e-3), steepest * _ROUNDING * largest / now)
+        for _ in range(200):
+            total, square = guarded(n, work)
+            f = total - target
+            if abs(f) <= tolerance or (f > 0.0 and nu == 0.0):
                 break
-        nu = new
-        t, cost = chain_at(n, n_more, nu, u, low, t, n < 0, gamma, rules, local, work)
-    if nu != enough and enough < np.inf:  # within a rounding: the side on which the guard is kept
-        nu = enough
-        t, cost = chain_at(n, n_more, nu, u, low, t, n < 0, gamma, rules, local, work)
-    return nu, t, cost
+            if f < 0.0:
+                short = nu
+            else:
+                enough = nu
+            new = nu - f * now / square if square > 1e-300 else np.inf
+            if enough == np.inf:  # further up
+                if not (nu < new <= nu + length):
+                    new = nu + length
+                length *= 4.0
+                if new > most:
+                    return new, t, cost
+            elif short < 0.0:  # further down
+                if not (nu - length <= new < nu):
+                    new = nu - length
+                new = max(0.0, new)
+                length *= 4.0
+            elif not (short < new < enough):
+                new = 0.5 * (short + enough)
+                if not (short < new < enough):
+                    break
+            nu = new
+            t, cost = chain_at(n, n_more, nu, u, low, t, now, rules, local, work)
+        if nu == short and enough < np.inf:  # within a rounding: the side on which the guard is kept
+            nu = enough
+            t, cost = chain_at(n, n_more, nu, u, low, t, now, rules, local, work)
+        if now <= gamma:
+            return nu, t, cost
+        now = max(gamma, now / _DIVIDE)

@@ -56,7 +56,7 @@ def _dual(
     work: Work,
 ) -> tuple[float, float, float]:  # fmt: skip
     """Solve the chain at prices: (smoothed dual value, threshold, cost of the chain)."""
-    t, cost = chain_at(n, n_more, nu, u, low, start, n < 0, gamma, rules, local, work)
+    t, cost = chain_at(n, n_more, nu, u, low, start, gamma, rules, local, work)
     value = cost + further_cost(n_more, rules.weight[u], rules, work)
     if nu > 0.0:
         value -= nu * rules.target[u]

@@ -295,9 +295,8 @@ def visit(
             score(u, u + 1, pairs, price, work.s)
         start = threshold[u] if warm else 0.0
         start_nu = nu[u] if warm and guarded else 0.0
-        centre = job in (MARGINS, DECIDE)
         m, t, new_nu, cost, again = settle(
-            u, a, n, pairs.code[a : a + n], start, slack if warm else 0.0, start_nu, centre, gamma, rules, local, work
+            u, a, n, pairs.code[a : a + n], start, slack if warm else 0.0, start_nu, gamma, rules, local, work
         )
         if job == ATTAIN:
             # the smoothed value: never too much to keep, where x itself is rounded by more than its smoothing

@@ -25,11 +25,12 @@ _DEAREST = 1e15  # price of a guard that nothing can keep
 @jit(inline=True)
 def settle(
     u: int, a: int, n: int, code: npt.NDArray[np.integer[Any]], start: float, slack: float, start_nu: float,
-    centre: bool, gamma: float, rules: Rules, local: Local, work: Work,
+    gamma: float, rules: Rules, local: Local, work: Work,
 ) -> tuple[int, float, float, float, int]:  # fmt: skip
     """Solve user u, whose n candidates begin at pair a and have the scores work.s.
 
-    Returns (candidates looked at, threshold of the slate, nu, cost of all prices, 1 where a first look was not enough).
+    Returns (candidates looked at, threshold of the slate, nu, cost of all prices, 1 where a first look was not enough
+    though no guard had a say).
     What was looked at stands in work.at with its threshold, owner and x; all others are not shown.
     """
     guarded = rules.target.size > 0
@@ -57,7 +58,7 @@ def settle(
         n_more = number_further(rules, code, m, work)
         for which in range(n_more):
             work.omega[which] = 0.0
-        t, cost = chain_at(m, n_more, nu, u, low, start, m < 0, gamma, rules, local, work)
+        t, cost = chain_at(m, n_more, nu, u, low, start, gamma, rules, local, work)
         most = _DEAREST
         if n_more > 0:
             nu, t, cost = solve_joint(m, n_more, u, low, t, gamma, rules, local, work)
@@ -68,7 +69,7 @@ def settle(
         if every or again > 0:
             break
         enough = nu <= most and (t > low or low == 0.0)
-        if enough and nu > 0.0:  # none of those that were not looked at may be worth showing
+        if enough and (nu > 0.0 or start_nu > 0.0):  # none of those that were not looked at may be worth showing
             j = 0
             for i in range(n):
                 if j < m and work.at[j] == i:
@@ -76,16 +77,12 @@ def settle(
                 elif work.s[i] + nu * rules.guard[a + i] > t:
                     enough = False
                     break
-        if enough and guarded and nu == 0.0 and start_nu > 0.0:
-            enough = m == n  # the list was made at another price
         if enough:
             break
         again = 1
         low = 0.0
         nu = start_nu if guarded else 0.0
-    if centre:
-        t, cost = chain_at(m, n_more, nu, u, low, t, centre, gamma, rules, local, work)
     if guarded:
         cost -= nu * rules.target[u]
     cost += further_cost(n_more, rules.weight[u], rules, work)
-    return m, t, nu, cost, again
+    return m, t, nu, cost, again if nu == 0.0 and start_nu == 0.0 else 0

@@ -34,7 +34,7 @@ _UNDECIDED_A_CURVED_ROW = 1  # a curved total that is a little off costs the squ
 _LEAST_UNDECIDED = 2_000
 _MOST_UNDECIDED = 200_000
 _EVERYWHERE = 0.05  # share of all slots from which a row opens no more pairs than others
-_MOST_WIDENED = 2.5  # times the pairs that the finisher is to be given, for prices that may be further off
+_MOST_WIDENED = 4.0  # times the pairs that the finisher is to be given, for prices that may be further off
 _MOST_LANDINGS = 2
 _RUNAWAY = 1e4  # prices beyond this many typical scores: the dual is running to minus infinity
 
@@ -53,7 +53,11 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
     warm = z is not None
     start = program.variables(np.zeros(program.n_rows)) if z is None else z
     stride = 1 if warm else sample_stride(program.n_pairs, program.n_users, program.size, program.n_rows)
-    worth = typical_score(engine, stride)
+    if program.rules is None:
+        worth = typical_score(engine, stride)
+    else:
+        with engine.plain() as plain:
+            worth = typical_score(plain, stride)
     unit = scale if scale is not None else worth
     gamma = (_LAST_SAMPLE_GAMMA if warm else _FIRST_GAMMA) * unit
     if not warm:  # prices of support functions add up to their weight, and may have as far to go

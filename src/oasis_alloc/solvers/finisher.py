@@ -34,6 +34,7 @@ _FINEST = 1e-9  # radius of curved rows, in typical scores, below which their ch
 _PATIENCE = 8  # rounds after which all margins are widened
 _DEAREST = 1e12  # highest price of a slack, in typical scores
 _KINK = 1e-9  # smoothing, in units of scores, of visits that are made for the bound alone
+_RULED_KINK = 1e-7  # the same under rules, whose roots take longer the finer they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +192,7 @@ def worth(engine: Engine, positions: npt.NDArray[np.int64], x: Floats) -> Alloca
 
 def bound_at(engine: Engine, watch: Watch, prices: Floats, scale: float) -> float:
     """The bound at some prices, offered to the watch."""
-    visit = engine.visit(prices, _KINK * scale)
+    visit = engine.visit(prices, (_KINK if engine.program.rules is None else _RULED_KINK) * scale)
     bound = visit.bound + engine.program.conjugate(prices)
     watch.offer_bound(bound, prices)
     watch.tick(engine.passes)
