@@ -203,3 +203,15 @@ def test_slots_by_weight_are_slates_of_their_first_slots(market: Market, size: i
     slots, levels = (polytope(market, s) for s in (slate, oa.Slate(size, {"mood": 9}, positions=slate.positions)))
     scores = rng.normal(size=market.n_pairs)
     assert slots.each(scores) == pytest.approx(levels.each(scores), abs=1e-9)
+
+
+def test_what_is_kept_where_nothing_is_worth_showing() -> None:
+    """Values of 0, so that no candidate is looked at before the guard has a price."""
+    candidates = oa.Candidates.from_arrays([0, 2], [0, 1], {"relevance": [0.25, 0.25]})
+    objective = oa.total("relevance") - 0.25 * oa.exposure()
+    for share in (0.0, 0.5, 1.0):
+        problem = oa.Problem(candidates, objective, slate=oa.Slate(1, keep={"relevance": share}))
+        solution = oa.solve(problem)
+        assert solution.allocation.sum() >= share - 1e-6
+        assert (solution.value, solution.bound) == pytest.approx((0.0, 0.0), abs=1e-6)
+        assert solution.bound >= solution.value
