@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 from scipy.special import xlogy
+from slate_oracle import counted, polytope_of
 from strategies import ITEM_KEYS, Case, Market
 
 import oasis_alloc as oa
@@ -257,22 +258,6 @@ def slates(market: Market) -> sp.csr_array:
     return sp.csr_array((np.ones(market.n_pairs), (market.user, pairs)), shape=(market.n_users, market.n_pairs))
 
 
-def categories(case: Case) -> tuple[sp.csr_array, Array]:
-    """(rows, limits) of the slates' rules by category: one row for every user and label of a key of `at_most`."""
-    market, row, column, limits = case.market, [], [], []
-    for key, most in case.problem.slate.at_most.items():
-        members: dict[Any, list[int]] = {}
-        for pair in range(market.n_pairs):
-            label = label_of(market, key, pair)
-            if label is not None:
-                members.setdefault((market.user[pair], label), []).append(pair)
-        for mine in members.values():
-            row += [len(limits)] * len(mine)
-            column += mine
-            limits.append(float(most))
-    return sp.csr_array((np.ones(len(row)), (row, column)), shape=(len(limits), market.n_pairs)), np.array(limits)
-
-
 def optimum(case: Case) -> float | None:
     """The optimal value, or None where no allocation keeps all constraints."""
     return _elastic(case, rows_of(case), values(case), hard_costs=np.inf)
@@ -284,7 +269,7 @@ Weights = Mapping[str, Array]  # by name of a constraint, (n_groups,); 1 for the
 def least_relaxation(case: Case, weights: Weights | None = None) -> float:
     """The least (weighted) sum of what hard limits must give; 0 where an allocation keeps them all."""
     rows = [row for row in rows_of(case) if row.hard]
-    value = _elastic(case, rows, np.zeros(case.market.n_pairs), hard_costs=1.0, weights=weights)
+    value = _elastic(case, rows, None, hard_costs=1.0, weights=weights)
     assert value is not None  # everything is elastic
     return -value
 
@@ -292,23 +277,21 @@ def least_relaxation(case: Case, weights: Weights | None = None) -> float:
 def _elastic(
     case: Case,
     rows: list[Rows],
-    gains: Array,
+    gains: Array | None,
     hard_costs: float,
     weights: Weights | None = None,
     budget: float | None = None,
 ) -> float | None:
     """max gains x - (cost of a unit outside the limits); units outside hard limits cost `hard_costs` times a weight.
 
-    Together they weigh at most `budget`, where there is one.
+    Together they weigh at most `budget`, where there is one. Without `gains` decrements cost nothing either.
     """
-    n = case.market.n_pairs
-    cost, upper = [-gains], [np.ones(n)]
-    blocks, limits = [[slates(case.market)]], [np.full(case.market.n_users, float(case.problem.slate.size))]
-    spent = [np.zeros(n)]
-    rules, most = categories(case)
-    if most.size:
-        blocks.append([rules])
-        limits.append(most)
+    slates, supply = polytope_of(case), counted(case)
+    n = slates.cost.size
+    worth = np.zeros(n) if gains is None else slates.shown.T @ (gains * supply) - slates.weighted_cost
+    cost, upper, spent = [-worth], [np.ones(n)], [np.zeros(n)]
+    within, room = slates.inequalities
+    blocks, limits = [[within]], [room]
     for row in rows:
         one = np.ones(row.lower.size)
         weight = (weights or {}).get(row.name, one) if row.hard else 0.0 * one
@@ -317,7 +300,7 @@ def _elastic(
             has = np.flatnonzero(np.isfinite(limit))
             if not has.size:
                 continue
-            blocks.append([sp.csr_array(sign * row.matrix[has])])
+            blocks.append([sp.csr_array(sp.csr_array(sign * row.matrix[has] * supply) @ slates.shown)])
             limits.append(sign * limit[has])
             if np.isfinite(penalty[has]).all():
                 before = sum(c.size for c in cost) - n

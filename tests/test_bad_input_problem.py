@@ -36,6 +36,10 @@ def problem(*constraints: Any, maximize: Any = REL, slate: Any = None, candidate
     return oa.Problem(candidates, maximize, list(constraints), slate)
 
 
+def supplied(supply: Any) -> oa.Problem:
+    return oa.Problem(CANDIDATES, REL, supply=supply)
+
+
 def solve(*constraints: Any, **options: Any) -> oa.Solution:
     return oa.solve(problem(*constraints), **options)
 
@@ -204,16 +208,90 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ),
     ("rule of a key of users", lambda: problem(slate=oa.Slate(2, {"market": 1})), "items have no key 'market'"),
     ("rule of a column", lambda: problem(slate=oa.Slate(2, {"relevance": 1})), "items have no key 'relevance'"),
+    # slates of every kind
+    ("sizes of floats", lambda: oa.Slate(np.array([1.0, 2.0])), "Slate(size=...) | whole | (n_users,) | float64"),
+    ("sizes of halves", lambda: oa.Slate([1, 2.5]), "Slate(size=...) | whole numbers | float64"),
+    ("sizes negative", lambda: oa.Slate([1, -2, 0]), "Slate(size=...) | user 1 has -2 | >= 0"),
+    ("sizes in 2-d", lambda: oa.Slate([[1, 2]]), "Slate(size=...) | shape (1, 2)"),
+    ("sizes of texts", lambda: oa.Slate(["1", "2"]), "Slate(size=...) | whole numbers"),
+    ("sizes of truth values", lambda: oa.Slate([True, False]), "Slate(size=...) | bool"),
+    ("too few sizes", lambda: problem(slate=oa.Slate([1, 2])), "Slate(size=...) | 2 entries | 3 (n_users)"),
+    ("steps not a mapping", lambda: oa.Slate(2, diminishing=0.1), "diminishing=0.1 | {key of the items: step}"),
+    ("step of a number", lambda: oa.Slate(2, diminishing={3: 0.1}), "diminishing | 3 is not the name of a key"),
     (
-        "rules that cross",
-        lambda: oa.solve(problem(slate=oa.Slate(2, {"artist": 1, "campaign": 1}), candidates=CROSSING)),
-        "at_most={'artist': 1, 'campaign': 1} | artist 'ann' has items of more than one campaign | cross | nested",
+        "step negative",
+        lambda: oa.Slate(2, diminishing={"artist": -0.1}),
+        "'artist' | step is -0.1 | finite number >= 0",
+    ),
+    ("step nan", lambda: oa.Slate(2, diminishing={"artist": NAN}), "'artist' | step is nan | finite"),
+    ("step infinite", lambda: oa.Slate(2, diminishing={"artist": INF}), "'artist' | step is inf | finite"),
+    ("step a text", lambda: oa.Slate(2, diminishing={"artist": "much"}), "'artist' | 'much' | array of numbers"),
+    ("step None", lambda: oa.Slate(2, diminishing={"artist": None}), "'artist' | finite decrements >= 0"),
+    ("steps that fall", lambda: oa.Slate(3, diminishing={"artist": [0, 0.5, 0.25]}), "decrement 2 is 0.25 | (0.5)"),
+    ("steps with nan", lambda: oa.Slate(3, diminishing={"artist": [0, NAN]}), "'artist' | finite decrements"),
+    ("steps negative", lambda: oa.Slate(3, diminishing={"artist": [-1, 0]}), "'artist' | finite decrements >= 0"),
+    ("no steps", lambda: oa.Slate(3, diminishing={"artist": []}), "'artist' | list of finite decrements"),
+    (
+        "steps of an unknown key",
+        lambda: problem(slate=oa.Slate(2, diminishing={"artists": 0.1})),
+        "diminishing={'artists': 0.1} | no key 'artists' | Did you mean 'artist'?",
+    ),
+    ("steps of a key of users", lambda: problem(slate=oa.Slate(2, diminishing={"market": 1})), "no key 'market'"),
+    ("keep not a mapping", lambda: oa.Slate(2, keep="relevance"), "keep='relevance' | {column: share}"),
+    ("keep more than all", lambda: oa.Slate(2, keep={"relevance": 1.5}), "{'relevance': 1.5} | from 0 to 1"),
+    ("keep less than nothing", lambda: oa.Slate(2, keep={"relevance": -0.1}), "{'relevance': -0.1} | from 0 to 1"),
+    ("keep nan", lambda: oa.Slate(2, keep={"relevance": NAN}), "{'relevance': nan} | from 0 to 1"),
+    ("keep True", lambda: oa.Slate(2, keep={"relevance": True}), "{'relevance': True} | from 0 to 1"),
+    ("keep a text", lambda: oa.Slate(2, keep={"relevance": "most"}), "{'relevance': 'most'} | from 0 to 1"),
+    ("keep two columns", lambda: oa.Slate(2, keep={"relevance": 0.5, "promotion": 0.5}), "one column | blend"),
+    (
+        "keep an unknown column",
+        lambda: problem(slate=oa.Slate(2, keep={"relevence": 0.5})),
+        "keep={'relevence': 0.5} | no column 'relevence' | Did you mean 'relevance'?",
+    ),
+    ("at least a half", lambda: oa.Slate(2, at_least=0.5), "at_least=0.5 | whole number of slots | at least 0"),
+    ("at least a negative", lambda: oa.Slate(2, at_least=-1), "at_least=-1 | at least 0"),
+    ("at least more than the size", lambda: oa.Slate(2, at_least=3), "at_least=3 | more slots than size has"),
+    ("at least more than a user's", lambda: oa.Slate([2, 1], at_least=[1, 2]), "at_least | more slots than size has"),
+    ("at least, negative by user", lambda: oa.Slate(2, at_least=[0, -1]), "Slate(at_least=...) | user 1 has -1"),
+    ("at least, of floats", lambda: oa.Slate(2, at_least=np.ones(3)), "Slate(at_least=...) | float64"),
+    (
+        "at least, too few",
+        lambda: problem(slate=oa.Slate(2, at_least=[1, 1])),
+        "Slate(at_least=...) | 2 entries | 3 (n_users)",
     ),
     (
-        "rule of a key of several labels",
-        lambda: problem(slate=oa.Slate(2, {"genre": 1}), candidates=SEVERAL),
-        "Slate(size=2, at_most={'genre': 1}) | several labels of 'genre' | overlap | one label an item",
+        "at least and of other users than sizes",
+        lambda: problem(slate=oa.Slate([1, 1, 1], at_least=[1, 1])),
+        "Slate(at_least=...) | 2 entries | 3 (n_users)",
     ),
+    (
+        "at least under rules that cross",
+        lambda: oa.solve(problem(slate=oa.Slate(2, {"artist": 1, "campaign": 1}, at_least=1), candidates=CROSSING)),
+        "at_most={'artist': 1, 'campaign': 1} | at_least | nest | cross | Leave one",
+    ),
+    (
+        "at least under a rule of several labels",
+        lambda: oa.solve(problem(slate=oa.Slate(2, {"genre": 1}, at_least=1), candidates=SEVERAL)),
+        "at_most={'genre': 1} | at_least | items with several",
+    ),
+    ("positions too few", lambda: oa.Slate(3, positions=[1, 0.5]), "positions | shape (2,) | (3,), one number a slot"),
+    ("positions too many", lambda: oa.Slate(1, positions=[1, 0.5]), "positions | shape (2,) | (1,)"),
+    ("positions fewer than sizes", lambda: oa.Slate([1, 3], positions=[1, 0.5]), "positions | shape (2,) | (3,)"),
+    ("positions that rise", lambda: oa.Slate(3, positions=[1, 0.5, 0.6]), "slot 2 counts 0.6, more than slot 1 (0.5)"),
+    ("position of 0", lambda: oa.Slate(2, positions=[1, 0]), "slot 1 counts 0 | (0, 1]"),
+    ("position above 1", lambda: oa.Slate(2, positions=[1.5, 1]), "slot 0 counts 1.5 | (0, 1]"),
+    ("position nan", lambda: oa.Slate(2, positions=[1, NAN]), "slot 1 counts nan | (0, 1]"),
+    ("positions of texts", lambda: oa.Slate(2, positions=["a", "b"]), "positions=['a', 'b'] | numbers, one a slot"),
+    ("positions a number", lambda: oa.Slate(2, positions=0.5), "positions | shape () | (2,)"),
+    # supply
+    ("supply too short", lambda: supplied([1.0, 2.0]), "supply | shape (2,) | (n_users,) = (3,)"),
+    ("supply a number", lambda: supplied(2.0), "supply | shape () | (n_users,) = (3,)"),
+    ("supply of 0", lambda: supplied([1, 0, 1]), "supply | user 1 counts 0 | positive finite | slate of size 0"),
+    ("supply negative", lambda: supplied([1, 1, -1]), "supply | user 2 counts -1 | 1 are like this"),
+    ("supply nan", lambda: supplied([NAN, 1, NAN]), "supply | user 0 counts nan | 2 are like this"),
+    ("supply infinite", lambda: supplied([1, INF, 1]), "supply | user 1 counts inf | positive finite"),
+    ("supply of texts", lambda: supplied(["a", "b", "c"]), "supply | (n_users,) = (3,) | positive numbers"),
     ("key of several labels misspelt", lambda: problem(E("genres") <= 1, candidates=SEVERAL), "Did you mean 'genre'?"),
     (
         "limits that do not fit a key of several labels",

@@ -22,8 +22,8 @@ from oasis_alloc.weighting import by_position, weighted
 
 Integers = npt.NDArray[np.int64]
 
-_EXACT = 1e-7  # smoothing, in typical values, of slates that are only looked at for what they hold
-_ROUNDING = 1e-12
+_EXACT = 1e-9  # smoothing, in typical values, of slates that are only looked at for what they hold
+_ROUNDING = 1e-9  # of what is kept: prices of categories that cross are found to so much
 _BLOCK = 4096  # users
 
 

@@ -66,8 +66,7 @@ def _level_root(
             z = (c[i] - max(t, floor[i])) / gamma
             if z >= 1.0:
                 f += 1.0
-                if floor[i] < c[i] - gamma:
-                    above = min(above, c[i] - gamma)
+                above = min(above, c[i] - gamma)
             elif z > 0.0:
                 f += z
                 if t >= floor[i]:

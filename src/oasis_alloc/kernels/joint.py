@@ -24,6 +24,8 @@ _CLOSE = 1e-10  # of a mass or a target
 _LONGEST = 4.0  # step, in largest scores
 _FIRST = 0.1  # first smoothing, in largest scores
 _DIVIDE = 10.0
+_NEAR = 1e-11  # of the longest step: a price is at a corner
+_CAUTION = 8.0  # more of damping after a step that had to be shortened
 
 
 @jit
@@ -97,10 +99,10 @@ def _gradient(n: int, n_more: int, nu: float, u: int, rules: Rules, work: Work, 
 
 @jit
 def _newton(
-    n: int, n_more: int, free: npt.NDArray[np.int64], n_free: int, slope: Floats, gamma: float, work: Work,
-    columns: Floats, matrix: Floats, step: Floats,
+    n: int, n_more: int, free: npt.NDArray[np.int64], n_free: int, slope: Floats, gamma: float, damping: float,
+    steepest: float, work: Work, columns: Floats, matrix: Floats, step: Floats,
 ) -> None:  # fmt: skip
-    """Write the Newton step of the free prices into step."""
+    """Write the damped Newton step of the free prices into step."""
     for i in range(n):
         for k in range(n_free):
             columns[i, k] = 0.0
@@ -139,7 +141,7 @@ def _newton(
             matrix[k, j] = total
         trace += matrix[k, k]
     for k in range(n_free):
-        matrix[k, k] += 1e-10 * trace + 1e-9
+        matrix[k, k] += 1e-12 * trace + damping * (steepest**2 if free[k] == n_more else 1.0)
     for k in range(n_free):  # Cholesky, in place
         for j in range(k + 1):
             total = matrix[k, j]
@@ -159,10 +161,26 @@ def _newton(
 
 
 @jit
+def _room(stairs: Floats, weight: float, omega: float, slope: float) -> tuple[float, float]:
+    """(least, most) that a price may become in one step: no further than the next corners, from a corner downhill."""
+    full = _full(stairs, weight, omega)
+    part = full
+    while stairs[part] * weight == omega:
+        part += 1
+    least = stairs[full - 1] * weight if full > 0 else 0.0
+    most = stairs[part] * weight
+    if part > full:
+        if slope < 0.0:
+            least = omega
+        elif slope > 0.0:
+            most = omega
+    return least, most
+
+
+@jit
 def solve_joint(
-    n: int, n_more: int, start_nu: float, u: int, low: float, start: float, gamma: float, rules: Rules,
-    local: Local, work: Work,
-) -> tuple[float, float, float]:  # fmt: skip
+    n: int, n_more: int, u: int, low: float, start: float, gamma: float, rules: Rules, local: Local, work: Work
+) -> tuple[float, float, float]:
     """Leave the chain at the best prices; returns (nu, threshold, cost of the chain)."""
     weight = rules.weight[u]
     slope = np.zeros(n_more + 1)
@@ -172,17 +190,19 @@ def solve_joint(
     columns = np.zeros((n, _FREE))
     matrix = np.zeros((_FREE, _FREE))
     largest = 0.0
-    steepest = 0.0
+    steepest = 1e-300
     for i in range(n):
         largest = max(largest, abs(work.given[i]))
         if rules.target.size > 0:
             steepest = max(steepest, abs(work.r[i]))
     now = max(gamma, _FIRST * largest)
-    nu = start_nu
+    nu = 0.0  # like the other prices: far off, all candidates are in or out and nothing bends
     t = start
     cost = 0.0
     while True:
         value, t, cost = _dual(n, n_more, nu, u, low, t, now, rules, local, work)
+        farthest = _LONGEST * (largest + now)
+        caution = 1.0
         for _ in range(_STEPS):
             if _gradient(n, n_more, nu, u, rules, work, slope) <= _CLOSE:
                 break
@@ -199,13 +219,43 @@ def solve_joint(
                     n_free += 1
             if n_free == 0:
                 break
-            _newton(n, n_more, free, n_free, slope, now, work, columns, matrix, step)
+            # where the dual does not bend its slope alone decides, and damping by the slope how far the step goes
+            damping = 0.0
+            for k in range(n_free):
+                damping = max(damping, abs(slope[free[k]]) / (steepest if free[k] == n_more else 1.0))
+            damping *= caution * now / farthest
+            while True:
+                _newton(
+                    n, n_more, free, n_free, slope, now, damping, steepest, work, columns, matrix, step
+                )
+                left = 0  # without prices that are as good as at the corner they would go to: there they stay
+                for k in range(n_free):
+                    which = free[k]
+                    if which == n_more:
+                        back = step[k] < 0.0 and nu <= _NEAR * farthest / steepest
+                        if back and slope[which] > 0.0:
+                            nu = 0.0
+                    else:
+                        stairs = rules.staircase[work.which[which]]
+                        least, most = _room(stairs, weight, work.omega[which], slope[which])
+                        corner = least if step[k] < 0.0 else most
+                        back = abs(corner - work.omega[which]) <= _NEAR * farthest
+                        if back and slope[which] * step[k] < 0.0:
+                            work.omega[which] = corner
+                    if not back:
+                        free[left] = which
+                        left += 1
+                if left == n_free:
+                    break
+                n_free = left
+            if n_free == 0:
+                break
             longest = 0.0  # in units of scores
             for k in range(n_free):
                 longest = max(longest, abs(step[k]) * (steepest if free[k] == n_more else 1.0))
-            if longest > _LONGEST * (largest + now):
+            if longest > farthest:
                 for k in range(n_free):
-                    step[k] *= _LONGEST * (largest + now) / longest
+                    step[k] *= farthest / longest
             for which in range(n_more):
                 before[which] = work.omega[which]
             before[n_more] = nu
@@ -221,16 +271,7 @@ def solve_joint(
                         promised += slope[which] * (nu - before[which])
                         continue
                     stairs = rules.staircase[work.which[which]]
-                    full = _full(stairs, weight, before[which])
-                    part = full
-                    while stairs[part] * weight == before[which]:
-                        part += 1
-                    least = stairs[full - 1] * weight if full > 0 else 0.0
-                    if part > full and slope[which] < 0.0:
-                        least = before[which]  # at a corner, on its way up
-                    most = stairs[part] * weight
-                    if part > full and slope[which] > 0.0:
-                        most = before[which]
+                    least, most = _room(stairs, weight, before[which], slope[which])
                     work.omega[which] = min(max(new, least), most)
                     promised += slope[which] * (work.omega[which] - before[which])
                 new_value, new_t, new_cost = _dual(n, n_more, nu, u, low, t, now, rules, local, work)
@@ -247,6 +288,7 @@ def solve_joint(
                 nu = before[n_more]
                 value, t, cost = _dual(n, n_more, nu, u, low, t, now, rules, local, work)
                 break
+            caution = max(1.0, caution / _CAUTION) if length == 1.0 else caution * _CAUTION
         if now <= gamma:
             break
         now = max(gamma, now / _DIVIDE)

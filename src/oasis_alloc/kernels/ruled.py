@@ -313,9 +313,12 @@ def visit(
             u, a, n, pairs.code[a : a + n], start, slack if warm else 0.5 * start, start_nu, gamma, rules, local, work
         )
         if job == ATTAIN:
-            marks.x[u] = 0.0
+            # the smoothed value: never too much to keep, where x itself is rounded by more than its smoothing
+            marks.x[u] = cost
             for i in range(m):
-                marks.x[u] += work.x[i] * work.given[i]
+                gain = work.c[i] - work.top[i]
+                if gain > 0.0:
+                    marks.x[u] += gain * work.x[i] - 0.5 * gamma * work.x[i] * work.x[i]
             continue
         if job == ALLOCATE:
             marks.x[a - base : a - base + n] = 0.0

@@ -37,8 +37,8 @@ def settle(
     crossing = rules.start.size > 0
     nu = start_nu if guarded else 0.0
     free = rules.least[u] == 0
-    low = max(0.0, start - slack) if free else 0.0
     every = not free or (guarded and crossing)
+    low = 0.0 if every else max(0.0, start - slack)
     again = 0
     while True:
         m = np.int64(0)  # not 0: a literal would have everything below compiled once more
@@ -61,7 +61,7 @@ def settle(
         t, cost = chain_at(m, n_more, nu, u, low, start, gamma, rules, local, work)
         most = _DEAREST
         if n_more > 0:
-            nu, t, cost = solve_joint(m, n_more, nu, u, low, t, gamma, rules, local, work)
+            nu, t, cost = solve_joint(m, n_more, u, low, t, gamma, rules, local, work)
         elif guarded:
             if m < n and again == 0:  # beyond that, those that were not looked at would come in
                 most = nu + 2.0 * (slack + gamma) / steepest

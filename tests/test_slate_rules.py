@@ -1,0 +1,217 @@
+"""Rules of slates of every kind, alone and together, on random markets: against linear programmes of the statement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+from oracle import least_relaxation, matrix, optimum, rows_of, values
+from slate_oracle import counted, polytope, polytope_of
+from strategies import ITEM_KEYS, OBJECTIVES, USER_KEYS, Case, Market, limits, markets, measures
+
+import oasis_alloc as oa
+
+GAP = 1e-5
+MOODS = ["calm", "loud", "odd"]
+
+
+@st.composite
+def labelled(draw: st.DrawFn, nested: bool, **sizes: int) -> Market:
+    """A market whose items have none, one or several moods; `nested`: artists lie within campaigns."""
+    old = draw(markets(**sizes))
+    labels = dict(old.labels)
+    if nested:
+        parents = {artist: draw(st.sampled_from([-1, 3, 5])) for artist in ("ann", "bo", "cy")}
+        pairs = zip(labels["campaign"], labels["artist"], strict=True)
+        labels["campaign"] = [own if artist is None else parents[artist] for own, artist in pairs]
+    mood = st.lists(st.sampled_from(MOODS), max_size=3, unique=True)
+    labels["mood"] = draw(st.lists(mood, min_size=old.n_items, max_size=old.n_items))
+    candidates = oa.Candidates.from_arrays(
+        old.candidates.indptr,
+        np.array(old.item, np.int64),
+        old.columns,
+        users={key: labels[key] for key in USER_KEYS},
+        items={key: labels[key] for key in (*ITEM_KEYS, "mood")},
+    )
+    return Market(old.user, old.item, old.columns, labels, old.n_users, old.n_items, candidates)
+
+
+@st.composite
+def slates(draw: st.DrawFn, market: Market, nested: bool) -> oa.Slate:
+    """One to four rules; slots that must be filled only where the others nest."""
+    by_user = st.lists(st.integers(0, 3), min_size=market.n_users, max_size=market.n_users).map(np.array)
+    size: Any = draw(st.one_of(st.integers(1, 4), by_user))
+    keys = ("artist", "campaign") if nested else ("artist", "campaign", "mood")
+    kinds = ["at_most", "diminishing", "keep", "positions", "nothing", *(["at_least"] if nested else [])]
+    chosen = draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=3))
+    some = st.lists(st.sampled_from(keys), min_size=1, unique=True)
+    rules: dict[str, Any] = {}
+    if "at_most" in chosen:
+        rules["at_most"] = {key: draw(st.sampled_from([1, 1, 2, 3])) for key in draw(some)}
+    if "diminishing" in chosen:
+        steps = st.sampled_from([0.25, 0.125, [0.0, 0.5], [0.125, 0.125, 1.0], 300.0])
+        rules["diminishing"] = {key: draw(steps) for key in draw(some)}
+        if nested and "at_least" in chosen and len(rules["diminishing"]) > 1:
+            rules["diminishing"].pop("campaign")  # one staircase nests
+    if "keep" in chosen:
+        rules["keep"] = {"relevance": draw(st.sampled_from([0.0, 0.5, 0.9, 1.0]))}
+    if "at_least" in chosen:
+        rules["at_least"] = draw(st.integers(0, 2)) if isinstance(size, np.ndarray) else draw(st.integers(0, size))
+        rules["at_least"] = np.minimum(rules["at_least"], size) if isinstance(size, np.ndarray) else rules["at_least"]
+    if "positions" in chosen:
+        falls = st.lists(st.sampled_from([0.2, 0.2, 0.5, 1.0]), min_size=4, max_size=4)
+        weights = np.sort(draw(falls))[::-1]
+        rules["positions"] = weights[: size if isinstance(size, int) else 3]
+    return oa.Slate(size, **rules)
+
+
+@st.composite
+def ruled_problems(draw: st.DrawFn, feasible: bool = True, **sizes: int) -> Case:
+    """A problem under rules; `feasible` as in strategies.problems."""
+    nested = draw(st.booleans())
+    market = draw(labelled(nested, **sizes))
+    slate = draw(slates(market, nested))
+    supply = draw(st.lists(st.sampled_from([0.5, 1.0, 2.5]), min_size=market.n_users, max_size=market.n_users))
+    weights = np.array(supply) if draw(st.booleans()) else None
+    case = Case(market, oa.Problem(market.candidates, OBJECTIVES[0], slate=slate, supply=weights))
+    x = counted(case) * some_slates(case, np.random.default_rng(draw(st.integers(0, 2**20))))
+    constraints: list[Any] = []
+    used: set[str] = set()
+    for _ in range(draw(st.integers(0 if feasible else 1, 3))):
+        measure = draw(measures())
+        is_soft = draw(st.sampled_from([False, False, True]))
+        sense = draw(st.sampled_from(["<=", "<=", ">=", ">=", "=="]))
+        labels = market.candidates.groups(measure.by or None)
+        totals = matrix(measure, market) @ x
+        slack = st.sampled_from([0.0, 0.0, 0.25, 1.0])
+        if not feasible and not is_soft:
+            if str(measure) in used:
+                continue  # a floor above a cap is refused as a statement
+            used.add(str(measure))
+            scale = max(1.0, float(np.abs(totals).max(initial=0.0)))
+            slack = st.sampled_from([0.0, 0.5, -0.25, -0.5]).map(lambda s, scale=scale: s * scale)
+            totals = np.maximum(totals, scale) if sense == "<=" else totals
+        limit = draw(limits(totals, labels, sense, slack))
+        band = {"<=": measure <= limit, ">=": measure >= limit, "==": measure == limit}[sense]
+        constraints.append(oa.soft(band, penalty=draw(st.sampled_from([0.125, 1.0, 40.0]))) if is_soft else band)
+    objective = draw(st.sampled_from(OBJECTIVES))
+    return Case(market, case.problem.replace(maximize=objective, subject_to=constraints))
+
+
+def some_slates(case: Case, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    """A mixture of two slates of everyone that keep all rules."""
+    from scipy.optimize import linprog
+
+    within = polytope_of(case)
+    out = np.zeros(case.market.n_pairs)
+    if within.cost.size:
+        rows, room = within.inequalities
+        for share in (0.25, 0.75):
+            gain = rng.integers(-1, 3, within.cost.size)
+            out += share * (within.shown @ linprog(-gain, rows, room, bounds=(0.0, 1.0)).x)
+    return out
+
+
+def check(case: Case, solution: oa.Solution, best: float, gap: float = GAP) -> None:
+    """All that a solved problem promises: rules kept, a bracket of the optimum, and prices that prove it."""
+    assert solution.status is oa.Status.SOLVED
+    assert solution.gap <= gap
+    x, weight, within, rows = solution.allocation, counted(case), polytope_of(case), rows_of(case)
+    size = max(1.0, abs(best), abs(solution.bound))
+    assert ((x >= 0.0) & (x <= 1.0 + 1e-12)).all()
+    broken, paid = within.nearest(x)
+    assert broken <= 1e-7
+    for row in rows:
+        scale = 1.0 + (np.abs(row.matrix) @ weight)
+        assert np.all(np.abs(solution.totals[row.name] - row.matrix @ (weight * x)) <= 1e-9 * scale)
+    lost = sum(row.penalty * float(row.excess(weight * x).sum()) for row in rows if not row.hard)
+    worth = float(values(case) @ (weight * x)) - lost
+    # with slots of several weights, of the slates whose sum is x those that were solved for may not cost the least
+    mixed = case.problem.slate.positions is not None and bool(case.problem.slate.diminishing)
+    assert solution.value <= worth - paid + 1e-7 * size
+    assert solution.value >= worth - paid - (gap if mixed else 1e-7) * size
+    assert sum(solution.parts.values()) == pytest.approx(solution.value, rel=1e-9, abs=1e-9 * size)
+    assert max((float(row.excess(weight * x).sum()) / row.size() for row in rows if row.hard), default=0.0) <= 1e-6
+    bought = sum(float(np.abs(solution.prices[row.name]) @ row.excess(weight * x)) for row in rows)
+    assert solution.value <= best + bought + 1e-7 * size
+    assert best <= solution.bound + 1e-8 * size
+    scores, priced, proven = solution.scores(), values(case), 0.0
+    for row in rows:
+        conjugate = row.conjugate(solution.prices[row.name])
+        assert np.isfinite(conjugate), f"{row.name}: prices outside their domain"
+        priced = priced - row.matrix.T @ solution.prices[row.name]
+        proven += conjugate
+    assert scores == pytest.approx(priced, rel=1e-9, abs=1e-9 * (1.0 + float(np.abs(priced).max(initial=0.0))))
+    proven += within.best(scores)
+    steep = max(size, float(np.abs(priced).sum()))
+    assert proven <= solution.bound + 1e-8 * steep
+    assert solution.bound <= proven + 1e-7 * steep
+
+
+@settings(max_examples=50)
+@given(case=ruled_problems())
+def test_the_bracket_holds_the_optimum(case: Case) -> None:
+    best = optimum(case)
+    assert best is not None  # by construction
+    plain = Case(case.market, case.problem.replace(slate=oa.Slate(case.problem.slate.size)))
+    event(f"the rules change the optimum: {abs((optimum(plain) or 0.0) - best) > 1e-9}")
+    check(case, oa.solve(case.problem, gap=GAP), best)
+
+
+@settings(max_examples=25)
+@given(case=ruled_problems(most_users=9, most_items=7))
+@pytest.mark.usefixtures("small_steps")
+def test_the_bracket_by_the_paths_of_large_problems(case: Case) -> None:
+    best = optimum(case)
+    assert best is not None
+    check(case, oa.solve(case.problem, gap=GAP), best)
+
+
+@settings(max_examples=20)
+@given(case=ruled_problems())
+def test_the_conic_solver_agrees(case: Case) -> None:
+    best = optimum(case)
+    assert best is not None
+    check(case, oa.solve(case.problem, solver="conic", gap=GAP), best)
+
+
+@settings(max_examples=20)
+@given(case=ruled_problems(feasible=False))
+def test_infeasible_if_and_only_if_the_oracle_says_so(case: Case) -> None:
+    relaxation = least_relaxation(case)
+    # between these, rounding decides: a millionth is within what counts as kept
+    assume(relaxation <= 1e-9 or relaxation >= 1e-4 * max((row.size() for row in rows_of(case)), default=1.0))
+    event(f"feasible: {relaxation <= 1e-9}")
+    solution = oa.solve(case.problem, gap=GAP)
+    best = optimum(case)
+    if best is not None:
+        check(case, solution, best)
+    else:
+        assert solution.status is oa.Status.INFEASIBLE
+        assert sum(conflict.give for conflict in solution.conflicts) == pytest.approx(relaxation, rel=1e-6, abs=1e-6)
+
+
+@settings(max_examples=30)
+@given(market=labelled(nested=False), size=st.integers(1, 3), seed=st.integers(0, 2**20))
+def test_slots_by_weight_are_slates_of_their_first_slots(market: Market, size: int, seed: int) -> None:
+    """Assignments of items to slots are worth as much as the slates of k items that positions are made of."""
+    rng = np.random.default_rng(seed)
+    slate = oa.Slate(size, positions=np.sort(rng.uniform(0.1, 1.0, size))[::-1])
+    slots, levels = (polytope(market, s) for s in (slate, oa.Slate(size, {"mood": 9}, positions=slate.positions)))
+    scores = rng.normal(size=market.n_pairs)
+    assert slots.each(scores) == pytest.approx(levels.each(scores), abs=1e-9)
+
+
+def test_what_is_kept_where_nothing_is_worth_showing() -> None:
+    """Values of 0, so that no candidate is looked at before the guard has a price."""
+    candidates = oa.Candidates.from_arrays([0, 2], [0, 1], {"relevance": [0.25, 0.25]})
+    objective = oa.total("relevance") - 0.25 * oa.exposure()
+    for share in (0.0, 0.5, 1.0):
+        problem = oa.Problem(candidates, objective, slate=oa.Slate(1, keep={"relevance": share}))
+        solution = oa.solve(problem)
+        assert solution.allocation.sum() >= share - 1e-6
+        assert (solution.value, solution.bound) == pytest.approx((0.0, 0.0), abs=1e-6)
+        assert solution.bound >= solution.value
