@@ -1,11 +1,11 @@
 """The whole program beside caps alone, on one market: what fairness, diversity and guards cost.
 
-    python benchmarks/whole.py                    # 1e6 and 1e7 pairs to a gap of 1e-3, and the conic reference where it can
+    python benchmarks/whole.py                    # 1e6 and 1e7 pairs to a gap of 1e-3; the reference where it can
     python benchmarks/whole.py --sizes 1e6 --gap 1e-4
 
 The market is that of peers.py (users x 100 candidates, lognormal values, Zipf popularity) with five items a campaign.
-Caps alone: a cap a campaign. The whole program adds a floor on a third of the campaigns, licensors' shares, log fairness
-over artists, genres whose items are worth less one by one, and 60 % of everyone's relevance kept.
+Caps alone: a cap a campaign. The whole program adds a floor on a third of the campaigns, licensors' shares, log
+fairness over artists, genres whose items are worth less one by one, and 60 % of everyone's relevance kept.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def candidates(pairs: int, seed: int = 0) -> tuple[oa.Candidates, np.ndarray, np
     indptr = np.arange(users + 1, dtype=np.int64) * _DEGREE
     made = oa.Candidates.from_arrays(indptr, item, {"value": value, "relevance": relevance}, items=items)
     top = np.argpartition(value.reshape(users, _DEGREE), -_SIZE, axis=1)[:, -_SIZE:]
-    shown = np.bincount(campaign[np.take_along_axis(item.reshape(users, _DEGREE), top, axis=1).ravel()], minlength=campaigns)
+    best = np.take_along_axis(item.reshape(users, _DEGREE), top, axis=1).ravel()
+    shown = np.bincount(campaign[best], minlength=campaigns)
     caps = np.maximum(1.0, 0.9 * (0.7 * shown + 0.3 * shown.mean() * rng.exponential(size=campaigns)))
     floors = np.where(np.arange(campaigns) % 3 == 0, np.minimum(1.15 * shown, 0.9 * caps), 0.0)
     return made, caps, floors
@@ -113,7 +114,7 @@ def main() -> None:
                 new = row(name, problem, solver, given.gap, given.limit)
                 if name not in best or float(str(new["seconds"])) < float(str(best[name]["seconds"])):
                     best[name] = new
-        for name, found in best.items():
+        for found in best.values():
             rows.append({"pairs": int(size), **found})
             print(json.dumps(rows[-1]), flush=True)
         ratio = float(str(best["whole"]["seconds"])) / float(str(best["caps alone"]["seconds"]))

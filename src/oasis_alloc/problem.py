@@ -209,8 +209,8 @@ def checked_supply(supply: object, n_users: int) -> npt.NDArray[np.float64]:
     bad = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
     if bad.size:
         raise ProblemError(
-            f"supply: user {bad[0]:,} counts {weights[bad[0]]:g} ({bad.size:,} are like this); expected positive finite "
-            "numbers. Give a user who will not come a slate of size 0."
+            f"supply: user {bad[0]:,} counts {weights[bad[0]]:g} ({bad.size:,} are like this); expected positive "
+            "finite numbers. Give a user who will not come a slate of size 0."
         )
     return frozen(weights)
 

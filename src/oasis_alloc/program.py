@@ -24,8 +24,8 @@ import scipy.sparse as sp
 
 from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.functions.soft import BoundSoft
-from oasis_alloc.slate_rules import SlateRules
 from oasis_alloc.functions.support import BoundSupport, Smoothed
+from oasis_alloc.slate_rules import SlateRules
 
 Ints = npt.NDArray[np.integer[Any]]
 
@@ -295,7 +295,7 @@ def relaxed(program: Program, tilt: float, weights: Floats) -> Program:
         blocks.append(replace(block, function=function))
     blocks, row, low, high, limit = dual_variables(blocks, program.unit)
     kind = np.float32 if program.rules is None else np.float64
-    value = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.n_pairs, kind)
+    value: npt.NDArray[Any] = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.n_pairs, kind)
     rules = None if program.rules is None else program.rules.without_decrements()
     return replace(program, value=value, rules=rules, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 

@@ -47,8 +47,8 @@ class Slate:
     positions
         What each slot counts, from the first: numbers in (0, 1] that never increase, one for every slot. Items stand in
         the order of their priced scores, and `x` is the attention that an item gets: the chance of being shown,
-        times what the slot counts. `keep`, `at_least` and `diminishing` then hold for the first k slots, for every k. Costs
-        a copy of the candidates for every distinct number.
+        times what the slot counts. `keep`, `at_least` and `diminishing` then hold for the first k slots, for every k.
+        Costs a copy of the candidates for every distinct number.
 
     Raises
     ------

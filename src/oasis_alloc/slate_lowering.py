@@ -1,4 +1,4 @@
-"""A slate's statement turned into the rules of a program: sizes, systems of categories, guards, supply and positions."""
+"""A slate's statement turned into the rules of a program: sizes, categories, guards, supply and positions."""
 
 from __future__ import annotations
 
@@ -93,8 +93,11 @@ def attained(program: Program, rules: SlateRules, column: npt.NDArray[np.floatin
     from oasis_alloc.kernels.visit import Pairs
 
     size = float(np.abs(column).mean(dtype=np.float64)) if column.size else 0.0
-    arrays = program.indptr, program.code, column.astype(np.float64), program.extra[:0], program.segment
-    pairs, kernel = Pairs(*map(frozen, arrays)), rules.kernel
+    pairs = Pairs(
+        frozen(program.indptr), frozen(program.code), frozen(column.astype(np.float64)), frozen(program.extra[:0]),
+        frozen(program.segment),
+    )  # fmt: skip
+    kernel = rules.kernel
     out, none = np.zeros(program.n_users), np.empty(0)
 
     def job(first: int) -> None:

@@ -1,8 +1,8 @@
 """The rules of a slate lowered to arrays: who may be shown how many of what.
 
 Keys of categories become *systems*. Systems that nest, with single-valued keys and one staircase among them, are the
-chain, which kernels solve exactly by thresholds; all others are further categories, solved with prices of their own. The
-same systems give the linear programmes their rows (solvers/slates.py).
+chain, which kernels solve exactly by thresholds; all others are further categories, solved with prices of their own.
+The same systems give the linear programmes their rows (solvers/slates.py).
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class SlateRules:
                 continue
             entry, category = system.members(classes)
             group, inverse = np.unique(users[entry] * system.n + category, return_inverse=True)
-            mass = np.bincount(inverse, x[entry], group.size)
+            mass = np.bincount(inverse, x[entry], group.size).astype(np.float64)
             total += float(self.weight[group // system.n] @ _climbed(mass, system.steps))
         return total
 
@@ -160,14 +160,14 @@ def staircase(most: int | None, step: Any, longest: int) -> Floats:
     if step is None:
         return np.zeros(max(n, 1))
     if isinstance(step, float):
-        return step * np.arange(max(n, 1))
-    return np.asarray(step[np.minimum(np.arange(max(n, 1)), step.size - 1)])
+        return step * np.arange(max(n, 1), dtype=np.float64)
+    return np.asarray(step[np.minimum(np.arange(max(n, 1)), step.size - 1)], np.float64)
 
 
 def systems_of(slate: Slate, candidates: Candidates, item_of: Integers) -> tuple[System, ...]:
     """The systems of a slate's keys; `item_of` is an item of each class."""
     longest = int(np.max(slate.size, initial=1))
-    out = []
+    out: list[System] = []
     for key in slate.keys:
         indptr, codes = candidates.items[key].membership()
         start, places = gather(indptr, item_of)
@@ -180,8 +180,8 @@ def systems_of(slate: Slate, candidates: Candidates, item_of: Integers) -> tuple
 def chain_of(systems: Sequence[System]) -> tuple[int, ...]:
     """Systems that nest, the finest first: as many as there are, with at most one staircase among them.
 
-    A system goes into the chain if it is single-valued and, with every other of the chain, one of the two is finer: each
-    of its categories lies within one category, or within none, of the other.
+    A system goes into the chain if it is single-valued and, with every other of the chain, one of the two is finer:
+    each of its categories lies within one category, or within none, of the other.
     """
     chain: list[int] = []
     for k in sorted(range(len(systems)), key=lambda k: not systems[k].is_stair):  # the staircase is worth most there

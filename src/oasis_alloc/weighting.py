@@ -1,10 +1,10 @@
 """Users that count more or less than one, and slots that do: programs made of other programs.
 
-A user of weight w adds w times as much to every total and to the objective, and has the same best slate. Slots of different
-weights are users of different sizes: with w_1 >= w_2 >= ... the best slate by position is the sum over k of
-(w_k - w_(k + 1)) times the best slate of k items, for under rules that nest the best k items are the first k of the best
-k + 1 (Edmonds, "Submodular functions, matroids, and certain polyhedra", 1970). So each user stands for one of every distinct
-weight, and the rest of the house needs to know nothing of positions.
+A user of weight w adds w times as much to every total and to the objective, and has the same best slate. Slots of
+different weights are users of different sizes: with w_1 >= w_2 >= ... the best slate by position is the sum over k of
+(w_k - w_(k + 1)) times the best slate of k items, for under rules that nest the best k items are the first k of the
+best k + 1 (Edmonds, "Submodular functions, matroids, and certain polyhedra", 1970). So each user stands for one of
+every distinct weight, and the rest of the house needs to know nothing of positions.
 """
 
 from __future__ import annotations
@@ -74,4 +74,4 @@ def folded(program: Program, positions: Integers, x: Floats) -> tuple[Integers, 
         return positions, x
     pair = program.origin.pair[positions]
     found, inverse = np.unique(pair, return_inverse=True)
-    return found, np.bincount(inverse, program.origin.share[positions] * x, found.size)
+    return found, np.asarray(np.bincount(inverse, program.origin.share[positions] * x, found.size), np.float64)

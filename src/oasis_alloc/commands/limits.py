@@ -13,12 +13,15 @@ import numpy as np
 from oasis_alloc.commands.organic import organic
 from oasis_alloc.commands.tables import read_table
 from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.slate import Sizes
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
 
 
-def read_limits(table: Mapping[str, Any], candidates: Candidates, size: int, folder: Path, file: str) -> dict[str, Any]:
+def read_limits(
+    table: Mapping[str, Any], candidates: Candidates, size: Sizes, folder: Path, file: str
+) -> dict[str, Any]:
     """Turn each entry of `[limits]` into a number or a {label: number} table.
 
     An entry is a number; a table `{label = number, ...}`; a table of a file, `{file = "caps.parquet",
@@ -75,7 +78,7 @@ def _from_file(entry: Mapping[str, Any], folder: Path, place: str) -> dict[Any, 
     return limits
 
 
-def _best(entry: Mapping[str, Any], candidates: Candidates, size: int, place: str) -> float:
+def _best(entry: Mapping[str, Any], candidates: Candidates, size: Sizes, place: str) -> float:
     _only(entry, ("best",), place)
     name = entry["best"]
     if name not in candidates.columns:

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
 
 
-def organic(candidates: Candidates, column: str, size: int) -> NDArray[np.int64]:
+def organic(candidates: Candidates, column: str, size: int | NDArray[np.int64]) -> NDArray[np.int64]:
     """Positions of each user's `size` best pairs by `column`; pairs below 0 are never among them.
+
+    `size` is a number, or one a user.
 
     >>> from oasis_alloc import Candidates
     >>> cands = Candidates.from_arrays([0, 3, 4], [0, 1, 2, 0], {"relevance": [0.1, 0.9, 0.5, -1.0]})
@@ -23,5 +25,5 @@ def organic(candidates: Candidates, column: str, size: int) -> NDArray[np.int64]
     user = np.repeat(np.arange(candidates.n_users), np.diff(candidates.indptr))
     order = np.lexsort((-values, user))  # users keep their places, their pairs are sorted within them
     rank = np.arange(candidates.n_pairs) - candidates.indptr[user]
-    taken = order[rank < size]
+    taken = order[rank < np.broadcast_to(size, candidates.n_users)[user]]
     return taken[values[taken] > 0]

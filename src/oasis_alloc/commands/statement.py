@@ -20,6 +20,7 @@ _WHOLE: Types = (int,)
 _TEXT: Types = (str,)
 _TEXTS: Types = (list,)
 _TABLE: Types = (dict,)
+_NUMBERS: Types = (list, tuple)
 _ENTRIES: dict[str, dict[str, Types]] = {
     "": {
         "maximize": _TEXT, "subject_to": _TEXTS, "candidates": _TABLE, "limits": _TABLE, "slate": _TABLE,
@@ -28,13 +29,19 @@ _ENTRIES: dict[str, dict[str, Types]] = {
     "candidates": {
         "pairs": _TEXT, "users": _TEXT, "items": _TEXT, "user": _TEXT, "item": _TEXT, "columns": _TEXTS,
     },
-    "slate": {"size": _WHOLE, "at_most": _TABLE},
+    "slate": {
+        "size": _WHOLE, "at_most": _TABLE, "diminishing": _TABLE, "keep": _TABLE, "at_least": _WHOLE,
+        "positions": _NUMBERS,
+    },
     "solve": {
         "solver": _TEXT, "gap": _NUMBER, "time_limit": _NUMBER, "pass_limit": _WHOLE, "threads": _WHOLE,
     },
     "output": {"directory": _TEXT, "format": _TEXT},
 }  # fmt: skip
-_EXPECTED = {_NUMBER: "a number", _WHOLE: "a whole number", _TEXT: "a text", _TEXTS: "a list of texts"}
+_EXPECTED = {
+    _NUMBER: "a number", _WHOLE: "a whole number", _TEXT: "a text", _TEXTS: "a list of texts",
+    _NUMBERS: "a list of numbers",
+}  # fmt: skip
 FORMATS = ("parquet", "csv")
 
 

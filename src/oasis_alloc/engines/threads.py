@@ -46,8 +46,10 @@ class Threads:
         self._edges = _chunk_edges(program.indptr, chunks)
         self._n = self._edges.size - 1
         # read-only all of them: compiled code tells arrays that may be written from those that may not
-        arrays = program.indptr, program.code, program.value, program.extra, program.segment
-        self._pairs = visit_kernels.Pairs(*map(frozen, arrays))
+        self._pairs = visit_kernels.Pairs(
+            frozen(program.indptr), frozen(program.code), frozen(program.value), frozen(program.extra),
+            frozen(program.segment),
+        )  # fmt: skip
         # rules have kernels of their own, so that problems without them pay nothing
         self._rules = None if program.rules is None else program.rules.kernel
         size = float(np.abs(program.value).mean(dtype=np.float64)) if program.n_pairs else 0.0
@@ -78,6 +80,7 @@ class Threads:
         **marks: npt.NDArray[Any],
     ) -> None:  # fmt: skip
         kept: Any = self._kept[chunk]
+        assert self._rules is not None  # the caller has looked
         slack = min(self._slack, np.finfo(np.float64).max)
         ruled_kernels.visit(
             job, self._edges[chunk], self._edges[chunk + 1], stride, self._pairs, tables, gamma, slack, widest,

@@ -83,10 +83,10 @@ class BoundReach(BoundSoft):
     @property
     def most_value(self) -> float:
         """The constant: what all groups at T are worth."""
-        return self.penalty * float(self.lower.sum())
+        return float(np.sum(self.penalty * self.lower))
 
     def value(self, totals: Floats) -> float:
-        return self.penalty * float(np.minimum(totals, self.lower).sum())
+        return float(np.sum(self.penalty * np.minimum(totals, self.lower)))
 
     def conjugate(self, prices: Floats) -> float:
         return self.most_value + super().conjugate(prices)

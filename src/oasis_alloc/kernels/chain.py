@@ -277,7 +277,7 @@ def solve_chain(
                 for i in range(n):
                     if local.of[k, i] == which:
                         base[i] = max(base[i], root)
-    every = np.int64(-1)  # of no category: everything
+    every = min(-1, -n)  # of no category: everything; a literal -1 would have all of it compiled once more
     of = work.node
     t = max(low, 0.0)
     mass, _, _, _ = _demand(t, n, several, of, every, gamma, weight, steps, c, floor, base, alone, order, ends)

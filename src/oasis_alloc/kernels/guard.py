@@ -1,7 +1,7 @@
 """The prices of a guard and of further categories around the chain of one user (chain.py).
 
-A guard `sum r x >= target` has a price nu >= 0, which adds nu r to the scores; a further category has a price omega >= 0,
-which its members pay. Given these, the chain is solved exactly. The guard's price alone is a bracketed root.
+A guard `sum r x >= target` has a price nu >= 0, which adds nu r to the scores; a further category has a price omega >=
+0, which its members pay. Given these, the chain is solved exactly. The guard's price alone is a bracketed root.
 """
 
 from __future__ import annotations

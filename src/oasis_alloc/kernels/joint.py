@@ -1,6 +1,6 @@
 """The prices of several further categories, and of a guard beside them, found together.
 
-The dual of a user's smoothed problem is convex and once differentiable in these prices but for the corners of staircases.
+The dual of a user's smoothed problem is convex and, but for corners of staircases, once differentiable in these prices.
 Newton steps with the chain's own projection as Hessian, each cut at the next corner and shortened until the dual falls,
 at a smoothing that is taken down to the one asked for: at next to none the dual is all corners, where steps from afar
 would get stuck.
@@ -69,7 +69,7 @@ def _dual(
 
 @jit
 def _gradient(n: int, n_more: int, nu: float, u: int, rules: Rules, work: Work, slope: Floats) -> float:
-    """Write the slope of the dual in each price, 0 where a corner holds it; returns the largest. The guard's comes last."""
+    """Write the slope of the dual in each price, the guard's last, 0 where a corner holds it; returns the largest."""
     for which in range(n_more + 1):
         slope[which] = 0.0
     for i in range(n):

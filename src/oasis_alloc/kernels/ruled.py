@@ -1,8 +1,8 @@
 """Visits to users whose slates have rules; plain slates have kernels of their own (visit.py, decide.py).
 
-One kernel does every job on users that settle.py has solved, for it is compiled again with whatever it calls: adding up a
-visit, counting margins, deciding pairs, writing slates. A visit adds up what visit.py does; the dual value of a user stands
-for what the user can be worth, so a bound made of it holds whatever the rules are.
+One kernel does every job on users that settle.py has solved, for it is compiled again with whatever it calls: adding up
+a visit, counting margins, deciding pairs, writing slates. A visit adds up what visit.py does; the dual value of a user
+stands for what the user can be worth, so a bound made of it holds whatever the rules are.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Sums(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """What decisions read and write: see decide.decide and decide.margins. Entries that a job does not need are empty."""
+    """What decisions read and write: see decide.decide and decide.margins. What a job does not need is empty."""
 
     margin: npt.NDArray[np.float64]  # (n_segments, n_classes)
     state: npt.NDArray[np.uint8]  # pairs of the users visited
@@ -173,7 +173,7 @@ def _lean(n: int, nu: float, work: Work) -> float:
 def _margin(j: int, gamma: float, work: Work) -> float:
     """Distance of a candidate's score to the scores between which it is neither in nor out."""
     gain = work.c[j] - work.top[j]
-    return max(-gain, gain - gamma, 0.0)
+    return float(max(-gain, gain - gamma, 0.0))
 
 
 @jit(inline=True)
@@ -275,9 +275,9 @@ def visit(
     """Settle users first <= u < last at prices and do a job on each.
 
     VISIT is visit.visit; threshold and nu (n_users,), the slates' and the guards' prices of the last visit, are where
-    every job starts, and a visit writes them anew. ALLOCATE writes the slates of the prices that were visited last into marks.x. MARGINS and DECIDE are
-    decide.margins and decide.decide, at a smoothing gamma that is next to none. ATTAIN writes what users can have of
-    pairs.value at the most into marks.x, whatever the prices.
+    every job starts, and a visit writes them anew. ALLOCATE writes the slates of the prices that were visited last
+    into marks.x. MARGINS and DECIDE are decide.margins and decide.decide, at a smoothing gamma that is next to none.
+    ATTAIN writes what users can have of pairs.value at the most into marks.x, whatever the prices.
     """
     n_extra = pairs.extra.shape[0]
     n_classes = price.shape[2]
@@ -379,7 +379,7 @@ def visit(
 
 @jit
 def curvature_product(n_users: int, kept: Curvature, direction: Floats, out: Floats) -> None:
-    """As visit.curvature_product: a user's projection takes off the mean of each run that is held, and the guard's part."""
+    """As visit.curvature_product: a user's projection takes off the mean of each held run, and the guard's part."""
     n_extra = kept.extra.shape[0]
     longest = 0
     for u in range(n_users):

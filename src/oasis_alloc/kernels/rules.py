@@ -2,9 +2,9 @@
 
 Categories are numbered user by user, so that all counting is in arrays as short as the user's list of candidates.
 
-A rule by category is a *staircase*: the j-th item of a category (j = 0, 1 ...) costs `steps[j]`, which never decreases and
-is infinite from the category's cap on. At most two of an artist is 0, 0, infinity; a genre whose items are worth less
-one by one is 0, 0.1, 0.2 ...
+A rule by category is a *staircase*: the j-th item of a category (j = 0, 1 ...) costs `steps[j]`, which never decreases
+and is infinite from the category's cap on. At most two of an artist is 0, 0, infinity; a genre whose items are worth
+less one by one is 0, 0.1, 0.2 ...
 """
 
 from __future__ import annotations

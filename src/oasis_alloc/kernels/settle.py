@@ -1,8 +1,8 @@
 """One user's smoothed slate under all rules: the chain (chain.py) inside, guards and crossing categories around it.
 
 Given the prices of guards and of further categories the chain is solved exactly. One price is found by a bracketed root
-(guard.py), several together by Newton's method (joint.py). Whatever the prices, the dual value is an upper bound of what
-the user's slate can be worth: that is what certificates use.
+(guard.py), several together by Newton's method (joint.py). Whatever the prices, the dual value is an upper bound of
+what the user's slate can be worth: that is what certificates use.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def settle(
     low = 0.0 if every else max(0.0, start - slack)
     again = 0
     while True:
-        m = np.int64(0)  # not 0: a literal would have everything below compiled once more
+        m = n - n  # not 0: a literal would have everything below compiled once more
         steepest = 1e-300
         for i in range(n):
             score = work.s[i]

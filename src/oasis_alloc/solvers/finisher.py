@@ -76,9 +76,10 @@ def finish_rounds(
     """Rounds of the finisher until the gap is reached or nothing is left to release.
 
     `margins` are by row, in units of scores; `scale` is the typical score. A row opens no pairs beyond its `limit`,
-    however far its price may go: a share or a guard counts in nearly all pairs, whose order its price hardly changes. What is fixed stays as it was fixed until it
-    is released, so a round starts from the last one's basis. Released are pairs that the new prices contradict or
-    leave close, and a wider margin of the rows whose price was pressed.
+    however far its price may go: a share or a guard counts in nearly all pairs, whose order its price hardly changes.
+
+    What is fixed stays as it was fixed until it is released, so a round starts from the last one's basis. Released are
+    pairs that the new prices contradict or leave close, and a wider margin of the rows whose price was pressed.
     """
     program = engine.program
     if program.supports:  # bounds of Newton steps hold, but at prices a little outside the domain
@@ -126,14 +127,16 @@ def finish_rounds(
         if round_ >= _PATIENCE:
             margins, opens = 2.0 * margins, 2.0 * opens
         if decision.undecided.size == program.n_pairs:
-            margins = opens = np.full_like(margins, np.inf)  # nothing is fixed, so nothing is gained by holding prices back
+            # nothing is fixed, so nothing is gained by holding prices back
+            margins = opens = np.full_like(margins, np.inf)
         if watch.may_conflict and not last.allocation.feasible and not loose:
             violations.append(last.allocation.violation)
             few = _PATIENCE + 2 if program.supports else 2  # of their prices, which go far together
             stuck = len(violations) > few and violations[-1] > 0.5 * violations[-3]
             if stuck or margins[last.pressed].max(initial=0.0) > _FAR * scale:
                 raise Conflicting  # wider margins do not help, or prices are far above the scores
-        fresh = engine.decide(center if loose else new, np.minimum(np.where(last.pressed, margins, _CLOSE * margins), opens))
+        near = np.minimum(np.where(last.pressed, margins, _CLOSE * margins), opens)
+        fresh = engine.decide(center if loose else new, near)
         wider = release(decision, fresh, program.indptr, program.size)
         if program.rules is not None and program.rules.holds_back:
             stubborn &= last.pressed

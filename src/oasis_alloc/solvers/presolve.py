@@ -24,6 +24,7 @@ def look_ahead(program: Program) -> Reach:
     least, most = program.reach()
     lowest = float(np.minimum(program.value, 0).sum(dtype=np.float64))
     lowest += sum(block.function.least_value(least[block.rows], most[block.rows]) for block in program.blocks)
+    lowest -= 0.0 if program.rules is None else program.rules.most_paid()
     return Reach(_out_of_reach(program, least, most), lowest)
 
 

@@ -152,7 +152,8 @@ def restricted(
             measures[rows], sp.csr_array((rows.size, n_steps)), through[rows],
             sp.hstack([-eye, eye, -stairs, -pieces.totals[rows]], format="csr"),
         ],
-        [base[aux], sp.csr_array((aux.size, n_steps)), -sp.eye_array(aux.size), sp.csr_array((aux.size, n_more))],
+        [base[aux], sp.csr_array((aux.size, n_steps)), -sp.eye_array(aux.size, format="csr"),
+         sp.csr_array((aux.size, n_more))],
         [sp.csr_array((pieces.inner.shape[0], n + n_steps + aux.size + n_more - pieces.gain.size)), pieces.inner],
     )
     zeros = np.zeros(aux.size)

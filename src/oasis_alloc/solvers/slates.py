@@ -1,8 +1,8 @@
 """The slates' part of a linear programme over undecided pairs: rows of slates and categories, columns of decrements.
 
-A row stands for every slate, category of a slate, and guard that the open pairs of a user could break. Decrements that are
-the same for all open pairs of a category are taken from their values; where they differ, the category has a row and its
-open steps have columns, which fill in order because they never get cheaper.
+A row stands for every slate, category of a slate, and guard that the open pairs of a user could break. Decrements that
+are the same for all open pairs of a category are taken from their values; where they differ, the category has a row
+and its open steps have columns, which fill in order because they never get cheaper.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def slate_part(program: Program, undecided: Positions, shown: Positions) -> Slat
     taken = np.zeros(undecided.size)
     rules = program.rules
     if rules is None:
-        kinds = [_sizes(users, users_shown, np.full(program.n_users, program.size), np.zeros(program.n_users, np.int64))]
+        size = np.full(program.n_users, program.size)
+        kinds = [_sizes(users, users_shown, size, np.zeros_like(size))]
     else:
         kinds = [_sizes(users, users_shown, rules.size, rules.least)]
         first, first_step = program.n_users, 0
