@@ -133,3 +133,193 @@ def test_the_model_ranks_what_like_minded_users_hear(lastfm: ModuleType) -> None
     assert relevance.max() <= 1
     assert (relevance[heard > 0] == 0).all()
     assert [int(row.argmax()) for row in relevance] == [a for _, a in missed]
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules that examples import from beside them, as when they are run; forgotten again afterwards."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    for name in ("lastfm", "ranking"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+@pytest.fixture
+def ranking(beside: None) -> ModuleType:
+    import importlib
+
+    return importlib.import_module("ranking")
+
+
+@pytest.fixture
+def small_artists(beside: None, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setitem(sys.modules, "small_artists_example", None)  # so that it is taken out again
+    return load("small_artists")
+
+
+def tables(data_dir: Path, data_set: str, table: str) -> Path:
+    pytest.importorskip("pyarrow", reason="the example reads Parquet files with pyarrow")
+    if not (data_dir / data_set / f"{table}.parquet").is_file():
+        pytest.skip(f"no {data_set} in {data_dir}; set OASIS_ALLOC_DATA to the directory that has it")
+    return data_dir / data_set
+
+
+def keeps_slates(x: Any, slots: int = 10) -> None:
+    assert x.min() >= -1e-9
+    assert x.max() <= 1 + 1e-9
+    assert np.allclose(x.sum(axis=1), slots, atol=1e-6)
+
+
+def test_small_artists(small_artists: ModuleType, data_dir: Path, tmp_path: Path) -> None:
+    example = small_artists
+    folder = tables(data_dir, "lastfm-2k", "plays")
+    market, rows, judged = example.run(folder, n_users=150, weights=(0.1, 0.4, 1.0), shares=(0.15, 0.3))
+    assert market.candidates.n_users == 150
+    assert (np.diff(market.relevance, axis=1) <= 0).all()
+    for row in rows:
+        keeps_slates(row.x)
+        assert row.gap is None or row.gap <= example.GAP
+    assert np.array_equal(rows[0].x.sum(axis=0), np.repeat([150.0, 0.0], [10, market.relevance.shape[1] - 10]))
+
+    def of(method: str, name: str) -> Any:
+        found = [line[name] for row, line in zip(rows, judged, strict=True) if row.method == method]
+        assert found
+        return np.array(found)
+
+    log, floor = "log of exposure, weight", "floor, share"
+    # of a sweep: what is weighted more is had more, for more relevance
+    assert (np.diff(of(log, "relevance")) < 0).all()
+    exposure = [
+        np.bincount(market.artist.ravel(), row.x.ravel(), market.n_artists) for row in rows if row.method == log
+    ]
+    assert (np.diff([np.log1p(e).sum() for e in exposure]) > 0).all()
+    assert np.allclose(of(floor, "small"), [0.15, 0.3], atol=1e-4)
+    # a floor gives most relevance of all slates with that share: the plain rules, between their points, have less
+    kept = np.interp(of("greedy, boost", "small"), [0.0, *of(floor, "small")], [1.0, *of(floor, "relevance")])
+    within = (of("greedy, boost", "small") > 0.15) & (of("greedy, boost", "small") < 0.3)
+    assert within.any()
+    assert (of("greedy, boost", "relevance")[within] < kept[within] + 1e-9).all()
+    assert of(log, "artists")[0] > of("top 10", "artists")[0]
+    assert of(log, "Gini")[-1] < of("greedy, boost", "Gini").min()
+    example.draw(rows, judged, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_small_artists_says_how_to_get_at_the_data(
+    small_artists: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OASIS_ALLOC_DATA", str(tmp_path))
+    assert small_artists.main([]) == 2
+    assert str(tmp_path / "lastfm-2k") in capsys.readouterr().err
+
+
+def test_proportional_exposure_is_cut_at_one(small_artists: ModuleType) -> None:
+    relevance = np.array([[8.0, *np.linspace(1.0, 0.1, 19)], np.ones(20)])
+    market = type("Market", (), {"relevance": relevance})
+    x = small_artists.proportional(market, 1.0)
+    keeps_slates(x)
+    free = x[0] < 1
+    assert np.ptp(x[0, free] / relevance[0, free]) < 1e-9
+    assert (x[0, ~free] == 1).all()
+    assert np.allclose(x[1], 0.5)
+
+
+def test_ndcg_of_whole_slates_and_of_mixtures(ranking: ModuleType) -> None:
+    liked = np.array([[0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+    n_liked = np.array([2, 1, 0])  # nothing was held out of the third user
+    x = ranking.whole(np.array([[1, 3], [0, 3], [0, 1]]), 4)
+    ideal = 1 + 1 / np.log2(3)
+    assert ranking.ndcg(x, liked, n_liked, 2) == pytest.approx((1 / ideal + 1 / np.log2(3)) / 2)
+    assert ranking.hit_rate(x, liked, n_liked) == pytest.approx(2 / 3)
+    mixed = np.array([[0.5, 0.5, 1.0, 0.0]])
+    expected = (0.5 / np.log2(2.5) + 1 / np.log2(3)) / ideal
+    assert ranking.ndcg(mixed, liked[:1], n_liked[:1], 2) == pytest.approx(expected)
+
+
+@pytest.fixture
+def calibrated_genres(beside: None, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setitem(sys.modules, "calibrated_genres_example", None)
+    return load("calibrated_genres")
+
+
+def test_calibrated_genres(calibrated_genres: ModuleType, data_dir: Path, tmp_path: Path) -> None:
+    example = calibrated_genres
+    folder = tables(data_dir, "movielens-small", "events")
+    market, rows, judged = example.run(folder, n_users=25, weights=(0.05, 0.2))
+    assert market.candidates.n_users == 25
+    assert np.allclose(market.watched.sum(axis=1), 1)
+    for row in rows:
+        keeps_slates(row.x)
+        assert row.gap is None or row.gap <= example.GAP
+    top = (rows[0].x * market.relevance).sum(axis=1)
+    assert np.allclose(top, market.relevance[:, :10].sum(axis=1))
+
+    def of(method: str, name: str) -> Any:
+        found = [line[name] for row, line in zip(rows, judged, strict=True) if row.method == method]
+        assert found
+        return np.array(found)
+
+    assert (np.diff(of("Steck, lambda", "KL, users")) < 0).all()
+    by_user, kept = "KL by user, weight", "KL by user, 95% kept, weight"
+    for method, name in (("KL of all users, weight", "KL, market"), (by_user, "KL, users")):
+        assert of(method, name)[1] < of(method, name)[0] < of("top 10", name)[0]
+        assert (np.diff(of(method, "relevance")) < 0).all()
+    # one aim at a time: who is calibrated as all users together are need not be so alone
+    assert of(by_user, "KL, users")[1] < 0.8 * of("KL of all users, weight", "KL, users")[1]
+    # of every user's relevance so much is kept, and the other programs would not keep it
+    assert of(kept, "worst user").min() >= example.KEPT - 1e-6
+    assert of(by_user, "worst user").min() < example.KEPT
+    most = rows[-1]
+    assert most.method == "at most 4 of a genre"
+    assert (np.einsum("un,ung->ug", most.x, market.parts > 0) <= example.MOST + 1e-6).all()
+    assert (np.diff(of("diminishing, step", "diversity")) > 0).all()
+    example.draw(rows, judged, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_calibrated_genres_says_how_to_get_at_the_data(
+    calibrated_genres: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert calibrated_genres.main([str(tmp_path)]) == 2
+    assert f"no events.parquet in {tmp_path}" in capsys.readouterr().err
+
+
+def test_divergence_is_that_of_scipy(calibrated_genres: ModuleType) -> None:
+    from scipy.stats import entropy
+
+    rng = np.random.default_rng(0)
+    p, q = rng.dirichlet(np.ones(6), size=(2, 5))
+    p[:, 0], q[:, 1] = 0.0, 0.0
+    p /= p.sum(axis=1, keepdims=True)
+    a = calibrated_genres.SMOOTHING
+    smooth = (1 - a) * q + a * p
+    expected = entropy(p, smooth, axis=1) - np.log(smooth.sum(axis=1))  # scipy's shares sum to 1
+    assert np.allclose(calibrated_genres.divergence(p, q), expected)
+
+
+def test_greedy_calibration_takes_the_best_next_film(calibrated_genres: ModuleType) -> None:
+    """Against a plain loop over films, with all terms written out."""
+    rng = np.random.default_rng(1)
+    parts = rng.dirichlet(np.full(4, 0.5), size=(3, calibrated_genres.CANDIDATES))
+    relevance = np.sort(rng.random((3, calibrated_genres.CANDIDATES)), axis=1)[:, ::-1]
+    watched = rng.dirichlet(np.ones(4), size=3)
+    market = type("Market", (), {"relevance": relevance, "parts": parts, "watched": watched})
+    x = calibrated_genres.calibrated(market, 0.7)
+    for u in range(3):
+        slate: list[int] = []
+        for _ in range(10):
+
+            def worth(i: int, u: int = u, slate: list[int] = slate) -> float:
+                q = 0.99 * parts[u, [*slate, i]].mean(axis=0) + 0.01 * watched[u]
+                return 0.3 * relevance[u, [*slate, i]].sum() - 0.7 * float((watched[u] * np.log(watched[u] / q)).sum())
+
+            slate.append(max((i for i in range(relevance.shape[1]) if i not in slate), key=worth))
+        assert sorted(slate) == np.flatnonzero(x[u]).tolist()
+
+
+def test_drawn_slates_are_whole_and_have_the_chances(ranking: ModuleType) -> None:
+    x = np.array([[0.25, 0.75, 1.0, 0.5, 0.5], [1.0, 1.0, 1.0, 0.0, 0.0]])
+    rng = np.random.default_rng(3)
+    slates = np.array([ranking.drawn(x, rng) for _ in range(2000)])
+    assert set(np.unique(slates)) == {0.0, 1.0}
+    assert (slates.sum(axis=2) == 3).all()
+    assert np.allclose(slates.mean(axis=0), x, atol=0.05)  # 4.5 standard deviations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +24,7 @@ Integers = npt.NDArray[np.int64]
 
 _EXACT = 1e-9  # smoothing, in typical values, of slates that are only looked at for what they hold
 _ROUNDING = 1e-9  # of what is kept: prices of categories that cross are found to so much
+_BLOCK = 4096  # users
 
 
 def tellable(key: Key | MultiKey) -> npt.NDArray[np.int32]:
@@ -91,9 +94,20 @@ def attained(program: Program, rules: SlateRules, column: npt.NDArray[np.floatin
 
     size = float(np.abs(column).mean(dtype=np.float64)) if column.size else 0.0
     arrays = program.indptr, program.code, column.astype(np.float64), program.extra[:0], program.segment
+    pairs, kernel = Pairs(*map(frozen, arrays)), rules.kernel
     out, none = np.zeros(program.n_users), np.empty(0)
-    ruled.visit(
-        ruled.ATTAIN, 0, program.n_users, 1, Pairs(*map(frozen, arrays)), np.empty((0, 0, 0)),
-        _EXACT * (size or 1.0), 0.0, 1.0, 1, none, none, ruled.no_sums(), ruled.marks(x=out), rules.kernel,
-    )  # fmt: skip
+
+    def job(first: int) -> None:
+        ruled.visit(
+            ruled.ATTAIN, first, min(first + _BLOCK, program.n_users), 1, pairs, np.empty((0, 0, 0)),
+            _EXACT * (size or 1.0), 0.0, 1.0, 1, none, none, ruled.no_sums(), ruled.marks(x=out), kernel,
+        )  # fmt: skip
+
+    blocks = range(0, program.n_users, _BLOCK)
+    if len(blocks) <= 1:
+        for first in blocks:
+            job(first)
+    else:  # each user by itself, so the answer does not depend on the threads
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(job, blocks))
     return out

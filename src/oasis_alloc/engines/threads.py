@@ -27,7 +27,7 @@ _CHUNK_PAIRS = 100_000  # below this, threads cost more than they bring
 _MOST_CHUNKS = 64
 _TABLE_BYTES = 1 << 28  # for all chunks' tables together
 _MOST_KEPT = 1 << 22  # fractional pairs kept for Hessian products, over all chunks
-_KINK = 1e-7  # smoothing of decisions under rules, in typical values: next to none
+_KINK = 1e-6  # smoothing of decisions under rules, in typical values: next to none
 _NOTHING = 1e-12
 _BLOCK = 32  # users of a sample stand together in blocks of this many (see kernels/visit.py)
 

@@ -17,8 +17,8 @@ Floats = npt.NDArray[np.float64]
 
 _CLOSE = 1e-11  # of a target
 _ROUNDING = 2e-15  # of the largest score, over the smoothing: what x can be known to
-_FIRST = 1e-2  # first smoothing, in largest scores
-_DIVIDE = 30.0
+_FIRST = 1e-3  # first smoothing, in largest scores
+_DIVIDE = 100.0
 
 @jit
 def chain_at(

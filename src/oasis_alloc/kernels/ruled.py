@@ -254,6 +254,20 @@ def _mark(
 
 
 @jit
+def _nth(s: Floats, n: int, size: int) -> float:
+    """The size-th largest of s[:n] where it is positive, else 0."""
+    top = np.zeros(size)
+    for i in range(n):
+        if size > 0 and s[i] > top[size - 1]:
+            j = size - 1
+            while j > 0 and top[j - 1] < s[i]:
+                top[j] = top[j - 1]
+                j -= 1
+            top[j] = s[i]
+    return float(top[size - 1]) if size > 0 else 0.0
+
+
+@jit
 def visit(
     job: int, first: int, last: int, stride: int, pairs: Pairs, price: Floats, gamma: float, slack: float,
     widest: float, keep_every: int, threshold: Floats, nu: Floats, sums: Sums, marks: Marks, rules: Rules,
@@ -293,10 +307,10 @@ def visit(
                 work.s[i] = pairs.value[a + i]
         else:
             score(u, u + 1, pairs, price, work.s)
-        start = threshold[u] if warm else 0.0
+        start = threshold[u] if warm else _nth(work.s, n, rules.size[u])
         start_nu = nu[u] if warm and guarded else 0.0
         m, t, new_nu, cost, again = settle(
-            u, a, n, pairs.code[a : a + n], start, slack if warm else 0.0, start_nu, gamma, rules, local, work
+            u, a, n, pairs.code[a : a + n], start, slack if warm else 0.5 * start, start_nu, gamma, rules, local, work
         )
         if job == ATTAIN:
             # the smoothed value: never too much to keep, where x itself is rounded by more than its smoothing

@@ -24,9 +24,9 @@ _FIRST_GAMMA = 0.3  # in units of the typical score
 _LAST_SAMPLE_GAMMA = 0.03
 _LAST_GAMMA = 1e-7
 _DIVIDE = 3.0
-_ROUGH, _FINE = 2e-2, 3e-3  # residuals at which a smoothing is left
+_ROUGHEST, _ROUGH, _FINE = 1e-1, 2e-2, 3e-3  # residuals at which a smoothing is left
 _STUCK = 0.1  # residual that is left only where prices run away
-_MOST_STEPS = 25
+_MOST_STEPS, _FEW_STEPS = 25, 4
 _SAMPLE_PAIRS = 200_000  # below this many pairs a sample saves nothing
 _USERS_A_ROW = 20  # slots in a sample for every row that it has to price
 _UNDECIDED_A_ROW = 10
@@ -73,16 +73,18 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
                 def count(point: Point, stride: int) -> None:
                     watch.tick(engine.passes + plain.passes, point.gamma)
 
-                start, gamma = descend(SmoothedDual(plain, count), start, gamma, _LAST_SAMPLE_GAMMA * unit, stride)
+                last = _LAST_SAMPLE_GAMMA * unit
+                start, gamma = descend(SmoothedDual(plain, count), start, gamma, last, stride, _ROUGHEST)
                 engine.passes += plain.passes
         elif stride > 1:
             watch.stage = "sample"
-            start, gamma = descend(dual, start, gamma, _LAST_SAMPLE_GAMMA * unit, stride)
+            start, gamma = descend(dual, start, gamma, _LAST_SAMPLE_GAMMA * unit, stride, _ROUGH)
         watch.stage = "passes"
         fractional = np.inf
         landings = _MOST_LANDINGS
+        most_steps = _MOST_STEPS if program.rules is None else 2 * _FEW_STEPS
         while True:
-            point = minimise(dual, dual.at(start, gamma), 1, _ROUGH, _MOST_STEPS)
+            point = minimise(dual, dual.at(start, gamma), 1, _ROUGH, most_steps)
             times = missing(dual, watch, point) if landings else np.inf
             if times <= 1.0:
                 landings -= 1
@@ -91,7 +93,8 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
                     return
             start = point.z
             wanted = undecided_wanted(dual, point)
-            enough = 2.0 * point.visit.fractional <= wanted
+            # with rules passes are dear, and the finisher is given more
+            enough = (2.0 if program.rules is None else 0.75) * point.visit.fractional <= wanted
             loose = smoothing_error(point, watch.bound) <= 0.1 * watch.target
             if watch.may_conflict and runaway(point, unit):
                 raise Conflicting
@@ -101,7 +104,7 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
                 break
             fractional = point.visit.fractional
             gamma /= _DIVIDE
-        point = minimise(dual, point, 1, _FINE, _MOST_STEPS)
+        point = minimise(dual, point, 1, _FINE, _MOST_STEPS if program.rules is None else _FEW_STEPS)
         if watch.may_conflict and dual.residual(point) > _STUCK:
             raise Conflicting
     watch.stage = "finish"
@@ -125,10 +128,12 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
     finish_rounds(engine, watch, prices, margins, unit, limit)
 
 
-def descend(dual: SmoothedDual, start: Floats, gamma: float, last: float, stride: int) -> tuple[Floats, float]:
+def descend(
+    dual: SmoothedDual, start: Floats, gamma: float, last: float, stride: int, tolerance: float
+) -> tuple[Floats, float]:
     """Rough prices, the smoothing taken down from gamma to about `last`; and the smoothing that was reached."""
     while True:
-        start = minimise(dual, dual.at(start, gamma, stride), stride, _ROUGH, _MOST_STEPS).z
+        start = minimise(dual, dual.at(start, gamma, stride), stride, tolerance, _MOST_STEPS).z
         if gamma / _DIVIDE < 0.99 * last:
             return start, gamma
         gamma /= _DIVIDE

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from oasis_alloc.engines.base import Decision, Engine
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.kernels.decide import N_BINS
+from oasis_alloc.program import Program
 from oasis_alloc.solvers.highs import LinearSolution, solve_lp
 from oasis_alloc.solvers.restricted import Restricted, restricted
 from oasis_alloc.solvers.watch import Allocation, Conflicting, Status, Stop, Watch
@@ -31,10 +32,14 @@ _NARROW = 0.25  # of a curved row's radius that is kept where its price was not 
 _FIRST = 1e-3  # least share of its own price by which a curved row's may move at first
 _LEAST = 1e-6
 _FINEST = 1e-9  # radius of curved rows, in typical scores, below which their chords are fine enough
+_LOOSE = 5e-4  # gap asked for from which the best bound so far may do: first rounds look for an allocation alone
+_LOOSE_ROUNDS = 8
+_ALTERNATIVES = 50_000  # pairs that are opened at most for users who cannot give one up for nothing
+_CHORDS = 3  # rounds in which curved rows are only given longer chords
 _PATIENCE = 8  # rounds after which all margins are widened
 _DEAREST = 1e12  # highest price of a slack, in typical scores
 _KINK = 1e-9  # smoothing, in units of scores, of visits that are made for the bound alone
-_RULED_KINK = 1e-7  # the same under rules, whose roots take longer the finer they are
+_RULED_KINK = 1e-7  # the least of it under rules
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,34 +99,46 @@ def finish_rounds(
     decision = engine.decide(prices, np.minimum(margins, opens))
     last: Round | None = None
     violations: list[float] = []
+    stubborn = np.zeros(program.n_rows, np.bool_)
     for round_ in range(_MOST_ROUNDS):
         start = center
-        last = finish(engine, watch, decision, start, np.minimum(margins, radius), most, last)
+        loose = watch.target >= _LOOSE and round_ < _LOOSE_ROUNDS
+        reach = np.maximum(margins, _FAR * scale) if loose else margins
+        last = finish(engine, watch, decision, start, np.minimum(reach, radius), most, last)
         watch.offer(last.allocation)
         new = program.admit(last.prices)
-        bound = bound_at(engine, watch, new, scale)
+        if loose and watch.reached:
+            return
+        early = loose and not last.allocation.feasible  # prices that may go far are not worth a visit
+        bound = np.inf if early else bound_at(engine, watch, new, scale)
         if watch.reached:
             return
         better = bound <= center_bound
         if better:
             center, center_bound = new, bound
-        margins = np.where(last.pressed, _WIDEN * margins, margins)
+        # a curved row that wants to go on needs longer chords, and no more pairs until that has not helped
+        margins = np.where(last.pressed & (np.isinf(radius) | (round_ >= _CHORDS)), _WIDEN * margins, margins)
+        opens = np.where(last.pressed, 2.0 * opens, opens)
         moved = np.abs(last.prices - start) * program.unit
         # prices that went far and gave a worse bound say that the chords are too coarse there
-        least = np.maximum(_NARROW * radius, 2.0 * moved) if better else _NARROW * radius
+        least = radius if early else np.maximum(_NARROW * radius, 2.0 * moved) if better else _NARROW * radius
         radius = np.where(last.pressed, _WIDEN * radius, np.minimum(radius, least))
         if round_ >= _PATIENCE:
             margins, opens = 2.0 * margins, 2.0 * opens
         if decision.undecided.size == program.n_pairs:
             margins = opens = np.full_like(margins, np.inf)  # nothing is fixed, so nothing is gained by holding prices back
-        if watch.may_conflict and not last.allocation.feasible:
+        if watch.may_conflict and not last.allocation.feasible and not loose:
             violations.append(last.allocation.violation)
             few = _PATIENCE + 2 if program.supports else 2  # of their prices, which go far together
             stuck = len(violations) > few and violations[-1] > 0.5 * violations[-3]
             if stuck or margins[last.pressed].max(initial=0.0) > _FAR * scale:
                 raise Conflicting  # wider margins do not help, or prices are far above the scores
-        fresh = engine.decide(new, np.minimum(np.where(last.pressed, margins, _CLOSE * margins), opens))
+        fresh = engine.decide(center if loose else new, np.minimum(np.where(last.pressed, margins, _CLOSE * margins), opens))
         wider = release(decision, fresh, program.indptr, program.size)
+        if program.rules is not None and program.rules.holds_back:
+            stubborn &= last.pressed
+            wider = with_alternatives(program, wider, stubborn)
+            stubborn = last.pressed.copy()
         settled = wider.undecided.size == decision.undecided.size and not last.pressed.any()
         coarse = np.isfinite(radius) & (radius > _FINEST * scale)
         if settled and coarse.any():
@@ -144,6 +161,25 @@ def release(decision: Decision, fresh: Decision, indptr: npt.NDArray[np.int64], 
     shown = np.setdiff1d(decision.shown, undecided, assume_unique=True)
     taken = np.bincount(np.searchsorted(indptr, shown, side="right") - 1, minlength=indptr.size - 1)
     return Decision(undecided, shown, size - taken)
+
+
+def with_alternatives(program: Program, decision: Decision, rows: npt.NDArray[np.bool_]) -> Decision:
+    """The decision with all pairs of some users undecided: of those who have an open pair in these rows.
+
+    A user who has to be shown something can only give a pair up for another that is open as well.
+    """
+    if not rows.any():
+        return decision
+    touched = program.widest(rows.astype(np.float64)).ravel()[program.cells_of(decision.undecided)] > 0.0
+    users = np.unique(program.users_of(decision.undecided[touched]))
+    size = np.diff(program.indptr)[users]
+    users = users[: int(np.searchsorted(np.cumsum(size), _ALTERNATIVES))]
+    if not users.size:
+        return decision
+    opened = np.concatenate([np.arange(program.indptr[u], program.indptr[u + 1]) for u in users])
+    undecided = np.union1d(decision.undecided, opened)
+    shown = np.setdiff1d(decision.shown, opened, assume_unique=True)
+    return Decision(undecided, shown, decision.slots)
 
 
 def finish(
@@ -192,7 +228,9 @@ def worth(engine: Engine, positions: npt.NDArray[np.int64], x: Floats) -> Alloca
 
 def bound_at(engine: Engine, watch: Watch, prices: Floats, scale: float) -> float:
     """The bound at some prices, offered to the watch."""
-    visit = engine.visit(prices, (_KINK if engine.program.rules is None else _RULED_KINK) * scale)
+    # under rules, whose roots take longer the finer they are, no finer than the gap asked for can tell
+    kink = _KINK if engine.program.rules is None else float(np.clip(0.01 * watch.target, _RULED_KINK, 1e-4))
+    visit = engine.visit(prices, kink * scale)
     bound = visit.bound + engine.program.conjugate(prices)
     watch.offer_bound(bound, prices)
     watch.tick(engine.passes)

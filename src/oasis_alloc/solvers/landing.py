@@ -19,7 +19,7 @@ from oasis_alloc.solvers.watch import FEASIBLE, Watch, relative_gap
 
 _EXACT = 0.05 * FEASIBLE  # residual at which demands are met
 _MOST_STEPS = 12
-_FRACTIONAL_A_ROW = 8.0  # with fewer, which they are changes with every step
+_FRACTIONAL_A_ROW = 30.0  # with fewer, which they are changes with every step
 _SHARE = 0.7  # of the gap asked for that the smoothing may take
 
 
