@@ -92,7 +92,7 @@ def check_prices(case: Case, solution: oa.Solution) -> float:
     return proven
 
 
-@settings(max_examples=450)
+@settings(max_examples=180)
 @given(case=problems())
 def test_dual_certificate_brackets_the_optimum(case: Case) -> None:
     best = optimum(case)
@@ -100,7 +100,7 @@ def test_dual_certificate_brackets_the_optimum(case: Case) -> None:
     check_solved(case, oa.solve(case.problem, gap=GAP), best)
 
 
-@settings(max_examples=300)
+@settings(max_examples=110)
 @given(case=problems(most_users=9, most_items=7))
 @pytest.mark.usefixtures("small_steps")
 def test_dual_by_the_paths_of_large_problems(case: Case) -> None:
@@ -109,7 +109,7 @@ def test_dual_by_the_paths_of_large_problems(case: Case) -> None:
     check_solved(case, oa.solve(case.problem, gap=GAP), best)
 
 
-@settings(max_examples=120)
+@settings(max_examples=70)
 @given(case=problems())
 def test_dual_agrees_with_the_conic_solver(case: Case) -> None:
     reference, ours = oa.solve(case.problem, solver="conic", gap=1e-6), oa.solve(case.problem, gap=1e-6)
@@ -138,7 +138,7 @@ def check_feasibility(case: Case, solver: str = "dual") -> None:
         assert sum(conflict.give for conflict in solution.conflicts) == pytest.approx(relaxation, rel=1e-6, abs=1e-6)
 
 
-@settings(max_examples=250)
+@settings(max_examples=120)
 @given(case=problems(feasible=False))
 def test_infeasible_if_and_only_if_the_oracle_says_so(case: Case) -> None:
     check_feasibility(case)

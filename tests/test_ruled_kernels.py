@@ -219,7 +219,7 @@ def test_what_is_decided_is_part_of_a_best_slate(data_name: str, name: str, widt
     if width <= 1e-6 and data_name in GENERIC:
         left = (state == decide_kernels.UNDECIDED) & (rules.size[data.of] > 0)
         # a threshold may end at a candidate's own; guards and crossing categories mix slates
-        assert left.mean() < (0.03 if name in WHOLE else 0.25)
+        assert left.mean() < (0.05 if name in WHOLE else 0.25)
 
 
 def test_margins_count_what_decisions_leave_open(data_name: str, name: str) -> None:

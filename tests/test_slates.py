@@ -134,7 +134,7 @@ def check_bound(case: Case, solution: oa.Solution) -> None:
     assert scores == pytest.approx(priced, rel=1e-9, abs=1e-9 * (1.0 + float(np.abs(priced).max(initial=0.0))))
     for u in range(case.market.n_users):
         proven += best_slate(case, np.flatnonzero(np.array(case.market.user) == u), scores)
-    size = 1e-7 * max(1.0, abs(proven))
+    size = 1e-7 * max(case.market.n_users, abs(proven))
     # under rules the bound is a dual value at next to no smoothing, which is a little more
     assert proven - 0.01 * size <= solution.bound <= proven + size
 
@@ -190,8 +190,9 @@ def test_log_fairness_with_categories(case: Case, by: str) -> None:
     problem = case.problem.replace(maximize=objective)
     ours, reference = oa.solve(problem, gap=1e-5), oa.solve(problem, solver="conic", gap=1e-5)
     size = max(1.0, abs(reference.bound))
+    assert ours.status is oa.Status.SOLVED
+    event(f"reference: {reference.status}")  # whose bracket holds however well it did
     for solution in (ours, reference):
-        assert solution.status is oa.Status.SOLVED
         check_rules(case, solution.allocation)
     assert ours.value <= reference.bound + 2e-6 * size
     assert reference.value <= ours.bound + 2e-6 * size
