@@ -154,11 +154,6 @@ class Problem:
         bound, measure = function.bind(labels), function.measure
         if not measure.constants:
             return bound
-        if bound.is_support:
-            raise ProblemError(
-                f"{function}: what was delivered so far cannot be counted in it yet; use log() or alpha_fair() of the "
-                "same measure, or leave delivered_so_far out."
-            )
         columns = self.candidates.columns
         positive = all(
             term.coefficient > 0 and (term.column is None or not (columns[term.column] < 0).any())

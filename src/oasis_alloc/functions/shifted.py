@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
 from oasis_alloc.functions.band import BoundBand
 from oasis_alloc.functions.base import BoundFunction, Conic, Curve, Floats, PriceBox
+from oasis_alloc.functions.support import BoundSupport, Linear, Projection, Smoothed
 
 
 def what_is_left(function: BoundFunction, delivered: Floats, nonnegative: bool) -> BoundFunction:
@@ -17,6 +18,8 @@ def what_is_left(function: BoundFunction, delivered: Floats, nonnegative: bool) 
     `nonnegative` says that no planned total is below 0. Then a hard cap that is used up leaves 0 instead of a limit
     that nothing can keep, and a hard floor that is met asks for nothing.
     """
+    if isinstance(function, BoundSupport):
+        return ShiftedSupport(groups=function.groups, inner=function, delivered=delivered)
     if not isinstance(function, BoundBand):
         return Shifted(function, delivered)
     lower, upper = function.lower - delivered, function.upper - delivered
@@ -33,6 +36,8 @@ class Shifted(BoundFunction):
 
     inner: BoundFunction
     delivered: Floats  # (n_groups,) d
+
+    is_support = False  # those have a class of their own, below
 
     @property
     def is_constraint(self) -> bool:
@@ -82,3 +87,39 @@ class Shifted(BoundFunction):
 
     def conic(self, totals: Any) -> Conic:
         return self.inner.conic(totals + self.delivered)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ShiftedSupport(BoundSupport):
+    """The same for a support function, whose prices live in the set that they lived in."""
+
+    inner: BoundSupport
+    delivered: Floats  # type: ignore[misc]  # nothing in every other class
+
+    def within(self, least: Floats, most: Floats) -> Self:
+        inner = self.inner.within(least + self.delivered, most + self.delivered)
+        return replace(self, inner=inner, least=least, most=np.maximum(most, least))
+
+    def value(self, totals: Floats) -> float:
+        return self.inner.value(totals + self.delivered)
+
+    def project(self, point: Floats) -> Projection:
+        return self.inner.project(point)
+
+    def largest(self) -> Floats:
+        return self.inner.largest()
+
+    def linear(self, low: Floats, high: Floats, prices: Floats) -> Linear:
+        return self.inner.linear(low + self.delivered, high + self.delivered, prices)
+
+    def expression(self, totals: Any) -> Any:
+        return self.inner.expression(totals + self.delivered)
+
+    def conjugate(self, prices: Floats) -> float:
+        return self.inner.conjugate(prices) - float(prices @ self.delivered)
+
+    def smoothed(self, prices: Floats, softness: float, centre: Floats) -> Smoothed:
+        smoothed = self.inner.smoothed(prices, softness, centre + self.delivered)
+        return smoothed._replace(
+            value=smoothed.value - float(prices @ self.delivered), maximiser=smoothed.maximiser - self.delivered
+        )

@@ -18,7 +18,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +65,8 @@ class BoundSupport(BoundFunction):
     groups: int
     least: Any = -np.inf  # numbers, or one a group
     most: Any = np.inf
+
+    delivered: ClassVar[Any] = 0.0  # what groups have besides the totals: see shifted.py
 
     is_constraint = False
     is_support = True

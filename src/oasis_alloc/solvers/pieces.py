@@ -24,6 +24,7 @@ class Pieces:
 
     rows: npt.NDArray[np.int64]  # of measures: all rows of all support functions
     dearest: Floats  # the largest size of a price of each of `rows`
+    delivered: Floats  # what each of `rows` has besides the totals
     totals: sp.csr_array  # (n_rows, n)
     inner: sp.csr_array  # (m, n), rows between `least` and 0
     least: Floats
@@ -50,7 +51,7 @@ def pieces_of(program: Program, base: sp.csr_array, fixed: Floats, prices: Float
     if not program.supports:
         none = np.empty(0)
         empty = sp.csr_array((0, 0))
-        return Pieces(np.empty(0, np.int64), none, sp.csr_array((program.n_rows, 0)), empty, none, none, none)
+        return Pieces(np.empty(0, np.int64), none, none, sp.csr_array((program.n_rows, 0)), empty, none, none, none)
     up, down = base.maximum(0).sum(axis=1), base.minimum(0).sum(axis=1)
     more, less = program.arithmetic.maximum(0), program.arithmetic.minimum(0)
     low, high = fixed + more @ down + less @ up, fixed + more @ up + less @ down
@@ -70,6 +71,7 @@ def pieces_of(program: Program, base: sp.csr_array, fixed: Floats, prices: Float
     return Pieces(
         rows=np.concatenate([np.arange(block.rows.start, block.rows.stop) for block, _ in program.supports]),
         dearest=np.concatenate([function.largest() for _, function in program.supports]),
+        delivered=np.concatenate([np.broadcast_to(f.delivered, len(b.labels)) for b, f in program.supports]),
         totals=sp.csr_array(sp.hstack(places)),
         inner=sp.csr_array(sp.block_diag([form.inner for form in forms])),
         least=np.where(equal, 0.0, -np.inf),

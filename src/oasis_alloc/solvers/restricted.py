@@ -143,7 +143,7 @@ def restricted(
     eye = sp.eye_array(rows.size, format="csr")
     curved, first, width, gain = _segments(program, rows, prices, radius, most)
     lower[curved] = upper[curved] = first
-    lower[pieces.rows] = upper[pieces.rows] = 0.0
+    lower[pieces.rows] = upper[pieces.rows] = -pieces.delivered
     stairs = _stairs(rows, curved)
     n_more = 2 * rows.size + stairs.shape[1] + pieces.gain.size
     matrix = _assemble(
