@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import curves_of, groups, rows_of, values
+from oracle import Ranked, curves_of, groups, rows_of, values
 from strategies import Case, curved_problems, problems
 from test_functions import LABELS, LEAST, MOST, TABLE, N, Row
 
 import oasis_alloc as oa
 from oasis_alloc.functions.band import Band
 from oasis_alloc.functions.base import BoundFunction
+from oasis_alloc.functions.reach import BoundReach
 from oasis_alloc.functions.shifted import Shifted
 from oasis_alloc.functions.soft import Soft
 from oasis_alloc.objective import Objective
@@ -63,7 +64,8 @@ def test_conjugate_and_prices(row: Row) -> None:
             assert curve.values == pytest.approx(row.formula(curve.maximiser + BEFORE), rel=1e-6)
             assert not box.limit.any()
         else:
-            assert box.limit @ price[box.group] == pytest.approx(conjugate, abs=1e-9)
+            constant = row.bound.most_value if isinstance(row.bound, BoundReach) else 0.0
+            assert box.limit @ price[box.group] + constant == pytest.approx(conjugate, abs=1e-9)
 
 
 @every_function
@@ -176,7 +178,11 @@ def check_functions(case: Case, problem: oa.Problem, amounts: list[np.ndarray[An
     assert reference.value <= ours.bound + gained + 1e-6 * scale
     worth = float(values(case) @ ours.allocation)
     for curve, before, name in zip(curves_of(case), amounts, problem.names[len(problem.subject_to) :], strict=True):
-        part = float(curve.formula(np.maximum(curve.matrix @ ours.allocation, curve.range()[0]) + before).sum())
+        planned = curve.matrix @ ours.allocation
+        if isinstance(curve, Ranked):
+            part = float(curve.weights @ np.sort((planned + before) / curve.shares))
+        else:
+            part = float(curve.formula(np.maximum(planned, curve.range()[0]) + before).sum())
         assert ours.parts[name] == pytest.approx(part, rel=1e-6, abs=1e-6 * scale)
         worth += part
     soft = sum(row.penalty * float(row.excess(ours.allocation).sum()) for row in rows_of(case) if not row.hard)
