@@ -148,7 +148,8 @@ def check(case: Case, solution: oa.Solution, best: float, gap: float = GAP) -> N
     proven += within.best(scores)
     steep = max(size, float(np.abs(priced).sum()))
     assert proven <= solution.bound + 1e-8 * steep
-    assert solution.bound <= proven + 1e-7 * steep
+    # under rules the bound is a dual value at a smoothing of 1e-7 of a typical score: a little more for every user
+    assert solution.bound <= proven + 5e-7 * steep
 
 
 @settings(max_examples=50)
