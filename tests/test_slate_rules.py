@@ -148,7 +148,8 @@ def check(case: Case, solution: oa.Solution, best: float, gap: float = GAP) -> N
     proven += within.best(scores)
     steep = max(size, float(np.abs(priced).sum()))
     assert proven <= solution.bound + 1e-8 * steep
-    assert solution.bound <= proven + 1e-7 * steep
+    # under rules the bound is a dual value at a smoothing of 1e-7 of a typical score: a little more for every user
+    assert solution.bound <= proven + 5e-7 * steep
 
 
 @settings(max_examples=50)
@@ -215,3 +216,15 @@ def test_what_is_kept_where_nothing_is_worth_showing() -> None:
         assert solution.allocation.sum() >= share - 1e-6
         assert (solution.value, solution.bound) == pytest.approx((0.0, 0.0), abs=1e-6)
         assert solution.bound >= solution.value
+
+
+def test_keys_that_cross_are_mixed() -> None:
+    """Three items of which any two share a category: whole slates hold one, mixtures half of each."""
+    candidates = oa.Candidates.from_arrays(
+        [0, 3], [0, 1, 2], {"r": [1.0, 1.0, 1.0]}, items={"mood": [[0, 1], [1, 2], [0, 2]]}
+    )
+    problem = oa.Problem(candidates, oa.total("r"), slate=oa.Slate(3, {"mood": 1}))
+    for solver in ("dual", "conic"):
+        solution = oa.solve(problem, solver=solver, gap=1e-8)
+        assert solution.bound == pytest.approx(1.5)
+        assert solution.allocation == pytest.approx([0.5, 0.5, 0.5])

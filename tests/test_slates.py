@@ -369,18 +369,6 @@ def test_a_key_between_that_misses_items_hides_no_crossing() -> None:
     assert oa.solve(problem).value == pytest.approx(2.0 + 1.5)
 
 
-def test_keys_that_cross_are_mixed() -> None:
-    """Three items of which any two share a category: whole slates hold one, mixtures half of each."""
-    candidates = oa.Candidates.from_arrays(
-        [0, 3], [0, 1, 2], {"r": [1.0, 1.0, 1.0]}, items={"mood": [[0, 1], [1, 2], [0, 2]]}
-    )
-    problem = oa.Problem(candidates, oa.total("r"), slate=oa.Slate(3, {"mood": 1}))
-    for solver in ("dual", "conic"):
-        solution = oa.solve(problem, solver=solver, gap=1e-8)
-        assert solution.bound == pytest.approx(1.5)
-        assert solution.allocation == pytest.approx([0.5, 0.5, 0.5])
-
-
 PLAIN = """
 import sys
 import numpy as np

@@ -97,11 +97,12 @@ def guard_root(
         short = -1.0  # a price at which the guard is missed, -1 where none is known
         enough = np.inf  # and one at which it is kept
         length = 2.0 * now / steepest
-        tolerance = max(_CLOSE * max(abs(target), 1e-3), steepest * _ROUNDING * largest / now)
         for _ in range(200):
             total, square = guarded(n, work)
             f = total - target
-            if abs(f) <= tolerance or (f > 0.0 and nu == 0.0):
+            # a high price rounds the scores that it adds to, and so the thresholds
+            rounding = steepest * _ROUNDING * (largest + nu * steepest) / now
+            if abs(f) <= max(_CLOSE * max(abs(target), 1e-3), rounding) or (f > 0.0 and nu == 0.0):
                 break
             if f < 0.0:
                 short = nu
