@@ -109,6 +109,19 @@ class Slate:
             and self.positions is None
         )
 
+    def _parts(self) -> tuple[Any, ...]:
+        rules = (self.at_most, self.diminishing, self.keep)
+        return (
+            _plain(self.size), _plain(self.at_least), _plain(self.positions),
+            *(tuple(sorted((name, _plain(value)) for name, value in rule.items())) for rule in rules),
+        )  # fmt: skip
+
+    def __eq__(self, other: object) -> bool:
+        return self._parts() == other._parts() if isinstance(other, Slate) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._parts())
+
     def __repr__(self) -> str:
         parts = [f"size={_brief(self.size)}"]
         for name in ("at_most", "diminishing", "keep"):
@@ -134,6 +147,10 @@ class Slate:
         if self.positions is not None:
             out.append("slots by position")
         return ", ".join(out)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value.tolist()) if isinstance(value, np.ndarray) else value
 
 
 def _brief(value: Any) -> str:

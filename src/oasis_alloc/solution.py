@@ -115,8 +115,7 @@ class Solution:
         """What each term of the objective contributes to `value`."""
         self.raise_if_infeasible()
         candidates, out = self.problem.candidates, {}
-        linear, supply = self.problem.maximize.linear, self.problem.supply
-        x = self.x if supply is None else self.x * supply[candidates.user_of(self.positions)]
+        linear, x = self.problem.maximize.linear, counted(self)
         for term in linear.terms if linear is not None else ():
             column = 1.0 if term.column is None else candidates.columns[term.column][self.positions].astype(np.float64)
             text = str(term) if term.coefficient == 1.0 else f"{term.coefficient:g} * {term}"
@@ -200,3 +199,11 @@ class Solution:
         from oasis_alloc.report import report_html
 
         return report_html(self)
+
+
+def counted(solution: Solution) -> Floats:
+    """The non-zeros x of a solution, each as often as its user counts."""
+    problem = solution.problem
+    if problem.supply is None:
+        return solution.x
+    return solution.x * problem.supply[problem.candidates.user_of(solution.positions)]

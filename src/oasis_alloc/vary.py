@@ -15,7 +15,7 @@ from oasis_alloc.functions.base import BoundFunction, Floats, Function
 from oasis_alloc.measures import Measure
 from oasis_alloc.objective import Objective
 from oasis_alloc.problem import Problem
-from oasis_alloc.solution import Solution
+from oasis_alloc.solution import Solution, counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,12 +159,12 @@ def parts_without_weights(problem: Problem, solution: Solution) -> Iterator[tupl
     Totals, values of functions, and the units by which soft constraints are missed; nan where there is no allocation.
     """
     none = solution.status.name == "INFEASIBLE"
-    linear = problem.maximize.linear
+    linear, x = problem.maximize.linear, counted(solution)
     for term in linear.terms if linear is not None else ():
         column: Any = 1.0
         if term.column is not None:
             column = problem.candidates.columns[term.column][solution.positions].astype(np.float64)
-        yield str(term), np.nan if none else float(np.sum(column * solution.x))
+        yield str(term), np.nan if none else float(np.sum(column * x))
     bound = dict(zip(solution.problem.names, solution.problem.bound, strict=True))  # with the limits of its own
     weight = {name: f.weight for name, f in zip(solution.problem.names, solution.problem.functions, strict=True)}
     for name, function, stated in zip(problem.names, problem.functions, problem.bound, strict=True):
@@ -174,14 +174,14 @@ def parts_without_weights(problem: Problem, solution: Solution) -> Iterator[tupl
         if none:
             yield heading, np.nan
         elif name in bound:
-            yield heading, _got(bound[name], solution.totals[name]) / weight[name]
+            yield heading, _got(function, bound[name], solution.totals[name]) / weight[name]
         else:  # its weight is 0 here, so the solution knows nothing of its totals
-            yield heading, _got(stated, _totals(problem, name, solution)) / function.weight
+            yield heading, _got(function, stated, _totals(problem, name, solution)) / function.weight
 
 
-def _got(bound: BoundFunction, totals: Floats) -> float:
-    lower, upper, _ = bound.band()
-    if (np.isfinite(lower) | np.isfinite(upper)).any():
+def _got(function: Function, bound: BoundFunction, totals: Floats) -> float:
+    if function.in_constraints:  # a soft one: what it misses
+        lower, upper, _ = bound.band()
         return float(distance(totals, lower, upper).sum())
     return bound.value(totals)
 
@@ -190,7 +190,7 @@ def _totals(problem: Problem, name: str, solution: Solution) -> Floats:
     from oasis_alloc.engines.threads import Threads
     from oasis_alloc.lowering import lower
 
-    program = lower(problem)
+    program = lower(problem, as_served=True)
     with Threads(program, 1) as engine:
-        _, totals = engine.add_up(solution.positions, solution.x)
+        _, totals = engine.add_up(solution.positions, counted(solution))
     return totals[next(block.rows for block in program.blocks if block.name == name)]

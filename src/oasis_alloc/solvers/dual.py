@@ -125,6 +125,8 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
             margins = np.maximum(margin, np.minimum(2.0 * step, widest * margin))
             if engine.decide(prices, np.minimum(margins, limit)).undecided.size <= _MOST_WIDENED * wanted:
                 break
+        # the price of a row that opens no pairs may go as far as it likes
+        margins = np.where(np.isfinite(limit), np.maximum(margins, np.maximum(8.0 * step, 64.0 * margin)), margins)
     finish_rounds(engine, watch, prices, margins, unit, limit)
 
 
