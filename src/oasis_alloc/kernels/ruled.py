@@ -24,6 +24,7 @@ Ints = npt.NDArray[np.int64]
 # as in decide.py and visit.py; a kernel reads constants of its own file
 _IN, _OUT_OF, _UNDECIDED = 1, 0, 2
 VISIT, MARGINS, DECIDE, ALLOCATE, ATTAIN = range(5)
+_EVERYTHING = 1e300  # a slack that says that no threshold is known
 _N_BINS = 512
 _SMOOTHED, _BOUND, _VALUE, _MISSES, _FRACTIONAL, _CURVED, _KEPT, _KEPT_USERS, _USERS = range(9)
 
@@ -283,7 +284,7 @@ def visit(
     n_classes = price.shape[2]
     local, work = scratch(first, last, pairs.indptr, rules)
     guarded = rules.target.size > 0
-    warm = job != ATTAIN
+    warm = job != ATTAIN and slack < _EVERYTHING
     base = pairs.indptr[first]
     capacity = sums.kept.cell.size
     smoothed = 0.0
@@ -309,8 +310,9 @@ def visit(
             score(u, u + 1, pairs, price, work.s)
         start = threshold[u] if warm else _nth(work.s, n, rules.size[u])
         start_nu = nu[u] if warm and guarded else 0.0
+        near = slack if warm else max(gamma, 0.5 * start)
         m, t, new_nu, cost, again = settle(
-            u, a, n, pairs.code[a : a + n], start, slack if warm else 0.5 * start, start_nu, gamma, rules, local, work
+            u, a, n, pairs.code[a : a + n], start, near, start_nu, gamma, rules, local, work
         )
         if job == ATTAIN:
             # the smoothed value: never too much to keep, where x itself is rounded by more than its smoothing

@@ -18,7 +18,7 @@ from oasis_alloc.functions.base import Floats
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.landing import land, missing
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise, newton_direction
-from oasis_alloc.solvers.watch import Conflicting, Watch
+from oasis_alloc.solvers.watch import Conflicting, Watch, relative_gap
 
 _FIRST_GAMMA = 0.3  # in units of the typical score
 _LAST_SAMPLE_GAMMA = 0.03
@@ -35,6 +35,7 @@ _LEAST_UNDECIDED = 2_000
 _MOST_UNDECIDED = 200_000
 _EVERYWHERE = 0.05  # share of all slots from which a row opens no more pairs than others
 _MOST_WIDENED = 4.0  # times the pairs that the finisher is to be given, for prices that may be further off
+_GOOD = 0.5
 _MOST_LANDINGS = 2
 _RUNAWAY = 1e4  # prices beyond this many typical scores: the dual is running to minus infinity
 
@@ -96,6 +97,9 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
             # with rules passes are dear, and the finisher is given more
             enough = (2.0 if program.rules is None else 0.75) * point.visit.fractional <= wanted
             loose = smoothing_error(point, watch.bound) <= 0.1 * watch.target
+            if program.rules is not None:  # dear passes end where the slates at hand would be good enough
+                worth_now = point.visit.value + program.concave(point.visit.totals)
+                loose |= relative_gap(watch.bound, worth_now) <= _GOOD * watch.target
             if watch.may_conflict and runaway(point, unit):
                 raise Conflicting
             # pairs that less smoothing does not tell apart, though it is finer than the values

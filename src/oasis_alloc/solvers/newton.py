@@ -24,6 +24,8 @@ _ARMIJO = 1e-4
 _FORCING = 0.03  # conjugate gradients stop at this share of the first residual
 _RADIUS = 3.0  # longest first step of any price, in units of gamma
 _SHARED = 10.0  # how much nearer totals that share a bonus have to be: their prices have far to go, and add up
+_BEYOND = 0.5  # share of the way between totals by which a step may go past them
+_AGREED = 0.2  # share of the promised decrease from which longer steps are tried
 _MEMORY = 0.5  # weight of earlier visits in the typical curvature
 
 
@@ -126,7 +128,11 @@ def minimise(dual: SmoothedDual, start: Point, stride: int, tolerance: float, mo
         new, length = _search(dual, point, direction, stride)
         if new is None:
             break
-        radius = min(2.0 * radius, 4.0 * _RADIUS) if length == 1.0 else max(length * radius, 0.1)
+        promised = float(point.gradient @ (new.z - point.z))
+        if length < 1.0:
+            radius = max(length * radius, 0.1)
+        elif new.dual - point.dual <= _AGREED * promised:  # half of it, were the model exact
+            radius = min(2.0 * radius, 4.0 * _RADIUS)
         point = new
     return point
 
@@ -153,7 +159,12 @@ def followed(dual: SmoothedDual, point: Point, direction: Floats, longest: float
     for block in program.curved:
         unit, own = program.unit[block.rows], block.variables
         bend = point.conjugate.separable[own]
-        totals = (point.conjugate.gradient[own] + bend * direction[own]) * unit
+        drawn, there = point.conjugate.gradient[own] * unit, point.visit.totals[block.rows]
+        # between what the price is drawn to and what slates give, or a little beyond: no further is to be trusted
+        least, most = np.minimum(drawn, there), np.maximum(drawn, there)
+        beyond = _BEYOND * (most - least)
+        least = np.where(least > 0.0, np.maximum(least - beyond, _BEYOND * least), least - beyond)
+        totals = np.clip(drawn + bend * direction[own] * unit, least, most + beyond)
         price = block.function.price_at(totals) * unit
         moved = np.clip(price, program.lower[own], program.upper[own]) - point.z[own]
         moves = (bend > 0.0) & (direction[own] != 0.0) & np.isfinite(moved)
