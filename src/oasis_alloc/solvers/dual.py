@@ -120,12 +120,13 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
     margin = margin_for(engine, prices, wanted, gamma)
     margins, limit = np.full(program.n_rows, margin), np.full(program.n_rows, np.inf)
     if point is not None and np.isfinite(margin):
-        point = dual.at(point.z, gamma)  # so that the Hessian is this point's
+        point = dual.here(point)  # so that the Hessian is this point's
         step = np.zeros(program.n_rows)
         np.maximum.at(step, program.row, np.abs(newton_direction(dual, point, 4.0 * margin)))
         share = point.visit.activity / (program.unit * max(program.slots, 1.0))
         limit[share > _EVERYWHERE] = margin
-        for widest in (64.0, 16.0, 4.0, 1.0):  # as wide as the step says, while the programme stays small
+        # as wide as the step says, while the programme stays small; decisions under rules are dear
+        for widest in (64.0, 16.0, 4.0, 1.0) if program.rules is None else (8.0, 1.0):
             margins = np.maximum(margin, np.minimum(2.0 * step, widest * margin))
             if engine.decide(prices, np.minimum(margins, limit)).undecided.size <= _MOST_WIDENED * wanted:
                 break

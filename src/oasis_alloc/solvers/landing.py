@@ -47,7 +47,7 @@ def land(engine: Engine, watch: Watch, dual: SmoothedDual, point: Point, scale: 
     if program.violation(point.visit.totals) > FEASIBLE:
         watch.stage = "passes"
         return point, False
-    point = dual.at(point.z, point.gamma)  # so that thresholds are this point's
+    point = dual.here(point)  # so that thresholds are this point's
     prices = program.prices(point.z)
     watch.offer(worth(engine, *engine.slates(prices, point.gamma)))
     if not watch.reached:

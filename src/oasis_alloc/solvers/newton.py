@@ -58,6 +58,7 @@ class SmoothedDual:
         self.program = engine.program
         self._check = check
         self._typical: Floats | None = None
+        self._last: Point | None = None
         self._smoothing: tuple[float, int] | None = None
         self._around = np.zeros(engine.program.n_rows)  # totals that conjugates are smoothed around
 
@@ -74,7 +75,12 @@ class SmoothedDual:
         point = Point(z, visit.smoothed + conjugate.value, gradient, conjugate, visit, gamma)
         self._check(point, stride)
         self._remember(point)
+        self._last = point
         return point
+
+    def here(self, point: Point) -> Point:
+        """The point, visited again unless it was the last one: the engine knows the Hessian of its last visit."""
+        return point if point is self._last else self.at(point.z, point.gamma)
 
     def _remember(self, point: Point) -> None:
         new = point.visit.diagonal / self.program.unit**2
