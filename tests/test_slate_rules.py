@@ -228,3 +228,26 @@ def test_keys_that_cross_are_mixed() -> None:
         solution = oa.solve(problem, solver=solver, gap=1e-8)
         assert solution.bound == pytest.approx(1.5)
         assert solution.allocation == pytest.approx([0.5, 0.5, 0.5])
+
+
+def test_a_solve_that_is_stopped_keeps_what_slates_have_to_hold() -> None:
+    rng = np.random.default_rng(5)
+    n_users, n_items, degree = 40, 12, 8
+    item = np.concatenate([np.sort(rng.choice(n_items, degree, replace=False)) for _ in range(n_users)])
+    relevance, promotion = rng.uniform(0.1, 1.0, item.size), rng.uniform(0.0, 2.0, item.size)
+    cands = oa.Candidates.from_arrays(
+        np.arange(n_users + 1) * degree,
+        item,
+        {"relevance": relevance, "promotion": promotion},
+        items={"campaign": np.arange(n_items) % 4},
+    )
+    slate = oa.Slate(3, keep={"relevance": 0.9}, at_least=3)
+    caps = oa.exposure(by="campaign") <= 25.0
+    solution = oa.solve(oa.Problem(cands, oa.total("promotion"), caps, slate), pass_limit=1.0, gap=1e-6)
+    assert solution.status is oa.Status.PASS_LIMIT
+    by_user = solution.allocation.reshape(n_users, degree)
+    best = np.sort(relevance.reshape(n_users, degree), axis=1)[:, -3:].sum(axis=1)
+    kept = (by_user * relevance.reshape(n_users, degree)).sum(axis=1)
+    assert by_user.sum(axis=1) == pytest.approx(np.full(n_users, 3.0), abs=1e-6)
+    assert (kept >= 0.9 * best - 1e-5).all()
+    assert solution.value <= solution.bound * (1 + 1e-6) or solution.violation > 0

@@ -8,11 +8,15 @@ import numpy.typing as npt
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.functions.base import Floats
 
+_EXACT = 1e-6  # smoothing, in typical values, of slates that are not scaled
+
 
 def scaled(engine: Engine, prices: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
     """Everyone's best slate at these prices, each pair scaled down by the worst overrun of the caps it counts in.
 
     Keeps every cap on a measure with non-negative coefficients; floors may be missed, and the violation says so.
+    Where slates have to hold something (a guard, slots that must be filled), they are left as they are, and caps may be
+    missed too.
 
     Returns
     -------
@@ -20,6 +24,11 @@ def scaled(engine: Engine, prices: Floats) -> tuple[npt.NDArray[np.int64], Float
         Non-zeros of the allocation, pair numbers ascending.
     """
     program = engine.program
+    if program.rules is not None and program.rules.holds_back:
+        size = float(np.abs(program.value).mean(dtype=np.float64)) if program.n_pairs else 0.0
+        gamma = _EXACT * (size or 1.0)
+        engine.visit(prices, gamma)
+        return engine.slates(prices, gamma)
     decision = engine.decide(prices, np.zeros(program.n_rows))
     positions = decision.shown
     _, totals = engine.add_up(positions, np.ones(positions.size))
