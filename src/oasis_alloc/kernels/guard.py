@@ -19,8 +19,9 @@ _CLOSE = 1e-11  # of a target
 _ROUNDING = 2e-15  # of the largest score, over the smoothing: what x can be known to
 _FIRST = 1e-3  # first smoothing, in largest scores
 _DIVIDE = 100.0
+_STEPS = 200
 
-@jit
+@jit(inline=True)
 def chain_at(
     n: int, n_more: int, nu: float, u: int, low: float, start: float, gamma: float, rules: Rules,
     local: Local, work: Work,
@@ -72,38 +73,49 @@ def guarded(n: int, work: Work) -> tuple[float, float]:
 
 @jit(inline=True)
 def guard_root(
-    n: int, n_more: int, start_nu: float, u: int, low: float, t: float, cost: float, most: float, gamma: float,
-    rules: Rules, local: Local, work: Work,
+    n: int, n_more: int, start_nu: float, u: int, low: float, start: float, most: float, gamma: float, rules: Rules,
+    local: Local, work: Work,
 ) -> tuple[float, float, float]:  # fmt: skip
-    """The guard's price and the chain at it: (nu, threshold, cost). The chain stands at start_nu when called.
+    """The guard's price and the chain at it, or the chain alone where there is no guard: (nu, threshold, cost).
 
     A price above `most` ends the search: the caller then has to look at more candidates.
     """
-    target = rules.target[u]
+    guard = rules.target.size > 0
+    target = rules.target[u] if guard else 0.0
+    nu = start_nu
+    now = gamma
+    t = start
     steepest = 1e-300
     largest = 0.0
-    for i in range(n):
-        steepest = max(steepest, abs(work.r[i]))
-        largest = max(largest, abs(work.given[i]))
-    nu = start_nu
-    total, square = guarded(n, work)
-    if abs(total - target) <= _CLOSE * max(abs(target), 1e-3) or (total > target and nu == 0.0):
-        return nu, t, cost
-    # with next to no smoothing sums of r x are steps, which a price from afar would have to be halved into
-    now = max(gamma, _FIRST * largest)
+    length = 0.0
+    short = -1.0  # a price at which the guard is missed, -1 where none is known
+    enough = np.inf  # and one at which it is kept
+    tried = -1  # steps at this smoothing; -1 for the price that was given, which is mostly still right
+    last = not guard
     while True:
-        if now != gamma or nu != start_nu:
-            t, cost = chain_at(n, n_more, nu, u, low, t, now, rules, local, work)
-        short = -1.0  # a price at which the guard is missed, -1 where none is known
-        enough = np.inf  # and one at which it is kept
-        length = 2.0 * now / steepest
-        for _ in range(200):
-            total, square = guarded(n, work)
-            f = total - target
-            # a high price rounds the scores that it adds to, and so the thresholds
-            rounding = steepest * _ROUNDING * (largest + nu * steepest) / now
-            if abs(f) <= max(_CLOSE * max(abs(target), 1e-3), rounding) or (f > 0.0 and nu == 0.0):
-                break
+        t, cost = chain_at(n, n_more, nu, u, low, t, now, rules, local, work)  # the only call, so it is put in here
+        if last:
+            return nu, t, cost
+        total, square = guarded(n, work)
+        f = total - target
+        exact = _CLOSE * max(abs(target), 1e-3)
+        if tried < 0:
+            if abs(f) <= exact or (f > 0.0 and nu == 0.0):
+                return nu, t, cost
+            for i in range(n):
+                steepest = max(steepest, abs(work.r[i]))
+                largest = max(largest, abs(work.given[i]))
+            # with next to no smoothing sums of r x are steps, which a price from afar would have to be halved into
+            now = max(gamma, _FIRST * largest)
+            length = 2.0 * now / steepest
+            tried = 0
+            if now != gamma:
+                continue
+        # a high price rounds the scores that it adds to, and so the thresholds
+        rounding = steepest * _ROUNDING * (largest + nu * steepest) / now
+        done = abs(f) <= max(exact, rounding) or (f > 0.0 and nu == 0.0) or tried > _STEPS
+        if not done:
+            tried += 1
             if f < 0.0:
                 short = nu
             else:
@@ -122,13 +134,20 @@ def guard_root(
                 length *= 4.0
             elif not (short < new < enough):
                 new = 0.5 * (short + enough)
-                if not (short < new < enough):
-                    break
-            nu = new
-            t, cost = chain_at(n, n_more, nu, u, low, t, now, rules, local, work)
-        if nu == short and enough < np.inf:  # within a rounding: the side on which the guard is kept
+                done = not (short < new < enough)
+            if not done:
+                nu = new
+                continue
+        missed = nu == short and enough < np.inf
+        if missed:  # within a rounding: the side on which the guard is kept
             nu = enough
-            t, cost = chain_at(n, n_more, nu, u, low, t, now, rules, local, work)
         if now <= gamma:
-            return nu, t, cost
+            if not missed:
+                return nu, t, cost
+            last = True
+            continue
         now = max(gamma, now / _DIVIDE)
+        length = 2.0 * now / steepest
+        short = -1.0
+        enough = np.inf
+        tried = 0

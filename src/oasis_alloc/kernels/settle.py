@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
-from oasis_alloc.kernels.guard import chain_at, guard_root
+from oasis_alloc.kernels.guard import guard_root
 from oasis_alloc.kernels.joint import further_cost, solve_joint
 from oasis_alloc.kernels.rules import Local, Rules, Work, number, number_further
 
@@ -58,14 +58,13 @@ def settle(
         n_more = number_further(rules, code, m, work)
         for which in range(n_more):
             work.omega[which] = 0.0
-        t, cost = chain_at(m, n_more, nu, u, low, start, gamma, rules, local, work)
         most = _DEAREST
         if n_more > 0:
-            nu, t, cost = solve_joint(m, n_more, u, low, t, gamma, rules, local, work)
-        elif guarded:
-            if m < n and again == 0:  # beyond that, those that were not looked at would come in
+            nu, t, cost = solve_joint(m, n_more, u, low, start, gamma, rules, local, work)
+        else:
+            if guarded and m < n and again == 0:  # beyond that, those that were not looked at would come in
                 most = nu + 2.0 * (slack + gamma) / steepest
-            nu, t, cost = guard_root(m, n_more, nu, u, low, t, cost, most, gamma, rules, local, work)
+            nu, t, cost = guard_root(m, n_more, nu, u, low, start, most, gamma, rules, local, work)
         if every or again > 0:
             break
         enough = nu <= most and (t > low or low == 0.0)
