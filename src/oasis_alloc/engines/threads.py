@@ -24,10 +24,11 @@ from oasis_alloc.keys import frozen
 from oasis_alloc.program import Program
 
 _CHUNK_PAIRS = 100_000  # below this, threads cost more than they bring
-_MOST_CHUNKS = 64
+_MOST_CHUNKS, _FEW_CHUNKS = 64, 8
+_PAIRS_A_CELL = 32  # of a chunk's tables
 _TABLE_BYTES = 1 << 28  # for all chunks' tables together
 _MOST_KEPT = 1 << 22  # fractional pairs kept for Hessian products, over all chunks
-_KINK = 1e-6  # smoothing of decisions under rules, in typical values: next to none
+_KINK = 1e-5  # smoothing of decisions under rules, in typical values: next to none
 _NOTHING = 1e-12
 _BLOCK = 32  # users of a sample stand together in blocks of this many (see kernels/visit.py)
 
@@ -42,6 +43,8 @@ class Threads:
         n_tables = len(program.base)
         table_bytes = n_tables * program.n_cells * 8 * 2
         most = max(1, min(_MOST_CHUNKS, _TABLE_BYTES // max(1, table_bytes)))
+        # every visit and every product clears and adds up all chunks' tables: these stay small beside the pairs
+        most = min(most, max(_FEW_CHUNKS, program.n_pairs // (_PAIRS_A_CELL * n_tables * program.n_cells + 1)))
         chunks = max(1, min(most, program.n_pairs // _CHUNK_PAIRS))
         self._edges = _chunk_edges(program.indptr, chunks)
         self._n = self._edges.size - 1
