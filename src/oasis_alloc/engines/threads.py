@@ -29,6 +29,7 @@ _PAIRS_A_CELL = 32  # of a chunk's tables
 _TABLE_BYTES = 1 << 28  # for all chunks' tables together
 _MOST_KEPT = 1 << 22  # fractional pairs kept for Hessian products, over all chunks
 _KINK = 1e-5  # smoothing of decisions under rules, in typical values: next to none
+_RULED_SLACK = 3.0  # of the first smoothing: looking at too few candidates is dear under rules
 _NOTHING = 1e-12
 _BLOCK = 32  # users of a sample stand together in blocks of this many (see kernels/visit.py)
 
@@ -140,7 +141,7 @@ class Threads:
         """Follow how far thresholds move, and how many fractional pairs fit the buffers."""
         misses = out[visit_kernels.MISSES] / max(1.0, out[visit_kernels.USERS])
         if not np.isfinite(self._slack):
-            self._slack = gamma
+            self._slack = gamma if self._rules is None else _RULED_SLACK * gamma
         elif misses > 0.02:
             self._slack *= 1.5
         elif misses < 0.005:
