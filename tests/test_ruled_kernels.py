@@ -12,7 +12,7 @@ from ruled import DATA, FREE, SPECS, WHOLE, Users, best_whole, case, without_dec
 from test_kernels import Data, call
 
 from oasis_alloc.kernels import decide as decide_kernels
-from oasis_alloc.kernels import ruled, visit
+from oasis_alloc.kernels import jobs, ruled, visit
 from oasis_alloc.kernels.rules import Rules
 
 Array = np.ndarray[Any, Any]
@@ -59,7 +59,7 @@ def run(
     """Do a job on all users, range after range; `out` is the sum of the ranges'."""
     n_extra = data.pairs.extra.shape[0]
     load, square = np.zeros((2, n_extra + 1, data.n_cells))
-    kept = ruled.Curvature(
+    kept = jobs.Curvature(
         np.zeros(capacity, np.int64), np.zeros((n_extra, capacity)), np.zeros(capacity),
         np.zeros(capacity + 1, np.int64), np.zeros(capacity + 1, np.int64),
     )  # fmt: skip
@@ -70,7 +70,7 @@ def run(
         outs.append(np.full(visit.N_OUT, np.nan))
         ruled.visit(
             job, a, b, 1, data.pairs, data.price, gamma, slack, widest, 1, threshold, nu,
-            ruled.Sums(load, square, kept, outs[-1]), ruled.marks(**marks), rules,
+            jobs.Sums(load, square, kept, outs[-1]), jobs.marks(**marks), rules,
         )  # fmt: skip
     out = np.sum(outs, axis=0)
     return {"load": load, "square": square, "kept": kept, "out": out, "threshold": threshold, "nu": nu}

@@ -89,7 +89,7 @@ def _reachable(slate: Slate, program: Program, rules: SlateRules, least: Integer
 
 def attained(program: Program, rules: SlateRules, column: npt.NDArray[np.floating[Any]]) -> Floats:
     """(n_users,) the most that a column can add up to in a user's slate."""
-    from oasis_alloc.kernels import ruled
+    from oasis_alloc.kernels import jobs, ruled
     from oasis_alloc.kernels.visit import Pairs
 
     size = float(np.abs(column).mean(dtype=np.float64)) if column.size else 0.0
@@ -103,7 +103,7 @@ def attained(program: Program, rules: SlateRules, column: npt.NDArray[np.floatin
     def job(first: int) -> None:
         ruled.visit(
             ruled.ATTAIN, first, min(first + _BLOCK, program.n_users), 1, pairs, np.empty((0, 0, 0)),
-            _EXACT * (size or 1.0), 0.0, 1.0, 1, none, none, ruled.no_sums(), ruled.marks(x=out), kernel,
+            _EXACT * (size or 1.0), 0.0, 1.0, 1, none, none, jobs.no_sums(), jobs.marks(x=out), kernel,
         )  # fmt: skip
 
     blocks = range(0, program.n_users, _BLOCK)

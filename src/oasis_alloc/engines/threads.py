@@ -18,6 +18,7 @@ import numpy.typing as npt
 from oasis_alloc.engines.base import Decision, Visit
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.kernels import decide as decide_kernels
+from oasis_alloc.kernels import jobs
 from oasis_alloc.kernels import ruled as ruled_kernels
 from oasis_alloc.kernels import visit as visit_kernels
 from oasis_alloc.keys import frozen
@@ -71,13 +72,13 @@ class Threads:
         workers = min(threads or os.cpu_count() or 1, self._n)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="oasis_alloc") if workers > 1 else None
 
-    def _curvature_buffer(self) -> visit_kernels.Curvature | ruled_kernels.Curvature:
+    def _curvature_buffer(self) -> visit_kernels.Curvature | jobs.Curvature:
         n_extra, n = self.program.extra.shape[0], self._capacity
         # end[] is as long as cell[]: a kept user has at least one pair
         cell, extra, end = np.zeros(n, np.int64), np.zeros((n_extra, n)), np.zeros(n + 1, np.int64)
         if self._rules is None:
             return visit_kernels.Curvature(cell, extra, end)
-        return ruled_kernels.Curvature(cell, extra, np.zeros(n), end, np.zeros(n + 1, np.int64))
+        return jobs.Curvature(cell, extra, np.zeros(n), end, np.zeros(n + 1, np.int64))
 
     def _ruled(
         self, job: int, chunk: int, tables: Floats, gamma: float, stride: int = 1, widest: float = 1.0,
@@ -89,8 +90,8 @@ class Threads:
         ruled_kernels.visit(
             job, self._edges[chunk], self._edges[chunk + 1], stride, self._pairs, tables, gamma, slack, widest,
             self._keep_every, self._threshold, self._guard,
-            ruled_kernels.Sums(self._load[chunk], self._square[chunk], kept, self._out[chunk]),
-            ruled_kernels.marks(**marks), self._rules,
+            jobs.Sums(self._load[chunk], self._square[chunk], kept, self._out[chunk]),
+            jobs.marks(**marks), self._rules,
         )  # fmt: skip
 
     def _each(self, job: Callable[[int], object]) -> None:

@@ -7,13 +7,12 @@ stands for what the user can be worth, so a bound made of it holds whatever the 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.decide import score
+from oasis_alloc.kernels.jobs import Curvature, Marks, Sums
 from oasis_alloc.kernels.rules import Local, Rules, Work, scratch
 from oasis_alloc.kernels.settle import settle
 from oasis_alloc.kernels.visit import Pairs
@@ -29,88 +28,41 @@ _N_BINS = 512
 _SMOOTHED, _BOUND, _VALUE, _MISSES, _FRACTIONAL, _CURVED, _KEPT, _KEPT_USERS, _USERS = range(9)
 
 
-class Curvature(NamedTuple):
-    """Fractional pairs of a visit in runs that the same rule holds back: what a Hessian product needs."""
-
-    cell: npt.NDArray[np.int64]  # (capacity,)
-    extra: npt.NDArray[np.float64]  # (K, capacity)
-    lean: npt.NDArray[np.float64]  # (capacity,) direction that the user's guard holds, of length 1; zeros for none
-    end: npt.NDArray[np.int64]  # (capacity + 1,) end of each run; negative where no rule holds it
-    runs: npt.NDArray[np.int64]  # (capacity + 1,) end of each user's runs
-
-
-class Sums(NamedTuple):
-    """What a visit reads and writes besides the pairs: see visit.visit."""
-
-    load: npt.NDArray[np.float64]  # (K + 1, n_cells)
-    square: npt.NDArray[np.float64]  # (K + 1, n_cells)
-    kept: Curvature
-    out: npt.NDArray[np.float64]
-
-
-class Marks(NamedTuple):
-    """What decisions read and write: see decide.decide and decide.margins. What a job does not need is empty."""
-
-    margin: npt.NDArray[np.float64]  # (n_segments, n_classes)
-    state: npt.NDArray[np.uint8]  # pairs of the users visited
-    histogram: npt.NDArray[np.int64]  # (N_BINS,)
-    x: npt.NDArray[np.float64]  # pairs of the users visited; or users, for what they attain
-
-
-def marks(
-    margin: npt.NDArray[np.float64] | None = None,
-    state: npt.NDArray[np.uint8] | None = None,
-    histogram: npt.NDArray[np.int64] | None = None,
-    x: npt.NDArray[np.float64] | None = None,
-) -> Marks:
-    """Marks of which some are not needed."""
-    return Marks(
-        np.empty((0, 0)) if margin is None else margin,
-        np.empty(0, np.uint8) if state is None else state,
-        np.empty(0, np.int64) if histogram is None else histogram,
-        np.empty(0) if x is None else x,
-    )
-
-
-def no_sums() -> Sums:
-    """Sums for jobs that add nothing up."""
-    cell, none = np.empty(0, np.int64), np.empty((0, 0))
-    return Sums(none, none, Curvature(cell, none, np.empty(0), cell, cell), np.empty(0))
+@jit
+def _climbed(mass: float, steps: Floats, weight: float) -> float:
+    """What a staircase costs up to a mass."""
+    paid = 0.0
+    step = 0
+    while mass > 1e-9 and steps[step] < np.inf:
+        paid += min(mass, 1.0) * steps[step] * weight
+        mass -= 1.0
+        step += 1
+    return paid
 
 
 @jit(inline=True)
-def _paid(n: int, steps: Floats, weight: float, several: int, work: Work) -> float:
+def _paid(steps: Floats, weight: float, several: int, work: Work) -> float:
     """What the staircase of the chain costs at the slate x, for the candidates that stand in groups."""
     paid = 0.0
     for j in range(several):
-        left = 0.0
+        mass = 0.0
         for h in range(work.ends[j], work.ends[j + 1]):
-            left += work.x[work.order[h]]
-        step = 0
-        while left > 1e-9 and steps[step] < np.inf:
-            paid += min(left, 1.0) * steps[step] * weight
-            left -= 1.0
-            step += 1
+            mass += work.x[work.order[h]]
+        paid += _climbed(mass, steps, weight)
     return paid
 
 
 @jit(inline=True)
 def _paid_further(n: int, which: int, stairs: Floats, weight: float, work: Work) -> float:
     """What the staircase of a further category costs at the slate x."""
-    left = 0.0
+    mass = 0.0
     for i in range(n):
         j = 0
         while work.more[i, j] >= 0:
             if work.more[i, j] == which:
-                left += work.x[i]
+                mass += work.x[i]
             j += 1
-    paid = 0.0
-    step = 0
-    while left > 1e-9 and stairs[step] < np.inf:
-        paid += min(left, 1.0) * stairs[step] * weight
-        left -= 1.0
-        step += 1
-    return paid
+    return float(_climbed(mass, stairs, weight))
 
 
 @jit(inline=True)
@@ -126,7 +78,7 @@ def diminished(u: int, n: int, rules: Rules, local: Local, work: Work) -> float:
         groups = 0
         while several > 0 and work.ends[groups] < several:
             groups += 1
-        paid += _paid(n, rules.steps, weight, groups, work)
+        paid += _paid(rules.steps, weight, groups, work)
     if rules.start.size > 0:
         n_more = 0
         for i in range(n):
