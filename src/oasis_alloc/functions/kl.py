@@ -22,7 +22,9 @@ def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
     Parameters
     ----------
     measure
-        Totals by group, such as `exposure(by="genre")`; a total below 0 makes the objective minus infinity.
+        Totals by group, such as `exposure(by="genre")`; a total below 0 makes the objective minus infinity. By a key
+        with several labels an item, shares of slots add up to more than 1: with a column of 1 / (number of labels) of
+        each pair, those of `total(column, by="genre")` add up to 1.
     target
         Positive: a number (equal shares), one number a group, or `{label: number}`, which must name every group. They
         are divided by their sum.
@@ -35,7 +37,8 @@ def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
     Kl
         Convex and 0 where all shares are their targets, so it enters an objective with a minus. Prices are
         `log(p_g / q_g) / total` times the weight at the optimum: positive where a group is ahead of its target, a bonus
-        without limit where it has next to nothing (Steck, RecSys 2018, Calibrated recommendations; the generalised
+        without limit where it has next to nothing. The divergence is of order 1 whatever the number of users, so beside
+        totals its weight is of their size (Steck, RecSys 2018, Calibrated recommendations; the generalised
         form, for shares that need not sum to 1: Csiszar, Ann. Statist. 19:2032, 1991).
 
     Raises
