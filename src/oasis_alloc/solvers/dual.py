@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oasis_alloc.engines.base import Engine
+from oasis_alloc.engines.base import Decision, Engine
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.landing import land, missing
@@ -118,6 +118,7 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
     if program.supports:
         prices = program.admit(prices)
     margin = margin_for(engine, prices, wanted, gamma)
+    known: Decision | None = None
     margins, limit = np.full(program.n_rows, margin), np.full(program.n_rows, np.inf)
     if point is not None and np.isfinite(margin):
         point = dual.here(point)  # so that the Hessian is this point's
@@ -128,11 +129,12 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
         # as wide as the step says, while the programme stays small; decisions under rules are dear
         for widest in (64.0, 16.0, 4.0, 1.0) if program.rules is None else (8.0, 1.0):
             margins = np.maximum(margin, np.minimum(2.0 * step, widest * margin))
-            if engine.decide(prices, np.minimum(margins, limit)).undecided.size <= _MOST_WIDENED * wanted:
+            known = engine.decide(prices, np.minimum(margins, limit))
+            if known.undecided.size <= _MOST_WIDENED * wanted:
                 break
         # the price of a row that opens no pairs may go as far as it likes
         margins = np.where(np.isfinite(limit), np.maximum(margins, np.maximum(8.0 * step, 64.0 * margin)), margins)
-    finish_rounds(engine, watch, prices, margins, unit, limit)
+    finish_rounds(engine, watch, prices, margins, unit, limit, known)
 
 
 def descend(

@@ -34,7 +34,7 @@ _LEAST = 1e-6
 _FINEST = 1e-9  # radius of curved rows, in typical scores, below which their chords are fine enough
 _LOOSE = 5e-4  # gap asked for from which the best bound so far may do: first rounds look for an allocation alone
 _LOOSE_ROUNDS = 8
-_ALTERNATIVES = 50_000  # pairs that are opened at most for users who cannot give one up for nothing
+_ALTERNATIVES = 15_000  # pairs that are opened at most for users who cannot give one up for nothing
 _CHORDS = 3  # rounds in which curved rows are only given longer chords
 _PATIENCE = 8  # rounds after which all margins are widened
 _DEAREST = 1e12  # highest price of a slack, in typical scores
@@ -71,12 +71,14 @@ def margin_for(engine: Engine, prices: Floats, wanted: int, guess: float) -> flo
 
 
 def finish_rounds(
-    engine: Engine, watch: Watch, prices: Floats, margins: Floats, scale: float, limit: Floats | None = None
-) -> None:
+    engine: Engine, watch: Watch, prices: Floats, margins: Floats, scale: float, limit: Floats | None = None,
+    known: Decision | None = None,
+) -> None:  # fmt: skip
     """Rounds of the finisher until the gap is reached or nothing is left to release.
 
     `margins` are by row, in units of scores; `scale` is the typical score. A row opens no pairs beyond its `limit`,
     however far its price may go: a share or a guard counts in nearly all pairs, whose order its price hardly changes.
+    `known` is the decision at these prices and margins, where the caller has it.
 
     What is fixed stays as it was fixed until it is released, so a round starts from the last one's basis. Released are
     pairs that the new prices contradict or leave close, and a wider margin of the rows whose price was pressed.
@@ -97,7 +99,7 @@ def finish_rounds(
         margins[block.rows] = np.maximum(margins[block.rows], _LEAST * own)  # pairs that tie have next to none
         radius[block.rows] = np.clip(margins[block.rows], _FIRST * own, own)
     opens = np.full(program.n_rows, np.inf) if limit is None else limit
-    decision = engine.decide(prices, np.minimum(margins, opens))
+    decision = engine.decide(prices, np.minimum(margins, opens)) if known is None else known
     last: Round | None = None
     violations: list[float] = []
     stubborn = np.zeros(program.n_rows, np.bool_)
