@@ -31,7 +31,6 @@ class Decision:
 
     undecided: npt.NDArray[np.int64]  # pair numbers, ascending
     shown: npt.NDArray[np.int64]  # pairs that are in
-    slots: npt.NDArray[np.int64]  # (n_users,) slots that those leave
 
 
 class Engine(Protocol):

@@ -205,7 +205,7 @@ class Threads:
         self._each(job)
         self.passes += 1.0
         undecided, shown = (np.concatenate(side) for side in zip(*parts, strict=True))
-        return Decision(undecided, shown, slots)
+        return Decision(undecided, shown)
 
     def scores(self, prices: Floats) -> Floats:
         tables = self.program.tables(prices)

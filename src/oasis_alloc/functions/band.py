@@ -197,6 +197,20 @@ def boxes(lower: Floats, upper: Floats, penalty: Floats) -> PriceBox:
     )
 
 
+def checked_targets(function: str, measure: Any, target: object) -> tuple[Any, Floats]:
+    """(targets as `spread` takes them, their numbers): a number, one number a group, or {label: number}."""
+    given: Any = target
+    try:
+        frozen: Any = dict(given) if isinstance(given, Mapping) else np.array(given, dtype=np.float64)
+        numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ProblemError(
+            f"{function}({measure}, {target!r}): the target is a number, an array with one number a group, or "
+            "{label: number}."
+        ) from None
+    return (float(frozen) if not isinstance(frozen, dict) and frozen.ndim == 0 else frozen), numbers
+
+
 def spread(limit: Any, labels: Sequence[Any], name: str, free: float, what: str = "the limit") -> Floats:
     """Lay a scalar, an array or {label: number} out over the groups; labels that are not named are `free`."""
     if isinstance(limit, dict):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.functions.band import spread
+from oasis_alloc.functions.band import checked_targets, spread
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.functions.entropy import OfShares, checked_total
 from oasis_alloc.functions.separable import BoundSeparable
@@ -54,21 +54,12 @@ def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
     """
     if not isinstance(measure, Measure):
         raise ProblemError(f"kl() takes a measure such as exposure(by='genre'), got {measure!r}.")
-    try:
-        frozen: Any = dict(target) if isinstance(target, Mapping) else np.array(target, dtype=np.float64)
-        numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ProblemError(
-            f"kl({measure}, {target!r}): the target is a number, an array with one number a group, or "
-            "{label: number}."
-        ) from None
+    frozen, numbers = checked_targets("kl", measure, target)
     if numbers.ndim > 1 or not np.isfinite(numbers).all() or not (numbers > 0).all():
         raise ProblemError(
             f"kl({measure}, ...): targets are positive finite numbers, one a group. A group that is to have nothing "
             "has a cap of 0."
         )
-    if not isinstance(frozen, dict) and frozen.ndim == 0:
-        frozen = float(frozen)
     return Kl(measure, target=frozen, total=checked_total(f"kl({measure}, ...", total))
 
 

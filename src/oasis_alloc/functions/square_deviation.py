@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.functions.band import spread
+from oasis_alloc.functions.band import checked_targets, spread
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.functions.separable import BoundSeparable, Separable
 from oasis_alloc.measures import Limit, Measure
@@ -44,18 +44,9 @@ def square_deviation(measure: Measure, target: Limit) -> SquareDeviation:
     """
     if not isinstance(measure, Measure):
         raise ProblemError(f"square_deviation() takes a measure such as exposure(by='campaign'), got {measure!r}.")
-    try:
-        frozen: Any = dict(target) if isinstance(target, Mapping) else np.array(target, dtype=np.float64)
-        numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ProblemError(
-            f"square_deviation({measure}, {target!r}): the target is a number, an array with one number a group, or "
-            "{label: number}."
-        ) from None
+    frozen, numbers = checked_targets("square_deviation", measure, target)
     if not np.isfinite(numbers).all() or numbers.ndim > 1:
         raise ProblemError(f"square_deviation({measure}, ...): targets are finite numbers, one a group.")
-    if not isinstance(frozen, dict) and frozen.ndim == 0:
-        frozen = float(frozen)
     return SquareDeviation(measure, target=frozen)
 
 

@@ -35,7 +35,7 @@ _LEAST_UNDECIDED = 2_000
 _MOST_UNDECIDED = 200_000
 _EVERYWHERE = 0.05  # share of all slots from which a row opens no more pairs than others
 _MOST_WIDENED = 4.0  # times the pairs that the finisher is to be given, for prices that may be further off
-_GOOD = 0.5
+_GOOD = 0.5  # share of the gap asked for that the slates at hand may miss, where passes are dear
 _MOST_LANDINGS = 2
 _RUNAWAY = 1e4  # prices beyond this many typical scores: the dual is running to minus infinity
 

@@ -139,7 +139,7 @@ def finish_rounds(
                 raise Conflicting  # wider margins do not help, or prices are far above the scores
         near = np.minimum(np.where(last.pressed, margins, _CLOSE * margins), opens)
         fresh = engine.decide(center if loose else new, near)
-        wider = release(decision, fresh, program.indptr, program.size)
+        wider = release(decision, fresh)
         if program.rules is not None and program.rules.holds_back:
             stubborn &= last.pressed
             wider = with_alternatives(program, wider, stubborn)
@@ -156,7 +156,7 @@ def finish_rounds(
         decision = wider
 
 
-def release(decision: Decision, fresh: Decision, indptr: npt.NDArray[np.int64], size: int) -> Decision:
+def release(decision: Decision, fresh: Decision) -> Decision:
     """The decision with more pairs undecided: all that the fresh one decides otherwise or leaves open."""
     known_in = np.concatenate([decision.shown, decision.undecided])
     fresh_in = np.concatenate([fresh.shown, fresh.undecided])
@@ -164,8 +164,7 @@ def release(decision: Decision, fresh: Decision, indptr: npt.NDArray[np.int64], 
     leave = np.setdiff1d(decision.shown, fresh_in, assume_unique=True)
     undecided = np.unique(np.concatenate([decision.undecided, fresh.undecided, enter, leave]))
     shown = np.setdiff1d(decision.shown, undecided, assume_unique=True)
-    taken = np.bincount(np.searchsorted(indptr, shown, side="right") - 1, minlength=indptr.size - 1)
-    return Decision(undecided, shown, size - taken)
+    return Decision(undecided, shown)
 
 
 def with_alternatives(program: Program, decision: Decision, rows: npt.NDArray[np.bool_]) -> Decision:
@@ -184,7 +183,7 @@ def with_alternatives(program: Program, decision: Decision, rows: npt.NDArray[np
     opened = np.concatenate([np.arange(program.indptr[u], program.indptr[u + 1]) for u in users])
     undecided = np.union1d(decision.undecided, opened)
     shown = np.setdiff1d(decision.shown, opened, assume_unique=True)
-    return Decision(undecided, shown, decision.slots)
+    return Decision(undecided, shown)
 
 
 def finish(
