@@ -90,6 +90,12 @@ DATA = {
 }
 
 
+def _free(spec: Spec, k: int) -> int:
+    """Items of one category of a chain's part that cost nothing."""
+    most = spec.chain[k][1]
+    return sum(step == 0.0 for step in spec.steps[:most]) if k == spec.stair else most
+
+
 @cache
 def case(data_name: str, name: str) -> tuple[Data, Rules]:
     """The pairs and the rules of a name, with what users must show and keep worked out by linear programming."""
@@ -108,6 +114,7 @@ def case(data_name: str, name: str) -> tuple[Data, Rules]:
         weight=rng.choice([0.5, 1.0, 2.0], n_users) if spec.weights else np.ones(n_users),
         of=chain,
         most=np.array([most for _, most in spec.chain], np.int64),
+        free=np.array([_free(spec, k) for k in range(len(spec.chain))], np.int64),
         n=int(chain.max(initial=-1)) + 1,
         stair=spec.stair,
         steps=np.array([*(spec.steps or (0.0,)), np.inf]),

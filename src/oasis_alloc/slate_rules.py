@@ -91,6 +91,7 @@ class SlateRules:
             weight=np.array(self.weight),
             of=np.stack([s.single for s in chain]) if chain else np.empty((0, n_classes), np.int32),
             most=np.array([s.most for s in chain], np.int64),
+            free=np.array([np.searchsorted(s.steps, 0.0, side="right") for s in chain], np.int64),
             n=max((s.n for s in chain), default=0),
             stair=stair,
             steps=np.append(chain[stair].steps if stair >= 0 else [0.0], np.inf),

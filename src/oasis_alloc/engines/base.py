@@ -71,6 +71,10 @@ class Engine(Protocol):
         """Another engine of the same kind, over the same program without the slates' rules but their size."""
         ...
 
+    def follow(self, other: Any, gamma: float) -> None:
+        """Look for slates where those of another engine's last visit ended, of the same kind and users."""
+        ...
+
     def close(self) -> None:
         """Release threads and buffers."""
         ...

@@ -250,6 +250,10 @@ class Threads:
     def plain(self) -> Threads:
         return Threads(replace(self.program, rules=None), self._threads)
 
+    def follow(self, other: Threads, gamma: float) -> None:
+        self._threshold[:] = other._threshold
+        self._slack = max(other._slack, gamma if self._rules is None else _RULED_SLACK * gamma)
+
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown()

@@ -17,9 +17,11 @@ Floats = npt.NDArray[np.float64]
 
 _CLOSE = 1e-11  # of a target
 _ROUNDING = 2e-15  # of the largest score, over the smoothing: what x can be known to
-_FIRST = 1e-3  # first smoothing, in largest scores
-_DIVIDE = 100.0
+_FIRST = 1e-2  # of the largest score: the first step of a price whose end is not known
+_GROWS = 8.0
+_HALVED = 6  # one step in so many halves what is left, whatever the slopes say
 _STEPS = 200
+
 
 @jit(inline=True)
 def chain_at(
@@ -72,82 +74,86 @@ def guarded(n: int, work: Work) -> tuple[float, float]:
 
 
 @jit(inline=True)
+def worth_at(n: int, gamma: float, cost: float, work: Work) -> float:
+    """The user's smoothed dual value at the chain that was just solved, with what its prices cost."""
+    value = cost
+    for i in range(n):
+        x = work.x[i]
+        if x > 0.0:
+            value += (work.c[i] - work.top[i]) * x - 0.5 * gamma * x * x
+    return value
+
+
+@jit(inline=True)
 def guard_root(
-    n: int, n_more: int, start_nu: float, u: int, low: float, start: float, most: float, gamma: float, rules: Rules,
-    local: Local, work: Work,
+    n: int, n_more: int, start_nu: float, u: int, low: float, start: float, most: float, steepest: float, gamma: float,
+    rules: Rules, local: Local, work: Work,
 ) -> tuple[float, float, float]:  # fmt: skip
     """The guard's price and the chain at it, or the chain alone where there is no guard: (nu, threshold, cost).
 
-    A price above `most` ends the search: the caller then has to look at more candidates.
+    The user's dual value is convex in nu, with the slope `sum r x - target`; wanted is its minimum. With next to no
+    smoothing it is made of lines, and where those of the two sides meet is mostly the kink itself: Newton's method
+    takes it from there. `steepest` is the largest r of the user. A price above `most` ends the search: the caller
+    then has to look at more candidates.
     """
     guard = rules.target.size > 0
     target = rules.target[u] if guard else 0.0
     nu = start_nu
-    now = gamma
     t = start
-    steepest = 1e-300
     largest = 0.0
     length = 0.0
-    short = -1.0  # a price at which the guard is missed, -1 where none is known
-    enough = np.inf  # and one at which it is kept
-    tried = -1  # steps at this smoothing; -1 for the price that was given, which is mostly still right
+    exact = _CLOSE * max(abs(target), 1e-3)
+    short, slope_short, value_short = -1.0, 0.0, 0.0  # a price at which the guard is missed; none yet
+    enough, slope_enough, value_enough = np.inf, 0.0, 0.0  # and one at which it is kept
+    tried = -1
     last = not guard
     while True:
-        t, cost = chain_at(n, n_more, nu, u, low, t, now, rules, local, work)  # the only call, so it is put in here
+        t, cost = chain_at(n, n_more, nu, u, low, t, gamma, rules, local, work)  # the only call, so it is put in here
         if last:
             return nu, t, cost
         total, square = guarded(n, work)
         f = total - target
-        exact = _CLOSE * max(abs(target), 1e-3)
-        if tried < 0:
-            if abs(f) <= exact or (f > 0.0 and nu == 0.0):
-                return nu, t, cost
+        tried += 1
+        if abs(f) <= exact or (f > 0.0 and nu == 0.0):
+            return nu, t, cost
+        if tried == 0:
             for i in range(n):
-                steepest = max(steepest, abs(work.r[i]))
                 largest = max(largest, abs(work.given[i]))
-            # with next to no smoothing sums of r x are steps, which a price from afar would have to be halved into
-            now = max(gamma, _FIRST * largest)
-            length = 2.0 * now / steepest
-            tried = 0
-            if now != gamma:
-                continue
+            length = 2.0 * max(gamma, _FIRST * largest) / steepest
         # a high price rounds the scores that it adds to, and so the thresholds
-        rounding = steepest * _ROUNDING * (largest + nu * steepest) / now
-        done = abs(f) <= max(exact, rounding) or (f > 0.0 and nu == 0.0) or tried > _STEPS
+        rounding = steepest * _ROUNDING * (largest + nu * steepest) / gamma
+        done = abs(f) <= rounding or tried > _STEPS
         if not done:
-            tried += 1
+            value = worth_at(n, gamma, cost, work) - nu * target
             if f < 0.0:
-                short = nu
+                short, slope_short, value_short = nu, f, value
             else:
-                enough = nu
-            new = nu - f * now / square if square > 1e-300 else np.inf
+                enough, slope_enough, value_enough = nu, f, value
+            new = nu - f * gamma / square if square > 1e-300 else np.inf
             if enough == np.inf:  # further up
                 if not (nu < new <= nu + length):
                     new = nu + length
-                length *= 4.0
+                length *= _GROWS
                 if new > most:
-                    return new, t, cost
+                    if nu >= most:
+                        return new, t, cost
+                    new = most
             elif short < 0.0:  # further down
                 if not (nu - length <= new < nu):
                     new = nu - length
                 new = max(0.0, new)
-                length *= 4.0
+                length *= _GROWS
             elif not (short < new < enough):
-                new = 0.5 * (short + enough)
-                done = not (short < new < enough)
+                bend = slope_enough - slope_short
+                new = (value_short - value_enough + slope_enough * enough - slope_short * short) / bend
+                if tried % _HALVED == 0 or not (short < new < enough):
+                    new = 0.5 * (short + enough)
+                    done = not (short < new < enough)
             if not done:
                 nu = new
                 continue
-        missed = nu == short and enough < np.inf
-        if missed:  # within a rounding: the side on which the guard is kept
+        if nu == short and enough < np.inf:  # within a rounding: the side on which the guard is kept
             nu = enough
-        if now <= gamma:
-            if not missed:
-                return nu, t, cost
             last = True
             continue
-        now = max(gamma, now / _DIVIDE)
-        length = 2.0 * now / steepest
-        short = -1.0
-        enough = np.inf
-        tried = 0
+        return nu, t, cost

@@ -29,6 +29,7 @@ class Rules(NamedTuple):
     # the chain: systems of categories that nest, the finest first
     of: npt.NDArray[np.int32]  # (n_systems, n_classes) category of a class, -1 for none
     most: npt.NDArray[np.int64]  # (n_systems,) items of one category that a slate may hold
+    free: npt.NDArray[np.int64]  # (n_systems,) items of one category that cost nothing
     n: int  # categories of the system that has most
     stair: int  # the one system whose steps are not 0 up to the cap, -1 for none
     steps: npt.NDArray[np.float64]  # its staircase, ends with infinity

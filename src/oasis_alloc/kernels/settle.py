@@ -16,6 +16,7 @@ from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.guard import guard_root
 from oasis_alloc.kernels.joint import further_cost, solve_joint
 from oasis_alloc.kernels.rules import Local, Rules, Work, number, number_further
+from oasis_alloc.kernels.uncrowded import plain_slate
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,11 +36,16 @@ def settle(
     """
     guarded = rules.target.size > 0
     crossing = rules.start.size > 0
-    nu = start_nu if guarded else 0.0
+    nu = start_nu  # 0 where there is no guard
     free = rules.least[u] == 0
     every = not free or (guarded and crossing)
+    if free and not crossing and nu == 0.0 and rules.size[u] > 0:
+        kept, m, t, again = plain_slate(u, a, n, code, start, slack, gamma, rules, work)
+        if kept:
+            return m, t, nu, t * rules.size[u], again
     low = 0.0 if every else max(0.0, start - slack)
     again = 0
+    looks = 0  # at those that come in at a higher price, but not at all
     while True:
         m = n - n  # not 0: a literal would have everything below compiled once more
         steepest = 1e-300
@@ -47,12 +53,12 @@ def settle(
             score = work.s[i]
             if guarded:
                 score += nu * rules.guard[a + i]
-            if score > low or every or (again > 0 and guarded):
+                steepest = max(steepest, abs(rules.guard[a + i]))
+            if score > low or every:
                 work.at[m] = i
                 work.given[m] = work.s[i]
                 if guarded:
                     work.r[m] = rules.guard[a + i]
-                    steepest = max(steepest, abs(work.r[m]))
                 m += 1
         number(rules, code, work.at, m, local)
         n_more = number_further(rules, code, m, work)
@@ -62,13 +68,13 @@ def settle(
         if n_more > 0:
             nu, t, cost = solve_joint(m, n_more, u, low, start, gamma, rules, local, work)
         else:
-            if guarded and m < n and again == 0:  # beyond that, those that were not looked at would come in
+            if guarded and m < n:  # beyond that, those that were not looked at would come in
                 most = nu + 2.0 * (slack + gamma) / steepest
-            nu, t, cost = guard_root(m, n_more, nu, u, low, start, most, gamma, rules, local, work)
-        if every or again > 0:
+            nu, t, cost = guard_root(m, n_more, nu, u, low, start, most, steepest, gamma, rules, local, work)
+        if every:
             break
         enough = nu <= most and (t > low or low == 0.0)
-        if enough and (nu > 0.0 or start_nu > 0.0):  # none of those that were not looked at may be worth showing
+        if enough and guarded and m < n and (nu > 0.0 or start_nu > 0.0):  # none of the others may be worth showing
             j = 0
             for i in range(n):
                 if j < m and work.at[j] == i:
@@ -79,8 +85,14 @@ def settle(
         if enough:
             break
         again = 1
-        low = 0.0
-        nu = start_nu if guarded else 0.0
+        if nu > most and start_nu > 0.0 and looks == 0:  # it may do, with those that come in at it
+            low = max(0.0, t - slack)
+            start = t
+            looks = 1
+        else:
+            low = 0.0
+            every = guarded
+            nu = start_nu
     if guarded:
         cost -= nu * rules.target[u]
     cost += further_cost(n_more, rules.weight[u], rules, work)

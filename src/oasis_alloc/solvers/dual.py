@@ -15,6 +15,7 @@ import numpy as np
 
 from oasis_alloc.engines.base import Decision, Engine
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.program import Program
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.landing import land, missing
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise, newton_direction
@@ -29,6 +30,7 @@ _STUCK = 0.1  # residual that is left only where prices run away
 _MOST_STEPS, _FEW_STEPS = 25, 4
 _SAMPLE_PAIRS = 200_000  # below this many pairs a sample saves nothing
 _USERS_A_ROW = 20  # slots in a sample for every row that it has to price
+_FEWEST_A_ROW = 10  # the same where all users are asked next at the same smoothing; with 4, curved rows went astray
 _UNDECIDED_A_ROW = 10
 _UNDECIDED_A_CURVED_ROW = 1  # a curved total that is a little off costs the square of it
 _LEAST_UNDECIDED = 2_000
@@ -53,12 +55,13 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
     dual = SmoothedDual(engine, check)
     warm = z is not None
     start = program.variables(np.zeros(program.n_rows)) if z is None else z
-    stride = 1 if warm else sample_stride(program.n_pairs, program.n_users, program.size, program.n_rows)
+    stride = 1 if warm else sample_stride(program, _USERS_A_ROW)
+    rough = 1 if warm else sample_stride(program, _FEWEST_A_ROW)
     if program.rules is None:
         worth = typical_score(engine, stride)
     else:
         with engine.plain() as plain:
-            worth = typical_score(plain, stride)
+            worth = typical_score(plain, rough)
     unit = scale if scale is not None else worth
     gamma = (_LAST_SAMPLE_GAMMA if warm else _FIRST_GAMMA) * unit
     if not warm:  # prices of support functions add up to their weight, and may have as far to go
@@ -74,9 +77,12 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
                 def count(point: Point, stride: int) -> None:
                     watch.tick(engine.passes + plain.passes, point.gamma)
 
-                last = _LAST_SAMPLE_GAMMA * unit
-                start, gamma = descend(SmoothedDual(plain, count), start, gamma, last, stride, _ROUGHEST)
+                first = SmoothedDual(plain, count)
+                if rough > stride:
+                    start, _ = descend(first, start, gamma, gamma, rough, _ROUGHEST)
+                start, gamma = descend(first, start, gamma, _LAST_SAMPLE_GAMMA * unit, stride, _ROUGHEST)
                 engine.passes += plain.passes
+                engine.follow(plain, gamma)
         elif stride > 1:
             watch.stage = "sample"
             start, gamma = descend(dual, start, gamma, _LAST_SAMPLE_GAMMA * unit, stride, _ROUGH)
@@ -148,11 +154,12 @@ def descend(
         gamma /= _DIVIDE
 
 
-def sample_stride(n_pairs: int, n_users: int, size: int, n_rows: int) -> int:
+def sample_stride(program: Program, slots_a_row: int) -> int:
     """One block of users in how many is visited first: enough slots for every row, at most one in 16."""
-    if n_pairs < _SAMPLE_PAIRS:
+    if program.n_pairs < _SAMPLE_PAIRS:
         return 1
-    return int(np.clip(n_users * size // max(1, _USERS_A_ROW * n_rows), 1, 16))
+    slots = program.n_users * program.size
+    return int(np.clip(slots // max(1, slots_a_row * program.n_rows), 1, 16))
 
 
 def undecided_wanted(dual: SmoothedDual, point: Point) -> int:

@@ -35,6 +35,7 @@ _FINEST = 1e-9  # radius of curved rows, in typical scores, below which their ch
 _LOOSE = 5e-4  # gap asked for from which the best bound so far may do: first rounds look for an allocation alone
 _LOOSE_ROUNDS = 8
 _ALTERNATIVES = 15_000  # pairs that are opened at most for users who cannot give one up for nothing
+_FEW = 100  # rows that are pressed at a time, of which the users get alternatives at once
 _CHORDS = 3  # rounds in which curved rows are only given longer chords
 _PATIENCE = 8  # rounds after which all margins are widened
 _DEAREST = 1e12  # highest price of a slack, in typical scores
@@ -141,8 +142,8 @@ def finish_rounds(
         fresh = engine.decide(center if loose else new, near)
         wider = release(decision, fresh)
         if program.rules is not None and program.rules.holds_back:
-            stubborn &= last.pressed
-            wider = with_alternatives(program, wider, stubborn)
+            stubborn = last.pressed & (stubborn | (np.count_nonzero(last.pressed) <= _FEW))
+            wider = with_alternatives(program, wider, last.allocation, stubborn)
             stubborn = last.pressed.copy()
         settled = wider.undecided.size == decision.undecided.size and not last.pressed.any()
         coarse = np.isfinite(radius) & (radius > _FINEST * scale)
@@ -167,20 +168,28 @@ def release(decision: Decision, fresh: Decision) -> Decision:
     return Decision(undecided, shown)
 
 
-def with_alternatives(program: Program, decision: Decision, rows: npt.NDArray[np.bool_]) -> Decision:
-    """The decision with all pairs of some users undecided: of those who have an open pair in these rows.
+def with_alternatives(
+    program: Program, decision: Decision, allocation: Allocation, rows: npt.NDArray[np.bool_]
+) -> Decision:
+    """The decision with all pairs of some users undecided: of those who have or could have a pair in these rows.
 
     A user who has to be shown something can only give a pair up for another that is open as well.
     """
     if not rows.any():
         return decision
-    touched = program.widest(rows.astype(np.float64)).ravel()[program.cells_of(decision.undecided)] > 0.0
-    users = np.unique(program.users_of(decision.undecided[touched]))
+    inside = program.widest(rows.astype(np.float64)).ravel() > 0.0
+    pairs = np.concatenate([decision.undecided, allocation.positions])
+    users = np.unique(program.users_of(pairs[inside[program.cells_of(pairs)]]))
     size = np.diff(program.indptr)[users]
-    users = users[: int(np.searchsorted(np.cumsum(size), _ALTERNATIVES))]
+    open_ = np.searchsorted(decision.undecided, program.indptr[users + 1]) - np.searchsorted(
+        decision.undecided, program.indptr[users]
+    )
+    users, size = users[open_ < size], size[open_ < size]
     if not users.size:
         return decision
-    opened = np.concatenate([np.arange(program.indptr[u], program.indptr[u + 1]) for u in users])
+    # from all over: the first ones may have nothing to give
+    times = max(1, -(-int(size.sum()) // _ALTERNATIVES))
+    opened = np.concatenate([np.arange(program.indptr[u], program.indptr[u + 1]) for u in users[::times]])
     undecided = np.union1d(decision.undecided, opened)
     shown = np.setdiff1d(decision.shown, opened, assume_unique=True)
     return Decision(undecided, shown)

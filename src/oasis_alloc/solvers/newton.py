@@ -16,7 +16,7 @@ import numpy as np
 
 from oasis_alloc.engines.base import Engine, Visit
 from oasis_alloc.functions.base import Floats
-from oasis_alloc.program import Conjugate
+from oasis_alloc.program import Block, Conjugate, Program
 
 _MOST_PRODUCTS = 40  # Hessian products a step
 _MOST_HALVINGS = 12
@@ -70,7 +70,7 @@ class SmoothedDual:
         visit = self.engine.visit(program.prices(z), gamma, stride)
         if fresh:
             self._smoothing, self._around = (gamma, stride), visit.totals
-        conjugate = program.conjugate_at(z, gamma, self._around)
+        conjugate = _by_chords(program, program.conjugate_at(z, gamma, self._around), z, visit.totals)
         gradient = conjugate.gradient - program.by_variable(visit.totals)
         point = Point(z, visit.smoothed + conjugate.value, gradient, conjugate, visit, gamma)
         self._check(point, stride)
@@ -104,7 +104,7 @@ class SmoothedDual:
         Functions whose prices are held together count `of_shared` times.
         """
         program = self.program
-        off = np.abs(np.where(self.held(point), 0.0, point.gradient))
+        off = np.where(self.held(point), 0.0, np.minimum(np.abs(point.gradient), self._astray(point)))
         size = np.maximum(np.abs(point.pull), program.by_variable(point.visit.activity))
         off_by_row = np.bincount(program.row, off, program.n_rows)
         size_by_row = np.bincount(program.row, size, program.n_rows)
@@ -114,10 +114,53 @@ class SmoothedDual:
             worst = max(worst, share * (of_shared if block.function.is_support else 1.0))
         return worst
 
+    def _astray(self, point: Point) -> Floats:
+        """How much totals are off for prices that are not those of their curved functions; infinite for others.
+
+        Where a curve is flat, the total that a price is drawn to says next to nothing: a millionth of the price can be
+        all of the difference. What counts is how far slates go with the price that the totals ask for.
+        """
+        program, out = self.program, np.full(point.z.size, np.inf)
+        for block in program.curved:
+            moved = np.abs(_asked(program, block, point.visit.totals) - point.z[block.variables])
+            slope = point.visit.diagonal[block.rows] / program.unit[block.rows] ** 2
+            known = np.isfinite(moved)
+            out[block.variables] = np.where(known, np.where(known, moved, 0.0) * slope, np.inf)
+        return out
+
     def held(self, point: Point) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Variables at an end of their range which the gradient pushes outward."""
         program, z, g = self.program, point.z, point.gradient
         return ((z <= program.lower) & (g > 0)) | ((z >= program.upper) & (g < 0))
+
+
+def _asked(program: Program, block: Block, totals: Floats) -> Floats:
+    """The variables of a curved function whose prices are those of the totals that slates give."""
+    price = block.function.price_at(totals[block.rows]) * program.unit[block.rows]
+    return np.clip(price, program.lower[block.variables], program.upper[block.variables])
+
+
+def _by_chords(program: Program, conjugate: Conjugate, z: Floats, totals: Floats) -> Conjugate:
+    """The conjugate with the curvature of curved functions taken between their prices and those that totals ask for.
+
+    Tangents of a logarithm promise a tenth or ten times of what a price does on the way to its total; with next to
+    collinear rows, a cap and an artist of the same items, Newton steps then lead anywhere. Where the two prices meet,
+    chord and tangent are the same.
+    """
+    added = np.zeros(z.size)
+    for block in program.curved:
+        own, there = block.variables, totals[block.rows] / program.unit[block.rows]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            chord = (there - conjugate.gradient[own]) / (_asked(program, block, totals) - z[own])
+        known = np.isfinite(chord) & (chord > 0.0)
+        added[own] = np.where(known, chord - conjugate.separable[own], 0.0)
+    if not added.any():
+        return conjugate
+    return conjugate._replace(
+        diagonal=conjugate.diagonal + added,
+        separable=conjugate.separable + added,
+        product=lambda d: conjugate.product(d) + added * d,
+    )
 
 
 def minimise(dual: SmoothedDual, start: Point, stride: int, tolerance: float, most_steps: int) -> Point:
