@@ -16,7 +16,6 @@ import numpy.typing as npt
 from oasis_alloc.engines.base import Decision, Engine
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.kernels.decide import N_BINS
-from oasis_alloc.program import Program
 from oasis_alloc.solvers.highs import LinearSolution, solve_lp
 from oasis_alloc.solvers.restricted import Restricted, restricted
 from oasis_alloc.solvers.watch import Allocation, Conflicting, Status, Stop, Watch
@@ -91,7 +90,7 @@ def finish_rounds(
     dearest = np.abs(
         np.concatenate([[scale], *((prices * program.unit)[block.rows] for block in program.curved)])
     ).max()
-    most = 1e3 * max(float(dearest), float(np.abs(program.value).max(initial=0.0)))
+    most = 1e3 * max(float(dearest), engine.survey().largest)
     margins = margins.copy()
     radius = np.full(program.n_rows, np.inf)  # only curved rows have one besides the margin
     for block in program.curved:
@@ -142,7 +141,7 @@ def finish_rounds(
         wider = release(decision, fresh)
         if program.rules is not None and program.rules.holds_back:
             stubborn &= last.pressed
-            wider = with_alternatives(program, wider, stubborn)
+            wider = with_alternatives(engine, wider, stubborn)
             stubborn = last.pressed.copy()
         settled = wider.undecided.size == decision.undecided.size and not last.pressed.any()
         coarse = np.isfinite(radius) & (radius > _FINEST * scale)
@@ -167,15 +166,16 @@ def release(decision: Decision, fresh: Decision) -> Decision:
     return Decision(undecided, shown)
 
 
-def with_alternatives(program: Program, decision: Decision, rows: npt.NDArray[np.bool_]) -> Decision:
+def with_alternatives(engine: Engine, decision: Decision, rows: npt.NDArray[np.bool_]) -> Decision:
     """The decision with all pairs of some users undecided: of those who have an open pair in these rows.
 
     A user who has to be shown something can only give a pair up for another that is open as well.
     """
     if not rows.any():
         return decision
-    touched = program.widest(rows.astype(np.float64)).ravel()[program.cells_of(decision.undecided)] > 0.0
-    users = np.unique(program.users_of(decision.undecided[touched]))
+    program, open_ = engine.program, engine.take(decision.undecided)
+    touched = program.widest(rows.astype(np.float64)).ravel()[open_.cells] > 0.0
+    users = np.unique(open_.users[touched])
     size = np.diff(program.indptr)[users]
     users = users[: int(np.searchsorted(np.cumsum(size), _ALTERNATIVES))]
     if not users.size:
@@ -200,7 +200,7 @@ def finish(
     undecided, shown = decision.undecided, decision.shown
     _, fixed = engine.add_up(shown, np.ones(shown.size))
     kept_rows = np.empty(0, np.int64) if last is None else last.programme.rows
-    part = restricted(program, decision, fixed, prices, radius / program.unit, most / program.unit, kept_rows)
+    part = restricted(engine, decision, fixed, prices, radius / program.unit, most / program.unit, kept_rows)
     basis = None
     if last is not None and part.pairs.size <= max(_LARGE, 2 * last.programme.pairs.size):
         basis = last.programme.basis_for(part, last.solution, last.allocation.positions[last.allocation.x == 1.0])
