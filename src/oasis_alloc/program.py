@@ -25,6 +25,7 @@ import scipy.sparse as sp
 from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.functions.soft import BoundSoft
 from oasis_alloc.functions.support import BoundSupport, Smoothed
+from oasis_alloc.recipe import Arrays, Recipe
 from oasis_alloc.slate_rules import SlateRules
 from oasis_alloc.taken import Taken
 
@@ -83,6 +84,7 @@ class Program:
     upper: Floats
     limit: Floats  # limit / unit, so that the linear conjugate is limit @ z
     origin: Origin | None = None  # where pairs stand for those of the candidates in part (see weighting.py)
+    stream: Recipe | None = None  # where pairs stay in files; code, value and extra are empty then, of the right types
 
     @property
     def n_users(self) -> int:
@@ -90,11 +92,16 @@ class Program:
 
     @property
     def n_pairs(self) -> int:
-        return int(self.code.size)
+        return int(self.indptr[-1])
 
     @property
     def n_rows(self) -> int:
         return int(self.arithmetic.shape[0])
+
+    @property
+    def arrays(self) -> Arrays:
+        """What a pass reads of pairs."""
+        return Arrays(self.code, self.value, self.extra)
 
     @property
     def n_cells(self) -> int:
@@ -220,8 +227,13 @@ class Program:
 
         positive = np.zeros((len(self.base), self.n_cells))
         negative = np.zeros_like(positive)
-        pairs = Pairs(self.indptr, self.code, self.value, self.extra, self.segment)
-        add_up(0, self.n_users, pairs, self.n_classes, positive, negative)
+        if self.stream is None:
+            pairs = Pairs(self.indptr, self.code, self.value, self.extra, self.segment)
+            add_up(0, self.n_users, pairs, self.n_classes, positive, negative)
+            return self.reached(positive, negative)
+        for first, last, indptr, arrays in self.stream.row_groups(self.indptr, self.arrays):
+            pairs = Pairs(indptr, *arrays, self.segment[first:last])
+            add_up(0, last - first, pairs, self.n_classes, positive, negative)
         return self.reached(positive, negative)
 
     def reached(self, positive: Floats, negative: Floats) -> tuple[Floats, Floats]:
@@ -294,9 +306,13 @@ def relaxed(program: Program, tilt: float, weights: Floats) -> Program:
         blocks.append(replace(block, function=function))
     blocks, row, low, high, limit = dual_variables(blocks, program.unit)
     kind = np.float32 if program.rules is None else np.float64
-    value: npt.NDArray[Any] = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.n_pairs, kind)
+    value: npt.NDArray[Any] = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.code.size, kind)
+    stream = None if program.stream is None else replace(program.stream, tilt=tilt)
     rules = None if program.rules is None else program.rules.without_decrements()
-    return replace(program, value=value, rules=rules, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
+    return replace(
+        program, value=value, rules=rules, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit,
+        stream=stream,
+    )  # fmt: skip
 
 
 def softened(program: Program, penalty: Floats) -> Program:

@@ -91,7 +91,7 @@ def solve(
     ('SOLVED', 1.6)
     """
     # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
-    from oasis_alloc.engines.threads import Threads
+    from oasis_alloc.engines import engine_for
     from oasis_alloc.lowering import lower
     from oasis_alloc.solvers.finisher import worth
     from oasis_alloc.solvers.presolve import look_ahead
@@ -118,7 +118,7 @@ def solve(
     z = None if start is None else program.variables(start_prices(problem, program, start))
 
     def engine_of(some: Program) -> Engine:
-        return Threads(some, threads)
+        return engine_for(some, threads)
 
     status: Status | None = None
     with engine_of(program) as engine:

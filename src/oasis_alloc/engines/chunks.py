@@ -7,7 +7,9 @@ chunk is visited in one piece or in several.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -305,6 +307,21 @@ def pairs_of(program: Program, store: Store, indptr: Positions | None = None) ->
         frozen(program.indptr if indptr is None else indptr), frozen(store.code), frozen(store.value),
         frozen(store.extra), frozen(program.segment),
     )  # fmt: skip
+
+
+def run_all(pool: ThreadPoolExecutor, jobs: Sequence[Callable[[], object]], stop: Event | None = None) -> None:
+    """Run jobs at the same time and wait for all of them, also where one fails or the caller is interrupted."""
+    running = [pool.submit(job) for job in jobs]
+    try:
+        for each in running:
+            each.result()
+    except BaseException:
+        if stop is not None:
+            stop.set()
+        for each in running:
+            each.cancel()
+        wait(running)
+        raise
 
 
 def _n_pairs(piece: Piece) -> int:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
-from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
+from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of, run_all
 from oasis_alloc.program import Program
 from oasis_alloc.taken import Positions, Taken
 
@@ -34,8 +35,7 @@ class Threads(Chunked):
             for chunk in range(self._n):
                 job(chunk)
         else:
-            for _ in self._pool.map(job, range(self._n)):
-                pass
+            run_all(self._pool, [partial(job, chunk) for chunk in range(self._n)])
 
     def take(self, positions: Positions) -> Taken:
         return Taken(self.program, positions, self.program, positions)
