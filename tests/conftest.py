@@ -32,15 +32,15 @@ def data_dir() -> Path:
 @pytest.fixture(scope="class")  # of every function by itself: Hypothesis takes no fixtures of scope "function"
 def small_steps() -> Any:
     """Every path of large problems, on small ones."""
-    from oasis_alloc.engines import threads
+    from oasis_alloc.engines import chunks
     from oasis_alloc.solvers import dual, relaxation
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dual, "_LEAST_UNDECIDED", 2)
         patch.setattr(dual, "_UNDECIDED_A_ROW", 0)
         patch.setattr(dual, "_SAMPLE_PAIRS", 0)
-        patch.setattr(threads, "_CHUNK_PAIRS", 8)
-        patch.setattr(threads, "_BLOCK", 1)
+        patch.setattr(chunks, "_CHUNK_PAIRS", 8)
+        patch.setattr(chunks, "_BLOCK", 1)
         patch.setattr(relaxation, "_ALL_AT_ONCE", 0)
         patch.setattr("oasis_alloc.lowering._FOLD_LIMIT", 0)
         yield

@@ -138,7 +138,7 @@ def call(
     kept = kernels.Curvature(
         np.zeros(capacity, np.int64), np.zeros((n_extra, capacity)), np.zeros(capacity + 1, np.int64)
     )
-    out = np.full(kernels.N_OUT, np.nan)
+    out = np.zeros(kernels.N_OUT)
     threshold = np.zeros(data.n_users) if threshold is None else threshold
     slack = min(slack, np.finfo(np.float64).max)
     kernels.visit(

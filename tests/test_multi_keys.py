@@ -24,6 +24,7 @@ from oasis_alloc.commands.summary import deliveries
 from oasis_alloc.keys import Key
 from oasis_alloc.lowering import lower
 from oasis_alloc.multi_keys import MultiKey
+from oasis_alloc.taken import Taken
 
 GENRES = [["rock", "pop"], [], ["jazz"], None, ["pop", "jazz", "rock"], ["pop", "rock"]]
 MEMBER = np.array([[0, 1, 1], [0, 0, 0], [1, 0, 0], [0, 0, 0], [1, 1, 1], [0, 1, 1]], bool)
@@ -253,12 +254,13 @@ def test_totals_and_prices_against_plain_counting(
     plain = market.matrix(measure)
     assert labels == market.groups(measure.by)
     pairs = np.arange(len(market.user))
-    rows = (program.arithmetic @ program.columns_of(pairs)).toarray()
+    every = Taken(program, pairs, program, pairs)
+    rows = (program.arithmetic @ program.columns_of(every)).toarray()
     np.testing.assert_allclose(rows, plain, atol=1e-12)
     # a pair's score is its value less the prices of all its groups
     rng = np.random.default_rng(seed)
     prices, x = rng.normal(size=program.n_rows), rng.uniform(size=pairs.size)
-    tables, cell = program.tables(prices).reshape(len(program.base), -1), program.cells_of(pairs)
+    tables, cell = program.tables(prices).reshape(len(program.base), -1), every.cells
     paid = tables[0][cell] + (tables[1][cell] * market.relevance if len(tables) > 1 else 0.0)
     np.testing.assert_allclose(paid, prices @ plain, atol=1e-12)
     low, high = program.reach()

@@ -67,7 +67,7 @@ def run(
     nu = np.zeros(data.n_users if rules.target.size else 0) if nu is None else nu
     outs = []
     for a, b in itertools.pairwise([int(share * data.n_users) for share in ranges]):
-        outs.append(np.full(visit.N_OUT, np.nan))
+        outs.append(np.zeros(visit.N_OUT))
         ruled.visit(
             job, a, b, 1, data.pairs, data.price, gamma, slack, widest, 1, threshold, nu,
             jobs.Sums(load, square, kept, outs[-1]), jobs.marks(**marks), rules,

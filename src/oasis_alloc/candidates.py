@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from oasis_alloc import grouping as _grouping
 from oasis_alloc.arrays import as_column, as_indptr, as_items, check_duplicates, check_size
+from oasis_alloc.dataset import Dataset
 from oasis_alloc.errors import InputError
 from oasis_alloc.grouping import Grouping
 from oasis_alloc.keys import Key, as_vector, factorise, frozen
@@ -22,7 +25,7 @@ from oasis_alloc.multi_keys import Attribute, MultiKey, as_attribute, n_rows
 class Candidates:
     """Who could be shown what: users, items, the pairs between them, and a number or more about each pair.
 
-    Immutable; build one with `from_arrays` or `from_frames`, which check everything. All arrays are
+    Immutable; build one with `from_arrays`, `from_frames` or `from_parquet`, which check everything. All arrays are
     read-only. Arrays of the caller that already have the right type are shared, not copied: do not change
     them afterwards.
 
@@ -34,6 +37,8 @@ class Candidates:
     - `user_name`, `item_name`: what the columns of ids are called in answers.
     - `backend`: "pandas", "polars" or "pyarrow" where frames came in, else None.
     - `row`: int64 (n_pairs,), the row of the frame that each pair came from, else None.
+    - `stream`: the files of candidates `from_parquet`, else None. `item` and `columns` are then handles that
+      give the numbers of single pairs: `columns[name][positions]`.
     """
 
     n_users: int
@@ -50,6 +55,7 @@ class Candidates:
     item_name: str = "item"
     backend: str | None = None
     row: NDArray[np.int64] | None = None
+    stream: Dataset | None = None
     _native_ids: Mapping[str, Any] = field(default_factory=dict)
     _groupings: dict[tuple[str, ...], Grouping] = field(default_factory=dict, init=False)
 
@@ -159,6 +165,113 @@ class Candidates:
 
         return cls(**read(pairs, users=users, items=items, user=user, item=item, columns=columns))
 
+    @classmethod
+    def from_parquet(
+        cls,
+        directory: str | PathLike[str],
+        *,
+        user: str = "user",
+        item: str = "item",
+        columns: Sequence[str] | None = None,
+        users: object = None,
+        items: object = None,
+        memory: int | str = "2GiB",
+    ) -> Candidates:
+        """Candidates that stay in Parquet files and are read anew in every pass: for more pairs than memory holds.
+
+        Parameters
+        ----------
+        directory
+            Where the files are: all `*.parquet` in it, in the order of their names, or one file.
+        user, item
+            Columns with the numbers of users and items, integers from 0 on. Rows are sorted by user over all files; a
+            user's rows may go on in the next row group or file.
+        columns
+            Columns of finite numbers; None takes every one besides `user` and `item`.
+        users, items
+            What is known of them by number: a mapping of arrays, or a frame, whose row k is number k; as in
+            `from_arrays`. An entry or column that is called like `user` (`item`) has their ids, for the answer.
+            None: numbers up to the largest that occurs.
+        memory
+            The most that may be held of pairs at a time, in bytes or as "2GiB": row groups that are read ahead,
+            samples, and blocks that are kept from pass to pass where there is room. Arrays by user (about 60 bytes
+            each) and the answer (about 30 bytes a pair that is shown) come on top.
+
+        Everything is read and checked once here. Solves give the same answer as in memory. Slates with `keep`,
+        `at_least` or `positions`, and `stay_close`, are for candidates in memory. See `docs/beyond-memory.md`.
+
+        Raises
+        ------
+        InputError
+            Says which file, row group and row is not as expected, or that `memory` is too little for a row group.
+        MissingDependencyError
+            Where pyarrow is not installed.
+
+        Example
+        -------
+        >>> import tempfile
+        >>> cands = Candidates.from_arrays([0, 2, 3], [0, 1, 1], {"relevance": [0.9, 0.2, 0.4]})
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     _ = cands.to_parquet(directory)
+        ...     streamed = Candidates.from_parquet(directory, items={"campaign": [-1, 7]})
+        >>> streamed
+        Candidates(2 users, 2 items, 3 pairs in Parquet files; columns: relevance; item keys: campaign)
+        """
+        from oasis_alloc import parquet
+
+        for argument, name in (("user", user), ("item", item)):
+            if not isinstance(name, str) or not name:
+                raise InputError(f"{argument} is {name!r}; expected the name of a column.")
+        dataset = parquet.open_dataset(directory, user, item, columns, memory)
+        of_users, of_items = parquet.table_of(users, user, "users"), parquet.table_of(items, item, "items")
+        found = parquet.scan(dataset, of_users.n, of_items.n)
+        n_users = len(found.indptr) - 1
+        user_keys, item_keys = as_keys(of_users.attributes, of_items.attributes, n_users, found.n_items)
+        return cls(
+            n_users=n_users,
+            n_items=found.n_items,
+            n_pairs=int(found.indptr[-1]),
+            indptr=found.indptr,
+            item=found.item,  # type: ignore[arg-type] # handles, which give single pairs by position as arrays do
+            columns=found.columns,  # type: ignore[arg-type]
+            users=user_keys,
+            items=item_keys,
+            user_ids=_as_ids(of_users.ids, n_users, f"users[{user!r}]", "n_users"),
+            item_ids=_as_ids(of_items.ids, found.n_items, f"items[{item!r}]", "n_items"),
+            user_name=user,
+            item_name=item,
+            stream=dataset,
+        )
+
+    def to_parquet(
+        self,
+        directory: str | PathLike[str],
+        *,
+        name: str = "pairs",
+        rows_per_group: int = 1 << 19,
+        first_user: int = 0,
+    ) -> Path:
+        """Write the pairs as one file `<directory>/<name>.parquet` that `from_parquet` streams fast; return its path.
+
+        Users and items are written by number, in columns called like `user_name` and `item_name`; their attributes and
+        ids are not written. A market beyond memory is written part by part, in files whose names ascend: `first_user`
+        is added to the user numbers of this part. Row groups end with a user, and have at most `rows_per_group` rows
+        unless one user has more.
+
+        Raises `InputError` for a name or numbers that make no sense, `MissingDependencyError` without pyarrow.
+
+        >>> import tempfile
+        >>> cands = Candidates.from_arrays([0, 2], [0, 1], {"v": [1, 2]})
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     cands.to_parquet(directory, name="pairs-0001").name
+        'pairs-0001.parquet'
+        """
+        from oasis_alloc.parquet import write
+
+        if self.stream is not None:
+            raise InputError("these candidates are in Parquet files already; copy the files.")
+        return write(self, directory, name, rows_per_group, first_user)
+
     def grouping(self, by: str | tuple[str, ...] | None) -> Grouping:
         """Return how the key or keys `by` group the pairs; None puts all pairs in one group.
 
@@ -214,7 +327,8 @@ class Candidates:
             ", ".join(
                 f"{count:,} {noun}{'' if count == 1 else 's'}"
                 for count, noun in ((self.n_users, "user"), (self.n_items, "item"), (self.n_pairs, "pair"))
-            ),
+            )
+            + (" in Parquet files" if self.stream is not None else ""),
             f"columns: {', '.join(self.columns)}",
         ]
         if self.users:

@@ -90,6 +90,12 @@ def read(
     }
 
 
+def columns_of(native: object, what: str) -> dict[str, Any]:
+    """The columns of a frame as NumPy sees them, or as Python objects where it would lose something."""
+    frame = _open(native, what)
+    return {name: _values(frame, name) for name in frame.columns}
+
+
 def write(candidates: Candidates, positions: ArrayLike, values: Mapping[str, ArrayLike], backend: str | None) -> Any:
     """Return a native frame of ids and values of the pairs at `positions`. See `Candidates.frame`."""
     import narwhals.stable.v2 as nw

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oasis_alloc.dataset import StreamedColumn, clipped
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.keys import Key, frozen
 from oasis_alloc.multi_keys import MultiKey, gather, number_sets
@@ -221,11 +222,25 @@ def _occurring_dense(
     from oasis_alloc.kernels.check import mark_occurring, mark_occurring_sets
 
     occurs = np.zeros(shape, dtype=bool)
-    if sets is None:
-        mark_occurring(indptr, item, user_part, item_part, occurs)
-    else:
-        mark_occurring_sets(indptr, item, user_part, item_part, *sets, occurs)
+    for users, pointers, items in _runs(indptr, item):
+        if sets is None:
+            mark_occurring(pointers, items, user_part[users], item_part, occurs)
+        else:
+            mark_occurring_sets(pointers, items, user_part[users], item_part, *sets, occurs)
     return np.flatnonzero(occurs)
+
+
+def _runs(
+    indptr: NDArray[np.int64], item: NDArray[Any] | StreamedColumn
+) -> Iterator[tuple[slice, NDArray[np.int64], NDArray[Any]]]:
+    """(users, their indptr, their items): all at once, or one row group of a stream after the other."""
+    if not isinstance(item, StreamedColumn):
+        yield slice(None), indptr, item
+        return
+    with item.dataset.read([item.name]) as reader:
+        for begin, end, columns in reader:
+            first, last, local = clipped(indptr, begin, end)
+            yield slice(first, last), local, columns[item.name].astype(item.dtype)
 
 
 def _occurring_sparse(
@@ -236,6 +251,11 @@ def _occurring_sparse(
     shape: tuple[int, int],
     sets: Sets | None,
 ) -> NDArray[np.int64]:
+    if isinstance(item, StreamedColumn):
+        raise ProblemError(
+            f"keys of users and items together: {shape[0]:,} times {shape[1]:,} combinations are too many to look for "
+            "among candidates from Parquet files. Take coarser keys."
+        )
     found = np.empty(0, dtype=np.int64)
     for start in range(0, len(item), _BLOCK):
         pairs = np.arange(start, min(start + _BLOCK, len(item)))

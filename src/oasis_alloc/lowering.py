@@ -10,14 +10,17 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.dataset import Dataset, StreamedColumn
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.grouping import Grouping
+from oasis_alloc.keys import frozen
 from oasis_alloc.measures import Measure, Term
+from oasis_alloc.objective import Objective
 from oasis_alloc.problem import Problem
 from oasis_alloc.program import Block, Ints, Program, dual_variables
+from oasis_alloc.recipe import Recipe, blend, is_column
 from oasis_alloc.slate_lowering import tellable, with_rules
-from oasis_alloc.steadiness import StayClose
 
 _FOLD_LIMIT = 1 << 22  # cells that are always worth a folded table (32 MiB a column)
 
@@ -52,14 +55,16 @@ def lower(problem: Problem, as_served: bool = False) -> Program:
     arithmetic = sp.csr_array(sp.vstack(matrices)) if matrices else sp.csr_array((0, start))
     unit = _units(arithmetic, terms, slices, cands)
     blocks, row, low, high, limit = dual_variables(blocks, unit)
+    streamed = None if cands.stream is None else _recipe(problem, cands.stream, cells, columns)
     program = Program(
         indptr=cands.indptr,
-        code=cells.code,
+        code=cells.code if streamed is None else np.empty(0, cells.code.dtype),
         segment=cells.segment,
         n_segments=cells.n_segments,
         n_classes=cells.n_classes,
-        value=blend(problem.maximize.linear, cands, problem.maximize.steady),
+        value=_value(problem.maximize, cands),
         extra=_extra(cands, columns),
+        stream=streamed,
         size=int(np.max(problem.slate.size, initial=1)),
         rules=None,
         blocks=tuple(blocks),
@@ -93,25 +98,32 @@ def _within_reach(program: Program) -> Program:
     return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 
 
-def blend(
-    linear: Measure | None, cands: Candidates, steady: tuple[StayClose, ...] = ()
-) -> npt.NDArray[np.floating[Any]]:
-    """v_p = sum_k w_k c_pk in float64, in the objective's order; a single column of weight 1 is taken as it is.
-
-    Every term of `steady` adds its weight times the pair's earlier probability.
-    """
-    terms = linear.terms if linear is not None else ()
-    if len(terms) == 1 and terms[0].coefficient == 1.0 and terms[0].column is not None and not steady:
-        return cands.columns[terms[0].column]
-    out = np.zeros(cands.n_pairs)
-    for term in terms:
-        if term.column is None:
-            out += term.coefficient
-        else:
-            out += term.coefficient * cands.columns[term.column].astype(np.float64)
-    for kept in steady:
-        out += kept.value(cands)
+def _value(objective: Objective, cands: Candidates) -> npt.NDArray[np.floating[Any]]:
+    """v_p = sum_k w_k c_pk, plus, for every term of `steady`, its weight times the pair's earlier probability."""
+    terms, steady = _terms(objective), objective.steady
+    if cands.stream is not None:
+        if steady:
+            raise ProblemError(
+                f"{steady[0]} needs a number for every pair, and those of candidates from Parquet files are never in "
+                "memory; leave it out, or write what it adds into a column."
+            )
+        return np.empty(0, cands.columns[str(terms[0][1])].dtype if is_column(terms) else np.float64)
+    out = blend(terms, cands.columns, cands.n_pairs)
+    if steady:
+        out = out.astype(np.float64)
+        for kept in steady:
+            out += kept.value(cands)
     return out
+
+
+def _terms(objective: Objective) -> list[tuple[float, str | None]]:
+    linear = objective.linear
+    return [] if linear is None else [(term.coefficient, term.column) for term in linear.terms]
+
+
+def _recipe(problem: Problem, dataset: Dataset, cells: _Cells, columns: list[str]) -> Recipe:
+    code_of = None if cells.code.size == 0 else cells.code
+    return Recipe(dataset, code_of, _terms(problem.maximize), tuple(columns))
 
 
 def _base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:
@@ -127,7 +139,7 @@ def _base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:
 class _Cells:
     """Users and items reduced to what the keys of a problem tell apart."""
 
-    code: Ints
+    code: Ints  # of every pair; of every item, or empty where items are the classes, if pairs are in files
     segment: npt.NDArray[np.uint32]
     n_segments: int
     n_classes: int
@@ -144,14 +156,20 @@ class _Cells:
         item_class, item_first = _classes([*(g.item_part for g in groupings), *categories], cands.n_items)
         n_segments, n_classes = user_first.size, item_first.size
         if n_classes == cands.n_items:  # every item is its own class: keep the candidates' own numbers
-            code: Ints = cands.item
+            code: Ints = cands.item if cands.stream is None else np.empty(0, cands.item.dtype)
             item_first = np.arange(cands.n_items)
         else:
-            code = _narrow(item_class, n_classes)[cands.item]
+            code = _narrow(item_class, n_classes)
+            code = code[cands.item] if cands.stream is None else code
         if n_segments * n_classes <= max(_FOLD_LIMIT, 2 * cands.n_pairs) or cands.n_pairs == 0:
             users = np.repeat(user_first, n_classes)
             return cls(
                 code, user_class.astype(np.uint32), n_segments, n_classes, users, np.tile(item_first, n_segments)
+            )
+        if cands.stream is not None:
+            raise ProblemError(
+                f"the keys tell apart {n_segments:,} kinds of users and {n_classes:,} kinds of items, and a price for "
+                "every two of them is too much for candidates from Parquet files. Take coarser keys."
             )
         # too many segments for a folded table: number the (segment, class) that occur, one code a pair
         key = np.repeat(user_class.astype(np.int64), np.diff(cands.indptr)) * n_classes + code
@@ -221,10 +239,21 @@ def _units(
     typical = np.ones(arithmetic.shape[1])
     for (column, _), place in zip(terms, slices, strict=True):
         if column is not None and cands.n_pairs:
-            typical[place] = float(np.mean(np.abs(cands.columns[column]), dtype=np.float64)) or 1.0
+            typical[place] = _size(cands.columns[column]) or 1.0
     biggest = abs(arithmetic) @ sp.diags_array(typical)
     size = np.asarray(biggest.max(axis=1).todense()).ravel() if biggest.nnz else np.zeros(arithmetic.shape[0])
     return np.where(size > 0, size, 1.0)
+
+
+def _size(column: npt.NDArray[Any] | StreamedColumn) -> float:
+    """Mean of |c|, to the same bits whether the column is in memory or in files."""
+    if isinstance(column, StreamedColumn):
+        return column.size
+    from oasis_alloc.kernels.check import add_sizes
+
+    sums = np.zeros(8)
+    add_sizes(frozen(column), 0, sums)
+    return float(sums.sum()) / column.size
 
 
 def _project(term: Term, by: tuple[str, ...], labels: list[Any], cands: Candidates) -> npt.NDArray[np.int64]:
@@ -242,9 +271,11 @@ def _project(term: Term, by: tuple[str, ...], labels: list[Any], cands: Candidat
 
 def _extra(cands: Candidates, columns: list[str]) -> npt.NDArray[np.floating[Any]]:
     """Columns of measures as one (K, n_pairs) array; a single one is not copied."""
+    wide = np.float64 if any(cands.columns[c].dtype == np.float64 for c in columns) else np.float32
+    if cands.stream is not None:
+        return np.empty((len(columns), 0), wide)
     if not columns:
         return np.empty((0, cands.n_pairs), np.float32)
     if len(columns) == 1:
         return cands.columns[columns[0]][None, :]
-    wide = np.float64 if any(cands.columns[c].dtype == np.float64 for c in columns) else np.float32
     return np.stack([cands.columns[c] for c in columns]).astype(wide, copy=False)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.dataset import any_negative
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.functions.base import BoundFunction, Function
 from oasis_alloc.functions.shifted import what_is_left
@@ -156,7 +157,7 @@ class Problem:
             return bound
         columns = self.candidates.columns
         positive = all(
-            term.coefficient > 0 and (term.column is None or not (columns[term.column] < 0).any())
+            term.coefficient > 0 and (term.column is None or not any_negative(columns[term.column]))
             for term in measure.terms
         )
         return what_is_left(bound, measure.constant(labels), positive)

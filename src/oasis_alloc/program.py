@@ -25,7 +25,9 @@ import scipy.sparse as sp
 from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.functions.soft import BoundSoft
 from oasis_alloc.functions.support import BoundSupport, Smoothed
+from oasis_alloc.recipe import Arrays, Recipe
 from oasis_alloc.slate_rules import SlateRules
+from oasis_alloc.taken import Taken
 
 Ints = npt.NDArray[np.integer[Any]]
 
@@ -82,6 +84,7 @@ class Program:
     upper: Floats
     limit: Floats  # limit / unit, so that the linear conjugate is limit @ z
     origin: Origin | None = None  # where pairs stand for those of the candidates in part (see weighting.py)
+    stream: Recipe | None = None  # where pairs stay in files; code, value and extra are empty then, of the right types
 
     @property
     def n_users(self) -> int:
@@ -89,11 +92,16 @@ class Program:
 
     @property
     def n_pairs(self) -> int:
-        return int(self.code.size)
+        return int(self.indptr[-1])
 
     @property
     def n_rows(self) -> int:
         return int(self.arithmetic.shape[0])
+
+    @property
+    def arrays(self) -> Arrays:
+        """What a pass reads of pairs."""
+        return Arrays(self.code, self.value, self.extra)
 
     @property
     def n_cells(self) -> int:
@@ -219,8 +227,17 @@ class Program:
 
         positive = np.zeros((len(self.base), self.n_cells))
         negative = np.zeros_like(positive)
-        pairs = Pairs(self.indptr, self.code, self.value, self.extra, self.segment)
-        add_up(0, self.n_users, pairs, self.n_classes, positive, negative)
+        if self.stream is None:
+            pairs = Pairs(self.indptr, self.code, self.value, self.extra, self.segment)
+            add_up(0, self.n_users, pairs, self.n_classes, positive, negative)
+            return self.reached(positive, negative)
+        for first, last, indptr, arrays in self.stream.row_groups(self.indptr, self.arrays):
+            pairs = Pairs(indptr, *arrays, self.segment[first:last])
+            add_up(0, last - first, pairs, self.n_classes, positive, negative)
+        return self.reached(positive, negative)
+
+    def reached(self, positive: Floats, negative: Floats) -> tuple[Floats, Floats]:
+        """(least, most) total of every row, from tables of the positive and negative parts of all columns."""
         up, down = self._base_totals(positive), self._base_totals(negative)
         more, less = self.arithmetic.maximum(0), self.arithmetic.minimum(0)
         return np.asarray(more @ down + less @ up), np.asarray(more @ up + less @ down)
@@ -250,12 +267,11 @@ class Program:
         lower, upper, penalty = (np.concatenate(side) for side in zip(*parts, strict=True))
         return lower, upper, penalty
 
-    def columns_of(self, pairs: npt.NDArray[np.int64]) -> sp.csr_array:
+    def columns_of(self, pairs: Taken) -> sp.csr_array:
         """Base totals that single pairs add up: (n_base, len(pairs)) sparse, the columns of B for these pairs."""
-        cell = self.cells_of(pairs)
-        out = self.base[0][:, cell]
+        out = self.base[0][:, pairs.cells]
         for k in range(1, len(self.base)):
-            out = out + self.base[k][:, cell] @ sp.diags_array(self.extra[k - 1, pairs].astype(np.float64))
+            out = out + self.base[k][:, pairs.cells] @ sp.diags_array(pairs.extra(k - 1))
         return sp.csr_array(out)
 
     def users_of(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -269,16 +285,11 @@ class Program:
         most = np.minimum(np.diff(self.indptr), sizes)
         return float(most.sum() if self.rules is None else most @ self.rules.weight)
 
-    def diminished(self, positions: npt.NDArray[np.int64], x: Floats) -> float:
+    def diminished(self, shown: Taken, x: Floats) -> float:
         """What decrements take from the value of an allocation, given by its non-zeros."""
         if self.rules is None:
             return 0.0
-        return self.rules.paid(self.users_of(positions), self.code[positions].astype(np.int64), x)
-
-    def cells_of(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Cell numbers of pairs."""
-        user = self.users_of(pairs)
-        return self.segment[user].astype(np.int64) * self.n_classes + self.code[pairs].astype(np.int64)
+        return self.rules.paid(shown.users, shown.code, x)
 
 
 def relaxed(program: Program, tilt: float, weights: Floats) -> Program:
@@ -295,9 +306,13 @@ def relaxed(program: Program, tilt: float, weights: Floats) -> Program:
         blocks.append(replace(block, function=function))
     blocks, row, low, high, limit = dual_variables(blocks, program.unit)
     kind = np.float32 if program.rules is None else np.float64
-    value: npt.NDArray[Any] = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.n_pairs, kind)
+    value: npt.NDArray[Any] = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.code.size, kind)
+    stream = None if program.stream is None else replace(program.stream, tilt=tilt)
     rules = None if program.rules is None else program.rules.without_decrements()
-    return replace(program, value=value, rules=rules, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
+    return replace(
+        program, value=value, rules=rules, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit,
+        stream=stream,
+    )  # fmt: skip
 
 
 def softened(program: Program, penalty: Floats) -> Program:

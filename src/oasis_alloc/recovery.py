@@ -25,8 +25,7 @@ def scaled(engine: Engine, prices: Floats) -> tuple[npt.NDArray[np.int64], Float
     """
     program = engine.program
     if program.rules is not None and program.rules.holds_back:
-        size = float(np.abs(program.value).mean(dtype=np.float64)) if program.n_pairs else 0.0
-        gamma = _EXACT * (size or 1.0)
+        gamma = _EXACT * (engine.survey().size or 1.0)
         engine.visit(prices, gamma)
         return engine.slates(prices, gamma)
     decision = engine.decide(prices, np.zeros(program.n_rows))
@@ -36,6 +35,6 @@ def scaled(engine: Engine, prices: Floats) -> tuple[npt.NDArray[np.int64], Float
     hard = ~np.isfinite(penalty) & (totals > np.maximum(upper, 0.0))  # no scaling brings a total below 0
     excess = np.zeros(program.n_rows)  # 1 - factor, so that "widest" is the smallest factor
     excess[hard] = 1.0 - np.maximum(upper[hard], 0.0) / totals[hard]
-    factor = 1.0 - program.widest(excess).ravel()[program.cells_of(positions)]
+    factor = 1.0 - program.widest(excess).ravel()[engine.take(positions).cells]
     keep = factor > 0.0
     return positions[keep], factor[keep]

@@ -37,6 +37,8 @@ def with_rules(problem: Problem, program: Program, item_of: Integers) -> Program
     slate, supply = problem.slate, problem.supply
     if slate.is_plain and supply is None:
         return program
+    if program.stream is not None:
+        _check_streamed(slate)
     size = np.broadcast_to(np.asarray(slate.size, np.int64), program.n_users)
     least = np.broadcast_to(np.asarray(slate.at_least, np.int64), program.n_users)
     pair: Integers | None = None
@@ -64,6 +66,19 @@ def with_rules(problem: Problem, program: Program, item_of: Integers) -> Program
         target = organic - (1.0 - share) * np.abs(organic)
         rules = replace(rules, guard=guard, target=target - _ROUNDING * np.abs(target))
     return replace(program, rules=rules, size=int(rules.size.max(initial=1)))
+
+
+def _check_streamed(slate: Slate) -> None:
+    used = {
+        "keep": bool(slate.keep), "at_least": np.any(np.asarray(slate.at_least) > 0),
+        "positions": slate.positions is not None,
+    }  # fmt: skip
+    for name, is_used in used.items():
+        if is_used:
+            raise ProblemError(
+                f"{slate!r}: {name} looks at all of a user's pairs at once, which candidates from Parquet files cannot "
+                "yet; leave it out, or solve a part of the users in memory."
+            )
 
 
 def one_type(program: Program) -> Program:

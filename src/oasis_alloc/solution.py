@@ -72,9 +72,11 @@ class Solution:
     def allocation(self) -> Floats:
         """Probability of every pair, (n_pairs,), in the candidates' order; `positions` and `x` are its non-zeros.
 
+        Candidates from Parquet files: `SolverError` where it would need more than their `memory`.
         Where slots count by position, the attention that a pair gets: at most what the first slot counts.
         """
         self.raise_if_infeasible()
+        self._check_room("allocation")
         out = np.zeros(self.problem.candidates.n_pairs)
         out[self.positions] = self.x
         out.flags.writeable = False
@@ -101,13 +103,14 @@ class Solution:
 
     def scores(self) -> Floats:
         """Priced score of every pair, (n_pairs,): its value minus the price of all that it would use."""
-        from oasis_alloc.engines.threads import Threads
+        from oasis_alloc.engines import engine_for
         from oasis_alloc.lowering import lower
 
         self.raise_if_infeasible()
+        self._check_room("scores()")
         program = lower(self.problem, as_served=True)
         prices = [self.prices[block.name] for block in program.blocks]
-        with Threads(program, 1) as engine:
+        with engine_for(program, 1) as engine:
             return engine.scores(np.concatenate(prices) if prices else np.empty(0))
 
     @cached_property
@@ -153,6 +156,15 @@ class Solution:
         """
         self.raise_if_infeasible()
         return Earlier.of(previous, "churn(previous)").churn(self.problem.candidates, self.positions, self.x)
+
+    def _check_room(self, what: str) -> None:
+        """Raise SolverError where a number for every pair is more than streamed candidates may hold."""
+        candidates = self.problem.candidates
+        if candidates.stream is not None and 8 * candidates.n_pairs > candidates.stream.ledger.limit:
+            raise SolverError(
+                f"{what} is a number for every pair, {8 * candidates.n_pairs:,} bytes, and the candidates' memory= "
+                f"allows {candidates.stream.ledger.limit:,}. Use positions and x, or to_frame(), for what is shown."
+            )
 
     def raise_if_infeasible(self) -> None:
         """Raise SolverError, naming the conflicts, where there is no allocation to give."""

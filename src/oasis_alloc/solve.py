@@ -91,7 +91,7 @@ def solve(
     ('SOLVED', 1.6)
     """
     # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
-    from oasis_alloc.engines.threads import Threads
+    from oasis_alloc.engines import engine_for
     from oasis_alloc.lowering import lower
     from oasis_alloc.solvers.finisher import worth
     from oasis_alloc.solvers.presolve import look_ahead
@@ -118,23 +118,23 @@ def solve(
     z = None if start is None else program.variables(start_prices(problem, program, start))
 
     def engine_of(some: Program) -> Engine:
-        return Threads(some, threads)
+        return engine_for(some, threads)
 
     status: Status | None = None
     with engine_of(program) as engine:
-        ahead = look_ahead(program)
+        ahead = look_ahead(engine)
         watch.lowest = ahead.lowest
         try:
             if not ahead.hopeless:
                 with suppress(Conflicting):
                     run(engine, watch, z)
             if watch.best is None or not watch.best.feasible:
-                least = least_relaxation(program, engine_of, watch)
+                least = least_relaxation(engine, engine_of, watch)
                 if least.proven:
                     if weights is not None:
-                        least = least_relaxation(program, engine_of, watch, weights)
+                        least = least_relaxation(engine, engine_of, watch, weights)
                     if on_conflict == "relax":
-                        relaxed = best_relaxed(program, engine_of, watch, run, least)
+                        relaxed = best_relaxed(engine, engine_of, watch, run, least)
                         return _relaxed(problem, program, engine, watch, relaxed, least, solver)
                     return _infeasible(problem, program, engine, watch, least, solver)
                 watch.may_conflict = False
@@ -193,16 +193,18 @@ def _solution(
         passes=float(engine.passes),
         seconds=watch.seconds,
         solver=solver,
-        **_shown(program, best),
+        **_shown(engine, best),
     )
 
 
-def _shown(program: Program, best: Allocation) -> dict[str, Any]:
+def _shown(engine: Engine, best: Allocation) -> dict[str, Any]:
     """The allocation over the candidates' own pairs, and what decrements take from its value."""
     from oasis_alloc.weighting import folded
 
+    program = engine.program
     positions, x = folded(program, best.positions, best.x)
-    return {"positions": positions, "x": x, "diminished": program.diminished(best.positions, best.x)}
+    diminished = program.diminished(engine.take(best.positions), best.x)
+    return {"positions": positions, "x": x, "diminished": diminished}
 
 
 def _infeasible(
@@ -253,7 +255,7 @@ def _relaxed(
         passes=float(engine.passes + relaxed.passes),
         seconds=watch.seconds,
         solver=solver,
-        **_shown(program, best),
+        **_shown(engine, best),
         conflicts=conflicts_of(program, best.totals, least.prices, 1e-7, least.weights),
     )
 

@@ -187,10 +187,10 @@ def _got(function: Function, bound: BoundFunction, totals: Floats) -> float:
 
 
 def _totals(problem: Problem, name: str, solution: Solution) -> Floats:
-    from oasis_alloc.engines.threads import Threads
+    from oasis_alloc.engines import engine_for
     from oasis_alloc.lowering import lower
 
     program = lower(problem, as_served=True)
-    with Threads(program, 1) as engine:
+    with engine_for(program, 1) as engine:
         _, totals = engine.add_up(solution.positions, counted(solution))
     return totals[next(block.rows for block in program.blocks if block.name == name)]

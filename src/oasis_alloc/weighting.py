@@ -23,8 +23,16 @@ Integers = npt.NDArray[np.int64]
 
 def weighted(program: Program, weight: Floats) -> Program:
     """The program in which user u counts `weight[u]` times; exposure becomes a column like others."""
-    by_pair = np.repeat(weight, np.diff(program.indptr))
     nothing = sp.csr_array(program.base[0].shape)
+    if program.stream is not None:
+        return replace(
+            program,
+            value=np.empty(0),
+            extra=np.empty((program.extra.shape[0] + 1, 0)),
+            base=(nothing, *program.base[1:], program.base[0]),
+            stream=replace(program.stream, weight=weight),
+        )
+    by_pair = np.repeat(weight, np.diff(program.indptr))
     return replace(
         program,
         value=program.value * by_pair,

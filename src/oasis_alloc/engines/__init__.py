@@ -1,1 +1,20 @@
 """Who visits which users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from oasis_alloc.engines.chunks import Chunked
+    from oasis_alloc.program import Program
+
+
+def engine_for(program: Program, threads: int | None = None) -> Chunked:
+    """The engine that a program asks for: its pairs are in memory, or in Parquet files."""
+    if program.stream is not None:
+        from oasis_alloc.engines.parquet import ParquetStream
+
+        return ParquetStream(program, threads)
+    from oasis_alloc.engines.threads import Threads
+
+    return Threads(program, threads)

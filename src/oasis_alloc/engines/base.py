@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.program import Program
+from oasis_alloc.taken import Taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +34,33 @@ class Decision:
     shown: npt.NDArray[np.int64]  # pairs that are in
 
 
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What can be said of all pairs whatever the prices."""
+
+    size: float  # mean |v|, 0 where there are no pairs
+    largest: float  # max |v|
+    lowest: float  # sum of what is negative of v: no slates are worth less
+    least: Floats  # (n_rows,) the totals if every candidate could be shown, what is negative alone ...
+    most: Floats  # ... and what is positive alone
+
+
 class Engine(Protocol):
-    """Visits users; knows neither the problem nor the solver."""
+    """Visits users; knows neither the problem nor the solver.
+
+    Solvers read nothing of a pair from the program: the pairs may be elsewhere.
+    """
 
     program: Program
     passes: float  # full visits so far, samples counted by their share
+
+    def survey(self) -> Survey:
+        """Look at all pairs once, whatever the prices; kept, and not counted as a pass."""
+        ...
+
+    def take(self, positions: npt.NDArray[np.int64]) -> Taken:
+        """Single pairs, by ascending positions."""
+        ...
 
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
         """Visit all users (or one block of users in `stride`) at prices by row."""

@@ -60,3 +60,30 @@ def mark_occurring_sets(
             of = item_part[item[pair]]
             for entry in range(first[of], first[of + 1]):
                 occurs[row, codes[entry]] = True
+
+
+@jit
+def scan(
+    user: NDArray[np.int64], item: NDArray[np.int64], last: int, mark: NDArray[np.int64], counts: NDArray[np.int64]
+) -> tuple[int, int]:
+    """Count the pairs of users, who must ascend from `last` on; (pair, what is wrong): 1 order, 2 item, -1 and 0: none.
+
+    counts (n_users,) is added to; mark (n_items,) has, for every item, the last user that has it plus one.
+    """
+    for pair in range(len(user)):
+        u = user[pair]
+        if u < last:
+            return pair, 1
+        last = u
+        if mark[item[pair]] == u + 1:
+            return pair, 2
+        mark[item[pair]] = u + 1
+        counts[u] += 1
+    return -1, 0
+
+
+@jit
+def add_sizes(column: NDArray[Any], start: int, sums: NDArray[np.float64]) -> None:
+    """Add |c| of pair `start` and so on to sums (8,) in turn, so that it does not matter where pairs are cut."""
+    for k in range(len(column)):
+        sums[(start + k) & 7] += abs(np.float64(column[k]))

@@ -153,6 +153,22 @@ def add_up(positions: Ints, users: Ints, x: Floats, pairs: Pairs, n_classes: int
 
 
 @jit
+def survey(first: int, last: int, pairs: Pairs, out: Floats) -> None:
+    """Add the sizes and the negative parts of values to out[0] and out[1]; out[2] is the largest size so far."""
+    size = out[0]
+    lowest = out[1]
+    largest = out[2]
+    for p in range(pairs.indptr[first], pairs.indptr[last]):
+        v = np.float64(pairs.value[p])
+        size += abs(v)
+        lowest += min(v, 0.0)
+        largest = max(largest, abs(v))
+    out[0] = size
+    out[1] = lowest
+    out[2] = largest
+
+
+@jit
 def reach(first: int, last: int, pairs: Pairs, n_classes: int, positive: Floats, negative: Floats) -> None:
     """Add the positive and negative parts of every column of all pairs to tables (K + 1, n_cells)."""
     for u in range(first, last):

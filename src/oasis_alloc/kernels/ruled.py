@@ -26,6 +26,7 @@ VISIT, MARGINS, DECIDE, ALLOCATE, ATTAIN = range(5)
 _EVERYTHING = 1e300  # a slack that says that no threshold is known
 _N_BINS = 512
 _SMOOTHED, _BOUND, _VALUE, _MISSES, _FRACTIONAL, _CURVED, _KEPT, _KEPT_USERS, _USERS = range(9)
+_N_OUT = 9
 
 
 @jit
@@ -239,16 +240,17 @@ def visit(
     warm = job != ATTAIN and slack < _EVERYTHING
     base = pairs.indptr[first]
     capacity = sums.kept.cell.size
-    smoothed = 0.0
-    bound = 0.0
-    worth = 0.0
-    misses = 0
-    fractional = 0
-    curved = 0
-    n_kept = 0
-    n_runs = 0
-    n_users = 0
-    users = 0
+    before = sums.out if job == VISIT else np.zeros(_N_OUT)
+    smoothed = before[_SMOOTHED]
+    bound = before[_BOUND]
+    worth = before[_VALUE]
+    misses = int(before[_MISSES])
+    fractional = int(before[_FRACTIONAL])
+    curved = int(before[_CURVED])
+    n_kept = int(before[_KEPT])
+    n_users = int(before[_KEPT_USERS])
+    users = int(before[_USERS])
+    n_runs = sums.kept.runs[n_users] if n_users > 0 else 0
     for u in range(first, last):
         if stride > 1 and (u >> 5) % stride != 0:
             continue
@@ -312,10 +314,10 @@ def visit(
         fractional += active
         lean = _lean(m, new_nu, work) > 0.0
         keep = u % keep_every == 0 and n_kept + active <= capacity
-        before = n_runs
+        runs = n_runs
         curving, n_kept, n_runs = _add_runs(a, m, cell0, lean, keep, n_kept, n_runs, pairs, sums, work)
         curved += curving
-        if n_runs > before:
+        if n_runs > runs:
             n_users += 1
             sums.kept.runs[n_users] = n_runs
     if job != VISIT:

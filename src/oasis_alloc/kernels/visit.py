@@ -116,7 +116,8 @@ def visit(
 
     price (K + 1, n_segments, n_classes) is read; threshold (n_users,) is read and written; load and square
     (K + 1, n_cells) are added to: sums of c x, and of c^2 (1 - 1/active) over fractional pairs. kept takes the
-    fractional pairs of one user in `keep_every`, up to its capacity. out (N_OUT,) is overwritten.
+    fractional pairs of one user in `keep_every`, up to its capacity. out (N_OUT,) is added to, and kept goes on where
+    out says that it ends, so that a range of users may be visited piece by piece.
     """
     indptr, code, value, extra, segment = pairs
     n_extra = extra.shape[0]
@@ -129,15 +130,15 @@ def visit(
     at = np.empty(longest, np.int64)
     capacity = kept.cell.size
     inverse = 1.0 / gamma
-    smoothed = 0.0
-    bound = 0.0
-    worth = 0.0
-    misses = 0
-    fractional = 0
-    curved = 0
-    n_kept = 0
-    n_kept_users = 0
-    users = 0
+    smoothed = out[SMOOTHED]
+    bound = out[BOUND]
+    worth = out[VALUE]
+    misses = int(out[MISSES])
+    fractional = int(out[FRACTIONAL])
+    curved = int(out[CURVED])
+    n_kept = int(out[KEPT])
+    n_kept_users = int(out[KEPT_USERS])
+    users = int(out[USERS])
     for u in range(first, last):
         if stride > 1 and (u >> 5) % stride != 0:
             continue

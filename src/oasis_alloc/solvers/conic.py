@@ -20,6 +20,7 @@ from oasis_alloc.solvers.finisher import bound_at, worth
 from oasis_alloc.solvers.highs import without_banner
 from oasis_alloc.solvers.slates import SlatePart, slate_part
 from oasis_alloc.solvers.watch import Status, Stop, Watch
+from oasis_alloc.taken import Taken
 
 MOST_PAIRS = 2_000_000
 _ABOUT_ZERO = 1e-11
@@ -49,13 +50,14 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
         )
     watch.stage = "conic"
     x = cp.Variable(max(program.n_pairs, 1))
-    slates = slate_part(program, np.arange(program.n_pairs), np.empty(0, np.int64))
+    every = engine.take(np.arange(program.n_pairs))
+    slates = slate_part(program, every, engine.take(np.empty(0, np.int64)))
     paid, constraints = _slates(slates, x[: program.n_pairs])
     constraints += [x >= 0, x <= 1]
-    totals, definitions = _totals(program, x)
+    totals, definitions = _totals(program, every, x)
     blocks = [block for block in program.blocks if len(block.labels)]
     parts = [block.function.conic(totals[block.rows.start : block.rows.stop]) for block in blocks]
-    objective = _values(program) @ x - paid + sum((part.objective for part in parts), 0.0)
+    objective = (every.value if every.size else np.zeros(1)) @ x - paid + sum((part.objective for part in parts), 0.0)
     constraints += definitions + [c for part in parts for c in part.constraints]
     problem = cp.Problem(cp.Maximize(objective), constraints)
     curved = bool(program.curved)
@@ -141,11 +143,7 @@ def _within_slates(x: Floats, part: SlatePart) -> Floats:
     return np.asarray(x)
 
 
-def _values(program: Program) -> Any:
-    return program.value.astype(np.float64) if program.n_pairs else np.zeros(1)
-
-
-def _totals(program: Program, x: Any) -> tuple[Any, list[Any]]:
+def _totals(program: Program, every: Taken, x: Any) -> tuple[Any, list[Any]]:
     """The measures as an expression; base totals are variables of their own, so that shares stay sparse."""
     import cvxpy as cp
 
@@ -153,7 +151,7 @@ def _totals(program: Program, x: Any) -> tuple[Any, list[Any]]:
         return None, []
     if not program.n_pairs:
         return np.zeros((program.n_rows, 1)) @ x, []
-    columns = program.columns_of(np.arange(program.n_pairs))
+    columns = program.columns_of(every)
     direct = sp.csr_array(program.arithmetic @ columns)
     if direct.nnz <= 4 * columns.nnz:
         return direct @ x, []

@@ -175,7 +175,7 @@ def undecided_wanted(dual: SmoothedDual, point: Point) -> int:
 def typical_score(engine: Engine, stride: int) -> float:
     """Mean value of a slot when nothing has a price; the size of the values where nothing is worth showing."""
     program = engine.program
-    size = float(np.abs(program.value).mean(dtype=np.float64)) if program.n_pairs else 0.0
+    size = engine.survey().size
     visit = engine.visit(np.zeros(program.n_rows), max(size, 1e-300), stride)
     slots = float(np.minimum(np.diff(program.indptr), program.size).sum())
     return max(visit.bound / max(1.0, slots), size) or 1.0

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from oasis_alloc.engines.base import Decision, Engine
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.kernels.decide import N_BINS
-from oasis_alloc.program import Program
 from oasis_alloc.solvers.highs import LinearSolution, solve_lp
 from oasis_alloc.solvers.restricted import Restricted, restricted
 from oasis_alloc.solvers.watch import Allocation, Conflicting, Status, Stop, Watch
@@ -92,7 +91,7 @@ def finish_rounds(
     dearest = np.abs(
         np.concatenate([[scale], *((prices * program.unit)[block.rows] for block in program.curved)])
     ).max()
-    most = 1e3 * max(float(dearest), float(np.abs(program.value).max(initial=0.0)))
+    most = 1e3 * max(float(dearest), engine.survey().largest)
     margins = margins.copy()
     radius = np.full(program.n_rows, np.inf)  # only curved rows have one besides the margin
     for block in program.curved:
@@ -143,7 +142,7 @@ def finish_rounds(
         wider = release(decision, fresh)
         if program.rules is not None and program.rules.holds_back:
             stubborn = last.pressed & (stubborn | (np.count_nonzero(last.pressed) <= _FEW))
-            wider = with_alternatives(program, wider, last.allocation, stubborn)
+            wider = with_alternatives(engine, wider, last.allocation, stubborn)
             stubborn = last.pressed.copy()
         settled = wider.undecided.size == decision.undecided.size and not last.pressed.any()
         coarse = np.isfinite(radius) & (radius > _FINEST * scale)
@@ -169,7 +168,7 @@ def release(decision: Decision, fresh: Decision) -> Decision:
 
 
 def with_alternatives(
-    program: Program, decision: Decision, allocation: Allocation, rows: npt.NDArray[np.bool_]
+    engine: Engine, decision: Decision, allocation: Allocation, rows: npt.NDArray[np.bool_]
 ) -> Decision:
     """The decision with all pairs of some users undecided: of those who have or could have a pair in these rows.
 
@@ -177,9 +176,10 @@ def with_alternatives(
     """
     if not rows.any():
         return decision
+    program = engine.program
     inside = program.widest(rows.astype(np.float64)).ravel() > 0.0
-    pairs = np.concatenate([decision.undecided, allocation.positions])
-    users = np.unique(program.users_of(pairs[inside[program.cells_of(pairs)]]))
+    either = (engine.take(decision.undecided), engine.take(allocation.positions))
+    users = np.unique(np.concatenate([taken.users[inside[taken.cells]] for taken in either]))
     size = np.diff(program.indptr)[users]
     open_ = np.searchsorted(decision.undecided, program.indptr[users + 1]) - np.searchsorted(
         decision.undecided, program.indptr[users]
@@ -209,7 +209,7 @@ def finish(
     undecided, shown = decision.undecided, decision.shown
     _, fixed = engine.add_up(shown, np.ones(shown.size))
     kept_rows = np.empty(0, np.int64) if last is None else last.programme.rows
-    part = restricted(program, decision, fixed, prices, radius / program.unit, most / program.unit, kept_rows)
+    part = restricted(engine, decision, fixed, prices, radius / program.unit, most / program.unit, kept_rows)
     basis = None
     if last is not None and part.pairs.size <= max(_LARGE, 2 * last.programme.pairs.size):
         basis = last.programme.basis_for(part, last.solution, last.allocation.positions[last.allocation.x == 1.0])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oasis_alloc.engines.base import Engine
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.program import Program
 from oasis_alloc.solvers.watch import FEASIBLE
@@ -19,10 +20,10 @@ class Reach:
     lowest: float  # no allocation is worth less: a bound below this proves that there is none
 
 
-def look_ahead(program: Program) -> Reach:
+def look_ahead(engine: Engine) -> Reach:
     """One pass over the pairs: totals out of reach, and the least that an allocation can be worth."""
-    least, most = program.reach()
-    lowest = float(np.minimum(program.value, 0).sum(dtype=np.float64))
+    program, survey = engine.program, engine.survey()
+    least, most, lowest = survey.least, survey.most, survey.lowest
     lowest += sum(block.function.least_value(least[block.rows], most[block.rows]) for block in program.blocks)
     lowest -= 0.0 if program.rules is None else program.rules.most_paid()
     return Reach(_out_of_reach(program, least, most), lowest)

@@ -52,12 +52,13 @@ class Relaxation:
 
 
 def least_relaxation(
-    program: Program, engine_of: Callable[[Program], Engine], watch: Watch, weights: Floats | None = None
+    stated: Engine, engine_of: Callable[[Program], Engine], watch: Watch, weights: Floats | None = None
 ) -> Relaxation:
-    """Solve the relaxation; `watch` lends its clock and its progress. `weights` are by row, 1 or more."""
+    """Solve the relaxation of the program of `stated`; `watch` lends its clock. `weights` are by row, 1 or more."""
+    program = stated.program
     weights = np.ones(program.n_rows) if weights is None else weights
     at_once = program.n_pairs <= _ALL_AT_ONCE
-    size = float(np.abs(program.value).mean(dtype=np.float64)) if program.n_pairs else 0.0
+    size = stated.survey().size
     tilt = 0.0 if at_once or size == 0.0 else _TILT / size
     free = relaxed(program, tilt, weights)
     with engine_of(free) as engine:
@@ -104,15 +105,16 @@ class Relaxed:
 
 
 def best_relaxed(
-    program: Program, engine_of: Callable[[Program], Engine], watch: Watch, run: Solver, least: Relaxation
+    stated: Engine, engine_of: Callable[[Program], Engine], watch: Watch, run: Solver, least: Relaxation
 ) -> Relaxed:
     """Solve with a missed unit at a price that no value and no soft limit pays, from the relaxation's own prices."""
-    largest = float(np.abs(program.value).max(initial=0.0)) or 1.0
+    program = stated.program
+    largest = stated.survey().largest or 1.0
     soft_ones = program.bands()[2] * program.unit  # what soft limits pay for a pair; infinite for hard ones
     paid = float(soft_ones[np.isfinite(soft_ones)].max(initial=0.0))
     penalty = max(_DEAR * largest, _DEARER * paid) / float(program.unit.min())
     soft = softened(program, penalty * least.weights)
-    worth_of_it = float(program.value[least.positions].astype(np.float64) @ least.x)
+    worth_of_it = float(stated.take(least.positions).value @ least.x)
     own = Watch(1.0, watch.seconds_left, None, None)
     # the gap that is asked for is one of values, not of penalties
     own.target = watch.target * max(1.0, abs(worth_of_it)) / max(1.0, penalty * least.at_most)
@@ -127,9 +129,9 @@ def best_relaxed(
         assert own.prices is not None
         best, passes = own.best, engine.passes
     missed = _missed(program, best.totals, least.weights)
-    stated = replace(best, value=best.value + penalty * missed, violation=program.violation(best.totals))
+    answer = replace(best, value=best.value + penalty * missed, violation=program.violation(best.totals))
     # this allocation is one of those that are bounded, so a bound below its value is a rounding of the penalties
-    return Relaxed(stated, own.prices, max(own.bound + penalty * missed, stated.value), passes)
+    return Relaxed(answer, own.prices, max(own.bound + penalty * missed, answer.value), passes)
 
 
 def _without_values(

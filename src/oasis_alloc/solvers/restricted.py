@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.engines.base import Decision
+from oasis_alloc.engines.base import Decision, Engine
 from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.program import Program
 from oasis_alloc.solvers.highs import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
@@ -98,7 +98,7 @@ class Restricted:
 
 
 def restricted(
-    program: Program,
+    engine: Engine,
     decision: Decision,
     fixed: Floats,
     prices: Floats,
@@ -111,8 +111,8 @@ def restricted(
     By row: `fixed` are the totals of what is already in, `radius` how far a price may move, `most` the highest price
     that a slack may have; rows in `keep` are in the programme in any case.
     """
-    undecided, n = decision.undecided, decision.undecided.size
-    slates = slate_part(program, undecided, decision.shown)
+    program, undecided, n = engine.program, engine.take(decision.undecided), decision.undecided.size
+    slates = slate_part(program, undecided, engine.take(decision.shown))
     n_steps, n_slates = slates.step_names.size, slates.names.size
     base = program.columns_of(undecided)
     arithmetic = program.arithmetic
@@ -157,7 +157,7 @@ def restricted(
         [sp.csr_array((pieces.inner.shape[0], n + n_steps + aux.size + n_more - pieces.gain.size)), pieces.inner],
     )
     zeros = np.zeros(aux.size)
-    value = program.value[undecided].astype(np.float64) - slates.taken
+    value = undecided.value - slates.taken
     lp = LinearProgram(
         cost=np.concatenate([value, -slates.cost, zeros, -above, -below, gain.ravel(), pieces.gain]),
         matrix=matrix,
@@ -175,7 +175,7 @@ def restricted(
     )
     hard = ~is_curved[rows]  # a curved row's slack says that its chords end, whatever its price
     return Restricted(
-        lp, undecided, slates, rows, curved, hard & (above >= end), hard & (below >= end), aux.size, pieces
+        lp, decision.undecided, slates, rows, curved, hard & (above >= end), hard & (below >= end), aux.size, pieces
     )
 
 

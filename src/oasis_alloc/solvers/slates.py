@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.program import Program
 from oasis_alloc.slate_rules import SlateRules, System
+from oasis_alloc.taken import Taken
 
 Positions = npt.NDArray[np.int64]
 
@@ -54,24 +55,23 @@ class _Rows:
     cost: Floats
 
 
-def slate_part(program: Program, undecided: Positions, shown: Positions) -> SlatePart:
+def slate_part(program: Program, undecided: Taken, shown: Taken) -> SlatePart:
     """The rows and columns for the `undecided` pairs, given that those in `shown` are in."""
-    users, users_shown = program.users_of(undecided), program.users_of(shown)
     taken = np.zeros(undecided.size)
     rules = program.rules
     if rules is None:
         size = np.full(program.n_users, program.size)
-        kinds = [_sizes(users, users_shown, size, np.zeros_like(size))]
+        kinds = [_sizes(undecided.users, shown.users, size, np.zeros_like(size))]
     else:
-        kinds = [_sizes(users, users_shown, rules.size, rules.least)]
+        kinds = [_sizes(undecided.users, shown.users, rules.size, rules.least)]
         first, first_step = program.n_users, 0
         for system in rules.systems:
-            rows = _categories(program, rules, system, undecided, users, shown, users_shown, taken)
+            rows = _categories(rules, system, undecided, shown, taken)
             kinds.append(_moved(rows, first, first_step))
             first += program.n_users * system.n
             first_step += program.n_users * system.n * (system.most + 1)
         if rules.target.size:
-            kinds.append(_moved(_guards(rules, undecided, users, shown, users_shown), first, 0))
+            kinds.append(_moved(_guards(rules, undecided, shown), first, 0))
     offset = np.cumsum([0, *(kind.name.size for kind in kinds)])
     n_rows = int(offset[-1])
     row = np.concatenate([kind.row + o for kind, o in zip(kinds, offset[:-1], strict=True)])
@@ -117,16 +117,13 @@ def _sizes(users: Positions, users_shown: Positions, size: Positions, least: Pos
     )
 
 
-def _categories(
-    program: Program, rules: SlateRules, system: System, undecided: Positions, users: Positions, shown: Positions,
-    users_shown: Positions, taken: Floats,
-) -> _Rows:  # fmt: skip
+def _categories(rules: SlateRules, system: System, undecided: Taken, shown: Taken, taken: Floats) -> _Rows:
     """Rows of one system; adds to `taken` what the next step of a pair's categories costs."""
-    entry, category = system.members(program.code[undecided].astype(np.int64))
-    entry_shown, category_shown = system.members(program.code[shown].astype(np.int64))
-    group = users[entry] * system.n + category
+    entry, category = system.members(undecided.code)
+    entry_shown, category_shown = system.members(shown.code)
+    group = undecided.users[entry] * system.n + category
     which, inverse, count = np.unique(group, return_inverse=True, return_counts=True)
-    full = np.minimum(_counts_at(which, users_shown[entry_shown] * system.n + category_shown), system.most)
+    full = np.minimum(_counts_at(which, shown.users[entry_shown] * system.n + category_shown), system.most)
     room = system.most - full
     open_ = np.minimum(count, room)
     weight = rules.weight[which // system.n]
@@ -152,14 +149,12 @@ def _categories(
     )  # fmt: skip
 
 
-def _guards(
-    rules: SlateRules, undecided: Positions, users: Positions, shown: Positions, users_shown: Positions
-) -> _Rows:
-    which, inverse = np.unique(users, return_inverse=True)
-    column = rules.guard[undecided].astype(np.float64)
-    order = np.argsort(users_shown, kind="stable")
-    below = np.concatenate([[0.0], np.cumsum(rules.guard[shown[order]], dtype=np.float64)])
-    ordered = users_shown[order]
+def _guards(rules: SlateRules, undecided: Taken, shown: Taken) -> _Rows:
+    which, inverse = np.unique(undecided.users, return_inverse=True)
+    column = undecided.guard
+    order = np.argsort(shown.users, kind="stable")
+    below = np.concatenate([[0.0], np.cumsum(shown.guard[order], dtype=np.float64)])
+    ordered = shown.users[order]
     already = below[np.searchsorted(ordered, which, "right")] - below[np.searchsorted(ordered, which, "left")]
     missing = rules.target[which] - already
     tight = missing > np.bincount(inverse, np.minimum(column, 0.0), which.size)

@@ -1,0 +1,346 @@
+"""What engines on one machine share: chunks of users, each with tables of its own, added up in a fixed order.
+
+The chunks follow from the program alone, so the answer is bit for bit the same on any number of threads, and whether a
+chunk is visited in one piece or in several.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.engines.base import Decision, Survey, Visit
+from oasis_alloc.functions.base import Floats
+from oasis_alloc.kernels import decide as decide_kernels
+from oasis_alloc.kernels import jobs
+from oasis_alloc.kernels import ruled as ruled_kernels
+from oasis_alloc.kernels import visit as visit_kernels
+from oasis_alloc.keys import frozen
+from oasis_alloc.program import Program
+from oasis_alloc.taken import Positions, Store, Taken
+
+_CHUNK_PAIRS = 100_000  # below this, threads cost more than they bring
+_MOST_CHUNKS, _FEW_CHUNKS = 64, 8
+_PAIRS_A_CELL = 32  # of a chunk's tables
+_TABLE_BYTES = 1 << 28  # for all chunks' tables together
+_MOST_KEPT = 1 << 22  # fractional pairs kept for Hessian products, over all chunks
+_KINK = 1e-5  # smoothing of decisions under rules, in typical values: next to none
+_RULED_SLACK = 3.0  # of the first smoothing: looking at too few candidates is dear under rules
+_NOTHING = 1e-12
+_BLOCK = 32  # users of a sample stand together in blocks of this many (see kernels/visit.py)
+
+
+class Piece(NamedTuple):
+    """Users of one chunk, with the arrays that hold their pairs."""
+
+    chunk: int
+    begins: bool  # the chunk's first
+    first: int  # users, by their numbers in the program
+    last: int
+    start: int  # position of the first user's first pair
+    pairs: visit_kernels.Pairs  # indptr, by the program's user numbers, says where in these arrays a user's pairs are
+
+
+class Chunked(ABC):
+    """An engine but for who brings the pieces; see `engines/base.py` for what each call does."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.passes = 0.0
+        n_tables = len(program.base)
+        table_bytes = n_tables * program.n_cells * 8 * 2
+        most = max(1, min(_MOST_CHUNKS, _TABLE_BYTES // max(1, table_bytes)))
+        # every visit and every product clears and adds up all chunks' tables: these stay small beside the pairs
+        most = min(most, max(_FEW_CHUNKS, program.n_pairs // (_PAIRS_A_CELL * n_tables * program.n_cells + 1)))
+        chunks = max(1, min(most, program.n_pairs // _CHUNK_PAIRS))
+        self._edges = _chunk_edges(program.indptr, chunks)
+        self._n = self._edges.size - 1
+        # rules have kernels of their own, so that problems without them pay nothing
+        self._rules = None if program.rules is None else program.rules.kernel
+        self._threshold = np.zeros(program.n_users)
+        self._guard = np.zeros(program.n_users if program.rules is not None and program.rules.target.size else 0)
+        self._slack = np.inf
+        self._load = np.zeros((self._n, n_tables, program.n_cells))
+        self._square = np.zeros_like(self._load)
+        self._out = np.zeros((self._n, visit_kernels.N_OUT))
+        self._capacity = min(_MOST_KEPT // self._n, max(256, program.n_pairs // (2 * self._n)))
+        self._kept = [self._curvature_buffer() for _ in range(self._n)]
+        self._keep_every = 1
+        self._hessian_scale = 0.0
+        self._survey: Survey | None = None
+
+    @abstractmethod
+    def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
+        """Call the job with every piece: those of a chunk in order, different chunks at the same time.
+
+        With `stride` > 1 users that are not in the sample may be left without their pairs.
+        """
+
+    @abstractmethod
+    def _chunks(self, job: Callable[[int], object]) -> None:
+        """Call the job with the number of every chunk, some of them at the same time; no pairs are needed."""
+
+    @abstractmethod
+    def take(self, positions: Positions) -> Taken: ...
+
+    @abstractmethod
+    def plain(self) -> Chunked: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def _found(self, piece: Piece, *found: Positions) -> None:  # noqa: B027 - engines in memory have no use for it
+        """Told which pairs of a piece a decision or slates have found, by their numbers in the piece."""
+
+    def _curvature_buffer(self) -> visit_kernels.Curvature | jobs.Curvature:
+        n_extra, n = self.program.extra.shape[0], self._capacity
+        # end[] is as long as cell[]: a kept user has at least one pair
+        cell, extra, end = np.zeros(n, np.int64), np.zeros((n_extra, n)), np.zeros(n + 1, np.int64)
+        if self._rules is None:
+            return visit_kernels.Curvature(cell, extra, end)
+        return jobs.Curvature(cell, extra, np.zeros(n), end, np.zeros(n + 1, np.int64))
+
+    def _ruled(
+        self, job: int, piece: Piece, tables: Floats, gamma: float, stride: int = 1, widest: float = 1.0,
+        **marks: npt.NDArray[Any],
+    ) -> None:  # fmt: skip
+        chunk = piece.chunk
+        kept: Any = self._kept[chunk]
+        assert self._rules is not None  # the caller has looked
+        slack = min(self._slack, np.finfo(np.float64).max)
+        ruled_kernels.visit(
+            job, piece.first, piece.last, stride, piece.pairs, tables, gamma, slack, widest,
+            self._keep_every, self._threshold, self._guard,
+            jobs.Sums(self._load[chunk], self._square[chunk], kept, self._out[chunk]),
+            jobs.marks(**marks), self._rules,
+        )  # fmt: skip
+
+    @property
+    def _least_gamma(self) -> float:
+        """Smoothing of decisions under rules."""
+        return _KINK * (self.survey().size or 1.0)
+
+    def survey(self) -> Survey:
+        if self._survey is None:
+            program = self.program
+            scalars = np.zeros((self._n, 3))
+            positive, negative = np.zeros((2, *self._load.shape))
+
+            def job(piece: Piece) -> None:
+                at = piece.chunk
+                decide_kernels.survey(piece.first, piece.last, piece.pairs, scalars[at])
+                decide_kernels.reach(
+                    piece.first, piece.last, piece.pairs, program.n_classes, positive[at], negative[at]
+                )
+
+            self._pieces(job)
+            least, most = program.reached(positive.sum(axis=0), negative.sum(axis=0))
+            size, lowest = scalars[:, :2].sum(axis=0).tolist()
+            self._survey = Survey(
+                size / max(1, program.n_pairs), float(scalars[:, 2].max(initial=0.0)), lowest, least, most
+            )
+        return self._survey
+
+    def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
+        program = self.program
+        tables = program.tables(prices)
+        slack = min(self._slack, np.finfo(np.float64).max)
+        kernel: Any = visit_kernels.visit
+
+        def job(piece: Piece) -> None:
+            chunk = piece.chunk
+            if piece.begins:
+                self._load[chunk] = 0.0
+                self._square[chunk] = 0.0
+                self._out[chunk] = 0.0
+            if self._rules is not None:
+                self._ruled(ruled_kernels.VISIT, piece, tables, gamma, stride=stride)
+                return
+            kernel(
+                piece.first, piece.last, stride, piece.pairs, tables, program.size, gamma, slack,
+                self._threshold, self._load[chunk], self._square[chunk], self._kept[chunk], self._keep_every,
+                self._out[chunk],
+            )  # fmt: skip
+
+        self._pieces(job, stride)
+        out = self._out.sum(axis=0)
+        visited = out[visit_kernels.USERS]
+        scale = program.n_users / visited if visited else 0.0
+        self.passes += visited / max(1, program.n_users)
+        self._adapt(out, gamma)
+        load, square = self._load.sum(axis=0), self._square.sum(axis=0)
+        self._hessian_scale *= scale / gamma
+        return Visit(
+            smoothed=out[visit_kernels.SMOOTHED] * scale,
+            bound=out[visit_kernels.BOUND] * scale,
+            value=out[visit_kernels.VALUE] * scale,
+            totals=program.totals(load) * scale,
+            activity=program.activity(load) * scale,
+            diagonal=program.curvature_diagonal(square) * (scale / gamma),
+            fractional=out[visit_kernels.FRACTIONAL] * scale,
+        )
+
+    def _adapt(self, out: Floats, gamma: float) -> None:
+        """Follow how far thresholds move, and how many fractional pairs fit the buffers."""
+        misses = out[visit_kernels.MISSES] / max(1.0, out[visit_kernels.USERS])
+        if not np.isfinite(self._slack):
+            self._slack = gamma if self._rules is None else _RULED_SLACK * gamma
+        elif misses > 0.02:
+            self._slack *= 1.5
+        elif misses < 0.005:
+            self._slack = max(0.8 * self._slack, 1e-300)
+        kept, curved = out[visit_kernels.KEPT], out[visit_kernels.CURVED]
+        self._hessian_scale = curved / kept if kept else 0.0
+        room = 0.5 * self._capacity * self._n
+        self._keep_every = max(1, int(np.ceil(curved / room)))
+
+    def curvature(self, direction: Floats) -> Floats:
+        program = self.program
+        tables = program.tables(direction).reshape(len(program.base), program.n_cells)
+        plain: Any = visit_kernels.curvature_product
+        product: Any = plain if self._rules is None else ruled_kernels.curvature_product
+
+        def job(chunk: int) -> None:
+            self._load[chunk] = 0.0
+            users = int(self._out[chunk, visit_kernels.KEPT_USERS])
+            product(users, self._kept[chunk], tables, self._load[chunk])
+
+        self._chunks(job)
+        return program.totals(self._load.sum(axis=0)) * self._hessian_scale
+
+    def histogram(self, prices: Floats, widest: float) -> npt.NDArray[np.int64]:
+        tables = self.program.tables(prices)
+        counts = np.zeros((self._n, decide_kernels.N_BINS), np.int64)
+        gamma = 0.0 if self._rules is None else self._least_gamma
+
+        def job(piece: Piece) -> None:
+            if self._rules is None:
+                decide_kernels.margins(
+                    piece.first, piece.last, piece.pairs, tables, self.program.size, widest, counts[piece.chunk]
+                )
+            else:
+                histogram = counts[piece.chunk]
+                self._ruled(ruled_kernels.MARGINS, piece, tables, gamma, widest=widest, histogram=histogram)
+
+        self._pieces(job)
+        self.passes += 1.0
+        return np.asarray(counts.sum(axis=0))
+
+    def decide(self, prices: Floats, margins: Floats) -> Decision:
+        tables, within = self.program.tables(prices), self.program.widest(margins)
+        parts: list[list[tuple[Positions, Positions]]] = [[] for _ in range(self._n)]
+        slots = np.empty(self.program.n_users, np.int64)
+        gamma = 0.0 if self._rules is None else self._least_gamma
+
+        def job(piece: Piece) -> None:
+            first, last = piece.first, piece.last
+            state = np.empty(_n_pairs(piece), np.uint8)
+            counts = np.zeros(3, np.int64)
+            if self._rules is None:
+                size = self.program.size
+                decide_kernels.decide(first, last, piece.pairs, tables, size, within, state, slots, counts)
+            else:
+                self._ruled(ruled_kernels.DECIDE, piece, tables, gamma, margin=within, state=state)
+            undecided = np.flatnonzero(state == decide_kernels.UNDECIDED)
+            shown = np.flatnonzero(state == decide_kernels.IN)
+            self._found(piece, undecided, shown)
+            parts[piece.chunk].append((undecided + piece.start, shown + piece.start))
+
+        self._pieces(job)
+        self.passes += 1.0
+        return Decision(*_joined(parts))
+
+    def scores(self, prices: Floats) -> Floats:
+        tables = self.program.tables(prices)
+        out = np.empty(self.program.n_pairs)
+
+        def job(piece: Piece) -> None:
+            part = out[piece.start : piece.start + _n_pairs(piece)]
+            decide_kernels.score(piece.first, piece.last, piece.pairs, tables, part)
+
+        self._pieces(job)
+        self.passes += 1.0
+        return out
+
+    def slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
+        tables = self.program.tables(prices)
+        parts: list[list[tuple[Positions, Floats]]] = [[] for _ in range(self._n)]
+
+        def job(piece: Piece) -> None:
+            x = np.empty(_n_pairs(piece))
+            if self._rules is None:
+                decide_kernels.allocate(piece.first, piece.last, piece.pairs, tables, gamma, self._threshold, x)
+            else:
+                self._ruled(ruled_kernels.ALLOCATE, piece, tables, gamma, x=x)
+            shown = np.flatnonzero(x > _NOTHING)
+            self._found(piece, shown)
+            parts[piece.chunk].append((shown + piece.start, x[shown]))
+
+        self._pieces(job)
+        self.passes += 1.0
+        positions, x = _joined(parts)
+        return positions, x
+
+    def add_up(self, positions: Positions, x: Floats) -> tuple[float, Floats]:
+        program, taken = self.program, self.take(positions)
+        pairs = pairs_of(program, taken.store)
+        load = np.zeros((len(program.base), program.n_cells))
+        value = decide_kernels.add_up(taken.at, taken.users, x, pairs, program.n_classes, load)
+        return float(value) - program.diminished(taken, x), program.totals(load)
+
+    def follow(self, other: Chunked, gamma: float) -> None:
+        self._threshold[:] = other._threshold
+        self._slack = max(other._slack, gamma if self._rules is None else _RULED_SLACK * gamma)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+
+def pairs_of(program: Program, store: Store, indptr: Positions | None = None) -> visit_kernels.Pairs:
+    """Pairs as the kernels read them; read-only all of them: compiled code tells arrays that may be written apart."""
+    return visit_kernels.Pairs(
+        frozen(program.indptr if indptr is None else indptr), frozen(store.code), frozen(store.value),
+        frozen(store.extra), frozen(program.segment),
+    )  # fmt: skip
+
+
+def run_all(pool: ThreadPoolExecutor, jobs: Sequence[Callable[[], object]], stop: Event | None = None) -> None:
+    """Run jobs at the same time and wait for all of them, also where one fails or the caller is interrupted."""
+    running = [pool.submit(job) for job in jobs]
+    try:
+        for each in running:
+            each.result()
+    except BaseException:
+        if stop is not None:
+            stop.set()
+        for each in running:
+            each.cancel()
+        wait(running)
+        raise
+
+
+def _n_pairs(piece: Piece) -> int:
+    return int(piece.pairs.indptr[piece.last] - piece.pairs.indptr[piece.first])
+
+
+def _joined(parts: list[list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]]) -> tuple[Any, Any]:
+    """What pieces have found, chunk by chunk; both arrays of every piece."""
+    every = [found for chunk in parts for found in chunk]
+    return tuple(np.concatenate(side) for side in zip(*every, strict=True))  # type: ignore[return-value]
+
+
+def _chunk_edges(indptr: npt.NDArray[Any], chunks: int) -> npt.NDArray[np.int64]:
+    """User numbers that cut the pairs into about equal chunks, at whole blocks so that samples are even."""
+    n_users = indptr.size - 1
+    wanted = np.linspace(0, indptr[-1], chunks + 1)[1:-1]
+    inner = np.searchsorted(indptr, wanted) // _BLOCK * _BLOCK
+    return np.unique(np.concatenate([[0], inner, [n_users]])).astype(np.int64)

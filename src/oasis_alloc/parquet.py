@@ -1,0 +1,288 @@
+"""Candidates in Parquet files: written, and looked at once from end to end before they are streamed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oasis_alloc.arrays import item_dtype
+from oasis_alloc.dataset import Columns, Dataset, File, Ledger, StreamedColumn
+from oasis_alloc.errors import InputError, did_you_mean, require
+from oasis_alloc.keys import frozen
+from oasis_alloc.multi_keys import Attribute, as_attribute, n_rows
+
+if TYPE_CHECKING:
+    from oasis_alloc.candidates import Candidates
+
+_UNITS = {"": 0, "b": 0, "kib": 10, "mib": 20, "gib": 30, "tib": 40}
+_SHARE = 4  # row groups that must fit into the memory: a pass with its blocks, and another engine or a look-up
+_SPARSE = 100  # user numbers for every user that has pairs, from which they look like ids
+_FEW = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The users, or the items, by number: their attributes, their ids, and how many there are."""
+
+    attributes: dict[str, Attribute]
+    ids: object
+    n: int | None
+
+
+def as_bytes(memory: object) -> int:
+    """Read a number of bytes, or a text such as "2GiB"."""
+    if isinstance(memory, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", memory)
+        if found and found[2].lower() in _UNITS:
+            memory = int(float(found[1]) * (1 << _UNITS[found[2].lower()]))
+    if isinstance(memory, bool) or not isinstance(memory, (int, np.integer)) or memory <= 0:
+        raise InputError(f"memory={memory!r}: expected a number of bytes above 0, or a text such as '2GiB'.")
+    return int(memory)
+
+
+def table_of(values: object, name: str, what: str) -> Table:
+    """Read a mapping or a frame whose row k is number k; the entry `name` has the ids."""
+    if values is None:
+        return Table({}, None, None)
+    if not isinstance(values, Mapping):
+        from oasis_alloc.frames import columns_of
+
+        values = columns_of(values, what)
+    attributes = {key: as_attribute(key, column, what) for key, column in values.items() if key != name}
+    ids = values.get(name)
+    sizes = [n_rows(column) for column in attributes.values()]
+    if ids is not None:
+        sizes.append(len(np.asarray(ids)))
+    return Table(attributes, ids, sizes[0] if sizes else None)
+
+
+def open_dataset(directory: object, user: str, item: str, columns: Sequence[str] | None, memory: object) -> Dataset:
+    """Find the files and check what their footers say."""
+    require("pyarrow", "parquet")
+    limit = as_bytes(memory)
+    if user == item:
+        raise InputError(f"user and item both name the column {user!r}; expected two columns.")
+    paths = _paths(directory)
+    files = [File.of(path) for path in paths]
+    types = _types(files[0], user, item, columns)
+    for file in files[1:]:
+        other = _types(file, user, item, list(types))
+        for name, kind in types.items():
+            if other[name] != kind:
+                raise InputError(
+                    f"{file.path.name}: column {name!r} is {other[name]} there and {kind} in {files[0].path.name}; "
+                    "expected one type in all files."
+                )
+    rows, where, group = [], [], []
+    for number, file in enumerate(files):
+        for g in range(file.metadata.num_row_groups):
+            if file.metadata.row_group(g).num_rows:
+                rows.append(file.metadata.row_group(g).num_rows)
+                where.append(number)
+                group.append(g)
+    start = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
+    made = Dataset(
+        tuple(files), start, np.array(where, np.int64), np.array(group, np.int64), user, item, types, Ledger(limit)
+    )
+    _check_groups(made, (item, *types))
+    return made
+
+
+def _paths(directory: object) -> list[Path]:
+    if not isinstance(directory, (str, Path)):
+        raise InputError(f"directory is {directory!r}; expected the path of a directory of Parquet files.")
+    path = Path(directory)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"there is no directory {str(path)!r}; expected one with Parquet files.")
+    found = sorted(p for p in path.glob("*.parquet") if not p.name.startswith((".", "_")))
+    if not found:
+        raise InputError(f"{str(path)!r} has no file whose name ends in .parquet.")
+    return found
+
+
+def _types(file: File, user: str, item: str, columns: Sequence[str] | None) -> dict[str, np.dtype[Any]]:
+    """The columns as they are handed out: float32 where it holds all their numbers, else float64."""
+    import pyarrow.types as kinds
+
+    schema = file.metadata.schema.to_arrow_schema()
+
+    def known(name: object) -> Any:
+        if name not in schema.names:
+            raise InputError(f"{file.path.name} has no column {name!r}.{did_you_mean(str(name), schema.names)}")
+        return schema.field(name).type
+
+    for name in (user, item):
+        if not kinds.is_integer(known(name)):
+            raise InputError(
+                f"{file.path.name}: column {name!r} is {known(name)}; expected integers, the numbers of users and "
+                "items. Number them from 0 on when the files are written; ids for the answer go into users= and items=."
+            )
+    if columns is None:
+        numeric = [f.name for f in schema if kinds.is_integer(f.type) or kinds.is_floating(f.type)]
+        columns = [name for name in numeric if name not in (user, item)]
+    elif isinstance(columns, str):
+        columns = [columns]
+    if not columns:
+        raise InputError(f"{file.path.name} has no column of numbers besides {user!r} and {item!r}; expected one.")
+    out: dict[str, np.dtype[Any]] = {}
+    for name in columns:
+        kind = known(name)
+        if name in (user, item):
+            raise InputError(f"columns names {name!r}, which holds the numbers of users or items.")
+        if not (kinds.is_integer(kind) or kinds.is_floating(kind)):
+            raise InputError(f"{file.path.name}: column {name!r} is {kind}; expected numbers.")
+        narrow = kind.bit_width <= (32 if kinds.is_floating(kind) else 16)
+        out[name] = np.dtype(np.float32 if narrow else np.float64)
+    return out
+
+
+def _check_groups(dataset: Dataset, names: tuple[str, ...]) -> None:
+    for g in range(dataset.n_groups):
+        needed = _SHARE * dataset.group_bytes(g, names)
+        if needed > dataset.ledger.limit:
+            raise InputError(
+                f"{dataset.place(int(dataset.start[g])).rpartition(',')[0]} has {int(np.diff(dataset.start)[g]):,} "
+                f"rows, so reading ahead takes {needed:,} bytes, and memory= allows {dataset.ledger.limit:,}. Allow "
+                "more, or write smaller row groups (Candidates.to_parquet(rows_per_group=...))."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Scanned:
+    """What one look at all pairs has found."""
+
+    indptr: NDArray[np.int64]
+    n_items: int
+    columns: Mapping[str, StreamedColumn]
+    item: StreamedColumn
+
+
+def scan(dataset: Dataset, n_users: int | None, n_items: int | None) -> Scanned:
+    """Read everything once: order, duplicates, ranges and finiteness are checked, users' pairs are counted."""
+    from oasis_alloc.kernels import check
+
+    counts = np.zeros(n_users or 0, np.int64)
+    mark = np.zeros(n_items or 0, np.int64)
+    sums = {name: np.zeros(8) for name in dataset.columns}
+    negative = dict.fromkeys(dataset.columns, False)
+    last, most_item = 0, -1
+    with dataset.read((dataset.user, dataset.item, *dataset.columns)) as reader:
+        for begin, end, group in reader:
+            users = _numbers(dataset, group, dataset.user, begin, end, n_users)
+            items = _numbers(dataset, group, dataset.item, begin, end, n_items)
+            most_item = max(most_item, int(items.max()))
+            counts = _long(counts, int(users.max()) + 1)
+            mark = _long(mark, most_item + 1)
+            pair, why = check.scan(users, items, last, mark, counts)
+            if why == 1:
+                before = int(users[pair - 1]) if pair else last
+                raise InputError(
+                    f"{dataset.place(begin + pair)}: user {int(users[pair]):,} comes after user {before:,}; expected "
+                    "rows sorted by user, over all files in the order of their names."
+                )
+            if why == 2:
+                raise InputError(
+                    f"{dataset.place(begin + pair)}: user {int(users[pair]):,} has item {int(items[pair]):,} a second "
+                    "time; expected each item once a user."
+                )
+            last = int(users[-1])
+            for name, kind in dataset.columns.items():
+                column = group[name].astype(kind, copy=False)
+                finite = np.isfinite(column)
+                if not finite.all():
+                    row = int(np.argmin(finite))
+                    raise InputError(
+                        f"{dataset.place(begin + row)} (user {int(users[row]):,}): column {name!r} is {column[row]}; "
+                        "expected finite numbers."
+                    )
+                check.add_sizes(frozen(column), begin, sums[name])
+                negative[name] = negative[name] or bool(column.min() < 0)
+    if n_users is None:
+        counts = counts[: last + 1] if counts.size else counts
+    if not counts.size:
+        raise InputError("there are no users: the files have no rows; expected one user or more.")
+    n_pairs, n_items = int(dataset.start[-1]), most_item + 1 if n_items is None else n_items
+    columns = {
+        name: StreamedColumn(dataset, name, kind, float(sums[name].sum()) / max(1, n_pairs), negative[name])
+        for name, kind in dataset.columns.items()
+    }
+    item = StreamedColumn(dataset, dataset.item, np.dtype(item_dtype(n_items)), np.nan, False)
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return Scanned(frozen(indptr), n_items, MappingProxyType(columns), item)
+
+
+def _numbers(dataset: Dataset, group: Columns, name: str, begin: int, end: int, n: int | None) -> NDArray[np.int64]:
+    numbers = group[name]
+    most = _SPARSE * end + _FEW if n is None else n  # without a table, numbers far above all that came are ids
+    outside = (numbers < 0) | (numbers >= most)
+    if outside.any():
+        row = int(np.argmax(outside))
+        side = "users" if name == dataset.user else "items"
+        raise InputError(
+            f"{dataset.place(begin + row)}: column {name!r} is {int(numbers[row]):,}; expected the number of one "
+            f"of the {side}, "
+            + (f"in [0, {n:,})." if n is not None else f"counted from 0 on. Give their ids in {side}= for the answer.")
+        )
+    return numbers.astype(np.int64)
+
+
+def _long(array: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """The array with zeros after it, up to this size or beyond: it doubles, so that growing costs little."""
+    if size <= array.size:
+        return array
+    out = np.zeros(max(size, 2 * array.size), np.int64)
+    out[: array.size] = array
+    return out
+
+
+def write(candidates: Candidates, directory: object, name: str, rows_per_group: int, first_user: int) -> Path:
+    """Write pairs as one file. See `Candidates.to_parquet`."""
+    require("pyarrow", "parquet")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for what, given, least in (("rows_per_group", rows_per_group, 1), ("first_user", first_user, 0)):
+        if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < least:
+            raise InputError(f"{what}={given!r}: expected a whole number >= {least}.")
+    if not isinstance(name, str) or not name or name.startswith((".", "_")) or "/" in name:
+        raise InputError(f"name={name!r}: expected the name of a file without its ending, such as 'pairs-0001'.")
+    target = Path(str(directory))
+    target.mkdir(parents=True, exist_ok=True)
+    columns = dict(candidates.columns)
+    for taken in (candidates.user_name, candidates.item_name):
+        if taken in columns:
+            raise InputError(f"{taken!r} is the name of a column and of the users or items; rename one of them.")
+    names = [candidates.user_name, candidates.item_name, *columns]
+    number = np.dtype(np.int32 if first_user + candidates.n_users < 2**31 else np.int64)
+    schema = pa.schema(
+        [
+            (names[0], pa.from_numpy_dtype(number)),
+            (names[1], pa.from_numpy_dtype(candidates.item.dtype)),
+            *((k, pa.from_numpy_dtype(v.dtype)) for k, v in columns.items()),
+        ]
+    )
+    path = target / f"{name}.parquet"
+    # plain and uncompressed is what passes read fastest; only the users, long runs of a number, are a dictionary
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=[names[0]], write_statistics=False) as file:
+        first = 0
+        while first < candidates.n_users:
+            begin = int(candidates.indptr[first])
+            last = int(np.searchsorted(candidates.indptr, begin + rows_per_group, side="right")) - 1
+            last = max(last, first + 1)
+            here = slice(begin, int(candidates.indptr[last]))
+            numbers = np.arange(first + first_user, last + first_user).astype(number)
+            users = np.repeat(numbers, np.diff(candidates.indptr[first : last + 1]))
+            arrays = [users, candidates.item[here], *(column[here] for column in columns.values())]
+            if users.size:
+                file.write_table(pa.table(dict(zip(names, arrays, strict=True)), schema), row_group_size=users.size)
+            first = last
+    return path

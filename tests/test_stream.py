@@ -1,0 +1,289 @@
+"""Candidates in Parquet files: the same bits as in memory, within the memory that was allowed."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import Case, problems
+
+import oasis_alloc as oa
+from oasis_alloc.dataset import Reader
+from oasis_alloc.engines import chunks, engine_for
+from oasis_alloc.engines import parquet as engine_module
+from oasis_alloc.lowering import lower
+from oasis_alloc.solvers import dual
+
+Array = np.ndarray[Any, Any]
+
+
+def files(candidates: oa.Candidates, directory: Path, cuts: list[int], rows: int) -> Path:
+    """The pairs as files that end at `cuts`, in row groups of so many rows: users are cut anywhere."""
+    user = np.repeat(np.arange(candidates.n_users), np.diff(candidates.indptr)).astype(np.int32)
+    whole = pa.table({"user": user, "item": candidates.item, **candidates.columns})
+    ends = [0, *sorted(cuts), candidates.n_pairs]
+    for k, (begin, end) in enumerate(itertools.pairwise(ends)):
+        pq.write_table(whole.slice(begin, end - begin), directory / f"part-{k:04d}.parquet", row_group_size=rows)
+    (directory / "_SUCCESS").touch()
+    (directory / "_common.parquet").write_text("not one of them")
+    return directory
+
+
+def same(one: oa.Solution, other: oa.Solution) -> None:
+    """Two solutions with the same bits."""
+    assert one.status is other.status
+    assert (one.passes, one.diminished) == (other.passes, other.diminished)
+    assert np.array_equal([one.value, one.bound, one.violation], [other.value, other.bound, other.violation], True)
+    assert np.array_equal(one.positions, other.positions)
+    assert np.array_equal(one.x, other.x)
+    for mine, theirs in ((one.prices, other.prices), (one.totals, other.totals)):
+        assert mine.keys() == theirs.keys()
+        assert all(np.array_equal(mine[name], theirs[name]) for name in mine)
+    assert [str(conflict) for conflict in one.conflicts] == [str(conflict) for conflict in other.conflicts]
+
+
+@settings(max_examples=20)
+@given(case=problems(feasible=False, most_users=9, most_items=7), data=st.data())
+@pytest.mark.usefixtures("small_steps")
+def test_any_small_problem_has_the_same_answer(case: Case, data: st.DataObject) -> None:
+    market, problem = case.market, case.problem
+    cuts = data.draw(st.lists(st.integers(0, market.n_pairs), max_size=2))
+    rows = data.draw(st.integers(1, 5))
+    users = {key: market.labels[key] for key in ("market", "hour")}
+    items = {key: market.labels[key] for key in ("campaign", "artist")}
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine_module, "_MOST_BLOCK", 3)
+        patch.setattr(engine_module, "_LEAST_BLOCK", 2)
+        patch.setattr("oasis_alloc.lowering._FOLD_LIMIT", 1000)  # of which small steps leave none
+        files(market.candidates, Path(directory), cuts, rows)
+        streamed = oa.Candidates.from_parquet(directory, users=users, items=items, memory="16KiB")
+        assert np.array_equal(streamed.indptr, market.candidates.indptr)
+        same(oa.solve(problem, gap=1e-9), oa.solve(problem.replace(candidates=streamed), gap=1e-9))
+
+
+N_USERS, N_ITEMS = 3_000, 120
+RNG = np.random.default_rng(5)
+USERS = {"market": RNG.integers(0, 4, N_USERS)}
+ITEMS = {
+    "campaign": np.where(np.arange(N_ITEMS) % 3 == 0, -1, np.arange(N_ITEMS) // 8),
+    "artist": RNG.integers(0, 20, N_ITEMS),
+    "genre": [["pop", "rock", "jazz"][: k % 4] for k in range(N_ITEMS)],
+}
+
+
+def market() -> oa.Candidates:
+    rng = np.random.default_rng(6)
+    count = rng.integers(0, 40, N_USERS)
+    item = np.concatenate([rng.choice(N_ITEMS, n, replace=False) for n in count])
+    columns = {"relevance": rng.random(item.size, np.float32), "streams": rng.gamma(2.0, 1.0, item.size)}
+    indptr = np.concatenate([[0], np.cumsum(count)])
+    return oa.Candidates.from_arrays(indptr, item, columns, users=USERS, items=ITEMS)
+
+
+MARKET = market()
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return files(MARKET, tmp_path_factory.mktemp("pairs"), [20_011, 20_013, 41_000], 2_003)
+
+
+@pytest.fixture
+def streamed(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[oa.Candidates]:
+    """The market in files, by blocks of a few hundred pairs, in chunks of some thousand, on samples of users first."""
+    monkeypatch.setattr(engine_module, "_MOST_BLOCK", 700)
+    monkeypatch.setattr(engine_module, "_LEAST_BLOCK", 100)
+    monkeypatch.setattr(chunks, "_CHUNK_PAIRS", 5_000)
+    monkeypatch.setattr(dual, "_SAMPLE_PAIRS", 10_000)
+    candidates = oa.Candidates.from_parquet(directory, users=USERS, items=ITEMS, memory="700KiB")
+    yield candidates
+    assert candidates.stream is not None
+    assert candidates.stream.ledger.held == 0, "everything was given back"
+    assert candidates.stream.ledger.most <= 700 << 10
+
+
+def caps() -> Any:
+    return (oa.exposure(by="campaign") <= 60.0).named("caps")
+
+
+def rich(candidates: oa.Candidates, **changes: Any) -> oa.Problem:
+    """A problem with most of what a problem can have."""
+    worth = oa.total("relevance") + 0.1 * oa.total("streams") + 3.0 * oa.log(oa.exposure(by="artist"))
+    limits = [
+        caps(),
+        oa.exposure(by=("market", "campaign")) <= 30.0,
+        oa.exposure(by="genre") <= 0.4 * oa.exposure(),
+        oa.soft(oa.total("streams", by="market") >= 9_000.0, penalty=0.1),
+    ]
+    return oa.Problem(candidates, worth, limits, oa.Slate(3)).replace(**changes)
+
+
+PROBLEMS = {
+    "caps": lambda c: oa.Problem(c, oa.total("relevance"), [caps()], oa.Slate(2)),
+    "everything": rich,
+    "rules": lambda c: rich(c, slate=oa.Slate(3, at_most={"artist": 1}, diminishing={"genre": 0.02})),
+    "supply": lambda c: rich(c, supply=np.linspace(0.5, 2.0, N_USERS)),
+    "sizes": lambda c: rich(c, slate=oa.Slate(np.arange(N_USERS) % 4)),
+    "max-min": lambda c: oa.Problem(c, oa.total("relevance") + 50.0 * oa.worst_off(oa.exposure(by="artist"))),
+    "conflict": lambda c: oa.Problem(c, oa.total("relevance"), [caps(), oa.total("streams", by="campaign") >= 600.0]),
+    "nothing to price": lambda c: oa.Problem(c, oa.total("streams") + 0.5 * oa.exposure(), slate=oa.Slate(2)),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_same_bits_as_in_memory(streamed: oa.Candidates, name: str) -> None:
+    gap = 1e-5 if name in ("rules", "supply") else 1e-7
+    here, there = (oa.solve(PROBLEMS[name](c), gap=gap) for c in (MARKET, streamed))
+    assert here.status.name == ("INFEASIBLE" if name == "conflict" else "SOLVED")
+    same(here, there)
+
+
+def test_relaxed_and_warm_solves_are_the_same(streamed: oa.Candidates) -> None:
+    hard = [PROBLEMS["conflict"](c) for c in (MARKET, streamed)]
+    same(*(oa.solve(problem, gap=1e-5, on_conflict="relax") for problem in hard))
+    cold = [oa.solve(PROBLEMS["caps"](c), gap=1e-5) for c in (MARKET, streamed)]
+    same(*(oa.solve(c.problem, gap=1e-7, start=c) for c in cold))
+    same(*(oa.solve(c.problem, pass_limit=2) for c in cold))
+
+
+def test_the_threads_do_not_matter(streamed: oa.Candidates) -> None:
+    same(*(oa.solve(rich(streamed), gap=1e-5, threads=n) for n in (1, 3)))
+
+
+def test_samples_that_do_not_fit_and_blocks_that_are_kept(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dual, "_SAMPLE_PAIRS", 10_000)
+    monkeypatch.setattr(chunks, "_CHUNK_PAIRS", 5_000)
+    here = oa.solve(PROBLEMS["caps"](MARKET), gap=1e-7)
+    read, groups = {}, []
+    decoded = Reader._decoded
+    monkeypatch.setattr(Reader, "_decoded", lambda self, g: groups.append(g) or decoded(self, g))
+    for memory in (420_000, 100 << 20):  # next to nothing to spare; and room for all
+        candidates = oa.Candidates.from_parquet(directory, users=USERS, items=ITEMS, memory=memory)
+        groups.clear()
+        same(here, oa.solve(PROBLEMS["caps"](candidates), gap=1e-7))
+        assert candidates.stream is not None
+        assert candidates.stream.ledger.most <= memory
+        read[memory] = len(groups) / candidates.stream.n_groups
+    assert read[100 << 20] < 1.2, "read once, and a row group between two threads twice"
+    assert read[420_000] > 0.8 * here.passes, "of which some were over samples"
+
+
+def test_what_a_solution_shows(streamed: oa.Candidates, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = (oa.solve(rich(c), gap=1e-5) for c in (MARKET, streamed))
+    assert here.parts == there.parts
+    assert here.to_frame("pandas").equals(there.to_frame("pandas"))
+    assert there.churn(here) == here.churn(there) == 0.0
+    assert np.array_equal(here.allocation, there.allocation)
+    assert np.array_equal(here.scores(), there.scores())
+    monkeypatch.setattr(streamed.stream.ledger, "limit", 8 * MARKET.n_pairs - 1)
+    again = oa.solve(PROBLEMS["caps"](streamed), gap=1e-3)
+    for ask in (lambda: again.allocation, again.scores):
+        with pytest.raises(oa.SolverError, match=r"a number for every pair.*positions and x"):
+            ask()
+
+
+def test_single_pairs_by_position(streamed: oa.Candidates) -> None:
+    positions = np.random.default_rng(1).permutation(MARKET.n_pairs)[:500]
+    assert np.array_equal(streamed.item[positions], MARKET.item[positions])
+    for name, column in MARKET.columns.items():
+        assert np.array_equal(streamed.columns[name][positions], column[positions])
+        assert streamed.columns[name].dtype == column.dtype
+        assert len(streamed.columns[name]) == MARKET.n_pairs
+    with pytest.raises(oa.InputError, match=r"'relevance'.*never in memory as a whole"):
+        np.asarray(streamed.columns["relevance"])
+
+
+def test_the_engine_reads_pairs_that_it_does_not_hold(streamed: oa.Candidates) -> None:
+    programs = [lower(rich(c)) for c in (MARKET, streamed)]
+    rng = np.random.default_rng(2)
+    prices = np.zeros(programs[0].n_rows)
+    with engine_for(programs[0]) as memory, engine_for(programs[1]) as stream:
+        margins = np.full(prices.size, 0.01)
+        decisions = [engine.decide(prices, margins) for engine in (memory, stream)]
+        assert np.array_equal(decisions[0].shown, decisions[1].shown)
+        for size in (40, 4_000):  # of which some are held
+            positions = np.sort(rng.permutation(MARKET.n_pairs)[:size])
+            one, other = (engine.take(positions) for engine in (memory, stream))
+            assert np.array_equal(one.value, other.value)
+            assert np.array_equal(one.cells, other.cells)
+            assert np.array_equal(one.extra(0), other.extra(0))
+            x = rng.random(size)
+            sums = [engine.add_up(positions, x) for engine in (memory, stream)]
+            assert sums[0][0] == sums[1][0]
+            assert np.array_equal(sums[0][1], sums[1][1])
+
+
+def test_the_reference_takes_small_ones_too(directory: Path) -> None:
+    candidates = oa.Candidates.from_parquet(directory, users=USERS, items=ITEMS)
+    ours, reference = (oa.solve(PROBLEMS["caps"](candidates), gap=1e-6, solver=name) for name in ("dual", "conic"))
+    assert ours.value == pytest.approx(reference.value, rel=2e-6)
+
+
+def test_written_and_read_again(tmp_path: Path) -> None:
+    """In two parts, with ids for the answer, as frames."""
+    half = N_USERS // 2
+    at = int(MARKET.indptr[half])
+    for k, (users, pairs) in enumerate(((slice(0, half), slice(0, at)), (slice(half, None), slice(at, None)))):
+        indptr = MARKET.indptr[users.start : users.start + half + 1] - pairs.start
+        columns = {name: column[pairs] for name, column in MARKET.columns.items()}
+        part = oa.Candidates.from_arrays(indptr, MARKET.item[pairs], columns, n_items=N_ITEMS)
+        part.to_parquet(tmp_path, name=f"pairs-{k}", rows_per_group=1_000, first_user=users.start)
+    names = [f"track {k}" for k in range(N_ITEMS)]
+    items = pd.DataFrame({"item": names, "campaign": ITEMS["campaign"]})
+    users = pd.DataFrame(USERS)
+    streamed = oa.Candidates.from_parquet(tmp_path, users=users, items=items, columns=["relevance"])
+    assert repr(streamed) == (
+        f"Candidates(3,000 users, 120 items, {MARKET.n_pairs:,} pairs in Parquet files; columns: relevance; "
+        "user keys: market; item keys: campaign)"
+    )
+    groups = [pq.ParquetFile(tmp_path / f"pairs-{k}.parquet").metadata for k in (0, 1)]
+    assert all(g.row_group(0).num_rows <= 1_000 for g in groups)
+    here, there = (oa.solve(PROBLEMS["caps"](c)) for c in (MARKET, streamed))
+    same(here, there)
+    frame = there.to_frame("pandas")
+    assert frame["item"].tolist() == [names[k] for k in MARKET.item[here.positions]]
+    assert frame["user"].tolist() == MARKET.user_of(here.positions).tolist()
+    with pytest.raises(oa.InputError, match="in Parquet files already"):
+        streamed.to_parquet(tmp_path)
+
+
+def test_files_that_change_are_noticed(directory: Path, tmp_path: Path) -> None:
+    for path in directory.glob("part-*.parquet"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    candidates = oa.Candidates.from_parquet(tmp_path, users=USERS, items=ITEMS)
+    first = tmp_path / "part-0000.parquet"
+    first.write_bytes(first.read_bytes() + b"PAR1")
+    with pytest.raises(oa.InputError, match=r"part-0000\.parquet has changed since"):
+        oa.solve(PROBLEMS["caps"](candidates))
+
+
+def test_what_is_not_offered_says_so(streamed: oa.Candidates, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = oa.solve(PROBLEMS["caps"](streamed))
+    guarded = {"keep": {"relevance": 0.9}, "at_least": 1, "positions": [1.0, 0.5, 0.2]}
+    for rule, value in guarded.items():
+        with pytest.raises(oa.ProblemError, match=rf"{rule} looks at all of a user's pairs at once"):
+            oa.solve(rich(streamed, slate=oa.Slate(3, **{rule: value})))
+    with pytest.raises(oa.ProblemError, match=r"stay_close.*a number for every pair"):
+        oa.solve(oa.Problem(streamed, oa.total("relevance") + oa.stay_close(before, weight=0.1)))
+    monkeypatch.setattr("oasis_alloc.lowering._FOLD_LIMIT", 0)
+    monkeypatch.setattr("oasis_alloc.grouping._fits", lambda shape, n_pairs: False)
+    fresh = oa.Candidates.from_parquet(
+        streamed.stream.files[0].path.parent, users={"user_id": np.arange(N_USERS)}, items=ITEMS
+    )
+    with pytest.raises(oa.ProblemError, match=r"combinations are too many.*coarser keys"):
+        oa.Problem(fresh, oa.total("relevance"), [oa.exposure(by=("user_id", "artist")) <= 1.0])
+    by_user = oa.Problem(
+        fresh, oa.total("relevance"), [oa.exposure(by=key) <= 1.0 for key in ("user_id", "artist", "campaign")]
+    )
+    with pytest.raises(oa.ProblemError, match=r"kinds of users.*coarser keys"):
+        oa.solve(by_user)
