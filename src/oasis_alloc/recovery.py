@@ -1,17 +1,27 @@
-"""Feasible allocations without a solver: the best slates at given prices, scaled until all caps hold."""
+"""Feasible allocations without a solver: slates at given prices, moved and scaled until all caps hold."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.program import Program
+
+if TYPE_CHECKING:
+    from oasis_alloc.kernels.transfer import Entries
+
+Positions = npt.NDArray[np.int64]
 
 _EXACT = 1e-6  # smoothing, in typical values, of slates that are not scaled
+_PART = 1 << 22  # pairs that are looked up at a time
 
 
-def scaled(engine: Engine, prices: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
+def scaled(engine: Engine, prices: Floats) -> tuple[Positions, Floats]:
     """Everyone's best slate at these prices, each pair scaled down by the worst overrun of the caps it counts in.
 
     Keeps every cap on a measure with non-negative coefficients; floors may be missed, and the violation says so.
@@ -28,13 +38,72 @@ def scaled(engine: Engine, prices: Floats) -> tuple[npt.NDArray[np.int64], Float
         gamma = _EXACT * (engine.survey().size or 1.0)
         engine.visit(prices, gamma)
         return engine.slates(prices, gamma)
-    decision = engine.decide(prices, np.zeros(program.n_rows))
-    positions = decision.shown
-    _, totals = engine.add_up(positions, np.ones(positions.size))
+    shown = engine.decide(prices, np.zeros(program.n_rows)).shown
+    _, totals = engine.add_up(shown, np.ones(shown.size))
+    factor = factors(program, totals)[engine.take(shown).cells]
+    keep = factor > 0.0
+    return shown[keep], factor[keep]
+
+
+def factors(program: Program, totals: Floats) -> Floats:
+    """What to multiply x with so that caps hold, (n_cells,), where an allocation has these totals."""
     _, upper, penalty = program.bands()
     hard = ~np.isfinite(penalty) & (totals > np.maximum(upper, 0.0))  # no scaling brings a total below 0
     excess = np.zeros(program.n_rows)  # 1 - factor, so that "widest" is the smallest factor
     excess[hard] = 1.0 - np.maximum(upper[hard], 0.0) / totals[hard]
-    factor = 1.0 - program.widest(excess).ravel()[engine.take(positions).cells]
-    keep = factor > 0.0
-    return positions[keep], factor[keep]
+    return 1.0 - program.widest(excess).ravel()
+
+
+def only_caps(engine: Engine) -> bool:
+    """True where nothing is demanded but that totals stay below limits, which scaling down can only help."""
+    program = engine.program
+    if program.rules is not None and program.rules.holds_back:
+        return False
+    lower, _, penalty = program.bands()
+    return bool(np.isneginf(lower[~np.isfinite(penalty)]).all() and engine.survey().least.min(initial=0.0) >= 0.0)
+
+
+def rebalance(engine: Engine, positions: Positions, x: Floats, totals: Floats) -> None:
+    """Make smoothed slates, whose totals by row are given, keep all caps; x is changed in place.
+
+    What exceeds a cap goes to other open pairs of the same users, as far as these have room: a unit that is moved costs
+    no more than the smoothing in priced score. Only what is left is scaled down, which costs all that it is worth.
+    """
+    from oasis_alloc.kernels.transfer import transfer
+
+    program = engine.program
+    lower, upper, penalty = program.bands()
+    soft = np.isfinite(penalty)
+    lower[soft], upper[soft] = -np.inf, np.inf
+    if (totals > upper).any():
+        open_ = np.flatnonzero(x < 1.0)
+        pairs = engine.take(positions[open_])
+        first = np.flatnonzero(np.diff(pairs.users, prepend=-1, append=program.n_users))
+        extra = np.stack([pairs.extra(k) for k in range(len(program.base) - 1)] or [np.empty(0)])
+        moved, after = x[open_], totals.copy()
+        transfer(first, pairs.cells, extra, _entries(program), lower, upper, after, moved)
+        x[open_] = moved
+        _scale(engine, positions, x, factors(program, after))
+
+
+def _scale(engine: Engine, positions: Positions, x: Floats, factor: Floats) -> None:
+    """Multiply x by the factors of its cells."""
+    if factor.min(initial=1.0) < 1.0:
+        for start in range(0, positions.size, _PART):
+            part = slice(start, start + _PART)
+            x[part] *= factor[engine.take(positions[part]).cells]
+
+
+def _entries(program: Program) -> Entries:
+    """Which rows the pairs of a cell count in."""
+    from oasis_alloc.kernels.transfer import Entries
+
+    parts = [sp.coo_array(program.arithmetic @ base) for base in program.base]
+    row, cell = (np.concatenate([part.coords[side] for part in parts]) for side in (0, 1))
+    order = np.argsort(cell, kind="stable")
+    return Entries(
+        start=np.searchsorted(cell[order], np.arange(program.n_cells + 1)).astype(np.int64),
+        row=row[order].astype(np.int64),
+        k=np.repeat(np.arange(len(parts)), [part.nnz for part in parts])[order],
+        coefficient=np.concatenate([part.data for part in parts])[order],
+    )

@@ -7,7 +7,7 @@ chunk is visited in one piece or in several.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Event
 from typing import Any, NamedTuple, Self
@@ -28,6 +28,7 @@ from oasis_alloc.taken import Positions, Store, Taken
 _CHUNK_PAIRS = 100_000  # below this, threads cost more than they bring
 _MOST_CHUNKS, _FEW_CHUNKS = 64, 8
 _PAIRS_A_CELL = 32  # of a chunk's tables
+_PART_PAIRS = 1 << 19  # of a chunk that are written about at a time
 _TABLE_BYTES = 1 << 28  # for all chunks' tables together
 _MOST_KEPT = 1 << 22  # fractional pairs kept for Hessian products, over all chunks
 _KINK = 1e-5  # smoothing of decisions under rules, in typical values: next to none
@@ -239,18 +240,18 @@ class Chunked(ABC):
         gamma = 0.0 if self._rules is None else self._least_gamma
 
         def job(piece: Piece) -> None:
-            first, last = piece.first, piece.last
-            state = np.empty(_n_pairs(piece), np.uint8)
-            counts = np.zeros(3, np.int64)
-            if self._rules is None:
-                size = self.program.size
-                decide_kernels.decide(first, last, piece.pairs, tables, size, within, state, slots, counts)
-            else:
-                self._ruled(ruled_kernels.DECIDE, piece, tables, gamma, margin=within, state=state)
-            undecided = np.flatnonzero(state == decide_kernels.UNDECIDED)
-            shown = np.flatnonzero(state == decide_kernels.IN)
-            self._found(piece, undecided, shown)
-            parts[piece.chunk].append((undecided + piece.start, shown + piece.start))
+            for part in _parts(piece):
+                state = np.empty(_n_pairs(part), np.uint8)
+                counts = np.zeros(3, np.int64)
+                if self._rules is None:
+                    given = part.first, part.last, part.pairs, tables, self.program.size, within
+                    decide_kernels.decide(*given, state, slots, counts)
+                else:
+                    self._ruled(ruled_kernels.DECIDE, part, tables, gamma, margin=within, state=state)
+                undecided = np.flatnonzero(state == decide_kernels.UNDECIDED)
+                shown = np.flatnonzero(state == decide_kernels.IN)
+                self._found(part, undecided, shown)
+                parts[part.chunk].append((undecided + part.start, shown + part.start))
 
         self._pieces(job)
         self.passes += 1.0
@@ -273,14 +274,15 @@ class Chunked(ABC):
         parts: list[list[tuple[Positions, Floats]]] = [[] for _ in range(self._n)]
 
         def job(piece: Piece) -> None:
-            x = np.empty(_n_pairs(piece))
-            if self._rules is None:
-                decide_kernels.allocate(piece.first, piece.last, piece.pairs, tables, gamma, self._threshold, x)
-            else:
-                self._ruled(ruled_kernels.ALLOCATE, piece, tables, gamma, x=x)
-            shown = np.flatnonzero(x > _NOTHING)
-            self._found(piece, shown)
-            parts[piece.chunk].append((shown + piece.start, x[shown]))
+            for part in _parts(piece):
+                x = np.empty(_n_pairs(part))
+                if self._rules is None:
+                    decide_kernels.allocate(part.first, part.last, part.pairs, tables, gamma, self._threshold, x)
+                else:
+                    self._ruled(ruled_kernels.ALLOCATE, part, tables, gamma, x=x)
+                shown = np.flatnonzero(x > _NOTHING)
+                self._found(part, shown)
+                parts[part.chunk].append((shown + part.start, x[shown]))
 
         self._pieces(job)
         self.passes += 1.0
@@ -289,10 +291,20 @@ class Chunked(ABC):
 
     def add_up(self, positions: Positions, x: Floats) -> tuple[float, Floats]:
         program, taken = self.program, self.take(positions)
-        pairs = pairs_of(program, taken.store)
-        load = np.zeros((len(program.base), program.n_cells))
-        value = decide_kernels.add_up(taken.at, taken.users, x, pairs, program.n_classes, load)
-        return float(value) - program.diminished(taken, x), program.totals(load)
+        pairs, edges = pairs_of(program, taken.store), self._edges
+        ends = np.searchsorted(positions, program.indptr[edges])
+        values = np.zeros(self._n)
+
+        def job(chunk: int) -> None:
+            self._load[chunk] = 0.0
+            mine = slice(int(ends[chunk]), int(ends[chunk + 1]))
+            values[chunk] = decide_kernels.add_up(
+                int(edges[chunk]), positions[mine], taken.at[mine], x[mine], pairs.indptr, pairs, program.n_classes,
+                self._load[chunk],
+            )  # fmt: skip
+
+        self._chunks(job)
+        return float(values.sum()) - program.diminished(taken, x), program.totals(self._load.sum(axis=0))
 
     def follow(self, other: Chunked, gamma: float) -> None:
         self._threshold[:] = other._threshold
@@ -326,6 +338,17 @@ def run_all(pool: ThreadPoolExecutor, jobs: Sequence[Callable[[], object]], stop
             each.cancel()
         wait(running)
         raise
+
+
+def _parts(piece: Piece) -> Iterator[Piece]:
+    """A piece in parts of few pairs each, where what is written by pair would be large."""
+    indptr, first = piece.pairs.indptr, piece.first
+    while first < piece.last:
+        ends = indptr[first + 1 : piece.last + 1]
+        last = first + max(1, int(np.searchsorted(ends, indptr[first] + _PART_PAIRS, side="right")))
+        start = piece.start + int(indptr[first] - indptr[piece.first])
+        yield piece._replace(first=first, last=last, start=start)
+        first = last
 
 
 def _n_pairs(piece: Piece) -> int:

@@ -243,7 +243,7 @@ class ParquetStream(Chunked):
     def _found(self, piece: Piece, *found: Positions) -> None:
         pairs = piece.pairs
         places = np.concatenate(found)
-        arrays = Arrays(pairs.code, pairs.value, pairs.extra).at(places)
+        arrays = Arrays(pairs.code, pairs.value, pairs.extra).at(places + pairs.indptr[piece.first])
         self._found_pairs.append((places + piece.start, arrays))
 
     def _hold(self) -> None:

@@ -139,12 +139,20 @@ def allocate(
 
 
 @jit
-def add_up(positions: Ints, users: Ints, x: Floats, pairs: Pairs, n_classes: int, load: Floats) -> float:
-    """Add the totals of an allocation, given by its non-zeros, to load (K + 1, n_cells); return its value v x."""
+def add_up(
+    first: int, positions: Ints, at: Ints, x: Floats, indptr: Ints, pairs: Pairs, n_classes: int, load: Floats
+) -> float:
+    """Add the totals of an allocation, given by its non-zeros, to load (K + 1, n_cells); return its value v x.
+
+    positions ascend, from user `first` on in indptr; at is where in the arrays of pairs they are.
+    """
     worth = 0.0
+    u = first
     for i in range(positions.size):
-        p = positions[i]
-        cell = np.int64(pairs.segment[users[i]]) * n_classes + np.int64(pairs.code[p])
+        while positions[i] >= indptr[u + 1]:
+            u += 1
+        p = at[i]
+        cell = np.int64(pairs.segment[u]) * n_classes + np.int64(pairs.code[p])
         load[0, cell] += x[i]
         for j in range(pairs.extra.shape[0]):
             load[j + 1, cell] += x[i] * pairs.extra[j, p]

@@ -39,6 +39,7 @@ _EVERYWHERE = 0.05  # share of all slots from which a row opens no more pairs th
 _MOST_WIDENED = 4.0  # times the pairs that the finisher is to be given, for prices that may be further off
 _GOOD = 0.5  # share of the gap asked for that the slates at hand may miss, where passes are dear
 _MOST_LANDINGS = 2
+_LANDS = 0.9  # of what smoothing may take
 _RUNAWAY = 1e4  # prices beyond this many typical scores: the dual is running to minus infinity
 
 
@@ -85,14 +86,17 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
                 engine.follow(plain, gamma)
         elif stride > 1:
             watch.stage = "sample"
-            start, gamma = descend(dual, start, gamma, _LAST_SAMPLE_GAMMA * unit, stride, _ROUGH)
+            # what a sample leaves open of prices goes with one over the root of the slots that a row has in it
+            a_row = program.slots / (stride * _USERS_A_ROW * program.n_rows)
+            last = _LAST_SAMPLE_GAMMA * unit / np.sqrt(max(1.0, a_row))
+            start, gamma = descend(dual, start, gamma, last, stride, _ROUGH)
         watch.stage = "passes"
         fractional = np.inf
         landings = _MOST_LANDINGS
         most_steps = _MOST_STEPS if program.rules is None else 2 * _FEW_STEPS
         while True:
             point = minimise(dual, dual.at(start, gamma), 1, _ROUGH, most_steps)
-            times = missing(dual, watch, point) if landings else np.inf
+            times = missing(dual, watch, point, undecided_wanted(dual, point)) if landings else np.inf
             if times <= 1.0:
                 landings -= 1
                 point, reached = land(engine, watch, dual, point, unit)
@@ -113,7 +117,8 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
             if ((enough or loose) and times == np.inf) or tied or gamma <= _LAST_GAMMA * unit:
                 break
             fractional = point.visit.fractional
-            gamma /= _DIVIDE
+            # what smoothing takes goes with its square: no further than where the slates at hand would be good enough
+            gamma /= min(_DIVIDE, np.sqrt(times / _LANDS)) if times > 1.0 else _DIVIDE
         point = minimise(dual, point, 1, _FINE, _MOST_STEPS if program.rules is None else _FEW_STEPS)
         if watch.may_conflict and dual.residual(point) > _STUCK:
             raise Conflicting

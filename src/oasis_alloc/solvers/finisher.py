@@ -102,16 +102,18 @@ def finish_rounds(
     decision = engine.decide(prices, np.minimum(margins, opens)) if known is None else known
     last: Round | None = None
     violations: list[float] = []
+    searching = watch.target >= _LOOSE
     stubborn = np.zeros(program.n_rows, np.bool_)
     for round_ in range(_MOST_ROUNDS):
         start = center
-        loose = watch.target >= _LOOSE and round_ < _LOOSE_ROUNDS
+        loose = searching and round_ < _LOOSE_ROUNDS
         reach = np.maximum(margins, _FAR * scale) if loose else margins
         last = finish(engine, watch, decision, start, np.minimum(reach, radius), most, last)
         watch.offer(last.allocation)
         new = program.admit(last.prices)
         if loose and watch.reached:
             return
+        searching &= not last.allocation.feasible  # what is missing now are prices, and those of far steps are bad
         early = loose and not last.allocation.feasible  # prices that may go far are not worth a visit
         bound = np.inf if early else bound_at(engine, watch, new, scale)
         if watch.reached:
@@ -138,13 +140,13 @@ def finish_rounds(
             if stuck or margins[last.pressed].max(initial=0.0) > _FAR * scale:
                 raise Conflicting  # wider margins do not help, or prices are far above the scores
         near = np.minimum(np.where(last.pressed, margins, _CLOSE * margins), opens)
-        fresh = engine.decide(center if loose else new, near)
+        fresh = engine.decide(center if early else new, near)
         wider = release(decision, fresh)
         if program.rules is not None and program.rules.holds_back:
             stubborn = last.pressed & (stubborn | (np.count_nonzero(last.pressed) <= _FEW))
             wider = with_alternatives(engine, wider, last.allocation, stubborn)
             stubborn = last.pressed.copy()
-        settled = wider.undecided.size == decision.undecided.size and not last.pressed.any()
+        settled = wider.undecided.size == decision.undecided.size and not last.pressed.any() and not loose
         coarse = np.isfinite(radius) & (radius > _FINEST * scale)
         if settled and coarse.any():
             settled = False  # the chords of curved functions can still be finer

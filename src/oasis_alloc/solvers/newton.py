@@ -163,11 +163,16 @@ def _by_chords(program: Program, conjugate: Conjugate, z: Floats, totals: Floats
     )
 
 
-def minimise(dual: SmoothedDual, start: Point, stride: int, tolerance: float, most_steps: int) -> Point:
-    """Newton steps from `start` until the residual is at most `tolerance`, steps stop helping or run out."""
+def minimise(
+    dual: SmoothedDual, start: Point, stride: int, tolerance: float | Callable[[Point], bool], most_steps: int
+) -> Point:
+    """Newton steps from `start` until the residual is at most `tolerance`, steps stop helping or run out.
+
+    A tolerance may also be a function that says when a point will do.
+    """
     point, radius = start, _RADIUS
     for _ in range(most_steps):
-        if dual.residual(point, _SHARED) <= tolerance:
+        if tolerance(point) if callable(tolerance) else dual.residual(point, _SHARED) <= tolerance:
             break
         longest = radius * point.gamma
         direction = shortened(dual, newton_direction(dual, point, longest), longest)
