@@ -1,0 +1,222 @@
+"""A policy: the prices, weights and rules of a solved problem, ready to score and select one user at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from oasis_alloc.errors import InputError
+from oasis_alloc.serving.data import Floats, Integers, PolicyData
+from oasis_alloc.serving.formula import Formula
+from oasis_alloc.serving.requests import Reader, Request, User
+from oasis_alloc.serving.selection import Selector, check_distinct
+
+
+class Policy:
+    """Prices that serve. Made by `solution.policy()` or `Policy.load(path)`; immutable, and safe under threads.
+
+    Item numbers are those of the candidates that were solved for; `encode` turns ids into them. `columns` everywhere is
+    `{name: (n,) numbers}` with the columns of `policy.columns`, and `user` is None, a user number of the solve,
+    `{key: label}` or what `policy.user(...)` made of it. Items, labels and users that were never seen have no prices.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays(
+    ...     [0, 2, 4], [0, 1, 0, 1], {"relevance": [0.9, 0.5, 0.8, 0.7]}, items={"campaign": ["a", "b"]})
+    >>> cap = (oa.exposure(by="campaign") <= {"a": 1.0}).named("cap")
+    >>> policy = oa.solve(oa.Problem(cands, oa.total("relevance"), cap, oa.Slate(1))).policy()
+    >>> policy.score([0, 1], {"relevance": [0.8, 0.7]}).shape
+    (2,)
+    """
+
+    def __init__(self, data: PolicyData) -> None:
+        self.data = data.check()
+        self._formula = Formula(data)
+        self._reader = Reader(data, self._formula)
+        weights = [weight for _, weight in data.weights]
+        scored, place = data.scored, {name: k for k, name in enumerate(data.columns)}
+        rows = [-1 if column is None else place[column] for column, _ in data.weights]
+        charged = [place[column] for column in data.measured]
+        self._blend = np.array([len(weights), *weights, *rows, *charged], np.float64)
+        self._scored = scored
+        kept = [] if data.slate.keep is None else [data.slate.keep[0]]
+        self._selected = tuple(dict.fromkeys([*scored, *kept]))
+        self._selector = Selector(data, self._formula)
+        self._numbers: dict[Any, int] | None = None
+
+    @property
+    def policy_id(self) -> str:
+        """16 hexadecimal digits, the same for the same prices, weights and rules."""
+        return self.data.policy_id
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that scoring reads."""
+        return self._scored
+
+    def encode(self, ids: Iterable[Any]) -> Integers:
+        """Item numbers of ids, int64, -1 for those that were never seen.
+
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]}, item_ids=["x", "y"])
+        >>> oa.solve(oa.Problem(cands, oa.total("r"))).policy().encode(["y", "new"]).tolist()
+        [1, -1]
+        """
+        given = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        if self.data.items is None:
+            numbers = [i if isinstance(i, int) and 0 <= i < self.data.n_items else -1 for i in given]
+            return np.array(numbers, np.int64)
+        if self._numbers is None:
+            self._numbers = {one: number for number, one in enumerate(self.data.items)}
+        get = self._numbers.get
+        try:
+            return np.fromiter((get(one, -1) for one in given), np.int64, len(given))
+        except TypeError as error:
+            raise InputError(f"encode(ids): something there is no id ({error}).") from None
+
+    def user(self, **labels: Any) -> User:
+        """A user by their labels, to pass as `user=`: encoded once, used for many requests."""
+        return self._reader.user(labels)
+
+    def score(self, items: Any, columns: Any, user: Any = None, out: Floats | None = None, **attributes: Any) -> Floats:
+        """Priced scores of one user's candidates, (n,): what the solver gave the same pairs, bit for bit.
+
+        Parameters
+        ----------
+        items
+            (n,) item numbers, -1 for items that were never seen.
+        columns
+            `{name: (n,) finite numbers}`.
+        user
+            See `Policy`.
+        out
+            (n,) float64, C-contiguous, to write into.
+        **attributes
+            Labels by key of the items, such as `campaign=[...]`, one an item: used for items that are -1, which then
+            pay the prices of their labels.
+
+        Raises
+        ------
+        InputError
+            For columns that are missing, misaligned or not finite, item numbers out of range, unknown keys.
+        """
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self._scored, who, attributes)
+        return self._scores(request, who, np.empty(request.items.size) if out is None else _buffer(out, request))
+
+    def _scores(self, request: Request, user: User, out: Floats) -> Floats:
+        from oasis_alloc.kernels import serve
+
+        of_item, table = self._formula.of_item, user.table
+        if request.local is not None:
+            of_item, table = request.local.of_item, request.local.table
+        serve.score(out.size, request.key, request.columns, self._blend, of_item, table, out)
+        return out
+
+    def boosts(self, items: Any, columns: Any, user: Any = None, **attributes: Any) -> Floats:
+        """What to add to a host's own ranking score, (n,): the priced score less the organic column.
+
+        Arguments and errors are those of `score`; `columns` has the organic column as well.
+        """
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self.data.columns, who, attributes)
+        scores = self._scores(request, who, np.empty(request.items.size))
+        scores -= request.columns[self.data.columns.index(self.data.organic)]
+        return scores
+
+    def score_batch(
+        self, indptr: Any, items: Any, columns: Any, users: Any = None, out: Floats | None = None
+    ) -> Floats:
+        """Priced scores of the candidates of many users, (n_pairs,), some hundred million a second on one core.
+
+        Parameters
+        ----------
+        indptr, items, columns
+            As in `Candidates.from_arrays`; items may be -1 for unseen. float32 columns are read as they are.
+        users
+            (n_users,) numbers of the solve, or `{key: (n_users,) labels}`; None for users without labels.
+        out
+            (n_pairs,) float64 to write into.
+
+        Raises
+        ------
+        InputError
+            As in `score`, with the pair.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2, 3], [0, 1, 0], {"r": [0.9, 0.5, 0.7]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"))).policy()
+        >>> policy.score_batch(cands.indptr, cands.item, cands.columns).tolist()
+        [0.9, 0.5, 0.7]
+        """
+        from oasis_alloc.serving.batch import score_batch
+
+        return score_batch(self._reader, indptr, items, columns, users, out)
+
+    def select(
+        self,
+        items: Any,
+        columns: Any,
+        user: Any = None,
+        k: int | None = None,
+        pinned: Any = None,
+        exclude: Any = None,
+        fill: bool = False,
+        **attributes: Any,
+    ) -> Integers:
+        """The slate of one user: positions in `items`, int64, best first, under the rules of the problem.
+
+        Parameters
+        ----------
+        items, columns, user, **attributes
+            As in `score`; `columns` has the column that is kept as well, where there is one.
+        k
+            Slots, by default as many as in the solve.
+        pinned, exclude
+            Positions in `items` (or a mask) that are in the slate, first and in this order, and that cannot be. Pinned
+            ones count for caps and decrements.
+        fill
+            Also take what is worth nothing or less, as the solve would not: a slot is filled only by a marginal score
+            above 0, or to reach `at_least`.
+
+        Returns
+        -------
+        array
+            Shorter than k where candidates, caps or worth run out. The best slate where categories are one an item and
+            nest (see docs/serving.md for the others); caps always hold. Ties go by score, then item id.
+
+        Raises
+        ------
+        InputError
+            As `score`; also for an item that comes twice and pinned ones that break a cap.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 3], [0, 1, 2], {"r": [3, 2, 1]}, items={"artist": ["a", "a", "b"]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(2, at_most={"artist": 1}))).policy()
+        >>> policy.select([0, 1, 2], {"r": [3, 2, 1]}).tolist()
+        [0, 2]
+        """
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self._selected, who, attributes)
+        check_distinct(request.items)
+        wishes = self._selector.wishes(request.items.size, who, k, pinned, exclude, fill)
+        scores = self._scores(request, who, np.empty(request.items.size))
+        return self._selector.pick(request, scores, wishes).positions
+
+    def __repr__(self) -> str:
+        return f"Policy({self.policy_id}, columns: {', '.join(self.columns)}, {self.data.n_items:,} items)"
+
+
+def _buffer(out: object, request: Request) -> Floats:
+    n = request.items.size
+    fits = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == (n,)
+    if not (fits and out.flags.c_contiguous and out.flags.writeable):  # type: ignore[attr-defined]
+        raise InputError(f"out: expected a writeable, contiguous float64 array of shape ({n},).")
+    return out  # type: ignore[return-value]
