@@ -7,6 +7,7 @@ what the rules allow (kernels/rounding.py).
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,8 +19,10 @@ import numpy.typing as npt
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.seeds import Rng, as_seed
+from oasis_alloc.slate_rules import System, chain_of, systems_of
 
 if TYPE_CHECKING:
+    from oasis_alloc.kernels.rounding import Lists, Slots
     from oasis_alloc.solution import Solution
     from oasis_alloc.solvers.watch import Allocation
 
@@ -92,7 +95,6 @@ class Rounded:
 def rounded(solution: Solution, rng: Rng = 0) -> Rounded:
     """Draw whole slates; see `Solution.round`."""
     from oasis_alloc.kernels import rounding as kernels
-    from oasis_alloc.slate_rules import System, chain_of, systems_of
 
     solution.raise_if_infeasible()
     seed = as_seed(rng, "round()")
@@ -103,7 +105,7 @@ def rounded(solution: Solution, rng: Rng = 0) -> Rounded:
             "Slate(positions=None) for slates that are drawn."
         )
     n_users = candidates.n_users
-    systems: tuple[System, ...] = systems_of(slate, candidates, np.arange(candidates.n_items))
+    drawing = Drawing(systems_of(slate, candidates, np.arange(candidates.n_items)), candidates.n_items)
     positions, x = solution.positions, solution.x
     slots = kernels.Slots(
         np.searchsorted(positions, candidates.indptr),
@@ -113,19 +115,9 @@ def rounded(solution: Solution, rng: Rng = 0) -> Rounded:
         np.array(np.broadcast_to(np.asarray(slate.at_least, np.int64), n_users)),
     )
     shown = np.zeros(positions.size, np.bool_)
-    if len(chain := chain_of(systems)) == len(systems):
-        of = np.stack([systems[k].single for k in chain]) if chain else np.empty((0, candidates.n_items), np.int32)
-        most = np.array([systems[k].most for k in chain], np.int64)
-        widest = max((system.n for system in systems), default=0)
 
-        def draw(first: int) -> None:
-            last = min(first + _BLOCK, n_users)
-            kernels.round_nested(first, last, slots, of, most, widest, seed, shown)
-    else:
-        lists, several = _lists(systems, candidates.n_items)
-
-        def draw(first: int) -> None:
-            kernels.round_crossing(first, min(first + _BLOCK, n_users), slots, lists, several, seed, shown)
+    def draw(first: int) -> None:
+        drawing.draw(first, min(first + _BLOCK, n_users), slots, seed, shown)
 
     blocks = range(0, n_users, _BLOCK)
     if len(blocks) <= 1:
@@ -137,7 +129,31 @@ def rounded(solution: Solution, rng: Rng = 0) -> Rounded:
     return Rounded(solution, positions[shown], x[shown], seed)
 
 
-def _lists(systems: Any, n_items: int) -> tuple[Any, int]:
+class Drawing:
+    """Categories of some items as the kernels read them that draw whole slates."""
+
+    def __init__(self, systems: Sequence[System], n_items: int) -> None:
+        chain = chain_of(systems)
+        self._lists: Lists | None = None
+        self._widest = max((system.n for system in systems), default=0)
+        if len(chain) == len(systems):
+            of = [systems[k].single for k in chain]
+            self._of = np.stack(of) if of else np.empty((0, n_items), np.int32)
+            self._most = np.array([systems[k].most for k in chain], np.int64)
+        else:
+            self._lists, self._widest = _lists(systems, n_items)
+
+    def draw(self, first: int, last: int, slots: Slots, seed: int, shown: npt.NDArray[np.bool_]) -> None:
+        """Write which pairs of users first <= u < last are shown."""
+        from oasis_alloc.kernels import rounding as kernels
+
+        if self._lists is None:
+            kernels.round_nested(first, last, slots, self._of, self._most, self._widest, seed, shown)
+        else:
+            kernels.round_crossing(first, last, slots, self._lists, self._widest, seed, shown)
+
+
+def _lists(systems: Sequence[System], n_items: int) -> tuple[Lists, int]:
     """(the categories of all systems as lists by item, the most that an item has)."""
     from oasis_alloc.kernels.rounding import Lists
 

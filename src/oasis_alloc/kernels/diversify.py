@@ -1,6 +1,6 @@
 """Diverse slates by the vectors of items: maximal marginal relevance, and greedy determinantal point processes.
 
-Both take priced scores and the rules of the slate as `slate_pick.pick` takes them, and beside them unit vectors in
+They take priced scores and the rules of the slate as `slate_pick.pick` takes them, and beside them unit vectors in
 float32: `rows` (any, d), of which candidate i has `rows[place[i]]`; places out of range, such as -1, have the last row.
 The relevance of a candidate is its marginal score, the decrements of its categories off; at a cap it is out. Sums of
 products may be reordered: that and float32 make them several times faster, and no score that is served depends on it.
@@ -88,7 +88,7 @@ def _best(
 
 @jit
 def mmr(
-    scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, pinned: int, k: int,
+    n: int, scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, pinned: int, k: int,
     least: int, floor: float, rows: Singles, place: Ints, diversity: float, out: Ints, marginal: Floats,
 ) -> int:  # fmt: skip
     """Maximal marginal relevance: the next pick has the most (1 - diversity) * marginal score - diversity * similarity.
@@ -96,7 +96,6 @@ def mmr(
     Similarity is the largest cosine with a pick so far, not below 0; the first pick has the highest score (Carbonell
     and Goldstein, SIGIR 1998).
     """
-    n = scores.size
     last = np.uint64(rows.shape[0] - 1)
     relevance = 1.0 - diversity
     gain = np.empty(n)
@@ -147,20 +146,20 @@ def mmr(
 
 
 @jit
-def _standard(scores: Floats, beta: float) -> tuple[float, float]:
+def _standard(n: int, scores: Floats, beta: float) -> tuple[float, float]:
     """(mean, 2 beta / standard deviation) of the scores of all candidates that have one."""
-    n = 0
+    has = 0
     mean = 0.0
-    for i in range(scores.size):
+    for i in range(n):
         if scores[i] > -np.inf:
             mean += scores[i]
-            n += 1
-    mean /= max(n, 1)
+            has += 1
+    mean /= max(has, 1)
     square = 0.0
-    for i in range(scores.size):
+    for i in range(n):
         if scores[i] > -np.inf:
             square += (scores[i] - mean) ** 2
-    return mean, 2.0 * beta / (np.sqrt(square / max(n, 1)) + _EPS)
+    return mean, 2.0 * beta / (np.sqrt(square / max(has, 1)) + _EPS)
 
 
 @jit(inline=True)
@@ -184,7 +183,7 @@ def _learn(
 
 @jit
 def dpp(
-    scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, pinned: int, k: int,
+    n: int, scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, pinned: int, k: int,
     least: int, floor: float, rows: Singles, place: Ints, beta: float, out: Ints, marginal: Floats,
 ) -> int:  # fmt: skip
     """Greedy MAP of a determinantal point process: the next pick adds most to the determinant of the picks' kernel.
@@ -193,11 +192,10 @@ def dpp(
     what the picks leave of its unit vector, and the Cholesky factor grows by a row a pick (Chen, Zhang and Zhou, "Fast
     greedy MAP inference for DPP", arXiv 1709.05135, algorithm 1). Where no candidate adds anything, scores decide.
     """
-    n = scores.size
-    mean, steep = _standard(scores, beta)
+    mean, steep = _standard(n, scores, beta)
     gain = np.empty(n)
     weight = np.empty(n)  # w^2 at the marginal `at_score`
-    at_score = scores.copy()
+    at_score = scores[:n].copy()
     left = np.ones(n, np.float32)
     factor = np.empty((n, max(k, 1)), np.float32)  # rows of the Cholesky factor, as far as known
     known = np.zeros(n, np.int64)
@@ -298,15 +296,14 @@ def _drop_first(factor: Singles, at: Ints, m: int, picks: Ints, left: Singles) -
 
 @jit
 def dpp_window(
-    scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, pinned: int, k: int,
+    n: int, scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, pinned: int, k: int,
     least: int, floor: float, rows: Singles, place: Ints, beta: float, window: int, out: Ints, marginal: Floats,
 ) -> int:  # fmt: skip
     """As `dpp`, where a pick is compared with the last `window` picks only (the same paper, section 4.3).
 
     Gains grow again when a pick leaves the window, so those of all candidates are kept up to date.
     """
-    n = scores.size
-    mean, steep = _standard(scores, beta)
+    mean, steep = _standard(n, scores, beta)
     window = max(min(window, k), 1)
     factor = np.empty((window + 1, n), np.float32)
     at = np.arange(window + 1)

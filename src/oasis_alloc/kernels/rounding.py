@@ -54,9 +54,11 @@ def round_nested(
         longest = max(longest, start[u + 1] - start[u])
     left = np.empty(longest, np.int64)  # what is left to decide of a pair, in units of 1 / ONE
     open_ = np.empty(longest, np.int64)
-    seen = np.full((n_systems + 1, max(1, n_categories)), -1, np.int64)  # the user that the two below are of
-    holder = np.empty((n_systems + 1, max(1, n_categories)), np.int64)
-    full = np.empty((n_systems + 1, max(1, n_categories)), np.int64)
+    mine = np.empty(longest, np.int64)  # number of a pair's category, -1 for none
+    number = np.empty(max(1, n_categories), np.int64)  # of a category, right only where label agrees
+    label = np.empty(longest + 1, np.int64)
+    holder = np.empty(longest + 1, np.int64)  # by number: the open pair that nobody has met yet
+    full = np.empty(longest + 1, np.int64)  # by number: pairs that are in
     for u in range(first, last):
         a = start[u]
         n = start[u + 1] - a
@@ -71,27 +73,33 @@ def round_nested(
             continue
         state = stream(seed, u)
         for k in range(n_systems + 1):  # the last is the slate
+            so_far = 0
             for i in range(n):
                 c = np.int64(of[k, item[a + i]]) if k < n_systems else 0
+                mine[i] = -1
                 if c < 0:
                     continue
-                if seen[k, c] != u:
-                    seen[k, c] = u
-                    holder[k, c] = -1
-                    full[k, c] = 0
-                if shown[a + i]:
-                    full[k, c] += 1
+                known = number[c]
+                if not (0 <= known < so_far and label[known] == c):
+                    known = so_far
+                    so_far += 1
+                    number[c] = known
+                    label[known] = c
+                    holder[known] = -1
+                    full[known] = 0
+                mine[i] = known
+                full[known] += shown[a + i]
             kept = 0
             for j in range(n_open):
                 i = open_[j]
-                c = np.int64(of[k, item[a + i]]) if k < n_systems else 0
+                c = mine[i]
                 if c < 0:
                     open_[kept] = i
                     kept += 1
                     continue
-                other = holder[k, c]
+                other = holder[c]
                 if other < 0:
-                    holder[k, c] = i
+                    holder[c] = i
                     continue
                 state += _STEP
                 won, lost = (other, i) if first_wins(left[other], left[i], mix(state)) else (i, other)
@@ -101,22 +109,20 @@ def round_nested(
                 rest = won
                 if total >= ONE:
                     shown[a + won] = True
-                    full[k, c] += 1
+                    full[c] += 1
                     rest = lost
-                holder[k, c] = rest if left[rest] > 0 and not shown[a + rest] else -1
+                holder[c] = rest if left[rest] > 0 and not shown[a + rest] else -1
             room = most[k] if k < n_systems else size[u]
             for i in range(n):
-                c = np.int64(of[k, item[a + i]]) if k < n_systems else 0
-                if c < 0 or holder[k, c] != i:
-                    continue
-                if full[k, c] < room:  # else what is left is rounding
+                c = mine[i]
+                if c >= 0 and holder[c] == i and full[c] < room:  # else what is left is rounding
                     open_[kept] = i
                     kept += 1
             n_open = kept
         if n_open > 0:
             i = open_[0]
             state += _STEP
-            short = full[n_systems, 0] < least[u] and left[i] > (1.0 - _ROUNDING) * ONE
+            short = full[0] < least[u] and left[i] > (1.0 - _ROUNDING) * ONE
             shown[a + i] = short or uniform(mix(state)) * ONE < left[i]
 
 
@@ -214,7 +220,7 @@ def round_crossing(
     d = np.empty(longest)
     pair = np.empty(longest, np.int64)
     rows = np.empty((longest, widest + 2), np.int64)
-    number = np.zeros(max(1, lists.most.size), np.int64)  # of a category's row, right only where label agrees
+    number = np.empty(max(1, lists.most.size), np.int64)  # of a category's row, right only where label agrees
     label = np.empty(most_rows, np.int64)
     total, low, high, slope = np.empty(most_rows), np.empty(most_rows), np.empty(most_rows), np.empty(most_rows)
     room = np.empty(most_rows, np.int64)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.visit import _threshold
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -173,3 +174,19 @@ def pivotal(x: Floats, most: int, seed: int, number: int, out: Ints) -> int:
             out[found] = holder
             found += 1
     return _with_certain(out, found, certain, most)
+
+
+@jit
+def smooth(scores: Floats, size: int, gamma: float, out: Floats) -> None:
+    """Write x = clip((s - t) / gamma, 0, 1) with the least t >= 0 for which sum x <= size: see visit.py."""
+    c = np.empty(scores.size)
+    m = 0
+    total = 0.0
+    for i in range(scores.size):
+        if scores[i] > 0.0:
+            c[m] = scores[i]
+            m += 1
+            total += min(scores[i] / gamma, 1.0)
+    t = _threshold(c, m, size, gamma, 0.0) if total > size else 0.0
+    for i in range(scores.size):
+        out[i] = min(max((scores[i] - t) / gamma, 0.0), 1.0)
