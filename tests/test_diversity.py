@@ -128,7 +128,7 @@ def run(kernel: Any, asked: Asked, *options: Any) -> list[int]:
     every = np.arange(n)
     rows = np.concatenate([asked.rows, np.zeros((1, asked.rows.shape[1]), np.float32)])
     m = kernel(
-        asked.score, every, of_item, rules, asked.stairs, counts, pinned, k, asked.least, asked.floor, rows, every,
+        n, asked.score, every, of_item, rules, asked.stairs, counts, pinned, k, asked.least, asked.floor, rows, every,
         *options, out, marginal,
     )  # fmt: skip
     picks = out[:m].tolist()

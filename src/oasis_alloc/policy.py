@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Mapping
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.seeds import Rng, as_seed
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
+from oasis_alloc.serving.diversity import DPP, MMR, Embeddings, PreparedDiverse, diversified
 from oasis_alloc.serving.explainer import Explainer
 from oasis_alloc.serving.explanation import Explanation
 from oasis_alloc.serving.formula import Formula
 from oasis_alloc.serving.parts import Ledger
 from oasis_alloc.serving.prepared import Prepared
 from oasis_alloc.serving.requests import Reader, Request, User
-from oasis_alloc.serving.selection import Selector, check_distinct
+from oasis_alloc.serving.sampling import Exploration, Sample, Sampler
+from oasis_alloc.serving.selection import Selector, Wishes, check_distinct
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -55,6 +59,7 @@ class Policy:
         self._selected = tuple(dict.fromkeys([*scored, *kept]))
         self._selector = Selector(data, self._formula)
         self._ledger = Ledger(data)
+        self._sampler, self._exploration = Sampler(self._selector), Exploration.of(data.exploration)
         self._numbers: dict[Any, int] | None = None
 
     @property
@@ -177,6 +182,8 @@ class Policy:
         pinned: Any = None,
         exclude: Any = None,
         fill: bool = False,
+        diversify: MMR | DPP | None = None,
+        embeddings: Any = None,
         **attributes: Any,
     ) -> Integers:
         """The slate of one user: positions in `items`, int64, best first, under the rules of the problem.
@@ -193,6 +200,11 @@ class Policy:
         fill
             Also take what is worth nothing or less, as the solve would not: a slot is filled only by a marginal score
             above 0, or to reach `at_least`.
+        diversify
+            `oa.MMR(...)` or `oa.DPP(...)`: pick by scores and by how unlike the picks so far an item is, under the same
+            rules. Not with slates that keep a share of a column.
+        embeddings
+            The vectors for it: `oa.Embeddings` of all items, or (n, d) numbers, one row a candidate.
 
         Returns
         -------
@@ -203,7 +215,7 @@ class Policy:
         Raises
         ------
         InputError
-            As `score`; also for an item that comes twice and pinned ones that break a cap.
+            As `score`; also for an item that comes twice, pinned ones that break a cap, and vectors that do not fit.
 
         Example
         -------
@@ -218,7 +230,92 @@ class Policy:
         check_distinct(request.items)
         wishes = self._selector.wishes(request.items.size, who, k, pinned, exclude, fill)
         scores = self._scores(request, who, np.empty(request.items.size))
+        if diversify is not None or embeddings is not None:
+            return diversified(self._selector, request, scores, wishes, diversify, embeddings).positions
         return self._selector.pick(request, scores, wishes).positions
+
+    def sample(
+        self,
+        items: Any,
+        columns: Any,
+        user: Any = None,
+        k: int | None = None,
+        exclude: Any = None,
+        rng: Rng | None = None,
+        exploration: Exploration | Mapping[str, float] | None = None,
+        **attributes: Any,
+    ) -> Sample:
+        """A slate drawn by the policy's rule of exploration, and how likely each of its items was to be in it.
+
+        Parameters
+        ----------
+        items, columns, user, k, exclude, **attributes
+            As in `select`.
+        rng
+            A whole number from 0 to 2^63 - 1, from which the same request always draws the same slate, or a
+            `numpy.random.Generator`; None draws anew.
+        exploration
+            Another rule than the policy's own.
+
+        Returns
+        -------
+        Sample
+            `(positions, propensities)`: positions in `items`, best first, and the probability with which each was to be
+            shown, whatever else is: exactly that of `propensities`, which off-policy evaluation divides by.
+
+        Notes
+        -----
+        Every slate keeps its size and, where the keys of the rules nest or two of them cross, `at_most`; see
+        `Solution.round`. Of what `keep` promises, exploration takes its share.
+
+        Raises
+        ------
+        InputError
+            As `select`; also for an `rng` or an exploration that is none.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 3], [0, 1, 2], {"r": [0.9, 0.5, 0.4]})
+        >>> solution = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(2)))
+        >>> policy = solution.policy(exploration=oa.Exploration(share=0.3))
+        >>> policy.propensities([0, 1, 2], {"r": [0.9, 0.5, 0.4]}).round(6).tolist()
+        [0.9, 0.9, 0.2]
+        >>> positions, propensities = policy.sample([0, 1, 2], {"r": [0.9, 0.5, 0.4]}, rng=8)
+        >>> len(positions)
+        2
+        """
+        seed = secrets.randbits(63) if rng is None else as_seed(rng, "sample()")
+        request, scores, wishes, x = self._drawable(items, columns, user, k, exclude, exploration, attributes)
+        return self._sampler.draw(request, scores, x, wishes.k, seed)
+
+    def propensities(
+        self,
+        items: Any,
+        columns: Any,
+        user: Any = None,
+        k: int | None = None,
+        exclude: Any = None,
+        exploration: Exploration | Mapping[str, float] | None = None,
+        **attributes: Any,
+    ) -> Floats:
+        """How likely `sample` is to show each of the candidates, (n,) in [0, 1]; arguments and errors are its own."""
+        return self._drawable(items, columns, user, k, exclude, exploration, attributes)[3]
+
+    def warm_draws(self) -> None:
+        """Compile what `sample` runs under the policy's own rules; a part of `warmup`."""
+        self._sampler.warm(self._exploration)
+
+    def _drawable(
+        self, items: Any, columns: Any, user: Any, k: Any, exclude: Any, exploration: Any, attributes: dict[str, Any]
+    ) -> tuple[Request, Floats, Wishes, Floats]:
+        rule = self._exploration if exploration is None else Exploration.of(exploration)
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self._selected, who, attributes)
+        check_distinct(request.items)
+        wishes = self._selector.wishes(request.items.size, who, k, None, exclude, False)
+        scores = self._scores(request, who, np.empty(request.items.size))
+        return request, scores, wishes, self._sampler.propensities(request, scores, wishes, rule)
 
     def ranked(self, items: Any, columns: Any, user: Any = None) -> tuple[Integers, Floats, Floats]:
         """(slate as of `select`, scores, boosts) of one user's candidates, checked once; `columns` as in `boosts`."""
@@ -230,7 +327,9 @@ class Policy:
         boosts = scores - request.columns[self.data.columns.index(self.data.organic)]
         return self._selector.pick(request, scores, wishes).positions, scores, boosts
 
-    def prepare(self, most: int, k: int | None = None) -> Prepared:
+    def prepare(
+        self, most: int, k: int | None = None, diversify: MMR | DPP | None = None, embeddings: Embeddings | None = None
+    ) -> Prepared:
         """Buffers for the shortest request path: fill them, score or select, read them.
 
         For one thread; make one for each. Nothing is checked but the number of candidates: what is not finite is never
@@ -242,6 +341,8 @@ class Policy:
             Candidates of a request at the most.
         k
             Slots, by default as many as in the solve.
+        diversify, embeddings
+            As in `select`, with `oa.Embeddings`: then `select` goes by them.
 
         Returns
         -------
@@ -265,7 +366,10 @@ class Policy:
             if number is not None and (not isinstance(number, Integral) or isinstance(number, bool) or number < 0):
                 raise InputError(f"prepare({name}={number!r}): expected a whole number >= 0.")
         slots = self.data.slate.size if k is None else int(k)
-        return Prepared(self.data, self._formula, self._selector, self._blend, self._selected, int(most), slots)
+        parts = (self.data, self._formula, self._selector, self._blend, self._selected, int(most), slots)
+        if diversify is not None or embeddings is not None:
+            return PreparedDiverse(*parts, diversify, embeddings)
+        return Prepared(*parts)
 
     def to_parquet(self, candidates: Candidates, path: str | Path) -> int:
         """Write boosts and slates of all candidates, user by user, and return how many rows there are.

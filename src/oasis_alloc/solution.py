@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from oasis_alloc.certificate import Conflict
     from oasis_alloc.policy import Policy
     from oasis_alloc.rounding import Rounded
+    from oasis_alloc.serving.sampling import Exploration
     from oasis_alloc.shadow import ShadowPrice
     from oasis_alloc.solvers.watch import Status
 
@@ -163,7 +164,7 @@ class Solution:
         valid_for: float | None = None,
         organic: str | None = None,
         users: bool | None = None,
-        exploration: Mapping[str, Any] | None = None,
+        exploration: Exploration | Mapping[str, float] | None = None,
     ) -> Policy:
         """The prices, weights and slate rules of this solution, ready to score and select in a service.
 
@@ -176,7 +177,8 @@ class Solution:
         users
             Whether users are known by their numbers, `user=17`; None does so for up to 16 million.
         exploration
-            A rule of randomised delivery, `{name: value}`, see `Policy.sample`.
+            How far slates that are drawn may be from the best one, `oa.Exploration(...)` or its numbers by name; see
+            `Policy.sample`. None draws the best slate.
 
         Raises
         ------
@@ -184,6 +186,8 @@ class Solution:
             For an infeasible problem.
         ProblemError
             For an unknown column, a number of seconds that is not positive.
+        InputError
+            For an exploration that is none.
 
         Example
         -------
@@ -195,8 +199,10 @@ class Solution:
         """
         from oasis_alloc.policy import Policy
         from oasis_alloc.serving.build import policy_data
+        from oasis_alloc.serving.sampling import Exploration
 
-        return Policy(policy_data(self, valid_for, organic, users, exploration))
+        rule = None if exploration is None else Exploration.of(exploration).numbers()
+        return Policy(policy_data(self, valid_for, organic, users, rule))
 
     @cached_property
     def parts(self) -> dict[str, float]:

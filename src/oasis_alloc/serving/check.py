@@ -45,6 +45,10 @@ def check(data: PolicyData) -> None:
             _require(0 <= number < len(data.terms), f"constraint {constraint.name!r}: term {number}", "a term")
             _finite(coefficient, f"constraint {constraint.name!r}: a coefficient")
     _slate(data, data.slate)
+    if data.exploration is not None:
+        from oasis_alloc.serving.sampling import Exploration
+
+        Exploration.of(data.exploration)
 
 
 def _keys(data: PolicyData) -> None:

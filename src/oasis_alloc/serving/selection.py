@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Floats, Integers, PolicyData
+from oasis_alloc.serving.data import Floats, Integers, PolicyData, SlateRule
 from oasis_alloc.serving.formula import Formula, Membership
 from oasis_alloc.serving.requests import Request, User
 
@@ -152,13 +152,19 @@ class Selector:
                 n, scores, column, request.key, of_item, rules.array, stairs, flat, counts, pinned, k, least, floor,
                 share, out, marginal, np.empty(4),
             )  # fmt: skip
-        if pinned and not np.isfinite(marginal[:pinned]).all():
-            at = wishes.pinned[int(np.argmin(np.isfinite(marginal[:pinned])))]
-            raise InputError(
-                f"pinned: with position {at} a category has more items than at_most={dict(self.data.slate.at_most)} "
-                "allows; pin fewer of it."
-            )
+        check_pinned(marginal, wishes, self.data.slate)
         return Picked(out[:m], marginal[:m])
+
+
+def check_pinned(marginal: Floats, wishes: Wishes, rule: SlateRule) -> None:
+    """Refuse pinned items that break a cap: their marginals are not finite."""
+    pinned = wishes.pinned.size
+    if pinned and not np.isfinite(marginal[:pinned]).all():
+        at = wishes.pinned[int(np.argmin(np.isfinite(marginal[:pinned])))]
+        raise InputError(
+            f"pinned: with position {at} a category has more items than at_most={dict(rule.at_most)} allows; pin fewer "
+            "of it."
+        )
 
 
 def _positions(what: str, given: object, n: int) -> Integers:

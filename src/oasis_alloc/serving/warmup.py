@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 
 def kernels() -> dict[str, Any]:
-    """The compiled functions that requests call, by name."""
-    from oasis_alloc.kernels import serve, slate_keep, slate_pick
+    """The compiled functions that requests of every policy call, by name; draws under rules call further ones."""
+    from oasis_alloc.kernels import diversify, sample, serve, slate_keep, slate_pick
 
     return {
         "score": serve.score, "best": serve.best, "pick": slate_pick.pick, "keep": slate_keep.keep, "add": serve.add,
-        "charge": serve.charge, "charge_column": serve.charge_column,
+        "charge": serve.charge, "charge_column": serve.charge_column, "mmr": diversify.mmr, "dpp": diversify.dpp,
+        "dpp_window": diversify.dpp_window, "systematic": sample.systematic, "smooth": sample.smooth,
     }  # fmt: skip
 
 
@@ -57,6 +58,15 @@ def warmup(policy: Policy) -> dict[str, float]:
                 ),
             )
         )
+    rows, picked = np.zeros((1, 1), np.float32), (1, scores, items, of_item, rules, stairs, counts, 0, 1, 0, 0.0)
+    calls += [
+        ("mmr", lambda: run["mmr"](*picked, rows, items, 0.5, out, marginal)),
+        ("dpp", lambda: run["dpp"](*picked, rows, items, 0.5, out, marginal)),
+        ("dpp_window", lambda: run["dpp_window"](*picked, rows, items, 0.5, 1, out, marginal)),
+        ("systematic", lambda: run["systematic"](scores, 1, 0, 0, out)),
+        ("smooth", lambda: run["smooth"](scores, 1, 1.0, scores)),
+        ("draws", policy.warm_draws),
+    ]
     seconds: dict[str, float] = {}
     for name, call in calls:
         started = time.perf_counter()
