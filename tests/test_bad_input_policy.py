@@ -16,6 +16,7 @@ from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
 from oasis_alloc.serving.data import Decrements, ItemKey, PolicyData, Term
 
 NAN, INF = float("nan"), float("inf")
+RELEVANCE = {"relevance": [0.5], "promotion": [0.5]}
 
 
 def ask(items: Any = (3, 1), columns: Any = None, name: str = "segments", call: str = "score", **more: Any) -> Any:
@@ -25,6 +26,10 @@ def ask(items: Any = (3, 1), columns: Any = None, name: str = "segments", call: 
 
 def pick(**more: Any) -> Any:
     return ask(call="select", name="rules that nest", **more)
+
+
+def draw(**more: Any) -> Any:
+    return ask(call="sample", **more)
 
 
 def all_of(**more: Any) -> Any:
@@ -112,6 +117,51 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
         lambda: policy("segments").to_parquet("candidates", Path("x")),
         "expected oa.Candidates",
     ),
+    ("no rule of diversity", lambda: pick(diversify="mmr", embeddings=np.ones((2, 3))), "'mmr': expected oa.MMR"),
+    ("vectors without a rule", lambda: pick(embeddings=np.ones((2, 3))), "diversify=None: expected oa.MMR"),
+    ("a rule without vectors", lambda: pick(diversify=oa.MMR()), "embeddings: needed with diversify="),
+    (
+        "too few vectors",
+        lambda: pick(diversify=oa.DPP(), embeddings=np.ones((1, 3))),
+        "shape (1, 3); expected (2, d), one vector a candidate",
+    ),
+    ("one vector", lambda: pick(diversify=oa.DPP(), embeddings=np.ones(2)), "shape (2,); expected (2, d)"),
+    ("vectors of no length", lambda: pick(diversify=oa.DPP(), embeddings=np.ones((2, 0))), "shape (2, 0)"),
+    ("a vector is nan", lambda: pick(diversify=oa.MMR(), embeddings=[[1, 2], [NAN, 1]]), "row 1 is not finite"),
+    ("a vector is no float32", lambda: pick(diversify=oa.MMR(), embeddings=[[1e200], [1]]), "row 0 is not finite"),
+    ("vectors are text", lambda: pick(diversify=oa.MMR(), embeddings=[["a"], ["b"]]), "not an array of numbers"),
+    (
+        "vectors of other items",
+        lambda: pick(diversify=oa.MMR(), embeddings=oa.Embeddings(np.ones((3, 2)))),
+        "vectors of 3 items; the policy has 40",
+    ),
+    (
+        "vectors beside a share that is kept",
+        lambda: policy("a share kept").select([1], RELEVANCE, diversify=oa.MMR(), embeddings=[[1]]),
+        "keeps a share of 'relevance'",
+    ),
+    (
+        "buffers without vectors of all items",
+        lambda: policy("segments").prepare(4, diversify=oa.MMR(), embeddings=np.ones((40, 2))),
+        "embeddings is ndarray; expected oa.Embeddings",
+    ),
+    ("vectors in one row", lambda: oa.Embeddings([1.0, 2.0]), "shape (2,); expected (n_items, d)"),
+    ("diversity above 1", lambda: oa.MMR(1.5), "MMR(diversity=1.5): expected a number from 0 to 1"),
+    ("diversity is nan", lambda: oa.DPP(NAN), "DPP(diversity=nan)"),
+    ("diversity is a text", lambda: oa.DPP("all"), "DPP(diversity='all')"),
+    ("a window of nothing", lambda: oa.DPP(window=0), "DPP(window=0): expected a whole number of picks"),
+    ("a window of a fraction", lambda: oa.DPP(window=1.5), "DPP(window=1.5)"),
+    ("a scale of nothing", lambda: oa.DPP(scale=0), "DPP(scale=0): expected a finite number > 0"),
+    ("a share above 1", lambda: oa.Exploration(1.1), "Exploration(share=1.1): expected a number from 0 to 1"),
+    ("a share that is nan", lambda: oa.Exploration(NAN), "Exploration(share=nan)"),
+    ("a smoothing below 0", lambda: oa.Exploration(0, -1), "Exploration(smoothing=-1): expected a finite number >= 0"),
+    ("an infinite smoothing", lambda: oa.Exploration(smoothing=INF), "Exploration(smoothing=inf)"),
+    ("exploration by a number", lambda: draw(exploration=0.1), "exploration=0.1: expected oa.Exploration(...)"),
+    ("exploration misspelt", lambda: draw(exploration={"shares": 1}), "no 'shares'. Did you mean 'share'"),
+    ("a policy's exploration misspelt", lambda: solved("segments").policy(exploration={"eps": 1}), "there is no 'eps'"),
+    ("a seed that is none", lambda: draw(rng="a"), "sample(): rng is 'a'; expected a whole number from 0"),
+    ("a seed below 0", lambda: draw(rng=-1), "sample(): rng is -1"),
+    ("a draw of an item twice", lambda: draw(items=[3, 3]), "item 3 is at positions 0 and 1"),
     ("an unknown organic column", lambda: solved("segments").policy(organic="rel"), "no such column"),
     (
         "a validity of no time",

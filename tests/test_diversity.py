@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from served import N_ITEMS, N_USERS, PROBLEMS, attributes_of, policy, request, solved
 
+import oasis_alloc as oa
 from oasis_alloc.kernels import diversify as kernels
 
 Array = np.ndarray[Any, Any]
@@ -222,3 +224,60 @@ def test_the_same_slates_as_pyversity(strategy: str, size: tuple[int, int, int])
             expected = pyversity.diversify(rows, score, k, strategy=strategy, diversity=diversity).indices
             option = diversity if strategy == "mmr" else 1.0 - diversity
             assert run(kernel, Asked(rows, score, k), option) == expected.tolist()
+
+
+# policies that pick by vectors
+
+VECTORS = np.random.default_rng(5).normal(size=(N_ITEMS, 3))
+EMBEDDINGS = oa.Embeddings(VECTORS)
+METHODS = [oa.MMR(0.6), oa.DPP(0.6), oa.DPP(0.6, window=1)]
+DIVERSE = [name for name in PROBLEMS if name != "a share kept"]
+
+
+@pytest.mark.parametrize("name", DIVERSE)
+def test_without_diversity_a_slate_is_that_of_the_scores(name: str) -> None:
+    served, cands = policy(name), solved(name).problem.candidates
+    for u in range(N_USERS):
+        items, columns = request(cands, u)
+        expected = served.select(items, columns, u).tolist()
+        for rule in (oa.MMR(0.0), oa.DPP(0.0)):
+            assert served.select(items, columns, u, diversify=rule, embeddings=EMBEDDINGS).tolist() == expected
+
+
+@pytest.mark.parametrize("name", DIVERSE)
+@pytest.mark.parametrize("rule", METHODS, ids=str)
+def test_slates_are_the_same_however_vectors_come(name: str, rule: Any) -> None:
+    served, cands = policy(name), solved(name).problem.candidates
+    hot = served.prepare(12, diversify=rule, embeddings=EMBEDDINGS)
+    differ = 0
+    for u in range(0, N_USERS, 3):
+        items, columns = request(cands, u)
+        expected = served.select(items, columns, u, diversify=rule, embeddings=EMBEDDINGS).tolist()
+        differ += expected != served.select(items, columns, u).tolist()
+        assert served.select(items, columns, u, diversify=rule, embeddings=3.0 * VECTORS[items]).tolist() == expected
+        unseen, attributes = np.full(items.size, -1), attributes_of(cands, items, served.data.item_keys)
+        if served.data.item_keys:
+            given_ = served.select(unseen, columns, u, diversify=rule, embeddings=VECTORS[items], **attributes)
+            ties = len(set(served.score(items, columns, u))) < items.size
+            assert ties or given_.tolist() == expected
+        hot.items[: items.size] = items
+        for row, column in zip(hot.columns, hot.names, strict=True):
+            row[: items.size] = columns[column]
+        shown = hot.select(items.size, served._reader.user(u))
+        assert hot.positions[:shown].tolist() == expected
+    assert differ or name in ("nothing priced", "only functions", "rules that cross"), "vectors have a say"
+
+
+def test_items_that_are_alike_are_not_shown_together() -> None:
+    """Two that are the same, one that is like nothing: the second of the two is worth more, and comes last."""
+    cands = oa.Candidates.from_arrays([0, 3], [0, 1, 2], {"r": [0.9, 0.8, 0.6]}, items={"artist": [0, 1, 2]})
+    served = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(3))).policy()
+    columns, vectors = {"r": [0.9, 0.8, 0.6]}, [[1, 0], [1, 0], [0, 1]]
+    for rule in (oa.MMR(), oa.DPP(), oa.DPP(window=2)):
+        assert served.select([0, 1, 2], columns, diversify=rule, embeddings=vectors).tolist() == [0, 2, 1]
+        shown = served.select([0, 1, 2], columns, diversify=rule, embeddings=vectors, pinned=[1])
+        assert shown.tolist() == [1, 2, 0]
+        assert served.select([0, 1, 2], columns, diversify=rule, embeddings=vectors, exclude=[2]).tolist() == [0, 1]
+    unseen = served.select([-1, -1, 2], columns, k=2, diversify=oa.MMR(), embeddings=oa.Embeddings(np.eye(3)))
+    assert unseen.tolist() == [0, 1], "items that were never seen are like nothing"
+    assert repr(oa.Embeddings(np.eye(3))) == "Embeddings(3 items, 3 dimensions)"

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from served import N_USERS, PROBLEMS, attributes_of, policy, request, solved
 
+import oasis_alloc as oa
+from oasis_alloc.engines.threads import Threads
+from oasis_alloc.kernels import rounding, ruled
 from oasis_alloc.kernels import sample as kernels
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.lowering import lower
 
 Array = np.ndarray[Any, Any]
 METHODS = [kernels.systematic, kernels.pivotal]
@@ -190,3 +195,117 @@ def test_draws_of_two_streams_or_seeds_have_nothing_in_common() -> None:
 
 def test_no_entry_no_draw() -> None:
     assert drawn(kernels.systematic, np.empty(0)) == drawn(kernels.pivotal, np.empty(0)) == []
+
+
+# policies that draw
+
+SLATES = [name for name in PROBLEMS if name != "supply and positions"]  # there the solver's x is attention
+RULE = oa.Exploration(share=0.2, smoothing=0.3)
+
+
+@pytest.mark.parametrize("name", SLATES)
+def test_smoothing_is_the_solvers_own(name: str) -> None:
+    solution, served = solved(name), policy(name)
+    program = lower(solution.problem)
+    prices = np.concatenate([np.empty(0), *solution.prices.values()])
+    for gamma in (0.05, 1.0):
+        expected = np.zeros(program.n_pairs)
+        with Threads(program, 1) as engine:
+            engine.visit(prices, gamma)
+            positions, x = engine.slates(prices, gamma)
+        expected[positions] = x
+        for u in range(0, N_USERS, 4):
+            cands = solution.problem.candidates
+            mine = expected[cands.indptr[u] : cands.indptr[u + 1]]
+            found = served.propensities(*request(cands, u), user=u, exploration={"smoothing": gamma})
+            np.testing.assert_allclose(found, mine, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_propensities_keep_the_rules_of_slates(name: str) -> None:
+    served, slate, cands = policy(name), solved(name).problem.slate, solved(name).problem.candidates
+    for u in range(3):
+        items, columns = request(cands, u)
+        size = min(int(np.broadcast_to(slate.size, N_USERS)[u]), items.size)
+        for rule in (RULE, oa.Exploration(0.5), oa.Exploration(1.0), oa.Exploration(smoothing=2.0), None):
+            x = served.propensities(items, columns, u, exploration=rule)
+            assert ((x >= 0) & (x <= 1)).all()
+            assert int(np.broadcast_to(slate.at_least, N_USERS)[u]) - 1e-6 <= x.sum() <= size + 1e-6
+            for key, most in slate.at_most.items():
+                indptr, codes = cands.items[key].membership()
+                sums = np.zeros(cands.items[key].n_groups)
+                for item, part in zip(items, x, strict=True):
+                    sums[codes[indptr[item] : indptr[item + 1]]] += part
+                assert sums.max() <= most + 1e-6
+            if not slate.at_most and rule in (RULE, oa.Exploration(0.5)):
+                assert (x >= rule.share * size / items.size - 1e-12).all(), "everybody has a chance"
+            if rule is None:
+                assert np.flatnonzero(x).tolist() == sorted(served.select(items, columns, u))
+
+
+@pytest.mark.parametrize("name", ["one column", "rules that nest", "rules that cross", "a share kept"])
+def test_policies_show_every_candidate_as_often_as_they_say(name: str) -> None:
+    served, cands = solved(name).policy(exploration=RULE), solved(name).problem.candidates
+    slate, (items, columns) = served.data.slate, request(cands, 2)
+    x, scores = served.propensities(items, columns, 2), served.score(items, columns, 2)
+    draws = 1500
+    times = np.zeros(items.size)
+    nested = name != "rules that cross"
+    for seed in range(draws):
+        positions, propensities = served.sample(items, columns, 2, rng=seed)
+        assert (propensities == x[positions]).all()
+        assert (np.diff(scores[positions]) <= 0).all(), "best first"
+        assert slate.at_least <= len(positions) <= slate.size
+        for key, most in slate.at_most.items():
+            indptr, codes = cands.items[key].membership()
+            labels = np.concatenate([codes[indptr[i] : indptr[i + 1]] for i in items[positions]])
+            assert np.bincount(labels, minlength=1).max() <= most + (not nested)
+        times[positions] += 1
+    assert (np.abs(times / draws - x) <= 5 * np.sqrt(x * (1 - x) / draws) + 1e-9).all()
+
+
+def test_a_draw_is_that_of_its_seed() -> None:
+    served, (items, columns) = policy("one column"), request(solved("one column").problem.candidates, 2)
+    draws = [served.sample(items, columns, rng=rng, exploration=RULE).positions.tolist() for rng in (3, 3, 4, 5, 6)]
+    assert draws[0] == draws[1]
+    assert len({tuple(draw) for draw in draws}) > 1
+    first, again = (
+        served.sample(items, columns, rng=np.random.default_rng(1), exploration=RULE).positions.tolist()
+        for _ in range(2)
+    )
+    assert first == again
+    anew = {tuple(served.sample(items, columns, exploration=RULE).positions.tolist()) for _ in range(40)}
+    assert len(anew) > 1
+    best = served.sample(items, columns)
+    assert best.positions.tolist() == served.select(items, columns).tolist()
+    assert best.propensities.tolist() == [1.0] * len(best.positions)
+
+
+@pytest.mark.parametrize("name", ["one column", "rules that nest", "rules that cross"])
+def test_what_a_request_says_counts_in_draws(name: str) -> None:
+    served, cands = policy(name), solved(name).problem.candidates
+    items, columns = request(cands, 2)
+    x = served.propensities(items, columns, 2, k=2, exclude=[1, 4], exploration=RULE)
+    assert x[[1, 4]].tolist() == [0.0, 0.0]
+    assert x.sum() <= 2 + 1e-9
+    assert len(served.sample(items, columns, 2, k=2, exclude=[1, 4], rng=1, exploration=RULE).positions) <= 2
+    unseen = np.full(items.size, -1)
+    attributes = attributes_of(cands, items, served.data.item_keys)
+    same = served.propensities(unseen, columns, 2, exploration=RULE, **attributes)
+    np.testing.assert_allclose(same, served.propensities(items, columns, 2, exploration=RULE), atol=1e-6)
+    assert len(served.sample(unseen, columns, 2, rng=3, exploration=RULE, **attributes).positions) <= 4
+    assert served.sample([], {key: [] for key in columns}, rng=1, exploration=RULE).positions.size == 0
+    assert served.sample(items, columns, k=0, rng=1, exploration=RULE).positions.size == 0
+
+
+@pytest.mark.parametrize("name", ["one column", "rules that nest", "a share kept"])
+def test_no_draw_compiles_after_the_warm_up(name: str) -> None:
+    served = solved(name).policy(exploration=RULE)
+    assert served.data.exploration == {"share": 0.2, "smoothing": 0.3}
+    served.warmup()
+    run = [kernels.systematic, kernels.smooth, rounding.round_nested, rounding.round_crossing, ruled.visit]
+    before = [len(kernel.signatures) for kernel in run]  # type: ignore[attr-defined]
+    items, columns = request(solved(name).problem.candidates, 2)
+    served.sample(items, columns, 2, rng=1)
+    served.sample(np.full(items.size, -1), columns, exclude=[0], k=2)
+    assert [len(kernel.signatures) for kernel in run] == before  # type: ignore[attr-defined]
