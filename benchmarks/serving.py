@@ -44,7 +44,7 @@ class Case:
 
 
 @cache
-def policy(rules: bool = False) -> oa.Policy:
+def policy(rules: bool = False, size: int = 10) -> oa.Policy:
     """A policy over 20,000 items of 1,000 campaigns, 2,000 artists and 20 genres."""
     rng = np.random.default_rng(1)
     n_users, each = 400, 100
@@ -57,7 +57,7 @@ def policy(rules: bool = False) -> oa.Policy:
             "genre": rng.integers(0, 20, _ITEMS),
         },
     )  # fmt: skip
-    slate = oa.Slate(10, at_most={"artist": 2}, diminishing={"genre": 0.1}) if rules else oa.Slate(10)
+    slate = oa.Slate(size, at_most={"artist": 2}, diminishing={"genre": 1.0 / size}) if rules else oa.Slate(size)
     problem = oa.Problem(cands, oa.total("relevance"), oa.exposure("campaign") <= 3.0, slate)
     return oa.solve(problem, gap=1e-2, time_limit=30).policy()
 
@@ -148,15 +148,16 @@ def batch() -> Case:
 
 def diverse(name: str, n: int, d: int, k: int, limit: float | None) -> Case:
     """Prices and two of an artist, scored and picked by vectors; beside it pyversity, which has neither of them."""
-    served, (items, relevance) = policy(rules=True), request(n)
+    served, (items, relevance) = policy(rules=True, size=k), request(n)
     rng = np.random.default_rng(d)
     centres = rng.normal(size=(50, d))
     vectors = (centres[rng.integers(0, 50, _ITEMS)] + rng.normal(size=(_ITEMS, d))).astype(np.float32)
     rule, embeddings = {"mmr": oa.MMR(0.5), "dpp": oa.DPP(0.5)}[name], oa.Embeddings(vectors)
-    hot, user = served.prepare(n, k, diversify=rule, embeddings=embeddings), served.user()
+    hot, user = served.prepare(n, diversify=rule, embeddings=embeddings), served.user()
     hot.items[:], hot.columns[0] = items, relevance
     shown = hot.select(n, user)
-    checked = served.select(items, {"relevance": relevance}, k=k, diversify=rule, embeddings=embeddings)
+    checked = served.select(items, {"relevance": relevance}, diversify=rule, embeddings=embeddings)
+    assert shown == k
     assert hot.positions[:shown].tolist() == checked.tolist()
     beside = None
     try:

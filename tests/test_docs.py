@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -68,6 +69,21 @@ def test_the_code_of_the_page_about_serving_runs(capsys: pytest.CaptureFixture[s
     assert names["solution"].prices["market caps"].any()
     assert "shown at 1" in capsys.readouterr().out
     assert ("price", "relevance guard", None) in names["parts"]
+
+
+@pytest.mark.parametrize("name", ["sampling", "diversity"])
+def test_the_code_of_the_pages_about_draws_and_diversity_runs(name: str) -> None:
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
+    assert len(blocks) == text.count("```python") >= 2
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks), f"docs/{name}.md", "exec"), names)
+    if name == "sampling":
+        assert names["estimate"] == pytest.approx(2.7, abs=0.15)
+        assert np.count_nonzero(names["slates"].propensity < 1 - 1e-6), "something was drawn"
+    else:
+        assert names["mmr"].tolist() != names["plain"].tolist()
+        assert names["dpp"][0] == 2
 
 
 @each_page

@@ -122,7 +122,7 @@ def systematic(x: Floats, most: int, seed: int, number: int, out: Ints) -> int:
         other = j + (((draw >> _32) * (np.uint64(m) - j)) >> _32)
         i = np.uint64(out[other])
         out[other] = out[j]
-        place += whole(x[i])
+        place += np.int64(x[i] * ONE)  # whole(), between 0 and 1
         if place >= ONE:
             place -= ONE
             if found < room:  # one more than that only where sum x is above `most` by rounding
