@@ -67,7 +67,7 @@ def test_the_code_of_the_page_about_serving_runs(capsys: pytest.CaptureFixture[s
     assert names["rows"] == names["cands"].n_pairs
     assert names["slate"][0] == 2
     assert names["solution"].prices["market caps"].any()
-    assert "shown at 1" in capsys.readouterr().out
+    assert "shown at 1" in " ".join(capsys.readouterr().out.split())
     assert ("price", "relevance guard", None) in names["parts"]
 
 

@@ -153,7 +153,8 @@ class Explainer:
             apart = use - theirs.get((name, group), (price, 0.0))[1]
             if abs(apart) > 1e-12:
                 change = Change("price", name, group, price, price - short / apart)
-                if self._reverses(request, scores, wishes, uses, i, shown, change):
+                # a cap's price stays a price, a floor's a bonus
+                if price * change.to >= 0 and self._reverses(request, scores, wishes, uses, i, shown, change):
                     out.append(change)
                     break
         return tuple(out)
