@@ -117,7 +117,9 @@ class Sampler:
         n = scores.size
         x = np.zeros(n)
         slates = self._slates(request)
-        allowed = np.delete(np.arange(n), wishes.excluded)
+        allowed = np.arange(n)
+        if wishes.excluded.size:
+            allowed = np.delete(allowed, wishes.excluded)
         classes = self.selector.classes(request)[allowed]
         k = min(wishes.k, allowed.size)
         if rule.smoothing > 0.0:
