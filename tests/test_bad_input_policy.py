@@ -161,6 +161,8 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("a policy's exploration misspelt", lambda: solved("segments").policy(exploration={"eps": 1}), "there is no 'eps'"),
     ("a seed that is none", lambda: draw(rng="a"), "sample(): rng is 'a'; expected a whole number from 0"),
     ("a seed below 0", lambda: draw(rng=-1), "sample(): rng is -1"),
+    ("a seed of slates below 0", lambda: solved("segments").round(rng=-1), "round(): rng is -1; expected"),
+    ("slates of attention", lambda: solved("supply and positions").round(), "x is the attention that pairs get"),
     ("a draw of an item twice", lambda: draw(items=[3, 3]), "item 3 is at positions 0 and 1"),
     ("an unknown organic column", lambda: solved("segments").policy(organic="rel"), "no such column"),
     (

@@ -29,10 +29,12 @@ from oasis_alloc.measures import exposure as exposure
 from oasis_alloc.measures import total as total
 from oasis_alloc.policy import Policy as Policy
 from oasis_alloc.problem import Problem as Problem
+from oasis_alloc.rounding import Rounded as Rounded
 from oasis_alloc.serving.diversity import DPP as DPP
 from oasis_alloc.serving.diversity import MMR as MMR
 from oasis_alloc.serving.diversity import Embeddings as Embeddings
 from oasis_alloc.serving.sampling import Exploration as Exploration
+from oasis_alloc.serving.sampling import Sample as Sample
 from oasis_alloc.shadow import ShadowPrice as ShadowPrice
 from oasis_alloc.slate import Slate as Slate
 from oasis_alloc.solution import Solution as Solution
