@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +56,34 @@ def test_the_code_of_the_page_about_pacing_runs() -> None:
     assert "slots changed since the previous solution" in report
     assert names["free"].churn(names["replan"]) > 0.01, "without the term something changes"
     assert names["plan"].prices["floors"].any()
+
+
+def test_the_code_of_the_page_about_serving_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
+    assert len(blocks) == text.count("```python") > 5
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks), "docs/serving.md", "exec"), names)
+    assert names["rows"] == names["cands"].n_pairs
+    assert names["slate"][0] == 2
+    assert names["solution"].prices["market caps"].any()
+    assert "shown at 1" in " ".join(capsys.readouterr().out.split())
+    assert ("price", "relevance guard", None) in names["parts"]
+
+
+@pytest.mark.parametrize("name", ["sampling", "diversity"])
+def test_the_code_of_the_pages_about_draws_and_diversity_runs(name: str) -> None:
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
+    assert len(blocks) == text.count("```python") >= 2
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks), f"docs/{name}.md", "exec"), names)
+    if name == "sampling":
+        assert names["estimate"] == pytest.approx(2.7, abs=0.15)
+        assert np.count_nonzero(names["slates"].propensity < 1 - 1e-6), "something was drawn"
+    else:
+        assert names["mmr"].tolist() != names["plain"].tolist()
+        assert names["dpp"][0] == 2
 
 
 @each_page

@@ -28,7 +28,7 @@ _FOLD_LIMIT = 1 << 22  # cells that are always worth a folded table (32 MiB a co
 def lower(problem: Problem, as_served: bool = False) -> Program:
     """Lower a problem to arrays; `as_served` counts every pair once, whatever users and slots count in the solve."""
     cands = problem.candidates
-    terms = _base_terms(problem)
+    terms = base_terms(problem)
     groupings = {by: cands.grouping(by or None) for _, by in terms}
     columns = sorted({column for column, _ in terms if column is not None})
     cells = _Cells.of(cands, [*groupings.values()], [tellable(cands.items[key]) for key in problem.slate.keys])
@@ -126,7 +126,7 @@ def _recipe(problem: Problem, dataset: Dataset, cells: _Cells, columns: list[str
     return Recipe(dataset, code_of, _terms(problem.maximize), tuple(columns))
 
 
-def _base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:
+def base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:
     """The distinct (column, keys) of all measures under functions, in order of appearance."""
     seen: dict[tuple[str | None, tuple[str, ...]], None] = {}
     for function in problem.functions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,14 @@ import numpy.typing as npt
 from oasis_alloc.errors import SolverError
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.problem import Problem
+from oasis_alloc.seeds import Rng
 from oasis_alloc.steadiness import Earlier
 
 if TYPE_CHECKING:
     from oasis_alloc.certificate import Conflict
+    from oasis_alloc.policy import Policy
+    from oasis_alloc.rounding import Rounded
+    from oasis_alloc.serving.sampling import Exploration
     from oasis_alloc.shadow import ShadowPrice
     from oasis_alloc.solvers.watch import Status
 
@@ -93,6 +98,50 @@ class Solution:
         self.raise_if_infeasible()
         return self.problem.candidates.frame(self.positions, {"x": self.x}, backend=backend)
 
+    def round(self, rng: Rng = 0) -> Rounded:
+        """Whole slates of all users, in which every pair is shown with exactly its probability x.
+
+        Parameters
+        ----------
+        rng
+            A whole number from 0 to 2^63 - 1, which says everything, or a `numpy.random.Generator`, from which one is
+            drawn. A user's slate depends on the number and the user alone.
+
+        Returns
+        -------
+        Rounded
+            The pairs shown, the propensity of each, and what they add up to.
+
+        Notes
+        -----
+        Every slate keeps its size, `at_least` and, where categories nest or two systems of them cross, `at_most`. Where
+        categories nest, each has floor or ceil of its sum of x, so `diminishing` takes what it takes from `value` on
+        average, too. With three keys that cross, or items of several labels, a draw can be over a cap of a category, as
+        a rule by one item (docs/sampling.md). `keep` and limits on totals hold on average.
+        `numpy.random.Generator.choice(replace=False, p=x / sum x)` does not do this: its 0.95 becomes 0.80.
+
+        Raises
+        ------
+        InputError
+            For anything else as `rng`.
+        ProblemError
+            For slates with positions, whose x is attention.
+        SolverError
+            For an infeasible problem.
+
+        Example
+        -------
+        >>> import numpy as np, oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2, 4], [0, 1, 0, 1], {"r": [0.9, 0.5, 0.8, 0.7]})
+        >>> capped = oa.solve(oa.Problem(cands, oa.total("r"), oa.total("r") <= 1.4, oa.Slate(1)))
+        >>> slates = capped.round(rng=1)
+        >>> len(slates.positions), bool((slates.propensity == capped.allocation[slates.positions]).all())
+        (2, True)
+        """
+        from oasis_alloc.rounding import rounded
+
+        return rounded(self, rng)
+
     @property
     def prices_by_label(self) -> dict[str, dict[Any, float]]:
         """`{name: {label: price}}`: prices by key, as `solve(start=...)` takes them when campaigns have changed."""
@@ -112,6 +161,51 @@ class Solution:
         prices = [self.prices[block.name] for block in program.blocks]
         with engine_for(program, 1) as engine:
             return engine.scores(np.concatenate(prices) if prices else np.empty(0))
+
+    def policy(
+        self,
+        valid_for: float | None = None,
+        organic: str | None = None,
+        users: bool | None = None,
+        exploration: Exploration | Mapping[str, float] | None = None,
+    ) -> Policy:
+        """The prices, weights and slate rules of this solution, ready to score and select in a service.
+
+        Parameters
+        ----------
+        valid_for
+            Seconds from now after which the policy is stale; None for no end.
+        organic
+            The column that the host ranks by without us; by default "relevance", else the objective's first.
+        users
+            Whether users are known by their numbers, `user=17`; None does so for up to 16 million.
+        exploration
+            How far slates that are drawn may be from the best one, `oa.Exploration(...)` or its numbers by name; see
+            `Policy.sample`. None draws the best slate.
+
+        Raises
+        ------
+        SolverError
+            For an infeasible problem.
+        ProblemError
+            For an unknown column, a number of seconds that is not positive.
+        InputError
+            For an exploration that is none.
+
+        Example
+        -------
+        >>> import numpy as np, oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays(np.array([0, 2]), np.array([0, 1]), columns={"r": np.array([0.9, 0.5])})
+        >>> solution = oa.solve(oa.Problem(cands, oa.total("r") , oa.exposure() <= 0.5, slate=oa.Slate(1)))
+        >>> bool((solution.policy().score([0, 1], {"r": [0.9, 0.5]}) == solution.scores()).all())
+        True
+        """
+        from oasis_alloc.policy import Policy
+        from oasis_alloc.serving.build import policy_data
+        from oasis_alloc.serving.sampling import Exploration
+
+        rule = None if exploration is None else Exploration.of(exploration).numbers()
+        return Policy(policy_data(self, valid_for, organic, users, rule))
 
     @cached_property
     def parts(self) -> dict[str, float]:

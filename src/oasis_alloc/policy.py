@@ -1,0 +1,448 @@
+"""A policy: the prices, weights and rules of a solved problem, ready to score and select one user at a time."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oasis_alloc.errors import InputError
+from oasis_alloc.seeds import Rng, as_seed
+from oasis_alloc.serving.data import Floats, Integers, PolicyData
+from oasis_alloc.serving.diversity import DPP, MMR, Embeddings, PreparedDiverse, diversified
+from oasis_alloc.serving.explainer import Explainer
+from oasis_alloc.serving.explanation import Explanation
+from oasis_alloc.serving.formula import Formula
+from oasis_alloc.serving.parts import Ledger
+from oasis_alloc.serving.prepared import Prepared
+from oasis_alloc.serving.requests import Reader, Request, User
+from oasis_alloc.serving.sampling import Exploration, Sample, Sampler
+from oasis_alloc.serving.selection import Selector, Wishes, check_distinct
+
+if TYPE_CHECKING:
+    from oasis_alloc.candidates import Candidates
+
+
+class Policy:
+    """Prices that serve. Made by `solution.policy()` or `Policy.load(path)`; immutable, and safe under threads.
+
+    Item numbers are those of the candidates that were solved for; `encode` turns ids into them. `columns` everywhere is
+    `{name: (n,) numbers}` with the columns of `policy.columns`, and `user` is None, a user number of the solve,
+    `{key: label}` or what `policy.user(...)` made of it. Items, labels and users that were never seen have no prices.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays(
+    ...     [0, 2, 4], [0, 1, 0, 1], {"relevance": [0.9, 0.5, 0.8, 0.7]}, items={"campaign": ["a", "b"]})
+    >>> cap = (oa.exposure(by="campaign") <= {"a": 1.0}).named("cap")
+    >>> policy = oa.solve(oa.Problem(cands, oa.total("relevance"), cap, oa.Slate(1))).policy()
+    >>> policy.score([0, 1], {"relevance": [0.8, 0.7]}).shape
+    (2,)
+    """
+
+    def __init__(self, data: PolicyData) -> None:
+        self.data = data.check()
+        self._formula = Formula(data)
+        self._reader = Reader(data, self._formula)
+        weights = [weight for _, weight in data.weights]
+        scored, place = data.scored, {name: k for k, name in enumerate(data.columns)}
+        rows = [-1 if column is None else place[column] for column, _ in data.weights]
+        charged = [place[column] for column in data.measured]
+        self._blend = np.array([len(weights), *weights, *rows, *charged], np.float64)
+        self._scored = scored
+        kept = [] if data.slate.keep is None else [data.slate.keep[0]]
+        self._selected = tuple(dict.fromkeys([*scored, *kept]))
+        self._selector = Selector(data, self._formula)
+        self._ledger = Ledger(data)
+        self._sampler, self._exploration = Sampler(self._selector), Exploration.of(data.exploration)
+        self._numbers: dict[Any, int] | None = None
+
+    @property
+    def policy_id(self) -> str:
+        """16 hexadecimal digits, the same for the same prices, weights and rules."""
+        return self.data.policy_id
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that scoring reads."""
+        return self._scored
+
+    def encode(self, ids: Iterable[Any]) -> Integers:
+        """Item numbers of ids, int64, -1 for those that were never seen.
+
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]}, item_ids=["x", "y"])
+        >>> oa.solve(oa.Problem(cands, oa.total("r"))).policy().encode(["y", "new"]).tolist()
+        [1, -1]
+        """
+        given = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        if self.data.items is None:
+            numbers = [i if isinstance(i, int) and 0 <= i < self.data.n_items else -1 for i in given]
+            return np.array(numbers, np.int64)
+        if self._numbers is None:
+            self._numbers = {one: number for number, one in enumerate(self.data.items)}
+        get = self._numbers.get
+        try:
+            return np.fromiter((get(one, -1) for one in given), np.int64, len(given))
+        except TypeError as error:
+            raise InputError(f"encode(ids): something there is no id ({error}).") from None
+
+    def user(self, **labels: Any) -> User:
+        """A user by their labels, to pass as `user=`: encoded once, used for many requests."""
+        return self._reader.user(labels)
+
+    def score(self, items: Any, columns: Any, user: Any = None, out: Floats | None = None, **attributes: Any) -> Floats:
+        """Priced scores of one user's candidates, (n,): what the solver gave the same pairs, bit for bit.
+
+        Parameters
+        ----------
+        items
+            (n,) item numbers, -1 for items that were never seen.
+        columns
+            `{name: (n,) finite numbers}`.
+        user
+            See `Policy`.
+        out
+            (n,) float64, C-contiguous, to write into.
+        **attributes
+            Labels by key of the items, such as `campaign=[...]`, one an item: used for items that are -1, which then
+            pay the prices of their labels.
+
+        Raises
+        ------
+        InputError
+            For columns that are missing, misaligned or not finite, item numbers out of range, unknown keys.
+        """
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self._scored, who, attributes)
+        return self._scores(request, who, np.empty(request.items.size) if out is None else _buffer(out, request))
+
+    def _scores(self, request: Request, user: User, out: Floats) -> Floats:
+        from oasis_alloc.kernels import serve
+
+        of_item, table = self._formula.of_item, user.table
+        if request.local is not None:
+            of_item, table = request.local.of_item, request.local.table
+        serve.score(out.size, request.key, request.columns, self._blend, of_item, table, out)
+        return out
+
+    def boosts(self, items: Any, columns: Any, user: Any = None, **attributes: Any) -> Floats:
+        """What to add to a host's own ranking score, (n,): the priced score less the organic column.
+
+        Arguments and errors are those of `score`; `columns` has the organic column as well.
+        """
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self.data.columns, who, attributes)
+        scores = self._scores(request, who, np.empty(request.items.size))
+        scores -= request.columns[self.data.columns.index(self.data.organic)]
+        return scores
+
+    def score_batch(
+        self, indptr: Any, items: Any, columns: Any, users: Any = None, out: Floats | None = None
+    ) -> Floats:
+        """Priced scores of the candidates of many users, (n_pairs,), some hundred million a second on one core.
+
+        Parameters
+        ----------
+        indptr, items, columns
+            As in `Candidates.from_arrays`; items may be -1 for unseen. float32 columns are read as they are.
+        users
+            (n_users,) numbers of the solve, or `{key: (n_users,) labels}`; None for users without labels.
+        out
+            (n_pairs,) float64 to write into.
+
+        Raises
+        ------
+        InputError
+            As in `score`, with the pair.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2, 3], [0, 1, 0], {"r": [0.9, 0.5, 0.7]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"))).policy()
+        >>> policy.score_batch(cands.indptr, cands.item, cands.columns).tolist()
+        [0.9, 0.5, 0.7]
+        """
+        from oasis_alloc.serving.batch import score_batch
+
+        return score_batch(self._reader, indptr, items, columns, users, out)
+
+    def select(
+        self,
+        items: Any,
+        columns: Any,
+        user: Any = None,
+        k: int | None = None,
+        pinned: Any = None,
+        exclude: Any = None,
+        fill: bool = False,
+        diversify: MMR | DPP | None = None,
+        embeddings: Any = None,
+        **attributes: Any,
+    ) -> Integers:
+        """The slate of one user: positions in `items`, int64, best first, under the rules of the problem.
+
+        Parameters
+        ----------
+        items, columns, user, **attributes
+            As in `score`; `columns` has the column that is kept as well, where there is one.
+        k
+            Slots, by default as many as in the solve.
+        pinned, exclude
+            Positions in `items` (or a mask) that are in the slate, first and in this order, and that cannot be. Pinned
+            ones count for caps and decrements.
+        fill
+            Also take what is worth nothing or less, as the solve would not: a slot is filled only by a marginal score
+            above 0, or to reach `at_least`.
+        diversify
+            `oa.MMR(...)` or `oa.DPP(...)`: pick by scores and by how unlike the picks so far an item is, under the same
+            rules. Not with slates that keep a share of a column.
+        embeddings
+            The vectors for it: `oa.Embeddings` of all items, or (n, d) numbers, one row a candidate.
+
+        Returns
+        -------
+        array
+            Shorter than k where candidates, caps or worth run out. The best slate where categories are one an item and
+            nest (see docs/serving.md for the others); caps always hold. Ties go by score, then item id.
+
+        Raises
+        ------
+        InputError
+            As `score`; also for an item that comes twice, pinned ones that break a cap, and vectors that do not fit.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 3], [0, 1, 2], {"r": [3, 2, 1]}, items={"artist": ["a", "a", "b"]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(2, at_most={"artist": 1}))).policy()
+        >>> policy.select([0, 1, 2], {"r": [3, 2, 1]}).tolist()
+        [0, 2]
+        """
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self._selected, who, attributes)
+        check_distinct(request.items)
+        wishes = self._selector.wishes(request.items.size, who, k, pinned, exclude, fill)
+        scores = self._scores(request, who, np.empty(request.items.size))
+        if diversify is not None or embeddings is not None:
+            return diversified(self._selector, request, scores, wishes, diversify, embeddings).positions
+        return self._selector.pick(request, scores, wishes).positions
+
+    def sample(
+        self,
+        items: Any,
+        columns: Any,
+        user: Any = None,
+        k: int | None = None,
+        exclude: Any = None,
+        rng: Rng | None = None,
+        exploration: Exploration | Mapping[str, float] | None = None,
+        **attributes: Any,
+    ) -> Sample:
+        """A slate drawn by the policy's rule of exploration, and how likely each of its items was to be in it.
+
+        Parameters
+        ----------
+        items, columns, user, k, exclude, **attributes
+            As in `select`.
+        rng
+            A whole number from 0 to 2^63 - 1, from which the same request always draws the same slate, or a
+            `numpy.random.Generator`; None draws anew.
+        exploration
+            Another rule than the policy's own.
+
+        Returns
+        -------
+        Sample
+            `(positions, propensities)`: positions in `items`, best first, and the probability with which each was to be
+            shown, whatever else is: exactly that of `propensities`, which off-policy evaluation divides by.
+
+        Notes
+        -----
+        Every slate keeps its size and, where the keys of the rules nest or two of them cross, `at_most`; see
+        `Solution.round`. Of what `keep` promises, exploration takes its share.
+
+        Raises
+        ------
+        InputError
+            As `select`; also for an `rng` or an exploration that is none.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 3], [0, 1, 2], {"r": [0.9, 0.5, 0.4]})
+        >>> solution = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(2)))
+        >>> policy = solution.policy(exploration=oa.Exploration(share=0.3))
+        >>> policy.propensities([0, 1, 2], {"r": [0.9, 0.5, 0.4]}).round(6).tolist()
+        [0.9, 0.9, 0.2]
+        >>> positions, propensities = policy.sample([0, 1, 2], {"r": [0.9, 0.5, 0.4]}, rng=8)
+        >>> len(positions)
+        2
+        """
+        seed = secrets.randbits(63) if rng is None else as_seed(rng, "sample()")
+        request, scores, wishes, x = self._drawable(items, columns, user, k, exclude, exploration, attributes)
+        return self._sampler.draw(request, scores, x, wishes.k, seed)
+
+    def propensities(
+        self,
+        items: Any,
+        columns: Any,
+        user: Any = None,
+        k: int | None = None,
+        exclude: Any = None,
+        exploration: Exploration | Mapping[str, float] | None = None,
+        **attributes: Any,
+    ) -> Floats:
+        """How likely `sample` is to show each of the candidates, (n,) in [0, 1]; arguments and errors are its own."""
+        return self._drawable(items, columns, user, k, exclude, exploration, attributes)[3]
+
+    def warm_draws(self) -> None:
+        """Compile what `sample` runs under the policy's own rules; a part of `warmup`."""
+        self._sampler.warm(self._exploration)
+
+    def _drawable(
+        self, items: Any, columns: Any, user: Any, k: Any, exclude: Any, exploration: Any, attributes: dict[str, Any]
+    ) -> tuple[Request, Floats, Wishes, Floats]:
+        rule = self._exploration if exploration is None else Exploration.of(exploration)
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self._selected, who, attributes)
+        check_distinct(request.items)
+        wishes = self._selector.wishes(request.items.size, who, k, None, exclude, False)
+        scores = self._scores(request, who, np.empty(request.items.size))
+        return request, scores, wishes, self._sampler.propensities(request, scores, wishes, rule)
+
+    def ranked(self, items: Any, columns: Any, user: Any = None) -> tuple[Integers, Floats, Floats]:
+        """(slate as of `select`, scores, boosts) of one user's candidates, checked once; `columns` as in `boosts`."""
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self.data.columns, who, {})
+        check_distinct(request.items)
+        wishes = self._selector.wishes(request.items.size, who, None, None, None, False)
+        scores = self._scores(request, who, np.empty(request.items.size))
+        boosts = scores - request.columns[self.data.columns.index(self.data.organic)]
+        return self._selector.pick(request, scores, wishes).positions, scores, boosts
+
+    def prepare(
+        self, most: int, k: int | None = None, diversify: MMR | DPP | None = None, embeddings: Embeddings | None = None
+    ) -> Prepared:
+        """Buffers for the shortest request path: fill them, score or select, read them.
+
+        For one thread; make one for each. Nothing is checked but the number of candidates: what is not finite is never
+        selected, items out of range are unseen, and items that come twice can be shown twice.
+
+        Parameters
+        ----------
+        most
+            Candidates of a request at the most.
+        k
+            Slots, by default as many as in the solve.
+        diversify, embeddings
+            As in `select`, with `oa.Embeddings`: then `select` goes by them.
+
+        Returns
+        -------
+        Prepared
+            With `items` (most,) int64 and `columns` (len(names), most) float64 to write, `names` saying which column
+            is which; `score(n, user)` and `select(n, user)` for the first n of them, `user` being of `policy.user`;
+            `scores` (most,), `positions` (k,) and, under rules by category, `marginal` (k,) to read.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1))).policy()
+        >>> hot, anyone = policy.prepare(most=100), policy.user()
+        >>> hot.items[:2], hot.columns[:, :2] = [0, 1], [[0.2, 0.5]]
+        >>> shown = hot.select(2, anyone)
+        >>> hot.positions[:shown].tolist()
+        [1]
+        """
+        for name, number in (("most", most), ("k", k)):
+            if number is not None and (not isinstance(number, Integral) or isinstance(number, bool) or number < 0):
+                raise InputError(f"prepare({name}={number!r}): expected a whole number >= 0.")
+        slots = self.data.slate.size if k is None else int(k)
+        parts = (self.data, self._formula, self._selector, self._blend, self._selected, int(most), slots)
+        if diversify is not None or embeddings is not None:
+            return PreparedDiverse(*parts, diversify, embeddings)
+        return Prepared(*parts)
+
+    def to_parquet(self, candidates: Candidates, path: str | Path) -> int:
+        """Write boosts and slates of all candidates, user by user, and return how many rows there are.
+
+        Columns: the ids of user and item under the candidates' names, `boost` (to add to the organic score), `score`,
+        and `rank`, the place in the slate from 0, -1 where it is not shown. Streamed in row groups; the file appears
+        when it is whole. Candidates may be others than those of the solve: items are matched by id, users by label.
+
+        Raises
+        ------
+        InputError
+            For candidates without a column or a user key that scores depend on.
+        MissingDependencyError
+            Without pyarrow.
+        """
+        from oasis_alloc.serving.export import to_parquet
+
+        return to_parquet(self, candidates, path)
+
+    def warmup(self) -> dict[str, float]:
+        """Compile, or load from the cache, everything that requests run, and return the seconds of each kernel.
+
+        After it nothing compiles, whatever requests bring.
+        """
+        from oasis_alloc.serving.warmup import warmup
+
+        return warmup(self)
+
+    def explain(
+        self,
+        items: Any,
+        columns: Any,
+        user: Any = None,
+        k: int | None = None,
+        pinned: Any = None,
+        exclude: Any = None,
+        fill: bool = False,
+        **attributes: Any,
+    ) -> Explanation:
+        """Why `select` decides as it does, candidate by candidate: print it, or read its numbers.
+
+        Arguments and errors are those of `select`; `columns` has the organic column as well.
+
+        Returns
+        -------
+        Explanation
+            A sequence of one `Reason` a candidate, in the order of `items`: the parts of its score, which add up to it
+            exactly, the rule that dropped it, its runner-up and margin, and the smallest change that would have
+            reversed the decision.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1))).policy()
+        >>> why = policy.explain([0, 1], {"r": [0.9, 0.5]})
+        >>> print(why[1].sentence)
+        item 1 scores 0.5 = +0.5 r; not shown: item 0 is worth more, short by 0.4; reversed by +0.4 r (0.5 to 0.9)
+        """
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self.data.columns, who, attributes)
+        check_distinct(request.items)
+        wishes = self._selector.wishes(request.items.size, who, k, pinned, exclude, fill)
+        scores = self._scores(request, who, np.empty(request.items.size))
+        return Explainer(self._ledger, self._selector).explain(request, scores, who, wishes)
+
+    def __repr__(self) -> str:
+        return f"Policy({self.policy_id}, columns: {', '.join(self.columns)}, {self.data.n_items:,} items)"
+
+
+def _buffer(out: object, request: Request) -> Floats:
+    n = request.items.size
+    fits = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == (n,)
+    if not (fits and out.flags.c_contiguous and out.flags.writeable):  # type: ignore[attr-defined]
+        raise InputError(f"out: expected a writeable, contiguous float64 array of shape ({n},).")
+    return out  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""What a policy is made of: nothing here knows a solver."""
