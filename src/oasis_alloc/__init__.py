@@ -10,6 +10,7 @@ from oasis_alloc.errors import InputError as InputError
 from oasis_alloc.errors import MissingDependencyError as MissingDependencyError
 from oasis_alloc.errors import OasisAllocError as OasisAllocError
 from oasis_alloc.errors import ProblemError as ProblemError
+from oasis_alloc.errors import SnapshotError as SnapshotError
 from oasis_alloc.errors import SolverError as SolverError
 from oasis_alloc.frontier import Frontier as Frontier
 from oasis_alloc.frontier import frontier as frontier
@@ -26,6 +27,8 @@ from oasis_alloc.measures import Measure as Measure
 from oasis_alloc.measures import exposure as exposure
 from oasis_alloc.measures import total as total
 from oasis_alloc.problem import Problem as Problem
+from oasis_alloc.serving.staleness import Staleness as Staleness
+from oasis_alloc.serving.store import PolicyStore as PolicyStore
 from oasis_alloc.shadow import ShadowPrice as ShadowPrice
 from oasis_alloc.slate import Slate as Slate
 from oasis_alloc.solution import Solution as Solution
