@@ -96,7 +96,10 @@ def to_bytes(arrays: Arrays, header: Mapping[str, str]) -> bytes:
         end += array.nbytes
         kind = _NAMES[array.dtype]
         described[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [start, end]}
-    text = json.dumps(described, ensure_ascii=True, separators=(",", ":")).encode()
+    try:
+        text = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError as error:
+        raise SnapshotError(f"the header has a string that is not valid Unicode ({error}).", "content") from error
     text += b" " * (-len(text) % 8)
     raw = b"".join([len(text).to_bytes(8, "little"), text, *(little[name].tobytes() for name in order)])
     at = raw.index(f'"checksum":"{_NO_DIGEST}"}}'.encode()) + len('"checksum":"')
