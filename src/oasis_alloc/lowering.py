@@ -25,7 +25,7 @@ _FOLD_LIMIT = 1 << 22  # cells that are always worth a folded table (32 MiB a co
 def lower(problem: Problem, as_served: bool = False) -> Program:
     """Lower a problem to arrays; `as_served` counts every pair once, whatever users and slots count in the solve."""
     cands = problem.candidates
-    terms = _base_terms(problem)
+    terms = base_terms(problem)
     groupings = {by: cands.grouping(by or None) for _, by in terms}
     columns = sorted({column for column, _ in terms if column is not None})
     cells = _Cells.of(cands, [*groupings.values()], [tellable(cands.items[key]) for key in problem.slate.keys])
@@ -114,7 +114,7 @@ def blend(
     return out
 
 
-def _base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:
+def base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:
     """The distinct (column, keys) of all measures under functions, in order of appearance."""
     seen: dict[tuple[str | None, tuple[str, ...]], None] = {}
     for function in problem.functions:

@@ -134,9 +134,13 @@ class Program:
         """Totals (or changes of totals) by row, in the units of the dual variables' gradient."""
         return (by_row / self.unit)[self.row]
 
+    def base_prices(self, prices: Floats) -> Floats:
+        """M' lam, (n_base,): what a unit of every base total costs."""
+        return np.asarray(self._arithmetic_t @ prices)
+
     def tables(self, prices: Floats) -> Floats:
         """Price tables P_k, (K + 1, n_segments, n_classes), of prices by row."""
-        base = self._arithmetic_t @ prices
+        base = self.base_prices(prices)
         return np.stack([b @ base for b in self._base_t]).reshape(len(self.base), self.n_segments, self.n_classes)
 
     def widest(self, by_row: Floats) -> Floats:

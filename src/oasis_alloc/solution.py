@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from oasis_alloc.steadiness import Earlier
 
 if TYPE_CHECKING:
     from oasis_alloc.certificate import Conflict
+    from oasis_alloc.policy import Policy
     from oasis_alloc.shadow import ShadowPrice
     from oasis_alloc.solvers.watch import Status
 
@@ -109,6 +111,46 @@ class Solution:
         prices = [self.prices[block.name] for block in program.blocks]
         with Threads(program, 1) as engine:
             return engine.scores(np.concatenate(prices) if prices else np.empty(0))
+
+    def policy(
+        self,
+        valid_for: float | None = None,
+        organic: str | None = None,
+        users: bool | None = None,
+        exploration: Mapping[str, Any] | None = None,
+    ) -> Policy:
+        """The prices, weights and slate rules of this solution, ready to score and select in a service.
+
+        Parameters
+        ----------
+        valid_for
+            Seconds from now after which the policy is stale; None for no end.
+        organic
+            The column that the host ranks by without us; by default "relevance", else the objective's first.
+        users
+            Whether users are known by their numbers, `user=17`; None does so for up to 16 million.
+        exploration
+            A rule of randomised delivery, `{name: value}`, see `Policy.sample`.
+
+        Raises
+        ------
+        SolverError
+            For an infeasible problem.
+        ProblemError
+            For an unknown column, a number of seconds that is not positive.
+
+        Example
+        -------
+        >>> import numpy as np, oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays(np.array([0, 2]), np.array([0, 1]), columns={"r": np.array([0.9, 0.5])})
+        >>> solution = oa.solve(oa.Problem(cands, oa.total("r") , oa.exposure() <= 0.5, slate=oa.Slate(1)))
+        >>> bool((solution.policy().score([0, 1], {"r": [0.9, 0.5]}) == solution.scores()).all())
+        True
+        """
+        from oasis_alloc.policy import Policy
+        from oasis_alloc.serving.build import policy_data
+
+        return Policy(policy_data(self, valid_for, organic, users, exploration))
 
     @cached_property
     def parts(self) -> dict[str, float]:

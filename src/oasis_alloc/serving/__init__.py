@@ -1,1 +1,1 @@
-"""What a policy is made of when it serves; nothing here imports a solver."""
+"""What a policy is made of: nothing here knows a solver."""

@@ -1,0 +1,221 @@
+"""A solved problem turned into the data of a policy."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.keys import Key
+from oasis_alloc.serving.data import (
+    Certificate,
+    Codes,
+    ConstraintPrices,
+    Decrements,
+    Integers,
+    ItemKey,
+    PolicyData,
+    SlateRule,
+    Term,
+)
+
+if TYPE_CHECKING:
+    from oasis_alloc.candidates import Candidates
+    from oasis_alloc.slate import Slate
+    from oasis_alloc.solution import Solution
+
+_MOST_USERS = 1 << 24  # that a policy knows by number unless it is told to
+
+
+def policy_data(
+    solution: Solution,
+    valid_for: float | None,
+    organic: str | None,
+    users: bool | None,
+    exploration: Mapping[str, Any] | None,
+) -> PolicyData:
+    """Collect what serves from a solution; see `Solution.policy`."""
+    from oasis_alloc.lowering import base_terms, lower
+
+    solution.raise_if_infeasible()
+    problem, cands = solution.problem, solution.problem.candidates
+    ranked_by = _organic(solution, organic)
+    program = lower(problem, as_served=True)
+    prices = [solution.prices[block.name] for block in program.blocks]
+    base = program.base_prices(np.concatenate(prices) if prices else np.empty(0))
+
+    terms: list[Term] = []
+    places: dict[tuple[str | None, tuple[str, ...]], int] = {}
+    start = 0
+    for column, by in base_terms(problem):
+        places[column, by] = len(terms)
+        labels = cands.groups(by or None)
+        price = np.ascontiguousarray(base[start : start + len(labels)], np.float64)
+        on_items = tuple(key for key in by if key in cands.items)
+        on_users = tuple(key for key in by if key in cands.users)
+        terms.append(Term(column, by, on_items, on_users, _codes(cands, by, labels), price))
+        start += len(labels)
+    constraints = tuple(
+        ConstraintPrices(
+            name, f.measure.by, _codes(cands, f.measure.by, problem.labels(name)),
+            np.array(solution.prices[name], np.float64),
+            tuple((places[term.column, term.by], term.coefficient) for term in f.measure.terms),
+        )
+        for name, f in zip(problem.names, problem.functions, strict=True)
+    )  # fmt: skip
+
+    weights = _weights(solution)
+    named = [column for column, _ in weights if column is not None]
+    named += sorted({term.column for term in terms if term.column is not None})
+    named += [*problem.slate.keep, ranked_by]
+    wanted = dict.fromkeys([*(key for term in terms for key in term.item_keys), *problem.slate.keys])
+    user_keys = list(dict.fromkeys(key for term in terms for key in term.user_keys))
+    segments, segment_of_user = _segments(cands, user_keys)
+    known = cands.n_users <= _MOST_USERS if users is None else users
+    ids = None if cands.item_ids is None else tuple(cands.item_ids.tolist())
+    created = time.time()
+    parts: dict[str, Any] = {
+        "certificate": Certificate(
+            solution.status.name, solution.value, solution.bound, solution.gap, solution.violation, solution.passes,
+            solution.solver,
+        ),
+        "columns": tuple(dict.fromkeys(named)),
+        "weights": weights,
+        "terms": tuple(terms),
+        "constraints": constraints,
+        "n_items": cands.n_items,
+        "items": ids,
+        "rank": _rank(ids),
+        "item_keys": {key: _item_key(cands, key) for key in wanted},
+        "user_keys": {key: tuple(cands.users[key].labels.tolist()) for key in user_keys},
+        "segments": segments,
+        "slate": _slate_rule(problem.slate, known),
+        "organic": ranked_by,
+        "n_users": cands.n_users if known else 0,
+        "segment_of_user": segment_of_user if known else None,
+        "exploration": None if exploration is None else dict(exploration),
+    }  # fmt: skip
+    valid_until = None if valid_for is None else created + _positive(valid_for)
+    return PolicyData(policy_id=content_id(parts), created=created, valid_until=valid_until, **parts).check()
+
+
+def content_id(parts: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits that are the same for the same content, in every process."""
+    digest = hashlib.sha256()
+    for chunk in _bytes_of(parts):
+        digest.update(chunk)
+    return digest.hexdigest()[:16]
+
+
+def _bytes_of(part: object) -> Iterator[bytes]:
+    if isinstance(part, np.ndarray):
+        yield f"{part.dtype.str}{part.shape}".encode()
+        yield np.ascontiguousarray(part).tobytes()
+    elif is_dataclass(part):
+        for field in fields(part):
+            yield from _bytes_of((field.name, getattr(part, field.name)))
+    elif isinstance(part, Mapping):
+        yield from _bytes_of(tuple(part.items()))
+    elif isinstance(part, tuple):
+        yield f"({len(part)}".encode()
+        for one in part:
+            yield from _bytes_of(one)
+    else:
+        yield f"{part!r};".encode()
+
+
+def _organic(solution: Solution, given: str | None) -> str:
+    columns = solution.problem.candidates.columns
+    if given is not None:
+        if given not in columns:
+            raise ProblemError(f"policy(organic={given!r}): there is no such column.{did_you_mean(given, columns)}")
+        return given
+    linear = solution.problem.maximize.linear
+    named = [term.column for term in linear.terms if term.column is not None] if linear is not None else []
+    return "relevance" if "relevance" in columns else [*named, *columns][0]
+
+
+def _positive(seconds: float) -> float:
+    if not (isinstance(seconds, (int, float)) and 0 < seconds < np.inf):
+        raise ProblemError(f"policy(valid_for={seconds!r}): expected a positive number of seconds, or None.")
+    return float(seconds)
+
+
+def _weights(solution: Solution) -> tuple[tuple[str | None, float], ...]:
+    """The objective's blend; what `stay_close` adds is a column of its own, the pair's earlier probability."""
+    linear, columns = solution.problem.maximize.linear, solution.problem.candidates.columns
+    out = [(term.column, float(term.coefficient)) for term in linear.terms] if linear is not None else []
+    for number, kept in enumerate(solution.problem.maximize.steady):
+        name = "previous" if not number else f"previous {number + 1}"
+        if name in columns:
+            raise ProblemError(
+                f"the candidates have a column {name!r}, the name under which requests bring what stay_close() asks "
+                "for: the earlier probability of a candidate. Rename the column."
+            )
+        out.append((name, float(kept.weight)))
+    return tuple(out)
+
+
+def _codes(cands: Candidates, by: tuple[str, ...], labels: Sequence[Any]) -> Codes:
+    """(n_groups, len(by)) the labels of groups as codes."""
+    out = np.zeros((len(labels), len(by)), np.int32)
+    for k, key in enumerate(by):
+        side = cands.items[key] if key in cands.items else cands.users[key]
+        code = {label: number for number, label in enumerate(side.labels.tolist())}
+        out[:, k] = [code[label if len(by) == 1 else label[k]] for label in labels]
+    return out
+
+
+def _item_key(cands: Candidates, name: str) -> ItemKey:
+    key = cands.items[name]
+    labels = tuple(key.labels.tolist())
+    if isinstance(key, Key):
+        return ItemKey(labels, np.array(key.codes))
+    return ItemKey(labels, np.array(key.codes), np.array(key.indptr))
+
+
+def _segments(cands: Candidates, keys: Sequence[str]) -> tuple[Codes, Any]:
+    """(the distinct codes of users, segment of each user)."""
+    if not keys:
+        return np.zeros((1, 0), np.int32), np.zeros(cands.n_users, np.uint32)
+    codes = np.stack([cands.users[key].codes for key in keys], axis=1)
+    segments, of_user = np.unique(codes, axis=0, return_inverse=True)
+    return segments.astype(np.int32), of_user.reshape(-1).astype(np.uint32)
+
+
+def _rank(ids: tuple[Any, ...] | None) -> Integers | None:
+    """Places of ids in their own order; None where that is the order of the items' numbers, or there is none."""
+    if ids is None:
+        return None
+    try:
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+    except TypeError:
+        return None
+    if order == list(range(len(ids))):
+        return None
+    rank = np.empty(len(ids), np.int64)
+    rank[order] = np.arange(len(ids))
+    return rank
+
+
+def _slate_rule(slate: Slate, by_user: bool) -> SlateRule:
+    size, least = slate.size, slate.at_least
+    diminishing = {
+        key: Decrements(np.zeros(1), step) if isinstance(step, float) else Decrements(np.array(step))
+        for key, step in slate.diminishing.items()
+    }
+    return SlateRule(
+        size=size if isinstance(size, int) else max(1, int(size.max(initial=1))),
+        at_least=least if isinstance(least, int) else 0,
+        at_most=dict(slate.at_most),
+        diminishing=diminishing,
+        keep=next(iter(slate.keep.items()), None),
+        positions=None if slate.positions is None else np.array(slate.positions),
+        sizes=np.array(size) if by_user and not isinstance(size, int) else None,
+        leasts=np.array(least) if by_user and not isinstance(least, int) else None,
+    )

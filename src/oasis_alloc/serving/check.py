@@ -1,0 +1,157 @@
+"""The one place that says whether a policy's data may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.errors import InputError
+
+if TYPE_CHECKING:
+    from oasis_alloc.serving.data import ConstraintPrices, PolicyData, SlateRule, Term
+
+
+def check(data: PolicyData) -> None:
+    """Raise `InputError` with what is wrong, where, and what was expected."""
+    _require(isinstance(data.policy_id, str) and bool(data.policy_id), f"policy_id is {data.policy_id!r}", "a text")
+    _finite(data.created, "created")
+    if data.valid_until is not None:
+        _finite(data.valid_until, "valid_until")
+    for name in ("value", "bound", "gap", "violation", "passes"):
+        number = getattr(data.certificate, name)
+        _require(isinstance(number, float) and number == number, f"certificate: {name} is {number!r}", "a number")
+    _distinct(data.columns, "columns")
+    for column in (*(column for column, _ in data.weights), *(term.column for term in data.terms), data.organic):
+        _require(column is None or column in data.columns, f"column {column!r} is not among columns", "one of them")
+    for column, weight in data.weights:
+        _finite(weight, f"the weight of {column!r}")
+    _keys(data)
+    for number, term in enumerate(data.terms):
+        _groups(data, term, f"term {number}")
+        both = [*term.item_keys, *term.user_keys]
+        _require(
+            sorted(both) == sorted(term.keys) and set(term.item_keys) <= set(data.item_keys)
+            and set(term.user_keys) <= set(data.user_keys),
+            f"term {number}: keys {term.keys!r} are not {term.item_keys!r} of items and {term.user_keys!r} of users",
+            "each key on its side",
+        )  # fmt: skip
+    _distinct([constraint.name for constraint in data.constraints], "constraints")
+    for constraint in data.constraints:
+        _groups(data, constraint, f"constraint {constraint.name!r}")
+        for number, coefficient in constraint.terms:
+            _require(0 <= number < len(data.terms), f"constraint {constraint.name!r}: term {number}", "a term")
+            _finite(coefficient, f"constraint {constraint.name!r}: a coefficient")
+    _slate(data, data.slate)
+
+
+def _keys(data: PolicyData) -> None:
+    _require(data.n_items >= 0, f"n_items is {data.n_items}", "a number >= 0")
+    if data.items is not None:
+        _require(len(data.items) == data.n_items, f"items has {len(data.items):,} ids", f"{data.n_items:,} (n_items)")
+        _distinct(data.items, "items")
+    if data.rank is not None:
+        _array(data.rank, np.int64, (data.n_items,), "rank")
+        whole = np.array_equal(np.sort(data.rank), np.arange(data.n_items))
+        _require(whole, "rank is no order of the items", "each number from 0 to n_items - 1 once")
+    for name, key in data.item_keys.items():
+        what = f"item_keys[{name!r}]"
+        _distinct(key.labels, f"{what}: labels")
+        _array(key.codes, np.int32, None if key.indptr is not None else (data.n_items,), f"{what}: codes")
+        least = -1 if key.indptr is None else 0
+        _within(key.codes, least, len(key.labels), f"{what}: codes")
+        if key.indptr is not None:
+            _array(key.indptr, np.int64, (data.n_items + 1,), f"{what}: indptr")
+            ends = key.indptr[0] == 0 and key.indptr[-1] == key.codes.size and bool((np.diff(key.indptr) >= 0).all())
+            _require(ends, f"{what}: indptr does not run from 0 to {key.codes.size}", "numbers that never decrease")
+            first = np.zeros(key.codes.size + 1, np.bool_)
+            first[key.indptr] = True
+            ascends = (np.diff(key.codes) > 0) | first[1:-1]
+            _require(bool(ascends.all()), f"{what}: the codes of an item do not ascend", "each label once, in order")
+    for name, labels in data.user_keys.items():
+        _require(name not in data.item_keys, f"{name!r} is a key of users and of items", "of one of them")
+        _distinct(labels, f"user_keys[{name!r}]")
+    _array(data.segments, np.int32, (len(data.segments), len(data.user_keys)), "segments")
+    for k, (name, labels) in enumerate(data.user_keys.items()):
+        _within(data.segments[:, k], -1, len(labels), f"segments: {name!r}")
+    _require(data.n_users >= 0, f"n_users is {data.n_users}", "a number >= 0")
+    if data.segment_of_user is not None:
+        _array(data.segment_of_user, np.uint32, (data.n_users,), "segment_of_user")
+        _within(data.segment_of_user, 0, len(data.segments), "segment_of_user")
+
+
+def _groups(data: PolicyData, prices: Term | ConstraintPrices, what: str) -> None:
+    _array(prices.price, np.float64, None, f"{what}: price")
+    bad = np.flatnonzero(~np.isfinite(prices.price))
+    if bad.size:
+        raise InputError(f"{what}: price {bad[0]:,} is {prices.price[bad[0]]}; expected finite numbers.")
+    _array(prices.groups, np.int32, (prices.price.size, len(prices.keys)), f"{what}: groups")
+    for k, key in enumerate(prices.keys):
+        known = key in data.item_keys or key in data.user_keys
+        _require(known, f"{what}: key {key!r} is not there", "a key of items or users")
+        labels = data.item_keys[key].labels if key in data.item_keys else data.user_keys[key]
+        _within(prices.groups[:, k], 0, len(labels), f"{what}: groups of {key!r}")
+    if not prices.keys:
+        _require(prices.price.size == 1, f"{what}: {prices.price.size} prices without keys", "one")
+    elif len(prices.groups) > 1:
+        order = np.lexsort(prices.groups.T[::-1])
+        rises = np.array_equal(order, np.arange(order.size)) and np.diff(prices.groups, axis=0).any(axis=1).all()
+        _require(bool(rises), f"{what}: groups are not sorted and distinct", "each group once, in order")
+
+
+def _slate(data: PolicyData, slate: SlateRule) -> None:
+    _require(slate.size >= 1, f"slate: size is {slate.size}", "a number of slots >= 1")
+    _require(0 <= slate.at_least <= slate.size, f"slate: at_least is {slate.at_least}", "0 to size")
+    for key, most in slate.at_most.items():
+        _require(most >= 1, f"slate: at_most of {key!r} is {most}", "a number of items >= 1")
+    for key in slate.keys:
+        _require(key in data.item_keys, f"slate: the items have no key {key!r}", "one of item_keys")
+    for key, decrements in slate.diminishing.items():
+        _array(decrements.steps, np.float64, None, f"slate: decrements of {key!r}")
+        grows = decrements.steps.size > 0 and decrements.steps[0] >= 0 and bool((np.diff(decrements.steps) >= 0).all())
+        fine = grows and bool(np.isfinite(decrements.steps).all()) and 0 <= decrements.slope < np.inf
+        _require(fine, f"slate: decrements of {key!r}", "finite numbers >= 0 that never decrease")
+    if slate.keep is not None:
+        column, share = slate.keep
+        _require(column in data.columns, f"slate: the column {column!r} that is kept", "one of columns")
+        _require(0 <= share <= 1, f"slate: the share kept is {share}", "a number from 0 to 1")
+    if slate.positions is not None:
+        _array(slate.positions, np.float64, None, "slate: positions")
+        enough = slate.positions.size >= slate.size
+        _require(enough, f"slate: {slate.positions.size} positions", f"{slate.size} or more")
+        falls = bool((np.diff(slate.positions) <= 0).all() and ((slate.positions > 0) & (slate.positions <= 1)).all())
+        _require(falls, "slate: positions", "numbers in (0, 1] that never increase")
+    for name, by_user in (("sizes", slate.sizes), ("leasts", slate.leasts)):
+        if by_user is not None:
+            _array(by_user, np.int64, (data.n_users,), f"slate: {name}")
+            _within(by_user, 0, slate.size + 1, f"slate: {name}")
+
+
+def _require(good: bool, found: str, expected: str) -> None:
+    if not good:
+        raise InputError(f"policy: {found}; expected {expected}.")
+
+
+def _finite(number: object, what: str) -> None:
+    good = isinstance(number, float) and abs(number) < np.inf
+    _require(good, f"{what} is {number!r}", "a finite number")
+
+
+def _distinct(values: Sequence[Any], what: str) -> None:
+    _require(len(set(values)) == len(values), f"{what} has something twice", "each once")
+
+
+def _array(array: object, dtype: npt.DTypeLike, shape: tuple[int, ...] | None, what: str) -> None:
+    expected = f"{np.dtype(dtype)} of shape {'(n,)' if shape is None else shape}"
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"policy: {what} is {type(array).__name__}; expected {expected}.")
+    fits = array.dtype == dtype and (array.ndim == 1 if shape is None else array.shape == shape)
+    _require(fits, f"{what} is {array.dtype} of shape {array.shape}", expected)
+
+
+def _within(codes: npt.NDArray[Any], least: int, end: int, what: str) -> None:
+    if codes.size:
+        low, high = int(codes.min()), int(codes.max())
+        _require(least <= low and high < end, f"{what} are between {low} and {high}", f"{least} to {end - 1}")

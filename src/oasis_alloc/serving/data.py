@@ -1,0 +1,167 @@
+"""What a policy holds: prices by key, weights of columns and slate rules, as arrays and plain Python.
+
+The builder (`build.py`), the snapshot and readers in other languages agree on this and on nothing else. Labels are in
+one place, with their key; whatever else speaks of a label has its code, the label's place there. A *group* of several
+keys is a row of codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int32]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class ItemKey:
+    """One attribute of the items: sorted distinct labels, and codes of every item.
+
+    Where `indptr` is None, `codes` is (n_items,), -1 for none. Else item i has `codes[indptr[i]:indptr[i + 1]]`, any
+    number of them, ascending.
+    """
+
+    labels: tuple[Any, ...]
+    codes: Codes
+    indptr: Integers | None = None
+
+    def membership(self) -> tuple[Integers, Codes]:
+        """(indptr, codes) whether an item has one label at the most or several."""
+        if self.indptr is not None:
+            return self.indptr, self.codes
+        has = self.codes >= 0
+        return np.concatenate([[0], np.cumsum(has)]).astype(np.int64), self.codes[has]
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """The prices of one base total, `total(column, by=keys)`: what a unit of the column costs in every group.
+
+    `groups` (n_groups, len(keys)) has the codes of the groups' labels, in the order of `keys`; groups are sorted by
+    label, and are one row of no codes where there are no keys.
+    """
+
+    column: str | None  # None is exposure
+    keys: tuple[str, ...]
+    item_keys: tuple[str, ...]
+    user_keys: tuple[str, ...]
+    groups: Codes
+    price: Floats  # (n_groups,)
+
+
+@dataclass(frozen=True, eq=False)
+class ConstraintPrices:
+    """The prices of one constraint or function, by group, and the terms that they are part of.
+
+    The price of a term's group is the sum, over constraints and over their groups that agree with it, of coefficient
+    times price: `terms` has (number of the term, coefficient).
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    groups: Codes  # as in Term
+    price: Floats
+    terms: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Decrements:
+    """What the j-th item of a category costs: `steps[j]`, from there on `steps[-1] + slope * (j - len(steps) + 1)`."""
+
+    steps: Floats
+    slope: float = 0.0
+
+    def first(self, n: int) -> Floats:
+        """The first n decrements."""
+        j = np.arange(n)
+        last = self.steps.size - 1
+        return np.asarray(self.steps[np.minimum(j, last)] + self.slope * np.maximum(j - last, 0), np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class SlateRule:
+    """What a slate may hold (see `oa.Slate`); numbers by user are there where the policy knows users by number."""
+
+    size: int  # the largest slate
+    at_least: int = 0
+    at_most: Mapping[str, int] = field(default_factory=dict)
+    diminishing: Mapping[str, Decrements] = field(default_factory=dict)
+    keep: tuple[str, float] | None = None  # (column, share)
+    positions: Floats | None = None  # what each slot counts
+    sizes: Integers | None = None  # (n_users,)
+    leasts: Integers | None = None  # (n_users,)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the items that the rules name, in order."""
+        return tuple(dict.fromkeys([*self.at_most, *self.diminishing]))
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """How good the answer was that the prices come from (see docs/certificate.md)."""
+
+    status: str
+    value: float
+    bound: float
+    gap: float
+    violation: float
+    passes: float
+    solver: str
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyData:
+    """All that a policy is; see the module's text. `check()` says what is wrong with one that was read."""
+
+    policy_id: str  # 16 hexadecimal digits of a hash of the content, times left out
+    created: float  # UNIX seconds
+    valid_until: float | None
+    certificate: Certificate
+    columns: tuple[str, ...]  # that requests bring: of the objective, of measures, kept, organic; by first use
+    weights: tuple[tuple[str | None, float], ...]  # the objective's terms in order: (column or None for 1, coefficient)
+    terms: tuple[Term, ...]  # in the solver's order
+    constraints: tuple[ConstraintPrices, ...]
+    n_items: int
+    items: tuple[Any, ...] | None  # ids by item number; None where the numbers are the ids
+    rank: Integers | None  # (n_items,) place of each id among the sorted ids; None where ids ascend
+    item_keys: Mapping[str, ItemKey]  # those that a term or a slate rule needs
+    user_keys: Mapping[str, tuple[Any, ...]]  # sorted labels
+    segments: Codes  # (n_segments, len(user_keys)) codes of the users that were solved for, -1 for none
+    slate: SlateRule
+    organic: str  # the column that the host ranks by
+    n_users: int = 0  # users known by number
+    segment_of_user: npt.NDArray[np.uint32] | None = None  # (n_users,)
+    exploration: Mapping[str, Any] | None = None
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Columns that have prices, sorted: the order in which they are taken off a score."""
+        return tuple(sorted({term.column for term in self.terms if term.column is not None}))
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """Columns that a score reads: the first of `columns`."""
+        used = {column for column, _ in self.weights} | set(self.measured)
+        return tuple(column for column in self.columns if column in used)
+
+    def label(self, keys: tuple[str, ...], codes: Codes) -> Any:
+        """The label of a group: that of a single key, a tuple of several, None of none."""
+        labels = tuple(
+            (self.item_keys[key].labels if key in self.item_keys else self.user_keys[key])[code]
+            for key, code in zip(keys, codes.tolist(), strict=True)
+        )
+        return labels[0] if len(labels) == 1 else labels or None
+
+    def check(self) -> PolicyData:
+        """Return the data, or raise `InputError` for anything that serving could stumble over."""
+        from oasis_alloc.serving.check import check
+
+        check(self)
+        return self

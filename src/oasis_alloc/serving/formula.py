@@ -1,0 +1,167 @@
+"""The price formula as it serves: prices by key folded into one table a column for every kind of user.
+
+    v   = 0.0, then v + weight * column for the objective's terms in order; a single column of weight 1 as it is
+    P_k = 0.0, then + price for every group of column k that the pair lies in: terms in order, groups ascending
+    s   = v - P_0, then s - P_k * c_k for the other columns that have prices, sorted by name
+
+all in float64, every operation rounded on its own: the solver's own numbers, bit for bit. P_k depends on the user's
+codes and on the item's *class*, items that no key tells apart; one table is (K + 1, n_classes + 1), its last column
+being of items that the policy has never seen, which cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.multi_keys import gather, number_sets
+from oasis_alloc.serving.data import Codes, Floats, Integers, PolicyData, Term
+
+_FOLDED = 1 << 22  # numbers in tables that are kept: 32 MiB
+
+Membership: TypeAlias = tuple[Integers, Codes]
+"""(indptr, codes) of rows that have any number of labels of one key, ascending."""
+
+
+class _Prices(NamedTuple):
+    """A term's prices by combination of the item's labels, for every combination of the user's."""
+
+    combinations: Codes  # (n, len(item_keys)) distinct, sorted
+    of_user: dict[tuple[int, ...], slice]  # codes of the term's user keys -> its part of the two below
+    place: Integers  # row of `combinations`
+    price: Floats
+    positions: tuple[int, ...]  # of the term's user keys among the policy's
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """Which prices of which column some rows (classes, or candidates of one request) pay, in the order of addition."""
+
+    n: int
+    row: tuple[Integers, ...]  # a column
+    price: tuple[Integers, ...]  # a column: places in the prices of its terms, one after the other
+
+
+class Formula:
+    """Tables of prices, by the codes of a user."""
+
+    def __init__(self, data: PolicyData) -> None:
+        self.data = data
+        self.columns: tuple[str | None, ...] = (None, *data.measured)
+        self._terms = [[term for term in data.terms if term.column == column] for column in self.columns]
+        self._prices = [[_by_user(term, list(data.user_keys)) for term in terms] for terms in self._terms]
+        keys = {name: key.membership() for name, key in data.item_keys.items()}
+        tells = [number_sets(*keys[name], max(1, len(data.item_keys[name].labels))) for name in keys]
+        of_item, first = _classes(tells, data.n_items)
+        self.n_classes = first.size
+        self.class_of = np.append(of_item, self.n_classes).astype(np.uint32)  # (n_items + 1,), the last one unseen
+        self.first_item = first
+        self.of_class: dict[str, Membership] = {}
+        for name, (indptr, codes) in keys.items():
+            start, places = gather(indptr, first)
+            self.of_class[name] = start, codes[places]
+        self._members = self.members(self.of_class, self.n_classes)
+        self._tables: dict[tuple[int, ...], Floats] = {}
+        size = len(self.columns) * (self.n_classes + 1)
+        self._most = max(1, _FOLDED // size)
+        if len(data.segments) <= self._most:
+            for codes in data.segments.tolist():
+                self.table(tuple(codes))
+
+    def table(self, user: tuple[int, ...]) -> Floats:
+        """P_k of every class, (K + 1, n_classes + 1), of a user with these codes; read-only."""
+        found = self._tables.get(user)
+        if found is None:
+            found = self.fold(user, self._members)
+            if len(self._tables) >= self._most:
+                self._tables.clear()
+            self._tables[user] = found
+        return found
+
+    def members(self, keys: Mapping[str, Membership], n: int) -> Members:
+        """Whose prices n rows with these labels pay."""
+        rows, places = [], []
+        for terms, prices in zip(self._terms, self._prices, strict=True):
+            row, place, start = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
+            for term, by in zip(terms, prices, strict=True):
+                r, combination = _combined([keys[key] for key in term.item_keys], by.combinations, n)
+                row.append(r)
+                place.append(start + combination)
+                start += len(by.combinations)
+            rows.append(np.concatenate(row))
+            places.append(np.concatenate(place))
+        return Members(n, tuple(rows), tuple(places))
+
+    def fold(self, user: tuple[int, ...], members: Members) -> Floats:
+        """P_k of the rows of `members`, (K + 1, n + 1), for a user with these codes."""
+        out = np.zeros((len(self.columns), members.n + 1))
+        for k, prices in enumerate(self._prices):
+            if not prices:
+                continue
+            pays = np.concatenate([_paid(by, user) for by in prices])
+            # bincount adds one entry after the other, which is the order that the formula asks for
+            out[k] = np.bincount(members.row[k], pays[members.price[k]], members.n + 1)
+        out.flags.writeable = False
+        return out
+
+
+def _by_user(term: Term, user_keys: Sequence[str]) -> _Prices:
+    of_items = [term.keys.index(key) for key in term.item_keys]
+    of_users = [term.keys.index(key) for key in term.user_keys]
+    items, place = _distinct(term.groups[:, of_items])
+    users, user = _distinct(term.groups[:, of_users])
+    order = np.argsort(user, kind="stable")
+    ends = np.searchsorted(user[order], np.arange(len(users) + 1)).tolist()
+    of_user = {tuple(codes): slice(ends[u], ends[u + 1]) for u, codes in enumerate(users.tolist())}
+    positions = tuple(user_keys.index(key) for key in term.user_keys)
+    return _Prices(items, of_user, place[order], term.price[order], positions)
+
+
+def _distinct(rows: Codes) -> tuple[Codes, Integers]:
+    """Sorted distinct rows, and the place of each row among them."""
+    if rows.shape[1] == 0:
+        return rows[:1], np.zeros(len(rows), np.int64)
+    found, place = np.unique(rows, axis=0, return_inverse=True)
+    return found, place.reshape(-1).astype(np.int64)
+
+
+def _paid(prices: _Prices, user: tuple[int, ...]) -> Floats:
+    """(n combinations,) what a user with these codes pays for each; 0 where there is no such group."""
+    out = np.zeros(len(prices.combinations))
+    part = prices.of_user.get(tuple(user[k] for k in prices.positions))
+    if part is not None:
+        out[prices.place[part]] = prices.price[part]
+    return out
+
+
+def _combined(keys: Sequence[Membership], combinations: Codes, n: int) -> tuple[Integers, Integers]:
+    """(row, combination) of all combinations of one label of each key that rows have, by row, then combination."""
+    row, joint, known = np.arange(n), np.zeros(n, np.int64), np.zeros(len(combinations), np.int64)
+    for k, (indptr, codes) in enumerate(keys):
+        start, entries = gather(indptr, row)
+        width = 1 + max(int(codes.max(initial=0)), int(combinations[:, k].max(initial=0)))
+        repeats = np.diff(start)
+        row = np.repeat(row, repeats)
+        joint = np.repeat(joint, repeats) * width + codes[entries]
+        known = known * width + combinations[:, k]
+        # numbers stay as small as there are different ones: products of keys of many labels do not overflow
+        _, number = np.unique(np.concatenate([joint, known]), return_inverse=True)
+        joint, known = number[: joint.size].astype(np.int64), number[joint.size :].astype(np.int64)
+    if not len(combinations):
+        return row[:0], joint[:0]
+    place = np.minimum(np.searchsorted(known, joint), known.size - 1)
+    has = known[place] == joint
+    return row[has], place[has]
+
+
+def _classes(parts: Sequence[npt.NDArray[np.int32]], n: int) -> tuple[Integers, Integers]:
+    """Number the distinct rows of several columns of numbers >= 0: (class of each row, first row of each class)."""
+    found = np.zeros(n, np.int64)
+    for part in parts:
+        _, found = np.unique(found * (int(part.max(initial=0)) + 1) + part, return_inverse=True)
+    _, first = np.unique(found, return_index=True)
+    return found.astype(np.int64), first.astype(np.int64)

@@ -1,0 +1,196 @@
+"""One request checked and turned into arrays: who asks, for which items, with which columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oasis_alloc.errors import InputError, did_you_mean
+from oasis_alloc.serving.data import Floats, Integers, PolicyData
+from oasis_alloc.serving.formula import Formula, Membership
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class User:
+    """A user as a policy knows them, from `policy.user(...)`; belongs to the policy that made it."""
+
+    owner: object  # the formula of that policy
+    codes: tuple[int, ...]  # a label of each key of the users, -1 for none and for one that was never seen
+    table: Floats  # the prices of such a user
+    size: int  # of the slate
+    at_least: int
+
+
+class Request(NamedTuple):
+    """Candidates as kernels read them; positions are those of the caller's `items`."""
+
+    items: Integers  # (n,) -1 for unseen
+    columns: Floats  # (n_columns, n)
+    key: Integers  # (n,) what reads `class_of` and categories: the items, or 0 .. n - 1 where these are local
+    local: Local | None  # where prices are those of the request's own attributes
+
+
+class Local(NamedTuple):
+    """Candidates of one request as classes of their own, by the attributes that came with them."""
+
+    class_of: Any  # (n + 1,) uint32
+    table: Floats
+    of_class: Mapping[str, Membership]
+
+
+class Reader:
+    """What a policy's requests are read with."""
+
+    def __init__(self, data: PolicyData, formula: Formula) -> None:
+        self.data, self.formula = data, formula
+        self._users: dict[tuple[int, ...], User] = {}
+        self._codes = {
+            key: {label: code for code, label in enumerate(labels)} for key, labels in data.user_keys.items()
+        }
+        self._labels = {
+            key: {label: code for code, label in enumerate(of.labels)} for key, of in data.item_keys.items()
+        }
+
+    def user(self, given: object) -> User:
+        """The user of a request: None, a number of the solve, {key: label}, or one that was made before."""
+        if isinstance(given, User):
+            if given.owner is not self.formula:
+                raise InputError("user: made by another policy; call policy.user(...) of this one again.")
+            return given
+        data = self.data
+        if given is None:
+            return self._user((-1,) * len(data.user_keys))
+        if isinstance(given, Mapping):
+            for key in given:
+                if key not in data.user_keys:
+                    raise InputError(f"user: no price depends on a key {key!r}.{did_you_mean(key, data.user_keys)}")
+            return self._user(tuple(self._code(key, given.get(key)) for key in data.user_keys))
+        if not isinstance(given, Integral) or isinstance(given, bool):
+            raise InputError(f"user={given!r}: expected a user number, {{key: label}}, None or policy.user(...).")
+        number = int(given)
+        if data.segment_of_user is None:
+            raise InputError(
+                f"user={number}: this policy does not know users by number; pass {{key: label}}, or make it with "
+                "solution.policy(users=True)."
+            )
+        if not 0 <= number < data.n_users:
+            raise InputError(f"user={number}: expected a user number in [0, {data.n_users:,}).")
+        codes = tuple(data.segments[data.segment_of_user[number]].tolist())
+        rule = data.slate
+        if rule.sizes is None and rule.leasts is None:
+            return self._user(codes)
+        size = rule.size if rule.sizes is None else int(rule.sizes[number])
+        least = rule.at_least if rule.leasts is None else int(rule.leasts[number])
+        return User(self.formula, codes, self.formula.table(codes), size, min(least, size))
+
+    def _code(self, key: str, label: object) -> int:
+        if label is None:
+            return -1
+        try:
+            return self._codes[key].get(label, -1)
+        except TypeError:
+            raise InputError(f"user: {key!r} is {label!r}, which is no label.") from None
+
+    def _user(self, codes: tuple[int, ...]) -> User:
+        found = self._users.get(codes)
+        if found is None:
+            rule = self.data.slate
+            found = User(self.formula, codes, self.formula.table(codes), rule.size, rule.at_least)
+            if len(self._users) < 1 << 16:
+                self._users[codes] = found
+        return found
+
+    def request(
+        self,
+        items: object,
+        columns: object,
+        names: Sequence[str],
+        user: User,
+        attributes: Mapping[str, object],
+    ) -> Request:
+        """Check one user's candidates: numbers of items, columns by name, attributes of items never seen."""
+        numbers = self.items(items)
+        block = _block(columns, names, numbers.size)
+        if not attributes:
+            return Request(numbers, block, numbers, None)
+        return Request(numbers, block, np.arange(numbers.size), self._local(numbers, user, attributes))
+
+    def items(self, items: object) -> Integers:
+        """(n,) int64 item numbers, -1 for unseen."""
+        numbers = np.asarray(items)
+        if numbers.ndim != 1 or (numbers.dtype.kind not in "iu" and numbers.size):
+            raise InputError(
+                f"items has dtype {numbers.dtype} and shape {numbers.shape}; expected (n,) item numbers. Turn ids into "
+                "them by policy.encode(ids)."
+            )
+        numbers = np.ascontiguousarray(numbers, np.int64)
+        if numbers.size and (numbers.min() < -1 or numbers.max() >= self.data.n_items):
+            at = int(np.argmax((numbers < -1) | (numbers >= self.data.n_items)))
+            raise InputError(
+                f"items: entry {at} is {numbers[at]}; expected numbers in [0, {self.data.n_items:,}), or -1 for items "
+                "that the policy has never seen."
+            )
+        return numbers
+
+    def _local(self, items: Integers, user: User, attributes: Mapping[str, object]) -> Local:
+        """Prices where items that were never seen have the attributes of the request."""
+        unseen = np.flatnonzero(items < 0)
+        of_class: dict[str, Membership] = {}
+        for key in attributes:
+            if key not in self._labels:
+                raise InputError(f"{key}=...: no price or rule depends on it.{did_you_mean(key, self._labels)}")
+        for key, known in self._labels.items():
+            indptr, codes = self.formula.of_class[key]
+            of_item = self.formula.class_of[items].astype(np.int64)
+            lists = [codes[indptr[c] : indptr[c + 1]] if c < self.formula.n_classes else codes[:0] for c in of_item]
+            if key in attributes:
+                given = _listed(key, attributes[key], items.size)
+                for at in unseen.tolist():
+                    lists[at] = np.array(sorted(_known(key, given[at], known)), np.int32)
+            size = [0, *(len(codes) for codes in lists)]
+            of_class[key] = np.cumsum(size).astype(np.int64), np.concatenate([codes[:0], *lists])
+        table = self.formula.fold(user.codes, self.formula.members(of_class, items.size))
+        return Local(np.arange(items.size + 1, dtype=np.uint32), table, of_class)
+
+
+def _block(columns: object, names: Sequence[str], n: int) -> Floats:
+    """(len(names), n) float64, finite."""
+    if not isinstance(columns, Mapping):
+        raise InputError(f"columns is {type(columns).__name__}; expected {{name: (n,) numbers}}: {', '.join(names)}.")
+    block = np.empty((len(names), n))
+    for row, name in zip(block, names, strict=True):
+        if name not in columns:
+            raise InputError(f"columns: {name!r} is missing.{did_you_mean(name, columns)} Needed: {', '.join(names)}.")
+        try:
+            column = np.asarray(columns[name])
+            if column.dtype.kind not in "biuf":
+                raise TypeError(f"dtype {column.dtype}")
+        except (TypeError, ValueError) as error:
+            raise InputError(f"columns[{name!r}] holds something that is not a number ({error}).") from None
+        if column.shape != (n,):
+            raise InputError(f"columns[{name!r}] has shape {column.shape}; expected ({n},), one number an item.")
+        row[:] = column
+    if not np.isfinite(block).all():
+        k, at = np.argwhere(~np.isfinite(block))[0]
+        raise InputError(f"columns[{names[k]!r}]: entry {at} is {block[k, at]}; expected finite numbers.")
+    return block
+
+
+def _listed(key: str, given: object, n: int) -> Sequence[Any]:
+    labels = given.tolist() if isinstance(given, np.ndarray) else given
+    if isinstance(labels, (str, bytes)) or not isinstance(labels, Sequence) or len(labels) != n:
+        raise InputError(f"{key}=...: expected {n} labels, one an item (None where there is none).")
+    return labels
+
+
+def _known(key: str, given: object, codes: Mapping[Any, int]) -> set[int]:
+    """Codes of one label, or of a list of labels; those never seen have none."""
+    labels = given if isinstance(given, (list, tuple, set, frozenset)) else (given,)
+    try:
+        return {codes[label] for label in labels if label in codes}
+    except TypeError:
+        raise InputError(f"{key}=...: {given!r} is no label.") from None
