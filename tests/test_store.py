@@ -216,6 +216,10 @@ def test_what_is_refused_leaves_the_active_policy(disk: Disk) -> None:
     assert set(stats["refused_snapshots"]) <= set(SnapshotError.REASONS)
     disk.put("a", created=T0)
     assert not store.refresh(), "the same once more"
+    disk.clock.now += 1
+    disk.put("a")
+    assert store.refresh(), "the same prices, confirmed: they are as young as that"
+    assert store.stats()["age"] == 0
     disk.put("b")
     assert store.refresh()
 

@@ -26,6 +26,7 @@ from oasis_alloc.functions.worst_off import worst_off as worst_off
 from oasis_alloc.measures import Measure as Measure
 from oasis_alloc.measures import exposure as exposure
 from oasis_alloc.measures import total as total
+from oasis_alloc.policy import Policy as Policy
 from oasis_alloc.problem import Problem as Problem
 from oasis_alloc.serving.staleness import Staleness as Staleness
 from oasis_alloc.serving.store import PolicyStore as PolicyStore

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from oasis_alloc.errors import InputError
+from oasis_alloc.errors import InputError, SnapshotError
+from oasis_alloc.serving.content import decode, encode
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
 from oasis_alloc.serving.formula import Formula
 from oasis_alloc.serving.requests import Reader, User
+from oasis_alloc.serving.staleness import decayed, organic_only
+from oasis_alloc.snapshot import read_arrays, write_arrays
 
 
 class Policy:
@@ -49,9 +53,55 @@ class Policy:
         return self.data.policy_id
 
     @property
+    def created(self) -> float:
+        """When the prices were made, in UNIX seconds."""
+        return self.data.created
+
+    @property
+    def valid_until(self) -> float | None:
+        """When they are no longer to be used, in UNIX seconds; None for no end."""
+        return self.data.valid_until
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that scoring reads."""
         return self._scored
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the policy as one file, by rename: who reads it sees the whole of this one, or of what was there.
+
+        `docs/snapshot.md` specifies the file. Raises `SnapshotError` for ids or labels that are neither integers,
+        strings, floats nor booleans, and `OSError` where it cannot be written.
+
+        >>> import tempfile, oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), oa.exposure() <= 0.5)).policy()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     policy.save(f"{folder}/policy")
+        ...     oa.Policy.load(f"{folder}/policy").policy_id == policy.policy_id
+        True
+        """
+        write_arrays(path, *encode(self.data))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Policy:
+        """Read a policy that `save` wrote; everything is verified before anything is used.
+
+        Raises `SnapshotError`, whose `reason` is a word: "truncated", "tampered", "newer schema", "not finite" ...
+        """
+        arrays, header = read_arrays(path)
+        try:
+            return cls(decode(arrays, header))
+        except SnapshotError as error:
+            raise SnapshotError(f"{os.fspath(path)}: {error}", error.reason) from error
+
+    def decayed(self, factor: float) -> Policy:
+        """The same policy with every price multiplied by a factor in [0, 1], and the factor in its id."""
+        return Policy(decayed(self.data, factor))
+
+    def organic_only(self) -> Policy:
+        """The same slate rules and columns, without prices: scores are the organic column, boosts are 0."""
+        return Policy(organic_only(self.data))
 
     def encode(self, ids: Iterable[Any]) -> Integers:
         """Item numbers of ids, int64, -1 for those that were never seen.

@@ -196,17 +196,19 @@ def _arrays(raw: bytes, described: dict[str, Any]) -> dict[str, NDArray[Any]]:
     from safetensors import SafetensorError, deserialize
 
     for name, entry in described.items():
-        if name != "__metadata__" and entry.get("dtype") not in _DTYPES:
+        if name != "__metadata__" and str(entry.get("dtype")) not in _DTYPES:
             raise SnapshotError(
                 f"array {name!r} has dtype {entry.get('dtype')!r}; expected one of {', '.join(_DTYPES)}.", "dtype"
             )
+    parse: Any = deserialize  # untyped there
+    found: Any
     try:
-        found = deserialize(raw)
+        found = parse(raw)
     except SafetensorError as error:
         raise SnapshotError(f"the container is not valid ({error}).", "shape") from error
     out: dict[str, NDArray[Any]] = {}
     for name, entry in sorted(found):
-        array = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        array: NDArray[Any] = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
         _check_finite(name, array)
         native = array.astype(array.dtype.newbyteorder("="), copy=False)
         native.flags.writeable = False

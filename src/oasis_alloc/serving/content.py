@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from numbers import Integral
 from typing import Any
 
@@ -44,9 +45,13 @@ def encode(data: PolicyData) -> tuple[Arrays, dict[str, str]]:
         arrays |= _put_labels(f"user_keys/{k}/labels", labels)
     for k, decrements in enumerate(slate.diminishing.values()):
         arrays[f"slate/diminishing/{k}"] = decrements.steps
-    of_user = None if data.segment_of_user is None else data.segment_of_user.astype(np.int32)
-    optional = {"rank": data.rank, "slate/positions": slate.positions, "slate/sizes": slate.sizes}
-    optional |= {"slate/leasts": slate.leasts, "segment_of_user": of_user}
+    optional: dict[str, npt.NDArray[Any] | None] = {
+        "rank": data.rank,
+        "slate/positions": slate.positions,
+        "slate/sizes": slate.sizes,
+        "slate/leasts": slate.leasts,
+        "segment_of_user": None if data.segment_of_user is None else data.segment_of_user.astype(np.int32),
+    }
     arrays |= {name: array for name, array in optional.items() if array is not None}
     return arrays, _header(data)
 
@@ -128,30 +133,39 @@ def _document(data: PolicyData) -> dict[str, Any]:
 
 
 def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> PolicyData:
+    """Made from what the documents say; what this turns into another type comes out differently again."""
     rule = of["slate"]
     terms = tuple(
-        Term(t["column"], tuple(t["keys"]), tuple(t["item_keys"]), tuple(t["user_keys"]), *left.priced(f"terms/{k}"))
+        Term(
+            _column(t["column"]), _names(t["keys"]), _names(t["item_keys"]), _names(t["user_keys"]),
+            *left.priced(f"terms/{k}"),
+        )
         for k, t in enumerate(of["terms"])
-    )
+    )  # fmt: skip
     constraints = tuple(
-        ConstraintPrices(c["name"], tuple(c["keys"]), *left.priced(f"constraints/{k}"), tuple(map(tuple, c["terms"])))
+        ConstraintPrices(
+            str(c["name"]), _names(c["keys"]), *left.priced(f"constraints/{k}"),
+            tuple((int(term), float(coefficient)) for term, coefficient in c["terms"]),
+        )
         for k, c in enumerate(of["constraints"])
-    )
+    )  # fmt: skip
     item_keys = {}
     for k, key in enumerate(of["item_keys"]):
         indptr = left.take(f"item_keys/{k}/indptr", np.int64) if key["several"] else None
         labels = left.labels(f"item_keys/{k}/labels", key["labels"])
-        item_keys[key["name"]] = ItemKey(labels, left.take(f"item_keys/{k}/codes", np.int32), indptr)
-    user_keys = {key["name"]: left.labels(f"user_keys/{k}/labels", key["labels"]) for k, key in enumerate(of["user_keys"])}
+        item_keys[str(key["name"])] = ItemKey(labels, left.take(f"item_keys/{k}/codes", np.int32), indptr)
+    user_keys = {
+        str(key["name"]): left.labels(f"user_keys/{k}/labels", key["labels"]) for k, key in enumerate(of["user_keys"])
+    }
     slate = SlateRule(
-        size=rule["size"],
-        at_least=rule["at_least"],
-        at_most=dict(rule["at_most"]),
+        size=int(rule["size"]),
+        at_least=int(rule["at_least"]),
+        at_most={str(key): int(most) for key, most in rule["at_most"]},
         diminishing={
-            key: Decrements(left.take(f"slate/diminishing/{k}", np.float64), slope)
+            str(key): Decrements(left.take(f"slate/diminishing/{k}", np.float64), float(slope))
             for k, (key, slope) in enumerate(rule["diminishing"])
         },
-        keep=None if rule["keep"] is None else (rule["keep"][0], rule["keep"][1]),
+        keep=None if rule["keep"] is None else (str(rule["keep"][0]), float(rule["keep"][1])),
         positions=left.take("slate/positions", np.float64) if rule["positions"] else None,
         sizes=left.take("slate/sizes", np.int64) if rule["sizes"] else None,
         leasts=left.take("slate/leasts", np.int64) if rule["leasts"] else None,
@@ -159,47 +173,56 @@ def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> 
     of_user = left.take("segment_of_user", np.int32) if of["users"] else None
     if of_user is not None and of_user.size and of_user.min() < 0:
         raise InputError("segment_of_user has numbers below 0")
-    if not 0 <= of["n_items"] <= _MOST_ITEMS:
-        raise InputError(f"n_items is {of['n_items']}")
+    n_items = int(of["n_items"])
+    if not 0 <= n_items <= _MOST_ITEMS:
+        raise InputError(f"n_items is {n_items}")
     until = header.get("valid_until")
     return PolicyData(
         policy_id=header["policy_id"],
         created=float(header["created"]),
         valid_until=None if until is None else float(until),
         certificate=Certificate(**{name: _take_number(number) for name, number in certificate.items()}),
-        columns=tuple(of["columns"]),
-        weights=tuple((column, weight) for column, weight in of["weights"]),
+        columns=_names(of["columns"]),
+        weights=tuple((_column(column), float(weight)) for column, weight in of["weights"]),
         terms=terms,
         constraints=constraints,
-        n_items=of["n_items"],
+        n_items=n_items,
         items=None if of["items"] is None else left.labels("items", of["items"]),
         rank=left.take("rank", np.int64) if of["rank"] else None,
         item_keys=item_keys,
         user_keys=user_keys,
         segments=left.take("segments", np.int32),
         slate=slate,
-        organic=of["organic"],
+        organic=str(of["organic"]),
         n_users=0 if of_user is None else of_user.size,
         segment_of_user=None if of_user is None else of_user.astype(np.uint32),
-        exploration=of["exploration"],
+        exploration=None if of["exploration"] is None else dict(of["exploration"]),
     )
+
+
+def _names(names: Any) -> tuple[str, ...]:
+    return tuple(str(name) for name in names)
+
+
+def _column(name: Any) -> str | None:
+    return None if name is None else str(name)
 
 
 def _kind(name: str, labels: Sequence[Any]) -> str:
     """ "int", "str", "float" or "bool": what all the labels are."""
-    kinds = set(map(type, labels))
+    kinds: set[type] = set(map(type, labels))
     if kinds == {str}:
         return "str"
     if kinds == {bool}:
         return "bool"
     if kinds == {float}:
         return "float"
-    if all(issubclass(kind, Integral) and kind is not bool for kind in kinds):
+    if bool not in kinds and all(issubclass(kind, Integral) for kind in kinds):
         return "int"
     found = ", ".join(sorted(kind.__name__ for kind in kinds))
     raise SnapshotError(
-        f"{name!r} has ids or labels of type {found}; a snapshot keeps integers, strings, floats or booleans, all of one "
-        "kind. Make them strings.",
+        f"{name!r} has ids or labels of type {found}; a snapshot keeps integers, strings, floats or booleans, all of "
+        "one kind. Make them strings.",
         "content",
     )
 
@@ -262,5 +285,5 @@ class _Left:
         raw, cuts = text.tobytes(), ends.tolist()
         if raw.isascii():  # one character a byte
             whole = raw.decode()
-            return tuple(whole[a:b] for a, b in zip(cuts, cuts[1:], strict=False))
-        return tuple(raw[a:b].decode() for a, b in zip(cuts, cuts[1:], strict=False))
+            return tuple(whole[a:b] for a, b in pairwise(cuts))
+        return tuple(raw[a:b].decode() for a, b in pairwise(cuts))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral, Real
 from typing import NamedTuple
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.serving.data import PolicyData
 
 FRESH, HOLD, DECAY, ORGANIC = MODES = ("fresh", "hold", "decay", "organic")
 
@@ -91,3 +92,28 @@ class Staleness:
                 "every policy would be on hold before its successor could be found. Raise hold_after, to a few times "
                 "the time between two solves, or look more often."
             )
+
+
+def decayed(data: PolicyData, factor: float) -> PolicyData:
+    """A policy's data with every price multiplied by a factor in [0, 1]; the id gets `~` and the factor."""
+    if not 0.0 <= factor <= 1.0:
+        raise InputError(f"decayed({factor!r}): expected a factor from 0 to 1.")
+    return replace(
+        data,
+        policy_id=f"{data.policy_id}~{factor:.3f}",
+        terms=tuple(replace(term, price=term.price * factor) for term in data.terms),
+        constraints=tuple(replace(c, price=c.price * factor) for c in data.constraints),
+    )
+
+
+def organic_only(data: PolicyData) -> PolicyData:
+    """A policy's data with the organic column alone, weighted 1; the id gets `~organic`.
+
+    Columns keep their places, so that a request that was laid out for the policy fits: those of the objective weigh 0.
+    """
+    named = [column for column, _ in data.weights if column is not None and column != data.organic]
+    weights = ((data.organic, 1.0), *((column, 0.0) for column in dict.fromkeys(named)))
+    without = decayed(data, 0.0)
+    scored = [column for column in data.columns if column in {*data.scored, data.organic}]
+    columns = (*scored, *(column for column in data.columns if column not in scored))
+    return replace(without, policy_id=f"{data.policy_id}~organic", weights=weights, columns=columns)

@@ -113,12 +113,12 @@ class PolicyStore:
             self._ladder.check_against(self._interval)
         if isinstance(keep, bool) or not isinstance(keep, Integral) or keep < 0:
             raise InputError(f"PolicyStore(keep={keep!r}): expected a whole number, 0 or more.")
-        self._clock = clock
+        self._clock: Callable[[], float] = clock
         self._earlier: deque[Policy] = deque(maxlen=int(keep))
-        self._newest = -math.inf  # when the newest policy that was active was created
+        self._newest: float = -math.inf  # when the newest policy that was active was created
         self._banned: set[str] = set()  # ids of policies that were rolled back
         self._seen: Stamp | None = None
-        self._warm = False
+        self._warm: bool = False
         self._served: _Served | None = None
         self._renew()
         self.refresh()
@@ -176,15 +176,18 @@ class PolicyStore:
 
     def score(self, items: Any, columns: Any, **request: Any) -> NDArray[np.float64]:
         """`Policy.score` of the policy to serve now, counted and timed."""
-        return self._timed("score", items, columns, request)
+        scores: NDArray[np.float64] = self._timed("score", items, columns, request)
+        return scores
 
     def boosts(self, items: Any, columns: Any, **request: Any) -> NDArray[np.float64]:
         """`Policy.boosts` of the policy to serve now, counted and timed."""
-        return self._timed("boosts", items, columns, request)
+        boosts: NDArray[np.float64] = self._timed("boosts", items, columns, request)
+        return boosts
 
     def select(self, items: Any, columns: Any, **request: Any) -> NDArray[np.int64]:
         """`Policy.select` of the policy to serve now, counted and timed."""
-        return self._timed("select", items, columns, request)
+        positions: NDArray[np.int64] = self._timed("select", items, columns, request)
+        return positions
 
     def _timed(self, method: str, items: Any, columns: Any, request: dict[str, Any]) -> Any:
         start = time.perf_counter()
@@ -282,7 +285,8 @@ class PolicyStore:
     def _accepted(self, policy: Policy) -> Policy | None:
         """The policy if it may become the active one, None if it is; else SnapshotError."""
         now, name = self._clock(), f"policy {policy.policy_id}"
-        if self._served is not None and policy.policy_id == self._served.origin.policy_id:
+        active = None if self._served is None else self._served.origin
+        if active is not None and (policy.policy_id, policy.created) == (active.policy_id, active.created):
             return None
         if policy.policy_id in self._banned:
             raise SnapshotError(f"{name} has been rolled back here.", "rolled back")
