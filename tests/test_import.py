@@ -32,6 +32,21 @@ def test_import_leaves_heavy_packages_alone() -> None:
     assert [name for name in HEAVY if name in loaded] == []
 
 
+def test_importing_for_serving_loads_no_solver() -> None:
+    loaded = run("from oasis_alloc import Policy; import sys; print(*sys.modules)").split()
+    assert "oasis_alloc.policy" in loaded
+    heavy = ("cvxpy", "pandas", "pyarrow", "scipy", "highspy", "oasis_alloc.solvers", "oasis_alloc.lowering")
+    assert [name for name in loaded if name.startswith(heavy)] == []
+
+
+def test_names_that_are_found_on_first_use_are_listed_and_found() -> None:
+    code = "import oasis_alloc as oa; print(*{'Status', 'Progress'} - set(dir(oa)), oa.Status.SOLVED.name)"
+    assert run(code) == "SOLVED"
+    assert {"Policy", "Status", "Progress", "solve"} <= set(dir(oasis_alloc))
+    with pytest.raises(AttributeError, match="no attribute 'Polity'"):
+        _ = oasis_alloc.Polity  # type: ignore[attr-defined]
+
+
 def test_import_starts_no_thread() -> None:
     assert run("import oasis_alloc, threading; print(threading.active_count())") == "1"
 

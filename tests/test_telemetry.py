@@ -60,7 +60,7 @@ def test_prometheus_sees_the_numbers() -> None:
     text = client.generate_latest(registry).decode()
     assert "oasis_alloc_snapshot_age_seconds 12.5" in text
     assert 'oasis_alloc_refused_snapshots_total{reason="tampered"} 1.0' in text
-    store.counted.decided("hold", None, 0)
+    store.counted.decided("hold", 0.0, 0)
     assert 'oasis_alloc_decisions_total{mode="hold"} 11.0' in client.generate_latest(registry).decode()
 
 

@@ -78,14 +78,18 @@ def create_app(snapshot: Path, refresh: float = 1.0, staleness: oa.Staleness | N
     @app.post("/rank")
     async def rank(request: RankRequest) -> RankResponse:
         # A decision takes microseconds: it runs here, in the event loop, rather than pay for a change of threads.
-        policy, mode = store.policy, store.mode  # one reference, so that all that follows is of one policy
-        items = policy.encode(request.ids)
         columns = {name: np.array(column, np.float64) for name, column in request.columns.items()}
-        with store.timed(unseen=int((items < 0).sum())):
+        with store.decide() as decision:  # one policy, whatever is swapped meanwhile
+            policy = decision.policy
+            items = policy.encode(request.ids)
+            decision.unseen = int((items < 0).sum())
             scores = policy.score(items, columns, user=request.user)
             slate = policy.select(items, columns, user=request.user, k=request.k)
         return RankResponse(
-            policy_id=policy.policy_id, mode=mode, slate=[request.ids[i] for i in slate], scores=scores.tolist()
+            policy_id=policy.policy_id,
+            mode=decision.mode,
+            slate=[request.ids[i] for i in slate],
+            scores=scores.tolist(),
         )
 
     @app.exception_handler(oa.InputError)

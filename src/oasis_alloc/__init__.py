@@ -4,6 +4,8 @@ State a `Problem` over `Candidates`, `solve` it, print the `Solution`. See `docs
 how to add a function.
 """
 
+from typing import TYPE_CHECKING
+
 from oasis_alloc.candidates import Candidates as Candidates
 from oasis_alloc.certificate import Conflict as Conflict
 from oasis_alloc.errors import InputError as InputError
@@ -34,8 +36,24 @@ from oasis_alloc.shadow import ShadowPrice as ShadowPrice
 from oasis_alloc.slate import Slate as Slate
 from oasis_alloc.solution import Solution as Solution
 from oasis_alloc.solve import solve as solve
-from oasis_alloc.solvers.watch import Progress as Progress
-from oasis_alloc.solvers.watch import Status as Status
 from oasis_alloc.steadiness import stay_close as stay_close
 
+if TYPE_CHECKING:
+    from oasis_alloc.solvers.watch import Progress as Progress
+    from oasis_alloc.solvers.watch import Status as Status
+
 __version__ = "0.1.0"
+
+_OF_SOLVERS = ("Progress", "Status")  # found on first use: a service that only scores loads no solver
+
+
+def __getattr__(name: str) -> object:
+    if name not in _OF_SOLVERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from oasis_alloc.solvers import watch
+
+    return getattr(watch, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_OF_SOLVERS})

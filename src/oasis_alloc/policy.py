@@ -12,7 +12,8 @@ from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.content import decode, encode
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
 from oasis_alloc.serving.formula import Formula
-from oasis_alloc.serving.requests import Reader, User
+from oasis_alloc.serving.requests import Reader, Request, User
+from oasis_alloc.serving.selection import Selector, check_distinct
 from oasis_alloc.serving.staleness import decayed, organic_only
 from oasis_alloc.snapshot import read_arrays, write_arrays
 
@@ -41,10 +42,13 @@ class Policy:
         self._reader = Reader(data, self._formula)
         weights = [weight for _, weight in data.weights]
         scored, place = data.scored, {name: k for k, name in enumerate(data.columns)}
-        terms = [-1 if column is None else place[column] for column, _ in data.weights]
-        self._plan = np.array([len(weights), *terms, *(place[column] for column in data.measured)], np.int64)
-        self._weights = np.array(weights, np.float64)
+        rows = [-1 if column is None else place[column] for column, _ in data.weights]
+        charged = [place[column] for column in data.measured]
+        self._blend = np.array([len(weights), *weights, *rows, *charged], np.float64)
         self._scored = scored
+        kept = [] if data.slate.keep is None else [data.slate.keep[0]]
+        self._selected = tuple(dict.fromkeys([*scored, *kept]))
+        self._selector = Selector(data, self._formula)
         self._numbers: dict[Any, int] | None = None
 
     @property
@@ -127,9 +131,7 @@ class Policy:
         """A user by their labels, to pass as `user=`: encoded once, used for many requests."""
         return self._reader.user(labels)
 
-    def score(
-        self, items: Any, columns: Any, user: Any = None, out: Floats | None = None, **attributes: Any
-    ) -> Floats:
+    def score(self, items: Any, columns: Any, user: Any = None, out: Floats | None = None, **attributes: Any) -> Floats:
         """Priced scores of one user's candidates, (n,): what the solver gave the same pairs, bit for bit.
 
         Parameters
@@ -151,24 +153,119 @@ class Policy:
         InputError
             For columns that are missing, misaligned or not finite, item numbers out of range, unknown keys.
         """
-        from oasis_alloc.kernels import serve
-
         who = self._reader.user(user)
         request = self._reader.request(items, columns, self._scored, who, attributes)
-        scores = np.empty(request.items.size) if out is None else _buffer(out, request.items.size)
-        class_of, table = self._formula.class_of, who.table
+        return self._scores(request, who, np.empty(request.items.size) if out is None else _buffer(out, request))
+
+    def _scores(self, request: Request, user: User, out: Floats) -> Floats:
+        from oasis_alloc.kernels import serve
+
+        of_item, table = self._formula.of_item, user.table
         if request.local is not None:
-            class_of, table = request.local.class_of, request.local.table
-        serve.score(
-            0, scores.size, request.key, request.columns, self._plan, self._weights, class_of, table, scores
-        )
+            of_item, table = request.local.of_item, request.local.table
+        serve.score(out.size, request.key, request.columns, self._blend, of_item, table, out)
+        return out
+
+    def boosts(self, items: Any, columns: Any, user: Any = None, **attributes: Any) -> Floats:
+        """What to add to a host's own ranking score, (n,): the priced score less the organic column.
+
+        Arguments and errors are those of `score`; `columns` has the organic column as well.
+        """
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self.data.columns, who, attributes)
+        scores = self._scores(request, who, np.empty(request.items.size))
+        scores -= request.columns[self.data.columns.index(self.data.organic)]
         return scores
+
+    def score_batch(
+        self, indptr: Any, items: Any, columns: Any, users: Any = None, out: Floats | None = None
+    ) -> Floats:
+        """Priced scores of the candidates of many users, (n_pairs,), some hundred million a second on one core.
+
+        Parameters
+        ----------
+        indptr, items, columns
+            As in `Candidates.from_arrays`; items may be -1 for unseen. float32 columns are read as they are.
+        users
+            (n_users,) numbers of the solve, or `{key: (n_users,) labels}`; None for users without labels.
+        out
+            (n_pairs,) float64 to write into.
+
+        Raises
+        ------
+        InputError
+            As in `score`, with the pair.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2, 3], [0, 1, 0], {"r": [0.9, 0.5, 0.7]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"))).policy()
+        >>> policy.score_batch(cands.indptr, cands.item, cands.columns).tolist()
+        [0.9, 0.5, 0.7]
+        """
+        from oasis_alloc.serving.batch import score_batch
+
+        return score_batch(self._reader, indptr, items, columns, users, out)
+
+    def select(
+        self,
+        items: Any,
+        columns: Any,
+        user: Any = None,
+        k: int | None = None,
+        pinned: Any = None,
+        exclude: Any = None,
+        fill: bool = False,
+        **attributes: Any,
+    ) -> Integers:
+        """The slate of one user: positions in `items`, int64, best first, under the rules of the problem.
+
+        Parameters
+        ----------
+        items, columns, user, **attributes
+            As in `score`; `columns` has the column that is kept as well, where there is one.
+        k
+            Slots, by default as many as in the solve.
+        pinned, exclude
+            Positions in `items` (or a mask) that are in the slate, first and in this order, and that cannot be. Pinned
+            ones count for caps and decrements.
+        fill
+            Also take what is worth nothing or less, as the solve would not: a slot is filled only by a marginal score
+            above 0, or to reach `at_least`.
+
+        Returns
+        -------
+        array
+            Shorter than k where candidates, caps or worth run out. The best slate where categories are one an item and
+            nest (see docs/serving.md for the others); caps always hold. Ties go by score, then item id.
+
+        Raises
+        ------
+        InputError
+            As `score`; also for an item that comes twice and pinned ones that break a cap.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 3], [0, 1, 2], {"r": [3, 2, 1]}, items={"artist": ["a", "a", "b"]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(2, at_most={"artist": 1}))).policy()
+        >>> policy.select([0, 1, 2], {"r": [3, 2, 1]}).tolist()
+        [0, 2]
+        """
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self._selected, who, attributes)
+        check_distinct(request.items)
+        wishes = self._selector.wishes(request.items.size, who, k, pinned, exclude, fill)
+        scores = self._scores(request, who, np.empty(request.items.size))
+        return self._selector.pick(request, scores, wishes).positions
 
     def __repr__(self) -> str:
         return f"Policy({self.policy_id}, columns: {', '.join(self.columns)}, {self.data.n_items:,} items)"
 
 
-def _buffer(out: object, n: int) -> Floats:
+def _buffer(out: object, request: Request) -> Floats:
+    n = request.items.size
     fits = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == (n,)
     if not (fits and out.flags.c_contiguous and out.flags.writeable):  # type: ignore[attr-defined]
         raise InputError(f"out: expected a writeable, contiguous float64 array of shape ({n},).")

@@ -14,7 +14,6 @@ from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.layout import cut, fit, number
 from oasis_alloc.measures import Measure
-from oasis_alloc.solvers.watch import FEASIBLE
 
 if TYPE_CHECKING:
     from oasis_alloc.problem import Problem
@@ -101,6 +100,8 @@ class Priced:
     @property
     def worst(self) -> int:
         """The entry with the largest miss, -1 if all limits are kept."""
+        from oasis_alloc.solvers.watch import FEASIBLE
+
         missed = np.where(self.miss > FEASIBLE * np.fmax(1.0, np.abs(self.limit)), self.miss, 0.0)
         return int(missed.argmax()) if missed.any() else -1
 

@@ -1,10 +1,18 @@
-"""Priced scores of one request: the formula of serving/formula.py, every operation rounded on its own.
+"""Priced scores of one request and its best few: the formula of serving/formula.py, every operation rounded by itself.
 
-`plan` is (1 + n_terms + K,) numbers of rows of `columns`: the number of terms of the objective, the row of each (-1 for
-a constant 1), and the row of each column that has prices. Items that are out of range, such as -1, are unseen.
+What a policy has in numbers comes in three arrays, for each array of a call costs as much as scoring twenty candidates:
+
+- `blend` (1 + 2 n_terms + K,): the number of terms of the objective, their weights, the row of `columns` of each (-1
+  for a constant 1), and the row of each column that has prices;
+- `of_item` (2, n_items + 1): class and rank of every item, in the last column those of items that were never seen;
+- `table` (K + 1, n_classes + 1): prices.
+
+Items out of range, such as -1, are unseen.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,46 +22,213 @@ from oasis_alloc.kernels._jit import jit
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+_BLOCK = 512  # candidates that are scored before the best are looked for among them
+_PEEK = 64  # candidates that are looked at together: most of them hold none of the best
 
-@jit
-def score(
+
+@jit(inline=True)
+def _add(n: np.uint64, weight: float, row: int, is_first: bool, columns: Floats, s: Floats) -> None:
+    """s = s + weight * column, or s + weight where there is no row; the first term is added to 0."""
+    if row < 0:
+        for i in range(n):
+            s[i] = (0.0 if is_first else s[i]) + weight
+    elif is_first:
+        v = columns[row]
+        for i in range(n):
+            s[i] = 0.0 + weight * v[i]
+    else:
+        v = columns[row]
+        for i in range(n):
+            s[i] = s[i] + weight * v[i]
+
+
+@jit(inline=True)
+def _score(
     first: int,
     last: int,
     items: Ints,
     columns: Floats,
-    plan: Ints,
-    weights: Floats,
-    class_of: npt.NDArray[np.uint32],
+    blend: Floats,
+    of_item: npt.NDArray[np.uint32],
     table: Floats,
     out: Floats,
 ) -> None:
-    """Write the priced scores of candidates first <= i < last into out[first:last]."""
     n = np.uint64(last - first)
-    n_terms = plan[0]
-    unseen = np.uint64(class_of.size - 1)
+    n_terms = int(blend[0])
+    unseen = np.uint64(of_item.shape[1] - 1)
+    class_of = of_item[0]
     s = out[first:last]
     item = items[first:last]
-    if n_terms == 1 and weights[0] == 1.0 and plan[1] >= 0:
-        v = columns[plan[1], first:last]
-        for i in range(n):
-            s[i] = v[i]
-    else:
-        for i in range(n):
-            s[i] = 0.0
-        for t in range(n_terms):
-            weight = weights[t]
-            if plan[1 + t] < 0:
-                for i in range(n):
-                    s[i] = s[i] + weight
-            else:
-                v = columns[plan[1 + t], first:last]
-                for i in range(n):
-                    s[i] = s[i] + weight * v[i]
     price = table[0]
-    for i in range(n):
-        s[i] = s[i] - price[class_of[min(np.uint64(item[i]), unseen)]]
+    # the last term is added where the first price is taken off: one walk less over the block
+    if n_terms == 1 and blend[1] == 1.0 and blend[2] >= 0.0:
+        v = columns[int(blend[2]), first:last]
+        for i in range(n):
+            s[i] = v[i] - price[class_of[min(np.uint64(item[i]), unseen)]]
+    else:
+        for t in range(n_terms - 1):
+            _add(n, blend[1 + t], int(blend[1 + n_terms + t]), t == 0, columns[:, first:last], s)
+        weight = blend[n_terms] if n_terms > 0 else 0.0
+        row = int(blend[2 * n_terms]) if n_terms > 0 else -1
+        if n_terms > 1 and row >= 0:
+            v = columns[row, first:last]
+            for i in range(n):
+                s[i] = (s[i] + weight * v[i]) - price[class_of[min(np.uint64(item[i]), unseen)]]
+        else:
+            _add(n, weight, row, n_terms <= 1, columns[:, first:last], s)
+            for i in range(n):
+                s[i] = s[i] - price[class_of[min(np.uint64(item[i]), unseen)]]
     for k in range(1, table.shape[0]):
         price = table[k]
-        v = columns[plan[n_terms + k], first:last]
+        v = columns[int(blend[2 * n_terms + k]), first:last]
         for i in range(n):
             s[i] = s[i] - price[class_of[min(np.uint64(item[i]), unseen)]] * v[i]
+
+
+@jit
+def score(
+    n: int,
+    items: Ints,
+    columns: Floats,
+    blend: Floats,
+    of_item: npt.NDArray[np.uint32],
+    table: Floats,
+    out: Floats,
+) -> None:
+    """Write the priced scores of the first n candidates into out."""
+    _score(0, n, items, columns, blend, of_item, table, out)
+
+
+@jit
+def best(
+    n: int,
+    items: Ints,
+    columns: Floats,
+    blend: Floats,
+    of_item: npt.NDArray[np.uint32],
+    table: Floats,
+    k: int,
+    least: int,
+    floor: float,
+    scores: Floats,
+    out: Ints,
+) -> int:
+    """Write the priced scores of the first n candidates, and the positions of the best k of them, best first.
+
+    Those not above `floor` are left out unless there are fewer than `least` without them. Equal scores go by rank, then
+    position. NaN is never among the best. Returns how many there are.
+    """
+    unseen = np.uint64(of_item.shape[1] - 1)
+    rank = of_item[1]
+    m = 0
+    k = min(k, n)
+    cut = -np.inf if least > 0 else floor
+    for first in range(0, n, _BLOCK):
+        last = min(first + _BLOCK, n)
+        _score(first, last, items, columns, blend, of_item, table, scores)
+        for start in range(first, last, _PEEK):
+            end = min(start + _PEEK, last)
+            block = scores[start:end]
+            above = 0
+            for i in range(np.uint64(end - start)):
+                above += block[i] >= cut
+            if above == 0 or k <= 0:
+                continue
+            for i in range(start, end):
+                s = scores[i]
+                if not s >= cut or not (s > floor or (least > 0 and s > -np.inf)):
+                    continue
+                mine = rank[min(np.uint64(items[i]), unseen)]
+                j = min(m, k - 1)
+                if m == k:
+                    other = out[j]
+                    t = scores[other]
+                    if s < t or (s == t and mine >= rank[min(np.uint64(items[other]), unseen)]):
+                        continue
+                else:
+                    m += 1
+                while j > 0:
+                    other = out[j - 1]
+                    t = scores[other]
+                    if s < t or (s == t and mine >= rank[min(np.uint64(items[other]), unseen)]):
+                        break
+                    out[j] = other
+                    j -= 1
+                out[j] = i
+                if m == k:
+                    cut = max(scores[out[k - 1]], cut)
+    while m > least and not scores[out[m - 1]] > floor:
+        m -= 1
+    return m
+
+
+@jit
+def add(first: int, last: int, weight: float, column: npt.NDArray[np.floating[Any]], out: Floats) -> None:
+    """out[i] = out[i] + weight * column[i], for a batch."""
+    n = np.uint64(last - first)
+    v = column[first:last]
+    s = out[first:last]
+    for i in range(n):
+        s[i] = s[i] + weight * v[i]
+
+
+@jit
+def charge(
+    first: int,
+    last: int,
+    indptr: Ints,
+    items: npt.NDArray[np.uint32],
+    class_of: npt.NDArray[np.uint32],
+    tables: Floats,
+    segment: Ints,
+    out: Floats,
+) -> int:
+    """Take the prices of exposure, tables[segment, 0], off the pairs of users first <= u < last of a batch.
+
+    `items` and `out` start at the first user's pairs. Returns how many scores are not finite now.
+    """
+    base = indptr[first]
+    unseen = np.uint32(class_of.size - 1)
+    wrong = 0
+    for u in range(first, last):
+        a = indptr[u] - base
+        n = np.uint64(indptr[u + 1] - indptr[u])
+        item = items[a : a + n]
+        s = out[a : a + n]
+        price = tables[segment[u], 0]
+        for i in range(n):
+            s[i] = s[i] - price[class_of[min(item[i], unseen)]]
+        for i in range(n):
+            wrong += not abs(s[i]) < np.inf
+    return wrong
+
+
+@jit
+def charge_column(
+    first: int,
+    last: int,
+    indptr: Ints,
+    items: npt.NDArray[np.uint32],
+    class_of: npt.NDArray[np.uint32],
+    tables: Floats,
+    k: int,
+    column: npt.NDArray[np.floating[Any]],
+    segment: Ints,
+    out: Floats,
+) -> int:
+    """As `charge`, of the prices of column k, tables[segment, k]; `column` starts at the first user's pairs too."""
+    base = indptr[first]
+    unseen = np.uint32(class_of.size - 1)
+    wrong = 0
+    for u in range(first, last):
+        a = indptr[u] - base
+        n = np.uint64(indptr[u + 1] - indptr[u])
+        item = items[a : a + n]
+        c = column[a : a + n]
+        s = out[a : a + n]
+        price = tables[segment[u], k]
+        for i in range(n):
+            s[i] = s[i] - price[class_of[min(item[i], unseen)]] * c[i]
+        for i in range(n):
+            wrong += not abs(s[i]) < np.inf
+    return wrong

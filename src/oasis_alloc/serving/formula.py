@@ -58,7 +58,9 @@ class Formula:
         tells = [number_sets(*keys[name], max(1, len(data.item_keys[name].labels))) for name in keys]
         of_item, first = _classes(tells, data.n_items)
         self.n_classes = first.size
-        self.class_of = np.append(of_item, self.n_classes).astype(np.uint32)  # (n_items + 1,), the last one unseen
+        rank = np.arange(data.n_items) if data.rank is None else data.rank
+        self.of_item = np.stack([np.append(of_item, self.n_classes), np.append(rank, data.n_items)]).astype(np.uint32)
+        self.class_of = self.of_item[0]  # (n_items + 1,), the last one unseen
         self.first_item = first
         self.of_class: dict[str, Membership] = {}
         for name, (indptr, codes) in keys.items():
@@ -66,8 +68,8 @@ class Formula:
             self.of_class[name] = start, codes[places]
         self._members = self.members(self.of_class, self.n_classes)
         self._tables: dict[tuple[int, ...], Floats] = {}
-        size = len(self.columns) * (self.n_classes + 1)
-        self._most = max(1, _FOLDED // size)
+        self.size = len(self.columns) * (self.n_classes + 1)  # of a table
+        self._most = max(1, _FOLDED // self.size)
         if len(data.segments) <= self._most:
             for codes in data.segments.tolist():
                 self.table(tuple(codes))

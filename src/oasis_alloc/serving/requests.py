@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from oasis_alloc.errors import InputError, did_you_mean
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
@@ -30,14 +31,14 @@ class Request(NamedTuple):
 
     items: Integers  # (n,) -1 for unseen
     columns: Floats  # (n_columns, n)
-    key: Integers  # (n,) what reads `class_of` and categories: the items, or 0 .. n - 1 where these are local
+    key: Integers  # (n,) what reads `of_item`: the items, or 0 .. n - 1 where classes are the request's own
     local: Local | None  # where prices are those of the request's own attributes
 
 
 class Local(NamedTuple):
     """Candidates of one request as classes of their own, by the attributes that came with them."""
 
-    class_of: Any  # (n + 1,) uint32
+    of_item: npt.NDArray[np.uint32]  # (2, n + 1) class and rank, as in the formula
     table: Floats
     of_class: Mapping[str, Membership]
 
@@ -68,7 +69,7 @@ class Reader:
             for key in given:
                 if key not in data.user_keys:
                     raise InputError(f"user: no price depends on a key {key!r}.{did_you_mean(key, data.user_keys)}")
-            return self._user(tuple(self._code(key, given.get(key)) for key in data.user_keys))
+            return self._user(tuple(self.code(key, given.get(key)) for key in data.user_keys))
         if not isinstance(given, Integral) or isinstance(given, bool):
             raise InputError(f"user={given!r}: expected a user number, {{key: label}}, None or policy.user(...).")
         number = int(given)
@@ -87,7 +88,8 @@ class Reader:
         least = rule.at_least if rule.leasts is None else int(rule.leasts[number])
         return User(self.formula, codes, self.formula.table(codes), size, min(least, size))
 
-    def _code(self, key: str, label: object) -> int:
+    def code(self, key: str, label: object) -> int:
+        """The code of a user's label, -1 for None and for one that was never seen."""
         if label is None:
             return -1
         try:
@@ -154,7 +156,10 @@ class Reader:
             size = [0, *(len(codes) for codes in lists)]
             of_class[key] = np.cumsum(size).astype(np.int64), np.concatenate([codes[:0], *lists])
         table = self.formula.fold(user.codes, self.formula.members(of_class, items.size))
-        return Local(np.arange(items.size + 1, dtype=np.uint32), table, of_class)
+        of_item = np.empty((2, items.size + 1), np.uint32)
+        of_item[0] = np.arange(items.size + 1)
+        of_item[1] = self.formula.of_item[1, np.append(items, -1)]
+        return Local(of_item, table, of_class)
 
 
 def _block(columns: object, names: Sequence[str], n: int) -> Floats:

@@ -68,13 +68,12 @@ class Stats:
         self._last_refused: dict[str, Any] | None = None
         self._loaded = 0
 
-    def decided(self, mode: str, seconds: float | None, unseen: int) -> None:
+    def decided(self, mode: str, seconds: float, unseen: int) -> None:
         """Count one decision."""
         with self._lock:
             self._by_mode[mode] += 1
             self._unseen += unseen
-            if seconds is not None:
-                self._latency.add(seconds)
+            self._latency.add(seconds)
 
     def refused(self, reason: str, message: str, when: float) -> None:
         """Count one snapshot that was refused."""

@@ -61,6 +61,32 @@ class _Served(NamedTuple):
     until: float  # UNIX seconds
 
 
+class Decision:
+    """One decision with the policy that was there when it began; see `PolicyStore.decide`.
+
+    Attributes
+    ----------
+    policy, mode
+        The policy to take it with, and its rung of the ladder.
+    unseen
+        To be set by the host: how many candidates the policy did not know.
+    """
+
+    __slots__ = ("_begun", "_stats", "mode", "policy", "unseen")
+
+    def __init__(self, served: _Served, stats: Stats) -> None:
+        self.policy, self.mode, self.unseen = served.policy, served.rung.mode, 0
+        self._stats = stats
+        self._begun = time.perf_counter()
+
+    def __enter__(self) -> Decision:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        if kind is None:  # what raised was no decision
+            self._stats.decided(self.mode, time.perf_counter() - self._begun, self.unseen)
+
+
 class PolicyStore:
     """The policy in a snapshot file, kept up to date.
 
@@ -190,16 +216,14 @@ class PolicyStore:
         return positions
 
     def _timed(self, method: str, items: Any, columns: Any, request: dict[str, Any]) -> Any:
-        start = time.perf_counter()
-        served = self._now()
-        answer = getattr(served.policy, method)(items, columns, **request)
-        seconds = time.perf_counter() - start
-        self._stats.decided(served.rung.mode, seconds, _unseen(items))
+        with self.decide() as decision:
+            answer = getattr(decision.policy, method)(items, columns, **request)
+            decision.unseen = int(np.count_nonzero(np.asarray(items) < 0))
         return answer
 
-    def observe(self, seconds: float | None = None, unseen: int = 0) -> None:
-        """Count a decision that was taken with `store.policy` itself: its time, and items that were not known."""
-        self._stats.decided(self._now().rung.mode, seconds, unseen)
+    def decide(self) -> Decision:
+        """Several calls that are one decision: `with store.decide() as decision:`, counted and timed at its end."""
+        return Decision(self._now(), self._stats)
 
     def _now(self) -> _Served:
         served = self._served
@@ -382,7 +406,3 @@ def _checked_interval(refresh: float | None) -> float | None:
     if isinstance(refresh, bool) or not isinstance(refresh, Real) or not math.isfinite(refresh) or refresh <= 0:
         raise InputError(f"PolicyStore(refresh={refresh!r}): expected a finite number of seconds above 0, or None.")
     return float(refresh)
-
-
-def _unseen(items: Any) -> int:
-    return int(np.count_nonzero(np.asarray(items) < 0))
