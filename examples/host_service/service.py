@@ -29,6 +29,7 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
 import oasis_alloc as oa
+from oasis_alloc.markets import month
 from oasis_alloc.serving import telemetry
 
 
@@ -120,7 +121,7 @@ def create_app(snapshot: Path, refresh: float = 1.0, staleness: oa.Staleness | N
 def demonstration(folder: Path, users: int = 2000) -> Path:
     """A snapshot of a small solved market."""
     print(f"solving a market of {users:,} listeners ...", flush=True)
-    solution = oa.solve(oa.markets.month(users=users, degree=50, campaigns=12).problem(), gap=1e-4)
+    solution = oa.solve(month(users=users, degree=50, campaigns=12).problem(), gap=1e-4)
     solution.policy(valid_for=7 * 24 * 3600).save(folder / "policy.safetensors")
     return folder / "policy.safetensors"
 

@@ -41,6 +41,13 @@ class Latency:
         self.total += seconds
         self.largest = max(self.largest, seconds)
 
+    def merge(self, other: Latency) -> None:
+        """Add the times of another one."""
+        self.buckets = [a + b for a, b in zip(self.buckets, other.buckets, strict=True)]
+        self.count += other.count
+        self.total += other.total
+        self.largest = max(self.largest, other.largest)
+
     def quantile(self, share: float) -> float | None:
         """A time that `share` of all times are not above, or None where there are none."""
         wanted, seen = share * self.count, 0
