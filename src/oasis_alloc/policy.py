@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.content import decode, encode
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
+from oasis_alloc.serving.explainer import Explainer
+from oasis_alloc.serving.explanation import Explanation
 from oasis_alloc.serving.formula import Formula
+from oasis_alloc.serving.parts import Ledger
+from oasis_alloc.serving.prepared import Prepared
 from oasis_alloc.serving.requests import Reader, Request, User
 from oasis_alloc.serving.selection import Selector, check_distinct
 from oasis_alloc.serving.staleness import decayed, organic_only
 from oasis_alloc.snapshot import read_arrays, write_arrays
+
+if TYPE_CHECKING:
+    from oasis_alloc.candidates import Candidates
 
 
 class Policy:
@@ -49,6 +58,7 @@ class Policy:
         kept = [] if data.slate.keep is None else [data.slate.keep[0]]
         self._selected = tuple(dict.fromkeys([*scored, *kept]))
         self._selector = Selector(data, self._formula)
+        self._ledger = Ledger(data)
         self._numbers: dict[Any, int] | None = None
 
     @property
@@ -259,6 +269,118 @@ class Policy:
         wishes = self._selector.wishes(request.items.size, who, k, pinned, exclude, fill)
         scores = self._scores(request, who, np.empty(request.items.size))
         return self._selector.pick(request, scores, wishes).positions
+
+    def ranked(self, items: Any, columns: Any, user: Any = None) -> tuple[Integers, Floats, Floats]:
+        """(slate as of `select`, scores, boosts) of one user's candidates, checked once; `columns` as in `boosts`."""
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self.data.columns, who, {})
+        check_distinct(request.items)
+        wishes = self._selector.wishes(request.items.size, who, None, None, None, False)
+        scores = self._scores(request, who, np.empty(request.items.size))
+        boosts = scores - request.columns[self.data.columns.index(self.data.organic)]
+        return self._selector.pick(request, scores, wishes).positions, scores, boosts
+
+    def prepare(self, most: int, k: int | None = None) -> Prepared:
+        """Buffers for the shortest request path: fill them, score or select, read them.
+
+        For one thread; make one for each. Nothing is checked but the number of candidates: what is not finite is never
+        selected, items out of range are unseen, and items that come twice can be shown twice.
+
+        Parameters
+        ----------
+        most
+            Candidates of a request at the most.
+        k
+            Slots, by default as many as in the solve.
+
+        Returns
+        -------
+        Prepared
+            With `items` (most,) int64 and `columns` (len(names), most) float64 to write, `names` saying which column
+            is which; `score(n, user)` and `select(n, user)` for the first n of them, `user` being of `policy.user`;
+            `scores` (most,), `positions` (k,) and, under rules by category, `marginal` (k,) to read.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1))).policy()
+        >>> hot, anyone = policy.prepare(most=100), policy.user()
+        >>> hot.items[:2], hot.columns[:, :2] = [0, 1], [[0.2, 0.5]]
+        >>> shown = hot.select(2, anyone)
+        >>> hot.positions[:shown].tolist()
+        [1]
+        """
+        for name, number in (("most", most), ("k", k)):
+            if number is not None and (not isinstance(number, Integral) or isinstance(number, bool) or number < 0):
+                raise InputError(f"prepare({name}={number!r}): expected a whole number >= 0.")
+        slots = self.data.slate.size if k is None else int(k)
+        return Prepared(self.data, self._formula, self._selector, self._blend, self._selected, int(most), slots)
+
+    def to_parquet(self, candidates: Candidates, path: str | Path) -> int:
+        """Write boosts and slates of all candidates, user by user, and return how many rows there are.
+
+        Columns: the ids of user and item under the candidates' names, `boost` (to add to the organic score), `score`,
+        and `rank`, the place in the slate from 0, -1 where it is not shown. Streamed in row groups; the file appears
+        when it is whole. Candidates may be others than those of the solve: items are matched by id, users by label.
+
+        Raises
+        ------
+        InputError
+            For candidates without a column or a user key that scores depend on.
+        MissingDependencyError
+            Without pyarrow.
+        """
+        from oasis_alloc.serving.export import to_parquet
+
+        return to_parquet(self, candidates, path)
+
+    def warmup(self) -> dict[str, float]:
+        """Compile, or load from the cache, everything that requests run, and return the seconds of each kernel.
+
+        After it nothing compiles, whatever requests bring.
+        """
+        from oasis_alloc.serving.warmup import warmup
+
+        return warmup(self)
+
+    def explain(
+        self,
+        items: Any,
+        columns: Any,
+        user: Any = None,
+        k: int | None = None,
+        pinned: Any = None,
+        exclude: Any = None,
+        fill: bool = False,
+        **attributes: Any,
+    ) -> Explanation:
+        """Why `select` decides as it does, candidate by candidate: print it, or read its numbers.
+
+        Arguments and errors are those of `select`; `columns` has the organic column as well.
+
+        Returns
+        -------
+        Explanation
+            A sequence of one `Reason` a candidate, in the order of `items`: the parts of its score, which add up to it
+            exactly, the rule that dropped it, its runner-up and margin, and the smallest change that would have
+            reversed the decision.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1))).policy()
+        >>> why = policy.explain([0, 1], {"r": [0.9, 0.5]})
+        >>> print(why[1].sentence)
+        item 1 scores 0.5 = +0.5 r; not shown: item 0 is worth more, short by 0.4; reversed by +0.4 r (0.5 to 0.9)
+        """
+        who = self._reader.user(user)
+        request = self._reader.request(items, columns, self.data.columns, who, attributes)
+        check_distinct(request.items)
+        wishes = self._selector.wishes(request.items.size, who, k, pinned, exclude, fill)
+        scores = self._scores(request, who, np.empty(request.items.size))
+        return Explainer(self._ledger, self._selector).explain(request, scores, who, wishes)
 
     def __repr__(self) -> str:
         return f"Policy({self.policy_id}, columns: {', '.join(self.columns)}, {self.data.n_items:,} items)"

@@ -1,9 +1,9 @@
 """One slate under rules by category: greedy by marginal priced score, and the share of a column that is kept.
 
-`rules` is one array of integers: [n_systems, n_categories, n_entries, start (n_classes + 2,), category (n_entries,),
+`rules` is one array of integers: [n_systems, n_categories, n_entries, start (n_classes + 1,), category (n_entries,),
 system (n_categories,)]. A class has the categories `category[start[c]:start[c + 1]]`, those of the first system first;
-the last class is of items that were never seen and has none, or what the request says of it. `stairs` (n_systems, k):
-what the j-th item of a category costs, infinite from the system's cap on.
+the last class is of items that were never seen and has none. `stairs` (n_systems, k): what the j-th item of a category
+costs, infinite from the system's cap on.
 
 The marginal of a candidate is `s - steps`, the steps of its categories taken off one after the other. Greedy takes the
 largest, ties by rank, then position, until none is above the floor. Where every item has one category a system and

@@ -86,7 +86,7 @@ def _groups(data: PolicyData, prices: Term | ConstraintPrices, what: str) -> Non
     _array(prices.price, np.float64, None, f"{what}: price")
     bad = np.flatnonzero(~np.isfinite(prices.price))
     if bad.size:
-        raise InputError(f"{what}: price {bad[0]:,} is {prices.price[bad[0]]}; expected finite numbers.")
+        raise InputError(f"policy: {what}: price {bad[0]:,} is {prices.price[bad[0]]}; expected finite numbers.")
     _array(prices.groups, np.int32, (prices.price.size, len(prices.keys)), f"{what}: groups")
     for k, key in enumerate(prices.keys):
         known = key in data.item_keys or key in data.user_keys

@@ -5,8 +5,8 @@
     s   = v - P_0, then s - P_k * c_k for the other columns that have prices, sorted by name
 
 all in float64, every operation rounded on its own: the solver's own numbers, bit for bit. P_k depends on the user's
-codes and on the item's *class*, items that no key tells apart; one table is (K + 1, n_classes + 1), its last column
-being of items that the policy has never seen, which cost nothing.
+codes and on the item's *class*, items that no key tells apart; one table is (K + 1, n_classes). The last class is of
+items that the policy has never seen: they have no labels, and pay what everything pays.
 """
 
 from __future__ import annotations
@@ -57,25 +57,24 @@ class Formula:
         keys = {name: key.membership() for name, key in data.item_keys.items()}
         tells = [number_sets(*keys[name], max(1, len(data.item_keys[name].labels))) for name in keys]
         of_item, first = _classes(tells, data.n_items)
-        self.n_classes = first.size
+        self.n_classes = first.size + 1  # the last one of items that were never seen
         rank = np.arange(data.n_items) if data.rank is None else data.rank
-        self.of_item = np.stack([np.append(of_item, self.n_classes), np.append(rank, data.n_items)]).astype(np.uint32)
+        self.of_item = np.stack([np.append(of_item, first.size), np.append(rank, data.n_items)]).astype(np.uint32)
         self.class_of = self.of_item[0]  # (n_items + 1,), the last one unseen
-        self.first_item = first
         self.of_class: dict[str, Membership] = {}
         for name, (indptr, codes) in keys.items():
             start, places = gather(indptr, first)
-            self.of_class[name] = start, codes[places]
+            self.of_class[name] = np.append(start, start[-1]), codes[places]
         self._members = self.members(self.of_class, self.n_classes)
         self._tables: dict[tuple[int, ...], Floats] = {}
-        self.size = len(self.columns) * (self.n_classes + 1)  # of a table
+        self.size = len(self.columns) * self.n_classes  # of a table
         self._most = max(1, _FOLDED // self.size)
         if len(data.segments) <= self._most:
             for codes in data.segments.tolist():
                 self.table(tuple(codes))
 
     def table(self, user: tuple[int, ...]) -> Floats:
-        """P_k of every class, (K + 1, n_classes + 1), of a user with these codes; read-only."""
+        """P_k of every class, (K + 1, n_classes), of a user with these codes; read-only."""
         found = self._tables.get(user)
         if found is None:
             found = self.fold(user, self._members)
@@ -99,14 +98,14 @@ class Formula:
         return Members(n, tuple(rows), tuple(places))
 
     def fold(self, user: tuple[int, ...], members: Members) -> Floats:
-        """P_k of the rows of `members`, (K + 1, n + 1), for a user with these codes."""
-        out = np.zeros((len(self.columns), members.n + 1))
+        """P_k of the rows of `members`, (K + 1, n), for a user with these codes."""
+        out = np.zeros((len(self.columns), members.n))
         for k, prices in enumerate(self._prices):
             if not prices:
                 continue
             pays = np.concatenate([_paid(by, user) for by in prices])
             # bincount adds one entry after the other, which is the order that the formula asks for
-            out[k] = np.bincount(members.row[k], pays[members.price[k]], members.n + 1)
+            out[k] = np.bincount(members.row[k], pays[members.price[k]], members.n)
         out.flags.writeable = False
         return out
 

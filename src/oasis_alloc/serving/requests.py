@@ -130,6 +130,8 @@ class Reader:
                 "them by policy.encode(ids)."
             )
         numbers = np.ascontiguousarray(numbers, np.int64)
+        if not numbers.flags.carray:  # to compiled code, an array that may not be written is of another type
+            numbers = numbers.copy()
         if numbers.size and (numbers.min() < -1 or numbers.max() >= self.data.n_items):
             at = int(np.argmax((numbers < -1) | (numbers >= self.data.n_items)))
             raise InputError(
@@ -148,14 +150,14 @@ class Reader:
         for key, known in self._labels.items():
             indptr, codes = self.formula.of_class[key]
             of_item = self.formula.class_of[items].astype(np.int64)
-            lists = [codes[indptr[c] : indptr[c + 1]] if c < self.formula.n_classes else codes[:0] for c in of_item]
+            lists = [codes[indptr[c] : indptr[c + 1]] for c in of_item]
             if key in attributes:
                 given = _listed(key, attributes[key], items.size)
                 for at in unseen.tolist():
                     lists[at] = np.array(sorted(_known(key, given[at], known)), np.int32)
-            size = [0, *(len(codes) for codes in lists)]
+            size = [0, *(len(codes) for codes in lists), 0]
             of_class[key] = np.cumsum(size).astype(np.int64), np.concatenate([codes[:0], *lists])
-        table = self.formula.fold(user.codes, self.formula.members(of_class, items.size))
+        table = self.formula.fold(user.codes, self.formula.members(of_class, items.size + 1))
         of_item = np.empty((2, items.size + 1), np.uint32)
         of_item[0] = np.arange(items.size + 1)
         of_item[1] = self.formula.of_item[1, np.append(items, -1)]

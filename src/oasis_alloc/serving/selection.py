@@ -19,7 +19,6 @@ class Picked(NamedTuple):
 
     positions: Integers
     marginal: Floats
-    guard: Floats  # price of what is kept, sum kept, target, organic sum; empty where nothing is kept
 
 
 class Wishes(NamedTuple):
@@ -31,12 +30,26 @@ class Wishes(NamedTuple):
     excluded: Integers
     floor: float
 
+    def without(self, position: int) -> Wishes:
+        """The same with one more that cannot be in the slate."""
+        return self._replace(excluded=np.append(self.excluded, position))
+
 
 class Rules(NamedTuple):
     """Categories as `kernels/slate_pick.py` reads them."""
 
     array: Integers
-    n_categories: int
+    system: Integers  # (n_categories,)
+    start: Integers  # (n_classes + 1,)
+    category: Integers  # class after class
+
+
+class Stairs(NamedTuple):
+    """What the j-th item of a category costs, (n_systems, k)."""
+
+    cost: Floats  # infinite from the cap on
+    flat: Floats  # the caps alone
+    soft: Floats  # the decrements alone
 
 
 class Selector:
@@ -46,11 +59,11 @@ class Selector:
         self.data, self.formula = data, formula
         self.keys = data.slate.keys
         self.rules = self.rules_of(formula.of_class, formula.n_classes)
-        self._stairs: dict[int, tuple[Floats, Floats]] = {}
+        self._stairs: dict[int, Stairs] = {}
         self.is_plain = not self.keys and data.slate.keep is None
 
     def rules_of(self, keys: Mapping[str, Membership], n_classes: int) -> Rules:
-        """The categories of classes with these labels; one class more has none."""
+        """The categories of classes with these labels."""
         row, category, system, offset = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
         for number, key in enumerate(self.keys):
             indptr, codes = keys[key]
@@ -61,22 +74,35 @@ class Selector:
             offset += n
         rows, categories = np.concatenate(row), np.concatenate(category)
         order = np.argsort(rows, kind="stable")
-        start = np.searchsorted(rows[order], np.arange(n_classes + 2))
+        start = np.searchsorted(rows[order], np.arange(n_classes + 1)).astype(np.int64)
+        of_category = np.concatenate(system)
         head = np.array([len(self.keys), offset, categories.size], np.int64)
-        return Rules(np.concatenate([head, start.astype(np.int64), categories[order], *system]), offset)
+        array = np.concatenate([head, start, categories[order], of_category])
+        return Rules(array, of_category, start, categories[order])
 
-    def stairs(self, k: int) -> tuple[Floats, Floats]:
-        """(n_systems, k) what the j-th item of a category costs; and the same without decrements."""
+    def rules_for(self, request: Request) -> Rules:
+        """The categories of the classes that a request reads."""
+        if request.local is None:
+            return self.rules
+        return self.rules_of(request.local.of_class, request.items.size + 1)
+
+    def classes(self, request: Request) -> Integers:
+        """(n,) class of each candidate."""
+        of_item = self.formula.of_item if request.local is None else request.local.of_item
+        classes: Integers = of_item[0, request.key].astype(np.int64)  # -1 reads the last one, of unseen items
+        return classes
+
+    def stairs(self, k: int) -> Stairs:
+        """What the rules take off the j-th item of a category, j < k."""
         found = self._stairs.get(k)
         if found is None:
-            rule = self.data.slate
-            cost, flat = np.zeros((len(self.keys), max(k, 1))), np.zeros((len(self.keys), max(k, 1)))
+            rule, width = self.data.slate, max(k, 1)
+            flat, soft = np.zeros((len(self.keys), width)), np.zeros((len(self.keys), width))
             for row, key in enumerate(self.keys):
                 if key in rule.diminishing:
-                    cost[row] = rule.diminishing[key].first(max(k, 1))
-                cap = rule.at_most.get(key, max(k, 1))
-                cost[row, cap:] = flat[row, cap:] = np.inf
-            found = cost, flat
+                    soft[row] = rule.diminishing[key].first(width)
+                flat[row, rule.at_most.get(key, width) :] = np.inf
+            found = Stairs(flat + soft, flat, soft)
             if len(self._stairs) < 1 << 10:
                 self._stairs[k] = found
         return found
@@ -97,27 +123,24 @@ class Selector:
             raise InputError(f"pinned: {pins.size} positions for {slots} slots; expected no more than the slate has.")
         return Wishes(slots, min(user.at_least, slots), pins, out, -np.inf if fill else 0.0)
 
-    def pick(self, request: Request, scores: Floats, wishes: Wishes) -> Picked:
-        """The slate for these scores."""
+    def pick(self, request: Request, scores: Floats, wishes: Wishes, keep: bool = True) -> Picked:
+        """The slate for these scores; with `keep` false, as if no share of a column were kept."""
         from oasis_alloc.kernels import slate_keep, slate_pick
 
         n = scores.size
         k = min(wishes.k, n)
-        stairs, flat = self.stairs(wishes.k)
-        rules = self.rules
-        of_item = self.formula.of_item
-        if request.local is not None:
-            rules, of_item = self.rules_of(request.local.of_class, n), request.local.of_item
+        stairs, flat, _ = self.stairs(wishes.k)
+        rules = self.rules_for(request)
+        of_item = self.formula.of_item if request.local is None else request.local.of_item
         if wishes.excluded.size:
             scores = scores.copy()
             scores[wishes.excluded] = -np.inf
         pinned = wishes.pinned.size
         out, marginal = np.empty(max(k, 1), np.int64), np.empty(max(k, 1))
         out[:pinned] = wishes.pinned
-        counts = np.zeros(rules.n_categories, np.int64)
+        counts = np.zeros(rules.system.size, np.int64)
         least, floor = min(wishes.least, k), wishes.floor
-        guard = np.empty(0)
-        if self.data.slate.keep is None:
+        if self.data.slate.keep is None or not keep:
             m = slate_pick.pick(
                 n, scores, request.key, of_item, rules.array, stairs, counts, pinned, k, least, floor, out, marginal
             )
@@ -125,10 +148,9 @@ class Selector:
             name, share = self.data.slate.keep
             column = request.columns[self.data.columns.index(name)].copy()
             column[wishes.excluded] = -np.inf
-            guard = np.empty(4)
             m = slate_keep.keep(
                 n, scores, column, request.key, of_item, rules.array, stairs, flat, counts, pinned, k, least, floor,
-                share, out, marginal, guard,
+                share, out, marginal, np.empty(4),
             )  # fmt: skip
         if pinned and not np.isfinite(marginal[:pinned]).all():
             at = wishes.pinned[int(np.argmin(np.isfinite(marginal[:pinned])))]
@@ -136,7 +158,7 @@ class Selector:
                 f"pinned: with position {at} a category has more items than at_most={dict(self.data.slate.at_most)} "
                 "allows; pin fewer of it."
             )
-        return Picked(out[:m], marginal[:m], guard)
+        return Picked(out[:m], marginal[:m])
 
 
 def _positions(what: str, given: object, n: int) -> Integers:

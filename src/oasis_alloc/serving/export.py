@@ -1,0 +1,89 @@
+"""Boosts and slates of all users as a Parquet file, for a key-value store to load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oasis_alloc.errors import InputError, require
+
+if TYPE_CHECKING:
+    from oasis_alloc.candidates import Candidates
+    from oasis_alloc.policy import Policy
+
+_ROWS = 1 << 17  # pairs of a row group, about
+
+
+def to_parquet(policy: Policy, candidates: Candidates, path: str | Path) -> int:
+    """See `Policy.to_parquet`."""
+    from oasis_alloc.candidates import Candidates
+
+    if not isinstance(candidates, Candidates):
+        raise InputError(f"candidates: expected oa.Candidates, got {type(candidates).__name__}.")
+    data = policy.data
+    for key in data.user_keys:
+        if key not in candidates.users:
+            raise InputError(f"candidates: the users have no key {key!r}, which prices depend on.")
+    pa, pq = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
+    ids = candidates.item_ids
+    numbers = policy.encode(np.arange(candidates.n_items) if ids is None else ids)
+    labels = {key: of.labels.tolist() for key, of in candidates.users.items() if key in data.user_keys}
+    target, writer, written = Path(path), None, 0
+    unfinished = target.with_name(target.name + ".part")
+    try:
+        first = 0
+        while first < candidates.n_users:
+            last = int(np.searchsorted(candidates.indptr, candidates.indptr[first] + _ROWS, side="right")) - 1
+            last = min(max(last, first + 1), candidates.n_users)
+            table = pa.table(_rows(policy, candidates, numbers, labels, first, last))
+            writer = writer or pq.ParquetWriter(str(unfinished), table.schema)
+            writer.write_table(table)
+            written += table.num_rows
+            first = last
+        if writer is not None:
+            writer.close()
+        unfinished.replace(target)
+    except BaseException:
+        if writer is not None:
+            writer.close()
+        unfinished.unlink(missing_ok=True)
+        raise
+    return written
+
+
+def _rows(
+    policy: Policy, candidates: Candidates, numbers: Any, labels: dict[str, list[Any]], first: int, last: int
+) -> dict[str, Any]:
+    """The pairs of users first <= u < last: ids, boost, score, place in the slate (-1 where not shown)."""
+    a, b = int(candidates.indptr[first]), int(candidates.indptr[last])
+    rank = np.full(b - a, -1, np.int32)
+    score, boost = np.empty(b - a), np.empty(b - a)
+    items = numbers[candidates.item[a:b]]
+    columns = {name: column[a:b] for name, column in candidates.columns.items()}
+    rule = policy.data.slate
+    by_number = (rule.sizes is not None or rule.leasts is not None) and policy.data.n_users == candidates.n_users
+    for u in range(first, last):
+        mine = slice(int(candidates.indptr[u]) - a, int(candidates.indptr[u + 1]) - a)
+        user: Any = u if by_number else {
+            key: None if (code := int(candidates.users[key].codes[u])) < 0 else names[code]
+            for key, names in labels.items()
+        }  # fmt: skip
+        own = {name: column[mine] for name, column in columns.items()}
+        slate, score[mine], boost[mine] = policy.ranked(items[mine], own, user)
+        rank[mine][slate] = np.arange(slate.size)
+    user_of = np.repeat(np.arange(first, last), np.diff(candidates.indptr[first : last + 1]))
+    ids = candidates.user_ids
+    item = candidates.item[a:b].astype(np.int64)
+    return {
+        candidates.user_name: _plain(user_of if ids is None else ids[user_of]),
+        candidates.item_name: _plain(item if candidates.item_ids is None else candidates.item_ids[item]),
+        "boost": boost,
+        "score": score,
+        "rank": rank,
+    }
+
+
+def _plain(ids: Any) -> Any:
+    return ids.tolist() if ids.dtype.kind in "OUS" else ids

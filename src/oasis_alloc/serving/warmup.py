@@ -1,0 +1,65 @@
+"""Every kernel of serving called once with arrays of the types that requests have, before there are requests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oasis_alloc.keys import frozen
+
+if TYPE_CHECKING:
+    from oasis_alloc.policy import Policy
+
+
+def kernels() -> dict[str, Any]:
+    """The compiled functions that requests call, by name."""
+    from oasis_alloc.kernels import serve, slate_keep, slate_pick
+
+    return {
+        "score": serve.score, "best": serve.best, "pick": slate_pick.pick, "keep": slate_keep.keep, "add": serve.add,
+        "charge": serve.charge, "charge_column": serve.charge_column,
+    }  # fmt: skip
+
+
+def warmup(policy: Policy) -> dict[str, float]:
+    """See `Policy.warmup`; types do not depend on the policy, so one does for all that follow it."""
+    run = kernels()
+    items, out, marginal, info = np.full(1, -1), np.zeros(1, np.int64), np.zeros(1), np.zeros(4)
+    columns, scores = np.zeros((1, 1)), np.zeros(1)
+    of_item, table, blend = np.zeros((2, 1), np.uint32), frozen(np.zeros((1, 1))), np.zeros(1)
+    rules, counts, stairs = np.zeros(5, np.int64), np.zeros(0, np.int64), np.zeros((0, 1))
+    pointers, segment, unsigned = frozen(np.zeros(2, np.int64)), np.zeros(1, np.int64), frozen(np.zeros(1, np.uint32))
+    tables, class_of = frozen(np.zeros((1, 2, 1))), frozen(np.zeros(1, np.uint32))
+    scored = (1, items, columns, blend, of_item, table)
+    calls: list[tuple[str, Callable[[], object]]] = [
+        ("score", lambda: run["score"](*scored, scores)),
+        ("best", lambda: run["best"](*scored, 1, 0, 0.0, scores, out)),
+        ("pick", lambda: run["pick"](1, scores, items, of_item, rules, stairs, counts, 0, 1, 0, 0.0, out, marginal)),
+        (
+            "keep",
+            lambda: run["keep"](
+                1, scores, scores, items, of_item, rules, stairs, stairs, counts, 0, 1, 0, 0.0, 0.5, out, marginal, info
+            ),
+        ),
+        ("charge", lambda: run["charge"](0, 1, pointers, unsigned, class_of, tables, segment, scores)),
+    ]
+    for dtype in (np.float32, np.float64):
+        column = frozen(np.zeros(1, dtype))
+        calls.append(("add", lambda column=column: run["add"](0, 1, 1.0, column, scores)))  # type: ignore[misc]
+        calls.append(
+            (
+                "charge_column",
+                lambda column=column: run["charge_column"](  # type: ignore[misc]
+                    0, 1, pointers, unsigned, class_of, tables, 1, column, segment, scores
+                ),
+            )
+        )
+    seconds: dict[str, float] = {}
+    for name, call in calls:
+        started = time.perf_counter()
+        call()
+        seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
+    return seconds

@@ -1,0 +1,274 @@
+"""Bad requests and bad policies: what is wrong, and the words that the error must contain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from served import policy, request, solved
+
+import oasis_alloc as oa
+from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
+from oasis_alloc.serving.data import Decrements, ItemKey, PolicyData, Term
+
+NAN, INF = float("nan"), float("inf")
+
+
+def ask(items: Any = (3, 1), columns: Any = None, name: str = "segments", call: str = "score", **more: Any) -> Any:
+    given = {"relevance": [0.5, 0.25], "promotion": [0.1, 0.2]} if columns is None else columns
+    return getattr(policy(name), call)(items, given, **more)
+
+
+def pick(**more: Any) -> Any:
+    return ask(call="select", name="rules that nest", **more)
+
+
+def all_of(**more: Any) -> Any:
+    given: dict[str, Any] = {
+        "indptr": [0, 1, 2], "items": [3, 1], "columns": {"relevance": [0.5, 0.25], "promotion": [0.1, 0.2]}
+    }  # fmt: skip
+    return policy("segments").score_batch(**{**given, **more})
+
+
+REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
+    ("a column is missing", lambda: ask(columns={"relevance": [1, 2]}), "'promotion' is missing"),
+    ("a name is misspelt", lambda: ask(columns={"relevence": [1, 2]}), "'relevance' is missing. Did you mean"),
+    ("columns are no mapping", lambda: ask(columns=[[1, 2]]), "columns is list; expected {name: (n,) numbers}"),
+    ("a column is short", lambda: ask(columns={"relevance": [1.0], "promotion": [1, 2]}), "shape (1,); expected (2,)"),
+    ("a column is nan", lambda: ask(columns={"relevance": [1, NAN], "promotion": [1, 2]}), "entry 1 is nan"),
+    (
+        "a column is infinite",
+        lambda: ask(columns={"relevance": [1, 1], "promotion": [INF, 2]}),
+        "['promotion']: entry 0 is inf",
+    ),
+    ("a column is text", lambda: ask(columns={"relevance": ["a", "b"], "promotion": [1, 2]}), "not a number"),
+    ("a column is ragged", lambda: ask(columns={"relevance": [[1], [1, 2]], "promotion": [1, 2]}), "not a number"),
+    ("an item is out of range", lambda: ask(items=[3, 40]), "entry 1 is 40; expected numbers in [0, 40), or -1"),
+    ("an item is below -1", lambda: ask(items=[-2, 3]), "entry 0 is -2"),
+    ("items are ids", lambda: ask(items=["a", "b"]), "policy.encode(ids)"),
+    ("items are fractions", lambda: ask(items=[0.5, 1.0]), "items has dtype float64"),
+    ("items are a matrix", lambda: ask(items=[[1, 2]]), "shape (1, 2)"),
+    ("an item comes twice", lambda: pick(items=[3, 3]), "item 3 is at positions 0 and 1; expected each item once"),
+    ("a user is out of range", lambda: ask(user=30), "user=30: expected a user number in [0, 30)"),
+    ("a user is negative", lambda: ask(user=-1), "user=-1"),
+    ("a user is a text", lambda: ask(user="u1"), "user='u1': expected a user number, {key: label}"),
+    ("a user is true", lambda: ask(user=True), "user=True"),
+    ("a user has an unknown key", lambda: ask(user={"markt": "se"}), "a key 'markt'. Did you mean 'market'"),
+    ("a user's label is a list", lambda: ask(user={"market": ["se"]}), "'market' is ['se'], which is no label"),
+    ("a user of another policy", lambda: ask(user=policy("one column").user()), "made by another policy"),
+    ("an attribute that nothing depends on", lambda: ask(artist=[1, 2]), "no price or rule depends on it"),
+    ("too few attributes", lambda: ask(items=[-1, -1], campaign=[3]), "expected 2 labels"),
+    ("attributes are a text", lambda: ask(items=[-1, -1], campaign="ab"), "expected 2 labels"),
+    ("an attribute is a mapping", lambda: ask(items=[-1, -1], campaign=[{}, 3]), "{} is no label"),
+    ("out is short", lambda: ask(out=np.empty(3)), "float64 array of shape (2,)"),
+    ("out is a list", lambda: ask(out=[0.0, 0.0]), "float64 array of shape (2,)"),
+    ("k is a fraction", lambda: pick(k=1.5), "k=1.5: expected a number of slots"),
+    ("k is negative", lambda: pick(k=-1), "k=-1"),
+    ("fill is a number", lambda: pick(fill=2), "fill=2: expected True or False"),
+    ("pinned is out of range", lambda: pick(pinned=[2]), "expected positions in [0, 2)"),
+    ("pinned is twice", lambda: pick(pinned=[1, 1]), "pinned has a position twice"),
+    ("pinned is a fraction", lambda: pick(pinned=[0.5]), "pinned: expected positions in the request"),
+    ("more pinned than slots", lambda: pick(pinned=[0, 1], k=1), "2 positions for 1 slots"),
+    ("pinned and excluded", lambda: pick(pinned=[0], exclude=[0]), "position 0 is pinned and excluded"),
+    ("a mask is short", lambda: pick(exclude=[True]), "a mask of shape (2,)"),
+    ("ids cannot be hashed", lambda: policy("several columns").encode([["a"]]), "something there is no id"),
+    ("the batch ends elsewhere", lambda: all_of(indptr=[0, 1]), "expected (1,) item numbers"),
+    ("the batch has a bad item", lambda: all_of(items=[3, 44]), "entry 1 is 44; expected numbers in [0, 40)"),
+    ("the batch has an item below -1", lambda: all_of(items=[-3, 4]), "entry 0 is -3"),
+    ("the batch lacks a column", lambda: all_of(columns={}), "'relevance' is missing"),
+    ("the batch is nan", lambda: all_of(columns={"relevance": [1, NAN], "promotion": [1, 2]}), "pair 1 is nan"),
+    (
+        "the batch overflows",
+        lambda: all_of(columns={"relevance": [1, 1.7e308], "promotion": [1, 1.7e308]}),
+        "beyond float64",
+    ),
+    (
+        "the batch's column is short",
+        lambda: all_of(columns={"relevance": [1], "promotion": [1, 2]}),
+        "expected (2,) numbers",
+    ),
+    ("the batch's users are short", lambda: all_of(users=[0]), "expected (2,) user numbers"),
+    ("the batch's users are unknown", lambda: all_of(users=[0, 30]), "expected numbers in [0, 30)"),
+    ("the batch's labels are short", lambda: all_of(users={"market": ["se"]}), "has 1 labels; expected 2"),
+    ("the batch's key is unknown", lambda: all_of(users={"town": ["x", "y"]}), "a key 'town'"),
+    ("the batch's buffer is float32", lambda: all_of(out=np.empty(2, np.float32)), "contiguous float64 array"),
+    ("buffers for no number", lambda: policy("segments").prepare("many"), "prepare(most='many')"),
+    (
+        "buffers of another policy",
+        lambda: policy("segments").prepare(4).score(1, policy("one column").user()),
+        "another policy",
+    ),
+    (
+        "more than was prepared for",
+        lambda: policy("segments").prepare(4).select(5, policy("segments").user()),
+        "at most 4",
+    ),
+    (
+        "no candidates for a file",
+        lambda: policy("segments").to_parquet("candidates", Path("x")),
+        "expected oa.Candidates",
+    ),
+    ("an unknown organic column", lambda: solved("segments").policy(organic="rel"), "no such column"),
+    (
+        "a validity of no time",
+        lambda: solved("segments").policy(valid_for=0),
+        "valid_for=0): expected a positive number",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "words"), [row[1:] for row in REQUESTS], ids=[row[0] for row in REQUESTS])
+def test_bad_requests_are_refused_with_what_is_wrong(call: Callable[[], Any], words: str) -> None:
+    with pytest.raises((InputError, ProblemError)) as caught:
+        call()
+    assert isinstance(caught.value, OasisAllocError)
+    assert words in str(caught.value)
+
+
+def test_pins_that_break_a_cap_are_refused() -> None:
+    served, cands = policy("rules that nest"), solved("rules that nest").problem.candidates
+    twins = np.flatnonzero(cands.items["artist"].codes == 3)[:2]
+    with pytest.raises(InputError, match=r"with position 1 a category has more items than at_most="):
+        served.select(twins, {"relevance": [1, 1], "promotion": [1, 1]}, pinned=[0, 1])
+
+
+def test_the_columns_of_the_organic_score_and_of_what_is_kept_are_asked_for() -> None:
+    items, _ = request(solved("a share kept").problem.candidates, 0)
+    served = oa.solve(solved("one column").problem.replace(maximize=oa.total("promotion"))).policy()
+    served.select(items, {"promotion": np.ones(9)})
+    for call in (served.boosts, served.explain):
+        with pytest.raises(InputError, match="'relevance' is missing"):
+            call(items, {"promotion": np.ones(9)})
+
+
+def data() -> PolicyData:
+    return policy("rules that cross").data
+
+
+def prices() -> Term:
+    return data().terms[0]
+
+
+def genre() -> ItemKey:
+    return data().item_keys["genre"]
+
+
+def term(**changes: Any) -> PolicyData:
+    return replace(data(), terms=(replace(prices(), **changes), *data().terms[1:]))
+
+
+def key(**changes: Any) -> PolicyData:
+    return replace(data(), item_keys={**data().item_keys, "genre": replace(genre(), **changes)})
+
+
+def slate(**changes: Any) -> PolicyData:
+    return replace(data(), slate=replace(data().slate, **changes))
+
+
+def put(array: Any, at: int, value: Any) -> Any:
+    out = array.copy()
+    out[at] = value
+    return out
+
+
+POLICIES: list[tuple[str, Callable[[], PolicyData], str]] = [
+    ("no policy id", lambda: replace(data(), policy_id=""), "policy_id is ''"),
+    ("no time of creation", lambda: replace(data(), created=INF), "created is inf"),
+    ("an end that is no number", lambda: replace(data(), valid_until="soon"), "valid_until is 'soon'"),
+    (
+        "a certificate without a value",
+        lambda: replace(data(), certificate=replace(data().certificate, value=NAN)),
+        "value is nan",
+    ),
+    (
+        "a column twice",
+        lambda: replace(data(), columns=("relevance", "relevance", "promotion")),
+        "columns has something twice",
+    ),
+    ("an unknown column", lambda: replace(data(), organic="streams"), "column 'streams' is not among columns"),
+    (
+        "a weight that is nan",
+        lambda: replace(data(), weights=(("relevance", NAN),)),
+        "the weight of 'relevance' is nan",
+    ),
+    ("a price that is nan", lambda: term(price=put(prices().price, 2, NAN)), "term 0: price 2 is nan"),
+    ("prices of another type", lambda: term(price=prices().price.astype(np.float32)), "float64 of shape (n,)"),
+    ("a price too few", lambda: term(price=prices().price[1:]), "term 0: groups is int32 of shape"),
+    ("groups in disorder", lambda: term(groups=prices().groups[::-1].copy()), "groups are not sorted and distinct"),
+    (
+        "a group beyond the labels",
+        lambda: term(groups=put(prices().groups, -1, 99)),
+        "term 0: groups of 'campaign' are between",
+    ),
+    ("an unknown key", lambda: term(keys=("city",), item_keys=("city",)), "key 'city' is not there"),
+    ("a key on the wrong side", lambda: term(item_keys=(), user_keys=("campaign",)), "each key on its side"),
+    (
+        "a term beyond the terms",
+        lambda: replace(data(), constraints=(replace(data().constraints[0], terms=((9, 1.0),)),)),
+        "term 9",
+    ),
+    (
+        "a constraint twice",
+        lambda: replace(data(), constraints=data().constraints * 2),
+        "constraints has something twice",
+    ),
+    ("items fewer than ids", lambda: replace(data(), items=("a", "b")), "items has 2 ids; expected 40 (n_items)"),
+    ("a rank twice", lambda: replace(data(), rank=np.zeros(40, np.int64)), "rank is no order"),
+    ("a code beyond the labels", lambda: key(codes=put(genre().codes, 0, 9)), "item_keys['genre']: codes are between"),
+    (
+        "codes of fewer items",
+        lambda: key(indptr=genre().indptr[:-1]),
+        "item_keys['genre']: indptr is int64 of shape (40,)",
+    ),
+    ("lists that do not end", lambda: key(indptr=put(genre().indptr, -1, 3)), "indptr does not run from 0"),
+    ("a list in disorder", lambda: key(codes=np.sort(genre().codes)[::-1].astype(np.int32)), "do not ascend"),
+    ("codes that are no array", lambda: key(codes=[0, 1]), "codes is list"),
+    ("a label twice", lambda: key(labels=("a", "a", "b", "c")), "labels has something twice"),
+    (
+        "a key of both sides",
+        lambda: replace(data(), user_keys={"genre": ("a",)}, segments=np.zeros((1, 1), np.int32)),
+        "of users and of items",
+    ),
+    (
+        "a segment too wide",
+        lambda: replace(data(), segments=np.zeros((1, 3), np.int32)),
+        "segments is int32 of shape (1, 3)",
+    ),
+    (
+        "a user beyond the segments",
+        lambda: replace(data(), segment_of_user=np.full(30, 7, np.uint32)),
+        "segment_of_user are between",
+    ),
+    ("no slots", lambda: slate(size=0), "size is 0"),
+    ("more at least than slots", lambda: slate(at_least=9), "at_least is 9"),
+    ("a cap of nothing", lambda: slate(at_most={"genre": 0}), "at_most of 'genre' is 0"),
+    ("a cap of an unknown key", lambda: slate(at_most={"mood": 1}), "no key 'mood'"),
+    (
+        "decrements that decrease",
+        lambda: slate(diminishing={"genre": Decrements(np.array([0.5, 0.2]))}),
+        "never decrease",
+    ),
+    ("a share above one", lambda: slate(keep=("relevance", 1.5)), "the share kept is 1.5"),
+    ("a share of an unknown column", lambda: slate(keep=("streams", 0.5)), "'streams' that is kept"),
+    ("positions that rise", lambda: slate(positions=np.array([0.1, 0.2, 0.3, 0.4])), "never increase"),
+    ("too few positions", lambda: slate(positions=np.array([0.1])), "1 positions; expected 4 or more"),
+    ("sizes beyond the largest", lambda: slate(sizes=np.full(30, 5)), "sizes are between 5 and 5"),
+]
+
+
+@pytest.mark.parametrize(("read", "words"), [row[1:] for row in POLICIES], ids=[row[0] for row in POLICIES])
+def test_bad_policies_are_refused_before_anything_is_used(read: Callable[[], PolicyData], words: str) -> None:
+    broken = read()
+    with pytest.raises(InputError) as caught:
+        oa.Policy(broken)
+    assert str(caught.value).startswith("policy: ")
+    assert words in str(caught.value)
+
+
+def test_a_good_policy_is_taken_as_it_is() -> None:
+    given = data()
+    assert given.check() is given
