@@ -259,7 +259,6 @@ class Policy {
     /** What a unit of a column costs: prices added up, terms in order, groups ascending; a service would keep these. */
     private double price(String column, User user, int item) {
         double total = 0.0;
-        if (item < 0) return total;
         for (Term term : terms) {
             if (!Objects.equals(term.column(), column)) continue;
             int[][] choices = new int[term.keys().length][];

@@ -92,8 +92,6 @@ class Snapshot:
                 else [user[self.user_keys.index(key)]]
                 for key in term["keys"]
             ]
-            if item < 0:
-                continue
             for group in product(*parts):
                 total = total + prices.get(group, 0.0)
         return total
