@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -59,6 +60,8 @@ def test_a_decayed_policy_scores_between_and_an_organic_one_by_its_column(tmp_pa
         now[0] = small().created + age
         scores.append(store.score(items, COLUMNS, user=user))
         boosts.append(store.boosts(items, COLUMNS, user=user))
+        why = store.policy.explain(items, COLUMNS, user=user)
+        assert [math.fsum(part.amount for part in reason.parts) for reason in why] == scores[-1].tolist()
     assert (scores[0] == scores[1]).all()
     blend = np.array(COLUMNS["relevance"]) + 0.125 + 0.4 * np.array(COLUMNS["streams"])
     assert np.allclose(scores[2], (scores[0] + blend) / 2)
