@@ -57,6 +57,19 @@ def test_the_code_of_the_page_about_pacing_runs() -> None:
     assert names["plan"].prices["floors"].any()
 
 
+def test_the_code_of_the_page_about_serving_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
+    assert len(blocks) == text.count("```python") > 5
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks), "docs/serving.md", "exec"), names)
+    assert names["rows"] == names["cands"].n_pairs
+    assert names["slate"][0] == 2
+    assert names["solution"].prices["market caps"].any()
+    assert "shown at 1" in " ".join(capsys.readouterr().out.split())
+    assert ("price", "relevance guard", None) in names["parts"]
+
+
 @each_page
 def test_links_to_files_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):

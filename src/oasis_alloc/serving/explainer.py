@@ -20,7 +20,8 @@ from oasis_alloc.serving.selection import Picked, Selector, Wishes
 
 _TRIED = ((0.5, False), (1.0 - 1e-6, False), (1.0 + 1e-6, True))  # shares of a change, and whether it reverses by then
 
-Parts = Sequence[tuple[Part, ...]]
+Uses = dict[tuple[str, Any], tuple[float, float]]
+"""{(constraint, group): (price, use)} of the prices that a candidate pays."""
 
 
 class Path:
@@ -77,6 +78,8 @@ class Explainer:
 
     def __init__(self, ledger: Ledger, selector: Selector) -> None:
         self.ledger, self.selector, self.data = ledger, selector, selector.data
+        # of several terms, a change of one price would change more than these groups pay
+        self.single = {constraint.name for constraint in self.data.constraints if len(constraint.terms) == 1}
 
     def explain(self, request: Request, scores: Floats, user: User, wishes: Wishes) -> Explanation:
         """See `Policy.explain`."""
@@ -91,6 +94,7 @@ class Explainer:
         parts = [
             self.ledger.parts(keys, classes[i], user.codes, request.columns[:, i], float(scores[i])) for i in range(n)
         ]
+        uses = [self._uses(own) for own in parts]
         ids = [self._id(item) for item in request.items.tolist()]
         excluded, pinned = set(wishes.excluded.tolist()), set(wishes.pinned.tolist())
         reasons = []
@@ -110,7 +114,7 @@ class Explainer:
                     rival = next((p for p in other.positions.tolist() if p not in rank), None)
                 else:
                     threshold, rival = path.threshold(i)
-                changes = self._changes(request, scores, wishes, parts, i, threshold, rival, classes[i], user)
+                changes = self._changes(request, scores, wishes, uses, i, shown, threshold, rival, classes[i], user)
             decrement = score - float(picked.marginal[rank[i]]) if shown else path.decrement(i)
             reasons.append(
                 Reason(
@@ -128,8 +132,8 @@ class Explainer:
         return item if self.data.items is None else self.data.items[item]
 
     def _changes(
-        self, request: Request, scores: Floats, wishes: Wishes, parts: Parts, i: int, threshold: float,
-        rival: int | None, klass: int, user: User,
+        self, request: Request, scores: Floats, wishes: Wishes, uses: Sequence[Uses], i: int, shown: bool,
+        threshold: float, rival: int | None, klass: int, user: User,
     ) -> tuple[Change, ...]:  # fmt: skip
         """Changes of the organic column and of a price, tried before they are told."""
         short = threshold - float(scores[i])
@@ -144,30 +148,38 @@ class Explainer:
         if slope > 0:
             now = float(request.columns[data.columns.index(data.organic), i])
             out.append(Change("column", data.organic, None, now, now + short / slope))
-        mine, theirs = self._uses(parts[i]), self._uses(parts[rival]) if rival is not None else {}
+        mine, theirs = uses[i], uses[rival] if rival is not None else {}
         for (name, group), (price, use) in sorted(mine.items(), key=lambda entry: -abs(entry[1][0] * entry[1][1])):
             apart = use - theirs.get((name, group), (price, 0.0))[1]
             if abs(apart) > 1e-12:
                 change = Change("price", name, group, price, price - short / apart)
-                if self._reverses(request, scores, wishes, parts, i, change):
+                # a cap's price stays a price, a floor's a bonus
+                if price * change.to >= 0 and self._reverses(request, scores, wishes, uses, i, shown, change):
                     out.append(change)
                     break
         return tuple(out)
 
-    def _uses(self, parts: Sequence[Part]) -> dict[tuple[str, Any], tuple[float, float]]:
-        """{(constraint, group): (price, use)} where one price is all that a change of it changes."""
-        single = {constraint.name for constraint in self.data.constraints if len(constraint.terms) == 1}
+    def _uses(self, parts: Sequence[Part]) -> Uses:
         return {
             (part.name, part.group): (part.price, part.use)
-            for part in parts if part.kind == "price" and part.name in single
-        }  # fmt: skip
+            for part in parts
+            if part.kind == "price" and part.name in self.single
+        }
 
-    def _reverses(self, request: Request, scores: Floats, wishes: Wishes, parts: Parts, i: int, change: Change) -> bool:
+    def _reverses(
+        self,
+        request: Request,
+        scores: Floats,
+        wishes: Wishes,
+        uses: Sequence[Uses],
+        i: int,
+        shown: bool,
+        change: Change,
+    ) -> bool:
         """Whether a price at the change, and not before it, reverses: others of the group are moved by it as well."""
-        uses = np.array([self._uses(p).get((change.name, change.group), (0.0, 0.0))[1] for p in parts])
-        before = i in self.selector.pick(request, scores, wishes, keep=False).positions
+        use = np.array([own.get((change.name, change.group), (0.0, 0.0))[1] for own in uses])
         for share, reverses in _TRIED:
-            moved = scores - share * (change.to - change.now) * uses
-            if ((i in self.selector.pick(request, moved, wishes, keep=False).positions) != before) != reverses:
+            moved = scores - share * (change.to - change.now) * use
+            if ((i in self.selector.pick(request, moved, wishes, keep=False).positions) != shown) != reverses:
                 return False
         return True

@@ -54,7 +54,7 @@ class Reason:
         slot.
     changes
         The smallest changes of its organic column, and of the largest price that tells it from its rival, that would
-        have reversed the decision.
+        have reversed the decision, everybody who pays that price included; prices keep their sign.
     """
 
     position: int

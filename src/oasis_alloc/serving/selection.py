@@ -116,8 +116,7 @@ class Selector:
         slots = user.size if k is None else int(k)
         pins = _positions("pinned", pinned, n)
         out = _positions("exclude", exclude, n)
-        both = np.intersect1d(pins, out)
-        if both.size:
+        if pins.size and out.size and (both := np.intersect1d(pins, out)).size:
             raise InputError(f"position {both[0]} is pinned and excluded; expected one of the two.")
         if pins.size > slots:
             raise InputError(f"pinned: {pins.size} positions for {slots} slots; expected no more than the slate has.")

@@ -1,0 +1,193 @@
+"""What a request costs in a service, call by call, beside the same in NumPy.
+
+    python benchmarks/serving.py                 # one thread, warm; medians and minima of batches of calls
+    python benchmarks/serving.py --only top-k
+
+Each row is a function below that returns a `Case`: ours, and what is beside it where there is something. The two run in
+turns, in one process, and answer the same (checked before anything is timed). A call is from Python, with what Python
+costs; buffers of `policy.prepare` are filled before, for a host writes its candidates once, whatever then reads them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import numpy as np  # noqa: E402 - reads the environment
+
+import oasis_alloc as oa  # noqa: E402
+
+_BATCHES = 25
+_SECONDS = 0.01  # of a batch of calls, about
+_ITEMS = 20_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: what is called, what is beside it, the limit in microseconds, and pairs of a call where rates count."""
+
+    name: str
+    ours: Callable[[], object]
+    beside: Callable[[], object] | None = None
+    what: str = "NumPy"
+    limit: float | None = None
+    pairs: int = 0
+
+
+@cache
+def policy(rules: bool = False) -> oa.Policy:
+    """A policy over 20,000 items of 1,000 campaigns, 2,000 artists and 20 genres."""
+    rng = np.random.default_rng(1)
+    n_users, each = 400, 100
+    item = np.concatenate([rng.choice(_ITEMS, each, replace=False) for _ in range(n_users)])
+    relevance = rng.random(item.size).astype(np.float32)
+    cands = oa.Candidates.from_arrays(
+        np.arange(n_users + 1) * each, item, {"relevance": relevance},
+        items={
+            "campaign": rng.integers(-1, 1000, _ITEMS), "artist": rng.integers(0, 2000, _ITEMS),
+            "genre": rng.integers(0, 20, _ITEMS),
+        },
+    )  # fmt: skip
+    slate = oa.Slate(10, at_most={"artist": 2}, diminishing={"genre": 0.1}) if rules else oa.Slate(10)
+    problem = oa.Problem(cands, oa.total("relevance"), oa.exposure("campaign") <= 3.0, slate)
+    return oa.solve(problem, gap=1e-2, time_limit=30).policy()
+
+
+def request(n: int) -> tuple[Any, Any]:
+    """(items, relevance) of n candidates."""
+    rng = np.random.default_rng(n)
+    return rng.choice(_ITEMS, n, replace=False), rng.random(n)
+
+
+def prices(served: oa.Policy) -> Any:
+    """(n_items,) what one showing of each item costs, as a host that has NumPy alone would hold it."""
+    zero = np.zeros(_ITEMS)
+    return -served.score(np.arange(_ITEMS), {"relevance": zero})
+
+
+def top_k(n: int, limit: float) -> Case:
+    """Scores and the best ten, through prepared buffers."""
+    served, (items, relevance), price, k = policy(), request(n), prices(policy()), 10
+    hot, user = served.prepare(n), served.user()
+    hot.items[:], hot.columns[0] = items, relevance
+
+    def numpy() -> Any:
+        scores = relevance - price[items]
+        best = np.argpartition(scores, n - k)[n - k :]
+        return best[np.argsort(-scores[best])]
+
+    shown = hot.select(n, user)
+    assert hot.positions[:shown].tolist() == numpy().tolist()
+    return Case(f"priced top-k, {n:,} candidates, k 10", lambda: hot.select(n, user), numpy, limit=limit)
+
+
+def top_k_100() -> Case:
+    return top_k(100, 2.0)
+
+
+def top_k_1_000() -> Case:
+    return top_k(1_000, 3.0)
+
+
+def top_k_20_000() -> Case:
+    return top_k(20_000, 25.0)
+
+
+def rules() -> Case:
+    """Two of an artist, every further item of a genre worth 0.1 less."""
+    served, (items, relevance) = policy(rules=True), request(100)
+    hot, user = served.prepare(100), served.user()
+    hot.items[:], hot.columns[0] = items, relevance
+    shown = hot.select(100, user)
+    assert hot.positions[:shown].tolist() == served.select(items, {"relevance": relevance}).tolist()
+    return Case("diminishing categories + caps, 100, k 10", lambda: hot.select(100, user), limit=5.0)
+
+
+def checked_score() -> Case:
+    """The friendly call, every argument checked."""
+    served, (items, relevance), price = policy(), request(100), prices(policy())
+    columns, user = {"relevance": relevance}, policy().user()
+    return Case(
+        "policy.score, 100, checked", lambda: served.score(items, columns, user), lambda: relevance - price[items]
+    )
+
+
+def checked_select() -> Case:
+    served, (items, relevance) = policy(rules=True), request(100)
+    columns, user = {"relevance": relevance}, policy(rules=True).user()
+    return Case("policy.select with rules, 100, checked", lambda: served.select(items, columns, user))
+
+
+def explain() -> Case:
+    served, (items, relevance) = policy(rules=True), request(100)
+    return Case("policy.explain, 100", lambda: served.explain(items, {"relevance": relevance}))
+
+
+def batch() -> Case:
+    """Twenty thousand users of a hundred candidates each: float32 relevance, uint16 items, as candidates hold them."""
+    served, rng, n_users, each = policy(), np.random.default_rng(5), 20_000, 100
+    items = rng.integers(0, _ITEMS, n_users * each).astype(np.uint16)
+    columns = {"relevance": rng.random(items.size, np.float32)}
+    indptr, out, price = np.arange(n_users + 1) * each, np.empty(items.size), prices(served)
+    expected = columns["relevance"] - price[items]
+    assert (served.score_batch(indptr, items, columns, out=out) == expected).all()
+    return Case(
+        "score_batch, 2,000,000 pairs", lambda: served.score_batch(indptr, items, columns, out=out),
+        lambda: np.subtract(columns["relevance"], price[items], out=out), limit=items.size / 300.0, pairs=items.size,
+    )  # fmt: skip
+
+
+CASES = [top_k_100, top_k_1_000, top_k_20_000, rules, batch, checked_score, checked_select, explain]
+
+
+def measure(case: Case) -> list[tuple[float, float]]:
+    """(median, minimum) microseconds of a call, of ours and of what is beside it, batches in turns."""
+    calls = [call for call in (case.ours, case.beside) if call is not None]
+    sizes = []
+    for call in calls:
+        call()
+        started = time.perf_counter()
+        call()
+        sizes.append(max(1, int(_SECONDS / max(time.perf_counter() - started, 1e-7))))
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(_BATCHES):
+        for call, size, mine in zip(calls, sizes, times, strict=True):
+            started = time.perf_counter()
+            for _ in range(size):
+                call()
+            mine.append((time.perf_counter() - started) / size * 1e6)
+    return [(statistics.median(mine), min(mine)) for mine in times]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="rows whose name has this in it")
+    given = parser.parse_args()
+    seconds = policy().warmup()
+    print("warm-up: " + ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items()))
+    print(f"{'call':<44} {'us, median':>11} {'least':>9} {'limit':>8}   {'beside':<7} {'median':>9} {'least':>9}")
+    for make in CASES:
+        case = make()
+        if given.only not in case.name:
+            continue
+        (median, least), *others = measure(case)
+        limit = "" if case.limit is None else f"{case.limit:,.0f}"
+        line = f"{case.name:<44} {median:>11,.2f} {least:>9,.2f} {limit:>8}"
+        for other in others:
+            line += f"   {case.what:<7} {other[0]:>9,.2f} {other[1]:>9,.2f}"
+        if case.pairs:
+            line += f"   {case.pairs / median:,.0f} million pairs a second"
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
