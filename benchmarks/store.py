@@ -3,16 +3,20 @@
     python benchmarks/store.py --seconds 60       # eight threads, as the page on serving reports
 
 Every thread asks the store for its policy, scores a request and compares all scores, bit for bit, with what that policy
-gave before anything was swapped. Then the throughput of two threads beside that of one, in blocks that take turns.
+gave before anything was swapped. Then the throughput of two threads beside that of one. Threads gain where calls are
+long enough: a call of a microsecond or two spends as long waiting for the interpreter.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,47 +110,70 @@ def swap_under_load(
     return outcome
 
 
-def throughput(policy: oa.Policy, batch: dict[str, Any], threads: int, seconds: float) -> float:
-    """Pairs a second of `score_batch` on so many threads, each with a buffer of its own."""
-    n_pairs = int(batch["indptr"][-1])
-    done = [0] * threads
-    barrier, end = threading.Barrier(threads + 1), [0.0]
+def throughput(work: Callable[[int], Callable[[], int]], threads: int, seconds: float) -> float:
+    """Pairs a second on so many threads; `work(number)` makes what thread `number` does, which returns its pairs."""
+    done, ready = [0] * threads, threading.Barrier(threads + 1)
 
-    def work(number: int) -> None:
-        out = np.empty(n_pairs)
-        policy.score_batch(**batch, out=out)
-        barrier.wait()
-        while time.perf_counter() < end[0]:
-            policy.score_batch(**batch, out=out)
-            done[number] += n_pairs
+    def repeat(number: int) -> None:
+        call = work(number)
+        call()
+        ready.wait()
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            done[number] += call()
 
-    workers = [threading.Thread(target=work, args=(k,)) for k in range(threads)]
+    workers = [threading.Thread(target=repeat, args=(k,)) for k in range(threads)]
     for worker in workers:
         worker.start()
-    end[0] = time.perf_counter() + 1e9
-    while barrier.n_waiting < threads:
-        time.sleep(0.001)
+    ready.wait()
     begun = time.perf_counter()
-    end[0] = begun + seconds
-    barrier.wait()
     for worker in workers:
         worker.join()
     return sum(done) / (time.perf_counter() - begun)
 
 
-def solved(users: int) -> tuple[oa.Policy, list[Request], dict[str, Any]]:
-    """The policy of a month's market, requests of its users, and all of them as a batch."""
-    market = month(users=users, degree=100, campaigns=40)
-    problem = market.problem()
-    policy = oa.solve(problem, gap=1e-3).policy()
-    cands = problem.candidates
-    columns = {name: np.asarray(cands.columns[name], np.float64) for name in policy.columns}
+def batches(policy: oa.Policy, cands: oa.Candidates) -> Callable[[int], Callable[[], int]]:
+    """`score_batch` of all candidates, into a buffer of the thread's own."""
+    users = np.arange(cands.n_users)
+
+    def work(_number: int) -> Callable[[], int]:
+        out = np.empty(cands.n_pairs)
+
+        def call() -> int:
+            return int(policy.score_batch(cands.indptr, cands.item, cands.columns, users, out).size)
+
+        return call
+
+    return work
+
+
+def prepared(policy: oa.Policy, candidates: int) -> Callable[[int], Callable[[], int]]:
+    """The slate of one request of so many candidates, by the shortest path."""
+
+    def work(number: int) -> Callable[[], int]:
+        rng, user = np.random.default_rng(number), policy.user()
+        hot = policy.prepare(most=candidates)
+        hot.items[:] = rng.integers(0, policy.data.n_items, candidates)
+        hot.columns[:] = rng.random(hot.columns.shape)
+
+        def call() -> int:
+            hot.select(candidates, user)
+            return candidates
+
+        return call
+
+    return work
+
+
+def solved(users: int) -> tuple[oa.Policy, oa.Candidates, list[Request]]:
+    """The policy of a month's market, its candidates, and requests of its first users."""
+    problem = month(users=users, degree=100, campaigns=40).problem()
+    policy, cands = oa.solve(problem, gap=1e-3).policy(), problem.candidates
     requests = []
-    for u in range(20):
-        a, b = cands.indptr[u], cands.indptr[u + 1]
-        requests.append((cands.item[a:b].astype(np.int64), {name: c[a:b] for name, c in columns.items()}, u))
-    batch = {"indptr": cands.indptr, "items": cands.item, "columns": columns, "users": np.arange(users)}
-    return policy, requests, batch
+    for u, (a, b) in enumerate(pairwise(cands.indptr[:21].tolist())):
+        columns = {name: cands.columns[name][a:b].astype(np.float64) for name in policy.columns}
+        requests.append((cands.item[a:b].astype(np.int64), columns, u))
+    return policy, cands, requests
 
 
 def main() -> None:
@@ -154,19 +181,25 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--threads", type=int, default=8)
     given = parser.parse_args()
-    policy, requests, batch = solved(20_000)
-    outcome = swap_under_load(variants(policy), requests, given.threads, given.seconds)
-    times = outcome.latency.summary()
-    print(f"{given.threads} threads, {given.seconds:g} s: {outcome.answers:,} answers, {outcome.swaps:,} swaps")
-    print(f"torn: {outcome.torn}, errors: {outcome.errors}, policies seen: {len(outcome.seen)}")
-    microseconds = {name: 1e6 * float(times[name] or 0.0) for name in ("p50", "p99", "p999", "max")}
-    print("microseconds: " + ", ".join(f"{name} {value:,.0f}" for name, value in microseconds.items()))
-    rates: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(5):
-        for threads, found in rates.items():
-            found.append(throughput(policy, batch, threads, 1.0))
-    one, two = (max(found) for found in rates.values())
-    print(f"million pairs a second: one thread {one / 1e6:,.0f}, two {two / 1e6:,.0f}: {two / one:.2f} x")
+    logging.getLogger("oasis_alloc.serving").setLevel(logging.ERROR)  # it rolls back on purpose
+    policy, cands, requests = solved(20_000)
+    policy.warmup()
+    if given.seconds:
+        outcome = swap_under_load(variants(policy), requests, given.threads, given.seconds)
+        times = outcome.latency.summary()
+        print(f"{given.threads} threads, {given.seconds:g} s: {outcome.answers:,} answers, {outcome.swaps:,} swaps")
+        print(f"torn: {outcome.torn}, errors: {outcome.errors}, policies seen: {len(outcome.seen)}")
+        microseconds = {name: 1e6 * float(times[name] or 0.0) for name in ("p50", "p99", "p999", "max")}
+        print("microseconds: " + ", ".join(f"{name} {value:,.0f}" for name, value in microseconds.items()))
+    print("million pairs a second, the best of nine blocks that take turns")
+    for name, work in {
+        "score_batch, 2,000,000 pairs": batches(policy, cands),
+        "prepared select from 20,000": prepared(policy, 20_000),
+        "prepared select from 1,000": prepared(policy, 1000),
+    }.items():
+        blocks = [[throughput(work, threads, 0.4) / 1e6 for threads in (1, 2)] for _ in range(9)]
+        one, two = np.max(blocks, axis=0)
+        print(f"{name:<30} one thread {one:>6,.0f}, two {two:>6,.0f}: {two / one:.2f} x", flush=True)
 
 
 if __name__ == "__main__":

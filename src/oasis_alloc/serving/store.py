@@ -11,7 +11,6 @@ import math
 import os
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.staleness import DECAY, ORGANIC, Rung, Staleness
 from oasis_alloc.serving.stats import Stats
+from oasis_alloc.serving.watching import Process, start_watching
 
 if TYPE_CHECKING:
     from oasis_alloc.policy import Policy
@@ -34,22 +34,6 @@ _CLOCKS_DIFFER = 300.0  # seconds by which the clock of who wrote a snapshot may
 _QUIET = 30.0  # seconds between two lines in the log about the same reason
 
 Stamp = tuple[int, int, int]
-
-
-class _Process:
-    """How often this process is the child of a fork: locks and threads of a store are of one process only."""
-
-    forks = 0
-    lock = threading.Lock()  # around what a store makes anew after a fork
-
-
-def _mark_fork() -> None:
-    _Process.forks += 1
-    _Process.lock = threading.Lock()  # another thread of the parent may have held the old one
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_mark_fork)
 
 
 class _Served(NamedTuple):
@@ -158,21 +142,15 @@ class PolicyStore:
         self._logged: dict[str, float] = {}
         self._watcher: threading.Thread | None = None
         self._closed = threading.Event()
-        self._process = _Process.forks
+        self._process = Process.forks
 
     def _start(self) -> None:
         """Start what this process lacks."""
-        with _Process.lock:
-            if self._process != _Process.forks:
+        with Process.lock:
+            if self._process != Process.forks:
                 self._renew()
             if self._interval is not None and self._watcher is None:
-                self._watcher = threading.Thread(
-                    target=_watch,
-                    args=(weakref.ref(self), self._interval, self._closed),
-                    name="oasis_alloc snapshots",
-                    daemon=True,
-                )
-                self._watcher.start()
+                self._watcher = start_watching(self, self._interval, self._closed)
 
     def close(self) -> None:
         """Stop watching; the policy that is active goes on being served."""
@@ -184,6 +162,12 @@ class PolicyStore:
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
+
+    def watched(self) -> None:
+        """What the watching thread does: look at the file, and let an old policy grow older."""
+        self.refresh()
+        if self._served is not None:
+            self._now()  # here, rather than while a request waits
 
     # What a request asks.
 
@@ -227,7 +211,7 @@ class PolicyStore:
 
     def _now(self) -> _Served:
         served = self._served
-        if self._process != _Process.forks or (self._watcher is None and self._interval is not None):
+        if self._process != Process.forks or (self._watcher is None and self._interval is not None):
             self._start()
         if served is None:
             raise SnapshotError(self._why_none(), "no policy")
@@ -278,7 +262,7 @@ class PolicyStore:
 
         A snapshot that is refused changes nothing: it is counted, logged, and looked at again when the file changes.
         """
-        if self._process != _Process.forks:
+        if self._process != Process.forks:
             self._start()
         with self._changing:
             try:
@@ -336,7 +320,7 @@ class PolicyStore:
         The one that was rolled back is refused from here on; the next newer snapshot becomes active as ever. Raises
         `SnapshotError` ("no policy") where nothing is kept.
         """
-        if self._process != _Process.forks:
+        if self._process != Process.forks:
             self._start()
         with self._changing:
             if self._served is None or not self._earlier:
@@ -363,7 +347,7 @@ class PolicyStore:
         `decisions` and `decisions_by_mode`, `unseen_items`, `score_seconds` (count, sum, p50, p90, p99, p999, max),
         `loaded_snapshots`, `refused_snapshots` by reason, `last_refused`. None where there is no policy.
         """
-        if self._process != _Process.forks:
+        if self._process != Process.forks:
             self._start()
         served = self._now() if self._served is not None else None
         origin = None if served is None else served.origin
@@ -383,21 +367,6 @@ def _load(path: Path) -> Policy:
     from oasis_alloc.policy import Policy
 
     return Policy.load(path)
-
-
-def _watch(of: weakref.ref[PolicyStore], interval: float, closed: threading.Event) -> None:
-    """Look at the file until the store is closed, or nobody has it any more."""
-    while not closed.wait(interval):
-        store = of()
-        if store is None:
-            return
-        try:
-            store.refresh()
-            if store._served is not None:
-                store._now()  # an old policy is made older here, rather than while a request waits
-        except Exception:  # a thread that ended would leave the policy to grow old in silence
-            _log.exception("looking at %s failed", store._path)
-        del store
 
 
 def _checked_interval(refresh: float | None) -> float | None:
