@@ -80,17 +80,20 @@ class Connections:
 class Publisher:
     """Replaces the snapshot by policies of other prices, and knows what each of them answers."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, n: int) -> None:
+        """Makes the policies beforehand: they should not take time from what is measured."""
         self._path = path
-        self.policies: dict[str, oa.Policy] = {}
-        self._base = oa.Policy.load(path)
-        self.policies[self._base.policy_id] = self._base
+        base = oa.Policy.load(path)
+        self.policies = {base.policy_id: base}
+        self._next = []
+        for k in range(n):
+            data = base.decayed(1.0 - 0.01 * (k % 50)).data
+            name = f"{data.policy_id}/{k}"
+            self.policies[name] = oa.Policy(replace(data, policy_id=name, created=time.time()))
+            self._next.append(self.policies[name])
 
     def publish(self) -> None:
-        data = self._base.decayed(1.0 - 0.01 * (len(self.policies) % 50)).data
-        policy = oa.Policy(replace(data, policy_id=f"{data.policy_id}/{len(self.policies)}", created=time.time()))
-        self.policies[policy.policy_id] = policy
-        policy.save(self._path)
+        self._next.pop(0).save(self._path)
 
     def check(self, request: dict[str, Any], answer: dict[str, Any]) -> str:
         """What is wrong with an answer; nothing where it is that of the policy that it names."""
@@ -156,7 +159,7 @@ async def load(
             outcome.wrong.append(f"no answer: {error!r}")
 
     async def swap() -> None:
-        while swaps:
+        for _ in range(int(seconds * swaps)):
             await asyncio.sleep(1.0 / swaps)
             await asyncio.to_thread(publisher.publish)
             outcome.swaps += 1
@@ -192,7 +195,8 @@ async def run(snapshot: Path, rate: float, seconds: float, swaps: float, candida
     connections = Connections(port)
     try:
         print(f"ready after {await until_ready(connections, process):.1f} s", flush=True)
-        return await load(connections, Publisher(snapshot), rate, seconds, swaps, candidates)
+        publisher = Publisher(snapshot, int(seconds * swaps))
+        return await load(connections, publisher, rate, seconds, swaps, candidates)
     finally:
         await connections.close()
         process.terminate()
