@@ -44,21 +44,24 @@ class Case:
 
 
 @cache
-def policy(rules: bool = False) -> oa.Policy:
+def policy(rules: bool = False, keep: float | None = None) -> oa.Policy:
     """A policy over 20,000 items of 1,000 campaigns, 2,000 artists and 20 genres."""
     rng = np.random.default_rng(1)
     n_users, each = 400, 100
     item = np.concatenate([rng.choice(_ITEMS, each, replace=False) for _ in range(n_users)])
-    relevance = rng.random(item.size).astype(np.float32)
+    relevance, organic = rng.random((2, item.size)).astype(np.float32)
     cands = oa.Candidates.from_arrays(
-        np.arange(n_users + 1) * each, item, {"relevance": relevance},
+        np.arange(n_users + 1) * each, item, {"relevance": relevance, "organic": organic},
         items={
             "campaign": rng.integers(-1, 1000, _ITEMS), "artist": rng.integers(0, 2000, _ITEMS),
             "genre": rng.integers(0, 20, _ITEMS),
         },
     )  # fmt: skip
     slate = oa.Slate(10, at_most={"artist": 2}, diminishing={"genre": 0.1}) if rules else oa.Slate(10)
-    problem = oa.Problem(cands, oa.total("relevance"), oa.exposure("campaign") <= 3.0, slate)
+    slate = slate if keep is None else oa.Slate(10, at_most={"artist": 2}, keep={"organic": keep})
+    problem = oa.Problem(
+        cands, oa.total("relevance"), oa.exposure("campaign") <= (3.0 if keep is None else 10.0), slate
+    )
     return oa.solve(problem, gap=1e-2, time_limit=30).policy()
 
 
@@ -112,6 +115,16 @@ def rules() -> Case:
     return Case("diminishing categories + caps, 100, k 10", lambda: hot.select(100, user), limit=5.0)
 
 
+def kept() -> Case:
+    """Two of an artist, and a share of another column that this request does not keep by itself."""
+    served, (items, relevance) = policy(keep=0.8), request(100)
+    hot, user = served.prepare(100), served.user()
+    hot.items[:], hot.columns[0], hot.columns[1] = items, relevance, np.random.default_rng(9).random(100)
+    shown, scores = hot.select(100, user), hot.scores
+    assert set(hot.positions[:shown]) != set(np.argsort(-scores)[:10])
+    return Case("caps, 80 % of a column kept, 100, k 10", lambda: hot.select(100, user))
+
+
 def checked_score() -> Case:
     """The friendly call, every argument checked."""
     served, (items, relevance), price = policy(), request(100), prices(policy())
@@ -146,7 +159,7 @@ def batch() -> Case:
     )  # fmt: skip
 
 
-CASES = [top_k_100, top_k_1_000, top_k_20_000, rules, batch, checked_score, checked_select, explain]
+CASES = [top_k_100, top_k_1_000, top_k_20_000, rules, kept, batch, checked_score, checked_select, explain]
 
 
 def measure(case: Case) -> list[tuple[float, float]]:

@@ -4,8 +4,9 @@
 
 with R* what the best slate for the column alone adds up to under the same caps. At a price nu >= 0 on the column greedy
 solves `worth + nu R`; the least nu whose slate keeps the target is found by bisection. What that slate keeps too much
-is spent on exchanges of one candidate for another; the slate just below, once repaired by one exchange, and the organic
-slate itself go through the same, and the best of the three is the answer. All three keep the target.
+is spent on exchanges of one candidate for another; the slate just below goes through the same once one exchange has
+repaired it, and the better of the two is the answer. Where no price reaches the target, the organic slate, which does,
+is what exchanges start from.
 """
 
 from __future__ import annotations
@@ -147,11 +148,7 @@ def keep(
     if info[KEPT] >= target:
         return m
 
-    m_best = _exchange(
-        n, m_organic, pinned, k, least, floor, other, scores, column, keys, of_item, rules, stairs, counts, target,
-        False,
-    )  # fmt: skip
-    worth = _worth(m_best, other, scores, keys, of_item, rules, stairs, counts)
+    m_best, worth = -1, -np.inf
     best = other.copy()
     tilted = np.empty(n)
     low, high = 0.0, 1e-6
@@ -189,6 +186,11 @@ def keep(
                 m_best, worth = m, value
                 best[:] = slate
     info[NU] = high if reached else np.inf
+    if m_best < 0:
+        m_best = _exchange(
+            n, m_organic, pinned, k, least, floor, best, scores, column, keys, of_item, rules, stairs, counts, target,
+            False,
+        )  # fmt: skip
 
     for i in range(n):
         tilted[i] = -np.inf

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oasis_alloc.errors import ProblemError, did_you_mean
-from oasis_alloc.keys import Key
+from oasis_alloc.keys import Key, frozen
 from oasis_alloc.serving.data import (
     Certificate,
     Codes,
@@ -55,7 +55,7 @@ def policy_data(
     for column, by in base_terms(problem):
         places[column, by] = len(terms)
         labels = cands.groups(by or None)
-        price = np.ascontiguousarray(base[start : start + len(labels)], np.float64)
+        price = frozen(np.array(base[start : start + len(labels)], np.float64))
         on_items = tuple(key for key in by if key in cands.items)
         on_users = tuple(key for key in by if key in cands.users)
         terms.append(Term(column, by, on_items, on_users, _codes(cands, by, labels), price))
@@ -63,7 +63,7 @@ def policy_data(
     constraints = tuple(
         ConstraintPrices(
             name, f.measure.by, _codes(cands, f.measure.by, problem.labels(name)),
-            np.array(solution.prices[name], np.float64),
+            frozen(np.array(solution.prices[name], np.float64)),
             tuple((places[term.column, term.by], term.coefficient) for term in f.measure.terms),
         )
         for name, f in zip(problem.names, problem.functions, strict=True)
@@ -101,7 +101,7 @@ def policy_data(
         "exploration": None if exploration is None else dict(exploration),
     }  # fmt: skip
     valid_until = None if valid_for is None else created + _positive(valid_for)
-    return PolicyData(policy_id=content_id(parts), created=created, valid_until=valid_until, **parts).check()
+    return PolicyData(policy_id=content_id(parts), created=created, valid_until=valid_until, **parts)
 
 
 def content_id(parts: Mapping[str, Any]) -> str:
@@ -168,24 +168,24 @@ def _codes(cands: Candidates, by: tuple[str, ...], labels: Sequence[Any]) -> Cod
         side = cands.items[key] if key in cands.items else cands.users[key]
         code = {label: number for number, label in enumerate(side.labels.tolist())}
         out[:, k] = [code[label if len(by) == 1 else label[k]] for label in labels]
-    return out
+    return frozen(out)
 
 
 def _item_key(cands: Candidates, name: str) -> ItemKey:
     key = cands.items[name]
     labels = tuple(key.labels.tolist())
     if isinstance(key, Key):
-        return ItemKey(labels, np.array(key.codes))
-    return ItemKey(labels, np.array(key.codes), np.array(key.indptr))
+        return ItemKey(labels, key.codes)
+    return ItemKey(labels, key.codes, key.indptr)
 
 
 def _segments(cands: Candidates, keys: Sequence[str]) -> tuple[Codes, Any]:
     """(the distinct codes of users, segment of each user)."""
     if not keys:
-        return np.zeros((1, 0), np.int32), np.zeros(cands.n_users, np.uint32)
+        return frozen(np.zeros((1, 0), np.int32)), frozen(np.zeros(cands.n_users, np.uint32))
     codes = np.stack([cands.users[key].codes for key in keys], axis=1)
     segments, of_user = np.unique(codes, axis=0, return_inverse=True)
-    return segments.astype(np.int32), of_user.reshape(-1).astype(np.uint32)
+    return frozen(segments.astype(np.int32)), frozen(of_user.reshape(-1).astype(np.uint32))
 
 
 def _rank(ids: tuple[Any, ...] | None) -> Integers | None:
@@ -200,13 +200,13 @@ def _rank(ids: tuple[Any, ...] | None) -> Integers | None:
         return None
     rank = np.empty(len(ids), np.int64)
     rank[order] = np.arange(len(ids))
-    return rank
+    return frozen(rank)
 
 
 def _slate_rule(slate: Slate, by_user: bool) -> SlateRule:
     size, least = slate.size, slate.at_least
     diminishing = {
-        key: Decrements(np.zeros(1), step) if isinstance(step, float) else Decrements(np.array(step))
+        key: Decrements(frozen(np.zeros(1)), step) if isinstance(step, float) else Decrements(step)
         for key, step in slate.diminishing.items()
     }
     return SlateRule(
@@ -215,7 +215,7 @@ def _slate_rule(slate: Slate, by_user: bool) -> SlateRule:
         at_most=dict(slate.at_most),
         diminishing=diminishing,
         keep=next(iter(slate.keep.items()), None),
-        positions=None if slate.positions is None else np.array(slate.positions),
-        sizes=np.array(size) if by_user and not isinstance(size, int) else None,
-        leasts=np.array(least) if by_user and not isinstance(least, int) else None,
+        positions=slate.positions,
+        sizes=size if by_user and not isinstance(size, int) else None,
+        leasts=least if by_user and not isinstance(least, int) else None,
     )

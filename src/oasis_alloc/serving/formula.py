@@ -68,8 +68,8 @@ class Formula:
         self._members = self.members(self.of_class, self.n_classes)
         self._tables: dict[tuple[int, ...], Floats] = {}
         self.size = len(self.columns) * self.n_classes  # of a table
-        self._most = max(1, _FOLDED // self.size)
-        if len(data.segments) <= self._most:
+        self.most = max(1, _FOLDED // self.size)  # tables that are kept
+        if len(data.segments) <= self.most:
             for codes in data.segments.tolist():
                 self.table(tuple(codes))
 
@@ -78,7 +78,7 @@ class Formula:
         found = self._tables.get(user)
         if found is None:
             found = self.fold(user, self._members)
-            if len(self._tables) >= self._most:
+            if len(self._tables) >= self.most:
                 self._tables.clear()
             self._tables[user] = found
         return found

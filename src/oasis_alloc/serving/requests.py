@@ -102,8 +102,9 @@ class Reader:
         if found is None:
             rule = self.data.slate
             found = User(self.formula, codes, self.formula.table(codes), rule.size, rule.at_least)
-            if len(self._users) < 1 << 16:
-                self._users[codes] = found
+            if len(self._users) >= self.formula.most:  # each holds its table of prices
+                self._users.clear()
+            self._users[codes] = found
         return found
 
     def request(
