@@ -127,7 +127,7 @@ def test_after_the_warm_up_nothing_is_compiled(tmp_path: Path) -> None:
 
 
 CHILD = """
-import json, os, sys, threading
+import json, os, sys, threading, warnings
 before = threading.active_count()
 import oasis_alloc as oa
 from oasis_alloc import Policy
@@ -135,10 +135,17 @@ store = oa.PolicyStore(sys.argv[1], refresh=60.0, clock=lambda: 1_764_547_300.0)
 kernels = [n for n in sys.modules if n.startswith("oasis_alloc.kernels.")]
 threads = threading.active_count() - before
 scores = store.score([0, 1, -1], {"relevance": [0.5, 0.25, 1.0]})
+warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on: forks of processes with threads
+child = os.fork()
+if child == 0:
+    again = store.score([0, 1, -1], {"relevance": [0.5, 0.25, 1.0]})
+    fine = (again == scores).all() and threading.active_count() == 2 and store.stats()["decisions"] == 1
+    os._exit(0 if fine else 1)
+forked = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 known = ("cvxpy", "pandas", "pyarrow", "polars", "scipy.sparse", "highspy", "osqp", "clarabel")
 heavy = [name for name in known if name in sys.modules]
 print(json.dumps({"scores": [s.hex() for s in scores.tolist()], "heavy": heavy, "threads": threads, "kernels": kernels,
-                  "mode": store.mode, "watchers": threading.active_count() - before}))
+                  "forked": forked, "mode": store.mode, "watchers": threading.active_count() - before}))
 """
 
 
@@ -162,3 +169,4 @@ def test_a_service_without_a_home_in_a_container_that_nobody_may_write(tmp_path:
     assert said["heavy"] == [], "serving alone loads no solver and no frames"
     assert (said["threads"], said["kernels"]) == (0, []), "before the first request"
     assert (said["mode"], said["watchers"]) == ("fresh", 1)
+    assert said["forked"] == 0, "the child of a fork scores with what was compiled, and watches for itself"

@@ -190,7 +190,6 @@ class Policy {
         }
         ruleKeys.addAll(atMost.keySet());
         ruleKeys.addAll(steps.keySet());
-        if (rule.get("keep") != null) throw new Refused("this host has no slates that keep a share of a column");
     }
 
     private static ItemKey single(int[] codes) {
@@ -303,6 +302,8 @@ class Policy {
 
     /** Positions of the slate, best first: greedy by score less steps, ties by rank of the id, then by position. */
     int[] slate(User user, int[] items, double[] scores, Integer k, int[] pinned, int[] exclude) {
+        if (rule.get("keep") != null)
+            throw new UnsupportedOperationException("this host has no slates that keep a share of a column");
         int size = Math.min(k == null ? user.size() : k, items.length);
         int least = Math.min(user.atLeast(), size);
         Map<List<Object>, Integer> taken = new HashMap<>();
