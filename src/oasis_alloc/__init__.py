@@ -12,6 +12,7 @@ from oasis_alloc.errors import InputError as InputError
 from oasis_alloc.errors import MissingDependencyError as MissingDependencyError
 from oasis_alloc.errors import OasisAllocError as OasisAllocError
 from oasis_alloc.errors import ProblemError as ProblemError
+from oasis_alloc.errors import SnapshotError as SnapshotError
 from oasis_alloc.errors import SolverError as SolverError
 from oasis_alloc.frontier import Frontier as Frontier
 from oasis_alloc.frontier import frontier as frontier
@@ -35,6 +36,8 @@ from oasis_alloc.serving.diversity import MMR as MMR
 from oasis_alloc.serving.diversity import Embeddings as Embeddings
 from oasis_alloc.serving.sampling import Exploration as Exploration
 from oasis_alloc.serving.sampling import Sample as Sample
+from oasis_alloc.serving.staleness import Staleness as Staleness
+from oasis_alloc.serving.store import PolicyStore as PolicyStore
 from oasis_alloc.shadow import ShadowPrice as ShadowPrice
 from oasis_alloc.slate import Slate as Slate
 from oasis_alloc.solution import Solution as Solution

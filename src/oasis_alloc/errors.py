@@ -4,6 +4,7 @@
       InputError(ValueError)               the data of candidates are invalid
       ProblemError(ValueError)             the statement of a problem is wrong
       SolverError(RuntimeError)            a solver broke down; not: it stopped early (that is a status)
+      SnapshotError(ValueError)            a snapshot is refused; `reason` says why in a word or two
       MissingDependencyError(ImportError)  an optional package is not installed
 
 The built-in bases let code that knows nothing of this package catch them too.
@@ -15,6 +16,7 @@ import difflib
 import importlib
 from collections.abc import Iterable
 from types import ModuleType
+from typing import ClassVar
 
 _SHOWN = 12
 
@@ -53,6 +55,35 @@ class SolverError(OasisAllocError, RuntimeError):
     >>> issubclass(SolverError, RuntimeError)
     True
     """
+
+
+class SnapshotError(OasisAllocError, ValueError):
+    """A snapshot is refused, or there is no policy to serve; `reason` is one of `SnapshotError.REASONS`.
+
+    >>> SnapshotError("policy.oasis: 12 bytes are missing", "truncated").reason
+    'truncated'
+    """
+
+    REASONS: ClassVar[tuple[str, ...]] = (
+        "unreadable",  # no such file, no permission, a disk that fails
+        "truncated",  # shorter than its own header says
+        "not a snapshot",  # not in the container, or of something else than a policy
+        "newer schema",  # written by a later version
+        "tampered",  # the checksum is of other bytes
+        "dtype",  # an array of a type that does not belong there
+        "shape",  # arrays that are missing, too many, or do not fit each other
+        "not finite",  # NaN or infinity
+        "content",  # anything else that a policy cannot be
+        "older",  # created before the active one
+        "expired",  # valid until a time that has passed
+        "in the future",  # created later than now, by more than clocks differ
+        "rolled back",  # the host has rolled this policy back
+        "no policy",  # nothing has been loaded yet, or nothing is kept to roll back to
+    )
+
+    def __init__(self, message: str, reason: str = "content") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class MissingDependencyError(OasisAllocError, ImportError):

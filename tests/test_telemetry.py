@@ -1,0 +1,104 @@
+"""A store's numbers as OpenTelemetry and Prometheus see them: the same as in `stats()`, and no ids in the labels."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from oasis_alloc.errors import MissingDependencyError
+from oasis_alloc.serving import telemetry
+from oasis_alloc.serving.stats import Stats
+
+
+class Store:
+    """What the adapters ask a store."""
+
+    def __init__(self) -> None:
+        self.counted = Stats()
+        for k in range(1, 101):
+            self.counted.decided("fresh" if k > 10 else "hold", k * 1e-6, unseen=k % 2)
+        self.counted.refused("tampered", "p: campaign-007", 0.0)
+        self.counted.loaded()
+
+    def stats(self) -> dict[str, Any]:
+        state = {"policy_id": "campaign-007", "age": 12.5, "mode": "hold", "factor": 1.0, "ready": True}
+        return state | self.counted.summary()
+
+
+EXPECTED: dict[tuple[str, str], float] = {
+    ("snapshot_age", ""): 12.5,
+    ("mode", "hold"): 1.0,
+    ("mode", "fresh"): 0.0,
+    ("price_factor", ""): 1.0,
+    ("ready", ""): 1.0,
+    ("decisions", "hold"): 10,
+    ("decisions", "fresh"): 90,
+    ("unseen_items", ""): 50,
+    ("loaded_snapshots", ""): 1,
+    ("refused_snapshots", "tampered"): 1,
+}
+
+
+def check(seen: dict[tuple[str, str], float]) -> None:
+    assert {key: seen[key] for key in EXPECTED} == EXPECTED
+    assert 50e-6 <= seen["score_time", "0.5"] <= 53e-6
+    assert all("campaign" not in label for _, label in seen)
+
+
+def test_prometheus_sees_the_numbers() -> None:
+    client = pytest.importorskip("prometheus_client", reason="needs prometheus-client, the extra [prometheus]")
+    registry, store = client.CollectorRegistry(), Store()
+    telemetry.prometheus(store, registry)  # type: ignore[arg-type]
+    seen = {}
+    for family in registry.collect():
+        for sample in family.samples:
+            name = sample.name.removeprefix("oasis_alloc_").removesuffix("_total").removesuffix("_seconds")
+            seen[name, "".join(sample.labels.values())] = sample.value
+    check(seen)
+    text = client.generate_latest(registry).decode()
+    assert "oasis_alloc_snapshot_age_seconds 12.5" in text
+    assert 'oasis_alloc_refused_snapshots_total{reason="tampered"} 1.0' in text
+    store.counted.decided("hold", 0.0, 0)
+    assert 'oasis_alloc_decisions_total{mode="hold"} 11.0' in client.generate_latest(registry).decode()
+
+
+def test_opentelemetry_sees_the_numbers() -> None:
+    pytest.importorskip("opentelemetry.metrics", reason="needs opentelemetry-api, the extra [otel]")
+
+    class Meter:
+        """As much of a Meter as registers callbacks; the SDK is the host's."""
+
+        def __init__(self) -> None:
+            self.made: dict[str, tuple[str, Any]] = {}
+
+        def create_observable_counter(self, name: str, callbacks: Any, unit: str, description: str) -> None:
+            self.made[name] = ("counter", callbacks[0])
+
+        def create_observable_gauge(self, name: str, callbacks: Any, unit: str, description: str) -> None:
+            self.made[name] = ("gauge", callbacks[0])
+
+    meter, store = Meter(), Store()
+    telemetry.opentelemetry(store, meter)  # type: ignore[arg-type]
+    seen = {}
+    for name, (_, read) in meter.made.items():
+        for observation in read(None):
+            seen[name.removeprefix("oasis_alloc_"), "".join(observation.attributes.values())] = observation.value
+    check(seen)
+    counters = {name.removeprefix("oasis_alloc_") for name, (kind, _) in meter.made.items() if kind == "counter"}
+    assert counters == {"decisions", "unseen_items", "loaded_snapshots", "refused_snapshots"}
+
+
+def test_opentelemetry_takes_the_meter_of_the_host() -> None:
+    pytest.importorskip("opentelemetry.metrics", reason="needs opentelemetry-api, the extra [otel]")
+    telemetry.opentelemetry(Store())  # type: ignore[arg-type]  # without an SDK, the API's own that does nothing
+
+
+@pytest.mark.parametrize("adapter", ["opentelemetry", "prometheus"])
+def test_a_package_that_is_missing_is_named(adapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("opentelemetry.metrics", "prometheus_client.core"):
+        monkeypatch.setitem(sys.modules, name, None)
+    extra = {"opentelemetry": "otel"}.get(adapter, adapter)
+    with pytest.raises(MissingDependencyError, match=rf"oasis_alloc\[{extra}\]"):
+        getattr(telemetry, adapter)(Store())
