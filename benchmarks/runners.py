@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from instances import Floats, Instance
+
+if TYPE_CHECKING:
+    import oasis_alloc as oa
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +39,10 @@ class Peer:
     run: Callable[[Instance, float | None, int, float], Answer]
 
 
-def ours(instance: Instance, tolerance: float | None, threads: int, limit: float) -> Answer:
-    """oasis_alloc to a gap of `tolerance`; its build is Candidates, with all their checks, and Problem."""
+def problem_of(instance: Instance) -> oa.Problem:
+    """The programme of the instance, stated in the package's words."""
     import oasis_alloc as oa
 
-    start = time.perf_counter()
     candidates = oa.Candidates.from_arrays(
         instance.indptr,
         instance.item,
@@ -48,7 +50,15 @@ def ours(instance: Instance, tolerance: float | None, threads: int, limit: float
         items={"campaign": np.arange(instance.caps.size)},
     )
     caps = (oa.exposure(by="campaign") <= instance.caps).named("caps")
-    problem = oa.Problem(candidates, maximize=oa.total("value"), subject_to=[caps], slate=oa.Slate(size=instance.size))
+    return oa.Problem(candidates, maximize=oa.total("value"), subject_to=[caps], slate=oa.Slate(size=instance.size))
+
+
+def ours(instance: Instance, tolerance: float | None, threads: int, limit: float) -> Answer:
+    """oasis_alloc to a gap of `tolerance`; its build is Candidates, with all their checks, and Problem."""
+    import oasis_alloc as oa
+
+    start = time.perf_counter()
+    problem = problem_of(instance)
     built = time.perf_counter()
     solution = oa.solve(problem, gap=tolerance or 1e-4, threads=threads, time_limit=max(0.01, limit - (built - start)))
     solved = time.perf_counter()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from instances import Instance, bound_at, generate, judge
+from runners import problem_of
 
 import oasis_alloc as oa
 from oasis_alloc.engines.threads import Threads
@@ -18,18 +19,6 @@ from oasis_alloc.program import Program
 
 _THREADS = 2
 _GAP = 1e-6
-
-
-def problem_of(instance: Instance) -> oa.Problem:
-    """The programme of the instance, stated in the package's words."""
-    candidates = oa.Candidates.from_arrays(
-        instance.indptr,
-        instance.item,
-        columns={"value": instance.value},
-        items={"campaign": np.arange(instance.caps.size)},
-    )
-    caps = (oa.exposure(by="campaign") <= instance.caps).named("caps")
-    return oa.Problem(candidates, maximize=oa.total("value"), subject_to=[caps], slate=oa.Slate(size=instance.size))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +47,7 @@ def test_visit_of_a_million_pairs(benchmark: Any, million: Instance) -> None:
     gamma = 1e-3 * float(million.value.mean())
     with Threads(program, _THREADS) as engine:
         visit = benchmark.pedantic(engine.visit, (prices, gamma), rounds=40, warmup_rounds=3)
-        assert engine.passes == 43.0
+        assert engine.passes == (43.0 if benchmark.enabled else 1.0)
     fastest = benchmark.stats.stats.min if benchmark.stats else np.nan  # None where benchmarks are disabled
     benchmark.extra_info.update(
         bytes_a_pair=bytes_a_pair(program), pairs=program.n_pairs, pairs_a_second=program.n_pairs / fastest
