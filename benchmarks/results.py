@@ -11,10 +11,15 @@ from typing import Any
 
 def save(path: Path, about: Mapping[str, Any], options: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write {about, options, rows}, whole or not at all; a number that is not finite becomes null."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = plain({"about": about, "options": options, "rows": rows})
+    save_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(path.suffix + ".part")
-    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 
