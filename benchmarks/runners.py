@@ -1,9 +1,8 @@
-"""The solvers that `peers.py` compares: each builds its own model of an instance, then solves it."""
+"""Ours, OR-tools PDLP and HiGHS on an instance: each builds its own model of it, then solves it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +27,6 @@ class Answer:
     x: Floats | None
     prices: Floats | None
     reported: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Peer:
-    """A solver by name: what to call it in the table, the tolerance that it stops on, and how to run it."""
-
-    title: str
-    tolerance: float | None
-    run: Callable[[Instance, float | None, int, float], Answer]
 
 
 def problem_of(instance: Instance) -> oa.Problem:
@@ -166,38 +156,11 @@ def highs(instance: Instance, tolerance: float | None, threads: int, limit: floa
     )
 
 
-def _highs_ipm(instance: Instance, tolerance: float | None, threads: int, limit: float) -> Answer:
+def highs_ipm(instance: Instance, tolerance: float | None, threads: int, limit: float) -> Answer:
+    """HiGHS, its interior point method without crossover."""
     return highs(instance, tolerance, threads, limit, "ipm")
 
 
-def _highs_pdlp(instance: Instance, tolerance: float | None, threads: int, limit: float) -> Answer:
+def highs_pdlp(instance: Instance, tolerance: float | None, threads: int, limit: float) -> Answer:
+    """HiGHS, its first-order method."""
     return highs(instance, tolerance, threads, limit, "pdlp")
-
-
-_PEERS = {
-    "ours": Peer("oasis_alloc", 1e-6, ours),
-    "pdlp": Peer("OR-tools PDLP", 1e-4, pdlp),
-    "highs": Peer("HiGHS simplex", None, highs),
-    "highs-ipm": Peer("HiGHS ipm", 1e-4, _highs_ipm),
-    "highs-pdlp": Peer("HiGHS pdlp", 1e-4, _highs_pdlp),
-}
-
-NAMES = tuple(_PEERS)
-
-
-def peer_named(text: str) -> Peer:
-    """A peer by `name`, or by `name:tolerance`.
-
-    >>> peer_named("pdlp").tolerance, peer_named("pdlp:1e-6").tolerance
-    (0.0001, 1e-06)
-    """
-    name, _, tolerance = text.partition(":")
-    if name not in _PEERS:
-        raise ValueError(f"no solver is named {name!r}; there are {', '.join(NAMES)}")
-    peer = _PEERS[name]
-    if not tolerance:
-        return peer
-    number = float(tolerance)
-    if not number > 0:
-        raise ValueError(f"the tolerance of {text!r} is not positive")
-    return Peer(peer.title, number, peer.run)
