@@ -30,7 +30,7 @@ from runners import problem_of
 from tables import table
 
 _SUMS = 3  # of which the fastest counts
-_PARTS = 64
+_PART_BYTES = 1 << 22
 _HEADS = (
     "pairs", "threads", "to gap", "status", "make s", "build s", "solve s", "sum s", "solve / sum", "passes", "gap",
     "violation", "judged gap", "peak MB", "peak / data", "bytes a pair",
@@ -153,8 +153,8 @@ def _note(trace: list[list[Any]], printed: bool, state: Any) -> None:
 
 def sum_seconds(instance: Instance, threads: int) -> float:
     """The least time to add up the values, and the item numbers eight bytes at a time, on so many threads."""
-    numbers = [np.array_split(a, _PARTS) for a in (instance.value, _words(instance.item))]
-    parts = [part for side in zip(*numbers, strict=True) for part in side]
+    arrays = (instance.value, _words(instance.item))
+    parts = [part for a in arrays for part in np.array_split(a, max(threads, a.nbytes // _PART_BYTES))]
     best = np.inf
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(_SUMS):
