@@ -159,7 +159,10 @@ def test_the_yardstick_is_a_pass() -> None:
     np.testing.assert_allclose(load, expected)
 
 
-@pytest.mark.parametrize("name", ["counters", "gate", "instances", "ratios", "results", "tables"])
+@pytest.mark.parametrize(
+    "name",
+    ["contestants", "counters", "gate", "instances", "page", "passes", "plot", "ratios", "reach", "results", "tables"],
+)
 def test_the_examples_of_the_benchmarks_run(name: str) -> None:
     failed, tried = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert (failed, tried > 0) == (0, True)
