@@ -23,7 +23,7 @@ _HERE = Path(__file__).resolve().parent
 FULL = {
     "first_call": ["--sizes", "1e4", "1e6"],
     "whole": ["--sizes", "1e6", "1e7", "--conic", "1e4"],
-    "passes": ["--pairs", "1e7"],
+    "passes": ["--pairs", "1e7", "--limit", "20"],
     "large": ["--sizes", "1e6", "1e7", "1e8", "--gap", "1e-3", "1e-4"],
     "peers": ["--sizes", "1e4", "1e5", "1e6", "1e7", "--limit", "150"],
 }
