@@ -15,7 +15,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2024.10"
-nox.options.sessions = ["tests", "lint", "types", "docs", "wheel"]
+nox.options.sessions = ["tests", "lint", "types", "docs", "gate", "wheel"]
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).resolve().parent
@@ -63,6 +63,13 @@ def docs(session: nox.Session) -> None:
     if missing:
         session.error("\n".join(["these pages name what is not there:", *missing]))
     session.run("pytest", "-q", "src", *session.posargs)
+
+
+@nox.session
+def gate(session: nox.Session) -> None:
+    """Compare the work that is done, and how long parts take, with what is kept; `-- --accept "reason"` keeps it."""
+    session.install("-e", ".[test]")
+    session.run("python", "benchmarks/gate.py", *session.posargs)
 
 
 @nox.session

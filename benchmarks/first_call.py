@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps(_first_solve(options.child, options.gap, options.threads)))
         return 0
     from machine import description, heading
+    from results import save
 
     about = description()
     print(heading(about), flush=True)
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows = [[f"{c['pairs']:,}", c["cache"], *(f"{c[n]:.3f}" for n in names), str(c["kernels"])] for c in calls]
     print(table(heads, rows, text=(1,)))
     if options.json is not None:
-        options.json.write_text(json.dumps({"about": about, "imports": imports, "calls": calls}, indent=1) + "\n")
+        save(options.json, about, vars(options), [{"cache": "import", **imports}, *calls])
     return 0
 
 

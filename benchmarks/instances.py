@@ -8,6 +8,7 @@ The markets are rectangular: every user has `degree` candidates, and every item 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,35 +58,51 @@ class Instance:
 
 
 def shape_of(pairs: int) -> tuple[int, int, int]:
-    """(users, degree, campaigns) of the benchmark with this many pairs; ten times the pairs, twice the campaigns.
+    """(users, degree, campaigns) of the benchmark with this many pairs.
+
+    Ten times the pairs, twice the campaigns; 10,000 from a hundred million pairs on.
 
     >>> shape_of(1_000_000), shape_of(10_000_000), shape_of(100_000)
     ((10000, 100, 1000), (100000, 100, 2000), (1000, 100, 500))
+    >>> shape_of(1_000_000_000)
+    (10000000, 100, 10000)
     """
-    campaigns = round(1000 * 2.0 ** np.log10(pairs / 1e6))
+    campaigns = 10_000 if pairs >= 100_000_000 else round(1000 * 2.0 ** np.log10(pairs / 1e6))
     return max(1, pairs // _DEGREE), _DEGREE, max(_DEGREE, campaigns)
 
 
-def generate(pairs: int, seed: int = 0) -> Instance:
-    """The market with this many pairs, from its seed, block by block.
+def generate(pairs: int, seed: int = 0, threads: int = 1) -> Instance:
+    """The market with this many pairs, from its seed.
 
     >>> instance = generate(10_000)
     >>> instance.users, instance.caps.size, instance.item.size
     (100, 250, 10000)
     """
-    users, degree, campaigns = shape_of(pairs)
-    market = matching(users=users, degree=degree, campaigns=campaigns, size=_SLOTS, seed=seed)
+    return generate_market(*shape_of(pairs), seed=seed, threads=threads)
+
+
+def generate_market(
+    users: int, degree: int, campaigns: int, *, tightness: float = 0.9, seed: int = 0, threads: int = 1
+) -> Instance:
+    """A market of any shape, the same for any number of threads; blocks of ten megabytes on top of the arrays.
+
+    >>> generate_market(50, 20, 40, threads=2).item.dtype
+    dtype('uint16')
+    """
+    market = matching(users=users, degree=degree, campaigns=campaigns, size=_SLOTS, tightness=tightness, seed=seed)
+    first = market.block(0)  # before there are threads: it makes what all blocks share
     value = np.empty(users * degree, np.float32)
-    item: NDArray[np.unsignedinteger] | None = None
-    at = 0
-    for block in market.blocks():
-        here = slice(at, at + block.item.size)
-        if item is None:
-            item = np.empty(users * degree, block.item.dtype)
-        item[here] = block.item
-        value[here] = block.columns["value"]
-        at = here.stop
-    assert item is not None  # a market has a user or more
+    item = np.empty(users * degree, first.item.dtype)
+
+    def fill(number: int) -> None:
+        block = market.block(number)
+        at = number * first.item.size
+        item[at : at + block.item.size] = block.item
+        value[at : at + block.item.size] = block.columns["value"]
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        for _ in pool.map(fill, range(market.n_blocks)):
+            pass
     return Instance(users, degree, _SLOTS, item, value, market.caps)
 
 
@@ -110,7 +127,27 @@ class Verdict:
     worst_slate: float
 
 
-def judge(instance: Instance, x: Floats, prices: Floats) -> Verdict:
+class Shown:
+    """An allocation by its non-zeros, which reads like the array (n_pairs,) in slices.
+
+    >>> Shown(np.array([3, 1]), np.array([0.5, 1.0]))[1:4]
+    array([1. , 0. , 0.5])
+    """
+
+    def __init__(self, positions: NDArray[np.int64], x: Floats) -> None:
+        if positions.size and not (np.diff(positions) > 0).all():
+            order = np.argsort(positions)
+            positions, x = positions[order], x[order]
+        self._positions, self._x = positions, x
+
+    def __getitem__(self, part: slice) -> Floats:
+        out = np.zeros(part.stop - part.start)
+        a, b = np.searchsorted(self._positions, [part.start, part.stop])
+        out[self._positions[a:b] - part.start] = self._x[a:b]
+        return out
+
+
+def judge(instance: Instance, x: Floats | Shown, prices: Floats) -> Verdict:
     """Value, violation and bound of an allocation x (n_pairs,) with prices of the caps (n_campaigns,).
 
     The answer that shows nobody anything proves a gap of 100 %:

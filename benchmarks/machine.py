@@ -9,16 +9,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-_PACKAGES = ("oasis_alloc", "numpy", "scipy", "numba", "highspy", "ortools")
+_PACKAGES = ("oasis_alloc", "numpy", "scipy", "numba", "highspy", "ortools", "cvxpy", "clarabel", "osqp", "scs")
 
 
 def description() -> dict[str, Any]:
     """Machine, versions and date, as the benchmarks write them into their JSON."""
+    import psutil
+
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
@@ -42,7 +42,13 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _processor() -> str:
+def today() -> str:
+    """The date, UTC."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def processor() -> str:
+    """What the system calls its processor."""
     information = Path("/proc/cpuinfo")
     if information.is_file():
         for line in information.read_text().splitlines():
@@ -61,6 +67,8 @@ def forget_peak() -> None:
 
 def resident(pid: int | None = None) -> float:
     """Megabytes that a process holds now."""
+    import psutil
+
     return float(psutil.Process(pid).memory_info().rss) / 1e6
 
 
@@ -73,5 +81,7 @@ def peak(pid: int | None = None) -> float:
                 return float(line.split()[1]) * 1024 / 1e6
     except OSError:
         pass
+    import psutil
+
     information = psutil.Process(pid).memory_info()
     return float(getattr(information, "peak_wset", information.rss)) / 1e6

@@ -1,22 +1,27 @@
-"""Time oasis_alloc beside OR-tools PDLP and HiGHS on the same linear programmes, and judge all answers alike.
+"""Time oasis_alloc beside other solvers on the same linear programmes, and judge all answers alike.
 
     python benchmarks/peers.py                                  # 1e6 and 1e7 pairs, all peers, two threads each
-    python benchmarks/peers.py --sizes 1e5 --peers pdlp highs --limit 60 --json peers.json
+    python benchmarks/peers.py --sizes 1e4 1e5 1e6 1e7 1e8 --limit 240 --json peers.json
+                                                                # each peer as far as it gets
+    python benchmarks/peers.py --sizes 1e5 --peers pdlp highs --limit 60
 
-Every solver runs in a process of its own, one after the other; README.md says what is counted.
+Every solver runs in a process of its own, one after the other; README.md says what is counted. A peer is not tried at a
+size that by its own times and memory at smaller ones it cannot do.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
+from contestants import NAMES, peer_named
 from instances import shape_of
 from machine import description, heading
-from runners import NAMES, peer_named
+from reach import Reached
+from results import save
 from tables import table
 from worker import Job, watch
 
@@ -45,13 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
     print(heading(about), flush=True)
     if about["load"] > 0.3:
         print("others use this machine now: ratios of single runs can be off by a factor of two", flush=True)
-    sizes = []
-    for pairs in options.sizes:
-        sizes.append(_compare(pairs, options))
+    rows: list[dict[str, Any]] = []
+    reached: dict[str, Reached] = {}
+    for pairs in sorted(options.sizes):
+        rows += _compare(pairs, options, reached)
         if options.json is not None:  # after every size: a long run that is broken off has not been for nothing
-            chosen = {k: v for k, v in vars(options).items() if k != "json"}
-            options.json.write_text(json.dumps({"about": about, "options": chosen, "sizes": sizes}, indent=1) + "\n")
-    bad = [r["title"] for size in sizes for r in size["results"] if r["solver"].startswith("ours") and not _proven(r)]
+            save(options.json, about, vars(options), rows)
+    bad = [row["title"] for row in rows if row["solver"].startswith("ours") and not _proven(row)]
     for title in bad:
         print(f"{title}: the judge does not confirm the gap or the violation", file=sys.stderr)
     return 1 if bad else 0
@@ -62,7 +67,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", type=_pairs, default=[1_000_000, 10_000_000], help="pairs: 1e6 1e7")
     parser.add_argument("--gaps", nargs="+", type=float, default=[1e-3, 1e-6], help="gaps asked of ours")
     parser.add_argument(
-        "--peers", nargs="*", type=_peer, default=["pdlp", "highs", "highs-ipm", "highs-pdlp"],
+        "--peers", nargs="*", type=_peer, default=list(NAMES[1:]),
         help=f"of {', '.join(NAMES[1:])}; pdlp:1e-6 sets the tolerance",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, default=2, help="threads of every solver")
@@ -93,7 +98,7 @@ def _peer(text: str) -> str:
     return text
 
 
-def _compare(pairs: int, options: argparse.Namespace) -> dict[str, Any]:
+def _compare(pairs: int, options: argparse.Namespace, reached: dict[str, Reached]) -> list[dict[str, Any]]:
     """Run everybody on the instance with this many pairs, and print its tables."""
     users, degree, campaigns = shape_of(pairs)
     print(
@@ -103,15 +108,22 @@ def _compare(pairs: int, options: argparse.Namespace) -> dict[str, Any]:
     results: list[dict[str, Any]] = []
     for solver in [*(f"ours:{gap:g}" for gap in options.gaps), *options.peers]:
         own = solver.startswith("ours")
-        repeat = options.repeat if own else options.peer_repeat
         peer = peer_named(solver)
         if sys.stderr.isatty():
             print(f"{solver} ... ", end="\r", file=sys.stderr, flush=True)
-        job = Job(solver, pairs, options.seed, options.threads, options.limit, repeat, warm=own)
-        result = watch(job)
-        results.append({"solver": solver, "title": peer.title, "stops_at": peer.tolerance, **result})
-    print(table(_COLUMNS, [_row(result, options.limit) for result in results], text=(0, 1, 12)))
-    ratios = _ratios(results, options.limit)
+        history = reached.setdefault(solver, Reached())
+        free = psutil.virtual_memory().available / 1e6
+        beyond = "" if own else history.beyond(pairs, options.limit, free)
+        if beyond:
+            result: dict[str, Any] = {"outcome": "skipped", "peak_mb": 0.0, "error": beyond}
+        else:
+            repeat = options.repeat if own else options.peer_repeat
+            result = watch(Job(solver, pairs, options.seed, options.threads, options.limit, repeat, warm=own))
+            history.note(pairs, result)
+        about = {"pairs": pairs, "users": users, "degree": degree, "campaigns": campaigns, "limit": options.limit}
+        results.append({**about, "solver": solver, "title": peer.title, "stops_at": peer.tolerance, **result})
+    print(table(_COLUMNS, [_row(result) for result in results], text=(0, 1, 12)), flush=True)
+    ratios = ratios_of(results)
     if ratios:
         columns = list(dict.fromkeys(r["ours"] for r in ratios))
         names = list(dict.fromkeys(r["peer"] for r in ratios))
@@ -122,10 +134,7 @@ def _compare(pairs: int, options: argparse.Namespace) -> dict[str, Any]:
         heads = [f"{kind}, to {c.partition(':')[2]}" for kind in ("solve", "build + solve") for c in columns]
         print("\nseconds as a multiple of ours")
         print(table(("solver", *heads), rows, text=(0,)), flush=True)
-    return {
-        "pairs": pairs, "users": users, "degree": degree, "campaigns": campaigns, "size": 3,
-        "results": results, "ratios": ratios,
-    }  # fmt: skip
+    return results
 
 
 def _stops(result: dict[str, Any]) -> list[str]:
@@ -138,13 +147,13 @@ def _times(ratio: dict[str, Any], kind: str) -> str:
     return f"{'>' if ratio['at_least'] else ''}{ratio[kind]:.1f}"
 
 
-def _row(result: dict[str, Any], limit: float) -> list[str]:
+def _row(result: dict[str, Any]) -> list[str]:
     runs = [solve for _, solve in result.get("runs", ())]
     remark = f"{len(runs)} runs, {min(runs):.3f} to {max(runs):.3f} s" if len(runs) > 1 else ""
     if result["outcome"] == "limit":
-        remark = f"no answer in {limit:g} s"
-    elif result["outcome"] == "stopped":
-        remark = "stopped: " + str(result.get("error") or result["reported"]["status"])[:80]
+        remark = f"no answer in {result['limit']:g} s"
+    elif result["outcome"] in ("stopped", "skipped"):
+        remark = f"{result['outcome']}: " + str(result.get("error") or result["reported"]["status"])[:80]
     verdict = result.get("verdict")
     peak, before = result["peak_mb"], result.get("before_mb", 0.0)
     return [
@@ -158,7 +167,7 @@ def _row(result: dict[str, Any], limit: float) -> list[str]:
     ]
 
 
-def _ratios(results: list[dict[str, Any]], limit: float) -> list[dict[str, Any]]:
+def ratios_of(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Seconds of every peer over ours; of a peer without an answer, the least that it can be."""
     mine = [r for r in results if r["solver"].startswith("ours") and r["outcome"] == "done"]
     others = [r for r in results if not r["solver"].startswith("ours") and r["outcome"] in ("done", "limit")]
@@ -167,7 +176,7 @@ def _ratios(results: list[dict[str, Any]], limit: float) -> list[dict[str, Any]]
         for our in mine:
             ours = our["build_seconds"] + our["solve_seconds"]
             told = "build_seconds" in other  # not if it was ended: then its model's share is unknown
-            theirs = other["build_seconds"] + other["solve_seconds"] if told else limit
+            theirs = other["build_seconds"] + other["solve_seconds"] if told else other["limit"]
             out.append(
                 {
                     "peer": " ".join([other["title"], *_stops(other)]),

@@ -1,14 +1,16 @@
-"""The solvers that `peers.py` compares: each builds its own model of an instance, then solves it."""
+"""Ours, OR-tools PDLP and HiGHS on an instance: each builds its own model of it, then solves it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from instances import Floats, Instance
+
+if TYPE_CHECKING:
+    import oasis_alloc as oa
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,20 +29,10 @@ class Answer:
     reported: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Peer:
-    """A solver by name: what to call it in the table, the tolerance that it stops on, and how to run it."""
-
-    title: str
-    tolerance: float | None
-    run: Callable[[Instance, float | None, int, float], Answer]
-
-
-def ours(instance: Instance, tolerance: float | None, threads: int, limit: float) -> Answer:
-    """oasis_alloc to a gap of `tolerance`; its build is Candidates, with all their checks, and Problem."""
+def problem_of(instance: Instance) -> oa.Problem:
+    """The programme of the instance, stated in the package's words."""
     import oasis_alloc as oa
 
-    start = time.perf_counter()
     candidates = oa.Candidates.from_arrays(
         instance.indptr,
         instance.item,
@@ -48,7 +40,15 @@ def ours(instance: Instance, tolerance: float | None, threads: int, limit: float
         items={"campaign": np.arange(instance.caps.size)},
     )
     caps = (oa.exposure(by="campaign") <= instance.caps).named("caps")
-    problem = oa.Problem(candidates, maximize=oa.total("value"), subject_to=[caps], slate=oa.Slate(size=instance.size))
+    return oa.Problem(candidates, maximize=oa.total("value"), subject_to=[caps], slate=oa.Slate(size=instance.size))
+
+
+def ours(instance: Instance, tolerance: float | None, threads: int, limit: float) -> Answer:
+    """oasis_alloc to a gap of `tolerance`; its build is Candidates, with all their checks, and Problem."""
+    import oasis_alloc as oa
+
+    start = time.perf_counter()
+    problem = problem_of(instance)
     built = time.perf_counter()
     solution = oa.solve(problem, gap=tolerance or 1e-4, threads=threads, time_limit=max(0.01, limit - (built - start)))
     solved = time.perf_counter()
@@ -156,38 +156,11 @@ def highs(instance: Instance, tolerance: float | None, threads: int, limit: floa
     )
 
 
-def _highs_ipm(instance: Instance, tolerance: float | None, threads: int, limit: float) -> Answer:
+def highs_ipm(instance: Instance, tolerance: float | None, threads: int, limit: float) -> Answer:
+    """HiGHS, its interior point method without crossover."""
     return highs(instance, tolerance, threads, limit, "ipm")
 
 
-def _highs_pdlp(instance: Instance, tolerance: float | None, threads: int, limit: float) -> Answer:
+def highs_pdlp(instance: Instance, tolerance: float | None, threads: int, limit: float) -> Answer:
+    """HiGHS, its first-order method."""
     return highs(instance, tolerance, threads, limit, "pdlp")
-
-
-_PEERS = {
-    "ours": Peer("oasis_alloc", 1e-6, ours),
-    "pdlp": Peer("OR-tools PDLP", 1e-4, pdlp),
-    "highs": Peer("HiGHS simplex", None, highs),
-    "highs-ipm": Peer("HiGHS ipm", 1e-4, _highs_ipm),
-    "highs-pdlp": Peer("HiGHS pdlp", 1e-4, _highs_pdlp),
-}
-
-NAMES = tuple(_PEERS)
-
-
-def peer_named(text: str) -> Peer:
-    """A peer by `name`, or by `name:tolerance`.
-
-    >>> peer_named("pdlp").tolerance, peer_named("pdlp:1e-6").tolerance
-    (0.0001, 1e-06)
-    """
-    name, _, tolerance = text.partition(":")
-    if name not in _PEERS:
-        raise ValueError(f"no solver is named {name!r}; there are {', '.join(NAMES)}")
-    peer = _PEERS[name]
-    if not tolerance:
-        return peer
-    number = float(tolerance)
-    if not number > 0:
-        raise ValueError(f"the tolerance of {text!r} is not positive")
-    return Peer(peer.title, number, peer.run)

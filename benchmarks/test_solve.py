@@ -1,35 +1,25 @@
-"""Timings of single parts, warm, with the work that they did: `pytest benchmarks/test_solve.py`.
+"""Timings for people, warm, with the work behind them: `pytest benchmarks --benchmark-only`.
 
-Seconds are for people. What a machine can compare between two commits is in `extra_info`: passes, bytes a pair, gap.
+Seconds are of this machine now. What can be compared between two commits is in `extra_info`: passes, bytes a pair, gap.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import counters
 import numpy as np
 import pytest
+from counters import resident
 from instances import Instance, bound_at, generate, judge
+from runners import problem_of
 
 import oasis_alloc as oa
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.lowering import lower
-from oasis_alloc.program import Program
 
-_THREADS = 2
 _GAP = 1e-6
-
-
-def problem_of(instance: Instance) -> oa.Problem:
-    """The programme of the instance, stated in the package's words."""
-    candidates = oa.Candidates.from_arrays(
-        instance.indptr,
-        instance.item,
-        columns={"value": instance.value},
-        items={"campaign": np.arange(instance.caps.size)},
-    )
-    caps = (oa.exposure(by="campaign") <= instance.caps).named("caps")
-    return oa.Problem(candidates, maximize=oa.total("value"), subject_to=[caps], slate=oa.Slate(size=instance.size))
+_BOTH = pytest.mark.parametrize("threads", [1, 2])
 
 
 @pytest.fixture(scope="module")
@@ -37,47 +27,80 @@ def million() -> Instance:
     return generate(1_000_000)
 
 
-def test_solve_of_10_000_pairs(benchmark: Any) -> None:
-    instance = generate(10_000)
+@pytest.fixture(scope="module")
+def settled(million: Instance) -> tuple[oa.Problem, np.ndarray]:
+    """(the problem of the million, prices near the optimum)."""
+    problem = problem_of(million)
+    return problem, oa.solve(problem, gap=1e-3).prices["caps"]
+
+
+@pytest.mark.benchmark(group="solve, caps alone, to 1e-6")
+@pytest.mark.parametrize("pairs", [10_000, 1_000_000])
+@_BOTH
+def test_solve(benchmark: Any, pairs: int, threads: int) -> None:
+    instance = generate(pairs)
     problem = problem_of(instance)
-    solution = benchmark.pedantic(oa.solve, (problem,), {"gap": _GAP, "threads": _THREADS}, rounds=30, warmup_rounds=2)
+    rounds = {"rounds": 30 if pairs < 100_000 else 5, "warmup_rounds": 2 if pairs < 100_000 else 1}
+    solution = benchmark.pedantic(oa.solve, (problem,), {"gap": _GAP, "threads": threads}, **rounds)
     verdict = judge(instance, solution.allocation, solution.prices["caps"])
-    benchmark.extra_info.update(
-        passes=float(solution.passes), gap=verdict.gap, violation=verdict.violation, pairs=instance.pairs
-    )
+    benchmark.extra_info.update(work(problem, solution), gap=verdict.gap, violation=verdict.violation)
     assert solution.status is oa.Status.SOLVED
     assert verdict.gap <= _GAP
     assert max(verdict.violation, verdict.worst_slate) <= 1e-6
 
 
-def test_visit_of_a_million_pairs(benchmark: Any, million: Instance) -> None:
+@pytest.mark.benchmark(group="solve, the problems of the gate")
+@pytest.mark.parametrize("name", counters.PROBLEMS)
+def test_solve_of_the_gate(benchmark: Any, name: str) -> None:
+    build, gap = counters.PROBLEMS[name]
+    problem = build()
+    solution = benchmark.pedantic(oa.solve, (problem,), {"gap": gap, "threads": 1}, rounds=5, warmup_rounds=1)
+    benchmark.extra_info.update(work(problem, solution))
+    assert solution.status in (oa.Status.SOLVED, oa.Status.INFEASIBLE)
+
+
+@pytest.mark.benchmark(group="visit")
+@_BOTH
+def test_visit_of_a_million_pairs(
+    benchmark: Any, million: Instance, settled: tuple[oa.Problem, np.ndarray], threads: int
+) -> None:
     """One visit at prices near the optimum, thresholds warm, as nearly all visits of a solve are."""
-    problem = problem_of(million)
-    prices = oa.solve(problem, gap=1e-3, threads=_THREADS).prices["caps"]
+    problem, prices = settled
     program = lower(problem)
     gamma = 1e-3 * float(million.value.mean())
-    with Threads(program, _THREADS) as engine:
+    with Threads(program, threads) as engine:
         visit = benchmark.pedantic(engine.visit, (prices, gamma), rounds=40, warmup_rounds=3)
-        assert engine.passes == 43.0
+        passes = engine.passes
     fastest = benchmark.stats.stats.min if benchmark.stats else np.nan  # None where benchmarks are disabled
-    benchmark.extra_info.update(
-        bytes_a_pair=bytes_a_pair(program), pairs=program.n_pairs, pairs_a_second=program.n_pairs / fastest
-    )
+    benchmark.extra_info.update(sizes(problem), pairs_a_second=program.n_pairs / fastest)
     bound = visit.bound + program.conjugate(prices)
+    assert passes == (43.0 if benchmark.enabled else 1.0)
     assert bound == pytest.approx(bound_at(million, prices), rel=1e-9)
     assert visit.smoothed <= visit.bound
 
 
-def test_lowering_of_a_million_pairs(benchmark: Any, million: Instance) -> None:
-    problem = problem_of(million)
+@pytest.mark.benchmark(group="before the first visit")
+def test_candidates_of_a_million_pairs(benchmark: Any, million: Instance) -> None:
+    problem = benchmark.pedantic(problem_of, (million,), rounds=10, warmup_rounds=1)
+    benchmark.extra_info.update(sizes(problem))
+    assert np.shares_memory(problem.candidates.columns["value"], million.value)
+
+
+@pytest.mark.benchmark(group="before the first visit")
+def test_lowering_of_a_million_pairs(benchmark: Any, million: Instance, settled: tuple[oa.Problem, np.ndarray]) -> None:
+    problem, _ = settled
     program = benchmark.pedantic(lower, (problem,), rounds=10, warmup_rounds=1)
-    benchmark.extra_info.update(bytes_a_pair=bytes_a_pair(program), pairs=program.n_pairs)
+    benchmark.extra_info.update(sizes(problem))
     assert (program.n_pairs, program.n_rows) == (million.pairs, million.caps.size)
     assert np.shares_memory(program.value, problem.candidates.columns["value"])  # one column is not copied
 
 
-def bytes_a_pair(program: Program) -> float:
-    """What a visit reads, a pair: value, class and columns; and of each user the range, segment and threshold."""
-    pairs = (program.value, program.code, program.extra)
-    users = program.indptr.nbytes + program.segment.nbytes + 8 * program.n_users
-    return (sum(array.nbytes for array in pairs) + users) / program.n_pairs
+def sizes(problem: oa.Problem) -> dict[str, float]:
+    """Pairs, and bytes that are held for each of them."""
+    data, held = resident(problem)
+    return {"pairs": problem.candidates.n_pairs, "data_bytes_a_pair": data, "work_bytes_a_pair": held}
+
+
+def work(problem: oa.Problem, solution: oa.Solution) -> dict[str, Any]:
+    """What a solve did, and where it ended."""
+    return sizes(problem) | {"passes": solution.passes, "status": solution.status.name, "gap": solution.gap}

@@ -11,11 +11,13 @@ fairness over artists, genres whose items are worth less one by one, and 60 % of
 from __future__ import annotations
 
 import argparse
-import json
 import time
+from pathlib import Path
 
 import numpy as np
-from machine import description
+from machine import description, heading
+from results import save
+from tables import table
 
 import oasis_alloc as oa
 from oasis_alloc.markets import matching
@@ -99,8 +101,10 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=2, help="solves of each, of which the fastest counts")
     parser.add_argument("--conic", nargs="*", type=float, default=[1e4, 1e5], help="sizes for the reference solver")
     parser.add_argument("--limit", type=float, default=120.0)
-    parser.add_argument("--json", help="write the rows to this file")
+    parser.add_argument("--json", type=Path, help="file for the results")
     given = parser.parse_args()
+    about = description()
+    print(heading(about), flush=True)
     small, caps, floors = candidates(100_000)
     for problem in (caps_alone(small, caps), whole(small, caps, floors)):
         oa.solve(problem, gap=given.gap)  # compiles
@@ -114,14 +118,18 @@ def main() -> None:
                 new = row(name, problem, solver, given.gap, given.limit)
                 if name not in best or float(str(new["seconds"])) < float(str(best[name]["seconds"])):
                     best[name] = new
-        for found in best.values():
-            rows.append({"pairs": int(size), **found})
-            print(json.dumps(rows[-1]), flush=True)
         ratio = float(str(best["whole"]["seconds"])) / float(str(best["caps alone"]["seconds"]))
+        rows += [{"pairs": int(size), "asked": given.gap, **found} for found in best.values()]
+        rows[-1]["times_caps_alone"] = ratio
         print(f"{size:.0e} pairs, {solver}: the whole program takes {ratio:.2f} x the time of caps alone", flush=True)
-    if given.json:
-        with open(given.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": description(), "rows": rows}, file, indent=1)
+        if given.json is not None:
+            save(given.json, about, vars(given), rows)
+    heads = ("pairs", "problem", "solver", "status", "seconds", "passes", "gap", "violation")
+    forms = (",", "", "", "", ".2f", ".1f", ".1e", ".0e")
+    cells = [
+        [format(r[h], f) if r.get(h) is not None else "-" for h, f in zip(heads, forms, strict=True)] for r in rows
+    ]
+    print("\n" + table(heads, cells, text=(1, 2, 3)))
 
 
 if __name__ == "__main__":

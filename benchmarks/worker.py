@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import psutil
+from contestants import peer_named
 from instances import generate, judge
 from machine import forget_peak, peak, resident
-from runners import Answer, peer_named
+from runners import Answer
 
 _GRACE_SECONDS = 5.0  # on top of a tenth of the limit: solvers look at the clock between two steps of theirs
+_SHARE_OF_MEMORY = 0.85  # of what is free
 _OTHER_SECONDS = 900.0  # most that generating, or judging, may take
 
 
@@ -54,6 +56,7 @@ def work(job: Job, send: TextIO) -> None:
         send.write(json.dumps({"event": event, **more}) + "\n")
         send.flush()
 
+    _leave_memory_to_others()
     peer = peer_named(job.solver)
     instance = generate(job.pairs, job.seed)
     forget_peak()
@@ -92,6 +95,16 @@ def work(job: Job, send: TextIO) -> None:
         verdict=verdict,
         reported=best.reported,
     )
+
+
+def _leave_memory_to_others() -> None:
+    """Make a solver that asks for more memory than there is fail by itself, where the system can (Unix)."""
+    try:
+        import resource
+    except ImportError:
+        return
+    most = int(_SHARE_OF_MEMORY * psutil.virtual_memory().available)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def watch(job: Job) -> dict[str, Any]:

@@ -1,0 +1,234 @@
+"""Write docs/benchmarks.md, with its plot, from the JSON of the runs in benchmarks/runs.
+
+    python benchmarks/page.py
+
+Nothing is measured here: `all.py` runs what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from results import load, save_text
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS = ROOT / "benchmarks" / "runs"
+PAGE = ROOT / "docs" / "benchmarks.md"
+PLOT = "benchmarks.svg"
+SECTIONS = ("peers", "large", "passes", "whole", "first_call")
+Run = dict[str, Any]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the page and the plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the JSON files")
+    parser.add_argument("--page", type=Path, default=PAGE, help="file to write; the plot goes beside it")
+    options = parser.parse_args(arguments)
+    from plot import draw
+
+    runs = load_all(options.runs)
+    save_text(options.page, text(runs))
+    draw(runs["peers"], runs["large"], options.page.parent / PLOT)
+    print(f"{options.page} and {options.page.parent / PLOT} are written")
+
+
+def load_all(folder: Path) -> dict[str, Run | None]:
+    """The runs by section; None where there is none."""
+    return {name: load(folder / f"{name}.json") for name in SECTIONS}
+
+
+def text(runs: dict[str, Run | None]) -> str:
+    """The whole page."""
+    shown = {name: run for name in _BODIES if (run := runs.get(name)) is not None and run["rows"]}
+    machines = list(dict.fromkeys(_machine(run) for run in shown.values()))
+    parts = [_HEAD, *(machines if len(machines) == 1 else ())]
+    for name, run in shown.items():
+        title, says, body = _BODIES[name]
+        where = _when(run) if len(machines) == 1 else f"{_when(run)} {_machine(run)}"
+        parts += [f"## {title}", says, where, *body(run)]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+_HEAD = f"""
+# Benchmarks
+
+Written by `python benchmarks/page.py` from the JSON in `benchmarks/runs`; `python benchmarks/all.py` makes that anew,
+section by section. `benchmarks/README.md` says what is counted and how. Seconds are of the machine and the day that
+each section names; ratios carry over better than seconds.
+
+![Seconds against pairs, ours and other solvers]({PLOT})
+
+An open triangle is a solver that had no answer within the limit of time at that size; those without one were not tried
+further, since their own seconds or memory at smaller sizes said that they could not.
+"""
+
+
+def _machine(run: Run) -> str:
+    """Machine and versions of a run."""
+    about = run["about"]
+    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items() if number)
+    where = f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}"
+    return f"{where}; Python {about['python']}, {versions}."
+
+
+def _when(run: Run) -> str:
+    quick = "A quick run, at small sizes, only to see that all of it works: " if run["options"].get("quick") else ""
+    return f"{quick}{run['about']['date'][:10]}, load {run['about']['load']} at the start."
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[int] = (0,)) -> str:
+    """
+    >>> print(_table(["a", "b"], [["x", "1"]]))
+    | a | b |
+    | --- | ---: |
+    | x | 1 |
+    """
+    rule = ["---" if k in text else "---:" for k in range(len(heads))]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [heads, rule, *rows])
+
+
+def _show(row: Run, key: str, form: str, missing: str = "") -> str:
+    return missing if row.get(key) is None else format(row[key], form)
+
+
+def _peers(run: Run) -> list[str]:
+    heads = ("solver", "stops at", "build s", "solve s", "x ours", "value", "bound", "gap", "violation", "peak MB", "")
+    out = []
+    for pairs in dict.fromkeys(row["pairs"] for row in run["rows"]):
+        here = [row for row in run["rows"] if row["pairs"] == pairs]
+        done = [r for r in here if r["solver"].startswith("ours") and r["outcome"] == "done"]
+        best = min(done, key=lambda row: row["stops_at"], default=None)
+        first = here[0]
+        title = f"### {pairs:,} pairs: {first['users']:,} users x {first['degree']}, {first['campaigns']:,} budgets"
+        out += [title, _table(heads, [_peer(row, best) for row in here], text=(0, 1, 10))]
+    return out
+
+
+def _peer(row: Run, best: Run | None) -> list[str]:
+    told, limit = "solve_seconds" in row, row["outcome"] == "limit"
+    times = ""
+    if best is not None and row["outcome"] in ("done", "limit"):
+        seconds = row["solve_seconds"] if told and not limit else row["limit"]
+        times = f"{'> ' if limit else ''}{seconds / best['solve_seconds']:,.1f}"
+    remarks = {"done": "", "limit": f"no answer in {row['limit']:g} s"}
+    remark = remarks.get(row["outcome"], f"{row['outcome']}: {row.get('error') or row['reported']['status']}"[:70])
+    verdict = row.get("verdict") or {}
+    return [
+        row["title"],
+        "its default" if row["stops_at"] is None else f"{row['stops_at']:.0e}",
+        _show(row, "build_seconds", ".2f"),
+        _show(row, "solve_seconds", ".2f"),
+        times,
+        _show(verdict, "value", ".2f"),
+        _show(verdict, "bound", ".2f"),
+        _show(verdict, "gap", ".0e"),
+        _show(verdict, "violation", ".0e"),
+        f"{row['peak_mb']:,.0f}" if row["peak_mb"] else "",
+        remark,
+    ]
+
+
+def _large(run: Run) -> list[str]:
+    heads = (
+        "pairs", "threads", "to gap", "solve s", "sum s", "solve / sum", "passes", "gap", "violation", "judged gap",
+        "peak MB", "peak / data", "status",
+    )  # fmt: skip
+    forms = (
+        ("pairs", ","), ("threads", "d"), ("asked", ".0e"), ("seconds", ".2f"), ("sum_seconds", ".3f"),
+        ("ratio", ".0f"), ("passes", ".1f"), ("gap", ".1e"), ("violation", ".0e"), ("judged_gap", ".1e"),
+        ("peak_mb", ",.0f"), ("peak_over_data", ".2f"), ("status", ""),
+    )  # fmt: skip
+    rows = [[_show(row, key, form) for key, form in forms] for row in run["rows"]]
+    return [_table(heads, rows, text=(12,)), *_speed_ups(run)]
+
+
+def _speed_ups(run: Run) -> list[str]:
+    """What a second thread brings, where both were run."""
+    seconds = {(r["pairs"], r["asked"], r["threads"]): r["seconds"] for r in run["rows"] if r.get("seconds")}
+    said = [
+        f"{seconds[pairs, gap, 1] / seconds[pairs, gap, 2]:.2f} x at {pairs:,} pairs to {gap:.0e}"
+        for pairs, gap, threads in seconds
+        if threads == 2 and (pairs, gap, 1) in seconds
+    ]
+    return [f"Two threads over one: {', '.join(said)}."] if said else []
+
+
+def _passes(run: Run) -> list[str]:
+    gaps = run["options"]["gaps"]
+    heads = ["market", "users", "degree", "budgets", "tightness", "threads", "sum ns", "visit ns", "visit / sum"]
+    heads += [f"{gap:.0e}" for gap in gaps]
+    rows = []
+    for row in run["rows"]:
+        solves = [
+            f"{s['passes']:.0f} ({s['seconds']:.2f})" + ("" if s["status"] == "SOLVED" else f" {s['status'].lower()}")
+            for s in row["solves"]
+        ]
+        forms = ((k, ",") for k in ("users", "degree", "budgets"))
+        costs = (("sum_ns", ".2f"), ("visit_ns", ".2f"), ("visit_over_sum", ".1f"))
+        rows.append(
+            [row["market"], *(_show(row, k, f) for k, f in forms), f"{row['tightness']:g}", str(row["threads"]),
+             *(_show(row, k, f) for k, f in costs), *solves]
+        )  # fmt: skip
+    return [_table(heads, rows)]
+
+
+def _whole(run: Run) -> list[str]:
+    heads = ("pairs", "problem", "solver", "seconds", "x caps alone", "passes", "gap", "violation", "status")
+    forms = (
+        ("pairs", ","), ("problem", ""), ("solver", ""), ("seconds", ".2f"), ("times_caps_alone", ".1f"),
+        ("passes", ".1f"), ("gap", ".0e"), ("violation", ".0e"), ("status", ""),
+    )  # fmt: skip
+    return [_table(heads, [[_show(r, key, form) for key, form in forms] for r in run["rows"]], text=(1, 2, 8))]
+
+
+def _first_call(run: Run) -> list[str]:
+    imports, *calls = run["rows"]
+    heads = ("pairs", "cache", "import s", "candidates s", "first solve s", "all s", "the second time s")
+    names = ("import", "candidates", "solve", "all", "again")
+    rows = [[f"{c['pairs']:,}", c["cache"], *(f"{c[name]:.2f}" for name in names)] for c in calls]
+    said = (
+        f"`import oasis_alloc` takes {imports['oasis_alloc']:.2f} s, {imports['ratio']:.2f} x `import numpy, "
+        f"scipy.sparse` ({imports['yardstick']:.2f} s)."
+    )
+    return [said, _table(heads, rows, text=(1,))]
+
+
+_BODIES = {
+    "peers": (
+        "Beside other solvers",
+        "The same linear programmes for all, each solver in a process of its own, value, bound and violation by one "
+        "judge. A gap below 0 is of an answer that breaks limits. \"x ours\" is of seconds to solve, over ours to the "
+        "smallest gap.",
+        _peers,
+    ),
+    "large": (
+        "Up to a billion pairs",
+        "Users x 100 candidates, 10,000 budgets from 1e8 pairs on, 3 slots, in memory. \"sum\" adds up the same arrays "
+        "once; \"peak / data\" is the peak of resident memory over the bytes of the arrays.",
+        _large,
+    ),
+    "passes": (
+        "Passes, and what one costs",
+        "A visit near the optimum and a plain sum over the same arrays, nanoseconds a pair; then passes (and seconds) "
+        "to each gap.",
+        _passes,
+    ),
+    "whole": (
+        "The whole program",
+        "Floors, licensors' shares, log fairness, diminishing genres and kept relevance, beside caps alone on the same "
+        "market.",
+        _whole,
+    ),
+    "first_call": (
+        "The first call",
+        "Import and first solve, each row in a process of its own: with nothing compiled on disk, and after that.",
+        _first_call,
+    ),
+}  # fmt: skip
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""The gate of the benchmarks: what is as it was passes, and what does more or takes longer is found."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import counters
+import gate
+import numpy as np
+import pytest
+import ratios
+from yardstick import one_pass, settled
+
+import oasis_alloc as oa
+from oasis_alloc.lowering import lower
+from oasis_alloc.solvers import dual
+
+_SMALL = "caps, 1e4 pairs"
+Call = Callable[[], object]
+
+
+@pytest.fixture(scope="module")
+def timed() -> tuple[Call, Call]:
+    """(visits of all users, the yardstick on the same market)."""
+    given = counters.market(2_000, 50, 60)
+    candidates = given.candidates
+    value = np.asarray(candidates.columns["value"]).reshape(2_000, 50)
+    code = np.asarray(candidates.items["campaign"].codes)[candidates.item].astype(np.uint16).reshape(value.shape)
+    price, threshold = settled(value, code, 0.75 * given.campaign, 3)
+    program = lower(counters.caps_alone(given))
+    return partial(ratios.visits, program, price, 0.005), partial(one_pass, value, code, price, threshold, 0.005)
+
+
+@pytest.fixture(scope="module")
+def usual(timed: tuple[Call, Call]) -> float:
+    return ratios.usual_ratio(*timed)
+
+
+def longer(call: Call, share: float) -> Call:
+    """The same, and then as much of its own time again."""
+
+    def planted() -> None:
+        started = time.process_time()
+        call()
+        now = time.process_time()
+        end = now + share * (now - started)
+        while time.process_time() < end:
+            pass
+
+    return planted
+
+
+def test_a_part_that_is_as_it_was_passes(timed: tuple[Call, Call], usual: float) -> None:
+    measured, _ = ratios.compare(*timed, usual)
+    assert gate.slower("visit", measured, usual) == []
+
+
+def test_a_slowdown_of_1_3_fails(timed: tuple[Call, Call], usual: float) -> None:
+    part, yardstick = timed
+    measured, repeated = ratios.compare(longer(part, 0.3), yardstick, usual)
+    assert repeated
+    (line,) = gate.slower("visit", measured, usual)
+    assert line.startswith("visit: ")
+    assert measured.ratio / usual == pytest.approx(1.3, rel=0.12)
+
+
+def test_a_part_without_a_ratio_fails(timed: tuple[Call, Call]) -> None:
+    measured = ratios.measure(*timed, rounds=1)
+    assert gate.slower("visit", measured, gate.limit_of({"here": {"decide": 1.0}}, "here", "visit"))
+
+
+def test_a_noisy_run_says_less() -> None:
+    quiet, noisy = (ratios.Measured(1.4, spread, 1e-3) for spread in (0.01, 0.1))
+    assert gate.slower("visit", quiet, 1.0)
+    assert not gate.slower("visit", noisy, 1.0)
+
+
+def test_work_is_counted_alike_and_as_it_is_kept() -> None:
+    one, other = (counters.count([_SMALL])[_SMALL] for _ in range(2))
+    assert gate.counted_differently({_SMALL: one}, {_SMALL: other}) == []
+    kept = json.loads(gate.KEPT.read_text())["counters"]
+    assert gate.counted_differently({_SMALL: kept[_SMALL]}, {_SMALL: one}) == []
+    assert set(kept) == {*counters.PROBLEMS, "signatures"}
+
+
+def test_a_pass_more_or_less_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = counters.count([_SMALL])
+    monkeypatch.setattr(dual, "_FIRST_GAMMA", 1.0)
+    lines = gate.counted_differently(before, counters.count([_SMALL]))
+    assert any(line.startswith(f"{_SMALL}: passes was ") for line in lines)
+
+
+def test_resident_bytes_are_those_of_the_arrays() -> None:
+    problem = counters.caps_alone(counters.market(200, 50, 60))
+    given = problem.candidates
+    campaign = np.asarray(given.items["campaign"].codes)
+    found = []
+    for kind in (np.float32, np.float64):
+        columns = {name: np.asarray(column, kind) for name, column in given.columns.items()}
+        made = oa.Candidates.from_arrays(given.indptr, given.item, columns, items={"campaign": campaign})
+        found.append(counters.resident(problem.replace(candidates=made)))
+    (data, work), (data_wide, work_wide) = found
+    numbers = 2 * 4 + 2 + 8 * 201 / 10_000  # two columns, item numbers, indptr
+    assert data == pytest.approx(numbers, abs=0.5)  # and a key of 300 items
+    assert data_wide - data == pytest.approx(2 * 4)
+    assert 4.0 < work == pytest.approx(work_wide)
+
+
+def test_differences_close_the_gate_until_they_are_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "gate.json"
+    found: dict[str, Any] = {"caps": {"passes": 20.0}}
+    monkeypatch.setattr(gate, "count", lambda: json.loads(json.dumps(found)))
+    run = partial(gate.main, ["--only", "counters", "--kept", str(kept)])
+    accept = ["--only", "counters", "--kept", str(kept), "--accept"]
+    assert run() == 1
+    assert gate.main([*accept, "these are the first"]) == 0
+    assert run() == 0
+    found["caps"]["passes"] = 19.0  # better counts too: it is not to be lost again
+    assert run() == 1
+    assert "caps: passes was 20.0, is 19.0" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        gate.main([*accept, "because"])
+    assert run() == 1
+    assert gate.main([*accept, "one pass less by a better start"]) == 0
+    assert run() == 0
+    log = json.loads(kept.read_text())["accepted"]
+    assert [entry["reason"] for entry in log] == ["these are the first", "one pass less by a better start"]
+    assert log[1]["changes"] == ["caps: passes was 20.0, is 19.0"]
+
+
+def test_another_yardstick_closes_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert json.loads(gate.KEPT.read_text())["yardstick"] == gate.yardstick(), "yardstick.py is frozen"
+    monkeypatch.setattr(gate, "yardstick", lambda: "another")
+    assert gate.main(["--only", "ratios"]) == 1
+    assert "the yardstick is another one" in capsys.readouterr().out
+
+
+def test_the_yardstick_is_a_pass() -> None:
+    rng = np.random.default_rng(0)
+    value, code = rng.random((300, 7), np.float32), rng.integers(0, 5, (300, 7)).astype(np.uint16)
+    price, threshold = rng.random(5) / 4, rng.random(300) / 4
+    worth, load = one_pass(value, code, price, threshold, 0.3)
+    s = value - price[code]
+    x = np.minimum(1.0, np.maximum(0.0, s - threshold[:, None]) / 0.3)
+    expected = np.zeros(5)
+    np.add.at(expected, code, x)
+    assert worth == pytest.approx(float((s * x).sum()))
+    np.testing.assert_allclose(load, expected)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["contestants", "counters", "gate", "instances", "page", "passes", "plot", "ratios", "reach", "results", "tables"],
+)
+def test_the_examples_of_the_benchmarks_run(name: str) -> None:
+    failed, tried = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert (failed, tried > 0) == (0, True)
