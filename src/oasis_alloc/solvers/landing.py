@@ -43,7 +43,7 @@ def missing(dual: SmoothedDual, watch: Watch, point: Point, undecided: int) -> f
         return np.inf
     # what smoothing takes from slates at their own priced scores, whether or not these meet the demands yet
     visit = point.visit
-    taken = visit.bound - (visit.value - float(program.prices(point.z) @ visit.totals))
+    taken = max(0.0, visit.bound - (visit.value - float(program.prices(point.z) @ visit.totals)))
     times = taken / max(1.0, abs(watch.bound)) / (_SHARE * watch.target)
     moving = np.unique(program.row[~dual.held(point)]).size
     # as many as there will be: they go with the smoothing
