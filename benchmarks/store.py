@@ -47,9 +47,14 @@ def variants(policy: oa.Policy, n: int = 5) -> list[oa.Policy]:
 
 
 def swap_under_load(
-    policies: list[oa.Policy], requests: list[Request], threads: int, seconds: float, pause: float = 0.01
+    policies: list[oa.Policy],
+    requests: list[Request],
+    threads: int,
+    seconds: float,
+    pause: float = 0.01,
+    least_swaps: int = 0,
 ) -> Outcome:
-    """Score on some threads, swap on one more, for so long."""
+    """Score on some threads, swap on one more: for so long, and until there were so many swaps (at most a minute)."""
     expected = {
         (policy.policy_id, k): policy.score(items, columns, user=user).tobytes()
         for policy in policies
@@ -103,6 +108,9 @@ def swap_under_load(
         for worker in workers:
             worker.start()
         time.sleep(seconds)
+        end = time.monotonic() + 60.0
+        while outcome.swaps < least_swaps and not outcome.errors and time.monotonic() < end:
+            time.sleep(0.05)
         stop.set()
         for worker in workers:
             worker.join()

@@ -185,17 +185,21 @@ class PolicyStore:
         return self._now().rung.mode
 
     def score(self, items: Any, columns: Any, **request: Any) -> NDArray[np.float64]:
-        """`Policy.score` of the policy to serve now, counted and timed."""
+        """`Policy.score` of the policy to serve now, counted and timed.
+
+        For item numbers that mean the same in every policy of the file, such as ids that are numbers; where ids are
+        encoded, encode and score with one policy, in `decide`.
+        """
         scores: NDArray[np.float64] = self._timed("score", items, columns, request)
         return scores
 
     def boosts(self, items: Any, columns: Any, **request: Any) -> NDArray[np.float64]:
-        """`Policy.boosts` of the policy to serve now, counted and timed."""
+        """`Policy.boosts` of the policy to serve now; as `score`."""
         boosts: NDArray[np.float64] = self._timed("boosts", items, columns, request)
         return boosts
 
     def select(self, items: Any, columns: Any, **request: Any) -> NDArray[np.int64]:
-        """`Policy.select` of the policy to serve now, counted and timed."""
+        """`Policy.select` of the policy to serve now; as `score`."""
         positions: NDArray[np.int64] = self._timed("select", items, columns, request)
         return positions
 
