@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,33 +42,41 @@ class File:
 
 
 class Ledger:
-    """Bytes that may be held of pairs, and those that are: every reader and engine of a dataset shares one."""
+    """Bytes that may be held of pairs, and those that are: every reader and engine of a dataset shares one.
+
+    What an owner holds counts as long as the owner lives, so nothing stays counted after an interrupt.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.held = 0
         self.most = 0
+        self._owners: WeakKeyDictionary[object, int] = WeakKeyDictionary()
         self._lock = Lock()
 
-    def take(self, n_bytes: int) -> None:
-        """Count bytes that have to be held."""
+    @property
+    def held(self) -> int:
+        """Bytes that are held now."""
+        return sum(self._owners.values())
+
+    def take(self, owner: object, n_bytes: int) -> None:
+        """Count bytes that the owner has to hold; fewer than 0 are given back."""
         with self._lock:
-            self.held += n_bytes
+            self._owners[owner] = self._owners.get(owner, 0) + n_bytes
             self.most = max(self.most, self.held)
 
-    def ask(self, n_bytes: int, leave: int) -> bool:
+    def ask(self, owner: object, n_bytes: int, leave: int) -> bool:
         """Count bytes that would be good to have, if `leave` are left over after it; whether they are."""
         with self._lock:
             if self.held + n_bytes + leave > self.limit:
                 return False
-            self.held += n_bytes
+            self._owners[owner] = self._owners.get(owner, 0) + n_bytes
             self.most = max(self.most, self.held)
             return True
 
-    def give_back(self, n_bytes: int) -> None:
-        """Count bytes that are held no more."""
+    def close(self, owner: object) -> None:
+        """The owner holds nothing any more."""
         with self._lock:
-            self.held -= n_bytes
+            self._owners.pop(owner, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +166,7 @@ class Reader:
         self._map: Any = None
         self._number = -1
         self._group: Columns = {}
-        self._bytes = dataset.largest(names)
-        dataset.ledger.take(self._bytes)
+        dataset.ledger.take(self, dataset.largest(names))
 
     def group(self, g: int) -> Columns:
         """The columns of row group g; read-only, and only good until the next one."""
@@ -236,8 +244,7 @@ class Reader:
         """Give back the file and the memory."""
         self._group, self._number = {}, -1
         self._shut()
-        self._dataset.ledger.give_back(self._bytes)
-        self._bytes = 0
+        self._dataset.ledger.close(self)
 
     def __iter__(self) -> Iterator[tuple[int, int, Columns]]:
         """(first position, one after the last, columns) of every row group."""
