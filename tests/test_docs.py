@@ -7,6 +7,7 @@ the files of today into the pages.
 from __future__ import annotations
 
 import re
+import shutil
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,22 @@ def test_the_code_of_the_pages_about_draws_and_diversity_runs(name: str) -> None
     else:
         assert names["mmr"].tolist() != names["plain"].tolist()
         assert names["dpp"][0] == 2
+
+
+def test_the_code_of_the_page_about_memory_runs() -> None:
+    text = (ROOT / "docs" / "beyond-memory.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
+    assert len(blocks) == text.count("```python") == 3
+    names: dict[str, Any] = {}
+    try:
+        exec(compile("\n".join(blocks), "docs/beyond-memory.md", "exec"), names)
+        assert names["solution"].status.name == names["again"].status.name == "SOLVED"
+        assert names["part"].status.name == "PASS_LIMIT"
+        assert names["again"].value == pytest.approx(names["solution"].value, rel=2e-6)
+        assert names["frame"]["item"].str.startswith("track ").all()
+        assert names["candidates"].stream.ledger.most <= 4 << 20
+    finally:
+        shutil.rmtree(names["directory"])
 
 
 @each_page

@@ -21,9 +21,10 @@ class Terminal(io.StringIO):
 
 def state(**changes: float | str) -> SimpleNamespace:
     """A solver's state, as `progress=` is called with."""
-    fields: dict[str, float | str] = {
+    fields: dict[str, float | str | None] = {
         "stage": "passes", "passes": 3.0, "seconds": 0.5, "bound": 1234.5, "value": math.nan, "gap": math.inf,
-        "violation": 0.0, "smoothing": 0.1, "target": 1e-4,
+        "violation": 0.0, "smoothing": 0.1, "target": 1e-4, "rate": None,
+        "left": None,
     }  # fmt: skip
     return SimpleNamespace(**{**fields, **changes})
 

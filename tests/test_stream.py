@@ -91,6 +91,7 @@ def market() -> oa.Candidates:
 
 
 MARKET = market()
+POOL = pa.default_memory_pool()
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,15 @@ PROBLEMS = {
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_the_same_bits_as_in_memory(streamed: oa.Candidates, name: str) -> None:
     gap = 1e-5 if name in ("rules", "supply") else 1e-7
-    here, there = (oa.solve(PROBLEMS[name](c), gap=gap) for c in (MARKET, streamed))
+    here = oa.solve(PROBLEMS[name](MARKET), gap=gap)
+    pool = pa.proxy_memory_pool(pa.default_memory_pool())
+    pa.set_memory_pool(pool)
+    try:
+        there = oa.solve(PROBLEMS[name](streamed), gap=gap)
+    finally:
+        pa.set_memory_pool(POOL)
+    assert 0 < pool.max_memory() <= streamed.stream.ledger.limit
+    assert pool.bytes_allocated() == 0
     assert here.status.name == ("INFEASIBLE" if name == "conflict" else "SOLVED")
     same(here, there)
 

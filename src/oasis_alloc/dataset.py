@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.errors import InputError
+
+_AHEAD = 4  # row groups that the disk is asked for before they are decoded
 
 Columns = dict[str, NDArray[Any]]
 Positions = NDArray[np.int64]
@@ -39,33 +42,41 @@ class File:
 
 
 class Ledger:
-    """Bytes that may be held of pairs, and those that are: every reader and engine of a dataset shares one."""
+    """Bytes that may be held of pairs, and those that are: every reader and engine of a dataset shares one.
+
+    What an owner holds counts as long as the owner lives, so nothing stays counted after an interrupt.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.held = 0
         self.most = 0
+        self._owners: WeakKeyDictionary[object, int] = WeakKeyDictionary()
         self._lock = Lock()
 
-    def take(self, n_bytes: int) -> None:
-        """Count bytes that have to be held."""
+    @property
+    def held(self) -> int:
+        """Bytes that are held now."""
+        return sum(self._owners.values())
+
+    def take(self, owner: object, n_bytes: int) -> None:
+        """Count bytes that the owner has to hold; fewer than 0 are given back."""
         with self._lock:
-            self.held += n_bytes
+            self._owners[owner] = self._owners.get(owner, 0) + n_bytes
             self.most = max(self.most, self.held)
 
-    def ask(self, n_bytes: int, leave: int) -> bool:
+    def ask(self, owner: object, n_bytes: int, leave: int) -> bool:
         """Count bytes that would be good to have, if `leave` are left over after it; whether they are."""
         with self._lock:
             if self.held + n_bytes + leave > self.limit:
                 return False
-            self.held += n_bytes
+            self._owners[owner] = self._owners.get(owner, 0) + n_bytes
             self.most = max(self.most, self.held)
             return True
 
-    def give_back(self, n_bytes: int) -> None:
-        """Count bytes that are held no more."""
+    def close(self, owner: object) -> None:
+        """The owner holds nothing any more."""
         with self._lock:
-            self.held -= n_bytes
+            self._owners.pop(owner, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,13 +161,12 @@ class Reader:
     def __init__(self, dataset: Dataset, names: tuple[str, ...]) -> None:
         self._dataset = dataset
         self._names = names
-        self._file = -1
+        self._file, self._asked = -1, -1
         self._open: Any = None
+        self._map: Any = None
         self._number = -1
         self._group: Columns = {}
-        self._descriptor = -1
-        self._bytes = dataset.largest(names)
-        dataset.ledger.take(self._bytes)
+        dataset.ledger.take(self, dataset.largest(names))
 
     def group(self, g: int) -> Columns:
         """The columns of row group g; read-only, and only good until the next one."""
@@ -168,10 +178,9 @@ class Reader:
     def _decoded(self, g: int) -> Columns:
         data = self._dataset
         handle = self._opened(int(data.file[g]))
-        if not self._names:
-            return {}
         table = handle.read_row_group(int(data.group[g]), columns=list(self._names), use_threads=False)
-        self._ask_ahead(g + 1)
+        self._ask_ahead(g)
+        self._let_go(g)
         out: Columns = {}
         for name in self._names:
             column = table.column(name)
@@ -185,6 +194,7 @@ class Reader:
         return out
 
     def _opened(self, file: int) -> Any:
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         if file != self._file:
@@ -194,36 +204,47 @@ class Reader:
                 raise InputError(
                     f"{known.path} has changed since Candidates.from_parquet looked at it; build the candidates anew."
                 )
-            self._open = pq.ParquetFile(known.path, metadata=known.metadata)
-            self._descriptor = os.open(known.path, os.O_RDONLY)
-            self._file = file
+            with known.path.open("rb") as handle:  # mapped: decoding is then the only copy
+                self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+            self._open = pq.ParquetFile(pa.BufferReader(pa.py_buffer(self._map)), metadata=known.metadata)
+            self._file, self._asked = file, -1
         return self._open
 
     def _ask_ahead(self, g: int) -> None:
-        """Have the disk fetch the next row group of the same file while this one is worked on."""
-        data = self._dataset
-        if g >= data.n_groups or data.file[g] != self._file or not hasattr(os, "posix_fadvise"):
+        """Have the disk fetch the next row groups of the same file while this one is worked on."""
+        if self._asked > g + _AHEAD:  # from the beginning again
+            self._asked = g
+        for ahead in range(max(g, self._asked) + 1, min(g + _AHEAD, self._dataset.n_groups - 1) + 1):
+            if self._dataset.file[ahead] == self._file:
+                self._advise(ahead, "MADV_WILLNEED")
+                self._asked = ahead
+
+    def _let_go(self, g: int) -> None:
+        """What is decoded need not stay mapped, or the whole file would count as this process' memory."""
+        self._advise(g, "MADV_DONTNEED")
+
+    def _advise(self, g: int, what: str) -> None:
+        if not hasattr(mmap, what):
             return
-        about = data.files[self._file].metadata.row_group(int(data.group[g]))
+        about = self._dataset.files[self._file].metadata.row_group(int(self._dataset.group[g]))
         for k in range(about.num_columns):
             column = about.column(k)
             if column.path_in_schema in self._names:
                 first = column.dictionary_page_offset
                 begin = column.data_page_offset if first is None else min(first, column.data_page_offset)
-                os.posix_fadvise(self._descriptor, begin, column.total_compressed_size, os.POSIX_FADV_WILLNEED)
+                page = begin // mmap.PAGESIZE * mmap.PAGESIZE
+                self._map.madvise(getattr(mmap, what), page, column.total_compressed_size + begin - page)
 
     def _shut(self) -> None:
         if self._open is not None:
             self._open.close()
-            os.close(self._descriptor)
-            self._open, self._file, self._descriptor = None, -1, -1
+            self._open, self._map, self._file = None, None, -1  # unmapped with the last buffer of it
 
     def close(self) -> None:
         """Give back the file and the memory."""
         self._group, self._number = {}, -1
         self._shut()
-        self._dataset.ledger.give_back(self._bytes)
-        self._bytes = 0
+        self._dataset.ledger.close(self)
 
     def __iter__(self) -> Iterator[tuple[int, int, Columns]]:
         """(first position, one after the last, columns) of every row group."""

@@ -265,13 +265,14 @@ def write(candidates: Candidates, directory: object, name: str, rows_per_group: 
     number = np.dtype(np.int32 if first_user + candidates.n_users < 2**31 else np.int64)
     schema = pa.schema(
         [
-            (names[0], pa.from_numpy_dtype(number)),
-            (names[1], pa.from_numpy_dtype(candidates.item.dtype)),
-            *((k, pa.from_numpy_dtype(v.dtype)) for k, v in columns.items()),
+            pa.field(k, pa.from_numpy_dtype(kind), nullable=False)
+            for k, kind in zip(
+                names, (number, candidates.item.dtype, *(v.dtype for v in columns.values())), strict=True
+            )
         ]
     )
     path = target / f"{name}.parquet"
-    # plain and uncompressed is what passes read fastest; only the users, long runs of a number, are a dictionary
+    # plain, uncompressed and without nulls is what passes read fastest; only the users, long runs, are a dictionary
     with pq.ParquetWriter(path, schema, compression="none", use_dictionary=[names[0]], write_statistics=False) as file:
         first = 0
         while first < candidates.n_users:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from numbers import Integral, Real
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,9 @@ def solve(
     pass_limit: float | None = None,
     threads: int | None = None,
     start: Solution | Prices | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_every: float = 30.0,
+    resume: str | PathLike[str] | None = None,
     on_conflict: str = "infeasible",
     relax_weights: Mapping[str, Limit] | None = None,
     progress: Callable[[Progress], object] | None = None,
@@ -56,6 +60,13 @@ def solve(
     start
         An earlier solution, or `{constraint name: {label: price}}`: prices to start from. Labels that are gone are
         dropped, new ones start at 0.
+    checkpoint, checkpoint_every
+        A file that the state of the solve is written to, at most once in so many seconds and when the solve ends:
+        prices, the optimiser's state and the best allocation. It is replaced in one step, so it is whole whenever the
+        process dies.
+    resume
+        A checkpoint of this same problem to go on from, which may be the file that is written to. The answer is within
+        the gap asked for, as without the break; `passes` and `seconds` count both, the limits this call alone.
     on_conflict
         What to do where the constraints cannot all be met: "infeasible" returns no allocation and names the conflict;
         "relax" returns the best allocation among those that relax the limits by the smallest total, status `RELAXED`;
@@ -69,13 +80,14 @@ def solve(
     Returns
     -------
     Solution
-        Never without its certificate; `status` says how the solve ended and what to do next.
+        Never without its certificate; `status` says how the solve ended and what to do next. Ctrl-C returns the best
+        answer so far, status `INTERRUPTED`, where there is one; before that, and a second time, it interrupts.
 
     Raises
     ------
     ProblemError
         For an unknown solver, a gap or limit that is not positive, prices of the wrong shape, a weight that is not
-        positive or of no constraint.
+        positive or of no constraint, a checkpoint of another problem.
     SolverError
         Where a reference solver breaks down.
 
@@ -92,6 +104,7 @@ def solve(
     """
     # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
     from oasis_alloc.engines import engine_for
+    from oasis_alloc.keeping import Keeping
     from oasis_alloc.lowering import lower
     from oasis_alloc.solvers.finisher import worth
     from oasis_alloc.solvers.presolve import look_ahead
@@ -101,7 +114,8 @@ def solve(
 
     if not isinstance(problem, Problem):
         raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
-    for name, number in (("gap", gap), ("time_limit", time_limit), ("pass_limit", pass_limit), ("threads", threads)):
+    numbers = {"gap": gap, "time_limit": time_limit, "pass_limit": pass_limit, "threads": threads}
+    for name, number in {**numbers, "checkpoint_every": checkpoint_every}.items():
         if number is not None and not (isinstance(number, Real) and number > 0):
             raise ProblemError(f"solve({name}={number!r}): expected a positive number.")
     if threads is not None and not isinstance(threads, Integral):
@@ -112,6 +126,7 @@ def solve(
         hint = did_you_mean(on_conflict, ("infeasible", "relax"))
         raise ProblemError(f"solve(on_conflict={on_conflict!r}): there is no such choice.{hint}")
     run = solver_named(solver)
+    keeping = Keeping.of(checkpoint, checkpoint_every, resume, solver, start is not None)
     watch = Watch(gap, time_limit, pass_limit, progress)
     program = lower(problem)
     weights = None if relax_weights is None else weights_by_row(program, relax_weights)
@@ -122,12 +137,15 @@ def solve(
 
     status: Status | None = None
     with engine_of(program) as engine:
+        watch.n_pairs = program.n_pairs
         ahead = look_ahead(engine)
         watch.lowest = ahead.lowest
         try:
             if not ahead.hopeless:
                 with suppress(Conflicting):
-                    run(engine, watch, z)
+                    z = keeping.begin(engine, watch, z)
+                    if not watch.reached:
+                        run(engine, watch, z)
             if watch.best is None or not watch.best.feasible:
                 least = least_relaxation(engine, engine_of, watch)
                 if least.proven:
@@ -143,12 +161,19 @@ def solve(
                 run(engine, watch, None if watch.prices is None else program.variables(watch.prices))
         except Stop as stop:
             status = stop.status
+        except KeyboardInterrupt:
+            if watch.prices is None:
+                raise  # nothing is known yet
+            status = Status.INTERRUPTED
         if watch.best is None or not watch.best.feasible:
             _fall_back(engine, watch)
         if status is None:
             status = Status.SOLVED if watch.reached else Status.STALLED
         elif watch.reached:
             status = Status.SOLVED
+        keeping.end(engine)
+        if status is Status.INTERRUPTED and not (watch.best and watch.best.feasible):
+            raise KeyboardInterrupt  # no answer to return; a checkpoint has what was found
         assert watch.best is not None  # _fall_back leaves both
         assert watch.prices is not None
         return _solution(problem, program, engine, watch, watch.best, watch.prices, status, solver)
@@ -190,8 +215,8 @@ def _solution(
         violation=float(best.violation),
         prices={b.name: prices[b.rows] for b in program.blocks},
         totals={b.name: best.totals[b.rows] for b in program.blocks},
-        passes=float(engine.passes),
-        seconds=watch.seconds,
+        passes=float(watch.before[0] + engine.passes),
+        seconds=watch.before[1] + watch.seconds,
         solver=solver,
         **_shown(engine, best),
     )

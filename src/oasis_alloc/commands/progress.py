@@ -90,14 +90,19 @@ class Display:
 
 
 def numbers(state: Progress) -> str:
-    """The state in one line: bound, value and gap once they are known, passes and seconds."""
+    """The state in one line: bound, value, gap, rate and time left once they are known, passes and seconds."""
     parts = []
     if math.isfinite(state.bound):
         parts.append(f"bound {state.bound:,.6g}")
     if math.isfinite(state.gap):  # until then the value is that of an allocation that misses a demand
         parts.append(f"value {state.value:,.6g}")
         parts.append(f"gap {state.gap:.1e} of {state.target:.0e}")
-    parts += [f"pass {state.passes:.0f}", f"{state.seconds:.1f} s"]
+    parts.append(f"pass {state.passes:.0f}")
+    if state.rate is not None:
+        parts.append(f"{state.rate / 1e6:,.3g}M pairs/s")
+    parts.append(f"{state.seconds:.1f} s")
+    if state.left is not None and state.gap > state.target:
+        parts.append(f"about {state.left:,.0f} s left")
     return "  ".join(parts)
 
 

@@ -43,6 +43,7 @@ class Survey:
     lowest: float  # sum of what is negative of v: no slates are worth less
     least: Floats  # (n_rows,) the totals if every candidate could be shown, what is negative alone ...
     most: Floats  # ... and what is positive alone
+    mark: float  # differs where the values or classes of pairs do
 
 
 class Engine(Protocol):

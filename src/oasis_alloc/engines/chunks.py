@@ -130,12 +130,12 @@ class Chunked(ABC):
     def survey(self) -> Survey:
         if self._survey is None:
             program = self.program
-            scalars = np.zeros((self._n, 3))
+            scalars = np.zeros((self._n, 4))
             positive, negative = np.zeros((2, *self._load.shape))
 
             def job(piece: Piece) -> None:
                 at = piece.chunk
-                decide_kernels.survey(piece.first, piece.last, piece.pairs, scalars[at])
+                decide_kernels.survey(piece.first, piece.last, piece.start, piece.pairs, scalars[at])
                 decide_kernels.reach(
                     piece.first, piece.last, piece.pairs, program.n_classes, positive[at], negative[at]
                 )
@@ -144,7 +144,12 @@ class Chunked(ABC):
             least, most = program.reached(positive.sum(axis=0), negative.sum(axis=0))
             size, lowest = scalars[:, :2].sum(axis=0).tolist()
             self._survey = Survey(
-                size / max(1, program.n_pairs), float(scalars[:, 2].max(initial=0.0)), lowest, least, most
+                size=size / max(1, program.n_pairs),
+                largest=float(scalars[:, 2].max(initial=0.0)),
+                lowest=lowest,
+                least=least,
+                most=most,
+                mark=float(scalars[:, 3].sum()),
             )
         return self._survey
 

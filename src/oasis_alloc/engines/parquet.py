@@ -84,7 +84,7 @@ class ParquetStream(Chunked):
         self._a_pair = program.arrays.like(1).n_bytes
         lanes, pairs = self._shape(min(threads or os.cpu_count() or 1, self._n))
         self._lanes = [self._lane(blocks) for blocks in self._split(lanes, pairs)]
-        self._fixed = sum(self._recipe.dataset.largest(self._recipe.names) + _bytes(lane) for lane in self._lanes)
+        self._fixed = self._ledger.held  # another engine, or a look-up, may need as much
         self._pool = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="oasis_alloc")
         self._readers = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="oasis_alloc-read")
 
@@ -116,7 +116,7 @@ class ParquetStream(Chunked):
     def _lane(self, blocks: list[Block]) -> Lane:
         longest = max(block.end - block.start for block in blocks)
         buffers = [self.program.arrays.like(longest) for _ in range(_BUFFERS)]
-        self._ledger.take(sum(buffer.n_bytes for buffer in buffers))
+        self._ledger.take(self, sum(buffer.n_bytes for buffer in buffers))
         indptr = np.empty(self.program.n_users + 1, np.int64)
         return Lane(blocks, self._recipe.dataset.read(self._recipe.names), buffers, indptr)
 
@@ -163,7 +163,7 @@ class ParquetStream(Chunked):
                     free.put(arrays)
                     continue
                 size = block.end - block.start
-                keep = self._ledger.ask(size * self._a_pair, self._fixed)
+                keep = self._ledger.ask(self, size * self._a_pair, self._fixed)
                 into = self.program.arrays.like(size) if keep else arrays
                 self._fill(lane.reader, block, into)
                 if keep:
@@ -194,7 +194,7 @@ class ParquetStream(Chunked):
         program = self.program
         mine = (np.arange(program.n_users) >> 5) % stride == 0
         indptr = np.concatenate([[0], np.cumsum(np.where(mine, np.diff(program.indptr), 0))]).astype(np.int64)
-        if not self._ledger.ask(int(indptr[-1]) * self._a_pair, self._fixed):
+        if not self._ledger.ask(self, int(indptr[-1]) * self._a_pair, self._fixed):
             return False
         sample = program.arrays.like(int(indptr[-1]))
 
@@ -222,7 +222,7 @@ class ParquetStream(Chunked):
 
     def _forget_sample(self) -> None:
         if self._sample is not None:
-            self._ledger.give_back(self._sample[1].n_bytes)
+            self._ledger.take(self, -self._sample[1].n_bytes)
             self._sample = None
 
     def _chunks(self, job: Callable[[int], object]) -> None:
@@ -281,12 +281,7 @@ class ParquetStream(Chunked):
         self._stop.set()
         self._pool.shutdown()
         self._readers.shutdown()
-        self._forget_sample()
         for lane in self._lanes:
             lane.reader.close()
-            self._ledger.give_back(_bytes(lane))
-        self._lanes = []
-
-
-def _bytes(lane: Lane) -> int:
-    return sum(arrays.n_bytes for arrays in (*lane.buffers, *lane.kept.values()))
+        self._lanes, self._sample = [], None
+        self._ledger.close(self)

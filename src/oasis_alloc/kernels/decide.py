@@ -161,19 +161,25 @@ def add_up(
 
 
 @jit
-def survey(first: int, last: int, pairs: Pairs, out: Floats) -> None:
-    """Add the sizes and the negative parts of values to out[0] and out[1]; out[2] is the largest size so far."""
+def survey(first: int, last: int, start: int, pairs: Pairs, out: Floats) -> None:
+    """Add the sizes and the negative parts of values to out[0] and out[1]; out[2] is the largest size so far.
+
+    out[3] is added to so that it differs where values and classes stand otherwise; pairs are numbered from `start` on.
+    """
     size = out[0]
     lowest = out[1]
     largest = out[2]
+    mark = out[3]
     for p in range(pairs.indptr[first], pairs.indptr[last]):
         v = np.float64(pairs.value[p])
         size += abs(v)
         lowest += min(v, 0.0)
         largest = max(largest, abs(v))
+        mark += (v + pairs.code[p]) * (1.0 + ((start + p - pairs.indptr[first]) & 1023))
     out[0] = size
     out[1] = lowest
     out[2] = largest
+    out[3] = mark
 
 
 @jit

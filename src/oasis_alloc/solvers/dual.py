@@ -19,7 +19,7 @@ from oasis_alloc.program import Program
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.landing import land, missing
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise, newton_direction
-from oasis_alloc.solvers.watch import Conflicting, Watch, relative_gap
+from oasis_alloc.solvers.watch import Conflicting, Place, Watch, relative_gap
 
 _FIRST_GAMMA = 0.3  # in units of the typical score
 _LAST_SAMPLE_GAMMA = 0.03
@@ -51,6 +51,7 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
         if stride == 1:
             prices = program.prices(point.z)
             watch.offer_bound(point.visit.bound + program.conjugate(prices), prices)
+            watch.place = Place(point.z, point.gamma)
         watch.tick(engine.passes, point.gamma)
 
     dual = SmoothedDual(engine, check)
@@ -68,6 +69,8 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
     if not warm:  # prices of support functions add up to their weight, and may have as far to go
         shared = [np.abs(start[block.variables]).max() for block, _ in program.supports]
         gamma = max(gamma, _FIRST_GAMMA * float(np.max(shared, initial=0.0)))
+    if watch.smoothing is not None:  # where an earlier solve was
+        gamma, watch.smoothing = watch.smoothing, None
     point: Point | None = None
     wanted = _LEAST_UNDECIDED
     if program.row.size:

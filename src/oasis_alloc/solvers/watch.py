@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -11,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.functions.base import Floats
+
+_TICKS = 8  # over which the pass rate is measured
 
 FEASIBLE = 1e-6
 """Largest violation of an allocation that counts as feasible."""
@@ -36,6 +39,10 @@ class Status(Enum):
     )
     TIME_LIMIT = "time limit: stopped before the gap asked for; raise time_limit, or go on with start=solution"
     PASS_LIMIT = "pass limit: stopped before the gap asked for; raise pass_limit, or go on with start=solution"
+    INTERRUPTED = (
+        "interrupted: the best answer so far, with its certificate; go on with start=solution, or with resume= where a "
+        "checkpoint was kept"
+    )
     STOPPED = "stopped by progress(): the best answer so far, with its certificate; go on with start=solution"
     STALLED = (
         "stalled: the gap asked for was not reached; the certificate holds, ask for a wider gap or use solver='conic'"
@@ -74,6 +81,8 @@ class Progress:
     violation: float  # of the allocation whose value is given
     smoothing: float  # gamma, in units of scores
     target: float  # the gap asked for
+    rate: float | None = None  # pairs visited a second, of late; None until known
+    left: float | None = None  # seconds until the gap asked for, if it goes on falling as it did; None where unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +112,14 @@ class Conflicting(Exception):
     """Raised inside a solve where the demands seem to conflict, so that the relaxation is asked."""
 
 
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where the optimiser is: dual variables and the smoothing that they are for."""
+
+    z: Floats
+    gamma: float
+
+
 class Watch:
     """Keeps the best bound with its prices and the best allocation; raises `Stop` at a limit."""
 
@@ -116,14 +133,30 @@ class Watch:
         self.target = gap
         self.started = time.perf_counter()
         self.stage = "passes"
-        self.bound = np.inf
-        self.prices: Floats | None = None
+        self._proven: tuple[float, Floats | None] = (np.inf, None)  # one assignment, however it is interrupted
+        self.place: Place | None = None
+        self.smoothing: float | None = None  # to begin with, where a solve goes on
+        self.n_pairs = 0
+        self.before = (0.0, 0.0)  # passes and seconds of the solves that this one goes on from
+        self.keep: Callable[[float], object] | None = None  # called with the passes at every tick
+        self._pace: deque[tuple[float, float]] = deque(maxlen=_TICKS)
+        self._first: tuple[float, float] | None = None  # seconds and gap when one was first known
         self.best: Allocation | None = None
         self.lowest = -np.inf  # a bound below what any allocation is worth proves that there is none
         self.may_conflict = True  # until an allocation or the relaxation says that the demands can be met
         self._time_limit = time_limit
         self._pass_limit = pass_limit
         self._progress = progress
+
+    @property
+    def bound(self) -> float:
+        """The best bound so far."""
+        return self._proven[0]
+
+    @property
+    def prices(self) -> Floats | None:
+        """Prices that prove it."""
+        return self._proven[1]
 
     @property
     def seconds(self) -> float:
@@ -148,14 +181,14 @@ class Watch:
         """Keep a bound if it is the best so far; raise `Conflicting` where no allocation can be worth as little."""
         better = bound < self.bound
         if better:
-            self.bound, self.prices = bound, prices.copy()
+            self._proven = (bound, prices.copy())
             if self.may_conflict and bound < self.lowest - FEASIBLE * max(1.0, abs(self.lowest)):
                 raise Conflicting
         return better
 
     def forget_bound(self) -> None:
         """Start anew with bounds: those that follow are at better prices."""
-        self.bound, self.prices = np.inf, None
+        self._proven = (np.inf, None)
 
     def offer(self, allocation: Allocation) -> None:
         """Keep an allocation if it is feasible and worth more, or violates less than what there is."""
@@ -170,7 +203,9 @@ class Watch:
                 self.may_conflict = False  # here is one that meets all demands
 
     def tick(self, passes: float, smoothing: float = 0.0) -> None:
-        """Report progress and stop where a limit is reached."""
+        """Report progress, keep a checkpoint where it is time, and stop where a limit is reached."""
+        if self.keep is not None:
+            self.keep(passes)
         if self._progress is not None and self._progress(self.state(passes, smoothing)) is True:
             raise Stop(Status.STOPPED)
         if self._time_limit is not None and self.seconds >= self._time_limit:
@@ -180,17 +215,37 @@ class Watch:
 
     def state(self, passes: float, smoothing: float) -> Progress:
         best = self.best
+        rate, left = self._estimates(passes)
         return Progress(
             stage=self.stage,
-            passes=passes,
-            seconds=self.seconds,
+            passes=self.before[0] + passes,
+            seconds=self.before[1] + self.seconds,
             bound=self.bound,
             value=best.value if best is not None else np.nan,
             gap=self.gap,
             violation=best.violation if best is not None else np.nan,
             smoothing=smoothing,
             target=self.target,
+            rate=rate,
+            left=left,
         )
+
+    def _estimates(self, passes: float) -> tuple[float | None, float | None]:
+        """(pairs a second over the last ticks, seconds left if orders of magnitude take as long as they did)."""
+        now, gap = self.seconds, self.gap
+        if self._pace and passes < self._pace[-1][1]:
+            self._pace.clear()  # another engine counts its own
+        self._pace.append((now, passes))
+        took, done = now - self._pace[0][0], passes - self._pace[0][1]
+        rate = self.n_pairs * done / took if took > 0.0 and done > 0.0 else None
+        if self.reached:
+            return rate, 0.0
+        if not np.isfinite(gap):
+            return rate, None
+        if self._first is None:
+            self._first = (now, gap)
+        since, way = now - self._first[0], np.log(self._first[1] / gap)
+        return rate, float(since * np.log(gap / self.target) / way) if way > 0.0 and since > 0.0 else None
 
 
 def relative_gap(bound: float, value: float) -> float:

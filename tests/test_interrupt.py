@@ -1,0 +1,158 @@
+"""Ctrl-C returns the best certified answer so far; and what progress says of rate and time left."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_checkpoint import problem, same_within_the_gap
+
+import oasis_alloc as oa
+from oasis_alloc.commands.progress import numbers
+from oasis_alloc.engines import chunks
+from oasis_alloc.solvers import dual
+from oasis_alloc.solvers.watch import Allocation, Watch
+
+
+class After:
+    """A progress that presses Ctrl-C when a condition holds."""
+
+    def __init__(self, condition: Any, signalled: bool = False) -> None:
+        self.condition = condition
+        self.signalled = signalled
+        self.last: oa.Progress | None = None
+
+    def __call__(self, state: oa.Progress) -> bool:
+        self.last = state
+        if self.condition(state):
+            self.condition = lambda state: False
+            if self.signalled:
+                signal.raise_signal(signal.SIGINT)
+            else:
+                raise KeyboardInterrupt
+        return False
+
+
+@pytest.mark.parametrize("signalled", [False, True])
+def test_the_best_answer_so_far_is_returned(signalled: bool) -> None:
+    whole = oa.solve(problem(), gap=1e-7)
+    progress = After(lambda s: np.isfinite(s.gap), signalled)
+    part = oa.solve(problem(), gap=1e-7, progress=progress)
+    assert part.status is oa.Status.INTERRUPTED
+    assert "resume=" in part.status.advice
+    assert part.violation <= 1e-6
+    assert 1e-7 < part.gap < 1.0
+    assert progress.last is not None
+    assert part.value == progress.last.value
+    assert part.value <= whole.bound
+    assert whole.value <= part.bound
+    same_within_the_gap(oa.solve(problem(), gap=1e-7, start=part), whole, 1e-7)
+
+
+def test_before_the_finisher_the_prices_give_an_answer() -> None:
+    part = oa.solve(problem(), gap=1e-7, progress=After(lambda s: s.stage == "passes" and s.passes > 3))
+    assert part.status is oa.Status.INTERRUPTED
+    assert part.violation <= 1e-6
+    assert 0.0 < part.value <= part.bound
+
+
+def test_where_there_is_no_answer_the_interrupt_passes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(dual, "_SAMPLE_PAIRS", 1_000)  # which gives no bound
+        with pytest.raises(KeyboardInterrupt):
+            oa.solve(problem(), progress=After(lambda s: s.stage == "sample"))
+    # prices, but slates that follow them miss the floor; what was found is in the checkpoint all the same
+    caps = oa.exposure(by="campaign") <= 150.0
+    most = oa.solve(problem(maximize=oa.total("relevance"), subject_to=[caps])).value
+    floor = [caps, oa.total("relevance") >= 0.999 * most]
+    path = tmp_path / "state"
+    with pytest.raises(KeyboardInterrupt):
+        oa.solve(problem(subject_to=floor), gap=1e-7, checkpoint=path, progress=After(lambda s: np.isfinite(s.bound)))
+    assert path.exists()
+    solved = oa.solve(problem(subject_to=floor), gap=1e-5, resume=path)
+    assert solved.status is oa.Status.SOLVED
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # of others
+def test_a_signal_at_any_time_finds_threads_and_files_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer presses Ctrl-C while kernels run; afterwards everything has been given back and works."""
+    monkeypatch.setattr(chunks, "_CHUNK_PAIRS", 2_000)
+    asked = problem()
+    whole = oa.solve(asked, gap=1e-7)
+    asked.candidates.to_parquet(tmp_path, rows_per_group=500)
+    users, items = (
+        {k: key.labels[key.codes] for k, key in side.items()}
+        for side in (asked.candidates.users, asked.candidates.items)
+    )
+    streamed = oa.Candidates.from_parquet(tmp_path, users=users, items=items, memory="256KiB")
+    assert np.array_equal(oa.solve(asked.replace(candidates=streamed), gap=1e-7).x, whole.x)
+    before = threading.active_count()
+    statuses, solving = set(), [False]
+
+    def press(number: int, frame: Any) -> None:
+        if solving[0]:  # once, and not while the test itself goes on
+            solving[0] = False
+            raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGINT, press)
+    for candidates in (asked.candidates, streamed):
+        for delay in (0.002, 0.02, 0.06, 0.1):
+            part = None
+            timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT))
+            with contextlib.suppress(KeyboardInterrupt):
+                solving[0] = True
+                timer.start()
+                part = oa.solve(asked.replace(candidates=candidates), gap=1e-12, threads=2)
+                solving[0] = False
+            timer.join()
+            statuses.add(part and part.status)
+            if part is not None:
+                assert whole.value <= part.bound * (1 + 1e-9)
+                assert part.violation <= 1e-6
+    signal.signal(signal.SIGINT, old)
+    part = None
+    gc.collect()
+    assert threading.active_count() == before
+    assert streamed.stream is not None
+    assert streamed.stream.ledger.held == 0
+    assert np.array_equal(oa.solve(asked.replace(candidates=streamed), gap=1e-7).x, whole.x)
+    assert statuses & {None, oa.Status.INTERRUPTED}, "it came in time once"
+
+
+def test_progress_has_rate_and_time_left() -> None:
+    seen: list[oa.Progress] = []
+    oa.solve(problem(), gap=1e-9, progress=lambda state: seen.append(state) or False)
+    assert seen[0].rate is None
+    rates = [state.rate for state in seen if state.rate is not None]
+    assert len(rates) > len(seen) / 2
+    assert min(rates) > 0.0
+    assert all(state.left is None for state in seen if not np.isfinite(state.gap))
+
+
+def test_time_left_goes_by_orders_of_magnitude(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("oasis_alloc.solvers.watch.time.perf_counter", lambda: clock[0])
+    watch = Watch(1e-6, None, None, None)
+    watch.n_pairs = 1_000
+    none = np.empty(0)
+    states = []
+    for second, gap in enumerate((None, 1e-2, 1e-2, 1e-3, 1e-4, 9e-7)):
+        clock[0] = float(second)
+        if gap is not None:
+            watch.offer_bound(100.0, none)
+            watch.offer(Allocation(none.astype(np.int64), none, 100.0 - 100.0 * gap, none, 0.0))
+        states.append(watch.state(2.0 * second, 0.1))
+    # two orders of magnitude in three seconds, then two more to go
+    assert [s.left for s in states] == [None, None, None, pytest.approx(6.0), pytest.approx(3.0), 0.0]
+    assert states[0].rate is None
+    assert [s.rate for s in states[1:]] == [2_000.0] * 5
+    assert "0.002M pairs/s" in numbers(states[4])
+    assert "about 3 s left" in numbers(states[4])
+    assert "left" not in numbers(states[5])
