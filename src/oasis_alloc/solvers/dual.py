@@ -93,6 +93,9 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
             a_row = program.slots / (stride * _USERS_A_ROW * program.n_rows)
             last = _LAST_SAMPLE_GAMMA * unit / np.sqrt(max(1.0, a_row))
             start, gamma = descend(dual, start, gamma, last, stride, _ROUGH)
+        elif rough > 1:  # too few users for more than the first prices
+            watch.stage = "sample"
+            start, _ = descend(dual, start, gamma, gamma, rough, _ROUGHEST)
         watch.stage = "passes"
         fractional = np.inf
         landings = _MOST_LANDINGS
