@@ -75,7 +75,7 @@ def rebalance(engine: Engine, positions: Positions, x: Floats, totals: Floats) -
     lower, upper, penalty = program.bands()
     soft = np.isfinite(penalty)
     lower[soft], upper[soft] = -np.inf, np.inf
-    if (totals > upper).any():
+    if np.isfinite(upper).any():
         open_ = np.flatnonzero(x < 1.0)
         pairs = engine.take(positions[open_])
         first = np.flatnonzero(np.diff(pairs.users, prepend=-1, append=program.n_users))

@@ -14,6 +14,7 @@ Ints = npt.NDArray[np.int64]
 
 
 _WHOLE = 1e-6  # of a slot
+_NOTHING = 1e-12
 
 
 class Entries(NamedTuple):
@@ -33,81 +34,102 @@ def _use(e: int, i: int, entries: Entries, extra: Floats) -> float:
 
 
 @jit
+def _in_row(row: int, i: int, cell: Ints, entries: Entries, extra: Floats) -> float:
+    """What a unit of pair i adds to a row."""
+    use = 0.0
+    for e in range(entries.start[cell[i]], entries.start[cell[i] + 1]):
+        if entries.row[e] == row:
+            use += _use(e, i, entries, extra)
+    return use
+
+
+@jit
+def _room(
+    i: int, j: int, most: float, cell: Ints, extra: Floats, entries: Entries, lower: Floats, upper: Floats,
+    totals: Floats,
+) -> float:  # fmt: skip
+    """How much of `most` can go from pair i to pair j, i < 0 for none and j < 0 for none, with all totals in bounds."""
+    for side in range(2):
+        pair = i if side == 0 else j
+        if pair < 0:
+            continue
+        for e in range(entries.start[cell[pair]], entries.start[cell[pair] + 1]):
+            row = entries.row[e]
+            change = 0.0
+            if i >= 0:
+                change -= _in_row(row, i, cell, entries, extra)
+            if j >= 0:
+                change += _in_row(row, j, cell, entries, extra)
+            if change > 0.0:
+                most = min(most, max(0.0, upper[row] - totals[row]) / change)
+            elif change < 0.0:
+                most = min(most, max(0.0, totals[row] - lower[row]) / -change)
+    return most
+
+
+@jit
+def _add(i: int, step: float, cell: Ints, extra: Floats, entries: Entries, totals: Floats, x: Floats) -> None:
+    x[i] += step
+    for e in range(entries.start[cell[i]], entries.start[cell[i] + 1]):
+        totals[entries.row[e]] += step * _use(e, i, entries, extra)
+
+
+@jit
 def transfer(
     first: Ints, cell: Ints, extra: Floats, entries: Entries, lower: Floats, upper: Floats, totals: Floats, x: Floats
 ) -> float:
     """Move mass between the pairs of each user until no more of what exceeds `upper` finds room; what was moved.
 
-    Where a user has a slot that is not full, mass that finds no room is dropped: its priced score is less than gamma.
-    The pairs of user u are first[u]:first[u + 1]; cell (n,), extra (K, n) and x (n,) are theirs. x and totals, by row,
-    are changed; a total within its limits stays so. Nearest in score goes first, which is highest x: it is
-    clip((score - threshold) / gamma, 0, 1).
+    Where a user has a slot that is not full, mass that finds no room is dropped, for its priced score is less than
+    gamma, and mass is added where rows have room. The pairs of user u are first[u]:first[u + 1]; cell (n,), extra
+    (K, n) and x (n,) are theirs. x and totals, by row, are changed; a total within its limits stays so. Nearest in
+    score goes first, which is highest x: it is clip((score - threshold) / gamma, 0, 1).
     """
     moved = 0.0
+    none = min(-1, -first.size)  # a literal would have what it is given to compiled once more
     for u in range(first.size - 1):
         together = 0.0
         for i in range(first[u], first[u + 1]):
             together += x[i]
         # slots are whole, and so are pairs that are not open: with a part left over, a slot is free and costs nothing
-        has_room = abs(together - np.rint(together)) > _WHOLE
+        has_room = np.ceil(together - _WHOLE) - together > _WHOLE
         for i in range(first[u], first[u + 1]):
-            a, b = entries.start[cell[i]], entries.start[cell[i] + 1]
             while x[i] > 0.0:
                 excess = 0.0  # of pair i's rows, in units of it
-                for e in range(a, b):
-                    use = _use(e, i, entries, extra)
+                for e in range(entries.start[cell[i]], entries.start[cell[i] + 1]):
                     row = entries.row[e]
-                    if use > 0.0 and totals[row] > upper[row]:
-                        excess = max(excess, (totals[row] - upper[row]) / use)
+                    if totals[row] > upper[row]:
+                        use = _in_row(row, i, cell, entries, extra)
+                        if use > 0.0:
+                            excess = max(excess, (totals[row] - upper[row]) / use)
                 if excess <= 0.0:
                     break
-                best = -1
+                best = none
                 most = 0.0
                 for j in range(first[u], first[u + 1]):
                     if j == i or x[j] >= 1.0 or (best >= 0 and x[j] <= x[best]):
                         continue
                     step = min(excess, min(x[i], 1.0 - x[j]))
-                    for e in range(a, b):  # rows that lose, unless j gives it back
-                        change = -_use(e, i, entries, extra)
-                        row = entries.row[e]
-                        for f in range(entries.start[cell[j]], entries.start[cell[j] + 1]):
-                            if entries.row[f] == row:
-                                change += _use(f, j, entries, extra)
-                        if change < 0.0:
-                            step = min(step, max(0.0, totals[row] - lower[row]) / -change)
-                        elif change > 0.0:
-                            step = min(step, max(0.0, upper[row] - totals[row]) / change)
-                    for f in range(entries.start[cell[j]], entries.start[cell[j] + 1]):
-                        row = entries.row[f]
-                        change = _use(f, j, entries, extra)
-                        for e in range(a, b):
-                            if entries.row[e] == row:
-                                change = 0.0  # looked at above
-                        if change > 0.0:
-                            step = min(step, max(0.0, upper[row] - totals[row]) / change)
-                        elif change < 0.0:
-                            step = min(step, max(0.0, totals[row] - lower[row]) / -change)
-                    if step > 1e-12:
+                    step = _room(i, j, step, cell, extra, entries, lower, upper, totals)
+                    if step > _NOTHING:
                         best, most = j, step
-                if best < 0:
-                    if has_room:
-                        best, most = i, min(excess, x[i])
-                        for e in range(a, b):
-                            use, row = _use(e, i, entries, extra), entries.row[e]
-                            if use > 0.0:
-                                most = min(most, max(0.0, totals[row] - lower[row]) / use)
-                            elif use < 0.0:
-                                most = min(most, max(0.0, upper[row] - totals[row]) / -use)
-                        x[i] -= most
-                        moved += most
-                        for e in range(a, b):
-                            totals[entries.row[e]] -= most * _use(e, i, entries, extra)
-                    break
-                x[i] -= most
-                x[best] += most
+                if best < 0 and has_room:
+                    most = _room(i, none, min(excess, x[i]), cell, extra, entries, lower, upper, totals)
                 moved += most
-                for e in range(a, b):
-                    totals[entries.row[e]] -= most * _use(e, i, entries, extra)
-                for f in range(entries.start[cell[best]], entries.start[cell[best] + 1]):
-                    totals[entries.row[f]] += most * _use(f, best, entries, extra)
+                _add(i, -most, cell, extra, entries, totals, x)
+                if best < 0:
+                    break
+                _add(best, most, cell, extra, entries, totals, x)
+    for u in range(first.size - 1):  # room that is left goes to slots that are not full
+        together = 0.0
+        for i in range(first[u], first[u + 1]):
+            together += x[i]
+        free = np.ceil(together - _WHOLE) - together
+        for i in range(first[u], first[u + 1]):
+            if free <= _WHOLE:
+                break
+            step = _room(none, i, min(free, 1.0 - x[i]), cell, extra, entries, lower, upper, totals)
+            free -= step
+            moved += step
+            _add(i, step, cell, extra, entries, totals, x)
     return moved

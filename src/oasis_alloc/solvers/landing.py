@@ -23,8 +23,9 @@ from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise
 from oasis_alloc.solvers.watch import FEASIBLE, Watch
 
 _EXACT = 0.05 * FEASIBLE  # residual at which demands are met
-_MOVED = (0.3, 0.05)  # of the gap asked for: what moving may take, at first and where that was not enough
+_MOVED = (0.3, 0.03)  # of the gap asked for: what moving may take, at first and where that was not enough
 _MOVABLE = 0.25  # of the open pairs of a row
+_DROPPED = 12.0  # times the smoothing that what cannot be moved is worth, where it is near to being dropped
 _MOST_STEPS = 12
 _FRACTIONAL_A_ROW = 20.0  # with fewer, which they are changes with every step
 _SHARE = 0.7  # of the gap asked for that the smoothing may take
@@ -80,10 +81,14 @@ def land(engine: Engine, watch: Watch, dual: SmoothedDual, point: Point, scale: 
 
 
 def _few(program: Program, gap: float, scale: float, point: Point) -> bool:
-    """Whether moving what exceeds caps, and scaling down what cannot be moved, takes no more than a gap."""
+    """Whether moving what exceeds caps, and what they leave of their prices' worth, takes no more than a gap."""
     _, upper, penalty = program.bands()
-    over = np.where(np.isfinite(penalty), 0.0, np.maximum(point.visit.totals - upper, 0.0))
+    prices = program.prices(point.z)
+    hard = ~np.isfinite(penalty)
+    over = np.where(hard, np.maximum(point.visit.totals - upper, 0.0), 0.0)
+    under = np.where(hard & (prices > 0.0), np.maximum(upper - point.visit.totals, 0.0), 0.0)
     open_ = _MOVABLE * point.visit.diagonal * point.gamma / program.unit
-    moved = np.minimum(over, open_)
-    lost = float(np.sum((moved * point.gamma + (over - moved) * scale) / program.unit))
-    return lost <= gap * max(1.0, abs(point.visit.bound))
+    moved = np.minimum(over + under, open_) / program.unit * point.gamma
+    dropped = np.maximum(over - open_, 0.0) / program.unit * min(scale, _DROPPED * point.gamma)
+    missed = np.maximum(under - open_, 0.0) * prices
+    return float(np.sum(moved + dropped + missed)) <= gap * max(1.0, abs(point.visit.bound))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from oasis_alloc.engines.base import Engine, Visit
 from oasis_alloc.functions.base import Floats
@@ -241,8 +242,26 @@ def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) 
     for block, _ in program.supports:
         part = block.variables
         added[part] = np.maximum(added[part], np.abs(point.gradient[part]) / longest)
-    preconditioner = 1.0 / (known + added)
-    target = np.where(free, -point.gradient, 0.0)
+    def product(d: Floats) -> Floats:
+        slates = program.by_variable(engine.curvature(program.prices(d)))
+        return np.asarray(slates + point.conjugate.product(d) + added * d)
+
+    d = _conjugate_gradients(product, known + added, np.where(free, -point.gradient, 0.0), free)
+    far = (np.abs(d) > longest) & (point.conjugate.diagonal == 0.0)
+    if far.any() and not program.supports:
+        # what is cut below would leave the others where they only belong beside it
+        cut = np.where(far, np.clip(d, -longest, longest), 0.0)
+        rest = free & ~far
+        target = np.where(rest, -point.gradient - product(cut), 0.0)
+        d = cut + _conjugate_gradients(product, known + added, target, rest)
+    return d
+
+
+def _conjugate_gradients(
+    product: Callable[[Floats], Floats], diagonal: Floats, target: Floats, free: npt.NDArray[np.bool_]
+) -> Floats:
+    """Approximate solution of H d = target on the free variables; the others stay 0."""
+    preconditioner = 1.0 / diagonal
     d = np.zeros_like(target)
     residual = target.copy()
     step = preconditioner * residual
@@ -252,14 +271,13 @@ def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) 
     for _ in range(_MOST_PRODUCTS):
         if norm <= 0.0:
             break
-        product = program.by_variable(engine.curvature(program.prices(search)))
-        product = np.where(free, product + point.conjugate.product(search) + added * search, 0.0)
-        curvature = float(search @ product)
+        along = np.where(free, product(search), 0.0)
+        curvature = float(search @ along)
         if curvature <= 0.0:
             break
         length = norm / curvature
         d += length * search
-        residual -= length * product
+        residual -= length * along
         step = preconditioner * residual
         old, norm = norm, float(residual @ step)
         if norm <= stop:
