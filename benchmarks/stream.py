@@ -1,6 +1,6 @@
 """One market solved from memory and from Parquet files, with the page cache warm and cold.
 
-    python benchmarks/stream.py                              # 2e7 pairs; files in a directory that is removed after
+    python benchmarks/stream.py                              # 5e7 pairs; files in a directory that is removed after
     python benchmarks/stream.py --pairs 1e9 --skip memory --directory /data/pairs --limit 2GiB     # files are kept
 
 Each way is a process of its own. "cold at the start" drops the files from the page cache once, before the scan; "cold
@@ -121,10 +121,10 @@ def measure(way: str, given: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=float, default=2e7)
+    parser.add_argument("--pairs", type=float, default=5e7)
     parser.add_argument("--gap", type=float, default=1e-4)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--limit", default="64MiB", help="memory= of the candidates from files")
+    parser.add_argument("--limit", default="96MiB", help="memory= of the candidates from files")
     parser.add_argument("--directory", type=Path, help="where the files are written, or are already")
     parser.add_argument("--skip", nargs="*", default=[], choices=WAYS)
     parser.add_argument("--only-write", action="store_true", help="write the files and measure nothing")
