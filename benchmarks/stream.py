@@ -1,6 +1,6 @@
 """One market solved from memory and from Parquet files, with the page cache warm and cold.
 
-    python benchmarks/stream.py                              # 2e7 pairs; files in a directory that is removed after
+    python benchmarks/stream.py                              # 5e7 pairs; files in a directory that is removed after
     python benchmarks/stream.py --pairs 1e9 --skip memory --directory /data/pairs --limit 2GiB     # files are kept
 
 Each way is a process of its own. "cold at the start" drops the files from the page cache once, before the scan; "cold
@@ -38,13 +38,13 @@ def market_of(pairs: int) -> Any:
     return matching(users=users, degree=degree, campaigns=campaigns, seed=0)
 
 
-def write(market: Market, directory: Path) -> None:
+def write(market: Market, directory: Path, compact: bool = True) -> None:
     """The market block by block, never more of it in memory."""
     first = 0
     for number, block in enumerate(market.blocks()):
         name, users = f"pairs-{number:06d}", len(block.indptr) - 1
         part = oa.Candidates.from_arrays(block.indptr, block.item, block.columns, n_items=market.n_items)
-        part.to_parquet(directory, name=name, first_user=first)
+        part.to_parquet(directory, name=name, first_user=first, compact=compact)
         first += users
 
 
@@ -121,11 +121,12 @@ def measure(way: str, given: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=float, default=2e7)
+    parser.add_argument("--pairs", type=float, default=5e7)
     parser.add_argument("--gap", type=float, default=1e-4)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--limit", default="64MiB", help="memory= of the candidates from files")
+    parser.add_argument("--limit", default="96MiB", help="memory= of the candidates from files")
     parser.add_argument("--directory", type=Path, help="where the files are written, or are already")
+    parser.add_argument("--plain", action="store_true", help="write items plain, not as a dictionary")
     parser.add_argument("--skip", nargs="*", default=[], choices=WAYS)
     parser.add_argument("--only-write", action="store_true", help="write the files and measure nothing")
     parser.add_argument("--json", type=Path)
@@ -138,7 +139,7 @@ def main() -> None:
         directory = given.directory or Path(made)
         directory.mkdir(parents=True, exist_ok=True)
         if not any(directory.glob("*.parquet")):
-            write(market_of(int(given.pairs)), directory)
+            write(market_of(int(given.pairs)), directory, not given.plain)
         if given.only_write:
             return
         about = description()

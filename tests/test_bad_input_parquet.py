@@ -121,6 +121,7 @@ def test_writing(tmp_path: Path) -> None:
         ({"rows_per_group": 0}, "rows_per_group=0 | >= 1"),
         ({"rows_per_group": 1.5}, "rows_per_group=1.5"),
         ({"first_user": -1}, "first_user=-1 | >= 0"),
+        ({"compact": 1}, "compact=1 | True or False"),
     ]
     for arguments, words in rows:
         with pytest.raises(InputError) as caught:

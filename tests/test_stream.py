@@ -246,7 +246,7 @@ def test_written_and_read_again(tmp_path: Path) -> None:
         indptr = MARKET.indptr[users.start : users.start + half + 1] - pairs.start
         columns = {name: column[pairs] for name, column in MARKET.columns.items()}
         part = oa.Candidates.from_arrays(indptr, MARKET.item[pairs], columns, n_items=N_ITEMS)
-        part.to_parquet(tmp_path, name=f"pairs-{k}", rows_per_group=1_000, first_user=users.start)
+        part.to_parquet(tmp_path, name=f"pairs-{k}", rows_per_group=1_000, first_user=users.start, compact=k > 0)
     names = [f"track {k}" for k in range(N_ITEMS)]
     items = pd.DataFrame({"item": names, "campaign": ITEMS["campaign"]})
     users = pd.DataFrame(USERS)
@@ -257,6 +257,7 @@ def test_written_and_read_again(tmp_path: Path) -> None:
     )
     groups = [pq.ParquetFile(tmp_path / f"pairs-{k}.parquet").metadata for k in (0, 1)]
     assert all(g.row_group(0).num_rows <= 1_000 for g in groups)
+    assert ["RLE_DICTIONARY" in g.row_group(0).column(1).encodings for g in groups] == [False, True]
     here, there = (oa.solve(PROBLEMS["caps"](c)) for c in (MARKET, streamed))
     same(here, there)
     frame = there.to_frame("pandas")

@@ -250,13 +250,15 @@ class Candidates:
         name: str = "pairs",
         rows_per_group: int = 1 << 19,
         first_user: int = 0,
+        compact: bool = True,
     ) -> Path:
         """Write the pairs as one file `<directory>/<name>.parquet` that `from_parquet` streams fast; return its path.
 
         Users and items are written by number, in columns called like `user_name` and `item_name`; their attributes and
         ids are not written. A market beyond memory is written part by part, in files whose names ascend: `first_user`
         is added to the user numbers of this part. Row groups end with a user, and have at most `rows_per_group` rows
-        unless one user has more.
+        unless one user has more. `compact` writes items as a dictionary: a third fewer bytes for about a nanosecond of
+        decoding a pair, which pays where the disk is slower than the passes.
 
         Raises `InputError` for a name or numbers that make no sense, `MissingDependencyError` without pyarrow.
 
@@ -270,7 +272,7 @@ class Candidates:
 
         if self.stream is not None:
             raise InputError("these candidates are in Parquet files already; copy the files.")
-        return write(self, directory, name, rows_per_group, first_user)
+        return write(self, directory, name, rows_per_group, first_user, compact)
 
     def grouping(self, by: str | tuple[str, ...] | None) -> Grouping:
         """Return how the key or keys `by` group the pairs; None puts all pairs in one group.

@@ -244,7 +244,9 @@ def _long(array: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return out
 
 
-def write(candidates: Candidates, directory: object, name: str, rows_per_group: int, first_user: int) -> Path:
+def write(
+    candidates: Candidates, directory: object, name: str, rows_per_group: int, first_user: int, compact: bool
+) -> Path:
     """Write pairs as one file. See `Candidates.to_parquet`."""
     require("pyarrow", "parquet")
     import pyarrow as pa
@@ -253,6 +255,8 @@ def write(candidates: Candidates, directory: object, name: str, rows_per_group: 
     for what, given, least in (("rows_per_group", rows_per_group, 1), ("first_user", first_user, 0)):
         if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < least:
             raise InputError(f"{what}={given!r}: expected a whole number >= {least}.")
+    if not isinstance(compact, bool):
+        raise InputError(f"compact={compact!r}: expected True or False.")
     if not isinstance(name, str) or not name or name.startswith((".", "_")) or "/" in name:
         raise InputError(f"name={name!r}: expected the name of a file without its ending, such as 'pairs-0001'.")
     target = Path(str(directory))
@@ -272,8 +276,9 @@ def write(candidates: Candidates, directory: object, name: str, rows_per_group: 
         ]
     )
     path = target / f"{name}.parquet"
-    # plain, uncompressed and without nulls is what passes read fastest; only the users, long runs, are a dictionary
-    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=[names[0]], write_statistics=False) as file:
+    # uncompressed and without nulls is what passes read fastest; users, long runs of a number, are a dictionary anyway
+    coded = names[: 2 if compact else 1]
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=coded, write_statistics=False) as file:
         first = 0
         while first < candidates.n_users:
             begin = int(candidates.indptr[first])

@@ -194,8 +194,15 @@ class ParquetStream(Chunked):
         program = self.program
         mine = (np.arange(program.n_users) >> 5) % stride == 0
         indptr = np.concatenate([[0], np.cumsum(np.where(mine, np.diff(program.indptr), 0))]).astype(np.int64)
-        if not self._ledger.ask(self, int(indptr[-1]) * self._a_pair, self._fixed):
+        n_bytes = int(indptr[-1]) * self._a_pair
+        if n_bytes + 2 * self._fixed > self._ledger.limit:
             return False
+        if not self._ledger.ask(self, n_bytes, self._fixed):  # a sample saves more passes than blocks do
+            for lane in self._lanes:
+                self._ledger.take(self, -sum(arrays.n_bytes for arrays in lane.kept.values()))
+                lane.kept.clear()
+            if not self._ledger.ask(self, n_bytes, self._fixed):
+                return False
         sample = program.arrays.like(int(indptr[-1]))
 
         def copy(piece: Piece) -> None:
