@@ -15,6 +15,7 @@ Ints = npt.NDArray[np.int64]
 
 _WHOLE = 1e-6  # of a slot
 _NOTHING = 1e-12
+_TRIES = 8  # pairs that one pair's excess goes to at the most
 
 
 class Entries(NamedTuple):
@@ -94,20 +95,24 @@ def transfer(
         # slots are whole, and so are pairs that are not open: with a part left over, a slot is free and costs nothing
         has_room = np.ceil(together - _WHOLE) - together > _WHOLE
         for i in range(first[u], first[u + 1]):
-            while x[i] > 0.0:
-                excess = 0.0  # of pair i's rows, in units of it
+            for _ in range(_TRIES):
+                excess = 0.0  # of pair i's worst row, in units of it
+                worst = none
                 for e in range(entries.start[cell[i]], entries.start[cell[i] + 1]):
                     row = entries.row[e]
                     if totals[row] > upper[row]:
                         use = _in_row(row, i, cell, entries, extra)
-                        if use > 0.0:
-                            excess = max(excess, (totals[row] - upper[row]) / use)
-                if excess <= 0.0:
+                        if use > 0.0 and totals[row] - upper[row] > excess * use:
+                            excess = (totals[row] - upper[row]) / use
+                            worst = row
+                if worst < 0 or x[i] <= 0.0:
                     break
                 best = none
                 most = 0.0
                 for j in range(first[u], first[u + 1]):
                     if j == i or x[j] >= 1.0 or (best >= 0 and x[j] <= x[best]):
+                        continue
+                    if _in_row(worst, j, cell, entries, extra) >= _in_row(worst, i, cell, entries, extra):
                         continue
                     step = min(excess, min(x[i], 1.0 - x[j]))
                     step = _room(i, j, step, cell, extra, entries, lower, upper, totals)
