@@ -69,7 +69,7 @@ def test_tables_are_those_of_the_solver_at_any_prices(name: str, seed: int, monk
     for u in range(0, N_USERS, 7):
         got = served.score(*request(cands, u), user=u)
         np.testing.assert_array_equal(got, scores[cands.indptr[u] : cands.indptr[u + 1]])
-    assert len(served._formula._tables) == len(served._reader._users) == 1 or name == "sizes by user"
+    assert len(served._scorer.formula._tables) == len(served._reader._users) == 1 or name == "sizes by user"
 
 
 def test_a_user_of_unseen_labels_pays_the_prices_of_the_labels_that_are_known() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -298,14 +299,34 @@ def test_what_a_request_says_counts_in_draws(name: str) -> None:
     assert served.sample(items, columns, k=0, rng=1, exploration=RULE).positions.size == 0
 
 
-@pytest.mark.parametrize("name", ["one column", "rules that nest", "a share kept"])
-def test_no_draw_compiles_after_the_warm_up(name: str) -> None:
-    served = solved(name).policy(exploration=RULE)
-    assert served.data.exploration == {"share": 0.2, "smoothing": 0.3}
+@pytest.mark.parametrize("name", ["one column", "rules that nest", "rules that cross", "a share kept", "sizes by user"])
+def test_no_draw_compiles_after_the_warm_up(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    types: set[Any] = set()
+
+    def watch(module: Any, kernel: str) -> None:
+        run = getattr(module, kernel)
+
+        def noted(*arguments: Any) -> Any:
+            types.add((kernel, *map(numba.typeof, arguments)))
+            return run(*arguments)
+
+        monkeypatch.setattr(module, kernel, noted)
+
+    for module, kernel in (
+        (kernels, "systematic"), (kernels, "smooth"), (rounding, "round_nested"), (rounding, "round_crossing"),
+        (ruled, "visit"),
+    ):  # fmt: skip
+        watch(module, kernel)
+    served = solved(name).policy()
     served.warmup()
-    run = [kernels.systematic, kernels.smooth, rounding.round_nested, rounding.round_crossing, ruled.visit]
-    before = [len(kernel.signatures) for kernel in run]  # type: ignore[attr-defined]
-    items, columns = request(solved(name).problem.candidates, 2)
-    served.sample(items, columns, 2, rng=1)
-    served.sample(np.full(items.size, -1), columns, exclude=[0], k=2)
-    assert [len(kernel.signatures) for kernel in run] == before  # type: ignore[attr-defined]
+    warm = set(types)
+    cands = solved(name).problem.candidates
+    items, columns = request(cands, 2)
+    unseen, known = np.full(items.size, -1), attributes_of(cands, items, served.data.item_keys)
+    both = {key: [list(served.data.item_keys[key].labels[:2])] * items.size for key in served.data.item_keys}
+    for rule in (None, RULE, {"share": 1.0}, {"share": 0.1}, {"smoothing": 0.3}):
+        served.sample(items, columns, 2, rng=1, exploration=rule)
+        served.sample(unseen, columns, exclude=[0], k=2, exploration=rule)
+        for attributes in (known, both):
+            served.sample(unseen, columns, 2, rng=1, exploration=rule, **attributes)
+    assert types <= warm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from itertools import pairwise
@@ -17,7 +18,7 @@ from policies import CREATED, policies, small
 from strategies import curved_problems
 
 import oasis_alloc as oa
-from oasis_alloc.errors import SnapshotError
+from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.build import content_id
 from oasis_alloc.serving.content import decode, encode
 from oasis_alloc.serving.data import PolicyData
@@ -80,8 +81,6 @@ def test_what_is_loaded_scores_as_what_was_solved(case: Any) -> None:
         ({"items": (1, 2, 3, 4, 2**63)}, "'items' | more than 64 bits"),
         ({"items": ("a", "b", "\ud800", "d", "e")}, "'items' | not valid Unicode"),
         ({"policy_id": "\ud800"}, "not valid Unicode"),
-        ({"exploration": {"share": float("nan")}}, "JSON"),
-        ({"exploration": {"share": 1j}}, "JSON"),
     ],
 )
 def test_what_a_snapshot_cannot_keep(change: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -90,6 +89,19 @@ def test_what_a_snapshot_cannot_keep(change: dict[str, Any], words: str, tmp_pat
     assert caught.value.reason == "content"
     assert all(word in str(caught.value) for word in words.split(" | "))
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(float("nan"), "share=nan): expected a number from 0 to 1"), (1j, "share=1j): expected a number")],
+)
+def test_an_exploration_that_is_no_rule_is_in_no_policy_and_no_file(share: Any, words: str) -> None:
+    data = replace(small(), exploration={"share": share})
+    with pytest.raises(InputError, match=re.escape(words)):
+        oa.Policy(data)
+    with pytest.raises(SnapshotError, match="JSON") as caught:  # of data that nobody has checked
+        encode(data)
+    assert caught.value.reason == "content"
 
 
 def changed(**change: Any) -> bytes:
@@ -151,6 +163,8 @@ def headed(**header: str) -> bytes:
         (changed(slate__at_most={"campaign": 2}), "content", ""),
         (changed(columns__1=7), "content", ""),
         (changed(rank=1), "content", "'policy'"),
+        (changed(exploration={"share": 2.0}), "content", "share=2.0): expected a number from 0 to 1"),
+        (changed(exploration={"shares": 0.1}), "content", "Did you mean 'share'"),
         (changed(terms__0__keys=["market"]), "content", ""),
         (changed(terms__1__column="nothing"), "content", "nothing"),
         (changed(constraints__0__terms=[[7, 1.0]]), "content", "term 7"),

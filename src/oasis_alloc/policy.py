@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterable, Mapping
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.seeds import Rng, as_seed
-from oasis_alloc.serving.content import decode, encode
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
 from oasis_alloc.serving.diversity import DPP, MMR, Embeddings, PreparedDiverse, diversified
 from oasis_alloc.serving.explainer import Explainer
 from oasis_alloc.serving.explanation import Explanation
-from oasis_alloc.serving.formula import Formula
+from oasis_alloc.serving.kept import Kept
 from oasis_alloc.serving.parts import Ledger
 from oasis_alloc.serving.prepared import Prepared
-from oasis_alloc.serving.requests import Reader, Request, User
+from oasis_alloc.serving.requests import User
 from oasis_alloc.serving.sampling import Exploration, Sample, Sampler
-from oasis_alloc.serving.selection import Selector, Wishes, check_distinct
-from oasis_alloc.serving.staleness import decayed, organic_only
-from oasis_alloc.snapshot import read_arrays, write_arrays
+from oasis_alloc.serving.scorer import Scorer
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
 
 
-class Policy:
+class Policy(Kept):
     """Prices that serve. Made by `solution.policy()` or `Policy.load(path)`; immutable, and safe under threads.
 
     Item numbers are those of the candidates that were solved for; `encode` turns ids into them. `columns` everywhere is
@@ -50,77 +42,16 @@ class Policy:
     """
 
     def __init__(self, data: PolicyData) -> None:
-        self.data = data.check()
-        self._formula = Formula(data)
-        self._reader = Reader(data, self._formula)
-        weights = [weight for _, weight in data.weights]
-        scored, place = data.scored, {name: k for k, name in enumerate(data.columns)}
-        rows = [-1 if column is None else place[column] for column, _ in data.weights]
-        charged = [place[column] for column in data.measured]
-        self._blend = np.array([len(weights), *weights, *rows, *charged], np.float64)
-        self._scored = scored
-        kept = [] if data.slate.keep is None else [data.slate.keep[0]]
-        self._selected = tuple(dict.fromkeys([*scored, *kept]))
-        self._selector = Selector(data, self._formula)
-        self._ledger = Ledger(data)
-        self._sampler, self._exploration = Sampler(self._selector), Exploration.of(data.exploration)
-        self._numbers: dict[Any, int] | None = None
-
-    @property
-    def policy_id(self) -> str:
-        """16 hexadecimal digits, the same for the same prices, weights and rules."""
-        return self.data.policy_id
-
-    @property
-    def created(self) -> float:
-        """When the prices were made, in UNIX seconds."""
-        return self.data.created
-
-    @property
-    def valid_until(self) -> float | None:
-        """When they are no longer to be used, in UNIX seconds; None for no end."""
-        return self.data.valid_until
+        super().__init__(data)
+        self._scorer = Scorer(data)
+        self._reader, self._selector = self._scorer.reader, self._scorer.selector
+        self._explainer = Explainer(Ledger(data), self._selector)
+        self._sampler = Sampler(self._selector, Exploration.of(data.exploration))
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that scoring reads."""
-        return self._scored
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the policy as one file, by rename: who reads it sees the whole of this one, or of what was there.
-
-        `docs/snapshot.md` specifies the file. Raises `SnapshotError` for ids or labels that are neither integers,
-        strings, floats nor booleans, and `OSError` where it cannot be written.
-
-        >>> import tempfile, oasis_alloc as oa
-        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
-        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), oa.exposure() <= 0.5)).policy()
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     policy.save(f"{folder}/policy")
-        ...     oa.Policy.load(f"{folder}/policy").policy_id == policy.policy_id
-        True
-        """
-        write_arrays(path, *encode(self.data))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Policy:
-        """Read a policy that `save` wrote; everything is verified before anything is used.
-
-        Raises `SnapshotError`, whose `reason` is a word: "truncated", "tampered", "newer schema", "not finite" ...
-        """
-        arrays, header = read_arrays(path)
-        try:
-            return cls(decode(arrays, header))
-        except SnapshotError as error:
-            raise SnapshotError(f"{os.fspath(path)}: {error}", error.reason) from error
-
-    def decayed(self, factor: float) -> Policy:
-        """The same policy with every price multiplied by a factor in [0, 1], and the factor in its id."""
-        return Policy(decayed(self.data, factor))
-
-    def organic_only(self) -> Policy:
-        """The same slate rules and columns, without prices: scores are the organic column, boosts are 0."""
-        return Policy(organic_only(self.data))
+        return self.data.scored
 
     def encode(self, ids: Iterable[Any]) -> Integers:
         """Item numbers of ids, int64, -1 for those that were never seen.
@@ -130,17 +61,7 @@ class Policy:
         >>> oa.solve(oa.Problem(cands, oa.total("r"))).policy().encode(["y", "new"]).tolist()
         [1, -1]
         """
-        given = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
-        if self.data.items is None:
-            numbers = [i if isinstance(i, int) and 0 <= i < self.data.n_items else -1 for i in given]
-            return np.array(numbers, np.int64)
-        if self._numbers is None:
-            self._numbers = {one: number for number, one in enumerate(self.data.items)}
-        get = self._numbers.get
-        try:
-            return np.fromiter((get(one, -1) for one in given), np.int64, len(given))
-        except TypeError as error:
-            raise InputError(f"encode(ids): something there is no id ({error}).") from None
+        return self._reader.encode(ids)
 
     def user(self, **labels: Any) -> User:
         """A user by their labels, to pass as `user=`: encoded once, used for many requests."""
@@ -168,29 +89,14 @@ class Policy:
         InputError
             For columns that are missing, misaligned or not finite, item numbers out of range, unknown keys.
         """
-        who = self._reader.user(user)
-        request = self._reader.request(items, columns, self._scored, who, attributes)
-        return self._scores(request, who, np.empty(request.items.size) if out is None else _buffer(out, request))
-
-    def _scores(self, request: Request, user: User, out: Floats) -> Floats:
-        from oasis_alloc.kernels import serve
-
-        of_item, table = self._formula.of_item, user.table
-        if request.local is not None:
-            of_item, table = request.local.of_item, request.local.table
-        serve.score(out.size, request.key, request.columns, self._blend, of_item, table, out)
-        return out
+        return self._scorer.score(items, columns, self.columns, user, attributes, out)[1]
 
     def boosts(self, items: Any, columns: Any, user: Any = None, **attributes: Any) -> Floats:
         """What to add to a host's own ranking score, (n,): the priced score less the organic column.
 
         Arguments and errors are those of `score`; `columns` has the organic column as well.
         """
-        who = self._reader.user(user)
-        request = self._reader.request(items, columns, self.data.columns, who, attributes)
-        scores = self._scores(request, who, np.empty(request.items.size))
-        scores -= request.columns[self.data.columns.index(self.data.organic)]
-        return scores
+        return self._scorer.boosts(*self._scorer.score(items, columns, self.data.columns, user, attributes))
 
     def score_batch(
         self, indptr: Any, items: Any, columns: Any, users: Any = None, out: Floats | None = None
@@ -275,11 +181,9 @@ class Policy:
         >>> policy.select([0, 1, 2], {"r": [3, 2, 1]}).tolist()
         [0, 2]
         """
-        who = self._reader.user(user)
-        request = self._reader.request(items, columns, self._selected, who, attributes)
-        check_distinct(request.items)
-        wishes = self._selector.wishes(request.items.size, who, k, pinned, exclude, fill)
-        scores = self._scores(request, who, np.empty(request.items.size))
+        request, scores, _, wishes = self._scorer.ask(
+            items, columns, self._scorer.selected, user, attributes, k, pinned, exclude, fill
+        )
         if diversify is not None or embeddings is not None:
             return diversified(self._selector, request, scores, wishes, diversify, embeddings).positions
         return self._selector.pick(request, scores, wishes).positions
@@ -336,8 +240,9 @@ class Policy:
         2
         """
         seed = secrets.randbits(63) if rng is None else as_seed(rng, "sample()")
-        request, scores, wishes, x = self._drawable(items, columns, user, k, exclude, exploration, attributes)
-        return self._sampler.draw(request, scores, x, wishes.k, seed)
+        rule = self._sampler.rule(exploration)
+        asked = self._scorer.ask(items, columns, self._scorer.selected, user, attributes, k, None, exclude)
+        return self._sampler.draw(asked, self._sampler.propensities(asked, rule), seed)
 
     def propensities(
         self,
@@ -350,32 +255,18 @@ class Policy:
         **attributes: Any,
     ) -> Floats:
         """How likely `sample` is to show each of the candidates, (n,) in [0, 1]; arguments and errors are its own."""
-        return self._drawable(items, columns, user, k, exclude, exploration, attributes)[3]
+        rule = self._sampler.rule(exploration)
+        asked = self._scorer.ask(items, columns, self._scorer.selected, user, attributes, k, None, exclude)
+        return self._sampler.propensities(asked, rule)
 
     def warm_draws(self) -> None:
-        """Compile what `sample` runs under the policy's own rules; a part of `warmup`."""
-        self._sampler.warm(self._exploration)
-
-    def _drawable(
-        self, items: Any, columns: Any, user: Any, k: Any, exclude: Any, exploration: Any, attributes: dict[str, Any]
-    ) -> tuple[Request, Floats, Wishes, Floats]:
-        rule = self._exploration if exploration is None else Exploration.of(exploration)
-        who = self._reader.user(user)
-        request = self._reader.request(items, columns, self._selected, who, attributes)
-        check_distinct(request.items)
-        wishes = self._selector.wishes(request.items.size, who, k, None, exclude, False)
-        scores = self._scores(request, who, np.empty(request.items.size))
-        return request, scores, wishes, self._sampler.propensities(request, scores, wishes, rule)
+        """Compile what `sample` runs under the policy's rules, whatever the exploration; a part of `warmup`."""
+        self._sampler.warm()
 
     def ranked(self, items: Any, columns: Any, user: Any = None) -> tuple[Integers, Floats, Floats]:
         """(slate as of `select`, scores, boosts) of one user's candidates, checked once; `columns` as in `boosts`."""
-        who = self._reader.user(user)
-        request = self._reader.request(items, columns, self.data.columns, who, {})
-        check_distinct(request.items)
-        wishes = self._selector.wishes(request.items.size, who, None, None, None, False)
-        scores = self._scores(request, who, np.empty(request.items.size))
-        boosts = scores - request.columns[self.data.columns.index(self.data.organic)]
-        return self._selector.pick(request, scores, wishes).positions, scores, boosts
+        request, scores, _, wishes = self._scorer.ask(items, columns, self.data.columns, user, {})
+        return self._selector.pick(request, scores, wishes).positions, scores, self._scorer.boosts(request, scores)
 
     def prepare(
         self, most: int, k: int | None = None, diversify: MMR | DPP | None = None, embeddings: Embeddings | None = None
@@ -412,14 +303,9 @@ class Policy:
         >>> hot.positions[:shown].tolist()
         [1]
         """
-        for name, number in (("most", most), ("k", k)):
-            if number is not None and (not isinstance(number, Integral) or isinstance(number, bool) or number < 0):
-                raise InputError(f"prepare({name}={number!r}): expected a whole number >= 0.")
-        slots = self.data.slate.size if k is None else int(k)
-        parts = (self.data, self._formula, self._selector, self._blend, self._selected, int(most), slots)
         if diversify is not None or embeddings is not None:
-            return PreparedDiverse(*parts, diversify, embeddings)
-        return Prepared(*parts)
+            return PreparedDiverse(self._scorer, most, k, diversify, embeddings)
+        return Prepared(self._scorer, most, k)
 
     def to_parquet(self, candidates: Candidates, path: str | Path) -> int:
         """Write boosts and slates of all candidates, user by user, and return how many rows there are.
@@ -479,20 +365,8 @@ class Policy:
         >>> print(why[1].sentence)
         item 1 scores 0.5 = +0.5 r; not shown: item 0 is worth more, short by 0.4; reversed by +0.4 r (0.5 to 0.9)
         """
-        who = self._reader.user(user)
-        request = self._reader.request(items, columns, self.data.columns, who, attributes)
-        check_distinct(request.items)
-        wishes = self._selector.wishes(request.items.size, who, k, pinned, exclude, fill)
-        scores = self._scores(request, who, np.empty(request.items.size))
-        return Explainer(self._ledger, self._selector).explain(request, scores, who, wishes)
+        asked = self._scorer.ask(items, columns, self.data.columns, user, attributes, k, pinned, exclude, fill)
+        return self._explainer.explain(*asked)
 
     def __repr__(self) -> str:
         return f"Policy({self.policy_id}, columns: {', '.join(self.columns)}, {self.data.n_items:,} items)"
-
-
-def _buffer(out: object, request: Request) -> Floats:
-    n = request.items.size
-    fits = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == (n,)
-    if not (fits and out.flags.c_contiguous and out.flags.writeable):  # type: ignore[attr-defined]
-        raise InputError(f"out: expected a writeable, contiguous float64 array of shape ({n},).")
-    return out  # type: ignore[return-value]

@@ -22,8 +22,7 @@ from oasis_alloc.kernels._jit import jit
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_BLOCK = 512  # candidates that are scored before the best are looked for among them
-_PEEK = 64  # candidates that are looked at together: most of them hold none of the best
+_PEEK = 32  # candidates that are looked at together: most of them hold none of the best
 
 
 @jit(inline=True)
@@ -123,40 +122,38 @@ def best(
     m = 0
     k = min(k, n)
     cut = -np.inf if least > 0 else floor
-    for first in range(0, n, _BLOCK):
-        last = min(first + _BLOCK, n)
-        _score(first, last, items, columns, blend, of_item, table, scores)
-        for start in range(first, last, _PEEK):
-            end = min(start + _PEEK, last)
-            block = scores[start:end]
-            above = 0
-            for i in range(np.uint64(end - start)):
-                above += block[i] >= cut
-            if above == 0 or k <= 0:
+    _score(0, n, items, columns, blend, of_item, table, scores)
+    for start in range(0, n, _PEEK):
+        end = min(start + _PEEK, n)
+        block = scores[start:end]
+        above = 0
+        for i in range(np.uint64(end - start)):
+            above += block[i] >= cut
+        if above == 0 or k <= 0:
+            continue
+        for i in range(start, end):
+            s = scores[i]
+            if not s >= cut or not (s > floor or (least > 0 and s > -np.inf)):
                 continue
-            for i in range(start, end):
-                s = scores[i]
-                if not s >= cut or not (s > floor or (least > 0 and s > -np.inf)):
+            mine = rank[min(np.uint64(items[i]), unseen)]
+            j = min(m, k - 1)
+            if m == k:
+                other = out[j]
+                t = scores[other]
+                if s < t or (s == t and mine >= rank[min(np.uint64(items[other]), unseen)]):
                     continue
-                mine = rank[min(np.uint64(items[i]), unseen)]
-                j = min(m, k - 1)
-                if m == k:
-                    other = out[j]
-                    t = scores[other]
-                    if s < t or (s == t and mine >= rank[min(np.uint64(items[other]), unseen)]):
-                        continue
-                else:
-                    m += 1
-                while j > 0:
-                    other = out[j - 1]
-                    t = scores[other]
-                    if s < t or (s == t and mine >= rank[min(np.uint64(items[other]), unseen)]):
-                        break
-                    out[j] = other
-                    j -= 1
-                out[j] = i
-                if m == k:
-                    cut = max(scores[out[k - 1]], cut)
+            else:
+                m += 1
+            while j > 0:
+                other = out[j - 1]
+                t = scores[other]
+                if s < t or (s == t and mine >= rank[min(np.uint64(items[other]), unseen)]):
+                    break
+                out[j] = other
+                j -= 1
+            out[j] = i
+            if m == k:
+                cut = max(scores[out[k - 1]], cut)
     while m > least and not scores[out[m - 1]] > floor:
         m -= 1
     return m

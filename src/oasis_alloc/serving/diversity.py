@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Floats, Integers, PolicyData
+from oasis_alloc.serving.data import Floats, Integers
 from oasis_alloc.serving.prepared import Prepared
 
 if TYPE_CHECKING:
-    from oasis_alloc.serving.formula import Formula
     from oasis_alloc.serving.requests import Request, User
+    from oasis_alloc.serving.scorer import Scorer
     from oasis_alloc.serving.selection import Picked, Selector, Wishes
 
 Singles = npt.NDArray[np.float32]
@@ -163,16 +163,13 @@ class PreparedDiverse(Prepared):
 
     __slots__ = ("_diverse", "_options", "_rows")
 
-    def __init__(
-        self, data: PolicyData, formula: Formula, selector: Selector, blend: Floats, names: tuple[str, ...],
-        most: int, k: int, rule: object, embeddings: object,
-    ) -> None:  # fmt: skip
-        super().__init__(data, formula, selector, blend, names, most, k)
-        self._diverse, self._options = _kernel(checked(rule, selector))
+    def __init__(self, scorer: Scorer, most: int, k: int | None, rule: object, embeddings: object) -> None:
+        super().__init__(scorer, most, k)
+        self._diverse, self._options = _kernel(checked(rule, scorer.selector))
         if not isinstance(embeddings, Embeddings):
             kind = type(embeddings).__name__
             raise InputError(f"embeddings is {kind}; expected oa.Embeddings of the policy's items.")
-        self._rows, _ = _placed(embeddings, self.items, data.n_items)
+        self._rows, _ = _placed(embeddings, self.items, scorer.data.n_items)
 
     def select(self, n: int, user: User) -> int:
         if n > self._most or user.owner is not self._owner:

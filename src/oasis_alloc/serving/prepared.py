@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Floats, Integers, PolicyData
-from oasis_alloc.serving.formula import Formula
+from oasis_alloc.serving.data import Floats, Integers
 from oasis_alloc.serving.requests import User
-from oasis_alloc.serving.selection import Selector
+from oasis_alloc.serving.scorer import Scorer
 
 
 class Prepared:
@@ -20,20 +21,22 @@ class Prepared:
         "scores",
     )  # fmt: skip
 
-    def __init__(
-        self, data: PolicyData, formula: Formula, selector: Selector, blend: Floats, names: tuple[str, ...],
-        most: int, k: int,
-    ) -> None:  # fmt: skip
+    def __init__(self, scorer: Scorer, most: int, k: int | None) -> None:
         from oasis_alloc.kernels import serve, slate_keep, slate_pick
 
-        self._owner, self._blend, self._of_item, self._plain = formula, blend, formula.of_item, selector.is_plain
+        for name, number in (("most", most), ("k", k)):
+            if number is not None and (not isinstance(number, Integral) or isinstance(number, bool) or number < 0):
+                raise InputError(f"prepare({name}={number!r}): expected a whole number >= 0.")
+        formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
+        most, k = int(most), slate.size if k is None else int(k)
+        self._owner, self._blend, self._of_item, self._plain = formula, scorer.blend, formula.of_item, selector.is_plain
         self._best, self._score, self._pick, self._keep = serve.best, serve.score, slate_pick.pick, slate_keep.keep
         self._rules = selector.rules.array
         self._stairs, self._flat, _ = selector.stairs(k)
         self._counts = np.zeros(selector.rules.system.size, np.int64)
         self._kept, self._share = -1, 0.0
-        if data.slate.keep is not None:
-            self._kept, self._share = names.index(data.slate.keep[0]), data.slate.keep[1]
+        if slate.keep is not None:
+            self._kept, self._share = names.index(slate.keep[0]), slate.keep[1]
         self._most, self._k, self._info = most, k, np.empty(4)
         self.names = names
         self.items: Integers = np.full(most, -1, np.int64)

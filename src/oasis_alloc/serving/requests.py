@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -48,6 +48,7 @@ class Reader:
 
     def __init__(self, data: PolicyData, formula: Formula) -> None:
         self.data, self.formula = data, formula
+        self._numbers: dict[Any, int] | None = None
         self._users: dict[tuple[int, ...], User] = {}
         self._codes = {
             key: {label: code for code, label in enumerate(labels)} for key, labels in data.user_keys.items()
@@ -106,6 +107,20 @@ class Reader:
                 self._users.clear()
             self._users[codes] = found
         return found
+
+    def encode(self, ids: Iterable[Any]) -> Integers:
+        """Item numbers of ids, -1 for those that were never seen."""
+        given = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        if self.data.items is None:
+            numbers = [i if isinstance(i, int) and 0 <= i < self.data.n_items else -1 for i in given]
+            return np.array(numbers, np.int64)
+        if self._numbers is None:
+            self._numbers = {one: number for number, one in enumerate(self.data.items)}
+        get = self._numbers.get
+        try:
+            return np.fromiter((get(one, -1) for one in given), np.int64, len(given))
+        except TypeError as error:
+            raise InputError(f"encode(ids): something there is no id ({error}).") from None
 
     def request(
         self,

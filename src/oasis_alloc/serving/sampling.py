@@ -25,10 +25,12 @@ from oasis_alloc.serving.data import Floats, Integers
 from oasis_alloc.slate_rules import SlateRules, System, chain_of
 
 if TYPE_CHECKING:
+    from oasis_alloc.kernels.rounding import Slots
     from oasis_alloc.kernels.rules import Rules
     from oasis_alloc.serving.formula import Membership
     from oasis_alloc.serving.requests import Request
-    from oasis_alloc.serving.selection import Selector, Wishes
+    from oasis_alloc.serving.scorer import Asked
+    from oasis_alloc.serving.selection import Selector
 
 _UNKNOWN = 1e301  # a slack that says that no threshold is known
 _EXACT = 1e-9  # smoothing, in typical values, of slates that are only looked at for what they hold
@@ -100,8 +102,12 @@ class Exploration:
 class Sampler:
     """Propensities and draws of one policy."""
 
-    def __init__(self, selector: Selector) -> None:
-        self.selector, self.data = selector, selector.data
+    def __init__(self, selector: Selector, own: Exploration) -> None:
+        self.selector, self.data, self.own = selector, selector.data, own
+
+    def rule(self, given: object) -> Exploration:
+        """The exploration that a request asks for: the policy's own where that is None."""
+        return self.own if given is None else Exploration.of(given)
 
     @cached_property
     def _own(self) -> _Slates:
@@ -112,8 +118,9 @@ class Sampler:
             return self._own
         return _Slates(self.selector, request.local.of_class, request.items.size + 1)
 
-    def propensities(self, request: Request, scores: Floats, wishes: Wishes, rule: Exploration) -> Floats:
+    def propensities(self, asked: Asked, rule: Exploration) -> Floats:
         """(n,) how likely each candidate is to be shown."""
+        request, scores, _, wishes = asked
         n = scores.size
         x = np.zeros(n)
         slates = self._slates(request)
@@ -135,21 +142,24 @@ class Sampler:
             x[allowed] += rule.share * even
         return np.minimum(x, 1.0, out=x)
 
-    def warm(self, rule: Exploration) -> None:
-        """Run what `propensities` and `draw` run, on one candidate that was never seen."""
+    def warm(self) -> None:
+        """Run all that `propensities` and `draw` may run under these rules, on one candidate that was never seen."""
         slate, slates = self.data.slate, self._own
         unseen, one = np.array([self.selector.formula.n_classes - 1]), np.ones(1)
         slates.draw(0.5 * one, unseen, 1, 0)
-        if rule.share > 0.0:
-            slates.even(unseen, 1)
-        if rule.smoothing > 0.0:
-            least = 1 if slate.at_least or slate.leasts is not None else 0
-            slates.smoothed(one, unseen, 1, least, 1.0, None if slate.keep is None else one)
+        least = 1 if slate.at_least or slate.leasts is not None else 0
+        slates.smoothed(one, unseen, 1, least, 1.0, None if slate.keep is None else one)
+        if slates.keys:  # the categories that a request brings may nest or cross where the policy's own do not
+            for labels in (1, 2):
+                several = np.arange(labels, dtype=np.int32)
+                drawing = Drawing([System("", np.array([0, labels]), several, labels, np.zeros(1))], 1)
+                drawing.draw(0, 1, _slots(0.5 * one, np.zeros(1, np.int64), 1), 0, np.zeros(1, np.bool_))
 
-    def draw(self, request: Request, scores: Floats, x: Floats, k: int, seed: int) -> Sample:
+    def draw(self, asked: Asked, x: Floats, seed: int) -> Sample:
         """A slate in which every candidate is with its probability x, best first."""
+        request, scores, _, wishes = asked
         slates = self._slates(request)
-        shown = slates.draw(x, self.selector.classes(request), min(k, x.size), seed)
+        shown = slates.draw(x, self.selector.classes(request), min(wishes.k, x.size), seed)
         of_item = self.selector.formula.of_item if request.local is None else request.local.of_item
         rank = of_item[1, request.key[shown]]  # -1 reads the last one, of unseen items
         order = shown[np.lexsort((shown, rank, -scores[shown]))]
@@ -231,7 +241,7 @@ class _Slates:
 
     def draw(self, x: Floats, classes: Integers, size: int, seed: int) -> Integers:
         """Positions of a slate in which each candidate is with its probability x."""
-        from oasis_alloc.kernels import rounding, sample
+        from oasis_alloc.kernels import sample
 
         if not self.keys:
             out = np.empty(x.size, np.int64)
@@ -241,7 +251,14 @@ class _Slates:
             drawing = Drawing(self._systems(size, False), self._free.size)
             if len(self._drawings) < _KEPT:
                 self._drawings[size] = drawing
-        shown, one = np.zeros(x.size, np.bool_), np.array([size])
-        slots = rounding.Slots(np.array([0, x.size]), classes, x, one, np.zeros_like(one))
-        drawing.draw(0, 1, slots, seed, shown)
+        shown = np.zeros(x.size, np.bool_)
+        drawing.draw(0, 1, _slots(x, classes, size), seed, shown)
         return np.flatnonzero(shown)
+
+
+def _slots(x: Floats, classes: Integers, size: int) -> Slots:
+    """One user as the kernels read them that draw."""
+    from oasis_alloc.kernels.rounding import Slots
+
+    one = np.array([size])
+    return Slots(np.array([0, x.size]), classes, x, one, np.zeros_like(one))

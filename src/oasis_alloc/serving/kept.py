@@ -1,0 +1,70 @@
+"""A policy as a thing that is kept: its id and dates, its file, and what is left of it as it grows old."""
+
+from __future__ import annotations
+
+import os
+from typing import Self
+
+from oasis_alloc.errors import SnapshotError
+from oasis_alloc.serving.content import decode, encode
+from oasis_alloc.serving.data import PolicyData
+from oasis_alloc.serving.staleness import decayed, organic_only
+from oasis_alloc.snapshot import read_arrays, write_arrays
+
+
+class Kept:
+    """What can be done with a policy's data whatever it scores; see `Policy`."""
+
+    def __init__(self, data: PolicyData) -> None:
+        self.data = data.check()
+
+    @property
+    def policy_id(self) -> str:
+        """16 hexadecimal digits, the same for the same prices, weights and rules."""
+        return self.data.policy_id
+
+    @property
+    def created(self) -> float:
+        """When the prices were made, in UNIX seconds."""
+        return self.data.created
+
+    @property
+    def valid_until(self) -> float | None:
+        """When they are no longer to be used, in UNIX seconds; None for no end."""
+        return self.data.valid_until
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the policy as one file, by rename: who reads it sees the whole of this one, or of what was there.
+
+        `docs/snapshot.md` specifies the file. Raises `SnapshotError` for ids or labels that are neither integers,
+        strings, floats nor booleans, and `OSError` where it cannot be written.
+
+        >>> import tempfile, oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), oa.exposure() <= 0.5)).policy()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     policy.save(f"{folder}/policy")
+        ...     oa.Policy.load(f"{folder}/policy").policy_id == policy.policy_id
+        True
+        """
+        write_arrays(path, *encode(self.data))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a policy that `save` wrote; everything is verified before anything is used.
+
+        Raises `SnapshotError`, whose `reason` is a word: "truncated", "tampered", "newer schema", "not finite" ...
+        """
+        arrays, header = read_arrays(path)
+        try:
+            return cls(decode(arrays, header))
+        except SnapshotError as error:
+            raise SnapshotError(f"{os.fspath(path)}: {error}", error.reason) from error
+
+    def decayed(self, factor: float) -> Self:
+        """The same policy with every price multiplied by a factor in [0, 1], and the factor in its id."""
+        return type(self)(decayed(self.data, factor))
+
+    def organic_only(self) -> Self:
+        """The same slate rules and columns, without prices: scores are the organic column, boosts are 0."""
+        return type(self)(organic_only(self.data))
