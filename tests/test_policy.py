@@ -177,7 +177,7 @@ def test_nothing_compiles_after_the_warm_up(name: str) -> None:
     served, cands = policy(name), solved(name).problem.candidates
     assert set(served.warmup()) == {*kernels(), "draws"}
     before = {key: len(kernel.signatures) for key, kernel in kernels().items()}
-    assert set(before.values()) == {1, 2}
+    assert min(before.values()) >= 1
     for put in REQUESTS.values():
         items, columns = put(*request(cands, 2))
         served.score(items, columns, out=np.empty(len(items)))

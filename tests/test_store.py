@@ -38,7 +38,7 @@ class Plain:
         Plain.made += 1
         return Plain(f"{self.policy_id}~organic", self.created, self.valid_until, 0.0)
 
-    def warmup(self) -> dict[str, float]:
+    def warmup(self, draws: bool = True) -> dict[str, float]:
         self.warmed += 1
         return {"score": 0.0}
 

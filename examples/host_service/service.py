@@ -61,7 +61,7 @@ def create_app(snapshot: Path, refresh: float = 1.0, staleness: oa.Staleness | N
         """Compile before the first request, in a thread; where there is no snapshot yet, wait for one."""
         while not store.stats()["ready"]:
             try:
-                await asyncio.to_thread(store.warmup)
+                await asyncio.to_thread(store.warmup, draws=False)
             except oa.SnapshotError:
                 await asyncio.sleep(refresh)
                 store.refresh()

@@ -325,14 +325,15 @@ class Policy(Kept):
 
         return to_parquet(self, candidates, path)
 
-    def warmup(self) -> dict[str, float]:
+    def warmup(self, draws: bool = True) -> dict[str, float]:
         """Compile, or load from the cache, everything that requests run, and return the seconds of each kernel.
 
-        After it nothing compiles, whatever requests bring.
+        After it nothing compiles, whatever requests bring; without `draws`, whatever requests bring but to `sample` and
+        `propensities`, whose kernel for rules of slates takes longest.
         """
         from oasis_alloc.serving.warmup import warmup
 
-        return warmup(self)
+        return warmup(self, draws)
 
     def explain(
         self,

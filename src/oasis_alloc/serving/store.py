@@ -129,6 +129,7 @@ class PolicyStore:
         self._banned: set[str] = set()  # ids of policies that were rolled back
         self._seen: Stamp | None = None
         self._warm: bool = False
+        self._draws: bool = True
         self._served: _Served | None = None
         self._renew()
         self.refresh()
@@ -285,7 +286,7 @@ class PolicyStore:
             if policy is None:
                 return False
             if self._warm:
-                policy.warmup()
+                policy.warmup(self._draws)
             if self._served is not None:
                 self._earlier.append(self._served.origin)
             self._served = self._at_its_rung(policy)
@@ -334,14 +335,16 @@ class PolicyStore:
             self._served = self._at_its_rung(self._earlier.pop())
             return self._served.policy
 
-    def warmup(self) -> dict[str, float]:
+    def warmup(self, draws: bool = True) -> dict[str, float]:
         """Compile everything that a request can need, before the first one; seconds by kernel.
+
+        Without `draws`, all but what `sample` and `propensities` need, which takes longest where there are rules.
 
         From here on `stats()["ready"]` is True, and a new policy is warmed up before it becomes active. Raises
         `SnapshotError` ("no policy") where none has been loaded yet.
         """
-        seconds = self.policy.warmup()
-        self._warm = True
+        seconds = self.policy.warmup(draws)
+        self._warm, self._draws = True, draws
         return seconds
 
     def stats(self) -> dict[str, Any]:

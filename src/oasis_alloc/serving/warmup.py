@@ -25,7 +25,7 @@ def kernels() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def warmup(policy: Policy) -> dict[str, float]:
+def warmup(policy: Policy, draws: bool = True) -> dict[str, float]:
     """See `Policy.warmup`; types do not depend on the policy, so one does for all that follow it."""
     run = kernels()
     items, out, marginal, info = np.full(1, -1), np.zeros(1, np.int64), np.zeros(1), np.zeros(4)
@@ -65,8 +65,9 @@ def warmup(policy: Policy) -> dict[str, float]:
         ("dpp_window", lambda: run["dpp_window"](*picked, rows, items, 0.5, 1, out, marginal)),
         ("systematic", lambda: run["systematic"](scores, 1, 0, 0, out)),
         ("smooth", lambda: run["smooth"](scores, 1, 1.0, scores)),
-        ("draws", policy.warm_draws),
     ]
+    if draws:
+        calls.append(("draws", policy.warm_draws))
     seconds: dict[str, float] = {}
     for name, call in calls:
         started = time.perf_counter()
