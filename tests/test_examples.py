@@ -49,6 +49,17 @@ def test_trade_offs_prints_what_its_page_shows(capsys: pytest.CaptureFixture[str
     assert [line.split()[1:2] for line in printed.splitlines()] == [line.split()[1:2] for line in shown.splitlines()]
 
 
+def test_problem_to_slates_tells_the_whole_way(capsys: pytest.CaptureFixture[str]) -> None:
+    module = load("problem_to_slates")
+    said = capsys.readouterr().out
+    assert module.solution.status is oa.Status.SOLVED
+    assert module.drawn.totals["campaign floors"].sum() == pytest.approx(
+        module.solution.totals["campaign floors"].sum(), abs=12
+    )
+    assert "shown at 1" in said
+    assert "fresh" in said
+
+
 def test_lastfm(
     lastfm: ModuleType, data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
