@@ -1,6 +1,6 @@
 """From a problem to slates, cell by cell: state it, solve it, serve it, ask it why.
 
-Editors that know `# %%` show this file as a notebook; `python examples/problem_to_slates.py` runs it from top to bottom.
+Editors that know `# %%` show this file as a notebook; `python examples/problem_to_slates.py` runs all of it.
 """
 
 # %% A month of promotions: who could be shown what, and what was promised
