@@ -68,6 +68,8 @@ SPECS = {
     "keep, diminishing": Spec(((ARTIST, 2), (GENRE, 3)), 1, tuple(FALLING), keep=0.8, weights=True),
     "keep, at least": Spec(((GENRE, 2),), least=2, keep=0.9),
     "keep, crossing": Spec(((ARTIST, 1),), further=((0.0,), (0.0, 0.25), (0.0,)), keep=0.9),
+    # steps of staircases that cost hundreds of times as much as scores, which a guard can force
+    "keep, crossing, dear": Spec(((ARTIST, 1),), further=((0.0, 300.0), (0.0, 300.0, 600.0), (0.0, 3.0)), keep=0.97),
     "none has a category": Spec(((NOBODY, 1),)),
     "larger than any": Spec(((ARTIST, 99), (GENRE, 99))),
 }

@@ -4,6 +4,10 @@ The dual of a user's smoothed problem is convex and, but for corners of staircas
 Newton steps with the chain's own projection as Hessian, each cut at the next corner and shortened until the dual falls,
 at a smoothing that is taken down to the one asked for: at next to none the dual is all corners, where steps from afar
 would get stuck.
+
+A guard may force steps of staircases that cost hundreds of times as much as all scores, and its price then has to go as
+far. With the smoothing of the scores Newton steps zigzag on the way between slates with and without a candidate, so it
+is taken up first until they arrive.
 """
 
 from __future__ import annotations
@@ -21,9 +25,16 @@ _FREE = 48  # prices that move in one step
 _STEPS = 40  # at one smoothing
 _HALVINGS = 50
 _CLOSE = 1e-10  # of a mass or a target
-_LONGEST = 4.0  # step, in largest scores
+_LONGEST = 4.0  # first step, in largest scores; then in smoothings of the last level
+_GROWS = 8.0  # from a step as long as it may be to the next
 _FIRST = 0.1  # first smoothing, in largest scores
 _DIVIDE = 10.0
+_RAISE = 30.0  # the first smoothing, where steps at it did not arrive
+_RAISES = 6
+_ARRIVED = 1e-6  # of a mass or a target
+_ROUNDING = 2e-15  # of the largest score, over the smoothing: what x can be known to, as in guard.py
+_KEPT = 2e-9  # of a target: more than has to be kept by a rounding of it
+_IDLE = 1e-7  # of the dual: what such roundings may be worth at the price of the guard
 _NEAR = 1e-11  # of the longest step: a price is at a corner
 _CAUTION = 8.0  # more of damping after a step that had to be shortened
 
@@ -68,8 +79,13 @@ def _dual(
 
 
 @jit
-def _gradient(n: int, n_more: int, nu: float, u: int, rules: Rules, work: Work, slope: Floats) -> float:
-    """Write the slope of the dual in each price, the guard's last, 0 where a corner holds it; returns the largest."""
+def _gradient(
+    n: int, n_more: int, nu: float, u: int, idle: float, rules: Rules, work: Work, slope: Floats
+) -> float:
+    """Write the slope of the dual in each price, the guard's last, 0 where a corner holds it; returns the largest.
+
+    A guard that is kept by a rounding more than it has to be counts as met where that is worth no more than `idle`.
+    """
     for which in range(n_more + 1):
         slope[which] = 0.0
     for i in range(n):
@@ -93,8 +109,19 @@ def _gradient(n: int, n_more: int, nu: float, u: int, rules: Rules, work: Work, 
             total += work.r[i] * work.x[i]
         short = total - rules.target[u]
         slope[n_more] = short if nu > 0.0 else min(short, 0.0)
-        worst = max(worst, abs(slope[n_more]) / max(1e-3, abs(rules.target[u])))
+        size = max(1e-3, abs(rules.target[u]))
+        if not (0.0 < short <= _KEPT * size and nu * short <= idle):
+            worst = max(worst, abs(slope[n_more]) / size)
     return worst
+
+
+@jit
+def _mixed(n: int, x: Floats) -> bool:
+    """Whether a candidate is neither in nor out."""
+    mixed = False
+    for i in range(n):
+        mixed |= 0.0 < x[i] < 1.0
+    return mixed
 
 
 @jit
@@ -196,15 +223,24 @@ def solve_joint(
         if rules.target.size > 0:
             steepest = max(steepest, abs(work.r[i]))
     now = max(gamma, _FIRST * largest)
+    raises = _RAISES
     nu = 0.0  # like the other prices: far off, all candidates are in or out and nothing bends
     t = start
     cost = 0.0
     while True:
         value, t, cost = _dual(n, n_more, nu, u, low, t, now, rules, local, work)
-        farthest = _LONGEST * (largest + now)
+        near = _NEAR * _LONGEST * (largest + now)
+        farthest = _LONGEST * (largest + now if raises > 0 else _DIVIDE * now)
         caution = 1.0
+        worst = np.inf
         for _ in range(_STEPS):
-            if _gradient(n, n_more, nu, u, rules, work, slope) <= _CLOSE:
+            idle = _IDLE * (largest + abs(value))
+            mixed = _mixed(n, work.x)
+            worst = _gradient(n, n_more, nu, u, 0.0 * idle if mixed else idle, rules, work, slope)
+            if worst <= _CLOSE:
+                break
+            rounded = worst <= _ROUNDING * (largest + nu * steepest) / now and nu * abs(slope[n_more]) <= idle
+            if rounded and mixed:  # whole slates are known exactly
                 break
             n_free = 0
             for which in range(n_more + 1):
@@ -232,14 +268,14 @@ def solve_joint(
                 for k in range(n_free):
                     which = free[k]
                     if which == n_more:
-                        back = step[k] < 0.0 and nu <= _NEAR * farthest / steepest
+                        back = step[k] < 0.0 and nu <= near / steepest
                         if back and slope[which] > 0.0:
                             nu = 0.0
                     else:
                         stairs = rules.staircase[work.which[which]]
                         least, most = _room(stairs, weight, work.omega[which], slope[which])
                         corner = least if step[k] < 0.0 else most
-                        back = abs(corner - work.omega[which]) <= _NEAR * farthest
+                        back = abs(corner - work.omega[which]) <= near
                         if back and slope[which] * step[k] < 0.0:
                             work.omega[which] = corner
                     if not back:
@@ -253,6 +289,7 @@ def solve_joint(
             longest = 0.0  # in units of scores
             for k in range(n_free):
                 longest = max(longest, abs(step[k]) * (steepest if free[k] == n_more else 1.0))
+            cut = longest > 0.5 * farthest  # where nothing bends, damping has cut it
             if longest > farthest:
                 for k in range(n_free):
                     step[k] *= farthest / longest
@@ -289,6 +326,13 @@ def solve_joint(
                 value, t, cost = _dual(n, n_more, nu, u, low, t, now, rules, local, work)
                 break
             caution = max(1.0, caution / _CAUTION) if length == 1.0 else caution * _CAUTION
+            if cut and length == 1.0:
+                farthest *= _GROWS
+        if raises > 0 and worst > _ARRIVED:
+            now *= _RAISE
+            raises -= 1
+            continue
+        raises = 0  # from here on down
         if now <= gamma:
             break
         now = max(gamma, now / _DIVIDE)
