@@ -21,6 +21,7 @@ _FIRST = 1e-2  # of the largest score: the first step of a price whose end is no
 _GROWS = 8.0
 _HALVED = 6  # one step in so many halves what is left, whatever the slopes say
 _STEPS = 200
+_BEYOND = 1e-9  # of a price: what tells the caller that it ended at the most that it may be
 
 
 @jit(inline=True)
@@ -136,7 +137,7 @@ def guard_root(
                 length *= _GROWS
                 if new > most:
                     if nu >= most:
-                        return new, t, cost
+                        return nu + _BEYOND * (1.0 + nu), t, cost
                     new = most
             elif short < 0.0:  # further down
                 if not (nu - length <= new < nu):

@@ -21,6 +21,7 @@ from oasis_alloc.kernels.uncrowded import plain_slate
 Floats = npt.NDArray[np.float64]
 
 _DEAREST = 1e15  # price of a guard that nothing can keep
+_LOOKS = 2  # at more than the first but not at all candidates
 
 
 @jit(inline=True)
@@ -45,7 +46,7 @@ def settle(
             return m, t, nu, t * rules.size[u], again
     low = 0.0 if every else max(0.0, start - slack)
     again = 0
-    looks = 0  # at those that come in at a higher price, but not at all
+    looks = 0
     while True:
         m = n - n  # not 0: a literal would have everything below compiled once more
         steepest = 1e-300
@@ -85,10 +86,11 @@ def settle(
         if enough:
             break
         again = 1
-        if nu > most and start_nu > 0.0 and looks == 0:  # it may do, with those that come in at it
+        known = start_nu > 0.0 or nu <= most  # about where the price is
+        if guarded and known and looks < _LOOKS:  # it may do, with those that come in at it
             low = max(0.0, t - slack)
             start = t
-            looks = 1
+            looks += 1
         else:
             low = 0.0
             every = guarded

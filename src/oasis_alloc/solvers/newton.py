@@ -246,30 +246,31 @@ def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) 
         slates = program.by_variable(engine.curvature(program.prices(d)))
         return np.asarray(slates + point.conjugate.product(d) + added * d)
 
-    d = _conjugate_gradients(product, known + added, np.where(free, -point.gradient, 0.0), free)
+    target, diagonal = np.where(free, -point.gradient, 0.0), known + added
+    stop = _FORCING**2 * float(target @ (target / diagonal))
+    d = _conjugate_gradients(product, diagonal, target, free, stop)
     far = (np.abs(d) > longest) & (point.conjugate.diagonal == 0.0)
     if far.any() and not program.supports:
         # what is cut below would leave the others where they only belong beside it
-        cut = np.where(far, np.clip(d, -longest, longest), 0.0)
+        d = np.where(far, np.clip(d, -longest, longest), d)
         rest = free & ~far
-        target = np.where(rest, -point.gradient - product(cut), 0.0)
-        d = cut + _conjugate_gradients(product, known + added, target, rest)
+        target = np.where(rest, -point.gradient - product(d), 0.0)
+        d += _conjugate_gradients(product, diagonal, target, rest, stop)
     return d
 
 
 def _conjugate_gradients(
-    product: Callable[[Floats], Floats], diagonal: Floats, target: Floats, free: npt.NDArray[np.bool_]
+    product: Callable[[Floats], Floats], diagonal: Floats, target: Floats, free: npt.NDArray[np.bool_], stop: float
 ) -> Floats:
-    """Approximate solution of H d = target on the free variables; the others stay 0."""
+    """Solution of H d = target on the free variables, up to a squared residual `stop`; the others stay 0."""
     preconditioner = 1.0 / diagonal
     d = np.zeros_like(target)
     residual = target.copy()
     step = preconditioner * residual
     search = step.copy()
     norm = float(residual @ step)
-    stop = _FORCING**2 * norm
     for _ in range(_MOST_PRODUCTS):
-        if norm <= 0.0:
+        if norm <= stop:
             break
         along = np.where(free, product(search), 0.0)
         curvature = float(search @ along)
@@ -280,8 +281,6 @@ def _conjugate_gradients(
         residual -= length * along
         step = preconditioner * residual
         old, norm = norm, float(residual @ step)
-        if norm <= stop:
-            break
         search = step + (norm / old) * search
     return d
 
