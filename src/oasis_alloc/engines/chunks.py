@@ -361,9 +361,16 @@ def _n_pairs(piece: Piece) -> int:
 
 
 def _joined(parts: list[list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]]) -> tuple[Any, Any]:
-    """What pieces have found, chunk by chunk; both arrays of every piece."""
-    every = [found for chunk in parts for found in chunk]
-    return tuple(np.concatenate(side) for side in zip(*every, strict=True))  # type: ignore[return-value]
+    """What pieces have found, chunk by chunk; both arrays of every piece. The parts are let go of on the way."""
+    every: list[list[Any]] = [list(found) for chunk in parts for found in chunk]
+    for chunk in parts:
+        chunk.clear()
+    joined = []
+    for side in range(2):
+        joined.append(np.concatenate([found[side] for found in every]))
+        for found in every:
+            found[side] = None
+    return joined[0], joined[1]
 
 
 def _chunk_edges(indptr: npt.NDArray[Any], chunks: int) -> npt.NDArray[np.int64]:
