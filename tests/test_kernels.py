@@ -378,7 +378,7 @@ def test_add_up(data: Data) -> None:
     rng = np.random.default_rng(10)
     positions = np.sort(rng.choice(data.of.size, data.of.size // 2, replace=False))
     x, load = rng.random(positions.size), np.zeros((data.columns.shape[0], data.n_cells))
-    worth = decide_kernels.add_up(0, positions, positions, x, data.pairs.indptr, data.pairs, data.n_classes, load)
+    worth = decide_kernels.add_up(0, positions, positions, x, data.pairs, data.n_classes, load)
     weights = np.zeros(data.of.size)
     weights[positions] = x
     assert worth == pytest.approx(float(data.pairs.value @ weights), rel=1e-9)

@@ -304,7 +304,7 @@ class Chunked(ABC):
             self._load[chunk] = 0.0
             mine = slice(int(ends[chunk]), int(ends[chunk + 1]))
             values[chunk] = decide_kernels.add_up(
-                int(edges[chunk]), positions[mine], taken.at[mine], x[mine], pairs.indptr, pairs, program.n_classes,
+                int(edges[chunk]), positions[mine], taken.at[mine], x[mine], pairs, program.n_classes,
                 self._load[chunk],
             )  # fmt: skip
 

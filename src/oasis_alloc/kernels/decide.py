@@ -125,9 +125,7 @@ def decide(
 
 
 @jit
-def allocate(
-    first: int, last: int, pairs: Pairs, price: Floats, gamma: float, threshold: Floats, x: Floats
-) -> None:
+def allocate(first: int, last: int, pairs: Pairs, price: Floats, gamma: float, threshold: Floats, x: Floats) -> None:
     """Write the smoothed slates of users first <= u < last, whose thresholds are known, into x of their pairs."""
     base = pairs.indptr[first]
     for u in range(first, last):
@@ -139,17 +137,15 @@ def allocate(
 
 
 @jit
-def add_up(
-    first: int, positions: Ints, at: Ints, x: Floats, indptr: Ints, pairs: Pairs, n_classes: int, load: Floats
-) -> float:
+def add_up(first: int, positions: Ints, at: Ints, x: Floats, pairs: Pairs, n_classes: int, load: Floats) -> float:
     """Add the totals of an allocation, given by its non-zeros, to load (K + 1, n_cells); return its value v x.
 
-    positions ascend, from user `first` on in indptr; at is where in the arrays of pairs they are.
+    positions ascend, from user `first` on in pairs.indptr; at is where in the arrays of pairs they are.
     """
     worth = 0.0
     u = first
     for i in range(positions.size):
-        while positions[i] >= indptr[u + 1]:
+        while positions[i] >= pairs.indptr[u + 1]:
             u += 1
         p = at[i]
         cell = np.int64(pairs.segment[u]) * n_classes + np.int64(pairs.code[p])
