@@ -16,7 +16,8 @@ import numpy.typing as npt
 from oasis_alloc.engines.base import Decision, Engine
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.kernels.decide import N_BINS
-from oasis_alloc.solvers.highs import LinearSolution, solve_lp
+from oasis_alloc.solvers.crash import crash
+from oasis_alloc.solvers.highs import LinearSolution, Statuses, solve_lp
 from oasis_alloc.solvers.restricted import Restricted, restricted
 from oasis_alloc.solvers.watch import Allocation, Conflicting, Status, Stop, Watch
 
@@ -215,7 +216,7 @@ def finish(
     basis = None
     if last is not None and part.pairs.size <= max(_LARGE, 2 * last.programme.pairs.size):
         basis = last.programme.basis_for(part, last.solution, last.allocation.positions[last.allocation.x == 1.0])
-    solution = solve_lp(part.lp, basis, watch.seconds_left)
+    solution = _solve(part, basis, prices, watch.seconds_left)
     if solution is None:
         raise Stop(Status.TIME_LIMIT)
     x = np.clip(solution.x[: undecided.size], 0.0, 1.0)
@@ -232,6 +233,17 @@ def finish(
     order = np.argsort(positions, kind="stable")
     weights = np.concatenate([np.ones(shown.size), x[kept]])[order]
     return Round(part, solution, worth(engine, positions[order], weights), new, pressed, missed)
+
+
+def _solve(
+    part: Restricted, basis: tuple[Statuses, Statuses] | None, prices: Floats, seconds: float | None
+) -> LinearSolution | None:
+    """From the last basis where there is one, else from what the prices say."""
+    if basis is not None or part.pieces.gain.size:  # pieces are not priced one by one
+        return solve_lp(part.lp, basis, seconds)
+    start = crash(part, prices[part.rows])
+    solution = solve_lp(start.lp, start.basis, seconds)
+    return None if solution is None else start.back(solution)
 
 
 def worth(engine: Engine, positions: npt.NDArray[np.int64], x: Floats) -> Allocation:

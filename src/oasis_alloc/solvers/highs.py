@@ -60,25 +60,21 @@ def solve_lp(
     with without_banner():
         highs = _library().Highs()
     highs.silent()
-    model: Any = highspy.HighsLp()
-    model.num_col_, model.num_row_ = lp.matrix.shape[1], lp.matrix.shape[0]
-    model.sense_ = highspy.ObjSense.kMaximize
-    model.col_cost_, model.col_lower_, model.col_upper_ = lp.cost, _finite(lp.lower), _finite(lp.upper)
-    model.row_lower_, model.row_upper_ = _finite(lp.row_lower), _finite(lp.row_upper)
-    model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    model.a_matrix_.start_ = lp.matrix.indptr
-    model.a_matrix_.index_ = lp.matrix.indices
-    model.a_matrix_.value_ = lp.matrix.data
+    matrix = lp.matrix  # arrays as they are: attributes of a HighsLp are filled number by number
+    highs.passModel(
+        matrix.shape[1], matrix.shape[0], matrix.nnz, int(highspy.MatrixFormat.kColwise),
+        int(highspy.ObjSense.kMaximize), 0.0, lp.cost, _finite(lp.lower), _finite(lp.upper),
+        _finite(lp.row_lower), _finite(lp.row_upper), matrix.indptr, matrix.indices, matrix.data,
+        np.zeros(matrix.shape[1], np.int32),
+    )  # fmt: skip
     highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
     highs.setOptionValue("dual_feasibility_tolerance", 1e-9)
     if time_limit is not None:
         highs.setOptionValue("time_limit", max(0.01, time_limit))
-    highs.passModel(model)
-    kinds = [highspy.HighsBasisStatus(k) for k in range(5)]
     if basis is not None:
+        kinds = np.array([highspy.HighsBasisStatus(k) for k in range(5)], object)
         start: Any = highspy.HighsBasis()
-        start.col_status = [kinds[k] for k in basis[0].tolist()]
-        start.row_status = [kinds[k] for k in basis[1].tolist()]
+        start.col_status, start.row_status = kinds[basis[0]].tolist(), kinds[basis[1]].tolist()
         start.valid = True
         highs.setBasis(start)
     highs.run()
@@ -90,12 +86,11 @@ def solve_lp(
             f"HiGHS ended with {highs.modelStatusToString(status)} on a feasible, bounded programme of ours."
         )
     solution, end = highs.getSolution(), highs.getBasis()
-    number = {kind: k for k, kind in enumerate(kinds)}
     return LinearSolution(
         np.array(solution.col_value),
         np.array(solution.row_dual),
-        np.array([number[s] for s in end.col_status], np.int8),
-        np.array([number[s] for s in end.row_status], np.int8),
+        np.array([status.value for status in end.col_status], np.int8),
+        np.array([status.value for status in end.row_status], np.int8),
         int(highs.getInfo().simplex_iteration_count),
     )
 

@@ -25,10 +25,12 @@ Positions = npt.NDArray[np.int64]
 class SlatePart:
     """Rows `lower <= matrix @ x - steps @ y <= upper` over open pairs x and steps y in [0, width], each at its cost.
 
-    `names` and `step_names` ascend, and are the same for the same thing whatever else is open.
+    `names` and `step_names` ascend, and are the same for the same thing whatever else is open. The first `n_sizes`
+    rows are those of slates' sizes: no pair is in two of them.
     """
 
     names: Positions
+    n_sizes: int
     matrix: sp.csr_array  # (n_rows, n_open)
     lower: Floats
     upper: Floats
@@ -80,6 +82,7 @@ def slate_part(program: Program, undecided: Taken, shown: Taken) -> SlatePart:
     n_steps = step_row.size
     return SlatePart(
         names=np.concatenate([kind.name for kind in kinds]),
+        n_sizes=kinds[0].name.size,
         matrix=sp.csr_array((coefficient, (row, pair)), shape=(n_rows, undecided.size)),
         lower=np.concatenate([kind.lower for kind in kinds]),
         upper=np.concatenate([kind.upper for kind in kinds]),
