@@ -271,3 +271,16 @@ def test_an_objective_of_functions_alone() -> None:
     assert ours.status is reference.status is oa.Status.SOLVED
     agree(ours, reference)
     assert ours.value == pytest.approx(float(np.log(ours.totals[stated.names[0]]).sum()), rel=1e-9)
+
+
+def test_a_total_that_nothing_can_change_has_its_price() -> None:
+    exposure = oa.exposure
+    candidates = oa.Candidates.from_arrays(
+        [0, 1, 2], [0, 1], {"relevance": [0.0, 0.0]}, users={"market": [None, "de"]}, items={"campaign": [3, 3]}
+    )
+    always_zero = exposure(by=("market", "campaign")) - exposure(by="market")
+    problem = oa.Problem(
+        candidates, maximize=RELEVANCE - 0.01 * oa.square_deviation(always_zero, 2), slate=oa.Slate(size=1)
+    )
+    solution = oa.solve(problem, gap=1e-9)
+    assert solution.value == solution.bound == pytest.approx(-0.02)  # its slope there, not that of where it is best

@@ -63,6 +63,28 @@ def only_caps(engine: Engine) -> bool:
     return bool(np.isneginf(lower[~np.isfinite(penalty)]).all() and engine.survey().least.min(initial=0.0) >= 0.0)
 
 
+def trimmed(engine: Engine, positions: Positions, x: Floats, totals: Floats) -> Floats | None:
+    """x scaled down until caps hold, where its totals by row are given; None where there is more than caps.
+
+    Whole pairs stay whole in rows that have fractional ones enough, as a linear programme's that is off by a little.
+    """
+    if not only_caps(engine):
+        return None
+    program = engine.program
+    _, upper, penalty = program.bands()
+    over = ~np.isfinite(penalty) & (totals > np.maximum(upper, 0.0))
+    open_ = np.flatnonzero(x < 1.0)
+    _, parts = engine.add_up(positions[open_], x[open_])
+    fractional = over & (totals - parts <= upper)
+    excess = np.zeros(program.n_rows)
+    excess[fractional] = ((totals - upper) / np.maximum(parts, 1e-300))[fractional]
+    out = x.copy()
+    out[open_] *= 1.0 - program.widest(excess).ravel()[engine.take(positions[open_]).cells]
+    whole = np.where(over & ~fractional, totals, -np.inf)
+    _scale(engine, positions, out, factors(program, whole))
+    return out
+
+
 def rebalance(engine: Engine, positions: Positions, x: Floats, totals: Floats) -> None:
     """Make smoothed slates, whose totals by row are given, keep all caps; x is changed in place.
 

@@ -7,9 +7,7 @@ chunk is visited in one piece or in several.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from threading import Event
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -25,7 +23,7 @@ from oasis_alloc.keys import frozen
 from oasis_alloc.program import Program
 from oasis_alloc.taken import Positions, Store, Taken
 
-_CHUNK_PAIRS = 100_000  # below this, threads cost more than they bring
+_CHUNK_PAIRS = 250_000  # below this, threads cost more than they bring
 _MOST_CHUNKS, _FEW_CHUNKS = 64, 8
 _PAIRS_A_CELL = 32  # of a chunk's tables
 _PART_PAIRS = 1 << 19  # of a chunk that are written about at a time
@@ -328,21 +326,6 @@ def pairs_of(program: Program, store: Store, indptr: Positions | None = None) ->
         frozen(program.indptr if indptr is None else indptr), frozen(store.code), frozen(store.value),
         frozen(store.extra), frozen(program.segment),
     )  # fmt: skip
-
-
-def run_all(pool: ThreadPoolExecutor, jobs: Sequence[Callable[[], object]], stop: Event | None = None) -> None:
-    """Run jobs at the same time and wait for all of them, also where one fails or the caller is interrupted."""
-    running = [pool.submit(job) for job in jobs]
-    try:
-        for each in running:
-            each.result()
-    except BaseException:
-        if stop is not None:
-            stop.set()
-        for each in running:
-            each.cancel()
-        wait(running)
-        raise
 
 
 def _parts(piece: Piece) -> Iterator[Piece]:

@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from oasis_alloc.dataset import Ledger, Reader
 from oasis_alloc.engines.base import Decision
-from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of, run_all
+from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
+from oasis_alloc.engines.pool import run_all, share
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.program import Program
 from oasis_alloc.recipe import Arrays, Recipe
@@ -233,7 +234,7 @@ class ParquetStream(Chunked):
             self._sample = None
 
     def _chunks(self, job: Callable[[int], object]) -> None:
-        run_all(self._pool, [partial(job, chunk) for chunk in range(self._n)])
+        share(self._pool, len(self._lanes), job, self._n)
 
     def decide(self, prices: Floats, margins: Floats) -> Decision:
         self._found_pairs = []

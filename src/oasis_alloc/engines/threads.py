@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
-from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of, run_all
+from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
+from oasis_alloc.engines.pool import share
 from oasis_alloc.program import Program
 from oasis_alloc.taken import Positions, Taken
 
@@ -20,8 +20,9 @@ class Threads(Chunked):
         super().__init__(program)
         self._threads = threads
         self._pairs = pairs_of(program, program)
-        workers = min(threads or os.cpu_count() or 1, self._n)
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="oasis_alloc") if workers > 1 else None
+        self._workers = min(threads or os.cpu_count() or 1, self._n)
+        others = self._workers - 1
+        self._pool = ThreadPoolExecutor(others, thread_name_prefix="oasis_alloc") if others else None
 
     def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
         def whole(chunk: int) -> object:
@@ -35,7 +36,7 @@ class Threads(Chunked):
             for chunk in range(self._n):
                 job(chunk)
         else:
-            run_all(self._pool, [partial(job, chunk) for chunk in range(self._n)])
+            share(self._pool, self._workers, job, self._n)
 
     def take(self, positions: Positions) -> Taken:
         return Taken(self.program, positions, self.program, positions)

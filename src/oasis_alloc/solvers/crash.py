@@ -2,9 +2,9 @@
 
 The programme is read at its prices: what every column still brings when it has paid for the rows that it counts in.
 Then no price has to move from zero. Pairs that bring something are in, the slate's best ones where it has not room for
-all; the first that is left out makes the price of its slate; every other row starts with its own residual. The dual simplex
-method begins near its end: a quarter of the steps that it takes from the slack basis (docs/decisions/0006-billion.md). Crash bases: Bixby,
-"Implementing the simplex method: the initial basis", ORSA J. Comput. 4:267.
+all; the first that is left out makes the price of its slate; every other row starts with its own residual. The dual
+simplex method then begins near its end (measured in docs/decisions/0006-billion.md). Crash bases: Bixby, "Implementing
+the simplex method: the initial basis", ORSA J. Comput. 4:267.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Positions = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Crash:
-    """The programme with its rows' prices paid: measures are equations, with columns of their own for what they leave."""
+    """The programme with its rows' prices paid: measures are equations, with columns for what they leave."""
 
     lp: LinearProgram
     basis: tuple[Statuses, Statuses]
@@ -77,7 +77,7 @@ def crash(part: Restricted, prices: Floats) -> Crash:
 
 def _fill(part: Restricted, score: Floats, columns: Statuses, rows: Statuses) -> None:
     """Put the best pairs into every slate; the first one outside, or the last one inside, makes the slate's price."""
-    n_sizes, n = part.slates.n_sizes, part.pairs.size
+    n_sizes = part.slates.n_sizes
     sizes = sp.csr_array(part.slates.matrix[:n_sizes])
     pair, row = sizes.indices, np.repeat(np.arange(n_sizes), np.diff(sizes.indptr))
     order = np.lexsort((-score[pair], row))

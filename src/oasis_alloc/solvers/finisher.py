@@ -16,10 +16,11 @@ import numpy.typing as npt
 from oasis_alloc.engines.base import Decision, Engine
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.kernels.decide import N_BINS
+from oasis_alloc.recovery import trimmed
 from oasis_alloc.solvers.crash import crash
 from oasis_alloc.solvers.highs import LinearSolution, Statuses, solve_lp
 from oasis_alloc.solvers.restricted import Restricted, restricted
-from oasis_alloc.solvers.watch import Allocation, Conflicting, Status, Stop, Watch
+from oasis_alloc.solvers.watch import Allocation, Conflicting, Status, Stop, Watch, relative_gap
 
 _ABOUT_ZERO = 1e-11
 _SLACK = 1e-9
@@ -117,7 +118,7 @@ def finish_rounds(
         searching &= not last.allocation.feasible  # what is missing now are prices, and those of far steps are bad
         early = loose and not last.allocation.feasible  # prices that may go far are not worth a visit
         bound = np.inf if early else bound_at(engine, watch, new, scale)
-        if watch.reached:
+        if watch.reached or trim(engine, watch, last.allocation, new):
             return
         better = bound <= center_bound
         if better:
@@ -244,6 +245,20 @@ def _solve(
     start = crash(part, prices[part.rows])
     solution = solve_lp(start.lp, start.basis, seconds)
     return None if solution is None else start.back(solution)
+
+
+def trim(engine: Engine, watch: Watch, allocation: Allocation, prices: Floats) -> bool:
+    """Whether the allocation reaches the gap once the little by which it exceeds caps is taken off."""
+    program = engine.program
+    _, upper, penalty = program.bands()
+    over = np.where(np.isfinite(penalty), 0.0, np.maximum(allocation.totals - upper, 0.0))
+    cost = float(over @ np.maximum(prices, 0.0))
+    if allocation.feasible or relative_gap(watch.bound, allocation.value - cost) > watch.target:
+        return False
+    x = trimmed(engine, allocation.positions, allocation.x, allocation.totals)
+    if x is not None:
+        watch.offer(worth(engine, allocation.positions, x))
+    return watch.reached
 
 
 def worth(engine: Engine, positions: npt.NDArray[np.int64], x: Floats) -> Allocation:

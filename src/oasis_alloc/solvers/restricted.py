@@ -124,16 +124,16 @@ def restricted(
     through = sp.csr_array(sp.csc_array(arithmetic)[:, aux])
 
     lower, upper, penalty = program.bands()  # fresh arrays: changed below
-    # a row without undecided pairs still has a say where it has a price or is missed
-    touched = (np.diff(measures.indptr) > 0) | (np.diff(through.indptr) > 0) | (prices != 0.0)
+    is_curved = np.zeros(program.n_rows, np.bool_)
+    for block in program.curved:
+        is_curved[block.rows] = True
+    # a row without undecided pairs still has a say where it has a price or is missed, or is to have one
+    touched = is_curved | (prices != 0.0) | (np.diff(measures.indptr) > 0) | (np.diff(through.indptr) > 0)
     touched |= (fixed > upper) | (fixed < lower)
     pieces = pieces_of(program, base, fixed, prices)
     touched[pieces.rows] = True
     touched[keep] = True  # rows of the last round stay, so that its basis can be carried over
     rows = np.flatnonzero(touched)
-    is_curved = np.zeros(program.n_rows, np.bool_)
-    for block in program.curved:
-        is_curved[block.rows] = True
     # what a curved function pays for a unit has nothing to do with the scores: its own price is the measure
     most = np.where(is_curved, np.maximum(most, 2.0 * np.abs(prices)), most)
     penalty[pieces.rows] = 2.0 * pieces.dearest  # their own prices stay below, so nobody pays it

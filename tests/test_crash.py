@@ -1,0 +1,109 @@
+"""The basis that prices make: a start for the linear programme, and its answer read back as the programme's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oasis_alloc as oa
+from oasis_alloc.engines.threads import Threads
+from oasis_alloc.lowering import lower
+from oasis_alloc.recovery import trimmed
+from oasis_alloc.solvers import finisher
+from oasis_alloc.solvers.crash import crash
+from oasis_alloc.solvers.highs import BASIC, solve_lp
+from oasis_alloc.solvers.restricted import Restricted
+
+E, VALUE = oa.exposure, oa.total("value")
+
+
+@pytest.fixture(scope="module")
+def candidates() -> oa.Candidates:
+    rng = np.random.default_rng(3)
+    n_users, each, n_items = 2_000, 20, 60
+    item = np.sort(np.argsort(rng.random((n_users, n_items)), axis=1)[:, :each], axis=1)
+    return oa.Candidates.from_arrays(
+        np.arange(n_users + 1) * each,
+        item.ravel(),
+        {"value": rng.gamma(2.0, 1.0, item.size), "streams": rng.uniform(0.5, 2.0, item.size)},
+        users={"market": rng.choice(["de", "se"], n_users)},
+        items={"campaign": np.arange(n_items) % 30, "genre": np.arange(n_items) % 5},
+    )
+
+
+PROBLEMS: dict[str, tuple[oa.Objective, list[Any], oa.Slate]] = {
+    "caps": (VALUE, [E("campaign") <= 190], oa.Slate(size=3)),
+    "ranges": (
+        VALUE, [E("campaign") >= 150, E("campaign") <= 210, oa.total("streams", by="genre") >= 900], oa.Slate(size=3)
+    ),
+    "shares": (VALUE, [E("campaign") - 0.05 * E() <= 0, E("genre") >= 0.15 * E()], oa.Slate(size=3)),
+    "curved": (VALUE + 20.0 * oa.log(E("campaign"), offset=1.0), [E("genre") <= 1_150], oa.Slate(size=3)),
+    "filled": (VALUE - 3.0 * E(), [E("campaign") <= 190], oa.Slate(size=3, at_least=2)),
+    "rules": (VALUE, [E("campaign") <= 190], oa.Slate(size=3, at_most={"genre": 1})),
+    "diminishing": (VALUE, [E("campaign") <= 190], oa.Slate(size=4, diminishing={"genre": 0.3})),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_same_optimum_in_fewer_steps(
+    name: str, candidates: oa.Candidates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Restricted] = []
+
+    def solve(part: Restricted, basis: Any, prices: Any, seconds: Any) -> Any:
+        if basis is not None:
+            return original(part, basis, prices, seconds)
+        seen.append(part)
+        start = crash(part, prices[part.rows])
+        lp, rows = part.lp, part.lp.matrix.shape[0]
+        assert sum(np.count_nonzero(side == BASIC) for side in start.basis) == rows
+        found = solve_lp(start.lp, start.basis)
+        assert found is not None
+        got, cold = start.back(found), solve_lp(lp)
+        assert cold is not None
+        assert got.iterations < 0.8 * cold.iterations
+        scale = 1.0 + abs(lp.cost @ cold.x)
+        assert lp.cost @ got.x == pytest.approx(lp.cost @ cold.x, abs=1e-9 * scale)
+        total = lp.matrix @ got.x
+        assert (np.maximum(lp.row_lower - total, total - lp.row_upper) <= 1e-7 * (1.0 + abs(total))).all()
+        assert ((got.x >= lp.lower - 1e-8) & (got.x <= lp.upper + 1e-8)).all()
+        # prices: whose limit does not bind has none, and what a column brings beyond them says where it stands
+        brings = lp.cost - lp.matrix.T @ got.prices
+        assert (brings[got.x > lp.lower + 1e-7] >= -1e-7).all()
+        assert (brings[got.x < lp.upper - 1e-7] <= 1e-7).all()
+        assert (got.prices[total < lp.row_upper - 1e-7 * (1.0 + abs(total))] <= 1e-7).all()
+        assert (got.prices[total > lp.row_lower + 1e-7 * (1.0 + abs(total))] >= -1e-7).all()
+        again = solve_lp(lp, (got.columns, got.rows))  # but for rows whose prices did not move, the optimal basis
+        assert again is not None
+        assert again.iterations < 0.5 * got.iterations
+        return got
+
+    original = finisher._solve
+    monkeypatch.setattr(finisher, "_solve", solve)
+    maximise, limits, slate = PROBLEMS[name]
+    solution = oa.solve(oa.Problem(candidates, maximize=maximise, subject_to=limits, slate=slate), gap=1e-7)
+    assert solution.status is oa.Status.SOLVED
+    assert seen
+    assert seen[0].n_slates > 0
+
+
+def test_a_little_too_much_is_taken_from_fractional_pairs(candidates: oa.Candidates) -> None:
+    problem = oa.Problem(candidates, maximize=VALUE, subject_to=[E("campaign") <= 190.5], slate=oa.Slate(size=3))
+    solution = oa.solve(problem, gap=1e-6)
+    with Threads(lower(problem), 1) as engine:
+        x = solution.x.copy()
+        open_ = np.flatnonzero(x < 1.0)
+        x[open_] = np.minimum(1.0 - 1e-6, x[open_] + 1e-3)
+        _, totals = engine.add_up(solution.positions, x)
+        out = trimmed(engine, solution.positions, x, totals)
+        assert out is not None
+        _, after = engine.add_up(solution.positions, out)
+        assert engine.program.violation(totals) > 1e-6
+        assert engine.program.violation(after) <= 1e-12
+        assert (out[x == 1.0] == 1.0).all()
+        assert (out <= x).all()
+        short = np.abs(after - totals).sum()
+        assert short == pytest.approx(np.maximum(totals - engine.program.bands()[1], 0.0).sum(), rel=1e-6)
+        assert trimmed(engine, solution.positions, np.ones(x.size), totals * 1.5) is not None  # whole ones, at need
