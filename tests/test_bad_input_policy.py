@@ -243,6 +243,11 @@ POLICIES: list[tuple[str, Callable[[], PolicyData], str]] = [
     ),
     ("an unknown column", lambda: replace(data(), organic="streams"), "column 'streams' is not among columns"),
     (
+        "a column that no score reads, first",
+        lambda: replace(data(), weights=(("promotion", 1.0),)),
+        "columns are ('relevance', 'promotion'); expected first ('promotion',)",
+    ),
+    (
         "a weight that is nan",
         lambda: replace(data(), weights=(("relevance", NAN),)),
         "the weight of 'relevance' is nan",

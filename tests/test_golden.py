@@ -5,16 +5,19 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import oasis_alloc as oa
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = ["plain", "columns", "rules"]
+NAMES = ["plain", "columns", "rules", "keep"]
 each_policy = pytest.mark.parametrize("name", NAMES)
 
 
@@ -25,6 +28,30 @@ def vectors(name: str) -> list[dict[str, Any]]:
 
 def columns(request: dict[str, Any]) -> dict[str, Any]:
     return {name: np.array([float.fromhex(value) for value in of]) for name, of in request["columns"].items()}
+
+
+@pytest.fixture(scope="module")
+def make() -> Iterator[Any]:
+    """The generator, `golden/make.py`."""
+    spec = importlib.util.spec_from_file_location("golden_make", GOLDEN / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    path = list(sys.path)
+    try:
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path[:] = path
+        sys.modules.pop("reference", None)
+
+
+def selected(policy: oa.Policy, request: dict[str, Any]) -> list[int]:
+    slate: list[int] = policy.select(
+        request["items"], columns(request), user=request["user"], k=request["k"], pinned=request["pinned"],
+        exclude=request["exclude"],
+    ).tolist()  # fmt: skip
+    return slate
 
 
 @each_policy
@@ -40,11 +67,7 @@ def test_scores_to_the_last_bit(name: str) -> None:
 def test_slates(name: str) -> None:
     policy = oa.Policy.load(GOLDEN / f"{name}.safetensors")
     for request in vectors(name):
-        slate = policy.select(
-            request["items"], columns(request), user=request["user"], k=request["k"], pinned=request["pinned"],
-            exclude=request["exclude"],
-        )  # fmt: skip
-        assert slate.tolist() == request["slate"], request["ids"]
+        assert selected(policy, request) == request["slate"], request["ids"]
 
 
 def test_vectors_have_what_can_go_wrong() -> None:
@@ -60,18 +83,32 @@ def test_vectors_have_what_can_go_wrong() -> None:
     assert sum(len(request["ids"]) for request in every) > 300
 
 
-def test_the_files_are_what_their_generator_makes(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("golden_make", GOLDEN / "make.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    path = list(sys.path)
-    try:
-        spec.loader.exec_module(module)
-        made = module.made(tmp_path)
-    finally:
-        sys.path[:] = path
-        sys.modules.pop("reference", None)
-    for name, content in made.items():
+def test_shares_that_bind_and_shares_that_do_not(make: Any) -> None:
+    """With and without pins, exclusions, slots that must be filled and numbers of the user's own."""
+    snapshot = make.Snapshot(GOLDEN / "keep.safetensors")
+    kinds = {True: [0] * 5, False: [0] * 5}
+    for request in vectors("keep"):
+        scores = [float.fromhex(score) for score in request["scores"]]
+        arguments = [request[name] for name in ("k", "pinned", "exclude")]
+        selection = sys.modules["reference"].Selection(snapshot, request["user"], request["items"], scores, *arguments)
+        binds = selection.greedy(scores) != request["slate"]
+        has = [True, request["pinned"], request["exclude"], selection.least > 2, len(request["slate"]) < selection.k]
+        kinds[binds] = [n + bool(one) for n, one in zip(kinds[binds], has, strict=True)]
+    assert min(kinds[True]) > 0
+    assert min(kinds[False]) > 0
+    assert kinds[True][0] > 20
+
+
+@settings(max_examples=6)
+@given(seed=st.integers(10**3, 10**6))
+def test_the_library_keeps_shares_as_the_specification_says(make: Any, seed: int) -> None:
+    policy = oa.Policy.load(GOLDEN / "keep.safetensors")
+    for request in make.requests(make.Snapshot(GOLDEN / "keep.safetensors"), seed):
+        assert selected(policy, request) == request["slate"]
+
+
+def test_the_files_are_what_their_generator_makes(make: Any, tmp_path: Path) -> None:
+    for name, content in make.made(tmp_path).items():
         assert (GOLDEN / name).read_bytes() == content, f"{name}: run python tests/golden/make.py, and say why"
-    assert {file.name for file in GOLDEN.iterdir() if file.suffix in (".safetensors", ".json")} == set(made)
+    names = {f"{name}.{kind}" for name in NAMES for kind in ("safetensors", "json")}
+    assert {file.name for file in GOLDEN.iterdir() if file.suffix in (".safetensors", ".json")} == names

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HOST = ROOT / "examples" / "jvm-host" / "ScoreHost.java"
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = ["plain", "columns", "rules"]
+NAMES = ["plain", "columns", "rules", "keep"]
 
 
 @pytest.fixture(scope="module")

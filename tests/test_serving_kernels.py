@@ -98,11 +98,13 @@ class Case:
         assert np.isclose(marginal[:m].sum(), self.worth(out[:m].tolist(), scores, self.stairs)) or m == 0
         return out[:m].tolist()
 
-    def keep(self, scores: Array, column: Array, share: float, k: int, least: int = 0) -> tuple[list[int], Array]:
+    def keep(
+        self, scores: Array, column: Array, share: float, k: int, least: int = 0, floor: float = 0.0
+    ) -> tuple[list[int], Array]:
         out, marginal, info = np.empty(5, np.int64), np.empty(5), np.empty(4)
         m = slate_keep.keep(
             self.n, scores, column, self.items, self.of_item, self.rules, self.stairs, self.flat, self.counts, 0, k,
-            least, 0.0, share, out, marginal, info,
+            least, floor, share, out, marginal, info,
         )  # fmt: skip
         assert not self.counts.any()
         return out[:m].tolist(), info
@@ -245,6 +247,21 @@ def test_the_share_is_kept_and_no_exchange_is_better(seed: int, coarse: bool, k:
             other = rest + into
             if len(other) <= k and column[other].sum() >= least:
                 assert case.worth(other, scores, case.stairs) <= worth + 1e-9
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 10**6), coarse=st.booleans(), k=st.integers(1, 4), share=st.floats(0.5, 1.0))
+def test_filled_slates_keep_the_share_too(seed: int, coarse: bool, k: int, share: float) -> None:
+    case = Case(seed, 9, coarse=coarse)
+    scores, column = scores_of(case, BLENDS["several"]) - 1.0, case.rng.integers(0, 9, 9) / 8
+    slate, info = case.keep(scores, column, share, k, floor=-INF)
+    assert len(slate) == len(case.pick(column, [], k, k, -INF))
+    assert column[slate].sum() >= info[slate_keep.TARGET] - 1e-12
+    column -= 1.0  # none is above 0: the best slate for the column is empty, and nothing may be added to it
+    column[column == 0.0] = -1.0
+    slate, info = case.keep(scores, column, share, k, floor=-INF)
+    assert slate == []
+    assert info[slate_keep.TARGET] == info[slate_keep.ORGANIC] == 0.0
 
 
 def test_slates_that_keep_a_share_are_nearly_always_the_best() -> None:

@@ -108,7 +108,7 @@ def test_after_the_warm_up_nothing_is_compiled(tmp_path: Path) -> None:
         "strided": lambda values: np.repeat(values, 2)[::2],
         "integers": lambda values: np.arange(4),
     }
-    for number, name in enumerate(["plain", "columns", "rules", None]):
+    for number, name in enumerate(["plain", "columns", "rules", "keep", None]):
         data = small() if name is None else oa.Policy.load(GOLDEN / f"{name}.safetensors").data
         policy = oa.Policy(replace(data, created=time.time() + number, valid_until=None, policy_id=f"p{number}"))
         policy.save(tmp_path / "p")

@@ -3,8 +3,9 @@
 //     java ScoreHost.java <snapshot> <vectors> [<snapshot> <vectors> ...]
 //
 // Needs JDK 17 or later (since then all arithmetic of doubles is strict IEEE 754) and nothing else. It follows
-// docs/snapshot.md section by section; `Policy` and `Json` are what a service would take from here. The main program
-// answers the requests of a vectors file (tests/golden) and compares: scores to the last bit, slates to the position.
+// docs/snapshot.md section by section: `Policy` has the prices and the score, `Rules` and `Selection` the slate, and
+// `Container` and `Json` read the file; these are what a service would take from here. The main program answers the
+// requests of a vectors file (tests/golden) and compares: scores to the last bit, slates to the position.
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -23,6 +24,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 public class ScoreHost {
 
@@ -67,7 +70,7 @@ public class ScoreHost {
             }
             Integer k = request.get("k") == null ? null : Json.whole(request.get("k"));
             int[] pinned = wholes(request.get("pinned")), exclude = wholes(request.get("exclude"));
-            String slate = Arrays.toString(policy.slate(user, items, found, k, pinned, exclude));
+            String slate = Arrays.toString(policy.slate(user, items, columns, found, k, pinned, exclude));
             String best = Arrays.toString(wholes(request.get("slate")));
             if (!slate.equals(best)) {
                 System.err.printf("request %d: slate %s, expected %s%n", slates, slate, best);
@@ -118,12 +121,8 @@ class Policy {
     private final long[] rank; // null where it is the item's number
     private final Map<String, ItemKey> itemKeys = new LinkedHashMap<>();
     private final Map<String, Map<Object, Integer>> userKeys = new LinkedHashMap<>();
-    private final Map<String, Object> rule;
-    private final Map<String, Integer> atMost = new LinkedHashMap<>();
-    private final Map<String, double[]> steps = new LinkedHashMap<>();
-    private final Map<String, Double> slopes = new LinkedHashMap<>();
-    private final Set<String> ruleKeys = new LinkedHashSet<>();
     private final boolean knowsUsers;
+    final Rules rules;
 
     static Policy load(byte[] raw) throws Refused {
         try {
@@ -178,18 +177,7 @@ class Policy {
         numbers = kind == null ? null : numbered(file.labels("items", kind));
         rank = (Boolean) of.get("rank") ? file.longs("rank") : null;
         knowsUsers = (Boolean) of.get("users");
-
-        rule = Json.object(of.get("slate"));
-        for (Object cap : Json.list(rule.get("at_most")))
-            atMost.put((String) Json.list(cap).get(0), Json.whole(Json.list(cap).get(1)));
-        k = 0;
-        for (Object each : Json.list(rule.get("diminishing"))) {
-            String key = (String) Json.list(each).get(0);
-            steps.put(key, file.doubles("slate/diminishing/" + k++));
-            slopes.put(key, Json.number(Json.list(each).get(1)));
-        }
-        ruleKeys.addAll(atMost.keySet());
-        ruleKeys.addAll(steps.keySet());
+        rules = new Rules(file, Json.object(of.get("slate")));
     }
 
     private static ItemKey single(int[] codes) {
@@ -216,13 +204,13 @@ class Policy {
 
     /** A user by number of the solve, by {key: label}, or nobody known (null). */
     User user(Object given) {
-        int size = Json.whole(rule.get("size")), atLeast = Json.whole(rule.get("at_least"));
+        int size = rules.size, atLeast = rules.atLeast;
         if (given instanceof Long number) {
             if (!knowsUsers) throw new IllegalArgumentException("this policy does not know users by number");
             int user = Math.toIntExact(number), width = userKeys.size();
             int segment = arrays.ints("segment_of_user")[user];
-            if ((Boolean) rule.get("sizes")) size = Math.toIntExact(arrays.longs("slate/sizes")[user]);
-            if ((Boolean) rule.get("leasts")) atLeast = Math.toIntExact(arrays.longs("slate/leasts")[user]);
+            if (rules.sizes != null) size = Math.toIntExact(rules.sizes[user]);
+            if (rules.leasts != null) atLeast = Math.toIntExact(rules.leasts[user]);
             int[] codes = Arrays.copyOfRange(arrays.ints("segments"), segment * width, (segment + 1) * width);
             return new User(codes, size, atLeast);
         }
@@ -291,63 +279,233 @@ class Policy {
         return Arrays.copyOfRange(of.codes(), (int) of.indptr()[item], (int) of.indptr()[item + 1]);
     }
 
+    /** The categories that the rules count an item in: keys in the order of the rules, labels ascending. */
+    List<Category> categories(int item) {
+        List<Category> out = new ArrayList<>();
+        for (String key : rules.keys) for (int code : codes(key, item)) out.add(new Category(key, code));
+        return out;
+    }
+
+    long rank(int item) {
+        return item < 0 ? Long.MAX_VALUE : rank == null ? item : rank[item];
+    }
+
+    /** Positions of the slate, best first. */
+    int[] slate(User user, int[] items, Map<String, double[]> columns, double[] scores, Integer k, int[] pinned,
+            int[] exclude) {
+        int size = Math.min(k == null ? user.size() : k, items.length);
+        Selection of = new Selection(this, items, scores, size, Math.min(user.atLeast(), size), pinned, exclude);
+        List<Integer> slate = rules.keep == null ? of.greedy() : of.keeping(columns.get(rules.keep), rules.share);
+        return slate.stream().mapToInt(i -> i).toArray();
+    }
+}
+
+/** A label of a key that the rules of a slate count. */
+record Category(String key, int code) {}
+
+/** What a slate may hold. */
+class Rules {
+    final int size, atLeast;
+    final long[] sizes, leasts; // by user of the solve; null where all have the same
+    final Set<String> keys = new LinkedHashSet<>();
+    final String keep; // the column of which slates keep a share; null for none
+    final double share;
+    private final Map<String, Integer> atMost = new LinkedHashMap<>();
+    private final Map<String, double[]> steps = new LinkedHashMap<>();
+    private final Map<String, Double> slopes = new LinkedHashMap<>();
+
+    Rules(Container file, Map<String, Object> of) {
+        size = Json.whole(of.get("size"));
+        atLeast = Json.whole(of.get("at_least"));
+        sizes = (Boolean) of.get("sizes") ? file.longs("slate/sizes") : null;
+        leasts = (Boolean) of.get("leasts") ? file.longs("slate/leasts") : null;
+        for (Object cap : Json.list(of.get("at_most")))
+            atMost.put((String) Json.list(cap).get(0), Json.whole(Json.list(cap).get(1)));
+        for (Object each : Json.list(of.get("diminishing"))) {
+            String key = (String) Json.list(each).get(0);
+            steps.put(key, file.doubles("slate/diminishing/" + steps.size()));
+            slopes.put(key, Json.number(Json.list(each).get(1)));
+        }
+        keys.addAll(atMost.keySet());
+        keys.addAll(steps.keySet());
+        List<Object> kept = of.get("keep") == null ? null : Json.list(of.get("keep"));
+        keep = kept == null ? null : (String) kept.get(0);
+        share = kept == null ? 0.0 : Json.number(kept.get(1));
+    }
+
     /** What the j-th item of a category of this key costs. */
-    private double step(String key, int j) {
+    double step(String key, int j, boolean decrements) {
         if (atMost.containsKey(key) && j >= atMost.get(key)) return Double.POSITIVE_INFINITY;
         double[] first = steps.get(key);
-        if (first == null) return 0.0;
+        if (first == null || !decrements) return 0.0;
         int last = first.length - 1;
         return first[Math.min(j, last)] + slopes.get(key) * Math.max(j - last, 0);
     }
+}
 
-    /** Positions of the slate, best first: greedy by score less steps, ties by rank of the id, then by position. */
-    int[] slate(User user, int[] items, double[] scores, Integer k, int[] pinned, int[] exclude) {
-        if (rule.get("keep") != null)
-            throw new UnsupportedOperationException("this host has no slates that keep a share of a column");
-        int size = Math.min(k == null ? user.size() : k, items.length);
-        int least = Math.min(user.atLeast(), size);
-        Map<List<Object>, Integer> taken = new HashMap<>();
-        boolean[] out = new boolean[items.length];
-        int[] slate = new int[size];
-        int filled = 0;
-        for (int i : exclude) out[i] = true;
-        for (int i : pinned) {
-            slate[filled++] = i;
-            out[i] = true;
-            count(items[i], taken);
-        }
-        while (filled < size) {
+/** The candidates of one request and what may be in its slate: greedy, and the search where a share is kept. */
+class Selection {
+    static final double GAIN = 1e-12, ROUNDING = 1e-9;
+    static final int ROUNDS = 50;
+
+    private final Rules rules;
+    private final double[] scores;
+    private final long[] ranks;
+    private final List<List<Category>> categories;
+    private final int size, least;
+    private final List<Integer> pinned;
+    private final Set<Integer> excluded;
+
+    Selection(Policy policy, int[] items, double[] scores, int size, int least, int[] pinned, int[] exclude) {
+        rules = policy.rules;
+        this.scores = scores;
+        this.size = size;
+        this.least = least;
+        this.pinned = Arrays.stream(pinned).boxed().toList();
+        excluded = Arrays.stream(exclude).boxed().collect(Collectors.toSet());
+        ranks = Arrays.stream(items).mapToLong(policy::rank).toArray();
+        categories = Arrays.stream(items).mapToObj(policy::categories).toList();
+    }
+
+    /** The same, where nothing but a slate may be in the slate, and all of it has to. */
+    private Selection(Selection of, List<Integer> slate) {
+        rules = of.rules;
+        scores = of.scores;
+        ranks = of.ranks;
+        categories = of.categories;
+        pinned = of.pinned;
+        size = least = slate.size();
+        excluded = IntStream.range(0, scores.length).boxed().collect(Collectors.toSet());
+        excluded.removeAll(slate);
+    }
+
+    /** How many candidates of a slate each category has; a service would count in an array. */
+    private Map<Category, Integer> counts(List<Integer> slate) {
+        Map<Category, Integer> out = new HashMap<>();
+        for (int i : slate) count(i, out);
+        return out;
+    }
+
+    private void count(int i, Map<Category, Integer> counts) {
+        for (Category category : categories.get(i)) counts.merge(category, 1, Integer::sum);
+    }
+
+    /** The m of the specification: what candidate i adds to those that are counted. */
+    private double marginal(int i, Map<Category, Integer> counts, double[] of, boolean decrements) {
+        double m = of[i];
+        for (Category category : categories.get(i))
+            m = m - rules.step(category.key(), counts.getOrDefault(category, 0), decrements);
+        return m;
+    }
+
+    private double marginal(int i, Map<Category, Integer> counts) {
+        return marginal(i, counts, scores, true);
+    }
+
+    List<Integer> greedy() {
+        return greedy(scores, true);
+    }
+
+    /** Greedy by score less steps; ties by rank of the id, then by position. */
+    private List<Integer> greedy(double[] of, boolean decrements) {
+        List<Integer> slate = new ArrayList<>(pinned);
+        Map<Category, Integer> counts = counts(slate);
+        while (slate.size() < size) {
             int best = -1;
-            double most = 0.0;
-            for (int i = 0; i < items.length; i++) {
-                if (out[i]) continue;
-                double marginal = scores[i];
-                for (String key : ruleKeys)
-                    for (int code : codes(key, items[i]))
-                        marginal = marginal - step(key, taken.getOrDefault(List.<Object>of(key, code), 0));
-                if (marginal == Double.NEGATIVE_INFINITY) continue;
-                boolean before = best < 0 || marginal > most;
-                if (!before && marginal == most) before = rank(items[i]) < rank(items[best]);
-                if (before) {
+            double most = Double.NEGATIVE_INFINITY;
+            for (int i = 0; i < of.length; i++) {
+                if (excluded.contains(i) || slate.contains(i)) continue;
+                double m = marginal(i, counts, of, decrements);
+                if (m > most || (best >= 0 && m == most && ranks[i] < ranks[best])) {
                     best = i;
-                    most = marginal;
+                    most = m;
                 }
             }
-            if (best < 0 || (most <= 0.0 && filled >= least)) break;
-            slate[filled++] = best;
-            out[best] = true;
-            count(items[best], taken);
+            if (best < 0 || (most <= 0.0 && slate.size() >= least)) break;
+            slate.add(best);
+            count(best, counts);
         }
-        return Arrays.copyOf(slate, filled);
+        return slate;
     }
 
-    private void count(int item, Map<List<Object>, Integer> taken) {
-        for (String key : ruleKeys)
-            for (int code : codes(key, item)) taken.merge(List.<Object>of(key, code), 1, Integer::sum);
+    /** W of the specification. */
+    private double worth(List<Integer> slate) {
+        double total = 0.0;
+        Map<Category, Integer> counts = new HashMap<>();
+        for (int i : slate) {
+            total = total + marginal(i, counts);
+            count(i, counts);
+        }
+        return total;
     }
 
-    private long rank(int item) {
-        return item < 0 ? Long.MAX_VALUE : rank == null ? item : rank[item];
+    /** R of the specification. */
+    private static double sum(List<Integer> slate, double[] column) {
+        double total = 0.0;
+        for (int i : slate) total = total + column[i];
+        return total;
+    }
+
+    /** The slate that keeps a share of a column: a price on the column between two slates, then exchanges. */
+    List<Integer> keeping(double[] column, double share) {
+        List<Integer> high = greedy(column, false), low = greedy();
+        double organic = sum(high, column);
+        double target = organic - (1.0 - share) * Math.abs(organic);
+        target = target - ROUNDING * Math.abs(target);
+        if (sum(low, column) >= target) return low;
+
+        for (int round = 0; round < ROUNDS; round++) {
+            double nu = (worth(low) - worth(high)) / (sum(high, column) - sum(low, column));
+            double[] tilted = new double[scores.length];
+            for (int i = 0; i < tilted.length; i++) tilted[i] = scores[i] + nu * column[i];
+            List<Integer> mid = greedy(tilted, true);
+            if (sum(mid, column) >= target) {
+                if (sum(mid, column) >= sum(high, column) && worth(mid) <= worth(high)) break;
+                high = mid;
+            } else {
+                if (sum(mid, column) <= sum(low, column)) break;
+                low = mid;
+            }
+        }
+        List<Integer> chosen = improve(high, column, target, false), repaired = improve(low, column, target, true);
+        if (repaired != null && worth(repaired) > worth(chosen)) chosen = repaired;
+        return new Selection(this, chosen).greedy();
+    }
+
+    /** Exchanges, adds and drops single candidates while that gains; null where no exchange repairs. */
+    private List<Integer> improve(List<Integer> slate, double[] column, double target, boolean repair) {
+        for (int round = 0; round < 2 * size + 1; round++) {
+            double best = repair ? Double.NEGATIVE_INFINITY : GAIN, kept = sum(slate, column);
+            List<Integer> better = null;
+            for (int j = pinned.size(); j < Math.min(slate.size() + 1, size); j++) {
+                boolean filled = j < slate.size(); // else it is the place behind the last
+                List<Integer> rest = new ArrayList<>(slate);
+                if (filled) rest.remove(j);
+                Map<Category, Integer> counts = counts(rest);
+                double base = filled ? marginal(slate.get(j), counts) : 0.0;
+                double r = filled ? kept - column[slate.get(j)] : kept;
+                if (filled && !repair && slate.size() > least && r >= target && 0.0 - base > best) {
+                    best = 0.0 - base;
+                    better = new ArrayList<>(slate);
+                    better.set(j, slate.get(slate.size() - 1));
+                    better.remove(slate.size() - 1);
+                }
+                for (int i = 0; i < scores.length; i++) {
+                    if (slate.contains(i) || excluded.contains(i) || !(r + column[i] >= target)) continue;
+                    double more = marginal(i, counts) - base;
+                    if (more > best) {
+                        best = more;
+                        better = new ArrayList<>(slate.subList(0, j));
+                        better.add(i);
+                        if (filled) better.addAll(slate.subList(j + 1, slate.size()));
+                    }
+                }
+            }
+            if (better == null) break;
+            slate = better;
+            repair = false;
+        }
+        return repair ? null : slate;
     }
 }
 
@@ -550,17 +708,12 @@ class Json {
             char c = text.charAt(at++);
             if (c == '\\') {
                 c = text.charAt(at++);
-                switch (c) {
-                    case 'b' -> out.append('\b');
-                    case 'f' -> out.append('\f');
-                    case 'n' -> out.append('\n');
-                    case 'r' -> out.append('\r');
-                    case 't' -> out.append('\t');
-                    case 'u' -> {
-                        out.append((char) Integer.parseInt(text.substring(at, at + 4), 16));
-                        at += 4;
-                    }
-                    default -> out.append(c);
+                int control = "bfnrt".indexOf(c);
+                if (c == 'u') {
+                    out.append((char) Integer.parseInt(text.substring(at, at + 4), 16));
+                    at += 4;
+                } else {
+                    out.append(control < 0 ? c : "\b\f\n\r\t".charAt(control));
                 }
             } else {
                 out.append(c);

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,22 @@ def rules() -> PolicyData:
     )
 
 
-POLICIES = {"plain": plain, "columns": columns, "rules": rules}
+def keep() -> PolicyData:
+    """The same items where all worth is promotion, more slots, steeper decrements, and a share of relevance is kept."""
+    alone = {"policy_id", "created", "valid_until", "constraints"}
+    parts = {name: part for name, part in vars(rules()).items() if name not in alone}
+    genre, artist = Decrements(np.array([0.0, 0.25, 0.5]), 0.3), Decrements(np.zeros(1), 0.25)
+    parts |= {"columns": ("promotion", "relevance"), "weights": (("promotion", 1.0),)}
+    parts["slate"] = replace(
+        parts["slate"], size=8, sizes=np.array([8, 3, 0, 5]), diminishing={"genre": genre, "artist": artist},
+        keep=("relevance", 0.8),
+    )  # fmt: skip
+    return finished(**parts)
+
+
+POLICIES = {"plain": plain, "columns": columns, "rules": rules, "keep": keep}
+# Of the requests; those of `keep` are chosen so that a slate hangs on nearly every line of its specification.
+SEEDS = {"plain": [0], "columns": [1], "rules": [2], "keep": [7, 112, 148]}
 
 
 def requests(snapshot: Snapshot, seed: int) -> list[dict[str, Any]]:
@@ -153,9 +169,10 @@ def requests(snapshot: Snapshot, seed: int) -> list[dict[str, Any]]:
         chosen = rng.choice(len(known) + 2, n, replace=False)
         ids = [[*known, *never][i] for i in chosen]
         items = snapshot.encode(ids)
-        coarse = number % 3 == 1  # quarters: scores tie
+        coarse = number % 3 == 1  # scores tie; and tenths add up to what differs in the last bit only
+        parts = 4 if policy["slate"]["keep"] is None else 10
         columns = {
-            name: (rng.integers(-2, 5, n) / 4 if coarse else rng.normal(0.4, 0.6, n)).tolist()
+            name: (rng.integers(-2, 5, n) / parts if coarse else rng.normal(0.4, 0.6, n)).tolist()
             for name in policy["columns"]
         }
         user: Any = None
@@ -182,7 +199,7 @@ def requests(snapshot: Snapshot, seed: int) -> list[dict[str, Any]]:
                 "k": k,
                 "pinned": pinned,
                 "exclude": exclude,
-                "slate": snapshot.slate(user, items, scores, k, pinned, exclude),
+                "slate": snapshot.slate(user, items, columns, scores, k, pinned, exclude),
             }
         )
     return out
@@ -191,10 +208,11 @@ def requests(snapshot: Snapshot, seed: int) -> list[dict[str, Any]]:
 def made(folder: Path) -> dict[str, bytes]:
     """All golden files by name; snapshots are written to `folder` on the way."""
     files = {}
-    for seed, (name, make) in enumerate(POLICIES.items()):
+    for name, make in POLICIES.items():
         files[f"{name}.safetensors"] = to_bytes(*encode(make()))
         (folder / f"{name}.safetensors").write_bytes(files[f"{name}.safetensors"])
-        answered = requests(Snapshot(folder / f"{name}.safetensors"), seed)
+        snapshot = Snapshot(folder / f"{name}.safetensors")
+        answered = [one for seed in SEEDS[name] for one in requests(snapshot, seed)]
         lines = ",\n".join(json.dumps(one, ensure_ascii=False) for one in answered)
         text = f'{{"snapshot": "{name}.safetensors", "requests": [\n{lines}\n]}}\n'
         files[f"{name}.json"] = text.encode()

@@ -114,57 +114,130 @@ class Snapshot:
             out.append(s)
         return out
 
-    def step(self, key: str, j: int) -> float:
+    def step(self, key: str, j: int, decrements: bool = True) -> float:
         """What the j-th item of one of a key's categories costs."""
         rule = self.policy["slate"]
         at_most = dict(rule["at_most"])
         if key in at_most and j >= at_most[key]:
             return math.inf
         for number, (name, slope) in enumerate(rule["diminishing"]):
-            if name == key:
+            if name == key and decrements:
                 steps = self.arrays[f"slate/diminishing/{number}"]
                 last = len(steps) - 1
                 return float(steps[min(j, last)] + slope * max(j - last, 0))
         return 0.0
 
     def slate(
-        self, user: Any, items: list[int], scores: list[float], k: int | None, pinned: list[int], exclude: list[int]
-    ) -> list[int]:
+        self, user: Any, items: list[int], columns: dict[str, list[float]], scores: list[float], k: int | None,
+        pinned: list[int], exclude: list[int],
+    ) -> list[int]:  # fmt: skip
         """Positions, best first."""
-        rule = self.policy["slate"]
+        selection = Selection(self, user, items, scores, k, pinned, exclude)
+        if self.policy["slate"]["keep"] is None:
+            return selection.greedy(scores)
+        column, share = self.policy["slate"]["keep"]
+        return selection.keeping(columns[column], share)
+
+
+class Selection:
+    """Slates of one request."""
+
+    def __init__(
+        self, snapshot: Snapshot, user: Any, items: list[int], scores: list[float], k: int | None, pinned: list[int],
+        exclude: list[int],
+    ) -> None:  # fmt: skip
+        rule = snapshot.policy["slate"]
         keys = list(dict.fromkeys([*(key for key, _ in rule["at_most"]), *(key for key, _ in rule["diminishing"])]))
         size, least = rule["size"], rule["at_least"]
         if isinstance(user, int):
-            size = self.arrays["slate/sizes"][user] if rule["sizes"] else size
-            least = self.arrays["slate/leasts"][user] if rule["leasts"] else least
-        size = min(size if k is None else k, len(items))
-        least = min(least, size)
-        rank = self.arrays["rank"] if self.policy["rank"] else range(self.policy["n_items"])
-        categories = [
-            [(key, code) for key in keys for code in self.codes(self.item_keys.index(key), item)] for item in items
+            size = snapshot.arrays["slate/sizes"][user] if rule["sizes"] else size
+            least = snapshot.arrays["slate/leasts"][user] if rule["leasts"] else least
+        rank = snapshot.arrays["rank"] if snapshot.policy["rank"] else range(snapshot.policy["n_items"])
+        self.snapshot, self.scores, self.pinned, self.exclude = snapshot, scores, pinned, set(exclude)
+        self.k = min(size if k is None else k, len(items))
+        self.least = min(least, self.k)
+        self.rank = [rank[item] if item >= 0 else math.inf for item in items]
+        self.categories = [
+            [(key, code) for key in keys for code in snapshot.codes(snapshot.item_keys.index(key), item)]
+            for item in items
         ]
-        taken: dict[tuple[str, int], int] = {}
-        out = []
 
-        def take(i: int) -> None:
-            out.append(i)
-            for category in categories[i]:
-                taken[category] = taken.get(category, 0) + 1
+    def marginal(self, i: int, slate: list[int], scores: list[float], decrements: bool = True) -> float:
+        """Score less the steps that the candidate's categories are at."""
+        m = scores[i]
+        for key, code in self.categories[i]:
+            m = m - self.snapshot.step(key, sum((key, code) in self.categories[j] for j in slate), decrements)
+        return m
 
-        for i in pinned:
-            take(i)
-        while len(out) < size:
-            best, first = None, (math.inf, math.inf, math.inf)
-            for i, item in enumerate(items):
-                if i in out or i in exclude:
-                    continue
-                marginal = scores[i]
-                for key, code in categories[i]:
-                    marginal = marginal - self.step(key, taken.get((key, code), 0))
-                order = (-marginal, rank[item] if item >= 0 else math.inf, i)
-                if marginal > -math.inf and order < first:
-                    best, first = i, order
-            if best is None or (-first[0] <= 0.0 and len(out) >= least):
+    def greedy(self, scores: list[float], decrements: bool = True) -> list[int]:
+        out = list(self.pinned)
+        while len(out) < self.k:
+            free = [i for i in range(len(scores)) if i not in out and i not in self.exclude]
+            worth = {i: self.marginal(i, out, scores, decrements) for i in free}
+            best = min(free, key=lambda i: (-worth[i], self.rank[i], i), default=None)
+            if best is None or worth[best] == -math.inf or (worth[best] <= 0.0 and len(out) >= self.least):
                 break
-            take(best)
+            out.append(best)
         return out
+
+    def worth(self, slate: list[int]) -> float:
+        total = 0.0
+        for j, i in enumerate(slate):
+            total = total + self.marginal(i, slate[:j], self.scores)
+        return total
+
+    def keeping(self, column: list[float], share: float) -> list[int]:
+        """The slate that keeps a share of a column."""
+
+        def kept(slate: list[int]) -> float:
+            total = 0.0
+            for i in slate:
+                total = total + column[i]
+            return total
+
+        high = self.greedy(column, decrements=False)
+        target = kept(high) - (1.0 - share) * abs(kept(high))
+        target = target - 1e-9 * abs(target)
+        low = self.greedy(self.scores)
+        if kept(low) >= target:
+            return low
+        for _ in range(50):
+            nu = (self.worth(low) - self.worth(high)) / (kept(high) - kept(low))
+            mid = self.greedy([s + nu * c for s, c in zip(self.scores, column, strict=True)])
+            if kept(mid) >= target:
+                if kept(mid) >= kept(high) and self.worth(mid) <= self.worth(high):
+                    break
+                high = mid
+            else:
+                if kept(mid) <= kept(low):
+                    break
+                low = mid
+
+        def improve(slate: list[int], repair: bool) -> list[int] | None:
+            for _ in range(2 * self.k + 1):
+                best, better = -math.inf if repair else 1e-12, None
+                for j in range(len(self.pinned), len(slate) + (len(slate) < self.k)):
+                    rest, base, r = slate[:j] + slate[j + 1 :], 0.0, kept(slate)
+                    if j < len(slate):
+                        base, r = self.marginal(slate[j], rest, self.scores), r - column[slate[j]]
+                        if not repair and len(slate) > self.least and r >= target and 0.0 - base > best:
+                            best = 0.0 - base
+                            better = [slate[-1] if place == j else slate[place] for place in range(len(slate) - 1)]
+                    for i in range(len(column)):
+                        if i in slate or i in self.exclude or not r + column[i] >= target:
+                            continue
+                        more = self.marginal(i, rest, self.scores) - base
+                        if more > best:
+                            best, better = more, [*slate[:j], i, *slate[j + 1 :]]
+                if better is None:
+                    break
+                slate, repair = better, False
+            return None if repair else slate
+
+        chosen, repaired = improve(high, False), improve(low, True)
+        assert chosen is not None
+        if repaired is not None and self.worth(repaired) > self.worth(chosen):
+            chosen = repaired
+        self.exclude = set(range(len(column))) - set(chosen)
+        self.k = self.least = len(chosen)
+        return self.greedy(self.scores)

@@ -3,10 +3,13 @@
     maximise  worth(S)   subject to  R(S) >= target = R* - (1 - share) |R*|
 
 with R* what the best slate for the column alone adds up to under the same caps. At a price nu >= 0 on the column greedy
-solves `worth + nu R`; the least nu whose slate keeps the target is found by bisection. What that slate keeps too much
-is spent on exchanges of one candidate for another; the slate just below goes through the same once one exchange has
-repaired it, and the better of the two is the answer. Where no price reaches the target, the organic slate, which does,
-is what exchanges start from.
+solves `worth + nu R`. Two slates are drawn together: `low`, worth most, misses the target; `high`, at first the best
+for the column, reaches it. The price at which both are worth the same gives a third that replaces the one on its side,
+until it is neither's better: the least price that keeps the target (Handler and Zang, "A dual algorithm for the
+constrained shortest path problem", Networks 10, 1980). What `high` keeps too much is spent on exchanges of one
+candidate for another; `low` goes through the same once one exchange has repaired it, and the better is the answer.
+
+`docs/snapshot.md` specifies all of it to the bit: a change here is a change there, in its vectors and in other hosts.
 """
 
 from __future__ import annotations
@@ -22,8 +25,8 @@ Ints = npt.NDArray[np.int64]
 
 NU, KEPT, TARGET, ORGANIC = range(4)  # entries of `info`
 
-_DOUBLINGS = 60
-_HALVINGS = 40
+_ROUNDS = 50
+_GAIN = 1e-12
 _ROUNDING = 1e-9
 
 
@@ -42,15 +45,14 @@ def _exchange(
     With `repair`, the first exchange is the one that reaches the target at the least loss; -1 where none does.
     """
     inside = np.zeros(n, np.bool_)
-    kept = 0.0
     for j in range(m):
         inside[out[j]] = True
-        kept += column[out[j]]
         _count(_class(out[j], keys, of_item), rules, counts, 1)
-    for _ in range(2 * k + 1):
-        gain = -np.inf if repair else 1e-12
+    for _ in range(2 * min(k, n) + 1):
+        kept = _sum(m, out, column)
+        gain = -np.inf if repair else _GAIN
         drop, take = -1, -1
-        for j in range(pinned, m + 1):
+        for j in range(pinned, min(m + 1, k)):
             base, rest = 0.0, kept
             if j < m:
                 klass = _class(out[j], keys, of_item)
@@ -58,24 +60,21 @@ def _exchange(
                 base, rest = _marginal(scores[out[j]], klass, rules, stairs, counts), kept - column[out[j]]
                 if m > least and not repair and rest >= target and floor - base > gain:
                     gain, drop, take = floor - base, j, -1
-            if j < m or m < k:
-                for b in range(n):
-                    if not inside[b] and scores[b] > -np.inf and rest + column[b] >= target:
-                        more = _marginal(scores[b], _class(b, keys, of_item), rules, stairs, counts) - base
-                        if more > gain:
-                            gain, drop, take = more, j, b
+            for b in range(n):
+                # Steps only take off: what does not gain without them does not gain.
+                if scores[b] - base > gain and rest + column[b] >= target and not inside[b]:
+                    more = _marginal(scores[b], _class(b, keys, of_item), rules, stairs, counts) - base
+                    if more > gain:
+                        gain, drop, take = more, j, b
             if j < m:
                 _count(_class(out[j], keys, of_item), rules, counts, 1)
         if drop < 0:
             break
         if drop < m:
-            a = out[drop]
-            inside[a] = False
-            kept -= column[a]
-            _count(_class(a, keys, of_item), rules, counts, -1)
+            inside[out[drop]] = False
+            _count(_class(out[drop], keys, of_item), rules, counts, -1)
         if take >= 0:
             inside[take] = True
-            kept += column[take]
             _count(_class(take, keys, of_item), rules, counts, 1)
             out[drop] = take
             m = max(m, drop + 1)
@@ -134,68 +133,59 @@ def keep(
     """As `pick`, and keep the share of `column`; `flat` is `stairs` without decrements.
 
     Scores and entries of the column of excluded candidates are minus infinity. `info` (4,) gets the price of the column
-    at the slate that was started from, what the slate keeps, the target and the organic sum.
+    at which the search ended, what the slate keeps, the target and the organic sum.
     """
-    slate, other = out.copy(), out.copy()
-    m_organic = pick(n, column, keys, of_item, rules, flat, counts, pinned, k, least, 0.0, other, marginal)
-    info[ORGANIC] = _sum(m_organic, other, column)
-    target = info[ORGANIC] - (1.0 - share) * abs(info[ORGANIC])
+    low, high, mid = out.copy(), out.copy(), out.copy()
+    m_high = pick(n, column, keys, of_item, rules, flat, counts, pinned, k, least, 0.0, high, marginal)
+    kept_high = _sum(m_high, high, column)
+    target = kept_high - (1.0 - share) * abs(kept_high)
     target -= _ROUNDING * abs(target)
-    info[TARGET] = target
-    info[NU] = 0.0
-    m = pick(n, scores, keys, of_item, rules, stairs, counts, pinned, k, least, floor, out, marginal)
-    info[KEPT] = _sum(m, out, column)
-    if info[KEPT] >= target:
-        return m
+    info[NU], info[TARGET], info[ORGANIC] = 0.0, target, kept_high
+    m_low = pick(n, scores, keys, of_item, rules, stairs, counts, pinned, k, least, floor, out, marginal)
+    info[KEPT] = kept_low = _sum(m_low, out, column)
+    if kept_low >= target:
+        return m_low
 
-    m_best, worth = -1, -np.inf
-    best = other.copy()
+    low[:m_low] = out[:m_low]
+    if floor < 0.0:  # all slots are to be filled, where the target lets them be
+        mid[:m_high] = high[:m_high]
+        m_mid = pick(n, column, keys, of_item, rules, flat, counts, m_high, k, least, floor, mid, marginal)
+        if _sum(m_mid, mid, column) >= target:
+            high, mid, m_high, kept_high = mid, high, m_mid, _sum(m_mid, mid, column)
+    worth_low = _worth(m_low, low, scores, keys, of_item, rules, stairs, counts)
+    worth_high = _worth(m_high, high, scores, keys, of_item, rules, stairs, counts)
     tilted = np.empty(n)
-    low, high = 0.0, 1e-6
-    for i in range(n):
-        if scores[i] > -np.inf:
-            high = max(high, 1e-3 * abs(scores[i]))
-    reached = False
-    for step in range(_DOUBLINGS + _HALVINGS):
-        nu = 0.5 * (low + high) if reached else high
+    for _ in range(_ROUNDS):
+        nu = (worth_low - worth_high) / (kept_high - kept_low)
         for i in range(n):
             tilted[i] = scores[i] + nu * column[i] if scores[i] > -np.inf else -np.inf
-        m = pick(n, tilted, keys, of_item, rules, stairs, counts, pinned, k, least, floor, slate, marginal)
-        if _sum(m, slate, column) >= target:
-            reached, high = True, nu
-        elif reached:
-            low = nu
-        else:
-            low, high = high, 2.0 * high
-            if step >= _DOUBLINGS:
+        m_mid = pick(n, tilted, keys, of_item, rules, stairs, counts, pinned, k, least, floor, mid, marginal)
+        kept, worth = _sum(m_mid, mid, column), _worth(m_mid, mid, scores, keys, of_item, rules, stairs, counts)
+        info[NU] = nu
+        if kept >= target:
+            if kept >= kept_high and worth <= worth_high:
                 break
-        if reached and high - low <= 1e-12 * high:
+            high, mid, m_high, kept_high, worth_high = mid, high, m_mid, kept, worth
+        elif kept > kept_low:
+            low, mid, m_low, kept_low, worth_low = mid, low, m_mid, kept, worth
+        else:
             break
-    for side in range(2):
-        nu = high if side == 0 else low
-        for i in range(n):
-            tilted[i] = scores[i] + nu * column[i] if scores[i] > -np.inf else -np.inf
-        m = pick(n, tilted, keys, of_item, rules, stairs, counts, pinned, k, least, floor, slate, marginal)
-        repair = _sum(m, slate, column) < target
-        m = _exchange(
-            n, m, pinned, k, least, floor, slate, scores, column, keys, of_item, rules, stairs, counts, target, repair
-        )
-        if m >= 0:
-            value = _worth(m, slate, scores, keys, of_item, rules, stairs, counts)
-            if value > worth:
-                m_best, worth = m, value
-                best[:] = slate
-    info[NU] = high if reached else np.inf
-    if m_best < 0:
-        m_best = _exchange(
-            n, m_organic, pinned, k, least, floor, best, scores, column, keys, of_item, rules, stairs, counts, target,
-            False,
-        )  # fmt: skip
+
+    m_high = _exchange(
+        n, m_high, pinned, k, least, floor, high, scores, column, keys, of_item, rules, stairs, counts, target, False
+    )
+    m_low = _exchange(
+        n, m_low, pinned, k, least, floor, low, scores, column, keys, of_item, rules, stairs, counts, target, True
+    )
+    if m_low >= 0:
+        worth_high = _worth(m_high, high, scores, keys, of_item, rules, stairs, counts)
+        if _worth(m_low, low, scores, keys, of_item, rules, stairs, counts) > worth_high:
+            high, m_high = low, m_low
 
     for i in range(n):
         tilted[i] = -np.inf
-    for j in range(m_best):
-        tilted[best[j]] = scores[best[j]]
-    m = pick(n, tilted, keys, of_item, rules, stairs, counts, pinned, m_best, m_best, floor, out, marginal)
+    for j in range(m_high):
+        tilted[high[j]] = scores[high[j]]
+    m = pick(n, tilted, keys, of_item, rules, stairs, counts, pinned, m_high, m_high, floor, out, marginal)
     info[KEPT] = _sum(m, out, column)
     return m

@@ -45,6 +45,8 @@ def check(data: PolicyData) -> None:
             _require(0 <= number < len(data.terms), f"constraint {constraint.name!r}: term {number}", "a term")
             _finite(coefficient, f"constraint {constraint.name!r}: a coefficient")
     _slate(data, data.slate)
+    first = data.selected  # requests bring these as rows, numbered as the columns are
+    _require(data.columns[: len(first)] == first, f"columns are {data.columns!r}", f"first {first!r}, what slates read")
     if data.exploration is not None:
         from oasis_alloc.serving.sampling import Exploration
 

@@ -151,6 +151,12 @@ class PolicyData:
         used = {column for column, _ in self.weights} | set(self.measured)
         return tuple(column for column in self.columns if column in used)
 
+    @property
+    def selected(self) -> tuple[str, ...]:
+        """Columns that slates depend on: those scored, then the one that is kept."""
+        kept = [] if self.slate.keep is None else [self.slate.keep[0]]
+        return tuple(dict.fromkeys([*self.scored, *kept]))
+
     def label(self, keys: tuple[str, ...], codes: Codes) -> Any:
         """The label of a group: that of a single key, a tuple of several, None of none."""
         labels = tuple(

@@ -31,8 +31,7 @@ class Scorer:
         self.formula = Formula(data)
         self.reader = Reader(data, self.formula)
         self.selector = Selector(data, self.formula)
-        kept = [] if data.slate.keep is None else [data.slate.keep[0]]
-        self.selected = tuple(dict.fromkeys([*data.scored, *kept]))  # the columns that slates depend on
+        self.selected = data.selected
         place = {name: k for k, name in enumerate(data.columns)}
         rows = [-1 if column is None else place[column] for column, _ in data.weights]
         charged = [place[column] for column in data.measured]
