@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pytest
 
 import oasis_alloc as oa
+from oasis_alloc import recovery
 from oasis_alloc.engines.threads import Threads
-from oasis_alloc.kernels.transfer import Entries, transfer
+from oasis_alloc.kernels.transfer import Entries, refill, transfer
 from oasis_alloc.lowering import lower
 from oasis_alloc.markets import matching
 from oasis_alloc.recovery import only_caps, rebalance
@@ -106,7 +107,8 @@ def test_the_kernel_beside_plain_python(seed: int, with_column: bool) -> None:
     rows, lower = rows_of(use, cell, extra), np.full(upper.size, -np.inf)
     mine, sums, before = x.copy(), totals.copy(), np.maximum(totals - upper, 0.0)
     plain_transfer(first, rows, lower, upper, sums, mine)
-    moved = transfer(first, cell, extra, entries_of(use), lower, upper, totals, x)
+    given = first, cell, extra, entries_of(use), lower, upper, totals, x
+    moved = transfer(*given) + refill(*given)
     assert x == pytest.approx(mine, abs=1e-9)
     assert totals == pytest.approx(rows @ x, abs=1e-9)
     assert moved > 0.0
@@ -119,7 +121,8 @@ def test_the_kernel_beside_plain_python(seed: int, with_column: bool) -> None:
 def test_slots_stay_whole() -> None:
     first, cell, extra, use, upper, totals, x = random_case(3, False)
     before = np.ceil(np.add.reduceat(x, first[:-1]) - 1e-6)
-    transfer(first, cell, extra, entries_of(use), np.full(upper.size, -np.inf), upper, totals, x)
+    for kernel in (transfer, refill):
+        kernel(first, cell, extra, entries_of(use), np.full(upper.size, -np.inf), upper, totals, x)
     assert (np.add.reduceat(x, first[:-1]) <= before + 1e-9).all(), "nobody is shown more than there are slots"
 
 
@@ -150,6 +153,20 @@ def test_slates_that_are_rebalanced_meet_every_cap() -> None:
         assert np.bincount(users, x).max() <= 3 + 1e-9
         scaled_down = before * np.minimum(1.0, program.bands()[1] / visit.totals)[engine.take(positions).code]
         assert value > engine.add_up(positions, scaled_down)[0], "moving keeps more than scaling down does"
+
+
+def test_in_parts_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = lower(market(2_000, 60))
+    found = []
+    for part in (1 << 20, 500, 2):
+        monkeypatch.setattr(recovery, "_PART", part)
+        with Threads(program, 1) as engine:
+            visit = engine.visit(np.full(program.n_rows, 1.0), 0.3)
+            positions, x = engine.slates(np.full(program.n_rows, 1.0), 0.3)
+            rebalance(engine, positions, x, visit.totals)
+            found.append(x)
+    assert (found[1] == found[0]).all()
+    assert (found[2] == found[0]).all()
 
 
 def test_floors_are_not_scaled_down() -> None:

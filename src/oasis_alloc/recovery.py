@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Positions = npt.NDArray[np.int64]
 
 _EXACT = 1e-6  # smoothing, in typical values, of slates that are not scaled
-_PART = 1 << 22  # pairs that are looked up at a time
+_PART = 1 << 20  # pairs that are looked up at a time
 
 
 def scaled(engine: Engine, prices: Floats) -> tuple[Positions, Floats]:
@@ -91,21 +92,38 @@ def rebalance(engine: Engine, positions: Positions, x: Floats, totals: Floats) -
     What exceeds a cap goes to other open pairs of the same users, as far as these have room: a unit that is moved costs
     no more than the smoothing in priced score. Only what is left is scaled down, which costs all that it is worth.
     """
-    from oasis_alloc.kernels.transfer import transfer
+    from oasis_alloc.kernels.transfer import refill, transfer
 
     program = engine.program
     lower, upper, penalty = program.bands()
     soft = np.isfinite(penalty)
     lower[soft], upper[soft] = -np.inf, np.inf
     if np.isfinite(upper).any():
-        open_ = np.flatnonzero(x < 1.0)
-        pairs = engine.take(positions[open_])
-        first = np.flatnonzero(np.diff(pairs.users, prepend=-1, append=program.n_users))
-        extra = np.stack([pairs.extra(k) for k in range(len(program.base) - 1)] or [np.empty(0)])
-        moved, after = x[open_], totals.copy()
-        transfer(first, pairs.cells, extra, _entries(program), lower, upper, after, moved)
-        x[open_] = moved
+        entries, after = _entries(program), totals.copy()
+        for kernel in (transfer, refill):  # one after the other for all users: room is for what exceeds a cap first
+            for part in _parts(program, positions):
+                mine = positions[part], x[part]
+                open_ = np.flatnonzero(mine[1] < 1.0)
+                pairs = engine.take(mine[0][open_])
+                first = np.flatnonzero(np.diff(pairs.users, prepend=-1, append=program.n_users))
+                extra = np.stack([pairs.extra(k) for k in range(len(program.base) - 1)] or [np.empty(0)])
+                moved = mine[1][open_]
+                kernel(first, pairs.cells, extra, entries, lower, upper, after, moved)
+                mine[1][open_] = moved
         _scale(engine, positions, x, factors(program, after))
+
+
+def _parts(program: Program, positions: Positions) -> Iterator[slice]:
+    """Positions in parts, all of a user's in the same one: what is looked up of them takes more memory than they do."""
+    start = 0
+    while start < positions.size:
+        stop = min(start + _PART, positions.size)
+        if stop < positions.size:
+            user = np.searchsorted(program.indptr, positions[stop], "right") - 1
+            whole = int(np.searchsorted(positions, program.indptr[user]))
+            stop = whole if whole > start else int(np.searchsorted(positions, program.indptr[user + 1]))
+        yield slice(start, stop)
+        start = stop
 
 
 def _scale(engine: Engine, positions: Positions, x: Floats, factor: Floats) -> None:

@@ -46,6 +46,14 @@ class Piece(NamedTuple):
     pairs: visit_kernels.Pairs  # indptr, by the program's user numbers, says where in these arrays a user's pairs are
 
 
+class Part(NamedTuple):
+    """What was found in a part of a piece: pairs by their numbers in it, which take half the memory, and more of them."""
+
+    start: int  # position of the part's first pair
+    first: npt.NDArray[np.uint32]
+    second: npt.NDArray[Any]
+
+
 class Chunked(ABC):
     """An engine but for who brings the pieces; see `engines/base.py` for what each call does."""
 
@@ -99,11 +107,12 @@ class Chunked(ABC):
 
     def _curvature_buffer(self) -> visit_kernels.Curvature | jobs.Curvature:
         n_extra, n = self.program.extra.shape[0], self._capacity
+        extra = np.zeros((n_extra, n))
         # end[] is as long as cell[]: a kept user has at least one pair
-        cell, extra, end = np.zeros(n, np.int64), np.zeros((n_extra, n)), np.zeros(n + 1, np.int64)
         if self._rules is None:
-            return visit_kernels.Curvature(cell, extra, end)
-        return jobs.Curvature(cell, extra, np.zeros(n), end, np.zeros(n + 1, np.int64))
+            return visit_kernels.Curvature(np.zeros(n, np.uint32), extra, np.zeros(n + 1, np.int32))
+        cell, end, runs = np.zeros(n, np.int64), np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
+        return jobs.Curvature(cell, extra, np.zeros(n), end, runs)
 
     def _ruled(
         self, job: int, piece: Piece, tables: Floats, gamma: float, stride: int = 1, widest: float = 1.0,
@@ -238,7 +247,7 @@ class Chunked(ABC):
 
     def decide(self, prices: Floats, margins: Floats) -> Decision:
         tables, within = self.program.tables(prices), self.program.widest(margins)
-        parts: list[list[tuple[Positions, Positions]]] = [[] for _ in range(self._n)]
+        parts: list[list[Part]] = [[] for _ in range(self._n)]
         slots = np.empty(self.program.n_users, np.int64)
         gamma = 0.0 if self._rules is None else self._least_gamma
 
@@ -254,11 +263,11 @@ class Chunked(ABC):
                 undecided = np.flatnonzero(state == decide_kernels.UNDECIDED)
                 shown = np.flatnonzero(state == decide_kernels.IN)
                 self._found(part, undecided, shown)
-                parts[part.chunk].append((undecided + part.start, shown + part.start))
+                parts[part.chunk].append(Part(part.start, undecided.astype(np.uint32), shown.astype(np.uint32)))
 
         self._pieces(job)
         self.passes += 1.0
-        return Decision(*_joined(parts))
+        return Decision(_positions(parts, 1), _positions(parts, 2))
 
     def scores(self, prices: Floats) -> Floats:
         tables = self.program.tables(prices)
@@ -274,7 +283,7 @@ class Chunked(ABC):
 
     def slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
         tables = self.program.tables(prices)
-        parts: list[list[tuple[Positions, Floats]]] = [[] for _ in range(self._n)]
+        parts: list[list[Part]] = [[] for _ in range(self._n)]
 
         def job(piece: Piece) -> None:
             for part in _parts(piece):
@@ -285,12 +294,11 @@ class Chunked(ABC):
                     self._ruled(ruled_kernels.ALLOCATE, part, tables, gamma, x=x)
                 shown = np.flatnonzero(x > _NOTHING)
                 self._found(part, shown)
-                parts[part.chunk].append((shown + part.start, x[shown]))
+                parts[part.chunk].append(Part(part.start, shown.astype(np.uint32), x[shown]))
 
         self._pieces(job)
         self.passes += 1.0
-        positions, x = _joined(parts)
-        return positions, x
+        return _positions(parts, 1), np.concatenate([part.second for chunk in parts for part in chunk])
 
     def add_up(self, positions: Positions, x: Floats) -> tuple[float, Floats]:
         program, taken = self.program, self.take(positions)
@@ -343,17 +351,18 @@ def _n_pairs(piece: Piece) -> int:
     return int(piece.pairs.indptr[piece.last] - piece.pairs.indptr[piece.first])
 
 
-def _joined(parts: list[list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]]) -> tuple[Any, Any]:
-    """What pieces have found, chunk by chunk; both arrays of every piece. The parts are let go of on the way."""
-    every: list[list[Any]] = [list(found) for chunk in parts for found in chunk]
-    for chunk in parts:
-        chunk.clear()
-    joined = []
-    for side in range(2):
-        joined.append(np.concatenate([found[side] for found in every]))
-        for found in every:
-            found[side] = None
-    return joined[0], joined[1]
+def _positions(parts: list[list[Part]], side: int) -> Positions:
+    """Where the pairs of all parts are, chunk by chunk; what the parts knew of it is let go of on the way."""
+    every = [(chunk, k) for chunk in parts for k in range(len(chunk))]
+    out = np.empty(sum(chunk[k][side].size for chunk, k in every), np.int64)
+    at = 0
+    for chunk, k in every:
+        part = chunk[k]
+        found = part[side]
+        np.add(found, np.int64(part.start), out=out[at : at + found.size])
+        at += found.size
+        chunk[k] = part._replace(**{Part._fields[side]: found[:0]})
+    return out
 
 
 def _chunk_edges(indptr: npt.NDArray[Any], chunks: int) -> npt.NDArray[np.int64]:

@@ -82,9 +82,9 @@ def transfer(
     """Move mass between the pairs of each user until no more of what exceeds `upper` finds room; what was moved.
 
     Where a user has a slot that is not full, mass that finds no room is dropped, for its priced score is less than
-    gamma, and mass is added where rows have room. The pairs of user u are first[u]:first[u + 1]; cell (n,), extra
-    (K, n) and x (n,) are theirs. x and totals, by row, are changed; a total within its limits stays so. Nearest in
-    score goes first, which is highest x: it is clip((score - threshold) / gamma, 0, 1).
+    gamma. The pairs of user u are first[u]:first[u + 1]; cell (n,), extra (K, n) and x (n,) are theirs. x and totals, by
+    row, are changed; a total within its limits stays so. Nearest in score goes first, which is highest x: it is
+    clip((score - threshold) / gamma, 0, 1).
     """
     moved = 0.0
     none = min(-1, -first.size)  # a literal would have what it is given to compiled once more
@@ -125,7 +125,17 @@ def transfer(
                 if best < 0:
                     break
                 _add(best, most, cell, extra, entries, totals, x)
-    for u in range(first.size - 1):  # room that is left goes to slots that are not full
+    return moved
+
+
+@jit
+def refill(
+    first: Ints, cell: Ints, extra: Floats, entries: Entries, lower: Floats, upper: Floats, totals: Floats, x: Floats
+) -> float:
+    """Add mass to slots that are not full, where rows have room after `transfer`; the same arguments, what was added."""
+    moved = 0.0
+    none = min(-1, -first.size)
+    for u in range(first.size - 1):
         together = 0.0
         for i in range(first[u], first[u + 1]):
             together += x[i]

@@ -38,9 +38,9 @@ class Pairs(NamedTuple):
 class Curvature(NamedTuple):
     """Fractional pairs of a visit, user by user: what a Hessian product needs."""
 
-    cell: npt.NDArray[np.int64]  # (capacity,)
+    cell: npt.NDArray[np.uint32]  # (capacity,)
     extra: npt.NDArray[np.float64]  # (K, capacity)
-    end: npt.NDArray[np.int64]  # (capacity + 1,) end of each user's run; negative where the slate is not full
+    end: npt.NDArray[np.int32]  # (capacity + 1,) end of each user's run; negative where the slate is not full
 
 
 @jit
