@@ -47,7 +47,7 @@ class Piece(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What was found in a part of a piece: pairs by their numbers in it, which take half the memory, and more of them."""
+    """What was found in a part of a piece: pairs by their numbers in it, for half the memory, and more of them."""
 
     start: int  # position of the part's first pair
     first: npt.NDArray[np.uint32]

@@ -82,8 +82,8 @@ def transfer(
     """Move mass between the pairs of each user until no more of what exceeds `upper` finds room; what was moved.
 
     Where a user has a slot that is not full, mass that finds no room is dropped, for its priced score is less than
-    gamma. The pairs of user u are first[u]:first[u + 1]; cell (n,), extra (K, n) and x (n,) are theirs. x and totals, by
-    row, are changed; a total within its limits stays so. Nearest in score goes first, which is highest x: it is
+    gamma. The pairs of user u are first[u]:first[u + 1]; cell (n,), extra (K, n) and x (n,) are theirs. x and totals,
+    by row, are changed; a total within its limits stays so. Nearest in score goes first, which is highest x: it is
     clip((score - threshold) / gamma, 0, 1).
     """
     moved = 0.0
@@ -132,7 +132,7 @@ def transfer(
 def refill(
     first: Ints, cell: Ints, extra: Floats, entries: Entries, lower: Floats, upper: Floats, totals: Floats, x: Floats
 ) -> float:
-    """Add mass to slots that are not full, where rows have room after `transfer`; the same arguments, what was added."""
+    """Add mass to slots that are not full, where rows have room after `transfer`; what was added."""
     moved = 0.0
     none = min(-1, -first.size)
     for u in range(first.size - 1):
