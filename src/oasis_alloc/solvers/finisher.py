@@ -240,7 +240,8 @@ def _solve(
     part: Restricted, basis: tuple[Statuses, Statuses] | None, prices: Floats, seconds: float | None
 ) -> LinearSolution | None:
     """From the last basis where there is one, else from what the prices say."""
-    if basis is not None or part.pieces.gain.size:  # pieces are not priced one by one
+    # guards and categories, of which prices say nothing, are better presolved; pieces are not priced one by one
+    if basis is not None or part.n_slates > part.slates.n_sizes or part.pieces.gain.size:
         return solve_lp(part.lp, basis, seconds)
     start = crash(part, prices[part.rows])
     solution = solve_lp(start.lp, start.basis, seconds)
