@@ -137,11 +137,6 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
         "vectors of 3 items; the policy has 40",
     ),
     (
-        "vectors beside a share that is kept",
-        lambda: policy("a share kept").select([1], RELEVANCE, diversify=oa.MMR(), embeddings=[[1]]),
-        "keeps a share of 'relevance'",
-    ),
-    (
         "buffers without vectors of all items",
         lambda: policy("segments").prepare(4, diversify=oa.MMR(), embeddings=np.ones((40, 2))),
         "embeddings is ndarray; expected oa.Embeddings",
