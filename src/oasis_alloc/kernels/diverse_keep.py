@@ -16,7 +16,7 @@ from oasis_alloc.kernels.diversify import picks_dpp, picks_mmr
 from oasis_alloc.kernels.diversify_window import dpp_window as any_dpp_window
 from oasis_alloc.kernels.diversify_window import picks_dpp_window
 from oasis_alloc.kernels.slate_keep import _sum
-from oasis_alloc.kernels.slate_share import begun, column_of, target_of
+from oasis_alloc.kernels.slate_share import begun, column_of
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -32,14 +32,13 @@ def mmr(
 ) -> int:  # fmt: skip
     """As `mmr` of diversify.py, and keep the share of `column`."""
     column = column_of(n, scores, column)
-    target = target_of(n, column, keys, of_item, rules, flat, counts, pinned, k, least, share, out, marginal)
+    so_far = begun(n, column, keys, of_item, rules, flat, counts, pinned, k, least, share, out, marginal)
     m = any_mmr(
         n, scores, keys, of_item, rules, stairs, counts, pinned, k, least, floor, rows, place, diversity, out,
         marginal,
     )  # fmt: skip
-    if _sum(m, out, column) >= target:
+    if _sum(m, out, column) >= so_far.target:
         return m
-    so_far = begun(n, column, keys, of_item, rules, flat, counts, pinned, k, target, out)
     return picks_mmr(
         n, scores, keys, of_item, rules, stairs, counts, pinned, k, least, floor, rows, place, diversity, out,
         marginal, so_far,
@@ -54,14 +53,13 @@ def dpp(
 ) -> int:  # fmt: skip
     """As `dpp` of diversify.py, and keep the share of `column`."""
     column = column_of(n, scores, column)
-    target = target_of(n, column, keys, of_item, rules, flat, counts, pinned, k, least, share, out, marginal)
+    so_far = begun(n, column, keys, of_item, rules, flat, counts, pinned, k, least, share, out, marginal)
     m = any_dpp(
         n, scores, keys, of_item, rules, stairs, counts, pinned, k, least, floor, rows, place, beta, out,
         marginal,
     )  # fmt: skip
-    if _sum(m, out, column) >= target:
+    if _sum(m, out, column) >= so_far.target:
         return m
-    so_far = begun(n, column, keys, of_item, rules, flat, counts, pinned, k, target, out)
     return picks_dpp(
         n, scores, keys, of_item, rules, stairs, counts, pinned, k, least, floor, rows, place, beta, out,
         marginal, so_far,
@@ -76,14 +74,13 @@ def dpp_window(
 ) -> int:  # fmt: skip
     """As `dpp_window` of diversify_window.py, and keep the share of `column`."""
     column = column_of(n, scores, column)
-    target = target_of(n, column, keys, of_item, rules, flat, counts, pinned, k, least, share, out, marginal)
+    so_far = begun(n, column, keys, of_item, rules, flat, counts, pinned, k, least, share, out, marginal)
     m = any_dpp_window(
         n, scores, keys, of_item, rules, stairs, counts, pinned, k, least, floor, rows, place, beta, window, out,
         marginal,
     )  # fmt: skip
-    if _sum(m, out, column) >= target:
+    if _sum(m, out, column) >= so_far.target:
         return m
-    so_far = begun(n, column, keys, of_item, rules, flat, counts, pinned, k, target, out)
     return picks_dpp_window(
         n, scores, keys, of_item, rules, stairs, counts, pinned, k, least, floor, rows, place, beta, window, out,
         marginal, so_far,

@@ -85,7 +85,7 @@ def _best(
         if now == -np.inf or (now <= floor and m >= least):
             gain[i] = -np.inf
         elif now > top or (now == top and _first(i, best, keys, of_item)):
-            if can_keep(i, m, keys, of_item, rules, counts, k, least, share):
+            if can_keep(i, m, keys, of_item, rules, k, least, share):
                 best, top = i, now
             else:
                 gain[i] = -np.inf
@@ -134,7 +134,7 @@ def picks_mmr(
                     gain[i] = relevance * now - diversity * near[i]
             if gain[i] < top or (gain[i] == top and not _first(i, best, keys, of_item)):
                 continue
-            if not can_keep(i, m, keys, of_item, rules, counts, k, least, share):
+            if not can_keep(i, m, keys, of_item, rules, k, least, share):
                 gain[i] = -np.inf
                 continue
             second, best, top, worth = best, i, gain[i], now
@@ -145,7 +145,7 @@ def picks_mmr(
         out[m] = best
         marginal[m] = worth
         _count(_class(best, keys, of_item), rules, counts, 1)
-        take(best, m + 1, keys, of_item, rules, counts, k, share)
+        take(best, m, keys, of_item, rules, k, least, share)
         gain[best] = -np.inf
         hint = second
         m += 1
@@ -250,7 +250,7 @@ def picks_dpp(
             gain[i] = weight[i] * left[i]
             if gain[i] < top or (gain[i] == top and not _first(i, best, keys, of_item)):
                 continue
-            if not can_keep(i, m, keys, of_item, rules, counts, k, least, share):
+            if not can_keep(i, m, keys, of_item, rules, k, least, share):
                 gain[i] = -np.inf
                 continue
             second, best, top, worth = best, i, gain[i], now
@@ -267,7 +267,7 @@ def picks_dpp(
             out[m] = best
             marginal[m] = worth
             _count(_class(best, keys, of_item), rules, counts, 1)
-            take(best, m + 1, keys, of_item, rules, counts, k, share)
+            take(best, m, keys, of_item, rules, k, least, share)
         gain[best] = -np.inf
         hint = second
         m += 1

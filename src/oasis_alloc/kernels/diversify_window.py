@@ -93,7 +93,7 @@ def picks_dpp_window(
                     continue
                 gain[i] = np.exp(min(steep * (now - mean), _STEEP)) * left[i]
                 if gain[i] > top or (gain[i] == top and _first(i, best, keys, of_item)):
-                    if can_keep(i, m, keys, of_item, rules, counts, k, least, share):
+                    if can_keep(i, m, keys, of_item, rules, k, least, share):
                         best, top, worth = i, gain[i], now
                     else:
                         gain[i] = -np.inf
@@ -107,7 +107,7 @@ def picks_dpp_window(
             out[m] = best
             marginal[m] = worth
             _count(_class(best, keys, of_item), rules, counts, 1)
-            take(best, m + 1, keys, of_item, rules, counts, k, share)
+            take(best, m, keys, of_item, rules, k, least, share)
         pivot = np.sqrt(left[best]) if left[best] > _FLAT else np.float32(0.0)
         _add_row(rows, place, factor, at, inside, best, np.float32(1.0) / pivot if pivot > 0.0 else pivot, left)
         gain[best] = -np.inf

@@ -1,10 +1,12 @@
 """What a slate that is begun can still add up to of the column that it keeps a share of, for picks one at a time.
 
-A pick is let in only where the slate can still be filled so that the share is kept: greedily by the column, under caps.
-Where every item has one category a key and keys nest, that is the most that there is (slate_pick.py), so nobody is kept
-out in vain, and who is out once is out for good; elsewhere it is a slate that there is, so the share is kept all the
-same. Greedy's own next candidate can always be let in: the slate it fills is the same. So the share, which greedy's
-slate keeps from the start, is kept at the end.
+With the picks goes a *rest*: candidates that fill the slate and keep the share with them, at first greedy's own by the
+column. A candidate that is picked displaces those of the rest that its categories and the size have no room for beside
+it, the least of each; it may be picked if the share is kept all the same. So the rest is there at the end, too.
+
+Where every item has one category a key and keys nest, slates are a matroid: one is displaced, of the innermost category
+that is full, and what is left is the best rest there is (Oxley, "Matroid Theory", 2011, sec. 1.8). Nobody is kept out
+in vain then, and who is out once is out for good. Elsewhere it is a rest that there is.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.slate_keep import _ROUNDING, _class, _sum
-from oasis_alloc.kernels.slate_pick import _count, _marginal, _sink, pick
+from oasis_alloc.kernels.slate_pick import _HEAD, _count, _marginal, pick
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -24,15 +26,17 @@ Counts = npt.NDArray[np.uint32]
 
 
 class Share(NamedTuple):
-    """The column that a slate keeps a share of, and how much of it the picks so far have."""
+    """The column that a slate keeps a share of, and the picks so far with their rest."""
 
     column: Floats  # (n,), minus infinity for those that are never shown
     flat: Floats  # stairs without decrements
     target: float
-    order: Ints  # candidates by column, the largest first
-    inside: npt.NDArray[np.bool_]  # (n,) picked
-    kept: Floats  # (2,): what picks add up to; the most that others can add when one more place is taken
-    taken: Ints  # scratch (k,)
+    kept: Floats  # (2,): what picks and rest add up to, what picks do
+    size: Ints  # (1,) of the rest
+    rest: Ints  # (k,), by column, the largest first
+    inside: npt.NDArray[np.bool_]  # (n,) of the rest
+    full: Ints  # (n_categories,) of picks and rest
+    out: Ints  # (k,) scratch: places in the rest of those displaced
 
 
 @jit
@@ -45,83 +49,98 @@ def column_of(n: int, scores: Floats, column: Floats) -> Floats:
 
 
 @jit
-def target_of(
-    n: int, column: Floats, keys: Ints, of_item: Counts, rules: Ints, flat: Floats, counts: Ints, pinned: int, k: int,
-    least: int, share: float, out: Ints, marginal: Floats,
-) -> float:  # fmt: skip
-    """How much of the column a slate keeps: as slate_keep.keep has it; `out` and `marginal` are as in `pick`."""
-    other = out.copy()
-    m = pick(n, column, keys, of_item, rules, flat, counts, pinned, k, least, 0.0, other, marginal)
-    organic = _sum(m, other, column)
-    target = organic - (1.0 - share) * abs(organic)
-    return float(target - _ROUNDING * abs(target))
-
-
-@jit
-def _fill(
-    size: int, k: int, least: int, total: float, enough: float, but: int, share: Share, keys: Ints, of_item: Counts,
-    rules: Ints, counts: Ints,
-) -> float:  # fmt: skip
-    """Add the most of the column to a total that places from `size` to k - 1 can hold, until that is enough."""
-    found = 0
-    for other in share.order:
-        more = share.column[other]
-        done = size >= least and (total >= enough or more <= 0.0)
-        if size >= k or done or more == -np.inf:
-            break
-        if share.inside[other] or other == but:
-            continue
-        klass = _class(other, keys, of_item)
-        if _marginal(more, klass, rules, share.flat, counts) == -np.inf:
-            continue
-        _count(klass, rules, counts, 1)
-        share.taken[found] = other
-        found += 1
-        size += 1
-        total += more
-    for j in range(found):
-        _count(_class(share.taken[j], keys, of_item), rules, counts, -1)
-    return total
-
-
-@jit
 def begun(
     n: int, column: Floats, keys: Ints, of_item: Counts, rules: Ints, flat: Floats, counts: Ints, pinned: int, k: int,
-    target: float, out: Ints,
+    least: int, share: float, out: Ints, marginal: Floats,
 ) -> Share:  # fmt: skip
-    """The share of a slate that has its pinned items alone."""
-    rank, unseen = of_item[1], np.uint64(of_item.shape[1] - 1)
-    heap = np.arange(n)
-    for at in range(n // 2 - 1, -1, -1):
-        _sink(at, n, heap, column, keys, rank, unseen)
-    for size in range(n - 1, 0, -1):  # a heap has its first on top: sorted, it has it at the end
-        heap[0], heap[size] = heap[size], heap[0]
-        _sink(0, size, heap, column, keys, rank, unseen)
-    inside, kept = np.zeros(n, np.bool_), np.zeros(2)
-    share = Share(column, flat, target, heap[::-1].copy(), inside, kept, np.empty(max(k, 1), np.int64))
-    for j in range(pinned):
-        _count(_class(out[j], keys, of_item), rules, counts, 1)
-        inside[out[j]] = True
-        kept[0] += column[out[j]]
-    kept[1] = _fill(pinned + 1, k, 0, 0.0, np.inf, -1, share, keys, of_item, rules, counts)
-    for j in range(pinned):
-        _count(_class(out[j], keys, of_item), rules, counts, -1)
-    return share
+    """The share of a slate that has its pinned items alone: greedy's slate by the column, and the target that it sets.
+
+    `out` and `marginal` are as in `pick`, and of them no more than the pinned items is read.
+    """
+    slate = out.copy()
+    m = pick(n, column, keys, of_item, rules, flat, counts, pinned, k, least, 0.0, slate, marginal)
+    organic = _sum(m, slate, column)
+    target = organic - (1.0 - share) * abs(organic)
+    full, inside = np.zeros(counts.size, np.int64), np.zeros(n, np.bool_)
+    for j in range(m):
+        _count(_class(slate[j], keys, of_item), rules, full, 1)
+        inside[slate[j]] = j >= pinned
+    kept = np.array([organic, _sum(pinned, slate, column)])
+    return Share(
+        column, flat, target - _ROUNDING * abs(target), kept, np.array([m - pinned]), slate[pinned:],
+        inside, full, np.empty(max(k, 1), np.int64),
+    )  # fmt: skip
+
+
+@jit
+def _has(i: int, category: int, keys: Ints, of_item: Counts, rules: Ints) -> bool:
+    klass = _class(i, keys, of_item)
+    entries = rules.size - rules[1] - rules[2]
+    found = False
+    for e in range(entries + rules[_HEAD + klass], entries + rules[_HEAD + klass + 1]):
+        found = found or rules[e] == category
+    return found
+
+
+@jit
+def _displaced(
+    i: int, m: int, keys: Ints, of_item: Counts, rules: Ints, k: int, least: int, share: Share
+) -> tuple[int, float]:  # fmt: skip
+    """(how many of the rest make room for candidate i beside m picks, what picks and rest add up to then)."""
+    total = share.kept[0]
+    size = share.size[0]
+    if share.inside[i]:
+        r = 0
+        while share.rest[r] != i:
+            r += 1
+        share.out[0] = r
+        return 1, total
+    total += share.column[i]
+    least_of_rest = share.column[share.rest[size - 1]] if size > 0 else 0.0
+    is_full = m + 1 + size > k
+    if total - (least_of_rest if is_full else min(least_of_rest, 0.0)) < share.target:  # whatever the categories are
+        return 0, -np.inf
+    found = 0
+    klass = _class(i, keys, of_item)
+    entries = rules.size - rules[1] - rules[2]
+    systems = rules.size - rules[1]
+    start, end = entries + rules[_HEAD + klass], entries + rules[_HEAD + klass + 1]
+    width = share.flat.shape[1] - 1
+    for _ in range(start, end):
+        category = -1  # the full one with fewest that has lost nobody yet: the innermost, where they nest
+        for e in range(start, end):
+            c = rules[e]
+            if share.flat[rules[systems + c], min(share.full[c], width)] != np.inf:
+                continue
+            lost = False
+            for j in range(found):
+                lost = lost or _has(share.rest[share.out[j]], c, keys, of_item, rules)
+            if not lost and (category < 0 or share.full[c] < share.full[category]):
+                category = c
+        if category < 0:
+            break
+        r = size - 1
+        while r >= 0 and not _has(share.rest[r], category, keys, of_item, rules):
+            r -= 1
+        if r < 0:  # full of picks
+            return 0, -np.inf
+        share.out[found] = r
+        found += 1
+        total -= share.column[share.rest[r]]
+    if found == 0 and size > 0 and (is_full or (least_of_rest <= 0.0 and m + size >= least)):
+        share.out[0] = size - 1
+        return 1, total - least_of_rest
+    return found, total
 
 
 @jit
 def can_keep(
-    i: int, m: int, keys: Ints, of_item: Counts, rules: Ints, counts: Ints, k: int, least: int, share: Share | None
-) -> bool:
+    i: int, m: int, keys: Ints, of_item: Counts, rules: Ints, k: int, least: int, share: Share | None
+) -> bool:  # fmt: skip
     """True where the slate of m picks and candidate i can be filled so that it keeps the share."""
     if share is None:
         return True
-    total = share.kept[0] + share.column[i]
-    if total + share.kept[1] < share.target:  # whatever the candidate's categories are
-        return False
-    _count(_class(i, keys, of_item), rules, counts, 1)
-    total = _fill(m + 1, k, least, total, share.target, i, share, keys, of_item, rules, counts)
-    _count(_class(i, keys, of_item), rules, counts, -1)
+    _, total = _displaced(i, m, keys, of_item, rules, k, least, share)
     return bool(total >= share.target)
 
 
@@ -133,21 +152,33 @@ def needed(
     """(candidate, marginal score) that the share needs though nobody is worth a slot, (-1, ...) where it is kept."""
     if share is None:
         return -1, 0.0
-    for other in share.order:
-        more = share.column[other]
-        enough = m >= least and (share.kept[0] >= share.target or more <= 0.0)
-        if enough or more == -np.inf:
-            break
-        klass = _class(other, keys, of_item)
-        if not share.inside[other] and _marginal(more, klass, rules, share.flat, counts) > -np.inf:
-            return int(other), _marginal(scores[other], klass, rules, stairs, counts)
-    return -1, 0.0
+    if share.size[0] == 0 or (share.kept[1] >= share.target and m >= least):
+        return -1, 0.0
+    i = share.rest[0]
+    return int(i), _marginal(scores[i], _class(i, keys, of_item), rules, stairs, counts)
 
 
 @jit
-def take(i: int, m: int, keys: Ints, of_item: Counts, rules: Ints, counts: Ints, k: int, share: Share | None) -> None:
-    """Candidate i is the last of m picks; its categories are counted."""
-    if share is not None:
-        share.inside[i] = True
-        share.kept[0] += share.column[i]
-        share.kept[1] = _fill(m + 1, k, 0, 0.0, np.inf, -1, share, keys, of_item, rules, counts)
+def take(
+    i: int, m: int, keys: Ints, of_item: Counts, rules: Ints, k: int, least: int, share: Share | None
+) -> None:  # fmt: skip
+    """Candidate i is picked beside m picks: the rest loses those that it displaces."""
+    if share is None:
+        return
+    found, share.kept[0] = _displaced(i, m, keys, of_item, rules, k, least, share)
+    share.kept[1] += share.column[i]
+    _count(_class(i, keys, of_item), rules, share.full, 1)
+    size = 0
+    for r in range(share.size[0]):
+        other = share.rest[r]
+        share.inside[other] = False
+        stays = True
+        for j in range(found):
+            stays = stays and share.out[j] != r
+        if stays:
+            share.rest[size] = other
+            share.inside[other] = True
+            size += 1
+        else:
+            _count(_class(other, keys, of_item), rules, share.full, -1)
+    share.size[0] = size
