@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from served import policy, request, solved
+from test_ranking import crossed
 
 import oasis_alloc as oa
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
@@ -136,11 +137,6 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
         "vectors of 3 items; the policy has 40",
     ),
     (
-        "vectors beside a share that is kept",
-        lambda: policy("a share kept").select([1], RELEVANCE, diversify=oa.MMR(), embeddings=[[1]]),
-        "keeps a share of 'relevance'",
-    ),
-    (
         "buffers without vectors of all items",
         lambda: policy("segments").prepare(4, diversify=oa.MMR(), embeddings=np.ones((40, 2))),
         "embeddings is ndarray; expected oa.Embeddings",
@@ -162,7 +158,11 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("a seed that is none", lambda: draw(rng="a"), "sample(): rng is 'a'; expected a whole number from 0"),
     ("a seed below 0", lambda: draw(rng=-1), "sample(): rng is -1"),
     ("a seed of slates below 0", lambda: solved("segments").round(rng=-1), "round(): rng is -1; expected"),
-    ("slates of attention", lambda: solved("supply and positions").round(), "x is the attention that pairs get"),
+    (
+        "slots by position, mixed where categories cross",
+        lambda: crossed(artist=["a", "a", "b"], genre=["x", "y", "x"]).round(),
+        "user 'ann' mixes more items of artist 'a'",
+    ),
     ("a draw of an item twice", lambda: draw(items=[3, 3]), "item 3 is at positions 0 and 1"),
     ("an unknown organic column", lambda: solved("segments").policy(organic="rel"), "no such column"),
     (

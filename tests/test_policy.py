@@ -178,6 +178,7 @@ def test_nothing_compiles_after_the_warm_up(name: str) -> None:
     assert set(served.warmup()) == {*kernels(), "draws"}
     before = {key: len(kernel.signatures) for key, kernel in kernels().items()}
     assert min(before.values()) >= 1
+    embeddings = oa.Embeddings(np.ones((cands.n_items, 3)))
     for put in REQUESTS.values():
         items, columns = put(*request(cands, 2))
         served.score(items, columns, out=np.empty(len(items)))
@@ -186,9 +187,15 @@ def test_nothing_compiles_after_the_warm_up(name: str) -> None:
         unseen = np.full(len(items), -1)
         served.select(unseen, columns, artist=[3] * len(items)) if "artist" in served.data.item_keys else None
         served.score_batch([0, len(items)], items, columns)
+        for rule in (oa.MMR(), oa.DPP(), oa.DPP(window=2), oa.MMR(0.0)):
+            for vectors in (embeddings, np.ones((len(items), 3))):
+                served.select(items, columns, user=2, exclude=[], diversify=rule, embeddings=vectors)
+                served.select(unseen, columns, k=1, diversify=rule, embeddings=vectors)
     hot = served.prepare(20)
     hot.score(5, served.user())
     hot.select(5, served.user())
+    for rule in (oa.MMR(), oa.DPP(), oa.DPP(window=2), oa.MMR(0.0)):
+        served.prepare(20, diversify=rule, embeddings=embeddings).select(5, served.user())
     assert {key: len(kernel.signatures) for key, kernel in kernels().items()} == before
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.seeds import Rng, as_seed
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
-from oasis_alloc.serving.diversity import DPP, MMR, Embeddings, PreparedDiverse, diversified
+from oasis_alloc.serving.diversity import DPP, MMR, Embeddings, diversified, prepared
 from oasis_alloc.serving.explainer import Explainer
 from oasis_alloc.serving.explanation import Explanation
 from oasis_alloc.serving.kept import Kept
@@ -158,7 +158,7 @@ class Policy(Kept):
             above 0, or to reach `at_least`.
         diversify
             `oa.MMR(...)` or `oa.DPP(...)`: pick by scores and by how unlike the picks so far an item is, under the same
-            rules. Not with slates that keep a share of a column.
+            rules; where slates keep a share of a column, a pick after which it could not be kept is passed over.
         embeddings
             The vectors for it: `oa.Embeddings` of all items, or (n, d) numbers, one row a candidate.
 
@@ -304,7 +304,7 @@ class Policy(Kept):
         [1]
         """
         if diversify is not None or embeddings is not None:
-            return PreparedDiverse(self._scorer, most, k, diversify, embeddings)
+            return prepared(self._scorer, most, k, diversify, embeddings)
         return Prepared(self._scorer, most, k)
 
     def to_parquet(self, candidates: Candidates, path: str | Path) -> int:

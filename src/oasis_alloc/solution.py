@@ -101,6 +101,9 @@ class Solution:
     def round(self, rng: Rng = 0) -> Rounded:
         """Whole slates of all users, in which every pair is shown with exactly its probability x.
 
+        Where slots count by position, x is attention: every pair gets a place, and the mean of what its place counts, 0
+        where it is not shown, is exactly x.
+
         Parameters
         ----------
         rng
@@ -110,7 +113,8 @@ class Solution:
         Returns
         -------
         Rounded
-            The pairs shown, the propensity of each, and what they add up to.
+            The pairs shown, the propensity of each, and what they add up to; by position, the place of each and the
+            probability of that place.
 
         Notes
         -----
@@ -118,6 +122,8 @@ class Solution:
         categories nest, each has floor or ceil of its sum of x, so `diminishing` takes what it takes from `value` on
         average, too. With three keys that cross, or items of several labels, a draw can be over a cap of a category, as
         a rule by one item (docs/sampling.md). `keep` and limits on totals hold on average.
+        By position, a user's x is taken apart into at most n + 1 orderings of its n items, of which one is drawn; each
+        keeps size, `at_least` and all caps. `keep` holds for the mean of the column as places count.
         `numpy.random.Generator.choice(replace=False, p=x / sum x)` does not do this: its 0.95 becomes 0.80.
 
         Raises
@@ -125,7 +131,8 @@ class Solution:
         InputError
             For anything else as `rng`.
         ProblemError
-            For slates with positions, whose x is attention.
+            By position, where a user mixes items of categories that cross, and more of each than its cap: then no
+            orderings that keep the caps may have x as their mean.
         SolverError
             For an infeasible problem.
 

@@ -5,6 +5,8 @@ float32: `rows` (any, d), of which candidate i has `rows[place[i]]`; places out 
 The relevance of a candidate is its marginal score, the decrements of its categories off; at a cap it is out. Sums of
 products may be reordered: that and float32 make them several times faster, and no score that is served depends on it.
 
+Picks may be bound to keep a share of a column (diverse_keep.py); where they are not, no code asks for it.
+
 Gains only fall while a slate grows. So a candidate's gain is brought up to date only where what is left of it is as
 good as the best one found (Minoux, "Accelerated greedy algorithms", 1978): slates are those of the plain methods.
 """
@@ -16,6 +18,7 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.slate_pick import _count, _marginal
+from oasis_alloc.kernels.slate_share import Share, can_keep, needed, take
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -69,8 +72,8 @@ def _start(
 
 @jit
 def _best(
-    m: int, scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, least: int,
-    floor: float, gain: Floats,
+    m: int, scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, k: int, least: int,
+    floor: float, gain: Floats, share: Share | None,
 ) -> tuple[int, float]:  # fmt: skip
     """(candidate, marginal score) where that is highest, (-1, ...) where none may be picked."""
     best = -1
@@ -82,20 +85,20 @@ def _best(
         if now == -np.inf or (now <= floor and m >= least):
             gain[i] = -np.inf
         elif now > top or (now == top and _first(i, best, keys, of_item)):
-            best, top = i, now
+            if can_keep(i, m, keys, of_item, rules, k, least, share):
+                best, top = i, now
+            else:
+                gain[i] = -np.inf
     return best, top
 
 
 @jit
-def mmr(
+def picks_mmr(
     n: int, scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, pinned: int, k: int,
     least: int, floor: float, rows: Singles, place: Ints, diversity: float, out: Ints, marginal: Floats,
+    share: Share | None,
 ) -> int:  # fmt: skip
-    """Maximal marginal relevance: the next pick has the most (1 - diversity) * marginal score - diversity * similarity.
-
-    Similarity is the largest cosine with a pick so far, not below 0; the first pick has the highest score (Carbonell
-    and Goldstein, SIGIR 1998).
-    """
+    """The picks of `mmr`, of which those are left out after which the share cannot be kept."""
     last = np.uint64(rows.shape[0] - 1)
     relevance = 1.0 - diversity
     gain = np.empty(n)
@@ -111,7 +114,7 @@ def mmr(
         worth = 0.0
         second = -1
         if m == 0:
-            best, worth = _best(m, scores, keys, of_item, rules, stairs, counts, least, floor, gain)
+            best, worth = _best(m, scores, keys, of_item, rules, stairs, counts, k, least, floor, gain, share)
         top = -np.inf
         for at in range(-1, n if m > 0 else -1):
             i = hint if at < 0 else at
@@ -131,18 +134,40 @@ def mmr(
                     gain[i] = relevance * now - diversity * near[i]
             if gain[i] < top or (gain[i] == top and not _first(i, best, keys, of_item)):
                 continue
+            if not can_keep(i, m, keys, of_item, rules, k, least, share):
+                gain[i] = -np.inf
+                continue
             second, best, top, worth = best, i, gain[i], now
+        if best < 0:
+            best, worth = needed(m, scores, keys, of_item, rules, stairs, counts, least, share)
         if best < 0:
             break
         out[m] = best
         marginal[m] = worth
         _count(_class(best, keys, of_item), rules, counts, 1)
+        take(best, m, keys, of_item, rules, k, least, share)
         gain[best] = -np.inf
         hint = second
         m += 1
     for j in range(m):
         _count(_class(out[j], keys, of_item), rules, counts, -1)
     return m
+
+
+@jit
+def mmr(
+    n: int, scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, pinned: int, k: int,
+    least: int, floor: float, rows: Singles, place: Ints, diversity: float, out: Ints, marginal: Floats,
+) -> int:  # fmt: skip
+    """Maximal marginal relevance: the next pick has the most (1 - diversity) * marginal score - diversity * similarity.
+
+    Similarity is the largest cosine with a pick so far, not below 0; the first pick has the highest score (Carbonell
+    and Goldstein, SIGIR 1998).
+    """
+    return picks_mmr(
+        n, scores, keys, of_item, rules, stairs, counts, pinned, k, least, floor, rows, place, diversity, out, marginal,
+        None,
+    )  # fmt: skip
 
 
 @jit
@@ -182,16 +207,12 @@ def _learn(
 
 
 @jit
-def dpp(
+def picks_dpp(
     n: int, scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, pinned: int, k: int,
     least: int, floor: float, rows: Singles, place: Ints, beta: float, out: Ints, marginal: Floats,
+    share: Share | None,
 ) -> int:  # fmt: skip
-    """Greedy MAP of a determinantal point process: the next pick adds most to the determinant of the picks' kernel.
-
-    L_ij = w_i w_j cos(i, j) with w = exp(beta * standard score of the marginal): the gain of a candidate is w^2 times
-    what the picks leave of its unit vector, and the Cholesky factor grows by a row a pick (Chen, Zhang and Zhou, "Fast
-    greedy MAP inference for DPP", arXiv 1709.05135, algorithm 1). Where no candidate adds anything, scores decide.
-    """
+    """The picks of `dpp`, of which those are left out after which the share cannot be kept."""
     mean, steep = _standard(n, scores, beta)
     gain = np.empty(n)
     weight = np.empty(n)  # w^2 at the marginal `at_score`
@@ -229,9 +250,14 @@ def dpp(
             gain[i] = weight[i] * left[i]
             if gain[i] < top or (gain[i] == top and not _first(i, best, keys, of_item)):
                 continue
+            if not can_keep(i, m, keys, of_item, rules, k, least, share):
+                gain[i] = -np.inf
+                continue
             second, best, top, worth = best, i, gain[i], now
         if top == 0.0:
-            best, worth = _best(m, scores, keys, of_item, rules, stairs, counts, least, floor, gain)
+            best, worth = _best(m, scores, keys, of_item, rules, stairs, counts, k, least, floor, gain, share)
+        if best < 0:
+            best, worth = needed(m, scores, keys, of_item, rules, stairs, counts, least, share)
         if best < 0:
             break
         pivot = np.sqrt(left[best])
@@ -241,6 +267,7 @@ def dpp(
             out[m] = best
             marginal[m] = worth
             _count(_class(best, keys, of_item), rules, counts, 1)
+            take(best, m, keys, of_item, rules, k, least, share)
         gain[best] = -np.inf
         hint = second
         m += 1
@@ -249,102 +276,18 @@ def dpp(
     return m
 
 
-@jit(fastmath=True)
-def _add_row(
-    rows: Singles, place: Ints, factor: Singles, at: Ints, m: int, p: int, inverse: np.float32, left: Singles
-) -> None:
-    """Row at[m] of the factors of all candidates, after pick p; what it explains goes off `left`."""
-    new = factor[at[m]]
-    last = np.uint64(rows.shape[0] - 1)
-    vector = rows[min(np.uint64(place[p]), last)]
-    for i in range(new.size):
-        new[i] = inverse * _dot(rows[min(np.uint64(place[i]), last)], vector)
-    for j in range(m):
-        old = factor[at[j]]
-        by = old[p] * inverse
-        for i in range(new.size):
-            new[i] -= by * old[i]
-    for i in range(new.size):
-        left[i] -= new[i] * new[i]
-
-
-@jit(fastmath=True)
-def _drop_first(factor: Singles, at: Ints, m: int, picks: Ints, left: Singles) -> None:
-    """Take the oldest of m picks out of all factors.
-
-    Rotations carry its row through the others, and what comes out at the end goes back to `left`.
-    """
-    oldest = factor[at[0]]
-    for j in range(1, m):
-        other = factor[at[j]]
-        a, b = other[picks[j]], oldest[picks[j]]
-        r = np.sqrt(a * a + b * b)
-        if r == 0.0:
-            continue
-        cos, sin = a / r, b / r
-        for i in range(other.size):
-            u, v = other[i], oldest[i]
-            other[i] = cos * u + sin * v
-            oldest[i] = cos * v - sin * u
-    for i in range(oldest.size):
-        left[i] += oldest[i] * oldest[i]
-    free = at[0]
-    for j in range(m - 1):
-        at[j] = at[j + 1]
-    at[m - 1] = free
-
-
 @jit
-def dpp_window(
+def dpp(
     n: int, scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, pinned: int, k: int,
-    least: int, floor: float, rows: Singles, place: Ints, beta: float, window: int, out: Ints, marginal: Floats,
+    least: int, floor: float, rows: Singles, place: Ints, beta: float, out: Ints, marginal: Floats,
 ) -> int:  # fmt: skip
-    """As `dpp`, where a pick is compared with the last `window` picks only (the same paper, section 4.3).
+    """Greedy MAP of a determinantal point process: the next pick adds most to the determinant of the picks' kernel.
 
-    Gains grow again when a pick leaves the window, so those of all candidates are kept up to date.
+    L_ij = w_i w_j cos(i, j) with w = exp(beta * standard score of the marginal): the gain of a candidate is w^2 times
+    what the picks leave of its unit vector, and the Cholesky factor grows by a row a pick (Chen, Zhang and Zhou, "Fast
+    greedy MAP inference for DPP", arXiv 1709.05135, algorithm 1). Where no candidate adds anything, scores decide.
     """
-    mean, steep = _standard(n, scores, beta)
-    window = max(min(window, k), 1)
-    factor = np.empty((window + 1, n), np.float32)
-    at = np.arange(window + 1)
-    gain = np.zeros(n)
-    left = np.ones(n, np.float32)
-    _start(scores, keys, of_item, rules, stairs, counts, pinned, least, floor, out, marginal, gain)
-    m = 0
-    inside = 0
-    while m < k:
-        best = -1
-        worth = 0.0
-        if m < pinned:
-            best = out[m]
-        else:
-            top = 0.0
-            for i in range(n):
-                if gain[i] == -np.inf or left[i] <= _FLAT:
-                    continue
-                now = _marginal(scores[i], _class(i, keys, of_item), rules, stairs, counts)
-                if now == -np.inf or (now <= floor and m >= least):
-                    gain[i] = -np.inf
-                    continue
-                gain[i] = np.exp(min(steep * (now - mean), _STEEP)) * left[i]
-                if gain[i] > top or (gain[i] == top and _first(i, best, keys, of_item)):
-                    best, top, worth = i, gain[i], now
-            if best < 0:
-                best, worth = _best(m, scores, keys, of_item, rules, stairs, counts, least, floor, gain)
-        if best < 0:
-            break
-        if m >= pinned:
-            out[m] = best
-            marginal[m] = worth
-            _count(_class(best, keys, of_item), rules, counts, 1)
-        pivot = np.sqrt(left[best]) if left[best] > _FLAT else np.float32(0.0)
-        _add_row(rows, place, factor, at, inside, best, np.float32(1.0) / pivot if pivot > 0.0 else pivot, left)
-        gain[best] = -np.inf
-        m += 1
-        inside += 1
-        if inside > window:
-            _drop_first(factor, at, inside, out[m - inside : m], left)
-            inside -= 1
-    for j in range(m):
-        _count(_class(out[j], keys, of_item), rules, counts, -1)
-    return m
+    return picks_dpp(
+        n, scores, keys, of_item, rules, stairs, counts, pinned, k, least, floor, rows, place, beta, out, marginal,
+        None,
+    )  # fmt: skip

@@ -138,10 +138,13 @@ def diversified(
     """The slate for these scores by a diversity rule; see `Policy.select`."""
     from oasis_alloc.serving.selection import Picked, check_pinned
 
-    kernel, options = _kernel(checked(rule, selector))
+    keep = selector.data.slate.keep
+    kernel, options = _kernel(checked(rule), keep is not None)
     n = scores.size
     rows, place = _placed(embeddings, request.items, selector.data.n_items)
-    rules = selector.rules_for(request)
+    if kernel is None:
+        return selector.pick(request, scores, wishes)
+    rules, stairs = selector.rules_for(request), selector.stairs(wishes.k)
     of_item = selector.formula.of_item if request.local is None else request.local.of_item
     if wishes.excluded.size:
         scores = scores.copy()
@@ -149,10 +152,12 @@ def diversified(
     k = min(wishes.k, n)
     out, marginal = np.empty(max(k, 1), np.int64), np.empty(max(k, 1))
     out[: wishes.pinned.size] = wishes.pinned
+    kept: tuple[Any, ...] = ()
+    if keep is not None:
+        kept = request.columns[selector.data.columns.index(keep[0])].copy(), stairs.flat, keep[1]
     m = kernel(
-        n, scores, request.key, of_item, rules.array, selector.stairs(wishes.k).cost,
-        np.zeros(rules.system.size, np.int64), wishes.pinned.size, k, min(wishes.least, k), wishes.floor, rows, place,
-        *options, out, marginal,
+        n, scores, request.key, of_item, rules.array, stairs.cost, np.zeros(rules.system.size, np.int64),
+        wishes.pinned.size, k, min(wishes.least, k), wishes.floor, rows, place, *options, out, marginal, *kept,
     )  # fmt: skip
     check_pinned(marginal, wishes, selector.data.slate)
     return Picked(out[:m], marginal[:m])
@@ -163,9 +168,9 @@ class PreparedDiverse(Prepared):
 
     __slots__ = ("_diverse", "_options", "_rows")
 
-    def __init__(self, scorer: Scorer, most: int, k: int | None, rule: object, embeddings: object) -> None:
+    def __init__(self, scorer: Scorer, most: int, k: int | None, rule: Diversify, embeddings: object) -> None:
         super().__init__(scorer, most, k)
-        self._diverse, self._options = _kernel(checked(rule, scorer.selector))
+        self._diverse, self._options = _kernel(rule, self._kept >= 0)
         if not isinstance(embeddings, Embeddings):
             kind = type(embeddings).__name__
             raise InputError(f"embeddings is {kind}; expected oa.Embeddings of the policy's items.")
@@ -183,28 +188,51 @@ class PreparedDiverse(Prepared):
         return found
 
 
-def checked(rule: object, selector: Selector) -> Diversify:
-    """The rule, or `InputError` where it is none or cannot be kept beside the slate's own."""
+class PreparedKeeping(PreparedDiverse):
+    """The same for slates that keep a share of a column."""
+
+    __slots__ = ()
+
+    def select(self, n: int, user: User) -> int:
+        if self._diverse is None:
+            return Prepared.select(self, n, user)
+        if n > self._most or user.owner is not self._owner:
+            self._refuse(n)
+        k = min(self._k, user.size, n)
+        self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
+        found: int = self._diverse(
+            n, self.scores, self.items, self._of_item, self._rules, self._stairs, self._counts, 0, k,
+            min(user.at_least, k), 0.0, self._rows, self.items, *self._options, self.positions, self.marginal,
+            self.columns[self._kept], self._flat, self._share,
+        )  # fmt: skip
+        return found
+
+
+def prepared(scorer: Scorer, most: int, k: int | None, rule: object, embeddings: object) -> PreparedDiverse:
+    """Buffers for a diversity rule under the slate's rules; see `Policy.prepare`."""
+    kind = PreparedDiverse if scorer.data.slate.keep is None else PreparedKeeping
+    return kind(scorer, most, k, checked(rule), embeddings)
+
+
+def checked(rule: object) -> Diversify:
+    """The rule, or `InputError` where it is none."""
     if not isinstance(rule, MMR | DPP):
         raise InputError(f"diversify={rule!r}: expected oa.MMR(...), oa.DPP(...) or None.")
-    if selector.data.slate.keep is not None:
-        raise InputError(
-            f"diversify={rule!r}: the slate keeps a share of {selector.data.slate.keep[0]!r}, which picks by vectors "
-            "do not; solve without Slate(keep=...), or select without diversify."
-        )
     return rule
 
 
-def _kernel(rule: Diversify) -> tuple[Any, tuple[Any, ...]]:
-    """(kernel, its own arguments) of a rule."""
-    from oasis_alloc.kernels import diversify
+def _kernel(rule: Diversify, keeps: bool) -> tuple[Any, tuple[Any, ...]]:
+    """(kernel, its own arguments) of a rule; None where slates that keep a share are those of the scores."""
+    from oasis_alloc.kernels import diverse_keep, diversify, diversify_window
 
+    if keeps and rule.diversity == 0.0:
+        return None, ()
     if isinstance(rule, MMR) or rule.diversity == 0.0:
-        return diversify.mmr, (float(rule.diversity),)
+        return (diverse_keep if keeps else diversify).mmr, (float(rule.diversity),)
     beta = (1.0 - rule.diversity) * float(rule.scale)
     if rule.window is None:
-        return diversify.dpp, (beta,)
-    return diversify.dpp_window, (beta, int(rule.window))
+        return (diverse_keep if keeps else diversify).dpp, (beta,)
+    return (diverse_keep if keeps else diversify_window).dpp_window, (beta, int(rule.window))
 
 
 def _placed(embeddings: object, items: Integers, n_items: int) -> tuple[Singles, Integers]:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from oasis_alloc.drawing import Drawing
 from oasis_alloc.errors import InputError, did_you_mean
 from oasis_alloc.keys import frozen
-from oasis_alloc.rounding import Drawing
 from oasis_alloc.serving.data import Floats, Integers
 from oasis_alloc.slate_rules import SlateRules, System, chain_of
 

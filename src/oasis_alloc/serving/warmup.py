@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 def kernels() -> dict[str, Any]:
     """The compiled functions that requests of every policy call, by name; draws under rules call further ones."""
-    from oasis_alloc.kernels import diversify, sample, serve, slate_keep, slate_pick
+    from oasis_alloc.kernels import diverse_keep, diversify, diversify_window, sample, serve, slate_keep, slate_pick
 
     return {
         "score": serve.score, "best": serve.best, "pick": slate_pick.pick, "keep": slate_keep.keep, "add": serve.add,
         "charge": serve.charge, "charge_column": serve.charge_column, "mmr": diversify.mmr, "dpp": diversify.dpp,
-        "dpp_window": diversify.dpp_window, "systematic": sample.systematic, "smooth": sample.smooth,
+        "dpp_window": diversify_window.dpp_window, "mmr_keep": diverse_keep.mmr, "dpp_keep": diverse_keep.dpp,
+        "dpp_window_keep": diverse_keep.dpp_window, "systematic": sample.systematic, "smooth": sample.smooth,
     }  # fmt: skip
 
 
@@ -59,10 +60,14 @@ def warmup(policy: Policy, draws: bool = True) -> dict[str, float]:
             )
         )
     rows, picked = np.zeros((1, 1), np.float32), (1, scores, items, of_item, rules, stairs, counts, 0, 1, 0, 0.0)
+    kept = (scores, stairs, 0.5)
     calls += [
         ("mmr", lambda: run["mmr"](*picked, rows, items, 0.5, out, marginal)),
         ("dpp", lambda: run["dpp"](*picked, rows, items, 0.5, out, marginal)),
         ("dpp_window", lambda: run["dpp_window"](*picked, rows, items, 0.5, 1, out, marginal)),
+        ("mmr_keep", lambda: run["mmr_keep"](*picked, rows, items, 0.5, out, marginal, *kept)),
+        ("dpp_keep", lambda: run["dpp_keep"](*picked, rows, items, 0.5, out, marginal, *kept)),
+        ("dpp_window_keep", lambda: run["dpp_window_keep"](*picked, rows, items, 0.5, 1, out, marginal, *kept)),
         ("systematic", lambda: run["systematic"](scores, 1, 0, 0, out)),
         ("smooth", lambda: run["smooth"](scores, 1, 1.0, scores)),
     ]

@@ -82,6 +82,8 @@ def solve_lp(
     if status == highspy.HighsModelStatus.kTimeLimit:
         return None
     if status != highspy.HighsModelStatus.kOptimal:
+        if basis is not None:  # with prices of very different sizes a start can be worse than none
+            return solve_lp(lp, None, time_limit)
         raise SolverError(
             f"HiGHS ended with {highs.modelStatusToString(status)} on a feasible, bounded programme of ours."
         )
