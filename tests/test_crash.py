@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import oasis_alloc as oa
 from oasis_alloc.engines.threads import Threads
@@ -13,7 +14,7 @@ from oasis_alloc.lowering import lower
 from oasis_alloc.recovery import trimmed
 from oasis_alloc.solvers import finisher
 from oasis_alloc.solvers.crash import crash
-from oasis_alloc.solvers.highs import BASIC, solve_lp
+from oasis_alloc.solvers.highs import BASIC, LinearProgram, solve_lp
 from oasis_alloc.solvers.restricted import Restricted
 
 E, VALUE = oa.exposure, oa.total("value")
@@ -87,6 +88,31 @@ def test_the_same_optimum_in_fewer_steps(
     assert solution.status is oa.Status.SOLVED
     assert seen
     assert seen[0].n_slates > 0
+
+
+def test_a_start_that_the_simplex_method_cannot_use_is_left() -> None:
+    first = (0.006520271542296063, 0.0028359336468484885, 0.0074968166037654065)
+    streams = np.array([*first, 0.0034832254992448975, 0.003077562464491951, 0.0007322210675308616])
+    pairs = np.vstack([np.tile(0.5 * streams, (4, 1)), np.zeros((2, 6))])
+    pairs[[0, 1, 2, 3], [0, 2, 1, 3]] += [74.75, 74.75, -300.25, -0.25]
+    pairs[4, ::2], pairs[5, 1::2] = streams[::2] - 1.0, streams[1::2] - 1.0
+    floors = [0.005243088000323263, 67.28024308800033, -270.2197569119997, 0.005243088000323263]
+    slates = np.kron(np.eye(3), [1.0, 1.0])
+    slacks = np.vstack([np.zeros((3, 12)), np.hstack([-np.eye(6), np.eye(6)])])
+    slack_cost = [-40.0] * 4 + [-3e8] * 2
+    lp = LinearProgram(
+        cost=np.array([75.0, -300.0, 75.0, 0.0, -75.0, 0.0, *slack_cost, *slack_cost]),
+        matrix=sp.csc_array(np.hstack([np.vstack([slates, pairs]), slacks])),
+        row_lower=np.array([-np.inf] * 3 + floors + [-np.inf] * 2),
+        row_upper=np.array([1.0] * 3 + [np.inf] * 4 + [-1.2417337927801115, -1.7466149005525033]),
+        lower=np.zeros(18),
+        upper=np.array([1.0] * 6 + [np.inf] * 12),
+    )
+    columns = np.array([1, 1, 1, 1, 1, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0], np.int8)
+    warm, cold = solve_lp(lp, (columns, np.array([2, 2, 2, 1, 0, 1, 0, 2, 2], np.int8))), solve_lp(lp)
+    assert warm is not None
+    assert cold is not None
+    assert lp.cost @ warm.x == pytest.approx(lp.cost @ cold.x, rel=1e-9)
 
 
 def test_a_little_too_much_is_taken_from_fractional_pairs(candidates: oa.Candidates) -> None:
