@@ -329,7 +329,7 @@ class Policy(Batched):
         item 1 scores 0.5 = +0.5 r; not shown: item 0 is worth more, short by 0.4; reversed by +0.4 r (0.5 to 0.9)
         """
         asked = self._scorer.ask(items, columns, self.data.columns, user, attributes, k, pinned, exclude, fill)
-        return self._explainer.explain(*asked)
+        return self._explainer.explain(asked)
 
     def __repr__(self) -> str:
         return f"Policy({self.policy_id}, columns: {', '.join(self.columns)}, {self.data.n_items:,} items)"

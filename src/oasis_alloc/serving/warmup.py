@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 def kernels() -> dict[str, Any]:
     """The compiled functions that requests of every policy call, by name; draws under rules call further ones."""
-    from oasis_alloc.kernels import diversify, sample, select_users, serve, slate_keep, slate_pick
+    from oasis_alloc.kernels import diversify, reversal, sample, select_users, serve, slate_keep, slate_pick
 
     return {
         "score": serve.score, "best": serve.best, "pick": slate_pick.pick, "keep": slate_keep.keep,
-        "select_users": select_users.select_users, "add": serve.add, "charge": serve.charge,
-        "charge_column": serve.charge_column, "mmr": diversify.mmr, "dpp": diversify.dpp,
+        "select_users": select_users.select_users, "reverses": reversal.reverses, "add": serve.add,
+        "charge": serve.charge, "charge_column": serve.charge_column, "mmr": diversify.mmr, "dpp": diversify.dpp,
         "dpp_window": diversify.dpp_window, "systematic": sample.systematic, "smooth": sample.smooth,
     }  # fmt: skip
 
@@ -53,6 +53,13 @@ def warmup(policy: Policy, draws: bool = True) -> dict[str, float]:
             lambda: run["select_users"](
                 0, 1, pointers, items, columns, blend, of_item, tables, segment, out, out,
                 SlateArrays(rules, stairs, stairs, -1, 0.0), True, scores, np.zeros((1, 1), np.int64),
+            ),
+        ),
+        (
+            "reverses",
+            lambda: run["reverses"](
+                0, False, 0.0, scores, scores, np.zeros(1, np.bool_), scores, items, of_item, rules, stairs, out[:0], 1,
+                0, 0.0,
             ),
         ),
         ("charge", lambda: run["charge"](0, 1, pointers, unsigned, class_of, tables, segment, scores)),
