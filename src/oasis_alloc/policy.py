@@ -290,6 +290,8 @@ class Policy(Batched):
     def warmup(self, draws: bool = True) -> dict[str, float]:
         """Compile, or load from the cache, everything that requests run, and return the seconds of each kernel.
 
+        Also makes what the first request of a policy would otherwise wait for, such as the numbers of ids.
+
         After it nothing compiles, whatever requests bring; without `draws`, whatever requests bring but to `sample` and
         `propensities`, whose kernel for rules of slates takes longest.
         """

@@ -83,6 +83,7 @@ def warmup(policy: Policy, draws: bool = True) -> dict[str, float]:
         ("systematic", lambda: run["systematic"](scores, 1, 0, 0, out)),
         ("smooth", lambda: run["smooth"](scores, 1, 1.0, scores)),
     ]
+    policy.encode(())  # makes the mapping of ids
     if draws:
         calls.append(("draws", policy.warm_draws))
     seconds: dict[str, float] = {}
