@@ -104,6 +104,7 @@ def select_users(
     seen, counts = np.zeros(room, np.uint64), np.zeros(n_categories, np.int64)
     positions, marginal = np.empty(max(1, out.shape[1]), np.int64), np.empty(max(1, out.shape[1]))
     info = np.empty(4)
+    none = counts.size - n_categories  # pinned: a literal 0 would have all that is called compiled once more
     for u in range(first, last):
         a, b = indptr[u] - base, indptr[u + 1] - base
         mine, s, row, n = items[a:b], scores[a:b], out[u - first], b - a
@@ -116,11 +117,11 @@ def select_users(
         least = min(leasts[u], k)
         if kept >= 0:
             m = keep(
-                n, s, columns[kept, a:b], mine, of_item, rules, stairs, flat, counts, 0, k, least, 0.0, share,
+                n, s, columns[kept, a:b], mine, of_item, rules, stairs, flat, counts, none, k, least, 0.0, share,
                 positions, marginal, info,
             )  # fmt: skip
         elif n_categories > 0:
-            m = pick(n, s, mine, of_item, rules, stairs, counts, 0, k, least, 0.0, positions, marginal)
+            m = pick(n, s, mine, of_item, rules, stairs, counts, none, k, least, 0.0, positions, marginal)
         else:
             m = best_of(n, mine, of_item, k, least, 0.0, s, positions)
         for j in range(m):

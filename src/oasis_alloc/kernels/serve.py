@@ -52,7 +52,7 @@ def score_some(
     table: Floats,
     out: Floats,
 ) -> None:
-    """Write the priced scores of candidates first <= i < last into out."""
+    """Write the priced scores of candidates first <= i < last into out; callers have a `first` of the type of n."""
     n = np.uint64(last - first)
     n_terms = int(blend[0])
     unseen = np.uint64(of_item.shape[1] - 1)
@@ -96,7 +96,7 @@ def score(
     out: Floats,
 ) -> None:
     """Write the priced scores of the first n candidates into out."""
-    score_some(0, n, items, columns, blend, of_item, table, out)
+    score_some(n - n, n, items, columns, blend, of_item, table, out)
 
 
 @jit
@@ -114,7 +114,7 @@ def best(
     out: Ints,
 ) -> int:
     """Write the priced scores of the first n candidates, and the positions of the best k of them; as `best_of`."""
-    score_some(0, n, items, columns, blend, of_item, table, scores)
+    score_some(n - n, n, items, columns, blend, of_item, table, scores)
     return best_of(n, items, of_item, k, least, floor, scores, out)
 
 
