@@ -159,6 +159,37 @@ def batch() -> Case:
     )  # fmt: skip
 
 
+def several(users: int, with_rules: bool) -> Case:
+    """Users of a hundred candidates in one call, through prepared buffers; beside it a checked call."""
+    served, n = policy(rules=with_rules), users * 100
+    rng, user, indptr = np.random.default_rng(users), served.user(), np.arange(users + 1) * 100
+    items = np.concatenate([rng.choice(_ITEMS, 100, replace=False) for _ in range(users)])
+    relevance = rng.random(n)
+    hot, kind = served.prepare_batch(users, n), "with rules" if with_rules else "top-k"
+    for _ in range(users):
+        hot.add(100, user)
+    hot.items[:], hot.columns[0] = items, relevance
+
+    def checked() -> Any:
+        return served.select_batch(indptr, items, {"relevance": relevance}, [user] * users)
+
+    assert hot.select() == users
+    assert (hot.positions == checked()).all()
+    return Case(f"prepared batch {kind}, {users} x 100, k 10", hot.select, checked, "checked", pairs=n)
+
+
+def several_32() -> Case:
+    return several(32, False)
+
+
+def several_128() -> Case:
+    return several(128, False)
+
+
+def several_128_rules() -> Case:
+    return several(128, True)
+
+
 def diverse(name: str, n: int, d: int, k: int, limit: float | None) -> Case:
     """Prices and two of an artist, scored and picked by vectors; beside it pyversity, which has neither of them."""
     served, (items, relevance) = policy(rules=True, size=k), request(n)
@@ -237,6 +268,7 @@ def policy_sample_rules() -> Case:
 
 CASES = [
     top_k_100, top_k_1_000, top_k_20_000, rules, kept, mmr_100, dpp_100, mmr_1_000, dpp_1_000, sample, batch,
+    several_32, several_128, several_128_rules,
     checked_score, checked_select, explain, policy_sample, policy_sample_rules,
 ]  # fmt: skip
 

@@ -3,14 +3,15 @@
     python benchmarks/store.py --seconds 60       # eight threads, as the page on serving reports
 
 Every thread asks the store for its policy, scores a request and compares all scores, bit for bit, with what that policy
-gave before anything was swapped. Then the throughput of two threads beside that of one. Threads gain where calls are
-long enough: a call of a microsecond or two spends as long waiting for the interpreter.
+gave before anything was swapped. Then the throughput of two threads, and of two processes, beside that of one thread.
+Threads gain where calls are long enough: docs/decisions/0007-threads-of-a-host.md says why.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import multiprocessing
 import tempfile
 import threading
 import time
@@ -155,6 +156,28 @@ def batches(policy: oa.Policy, cands: oa.Candidates) -> Callable[[int], Callable
     return work
 
 
+def throughput_of_processes(work: Callable[[int], Callable[[], int]], processes: int, seconds: float) -> float:
+    """As `throughput`, on forks of this process that run one thread each."""
+    context = multiprocessing.get_context("fork")
+    done, ready = context.Array("d", processes), context.Barrier(processes)
+
+    def repeat(number: int) -> None:
+        call = work(number)
+        call()
+        ready.wait()
+        begun, pairs = time.perf_counter(), 0
+        while time.perf_counter() < begun + seconds:
+            pairs += call()
+        done[number] = pairs / (time.perf_counter() - begun)
+
+    workers = [context.Process(target=repeat, args=(k,)) for k in range(processes)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return float(sum(done))
+
+
 def prepared(policy: oa.Policy, candidates: int) -> Callable[[int], Callable[[], int]]:
     """The slate of one request of so many candidates, by the shortest path."""
 
@@ -167,6 +190,26 @@ def prepared(policy: oa.Policy, candidates: int) -> Callable[[int], Callable[[],
         def call() -> int:
             hot.select(candidates, user)
             return candidates
+
+        return call
+
+    return work
+
+
+def micro_batches(policy: oa.Policy, users: int, candidates: int) -> Callable[[int], Callable[[], int]]:
+    """The slates of so many requests put together, by the shortest path."""
+
+    def work(number: int) -> Callable[[], int]:
+        rng, user = np.random.default_rng(number), policy.user()
+        hot = policy.prepare_batch(users=users, most=users * candidates)
+        for _ in range(users):
+            hot.add(candidates, user)
+        hot.items[:] = rng.integers(0, policy.data.n_items, hot.items.size)
+        hot.columns[:] = rng.random(hot.columns.shape)
+
+        def call() -> int:
+            hot.select()
+            return users * candidates
 
         return call
 
@@ -204,10 +247,21 @@ def main() -> None:
         "score_batch, 2,000,000 pairs": batches(policy, cands),
         "prepared select from 20,000": prepared(policy, 20_000),
         "prepared select from 1,000": prepared(policy, 1000),
+        "prepared select from 100": prepared(policy, 100),
+        "prepared batch of 32 x 100": micro_batches(policy, 32, 100),
+        "prepared batch of 128 x 100": micro_batches(policy, 128, 100),
+        "prepared batch of 512 x 100": micro_batches(policy, 512, 100),
     }.items():
-        blocks = [[throughput(work, threads, 0.4) / 1e6 for threads in (1, 2)] for _ in range(9)]
-        one, two = np.max(blocks, axis=0)
-        print(f"{name:<30} one thread {one:>6,.0f}, two {two:>6,.0f}: {two / one:.2f} x", flush=True)
+        ways = (
+            lambda work=work: throughput(work, 1, 0.25), lambda work=work: throughput(work, 2, 0.25),
+            lambda work=work: throughput_of_processes(work, 2, 0.25),
+        )  # fmt: skip
+        one, two, forked = np.max([[way() / 1e6 for way in ways] for _ in range(9)], axis=0)
+        print(
+            f"{name:<30} one thread {one:>6,.0f}, two {two:>6,.0f}: {two / one:.2f} x, "
+            f"two processes {forked / one:.2f} x",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

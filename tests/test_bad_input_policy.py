@@ -33,11 +33,20 @@ def draw(**more: Any) -> Any:
     return ask(call="sample", **more)
 
 
-def all_of(**more: Any) -> Any:
+def all_of(call: str = "score_batch", **more: Any) -> Any:
     given: dict[str, Any] = {
         "indptr": [0, 1, 2], "items": [3, 1], "columns": {"relevance": [0.5, 0.25], "promotion": [0.1, 0.2]}
     }  # fmt: skip
-    return policy("segments").score_batch(**{**given, **more})
+    return getattr(policy("segments"), call)(**{**given, **more})
+
+
+def slates_of(**more: Any) -> Any:
+    return all_of(call="select_batch", **more)
+
+
+def batch_of(users: int, most: int, n: int, name: str = "segments", times: int = 1) -> Any:
+    hot = policy("segments").prepare_batch(users=users, most=most)
+    return [hot.add(n, policy(name).user()) for _ in range(times)]
 
 
 REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
@@ -102,6 +111,30 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("the batch's labels are short", lambda: all_of(users={"market": ["se"]}), "has 1 labels; expected 2"),
     ("the batch's key is unknown", lambda: all_of(users={"town": ["x", "y"]}), "a key 'town'"),
     ("the batch's buffer is float32", lambda: all_of(out=np.empty(2, np.float32)), "contiguous float64 array"),
+    ("the batch's buffer is read-only", lambda: all_of(out=oa.keys.frozen(np.empty(2))), "a writeable, contiguous"),
+    ("users of a batch that are of another policy", lambda: all_of(users=[policy("one column").user()] * 2), "another"),
+    ("too few users of a batch", lambda: all_of(users=[policy("segments").user()]), "1 of policy.user(...); expect"),
+    ("a number among users", lambda: all_of(users=[policy("segments").user(), 3]), "3 is in a list of policy.user"),
+    ("slates of a bad item", lambda: slates_of(items=[3, 44]), "entry 1 is 44; expected numbers in [0, 40)"),
+    ("slates of an item below -1", lambda: slates_of(items=[-3, 4]), "entry 0 is -3"),
+    ("slates of ids", lambda: slates_of(items=["a", "b"]), "expected (2,) item numbers"),
+    ("slates of nan", lambda: slates_of(columns={"relevance": [1, NAN], "promotion": [1, 2]}), "pair 1 is nan"),
+    ("slates without a column", lambda: slates_of(columns={"relevance": [1, 2]}), "'promotion' is missing"),
+    (
+        "slates of an item that comes twice",
+        lambda: slates_of(indptr=[0, 0, 2], items=[3, 3]),
+        "user 1 has item 3 a second time, at pair 1; expected each",
+    ),
+    ("slates of k below 0", lambda: slates_of(k=-1), "k=-1: expected a number of slots"),
+    ("slates of k that is true", lambda: slates_of(k=True), "k=True"),
+    ("slates into a narrow buffer", lambda: slates_of(out=np.empty((2, 2), np.int64)), "array of shape (2, 3)"),
+    ("slates into 32 bits", lambda: slates_of(out=np.empty((2, 3), np.int32)), "contiguous int64 array"),
+    ("scores of slates into a short buffer", lambda: slates_of(scores=np.empty(1)), "scores: expected a writeable"),
+    ("a batch for no number", lambda: batch_of(2.5, 8, 2), "prepare_batch(users=2.5): expected a whole number"),
+    ("a batch of too many users", lambda: batch_of(2, 8, 2, times=3), "3 users; expected at most 2"),
+    ("a batch of too many candidates", lambda: batch_of(3, 8, 5, times=2), "5 candidates after 5; expected at most 8"),
+    ("a batch of less than none", lambda: batch_of(3, 8, -1), "-1 candidates after 0"),
+    ("a batch of another policy", lambda: batch_of(3, 8, 1, "one column"), "another policy"),
     ("buffers for no number", lambda: policy("segments").prepare("many"), "prepare(most='many')"),
     (
         "buffers of another policy",

@@ -175,3 +175,23 @@ def test_a_sentence_says_it_all() -> None:
     unseen = policy("one column").explain([-1], {"relevance": [0.5]})
     assert unseen[0].item is None
     assert unseen[0].sentence.startswith("item None scores 0.5 = +0.5 relevance; shown at 1")
+
+
+@pytest.mark.parametrize("name", ["one column", "rules that nest", "rules that cross"])
+@pytest.mark.parametrize("wishes", [{"fill": True}, {"k": 6, "exclude": [2]}, {"k": 5, "pinned": [1]}])
+def test_thresholds_hold_whatever_is_asked_for(name: str, wishes: dict[str, Any]) -> None:
+    served, cands = at_random_prices(name, 3).policy(), solved(name).problem.candidates
+    weight = dict(served.data.weights)["relevance"]
+    finite = 0
+    for u in range(N_USERS):
+        items, columns = request(cands, u)
+        for i, reason in enumerate(served.explain(items, columns, u, **wishes)):
+            if not math.isfinite(reason.margin):
+                continue
+            finite += 1
+            for past in (-1e-6, 1e-6):
+                moved = columns["relevance"].astype(float)
+                moved[i] += (past - reason.margin) / weight
+                slate = served.select(items, {**columns, "relevance": moved}, u, **wishes)
+                assert (i in slate) == (past > 0), (u, reason)
+    assert finite > N_USERS

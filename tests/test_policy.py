@@ -178,6 +178,7 @@ def test_nothing_compiles_after_the_warm_up(name: str) -> None:
     assert set(served.warmup()) == {*kernels(), "draws"}
     before = {key: len(kernel.signatures) for key, kernel in kernels().items()}
     assert min(before.values()) >= 1
+    assert served.data.items is None or served._reader._numbers, "the first request would number the ids"
     embeddings = oa.Embeddings(np.ones((cands.n_items, 3)))
     for put in REQUESTS.values():
         items, columns = put(*request(cands, 2))

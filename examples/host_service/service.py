@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -62,6 +64,10 @@ def create_app(snapshot: Path, refresh: float = 1.0, staleness: oa.Staleness | N
         while not store.stats()["ready"]:
             try:
                 await asyncio.to_thread(store.warmup, draws=False)
+                # What imports and warm-up have made stays for ever: a full collection would stop the service for a
+                # tenth of a second to find that out.
+                gc.collect()
+                gc.freeze()
             except oa.SnapshotError:
                 await asyncio.sleep(refresh)
                 store.refresh()
@@ -135,8 +141,13 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         snapshot = given.snapshot or demonstration(Path(folder))
+        # A snapshot is verified by a thread, for which a request waits as long as this; 5 milliseconds by default.
+        sys.setswitchinterval(0.0005)
         app = create_app(snapshot, given.refresh)
-        uvicorn.run(app, host=given.host, port=given.port, log_level="warning", access_log=False)
+        uvicorn.run(
+            app, host=given.host, port=given.port, log_level="warning", access_log=False,
+            timeout_keep_alive=75,  # seconds: longer than clients keep what they do not use
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

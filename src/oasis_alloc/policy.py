@@ -8,22 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.seeds import Rng, as_seed
+from oasis_alloc.serving.batched import Batched
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
 from oasis_alloc.serving.diversity import DPP, MMR, Embeddings, diversified, prepared
 from oasis_alloc.serving.explainer import Explainer
 from oasis_alloc.serving.explanation import Explanation
-from oasis_alloc.serving.kept import Kept
 from oasis_alloc.serving.parts import Ledger
 from oasis_alloc.serving.prepared import Prepared
 from oasis_alloc.serving.requests import User
 from oasis_alloc.serving.sampling import Exploration, Sample, Sampler
-from oasis_alloc.serving.scorer import Scorer
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
 
 
-class Policy(Kept):
+class Policy(Batched):
     """Prices that serve. Made by `solution.policy()` or `Policy.load(path)`; immutable, and safe under threads.
 
     Item numbers are those of the candidates that were solved for; `encode` turns ids into them. `columns` everywhere is
@@ -43,7 +42,6 @@ class Policy(Kept):
 
     def __init__(self, data: PolicyData) -> None:
         super().__init__(data)
-        self._scorer = Scorer(data)
         self._reader, self._selector = self._scorer.reader, self._scorer.selector
         self._explainer = Explainer(Ledger(data), self._selector)
         self._sampler = Sampler(self._selector, Exploration.of(data.exploration))
@@ -97,37 +95,6 @@ class Policy(Kept):
         Arguments and errors are those of `score`; `columns` has the organic column as well.
         """
         return self._scorer.boosts(*self._scorer.score(items, columns, self.data.columns, user, attributes))
-
-    def score_batch(
-        self, indptr: Any, items: Any, columns: Any, users: Any = None, out: Floats | None = None
-    ) -> Floats:
-        """Priced scores of the candidates of many users, (n_pairs,), some hundred million a second on one core.
-
-        Parameters
-        ----------
-        indptr, items, columns
-            As in `Candidates.from_arrays`; items may be -1 for unseen. float32 columns are read as they are.
-        users
-            (n_users,) numbers of the solve, or `{key: (n_users,) labels}`; None for users without labels.
-        out
-            (n_pairs,) float64 to write into.
-
-        Raises
-        ------
-        InputError
-            As in `score`, with the pair.
-
-        Example
-        -------
-        >>> import oasis_alloc as oa
-        >>> cands = oa.Candidates.from_arrays([0, 2, 3], [0, 1, 0], {"r": [0.9, 0.5, 0.7]})
-        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"))).policy()
-        >>> policy.score_batch(cands.indptr, cands.item, cands.columns).tolist()
-        [0.9, 0.5, 0.7]
-        """
-        from oasis_alloc.serving.batch import score_batch
-
-        return score_batch(self._reader, indptr, items, columns, users, out)
 
     def select(
         self,
@@ -263,11 +230,6 @@ class Policy(Kept):
         """Compile what `sample` runs under the policy's rules, whatever the exploration; a part of `warmup`."""
         self._sampler.warm()
 
-    def ranked(self, items: Any, columns: Any, user: Any = None) -> tuple[Integers, Floats, Floats]:
-        """(slate as of `select`, scores, boosts) of one user's candidates, checked once; `columns` as in `boosts`."""
-        request, scores, _, wishes = self._scorer.ask(items, columns, self.data.columns, user, {})
-        return self._selector.pick(request, scores, wishes).positions, scores, self._scorer.boosts(request, scores)
-
     def prepare(
         self, most: int, k: int | None = None, diversify: MMR | DPP | None = None, embeddings: Embeddings | None = None
     ) -> Prepared:
@@ -328,6 +290,8 @@ class Policy(Kept):
     def warmup(self, draws: bool = True) -> dict[str, float]:
         """Compile, or load from the cache, everything that requests run, and return the seconds of each kernel.
 
+        Also makes what the first request of a policy would otherwise wait for, such as the numbers of ids.
+
         After it nothing compiles, whatever requests bring; without `draws`, whatever requests bring but to `sample` and
         `propensities`, whose kernel for rules of slates takes longest.
         """
@@ -367,7 +331,7 @@ class Policy(Kept):
         item 1 scores 0.5 = +0.5 r; not shown: item 0 is worth more, short by 0.4; reversed by +0.4 r (0.5 to 0.9)
         """
         asked = self._scorer.ask(items, columns, self.data.columns, user, attributes, k, pinned, exclude, fill)
-        return self._explainer.explain(*asked)
+        return self._explainer.explain(asked)
 
     def __repr__(self) -> str:
         return f"Policy({self.policy_id}, columns: {', '.join(self.columns)}, {self.data.n_items:,} items)"

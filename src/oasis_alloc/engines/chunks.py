@@ -267,7 +267,7 @@ class Chunked(ABC):
 
         self._pieces(job)
         self.passes += 1.0
-        return Decision(_positions(parts, 1), _positions(parts, 2))
+        return Decision(_positions(parts), _positions(parts, second=True))
 
     def scores(self, prices: Floats) -> Floats:
         tables = self.program.tables(prices)
@@ -298,7 +298,7 @@ class Chunked(ABC):
 
         self._pieces(job)
         self.passes += 1.0
-        return _positions(parts, 1), np.concatenate([part.second for chunk in parts for part in chunk])
+        return _positions(parts), np.concatenate([part.second for chunk in parts for part in chunk])
 
     def add_up(self, positions: Positions, x: Floats) -> tuple[float, Floats]:
         program, taken = self.program, self.take(positions)
@@ -351,17 +351,18 @@ def _n_pairs(piece: Piece) -> int:
     return int(piece.pairs.indptr[piece.last] - piece.pairs.indptr[piece.first])
 
 
-def _positions(parts: list[list[Part]], side: int) -> Positions:
+def _positions(parts: list[list[Part]], second: bool = False) -> Positions:
     """Where the pairs of all parts are, chunk by chunk; what the parts knew of it is let go of on the way."""
     every = [(chunk, k) for chunk in parts for k in range(len(chunk))]
-    out = np.empty(sum(chunk[k][side].size for chunk, k in every), np.int64)
+    out = np.empty(sum((chunk[k].second if second else chunk[k].first).size for chunk, k in every), np.int64)
     at = 0
     for chunk, k in every:
         part = chunk[k]
-        found = part[side]
-        np.add(found, np.int64(part.start), out=out[at : at + found.size])
-        at += found.size
-        chunk[k] = part._replace(**{Part._fields[side]: found[:0]})
+        numbers = part.second if second else part.first
+        np.add(numbers, np.int64(part.start), out=out[at : at + numbers.size])
+        at += numbers.size
+        none = np.empty(0, np.uint32)  # a view would keep all of it
+        chunk[k] = part._replace(second=none) if second else part._replace(first=none)
     return out
 
 

@@ -41,8 +41,8 @@ def _add(n: np.uint64, weight: float, row: int, is_first: bool, columns: Floats,
             s[i] = s[i] + weight * v[i]
 
 
-@jit(inline=True)
-def _score(
+@jit
+def score_some(
     first: int,
     last: int,
     items: Ints,
@@ -52,6 +52,7 @@ def _score(
     table: Floats,
     out: Floats,
 ) -> None:
+    """Write the priced scores of candidates first <= i < last into out; callers have a `first` of the type of n."""
     n = np.uint64(last - first)
     n_terms = int(blend[0])
     unseen = np.uint64(of_item.shape[1] - 1)
@@ -95,7 +96,7 @@ def score(
     out: Floats,
 ) -> None:
     """Write the priced scores of the first n candidates into out."""
-    _score(0, n, items, columns, blend, of_item, table, out)
+    score_some(n - n, n, items, columns, blend, of_item, table, out)
 
 
 @jit
@@ -112,7 +113,23 @@ def best(
     scores: Floats,
     out: Ints,
 ) -> int:
-    """Write the priced scores of the first n candidates, and the positions of the best k of them, best first.
+    """Write the priced scores of the first n candidates, and the positions of the best k of them; as `best_of`."""
+    score_some(n - n, n, items, columns, blend, of_item, table, scores)
+    return best_of(n, items, of_item, k, least, floor, scores, out)
+
+
+@jit
+def best_of(
+    n: int,
+    items: Ints,
+    of_item: npt.NDArray[np.uint32],
+    k: int,
+    least: int,
+    floor: float,
+    scores: Floats,
+    out: Ints,
+) -> int:
+    """Write the positions of the best k of the first n candidates by their scores, best first.
 
     Those not above `floor` are left out unless there are fewer than `least` without them. Equal scores go by rank, then
     position. NaN is never among the best. Returns how many there are.
@@ -122,7 +139,6 @@ def best(
     m = 0
     k = min(k, n)
     cut = -np.inf if least > 0 else floor
-    _score(0, n, items, columns, blend, of_item, table, scores)
     for start in range(0, n, _PEEK):
         end = min(start + _PEEK, n)
         block = scores[start:end]

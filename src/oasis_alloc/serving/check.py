@@ -13,6 +13,8 @@ from oasis_alloc.errors import InputError
 if TYPE_CHECKING:
     from oasis_alloc.serving.data import ConstraintPrices, PolicyData, SlateRule, Term
 
+_PART = 1 << 12  # values that are looked at without letting requests of other threads in between
+
 
 def check(data: PolicyData) -> None:
     """Raise `InputError` with what is wrong, where, and what was expected."""
@@ -146,15 +148,18 @@ def _finite(number: object, what: str) -> None:
 
 
 def _distinct(values: Sequence[Any], what: str) -> None:
-    _require(len(set(values)) == len(values), f"{what} has something twice", "each once")
+    seen: set[Any] = set()
+    for first in range(0, len(values), _PART):
+        seen.update(values[first : first + _PART])
+    _require(len(seen) == len(values), f"{what} has something twice", "each once")
 
 
-def _array(array: object, dtype: npt.DTypeLike, shape: tuple[int, ...] | None, what: str) -> None:
-    expected = f"{np.dtype(dtype)} of shape {'(n,)' if shape is None else shape}"
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"policy: {what} is {type(array).__name__}; expected {expected}.")
-    fits = array.dtype == dtype and (array.ndim == 1 if shape is None else array.shape == shape)
-    _require(fits, f"{what} is {array.dtype} of shape {array.shape}", expected)
+def _array(array: Any, dtype: npt.DTypeLike, shape: tuple[int, ...] | None, what: str) -> None:
+    is_array = isinstance(array, np.ndarray)
+    if is_array and array.dtype == dtype and (array.ndim == 1 if shape is None else array.shape == shape):
+        return
+    found = f"{array.dtype} of shape {array.shape}" if is_array else type(array).__name__
+    _require(False, f"{what} is {found}", f"{np.dtype(dtype)} of shape {'(n,)' if shape is None else shape}")
 
 
 def _within(codes: npt.NDArray[Any], least: int, end: int, what: str) -> None:

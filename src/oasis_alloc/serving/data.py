@@ -169,5 +169,7 @@ class PolicyData:
         """Return the data, or raise `InputError` for anything that serving could stumble over."""
         from oasis_alloc.serving.check import check
 
-        check(self)
+        if "_is_checked" not in self.__dict__:  # a copy with something else in it has no such mark
+            check(self)
+            object.__setattr__(self, "_is_checked", True)
         return self

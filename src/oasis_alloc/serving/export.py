@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oasis_alloc.errors import InputError, require
+from oasis_alloc.keys import objects
+from oasis_alloc.serving.batch import column_of
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
+    from oasis_alloc.keys import Key
     from oasis_alloc.policy import Policy
 
 _ROWS = 1 << 17  # pairs of a row group, about
@@ -29,7 +32,7 @@ def to_parquet(policy: Policy, candidates: Candidates, path: str | Path) -> int:
     pa, pq = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
     ids = candidates.item_ids
     numbers = policy.encode(np.arange(candidates.n_items) if ids is None else ids)
-    labels = {key: of.labels.tolist() for key, of in candidates.users.items() if key in data.user_keys}
+    labels = {key: _labels(candidates.users[key]) for key in data.user_keys}
     target, writer, written = Path(path), None, 0
     unfinished = target.with_name(target.name + ".part")
     try:
@@ -54,35 +57,34 @@ def to_parquet(policy: Policy, candidates: Candidates, path: str | Path) -> int:
 
 
 def _rows(
-    policy: Policy, candidates: Candidates, numbers: Any, labels: dict[str, list[Any]], first: int, last: int
+    policy: Policy, candidates: Candidates, numbers: Any, labels: dict[str, Any], first: int, last: int
 ) -> dict[str, Any]:
     """The pairs of users first <= u < last: ids, boost, score, place in the slate (-1 where not shown)."""
     a, b = int(candidates.indptr[first]), int(candidates.indptr[last])
-    rank = np.full(b - a, -1, np.int32)
-    score, boost = np.empty(b - a), np.empty(b - a)
-    items = numbers[candidates.item[a:b]]
-    columns = {name: column[a:b] for name, column in candidates.columns.items()}
-    rule = policy.data.slate
+    rule, columns = policy.data.slate, {name: column[a:b] for name, column in candidates.columns.items()}
     by_number = (rule.sizes is not None or rule.leasts is not None) and policy.data.n_users == candidates.n_users
-    for u in range(first, last):
-        mine = slice(int(candidates.indptr[u]) - a, int(candidates.indptr[u + 1]) - a)
-        user: Any = u if by_number else {
-            key: None if (code := int(candidates.users[key].codes[u])) < 0 else names[code]
-            for key, names in labels.items()
-        }  # fmt: skip
-        own = {name: column[mine] for name, column in columns.items()}
-        slate, score[mine], boost[mine] = policy.ranked(items[mine], own, user)
-        rank[mine][slate] = np.arange(slate.size)
+    users = np.arange(first, last) if by_number else {key: of[first:last] for key, of in labels.items()}
+    indptr, score = candidates.indptr[first : last + 1] - a, np.empty(b - a)
+    organic = column_of(columns, policy.data.organic, b - a)
+    slates = policy.select_batch(indptr, numbers[candidates.item[a:b]], columns, users, scores=score)
+    rank = np.full(b - a, -1, np.int32)
+    row, place = np.nonzero(slates >= 0)
+    rank[slates[row, place]] = place
     user_of = np.repeat(np.arange(first, last), np.diff(candidates.indptr[first : last + 1]))
     ids = candidates.user_ids
     item = candidates.item[a:b].astype(np.int64)
     return {
         candidates.user_name: _plain(user_of if ids is None else ids[user_of]),
         candidates.item_name: _plain(item if candidates.item_ids is None else candidates.item_ids[item]),
-        "boost": boost,
+        "boost": score - organic,
         "score": score,
         "rank": rank,
     }
+
+
+def _labels(key: Key) -> Any:
+    """(n_users,) the label of every user, None for none."""
+    return objects([*key.labels.tolist(), None])[key.codes]  # -1 reads the last one
 
 
 def _plain(ids: Any) -> Any:

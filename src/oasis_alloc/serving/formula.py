@@ -67,11 +67,18 @@ class Formula:
             self.of_class[name] = np.append(start, start[-1]), codes[places]
         self._members = self.members(self.of_class, self.n_classes)
         self._tables: dict[tuple[int, ...], Floats] = {}
-        self.size = len(self.columns) * self.n_classes  # of a table
+        self.shape = len(self.columns), self.n_classes  # of a table
+        self.size = len(self.columns) * self.n_classes
         self.most = max(1, _FOLDED // self.size)  # tables that are kept
-        if len(data.segments) <= self.most:
-            for codes in data.segments.tolist():
-                self.table(tuple(codes))
+        self._place: dict[tuple[int, ...], int] = {}  # of the kinds of users that were solved for, in the stack
+        self.stack: Floats | None = None  # their tables, one array
+        if 0 < len(data.segments) <= self.most:
+            stack = np.empty((len(data.segments), *self.shape))
+            for k, codes in enumerate(data.segments.tolist()):
+                stack[k] = self.fold(tuple(codes), self._members)
+                self._place[tuple(codes)] = k
+            stack.flags.writeable = False
+            self.stack, self._tables = stack, {codes: stack[k] for codes, k in self._place.items()}
 
     def table(self, user: tuple[int, ...]) -> Floats:
         """P_k of every class, (K + 1, n_classes), of a user with these codes; read-only."""
@@ -82,6 +89,23 @@ class Formula:
                 self._tables.clear()
             self._tables[user] = found
         return found
+
+    def tables(self, kinds: Sequence[tuple[int, ...]]) -> tuple[Floats, Sequence[int]]:
+        """(tables, the number of the one of each kind), read-only, for users with these codes.
+
+        No table is copied where they are kept in one array, or where all are one.
+        """
+        if self.stack is not None:
+            place = self._place.get
+            numbers = [place(kind, -1) for kind in kinds]
+            if -1 not in numbers:
+                return self.stack, numbers
+        first: dict[tuple[int, ...], int] = {}
+        numbers = [first.setdefault(kind, len(first)) for kind in kinds]
+        tables = [self.table(kind) for kind in first]
+        stacked = tables[0][None] if len(tables) == 1 else np.array(tables).reshape(-1, *self.shape)
+        stacked.flags.writeable = False
+        return stacked, numbers
 
     def members(self, keys: Mapping[str, Membership], n: int) -> Members:
         """Whose prices n rows with these labels pay."""

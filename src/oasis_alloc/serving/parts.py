@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from oasis_alloc.serving.data import ConstraintPrices, Floats, PolicyData, Term
+from oasis_alloc.serving.data import Codes, Floats, Integers, PolicyData
 from oasis_alloc.serving.formula import Membership
 
-Groups = dict[tuple[int, ...], list[int]]
+Prices = dict[tuple[int, ...], tuple[float, Any]]
+"""{codes of a group: (price, label)} of the groups that have a price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,53 +45,67 @@ class Ledger:
 
     def __init__(self, data: PolicyData) -> None:
         self.data = data
-        self._rows: dict[tuple[int, int], Groups] = {}
+        self._paid: dict[tuple[int, int], Prices] = {}
 
     def parts(
-        self, keys: Mapping[str, Membership], row: int, user: tuple[int, ...], values: Floats, score: float
-    ) -> tuple[Part, ...]:
-        """The parts of one candidate, which add up to its score exactly: `math.fsum` of the amounts is the score.
+        self, keys: Mapping[str, Membership], rows: Sequence[int], user: tuple[int, ...], columns: Floats,
+        scores: Sequence[float],
+    ) -> list[tuple[Part, ...]]:  # fmt: skip
+        """The parts of every candidate, which add up to its score exactly: `math.fsum` of the amounts is the score.
 
-        `keys` and `row` say what labels it has, `values` its columns in the policy's order. Each amount is rounded as
+        `keys` and `rows` say what labels they have, `columns` are the policy's, in its order. Each amount is rounded as
         a product is; what is left between their sum and the score, which was rounded operation by operation, is some
         units in the last place of the score and goes into the largest part that takes it.
         """
-        data, place = self.data, {name: k for k, name in enumerate(self.data.columns)}
+        data = self.data
+        values = {name: column.tolist() for name, column in zip(data.columns, columns, strict=True)}
+        of_user = {key: (code,) if code >= 0 else () for key, code in zip(data.user_keys, user, strict=True)}
+        terms = [
+            (constraint.name, data.terms[which], coefficient, self._prices(number, which))
+            for number, constraint in enumerate(data.constraints)
+            for which, coefficient in constraint.terms
+        ]
+        used = {key for _, term, _, _ in terms for key in term.keys if key in keys}
+        of_item = {key: [tuple(codes) for codes in _lists(*keys[key], rows)] for key in used}
         out = []
-        for column, weight in data.weights:
-            if column is None:
-                out.append(Part("constant", "constant", weight))
-            else:
-                out.append(Part("column", column, weight * float(values[place[column]]), column, use=weight))
-        codes = dict(zip(data.user_keys, ((code,) for code in user), strict=True))
-        lists = {key: tuple(of[indptr[row] : indptr[row + 1]].tolist()) for key, (indptr, of) in keys.items()}
-        for number, constraint in enumerate(data.constraints):
-            for which, coefficient in constraint.terms:
-                term = data.terms[which]
-                counted = 1.0 if term.column is None else float(values[place[term.column]])
-                labels = [
-                    lists[key] if key in lists else tuple(code for code in codes[key] if code >= 0)
-                    for key in term.keys
-                ]  # fmt: skip
-                rows = self._groups(number, which, constraint, term)
+        for i, score in enumerate(scores):
+            parts = []
+            for column, weight in data.weights:
+                if column is None:
+                    parts.append(Part("constant", "constant", weight))
+                else:
+                    parts.append(Part("column", column, weight * values[column][i], column, use=weight))
+            for name, term, coefficient, prices in terms:
+                labels = [of_item[key][i] if key in of_item else of_user[key] for key in term.keys]
                 for group in itertools.product(*labels):
-                    price = math.fsum(float(constraint.price[r]) for r in rows.get(group, ()))
-                    if price:
-                        use = coefficient * counted
-                        label = data.label(term.keys, np.array(group, np.int32))
-                        out.append(Part("price", constraint.name, -price * use, term.column, label, price, use))
-        return exact(out, score)
+                    if group in prices:
+                        price, label = prices[group]
+                        use = coefficient * (1.0 if term.column is None else values[term.column][i])
+                        parts.append(Part("price", name, -price * use, term.column, label, price, use))
+            out.append(exact(parts, score))
+        return out
 
-    def _groups(self, number: int, which: int, constraint: ConstraintPrices, term: Term) -> Groups:
-        """Rows of a constraint by the group of one of its terms; a term of fewer keys has several rows a group."""
-        found = self._rows.get((number, which))
+    def _prices(self, number: int, which: int) -> Prices:
+        """What the groups of one of a constraint's terms pay: a term of fewer keys has several rows a group."""
+        found = self._paid.get((number, which))
         if found is None:
-            found = {}
+            constraint, term = self.data.constraints[number], self.data.terms[which]
+            rows: dict[tuple[int, ...], list[float]] = {}
             codes = constraint.groups[:, [constraint.keys.index(key) for key in term.keys]]
-            for row, group in enumerate(map(tuple, codes.tolist())):
-                found.setdefault(group, []).append(row)
-            self._rows[number, which] = found
+            for group, price in zip(map(tuple, codes.tolist()), constraint.price.tolist(), strict=True):
+                if price:
+                    rows.setdefault(group, []).append(price)
+            found = {}
+            for group, prices in rows.items():
+                if total := math.fsum(prices):
+                    found[group] = total, self.data.label(term.keys, np.array(group, np.int32))
+            self._paid[number, which] = found
         return found
+
+
+def _lists(indptr: Integers, codes: Codes, rows: Sequence[int]) -> list[list[int]]:
+    """The codes of some rows."""
+    return [codes[indptr[row] : indptr[row + 1]].tolist() for row in rows]
 
 
 def exact(parts: Sequence[Part], score: float) -> tuple[Part, ...]:

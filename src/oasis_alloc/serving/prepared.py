@@ -7,6 +7,7 @@ from numbers import Integral
 import numpy as np
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.keys import frozen
 from oasis_alloc.serving.data import Floats, Integers
 from oasis_alloc.serving.requests import User
 from oasis_alloc.serving.scorer import Scorer
@@ -24,9 +25,7 @@ class Prepared:
     def __init__(self, scorer: Scorer, most: int, k: int | None) -> None:
         from oasis_alloc.kernels import serve, slate_keep, slate_pick
 
-        for name, number in (("most", most), ("k", k)):
-            if number is not None and (not isinstance(number, Integral) or isinstance(number, bool) or number < 0):
-                raise InputError(f"prepare({name}={number!r}): expected a whole number >= 0.")
+        _check("prepare", most=most, k=k)
         formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
         most, k = int(most), slate.size if k is None else int(k)
         self._owner, self._blend, self._of_item, self._plain = formula, scorer.blend, formula.of_item, selector.is_plain
@@ -77,3 +76,65 @@ class Prepared:
         if n > self._most:
             raise InputError(f"{n} candidates; expected at most {self._most}, what was prepared for.")
         raise InputError("user: made by another policy; call policy.user(...) of the one that prepared this.")
+
+
+class PreparedBatch:
+    """Buffers of one thread for the requests of several users; see `Policy.prepare_batch`."""
+
+    def __init__(self, scorer: Scorer, users: int, most: int, k: int | None) -> None:
+        from oasis_alloc.kernels import select_users
+
+        _check("prepare_batch", users=users, most=most, k=k)
+        formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
+        users, most, k = int(users), int(most), slate.size if k is None else int(k)
+        self._formula, self._blend, self._most, self._k = formula, scorer.blend, most, k
+        self._select = select_users.select_users
+        self._slates = select_users.SlateArrays(*selector.arrays(k, names))
+        self._pointers = np.zeros(users + 1, np.int64)
+        self._read = frozen(self._pointers.view())
+        self._segment, self._sizes, self._leasts = np.zeros((3, users), np.int64)
+        self._users: list[User] = []
+        self.names = names
+        self.items: Integers = np.full(most, -1, np.int64)
+        self.columns: Floats = np.zeros((len(names), most))
+        self.scores: Floats = np.zeros(most)
+        self.positions: Integers = np.full((users, k), -1, np.int64)
+
+    def clear(self) -> None:
+        """Begin the next batch."""
+        self._users.clear()
+
+    def add(self, n: int, user: User) -> tuple[int, int]:
+        """Take in one more user; candidates belong into [a, b) of `items` and of every row of `columns`: (a, b)."""
+        u = len(self._users)
+        a = int(self._pointers[u])
+        if u >= self._segment.size or a + n > self._most or user.owner is not self._formula or n < 0:
+            self._refuse(u, a, n, user)
+        self._pointers[u + 1] = a + n
+        k = self._k if self._k < user.size else user.size
+        self._sizes[u], self._leasts[u] = k, user.at_least
+        self._users.append(user)
+        return a, a + n
+
+    def select(self) -> int:
+        """Write scores, and row by row in `positions` the slates of all users, then -1; return how many users."""
+        n = len(self._users)
+        tables, self._segment[:n] = self._formula.tables([user.codes for user in self._users])
+        self._select(
+            0, n, self._read, self.items, self.columns, self._blend, self._formula.of_item, tables, self._segment,
+            self._sizes, self._leasts, self._slates, False, self.scores, self.positions,
+        )  # fmt: skip
+        return n
+
+    def _refuse(self, u: int, a: int, n: int, user: User) -> None:
+        if user.owner is not self._formula:
+            raise InputError("user: made by another policy; call policy.user(...) of the one that prepared this.")
+        if u >= self._segment.size:
+            raise InputError(f"{u + 1} users; expected at most {u}, what was prepared for; clear() begins a new batch.")
+        raise InputError(f"{n} candidates after {a}; expected at most {self._most} in all, what was prepared for.")
+
+
+def _check(call: str, **numbers: object) -> None:
+    for name, number in numbers.items():
+        if number is not None and (not isinstance(number, Integral) or isinstance(number, bool) or number < 0):
+            raise InputError(f"{call}({name}={number!r}): expected a whole number >= 0.")

@@ -115,7 +115,7 @@ class Reader:
             numbers = [i if isinstance(i, int) and 0 <= i < self.data.n_items else -1 for i in given]
             return np.array(numbers, np.int64)
         if self._numbers is None:
-            self._numbers = {one: number for number, one in enumerate(self.data.items)}
+            self._numbers = {one: number for number, one in enumerate(self.data.items)}  # once, in `warmup`
         get = self._numbers.get
         try:
             return np.fromiter((get(one, -1) for one in given), np.int64, len(given))

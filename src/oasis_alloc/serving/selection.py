@@ -107,6 +107,12 @@ class Selector:
                 self._stairs[k] = found
         return found
 
+    def arrays(self, k: int, names: Sequence[str]) -> tuple[Integers, Floats, Floats, int, float]:
+        """What `kernels/select_users.py` reads of the rules, for slates of up to k and columns of these names."""
+        cost, flat, _ = self.stairs(k)
+        keep = self.data.slate.keep
+        return (self.rules.array, cost, flat, *((-1, 0.0) if keep is None else (names.index(keep[0]), keep[1])))
+
     def wishes(self, n: int, user: User, k: object, pinned: object, exclude: object, fill: object) -> Wishes:
         """Check what is asked for; positions are of the request's n candidates."""
         if k is not None and (not isinstance(k, Integral) or isinstance(k, bool) or k < 0):

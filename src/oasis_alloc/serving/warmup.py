@@ -16,10 +16,21 @@ if TYPE_CHECKING:
 
 def kernels() -> dict[str, Any]:
     """The compiled functions that requests of every policy call, by name; draws under rules call further ones."""
-    from oasis_alloc.kernels import diverse_keep, diversify, diversify_window, sample, serve, slate_keep, slate_pick
+    from oasis_alloc.kernels import (
+        diverse_keep,
+        diversify,
+        diversify_window,
+        reversal,
+        sample,
+        select_users,
+        serve,
+        slate_keep,
+        slate_pick,
+    )
 
     return {
-        "score": serve.score, "best": serve.best, "pick": slate_pick.pick, "keep": slate_keep.keep, "add": serve.add,
+        "score": serve.score, "best": serve.best, "pick": slate_pick.pick, "keep": slate_keep.keep,
+        "select_users": select_users.select_users, "reverses": reversal.reverses, "add": serve.add,
         "charge": serve.charge, "charge_column": serve.charge_column, "mmr": diversify.mmr, "dpp": diversify.dpp,
         "dpp_window": diversify_window.dpp_window, "mmr_keep": diverse_keep.mmr, "dpp_keep": diverse_keep.dpp,
         "dpp_window_keep": diverse_keep.dpp_window, "systematic": sample.systematic, "smooth": sample.smooth,
@@ -28,6 +39,8 @@ def kernels() -> dict[str, Any]:
 
 def warmup(policy: Policy, draws: bool = True) -> dict[str, float]:
     """See `Policy.warmup`; types do not depend on the policy, so one does for all that follow it."""
+    from oasis_alloc.kernels.select_users import SlateArrays
+
     run = kernels()
     items, out, marginal, info = np.full(1, -1), np.zeros(1, np.int64), np.zeros(1), np.zeros(4)
     columns, scores = np.zeros((1, 1)), np.zeros(1)
@@ -44,6 +57,20 @@ def warmup(policy: Policy, draws: bool = True) -> dict[str, float]:
             "keep",
             lambda: run["keep"](
                 1, scores, scores, items, of_item, rules, stairs, stairs, counts, 0, 1, 0, 0.0, 0.5, out, marginal, info
+            ),
+        ),
+        (
+            "select_users",
+            lambda: run["select_users"](
+                0, 1, pointers, items, columns, blend, of_item, tables, segment, out, out,
+                SlateArrays(rules, stairs, stairs, -1, 0.0), True, scores, np.zeros((1, 1), np.int64),
+            ),
+        ),
+        (
+            "reverses",
+            lambda: run["reverses"](
+                0, False, 0.0, scores, scores, np.zeros(1, np.bool_), scores, items, of_item, rules, stairs, out[:0], 1,
+                0, 0.0,
             ),
         ),
         ("charge", lambda: run["charge"](0, 1, pointers, unsigned, class_of, tables, segment, scores)),
@@ -71,6 +98,7 @@ def warmup(policy: Policy, draws: bool = True) -> dict[str, float]:
         ("systematic", lambda: run["systematic"](scores, 1, 0, 0, out)),
         ("smooth", lambda: run["smooth"](scores, 1, 1.0, scores)),
     ]
+    policy.encode(())  # makes the mapping of ids
     if draws:
         calls.append(("draws", policy.warm_draws))
     seconds: dict[str, float] = {}
