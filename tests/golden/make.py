@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,8 @@ def rules() -> PolicyData:
 def keep() -> PolicyData:
     """The same items where all worth is promotion, more slots, steeper decrements, and a share of relevance is kept."""
     alone = {"policy_id", "created", "valid_until", "constraints"}
-    parts = {name: part for name, part in vars(rules()).items() if name not in alone}
+    other = rules()
+    parts = {field.name: getattr(other, field.name) for field in fields(other) if field.name not in alone}
     genre, artist = Decrements(np.array([0.0, 0.25, 0.5]), 0.3), Decrements(np.zeros(1), 0.25)
     parts |= {"columns": ("promotion", "relevance"), "weights": (("promotion", 1.0),)}
     parts["slate"] = replace(
