@@ -101,11 +101,11 @@ def rebalance(engine: Engine, positions: Positions, x: Floats, totals: Floats) -
     if np.isfinite(upper).any():
         entries, after = _entries(program), totals.copy()
         for kernel in (transfer, refill):  # one after the other for all users: room is for what exceeds a cap first
-            for part in _parts(program, positions):
+            for part, ends in _parts(program, positions):
                 mine = positions[part], x[part]
                 open_ = np.flatnonzero(mine[1] < 1.0)
                 pairs = engine.take(mine[0][open_])
-                first = np.flatnonzero(np.diff(pairs.users, prepend=-1, append=program.n_users))
+                first = np.searchsorted(pairs.positions, ends)
                 extra = np.stack([pairs.extra(k) for k in range(len(program.base) - 1)] or [np.empty(0)])
                 moved = mine[1][open_]
                 kernel(first, pairs.cells, extra, entries, lower, upper, after, moved)
@@ -113,17 +113,18 @@ def rebalance(engine: Engine, positions: Positions, x: Floats, totals: Floats) -
         _scale(engine, positions, x, factors(program, after))
 
 
-def _parts(program: Program, positions: Positions) -> Iterator[slice]:
-    """Positions in parts, all of a user's in the same one: what is looked up of them takes more memory than they do."""
-    start = 0
+def _parts(program: Program, positions: Positions) -> Iterator[tuple[slice, Positions]]:
+    """Positions in parts, with where the pairs of their users end: what is looked up of them takes more memory."""
+    indptr, start, user = program.indptr, 0, 0
     while start < positions.size:
         stop = min(start + _PART, positions.size)
-        if stop < positions.size:
-            user = np.searchsorted(program.indptr, positions[stop], "right") - 1
-            whole = int(np.searchsorted(positions, program.indptr[user]))
-            stop = whole if whole > start else int(np.searchsorted(positions, program.indptr[user + 1]))
-        yield slice(start, stop)
-        start = stop
+        last = program.n_users
+        if stop < positions.size:  # all of a user's are in the same part
+            last = max(user + 1, int(np.searchsorted(indptr, positions[stop], "right")) - 1)
+            stop = int(np.searchsorted(positions, indptr[last]))
+        if stop > start:
+            yield slice(start, stop), indptr[user : last + 1]
+        start, user = stop, last
 
 
 def _scale(engine: Engine, positions: Positions, x: Floats, factor: Floats) -> None:

@@ -54,6 +54,8 @@ class Taken:
     @cached_property
     def cells(self) -> Positions:
         """(size,) cell numbers."""
+        if self._program.n_cells == self._program.n_classes:  # one segment: who the users are does not matter
+            return self.code
         return self._program.segment[self.users].astype(np.int64) * self._program.n_classes + self.code
 
     @cached_property
