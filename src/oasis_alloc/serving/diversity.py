@@ -166,36 +166,21 @@ def diversified(
 class PreparedDiverse(Prepared):
     """Buffers of one thread whose `select` goes by a diversity rule; see `Policy.prepare`."""
 
-    __slots__ = ("_diverse", "_options", "_rows")
+    __slots__ = ("_diverse", "_options", "_rows", "_to_keep")
 
     def __init__(self, scorer: Scorer, most: int, k: int | None, rule: Diversify, embeddings: object) -> None:
         super().__init__(scorer, most, k)
-        self._diverse, self._options = _kernel(rule, self._kept >= 0)
+        keeps = self._kept >= 0
+        self._diverse, self._options = _kernel(rule, keeps)
+        self._to_keep: tuple[Any, ...] = (self.columns[self._kept], self._flat, self._share) if keeps else ()
         if not isinstance(embeddings, Embeddings):
             kind = type(embeddings).__name__
             raise InputError(f"embeddings is {kind}; expected oa.Embeddings of the policy's items.")
         self._rows, _ = _placed(embeddings, self.items, scorer.data.n_items)
 
     def select(self, n: int, user: User) -> int:
-        if n > self._most or user.owner is not self._owner:
-            self._refuse(n)
-        k = min(self._k, user.size, n)
-        self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
-        found: int = self._diverse(
-            n, self.scores, self.items, self._of_item, self._rules, self._stairs, self._counts, 0, k,
-            min(user.at_least, k), 0.0, self._rows, self.items, *self._options, self.positions, self.marginal,
-        )  # fmt: skip
-        return found
-
-
-class PreparedKeeping(PreparedDiverse):
-    """The same for slates that keep a share of a column."""
-
-    __slots__ = ()
-
-    def select(self, n: int, user: User) -> int:
         if self._diverse is None:
-            return Prepared.select(self, n, user)
+            return super().select(n, user)
         if n > self._most or user.owner is not self._owner:
             self._refuse(n)
         k = min(self._k, user.size, n)
@@ -203,15 +188,14 @@ class PreparedKeeping(PreparedDiverse):
         found: int = self._diverse(
             n, self.scores, self.items, self._of_item, self._rules, self._stairs, self._counts, 0, k,
             min(user.at_least, k), 0.0, self._rows, self.items, *self._options, self.positions, self.marginal,
-            self.columns[self._kept], self._flat, self._share,
+            *self._to_keep,
         )  # fmt: skip
         return found
 
 
 def prepared(scorer: Scorer, most: int, k: int | None, rule: object, embeddings: object) -> PreparedDiverse:
     """Buffers for a diversity rule under the slate's rules; see `Policy.prepare`."""
-    kind = PreparedDiverse if scorer.data.slate.keep is None else PreparedKeeping
-    return kind(scorer, most, k, checked(rule), embeddings)
+    return PreparedDiverse(scorer, most, k, checked(rule), embeddings)
 
 
 def checked(rule: object) -> Diversify:

@@ -250,11 +250,12 @@ def _solve(
 
 def trim(engine: Engine, watch: Watch, allocation: Allocation, prices: Floats) -> bool:
     """Whether the allocation reaches the gap once the little by which it exceeds caps is taken off."""
-    program = engine.program
-    _, upper, penalty = program.bands()
+    if allocation.feasible:
+        return False
+    _, upper, penalty = engine.program.bands()
     over = np.where(np.isfinite(penalty), 0.0, np.maximum(allocation.totals - upper, 0.0))
     cost = float(over @ np.maximum(prices, 0.0))
-    if allocation.feasible or relative_gap(watch.bound, allocation.value - cost) > watch.target:
+    if relative_gap(watch.bound, allocation.value - cost) > watch.target:
         return False
     x = trimmed(engine, allocation.positions, allocation.x, allocation.totals)
     if x is not None:
