@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,15 @@ class After:
         return False
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C as Python has it: a shell that starts something in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("signalled", [False, True])
 def test_the_best_answer_so_far_is_returned(signalled: bool) -> None:
     whole = oa.solve(problem(), gap=1e-7)
