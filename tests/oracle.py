@@ -112,6 +112,14 @@ class Rows:
         lower, upper = (np.where(np.isfinite(side), np.abs(side), 0.0) for side in (self.lower, self.upper))
         return max(1.0, float(np.maximum(lower, upper).sum()))
 
+    def ratio(self, x: Array) -> float:
+        """The largest excess / max(|limit|, sum of absolute contributions) of the groups."""
+        totals, made_of = self.matrix @ x, np.abs(self.matrix) @ x
+        limit = np.where(totals > self.upper, self.upper, self.lower)
+        size = np.maximum(np.where(np.isfinite(limit), np.abs(limit), 0.0), made_of)
+        excess = self.excess(x)
+        return float(np.divide(excess, size, out=np.zeros(size.size), where=excess > 0.0).max(initial=0.0))
+
     def excess(self, x: Array) -> Array:
         totals = self.matrix @ x
         return np.maximum(np.maximum(totals - self.upper, self.lower - totals), 0.0)

@@ -79,7 +79,8 @@ def check_answer(solution: oa.Solution) -> None:
     if solution.violation <= 1e-6:
         assert solution.value <= solution.bound + 1e-6 * abs(solution.bound)
     assert np.isfinite([solution.value, solution.bound]).all()
-    gap = max(0.0, solution.bound - solution.value) / max(1.0, abs(solution.bound))
+    size = max(abs(solution.value), abs(solution.bound), sum(abs(part) for part in solution.parts.values()))
+    gap = max(0.0, solution.bound - solution.value) / size
     assert solution.gap == (pytest.approx(gap, abs=1e-12) if solution.violation <= 1e-6 else np.inf)
     assert (np.diff(solution.positions) > 0).all()
     assert np.array_equal(np.flatnonzero(x), solution.positions)

@@ -12,6 +12,8 @@ from oasis_alloc.functions.base import Floats
 if TYPE_CHECKING:
     from oasis_alloc.program import Program
 
+_FELT = 1e-6  # of the largest price, from which a demand is part of a conflict
+
 
 @dataclass(frozen=True)
 class Conflict:
@@ -54,9 +56,13 @@ class Conflict:
 
 
 def conflicts_of(
-    program: Program, totals: Floats, prices: Floats, tolerance: float, weights: Floats
+    program: Program, totals: Floats, prices: Floats, tolerance: Floats, weights: Floats
 ) -> tuple[Conflict, ...]:
-    """Groups that the least relaxation misses (most weighted units first), then those that it presses against."""
+    """Groups that the least relaxation misses (most weighted units first), then those that it presses against.
+
+    `tolerance`, by row, is what counts as met; `prices` are the relaxation's, `weights` what a unit counts.
+    """
+    most = float((np.abs(prices) * program.unit).max(initial=0.0))  # in scores, whatever the units of rows
     missed: list[tuple[float, Conflict]] = []
     blocking: list[Conflict] = []
     for block in program.blocks:
@@ -64,11 +70,13 @@ def conflicts_of(
             continue
         lower, upper, _ = block.function.band()
         here, price = totals[block.rows], prices[block.rows]
-        excess = block.function.excess(here)
-        for g in np.flatnonzero((excess > tolerance) | (np.abs(price) > 1e-6)):
-            above = here[g] > upper[g] or (excess[g] <= tolerance and price[g] > 0)
+        excess, met = block.function.excess(here), tolerance[block.rows]
+        felt = np.abs(price) * program.unit[block.rows]
+        limited = np.isfinite(lower) | np.isfinite(upper)
+        for g in np.flatnonzero(limited & ((excess > met) | (felt > _FELT * most))):
+            above = here[g] > upper[g] or (excess[g] <= met[g] and price[g] > 0)
             sense = "==" if lower[g] == upper[g] else ("<=" if above else ">=")
-            give = float(excess[g]) if excess[g] > tolerance else 0.0
+            give = float(excess[g]) if excess[g] > met[g] else 0.0
             limit = float(upper[g] if above else lower[g])
             conflict = Conflict(block.name, block.labels[int(g)], sense, limit, float(here[g]), give)
             if give:

@@ -4,6 +4,7 @@
       InputError(ValueError)               the data of candidates are invalid
       ProblemError(ValueError)             the statement of a problem is wrong
       SolverError(RuntimeError)            a solver broke down; not: it stopped early (that is a status)
+        CertificateError                   a bound came out below a value: a fault of this package
       SnapshotError(ValueError)            a snapshot is refused; `reason` says why in a word or two
       MissingDependencyError(ImportError)  an optional package is not installed
 
@@ -55,6 +56,29 @@ class SolverError(OasisAllocError, RuntimeError):
     >>> issubclass(SolverError, RuntimeError)
     True
     """
+
+
+class CertificateError(SolverError):
+    """A bound came out below the value of an allocation by more than rounding, so one of the two is wrong.
+
+    No answer is returned. `bound` and `value` say by how much.
+
+    >>> issubclass(CertificateError, SolverError)
+    True
+    """
+
+    def __init__(self, bound: float, value: float) -> None:
+        super().__init__(
+            f"the proven bound {bound!r} is below the value {value!r} of an allocation that keeps the constraints. One "
+            "of them is wrong, which is a fault of oasis_alloc: please report it, with the file that `oasis-alloc "
+            "doctor --problem problem.toml` writes (from Python: oasis_alloc.write_reproduction(problem, path)). Until "
+            "it is mended, solver='conic' solves problems of up to 2 million pairs in another way."
+        )
+        self.bound = bound
+        self.value = value
+
+    def __reduce__(self) -> tuple[type[CertificateError], tuple[float, float]]:
+        return type(self), (self.bound, self.value)
 
 
 class SnapshotError(OasisAllocError, ValueError):

@@ -13,8 +13,8 @@ from oasis_alloc import checkpoint as files
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Floats
-from oasis_alloc.solvers.finisher import worth
 from oasis_alloc.solvers.watch import Place, Watch
+from oasis_alloc.solvers.worth import worth
 
 
 @dataclass(eq=False)

@@ -23,15 +23,16 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.functions.base import BoundFunction, Floats
-from oasis_alloc.functions.soft import BoundSoft
 from oasis_alloc.functions.support import BoundSupport, Smoothed
 from oasis_alloc.recipe import Arrays, Recipe
 from oasis_alloc.slate_rules import SlateRules
 from oasis_alloc.taken import Taken
+from oasis_alloc.verdicts import ratios
 
 Ints = npt.NDArray[np.integer[Any]]
 
 _INWARD = 1e-7  # of a range of prices
+_MOST_SHARES, _SHARES = 1 << 24, 1 << 20  # (row, cell) that are looked at for `kept_share`, and at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,14 +255,63 @@ class Program:
         """sum of the functions that are not constraints, at these totals."""
         return float(sum(b.function.value(totals[b.rows]) for b in self.blocks if not b.function.is_constraint))
 
-    def violation(self, totals: Floats) -> float:
-        """Worst over constraints of (sum of excess) / max(1, sum of limits)."""
-        worst = 0.0
+    def concave_size(self, totals: Floats) -> float:
+        """Sum of the absolute values of the same functions."""
+        return float(sum(abs(b.function.value(totals[b.rows])) for b in self.blocks if not b.function.is_constraint))
+
+    def violation(self, totals: Floats, activity: Floats | None = None) -> float:
+        """Worst over hard limits of excess / max(|limit|, activity); `activity` as in `verdicts.ratios`."""
+        return float(self.ratios(totals, activity).max(initial=0.0))
+
+    def ratios(self, totals: Floats, activity: Floats | None = None) -> Floats:
+        """The same of every row, 0 in rows that are no hard limits."""
+        lower, upper, _ = self.bands()
+        hard = self.hard
+        return ratios(totals, np.where(hard, lower, -np.inf), np.where(hard, upper, np.inf), activity)
+
+    @cached_property
+    def hard(self) -> npt.NDArray[np.bool_]:
+        """(n_rows,) True for the rows of constraints."""
+        out = np.zeros(self.n_rows, np.bool_)
         for block in self.blocks:
-            if block.function.is_constraint:
-                excess = block.function.excess(totals[block.rows])
-                worst = max(worst, float(excess.sum()) / limit_size(block.function))
-        return worst
+            out[block.rows] = block.function.is_constraint
+        return out
+
+    @cached_property
+    def kept_share(self) -> Floats:
+        """(n_rows,) the least that the arithmetic leaves of what a cell adds to a row, as a share of its parts.
+
+        1 where all coefficients of a row have one sign; for a share of a quarter, 0.75 / 1.25; 0 where several columns
+        may cancel each other pair by pair.
+        """
+        column = np.zeros(self.arithmetic.shape[1], np.int64)
+        for at, matrix in enumerate(self.base):
+            column[np.diff(matrix.indptr) > 0] = at
+        row, base = self.arithmetic.nonzero()
+        out, k = np.ones(self.n_rows), column[base]
+        least, most = np.full(self.n_rows, len(self.base)), np.zeros(self.n_rows, np.int64)
+        np.minimum.at(least, row, k)
+        np.maximum.at(most, row, k)
+        out[least < most] = 0.0
+        signs = self.arithmetic.sign()
+        mixed = np.flatnonzero((out > 0.0) & (signs.min(axis=1).toarray() * signs.max(axis=1).toarray() < 0.0))
+        if mixed.size * self.n_cells > _MOST_SHARES:
+            out[mixed] = 0.0
+            return out
+        at_a_time = max(1, _SHARES // max(1, self.n_cells))
+        for start in range(0, mixed.size, at_a_time):
+            some = mixed[start : start + at_a_time]
+            arithmetic, of = self.arithmetic[some], {int(k) for k in least[some]}
+            parts = sum((abs(arithmetic) @ self.base[k]).toarray() for k in of)
+            left = np.abs(sum((arithmetic @ self.base[k]).toarray() for k in of))
+            share = np.divide(left, parts, out=np.ones_like(left), where=parts > 0.0)
+            out[some] = share.min(axis=1, initial=1.0)
+        return out
+
+    @cached_property
+    def n_limited(self) -> int:
+        """Rows that can have a price."""
+        return int(np.unique(self.row).size)
 
     def bands(self) -> tuple[Floats, Floats, Floats]:
         """(lower, upper, penalty) of every row."""
@@ -296,41 +346,6 @@ class Program:
         return self.rules.paid(shown.users, shown.code, x)
 
 
-def relaxed(program: Program, tilt: float, weights: Floats) -> Program:
-    """The same demands with next to nothing to gain: a hard unit missed costs its row's weight, a soft one nothing.
-
-    Values are multiplied by `tilt`: 0 leaves pairs of the same cell tied, a little tells them apart.
-    """
-    blocks = []
-    for block in program.blocks:
-        low, high, _ = block.function.band()
-        free = np.full(low.size, np.inf)
-        hard = block.function.is_constraint
-        function = BoundSoft(low, high, weights[block.rows]) if hard else BoundSoft(-free, free, 1.0)
-        blocks.append(replace(block, function=function))
-    blocks, row, low, high, limit = dual_variables(blocks, program.unit)
-    kind = np.float32 if program.rules is None else np.float64
-    value: npt.NDArray[Any] = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.code.size, kind)
-    stream = None if program.stream is None else replace(program.stream, tilt=tilt)
-    rules = None if program.rules is None else program.rules.without_decrements()
-    return replace(
-        program, value=value, rules=rules, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit,
-        stream=stream,
-    )  # fmt: skip
-
-
-def softened(program: Program, penalty: Floats) -> Program:
-    """The same problem with every hard constraint softened: a unit missed costs its row's `penalty`."""
-    blocks = []
-    for block in program.blocks:
-        low, high, _ = block.function.band()
-        hard = block.function.is_constraint
-        function = BoundSoft(low, high, penalty[block.rows]) if hard else block.function
-        blocks.append(replace(block, function=function))
-    blocks, row, low, high, limit = dual_variables(blocks, program.unit)
-    return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
-
-
 def dual_variables(
     blocks: Sequence[Block], unit: Floats
 ) -> tuple[list[Block], npt.NDArray[np.int64], Floats, Floats, Floats]:
@@ -343,12 +358,3 @@ def dual_variables(
     row = np.concatenate([block.rows.start + box.group for block, box in zip(blocks, boxes, strict=True)])
     low, high, limit = (np.concatenate([box[k] for box in boxes]) for k in range(1, 4))
     return told, row, low * unit[row], high * unit[row], limit / unit[row]
-
-
-def limit_size(function: BoundFunction) -> float:
-    """max(1, sum of the limits of a constraint): what its excess is measured against."""
-    lower, upper, _ = function.band()
-    limit = np.maximum(
-        np.where(np.isfinite(lower), np.abs(lower), 0.0), np.where(np.isfinite(upper), np.abs(upper), 0.0)
-    )
-    return max(1.0, float(limit.sum()))

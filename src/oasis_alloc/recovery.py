@@ -76,9 +76,9 @@ def trimmed(engine: Engine, positions: Positions, x: Floats, totals: Floats) -> 
     over = ~np.isfinite(penalty) & (totals > np.maximum(upper, 0.0))
     open_ = np.flatnonzero(x < 1.0)
     _, parts = engine.add_up(positions[open_], x[open_])
-    fractional = over & (totals - parts <= upper)
+    fractional = over & (totals - parts <= upper) & (parts > 0.0)
     excess = np.zeros(program.n_rows)
-    excess[fractional] = ((totals - upper) / np.maximum(parts, 1e-300))[fractional]
+    excess[fractional] = (totals[fractional] - upper[fractional]) / parts[fractional]
     out = x.copy()
     out[open_] *= 1.0 - program.widest(excess).ravel()[engine.take(positions[open_]).cells]
     whole = np.where(over & ~fractional, totals, -np.inf)

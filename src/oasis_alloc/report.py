@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oasis_alloc.layout import STYLE, Table, as_html, as_text, cut, number, small
 from oasis_alloc.shadow import Priced, heaviest, in_words, main_column, priced
-from oasis_alloc.solvers.watch import FEASIBLE
+from oasis_alloc.verdicts import FEASIBLE
 
 if TYPE_CHECKING:
     from oasis_alloc.solution import Solution
@@ -102,10 +102,10 @@ def _certificate(solution: Solution) -> Iterator[tuple[str, str, str]]:
     keeps = "relaxes the constraints by as little" if relaxed else "keeps the constraints"
     yield "bound", number(solution.bound, 8), f"proven: no allocation that {keeps} is worth more"
     if feasible and math.isfinite(solution.gap):
-        yield "gap", small(solution.gap), "(bound - value) / max(1, |bound|)"
+        yield "gap", small(solution.gap), "(bound - value) / size of the objective"
     else:
         yield "gap", "none", "no bound is known" if feasible else "a value counts only where the constraints are kept"
-    rule = "sum of what is missed / sum of limits, worst constraint"
+    rule = "what is missed / its limit, worst limit"
     yield "violation", small(solution.violation), "all constraints are kept" if solution.violation <= FEASIBLE else rule
     yield from _churn(solution)
 

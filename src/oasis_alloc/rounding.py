@@ -60,7 +60,7 @@ class Rounded:
     def _worth(self) -> tuple[Allocation, dict[str, Floats]]:
         from oasis_alloc.engines.threads import Threads
         from oasis_alloc.lowering import lower
-        from oasis_alloc.solvers.finisher import worth
+        from oasis_alloc.solvers.worth import worth
 
         program = lower(self.solution.problem)
         pairs = self.positions

@@ -86,6 +86,7 @@ class Priced:
     total: Floats
     price: Floats
     miss: Floats  # distance of the total to its limit, 0 where it is kept
+    size: Floats  # what the total is made of: the sum of absolute contributions
     binding: npt.NDArray[np.int64]  # entries with a price, heaviest first
 
     @property
@@ -100,9 +101,9 @@ class Priced:
     @property
     def worst(self) -> int:
         """The entry with the largest miss, -1 if all limits are kept."""
-        from oasis_alloc.solvers.watch import FEASIBLE
+        from oasis_alloc.verdicts import FEASIBLE
 
-        missed = np.where(self.miss > FEASIBLE * np.fmax(1.0, np.abs(self.limit)), self.miss, 0.0)
+        missed = np.where(self.miss > FEASIBLE * np.fmax(np.abs(self.limit), self.size), self.miss, 0.0)
         return int(missed.argmax()) if missed.any() else -1
 
     def label(self, entry: int) -> Any:
@@ -136,6 +137,7 @@ def priced(solution: Solution) -> list[Priced]:
             total=total,
             price=price,
             miss=np.maximum(np.maximum(total - upper, lower - total), 0.0),
+            size=np.maximum(np.abs(total), solution.sizes[name][group] if name in solution.sizes else 0.0),
             binding=np.flatnonzero(np.abs(price) > _PRICED * largest),
         )
         heavy = np.argsort(-some.weight[some.binding], kind="stable")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.dataset import any_negative
 from oasis_alloc.errors import SolverError
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.problem import Problem
@@ -34,9 +35,11 @@ class Solution:
     status
         How the solve ended; its text says what to do next.
     value, bound, gap
-        Objective of the allocation; a proven upper bound of the optimum; `(bound - value) / max(1, |bound|)`.
+        Objective of the allocation; a proven upper bound of the optimum; and `(bound - value) / max(|value|, |bound|,
+        sum of the absolute parts of the objective)`.
     violation
-        Worst over constraints of (sum of excess) / max(1, sum of limits).
+        The largest of `excess / max(|limit|, sum of the absolute contributions to the total)` over all limits; up to
+        1e-6 all of them count as kept. Like the gap, it does not depend on units or on other limits.
     prices, totals
         `{name of a constraint or function: array}`, one entry a group in the order of `problem.labels(name)`. A price
         is what one more unit of the limit would add to the objective: >= 0 for a cap, <= 0 for a floor. A total is what
@@ -45,6 +48,9 @@ class Solution:
         Full-pass equivalents that were visited; wall time.
     diminished
         What the slate's decrements take from `value`.
+    sizes
+        `{name of a constraint: array}`: what the totals of its groups are made of, the sum of absolute contributions.
+        Known where a limit is missed; elsewhere at least |total|.
     conflicts
         For an infeasible problem: who would have to give how much. For a relaxed one: who fell short of what.
 
@@ -72,6 +78,7 @@ class Solution:
     x: Floats = field(repr=False)
     conflicts: tuple[Conflict, ...] = ()
     diminished: float = 0.0
+    sizes: dict[str, Floats] = field(default_factory=dict, repr=False)
 
     @cached_property
     def allocation(self) -> Floats:
@@ -175,6 +182,7 @@ class Solution:
         organic: str | None = None,
         users: bool | None = None,
         exploration: Exploration | Mapping[str, float] | None = None,
+        unproven: bool = False,
     ) -> Policy:
         """The prices, weights and slate rules of this solution, ready to score and select in a service.
 
@@ -189,11 +197,14 @@ class Solution:
         exploration
             How far slates that are drawn may be from the best one, `oa.Exploration(...)` or its numbers by name; see
             `Policy.sample`. None draws the best slate.
+        unproven
+            Whether prices are wanted of a solve that ended before the gap asked for was proven (status `TIME_LIMIT`,
+            `STALLED` ...). Such prices can be far off, so they have to be asked for.
 
         Raises
         ------
         SolverError
-            For an infeasible problem.
+            For an infeasible problem, and for an unproven answer without `unproven=True`.
         ProblemError
             For an unknown column, a number of seconds that is not positive.
         InputError
@@ -211,6 +222,13 @@ class Solution:
         from oasis_alloc.serving.build import policy_data
         from oasis_alloc.serving.sampling import Exploration
 
+        self.raise_if_infeasible()
+        if self.status.name not in ("SOLVED", "RELAXED") and not unproven:
+            raise SolverError(
+                f"the solve ended before its gap was proven ({self.status}; gap {self.gap:.1e}, violation "
+                f"{self.violation:.1e}), so its prices may be far off. {self.status.advice.capitalize()}; or ask for "
+                "them as they are with policy(unproven=True)."
+            )
         rule = None if exploration is None else Exploration.of(exploration).numbers()
         return Policy(policy_data(self, valid_for, organic, users, rule))
 
@@ -218,15 +236,7 @@ class Solution:
     def parts(self) -> dict[str, float]:
         """What each term of the objective contributes to `value`."""
         self.raise_if_infeasible()
-        candidates, out = self.problem.candidates, {}
-        linear, x = self.problem.maximize.linear, counted(self)
-        for term in linear.terms if linear is not None else ():
-            column = 1.0 if term.column is None else candidates.columns[term.column][self.positions].astype(np.float64)
-            text = str(term) if term.coefficient == 1.0 else f"{term.coefficient:g} * {term}"
-            out[text] = term.coefficient * float(np.sum(column * x))
-        for kept in self.problem.maximize.steady:
-            before = kept.earlier.probability(candidates, self.positions)
-            out[str(kept)] = out.get(str(kept), 0.0) + kept.weight * float(np.sum(before * x))
+        out = linear_parts(self.problem, self.positions, self.x)
         for name, function in zip(self.problem.names, self.problem.bound, strict=True):
             if not function.is_constraint:
                 out[name] = function.value(self.totals[name])
@@ -316,7 +326,32 @@ class Solution:
 
 def counted(solution: Solution) -> Floats:
     """The non-zeros x of a solution, each as often as its user counts."""
-    problem = solution.problem
-    if problem.supply is None:
-        return solution.x
-    return solution.x * problem.supply[problem.candidates.user_of(solution.positions)]
+    return _counted(solution.problem, solution.positions, solution.x)
+
+
+def _counted(problem: Problem, positions: npt.NDArray[np.int64], x: Floats) -> Floats:
+    return x if problem.supply is None else x * problem.supply[problem.candidates.user_of(positions)]
+
+
+def linear_parts(problem: Problem, positions: npt.NDArray[np.int64], x: Floats) -> dict[str, float]:
+    """What each linear term of the objective contributes, of an allocation given by its non-zeros."""
+    candidates, out = problem.candidates, {}
+    linear, often = problem.maximize.linear, _counted(problem, positions, x)
+    for term in linear.terms if linear is not None else ():
+        column = 1.0 if term.column is None else candidates.columns[term.column][positions].astype(np.float64)
+        text = str(term) if term.coefficient == 1.0 else f"{term.coefficient:g} * {term}"
+        out[text] = term.coefficient * float(np.sum(column * often))
+    for kept in problem.maximize.steady:
+        before = kept.earlier.probability(candidates, positions)
+        out[str(kept)] = out.get(str(kept), 0.0) + kept.weight * float(np.sum(before * often))
+    return out
+
+
+def may_cancel(problem: Problem) -> bool:
+    """True where linear terms of the objective may have different signs, so that their sum hides their size."""
+    linear = problem.maximize.linear
+    terms = linear.terms if linear is not None else ()
+    if len(terms) + len(problem.maximize.steady) < 2:
+        return False
+    columns = problem.candidates.columns
+    return any(t.coefficient < 0 or (t.column is not None and any_negative(columns[t.column])) for t in terms)

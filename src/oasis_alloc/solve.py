@@ -9,13 +9,14 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.errors import CertificateError, ProblemError, did_you_mean
 from oasis_alloc.functions.band import spread
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.measures import Limit
 from oasis_alloc.problem import Problem
-from oasis_alloc.solution import Solution
+from oasis_alloc.solution import Solution, linear_parts, may_cancel
 
 if TYPE_CHECKING:
     from oasis_alloc.engines.base import Engine
@@ -52,7 +53,8 @@ def solve(
         "dual" (ours, the default), or the reference "conic" (HiGHS through cvxpy; "conic:clarabel" and "conic:osqp"
         name others).
     gap
-        Stop when `(bound - value) / max(1, |bound|)` is at most this; positive.
+        Stop when `(bound - value) / max(|value|, |bound|, sum of the absolute parts of the objective)` is at most this;
+        positive.
     time_limit, pass_limit
         Seconds, and full-pass equivalents, after which the best answer so far is returned with a status that says so.
     threads
@@ -72,8 +74,9 @@ def solve(
         "relax" returns the best allocation among those that relax the limits by the smallest total, status `RELAXED`;
         its `bound` is of every allocation that relaxes them by no more.
     relax_weights
-        What a missed unit counts for in that total, `{constraint name: weight}` with a number, one number a group or
+        What a missed unit counts for in that total, `{constraint name: weight}` with a number, one number per group or
         `{label: number}` for a weight; positive, 1 where nothing is said. "infeasible" names its conflicts by them too.
+        Limits of different columns are added up in their own units, so give weights where these differ.
     progress
         Called with a `Progress` about once a pass; returning True stops the solve.
 
@@ -90,6 +93,8 @@ def solve(
         positive or of no constraint, a checkpoint of another problem.
     SolverError
         Where a reference solver breaks down.
+    CertificateError
+        Where a bound turns out to be below the value of an allocation: a fault of this library, please report it.
 
     Example
     -------
@@ -106,11 +111,13 @@ def solve(
     from oasis_alloc.engines import engine_for
     from oasis_alloc.keeping import Keeping
     from oasis_alloc.lowering import lower
-    from oasis_alloc.solvers.finisher import worth
     from oasis_alloc.solvers.presolve import look_ahead
     from oasis_alloc.solvers.registry import solver_named
-    from oasis_alloc.solvers.relaxation import best_relaxed, least_relaxation
+    from oasis_alloc.solvers.relaxation import best_relaxed, decided, least_relaxation, neutral
     from oasis_alloc.solvers.watch import Conflicting, Status, Stop, Watch
+    from oasis_alloc.solvers.worth import worth
+    from oasis_alloc.variants import without_idle_limits
+    from oasis_alloc.verdicts import ROUNDING
 
     if not isinstance(problem, Problem):
         raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
@@ -129,7 +136,7 @@ def solve(
     keeping = Keeping.of(checkpoint, checkpoint_every, resume, solver, start is not None)
     watch = Watch(gap, time_limit, pass_limit, progress)
     program = lower(problem)
-    weights = None if relax_weights is None else weights_by_row(program, relax_weights)
+    weights = np.ones(program.n_rows) if relax_weights is None else weights_by_row(program, relax_weights)
     z = None if start is None else program.variables(start_prices(problem, program, start))
 
     def engine_of(some: Program) -> Engine:
@@ -138,8 +145,13 @@ def solve(
     status: Status | None = None
     with engine_of(program) as engine:
         watch.n_pairs = program.n_pairs
+        survey = engine.survey()
+        engine.program = program = without_idle_limits(program, survey.least, survey.most)
         ahead = look_ahead(engine)
-        watch.lowest = ahead.lowest
+        watch.lowest, watch.scale = ahead.lowest, ahead.scale
+        watch.rounding = ROUNDING * ahead.scale
+        if may_cancel(problem):
+            watch.parts = _parts_of(problem, program)
         try:
             if not ahead.hopeless:
                 with suppress(Conflicting):
@@ -147,13 +159,14 @@ def solve(
                     if not watch.reached:
                         run(engine, watch, z)
             if watch.best is None or not watch.best.feasible:
-                least = least_relaxation(engine, engine_of, watch)
+                asked = neutral(program)
+                least = decided(engine, engine_of, watch, least_relaxation(engine, engine_of, watch, asked))
                 if least.proven:
-                    if weights is not None:
+                    if not np.array_equal(asked, weights):
                         least = least_relaxation(engine, engine_of, watch, weights)
                     if on_conflict == "relax":
                         relaxed = best_relaxed(engine, engine_of, watch, run, least)
-                        return _relaxed(problem, program, engine, watch, relaxed, least, solver)
+                        return _relaxed(problem, program, engine, watch, relaxed, solver)
                     return _infeasible(problem, program, engine, watch, least, solver)
                 watch.may_conflict = False
                 if least.x.size:
@@ -179,15 +192,25 @@ def solve(
         return _solution(problem, program, engine, watch, watch.best, watch.prices, status, solver)
 
 
+def _parts_of(problem: Problem, program: Program) -> Callable[[npt.NDArray[np.int64], Floats], float]:
+    """Sum of the absolute parts of the linear objective, of an allocation of the program."""
+    from oasis_alloc.weighting import folded
+
+    def parts(positions: npt.NDArray[np.int64], x: Floats) -> float:
+        return sum(abs(part) for part in linear_parts(problem, *folded(program, positions, x)).values())
+
+    return parts
+
+
 def _fall_back(engine: Engine, watch: Watch) -> None:
     """An allocation from the prices alone, where the solve ended before the finisher: scaled until all caps hold."""
     from oasis_alloc.recovery import scaled
-    from oasis_alloc.solvers.finisher import worth
+    from oasis_alloc.solvers.worth import worth
 
     program = engine.program
     if watch.prices is None:
         prices = np.zeros(program.n_rows)
-        visit = engine.visit(prices, 1e-9)
+        visit = engine.visit(prices, 1e-9 * (engine.survey().size or 1.0))
         watch.offer_bound(visit.bound + program.conjugate(prices), prices)
     assert watch.prices is not None  # offered just now at the latest
     positions, x = scaled(engine, watch.prices)
@@ -204,17 +227,26 @@ def _solution(
     status: Status,
     solver: str,
 ) -> Solution:
-    from oasis_alloc.solvers.watch import relative_gap
+    from oasis_alloc.solvers.worth import missed_cost, sizes
+    from oasis_alloc.verdicts import ROUNDING, is_broken, relative_gap
 
+    bound, known = float(watch.bound), sizes(engine, best)
+    if best.feasible:
+        bought = missed_cost(program, prices, best.totals)
+        if is_broken(bound, best.value, max(best.size, watch.scale), bought):
+            raise CertificateError(bound, best.value)
+        if best.value - bound > watch.rounding + ROUNDING * best.size:
+            bound = best.value  # what violations that count as none buy
     return Solution(
         problem=problem,
         status=status,
         value=float(best.value),
-        bound=float(watch.bound),
-        gap=float(relative_gap(watch.bound, best.value)) if best.feasible else float(np.inf),
-        violation=float(best.violation),
+        bound=bound,
+        gap=float(relative_gap(bound, best.value, best.size, watch.rounding)) if best.feasible else float(np.inf),
+        violation=program.violation(best.totals, known),
         prices={b.name: prices[b.rows] for b in program.blocks},
         totals={b.name: best.totals[b.rows] for b in program.blocks},
+        sizes={b.name: known[b.rows] for b in program.blocks if b.function.is_constraint},
         passes=float(watch.before[0] + engine.passes),
         seconds=watch.before[1] + watch.seconds,
         solver=solver,
@@ -236,16 +268,18 @@ def _infeasible(
     problem: Problem, program: Program, engine: Engine, watch: Watch, least: Relaxation, solver: str
 ) -> Solution:
     from oasis_alloc.solvers.watch import Status
+    from oasis_alloc.solvers.worth import worth
 
+    closest = worth(engine, least.positions, least.x)
     return Solution(
         problem=problem,
         status=Status.INFEASIBLE,
         value=np.nan,
         bound=-np.inf,
         gap=np.inf,
-        violation=program.violation(least.totals),
+        violation=closest.violation,
         prices={},
-        totals={b.name: least.totals[b.rows] for b in program.blocks},
+        totals={b.name: closest.totals[b.rows] for b in program.blocks},
         passes=float(engine.passes),
         seconds=watch.seconds,
         solver=solver,
@@ -261,27 +295,27 @@ def _relaxed(
     engine: Engine,
     watch: Watch,
     relaxed: Relaxed,
-    least: Relaxation,
     solver: str,
 ) -> Solution:
-    from oasis_alloc.certificate import conflicts_of
-    from oasis_alloc.solvers.watch import Status, relative_gap
+    from oasis_alloc.solvers.worth import sizes
+    from oasis_alloc.verdicts import relative_gap
 
-    best = relaxed.allocation
+    best, known = relaxed.allocation, sizes(engine, relaxed.allocation)
     return Solution(
         problem=problem,
-        status=Status.RELAXED,
+        status=relaxed.status,
         value=float(best.value),
         bound=float(relaxed.bound),
-        gap=float(relative_gap(relaxed.bound, best.value)),
+        gap=float(relative_gap(relaxed.bound, best.value, best.size, watch.rounding)),
         violation=float(best.violation),
         prices={b.name: relaxed.prices[b.rows] for b in program.blocks},
         totals={b.name: best.totals[b.rows] for b in program.blocks},
+        sizes={b.name: known[b.rows] for b in program.blocks if b.function.is_constraint},
         passes=float(engine.passes + relaxed.passes),
         seconds=watch.seconds,
         solver=solver,
         **_shown(engine, best),
-        conflicts=conflicts_of(program, best.totals, least.prices, 1e-7, least.weights),
+        conflicts=relaxed.conflicts,
     )
 
 

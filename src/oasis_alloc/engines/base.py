@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,15 @@ class Decision:
 
     undecided: npt.NDArray[np.int64]  # pair numbers, ascending
     shown: npt.NDArray[np.int64]  # pairs that are in
+
+
+class Sums(NamedTuple):
+    """Sums over an allocation."""
+
+    value: float  # v x, less what decrements take
+    paid: float  # what decrements take
+    totals: Floats  # (n_rows,) measures
+    activity: Floats  # (n_rows,) the same with all coefficients positive, and columns as far as a cell has one sign
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +98,10 @@ class Engine(Protocol):
 
     def add_up(self, positions: npt.NDArray[np.int64], x: Floats) -> tuple[float, Floats]:
         """(v x less decrements, totals by row) of an allocation given by its non-zeros."""
+        ...
+
+    def sums(self, positions: npt.NDArray[np.int64], x: Floats) -> Sums:
+        """The same, with the sizes of what is added up."""
         ...
 
     def plain(self) -> Engine:

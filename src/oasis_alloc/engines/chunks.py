@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.engines.base import Decision, Survey, Visit
+from oasis_alloc.engines.base import Decision, Sums, Survey, Visit
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.kernels import decide as decide_kernels
 from oasis_alloc.kernels import jobs
@@ -301,6 +301,10 @@ class Chunked(ABC):
         return _positions(parts), np.concatenate([part.second for chunk in parts for part in chunk])
 
     def add_up(self, positions: Positions, x: Floats) -> tuple[float, Floats]:
+        sums = self.sums(positions, x)
+        return sums.value, sums.totals
+
+    def sums(self, positions: Positions, x: Floats) -> Sums:
         program, taken = self.program, self.take(positions)
         pairs, edges = pairs_of(program, taken.store), self._edges
         ends = np.searchsorted(positions, program.indptr[edges])
@@ -315,7 +319,8 @@ class Chunked(ABC):
             )  # fmt: skip
 
         self._chunks(job)
-        return float(values.sum()) - program.diminished(taken, x), program.totals(self._load.sum(axis=0))
+        load, paid = self._load.sum(axis=0), program.diminished(taken, x)
+        return Sums(float(values.sum()) - paid, paid, program.totals(load), program.activity(load))
 
     def follow(self, other: Chunked, gamma: float) -> None:
         self._threshold[:] = other._threshold

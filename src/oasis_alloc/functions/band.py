@@ -10,6 +10,7 @@ import numpy as np
 
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.functions.base import BoundFunction, Conic, Floats, Function, PriceBox
+from oasis_alloc.verdicts import NO_LIMIT
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +86,15 @@ class Band(Function):
 
     def bind(self, labels: Sequence[Any]) -> BoundBand:
         limit = spread(self.limit, labels, self.name, free=np.nan)
+        limit = np.where(np.abs(limit) >= NO_LIMIT, np.copysign(np.inf, limit), limit)
         none = np.isnan(limit)
         lower = np.where(none | (self.sense == "<="), -np.inf, limit)
         upper = np.where(none | (self.sense == ">="), np.inf, limit)
         impossible = np.flatnonzero((lower == np.inf) | (upper == -np.inf))
         if impossible.size:
             raise ProblemError(
-                f"{self.name}: the limit of group {labels[impossible[0]]!r} is {limit[impossible[0]]}; "
-                "no total can keep it."
+                f"{self.name}: the limit of group {labels[impossible[0]]!r} is {limit[impossible[0]]} (1e20 and beyond "
+                "count as infinite); no total can keep it."
             )
         if measure_is_nonnegative_count(self):
             bad = np.flatnonzero(upper < 0)
@@ -131,6 +133,9 @@ class BoundBand(BoundFunction):
 
     def band(self) -> tuple[Floats, Floats, Floats]:
         return self.lower, self.upper, np.full(self.lower.size, np.inf)
+
+    def with_limits(self, lower: Floats, upper: Floats) -> BoundBand:
+        return BoundBand(lower, upper)
 
     def conic(self, totals: Any) -> Conic:
         return conic_band(totals, *self.band())

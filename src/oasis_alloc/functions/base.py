@@ -104,6 +104,10 @@ class BoundFunction(ABC):
     def band(self) -> tuple[Floats, Floats, Floats]:
         """(lower, upper, penalty): outside [lower, upper] a unit costs `penalty`, infinite for a hard band."""
 
+    def with_limits(self, lower: Floats, upper: Floats) -> BoundFunction:
+        """The same function with these limits, infinite ones for none; itself where it has no limits."""
+        return self
+
     @abstractmethod
     def conic(self, totals: Any) -> Conic:
         """The function of a cvxpy expression of the totals."""

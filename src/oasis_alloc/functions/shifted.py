@@ -85,6 +85,9 @@ class Shifted(BoundFunction):
         lower, upper, penalty = self.inner.band()
         return lower - self.delivered, upper - self.delivered, penalty
 
+    def with_limits(self, lower: Floats, upper: Floats) -> Shifted:
+        return Shifted(self.inner.with_limits(lower + self.delivered, upper + self.delivered), self.delivered)
+
     def conic(self, totals: Any) -> Conic:
         return self.inner.conic(totals + self.delivered)
 

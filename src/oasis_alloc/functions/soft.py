@@ -103,5 +103,8 @@ class BoundSoft(BoundFunction):
     def band(self) -> tuple[Floats, Floats, Floats]:
         return self.lower, self.upper, np.full(self.lower.size, self.penalty, dtype=np.float64)
 
+    def with_limits(self, lower: Floats, upper: Floats) -> BoundSoft:
+        return BoundSoft(lower, upper, self.penalty)
+
     def conic(self, totals: Any) -> Conic:
         return conic_band(totals, *self.band())

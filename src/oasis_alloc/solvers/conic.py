@@ -14,13 +14,16 @@ import scipy.sparse as sp
 
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.errors import SolverError
-from oasis_alloc.functions.base import Floats
-from oasis_alloc.program import Program
-from oasis_alloc.solvers.finisher import bound_at, worth
+from oasis_alloc.functions.band import conic_band
+from oasis_alloc.functions.base import Conic, Floats
+from oasis_alloc.program import Block, Program
+from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.highs import without_banner
 from oasis_alloc.solvers.slates import SlatePart, slate_part
 from oasis_alloc.solvers.watch import Status, Stop, Watch
+from oasis_alloc.solvers.worth import worth
 from oasis_alloc.taken import Taken
+from oasis_alloc.verdicts import FEASIBLE
 
 MOST_PAIRS = 2_000_000
 _ABOUT_ZERO = 1e-11
@@ -31,7 +34,14 @@ _CLARABEL = {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9}
 _SCS = {"eps_abs": 1e-8, "eps_rel": 1e-8, "max_iters": 200_000}
 # Exponential cones: without Clarabel's own scaling, which ends in numerical errors on some of them.
 _CLARABEL_CURVED = {"tol_gap_abs": 1e-8, "tol_gap_rel": 1e-8, "tol_feas": 1e-8, "equilibrate_enable": False}
-_HIGHS = {"highs_options": {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}}
+_DROPPED = 1e-12  # of a row's largest coefficient: the least that HiGHS can be told to keep
+_HIGHS = {
+    "highs_options": {
+        "primal_feasibility_tolerance": 1e-9,
+        "dual_feasibility_tolerance": 1e-9,
+        "small_matrix_value": _DROPPED,
+    }
+}
 _ACCEPTED = ("optimal", "optimal_inaccurate")
 
 
@@ -49,6 +59,7 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
             "Use solver='dual'."
         )
     watch.stage = "conic"
+    worth_one = engine.survey().size or 1.0  # so that backends see values near 1, whatever their unit
     x = cp.Variable(max(program.n_pairs, 1))
     every = engine.take(np.arange(program.n_pairs))
     slates = slate_part(program, every, engine.take(np.empty(0, np.int64)))
@@ -56,10 +67,11 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
     constraints += [x >= 0, x <= 1]
     totals, definitions = _totals(program, every, x)
     blocks = [block for block in program.blocks if len(block.labels)]
-    parts = [block.function.conic(totals[block.rows.start : block.rows.stop]) for block in blocks]
-    objective = (every.value if every.size else np.zeros(1)) @ x - paid + sum((part.objective for part in parts), 0.0)
+    parts = [_conic(block, totals[block.rows.start : block.rows.stop], program.unit[block.rows]) for block in blocks]
+    value = every.value / worth_one if every.size else np.zeros(1)
+    gained = sum((part.objective for part in parts), 0.0) / worth_one
     constraints += definitions + [c for part in parts for c in part.constraints]
-    problem = cp.Problem(cp.Maximize(objective), constraints)
+    problem = cp.Problem(cp.Maximize(value @ x - paid / worth_one + gained), constraints)
     curved = bool(program.curved)
     _solve(problem, backend or ("clarabel" if curved else "highs"), curved, watch)
     if problem.status in ("infeasible", "infeasible_inaccurate"):
@@ -71,8 +83,18 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
     probability = _within_slates(x.value[: program.n_pairs], slates)
     positions = np.flatnonzero(probability > _ABOUT_ZERO)
     watch.offer(worth(engine, positions, probability[positions]))
-    prices = np.concatenate([part.prices() for part in parts]) if parts else np.zeros(0)
-    bound_at(engine, watch, program.admit(prices), 1.0)
+    prices = worth_one * np.concatenate([part.prices() for part in parts]) if parts else np.zeros(0)
+    bound_at(engine, watch, program.admit(prices), worth_one)
+
+
+def _conic(block: Block, totals: Any, unit: Floats) -> Conic:
+    """A function of totals that are given in units of their rows; prices as everywhere."""
+    function = block.function
+    if function.is_curved or function.is_support:
+        return function.conic(sp.diags_array(unit) @ totals)
+    lower, upper, penalty = function.band()
+    part = conic_band(totals, lower / unit, upper / unit, penalty * unit)
+    return part._replace(prices=lambda: part.prices() / unit)
 
 
 def _solve(problem: Any, backend: str, curved: bool, watch: Watch) -> None:
@@ -144,7 +166,7 @@ def _within_slates(x: Floats, part: SlatePart) -> Floats:
 
 
 def _totals(program: Program, every: Taken, x: Any) -> tuple[Any, list[Any]]:
-    """The measures as an expression; base totals are variables of their own, so that shares stay sparse."""
+    """The measures in units of their rows, as an expression; base totals are variables, so that shares stay sparse."""
     import cvxpy as cp
 
     if not program.n_rows:
@@ -152,8 +174,34 @@ def _totals(program: Program, every: Taken, x: Any) -> tuple[Any, list[Any]]:
     if not program.n_pairs:
         return np.zeros((program.n_rows, 1)) @ x, []
     columns = program.columns_of(every)
-    direct = sp.csr_array(program.arithmetic @ columns)
+    arithmetic = sp.csr_array(sp.diags_array(1.0 / program.unit) @ program.arithmetic)
+    direct = sp.csr_array(arithmetic @ columns)
     if direct.nnz <= 4 * columns.nnz:
+        _check_small(program, direct)
         return direct @ x, []
-    base = cp.Variable(program.arithmetic.shape[1])
-    return program.arithmetic @ base, [base == columns @ x]
+    size = abs(columns).max(axis=1).toarray().ravel()
+    size = np.where(size > 0.0, size, 1.0)
+    base = cp.Variable(arithmetic.shape[1])
+    return (arithmetic @ sp.diags_array(size)) @ base, [base == (sp.diags_array(1.0 / size) @ columns) @ x]
+
+
+def _check_small(program: Program, measures: sp.csr_array) -> None:
+    """Raise SolverError where coefficients that backends leave out would matter to a limit."""
+    size = abs(measures)
+    largest = size.max(axis=1).toarray().ravel()
+    row, _ = measures.nonzero()
+    small = size.data < _DROPPED * largest[row]
+    if not small.any():
+        return
+    left_out = np.bincount(row, np.where(small, size.data, 0.0), program.n_rows)
+    lower, upper, _ = program.bands()
+    for limit in (lower, upper):
+        tight = np.where(np.isfinite(limit), np.abs(limit), np.inf) / program.unit
+        bad = np.flatnonzero((left_out > 0.1 * FEASIBLE * tight) & (tight > 0.0))
+        if bad.size:
+            block = next(b for b in program.blocks if b.rows.start <= bad[0] < b.rows.stop)
+            raise SolverError(
+                f"{block.name}, group {block.labels[int(bad[0]) - block.rows.start]!r}: contributions of candidates "
+                f"differ by more than {1 / _DROPPED:.0e} times, and the limit is of the size of the smallest, which "
+                "the reference solvers leave out. Use solver='dual'."
+            )

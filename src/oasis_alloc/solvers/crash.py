@@ -16,7 +16,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.functions.base import Floats
-from oasis_alloc.solvers.highs import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
+from oasis_alloc.solvers.linear import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
 from oasis_alloc.solvers.restricted import Restricted
 
 Positions = npt.NDArray[np.int64]
@@ -64,7 +64,7 @@ def crash(part: Restricted, prices: Floats) -> Crash:
     most = np.where(np.isfinite(upper[ranged]), limit - lower[ranged], 0.0)
     lower[ranged] = upper[ranged] = limit
     shifted = LinearProgram(
-        cost, matrix, lower, upper, np.concatenate([lp.lower, least]), np.concatenate([lp.upper, most])
+        cost, matrix, lower, upper, np.concatenate([lp.lower, least]), np.concatenate([lp.upper, most]), lp.n_fixed
     )
     columns = np.where((cost > 0.0) & np.isfinite(shifted.upper), AT_UPPER, AT_LOWER).astype(np.int8)
     columns[~np.isfinite(shifted.lower)] = AT_UPPER

@@ -19,7 +19,8 @@ from oasis_alloc.program import Program
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.landing import land, missing
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise, newton_direction
-from oasis_alloc.solvers.watch import Conflicting, Place, Watch, relative_gap
+from oasis_alloc.solvers.watch import Conflicting, Place, Watch
+from oasis_alloc.verdicts import relative_gap
 
 _FIRST_GAMMA = 0.3  # in units of the typical score
 _LAST_SAMPLE_GAMMA = 0.03
@@ -90,7 +91,7 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
         elif stride > 1:
             watch.stage = "sample"
             # what a sample leaves open of prices goes with one over the root of the slots that a row has in it
-            a_row = program.slots / (stride * _USERS_A_ROW * program.n_rows)
+            a_row = program.slots / (stride * _USERS_A_ROW * program.n_limited)
             last = _LAST_SAMPLE_GAMMA * unit / np.sqrt(max(1.0, a_row))
             start, gamma = descend(dual, start, gamma, last, stride, _ROUGH)
         elif rough > 1:  # too few users for more than the first prices
@@ -112,10 +113,10 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
             wanted = undecided_wanted(dual, point)
             # with rules passes are dear, and the finisher is given more
             enough = (2.0 if program.rules is None else 0.75) * point.visit.fractional <= wanted
-            loose = smoothing_error(point, watch.bound) <= 0.1 * watch.target
+            loose = smoothing_error(point, watch) <= 0.1 * watch.target
             if program.rules is not None:  # dear passes end where the slates at hand would be good enough
                 worth_now = point.visit.value + program.concave(point.visit.totals)
-                loose |= relative_gap(watch.bound, worth_now) <= _GOOD * watch.target
+                loose |= relative_gap(watch.bound, worth_now, watch.size_of(worth_now)) <= _GOOD * watch.target
             if watch.may_conflict and runaway(point, unit):
                 raise Conflicting
             # pairs that less smoothing does not tell apart, though it is finer than the values
@@ -170,7 +171,7 @@ def sample_stride(program: Program, slots_a_row: int) -> int:
     if program.n_pairs < _SAMPLE_PAIRS:
         return 1
     slots = program.n_users * program.size
-    return int(np.clip(slots // max(1, slots_a_row * program.n_rows), 1, 16))
+    return int(np.clip(slots // max(1, slots_a_row * program.n_limited), 1, 16))
 
 
 def undecided_wanted(dual: SmoothedDual, point: Point) -> int:
@@ -192,10 +193,9 @@ def typical_score(engine: Engine, stride: int) -> float:
     return max(visit.bound / max(1.0, slots), size) or 1.0
 
 
-def smoothing_error(point: Point, bound: float) -> float:
-    """Share of the bound that the smoothing costs."""
-    smoothed = point.visit.smoothed
-    return abs(point.visit.bound - smoothed) / max(1.0, abs(bound))
+def smoothing_error(point: Point, watch: Watch) -> float:
+    """Share of the objective that the smoothing costs."""
+    return abs(point.visit.bound - point.visit.smoothed) / watch.size_of(point.visit.value)
 
 
 def runaway(point: Point, unit: float) -> bool:

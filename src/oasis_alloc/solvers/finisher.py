@@ -18,9 +18,12 @@ from oasis_alloc.functions.base import Floats
 from oasis_alloc.kernels.decide import N_BINS
 from oasis_alloc.recovery import trimmed
 from oasis_alloc.solvers.crash import crash
-from oasis_alloc.solvers.highs import LinearSolution, Statuses, solve_lp
+from oasis_alloc.solvers.highs import solve_lp
+from oasis_alloc.solvers.linear import LinearSolution, Statuses
 from oasis_alloc.solvers.restricted import Restricted, restricted
-from oasis_alloc.solvers.watch import Allocation, Conflicting, Status, Stop, Watch, relative_gap
+from oasis_alloc.solvers.watch import Allocation, Conflicting, Status, Stop, Watch
+from oasis_alloc.solvers.worth import worth
+from oasis_alloc.verdicts import relative_gap
 
 _ABOUT_ZERO = 1e-11
 _SLACK = 1e-9
@@ -226,7 +229,7 @@ def finish(
     new = prices.copy()
     new[rows] = part.prices(solution)
     above, below = part.slack(solution)
-    slack = np.maximum(above, below) > _SLACK * np.maximum(1.0, np.abs(fixed[rows]))
+    slack = np.maximum(above, below) > _SLACK * np.maximum(program.unit, np.abs(fixed))[rows]
     pressed, missed = np.zeros((2, prices.size), np.bool_)
     pressed[rows] = slack & ~np.where(above > below, part.above_is_end, part.below_is_end)
     missed[rows] = slack & ~pressed[rows] & ~np.isfinite(program.bands()[2][rows])
@@ -255,19 +258,12 @@ def trim(engine: Engine, watch: Watch, allocation: Allocation, prices: Floats) -
     _, upper, penalty = engine.program.bands()
     over = np.where(np.isfinite(penalty), 0.0, np.maximum(allocation.totals - upper, 0.0))
     cost = float(over @ np.maximum(prices, 0.0))
-    if relative_gap(watch.bound, allocation.value - cost) > watch.target:
+    if relative_gap(watch.bound, allocation.value - cost, allocation.size, watch.rounding) > watch.target:
         return False
     x = trimmed(engine, allocation.positions, allocation.x, allocation.totals)
     if x is not None:
         watch.offer(worth(engine, allocation.positions, x))
     return watch.reached
-
-
-def worth(engine: Engine, positions: npt.NDArray[np.int64], x: Floats) -> Allocation:
-    """What an allocation is worth, added up from its non-zeros alone."""
-    value, totals = engine.add_up(positions, x)
-    program = engine.program
-    return Allocation(positions, x, value + program.concave(totals), totals, program.violation(totals))
 
 
 def bound_at(engine: Engine, watch: Watch, prices: Floats, scale: float) -> float:

@@ -1,48 +1,28 @@
-"""A linear programme in sparse form, handed to HiGHS, and back with its basis."""
+"""A linear program handed to HiGHS, and back with its basis."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import scipy.sparse as sp
 
 from oasis_alloc.errors import SolverError
-from oasis_alloc.functions.base import Floats
-
-Statuses = npt.NDArray[np.int8]
+from oasis_alloc.solvers.linear import BASIC, LinearProgram, LinearSolution, Statuses
+from oasis_alloc.solvers.scaling import scaled
 
 _BANNER = threading.RLock()
 
-AT_LOWER, BASIC, AT_UPPER = 0, 1, 2  # HighsBasisStatus
-
-
-@dataclass(frozen=True, eq=False)
-class LinearProgram:
-    """maximise cost x subject to row_lower <= A x <= row_upper, lower <= x <= upper."""
-
-    cost: Floats
-    matrix: sp.csc_array
-    row_lower: Floats
-    row_upper: Floats
-    lower: Floats
-    upper: Floats
-
-
-@dataclass(frozen=True, eq=False)
-class LinearSolution:
-    """An optimal basic solution: x and the rows' shadow prices (change of the optimum per unit of limit)."""
-
-    x: Floats
-    prices: Floats
-    columns: Statuses
-    rows: Statuses
-    iterations: int
+# what is tried in turn: with numbers of very different sizes a way of solving can fail where another does not
+_WAYS: tuple[dict[str, object], ...] = (
+    {},
+    {"presolve": "off"},
+    {"solver": "ipm", "run_crossover": "on"},
+    {"simplex_strategy": 4, "presolve": "off"},
+)
 
 
 def solve_lp(
@@ -50,25 +30,49 @@ def solve_lp(
 ) -> LinearSolution | None:
     """Solve with HiGHS, from a basis if there is one; None where its time ran out.
 
-    The programme must be feasible and bounded by construction.
+    The program must be feasible and bounded by construction. HiGHS is given it in numbers near 1 (scaling.py).
     """
-    if not lp.matrix.shape[1]:  # HiGHS has a status of its own for a programme without columns
+    if not lp.matrix.shape[1]:  # HiGHS has a status of its own for a program without columns
         n_rows = lp.matrix.shape[0]
         return LinearSolution(np.empty(0), np.zeros(n_rows), np.empty(0, np.int8), np.full(n_rows, BASIC, np.int8), 0)
+    import highspy
+
+    begun, scale = time.perf_counter(), scaled(lp)
+    # with prices of very different sizes a start can be worse than none
+    tries = [(basis, _WAYS[0])] if basis is not None else []
+    ended = ""
+    for start, options in [*tries, *((None, way) for way in _WAYS)]:
+        left = None if time_limit is None else time_limit - (time.perf_counter() - begun)
+        highs = _loaded(scale.lp, start, options, left)
+        highs.run()
+        status = highs.getModelStatus()
+        if status == highspy.HighsModelStatus.kTimeLimit:
+            return None
+        if status == highspy.HighsModelStatus.kOptimal:
+            return scale.back(_solution(highs))
+        ended = highs.modelStatusToString(status)
+    raise SolverError(f"HiGHS ended with {ended} on a feasible, bounded program of ours.")
+
+
+def _loaded(
+    lp: LinearProgram, basis: tuple[Statuses, Statuses] | None, options: dict[str, object], time_limit: float | None
+) -> Any:
     import highspy
 
     with without_banner():
         highs = _library().Highs()
     highs.silent()
     matrix = lp.matrix  # arrays as they are: attributes of a HighsLp are filled number by number
+    highs.setOptionValue("small_matrix_value", 1e-12)
     highs.passModel(
         matrix.shape[1], matrix.shape[0], matrix.nnz, int(highspy.MatrixFormat.kColwise),
-        int(highspy.ObjSense.kMaximize), 0.0, lp.cost, _finite(lp.lower), _finite(lp.upper),
-        _finite(lp.row_lower), _finite(lp.row_upper), matrix.indptr, matrix.indices, matrix.data,
-        np.zeros(matrix.shape[1], np.int32),
+        int(highspy.ObjSense.kMaximize), 0.0, lp.cost, lp.lower, lp.upper, lp.row_lower, lp.row_upper,
+        matrix.indptr, matrix.indices, matrix.data, np.zeros(matrix.shape[1], np.int32),
     )  # fmt: skip
     highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
     highs.setOptionValue("dual_feasibility_tolerance", 1e-9)
+    for name, value in options.items():
+        highs.setOptionValue(name, value)
     if time_limit is not None:
         highs.setOptionValue("time_limit", max(0.01, time_limit))
     if basis is not None:
@@ -77,16 +81,10 @@ def solve_lp(
         start.col_status, start.row_status = kinds[basis[0]].tolist(), kinds[basis[1]].tolist()
         start.valid = True
         highs.setBasis(start)
-    highs.run()
-    status = highs.getModelStatus()
-    if status == highspy.HighsModelStatus.kTimeLimit:
-        return None
-    if status != highspy.HighsModelStatus.kOptimal:
-        if basis is not None:  # with prices of very different sizes a start can be worse than none
-            return solve_lp(lp, None, time_limit)
-        raise SolverError(
-            f"HiGHS ended with {highs.modelStatusToString(status)} on a feasible, bounded programme of ours."
-        )
+    return highs
+
+
+def _solution(highs: Any) -> LinearSolution:
     solution, end = highs.getSolution(), highs.getBasis()
     return LinearSolution(
         np.array(solution.col_value),
@@ -125,8 +123,3 @@ def without_banner() -> Iterator[None]:
             yield
         finally:
             made.enableCallbacks = original
-
-
-def _finite(values: Floats) -> Floats:
-    """HiGHS reads 1e30 and more as infinite."""
-    return np.clip(values, -1e30, 1e30)

@@ -18,9 +18,11 @@ import numpy as np
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.program import Program
 from oasis_alloc.recovery import only_caps, rebalance
-from oasis_alloc.solvers.finisher import bound_at, worth
+from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise
-from oasis_alloc.solvers.watch import FEASIBLE, Watch
+from oasis_alloc.solvers.watch import Watch
+from oasis_alloc.solvers.worth import worth
+from oasis_alloc.verdicts import FEASIBLE
 
 _EXACT = 0.05 * FEASIBLE  # residual at which demands are met
 _MOVED = (0.3, 0.03)  # of the gap asked for: what moving may take, at first and where that was not enough
@@ -45,7 +47,7 @@ def missing(dual: SmoothedDual, watch: Watch, point: Point, undecided: int) -> f
     # what smoothing takes from slates at their own priced scores, whether or not these meet the demands yet
     visit = point.visit
     taken = max(0.0, visit.bound - (visit.value - float(program.prices(point.z) @ visit.totals)))
-    times = taken / max(1.0, abs(watch.bound)) / (_SHARE * watch.target)
+    times = taken / watch.size_of(visit.value) / (_SHARE * watch.target)
     moving = np.unique(program.row[~dual.held(point)]).size
     # as many as there will be: they go with the smoothing
     return times if point.visit.fractional >= _FRACTIONAL_A_ROW * moving * max(np.sqrt(times), 1.0) else np.inf
@@ -61,10 +63,10 @@ def land(engine: Engine, watch: Watch, dual: SmoothedDual, point: Point, scale: 
     may_move = program.rules is None and only_caps(engine)
     for part in _MOVED if may_move else (0.0,):
         if may_move:
-            point = minimise(dual, point, 1, partial(_few, program, part * watch.target, scale), _MOST_STEPS)
+            point = minimise(dual, point, 1, partial(_few, program, watch, part * watch.target, scale), _MOST_STEPS)
         else:
             point = minimise(dual, point, 1, _EXACT, _MOST_STEPS)
-            if program.violation(point.visit.totals) > FEASIBLE:
+            if program.violation(point.visit.totals, program.kept_share * point.visit.activity) > FEASIBLE:
                 break
         point = dual.here(point)  # so that thresholds are this point's
         prices = program.prices(point.z)
@@ -80,7 +82,7 @@ def land(engine: Engine, watch: Watch, dual: SmoothedDual, point: Point, scale: 
     return point, watch.reached
 
 
-def _few(program: Program, gap: float, scale: float, point: Point) -> bool:
+def _few(program: Program, watch: Watch, gap: float, scale: float, point: Point) -> bool:
     """Whether moving what exceeds caps, and what they leave of their prices' worth, takes no more than a gap."""
     _, upper, penalty = program.bands()
     prices = program.prices(point.z)
@@ -91,4 +93,4 @@ def _few(program: Program, gap: float, scale: float, point: Point) -> bool:
     moved = np.minimum(over + under, open_) / program.unit * point.gamma
     dropped = np.maximum(over - open_, 0.0) / program.unit * min(scale, _DROPPED * point.gamma)
     missed = np.maximum(under - open_, 0.0) * prices
-    return float(np.sum(moved + dropped + missed)) <= gap * max(1.0, abs(point.visit.bound))
+    return float(np.sum(moved + dropped + missed)) <= gap * watch.size_of(point.visit.bound)

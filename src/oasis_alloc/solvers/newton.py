@@ -199,7 +199,8 @@ def shortened(dual: SmoothedDual, direction: Floats, longest: float) -> Floats:
     where those of a support function go too far, whose domain holds them together, the whole direction is shortened.
     """
     shared = [np.abs(direction[block.variables]).max() for block, _ in dual.program.supports]
-    scale = min(1.0, longest / max(float(np.max(shared, initial=0.0)), 1e-300))
+    furthest = float(np.max(shared, initial=0.0))
+    scale = longest / furthest if furthest > longest else 1.0
     return np.clip(scale * direction, -longest, longest)
 
 

@@ -55,7 +55,7 @@ def pieces_of(program: Program, base: sp.csr_array, fixed: Floats, prices: Float
     up, down = base.maximum(0).sum(axis=1), base.minimum(0).sum(axis=1)
     more, less = program.arithmetic.maximum(0), program.arithmetic.minimum(0)
     low, high = fixed + more @ down + less @ up, fixed + more @ up + less @ down
-    slack = _ROUNDING * np.maximum(1.0, np.abs(fixed))
+    slack = _ROUNDING * np.maximum(program.unit, np.abs(fixed))
     low, high = low - slack, high + slack
     forms, places = [], []
     for block, function in program.supports:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oasis_alloc.engines.base import Engine
-from oasis_alloc.functions.base import Floats
+from oasis_alloc.engines.base import Engine, Survey
 from oasis_alloc.program import Program
-from oasis_alloc.solvers.watch import FEASIBLE
+from oasis_alloc.verdicts import FEASIBLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +17,7 @@ class Reach:
 
     hopeless: bool  # a hard row's band lies wholly outside what its total can reach
     lowest: float  # no allocation is worth less: a bound below this proves that there is none
+    scale: float  # size of the objective: typical values in all slots, and the functions where nothing is shown
 
 
 def look_ahead(engine: Engine) -> Reach:
@@ -26,10 +26,16 @@ def look_ahead(engine: Engine) -> Reach:
     least, most, lowest = survey.least, survey.most, survey.lowest
     lowest += sum(block.function.least_value(least[block.rows], most[block.rows]) for block in program.blocks)
     lowest -= 0.0 if program.rules is None else program.rules.most_paid()
-    return Reach(_out_of_reach(program, least, most), lowest)
+    nothing = np.zeros(program.n_rows)
+    parts = [abs(b.function.value(nothing[b.rows])) for b in program.blocks if not b.function.is_constraint]
+    scale = survey.size * program.slots + sum(part for part in parts if np.isfinite(part))
+    return Reach(out_of_reach(program, survey), lowest, float(scale))
 
 
-def _out_of_reach(program: Program, least: Floats, most: Floats) -> bool:
-    lower, upper, penalty = program.bands()
-    slack = FEASIBLE * np.maximum(1.0, np.maximum(np.abs(least), np.abs(most)))
-    return bool(np.any(~np.isfinite(penalty) & ((lower > most + slack) | (upper < least - slack))))
+def out_of_reach(program: Program, survey: Survey) -> bool:
+    """True where a hard limit is missed by every allocation, by more than counts as kept."""
+    (lower, upper, penalty), least, most = program.bands(), survey.least, survey.most
+    slack = FEASIBLE * np.maximum(np.abs(least), np.abs(most))  # no activity is larger
+    above = lower - most > np.maximum(slack, FEASIBLE * np.where(np.isfinite(lower), np.abs(lower), 0.0))
+    below = least - upper > np.maximum(slack, FEASIBLE * np.where(np.isfinite(upper), np.abs(upper), 0.0))
+    return bool(np.any(~np.isfinite(penalty) & (above | below)))

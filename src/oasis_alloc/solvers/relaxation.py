@@ -1,10 +1,11 @@
-"""When demands conflict: the least total relaxation, as a programme of its own.
+"""When demands conflict: the least total relaxation, as a program of its own.
 
 With the values set to 0 and every hard constraint softened at one per unit, the optimum is minus the least total by
-which the limits must give: it always exists. Its dual bound proves infeasibility (a Farkas
-certificate: prices at which the demands cost more than any slates can supply), its allocation says who would have to
-give how much, and the groups with a price are the ones in conflict. Weights say that a unit of one limit is dearer to
-miss than a unit of another; whether there is a conflict at all is asked without them.
+which the limits must give: it always exists. Its dual bound proves infeasibility (a Farkas certificate: prices at which
+the demands cost more than any slates can supply), its allocation says who would have to give how much, and the groups
+with a price are the ones in conflict. Weights say that a unit of one limit costs more to miss than a unit of another.
+Whether there is a conflict at all is asked without them, and where units differ much, with every row in its own: so
+that no weight and no unit can hide one.
 """
 
 from __future__ import annotations
@@ -16,55 +17,71 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.certificate import Conflict, conflicts_of
-from oasis_alloc.engines.base import Engine
+from oasis_alloc.engines.base import Engine, Survey
 from oasis_alloc.functions.base import Floats
-from oasis_alloc.program import Program, limit_size, relaxed, softened
+from oasis_alloc.program import Program
 from oasis_alloc.solvers.dual import optimise
 from oasis_alloc.solvers.finisher import finish_rounds
+from oasis_alloc.solvers.presolve import out_of_reach
 from oasis_alloc.solvers.registry import Solver
-from oasis_alloc.solvers.watch import FEASIBLE, Allocation, Stop, Watch
+from oasis_alloc.solvers.watch import Allocation, Status, Stop, Watch
+from oasis_alloc.solvers.worth import worth
+from oasis_alloc.variants import relaxed, softened
+from oasis_alloc.verdicts import FEASIBLE
 
-_ALL_AT_ONCE = 100_000  # pairs up to which the whole programme is solved in one go
+_ALL_AT_ONCE = 100_000  # pairs up to which the whole program is solved in one go
 _GAP = 1e-6
-_DEAR = 1e3  # price of a missed unit, in largest values
-_DEARER = 10.0  # the same, in what soft limits pay at most
+_ROUNDING = 1e-10  # of the demands: a total relaxation below that is none
+_PENALTY = 1e3  # first price of a missed unit, in largest values
+_ABOVE = 10.0  # the same, in what soft limits and functions pay
+_STEEPER = 30.0  # by how much it is raised where functions still pay it
+_MOST_PENALTIES = 8
+_ALIKE = 1e3  # by how much units may differ and be added up as they are
 _TILT = 1e-3  # value of a typical pair against one unit of relaxation, so that few pairs tie
 
 
 @dataclass(frozen=True, eq=False)
 class Relaxation:
-    """The least total relaxation, bracketed, and who takes part in it; totals are weighted."""
+    """The least total relaxation, bracketed, and who takes part in it; totals are weighted, in units of rows."""
 
-    at_least: float  # proven: the limits must give this much together
-    at_most: float  # reached by an allocation
-    tolerance: float  # up to this a problem counts as feasible
+    at_least: float  # proven: the limits must give this much together, besides what is out of every reach
+    tolerance: float  # up to this a problem counts as feasible at the prices that prove it
+    certain: bool  # something else proves it: a limit that no total reaches, or half of the tolerance
+    at_most: float  # reached by an allocation, with what is out of reach
     conflicts: tuple[Conflict, ...]
     totals: Floats
     prices: Floats  # of the relaxation, by row, in [-weight, weight]
-    weights: Floats  # of a missed unit, by row, 1 or more
+    weights: Floats  # of a missed unit of the total, by row
     positions: npt.NDArray[np.int64]
     x: Floats
 
     @property
     def proven(self) -> bool:
         """True where no allocation meets all constraints."""
-        return self.at_least > self.tolerance
+        return self.certain or self.at_least > self.tolerance
 
 
 def least_relaxation(
-    stated: Engine, engine_of: Callable[[Program], Engine], watch: Watch, weights: Floats | None = None
+    stated: Engine,
+    engine_of: Callable[[Program], Engine],
+    watch: Watch,
+    weights: Floats,
+    loose: Floats | None = None,
 ) -> Relaxation:
-    """Solve the relaxation of the program of `stated`; `watch` lends its clock. `weights` are by row, 1 or more."""
-    program = stated.program
-    weights = np.ones(program.n_rows) if weights is None else weights
+    """Solve the relaxation of the program of `stated`; `watch` lends its clock.
+
+    `weights` are of a missed unit, by row; `loose`, by row, is what each limit gives for nothing.
+    """
+    program, survey = stated.program, stated.survey()
+    loose = np.zeros(program.n_rows) if loose is None else loose
     at_once = program.n_pairs <= _ALL_AT_ONCE
-    size = stated.survey().size
-    tilt = 0.0 if at_once or size == 0.0 else _TILT / size
-    free = relaxed(program, tilt, weights)
+    tilt = 0.0 if at_once or survey.size == 0.0 else _TILT / survey.size
+    free = relaxed(program, tilt, weights, survey.least, survey.most, loose)
     with engine_of(free) as engine:
         own = Watch(_GAP, watch.seconds_left, None, None)
         own.stage = "conflicts"
         own.may_conflict = False
+        own.rounding = _ROUNDING * abs(free.concave(np.zeros(free.n_rows)))
         try:
             if at_once:
                 zero = np.zeros(free.n_rows)
@@ -74,19 +91,77 @@ def least_relaxation(
         except Stop as stop:
             if own.best is None:
                 raise stop from None
-    best = own.best
-    at_least = -own.bound if tilt == 0.0 else _without_values(program, engine_of, own.prices, weights)
-    tolerance = FEASIBLE * max(
-        (limit_size(b.function) for b in program.blocks if b.function.is_constraint), default=1.0
-    )
-    if best is None or own.prices is None:
+        best, prices = own.best, own.prices
+    beyond = out_of_reach(program, survey)
+    if best is None or prices is None:
         none = np.empty(0)
-        return Relaxation(max(0.0, at_least), np.inf, tolerance, (), none, none, weights, none.astype(np.int64), none)
-    missed = _missed(program, best.totals, weights)
-    conflicts = conflicts_of(program, best.totals, own.prices, 1e-7, weights)
+        return Relaxation(0.0, 0.0, beyond, np.inf, (), none, none, weights, none.astype(np.int64), none)
+    at_least = -own.bound
+    if tilt != 0.0:
+        at_least = _without_values(relaxed(program, 0.0, weights, survey.least, survey.most, loose), engine_of, prices)
+    limits = _limits(program, best.totals)
     return Relaxation(
-        max(0.0, at_least), missed, tolerance, conflicts, best.totals, own.prices, weights, best.positions, best.x
+        at_least=max(0.0, at_least),
+        tolerance=(_GAP if loose.any() else 1.0) * _tolerance(program, prices, survey),
+        certain=beyond,
+        at_most=_missed(program, best.totals, weights),
+        conflicts=conflicts_of(program, best.totals, prices, _met(limits), weights),
+        totals=best.totals,
+        prices=prices,
+        weights=weights,
+        positions=best.positions,
+        x=best.x,
     )
+
+
+def neutral(program: Program) -> Floats:
+    """Weights of a missed unit by which conflicts are looked for: 1, or as units say where they differ much."""
+    unit = program.unit[program.hard]
+    alike = unit.max(initial=1.0) <= _ALIKE and unit.min(initial=1.0) >= 1.0 / _ALIKE
+    return np.ones(program.n_rows) if alike else 1.0 / program.unit
+
+
+def decided(
+    stated: Engine, engine_of: Callable[[Program], Engine], watch: Watch, least: Relaxation
+) -> Relaxation:
+    """The relaxation, or where it tells neither that limits conflict nor how all are kept, one that does.
+
+    The least total may miss a small limit where a large one could give as much and still count as kept. So every limit
+    gives half of what counts as kept for nothing, and what is missed beyond counts relative to its limit.
+    """
+    if least.proven or not least.x.size or worth(stated, least.positions, least.x).feasible:
+        return least
+    program = stated.program
+    limit = np.maximum(_limits(program, least.totals), 1e-3 * program.unit)
+    loose = least_relaxation(stated, engine_of, watch, 1.0 / limit, 0.5 * FEASIBLE * limit * program.hard)
+    return replace(least, certain=True) if loose.proven else loose
+
+
+def _tolerance(program: Program, prices: Floats, survey: Survey) -> float:
+    """What the limits may give at these prices and still count as kept.
+
+    An allocation that keeps every limit up to FEASIBLE misses at most `sum_g |price_g| excess_g` at them. Where all
+    pairs of a row have one sign, a total that misses its limit is no further from 0 than the limit; elsewhere what it
+    is made of counts as well.
+    """
+    lower, upper, _ = program.bands()
+    limit = np.abs(np.where(prices > 0.0, np.maximum(upper, survey.least), np.minimum(lower, survey.most)))
+    mixed = (survey.least < 0.0) & (survey.most > 0.0)
+    size = np.maximum(limit, np.where(mixed, np.maximum(-survey.least, survey.most), 0.0))
+    priced = prices != 0.0
+    return FEASIBLE * float(np.abs(prices[priced]) @ size[priced])
+
+
+def _limits(program: Program, totals: Floats) -> Floats:
+    """The size of each row's limit, of the side where its total is."""
+    lower, upper, _ = program.bands()
+    limit = np.where(totals > upper, upper, np.where(totals < lower, lower, np.where(np.isfinite(upper), upper, lower)))
+    return np.where(np.isfinite(limit), np.abs(limit), 0.0)
+
+
+def _met(sizes_of_limits: Floats) -> Floats:
+    """How much a row may miss and count as met where conflicts are told."""
+    return 0.1 * FEASIBLE * sizes_of_limits
 
 
 def _missed(program: Program, totals: Floats, weights: Floats) -> float:
@@ -102,44 +177,80 @@ class Relaxed:
     prices: Floats
     bound: float  # of every allocation that relaxes the limits by no more in total
     passes: float
+    status: Status  # RELAXED, or why it is not known to be that
+    conflicts: tuple[Conflict, ...]
 
 
 def best_relaxed(
     stated: Engine, engine_of: Callable[[Program], Engine], watch: Watch, run: Solver, least: Relaxation
 ) -> Relaxed:
-    """Solve with a missed unit at a price that no value and no soft limit pays, from the relaxation's own prices."""
+    """The best value at the least total, from the relaxation's own prices.
+
+    A missed unit has a price that is raised until no function pays it: the total that the answer gives is compared with
+    the least one, which is proven, so it does not matter how steep functions are.
+    """
+    program = stated.program
+    penalty = _first_penalty(stated, least)
+    best: Allocation | None = None
+    prices, bound, passes, status = np.zeros(program.n_rows), np.inf, 0.0, Status.STALLED
+    size = max(float(_limits(program, least.totals) @ least.weights), 1.0)
+    for _ in range(_MOST_PENALTIES):
+        soft = softened(program, penalty * least.weights)
+        own = Watch(1.0, watch.seconds_left, None, None)
+        # the gap that is asked for is one of values, not of penalties
+        value = abs(stated.add_up(least.positions, least.x)[0]) + program.concave_size(least.totals)
+        own.target = watch.target * min(1.0, max(value, watch.scale) / max(penalty * least.at_most, 1e-300))
+        own.rounding, own.scale = watch.rounding, watch.scale
+        own.may_conflict = False
+        stopped: Status | None = None
+        with engine_of(soft) as engine:
+            try:
+                run(engine, own, soft.variables(penalty * least.prices))
+            except Stop as stop:
+                stopped = stop.status
+                if own.best is None or own.prices is None:
+                    if best is None:
+                        raise
+                    status = stopped
+                    break
+            assert own.best is not None  # a soft problem always has an allocation
+            assert own.prices is not None
+            passes += engine.passes
+            missed = _missed(program, own.best.totals, least.weights)
+            better = best is None or missed < _missed(program, best.totals, least.weights)
+            if better:
+                best, prices, bound = own.best, own.prices, own.bound + penalty * missed
+        if missed <= least.at_most + _GAP * max(least.at_most, FEASIBLE * size):
+            best, prices, bound = own.best, own.prices, own.bound + penalty * missed
+            status = Status.RELAXED if stopped is None else stopped
+            break
+        if stopped is not None:
+            status = stopped
+            break
+        penalty *= _STEEPER
+    assert best is not None  # of the first round at the latest
+    answer = worth(stated, best.positions, best.x)
+    told = conflicts_of(program, best.totals, least.prices, _met(_limits(program, best.totals)), least.weights)
+    # this allocation is one of those that are bounded, so a bound below its value is a rounding of the penalties
+    return Relaxed(answer, prices, max(bound, answer.value), passes, status, told)
+
+
+def _first_penalty(stated: Engine, least: Relaxation) -> float:
+    """What a missed unit costs at first: more than values, soft limits and functions pay at the least relaxation."""
     program = stated.program
     largest = stated.survey().largest or 1.0
-    soft_ones = program.bands()[2] * program.unit  # what soft limits pay for a pair; infinite for hard ones
-    paid = float(soft_ones[np.isfinite(soft_ones)].max(initial=0.0))
-    penalty = max(_DEAR * largest, _DEARER * paid) / float(program.unit.min())
-    soft = softened(program, penalty * least.weights)
-    worth_of_it = float(stated.take(least.positions).value @ least.x)
-    own = Watch(1.0, watch.seconds_left, None, None)
-    # the gap that is asked for is one of values, not of penalties
-    own.target = watch.target * max(1.0, abs(worth_of_it)) / max(1.0, penalty * least.at_most)
-    own.may_conflict = False
-    with engine_of(soft) as engine:
-        try:
-            run(engine, own, soft.variables(penalty * least.prices))
-        except Stop:
-            if own.best is None or own.prices is None:
-                raise
-        assert own.best is not None  # a soft problem always has an allocation
-        assert own.prices is not None
-        best, passes = own.best, engine.passes
-    missed = _missed(program, best.totals, least.weights)
-    answer = replace(best, value=best.value + penalty * missed, violation=program.violation(best.totals))
-    # this allocation is one of those that are bounded, so a bound below its value is a rounding of the penalties
-    return Relaxed(answer, own.prices, max(own.bound + penalty * missed, answer.value), passes)
+    soft = program.bands()[2] * program.unit  # what soft limits pay for a pair; infinite for hard ones
+    paid = float(soft[np.isfinite(soft)].max(initial=0.0))
+    for block in program.curved:
+        slope = np.abs(block.function.price_at(least.totals[block.rows])) * program.unit[block.rows]
+        paid = max(paid, float(slope[np.isfinite(slope)].max(initial=0.0)))
+    for block, function in program.supports:
+        paid = max(paid, float((function.largest() * program.unit[block.rows]).max(initial=0.0)))
+    cheapest = float((least.weights * program.unit).min(initial=np.inf))
+    return max(_PENALTY * largest, _ABOVE * paid) / (cheapest if np.isfinite(cheapest) else 1.0)
 
 
-def _without_values(
-    program: Program, engine_of: Callable[[Program], Engine], prices: Floats | None, weights: Floats
-) -> float:
+def _without_values(free: Program, engine_of: Callable[[Program], Engine], prices: Floats) -> float:
     """What the limits must give at least, from the dual without any values at prices found with some."""
-    if prices is None:
-        return -np.inf
-    free = relaxed(program, 0.0, weights)
     with engine_of(free) as engine:
         return float(-(engine.visit(prices, _GAP).bound + free.conjugate(prices)))

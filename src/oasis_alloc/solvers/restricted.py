@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from oasis_alloc.engines.base import Decision, Engine
 from oasis_alloc.functions.base import BoundFunction, Floats
 from oasis_alloc.program import Program
-from oasis_alloc.solvers.highs import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
+from oasis_alloc.solvers.linear import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
 from oasis_alloc.solvers.pieces import Pieces, pieces_of
 from oasis_alloc.solvers.slates import SlatePart, slate_part
 
@@ -172,6 +172,7 @@ def restricted(
                 np.full(pieces.gain.size, np.inf),
             ]
         ),
+        n_fixed=n + n_steps,
     )
     hard = ~is_curved[rows]  # a curved row's slack says that its chords end, whatever its price
     return Restricted(
@@ -198,7 +199,7 @@ def _segments(
         with np.errstate(invalid="ignore", divide="ignore"):
             slope = np.diff(worth, axis=1) / width
         middle = reach[:, None] * (2.0 * (np.arange(SEGMENTS) + 0.5) / SEGMENTS - 1.0)
-        flat = ~np.isfinite(slope) | (width <= 1e-12 * np.maximum(1.0, np.abs(totals[:, 1:])))
+        flat = ~np.isfinite(slope) | (width <= 1e-12 * np.maximum(program.unit[here][:, None], np.abs(totals[:, 1:])))
         slope = np.where(flat, -(prices[here][:, None] + middle), slope)
         every.append((here, totals[:, 0], width, np.clip(slope, -most[here][:, None], most[here][:, None])))
     if not every:

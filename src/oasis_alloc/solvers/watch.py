@@ -5,18 +5,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.verdicts import FEASIBLE, relative_gap
 
 _TICKS = 8  # over which the pass rate is measured
-
-FEASIBLE = 1e-6
-"""Largest violation of an allocation that counts as feasible."""
 
 
 class Status(Enum):
@@ -94,6 +92,8 @@ class Allocation:
     value: float
     totals: Floats
     violation: float
+    linear: float  # v x, before decrements
+    size: float  # sum of the absolute parts of the objective
 
     @property
     def feasible(self) -> bool:
@@ -144,6 +144,9 @@ class Watch:
         self.best: Allocation | None = None
         self.lowest = -np.inf  # a bound below what any allocation is worth proves that there is none
         self.may_conflict = True  # until an allocation or the relaxation says that the demands can be met
+        self.rounding = 0.0  # a difference of bound and value that is none, in the objective's unit
+        self.scale = 0.0  # size of the objective, where neither bound nor value is known to say
+        self.parts: Callable[[npt.NDArray[np.int64], Floats], float] | None = None  # where linear terms may cancel
         self._time_limit = time_limit
         self._pass_limit = pass_limit
         self._progress = progress
@@ -168,10 +171,15 @@ class Watch:
 
     @property
     def gap(self) -> float:
-        """(bound - value) / max(1, |bound|) of the best feasible allocation; infinite where there is none."""
+        """As `verdicts.relative_gap`, of the best feasible allocation; infinite where there is none."""
         if self.best is None or not self.best.feasible or not np.isfinite(self.bound):
             return np.inf
-        return relative_gap(self.bound, self.best.value)
+        return relative_gap(self.bound, self.best.value, self.best.size, self.rounding)
+
+    def size_of(self, value: float) -> float:
+        """What a gap is measured against at a value: the objective's size where value and bound say nothing of it."""
+        bound = abs(self.bound) if np.isfinite(self.bound) else 0.0
+        return max(abs(value), bound, self.best.size if self.best is not None else 0.0, self.rounding, 1e-300)
 
     @property
     def reached(self) -> bool:
@@ -182,7 +190,7 @@ class Watch:
         better = bound < self.bound
         if better:
             self._proven = (bound, prices.copy())
-            if self.may_conflict and bound < self.lowest - FEASIBLE * max(1.0, abs(self.lowest)):
+            if self.may_conflict and bound < self.lowest - FEASIBLE * max(self.scale, abs(self.lowest)):
                 raise Conflicting
         return better
 
@@ -198,6 +206,9 @@ class Watch:
             or (allocation.feasible and (not best.feasible or allocation.value > best.value))
             or (not best.feasible and allocation.violation < best.violation)
         ):
+            if self.parts is not None and allocation.feasible:
+                parts = self.parts(allocation.positions, allocation.x)
+                allocation = replace(allocation, size=allocation.size + max(0.0, parts - abs(allocation.linear)))
             self.best = allocation
             if allocation.feasible:
                 self.may_conflict = False  # here is one that meets all demands
@@ -246,8 +257,3 @@ class Watch:
             self._first = (now, gap)
         since, way = now - self._first[0], np.log(self._first[1] / gap)
         return rate, float(since * np.log(gap / self.target) / way) if way > 0.0 and since > 0.0 else None
-
-
-def relative_gap(bound: float, value: float) -> float:
-    """(bound - value) / max(1, |bound|), not below 0: summation may put the two a rounding apart."""
-    return max(0.0, bound - value) / max(1.0, abs(bound))

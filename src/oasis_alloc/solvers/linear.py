@@ -1,0 +1,39 @@
+"""A linear program in sparse form, and a basic solution of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from oasis_alloc.functions.base import Floats
+
+Statuses = npt.NDArray[np.int8]
+
+AT_LOWER, BASIC, AT_UPPER = 0, 1, 2  # HighsBasisStatus
+
+
+@dataclass(frozen=True, eq=False)
+class LinearProgram:
+    """maximize cost x subject to row_lower <= A x <= row_upper, lower <= x <= upper."""
+
+    cost: Floats
+    matrix: sp.csc_array
+    row_lower: Floats
+    row_upper: Floats
+    lower: Floats
+    upper: Floats
+    n_fixed: int = 0  # leading columns that are probabilities; the unit of others is nobody's
+
+
+@dataclass(frozen=True, eq=False)
+class LinearSolution:
+    """An optimal basic solution: x and the rows' shadow prices (change of the optimum per unit of limit)."""
+
+    x: Floats
+    prices: Floats
+    columns: Statuses
+    rows: Statuses
+    iterations: int

@@ -1,0 +1,99 @@
+"""What an allocation is worth and how well it keeps the limits, added up from its non-zeros alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from oasis_alloc.engines.base import Engine
+from oasis_alloc.functions.base import Floats
+from oasis_alloc.program import Program
+from oasis_alloc.solvers.watch import Allocation
+from oasis_alloc.verdicts import FEASIBLE
+
+Positions = npt.NDArray[np.int64]
+
+_BROADCAST = 4  # a base total in more rows than this is added up once for all of them
+_PART = 1 << 20  # pairs that are looked up at a time
+
+
+def worth(engine: Engine, positions: Positions, x: Floats) -> Allocation:
+    """The allocation with its value, its totals and its violation."""
+    program, sums = engine.program, engine.sums(positions, x)
+    known = program.kept_share * sums.activity if program.hard.any() else sums.activity
+    ratios = program.ratios(sums.totals, known)
+    doubtful = np.flatnonzero((ratios > FEASIBLE) & mixed(engine))
+    # where another limit is missed by far, it does not matter by how much these are
+    if doubtful.size and ratios[ratios > FEASIBLE].size == doubtful.size:
+        known[doubtful] = activity(engine, positions, x, doubtful)
+        ratios = program.ratios(sums.totals, known)
+    linear = sums.value + sums.paid
+    return Allocation(
+        positions,
+        x,
+        value=sums.value + program.concave(sums.totals),
+        totals=sums.totals,
+        violation=float(ratios.max(initial=0.0)),
+        linear=linear,
+        size=abs(linear) + abs(sums.paid) + program.concave_size(sums.totals),
+    )
+
+
+def sizes(engine: Engine, allocation: Allocation) -> Floats:
+    """max(|total|, sum_p |a_gp| x_p) of every row, exact where a limit is missed; elsewhere nobody asks."""
+    program, totals = engine.program, allocation.totals
+    out = np.abs(totals)
+    missed = np.flatnonzero((program.ratios(totals) > 0.0) & mixed(engine))
+    if missed.size:
+        out[missed] = np.maximum(out[missed], activity(engine, allocation.positions, allocation.x, missed))
+    return out
+
+
+def mixed(engine: Engine) -> npt.NDArray[np.bool_]:
+    """(n_rows,) True where pairs add to a row with both signs, so that its total says little of what it is made of."""
+    survey = engine.survey()
+    return (survey.least < 0.0) & (survey.most > 0.0)
+
+
+def activity(engine: Engine, positions: Positions, x: Floats, rows: Positions) -> Floats:
+    """sum_p |a_gp| x_p of some rows, with a_gp what pair p adds to the row after the arithmetic on measures."""
+    program = engine.program
+    arithmetic = sp.csr_array(program.arithmetic[rows])
+    broad = np.bincount(arithmetic.indices, minlength=arithmetic.shape[1]) > _BROADCAST
+    shared, own = sp.csr_array(arithmetic[:, broad]), sp.csr_array(arithmetic[:, ~broad])
+    first, pattern = _patterns(shared)
+    shared = sp.csr_array(shared[first])
+    out = np.zeros(rows.size)
+    for start in range(0, positions.size, _PART):
+        part = slice(start, start + _PART)
+        base, weight = program.columns_of(engine.take(positions[part])), x[part]
+        common = (shared @ sp.csr_array(base[broad])).toarray()  # of every pair, in every pattern
+        out += (np.abs(common) @ weight)[pattern]
+        more = sp.coo_array(own @ sp.csr_array(base[~broad]))
+        row, pair = more.coords
+        before = common[pattern[row], pair]
+        out += np.bincount(row, (np.abs(before + more.data) - np.abs(before)) * weight[pair], rows.size)
+    return out
+
+
+def _patterns(matrix: sp.csr_array) -> tuple[Positions, Positions]:
+    """(a row of every distinct row, the number of its own for each row)."""
+    matrix.sort_indices()
+    number: dict[bytes, int] = {}
+    first, pattern = [], np.empty(matrix.shape[0], np.int64)
+    for k in range(matrix.shape[0]):
+        entries = slice(matrix.indptr[k], matrix.indptr[k + 1])
+        key = matrix.indices[entries].tobytes() + matrix.data[entries].tobytes()
+        if key not in number:
+            number[key] = len(number)
+            first.append(k)
+        pattern[k] = number[key]
+    return np.array(first, np.int64), pattern
+
+
+def missed_cost(program: Program, prices: Floats, totals: Floats) -> float:
+    """sum_g |price_g| excess_g: by how much an allocation may be above the bound of those that keep all limits."""
+    lower, upper, _ = program.bands()
+    excess = np.where(program.hard, np.maximum(np.maximum(totals - upper, lower - totals), 0.0), 0.0)
+    return float(np.abs(prices) @ excess)
