@@ -9,20 +9,18 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from oasis_alloc.errors import CertificateError, ProblemError, did_you_mean
+from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.functions.band import spread
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.measures import Limit
 from oasis_alloc.problem import Problem
-from oasis_alloc.solution import Solution, linear_parts, may_cancel
+from oasis_alloc.solution import Solution, may_cancel
 
 if TYPE_CHECKING:
     from oasis_alloc.engines.base import Engine
     from oasis_alloc.program import Program
-    from oasis_alloc.solvers.relaxation import Relaxation, Relaxed
-    from oasis_alloc.solvers.watch import Allocation, Progress, Status, Watch
+    from oasis_alloc.solvers.watch import Progress, Status, Watch
 
 Prices = Mapping[str, Any]
 
@@ -108,9 +106,12 @@ def solve(
     ('SOLVED', 1.6)
     """
     # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
+    from oasis_alloc.answer import infeasible_answer, parts_of, relaxed_answer, solved_answer
     from oasis_alloc.engines import engine_for
     from oasis_alloc.keeping import Keeping
     from oasis_alloc.lowering import lower
+    from oasis_alloc.solvers.conic import ask_reference
+    from oasis_alloc.solvers.domain import domain_conflict
     from oasis_alloc.solvers.presolve import look_ahead
     from oasis_alloc.solvers.registry import solver_named
     from oasis_alloc.solvers.relaxation import best_relaxed, decided, least_relaxation, neutral
@@ -151,7 +152,7 @@ def solve(
         watch.lowest, watch.scale = ahead.lowest, ahead.scale
         watch.rounding = ROUNDING * ahead.scale
         if may_cancel(problem):
-            watch.parts = _parts_of(problem, program)
+            watch.parts = parts_of(problem, program)
         try:
             if not ahead.hopeless:
                 with suppress(Conflicting):
@@ -166,12 +167,18 @@ def solve(
                         least = least_relaxation(engine, engine_of, watch, weights)
                     if on_conflict == "relax":
                         relaxed = best_relaxed(engine, engine_of, watch, run, least)
-                        return _relaxed(problem, program, engine, watch, relaxed, solver)
-                    return _infeasible(problem, program, engine, watch, least, solver)
+                        return relaxed_answer(problem, program, engine, watch, relaxed, solver)
+                    return infeasible_answer(problem, program, engine, watch, least, solver)
                 watch.may_conflict = False
                 if least.x.size:
                     watch.offer(worth(engine, least.positions, least.x))
                 run(engine, watch, None if watch.prices is None else program.variables(watch.prices))
+            if not watch.reached and solver == "dual":
+                ask_reference(engine, watch)
+            if watch.best is not None and np.isneginf(watch.best.value):
+                conflict = domain_conflict(engine, engine_of, watch, watch.best)
+                if conflict is not None:
+                    return infeasible_answer(problem, program, engine, watch, conflict, solver)
         except Stop as stop:
             status = stop.status
         except KeyboardInterrupt:
@@ -189,17 +196,7 @@ def solve(
             raise KeyboardInterrupt  # no answer to return; a checkpoint has what was found
         assert watch.best is not None  # _fall_back leaves both
         assert watch.prices is not None
-        return _solution(problem, program, engine, watch, watch.best, watch.prices, status, solver)
-
-
-def _parts_of(problem: Problem, program: Program) -> Callable[[npt.NDArray[np.int64], Floats], float]:
-    """Sum of the absolute parts of the linear objective, of an allocation of the program."""
-    from oasis_alloc.weighting import folded
-
-    def parts(positions: npt.NDArray[np.int64], x: Floats) -> float:
-        return sum(abs(part) for part in linear_parts(problem, *folded(program, positions, x)).values())
-
-    return parts
+        return solved_answer(problem, program, engine, watch, watch.best, watch.prices, status, solver)
 
 
 def _fall_back(engine: Engine, watch: Watch) -> None:
@@ -215,108 +212,6 @@ def _fall_back(engine: Engine, watch: Watch) -> None:
     assert watch.prices is not None  # offered just now at the latest
     positions, x = scaled(engine, watch.prices)
     watch.offer(worth(engine, positions, x))
-
-
-def _solution(
-    problem: Problem,
-    program: Program,
-    engine: Engine,
-    watch: Watch,
-    best: Allocation,
-    prices: Floats,
-    status: Status,
-    solver: str,
-) -> Solution:
-    from oasis_alloc.solvers.worth import missed_cost, sizes
-    from oasis_alloc.verdicts import ROUNDING, is_broken, relative_gap
-
-    bound, known = float(watch.bound), sizes(engine, best)
-    if best.feasible:
-        bought = missed_cost(program, prices, best.totals)
-        if is_broken(bound, best.value, max(best.size, watch.scale), bought):
-            raise CertificateError(bound, best.value)
-        if best.value - bound > watch.rounding + ROUNDING * best.size:
-            bound = best.value  # what violations that count as none buy
-    return Solution(
-        problem=problem,
-        status=status,
-        value=float(best.value),
-        bound=bound,
-        gap=float(relative_gap(bound, best.value, best.size, watch.rounding)) if best.feasible else float(np.inf),
-        violation=program.violation(best.totals, known),
-        prices={b.name: prices[b.rows] for b in program.blocks},
-        totals={b.name: best.totals[b.rows] for b in program.blocks},
-        sizes={b.name: known[b.rows] for b in program.blocks if b.function.is_constraint},
-        passes=float(watch.before[0] + engine.passes),
-        seconds=watch.before[1] + watch.seconds,
-        solver=solver,
-        **_shown(engine, best),
-    )
-
-
-def _shown(engine: Engine, best: Allocation) -> dict[str, Any]:
-    """The allocation over the candidates' own pairs, and what decrements take from its value."""
-    from oasis_alloc.weighting import folded
-
-    program = engine.program
-    positions, x = folded(program, best.positions, best.x)
-    diminished = program.diminished(engine.take(best.positions), best.x)
-    return {"positions": positions, "x": x, "diminished": diminished}
-
-
-def _infeasible(
-    problem: Problem, program: Program, engine: Engine, watch: Watch, least: Relaxation, solver: str
-) -> Solution:
-    from oasis_alloc.solvers.watch import Status
-    from oasis_alloc.solvers.worth import worth
-
-    closest = worth(engine, least.positions, least.x)
-    return Solution(
-        problem=problem,
-        status=Status.INFEASIBLE,
-        value=np.nan,
-        bound=-np.inf,
-        gap=np.inf,
-        violation=closest.violation,
-        prices={},
-        totals={b.name: closest.totals[b.rows] for b in program.blocks},
-        passes=float(engine.passes),
-        seconds=watch.seconds,
-        solver=solver,
-        positions=np.empty(0, np.int64),
-        x=np.empty(0),
-        conflicts=least.conflicts,
-    )
-
-
-def _relaxed(
-    problem: Problem,
-    program: Program,
-    engine: Engine,
-    watch: Watch,
-    relaxed: Relaxed,
-    solver: str,
-) -> Solution:
-    from oasis_alloc.solvers.worth import sizes
-    from oasis_alloc.verdicts import relative_gap
-
-    best, known = relaxed.allocation, sizes(engine, relaxed.allocation)
-    return Solution(
-        problem=problem,
-        status=relaxed.status,
-        value=float(best.value),
-        bound=float(relaxed.bound),
-        gap=float(relative_gap(relaxed.bound, best.value, best.size, watch.rounding)),
-        violation=float(best.violation),
-        prices={b.name: relaxed.prices[b.rows] for b in program.blocks},
-        totals={b.name: best.totals[b.rows] for b in program.blocks},
-        sizes={b.name: known[b.rows] for b in program.blocks if b.function.is_constraint},
-        passes=float(engine.passes + relaxed.passes),
-        seconds=watch.seconds,
-        solver=solver,
-        **_shown(engine, best),
-        conflicts=relaxed.conflicts,
-    )
 
 
 def weights_by_row(program: Program, given: Mapping[str, Limit]) -> Floats:

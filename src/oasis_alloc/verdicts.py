@@ -28,6 +28,9 @@ NO_LIMIT = 1e20
 ROUNDING = 1e-12
 """What sums may be off by, as a share of the sizes of their parts: differences up to that count as none."""
 
+EPSILON = 1e-15
+"""The same for sums of the same numbers in another order."""
+
 _BROKEN = 1e-9  # the same where a bound below a value is to be told from a bound that is wrong
 
 

@@ -80,6 +80,9 @@ class BoundReach(BoundSoft):
     def within(self, least: Floats, most: Floats) -> Self:
         return replace(self, lower=np.minimum(self.lower, most))  # what nobody can pass need not be counted to
 
+    def with_limits(self, lower: Floats, upper: Floats) -> Self:
+        return self  # what it counts up to is no limit
+
     @property
     def most_value(self) -> float:
         """The constant: what all groups at T are worth."""

@@ -33,9 +33,12 @@ def look_ahead(engine: Engine) -> Reach:
 
 
 def out_of_reach(program: Program, survey: Survey) -> bool:
-    """True where a hard limit is missed by every allocation, by more than counts as kept."""
+    """True where a hard limit is missed by every allocation, by more than counts as kept.
+
+    A total that nearly reaches the most that it can has nearly all of its positive parts and next to none of its
+    negative ones: what it is made of is no more than the limit, up to what is missed.
+    """
     (lower, upper, penalty), least, most = program.bands(), survey.least, survey.most
-    slack = FEASIBLE * np.maximum(np.abs(least), np.abs(most))  # no activity is larger
-    above = lower - most > np.maximum(slack, FEASIBLE * np.where(np.isfinite(lower), np.abs(lower), 0.0))
-    below = least - upper > np.maximum(slack, FEASIBLE * np.where(np.isfinite(upper), np.abs(upper), 0.0))
-    return bool(np.any(~np.isfinite(penalty) & (above | below)))
+    floor, cap = np.where(np.isfinite(lower), lower, 0.0), np.where(np.isfinite(upper), upper, 0.0)
+    above, below = floor - most > FEASIBLE * np.abs(floor), least - cap > FEASIBLE * np.abs(cap)
+    return bool(np.any(~np.isfinite(penalty) & ((above & np.isfinite(lower)) | (below & np.isfinite(upper)))))

@@ -161,7 +161,7 @@ def _limits(program: Program, totals: Floats) -> Floats:
 
 def _met(sizes_of_limits: Floats) -> Floats:
     """How much a row may miss and count as met where conflicts are told."""
-    return 0.1 * FEASIBLE * sizes_of_limits
+    return 1e-3 * FEASIBLE * sizes_of_limits
 
 
 def _missed(program: Program, totals: Floats, weights: Floats) -> float:

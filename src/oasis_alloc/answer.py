@@ -1,0 +1,126 @@
+"""A solution put together from what a solver has left: its certificate is checked here, once and for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.engines.base import Engine
+from oasis_alloc.errors import CertificateError
+from oasis_alloc.functions.base import Floats
+from oasis_alloc.problem import Problem
+from oasis_alloc.program import Program
+from oasis_alloc.solution import Solution, linear_parts
+from oasis_alloc.solvers.relaxation import Relaxation, Relaxed
+from oasis_alloc.solvers.watch import Allocation, Status, Watch
+from oasis_alloc.solvers.worth import missed_cost, sizes, worth
+from oasis_alloc.verdicts import EPSILON, ROUNDING, is_broken, relative_gap
+from oasis_alloc.weighting import folded
+
+
+def parts_of(problem: Problem, program: Program) -> Callable[[npt.NDArray[np.int64], Floats], float]:
+    """What adds up the absolute parts of the linear objective, of an allocation of the program by its non-zeros."""
+
+    def parts(positions: npt.NDArray[np.int64], x: Floats) -> float:
+        return sum(abs(part) for part in linear_parts(problem, *folded(program, positions, x)).values())
+
+    return parts
+
+
+def solved_answer(
+    problem: Problem,
+    program: Program,
+    engine: Engine,
+    watch: Watch,
+    best: Allocation,
+    prices: Floats,
+    status: Status,
+    solver: str,
+) -> Solution:
+    """The answer of a solve, however it ended; raises `CertificateError` where value and bound contradict each other."""
+    bound, known = float(watch.bound), sizes(engine, best)
+    if best.feasible:
+        bought = missed_cost(program, prices, best.totals)
+        if is_broken(bound, best.value, max(best.size, watch.scale), bought):
+            raise CertificateError(bound, best.value)
+        if best.value - bound > watch.rounding + ROUNDING * best.size:
+            bound = best.value  # what violations that count as none buy
+        if abs(bound - best.value) <= EPSILON * watch.scale:
+            bound = best.value  # the same number, added up in two ways
+    return Solution(
+        problem=problem,
+        status=status,
+        value=float(best.value),
+        bound=bound,
+        gap=float(relative_gap(bound, best.value, best.size, watch.rounding)) if best.feasible else float(np.inf),
+        violation=program.violation(best.totals, known),
+        prices={b.name: prices[b.rows] for b in program.blocks},
+        totals={b.name: best.totals[b.rows] for b in program.blocks},
+        sizes={b.name: known[b.rows] for b in program.blocks if b.function.is_constraint},
+        passes=float(watch.before[0] + engine.passes),
+        seconds=watch.before[1] + watch.seconds,
+        solver=solver,
+        **_shown(engine, best),
+    )
+
+
+def _shown(engine: Engine, best: Allocation) -> dict[str, Any]:
+    """The allocation over the candidates' own pairs, and what decrements take from its value."""
+    program = engine.program
+    positions, x = folded(program, best.positions, best.x)
+    diminished = program.diminished(engine.take(best.positions), best.x)
+    return {"positions": positions, "x": x, "diminished": diminished}
+
+
+def infeasible_answer(
+    problem: Problem, program: Program, engine: Engine, watch: Watch, least: Relaxation, solver: str
+) -> Solution:
+    """The answer where no allocation meets all constraints: the conflict, and the totals of the least relaxation."""
+    closest = worth(engine, least.positions, least.x)
+    return Solution(
+        problem=problem,
+        status=Status.INFEASIBLE,
+        value=np.nan,
+        bound=-np.inf,
+        gap=np.inf,
+        violation=closest.violation,
+        prices={},
+        totals={b.name: closest.totals[b.rows] for b in program.blocks},
+        passes=float(engine.passes),
+        seconds=watch.seconds,
+        solver=solver,
+        positions=np.empty(0, np.int64),
+        x=np.empty(0),
+        conflicts=least.conflicts,
+    )
+
+
+def relaxed_answer(
+    problem: Problem,
+    program: Program,
+    engine: Engine,
+    watch: Watch,
+    relaxed: Relaxed,
+    solver: str,
+) -> Solution:
+    """The best answer at the least relaxation."""
+    best, known = relaxed.allocation, sizes(engine, relaxed.allocation)
+    return Solution(
+        problem=problem,
+        status=relaxed.status,
+        value=float(best.value),
+        bound=float(relaxed.bound),
+        gap=float(relative_gap(relaxed.bound, best.value, best.size, watch.rounding)),
+        violation=float(best.violation),
+        prices={b.name: relaxed.prices[b.rows] for b in program.blocks},
+        totals={b.name: best.totals[b.rows] for b in program.blocks},
+        sizes={b.name: known[b.rows] for b in program.blocks if b.function.is_constraint},
+        passes=float(engine.passes + relaxed.passes),
+        seconds=watch.seconds,
+        solver=solver,
+        **_shown(engine, best),
+        conflicts=relaxed.conflicts,
+    )
