@@ -40,7 +40,7 @@ def solved_answer(
     status: Status,
     solver: str,
 ) -> Solution:
-    """The answer of a solve, however it ended; raises `CertificateError` where value and bound contradict each other."""
+    """The answer of a solve, however it ended; `CertificateError` where its value and bound contradict each other."""
     bound, known = float(watch.bound), sizes(engine, best)
     if best.feasible:
         bought = missed_cost(program, prices, best.totals)
