@@ -111,10 +111,10 @@ class Verdict:
     """What an answer is worth: numbers that any reader can check, whoever gave the answer.
 
     `value` is v'x of x clipped to [0, 1]; `feasible_value` is v'x after slates, then campaigns, were scaled
-    down to their limits; `bound` is the unsmoothed dual value of the prices, clipped at 0. `violation` is
-    (sum of excess over caps) / max(1, sum of caps), `worst_cap` the largest excess over a cap / max(1, cap),
-    `worst_slate` the largest excess over the slots of a user, in slots. The gaps are
-    (bound - value) / max(1, |bound|), signed: an answer that breaks its limits may be worth more than the bound.
+    down to their limits; `bound` is the unsmoothed dual value of the prices, clipped at 0. `violation` is the largest
+    excess over a cap / max(cap, total), `worst_slate` the largest excess over the slots of a user, in slots. The gaps
+    are (bound - value) / max(|value|, |bound|), signed: an answer that breaks its limits may be worth more than the
+    bound.
     """
 
     value: float
@@ -123,7 +123,6 @@ class Verdict:
     gap: float
     feasible_gap: float
     violation: float
-    worst_cap: float
     worst_slate: float
 
 
@@ -178,10 +177,9 @@ def judge(instance: Instance, x: Floats | Shown, prices: Floats) -> Verdict:
         value=value,
         feasible_value=feasible,
         bound=bound,
-        gap=(bound - value) / max(1.0, abs(bound)),
-        feasible_gap=(bound - feasible) / max(1.0, abs(bound)),
-        violation=float(excess.sum()) / max(1.0, float(caps.sum())),
-        worst_cap=float(np.max(excess / np.maximum(1.0, caps))),
+        gap=(bound - value) / max(abs(value), abs(bound)),
+        feasible_gap=(bound - feasible) / max(abs(feasible), abs(bound)),
+        violation=float(np.max(np.divide(excess, total, out=np.zeros_like(total), where=excess > 0.0))),
         worst_slate=max(0.0, worst_slate),
     )
 
