@@ -17,9 +17,10 @@ from oasis_alloc.solution import Solution, linear_parts
 from oasis_alloc.solvers.relaxation import Relaxation, Relaxed
 from oasis_alloc.solvers.watch import Allocation, Status, Watch
 from oasis_alloc.solvers.worth import missed_cost, sizes, worth
-from oasis_alloc.verdicts import EPSILON, ROUNDING, is_broken, relative_gap
+from oasis_alloc.verdicts import EPSILON, is_broken, relative_gap
 from oasis_alloc.weighting import folded
 
+_APART = 1e-12  # of the objective, from which a value above its bound is more than rounding
 
 def parts_of(problem: Problem, program: Program) -> Callable[[npt.NDArray[np.int64], Floats], float]:
     """What adds up the absolute parts of the linear objective, of an allocation of the program by its non-zeros."""
@@ -46,7 +47,7 @@ def solved_answer(
         bought = missed_cost(program, prices, best.totals)
         if is_broken(bound, best.value, max(best.size, watch.scale), bought):
             raise CertificateError(bound, best.value)
-        if best.value - bound > watch.rounding + ROUNDING * best.size:
+        if best.value - bound > watch.rounding + _APART * best.size:
             bound = best.value  # what violations that count as none buy
         if abs(bound - best.value) <= EPSILON * watch.scale:
             bound = best.value  # the same number, added up in two ways

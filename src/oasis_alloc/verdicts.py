@@ -25,7 +25,7 @@ FEASIBLE = 1e-6
 NO_LIMIT = 1e20
 """Limits of this size and beyond are no limits."""
 
-ROUNDING = 1e-12
+ROUNDING = 1e-14
 """What sums may be off by, as a share of the sizes of their parts: differences up to that count as none."""
 
 EPSILON = 1e-15
