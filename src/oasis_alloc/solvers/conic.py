@@ -28,7 +28,7 @@ from oasis_alloc.verdicts import FEASIBLE
 
 MOST_PAIRS = 2_000_000
 _SECOND_OPINION = 20_000  # pairs up to which the reference takes about a second
-_ABOUT_ZERO = 1e-11
+_ABOUT_ZERO, _INSIDE = 1e-11, 1e-8
 
 # OSQP 1.x names. It stops on tolerances that are far from a vertex, so polishing matters most.
 _OSQP = {"eps_abs": 1e-7, "eps_rel": 1e-7, "max_iter": 200_000, "polishing": True, "warm_starting": False}
@@ -75,7 +75,8 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
     constraints += definitions + [c for part in parts for c in part.constraints]
     problem = cp.Problem(cp.Maximize(value @ x - paid / worth_one + gained), constraints)
     curved = bool(program.curved)
-    _solve(problem, backend or ("clarabel" if curved else "highs"), curved, watch)
+    backend = backend or ("clarabel" if curved else "highs")
+    _solve(problem, backend, curved, watch)
     if problem.status in ("infeasible", "infeasible_inaccurate"):
         return  # the caller looks for the conflict
     if problem.status not in _ACCEPTED or x.value is None:
@@ -83,7 +84,8 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
             f"{problem.solver_stats.solver_name if problem.solver_stats else backend} ended with {problem.status!r}."
         )
     probability = _within_slates(x.value[: program.n_pairs], slates)
-    positions = np.flatnonzero(probability > _ABOUT_ZERO)
+    # interior points leave a little everywhere, also where a limit allows nothing
+    positions = np.flatnonzero(probability > (_ABOUT_ZERO if backend == "highs" else _INSIDE))
     watch.offer(worth(engine, positions, probability[positions]))
     prices = worth_one * np.concatenate([part.prices() for part in parts]) if parts else np.zeros(0)
     bound_at(engine, watch, program.admit(prices), worth_one)

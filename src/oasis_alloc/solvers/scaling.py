@@ -10,8 +10,10 @@ two, so scaling rounds nothing (Curtis and Reid, IMA J. Appl. Math. 10:118, 1972
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.functions.base import Floats
@@ -38,16 +40,18 @@ class Scaled:
 
 def scaled(lp: LinearProgram) -> Scaled:
     """Scale a program, whose first `n_fixed` columns are probabilities and keep their unit."""
-    size = abs(lp.matrix)
-    fixed = np.arange(size.shape[1]) < lp.n_fixed
-    row, column = np.ones(size.shape[0]), np.ones(size.shape[1])
-    largest = _largest(size[:, : lp.n_fixed], 1)
-    known = largest > 0.0
-    row[known] = _inverse(largest[known])
-    rest = np.flatnonzero(~known)
-    for _ in range(_PASSES if rest.size else 1):
-        row[rest] = _inverse(_largest((size @ sp.diags_array(column))[rest], 1))
-        column = np.where(fixed, 1.0, _inverse(_largest(sp.diags_array(row) @ size, 0)))
+    matrix = lp.matrix
+    n_rows, n_columns = matrix.shape
+    size, at = np.abs(matrix.data), matrix.indices
+    of = np.repeat(np.arange(n_columns), np.diff(matrix.indptr))
+    mine = slice(0, int(matrix.indptr[lp.n_fixed]))
+    largest = _largest(size[mine], at[mine], n_rows)
+    row, column = _inverse(largest), np.ones(n_columns)
+    rest = largest == 0.0  # rows without probabilities
+    for _ in range(_PASSES if rest.any() else 1):
+        row = np.where(rest, _inverse(_largest(size * column[of], at, n_rows)), row)
+        column = _inverse(_largest(size * row[at], of, n_columns))
+        column[: lp.n_fixed] = 1.0
     worth = np.abs(lp.cost * column)
     pairs = worth[: lp.n_fixed]
     pairs = pairs[pairs > 0.0]
@@ -60,7 +64,7 @@ def scaled(lp: LinearProgram) -> Scaled:
         replace(
             lp,
             cost=lp.cost * column * cost,
-            matrix=sp.csc_array(sp.diags_array(row) @ lp.matrix @ sp.diags_array(column)),
+            matrix=sp.csc_array((matrix.data * row[at] * column[of], at, matrix.indptr), shape=matrix.shape),
             row_lower=_limits(lp.row_lower) * row,
             row_upper=_limits(lp.row_upper) * row,
             lower=_limits(lp.lower) / column,
@@ -72,11 +76,11 @@ def scaled(lp: LinearProgram) -> Scaled:
     )
 
 
-def _largest(matrix: sp.csc_array, axis: int) -> Floats:
-    """The largest entry of each row (axis 1) or column (axis 0), 0 where there are none."""
-    if not matrix.shape[axis]:
-        return np.zeros(matrix.shape[1 - axis])
-    return np.asarray(matrix.max(axis=axis).toarray()).ravel()
+def _largest(sizes: Floats, groups: npt.NDArray[np.integer[Any]], n: int) -> Floats:
+    """The largest of the sizes of each of n groups, 0 where there are none."""
+    out = np.zeros(n)
+    np.maximum.at(out, groups, sizes)
+    return out
 
 
 def _inverse(sizes: Floats) -> Floats:
