@@ -77,14 +77,23 @@ def _shown(engine: Engine, best: Allocation) -> dict[str, Any]:
 
 
 def infeasible_answer(
-    problem: Problem, program: Program, engine: Engine, watch: Watch, least: Relaxation, solver: str
+    problem: Problem,
+    program: Program,
+    engine: Engine,
+    watch: Watch,
+    least: Relaxation,
+    solver: str,
+    value: float = np.nan,
 ) -> Solution:
-    """The answer where no allocation meets all constraints: the conflict, and the totals of the least relaxation."""
+    """The answer where no allocation meets all constraints: the conflict, and the totals of the least relaxation.
+
+    `value` is minus infinity where allocations meet them, and none is worth anything.
+    """
     closest = worth(engine, least.positions, least.x)
     return Solution(
         problem=problem,
         status=Status.INFEASIBLE,
-        value=np.nan,
+        value=value,
         bound=-np.inf,
         gap=np.inf,
         violation=closest.violation,

@@ -138,7 +138,7 @@ def solve(
     watch = Watch(gap, time_limit, pass_limit, progress)
     program = lower(problem)
     weights = np.ones(program.n_rows) if relax_weights is None else weights_by_row(program, relax_weights)
-    z = None if start is None else program.variables(start_prices(problem, program, start))
+    first = None if start is None else start_prices(problem, program, start)
 
     def engine_of(some: Program) -> Engine:
         return engine_for(some, threads)
@@ -148,6 +148,7 @@ def solve(
         watch.n_pairs = program.n_pairs
         survey = engine.survey()
         engine.program = program = without_idle_limits(program, survey.least, survey.most)
+        z = None if first is None else program.variables(first)
         ahead = look_ahead(engine)
         watch.lowest, watch.scale = ahead.lowest, ahead.scale
         watch.rounding = ROUNDING * ahead.scale
@@ -173,12 +174,12 @@ def solve(
                 if least.x.size:
                     watch.offer(worth(engine, least.positions, least.x))
                 run(engine, watch, None if watch.prices is None else program.variables(watch.prices))
-            if not watch.reached and solver == "dual":
+            if not watch.proven and solver == "dual":
                 ask_reference(engine, watch)
             if watch.best is not None and np.isneginf(watch.best.value):
                 conflict = domain_conflict(engine, engine_of, watch, watch.best)
                 if conflict is not None:
-                    return infeasible_answer(problem, program, engine, watch, conflict, solver)
+                    return infeasible_answer(problem, program, engine, watch, conflict, solver, value=-np.inf)
         except Stop as stop:
             status = stop.status
         except KeyboardInterrupt:
@@ -188,8 +189,8 @@ def solve(
         if watch.best is None or not watch.best.feasible:
             _fall_back(engine, watch)
         if status is None:
-            status = Status.SOLVED if watch.reached else Status.STALLED
-        elif watch.reached:
+            status = Status.SOLVED if watch.proven else Status.STALLED
+        elif watch.proven:
             status = Status.SOLVED
         keeping.end(engine)
         if status is Status.INTERRUPTED and not (watch.best and watch.best.feasible):

@@ -258,7 +258,8 @@ def trim(engine: Engine, watch: Watch, allocation: Allocation, prices: Floats) -
     _, upper, penalty = engine.program.bands()
     over = np.where(np.isfinite(penalty), 0.0, np.maximum(allocation.totals - upper, 0.0))
     cost = float(over @ np.maximum(prices, 0.0))
-    if relative_gap(watch.bound, allocation.value - cost, allocation.size, watch.rounding) > watch.target:
+    value = allocation.value - cost
+    if relative_gap(watch.bound, value, watch.size_of(value), watch.rounding) > watch.target:
         return False
     x = trimmed(engine, allocation.positions, allocation.x, allocation.totals)
     if x is not None:

@@ -28,7 +28,7 @@ def look_ahead(engine: Engine) -> Reach:
     lowest -= 0.0 if program.rules is None else program.rules.most_paid()
     nothing = np.zeros(program.n_rows)
     parts = [abs(b.function.value(nothing[b.rows])) for b in program.blocks if not b.function.is_constraint]
-    scale = survey.size * program.slots + sum(part for part in parts if np.isfinite(part))
+    scale = survey.size * max(program.slots, 1.0) + sum(part for part in parts if np.isfinite(part))
     return Reach(out_of_reach(program, survey), lowest, float(scale))
 
 

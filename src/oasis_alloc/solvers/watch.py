@@ -15,6 +15,7 @@ from oasis_alloc.functions.base import Floats
 from oasis_alloc.verdicts import FEASIBLE, relative_gap
 
 _TICKS = 8  # over which the pass rate is measured
+_OF_PARTS = 0.01  # of the objective's absolute parts that counts while a gap can still be made smaller
 
 
 class Status(Enum):
@@ -179,11 +180,25 @@ class Watch:
     def size_of(self, value: float) -> float:
         """What a gap is measured against at a value: the objective's size where value and bound say nothing of it."""
         bound = abs(self.bound) if np.isfinite(self.bound) else 0.0
-        return max(abs(value), bound, self.best.size if self.best is not None else 0.0, self.rounding, 1e-300)
+        parts = _OF_PARTS * self.best.size if self.best is not None else 0.0
+        return max(abs(value), bound, parts, self.rounding, 1e-300)
+
+    @property
+    def proven(self) -> bool:
+        """True where the gap asked for is reached."""
+        return self.gap <= self.target
 
     @property
     def reached(self) -> bool:
-        return self.gap <= self.target
+        """True where no more is to be done: the gap asked for is reached, without much help of terms that cancel.
+
+        Parts that cancel make a gap small, which is right where nothing better can be had; where it can, they count a
+        hundredth.
+        """
+        if self.best is None or not self.proven:
+            return False
+        size = _OF_PARTS * self.best.size
+        return relative_gap(self.bound, self.best.value, size, self.rounding) <= self.target
 
     def offer_bound(self, bound: float, prices: Floats) -> bool:
         """Keep a bound if it is the best so far; raise `Conflicting` where no allocation can be worth as little."""
