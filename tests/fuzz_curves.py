@@ -21,10 +21,6 @@ class Stated:
     labels: list[Any]
     matrix: Array
 
-    @classmethod
-    def of(cls, gain: Gain, labels: list[Any], matrix: Array) -> Stated:
-        return cls(gain, labels, matrix)
-
     @property
     def delivered(self) -> Array:
         return np.zeros(len(self.labels)) if self.gain.delivered is None else self.gain.delivered
@@ -98,7 +94,8 @@ def piecewise(model: Any, stated: Stated, at: slice, matrix: Any) -> None:
         model.rows([(at, -matrix), (level, sp.eye_array(n, format="csr"))], -np.inf, delivered)
     elif gain.kind == "worst_off":
         level = model.add(np.array([gain.weight]), -np.inf, np.inf)
-        model.rows([(at, -matrix), (level, sp.csr_array(np.reshape(stated.gain.numbers["shares"] * np.ones(n), (n, 1))))], -np.inf, delivered)  # fmt: skip
+        shares = sp.csr_array(np.reshape(gain.numbers["shares"] * np.ones(n), (n, 1)))
+        model.rows([(at, -matrix), (level, shares)], -np.inf, delivered)
     else:  # the sum of the k smallest is the largest k t - sum (t - e)_+, as often as the weights fall after rank k
         falls = stated.ranks - np.append(stated.ranks[1:], 0.0)
         for k in np.flatnonzero(falls > 0):

@@ -79,8 +79,8 @@ class Judge:
 
     @cached_property
     def gains(self) -> list[Stated]:
-        program = self.program
-        return [Stated.of(g, program.groups(g.measure.by), program.matrix(g.measure) * self.counted) for g in program.gains]
+        groups, matrix = self.program.groups, self.program.matrix
+        return [Stated(g, groups(g.measure.by), matrix(g.measure) * self.counted) for g in self.program.gains]
 
     def _rows(self, limits: Limits) -> Rows:
         program, measure = self.program, limits.measure
@@ -146,13 +146,20 @@ class Judge:
 
     def best(self) -> Outcome:
         """The optimum under all hard limits, and x; infeasible where there is none."""
+        if any(stated.gain.kind in CURVED for stated in self.gains) and not self.possible(slack=0.0):
+            return Outcome(True)  # by linear programming: more exact than a curved program's own word
         model, v = self._model(objective=True)
         for rows in self.rows:
             if rows.hard:
                 self._elastic(model, v, rows, None)
         return self._solved(model, v)
 
-    def possible(self, slack: float, only: Callable[[int, int], bool] | None = None, give: dict[tuple[int, int], float] | None = None) -> bool:
+    def possible(
+        self,
+        slack: float,
+        only: Callable[[int, int], bool] | None = None,
+        give: dict[tuple[int, int], float] | None = None,
+    ) -> bool:
         """Whether all hard limits, or `only` some groups of some, can be kept, each up to a relative slack."""
         model, v = self._model(objective=False)
         for k, rows in enumerate(self.rows):

@@ -73,7 +73,7 @@ class Model:
         lower, upper = (np.concatenate([row[k] for row in self._rows]) for k in (1, 2))
         # rows of size 1: a tolerance of 1e-10 is then one of every row's own numbers
         size = np.maximum(np.abs(matrix).max(axis=1).toarray().ravel() if matrix.nnz else 0.0, 1e-9)
-        limit = np.maximum(np.where(np.isfinite(lower), np.abs(lower), 0), np.where(np.isfinite(upper), np.abs(upper), 0))
+        limit = np.maximum(*(np.where(np.isfinite(side), np.abs(side), 0.0) for side in (lower, upper)))
         size = np.maximum(size, 1e-3 * limit)
         return sp.csr_array(sp.diags_array(1.0 / size) @ matrix), lower / size, upper / size
 
@@ -82,7 +82,9 @@ class Model:
         gain, low, high = (np.concatenate(part) for part in (self._gain, self._lower, self._upper))
         matrix, lower, upper = self._matrix()
         if self.n == 0 or matrix.shape[1] == 0:
-            return Outcome(bool((lower > 1e-10).any() or (upper < -1e-10).any()), sum(c[0].value(np.zeros(c[2].shape[0])) for c in self._curves), np.empty(0))  # fmt: skip
+            broken = bool((lower > 1e-10).any() or (upper < -1e-10).any())
+            worth = sum(stated.value(np.zeros(matrix.shape[0])) for stated, _, matrix in self._curves)
+            return Outcome(broken, float(worth), np.empty(0))
         if self._curves:
             return self._curved(gain, low, high, matrix, lower, upper)
         cap, floor = np.flatnonzero(np.isfinite(upper)), np.flatnonzero(np.isfinite(lower))
@@ -114,16 +116,14 @@ class Model:
             constraints.append(matrix[floor] @ y >= lower[floor])
         objective = gain @ y + sum(stated.expression(part @ y[at]) for stated, at, part in self._curves)
         problem = cp.Problem(cp.Maximize(objective), constraints)
-        for solver, options in (("CLARABEL", _CLARABEL), ("SCS", {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 50_000})):
+        for solver, options in _SOLVERS:
             try:
                 problem.solve(solver=solver, **options)
             except (cp.SolverError, ValueError, ArithmeticError):
                 continue
-            if problem.status in ("optimal", "infeasible"):
+            if problem.status in ("optimal", "optimal_inaccurate"):
                 break
-        if problem.status == "infeasible":
-            return Outcome(True)
-        if problem.status != "optimal" or y.value is None:
+        if problem.status not in ("optimal", "optimal_inaccurate") or y.value is None:
             raise Unsure(f"curved: {problem.status}")
         value = np.clip(y.value, low, high)
         rows = matrix @ value
@@ -133,10 +133,14 @@ class Model:
         worth = float(gain @ value) + sum(stated.value(part @ value[at]) for stated, at, part in self._curves)
         if not np.isfinite(worth):
             raise Unsure("curved: the value is not finite")
-        return Outcome(False, worth, value, accuracy=1e-6)
+        return Outcome(False, worth, value, accuracy=1e-6 if problem.status == "optimal" else 1e-4)
 
 
-_CLARABEL = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10, "max_iter": 300}
+_SOLVERS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("CLARABEL", {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10, "max_iter": 300}),
+    ("CLARABEL", {"max_iter": 300}),
+    ("SCS", {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 50_000}),
+)
 
 
 def _placed(matrix: Any, at: slice, width: int) -> Any:

@@ -98,7 +98,8 @@ def run(seeds: list[int], processes: int, write: Path | None) -> int:
             results.append(one)
             if len(results) % 250 == 0 or len(results) == len(seeds):
                 wrong = sum(any(is_failure(c) for c, _ in r.findings) for r in results)
-                print(f"{len(results):6,} programs, {wrong} failures, {time.perf_counter() - started:.0f} s", flush=True)
+                seconds = time.perf_counter() - started
+                print(f"{len(results):6,} programs, {wrong} failures, {seconds:.0f} s", flush=True)
     counts = summary(results)
     print(table(counts))
     if write is not None:
@@ -141,17 +142,18 @@ def summary(results: list[Judged]) -> dict[str, Any]:
 
 def table(counts: dict[str, Any]) -> str:
     """The counts as text."""
-    lines = [f"{counts['programs']:,} programs, seeds {counts['first']} to {counts['last']}: {counts['failures']} failures"]
+    seeds = f"seeds {counts['first']} to {counts['last']}"
+    lines = [f"{counts['programs']:,} programs, {seeds}: {counts['failures']} failures"]
     lines += [f"  {n:6,}  {status}" for status, n in counts["statuses"].items()]
-    lines += [
-        f"  {len(seeds):6,}  {category}: seeds {', '.join(map(str, seeds[:8]))}\n          {counts['examples'][category]}"
-        for category, seeds in sorted(counts["failing"].items(), key=lambda row: -len(row[1]))
-    ]
+    for category, failing in sorted(counts["failing"].items(), key=lambda row: -len(row[1])):
+        lines.append(f"  {len(failing):6,}  {category}: seeds {', '.join(map(str, failing[:8]))}")
+        lines.append(f"          {counts['examples'][category]}")
     return "\n".join([*lines, f"  slowest: {counts['slowest']}, mean {counts['mean seconds']} s"])
 
 
 def show(seed: int) -> int:
     """Print the program of a seed, the answer and the judgment."""
+    np.set_printoptions(threshold=60, precision=8, linewidth=160)
     program = random_program(seed)
     print(program)
     presented: Presented = present(program)
@@ -162,7 +164,8 @@ def show(seed: int) -> int:
     print("slate", program.slate, "units", program.units, "scale", program.scale)
     try:
         solution = oa.solve(presented.problem, time_limit=LIMIT, **presented.options)
-        print(solution.status.name, f"value {solution.value!r} bound {solution.bound!r} gap {solution.gap!r} violation {solution.violation!r}")  # fmt: skip
+        claims = {name: getattr(solution, name) for name in ("value", "bound", "gap", "violation", "passes", "seconds")}
+        print(solution.status.name, claims)
         for conflict in solution.conflicts:
             print(conflict)
     except Exception:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from random_programs import Array, Gain, Limits, RandomProgram, Sum, USER_KEYS
+from random_programs import USER_KEYS, Array, Gain, Limits, RandomProgram, Sum
 
 import oasis_alloc as oa
 
@@ -112,7 +112,7 @@ def _limit(program: RandomProgram, limit: Limits, k: int) -> Any:
             numbers[g] = said if abs(said) > least else np.sign(said) * max(2.0 * least, 1e3)
     numbers_or_free: Any = numbers
     if limit.form == "mapping":
-        numbers_or_free = {label: float(number) for label, number in zip(labels, numbers, strict=True) if not np.isnan(number)}
+        numbers_or_free = {x: float(n) for x, n in zip(labels, numbers, strict=True) if not np.isnan(n)}
     elif limit.form == "scalar":
         numbers_or_free = float(numbers[0]) if numbers.size else 0.0
     band = {"<=": measure.__le__, ">=": measure.__ge__, "==": measure.__eq__}[limit.sense](numbers_or_free)
@@ -134,7 +134,8 @@ def _function(program: RandomProgram, gain: Gain, k: int) -> Any:
     elif gain.kind == "entropy":
         named = weight * oa.entropy(measure, numbers["total"] * unit)
     elif gain.kind == "kl":
-        named = -weight * oa.kl(measure, dict(zip(labels, numbers["targets"].tolist(), strict=True)), numbers["total"] * unit)
+        targets = dict(zip(labels, numbers["targets"].tolist(), strict=True))
+        named = -weight * oa.kl(measure, targets, numbers["total"] * unit)
     elif gain.kind == "square_deviation":
         named = -(weight / unit**2) * oa.square_deviation(measure, numbers["targets"] * unit)
     elif gain.kind == "reach":

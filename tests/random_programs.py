@@ -21,6 +21,8 @@ KEYS: tuple[tuple[str, ...], ...] = (
     ("market", "campaign"), ("hour", "artist"), ("campaign", "artist"), ("market", "hour"), ("market", "genre"),
     ("market", "hour", "campaign"),
 )  # fmt: skip
+NESTING = (["artist"], ["licensor"], ["artist", "licensor"])
+CROSSING = (["campaign", "artist"], ["genre"], ["genre", "licensor"])
 HUGE = (1e3, 1e6, 1e9, 1e12, 1e15, 1e19, 1e20, 1e30, 1e300, float(np.finfo(float).max), np.inf)
 """Limits that nothing can reach, as people write them."""
 
@@ -181,7 +183,7 @@ def random_market(rng: np.random.Generator, seed: int) -> RandomProgram:
         "campaign": [int(c) for c in rng.choice([-1, 3, 5, 8, 13], n_items)],
         "artist": [None if rng.random() < 0.1 else f"artist {a}" for a in artist],
         "licensor": [f"licensor {a % 3}" for a in artist],  # every artist has one: the keys nest
-        "genre": [sorted(rng.choice(["folk", "jazz", "pop"], rng.integers(0, 3), replace=False).tolist()) for _ in artist],
+        "genre": [sorted(rng.permutation(["folk", "jazz", "pop"])[: rng.integers(0, 3)].tolist()) for _ in artist],
         "market": [None if rng.random() < 0.1 else str(m) for m in rng.choice(["de", "jp", "se"], n_users)],
         "hour": [int(h) for h in rng.choice([-1, 0, 7, 19], n_users, p=[0.1, 0.3, 0.3, 0.3])],
     }  # fmt: skip
@@ -210,8 +212,7 @@ def _slate(rng: np.random.Generator, n_users: int, columns: dict[str, Array]) ->
         return {"size": size}
     out: dict[str, Any] = {"size": size}
     nest = bool(rng.random() < 0.6)
-    keys = [["artist"], ["licensor"], ["artist", "licensor"]] if nest else [["campaign", "artist"], ["genre"], ["genre", "licensor"]]  # fmt: skip
-    chosen = keys[rng.integers(len(keys))]
+    chosen = (NESTING if nest else CROSSING)[rng.integers(3)]
     if rng.random() < 0.6:
         out["at_most"] = {key: int(rng.integers(1, 4)) for key in chosen}
     if rng.random() < 0.35:

@@ -7,7 +7,19 @@ from typing import Any
 
 import numpy as np
 from fuzz_judge import Judge
-from random_programs import COLUMNS, HUGE, KEYS, NONNEGATIVE, Array, Gain, Limits, RandomProgram, Sum, Term, random_market
+from random_programs import (
+    COLUMNS,
+    HUGE,
+    KEYS,
+    NONNEGATIVE,
+    Array,
+    Gain,
+    Limits,
+    RandomProgram,
+    Sum,
+    Term,
+    random_market,
+)
 
 KINDS = ("log", "alpha_fair", "entropy", "kl", "square_deviation", "reach", "worst_off", "gini_welfare")
 
@@ -81,10 +93,8 @@ def _limits(rng: np.random.Generator, program: RandomProgram, x: Array) -> list[
     used: set[tuple[Any, ...]] = set()
     for _ in range(int(rng.integers(0, 5))):
         measure = _measure(rng)
-        if rng.random() < 0.15:
-            limit = _share(rng, program, x, counted)
-        else:
-            limit = _limit(rng, program, measure, x, counted)
+        shares = rng.random() < 0.15
+        limit = _share(rng, program, x, counted) if shares else _limit(rng, program, measure, x, counted)
         text = tuple(sorted((term.column or "", term.by) for term in limit.measure.terms))
         if text in used:
             continue  # a floor above its cap by a rounding would be refused as a statement
@@ -104,9 +114,11 @@ def _share(rng: np.random.Generator, program: RandomProgram, x: Array, counted: 
         of = ()
         whole = np.full(parts.size, float((counted * x).sum()))
         share = np.divide(parts, whole, out=np.zeros_like(parts), where=whole > 0)
-    sense = "<=" if rng.random() < 0.7 else ">="
-    s = float(share.max(initial=0.1)) * rng.choice([1.0, 1.1, 2.0]) if sense == "<=" else float(share.min(initial=1.0)) * rng.choice([1.0, 0.9, 0.3])  # fmt: skip
-    measure = Sum((Term(1.0, None, by), Term(-max(s, 1e-3 if sense == "<=" else 0.0), None, of)))
+    if rng.random() < 0.7:
+        sense, s = "<=", max(float(share.max(initial=0.1)) * float(rng.choice([1.0, 1.1, 2.0])), 1e-3)
+    else:
+        sense, s = ">=", float(share.min(initial=1.0)) * float(rng.choice([1.0, 0.9, 0.3]))
+    measure = Sum((Term(1.0, None, by), Term(-s, None, of)))
     penalty = float(rng.choice([0.3, 5.0])) if rng.random() < 0.15 else float(np.inf)
     return Limits(measure, sense, np.zeros(parts.size), "scalar", penalty)
 
