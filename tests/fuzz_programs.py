@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import json
 import multiprocessing
 import signal
@@ -41,7 +42,7 @@ class Judged:
     findings: list[tuple[str, str]] = field(default_factory=list)
 
 
-def judged(seed: int, limit: float = LIMIT) -> Judged:
+def judged(seed: int, solver: str = "dual") -> Judged:
     """Draw, solve and judge the program of a seed; never raises but for an interrupt."""
     started = time.perf_counter()
     status, found, seconds = "none", [], 0.0
@@ -50,7 +51,7 @@ def judged(seed: int, limit: float = LIMIT) -> Judged:
             warnings.simplefilter("always")
             presented = present(random_program(seed))
             started = time.perf_counter()
-            solution = oa.solve(presented.problem, time_limit=limit, **presented.options)
+            solution = oa.solve(presented.problem, solver=solver, time_limit=LIMIT, **presented.options)
             seconds = time.perf_counter() - started
         status = solution.status.name
         found += [("warning", str(w.message)) for w in said if "oasis_alloc" in str(w.filename)][:1]
@@ -74,12 +75,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="the first seed (1); others follow it")
     parser.add_argument("--one", type=int, help="print the program of this seed, its answer and the judgment")
     parser.add_argument("--seeds", help="a list of seeds, or the file of an earlier run whose failures are tried again")
+    parser.add_argument("--solver", default="dual", help="dual, or one of the references, such as conic")
     parser.add_argument("--processes", type=int, default=2, help="how many at once (2)")
     parser.add_argument("--write", type=Path, help="a JSON file for counts and failing seeds")
     chosen = parser.parse_args(arguments)
     if chosen.one is not None:
-        return show(chosen.one)
-    return run(_seeds(chosen), chosen.processes, chosen.write)
+        return show(chosen.one, chosen.solver)
+    return run(_seeds(chosen), chosen.processes, chosen.write, chosen.solver)
 
 
 def _seeds(chosen: argparse.Namespace) -> list[int]:
@@ -90,11 +92,11 @@ def _seeds(chosen: argparse.Namespace) -> list[int]:
     return list(range(chosen.seed, chosen.seed + chosen.programs))
 
 
-def run(seeds: list[int], processes: int, write: Path | None) -> int:
+def run(seeds: list[int], processes: int, write: Path | None, solver: str = "dual") -> int:
     """Judge the seeds, with a line of progress now and then, and print the counts."""
     started, results = time.perf_counter(), []
     with multiprocessing.get_context("spawn").Pool(processes, _quietly) as pool:
-        for one in pool.imap_unordered(judged, seeds, chunksize=4):
+        for one in pool.imap_unordered(functools.partial(judged, solver=solver), seeds, chunksize=4):
             results.append(one)
             if len(results) % 250 == 0 or len(results) == len(seeds):
                 wrong = sum(any(is_failure(c) for c, _ in r.findings) for r in results)
@@ -151,7 +153,7 @@ def table(counts: dict[str, Any]) -> str:
     return "\n".join([*lines, f"  slowest: {counts['slowest']}, mean {counts['mean seconds']} s"])
 
 
-def show(seed: int) -> int:
+def show(seed: int, solver: str = "dual") -> int:
     """Print the program of a seed, the answer and the judgment."""
     np.set_printoptions(threshold=60, precision=8, linewidth=160)
     program = random_program(seed)
@@ -163,14 +165,14 @@ def show(seed: int) -> int:
         print(limit.name, band, band.limit)
     print("slate", program.slate, "units", program.units, "scale", program.scale)
     try:
-        solution = oa.solve(presented.problem, time_limit=LIMIT, **presented.options)
+        solution = oa.solve(presented.problem, solver=solver, time_limit=LIMIT, **presented.options)
         claims = {name: getattr(solution, name) for name in ("value", "bound", "gap", "violation", "passes", "seconds")}
         print(solution.status.name, claims)
         for conflict in solution.conflicts:
             print(conflict)
     except Exception:
         traceback.print_exc()
-    one = judged(seed)
+    one = judged(seed, solver)
     for category, text in one.findings:
         print(f"{category}: {text}")
     return int(any(is_failure(category) for category, _ in one.findings))

@@ -199,7 +199,8 @@ def weights_of(answer: Answer) -> list[Array] | None:
     if not program.weighted and max(units, default=1.0) > 1e4 * min(units, default=1.0):
         return None
     for rows in answer.judge.rows:
-        out.append(np.full(len(rows.labels), 1.0 if program.weighted else rows.limits.measure.unit / min(units)))
+        weight = rows.limits.weight if program.weighted else rows.limits.measure.unit / min(units)
+        out.append(np.full(len(rows.labels), weight))
     return out
 
 

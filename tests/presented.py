@@ -29,7 +29,7 @@ class Presented:
             out["on_conflict"] = "relax"
         if program.weighted and any(limit.hard for limit in program.limits):
             out["relax_weights"] = {
-                name_of(k): 1.0 / limit.measure.unit for k, limit in enumerate(program.limits) if limit.hard
+                name_of(k): limit.weight / limit.measure.unit for k, limit in enumerate(program.limits) if limit.hard
             }
         return out
 
@@ -54,7 +54,10 @@ def candidates_of(program: RandomProgram) -> oa.Candidates:
     return oa.Candidates.from_arrays(
         np.concatenate([[0], np.cumsum(counts)]),
         np.array(program.item, np.int64),
-        {name: column * program.unit(name) for name, column in program.columns.items()},
+        {
+            name: column.astype(np.float32) if name in program.single else column * program.unit(name)
+            for name, column in program.columns.items()
+        },
         users={key: labels for key, labels in program.labels.items() if key in USER_KEYS},
         items={key: labels for key, labels in program.labels.items() if key not in USER_KEYS},
     )

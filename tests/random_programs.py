@@ -62,6 +62,7 @@ class Limits:
     penalty: float = float(np.inf)
     delivered: Array | None = None
     huge: dict[int, float] = field(default_factory=dict)
+    weight: float = 1.0  # of a missed unit in a relaxation
 
     @property
     def hard(self) -> bool:
@@ -96,6 +97,7 @@ class RandomProgram:
     limits: tuple[Limits, ...] = ()
     supply: Array | None = None
     steady: float = 0.0  # weight of staying close to slates chosen by relevance alone
+    single: frozenset[str] = frozenset()  # columns in 32 bits, whose unit is 1
     units: dict[str, float] = field(default_factory=dict)
     scale: float = 1.0
     gap: float = 1e-4
@@ -178,6 +180,8 @@ def random_market(rng: np.random.Generator, seed: int) -> RandomProgram:
         item += [int(i) for i in mine]
     n = len(user)
     columns = {name: _numbers(rng, n, name) for name in COLUMNS}
+    single = frozenset(name for name in COLUMNS if rng.random() < 0.1)
+    columns |= {name: columns[name].astype(np.float32).astype(float) for name in single}
     artist = rng.integers(0, max(1, n_items // 2), n_items)
     labels: dict[str, list[Any]] = {
         "campaign": [int(c) for c in rng.choice([-1, 3, 5, 8, 13], n_items)],
@@ -187,7 +191,7 @@ def random_market(rng: np.random.Generator, seed: int) -> RandomProgram:
         "market": [None if rng.random() < 0.1 else str(m) for m in rng.choice(["de", "jp", "se"], n_users)],
         "hour": [int(h) for h in rng.choice([-1, 0, 7, 19], n_users, p=[0.1, 0.3, 0.3, 0.3])],
     }  # fmt: skip
-    return RandomProgram(seed, user, item, columns, labels, n_users, n_items, slate=_slate(rng, n_users, columns))
+    return RandomProgram(seed, user, item, columns, labels, n_users, n_items, _slate(rng, n_users), single=single)
 
 
 def _numbers(rng: np.random.Generator, n: int, name: str) -> Array:
@@ -195,7 +199,7 @@ def _numbers(rng: np.random.Generator, n: int, name: str) -> Array:
     if kind == "quarters":
         out = rng.integers(0, 9, n) / 4
     elif kind == "same":
-        out = np.full(n, rng.integers(1, 5) / 2)
+        out = np.full(n, rng.integers(0, 5) / 2)
     elif kind == "wide":
         out = np.exp(rng.normal(0.0, 1.5, n))
     elif kind == "sparse":
@@ -205,7 +209,7 @@ def _numbers(rng: np.random.Generator, n: int, name: str) -> Array:
     return out * rng.choice([-1.0, 1.0], n, p=[0.3, 0.7]) if name not in NONNEGATIVE else out
 
 
-def _slate(rng: np.random.Generator, n_users: int, columns: dict[str, Array]) -> dict[str, Any]:
+def _slate(rng: np.random.Generator, n_users: int) -> dict[str, Any]:
     """The rules of slates: half of all programs have none but a size."""
     size: Any = int(rng.integers(1, 6))
     if rng.random() < 0.5:

@@ -37,8 +37,12 @@ def random_program(seed: int) -> RandomProgram:
     if rng.random() < 0.1:
         program = replace(program, steady=float(rng.choice([0.05, 0.5])))
     if conflict:
-        program = with_conflict(rng, program)
-        program = replace(program, relax=bool(rng.random() < 0.35), weighted=bool(rng.random() < 0.6))
+        kept = program.limits
+        program = with_conflict(rng, program, kept)
+        if rng.random() < 0.2:
+            program = with_conflict(rng, program, kept)
+        program = replace(program, weighted=bool(rng.random() < 0.6), limits=_weighted(rng, program))
+    program = replace(program, relax=bool(rng.random() < (0.35 if conflict else 0.1)))
     program = replace(program, gap=float(rng.choice([1e-3, 1e-4, 1e-6] if not program.gains else [1e-3, 1e-4, 1e-5])))
     return with_units(rng, program) if rng.random() < 0.75 else program
 
@@ -195,14 +199,20 @@ def _gains(rng: np.random.Generator, program: RandomProgram, x: Array, conflict:
     return out
 
 
-def with_conflict(rng: np.random.Generator, program: RandomProgram) -> RandomProgram:
-    """The program with one more limit, just beyond what all others leave possible."""
+def _weighted(rng: np.random.Generator, program: RandomProgram) -> tuple[Limits, ...]:
+    if rng.random() < 0.6:
+        return program.limits
+    return tuple(replace(limit, weight=float(rng.choice([0.2, 1.0, 5.0]))) for limit in program.limits)
+
+
+def with_conflict(rng: np.random.Generator, program: RandomProgram, kept: tuple[Limits, ...]) -> RandomProgram:
+    """The program with one more limit, just beyond what those that are kept leave possible."""
     used = {tuple(sorted((t.column or "", t.by) for t in limit.measure.terms)) for limit in program.limits}
     for _ in range(6):
         measure = _measure(rng)
         if tuple(sorted((t.column or "", t.by) for t in measure.terms)) in used:
             continue
-        judge = Judge(replace(program, linear=(), gains=(), limits=tuple(l for l in program.limits if l.hard)))
+        judge = Judge(replace(program, linear=(), gains=(), limits=tuple(l for l in kept if l.hard)))
         matrix = program.matrix(measure)
         if not matrix.shape[0]:
             continue
@@ -229,16 +239,17 @@ def with_conflict(rng: np.random.Generator, program: RandomProgram) -> RandomPro
 
 def with_units(rng: np.random.Generator, program: RandomProgram) -> RandomProgram:
     """Every column in a unit of its own, every measure in one of its columns' units, the objective in any."""
-    units = {name: 10.0 ** int(rng.integers(-9, 10)) for name in COLUMNS if rng.random() < 0.7}
+    told = [name for name in COLUMNS if rng.random() < 0.7 and name not in program.single]
+    units = {name: 10.0 ** int(rng.integers(-9, 10)) for name in told}
     program = replace(program, units=units)
 
-    def told(measure: Sum) -> Sum:
+    def of(measure: Sum) -> Sum:
         own = [program.unit(term.column) for term in measure.terms]
         return replace(measure, unit=own[0] if len(own) == 1 else float(rng.choice(own)))
 
     return replace(
         program,
-        limits=tuple(replace(limit, measure=told(limit.measure)) for limit in program.limits),
-        gains=tuple(replace(gain, measure=told(gain.measure)) for gain in program.gains),
+        limits=tuple(replace(limit, measure=of(limit.measure)) for limit in program.limits),
+        gains=tuple(replace(gain, measure=of(gain.measure)) for gain in program.gains),
         scale=10.0 ** int(rng.integers(-9, 10)) if rng.random() < 0.5 else 1.0,
     )

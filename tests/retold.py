@@ -19,6 +19,7 @@ def in_units(program: RandomProgram, units: dict[str, float], scale: float = 1.0
     return replace(
         program,
         units=units,
+        single=program.single - set(units),
         scale=scale,
         limits=tuple(replace(limit, measure=told(limit.measure)) for limit in program.limits),
         gains=tuple(replace(gain, measure=told(gain.measure)) for gain in program.gains),
