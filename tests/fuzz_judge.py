@@ -65,8 +65,9 @@ class Judge:
         worth = np.zeros(program.n_pairs)
         for term in program.linear:
             worth += term.coefficient * (1.0 if term.column is None else program.columns[term.column])
-        if program.steady and earlier is not None:
-            worth += program.steady * earlier
+        self.earlier = earlier if program.steady else None
+        if self.earlier is not None:
+            worth += program.steady * self.earlier
         self.worth = worth
 
     @cached_property
@@ -99,13 +100,45 @@ class Judge:
 
     # --- values ---
 
-    def value(self, x: Array, diminished: float) -> tuple[float, float]:
-        """(the objective at x, the sum of its parts' sizes), given what decrements take."""
-        parts = [float(np.sum(self.worth * self.counted * x)), -diminished]
-        parts += [gain.value(gain.matrix @ x) for gain in self.gains]
-        parts += [-rows.limits.penalty * float(rows.excess(x).sum()) for rows in self.rows if not rows.hard]
-        sizes = [float(np.sum(np.abs(self.worth) * self.counted * x)), *(abs(part) for part in parts[1:])]
-        return float(sum(parts)), float(sum(sizes))
+    def parts(self, x: Array) -> list[float]:
+        """What each term contributes at x: columns, staying close, functions, soft limits, decrements."""
+        shown, columns = self.counted * x, self.program.columns
+        of = [np.ones(x.size) if term.column is None else columns[term.column] for term in self.program.linear]
+        out = [float(t.coefficient * (column @ shown)) for t, column in zip(self.program.linear, of, strict=True)]
+        if self.earlier is not None:
+            out.append(float(self.program.steady * (self.earlier @ shown)))
+        out += [gain.value(gain.matrix @ x) for gain in self.gains]
+        out += [-rows.limits.penalty * float(rows.excess(x).sum()) for rows in self.rows if not rows.hard]
+        return [*out, -self.diminished(x)]
+
+    def value(self, x: Array) -> tuple[float, float]:
+        """(the objective at x, the sum of the sizes of its parts)."""
+        parts = self.parts(x)
+        return float(sum(parts)), float(sum(map(abs, parts)))
+
+    def diminished(self, x: Array) -> float:
+        """What decrements take: of every user and category, the integral of its steps up to the mass that is shown."""
+        slate, program = self.program.slate, self.program
+        if "positions" in slate and "diminishing" in slate:
+            return self.slates.nearest(x)[1]
+        out = 0.0
+        for key, given in slate.get("diminishing", {}).items():
+            mass: dict[tuple[int, Any], float] = {}
+            for pair in range(program.n_pairs):
+                for label in program.labels_of(key, pair):
+                    at = (program.user[pair], label)
+                    mass[at] = mass.get(at, 0.0) + float(x[pair])
+            for (user, _), much in mass.items():
+                whole = int(np.floor(much))
+                steps = [_step(given, j) for j in range(whole + 1)]
+                out += self.supply[user] * (sum(steps[:whole]) + (much - whole) * steps[whole])
+        return float(out)
+
+    @property
+    def reach(self) -> float:
+        """The size of what all pairs at once are worth, and functions where nothing is shown."""
+        nothing = (abs(gain.value(np.zeros(len(gain.labels)))) for gain in self.gains)
+        return float(np.abs(self.worth) @ self.counted + sum(size for size in nothing if np.isfinite(size)))
 
     # --- programs ---
 
@@ -204,3 +237,8 @@ class Judge:
         if outcome.y is None:
             return outcome
         return outcome.with_x(self.slates.shown @ np.clip(outcome.y[v], 0.0, 1.0))
+
+
+def _step(given: Any, j: int) -> float:
+    """What the j-th item of a category is worth less."""
+    return given * j if isinstance(given, float) else float(given[min(j, len(given) - 1)])

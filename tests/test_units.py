@@ -58,7 +58,7 @@ def check_same(one: tuple[Presented, oa.Solution], other: tuple[Presented, oa.So
         assert named(there) == named(here)
         return
     judge = Judge(before.program, before.earlier)
-    _, size = judge.value(here.allocation, here.diminished)
+    _, size = judge.value(here.allocation)
     value = there.value / after.program.scale - after.constant
     assert value == pytest.approx(here.value, abs=2 * GAP * max(size, abs(here.value)))
     assert there.allocation == pytest.approx(here.allocation, abs=1e-6)
@@ -157,6 +157,6 @@ def test_the_order_of_rows_labels_and_columns_changes_nothing(seed: int, mixed: 
         assert {(conflict.constraint, conflict.label) for conflict in there.conflicts} == told
         return
     judge = Judge(program, before.earlier)
-    _, size = judge.value(here.allocation, here.diminished)
+    _, size = judge.value(here.allocation)
     assert there.value == pytest.approx(here.value, abs=2 * GAP * program.scale * (size + abs(before.constant)))
     assert order.back(there.allocation) == pytest.approx(here.allocation, abs=1e-6)
