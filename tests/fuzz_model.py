@@ -115,25 +115,24 @@ class Model:
         if floor.size:
             constraints.append(matrix[floor] @ y >= lower[floor])
         objective = gain @ y + sum(stated.expression(part @ y[at]) for stated, at, part in self._curves)
-        problem = cp.Problem(cp.Maximize(objective), constraints)
+        problem, said = cp.Problem(cp.Maximize(objective), constraints), "nothing"
         for solver, options in _SOLVERS:
             try:
                 problem.solve(solver=solver, **options)
-            except (cp.SolverError, ValueError, ArithmeticError):
+            except (cp.SolverError, ValueError, ArithmeticError) as error:
+                said = str(error)
                 continue
-            if problem.status in ("optimal", "optimal_inaccurate"):
-                break
-        if problem.status not in ("optimal", "optimal_inaccurate") or y.value is None:
-            raise Unsure(f"curved: {problem.status}")
-        value = np.clip(y.value, low, high)
-        rows = matrix @ value
-        off = max(float(np.maximum(rows - upper, lower - rows).max(initial=0.0)), 0.0)
-        if off > 1e-6:
-            raise Unsure(f"curved: rows are off by {off:.1e}")
-        worth = float(gain @ value) + sum(stated.value(part @ value[at]) for stated, at, part in self._curves)
-        if not np.isfinite(worth):
-            raise Unsure("curved: the value is not finite")
-        return Outcome(False, worth, value, accuracy=1e-6 if problem.status == "optimal" else 1e-4)
+            said = f"{solver}: {problem.status}"
+            if problem.status not in ("optimal", "optimal_inaccurate") or y.value is None:
+                continue
+            value = np.clip(y.value, low, high)
+            rows = matrix @ value
+            off = float(np.maximum(rows - upper, lower - rows).max(initial=0.0))
+            worth = float(gain @ value) + sum(stated.value(part @ value[at]) for stated, at, part in self._curves)
+            said = f"{said}, rows are off by {off:.1e}, worth {worth:.6g}"
+            if off <= 1e-6 and np.isfinite(worth):
+                return Outcome(False, worth, value, accuracy=1e-6 if problem.status == "optimal" else 1e-4)
+        raise Unsure(said)
 
 
 _SOLVERS: tuple[tuple[str, dict[str, Any]], ...] = (

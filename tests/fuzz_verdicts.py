@@ -68,7 +68,7 @@ def _solved(answer: Answer) -> Findings:
     _, size = judge.value(x)
     slop = best.accuracy * max(size, abs(best.value), abs(answer.plain(solution.bound)))
     kept = TOLERANCE * size if "keep" in answer.presented.program.slate else 0.0  # a share is kept up to rounding
-    rounding = 1e-12 * abs(answer.presented.constant)
+    rounding = 1e-12 * (abs(answer.presented.constant) + judge.reach)
     if answer.plain(solution.bound) < best.value - slop - rounding:
         out.append(("bound below the optimum", f"{answer.plain(solution.bound)!r} < {best.value!r}"))
     bought = sum(float(np.abs(_price(answer, k)) @ rows.excess(x)) for k, rows in enumerate(judge.rows) if rows.hard)
@@ -85,14 +85,14 @@ def _certificate(answer: Answer, feasible: bool = True) -> Findings:
     told = answer.scale * (sum(parts) + answer.presented.constant)
     # units of logarithms are in the parts of their functions; what is left of them is at most their own size
     size = answer.scale * (sum(map(abs, parts)) + abs(answer.presented.constant))
-    if abs(solution.value - told) > 1e-9 * max(size, abs(solution.value)):
+    rounding = 1e-12 * answer.scale * judge.reach
+    if abs(solution.value - told) > 1e-9 * max(size, abs(solution.value)) + rounding:
         out.append(("value is not the objective", f"{solution.value!r} instead of {told!r}"))
     if not feasible:
         return out
     size = max(abs(solution.value), abs(solution.bound), size)
-    if solution.value - solution.bound > 1e-9 * size:
+    if solution.value - solution.bound > 1e-9 * size + rounding:
         out.append(("value above the bound", f"{solution.value!r} > {solution.bound!r}"))
-    rounding = 1e-12 * answer.scale * judge.reach
     if solution.bound - solution.value > answer.presented.program.gap * size * (1 + 1e-9) + rounding:
         which = "relaxed: the gap is wider" if solution.status.name == "RELAXED" else "gap is not proven"
         out.append((which, f"[{solution.value!r}, {solution.bound!r}], said to be {solution.gap:.2g}"))

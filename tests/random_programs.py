@@ -167,7 +167,7 @@ def _product(parts: list[list[Any]]) -> list[tuple[Any, ...]]:
     return out
 
 
-def random_market(rng: np.random.Generator, seed: int) -> RandomProgram:
+def random_market(rng: np.random.Generator, seed: int, generic: bool = False) -> RandomProgram:
     """Users of no, one and many candidates, numbers that tie or not, labels that are missing, one or several."""
     n_items = int(rng.integers(1, 15))
     n_users = int(rng.integers(1, 41) if rng.random() < 0.5 else rng.integers(1, 9))
@@ -179,8 +179,8 @@ def random_market(rng: np.random.Generator, seed: int) -> RandomProgram:
         user += [u] * len(mine)
         item += [int(i) for i in mine]
     n = len(user)
-    columns = {name: _numbers(rng, n, name) for name in COLUMNS}
-    single = frozenset(name for name in COLUMNS if rng.random() < 0.1)
+    columns = {name: _numbers(rng, n, name) + (rng.uniform(0.01, 0.02, n) if generic else 0.0) for name in COLUMNS}
+    single = frozenset(name for name in COLUMNS if rng.random() < 0.1 and not generic)
     columns |= {name: columns[name].astype(np.float32).astype(float) for name in single}
     artist = rng.integers(0, max(1, n_items // 2), n_items)
     labels: dict[str, list[Any]] = {

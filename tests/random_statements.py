@@ -24,15 +24,15 @@ from random_programs import (
 KINDS = ("log", "alpha_fair", "entropy", "kl", "square_deviation", "reach", "worst_off", "gini_welfare")
 
 
-def random_program(seed: int) -> RandomProgram:
-    """The program of a seed: the same on every machine."""
+def random_program(seed: int, generic: bool = False) -> RandomProgram:
+    """The program of a seed: the same on every machine. `generic`: without ties, so that one allocation is best."""
     rng = np.random.default_rng([seed, 20_261])
-    program = random_market(rng, seed)
+    program = random_market(rng, seed, generic)
     if rng.random() < 0.25:
         program = replace(program, supply=np.round(rng.uniform(0.2, 3.0, program.n_users), 2))
     x = some_allocation(rng, program)
     conflict = bool(rng.random() < 0.3)
-    program = replace(program, linear=_linear(rng), limits=tuple(_limits(rng, program, x)))
+    program = replace(program, linear=_linear(rng, generic), limits=tuple(_limits(rng, program, x)))
     program = replace(program, gains=tuple(_gains(rng, program, x, conflict)))
     if rng.random() < 0.1:
         program = replace(program, steady=float(rng.choice([0.05, 0.5])))
@@ -61,9 +61,9 @@ def some_allocation(rng: np.random.Generator, program: RandomProgram) -> Array:
     return out
 
 
-def _linear(rng: np.random.Generator) -> tuple[Term, ...]:
+def _linear(rng: np.random.Generator, generic: bool) -> tuple[Term, ...]:
     kind = rng.random()
-    if kind < 0.06:
+    if kind < 0.06 and not generic:
         return (Term(0.0, "relevance", ()),)
     terms = [Term(1.0, str(rng.choice(COLUMNS)), ())]
     if kind < 0.6:
