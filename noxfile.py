@@ -80,6 +80,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Judge random programs by an independent solver: `-- --programs 5000 --seed 1`; `-- --one 17` prints one."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/fuzz_programs.py", *session.posargs)
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """Build the distributions, install the wheel away from the checkout, and run the demo there."""
     session.install("build>=1.2")

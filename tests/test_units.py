@@ -1,0 +1,166 @@
+"""No verdict, allocation or price depends on units, on limits that cannot bind, or on any order.
+
+Every property is of random programs of all features (`random_statements.py`), told in two ways (`retold.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from fuzz_judge import Judge
+from hypothesis import Phase, assume, given, settings
+from hypothesis import strategies as st
+from presented import Presented, name_of, present
+from random_programs import COLUMNS, HUGE, RandomProgram
+from random_statements import random_program
+from retold import Order, in_units, with_a_loose_cap, with_loose_limits
+
+import oasis_alloc as oa
+
+Array = np.ndarray[Any, Any]
+seeds = st.integers(0, 2**20)
+powers = st.integers(-9, 9)
+GAP = 1e-6
+# a smaller seed is no smaller program: nothing to shrink
+many = settings(max_examples=60, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+
+
+@cache
+def plain(seed: int) -> RandomProgram:
+    """The program of a seed in numbers of size 1, without ties: one allocation is best."""
+    return replace(random_program(seed, generic=True).without_units(), gap=GAP, relax=False, steady=0.0)
+
+
+def solved(program: RandomProgram) -> tuple[Presented, oa.Solution]:
+    presented = present(program)
+    return presented, oa.solve(presented.problem, **presented.options)
+
+
+def prices(presented: Presented, solution: oa.Solution) -> dict[str, Array]:
+    """Prices by name, without units."""
+    program, out = presented.program, {}
+    for k, limit in enumerate(program.limits):
+        out[name_of(k)] = solution.prices[name_of(k)] * limit.measure.unit / program.scale
+    for k, gain in enumerate(program.gains):
+        out[f"gain {k}"] = solution.prices[f"gain {k}"] * gain.measure.unit / program.scale
+    return out
+
+
+def check_same(one: tuple[Presented, oa.Solution], other: tuple[Presented, oa.Solution]) -> None:
+    """Status, allocation, value and prices are the same, the units of the second taken away."""
+    (before, here), (after, there) = one, other
+    assert there.status is here.status
+    if here.status is oa.Status.INFEASIBLE:
+        assert named(there) == named(here)
+        return
+    judge = Judge(before.program, before.earlier)
+    _, size = judge.value(here.allocation)
+    value = there.value / after.program.scale - after.constant
+    assert value == pytest.approx(here.value, abs=2 * GAP * max(size, abs(here.value)))
+    assert there.allocation == pytest.approx(here.allocation, abs=1e-6)
+    told, expected = prices(after, there), prices(before, here)
+    for name, price in expected.items():
+        assert told[name] == pytest.approx(price, rel=1e-5, abs=1e-6 * (1.0 + float(np.abs(price).max(initial=0.0))))
+
+
+def named(solution: oa.Solution) -> set[tuple[str, Any, str]]:
+    """Who takes part in a conflict."""
+    return {(conflict.constraint, conflict.label, conflict.sense) for conflict in solution.conflicts}
+
+
+@many
+@given(seed=seeds, column=st.sampled_from(COLUMNS), k=powers)
+def test_a_column_in_another_unit_changes_nothing_but_units(seed: int, column: str, k: int) -> None:
+    program = plain(seed)
+    check_same(solved(program), solved(in_units(program, {column: 10.0**k})))
+
+
+@many
+@given(seed=seeds, k=st.lists(powers, min_size=len(COLUMNS), max_size=len(COLUMNS)))
+def test_all_columns_in_other_units_change_nothing_but_units(seed: int, k: list[int]) -> None:
+    program = plain(seed)
+    units = {column: 10.0**power for column, power in zip(COLUMNS, k, strict=True)}
+    check_same(solved(program), solved(in_units(program, units)))
+
+
+@many
+@given(seed=seeds, k=powers)
+def test_an_objective_in_another_unit_keeps_the_allocation(seed: int, k: int) -> None:
+    program = plain(seed)
+    check_same(solved(program), solved(in_units(program, {}, scale=10.0**k)))
+
+
+@many
+@given(seed=seeds, huge=st.sampled_from(HUGE), units=st.booleans())
+def test_a_cap_that_cannot_bind_changes_nothing(seed: int, huge: float, units: bool) -> None:
+    program = plain(seed)
+    if units:
+        program = replace(random_program(seed, generic=True), gap=GAP, relax=False, steady=0.0)
+    rng = np.random.default_rng(seed)
+    check_identical(solved(program), solved(with_a_loose_cap(rng, program, huge)))
+
+
+@many
+@given(seed=seeds, huge=st.sampled_from(HUGE))
+def test_limits_that_cannot_bind_in_other_constraints_change_nothing(seed: int, huge: float) -> None:
+    program = replace(random_program(seed, generic=True), gap=GAP, relax=False)
+    loose = with_loose_limits(np.random.default_rng(seed), program, huge)
+    assume(any(before is not after for before, after in zip(program.limits, loose.limits, strict=True)))
+    check_identical(solved(program), solved(loose))
+
+
+def check_identical(one: tuple[Presented, oa.Solution], other: tuple[Presented, oa.Solution]) -> None:
+    """Bit for bit: status, allocation, value, bound, prices and conflicts of what both have."""
+    (_, here), (_, there) = one, other
+    assert there.status is here.status
+    assert [str(conflict) for conflict in there.conflicts] == [str(conflict) for conflict in here.conflicts]
+    if here.status is oa.Status.INFEASIBLE:
+        return
+    assert there.allocation.tolist() == here.allocation.tolist()
+    assert (there.value, there.bound) == (here.value, here.bound)
+    assert there.violation == here.violation
+    for name, price in here.prices.items():
+        assert there.prices[name].tolist() == price.tolist()
+    for name in set(there.prices) - set(here.prices):
+        assert not there.prices[name].any()
+
+
+@many
+@given(seed=seeds, k=st.lists(powers, min_size=len(COLUMNS), max_size=len(COLUMNS)))
+def test_conflicts_in_mixed_units_name_the_same_groups(seed: int, k: list[int]) -> None:
+    program = plain(seed)
+    assume(len([limit for limit in program.limits if limit.hard]) > 0)
+    judge = Judge(program)
+    assume(not judge.possible(slack=1e-4))
+    units = {column: 10.0**power for column, power in zip(COLUMNS, k, strict=True)}
+    (_, here), (_, there) = solved(program), solved(in_units(program, units))
+    assert here.status is there.status is oa.Status.INFEASIBLE
+    assert named(there) == named(here)
+
+
+@many
+@given(seed=seeds, mixed=st.booleans())
+def test_the_order_of_rows_labels_and_columns_changes_nothing(seed: int, mixed: bool) -> None:
+    program = plain(seed)
+    if mixed:
+        program = replace(random_program(seed, generic=True), gap=GAP, relax=False, steady=0.0)
+    order = Order(np.random.default_rng(seed), program)
+    (before, here), (_, there) = solved(program), solved(order.of(program))
+    assert there.status is here.status
+    if here.status is oa.Status.INFEASIBLE:
+        told = {
+            (name_of(int(np.flatnonzero(order.limits == k)[0])), order.label(limit.measure.by, conflict.label))
+            for k, limit in enumerate(program.limits)
+            for conflict in here.conflicts
+            if conflict.constraint == name_of(k)
+        }
+        assert {(conflict.constraint, conflict.label) for conflict in there.conflicts} == told
+        return
+    judge = Judge(program, before.earlier)
+    _, size = judge.value(here.allocation)
+    assert there.value == pytest.approx(here.value, abs=2 * GAP * program.scale * (size + abs(before.constant)))
+    assert order.back(there.allocation) == pytest.approx(here.allocation, abs=1e-6)
