@@ -112,6 +112,29 @@ def test_files(tmp_path: Path) -> None:
     assert Candidates.from_parquet(tmp_path, users={"market": ["x"]}).n_pairs == 0
 
 
+@pytest.mark.parametrize(
+    ("names", "arguments", "words"),
+    [
+        (["user", "item", "rel", "rel"], {}, "2 columns 'rel' | expected one of a name | columns="),
+        (["user", "item", "rel", "rel"], {"columns": ["rel"]}, "2 columns 'rel'"),
+        (["user", "user", "item", "rel"], {}, "2 columns 'user'"),
+        (["user", "item", "item", "rel"], {}, "2 columns 'item'"),
+    ],
+)
+def test_a_column_twice(tmp_path: Path, names: list[str], arguments: dict[str, Any], words: str) -> None:
+    arrays = [pa.array(GOOD.get(name, GOOD["rel"])) for name in names]
+    pq.write_table(pa.Table.from_arrays(arrays, names), tmp_path / "a.parquet")
+    with pytest.raises(InputError) as caught:
+        Candidates.from_parquet(tmp_path, **arguments)
+    says(caught, f"a.parquet | {words}")
+
+
+def test_a_column_twice_that_is_not_asked_for(tmp_path: Path) -> None:
+    arrays = [pa.array(GOOD.get(name, GOOD["rel"])) for name in ("user", "item", "rel", "spare", "spare")]
+    pq.write_table(pa.Table.from_arrays(arrays, ["user", "item", "rel", "spare", "spare"]), tmp_path / "a.parquet")
+    assert list(Candidates.from_parquet(tmp_path, columns=["rel"]).columns) == ["rel"]
+
+
 def test_writing(tmp_path: Path) -> None:
     good = Candidates.from_arrays([0, 1], [0], {"rel": [1.0]})
     rows = [

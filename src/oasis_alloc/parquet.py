@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.arrays import item_dtype
-from oasis_alloc.dataset import Columns, Dataset, File, Ledger, StreamedColumn
+from oasis_alloc.dataset import Columns, Dataset, Ledger, StreamedColumn
 from oasis_alloc.errors import InputError, did_you_mean, require
+from oasis_alloc.files import File
 from oasis_alloc.keys import frozen
 from oasis_alloc.multi_keys import Attribute, as_attribute, n_rows
 
@@ -80,6 +83,8 @@ def open_dataset(directory: object, user: str, item: str, columns: Sequence[str]
                     f"{file.path.name}: column {name!r} is {other[name]} there and {kind} in {files[0].path.name}; "
                     "expected one type in all files."
                 )
+    for file in files:
+        file.check_footer((user, item, *types))
     rows, where, group = [], [], []
     for number, file in enumerate(files):
         for g in range(file.metadata.num_row_groups):
@@ -113,11 +118,17 @@ def _types(file: File, user: str, item: str, columns: Sequence[str] | None) -> d
     """The columns as they are handed out: float32 where it holds all their numbers, else float64."""
     import pyarrow.types as kinds
 
-    schema = file.metadata.schema.to_arrow_schema()
+    schema = file.schema
 
     def known(name: object) -> Any:
-        if name not in schema.names:
+        there = schema.names.count(name)
+        if not there:
             raise InputError(f"{file.path.name} has no column {name!r}.{did_you_mean(str(name), schema.names)}")
+        if there > 1:
+            raise InputError(
+                f"{file.path.name} has {there} columns {name!r}; expected one of a name. Rename the others, or leave "
+                "the name out: columns= names those to read."
+            )
         return schema.field(name).type
 
     for name in (user, item):
@@ -175,8 +186,10 @@ def scan(dataset: Dataset, n_users: int | None, n_items: int | None) -> Scanned:
     sums = {name: np.zeros(8) for name in dataset.columns}
     negative = dict.fromkeys(dataset.columns, False)
     last, most_item = 0, -1
-    with dataset.read((dataset.user, dataset.item, *dataset.columns)) as reader:
+    with dataset.read((dataset.user, dataset.item, *dataset.columns), verify=True) as reader:
         for begin, end, group in reader:
+            for name, column in group.items():
+                dataset.check_range(begin, name, column)
             users = _numbers(dataset, group, dataset.user, begin, end, n_users)
             items = _numbers(dataset, group, dataset.item, begin, end, n_items)
             most_item = max(most_item, int(items.max()))
@@ -206,6 +219,7 @@ def scan(dataset: Dataset, n_users: int | None, n_items: int | None) -> Scanned:
                     )
                 check.add_sizes(frozen(column), begin, sums[name])
                 negative[name] = negative[name] or bool(column.min() < 0)
+    dataset.check()  # one that was read first may have changed since
     if n_users is None:
         counts = counts[: last + 1] if counts.size else counts
     if not counts.size:
@@ -250,7 +264,6 @@ def write(
     """Write pairs as one file. See `Candidates.to_parquet`."""
     require("pyarrow", "parquet")
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     for what, given, least in (("rows_per_group", rows_per_group, 1), ("first_user", first_user, 0)):
         if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < least:
@@ -276,9 +289,29 @@ def write(
         ]
     )
     path = target / f"{name}.parquet"
+    kept = path.resolve()  # a link stays one
+    beside = kept.with_name(f".{name}.{os.getpid()}.tmp")  # whoever reads the old file goes on reading the old file
+    try:
+        _write_rows(candidates, beside, schema, rows_per_group, first_user, names[: 2 if compact else 1])
+        if kept.exists():
+            shutil.copymode(kept, beside)
+        beside.replace(kept)
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def _write_rows(
+    candidates: Candidates, path: Path, schema: Any, rows_per_group: int, first_user: int, coded: list[str]
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names, number = schema.names, schema.field(0).type.to_pandas_dtype()
     # uncompressed and without nulls is what passes read fastest; users, long runs of a number, are a dictionary anyway
-    coded = names[: 2 if compact else 1]
-    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=coded, write_statistics=False) as file:
+    with pq.ParquetWriter(
+        path, schema, compression="none", use_dictionary=coded, write_statistics=False, write_page_checksum=True
+    ) as file:
         first = 0
         while first < candidates.n_users:
             begin = int(candidates.indptr[first])
@@ -287,8 +320,7 @@ def write(
             here = slice(begin, int(candidates.indptr[last]))
             numbers = np.arange(first + first_user, last + first_user).astype(number)
             users = np.repeat(numbers, np.diff(candidates.indptr[first : last + 1]))
-            arrays = [users, candidates.item[here], *(column[here] for column in columns.values())]
+            arrays = [users, candidates.item[here], *(column[here] for column in candidates.columns.values())]
             if users.size:
                 file.write_table(pa.table(dict(zip(names, arrays, strict=True)), schema), row_group_size=users.size)
             first = last
-    return path
