@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,11 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.grouping import Grouping
 from oasis_alloc.keys import Key, as_vector, factorise, frozen
 from oasis_alloc.multi_keys import Attribute, MultiKey, as_attribute, n_rows
+from oasis_alloc.pickling import ByFields, FrozenMapping
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Candidates:
+class Candidates(ByFields):
     """Who could be shown what: users, items, the pairs between them, and a number or more about each pair.
 
     Immutable; build one with `from_arrays`, `from_frames` or `from_parquet`, which check everything. All arrays are
@@ -58,6 +58,10 @@ class Candidates:
     stream: Dataset | None = None
     _native_ids: Mapping[str, Any] = field(default_factory=dict)
     _groupings: dict[tuple[str, ...], Grouping] = field(default_factory=dict, init=False)
+
+    def __getstate__(self) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+        fields, read_only = super().__getstate__()
+        return fields | {"_groupings": {}}, read_only  # groups are found again when they are asked for
 
     @classmethod
     def from_arrays(
@@ -124,7 +128,7 @@ class Candidates:
             n_pairs=len(numbers),
             indptr=pointers,
             item=numbers,
-            columns=MappingProxyType(checked),
+            columns=FrozenMapping(checked),
             users=user_keys,
             items=item_keys,
             user_ids=_as_ids(user_ids, n_users, "user_ids", "n_users"),
@@ -356,7 +360,7 @@ def as_keys(
             raise InputError(f"items[{name!r}] has {n_rows(values):,} rows; expected {n_items:,} (n_items).")
         else:
             of_items[name] = values
-    return MappingProxyType(of_users), MappingProxyType(of_items)
+    return FrozenMapping(of_users), FrozenMapping(of_items)
 
 
 def _attributes(values: Mapping[str, object] | None, side: str) -> dict[str, Attribute]:

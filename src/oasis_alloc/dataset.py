@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from oasis_alloc.errors import InputError
 from oasis_alloc.files import File
+from oasis_alloc.pickling import ByFields
 
 _AHEAD = 4  # row groups that the disk is asked for before they are decoded
 _BUFFER = 1 << 15  # bytes of a column that are read at a time, besides whole pages
@@ -33,6 +34,9 @@ class Ledger:
         self.most = 0
         self._owners: WeakKeyDictionary[object, int] = WeakKeyDictionary()
         self._lock = Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Ledger, (self.limit,)  # a copy has readers of its own
 
     @property
     def held(self) -> int:
@@ -61,7 +65,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(ByFields):
     """Files of pairs sorted by user, as one sequence of row groups.
 
     - `start`: int64 (n_groups + 1,); row group g holds the pairs `start[g]:start[g + 1]`.
@@ -269,7 +273,7 @@ class Reader:
 
 
 @dataclass(frozen=True, eq=False)
-class StreamedColumn:
+class StreamedColumn(ByFields):
     """A column of pairs that stays in its files: single pairs by position, and what one look at all of them said."""
 
     dataset: Dataset

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.pickling import ByFields
 
 _TICK = 20_000_000  # ns: clocks of file systems stand still for so long, and two writes of one tick look like one
 _REMEDY = (
@@ -51,7 +52,7 @@ class Stamp:
 
 
 @dataclass(frozen=True, eq=False)
-class File:
+class File(ByFields):
     """One Parquet file as it was when it was looked at first.
 
     - `path`: absolute, so that a change of directory, or another process, finds the same one.

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from oasis_alloc.errors import InputError, did_you_mean, require
 from oasis_alloc.files import File
 from oasis_alloc.keys import frozen
 from oasis_alloc.multi_keys import Attribute, as_attribute, n_rows
+from oasis_alloc.pickling import FrozenMapping
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -231,7 +231,7 @@ def scan(dataset: Dataset, n_users: int | None, n_items: int | None) -> Scanned:
     }
     item = StreamedColumn(dataset, dataset.item, np.dtype(item_dtype(n_items)), np.nan, False)
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return Scanned(frozen(indptr), n_items, MappingProxyType(columns), item)
+    return Scanned(frozen(indptr), n_items, FrozenMapping(columns), item)
 
 
 def _numbers(dataset: Dataset, group: Columns, name: str, begin: int, end: int, n: int | None) -> NDArray[np.int64]:

@@ -19,11 +19,12 @@ from oasis_alloc.functions.shifted import what_is_left
 from oasis_alloc.keys import frozen
 from oasis_alloc.measures import Measure
 from oasis_alloc.objective import Objective
+from oasis_alloc.pickling import ByFields
 from oasis_alloc.slate import Slate
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class Problem(ByFields):
     """`maximize` subject to `subject_to`, every user's slate keeping the rule `slate`.
 
     Parameters
