@@ -184,7 +184,7 @@ def same(one: Any, other: Any, where: str, seen: set[int]) -> None:
         for name in mine.keys() - caches:
             same(mine[name], theirs[name], f"{where}.{name}", seen)
         if isinstance(one, ByFields):
-            for name in caches - {"_groupings"}:
+            for name in caches:
                 if not isinstance(mine[name], dict):
                     same(mine[name], theirs[name], f"{where}.{name}", seen)
     elif isinstance(one, float):
@@ -213,6 +213,13 @@ def test_what_cannot_be_pickled_says_what_to_do(objects: dict[str, Any], tmp_pat
                 TypeError, match=r"a PolicyStore .* of one process.*PolicyStore\(path, \.\.\.\) in each"
             ):
                 way(store)
+
+
+def test_a_copied_problem_can_be_changed_as_the_first(objects: dict[str, Any]) -> None:
+    for way in ways().values():
+        other = way(objects["problem"]).replace(slate=oa.Slate(1))
+        assert other.slate == oa.Slate(1)
+        assert other.names == objects["problem"].names
 
 
 def test_copies_solve_to_the_same_bits(objects: dict[str, Any]) -> None:

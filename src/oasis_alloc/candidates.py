@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from oasis_alloc import grouping as _grouping
 from oasis_alloc.arrays import as_column, as_indptr, as_items, check_duplicates, check_size
 from oasis_alloc.dataset import Dataset
-from oasis_alloc.errors import InputError
+from oasis_alloc.errors import InputError, did_you_mean
 from oasis_alloc.grouping import Grouping
 from oasis_alloc.keys import Key, as_vector, factorise, frozen
 from oasis_alloc.multi_keys import Attribute, MultiKey, as_attribute, n_rows
@@ -57,11 +57,8 @@ class Candidates(ByFields):
     row: NDArray[np.int64] | None = None
     stream: Dataset | None = None
     _native_ids: Mapping[str, Any] = field(default_factory=dict)
+    _refused: Mapping[str, str] = field(default_factory=dict)
     _groupings: dict[tuple[str, ...], Grouping] = field(default_factory=dict, init=False)
-
-    def __getstate__(self) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-        fields, read_only = super().__getstate__()
-        return fields | {"_groupings": {}}, read_only  # groups are found again when they are asked for
 
     @classmethod
     def from_arrays(
@@ -188,26 +185,25 @@ class Candidates(ByFields):
         directory
             Where the files are: all `*.parquet` in it, in the order of their names, or one file.
         user, item
-            Columns with the numbers of users and items, integers from 0 on. Rows are sorted by user over all files; a
-            user's rows may go on in the next row group or file.
+            Columns with the numbers of users and items, from 0 on. Rows are sorted by user over all files.
         columns
-            Columns of finite numbers; None takes every one besides `user` and `item`.
+            Columns of finite numbers; None takes all but `user` and `item`, and leaves out those that cannot be used.
         users, items
             What is known of them by number: a mapping of arrays, or a frame, whose row k is number k; as in
             `from_arrays`. An entry or column that is called like `user` (`item`) has their ids, for the answer.
             None: numbers up to the largest that occurs.
         memory
-            The most that may be held of pairs at a time, in bytes or as "2GiB": row groups that are read ahead,
-            samples, and blocks that are kept from pass to pass where there is room. Arrays by user (about 60 bytes
-            each) and the answer (about 30 bytes a pair that is shown) come on top.
+            The most that may be held of pairs at a time, in bytes or as "2GiB": row groups read ahead, samples, and
+            blocks kept from pass to pass. Arrays by user (about 60 bytes each) and the answer (30 a pair) come on top.
 
-        Everything is read and checked once here. Solves give the same answer as in memory. Slates with `keep`,
-        `at_least` or `positions`, and `stay_close`, are for candidates in memory. See `docs/beyond-memory.md`.
+        Everything is read and checked once here; a file that changes later is an `InputError` that names it. Solves
+        give the same answer as in memory. Slates with `keep`, `at_least` or `positions`, and `stay_close`, are for
+        candidates in memory. See `docs/beyond-memory.md`.
 
         Raises
         ------
         InputError
-            Says which file, row group and row is not as expected, or that `memory` is too little for a row group.
+            Says which file, row group and row is not as expected or damaged, or that `memory` is too little.
         MissingDependencyError
             Where pyarrow is not installed.
 
@@ -228,7 +224,7 @@ class Candidates(ByFields):
                 raise InputError(f"{argument} is {name!r}; expected the name of a column.")
         dataset = parquet.open_dataset(directory, user, item, columns, memory)
         of_users, of_items = parquet.table_of(users, user, "users"), parquet.table_of(items, item, "items")
-        found = parquet.scan(dataset, of_users.n, of_items.n)
+        found = parquet.scan(dataset, of_users.n, of_items.n, lenient=columns is None)
         n_users = len(found.indptr) - 1
         user_keys, item_keys = as_keys(of_users.attributes, of_items.attributes, n_users, found.n_items)
         return cls(
@@ -245,6 +241,7 @@ class Candidates(ByFields):
             user_name=user,
             item_name=item,
             stream=dataset,
+            _refused=dataset.refused,
         )
 
     def to_parquet(
@@ -262,7 +259,7 @@ class Candidates(ByFields):
         ids are not written. A market beyond memory is written part by part, in files whose names ascend: `first_user`
         is added to the user numbers of this part. Row groups end with a user, and have at most `rows_per_group` rows
         unless one user has more. `compact` writes items as a dictionary: a third fewer bytes for about a nanosecond of
-        decoding a pair, which pays where the disk is slower than the passes.
+        decoding a pair, which pays where the disk is slower than the passes. A file of that name is replaced at once.
 
         Raises `InputError` for a name or numbers that make no sense, `MissingDependencyError` without pyarrow.
 
@@ -305,6 +302,16 @@ class Candidates(ByFields):
         ['a', 'b']
         """
         return list(self.grouping(by).labels)
+
+    def no_column(self, name: object) -> str:
+        """Return the end of a message about a column that is not there: why a table's was not taken, or the nearest.
+
+        >>> Candidates.from_arrays([0, 1], [0], {"relevance": [1]}).no_column("relevence")
+        " Did you mean 'relevance'? Known: relevance."
+        """
+        if isinstance(name, str) and name in self._refused:
+            return f" The table has one, which cannot be used: {self._refused[name]}"
+        return did_you_mean(name, self.columns)
 
     def user_of(self, positions: ArrayLike) -> NDArray[np.int64]:
         """Return the user numbers, int64, of the pairs at `positions`.

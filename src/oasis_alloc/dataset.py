@@ -72,6 +72,7 @@ class Dataset(ByFields):
     - `file`, `group`: (n_groups,) where each one is.
     - `user`, `item`: names of the columns of numbers; `columns`: the rest, name -> type as it is handed out.
     - `ledger`: how much may be held of pairs at a time.
+    - `refused`: columns that nobody asked for by name and that cannot be used: name -> why.
     """
 
     files: tuple[File, ...]
@@ -82,6 +83,7 @@ class Dataset(ByFields):
     item: str
     columns: dict[str, np.dtype[Any]]
     ledger: Ledger
+    refused: dict[str, str] = field(default_factory=dict)
     _largest: dict[tuple[str, ...], int] = field(default_factory=dict, init=False)
 
     @property
@@ -132,9 +134,13 @@ class Dataset(ByFields):
                 f"the footer says from {low} to {high}. The file is damaged; write it again."
             )
 
-    def read(self, names: Sequence[str], verify: bool = False) -> Reader:
-        """A reader of some of the columns; `verify` has it check the sums of the pages that carry one."""
-        return Reader(self, tuple(names), verify)
+    def read(self, names: Sequence[str], verify: bool = False, lenient: bool = False) -> Reader:
+        """A reader of some of the columns.
+
+        `verify` has it check the sums of the pages that carry one. `lenient` gives columns with nulls, as NaN, and
+        where the first one is (`Reader.missing`), instead of an error.
+        """
+        return Reader(self, tuple(names), verify, lenient)
 
     def take(self, names: Sequence[str], positions: Positions) -> Columns:
         """Columns of single pairs, by position, in any order; reads the row groups that they are in."""
@@ -161,10 +167,11 @@ class Dataset(ByFields):
 class Reader:
     """Reads row groups, one held at a time; each thread has its own."""
 
-    def __init__(self, dataset: Dataset, names: tuple[str, ...], verify: bool = False) -> None:
+    def __init__(self, dataset: Dataset, names: tuple[str, ...], verify: bool = False, lenient: bool = False) -> None:
+        self.missing: dict[str, int] = {}  # of the row group that was read last: column -> first row that is null
         self._dataset = dataset
         self._names = names
-        self._verify = verify
+        self._verify, self._lenient = verify, lenient
         self._file, self._asked = -1, -1
         self._open: Any = None
         self._handle = -1  # for questions about the open file, and for reading ahead
@@ -188,6 +195,7 @@ class Reader:
         try:
             opened = self._opened(int(data.file[g]))
             known.check(self._handle)
+            self.missing = {}
             table = opened.read_row_group(int(data.group[g]), columns=list(self._names), use_threads=False)
             self._ask_ahead(g)
             out = {name: self._column(table, name, g) for name in self._names}
@@ -209,7 +217,10 @@ class Reader:
                 f"says {rows:,}. The file is damaged; write it again."
             )
         if column.null_count:
-            row = int(np.argmax(column.combine_chunks().is_null().to_numpy(zero_copy_only=False)))
+            row = int(np.argmax(column.is_null().to_numpy()))
+            if self._lenient and name in data.columns:
+                self.missing[name] = row
+                return np.asarray(column.to_numpy())
             raise InputError(f"{data.place(first + row)}: column {name!r} is null; expected a number in every row.")
         return np.asarray(column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy())
 

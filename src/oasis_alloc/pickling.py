@@ -8,10 +8,9 @@ keep mappings as `FrozenMapping`; what holds tables, buffers or kernels made of 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,25 +61,26 @@ class FrozenMapping(Mapping[K, V]):
 
 
 class ByFields:
-    """Pickled and copied by its fields; what is computed on demand (`cached_property`) is computed again.
+    """Pickled and copied by its attributes; what is computed on demand (`cached_property`) is computed again.
 
-    Subclasses that are dataclasses keep their fields alone. Arrays that are read-only are so afterwards.
+    So is what `_made_again` names. Arrays that are read-only are so afterwards.
     """
 
     __slots__ = ()
+    _made_again: ClassVar[tuple[str, ...]] = ()
 
     def __getstate__(self) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-        kept: dict[str, Any] = self.__dict__
-        if dataclasses.is_dataclass(self):
-            kept = {f.name: kept[f.name] for f in dataclasses.fields(self) if f.name in kept}
-        else:
-            kept = {name: value for name, value in kept.items() if not _is_cached(type(self), name)}
+        kept = {name: value for name, value in self.__dict__.items() if not self._is_made_again(name)}
         return kept, _read_only(kept.values())
 
     def __setstate__(self, state: tuple[dict[str, Any], list[NDArray[Any]]]) -> None:
         kept, read_only = state
         _freeze(read_only)
         self.__dict__.update(kept)
+
+    @classmethod
+    def _is_made_again(cls, name: str) -> bool:
+        return name in cls._made_again or isinstance(getattr(cls, name, None), cached_property)
 
 
 class Remade:
@@ -124,7 +124,3 @@ def _freeze(arrays: list[NDArray[Any]]) -> None:
 def _frozen_mapping(of: dict[Any, Any], read_only: list[NDArray[Any]]) -> FrozenMapping[Any, Any]:
     _freeze(read_only)
     return FrozenMapping(of)
-
-
-def _is_cached(cls: type, name: str) -> bool:
-    return isinstance(getattr(cls, name, None), cached_property)

@@ -111,7 +111,7 @@ class Problem(ByFields):
     def _check(self, measure: Measure) -> None:
         for term in measure.terms:
             if term.column is not None and term.column not in self.candidates.columns:
-                hint = did_you_mean(term.column, self.candidates.columns)
+                hint = self.candidates.no_column(term.column)
                 raise ProblemError(f"{term}: the candidates have no column {term.column!r}.{hint}")
             self.candidates.grouping(term.by or None)  # raises for unknown keys
 

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _log = logging.getLogger("oasis_alloc.kernels")
 
@@ -43,7 +43,8 @@ def begin(name: str, kept_in: str | None) -> None:
     kept = f"will be kept in {kept_in}" if kept_in is not None else "will not be kept"
     _log.info("compiling kernel %s, which takes seconds; the code %s", name, kept)
     for listener in tuple(_listeners):
-        listener(name)
+        with suppress(Exception):  # a display that has gone is no reason not to compile
+            listener(name)
 
 
 def end(name: str) -> None:

@@ -142,6 +142,8 @@ class PolicyData(ByFields):
     segment_of_user: npt.NDArray[np.uint32] | None = None  # (n_users,)
     exploration: Mapping[str, Any] | None = None
 
+    _made_again = ("_is_checked", "_formula")  # see `check` and `formula_of`
+
     @property
     def measured(self) -> tuple[str, ...]:
         """Columns that have prices, sorted: the order in which they are taken off a score."""
