@@ -189,9 +189,8 @@ class Candidates(ByFields):
         columns
             Columns of finite numbers; None takes all but `user` and `item`, and leaves out those that cannot be used.
         users, items
-            What is known of them by number: a mapping of arrays, or a frame, whose row k is number k; as in
-            `from_arrays`. An entry or column that is called like `user` (`item`) has their ids, for the answer.
-            None: numbers up to the largest that occurs.
+            What is known of them by number: arrays as in `from_arrays`, or a frame; row k is number k. What
+            is called like `user` (`item`) has their ids, for the answer. None: numbers up to the largest that occurs.
         memory
             The most that may be held of pairs at a time, in bytes or as "2GiB": row groups read ahead, samples, and
             blocks kept from pass to pass. Arrays by user (about 60 bytes each) and the answer (30 a pair) come on top.
@@ -219,9 +218,6 @@ class Candidates(ByFields):
         """
         from oasis_alloc import parquet
 
-        for argument, name in (("user", user), ("item", item)):
-            if not isinstance(name, str) or not name:
-                raise InputError(f"{argument} is {name!r}; expected the name of a column.")
         dataset = parquet.open_dataset(directory, user, item, columns, memory)
         of_users, of_items = parquet.table_of(users, user, "users"), parquet.table_of(items, item, "items")
         found = parquet.scan(dataset, of_users.n, of_items.n, lenient=columns is None)

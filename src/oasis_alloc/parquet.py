@@ -70,6 +70,9 @@ def open_dataset(directory: object, user: str, item: str, columns: Sequence[str]
     """Find the files and check what their footers say."""
     require("pyarrow", "parquet")
     limit = as_bytes(memory)
+    for argument, name in (("user", user), ("item", item)):
+        if not isinstance(name, str) or not name:
+            raise InputError(f"{argument} is {name!r}; expected the name of a column.")
     if user == item:
         raise InputError(f"user and item both name the column {user!r}; expected two columns.")
     paths = _paths(directory)
