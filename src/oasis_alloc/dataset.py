@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -253,7 +254,8 @@ class Reader:
         for ahead in range(max(g, self._asked) + 1, min(g + _AHEAD, data.n_groups - 1) + 1):
             if data.file[ahead] == self._file:
                 for chunk in file.chunks(int(data.group[ahead]), self._names):
-                    os.posix_fadvise(self._handle, *file.extent(chunk), os.POSIX_FADV_WILLNEED)
+                    with suppress(OSError):  # a wish, which not all file systems know
+                        os.posix_fadvise(self._handle, *file.extent(chunk), os.POSIX_FADV_WILLNEED)
                 self._asked = ahead
 
     def _shut(self) -> None:

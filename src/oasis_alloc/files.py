@@ -48,7 +48,9 @@ class Stamp:
             return "another file is in its place"
         if now.size != self.size:
             return f"it had {self.size:,} bytes and has {now.size:,}"
-        return "it was written or touched"
+        if now.written != self.written:
+            return "it was written or touched"
+        return "it was written over, or its mode, owner, name or links have changed"
 
 
 @dataclass(frozen=True, eq=False)
