@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import math
 import signal
@@ -40,6 +41,7 @@ class Display:
         self._done = 0.0
         self._handler: Any = None
         self._view: _View | None = None
+        self._told = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         terminal = self._stream.isatty()
@@ -47,6 +49,9 @@ class Display:
             self._view = _Bar(self._stream)
         else:
             self._view = _Line(self._stream, terminal)
+        from oasis_alloc.kernels._compiling import told_of_compiling
+
+        self._told.enter_context(told_of_compiling(self.compiling))
         if threading.current_thread() is threading.main_thread():
             self._handler = signal.signal(signal.SIGINT, self._interrupt)
         return self
@@ -54,6 +59,7 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._told.close()
         if self._view is not None:
             self._view.close()
         if self._handler is not None:
@@ -70,6 +76,11 @@ class Display:
             raise KeyboardInterrupt
         if self._view is not None:
             self._view.show(text, 0.0, "")
+
+    def compiling(self, kernel: str) -> None:
+        """Say that a kernel is compiled, once for this version of the package: nothing else moves for seconds."""
+        if self._view is not None:
+            self._view.show("compiling", self._done, f"{kernel}  (the first run on a machine compiles)")
 
     def __call__(self, state: Progress) -> bool:
         """Show the solver's state; True asks it to stop."""
