@@ -149,7 +149,7 @@ def diversified(
     if wishes.excluded.size:
         scores = scores.copy()
         scores[wishes.excluded] = -np.inf
-    k = min(wishes.k, n)
+    k = wishes.k
     out, marginal = np.empty(max(k, 1), np.int64), np.empty(max(k, 1))
     out[: wishes.pinned.size] = wishes.pinned
     kept: tuple[Any, ...] = ()
@@ -157,7 +157,7 @@ def diversified(
         kept = request.columns[selector.data.columns.index(keep[0])].copy(), stairs.flat, keep[1]
     m = kernel(
         n, scores, request.key, of_item, rules.array, stairs.cost, np.zeros(rules.system.size, np.int64),
-        wishes.pinned.size, k, min(wishes.least, k), wishes.floor, rows, place, *options, out, marginal, *kept,
+        wishes.pinned.size, k, wishes.least, wishes.floor, rows, place, *options, out, marginal, *kept,
     )  # fmt: skip
     check_pinned(marginal, wishes, selector.data.slate)
     return Picked(out[:m], marginal[:m])

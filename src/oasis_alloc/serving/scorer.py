@@ -72,6 +72,9 @@ class Scorer:
         if request.local is not None:
             of_item, table = request.local.of_item, request.local.table
         serve.score(n, request.key, request.columns, self.blend, of_item, table, out)
+        if not np.isfinite(out).all():  # columns and prices are finite
+            at = int(np.argmin(np.isfinite(out)))
+            raise InputError(f"entry {at}: the score is beyond float64 ({out[at]}); expected smaller numbers in columns.")
         return out
 
 
