@@ -14,7 +14,7 @@ from test_ranking import crossed
 
 import oasis_alloc as oa
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
-from oasis_alloc.serving.data import Decrements, ItemKey, PolicyData, Term
+from oasis_alloc.serving.data import Decrements, ItemKey, Known, PolicyData, Term
 
 NAN, INF = float("nan"), float("inf")
 RELEVANCE = {"relevance": [0.5], "promotion": [0.5]}
@@ -75,7 +75,18 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("a user has an unknown key", lambda: ask(user={"markt": "se"}), "a key 'markt'. Did you mean 'market'"),
     ("a user's label is a list", lambda: ask(user={"market": ["se"]}), "'market' is ['se'], which is no label"),
     ("a user of another policy", lambda: ask(user=policy("one column").user()), "made by another policy"),
-    ("an attribute that nothing depends on", lambda: ask(artist=[1, 2]), "no price or rule depends on it"),
+    ("an attribute is misspelt", lambda: ask(artst=[1, 2]), "do not have a key 'artst'. Did you mean 'artist'"),
+    ("a user's key is one of the items", lambda: ask(user={"artist": 3}), "the users of the solved problem"),
+    ("a user's key is no text", lambda: ask(user={3: "se"}), "a key 3. Known: market, hour"),
+    ("a user's key is endless", lambda: ask(user={"m" * 10**6: "se"}), "..."),
+    ("a user has thousands of digits", lambda: ask(user=10**5000), "a number of thousands of digits"),
+    ("k is beyond what is counted", lambda: pick(k=2**62), "expected a number of slots >= 0 and below 2^62"),
+    ("k is beyond 64 bits, without rules", lambda: ask(call="select", k=2**64), "below 2^62"),
+    ("k has thousands of digits", lambda: pick(k=10**5000), "k=a number of thousands of digits"),
+    ("k of a reason", lambda: ask(call="explain", k=2**63), "below 2^62"),
+    ("k of a draw", lambda: draw(k=2**63), "below 2^62"),
+    ("a score is beyond float64", lambda: ask(columns={"relevance": [1, 1.7e308], "promotion": [1, 1.7e308]}),
+     "entry 1: the score is beyond float64"),
     ("too few attributes", lambda: ask(items=[-1, -1], campaign=[3]), "expected 2 labels"),
     ("attributes are a text", lambda: ask(items=[-1, -1], campaign="ab"), "expected 2 labels"),
     ("an attribute is a mapping", lambda: ask(items=[-1, -1], campaign=[{}, 3]), "{} is no label"),
@@ -126,6 +137,11 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
         "user 1 has item 3 a second time, at pair 1; expected each",
     ),
     ("slates of k below 0", lambda: slates_of(k=-1), "k=-1: expected a number of slots"),
+    ("slates of k beyond what is counted", lambda: slates_of(k=2**62), "below 2^62"),
+    ("buffers of k beyond what is counted", lambda: policy("segments").prepare(4, k=2**62), "below 2^62"),
+    ("buffers for too many", lambda: policy("segments").prepare(2**31), "prepare(most=2147483648)"),
+    ("a batch of k beyond what is counted", lambda: policy("segments").prepare_batch(2, 4, k=2**63), "below 2^62"),
+    ("a batch for too many users", lambda: policy("segments").prepare_batch(2**62, 4), "whole number >= 0 and below"),
     ("slates of k that is true", lambda: slates_of(k=True), "k=True"),
     ("slates into a narrow buffer", lambda: slates_of(out=np.empty((2, 2), np.int64)), "array of shape (2, 3)"),
     ("slates into 32 bits", lambda: slates_of(out=np.empty((2, 3), np.int32)), "contiguous int64 array"),
@@ -262,6 +278,11 @@ def put(array: Any, at: int, value: Any) -> Any:
 
 POLICIES: list[tuple[str, Callable[[], PolicyData], str]] = [
     ("no policy id", lambda: replace(data(), policy_id=""), "policy_id is ''"),
+    ("an id that forges a log", lambda: replace(data(), policy_id="p\n\x1b[31m"), r"'p\n\x1b[31m'; expected"),
+    ("an id that is no Unicode", lambda: replace(data(), policy_id="\ud800"), "200 printable characters"),
+    ("slots beyond what is counted", lambda: slate(size=2**31), "below 2^31"),
+    ("a cap beyond what is counted", lambda: slate(at_most={"genre": 2**40}), "below 2^31"),
+    ("keys that are not known", lambda: replace(data(), known=Known((), ("artist",))), "item_keys lack"),
     ("no time of creation", lambda: replace(data(), created=INF), "created is inf"),
     ("an end that is no number", lambda: replace(data(), valid_until="soon"), "valid_until is 'soon'"),
     (

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from oasis_alloc.errors import SnapshotError
 
 FORMAT = "oasis_alloc.policy"
-SCHEMA = 1
+SCHEMA = 2
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -62,7 +62,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     ...     write_arrays(f"{folder}/prices", {"price": np.array([0.5, -1.0])}, {"policy_id": "p1"})
     ...     arrays, header = read_arrays(f"{folder}/prices")
     >>> arrays["price"].tolist(), header["policy_id"], header["schema"]
-    ([0.5, -1.0], 'p1', '1')
+    ([0.5, -1.0], 'p1', '2')
     """
     _replace(Path(path), to_bytes(arrays, header))
 

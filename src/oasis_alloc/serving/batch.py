@@ -166,9 +166,7 @@ def _labelled(
     reader: Reader, users: Mapping[Any, Any], n_users: int
 ) -> tuple[npt.NDArray[np.int32], Integers]:  # fmt: skip
     data, parts = reader.data, []
-    for key in users:
-        if key not in data.user_keys:
-            raise InputError(f"users: no price depends on a key {key!r}.{did_you_mean(key, data.user_keys)}")
+    reader.check_user_keys("users", users)
     for key in data.user_keys:
         labels = as_vector(users[key], f"users[{key!r}]").tolist() if key in users else [None] * n_users
         if len(labels) != n_users:

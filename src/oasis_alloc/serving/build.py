@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,16 +20,19 @@ from oasis_alloc.serving.data import (
     Decrements,
     Integers,
     ItemKey,
+    Known,
     PolicyData,
     SlateRule,
     Term,
 )
+from oasis_alloc.serving.schema import names_of
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
     from oasis_alloc.slate import Slate
     from oasis_alloc.solution import Solution
 
+_FOREVER = 1e15  # seconds: an end beyond is no number to subtract clocks from
 _MOST_USERS = 1 << 24  # that a policy knows by number unless it is told to
 
 
@@ -99,6 +103,7 @@ def policy_data(
         "n_users": cands.n_users if known else 0,
         "segment_of_user": segment_of_user if known else None,
         "exploration": None if exploration is None else dict(exploration),
+        "known": Known(tuple(names_of(cands.users)), tuple(names_of(cands.items))),
     }  # fmt: skip
     valid_until = None if valid_for is None else created + _positive(valid_for)
     return PolicyData(policy_id=content_id(parts), created=created, valid_until=valid_until, **parts)
@@ -141,7 +146,8 @@ def _organic(solution: Solution, given: str | None) -> str:
 
 
 def _positive(seconds: float) -> float:
-    if not (isinstance(seconds, (int, float)) and 0 < seconds < np.inf):
+    good = isinstance(seconds, Real) and not isinstance(seconds, (bool, np.bool_))
+    if not (good and 0 < seconds < _FOREVER):
         raise ProblemError(f"policy(valid_for={seconds!r}): expected a positive number of seconds, or None.")
     return float(seconds)
 

@@ -117,6 +117,14 @@ class Certificate:
 
 
 @dataclass(frozen=True, eq=False)
+class Known:
+    """Names of all keys that the problem's users and items had, those without a price among them."""
+
+    user_keys: tuple[str, ...]
+    item_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class PolicyData:
     """All that a policy is; see the module's text. `check()` says what is wrong with one that was read."""
 
@@ -139,6 +147,7 @@ class PolicyData:
     n_users: int = 0  # users known by number
     segment_of_user: npt.NDArray[np.uint32] | None = None  # (n_users,)
     exploration: Mapping[str, Any] | None = None
+    known: Known | None = None  # None in snapshots of schema 1: then only the keys above
 
     @property
     def measured(self) -> tuple[str, ...]:

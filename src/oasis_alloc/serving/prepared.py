@@ -12,6 +12,7 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.keys import frozen
 from oasis_alloc.serving.data import Floats, Integers
 from oasis_alloc.serving.requests import User
+from oasis_alloc.serving.schema import shown
 from oasis_alloc.serving.scorer import Scorer
 from oasis_alloc.serving.selection import checked_slots
 
@@ -142,8 +143,8 @@ class PreparedBatch:
 
 
 def _checked(call: str, name: str, number: object) -> int:
-    if not isinstance(number, Integral) or isinstance(number, bool) or not 0 <= number <= _MOST:
-        raise InputError(f"{call}({name}={number!r}): expected a whole number >= 0 and below 2^31.")
+    if not isinstance(number, Integral) or isinstance(number, bool) or not 0 <= int(number) <= _MOST:
+        raise InputError(f"{call}({name}={shown(number)}): expected a whole number >= 0 and below 2^31.")
     return int(number)
 
 

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from oasis_alloc.errors import InputError, did_you_mean
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
 from oasis_alloc.serving.formula import Formula, Membership
+from oasis_alloc.serving.schema import shown
+from oasis_alloc.serving.tally import Tally
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +50,8 @@ class Reader:
 
     def __init__(self, data: PolicyData, formula: Formula) -> None:
         self.data, self.formula = data, formula
+        self.tally = Tally()
+        self._known_user_keys, self._known_item_keys = _known_keys(data)
         self._numbers: dict[Any, int] | None = None
         self._users: dict[tuple[int, ...], User] = {}
         self._codes = {
@@ -67,20 +71,18 @@ class Reader:
         if given is None:
             return self._user((-1,) * len(data.user_keys))
         if isinstance(given, Mapping):
-            for key in given:
-                if key not in data.user_keys:
-                    raise InputError(f"user: no price depends on a key {key!r}.{did_you_mean(key, data.user_keys)}")
+            self.check_user_keys("user", given)
             return self._user(tuple(self.code(key, given.get(key)) for key in data.user_keys))
         if not isinstance(given, Integral) or isinstance(given, bool):
-            raise InputError(f"user={given!r}: expected a user number, {{key: label}}, None or policy.user(...).")
+            raise InputError(f"user={shown(given)}: expected a user number, {{key: label}}, None or policy.user(...).")
         number = int(given)
         if data.segment_of_user is None:
             raise InputError(
-                f"user={number}: this policy does not know users by number; pass {{key: label}}, or make it with "
-                "solution.policy(users=True)."
+                f"user={shown(number)}: this policy does not know users by number; pass {{key: label}}, or make it "
+                "with solution.policy(users=True)."
             )
         if not 0 <= number < data.n_users:
-            raise InputError(f"user={number}: expected a user number in [0, {data.n_users:,}).")
+            raise InputError(f"user={shown(number)}: expected a user number in [0, {data.n_users:,}).")
         codes = tuple(data.segments[data.segment_of_user[number]].tolist())
         rule = data.slate
         if rule.sizes is None and rule.leasts is None:
@@ -89,6 +91,18 @@ class Reader:
         least = rule.at_least if rule.leasts is None else int(rule.leasts[number])
         return User(self.formula, codes, self.formula.table(codes), size, min(least, size))
 
+    def check_user_keys(self, what: str, keys: Iterable[object]) -> None:
+        """Count keys of the problem that no price depends on, and refuse those that it never had."""
+        for key in keys:
+            if key not in self.data.user_keys:
+                self._ignore(what, "users", key, self._known_user_keys)
+
+    def _ignore(self, what: str, side: str, key: object, known: Mapping[str, None]) -> None:
+        if key not in known:
+            near = _nearest(key, known)
+            raise InputError(f"{what}: the {side} of the solved problem do not have a key {shown(key)}.{near}")
+        self.tally.ignored(str(key))
+
     def code(self, key: str, label: object) -> int:
         """The code of a user's label, -1 for None and for one that was never seen."""
         if label is None:
@@ -96,14 +110,14 @@ class Reader:
         try:
             return self._codes[key].get(label, -1)
         except TypeError:
-            raise InputError(f"user: {key!r} is {label!r}, which is no label.") from None
+            raise InputError(f"user: {key!r} is {shown(label)}, which is no label.") from None
 
     def _user(self, codes: tuple[int, ...]) -> User:
         found = self._users.get(codes)
         if found is None:
             rule = self.data.slate
             found = User(self.formula, codes, self.formula.table(codes), rule.size, rule.at_least)
-            if len(self._users) >= self.formula.most:  # each holds its table of prices
+            if len(self._users) >= self.formula.kept:  # each holds its table of prices
                 self._users.clear()
             self._users[codes] = found
         return found
@@ -133,6 +147,8 @@ class Reader:
         """Check one user's candidates: numbers of items, columns by name, attributes of items never seen."""
         numbers = self.items(items)
         block = _block(columns, names, numbers.size)
+        if attributes:
+            attributes = {key: attributes[key] for key in attributes if self._is_used(key)}
         if not attributes:
             return Request(numbers, block, numbers, None)
         return Request(numbers, block, np.arange(numbers.size), self._local(numbers, user, attributes))
@@ -156,13 +172,16 @@ class Reader:
             )
         return numbers
 
+    def _is_used(self, key: str) -> bool:
+        """Whether a price or rule depends on a key of the items; counted where none does."""
+        if key not in self._labels:
+            self._ignore(f"{key}=...", "items", key, self._known_item_keys)
+        return key in self._labels
+
     def _local(self, items: Integers, user: User, attributes: Mapping[str, object]) -> Local:
         """Prices where items that were never seen have the attributes of the request."""
         unseen = np.flatnonzero(items < 0)
         of_class: dict[str, Membership] = {}
-        for key in attributes:
-            if key not in self._labels:
-                raise InputError(f"{key}=...: no price or rule depends on it.{did_you_mean(key, self._labels)}")
         for key, known in self._labels.items():
             indptr, codes = self.formula.of_class[key]
             of_item = self.formula.class_of[items].astype(np.int64)
@@ -216,4 +235,16 @@ def _known(key: str, given: object, codes: Mapping[Any, int]) -> set[int]:
     try:
         return {codes[label] for label in labels if label in codes}
     except TypeError:
-        raise InputError(f"{key}=...: {given!r} is no label.") from None
+        raise InputError(f"{key}=...: {shown(given)} is no label.") from None
+
+
+def _known_keys(data: PolicyData) -> tuple[dict[str, None], dict[str, None]]:
+    """Names of the keys that requests may bring, of users and of items."""
+    if data.known is None:
+        return dict.fromkeys(data.user_keys), dict.fromkeys(data.item_keys)
+    return dict.fromkeys(data.known.user_keys), dict.fromkeys(data.known.item_keys)
+
+
+def _nearest(name: object, known: Iterable[str]) -> str:
+    """The end of a message about a name that a request brought, whatever that is."""
+    return did_you_mean(name if isinstance(name, str) and len(name) <= 200 else "", known)

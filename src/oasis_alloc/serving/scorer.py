@@ -74,7 +74,7 @@ class Scorer:
         serve.score(n, request.key, request.columns, self.blend, of_item, table, out)
         if not np.isfinite(out).all():  # columns and prices are finite
             at = int(np.argmin(np.isfinite(out)))
-            raise InputError(f"entry {at}: the score is beyond float64 ({out[at]}); expected smaller numbers in columns.")
+            raise InputError(f"entry {at}: the score is beyond float64; expected smaller numbers in columns.")
         return out
 
 

@@ -12,7 +12,7 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.serving.data import Floats, Integers, PolicyData, SlateRule
 from oasis_alloc.serving.formula import Formula, Membership
 from oasis_alloc.serving.requests import Request, User
-
+from oasis_alloc.serving.schema import shown
 
 _MOST_SLOTS = 1 << 62  # what compiled code counts in
 _KEPT = 1 << 8  # steps of slates of up to so many slots are kept: requests choose that number
@@ -121,7 +121,7 @@ class Selector:
         """Check what is asked for; positions are of the request's n candidates."""
         slots = min(checked_slots(k, user.size), n)
         if not isinstance(fill, (bool, np.bool_)):
-            raise InputError(f"fill={fill!r}: expected True or False.")
+            raise InputError(f"fill={shown(fill)}: expected True or False.")
         pins = _positions("pinned", pinned, n)
         out = _positions("exclude", exclude, n)
         if pins.size and out.size and (both := np.intersect1d(pins, out)).size:
@@ -166,10 +166,9 @@ def checked_slots(k: object, otherwise: int) -> int:
     """The slots that a call asks for, `otherwise` where it leaves them open."""
     if k is None:
         return otherwise
-    if not isinstance(k, Integral) or isinstance(k, bool) or not 0 <= k < _MOST_SLOTS:
-        shown = f"{k!r}" if not isinstance(k, Integral) or abs(int(k)) < 1 << 64 else "a number beyond 64 bits"
+    if not isinstance(k, Integral) or isinstance(k, bool) or not 0 <= int(k) < _MOST_SLOTS:
         raise InputError(
-            f"k={shown}: expected a number of slots >= 0 and below 2^62, or None for the size of the solve."
+            f"k={shown(k)}: expected a number of slots >= 0 and below 2^62, or None for the size of the solve."
         )
     return int(k)
 
