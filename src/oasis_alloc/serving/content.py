@@ -42,6 +42,12 @@ def encode(data: PolicyData) -> tuple[Arrays, dict[str, str]]:
     Raises `SnapshotError` for ids and labels that are not all integers, all strings, all floats or all booleans.
     """
     slate = data.slate
+    if data.n_items > _MOST_BARE and not (data.item_keys or data.items is not None or data.rank is not None):
+        raise SnapshotError(
+            f"the policy has {data.n_items:,} items without ids and keys; expected at most {_MOST_BARE:,}. Number the "
+            "items from 0, or give them ids.",
+            "content",
+        )
     arrays: Arrays = {"segments": data.segments}
     for name, prices in _priced(data):
         arrays |= {f"{name}/groups": prices.groups, f"{name}/price": prices.price}
