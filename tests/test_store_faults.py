@@ -77,11 +77,11 @@ def test_a_clock_that_was_ahead_for_a_moment_leaves_the_policy_fresh(disk: Disk,
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
 def test_a_file_that_does_not_answer_stops_neither_ageing_nor_a_roll_back(tmp_path: Path) -> None:
     path, clock = tmp_path / "p", Clock()
+    store = oa.PolicyStore(path, refresh=0.01, clock=clock)
     for number in (0, 1):
         oa.Policy(replace(small(), created=T0 + number, valid_until=T0 + 60, policy_id=f"p{number}")).save(path)
         clock.now = T0 + number
-        store = oa.PolicyStore(path, refresh=0.01, clock=clock) if not number else store
-        store.refresh()
+        assert store.refresh()
     with store:
         assert store.policy.policy_id == "p1"
         path.unlink()
