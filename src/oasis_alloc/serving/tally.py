@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Tally:
-    """Counts of keys that nothing depends on and of requests of another type; may be called from any thread.
+    """Counts of keys that nothing depends on, and of requests of another type; methods may be called from any thread.
 
     >>> tally = Tally()
     >>> tally.ignored("daypart"), tally.ignored("daypart")
