@@ -219,6 +219,12 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
         lambda: solved("segments").policy(valid_for=0),
         "valid_for=0): expected a positive number",
     ),
+    ("valid for true", lambda: solved("segments").policy(valid_for=True), "valid_for=True): expected a positive"),
+    ("valid for numpy's true", lambda: solved("segments").policy(valid_for=np.True_), "expected a positive number"),
+    ("valid for nan", lambda: solved("segments").policy(valid_for=NAN), "valid_for=nan): expected a positive"),
+    ("valid for a text", lambda: solved("segments").policy(valid_for="3600"), "valid_for='3600'): expected"),
+    ("valid beyond all clocks", lambda: solved("segments").policy(valid_for=1e300), "valid_for=1e+300): expected"),
+    ("a store of no name", lambda: oa.PolicyStore("p", name="a\x1b"), "PolicyStore(name='a\\x1b'): expected a printable"),
 ]
 
 
