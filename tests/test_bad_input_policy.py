@@ -224,7 +224,7 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("valid for nan", lambda: solved("segments").policy(valid_for=NAN), "valid_for=nan): expected a positive"),
     ("valid for a text", lambda: solved("segments").policy(valid_for="3600"), "valid_for='3600'): expected"),
     ("valid beyond all clocks", lambda: solved("segments").policy(valid_for=1e300), "valid_for=1e+300): expected"),
-    ("a store of no name", lambda: oa.PolicyStore("p", name="a\x1b"), "PolicyStore(name='a\\x1b'): expected a printable"),
+    ("a store of no name", lambda: oa.PolicyStore("p", name="a\x1b"), "name='a\\x1b'): expected a printable"),
 ]
 
 

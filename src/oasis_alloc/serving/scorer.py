@@ -72,7 +72,8 @@ class Scorer:
         if request.local is not None:
             of_item, table = request.local.of_item, request.local.table
         serve.score(n, request.key, request.columns, self.blend, of_item, table, out)
-        if not np.isfinite(out).all():  # columns and prices are finite
+        # columns and prices are finite; a dot product is a fraction of a microsecond, and overflows where one is not
+        if not out.dot(out) < np.inf and not np.isfinite(out).all():
             at = int(np.argmin(np.isfinite(out)))
             raise InputError(f"entry {at}: the score is beyond float64; expected smaller numbers in columns.")
         return out
