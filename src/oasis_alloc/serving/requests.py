@@ -13,7 +13,7 @@ import numpy.typing as npt
 from oasis_alloc.errors import InputError, did_you_mean
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
 from oasis_alloc.serving.formula import Formula, Membership
-from oasis_alloc.serving.schema import shown
+from oasis_alloc.serving.schema import known_keys, nearest, shown
 from oasis_alloc.serving.tally import Tally
 
 
@@ -51,7 +51,7 @@ class Reader:
     def __init__(self, data: PolicyData, formula: Formula) -> None:
         self.data, self.formula = data, formula
         self.tally = Tally()
-        self._known_user_keys, self._known_item_keys = _known_keys(data)
+        self._known_user_keys, self._known_item_keys = known_keys(data)
         self._numbers: dict[Any, int] | None = None
         self._users: dict[tuple[int, ...], User] = {}
         self._codes = {
@@ -99,7 +99,7 @@ class Reader:
 
     def _ignore(self, what: str, side: str, key: object, known: Mapping[str, None]) -> None:
         if key not in known:
-            near = _nearest(key, known)
+            near = nearest(key, known)
             raise InputError(f"{what}: the {side} of the solved problem do not have a key {shown(key)}.{near}")
         self.tally.ignored(str(key))
 
@@ -236,15 +236,3 @@ def _known(key: str, given: object, codes: Mapping[Any, int]) -> set[int]:
         return {codes[label] for label in labels if label in codes}
     except TypeError:
         raise InputError(f"{key}=...: {shown(given)} is no label.") from None
-
-
-def _known_keys(data: PolicyData) -> tuple[dict[str, None], dict[str, None]]:
-    """Names of the keys that requests may bring, of users and of items."""
-    if data.known is None:
-        return dict.fromkeys(data.user_keys), dict.fromkeys(data.item_keys)
-    return dict.fromkeys(data.known.user_keys), dict.fromkeys(data.known.item_keys)
-
-
-def _nearest(name: object, known: Iterable[str]) -> str:
-    """The end of a message about a name that a request brought, whatever that is."""
-    return did_you_mean(name if isinstance(name, str) and len(name) <= 200 else "", known)

@@ -8,6 +8,8 @@ from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from oasis_alloc.errors import did_you_mean
+
 if TYPE_CHECKING:
     from oasis_alloc.serving.data import PolicyData
 
@@ -88,6 +90,18 @@ def kind_of(labels: Sequence[Any]) -> str | None:
     if bool not in kinds and all(issubclass(kind, Integral) for kind in kinds):
         return "uint" if labels and max(labels) >= 1 << 63 else "int"
     return None
+
+
+def known_keys(data: PolicyData) -> tuple[dict[str, None], dict[str, None]]:
+    """Names of the keys that requests may bring, of users and of items."""
+    if data.known is None:
+        return dict.fromkeys(data.user_keys), dict.fromkeys(data.item_keys)
+    return dict.fromkeys(data.known.user_keys), dict.fromkeys(data.known.item_keys)
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The end of a message about a name that a request brought, whatever that is."""
+    return did_you_mean(name if isinstance(name, str) and len(name) <= 200 else "", known)
 
 
 def shown(value: object) -> str:
