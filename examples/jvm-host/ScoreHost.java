@@ -202,6 +202,7 @@ public final class ScoreHost {
         static final String FORMAT = "oasis_alloc.policy";
         static final int SCHEMA = 2;
         private static final int FOLDED = 1 << 22; // numbers in tables that are kept
+        private static final int COMBINED = 1 << 24; // combinations of labels of one item in one term
 
         /** A user as a policy knows them; belongs to the policy that made it. */
         public static final class User {
@@ -297,6 +298,7 @@ public final class ScoreHost {
             validUntil = end == null ? null : Double.valueOf(end);
             Map<String, Object> of = Json.object(Json.parse(file.header.get("policy")));
             nItems = Json.whole(of.get("n_items"));
+            if (nItems < 0) throw new Refused("content: n_items is " + nItems);
             List<Object> blend = Json.list(of.get("weights"));
             weights = new double[blend.size()];
             for (Object weight : blend) {
@@ -309,8 +311,11 @@ public final class ScoreHost {
                 int[] codes = file.ints("item_keys/" + k + "/codes");
                 int labels = file.labels("item_keys/" + k + "/labels", key.get("labels")).size();
                 boolean several = (Boolean) key.get("several");
-                itemKeys.put((String) key.get("name"), several
-                        ? new ItemKey(file.longs("item_keys/" + k + "/indptr"), codes, labels) : single(codes, labels));
+                ItemKey one = several
+                        ? new ItemKey(file.longs("item_keys/" + k + "/indptr"), codes, labels) : single(codes, labels);
+                if (one.indptr().length != nItems + 1L || one.indptr()[nItems] != one.codes().length)
+                    throw new Refused("shape: item_keys/" + k);
+                itemKeys.put((String) key.get("name"), one);
                 k++;
             }
             k = 0;
@@ -340,6 +345,8 @@ public final class ScoreHost {
             Object kind = of.get("items");
             numbers = kind == null ? null : numbered(file.labels("items", kind));
             rank = (Boolean) of.get("rank") ? file.longs("rank") : null;
+            if ((numbers != null && numbers.size() != nItems) || (rank != null && rank.length != nItems))
+                throw new Refused("shape: ids or ranks are not as many as n_items");
             knowsUsers = (Boolean) of.get("users");
             rules = new Rules(file, Json.object(of.get("slate")), itemKeys);
 
@@ -359,6 +366,15 @@ public final class ScoreHost {
             if (bare && nItems > 0) members.add(0);
             members.add(-1);
             member = members.stream().mapToInt(item -> item).toArray();
+            for (Term term : terms) {
+                for (int item : member) {
+                    long combinations = 1;
+                    for (String key : term.keys())
+                        if (itemKeys.containsKey(key) && combinations <= COMBINED)
+                            combinations *= codes(itemKeys.get(key), item).length;
+                    if (combinations > COMBINED) throw new Refused("content: too many combinations of labels");
+                }
+            }
         }
 
         private static ItemKey single(int[] codes, int labels) {

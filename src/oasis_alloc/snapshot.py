@@ -67,6 +67,8 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     >>> arrays["price"].tolist(), header["policy_id"], header["schema"]
     ([0.5, -1.0], 'p1', '2')
     """
+    if "\0" in os.fsdecode(path):
+        raise SnapshotError(f"{os.fsdecode(path)!r} is no path: it has a null character.", "unreadable")
     replace_file(Path(path), to_bytes(arrays, header))
 
 
@@ -101,7 +103,9 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
             described, start = _header(head)
             file.seek(0)
             return file.read(min(size, start + _end(described) + 1))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for a null character in the path
+        if isinstance(error, SnapshotError):
+            raise
         raise SnapshotError(f"it cannot be read: {error}", "unreadable") from error
 
 

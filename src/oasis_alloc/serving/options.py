@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -34,6 +35,17 @@ def checked_keep(keep: int) -> int:
     if isinstance(keep, bool) or not isinstance(keep, Integral) or keep < 0:
         raise InputError(f"PolicyStore(keep={keep!r}): expected a whole number, 0 or more.")
     return int(keep)
+
+
+def checked_path(path: str | os.PathLike[str]) -> Path:
+    """The snapshot file."""
+    try:
+        text = os.fsdecode(path)
+    except TypeError:
+        text = "\0"
+    if "\0" in text or not text:
+        raise InputError(f"PolicyStore({path!r}): expected the path of a file.")
+    return Path(text)
 
 
 def checked_name(name: str | None, path: Path) -> str:

@@ -155,12 +155,17 @@ class Reader:
 
     def items(self, items: object) -> Integers:
         """(n,) int64 item numbers, -1 for unseen."""
-        numbers = np.asarray(items)
+        try:
+            numbers = np.asarray(items)
+        except ValueError as error:  # of a ragged list
+            raise InputError(f"items: expected (n,) item numbers ({error}).") from None
         if numbers.ndim != 1 or (numbers.dtype.kind not in "iu" and numbers.size):
             raise InputError(
                 f"items has dtype {numbers.dtype} and shape {numbers.shape}; expected (n,) item numbers. Turn ids into "
                 "them by policy.encode(ids)."
             )
+        if numbers.dtype.kind == "u" and numbers.dtype.itemsize == 8:  # some would be negative as signed numbers
+            numbers = np.minimum(numbers, np.uint64(np.iinfo(np.int64).max))
         numbers = np.ascontiguousarray(numbers, np.int64)
         if not numbers.flags.carray:  # to compiled code, an array that may not be written is of another type
             numbers = numbers.copy()

@@ -60,7 +60,11 @@ class Scorer:
 
     def boosts(self, request: Request, scores: Floats) -> Floats:
         """What the scores are above the organic column."""
-        boosts: Floats = scores - request.columns[self.data.columns.index(self.data.organic)]
+        with np.errstate(over="ignore"):
+            boosts: Floats = scores - request.columns[self.data.columns.index(self.data.organic)]
+        if not np.isfinite(boosts).all():
+            at = int(np.argmin(np.isfinite(boosts)))
+            raise InputError(f"entry {at}: the boost is beyond float64; expected smaller numbers in columns.")
         return boosts
 
     def _scores(self, request: Request, user: User, given: Floats | None) -> Floats:
@@ -72,8 +76,7 @@ class Scorer:
         if request.local is not None:
             of_item, table = request.local.of_item, request.local.table
         serve.score(n, request.key, request.columns, self.blend, of_item, table, out)
-        # columns and prices are finite; a dot product is a fraction of a microsecond, and overflows where one is not
-        if not out.dot(out) < np.inf and not np.isfinite(out).all():
+        if not np.isfinite(out).all():  # columns and prices are finite
             at = int(np.argmin(np.isfinite(out)))
             raise InputError(f"entry {at}: the score is beyond float64; expected smaller numbers in columns.")
         return out

@@ -188,7 +188,10 @@ def _positions(what: str, given: object, n: int) -> Integers:
     """Distinct positions in [0, n): from a list of them or a mask."""
     if given is None:
         return np.empty(0, np.int64)
-    array = np.asarray(given)
+    try:
+        array = np.asarray(given)
+    except ValueError:  # of a ragged list
+        array = np.empty((0, 0))
     if array.dtype.kind == "b" and array.shape == (n,):
         return np.flatnonzero(array)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from oasis_alloc.errors import SnapshotError
 from oasis_alloc.serving.decision import Decision
-from oasis_alloc.serving.options import checked_interval, checked_keep, checked_ladder, checked_name
+from oasis_alloc.serving.options import checked_interval, checked_keep, checked_ladder, checked_name, checked_path
 from oasis_alloc.serving.staleness import Staleness
 from oasis_alloc.serving.swapping import Swapping
 from oasis_alloc.serving.watching import Process
@@ -73,9 +73,10 @@ class PolicyStore(Swapping):
         clock: Callable[[], float] = time.time,
         name: str | None = None,
     ) -> None:
-        self._name = checked_name(name, Path(path))
+        place = checked_path(path)
+        self._name = checked_name(name, place)
         self._interval = checked_interval(refresh)
-        super().__init__(Path(path), checked_ladder(staleness, self._interval), checked_keep(keep), clock)
+        super().__init__(place, checked_ladder(staleness, self._interval), checked_keep(keep), clock)
         self.refresh()
 
     def close(self) -> None:
