@@ -155,7 +155,7 @@ def test_where_nothing_can_be_written_a_roll_back_holds_in_the_process(
     store = store_of(path)
     put(path, 2)
     store.refresh()
-    monkeypatch.setattr(state_module, "replace_file", fails)
+    monkeypatch.setattr(state_module, "write_whole", fails)
     with caplog.at_level(logging.ERROR, "oasis_alloc.serving"):
         assert store.rollback().policy_id == "p1"
     assert "cannot be written, and is lost with this process" in caplog.text

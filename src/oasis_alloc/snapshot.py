@@ -69,7 +69,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     """
     if "\0" in os.fsdecode(path):
         raise SnapshotError(f"{os.fsdecode(path)!r} is no path: it has a null character.", "unreadable")
-    replace_file(Path(path), to_bytes(arrays, header))
+    write_whole(Path(path), to_bytes(arrays, header))
 
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -286,7 +286,7 @@ def _arrays(raw: bytes, described: dict[str, Any]) -> dict[str, NDArray[Any]]:
     return out
 
 
-def replace_file(path: Path, raw: bytes) -> None:
+def write_whole(path: Path, raw: bytes) -> None:
     """Put the bytes on the disk beside the file, then give them its name."""
     beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)

@@ -10,7 +10,7 @@ from oasis_alloc.errors import SnapshotError
 from oasis_alloc.serving.content import decode
 from oasis_alloc.serving.judging import Facts, judge
 from oasis_alloc.serving.state import State, StateFile
-from oasis_alloc.snapshot import from_bytes, read_file, replace_file
+from oasis_alloc.snapshot import from_bytes, read_file, write_whole
 
 
 def publish(source: str | os.PathLike[str], target: str | os.PathLike[str], now: float) -> Facts:
@@ -26,7 +26,7 @@ def publish(source: str | os.PathLike[str], target: str | os.PathLike[str], now:
     judge(facts, state.newest, state, now, place)
     state_file.write(state)
     if not place.exists() or not os.path.samefile(source, place):
-        replace_file(place, raw)
+        write_whole(place, raw)
     return facts
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.errors import did_you_mean
@@ -38,14 +37,14 @@ class Schema:
     >>> cands = oa.Candidates.from_arrays(
     ...     [0, 2], [0, 1], {"r": [0.9, 0.5]}, users={"market": ["SE"], "hour": [3]}, items={"artist": [7, 8]})
     >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), oa.exposure(by="market") <= 1.5)).policy()
-    >>> policy.schema.columns, dict(policy.schema.user_keys), dict(policy.schema.item_keys)
+    >>> policy.schema.columns, policy.schema.user_keys, policy.schema.item_keys
     (('r',), {'market': 'str', 'hour': 'any'}, {'artist': 'any'})
     """
 
     columns: tuple[str, ...]
     organic: str
-    user_keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    item_keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    user_keys: Mapping[str, str] = field(default_factory=dict)
+    item_keys: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain lists and dicts, for JSON.
@@ -65,7 +64,7 @@ def schema_of(data: PolicyData) -> Schema:
     """The schema of a policy's requests."""
 
     def kinds(known: Iterable[str], used: Mapping[str, Sequence[Any]]) -> Mapping[str, str]:
-        return MappingProxyType({key: kind_of(used[key]) or ANY if key in used else ANY for key in known})
+        return {key: kind_of(used[key]) or ANY if key in used else ANY for key in known}
 
     of_items = {key: of.labels for key, of in data.item_keys.items()}
     known = data.known

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from oasis_alloc.errors import SnapshotError
-from oasis_alloc.snapshot import read_regular, replace_file
+from oasis_alloc.snapshot import read_regular, write_whole
 
 _FORMAT, _SCHEMA = "oasis_alloc.store", 1
 _LARGEST = 1 << 16  # bytes
@@ -117,4 +117,4 @@ class StateFile:
 
     def write(self, state: State) -> None:
         """Put it on the disk, whole or not at all; raises OSError."""
-        replace_file(self.path, state.to_json().encode())
+        write_whole(self.path, state.to_json().encode())

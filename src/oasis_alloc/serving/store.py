@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,12 @@ class PolicyStore(Swapping):
         self._interval = checked_interval(refresh)
         super().__init__(place, checked_ladder(staleness, self._interval), checked_keep(keep), clock)
         self.refresh()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a PolicyStore ({self._path}) is of one process: it has locks and a thread. Make one with "
+            "PolicyStore(path, ...) in each process, or pickle store.policy."
+        )
 
     def close(self) -> None:
         """Stop watching; the policy that is active goes on being served."""
