@@ -207,12 +207,7 @@ FRAMES = [
     ("no numbers", {"pairs": {"rel": ["a", "b", "c"]}}, {}, "no numeric column"),
     ("zero users", {"pairs": {name: [] for name in FRAMES_GOOD["pairs"]}, "users": NOBODY},
      {"columns": "rel"}, "no users | one user or more"),
-    ("key twice", {"items": {"market": ["x", "y"]}}, {}, "'market' | both"),
-    ("negative label", {"items": {"artist": [-5, 1]}}, {}, "items['artist'] | -5"),
     ("unhashable id", {"pairs": {"user": [[1], [2], [3]]}}, {}, "pairs | 'user' | hash"),
-    ("label twice", {"items": {"item": [2, 1], "artist": [["x"], ["y", "y"]]}}, {},
-     "items['artist'] | item 1 | 'y' twice"),
-    ("lists of users", {"users": {"market": [["se"], ["de"]]}}, {}, "users['market'] | user 0 | only keys of"),
 ]  # fmt: skip
 
 
@@ -227,6 +222,31 @@ def test_frames(make, wrong, arguments, words) -> None:
         Candidates.from_frames(**frames, **arguments)
     missing = [word for word in words.split(" | ") if word not in str(caught.value)]
     assert not missing, f"{missing} not in: {caught.value}"
+
+
+ASKED = [
+    # what is wrong with a column of users or items, the columns that are, the key that is asked for, the words
+    ("key twice", {"items": {"market": ["x", "y"]}}, "market", "'market' | both"),
+    ("negative label", {"items": {"artist": [-5, 1]}}, "artist", "items['artist'] | -5 | Hashes may be"),
+    ("what becomes of NaN", {"items": {"artist": [-(2**63), 1]}}, "artist", "items['artist'] | becomes of NaN"),
+    ("label twice", {"items": {"item": [2, 1], "artist": [["x"], ["y", "y"]]}}, "artist",
+     "items['artist'] | item 1 | 'y' twice"),
+    ("lists of users", {"users": {"market": [["se"], ["de"]]}}, "market", "users['market'] | user 0 | only keys of"),
+    ("infinite label", {"items": {"artist": [INF, 0.5]}}, "artist", "items['artist'] | infinite"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize(("wrong", "key", "words"), [row[1:] for row in ASKED], ids=[row[0] for row in ASKED])
+def test_a_column_is_refused_where_it_is_asked_for_and_not_before(make, wrong, key, words) -> None:
+    frames = {what: make(columns | wrong.get(what, {})) for what, columns in FRAMES_GOOD.items()}
+    candidates = Candidates.from_frames(**frames)
+    assert key in candidates.items or key in candidates.users
+    for _ in range(2):
+        with pytest.raises(InputError) as caught:
+            candidates.grouping(key)
+        missing = [word for word in words.split(" | ") if word not in str(caught.value)]
+        assert not missing, f"{missing} not in: {caught.value}"
 
 
 def test_not_a_frame() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.errors import InputError
-from oasis_alloc.keys import frozen, is_none
+from oasis_alloc.keys import frozen
+from oasis_alloc.labels import is_none
 
 _BLOCK = 1 << 18  # a block of a column and its mask stay in the cache
 

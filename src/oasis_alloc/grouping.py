@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from oasis_alloc.attributes import refuse_shared
 from oasis_alloc.dataset import StreamedColumn, clipped
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.keys import Key, frozen
@@ -118,6 +119,7 @@ def as_by(by: object, users: Mapping[str, Key], items: Mapping[str, Key | MultiK
                 f"{did_you_mean(name, [*users, *items])}"
                 f" (users: {', '.join(users) or 'none'}; items: {', '.join(items) or 'none'})"
             )
+        refuse_shared(name, frozenset(users) & frozenset(items))
     if len(set(names)) < len(names):
         raise ProblemError(f"by={by!r} names a key twice; expected distinct keys.")
     return names
@@ -154,7 +156,8 @@ def build(
 
     labels: list[Any] = [None]
     if by:
-        columns = [({**users, **items}[name]).labels[of_key[name][order]].tolist() for name in by]
+        sides = [users[name] if name in users else items[name] for name in by]
+        columns = [key.labels[of_key[key.name][order]].tolist() for key in sides]
         labels = columns[0] if len(by) == 1 else list(zip(*columns, strict=True))
     table = None
     if small:

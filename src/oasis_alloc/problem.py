@@ -110,7 +110,7 @@ class Problem:
     def _check(self, measure: Measure) -> None:
         for term in measure.terms:
             if term.column is not None and term.column not in self.candidates.columns:
-                hint = did_you_mean(term.column, self.candidates.columns)
+                hint = self.candidates.no_column(term.column)
                 raise ProblemError(f"{term}: the candidates have no column {term.column!r}.{hint}")
             self.candidates.grouping(term.by or None)  # raises for unknown keys
 
@@ -187,7 +187,7 @@ def check_slate(slate: Slate, candidates: Candidates) -> None:
             raise ProblemError(f"{slate!r}: the items have no key {key!r}.{did_you_mean(key, candidates.items)}")
     for column in slate.keep:
         if column not in candidates.columns:
-            hint = did_you_mean(column, candidates.columns)
+            hint = candidates.no_column(column)
             raise ProblemError(f"{slate!r}: the candidates have no column {column!r}.{hint}")
     for name, sizes in (("size", slate.size), ("at_least", slate.at_least)):
         if not isinstance(sizes, int) and sizes.shape != (candidates.n_users,):

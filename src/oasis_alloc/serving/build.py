@@ -130,10 +130,11 @@ def _bytes_of(part: object) -> Iterator[bytes]:
 
 
 def _organic(solution: Solution, given: str | None) -> str:
-    columns = solution.problem.candidates.columns
+    candidates = solution.problem.candidates
+    columns = candidates.columns
     if given is not None:
         if given not in columns:
-            raise ProblemError(f"policy(organic={given!r}): there is no such column.{did_you_mean(given, columns)}")
+            raise ProblemError(f"policy(organic={given!r}): there is no such column.{candidates.no_column(given)}")
         return given
     linear = solution.problem.maximize.linear
     named = [term.column for term in linear.terms if term.column is not None] if linear is not None else []
