@@ -118,8 +118,8 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     # limits
     ("nan limit", lambda: E() <= NAN, "exposure() <= | nan | not NaN"),
     ("nan in an array", lambda: E("campaign") <= [1, NAN, 2], "nan | not NaN"),
-    ("nan in a mapping", lambda: E("campaign") <= {7: NAN}, "nan | not NaN"),
-    ("None in a mapping", lambda: E("campaign") <= {7: None}, "None | numbers"),
+    ("nan in a mapping", lambda: E("campaign") <= {7: NAN}, "limit of 7 is nan | not NaN | None"),
+    ("text in a mapping", lambda: E("campaign") <= {7: "10"}, "limit of 7 | '10' | a str | expected numbers"),
     ("text as a limit", lambda: E() <= "two", "'two' | number | label"),
     ("None as a limit", lambda: E() >= None, "exposure() >= | NaN"),
     ("2-d limit", lambda: E("campaign") <= np.ones((3, 1)), "shape (3, 1) | (n_groups,)"),

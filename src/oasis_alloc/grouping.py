@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.attributes import refuse_shared
+from oasis_alloc.by_group import Labels
 from oasis_alloc.dataset import StreamedColumn, clipped
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.keys import Key, frozen
@@ -39,7 +40,7 @@ class Grouping:
     """
 
     by: tuple[str, ...]
-    labels: list[Any]
+    labels: Labels
     user_part: NDArray[np.int32]
     item_part: NDArray[np.int32]
     n_user_codes: int
@@ -154,11 +155,11 @@ def build(
     group = np.empty(len(found), dtype=np.int32)
     group[order] = np.arange(len(found), dtype=np.int32)
 
-    labels: list[Any] = [None]
+    labels = Labels([None])
     if by:
         sides = [users[name] if name in users else items[name] for name in by]
         columns = [key.labels[of_key[key.name][order]].tolist() for key in sides]
-        labels = columns[0] if len(by) == 1 else list(zip(*columns, strict=True))
+        labels = Labels(columns[0] if len(by) == 1 else zip(*columns, strict=True))
     table = None
     if small:
         table = np.full(shape, -1, dtype=np.int32)

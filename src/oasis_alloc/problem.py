@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,14 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
-from oasis_alloc.dataset import any_negative
+from oasis_alloc.dataset import StreamedColumn, any_negative
+from oasis_alloc.by_group import Labels
 from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.functions.band import BoundBand
 from oasis_alloc.functions.base import BoundFunction, Function
 from oasis_alloc.functions.shifted import what_is_left
 from oasis_alloc.keys import frozen
-from oasis_alloc.measures import Measure
+from oasis_alloc.measures import Measure, Term
 from oasis_alloc.objective import Objective
 from oasis_alloc.slate import Slate
+
+
+_ROUNDING = 1e-9  # of a limit, relative: what sums of decimal fractions differ by is far less
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +38,7 @@ class Problem:
     maximize
         Totals without groups and concave functions, added up with weights.
     subject_to
-        Constraints and soft constraints; order is kept.
+        Constraints and soft constraints, one or a list; order is kept. None for none.
     slate
         What one user's slate may hold.
     supply
@@ -69,7 +74,7 @@ class Problem:
         self,
         candidates: Candidates,
         maximize: Measure | Function | Objective,
-        subject_to: Function | Iterable[Function] = (),
+        subject_to: Function | Iterable[Function] | None = (),
         slate: Slate | None = None,
         supply: npt.ArrayLike | None = None,
     ) -> None:
@@ -77,7 +82,7 @@ class Problem:
             raise ProblemError(f"candidates: expected oa.Candidates, got {type(candidates).__name__}.")
         if slate is not None and not isinstance(slate, Slate):
             raise ProblemError(f"slate: expected oa.Slate, got {slate!r}.")
-        functions = (subject_to,) if isinstance(subject_to, Function) else tuple(subject_to)
+        functions = _constraints(subject_to)
         for function in functions:
             if not isinstance(function, Function):
                 raise ProblemError(
@@ -147,20 +152,30 @@ class Problem:
         """Every function with its numbers laid out over its groups, in the order of `functions`."""
         slots = _slots(self)
         return tuple(
-            self._bind(f.with_slots(slots), self.labels(name))
-            for f, name in zip(self.functions, self.names, strict=True)
+            self._bind(f.with_slots(slots), self.candidates.grouping(f.measure.by or None).labels) for f in self.functions
         )
 
-    def _bind(self, function: Function, labels: list[Any]) -> BoundFunction:
+    def _bind(self, function: Function, labels: Labels) -> BoundFunction:
         bound, measure = function.bind(labels), function.measure
-        if not measure.constants:
+        below = isinstance(bound, BoundBand) and bool((bound.upper < 0).any())
+        if not measure.constants and not below:
             return bound
         columns = self.candidates.columns
         positive = all(
             term.coefficient > 0 and (term.column is None or not any_negative(columns[term.column]))
             for term in measure.terms
         )
-        return what_is_left(bound, measure.constant(labels), positive)
+        if measure.constants:
+            return what_is_left(bound, measure.constant(labels), positive)
+        if positive and isinstance(bound, BoundBand):  # a cap such as 0.3 - (0.1 + 0.2) is 0
+            return bound.without_rounding(max(map(self._largest, measure.terms)))
+        return bound
+
+    def _largest(self, term: Term) -> float:
+        """The largest number that one pair adds to a term of positive numbers; 0 where that is not known."""
+        column = 1.0 if term.column is None else self.candidates.columns[term.column]
+        is_known = not isinstance(column, np.ndarray) or column.size > 0
+        return term.coefficient * float(np.max(column)) if is_known and not isinstance(column, StreamedColumn) else 0.0
 
     def replace(self, **changes: Any) -> Problem:
         """The same problem with some of its parts changed."""
@@ -178,6 +193,20 @@ class Problem:
         lines += [("subject to  " if k == 0 else "            ") + rule for k, rule in enumerate(rules)]
         lines.append(f"over        {self.candidates!r}")
         return "\n".join(lines)
+
+
+def _constraints(given: object) -> tuple[Function, ...]:
+    """What `subject_to=` has: one constraint, some of them, or None for none."""
+    if given is None:
+        return ()
+    if isinstance(given, Function):
+        return (given,)
+    if isinstance(given, Mapping) or not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
+        raise ProblemError(
+            f"subject_to: got {type(given).__name__}; expected a constraint, a list of constraints, or None for none. "
+            "Names are given by constraint.named('name')."
+        )
+    return tuple(given)
 
 
 def check_slate(slate: Slate, candidates: Candidates) -> None:
@@ -221,23 +250,47 @@ def _slots(problem: Problem) -> float:
 
 
 def check_bands(problem: Problem) -> None:
-    """Refuse a cap below a floor on the same measure: no price can cure it."""
-    sides: dict[str, list[tuple[str, BoundFunction]]] = {}
+    """Refuse a cap below a floor on the same measure: no price can cure it.
+
+    Limits that differ by rounding alone, such as 0.1 + 0.2 and 0.3, are the same.
+    """
+    sides: dict[str, _Sides] = {}
     for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
         if bound.is_constraint:
-            sides.setdefault(str(function.measure.planned), []).append((name, bound))
+            lower, upper, _ = bound.band()
+            same = sides.setdefault(str(function.measure.planned), _Sides(function, lower.size))
+            same.add(name, lower, upper)
     for same in sides.values():
-        for name, bound in same:
-            lower = bound.band()[0]
-            for other, against in same:
-                bad = np.flatnonzero(lower > against.band()[1])
-                if bad.size:
-                    label = problem.labels(name)[int(bad[0])]
-                    raise ProblemError(
-                        f"{name} asks for at least {lower[bad[0]]:g} of group {label!r}, but {other} allows at most "
-                        f"{against.band()[1][bad[0]]:g}: a floor above its cap. Lower the floor or raise the cap"
-                        + (f" ({bad.size} groups are like this)." if bad.size > 1 else ".")
-                    )
+        bad = np.flatnonzero(same.lower - same.upper > _ROUNDING * np.maximum(np.abs(same.lower), np.abs(same.upper)))
+        if bad.size:
+            g = int(bad[0])
+            name, other = same.names[same.floor_of[g]], same.names[same.cap_of[g]]
+            label = problem.candidates.grouping(same.function.measure.by or None).labels[g]
+            raise ProblemError(
+                f"{name} asks for at least {_digits(same.lower[g], same.upper[g])} of group {label!r}, but {other} "
+                f"allows at most {_digits(same.upper[g], same.lower[g])}: a floor above its cap. Lower the floor or "
+                "raise the cap" + (f" ({bad.size} groups are like this)." if bad.size > 1 else ".")
+            )
+
+
+class _Sides:
+    """The largest floor and the smallest cap of every group of a measure, and whose they are."""
+
+    def __init__(self, function: Function, n_groups: int) -> None:
+        self.function, self.names = function, list[str]()
+        self.lower, self.upper = np.full(n_groups, -np.inf), np.full(n_groups, np.inf)
+        self.floor_of, self.cap_of = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
+
+    def add(self, name: str, lower: npt.NDArray[np.float64], upper: npt.NDArray[np.float64]) -> None:
+        """Take in the limits of one more constraint."""
+        self.floor_of[lower > self.lower] = self.cap_of[upper < self.upper] = len(self.names)
+        self.lower, self.upper = np.maximum(self.lower, lower), np.minimum(self.upper, upper)
+        self.names.append(name)
+
+
+def _digits(number: float, other: float) -> str:
+    """A number as shortly as it differs from another one."""
+    return f"{number:g}" if f"{number:g}" != f"{other:g}" else f"{float(number)!r}"
 
 
 def check_domains(problem: Problem) -> None:

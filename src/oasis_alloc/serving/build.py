@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.errors import ProblemError
 from oasis_alloc.keys import Key, frozen
 from oasis_alloc.serving.data import (
     Certificate,
