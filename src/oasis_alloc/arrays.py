@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,16 @@ from oasis_alloc.keys import frozen
 from oasis_alloc.labels import is_none
 
 _BLOCK = 1 << 18  # a block of a column and its mask stay in the cache
+
+
+def by_name(given: object) -> Mapping[str, Any] | None:
+    """Columns by name, of a mapping or of a pandas, polars or pyarrow table; None for anything else."""
+    if isinstance(given, Mapping):
+        return given
+    names = getattr(given, "column_names", None) or getattr(given, "columns", None)
+    if names is None or not hasattr(given, "__getitem__") or hasattr(given, "collect"):  # a lazy frame is not one yet
+        return None
+    return {name: given[name] for name in names}
 
 
 def as_indptr(values: object) -> NDArray[np.int64]:

@@ -95,9 +95,7 @@ class Keys(Mapping[str, K], Generic[K]):
         if not isinstance(attribute, MultiKey):
             return Key.build(name, attribute, n=self._n, size=size, where=self._side)
         if n_rows(attribute) != self._n:
-            raise InputError(
-                f"{self._side}[{name!r}] has {n_rows(attribute):,} rows; expected {self._n:,} ({size})."
-            )
+            raise InputError(f"{self._side}[{name!r}] has {n_rows(attribute):,} rows; expected {self._n:,} ({size}).")
         return attribute
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.errors import InputError, ProblemError, did_you_mean
-from oasis_alloc.labels import all_same, is_none, same
+from oasis_alloc.labels import all_same, is_none, same, shown
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = float | Floats | dict[Any, float]
@@ -83,7 +83,7 @@ def limits_of(given: object, what: str) -> Numbers:
     >>> import numpy as np
     >>> import pandas as pd
     >>> limits_of(pd.Series({"a": 1.0, "b": np.nan}), "caps"), limits_of({"a": 1, "b": None}, "caps")
-    ({'a': 1.0, 'b': nan}, {'a': 1.0, 'b': nan})
+    ({'a': 1.0, 'b': nan}, {'a': 1, 'b': nan})
     """
     found = np.nan if is_none(given) else numbers_of(given, what, "limit")
     where = None
@@ -201,7 +201,7 @@ def _entry(value: object, what: str) -> float:
         return float("nan")
     number = as_number(value)
     if number is None:
-        raise ProblemError(f"{what} is {_shown(value)}, {_kind(value)}; expected numbers.")
+        raise ProblemError(f"{what} is {shown(value)}, {_kind(value)}; expected numbers.")
     return value if isinstance(value, int) and abs(value) < 2**63 else number  # whole ones as they are written
 
 
@@ -216,7 +216,7 @@ def _in_order(given: object, what: str, word: str) -> Floats:
         k = int(np.argmax(np.ma.getmaskarray(given).reshape(-1)))
         raise ProblemError(f"{what}: entry {k} is masked; use {{label: number}} to leave groups out.")
     if isinstance(given, (str, bytes)) or not (isinstance(given, Iterable) or hasattr(given, "__array__")):
-        raise ProblemError(f"{what}: got {_shown(given)}, {_kind(given)}; {wanted}.")
+        raise ProblemError(f"{what}: got {shown(given)}, {_kind(given)}; {wanted}.")
     try:
         array: npt.NDArray[Any] = np.asarray(given)
     except (TypeError, ValueError):
@@ -253,8 +253,3 @@ def _nearest(label: object, places: Mapping[Hashable, int], labels: Sequence[Any
 def _kind(value: object) -> str:
     name = type(value).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

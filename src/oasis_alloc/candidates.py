@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oasis_alloc import grouping as _grouping
-from oasis_alloc.arrays import as_column, as_indptr, as_items, check_duplicates, check_size
+from oasis_alloc.arrays import as_column, as_indptr, as_items, by_name, check_duplicates, check_size
 from oasis_alloc.attributes import Given, Keys, as_keys, refuse_shared
 from oasis_alloc.dataset import Dataset
 from oasis_alloc.errors import InputError, did_you_mean
@@ -374,12 +374,13 @@ def _attributes(values: Mapping[str, object] | None, side: str) -> dict[str, Att
 
 
 def _named(values: object, what: str) -> Mapping[str, Any]:
-    if not isinstance(values, Mapping):
+    named = by_name(values)
+    if named is None:
         raise InputError(f"{what} is {type(values).__name__}; expected a mapping of names to arrays.")
-    for name in values:
+    for name in named:
         if not isinstance(name, str) or not name:
             raise InputError(f"{what} has the name {name!r}; expected a string that is not empty.")
-    return values
+    return named
 
 
 def _as_ids(ids: object, n: int, what: str, size: str) -> NDArray[Any] | None:

@@ -275,8 +275,8 @@ def _side(pairs: nw.DataFrame[Any], frame: object, name: str, what: str) -> Side
         first = unknown[np.argmin(found.rows[unknown])]
         kinds = f"{opened[name].dtype} there, {pairs[name].dtype} in pairs"
         raise InputError(
-            f"pairs: column {name!r}, row {int(found.rows[first]):,}: the id {_shown(found.values[first])} is missing from "
-            f"{what}; expected ids of {what} ({kinds}). Ids that are missing: {_listed(found.values[unknown])}."
+            f"pairs: column {name!r}, row {int(found.rows[first]):,}: the id {_shown(found.values[first])} is missing "
+            f"from {what}; expected ids of {what} ({kinds}). Ids that are missing: {_listed(found.values[unknown])}."
         )
     attributes = {
         column: Given(opened.get_column(column).to_native(), defined.rows, True)

@@ -120,8 +120,8 @@ def _without_minus_one(
         )
     if _HASHED <= low < -1:
         raise InputError(
-            f"{what}: {place(int(factor.rows[0]))} {low}; expected labels >= 0, or -1 for none. (Hashes may be negative: "
-            f"where a label is below {_HASHED:,}, all but -1 are labels.)"
+            f"{what}: {place(int(factor.rows[0]))} {low}; expected labels >= 0, or -1 for none. (Hashes may be "
+            f"negative: where a label is below {_HASHED:,}, all but -1 are labels.)"
         )
     at = int(np.searchsorted(labels, -1))
     if at == len(labels) or labels[at] != -1:

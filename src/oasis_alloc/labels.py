@@ -115,11 +115,11 @@ def same(label: Any) -> Hashable:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return same(value.item())
     if isinstance(value, (complex, np.ndarray, np.void)) or value.__class__.__hash__ is None:
-        raise InputError(f"{label!r} is {_article(kind.__name__)}, which is no label.")
+        raise InputError(f"{shown(label)} is {_article(kind.__name__)}, which is no label.")
     try:
         hash(value)
     except TypeError:
-        raise InputError(f"{label!r} is {_article(kind.__name__)}, which is no label.") from None
+        raise InputError(f"{shown(label)} is {_article(kind.__name__)}, which is no label.") from None
     return value  # type: ignore[no-any-return]  # hashable, as just seen
 
 
@@ -133,10 +133,7 @@ def all_same(labels: Iterable[Any]) -> list[Any]:
     if isinstance(labels, np.ndarray):
         if labels.dtype.kind in "iuU" or (labels.dtype.kind == "f" and not np.isnan(labels).any()):
             return labels.tolist()  # type: ignore[no-any-return]  # a list, of one dimension
-        if labels.dtype.kind in "mM":
-            labels = list(labels)  # not tolist, which makes integers of nanoseconds
-        else:
-            labels = labels.tolist()
+        labels = list(labels) if labels.dtype.kind in "mM" else labels.tolist()  # tolist makes integers of nanoseconds
     given = labels if isinstance(labels, list) else list(labels)
     if set(map(type, given)) <= {str, int, type(None)}:
         return given
@@ -191,7 +188,7 @@ def as_listed(values: object) -> list[Any]:
     ([1, 2], ['a', None])
     """
     if isinstance(values, (str, bytes, dict)) or hasattr(values, "columns"):
-        raise InputError(f"expected a list or an array of ids or labels, got {_brief(values)}.")
+        raise InputError(f"expected a list or an array of ids or labels, got {shown(values)}.")
     if isinstance(values, np.ndarray):
         if values.ndim != 1:
             raise InputError(f"expected a list of ids or labels, got an array of shape {values.shape}.")
@@ -200,7 +197,7 @@ def as_listed(values: object) -> list[Any]:
         if hasattr(values, method):
             return list(getattr(values, method)())
     if not isinstance(values, Iterable):
-        raise InputError(f"expected a list or an array of ids or labels, got {_brief(values)}.")
+        raise InputError(f"expected a list or an array of ids or labels, got {shown(values)}.")
     return list(values)
 
 
@@ -262,6 +259,18 @@ def _article(name: str) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def _brief(value: object) -> str:
-    text = "" if hasattr(value, "columns") else repr(value)
-    return text if 0 < len(text) <= 60 else _article(type(value).__name__)
+def shown(value: object, longest: int = 80) -> str:
+    """A value as an error repeats it: its `repr`, cut, or what it is where that is long; tables are not written out.
+
+    >>> shown("x"), shown("x" * 10**6)[-5:], shown([1] * 1000)
+    ("'x'", 'xx...', 'a list of 1,000')
+    """
+    if isinstance(value, (str, bytes)):
+        value = value[: longest + 1]
+    elif hasattr(value, "columns") or (hasattr(value, "__len__") and len(value) > longest):
+        return _article(type(value).__name__) + (f" of {len(value):,}" if hasattr(value, "__len__") else "")
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, deep lists
+        return _article(type(value).__name__)
+    return text if len(text) <= longest else f"{text[:longest]}..."

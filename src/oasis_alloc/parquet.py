@@ -58,7 +58,11 @@ def table_of(values: object, name: str, what: str) -> Table:
         from oasis_alloc.frames import columns_of
 
         columns, n = columns_of(values, what)
-        return Table({key: of for key, of in columns.items() if key != name}, columns[name].read() if name in columns else None, n)
+        return Table(
+            {key: of for key, of in columns.items() if key != name},
+            columns[name].read() if name in columns else None,
+            n,
+        )
     attributes = {key: as_attribute(key, column, what) for key, column in values.items() if key != name}
     ids = values.get(name)
     sizes = [n_rows(column) for column in attributes.values()]

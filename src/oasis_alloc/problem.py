@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.by_group import Labels
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.dataset import StreamedColumn, any_negative
-from oasis_alloc.by_group import Labels
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.functions.band import BoundBand
 from oasis_alloc.functions.base import BoundFunction, Function
@@ -22,7 +22,6 @@ from oasis_alloc.keys import frozen
 from oasis_alloc.measures import Measure, Term
 from oasis_alloc.objective import Objective
 from oasis_alloc.slate import Slate
-
 
 _ROUNDING = 1e-9  # of a limit, relative: what sums of decimal fractions differ by is far less
 
@@ -152,7 +151,8 @@ class Problem:
         """Every function with its numbers laid out over its groups, in the order of `functions`."""
         slots = _slots(self)
         return tuple(
-            self._bind(f.with_slots(slots), self.candidates.grouping(f.measure.by or None).labels) for f in self.functions
+            self._bind(f.with_slots(slots), self.candidates.grouping(f.measure.by or None).labels)
+            for f in self.functions
         )
 
     def _bind(self, function: Function, labels: Labels) -> BoundFunction:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from oasis_alloc.by_group import as_factor, as_number
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.labels import all_same
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
@@ -225,8 +226,8 @@ def _new_numbers(
         found = new[order[at]] == old if n_new else np.zeros(n_old, np.bool_)
         out = np.where(found, order[at] if n_new else 0, -1)
     else:
-        number = {label: k for k, label in enumerate(new.tolist())}
-        out = np.fromiter((number.get(label, -1) for label in old.tolist()), np.int64, n_old)
+        number = {label: k for k, label in enumerate(all_same(new))}
+        out = np.fromiter((number.get(label, -1) for label in all_same(old)), np.int64, n_old)
     if n_old and n_new and out.max() < 0:
         one, other = old[:1].tolist()[0], new[:1].tolist()[0]
         if type(one) is not type(other):

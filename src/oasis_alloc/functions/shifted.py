@@ -11,7 +11,6 @@ from oasis_alloc.functions.band import BoundBand
 from oasis_alloc.functions.base import BoundFunction, Conic, Curve, Floats, PriceBox
 from oasis_alloc.functions.support import BoundSupport, Linear, Projection, Smoothed
 
-
 _ROUNDING = 1e-12  # of what was delivered: 0.1 + 0.2 of a floor of 0.3 leave nothing to ask for
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.keys import Key, frozen
+from oasis_alloc.labels import as_listed, storable
 from oasis_alloc.serving.data import (
     Certificate,
     Codes,
@@ -77,7 +78,7 @@ def policy_data(
     user_keys = list(dict.fromkeys(key for term in terms for key in term.user_keys))
     segments, segment_of_user = _segments(cands, user_keys)
     known = cands.n_users <= _MOST_USERS if users is None else users
-    ids = None if cands.item_ids is None else tuple(cands.item_ids.tolist())
+    ids = None if cands.item_ids is None else storable(as_listed(cands.item_ids))
     created = time.time()
     parts: dict[str, Any] = {
         "certificate": Certificate(
@@ -92,7 +93,7 @@ def policy_data(
         "items": ids,
         "rank": _rank(ids),
         "item_keys": {key: _item_key(cands, key) for key in wanted},
-        "user_keys": {key: tuple(cands.users[key].labels.tolist()) for key in user_keys},
+        "user_keys": {key: storable(cands.users[key].labels.tolist()) for key in user_keys},
         "segments": segments,
         "slate": _slate_rule(problem.slate, known),
         "organic": ranked_by,
@@ -174,7 +175,7 @@ def _codes(cands: Candidates, by: tuple[str, ...], labels: Sequence[Any]) -> Cod
 
 def _item_key(cands: Candidates, name: str) -> ItemKey:
     key = cands.items[name]
-    labels = tuple(key.labels.tolist())
+    labels = storable(key.labels.tolist())
     if isinstance(key, Key):
         return ItemKey(labels, key.codes)
     return ItemKey(labels, key.codes, key.indptr)
