@@ -51,7 +51,7 @@ def as_number(value: object) -> float | None:
         try:
             return float(value)
         except OverflowError:
-            return np.inf if value > 0 else -np.inf
+            return np.inf if value > type(value)(0) else -np.inf  # type: ignore[operator,call-arg]  # numbers
         except ValueError:  # a signaling NaN
             return np.nan
     if isinstance(value, np.ndarray) and value.ndim == 0:
@@ -131,13 +131,13 @@ def labelled(given: object, what: str, word: str) -> dict[Any, Any] | None:
         return dict(given)
     if hasattr(given, "columns"):
         raise ProblemError(
-            f"{what}: the {word} is {_kind(given)}, a table; expected {_EXPECTED}. Of a pandas DataFrame, take one "
-            "column, indexed by label: frame.set_index('label')['number']."
+            f"{what}: the {word} is {_kind(given)}, a table; expected numbers, or numbers by label. Of a pandas "
+            "DataFrame, take one column, indexed by label or id: frame.set_index('label')['number']."
         )
     if hasattr(given, "coords"):
         raise ProblemError(
-            f"{what}: the {word} is {_kind(given)} with coordinates; expected {_EXPECTED}. Make it a pandas Series by "
-            "to_series(), whose index is matched by label, or an array in the order of the groups."
+            f"{what}: the {word} is {_kind(given)} with coordinates; expected numbers, or numbers by label. Make it a "
+            "pandas Series by to_series(), whose index is matched by label, or an array in the order of the groups."
         )
     index = getattr(given, "index", None)
     if index is None or callable(index):  # lists and tuples have a method of this name
@@ -145,8 +145,7 @@ def labelled(given: object, what: str, word: str) -> dict[Any, Any] | None:
     labels, values = list(index), list(given)  # type: ignore[call-overload]  # a Series
     out = dict(zip(labels, values, strict=True))
     if len(out) < len(labels):
-        seen: set[Any] = set()
-        twice = next(label for label in labels if label in seen or seen.add(label))
+        twice = next(label for k, label in enumerate(labels) if label in labels[:k])
         raise ProblemError(f"{what}: {twice!r} is twice in the index of the Series; expected every label once.")
     return out
 

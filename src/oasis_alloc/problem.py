@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.by_group import Labels
+from oasis_alloc.by_group import Labels, numbers_of
+from oasis_alloc.by_user import by_user, per_user
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.dataset import StreamedColumn, any_negative
 from oasis_alloc.errors import ProblemError, did_you_mean
@@ -19,6 +20,7 @@ from oasis_alloc.functions.band import BoundBand
 from oasis_alloc.functions.base import BoundFunction, Function
 from oasis_alloc.functions.shifted import what_is_left
 from oasis_alloc.keys import frozen
+from oasis_alloc.labels import shown
 from oasis_alloc.measures import Measure, Term
 from oasis_alloc.objective import Objective
 from oasis_alloc.slate import Slate
@@ -41,9 +43,10 @@ class Problem:
     slate
         What one user's slate may hold.
     supply
-        What each user counts, (n_users,) positive numbers: 0.8 for one whom a forecast doubts, 2.5 for one who comes
-        two and a half times. Totals and the objective count a user so often; slates stay as they are. None counts
-        everyone once.
+        What each user counts, positive numbers: 0.8 for one whom a forecast doubts, 2.5 for one who is expected two and
+        a half times. The name of a column of users, `{id: number}`, a pandas Series whose index has the ids, or
+        (n_users,) numbers in the order of the users' numbers. Totals and the objective count a user so often; slates
+        stay as they are. None counts everyone once.
 
     Raises
     ------
@@ -75,7 +78,7 @@ class Problem:
         maximize: Measure | Function | Objective,
         subject_to: Function | Iterable[Function] | None = (),
         slate: Slate | None = None,
-        supply: npt.ArrayLike | None = None,
+        supply: npt.ArrayLike | Mapping[Any, float] | str | None = None,
     ) -> None:
         if not isinstance(candidates, Candidates):
             raise ProblemError(f"candidates: expected oa.Candidates, got {type(candidates).__name__}.")
@@ -96,11 +99,13 @@ class Problem:
         object.__setattr__(self, "candidates", candidates)
         object.__setattr__(self, "maximize", Objective.of(maximize).checked())
         object.__setattr__(self, "subject_to", functions)
-        object.__setattr__(self, "slate", slate if slate is not None else Slate(1))
+        stated = slate if slate is not None else Slate(1)
+        object.__setattr__(self, "_stated", {"slate": stated, "supply": supply})  # by user ids, where it is so
+        object.__setattr__(self, "slate", stated.laid_out(candidates))
         for measure in self._measures():
             self._check(measure)
         check_slate(self.slate, candidates)
-        object.__setattr__(self, "supply", None if supply is None else checked_supply(supply, candidates.n_users))
+        object.__setattr__(self, "supply", None if supply is None else checked_supply(supply, candidates))
         _ = self.bound  # limits are laid out over the groups now, so that what is wrong is said here
         check_bands(self)
         check_domains(self)
@@ -185,7 +190,7 @@ class Problem:
             raise ProblemError(
                 f"Problem has no part {sorted(unknown)[0]!r}.{did_you_mean(sorted(unknown)[0], list(fields))}"
             )
-        return Problem(**{**fields, **changes})
+        return Problem(**{**fields, **self.__dict__["_stated"], **changes})
 
     def __repr__(self) -> str:
         lines = [f"maximise    {self.maximize}"]
@@ -223,12 +228,18 @@ def check_slate(slate: Slate, candidates: Candidates) -> None:
             raise ProblemError(f"Slate({name}=...): {sizes.size:,} entries; expected {candidates.n_users:,} (n_users).")
 
 
-def checked_supply(supply: object, n_users: int) -> npt.NDArray[np.float64]:
+def checked_supply(supply: object, candidates: Candidates) -> npt.NDArray[np.float64]:
     """What each user counts, as positive numbers."""
-    try:
-        weights = np.array(supply, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ProblemError(f"supply: expected (n_users,) = ({n_users:,},) positive numbers, got {supply!r}.") from None
+    n_users = candidates.n_users
+    if (named := by_user(supply, "supply")) is not None:
+        weights = per_user(named, candidates, "supply")
+    else:
+        try:
+            weights = np.asarray(numbers_of(supply, "supply", "number per user"))
+        except ProblemError as error:
+            raise ProblemError(
+                f"supply: expected (n_users,) = ({n_users:,},) positive numbers, got {shown(supply)}: {error}"
+            ) from None
     if weights.shape != (n_users,):
         raise ProblemError(f"supply: shape {weights.shape}; expected (n_users,) = ({n_users:,},), one number a user.")
     bad = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
@@ -243,7 +254,7 @@ def checked_supply(supply: object, n_users: int) -> npt.NDArray[np.float64]:
 def _slots(problem: Problem) -> float:
     """What there is to fill: a slate each, or all candidates of those who have fewer, as users and slots count."""
     candidates, slate = problem.candidates, problem.slate
-    filled = np.minimum(slate.size, np.diff(candidates.indptr))
+    filled = np.minimum(slate.sizes(candidates.indptr)[0], np.diff(candidates.indptr))
     if slate.positions is not None:
         filled = np.concatenate([[0.0], np.cumsum(slate.positions)])[filled]
     return float(filled.sum() if problem.supply is None else filled @ problem.supply)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from oasis_alloc.slate import Slate
     from oasis_alloc.solution import Solution
 
+_MOST_SLOTS = 2**31 - 1  # a slate never has more than there are candidates
 _MOST_USERS = 1 << 24  # that a policy knows by number unless it is told to
 
 
@@ -212,9 +213,9 @@ def _slate_rule(slate: Slate, by_user: bool) -> SlateRule:
         for key, step in slate.diminishing.items()
     }
     return SlateRule(
-        size=size if isinstance(size, int) else max(1, int(size.max(initial=1))),
-        at_least=least if isinstance(least, int) else 0,
-        at_most=dict(slate.at_most),
+        size=min(size, _MOST_SLOTS) if isinstance(size, int) else max(1, int(size.max(initial=1))),
+        at_least=min(least, _MOST_SLOTS) if isinstance(least, int) else 0,
+        at_most={key: min(most, _MOST_SLOTS) for key, most in slate.at_most.items()},
         diminishing=diminishing,
         keep=next(iter(slate.keep.items()), None),
         positions=slate.positions,
