@@ -12,6 +12,8 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.keys import frozen
 from oasis_alloc.labels import is_none
 
+_SPARSE = 100  # item numbers for every pair, from which they look like ids
+_FEW = 1_000_000
 _BLOCK = 1 << 18  # a block of a column and its mask stay in the cache
 
 
@@ -66,6 +68,12 @@ def as_items(values: object, n_items: int | None) -> tuple[NDArray[Any], int]:
         raise InputError(f"item: entry {k:,} is {int(item[k]):,}; expected an item number in [0, {count:,}) (n_items).")
     if count >= 2**32:
         raise InputError(f"item: the largest item number is {high:,}; expected numbers below 2**32 - 1.")
+    if n_items is None and high >= _SPARSE * len(item) + _FEW:
+        raise InputError(
+            f"item: the largest number is {high:,}, for {len(item):,} pairs; these look like ids, and the items "
+            "between would take memory and time. Use Candidates.from_frames, which takes ids, or number them: "
+            "ids, item = np.unique(item, return_inverse=True), with item_ids=ids. n_items= says that they are numbers."
+        )
     return frozen(np.ascontiguousarray(item, dtype=item_dtype(count))), count
 
 

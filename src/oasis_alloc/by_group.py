@@ -220,6 +220,8 @@ def _in_order(given: object, what: str, word: str) -> Floats:
         array: npt.NDArray[Any] = np.asarray(given)
     except (TypeError, ValueError):
         raise ProblemError(f"{what}: {_kind(given)} that is no array; {wanted}.") from None
+    if array.ndim == 0:
+        raise ProblemError(f"{what}: got {_kind(given)}; {wanted}.")
     if array.ndim != 1:
         raise ProblemError(
             f"{what}: the {word} is an array of shape {array.shape}; expected finite numbers, one a group: (n_groups,)."

@@ -251,8 +251,16 @@ def _numbers(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:
     if nulls.any():
         row = int(np.argmax(nulls.to_numpy()))
         raise InputError(f"column {name!r}: row {row:,} is null or nan; expected finite numbers.")
-    array = series.to_numpy()
-    return array if array.dtype.kind in "biuf" else objects(series.to_list())
+    if not _is_wide(series):
+        array = series.to_numpy()
+        if array.dtype.kind in "biuf":
+            return array
+    return objects(series.to_list())
+
+
+def _is_wide(series: nw.Series[Any]) -> bool:
+    """True for integers of 128 bits, which NumPy does not have."""
+    return "128" in str(series.dtype)
 
 
 def _side(pairs: nw.DataFrame[Any], frame: object, name: str, what: str) -> Side:
@@ -318,7 +326,7 @@ def _string_ids(series: nw.Series[Any], where: str) -> Factor:
 def _values(series: nw.Series[Any]) -> NDArray[Any]:
     """Return ids or attributes as NumPy sees them, or as Python objects where it would lose something."""
     dtype = series.dtype
-    if dtype.is_integer() and not series.is_null().any():
+    if dtype.is_integer() and not _is_wide(series) and not series.is_null().any():
         array = series.to_numpy()
         if array.dtype.kind in "iu":
             return array

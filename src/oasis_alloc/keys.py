@@ -142,6 +142,8 @@ def as_vector(values: object, what: str) -> NDArray[Any]:
         array[np.ma.getmaskarray(values)] = None
     elif type(values).__module__.partition(".")[0] in ("polars", "pyarrow") and hasattr(values, "null_count"):
         array = _of_column(values)
+    elif hasattr(values, "isna") and not isinstance(values.dtype, np.dtype) and values.isna().any():
+        array = objects(values.tolist())  # pandas: whole numbers beside missing ones are floats to NumPy
     elif hasattr(values, "__array__"):
         array = np.asarray(values)
     elif isinstance(values, Iterable) and not isinstance(values, (str, bytes)):
@@ -156,7 +158,7 @@ def as_vector(values: object, what: str) -> NDArray[Any]:
 def _of_column(values: Any) -> NDArray[Any]:
     """A column of polars or pyarrow: as an array where it has only numbers, else the values themselves."""
     has_nulls = values.null_count() if callable(values.null_count) else values.null_count
-    if not has_nulls:
+    if not has_nulls and "128" not in str(getattr(values, "dtype", "")):  # NumPy has no such integers
         array: NDArray[Any] = np.asarray(values)
         if array.dtype.kind in "iufb" and array.ndim == 1:
             return array

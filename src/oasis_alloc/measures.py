@@ -251,9 +251,11 @@ def total(column: str, by: str | tuple[str, ...] | None = None) -> Measure:
     return Measure((Term(1.0, column, _keys(by)),))
 
 
-def _keys(by: str | tuple[str, ...] | None) -> tuple[str, ...]:
+def _keys(by: object) -> tuple[str, ...]:
     if by is None:
         return ()
+    if not isinstance(by, (str, tuple, list)):
+        raise ProblemError(f"by= takes the name of a key or a tuple of names, got {by!r}.")
     keys = (by,) if isinstance(by, str) else tuple(by)
     if not all(isinstance(key, str) for key in keys):
         raise ProblemError(f"by= takes the name of a key or a tuple of names, got {by!r}.")

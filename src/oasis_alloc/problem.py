@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -138,9 +139,9 @@ class Problem:
             out.append(function.name if count == 1 else f"{function.name} #{count}")
         given = [f.name for f in self.functions if getattr(f, "given_name", None)]
         if len(set(given)) != len(given):
+            twice = Counter(given).most_common(1)[0][0]
             raise ProblemError(
-                f"two constraints are named {max(given, key=given.count)!r}; names are how prices are found, so each "
-                "must be its own."
+                f"two constraints are named {twice!r}; names are how prices are found, so each must be its own."
             )
         return tuple(out)
 
