@@ -131,7 +131,7 @@ def _without_minus_one(
     return np.delete(labels, at), renumber[codes]
 
 
-def as_vector(values: object, what: str) -> NDArray[Any]:
+def as_vector(values: Any, what: str) -> NDArray[Any]:
     """Return `values` as a one-dimensional array; only what NumPy already understands keeps its type.
 
     Lists become object arrays, because `np.asarray(["a", nan])` would invent the label "nan".
