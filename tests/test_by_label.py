@@ -247,9 +247,7 @@ def test_vectors_go_to_their_items() -> None:
         hot.items[:], hot.columns[:] = [0, 1, 2], [0.9, 0.8, 0.7]
         assert hot.positions[: hot.select(3, served.user())].tolist() == wanted
     for wrong in (pd.DataFrame([[1.0], [2.0], [3.0]]), {0: [1.0]}):
-        with pytest.raises(
-            InputError, match=r"none of the . ids, such as \[0\], is an item.* such as 'a'"
-        ):
+        with pytest.raises(InputError, match=r"none of the . ids, such as \[0\], is an item.* such as 'a'"):
             served.select([0], {"r": [0.5]}, diversify=oa.MMR(0.5), embeddings=oa.Embeddings(wrong))
     with pytest.raises(InputError, match="DataFrame with labels"):
         served.select([0, 1, 2], {"r": [0.9, 0.8, 0.7]}, diversify=oa.MMR(0.5), embeddings=table)

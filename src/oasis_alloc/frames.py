@@ -175,7 +175,7 @@ def _open(native: object, what: str) -> nw.DataFrame[Any]:
     import narwhals.stable.v2 as nw
 
     try:
-        frame: Any = nw.from_native(native)
+        frame: Any = nw.from_native(_without_views(native))
         if isinstance(frame, nw.LazyFrame):
             frame = frame.collect()
         frame.columns  # noqa: B018 - narwhals notices duplicate names here
@@ -186,6 +186,17 @@ def _open(native: object, what: str) -> nw.DataFrame[Any]:
             raise InputError(f"{what} has two columns of one name ({error}).") from error
         raise
     return nw.maybe_reset_index(frame)
+
+
+def _without_views(native: object) -> Any:
+    """A pyarrow table whose views of strings are strings: pyarrow has few functions of views."""
+    if type(native).__module__.partition(".")[0] != "pyarrow" or not hasattr(native, "schema"):
+        return native
+    import pyarrow as pa
+
+    plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    fields = [field.with_type(plain.get(field.type, field.type)) for field in native.schema]
+    return native if fields == list(native.schema) else native.cast(pa.schema(fields))  # type: ignore[attr-defined]
 
 
 def _check_name(frame: nw.DataFrame[Any], what: str, name: str, argument: str) -> None:
