@@ -187,6 +187,8 @@ def as_listed(values: object) -> list[Any]:
     >>> as_listed(np.array([1, 2])), as_listed(("a", None))
     ([1, 2], ['a', None])
     """
+    if type(values) is list:
+        return values
     if isinstance(values, (str, bytes, dict)) or hasattr(values, "columns"):
         raise InputError(f"expected a list or an array of ids or labels, got {shown(values)}.")
     if isinstance(values, np.ndarray):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,7 @@ class Lookup:
     def codes(self, labels: Iterable[Any]) -> npt.NDArray[np.int64]:
         """(n,) the codes of labels."""
         given = all_same(as_listed(labels))
-        get = self._codes.get
-        return np.fromiter((get(one, -1) for one in given), np.int64, len(given))
+        return np.fromiter(map(self._codes.get, given, repeat(-1)), np.int64, len(given))
 
     def is_mistyped(self, labels: Iterable[Any]) -> bool:
         """True where there are labels, and none of them is of a kind that any label here is of."""
