@@ -5,6 +5,7 @@ What has labels (a mapping, a pandas Series) is matched by label and never by po
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
@@ -145,7 +146,7 @@ def labelled(given: object, what: str, word: str) -> dict[Any, Any] | None:
     labels, values = list(index), list(given)  # type: ignore[call-overload]  # a Series
     out = dict(zip(labels, values, strict=True))
     if len(out) < len(labels):
-        twice = next(label for k, label in enumerate(labels) if label in labels[:k])
+        twice = Counter(labels).most_common(1)[0][0]
         raise ProblemError(f"{what}: {twice!r} is twice in the index of the Series; expected every label once.")
     return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -276,7 +277,7 @@ def _by_id(vectors: Any) -> tuple[list[Any] | None, Any]:
         return None, vectors
     looked_up = all_same(ids)
     if len(set(looked_up)) < len(ids):
-        twice = next(one for k, one in enumerate(looked_up) if one in looked_up[:k])
+        twice = Counter(looked_up).most_common(1)[0][0]
         raise InputError(f"embeddings: the id {twice!r} is there twice; expected one vector an item.")
     return looked_up, vectors
 
