@@ -71,6 +71,8 @@ class Policy(Batched):
     def encode(self, ids: Iterable[Any]) -> Integers:
         """Item numbers of ids, int64, -1 for those that were never seen.
 
+        `ids` is a list, an array or a column of any library; `docs/labels.md` says which ids are equal.
+
         >>> import oasis_alloc as oa
         >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]}, item_ids=["x", "y"])
         >>> oa.solve(oa.Problem(cands, oa.total("r"))).policy().encode(["y", "new"]).tolist()
@@ -78,7 +80,16 @@ class Policy(Batched):
         """
         return self._reader.encode(ids)
 
-    def user(self, **labels: Any) -> User:
+    @property
+    def mistyped_requests(self) -> int:
+        """How many calls brought ids, or labels of a key, none of which is of the kind of the policy's.
+
+        Such as `encode(["12"])` where ids are integers: all of them count as never seen. See `docs/labels.md`.
+        """
+        count: int = self._reader.tally.summary()["mistyped_requests"]
+        return count
+
+    def user(self, /, **labels: Any) -> User:
         """A user by their labels, to pass as `user=`: encoded once, used for many requests.
 
         Keys are those of `schema.user_keys`; those that no price depends on are ignored and counted in `ignored_keys`.
@@ -99,7 +110,8 @@ class Policy(Batched):
         out
             (n,) float64, C-contiguous, to write into.
         **attributes
-            Labels by key of the items, such as `campaign=[...]`, one an item: used for items that are -1, which then
+            Labels by key of the items, such as `campaign=[...]`, one per item; keys that are named like an argument, or
+            not like a Python name, in a mapping `attributes={key: [...]}`. Used for items that are -1, which then
             pay the prices of their labels. A key of the problem that nothing depends on is ignored, as for users.
 
         Raises

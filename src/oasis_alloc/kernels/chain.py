@@ -27,9 +27,7 @@ _ROUNDING = 1e-15  # of the largest score, over the smoothing: what x can be kno
 
 
 @jit
-def _level(
-    t: float, member: Ints, a: int, b: int, gamma: float, c: Floats, floor: Floats
-) -> tuple[float, int]:
+def _level(t: float, member: Ints, a: int, b: int, gamma: float, c: Floats, floor: Floats) -> tuple[float, int]:
     """(mass, candidates that move) of member[a:b] where all are held to t, or to their own floor if that is higher."""
     mass = 0.0
     moving = 0
@@ -46,9 +44,7 @@ def _level(
 
 
 @jit
-def _level_root(
-    most: float, low: float, member: Ints, a: int, b: int, gamma: float, c: Floats, floor: Floats
-) -> float:
+def _level_root(most: float, low: float, member: Ints, a: int, b: int, gamma: float, c: Floats, floor: Floats) -> float:
     """Root t >= low of _level = most, which it is above at low; the middle where that is an interval."""
     high = low
     for j in range(a, b):
@@ -258,9 +254,7 @@ def solve_chain(
             mass, _ = _level(low, work.member, mine - mine, mine, gamma, c, floor)
             if mass <= rules.most[k]:
                 continue
-            root = _level_root(
-                float(rules.most[k]), low, work.member, mine - mine, mine, gamma, c, floor
-            )
+            root = _level_root(float(rules.most[k]), low, work.member, mine - mine, mine, gamma, c, floor)
             work.root[k, which] = root
             for j in range(mine):
                 floor[work.member[j]] = max(floor[work.member[j]], root)

@@ -79,9 +79,7 @@ def _dual(
 
 
 @jit
-def _gradient(
-    n: int, n_more: int, nu: float, u: int, idle: float, rules: Rules, work: Work, slope: Floats
-) -> float:
+def _gradient(n: int, n_more: int, nu: float, u: int, idle: float, rules: Rules, work: Work, slope: Floats) -> float:
     """Write the slope of the dual in each price, the guard's last, 0 where a corner holds it; returns the largest.
 
     A guard that is kept by a rounding more than it has to be counts as met where that is worth no more than `idle`.
@@ -261,9 +259,7 @@ def solve_joint(
                 damping = max(damping, abs(slope[free[k]]) / (steepest if free[k] == n_more else 1.0))
             damping *= caution * now / farthest
             while True:
-                _newton(
-                    n, n_more, free, n_free, slope, now, damping, steepest, work, columns, matrix, step
-                )
+                _newton(n, n_more, free, n_free, slope, now, damping, steepest, work, columns, matrix, step)
                 left = 0  # without prices that are as good as at the corner they would go to: there they stay
                 for k in range(n_free):
                     which = free[k]

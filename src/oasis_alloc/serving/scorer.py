@@ -10,6 +10,7 @@ import numpy as np
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.data import Floats, PolicyData
 from oasis_alloc.serving.formula import Formula
+from oasis_alloc.serving.lookup import by_key
 from oasis_alloc.serving.requests import Reader, Request, User
 from oasis_alloc.serving.selection import Selector, Wishes, check_distinct
 
@@ -44,7 +45,7 @@ class Scorer:
     ) -> tuple[Request, Floats]:  # fmt: skip
         """(the request with the columns of these names, the priced scores of its candidates)."""
         who = self.reader.user(user)
-        request = self.reader.request(items, columns, names, who, attributes)
+        request = self.reader.request(items, columns, names, who, by_key(attributes))
         return request, self._scores(request, who, out)
 
     def ask(
@@ -53,7 +54,7 @@ class Scorer:
     ) -> Asked:  # fmt: skip
         """Read a request for a slate, in which every item is once, and score it."""
         who = self.reader.user(user)
-        request = self.reader.request(items, columns, names, who, attributes)
+        request = self.reader.request(items, columns, names, who, by_key(attributes))
         check_distinct(request.items)
         wishes = self.selector.wishes(request.items.size, who, k, pinned, exclude, fill)
         return Asked(request, self._scores(request, who, None), who, wishes)

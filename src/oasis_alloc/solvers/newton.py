@@ -242,6 +242,7 @@ def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) 
     for block, _ in program.supports:
         part = block.variables
         added[part] = np.maximum(added[part], np.abs(point.gradient[part]) / longest)
+
     def product(d: Floats) -> Floats:
         slates = program.by_variable(engine.curvature(program.prices(d)))
         return np.asarray(slates + point.conjugate.product(d) + added * d)

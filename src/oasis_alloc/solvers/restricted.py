@@ -149,11 +149,17 @@ def restricted(
     matrix = _assemble(
         [slates.matrix, -slates.steps, sp.csr_array((n_slates, aux.size + n_more))],
         [
-            measures[rows], sp.csr_array((rows.size, n_steps)), through[rows],
+            measures[rows],
+            sp.csr_array((rows.size, n_steps)),
+            through[rows],
             sp.hstack([-eye, eye, -stairs, -pieces.totals[rows]], format="csr"),
         ],
-        [base[aux], sp.csr_array((aux.size, n_steps)), -sp.eye_array(aux.size, format="csr"),
-         sp.csr_array((aux.size, n_more))],
+        [
+            base[aux],
+            sp.csr_array((aux.size, n_steps)),
+            -sp.eye_array(aux.size, format="csr"),
+            sp.csr_array((aux.size, n_more)),
+        ],
         [sp.csr_array((pieces.inner.shape[0], n + n_steps + aux.size + n_more - pieces.gain.size)), pieces.inner],
     )
     zeros = np.zeros(aux.size)
@@ -168,7 +174,10 @@ def restricted(
         ),
         upper=np.concatenate(
             [
-                np.ones(n), slates.width, np.full(aux.size + 2 * rows.size, np.inf), width.ravel(),
+                np.ones(n),
+                slates.width,
+                np.full(aux.size + 2 * rows.size, np.inf),
+                width.ravel(),
                 np.full(pieces.gain.size, np.inf),
             ]
         ),
