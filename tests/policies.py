@@ -14,6 +14,7 @@ from oasis_alloc.serving.data import (
     ConstraintPrices,
     Decrements,
     ItemKey,
+    Known,
     PolicyData,
     SlateRule,
     Term,
@@ -68,6 +69,7 @@ def small(created: float = CREATED, shift: float = 0.0) -> PolicyData:
         "n_users": 4,
         "segment_of_user": np.array([0, 2, 1, 2], np.uint32),
         "exploration": None,
+        "known": Known(("market", "daypart"), ("campaign", "genre", "label")),
     }  # fmt: skip
     return PolicyData(policy_id=content_id(parts), created=created, valid_until=created + 3600.0, **parts)
 
@@ -77,7 +79,7 @@ def _floats(draw: st.DrawFn, n: int) -> Any:
 
 
 def _labels(draw: st.DrawFn, most: int = 4) -> tuple[Any, ...]:
-    kinds = [st.integers(-(2**63), 2**63 - 1), st.text(max_size=3), st.booleans(), finite]
+    kinds = [st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**64 - 1), st.text(max_size=3), st.booleans(), finite]
     return tuple(sorted(draw(st.lists(draw(st.sampled_from(kinds)), max_size=most, unique=True))))
 
 
@@ -156,5 +158,6 @@ def policies(draw: st.DrawFn) -> PolicyData:
         segment_of_user=np.array(draw(st.lists(st.integers(0, len(segments) - 1), min_size=n_users, max_size=n_users)),
                                  np.uint32) if known else None,
         exploration=draw(st.sampled_from([None, {"share": 0.1}])),
+        known=draw(st.sampled_from([None, Known((*user_keys, "daypart"), ("label", *item_keys))])),
     )  # fmt: skip
     return data.check()

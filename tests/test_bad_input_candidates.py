@@ -67,6 +67,8 @@ ARRAYS = [
     ("item of strings", {"item": ["a", "b", "c", "d"]}, "item | expected integers"),
     ("item beyond 64 bits", {"item": [2, 0, 0, 2**70]}, "item | 64 bits"),
     ("item beyond 32 bits", {"item": [2, 0, 0, 2**32], "n_items": None}, "item | 4,294,967,296 | 2**32"),
+    ("ids for numbers", {"item": [2, 0, 0, 1_500_000_000], "n_items": None}, "1,500,000,000 | from_frames | np.unique"),
+    ("sparse numbers", {"item": [2, 0, 0, 10**8], "n_items": None}, "100,000,000 | look like ids | np.unique"),
     ("n_items negative", {"n_items": -1}, "n_items is -1 | >= 0"),
     ("n_items a float", {"n_items": 4.0}, "n_items is 4.0 | integer"),
     ("n_items huge", {"n_items": 2**40}, "n_items | 2**32"),
@@ -78,6 +80,8 @@ ARRAYS = [
     ("one number", {"users": {"market": 7}}, "users['market'] | int | one-dimensional"),
     ("negative label", {"items": {"artist": [1, -1, -2, 3]}}, "items['artist'] | entry 2 | -2 | -1 for none"),
     ("negative float", {"items": {"artist": [1, NAN, -2, 3.0]}}, "items['artist'] | entry 2 | -2"),
+    ("NaN as an integer", {"items": {"artist": [1, -(2**63), 2, 3]}}, "items['artist'] | entry 1 | becomes of NaN"),
+    ("True among numbers", {"items": {"artist": [1, True, 2, 3]}}, "items['artist'] | bool, int | entry 1 is True"),
     ("infinite label", {"items": {"artist": [1, INF, 2, 3.0]}}, "items['artist'] | infinite | finite"),
     ("mixed labels", {"items": {"artist": [1, "a", 2, 3]}}, "items['artist'] | int, str | cannot be sorted"),
     ("unhashable", {"items": {"artist": [{}, {1: 2}, {}, {}]}}, "items['artist'] | hash | dict"),
@@ -207,12 +211,7 @@ FRAMES = [
     ("no numbers", {"pairs": {"rel": ["a", "b", "c"]}}, {}, "no numeric column"),
     ("zero users", {"pairs": {name: [] for name in FRAMES_GOOD["pairs"]}, "users": NOBODY},
      {"columns": "rel"}, "no users | one user or more"),
-    ("key twice", {"items": {"market": ["x", "y"]}}, {}, "'market' | both"),
-    ("negative label", {"items": {"artist": [-5, 1]}}, {}, "items['artist'] | -5"),
     ("unhashable id", {"pairs": {"user": [[1], [2], [3]]}}, {}, "pairs | 'user' | hash"),
-    ("label twice", {"items": {"item": [2, 1], "artist": [["x"], ["y", "y"]]}}, {},
-     "items['artist'] | item 1 | 'y' twice"),
-    ("lists of users", {"users": {"market": [["se"], ["de"]]}}, {}, "users['market'] | user 0 | only keys of"),
 ]  # fmt: skip
 
 
@@ -227,6 +226,31 @@ def test_frames(make, wrong, arguments, words) -> None:
         Candidates.from_frames(**frames, **arguments)
     missing = [word for word in words.split(" | ") if word not in str(caught.value)]
     assert not missing, f"{missing} not in: {caught.value}"
+
+
+ASKED = [
+    # what is wrong with a column of users or items, the columns that are, the key that is asked for, the words
+    ("key twice", {"items": {"market": ["x", "y"]}}, "market", "'market' | both"),
+    ("negative label", {"items": {"artist": [-5, 1]}}, "artist", "items['artist'] | -5 | Hashes may be"),
+    ("what becomes of NaN", {"items": {"artist": [-(2**63), 1]}}, "artist", "items['artist'] | becomes of NaN"),
+    ("label twice", {"items": {"item": [2, 1], "artist": [["x"], ["y", "y"]]}}, "artist",
+     "items['artist'] | item 1 | 'y' twice"),
+    ("lists of users", {"users": {"market": [["se"], ["de"]]}}, "market", "users['market'] | user 0 | only keys of"),
+    ("infinite label", {"items": {"artist": [INF, 0.5]}}, "artist", "items['artist'] | infinite"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize(("wrong", "key", "words"), [row[1:] for row in ASKED], ids=[row[0] for row in ASKED])
+def test_a_column_is_refused_where_it_is_asked_for_and_not_before(make, wrong, key, words) -> None:
+    frames = {what: make(columns | wrong.get(what, {})) for what, columns in FRAMES_GOOD.items()}
+    candidates = Candidates.from_frames(**frames)
+    assert key in candidates.items or key in candidates.users
+    for _ in range(2):
+        with pytest.raises(InputError) as caught:
+            candidates.grouping(key)
+        missing = [word for word in words.split(" | ") if word not in str(caught.value)]
+        assert not missing, f"{missing} not in: {caught.value}"
 
 
 def test_not_a_frame() -> None:

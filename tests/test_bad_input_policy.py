@@ -14,7 +14,7 @@ from test_ranking import crossed
 
 import oasis_alloc as oa
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
-from oasis_alloc.serving.data import Decrements, ItemKey, PolicyData, Term
+from oasis_alloc.serving.data import Decrements, ItemKey, Known, PolicyData, Term
 
 NAN, INF = float("nan"), float("inf")
 RELEVANCE = {"relevance": [0.5], "promotion": [0.5]}
@@ -75,7 +75,18 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("a user has an unknown key", lambda: ask(user={"markt": "se"}), "a key 'markt'. Did you mean 'market'"),
     ("a user's label is a list", lambda: ask(user={"market": ["se"]}), "'market' is ['se'], which is no label"),
     ("a user of another policy", lambda: ask(user=policy("one column").user()), "made by another policy"),
-    ("an attribute that nothing depends on", lambda: ask(artist=[1, 2]), "no price or rule depends on it"),
+    ("an attribute is misspelt", lambda: ask(artst=[1, 2]), "do not have a key 'artst'. Did you mean 'artist'"),
+    ("a user's key is one of the items", lambda: ask(user={"artist": 3}), "the users of the solved problem"),
+    ("a user's key is no text", lambda: ask(user={3: "se"}), "a key 3. Known: market, hour"),
+    ("a user's key is endless", lambda: ask(user={"m" * 10**6: "se"}), "..."),
+    ("a user has thousands of digits", lambda: ask(user=10**5000), "a number of thousands of digits"),
+    ("k is beyond what is counted", lambda: pick(k=2**62), "expected a number of slots >= 0 and below 2^62"),
+    ("k is beyond 64 bits, without rules", lambda: ask(call="select", k=2**64), "below 2^62"),
+    ("k has thousands of digits", lambda: pick(k=10**5000), "k=a number of thousands of digits"),
+    ("k of a reason", lambda: ask(call="explain", k=2**63), "below 2^62"),
+    ("k of a draw", lambda: draw(k=2**63), "below 2^62"),
+    ("a score is beyond float64", lambda: ask(columns={"relevance": [1, 1.7e308], "promotion": [1, 1.7e308]}),
+     "entry 1: the score is beyond float64"),
     ("too few attributes", lambda: ask(items=[-1, -1], campaign=[3]), "expected 2 labels"),
     ("attributes are a text", lambda: ask(items=[-1, -1], campaign="ab"), "expected 2 labels"),
     ("an attribute is a mapping", lambda: ask(items=[-1, -1], campaign=[{}, 3]), "{} is no label"),
@@ -86,6 +97,14 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("fill is a number", lambda: pick(fill=2), "fill=2: expected True or False"),
     ("pinned is out of range", lambda: pick(pinned=[2]), "expected positions in [0, 2)"),
     ("pinned is twice", lambda: pick(pinned=[1, 1]), "pinned has a position twice"),
+    ("pinned is ragged", lambda: pick(pinned=[[1], [1, 0]]), "pinned: expected positions in the request"),
+    ("items are ragged", lambda: ask(items=[[1], [1, 2]]), "items: expected (n,) item numbers"),
+    ("an item is beyond 63 bits", lambda: ask(items=np.array([3, 2**64 - 1], np.uint64)), "entry 1 is"),
+    ("a boost is beyond float64", lambda: ask(
+        call="boosts", name="nothing priced", items=[1], columns={"streams": [1.7e308], "relevance": [1.7e308]}),
+     "entry 0: the boost is beyond float64"),
+    ("a store of no path", lambda: oa.PolicyStore("a\0b"), "expected the path of a file"),
+    ("a store of a number", lambda: oa.PolicyStore(3), "PolicyStore(3): expected the path of a file"),
     ("pinned is a fraction", lambda: pick(pinned=[0.5]), "pinned: expected positions in the request"),
     ("more pinned than slots", lambda: pick(pinned=[0, 1], k=1), "2 positions for 1 slots"),
     ("pinned and excluded", lambda: pick(pinned=[0], exclude=[0]), "position 0 is pinned and excluded"),
@@ -126,6 +145,11 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
         "user 1 has item 3 a second time, at pair 1; expected each",
     ),
     ("slates of k below 0", lambda: slates_of(k=-1), "k=-1: expected a number of slots"),
+    ("slates of k beyond what is counted", lambda: slates_of(k=2**62), "below 2^62"),
+    ("buffers of k beyond what is counted", lambda: policy("segments").prepare(4, k=2**62), "below 2^62"),
+    ("buffers for too many", lambda: policy("segments").prepare(2**31), "prepare(most=2147483648)"),
+    ("a batch of k beyond what is counted", lambda: policy("segments").prepare_batch(2, 4, k=2**63), "below 2^62"),
+    ("a batch for too many users", lambda: policy("segments").prepare_batch(2**62, 4), "whole number >= 0 and below"),
     ("slates of k that is true", lambda: slates_of(k=True), "k=True"),
     ("slates into a narrow buffer", lambda: slates_of(out=np.empty((2, 2), np.int64)), "array of shape (2, 3)"),
     ("slates into 32 bits", lambda: slates_of(out=np.empty((2, 3), np.int32)), "contiguous int64 array"),
@@ -203,6 +227,12 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
         lambda: solved("segments").policy(valid_for=0),
         "valid_for=0): expected a positive number",
     ),
+    ("valid for true", lambda: solved("segments").policy(valid_for=True), "valid_for=True): expected a positive"),
+    ("valid for numpy's true", lambda: solved("segments").policy(valid_for=np.True_), "expected a positive number"),
+    ("valid for nan", lambda: solved("segments").policy(valid_for=NAN), "valid_for=nan): expected a positive"),
+    ("valid for a text", lambda: solved("segments").policy(valid_for="3600"), "valid_for='3600'): expected"),
+    ("valid beyond all clocks", lambda: solved("segments").policy(valid_for=1e300), "valid_for=1e+300): expected"),
+    ("a store of no name", lambda: oa.PolicyStore("p", name="a\x1b"), "name='a\\x1b'): expected a printable"),
 ]
 
 
@@ -262,6 +292,11 @@ def put(array: Any, at: int, value: Any) -> Any:
 
 POLICIES: list[tuple[str, Callable[[], PolicyData], str]] = [
     ("no policy id", lambda: replace(data(), policy_id=""), "policy_id is ''"),
+    ("an id that forges a log", lambda: replace(data(), policy_id="p\n\x1b[31m"), r"'p\n\x1b[31m'; expected"),
+    ("an id that is no Unicode", lambda: replace(data(), policy_id="\ud800"), "200 printable characters"),
+    ("slots beyond what is counted", lambda: slate(size=2**31), "below 2^31"),
+    ("a cap beyond what is counted", lambda: slate(at_most={"genre": 2**40}), "below 2^31"),
+    ("keys that are not known", lambda: replace(data(), known=Known((), ("artist",))), "item_keys lack"),
     ("no time of creation", lambda: replace(data(), created=INF), "created is inf"),
     ("an end that is no number", lambda: replace(data(), valid_until="soon"), "valid_until is 'soon'"),
     (

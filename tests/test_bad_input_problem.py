@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import oasis_alloc as oa
@@ -27,8 +31,21 @@ CROSSING = oa.Candidates.from_arrays(
     [0, 3], [0, 1, 2], {"relevance": [1.0, 2.0, 3.0]}, items={"artist": ["ann", "ann", "bo"], "campaign": [7, 8, 7]}
 )
 SEVERAL = oa.Candidates.from_arrays([0, 1], [0], {"relevance": [1.0]}, items={"genre": [["pop", "rock"]]})
+DAY = dt.date(2026, 1, 2)
+DATED = oa.Candidates.from_arrays([0, 1], [0], {"relevance": [1.0]}, items={"day": [DAY]})
 NAMED = oa.Candidates.from_arrays([0, 1], [0], {"relevance": [1.0]}, user_ids=["u1"], item_ids=["i1"])
 E = oa.exposure
+
+
+class Coordinates:
+    """An array with labels of its own, as xarray has them."""
+
+    coords = ("a", "b")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return np.ones(2)
+
+
 REL = oa.total("relevance")
 
 
@@ -72,6 +89,37 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("column as a key", lambda: problem(E("relevance") <= 1), "'relevance' is not a key"),
     ("key twice", lambda: E(("market", "market")), "names a key twice"),
     ("key not a name", lambda: E((1, 2)), "by= | names | (1, 2)"),
+    ("constraints in a mapping", lambda: oa.Problem(CANDIDATES, REL, {"cap": E() <= 1}), "subject_to | dict | named("),
+    ("constraints of a number", lambda: oa.Problem(CANDIDATES, REL, 3), "subject_to | int | list of constraints"),
+    ("penalty True", lambda: oa.soft(E() <= 1, True), "penalty=True | positive finite"),
+    ("offset True", lambda: oa.log(E(), True), "offset=True | finite"),
+    ("alpha True", lambda: oa.alpha_fair(E(), True), "alpha=True | finite"),
+    ("times True of reach", lambda: oa.reach(E(), True), "times=True | positive"),
+    ("total True", lambda: oa.entropy(E(), True), "total=True | positive"),
+    ("closeness True", lambda: oa.stay_close(solve(), True), "weight=True | positive"),
+    ("delivered True", lambda: E().delivered_so_far(True), "True | a bool | number"),
+    ("delivered a table", lambda: E("market").delivered_so_far(pd.DataFrame({"a": [1]})), "a DataFrame, a table"),
+    (
+        "delivered by an index of no labels",
+        lambda: problem(E("artist").delivered_so_far(pd.Series([1.0])) <= 5),
+        "no group 0",
+    ),
+    ("weights of texts that are numbers", lambda: oa.worst_off(E("artist"), ["1", "2"]), "entry 0 is '1' | numbers"),
+    (
+        "weights by an index of no labels",
+        lambda: problem(maximize=oa.worst_off(E("artist"), pd.Series([1.0, 2.0]))),
+        "no group 0",
+    ),
+    (
+        "targets by an index of no labels",
+        lambda: problem(maximize=-oa.kl(E("artist"), pd.Series([1.0, 2.0]))),
+        "no group 0",
+    ),
+    (
+        "ranks of a Series",
+        lambda: oa.gini_welfare(E("artist"), pd.Series([2.0, 1.0])),
+        "by rank, not by label | Series",
+    ),
     ("strict <", lambda: E() < 1, "strict inequality | exposure() < | not closed | <="),
     ("strict >", lambda: E() > 1, "strict inequality | >="),
     (
@@ -118,9 +166,54 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     # limits
     ("nan limit", lambda: E() <= NAN, "exposure() <= | nan | not NaN"),
     ("nan in an array", lambda: E("campaign") <= [1, NAN, 2], "nan | not NaN"),
-    ("nan in a mapping", lambda: E("campaign") <= {7: NAN}, "nan | not NaN"),
-    ("None in a mapping", lambda: E("campaign") <= {7: None}, "None | numbers"),
+    ("nan in a mapping", lambda: E("campaign") <= {7: NAN}, "limit of 7 is nan | not NaN | None"),
+    ("text in a mapping", lambda: E("campaign") <= {7: "10"}, "limit of 7 | '10' | a str | expected numbers"),
     ("text as a limit", lambda: E() <= "two", "'two' | number | label"),
+    ("a text that is a number as a limit", lambda: E() <= "5", "exposure() <= | '5' | a str | number"),
+    ("True as a limit", lambda: E() <= True, "exposure() <= | True | a bool | number"),
+    ("True in a list", lambda: E("campaign") <= [True, 1, 2], "entry 0 is True | a bool | numbers"),
+    ("text in a list", lambda: E("campaign") <= ["5", 1, 2], "entry 0 is '5' | numbers"),
+    ("booleans in an array", lambda: E("market") <= np.array([True, False]), "entry 0 is True | numbers"),
+    ("dates as limits", lambda: E("market") <= np.zeros(2, "M8[D]"), "entry 0 is | date | numbers"),
+    ("complex", lambda: E("market") <= np.zeros(2, complex), "entry 0 is 0j | numbers"),
+    ("masked limits", lambda: E("market") <= np.ma.masked_array([1, 2], [0, 1]), "entry 1 is masked | {label: number}"),
+    ("True in a mapping", lambda: E("campaign") <= {7: True}, "limit of 7 is True | a bool | numbers"),
+    ("list in a mapping", lambda: E("campaign") <= {7: [1]}, "limit of 7 is [1] | numbers"),
+    ("a set of limits", lambda: E("campaign") <= {1, 2, 3}, "a set | {label: number}"),
+    ("a table as limits", lambda: E("market") <= pd.DataFrame({"cap": [1, 2]}), "a DataFrame, a table | set_index"),
+    ("another table as limits", lambda: E("market") <= pl.DataFrame({"cap": [1, 2]}), "a DataFrame, a table"),
+    ("a third table as limits", lambda: E("market") <= pa.table({"cap": [1, 2]}), "a Table, a table"),
+    ("an array with coordinates", lambda: E("market") <= Coordinates(), "Coordinates with coordinates | to_series()"),
+    ("a Series of no labels", lambda: problem(E("artist") <= pd.Series([1.0, 2.0])), "no group 0 | Known: ann, bo"),
+    (
+        "a Series with a label misspelt",
+        lambda: problem(E("artist") <= pd.Series({"anne": 1.0, "bo": 2.0})),
+        "no group 'anne' | Did you mean 'ann'?",
+    ),
+    (
+        "a Series with a label twice",
+        lambda: E("artist") <= pd.Series([1.0, 2.0], index=["bo", "bo"]),
+        "'bo' is twice in the index | once",
+    ),
+    ("a label of two types", lambda: problem(E("day") <= {DAY: 1, str(DAY): 2}, candidates=DATED), "named twice"),
+    (
+        "keys in another order",
+        lambda: problem(E(("market", "artist")) <= {("ann", "se"): 1}),
+        "no group ('ann', 'se') | Did you mean ('se', 'ann')? | order of the keys",
+    ),
+    (
+        "one of two labels misspelt",
+        lambda: problem(E(("market", "artist")) <= {("se", "anne"): 1}),
+        "No group has 'anne' there. Did you mean 'ann'?",
+    ),
+    ("labels of too few keys", lambda: problem(E(("market", "artist")) <= {("se",): 1}), "labels of 2 keys"),
+    ("key of a number", lambda: E(3), "by= | 3"),
+    ("keys in a set", lambda: E({"market"}), "by= | {'market'}"),
+    ("times True", lambda: True * E(), "True, a boolean | exposure()"),
+    ("function times True", lambda: oa.log(E()) * True, "True, a boolean | log("),
+    ("objective times True", lambda: (REL + oa.log(E())) * True, "True, a boolean"),
+    ("times a Series", lambda: pd.Series([1.0, 2.0]) * E("market"), "by a Series | limits"),
+    ("times an array", lambda: np.ones(2) * E("market"), "by a ndarray | limits"),
     ("None as a limit", lambda: E() >= None, "exposure() >= | NaN"),
     ("2-d limit", lambda: E("campaign") <= np.ones((3, 1)), "shape (3, 1) | (n_groups,)"),
     ("ragged limit", lambda: E("campaign") <= [[1], [1, 2]], "limit | one number a group"),
@@ -284,6 +377,37 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("position nan", lambda: oa.Slate(2, positions=[1, NAN]), "slot 1 counts nan | (0, 1]"),
     ("positions of texts", lambda: oa.Slate(2, positions=["a", "b"]), "positions=['a', 'b'] | numbers, one a slot"),
     ("positions a number", lambda: oa.Slate(2, positions=0.5), "positions | shape () | (2,)"),
+    # by user
+    (
+        "sizes by an index of no ids",
+        lambda: problem(slate=oa.Slate(pd.Series([1, 2], [7, 8])), candidates=NAMED),
+        "Slate(size=...) | user 'u1' has no number | by 7",
+    ),
+    ("sizes of an unknown column", lambda: problem(slate=oa.Slate("markets")), "no column 'markets' | 'market'?"),
+    (
+        "sizes of a column of texts",
+        lambda: problem(slate=oa.Slate("market")),
+        "Slate(size= | users['market'] | 'se'",
+    ),
+    ("sizes of a user too few", lambda: problem(slate=oa.Slate({0: 1, 2: 1})), "user 1 has no number | every user"),
+    ("sizes by id of a half", lambda: problem(slate=oa.Slate({0: 1, 1: 1.5, 2: 1})), "user 1 has 1.5 | whole"),
+    ("sizes by id of a text", lambda: problem(slate=oa.Slate({0: 1, 1: "1", 2: 1})), "user 1 has '1' | a number"),
+    ("sizes by id of None", lambda: problem(slate=oa.Slate({0: 1, 1: None, 2: 1})), "user 1 has None | a number"),
+    ("sizes in a table", lambda: oa.Slate(pd.DataFrame({"slots": [1, 2]})), "Slate(size=...) | a DataFrame, a table"),
+    ("at_least by id, negative", lambda: problem(slate=oa.Slate(3, at_least={0: 1, 1: -1, 2: 1})), "user 1 has -1"),
+    ("at_least by id above the size", lambda: problem(slate=oa.Slate(1, at_least={0: 1, 1: 2, 2: 1})), "more slots"),
+    ("steps by label", lambda: oa.Slate(2, diminishing={"artist": pd.Series({"a": 0.1})}), "by place | to_numpy()"),
+    ("step True", lambda: oa.Slate(2, diminishing={"artist": True}), "'artist' | True | number"),
+    ("step of a text", lambda: oa.Slate(2, diminishing={"artist": "0.1"}), "'artist' | '0.1' | number"),
+    ("positions True", lambda: oa.Slate(1, positions=[True]), "positions | numbers, one a slot | True"),
+    ("rules by a Series of texts", lambda: oa.Slate(2, at_most=pd.Series({"artist": "2"})), "at_most | whole number"),
+    ("supply of texts that are numbers", lambda: supplied(["1", "2", "3"]), "supply | entry 0 is '1'"),
+    ("supply a text that is a number", lambda: supplied("2"), "supply | names a column of users"),
+    ("supply True", lambda: supplied(True), "supply | True | positive"),
+    ("supply by an index of no ids", lambda: supplied(pd.Series([1.0], ["u"])), "supply | user 0 has no number | 'u'"),
+    ("supply by id of 0", lambda: supplied({0: 1, 1: 0, 2: 1}), "supply: user 1 counts 0"),
+    ("supply in a table", lambda: supplied(pd.DataFrame({"w": [1, 2, 3]})), "supply | a DataFrame, a table"),
+    ("supply of an unknown column", lambda: supplied("wieght"), "supply | no column 'wieght' | market"),
     # supply
     ("supply too short", lambda: supplied([1.0, 2.0]), "supply | shape (2,) | (n_users,) = (3,)"),
     ("supply a number", lambda: supplied(2.0), "supply | shape () | (n_users,) = (3,)"),
@@ -514,6 +638,9 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("start in 2-d", lambda: start({"caps": [[0.0, 0, 0]]}), "start | 'caps' | (1, 3)"),
     ("start nan", lambda: start({"caps": [0.0, NAN, 0]}), "start | 'caps' | finite"),
     ("start infinite by label", lambda: start({"floors": {"ann": -INF}}), "start | 'floors' | finite"),
+    ("start True", lambda: start({"caps": True}), "start | 'caps' | numbers"),
+    ("start by labels of no group", lambda: start({"floors": pd.Series([1.0, 2.0])}), "'floors' | no group 0"),
+    ("start of a table", lambda: start({"floors": pd.DataFrame({"a": [1.0]})}), "'floors' | a table"),
     ("start of texts", lambda: start({"caps": ["a", "b", "c"]}), "start | 'caps' | numbers"),
     ("start of texts by label", lambda: start({"floors": {"ann": "much"}}), "start | 'floors' | numbers"),
     ("weights not a mapping", lambda: solve(E() <= 1, relax_weights=2.0), "relax_weights= | {constraint name | float"),
@@ -551,6 +678,16 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
         "relaxation weight nan",
         lambda: solve((E() <= 1).named("cap"), relax_weights={"cap": NAN}),
         "'cap' is nan | positive",
+    ),
+    (
+        "relaxation weights by an index of no labels",
+        lambda: solve((E("artist") <= 1).named("cap"), relax_weights={"cap": pd.Series([1.0, 2.0])}),
+        "relax_weights of 'cap' | no group 0",
+    ),
+    (
+        "relaxation weight True",
+        lambda: solve((E() <= 1).named("cap"), relax_weights={"cap": True}),
+        "'cap' are not numbers | True",
     ),
     (
         "relaxation weight a text",
@@ -610,6 +747,7 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ),
     ("scale a number", lambda: sweep("some", scale=2.0), "scale=2.0 | True or False"),
     ("sweep's progress", lambda: sweep("some", progress=3), "progress=3 | callable"),
+    ("sweep's argument misspelt", lambda: sweep("some", gapp=1e-3), "no argument 'gapp' | Did you mean 'gap'?"),
     ("sweep's gap", lambda: sweep("some", gap=0), "gap=0 | positive"),
     ("column of a frontier", lambda: sweep("some").column("valeu"), "no column 'valeu' | Did you mean 'value'?"),
     ("plot of texts", lambda: sweep("some").plot(y="status"), "'status' has no numbers"),

@@ -70,6 +70,21 @@ def test_slates(name: str) -> None:
         assert selected(policy, request) == request["slate"], request["ids"]
 
 
+@pytest.mark.parametrize("name", ["columns", "rules"])
+def test_files_of_schema_1_are_read_as_ever(name: str) -> None:
+    """Keys that no price depends on are refused there: such a file does not say which ones the problem had."""
+    policy = oa.Policy.load(GOLDEN / "schema-1" / f"{name}.safetensors")
+    requests = json.loads((GOLDEN / "schema-1" / f"{name}.json").read_text(encoding="utf-8"))["requests"]
+    for request in requests:
+        assert policy.encode(request["ids"]).tolist() == request["items"]
+        scores = policy.score(request["items"], columns(request), user=request["user"])
+        assert [score.hex() for score in scores.tolist()] == request["scores"]
+        assert selected(policy, request) == request["slate"]
+    assert list(policy.schema.user_keys) == list(policy.data.user_keys)
+    with pytest.raises(oa.InputError, match="do not have a key 'daypart'"):
+        policy.user(daypart="evening")
+
+
 def test_vectors_have_what_can_go_wrong() -> None:
     """Ties, items never seen, users of every kind, pins, exclusions, slates that are not filled, and empty ones."""
     every = [request for name in NAMES for request in vectors(name)]
@@ -79,6 +94,10 @@ def test_vectors_have_what_can_go_wrong() -> None:
     assert any(request["pinned"] for request in every)
     assert any(request["exclude"] for request in every)
     assert any(not request["ids"] for request in every)
+    users = [request["user"] for request in every if isinstance(request["user"], dict)]
+    assert any("daypart" in user for user in users), "a key that nothing depends on"
+    assert any(isinstance(label, float) for user in users for label in user.values()), "a number of another type"
+    assert any(isinstance(one, float) for request in every for one in request["ids"])
     assert any(request["ids"] and not request["slate"] for request in every)
     assert sum(len(request["ids"]) for request in every) > 300
 

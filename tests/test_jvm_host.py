@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from policies import CERTIFICATE, CREATED, small
+
+import oasis_alloc as oa
+from oasis_alloc.serving.data import Known, PolicyData, SlateRule, Term
 
 ROOT = Path(__file__).parents[1]
 HOST = ROOT / "examples" / "jvm-host" / "ScoreHost.java"
@@ -59,3 +66,111 @@ def test_a_wrong_answer_and_a_tampered_file_are_noticed(java: str, tmp_path: Pat
     assert re.search(r"slate \[.*\], expected \[", done.stderr)
     assert done.returncode == 3
     assert "refused: tampered" in done.stderr
+
+
+LABELS: dict[str, tuple[Any, ...]] = {
+    "int": (-1, 0, 1, 2**53 + 1),
+    "uint": (0, 1, 2**64 - 1),
+    "float": (0.0, 0.1, 1.0, 2.0**53),
+    "bool": (False, True),
+    "str": ("1", "2026-01-02", "2026-01-02T10:30:00.500000+00:00", "true"),
+}
+EQUAL: dict[str, dict[str, Any]] = {  # what a label of a request is equal to, by docs/labels.md
+    "Integer 1": {"int": 1, "uint": 1, "float": 1.0},
+    "Long 1": {"int": 1, "uint": 1, "float": 1.0},
+    "Short 1": {"int": 1, "uint": 1, "float": 1.0},
+    "Double 1.0": {"int": 1, "uint": 1, "float": 1.0},
+    "BigDecimal 1.00": {"int": 1, "uint": 1, "float": 1.0},
+    "true": {"bool": True},
+    "false": {"bool": False},
+    "0": {"int": 0, "uint": 0, "float": 0.0},
+    "-0.0": {"int": 0, "uint": 0, "float": 0.0},
+    "text 1": {"str": "1"},
+    "text 1.0": {},
+    "0.1": {"float": 0.1},
+    "BigDecimal 0.1": {"float": 0.1},
+    "float 0.1": {},
+    "2^53 + 1": {"int": 2**53 + 1},
+    "double 2^53 + 1": {"float": 2.0**53},
+    "2^64 - 1": {"uint": 2**64 - 1},
+    "-1": {"int": -1},
+    "NaN": {},
+    "infinity": {},
+    "1e999999999": {},
+    "null": {},
+    "date": {"str": "2026-01-02"},
+    "midnight": {"str": "2026-01-02"},
+    "instant": {"str": "2026-01-02T10:30:00.500000+00:00"},
+}
+WORDS = {
+    "created": str(CREATED), "validUntil": str(CREATED + 3600), "isExpired": "false true",
+    "userKeys": "[daypart, market]", "known key": "3", "ignoredKeys": "{daypart=1}",
+    "misspelt key": "do not have a key 'markt'; known: market, daypart", "user 9": "expected a number in [0, 4)",
+    "user 1.5": "is no number", "user text": "expected a number, {key: label} or null", "user 3": "3",
+    "missing column": "'streams' is missing; there are [relevance]", "short column": "has 2 numbers; expected 1",
+    "item out of range": "entry 1 is 5; expected numbers in [0, 5)", "item below -1": "entry 0 is -2",
+    "not finite": "'relevance': entry 1 is NaN", "beyond a double": "entry 1: the score is beyond a double",
+    "another policy's user": "made by another policy", "k": "2", "k -1": "k -1; expected a number of slots",
+    "item twice": "item 1 comes twice", "pinned 2": "pinned: 2; expected distinct positions",
+    "both": "position 1 is pinned and excluded",
+}  # fmt: skip
+
+
+def of_every_kind() -> PolicyData:
+    """The k-th label of a key costs k + 1."""
+    terms = [
+        Term(None, (key,), (), (key,), np.arange(len(of), dtype=np.int32)[:, None], 1.0 + np.arange(len(of)))
+        for key, of in LABELS.items()
+    ]
+    data = PolicyData(
+        policy_id="labels", created=CREATED, valid_until=None, certificate=CERTIFICATE, columns=("r",),
+        weights=(("r", 1.0),), terms=tuple(terms), constraints=(), n_items=1, items=None, rank=None, item_keys={},
+        user_keys=LABELS, segments=np.full((1, len(LABELS)), -1, np.int32), slate=SlateRule(1), organic="r",
+        known=Known(tuple(LABELS), ()),
+    )  # fmt: skip
+    return data.check()
+
+
+@pytest.fixture(scope="module")
+def said(java: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a service of another package prints (tests/jvm/Check.java)."""
+    folder = tmp_path_factory.mktemp("classes")
+    javac = shutil.which("javac")
+    assert javac is not None
+    source = Path(__file__).parent / "jvm" / "Check.java"
+    subprocess.run([javac, "-Xlint:all", "-Werror", "-d", str(folder), str(HOST), str(source)], check=True, timeout=120)
+    oa.Policy(of_every_kind()).save(folder / "labels")
+    oa.Policy(small()).save(folder / "small")
+    snapshots = [str(folder / name) for name in ("labels", "small")]
+    command = [java, "-XX:TieredStopAtLevel=1", "-cp", str(folder), "service.Check", *snapshots]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    return dict(line.split(" = ", 1) for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("label", EQUAL)
+def test_labels_are_equal_by_type_as_the_page_on_labels_says(said: dict[str, str], label: str) -> None:
+    for kind, of in LABELS.items():
+        equal = EQUAL[label].get(kind)
+        expected = 0.0 if equal is None else 1.0 + of.index(equal)
+        assert float(said[f"{kind} {label}"]) == expected, kind
+        assert said[f"{kind} list"].startswith("refused: a List")
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_service_of_another_package_is_told_what_is_wrong(said: dict[str, str], name: str) -> None:
+    assert WORDS[name] in said[name]
+    told = name not in ("created", "validUntil", "isExpired", "userKeys", "known key", "ignoredKeys", "user 3", "k")
+    assert said[name].startswith("refused: ") == told
+
+
+def test_deep_json_is_refused_and_only_after_the_checksum(java: str, tmp_path: Path) -> None:
+    deep = b'{"__metadata__":{"checksum":"' + b"0" * 64 + b'"},"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    deep += b" " * (-len(deep) % 8)
+    raw = len(deep).to_bytes(8, "little") + deep
+    (tmp_path / "forged").write_bytes(raw.replace(b"0" * 64, hashlib.sha256(raw).hexdigest().encode()))
+    (tmp_path / "damaged").write_bytes(raw)
+    for name, words in (("forged", "JSON is deeper than 64"), ("damaged", "refused: tampered")):
+        done = run(java, tmp_path / name, GOLDEN / "plain.json")
+        assert (done.returncode, words in done.stderr) == (3, True), done.stderr
+    done = run(java, Path("/dev/zero"), GOLDEN / "plain.json")
+    assert (done.returncode, "not a regular file" in done.stderr) == (3, True)

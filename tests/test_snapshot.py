@@ -163,7 +163,7 @@ def entry(name: str, **change: Any) -> bytes:
         ((18).to_bytes(8, "little") + b'{"a": 1, "a": 1}  ', "not a snapshot"),
         (with_header(RAW, lambda described: described.update(__metadata__={})), "not a snapshot"),
         (forged({}, format="pt"), "not a snapshot"),
-        (forged({}, schema="2"), "newer schema"),
+        (forged({}, schema="3"), "newer schema"),
         (forged(ARRAYS, schema="999"), "newer schema"),
         (forged({}, schema="one"), "not a snapshot"),
         (forged({}, schema="0"), "not a snapshot"),
@@ -193,10 +193,15 @@ def test_what_is_wrong_has_a_name(raw: bytes, reason: str, tmp_path: Path) -> No
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    for path in (tmp_path / "none", tmp_path, tmp_path / "none" / "p"):
+    for path in (tmp_path / "none", tmp_path, tmp_path / "none" / "p", f"{tmp_path}/a\0b"):
         with pytest.raises(SnapshotError, match="cannot be read") as caught:
             read_arrays(path)
         assert caught.value.reason == "unreadable"
+
+
+def test_a_path_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotError, match="null character"):
+        write_arrays(f"{tmp_path}/a\0b", ARRAYS, HEADER)
 
 
 def test_the_error_survives_a_pickle_and_says_its_reason() -> None:

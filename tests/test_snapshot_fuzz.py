@@ -115,7 +115,7 @@ def test_documents_with_another_value_somewhere(data: st.DataObject) -> None:
 
 @given(st.dictionaries(st.sampled_from([*HEADER, "format", "schema", "more"]), st.text(max_size=12), min_size=1))
 def test_headers_of_any_text(header: dict[str, str]) -> None:
-    another_id = set(header) == {"policy_id"} and bool(header["policy_id"])
+    another_id = set(header) == {"policy_id"} and bool(header["policy_id"]) and header["policy_id"].isprintable()
     assert (reason(to_bytes(ARRAYS, HEADER | header)) is None) == another_id
 
 

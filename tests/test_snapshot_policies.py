@@ -21,7 +21,7 @@ import oasis_alloc as oa
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.build import content_id
 from oasis_alloc.serving.content import decode, encode
-from oasis_alloc.serving.data import PolicyData
+from oasis_alloc.serving.data import ItemKey, PolicyData, Term
 from oasis_alloc.snapshot import from_bytes, to_bytes
 
 
@@ -78,9 +78,10 @@ def test_what_is_loaded_scores_as_what_was_solved(case: Any) -> None:
     [
         ({"items": ("a", "b", 3, "d", "e")}, "'items' | int, str | Make them strings"),
         ({"items": ((1, 2), "b", "c", "d", "e")}, "'items' | tuple"),
-        ({"items": (1, 2, 3, 4, 2**63)}, "'items' | more than 64 bits"),
+        ({"items": (1, 2, 3, 4, 2**64)}, "'items' | more than 64 bits"),
         ({"items": ("a", "b", "\ud800", "d", "e")}, "'items' | not valid Unicode"),
-        ({"policy_id": "\ud800"}, "not valid Unicode"),
+        ({"items": (1, 2, 3, -1, 2**63)}, "'items' | more than 64 bits"),
+        ({"constraints": (replace(small().constraints[0], name="\ud800"),)}, "not valid Unicode"),
     ],
 )
 def test_what_a_snapshot_cannot_keep(change: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -150,6 +151,16 @@ def headed(**header: str) -> bytes:
         (changed(n_items=5.0), "content", ""),
         (changed(n_items=-1), "content", "n_items is -1"),
         (changed(n_items=2**40, items=None), "content", "n_items"),
+        (changed(known={"user_keys": [], "item_keys": ["campaign", "genre"]}), "content", "user_keys lack ['market']"),
+        (changed(known={"user_keys": ["market"], "item_keys": ["genre"]}), "content", "item_keys lack ['campaign']"),
+        (changed(known={"user_keys": ["market"] * 2, "item_keys": ["campaign", "genre"]}), "content", "twice"),
+        (changed(known={"user_keys": ["market"]}), "content", "item_keys"),
+        (changed(known=None), "content", ""),
+        (headed(schema="1"), "content", "known: expected from schema 2 on, and not before"),
+        (headed(policy_id="p\nCRITICAL all is lost\x1b[31m"), "content", r"p\nCRITICAL all is lost\x1b[31m"),
+        (headed(policy_id="p" * 201), "content", "up to 200 printable characters"),
+        (changed(slate__size=2**31), "content", "below 2^31"),
+        (changed(slate__at_most=[["campaign", 2**63]]), "content", "below 2^31"),
         (changed(organic="nothing"), "content", "'nothing' is not among columns"),
         (changed(weights__0__1="1"), "content", "'policy'"),
         (changed(weights__0__1=True), "content", ""),
@@ -197,3 +208,52 @@ def test_a_file_that_is_no_policy(raw: bytes, reason: str, words: str, tmp_path:
         oa.Policy.load(tmp_path / "p")
     assert (caught.value.reason, words in str(caught.value)) == (reason, True), caught.value
     assert str(tmp_path / "p") in str(caught.value)
+
+
+def bare(n_items: int) -> PolicyData:
+    """A policy whose file says of its items how many there are, and nothing else."""
+    data = small()
+    slate = replace(data.slate, at_most={}, diminishing={})
+    return replace(data, n_items=n_items, items=None, rank=None, item_keys={}, terms=(), constraints=(), slate=slate)
+
+
+@pytest.mark.parametrize("n_items", [2**25 + 1, 10**8, 2**31 - 1, 2**62])
+def test_a_small_file_makes_no_large_tables(n_items: int, tmp_path: Path) -> None:
+    arrays, header = encode(bare(7))
+    document = header["policy"].replace('"n_items":7', f'"n_items":{n_items}')
+    (tmp_path / "p").write_bytes(to_bytes(arrays, header | {"policy": document}))
+    assert (tmp_path / "p").stat().st_size < 3000
+    with pytest.raises(SnapshotError, match=f"n_items is {n_items}; expected 0 to 33554432") as caught:
+        oa.Policy.load(tmp_path / "p")
+    assert caught.value.reason == "content"
+    with pytest.raises(SnapshotError, match="items without ids and keys; expected at most 33,554,432"):
+        encode(bare(2**25 + 1))
+
+
+def test_items_by_number_alone_are_loaded_and_scored(tmp_path: Path) -> None:
+    policy = oa.Policy(bare(10**6))
+    policy.save(tmp_path / "p")
+    columns = {"relevance": [0.5, 0.25, 1.0], "streams": [0.0, 0.0, 0.0]}
+    assert oa.Policy.load(tmp_path / "p").select([7, 999_999, -1], columns).tolist() == [2, 0, 1]
+
+
+def test_combinations_of_labels_that_multiply_are_bounded(tmp_path: Path) -> None:
+    """A file of some 100 kB: one item with 10,000 labels of each of two keys, and a price by both."""
+    n = 10**4
+    of = ItemKey(tuple(range(n)), np.arange(n, dtype=np.int32), np.array([0, n]))
+    term = Term(None, ("a", "b"), ("a", "b"), (), np.zeros((1, 2), np.int32), np.ones(1))
+    data = replace(bare(1), item_keys={"a": of, "b": of}, terms=(term,), known=None)
+    with pytest.raises(InputError, match="100,000,000 combinations"):
+        oa.Policy(data)
+    (tmp_path / "p").write_bytes(to_bytes(*encode(data)))
+    with pytest.raises(SnapshotError, match="combinations") as caught:
+        oa.Policy.load(tmp_path / "p")
+    assert caught.value.reason == "content"
+
+
+def test_labels_above_63_bits_are_kept(tmp_path: Path) -> None:
+    data = replace(small(), items=(0, 1, 2**63, 2**64 - 1, 7), rank=None)
+    oa.Policy(data).save(tmp_path / "p")
+    policy = oa.Policy.load(tmp_path / "p")
+    assert policy.data.items == data.items
+    assert policy.encode([2**64 - 1, 2**63, -1, 7]).tolist() == [3, 2, -1, 4]

@@ -38,6 +38,12 @@ class Plain:
         Plain.made += 1
         return Plain(f"{self.policy_id}~organic", self.created, self.valid_until, 0.0)
 
+    def count_into(self, tally: Any) -> None:
+        self.tally = tally
+
+    def save(self, path: Path) -> None:
+        path.write_text(self.policy_id)
+
     def warmup(self, draws: bool = True) -> dict[str, float]:
         self.warmed += 1
         return {"score": 0.0}

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from oasis_alloc.errors import MissingDependencyError
+from oasis_alloc import PolicyStore
+from oasis_alloc.errors import InputError, MissingDependencyError
 from oasis_alloc.serving import telemetry
 from oasis_alloc.serving.stats import Stats
+from oasis_alloc.serving.tally import Tally
 
 
 class Store:
     """What the adapters ask a store."""
 
-    def __init__(self) -> None:
-        self.counted = Stats()
+    def __init__(self, name: str = "") -> None:
+        self.name, self.counted, self.tally = name, Stats(), Tally()
         for k in range(1, 101):
             self.counted.decided("fresh" if k > 10 else "hold", k * 1e-6, unseen=k % 2)
         self.counted.refused("tampered", "p: campaign-007", 0.0)
         self.counted.loaded()
+        self.counted.failed("input")
+        self.tally.ignored("daypart")
+        self.tally.mistyped()
 
     def stats(self) -> dict[str, Any]:
         state = {"policy_id": "campaign-007", "age": 12.5, "mode": "hold", "factor": 1.0, "ready": True}
-        return state | self.counted.summary()
+        return state | self.counted.summary() | self.tally.summary() | {"store": self.name}
 
 
 EXPECTED: dict[tuple[str, str], float] = {
@@ -36,6 +43,10 @@ EXPECTED: dict[tuple[str, str], float] = {
     ("decisions", "hold"): 10,
     ("decisions", "fresh"): 90,
     ("unseen_items", ""): 50,
+    ("failed_requests", "input"): 1,
+    ("failed_requests", "error"): 0,
+    ("ignored_keys", "daypart"): 1,
+    ("mistyped_requests", ""): 1,
     ("loaded_snapshots", ""): 1,
     ("refused_snapshots", "tampered"): 1,
 }
@@ -64,21 +75,75 @@ def test_prometheus_sees_the_numbers() -> None:
     assert 'oasis_alloc_decisions_total{mode="hold"} 11.0' in client.generate_latest(registry).decode()
 
 
+def test_two_stores_of_one_registry_are_told_apart() -> None:
+    client = pytest.importorskip("prometheus_client", reason="needs prometheus-client, the extra [prometheus]")
+    registry, radio, search = client.CollectorRegistry(), Store("radio"), Store("search")
+    collector = telemetry.prometheus(radio, registry)  # type: ignore[arg-type]
+    assert telemetry.prometheus(search, registry) is collector  # type: ignore[arg-type]
+    search.counted.decided("hold", 0.0, 0)
+    samples = [(s.name, tuple(sorted(s.labels.items()))) for family in registry.collect() for s in family.samples]
+    assert len(samples) == len(set(samples))
+    text = client.generate_latest(registry).decode()
+    assert 'oasis_alloc_decisions_total{mode="hold",store="radio"} 10.0' in text
+    assert 'oasis_alloc_decisions_total{mode="hold",store="search"} 11.0' in text
+    assert text.count("# HELP oasis_alloc_decisions_total") == 1
+    with pytest.raises(InputError, match=r"another store 'radio'; give each a name of its own"):
+        telemetry.prometheus(Store("radio"), registry)  # type: ignore[arg-type]
+    assert client.generate_latest(registry).decode() == text
+    telemetry.prometheus(radio, registry)  # type: ignore[arg-type]  # the same once more
+    del radio
+    gc.collect()
+    assert 'store="radio"' not in client.generate_latest(registry).decode(), "a store that nobody has any more"
+    registry.unregister(collector)
+    other = telemetry.prometheus(search, registry)  # type: ignore[arg-type]
+    assert other is not collector
+    assert 'store="search"' in client.generate_latest(registry).decode()
+
+
+def test_a_registry_refuses_what_would_collect_the_same_names() -> None:
+    client = pytest.importorskip("prometheus_client", reason="needs prometheus-client, the extra [prometheus]")
+    registry = client.CollectorRegistry()
+    store = Store("radio")
+    telemetry.prometheus(store, registry)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="Duplicated"):
+        client.Gauge("oasis_alloc_ready", "mine", registry=registry)
+
+
+class Meter:
+    """As much of a Meter as registers callbacks; the SDK is the host's."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, tuple[str, Any]] = {}
+
+    def create_observable_counter(self, name: str, callbacks: Any, unit: str, description: str) -> None:
+        assert name not in self.made, "the SDK drops the second one"
+        self.made[name] = ("counter", callbacks[0])
+
+    def create_observable_gauge(self, name: str, callbacks: Any, unit: str, description: str) -> None:
+        assert name not in self.made, "the SDK drops the second one"
+        self.made[name] = ("gauge", callbacks[0])
+
+
+def test_two_stores_of_one_meter_are_told_apart() -> None:
+    pytest.importorskip("opentelemetry.metrics", reason="needs opentelemetry-api, the extra [otel]")
+    meter, radio, search = Meter(), Store("radio"), Store("search")
+    telemetry.opentelemetry(radio, meter)  # type: ignore[arg-type]
+    telemetry.opentelemetry(search, meter)  # type: ignore[arg-type]
+    seen = [observation.attributes for observation in meter.made["oasis_alloc_snapshot_age"][1](None)]
+    assert seen == [{"store": "radio"}, {"store": "search"}]
+    with pytest.raises(InputError, match="another store 'search'"):
+        telemetry.opentelemetry(Store("search"), meter)  # type: ignore[arg-type]
+
+
+def test_a_store_is_called_by_its_path_or_by_its_name(tmp_path: Path) -> None:
+    assert PolicyStore(tmp_path / "p", refresh=None).stats()["store"] == str(tmp_path / "p")
+    assert PolicyStore(tmp_path / "p", refresh=None, name="radio").name == "radio"
+    with pytest.raises(InputError, match="expected a printable text"):
+        PolicyStore(tmp_path / "p", refresh=None, name="a\nb")
+
+
 def test_opentelemetry_sees_the_numbers() -> None:
     pytest.importorskip("opentelemetry.metrics", reason="needs opentelemetry-api, the extra [otel]")
-
-    class Meter:
-        """As much of a Meter as registers callbacks; the SDK is the host's."""
-
-        def __init__(self) -> None:
-            self.made: dict[str, tuple[str, Any]] = {}
-
-        def create_observable_counter(self, name: str, callbacks: Any, unit: str, description: str) -> None:
-            self.made[name] = ("counter", callbacks[0])
-
-        def create_observable_gauge(self, name: str, callbacks: Any, unit: str, description: str) -> None:
-            self.made[name] = ("gauge", callbacks[0])
-
     meter, store = Meter(), Store()
     telemetry.opentelemetry(store, meter)  # type: ignore[arg-type]
     seen = {}
@@ -87,7 +152,10 @@ def test_opentelemetry_sees_the_numbers() -> None:
             seen[name.removeprefix("oasis_alloc_"), "".join(observation.attributes.values())] = observation.value
     check(seen)
     counters = {name.removeprefix("oasis_alloc_") for name, (kind, _) in meter.made.items() if kind == "counter"}
-    assert counters == {"decisions", "unseen_items", "loaded_snapshots", "refused_snapshots"}
+    assert counters == {
+        "decisions", "failed_requests", "ignored_keys", "mistyped_requests", "unseen_items", "loaded_snapshots",
+        "refused_snapshots",
+    }  # fmt: skip
 
 
 def test_opentelemetry_takes_the_meter_of_the_host() -> None:

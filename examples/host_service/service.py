@@ -1,6 +1,6 @@
 """A host service to copy: ranks candidates by the policy in a snapshot file, which may be replaced at any time.
 
-    pip install "oasis_alloc[host]"
+    pip install ".[host]"                                        # in a checkout of oasis_alloc
     python examples/host_service/service.py                      # solves a small market first, and serves its policy
     python examples/host_service/service.py --snapshot /path/to/policy.safetensors --port 8080
 
@@ -8,8 +8,10 @@
     curl -s localhost:8080/rank -H 'content-type: application/json' -d '{"ids": [0, 1, 2], "columns":
         {"relevance": [0.9, 0.5, 0.7], "promotion": [0, 0.2, 0]}, "user": {"market": "SE"}, "k": 2}'
 
-`/health` says that the process lives, `/ready` that a policy is loaded and everything is compiled, `/metrics` is for
-Prometheus. With several processes (`gunicorn --preload -k uvicorn.workers.UvicornWorker`) each has a store of its own.
+`/health` says that the process lives, `/ready` that a policy is loaded, everything is compiled and requests are
+answered, `/schema` what requests bring; `/metrics` is for Prometheus. Bodies, ids and slots have limits. With
+`--admin-token` (or OASIS_ALLOC_ADMIN_TOKEN) there are `/admin/rollback` and `/admin/publish`. With several processes
+(`gunicorn --preload -k uvicorn.workers.UvicornWorker`) each has a store of its own, and a roll-back is for all.
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import hmac
+import json
+import math
+import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -27,18 +33,22 @@ from typing import Any
 import numpy as np
 import prometheus_client
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
 import oasis_alloc as oa
 from oasis_alloc.markets import month
 from oasis_alloc.serving import telemetry
 
+MOST_BYTES = 1 << 20  # of a body
+MOST_IDS = 10_000  # of a request, and slots
+_INLINE = 1 << 15  # bytes of a body that is read in the event loop; a longer one is in a thread
+
 
 class RankRequest(BaseModel):
     """One user's candidates: ids, and for each column one number an id."""
 
-    ids: list[int | str]
+    ids: list[int | str | float]
     columns: dict[str, list[float]]
     user: int | dict[str, Any] | None = None
     k: int | None = None
@@ -49,19 +59,100 @@ class RankResponse(BaseModel):
 
     policy_id: str
     mode: str
-    slate: list[int | str]
+    slate: list[int | str | float]
     scores: list[float]
 
 
-def create_app(snapshot: Path, refresh: float = 1.0, staleness: oa.Staleness | None = None) -> FastAPI:
-    """The service; `app.state.store` is its store."""
-    store = oa.PolicyStore(snapshot, refresh=refresh, staleness=staleness)
+class Malformed(ValueError):
+    """A body that is no request, whatever the policy."""
+
+
+class TooLarge(ValueError):
+    """A body with more bytes than are read."""
+
+
+async def body_of(request: Request) -> bytes:
+    """The body, as far as it is allowed to be."""
+    parts, size = [], 0
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or len(length) > 15 or int(length) > MOST_BYTES:
+        raise TooLarge
+    async for part in request.stream():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise TooLarge
+        parts.append(part)
+    return b"".join(parts)
+
+
+def rank_request(body: bytes) -> tuple[list[Any], dict[str, Any], Any, Any]:
+    """(ids, columns, user, k) of a request, or the first thing that is wrong with it.
+
+    By hand, rather than by a model: that would make an error of every id that is wrong, and an answer of all of them.
+    """
+    try:
+        given = json.loads(body, parse_constant=_no_number)
+    except RecursionError:
+        raise Malformed("the body is nested too deeply") from None
+    except ValueError as error:  # of Unicode, too
+        raise Malformed(f"the body is not JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise Malformed("expected an object with ids, columns, user and k")
+    for name in given:
+        if name not in RankRequest.model_fields:
+            raise Malformed(f"{name[:100]!r} is not known; expected {', '.join(RankRequest.model_fields)}")
+    ids, columns, user, k = (given.get(name) for name in RankRequest.model_fields)
+    if not isinstance(ids, list) or len(ids) > MOST_IDS:
+        raise Malformed(f"ids: expected a list of up to {MOST_IDS:,}")
+    if not set(map(type, ids)) <= {int, str, float}:
+        at = next(i for i, one in enumerate(ids) if type(one) not in (int, str, float))
+        raise Malformed(f"ids: entry {at} is neither a number nor a string")
+    try:
+        "".join(one for one in ids if type(one) is str).encode()
+        is_sayable = all(math.isfinite(one) for one in ids if type(one) is float)
+    except UnicodeEncodeError:
+        is_sayable = False
+    if not is_sayable:  # it could not be in the answer
+        raise Malformed("ids: one of them is infinite, or is half of a character")
+    if not isinstance(columns, dict) or len(columns) > MOST_IDS:
+        raise Malformed("columns: expected an object of lists of numbers")
+    numbers = {}
+    for name, column in columns.items():
+        if not isinstance(column, list) or not set(map(type, column)) <= {int, float}:
+            raise Malformed(f"columns: {name[:100]!r} is not a list of numbers")
+        try:
+            numbers[name] = np.array(column, np.float64)
+        except OverflowError:
+            raise Malformed(f"columns: {name[:100]!r} has a number that is beyond float64") from None
+    if not (user is None or type(user) in (int, dict)):
+        raise Malformed("user: expected a number of the solve, an object of labels, or null")
+    if not (k is None or (type(k) is int and k <= MOST_IDS)):
+        raise Malformed(f"k: expected a whole number up to {MOST_IDS:,}, or null")
+    return ids, numbers, user, k
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number")
+
+
+def _text(status: int, message: str) -> Response:
+    """An answer in plain text, also of what is no Unicode."""
+    return Response(message.encode("utf-8", "backslashreplace"), status_code=status, media_type="text/plain")
+
+
+def create_app(
+    snapshot: Path, refresh: float = 1.0, staleness: oa.Staleness | None = None, admin_token: str | None = None
+) -> FastAPI:
+    """The service; `app.state.store` is its store. With a token there are /admin/rollback and /admin/publish."""
+    # The only store here, so its numbers need no label; each of several has a name.
+    store = oa.PolicyStore(snapshot, refresh=refresh, staleness=staleness, name="")
     registry = prometheus_client.CollectorRegistry()
     telemetry.prometheus(store, registry)
+    malformed = prometheus_client.Counter("host_malformed_requests", "Bodies that are no request", registry=registry)
 
     async def warm_up() -> None:
         """Compile before the first request, in a thread; where there is no snapshot yet, wait for one."""
-        while not store.stats()["ready"]:
+        while store.stats()["not_ready"] in ("no policy", "not warm"):
             try:
                 await asyncio.to_thread(store.warmup, draws=False)
                 # What imports and warm-up have made stays for ever: a full collection would stop the service for a
@@ -70,7 +161,7 @@ def create_app(snapshot: Path, refresh: float = 1.0, staleness: oa.Staleness | N
                 gc.freeze()
             except oa.SnapshotError:
                 await asyncio.sleep(refresh)
-                store.refresh()
+                await asyncio.to_thread(store.refresh)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -82,30 +173,49 @@ def create_app(snapshot: Path, refresh: float = 1.0, staleness: oa.Staleness | N
     app = FastAPI(title="oasis_alloc host", lifespan=lifespan)
     app.state.store = store
 
-    @app.post("/rank")
-    async def rank(request: RankRequest) -> RankResponse:
-        # A decision takes microseconds: it runs here, in the event loop, rather than pay for a change of threads.
-        columns = {name: np.array(column, np.float64) for name, column in request.columns.items()}
+    def answer(body: bytes) -> bytes:
+        """Decide about one request."""
+        ids, columns, user, k = rank_request(body)
         with store.decide() as decision:  # one policy, whatever is swapped meanwhile
             policy = decision.policy
-            items = policy.encode(request.ids)
+            items = policy.encode(ids)
             decision.unseen = int((items < 0).sum())
-            scores = policy.score(items, columns, user=request.user)
-            slate = policy.select(items, columns, user=request.user, k=request.k)
-        return RankResponse(
-            policy_id=policy.policy_id,
-            mode=decision.mode,
-            slate=[request.ids[i] for i in slate],
-            scores=scores.tolist(),
-        )
+            scores = policy.score(items, columns, user=user)
+            slate = policy.select(items, columns, user=user, k=k)
+            found = {
+                "policy_id": policy.policy_id,
+                "mode": decision.mode,
+                "slate": [ids[i] for i in slate],
+                "scores": scores.tolist(),
+            }
+        return json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+
+    schema = {"content": {"application/json": {"schema": RankRequest.model_json_schema()}}}
+
+    @app.post("/rank", response_model=RankResponse, openapi_extra={"requestBody": schema})
+    async def rank(request: Request) -> Response:
+        body = await body_of(request)
+        # A decision takes microseconds: it runs here, in the event loop, rather than pay for a change of threads.
+        found = answer(body) if len(body) <= _INLINE else await asyncio.to_thread(answer, body)
+        return Response(found, media_type="application/json")
+
+    @app.exception_handler(Malformed)
+    async def no_request(_request: Any, error: Exception) -> Response:
+        malformed.inc()
+        return _text(422, str(error))
+
+    @app.exception_handler(TooLarge)
+    async def too_large(_request: Any, _error: Exception) -> Response:
+        malformed.inc()
+        return _text(413, f"expected a body of up to {MOST_BYTES:,} bytes")
 
     @app.exception_handler(oa.InputError)
     async def wrong_input(_request: Any, error: Exception) -> Response:
-        return Response(str(error), status_code=422, media_type="text/plain")
+        return _text(422, str(error))
 
     @app.exception_handler(oa.SnapshotError)
     async def no_policy(_request: Any, error: Exception) -> Response:
-        return Response(str(error), status_code=503, media_type="text/plain")
+        return _text(503, str(error))
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -115,11 +225,39 @@ def create_app(snapshot: Path, refresh: float = 1.0, staleness: oa.Staleness | N
     async def ready(response: Response) -> dict[str, Any]:
         stats = store.stats()
         response.status_code = 200 if stats["ready"] else 503
-        return {name: stats[name] for name in ("ready", "policy_id", "mode", "age", "last_refused")}
+        return {name: stats[name] for name in ("ready", "not_ready", "policy_id", "mode", "age", "last_refused")}
+
+    @app.get("/schema")
+    async def schema_of_requests() -> dict[str, Any]:
+        """What requests bring: columns, and the keys that users may have."""
+        return store.policy.schema.to_dict()
 
     @app.get("/metrics")
     async def metrics() -> Response:
         return Response(prometheus_client.generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+    def allowed(request: Request) -> bool:
+        given = request.headers.get("authorization", "").encode("latin-1", "replace")
+        return admin_token is not None and hmac.compare_digest(given, f"Bearer {admin_token}".encode())
+
+    @app.post("/admin/rollback")
+    async def rollback(request: Request) -> Response:
+        """Go back to the policy before, in all processes of this snapshot."""
+        if not allowed(request):
+            return _text(403, "expected the token of --admin-token")
+        policy = await asyncio.to_thread(store.rollback)
+        return _text(200, policy.policy_id)
+
+    @app.post("/admin/publish")
+    async def publish(request: Request) -> Response:
+        """Serve a file beside the snapshot, named by the body, though it is older or was rolled back."""
+        if not allowed(request):
+            return _text(403, "expected the token of --admin-token")
+        name = (await body_of(request)).decode("utf-8", "replace")
+        if not name or name != Path(name).name or not name.isprintable():
+            return _text(422, "expected the name of a file in the snapshot's folder")
+        policy = await asyncio.to_thread(store.publish, snapshot.with_name(name))
+        return _text(200, policy.policy_id)
 
     return app
 
@@ -138,12 +276,13 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--refresh", type=float, default=1.0, help="seconds between two looks at the file")
+    parser.add_argument("--admin-token", default=os.environ.get("OASIS_ALLOC_ADMIN_TOKEN"), help="allows /admin/...")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         snapshot = given.snapshot or demonstration(Path(folder))
         # A snapshot is verified by a thread, for which a request waits as long as this; 5 milliseconds by default.
         sys.setswitchinterval(0.0005)
-        app = create_app(snapshot, given.refresh)
+        app = create_app(snapshot, given.refresh, admin_token=given.admin_token or None)
         uvicorn.run(
             app, host=given.host, port=given.port, log_level="warning", access_log=False,
             timeout_keep_alive=75,  # seconds: longer than clients keep what they do not use

@@ -2,17 +2,39 @@
 //
 //     java ScoreHost.java <snapshot> <vectors> [<snapshot> <vectors> ...]
 //
-// Needs JDK 17 or later (since then all arithmetic of doubles is strict IEEE 754) and nothing else. It follows
-// docs/snapshot.md section by section: `Policy` has the prices and the score, `Rules` and `Selection` the slate, and
-// `Container` and `Json` read the file; these are what a service would take from here. The main program answers the
-// requests of a vectors file (tests/golden) and compares: scores to the last bit, slates to the position.
+// Needs JDK 17 or later (since then all arithmetic of doubles is strict IEEE 754) and nothing else. A service puts this
+// file among its sources, or its classes (javac -d classes ScoreHost.java) on its class path:
+//
+//     import oasisalloc.ScoreHost.Policy;
+//
+//     Policy policy = Policy.load(Path.of("policy.safetensors"));          // Refused, if it must not be served
+//     Policy.User user = policy.user(Map.of("market", "SE", "hour", 7));   // once, for many requests
+//     int[] items = policy.encode(List.of("track-07", "track-31"));
+//     double[] scores = policy.scores(user, items, columns);               // BadRequest, if the request is wrong
+//     int[] slate = policy.slate(user, items, columns, scores, 10, new int[0], new int[0]);
+//
+// It follows docs/snapshot.md section by section, and docs/labels.md for which labels are equal: `Policy` has the prices
+// and the score, `Rules` and `Selection` the slate, and `Container` and `Json` read the file. The main program answers
+// the requests of a vectors file (tests/golden) and compares: scores to the last bit, slates to the position.
 
+package oasisalloc;
+
+import java.io.IOException;
+import java.math.BigDecimal;
+import java.math.BigInteger;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
+import java.time.Instant;
+import java.time.LocalDate;
+import java.time.LocalDateTime;
+import java.time.LocalTime;
+import java.time.OffsetDateTime;
+import java.time.ZoneOffset;
+import java.time.ZonedDateTime;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -23,11 +45,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.stream.Collectors;
+import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.LongAdder;
 import java.util.stream.IntStream;
 
-public class ScoreHost {
+public final class ScoreHost {
+    private ScoreHost() {}
 
     public static void main(String[] args) throws Exception {
         if (args.length == 0 || args.length % 2 != 0) {
@@ -37,7 +63,7 @@ public class ScoreHost {
         int wrong = 0;
         for (int a = 0; a < args.length; a += 2) {
             try {
-                Policy policy = Policy.load(Files.readAllBytes(Path.of(args[a])));
+                Policy policy = Policy.load(Path.of(args[a]));
                 wrong += compare(policy, Json.object(Json.parse(Files.readString(Path.of(args[a + 1])))));
             } catch (Refused refused) {
                 System.err.println(args[a] + ": refused: " + refused.getMessage());
@@ -52,9 +78,7 @@ public class ScoreHost {
         int scores = 0, slates = 0, wrong = 0;
         for (Object each : Json.list(vectors.get("requests"))) {
             Map<String, Object> request = Json.object(each);
-            List<Object> ids = Json.list(request.get("ids"));
-            int[] items = new int[ids.size()];
-            for (int i = 0; i < items.length; i++) items[i] = policy.encode(ids.get(i));
+            int[] items = policy.encode(Json.list(request.get("ids")));
             Map<String, double[]> columns = new HashMap<>();
             for (Map.Entry<String, Object> column : Json.object(request.get("columns")).entrySet())
                 columns.put(column.getKey(), hexadecimal(column.getValue()));
@@ -82,585 +106,955 @@ public class ScoreHost {
         return wrong;
     }
 
-    static double[] hexadecimal(Object texts) {
+    private static double[] hexadecimal(Object texts) {
         return Json.list(texts).stream().mapToDouble(text -> Double.parseDouble((String) text)).toArray();
     }
 
-    static int[] wholes(Object numbers) {
+    private static int[] wholes(Object numbers) {
         return Json.list(numbers).stream().mapToInt(Json::whole).toArray();
     }
-}
 
-/** A snapshot that must not be served. */
-class Refused extends Exception {
-    Refused(String message) {
-        super(message);
-    }
-}
+    /** A snapshot that must not be served. */
+    public static final class Refused extends Exception {
+        private static final long serialVersionUID = 1;
 
-/** Prices that serve; immutable, and safe under threads. */
-class Policy {
-    static final String FORMAT = "oasis_alloc.policy";
-    static final int SCHEMA = 1;
-
-    record User(int[] codes, int size, int atLeast) {}
-
-    record Term(String column, String[] keys, Map<List<Integer>, Double> prices) {}
-
-    /** Labels of items, ascending: those of item i are codes[indptr[i]] to codes[indptr[i + 1] - 1]. */
-    record ItemKey(long[] indptr, int[] codes) {}
-
-    final String id;
-    private final Container arrays;
-    private final int nItems;
-    private final List<String> weighed = new ArrayList<>(); // null is a constant 1
-    private final List<Double> weights = new ArrayList<>();
-    private final List<Term> terms = new ArrayList<>();
-    private final List<String> measured; // columns that have prices, sorted by code points
-    private final Map<Object, Integer> numbers; // of ids; null where the numbers are the ids
-    private final long[] rank; // null where it is the item's number
-    private final Map<String, ItemKey> itemKeys = new LinkedHashMap<>();
-    private final Map<String, Map<Object, Integer>> userKeys = new LinkedHashMap<>();
-    private final boolean knowsUsers;
-    final Rules rules;
-
-    static Policy load(byte[] raw) throws Refused {
-        try {
-            return new Policy(new Container(raw));
-        } catch (RuntimeException error) {
-            throw new Refused("the content is no policy (" + error + ")");
+        Refused(String message) {
+            super(message);
         }
     }
 
-    private Policy(Container file) throws Refused {
-        arrays = file;
-        id = file.header.get("policy_id");
-        Map<String, Object> of = Json.object(Json.parse(file.header.get("policy")));
-        nItems = Json.whole(of.get("n_items"));
-        for (Object weight : Json.list(of.get("weights"))) {
-            weighed.add((String) Json.list(weight).get(0));
-            weights.add(Json.number(Json.list(weight).get(1)));
+    /** A request that is wrong: what is, where, and what was expected. */
+    public static final class BadRequest extends IllegalArgumentException {
+        private static final long serialVersionUID = 1;
+
+        BadRequest(String message) {
+            super(message);
         }
-        int k = 0;
-        for (Object each : Json.list(of.get("item_keys"))) {
-            Map<String, Object> key = Json.object(each);
-            int[] codes = file.ints("item_keys/" + k + "/codes");
-            boolean several = (Boolean) key.get("several");
-            itemKeys.put((String) key.get("name"), several
-                    ? new ItemKey(file.longs("item_keys/" + k + "/indptr"), codes) : single(codes));
-            k++;
+    }
+
+    /** Which labels and ids are equal, by type: docs/labels.md. */
+    static final class Label {
+        private static final Object NOTHING = new Object(); // equal to no label
+        private static final int LARGEST = 400; // decimal digits
+
+        private Label() {}
+
+        /** What a label is looked up by: two labels are equal if and only if these are; null is no label. */
+        static Object of(Object label) {
+            if (label == null || label instanceof String || label instanceof Boolean) return label;
+            if (label instanceof Number number) return number(number);
+            if (label instanceof CharSequence || label instanceof Character || label instanceof UUID
+                    || label instanceof LocalDate) return label.toString();
+            if (label instanceof Enum<?> one) return one.name();
+            if (label instanceof LocalDateTime time) return local(time);
+            if (label instanceof LocalTime time) return clock(time);
+            if (label instanceof Instant time) return utc(time);
+            if (label instanceof OffsetDateTime time) return utc(time.toInstant());
+            if (label instanceof ZonedDateTime time) return utc(time.toInstant());
+            throw new BadRequest("a " + label.getClass().getSimpleName()
+                    + " is no label; expected a string, a number, a boolean, a date or null");
         }
-        k = 0;
-        for (Object each : Json.list(of.get("user_keys"))) {
-            Map<String, Object> key = Json.object(each);
-            List<Object> labels = file.labels("user_keys/" + k++ + "/labels", key.get("labels"));
-            userKeys.put((String) key.get("name"), numbered(labels));
-        }
-        k = 0;
-        Set<String> priced = new TreeSet<>(Policy::byCodePoints);
-        for (Object each : Json.list(of.get("terms"))) {
-            Map<String, Object> term = Json.object(each);
-            String[] keys = Json.list(term.get("keys")).toArray(new String[0]);
-            int[] groups = file.ints("terms/" + k + "/groups");
-            double[] price = file.doubles("terms/" + k++ + "/price");
-            Map<List<Integer>, Double> prices = new HashMap<>();
-            for (int g = 0; g < price.length; g++) {
-                List<Integer> codes = new ArrayList<>();
-                for (int j = 0; j < keys.length; j++) codes.add(groups[g * keys.length + j]);
-                prices.put(codes, price[g]);
+
+        private static Object number(Number number) {
+            if (number instanceof Integer || number instanceof Long || number instanceof Short
+                    || number instanceof Byte) return number.longValue();
+            if (number instanceof Double || number instanceof Float) {
+                double value = number.doubleValue();
+                if (Double.isNaN(value)) return null;
+                if (Double.isInfinite(value)) return NOTHING;
+                if (value != Math.rint(value)) return value;
+                return value >= -0x1p63 && value < 0x1p63 ? (Object) (long) value : new BigDecimal(value).toBigInteger();
             }
-            terms.add(new Term((String) term.get("column"), keys, prices));
-            if (term.get("column") != null) priced.add((String) term.get("column"));
+            BigDecimal exact;
+            try {
+                exact = number instanceof BigDecimal decimal ? decimal
+                        : number instanceof BigInteger whole ? new BigDecimal(whole) : new BigDecimal(number.toString());
+            } catch (NumberFormatException error) {
+                throw new BadRequest("a " + number.getClass().getSimpleName() + " is no number that is a label");
+            }
+            if (exact.signum() == 0) return 0L;
+            if ((long) exact.precision() - exact.scale() > LARGEST) return NOTHING;
+            if (exact.scale() > LARGEST || exact.stripTrailingZeros().scale() > 0) return number(exact.doubleValue());
+            BigInteger whole = exact.toBigInteger();
+            return whole.bitLength() < 64 ? (Object) whole.longValue() : whole;
         }
-        measured = List.copyOf(priced);
-        Object kind = of.get("items");
-        numbers = kind == null ? null : numbered(file.labels("items", kind));
-        rank = (Boolean) of.get("rank") ? file.longs("rank") : null;
-        knowsUsers = (Boolean) of.get("users");
-        rules = new Rules(file, Json.object(of.get("slate")));
-    }
 
-    private static ItemKey single(int[] codes) {
-        long[] indptr = new long[codes.length + 1];
-        for (int i = 0; i < codes.length; i++) indptr[i + 1] = indptr[i] + (codes[i] < 0 ? 0 : 1);
-        return new ItemKey(indptr, Arrays.stream(codes).filter(code -> code >= 0).toArray());
-    }
-
-    private static Map<Object, Integer> numbered(List<Object> labels) {
-        Map<Object, Integer> out = new HashMap<>();
-        for (Object label : labels) out.put(label, out.size());
-        return out;
-    }
-
-    private static int byCodePoints(String a, String b) {
-        return Arrays.compare(a.codePoints().toArray(), b.codePoints().toArray());
-    }
-
-    /** The number of an item, -1 for one that was never seen. */
-    int encode(Object itemId) {
-        if (numbers != null) return numbers.getOrDefault(itemId, -1);
-        return itemId instanceof Long number && number >= 0 && number < nItems ? number.intValue() : -1;
-    }
-
-    /** A user by number of the solve, by {key: label}, or nobody known (null). */
-    User user(Object given) {
-        int size = rules.size, atLeast = rules.atLeast;
-        if (given instanceof Long number) {
-            if (!knowsUsers) throw new IllegalArgumentException("this policy does not know users by number");
-            int user = Math.toIntExact(number), width = userKeys.size();
-            int segment = arrays.ints("segment_of_user")[user];
-            if (rules.sizes != null) size = Math.toIntExact(rules.sizes[user]);
-            if (rules.leasts != null) atLeast = Math.toIntExact(rules.leasts[user]);
-            int[] codes = Arrays.copyOfRange(arrays.ints("segments"), segment * width, (segment + 1) * width);
-            return new User(codes, size, atLeast);
+        private static String local(LocalDateTime time) {
+            String date = time.toLocalDate().toString();
+            return time.toLocalTime().equals(LocalTime.MIDNIGHT) ? date : date + "T" + clock(time.toLocalTime());
         }
-        Map<String, Object> labels = given == null ? Map.of() : Json.object(given);
-        int[] codes = new int[userKeys.size()];
-        int j = 0;
-        for (Map.Entry<String, Map<Object, Integer>> key : userKeys.entrySet())
-            codes[j++] = key.getValue().getOrDefault(labels.get(key.getKey()), -1);
-        return new User(codes, size, atLeast);
+
+        private static String utc(Instant time) {
+            LocalDateTime at = LocalDateTime.ofInstant(time, ZoneOffset.UTC);
+            return at.toLocalDate() + "T" + clock(at.toLocalTime()) + "+00:00";
+        }
+
+        private static String clock(LocalTime time) {
+            String text = String.format("%02d:%02d:%02d", time.getHour(), time.getMinute(), time.getSecond());
+            int nano = time.getNano();
+            if (nano == 0) return text;
+            return text + (nano % 1000 == 0 ? String.format(".%06d", nano / 1000) : String.format(".%09d", nano));
+        }
     }
 
-    /** Priced scores, every operation rounded on its own, in this order. */
-    double[] scores(User user, int[] items, Map<String, double[]> columns) {
-        double[] out = new double[items.length];
-        boolean asItIs = weights.size() == 1 && weights.get(0) == 1.0 && weighed.get(0) != null;
-        for (int i = 0; i < items.length; i++) {
-            double v = 0.0;
-            if (asItIs) {
-                v = columns.get(weighed.get(0))[i];
-            } else {
-                for (int t = 0; t < weights.size(); t++) {
-                    String column = weighed.get(t);
-                    v = v + (column == null ? weights.get(t) : weights.get(t) * columns.get(column)[i]);
+    /** Prices that serve; immutable but for its counts, and safe under threads. */
+    public static final class Policy {
+        static final String FORMAT = "oasis_alloc.policy";
+        static final int SCHEMA = 2;
+        private static final int FOLDED = 1 << 22; // numbers in tables that are kept
+        private static final int COMBINED = 1 << 24; // combinations of labels of one item in one term
+
+        /** A user as a policy knows them; belongs to the policy that made it. */
+        public static final class User {
+            private final Policy owner;
+            private final int[] codes;
+            private final int size, atLeast;
+            private final double[][] prices; // of constant and columns that have any, by class of items
+
+            private User(Policy owner, int[] codes, int size, int atLeast) {
+                this.owner = owner;
+                this.codes = codes;
+                this.size = size;
+                this.atLeast = atLeast;
+                prices = owner.folded(codes);
+            }
+
+            /** Slots of the slate. */
+            public int size() {
+                return size;
+            }
+        }
+
+        /** Prices of one column by group; groups are rows of codes, ascending. */
+        record Term(String column, String[] keys, int[] groups, double[] price) {
+            /** The price of a group, 0 where it has none. */
+            boolean has(int[] group) {
+                return row(group) >= 0;
+            }
+
+            double of(int[] group) {
+                return price[row(group)];
+            }
+
+            private int row(int[] group) {
+                int low = 0, high = price.length - 1, width = keys.length;
+                while (low <= high) {
+                    int middle = (low + high) >>> 1;
+                    int order = Arrays.compare(groups, middle * width, (middle + 1) * width, group, 0, width);
+                    if (order == 0) return middle;
+                    if (order < 0) low = middle + 1;
+                    else high = middle - 1;
+                }
+                return -1;
+            }
+        }
+
+        /** Labels of items, ascending: those of item i are codes[indptr[i]] to codes[indptr[i + 1] - 1]. */
+        record ItemKey(long[] indptr, int[] codes, int labels) {}
+
+        public final String id;
+        public final double created; // UNIX seconds
+        public final Double validUntil; // UNIX seconds, after which it is not to be used; null for no end
+        private final Container arrays;
+        private final int nItems;
+        private final List<String> weighed = new ArrayList<>(); // null is a constant 1
+        private final double[] weights;
+        private final List<Term> terms = new ArrayList<>();
+        private final List<String> measured; // columns that have prices, sorted by code points
+        private final Map<Object, Integer> numbers; // of ids; null where the numbers are the ids
+        private final long[] rank; // null where it is the item's number
+        private final Map<String, ItemKey> itemKeys = new LinkedHashMap<>();
+        private final Map<String, Map<Object, Integer>> userKeys = new LinkedHashMap<>();
+        private final List<String> userNames;
+        private final Set<String> known = new LinkedHashSet<>(); // all keys that users of the problem had
+        private final Map<String, LongAdder> ignored = new ConcurrentHashMap<>();
+        private final boolean knowsUsers;
+        private final int[] classOf; // of every item, and of one that was never seen: items that no key tells apart
+        private final int[] member; // an item of every class, -1 for the unseen
+        private final Map<List<Integer>, double[][]> tables = new ConcurrentHashMap<>();
+        final Rules rules;
+
+        /** Reads and verifies a snapshot file. */
+        public static Policy load(Path path) throws Refused, IOException {
+            if (!Files.isRegularFile(path)) throw new Refused("unreadable: it is not a regular file");
+            if (Files.size(path) > Integer.MAX_VALUE - 16) throw new Refused("unreadable: 2 GiB or more");
+            return load(Files.readAllBytes(path));
+        }
+
+        /** Verifies a snapshot. */
+        public static Policy load(byte[] raw) throws Refused {
+            try {
+                return new Policy(new Container(raw));
+            } catch (RuntimeException error) {
+                throw new Refused("the content is no policy (" + error + ")");
+            }
+        }
+
+        private Policy(Container file) throws Refused {
+            arrays = file;
+            id = file.header.get("policy_id");
+            created = Double.parseDouble(file.header.get("created"));
+            String end = file.header.get("valid_until");
+            validUntil = end == null ? null : Double.valueOf(end);
+            Map<String, Object> of = Json.object(Json.parse(file.header.get("policy")));
+            nItems = Json.whole(of.get("n_items"));
+            if (nItems < 0) throw new Refused("content: n_items is " + nItems);
+            List<Object> blend = Json.list(of.get("weights"));
+            weights = new double[blend.size()];
+            for (Object weight : blend) {
+                weights[weighed.size()] = Json.number(Json.list(weight).get(1));
+                weighed.add((String) Json.list(weight).get(0));
+            }
+            int k = 0;
+            for (Object each : Json.list(of.get("item_keys"))) {
+                Map<String, Object> key = Json.object(each);
+                int[] codes = file.ints("item_keys/" + k + "/codes");
+                int labels = file.labels("item_keys/" + k + "/labels", key.get("labels")).size();
+                boolean several = (Boolean) key.get("several");
+                ItemKey one = several
+                        ? new ItemKey(file.longs("item_keys/" + k + "/indptr"), codes, labels) : single(codes, labels);
+                if (one.indptr().length != nItems + 1L || one.indptr()[nItems] != one.codes().length)
+                    throw new Refused("shape: item_keys/" + k);
+                itemKeys.put((String) key.get("name"), one);
+                k++;
+            }
+            k = 0;
+            for (Object each : Json.list(of.get("user_keys"))) {
+                Map<String, Object> key = Json.object(each);
+                List<Object> labels = file.labels("user_keys/" + k++ + "/labels", key.get("labels"));
+                userKeys.put((String) key.get("name"), numbered(labels));
+            }
+            userNames = List.copyOf(userKeys.keySet());
+            if (of.containsKey("known")) // from schema 2 on
+                for (Object name : Json.list(Json.object(of.get("known")).get("user_keys"))) known.add((String) name);
+            known.addAll(userNames);
+            k = 0;
+            Set<String> priced = new TreeSet<>(Policy::byCodePoints);
+            for (Object each : Json.list(of.get("terms"))) {
+                Map<String, Object> term = Json.object(each);
+                String[] keys = Json.list(term.get("keys")).toArray(new String[0]);
+                int[] groups = file.ints("terms/" + k + "/groups");
+                double[] price = file.doubles("terms/" + k++ + "/price");
+                if (groups.length != price.length * keys.length) throw new Refused("shape: prices of term " + (k - 1));
+                for (String key : keys)
+                    if (!itemKeys.containsKey(key) && !userKeys.containsKey(key)) throw new Refused("content: " + key);
+                terms.add(new Term((String) term.get("column"), keys, groups, price));
+                if (term.get("column") != null) priced.add((String) term.get("column"));
+            }
+            measured = List.copyOf(priced);
+            Object kind = of.get("items");
+            numbers = kind == null ? null : numbered(file.labels("items", kind));
+            rank = (Boolean) of.get("rank") ? file.longs("rank") : null;
+            if ((numbers != null && numbers.size() != nItems) || (rank != null && rank.length != nItems))
+                throw new Refused("shape: ids or ranks are not as many as n_items");
+            knowsUsers = (Boolean) of.get("users");
+            rules = new Rules(file, Json.object(of.get("slate")), itemKeys);
+
+            Map<List<Integer>, Integer> classes = new HashMap<>();
+            List<Integer> members = new ArrayList<>();
+            boolean bare = itemKeys.isEmpty(); // then all items are of one class
+            classOf = new int[bare ? 0 : nItems];
+            for (int item = 0; item < classOf.length; item++) {
+                List<Integer> labels = new ArrayList<>();
+                for (ItemKey key : itemKeys.values()) {
+                    for (long at = key.indptr[item]; at < key.indptr[item + 1]; at++) labels.add(key.codes[(int) at]);
+                    labels.add(-1); // between keys
+                }
+                classOf[item] = classes.computeIfAbsent(labels, none -> classes.size());
+                if (classOf[item] == members.size()) members.add(item);
+            }
+            if (bare && nItems > 0) members.add(0);
+            members.add(-1);
+            member = members.stream().mapToInt(item -> item).toArray();
+            for (Term term : terms) {
+                for (int item : member) {
+                    long combinations = 1;
+                    for (String key : term.keys())
+                        if (itemKeys.containsKey(key) && combinations <= COMBINED)
+                            combinations *= codes(itemKeys.get(key), item).length;
+                    if (combinations > COMBINED) throw new Refused("content: too many combinations of labels");
                 }
             }
-            double s = v - price(null, user, items[i]);
-            for (String column : measured) s = s - price(column, user, items[i]) * columns.get(column)[i];
-            out[i] = s;
         }
-        return out;
-    }
 
-    /** What a unit of a column costs: prices added up, terms in order, groups ascending; a service would keep these. */
-    private double price(String column, User user, int item) {
-        double total = 0.0;
-        for (Term term : terms) {
-            if (!Objects.equals(term.column(), column)) continue;
-            int[][] choices = new int[term.keys().length][];
-            int combinations = 1;
-            for (int j = 0; j < choices.length; j++) {
-                choices[j] = codes(term.keys()[j], user, item);
-                combinations *= choices[j].length;
+        private static ItemKey single(int[] codes, int labels) {
+            long[] indptr = new long[codes.length + 1];
+            for (int i = 0; i < codes.length; i++) indptr[i + 1] = indptr[i] + (codes[i] < 0 ? 0 : 1);
+            return new ItemKey(indptr, Arrays.stream(codes).filter(code -> code >= 0).toArray(), labels);
+        }
+
+        private static Map<Object, Integer> numbered(List<Object> labels) {
+            Map<Object, Integer> out = new HashMap<>();
+            for (Object label : labels) out.put(Label.of(label), out.size());
+            return out;
+        }
+
+        private static int byCodePoints(String a, String b) {
+            return Arrays.compare(a.codePoints().toArray(), b.codePoints().toArray());
+        }
+
+        /** Whether it is no longer to be used at a time in UNIX seconds. */
+        public boolean isExpired(double now) {
+            return validUntil != null && now >= validUntil;
+        }
+
+        /** Keys that requests may bring for their users; those that no price depends on are ignored and counted. */
+        public Set<String> userKeys() {
+            return Set.copyOf(known);
+        }
+
+        /** How many calls brought a key that no price depends on, by key. */
+        public Map<String, Long> ignoredKeys() {
+            Map<String, Long> out = new TreeMap<>();
+            ignored.forEach((key, count) -> out.put(key, count.sum()));
+            return out;
+        }
+
+        /** The number of an item, -1 for one that was never seen. */
+        public int encode(Object itemId) {
+            Object label = Label.of(itemId);
+            if (numbers != null) return numbers.getOrDefault(label, -1);
+            return label instanceof Long number && number >= 0 && number < nItems ? number.intValue() : -1;
+        }
+
+        /** The numbers of items, -1 for those that were never seen. */
+        public int[] encode(List<?> itemIds) {
+            int[] out = new int[itemIds.size()];
+            int i = 0;
+            for (Object one : itemIds) out[i++] = encode(one);
+            return out;
+        }
+
+        /** A user by number of the solve, by {key: label}, or nobody known (null). */
+        public User user(Object given) {
+            int size = rules.size, atLeast = rules.atLeast;
+            if (given instanceof Number) {
+                if (!(Label.of(given) instanceof Long number)) throw new BadRequest("user " + given + " is no number");
+                if (!knowsUsers) throw new BadRequest("user: this policy does not know users by number");
+                int[] segments = arrays.ints("segment_of_user");
+                if (number < 0 || number >= segments.length)
+                    throw new BadRequest("user " + number + "; expected a number in [0, " + segments.length + ")");
+                int user = number.intValue(), width = userKeys.size();
+                int segment = segments[user];
+                if (rules.sizes != null) size = Math.toIntExact(rules.sizes[user]);
+                if (rules.leasts != null) atLeast = Math.toIntExact(rules.leasts[user]);
+                int[] codes = Arrays.copyOfRange(arrays.ints("segments"), segment * width, (segment + 1) * width);
+                return new User(this, codes, size, atLeast);
             }
-            for (int number = 0; number < combinations; number++) {
-                Integer[] group = new Integer[choices.length];
-                int rest = number;
-                for (int j = choices.length - 1; j >= 0; j--) { // the last key changes first: groups ascend
-                    group[j] = choices[j][rest % choices[j].length];
-                    rest /= choices[j].length;
+            if (given != null && !(given instanceof Map))
+                throw new BadRequest("user: expected a number, {key: label} or null");
+            Map<?, ?> labels = given == null ? Map.of() : (Map<?, ?>) given;
+            for (Object key : labels.keySet()) {
+                if (key instanceof String name && userKeys.containsKey(name)) continue;
+                if (!(key instanceof String name) || !known.contains(name))
+                    throw new BadRequest("user: the users of the solved problem do not have a key '" + key + "'; known: "
+                            + String.join(", ", known));
+                ignored.computeIfAbsent((String) key, none -> new LongAdder()).increment();
+            }
+            int[] codes = new int[userKeys.size()];
+            int j = 0;
+            for (Map.Entry<String, Map<Object, Integer>> key : userKeys.entrySet()) {
+                Object label = Label.of(labels.get(key.getKey()));
+                codes[j++] = label == null ? -1 : key.getValue().getOrDefault(label, -1);
+            }
+            return new User(this, codes, size, atLeast);
+        }
+
+        /** Priced scores, every operation rounded on its own, in this order. */
+        public double[] scores(User user, int[] items, Map<String, double[]> columns) {
+            check(user, items);
+            double[] out = new double[items.length];
+            double[][] blended = new double[weights.length][], charged = new double[measured.size()][];
+            for (int t = 0; t < blended.length; t++)
+                if (weighed.get(t) != null) blended[t] = column(columns, weighed.get(t), items.length);
+            for (int m = 0; m < charged.length; m++) charged[m] = column(columns, measured.get(m), items.length);
+            boolean asItIs = weights.length == 1 && weights[0] == 1.0 && blended[0] != null;
+            for (int i = 0; i < items.length; i++) {
+                double v = 0.0;
+                if (asItIs) v = blended[0][i];
+                else
+                    for (int t = 0; t < weights.length; t++)
+                        v = v + (blended[t] == null ? weights[t] : weights[t] * blended[t][i]);
+                int of = classOf(items[i]);
+                double s = v - user.prices[0][of];
+                for (int m = 0; m < charged.length; m++) s = s - user.prices[m + 1][of] * charged[m][i];
+                if (!(Math.abs(s) < Double.POSITIVE_INFINITY))
+                    throw new BadRequest("entry " + i + ": the score is beyond a double; expected smaller numbers");
+                out[i] = s;
+            }
+            return out;
+        }
+
+        private void check(User user, int[] items) {
+            if (user == null || user.owner != this) throw new BadRequest("user: made by another policy");
+            for (int i = 0; i < items.length; i++)
+                if (items[i] < -1 || items[i] >= nItems)
+                    throw new BadRequest("items: entry " + i + " is " + items[i] + "; expected numbers in [0, " + nItems
+                            + "), or -1 for items that the policy has never seen");
+        }
+
+        private static double[] column(Map<String, double[]> columns, String name, int n) {
+            double[] column = columns.get(name);
+            if (column == null)
+                throw new BadRequest("columns: '" + name + "' is missing; there are " + new TreeSet<>(columns.keySet()));
+            if (column.length != n)
+                throw new BadRequest("columns: '" + name + "' has " + column.length + " numbers; expected " + n);
+            for (int i = 0; i < n; i++)
+                if (!(Math.abs(column[i]) < Double.POSITIVE_INFINITY))
+                    throw new BadRequest("columns: '" + name + "': entry " + i + " is " + column[i]);
+            return column;
+        }
+
+        private int classOf(int item) {
+            if (item < 0) return member.length - 1;
+            return classOf.length == 0 ? 0 : classOf[item];
+        }
+
+        /** What a unit of each column costs a user with these codes, by class of items; kept for the next request. */
+        private double[][] folded(int[] codes) {
+            List<Integer> key = Arrays.stream(codes).boxed().toList();
+            double[][] found = tables.get(key);
+            if (found != null) return found;
+            double[][] table = new double[measured.size() + 1][member.length];
+            for (int m = 0; m < table.length; m++)
+                for (int c = 0; c < member.length; c++)
+                    table[m][c] = price(m == 0 ? null : measured.get(m - 1), codes, member[c]);
+            if (tables.size() >= Math.max(1, FOLDED / (64 + table.length * member.length))) tables.clear();
+            tables.put(key, table);
+            return table;
+        }
+
+        /** What a unit of a column costs: prices added up, terms in order, groups ascending. */
+        private double price(String column, int[] user, int item) {
+            double total = 0.0;
+            for (Term term : terms) {
+                if (!Objects.equals(term.column(), column)) continue;
+                int width = term.keys().length, combinations = 1;
+                int[][] choices = new int[width][];
+                for (int j = 0; j < width; j++) {
+                    choices[j] = codes(term.keys()[j], user, item);
+                    combinations = Math.multiplyExact(combinations, choices[j].length);
                 }
-                Double price = term.prices().get(Arrays.asList(group));
-                if (price != null) total = total + price;
-            }
-        }
-        return total;
-    }
-
-    private int[] codes(String key, User user, int item) {
-        if (itemKeys.containsKey(key)) return codes(key, item);
-        return new int[] {user.codes()[new ArrayList<>(userKeys.keySet()).indexOf(key)]};
-    }
-
-    private int[] codes(String key, int item) {
-        ItemKey of = itemKeys.get(key);
-        if (item < 0) return new int[0];
-        return Arrays.copyOfRange(of.codes(), (int) of.indptr()[item], (int) of.indptr()[item + 1]);
-    }
-
-    /** The categories that the rules count an item in: keys in the order of the rules, labels ascending. */
-    List<Category> categories(int item) {
-        List<Category> out = new ArrayList<>();
-        for (String key : rules.keys) for (int code : codes(key, item)) out.add(new Category(key, code));
-        return out;
-    }
-
-    long rank(int item) {
-        return item < 0 ? Long.MAX_VALUE : rank == null ? item : rank[item];
-    }
-
-    /** Positions of the slate, best first. */
-    int[] slate(User user, int[] items, Map<String, double[]> columns, double[] scores, Integer k, int[] pinned,
-            int[] exclude) {
-        int size = Math.min(k == null ? user.size() : k, items.length);
-        Selection of = new Selection(this, items, scores, size, Math.min(user.atLeast(), size), pinned, exclude);
-        List<Integer> slate = rules.keep == null ? of.greedy() : of.keeping(columns.get(rules.keep), rules.share);
-        return slate.stream().mapToInt(i -> i).toArray();
-    }
-}
-
-/** A label of a key that the rules of a slate count. */
-record Category(String key, int code) {}
-
-/** What a slate may hold. */
-class Rules {
-    final int size, atLeast;
-    final long[] sizes, leasts; // by user of the solve; null where all have the same
-    final Set<String> keys = new LinkedHashSet<>();
-    final String keep; // the column of which slates keep a share; null for none
-    final double share;
-    private final Map<String, Integer> atMost = new LinkedHashMap<>();
-    private final Map<String, double[]> steps = new LinkedHashMap<>();
-    private final Map<String, Double> slopes = new LinkedHashMap<>();
-
-    Rules(Container file, Map<String, Object> of) {
-        size = Json.whole(of.get("size"));
-        atLeast = Json.whole(of.get("at_least"));
-        sizes = (Boolean) of.get("sizes") ? file.longs("slate/sizes") : null;
-        leasts = (Boolean) of.get("leasts") ? file.longs("slate/leasts") : null;
-        for (Object cap : Json.list(of.get("at_most")))
-            atMost.put((String) Json.list(cap).get(0), Json.whole(Json.list(cap).get(1)));
-        for (Object each : Json.list(of.get("diminishing"))) {
-            String key = (String) Json.list(each).get(0);
-            steps.put(key, file.doubles("slate/diminishing/" + steps.size()));
-            slopes.put(key, Json.number(Json.list(each).get(1)));
-        }
-        keys.addAll(atMost.keySet());
-        keys.addAll(steps.keySet());
-        List<Object> kept = of.get("keep") == null ? null : Json.list(of.get("keep"));
-        keep = kept == null ? null : (String) kept.get(0);
-        share = kept == null ? 0.0 : Json.number(kept.get(1));
-    }
-
-    /** What the j-th item of a category of this key costs. */
-    double step(String key, int j, boolean decrements) {
-        if (atMost.containsKey(key) && j >= atMost.get(key)) return Double.POSITIVE_INFINITY;
-        double[] first = steps.get(key);
-        if (first == null || !decrements) return 0.0;
-        int last = first.length - 1;
-        return first[Math.min(j, last)] + slopes.get(key) * Math.max(j - last, 0);
-    }
-}
-
-/** The candidates of one request and what may be in its slate: greedy, and the search where a share is kept. */
-class Selection {
-    static final double GAIN = 1e-12, ROUNDING = 1e-9;
-    static final int ROUNDS = 50;
-
-    private final Rules rules;
-    private final double[] scores;
-    private final long[] ranks;
-    private final List<List<Category>> categories;
-    private final int size, least;
-    private final List<Integer> pinned;
-    private final Set<Integer> excluded;
-
-    Selection(Policy policy, int[] items, double[] scores, int size, int least, int[] pinned, int[] exclude) {
-        rules = policy.rules;
-        this.scores = scores;
-        this.size = size;
-        this.least = least;
-        this.pinned = Arrays.stream(pinned).boxed().toList();
-        excluded = Arrays.stream(exclude).boxed().collect(Collectors.toSet());
-        ranks = Arrays.stream(items).mapToLong(policy::rank).toArray();
-        categories = Arrays.stream(items).mapToObj(policy::categories).toList();
-    }
-
-    /** The same, where nothing but a slate may be in the slate, and all of it has to. */
-    private Selection(Selection of, List<Integer> slate) {
-        rules = of.rules;
-        scores = of.scores;
-        ranks = of.ranks;
-        categories = of.categories;
-        pinned = of.pinned;
-        size = least = slate.size();
-        excluded = IntStream.range(0, scores.length).boxed().collect(Collectors.toSet());
-        excluded.removeAll(slate);
-    }
-
-    /** How many candidates of a slate each category has; a service would count in an array. */
-    private Map<Category, Integer> counts(List<Integer> slate) {
-        Map<Category, Integer> out = new HashMap<>();
-        for (int i : slate) count(i, out);
-        return out;
-    }
-
-    private void count(int i, Map<Category, Integer> counts) {
-        for (Category category : categories.get(i)) counts.merge(category, 1, Integer::sum);
-    }
-
-    /** The m of the specification: what candidate i adds to those that are counted. */
-    private double marginal(int i, Map<Category, Integer> counts, double[] of, boolean decrements) {
-        double m = of[i];
-        for (Category category : categories.get(i))
-            m = m - rules.step(category.key(), counts.getOrDefault(category, 0), decrements);
-        return m;
-    }
-
-    private double marginal(int i, Map<Category, Integer> counts) {
-        return marginal(i, counts, scores, true);
-    }
-
-    List<Integer> greedy() {
-        return greedy(scores, true);
-    }
-
-    /** Greedy by score less steps; ties by rank of the id, then by position. */
-    private List<Integer> greedy(double[] of, boolean decrements) {
-        List<Integer> slate = new ArrayList<>(pinned);
-        Map<Category, Integer> counts = counts(slate);
-        while (slate.size() < size) {
-            int best = -1;
-            double most = Double.NEGATIVE_INFINITY;
-            for (int i = 0; i < of.length; i++) {
-                if (excluded.contains(i) || slate.contains(i)) continue;
-                double m = marginal(i, counts, of, decrements);
-                if (m > most || (best >= 0 && m == most && ranks[i] < ranks[best])) {
-                    best = i;
-                    most = m;
+                int[] group = new int[width];
+                for (int number = 0; number < combinations; number++) {
+                    int rest = number;
+                    for (int j = width - 1; j >= 0; j--) { // the last key changes first: groups ascend
+                        group[j] = choices[j][rest % choices[j].length];
+                        rest /= choices[j].length;
+                    }
+                    if (term.has(group)) total = total + term.of(group);
                 }
             }
-            if (best < 0 || (most <= 0.0 && slate.size() >= least)) break;
-            slate.add(best);
-            count(best, counts);
+            return total;
         }
-        return slate;
-    }
 
-    /** W of the specification. */
-    private double worth(List<Integer> slate) {
-        double total = 0.0;
-        Map<Category, Integer> counts = new HashMap<>();
-        for (int i : slate) {
-            total = total + marginal(i, counts);
-            count(i, counts);
+        private int[] codes(String key, int[] user, int item) {
+            if (itemKeys.containsKey(key)) return codes(itemKeys.get(key), item);
+            return new int[] {user[userNames.indexOf(key)]};
         }
-        return total;
-    }
 
-    /** R of the specification. */
-    private static double sum(List<Integer> slate, double[] column) {
-        double total = 0.0;
-        for (int i : slate) total = total + column[i];
-        return total;
-    }
+        private static int[] codes(ItemKey of, int item) {
+            if (item < 0) return new int[0];
+            return Arrays.copyOfRange(of.codes(), (int) of.indptr()[item], (int) of.indptr()[item + 1]);
+        }
 
-    /** The slate that keeps a share of a column: a price on the column between two slates, then exchanges. */
-    List<Integer> keeping(double[] column, double share) {
-        List<Integer> high = greedy(column, false), low = greedy();
-        double organic = sum(high, column);
-        double target = organic - (1.0 - share) * Math.abs(organic);
-        target = target - ROUNDING * Math.abs(target);
-        if (sum(low, column) >= target) return low;
-
-        for (int round = 0; round < ROUNDS; round++) {
-            double nu = (worth(low) - worth(high)) / (sum(high, column) - sum(low, column));
-            double[] tilted = new double[scores.length];
-            for (int i = 0; i < tilted.length; i++) tilted[i] = scores[i] + nu * column[i];
-            List<Integer> mid = greedy(tilted, true);
-            if (sum(mid, column) >= target) {
-                if (sum(mid, column) >= sum(high, column) && worth(mid) <= worth(high)) break;
-                high = mid;
-            } else {
-                if (sum(mid, column) <= sum(low, column)) break;
-                low = mid;
+        /** The categories that the rules count an item in: keys in the order of the rules, labels ascending. */
+        int[] categories(int item) {
+            if (item < 0) return new int[0];
+            int n = 0;
+            for (String key : rules.keys) {
+                ItemKey of = itemKeys.get(key);
+                n += (int) (of.indptr()[item + 1] - of.indptr()[item]);
             }
+            int[] out = new int[n];
+            int at = 0, system = 0;
+            for (String key : rules.keys) {
+                ItemKey of = itemKeys.get(key);
+                for (long j = of.indptr()[item]; j < of.indptr()[item + 1]; j++)
+                    out[at++] = rules.offsets[system] + of.codes()[(int) j];
+                system++;
+            }
+            return out;
         }
-        List<Integer> chosen = improve(high, column, target, false), repaired = improve(low, column, target, true);
-        if (repaired != null && worth(repaired) > worth(chosen)) chosen = repaired;
-        return new Selection(this, chosen).greedy();
+
+        long rank(int item) {
+            return item < 0 ? Long.MAX_VALUE : rank == null ? item : rank[item];
+        }
+
+        /** Positions of the slate, best first; k is null for the user's own size. */
+        public int[] slate(User user, int[] items, Map<String, double[]> columns, double[] scores, Integer k,
+                int[] pinned, int[] exclude) {
+            check(user, items);
+            if (scores.length != items.length) throw new BadRequest("scores: expected " + items.length + " numbers");
+            if (k != null && k < 0) throw new BadRequest("k " + k + "; expected a number of slots >= 0, or null");
+            int size = Math.min(k == null ? user.size : k, items.length);
+            Set<Integer> seen = new LinkedHashSet<>();
+            for (int item : items)
+                if (item >= 0 && !seen.add(item)) throw new BadRequest("items: item " + item + " comes twice");
+            boolean[] out = marked("exclude", exclude, items.length), in = marked("pinned", pinned, items.length);
+            for (int i = 0; i < out.length; i++)
+                if (out[i] && in[i]) throw new BadRequest("position " + i + " is pinned and excluded");
+            if (pinned.length > size) throw new BadRequest("pinned: " + pinned.length + " for " + size + " slots");
+            double[] kept = rules.keep == null ? null : column(columns, rules.keep, items.length);
+            Selection of = new Selection(this, items, scores, size, Math.min(user.atLeast, size), pinned, out);
+            return rules.keep == null ? of.greedy() : of.keeping(kept, rules.share);
+        }
+
+        private static boolean[] marked(String what, int[] positions, int n) {
+            boolean[] out = new boolean[n];
+            for (int position : positions) {
+                if (position < 0 || position >= n || out[position])
+                    throw new BadRequest(what + ": " + position + "; expected distinct positions in [0, " + n + ")");
+                out[position] = true;
+            }
+            return out;
+        }
     }
 
-    /** Exchanges, adds and drops single candidates while that gains; null where no exchange repairs. */
-    private List<Integer> improve(List<Integer> slate, double[] column, double target, boolean repair) {
-        for (int round = 0; round < 2 * size + 1; round++) {
-            double best = repair ? Double.NEGATIVE_INFINITY : GAIN, kept = sum(slate, column);
-            List<Integer> better = null;
-            for (int j = pinned.size(); j < Math.min(slate.size() + 1, size); j++) {
-                boolean filled = j < slate.size(); // else it is the place behind the last
-                List<Integer> rest = new ArrayList<>(slate);
-                if (filled) rest.remove(j);
-                Map<Category, Integer> counts = counts(rest);
-                double base = filled ? marginal(slate.get(j), counts) : 0.0;
-                double r = filled ? kept - column[slate.get(j)] : kept;
-                if (filled && !repair && slate.size() > least && r >= target && 0.0 - base > best) {
-                    best = 0.0 - base;
-                    better = new ArrayList<>(slate);
-                    better.set(j, slate.get(slate.size() - 1));
-                    better.remove(slate.size() - 1);
-                }
-                for (int i = 0; i < scores.length; i++) {
-                    if (slate.contains(i) || excluded.contains(i) || !(r + column[i] >= target)) continue;
-                    double more = marginal(i, counts) - base;
-                    if (more > best) {
-                        best = more;
-                        better = new ArrayList<>(slate.subList(0, j));
-                        better.add(i);
-                        if (filled) better.addAll(slate.subList(j + 1, slate.size()));
+    /** What a slate may hold. */
+    static final class Rules {
+        final int size, atLeast;
+        final long[] sizes, leasts; // by user of the solve; null where all have the same
+        final String[] keys;
+        final int[] offsets; // of each key's categories, and how many there are
+        final String keep; // the column of which slates keep a share; null for none
+        final double share;
+        private final Map<String, Integer> atMost = new LinkedHashMap<>();
+        private final Map<String, double[]> steps = new LinkedHashMap<>();
+        private final Map<String, Double> slopes = new LinkedHashMap<>();
+
+        Rules(Container file, Map<String, Object> of, Map<String, Policy.ItemKey> items) {
+            size = Json.whole(of.get("size"));
+            atLeast = Json.whole(of.get("at_least"));
+            sizes = (Boolean) of.get("sizes") ? file.longs("slate/sizes") : null;
+            leasts = (Boolean) of.get("leasts") ? file.longs("slate/leasts") : null;
+            for (Object cap : Json.list(of.get("at_most")))
+                atMost.put((String) Json.list(cap).get(0), Json.whole(Json.list(cap).get(1)));
+            for (Object each : Json.list(of.get("diminishing"))) {
+                String key = (String) Json.list(each).get(0);
+                steps.put(key, file.doubles("slate/diminishing/" + steps.size()));
+                slopes.put(key, Json.number(Json.list(each).get(1)));
+            }
+            Set<String> named = new LinkedHashSet<>(atMost.keySet());
+            named.addAll(steps.keySet());
+            keys = named.toArray(new String[0]);
+            offsets = new int[keys.length + 1];
+            for (int k = 0; k < keys.length; k++) offsets[k + 1] = offsets[k] + items.get(keys[k]).labels();
+            List<Object> kept = of.get("keep") == null ? null : Json.list(of.get("keep"));
+            keep = kept == null ? null : (String) kept.get(0);
+            share = kept == null ? 0.0 : Json.number(kept.get(1));
+        }
+
+        /** What the j-th item of a category of this key costs. */
+        double step(String key, int j, boolean decrements) {
+            if (atMost.containsKey(key) && j >= atMost.get(key)) return Double.POSITIVE_INFINITY;
+            double[] first = steps.get(key);
+            if (first == null || !decrements) return 0.0;
+            int last = first.length - 1;
+            return first[Math.min(j, last)] + slopes.get(key) * Math.max(j - last, 0);
+        }
+
+        /** The first n steps of every key. */
+        double[][] first(int n, boolean decrements) {
+            double[][] out = new double[keys.length][n];
+            for (int k = 0; k < keys.length; k++)
+                for (int j = 0; j < n; j++) out[k][j] = step(keys[k], j, decrements);
+            return out;
+        }
+
+        /** Which key a category is of. */
+        int system(int category) {
+            int k = 0;
+            while (category >= offsets[k + 1]) k++;
+            return k;
+        }
+    }
+
+    /** The candidates of one request and what may be in its slate: greedy, and the search where a share is kept. */
+    static final class Selection {
+        static final double GAIN = 1e-12, ROUNDING = 1e-9;
+        static final int ROUNDS = 50;
+
+        private final double[] scores;
+        private final long[] ranks;
+        private final int[][] categories; // of each candidate, numbered over the request
+        private final int[] system; // the key of each category
+        private final double[][] steps, caps; // by key; without decrements
+        private final int[] counts; // of each category; all 0 between calls
+        private final int size, least;
+        private final int[] pinned;
+        private final boolean[] excluded;
+
+        Selection(Policy policy, int[] items, double[] scores, int size, int least, int[] pinned, boolean[] excluded) {
+            int n = items.length;
+            this.scores = scores;
+            this.size = size;
+            this.least = least;
+            this.pinned = pinned;
+            this.excluded = excluded;
+            ranks = new long[n];
+            categories = new int[n][];
+            int total = 0;
+            for (int i = 0; i < n; i++) {
+                ranks[i] = policy.rank(items[i]);
+                categories[i] = policy.categories(items[i]);
+                total += categories[i].length;
+            }
+            int[] all = new int[total];
+            int at = 0;
+            for (int[] own : categories) for (int category : own) all[at++] = category;
+            int[] there = IntStream.of(all).sorted().distinct().toArray();
+            for (int[] own : categories) for (int j = 0; j < own.length; j++) own[j] = Arrays.binarySearch(there, own[j]);
+            system = IntStream.of(there).map(policy.rules::system).toArray();
+            counts = new int[there.length];
+            steps = policy.rules.first(Math.max(size, 1), true);
+            caps = policy.rules.first(Math.max(size, 1), false);
+        }
+
+        /** The same, where nothing but a slate may be in the slate, and all of it has to. */
+        private Selection(Selection of, int[] slate) {
+            scores = of.scores;
+            ranks = of.ranks;
+            categories = of.categories;
+            system = of.system;
+            steps = of.steps;
+            caps = of.caps;
+            counts = of.counts;
+            pinned = of.pinned;
+            size = least = slate.length;
+            excluded = new boolean[scores.length];
+            Arrays.fill(excluded, true);
+            for (int i : slate) excluded[i] = false;
+        }
+
+        private void count(int i, int change) {
+            for (int category : categories[i]) counts[category] += change;
+        }
+
+        private void count(int[] slate, int n, int change) {
+            for (int j = 0; j < n; j++) count(slate[j], change);
+        }
+
+        /** The m of the specification: what candidate i adds to those that are counted. */
+        private double marginal(int i, double[] of, double[][] costs) {
+            double m = of[i];
+            for (int category : categories[i]) {
+                double[] cost = costs[system[category]];
+                m = m - cost[Math.min(counts[category], cost.length - 1)];
+            }
+            return m;
+        }
+
+        int[] greedy() {
+            return greedy(scores, steps);
+        }
+
+        /** Greedy by score less steps; ties by rank of the id, then by position. */
+        private int[] greedy(double[] of, double[][] costs) {
+            int[] slate = Arrays.copyOf(pinned, Math.max(size, pinned.length));
+            boolean[] out = excluded.clone();
+            int m = pinned.length;
+            for (int i : pinned) out[i] = true;
+            count(slate, m, 1);
+            while (m < size) {
+                int best = -1;
+                double most = Double.NEGATIVE_INFINITY;
+                for (int i = 0; i < of.length; i++) {
+                    if (out[i]) continue;
+                    double worth = marginal(i, of, costs);
+                    if (worth > most || (best >= 0 && worth == most && ranks[i] < ranks[best])) {
+                        best = i;
+                        most = worth;
                     }
                 }
+                if (best < 0 || (most <= 0.0 && m >= least)) break;
+                slate[m++] = best;
+                out[best] = true;
+                count(best, 1);
             }
-            if (better == null) break;
-            slate = better;
-            repair = false;
+            count(slate, m, -1);
+            return Arrays.copyOf(slate, m);
         }
-        return repair ? null : slate;
+
+        /** W of the specification. */
+        private double worth(int[] slate) {
+            double total = 0.0;
+            for (int i : slate) {
+                total = total + marginal(i, scores, steps);
+                count(i, 1);
+            }
+            count(slate, slate.length, -1);
+            return total;
+        }
+
+        /** R of the specification. */
+        private static double sum(int[] slate, double[] column) {
+            double total = 0.0;
+            for (int i : slate) total = total + column[i];
+            return total;
+        }
+
+        /** The slate that keeps a share of a column: a price on the column between two slates, then exchanges. */
+        int[] keeping(double[] column, double share) {
+            int[] high = greedy(column, caps), low = greedy();
+            double organic = sum(high, column);
+            double target = organic - (1.0 - share) * Math.abs(organic);
+            target = target - ROUNDING * Math.abs(target);
+            if (sum(low, column) >= target) return low;
+
+            double[] tilted = new double[scores.length];
+            for (int round = 0; round < ROUNDS; round++) {
+                double nu = (worth(low) - worth(high)) / (sum(high, column) - sum(low, column));
+                for (int i = 0; i < tilted.length; i++) tilted[i] = scores[i] + nu * column[i];
+                int[] mid = greedy(tilted, steps);
+                if (sum(mid, column) >= target) {
+                    if (sum(mid, column) >= sum(high, column) && worth(mid) <= worth(high)) break;
+                    high = mid;
+                } else {
+                    if (sum(mid, column) <= sum(low, column)) break;
+                    low = mid;
+                }
+            }
+            int[] chosen = improve(high, column, target, false), repaired = improve(low, column, target, true);
+            if (repaired != null && worth(repaired) > worth(chosen)) chosen = repaired;
+            return new Selection(this, chosen).greedy();
+        }
+
+        /** Exchanges, adds and drops single candidates while that gains; null where no exchange repairs. */
+        private int[] improve(int[] slate, double[] column, double target, boolean repair) {
+            for (int round = 0; round < 2 * size + 1; round++) {
+                double best = repair ? Double.NEGATIVE_INFINITY : GAIN, kept = sum(slate, column);
+                int place = -1, comes = -1; // candidate `comes` comes to `place`, or with -1 the last of the slate does
+                boolean[] out = excluded.clone();
+                for (int i : slate) out[i] = true;
+                count(slate, slate.length, 1);
+                for (int j = pinned.length; j < Math.min(slate.length + 1, size); j++) {
+                    boolean filled = j < slate.length; // else it is the place behind the last
+                    if (filled) count(slate[j], -1);
+                    double base = filled ? marginal(slate[j], scores, steps) : 0.0;
+                    double r = filled ? kept - column[slate[j]] : kept;
+                    if (filled && !repair && slate.length > least && r >= target && 0.0 - base > best) {
+                        best = 0.0 - base;
+                        place = j;
+                        comes = -1;
+                    }
+                    for (int i = 0; i < scores.length; i++) {
+                        if (out[i] || !(r + column[i] >= target)) continue;
+                        double more = marginal(i, scores, steps) - base;
+                        if (more > best) {
+                            best = more;
+                            place = j;
+                            comes = i;
+                        }
+                    }
+                    if (filled) count(slate[j], 1);
+                }
+                count(slate, slate.length, -1);
+                if (place < 0) break;
+                int[] next = Arrays.copyOf(slate, comes < 0 ? slate.length - 1 : Math.max(slate.length, place + 1));
+                if (comes >= 0) next[place] = comes;
+                else if (place < next.length) next[place] = slate[slate.length - 1];
+                slate = next;
+                repair = false;
+            }
+            return repair ? null : slate;
+        }
     }
-}
 
-/** The container: verified, then read. */
-class Container {
-    final Map<String, String> header = new LinkedHashMap<>();
-    private final Map<String, Object> arrays = new HashMap<>();
+    /** The container: verified, then read. */
+    static final class Container {
+        private static final String NAMED = "\"checksum\":\"";
+        final Map<String, String> header = new LinkedHashMap<>();
+        private final Map<String, Object> arrays = new HashMap<>();
 
-    Container(byte[] raw) throws Refused {
-        if (raw.length < 8) throw new Refused("truncated");
-        ByteBuffer bytes = ByteBuffer.wrap(raw).order(ByteOrder.LITTLE_ENDIAN);
-        long length = bytes.getLong(0);
-        if (length < 0 || length > raw.length - 8) throw new Refused("truncated, or no snapshot");
-        int start = 8 + (int) length;
-        String text = new String(raw, 8, (int) length, StandardCharsets.UTF_8);
-        Map<String, Object> described = Json.object(Json.parse(text));
-        Map<String, Object> metadata = Json.object(described.remove("__metadata__"));
-        metadata.forEach((name, value) -> header.put(name, (String) value));
-        if (!Policy.FORMAT.equals(header.get("format"))) throw new Refused("not a snapshot");
-        if (Integer.parseInt(header.get("schema")) > Policy.SCHEMA) throw new Refused("newer schema");
-        check(raw, start, header.get("checksum"));
+        Container(byte[] raw) throws Refused {
+            if (raw.length < 8) throw new Refused("truncated");
+            ByteBuffer bytes = ByteBuffer.wrap(raw).order(ByteOrder.LITTLE_ENDIAN);
+            long length = bytes.getLong(0);
+            if (length < 0 || length > raw.length - 8) throw new Refused("truncated, or no snapshot");
+            int start = 8 + (int) length;
+            check(raw, start); // before anything is parsed
+            String text = new String(raw, 8, (int) length, StandardCharsets.UTF_8);
+            Map<String, Object> described = Json.object(Json.parse(text));
+            Map<String, Object> metadata = Json.object(described.remove("__metadata__"));
+            metadata.forEach((name, value) -> header.put(name, (String) value));
+            if (!Policy.FORMAT.equals(header.get("format"))) throw new Refused("not a snapshot");
+            if (Integer.parseInt(header.get("schema")) > Policy.SCHEMA) throw new Refused("newer schema");
 
-        long end = 0;
-        for (Map.Entry<String, Object> each : described.entrySet()) {
-            Map<String, Object> entry = Json.object(each.getValue());
-            int n = 1;
-            for (Object side : Json.list(entry.get("shape"))) n = Math.multiplyExact(n, Json.whole(side));
-            int first = Json.whole(Json.list(entry.get("data_offsets")).get(0));
-            int last = Json.whole(Json.list(entry.get("data_offsets")).get(1));
-            String dtype = (String) entry.get("dtype");
-            int width = switch (dtype) {
-                case "F64", "I64" -> 8;
-                case "I32" -> 4;
-                case "U8" -> 1;
-                default -> throw new Refused("dtype " + dtype);
-            };
-            if (first < 0 || last - first != n * width || last > raw.length - start) throw new Refused("shape");
-            end = Math.max(end, last);
-            ByteBuffer part = ByteBuffer.wrap(raw, start + first, n * width).slice().order(ByteOrder.LITTLE_ENDIAN);
-            arrays.put(each.getKey(), switch (dtype) {
-                case "F64" -> {
-                    double[] values = new double[n];
-                    part.asDoubleBuffer().get(values);
-                    for (double value : values) if (!Double.isFinite(value)) throw new Refused("not finite");
-                    yield values;
+            long end = 0;
+            for (Map.Entry<String, Object> each : described.entrySet()) {
+                Map<String, Object> entry = Json.object(each.getValue());
+                int n = 1;
+                for (Object side : Json.list(entry.get("shape"))) n = Math.multiplyExact(n, Json.whole(side));
+                int first = Json.whole(Json.list(entry.get("data_offsets")).get(0));
+                int last = Json.whole(Json.list(entry.get("data_offsets")).get(1));
+                String dtype = (String) entry.get("dtype");
+                int width = switch (dtype) {
+                    case "F64", "I64" -> 8;
+                    case "I32" -> 4;
+                    case "U8" -> 1;
+                    default -> throw new Refused("dtype " + dtype);
+                };
+                if (n < 0 || first < 0 || (long) last - first != (long) n * width || last > raw.length - start)
+                    throw new Refused("shape");
+                end = Math.max(end, last);
+                ByteBuffer part = ByteBuffer.wrap(raw, start + first, n * width).slice().order(ByteOrder.LITTLE_ENDIAN);
+                arrays.put(each.getKey(), switch (dtype) {
+                    case "F64" -> {
+                        double[] values = new double[n];
+                        part.asDoubleBuffer().get(values);
+                        for (double value : values) if (!Double.isFinite(value)) throw new Refused("not finite");
+                        yield values;
+                    }
+                    case "I64" -> {
+                        long[] values = new long[n];
+                        part.asLongBuffer().get(values);
+                        yield values;
+                    }
+                    case "I32" -> {
+                        int[] values = new int[n];
+                        part.asIntBuffer().get(values);
+                        yield values;
+                    }
+                    default -> {
+                        byte[] values = new byte[n];
+                        part.get(values);
+                        yield values;
+                    }
+                });
+            }
+            if (start + end != raw.length) throw new Refused("truncated, or longer than its header says");
+        }
+
+        /** SHA-256 of the file with the 64 digits of the checksum, which occur once in the header, replaced by zeros. */
+        private static void check(byte[] raw, int start) throws Refused {
+            String text = new String(raw, 0, start, StandardCharsets.ISO_8859_1);
+            int named = text.indexOf(NAMED); // in a string, its quotes would be escaped
+            int at = named + NAMED.length();
+            if (named < 0 || text.indexOf(NAMED, at) >= 0 || at + 64 > start) throw new Refused("tampered: no checksum");
+            String digest = text.substring(at, at + 64);
+            if (!digest.matches("[0-9a-f]{64}") || text.indexOf(digest) != at || text.indexOf(digest, at + 1) >= 0)
+                throw new Refused("tampered: no checksum");
+            try {
+                MessageDigest sha = MessageDigest.getInstance("SHA-256");
+                sha.update(raw, 0, at);
+                sha.update("0".repeat(64).getBytes(StandardCharsets.US_ASCII));
+                sha.update(raw, at + 64, raw.length - at - 64);
+                if (!HexFormat.of().formatHex(sha.digest()).equals(digest)) throw new Refused("tampered");
+            } catch (java.security.NoSuchAlgorithmException error) {
+                throw new IllegalStateException(error); // every JDK has it
+            }
+        }
+
+        private Object array(String name) {
+            Object array = arrays.get(name);
+            if (array == null) throw new IllegalArgumentException("the array " + name + " is missing");
+            return array;
+        }
+
+        double[] doubles(String name) {
+            return (double[]) array(name);
+        }
+
+        long[] longs(String name) {
+            return (long[]) array(name);
+        }
+
+        int[] ints(String name) {
+            return (int[]) array(name);
+        }
+
+        private byte[] bytes(String name) {
+            return (byte[]) array(name);
+        }
+
+        /** Labels or ids: Long, BigInteger, Double, Boolean or String, as the document says. */
+        List<Object> labels(String name, Object kind) {
+            List<Object> out = new ArrayList<>();
+            switch ((String) kind) {
+                case "int" -> { for (long label : longs(name)) out.add(label); }
+                case "uint" -> { for (long label : longs(name)) out.add(new BigInteger(Long.toUnsignedString(label))); }
+                case "float" -> { for (double label : doubles(name)) out.add(label); }
+                case "bool" -> { for (byte label : bytes(name)) out.add(label != 0); }
+                case "str" -> {
+                    byte[] text = bytes(name + "/text");
+                    long[] ends = longs(name + "/ends");
+                    for (int k = 0; k + 1 < ends.length; k++)
+                        out.add(new String(text, (int) ends[k], (int) (ends[k + 1] - ends[k]), StandardCharsets.UTF_8));
                 }
-                case "I64" -> {
-                    long[] values = new long[n];
-                    part.asLongBuffer().get(values);
-                    yield values;
-                }
-                case "I32" -> {
-                    int[] values = new int[n];
-                    part.asIntBuffer().get(values);
-                    yield values;
-                }
+                default -> throw new IllegalArgumentException("labels of " + name + " are " + kind);
+            }
+            return out;
+        }
+    }
+
+    /** As much of a JSON parser as it takes: Map, List, String, Long, BigInteger, Double, Boolean, null. */
+    static final class Json {
+        private static final int DEEPEST = 64; // objects and lists in one another
+        private final String text;
+        private int at, depth;
+
+        private Json(String text) {
+            this.text = text;
+        }
+
+        static Object parse(String text) {
+            try {
+                Json json = new Json(text);
+                Object value = json.value();
+                json.space();
+                if (json.at < text.length()) throw new IllegalArgumentException("JSON goes on after its end");
+                return value;
+            } catch (StringIndexOutOfBoundsException error) {
+                throw new IllegalArgumentException("JSON ends early");
+            }
+        }
+
+        @SuppressWarnings("unchecked")
+        static Map<String, Object> object(Object value) {
+            return (Map<String, Object>) Objects.requireNonNull(value);
+        }
+
+        @SuppressWarnings("unchecked")
+        static List<Object> list(Object value) {
+            return (List<Object>) Objects.requireNonNull(value);
+        }
+
+        static int whole(Object value) {
+            return Math.toIntExact((Long) value);
+        }
+
+        static double number(Object value) {
+            return ((Number) value).doubleValue();
+        }
+
+        private Object value() {
+            space();
+            char first = text.charAt(at);
+            if (first == '{' || first == '[') {
+                if (++depth > DEEPEST) throw new IllegalArgumentException("JSON is deeper than " + DEEPEST);
+                Object value = first == '{' ? members() : entries();
+                depth--;
+                return value;
+            }
+            if (first == '"') return string();
+            int end = at;
+            while (end < text.length() && ",]} \t\r\n".indexOf(text.charAt(end)) < 0) end++;
+            String word = text.substring(at, end);
+            at = end;
+            return switch (word) {
+                case "true" -> true;
+                case "false" -> false;
+                case "null" -> null;
                 default -> {
-                    byte[] values = new byte[n];
-                    part.get(values);
-                    yield values;
+                    if (!word.matches("-?[0-9]{1,400}")) yield Double.valueOf(word);
+                    BigInteger whole = new BigInteger(word);
+                    yield whole.bitLength() < 64 ? (Object) whole.longValue() : whole;
                 }
-            });
+            };
         }
-        if (start + end != raw.length) throw new Refused("truncated, or longer than its header says");
-    }
 
-    /** SHA-256 of the file with the 64 digits of the checksum, which occur once in the header, replaced by zeros. */
-    private static void check(byte[] raw, int start, String digest) throws Refused {
-        String text = new String(raw, 0, start, StandardCharsets.ISO_8859_1);
-        if (digest == null || !digest.matches("[0-9a-f]{64}")) throw new Refused("tampered: no checksum");
-        int at = text.indexOf(digest);
-        if (at < 0 || text.indexOf(digest, at + 1) >= 0) throw new Refused("tampered: no checksum");
-        byte[] zeroed = raw.clone();
-        Arrays.fill(zeroed, at, at + 64, (byte) '0');
-        try {
-            byte[] found = MessageDigest.getInstance("SHA-256").digest(zeroed);
-            if (!HexFormat.of().formatHex(found).equals(digest)) throw new Refused("tampered");
-        } catch (java.security.NoSuchAlgorithmException error) {
-            throw new IllegalStateException(error); // every JDK has it
-        }
-    }
-
-    double[] doubles(String name) {
-        return (double[]) Objects.requireNonNull(arrays.get(name), name);
-    }
-
-    long[] longs(String name) {
-        return (long[]) Objects.requireNonNull(arrays.get(name), name);
-    }
-
-    int[] ints(String name) {
-        return (int[]) Objects.requireNonNull(arrays.get(name), name);
-    }
-
-    private byte[] bytes(String name) {
-        return (byte[]) Objects.requireNonNull(arrays.get(name), name);
-    }
-
-    /** Labels or ids: Long, Double, Boolean or String, as the document says. */
-    List<Object> labels(String name, Object kind) {
-        List<Object> out = new ArrayList<>();
-        switch ((String) kind) {
-            case "int" -> { for (long label : longs(name)) out.add(label); }
-            case "float" -> { for (double label : doubles(name)) out.add(label); }
-            case "bool" -> { for (byte label : bytes(name)) out.add(label != 0); }
-            default -> {
-                byte[] text = bytes(name + "/text");
-                long[] ends = longs(name + "/ends");
-                for (int k = 0; k + 1 < ends.length; k++)
-                    out.add(new String(text, (int) ends[k], (int) (ends[k + 1] - ends[k]), StandardCharsets.UTF_8));
-            }
-        }
-        return out;
-    }
-}
-
-/** As much of a JSON parser as it takes: Map, List, String, Long, Double, Boolean, null. */
-class Json {
-    private final String text;
-    private int at;
-
-    private Json(String text) {
-        this.text = text;
-    }
-
-    static Object parse(String text) {
-        Json json = new Json(text);
-        Object value = json.value();
-        json.space();
-        if (json.at < text.length()) throw new IllegalArgumentException("JSON goes on after its end");
-        return value;
-    }
-
-    @SuppressWarnings("unchecked")
-    static Map<String, Object> object(Object value) {
-        return (Map<String, Object>) Objects.requireNonNull(value);
-    }
-
-    @SuppressWarnings("unchecked")
-    static List<Object> list(Object value) {
-        return (List<Object>) Objects.requireNonNull(value);
-    }
-
-    static int whole(Object value) {
-        return Math.toIntExact((Long) value);
-    }
-
-    static double number(Object value) {
-        return ((Number) value).doubleValue();
-    }
-
-    private Object value() {
-        space();
-        char first = text.charAt(at);
-        if (first == '{') {
+        private Map<String, Object> members() {
             Map<String, Object> out = new LinkedHashMap<>();
             at++;
             for (space(); text.charAt(at) != '}'; space()) {
@@ -675,7 +1069,8 @@ class Json {
             at++;
             return out;
         }
-        if (first == '[') {
+
+        private List<Object> entries() {
             List<Object> out = new ArrayList<>();
             at++;
             for (space(); text.charAt(at) != ']'; space()) {
@@ -685,49 +1080,35 @@ class Json {
             at++;
             return out;
         }
-        if (first == '"') return string();
-        int end = at;
-        while (end < text.length() && ",]} \t\r\n".indexOf(text.charAt(end)) < 0) end++;
-        String word = text.substring(at, end);
-        at = end;
-        return switch (word) {
-            case "true" -> true;
-            case "false" -> false;
-            case "null" -> null;
-            default -> {
-                if (word.matches("-?[0-9]+")) yield Long.parseLong(word);
-                yield Double.valueOf(word);
-            }
-        };
-    }
 
-    private String string() {
-        expect('"');
-        StringBuilder out = new StringBuilder();
-        while (text.charAt(at) != '"') {
-            char c = text.charAt(at++);
-            if (c == '\\') {
-                c = text.charAt(at++);
-                int control = "bfnrt".indexOf(c);
-                if (c == 'u') {
-                    out.append((char) Integer.parseInt(text.substring(at, at + 4), 16));
-                    at += 4;
+        private String string() {
+            expect('"');
+            StringBuilder out = new StringBuilder();
+            while (text.charAt(at) != '"') {
+                char c = text.charAt(at++);
+                if (c == '\\') {
+                    c = text.charAt(at++);
+                    int control = "bfnrt".indexOf(c);
+                    if (c == 'u') {
+                        out.append((char) Integer.parseInt(text.substring(at, at + 4), 16));
+                        at += 4;
+                    } else {
+                        out.append(control < 0 ? c : "\b\f\n\r\t".charAt(control));
+                    }
                 } else {
-                    out.append(control < 0 ? c : "\b\f\n\r\t".charAt(control));
+                    out.append(c);
                 }
-            } else {
-                out.append(c);
             }
+            at++;
+            return out.toString();
         }
-        at++;
-        return out.toString();
-    }
 
-    private void expect(char c) {
-        if (text.charAt(at++) != c) throw new IllegalArgumentException("JSON: expected " + c + " at " + (at - 1));
-    }
+        private void expect(char c) {
+            if (text.charAt(at++) != c) throw new IllegalArgumentException("JSON: expected " + c + " at " + (at - 1));
+        }
 
-    private void space() {
-        while (at < text.length() && " \t\r\n".indexOf(text.charAt(at)) >= 0) at++;
+        private void space() {
+            while (at < text.length() && " \t\r\n".indexOf(text.charAt(at)) >= 0) at++;
+        }
     }
 }

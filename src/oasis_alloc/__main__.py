@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _solving(solve)
 
     commands.add_parser("doctor", help="versions, threads, the compile cache, solvers")
+    import_module("oasis_alloc.commands.store").register(commands)
     return parser
 
 

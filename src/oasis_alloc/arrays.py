@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.errors import InputError
-from oasis_alloc.keys import frozen, is_none
+from oasis_alloc.keys import frozen
+from oasis_alloc.labels import is_none
 
+_SPARSE = 100  # item numbers for every pair, from which they look like ids
+_FEW = 1_000_000
 _BLOCK = 1 << 18  # a block of a column and its mask stay in the cache
+
+
+def by_name(given: object) -> Mapping[str, Any] | None:
+    """Columns by name, of a mapping or of a pandas, polars or pyarrow table; None for anything else."""
+    if isinstance(given, Mapping):
+        return given
+    names = getattr(given, "column_names", None) or getattr(given, "columns", None)
+    if names is None or not hasattr(given, "__getitem__") or hasattr(given, "collect"):  # a lazy frame is not one yet
+        return None
+    return {name: given[name] for name in names}
 
 
 def as_indptr(values: object) -> NDArray[np.int64]:
@@ -55,6 +68,12 @@ def as_items(values: object, n_items: int | None) -> tuple[NDArray[Any], int]:
         raise InputError(f"item: entry {k:,} is {int(item[k]):,}; expected an item number in [0, {count:,}) (n_items).")
     if count >= 2**32:
         raise InputError(f"item: the largest item number is {high:,}; expected numbers below 2**32 - 1.")
+    if n_items is None and high >= _SPARSE * len(item) + _FEW:
+        raise InputError(
+            f"item: the largest number is {high:,}, for {len(item):,} pairs; these look like ids, and the items "
+            "between would take memory and time. Use Candidates.from_frames, which takes ids, or number them: "
+            "ids, item = np.unique(item, return_inverse=True), with item_ids=ids. n_items= says that they are numbers."
+        )
     return frozen(np.ascontiguousarray(item, dtype=item_dtype(count))), count
 
 

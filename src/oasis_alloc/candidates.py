@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oasis_alloc import grouping as _grouping
-from oasis_alloc.arrays import as_column, as_indptr, as_items, check_duplicates, check_size
+from oasis_alloc.arrays import as_column, as_indptr, as_items, by_name, check_duplicates, check_size
+from oasis_alloc.attributes import Given, Keys, as_keys, refuse_shared
 from oasis_alloc.dataset import Dataset
 from oasis_alloc.errors import InputError, did_you_mean
 from oasis_alloc.grouping import Grouping
@@ -32,7 +33,8 @@ class Candidates(ByFields):
     - `indptr`: int64 (n_users + 1,); user u owns the pairs `indptr[u]:indptr[u + 1]`.
     - `item`: (n_pairs,) item numbers, uint16 where n_items <= 65535, else uint32.
     - `columns`: name -> (n_pairs,) float32 or float64, finite.
-    - `users`, `items`: name -> `Key`, their attributes; of the items also `MultiKey`, several labels an item.
+    - `users`, `items`: name -> `Key`, their attributes, made when they are first asked for; of the items also
+      `MultiKey`, several labels per item.
     - `user_ids`, `item_ids`: the caller's ids, position = number; None where the numbers are the ids.
     - `user_name`, `item_name`: what the columns of ids are called in answers.
     - `backend`: "pandas", "polars" or "pyarrow" where frames came in, else None.
@@ -47,8 +49,8 @@ class Candidates(ByFields):
     indptr: NDArray[np.int64]
     item: NDArray[Any]
     columns: Mapping[str, NDArray[Any]]
-    users: Mapping[str, Key]
-    items: Mapping[str, Key | MultiKey]
+    users: Keys[Key]
+    items: Keys[Key | MultiKey]
     user_ids: NDArray[Any] | None = None
     item_ids: NDArray[Any] | None = None
     user_name: str = "user"
@@ -103,6 +105,8 @@ class Candidates(ByFields):
         pointers = as_indptr(indptr)
         n_users = len(pointers) - 1
         of_users, of_items = _attributes(users, "users"), _attributes(items, "items")
+        for name in of_users:  # what is given one by one is meant to be used
+            refuse_shared(name, frozenset(of_items))
         if n_items is None:
             sizes = [n_rows(values) for values in of_items.values()]
             if item_ids is not None:
@@ -118,7 +122,12 @@ class Candidates(ByFields):
         if not checked:
             raise InputError("columns is empty; expected one column or more, such as {'relevance': ...}.")
         check_duplicates(pointers, numbers, count)
-        user_keys, item_keys = as_keys(of_users, of_items, n_users, count)
+        user_keys, item_keys = as_keys(
+            {name: Given(values) for name, values in of_users.items()},
+            {name: Given(values) for name, values in of_items.items()},
+            n_users,
+            count,
+        )
         return cls(
             n_users=n_users,
             n_items=count,
@@ -126,8 +135,8 @@ class Candidates(ByFields):
             indptr=pointers,
             item=numbers,
             columns=FrozenMapping(checked),
-            users=user_keys,
-            items=item_keys,
+            users=user_keys.all_made(),
+            items=item_keys.all_made(),
             user_ids=_as_ids(user_ids, n_users, "user_ids", "n_users"),
             item_ids=_as_ids(item_ids, count, "item_ids", "n_items"),
         )
@@ -145,15 +154,17 @@ class Candidates(ByFields):
     ) -> Candidates:
         """Build candidates from pandas, polars (also lazy) or pyarrow frames, rows in any order.
 
-        `pairs` has one row a candidate: the ids in the columns `user` and `item`, and numbers. `columns` says
-        which of its columns to take; by default all numeric ones but the ids. `users` and `items`, where
-        given, have one row a user or item: the id, and attributes (every other column). They then define who
-        and what exists; users without candidates stay. A column of lists in `items` (objects in pandas) is a key of
-        several labels an item, as in `from_arrays`. Ids are of any hashable type. Users and items are
-        numbered in the order of their ids where these sort, else by first appearance.
+        `pairs` has one row per candidate: the ids in the columns `user` and `item`, and numbers. `columns` says
+        which of its columns to take; by default all of finite numbers (also booleans and decimals) but the ids.
+        `users` and `items`, where given, have one row per user or item: the id, and attributes (every other column).
+        They then define who and what exists; users without candidates stay. An attribute becomes a key when a problem
+        asks for it. A column of lists in `items` (objects in pandas) is a key of several labels per item, as in
+        `from_arrays`. Ids are of any hashable type. Users and items are numbered in the order of their ids where these
+        sort, else by first appearance. `docs/labels.md` says which ids and labels are equal.
 
-        Raises `InputError` for ids that are null, repeated or unknown, and for numbers that are null, NaN or
-        infinite, with the row.
+        Raises `InputError` for ids that are null, repeated or unknown, with the row; for numbers that are null, NaN or
+        infinite in a column that `columns` names. Whatever a problem does not ask for is no reason to refuse a table:
+        what is wrong with a column is said where it is asked for.
 
         >>> import pandas as pd
         >>> Candidates.from_frames(
@@ -222,7 +233,13 @@ class Candidates(ByFields):
         of_users, of_items = parquet.table_of(users, user, "users"), parquet.table_of(items, item, "items")
         found = parquet.scan(dataset, of_users.n, of_items.n, lenient=columns is None)
         n_users = len(found.indptr) - 1
+        if isinstance(users, Mapping) and isinstance(items, Mapping):
+            for key in of_users.attributes:  # as in from_arrays
+                refuse_shared(key, frozenset(of_items.attributes))
         user_keys, item_keys = as_keys(of_users.attributes, of_items.attributes, n_users, found.n_items)
+        for given, keys in ((users, user_keys), (items, item_keys)):
+            if isinstance(given, Mapping):
+                keys.all_made()
         return cls(
             n_users=n_users,
             n_items=found.n_items,
@@ -347,37 +364,19 @@ class Candidates(ByFields):
         return f"Candidates({'; '.join(parts)})"
 
 
-def as_keys(
-    users: Mapping[str, Attribute], items: Mapping[str, Attribute], n_users: int, n_items: int
-) -> tuple[Mapping[str, Key], Mapping[str, Key | MultiKey]]:
-    """Factorise the attributes of both sides; a name may stand for one of them only."""
-    for name in users:
-        if name in items:
-            raise InputError(f"{name!r} is a key of both the users and the items; rename one of them.")
-    of_users = {k: Key.build(k, v, n=n_users, size="n_users", where="users") for k, v in users.items()}
-    of_items: dict[str, Key | MultiKey] = {}
-    for name, values in items.items():
-        if not isinstance(values, MultiKey):
-            of_items[name] = Key.build(name, values, n=n_items, size="n_items", where="items")
-        elif n_rows(values) != n_items:
-            raise InputError(f"items[{name!r}] has {n_rows(values):,} rows; expected {n_items:,} (n_items).")
-        else:
-            of_items[name] = values
-    return FrozenMapping(of_users), FrozenMapping(of_items)
-
-
 def _attributes(values: Mapping[str, object] | None, side: str) -> dict[str, Attribute]:
     named = _named({} if values is None else values, side)
     return {name: as_attribute(name, array, side) for name, array in named.items()}
 
 
 def _named(values: object, what: str) -> Mapping[str, Any]:
-    if not isinstance(values, Mapping):
+    named = by_name(values)
+    if named is None:
         raise InputError(f"{what} is {type(values).__name__}; expected a mapping of names to arrays.")
-    for name in values:
+    for name in named:
         if not isinstance(name, str) or not name:
             raise InputError(f"{what} has the name {name!r}; expected a string that is not empty.")
-    return values
+    return named
 
 
 def _as_ids(ids: object, n: int, what: str, size: str) -> NDArray[Any] | None:

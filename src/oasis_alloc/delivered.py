@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.by_group import Numbers, numbers_of, spread, text_of
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.labels import is_none
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -18,21 +20,14 @@ class Delivered:
 
     coefficient: float
     by: tuple[str, ...]
-    given: Any  # a float, an array of one entry a group, or {label: float}
+    given: Numbers
 
     @classmethod
     def of(cls, measure: object, by: tuple[str, ...], given: object) -> Delivered:
         """Check the numbers as far as it can be without the groups, and copy what could change."""
-        what = f"({measure}).delivered_so_far({given!r})"
-        try:
-            frozen: Any = dict(given) if isinstance(given, Mapping) else np.array(given, dtype=np.float64)
-            numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ProblemError(
-                f"{what}: what was delivered is a number, an array with one number a group, or {{label: number}}."
-            ) from None
-        if numbers.ndim > 1:
-            raise ProblemError(f"{what}: an array of shape {numbers.shape}; expected (n_groups,), one number a group.")
+        what = f"({measure}).delivered_so_far({'...' if hasattr(given, '__array__') else given!r})"
+        frozen = numbers_of(np.nan if is_none(given) else given, what, "amount delivered")
+        numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(numbers) | (numbers < 0))
         if bad.size:
             where = f" of group {list(frozen)[bad[0]]!r}" if isinstance(frozen, dict) else f" at entry {bad[0]}"
@@ -40,7 +35,7 @@ class Delivered:
                 f"{what}: {numbers.ravel()[bad[0]]:g}{where if numbers.ndim else ''} is not something delivered; "
                 "expected finite numbers >= 0."
             )
-        return cls(1.0, by, float(frozen) if not isinstance(frozen, dict) and frozen.ndim == 0 else frozen)
+        return cls(1.0, by, frozen)
 
     def times(self, factor: float) -> Delivered:
         """The same, multiplied by a number."""
@@ -48,17 +43,9 @@ class Delivered:
 
     def over(self, by: tuple[str, ...], labels: Sequence[Any]) -> npt.NDArray[np.float64]:
         """(n_groups,) of the measure's groups `labels` by the keys `by`; one without keys counts in all of them."""
-        from oasis_alloc.functions.band import spread
-
         own = labels if self.by == by else [None]
         numbers = self.coefficient * spread(self.given, own, str(self), free=0.0, what="the array")
         return np.asarray(np.broadcast_to(numbers, len(labels)) if own is not labels else numbers)
 
     def __str__(self) -> str:
-        if isinstance(self.given, dict):
-            text = repr(self.given) if len(self.given) <= 3 else f"{{{len(self.given)} labels}}"
-        elif isinstance(self.given, float):
-            text = f"{self.given:g}"
-        else:
-            text = f"array of {self.given.size}"
-        return f"delivered({text})"
+        return f"delivered({text_of(self.given)})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -13,9 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oasis_alloc.arrays import as_column, item_dtype
+from oasis_alloc.attributes import Given, as_keys
 from oasis_alloc.errors import InputError, MissingDependencyError, did_you_mean
 from oasis_alloc.keys import Factor, factorise, first_rows, frozen, objects
-from oasis_alloc.multi_keys import Attribute, as_attribute
+from oasis_alloc.labels import all_same
 from oasis_alloc.pickling import FrozenMapping
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ Backend = Literal["pandas", "polars", "pyarrow"]
 BACKENDS: tuple[Backend, ...] = ("pandas", "polars", "pyarrow")
 _PLAIN = {str, bytes, int, date, datetime, time, timedelta, Decimal}  # what has a column type of its own
 _NAMED = 5  # ids that an error lists
+_INDEX = re.compile(r"__index_level_\d+__")  # pandas' index, as it writes it into Parquet files
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +39,13 @@ class Side:
     ids: NDArray[Any]
     native: nw.Series[Any]  # the ids again, in the caller's own type
     codes: NDArray[np.int64]
-    attributes: dict[str, Attribute]
+    attributes: dict[str, Given]
 
 
 def read(
     pairs: object, *, users: object, items: object, user: str, item: str, columns: Sequence[str] | None
 ) -> dict[str, Any]:
     """Read and check frames; return the fields of `Candidates`. See `Candidates.from_frames`."""
-    from oasis_alloc.candidates import as_keys
-
     frame = _open(pairs, "pairs")
     for argument, name in (("user", user), ("item", item)):
         if not isinstance(name, str):
@@ -52,7 +53,6 @@ def read(
         _check_name(frame, "pairs", name, argument)
     if user == item:
         raise InputError(f"user and item both name the column {user!r}; expected two columns.")
-    names = _column_names(frame, user, item, columns)
     of_users = _side(frame, users, user, "users")
     of_items = _side(frame, items, item, "items")
     n_pairs, n_users, n_items = len(frame), len(of_users.ids), len(of_items.ids)
@@ -61,15 +61,13 @@ def read(
     if n_items >= 2**32:
         raise InputError(f"there are {n_items:,} items; expected fewer than 2**32.")
 
+    numbers, refused = _columns(frame, user, item, columns)
     order = _order(of_users.codes, of_items.codes, n_items)
     _check_duplicates(of_users, of_items, order)
     indptr = np.zeros(n_users + 1, dtype=np.int64)
     np.cumsum(np.bincount(of_users.codes, minlength=n_users), out=indptr[1:])
     sorted_already = bool((order[1:] > order[:-1]).all())
-    taken = {}
-    for name in names:
-        values = as_column(f"column {name!r}", _numbers(frame, name), n_pairs)
-        taken[name] = values if sorted_already else frozen(values[order])
+    taken = {name: values if sorted_already else frozen(values[order]) for name, values in numbers.items()}
     user_keys, item_keys = as_keys(of_users.attributes, of_items.attributes, n_users, n_items)
     return {
         "n_users": n_users,
@@ -86,14 +84,27 @@ def read(
         "item_name": item,
         "backend": frame.implementation.value if frame.implementation.value in BACKENDS else None,
         "row": frozen(order),
+        "_refused": FrozenMapping(refused),
         "_native_ids": {"user": of_users.native, "item": of_items.native},
     }
 
 
-def columns_of(native: object, what: str) -> dict[str, Any]:
-    """The columns of a frame as NumPy sees them, or as Python objects where it would lose something."""
+def columns_of(native: object, what: str) -> tuple[dict[str, Given], int]:
+    """(the columns of a frame that have names, its length); they are read when they are asked for."""
     frame = _open(native, what)
-    return {name: _values(frame, name) for name in frame.columns}
+    return {name: Given(frame.get_column(name).to_native(), None, True) for name in _named(frame)}, len(frame)
+
+
+def values_of(native: Any) -> NDArray[Any]:
+    """A column as NumPy sees it, or as Python objects where it would lose something."""
+    import narwhals.stable.v2 as nw
+
+    return _values(nw.from_native(native, series_only=True))
+
+
+def _named(frame: nw.DataFrame[Any]) -> list[str]:
+    """Columns that can be asked for: those whose names are strings, and that are not the index of another table."""
+    return [name for name in frame.columns if isinstance(name, str) and name and not _INDEX.fullmatch(name)]
 
 
 def write(candidates: Candidates, positions: ArrayLike, values: Mapping[str, ArrayLike], backend: str | None) -> Any:
@@ -164,7 +175,7 @@ def _open(native: object, what: str) -> nw.DataFrame[Any]:
     import narwhals.stable.v2 as nw
 
     try:
-        frame: Any = nw.from_native(native)
+        frame: Any = nw.from_native(_without_views(native))
         if isinstance(frame, nw.LazyFrame):
             frame = frame.collect()
         frame.columns  # noqa: B018 - narwhals notices duplicate names here
@@ -177,22 +188,66 @@ def _open(native: object, what: str) -> nw.DataFrame[Any]:
     return nw.maybe_reset_index(frame)
 
 
+def _without_views(native: object) -> Any:
+    """A pyarrow table whose views of strings are strings: pyarrow has few functions of views."""
+    if type(native).__module__.partition(".")[0] != "pyarrow" or not hasattr(native, "schema"):
+        return native
+    import pyarrow as pa
+
+    plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    fields = [field.with_type(plain.get(field.type, field.type)) for field in native.schema]
+    return native if fields == list(native.schema) else native.cast(pa.schema(fields))  # type: ignore[attr-defined]
+
+
 def _check_name(frame: nw.DataFrame[Any], what: str, name: str, argument: str) -> None:
     if name not in frame.columns:
         raise InputError(f"{what} has no column {name!r} ({argument}).{did_you_mean(name, frame.columns)}")
 
 
-def _column_names(frame: nw.DataFrame[Any], user: str, item: str, columns: Sequence[str] | None) -> list[str]:
+def _columns(
+    frame: nw.DataFrame[Any], user: str, item: str, columns: Sequence[str] | None
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """(columns of numbers, what is wrong with others): a column that is not named is no reason to refuse the table."""
+    if columns is not None:
+        names = _asked_for(frame, user, item, columns)
+        return {name: as_column(f"column {name!r}", _numbers(frame, name), len(frame)) for name in names}, {}
+    taken: dict[str, NDArray[Any]] = {}
+    refused: dict[str, str] = {}
+    bad: InputError | None = None
     schema = frame.schema
-    if columns is None:
-        names = [n for n, dtype in schema.items() if dtype.is_numeric() and n not in (user, item)]
-        if not names:
-            raise InputError("pairs has no numeric column besides the ids; expected one or more.")
-        return names
+    for name in _named(frame):
+        if name in (user, item):
+            continue
+        if not _may_be_numbers(schema[name]):
+            refused[name] = f"column {name!r} holds {schema[name]}; expected numbers."
+            continue
+        try:
+            taken[name] = as_column(f"column {name!r}", _numbers(frame, name), len(frame))
+        except InputError as error:
+            refused[name] = str(error)
+            if schema[name].is_numeric():
+                bad = bad or error
+    if not taken and bad is not None:
+        raise bad
+    if not taken:
+        raise InputError("pairs has no numeric column besides the ids; expected one or more.")
+    return taken, refused
+
+
+def _may_be_numbers(dtype: nw.dtypes.DType) -> bool:
+    """True for numbers and booleans, and for objects, which are looked at."""
+    import narwhals.stable.v2 as nw
+
+    return dtype.is_numeric() or dtype in (nw.Boolean, nw.Object, nw.Unknown)
+
+
+def _asked_for(frame: nw.DataFrame[Any], user: str, item: str, columns: Sequence[str]) -> list[str]:
     names = [columns] if isinstance(columns, str) else list(columns)
     if not names:
         raise InputError("columns is empty; expected one name or more, or None for every numeric column.")
     for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"columns has {name!r}; expected names of columns.")
         _check_name(frame, "pairs", name, "columns")
         if name in (user, item):
             raise InputError(f"columns names {name!r}, which holds ids; expected columns of numbers.")
@@ -202,19 +257,28 @@ def _column_names(frame: nw.DataFrame[Any], user: str, item: str, columns: Seque
 
 
 def _numbers(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:
-    series = frame[name]
+    series = frame.get_column(name)
     nulls = series.is_null()
     if nulls.any():
         row = int(np.argmax(nulls.to_numpy()))
         raise InputError(f"column {name!r}: row {row:,} is null or nan; expected finite numbers.")
-    return series.to_numpy()
+    if not _is_wide(series):
+        array = series.to_numpy()
+        if array.dtype.kind in "biuf":
+            return array
+    return objects(series.to_list())
+
+
+def _is_wide(series: nw.Series[Any]) -> bool:
+    """True for integers of 128 bits, which NumPy does not have."""
+    return "128" in str(series.dtype)
 
 
 def _side(pairs: nw.DataFrame[Any], frame: object, name: str, what: str) -> Side:
     """Number the users or items: those of their own frame where there is one, else those in the pairs."""
     found = _ids(pairs, name, "pairs")
     if frame is None:
-        return Side(found.values, pairs[name][found.rows], found.codes, {})
+        return Side(found.values, pairs.get_column(name)[found.rows], found.codes, {})
     opened = _open(frame, what)
     _check_name(opened, what, name, what.removesuffix("s"))
     defined = _ids(opened, name, what)
@@ -223,29 +287,30 @@ def _side(pairs: nw.DataFrame[Any], frame: object, name: str, what: str) -> Side
         raise InputError(
             f"{what}: column {name!r} has ids more than once: {_listed(defined.values[again])}; expected one row an id."
         )
-    number = {value: k for k, value in enumerate(defined.values.tolist())}
-    renumber = np.fromiter((number.get(value, -1) for value in found.values.tolist()), np.int64)
+    number = {one: k for k, one in enumerate(all_same(defined.values))}
+    renumber = np.fromiter((number.get(one, -1) for one in all_same(found.values)), np.int64, len(found.values))
     if (renumber < 0).any():
         unknown = np.flatnonzero(renumber < 0)
+        first = unknown[np.argmin(found.rows[unknown])]
         kinds = f"{opened[name].dtype} there, {pairs[name].dtype} in pairs"
         raise InputError(
-            f"pairs: column {name!r} has ids that are missing from {what}: {_listed(found.values[unknown])} "
-            f"(first at row {int(found.rows[unknown].min()):,}; ids are {kinds}); expected ids of {what}."
+            f"pairs: column {name!r}, row {int(found.rows[first]):,}: the id {_shown(found.values[first])} is missing "
+            f"from {what}; expected ids of {what} ({kinds}). Ids that are missing: {_listed(found.values[unknown])}."
         )
-    attributes: dict[str, Attribute] = {
-        column: as_attribute(column, _values(opened, column), what).take(defined.rows)
-        for column in opened.columns
+    attributes = {
+        column: Given(opened.get_column(column).to_native(), defined.rows, True)
+        for column in _named(opened)
         if column != name
     }
-    return Side(defined.values, opened[name][defined.rows], renumber[found.codes], attributes)
+    return Side(defined.values, opened.get_column(name)[defined.rows], renumber[found.codes], attributes)
 
 
 def _ids(frame: nw.DataFrame[Any], name: str, what: str) -> Factor:
     where = f"{what}: column {name!r}"
-    series = frame[name]
+    series = frame.get_column(name)
     nulls = series.is_null().to_numpy()
     if not nulls.any():
-        factor = _string_ids(series, where) if _is_string(series) else factorise(_values(frame, name), where)
+        factor = _string_ids(series, where) if _is_string(series) else factorise(_values(series), where)
         nulls = factor.codes < 0  # NaN, which polars and pyarrow do not count as null
         if not nulls.any():
             return factor
@@ -269,13 +334,14 @@ def _string_ids(series: nw.Series[Any], where: str) -> Factor:
     return Factor(factor.values, codes, first_rows(codes, len(distinct)), factor.ordered)
 
 
-def _values(frame: nw.DataFrame[Any], name: str) -> NDArray[Any]:
+def _values(series: nw.Series[Any]) -> NDArray[Any]:
     """Return ids or attributes as NumPy sees them, or as Python objects where it would lose something."""
-    series = frame[name]
     dtype = series.dtype
-    if dtype.is_integer() and not series.is_null().any():
-        return series.to_numpy()
-    if dtype.is_float():
+    if dtype.is_integer() and not _is_wide(series) and not series.is_null().any():
+        array = series.to_numpy()
+        if array.dtype.kind in "iu":
+            return array
+    elif dtype.is_float():
         return series.to_numpy()
     return objects(series.to_list())
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.by_group import as_number
 from oasis_alloc.errors import ProblemError, did_you_mean, require
 from oasis_alloc.layout import Table, as_text, cut, number, small
 from oasis_alloc.pickling import ByFields
@@ -81,6 +82,7 @@ def frontier(
         raise ProblemError(f"frontier() takes an oa.Problem, got {type(problem).__name__}.")
     if progress is not None and not callable(progress):
         raise ProblemError(f"frontier(progress={progress!r}): expected a callable, which is given point and solution.")
+    _check_options(options)
     numbers = _checked(points)
     knob = varied(problem, vary, scale)
     stated = []
@@ -251,6 +253,14 @@ def _cell(name: str, value: Any) -> str:
     return number(float(value), {"value": 7, "passes": 3}.get(name, 5))
 
 
+def _check_options(options: Mapping[str, object]) -> None:
+    """Refuse arguments that `solve` does not have, before the first solve."""
+    known = [name for name in signature(solve).parameters if name not in ("problem", "progress")]
+    for name in options:
+        if name not in known:
+            raise ProblemError(f"frontier() takes no argument {name!r}.{did_you_mean(name, known)}")
+
+
 def _checked(points: Iterable[float]) -> list[float]:
     try:
         given = list(points)
@@ -258,7 +268,10 @@ def _checked(points: Iterable[float]) -> list[float]:
         raise ProblemError(f"frontier(points={points!r}): expected numbers, one a solve.") from None
     if not given:
         raise ProblemError("frontier(points=[]): there is nothing to solve; expected one number or more.")
+    numbers: list[float] = []
     for k, point in enumerate(given):
-        if isinstance(point, (bool, np.bool_)) or not isinstance(point, Real) or not np.isfinite(float(point)):
+        number = as_number(point)
+        if number is None or not np.isfinite(number):
             raise ProblemError(f"frontier: point {k} is {point!r}; expected finite numbers.")
-    return [float(point) for point in given]
+        numbers.append(number)
+    return numbers

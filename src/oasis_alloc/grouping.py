@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from oasis_alloc.attributes import refuse_shared
+from oasis_alloc.by_group import Labels
 from oasis_alloc.dataset import StreamedColumn, clipped
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.keys import Key, frozen
@@ -39,7 +41,7 @@ class Grouping(ByFields):
     """
 
     by: tuple[str, ...]
-    labels: list[Any]
+    labels: Labels
     user_part: NDArray[np.int32]
     item_part: NDArray[np.int32]
     n_user_codes: int
@@ -119,6 +121,7 @@ def as_by(by: object, users: Mapping[str, Key], items: Mapping[str, Key | MultiK
                 f"{did_you_mean(name, [*users, *items])}"
                 f" (users: {', '.join(users) or 'none'}; items: {', '.join(items) or 'none'})"
             )
+        refuse_shared(name, frozenset(users) & frozenset(items))
     if len(set(names)) < len(names):
         raise ProblemError(f"by={by!r} names a key twice; expected distinct keys.")
     return names
@@ -153,10 +156,11 @@ def build(
     group = np.empty(len(found), dtype=np.int32)
     group[order] = np.arange(len(found), dtype=np.int32)
 
-    labels: list[Any] = [None]
+    labels = Labels([None])
     if by:
-        columns = [({**users, **items}[name]).labels[of_key[name][order]].tolist() for name in by]
-        labels = columns[0] if len(by) == 1 else list(zip(*columns, strict=True))
+        sides = [users[name] if name in users else items[name] for name in by]
+        columns = [key.labels[of_key[key.name][order]].tolist() for key in sides]
+        labels = Labels(columns[0] if len(by) == 1 else zip(*columns, strict=True))
     table = None
     if small:
         table = np.full(shape, -1, dtype=np.int32)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.labels import all_same, as_dates, is_none, kinds_of, plain
 from oasis_alloc.pickling import ByFields
 
 T = TypeVar("T", bound=np.generic)
+
+_HASHED = -(2**20)  # labels below it are no codes of "missing" but hashes
+_OF_NAN = (np.iinfo(np.int32).min, np.iinfo(np.int64).min)  # what becomes of NaN as an integer
+_PLAIN = frozenset({str, int, float, type(None)})  # of these, Python's equality is that of labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +57,8 @@ class Key(ByFields):
         """Factorise `values`, (n,): -1, None and NaN mean none.
 
         `where` and `size` word the errors: ``items['campaign']``, ``n_items``. Raises `InputError` for a
-        wrong length, negative integers other than -1, infinite values and labels that do not sort.
+        wrong length, negative integers other than -1 (but see `docs/labels.md` for hashes), infinite values and
+        labels that do not sort.
         """
         what = f"{where}[{name!r}]"
         vector = as_vector(values, what)
@@ -98,18 +102,37 @@ def as_labels(factor: Factor, what: str, place: Callable[[int], str]) -> tuple[N
             )
         if not (labels % 1).any() and (not labels.size or np.abs(labels[[0, -1]]).max() < 2**63):
             labels = labels.astype(np.int64)  # integers that came as floats, because some are missing
-    if labels.dtype.kind in "iu" and labels.size:
-        if labels[0] < -1:
-            row = int(factor.rows[0])
-            raise InputError(f"{what}: {place(row)} {labels[0]}; expected labels >= 0, or -1 for none.")
-        if labels[0] == -1:
-            labels, codes = labels[1:], np.maximum(codes - 1, -1)
+    if labels.size and (labels.dtype.kind in "iu" or set(map(type, labels.tolist())) == {int}):
+        labels, codes = _without_minus_one(labels, codes, factor, what, place)
     if labels.dtype.kind in "iu" and (not labels.size or labels[-1] < 2**63):
         labels = labels.astype(np.int64)
-    return codes, plain_dates(labels)
+    return codes, as_dates(labels)
 
 
-def as_vector(values: object, what: str) -> NDArray[Any]:
+def _without_minus_one(
+    labels: NDArray[Any], codes: NDArray[np.int64], factor: Factor, what: str, place: Callable[[int], str]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Integer labels, sorted, where -1 is none: codes are not negative, hashes may be."""
+    low = int(labels[0])
+    if low in _OF_NAN:
+        raise InputError(
+            f"{what}: {place(int(factor.rows[0]))} {low}, which is what becomes of NaN as an integer; expected labels, "
+            "and None, NaN or -1 for none."
+        )
+    if _HASHED <= low < -1:
+        raise InputError(
+            f"{what}: {place(int(factor.rows[0]))} {low}; expected labels >= 0, or -1 for none. (Hashes may be "
+            f"negative: where a label is below {_HASHED:,}, all but -1 are labels.)"
+        )
+    at = int(np.searchsorted(labels, -1))
+    if at == len(labels) or labels[at] != -1:
+        return labels, codes
+    # the last entry is read by code -1
+    renumber = np.concatenate([np.arange(at), [-1], np.arange(at, len(labels) - 1), [-1]])
+    return np.delete(labels, at), renumber[codes]
+
+
+def as_vector(values: Any, what: str) -> NDArray[Any]:
     """Return `values` as a one-dimensional array; only what NumPy already understands keeps its type.
 
     Lists become object arrays, because `np.asarray(["a", nan])` would invent the label "nan".
@@ -118,6 +141,10 @@ def as_vector(values: object, what: str) -> NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):
         array = np.asarray(values).astype(object)
         array[np.ma.getmaskarray(values)] = None
+    elif type(values).__module__.partition(".")[0] in ("polars", "pyarrow") and hasattr(values, "null_count"):
+        array = _of_column(values)
+    elif hasattr(values, "isna") and not isinstance(values.dtype, np.dtype) and values.isna().any():
+        array = objects(values.tolist())  # pandas: whole numbers beside missing ones are floats to NumPy
     elif hasattr(values, "__array__"):
         array = np.asarray(values)
     elif isinstance(values, Iterable) and not isinstance(values, (str, bytes)):
@@ -127,6 +154,16 @@ def as_vector(values: object, what: str) -> NDArray[Any]:
     if array.ndim != 1:
         raise InputError(f"{what} has shape {array.shape}; expected a one-dimensional array.")
     return array
+
+
+def _of_column(values: Any) -> NDArray[Any]:
+    """A column of polars or pyarrow: as an array where it has only numbers, else the values themselves."""
+    has_nulls = values.null_count() if callable(values.null_count) else values.null_count
+    if not has_nulls and "128" not in str(getattr(values, "dtype", "")):  # NumPy has no such integers
+        array: NDArray[Any] = np.asarray(values)
+        if array.dtype.kind in "iufb" and array.ndim == 1:
+            return array
+    return objects(values.to_pylist() if hasattr(values, "to_pylist") else values.to_list())
 
 
 def objects(values: Iterable[object]) -> NDArray[np.object_]:
@@ -185,20 +222,24 @@ def _factorise_by_sorting(values: NDArray[Any]) -> Factor:
 
 
 def _factorise_by_hashing(values: list[Any], what: str) -> Factor:
-    seen: dict[Any, int] = {}
+    as_they_are = set(map(type, values)) <= _PLAIN
     try:
-        codes = np.fromiter((seen.setdefault(value, len(seen)) for value in values), np.int64, len(values))
-    except TypeError as error:
-        raise InputError(f"{what} holds values that cannot be hashed ({error}).") from error
+        keys = values if as_they_are else all_same(values)
+    except InputError as error:
+        raise InputError(f"{what} holds values that cannot be hashed ({error})") from error
+    seen: dict[Any, int] = {}
+    codes = np.fromiter((seen.setdefault(key, len(seen)) for key in keys), np.int64, len(keys))
     distinct = list(seen)
     rows = first_rows(codes, len(distinct))
-    kept = [number for number, value in enumerate(distinct) if not is_none(value)]
-    labels = _typed([distinct[number] for number in kept])
+    kept = [number for number, key in enumerate(distinct) if not is_none(key)]
+    labels = _typed([plain(values[rows[number]]) for number in kept])
     ordered = True
     if labels.dtype.kind == "O":
         try:
             order = np.array(sorted(range(len(kept)), key=labels.__getitem__), dtype=np.int64)
         except TypeError:
+            order, ordered = np.arange(len(kept)), False
+        if ordered and not as_they_are and len(kinds_of(distinct)) > 1:  # to Python, True is between 0 and 2
             order, ordered = np.arange(len(kept)), False
     else:
         order = np.argsort(labels, kind="stable")
@@ -215,37 +256,21 @@ def first_rows(codes: NDArray[np.int64], n_distinct: int) -> NDArray[np.int64]:
     return rows[:n_distinct]
 
 
-def is_none(value: object) -> bool:
-    """Tell whether a value means that there is none: None, NaN, NaT, pandas' NA."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, (float, Decimal, np.floating, np.datetime64, np.timedelta64)) and value != value
-
-
 def _typed(labels: list[Any]) -> NDArray[Any]:
-    if all(isinstance(label, (bool, np.bool_)) for label in labels):
-        return np.array(labels, dtype=bool) if labels else np.empty(0, dtype=np.int64)
-    if any(isinstance(label, (bool, np.bool_)) for label in labels):
-        return objects(labels)
+    """Distinct plain labels in the narrowest type that holds them all as they are."""
+    kinds = set(map(type, labels))
+    if kinds == {bool}:
+        return np.array(labels, dtype=bool)
     try:
-        if all(isinstance(label, numbers.Integral) for label in labels):
-            return np.array(labels, dtype=np.int64)
-        if all(isinstance(label, (numbers.Integral, float, np.floating)) for label in labels):
-            return np.array(labels, dtype=np.float64)
+        if kinds <= {int}:
+            return np.array(labels, dtype=np.uint64 if labels and max(labels) >= 2**63 else np.int64)
+        if kinds <= {int, float}:
+            as_floats = np.array(labels, dtype=np.float64)
+            if as_floats.tolist() == labels:
+                return as_floats
     except OverflowError:
         pass
-    return objects(str(label) if isinstance(label, str) else label for label in labels)
-
-
-def plain_dates(labels: NDArray[Any]) -> NDArray[Any]:
-    """Return datetime64 labels as Python dates and times, unless nanoseconds would be lost."""
-    if labels.dtype.kind not in "mM":
-        return labels
-    unit = np.datetime_data(labels.dtype)[0]
-    if unit in ("ns", "ps", "fs", "as"):
-        micro = labels.astype(f"{labels.dtype.kind}8[us]")
-        return objects(micro.tolist()) if (micro == labels).all() else objects(list(labels))
-    return objects(labels.tolist())
+    return objects(labels)
 
 
 def _types(values: NDArray[Any]) -> str:

@@ -65,7 +65,7 @@ def lower(problem: Problem, as_served: bool = False) -> Program:
         value=_value(problem.maximize, cands),
         extra=_extra(cands, columns),
         stream=streamed,
-        size=int(np.max(problem.slate.size, initial=1)),
+        size=int(np.max(problem.slate.sizes(cands.indptr)[0], initial=1)),
         rules=None,
         blocks=tuple(blocks),
         base=base,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.by_group import as_factor, as_number
 from oasis_alloc.delivered import Delivered
 from oasis_alloc.errors import ProblemError
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from oasis_alloc.objective import Objective
 
 Limit: TypeAlias = float | npt.ArrayLike | Mapping[Any, float]
-"""What may stand on the right of `<=`, `>=`, `==`: a scalar, one number a group, or {label: number}."""
+"""What may stand on the right of `<=`, `>=`, `==`: a number, one number per group, {label: number} or a pandas Series.
+
+A Series is matched by the labels of its index: `docs/labels.md`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,9 @@ class Measure:
     `exposure(by=...)` and `total(column, by=...)` make measures; `+`, `-`, and `*`, `/` by numbers combine
     them. A summand with fewer keys is broadcast over the groups of the one with most: in
     `exposure(by="licensor") - 0.25 * exposure()` every licensor's exposure is set against all exposure.
-    `<=`, `>=` and `==` against a scalar, an array (one entry a group), `{label: value}` or another measure
-    make a constraint.
+    `<=`, `>=` and `==` against a number, `{label: number}` or a pandas Series (by label), an array (one entry per
+    group, in the order of `candidates.groups(by)`) or another measure make a constraint. `{label: None}` and labels
+    that are not named leave their groups free.
 
     Example
     -------
@@ -116,14 +120,14 @@ class Measure:
     def __add__(self, other: Measure | Function | Objective) -> Any:
         if isinstance(other, Measure):
             return _combine(self.terms + other.terms, self.constants + other.constants)
-        if isinstance(other, Real):
+        if as_number(other) is not None:
             _refuse_constant(self, other)
         return NotImplemented
 
     def __radd__(self, other: object) -> Measure:
-        if isinstance(other, Real) and other == 0:  # so that sum([...]) works
+        if as_number(other) == 0:  # so that sum([...]) works
             return self
-        if isinstance(other, Real):
+        if as_number(other) is not None:
             _refuse_constant(self, other)
         return NotImplemented
 
@@ -133,14 +137,14 @@ class Measure:
     def __sub__(self, other: Measure) -> Measure:
         if isinstance(other, Measure):
             return self + (-other)  # type: ignore[no-any-return]  # Measure + Measure is a Measure
-        if isinstance(other, Real):
+        if as_number(other) is not None:
             _refuse_constant(self, other)
         return NotImplemented
 
     def __mul__(self, factor: float) -> Measure:
-        if not isinstance(factor, Real):
+        number = as_factor(factor, self)
+        if number is None:
             return NotImplemented
-        number = float(factor)
         if not np.isfinite(number):
             raise ProblemError(f"cannot multiply {self} by {factor}: a finite number is expected.")
         return Measure(
@@ -151,11 +155,12 @@ class Measure:
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> Measure:
-        if not isinstance(divisor, Real):
+        number = as_factor(divisor, self)
+        if number is None:
             return NotImplemented
-        if divisor == 0:
+        if number == 0:
             raise ProblemError(f"cannot divide {self} by zero.")
-        return self * (1.0 / float(divisor))
+        return self * (1.0 / number)
 
     def __le__(self, limit: Limit | Measure) -> Band:
         return _band(self, "<=", limit)
@@ -195,6 +200,7 @@ class Measure:
 
     # an array on the left must ask us, instead of comparing element by element
     __array_ufunc__ = None
+    __pandas_priority__ = 5000  # likewise a Series
 
 
 def exposure(by: str | tuple[str, ...] | None = None) -> Measure:
@@ -245,9 +251,11 @@ def total(column: str, by: str | tuple[str, ...] | None = None) -> Measure:
     return Measure((Term(1.0, column, _keys(by)),))
 
 
-def _keys(by: str | tuple[str, ...] | None) -> tuple[str, ...]:
+def _keys(by: object) -> tuple[str, ...]:
     if by is None:
         return ()
+    if not isinstance(by, (str, tuple, list)):
+        raise ProblemError(f"by= takes the name of a key or a tuple of names, got {by!r}.")
     keys = (by,) if isinstance(by, str) else tuple(by)
     if not all(isinstance(key, str) for key in keys):
         raise ProblemError(f"by= takes the name of a key or a tuple of names, got {by!r}.")

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.errors import InputError
-from oasis_alloc.keys import as_labels, as_vector, factorise, frozen, is_none, objects, plain_dates
+from oasis_alloc.keys import as_labels, as_vector, factorise, frozen, objects
+from oasis_alloc.labels import as_dates, is_none
 from oasis_alloc.pickling import ByFields
 
 
@@ -119,6 +120,8 @@ def as_attribute(name: str, values: object, side: str) -> Attribute:
     """
     what = f"{side}[{name!r}]"
     several = "is a matrix"
+    if isinstance(values, MultiKey):
+        return values
     if not is_matrix(values):
         vector = as_vector(values, what)
         if vector.dtype.kind != "O" or not any(map(_several, set(map(type, vector)))):
@@ -180,7 +183,7 @@ def _flat(values: NDArray[Any], what: str) -> tuple[list[Any], NDArray[np.int64]
             if isinstance(value, (list, tuple, set, frozenset)):
                 labels.extend(value)
             else:
-                labels.extend(plain_dates(as_vector(value, f"{what}: item {row:,}")).tolist())
+                labels.extend(as_dates(as_vector(value, f"{what}: item {row:,}")).tolist())
             size[row] = len(labels) - before
         elif not is_none(value):
             raise InputError(f"{what}: item {row:,} is {value!r}; expected a list of labels, as other items have.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
+from oasis_alloc.by_group import as_factor, as_number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Function
 from oasis_alloc.measures import Measure
@@ -68,7 +68,7 @@ class Objective(ByFields):
         return self
 
     def __add__(self, other: Any) -> Objective:
-        if isinstance(other, Real) and other == 0:
+        if as_number(other) == 0:
             return self
         if not isinstance(other, (Measure, Function, StayClose, Objective)):
             return NotImplemented
@@ -93,25 +93,28 @@ class Objective(ByFields):
         return (-self).__add__(other)
 
     def __mul__(self, factor: float) -> Objective:
-        if not isinstance(factor, Real):
+        number = as_factor(factor, self)
+        if number is None:
             return NotImplemented
-        linear = None if self.linear is None else self.linear * factor
+        linear = None if self.linear is None else self.linear * number
         return Objective(
             linear,
-            tuple(function * factor for function in self.functions),
-            tuple(term * factor for term in self.steady),
+            tuple(function * number for function in self.functions),
+            tuple(term * number for term in self.steady),
         )
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> Objective:
-        if not isinstance(divisor, Real):
+        number = as_factor(divisor, self)
+        if number is None:
             return NotImplemented
-        if divisor == 0:
+        if number == 0:
             raise ProblemError(f"cannot divide {self} by zero.")
-        return self * (1.0 / float(divisor))
+        return self * (1.0 / number)
 
     __array_ufunc__ = None  # as in Measure
+    __pandas_priority__ = 5000  # likewise a Series
 
     def __str__(self) -> str:
         text = str(self.linear) if self.linear is not None else ""

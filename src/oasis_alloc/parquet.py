@@ -18,10 +18,11 @@ from oasis_alloc.dataset import Columns, Dataset, Ledger, StreamedColumn
 from oasis_alloc.errors import InputError, did_you_mean, require
 from oasis_alloc.files import File
 from oasis_alloc.keys import frozen
-from oasis_alloc.multi_keys import Attribute, as_attribute, n_rows
+from oasis_alloc.multi_keys import as_attribute, n_rows
 from oasis_alloc.pickling import FrozenMapping
 
 if TYPE_CHECKING:
+    from oasis_alloc.attributes import Given
     from oasis_alloc.candidates import Candidates
 
 _UNITS = {"": 0, "b": 0, "kib": 10, "mib": 20, "gib": 30, "tib": 40}
@@ -34,7 +35,7 @@ _FEW = 1_000_000
 class Table:
     """The users, or the items, by number: their attributes, their ids, and how many there are."""
 
-    attributes: dict[str, Attribute]
+    attributes: dict[str, Given]
     ids: object
     n: int | None
 
@@ -52,18 +53,25 @@ def as_bytes(memory: object) -> int:
 
 def table_of(values: object, name: str, what: str) -> Table:
     """Read a mapping or a frame whose row k is number k; the entry `name` has the ids."""
+    from oasis_alloc.attributes import Given
+
     if values is None:
         return Table({}, None, None)
     if not isinstance(values, Mapping):
         from oasis_alloc.frames import columns_of
 
-        values = columns_of(values, what)
+        columns, n = columns_of(values, what)
+        return Table(
+            {key: of for key, of in columns.items() if key != name},
+            columns[name].read() if name in columns else None,
+            n,
+        )
     attributes = {key: as_attribute(key, column, what) for key, column in values.items() if key != name}
     ids = values.get(name)
     sizes = [n_rows(column) for column in attributes.values()]
     if ids is not None:
         sizes.append(len(np.asarray(ids)))
-    return Table(attributes, ids, sizes[0] if sizes else None)
+    return Table({key: Given(column) for key, column in attributes.items()}, ids, sizes[0] if sizes else None)
 
 
 def open_dataset(directory: object, user: str, item: str, columns: Sequence[str] | None, memory: object) -> Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from oasis_alloc.serving.parts import Ledger
 from oasis_alloc.serving.prepared import Prepared
 from oasis_alloc.serving.requests import User
 from oasis_alloc.serving.sampling import Exploration, Sample, Sampler
+from oasis_alloc.serving.schema import Schema, schema_of
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -51,8 +53,25 @@ class Policy(Batched):
         """Names of the columns that scoring reads."""
         return self.data.scored
 
+    @cached_property
+    def schema(self) -> Schema:
+        """What requests bring: columns, and the keys of users and items that the problem had, with their types.
+
+        A key that is here and that no price depends on is ignored and counted, so that a host need not change with
+        every policy; one that is not here is refused, with the nearest that is.
+        """
+        return schema_of(self.data)
+
+    @property
+    def ignored_keys(self) -> dict[str, int]:
+        """How many calls brought a key of the problem that nothing depends on, by key; shared when it decays."""
+        counts: dict[str, int] = self.tally.summary()["ignored_keys"]
+        return counts
+
     def encode(self, ids: Iterable[Any]) -> Integers:
         """Item numbers of ids, int64, -1 for those that were never seen.
+
+        `ids` is a list, an array or a column of any library; `docs/labels.md` says which ids are equal.
 
         >>> import oasis_alloc as oa
         >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]}, item_ids=["x", "y"])
@@ -61,8 +80,20 @@ class Policy(Batched):
         """
         return self._reader.encode(ids)
 
-    def user(self, **labels: Any) -> User:
-        """A user by their labels, to pass as `user=`: encoded once, used for many requests."""
+    @property
+    def mistyped_requests(self) -> int:
+        """How many calls brought ids, or labels of a key, none of which is of the kind of the policy's.
+
+        Such as `encode(["12"])` where ids are integers: all of them count as never seen. See `docs/labels.md`.
+        """
+        count: int = self._reader.tally.summary()["mistyped_requests"]
+        return count
+
+    def user(self, /, **labels: Any) -> User:
+        """A user by their labels, to pass as `user=`: encoded once, used for many requests.
+
+        Keys are those of `schema.user_keys`; those that no price depends on are ignored and counted in `ignored_keys`.
+        """
         return self._reader.user(labels)
 
     def score(self, items: Any, columns: Any, user: Any = None, out: Floats | None = None, **attributes: Any) -> Floats:
@@ -79,13 +110,15 @@ class Policy(Batched):
         out
             (n,) float64, C-contiguous, to write into.
         **attributes
-            Labels by key of the items, such as `campaign=[...]`, one an item: used for items that are -1, which then
-            pay the prices of their labels.
+            Labels by key of the items, such as `campaign=[...]`, one per item; keys that are named like an argument, or
+            not like a Python name, in a mapping `attributes={key: [...]}`. Used for items that are -1, which then
+            pay the prices of their labels. A key of the problem that nothing depends on is ignored, as for users.
 
         Raises
         ------
         InputError
-            For columns that are missing, misaligned or not finite, item numbers out of range, unknown keys.
+            For columns that are missing, misaligned or not finite, item numbers out of range, keys that the problem did
+            not have, and scores beyond float64.
         """
         return self._scorer.score(items, columns, self.columns, user, attributes, out)[1]
 
@@ -116,7 +149,7 @@ class Policy(Batched):
         items, columns, user, **attributes
             As in `score`; `columns` has the column that is kept as well, where there is one.
         k
-            Slots, by default as many as in the solve.
+            Slots, by default as many as in the solve, and never more than there are candidates.
         pinned, exclude
             Positions in `items` (or a mask) that are in the slate, first and in this order, and that cannot be. Pinned
             ones count for caps and decrements.
@@ -243,7 +276,7 @@ class Policy(Batched):
         most
             Candidates of a request at the most.
         k
-            Slots, by default as many as in the solve.
+            Slots, by default as many as in the solve, and never more than `most`.
         diversify, embeddings
             As in `select`, with `oa.Embeddings`: then `select` goes by them.
 

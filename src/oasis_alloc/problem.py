@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,16 +12,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.by_group import Labels, numbers_of
+from oasis_alloc.by_user import by_user, per_user
 from oasis_alloc.candidates import Candidates
-from oasis_alloc.dataset import any_negative
+from oasis_alloc.dataset import StreamedColumn, any_negative
 from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.functions.band import BoundBand
 from oasis_alloc.functions.base import BoundFunction, Function
 from oasis_alloc.functions.shifted import what_is_left
 from oasis_alloc.keys import frozen
-from oasis_alloc.measures import Measure
+from oasis_alloc.labels import shown
+from oasis_alloc.measures import Measure, Term
 from oasis_alloc.objective import Objective
 from oasis_alloc.pickling import ByFields
 from oasis_alloc.slate import Slate
+
+_ROUNDING = 1e-9  # of a limit, relative: what sums of decimal fractions differ by is far less
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +41,14 @@ class Problem(ByFields):
     maximize
         Totals without groups and concave functions, added up with weights.
     subject_to
-        Constraints and soft constraints; order is kept.
+        Constraints and soft constraints, one or a list; order is kept. None for none.
     slate
         What one user's slate may hold.
     supply
-        What each user counts, (n_users,) positive numbers: 0.8 for one whom a forecast doubts, 2.5 for one who comes
-        two and a half times. Totals and the objective count a user so often; slates stay as they are. None counts
-        everyone once.
+        What each user counts, positive numbers: 0.8 for one whom a forecast doubts, 2.5 for one who is expected two and
+        a half times. The name of a column of users, `{id: number}`, a pandas Series whose index has the ids, or
+        (n_users,) numbers in the order of the users' numbers. Totals and the objective count a user so often; slates
+        stay as they are. None counts everyone once.
 
     Raises
     ------
@@ -70,15 +78,15 @@ class Problem(ByFields):
         self,
         candidates: Candidates,
         maximize: Measure | Function | Objective,
-        subject_to: Function | Iterable[Function] = (),
+        subject_to: Function | Iterable[Function] | None = (),
         slate: Slate | None = None,
-        supply: npt.ArrayLike | None = None,
+        supply: npt.ArrayLike | Mapping[Any, float] | str | None = None,
     ) -> None:
         if not isinstance(candidates, Candidates):
             raise ProblemError(f"candidates: expected oa.Candidates, got {type(candidates).__name__}.")
         if slate is not None and not isinstance(slate, Slate):
             raise ProblemError(f"slate: expected oa.Slate, got {slate!r}.")
-        functions = (subject_to,) if isinstance(subject_to, Function) else tuple(subject_to)
+        functions = _constraints(subject_to)
         for function in functions:
             if not isinstance(function, Function):
                 raise ProblemError(
@@ -93,11 +101,13 @@ class Problem(ByFields):
         object.__setattr__(self, "candidates", candidates)
         object.__setattr__(self, "maximize", Objective.of(maximize).checked())
         object.__setattr__(self, "subject_to", functions)
-        object.__setattr__(self, "slate", slate if slate is not None else Slate(1))
+        stated = slate if slate is not None else Slate(1)
+        object.__setattr__(self, "_stated", {"slate": stated, "supply": supply})  # by user ids, where it is so
+        object.__setattr__(self, "slate", stated.laid_out(candidates))
         for measure in self._measures():
             self._check(measure)
         check_slate(self.slate, candidates)
-        object.__setattr__(self, "supply", None if supply is None else checked_supply(supply, candidates.n_users))
+        object.__setattr__(self, "supply", None if supply is None else checked_supply(supply, candidates))
         _ = self.bound  # limits are laid out over the groups now, so that what is wrong is said here
         check_bands(self)
         check_domains(self)
@@ -130,9 +140,9 @@ class Problem(ByFields):
             out.append(function.name if count == 1 else f"{function.name} #{count}")
         given = [f.name for f in self.functions if getattr(f, "given_name", None)]
         if len(set(given)) != len(given):
+            twice = Counter(given).most_common(1)[0][0]
             raise ProblemError(
-                f"two constraints are named {max(given, key=given.count)!r}; names are how prices are found, so each "
-                "must be its own."
+                f"two constraints are named {twice!r}; names are how prices are found, so each must be its own."
             )
         return tuple(out)
 
@@ -148,20 +158,31 @@ class Problem(ByFields):
         """Every function with its numbers laid out over its groups, in the order of `functions`."""
         slots = _slots(self)
         return tuple(
-            self._bind(f.with_slots(slots), self.labels(name))
-            for f, name in zip(self.functions, self.names, strict=True)
+            self._bind(f.with_slots(slots), self.candidates.grouping(f.measure.by or None).labels)
+            for f in self.functions
         )
 
-    def _bind(self, function: Function, labels: list[Any]) -> BoundFunction:
+    def _bind(self, function: Function, labels: Labels) -> BoundFunction:
         bound, measure = function.bind(labels), function.measure
-        if not measure.constants:
+        below = isinstance(bound, BoundBand) and bool((bound.upper < 0).any())
+        if not measure.constants and not below:
             return bound
         columns = self.candidates.columns
         positive = all(
             term.coefficient > 0 and (term.column is None or not any_negative(columns[term.column]))
             for term in measure.terms
         )
-        return what_is_left(bound, measure.constant(labels), positive)
+        if measure.constants:
+            return what_is_left(bound, measure.constant(labels), positive)
+        if positive and isinstance(bound, BoundBand):  # a cap such as 0.3 - (0.1 + 0.2) is 0
+            return bound.without_rounding(max(map(self._largest, measure.terms)))
+        return bound
+
+    def _largest(self, term: Term) -> float:
+        """The largest number that one pair adds to a term of positive numbers; 0 where that is not known."""
+        column = 1.0 if term.column is None else self.candidates.columns[term.column]
+        is_known = not isinstance(column, np.ndarray) or column.size > 0
+        return term.coefficient * float(np.max(column)) if is_known and not isinstance(column, StreamedColumn) else 0.0
 
     def replace(self, **changes: Any) -> Problem:
         """The same problem with some of its parts changed."""
@@ -171,7 +192,7 @@ class Problem(ByFields):
             raise ProblemError(
                 f"Problem has no part {sorted(unknown)[0]!r}.{did_you_mean(sorted(unknown)[0], list(fields))}"
             )
-        return Problem(**{**fields, **changes})
+        return Problem(**{**fields, **self.__dict__["_stated"], **changes})
 
     def __repr__(self) -> str:
         lines = [f"maximise    {self.maximize}"]
@@ -181,6 +202,20 @@ class Problem(ByFields):
         return "\n".join(lines)
 
 
+def _constraints(given: object) -> tuple[Function, ...]:
+    """What `subject_to=` has: one constraint, some of them, or None for none."""
+    if given is None:
+        return ()
+    if isinstance(given, Function):
+        return (given,)
+    if isinstance(given, Mapping) or not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
+        raise ProblemError(
+            f"subject_to: got {type(given).__name__}; expected a constraint, a list of constraints, or None for none. "
+            "Names are given by constraint.named('name')."
+        )
+    return tuple(given)
+
+
 def check_slate(slate: Slate, candidates: Candidates) -> None:
     """Refuse rules by keys, columns and users that the candidates do not have."""
     for key in slate.keys:
@@ -188,19 +223,25 @@ def check_slate(slate: Slate, candidates: Candidates) -> None:
             raise ProblemError(f"{slate!r}: the items have no key {key!r}.{did_you_mean(key, candidates.items)}")
     for column in slate.keep:
         if column not in candidates.columns:
-            hint = did_you_mean(column, candidates.columns)
+            hint = candidates.no_column(column)
             raise ProblemError(f"{slate!r}: the candidates have no column {column!r}.{hint}")
     for name, sizes in (("size", slate.size), ("at_least", slate.at_least)):
         if not isinstance(sizes, int) and sizes.shape != (candidates.n_users,):
             raise ProblemError(f"Slate({name}=...): {sizes.size:,} entries; expected {candidates.n_users:,} (n_users).")
 
 
-def checked_supply(supply: object, n_users: int) -> npt.NDArray[np.float64]:
+def checked_supply(supply: object, candidates: Candidates) -> npt.NDArray[np.float64]:
     """What each user counts, as positive numbers."""
-    try:
-        weights = np.array(supply, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ProblemError(f"supply: expected (n_users,) = ({n_users:,},) positive numbers, got {supply!r}.") from None
+    n_users = candidates.n_users
+    if (named := by_user(supply, "supply")) is not None:
+        weights = per_user(named, candidates, "supply")
+    else:
+        try:
+            weights = np.asarray(numbers_of(supply, "supply", "number per user"))
+        except ProblemError as error:
+            raise ProblemError(
+                f"supply: expected (n_users,) = ({n_users:,},) positive numbers, got {shown(supply)}: {error}"
+            ) from None
     if weights.shape != (n_users,):
         raise ProblemError(f"supply: shape {weights.shape}; expected (n_users,) = ({n_users:,},), one number a user.")
     bad = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
@@ -215,30 +256,54 @@ def checked_supply(supply: object, n_users: int) -> npt.NDArray[np.float64]:
 def _slots(problem: Problem) -> float:
     """What there is to fill: a slate each, or all candidates of those who have fewer, as users and slots count."""
     candidates, slate = problem.candidates, problem.slate
-    filled = np.minimum(slate.size, np.diff(candidates.indptr))
+    filled = np.minimum(slate.sizes(candidates.indptr)[0], np.diff(candidates.indptr))
     if slate.positions is not None:
         filled = np.concatenate([[0.0], np.cumsum(slate.positions)])[filled]
     return float(filled.sum() if problem.supply is None else filled @ problem.supply)
 
 
 def check_bands(problem: Problem) -> None:
-    """Refuse a cap below a floor on the same measure: no price can cure it."""
-    sides: dict[str, list[tuple[str, BoundFunction]]] = {}
+    """Refuse a cap below a floor on the same measure: no price can cure it.
+
+    Limits that differ by rounding alone, such as 0.1 + 0.2 and 0.3, are the same.
+    """
+    sides: dict[str, _Sides] = {}
     for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
         if bound.is_constraint:
-            sides.setdefault(str(function.measure.planned), []).append((name, bound))
+            lower, upper, _ = bound.band()
+            same = sides.setdefault(str(function.measure.planned), _Sides(function, lower.size))
+            same.add(name, lower, upper)
     for same in sides.values():
-        for name, bound in same:
-            lower = bound.band()[0]
-            for other, against in same:
-                bad = np.flatnonzero(lower > against.band()[1])
-                if bad.size:
-                    label = problem.labels(name)[int(bad[0])]
-                    raise ProblemError(
-                        f"{name} asks for at least {lower[bad[0]]:g} of group {label!r}, but {other} allows at most "
-                        f"{against.band()[1][bad[0]]:g}: a floor above its cap. Lower the floor or raise the cap"
-                        + (f" ({bad.size} groups are like this)." if bad.size > 1 else ".")
-                    )
+        bad = np.flatnonzero(same.lower - same.upper > _ROUNDING * np.maximum(np.abs(same.lower), np.abs(same.upper)))
+        if bad.size:
+            g = int(bad[0])
+            name, other = same.names[same.floor_of[g]], same.names[same.cap_of[g]]
+            label = problem.candidates.grouping(same.function.measure.by or None).labels[g]
+            raise ProblemError(
+                f"{name} asks for at least {_digits(same.lower[g], same.upper[g])} of group {label!r}, but {other} "
+                f"allows at most {_digits(same.upper[g], same.lower[g])}: a floor above its cap. Lower the floor or "
+                "raise the cap" + (f" ({bad.size} groups are like this)." if bad.size > 1 else ".")
+            )
+
+
+class _Sides:
+    """The largest floor and the smallest cap of every group of a measure, and whose they are."""
+
+    def __init__(self, function: Function, n_groups: int) -> None:
+        self.function, self.names = function, list[str]()
+        self.lower, self.upper = np.full(n_groups, -np.inf), np.full(n_groups, np.inf)
+        self.floor_of, self.cap_of = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
+
+    def add(self, name: str, lower: npt.NDArray[np.float64], upper: npt.NDArray[np.float64]) -> None:
+        """Take in the limits of one more constraint."""
+        self.floor_of[lower > self.lower] = self.cap_of[upper < self.upper] = len(self.names)
+        self.lower, self.upper = np.maximum(self.lower, lower), np.minimum(self.upper, upper)
+        self.names.append(name)
+
+
+def _digits(number: float, other: float) -> str:
+    """A number as shortly as it differs from another one."""
+    return f"{number:g}" if f"{number:g}" != f"{other:g}" else f"{float(number)!r}"
 
 
 def check_domains(problem: Problem) -> None:

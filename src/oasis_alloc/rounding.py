@@ -119,8 +119,7 @@ def rounded(solution: Solution, rng: Rng = 0) -> Rounded:
         np.searchsorted(positions, candidates.indptr),
         candidates.item[positions].astype(np.int64),
         np.array(x, np.float64),
-        np.array(np.broadcast_to(np.asarray(slate.size, np.int64), n_users)),
-        np.array(np.broadcast_to(np.asarray(slate.at_least, np.int64), n_users)),
+        *(np.array(np.broadcast_to(np.asarray(n, np.int64), n_users)) for n in slate.sizes(candidates.indptr)),
     )
     if slate.positions is not None:
         drawn = ranked(solution.problem, slots, systems, seed)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from numbers import Integral, Real
-from typing import Any
+from dataclasses import dataclass, field, replace
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.by_group import as_number, labelled, numbers_of
+from oasis_alloc.by_user import ByUser, by_user, per_user
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.keys import frozen
 from oasis_alloc.pickling import ByFields, FrozenMapping
 
+if TYPE_CHECKING:
+    from oasis_alloc.candidates import Candidates
+
+_MOST = 2**31 - 1  # slots: more than anybody has candidates
 Sizes = int | npt.NDArray[np.int64]
 Steps = float | npt.NDArray[np.float64]
 
@@ -28,7 +34,9 @@ class Slate(ByFields):
     Parameters
     ----------
     size
-        Number of slots, at least 1; or one number a user, (n_users,) integers >= 0.
+        Number of slots, at least 1, of which no user fills more than they have candidates; or one number per user,
+        >= 0: the name of a column of users, `{id: number}`, a pandas Series whose index has the ids, or (n_users,)
+        integers in the order of the users' numbers.
     at_most
         `{key of the items: number}`: at most so many items of one category of that key, such as `{"artist": 1,
         "genre": 3}`. Items without a category are not counted; an item with several (a track with three genres) counts
@@ -42,8 +50,8 @@ class Slate(ByFields):
         `{column: share}`: every user keeps at least this share, in [0, 1], of the column's sum in their own best slate
         for that column alone, under the same rules. Hard, for each user.
     at_least
-        Slots that must be filled, where the user's candidates and the other rules allow as many; a number, or one a
-        user.
+        Slots that must be filled, where the user's candidates and the other rules allow as many; a number, or one per
+        user as for `size`.
     positions
         What each slot counts, from the first: numbers in (0, 1] that never increase, one for every slot. Items stand in
         the order of their priced scores, and `x` is the attention that an item gets: the chance of being shown,
@@ -62,11 +70,11 @@ class Slate(ByFields):
     Slate(size=10, at_most={'artist': 2}, diminishing={'genre': 0.1}, keep={'relevance': 0.95})
     """
 
-    size: Sizes
+    size: Any  # a number, an array, or a `ByUser` that `laid_out` makes an array of
     at_most: Mapping[str, int] = field(default_factory=dict)
     diminishing: Mapping[str, Steps] = field(default_factory=dict)
     keep: Mapping[str, float] = field(default_factory=dict)
-    at_least: Sizes = 0
+    at_least: Any = 0  # likewise
     positions: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
@@ -89,8 +97,33 @@ class Slate(ByFields):
         put(self, "keep", FrozenMapping(shares))
         if self.positions is not None:
             put(self, "positions", _positions(self.positions, self.size))
-        if (np.asarray(self.at_least) > self.size).any() if _fits(self.at_least, self.size) else False:
+        if self.is_laid_out and _fits(self.at_least, self.size) and np.any(np.asarray(self.at_least) > self.size):
             raise ProblemError(f"{self!r}: at_least asks for more slots than size has.")
+
+    @property
+    def is_laid_out(self) -> bool:
+        """False where size or at_least name users or a column of theirs, which candidates have."""
+        return not any(isinstance(sizes, (str, dict)) for sizes in (self.size, self.at_least))
+
+    def laid_out(self, candidates: Candidates) -> Slate:
+        """The same with sizes in the order of the candidates' users."""
+        if self.is_laid_out:
+            return self
+        sizes: dict[str, Any] = {"size": self.size, "at_least": self.at_least}
+        for name, given in sizes.items():
+            if isinstance(given, (str, dict)):
+                numbers = per_user(given, candidates, f"Slate({name}=...)")
+                sizes[name] = _whole_numbers(numbers, name, candidates)
+        return replace(self, **sizes)
+
+    def sizes(self, indptr: npt.NDArray[np.int64]) -> tuple[Sizes, Sizes]:
+        """(size, at_least) cut to the largest number of candidates of a user: no slate is ever longer."""
+        most = max(1, int(np.diff(indptr).max(initial=0)))
+        size, least = (
+            min(given, most) if isinstance(given, int) else np.minimum(given, most)
+            for given in (self.size, self.at_least)
+        )
+        return size, least
 
     @property
     def keys(self) -> list[str]:
@@ -135,7 +168,9 @@ class Slate(ByFields):
 
     def words(self) -> str:
         """The rules in words: "up to 10, at most 1 of an artist and 3 of a genre"."""
-        size = f"{self.size:,}" if isinstance(self.size, int) else f"{int(self.size.max(initial=0)):,} by user"
+        size = f"{self.size:,}" if isinstance(self.size, int) else "so many by user"
+        if isinstance(self.size, np.ndarray):
+            size = f"{int(self.size.max(initial=0)):,} by user"
         caps = [f"{most:,} of {_article(key)} {key}" for key, most in self.at_most.items()]
         out = [f"up to {size}"]
         if not isinstance(self.at_least, int) or self.at_least:
@@ -150,12 +185,16 @@ class Slate(ByFields):
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple(value.items())
     return tuple(value.tolist()) if isinstance(value, np.ndarray) else value
 
 
 def _brief(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return repr(value.tolist()) if value.size <= 5 else f"array of {value.size:,}"
+    if isinstance(value, dict):
+        return repr(dict(value)) if len(value) <= 5 else f"{{{len(value):,} users}}"
     return repr(value)
 
 
@@ -164,12 +203,13 @@ def _article(word: str) -> str:
 
 
 def _named(rules: object, name: str, expected: str) -> Mapping[str, Any]:
-    if not isinstance(rules, Mapping):
+    named = None if isinstance(rules, str) else labelled(rules, f"Slate({name}=...)", "rule")
+    if named is None:
         raise ProblemError(f"Slate({name}={rules!r}): expected {{{expected}}}.")
-    for key in rules:
+    for key in named:
         if not isinstance(key, str):
             raise ProblemError(f"Slate({name}=...): {key!r} is not the name of a {expected.partition(':')[0]}.")
-    return rules
+    return named
 
 
 def _whole(number: object, what: str, of: str, least: int) -> int:
@@ -178,9 +218,11 @@ def _whole(number: object, what: str, of: str, least: int) -> int:
     return int(number)
 
 
-def _sizes(given: object, name: str, least: int) -> Sizes:
-    """A whole number, or an array of whole numbers >= 0, one a user."""
-    if isinstance(given, Integral) or not hasattr(given, "__len__") or isinstance(given, (str, bytes)):
+def _sizes(given: object, name: str, least: int) -> Sizes | ByUser:
+    """A whole number; an array of whole numbers >= 0, one per user; a column of users, or {id: number}."""
+    if (named := by_user(given, f"Slate({name}=...)")) is not None:
+        return named
+    if isinstance(given, Integral) or not hasattr(given, "__len__") or isinstance(given, bytes):
         return _whole(given, f"Slate({name}={given!r}): {name}", "of slots", least)
     array = np.asarray(given)
     if array.ndim != 1 or array.dtype.kind not in "iu":
@@ -194,21 +236,30 @@ def _sizes(given: object, name: str, least: int) -> Sizes:
     return frozen(array.astype(np.int64))
 
 
-def _fits(least: Sizes, size: Sizes) -> bool:
+def _whole_numbers(numbers: npt.NDArray[np.float64], name: str, candidates: Candidates) -> npt.NDArray[np.int64]:
+    """Numbers by user as integers >= 0."""
+    bad = np.flatnonzero(~((numbers >= 0) & (numbers == np.floor(numbers)) & np.isfinite(numbers)))
+    if bad.size:
+        user = int(bad[0]) if candidates.user_ids is None else candidates.user_ids[bad[0]]
+        user = user.item() if isinstance(user, np.generic) else user
+        raise ProblemError(f"Slate({name}=...): user {user!r} has {numbers[bad[0]]:g}; expected whole numbers >= 0.")
+    return frozen(np.minimum(numbers, _MOST).astype(np.int64))
+
+
+def _fits(least: Sizes | ByUser, size: Sizes | ByUser) -> bool:
     """False where both are arrays of different lengths, which the candidates will refuse."""
-    return isinstance(least, int) or isinstance(size, int) or least.shape == size.shape
+    return not (isinstance(least, np.ndarray) and isinstance(size, np.ndarray)) or least.shape == size.shape
 
 
 def _steps(key: str, step: object) -> Steps:
     what = f"Slate(diminishing={{{key!r}: ...}})"
-    if isinstance(step, Real) and not isinstance(step, bool):
-        if not np.isfinite(float(step)) or step < 0:
+    if (number := as_number(step)) is not None:
+        if not np.isfinite(number) or number < 0:
             raise ProblemError(f"{what}: the step is {step!r}; expected a finite number >= 0.")
-        return float(step)
-    try:
-        array = np.array(step, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ProblemError(f"{what}: {step!r} is neither a number nor an array of numbers.") from None
+        return number
+    if step is None:
+        raise ProblemError(f"{what}: expected a number or a list of finite decrements >= 0, got None.")
+    array = _by_place(step, what, "decrement")
     if array.ndim != 1 or not array.size or not np.isfinite(array).all() or (array < 0).any():
         raise ProblemError(f"{what}: expected a number or a list of finite decrements >= 0, got {step!r}.")
     falls = np.flatnonzero(np.diff(array) < 0)
@@ -222,17 +273,35 @@ def _steps(key: str, step: object) -> Steps:
 
 
 def _share(column: str, share: object) -> float:
-    if not isinstance(share, Real) or isinstance(share, bool) or not 0 <= float(share) <= 1:
+    number = as_number(share)
+    if number is None or not 0 <= number <= 1:
         raise ProblemError(f"Slate(keep={{{column!r}: {share!r}}}): a share is a number from 0 to 1.")
-    return float(share)
+    return number
 
 
-def _positions(given: object, size: Sizes) -> npt.NDArray[np.float64]:
+def _by_place(given: object, what: str, word: str) -> npt.NDArray[np.float64]:
+    """Numbers by place, from the first: they have no labels, so a Series must be numbered from 0."""
+    found = labelled(given, what, word)
+    if found is not None and (isinstance(given, Mapping) or list(found) != list(range(len(found)))):
+        raise ProblemError(
+            f"{what}: {word}s go by place, from the first, not by label, and {type(given).__name__} has labels; "
+            "expected a list or an array. Of a pandas Series, pass to_numpy()."
+        )
     try:
-        array = np.array(given, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ProblemError(f"Slate(positions={given!r}): expected numbers, one a slot.") from None
-    most = size if isinstance(size, int) else int(size.max(initial=0))
+        return np.asarray(numbers_of(given if found is None else list(found.values()), what, word))
+    except ProblemError as error:
+        raise ProblemError(f"{what}: {given!r} is neither a number nor an array of numbers ({error})") from None
+
+
+def _positions(given: object, size: Sizes | ByUser) -> npt.NDArray[np.float64]:
+    if as_number(given) is not None:
+        array = np.asarray(as_number(given))
+    else:
+        try:
+            array = _by_place(given, "Slate(positions=...)", "position")
+        except ProblemError as error:
+            raise ProblemError(f"Slate(positions={given!r}): expected numbers, one a slot ({error})") from None
+    most = size if isinstance(size, int) else array.size if isinstance(size, (str, dict)) else int(size.max(initial=0))
     if array.ndim != 1 or array.size < most or (isinstance(size, int) and array.size != size):
         raise ProblemError(f"Slate(positions=...): shape {array.shape}; expected ({most},), one number a slot.")
     bad = np.flatnonzero(~((array > 0) & (array <= 1)))

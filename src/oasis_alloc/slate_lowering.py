@@ -39,8 +39,7 @@ def with_rules(problem: Problem, program: Program, item_of: Integers) -> Program
         return program
     if program.stream is not None:
         _check_streamed(slate)
-    size = np.broadcast_to(np.asarray(slate.size, np.int64), program.n_users)
-    least = np.broadcast_to(np.asarray(slate.at_least, np.int64), program.n_users)
+    size, least = (np.broadcast_to(np.asarray(n, np.int64), program.n_users) for n in slate.sizes(program.indptr))
     pair: Integers | None = None
     weight = np.ones(program.n_users) if supply is None else supply
     if slate.positions is not None:

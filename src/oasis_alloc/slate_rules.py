@@ -167,7 +167,7 @@ def staircase(most: int | None, step: Any, longest: int) -> Floats:
 
 def systems_of(slate: Slate, candidates: Candidates, item_of: Integers) -> tuple[System, ...]:
     """The systems of a slate's keys; `item_of` is an item of each class."""
-    longest = int(np.max(slate.size, initial=1))
+    longest = int(np.max(slate.sizes(candidates.indptr)[0], initial=1))
     out: list[System] = []
     for key in slate.keys:
         indptr, codes = candidates.items[key].membership()

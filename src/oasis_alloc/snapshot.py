@@ -12,9 +12,11 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +24,21 @@ from numpy.typing import NDArray
 from oasis_alloc.errors import SnapshotError
 
 FORMAT = "oasis_alloc.policy"
-SCHEMA = 1
+SCHEMA = 2
 
 Arrays = Mapping[str, NDArray[Any]]
 
 _DTYPES: dict[str, np.dtype[Any]] = {
-    "F64": np.dtype("<f8"), "I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "U8": np.dtype("u1")
+    "F64": np.dtype("<f8"),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "U8": np.dtype("u1"),
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _NO_DIGEST = "0" * 64
 _DIGEST = re.compile("[0-9a-f]{64}")
 _SCHEMA = re.compile("[1-9][0-9]{0,8}")
+_LARGEST = 1 << 33  # bytes of a file
 _LONGEST_HEADER = 100_000_000  # bytes; the library refuses more
 
 
@@ -62,9 +68,11 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     ...     write_arrays(f"{folder}/prices", {"price": np.array([0.5, -1.0])}, {"policy_id": "p1"})
     ...     arrays, header = read_arrays(f"{folder}/prices")
     >>> arrays["price"].tolist(), header["policy_id"], header["schema"]
-    ([0.5, -1.0], 'p1', '1')
+    ([0.5, -1.0], 'p1', '2')
     """
-    _replace(Path(path), to_bytes(arrays, header))
+    if "\0" in os.fsdecode(path):
+        raise SnapshotError(f"{os.fsdecode(path)!r} is no path: it has a null character.", "unreadable")
+    write_whole(Path(path), to_bytes(arrays, header))
 
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -74,13 +82,70 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], 
     tampered, dtype, shape, not finite.
     """
     try:
-        raw = Path(path).read_bytes()
-    except OSError as error:
-        raise SnapshotError(f"{os.fspath(path)} cannot be read: {error}", "unreadable") from error
-    try:
+        raw = read_file(path)
         return from_bytes(raw)
     except SnapshotError as error:
         raise SnapshotError(f"{os.fspath(path)}: {error}", error.reason) from error
+    except MemoryError as error:
+        raise SnapshotError(f"{os.fspath(path)} cannot be read: there is no memory for it.", "unreadable") from error
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a snapshot file, no more of them than its header speaks of, and one: that tells a longer file.
+
+    A file that does not answer, or does not end, is refused before anything of it is read: only regular files are, up
+    to 8 GiB. Raises `SnapshotError`.
+    """
+    try:
+        with _opened(path, _LARGEST) as file:
+            size = os.fstat(file.fileno()).st_size
+            head = file.read(8)
+            length = int.from_bytes(head, "little")
+            if length <= min(_LONGEST_HEADER, size):
+                head += file.read(length)
+            described, start = _header(head)
+            file.seek(0)
+            return file.read(min(size, start + _end(described) + 1))
+    except (OSError, ValueError) as error:  # the latter for a null character in the path
+        if isinstance(error, SnapshotError):
+            raise
+        raise SnapshotError(f"it cannot be read: {error}", "unreadable") from error
+
+
+def read_regular(path: str | os.PathLike[str], largest: int) -> bytes:
+    """All bytes of a regular file that is not larger; raises OSError, and `SnapshotError` for what is no such file."""
+    with _opened(path, largest) as file:
+        return file.read(largest)
+
+
+def digest_of(path: str | os.PathLike[str]) -> bytes:
+    """The SHA-256 of a file, part by part; raises as `read_regular`."""
+    digest = hashlib.sha256()
+    with _opened(path, _LARGEST) as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.digest()
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str], largest: int) -> Iterator[IO[bytes]]:
+    """A file that answers and ends: a regular one, of so many bytes or less. What does not answer is not waited for."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        at = os.fstat(descriptor)
+        if not stat.S_ISREG(at.st_mode):
+            raise SnapshotError("it cannot be read: it is not a regular file.", "unreadable")
+        if at.st_size > largest:
+            raise SnapshotError(
+                f"it cannot be read: it has {at.st_size:,} bytes; expected at most {largest:,}.", "unreadable"
+            )
+        file = open(descriptor, "rb")  # noqa: SIM115 # closed below
+    except BaseException:
+        os.close(descriptor)
+        raise
+    with file:
+        yield file
 
 
 def to_bytes(arrays: Arrays, header: Mapping[str, str]) -> bytes:
@@ -169,6 +234,13 @@ def _distinct(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _check_length(raw: bytes, start: int, described: dict[str, Any]) -> None:
     """Tell a file that was cut from one whose header was changed: only the former is short."""
+    end = start + _end(described)
+    if len(raw) < end:
+        raise SnapshotError(f"{len(raw):,} bytes, and the header speaks of {end:,}.", "truncated")
+
+
+def _end(described: dict[str, Any]) -> int:
+    """Where the last array ends, counted from the end of the header."""
     ends = [0]
     for name, entry in described.items():
         if name != "__metadata__":
@@ -176,8 +248,7 @@ def _check_length(raw: bytes, start: int, described: dict[str, Any]) -> None:
             if not isinstance(offsets, list) or len(offsets) != 2 or any(type(offset) is not int for offset in offsets):
                 raise SnapshotError(f"array {name!r} has no data_offsets.", "not a snapshot")
             ends.append(offsets[1])
-    if len(raw) < start + max(ends):
-        raise SnapshotError(f"{len(raw):,} bytes, and the header speaks of {start + max(ends):,}.", "truncated")
+    return max(ends)
 
 
 def _check_digest(raw: bytes, start: int, metadata: dict[str, Any]) -> None:
@@ -218,7 +289,7 @@ def _arrays(raw: bytes, described: dict[str, Any]) -> dict[str, NDArray[Any]]:
     return out
 
 
-def _replace(path: Path, raw: bytes) -> None:
+def write_whole(path: Path, raw: bytes) -> None:
     """Put the bytes on the disk beside the file, then give them its name."""
     beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.by_group import Labels, numbers_of, place_of, spread
 from oasis_alloc.errors import ProblemError, did_you_mean
-from oasis_alloc.functions.band import spread
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.labels import same
 from oasis_alloc.measures import Limit
 from oasis_alloc.problem import Problem
 from oasis_alloc.solution import Solution, may_cancel
@@ -233,18 +234,16 @@ def weights_by_row(program: Program, given: Mapping[str, Limit]) -> Floats:
                 else f"relax_weights: no constraint is named {name!r}.{did_you_mean(name, list(hard))}"
             )
         try:
-            frozen: Any = dict(weight) if isinstance(weight, Mapping) else np.array(weight, dtype=np.float64)
-            numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise ProblemError(f"relax_weights: the weights of {name!r} are not numbers ({error}).") from error
+            frozen = numbers_of(weight, "relax_weights", "weight")
+        except ProblemError as error:
+            raise ProblemError(f"relax_weights: the weights of {name!r} are not numbers ({error})") from error
+        numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else [frozen]).ravel()
         bad = numbers[~(np.isfinite(numbers) & (numbers > 0))]
         if bad.size:
             raise ProblemError(
                 f"relax_weights: a weight of {name!r} is {bad[0]:g}; expected positive finite numbers. A limit that "
                 "may be missed for nothing is better left out of the problem."
             )
-        if not isinstance(frozen, dict) and frozen.ndim == 0:
-            frozen = float(frozen)
         out[hard[name].rows] = spread(
             frozen, hard[name].labels, f"relax_weights of {name!r}", free=1.0, what="the array"
         )
@@ -268,11 +267,18 @@ def start_prices(problem: Problem, program: Program, start: Solution | Prices) -
             raise ProblemError(f"start: no constraint or function is named {name!r}.{did_you_mean(name, list(known))}")
         block = known[name]
         try:
-            if isinstance(numbers, Mapping):
-                numbers = [numbers.get(label, 0.0) for label in block.labels]
-            values = np.array(numbers, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise ProblemError(f"start: the prices of {name!r} are not numbers ({error}).") from error
+            frozen = numbers_of(numbers, "start", "price")
+        except ProblemError as error:
+            raise ProblemError(f"start: the prices of {name!r} are not numbers ({error})") from error
+        if isinstance(frozen, dict):  # groups that are gone have no price here
+            places = Labels(block.labels).places
+            known_labels = {label: price for label, price in frozen.items() if same(label) in places}
+            if frozen and not known_labels and not isinstance(start, Solution):
+                place_of(next(iter(frozen)), places, block.labels, f"start: {name!r}")
+            frozen = spread(known_labels, block.labels, f"start: {name!r}", free=0.0)
+            if any(price != price for price in known_labels.values()):
+                raise ProblemError(f"start: the prices of {name!r} are not all finite.")
+        values = np.asarray(frozen, dtype=np.float64)
         if values.shape != (len(block.labels),):
             raise ProblemError(
                 f"start: {name!r} has {values.shape} prices; expected (n_groups,) = ({len(block.labels)},)."

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.by_group import as_factor, as_number
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.labels import all_same
 from oasis_alloc.pickling import ByFields
 
 Floats = npt.NDArray[np.float64]
@@ -126,24 +127,27 @@ class StayClose(ByFields):
     weight: float
 
     __array_ufunc__ = None  # as in Measure
+    __pandas_priority__ = 5000  # likewise a Series
 
     def value(self, candidates: Candidates) -> Floats:
         """(n_pairs,) what it adds to the value of every pair of `candidates`."""
         return self.weight * self.earlier.everywhere(candidates)
 
     def __mul__(self, factor: float) -> StayClose:
-        if not isinstance(factor, Real):
+        number = as_factor(factor, self)
+        if number is None:
             return NotImplemented
-        return replace(self, weight=_positive(self.weight * float(factor)))
+        return replace(self, weight=_positive(self.weight * number))
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> StayClose:
-        if not isinstance(divisor, Real):
+        number = as_factor(divisor, self)
+        if number is None:
             return NotImplemented
-        if divisor == 0:
+        if number == 0:
             raise ProblemError(f"cannot divide {self} by zero.")
-        return self * (1.0 / float(divisor))
+        return self * (1.0 / number)
 
     def __neg__(self) -> StayClose:
         return self * -1.0
@@ -156,7 +160,7 @@ class StayClose(ByFields):
     def __radd__(self, other: Any) -> Any:
         from oasis_alloc.objective import Objective
 
-        return Objective.of(self) + other if isinstance(other, Real) else Objective.of(other) + self
+        return Objective.of(self) + other if as_number(other) is not None else Objective.of(other) + self
 
     def __rsub__(self, other: Any) -> Any:
         return (-self).__radd__(other)
@@ -173,12 +177,13 @@ class StayClose(ByFields):
 
 
 def _positive(weight: object) -> float:
-    if not isinstance(weight, Real) or not np.isfinite(float(weight)) or weight <= 0:
+    number = as_number(weight)
+    if number is None or not 0 < number < np.inf:
         raise ProblemError(
             f"stay_close(previous, weight={weight!r}): the weight is a positive finite number, what a kept slot is "
             "worth; it enters an objective with a plus."
         )
-    return float(weight)
+    return number
 
 
 def _same_pairs(old: Candidates, new: Candidates) -> bool:
@@ -222,8 +227,8 @@ def _new_numbers(
         found = new[order[at]] == old if n_new else np.zeros(n_old, np.bool_)
         out = np.where(found, order[at] if n_new else 0, -1)
     else:
-        number = {label: k for k, label in enumerate(new.tolist())}
-        out = np.fromiter((number.get(label, -1) for label in old.tolist()), np.int64, n_old)
+        number = {label: k for k, label in enumerate(all_same(new))}
+        out = np.fromiter((number.get(label, -1) for label in all_same(old)), np.int64, n_old)
     if n_old and n_new and out.max() < 0:
         one, other = old[:1].tolist()[0], new[:1].tolist()[0]
         if type(one) is not type(other):

@@ -81,7 +81,7 @@ class ConstraintLimit(Varied):
         assert band is not None  # `varied` has looked
         limit: Any = point
         if self.scale and isinstance(band.limit, dict):
-            limit = {label: point * number for label, number in band.limit.items()}
+            limit = {label: None if np.isnan(number) else point * number for label, number in band.limit.items()}
         elif self.scale:
             limit = point * band.limit
         moved = replace(Band.of(band.measure, band.sense, limit), given_name=band.given_name)

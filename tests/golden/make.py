@@ -21,7 +21,16 @@ from reference import Snapshot
 
 from oasis_alloc.serving.build import content_id
 from oasis_alloc.serving.content import encode
-from oasis_alloc.serving.data import Certificate, ConstraintPrices, Decrements, ItemKey, PolicyData, SlateRule, Term
+from oasis_alloc.serving.data import (
+    Certificate,
+    ConstraintPrices,
+    Decrements,
+    ItemKey,
+    Known,
+    PolicyData,
+    SlateRule,
+    Term,
+)
 from oasis_alloc.snapshot import to_bytes
 
 FOLDER = Path(__file__).parent
@@ -47,6 +56,8 @@ def finished(**parts: Any) -> PolicyData:
         ConstraintPrices(f"demand {k}", term.keys, term.groups, term.price, ((k, 1.0),))
         for k, term in enumerate(given["terms"])
     )
+    # keys that nothing depends on, which requests may have all the same
+    given["known"] = Known((*given["user_keys"], "daypart"), ("label", *given["item_keys"]))
     data = PolicyData(policy_id=content_id(given), created=CREATED, valid_until=CREATED + 7200.0, **given)
     return data.check()
 
@@ -142,7 +153,7 @@ def rules() -> PolicyData:
 
 def keep() -> PolicyData:
     """The same items where all worth is promotion, more slots, steeper decrements, and a share of relevance is kept."""
-    alone = {"policy_id", "created", "valid_until", "constraints"}
+    alone = {"policy_id", "created", "valid_until", "constraints", "known"}
     other = rules()
     parts = {field.name: getattr(other, field.name) for field in fields(other) if field.name not in alone}
     genre, artist = Decrements(np.array([0.0, 0.25, 0.5]), 0.3), Decrements(np.zeros(1), 0.25)
@@ -169,6 +180,8 @@ def requests(snapshot: Snapshot, seed: int) -> list[dict[str, Any]]:
         n = int(rng.integers(0, 3)) if number < 3 else int(rng.integers(4, 19))
         chosen = rng.choice(len(known) + 2, n, replace=False)
         ids = [[*known, *never][i] for i in chosen]
+        if policy["items"] == "int" and number % 4 == 3:
+            ids = [float(one) for one in ids]
         items = snapshot.encode(ids)
         coarse = number % 3 == 1  # scores tie; and tenths add up to what differs in the last bit only
         parts = 4 if policy["slate"]["keep"] is None else 10
@@ -183,7 +196,9 @@ def requests(snapshot: Snapshot, seed: int) -> list[dict[str, Any]]:
             user = {key: labels[rng.integers(len(labels))] for key, labels in
                     zip(snapshot.user_keys, snapshot.user_labels, strict=True)}  # fmt: skip
             if number % 8 == 6:
-                user = {"market": "nowhere"}
+                user = {"market": "nowhere", "daypart": "evening"}
+            if "hour" in user and number % 8 == 2:
+                user["hour"] = float(user["hour"])  # a label equals a number of the same value, whatever its type
         k = [None, None, 3, n + 2][number % 4]
         scores = snapshot.scores(user, items, columns)
         places = rng.permutation(n).tolist()

@@ -16,6 +16,14 @@ from typing import Any
 FORMS = {"F64": "d", "I64": "q", "I32": "i", "U8": "B"}
 
 
+def equal_to(label: Any) -> Any:
+    """What equal labels have in common: the kind, and the value; for Python, True and 1 are equal."""
+    if label is None or label != label:
+        return None
+    kind = "bool" if isinstance(label, bool) else "string" if isinstance(label, str) else "number"
+    return kind, label
+
+
 class Snapshot:
     """One file: `header` strings, `policy` document, `arrays` as flat lists, `shapes`."""
 
@@ -25,7 +33,7 @@ class Snapshot:
         described = json.loads(raw[8 : 8 + length])
         self.header: dict[str, str] = described.pop("__metadata__")
         assert self.header["format"] == "oasis_alloc.policy"
-        assert self.header["schema"] == "1"
+        assert self.header["schema"] in ("1", "2")
         digest = self.header["checksum"]
         assert hashlib.sha256(raw.replace(digest.encode(), b"0" * 64, 1)).hexdigest() == digest
         self.arrays: dict[str, list[Any]] = {}
@@ -43,6 +51,8 @@ class Snapshot:
         ]
 
     def labels(self, name: str, kind: str) -> list[Any]:
+        if kind == "uint":
+            return [number % 2**64 for number in self.arrays[name]]
         if kind != "str":
             return [bool(label) for label in self.arrays[name]] if kind == "bool" else self.arrays[name]
         text, ends = bytes(self.arrays[f"{name}/text"]), self.arrays[f"{name}/ends"]
@@ -65,19 +75,24 @@ class Snapshot:
     def encode(self, ids: list[Any]) -> list[int]:
         kind = self.policy["items"]
         if kind is None:
-            return [i if 0 <= i < self.policy["n_items"] else -1 for i in ids]
-        numbers = {one: number for number, one in enumerate(self.labels("items", kind))}
-        return [numbers.get(one, -1) for one in ids]
+            known: Any = range(self.policy["n_items"])
+        else:
+            known = self.labels("items", kind)
+        numbers = {equal_to(one): number for number, one in enumerate(known)}
+        return [numbers.get(equal_to(one), -1) for one in ids]
 
     def user(self, user: Any) -> tuple[int, ...]:
         """Codes of a user: by number, by labels, or of nobody known."""
         if isinstance(user, int):
             return self.rows("segments")[self.arrays["segment_of_user"][user]]
         given = user or {}
-        return tuple(
-            labels.index(given[key]) if given.get(key) in labels else -1
-            for key, labels in zip(self.user_keys, self.user_labels, strict=True)
-        )
+        known = self.policy["known"]["user_keys"] if "known" in self.policy else self.user_keys
+        assert set(given) <= set(known), "a key that the problem did not have"
+        codes = []
+        for key, labels in zip(self.user_keys, self.user_labels, strict=True):
+            label = equal_to(given.get(key))
+            codes.append(next((code for code, one in enumerate(labels) if equal_to(one) == label), -1))
+        return tuple(codes)
 
     def price(self, column: str | None, user: tuple[int, ...], item: int) -> float:
         """P of a column: terms in order, groups ascending."""

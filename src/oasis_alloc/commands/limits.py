@@ -82,7 +82,7 @@ def _best(entry: Mapping[str, Any], candidates: Candidates, size: Sizes, place: 
     _only(entry, ("best",), place)
     name = entry["best"]
     if name not in candidates.columns:
-        raise ProblemError(f"{place}: no column {name!r}.{did_you_mean(name, candidates.columns)}")
+        raise ProblemError(f"{place}: no column {name!r}.{candidates.no_column(name)}")
     shown = organic(candidates, name, size)
     return float(candidates.columns[name][shown].sum(dtype=np.float64))
 
@@ -90,7 +90,7 @@ def _best(entry: Mapping[str, Any], candidates: Candidates, size: Sizes, place: 
 def _label(text: str, candidates: Candidates) -> str | int:
     """A label that TOML, whose keys are all texts, spells as `text`: a whole number if only that is known."""
     number = None
-    for key in (*candidates.users.values(), *candidates.items.values()):
+    for key in (*candidates.users.usable(), *candidates.items.usable()):
         if key.labels.dtype.kind not in "iu":
             if text in key.labels.tolist():
                 return text

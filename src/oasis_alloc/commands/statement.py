@@ -81,7 +81,7 @@ def read_statement(path: Path) -> Statement:
         slate = Slate(**{"size": 1, **stated.get("slate", {})})
     except ProblemError as error:
         raise ProblemError(f"{file}: {error}") from error
-    limits = read_limits(stated.get("limits", {}), candidates, slate.size, path.parent, file)
+    limits = read_limits(stated.get("limits", {}), candidates, slate.laid_out(candidates).size, path.parent, file)
     maximize = evaluate(stated["maximize"], limits, _place(source, file, stated["maximize"], "maximize"))
     subject_to = []
     for number, text in enumerate(stated.get("subject_to", [])):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.by_group import as_number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.functions.log import BoundLog
@@ -48,10 +48,13 @@ def alpha_fair(measure: Measure, alpha: float, offset: float = 0.0) -> AlphaFair
     """
     if not isinstance(measure, Measure):
         raise ProblemError(f"alpha_fair() takes a measure such as exposure(by='artist'), got {measure!r}.")
-    for name, number in (("alpha", alpha), ("offset", offset)):
-        if not isinstance(number, Real) or not np.isfinite(float(number)) or number < 0:
-            raise ProblemError(f"alpha_fair({measure}, {name}={number!r}): {name} is a finite number >= 0.")
-    return AlphaFair(measure, alpha=float(alpha), offset=float(offset))
+    numbers = []
+    for name, given in (("alpha", alpha), ("offset", offset)):
+        number = as_number(given)
+        if number is None or not 0 <= number < np.inf:
+            raise ProblemError(f"alpha_fair({measure}, {name}={given!r}): {name} is a finite number >= 0.")
+        numbers.append(number)
+    return AlphaFair(measure, alpha=numbers[0], offset=numbers[1])
 
 
 @dataclass(frozen=True, eq=False, repr=False)

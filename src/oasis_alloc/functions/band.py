@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.by_group import Numbers, limits_of, numbers_of, spread, text_of
+from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import BoundFunction, Conic, Floats, Function, PriceBox
 from oasis_alloc.verdicts import NO_LIMIT
 
@@ -37,28 +38,7 @@ class Band(Function):
     @classmethod
     def of(cls, measure: Any, sense: str, limit: object) -> Band:
         """Check the right-hand side as far as it can be without the groups, and copy what could change."""
-        if isinstance(limit, Mapping):
-            frozen: Any = dict(limit)
-            numbers = list(frozen.values())
-        else:
-            try:
-                frozen = np.array(limit, dtype=np.float64)
-            except (TypeError, ValueError):
-                raise ProblemError(
-                    f"{measure} {sense} {limit!r}: the limit must be a number, an array with one number a group, or "
-                    "{label: number}."
-                ) from None
-            if frozen.ndim > 1:
-                raise ProblemError(
-                    f"{measure} {sense} array of shape {frozen.shape}: expected (n_groups,), one number a group."
-                )
-            numbers = frozen.ravel().tolist()
-            if frozen.ndim == 0:
-                frozen = float(frozen)
-        for number in numbers:
-            if not isinstance(number, (int, float, np.number)) or np.isnan(float(number)):
-                raise ProblemError(f"{measure} {sense} ...: a limit is {number!r}; expected numbers that are not NaN.")
-        return cls(measure, sense, frozen)
+        return cls(measure, sense, limits_of(limit, f"{measure} {sense} ..."))
 
     @property
     def name(self) -> str:
@@ -68,13 +48,7 @@ class Band(Function):
         return replace(self, given_name=checked_name(name))
 
     def __str__(self) -> str:
-        if isinstance(self.limit, dict):
-            text = f"{{{len(self.limit)} labels}}" if len(self.limit) > 3 else repr(self.limit)
-        elif isinstance(self.limit, float):
-            text = f"{self.limit:g}"
-        else:
-            text = f"array of {self.limit.size}"
-        return f"{self.measure} {self.sense} {text}"
+        return f"{self.measure} {self.sense} {text_of(self.limit)}"
 
     __repr__ = __str__
 
@@ -97,6 +71,8 @@ class Band(Function):
                 "count as infinite); no total can keep it."
             )
         if measure_is_nonnegative_count(self):
+            unit = max(term.coefficient for term in self.measure.terms)
+            lower, upper = near_zero(lower, unit), near_zero(upper, unit)
             bad = np.flatnonzero(upper < 0)
             if bad.size:
                 raise ProblemError(
@@ -137,8 +113,20 @@ class BoundBand(BoundFunction):
     def with_limits(self, lower: Floats, upper: Floats) -> BoundBand:
         return BoundBand(lower, upper)
 
+    def without_rounding(self, unit: float) -> BoundBand:
+        """The same with limits of 0 where they differ from it by rounding alone; a pair adds at most `unit`."""
+        return BoundBand(near_zero(self.lower, unit), near_zero(self.upper, unit))
+
     def conic(self, totals: Any) -> Conic:
         return conic_band(totals, *self.band())
+
+
+def near_zero(limit: Floats, unit: float) -> Floats:
+    """Limits of totals that are not negative, 0 where they are within 1e-9 of what one pair can add.
+
+    A cap of 0.3 - (0.1 + 0.2) is -5.6e-17, and a floor of 0.1 + 0.2 - 0.3 would ask for something.
+    """
+    return np.where(np.abs(limit) <= 1e-9 * unit, 0.0, limit)
 
 
 def checked_name(name: object) -> str:
@@ -202,38 +190,10 @@ def boxes(lower: Floats, upper: Floats, penalty: Floats) -> PriceBox:
     )
 
 
-def checked_targets(function: str, measure: Any, target: object) -> tuple[Any, Floats]:
+def checked_targets(function: str, measure: Any, target: object) -> tuple[Numbers, Floats]:
     """(targets as `spread` takes them, their numbers): a number, one number a group, or {label: number}."""
-    given: Any = target
-    try:
-        frozen: Any = dict(given) if isinstance(given, Mapping) else np.array(given, dtype=np.float64)
-        numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ProblemError(
-            f"{function}({measure}, {target!r}): the target is a number, an array with one number a group, or "
-            "{label: number}."
-        ) from None
-    return (float(frozen) if not isinstance(frozen, dict) and frozen.ndim == 0 else frozen), numbers
-
-
-def spread(limit: Any, labels: Sequence[Any], name: str, free: float, what: str = "the limit") -> Floats:
-    """Lay a scalar, an array or {label: number} out over the groups; labels that are not named are `free`."""
-    if isinstance(limit, dict):
-        position = {label: g for g, label in enumerate(labels)}
-        out = np.full(len(labels), free)
-        for label, number in limit.items():
-            if label not in position:
-                raise ProblemError(f"{name}: there is no group {label!r}.{did_you_mean(label, labels)}")
-            out[position[label]] = float(number)
-        return out
-    if isinstance(limit, float):
-        return np.full(len(labels), limit)
-    if limit.shape != (len(labels),):
-        raise ProblemError(
-            f"{name}: {what} has {limit.size} entries; expected (n_groups,) = ({len(labels)},), one a group in "
-            "sorted order of the labels (`candidates.groups(by)` lists them). Use {label: value} to name some of them."
-        )
-    return np.asarray(limit, dtype=np.float64).copy()
+    frozen = numbers_of(target, f"{function}({measure}, ...)", "target")
+    return frozen, np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
 
 
 def measure_is_nonnegative_count(band: Band) -> bool:

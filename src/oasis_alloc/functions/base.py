@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.by_group import as_factor
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.measures import Measure
 from oasis_alloc.pickling import ByFields
@@ -135,6 +135,7 @@ class Function(ByFields, ABC):
     """True for what `subject_to` takes: constraints and soft constraints."""
 
     __array_ufunc__ = None  # a number of numpy on the left must ask us, instead of making an array
+    __pandas_priority__ = 5000  # likewise a Series
 
     @property
     @abstractmethod
@@ -158,18 +159,20 @@ class Function(ByFields, ABC):
         raise ProblemError(f"{self} has no weight: a constraint holds or it does not, a soft one has its penalty.")
 
     def __mul__(self, factor: float) -> Function:
-        if not isinstance(factor, Real):
+        number = as_factor(factor, self)
+        if number is None:
             return NotImplemented
-        return self.weighted(float(factor))
+        return self.weighted(number)
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> Function:
-        if not isinstance(divisor, Real):
+        number = as_factor(divisor, self)
+        if number is None:
             return NotImplemented
-        if divisor == 0:
+        if number == 0:
             raise ProblemError(f"cannot divide {self} by zero.")
-        return self.weighted(1.0 / float(divisor))
+        return self.weighted(1.0 / number)
 
     def __neg__(self) -> Function:
         return self.weighted(-1.0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from oasis_alloc.by_group import as_number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.functions.separable import BoundSeparable, Separable
@@ -55,12 +55,13 @@ def checked_total(what: str, total: object) -> float | None:
     """What shares are of: a positive number, or None."""
     if total is None:
         return None
-    if not isinstance(total, Real) or not np.isfinite(float(total)) or float(total) <= 0:
+    number = as_number(total)
+    if number is None or not 0 < number < np.inf:
         raise ProblemError(
             f"{what}, total={total!r}): total is a positive finite number, what shares are of, or None for the "
             "problem's slots."
         )
-    return float(total)
+    return number
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.by_group import labelled, numbers_of
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.functions.sorting import sorted_pieces
@@ -52,13 +53,12 @@ def gini_welfare(measure: Measure, weights: npt.ArrayLike | None = None) -> Gini
         raise ProblemError(f"gini_welfare() takes a measure such as exposure(by='artist'), got {measure!r}.")
     if weights is None:
         return GiniWelfare(measure)
-    try:
-        numbers = np.array(weights, dtype=np.float64)
-    except (TypeError, ValueError):
+    if labelled(weights, f"gini_welfare({measure}, ...)", "weight") is not None:
         raise ProblemError(
-            f"gini_welfare({measure}, {weights!r}): weights are an array (n_groups,), the worst-off's first; they go "
-            "by rank, not by label."
-        ) from None
+            f"gini_welfare({measure}, ...): weights are an array (n_groups,), the worst-off's first; they go by rank, "
+            f"not by label, and {type(weights).__name__} has labels. Of a pandas Series, pass to_numpy()."
+        )
+    numbers = np.asarray(numbers_of(weights, f"gini_welfare({measure}, ...)", "weight"))
     if numbers.ndim != 1:
         raise ProblemError(f"gini_welfare({measure}, array of shape {numbers.shape}): expected weights (n_groups,).")
     bad = np.flatnonzero(~np.isfinite(numbers) | (numbers < 0))

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.by_group import spread, text_of
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.functions.band import checked_targets, spread
+from oasis_alloc.functions.band import checked_targets
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.functions.entropy import OfShares, checked_total
 from oasis_alloc.functions.separable import BoundSeparable
@@ -55,7 +56,7 @@ def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
     if not isinstance(measure, Measure):
         raise ProblemError(f"kl() takes a measure such as exposure(by='genre'), got {measure!r}.")
     frozen, numbers = checked_targets("kl", measure, target)
-    if numbers.ndim > 1 or not np.isfinite(numbers).all() or not (numbers > 0).all():
+    if not np.isfinite(numbers).all() or not (numbers > 0).all():
         raise ProblemError(
             f"kl({measure}, ...): targets are positive finite numbers, one a group. A group that is to have nothing "
             "has a cap of 0."
@@ -73,13 +74,7 @@ class Kl(OfShares):
     concave: ClassVar[bool] = False
 
     def options(self) -> str:
-        if isinstance(self.target, float):
-            text = f", {self.target:g}"
-        elif isinstance(self.target, dict):
-            text = f", {self.target!r}" if len(self.target) <= 3 else f", {{{len(self.target)} labels}}"
-        else:
-            text = f", array of {self.target.size}"
-        return text + super().options()
+        return f", {text_of(self.target)}" + super().options()
 
     def bind(self, labels: Sequence[Any]) -> BoundKl:
         target = spread(self.target, labels, self.name, free=np.nan)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.by_group import as_number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.functions.separable import BoundSeparable, Separable
@@ -44,9 +44,10 @@ def log(measure: Measure, offset: float = 1.0) -> Log:
     """
     if not isinstance(measure, Measure):
         raise ProblemError(f"log() takes a measure such as exposure(by='artist'), got {measure!r}.")
-    if not isinstance(offset, Real) or not np.isfinite(float(offset)) or offset < 0:
+    number = as_number(offset)
+    if number is None or not 0 <= number < np.inf:
         raise ProblemError(f"log({measure}, offset={offset!r}): the offset is a finite number >= 0.")
-    return Log(measure, offset=float(offset))
+    return Log(measure, offset=number)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from oasis_alloc.by_group import as_number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Conic, Floats
 from oasis_alloc.functions.soft import BoundSoft
@@ -47,9 +47,10 @@ def reach(measure: Measure, times: float = 1.0) -> Reach:
     """
     if not isinstance(measure, Measure):
         raise ProblemError(f"reach() takes a measure such as exposure(by=('person', 'campaign')), got {measure!r}.")
-    if not isinstance(times, Real) or not np.isfinite(float(times)) or times <= 0:
+    number = as_number(times)
+    if number is None or not 0 < number < np.inf:
         raise ProblemError(f"reach({measure}, times={times!r}): times is a positive finite number.")
-    return Reach(measure, times=float(times))
+    return Reach(measure, times=number)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,6 +11,8 @@ from oasis_alloc.functions.band import BoundBand
 from oasis_alloc.functions.base import BoundFunction, Conic, Curve, Floats, PriceBox
 from oasis_alloc.functions.support import BoundSupport, Linear, Projection, Smoothed
 
+_ROUNDING = 1e-12  # of what was delivered: 0.1 + 0.2 of a floor of 0.3 leave nothing to ask for
+
 
 def what_is_left(function: BoundFunction, delivered: Floats, nonnegative: bool) -> BoundFunction:
     """The function told what every group has delivered, (n_groups,).
@@ -24,9 +26,9 @@ def what_is_left(function: BoundFunction, delivered: Floats, nonnegative: bool) 
         return Shifted(function, delivered)
     lower, upper = function.lower - delivered, function.upper - delivered
     if nonnegative:
-        has = delivered > 0
-        upper = np.where(has, np.maximum(upper, 0.0), upper)
-        lower = np.where(has & (lower <= 0), -np.inf, lower)
+        has, rounding = delivered > 0, _ROUNDING * delivered
+        upper = np.where(has, np.where(upper <= rounding, 0.0, upper), upper)
+        lower = np.where(has & (lower <= rounding), -np.inf, lower)
     return BoundBand(lower, upper)
 
 

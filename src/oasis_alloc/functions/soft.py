@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from oasis_alloc.by_group import as_number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.band import Band, boxes, checked_name, conic_band, distance
 from oasis_alloc.functions.base import BoundFunction, Conic, Floats, Function, PriceBox
@@ -38,9 +38,10 @@ def soft(constraint: Band, penalty: float) -> Soft:
     """
     if not isinstance(constraint, Band):
         raise ProblemError(f"soft() takes a constraint such as exposure(by='campaign') >= floors, got {constraint!r}.")
-    if not isinstance(penalty, Real) or not np.isfinite(float(penalty)) or penalty <= 0:
+    number = as_number(penalty)
+    if number is None or not 0 < number < np.inf:
         raise ProblemError(f"soft({constraint}, penalty={penalty!r}): the penalty is a positive finite number.")
-    return Soft(constraint.measure, constraint, float(penalty))
+    return Soft(constraint.measure, constraint, number)
 
 
 @dataclass(frozen=True, eq=False)

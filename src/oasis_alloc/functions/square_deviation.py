@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.by_group import spread, text_of
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.functions.band import checked_targets, spread
+from oasis_alloc.functions.band import checked_targets
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.functions.separable import BoundSeparable, Separable
 from oasis_alloc.measures import Limit, Measure
@@ -45,7 +46,7 @@ def square_deviation(measure: Measure, target: Limit) -> SquareDeviation:
     if not isinstance(measure, Measure):
         raise ProblemError(f"square_deviation() takes a measure such as exposure(by='campaign'), got {measure!r}.")
     frozen, numbers = checked_targets("square_deviation", measure, target)
-    if not np.isfinite(numbers).all() or numbers.ndim > 1:
+    if not np.isfinite(numbers).all():
         raise ProblemError(f"square_deviation({measure}, ...): targets are finite numbers, one a group.")
     return SquareDeviation(measure, target=frozen)
 
@@ -60,11 +61,7 @@ class SquareDeviation(Separable):
     concave: ClassVar[bool] = False
 
     def options(self) -> str:
-        if isinstance(self.target, float):
-            return f", {self.target:g}"
-        if isinstance(self.target, dict):
-            return f", {self.target!r}" if len(self.target) <= 3 else f", {{{len(self.target)} labels}}"
-        return f", array of {self.target.size}"
+        return f", {text_of(self.target)}"
 
     def bind(self, labels: Sequence[Any]) -> BoundSquareDeviation:
         target = spread(self.target, labels, self.name, free=np.nan)

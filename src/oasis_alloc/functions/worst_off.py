@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.by_group import numbers_of, spread, text_of
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.functions.band import spread
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.functions.support import BoundSupport, Linear, Projection
 from oasis_alloc.functions.weighted import Weighted
@@ -50,21 +50,13 @@ def worst_off(measure: Measure, weights: Limit | None = None) -> WorstOff:
         raise ProblemError(f"worst_off() takes a measure such as exposure(by='artist'), got {measure!r}.")
     if weights is None:
         return WorstOff(measure)
-    try:
-        frozen: Any = dict(weights) if isinstance(weights, Mapping) else np.array(weights, dtype=np.float64)
-        numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ProblemError(
-            f"worst_off({measure}, {weights!r}): weights are a number, an array with one number a group, or "
-            "{label: number}."
-        ) from None
-    if numbers.ndim > 1 or not np.isfinite(numbers).all() or not (numbers > 0).all():
+    frozen = numbers_of(weights, f"worst_off({measure}, ...)", "weight")
+    numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
+    if not np.isfinite(numbers).all() or not (numbers > 0).all():
         raise ProblemError(
             f"worst_off({measure}, ...): weights are positive finite numbers, one a group. To leave a group out, give "
             "its items no label."
         )
-    if not isinstance(frozen, dict) and frozen.ndim == 0:
-        frozen = float(frozen)
     return WorstOff(measure, weights=frozen)
 
 
@@ -77,13 +69,7 @@ class WorstOff(Weighted):
     title: ClassVar[str] = "worst_off"
 
     def options(self) -> str:
-        if self.weights is None:
-            return ""
-        if isinstance(self.weights, float):
-            return f", {self.weights:g}"
-        if isinstance(self.weights, dict):
-            return f", {self.weights!r}" if len(self.weights) <= 3 else f", {{{len(self.weights)} labels}}"
-        return f", array of {self.weights.size}"
+        return "" if self.weights is None else f", {text_of(self.weights)}"
 
     def bind(self, labels: Sequence[Any]) -> BoundWorstOff:
         weights = spread(1.0 if self.weights is None else self.weights, labels, self.name, free=np.nan)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.arrays import as_indptr
+from oasis_alloc.arrays import as_column, as_indptr, by_name
 from oasis_alloc.errors import InputError, did_you_mean
 from oasis_alloc.keys import as_vector, frozen
+from oasis_alloc.labels import as_listed
 from oasis_alloc.serving.data import Floats, Integers
 from oasis_alloc.serving.requests import User
 
@@ -126,10 +127,14 @@ def item_numbers(items: npt.NDArray[Any], first: int, n_items: int) -> npt.NDArr
 
 
 def column_of(columns: object, name: str, n_pairs: int) -> Column:
-    if not isinstance(columns, Mapping) or name not in columns:
-        known = list(columns) if isinstance(columns, Mapping) else []
-        raise InputError(f"columns: {name!r} is missing.{did_you_mean(name, known)}")
-    column = np.asarray(columns[name])
+    named = by_name(columns)
+    if named is None:
+        raise InputError(f"columns is {type(columns).__name__}; expected {{name: (n_pairs,) numbers}}.")
+    if name not in named:
+        raise InputError(f"columns: {name!r} is missing.{did_you_mean(name, named)}")
+    column = np.asarray(named[name])
+    if column.dtype.kind == "O" and column.ndim == 1:
+        column = as_column(f"columns[{name!r}]", column, column.size)
     if column.shape != (n_pairs,) or column.dtype.kind not in "biuf":
         raise InputError(
             f"columns[{name!r}] has dtype {column.dtype} and shape {column.shape}; expected ({n_pairs:,},) numbers."
@@ -144,8 +149,8 @@ def _users(reader: Reader, users: object, n_users: int) -> Users:
     sizes, leasts = np.full(n_users, rule.size), np.full(n_users, rule.at_least)
     if users is None:
         return Users(np.full((1, len(data.user_keys)), -1, np.int32), np.zeros(n_users, np.int64), sizes, leasts)
-    if isinstance(users, Mapping):
-        return Users(*_labelled(reader, users, n_users), sizes, leasts)
+    if (labels := by_name(users)) is not None:
+        return Users(*_labelled(reader, labels, n_users), sizes, leasts)
     if isinstance(users, Sequence) and users and isinstance(users[0], User):
         return _known(reader, users, n_users)
     numbers = np.asarray(users)
@@ -166,14 +171,12 @@ def _labelled(
     reader: Reader, users: Mapping[Any, Any], n_users: int
 ) -> tuple[npt.NDArray[np.int32], Integers]:  # fmt: skip
     data, parts = reader.data, []
-    for key in users:
-        if key not in data.user_keys:
-            raise InputError(f"users: no price depends on a key {key!r}.{did_you_mean(key, data.user_keys)}")
+    reader.check_user_keys("users", users)
     for key in data.user_keys:
-        labels = as_vector(users[key], f"users[{key!r}]").tolist() if key in users else [None] * n_users
+        labels = as_listed(as_vector(users[key], f"users[{key!r}]")) if key in users else [None] * n_users
         if len(labels) != n_users:
             raise InputError(f"users[{key!r}] has {len(labels):,} labels; expected {n_users:,}, one a user.")
-        parts.append([reader.code(key, label) for label in labels])
+        parts.append(reader.codes(key, labels))
     if not parts:
         return np.zeros((1, 0), np.int32), np.zeros(n_users, np.int64)
     rows = np.array(parts, np.int32).reshape(len(parts), n_users).T

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -10,10 +9,12 @@ import numpy as np
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.batch import Batch, blocks, buffer, item_numbers, kinds, read, refuse
 from oasis_alloc.serving.data import Floats, Integers
+from oasis_alloc.serving.selection import checked_slots
 
 if TYPE_CHECKING:
     from oasis_alloc.serving.scorer import Scorer
 
+_WIDE = 1 << 12  # slots of a solve that an array has a column for, whether or not there are as many candidates
 _BLOCK = 1 << 15  # pairs whose items and columns, copied into arrays of the types that kernels read, stay in the cache
 
 
@@ -25,14 +26,13 @@ def select_batch(
     from oasis_alloc.kernels import select_users
 
     data, formula, selector = scorer.data, scorer.formula, scorer.selector
-    if k is not None and (not isinstance(k, Integral) or isinstance(k, bool) or k < 0):
-        raise InputError(f"k={k!r}: expected a number of slots >= 0, or None for the size of the solve.")
+    slots = checked_slots(k, data.slate.size)
     batch = read(scorer.reader, indptr, items, columns, scorer.selected, users)
     pointers, who = batch.pointers, batch.users
     n_users = pointers.size - 1
-    sizes = who.sizes if k is None else np.full(n_users, int(k))
-    width = data.slate.size if k is None else int(k)
-    slates = _slates(out, (n_users, width))
+    sizes = who.sizes if k is None else np.full(n_users, slots)
+    width = min(slots, max(min(data.slate.size, _WIDE), int(np.diff(pointers).max(initial=0))))
+    slates = _slates(out, (n_users, width), slots)
     found = buffer(scores, int(pointers[-1]), "scores")
     rules = select_users.SlateArrays(*selector.arrays(width, scorer.selected))
     for begin, end, tables, segments in kinds(formula, who):
@@ -74,10 +74,10 @@ def _refuse(batch: Batch, a: int, b: int, pair: int, n_items: int) -> NoReturn:
     refuse(batch.columns, a, b)
 
 
-def _slates(out: Integers | None, shape: tuple[int, int]) -> Integers:
-    """What is given to write slates into, or a new array."""
+def _slates(out: Integers | None, shape: tuple[int, int], slots: int) -> Integers:
+    """What is given to write slates into, which may have as many columns as there are slots, or a new array."""
     slates = np.empty(shape, np.int64) if out is None else out
-    fits = isinstance(slates, np.ndarray) and slates.shape == shape and slates.dtype == np.int64
+    fits = isinstance(slates, np.ndarray) and slates.shape in (shape, (shape[0], slots)) and slates.dtype == np.int64
     if not (fits and slates.flags.c_contiguous and slates.flags.writeable):
         raise InputError(f"out: expected a writeable, contiguous int64 array of shape ({shape[0]:,}, {shape[1]:,}).")
     return slates

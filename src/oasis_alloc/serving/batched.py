@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
 from oasis_alloc.serving.kept import Kept
 from oasis_alloc.serving.prepared import PreparedBatch
 from oasis_alloc.serving.scorer import Scorer
+from oasis_alloc.serving.tally import Tally
 
 
 class Batched(Kept):
@@ -16,6 +17,20 @@ class Batched(Kept):
     def __init__(self, data: PolicyData) -> None:
         super().__init__(data)
         self._scorer = Scorer(data)
+
+    @property
+    def tally(self) -> Tally:
+        """Counts of what requests brought in vain, shared with the policies that this one decays to."""
+        return self._scorer.reader.tally
+
+    def count_into(self, tally: Tally) -> None:
+        """Count into this one from here on: a store has one for all its policies."""
+        self._scorer.reader.tally = tally
+
+    def _derived(self, data: PolicyData) -> Self:
+        out = super()._derived(data)
+        out.count_into(self.tally)
+        return out
 
     def score_batch(
         self, indptr: Any, items: Any, columns: Any, users: Any = None, out: Floats | None = None
@@ -69,7 +84,8 @@ class Batched(Kept):
         indptr, items, columns, users
             As in `score_batch`; `columns` has the column that is kept as well, where there is one.
         k
-            Slots, by default as many as each user has in the solve; the array has as many columns as the largest.
+            Slots, by default as many as each user has in the solve; the array has as many columns as the largest. A k
+            above that and above the longest list of candidates is cut to the larger of the two.
         out
             (n_users, k) int64 to write into.
         scores
@@ -104,7 +120,7 @@ class Batched(Kept):
         most
             Candidates of a batch at the most, of all users together.
         k
-            Slots, by default as many as in the solve.
+            Slots, by default as many as in the solve, and never more than `most`.
 
         Returns
         -------

@@ -6,12 +6,14 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.errors import ProblemError
 from oasis_alloc.keys import Key, frozen
+from oasis_alloc.labels import as_listed, storable
 from oasis_alloc.serving.data import (
     Certificate,
     Codes,
@@ -19,16 +21,20 @@ from oasis_alloc.serving.data import (
     Decrements,
     Integers,
     ItemKey,
+    Known,
     PolicyData,
     SlateRule,
     Term,
 )
+from oasis_alloc.serving.schema import names_of
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
     from oasis_alloc.slate import Slate
     from oasis_alloc.solution import Solution
 
+_FOREVER = 1e15  # seconds: an end beyond is no number to subtract clocks from
+_MOST_SLOTS = 2**31 - 1  # a slate never has more than there are candidates
 _MOST_USERS = 1 << 24  # that a policy knows by number unless it is told to
 
 
@@ -77,7 +83,7 @@ def policy_data(
     user_keys = list(dict.fromkeys(key for term in terms for key in term.user_keys))
     segments, segment_of_user = _segments(cands, user_keys)
     known = cands.n_users <= _MOST_USERS if users is None else users
-    ids = None if cands.item_ids is None else tuple(cands.item_ids.tolist())
+    ids = None if cands.item_ids is None else storable(as_listed(cands.item_ids))
     created = time.time()
     parts: dict[str, Any] = {
         "certificate": Certificate(
@@ -92,13 +98,14 @@ def policy_data(
         "items": ids,
         "rank": _rank(ids),
         "item_keys": {key: _item_key(cands, key) for key in wanted},
-        "user_keys": {key: tuple(cands.users[key].labels.tolist()) for key in user_keys},
+        "user_keys": {key: storable(cands.users[key].labels.tolist()) for key in user_keys},
         "segments": segments,
         "slate": _slate_rule(problem.slate, known),
         "organic": ranked_by,
         "n_users": cands.n_users if known else 0,
         "segment_of_user": segment_of_user if known else None,
         "exploration": None if exploration is None else dict(exploration),
+        "known": Known(tuple(names_of(cands.users)), tuple(names_of(cands.items))),
     }  # fmt: skip
     valid_until = None if valid_for is None else created + _positive(valid_for)
     return PolicyData(policy_id=content_id(parts), created=created, valid_until=valid_until, **parts)
@@ -130,10 +137,11 @@ def _bytes_of(part: object) -> Iterator[bytes]:
 
 
 def _organic(solution: Solution, given: str | None) -> str:
-    columns = solution.problem.candidates.columns
+    candidates = solution.problem.candidates
+    columns = candidates.columns
     if given is not None:
         if given not in columns:
-            raise ProblemError(f"policy(organic={given!r}): there is no such column.{did_you_mean(given, columns)}")
+            raise ProblemError(f"policy(organic={given!r}): there is no such column.{candidates.no_column(given)}")
         return given
     linear = solution.problem.maximize.linear
     named = [term.column for term in linear.terms if term.column is not None] if linear is not None else []
@@ -141,7 +149,8 @@ def _organic(solution: Solution, given: str | None) -> str:
 
 
 def _positive(seconds: float) -> float:
-    if not (isinstance(seconds, (int, float)) and 0 < seconds < np.inf):
+    good = isinstance(seconds, Real) and not isinstance(seconds, (bool, np.bool_))
+    if not (good and 0 < seconds < _FOREVER):
         raise ProblemError(f"policy(valid_for={seconds!r}): expected a positive number of seconds, or None.")
     return float(seconds)
 
@@ -173,7 +182,7 @@ def _codes(cands: Candidates, by: tuple[str, ...], labels: Sequence[Any]) -> Cod
 
 def _item_key(cands: Candidates, name: str) -> ItemKey:
     key = cands.items[name]
-    labels = tuple(key.labels.tolist())
+    labels = storable(key.labels.tolist())
     if isinstance(key, Key):
         return ItemKey(labels, key.codes)
     return ItemKey(labels, key.codes, key.indptr)
@@ -210,9 +219,9 @@ def _slate_rule(slate: Slate, by_user: bool) -> SlateRule:
         for key, step in slate.diminishing.items()
     }
     return SlateRule(
-        size=size if isinstance(size, int) else max(1, int(size.max(initial=1))),
-        at_least=least if isinstance(least, int) else 0,
-        at_most=dict(slate.at_most),
+        size=min(size, _MOST_SLOTS) if isinstance(size, int) else max(1, int(size.max(initial=1))),
+        at_least=min(least, _MOST_SLOTS) if isinstance(least, int) else 0,
+        at_most={key: min(most, _MOST_SLOTS) for key, most in slate.at_most.items()},
         diminishing=diminishing,
         keep=next(iter(slate.keep.items()), None),
         positions=slate.positions,

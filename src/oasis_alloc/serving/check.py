@@ -9,16 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.serving.schema import shown
 
 if TYPE_CHECKING:
     from oasis_alloc.serving.data import ConstraintPrices, PolicyData, SlateRule, Term
 
+_LONGEST_ID = 200  # characters of a policy_id
+_MOST = (1 << 31) - 1  # slots, or items of a category
 _PART = 1 << 12  # values that are looked at without letting requests of other threads in between
 
 
 def check(data: PolicyData) -> None:
     """Raise `InputError` with what is wrong, where, and what was expected."""
     _require(isinstance(data.policy_id, str) and bool(data.policy_id), f"policy_id is {data.policy_id!r}", "a text")
+    fits = data.policy_id.isprintable() and len(data.policy_id) <= _LONGEST_ID  # it is in logs and answers
+    _require(fits, f"policy_id is {shown(data.policy_id)}", f"up to {_LONGEST_ID} printable characters")
     _finite(data.created, "created")
     if data.valid_until is not None:
         _finite(data.valid_until, "valid_until")
@@ -84,6 +89,13 @@ def _keys(data: PolicyData) -> None:
     _array(data.segments, np.int32, (len(data.segments), len(data.user_keys)), "segments")
     for k, (name, labels) in enumerate(data.user_keys.items()):
         _within(data.segments[:, k], -1, len(labels), f"segments: {name!r}")
+    if data.known is not None:
+        for side, known, used in (
+            ("user", data.known.user_keys, data.user_keys), ("item", data.known.item_keys, data.item_keys)
+        ):  # fmt: skip
+            _distinct(known, f"known: {side}_keys")
+            missing = [key for key in used if key not in set(known)]
+            _require(not missing, f"known: {side}_keys lack {missing!r}", "all keys that prices and rules depend on")
     _require(data.n_users >= 0, f"n_users is {data.n_users}", "a number >= 0")
     if data.segment_of_user is not None:
         _array(data.segment_of_user, np.uint32, (data.n_users,), "segment_of_user")
@@ -110,10 +122,10 @@ def _groups(data: PolicyData, prices: Term | ConstraintPrices, what: str) -> Non
 
 
 def _slate(data: PolicyData, slate: SlateRule) -> None:
-    _require(slate.size >= 1, f"slate: size is {slate.size}", "a number of slots >= 1")
+    _require(1 <= slate.size <= _MOST, f"slate: size is {slate.size}", "a number of slots >= 1 and below 2^31")
     _require(0 <= slate.at_least <= slate.size, f"slate: at_least is {slate.at_least}", "0 to size")
     for key, most in slate.at_most.items():
-        _require(most >= 1, f"slate: at_most of {key!r} is {most}", "a number of items >= 1")
+        _require(1 <= most <= _MOST, f"slate: at_most of {key!r} is {most}", "a number of items >= 1 and below 2^31")
     for key in slate.keys:
         _require(key in data.item_keys, f"slate: the items have no key {key!r}", "one of item_keys")
     for key, decrements in slate.diminishing.items():

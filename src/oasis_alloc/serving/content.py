@@ -9,18 +9,28 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.errors import InputError, SnapshotError
-from oasis_alloc.serving.data import Certificate, ConstraintPrices, Decrements, ItemKey, PolicyData, SlateRule, Term
+from oasis_alloc.serving.data import (
+    Certificate,
+    ConstraintPrices,
+    Decrements,
+    ItemKey,
+    Known,
+    PolicyData,
+    SlateRule,
+    Term,
+)
+from oasis_alloc.serving.schema import kind_of, shown
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 _MOST_ITEMS = 2**31 - 1
+_MOST_BARE = 1 << 25  # items of which a file says nothing but how many: readers have arrays of all items
 _KINDS: dict[str, type[np.generic]] = {"int": np.int64, "float": np.float64, "bool": np.uint8}
 _CONTAINER = ("format", "schema", "checksum")  # what the container adds to a header
 _MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
@@ -32,6 +42,12 @@ def encode(data: PolicyData) -> tuple[Arrays, dict[str, str]]:
     Raises `SnapshotError` for ids and labels that are not all integers, all strings, all floats or all booleans.
     """
     slate = data.slate
+    if data.n_items > _MOST_BARE and not (data.item_keys or data.items is not None or data.rank is not None):
+        raise SnapshotError(
+            f"the policy has {data.n_items:,} items without ids and keys; expected at most {_MOST_BARE:,}. Number the "
+            "items from 0, or give them ids.",
+            "content",
+        )
     arrays: Arrays = {"segments": data.segments}
     for name, prices in _priced(data):
         arrays |= {f"{name}/groups": prices.groups, f"{name}/price": prices.price}
@@ -60,7 +76,10 @@ def decode(arrays: Mapping[str, npt.NDArray[Any]], header: Mapping[str, str]) ->
     """The policy in a snapshot's arrays and header; `SnapshotError` for anything that is none."""
     left = _Left(arrays)
     try:
-        data = _data(left, header, json.loads(header["policy"]), json.loads(header["certificate"])).check()
+        document = json.loads(header["policy"])
+        data = _data(left, header, document, json.loads(header["certificate"])).check()
+        if ("known" in document) == (header.get("schema") == "1"):
+            raise InputError("known: expected from schema 2 on, and not before")
         again = _header(data)
     except SnapshotError:
         raise
@@ -82,6 +101,8 @@ def _priced(data: PolicyData) -> list[tuple[str, Term | ConstraintPrices]]:
 
 def _header(data: PolicyData) -> dict[str, str]:
     header = {"policy_id": data.policy_id, "created": repr(data.created)}
+    if data.known is None:  # of a file of that schema, which comes out as it went in
+        header["schema"] = "1"
     if data.valid_until is not None:
         header["valid_until"] = repr(data.valid_until)
     certificate = {name: _put_number(number) for name, number in vars(data.certificate).items()}
@@ -98,7 +119,7 @@ def _text(document: dict[str, Any]) -> str:
 def _document(data: PolicyData) -> dict[str, Any]:
     """Everything that is not an array; members come in this order."""
     slate = data.slate
-    return {
+    document: dict[str, Any] = {
         "columns": list(data.columns),
         "weights": [list(weight) for weight in data.weights],
         "organic": data.organic,
@@ -130,6 +151,9 @@ def _document(data: PolicyData) -> dict[str, Any]:
         "users": data.segment_of_user is not None,
         "exploration": None if data.exploration is None else dict(data.exploration),
     }
+    if data.known is not None:
+        document["known"] = {"user_keys": list(data.known.user_keys), "item_keys": list(data.known.item_keys)}
+    return document
 
 
 def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> PolicyData:
@@ -174,8 +198,10 @@ def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> 
     if of_user is not None and of_user.size and of_user.min() < 0:
         raise InputError("segment_of_user has numbers below 0")
     n_items = int(of["n_items"])
-    if not 0 <= n_items <= _MOST_ITEMS:
-        raise InputError(f"n_items is {n_items}")
+    has_arrays = of["items"] is not None or of["rank"] or of["item_keys"]  # as long, or the check refuses them
+    most = _MOST_ITEMS if has_arrays else _MOST_BARE
+    if not 0 <= n_items <= most:
+        raise InputError(f"n_items is {shown(n_items)}; expected 0 to {most}")
     until = header.get("valid_until")
     return PolicyData(
         policy_id=header["policy_id"],
@@ -197,6 +223,7 @@ def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> 
         n_users=0 if of_user is None else of_user.size,
         segment_of_user=None if of_user is None else of_user.astype(np.uint32),
         exploration=None if of["exploration"] is None else dict(of["exploration"]),
+        known=Known(_names(of["known"]["user_keys"]), _names(of["known"]["item_keys"])) if "known" in of else None,
     )
 
 
@@ -209,17 +236,11 @@ def _column(name: Any) -> str | None:
 
 
 def _kind(name: str, labels: Sequence[Any]) -> str:
-    """ "int", "str", "float" or "bool": what all the labels are."""
-    kinds: set[type] = set(map(type, labels))
-    if kinds == {str}:
-        return "str"
-    if kinds == {bool}:
-        return "bool"
-    if kinds == {float}:
-        return "float"
-    if bool not in kinds and all(issubclass(kind, Integral) for kind in kinds):
-        return "int"
-    found = ", ".join(sorted(kind.__name__ for kind in kinds))
+    """ "int", "uint", "str", "float" or "bool": what all the labels are."""
+    kind = kind_of(labels)
+    if kind is not None:
+        return kind
+    found = ", ".join(sorted({type(label).__name__ for label in labels}))
     raise SnapshotError(
         f"{name!r} has ids or labels of type {found}; a snapshot keeps integers, strings, floats or booleans, all of "
         "one kind. Make them strings.",
@@ -231,6 +252,8 @@ def _put_labels(name: str, labels: Sequence[Any]) -> Arrays:
     kind = _kind(name, labels)
     if kind != "str":
         try:
+            if kind == "uint":
+                return {name: np.array(labels, np.uint64).view(np.int64)}
             return {name: np.array(labels, _KINDS[kind])}
         except OverflowError as error:
             raise SnapshotError(f"{name!r} has an integer that needs more than 64 bits.", "content") from error
@@ -274,9 +297,11 @@ class _Left:
 
     def labels(self, name: str, kind: str) -> tuple[Any, ...]:
         if kind != "str":
-            values = self.take(name, _KINDS[kind])
+            values = self.take(name, np.int64 if kind == "uint" else _KINDS[kind])
             if values.ndim != 1 or (kind == "bool" and values.size and values.max() > 1):
                 raise SnapshotError(f"the array {name!r} is no list of labels.", "shape")
+            if kind == "uint":
+                values = values.view(np.uint64)
             return tuple(values.astype(bool).tolist() if kind == "bool" else values.tolist())
         text, ends = self.take(f"{name}/text", np.uint8), self.take(f"{name}/ends", np.int64)
         rises = ends.ndim == text.ndim == 1 and ends.size > 0 and ends[0] == 0 and ends[-1] == text.size

@@ -119,6 +119,14 @@ class Certificate:
 
 
 @dataclass(frozen=True, eq=False)
+class Known(ByFields):
+    """Names of all keys that the problem's users and items had, those without a price among them."""
+
+    user_keys: tuple[str, ...]
+    item_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class PolicyData(ByFields):
     """All that a policy is; see the module's text. `check()` says what is wrong with one that was read."""
 
@@ -141,6 +149,7 @@ class PolicyData(ByFields):
     n_users: int = 0  # users known by number
     segment_of_user: npt.NDArray[np.uint32] | None = None  # (n_users,)
     exploration: Mapping[str, Any] | None = None
+    known: Known | None = None  # None in snapshots of schema 1: then only the keys above
 
     _made_again = ("_is_checked", "_formula")  # see `check` and `formula_of`
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.labels import all_same
 from oasis_alloc.pickling import ByFields
-from oasis_alloc.serving.data import Floats, Integers
+from oasis_alloc.serving.data import Floats, Integers, PolicyData
 from oasis_alloc.serving.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -106,17 +109,20 @@ Diversify: TypeAlias = MMR | DPP
 
 
 class Embeddings(ByFields):
-    """Vectors of all items of a policy, by item number, made unit vectors once and used for many requests.
+    """Vectors of all items of a policy, made unit vectors once and used for many requests.
 
     Parameters
     ----------
     vectors
-        (n_items, d) finite numbers; kept as float32. Rows of zeros are like nothing else.
+        Finite numbers, kept as float32: (n_items, d) in the order of the item numbers; or by the items' ids, as
+        `{id: vector}` or as a pandas DataFrame whose index has the ids and whose rows are the vectors. Rows of zeros,
+        and items whose id is not there, are like nothing else.
 
     Raises
     ------
     InputError
-        For another shape, or for numbers that are not finite, with the row.
+        For another shape, or for numbers that are not finite, with the row. Where they are used: for as many vectors
+        as the policy has no items, or ids of which none is the policy's.
 
     Example
     -------
@@ -126,8 +132,32 @@ class Embeddings(ByFields):
     """
 
     def __init__(self, vectors: npt.ArrayLike) -> None:
-        self.rows = _unit_rows(vectors, None)  # and one more, of zeros, for items that were never seen
+        self._ids, given = _by_id(vectors)
+        self.rows = _unit_rows(given, None)  # and one more, of zeros, for items that were never seen
         self.n_items, self.dimensions = self.rows.shape[0] - 1, self.rows.shape[1]
+        self._placed: tuple[object, Singles] | None = None
+
+    def of_items(self, data: PolicyData) -> Singles:
+        """(n_items + 1, d) unit rows by item number of a policy, and a row of zeros."""
+        if self._ids is None:
+            if self.n_items != data.n_items:
+                raise InputError(f"embeddings: vectors of {self.n_items:,} items; the policy has {data.n_items:,}.")
+            return self.rows
+        known, placed = (data.items if data.items is not None else data.n_items), self._placed
+        if placed is not None and placed[0] is known:
+            return placed[1]
+        place = {one: row for row, one in enumerate(self._ids)}
+        ids = range(data.n_items) if data.items is None else data.items
+        order = np.fromiter((place.get(one, -1) for one in all_same(ids)), np.int64, data.n_items)
+        if data.n_items and order.max() < 0:
+            first = next(iter(ids))
+            raise InputError(
+                f"embeddings: none of the {self.n_items:,} ids, such as {self._ids[:1]!r}, is an item of the policy, "
+                f"such as {first!r}; expected vectors by the items' ids, or (n_items, d) in the order of their numbers."
+            )
+        rows: Singles = self.rows[np.append(order, -1)]
+        self._placed = known, rows
+        return rows
 
     def __repr__(self) -> str:
         return f"Embeddings({self.n_items:,} items, {self.dimensions:,} dimensions)"
@@ -142,7 +172,7 @@ def diversified(
     keep = selector.data.slate.keep
     kernel, options = _kernel(checked(rule), keep is not None)
     n = scores.size
-    rows, place = _placed(embeddings, request.items, selector.data.n_items)
+    rows, place = _placed(embeddings, request.items, selector.data)
     if kernel is None:
         return selector.pick(request, scores, wishes)
     rules, stairs = selector.rules_for(request), selector.stairs(wishes.k)
@@ -150,7 +180,7 @@ def diversified(
     if wishes.excluded.size:
         scores = scores.copy()
         scores[wishes.excluded] = -np.inf
-    k = min(wishes.k, n)
+    k = wishes.k
     out, marginal = np.empty(max(k, 1), np.int64), np.empty(max(k, 1))
     out[: wishes.pinned.size] = wishes.pinned
     kept: tuple[Any, ...] = ()
@@ -158,7 +188,7 @@ def diversified(
         kept = request.columns[selector.data.columns.index(keep[0])].copy(), stairs.flat, keep[1]
     m = kernel(
         n, scores, request.key, of_item, rules.array, stairs.cost, np.zeros(rules.system.size, np.int64),
-        wishes.pinned.size, k, min(wishes.least, k), wishes.floor, rows, place, *options, out, marginal, *kept,
+        wishes.pinned.size, k, wishes.least, wishes.floor, rows, place, *options, out, marginal, *kept,
     )  # fmt: skip
     check_pinned(marginal, wishes, selector.data.slate)
     return Picked(out[:m], marginal[:m])
@@ -177,7 +207,7 @@ class PreparedDiverse(Prepared):
         if not isinstance(embeddings, Embeddings):
             kind = type(embeddings).__name__
             raise InputError(f"embeddings is {kind}; expected oa.Embeddings of the policy's items.")
-        self._rows, _ = _placed(embeddings, self.items, scorer.data.n_items)
+        self._rows, _ = _placed(embeddings, self.items, scorer.data)
 
     def select(self, n: int, user: User) -> int:
         if self._diverse is None:
@@ -220,22 +250,47 @@ def _kernel(rule: Diversify, keeps: bool) -> tuple[Any, tuple[Any, ...]]:
     return (diverse_keep if keeps else diversify_window).dpp_window, (beta, int(rule.window))
 
 
-def _placed(embeddings: object, items: Integers, n_items: int) -> tuple[Singles, Integers]:
+def _placed(embeddings: object, items: Integers, data: PolicyData) -> tuple[Singles, Integers]:
     """(unit rows, the row of each candidate); the last row is of zeros."""
     if isinstance(embeddings, Embeddings):
-        if embeddings.n_items != n_items:
-            raise InputError(f"embeddings: vectors of {embeddings.n_items:,} items; the policy has {n_items:,}.")
-        return embeddings.rows, items
+        return embeddings.of_items(data), items
     if embeddings is None:
         raise InputError("embeddings: needed with diversify=; expected oa.Embeddings, or one vector a candidate.")
+    index = getattr(embeddings, "index", None)
+    if isinstance(embeddings, Mapping) or not (
+        index is None or callable(index) or list(index) == list(range(items.size))
+    ):
+        raise InputError(
+            f"embeddings is {type(embeddings).__name__} with labels; expected ({items.size}, d) numbers, one vector a "
+            "candidate, such as frame.to_numpy(). Vectors by the items' ids are oa.Embeddings."
+        )
     return _unit_rows(embeddings, items.size), np.arange(items.size)
+
+
+def _by_id(vectors: Any) -> tuple[list[Any] | None, Any]:
+    """(what the ids are looked up by, the vectors); None where they go by item number."""
+    ids: list[Any] | None = None
+    if isinstance(vectors, Mapping):
+        ids, vectors = list(vectors), list(vectors.values())
+    elif hasattr(vectors, "columns") and getattr(vectors, "index", None) is not None:
+        ids, vectors = list(vectors.index), vectors.to_numpy()
+    if ids is None:
+        return None, vectors
+    looked_up = all_same(ids)
+    if len(set(looked_up)) < len(ids):
+        twice = Counter(looked_up).most_common(1)[0][0]
+        raise InputError(f"embeddings: the id {twice!r} is there twice; expected one vector an item.")
+    return looked_up, vectors
 
 
 def _unit_rows(vectors: object, n: int | None) -> Singles:
     """Vectors as unit rows in float32, and a row of zeros."""
     try:
         with np.errstate(over="ignore"):  # what is no float32 is found below
-            given = np.asarray(vectors, np.float32)
+            given = np.asarray(vectors)
+            if given.dtype.kind not in "iufO":
+                raise TypeError(f"dtype {given.dtype}")
+            given = given.astype(np.float32, copy=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"embeddings: not an array of numbers ({error}).") from None
     if given.ndim != 2 or given.shape[1] == 0 or (n is not None and given.shape[0] != n):

@@ -185,11 +185,11 @@ class Reversal:
         masked = scores.copy()
         masked[wishes.excluded] = -np.inf
         of_item = selector.formula.of_item if request.local is None else request.local.of_item
-        k, cost = min(wishes.k, scores.size), selector.stairs(wishes.k).cost
+        cost = selector.stairs(wishes.k).cost
         self._largest = max(float(np.abs(scores).max(initial=0.0)), float(cost[np.isfinite(cost)].sum()))
         self._read = (
-            masked, request.key, of_item, selector.rules_for(request).array, cost, wishes.pinned, k,
-            min(wishes.least, k), wishes.floor,
+            masked, request.key, of_item, selector.rules_for(request).array, cost, wishes.pinned, wishes.k,
+            wishes.least, wishes.floor,
         )  # fmt: skip
 
     def changes(self, i: int, shown: bool, threshold: float, rival: int) -> tuple[Change, ...]:

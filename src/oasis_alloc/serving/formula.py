@@ -18,10 +18,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.errors import InputError
 from oasis_alloc.multi_keys import gather, number_sets
 from oasis_alloc.serving.data import Codes, Floats, Integers, PolicyData, Term
 
 _FOLDED = 1 << 22  # numbers in tables that are kept: 32 MiB
+_OVERHEAD = 1 << 6  # numbers that a table takes besides its own: requests choose whose tables there are
+_COMBINED = 1 << 26  # combinations of labels of several keys, of all items together
 
 Membership: TypeAlias = tuple[Integers, Codes]
 """(indptr, codes) of rows that have any number of labels of one key, ascending."""
@@ -58,8 +61,11 @@ class Formula:
         tells = [number_sets(*keys[name], max(1, len(data.item_keys[name].labels))) for name in keys]
         of_item, first = _classes(tells, data.n_items)
         self.n_classes = first.size + 1  # the last one of items that were never seen
-        rank = np.arange(data.n_items) if data.rank is None else data.rank
-        self.of_item = np.stack([np.append(of_item, first.size), np.append(rank, data.n_items)]).astype(np.uint32)
+        self.of_item = np.empty((2, data.n_items + 1), np.uint32)
+        self.of_item[0, :-1], self.of_item[0, -1] = of_item, first.size
+        self.of_item[1] = np.arange(data.n_items + 1, dtype=np.uint32)
+        if data.rank is not None:
+            self.of_item[1, :-1] = data.rank
         self.class_of = self.of_item[0]  # (n_items + 1,), the last one unseen
         self.of_class: dict[str, Membership] = {}
         for name, (indptr, codes) in keys.items():
@@ -69,7 +75,8 @@ class Formula:
         self._tables: dict[tuple[int, ...], Floats] = {}
         self.shape = len(self.columns), self.n_classes  # of a table
         self.size = len(self.columns) * self.n_classes
-        self.most = max(1, _FOLDED // self.size)  # tables that are kept
+        self.most = max(1, _FOLDED // self.size)  # tables in one array
+        self.kept = max(1, _FOLDED // (self.size + _OVERHEAD))  # tables that are made as users come
         self._place: dict[tuple[int, ...], int] = {}  # of the kinds of users that were solved for, in the stack
         self.stack: Floats | None = None  # their tables, one array
         if 0 < len(data.segments) <= self.most:
@@ -88,7 +95,7 @@ class Formula:
         found = self._tables.get(user)
         if found is None:
             found = self.fold(user, self._members)
-            if len(self._tables) >= self.most:
+            if len(self._tables) >= max(self.kept, len(self._place)):
                 self._tables.clear()
             self._tables[user] = found
         return found
@@ -179,6 +186,11 @@ def _combined(keys: Sequence[Membership], combinations: Codes, n: int) -> tuple[
         start, entries = gather(indptr, row)
         width = 1 + max(int(codes.max(initial=0)), int(combinations[:, k].max(initial=0)))
         repeats = np.diff(start)
+        if repeats.sum() > _COMBINED:
+            raise InputError(
+                f"items have so many labels of several keys that these have {repeats.sum():,} combinations; "
+                f"expected at most {_COMBINED:,}."
+            )
         row = np.repeat(row, repeats)
         joint = np.repeat(joint, repeats) * width + codes[entries]
         known = known * width + combinations[:, k]
@@ -194,6 +206,8 @@ def _combined(keys: Sequence[Membership], combinations: Codes, n: int) -> tuple[
 
 def _classes(parts: Sequence[npt.NDArray[np.int32]], n: int) -> tuple[Integers, Integers]:
     """Number the distinct rows of several columns of numbers >= 0: (class of each row, first row of each class)."""
+    if not parts:
+        return np.zeros(1, np.int64), np.arange(min(n, 1))
     found = np.zeros(n, np.int64)
     for part in parts:
         _, found = np.unique(found * (int(part.max(initial=0)) + 1) + part, return_inverse=True)

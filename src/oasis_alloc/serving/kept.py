@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Self
 
-from oasis_alloc.errors import SnapshotError
+from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.content import decode, encode
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.staleness import decayed, organic_only
@@ -63,11 +63,18 @@ class Kept:
             return cls(decode(arrays, header))
         except SnapshotError as error:
             raise SnapshotError(f"{os.fspath(path)}: {error}", error.reason) from error
+        except InputError as error:  # what only shows where tables are made of it
+            raise SnapshotError(f"{os.fspath(path)}: {error}", "content") from error
+        except MemoryError as error:
+            raise SnapshotError(f"{os.fspath(path)}: there is no memory for this policy.", "unreadable") from error
 
     def decayed(self, factor: float) -> Self:
         """The same policy with every price multiplied by a factor in [0, 1], and the factor in its id."""
-        return type(self)(decayed(self.data, factor))
+        return self._derived(decayed(self.data, factor))
 
     def organic_only(self) -> Self:
         """The same slate rules and columns, without prices: scores are the organic column, boosts are 0."""
-        return type(self)(organic_only(self.data))
+        return self._derived(organic_only(self.data))
+
+    def _derived(self, data: PolicyData) -> Self:
+        return type(self)(data)

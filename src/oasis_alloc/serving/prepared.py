@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
@@ -11,7 +13,11 @@ from oasis_alloc.keys import frozen
 from oasis_alloc.pickling import Remade
 from oasis_alloc.serving.data import Floats, Integers
 from oasis_alloc.serving.requests import User
+from oasis_alloc.serving.schema import shown
 from oasis_alloc.serving.scorer import Scorer
+from oasis_alloc.serving.selection import checked_slots
+
+_MOST = (1 << 31) - 1  # users or candidates of a buffer
 
 
 class Prepared(Remade):
@@ -26,9 +32,9 @@ class Prepared(Remade):
     def __init__(self, scorer: Scorer, most: int, k: int | None) -> None:
         from oasis_alloc.kernels import serve, slate_keep, slate_pick
 
-        _check("prepare", most=most, k=k)
+        most = _checked("prepare", "most", most)
         formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
-        most, k = int(most), slate.size if k is None else int(k)
+        k = min(checked_slots(k, slate.size), most)
         self._owner, self._blend, self._of_item, self._plain = formula, scorer.blend, formula.of_item, selector.is_plain
         self._best, self._score, self._pick, self._keep = serve.best, serve.score, slate_pick.pick, slate_keep.keep
         self._rules = selector.rules.array
@@ -39,11 +45,12 @@ class Prepared(Remade):
             self._kept, self._share = names.index(slate.keep[0]), slate.keep[1]
         self._most, self._k, self._info = most, k, np.empty(4)
         self.names = names
-        self.items: Integers = np.full(most, -1, np.int64)
-        self.columns: Floats = np.zeros((len(names), most))
-        self.scores: Floats = np.zeros(most)
-        self.positions: Integers = np.zeros(max(k, 1), np.int64)
-        self.marginal: Floats = np.zeros(max(k, 1))
+        with _room(f"prepare(most={most:,})"):
+            self.items: Integers = np.full(most, -1, np.int64)
+            self.columns: Floats = np.zeros((len(names), most))
+            self.scores: Floats = np.zeros(most)
+            self.positions: Integers = np.zeros(max(k, 1), np.int64)
+            self.marginal: Floats = np.zeros(max(k, 1))
 
     def score(self, n: int, user: User) -> None:
         """Write the priced scores of the first n candidates into `scores`."""
@@ -85,21 +92,22 @@ class PreparedBatch(Remade):
     def __init__(self, scorer: Scorer, users: int, most: int, k: int | None) -> None:
         from oasis_alloc.kernels import select_users
 
-        _check("prepare_batch", users=users, most=most, k=k)
+        users, most = _checked("prepare_batch", "users", users), _checked("prepare_batch", "most", most)
         formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
-        users, most, k = int(users), int(most), slate.size if k is None else int(k)
+        k = min(checked_slots(k, slate.size), most)
         self._formula, self._blend, self._most, self._k = formula, scorer.blend, most, k
         self._select = select_users.select_users
         self._slates = select_users.SlateArrays(*selector.arrays(k, names))
-        self._pointers = np.zeros(users + 1, np.int64)
+        with _room(f"prepare_batch(users={users:,}, most={most:,})"):
+            self._pointers = np.zeros(users + 1, np.int64)
+            self._segment, self._sizes, self._leasts = np.zeros((3, users), np.int64)
+            self.items: Integers = np.full(most, -1, np.int64)
+            self.columns: Floats = np.zeros((len(names), most))
+            self.scores: Floats = np.zeros(most)
+            self.positions: Integers = np.full((users, k), -1, np.int64)
         self._read = frozen(self._pointers.view())
-        self._segment, self._sizes, self._leasts = np.zeros((3, users), np.int64)
         self._users: list[User] = []
         self.names = names
-        self.items: Integers = np.full(most, -1, np.int64)
-        self.columns: Floats = np.zeros((len(names), most))
-        self.scores: Floats = np.zeros(most)
-        self.positions: Integers = np.full((users, k), -1, np.int64)
 
     def clear(self) -> None:
         """Begin the next batch."""
@@ -135,7 +143,16 @@ class PreparedBatch(Remade):
         raise InputError(f"{n} candidates after {a}; expected at most {self._most} in all, what was prepared for.")
 
 
-def _check(call: str, **numbers: object) -> None:
-    for name, number in numbers.items():
-        if number is not None and (not isinstance(number, Integral) or isinstance(number, bool) or number < 0):
-            raise InputError(f"{call}({name}={number!r}): expected a whole number >= 0.")
+def _checked(call: str, name: str, number: object) -> int:
+    if not isinstance(number, Integral) or isinstance(number, bool) or not 0 <= int(number) <= _MOST:
+        raise InputError(f"{call}({name}={shown(number)}): expected a whole number >= 0 and below 2^31.")
+    return int(number)
+
+
+@contextmanager
+def _room(call: str) -> Iterator[None]:
+    """Around what allocates buffers."""
+    try:
+        yield
+    except (MemoryError, ValueError) as error:  # the latter where an array has more bytes than can be counted
+        raise InputError(f"{call}: there is no memory for such buffers ({error}); ask for fewer.") from None

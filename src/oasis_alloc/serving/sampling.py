@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _UNKNOWN = 1e301  # a slack that says that no threshold is known
 _EXACT = 1e-9  # smoothing, in typical values, of slates that are only looked at for what they hold
 _ROUNDING = 1e-9  # of what is kept
-_KEPT = 256  # sizes of slates whose rules are kept as arrays
+_KEPT = 8  # sizes of slates whose rules are kept as arrays: requests choose the size, and the arrays are of all items
 
 
 class Sample(NamedTuple):
@@ -191,8 +191,9 @@ class _Slates:
             systems, sizes, none = tuple(self._systems(size, steps)), np.array([size]), np.empty(0)
             rules = SlateRules(sizes, np.zeros_like(sizes), np.ones(1), systems, chain_of(systems), none, none)
             found = rules.kernel
-            if len(self._rules) < _KEPT:
-                self._rules[size, steps] = found
+            if len(self._rules) >= 2 * _KEPT:
+                self._rules.clear()
+            self._rules[size, steps] = found
         return found._replace(least=np.array([least])) if least else found
 
     def smoothed(
@@ -249,8 +250,9 @@ class _Slates:
         drawing = self._drawings.get(size)
         if drawing is None:
             drawing = Drawing(self._systems(size, False), self._free.size)
-            if len(self._drawings) < _KEPT:
-                self._drawings[size] = drawing
+            if len(self._drawings) >= _KEPT:
+                self._drawings.clear()
+            self._drawings[size] = drawing
         shown = np.zeros(x.size, np.bool_)
         drawing.draw(0, 1, _slots(x, classes, size), seed, shown)
         return np.flatnonzero(shown)

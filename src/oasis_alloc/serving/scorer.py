@@ -11,6 +11,7 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.pickling import Remade
 from oasis_alloc.serving.data import Floats, PolicyData
 from oasis_alloc.serving.formula import formula_of
+from oasis_alloc.serving.lookup import by_key
 from oasis_alloc.serving.requests import Reader, Request, User
 from oasis_alloc.serving.selection import Selector, Wishes, check_distinct
 
@@ -45,7 +46,7 @@ class Scorer(Remade):
     ) -> tuple[Request, Floats]:  # fmt: skip
         """(the request with the columns of these names, the priced scores of its candidates)."""
         who = self.reader.user(user)
-        request = self.reader.request(items, columns, names, who, attributes)
+        request = self.reader.request(items, columns, names, who, by_key(attributes))
         return request, self._scores(request, who, out)
 
     def ask(
@@ -54,14 +55,18 @@ class Scorer(Remade):
     ) -> Asked:  # fmt: skip
         """Read a request for a slate, in which every item is once, and score it."""
         who = self.reader.user(user)
-        request = self.reader.request(items, columns, names, who, attributes)
+        request = self.reader.request(items, columns, names, who, by_key(attributes))
         check_distinct(request.items)
         wishes = self.selector.wishes(request.items.size, who, k, pinned, exclude, fill)
         return Asked(request, self._scores(request, who, None), who, wishes)
 
     def boosts(self, request: Request, scores: Floats) -> Floats:
         """What the scores are above the organic column."""
-        boosts: Floats = scores - request.columns[self.data.columns.index(self.data.organic)]
+        with np.errstate(over="ignore"):
+            boosts: Floats = scores - request.columns[self.data.columns.index(self.data.organic)]
+        if not np.isfinite(boosts).all():
+            at = int(np.argmin(np.isfinite(boosts)))
+            raise InputError(f"entry {at}: the boost is beyond float64; expected smaller numbers in columns.")
         return boosts
 
     def _scores(self, request: Request, user: User, given: Floats | None) -> Floats:
@@ -73,6 +78,9 @@ class Scorer(Remade):
         if request.local is not None:
             of_item, table = request.local.of_item, request.local.table
         serve.score(n, request.key, request.columns, self.blend, of_item, table, out)
+        if not np.isfinite(out).all():  # columns and prices are finite
+            at = int(np.argmin(np.isfinite(out)))
+            raise InputError(f"entry {at}: the score is beyond float64; expected smaller numbers in columns.")
         return out
 
 

@@ -12,6 +12,10 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.serving.data import Floats, Integers, PolicyData, SlateRule
 from oasis_alloc.serving.formula import Formula, Membership
 from oasis_alloc.serving.requests import Request, User
+from oasis_alloc.serving.schema import shown
+
+_MOST_SLOTS = 1 << 62  # what compiled code counts in
+_KEPT = 1 << 8  # steps of slates of up to so many slots are kept: requests choose that number
 
 
 class Picked(NamedTuple):
@@ -24,7 +28,7 @@ class Picked(NamedTuple):
 class Wishes(NamedTuple):
     """What a request asks for besides the rules."""
 
-    k: int
+    k: int  # at most as many as there are candidates
     least: int
     pinned: Integers
     excluded: Integers
@@ -93,7 +97,7 @@ class Selector:
         return classes
 
     def stairs(self, k: int) -> Stairs:
-        """What the rules take off the j-th item of a category, j < k."""
+        """What the rules take off the j-th item of a category, j < k: k numbers a key, so callers cut k first."""
         found = self._stairs.get(k)
         if found is None:
             rule, width = self.data.slate, max(k, 1)
@@ -103,7 +107,7 @@ class Selector:
                     soft[row] = rule.diminishing[key].first(width)
                 flat[row, rule.at_most.get(key, width) :] = np.inf
             found = Stairs(flat + soft, flat, soft)
-            if len(self._stairs) < 1 << 10:
+            if k <= _KEPT:
                 self._stairs[k] = found
         return found
 
@@ -115,11 +119,9 @@ class Selector:
 
     def wishes(self, n: int, user: User, k: object, pinned: object, exclude: object, fill: object) -> Wishes:
         """Check what is asked for; positions are of the request's n candidates."""
-        if k is not None and (not isinstance(k, Integral) or isinstance(k, bool) or k < 0):
-            raise InputError(f"k={k!r}: expected a number of slots >= 0, or None for the size of the solve.")
+        slots = min(checked_slots(k, user.size), n)
         if not isinstance(fill, (bool, np.bool_)):
-            raise InputError(f"fill={fill!r}: expected True or False.")
-        slots = user.size if k is None else int(k)
+            raise InputError(f"fill={shown(fill)}: expected True or False.")
         pins = _positions("pinned", pinned, n)
         out = _positions("exclude", exclude, n)
         if pins.size and out.size and (both := np.intersect1d(pins, out)).size:
@@ -132,9 +134,8 @@ class Selector:
         """The slate for these scores; with `keep` false, as if no share of a column were kept."""
         from oasis_alloc.kernels import slate_keep, slate_pick
 
-        n = scores.size
-        k = min(wishes.k, n)
-        stairs, flat, _ = self.stairs(wishes.k)
+        n, k = scores.size, wishes.k
+        stairs, flat, _ = self.stairs(k)
         rules = self.rules_for(request)
         of_item = self.formula.of_item if request.local is None else request.local.of_item
         if wishes.excluded.size:
@@ -144,7 +145,7 @@ class Selector:
         out, marginal = np.empty(max(k, 1), np.int64), np.empty(max(k, 1))
         out[:pinned] = wishes.pinned
         counts = np.zeros(rules.system.size, np.int64)
-        least, floor = min(wishes.least, k), wishes.floor
+        least, floor = wishes.least, wishes.floor
         if self.data.slate.keep is None or not keep:
             m = slate_pick.pick(
                 n, scores, request.key, of_item, rules.array, stairs, counts, pinned, k, least, floor, out, marginal
@@ -159,6 +160,17 @@ class Selector:
             )  # fmt: skip
         check_pinned(marginal, wishes, self.data.slate)
         return Picked(out[:m], marginal[:m])
+
+
+def checked_slots(k: object, otherwise: int) -> int:
+    """The slots that a call asks for, `otherwise` where it leaves them open."""
+    if k is None:
+        return otherwise
+    if not isinstance(k, Integral) or isinstance(k, bool) or not 0 <= int(k) < _MOST_SLOTS:
+        raise InputError(
+            f"k={shown(k)}: expected a number of slots >= 0 and below 2^62, or None for the size of the solve."
+        )
+    return int(k)
 
 
 def check_pinned(marginal: Floats, wishes: Wishes, rule: SlateRule) -> None:
@@ -176,7 +188,10 @@ def _positions(what: str, given: object, n: int) -> Integers:
     """Distinct positions in [0, n): from a list of them or a mask."""
     if given is None:
         return np.empty(0, np.int64)
-    array = np.asarray(given)
+    try:
+        array = np.asarray(given)
+    except ValueError:  # of a ragged list
+        array = np.empty((0, 0))
     if array.dtype.kind == "b" and array.shape == (n,):
         return np.flatnonzero(array)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):

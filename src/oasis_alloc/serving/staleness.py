@@ -17,11 +17,12 @@ FRESH, HOLD, DECAY, ORGANIC = MODES = ("fresh", "hold", "decay", "organic")
 
 
 class Rung(NamedTuple):
-    """What holds at some age: the mode, the factor of the prices, and the age at which something else does."""
+    """What holds at some age: the mode, the factor of the prices, and the ages between which they hold."""
 
     mode: str
     factor: float
     until: float
+    since: float = -math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +74,12 @@ class Staleness(ByFields):
         if age < self.hold_after:
             return Rung(FRESH, 1.0, self.hold_after)
         if age < self.decay_after:
-            return Rung(HOLD, 1.0, self.decay_after)
+            return Rung(HOLD, 1.0, self.decay_after, self.hold_after)
         if age < self.organic_after:
             step = bisect_right(self._ends, age)
-            return Rung(DECAY, 1.0 - (step + 1) / (self.steps + 1), self._ends[step])
-        return Rung(ORGANIC, 0.0, math.inf)
+            since = self._ends[step - 1] if step else self.decay_after
+            return Rung(DECAY, 1.0 - (step + 1) / (self.steps + 1), self._ends[step], since)
+        return Rung(ORGANIC, 0.0, math.inf, self.organic_after)
 
     @cached_property
     def _ends(self) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from threading import Lock
 from typing import Any
@@ -12,6 +13,10 @@ from oasis_alloc.serving.staleness import MODES
 _LEAST = 1e-8  # seconds: what takes less counts as this
 _PER_DOUBLING = 16  # so that a quantile is at most 4.5 % above the truth
 _BUCKETS = 34 * _PER_DOUBLING  # up to 170 seconds
+_IN_A_ROW = 20  # requests that fail one after the other, since a policy became active: then it serves nobody
+_AGAIN = 30.0  # seconds after the last of them: then it is tried again
+_clock = time.monotonic
+FAILURES = ("input", "error", "no policy")
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
 
@@ -74,13 +79,29 @@ class Stats:
         self._refused: Counter[str] = Counter()
         self._last_refused: dict[str, Any] | None = None
         self._loaded = 0
+        self._failed: Counter[str] = Counter()
+        self._in_a_row = 0
+        self._last_failed = 0.0
 
     def decided(self, mode: str, seconds: float, unseen: int) -> None:
         """Count one decision."""
         with self._lock:
             self._by_mode[mode] += 1
+            self._in_a_row = 0
             self._unseen += unseen
             self._latency.add(seconds)
+
+    def failed(self, reason: str) -> None:
+        """Count one request without a decision: wrong "input", another "error", or "no policy"."""
+        with self._lock:
+            self._failed[reason] += 1
+            self._in_a_row += reason != "no policy"
+            self._last_failed = _clock()
+
+    def is_failing(self) -> bool:
+        """Whether the last twenty requests, and all of the last half minute, have failed."""
+        with self._lock:
+            return self._in_a_row >= _IN_A_ROW and _clock() < self._last_failed + _AGAIN
 
     def refused(self, reason: str, message: str, when: float) -> None:
         """Count one snapshot that was refused."""
@@ -92,6 +113,7 @@ class Stats:
         """Count one snapshot that became the active one."""
         with self._lock:
             self._loaded += 1
+            self._in_a_row = 0
 
     def summary(self) -> dict[str, Any]:
         """All of it as a plain dict that shares nothing with this object."""
@@ -99,6 +121,7 @@ class Stats:
             return {
                 "decisions": sum(self._by_mode.values()),
                 "decisions_by_mode": dict(self._by_mode),
+                "failed_requests": {reason: self._failed[reason] for reason in FAILURES},
                 "unseen_items": self._unseen,
                 "score_seconds": self._latency.summary(),
                 "loaded_snapshots": self._loaded,

@@ -1,17 +1,20 @@
 """A store's statistics for OpenTelemetry and for Prometheus: read when they are asked for, on nobody's request path.
 
-Names are `oasis_alloc_*`; labels are modes, quantiles and reasons only, never ids of campaigns or policies, whose
-number has no bound. Install `oasis_alloc[otel]` or `oasis_alloc[prometheus]`; no exporter is made here.
+Names are `oasis_alloc_*`; labels are names of stores and keys, modes, quantiles and reasons, never ids of campaigns or
+policies, whose number has no bound. The extras `otel` and `prometheus` install what it needs; no exporter is made here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from oasis_alloc.errors import require
+from oasis_alloc.errors import InputError, require
 from oasis_alloc.serving.staleness import MODES
-from oasis_alloc.serving.stats import QUANTILES
+from oasis_alloc.serving.stats import QUANTILES, Stats
+from oasis_alloc.serving.tally import Tally
 
 if TYPE_CHECKING:
     from oasis_alloc.serving.store import PolicyStore
@@ -54,6 +57,14 @@ def metrics(stats: dict[str, Any]) -> list[Metric]:
         Metric("decisions", True, "", "Decisions taken", [
             Sample(number, {"mode": mode}) for mode, number in stats["decisions_by_mode"].items()
         ]),
+        Metric("failed_requests", True, "", "Requests without a decision, by reason", [
+            Sample(number, {"reason": reason}) for reason, number in stats["failed_requests"].items()
+        ]),
+        Metric("ignored_keys", True, "", "Requests with a key that no price depends on, by key", [
+            Sample(number, {"key": key}) for key, number in sorted(stats.get("ignored_keys", {}).items())
+        ]),
+        Metric("mistyped_requests", True, "", "Requests whose ids or labels have another type than the policy's",
+               _known(stats.get("mistyped_requests", 0))),
         Metric("unseen_items", True, "", "Candidates that the policy did not know", _known(stats["unseen_items"])),
         Metric("score_time", False, "seconds", "Time of one decision, by quantile", quantiles),
         Metric("loaded_snapshots", True, "", "Snapshots that became active", _known(stats["loaded_snapshots"])),
@@ -63,8 +74,44 @@ def metrics(stats: dict[str, Any]) -> list[Metric]:
     ]  # fmt: skip
 
 
+class _Stores:
+    """The stores that one meter or registry reads, by name; one that nobody has any more is forgotten."""
+
+    def __init__(self) -> None:
+        self.by_name: WeakValueDictionary[str, PolicyStore] = WeakValueDictionary()
+        self.is_read = False
+
+    def add(self, store: PolicyStore) -> None:
+        """Take in a store under its name."""
+        name = str(store.stats().get("store", ""))
+        if self.by_name.get(name, store) is not store:
+            raise InputError(
+                f"telemetry: there is another store {name!r}; give each a name of its own: PolicyStore(..., name=...)."
+            )
+        self.by_name[name] = store
+
+    def metrics(self) -> list[Metric]:
+        """The metrics of all of them, each number with its store's name where that has one."""
+        out = {metric.name: metric._replace(samples=[]) for metric in metrics(_NOTHING)}
+        for name, store in sorted(self.by_name.items()):
+            for metric in metrics(store.stats()):
+                label = {"store": name} if name else {}
+                named = [Sample(sample.value, sample.labels | label) for sample in metric.samples]
+                out[metric.name].samples.extend(named)
+        return list(out.values())
+
+
+_NOTHING = Stats().summary() | Tally().summary() | {"age": None, "mode": None, "factor": None, "ready": False}
+_lock = threading.Lock()
+_meters: WeakKeyDictionary[Any, _Stores] = WeakKeyDictionary()
+_own = _Stores()  # of the meter that the API gives, which may be another object every time
+_collectors: WeakKeyDictionary[Any, _Collector] = WeakKeyDictionary()
+
+
 def opentelemetry(store: PolicyStore, meter: Any = None) -> None:
     """Register the store's metrics with OpenTelemetry; needs `opentelemetry-api` alone.
+
+    A second store of the same meter is read by the same instruments; the label `store` tells them apart.
 
     Parameters
     ----------
@@ -75,20 +122,28 @@ def opentelemetry(store: PolicyStore, meter: Any = None) -> None:
 
     Raises
     ------
+    InputError
+        If another store of this name is registered with the meter.
     MissingDependencyError
         If the API is not installed.
     """
     api = require("opentelemetry.metrics", "otel")
+    with _lock:
+        stores = _own if meter is None else _meters.setdefault(meter, _Stores())
+        stores.add(store)
+        if stores.is_read:
+            return
+        stores.is_read = True
     meter = api.get_meter("oasis_alloc") if meter is None else meter
 
     def reader(name: str) -> Any:
         def read(_options: Any) -> list[Any]:
-            found = next(metric for metric in metrics(store.stats()) if metric.name == name)
+            found = next(metric for metric in stores.metrics() if metric.name == name)
             return [api.Observation(sample.value, sample.labels) for sample in found.samples]
 
         return read
 
-    for metric in metrics(store.stats()):
+    for metric in metrics(_NOTHING):
         create = meter.create_observable_counter if metric.counts else meter.create_observable_gauge
         create(
             f"oasis_alloc_{metric.name}",
@@ -99,7 +154,10 @@ def opentelemetry(store: PolicyStore, meter: Any = None) -> None:
 
 
 def prometheus(store: PolicyStore, registry: Any = None) -> Any:
-    """Register a collector of the store's metrics with a Prometheus registry, and return it.
+    """Register the store's metrics with a Prometheus registry, and return the collector, one for all stores of it.
+
+    The label `store` tells several stores apart. Where `PROMETHEUS_MULTIPROC_DIR` is set, a collector of one's own is
+    not among what the processes share: have every process scraped, as docs/store.md says.
 
     Parameters
     ----------
@@ -110,36 +168,54 @@ def prometheus(store: PolicyStore, registry: Any = None) -> Any:
 
     Raises
     ------
+    InputError
+        If another store of this name is registered there.
     MissingDependencyError
         If `prometheus_client` is not installed.
     """
     core = require("prometheus_client.core", "prometheus")
-    collector = _Collector(store, core)
-    (core.REGISTRY if registry is None else registry).register(collector)
-    return collector
+    registry = core.REGISTRY if registry is None else registry
+    with _lock:
+        collector = _collectors.get(registry)
+        if collector is not None:
+            try:
+                registry.unregister(collector)
+            except KeyError:  # the host has: then it begins anew
+                collector = None
+        found = _Collector(core) if collector is None else collector
+        try:
+            found.stores.add(store)
+        finally:
+            registry.register(found)
+            _collectors[registry] = found
+    return found
 
 
 class _Collector:
     """What a Prometheus registry asks."""
 
-    def __init__(self, store: PolicyStore, core: Any) -> None:
-        self._store = store
+    def __init__(self, core: Any) -> None:
+        self.stores = _Stores()
         self._core = core
 
-    def describe(self) -> Iterable[Any]:
-        """Nothing is collected to be registered."""
-        return []
+    def describe(self) -> Iterator[Any]:
+        """The families without numbers: a registry refuses what would collect the same ones."""
+        for metric in self.stores.metrics():
+            yield self._family(metric, [])
 
     def collect(self) -> Iterator[Any]:
         """One family a metric."""
-        for metric in metrics(self._store.stats()):
-            make = self._core.CounterMetricFamily if metric.counts else self._core.GaugeMetricFamily
+        for metric in self.stores.metrics():
             names = sorted({name for sample in metric.samples for name in sample.labels})
-            name = "_".join(["oasis_alloc", metric.name, *([metric.unit] if metric.unit else [])])
-            family = make(name, metric.text, labels=names)
+            family = self._family(metric, names)
             for sample in metric.samples:
-                family.add_metric([sample.labels[name] for name in names], sample.value)
+                family.add_metric([sample.labels.get(name, "") for name in names], sample.value)
             yield family
+
+    def _family(self, metric: Metric, names: list[str]) -> Any:
+        make = self._core.CounterMetricFamily if metric.counts else self._core.GaugeMetricFamily
+        name = "_".join(["oasis_alloc", metric.name, *([metric.unit] if metric.unit else [])])
+        return make(name, metric.text, labels=names)
 
 
 def _known(value: float | None) -> list[Sample]:

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import weakref
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 _log = logging.getLogger("oasis_alloc.serving")
@@ -34,16 +35,34 @@ class Watched(Protocol):
         """Look at it."""
 
 
-def start_watching(what: Watched, interval: float, closed: threading.Event) -> threading.Thread:
+class Bell:
+    """Ends a wait, now or later; may be rung from where a garbage collector calls, which an event may not."""
+
+    def __init__(self) -> None:
+        self._rung: SimpleQueue[None] = SimpleQueue()
+
+    def ring(self) -> None:
+        """End the wait that is on, or the next one."""
+        self._rung.put(None)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for so many seconds, or until it rings; whether it did."""
+        try:
+            self._rung.get(timeout=min(seconds, threading.TIMEOUT_MAX))
+        except Empty:
+            return False
+        return True
+
+
+def start_watching(what: Watched, interval: float, closed: Bell) -> threading.Thread:
     """Start a thread that looks at `what` every so many seconds, until it is closed or nobody has it any more."""
-    thread = threading.Thread(
-        target=_watch, args=(weakref.ref(what), interval, closed), name="oasis_alloc snapshots", daemon=True
-    )
+    of = weakref.ref(what, lambda _of: closed.ring())
+    thread = threading.Thread(target=_watch, args=(of, interval, closed), name="oasis_alloc snapshots", daemon=True)
     thread.start()
     return thread
 
 
-def _watch(of: weakref.ref[Watched], interval: float, closed: threading.Event) -> None:
+def _watch(of: weakref.ref[Watched], interval: float, closed: Bell) -> None:
     while not closed.wait(interval):
         what = of()
         if what is None:

@@ -1,0 +1,73 @@
+"""`oasis-alloc store`: what a snapshot file has, and which of its policies stores may serve."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+
+def register(commands: Any) -> None:
+    """Add the command to those of `oasis-alloc`."""
+    parser = commands.add_parser("store", help="show a policy's snapshot, publish an older one again, or refuse one")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="action")
+    show = actions.add_parser("show", help="what a snapshot is, and what has been decided about its policies")
+    show.add_argument("snapshot", type=Path, metavar="SNAPSHOT")
+    publish = actions.add_parser(
+        "publish", help="make a file the snapshot that stores serve, though it is older or was rolled back"
+    )
+    publish.add_argument("file", type=Path, metavar="FILE")
+    publish.add_argument("snapshot", type=Path, metavar="SNAPSHOT", help="the file that the stores look at")
+    refuse = actions.add_parser(
+        "refuse", help="never serve a policy again: stores go back to the one before it when they next look"
+    )
+    refuse.add_argument("snapshot", type=Path, metavar="SNAPSHOT")
+    refuse.add_argument("policy_id", nargs="?", metavar="ID", help="its policy_id (default: that of the snapshot)")
+
+
+def store(arguments: argparse.Namespace) -> int:
+    """Do one of the actions."""
+    from oasis_alloc.errors import InputError
+    from oasis_alloc.serving.publishing import publish, read_facts, refuse
+
+    try:
+        if arguments.action == "publish":
+            facts = publish(arguments.file, arguments.snapshot, time.time())
+            print(f"policy {facts.policy_id} is published as {arguments.snapshot}")
+        elif arguments.action == "refuse":
+            policy_id = arguments.policy_id or read_facts(arguments.snapshot)[1].policy_id
+            refuse(arguments.snapshot, policy_id)
+            print(f"policy {policy_id} is refused by all stores of {arguments.snapshot}")
+        else:
+            print("\n".join(_shown(arguments.snapshot)))
+    except OSError as error:
+        raise InputError(f"{error.strerror}: {error.filename}.") from error
+    return 0
+
+
+def _shown(path: Path) -> list[str]:
+    """What a snapshot is, line by line."""
+    from oasis_alloc.policy import Policy
+    from oasis_alloc.serving.judging import Facts
+    from oasis_alloc.serving.state import StateFile
+
+    policy, state = Policy.load(path), StateFile(path).read()
+    facts, schema = Facts.of(policy), policy.schema
+    certificate = policy.data.certificate
+    until = "no end" if facts.valid_until is None else f"{facts.valid_until - time.time():,.0f} s from now"
+    verdict = "again" if facts.version == state.again else "rolled back" if facts.policy_id in state.rolled_back else ""
+    return [
+        f"policy {facts.policy_id}" + (f" ({verdict})" if verdict else ""),
+        f"  created     {time.time() - facts.created:,.0f} s ago, valid until {until}",
+        f"  certificate {certificate.status.lower()}, gap {certificate.gap:.2g}, violation {certificate.violation:.2g}",
+        f"  items       {policy.data.n_items:,}",
+        f"  columns     {', '.join(schema.columns)}; organic: {schema.organic}",
+        f"  user keys   {_keys(schema.user_keys)}",
+        f"  item keys   {_keys(schema.item_keys)}",
+        f"  rolled back {', '.join(state.rolled_back) or 'none'}",
+    ]
+
+
+def _keys(keys: Any) -> str:
+    return ", ".join(f"{key} ({kind})" for key, kind in keys.items()) or "none"

@@ -1,0 +1,105 @@
+// A service of another package: what it finds, and what it is told where a request is wrong.
+//
+//     java -cp <classes> service.Check <snapshot of labels> <snapshot>
+
+package service;
+
+import java.math.BigDecimal;
+import java.math.BigInteger;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.time.LocalDate;
+import java.time.LocalDateTime;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import oasisalloc.ScoreHost;
+import oasisalloc.ScoreHost.Policy;
+
+public class Check {
+    interface Call {
+        Object run();
+    }
+
+    static void say(String name, Call call) {
+        String said;
+        try {
+            said = String.valueOf(call.run());
+        } catch (ScoreHost.BadRequest refused) {
+            said = "refused: " + refused.getMessage();
+        }
+        System.out.println(name + " = " + said);
+    }
+
+    /** The price that a label costs, which tells the labels apart; 0.0 for one that is equal to none. */
+    static void label(Policy policy, String key, String name, Object label) {
+        say(key + " " + name, () -> {
+            Policy.User user = policy.user(Collections.singletonMap(key, label));
+            return 0.0 - policy.scores(user, new int[] {-1}, Map.of("r", new double[] {0.0}))[0];
+        });
+    }
+
+    public static void main(String[] args) throws Exception {
+        Policy labels = Policy.load(Path.of(args[0]));
+        for (String key : List.of("int", "uint", "float", "bool", "str")) {
+            label(labels, key, "Integer 1", 1);
+            label(labels, key, "Long 1", 1L);
+            label(labels, key, "Short 1", (short) 1);
+            label(labels, key, "Double 1.0", 1.0);
+            label(labels, key, "BigDecimal 1.00", new BigDecimal("1.00"));
+            label(labels, key, "true", true);
+            label(labels, key, "false", false);
+            label(labels, key, "0", 0);
+            label(labels, key, "-0.0", -0.0);
+            label(labels, key, "text 1", "1");
+            label(labels, key, "text 1.0", "1.0");
+            label(labels, key, "0.1", 0.1);
+            label(labels, key, "BigDecimal 0.1", new BigDecimal("0.1"));
+            label(labels, key, "float 0.1", 0.1f);
+            label(labels, key, "2^53 + 1", (1L << 53) + 1);
+            label(labels, key, "double 2^53 + 1", (double) ((1L << 53) + 1));
+            label(labels, key, "2^64 - 1", BigInteger.ONE.shiftLeft(64).subtract(BigInteger.ONE));
+            label(labels, key, "-1", -1L);
+            label(labels, key, "NaN", Double.NaN);
+            label(labels, key, "infinity", Double.POSITIVE_INFINITY);
+            label(labels, key, "1e999999999", new BigDecimal("1e999999999"));
+            label(labels, key, "null", null);
+            label(labels, key, "date", LocalDate.of(2026, 1, 2));
+            label(labels, key, "midnight", LocalDateTime.of(2026, 1, 2, 0, 0));
+            label(labels, key, "instant", Instant.parse("2026-01-02T10:30:00.5Z"));
+            label(labels, key, "list", List.of(1));
+        }
+
+        Policy policy = Policy.load(Path.of(args[1]));
+        Map<String, double[]> columns = Map.of("relevance", new double[] {0.5, 0.25}, "streams", new double[] {1, 0});
+        Policy.User nobody = policy.user(null);
+        int[] items = policy.encode(List.of("a", "d"));
+        double[] scores = policy.scores(nobody, items, columns);
+        int[] none = new int[0];
+        say("created", () -> BigDecimal.valueOf(policy.created).toPlainString());
+        say("validUntil", () -> BigDecimal.valueOf(policy.validUntil).toPlainString());
+        say("isExpired", () -> policy.isExpired(policy.validUntil - 1) + " " + policy.isExpired(policy.validUntil));
+        say("userKeys", () -> new java.util.TreeSet<>(policy.userKeys()));
+        say("known key", () -> policy.user(Map.of("market", "se", "daypart", "night")).size());
+        say("ignoredKeys", policy::ignoredKeys);
+        say("misspelt key", () -> policy.user(Map.of("markt", "se")));
+        say("user 9", () -> policy.user(9));
+        say("user 1.5", () -> policy.user(1.5));
+        say("user text", () -> policy.user("se"));
+        say("user 3", () -> policy.user((short) 3).size());
+        say("missing column", () -> policy.scores(nobody, items, Map.of("relevance", new double[2])));
+        say("short column", () -> policy.scores(nobody, new int[] {0}, columns));
+        say("item out of range", () -> policy.scores(nobody, new int[] {0, 5}, columns));
+        say("item below -1", () -> policy.scores(nobody, new int[] {-2, 0}, columns));
+        say("not finite", () -> policy.scores(nobody, items,
+                Map.of("relevance", new double[] {0.5, Double.NaN}, "streams", new double[2])));
+        say("beyond a double", () -> policy.scores(nobody, items,
+                Map.of("relevance", new double[] {0, 1.7e308}, "streams", new double[] {0, 1.7e308})));
+        say("another policy's user", () -> labels.scores(nobody, items, columns));
+        say("k", () -> policy.slate(nobody, items, columns, scores, Integer.MAX_VALUE, none, none).length);
+        say("k -1", () -> policy.slate(nobody, items, columns, scores, -1, none, none));
+        say("item twice", () -> policy.slate(nobody, new int[] {1, 1}, columns, scores, 1, none, none));
+        say("pinned 2", () -> policy.slate(nobody, items, columns, scores, 1, new int[] {2}, none));
+        say("both", () -> policy.slate(nobody, items, columns, scores, 1, new int[] {1}, new int[] {1}));
+    }
+}
