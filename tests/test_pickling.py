@@ -127,7 +127,10 @@ def objects() -> dict[str, Any]:
 def errors() -> Iterator[tuple[str, Exception]]:
     for name, of in vars(oa).items():
         if inspect.isclass(of) and issubclass(of, Exception):
-            yield name, of("what is wrong", "expired") if of is oa.SnapshotError else of("what is wrong")
+            given: dict[object, tuple[Any, ...]] = {
+                oa.SnapshotError: ("what is wrong", "expired"), oa.CertificateError: (1.0, 2.0),
+            }  # fmt: skip
+            yield name, of(*given.get(of, ("what is wrong",)))
 
 
 def ways() -> dict[str, Callable[[Any], Any]]:
