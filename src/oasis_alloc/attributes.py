@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from oasis_alloc.arrays import as_column
 from oasis_alloc.errors import InputError
-from oasis_alloc.keys import Key
+from oasis_alloc.keys import Key, as_vector, factorise, frozen
 from oasis_alloc.multi_keys import MultiKey, as_attribute, n_rows
 
 K = TypeVar("K", bound=Key | MultiKey)
@@ -111,3 +111,24 @@ def as_keys(
     """The attributes of both sides; names that both have are refused where they are asked for."""
     shared = frozenset(users) & frozenset(items)
     return Keys(users, "users", n_users, shared), Keys(items, "items", n_items, shared)
+
+
+def as_ids(ids: object, n: int, what: str, size: str) -> NDArray[Any] | None:
+    """Distinct ids of users or items, (n,), or None; `InputError` says which is missing or there twice."""
+    if ids is None:
+        return None
+    vector = as_vector(ids, what)
+    if len(vector) != n:
+        raise InputError(f"{what} has {len(vector):,} entries; expected {n:,} ({size}).")
+    factor = factorise(vector, what)
+    if (factor.codes < 0).any():
+        raise InputError(f"{what}: entry {int(np.argmin(factor.codes)):,} is missing; expected an id.")
+    if len(factor.values) < n:
+        again = np.ones(n, dtype=bool)
+        again[factor.rows] = False
+        entry = int(np.argmax(again))
+        first = int(factor.rows[factor.codes[entry]])
+        raise InputError(
+            f"{what}: {vector[entry]!r} is at entry {first:,} and again at {entry:,}; expected distinct ids."
+        )
+    return frozen(vector)

@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from oasis_alloc import grouping as _grouping
 from oasis_alloc.arrays import as_column, as_indptr, as_items, by_name, check_duplicates, check_size
-from oasis_alloc.attributes import Given, Keys, as_keys, refuse_shared
+from oasis_alloc.attributes import Given, Keys, as_ids, as_keys, refuse_shared
 from oasis_alloc.dataset import Dataset
 from oasis_alloc.errors import InputError, did_you_mean
 from oasis_alloc.grouping import Grouping
-from oasis_alloc.keys import Key, as_vector, factorise, frozen
+from oasis_alloc.keys import Key, as_vector
 from oasis_alloc.multi_keys import Attribute, MultiKey, as_attribute, n_rows
 from oasis_alloc.pickling import ByFields, FrozenMapping
 
@@ -137,8 +137,8 @@ class Candidates(ByFields):
             columns=FrozenMapping(checked),
             users=user_keys.all_made(),
             items=item_keys.all_made(),
-            user_ids=_as_ids(user_ids, n_users, "user_ids", "n_users"),
-            item_ids=_as_ids(item_ids, count, "item_ids", "n_items"),
+            user_ids=as_ids(user_ids, n_users, "user_ids", "n_users"),
+            item_ids=as_ids(item_ids, count, "item_ids", "n_items"),
         )
 
     @classmethod
@@ -249,8 +249,8 @@ class Candidates(ByFields):
             columns=found.columns,  # type: ignore[arg-type]
             users=user_keys,
             items=item_keys,
-            user_ids=_as_ids(of_users.ids, n_users, f"users[{user!r}]", "n_users"),
-            item_ids=_as_ids(of_items.ids, found.n_items, f"items[{item!r}]", "n_items"),
+            user_ids=as_ids(of_users.ids, n_users, f"users[{user!r}]", "n_users"),
+            item_ids=as_ids(of_items.ids, found.n_items, f"items[{item!r}]", "n_items"),
             user_name=user,
             item_name=item,
             stream=dataset,
@@ -377,23 +377,3 @@ def _named(values: object, what: str) -> Mapping[str, Any]:
         if not isinstance(name, str) or not name:
             raise InputError(f"{what} has the name {name!r}; expected a string that is not empty.")
     return named
-
-
-def _as_ids(ids: object, n: int, what: str, size: str) -> NDArray[Any] | None:
-    if ids is None:
-        return None
-    vector = as_vector(ids, what)
-    if len(vector) != n:
-        raise InputError(f"{what} has {len(vector):,} entries; expected {n:,} ({size}).")
-    factor = factorise(vector, what)
-    if (factor.codes < 0).any():
-        raise InputError(f"{what}: entry {int(np.argmin(factor.codes)):,} is missing; expected an id.")
-    if len(factor.values) < n:
-        again = np.ones(n, dtype=bool)
-        again[factor.rows] = False
-        entry = int(np.argmax(again))
-        first = int(factor.rows[factor.codes[entry]])
-        raise InputError(
-            f"{what}: {vector[entry]!r} is at entry {first:,} and again at {entry:,}; expected distinct ids."
-        )
-    return frozen(vector)
