@@ -221,7 +221,11 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("too long", lambda: problem(E("market") >= [1, 2, 3]), "limit has 3 entries | (2,)"),
     ("array for a scalar", lambda: problem(E() <= [1, 2]), "limit has 2 entries | (1,)"),
     ("unknown label", lambda: problem(E("artist") <= {"anne": 1}), "no group 'anne' | Did you mean 'ann'? | bo"),
-    ("label of another type", lambda: problem(E("campaign") <= {"7": 1}), "no group '7' | Did you mean 7?"),
+    (
+        "label of another type",
+        lambda: problem(E("campaign") <= {"7": 1}),
+        "no group '7' | Did you mean 7? | of kind string, the labels of kind number",
+    ),
     ("unknown pair", lambda: problem(E(("market", "artist")) <= {("de", "ann"): 1}), "no group ('de', 'ann')"),
     ("infinite floor", lambda: problem(E("campaign") >= {8: INF}), "group 8 | inf | no total can keep it"),
     ("cap of minus infinity", lambda: problem(E() <= -INF), "-inf | no total can keep it"),

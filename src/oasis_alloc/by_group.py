@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.errors import InputError, ProblemError, did_you_mean
-from oasis_alloc.labels import all_same, is_none, same, shown
+from oasis_alloc.labels import all_same, is_none, kind_of, same, shown
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = float | Floats | dict[Any, float]
@@ -238,7 +238,7 @@ def _nearest(label: object, places: Mapping[Hashable, int], labels: Sequence[Any
     """The end of a message about a label that is no group: the keys in another order, or the nearest label."""
     first = labels[0] if labels else None
     if not isinstance(label, tuple) or not isinstance(first, tuple):
-        return did_you_mean(label, labels)
+        return did_you_mean(label, labels) + _other_kind(label, first)
     if len(label) != len(first):
         return f" Groups have labels of {len(first)} keys, such as {first!r}."
     if len(label) <= _MOST_ORDERS:
@@ -250,6 +250,13 @@ def _nearest(label: object, places: Mapping[Hashable, int], labels: Sequence[Any
         if same(part) not in known:
             return f" No group has {part!r} there.{did_you_mean(part, known.values())}"
     return did_you_mean(label, labels) if len(labels) <= 1000 else " Both are labels, but not together."
+
+
+def _other_kind(label: object, first: object) -> str:
+    kind, known = kind_of(same(label)), kind_of(same(first))
+    if first is None or kind == known:
+        return ""
+    return f" ({label!r} is of kind {kind}, the labels of kind {known}: docs/labels.md.)"
 
 
 def _kind(value: object) -> str:
