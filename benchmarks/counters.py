@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,22 @@ def conflict(given: Market) -> oa.Problem:
     return caps_alone(given).replace(subject_to=[(oa.exposure(by="campaign") >= floors).named("floors")])
 
 
+LONG_LISTS = {
+    "caps": oa.Slate(6, at_most={"genre": 1}),
+    "crossing caps": oa.Slate(6, at_most={"genre": 1, "licensor": 1}),
+    "diminishing": oa.Slate(6, diminishing={"genre": 0.01}),
+    "at least": oa.Slate(6, at_most={"genre": 2}, at_least=6),
+    "keep": oa.Slate(6, keep={"relevance": 0.95}),
+    "keep, crossing caps": oa.Slate(6, at_most={"genre": 1, "licensor": 1}, keep={"relevance": 0.95}),
+}
+"""Every rule of slates, for users with thousands of candidates: roots with as many pieces."""
+
+
+def long_lists(rule: str) -> oa.Problem:
+    """Twenty users with 5,000 candidates each under a rule of slates, beside caps."""
+    return caps_alone(market(20, 5000, 2000)).replace(slate=LONG_LISTS[rule])
+
+
 PROBLEMS: dict[str, tuple[Callable[[], oa.Problem], float]] = {
     "caps, 1e4 pairs": (lambda: caps_alone(market(200, 50, 60)), 1e-6),
     "caps, 1e6 pairs": (lambda: caps_alone(market(10_000, 100, 1000)), 1e-6),
@@ -115,6 +132,7 @@ PROBLEMS: dict[str, tuple[Callable[[], oa.Problem], float]] = {
     "log over artists, 1e5 pairs": (lambda: fair(market(2_000, 50, 200)), 1e-4),
     "rules of slates, 5e4 pairs": (lambda: ruled(market(1_000, 50, 200)), 1e-3),
     "conflict, 1e4 pairs": (lambda: conflict(market(200, 50, 60)), 1e-4),
+    **{f"long lists, {rule}, 1e5 pairs": (partial(long_lists, rule), 1e-4) for rule in LONG_LISTS},
 }
 
 

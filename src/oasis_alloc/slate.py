@@ -29,7 +29,7 @@ class Slate(ByFields):
     """The slate rules of every user.
 
     `X_u = {x : 0 <= x <= 1, at_least <= sum(x) <= size, sum(x_i, i in c) <= at_most[key] for every category c of every
-    key, sum(r_i x_i) >= keep * (the most that sum(r_i x_i) can be under the other rules)}`.
+    key, sum(r_i x_i) >= M - (1 - keep) |M|, M the most that sum(r_i x_i) can be under the other rules}`.
 
     Parameters
     ----------
@@ -48,7 +48,8 @@ class Slate(ByFields):
         an array of decrements >= 0 that never decrease, the last of which stands for all that follow.
     keep
         `{column: share}`: every user keeps at least this share, in [0, 1], of the column's sum in their own best slate
-        for that column alone, under the same rules. Hard, for each user.
+        for that column alone, under the same rules. Hard, for each user. Where that sum M is negative, at least
+        `(2 - share) M`: no slate has more than M, so a share of it could not be kept.
     at_least
         Slots that must be filled, where the user's candidates and the other rules allow as many; a number, or one per
         user as for `size`.

@@ -17,13 +17,12 @@ from oasis_alloc.multi_keys import MultiKey
 from oasis_alloc.problem import Problem
 from oasis_alloc.program import Program
 from oasis_alloc.slate import Slate
-from oasis_alloc.slate_rules import SlateRules, chain_of, systems_of
+from oasis_alloc.slate_rules import SlateRules, chain_of, kept_of, systems_of, units_of
 from oasis_alloc.weighting import by_position, weighted
 
 Integers = npt.NDArray[np.int64]
 
-_EXACT = 1e-9  # smoothing, in typical values, of slates that are only looked at for what they hold
-_ROUNDING = 1e-9  # of what is kept: prices of categories that cross are found to so much
+_EXACT = 1e-9  # smoothing, in users' units of a column, of slates that are only looked at for what they hold
 _BLOCK = 4096  # users
 
 
@@ -61,9 +60,9 @@ def with_rules(problem: Problem, program: Program, item_of: Integers) -> Program
     for column, share in slate.keep.items():
         given = problem.candidates.columns[column]
         guard = (given if pair is None else given[pair]).astype(np.float64)
+        guard /= np.repeat(units_of(guard, program.indptr), np.diff(program.indptr))
         organic = attained(program, rules.without_decrements(), guard)
-        target = organic - (1.0 - share) * np.abs(organic)
-        rules = replace(rules, guard=guard, target=target - _ROUNDING * np.abs(target))
+        rules = replace(rules, guard=guard, target=kept_of(organic, share))
     return replace(program, rules=rules, size=int(rules.size.max(initial=1)))
 
 
@@ -102,11 +101,10 @@ def _reachable(slate: Slate, program: Program, rules: SlateRules, least: Integer
 
 
 def attained(program: Program, rules: SlateRules, column: npt.NDArray[np.floating[Any]]) -> Floats:
-    """(n_users,) the most that a column can add up to in a user's slate."""
+    """(n_users,) the most that a column, in units of each user's own, can add up to in a user's slate."""
     from oasis_alloc.kernels import jobs, ruled
     from oasis_alloc.kernels.visit import Pairs
 
-    size = float(np.abs(column).mean(dtype=np.float64)) if column.size else 0.0
     pairs = Pairs(
         frozen(program.indptr), frozen(program.code), frozen(column.astype(np.float64)), frozen(program.extra[:0]),
         frozen(program.segment),
@@ -117,7 +115,7 @@ def attained(program: Program, rules: SlateRules, column: npt.NDArray[np.floatin
     def job(first: int) -> None:
         ruled.visit(
             ruled.ATTAIN, first, min(first + _BLOCK, program.n_users), 1, pairs, np.empty((0, 0, 0)),
-            _EXACT * (size or 1.0), 0.0, 1.0, 1, none, none, jobs.no_sums(), jobs.marks(x=out), kernel,
+            _EXACT, 0.0, 1.0, 1, none, none, jobs.no_sums(), jobs.marks(x=out), kernel,
         )  # fmt: skip
 
     blocks = range(0, program.n_users, _BLOCK)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Integers = npt.NDArray[np.int64]
 
+_ROUNDING = 1e-9  # of what is kept: prices of categories that cross are found to so much
+
 
 @dataclass(frozen=True, eq=False)
 class System:
@@ -71,7 +73,7 @@ class SlateRules:
     weight: Floats  # (n_users,) what a user counts: decrements are times this
     systems: tuple[System, ...]
     chain: tuple[int, ...]  # systems that nest, the finest first
-    guard: npt.NDArray[np.floating[Any]]  # (n_pairs,) the column that users keep, or empty
+    guard: npt.NDArray[np.floating[Any]]  # (n_pairs,) the column that users keep, in each one's unit, or empty
     target: Floats  # (n_users,) how much of it they keep, or empty
 
     @cached_property
@@ -127,6 +129,36 @@ class SlateRules:
         """A number that decrements never take more than."""
         dearest = sum(float(s.steps[-1]) * max(1, int(np.diff(s.start).max(initial=0))) for s in self.systems)
         return dearest * float(self.weight @ self.size)
+
+
+def units_of(column: Floats, indptr: Integers) -> Floats:
+    """(n_users,) the power of two just above the largest entry of a column that a user has: a unit of the user's own.
+
+    Where none is positive, the smallest negative one: only slots that have to be filled take such, these first. What
+    users keep is in units of their own, so that neither prices nor linear programs see which unit a column is in, or
+    that users differ by many powers of ten. Dividing by a power of two rounds nothing.
+    """
+    users = np.flatnonzero(np.diff(indptr))
+    out = np.ones(indptr.size - 1)
+    if not users.size:
+        return out
+    starts = indptr[users]
+    largest = np.maximum.reduceat(column, starts)
+    nearest = np.minimum.reduceat(np.where(column == 0.0, np.inf, np.abs(column)), starts)
+    size = np.where(largest > 0.0, largest, nearest)
+    exponent = np.frexp(np.where(np.isfinite(size), size, 1.0))[1]
+    out[users] = np.ldexp(1.0, np.clip(exponent, -1000, 1000))
+    return out
+
+
+def kept_of(organic: Floats, share: float) -> Floats:
+    """How much is kept of the most that a column can add up to: the share, or where that is negative `(2 - share)`.
+
+    A share of a negative number is more than the number, which no slate reaches: what may be lost is the rest of its
+    size. A rounding of it may be missing.
+    """
+    target = organic - (1.0 - share) * np.abs(organic)
+    return np.asarray(target - _ROUNDING * np.abs(target))
 
 
 def _climbed(mass: Floats, steps: Floats) -> Floats:

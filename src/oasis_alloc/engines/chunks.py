@@ -289,7 +289,9 @@ class Chunked(ABC):
             for part in _parts(piece):
                 x = np.empty(_n_pairs(part))
                 if self._rules is None:
-                    decide_kernels.allocate(part.first, part.last, part.pairs, tables, gamma, self._threshold, x)
+                    decide_kernels.allocate(
+                        part.first, part.last, part.pairs, tables, self.program.size, gamma, self._threshold, x
+                    )  # fmt: skip
                 else:
                     self._ruled(ruled_kernels.ALLOCATE, part, tables, gamma, x=x)
                 shown = np.flatnonzero(x > _NOTHING)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.ties import spread_around
 from oasis_alloc.kernels.visit import Pairs
 
 Floats = npt.NDArray[np.float64]
@@ -18,6 +19,7 @@ Ints = npt.NDArray[np.int64]
 
 IN, OUT_OF, UNDECIDED = 1, 0, 2
 N_BINS = 512
+_TIED = 1e-6  # as in visit.py
 
 
 @jit
@@ -125,15 +127,29 @@ def decide(
 
 
 @jit
-def allocate(first: int, last: int, pairs: Pairs, price: Floats, gamma: float, threshold: Floats, x: Floats) -> None:
+def allocate(
+    first: int, last: int, pairs: Pairs, price: Floats, size: int, gamma: float, threshold: Floats, x: Floats
+) -> None:  # fmt: skip
     """Write the smoothed slates of users first <= u < last, whose thresholds are known, into x of their pairs."""
     base = pairs.indptr[first]
+    longest = 0
+    for u in range(first, last):
+        longest = max(longest, pairs.indptr[u + 1] - pairs.indptr[u])
+    shared = np.empty(longest)
     for u in range(first, last):
         a = pairs.indptr[u] - base
         b = pairs.indptr[u + 1] - base
         score(u, u + 1, pairs, price, x[a:b])
+        t = threshold[u]
+        mass = 0.0
         for i in range(a, b):
-            x[i] = min(1.0, max(0.0, (x[i] - threshold[u]) / gamma))
+            mass += min(1.0, max(0.0, (x[i] - t) / gamma))
+        if t > 0.0 and abs(mass - size) > _TIED:
+            spread_around(x[a:b], b - a, size, t, gamma, shared)
+            x[a:b] = shared[: b - a]
+            continue
+        for i in range(a, b):
+            x[i] = min(1.0, max(0.0, (x[i] - t) / gamma))
 
 
 @jit

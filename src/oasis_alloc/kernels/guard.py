@@ -11,17 +11,23 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.chain import solve_chain
+from oasis_alloc.kernels.halving import middle
 from oasis_alloc.kernels.rules import Local, Rules, Work
+from oasis_alloc.kernels.stairs import smoothed_gain
 
 Floats = npt.NDArray[np.float64]
 
 _CLOSE = 1e-11  # of a target
-_ROUNDING = 2e-15  # of the largest score, over the smoothing: what x can be known to
+_ROUNDING = 2e-15  # of a score: with it goes x by so much over the smoothing
 _FIRST = 1e-2  # of the largest score: the first step of a price whose end is not known
 _GROWS = 8.0
 _HALVED = 6  # one step in so many halves what is left, whatever the slopes say
-_STEPS = 200
+_PATIENCE = 24  # steps of Newton's that may come one after the other
+_FLAT = 1e-30  # of the steepest squared: no candidate moves the sum
+_KNOWN = 1e-14  # of the value: what the dual may still have to fall
 _BEYOND = 1e-9  # of a price: what tells the caller that it ended at the most that it may be
+_DEAREST = 1e15  # in largest scores over largest r: price of a guard that nothing can keep
+_SEARCH, _ALONE, _OTHER, _BETTER = range(4)
 
 
 @jit(inline=True)
@@ -50,10 +56,11 @@ def chain_at(
 
 
 @jit(inline=True)
-def guarded(n: int, work: Work) -> tuple[float, float]:
-    """(sum r x, its change per unit of nu, times gamma)."""
+def guarded(n: int, work: Work) -> tuple[float, float, float]:
+    """(sum r x, its change per unit of nu, times gamma, and what roundings of scores do to it, times gamma)."""
     total = 0.0
     square = 0.0
+    blur = 0.0
     nodes = 0
     for i in range(n):
         total += work.r[i] * work.x[i]
@@ -65,13 +72,14 @@ def guarded(n: int, work: Work) -> tuple[float, float]:
     for i in range(n):
         if 0.0 < work.x[i] < 1.0:
             square += work.r[i] * work.r[i]
+            blur += _ROUNDING * abs(work.r[i]) * (abs(work.given[i]) + abs(work.c[i]))
             if work.owner[i] >= 0:
                 work.held[work.owner[i]] += 1.0
                 work.sums[work.owner[i]] += work.r[i]
     for k in range(nodes):
         if work.held[k] > 0.0:
             square -= work.sums[k] * work.sums[k] / work.held[k]
-    return total, max(square, 0.0)
+    return total, max(square, 0.0), blur
 
 
 @jit(inline=True)
@@ -79,9 +87,7 @@ def worth_at(n: int, gamma: float, cost: float, work: Work) -> float:
     """The user's smoothed dual value at the chain that was just solved, with what its prices cost."""
     value = cost
     for i in range(n):
-        x = work.x[i]
-        if x > 0.0:
-            value += (work.c[i] - work.top[i]) * x - 0.5 * gamma * x * x
+        value += smoothed_gain(work.c[i] - work.top[i], gamma)
     return value
 
 
@@ -94,8 +100,9 @@ def guard_root(
 
     The user's dual value is convex in nu, with the slope `sum r x - target`; wanted is its minimum. With next to no
     smoothing it is made of lines, and where those of the two sides meet is mostly the kink itself: Newton's method
-    takes it from there. `steepest` is the largest r of the user. A price above `most` ends the search: the caller
-    then has to look at more candidates.
+    takes it from there. Where no price keeps exactly the target, the slate is a mixture of those at the prices on the
+    two sides. `steepest` is the largest r of the user. A price above `most` ends the search: the caller then has to
+    look at more candidates.
     """
     guard = rules.target.size > 0
     target = rules.target[u] if guard else 0.0
@@ -103,58 +110,76 @@ def guard_root(
     t = start
     largest = 0.0
     length = 0.0
-    exact = _CLOSE * max(abs(target), 1e-3)
+    exact = _CLOSE * max(abs(target), 1e-3 * steepest)
     short, slope_short, value_short = -1.0, 0.0, 0.0  # a price at which the guard is missed; none yet
     enough, slope_enough, value_enough = np.inf, 0.0, 0.0  # and one at which it is kept
     tried = -1
-    last = not guard
+    stage = _SEARCH if guard else _ALONE
     while True:
         t, cost = chain_at(n, n_more, nu, u, low, t, gamma, rules, local, work)  # the only call, so it is put in here
-        if last:
+        if stage == _ALONE:
             return nu, t, cost
-        total, square = guarded(n, work)
+        if stage == _OTHER:  # then the side on which the dual is lower
+            for i in range(n):
+                work.other[i] = work.x[i]
+            nu = enough if nu == short else short
+            stage = _BETTER
+            continue
+        total, square, blur = guarded(n, work)
         f = total - target
+        if stage == _BETTER:
+            beyond = 0.0
+            for i in range(n):
+                beyond += work.r[i] * work.other[i]
+            share = f / (total - beyond) if total != beyond else 0.0
+            if 0.0 < share <= 1.0:
+                for i in range(n):
+                    work.x[i] += share * (work.other[i] - work.x[i])
+            return nu, t, cost
         tried += 1
-        if abs(f) <= exact or (f > 0.0 and nu == 0.0):
+        if abs(f) <= exact or (f > 0.0 and (nu == 0.0 or f * gamma <= blur)):
             return nu, t, cost
         if tried == 0:
+            lowest = 0.0
             for i in range(n):
-                largest = max(largest, abs(work.given[i]))
+                largest = max(largest, work.given[i])
+                lowest = min(lowest, work.given[i])
             length = 2.0 * max(gamma, _FIRST * largest) / steepest
-        # a high price rounds the scores that it adds to, and so the thresholds
-        rounding = steepest * _ROUNDING * (largest + nu * steepest) / gamma
-        done = abs(f) <= rounding or tried > _STEPS
-        if not done:
-            value = worth_at(n, gamma, cost, work) - nu * target
-            if f < 0.0:
-                short, slope_short, value_short = nu, f, value
-            else:
-                enough, slope_enough, value_enough = nu, f, value
-            new = nu - f * gamma / square if square > 1e-300 else np.inf
-            if enough == np.inf:  # further up
-                if not (nu < new <= nu + length):
-                    new = nu + length
-                length *= _GROWS
-                if new > most:
-                    if nu >= most:
-                        return nu + _BEYOND * (1.0 + nu), t, cost
-                    new = most
-            elif short < 0.0:  # further down
-                if not (nu - length <= new < nu):
-                    new = nu - length
-                new = max(0.0, new)
-                length *= _GROWS
-            elif not (short < new < enough):
+            most = min(most, _DEAREST * (largest - lowest + gamma) / steepest)
+        value = worth_at(n, gamma, cost, work) - nu * target
+        if f < 0.0:
+            short, slope_short, value_short = nu, f, value
+        else:
+            enough, slope_enough, value_enough = nu, f, value
+        new = nu - f * gamma / square if square > _FLAT * steepest * steepest else np.inf
+        if f < 0.0 and -f * gamma <= blur:  # beyond a rounding, so that it is kept
+            new = nu + 2.0 * (new - nu)
+        if enough == np.inf:  # further up
+            if not (nu < new <= nu + length):
+                new = nu + length
+            length *= _GROWS
+            if new > most or not new < np.inf:
+                if nu >= most or not most < np.inf:
+                    return nu + _BEYOND * nu, t, cost
+                new = most
+        elif short < 0.0:  # further down
+            if not (nu - length <= new < nu):
+                new = nu - length
+            new = max(0.0, new)
+            length *= _GROWS
+        else:
+            flat = False
+            halves = tried % _HALVED == 0 and tried > _PATIENCE
+            if not (short < new < enough):
+                halves = tried % _HALVED == 0
                 bend = slope_enough - slope_short
                 new = (value_short - value_enough + slope_enough * enough - slope_short * short) / bend
-                if tried % _HALVED == 0 or not (short < new < enough):
-                    new = 0.5 * (short + enough)
-                    done = not (short < new < enough)
-            if not done:
-                nu = new
-                continue
-        if nu == short and enough < np.inf:  # within a rounding: the side on which the guard is kept
-            nu = enough
-            last = True
-            continue
-        return nu, t, cost
+                least = value_short + slope_short * (new - short)  # the dual is nowhere below
+                size = abs(value) + largest + nu * abs(target)
+                flat = min(value_short, value_enough) - least <= _KNOWN * size
+            if halves or not (short < new < enough):
+                new = middle(short, enough)
+            if flat or not (short < new < enough):
+                new = enough if value_short <= value_enough else short
+                stage = _OTHER
+        nu = new

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.guard import chain_at
 from oasis_alloc.kernels.rules import Local, Rules, Work
+from oasis_alloc.kernels.stairs import smoothed_gain
 
 Floats = npt.NDArray[np.float64]
 
@@ -72,15 +73,13 @@ def _dual(
     if nu > 0.0:
         value -= nu * rules.target[u]
     for i in range(n):
-        gain = work.c[i] - work.top[i]
-        if gain > 0.0:
-            value += gain * work.x[i] - 0.5 * gamma * work.x[i] * work.x[i]
+        value += smoothed_gain(work.c[i] - work.top[i], gamma)
     return value, t, cost
 
 
 @jit
 def _gradient(
-    n: int, n_more: int, nu: float, u: int, idle: float, rules: Rules, work: Work, slope: Floats
+    n: int, n_more: int, nu: float, u: int, idle: float, steepest: float, rules: Rules, work: Work, slope: Floats
 ) -> float:
     """Write the slope of the dual in each price, the guard's last, 0 where a corner holds it; returns the largest.
 
@@ -109,7 +108,7 @@ def _gradient(
             total += work.r[i] * work.x[i]
         short = total - rules.target[u]
         slope[n_more] = short if nu > 0.0 else min(short, 0.0)
-        size = max(1e-3, abs(rules.target[u]))
+        size = max(1e-3 * steepest, abs(rules.target[u]))
         if not (0.0 < short <= _KEPT * size and nu * short <= idle):
             worst = max(worst, abs(slope[n_more]) / size)
     return worst
@@ -129,7 +128,7 @@ def _newton(
     n: int, n_more: int, free: npt.NDArray[np.int64], n_free: int, slope: Floats, gamma: float, damping: float,
     steepest: float, work: Work, columns: Floats, matrix: Floats, step: Floats,
 ) -> None:  # fmt: skip
-    """Write the damped Newton step of the free prices into step."""
+    """Write the damped Newton step of the free prices into step; the guard's is found in units of 1 / steepest."""
     for i in range(n):
         for k in range(n_free):
             columns[i, k] = 0.0
@@ -137,7 +136,7 @@ def _newton(
             continue
         for k in range(n_free):
             if free[k] == n_more:
-                columns[i, k] = -work.r[i]
+                columns[i, k] = -work.r[i] / steepest
         j = 0
         while work.more[i, j] >= 0:
             for k in range(n_free):
@@ -168,7 +167,7 @@ def _newton(
             matrix[k, j] = total
         trace += matrix[k, k]
     for k in range(n_free):
-        matrix[k, k] += 1e-12 * trace + damping * (steepest**2 if free[k] == n_more else 1.0)
+        matrix[k, k] += 1e-12 * trace + damping
     for k in range(n_free):  # Cholesky, in place
         for j in range(k + 1):
             total = matrix[k, j]
@@ -176,7 +175,7 @@ def _newton(
                 total -= matrix[k, i] * matrix[j, i]
             matrix[k, j] = np.sqrt(max(total, 1e-18)) if k == j else total / matrix[j, j]
     for k in range(n_free):
-        total = -gamma * slope[free[k]]
+        total = -gamma * slope[free[k]] / (steepest if free[k] == n_more else 1.0)
         for i in range(k):
             total -= matrix[k, i] * step[i]
         step[k] = total / matrix[k, k]
@@ -185,6 +184,9 @@ def _newton(
         for i in range(k + 1, n_free):
             total -= matrix[i, k] * step[i]
         step[k] = total / matrix[k, k]
+    for k in range(n_free):
+        if free[k] == n_more:
+            step[k] /= steepest
 
 
 @jit
@@ -206,8 +208,9 @@ def _room(stairs: Floats, weight: float, omega: float, slope: float) -> tuple[fl
 
 @jit
 def solve_joint(
-    n: int, n_more: int, u: int, low: float, start: float, gamma: float, rules: Rules, local: Local, work: Work
-) -> tuple[float, float, float]:
+    n: int, n_more: int, u: int, low: float, start: float, gamma: float, steepest: float, rules: Rules, local: Local,
+    work: Work,
+) -> tuple[float, float, float]:  # fmt: skip
     """Leave the chain at the best prices; returns (nu, threshold, cost of the chain)."""
     weight = rules.weight[u]
     slope = np.zeros(n_more + 1)
@@ -217,11 +220,8 @@ def solve_joint(
     columns = np.zeros((n, _FREE))
     matrix = np.zeros((_FREE, _FREE))
     largest = 0.0
-    steepest = 1e-300
     for i in range(n):
-        largest = max(largest, abs(work.given[i]))
-        if rules.target.size > 0:
-            steepest = max(steepest, abs(work.r[i]))
+        largest = max(largest, work.given[i])
     now = max(gamma, _FIRST * largest)
     raises = _RAISES
     nu = 0.0  # like the other prices: far off, all candidates are in or out and nothing bends
@@ -236,7 +236,7 @@ def solve_joint(
         for _ in range(_STEPS):
             idle = _IDLE * (largest + abs(value))
             mixed = _mixed(n, work.x)
-            worst = _gradient(n, n_more, nu, u, 0.0 * idle if mixed else idle, rules, work, slope)
+            worst = _gradient(n, n_more, nu, u, 0.0 * idle if mixed else idle, steepest, rules, work, slope)
             if worst <= _CLOSE:
                 break
             rounded = worst <= _ROUNDING * (largest + nu * steepest) / now and nu * abs(slope[n_more]) <= idle

@@ -15,6 +15,7 @@ from oasis_alloc.kernels.decide import score
 from oasis_alloc.kernels.jobs import Curvature, Marks, Sums
 from oasis_alloc.kernels.rules import Local, Rules, Work, scratch
 from oasis_alloc.kernels.settle import settle
+from oasis_alloc.kernels.stairs import smoothed_gain
 from oasis_alloc.kernels.visit import Pairs
 
 Floats = npt.NDArray[np.float64]
@@ -25,6 +26,7 @@ _IN, _OUT_OF, _UNDECIDED = 1, 0, 2
 VISIT, MARGINS, DECIDE, ALLOCATE, ATTAIN = range(5)
 _EVERYTHING = 1e300  # a slack that says that no threshold is known
 _N_BINS = 512
+_LEVEL = 1e-24  # of the squares of a guard's column: it is the same for all that is fractional
 _SMOOTHED, _BOUND, _VALUE, _MISSES, _FRACTIONAL, _CURVED, _KEPT, _KEPT_USERS, _USERS = range(9)
 _N_OUT = 9
 
@@ -107,13 +109,15 @@ def _lean(n: int, nu: float, work: Work) -> float:
             work.held[work.owner[i]] += 1.0
             work.sums[work.owner[i]] += work.r[i]
     square = 0.0
+    every = 0.0
     for i in range(n):
         work.c[i] = 0.0
         if nu > 0.0 and 0.0 < work.x[i] < 1.0:
             k = work.owner[i]
             work.c[i] = work.r[i] - (work.sums[k] / work.held[k] if k >= 0 else 0.0)
             square += work.c[i] * work.c[i]
-    if square <= 1e-24:
+            every += work.r[i] * work.r[i]
+    if square <= _LEVEL * every:
         for i in range(n):
             work.c[i] = 0.0
         return 0.0
@@ -269,12 +273,9 @@ def visit(
             u, a, n, pairs.code[a : a + n], start, near, start_nu, gamma, rules, local, work
         )
         if job == ATTAIN:
-            # the smoothed value: never too much to keep, where x itself is rounded by more than its smoothing
-            marks.x[u] = cost
+            marks.x[u] = 0.0  # of a slate that there is, so never too much to keep
             for i in range(m):
-                gain = work.c[i] - work.top[i]
-                if gain > 0.0:
-                    marks.x[u] += gain * work.x[i] - 0.5 * gamma * work.x[i] * work.x[i]
+                marks.x[u] += work.s[work.at[i]] * work.x[i]
             continue
         if job == ALLOCATE:
             marks.x[a - base : a - base + n] = 0.0
@@ -295,11 +296,12 @@ def visit(
         active = 0
         for i in range(m):
             gain = work.c[i] - work.top[i]
-            if gain <= 0.0:
-                continue
             x = work.x[i]
-            bound += gain
-            smoothed += gain * x - 0.5 * gamma * x * x
+            if gain > 0.0:
+                bound += gain
+                smoothed += smoothed_gain(gain, gamma)
+            if x <= 0.0:
+                continue
             p = a + work.at[i]
             worth += pairs.value[p] * x
             cell = cell0 + np.int64(pairs.code[p])

@@ -59,11 +59,12 @@ class Work(NamedTuple):
     given: npt.NDArray[np.float64]  # their priced scores
     c: npt.NDArray[np.float64]  # the same less what guards and further categories take
     r: npt.NDArray[np.float64]  # their guard column
-    floor: npt.NDArray[np.float64]  # highest threshold of their categories finer than the staircase
+    ceil: npt.NDArray[np.float64]  # the most that their categories leave them
     base: npt.NDArray[np.float64]  # highest threshold of their categories coarser than the staircase
     top: npt.NDArray[np.float64]  # the threshold that a candidate is held to
     owner: npt.NDArray[np.int64]  # which node holds it back: 0 the slate, -1 none
     x: npt.NDArray[np.float64]
+    other: npt.NDArray[np.float64]  # x at another price of the guard
     member: npt.NDArray[np.int64]
     alone: npt.NDArray[np.float64]  # first step of a candidate that is the only one of its staircase, -1 for others
     order: npt.NDArray[np.int64]  # candidates of staircases with several, category by category
@@ -106,6 +107,7 @@ def scratch(first: int, last: int, indptr: Ints, rules: Rules) -> tuple[Local, W
         np.empty(longest),
         np.empty(longest),
         np.empty(longest, np.int64),
+        np.empty(longest),
         np.empty(longest),
         np.empty(longest, np.int64),
         np.empty(longest),

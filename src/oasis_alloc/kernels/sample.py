@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.ties import spread_around
 from oasis_alloc.kernels.visit import _threshold
 
 Floats = npt.NDArray[np.float64]
@@ -178,7 +179,10 @@ def pivotal(x: Floats, most: int, seed: int, number: int, out: Ints) -> int:
 
 @jit
 def smooth(scores: Floats, size: int, gamma: float, out: Floats) -> None:
-    """Write x = clip((s - t) / gamma, 0, 1) with the least t >= 0 for which sum x <= size: see visit.py."""
+    """Write x = clip((s - t) / gamma, 0, 1) with the least t >= 0 for which sum x <= size: see visit.py.
+
+    Ties that the smoothing is too small for share what is left of the slots (ties.py).
+    """
     c = np.empty(scores.size)
     m = 0
     total = 0.0
@@ -187,6 +191,9 @@ def smooth(scores: Floats, size: int, gamma: float, out: Floats) -> None:
             c[m] = scores[i]
             m += 1
             total += min(scores[i] / gamma, 1.0)
-    t = _threshold(c, m, size, gamma, 0.0) if total > size else 0.0
+    if total > size:
+        t, _ = _threshold(c, m, size, gamma, 0.0)
+        spread_around(scores, scores.size, size, t, gamma, out)
+        return
     for i in range(scores.size):
-        out[i] = min(max((scores[i] - t) / gamma, 0.0), 1.0)
+        out[i] = min(max(scores[i] / gamma, 0.0), 1.0)

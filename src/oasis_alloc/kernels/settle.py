@@ -15,12 +15,13 @@ import numpy.typing as npt
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.guard import guard_root
 from oasis_alloc.kernels.joint import further_cost, solve_joint
+from oasis_alloc.kernels.mend import mend
 from oasis_alloc.kernels.rules import Local, Rules, Work, number, number_further
 from oasis_alloc.kernels.uncrowded import plain_slate
 
 Floats = npt.NDArray[np.float64]
 
-_DEAREST = 1e15  # price of a guard that nothing can keep
+_NONE = 1e-300  # a column of zeros
 _LOOKS = 2  # at more than the first but not at all candidates
 
 
@@ -49,25 +50,30 @@ def settle(
     looks = 0
     while True:
         m = n - n  # not 0: a literal would have everything below compiled once more
-        steepest = 1e-300
+        steepest = 0.0  # the largest entry of the guard's column: what is negative comes in last
         for i in range(n):
             score = work.s[i]
             if guarded:
                 score += nu * rules.guard[a + i]
-                steepest = max(steepest, abs(rules.guard[a + i]))
+                steepest = max(steepest, rules.guard[a + i])
             if score > low or every:
                 work.at[m] = i
                 work.given[m] = work.s[i]
                 if guarded:
                     work.r[m] = rules.guard[a + i]
                 m += 1
+        if steepest == 0.0:
+            steepest = _NONE
+            for i in range(m if guarded else 0):
+                steepest = max(steepest, abs(work.r[i]))
         number(rules, code, work.at, m, local)
         n_more = number_further(rules, code, m, work)
         for which in range(n_more):
             work.omega[which] = 0.0
-        most = _DEAREST
+        most = np.inf
         if n_more > 0:
-            nu, t, cost = solve_joint(m, n_more, u, low, start, gamma, rules, local, work)
+            nu, t, cost = solve_joint(m, n_more, u, low, start, gamma, steepest, rules, local, work)
+            mend(m, n_more, u, steepest, rules, local, work)
         else:
             if guarded and m < n:  # beyond that, those that were not looked at would come in
                 most = nu + 2.0 * (slack + gamma) / steepest

@@ -14,21 +14,29 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.halving import middle
 from oasis_alloc.kernels.rules import Rules, Work
+from oasis_alloc.kernels.ties import spread
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_CLOSE = 1e-13  # of the mass: a root is found, as in chain.py
-_ROUNDING = 1e-15
+_CLOSE = 1e-13  # of the mass: a root is found, as in stairs.py
+_ROUNDING = 1e-15  # of the threshold, over the smoothing: what x can be known to
+_NEAR = 1e-5  # of a slot: the most of it that is mixed away
+_PATIENCE = 6  # turns before the first halving; then one in _EVERY is one, whatever the slopes say
+_EVERY = 3
 _LEAST_FREE = 1e-12  # of a mass that fills its places
 
 
 @jit
-def _full_root(c: Floats, m: int, size: int, low: float, start: float, gamma: float, top: Floats) -> float:
+def _full_root(
+    c: Floats, m: int, size: int, low: float, start: float, gamma: float, top: Floats
+) -> tuple[float, float, float]:
     """Threshold t >= low at which the mass of c[:m] is size, which it is above at low; the middle of an interval.
 
-    `top` (size + 1,) is scratch.
+    Returns (t, and two numbers around it between which the mass is `size`), as stairs.level_root. `top` (size + 1,) is
+    scratch.
     """
     for j in range(size + 1):
         top[j] = -np.inf
@@ -42,14 +50,16 @@ def _full_root(c: Floats, m: int, size: int, low: float, start: float, gamma: fl
             top[j] = x
     above = top[size - 1] - gamma
     below = max(top[size], low)
-    if above >= below:  # whole items: in between, nothing moves
-        return float(0.5 * (above + below))
+    if above >= below and below < top[size - 1]:  # whole items: in between, nothing moves
+        t = float(0.5 * (above + below))
+        return t, t, t
     # the root is between: at `below` the mass is no less than size, at the largest score of all it is nothing
     high = top[0]
-    close = max(_CLOSE * (size + 1.0), _ROUNDING * high / gamma)
-    low = max(low, top[size - 1] - gamma)  # a threshold from which size candidates are full
+    exact = _CLOSE * (size + 1.0)
+    low = max(low, top[size - 1] - gamma - _ROUNDING * abs(top[size - 1]))  # size candidates are full at it
     t = start if low < start < high else low
-    for _ in range(200):
+    turn = 0
+    while True:
         f = -float(size)
         moving = 0
         for i in range(m):
@@ -59,19 +69,22 @@ def _full_root(c: Floats, m: int, size: int, low: float, start: float, gamma: fl
             elif z > 0.0:
                 f += z
                 moving += 1
-        if abs(f) <= close:
-            break
+        if abs(f) <= exact:
+            return t, t, t
+        if moving > 0 and abs(f) <= min(_NEAR, _ROUNDING * abs(t) / gamma):  # mixed with one a few roundings on
+            other = t + (2.0 * f * gamma / moving + (_ROUNDING if f > 0.0 else -_ROUNDING) * abs(t))
+            return t, min(t, other), max(t, other)  # below the first one, too, scores are what they are
         if f > 0.0:
             low = t
         else:
             high = t
+        turn += 1
         new = t + f * gamma / moving if moving > 0 else low
-        if not (low < new < high):
-            new = 0.5 * (low + high)
+        if (turn > _PATIENCE and turn % _EVERY == 0) or not (low < new < high):
+            new = middle(low, high)
             if not (low < new < high):
-                break
+                return high, low, high
         t = new
-    return float(t)
 
 
 @jit
@@ -116,16 +129,16 @@ def plain_slate(
         mass = 0.0
         for i in range(m):
             mass += min(1.0, (c[i] - low) / gamma)
-        t = low
+        t = below = above = low
         if mass > size + _CLOSE * (size + 1.0):
-            t = _full_root(c, m, size, low, start, gamma, work.held)
+            t, below, above = _full_root(c, m, size, low, start, gamma, work.held)
         if low == 0.0 or t > low:
             break
         again = 1
         low = 0.0
     owner = -1 if t == 0.0 else 0
+    spread(c, m, size, below, above, gamma, x)
     for i in range(m):
-        x[i] = min(1.0, max(0.0, (c[i] - t) / gamma))
         work.top[i] = t
         work.owner[i] = owner
         work.alone[i] = 0.0

@@ -17,12 +17,18 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.halving import middle
+from oasis_alloc.kernels.ties import spread_around
 
 Floats = npt.NDArray[np.float64]
 
 # entries of `out`, the scalars of a visit
 SMOOTHED, BOUND, VALUE, MISSES, FRACTIONAL, CURVED, KEPT, KEPT_USERS, USERS = range(9)
 N_OUT = 9
+
+_PATIENCE = 200  # turns before the first halving; then one in _EVERY is one, whatever the slopes say
+_EVERY = 2
+_TIED = 1e-6  # slots that no threshold fills or leaves free: what is left is shared by ties
 
 
 class Pairs(NamedTuple):
@@ -44,11 +50,11 @@ class Curvature(NamedTuple):
 
 
 @jit
-def _threshold(c: Floats, m: int, size: int, gamma: float, start: float) -> float:
-    """Root t of sum clip((c - t) / gamma, 0, 1) = size, by Newton's method inside a bracket.
+def _threshold(c: Floats, m: int, size: int, gamma: float, start: float) -> tuple[float, float]:
+    """(root t of sum clip((c - t) / gamma, 0, 1) = size, what the sum is off by), by Newton's method inside a bracket.
 
     The caller has checked that the sum at t = 0 is above `size`. Where the root lies between two neighbouring numbers
-    (ties closer than rounding) the better of the two is taken.
+    (ties closer than rounding) the better of the two is taken. Newton steps that are too short halve the bracket.
     """
     inverse = 1.0 / gamma
     low = 0.0
@@ -58,7 +64,8 @@ def _threshold(c: Floats, m: int, size: int, gamma: float, start: float) -> floa
         high = max(high, c[i])
     f_high = -float(size)
     t = min(max(start, low), high)
-    for _ in range(200):
+    turn = 0
+    while True:
         f = -float(size)
         slope = 0
         above = high  # next t at which a full candidate becomes fractional
@@ -74,25 +81,30 @@ def _threshold(c: Floats, m: int, size: int, gamma: float, start: float) -> floa
             else:
                 below = max(below, min(c[i], t))
         if abs(f) <= 1e-13 * size:
-            return t
+            return t, 0.0
         if f > 0.0:
             low = t
             f_low = f
         else:
             high = t
             f_high = f
+        turn += 1
         if slope > 0:
             new = t + f * gamma / slope
         elif f > 0.0:
             new = above + gamma * 0.5 * f / m
         else:
             new = below + gamma * 0.5 * f / m
-        if not (low < new < high):
+        if turn > _PATIENCE and turn % _EVERY == 0:
+            new = middle(low, high)
+        elif not (low < new < high):
             new = 0.5 * (low + high)
+        if not (low < new < high):
+            new = middle(low, high)
             if not (low < new < high):
                 break
         t = new
-    return low if f_low < -f_high else high
+    return (low, f_low) if f_low < -f_high else (high, -f_high)
 
 
 @jit
@@ -128,6 +140,7 @@ def visit(
     s = np.empty(longest)
     c = np.empty(longest)
     at = np.empty(longest, np.int64)
+    shared = np.empty(longest)  # x of users for whom no threshold has the right mass
     capacity = kept.cell.size
     inverse = 1.0 / gamma
     smoothed = out[SMOOTHED]
@@ -166,11 +179,12 @@ def visit(
                     m += 1
             start = max(t, cut)
             t = 0.0
+            off = 0.0
             full = 0.0
             for i in range(m):
                 full += min(1.0, c[i] * inverse)
             if full > size:
-                t = _threshold(c, m, size, gamma, start)
+                t, off = _threshold(c, m, size, gamma, start)
             if cut == 0.0 or (m >= size and full > size and t >= cut):
                 break
             misses += 1
@@ -185,11 +199,14 @@ def visit(
             if (c[i] - t) * inverse >= 1.0:
                 ones += 1
         crowded = ones > size  # rounding at a tie; the bound then takes the best of all
+        tied = off > _TIED
+        if tied:
+            spread_around(c, m, size, t, gamma, shared)
         for i in range(m):
             z = (c[i] - t) * inverse
-            if z <= 0.0:
+            x = shared[i] if tied else min(z, 1.0)
+            if x <= 0.0:
                 continue
-            x = min(z, 1.0)
             smoothed += c[i] * x - 0.5 * gamma * x * x
             worth += v[at[i]] * x
             cell = cell0 + np.int64(k[at[i]])
@@ -201,7 +218,7 @@ def visit(
                     bound += c[i]
                     left -= 1
                     c[i] = -1.0
-            else:
+            elif z > 0.0:
                 active += 1
         fractional += active
         if active > (1 if binding else 0):

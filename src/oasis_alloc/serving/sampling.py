@@ -22,7 +22,7 @@ from oasis_alloc.drawing import Drawing
 from oasis_alloc.errors import InputError, did_you_mean
 from oasis_alloc.keys import frozen
 from oasis_alloc.serving.data import Floats, Integers
-from oasis_alloc.slate_rules import SlateRules, System, chain_of
+from oasis_alloc.slate_rules import SlateRules, System, chain_of, kept_of, units_of
 
 if TYPE_CHECKING:
     from oasis_alloc.kernels.rounding import Slots
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.selection import Selector
 
 _UNKNOWN = 1e301  # a slack that says that no threshold is known
-_EXACT = 1e-9  # smoothing, in typical values, of slates that are only looked at for what they hold
-_ROUNDING = 1e-9  # of what is kept
+_EXACT = 1e-9  # smoothing, in units of a column, of slates that are only looked at for what they hold
 _KEPT = 8  # sizes of slates whose rules are kept as arrays: requests choose the size, and the arrays are of all items
 
 
@@ -211,11 +210,10 @@ class _Slates:
             least = min(least, int(most.sum() + 1e-6))
         rules = self._kernel(size, True, least)
         if kept is not None and self.rule.keep is not None:
-            typical = float(np.abs(kept).mean()) or 1.0
-            organic = float(kept @ self._solve(kept, classes, self._kernel(size, False, least), _EXACT * typical))
-            target = organic - (1.0 - self.rule.keep[1]) * abs(organic)
-            target -= _ROUNDING * abs(target)
-            rules = rules._replace(guard=frozen(np.array(kept)), target=np.array([target]))
+            kept = kept / units_of(kept, np.array([0, kept.size]))[0]
+            organic = kept @ self._solve(kept, classes, self._kernel(size, False, least), _EXACT)
+            target = kept_of(np.array([organic]), self.rule.keep[1])
+            rules = rules._replace(guard=frozen(kept), target=target)
         return self._solve(scores, classes, rules, gamma)
 
     def even(self, classes: Integers, size: int) -> Floats:

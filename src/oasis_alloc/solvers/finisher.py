@@ -44,7 +44,7 @@ _CHORDS = 3  # rounds in which curved rows are only given longer chords
 _PATIENCE = 8  # rounds after which all margins are widened
 _DEAREST = 1e12  # highest price of a slack, in typical scores
 _KINK = 1e-9  # smoothing, in units of scores, of visits that are made for the bound alone
-_RULED_KINK = 1e-7  # the least of it under rules
+_RULED_KINK = 1e-7  # the least of it under rules, where no gap below 1e-6 is asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,7 +270,8 @@ def trim(engine: Engine, watch: Watch, allocation: Allocation, prices: Floats) -
 def bound_at(engine: Engine, watch: Watch, prices: Floats, scale: float) -> float:
     """The bound at some prices, offered to the watch."""
     # under rules, whose roots take longer the finer they are, no finer than the gap asked for can tell
-    kink = _KINK if engine.program.rules is None else float(np.clip(0.01 * watch.target, _RULED_KINK, 1e-4))
+    finest = float(np.clip(0.1 * watch.target, 1e-12, _RULED_KINK))
+    kink = _KINK if engine.program.rules is None else float(np.clip(0.01 * watch.target, finest, 1e-4))
     visit = engine.visit(prices, kink * scale)
     bound = visit.bound + engine.program.conjugate(prices)
     watch.offer_bound(bound, prices)
