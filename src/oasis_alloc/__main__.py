@@ -68,7 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     solve.add_argument("--solver", metavar="NAME", help="dual (default) or conic, the reference")
     _solving(solve)
 
-    commands.add_parser("doctor", help="versions, threads, the compile cache, solvers")
+    doctor = commands.add_parser("doctor", help="versions, threads, the compile cache, solvers; or a problem to send")
+    doctor.add_argument("--problem", type=Path, metavar="problem.toml", help="write this problem as one file to report")
+    doctor.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default problem.reproduction)")
+    doctor.add_argument("--keep-labels", action="store_true", help="keep the labels of keys; else they are numbers")
     return parser
 
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.errors import SnapshotError
+from oasis_alloc.replacing import write_whole
 
 FORMAT = "oasis_alloc.policy"
 SCHEMA = 1
@@ -64,7 +64,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     >>> arrays["price"].tolist(), header["policy_id"], header["schema"]
     ([0.5, -1.0], 'p1', '1')
     """
-    _replace(Path(path), to_bytes(arrays, header))
+    write_whole(path, to_bytes(arrays, header))
 
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -216,25 +216,3 @@ def _arrays(raw: bytes, described: dict[str, Any]) -> dict[str, NDArray[Any]]:
         native.flags.writeable = False
         out[name] = native
     return out
-
-
-def _replace(path: Path, raw: bytes) -> None:
-    """Put the bytes on the disk beside the file, then give them its name."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(beside, flags, 0o666)  # not by tempfile, whose files nobody else may read
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # the rename itself, too, should survive a power cut
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

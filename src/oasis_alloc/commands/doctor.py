@@ -1,4 +1,4 @@
-"""`oasis-alloc doctor`: what this installation has, for a look or for a bug report."""
+"""`oasis-alloc doctor`: what this installation has, and a problem as one file, for a look or for a bug report."""
 
 from __future__ import annotations
 
@@ -16,6 +16,31 @@ _SOLVERS = {"dual": ("numba",), "conic": ("cvxpy", "osqp", "clarabel", "highspy"
 
 
 def doctor(arguments: argparse.Namespace) -> int:
+    """Write a problem as a reproduction file where one is named, else print what this installation has."""
+    return _inspect() if arguments.problem is None else _reproduce(arguments)
+
+
+def _reproduce(arguments: argparse.Namespace) -> int:
+    """Write the problem of a statement so that its solve can be run again elsewhere."""
+    from oasis_alloc.commands.output import written
+    from oasis_alloc.commands.statement import read_statement
+
+    statement = read_statement(arguments.problem)
+    out: Path = arguments.out or Path(f"{statement.path.stem}.reproduction")
+    with written(out):
+        oasis_alloc.write_reproduction(
+            statement.problem, out, settings=statement.solve, anonymize=not arguments.keep_labels
+        )
+    print(f"reproduction  {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    print(
+        "It has the numbers of the pairs and the names of columns, keys and constraints, no ids"
+        + (", and the labels." if arguments.keep_labels else ", and numbers for labels.")
+        + " Attach it to the report; oasis_alloc.read_reproduction(path).solve() runs the same solve."
+    )
+    return 0
+
+
+def _inspect() -> int:
     """Print versions, threads, the state of the compile cache and the solvers; 0 where nothing is missing."""
     rows = [
         ("oasis_alloc", oasis_alloc.__version__),

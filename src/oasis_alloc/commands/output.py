@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,15 @@ def make_directory(directory: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(f"{directory}: nothing can be written there ({error.strerror or error}).") from error
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Turn what the system says where a file cannot be written into one message."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
 def write_allocation(
