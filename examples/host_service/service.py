@@ -1,6 +1,6 @@
 """A host service to copy: ranks candidates by the policy in a snapshot file, which may be replaced at any time.
 
-    pip install "oasis_alloc[host]"
+    pip install ".[host]"                                        # in a checkout of oasis_alloc
     python examples/host_service/service.py                      # solves a small market first, and serves its policy
     python examples/host_service/service.py --snapshot /path/to/policy.safetensors --port 8080
 

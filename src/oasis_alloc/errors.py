@@ -129,5 +129,5 @@ def require(module: str, extra: str) -> ModuleType:
         package = module.partition(".")[0]
         raise MissingDependencyError(
             f"{package} is needed here and cannot be imported ({error}). "
-            f'Install it with: pip install "oasis_alloc[{extra}]"'
+            f'Install it, or all of the extra: pip install ".[{extra}]" in a checkout of oasis_alloc.'
         ) from error

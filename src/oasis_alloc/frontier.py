@@ -171,7 +171,7 @@ class Frontier:
         return table(self._table, backend or self.problem.candidates.backend)
 
     def plot(self, x: str = "point", y: str = "value", ax: Any = None) -> Any:
-        """Draw one column against another; returns matplotlib's Axes. Needs `pip install "oasis_alloc[plot]"`.
+        """Draw one column against another; returns matplotlib's Axes. Needs matplotlib (the extra `plot`).
 
         Parameters
         ----------

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import oasis_alloc
 from oasis_alloc.commands import installed
+from oasis_alloc.commands.terminal import NOT_WRITTEN, say
 
 _REQUIRED = ("numpy", "scipy", "numba", "cvxpy", "osqp", "clarabel", "highspy", "narwhals")
 _OPTIONAL = ("pandas", "polars", "pyarrow", "matplotlib", "rich")
@@ -31,13 +32,13 @@ def _reproduce(arguments: argparse.Namespace) -> int:
         oasis_alloc.write_reproduction(
             statement.problem, out, settings=statement.solve, anonymize=not arguments.keep_labels
         )
-    print(f"reproduction  {out} ({out.stat().st_size / 1e6:.1f} MB)")
-    print(
+    printed = say(
+        f"reproduction  {out} ({out.stat().st_size / 1e6:.1f} MB)\n"
         "It has the numbers of the pairs and the names of columns, keys and constraints, no ids"
         + (", and the labels." if arguments.keep_labels else ", and numbers for labels.")
         + " Attach it to the report; oasis_alloc.read_reproduction(path).solve() runs the same solve."
     )
-    return 0
+    return 0 if printed else NOT_WRITTEN
 
 
 def _inspect() -> int:
@@ -57,10 +58,12 @@ def _inspect() -> int:
         rows.append((f"solver {solver}", f"needs {', '.join(absent)}" if absent else "ready"))
     missing += [name for name in _REQUIRED if installed(name, "MISSING") == "MISSING"]
     width = max(len(name) for name, _ in rows)
-    for name, text in rows:
-        print(f"{name:<{width}}  {text}")
+    lines = [f"{name:<{width}}  {text}" for name, text in rows]
     if missing:
-        print(f"Missing: {', '.join(dict.fromkeys(missing))}. Install with: pip install --upgrade oasis_alloc")
+        names = " ".join(dict.fromkeys(missing))
+        lines.append(f"Missing. Install with: pip install --upgrade {names}")
+    if not say("\n".join(lines)):
+        return NOT_WRITTEN
     return 4 if missing else 0
 
 

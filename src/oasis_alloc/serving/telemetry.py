@@ -1,7 +1,7 @@
 """A store's statistics for OpenTelemetry and for Prometheus: read when they are asked for, on nobody's request path.
 
 Names are `oasis_alloc_*`; labels are modes, quantiles and reasons only, never ids of campaigns or policies, whose
-number has no bound. Install `oasis_alloc[otel]` or `oasis_alloc[prometheus]`; no exporter is made here.
+number has no bound. The extras `otel` and `prometheus` install what it needs; no exporter is made here.
 """
 
 from __future__ import annotations
