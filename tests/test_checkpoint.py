@@ -142,8 +142,8 @@ def test_a_write_that_fails_leaves_the_last_one(tmp_path: Path, monkeypatch: pyt
         raise OSError("no space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space left"):
-        oa.solve(problem(), checkpoint=path)
+    with pytest.warns(oa.CheckpointWarning, match="no space left"):
+        assert oa.solve(problem(), checkpoint=path).status is oa.Status.SOLVED
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

@@ -41,8 +41,14 @@ def command(folder: Path, shell: str, **environment: str) -> subprocess.Complete
     names |= {"PYTHONPATH": SOURCE, "RUN": f"{sys.executable} -m oasis_alloc solve problem.toml"}
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", shell],
-        cwd=folder, env=names | environment, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env=names | environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
 
 
 def assert_written(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from oasis_alloc.candidates import Candidates as Candidates
 from oasis_alloc.certificate import Conflict as Conflict
+from oasis_alloc.errors import CheckpointWarning as CheckpointWarning
 from oasis_alloc.errors import InputError as InputError
 from oasis_alloc.errors import MissingDependencyError as MissingDependencyError
 from oasis_alloc.errors import OasisAllocError as OasisAllocError

@@ -6,6 +6,7 @@
       SolverError(RuntimeError)            a solver broke down; not: it stopped early (that is a status)
       SnapshotError(ValueError)            a snapshot is refused; `reason` says why in a word or two
       MissingDependencyError(ImportError)  an optional package is not installed
+    CheckpointWarning(UserWarning)         a checkpoint could not be written; the solve goes on
 
 The built-in bases let code that knows nothing of this package catch them too.
 """
@@ -84,6 +85,16 @@ class SnapshotError(OasisAllocError, ValueError):
     def __init__(self, message: str, reason: str = "content") -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be written; the solve has gone on without.
+
+    It is also logged, by the logger `oasis_alloc`, and is never raised out of a solve, even where warnings are errors.
+
+    >>> issubclass(CheckpointWarning, UserWarning)
+    True
+    """
 
 
 class MissingDependencyError(OasisAllocError, ImportError):

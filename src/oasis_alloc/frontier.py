@@ -88,6 +88,8 @@ def frontier(
             stated.append(knob.at(point))
         except ProblemError as error:
             raise ProblemError(f"frontier(vary={vary!r}): point {k}, {point:g}, makes no problem: {error}") from error
+    from oasis_alloc.solvers.watch import asks_to_stop  # no solver is loaded before it is needed
+
     start = options.pop("start", None)
     solutions: list[Solution] = []
     for point, one in zip(numbers, stated, strict=True):
@@ -95,7 +97,7 @@ def frontier(
         solutions.append(solution)
         if solution.status.name not in ("INFEASIBLE", "RELAXED"):  # no prices, or prices of another problem
             start = solution
-        if progress is not None and progress(point, solution) is True:
+        if progress is not None and asks_to_stop(progress(point, solution)):
             break
     return Frontier(problem, vary, tuple(numbers[: len(solutions)]), tuple(solutions), knob)
 

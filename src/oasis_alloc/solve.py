@@ -63,7 +63,9 @@ def solve(
     checkpoint, checkpoint_every
         A file that the state of the solve is written to, at most once in so many seconds and when the solve ends:
         prices, the optimiser's state and the best allocation. It is replaced in one step, so it is whole whenever the
-        process dies.
+        process dies. Where it cannot be written (a full disk, a folder that has gone), the solve goes on, tries again
+        after so many seconds, and gives a `CheckpointWarning`; the answer is never lost. One that ended without an
+        allocation is written as well; going on from it proves the same again.
     resume
         A checkpoint of this same problem to go on from, which may be the file that is written to. The answer is within
         the gap asked for, as without the break; `passes` and `seconds` count both, the limits this call alone.
@@ -75,7 +77,8 @@ def solve(
         What a missed unit counts for in that total, `{constraint name: weight}` with a number, one number a group or
         `{label: number}` for a weight; positive, 1 where nothing is said. "infeasible" names its conflicts by them too.
     progress
-        Called with a `Progress` about once a pass; returning True stops the solve.
+        Called with a `Progress` about once a pass; returning True, also NumPy's, stops the solve. Anything else that is
+        no boolean lets it go on, so that a function may return what it likes.
 
     Returns
     -------
@@ -153,7 +156,9 @@ def solve(
                         least = least_relaxation(engine, engine_of, watch, weights)
                     if on_conflict == "relax":
                         relaxed = best_relaxed(engine, engine_of, watch, run, least)
+                        keeping.end(engine, watch)
                         return _relaxed(problem, program, engine, watch, relaxed, least, solver)
+                    keeping.end(engine, watch)
                     return _infeasible(problem, program, engine, watch, least, solver)
                 watch.may_conflict = False
                 if least.x.size:
@@ -171,7 +176,7 @@ def solve(
             status = Status.SOLVED if watch.reached else Status.STALLED
         elif watch.reached:
             status = Status.SOLVED
-        keeping.end(engine)
+        keeping.end(engine, watch)
         if status is Status.INTERRUPTED and not (watch.best and watch.best.feasible):
             raise KeyboardInterrupt  # no answer to return; a checkpoint has what was found
         assert watch.best is not None  # _fall_back leaves both
