@@ -17,6 +17,7 @@ from oasis_alloc.dataset import Columns, Dataset, File, Ledger, StreamedColumn
 from oasis_alloc.errors import InputError, did_you_mean, require
 from oasis_alloc.keys import frozen
 from oasis_alloc.multi_keys import Attribute, as_attribute, n_rows
+from oasis_alloc.parquet_files import parts_of
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -103,10 +104,7 @@ def _paths(directory: object) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"there is no directory {str(path)!r}; expected one with Parquet files.")
-    found = sorted(p for p in path.glob("*.parquet") if not p.name.startswith((".", "_")))
-    if not found:
-        raise InputError(f"{str(path)!r} has no file whose name ends in .parquet.")
-    return found
+    return [part.path for part in parts_of(path)]
 
 
 def _types(file: File, user: str, item: str, columns: Sequence[str] | None) -> dict[str, np.dtype[Any]]:
