@@ -21,6 +21,7 @@ from oasis_alloc.problem import Problem
 from oasis_alloc.program import Block, Ints, Program, dual_variables
 from oasis_alloc.recipe import Recipe, blend, is_column
 from oasis_alloc.slate_lowering import tellable, with_rules
+from oasis_alloc.slate_rules import fitted
 
 _FOLD_LIMIT = 1 << 22  # cells that are always worth a folded table (32 MiB a column)
 
@@ -65,7 +66,7 @@ def lower(problem: Problem, as_served: bool = False) -> Program:
         value=_value(problem.maximize, cands),
         extra=_extra(cands, columns),
         stream=streamed,
-        size=int(np.max(problem.slate.size, initial=1)),
+        size=int(np.max(fitted(problem.slate, cands).size, initial=1)),
         rules=None,
         blocks=tuple(blocks),
         base=base,

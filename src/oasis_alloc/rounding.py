@@ -19,7 +19,7 @@ from oasis_alloc.drawing import Drawing, each_block
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.ranking import every_level, ranked
 from oasis_alloc.seeds import Rng, as_seed
-from oasis_alloc.slate_rules import systems_of
+from oasis_alloc.slate_rules import fitted, systems_of
 
 if TYPE_CHECKING:
     from oasis_alloc.solution import Solution
@@ -112,7 +112,8 @@ def rounded(solution: Solution, rng: Rng = 0) -> Rounded:
 
     solution.raise_if_infeasible()
     seed = as_seed(rng, "round()")
-    slate, candidates = solution.problem.slate, solution.problem.candidates
+    candidates = solution.problem.candidates
+    slate = fitted(solution.problem.slate, candidates)
     n_users = candidates.n_users
     systems = systems_of(slate, candidates, np.arange(candidates.n_items))
     positions, x = solution.positions, solution.x

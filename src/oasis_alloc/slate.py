@@ -14,6 +14,8 @@ import numpy.typing as npt
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.keys import frozen
 
+_MOST = 2**31 - 1  # slots or items; nobody has so many candidates
+
 Sizes = int | npt.NDArray[np.int64]
 Steps = float | npt.NDArray[np.float64]
 
@@ -173,8 +175,8 @@ def _named(rules: object, name: str, expected: str) -> Mapping[str, Any]:
 
 
 def _whole(number: object, what: str, of: str, least: int) -> int:
-    if not isinstance(number, Integral) or isinstance(number, bool) or number < least:
-        raise ProblemError(f"{what} is a whole number {of}, at least {least}.")
+    if not isinstance(number, Integral) or isinstance(number, bool) or not least <= int(number) <= _MOST:
+        raise ProblemError(f"{what} is a whole number {of}, at least {least} and at most {_MOST:,}.")
     return int(number)
 
 

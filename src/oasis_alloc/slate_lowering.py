@@ -17,7 +17,7 @@ from oasis_alloc.multi_keys import MultiKey
 from oasis_alloc.problem import Problem
 from oasis_alloc.program import Program
 from oasis_alloc.slate import Slate
-from oasis_alloc.slate_rules import SlateRules, chain_of, systems_of
+from oasis_alloc.slate_rules import SlateRules, chain_of, fitted, systems_of
 from oasis_alloc.weighting import by_position, weighted
 
 Integers = npt.NDArray[np.int64]
@@ -34,7 +34,7 @@ def tellable(key: Key | MultiKey) -> npt.NDArray[np.int32]:
 
 def with_rules(problem: Problem, program: Program, item_of: Integers) -> Program:
     """The program under the slate's rules; `item_of` is an item of each class."""
-    slate, supply = problem.slate, problem.supply
+    slate, supply = fitted(problem.slate, problem.candidates), problem.supply
     if slate.is_plain and supply is None:
         return program
     if program.stream is not None:

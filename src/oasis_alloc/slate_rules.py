@@ -22,7 +22,7 @@ from oasis_alloc.multi_keys import gather
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
     from oasis_alloc.kernels.rules import Rules
-    from oasis_alloc.slate import Slate
+    from oasis_alloc.slate import Sizes, Slate
 
 Integers = npt.NDArray[np.int64]
 
@@ -163,6 +163,22 @@ def staircase(most: int | None, step: Any, longest: int) -> Floats:
     if isinstance(step, float):
         return step * np.arange(max(n, 1), dtype=np.float64)
     return np.asarray(step[np.minimum(np.arange(max(n, 1)), step.size - 1)], np.float64)
+
+
+def fitted(slate: Slate, candidates: Candidates) -> Slate:
+    """The same rules with no number above the most candidates that a user has: nobody can tell, and arrays fit them."""
+    most = max(1, int(np.diff(candidates.indptr).max(initial=1)))
+    fixed = slate.positions is not None and isinstance(slate.size, int)  # one number a slot: as long as the size says
+
+    def cut(sizes: Sizes) -> Sizes:
+        return min(sizes, most) if isinstance(sizes, int) else np.minimum(sizes, most)
+
+    return replace(
+        slate,
+        size=slate.size if fixed else cut(slate.size),
+        at_least=slate.at_least if fixed else cut(slate.at_least),
+        at_most={key: min(number, most) for key, number in slate.at_most.items()},
+    )
 
 
 def systems_of(slate: Slate, candidates: Candidates, item_of: Integers) -> tuple[System, ...]:
