@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import oasis_alloc as oa
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.errors import InputError
 
@@ -64,7 +65,7 @@ def write(directory: Path, columns: dict[str, list[Any]]) -> Path:
     return directory
 
 
-def says(caught: pytest.ExceptionInfo[InputError], words: str) -> None:
+def says(caught: pytest.ExceptionInfo[Exception], words: str) -> None:
     missing = [word for word in words.split(" | ") if word not in str(caught.value)]
     assert not missing, f"{missing} not in: {caught.value}"
 
@@ -110,6 +111,65 @@ def test_files(tmp_path: Path) -> None:
         Candidates.from_parquet(tmp_path)
     says(caught, "no users | one user or more")
     assert Candidates.from_parquet(tmp_path, users={"market": ["x"]}).n_pairs == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "arguments", "words"),
+    [
+        (["user", "item", "rel", "rel"], {}, "2 columns 'rel' | expected one of a name | columns="),
+        (["user", "item", "rel", "rel"], {"columns": ["rel"]}, "2 columns 'rel'"),
+        (["user", "user", "item", "rel"], {}, "2 columns 'user'"),
+        (["user", "item", "item", "rel"], {}, "2 columns 'item'"),
+    ],
+)
+def test_a_column_twice(tmp_path: Path, names: list[str], arguments: dict[str, Any], words: str) -> None:
+    arrays = [pa.array(GOOD.get(name, GOOD["rel"])) for name in names]
+    pq.write_table(pa.Table.from_arrays(arrays, names), tmp_path / "a.parquet")
+    with pytest.raises(InputError) as caught:
+        Candidates.from_parquet(tmp_path, **arguments)
+    says(caught, f"a.parquet | {words}")
+
+
+def test_a_column_twice_that_is_not_asked_for(tmp_path: Path) -> None:
+    arrays = [pa.array(GOOD.get(name, GOOD["rel"])) for name in ("user", "item", "rel", "spare", "spare")]
+    pq.write_table(pa.Table.from_arrays(arrays, ["user", "item", "rel", "spare", "spare"]), tmp_path / "a.parquet")
+    assert list(Candidates.from_parquet(tmp_path, columns=["rel"]).columns) == ["rel"]
+
+
+@pytest.mark.parametrize(
+    ("spare", "why"),
+    [
+        ([NAN] * 6, "row 0 (user 0): column 'spare' is nan; expected finite numbers"),
+        ([1, 2, 3, 4, None, 6], "b.parquet, row group 0, row 1 (user 3): column 'spare' is null"),
+        ([0, np.inf, 0, 0, 0, 0], "a.parquet, row group 0, row 1 (user 0): column 'spare' is inf"),
+    ],
+)
+def test_a_column_that_no_problem_asks_for_is_no_reason_to_refuse_the_files(
+    tmp_path: Path, spare: list[Any], why: str
+) -> None:
+    write(tmp_path, GOOD | {"spare": spare, "vector": [[1.0]] * 6, "text": ["x"] * 6})
+    candidates = Candidates.from_parquet(tmp_path)
+    assert list(candidates.columns) == ["rel"]
+    assert oa.solve(oa.Problem(candidates, oa.total("rel"))).value == 2.5
+    with pytest.raises(oa.ProblemError) as caught:
+        oa.Problem(candidates, oa.total("spare"))
+    says(caught, f"The table has one, which cannot be used | {why}")
+    with pytest.raises(InputError) as named:
+        Candidates.from_parquet(tmp_path, columns=["rel", "spare"])
+    says(named, why.partition(": ")[2].partition(";")[0])
+
+
+def test_a_column_that_only_some_files_have_is_left_out(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    more = {"user": [4], "item": [0]}
+    pq.write_table(pa.table(more | {"rel": [1.0], "late": [1.0]}), tmp_path / "c.parquet")
+    pq.write_table(pa.table(GOOD | {"rel": np.ones(6), "early": np.ones(6)}).slice(0, 3), tmp_path / "a.parquet")
+    candidates = Candidates.from_parquet(tmp_path)
+    assert list(candidates.columns) == ["rel"]
+    with pytest.raises(oa.ProblemError, match=r"cannot be used: b\.parquet has no column 'early'"):
+        oa.Problem(candidates, oa.total("early"))
+    with pytest.raises(InputError, match=r"b\.parquet has no column 'early'"):
+        Candidates.from_parquet(tmp_path, columns=["rel", "early"])
 
 
 def test_writing(tmp_path: Path) -> None:

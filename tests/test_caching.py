@@ -156,14 +156,72 @@ def test_damaged_entries_are_compiled_again(warm: Project) -> None:
 
 
 @on_posix
+@pytest.mark.parametrize("mode", [0o777, 0o2770])
 @pytest.mark.parametrize("level", ["root", "leaf"])
-def test_directory_that_everybody_may_write_is_refused(warm: Project, level: str) -> None:
+def test_directory_that_others_may_write_is_refused(warm: Project, level: str, mode: int) -> None:
     leaf = Path(warm.run("f8")["path"])
     before = {file: file.stat().st_mtime_ns for file in warm.entries()}
-    (leaf if level == "leaf" else warm.cache).chmod(0o777)
+    (leaf if level == "leaf" else warm.cache).chmod(mode)
     refused = warm.run("f8", "f4")
     assert (refused["answers"], refused["hits"], refused["misses"]) == ([12.0, 12.0], 0, 2)
     assert {file: file.stat().st_mtime_ns for file in warm.entries()} == before
+
+
+@on_posix
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+def test_file_that_others_may_write_is_not_loaded(warm: Project, ending: str) -> None:
+    for file in warm.entries():
+        if file.suffix == f".{ending}":
+            file.chmod(0o660)
+    again = warm.run("f8")
+    assert (again["answers"], again["hits"], again["misses"]) == ([12.0], 0, 1)
+    assert warm.run("f8")["hits"] == 1, "files of our own have taken their place"
+
+
+@on_posix
+def test_file_behind_a_link_is_not_loaded(warm: Project) -> None:
+    for file in warm.entries():
+        file.rename(file.with_name(f"moved-{file.name}"))
+        file.symlink_to(file.with_name(f"moved-{file.name}"))
+    again = warm.run("f8")
+    assert (again["answers"], again["hits"], again["misses"]) == ([12.0], 0, 1)
+
+
+@on_posix
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o2770, 0o722, 0o777])
+def test_no_mode_that_lets_others_write_is_private(tmp_path: Path, mode: int) -> None:
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    folder.mkdir()
+    file.write_bytes(b"code")
+    for path in (folder, file):
+        path.chmod(0o755)
+    assert _jit._is_private(folder)
+    assert _jit._read(str(file)) == b"code"
+    for path in (folder, file):
+        path.chmod(mode)
+    assert not _jit._is_private(folder)
+    assert _jit._read(str(file)) is None
+
+
+@on_posix
+def test_file_of_another_user_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "kernel.nbi"
+    file.write_bytes(b"code")
+    file.chmod(0o600)
+    assert _jit._read(str(file)) == b"code"
+    user = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    assert _jit._read(str(file)) is None
+
+
+@on_posix
+@pytest.mark.parametrize("umask", [0o000, 0o002])
+def test_whatever_the_umask_files_are_of_their_user_alone(project: Project, umask: int) -> None:
+    code = f"import os; os.umask({umask})\n{CHILD}"
+    for hits in (0, 1):
+        assert finish(project.start(code, "f8"))["hits"] == hits
+    for path in (project.cache, *project.cache.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
 
 
 @pytest.mark.parametrize("case", ["off", "below a file", "no home", "home that is not there"])
@@ -220,7 +278,72 @@ def test_both_sides_of_a_fork_compile_and_keep(project: Project) -> None:
     assert project.run("f8", "i8", "f4")["hits"] == 3
 
 
-def test_runs_without_the_compiler(project: Project) -> None:
+@on_posix
+def test_what_is_refused_is_said_once_with_the_remedy(warm: Project) -> None:
+    warm.cache.chmod(0o770)
+    output, errors = warm.start(CHILD, "f8", "f4").communicate(timeout=60)
+    assert json.loads(output)["answers"] == [12.0, 12.0]
+    said = f"kernels are compiled in every process: {warm.cache} can be written by its group, and it holds code"
+    assert errors.count(said) == 1, errors
+    assert f"chmod go-w {warm.cache}" in errors
+
+
+def test_kernels_that_are_compiled_are_told_and_logged(project: Project) -> None:
+    told = """
+import logging, sys
+import numpy as np
+from oasis_alloc.kernels._compiling import told_of_compiling
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(name)s %(message)s")
+from caller import total
+with told_of_compiling(lambda name: print("told", name)):
+    total(np.ones(3), 3)
+    total(np.ones(3), 3)
+total(np.ones(3, np.int64), 3)
+"""
+    output, errors = project.start(told).communicate(timeout=60)
+    lines = output.splitlines()
+    assert [line for line in lines if line.startswith("told")] == ["told caller.total"], (lines, errors)
+    begun = [
+        line for line in lines if line.startswith("oasis_alloc.kernels compiling kernel caller.total, which takes")
+    ]
+    assert len(begun) == 2, "callees belong to their caller"
+    assert str(project.cache) in begun[0]
+    assert sum("compiled kernel caller.total in" in line for line in lines) == 2
+    assert project.start(told).communicate(timeout=60)[0] == "", "later processes load"
+
+
+DISABLED = """
+import numpy as np, oasis_alloc as oa
+from oasis_alloc.commands.doctor import doctor
+print("doctor", doctor(None))
+try:
+    candidates = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
+    print(oa.solve(oa.Problem(candidates, oa.total("r"))).value)
+except oa.SolverError as error:
+    print("refused:", error)
+from oasis_alloc.kernels import serve
+try:
+    serve.best()
+except oa.SolverError as error:
+    print("refused:", error)
+"""
+
+
+def test_without_the_compiler_kernels_refuse_and_say_why(project: Project) -> None:
+    output, errors = project.start(DISABLED, NUMBA_DISABLE_JIT="1").communicate(timeout=60)
+    assert "kernels       DO NOT RUN: NUMBA_DISABLE_JIT is set" in output, errors
+    assert "doctor 4" in output
+    assert output.count("refused: NUMBA_DISABLE_JIT is set, and kernels give right answers only") == 2, errors
+
+
+def test_one_kernel_can_be_stepped_through(project: Project) -> None:
+    code = "from oasis_alloc.kernels.sample import uniform; import numpy as np; print(uniform(np.uint64(1 << 63)))"
+    asked = {"NUMBA_DISABLE_JIT": "1", "OASIS_ALLOC_PYTHON_KERNELS": "1"}
+    output, errors = project.start(code, **asked).communicate(timeout=60)
+    assert output.strip() == "0.5", errors
+
+
+def test_functions_of_others_run_without_the_compiler(project: Project) -> None:
     code = "import numpy as np; from caller import total; print(float(total(np.ones(3), 3)))"
     output, errors = project.start(code, NUMBA_DISABLE_JIT="1").communicate(timeout=60)
     assert output.strip() == "6.0", errors

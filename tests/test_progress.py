@@ -68,6 +68,31 @@ def test_the_display_on_a_terminal_leaves_nothing_behind(rich: bool, monkeypatch
         assert seen.endswith("\r")
 
 
+@pytest.mark.parametrize("rich", [True, False])
+def test_the_display_says_when_kernels_are_compiled(rich: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from oasis_alloc.kernels import _compiling
+
+    if not rich:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    with Display(stream) as display:
+        display(state(stage="sample"))
+        _compiling.begin("visit.visit", None)
+        _compiling.begin("visit.callee", None)
+        _compiling.end("visit.callee")
+        _compiling.end("visit.visit")
+        display(state(stage="passes"))
+    seen = stream.getvalue()
+    assert "compiling" in seen
+    assert "visit.visit  (the first run on a machine compiles)" in seen
+    assert "callee" not in seen
+    before = len(seen)
+    _compiling.begin("visit.visit", None)
+    _compiling.end("visit.visit")
+    assert len(stream.getvalue()) == before, "the display is closed"
+
+
 def test_the_bar_measures_orders_of_magnitude_and_never_falls() -> None:
     display = Display(io.StringIO())
     way = [display.done(state(gap=gap)) for gap in (math.inf, 1.0, 1e-2, 1e-1, 1e-3, 1e-4)]

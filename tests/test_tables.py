@@ -232,3 +232,21 @@ def test_what_nobody_asked_for_is_no_reason_to_refuse_tables(tmp_path: Path) -> 
         "[candidates]\npairs = 'pairs.csv'\nusers = 'users.csv'\nitems = 'items.csv'\n"
     )
     assert oa.solve(read_statement(tmp_path / "problem.toml").problem).value == pytest.approx(0.75)
+
+
+def test_numbers_that_folders_name_are_columns_of_streams_too(tmp_path: Path) -> None:
+    for k, hour in enumerate(("9", "10", "11")):
+        folder = tmp_path / "date=2026-11-01" / f"hour={hour}"
+        folder.mkdir(parents=True)
+        pq.write_table(PAIRS.slice(2 * k, 2), folder / "part-0.parquet")
+    streamed = oa.Candidates.from_parquet(tmp_path)
+    assert list(streamed.columns) == ["relevance", "hour"]
+    assert streamed.columns["hour"][np.array([5, 0, 2])].tolist() == [11, 9, 10]
+    frame = read_table(tmp_path)
+    whole = oa.Candidates.from_frames(frame, columns=["relevance", "hour"])
+    answers = []
+    for candidates in (streamed, whole):
+        limits = [oa.total("hour") <= 20.0, oa.exposure() <= 2.0]
+        answers.append(oa.solve(oa.Problem(candidates, oa.total("relevance"), limits)).value)
+    assert answers[0] == answers[1]
+    assert oa.Candidates.from_parquet(tmp_path, columns="relevance").n_pairs == 6

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 from oasis_alloc import grouping as _grouping
 from oasis_alloc.arrays import as_column, as_indptr, as_items, check_duplicates, check_size
 from oasis_alloc.dataset import Dataset
-from oasis_alloc.errors import InputError
+from oasis_alloc.errors import InputError, did_you_mean
 from oasis_alloc.grouping import Grouping
 from oasis_alloc.keys import Key, as_vector, factorise, frozen
 from oasis_alloc.multi_keys import Attribute, MultiKey, as_attribute, n_rows
+from oasis_alloc.pickling import ByFields, FrozenMapping
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Candidates:
+class Candidates(ByFields):
     """Who could be shown what: users, items, the pairs between them, and a number or more about each pair.
 
     Immutable; build one with `from_arrays`, `from_frames` or `from_parquet`, which check everything. All arrays are
@@ -57,6 +57,7 @@ class Candidates:
     row: NDArray[np.int64] | None = None
     stream: Dataset | None = None
     _native_ids: Mapping[str, Any] = field(default_factory=dict)
+    _refused: Mapping[str, str] = field(default_factory=dict)
     _groupings: dict[tuple[str, ...], Grouping] = field(default_factory=dict, init=False)
 
     @classmethod
@@ -124,7 +125,7 @@ class Candidates:
             n_pairs=len(numbers),
             indptr=pointers,
             item=numbers,
-            columns=MappingProxyType(checked),
+            columns=FrozenMapping(checked),
             users=user_keys,
             items=item_keys,
             user_ids=_as_ids(user_ids, n_users, "user_ids", "n_users"),
@@ -184,26 +185,24 @@ class Candidates:
         directory
             Where the files are: all `*.parquet` in it, in the order of their names, or one file.
         user, item
-            Columns with the numbers of users and items, integers from 0 on. Rows are sorted by user over all files; a
-            user's rows may go on in the next row group or file.
+            Columns with the numbers of users and items, from 0 on. Rows are sorted by user over all files.
         columns
-            Columns of finite numbers; None takes every one besides `user` and `item`.
+            Columns of finite numbers; None takes all but `user` and `item`, and leaves out those that cannot be used.
         users, items
-            What is known of them by number: a mapping of arrays, or a frame, whose row k is number k; as in
-            `from_arrays`. An entry or column that is called like `user` (`item`) has their ids, for the answer.
-            None: numbers up to the largest that occurs.
+            What is known of them by number: arrays as in `from_arrays`, or a frame; row k is number k. What
+            is called like `user` (`item`) has their ids, for the answer. None: numbers up to the largest that occurs.
         memory
-            The most that may be held of pairs at a time, in bytes or as "2GiB": row groups that are read ahead,
-            samples, and blocks that are kept from pass to pass where there is room. Arrays by user (about 60 bytes
-            each) and the answer (about 30 bytes a pair that is shown) come on top.
+            The most that may be held of pairs at a time, in bytes or as "2GiB": row groups read ahead, samples, and
+            blocks kept from pass to pass. Arrays by user (about 60 bytes each) and the answer (30 a pair) come on top.
 
-        Everything is read and checked once here. Solves give the same answer as in memory. Slates with `keep`,
-        `at_least` or `positions`, and `stay_close`, are for candidates in memory. See `docs/beyond-memory.md`.
+        Everything is read and checked once here; a file that changes later is an `InputError` that names it. Solves
+        give the same answer as in memory. Slates with `keep`, `at_least` or `positions`, and `stay_close`, are for
+        candidates in memory. See `docs/beyond-memory.md`.
 
         Raises
         ------
         InputError
-            Says which file, row group and row is not as expected, or that `memory` is too little for a row group.
+            Says which file, row group and row is not as expected or damaged, or that `memory` is too little.
         MissingDependencyError
             Where pyarrow is not installed.
 
@@ -219,12 +218,9 @@ class Candidates:
         """
         from oasis_alloc import parquet
 
-        for argument, name in (("user", user), ("item", item)):
-            if not isinstance(name, str) or not name:
-                raise InputError(f"{argument} is {name!r}; expected the name of a column.")
         dataset = parquet.open_dataset(directory, user, item, columns, memory)
         of_users, of_items = parquet.table_of(users, user, "users"), parquet.table_of(items, item, "items")
-        found = parquet.scan(dataset, of_users.n, of_items.n)
+        found = parquet.scan(dataset, of_users.n, of_items.n, lenient=columns is None)
         n_users = len(found.indptr) - 1
         user_keys, item_keys = as_keys(of_users.attributes, of_items.attributes, n_users, found.n_items)
         return cls(
@@ -241,6 +237,7 @@ class Candidates:
             user_name=user,
             item_name=item,
             stream=dataset,
+            _refused=dataset.refused,
         )
 
     def to_parquet(
@@ -258,7 +255,7 @@ class Candidates:
         ids are not written. A market beyond memory is written part by part, in files whose names ascend: `first_user`
         is added to the user numbers of this part. Row groups end with a user, and have at most `rows_per_group` rows
         unless one user has more. `compact` writes items as a dictionary: a third fewer bytes for about a nanosecond of
-        decoding a pair, which pays where the disk is slower than the passes.
+        decoding a pair, which pays where the disk is slower than the passes. A file of that name is replaced at once.
 
         Raises `InputError` for a name or numbers that make no sense, `MissingDependencyError` without pyarrow.
 
@@ -301,6 +298,16 @@ class Candidates:
         ['a', 'b']
         """
         return list(self.grouping(by).labels)
+
+    def no_column(self, name: object) -> str:
+        """Return the end of a message about a column that is not there: why a table's was not taken, or the nearest.
+
+        >>> Candidates.from_arrays([0, 1], [0], {"relevance": [1]}).no_column("relevence")
+        " Did you mean 'relevance'? Known: relevance."
+        """
+        if isinstance(name, str) and name in self._refused:
+            return f" The table has one, which cannot be used: {self._refused[name]}"
+        return did_you_mean(name, self.columns)
 
     def user_of(self, positions: ArrayLike) -> NDArray[np.int64]:
         """Return the user numbers, int64, of the pairs at `positions`.
@@ -356,7 +363,7 @@ def as_keys(
             raise InputError(f"items[{name!r}] has {n_rows(values):,} rows; expected {n_items:,} (n_items).")
         else:
             of_items[name] = values
-    return MappingProxyType(of_users), MappingProxyType(of_items)
+    return FrozenMapping(of_users), FrozenMapping(of_items)
 
 
 def _attributes(values: Mapping[str, object] | None, side: str) -> dict[str, Attribute]:

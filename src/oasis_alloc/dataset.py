@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import mmap
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,31 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.files import File
+from oasis_alloc.pickling import ByFields
 
 _AHEAD = 4  # row groups that the disk is asked for before they are decoded
+_BUFFER = 1 << 15  # bytes of a column that are read at a time, besides whole pages
 
 Columns = dict[str, NDArray[Any]]
 Positions = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class File:
-    """One Parquet file as it was when it was looked at first."""
-
-    path: Path
-    metadata: Any  # pyarrow.parquet.FileMetaData
-    stamp: tuple[int, int]  # size, time of the last change
-
-    @classmethod
-    def of(cls, path: Path) -> File:
-        """Open a file for its footer."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            return cls(path, pq.read_metadata(path), _stamp(path))
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{path} cannot be read as a Parquet file ({error}).") from error
 
 
 class Ledger:
@@ -52,6 +34,9 @@ class Ledger:
         self.most = 0
         self._owners: WeakKeyDictionary[object, int] = WeakKeyDictionary()
         self._lock = Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Ledger, (self.limit,)  # a copy has readers of its own
 
     @property
     def held(self) -> int:
@@ -80,13 +65,14 @@ class Ledger:
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(ByFields):
     """Files of pairs sorted by user, as one sequence of row groups.
 
     - `start`: int64 (n_groups + 1,); row group g holds the pairs `start[g]:start[g + 1]`.
     - `file`, `group`: (n_groups,) where each one is.
     - `user`, `item`: names of the columns of numbers; `columns`: the rest, name -> type as it is handed out.
     - `ledger`: how much may be held of pairs at a time.
+    - `refused`: columns that nobody asked for by name and that cannot be used: name -> why.
     """
 
     files: tuple[File, ...]
@@ -97,6 +83,7 @@ class Dataset:
     item: str
     columns: dict[str, np.dtype[Any]]
     ledger: Ledger
+    refused: dict[str, str] = field(default_factory=dict)
     _largest: dict[tuple[str, ...], int] = field(default_factory=dict, init=False)
 
     @property
@@ -118,20 +105,45 @@ class Dataset:
 
     def group_bytes(self, g: int, names: Sequence[str]) -> int:
         """Bytes that reading these columns of a row group takes: as they are in the file, and decoded."""
-        about = self.files[self.file[g]].metadata.row_group(int(self.group[g]))
         total = 0
-        for k in range(about.num_columns):
-            column = about.column(k)
-            if column.path_in_schema in names:
-                width = 8 if column.physical_type in ("INT64", "DOUBLE") else 4
-                total += int(column.total_compressed_size) + width * int(about.num_rows)
-                if column.compression != "UNCOMPRESSED":
-                    total += int(column.total_uncompressed_size)
-        return total
+        for chunk in self.files[self.file[g]].chunks(int(self.group[g]), names):
+            width = 8 if chunk.physical_type in ("INT64", "DOUBLE") else 4
+            total += int(chunk.total_compressed_size) + width * int(chunk.num_values)
+            if chunk.compression != "UNCOMPRESSED":
+                total += int(chunk.total_uncompressed_size)
+        folders = sum(name in self.files[self.file[g]].folders for name in names)
+        return total + 8 * folders * int(self.start[g + 1] - self.start[g])
 
-    def read(self, names: Sequence[str]) -> Reader:
-        """A reader of some of the columns."""
-        return Reader(self, tuple(names))
+    def check(self) -> None:
+        """Raise `InputError` if a file has changed since it was looked at."""
+        for file in self.files:
+            file.check()
+
+    def check_range(self, position: int, name: str, column: NDArray[Any]) -> None:
+        """Raise `InputError` where numbers of a row group are outside of what its footer says of them.
+
+        `position` is its first pair. That finds some of the damage in files whose pages have no checksums.
+        """
+        g = int(np.searchsorted(self.start, position, side="right")) - 1
+        if name in self.files[self.file[g]].folders:
+            return
+        said = self.files[self.file[g]].chunks(int(self.group[g]), [name])[0].statistics
+        if said is None or not said.has_min_max or not column.size:
+            return
+        low, high, least, most = said.min, said.max, column.min(), column.max()
+        if least < low or most > high:
+            raise InputError(
+                f"{self.place(position).rpartition(',')[0]}: column {name!r} has numbers from {least} to {most}, and "
+                f"the footer says from {low} to {high}. The file is damaged; write it again."
+            )
+
+    def read(self, names: Sequence[str], verify: bool = False, lenient: bool = False) -> Reader:
+        """A reader of some of the columns.
+
+        `verify` has it check the sums of the pages that carry one. `lenient` gives columns with nulls, as NaN, and
+        where the first one is (`Reader.missing`), instead of an error.
+        """
+        return Reader(self, tuple(names), verify, lenient)
 
     def take(self, names: Sequence[str], positions: Positions) -> Columns:
         """Columns of single pairs, by position, in any order; reads the row groups that they are in."""
@@ -158,12 +170,14 @@ class Dataset:
 class Reader:
     """Reads row groups, one held at a time; each thread has its own."""
 
-    def __init__(self, dataset: Dataset, names: tuple[str, ...]) -> None:
+    def __init__(self, dataset: Dataset, names: tuple[str, ...], verify: bool = False, lenient: bool = False) -> None:
+        self.missing: dict[str, int] = {}  # of the row group that was read last: column -> first row that is null
         self._dataset = dataset
         self._names = names
+        self._verify, self._lenient = verify, lenient
         self._file, self._asked = -1, -1
         self._open: Any = None
-        self._map: Any = None
+        self._handle = -1  # for questions about the open file, and for reading ahead
         self._number = -1
         self._group: Columns = {}
         dataset.ledger.take(self, dataset.largest(names))
@@ -176,22 +190,47 @@ class Reader:
         return self._group
 
     def _decoded(self, g: int) -> Columns:
+        """Read a row group, of a file that was what it should be before and after."""
+        import pyarrow as pa
+
         data = self._dataset
-        handle = self._opened(int(data.file[g]))
-        table = handle.read_row_group(int(data.group[g]), columns=list(self._names), use_threads=False)
-        self._ask_ahead(g)
-        self._let_go(g)
-        out: Columns = {}
-        for name in self._names:
-            column = table.column(name)
-            if column.null_count:
-                chunk = column.combine_chunks()
-                row = int(np.argmax(chunk.is_null().to_numpy(zero_copy_only=False)))
-                raise InputError(
-                    f"{data.place(int(data.start[g]) + row)}: column {name!r} is null; expected a number in every row."
-                )
-            out[name] = column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy()
+        known = data.files[int(data.file[g])]
+        try:
+            opened = self._opened(int(data.file[g]))
+            known.check(self._handle)
+            self.missing = {}
+            stored = [name for name in self._names if name not in known.folders]
+            table = opened.read_row_group(int(data.group[g]), columns=stored, use_threads=False)
+            self._ask_ahead(g)
+            out = {name: self._column(table, name, g) for name in self._names}
+        except (pa.ArrowException, OSError) as error:
+            known.check(self._handle if self._handle >= 0 else None)  # says more than what came of it
+            raise InputError(
+                f"{data.place(int(data.start[g])).rpartition(',')[0]} of {known.path} cannot be read ({error}). The "
+                "file is damaged, or its disk is; write it again."
+            ) from error
+        known.check(self._handle)
         return out
+
+    def _column(self, table: Any, name: str, g: int) -> NDArray[Any]:
+        data = self._dataset
+        first, rows = int(data.start[g]), int(data.start[g + 1] - data.start[g])
+        folders = data.files[int(data.file[g])].folders
+        if name in folders:
+            return np.full(rows, folders[name])
+        column = table.column(name)
+        if len(column) != rows:
+            raise InputError(
+                f"{data.place(first).rpartition(',')[0]}: column {name!r} has {len(column):,} rows, and the footer "
+                f"says {rows:,}. The file is damaged; write it again."
+            )
+        if column.null_count:
+            row = int(np.argmax(column.is_null().to_numpy()))
+            if self._lenient and name in data.columns:
+                self.missing[name] = row
+                return np.asarray(column.to_numpy())
+            raise InputError(f"{data.place(first + row)}: column {name!r} is null; expected a number in every row.")
+        return np.asarray(column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy())
 
     def _opened(self, file: int) -> Any:
         import pyarrow as pa
@@ -200,45 +239,38 @@ class Reader:
         if file != self._file:
             self._shut()
             known = self._dataset.files[file]
-            if not known.path.exists() or _stamp(known.path) != known.stamp:
-                raise InputError(
-                    f"{known.path} has changed since Candidates.from_parquet looked at it; build the candidates anew."
-                )
-            with known.path.open("rb") as handle:  # mapped: decoding is then the only copy
-                self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-            self._open = pq.ParquetFile(pa.BufferReader(pa.py_buffer(self._map)), metadata=known.metadata)
+            known.check()
+            # read, not mapped: a page of a mapping that somebody cuts off under it ends the process
+            self._handle = os.open(known.path, os.O_RDONLY)
+            self._open = pq.ParquetFile(
+                pa.OSFile(str(known.path)),
+                metadata=known.metadata,
+                buffer_size=_BUFFER,
+                page_checksum_verification=self._verify,
+            )
             self._file, self._asked = file, -1
         return self._open
 
     def _ask_ahead(self, g: int) -> None:
         """Have the disk fetch the next row groups of the same file while this one is worked on."""
+        if not hasattr(os, "posix_fadvise"):
+            return
         if self._asked > g + _AHEAD:  # from the beginning again
             self._asked = g
-        for ahead in range(max(g, self._asked) + 1, min(g + _AHEAD, self._dataset.n_groups - 1) + 1):
-            if self._dataset.file[ahead] == self._file:
-                self._advise(ahead, "MADV_WILLNEED")
+        data, file = self._dataset, self._dataset.files[self._file]
+        for ahead in range(max(g, self._asked) + 1, min(g + _AHEAD, data.n_groups - 1) + 1):
+            if data.file[ahead] == self._file:
+                for chunk in file.chunks(int(data.group[ahead]), self._names):
+                    os.posix_fadvise(self._handle, *file.extent(chunk), os.POSIX_FADV_WILLNEED)
                 self._asked = ahead
-
-    def _let_go(self, g: int) -> None:
-        """What is decoded need not stay mapped, or the whole file would count as this process' memory."""
-        self._advise(g, "MADV_DONTNEED")
-
-    def _advise(self, g: int, what: str) -> None:
-        if not hasattr(mmap, what):
-            return
-        about = self._dataset.files[self._file].metadata.row_group(int(self._dataset.group[g]))
-        for k in range(about.num_columns):
-            column = about.column(k)
-            if column.path_in_schema in self._names:
-                first = column.dictionary_page_offset
-                begin = column.data_page_offset if first is None else min(first, column.data_page_offset)
-                page = begin // mmap.PAGESIZE * mmap.PAGESIZE
-                self._map.madvise(getattr(mmap, what), page, column.total_compressed_size + begin - page)
 
     def _shut(self) -> None:
         if self._open is not None:
-            self._open.close()
-            self._open, self._map, self._file = None, None, -1  # unmapped with the last buffer of it
+            self._open.close(force=True)
+            self._open = None
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._handle, self._file = -1, -1
 
     def close(self) -> None:
         """Give back the file and the memory."""
@@ -260,7 +292,7 @@ class Reader:
 
 
 @dataclass(frozen=True, eq=False)
-class StreamedColumn:
+class StreamedColumn(ByFields):
     """A column of pairs that stays in its files: single pairs by position, and what one look at all of them said."""
 
     dataset: Dataset
@@ -294,8 +326,3 @@ def clipped(indptr: Positions, begin: int, end: int) -> tuple[int, int, Position
     first = int(np.searchsorted(indptr, begin, side="right")) - 1
     last = int(np.searchsorted(indptr, end, side="left"))
     return first, last, np.clip(indptr[first : last + 1], begin, end) - begin
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    about = path.stat()
-    return about.st_size, about.st_mtime_ns

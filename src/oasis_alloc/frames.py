@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from oasis_alloc.arrays import as_column, item_dtype
 from oasis_alloc.errors import InputError, MissingDependencyError, did_you_mean
 from oasis_alloc.keys import Factor, factorise, first_rows, frozen, objects
 from oasis_alloc.multi_keys import Attribute, as_attribute
+from oasis_alloc.pickling import FrozenMapping
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -77,7 +77,7 @@ def read(
         "n_pairs": n_pairs,
         "indptr": frozen(indptr),
         "item": frozen(of_items.codes[order].astype(item_dtype(n_items))),
-        "columns": MappingProxyType(taken),
+        "columns": FrozenMapping(taken),
         "users": user_keys,
         "items": item_keys,
         "user_ids": frozen(of_users.ids),

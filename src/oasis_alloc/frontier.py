@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from oasis_alloc.errors import ProblemError, did_you_mean, require
 from oasis_alloc.layout import Table, as_text, cut, number, small
+from oasis_alloc.pickling import ByFields
 from oasis_alloc.problem import Problem
 from oasis_alloc.solution import Solution
 from oasis_alloc.solve import solve
@@ -103,7 +104,7 @@ def frontier(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Frontier:
+class Frontier(ByFields):
     """What `frontier` returns; `print` shows it as a table.
 
     Attributes

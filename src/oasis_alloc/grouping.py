@@ -13,6 +13,7 @@ from oasis_alloc.dataset import StreamedColumn, clipped
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.keys import Key, frozen
 from oasis_alloc.multi_keys import MultiKey, gather, number_sets
+from oasis_alloc.pickling import ByFields
 
 _BLOCK = 1 << 22
 
@@ -21,7 +22,7 @@ Sets: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True, eq=False)
-class Grouping:
+class Grouping(ByFields):
     """Which group each pair belongs to, as a code on its user, a code on its item, and a table of both.
 
     - `labels`: one a group, in group order: the label of a single key, a tuple in the order of `by` for

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.pickling import ByFields
 
 T = TypeVar("T", bound=np.generic)
 
@@ -27,7 +28,7 @@ class Factor:
 
 
 @dataclass(frozen=True, eq=False)
-class Key:
+class Key(ByFields):
     """One attribute of the users or of the items, factorised.
 
     `codes` is int32, one a user (or item), -1 where it has none. `labels` are the sorted distinct labels

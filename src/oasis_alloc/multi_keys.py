@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from oasis_alloc.errors import InputError
 from oasis_alloc.keys import as_labels, as_vector, factorise, frozen, is_none, objects, plain_dates
+from oasis_alloc.pickling import ByFields
 
 
 @dataclass(frozen=True, eq=False)
-class MultiKey:
+class MultiKey(ByFields):
     """One attribute of the items of which each has any number of labels, factorised.
 
     Item i has the groups `codes[indptr[i]:indptr[i + 1]]`, int32, sorted and distinct; `indptr` is int64

@@ -9,11 +9,12 @@ from typing import Any
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Function
 from oasis_alloc.measures import Measure
+from oasis_alloc.pickling import ByFields
 from oasis_alloc.steadiness import StayClose
 
 
 @dataclass(frozen=True, eq=False)
-class Objective:
+class Objective(ByFields):
     """A sum of measures without groups, of concave functions and of `stay_close`, as `maximize=` takes it.
 
     Example

@@ -6,18 +6,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.arrays import item_dtype
-from oasis_alloc.dataset import Columns, Dataset, File, Ledger, StreamedColumn
+from oasis_alloc.dataset import Columns, Dataset, Ledger, StreamedColumn
 from oasis_alloc.errors import InputError, did_you_mean, require
+from oasis_alloc.files import File
 from oasis_alloc.keys import frozen
 from oasis_alloc.multi_keys import Attribute, as_attribute, n_rows
-from oasis_alloc.parquet_files import parts_of
+from oasis_alloc.parquet_files import Part, parts_of, typed
+from oasis_alloc.pickling import FrozenMapping
+from oasis_alloc.replacing import replacing
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -68,19 +70,19 @@ def open_dataset(directory: object, user: str, item: str, columns: Sequence[str]
     """Find the files and check what their footers say."""
     require("pyarrow", "parquet")
     limit = as_bytes(memory)
+    for argument, name in (("user", user), ("item", item)):
+        if not isinstance(name, str) or not name:
+            raise InputError(f"{argument} is {name!r}; expected the name of a column.")
     if user == item:
         raise InputError(f"user and item both name the column {user!r}; expected two columns.")
-    paths = _paths(directory)
-    files = [File.of(path) for path in paths]
-    types = _types(files[0], user, item, columns)
-    for file in files[1:]:
-        other = _types(file, user, item, list(types))
-        for name, kind in types.items():
-            if other[name] != kind:
-                raise InputError(
-                    f"{file.path.name}: column {name!r} is {other[name]} there and {kind} in {files[0].path.name}; "
-                    "expected one type in all files."
-                )
+    parts = _parts(directory)
+    said = {name: typed([part.values[name] for part in parts]) for name in parts[0].values}
+    numbers = {name: values for name, values in said.items() if all(isinstance(v, (int, float)) for v in values)}
+    files = [File.of(part.path, {name: numbers[name][k] for name in numbers}) for k, part in enumerate(parts)]
+    refused: dict[str, str] = {}
+    types = _types(files, user, item, columns, refused)
+    for file in files:
+        file.check_footer((user, item, *types))
     rows, where, group = [], [], []
     for number, file in enumerate(files):
         for g in range(file.metadata.num_row_groups):
@@ -90,57 +92,101 @@ def open_dataset(directory: object, user: str, item: str, columns: Sequence[str]
                 group.append(g)
     start = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
     made = Dataset(
-        tuple(files), start, np.array(where, np.int64), np.array(group, np.int64), user, item, types, Ledger(limit)
-    )
+        tuple(files), start, np.array(where, np.int64), np.array(group, np.int64), user, item, types, Ledger(limit),
+        refused,
+    )  # fmt: skip
     _check_groups(made, (item, *types))
     return made
 
 
-def _paths(directory: object) -> list[Path]:
+def _parts(directory: object) -> list[Part]:
     if not isinstance(directory, (str, Path)):
         raise InputError(f"directory is {directory!r}; expected the path of a directory of Parquet files.")
     path = Path(directory)
     if path.is_file():
-        return [path]
+        return [Part(path, {})]
     if not path.is_dir():
         raise InputError(f"there is no directory {str(path)!r}; expected one with Parquet files.")
-    return [part.path for part in parts_of(path)]
+    return parts_of(path)
 
 
-def _types(file: File, user: str, item: str, columns: Sequence[str] | None) -> dict[str, np.dtype[Any]]:
-    """The columns as they are handed out: float32 where it holds all their numbers, else float64."""
+def _types(
+    files: list[File], user: str, item: str, columns: Sequence[str] | None, refused: dict[str, str]
+) -> dict[str, np.dtype[Any]]:
+    """The columns as they are handed out: float32 where it holds all their numbers, else float64.
+
+    Where columns are not named, those that cannot be used go into `refused`.
+    """
     import pyarrow.types as kinds
 
-    schema = file.metadata.schema.to_arrow_schema()
-
-    def known(name: object) -> Any:
-        if name not in schema.names:
-            raise InputError(f"{file.path.name} has no column {name!r}.{did_you_mean(str(name), schema.names)}")
-        return schema.field(name).type
-
-    for name in (user, item):
-        if not kinds.is_integer(known(name)):
-            raise InputError(
-                f"{file.path.name}: column {name!r} is {known(name)}; expected integers, the numbers of users and "
-                "items. Number them from 0 on when the files are written; ids for the answer go into users= and items=."
-            )
+    for file in files:
+        for name in (user, item):
+            kind = _kind(file, name)
+            if not kinds.is_integer(kind):
+                raise InputError(
+                    f"{file.path.name}: column {name!r} is {kind}; expected integers, the numbers of users and "
+                    "items. Number them from 0 on when the files are written; ids for the answer go into users= and "
+                    "items=."
+                )
     if columns is None:
-        numeric = [f.name for f in schema if kinds.is_integer(f.type) or kinds.is_floating(f.type)]
-        columns = [name for name in numeric if name not in (user, item)]
-    elif isinstance(columns, str):
-        columns = [columns]
-    if not columns:
-        raise InputError(f"{file.path.name} has no column of numbers besides {user!r} and {item!r}; expected one.")
+        numeric = [f.name for f in files[0].schema if kinds.is_integer(f.type) or kinds.is_floating(f.type)]
+        numeric += files[0].folders
+        asked = [name for name in dict.fromkeys(numeric) if name not in (user, item)]
+    else:
+        asked = [columns] if isinstance(columns, str) else list(columns)
     out: dict[str, np.dtype[Any]] = {}
-    for name in columns:
-        kind = known(name)
+    for name in asked:
         if name in (user, item):
             raise InputError(f"columns names {name!r}, which holds the numbers of users or items.")
+        try:
+            out[name] = _type(files, name)
+        except InputError as error:
+            if columns is not None:
+                raise
+            refused[name] = str(error)
+    if not out:
+        raise InputError(
+            next(iter(refused.values()), None)
+            or f"{files[0].path.name} has no column of numbers besides {user!r} and {item!r}; expected one."
+        )
+    return out
+
+
+def _type(files: list[File], name: str) -> np.dtype[Any]:
+    """The type of one column, the same in all files."""
+    import pyarrow.types as kinds
+
+    found = []
+    for file in files:
+        kind = _kind(file, name)
         if not (kinds.is_integer(kind) or kinds.is_floating(kind)):
             raise InputError(f"{file.path.name}: column {name!r} is {kind}; expected numbers.")
         narrow = kind.bit_width <= (32 if kinds.is_floating(kind) else 16)
-        out[name] = np.dtype(np.float32 if narrow else np.float64)
-    return out
+        found.append(np.dtype(np.float32 if narrow else np.float64))
+        if found[-1] != found[0]:
+            raise InputError(
+                f"{file.path.name}: column {name!r} is {found[-1]} there and {found[0]} in {files[0].path.name}; "
+                "expected one type in all files."
+            )
+    return found[0]
+
+
+def _kind(file: File, name: object) -> Any:
+    """The Arrow type of a column, which the file has once, or the folders on the way to it."""
+    names = file.schema.names
+    there = names.count(name)
+    if not there and name in file.folders:
+        import pyarrow as pa
+
+        return pa.int64() if isinstance(file.folders[str(name)], int) else pa.float64()
+    if not there:
+        raise InputError(f"{file.path.name} has no column {name!r}.{did_you_mean(str(name), names)}")
+    if there > 1:
+        raise InputError(
+            f"{file.path.name} has {there} columns {name!r}; expected one of a name. Rename the others, or leave the "
+            "name out: columns= names those to read."
+        )
+    return file.schema.field(name).type
 
 
 def _check_groups(dataset: Dataset, names: tuple[str, ...]) -> None:
@@ -164,8 +210,11 @@ class Scanned:
     item: StreamedColumn
 
 
-def scan(dataset: Dataset, n_users: int | None, n_items: int | None) -> Scanned:
-    """Read everything once: order, duplicates, ranges and finiteness are checked, users' pairs are counted."""
+def scan(dataset: Dataset, n_users: int | None, n_items: int | None, lenient: bool = False) -> Scanned:
+    """Read everything once: order, duplicates, ranges and finiteness are checked, users' pairs are counted.
+
+    Where `lenient`, a column that has something else than finite numbers is left out, and `dataset.refused` says why.
+    """
     from oasis_alloc.kernels import check
 
     counts = np.zeros(n_users or 0, np.int64)
@@ -173,8 +222,10 @@ def scan(dataset: Dataset, n_users: int | None, n_items: int | None) -> Scanned:
     sums = {name: np.zeros(8) for name in dataset.columns}
     negative = dict.fromkeys(dataset.columns, False)
     last, most_item = 0, -1
-    with dataset.read((dataset.user, dataset.item, *dataset.columns)) as reader:
+    with dataset.read((dataset.user, dataset.item, *dataset.columns), verify=True, lenient=lenient) as reader:
         for begin, end, group in reader:
+            for name, column in group.items():
+                dataset.check_range(begin, name, column)
             users = _numbers(dataset, group, dataset.user, begin, end, n_users)
             items = _numbers(dataset, group, dataset.item, begin, end, n_items)
             most_item = max(most_item, int(items.max()))
@@ -193,17 +244,24 @@ def scan(dataset: Dataset, n_users: int | None, n_items: int | None) -> Scanned:
                     "time; expected each item once a user."
                 )
             last = int(users[-1])
-            for name, kind in dataset.columns.items():
+            for name, kind in list(dataset.columns.items()):
                 column = group[name].astype(kind, copy=False)
                 finite = np.isfinite(column)
                 if not finite.all():
-                    row = int(np.argmin(finite))
-                    raise InputError(
-                        f"{dataset.place(begin + row)} (user {int(users[row]):,}): column {name!r} is {column[row]}; "
+                    row = reader.missing.get(name, int(np.argmin(finite)))
+                    found = "null" if name in reader.missing else column[row]
+                    wrong = (
+                        f"{dataset.place(begin + row)} (user {int(users[row]):,}): column {name!r} is {found}; "
                         "expected finite numbers."
                     )
+                    if not lenient or len(dataset.columns) == 1:
+                        raise InputError(wrong)
+                    dataset.refused[name] = wrong
+                    del dataset.columns[name]
+                    continue
                 check.add_sizes(frozen(column), begin, sums[name])
                 negative[name] = negative[name] or bool(column.min() < 0)
+    dataset.check()  # one that was read first may have changed since
     if n_users is None:
         counts = counts[: last + 1] if counts.size else counts
     if not counts.size:
@@ -215,7 +273,7 @@ def scan(dataset: Dataset, n_users: int | None, n_items: int | None) -> Scanned:
     }
     item = StreamedColumn(dataset, dataset.item, np.dtype(item_dtype(n_items)), np.nan, False)
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return Scanned(frozen(indptr), n_items, MappingProxyType(columns), item)
+    return Scanned(frozen(indptr), n_items, FrozenMapping(columns), item)
 
 
 def _numbers(dataset: Dataset, group: Columns, name: str, begin: int, end: int, n: int | None) -> NDArray[np.int64]:
@@ -248,7 +306,6 @@ def write(
     """Write pairs as one file. See `Candidates.to_parquet`."""
     require("pyarrow", "parquet")
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     for what, given, least in (("rows_per_group", rows_per_group, 1), ("first_user", first_user, 0)):
         if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < least:
@@ -274,9 +331,22 @@ def write(
         ]
     )
     path = target / f"{name}.parquet"
+    with replacing(path) as beside:  # whoever reads the old file goes on reading the old file
+        _write_rows(candidates, beside, schema, rows_per_group, first_user, names[: 2 if compact else 1])
+    return path
+
+
+def _write_rows(
+    candidates: Candidates, path: Path, schema: Any, rows_per_group: int, first_user: int, coded: list[str]
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names, number = schema.names, schema.field(0).type.to_pandas_dtype()
     # uncompressed and without nulls is what passes read fastest; users, long runs of a number, are a dictionary anyway
-    coded = names[: 2 if compact else 1]
-    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=coded, write_statistics=False) as file:
+    with pq.ParquetWriter(
+        path, schema, compression="none", use_dictionary=coded, write_statistics=False, write_page_checksum=True
+    ) as file:
         first = 0
         while first < candidates.n_users:
             begin = int(candidates.indptr[first])
@@ -285,8 +355,7 @@ def write(
             here = slice(begin, int(candidates.indptr[last]))
             numbers = np.arange(first + first_user, last + first_user).astype(number)
             users = np.repeat(numbers, np.diff(candidates.indptr[first : last + 1]))
-            arrays = [users, candidates.item[here], *(column[here] for column in columns.values())]
+            arrays = [users, candidates.item[here], *(column[here] for column in candidates.columns.values())]
             if users.size:
                 file.write_table(pa.table(dict(zip(names, arrays, strict=True)), schema), row_group_size=users.size)
             first = last
-    return path

@@ -19,11 +19,12 @@ from oasis_alloc.functions.shifted import what_is_left
 from oasis_alloc.keys import frozen
 from oasis_alloc.measures import Measure
 from oasis_alloc.objective import Objective
+from oasis_alloc.pickling import ByFields
 from oasis_alloc.slate import Slate
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class Problem(ByFields):
     """`maximize` subject to `subject_to`, every user's slate keeping the rule `slate`.
 
     Parameters
@@ -110,7 +111,7 @@ class Problem:
     def _check(self, measure: Measure) -> None:
         for term in measure.terms:
             if term.column is not None and term.column not in self.candidates.columns:
-                hint = did_you_mean(term.column, self.candidates.columns)
+                hint = self.candidates.no_column(term.column)
                 raise ProblemError(f"{term}: the candidates have no column {term.column!r}.{hint}")
             self.candidates.grouping(term.by or None)  # raises for unknown keys
 

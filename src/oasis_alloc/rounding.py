@@ -17,6 +17,7 @@ import numpy.typing as npt
 from oasis_alloc.answers import answers_frame
 from oasis_alloc.drawing import Drawing, each_block
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.pickling import ByFields
 from oasis_alloc.ranking import every_level, ranked
 from oasis_alloc.seeds import Rng, as_seed
 from oasis_alloc.slate_rules import fitted, systems_of
@@ -29,7 +30,7 @@ Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Rounded:
+class Rounded(ByFields):
     """Whole slates of all users, drawn from a solution by `Solution.round`.
 
     Attributes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.keys import frozen
+from oasis_alloc.pickling import ByFields, FrozenMapping
 
 _MOST = 2**31 - 1  # slots or items; nobody has so many candidates
 
@@ -21,7 +21,7 @@ Steps = float | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Slate:
+class Slate(ByFields):
     """The slate rules of every user.
 
     `X_u = {x : 0 <= x <= 1, at_least <= sum(x) <= size, sum(x_i, i in c) <= at_most[key] for every category c of every
@@ -79,16 +79,16 @@ class Slate:
             key: _whole(number, f"Slate(at_most={{{key!r}: {number!r}}}): the number", "of items", 1)
             for key, number in _named(self.at_most, "at_most", "key of the items: number").items()
         }
-        put(self, "at_most", MappingProxyType(caps))
+        put(self, "at_most", FrozenMapping(caps))
         steps = {
             key: _steps(key, step)
             for key, step in _named(self.diminishing, "diminishing", "key of the items: step").items()
         }
-        put(self, "diminishing", MappingProxyType(steps))
+        put(self, "diminishing", FrozenMapping(steps))
         shares = {c: _share(c, share) for c, share in _named(self.keep, "keep", "column: share").items()}
         if len(shares) > 1:
             raise ProblemError(f"Slate(keep={shares!r}): one column at most can be kept; blend several into one.")
-        put(self, "keep", MappingProxyType(shares))
+        put(self, "keep", FrozenMapping(shares))
         if self.positions is not None:
             put(self, "positions", _positions(self.positions, self.size))
         if (np.asarray(self.at_least) > self.size).any() if _fits(self.at_least, self.size) else False:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from oasis_alloc.answers import answers_frame
 from oasis_alloc.errors import SolverError
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.pickling import ByFields
 from oasis_alloc.problem import Problem
 from oasis_alloc.seeds import Rng
 from oasis_alloc.steadiness import Earlier
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Solution:
+class Solution(ByFields):
     """An allocation with its prices and its proof; `print(solution)` shows a report of one screen.
 
     Attributes

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.pickling import ByFields
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
@@ -61,7 +62,7 @@ def stay_close(previous: object, weight: float) -> StayClose:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Earlier:
+class Earlier(ByFields):
     """What an earlier solution showed: the non-zeros of its allocation."""
 
     candidates: Candidates
@@ -118,7 +119,7 @@ class Earlier:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StayClose:
+class StayClose(ByFields):
     """A weight on the slots of an earlier solution; made by `stay_close`."""
 
     earlier: Earlier

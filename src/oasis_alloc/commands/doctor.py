@@ -42,7 +42,9 @@ def _reproduce(arguments: argparse.Namespace) -> int:
 
 
 def _inspect() -> int:
-    """Print versions, threads, the state of the compile cache and the solvers; 0 where nothing is missing."""
+    """Print versions, threads, the state of the compile cache and the solvers; 0 where all of it works."""
+    from oasis_alloc.kernels import _jit
+
     rows = [
         ("oasis_alloc", oasis_alloc.__version__),
         ("python", f"{platform.python_version()} on {platform.machine()}"),
@@ -50,12 +52,14 @@ def _inspect() -> int:
     rows += [(name, installed(name, "MISSING")) for name in _REQUIRED]
     rows += [(name, installed(name, "not installed (optional)")) for name in _OPTIONAL]
     rows.append(("threads", _threads()))
-    rows += _cache()
+    refused = _jit.refusal()
+    rows.append(("kernels", f"DO NOT RUN: {refused}" if refused else "compiled by numba"))
+    rows += [] if refused else _cache()
     missing = []
     for solver, needs in _SOLVERS.items():
         absent = [name for name in needs if installed(name, "MISSING") == "MISSING"]
         missing += absent
-        rows.append((f"solver {solver}", f"needs {', '.join(absent)}" if absent else "ready"))
+        rows.append((f"solver {solver}", _state(absent, refused)))
     missing += [name for name in _REQUIRED if installed(name, "MISSING") == "MISSING"]
     width = max(len(name) for name, _ in rows)
     lines = [f"{name:<{width}}  {text}" for name, text in rows]
@@ -64,7 +68,13 @@ def _inspect() -> int:
         lines.append(f"Missing. Install with: pip install --upgrade {names}")
     if not say("\n".join(lines)):
         return NOT_WRITTEN
-    return 4 if missing else 0
+    return 4 if missing or refused else 0
+
+
+def _state(absent: list[str], refused: str) -> str:
+    if absent:
+        return f"needs {', '.join(absent)}"
+    return "needs kernels, which do not run" if refused else "ready"
 
 
 def _threads() -> str:
@@ -74,6 +84,7 @@ def _threads() -> str:
 
 def _cache() -> list[tuple[str, str]]:
     """Where compiled kernels are kept, as numba's dispatcher of one kernel sees it."""
+    from oasis_alloc.kernels._jit import danger
     from oasis_alloc.kernels.check import mark_occurring
 
     cache = getattr(mark_occurring, "_cache", None)
@@ -83,6 +94,8 @@ def _cache() -> list[tuple[str, str]]:
     folder = Path(where)
     if not folder.is_dir():
         return [("compile cache", f"{folder} (empty: the first solve compiles)")]
+    if unsafe := danger(folder):
+        return [("compile cache", f"not used, every process compiles: {unsafe}")]
     files = [path for path in folder.iterdir() if path.is_file()]
     size = sum(path.stat().st_size for path in files) / 1e6
     state = "writable" if os.access(folder, os.W_OK) else "read-only"

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
@@ -41,12 +41,16 @@ class Display:
         self._done = 0.0
         self._handler: Any = None
         self._view: _View | None = None
+        self._told = ExitStack()
 
     def __enter__(self) -> Self:
         if self._stream is not None:  # None: closed by whoever started this
             terminal = self._stream.isatty()
             bar = terminal and importlib.util.find_spec("rich")
             self._view = _Bar(self._stream) if bar else _Line(self._stream, terminal)
+        from oasis_alloc.kernels._compiling import told_of_compiling
+
+        self._told.enter_context(told_of_compiling(self.compiling))
         if threading.current_thread() is threading.main_thread():
             self._handler = signal.signal(signal.SIGINT, self._interrupt)
         return self
@@ -54,6 +58,7 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._told.close()
         if self._view is not None:
             with suppress(OSError, ValueError):
                 self._view.close()
@@ -70,6 +75,10 @@ class Display:
         if self._stop:
             raise KeyboardInterrupt
         self._show(text, 0.0, "")
+
+    def compiling(self, kernel: str) -> None:
+        """Say that a kernel is compiled, once for this version of the package: nothing else moves for seconds."""
+        self._show("compiling", self._done, f"{kernel}  (the first run on a machine compiles)")
 
     def __call__(self, state: Progress) -> bool:
         """Show the solver's state; True asks it to stop."""

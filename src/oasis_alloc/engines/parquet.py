@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import SimpleQueue
 from threading import Event
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from oasis_alloc.dataset import Ledger, Reader
 from oasis_alloc.engines.base import Decision
 from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
 from oasis_alloc.engines.pool import run_all, share
+from oasis_alloc.errors import InputError
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.program import Program
 from oasis_alloc.recipe import Arrays, Recipe
@@ -122,6 +124,7 @@ class ParquetStream(Chunked):
         return Lane(blocks, self._recipe.dataset.read(self._recipe.names), buffers, indptr)
 
     def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
+        self._recipe.dataset.check()  # also where what is read is kept: the answer is of the files as they are
         if stride == 1:
             self._forget_sample()
         elif self._has_sample(stride):
@@ -293,3 +296,9 @@ class ParquetStream(Chunked):
             lane.reader.close()
         self._lanes, self._sample = [], None
         self._ledger.close(self)
+
+    def __exit__(self, *error: Any) -> None:
+        """End; files that have changed meanwhile are an error, and explain most others."""
+        super().__exit__(*error)
+        if error[1] is None or (isinstance(error[1], Exception) and not isinstance(error[1], InputError)):
+            self._recipe.dataset.check()

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.measures import Measure
+from oasis_alloc.pickling import ByFields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +54,7 @@ class Curve(NamedTuple):
     slope: Floats  # de*/dlam >= 0, its curvature
 
 
-class BoundFunction(ABC):
+class BoundFunction(ByFields, ABC):
     """A function with its numbers, one entry a group.
 
     `conjugate(prices)` is `F*(lam) = sup_e F(e) + lam @ e`: with this sign a cap's price is >= 0 and a floor's <= 0.
@@ -115,7 +116,7 @@ class BoundFunction(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Function(ABC):
+class Function(ByFields, ABC):
     """A function of a measure, as a problem states it.
 
     In an objective it has a weight: `5.0 * oa.log(m)`, `-0.1 * oa.square_deviation(m, target)`. The weighted function

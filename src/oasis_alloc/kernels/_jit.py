@@ -14,25 +14,37 @@ compiler flags, in a directory named after the versions and a hash over *all* ke
 freezes the globals that a kernel reads, so these must be constants written in a kernel file, not imported
 from elsewhere.
 
-The files are pickles, hence code: a directory that somebody else can write is not used. Whatever goes wrong,
-the kernel is compiled and runs; the log (``oasis_alloc.kernels``, level DEBUG) says why it was not cached.
+The files are pickles, hence code: neither a directory nor a file that somebody else owns or can write is used, be
+it as a member of its group. Whatever goes wrong, the kernel is compiled and runs; the log (``oasis_alloc.kernels``,
+level DEBUG) says why it was not cached. Level INFO says what is compiled and how long that took.
 
 ``OASIS_ALLOC_CACHE`` is a directory to use instead of the user's cache directory, or ``off``.
+
+Kernels count on the types that the compiler gives to numbers (an unsigned difference, a sum of uint32 in 64 bits),
+which Python and NumPy do not. So under ``NUMBA_DISABLE_JIT`` they refuse to run, unless
+``OASIS_ALLOC_PYTHON_KERNELS=1`` says that somebody wants to step through one.
 """
 
 import hashlib
+import io
 import logging
 import os
+import pickle
+import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, partial, wraps
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar, cast, overload
+from typing import Any, NoReturn, TypeVar, cast, overload
 
 import numba
+
+from oasis_alloc.errors import SolverError
+from oasis_alloc.kernels import _compiling
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -70,6 +82,8 @@ def jit(function: Any = None, /, *, fastmath: bool = False, inline: bool = False
     """
 
     def decorate(function: _Function) -> _Function:
+        if refusal() and Path(function.__code__.co_filename).resolve().parent == _KERNELS:
+            return cast(_Function, _refused(function))
         flags = set(_FASTMATH) if fastmath else False
         # A dispatcher, but to a caller it is the function: its signature is what type checkers should see.
         compiled: Any = numba.njit(nogil=True, error_model="numpy", fastmath=flags, forceinline=inline)(function)
@@ -77,6 +91,25 @@ def jit(function: Any = None, /, *, fastmath: bool = False, inline: bool = False
         return cast(_Function, compiled)
 
     return decorate if function is None else decorate(function)
+
+
+def refusal() -> str:
+    """Why kernels do not run in this process; empty where they do."""
+    if not getattr(numba.config, "DISABLE_JIT", 0) or os.environ.get("OASIS_ALLOC_PYTHON_KERNELS", "") not in ("", "0"):
+        return ""
+    return (
+        "NUMBA_DISABLE_JIT is set, and kernels give right answers only when they are compiled: as Python they compute "
+        "with other types, and take a thousand times as long. Unset it before oasis_alloc is imported. (To step "
+        "through one kernel in a debugger, set OASIS_ALLOC_PYTHON_KERNELS=1 as well.)"
+    )
+
+
+def _refused(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def refuse(*arguments: object, **named: object) -> NoReturn:
+        raise SolverError(refusal() or "NUMBA_DISABLE_JIT was set when kernels were imported; start a new process.")
+
+    return refuse
 
 
 def _attach_cache(dispatcher: Any, function: Callable[..., Any]) -> None:
@@ -111,6 +144,12 @@ class _KernelCache:
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """The compiled code for these argument types, or None: then numba compiles."""
+        found = self._load(signature, target_context)
+        if found is None:
+            _compiling.begin(self._name, self.cache_path)
+        return found
+
+    def _load(self, signature: Any, target_context: Any) -> Any:
         try:
             directory = _directory(self._source_hash)
             if directory is None or not _is_safe(directory):
@@ -128,6 +167,7 @@ class _KernelCache:
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep the compiled code for these argument types, where that can be done safely."""
+        _compiling.end(self._name)
         try:
             # Code with addresses of this process in it is of no use to another.
             if result.library.has_dynamic_globals or any(not loop.can_cache for loop in result.lifted):
@@ -150,7 +190,11 @@ class _KernelCache:
         # those that compile for the same types replace it, by rename, with the same.
         name = f"{self._name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}"
         make: Any = IndexDataCacheFile  # untyped in numba
-        return key, make(str(directory), name, self._source_hash)
+        entry = make(str(directory), name, self._source_hash)
+        # numba unpickles whatever it finds, and writes files that a group may write where the umask is 002
+        entry._load_index, entry._load_data = partial(_load_index, entry), partial(_load_data, entry)
+        entry._open_for_write = _written
+        return key, entry
 
     def enable(self) -> None:
         """Nothing to do: the environment decides."""
@@ -214,8 +258,53 @@ def _versions() -> str:
     return f"{package}-numba{numba.__version__}-{sys.implementation.cache_tag}"
 
 
+def _load_index(entry: Any) -> dict[Any, str]:
+    """As numba's own, of a file that is the user's own."""
+    content = io.BytesIO(_read(entry._index_path) or b"")
+    if not content.getbuffer() or pickle.load(content) != entry._version:
+        return {}
+    stamp, overloads = pickle.load(content)
+    return dict(overloads) if stamp == entry._source_stamp else {}
+
+
+def _load_data(entry: Any, name: str) -> Any:
+    """As numba's own, of a file that is the user's own."""
+    content = _read(entry._data_path(name))
+    if content is None:
+        raise OSError("there is no such file, or it is not to be trusted")
+    return pickle.loads(content)
+
+
+def _read(path: str) -> bytes | None:
+    """The content of a file, unless there is none or somebody else owns or may write what was opened."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        return None
+    with open(handle, "rb") as file:
+        return file.read() if not _danger(path, os.fstat(handle)) else None
+
+
+@contextmanager
+def _written(path: str) -> Iterator[Any]:
+    """A file that takes the place of `path` at the end, and that this user alone may read or write."""
+    beside = f"{path}.tmp.{secrets.token_hex(8)}"
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with open(os.open(beside, flags, 0o600), "wb") as file:
+            yield file
+        os.replace(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(beside)
+        raise
+
+
 def _is_safe(directory: Path) -> bool:
-    """Whether the directory and its parent exist, are the user's own, and cannot be written by everybody."""
+    """Whether the directory and its parent exist, are the user's own, and cannot be written by anybody else.
+
+    What is above them does not matter: who swaps them for others has to own these, or the files in them.
+    """
     return all(_is_private(folder) for folder in (directory.parent, directory))
 
 
@@ -224,14 +313,32 @@ def _is_private(folder: Path) -> bool:
         at = folder.stat()
     except OSError:
         return False
-    if not stat.S_ISDIR(at.st_mode):
-        return False
+    return stat.S_ISDIR(at.st_mode) and not _danger(str(folder), at)
+
+
+def danger(directory: Path) -> str:
+    """Why kernels are neither kept in nor loaded from a directory that exists; empty where they are."""
+    return next(filter(None, (_danger(str(folder), folder.stat()) for folder in (directory.parent, directory))), "")
+
+
+@cache
+def _warn(message: str) -> None:
+    _log.warning("kernels are compiled in every process: %s", message)
+
+
+def _danger(path: str, at: os.stat_result) -> str:
+    """Why a file or directory is not to be trusted, with the remedy; empty where it is. Logged once."""
     if sys.platform == "win32":  # no owner or mode bits there; the directory is inside the user's profile
-        return True
-    private = at.st_uid == os.geteuid() and not at.st_mode & stat.S_IWOTH
-    if not private:
-        _log.debug("kernels are not cached in %s: others own it or may write it", folder)
-    return private
+        return ""
+    if at.st_uid != os.geteuid():
+        message = f"{path} belongs to another user ({at.st_uid}); choose a directory of your own by OASIS_ALLOC_CACHE."
+    elif at.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        others = "everybody" if at.st_mode & stat.S_IWOTH else "its group"
+        message = f"{path} can be written by {others}, and it holds code; run: chmod go-w {path}"
+    else:
+        return ""
+    _warn(message)
+    return message
 
 
 def _make_safe(directory: Path) -> bool:

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.pickling import ByFields
+
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class ItemKey:
+class ItemKey(ByFields):
     """One attribute of the items: sorted distinct labels, and codes of every item.
 
     Where `indptr` is None, `codes` is (n_items,), -1 for none. Else item i has `codes[indptr[i]:indptr[i + 1]]`, any
@@ -40,7 +42,7 @@ class ItemKey:
 
 
 @dataclass(frozen=True, eq=False)
-class Term:
+class Term(ByFields):
     """The prices of one base total, `total(column, by=keys)`: what a unit of the column costs in every group.
 
     `groups` (n_groups, len(keys)) has the codes of the groups' labels, in the order of `keys`; groups are sorted by
@@ -56,7 +58,7 @@ class Term:
 
 
 @dataclass(frozen=True, eq=False)
-class ConstraintPrices:
+class ConstraintPrices(ByFields):
     """The prices of one constraint or function, by group, and the terms that they are part of.
 
     The price of a term's group is the sum, over constraints and over their groups that agree with it, of coefficient
@@ -71,7 +73,7 @@ class ConstraintPrices:
 
 
 @dataclass(frozen=True, eq=False)
-class Decrements:
+class Decrements(ByFields):
     """What the j-th item of a category costs: `steps[j]`, from there on `steps[-1] + slope * (j - len(steps) + 1)`."""
 
     steps: Floats
@@ -85,7 +87,7 @@ class Decrements:
 
 
 @dataclass(frozen=True, eq=False)
-class SlateRule:
+class SlateRule(ByFields):
     """What a slate may hold (see `oa.Slate`); numbers by user are there where the policy knows users by number."""
 
     size: int  # the largest slate
@@ -117,7 +119,7 @@ class Certificate:
 
 
 @dataclass(frozen=True, eq=False)
-class PolicyData:
+class PolicyData(ByFields):
     """All that a policy is; see the module's text. `check()` says what is wrong with one that was read."""
 
     policy_id: str  # 16 hexadecimal digits of a hash of the content, times left out
@@ -139,6 +141,8 @@ class PolicyData:
     n_users: int = 0  # users known by number
     segment_of_user: npt.NDArray[np.uint32] | None = None  # (n_users,)
     exploration: Mapping[str, Any] | None = None
+
+    _made_again = ("_is_checked", "_formula")  # see `check` and `formula_of`
 
     @property
     def measured(self) -> tuple[str, ...]:

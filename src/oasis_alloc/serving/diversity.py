@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.pickling import ByFields
 from oasis_alloc.serving.data import Floats, Integers
 from oasis_alloc.serving.prepared import Prepared
 
@@ -104,7 +105,7 @@ class DPP:
 Diversify: TypeAlias = MMR | DPP
 
 
-class Embeddings:
+class Embeddings(ByFields):
     """Vectors of all items of a policy, by item number, made unit vectors once and used for many requests.
 
     Parameters

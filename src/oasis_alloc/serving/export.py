@@ -45,7 +45,7 @@ def to_parquet(policy: Policy, candidates: Candidates, path: str | Path) -> int:
                 last = int(np.searchsorted(candidates.indptr, candidates.indptr[first] + _ROWS, side="right")) - 1
                 last = min(max(last, first + 1), candidates.n_users)
                 table = pa.table(_rows(policy, candidates, numbers, labels, first, last, names))
-                writer = writer or pq.ParquetWriter(str(beside), table.schema)
+                writer = writer or pq.ParquetWriter(str(beside), table.schema, write_page_checksum=True)
                 writer.write_table(table)
                 written += table.num_rows
                 first = last

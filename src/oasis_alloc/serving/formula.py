@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,7 @@ class Members:
 
 
 class Formula:
-    """Tables of prices, by the codes of a user."""
+    """Tables of prices, by the codes of a user; all that serve the same data share one, and know their users by it."""
 
     def __init__(self, data: PolicyData) -> None:
         self.data = data
@@ -79,6 +79,9 @@ class Formula:
                 self._place[tuple(codes)] = k
             stack.flags.writeable = False
             self.stack, self._tables = stack, {codes: stack[k] for codes, k in self._place.items()}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return formula_of, (self.data,)
 
     def table(self, user: tuple[int, ...]) -> Floats:
         """P_k of every class, (K + 1, n_classes), of a user with these codes; read-only."""
@@ -132,6 +135,12 @@ class Formula:
             out[k] = np.bincount(members.row[k], pays[members.price[k]], members.n)
         out.flags.writeable = False
         return out
+
+
+def formula_of(data: PolicyData) -> Formula:
+    """The formula of a policy's data, made once; also where a policy and its users are pickled together."""
+    known: dict[str, Formula] = data.__dict__  # next to the fields, which alone are pickled
+    return known["_formula"] if "_formula" in known else known.setdefault("_formula", Formula(data))
 
 
 def _by_user(term: Term, user_keys: Sequence[str]) -> _Prices:

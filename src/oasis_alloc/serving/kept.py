@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Self
+from typing import Any, Self
 
 from oasis_alloc.errors import SnapshotError
 from oasis_alloc.serving.content import decode, encode
@@ -17,6 +17,9 @@ class Kept:
 
     def __init__(self, data: PolicyData) -> None:
         self.data = data.check()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.data,)  # tables and buffers are made again
 
     @property
     def policy_id(self) -> str:

@@ -8,12 +8,13 @@ import numpy as np
 
 from oasis_alloc.errors import InputError
 from oasis_alloc.keys import frozen
+from oasis_alloc.pickling import Remade
 from oasis_alloc.serving.data import Floats, Integers
 from oasis_alloc.serving.requests import User
 from oasis_alloc.serving.scorer import Scorer
 
 
-class Prepared:
+class Prepared(Remade):
     """Buffers of one thread; see `Policy.prepare`."""
 
     __slots__ = (
@@ -78,7 +79,7 @@ class Prepared:
         raise InputError("user: made by another policy; call policy.user(...) of the one that prepared this.")
 
 
-class PreparedBatch:
+class PreparedBatch(Remade):
     """Buffers of one thread for the requests of several users; see `Policy.prepare_batch`."""
 
     def __init__(self, scorer: Scorer, users: int, most: int, k: int | None) -> None:

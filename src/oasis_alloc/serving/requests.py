@@ -25,6 +25,13 @@ class User:
     size: int  # of the slate
     at_least: int
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _user_of, (self.owner, self.codes, self.size, self.at_least)
+
+
+def _user_of(formula: Formula, codes: tuple[int, ...], size: int, at_least: int) -> User:
+    return User(formula, codes, formula.table(codes), size, at_least)
+
 
 class Request(NamedTuple):
     """Candidates as kernels read them; positions are those of the caller's `items`."""

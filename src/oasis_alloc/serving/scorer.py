@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.pickling import Remade
 from oasis_alloc.serving.data import Floats, PolicyData
-from oasis_alloc.serving.formula import Formula
+from oasis_alloc.serving.formula import formula_of
 from oasis_alloc.serving.requests import Reader, Request, User
 from oasis_alloc.serving.selection import Selector, Wishes, check_distinct
 
@@ -23,12 +24,12 @@ class Asked(NamedTuple):
     wishes: Wishes
 
 
-class Scorer:
+class Scorer(Remade):
     """Reads and scores the requests of one policy."""
 
     def __init__(self, data: PolicyData) -> None:
         self.data = data
-        self.formula = Formula(data)
+        self.formula = formula_of(data)
         self.reader = Reader(data, self.formula)
         self.selector = Selector(data, self.formula)
         self.selected = data.selected

@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import NamedTuple
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.pickling import ByFields
 from oasis_alloc.serving.data import PolicyData
 
 FRESH, HOLD, DECAY, ORGANIC = MODES = ("fresh", "hold", "decay", "organic")
@@ -24,7 +25,7 @@ class Rung(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Staleness:
+class Staleness(ByFields):
     """How a policy is served as it grows old.
 
     Parameters

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +135,12 @@ class PolicyStore:
         self.refresh()
 
     # What is of one process.
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a PolicyStore ({self._path}) is of one process: it has locks and a thread. Make one with "
+            "PolicyStore(path, ...) in each process, or pickle store.policy."
+        )
 
     def _renew(self) -> None:
         """Locks, counts and threads of this process; those of a parent may be held for ever."""

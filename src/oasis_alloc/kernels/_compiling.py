@@ -1,0 +1,58 @@
+"""Says that a kernel is being compiled, which takes seconds: in the log, and to whoever shows progress."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+_log = logging.getLogger("oasis_alloc.kernels")
+
+_listeners: list[Callable[[str], object]] = []
+
+
+class _Thread(threading.local):
+    """What a thread is compiling: a kernel, then those that it calls, and when each was begun."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, float]] = []
+
+
+_thread = _Thread()
+
+
+@contextmanager
+def told_of_compiling(listener: Callable[[str], object]) -> Iterator[None]:
+    """Within the block, call the listener with the name of every kernel that is about to be compiled.
+
+    Kernels that this one calls belong to it and are not told of. The thread that compiles makes the call.
+    """
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def begin(name: str, kept_in: str | None) -> None:
+    """A kernel is about to be compiled."""
+    outermost = not _thread.begun
+    _thread.begun.append((name, time.perf_counter()))
+    if not outermost:
+        return
+    kept = f"will be kept in {kept_in}" if kept_in is not None else "will not be kept"
+    _log.info("compiling kernel %s, which takes seconds; the code %s", name, kept)
+    for listener in tuple(_listeners):
+        with suppress(Exception):  # a display that has gone is no reason not to compile
+            listener(name)
+
+
+def end(name: str) -> None:
+    """It is compiled."""
+    begun = _thread.begun
+    while begun:  # what failed to compile never ended
+        last, since = begun.pop()
+        if last == name:
+            if not begun:
+                _log.info("compiled kernel %s in %.1f s", name, time.perf_counter() - since)
+            return

@@ -1,0 +1,355 @@
+"""Objects are pickled and copied, in this process and for another: same content, read-only as before, same answers."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import enum
+import importlib.util
+import inspect
+import multiprocessing
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import oasis_alloc as oa
+from oasis_alloc.pickling import ByFields, FrozenMapping
+
+N_USERS, DEGREE, N_ITEMS = 40, 6, 12
+
+# Objects that are of one process, and say so: file, thread and locks of their own.
+OF_ONE_PROCESS = {"PolicyStore"}
+
+
+def candidates() -> oa.Candidates:
+    rng = np.random.default_rng(0)
+    item = np.concatenate([rng.choice(N_ITEMS, DEGREE, replace=False) for _ in range(N_USERS)])
+    return oa.Candidates.from_arrays(
+        np.arange(N_USERS + 1) * DEGREE,
+        item,
+        {"r": rng.random(item.size), "s": rng.random(item.size, np.float32)},
+        users={"market": ["SE", "DE"] * (N_USERS // 2)},
+        items={"artist": np.arange(N_ITEMS) % 4, "genre": [["pop", "rock"], ["rock"], None, ["pop"]] * 3},
+        item_ids=[f"track-{k:02d}" for k in range(N_ITEMS)],
+    )
+
+
+def framed() -> oa.Candidates:
+    rng = np.random.default_rng(1)
+    pairs = pd.DataFrame({"user": np.repeat(["a", "b", "c"], 4), "item": list("wxyz") * 3, "r": rng.random(12)})
+    return oa.Candidates.from_frames(pairs, items=pd.DataFrame({"item": list("wxyz"), "artist": [1, 1, 2, 2]}))
+
+
+def problem(cands: oa.Candidates) -> oa.Problem:
+    """A problem with one of every function."""
+    artist = oa.exposure(by="artist")
+    share = dict.fromkeys(range(4), 0.25)
+    gain = oa.total("r") + 0.1 * oa.log(artist, offset=1.0) + 0.1 * oa.alpha_fair(artist, 2.0, offset=1.0)
+    gain = gain + 0.1 * oa.worst_off(artist) + 0.1 * oa.gini_welfare(oa.exposure(by="market"), [2.0, 1.0])
+    gain = gain - 0.01 * oa.square_deviation(artist, dict.fromkeys(range(4), 20.0)) + 0.1 * oa.reach(artist, 5.0)
+    gain = gain + 0.1 * oa.entropy(artist, 80.0) - 0.1 * oa.kl(artist, share, 80.0)
+    limits = [
+        artist <= {0: 30.0, 1: 25.0},
+        (oa.exposure(by=("market", "artist")) >= np.full(8, 1.0)).named("floors"),
+        oa.soft(artist >= 2.0, penalty=3.0),
+        oa.exposure(by="genre").delivered_so_far({"pop": 1.0}) <= 70.0,
+        oa.total("s") >= 1.0,
+    ]
+    return oa.Problem(cands, gain, limits, oa.Slate(2, at_most={"genre": 1}, diminishing={"artist": [0.0, 0.1]}))
+
+
+def plain(cands: oa.Candidates) -> oa.Problem:
+    return oa.Problem(cands, oa.total("r"), [(oa.exposure(by="artist") <= 20.0).named("caps")], oa.Slate(2))
+
+
+@pytest.fixture(scope="module")
+def objects() -> dict[str, Any]:
+    """An object of every public class, and others that users hold."""
+    cands = candidates()
+    rich, simple = problem(cands), plain(cands)
+    solution = oa.solve(simple)
+    policy = solution.policy(exploration=oa.Exploration(share=0.1, smoothing=0.05))
+    columns = {"r": np.linspace(0.1, 0.6, 4)}
+    requests = policy.encode(["track-00", "track-03", "track-05", "unseen"]), columns
+    states: list[oa.Progress] = []
+    oa.solve(simple, progress=states.append)
+    infeasible = oa.solve(oa.Problem(cands, oa.total("r"), oa.exposure() >= 1e4))
+    embeddings = oa.Embeddings(np.random.default_rng(2).random((N_ITEMS, 3)))
+    guarded = oa.solve(simple.replace(slate=oa.Slate(2, at_most={"artist": 1}, keep={"r": 0.9}, at_least=1)))
+    return {
+        "candidates": cands,
+        "framed": framed(),
+        "key": cands.users["market"],
+        "several": cands.items["genre"],
+        "grouping": cands.grouping(("market", "artist")),
+        "measure": oa.exposure(by="artist") - 0.25 * oa.exposure(),
+        "delivered": oa.exposure(by="artist").delivered_so_far([1.0, 2.0, 3.0, 4.0]),
+        "objective": rich.maximize,
+        **{f"function {name}": function for name, function in zip(rich.names, rich.functions, strict=True)},
+        **{f"bound {name}": function for name, function in zip(rich.names, rich.bound, strict=True)},
+        "slate": rich.slate,
+        "slate by user": oa.Slate(np.arange(1, N_USERS + 1), positions=np.linspace(1.0, 0.1, N_USERS)),
+        "problem": rich,
+        "supplied": simple.replace(supply=np.linspace(1.0, 2.0, N_USERS)),
+        "steady": oa.Problem(cands, oa.total("r") + oa.stay_close(solution, weight=0.1)),
+        "solution": solution,
+        "infeasible": infeasible,
+        "conflict": infeasible.conflicts[0],
+        "status": solution.status,
+        "progress": states[0],
+        "rounded": solution.round(),
+        "shadow price": solution.shadow_prices()[0],
+        "frontier": oa.frontier(simple, vary="caps", points=[15.0, 20.0]),
+        "policy": policy,
+        "policy with rules": guarded.policy(),
+        "user": policy.user(),
+        "sample": policy.sample(*requests, rng=3),
+        "exploration": oa.Exploration(share=0.1, smoothing=0.05),
+        "explanation": policy.explain(*requests),
+        "prepared": policy.prepare(8),
+        "prepared with rules": guarded.policy().prepare(8),
+        "prepared batch": policy.prepare_batch(4, 32),
+        "prepared diverse": policy.prepare(8, diversify=oa.MMR(0.3), embeddings=embeddings),
+        "embeddings": embeddings,
+        "mmr": oa.MMR(0.3),
+        "dpp": oa.DPP(0.3),
+        "staleness": oa.Staleness(),
+        **dict(errors()),
+    }
+
+
+def errors() -> Iterator[tuple[str, Exception]]:
+    for name, of in vars(oa).items():
+        if inspect.isclass(of) and issubclass(of, Exception):
+            yield name, of("what is wrong", "expired") if of is oa.SnapshotError else of("what is wrong")
+
+
+def ways() -> dict[str, Callable[[Any], Any]]:
+    """Every way to make another of an object."""
+    out: dict[str, Callable[[Any], Any]] = {"copy": copy.copy, "deepcopy": copy.deepcopy}
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        out[f"pickle {protocol}"] = lambda one, p=protocol: pickle.loads(pickle.dumps(one, p))  # type: ignore[misc]
+    return out | {"out of band": out_of_band}
+
+
+def out_of_band(one: Any) -> Any:
+    """As joblib, dask and ray do it: arrays apart, here into memory that may be written."""
+    buffers: list[pickle.PickleBuffer] = []
+    text = pickle.dumps(one, 5, buffer_callback=buffers.append)
+    return pickle.loads(text, buffers=[bytearray(buffer.raw()) for buffer in buffers])
+
+
+def parts(one: Any) -> dict[str, Any]:
+    """What an object of ours consists of."""
+    if dataclasses.is_dataclass(one):
+        return {f.name: getattr(one, f.name) for f in dataclasses.fields(one)}
+    slots = {name for of in type(one).__mro__ for name in getattr(of, "__slots__", ()) if name != "__weakref__"}
+    return {**getattr(one, "__dict__", {}), **{name: getattr(one, name) for name in slots if hasattr(one, name)}}
+
+
+def same(one: Any, other: Any, where: str, seen: set[int]) -> None:
+    """Two objects are alike to the last array, and its being read-only."""
+    if id(one) in seen:
+        return
+    seen.add(id(one))
+    assert type(one) is type(other), where
+    if isinstance(one, np.ndarray):
+        assert one.dtype == other.dtype, where
+        assert one.flags.writeable == other.flags.writeable, f"{where}: read-only or not"
+        equal_nan = one.dtype.kind == "f"
+        assert np.array_equal(one, other, equal_nan=equal_nan), where
+    elif isinstance(one, Mapping):
+        assert list(one) == list(other), where
+        for key, value in one.items():
+            same(value, other[key], f"{where}[{key!r}]", seen)
+    elif isinstance(one, enum.Enum) or inspect.isroutine(one) or hasattr(one, "py_func"):
+        assert one is other, where
+    elif isinstance(one, (list, tuple)) and not hasattr(one, "__dict__"):
+        assert len(one) == len(other), where
+        for k, (mine, theirs) in enumerate(zip(one, other, strict=True)):
+            same(mine, theirs, f"{where}[{k}]", seen)
+    elif isinstance(one, oa.Policy):
+        same(one.data, other.data, f"{where}.data", seen)
+    elif isinstance(one, BaseException):
+        assert (one.args, one.__dict__) == (other.args, other.__dict__), where
+    elif type(one).__module__.startswith("oasis_alloc"):
+        mine, theirs = parts(one), parts(other)
+        caches = {name for name in mine if name.startswith("_")}
+        for name in mine.keys() - caches:
+            same(mine[name], theirs[name], f"{where}.{name}", seen)
+        if isinstance(one, ByFields):
+            for name in caches:
+                if not isinstance(mine[name], dict):
+                    same(mine[name], theirs[name], f"{where}.{name}", seen)
+    elif isinstance(one, float):
+        assert one == other or one != one, where
+    else:
+        assert str(one) == str(other), where
+
+
+def test_there_is_an_object_of_every_public_class(objects: dict[str, Any]) -> None:
+    public = {name for name in dir(oa) if inspect.isclass(getattr(oa, name)) and not name.startswith("_")}
+    covered = {of.__name__ for one in objects.values() for of in type(one).__mro__}
+    assert public - covered == OF_ONE_PROCESS
+
+
+@pytest.mark.parametrize("way", ways())
+def test_every_object_is_the_same_afterwards(objects: dict[str, Any], way: str) -> None:
+    for name, one in objects.items():
+        same(one, ways()[way](one), name, set())
+
+
+def test_what_cannot_be_pickled_says_what_to_do(objects: dict[str, Any], tmp_path: Path) -> None:
+    objects["policy"].save(tmp_path / "policy.snap")
+    with oa.PolicyStore(tmp_path / "policy.snap") as store:
+        for way in ways().values():
+            with pytest.raises(
+                TypeError, match=r"a PolicyStore .* of one process.*PolicyStore\(path, \.\.\.\) in each"
+            ):
+                way(store)
+
+
+def test_a_copied_problem_can_be_changed_as_the_first(objects: dict[str, Any]) -> None:
+    for way in ways().values():
+        other = way(objects["problem"]).replace(slate=oa.Slate(1))
+        assert other.slate == oa.Slate(1)
+        assert other.names == objects["problem"].names
+
+
+def test_copies_solve_to_the_same_bits(objects: dict[str, Any]) -> None:
+    for make in (plain, problem):
+        one = make(objects["candidates"])
+        before = oa.solve(one, gap=1e-3)
+        for way in ("pickle 4", "deepcopy", "copy", "out of band"):
+            after = oa.solve(ways()[way](one), gap=1e-3)
+            assert answer(after) == answer(before), way
+
+
+def test_a_copied_solution_does_all_that_a_solution_does(objects: dict[str, Any]) -> None:
+    one = objects["solution"]
+    other = pickle.loads(pickle.dumps(one))
+    assert str(other) == str(one)
+    assert other.to_frame("pandas").equals(one.to_frame("pandas"))
+    assert other.policy().policy_id == one.policy().policy_id
+    assert np.array_equal(other.round(rng=5).positions, one.round(rng=5).positions)
+    assert other.churn(one) == one.churn(other) == 0.0
+    assert oa.solve(other.problem, start=other, gap=1e-6).status is oa.Status.SOLVED
+    with pytest.raises(ValueError, match="read-only"):
+        other.problem.candidates.columns["r"][0] = 2.0
+    with pytest.raises(TypeError):
+        other.problem.candidates.columns["r"] = 2.0
+
+
+def test_things_that_belong_together_do_so_afterwards(objects: dict[str, Any]) -> None:
+    solution, policy = objects["solution"], objects["policy"]
+    pair = pickle.loads(pickle.dumps((solution.problem, solution, solution.problem.candidates)))
+    assert pair[1].problem is pair[0]
+    assert pair[0].candidates is pair[2]
+    user = policy.user()
+    prepared = policy.prepare(8)
+    together = pickle.loads(pickle.dumps({"policy": policy, "user": user, "prepared": prepared}))
+    there = together["policy"]
+    assert there.user() is there.user(), "users are made once"
+    items, columns = there.encode(["track-00", "track-03", "track-05"]), {"r": np.array([0.3, 0.2, 0.1])}
+    chosen = there.select(items, columns, user=together["user"])
+    assert chosen.tolist() == policy.select(items, columns, user=user).tolist()
+    for one, known in ((prepared, user), (together["prepared"], together["user"])):
+        one.items[:3], one.columns[0, :3] = items, columns["r"]
+        assert one.positions[: one.select(3, known)].tolist() == chosen.tolist()
+    alone = pickle.loads(pickle.dumps(user))
+    with pytest.raises(oa.InputError, match="made by another policy"):
+        there.select(items, columns, user=alone)
+
+
+def test_a_policy_that_was_unpickled_runs_the_kernels_that_are_there(objects: dict[str, Any]) -> None:
+    from oasis_alloc.kernels import serve, slate_keep
+
+    items, columns = np.arange(4), {"r": np.linspace(0.1, 0.4, 4)}
+    for name in ("policy", "policy with rules"):
+        one = objects[name]
+        one.select(items, columns)
+        compiled = [len(kernel.signatures) for kernel in (serve.score, serve.best, slate_keep.keep)]  # type: ignore[attr-defined]
+        for way in ways().values():
+            other = way(one)
+            assert other.select(items, columns).tolist() == one.select(items, columns).tolist()
+            assert other.score(items, columns).tolist() == one.score(items, columns).tolist()
+        assert [len(kernel.signatures) for kernel in (serve.score, serve.best, slate_keep.keep)] == compiled  # type: ignore[attr-defined]
+
+
+def answer(solution: oa.Solution) -> tuple[Any, ...]:
+    return (
+        solution.status, solution.value, solution.bound, solution.positions.tolist(), solution.x.tolist(),
+        {name: prices.tolist() for name, prices in solution.prices.items()},
+    )  # fmt: skip
+
+
+def elsewhere(one: Any) -> Any:
+    """What another process makes of an object."""
+    if isinstance(one, oa.Problem):
+        solution = oa.solve(one, gap=1e-3)
+        return solution, answer(solution), solution.problem.candidates.indptr.flags.writeable
+    return one.score([0, 1], {"r": [0.5, 0.6]}).tolist()
+
+
+def test_another_process_finds_the_same_answer(objects: dict[str, Any], tmp_path: Path) -> None:
+    """Started anew, not forked: also from files, which it reads by itself."""
+    cands = objects["candidates"]
+    cands.to_parquet(tmp_path)
+    users, items = {"market": ["SE", "DE"] * (N_USERS // 2)}, {"artist": np.arange(N_ITEMS) % 4}
+    streamed = oa.Candidates.from_parquet(tmp_path, users=users, items=items)
+    problems = [problem(cands), plain(cands), plain(streamed), plain(objects["framed"])]
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        found = list(pool.map(elsewhere, [*problems, objects["policy"]]))
+    for one, (solution, there, writable) in zip(problems, found[:-1], strict=True):
+        assert answer(oa.solve(one, gap=1e-3)) == there == answer(solution)
+        assert not writable
+    assert found[-1] == elsewhere(objects["policy"])
+
+
+def test_streamed_candidates_notice_changes_in_another_process_too(tmp_path: Path) -> None:
+    candidates().to_parquet(tmp_path)
+    text = pickle.dumps(oa.Candidates.from_parquet(tmp_path, items={"artist": np.arange(N_ITEMS) % 4}, memory="64KiB"))
+    there = pickle.loads(text)
+    assert there.stream.ledger.limit == 64 << 10
+    assert oa.solve(plain(there)).status is oa.Status.SOLVED
+    candidates().to_parquet(tmp_path)
+    with pytest.raises(oa.InputError, match=r"pairs\.parquet has changed"):
+        oa.solve(plain(pickle.loads(text)))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("joblib") is None, reason="joblib is not installed")
+def test_joblib_calls_with_arrays_mapped_from_files(objects: dict[str, Any]) -> None:
+    import joblib
+
+    one = plain(objects["candidates"])
+    found = joblib.Parallel(n_jobs=2, max_nbytes=1)(
+        joblib.delayed(elsewhere)(p) for p in (one, problem(one.candidates))
+    )
+    assert found[0][1] == answer(oa.solve(one, gap=1e-3))
+
+
+def test_arrays_that_are_mapped_from_files_do_as_well(tmp_path: Path) -> None:
+    """What joblib makes of large arrays: `np.memmap`, read-only."""
+    cands = candidates()
+    mapped = copy.copy(cands)
+    for name in ("indptr", "item"):
+        np.save(tmp_path / f"{name}.npy", getattr(cands, name))
+        object.__setattr__(mapped, name, np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
+    assert isinstance(mapped.indptr, np.memmap)
+    assert answer(oa.solve(plain(mapped))) == answer(oa.solve(plain(cands)))
+
+
+def test_a_frozen_mapping_is_a_mapping_that_stays() -> None:
+    one = FrozenMapping({"a": 1, "b": 2})
+    assert (dict(one), list(one), len(one), "a" in one, one.get("c")) == ({"a": 1, "b": 2}, ["a", "b"], 2, True, None)
+    assert one | {"c": 3} == {"c": 3} | one == {"a": 1, "b": 2, "c": 3}
+    with pytest.raises(TypeError):
+        one["a"] = 3  # type: ignore[index]
+    with pytest.raises(TypeError):
+        del one["a"]  # type: ignore[attr-defined]
