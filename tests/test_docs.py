@@ -90,7 +90,7 @@ def test_the_code_of_the_pages_about_draws_and_diversity_runs(name: str) -> None
 def test_the_code_of_the_page_about_memory_runs() -> None:
     text = (ROOT / "docs" / "beyond-memory.md").read_text(encoding="utf-8")
     blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
-    assert len(blocks) == text.count("```python") == 3
+    assert len(blocks) == text.count("```python") == 4
     names: dict[str, Any] = {}
     try:
         exec(compile("\n".join(blocks), "docs/beyond-memory.md", "exec"), names)

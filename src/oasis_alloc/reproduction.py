@@ -107,16 +107,14 @@ def write_reproduction(
     users, items, columns = _used(problem)
     keys: dict[str, Any] = {name: candidates.users[name] for name in users}
     keys |= {name: candidates.items[name] for name in items}
-    number = {
-        name: {label: k for k, label in enumerate(key.labels.tolist())} for name, key in keys.items()
-    }  # fmt: skip
+    number = {name: _Numbers(key.labels.tolist()) for name, key in keys.items()}
 
     def label_of(by: tuple[str, ...], label: Any) -> Any:
         if not anonymize:
             return label
         if len(by) == 1:
-            return number[by[0]][label]
-        return tuple(number[key][part] for key, part in zip(by, label, strict=True))
+            return number[by[0]].of(label)
+        return tuple(number[key].of(part) for key, part in zip(by, label, strict=True))
 
     writer = Writer(label_of, lambda steady: steady.earlier.everywhere(candidates))
     stated = {part: writer.write(getattr(problem, part)) for part in _PARTS}
@@ -184,6 +182,25 @@ def _made(tensors: Tensors, about: Mapping[str, str]) -> Reproduction:
         if name in settings:
             settings[name] = {problem.names[k]: value for k, value in settings[name].items()}
     return Reproduction(problem, settings, json.loads(about["versions"]))
+
+
+class _Numbers:
+    """The number of each label of a key, in whichever of its forms a statement has it: a date, or its text."""
+
+    def __init__(self, labels: list[Any]) -> None:
+        self._exact = {label: k for k, label in enumerate(labels)}
+        self._texts = {_text(label): k for k, label in enumerate(labels)}
+
+    def of(self, label: Any) -> int:
+        found = self._exact.get(label)
+        found = self._texts.get(_text(label)) if found is None else found
+        if found is None:
+            raise InputError(f"the label {label!r} is none of its key, so no number can stand for it.")
+        return found
+
+
+def _text(label: Any) -> str:
+    return str(label.isoformat() if hasattr(label, "isoformat") else label)
 
 
 def _used(problem: Problem) -> tuple[list[str], list[str], list[str]]:
