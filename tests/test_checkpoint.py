@@ -216,6 +216,8 @@ BAD = [
     ({"checkpoint": "x", "solver": "conic"}, "'conic' | keeps no checkpoints"),
     ({"resume": "/no/such/state"}, "resume='/no/such/state' | no such file"),
     ({"resume": ["x"]}, "resume=['x'] | path"),
+    ({"checkpoint": "a\0b"}, "checkpoint='a\\x00b' | no zero byte"),
+    ({"resume": "x" * 5_000}, "resume= | cannot be looked at"),
     ({"resume": __file__, "start": {}}, "start=..., resume=... | one of the two"),
     ({"resume": __file__}, "cannot be read as a checkpoint"),
 ]
