@@ -297,7 +297,7 @@ def test_the_exception_tree() -> None:
 
 
 def test_a_missing_module_says_how_to_install_it() -> None:
-    with pytest.raises(MissingDependencyError, match=r'no_such_module.*pip install "oasis_alloc\[plot\]"') as caught:
+    with pytest.raises(MissingDependencyError, match=r'no_such_module.*pip install "\.\[plot\]"') as caught:
         require("no_such_module.inner", "plot")
     assert isinstance(caught.value.__cause__, ImportError)
 

@@ -191,3 +191,22 @@ def test_writing(tmp_path: Path) -> None:
         Candidates.from_arrays([0, 1], [0], {"user": [1.0]}).to_parquet(tmp_path)
     says(caught, "'user' | rename")
     assert not list(tmp_path.iterdir()), "nothing was written"
+
+
+FOLDERS = [
+    # what is wrong, the files that are there, the words between bars
+    ("no file", [], "no file whose name ends in .parquet"),
+    ("only what is passed over", ["_a.parquet", ".a.parquet", "_old/a.parquet", "a.txt"], "no file | passed over"),
+    ("folders that name other columns", ["day=1/a.parquet", "hour=2/a.parquet"], "a.parquet | name hour | name day"),
+    ("folders of some files", ["a.parquet", "day=1/a.parquet"], "a.parquet | name day | name no column"),
+]
+
+
+@pytest.mark.parametrize(("what", "names", "words"), FOLDERS, ids=[what for what, _, _ in FOLDERS])
+def test_folders_that_are_no_tables(tmp_path: Path, what: str, names: list[str], words: str) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table(GOOD), tmp_path / name)
+    with pytest.raises(InputError) as caught:
+        Candidates.from_parquet(tmp_path)
+    assert not [word for word in words.split(" | ") if word not in str(caught.value)], caught.value

@@ -285,6 +285,8 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("candidates of another kind", lambda: problem(candidates={"a": 1}), "candidates | oa.Candidates | dict"),
     ("slate a number", lambda: problem(slate=3), "slate | oa.Slate | 3"),
     ("slate of 0", lambda: oa.Slate(0), "size=0 | whole number | at least 1"),
+    ("factors that overflow", lambda: oa.total("relevance") * 1e308 * 1e308, '("relevance") is inf | finite'),
+    ("a sum that overflows", lambda: 1.7e308 * oa.exposure() + 1.7e308 * oa.exposure(), "exposure() is inf | finite"),
     ("slate negative", lambda: oa.Slate(-1), "size=-1 | at least 1"),
     ("slate of a half", lambda: oa.Slate(2.5), "size=2.5 | whole number"),
     ("slate of 2.0", lambda: oa.Slate(2.0), "size=2.0 | whole number"),

@@ -193,7 +193,7 @@ def test_without_a_library_for_parquet_the_answer_is_csv_with_a_note(
     monkeypatch.setattr(builtins, "__import__", refuse)
     assert main(["demo", *SMALL, "--tables", "--out", str(tmp_path)]) == 0
     monkeypatch.undo()
-    assert 'pip install "oasis_alloc[cli]"' in capsys.readouterr().err
+    assert 'pip install ".[cli]"' in capsys.readouterr().err
     shown = pd.read_csv(tmp_path / "allocation.csv")
     assert list(shown.columns) == ["user", "item", "x", "relevance", "promotion", "streams"]
     assert 0 < shown["x"].sum() <= 400 * 10 + 1e-6

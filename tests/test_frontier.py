@@ -188,7 +188,7 @@ def test_warm_starts_save_passes() -> None:
 def test_without_matplotlib_plot_says_what_to_install(market: oa.Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     curve = oa.frontier(market, vary="promotion", points=[0.1], gap=1e-2)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(oa.MissingDependencyError, match=r"pip install .oasis_alloc\[plot\]"):
+    with pytest.raises(oa.MissingDependencyError, match=r"pip install .\.\[plot\]"):
         curve.plot()
 
 

@@ -96,6 +96,7 @@ def objects() -> dict[str, Any]:
         "slate": rich.slate,
         "slate by user": oa.Slate(np.arange(1, N_USERS + 1), positions=np.linspace(1.0, 0.1, N_USERS)),
         "problem": rich,
+        "reproduction": oa.Reproduction(simple, {"gap": 1e-3}, {"python": "3.11"}),
         "supplied": simple.replace(supply=np.linspace(1.0, 2.0, N_USERS)),
         "steady": oa.Problem(cands, oa.total("r") + oa.stay_close(solution, weight=0.1)),
         "solution": solution,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import math
 import signal
+from collections.abc import Callable
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+import oasis_alloc as oa
 from oasis_alloc.commands.progress import Display, numbers
 
 
@@ -106,3 +109,46 @@ def test_the_first_interrupt_asks_the_solver_to_stop_and_the_second_interrupts()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("say", [bool, np.bool_, lambda stop: np.array([stop])[0]])
+def test_any_boolean_that_is_true_stops_a_solve_and_nothing_else_does(say: Callable[[bool], object]) -> None:
+    cands = oa.Candidates.from_arrays([0, 2, 4], [0, 1, 0, 1], {"r": [0.9, 0.5, 0.8, 0.1]}, items={"song": ["a", "b"]})
+    problem = oa.Problem(cands, oa.total("r"), [oa.exposure(by="song") <= 0.7], oa.Slate(1))
+    seen: list[oa.Progress] = []
+
+    def watch(state: oa.Progress) -> object:
+        seen.append(state)
+        return say(len(seen) >= 2)
+
+    stopped = oa.solve(problem, gap=1e-300, progress=watch)
+    assert len(seen) == 2
+    assert stopped.status in (oa.Status.STOPPED, oa.Status.SOLVED)
+    for answer in ("yes", 1, object()):
+        assert oa.solve(problem, progress=lambda state, answer=answer: answer).status is oa.Status.SOLVED
+    for name, number in vars(seen[-1]).items():
+        assert type(number) in (float, str, type(None)), name
+    curve = oa.frontier(
+        problem.replace(subject_to=[(oa.exposure() <= 1.0).named("slots")]),
+        vary="slots", points=[0.5, 1.0, 1.5], progress=lambda point, solution: say(point >= 1.0),
+    )  # fmt: skip
+    assert curve.points == (0.5, 1.0)
+
+
+class Gone(io.StringIO):
+    """A stream whose reader has gone."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_display_whose_stream_is_gone_says_nothing_more(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("oasis_alloc.commands.progress._EVERY", 0.0)
+    stream = Gone()
+    monkeypatch.setattr(stream, "isatty", lambda: terminal)
+    with Display(stream) as display:
+        display.stage("reading")
+        assert display(state()) is False
+        assert display(state(gap=1e-3)) is False

@@ -379,3 +379,31 @@ def test_the_files_of_a_statement_start_at_its_own_folder(
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     path = write(folder, f"maximize = 'exposure()'\n{CANDIDATES}")
     assert read_statement(path).problem.candidates.n_items == 4
+
+
+def test_labels_of_limits_may_be_of_any_type_that_toml_can_spell(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pairs = pd.DataFrame({"user": np.repeat(np.arange(6), 4), "item": np.tile(np.arange(4), 6), "r": rng.random(24)})
+    items = pd.DataFrame(
+        {
+            "item": np.arange(4),
+            "new": [True, False, True, False],
+            "day": pd.to_datetime(["2026-11-01", "2026-11-02", "2026-11-01", "2026-11-02"]).date,
+            "level": [0.5, 1.5, 0.5, 1.5],
+            "number": [7, 8, 7, 8],
+            "word": ["8", "true", "8", "true"],
+        }
+    )
+    pairs.to_parquet(tmp_path / "pairs.parquet")
+    items.to_parquet(tmp_path / "items.parquet")
+    path = write(
+        tmp_path,
+        "maximize = 'total(\"r\")'\nsubject_to = ['exposure(by=\"new\") <= news', 'exposure(by=\"day\") <= days', "
+        "'exposure(by=\"level\") <= levels', 'exposure(by=\"number\") <= numbers']\n"
+        '[candidates]\npairs = "pairs.parquet"\nitems = "items.parquet"\n'
+        "[limits]\nnews = { false = 1 }\ndays = { 2026-11-01 = 2 }\nlevels = { \"0.5\" = 3 }\nnumbers = { 7 = 4 }\n",
+    )
+    problem = read_statement(path).problem
+    assert [f.limit for f in problem.subject_to] == [  # type: ignore[attr-defined]
+        {False: 1.0}, {items["day"][0]: 2.0}, {0.5: 3.0}, {7: 4.0}
+    ]  # fmt: skip

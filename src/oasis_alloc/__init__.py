@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from oasis_alloc.candidates import Candidates as Candidates
 from oasis_alloc.certificate import Conflict as Conflict
 from oasis_alloc.errors import CertificateError as CertificateError
+from oasis_alloc.errors import CheckpointWarning as CheckpointWarning
 from oasis_alloc.errors import InputError as InputError
 from oasis_alloc.errors import MissingDependencyError as MissingDependencyError
 from oasis_alloc.errors import OasisAllocError as OasisAllocError
@@ -31,6 +32,9 @@ from oasis_alloc.measures import exposure as exposure
 from oasis_alloc.measures import total as total
 from oasis_alloc.policy import Policy as Policy
 from oasis_alloc.problem import Problem as Problem
+from oasis_alloc.reproduction import Reproduction as Reproduction
+from oasis_alloc.reproduction import read_reproduction as read_reproduction
+from oasis_alloc.reproduction import write_reproduction as write_reproduction
 from oasis_alloc.rounding import Rounded as Rounded
 from oasis_alloc.serving.diversity import DPP as DPP
 from oasis_alloc.serving.diversity import MMR as MMR

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -10,12 +11,17 @@ from pathlib import Path
 
 from oasis_alloc import __version__
 
-_BAD_INPUT, _INTERRUPTED = 2, 130
+_BAD_INPUT, _INTERNAL, _INTERRUPTED = 2, 70, 130
+_TRACEBACK = "OASIS_ALLOC_TRACEBACK"
 _CODES = """exit codes:
   0  solved: the gap asked for is proven
   2  bad input or a problem stated wrongly; the message says what and where
   3  infeasible: the report names what conflicts
-  4  stopped short (time, passes, Ctrl-C, no progress): the best allocation so far and its gap are written
+  4  stopped short (time, passes, Ctrl-C, no progress): the best allocation so far and its gap are written, under
+     allocation.unproven.* where it misses a constraint
+  5  a file or standard output could not be written; a message says which, and everything else is written
+ 70  an internal error: a fault of oasis-alloc, to be reported; OASIS_ALLOC_TRACEBACK=1 shows where it is
+  A reader of the report that closes the pipe early (head) changes nothing.
 """
 
 
@@ -26,19 +32,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     oasis_alloc ...
     0
     """
-    arguments = _parser().parse_args(argv)
+    from oasis_alloc.commands.terminal import NOT_WRITTEN, be_lenient, flushed, warn
     from oasis_alloc.errors import OasisAllocError
 
+    be_lenient()
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit:  # --help and --version print, too
+        if not flushed():
+            return NOT_WRITTEN
+        raise
     # a command is imported when it is asked for, so that --help answers at once
     command = getattr(import_module(f"oasis_alloc.commands.{arguments.command}"), arguments.command)
     try:
         code: int = command(arguments)
     except OasisAllocError as error:
-        print(f"oasis-alloc: {error}", file=sys.stderr)
+        warn(f"oasis-alloc: {error}")
         return _BAD_INPUT
     except KeyboardInterrupt:
-        print("oasis-alloc: interrupted; nothing was written.", file=sys.stderr)
+        warn("oasis-alloc: interrupted; what was not complete is not written.")
         return _INTERRUPTED
+    except Exception as error:
+        if os.environ.get(_TRACEBACK):
+            raise
+        warn(
+            f"oasis-alloc: internal error, a fault of oasis-alloc: {type(error).__name__}: {error}\n"
+            f"Please report it, with what {_TRACEBACK}=1 shows, and the problem as `oasis-alloc doctor --problem` "
+            "writes it."
+        )
+        return _INTERNAL
     return code
 
 
@@ -68,7 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     solve.add_argument("--solver", metavar="NAME", help="dual (default) or conic, the reference")
     _solving(solve)
 
-    commands.add_parser("doctor", help="versions, threads, the compile cache, solvers")
+    doctor = commands.add_parser("doctor", help="versions, threads, the compile cache, solvers; or a problem to send")
+    doctor.add_argument("--problem", type=Path, metavar="problem.toml", help="write this problem as one file to report")
+    doctor.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default problem.reproduction)")
+    doctor.add_argument("--keep-labels", action="store_true", help="keep the labels of keys; else they are numbers")
     import_module("oasis_alloc.commands.store").register(commands)
     return parser
 

@@ -194,7 +194,8 @@ class Candidates(ByFields):
         Parameters
         ----------
         directory
-            Where the files are: all `*.parquet` in it, in the order of their names, or one file.
+            One file, or all `*.parquet` in it and its subfolders but those that begin with `.` or `_`, `part-2` before
+            `part-10`; a folder `hour=9` makes a column `hour` of its files.
         user, item
             Columns with the numbers of users and items, from 0 on. Rows are sorted by user over all files.
         columns

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,11 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.engines.base import Engine
-from oasis_alloc.errors import ProblemError
+from oasis_alloc.errors import InputError, ProblemError
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.tensors import read_tensors, write_tensors
 
-_FORMAT = "oasis_alloc checkpoint 1"
+_FORMAT = "oasis_alloc checkpoint 2"
 _NUMBERS = ("gamma", "passes", "seconds", "bound", "value")
 _BY_PAIR = ("guard",)  # fields with a number for every pair: what they mean is in others
 
@@ -45,48 +44,29 @@ class State:
 
 
 def save(path: Path, state: State, fingerprint: str) -> None:
-    """Write a checkpoint; at any moment there is a whole one at `path`, or none."""
-    from safetensors.numpy import save as packed
-
+    """Write a checkpoint; at any moment there is a whole one at `path`, or none. Raises `OSError` where it cannot."""
     tensors = {"z": state.z, "prices": state.prices, "positions": state.positions, "x": state.x}
-    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    about = {
-        "format": _FORMAT, "problem": fingerprint, "digest": _digest(tensors), "stage": state.stage,
-        **{name: repr(float(getattr(state, name))) for name in _NUMBERS},
-    }  # fmt: skip
-    descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(packed(tensors, about))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    numbers = {name: repr(float(getattr(state, name))) for name in _NUMBERS}
+    write_tensors(path, _FORMAT, tensors, {"problem": fingerprint, "stage": state.stage, **numbers})
 
 
 def load(path: Path, fingerprint: str) -> State:
     """Read a checkpoint of the problem with this fingerprint; raise `ProblemError` for any other file."""
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="numpy") as file:
-            about: dict[str, str] = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    except (OSError, SafetensorError) as error:
-        raise ProblemError(f"resume={str(path)!r} cannot be read as a checkpoint ({error}).") from error
-    if about.get("format") != _FORMAT:
-        raise ProblemError(f"resume={str(path)!r} is no checkpoint of this version: it says {about.get('format')!r}.")
-    if about["digest"] != _digest(tensors):
-        raise ProblemError(f"resume={str(path)!r} is damaged: its numbers are not those that were written.")
-    if about["problem"] != fingerprint:
+        tensors, about = read_tensors(path, _FORMAT)
+    except InputError as error:
+        raise ProblemError(f"resume={str(path)!r} {error}") from error
+    if about.get("problem") != fingerprint:
         raise ProblemError(
             f"resume={str(path)!r} is a checkpoint of another problem: its candidates, statement or slate differ from "
             "this one's. Solve without resume=, or from its prices with start=."
         )
-    fields: dict[str, Any] = {name: float(about[name]) for name in _NUMBERS}
-    return State(**tensors, **fields, stage=about["stage"])
+    try:
+        numbers: dict[str, Any] = {name: float(about[name]) for name in _NUMBERS}
+        arrays: dict[str, Any] = tensors
+        return State(**arrays, **numbers, stage=about["stage"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProblemError(f"resume={str(path)!r} lacks a part of a checkpoint ({error}).") from error
 
 
 def fingerprint(engine: Engine) -> str:
@@ -130,11 +110,3 @@ def _add(digest: Any, part: Any) -> None:
         _add(digest, {name: value for name, value in vars(part).items() if not name.startswith("_")})
     else:  # labels of other kinds, such as dates
         digest.update(f"{part!r};".encode())
-
-
-def _digest(tensors: Mapping[str, npt.NDArray[Any]]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        _add(digest, name)
-        _add(digest, tensors[name])
-    return digest.hexdigest()

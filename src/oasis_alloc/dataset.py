@@ -112,7 +112,8 @@ class Dataset(ByFields):
             total += int(chunk.total_compressed_size) + width * int(chunk.num_values)
             if chunk.compression != "UNCOMPRESSED":
                 total += int(chunk.total_uncompressed_size)
-        return total
+        folders = sum(name in self.files[self.file[g]].folders for name in names)
+        return total + 8 * folders * int(self.start[g + 1] - self.start[g])
 
     def check(self) -> None:
         """Raise `InputError` if a file has changed since it was looked at."""
@@ -125,6 +126,8 @@ class Dataset(ByFields):
         `position` is its first pair. That finds some of the damage in files whose pages have no checksums.
         """
         g = int(np.searchsorted(self.start, position, side="right")) - 1
+        if name in self.files[self.file[g]].folders:
+            return
         said = self.files[self.file[g]].chunks(int(self.group[g]), [name])[0].statistics
         if said is None or not said.has_min_max or not column.size:
             return
@@ -197,7 +200,8 @@ class Reader:
             opened = self._opened(int(data.file[g]))
             known.check(self._handle)
             self.missing = {}
-            table = opened.read_row_group(int(data.group[g]), columns=list(self._names), use_threads=False)
+            stored = [name for name in self._names if name not in known.folders]
+            table = opened.read_row_group(int(data.group[g]), columns=stored, use_threads=False)
             self._ask_ahead(g)
             out = {name: self._column(table, name, g) for name in self._names}
         except (pa.ArrowException, OSError) as error:
@@ -210,8 +214,12 @@ class Reader:
         return out
 
     def _column(self, table: Any, name: str, g: int) -> NDArray[Any]:
-        data, column = self._dataset, table.column(name)
+        data = self._dataset
         first, rows = int(data.start[g]), int(data.start[g + 1] - data.start[g])
+        folders = data.files[int(data.file[g])].folders
+        if name in folders:
+            return np.full(rows, folders[name])
+        column = table.column(name)
         if len(column) != rows:
             raise InputError(
                 f"{data.place(first).rpartition(',')[0]}: column {name!r} has {len(column):,} rows, and the footer "

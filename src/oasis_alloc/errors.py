@@ -7,6 +7,7 @@
         CertificateError                   a bound came out below a value: a fault of this package
       SnapshotError(ValueError)            a snapshot is refused; `reason` says why in a word or two
       MissingDependencyError(ImportError)  an optional package is not installed
+    CheckpointWarning(UserWarning)         a checkpoint could not be written; the solve goes on
 
 The built-in bases let code that knows nothing of this package catch them too.
 """
@@ -114,6 +115,16 @@ class SnapshotError(OasisAllocError, ValueError):
         self.reason = reason
 
 
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be written; the solve has gone on without.
+
+    It is also logged, by the logger `oasis_alloc`, and is never raised out of a solve, even where warnings are errors.
+
+    >>> issubclass(CheckpointWarning, UserWarning)
+    True
+    """
+
+
 class MissingDependencyError(OasisAllocError, ImportError):
     """An optional package is needed and not installed; the message has the line that installs it.
 
@@ -209,5 +220,5 @@ def require(module: str, extra: str) -> ModuleType:
         package = module.partition(".")[0]
         raise MissingDependencyError(
             f"{package} is needed here and cannot be imported ({error}). "
-            f'Install it with: pip install "oasis_alloc[{extra}]"'
+            f'Install it, or all of the extra: pip install ".[{extra}]" in a checkout of oasis_alloc.'
         ) from error

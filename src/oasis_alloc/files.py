@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -65,10 +65,11 @@ class File(ByFields):
     metadata: Any
     schema: Any
     stamp: Stamp
+    folders: Mapping[str, int | float] = field(default_factory=dict)  # numbers of folders such as hour=9
     _places: dict[str, int] = field(default_factory=dict, init=False)  # column -> its number among the leaves
 
     @classmethod
-    def of(cls, path: Path) -> File:
+    def of(cls, path: Path, folders: Mapping[str, int | float] | None = None) -> File:
         """Open a file for its footer; raise `InputError` where it has none that makes sense."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -78,7 +79,9 @@ class File(ByFields):
             before = _settled(path)
             metadata = pq.read_metadata(path)
             leaves = metadata.schema
-            made = cls(path, metadata, leaves.to_arrow_schema(), before)
+            schema = leaves.to_arrow_schema()
+            own = {name: value for name, value in (folders or {}).items() if name not in schema.names}
+            made = cls(path, metadata, schema, before, own)
             for k in range(len(leaves)):
                 made._places.setdefault(leaves.column(k).path, k)
         except (pa.ArrowException, OSError, ValueError) as error:

@@ -91,6 +91,8 @@ def frontier(
             stated.append(knob.at(point))
         except ProblemError as error:
             raise ProblemError(f"frontier(vary={vary!r}): point {k}, {point:g}, makes no problem: {error}") from error
+    from oasis_alloc.solvers.watch import asks_to_stop  # no solver is loaded before it is needed
+
     start = options.pop("start", None)
     solutions: list[Solution] = []
     for point, one in zip(numbers, stated, strict=True):
@@ -98,7 +100,7 @@ def frontier(
         solutions.append(solution)
         if solution.status.name not in ("INFEASIBLE", "RELAXED"):  # no prices, or prices of another problem
             start = solution
-        if progress is not None and progress(point, solution) is True:
+        if progress is not None and asks_to_stop(progress(point, solution)):
             break
     return Frontier(problem, vary, tuple(numbers[: len(solutions)]), tuple(solutions), knob)
 
@@ -174,7 +176,7 @@ class Frontier(ByFields):
         return table(self._table, backend or self.problem.candidates.backend)
 
     def plot(self, x: str = "point", y: str = "value", ax: Any = None) -> Any:
-        """Draw one column against another; returns matplotlib's Axes. Needs `pip install "oasis_alloc[plot]"`.
+        """Draw one column against another; returns matplotlib's Axes. Needs matplotlib (the extra `plot`).
 
         Parameters
         ----------

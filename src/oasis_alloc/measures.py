@@ -33,6 +33,10 @@ class Term:
     column: str | None
     by: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.coefficient):  # finite numbers may multiply or add up to one that is not
+            raise ProblemError(f"the factor of {self} is {self.coefficient}; expected a finite number.")
+
     def __str__(self) -> str:
         keys = ""
         if len(self.by) == 1:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,9 @@ from oasis_alloc.errors import InputError, did_you_mean, require
 from oasis_alloc.files import File
 from oasis_alloc.keys import frozen
 from oasis_alloc.multi_keys import as_attribute, n_rows
+from oasis_alloc.parquet_files import Part, parts_of, typed
 from oasis_alloc.pickling import FrozenMapping
+from oasis_alloc.replacing import replacing
 
 if TYPE_CHECKING:
     from oasis_alloc.attributes import Given
@@ -83,8 +83,10 @@ def open_dataset(directory: object, user: str, item: str, columns: Sequence[str]
             raise InputError(f"{argument} is {name!r}; expected the name of a column.")
     if user == item:
         raise InputError(f"user and item both name the column {user!r}; expected two columns.")
-    paths = _paths(directory)
-    files = [File.of(path) for path in paths]
+    parts = _parts(directory)
+    said = {name: typed([part.values[name] for part in parts]) for name in parts[0].values}
+    numbers = {name: values for name, values in said.items() if all(isinstance(v, (int, float)) for v in values)}
+    files = [File.of(part.path, {name: numbers[name][k] for name in numbers}) for k, part in enumerate(parts)]
     refused: dict[str, str] = {}
     types = _types(files, user, item, columns, refused)
     for file in files:
@@ -105,18 +107,15 @@ def open_dataset(directory: object, user: str, item: str, columns: Sequence[str]
     return made
 
 
-def _paths(directory: object) -> list[Path]:
+def _parts(directory: object) -> list[Part]:
     if not isinstance(directory, (str, Path)):
         raise InputError(f"directory is {directory!r}; expected the path of a directory of Parquet files.")
     path = Path(directory)
     if path.is_file():
-        return [path]
+        return [Part(path, {})]
     if not path.is_dir():
         raise InputError(f"there is no directory {str(path)!r}; expected one with Parquet files.")
-    found = sorted(p for p in path.glob("*.parquet") if not p.name.startswith((".", "_")))
-    if not found:
-        raise InputError(f"{str(path)!r} has no file whose name ends in .parquet.")
-    return found
+    return parts_of(path)
 
 
 def _types(
@@ -139,6 +138,7 @@ def _types(
                 )
     if columns is None:
         numeric = [f.name for f in files[0].schema if kinds.is_integer(f.type) or kinds.is_floating(f.type)]
+        numeric += files[0].folders
         asked = [name for name in dict.fromkeys(numeric) if name not in (user, item)]
     else:
         asked = [columns] if isinstance(columns, str) else list(columns)
@@ -180,9 +180,13 @@ def _type(files: list[File], name: str) -> np.dtype[Any]:
 
 
 def _kind(file: File, name: object) -> Any:
-    """The Arrow type of a column, which the file has once."""
+    """The Arrow type of a column, which the file has once, or the folders on the way to it."""
     names = file.schema.names
     there = names.count(name)
+    if not there and name in file.folders:
+        import pyarrow as pa
+
+        return pa.int64() if isinstance(file.folders[str(name)], int) else pa.float64()
     if not there:
         raise InputError(f"{file.path.name} has no column {name!r}.{did_you_mean(str(name), names)}")
     if there > 1:
@@ -335,15 +339,8 @@ def write(
         ]
     )
     path = target / f"{name}.parquet"
-    kept = path.resolve()  # a link stays one
-    beside = kept.with_name(f".{name}.{os.getpid()}.tmp")  # whoever reads the old file goes on reading the old file
-    try:
+    with replacing(path) as beside:  # whoever reads the old file goes on reading the old file
         _write_rows(candidates, beside, schema, rows_per_group, first_user, names[: 2 if compact else 1])
-        if kept.exists():
-            shutil.copymode(kept, beside)
-        beside.replace(kept)
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

@@ -306,8 +306,9 @@ class Policy(Batched):
         """Write boosts and slates of all candidates, user by user, and return how many rows there are.
 
         Columns: the ids of user and item under the candidates' names, `boost` (to add to the organic score), `score`,
-        and `rank`, the place in the slate from 0, -1 where it is not shown. Streamed in row groups; the file appears
-        when it is whole. Candidates may be others than those of the solve: items are matched by id, users by label.
+        and `rank`, the place in the slate from 0, -1 where it is not shown; where a column of ids has one of these
+        names, `_` is behind it. Streamed in row groups; the file appears when it is whole. Candidates may be others
+        than those of the solve: items are matched by id, users by label.
 
         Raises
         ------

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.answer_columns import answers_frame
 from oasis_alloc.drawing import Drawing, each_block
 from oasis_alloc.functions.base import Floats
 from oasis_alloc.pickling import ByFields
@@ -94,12 +95,13 @@ class Rounded(ByFields):
     def to_frame(self, backend: str | None = None) -> Any:
         """The pairs shown as a frame, with the caller's own ids and a column `propensity`; see `Solution.to_frame`.
 
-        Where slots count by position, with columns `place` and `place_propensity`, too.
+        Where slots count by position, with columns `place` and `place_propensity`, too. One that has the name of a
+        column of ids has `_` behind it.
         """
         columns: dict[str, npt.NDArray[Any]] = {"propensity": self.propensity}
         if self.place is not None and self.place_propensity is not None:
             columns = {"place": self.place, **columns, "place_propensity": self.place_propensity}
-        return self.solution.problem.candidates.frame(self.positions, columns, backend=backend)
+        return answers_frame(self.solution.problem.candidates, self.positions, columns, backend)
 
     def __repr__(self) -> str:
         return f"Rounded({self.positions.size:,} pairs shown, seed={self.seed})"

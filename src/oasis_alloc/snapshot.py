@@ -11,17 +11,16 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.errors import SnapshotError
+from oasis_alloc.replacing import write_whole
 
 FORMAT = "oasis_alloc.policy"
 SCHEMA = 2
@@ -69,7 +68,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     """
     if "\0" in os.fsdecode(path):
         raise SnapshotError(f"{os.fsdecode(path)!r} is no path: it has a null character.", "unreadable")
-    write_whole(Path(path), to_bytes(arrays, header))
+    write_whole(path, to_bytes(arrays, header))
 
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -284,25 +283,3 @@ def _arrays(raw: bytes, described: dict[str, Any]) -> dict[str, NDArray[Any]]:
         native.flags.writeable = False
         out[name] = native
     return out
-
-
-def write_whole(path: Path, raw: bytes) -> None:
-    """Put the bytes on the disk beside the file, then give them its name."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(beside, flags, 0o666)  # not by tempfile, whose files nobody else may read
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # the rename itself, too, should survive a power cut
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.answer_columns import answers_frame
 from oasis_alloc.dataset import any_negative
 from oasis_alloc.errors import SolverError
 from oasis_alloc.functions.base import Floats
@@ -98,13 +99,15 @@ class Solution(ByFields):
     def to_frame(self, backend: str | None = None) -> Any:
         """The non-zeros as a frame of the kind that came in, with the caller's own ids and a column `x`.
 
+        Where a column of ids is called `x`, the probability is in `x_`.
+
         Parameters
         ----------
         backend
             "pandas", "polars" or "pyarrow"; None takes the kind of the candidates' frame.
         """
         self.raise_if_infeasible()
-        return self.problem.candidates.frame(self.positions, {"x": self.x}, backend=backend)
+        return answers_frame(self.problem.candidates, self.positions, {"x": self.x}, backend)
 
     def round(self, rng: Rng = 0) -> Rounded:
         """Whole slates of all users, in which every pair is shown with exactly its probability x.

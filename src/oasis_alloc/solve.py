@@ -64,7 +64,9 @@ def solve(
     checkpoint, checkpoint_every
         A file that the state of the solve is written to, at most once in so many seconds and when the solve ends:
         prices, the optimiser's state and the best allocation. It is replaced in one step, so it is whole whenever the
-        process dies.
+        process dies. Where it cannot be written (a full disk, a folder that has gone), the solve goes on, tries again
+        after so many seconds, and gives a `CheckpointWarning`; the answer is never lost. One that ended without an
+        allocation is written as well; going on from it proves the same again.
     resume
         A checkpoint of this same problem to go on from, which may be the file that is written to. The answer is within
         the gap asked for, as without the break; `passes` and `seconds` count both, the limits this call alone.
@@ -77,7 +79,8 @@ def solve(
         `{label: number}` for a weight; positive, 1 where nothing is said. "infeasible" names its conflicts by them too.
         Limits of different columns are added up in their own units, so give weights where these differ.
     progress
-        Called with a `Progress` about once a pass; returning True stops the solve.
+        Called with a `Progress` about once a pass; returning True, also NumPy's, stops the solve. Anything else that is
+        no boolean lets it go on, so that a function may return what it likes.
 
     Returns
     -------
@@ -169,7 +172,9 @@ def solve(
                         least = least_relaxation(engine, engine_of, watch, weights)
                     if on_conflict == "relax":
                         relaxed = best_relaxed(engine, engine_of, watch, run, least)
+                        keeping.end(engine, watch)
                         return relaxed_answer(problem, program, engine, watch, relaxed, solver)
+                    keeping.end(engine, watch)
                     return infeasible_answer(problem, program, engine, watch, least, solver)
                 watch.may_conflict = False
                 if least.x.size:
@@ -180,6 +185,7 @@ def solve(
             if watch.best is not None and np.isneginf(watch.best.value):
                 conflict = domain_conflict(engine, engine_of, watch, watch.best)
                 if conflict is not None:
+                    keeping.end(engine, watch)
                     return infeasible_answer(problem, program, engine, watch, conflict, solver, value=-np.inf)
         except Stop as stop:
             status = stop.status
@@ -193,7 +199,7 @@ def solve(
             status = Status.SOLVED if watch.proven else Status.STALLED
         elif watch.proven:
             status = Status.SOLVED
-        keeping.end(engine)
+        keeping.end(engine, watch)
         if status is Status.INTERRUPTED and not (watch.best and watch.best.feasible):
             raise KeyboardInterrupt  # no answer to return; a checkpoint has what was found
         assert watch.best is not None  # _fall_back leaves both

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from oasis_alloc.commands.output import make_directory
+from oasis_alloc.commands.output import make_directory, written
 from oasis_alloc.commands.progress import Display
 from oasis_alloc.commands.run import report, solve_in_view
 from oasis_alloc.commands.starter import write_starter
@@ -23,11 +23,10 @@ def demo(arguments: argparse.Namespace) -> int:
         problem = market.problem(candidates)
         if arguments.tables:
             display.stage("writing the tables")
-            stated = write_starter(market, candidates, directory)
+            with written(directory):
+                stated = write_starter(market, candidates, directory)
         options = {name: getattr(arguments, name) for name in ("gap", "threads", "time_limit", "pass_limit")}
         solution = solve_in_view(problem, display, options)
     title = f"A month of {market.campaigns} campaigns for {market.users:,} listeners"
-    code = report(problem, solution, directory, None, title, "relevance")
-    if arguments.tables:
-        print(f"statement   {stated}")
-    return code
+    more = [f"statement   {stated}"] if arguments.tables else []
+    return report(problem, solution, directory, None, title, "relevance", more)

@@ -1,4 +1,4 @@
-"""`oasis-alloc doctor`: what this installation has, for a look or for a bug report."""
+"""`oasis-alloc doctor`: what this installation has, and a problem as one file, for a look or for a bug report."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import oasis_alloc
 from oasis_alloc.commands import installed
+from oasis_alloc.commands.terminal import NOT_WRITTEN, say
 
 _REQUIRED = ("numpy", "scipy", "numba", "cvxpy", "osqp", "clarabel", "highspy", "narwhals")
 _OPTIONAL = ("pandas", "polars", "pyarrow", "matplotlib", "rich")
@@ -16,6 +17,31 @@ _SOLVERS = {"dual": ("numba",), "conic": ("cvxpy", "osqp", "clarabel", "highspy"
 
 
 def doctor(arguments: argparse.Namespace) -> int:
+    """Write a problem as a reproduction file where one is named, else print what this installation has."""
+    return _inspect() if arguments.problem is None else _reproduce(arguments)
+
+
+def _reproduce(arguments: argparse.Namespace) -> int:
+    """Write the problem of a statement so that its solve can be run again elsewhere."""
+    from oasis_alloc.commands.output import written
+    from oasis_alloc.commands.statement import read_statement
+
+    statement = read_statement(arguments.problem)
+    out: Path = arguments.out or Path(f"{statement.path.stem}.reproduction")
+    with written(out):
+        oasis_alloc.write_reproduction(
+            statement.problem, out, settings=statement.solve, anonymize=not arguments.keep_labels
+        )
+    printed = say(
+        f"reproduction  {out} ({out.stat().st_size / 1e6:.1f} MB)\n"
+        "It has the numbers of the pairs and the names of columns, keys and constraints, no ids"
+        + (", and the labels." if arguments.keep_labels else ", and numbers for labels.")
+        + " Attach it to the report; oasis_alloc.read_reproduction(path).solve() runs the same solve."
+    )
+    return 0 if printed else NOT_WRITTEN
+
+
+def _inspect() -> int:
     """Print versions, threads, the state of the compile cache and the solvers; 0 where all of it works."""
     from oasis_alloc.kernels import _jit
 
@@ -36,10 +62,12 @@ def doctor(arguments: argparse.Namespace) -> int:
         rows.append((f"solver {solver}", _state(absent, refused)))
     missing += [name for name in _REQUIRED if installed(name, "MISSING") == "MISSING"]
     width = max(len(name) for name, _ in rows)
-    for name, text in rows:
-        print(f"{name:<{width}}  {text}")
+    lines = [f"{name:<{width}}  {text}" for name, text in rows]
     if missing:
-        print(f"Missing: {', '.join(dict.fromkeys(missing))}. Install with: pip install --upgrade oasis_alloc")
+        names = " ".join(dict.fromkeys(missing))
+        lines.append(f"Missing. Install with: pip install --upgrade {names}")
+    if not say("\n".join(lines)):
+        return NOT_WRITTEN
     return 4 if missing or refused else 0
 
 

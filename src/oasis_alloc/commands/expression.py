@@ -177,7 +177,7 @@ class _Reader:
             named[keyword.arg] = self.node(keyword.value)
         try:
             return function(*args, **named)
-        except (OasisAllocError, TypeError, ValueError) as error:
+        except (OasisAllocError, TypeError, ValueError, ArithmeticError) as error:
             self.refuse(node, str(error), error)
 
     def combine(self, node: ast.expr, sign: str, function: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
+from datetime import date, datetime
 from pathlib import Path
+from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from oasis_alloc.commands.organic import organic
 from oasis_alloc.commands.tables import read_table
-from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.errors import InputError, ProblemError, did_you_mean
 from oasis_alloc.slate import Sizes
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 def read_limits(
@@ -29,6 +33,7 @@ def read_limits(
     total of a column that slates of `size` can reach with no constraint. `folder` is where paths start.
     """
     limits: dict[str, Any] = {}
+    labels: _Labels | None = None  # made where they are asked for
     for name, entry in table.items():
         place = f"{file}: limits.{name}"
         if not name.isidentifier():
@@ -40,15 +45,27 @@ def read_limits(
         elif isinstance(entry.get("best"), str):
             limits[name] = _best(entry, candidates, size, place)
         else:
-            names = {label: _label(label, candidates) for label in entry}
-            limits[name] = {names[label]: _number(value, f"{place}.{label}") for label, value in entry.items()}
+            labels = _Labels(candidates) if labels is None else labels
+            found = {label: labels.of(label) for label in entry}
+            limits[name] = {found[label]: _number(value, f"{place}.{label}") for label, value in entry.items()}
     return limits
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: not all of a long one, and nothing that cannot be written out."""
+    try:
+        return _SHORT.repr(value)
+    except (ValueError, RecursionError):  # thousands of digits; lists in lists in lists
+        return f"{'an' if isinstance(value, int) else 'a'} {type(value).__name__} too long to show"
 
 
 def _number(value: object, place: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise ProblemError(f"{place} is {value!r}; expected a number.")
-    return float(value)
+        raise ProblemError(f"{place} is {shown(value)}; expected a number.")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ProblemError(f"{place} is {shown(value)}, which is too large; leave out a limit that is none.") from error
 
 
 def _from_file(entry: Mapping[str, Any], folder: Path, place: str) -> dict[Any, float]:
@@ -87,16 +104,36 @@ def _best(entry: Mapping[str, Any], candidates: Candidates, size: Sizes, place: 
     return float(candidates.columns[name][shown].sum(dtype=np.float64))
 
 
-def _label(text: str, candidates: Candidates) -> str | int:
-    """A label that TOML, whose keys are all texts, spells as `text`: a whole number if only that is known."""
-    number = None
-    for key in (*candidates.users.usable(), *candidates.items.usable()):
-        if key.labels.dtype.kind not in "iu":
-            if text in key.labels.tolist():
-                return text
-        elif re.fullmatch(r"\d+", text) and int(text) in key.labels.tolist():
-            number = int(text)
-    return text if number is None else number
+class _Labels:
+    """The labels that TOML, whose keys are all texts, may spell: a text if there is one, else what is written so."""
+
+    def __init__(self, candidates: Candidates) -> None:
+        self._texts: set[str] = set()
+        self._others: dict[str, Any] = {}
+        for side in (candidates.users, candidates.items):
+            for name in side:
+                try:
+                    labels = side[name].labels.tolist()
+                except InputError:  # a column that makes no key, which is nobody's concern until it is asked for
+                    continue
+                self._texts.update(label for label in labels if isinstance(label, str))
+                for label in labels:
+                    for spelling in _spellings(label):
+                        self._others.setdefault(spelling, label)
+
+    def of(self, text: str) -> Any:
+        return text if text in self._texts else self._others.get(text, text)
+
+
+def _spellings(label: Any) -> tuple[str, ...]:
+    """How a label that is no text is written in TOML: 7, 0.5, true, 2026-11-01."""
+    if isinstance(label, str):
+        return ()
+    if isinstance(label, bool):
+        return ("true" if label else "false",)
+    if isinstance(label, datetime):
+        return label.isoformat(), label.isoformat(" ")
+    return (label.isoformat(),) if isinstance(label, date) else (str(label),)
 
 
 def _only(entry: Mapping[str, Any], known: tuple[str, ...], place: str) -> None:

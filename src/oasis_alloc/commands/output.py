@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.answer_columns import answer_names
 from oasis_alloc.errors import InputError, require
+from oasis_alloc.replacing import replacing, write_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,11 +34,24 @@ def make_directory(directory: Path) -> None:
     """Make the folder of the answer, or raise `InputError`: better before solving than after."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / ".oasis-alloc-writable"
+        probe = directory / f".oasis-alloc-writable-{os.getpid()}"
         probe.touch()
         probe.unlink()
+    except (OSError, ValueError) as error:  # a zero byte in a name is a ValueError
+        raise InputError(f"{directory}: nothing can be written there ({_reason(error)}).") from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Turn what the system says where a file cannot be written into one message."""
+    try:
+        yield
     except OSError as error:
-        raise InputError(f"{directory}: nothing can be written there ({error.strerror or error}).") from error
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
 def write_allocation(
@@ -43,28 +60,40 @@ def write_allocation(
     x: NDArray[np.float64],
     directory: Path,
     kind: str | None,
+    name: str = "allocation",
 ) -> tuple[Path, str | None]:
     """Write the pairs at `shown`: their ids, the probability `x`, and their columns.
 
-    `kind` is "parquet", "csv", or None for Parquet if it can be written and CSV if not. Returns the file, and
-    a note where it is not Parquet because a package is missing.
+    `kind` is "parquet", "csv", or None for Parquet if it can be written and CSV if not. Ids that Parquet has no type
+    for are written as CSV, whatever was asked for. Returns the file, and a note where it is not Parquet although it was
+    to be. Where an id or a column is called `x`, the probability is `x_`; see `frames.answer_names`.
     """
-    values = {"x": x} | {n: c[shown] for n, c in candidates.columns.items() if n != "x"}
+    names = (candidates.user_name, candidates.item_name)
+    of_columns = answer_names(candidates.columns, names)  # an array may be called like the ids; a column of a table not
+    (called,) = answer_names(["x"], (*names, *of_columns)).values()
+    columns = {of_columns[column]: values[shown] for column, values in candidates.columns.items()}
+    values = {called: x} | columns
     note = None
     if kind is None:
         kind = best_kind()
         if kind == "csv":
-            note = 'Written as CSV; for Parquet: pip install "oasis_alloc[cli]"'
-    path = directory / f"allocation.{kind}"
-    if kind == "csv":
-        users, items = candidates.user_of(shown), candidates.item[shown]
-        ids = {
-            candidates.user_name: users if candidates.user_ids is None else candidates.user_ids[users],
-            candidates.item_name: items if candidates.item_ids is None else candidates.item_ids[items],
-        }
-        write_table(path, ids | values)
-    else:  # the frame has ids in the type they came in
-        _write_frame(path, candidates.frame(shown, values, backend=_parquet_writer()))
+            note = 'Written as CSV; for Parquet, from a checkout of oasis_alloc: pip install ".[cli]"'
+    if kind == "parquet":
+        try:  # the frame has ids in the type they came in
+            frame = candidates.frame(shown, values, backend=_parquet_writer())
+        except InputError as error:
+            kind, note = "csv", f"Written as CSV: {error}"
+        else:
+            path = directory / f"{name}.parquet"
+            _write_frame(path, frame)
+            return path, note
+    users, items = candidates.user_of(shown), candidates.item[shown]
+    ids = {
+        names[0]: users if candidates.user_ids is None else candidates.user_ids[users],
+        names[1]: items if candidates.item_ids is None else candidates.item_ids[items],
+    }
+    path = directory / f"{name}.csv"
+    write_table(path, ids | values)
     return path, note
 
 
@@ -76,7 +105,11 @@ def write_table(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
         module = require(library, "cli")
         _write_frame(path, module.table(lists) if library == "pyarrow" else module.DataFrame(lists))
         return
-    with path.open("w", newline="", encoding="utf-8") as file:
+    # half of a pair of UTF-16 in an id is written as its escape: no reason to lose the other rows
+    with (
+        replacing(path) as beside,
+        beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(columns)
         rows = min(map(len, columns.values()), default=0)
@@ -85,12 +118,18 @@ def write_table(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
             writer.writerows(zip(*chunk, strict=True))
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8; half of a pair of UTF-16 as its escape."""
+    write_whole(path, text.encode("utf-8", "backslashreplace"))
+
+
 def _parquet_writer() -> str:
     return next((name for name in _WRITERS if importlib.util.find_spec(name)), _WRITERS[0])
 
 
 def _write_frame(path: Path, frame: Any) -> None:
-    if hasattr(frame, "write_parquet"):
-        frame.write_parquet(path)
-    else:
-        require("pyarrow.parquet", "cli").write_table(frame, path, compression="zstd")
+    with replacing(path) as beside:
+        if hasattr(frame, "write_parquet"):
+            frame.write_parquet(beside)
+        else:
+            require("pyarrow.parquet", "cli").write_table(frame, beside, compression="zstd")

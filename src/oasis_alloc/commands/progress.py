@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import math
 import signal
 import sys
 import threading
 import time
+from contextlib import ExitStack, suppress
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
@@ -41,14 +41,13 @@ class Display:
         self._done = 0.0
         self._handler: Any = None
         self._view: _View | None = None
-        self._told = contextlib.ExitStack()
+        self._told = ExitStack()
 
     def __enter__(self) -> Self:
-        terminal = self._stream.isatty()
-        if terminal and importlib.util.find_spec("rich"):
-            self._view = _Bar(self._stream)
-        else:
-            self._view = _Line(self._stream, terminal)
+        if self._stream is not None:  # None: closed by whoever started this
+            terminal = self._stream.isatty()
+            bar = terminal and importlib.util.find_spec("rich")
+            self._view = _Bar(self._stream) if bar else _Line(self._stream, terminal)
         from oasis_alloc.kernels._compiling import told_of_compiling
 
         self._told.enter_context(told_of_compiling(self.compiling))
@@ -61,7 +60,8 @@ class Display:
     ) -> None:
         self._told.close()
         if self._view is not None:
-            self._view.close()
+            with suppress(OSError, ValueError):
+                self._view.close()
         if self._handler is not None:
             signal.signal(signal.SIGINT, self._handler)
 
@@ -74,19 +74,27 @@ class Display:
         """Say what is being done before the solver starts."""
         if self._stop:
             raise KeyboardInterrupt
-        if self._view is not None:
-            self._view.show(text, 0.0, "")
+        self._show(text, 0.0, "")
 
     def compiling(self, kernel: str) -> None:
         """Say that a kernel is compiled, once for this version of the package: nothing else moves for seconds."""
-        if self._view is not None:
-            self._view.show("compiling", self._done, f"{kernel}  (the first run on a machine compiles)")
+        self._show("compiling", self._done, f"{kernel}  (the first run on a machine compiles)")
 
     def __call__(self, state: Progress) -> bool:
         """Show the solver's state; True asks it to stop."""
-        if self._view is not None:
-            self._view.show("stopping" if self._stop else state.stage, self.done(state), numbers(state))
+        self._show("stopping" if self._stop else state.stage, self.done(state), numbers(state))
         return self._stop
+
+    def _show(self, stage: str, done: float, numbers: str) -> None:
+        """Show it; where the stream has gone (a closed pipe, a full disk), go on without."""
+        if self._view is None:
+            return
+        try:
+            self._view.show(stage, done, numbers)
+        except (OSError, ValueError):  # ValueError: closed, or an encoding that lacks a sign
+            view, self._view = self._view, None
+            with suppress(OSError, ValueError):
+                view.close()
 
     def done(self, state: Progress) -> float:
         """Share of the way from the first gap to the one asked for, in orders of magnitude; never falls."""

@@ -1,22 +1,23 @@
-"""What the commands do once they have a problem: solve it in view, report, write, and give the exit code."""
+"""What the commands do once they have a problem: solve it in view, write, report, and give the exit code."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oasis_alloc import Status, solve
-from oasis_alloc.commands.output import write_allocation
+from oasis_alloc.commands.output import write_allocation, write_text
 from oasis_alloc.commands.page import page
+from oasis_alloc.commands.terminal import NOT_WRITTEN, say, warn
 
 if TYPE_CHECKING:
     from oasis_alloc.commands.progress import Display
     from oasis_alloc.problem import Problem
     from oasis_alloc.solution import Solution
 
-SOLVED, BAD_INPUT, INFEASIBLE, STOPPED = 0, 2, 3, 4  # exit codes; argparse uses 2, too
+SOLVED, INFEASIBLE, STOPPED = 0, 3, 4  # exit codes; see __main__.py for the others
+_UNPROVEN = "allocation.unproven"
 
 
 def solve_in_view(problem: Problem, display: Display, options: Mapping[str, Any]) -> Solution:
@@ -27,17 +28,60 @@ def solve_in_view(problem: Problem, display: Display, options: Mapping[str, Any]
 
 
 def report(
-    problem: Problem, solution: Solution, directory: Path, kind: str | None, title: str, relevance: str | None
+    problem: Problem,
+    solution: Solution,
+    directory: Path,
+    kind: str | None,
+    title: str,
+    relevance: str | None,
+    more: Sequence[str] = (),
 ) -> int:
-    """Print the solution, write the allocation (if there is one) and the page; return the exit code."""
-    print(solution)
-    written = directory / "report.html"
-    written.write_text(page(problem, solution, title, relevance), encoding="utf-8")
-    print()
+    """Write the allocation (if there is one) and the page, then print the solution and `more`; return the exit code.
+
+    Files come first and each on its own: whatever happens to one of them, or to the terminal, the others are there.
+    """
+    lines: list[str] = []
+    failed = False
     if not solution.conflicts:
-        path, note = write_allocation(problem.candidates, solution.positions, solution.x, directory, kind)
-        print(f"allocation  {path}")
-        if note is not None:
-            print(note, file=sys.stderr)
-    print(f"page        {written}")
+        name = "allocation" if is_sound(solution) else _UNPROVEN
+
+        def allocation() -> None:
+            path, note = write_allocation(problem.candidates, solution.positions, solution.x, directory, kind, name)
+            lines.append(f"allocation  {path}")
+            if name == _UNPROVEN:
+                lines.append(f"            it misses constraints by up to {solution.violation:.2g}: not one to use")
+            if note is not None:
+                warn(note)
+
+        failed |= not _done(allocation, f"the allocation in {directory}")
+    earlier = [] if not solution.conflicts and is_sound(solution) else sorted(directory.glob("allocation.[pc]*"))
+    lines += [f"            {path} is there from an earlier run" for path in earlier if path.stem == "allocation"]
+    path = directory / "report.html"
+
+    def write_page() -> None:
+        write_text(path, page(problem, solution, title, relevance))
+        lines.append(f"page        {path}")
+
+    failed |= not _done(write_page, f"the page {path}")
+    printed = say("\n".join([str(solution), "", *lines, *more]))
+    if failed or not printed:
+        return NOT_WRITTEN
     return {Status.SOLVED: SOLVED, Status.INFEASIBLE: INFEASIBLE}.get(solution.status, STOPPED)
+
+
+def is_sound(solution: Solution) -> bool:
+    """True where the allocation keeps all constraints, whether or not the gap that was asked for is proven."""
+    from oasis_alloc.verdicts import FEASIBLE
+
+    return solution.violation <= FEASIBLE
+
+
+def _done(write: Callable[[], None], what: str) -> bool:
+    """Write a file; where that fails, say so and let the rest go on."""
+    try:
+        write()
+    except Exception as error:  # other libraries' writers have errors of their own, and none may cost the other files
+        reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+        warn(f"oasis-alloc: {what} cannot be written: {reason}.")
+        return False
+    return True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oasis_alloc.commands.output import best_kind, write_table
+from oasis_alloc.commands.output import best_kind, write_table, write_text
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -75,5 +75,5 @@ def write_starter(market: Month, candidates: Candidates, directory: Path) -> Pat
     caps = np.array(list(policy.caps.values()))
     write_table(directory / f"campaigns.{kind}", {"campaign": campaigns, "floor": floors, "cap": caps})
     path = directory / "problem.toml"
-    path.write_text(statement(market, kind), encoding="utf-8")
+    write_text(path, statement(market, kind))
     return path

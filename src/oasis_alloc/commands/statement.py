@@ -10,7 +10,7 @@ from typing import Any
 
 from oasis_alloc import Candidates, Problem, Slate
 from oasis_alloc.commands.expression import Place, evaluate
-from oasis_alloc.commands.limits import read_limits
+from oasis_alloc.commands.limits import read_limits, shown
 from oasis_alloc.commands.tables import read_table
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError, did_you_mean
 
@@ -43,6 +43,7 @@ _EXPECTED = {
     _NUMBERS: "a list of numbers",
 }  # fmt: skip
 FORMATS = ("parquet", "csv")
+_LARGEST = 2**63 - 1  # whole numbers that arrays hold
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,22 @@ def read_statement(path: Path) -> Statement:
     stated wrongly, with the line where it is known.
     """
     source = _source(path)
+    try:
+        return _read(source, path)
+    except OasisAllocError:
+        raise
+    except (ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:  # numbers beyond any array
+        what = str(error) or type(error).__name__
+        raise ProblemError(f"{path.name}: no problem can be made of what it says: {what}.") from error
+
+
+def _read(source: str, path: Path) -> Statement:
     file = path.name
     try:
         stated = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise ProblemError(f"{file}: lists or tables are nested too deeply.") from error
+    except (ValueError, OverflowError) as error:  # of TOML, and of numbers that Python refuses to read
         raise ProblemError(f"{file}: not valid TOML: {error}.") from error
     _check(stated, file)
     if "pairs" not in stated.get("candidates", {}):
@@ -106,10 +119,12 @@ def read_statement(path: Path) -> Statement:
 
 def _source(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # some editors begin files with a byte order mark
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file.") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: cannot be read: {error}. Save it as UTF-8.") from error
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {error}.") from error
 
 
@@ -133,10 +148,13 @@ def _check(stated: Mapping[str, Any], file: str) -> None:
             types = known[name]
             if types is _TABLE and not isinstance(value, dict):
                 expected = f"a table: [{name}]" if table == "" else f"a table: {name} = {{artist = 2}}"
-                raise ProblemError(f"{where} is {value!r}; expected {expected}.")
+                raise ProblemError(f"{where} is {shown(value)}; expected {expected}.")
             wrong = isinstance(value, bool) or not isinstance(value, types)
             if wrong or (types is _TEXTS and not all(isinstance(text, str) for text in value)):
-                raise ProblemError(f"{where} is {value!r}; expected {_EXPECTED[types]}.")
+                raise ProblemError(f"{where} is {shown(value)}; expected {_EXPECTED[types]}.")
+            for entry in value if types is _NUMBERS else [value] if types in (_NUMBER, _WHOLE) else ():
+                if isinstance(entry, int) and abs(entry) > _LARGEST:
+                    raise ProblemError(f"{where} is {shown(entry)}, which is too large.")
     chosen = stated.get("output", {}).get("format", FORMATS[0])
     if chosen not in FORMATS:
         raise ProblemError(f"{file}: output.format is {chosen!r}.{did_you_mean(chosen, FORMATS)}")

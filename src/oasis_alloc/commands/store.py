@@ -28,19 +28,20 @@ def register(commands: Any) -> None:
 
 def store(arguments: argparse.Namespace) -> int:
     """Do one of the actions."""
+    from oasis_alloc.commands.terminal import say
     from oasis_alloc.errors import InputError
     from oasis_alloc.serving.publishing import publish, read_facts, refuse
 
     try:
         if arguments.action == "publish":
             facts = publish(arguments.file, arguments.snapshot, time.time())
-            print(f"policy {facts.policy_id} is published as {arguments.snapshot}")
+            say(f"policy {facts.policy_id} is published as {arguments.snapshot}")
         elif arguments.action == "refuse":
             policy_id = arguments.policy_id or read_facts(arguments.snapshot)[1].policy_id
             refuse(arguments.snapshot, policy_id)
-            print(f"policy {policy_id} is refused by all stores of {arguments.snapshot}")
+            say(f"policy {policy_id} is refused by all stores of {arguments.snapshot}")
         else:
-            print("\n".join(_shown(arguments.snapshot)))
+            say("\n".join(_shown(arguments.snapshot)))
     except OSError as error:
         raise InputError(f"{error.strerror}: {error.filename}.") from error
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.commands.organic import organic
+from oasis_alloc.errors import InputError
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -95,10 +97,11 @@ def deliveries(problem: Problem, positions: Positions, x: Floats, prices: Mappin
 def cost(problem: Problem, positions: Positions, x: Floats, column: str) -> Cost:
     """What the best by `column` alone would give, against what is given, by the first key of the users."""
     candidates, by = problem.candidates, None
-    for name, key in candidates.users.items():
-        if 1 < key.n_groups <= _MOST:
-            by = name
-            break
+    for name in candidates.users:
+        with suppress(InputError):  # a column that makes no key, which nobody has asked for
+            if 1 < candidates.users[name].n_groups <= _MOST:
+                by = name
+                break
     best = organic(candidates, column, problem.slate.size)
     alone = np.ones(len(best))
     of = _column_by(column, by)

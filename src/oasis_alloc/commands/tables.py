@@ -1,64 +1,115 @@
-"""Tables read from Parquet and CSV files, with whichever frame library is installed."""
+"""Tables read from Parquet and CSV, files and folders of them, with whichever frame library is installed."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from oasis_alloc.commands.csv_tables import as_frame, read_csv
 from oasis_alloc.errors import InputError, MissingDependencyError, did_you_mean, require
+from oasis_alloc.parquet_files import PARQUET, Part, parts_of, typed
 
 _LIBRARIES = ("pyarrow", "polars", "pandas")
+_CSV = (".csv",)
+_INDEX = re.compile(r"__index_level_\d+__|")  # what pandas calls an index without a name
 
 
 def read_table(path: Path) -> Any:
-    """Read a `.parquet` or `.csv` file as a pyarrow, polars or pandas frame, the first that is installed.
+    """Read a table as a pyarrow, polars or pandas frame, the first that is installed.
 
-    Raises `InputError` where the file is missing, of another kind, or cannot be read, and
+    `path` is a file that ends in `.parquet` or `.csv`, or a folder of such files as Spark, Dask, polars or pyarrow
+    write it (see `parquet_files.parts_of`). An index that pandas has written is left out.
+
+    Raises `InputError` where it is missing, of another kind, or cannot be read, and
     `MissingDependencyError` where no library can read it.
     """
-    kind = path.suffix.lower()
-    if kind not in (".parquet", ".csv"):
-        raise InputError(f"{path}: expected a file whose name ends in .parquet or .csv.")
-    if not path.is_file():
-        there = sorted(p.name for p in path.parent.glob(f"*{kind}")) if path.parent.is_dir() else []
-        raise InputError(f"{path}: there is no such file.{did_you_mean(path.name, there) if there else ''}")
+    parts, kind = _found(path)
     library = next((name for name in _LIBRARIES if importlib.util.find_spec(name)), "pyarrow")
-    if library == "pandas" and kind == ".parquet":  # pandas reads Parquet only with pyarrow
+    if library == "pandas" and kind == PARQUET:  # pandas reads Parquet only with pyarrow
         library = "pyarrow"
-    require(library, "cli")
+    module = require(library, "cli")
+    if kind == _CSV:
+        return as_frame(read_csv(parts), library, module)
     try:
-        return _READERS[library, kind](str(path))
-    except MissingDependencyError:
+        return _parquet(library, parts)
+    except (InputError, MissingDependencyError):
         raise
     except Exception as error:  # every library has errors of its own for files that are not what they say
         raise InputError(f"{path}: {library} cannot read it: {str(error).strip()}") from error
 
 
+def _found(path: Path) -> tuple[list[Part], tuple[str, ...]]:
+    """The files of the table, and of which kind they are by the ends of their names."""
+    ending = path.suffix.lower()
+    kind = _CSV if ending in _CSV else PARQUET
+    try:
+        if path.is_dir():
+            if ending not in (*_CSV, *PARQUET) and not any(path.rglob("*.parquet")) and any(path.rglob("*.csv")):
+                kind = _CSV
+            return parts_of(path, kind), kind
+        if ending not in (*_CSV, *PARQUET):
+            raise InputError(f"{path}: expected a file whose name ends in .parquet or .csv, or a folder of such files.")
+        if not path.is_file():
+            there = sorted(p.name for p in path.parent.glob(f"*{ending}")) if path.parent.is_dir() else []
+            raise InputError(f"{path}: there is no such file.{did_you_mean(path.name, there) if there else ''}")
+    except (OSError, ValueError) as error:  # a name that is too long, a folder that is closed to us
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be looked at ({error}).") from error
+    return [Part(path, {})], kind
+
+
+def _of_folders(parts: Sequence[Part]) -> dict[str, list[Any]]:
+    """The columns that the names of folders make: a value for every file."""
+    return {name: typed([part.values[name] for part in parts]) for name in parts[0].values}
+
+
+def _parquet(library: str, parts: Sequence[Part]) -> Any:
+    of_folders = _of_folders(parts)
+    frames = []
+    for k, part in enumerate(parts):
+        try:
+            frame = _PARQUET[library](str(part.path))
+        except Exception as error:
+            raise InputError(f"{part.path}: {library} cannot read it: {str(error).strip()}") from error
+        values = {name: column[k] for name, column in of_folders.items()}
+        frames.append(_CONSTANTS[library](frame, values))
+    return frames[0] if len(frames) == 1 else _JOINED[library](frames)
+
+
 def _pyarrow_parquet(path: str) -> Any:
-    return require("pyarrow.parquet", "cli").read_table(path)
-
-
-def _pyarrow_csv(path: str) -> Any:
-    return require("pyarrow.csv", "cli").read_csv(path)
+    pa = require("pyarrow", "cli")
+    with pa.OSFile(path) as file:  # a path would have folders on the way read as columns, by other rules
+        table = require("pyarrow.parquet", "cli").read_table(file)
+    return table.drop_columns([name for name in table.column_names if _INDEX.fullmatch(name)])
 
 
 def _polars_parquet(path: str) -> Any:
-    return require("polars", "cli").read_parquet(path)
+    pl = require("polars", "cli")
+    frame = pl.read_parquet(path, hive_partitioning=False, glob=False)
+    return frame.drop([name for name in frame.columns if _INDEX.fullmatch(name)])
 
 
-def _polars_csv(path: str) -> Any:
-    return require("polars", "cli").read_csv(path, infer_schema_length=None)
+def _pyarrow_constants(table: Any, values: dict[str, Any]) -> Any:
+    pa = require("pyarrow", "cli")
+    for name, value in values.items():
+        if name not in table.column_names:
+            column = pa.nulls(len(table)) if value is None else pa.repeat(value, len(table))
+            table = table.append_column(name, column)
+    return table
 
 
-def _pandas_csv(path: str) -> Any:
-    return require("pandas", "cli").read_csv(path)
+def _polars_constants(frame: Any, values: dict[str, Any]) -> Any:
+    pl = require("polars", "cli")
+    return frame.with_columns(**{name: pl.lit(value) for name, value in values.items() if name not in frame.columns})
 
 
-_READERS = {
-    ("pyarrow", ".parquet"): _pyarrow_parquet,
-    ("pyarrow", ".csv"): _pyarrow_csv,
-    ("polars", ".parquet"): _polars_parquet,
-    ("polars", ".csv"): _polars_csv,
-    ("pandas", ".csv"): _pandas_csv,
+_PARQUET = {"pyarrow": _pyarrow_parquet, "polars": _polars_parquet}
+_CONSTANTS = {"pyarrow": _pyarrow_constants, "polars": _polars_constants}
+_JOINED = {
+    "pyarrow": lambda frames: require("pyarrow", "cli").concat_tables(frames, promote_options="permissive"),
+    "polars": lambda frames: require("polars", "cli").concat(frames, how="diagonal_relaxed"),
 }

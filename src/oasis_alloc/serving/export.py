@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.answer_columns import answer_names
 from oasis_alloc.errors import InputError, require
 from oasis_alloc.keys import objects
+from oasis_alloc.replacing import replacing
 from oasis_alloc.serving.batch import column_of
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from oasis_alloc.keys import Key
     from oasis_alloc.policy import Policy
 
+_ANSWERS = ("boost", "score", "rank")
 _ROWS = 1 << 17  # pairs of a row group, about
 
 
@@ -33,31 +37,32 @@ def to_parquet(policy: Policy, candidates: Candidates, path: str | Path) -> int:
     ids = candidates.item_ids
     numbers = policy.encode(np.arange(candidates.n_items) if ids is None else ids)
     labels = {key: _labels(candidates.users[key]) for key in data.user_keys}
-    target, writer, written = Path(path), None, 0
-    unfinished = target.with_name(target.name + ".part")
-    try:
-        first = 0
-        while first < candidates.n_users:
-            last = int(np.searchsorted(candidates.indptr, candidates.indptr[first] + _ROWS, side="right")) - 1
-            last = min(max(last, first + 1), candidates.n_users)
-            table = pa.table(_rows(policy, candidates, numbers, labels, first, last))
-            writer = writer or pq.ParquetWriter(str(unfinished), table.schema, write_page_checksum=True)
-            writer.write_table(table)
-            written += table.num_rows
-            first = last
-        if writer is not None:
-            writer.close()
-        unfinished.replace(target)
-    except BaseException:
-        if writer is not None:
-            writer.close()
-        unfinished.unlink(missing_ok=True)
-        raise
+    names = answer_names(_ANSWERS, (candidates.user_name, candidates.item_name))
+    writer, written, first = None, 0, 0
+    with replacing(path) as beside:
+        try:
+            while first < candidates.n_users:
+                last = int(np.searchsorted(candidates.indptr, candidates.indptr[first] + _ROWS, side="right")) - 1
+                last = min(max(last, first + 1), candidates.n_users)
+                table = pa.table(_rows(policy, candidates, numbers, labels, first, last, names))
+                writer = writer or pq.ParquetWriter(str(beside), table.schema, write_page_checksum=True)
+                writer.write_table(table)
+                written += table.num_rows
+                first = last
+        finally:
+            if writer is not None:
+                writer.close()
     return written
 
 
 def _rows(
-    policy: Policy, candidates: Candidates, numbers: Any, labels: dict[str, Any], first: int, last: int
+    policy: Policy,
+    candidates: Candidates,
+    numbers: Any,
+    labels: dict[str, Any],
+    first: int,
+    last: int,
+    names: Mapping[str, str],
 ) -> dict[str, Any]:
     """The pairs of users first <= u < last: ids, boost, score, place in the slate (-1 where not shown)."""
     a, b = int(candidates.indptr[first]), int(candidates.indptr[last])
@@ -76,9 +81,9 @@ def _rows(
     return {
         candidates.user_name: _plain(user_of if ids is None else ids[user_of]),
         candidates.item_name: _plain(item if candidates.item_ids is None else candidates.item_ids[item]),
-        "boost": score - organic,
-        "score": score,
-        "rank": rank,
+        names["boost"]: score - organic,
+        names["score"]: score,
+        names["rank"]: rank,
     }
 
 

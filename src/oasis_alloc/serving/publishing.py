@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from oasis_alloc.errors import SnapshotError
+from oasis_alloc.replacing import write_whole
 from oasis_alloc.serving.content import decode
 from oasis_alloc.serving.judging import Facts, judge
 from oasis_alloc.serving.state import State, StateFile
-from oasis_alloc.snapshot import from_bytes, read_file, write_whole
+from oasis_alloc.snapshot import from_bytes, read_file
 
 
 def publish(source: str | os.PathLike[str], target: str | os.PathLike[str], now: float) -> Facts:

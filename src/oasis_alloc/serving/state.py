@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from oasis_alloc.errors import SnapshotError
-from oasis_alloc.snapshot import read_regular, write_whole
+from oasis_alloc.replacing import write_whole
+from oasis_alloc.snapshot import read_regular
 
 _FORMAT, _SCHEMA = "oasis_alloc.store", 1
 _LARGEST = 1 << 16  # bytes

@@ -83,10 +83,12 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
                     watch.tick(engine.passes + plain.passes, point.gamma)
 
                 first = SmoothedDual(plain, count)
-                if rough > stride:
-                    start, _ = descend(first, start, gamma, gamma, rough, _ROUGHEST)
-                start, gamma = descend(first, start, gamma, _LAST_SAMPLE_GAMMA * unit, stride, _ROUGHEST)
-                engine.passes += plain.passes
+                try:
+                    if rough > stride:
+                        start, _ = descend(first, start, gamma, gamma, rough, _ROUGHEST)
+                    start, gamma = descend(first, start, gamma, _LAST_SAMPLE_GAMMA * unit, stride, _ROUGHEST)
+                finally:  # a limit may end it in between, and these passes were made
+                    engine.passes += plain.passes
                 engine.follow(plain, gamma)
         elif stride > 1:
             watch.stage = "sample"

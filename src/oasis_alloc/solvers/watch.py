@@ -60,7 +60,8 @@ class Status(Enum):
 class Progress:
     """The state of a solve, as `progress(state)` is given it about once a pass.
 
-    Returning True from `progress` stops the solve with status `STOPPED` and the best answer so far.
+    Returning True (or NumPy's `np.True_`) from `progress` stops the solve with status `STOPPED` and the best answer so
+    far: `progress=lambda state: state.gap < 1e-3`. All numbers are Python's floats.
 
     Example
     -------
@@ -99,6 +100,15 @@ class Allocation:
     @property
     def feasible(self) -> bool:
         return self.violation <= FEASIBLE
+
+
+def asks_to_stop(answer: object) -> bool:
+    """True where a caller's progress function has answered with a boolean that is true, Python's or NumPy's.
+
+    >>> asks_to_stop(np.float64(0.5) < 1.0), asks_to_stop(None), asks_to_stop("a text")
+    (True, False, False)
+    """
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
 class Stop(Exception):
@@ -232,7 +242,7 @@ class Watch:
         """Report progress, keep a checkpoint where it is time, and stop where a limit is reached."""
         if self.keep is not None:
             self.keep(passes)
-        if self._progress is not None and self._progress(self.state(passes, smoothing)) is True:
+        if self._progress is not None and asks_to_stop(self._progress(self.state(passes, smoothing))):
             raise Stop(Status.STOPPED)
         if self._time_limit is not None and self.seconds >= self._time_limit:
             raise Stop(Status.TIME_LIMIT)
@@ -244,16 +254,16 @@ class Watch:
         rate, left = self._estimates(passes)
         return Progress(
             stage=self.stage,
-            passes=self.before[0] + passes,
-            seconds=self.before[1] + self.seconds,
-            bound=self.bound,
-            value=best.value if best is not None else np.nan,
-            gap=self.gap,
-            violation=best.violation if best is not None else np.nan,
-            smoothing=smoothing,
-            target=self.target,
-            rate=rate,
-            left=left,
+            passes=float(self.before[0] + passes),
+            seconds=float(self.before[1] + self.seconds),
+            bound=float(self.bound),
+            value=float(best.value) if best is not None else float(np.nan),
+            gap=float(self.gap),
+            violation=float(best.violation) if best is not None else float(np.nan),
+            smoothing=float(smoothing),
+            target=float(self.target),
+            rate=None if rate is None else float(rate),
+            left=None if left is None else float(left),
         )
 
     def _estimates(self, passes: float) -> tuple[float | None, float | None]:

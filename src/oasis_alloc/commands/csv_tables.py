@@ -1,0 +1,189 @@
+"""CSV read by one set of rules, whichever frame library is installed: their own readers differ in what is missing."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oasis_alloc.errors import InputError
+from oasis_alloc.parquet_files import Part
+
+_CHUNK = 50_000  # rows at a time
+_WHOLE = frozenset("0123456789+- \t")
+_REAL = _WHOLE | frozenset(".eEinfatyINFATY")  # inf, infinity and nan in any case
+_BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_LONGEST = 1 << 27  # characters of a cell; 131,072 by default
+
+Column = tuple[NDArray[Any], NDArray[np.bool_]]
+"""Values, and where they are missing."""
+
+
+class _NotNumbers(Exception):
+    """A column that seemed to be of numbers is not."""
+
+
+def read_csv(parts: Sequence[Part]) -> dict[str, Column]:
+    """Read a table with a header; several files with the same header are one table, with columns that folders name.
+
+    A cell without a character is missing, and nothing else is: NA, null, None and blanks are texts. A column is of
+    whole numbers if all its cells are and 64 bits hold them, of numbers if all are (inf and nan too), of booleans if
+    all are true or false, else of texts. Columns without a name, as pandas writes its index, are left out. A name that
+    several columns have is told apart by their number: `plays (column 2)`.
+
+    Raises `InputError` for anything that is not such a table, with the file and the line.
+    """
+    csv.field_size_limit(_LONGEST)
+    names = _header(parts[0].path)
+    for part in parts[1:]:
+        if (other := _header(part.path)) != names:
+            raise InputError(f"{part.path}: its header is {', '.join(other)}; expected {', '.join(names)}, as before.")
+    names += [name for name in parts[0].values if name not in names]
+    texts: set[int] = set()
+    while True:
+        columns = [_Column(k in texts) for k in range(len(names))]
+        try:
+            for rows in _chunks(parts, names):
+                for k, cells in enumerate(zip(*rows, strict=True)):
+                    if names[k]:
+                        columns[k].add(cells, k)
+        except _NotNumbers as column:  # what was read of it as numbers is read again as texts
+            texts.add(column.args[0])
+            continue
+        return {name: columns[k].whole() for k, name in enumerate(_distinct(names)) if name}
+
+
+class _Column:
+    """A column as it grows: of whole numbers as long as it can be, then of numbers; texts are given or all there is."""
+
+    def __init__(self, text: bool) -> None:
+        self._kind: type = str if text else int
+        self._values: list[NDArray[Any]] = []
+        self._missing: list[NDArray[np.bool_]] = []
+        self._known: dict[str, str] = {}  # equal texts are one object: labels come again and again
+
+    def add(self, cells: Sequence[str], number: int) -> None:
+        missing = np.fromiter((not cell for cell in cells), np.bool_, len(cells))
+        there = [cell for cell in cells if cell] if missing.any() else cells
+        if self._kind is not str and not self._numbers(there):
+            if any(values.size for values in self._values):
+                raise _NotNumbers(number)
+            self._kind = str
+        if self._kind is str:
+            known = self._known
+            found: NDArray[Any] = np.empty(len(there), dtype=object)
+            found[:] = [known.setdefault(cell, cell) for cell in there]
+            self._values.append(found)
+        self._missing.append(missing)
+
+    def _numbers(self, cells: Sequence[str]) -> bool:
+        """Add the cells as numbers; False where they are none."""
+        signs = set().union(*cells)
+        if not signs <= _REAL:
+            return False
+        whole = self._kind is int and signs <= _WHOLE
+        try:
+            values = _integers([int(cell) for cell in cells]) if whole else np.array([float(cell) for cell in cells])
+        except (ValueError, OverflowError):  # "1-2"; whole numbers beyond 64 bits, which are ids and not numbers
+            return False
+        if not self._fits(values):
+            return False
+        self._kind = int if whole else float
+        self._values.append(values)
+        return True
+
+    def _fits(self, values: NDArray[Any]) -> bool:
+        """False where negative numbers and numbers of 64 bits without a sign would have to be one column."""
+        kinds = {array.dtype.kind for array in (*self._values, values) if array.size}
+        signed = (array for array in (*self._values, values) if array.size and array.dtype.kind == "i")
+        return not ("u" in kinds and "f" not in kinds and min((int(array.min()) for array in signed), default=0) < 0)
+
+    def whole(self) -> Column:
+        missing = np.concatenate(self._missing) if self._missing else np.empty(0, np.bool_)
+        there = [array for array in self._values if array.size]
+        if self._kind is str or not there:
+            found = np.concatenate(there) if there else np.empty(0, dtype=object)
+            if found.size and self._known.keys() <= _BOOLEAN.keys():
+                found = np.array([_BOOLEAN[cell] for cell in found.tolist()], dtype=object)
+            values: NDArray[Any] = np.full(missing.size, None, dtype=object)
+        else:
+            unsigned = {array.dtype.kind for array in there} == {"i", "u"}
+            found = np.concatenate([array.astype(np.uint64) if unsigned else array for array in there])
+            values = np.zeros(missing.size, found.dtype)
+        values[~missing] = found
+        return values, missing
+
+
+def _integers(numbers: list[int]) -> NDArray[Any]:
+    """The numbers with a sign or without; `OverflowError` where 64 bits do not hold them."""
+    try:
+        return np.array(numbers, np.int64)
+    except OverflowError:
+        return np.array(numbers, np.uint64)
+
+
+def _header(path: Path) -> list[str]:
+    for rows in _rows(path):
+        return rows
+    raise InputError(f"{path} is empty; expected a line of column names.")
+
+
+def _chunks(parts: Sequence[Part], names: Sequence[str]) -> Iterator[list[list[str]]]:
+    for part in parts:
+        path, rows, begin = part.path, islice(_rows(part.path), 1, None), 0
+        of_folders = [value or "" for name, value in part.values.items() if name in names[len(_header(path)) :]]
+        width = len(names) - len(of_folders)
+        while chunk := list(islice(rows, _CHUNK)):
+            for k, row in enumerate(chunk):
+                if len(row) != width:
+                    raise InputError(
+                        f"{path}, row {begin + k:,} has {len(row)} cells; expected {width}, as the header has."
+                    )
+                row += of_folders
+            yield chunk
+            begin += len(chunk)
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    """The rows of a file, the header first; blank lines are none."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            yield from (row for row in csv.reader(file, strict=True) if row)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise InputError(f"{path} cannot be read as CSV in UTF-8: {reason}.") from error
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    return [f"{name} (column {k + 1})" if name and names.count(name) > 1 else name for k, name in enumerate(names)]
+
+
+def as_frame(columns: Mapping[str, Column], library: str, module: Any) -> Any:
+    """The columns as a frame of pyarrow, polars or pandas."""
+    if library == "pyarrow":
+        return module.table({name: module.array(values, mask=missing) for name, (values, missing) in columns.items()})
+    if library == "polars":
+        return module.DataFrame([_polars(module, name, *column) for name, column in columns.items()])
+    return module.DataFrame({name: _pandas(module, *column) for name, column in columns.items()})
+
+
+def _polars(module: Any, name: str, values: NDArray[Any], missing: NDArray[np.bool_]) -> Any:
+    if values.dtype.kind == "O":
+        return module.Series(name, values.tolist())
+    series = module.Series(name, values)
+    if missing.any():
+        series = series.set(module.Series(missing), None)
+    return series
+
+
+def _pandas(module: Any, values: NDArray[Any], missing: NDArray[np.bool_]) -> Any:
+    if values.dtype.kind in "iu" and missing.any():
+        return module.arrays.IntegerArray(values, missing)
+    if values.dtype.kind == "f":
+        return np.where(missing, np.nan, values)
+    return values

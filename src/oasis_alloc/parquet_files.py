@@ -1,0 +1,107 @@
+"""The files of a table that is a folder, as Spark, Dask, polars, pyarrow and Hive write it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from oasis_alloc.errors import InputError
+
+PARQUET = (".parquet", ".parq", ".pq")
+_NONE = "__HIVE_DEFAULT_PARTITION__"  # what writers call the folder of rows without a value
+_VALUE = re.compile(r"([^=]+)=(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a table: where it is, and what the folders on the way to it say, as texts; None for none."""
+
+    path: Path
+    values: Mapping[str, str | None]
+
+
+def parts_of(folder: Path, endings: Sequence[str] = PARQUET) -> list[Part]:
+    """Find the files of a table in a folder and its subfolders, in the natural order of their names.
+
+    Natural is `part-2` before `part-10`; leading zeros change nothing. What begins with `.` or `_` is passed over,
+    files and folders alike: `_SUCCESS`, `_metadata`, `_delta_log`, `.part-0.crc`. A folder `date=2026-11-01` gives its
+    files the column `date` with this value, `%3A` standing for a colon and so on.
+
+    Raises `InputError` where there is no such file, where the folders of two files name other columns, and where the
+    folder cannot be read.
+    """
+    found: list[Part] = []
+
+    def look(here: Path, values: dict[str, str | None]) -> None:
+        try:
+            entries = sorted(os.scandir(here), key=lambda entry: natural(entry.name))
+            for entry in entries:
+                if entry.name.startswith((".", "_")):
+                    continue
+                path = here / entry.name
+                if entry.is_dir():
+                    said = _VALUE.fullmatch(entry.name)
+                    look(path, values | _value(said) if said else values)
+                elif entry.name.lower().endswith(tuple(endings)):
+                    found.append(Part(path, values))
+        except OSError as error:
+            raise InputError(f"{here} cannot be read ({error.strerror or error}).") from error
+        except RecursionError as error:
+            raise InputError(f"{here}: the folders are nested too deeply, or a link leads back up.") from error
+
+    look(folder, {})
+    if not found:
+        raise InputError(
+            f"{str(folder)!r} has no file whose name ends in {' or '.join(endings)} (names that begin with . or _ are "
+            "passed over)."
+        )
+    for part in found[1:]:
+        if list(part.values) != list(found[0].values):
+            raise InputError(
+                f"{part.path}: the folders on the way name {_names(part)}, those of {found[0].path} name "
+                f"{_names(found[0])}; expected the same for all files of a table."
+            )
+    return found
+
+
+def natural(name: str) -> tuple[Any, ...]:
+    """A key that sorts names as people do.
+
+    >>> sorted(["part-10", "part-9", "part-009"], key=natural)
+    ['part-009', 'part-9', 'part-10']
+    """
+    pieces = re.split(r"([0-9]+)", name)
+    return (*((piece if k % 2 == 0 else _number(piece)) for k, piece in enumerate(pieces)), name)
+
+
+def typed(texts: Sequence[str | None]) -> list[Any]:
+    """The values of a column that came as texts: all whole numbers, all numbers, or texts; None stays.
+
+    >>> typed(["1", "02", None]), typed(["1", "2.5"]), typed(["1", "x"])
+    ([1, 2, None], [1.0, 2.5], ['1', 'x'])
+    """
+    there = [text for text in texts if text is not None]
+    for kind, shape in ((int, r"[+-]?[0-9]{1,18}"), (float, r"[+-]?[0-9]+\.?[0-9]*([eE][+-]?[0-9]{1,3})?")):
+        if there and all(re.fullmatch(shape, text) for text in there):
+            return [None if text is None else kind(text) for text in texts]
+    return list(texts)
+
+
+def _value(said: re.Match[str]) -> dict[str, str | None]:
+    value = unquote(said[2])
+    return {unquote(said[1]): None if value == _NONE else value}
+
+
+def _number(digits: str) -> tuple[int, str]:
+    """Digits in the order of their number, whatever its length; a number of any size is no work to compare so."""
+    short = digits.lstrip("0")
+    return len(short), short
+
+
+def _names(part: Part) -> str:
+    return ", ".join(part.values) if part.values else "no column"

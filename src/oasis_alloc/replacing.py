@@ -1,0 +1,101 @@
+"""Files written whole or not at all: to a temporary name next to the target, then moved there in one step."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_ENDING = ".tmp"
+_LONGEST = 200  # bytes of a name to which a temporary ending can be added
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary file to write to; at the end of the block it takes the place of `path`.
+
+    The bytes and the rename reach the disk before the block ends (fsync of the file and of its folder), so that at any
+    moment `path` is the old file or the whole new one. A symlink is followed: what it points to is replaced and
+    the link stays. A file that is replaced keeps its mode, and its owner and group where the process may set
+    them; a new one has the mode of any new file. Where the block raises, the temporary file is removed and
+    `path` stays as it was. The temporary name ends like `path`, for writers that look at the ending.
+
+    Raises `OSError` where the folder cannot be written, or where `path` is there and no regular file.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(f"{folder}/page.html") as beside:
+    ...         _ = beside.write_text("whole")
+    ...     Path(folder, "page.html").read_text(), len(os.listdir(folder))
+    ('whole', 1)
+    """
+    target = Path(os.path.realpath(path))
+    known = _known(target)
+    name = target.stem if len(os.fsencode(target.name)) < _LONGEST else ""
+    beside = target.with_name(f".{name}.{os.getpid()}-{secrets.token_hex(4)}{_ENDING}{target.suffix if name else ''}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    os.close(os.open(beside, flags, 0o666))  # not by tempfile, whose files nobody else may read
+    try:
+        yield beside
+        with _flushed(beside):
+            _keep_mode(beside, known)
+        os.replace(beside, target)
+    except BaseException:
+        with suppress(OSError):  # what went wrong first is what matters
+            beside.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # the rename itself, too, should survive a power cut
+        with _flushed(target.parent):
+            pass
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Write bytes, or text as UTF-8, as `replacing` does.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(f"{folder}/a", "text")
+    ...     Path(folder, "a").read_bytes()
+    b'text'
+    """
+    with replacing(path) as beside:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _known(target: Path) -> os.stat_result | None:
+    """What is at the end of all links now; None where there is nothing yet."""
+    try:
+        found = os.lstat(target)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(found.st_mode):  # realpath leaves only links that lead nowhere
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(target))
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "a device or pipe cannot be replaced by a file", str(target))
+    return found
+
+
+def _keep_mode(beside: Path, known: os.stat_result | None) -> None:
+    if known is None or os.name != "posix":
+        return
+    for owner, group in ((known.st_uid, -1), (-1, known.st_gid)):
+        with suppress(OSError):  # only root may give files away; the mode is kept in any case
+            os.chown(beside, owner, group)
+    os.chmod(beside, stat.S_IMODE(known.st_mode))
+
+
+@contextmanager
+def _flushed(path: Path) -> Iterator[None]:
+    """At the end of the block, have a file, or the names in a folder, written to the disk."""
+    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)  # posix syncs what is open to read
+    try:
+        yield  # within, the mode may become one that forbids to open the file
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

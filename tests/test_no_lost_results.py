@@ -1,0 +1,184 @@
+"""Whatever happens to the terminal, the pipe or the disk: the answer is written, and one message says what is not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import oasis_alloc
+from oasis_alloc.__main__ import main
+from oasis_alloc.commands import run
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="devices and pipes of POSIX")
+SOURCE = str(Path(oasis_alloc.__file__).resolve().parents[1])
+
+
+@pytest.fixture
+def stated(tmp_path: Path) -> Path:
+    """A problem whose labels no old terminal can show."""
+    pd.DataFrame({"user": ["ü", "ü", "v"], "item": ["x", "日本", "x"], "relevance": [0.9, 0.5, 0.8]}).to_csv(
+        tmp_path / "pairs.csv", index=False
+    )
+    pd.DataFrame({"item": ["x", "日本"], "artist": ["Björk → 🎧", "日本"]}).to_csv(tmp_path / "items.csv", index=False)
+    (tmp_path / "problem.toml").write_text(
+        "maximize = 'total(\"relevance\")'\nsubject_to = ['exposure(by=\"artist\") <= 1']\n"
+        '[candidates]\npairs = "pairs.csv"\nitems = "items.csv"\n[output]\ndirectory = "answer"\n',
+        encoding="utf-8",
+    )
+    return tmp_path
+
+
+def command(folder: Path, shell: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in which $RUN solves the problem; its exit code is that of the solve."""
+    names = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    names |= {"PYTHONPATH": SOURCE, "RUN": f"{sys.executable} -m oasis_alloc solve problem.toml"}
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", shell],
+        cwd=folder,
+        env=names | environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+
+
+def assert_written(folder: Path) -> None:
+    shown = pd.read_parquet(folder / "answer" / "allocation.parquet")
+    assert list(shown.columns) == ["user", "item", "x", "relevance"]
+    assert shown["x"].sum() == pytest.approx(2.0, abs=1e-3)
+    assert "Björk" in (folder / "answer" / "report.html").read_text(encoding="utf-8")
+    assert sorted(p.name for p in (folder / "answer").iterdir()) == ["allocation.parquet", "report.html"]
+
+
+@POSIX
+@pytest.mark.parametrize("shell", ["$RUN | head -n 1", "$RUN 2>&1 | head -n 0", "$RUN >&- 2>&-"])
+def test_a_pipe_that_is_closed_costs_nothing(stated: Path, shell: str) -> None:
+    done = command(stated, shell)
+    assert "Traceback" not in done.stderr + done.stdout
+    assert "Exception ignored" not in done.stderr
+    assert done.returncode == 0
+    assert_written(stated)
+
+
+@POSIX
+def test_a_full_disk_behind_standard_output_is_one_message(stated: Path) -> None:
+    done = command(stated, "$RUN > /dev/full", PYTHONUNBUFFERED="1")
+    assert done.returncode == 5
+    assert done.stderr == "oasis-alloc: standard output cannot be written: No space left on device.\n"
+    assert_written(stated)
+    help_ = command(stated, f"{sys.executable} -m oasis_alloc --help > /dev/full")
+    assert (help_.returncode, help_.stderr) == (5, done.stderr)
+    doctor = command(stated, f"{sys.executable} -m oasis_alloc doctor > /dev/full")
+    assert (doctor.returncode, doctor.stderr) == (5, done.stderr)
+
+
+@POSIX
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_labels_that_the_terminal_lacks_are_escaped(stated: Path, encoding: str) -> None:
+    done = command(stated, "$RUN", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "solved" in done.stdout
+    assert_written(stated)
+
+
+@pytest.mark.parametrize("broken", ["write_allocation", "page"])
+def test_one_file_that_cannot_be_written_costs_no_other(
+    stated: Path, broken: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run, broken, full)
+    assert main(["solve", str(stated / "problem.toml")]) == 5
+    out, err = capsys.readouterr()
+    assert out.startswith("solved")
+    assert err.count("\n") == 1
+    assert "cannot be written: No space left on device." in err
+    there = {path.name for path in (stated / "answer").iterdir()}
+    assert there == {"report.html" if broken == "write_allocation" else "allocation.parquet"}
+
+
+@POSIX
+def test_what_is_in_the_way_of_one_file_costs_no_other(stated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (stated / "answer" / "allocation.parquet").mkdir(parents=True)
+    assert main(["solve", str(stated / "problem.toml")]) == 5
+    assert "Is a directory" in capsys.readouterr().err
+    assert (stated / "answer" / "report.html").is_file()
+
+
+def test_ids_that_parquet_has_no_type_for_are_written_as_csv(
+    stated: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = oasis_alloc.Candidates.frame
+
+    def frame(self: Any, *arguments: Any, **named: Any) -> Any:
+        real(self, *arguments, **named)
+        raise oasis_alloc.InputError("pyarrow cannot hold the ids of 'user'")
+
+    monkeypatch.setattr(oasis_alloc.Candidates, "frame", frame)
+    assert main(["solve", str(stated / "problem.toml"), "--format", "parquet"]) == 0
+    assert "Written as CSV: pyarrow cannot hold" in capsys.readouterr().err
+    assert len(pd.read_csv(stated / "answer" / "allocation.csv")) == 2
+
+
+def test_an_allocation_that_misses_constraints_has_another_name(
+    stated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["solve", str(stated / "problem.toml")]) == 0
+    path = stated / "problem.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("]\n", ", 'total(\"relevance\") >= 1.29']\n", 1), "utf-8")
+    capsys.readouterr()
+    assert main(["solve", str(path), "--time-limit", "1e-9"]) == 4
+    out = capsys.readouterr().out
+    assert "misses constraints" in out
+    assert "allocation.parquet is there from an earlier run" in out
+    assert (stated / "answer" / "allocation.unproven.parquet").is_file()
+
+
+def test_an_internal_error_is_one_message(
+    stated: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise KeyError("a fault")
+
+    monkeypatch.setattr(run, "solve", broken)
+    assert main(["solve", str(stated / "problem.toml")]) == 70
+    assert "internal error, a fault of oasis-alloc: KeyError: 'a fault'" in capsys.readouterr().err
+    monkeypatch.setenv("OASIS_ALLOC_TRACEBACK", "1")
+    with pytest.raises(KeyError):
+        main(["solve", str(stated / "problem.toml")])
+
+
+@pytest.fixture
+def masked() -> Iterator[None]:
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+@POSIX
+def test_links_are_followed_and_modes_kept(stated: Path, masked: None) -> None:
+    answer, elsewhere = stated / "answer", stated / "elsewhere"
+    elsewhere.mkdir()
+    answer.symlink_to(elsewhere)
+    (stated / "shared.html").touch(0o604)
+    (stated / "shared.html").chmod(0o604)
+    (elsewhere / "report.html").symlink_to("../shared.html")
+    (elsewhere / "allocation.parquet").symlink_to(stated / "not-yet.parquet")
+    assert main(["solve", str(stated / "problem.toml")]) == 0
+    assert answer.is_symlink()
+    assert (elsewhere / "report.html").is_symlink()
+    assert "Björk" in (stated / "shared.html").read_text(encoding="utf-8")
+    assert (stated / "shared.html").stat().st_mode & 0o777 == 0o604
+    assert (elsewhere / "allocation.parquet").is_symlink()
+    assert (stated / "not-yet.parquet").stat().st_mode & 0o777 == 0o640
+    assert sorted(p.name for p in elsewhere.iterdir()) == ["allocation.parquet", "report.html"]
