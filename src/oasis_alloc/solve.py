@@ -128,7 +128,8 @@ def solve(
         raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
     numbers = {"gap": gap, "time_limit": time_limit, "pass_limit": pass_limit, "threads": threads}
     for name, number in {**numbers, "checkpoint_every": checkpoint_every}.items():
-        if number is not None and not (isinstance(number, Real) and number > 0):
+        is_real = isinstance(number, Real) and not isinstance(number, bool)
+        if number is not None and not (is_real and number > 0):
             raise ProblemError(f"solve({name}={number!r}): expected a positive number.")
     if threads is not None and not isinstance(threads, Integral):
         raise ProblemError(f"solve(threads={threads!r}): expected a whole number of threads.")
