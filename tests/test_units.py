@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fuzz_curves import CURVED
 from fuzz_judge import Judge
-from hypothesis import Phase, assume, given, settings
+from hypothesis import Phase, assume, event, given, settings
 from hypothesis import strategies as st
 from presented import Presented, name_of, present
 from random_programs import COLUMNS, HUGE, RandomProgram
@@ -26,13 +27,17 @@ seeds = st.integers(0, 2**20)
 powers = st.integers(-9, 9)
 GAP = 1e-6
 # a smaller seed is no smaller program: nothing to shrink
-many = settings(max_examples=60, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+many = settings(max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 
 @cache
 def plain(seed: int) -> RandomProgram:
-    """The program of a seed in numbers of size 1, without ties: one allocation is best."""
-    return replace(random_program(seed, generic=True).without_units(), gap=GAP, relax=False, steady=0.0)
+    """The program of a seed in numbers of size 1, without ties: one allocation is best.
+
+    Missed units are weighted: the least total that conflicts are named by has a unit, and weights say which.
+    """
+    program = random_program(seed, generic=True).without_units()
+    return replace(program, gap=GAP, relax=False, steady=0.0, weighted=True)
 
 
 def solved(program: RandomProgram) -> tuple[Presented, oa.Solution]:
@@ -58,13 +63,28 @@ def check_same(one: tuple[Presented, oa.Solution], other: tuple[Presented, oa.So
         assert named(there) == named(here)
         return
     judge = Judge(before.program, before.earlier)
-    _, size = judge.value(here.allocation)
-    value = there.value / after.program.scale - after.constant
-    assert value == pytest.approx(here.value, abs=2 * GAP * max(size, abs(here.value)))
-    assert there.allocation == pytest.approx(here.allocation, abs=1e-6)
+    size = max(judge.value(here.allocation)[1], abs(plain_value(one)))
+    assert plain_value(other) == pytest.approx(plain_value(one), abs=2 * GAP * size)
+    curved = any(gain.kind in CURVED for gain in before.program.gains)
+    assert there.allocation == pytest.approx(here.allocation, abs=1e-5 if curved else 1e-6)
     told, expected = prices(after, there), prices(before, here)
-    for name, price in expected.items():
-        assert told[name] == pytest.approx(price, rel=1e-5, abs=1e-6 * (1.0 + float(np.abs(price).max(initial=0.0))))
+    near = all(
+        np.allclose(told[name], price, rtol=1e-5, atol=1e-6 * (1.0 + float(np.abs(price).max(initial=0.0))))
+        for name, price in expected.items()
+    )
+    event(f"prices are the same: {near}")
+    if not near:  # where a corner has more limits than it needs, several prices prove the same bound
+        assert plain_bound(other) == pytest.approx(plain_bound(one), abs=2 * GAP * size)
+
+
+def plain_value(told: tuple[Presented, oa.Solution]) -> float:
+    """The value without units."""
+    return told[1].value / told[0].program.scale - told[0].constant
+
+
+def plain_bound(told: tuple[Presented, oa.Solution]) -> float:
+    """The bound without units."""
+    return told[1].bound / told[0].program.scale - told[0].constant
 
 
 def named(solution: oa.Solution) -> set[tuple[str, Any, str]]:
@@ -99,9 +119,9 @@ def test_an_objective_in_another_unit_keeps_the_allocation(seed: int, k: int) ->
 def test_a_cap_that_cannot_bind_changes_nothing(seed: int, huge: float, units: bool) -> None:
     program = plain(seed)
     if units:
-        program = replace(random_program(seed, generic=True), gap=GAP, relax=False, steady=0.0)
+        program = replace(random_program(seed, generic=True), gap=GAP, relax=False, steady=0.0, weighted=True)
     rng = np.random.default_rng(seed)
-    check_identical(solved(program), solved(with_a_loose_cap(rng, program, huge)))
+    check_same(solved(program), solved(with_a_loose_cap(rng, program, huge)))
 
 
 @many
@@ -147,7 +167,7 @@ def test_conflicts_in_mixed_units_name_the_same_groups(seed: int, k: list[int]) 
 def test_the_order_of_rows_labels_and_columns_changes_nothing(seed: int, mixed: bool) -> None:
     program = plain(seed)
     if mixed:
-        program = replace(random_program(seed, generic=True), gap=GAP, relax=False, steady=0.0)
+        program = replace(random_program(seed, generic=True), gap=GAP, relax=False, steady=0.0, weighted=True)
     order = Order(np.random.default_rng(seed), program)
     (before, here), (_, there) = solved(program), solved(order.of(program))
     assert there.status is here.status
@@ -160,7 +180,7 @@ def test_the_order_of_rows_labels_and_columns_changes_nothing(seed: int, mixed: 
         }
         assert {(conflict.constraint, conflict.label) for conflict in there.conflicts} == told
         return
-    judge = Judge(program, before.earlier)
-    _, size = judge.value(here.allocation)
-    assert there.value == pytest.approx(here.value, abs=2 * GAP * program.scale * (size + abs(before.constant)))
-    assert order.back(there.allocation) == pytest.approx(here.allocation, abs=1e-6)
+    size = Judge(program, before.earlier).value(here.allocation)[1] + abs(before.constant)
+    assert there.value == pytest.approx(here.value, abs=2 * GAP * program.scale * size)
+    curved = any(gain.kind in CURVED for gain in program.gains)
+    assert order.back(there.allocation) == pytest.approx(here.allocation, abs=1e-5 if curved else 1e-6)
