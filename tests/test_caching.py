@@ -315,7 +315,8 @@ total(np.ones(3, np.int64), 3)
 DISABLED = """
 import numpy as np, oasis_alloc as oa
 from oasis_alloc.commands.doctor import doctor
-print("doctor", doctor(None))
+import argparse
+print("doctor", doctor(argparse.Namespace(problem=None)))
 try:
     candidates = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
     print(oa.solve(oa.Problem(candidates, oa.total("r"))).value)

@@ -151,15 +151,15 @@ def test_a_change_after_the_last_pass_is_an_error(
     candidates = written(tmp_path, 2)
     import importlib
 
-    module = importlib.import_module("oasis_alloc.solve")
-    made = module._solution
+    module = importlib.import_module("oasis_alloc.answer")
+    made = module.solved_answer
 
     def late(*arguments: Any) -> oa.Solution:
         solution: oa.Solution = made(*arguments)
         change(tmp_path / "part-0.parquet")
         return solution
 
-    monkeypatch.setattr(module, "_solution", late)
+    monkeypatch.setattr(module, "solved_answer", late)
     with pytest.raises(oa.InputError, match=r"part-0\.parquet has changed since"):
         oa.solve(problem(candidates))
 

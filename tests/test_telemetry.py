@@ -168,5 +168,5 @@ def test_a_package_that_is_missing_is_named(adapter: str, monkeypatch: pytest.Mo
     for name in ("opentelemetry.metrics", "prometheus_client.core"):
         monkeypatch.setitem(sys.modules, name, None)
     extra = {"opentelemetry": "otel"}.get(adapter, adapter)
-    with pytest.raises(MissingDependencyError, match=rf"oasis_alloc\[{extra}\]"):
+    with pytest.raises(MissingDependencyError, match=rf"pip install \"\.\[{extra}\]\""):
         getattr(telemetry, adapter)(Store())

@@ -262,10 +262,11 @@ class Solution(ByFields):
         Example
         -------
         >>> import numpy as np, oasis_alloc as oa
-        >>> cands = oa.Candidates.from_arrays([0, 2, 4], [0, 1, 0, 1], {"r": [0.9, 0.5, 0.8, 0.7]})
+        >>> cands = oa.Candidates.from_arrays(
+        ...     [0, 2, 4], [0, 1, 0, 1], {"r": [0.9, 0.5, 0.8, 0.7]}, items={"song": ["a", "b"]})
         >>> free, capped = (
         ...     oa.solve(oa.Problem(cands, oa.total("r"), rules, oa.Slate(1)))
-        ...     for rules in ([], [oa.total("r") <= 1.65]))
+        ...     for rules in ([], [oa.exposure(by="song") <= 1.5]))
         >>> round(capped.churn(free), 6)
         0.25
         """

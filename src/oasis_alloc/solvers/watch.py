@@ -94,8 +94,8 @@ class Allocation:
     value: float
     totals: Floats
     violation: float
-    linear: float  # v x, before decrements
-    size: float  # sum of the absolute parts of the objective
+    linear: float = 0.0  # v x, before decrements
+    size: float = 0.0  # sum of the absolute parts of the objective
 
     @property
     def feasible(self) -> bool:
