@@ -57,7 +57,7 @@ def current(**change: Any) -> oa.Policy:
 
 
 def until(true: Any) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300  # kernels may have to be compiled first
     while not true():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.01)
