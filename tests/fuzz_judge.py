@@ -136,8 +136,9 @@ class Judge:
 
     @property
     def reach(self) -> float:
-        """The size of what all pairs at once are worth, and functions where nothing is shown."""
-        nothing = (abs(gain.value(np.zeros(len(gain.labels)))) for gain in self.gains)
+        """The size of what all pairs at once are worth, and of functions and soft limits where nothing is shown."""
+        nothing = [abs(gain.value(np.zeros(len(gain.labels)))) for gain in self.gains]
+        nothing += [rows.limits.penalty * float(rows.limit.sum()) for rows in self.rows if not rows.hard]
         return float(np.abs(self.worth) @ self.counted + sum(size for size in nothing if np.isfinite(size)))
 
     # --- programs ---

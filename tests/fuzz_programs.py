@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import collections
 import functools
+import importlib
 import json
 import multiprocessing
 import signal
@@ -28,6 +29,15 @@ from random_statements import random_program
 
 import oasis_alloc as oa
 
+LARGE_PATHS = (
+    ("solvers.dual", "_LEAST_UNDECIDED", 2),
+    ("solvers.dual", "_UNDECIDED_A_ROW", 0),
+    ("solvers.dual", "_SAMPLE_PAIRS", 0),
+    ("engines.chunks", "_CHUNK_PAIRS", 8),
+    ("engines.chunks", "_BLOCK", 1),
+    ("solvers.relaxation", "_ALL_AT_ONCE", 0),
+    ("lowering", "_FOLD_LIMIT", 0),
+)
 LIMIT = 20.0
 """Seconds that a solve may take; programs of some hundred pairs take some hundredths."""
 
@@ -76,12 +86,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--one", type=int, help="print the program of this seed, its answer and the judgment")
     parser.add_argument("--seeds", help="a list of seeds, or the file of an earlier run whose failures are tried again")
     parser.add_argument("--solver", default="dual", help="dual, or one of the references, such as conic")
+    parser.add_argument("--large-paths", action="store_true", help="solve by the paths of large problems")
     parser.add_argument("--processes", type=int, default=2, help="how many at once (2)")
     parser.add_argument("--write", type=Path, help="a JSON file for counts and failing seeds")
     chosen = parser.parse_args(arguments)
     if chosen.one is not None:
+        _quietly(chosen.large_paths)
         return show(chosen.one, chosen.solver)
-    return run(_seeds(chosen), chosen.processes, chosen.write, chosen.solver)
+    return run(_seeds(chosen), chosen.processes, chosen.write, chosen.solver, chosen.large_paths)
 
 
 def _seeds(chosen: argparse.Namespace) -> list[int]:
@@ -92,10 +104,10 @@ def _seeds(chosen: argparse.Namespace) -> list[int]:
     return list(range(chosen.seed, chosen.seed + chosen.programs))
 
 
-def run(seeds: list[int], processes: int, write: Path | None, solver: str = "dual") -> int:
+def run(seeds: list[int], processes: int, write: Path | None, solver: str = "dual", large_paths: bool = False) -> int:
     """Judge the seeds, with a line of progress now and then, and print the counts."""
     started, results = time.perf_counter(), []
-    with multiprocessing.get_context("spawn").Pool(processes, _quietly) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes, _quietly, (large_paths,)) as pool:
         for one in pool.imap_unordered(functools.partial(judged, solver=solver), seeds, chunksize=4):
             results.append(one)
             if len(results) % 250 == 0 or len(results) == len(seeds):
@@ -109,8 +121,15 @@ def run(seeds: list[int], processes: int, write: Path | None, solver: str = "dua
     return int(counts["failures"] > 0)
 
 
-def _quietly() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _quietly(large_paths: bool) -> None:
+    """Leave Ctrl-C to the first process; turn down every threshold for large problems, as `small_steps` does."""
+    if multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if large_paths:
+        for module, name, value in LARGE_PATHS:
+            found = importlib.import_module(f"oasis_alloc.{module}")
+            assert hasattr(found, name), f"{module} has no {name}"
+            setattr(found, name, value)
 
 
 def is_failure(category: str) -> bool:
