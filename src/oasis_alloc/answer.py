@@ -45,8 +45,9 @@ def solved_answer(
     bound, known = float(watch.bound), sizes(engine, best)
     if best.feasible:
         bought = missed_cost(program, prices, best.totals)
-        if is_broken(bound, best.value, max(best.size, watch.scale), bought):
-            raise CertificateError(bound, best.value)
+        priced = max(best.size, watch.scale) + float(np.abs(prices) @ known)  # what priced scores are made of
+        if is_broken(bound, best.value, priced, bought, exact=solver == "dual"):
+            raise CertificateError(bound, best.value, solver)
         if best.value - bound > watch.rounding + _APART * best.size:
             bound = best.value  # what violations that count as none buy
         if abs(bound - best.value) <= EPSILON * watch.scale:
@@ -123,7 +124,7 @@ def relaxed_answer(
         status=relaxed.status,
         value=float(best.value),
         bound=float(relaxed.bound),
-        gap=float(relative_gap(relaxed.bound, best.value, best.size, watch.rounding)),
+        gap=float(relative_gap(relaxed.bound, best.value, best.size, max(watch.rounding, relaxed.rounding))),
         violation=float(best.violation),
         prices={b.name: relaxed.prices[b.rows] for b in program.blocks},
         totals={b.name: best.totals[b.rows] for b in program.blocks},

@@ -12,7 +12,7 @@ from oasis_alloc.functions.base import Floats
 if TYPE_CHECKING:
     from oasis_alloc.program import Program
 
-_FELT = 1e-6  # of the largest price, from which a demand is part of a conflict
+_FELT = 1e-9  # of the largest price, from which a demand is part of a conflict
 
 
 @dataclass(frozen=True)

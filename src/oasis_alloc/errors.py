@@ -72,18 +72,22 @@ class CertificateError(SolverError):
     True
     """
 
-    def __init__(self, bound: float, value: float) -> None:
+    def __init__(self, bound: float, value: float, solver: str = "dual") -> None:
+        other = "solver='conic' solves problems of up to 2 million pairs in another way"
+        if solver != "dual":
+            other = "solver='dual' solves it in another way"
         super().__init__(
             f"the proven bound {bound!r} is below the value {value!r} of an allocation that keeps the constraints. One "
             "of them is wrong, which is a fault of oasis_alloc: please report it, with the file that `oasis-alloc "
             "doctor --problem problem.toml` writes (from Python: oasis_alloc.write_reproduction(problem, path)). Until "
-            "it is mended, solver='conic' solves problems of up to 2 million pairs in another way."
+            f"it is mended, {other}."
         )
+        self.solver = solver
         self.bound = bound
         self.value = value
 
-    def __reduce__(self) -> tuple[type[CertificateError], tuple[float, float]]:
-        return type(self), (self.bound, self.value)
+    def __reduce__(self) -> tuple[type[CertificateError], tuple[float, float, str]]:
+        return type(self), (self.bound, self.value, self.solver)
 
 
 class SnapshotError(OasisAllocError, ValueError):

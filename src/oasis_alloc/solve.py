@@ -142,7 +142,9 @@ def solve(
     keeping = Keeping.of(checkpoint, checkpoint_every, resume, solver, start is not None)
     watch = Watch(gap, time_limit, pass_limit, progress)
     program = lower(problem)
-    weights = np.ones(program.n_rows) if relax_weights is None else weights_by_row(program, relax_weights)
+    weights = None if relax_weights is None else weights_by_row(program, relax_weights)
+    if weights is None and on_conflict == "relax":
+        weights = np.ones(program.n_rows)  # the total that is relaxed by the least is in the limits' own units
     first = None if start is None else start_prices(problem, program, start)
 
     def engine_of(some: Program) -> Engine:
@@ -157,6 +159,9 @@ def solve(
         ahead = look_ahead(engine)
         watch.lowest, watch.scale = ahead.lowest, ahead.scale
         watch.rounding = ROUNDING * ahead.scale
+        watch.free = ahead.free
+        if ahead.free is not None:
+            watch.offer_bound(ahead.free, np.zeros(program.n_rows))
         if may_cancel(problem):
             watch.parts = parts_of(problem, program)
         try:
@@ -169,10 +174,11 @@ def solve(
                 asked = neutral(program)
                 least = decided(engine, engine_of, watch, least_relaxation(engine, engine_of, watch, asked))
                 if least.proven:
-                    if not np.array_equal(asked, weights):
+                    if weights is not None and not np.array_equal(asked, weights):
                         least = least_relaxation(engine, engine_of, watch, weights)
                     if on_conflict == "relax":
-                        relaxed = best_relaxed(engine, engine_of, watch, run, least)
+                        again = ask_reference if solver == "dual" else None
+                        relaxed = best_relaxed(engine, engine_of, watch, run, least, again)
                         keeping.end(engine, watch)
                         return relaxed_answer(problem, program, engine, watch, relaxed, solver)
                     keeping.end(engine, watch)
@@ -194,7 +200,7 @@ def solve(
             if watch.prices is None:
                 raise  # nothing is known yet
             status = Status.INTERRUPTED
-        if watch.best is None or not watch.best.feasible:
+        if watch.best is None or not watch.best.feasible or watch.prices is None:
             _fall_back(engine, watch)
         if status is None:
             status = Status.SOLVED if watch.proven else Status.STALLED

@@ -56,10 +56,15 @@ def relaxed(program: Program, tilt: float, weights: Floats, least: Floats, most:
     return replace(with_functions(program, functions), value=value, rules=rules, stream=stream)
 
 
-def softened(program: Program, penalty: Floats) -> Program:
-    """The same problem with every hard constraint softened: a unit missed costs its row's `penalty`."""
+def softened(program: Program, penalty: Floats, least: Floats, most: Floats) -> Program:
+    """The same problem with every hard constraint softened: a unit missed costs its row's `penalty`.
+
+    What no allocation can do about a limit costs nothing, as in `relaxed`.
+    """
     functions: list[BoundFunction] = []
     for block in program.blocks:
         low, high, _ = block.function.band()
+        if block.function.is_constraint:
+            low, high = np.minimum(low, most[block.rows]), np.maximum(high, least[block.rows])
         functions.append(BoundSoft(low, high, penalty[block.rows]) if block.function.is_constraint else block.function)
     return with_functions(program, functions)

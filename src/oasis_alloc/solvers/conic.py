@@ -18,6 +18,7 @@ from oasis_alloc.errors import SolverError
 from oasis_alloc.functions.band import conic_band
 from oasis_alloc.functions.base import Conic, Floats
 from oasis_alloc.program import Block, Program
+from oasis_alloc.solvers.dual import price_of_functions
 from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.highs import without_banner
 from oasis_alloc.solvers.slates import SlatePart, slate_part
@@ -61,7 +62,8 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
             "Use solver='dual'."
         )
     watch.stage = "conic"
-    worth_one = engine.survey().size or 1.0  # so that backends see values near 1, whatever their unit
+    # so that backends see values near 1, whatever their unit
+    worth_one = engine.survey().size or price_of_functions(program, engine.survey().most)
     x = cp.Variable(max(program.n_pairs, 1))
     every = engine.take(np.arange(program.n_pairs))
     slates = slate_part(program, every, engine.take(np.empty(0, np.int64)))

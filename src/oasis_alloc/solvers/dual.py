@@ -187,12 +187,28 @@ def undecided_wanted(dual: SmoothedDual, point: Point) -> int:
 
 
 def typical_score(engine: Engine, stride: int) -> float:
-    """Mean value of a slot when nothing has a price; the size of the values where nothing is worth showing."""
+    """Mean value of a slot when nothing has a price; where nothing is worth showing, the size of what is."""
     program = engine.program
     size = engine.survey().size
     visit = engine.visit(np.zeros(program.n_rows), max(size, 1e-300), stride)
     slots = float(np.minimum(np.diff(program.indptr), program.size).sum())
-    return max(visit.bound / max(1.0, slots), size) or 1.0
+    return max(visit.bound / max(1.0, slots), size) or price_of_functions(program, visit.totals)
+
+
+def price_of_functions(program: Program, totals: Floats) -> float:
+    """What functions typically pay for a pair at some totals, 1 where there are none: the scores where values are 0."""
+    paid = [0.0]
+    for block in program.blocks:
+        function, unit = block.function, program.unit[block.rows]
+        if function.is_curved:
+            prices = np.abs(function.price_at(totals[block.rows]))
+        elif function.is_support:
+            prices = np.asarray(next(f for b, f in program.supports if b is block).largest())
+        else:
+            prices = function.band()[2]
+        known = (prices * unit)[np.isfinite(prices)]
+        paid.append(float(known.mean()) if known.size else 0.0)
+    return max(paid) or 1.0
 
 
 def smoothing_error(point: Point, watch: Watch) -> float:

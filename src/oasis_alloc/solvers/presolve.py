@@ -10,6 +10,8 @@ from oasis_alloc.engines.base import Engine, Survey
 from oasis_alloc.program import Program
 from oasis_alloc.verdicts import FEASIBLE
 
+_NOTHING = 1e-12  # of all values: what their sum may be off by
+
 
 @dataclass(frozen=True, eq=False)
 class Reach:
@@ -18,6 +20,7 @@ class Reach:
     hopeless: bool  # a hard row's band lies wholly outside what its total can reach
     lowest: float  # no allocation is worth less: a bound below this proves that there is none
     scale: float  # size of the objective: typical values in all slots, and the functions where nothing is shown
+    free: float | None  # the bound where nothing has a price, in the cases in which it follows from the values' signs
 
 
 def look_ahead(engine: Engine) -> Reach:
@@ -29,7 +32,11 @@ def look_ahead(engine: Engine) -> Reach:
     nothing = np.zeros(program.n_rows)
     parts = [abs(b.function.value(nothing[b.rows])) for b in program.blocks if not b.function.is_constraint]
     scale = survey.size * max(program.slots, 1.0) + sum(part for part in parts if np.isfinite(part))
-    return Reach(out_of_reach(program, survey), lowest, float(scale))
+    positive = survey.size * program.n_pairs + survey.lowest  # what all positive values add up to, up to rounding
+    free = None
+    if positive <= _NOTHING * survey.size * program.n_pairs:
+        free = max(0.0, positive) + program.conjugate(nothing)
+    return Reach(out_of_reach(program, survey), lowest, float(scale), free)
 
 
 def out_of_reach(program: Program, survey: Survey) -> bool:

@@ -4,7 +4,7 @@ With the values set to 0 and every hard constraint softened at one per unit, the
 which the limits must give: it always exists. Its dual bound proves infeasibility (a Farkas certificate: prices at which
 the demands cost more than any slates can supply), its allocation says who would have to give how much, and the groups
 with a price are the ones in conflict. Weights say that a unit of one limit costs more to miss than a unit of another.
-Whether there is a conflict at all is asked without them, and where units differ much, with every row in its own: so
+Whether there is a conflict at all is asked without them, and with every row in a unit of its own, a power of ten: so
 that no weight and no unit can hide one.
 """
 
@@ -27,16 +27,15 @@ from oasis_alloc.solvers.registry import Solver
 from oasis_alloc.solvers.watch import Allocation, Status, Stop, Watch
 from oasis_alloc.solvers.worth import worth
 from oasis_alloc.variants import relaxed, softened
-from oasis_alloc.verdicts import FEASIBLE
+from oasis_alloc.verdicts import EPSILON, FEASIBLE
 
 _ALL_AT_ONCE = 100_000  # pairs up to which the whole program is solved in one go
-_GAP = 1e-6
+_GAP, _FINE = 1e-6, 1e-9  # of the total; the finer one where the whole program is solved in one go
 _ROUNDING = 1e-10  # of the demands: a total relaxation below that is none
-_PENALTY = 1e3  # first price of a missed unit, in largest values
-_ABOVE = 10.0  # the same, in what soft limits and functions pay
+_PENALTY = 10.0  # first price of a missed unit, in largest values: a high one costs digits of the bound
+_ABOVE = 3.0  # the same, in what soft limits and functions pay
 _STEEPER = 30.0  # by how much it is raised where functions still pay it
 _MOST_PENALTIES = 8
-_ALIKE = 1e3  # by how much units may differ and be added up as they are
 _TILT = 1e-3  # value of a typical pair against one unit of relaxation, so that few pairs tie
 
 
@@ -78,7 +77,7 @@ def least_relaxation(
     tilt = 0.0 if at_once or survey.size == 0.0 else _TILT / survey.size
     free = relaxed(program, tilt, weights, survey.least, survey.most, loose)
     with engine_of(free) as engine:
-        own = Watch(_GAP, watch.seconds_left, None, None)
+        own = Watch(_FINE if at_once else _GAP, watch.seconds_left, None, None)
         own.stage = "conflicts"
         own.may_conflict = False
         own.rounding = _ROUNDING * abs(free.concave(np.zeros(free.n_rows)))
@@ -115,10 +114,12 @@ def least_relaxation(
 
 
 def neutral(program: Program) -> Floats:
-    """Weights of a missed unit by which conflicts are looked for: 1, or as units say where they differ much."""
-    unit = program.unit[program.hard]
-    alike = unit.max(initial=1.0) <= _ALIKE and unit.min(initial=1.0) >= 1.0 / _ALIKE
-    return np.ones(program.n_rows) if alike else 1.0 / program.unit
+    """Weights of a missed unit by which conflicts are looked for and named: 1 for columns of ordinary size.
+
+    For others the power of ten that makes a typical candidate count about 1, so that who is named does not depend on
+    whether a column is in thousands.
+    """
+    return np.asarray(10.0 ** -np.round(np.log10(program.unit)))
 
 
 def decided(
@@ -179,27 +180,41 @@ class Relaxed:
     passes: float
     status: Status  # RELAXED, or why it is not known to be that
     conflicts: tuple[Conflict, ...]
+    rounding: float  # of the bound, which is told from what the penalties cost
 
 
 def best_relaxed(
-    stated: Engine, engine_of: Callable[[Program], Engine], watch: Watch, run: Solver, least: Relaxation
+    stated: Engine,
+    engine_of: Callable[[Program], Engine],
+    watch: Watch,
+    run: Solver,
+    least: Relaxation,
+    again: Callable[[Engine, Watch], None] | None = None,
 ) -> Relaxed:
-    """The best value at the least total, from the relaxation's own prices.
+    """The best value at the least total, from the relaxation's own prices; `again` is asked where the gap is left open.
 
     A missed unit has a price that is raised until no function pays it: the total that the answer gives is compared with
     the least one, which is proven, so it does not matter how steep functions are.
     """
-    program = stated.program
-    penalty = _first_penalty(stated, least)
+    program, survey = stated.program, stated.survey()
+
+    def missed_of(totals: Floats) -> float:
+        """Weighted total by which limits are missed that could be kept."""
+        lower, upper, _ = program.bands()
+        miss = np.maximum(totals - np.maximum(upper, survey.least), np.minimum(lower, survey.most) - totals)
+        return float(np.maximum(miss, 0.0)[program.hard] @ least.weights[program.hard])
+
+    penalty, at_most = _first_penalty(stated, least), missed_of(least.totals)
     best: Allocation | None = None
     prices, bound, passes, status = np.zeros(program.n_rows), np.inf, 0.0, Status.STALLED
     size = max(float(_limits(program, least.totals) @ least.weights), 1.0)
     for _ in range(_MOST_PENALTIES):
-        soft = softened(program, penalty * least.weights)
+        soft = softened(program, penalty * least.weights, survey.least, survey.most)
         own = Watch(1.0, watch.seconds_left, None, None)
         # the gap that is asked for is one of values, not of penalties
         value = abs(stated.add_up(least.positions, least.x)[0]) + program.concave_size(least.totals)
-        own.target = watch.target * min(1.0, max(value, watch.scale) / max(penalty * least.at_most, 1e-300))
+        asked = max(value, watch.scale) / max(penalty * at_most, 1e-300)
+        own.target = watch.target * min(1.0, max(asked, EPSILON))
         own.rounding, own.scale = watch.rounding, watch.scale
         own.may_conflict = False
         stopped: Status | None = None
@@ -213,14 +228,16 @@ def best_relaxed(
                         raise
                     status = stopped
                     break
+            if stopped is None and not own.proven and again is not None:
+                again(engine, own)
             assert own.best is not None  # a soft problem always has an allocation
             assert own.prices is not None
             passes += engine.passes
-            missed = _missed(program, own.best.totals, least.weights)
-            better = best is None or missed < _missed(program, best.totals, least.weights)
+            missed = missed_of(own.best.totals)
+            better = best is None or missed < missed_of(best.totals)
             if better:
                 best, prices, bound = own.best, own.prices, own.bound + penalty * missed
-        if missed <= least.at_most + _GAP * max(least.at_most, FEASIBLE * size):
+        if missed <= at_most + _GAP * max(at_most, FEASIBLE * size):
             best, prices, bound = own.best, own.prices, own.bound + penalty * missed
             status = Status.RELAXED if stopped is None else stopped
             break
@@ -231,14 +248,17 @@ def best_relaxed(
     assert best is not None  # of the first round at the latest
     answer = worth(stated, best.positions, best.x)
     told = conflicts_of(program, best.totals, least.prices, _met(_limits(program, best.totals)), least.weights)
+    if watch.free is not None:
+        bound = min(bound, watch.free)
     # this allocation is one of those that are bounded, so a bound below its value is a rounding of the penalties
-    return Relaxed(answer, prices, max(bound, answer.value), passes, status, told)
+    rounding = 10.0 * EPSILON * penalty * missed_of(best.totals)
+    return Relaxed(answer, prices, max(bound, answer.value), passes, status, told, rounding)
 
 
 def _first_penalty(stated: Engine, least: Relaxation) -> float:
     """What a missed unit costs at first: more than values, soft limits and functions pay at the least relaxation."""
     program = stated.program
-    largest = stated.survey().largest or 1.0
+    largest = stated.survey().largest
     soft = program.bands()[2] * program.unit  # what soft limits pay for a pair; infinite for hard ones
     paid = float(soft[np.isfinite(soft)].max(initial=0.0))
     for block in program.curved:
@@ -247,7 +267,7 @@ def _first_penalty(stated: Engine, least: Relaxation) -> float:
     for block, function in program.supports:
         paid = max(paid, float((function.largest() * program.unit[block.rows]).max(initial=0.0)))
     cheapest = float((least.weights * program.unit).min(initial=np.inf))
-    return max(_PENALTY * largest, _ABOVE * paid) / (cheapest if np.isfinite(cheapest) else 1.0)
+    return (max(_PENALTY * largest, _ABOVE * paid) or 1.0) / (cheapest if np.isfinite(cheapest) else 1.0)
 
 
 def _without_values(free: Program, engine_of: Callable[[Program], Engine], prices: Floats) -> float:

@@ -21,6 +21,7 @@ from oasis_alloc.solvers.linear import LinearProgram, LinearSolution
 from oasis_alloc.verdicts import NO_LIMIT
 
 _HEAVY = 1e-6  # of the largest value that a typical one counts as at least: a few may be worth far more than the rest
+_LARGEST = 1e-13  # of the largest cost, however little a pair is worth: HiGHS fails at costs far above that
 _PASSES = 2
 
 
@@ -59,6 +60,7 @@ def scaled(lp: LinearProgram) -> Scaled:
         typical = max(float(pairs.mean()), _HEAVY * float(pairs.max()))
     else:  # a relaxation, where what is missed may cost very different amounts
         typical = float(np.exp(np.log(worth[worth > 0.0]).mean())) if worth.any() else 0.0
+    typical = max(typical, _LARGEST * float(worth.max(initial=0.0)))
     cost = float(_inverse(np.array([typical]))[0])
     return Scaled(
         replace(

@@ -157,6 +157,7 @@ class Watch:
         self.may_conflict = True  # until an allocation or the relaxation says that the demands can be met
         self.rounding = 0.0  # a difference of bound and value that is none, in the objective's unit
         self.scale = 0.0  # size of the objective, where neither bound nor value is known to say
+        self.free: float | None = None  # a bound of all allocations, whatever limits they keep
         self.parts: Callable[[npt.NDArray[np.int64], Floats], float] | None = None  # where linear terms may cancel
         self._time_limit = time_limit
         self._pass_limit = pass_limit
