@@ -72,7 +72,8 @@ def is_broken(bound: float, value: float, size: float, bought: float, exact: boo
     `bought` is `sum_g |price_g| excess_g`: by so much may an allocation that misses limits by a little be above the
     bound of those that keep them.
     """
-    return value - bound > 2.0 * bought + _BROKEN * max(abs(value), abs(bound), size)
+    slack = _BROKEN if exact else _BROKEN_BY_OTHERS
+    return value - bound > 2.0 * bought + slack * max(abs(value), abs(bound), size)
 
 
 def ratios(totals: Floats, lower: Floats, upper: Floats, activity: Floats | None = None) -> Floats:
