@@ -197,6 +197,33 @@ def test_a_function_that_limits_leave_nothing_is_part_of_the_conflict() -> None:
     assert {(c.constraint, c.label) for c in solution.conflicts} == {("fair", 0), ("nothing", "x")}
 
 
+@pytest.mark.parametrize("cap", [1e-9, 1e-6])
+def test_a_small_limit_leaves_a_logarithm_something(cap: float) -> None:
+    candidates = market(0, users=10, items=3, r=1.0)
+    problem = oa.Problem(candidates, T("r") + oa.log(by_song, offset=0.0), E() <= cap, oa.Slate(1))
+    solution = oa.solve(problem)
+    assert solution.status is not INFEASIBLE
+    assert np.isfinite(solution.value)
+    assert solution.violation <= FEASIBLE
+
+
+def test_functions_alone_are_solved_in_any_unit() -> None:
+    candidates = market(0, users=10, items=6, r=1.0)
+    for weight in (1e-12, 1e-9, 1.0, 1e9):
+        near = -weight * oa.square_deviation(by_song, 3.1)
+        solution = oa.solve(oa.Problem(candidates, 0.0 * T("r") + near, E() <= 12.0, oa.Slate(2)), gap=1e-6)
+        assert solution.status is SOLVED
+        assert solution.value == pytest.approx(-weight * 5 * (3.1 - 12 / 5) ** 2 / 2, rel=1e-5)
+
+
+def test_a_relaxed_answer_whose_gap_is_open_says_so() -> None:
+    limits = [by_song <= {0: 0.5, 1: 0.5}, (E() >= 9.0).named("all")]
+    steep = T("r") + 1e9 * oa.log(by_song, offset=0.0)
+    solution = oa.solve(oa.Problem(market(0, users=8, items=5, r=1.0), steep, limits, oa.Slate(1)), on_conflict="relax")
+    assert solution.status in (RELAXED, oa.Status.STALLED)
+    assert solution.status is oa.Status.STALLED or solution.gap <= 1e-3
+
+
 def test_small_problems_with_flat_and_shared_functions_are_solved() -> None:
     for seed in range(3):
         candidates = market(seed, users=10, items=3, r=1.0, b=1e6)

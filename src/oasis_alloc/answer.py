@@ -20,6 +20,7 @@ from oasis_alloc.solvers.worth import missed_cost, sizes, worth
 from oasis_alloc.verdicts import EPSILON, is_broken, relative_gap
 from oasis_alloc.weighting import folded
 
+_NEARLY = 1e-3  # gap of a relaxed answer that may stay open: the penalties of what is missed cost digits
 _APART = 1e-12  # of the objective, from which a value above its bound is more than rounding
 
 def parts_of(problem: Problem, program: Program) -> Callable[[npt.NDArray[np.int64], Floats], float]:
@@ -119,12 +120,16 @@ def relaxed_answer(
 ) -> Solution:
     """The best answer at the least relaxation."""
     best, known = relaxed.allocation, sizes(engine, relaxed.allocation)
+    gap = relative_gap(relaxed.bound, best.value, best.size, max(watch.rounding, relaxed.rounding))
+    status = relaxed.status
+    if status is Status.RELAXED and gap > max(watch.target, _NEARLY):
+        status = Status.STALLED  # the least total is proven, but not that this is nearly the best answer at it
     return Solution(
         problem=problem,
-        status=relaxed.status,
+        status=status,
         value=float(best.value),
         bound=float(relaxed.bound),
-        gap=float(relative_gap(relaxed.bound, best.value, best.size, max(watch.rounding, relaxed.rounding))),
+        gap=gap,
         violation=float(best.violation),
         prices={b.name: relaxed.prices[b.rows] for b in program.blocks},
         totals={b.name: best.totals[b.rows] for b in program.blocks},

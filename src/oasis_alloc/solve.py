@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Prices = Mapping[str, Any]
 
+_MOST_APART = 1e12  # times that one weight of a relaxation may be another: no sum holds both of more
+
 
 def solve(
     problem: Problem,
@@ -126,11 +128,11 @@ def solve(
 
     if not isinstance(problem, Problem):
         raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
-    numbers = {"gap": gap, "time_limit": time_limit, "pass_limit": pass_limit, "threads": threads}
-    for name, number in {**numbers, "checkpoint_every": checkpoint_every}.items():
-        is_real = isinstance(number, Real) and not isinstance(number, bool)
-        if number is not None and not (is_real and number > 0):
-            raise ProblemError(f"solve({name}={number!r}): expected a positive number.")
+    numbers = {"time_limit": time_limit, "pass_limit": pass_limit, "threads": threads}
+    numbers = {name: number for name, number in numbers.items() if number is not None}
+    for name, number in {**numbers, "gap": gap, "checkpoint_every": checkpoint_every}.items():
+        if not _is_positive(number):
+            raise ProblemError(f"solve({name}={repr(number)[:40]}): expected a positive number.")
     if threads is not None and not isinstance(threads, Integral):
         raise ProblemError(f"solve(threads={threads!r}): expected a whole number of threads.")
     if progress is not None and not callable(progress):
@@ -214,6 +216,16 @@ def solve(
         return solved_answer(problem, program, engine, watch, watch.best, watch.prices, status, solver)
 
 
+def _is_positive(number: object) -> bool:
+    """Whether this is a number that is finite and above 0; True and spans of time are none."""
+    if not isinstance(number, Real) or isinstance(number, (bool, np.timedelta64)):
+        return False
+    try:
+        return 0.0 < float(number) < np.inf
+    except OverflowError:
+        return False
+
+
 def _fall_back(engine: Engine, watch: Watch) -> None:
     """An allocation from the prices alone, where the solve ended before the finisher: scaled until all caps hold."""
     from oasis_alloc.recovery import scaled
@@ -261,7 +273,15 @@ def weights_by_row(program: Program, given: Mapping[str, Limit]) -> Floats:
             frozen, hard[name].labels, f"relax_weights of {name!r}", free=1.0, what="the array"
         )
     rows = [out[block.rows] for block in hard.values() if len(block.labels)]
-    return out / np.concatenate(rows).min() if rows else out
+    if not rows:
+        return out
+    low, high = float(np.concatenate(rows).min()), float(np.concatenate(rows).max())
+    if high > _MOST_APART * low:
+        raise ProblemError(
+            f"relax_weights: weights of {low:g} and {high:g} (1 where nothing is said) differ by more than 1e12 "
+            "times, so that the smaller one counts for nothing. Take weights that are closer."
+        )
+    return out / low
 
 
 def start_prices(problem: Problem, program: Program, start: Solution | Prices) -> Floats:

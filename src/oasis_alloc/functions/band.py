@@ -122,11 +122,11 @@ class BoundBand(BoundFunction):
 
 
 def near_zero(limit: Floats, unit: float) -> Floats:
-    """Limits of totals that are not negative, 0 where they are within 1e-9 of what one pair can add.
+    """Limits of totals that are not negative, 0 where they are within 1e-12 of what one pair can add.
 
     A cap of 0.3 - (0.1 + 0.2) is -5.6e-17, and a floor of 0.1 + 0.2 - 0.3 would ask for something.
     """
-    return np.where(np.abs(limit) <= 1e-9 * unit, 0.0, limit)
+    return np.where(np.abs(limit) <= 1e-12 * unit, 0.0, limit)
 
 
 def checked_name(name: object) -> str:

@@ -1,7 +1,8 @@
 """Functions that are minus infinity where a group has nothing, and limits that leave it nothing.
 
-`log(m, offset=0)` asks every group for something, as a floor above 0 does. Where the limits forbid that, no allocation
-is worth anything, which is a conflict like others: the function's group is one of those that take part.
+`log(m, offset=0)` asks every group for something, as a floor above 0 does. Where limits of 0 forbid that, no allocation
+is worth anything, which is a conflict like others: the function's group is one of those that take part. A limit above
+0, however small, forbids nothing.
 """
 
 from __future__ import annotations
@@ -27,15 +28,31 @@ def domain_conflict(
 ) -> Relaxation | None:
     """The conflict of the limits with the groups that functions ask for, where `best` is worth minus infinity."""
     program, most = stated.program, stated.survey().most
+    forbidden = _forbidden(stated)
     functions: list[BoundFunction] = []
     for block in program.blocks:
-        missing = _missing(block, best.totals[block.rows])
+        missing = _missing(block, best.totals[block.rows]) & forbidden[block.rows]
         floor = np.where(missing, _SOMETHING * most[block.rows], -np.inf)
         functions.append(BoundBand(floor, np.full(floor.size, np.inf)) if missing.any() else block.function)
+    if all(function is block.function for function, block in zip(functions, program.blocks, strict=True)):
+        return None
     asked = with_functions(program, functions)
     with engine_of(asked) as engine:
         least = decided(engine, engine_of, watch, least_relaxation(engine, engine_of, watch, neutral(asked)))
     return least if least.proven else None
+
+
+def _forbidden(stated: Engine) -> npt.NDArray[np.bool_]:
+    """(n_rows,) True where every pair that counts in a row counts in a total that has to be 0 as well."""
+    program, survey = stated.program, stated.survey()
+    _, upper, _ = program.bands()
+    nothing = np.flatnonzero(program.hard & (upper <= 0.0) & (survey.least >= 0.0))
+    counts = np.asarray((abs(program.arithmetic[nothing]) @ program.base[0]).sum(axis=0)).ravel()
+    allowed = counts == 0.0  # cells
+    if program.stream is None and program.n_segments == 1:
+        allowed &= np.bincount(program.code, minlength=program.n_cells) > 0
+    size = abs(program.arithmetic)
+    return np.asarray(sum((size @ base) @ allowed.astype(np.float64) for base in program.base) == 0.0)
 
 
 def _missing(block: Block, totals: Floats) -> npt.NDArray[np.bool_]:
