@@ -46,7 +46,10 @@ def solved_answer(
     bound, known = float(watch.bound), sizes(engine, best)
     if best.feasible:
         bought = missed_cost(program, prices, best.totals)
-        priced = max(best.size, watch.scale) + float(np.abs(prices) @ known)  # what priced scores are made of
+        # what priced scores are made of, and functions whose values are differences of larger numbers
+        priced = max(best.size, watch.scale) + float(np.abs(prices) @ known)
+        curved = [(b.function, len(b.labels)) for b in program.blocks if b.function.is_curved]
+        bought += EPSILON * sum(abs(getattr(function, "weight", 1.0)) * groups for function, groups in curved)
         if is_broken(bound, best.value, priced, bought, exact=solver == "dual"):
             raise CertificateError(bound, best.value, solver)
         if best.value - bound > watch.rounding + _APART * best.size:

@@ -74,6 +74,10 @@ class BoundLog(BoundSeparable):
     def f(self, totals: Floats) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
             value = self.weight * np.log(totals + self.offset)
+            if self.offset > 0.0:  # a total far below the offset would be lost in their sum
+                small = np.abs(totals) < self.offset
+                share = np.where(small, totals, 0.0) / self.offset
+                value = np.where(small, self.weight * (np.log(self.offset) + np.log1p(share)), value)
         return np.where(totals + self.offset > 0, value, -np.inf)
 
     def slope(self, totals: Floats) -> Floats:

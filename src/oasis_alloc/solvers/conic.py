@@ -132,6 +132,8 @@ def _solve(problem: Any, backend: str, curved: bool, watch: Watch) -> None:
         if left is not None and watch.seconds_left is not None and watch.seconds_left <= 0:
             raise Stop(Status.TIME_LIMIT) from error
         raise SolverError(f"the reference solver failed: {error}") from error
+    except (ValueError, ArithmeticError) as error:  # what cvxpy raises at numbers beyond its backends
+        raise SolverError(f"the reference solver cannot hold the problem's numbers: {error}") from error
 
 
 def _call(problem: Any, backend: str, clarabel: dict[str, Any], left: float | None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from oasis_alloc.engines.base import Engine, Survey
+from oasis_alloc.errors import ProblemError
 from oasis_alloc.program import Program
 from oasis_alloc.verdicts import FEASIBLE
 
@@ -26,6 +27,7 @@ class Reach:
 def look_ahead(engine: Engine) -> Reach:
     """One pass over the pairs: totals out of reach, and the least that an allocation can be worth."""
     program, survey = engine.program, engine.survey()
+    _check_sums(program, survey)
     least, most, lowest = survey.least, survey.most, survey.lowest
     lowest += sum(block.function.least_value(least[block.rows], most[block.rows]) for block in program.blocks)
     lowest -= 0.0 if program.rules is None else program.rules.most_paid()
@@ -37,6 +39,22 @@ def look_ahead(engine: Engine) -> Reach:
     if positive <= _NOTHING * survey.size * program.n_pairs:
         free = max(0.0, positive) + program.conjugate(nothing)
     return Reach(out_of_reach(program, survey), lowest, float(scale), free)
+
+
+def _check_sums(program: Program, survey: Survey) -> None:
+    """Raise ProblemError where numbers are finite and their sums are not."""
+    if not np.isfinite([survey.size * max(1, program.n_pairs), survey.lowest]).all():
+        raise ProblemError(
+            f"maximize: values of up to {survey.largest:g} add up to more than floating-point numbers hold. Divide the "
+            "columns or their weights by a power of ten."
+        )
+    bad = np.flatnonzero(~np.isfinite(survey.least) | ~np.isfinite(survey.most))
+    if bad.size:
+        block = next(b for b in program.blocks if b.rows.start <= bad[0] < b.rows.stop)
+        raise ProblemError(
+            f"{block.name}, group {block.labels[int(bad[0]) - block.rows.start]!r}: what candidates add up to is more "
+            "than floating-point numbers hold. Divide the column and its limits by a power of ten."
+        )
 
 
 def out_of_reach(program: Program, survey: Survey) -> bool:

@@ -104,7 +104,7 @@ def least_relaxation(
         tolerance=(_GAP if loose.any() else 1.0) * _tolerance(program, prices, survey),
         certain=beyond,
         at_most=_missed(program, best.totals, weights),
-        conflicts=conflicts_of(program, best.totals, prices, _met(limits), weights),
+        conflicts=conflicts_of(program, best.totals, prices, _met(np.maximum(limits, program.unit)), weights),
         totals=best.totals,
         prices=prices,
         weights=weights,
@@ -246,8 +246,13 @@ def best_relaxed(
             break
         penalty *= _STEEPER
     assert best is not None  # of the first round at the latest
-    answer = worth(stated, best.positions, best.x)
-    told = conflicts_of(program, best.totals, least.prices, _met(_limits(program, best.totals)), least.weights)
+    enough = missed_of(best.totals) <= at_most + _GAP * max(at_most, FEASIBLE * size)
+    positions, x = (best.positions, best.x) if enough else (least.positions, least.x)
+    if not enough:  # ended early: then the allocation that gives the least total, whatever it is worth
+        bound -= penalty * max(0.0, missed_of(best.totals) - at_most)
+    best = answer = worth(stated, positions, x)
+    met = _met(np.maximum(_limits(program, best.totals), program.unit))
+    told = conflicts_of(program, best.totals, least.prices, met, least.weights)
     if watch.free is not None:
         bound = min(bound, watch.free)
     # this allocation is one of those that are bounded, so a bound below its value is a rounding of the penalties
