@@ -26,8 +26,8 @@ Array = np.ndarray[Any, Any]
 seeds = st.integers(0, 2**20)
 powers = st.integers(-9, 9)
 GAP = 1e-6
-# a smaller seed is no smaller program: nothing to shrink
-many = settings(max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+# the same programs on every machine; a smaller seed is no smaller program, so there is nothing to shrink
+many = settings(max_examples=30, derandomize=True, phases=[Phase.explicit, Phase.generate])
 
 
 @cache
