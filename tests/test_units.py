@@ -63,7 +63,7 @@ def check_same(one: tuple[Presented, oa.Solution], other: tuple[Presented, oa.So
         assert named(there) == named(here)
         return
     judge = Judge(before.program, before.earlier)
-    size = judge.value(here.allocation)[1] + abs(before.constant) + abs(after.constant) + 1e-12
+    size = size_of(judge, here.allocation) + abs(before.constant) + abs(after.constant)
     assert plain_value(other) == pytest.approx(plain_value(one), abs=2 * GAP * size)
     check_allocation(before.program, here.allocation, there.allocation, (plain_value(other) - plain_value(one)) / size)
     told, expected = prices(after, there), prices(before, here)
@@ -74,6 +74,11 @@ def check_same(one: tuple[Presented, oa.Solution], other: tuple[Presented, oa.So
     event(f"prices are the same: {near}")
     if not near:  # where a corner has more limits than it needs, several prices prove the same bound
         assert plain_bound(other) == pytest.approx(plain_bound(one), abs=2 * GAP * size)
+
+
+def size_of(judge: Judge, x: Array) -> float:
+    """What values are compared by: the sum of the parts, and where they are 0, rounding of what they could be."""
+    return judge.value(x)[1] + 1e-6 * judge.reach + 1e-12
 
 
 def check_allocation(program: RandomProgram, one: Array, other: Array, better: float) -> None:
@@ -184,7 +189,7 @@ def test_the_order_of_rows_labels_and_columns_changes_nothing(seed: int, mixed: 
         }
         assert {(name, label) for name, label, _ in named(there)} == told
         return
-    size = Judge(program, before.earlier).value(here.allocation)[1] + abs(before.constant) + 1e-12
+    size = size_of(Judge(program, before.earlier), here.allocation) + abs(before.constant)
     assert there.value == pytest.approx(here.value, abs=2 * GAP * program.scale * size)
     better = (there.value - here.value) / (program.scale * size)
     check_allocation(program, here.allocation, order.back(there.allocation), better)
