@@ -114,10 +114,10 @@ def run(seeds: list[int], processes: int, write: Path | None, solver: str = "dua
                 wrong = sum(any(is_failure(c) for c, _ in r.findings) for r in results)
                 seconds = time.perf_counter() - started
                 print(f"{len(results):6,} programs, {wrong} failures, {seconds:.0f} s", flush=True)
+                if write is not None:  # what is known so far, should the run be stopped
+                    write.write_text(json.dumps(summary(results), indent=1))
     counts = summary(results)
     print(table(counts))
-    if write is not None:
-        write.write_text(json.dumps(counts, indent=1))
     return int(counts["failures"] > 0)
 
 

@@ -26,8 +26,8 @@ Array = np.ndarray[Any, Any]
 seeds = st.integers(0, 2**20)
 powers = st.integers(-9, 9)
 GAP = 1e-6
-# a smaller seed is no smaller program: nothing to shrink
-many = settings(max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+# the same programs on every machine; a smaller seed is no smaller program, so there is nothing to shrink
+many = settings(max_examples=30, derandomize=True, phases=[Phase.explicit, Phase.generate])
 
 
 @cache
@@ -63,7 +63,7 @@ def check_same(one: tuple[Presented, oa.Solution], other: tuple[Presented, oa.So
         assert named(there) == named(here)
         return
     judge = Judge(before.program, before.earlier)
-    size = max(judge.value(here.allocation)[1], abs(plain_value(one)))
+    size = size_of(judge, here.allocation) + abs(before.constant) + abs(after.constant)
     assert plain_value(other) == pytest.approx(plain_value(one), abs=2 * GAP * size)
     check_allocation(before.program, here.allocation, there.allocation, (plain_value(other) - plain_value(one)) / size)
     told, expected = prices(after, there), prices(before, here)
@@ -74,6 +74,11 @@ def check_same(one: tuple[Presented, oa.Solution], other: tuple[Presented, oa.So
     event(f"prices are the same: {near}")
     if not near:  # where a corner has more limits than it needs, several prices prove the same bound
         assert plain_bound(other) == pytest.approx(plain_bound(one), abs=2 * GAP * size)
+
+
+def size_of(judge: Judge, x: Array) -> float:
+    """What values are compared by: the sum of the parts, and where they are 0, rounding of what they could be."""
+    return judge.value(x)[1] + 1e-6 * judge.reach + 1e-12
 
 
 def check_allocation(program: RandomProgram, one: Array, other: Array, better: float) -> None:
@@ -95,8 +100,8 @@ def plain_bound(told: tuple[Presented, oa.Solution]) -> float:
 
 
 def named(solution: oa.Solution) -> set[tuple[str, Any, str]]:
-    """Who takes part in a conflict."""
-    return {(conflict.constraint, conflict.label, conflict.sense) for conflict in solution.conflicts}
+    """Who has to give. Of those that stand in the way there can be more than are needed, and then others do as well."""
+    return {(one.constraint, one.label, one.sense) for one in solution.conflicts if one.give > 0}
 
 
 @many
@@ -141,19 +146,16 @@ def test_limits_that_cannot_bind_in_other_constraints_change_nothing(seed: int, 
 
 
 def check_identical(one: tuple[Presented, oa.Solution], other: tuple[Presented, oa.Solution]) -> None:
-    """Bit for bit: status, allocation, value, bound, prices and conflicts of what both have."""
+    """To the last digits: status, allocation, value, bound, prices and conflicts of what both have."""
     (_, here), (_, there) = one, other
     assert there.status is here.status
-    assert [str(conflict) for conflict in there.conflicts] == [str(conflict) for conflict in here.conflicts]
+    assert named(there) == named(here)
     if here.status is oa.Status.INFEASIBLE:
         return
-    assert there.allocation.tolist() == here.allocation.tolist()
-    assert (there.value, there.bound) == (here.value, here.bound)
-    assert there.violation == here.violation
+    assert there.allocation == pytest.approx(here.allocation, rel=0.0, abs=1e-9)
+    assert (there.value, there.bound) == pytest.approx((here.value, here.bound), rel=1e-10)
     for name, price in here.prices.items():
-        assert there.prices[name].tolist() == price.tolist()
-    for name in set(there.prices) - set(here.prices):
-        assert not there.prices[name].any()
+        assert there.prices[name] == pytest.approx(price, rel=1e-9, abs=1e-12 * float(np.abs(price).max(initial=0.0)))
 
 
 @many
@@ -183,11 +185,11 @@ def test_the_order_of_rows_labels_and_columns_changes_nothing(seed: int, mixed: 
             (name_of(int(np.flatnonzero(order.limits == k)[0])), order.label(limit.measure.by, conflict.label))
             for k, limit in enumerate(program.limits)
             for conflict in here.conflicts
-            if conflict.constraint == name_of(k)
+            if conflict.constraint == name_of(k) and conflict.give > 0
         }
-        assert {(conflict.constraint, conflict.label) for conflict in there.conflicts} == told
+        assert {(name, label) for name, label, _ in named(there)} == told
         return
-    size = Judge(program, before.earlier).value(here.allocation)[1] + abs(before.constant)
+    size = size_of(Judge(program, before.earlier), here.allocation) + abs(before.constant)
     assert there.value == pytest.approx(here.value, abs=2 * GAP * program.scale * size)
     better = (there.value - here.value) / (program.scale * size)
     check_allocation(program, here.allocation, order.back(there.allocation), better)
