@@ -275,13 +275,15 @@ def weights_by_row(program: Program, given: Mapping[str, Limit]) -> Floats:
     rows = [out[block.rows] for block in hard.values() if len(block.labels)]
     if not rows:
         return out
-    low, high = float(np.concatenate(rows).min()), float(np.concatenate(rows).max())
-    if high > _MOST_APART * low:
+    costs = np.concatenate([(out * program.unit)[block.rows] for block in hard.values()])  # of what a pair adds
+    if costs.max() > _MOST_APART * costs.min():
+        given = np.concatenate(rows)
         raise ProblemError(
-            f"relax_weights: weights of {low:g} and {high:g} (1 where nothing is said) differ by more than 1e12 "
-            "times, so that the smaller one counts for nothing. Take weights that are closer."
+            f"relax_weights: weights of {given.min():g} and {given.max():g} (1 where nothing is said) make what a "
+            "candidate adds to one limit count more than 1e12 times what it adds to another, so that one of the two "
+            "counts for nothing. Take weights that are closer."
         )
-    return out / low
+    return out / np.concatenate(rows).min()
 
 
 def start_prices(problem: Problem, program: Program, start: Solution | Prices) -> Floats:
