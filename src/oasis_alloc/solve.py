@@ -275,15 +275,15 @@ def weights_by_row(program: Program, given: Mapping[str, Limit]) -> Floats:
     rows = [out[block.rows] for block in hard.values() if len(block.labels)]
     if not rows:
         return out
+    stated: Floats = np.concatenate(rows)
     costs = np.concatenate([(out * program.unit)[block.rows] for block in hard.values()])  # of what a pair adds
     if costs.max() > _MOST_APART * costs.min():
-        given = np.concatenate(rows)
         raise ProblemError(
-            f"relax_weights: weights of {given.min():g} and {given.max():g} (1 where nothing is said) make what a "
+            f"relax_weights: weights of {stated.min():g} and {stated.max():g} (1 where nothing is said) make what a "
             "candidate adds to one limit count more than 1e12 times what it adds to another, so that one of the two "
             "counts for nothing. Take weights that are closer."
         )
-    return out / np.concatenate(rows).min()
+    return out / float(stated.min())
 
 
 def start_prices(problem: Problem, program: Program, start: Solution | Prices) -> Floats:
