@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from oasis_alloc.errors import SnapshotError
@@ -35,8 +34,6 @@ def refuse(target: str | os.PathLike[str], policy_id: str) -> State:
     """Let no store of a snapshot file serve a policy again; those that do go back to the one before it."""
     state_file = StateFile(Path(target))
     state = state_file.read().banning(policy_id)
-    if state.kept is not None and state.kept[0] == policy_id:
-        state = replace(state, kept=None)
     state_file.write(state)
     return state
 

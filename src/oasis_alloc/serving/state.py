@@ -44,7 +44,8 @@ class State:
         """The same with a policy that is not to be served again."""
         others = [other for other in self.rolled_back if other != policy_id]
         again = None if self.again is not None and self.again[0] == policy_id else self.again
-        return replace(self, rolled_back=(*others, policy_id)[-_BANNED:], again=again)
+        kept = None if self.kept is not None and self.kept[0] == policy_id else self.kept
+        return replace(self, rolled_back=(*others, policy_id)[-_BANNED:], again=again, kept=kept)
 
     def allowing(self, version: Version) -> State:
         """The same with a policy that may be served although it is older, or was rolled back."""

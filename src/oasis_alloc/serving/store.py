@@ -44,7 +44,7 @@ class PolicyStore(Swapping):
         How a policy is served as it grows old; None is `Staleness()`. Whatever it says, after `valid_until` of a policy
         only the organic column counts.
     keep
-        How many earlier policies are kept for `rollback()`.
+        How many earlier policies are kept for `rollback()`, each id once.
     clock
         UNIX seconds, for tests.
     name
