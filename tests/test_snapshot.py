@@ -146,6 +146,11 @@ def entry(name: str, **change: Any) -> bytes:
     return with_header(RAW, lambda described: described[name].update(change))
 
 
+def empty(*shape: int) -> bytes:
+    """A file whose array has no entries, in a shape that need not be one."""
+    return with_header(to_bytes({"a": np.zeros(0)}, {}), lambda described: described["a"].update(shape=shape))
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
@@ -177,6 +182,14 @@ def entry(name: str, **change: Any) -> bytes:
         (entry("price", shape=[4]), "shape"),
         (entry("price", shape=[-5]), "shape"),
         (entry("price", shape=[2**63, 2**63]), "shape"),
+        (empty(0, 2**63), "shape"),
+        (empty(2**63, 0), "shape"),
+        (empty(2**64 - 1, 0), "shape"),
+        (empty(2**64, 0), "shape"),
+        (empty(0, 2**32, 2**32), "shape"),
+        (empty(*[0] * 65), "shape"),
+        (empty(0, *[1] * 10_000), "shape"),
+        (entry("price", shape=[5, *[1] * 64]), "shape"),
         (entry("price", data_offsets=[0, 48]), "shape"),
         (entry("price", data_offsets=[0, 10**9]), "truncated"),
         (entry("price", data_offsets=[0, "40"]), "not a snapshot"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from policies import small
+from test_snapshot import with_header
 
 import oasis_alloc as oa
 from oasis_alloc.__main__ import main
@@ -171,6 +172,17 @@ def test_the_command_refuses_a_policy_and_shows_what_there_is(path: Path, capsys
     assert main(["store", "show", str(path.parent / "none")]) == 2
     assert main(["store", "publish", str(path.parents[1] / "p3"), str(path.parent / "none" / "p")]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_forged_shape_is_counted_as_refused(path: Path) -> None:
+    store = store_of(path)
+    array = {"dtype": "F64", "shape": [0, 2**63], "data_offsets": [0, 0]}
+    forged = with_header(path.read_bytes(), lambda described: described.update(forged=array))
+    path.write_bytes(forged)
+    assert not store.refresh()
+    assert store.stats()["refused_snapshots"] == {"shape": 1}
+    assert store.policy.policy_id == "p1"
+    assert store_of(path).stats()["last_refused"]["reason"] == "shape"
 
 
 def test_what_cannot_be_published(path: Path) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -36,6 +37,7 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 _SCHEMA = re.compile("[1-9][0-9]{0,8}")
 _LARGEST = 1 << 33  # bytes of a file
 _LONGEST_HEADER = 100_000_000  # bytes; the library refuses more
+_DIMENSIONS = 32  # of an array
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[str, str]) -> None:
@@ -53,7 +55,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     Raises
     ------
     SnapshotError
-        If an array has another dtype or is not finite.
+        If an array has another dtype, more than 32 dimensions or a dimension above 2^33, or is not finite.
     OSError
         If the file cannot be written; what was there before stays.
 
@@ -194,8 +196,19 @@ def _checked(name: str, array: NDArray[Any]) -> NDArray[Any]:
         raise SnapshotError(
             f"array {name!r} has dtype {array.dtype}; expected float64, int64, int32 or uint8.", "dtype"
         )
+    _check_shape(name, little.shape)
     _check_finite(name, little)
     return little
+
+
+def _check_shape(name: str, shape: Sequence[int]) -> None:
+    """Refuse what no array can have: where one dimension is 0, the size of the file says nothing of the others."""
+    if len(shape) > _DIMENSIONS:
+        raise SnapshotError(f"array {name!r} has {len(shape):,} dimensions; expected at most {_DIMENSIONS}.", "shape")
+    if math.prod(n or 1 for n in shape) > _LARGEST:
+        raise SnapshotError(
+            f"array {name!r} has shape {tuple(shape)}; expected a product of at most {_LARGEST:,}, zeros left out.", "shape"
+        )
 
 
 def _check_finite(name: str, array: NDArray[Any]) -> None:
@@ -277,6 +290,7 @@ def _arrays(raw: bytes, described: dict[str, Any]) -> dict[str, NDArray[Any]]:
         raise SnapshotError(f"the container is not valid ({error}).", "shape") from error
     out: dict[str, NDArray[Any]] = {}
     for name, entry in sorted(found):
+        _check_shape(name, entry["shape"])
         array: NDArray[Any] = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
         _check_finite(name, array)
         native = array.astype(array.dtype.newbyteorder("="), copy=False)
