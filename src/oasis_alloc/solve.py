@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,10 @@ import numpy as np
 from oasis_alloc.by_group import Labels, numbers_of, place_of, spread
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.functions.base import Floats
-from oasis_alloc.labels import same
+from oasis_alloc.labels import same, shown
 from oasis_alloc.measures import Limit
 from oasis_alloc.problem import Problem
+from oasis_alloc.scalars import as_real, as_whole
 from oasis_alloc.solution import Solution, may_cancel
 
 if TYPE_CHECKING:
@@ -128,10 +128,10 @@ def solve(
         raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
     numbers = {"gap": gap, "time_limit": time_limit, "pass_limit": pass_limit, "threads": threads}
     for name, number in {**numbers, "checkpoint_every": checkpoint_every}.items():
-        is_real = isinstance(number, Real) and not isinstance(number, bool)
-        if number is not None and not (is_real and number > 0):
-            raise ProblemError(f"solve({name}={number!r}): expected a positive number.")
-    if threads is not None and not isinstance(threads, Integral):
+        real = as_real(number)
+        if number is not None and not (real is not None and real > 0):
+            raise ProblemError(f"solve({name}={shown(number)}): expected a positive number.")
+    if threads is not None and as_whole(threads) is None:
         raise ProblemError(f"solve(threads={threads!r}): expected a whole number of threads.")
     if progress is not None and not callable(progress):
         raise ProblemError(f"solve(progress={progress!r}): expected a callable, which is given the state.")

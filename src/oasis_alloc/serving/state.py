@@ -97,6 +97,8 @@ class StateFile:
     """The state of one snapshot file, as it is on the disk."""
 
     def __init__(self, snapshot: Path) -> None:
+        if snapshot.name in ("", ".."):
+            raise SnapshotError(f"{str(snapshot)!r} is no path of a file.", "unreadable")
         self.path = snapshot.with_name(snapshot.name + ".state")
         self.kept = snapshot.with_name(snapshot.name + ".kept")
 
