@@ -46,7 +46,7 @@ def forged(arrays: dict[str, Any], **header: str) -> bytes:
     return to_bytes(arrays, header)
 
 
-def with_header(raw: bytes, change: Any) -> bytes:
+def with_header(raw: bytes, change: Any, separators: tuple[str, str] = (",", ":")) -> bytes:
     """The file with its parsed header changed, and the checksum made right again."""
     length = int.from_bytes(raw[:8], "little")
     described = json.loads(raw[8 : 8 + length])
@@ -54,10 +54,11 @@ def with_header(raw: bytes, change: Any) -> bytes:
     described = change(described) or described
     if isinstance(metadata, dict):
         metadata["checksum"] = "0" * 64
-    text = json.dumps(described, separators=(",", ":")).encode()
+    text = json.dumps(described, separators=separators).encode()
     text += b" " * (-len(text) % 8)
     out = len(text).to_bytes(8, "little") + text + raw[8 + length :]
-    return out.replace(b'"checksum":"' + b"0" * 64, b'"checksum":"' + hashlib.sha256(out).hexdigest().encode(), 1)
+    named = b'"checksum"' + separators[1].encode() + b'"'
+    return out.replace(named + b"0" * 64, named + hashlib.sha256(out).hexdigest().encode(), 1)
 
 
 def refused(raw: bytes) -> str:
