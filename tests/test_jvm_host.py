@@ -205,6 +205,15 @@ FORGED: dict[str, bytes] = {
     ),
     "known keys that lack one": document(lambda of: of["known"].update(user_keys=[])),
     "a policy_id of another line": to_bytes(ARRAYS, {**HEADER, "policy_id": "p\nq"}),
+    "a constraint beyond the labels": array("constraints/0/groups", 0, 99),
+    "a constraint of an unknown term": document(lambda of: of["constraints"][0].update(terms=[[9, 1.0]])),
+    "known keys that lack one of items": document(lambda of: of["known"].update(item_keys=[])),
+    "an array that belongs to nothing": to_bytes({**ARRAYS, "more": np.zeros(1)}, HEADER),
+    "a schema with a sign": to_bytes(ARRAYS, {**HEADER, "schema": "+2"}),
+    "a certificate of a text": to_bytes(
+        ARRAYS, {**HEADER, "certificate": HEADER["certificate"].replace('"value":1.5', '"value":"x"')}
+    ),
+    "a certificate of nothing": to_bytes(ARRAYS, {**HEADER, "certificate": "{}"}),
     "a time that never comes": to_bytes(ARRAYS, {**HEADER, "created": "NaN"}),
     "an end that never comes": to_bytes(ARRAYS, {**HEADER, "valid_until": "inf"}),
 }  # fmt: skip

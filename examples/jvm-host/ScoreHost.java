@@ -214,6 +214,8 @@ public final class ScoreHost {
         static final String FORMAT = "oasis_alloc.policy";
         static final int SCHEMA = 2;
         private static final int FOLDED = 1 << 22; // numbers in tables that are kept
+        private static final Set<String> CERTIFICATE =
+                Set.of("status", "value", "bound", "gap", "violation", "passes", "solver");
         private static final int BARE = 1 << 25; // items without ids and keys
         private static final int COMBINED = 1 << 24; // combinations of labels of one item in one term
 
@@ -317,9 +319,9 @@ public final class ScoreHost {
             id = file.header.get("policy_id");
             require(id != null && !id.isEmpty() && id.codePointCount(0, id.length()) <= 200
                     && id.codePoints().allMatch(Policy::isPrintable), "policy_id");
-            created = Double.parseDouble(file.header.get("created"));
+            created = (Double) Json.parse(file.header.get("created"));
             String end = file.header.get("valid_until");
-            validUntil = end == null ? null : Double.valueOf(end);
+            validUntil = end == null ? null : (Double) Json.parse(end);
             require(Double.isFinite(created) && (end == null || Double.isFinite(validUntil)), "created, valid_until");
             Map<String, Object> of = Json.object(Json.parse(file.header.get("policy")));
             nItems = Json.whole(of.get("n_items"));
@@ -359,8 +361,12 @@ public final class ScoreHost {
                 require(isNew, "the key " + name + " comes twice");
             }
             userNames = List.copyOf(userKeys.keySet());
-            if (of.containsKey("known")) // from schema 2 on
+            if (of.containsKey("known")) { // from schema 2 on
                 known.addAll(names(Json.object(of.get("known")).get("user_keys"), "known"));
+                Set<String> ofItems = names(Json.object(of.get("known")).get("item_keys"), "known");
+                require(ofItems.containsAll(itemKeys.keySet()), "known lacks a key of items");
+            }
+            require(of.containsKey("known") == !"1".equals(file.header.get("schema")), "known: from schema 2 on");
             require(!of.containsKey("known") || known.containsAll(userNames), "known lacks a key of users");
             known.addAll(userNames);
             k = 0;
@@ -368,31 +374,40 @@ public final class ScoreHost {
             for (Object each : Json.list(of.get("terms"))) {
                 Map<String, Object> term = Json.object(each);
                 String[] keys = Json.list(term.get("keys")).toArray(new String[0]);
-                int[] groups = file.ints("terms/" + k + "/groups");
-                double[] price = file.doubles("terms/" + k++ + "/price");
-                String what = "term " + (k - 1);
-                file.shaped("terms/" + (k - 1) + "/groups", price.length, keys.length);
-                require(keys.length > 0 || price.length == 1, what + ": prices without keys");
+                String what = "terms/" + k++;
+                double[] price = prices(file, what, keys);
+                int[] groups = file.ints(what + "/groups");
                 Set<String> sides = names(term.get("item_keys"), what);
                 require(itemKeys.keySet().containsAll(sides), what + ": its keys of items");
                 for (String key : names(term.get("user_keys"), what))
                     require(userKeys.containsKey(key) && sides.add(key), what + ": its keys of users");
                 require(sides.equals(names(term.get("keys"), what)), what + ": its keys");
-                for (int j = 0; j < keys.length; j++) {
-                    int labels = itemKeys.containsKey(keys[j])
-                            ? itemKeys.get(keys[j]).labels() : userKeys.get(keys[j]).size();
-                    for (int g = 0; g < price.length; g++)
-                        require(groups[g * keys.length + j] >= 0 && groups[g * keys.length + j] < labels, what);
-                }
-                for (int g = 1; g < price.length; g++)
-                    require(Arrays.compare(groups, (g - 1) * keys.length, g * keys.length,
-                            groups, g * keys.length, (g + 1) * keys.length) < 0, what + ": groups do not ascend");
                 String column = (String) term.get("column");
                 require(column == null || columns.contains(column), what + ": its column");
                 terms.add(new Term(column, keys, groups, price));
                 if (column != null) priced.add(column);
             }
             measured = List.copyOf(priced);
+            k = 0;
+            Set<String> constraints = new LinkedHashSet<>();
+            for (Object each : Json.list(of.get("constraints"))) { // for explanations, which this host does not make
+                Map<String, Object> constraint = Json.object(each);
+                require(constraints.add(name(constraint.get("name"))), "a constraint comes twice");
+                prices(file, "constraints/" + k++, Json.list(constraint.get("keys")).toArray(new String[0]));
+                for (Object term : Json.list(constraint.get("terms"))) {
+                    int number = Json.whole(Json.list(term).get(0));
+                    boolean fits = number >= 0 && number < terms.size();
+                    require(fits && Double.isFinite(Json.number(Json.list(term).get(1))), "a constraint's terms");
+                }
+            }
+            Map<String, Object> certificate = Json.object(Json.parse(file.header.get("certificate")));
+            require(certificate.keySet().equals(CERTIFICATE), "certificate");
+            require(certificate.get("status") instanceof String && certificate.get("solver") instanceof String,
+                    "certificate: status, solver");
+            for (String name : List.of("value", "bound", "gap", "violation", "passes")) {
+                Object number = certificate.get(name);
+                require(number instanceof Double || "inf".equals(number) || "-inf".equals(number), "certificate: " + name);
+            }
             Object kind = of.get("items");
             numbers = kind == null ? null : numbered(file.labels("items", kind));
             require(numbers == null || numbers.size() == nItems, "ids are not as many as n_items");
@@ -414,6 +429,7 @@ public final class ScoreHost {
             int nUsers = knowsUsers ? file.shaped("segment_of_user", -1) : 0;
             if (knowsUsers) within(file.ints("segment_of_user"), 0, rows, "segment_of_user");
             rules = new Rules(file, Json.object(of.get("slate")), itemKeys, nUsers);
+            file.checkAllTaken();
             require(rules.keep == null || columns.contains(rules.keep), "slate: the column that is kept");
 
             Map<List<Integer>, Integer> classes = new HashMap<>();
@@ -462,6 +478,25 @@ public final class ScoreHost {
             Set<String> out = new LinkedHashSet<>();
             for (Object each : Json.list(list)) require(out.add(name(each)), what + ": something comes twice");
             return out;
+        }
+
+        /** The prices by group of a term or constraint; groups are rows of codes, which ascend. */
+        private double[] prices(Container file, String what, String[] keys) {
+            double[] price = file.doubles(what + "/price");
+            int[] groups = file.ints(what + "/groups");
+            file.shaped(what + "/groups", price.length, keys.length);
+            require(keys.length > 0 || price.length == 1, what + ": prices without keys");
+            for (int j = 0; j < keys.length; j++) {
+                boolean isOfItems = itemKeys.containsKey(keys[j]);
+                require(isOfItems || userKeys.containsKey(keys[j]), what + ": there is no key " + keys[j]);
+                int labels = isOfItems ? itemKeys.get(keys[j]).labels() : userKeys.get(keys[j]).size();
+                for (int g = j; g < groups.length; g += keys.length)
+                    require(groups[g] >= 0 && groups[g] < labels, what + "/groups has " + groups[g]);
+            }
+            for (int g = keys.length; g < groups.length; g += keys.length)
+                require(Arrays.compare(groups, g - keys.length, g, groups, g, g + keys.length) < 0,
+                        what + ": groups do not ascend");
+            return price;
         }
 
         private static boolean isPrintable(int c) {
@@ -983,6 +1018,7 @@ public final class ScoreHost {
                 Pattern.compile("\"checksum\"[ \\t\\r\\n]*:[ \\t\\r\\n]*\"([0-9a-f]{64})\"");
         final Map<String, String> header = new LinkedHashMap<>();
         private final Map<String, Object> arrays = new HashMap<>();
+        private final Set<String> taken = ConcurrentHashMap.newKeySet(); // requests read arrays, too
         private final Map<String, int[]> shapes = new HashMap<>();
 
         Container(byte[] raw) throws Refused {
@@ -997,6 +1033,7 @@ public final class ScoreHost {
             Map<String, Object> metadata = Json.object(described.remove("__metadata__"));
             metadata.forEach((name, value) -> header.put(name, (String) value));
             if (!Policy.FORMAT.equals(header.get("format"))) throw new Refused("not a snapshot");
+            require(header.get("schema").matches("[1-9][0-9]{0,8}"), "schema");
             if (Integer.parseInt(header.get("schema")) > Policy.SCHEMA) throw new Refused("newer schema");
 
             long end = 0, bytesOfAll = 0;
@@ -1070,8 +1107,14 @@ public final class ScoreHost {
             }
         }
 
+        /** Refuse arrays that nobody has asked for. */
+        void checkAllTaken() {
+            for (String name : arrays.keySet()) require(taken.contains(name), "the array " + name + " belongs to nothing");
+        }
+
         private Object array(String name) {
             Object array = arrays.get(name);
+            taken.add(name);
             if (array == null) throw new IllegalArgumentException("the array " + name + " is missing");
             return array;
         }
