@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from served import policy, request, solved
 from test_ranking import crossed
 
 import oasis_alloc as oa
-from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
+from oasis_alloc.errors import InputError, OasisAllocError, ProblemError, SnapshotError
 from oasis_alloc.serving.data import Decrements, ItemKey, Known, PolicyData, Term
+from oasis_alloc.serving.publishing import refuse
 
 NAN, INF = float("nan"), float("inf")
 RELEVANCE = {"relevance": [0.5], "promotion": [0.5]}
@@ -48,6 +51,8 @@ def batch_of(users: int, most: int, n: int, name: str = "segments", times: int =
     hot = policy("segments").prepare_batch(users=users, most=most)
     return [hot.add(n, policy(name).user()) for _ in range(times)]
 
+
+TIMES = [("a time", np.timedelta64(3, "s")), ("a date", np.datetime64(3, "s")), ("no time", np.timedelta64("NaT"))]
 
 REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("a column is missing", lambda: ask(columns={"relevance": [1, 2]}), "'promotion' is missing"),
@@ -247,13 +252,56 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("valid for nan", lambda: solved("segments").policy(valid_for=NAN), "valid_for=nan): expected a positive"),
     ("valid for a text", lambda: solved("segments").policy(valid_for="3600"), "valid_for='3600'): expected"),
     ("valid beyond all clocks", lambda: solved("segments").policy(valid_for=1e300), "valid_for=1e+300): expected"),
+    *[(f"k is {name}", lambda k=k: pick(k=k), "expected a number of slots") for name, k in TIMES],
+    *[(f"buffers for {name}", lambda k=k: policy("segments").prepare(k), "expected a whole") for name, k in TIMES],
+    *[(f"a user is {name}", lambda k=k: ask(user=k), "expected a user number") for name, k in TIMES],
+    *[(f"a seed is {name}", lambda k=k: draw(rng=k), "sample(): rng is") for name, k in TIMES],
+    *[(f"a draw of {name}", lambda k=k: draw(k=k), "expected a number of slots") for name, k in TIMES],
+    *[(f"slates of {name}", lambda k=k: slates_of(k=k), "expected a number of slots") for name, k in TIMES],
+    *[(f"a share of {name}", lambda k=k: oa.Exploration(share=k), "from 0 to 1") for name, k in TIMES],
+    *[(f"a diversity of {name}", lambda k=k: oa.MMR(k), "from 0 to 1") for name, k in TIMES],
+    *[(f"a window of {name}", lambda k=k: oa.DPP(window=k), "a whole number of picks") for name, k in TIMES],
+    *[(f"a slate of {name}", lambda k=k: oa.Slate(k), "a whole number of slots") for name, k in TIMES],
+    *[(f"a gap of {name}", lambda k=k: oa.solve(solved("segments").problem, gap=k), "gap=") for name, k in TIMES],
+    *[(f"valid for {name}", lambda k=k: solved("segments").policy(valid_for=k), "valid_for=") for name, k in TIMES],
+    ("a share beyond float64", lambda: oa.Exploration(share=10**400), "Exploration(share=1000"),
+    ("a share below all numbers", lambda: oa.Exploration(share=-(10**400)), "Exploration(share=-1000"),
+    ("a share of thousands of digits", lambda: oa.Exploration(share=10**5000), "share=a number of thousands of digits"),
+    ("a share of a fraction beyond float64", lambda: oa.Exploration(share=Fraction(10**400)), "from 0 to 1"),
+    ("a smoothing beyond float64", lambda: oa.Exploration(smoothing=10**400), "expected a finite number >= 0"),
+    ("a draw of a share beyond float64", lambda: draw(exploration={"share": 10**400}), "from 0 to 1"),
+    ("a name that is not there", lambda: draw(exploration={pd.NA: 0.5}), "exploration: there is no <NA>"),
+    ("a scale beyond float64", lambda: oa.DPP(scale=10**400), "expected a finite number > 0"),
+    ("a diversity beyond float64", lambda: oa.DPP(10**400), "expected a number from 0 to 1"),
+    ("valid for thousands of digits", lambda: solved("segments").policy(valid_for=10**5000), "thousands of digits"),
+    ("a gap beyond float64", lambda: oa.solve(solved("segments").problem, gap=10**400), "a positive number"),
+    ("an age beyond float64", lambda: oa.Staleness(hold_after=10**400), "a finite number of seconds above 0"),
+    ("an age that is a time", lambda: oa.Staleness(hold_after=TIMES[0][1]), "a finite number of seconds above 0"),
+    ("ages in fractions that decrease", lambda: oa.Staleness(hold_after=9000, decay_after=Fraction(1, 3)),
+     "decay_after=Fraction(1, 3)): expected a finite number of seconds above hold_after (9000)"),
+    ("steps that nobody can count", lambda: oa.Staleness(steps=10**30), "a whole number of at least 1, up to 10,000"),
+    ("looks that never come", lambda: oa.PolicyStore("p", refresh=10**400), "a finite number of seconds above 0"),
+    ("looks after a time", lambda: oa.PolicyStore("p", refresh=TIMES[0][1]), "a finite number of seconds above 0"),
+    ("more kept than memory has", lambda: oa.PolicyStore("p", keep=10**30), "a whole number, 0 or more, up to 10,000"),
+    ("kept for a time", lambda: oa.PolicyStore("p", keep=TIMES[0][1]), "a whole number, 0 or more"),
+    *[(f"a store of {path!r}", lambda path=path: oa.PolicyStore(path), "expected the path of a file")
+      for path in ("", ".", "/", "..", "a/..", b".", None, [], 1.5)],
+    ("a clock that is a number", lambda: oa.PolicyStore("p", clock=5), "PolicyStore(clock=5): expected a function"),
+    *[(f"a clock that says {said!r:.9}", lambda said=said: oa.PolicyStore("p", clock=lambda: said), "expected UNIX sec")
+      for said in (None, "now", NAN, 10**400, True, np.datetime64(0, "s"))],
+    ("a policy published of nothing", lambda: oa.PolicyStore("p").publish(None), "None is no path"),
+    *[(f"a policy in {path!r}", lambda path=path: oa.Policy.load(path), "is no path; expected a text")
+      for path in (None, 1.5, 3, [], True)],
+    *[(f"a policy to {path!r}", lambda path=path: policy("segments").save(path), "is no path; expected a text")
+      for path in (None, 1.5, 3, [], True)],
+    ("a state of a folder", lambda: refuse(".", "p1"), "'.' is no path of a file"),
     ("a store of no name", lambda: oa.PolicyStore("p", name="a\x1b"), "name='a\\x1b'): expected a printable"),
 ]
 
 
 @pytest.mark.parametrize(("call", "words"), [row[1:] for row in REQUESTS], ids=[row[0] for row in REQUESTS])
 def test_bad_requests_are_refused_with_what_is_wrong(call: Callable[[], Any], words: str) -> None:
-    with pytest.raises((InputError, ProblemError)) as caught:
+    with pytest.raises((InputError, ProblemError, SnapshotError)) as caught:
         call()
     assert isinstance(caught.value, OasisAllocError)
     assert words in str(caught.value)

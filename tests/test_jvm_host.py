@@ -7,15 +7,20 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from policies import CERTIFICATE, CREATED, small
+from test_snapshot import with_header
 
 import oasis_alloc as oa
+from oasis_alloc.errors import SnapshotError
+from oasis_alloc.serving.content import decode, encode
 from oasis_alloc.serving.data import Known, PolicyData, SlateRule, Term
+from oasis_alloc.snapshot import from_bytes, to_bytes
 
 ROOT = Path(__file__).parents[1]
 HOST = ROOT / "examples" / "jvm-host" / "ScoreHost.java"
@@ -113,6 +118,104 @@ WORDS = {
     "another policy's user": "made by another policy", "k": "2", "k -1": "k -1; expected a number of slots",
     "item twice": "item 1 comes twice", "pinned 2": "pinned: 2; expected distinct positions",
     "both": "position 1 is pinned and excluded",
+    "null items": "items: null; expected", "null columns": "columns: null; expected", "null ids": "ids: null; expected",
+    "null user": "another policy", "null scores": "scores: expected 2 numbers", "null pinned": "pinned: null; expected",
+    "null exclude": "exclude: null; expected", "null column": "is missing; there are [null]",
+}  # fmt: skip
+
+
+ARRAYS, HEADER = encode(small())
+
+
+def array(name: str, at: int, value: float) -> bytes:
+    """The small policy with one number of an array changed, and a right checksum."""
+    changed = ARRAYS[name].copy()
+    changed.flat[at] = value
+    return to_bytes({**ARRAYS, name: changed}, HEADER)
+
+
+def cut(name: str) -> bytes:
+    """With an array that is one entry short."""
+    return to_bytes({**ARRAYS, name: ARRAYS[name][:-1]}, HEADER)
+
+
+def document(change: Callable[[Any], Any]) -> bytes:
+    """With another document."""
+    of = json.loads(HEADER["policy"])
+    change(of)
+    return to_bytes(ARRAYS, {**HEADER, "policy": json.dumps(of, separators=(",", ":"))})
+
+
+FORGED: dict[str, bytes] = {
+    "a label's code below all": array("item_keys/0/codes", 0, -(2**31)),
+    "a label's code below -1": array("item_keys/0/codes", 0, -2),
+    "a label's code beyond the labels": array("item_keys/0/codes", 0, 2),
+    "a list with a code of -1": array("item_keys/1/codes", 0, -1),
+    "a list with a code beyond the labels": array("item_keys/1/codes", 5, 3),
+    "a list that starts below 0": array("item_keys/1/indptr", 0, -1),
+    "a list that runs back": array("item_keys/1/indptr", 1, 6),
+    "a list beyond its codes": array("item_keys/1/indptr", -1, 2**40),
+    "lists of fewer items": cut("item_keys/1/indptr"),
+    "codes of fewer items": cut("item_keys/0/codes"),
+    "a rank that comes twice": array("rank", 0, int(ARRAYS["rank"][1])),
+    "a rank below 0": array("rank", 0, -1),
+    "a rank beyond the items": array("rank", 0, 2**62),
+    "ranks of fewer items": cut("rank"),
+    "a segment below 0": array("segment_of_user", 0, -1),
+    "a segment beyond the rows": array("segment_of_user", 0, 3),
+    "a user's code below -1": array("segments", 0, -2),
+    "a user's code beyond the labels": array("segments", 0, 2),
+    "segments in one row": to_bytes({**ARRAYS, "segments": ARRAYS["segments"].ravel()}, HEADER),
+    "segments twice as wide": to_bytes({**ARRAYS, "segments": np.zeros((3, 2), np.int32)}, HEADER),
+    "no segments": to_bytes({name: a for name, a in ARRAYS.items() if name != "segments"}, HEADER),
+    "a group below 0": array("terms/0/groups", 0, -1),
+    "a group beyond the labels": array("terms/0/groups", -1, 99),
+    "groups that descend": to_bytes({**ARRAYS, "terms/0/groups": ARRAYS["terms/0/groups"][::-1].copy()}, HEADER),
+    "a price too few": cut("terms/0/price"),
+    "two prices without keys": to_bytes(
+        {**ARRAYS, "terms/2/groups": np.zeros((2, 0), np.int32), "terms/2/price": np.zeros(2)}, HEADER
+    ),
+    "a text that ends before it begins": array("items/ends", 1, -1),
+    "a text beyond the bytes": array("items/ends", -1, 2**33),
+    "a text that is no UTF-8": array("items/text", 0, 0xFF),
+    "an id that comes twice": array("items/text", 0, int(ARRAYS["items/text"][1])),
+    "a label that comes twice": array("item_keys/0/labels", 0, int(ARRAYS["item_keys/0/labels"][1])),
+    "ids of fewer items": cut("items/ends"),
+    "decrements that fall": array("slate/diminishing/0", 0, 1e9),
+    "decrements below 0": array("slate/diminishing/0", 0, -1.0),
+    "decrements of nothing": to_bytes({**ARRAYS, "slate/diminishing/0": np.zeros(0)}, HEADER),
+    "no slots": document(lambda of: of["slate"].update(size=0)),
+    "slots beyond what is counted": document(lambda of: of["slate"].update(size=2**31)),
+    "more at least than slots": document(lambda of: of["slate"].update(at_least=99)),
+    "at least fewer than none": document(lambda of: of["slate"].update(at_least=-1)),
+    "a cap of an unknown key": document(lambda of: of["slate"].update(at_most=[["mood", 1]])),
+    "a cap of nothing": document(lambda of: of["slate"].update(at_most=[["genre", 0]])),
+    "a cap that comes twice": document(lambda of: of["slate"].update(at_most=[["genre", 1], ["genre", 2]])),
+    "a share above 1": document(lambda of: of["slate"].update(keep=["relevance", 1.5])),
+    "a share of an unknown column": document(lambda of: of["slate"].update(keep=["mood", 0.5])),
+    "items fewer than none": document(lambda of: of.update(n_items=-1)),
+    "items more than there are": document(lambda of: of.update(n_items=6)),
+    "a weight of an unknown column": document(lambda of: of.update(weights=[["mood", 1.0]])),
+    "a column that comes twice": document(lambda of: of.update(columns=of["columns"] * 2)),
+    "an unknown organic column": document(lambda of: of.update(organic="mood")),
+    "a key of users and of items": document(lambda of: of["user_keys"][0].update(name=of["item_keys"][0]["name"])),
+    "a term of an unknown key": document(lambda of: of["terms"][0].update(keys=["mood"])),
+    "a term with a key on the wrong side": document(
+        lambda of: of["terms"][0].update(item_keys=of["terms"][0]["user_keys"], user_keys=of["terms"][0]["item_keys"])
+    ),
+    "known keys that lack one": document(lambda of: of["known"].update(user_keys=[])),
+    "a policy_id of another line": to_bytes(ARRAYS, {**HEADER, "policy_id": "p\nq"}),
+    "a constraint beyond the labels": array("constraints/0/groups", 0, 99),
+    "a constraint of an unknown term": document(lambda of: of["constraints"][0].update(terms=[[9, 1.0]])),
+    "known keys that lack one of items": document(lambda of: of["known"].update(item_keys=[])),
+    "an array that belongs to nothing": to_bytes({**ARRAYS, "more": np.zeros(1)}, HEADER),
+    "a schema with a sign": to_bytes(ARRAYS, {**HEADER, "schema": "+2"}),
+    "a certificate of a text": to_bytes(
+        ARRAYS, {**HEADER, "certificate": HEADER["certificate"].replace('"value":1.5', '"value":"x"')}
+    ),
+    "a certificate of nothing": to_bytes(ARRAYS, {**HEADER, "certificate": "{}"}),
+    "a time that never comes": to_bytes(ARRAYS, {**HEADER, "created": "NaN"}),
+    "an end that never comes": to_bytes(ARRAYS, {**HEADER, "valid_until": "inf"}),
 }  # fmt: skip
 
 
@@ -141,7 +244,10 @@ def said(java: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     subprocess.run([javac, "-Xlint:all", "-Werror", "-d", str(folder), str(HOST), str(source)], check=True, timeout=120)
     oa.Policy(of_every_kind()).save(folder / "labels")
     oa.Policy(small()).save(folder / "small")
-    snapshots = [str(folder / name) for name in ("labels", "small")]
+    spaced = with_header(to_bytes(ARRAYS, HEADER), lambda _described: None, separators=(", ", " : "))
+    for name, raw in {**FORGED, "intact": to_bytes(ARRAYS, HEADER), "with spaces": spaced}.items():
+        (folder / name).write_bytes(raw)
+    snapshots = [str(folder / name) for name in ("labels", "small", *FORGED, "intact", "with spaces")]
     command = [java, "-XX:TieredStopAtLevel=1", "-cp", str(folder), "service.Check", *snapshots]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return dict(line.split(" = ", 1) for line in done.stdout.splitlines())
@@ -161,6 +267,18 @@ def test_a_service_of_another_package_is_told_what_is_wrong(said: dict[str, str]
     assert WORDS[name] in said[name]
     told = name not in ("created", "validUntil", "isExpired", "userKeys", "known key", "ignoredKeys", "user 3", "k")
     assert said[name].startswith("refused: ") == told
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_forged_content_is_refused_by_both_readers(said: dict[str, str], name: str) -> None:
+    with pytest.raises(SnapshotError):
+        decode(*from_bytes(FORGED[name]))
+    assert said[name].startswith("refused: "), said[name]
+
+
+@pytest.mark.parametrize("name", ["intact", "with spaces"])
+def test_the_same_content_as_any_json_is_served(said: dict[str, str], name: str) -> None:
+    assert said[name] == "loaded"
 
 
 def test_deep_json_is_refused_and_only_after_the_checksum(java: str, tmp_path: Path) -> None:

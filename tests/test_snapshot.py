@@ -46,7 +46,7 @@ def forged(arrays: dict[str, Any], **header: str) -> bytes:
     return to_bytes(arrays, header)
 
 
-def with_header(raw: bytes, change: Any) -> bytes:
+def with_header(raw: bytes, change: Any, separators: tuple[str, str] = (",", ":")) -> bytes:
     """The file with its parsed header changed, and the checksum made right again."""
     length = int.from_bytes(raw[:8], "little")
     described = json.loads(raw[8 : 8 + length])
@@ -54,10 +54,11 @@ def with_header(raw: bytes, change: Any) -> bytes:
     described = change(described) or described
     if isinstance(metadata, dict):
         metadata["checksum"] = "0" * 64
-    text = json.dumps(described, separators=(",", ":")).encode()
+    text = json.dumps(described, separators=separators).encode()
     text += b" " * (-len(text) % 8)
     out = len(text).to_bytes(8, "little") + text + raw[8 + length :]
-    return out.replace(b'"checksum":"' + b"0" * 64, b'"checksum":"' + hashlib.sha256(out).hexdigest().encode(), 1)
+    named = b'"checksum"' + separators[1].encode() + b'"'
+    return out.replace(named + b"0" * 64, named + hashlib.sha256(out).hexdigest().encode(), 1)
 
 
 def refused(raw: bytes) -> str:
@@ -146,6 +147,11 @@ def entry(name: str, **change: Any) -> bytes:
     return with_header(RAW, lambda described: described[name].update(change))
 
 
+def empty(*shape: int) -> bytes:
+    """A file whose array has no entries, in a shape that need not be one."""
+    return with_header(to_bytes({"a": np.zeros(0)}, {}), lambda described: described["a"].update(shape=shape))
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
@@ -177,6 +183,14 @@ def entry(name: str, **change: Any) -> bytes:
         (entry("price", shape=[4]), "shape"),
         (entry("price", shape=[-5]), "shape"),
         (entry("price", shape=[2**63, 2**63]), "shape"),
+        (empty(0, 2**63), "shape"),
+        (empty(2**63, 0), "shape"),
+        (empty(2**64 - 1, 0), "shape"),
+        (empty(2**64, 0), "shape"),
+        (empty(0, 2**32, 2**32), "shape"),
+        (empty(*[0] * 65), "shape"),
+        (empty(0, *[1] * 10_000), "shape"),
+        (entry("price", shape=[5, *[1] * 64]), "shape"),
         (entry("price", data_offsets=[0, 48]), "shape"),
         (entry("price", data_offsets=[0, 10**9]), "truncated"),
         (entry("price", data_offsets=[0, "40"]), "not a snapshot"),

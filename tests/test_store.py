@@ -290,6 +290,30 @@ def watchers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "oasis_alloc snapshots"]
 
 
+@pytest.mark.parametrize("unseen", ["x", None, -1, 1.5, True, np.timedelta64(1, "s")])
+def test_unseen_candidates_are_a_whole_number(disk: Disk, unseen: Any) -> None:
+    disk.put("a")
+    store = disk.store()
+    with pytest.raises(InputError, match=r"decision.unseen=.* expected a whole number"), store.decide() as decision:
+        decision.unseen = unseen
+    assert store.stats()["failed_requests"]["input"] == 1, "where it is set, in the decision"
+    with store.decide() as decision:
+        decision.unseen = np.int8(2)  # type: ignore[assignment]  # as NumPy counts
+    assert store.stats()["unseen_items"] == 2
+    assert store.stats()["decisions"] == 1
+
+
+def test_a_clock_that_fails_later_is_named_too(disk: Disk) -> None:
+    said: list[Any] = [T0, T0]
+    disk.put("a")
+    store = disk.store(clock=lambda: said[-1])
+    said.append(None)
+    with pytest.raises(InputError, match=r"clock=\.\.\.\) said None; expected UNIX seconds"):
+        _ = store.policy
+    said.append(T0)
+    assert store.policy.policy_id == "a"
+
+
 def test_a_thread_starts_with_the_first_request_and_ends_with_the_store(disk: Disk) -> None:
     disk.put("a")
     store = disk.store(refresh=0.01)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from policies import small
+from test_snapshot import with_header
 
 import oasis_alloc as oa
 from oasis_alloc.__main__ import main
@@ -74,6 +75,45 @@ def test_a_roll_back_is_followed_by_the_other_processes_of_the_file(path: Path) 
     assert not other.refresh()
 
 
+def test_a_roll_back_goes_to_other_prices_though_the_same_were_made_again(path: Path) -> None:
+    store = store_of(path)
+    put(path, 2)
+    store.refresh()
+    for later in (5.0, 10.0, 15.0, 20.0):  # a job that solves the same data again, more often than policies are kept
+        oa.Policy(replace(made(2).data, created=made(2).created + later)).save(path)
+        assert store.refresh()
+    assert store.rollback().policy_id == "p1"
+    assert store.stats()["rolled_back"] == ["p2"]
+    assert not store.refresh()
+    for serving in (store, store_of(path)):
+        assert serving.policy.policy_id == "p1"
+        with pytest.raises(SnapshotError, match="no earlier policy"):
+            serving.rollback()
+        assert serving.policy.policy_id == "p1"
+
+
+def test_a_roll_back_passes_over_what_was_refused_elsewhere(path: Path) -> None:
+    store = store_of(path)
+    for number in (2, 3):
+        put(path, number)
+        store.refresh()
+    assert main(["store", "refuse", str(path), "p2"]) == 0
+    store.refresh()
+    assert store.policy.policy_id == "p3"
+    assert store.rollback().policy_id == "p1"
+    assert store_of(path).policy.policy_id == "p1"
+
+
+def test_a_new_process_does_not_serve_what_its_state_refuses_and_keeps(path: Path) -> None:
+    put(path, 2)
+    made(2).save(path.with_name("policy.kept"))
+    state = replace(state_module.State().banning("p2"), kept=("p2", made(2).created))
+    path.with_name("policy.state").write_text(state.to_json())
+    with pytest.raises(SnapshotError, match="has been rolled back"):
+        _ = store_of(path).policy
+    assert state.banning("p2").kept is None
+
+
 def test_what_is_refused_as_older_is_refused_after_a_restart(path: Path) -> None:
     put(path, 3)
     store = store_of(path)
@@ -132,6 +172,17 @@ def test_the_command_refuses_a_policy_and_shows_what_there_is(path: Path, capsys
     assert main(["store", "show", str(path.parent / "none")]) == 2
     assert main(["store", "publish", str(path.parents[1] / "p3"), str(path.parent / "none" / "p")]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_forged_shape_is_counted_as_refused(path: Path) -> None:
+    store = store_of(path)
+    array = {"dtype": "F64", "shape": [0, 2**63], "data_offsets": [0, 0]}
+    forged = with_header(path.read_bytes(), lambda described: described.update(forged=array))
+    path.write_bytes(forged)
+    assert not store.refresh()
+    assert store.stats()["refused_snapshots"] == {"shape": 1}
+    assert store.policy.policy_id == "p1"
+    assert store_of(path).stats()["last_refused"]["reason"] == "shape"
 
 
 def test_what_cannot_be_published(path: Path) -> None:

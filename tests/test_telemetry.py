@@ -142,6 +142,25 @@ def test_a_store_is_called_by_its_path_or_by_its_name(tmp_path: Path) -> None:
         PolicyStore(tmp_path / "p", refresh=None, name="a\nb")
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: telemetry.prometheus(5),  # type: ignore[arg-type]
+        lambda: telemetry.prometheus(PolicyStore),  # type: ignore[arg-type]
+        lambda: telemetry.prometheus(Store("x"), 5),  # type: ignore[arg-type]
+        lambda: telemetry.opentelemetry(5),  # type: ignore[arg-type]
+        lambda: telemetry.opentelemetry(Store("x"), 5),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_store_and_no_registry_is_refused(call: Any) -> None:
+    client = pytest.importorskip("prometheus_client", reason="needs prometheus-client, the extra [prometheus]")
+    pytest.importorskip("opentelemetry.metrics", reason="needs opentelemetry-api, the extra [otel]")
+    before = client.generate_latest().count(b"oasis_alloc_")
+    with pytest.raises(InputError, match=r"telemetry\.\w+\((store|registry=\.\.\.|meter=\.\.\.)\) is .*; expected a"):
+        call()
+    assert client.generate_latest().count(b"oasis_alloc_") == before, "nothing is registered"
+
+
 def test_opentelemetry_sees_the_numbers() -> None:
     pytest.importorskip("opentelemetry.metrics", reason="needs opentelemetry-api, the extra [otel]")
     meter, store = Meter(), Store()

@@ -24,6 +24,7 @@ import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -50,6 +51,8 @@ import java.util.TreeSet;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
 public final class ScoreHost {
@@ -132,6 +135,15 @@ public final class ScoreHost {
         }
     }
 
+    /** Where something of a snapshot is not what it has to be: Policy.load makes it Refused. */
+    static void require(boolean good, String what) {
+        if (!good) throw new IllegalArgumentException(what);
+    }
+
+    static void within(int[] codes, int least, int end, String what) {
+        for (int code : codes) require(code >= least && code < end, what + " has " + code);
+    }
+
     /** Which labels and ids are equal, by type: docs/labels.md. */
     static final class Label {
         private static final Object NOTHING = new Object(); // equal to no label
@@ -202,6 +214,9 @@ public final class ScoreHost {
         static final String FORMAT = "oasis_alloc.policy";
         static final int SCHEMA = 2;
         private static final int FOLDED = 1 << 22; // numbers in tables that are kept
+        private static final Set<String> CERTIFICATE =
+                Set.of("status", "value", "bound", "gap", "violation", "passes", "solver");
+        private static final int BARE = 1 << 25; // items without ids and keys
         private static final int COMBINED = 1 << 24; // combinations of labels of one item in one term
 
         /** A user as a policy knows them; belongs to the policy that made it. */
@@ -250,7 +265,16 @@ public final class ScoreHost {
         }
 
         /** Labels of items, ascending: those of item i are codes[indptr[i]] to codes[indptr[i + 1] - 1]. */
-        record ItemKey(long[] indptr, int[] codes, int labels) {}
+        record ItemKey(long[] indptr, int[] codes, int labels) {
+            void check(int items, String what) {
+                require(indptr.length == items + 1L && indptr[0] == 0 && indptr[items] == codes.length,
+                        what + "/indptr");
+                for (int item = 0; item < items; item++) require(indptr[item] <= indptr[item + 1], what + "/indptr");
+                for (int item = 0; item < items; item++)
+                    for (long at = indptr[item] + 1; at < indptr[item + 1]; at++)
+                        require(codes[(int) at - 1] < codes[(int) at], what + ": the codes of an item do not ascend");
+            }
+        }
 
         public final String id;
         public final double created; // UNIX seconds
@@ -293,67 +317,125 @@ public final class ScoreHost {
         private Policy(Container file) throws Refused {
             arrays = file;
             id = file.header.get("policy_id");
-            created = Double.parseDouble(file.header.get("created"));
+            require(id != null && !id.isEmpty() && id.codePointCount(0, id.length()) <= 200
+                    && id.codePoints().allMatch(Policy::isPrintable), "policy_id");
+            created = (Double) Json.parse(file.header.get("created"));
             String end = file.header.get("valid_until");
-            validUntil = end == null ? null : Double.valueOf(end);
+            validUntil = end == null ? null : (Double) Json.parse(end);
+            require(Double.isFinite(created) && (end == null || Double.isFinite(validUntil)), "created, valid_until");
             Map<String, Object> of = Json.object(Json.parse(file.header.get("policy")));
             nItems = Json.whole(of.get("n_items"));
-            if (nItems < 0) throw new Refused("content: n_items is " + nItems);
+            boolean bare = of.get("items") == null && !((Boolean) of.get("rank"))
+                    && Json.list(of.get("item_keys")).isEmpty();
+            require(nItems >= 0 && (!bare || nItems <= BARE), "n_items is " + nItems);
+            Set<String> columns = names(of.get("columns"), "columns");
+            require(columns.contains((String) of.get("organic")), "organic");
             List<Object> blend = Json.list(of.get("weights"));
             weights = new double[blend.size()];
             for (Object weight : blend) {
                 weights[weighed.size()] = Json.number(Json.list(weight).get(1));
                 weighed.add((String) Json.list(weight).get(0));
             }
+            for (double weight : weights) require(Double.isFinite(weight), "a weight is not finite");
+            for (String column : weighed) require(column == null || columns.contains(column), "a weight of " + column);
             int k = 0;
             for (Object each : Json.list(of.get("item_keys"))) {
                 Map<String, Object> key = Json.object(each);
                 int[] codes = file.ints("item_keys/" + k + "/codes");
-                int labels = file.labels("item_keys/" + k + "/labels", key.get("labels")).size();
+                file.shaped("item_keys/" + k + "/codes", -1);
+                int labels = numbered(file.labels("item_keys/" + k + "/labels", key.get("labels"))).size();
                 boolean several = (Boolean) key.get("several");
+                within(codes, several ? 0 : -1, labels, "item_keys/" + k + "/codes");
                 ItemKey one = several
                         ? new ItemKey(file.longs("item_keys/" + k + "/indptr"), codes, labels) : single(codes, labels);
-                if (one.indptr().length != nItems + 1L || one.indptr()[nItems] != one.codes().length)
-                    throw new Refused("shape: item_keys/" + k);
-                itemKeys.put((String) key.get("name"), one);
+                one.check(nItems, "item_keys/" + k);
+                require(itemKeys.put(name(key.get("name")), one) == null, "a key of items comes twice");
                 k++;
             }
             k = 0;
             for (Object each : Json.list(of.get("user_keys"))) {
                 Map<String, Object> key = Json.object(each);
                 List<Object> labels = file.labels("user_keys/" + k++ + "/labels", key.get("labels"));
-                userKeys.put((String) key.get("name"), numbered(labels));
+                String name = name(key.get("name"));
+                boolean isNew = userKeys.put(name, numbered(labels)) == null && !itemKeys.containsKey(name);
+                require(isNew, "the key " + name + " comes twice");
             }
             userNames = List.copyOf(userKeys.keySet());
-            if (of.containsKey("known")) // from schema 2 on
-                for (Object name : Json.list(Json.object(of.get("known")).get("user_keys"))) known.add((String) name);
+            if (of.containsKey("known")) { // from schema 2 on
+                known.addAll(names(Json.object(of.get("known")).get("user_keys"), "known"));
+                Set<String> ofItems = names(Json.object(of.get("known")).get("item_keys"), "known");
+                require(ofItems.containsAll(itemKeys.keySet()), "known lacks a key of items");
+            }
+            require(of.containsKey("known") == !"1".equals(file.header.get("schema")), "known: from schema 2 on");
+            require(!of.containsKey("known") || known.containsAll(userNames), "known lacks a key of users");
             known.addAll(userNames);
             k = 0;
             Set<String> priced = new TreeSet<>(Policy::byCodePoints);
             for (Object each : Json.list(of.get("terms"))) {
                 Map<String, Object> term = Json.object(each);
                 String[] keys = Json.list(term.get("keys")).toArray(new String[0]);
-                int[] groups = file.ints("terms/" + k + "/groups");
-                double[] price = file.doubles("terms/" + k++ + "/price");
-                if (groups.length != price.length * keys.length) throw new Refused("shape: prices of term " + (k - 1));
-                for (String key : keys)
-                    if (!itemKeys.containsKey(key) && !userKeys.containsKey(key)) throw new Refused("content: " + key);
-                terms.add(new Term((String) term.get("column"), keys, groups, price));
-                if (term.get("column") != null) priced.add((String) term.get("column"));
+                String what = "terms/" + k++;
+                double[] price = prices(file, what, keys);
+                int[] groups = file.ints(what + "/groups");
+                Set<String> sides = names(term.get("item_keys"), what);
+                require(itemKeys.keySet().containsAll(sides), what + ": its keys of items");
+                for (String key : names(term.get("user_keys"), what))
+                    require(userKeys.containsKey(key) && sides.add(key), what + ": its keys of users");
+                require(sides.equals(names(term.get("keys"), what)), what + ": its keys");
+                String column = (String) term.get("column");
+                require(column == null || columns.contains(column), what + ": its column");
+                terms.add(new Term(column, keys, groups, price));
+                if (column != null) priced.add(column);
             }
             measured = List.copyOf(priced);
+            k = 0;
+            Set<String> constraints = new LinkedHashSet<>();
+            for (Object each : Json.list(of.get("constraints"))) { // for explanations, which this host does not make
+                Map<String, Object> constraint = Json.object(each);
+                require(constraints.add(name(constraint.get("name"))), "a constraint comes twice");
+                prices(file, "constraints/" + k++, Json.list(constraint.get("keys")).toArray(new String[0]));
+                for (Object term : Json.list(constraint.get("terms"))) {
+                    int number = Json.whole(Json.list(term).get(0));
+                    boolean fits = number >= 0 && number < terms.size();
+                    require(fits && Double.isFinite(Json.number(Json.list(term).get(1))), "a constraint's terms");
+                }
+            }
+            Map<String, Object> certificate = Json.object(Json.parse(file.header.get("certificate")));
+            require(certificate.keySet().equals(CERTIFICATE), "certificate");
+            require(certificate.get("status") instanceof String && certificate.get("solver") instanceof String,
+                    "certificate: status, solver");
+            for (String name : List.of("value", "bound", "gap", "violation", "passes")) {
+                Object number = certificate.get(name);
+                require(number instanceof Double || "inf".equals(number) || "-inf".equals(number), "certificate: " + name);
+            }
             Object kind = of.get("items");
             numbers = kind == null ? null : numbered(file.labels("items", kind));
+            require(numbers == null || numbers.size() == nItems, "ids are not as many as n_items");
             rank = (Boolean) of.get("rank") ? file.longs("rank") : null;
-            if ((numbers != null && numbers.size() != nItems) || (rank != null && rank.length != nItems))
-                throw new Refused("shape: ids or ranks are not as many as n_items");
+            require(rank == null || rank.length == nItems, "ranks are not as many as n_items");
+            boolean[] taken = new boolean[rank == null ? 0 : nItems];
+            for (int item = 0; item < taken.length; item++) {
+                boolean isNew = rank[item] >= 0 && rank[item] < nItems && !taken[(int) rank[item]];
+                require(isNew, "rank is no order of the items");
+                taken[(int) rank[item]] = true;
+            }
+            int rows = file.shaped("segments", -1, userKeys.size()), width = userKeys.size();
+            int[] segments = file.ints("segments");
+            for (int j = 0; j < width; j++)
+                for (int row = 0; row < rows; row++)
+                    require(segments[row * width + j] >= -1
+                            && segments[row * width + j] < userKeys.get(userNames.get(j)).size(), "segments");
             knowsUsers = (Boolean) of.get("users");
-            rules = new Rules(file, Json.object(of.get("slate")), itemKeys);
+            int nUsers = knowsUsers ? file.shaped("segment_of_user", -1) : 0;
+            if (knowsUsers) within(file.ints("segment_of_user"), 0, rows, "segment_of_user");
+            rules = new Rules(file, Json.object(of.get("slate")), itemKeys, nUsers);
+            file.checkAllTaken();
+            require(rules.keep == null || columns.contains(rules.keep), "slate: the column that is kept");
 
             Map<List<Integer>, Integer> classes = new HashMap<>();
             List<Integer> members = new ArrayList<>();
-            boolean bare = itemKeys.isEmpty(); // then all items are of one class
-            classOf = new int[bare ? 0 : nItems];
+            boolean alike = itemKeys.isEmpty(); // then all items are of one class
+            classOf = new int[alike ? 0 : nItems];
             for (int item = 0; item < classOf.length; item++) {
                 List<Integer> labels = new ArrayList<>();
                 for (ItemKey key : itemKeys.values()) {
@@ -363,7 +445,7 @@ public final class ScoreHost {
                 classOf[item] = classes.computeIfAbsent(labels, none -> classes.size());
                 if (classOf[item] == members.size()) members.add(item);
             }
-            if (bare && nItems > 0) members.add(0);
+            if (alike && nItems > 0) members.add(0);
             members.add(-1);
             member = members.stream().mapToInt(item -> item).toArray();
             for (Term term : terms) {
@@ -385,8 +467,49 @@ public final class ScoreHost {
 
         private static Map<Object, Integer> numbered(List<Object> labels) {
             Map<Object, Integer> out = new HashMap<>();
-            for (Object label : labels) out.put(Label.of(label), out.size());
+            for (Object label : labels)
+                if (out.putIfAbsent(Objects.requireNonNull(Label.of(label)), out.size()) != null)
+                    throw new IllegalArgumentException("a label or id comes twice");
             return out;
+        }
+
+        /** Distinct names, in their order. */
+        private static Set<String> names(Object list, String what) {
+            Set<String> out = new LinkedHashSet<>();
+            for (Object each : Json.list(list)) require(out.add(name(each)), what + ": something comes twice");
+            return out;
+        }
+
+        /** The prices by group of a term or constraint; groups are rows of codes, which ascend. */
+        private double[] prices(Container file, String what, String[] keys) {
+            double[] price = file.doubles(what + "/price");
+            int[] groups = file.ints(what + "/groups");
+            file.shaped(what + "/groups", price.length, keys.length);
+            require(keys.length > 0 || price.length == 1, what + ": prices without keys");
+            for (int j = 0; j < keys.length; j++) {
+                boolean isOfItems = itemKeys.containsKey(keys[j]);
+                require(isOfItems || userKeys.containsKey(keys[j]), what + ": there is no key " + keys[j]);
+                int labels = isOfItems ? itemKeys.get(keys[j]).labels() : userKeys.get(keys[j]).size();
+                for (int g = j; g < groups.length; g += keys.length)
+                    require(groups[g] >= 0 && groups[g] < labels, what + "/groups has " + groups[g]);
+            }
+            for (int g = keys.length; g < groups.length; g += keys.length)
+                require(Arrays.compare(groups, g - keys.length, g, groups, g, g + keys.length) < 0,
+                        what + ": groups do not ascend");
+            return price;
+        }
+
+        private static boolean isPrintable(int c) {
+            return switch (Character.getType(c)) {
+                case Character.CONTROL, Character.FORMAT, Character.SURROGATE, Character.PRIVATE_USE,
+                        Character.UNASSIGNED, Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR -> false;
+                case Character.SPACE_SEPARATOR -> c == ' ';
+                default -> true;
+            };
+        }
+
+        private static String name(Object text) {
+            return Objects.requireNonNull((String) text);
         }
 
         private static int byCodePoints(String a, String b) {
@@ -419,6 +542,7 @@ public final class ScoreHost {
 
         /** The numbers of items, -1 for those that were never seen. */
         public int[] encode(List<?> itemIds) {
+            if (itemIds == null) throw new BadRequest("ids: null; expected a list of ids");
             int[] out = new int[itemIds.size()];
             int i = 0;
             for (Object one : itemIds) out[i++] = encode(one);
@@ -487,6 +611,7 @@ public final class ScoreHost {
 
         private void check(User user, int[] items) {
             if (user == null || user.owner != this) throw new BadRequest("user: made by another policy");
+            if (items == null) throw new BadRequest("items: null; expected item numbers");
             for (int i = 0; i < items.length; i++)
                 if (items[i] < -1 || items[i] >= nItems)
                     throw new BadRequest("items: entry " + i + " is " + items[i] + "; expected numbers in [0, " + nItems
@@ -494,9 +619,11 @@ public final class ScoreHost {
         }
 
         private static double[] column(Map<String, double[]> columns, String name, int n) {
+            if (columns == null) throw new BadRequest("columns: null; expected numbers by name");
             double[] column = columns.get(name);
             if (column == null)
-                throw new BadRequest("columns: '" + name + "' is missing; there are " + new TreeSet<>(columns.keySet()));
+                throw new BadRequest("columns: '" + name + "' is missing; there are "
+                        + columns.keySet().stream().map(String::valueOf).sorted().toList());
             if (column.length != n)
                 throw new BadRequest("columns: '" + name + "' has " + column.length + " numbers; expected " + n);
             for (int i = 0; i < n; i++)
@@ -585,7 +712,7 @@ public final class ScoreHost {
         public int[] slate(User user, int[] items, Map<String, double[]> columns, double[] scores, Integer k,
                 int[] pinned, int[] exclude) {
             check(user, items);
-            if (scores.length != items.length) throw new BadRequest("scores: expected " + items.length + " numbers");
+            if (scores == null || scores.length != items.length) throw new BadRequest("scores: expected " + items.length + " numbers");
             if (k != null && k < 0) throw new BadRequest("k " + k + "; expected a number of slots >= 0, or null");
             int size = Math.min(k == null ? user.size : k, items.length);
             Set<Integer> seen = new LinkedHashSet<>();
@@ -601,6 +728,7 @@ public final class ScoreHost {
         }
 
         private static boolean[] marked(String what, int[] positions, int n) {
+            if (positions == null) throw new BadRequest(what + ": null; expected distinct positions, or none");
             boolean[] out = new boolean[n];
             for (int position : positions) {
                 if (position < 0 || position >= n || out[position])
@@ -623,26 +751,49 @@ public final class ScoreHost {
         private final Map<String, double[]> steps = new LinkedHashMap<>();
         private final Map<String, Double> slopes = new LinkedHashMap<>();
 
-        Rules(Container file, Map<String, Object> of, Map<String, Policy.ItemKey> items) {
+        Rules(Container file, Map<String, Object> of, Map<String, Policy.ItemKey> items, int users) {
             size = Json.whole(of.get("size"));
             atLeast = Json.whole(of.get("at_least"));
-            sizes = (Boolean) of.get("sizes") ? file.longs("slate/sizes") : null;
-            leasts = (Boolean) of.get("leasts") ? file.longs("slate/leasts") : null;
-            for (Object cap : Json.list(of.get("at_most")))
-                atMost.put((String) Json.list(cap).get(0), Json.whole(Json.list(cap).get(1)));
-            for (Object each : Json.list(of.get("diminishing"))) {
-                String key = (String) Json.list(each).get(0);
-                steps.put(key, file.doubles("slate/diminishing/" + steps.size()));
-                slopes.put(key, Json.number(Json.list(each).get(1)));
+            require(size >= 1 && atLeast >= 0 && atLeast <= size, "slate: size or at_least");
+            sizes = (Boolean) of.get("sizes") ? byUser(file, "slate/sizes", users) : null;
+            leasts = (Boolean) of.get("leasts") ? byUser(file, "slate/leasts", users) : null;
+            for (Object cap : Json.list(of.get("at_most"))) {
+                String key = Policy.name(Json.list(cap).get(0));
+                int most = Json.whole(Json.list(cap).get(1));
+                require(most >= 1 && atMost.put(key, most) == null, "slate: at_most of " + key);
             }
+            for (Object each : Json.list(of.get("diminishing"))) {
+                String key = Policy.name(Json.list(each).get(0));
+                double[] first = file.doubles("slate/diminishing/" + steps.size());
+                double slope = Json.number(Json.list(each).get(1));
+                boolean grows = first.length > 0 && first[0] >= 0.0 && slope >= 0.0 && Double.isFinite(slope);
+                for (int j = 1; j < first.length; j++) grows = grows && first[j - 1] <= first[j];
+                require(grows && steps.put(key, first) == null, "slate: decrements of " + key);
+                slopes.put(key, slope);
+            }
+            double[] positions = (Boolean) of.get("positions") ? file.doubles("slate/positions") : null;
+            require(positions == null || positions.length >= size, "slate: positions");
+            for (int j = 0; positions != null && j < positions.length; j++)
+                require(positions[j] > 0.0 && positions[j] <= (j == 0 ? 1.0 : positions[j - 1]), "slate: positions");
             Set<String> named = new LinkedHashSet<>(atMost.keySet());
             named.addAll(steps.keySet());
             keys = named.toArray(new String[0]);
             offsets = new int[keys.length + 1];
-            for (int k = 0; k < keys.length; k++) offsets[k + 1] = offsets[k] + items.get(keys[k]).labels();
+            for (int k = 0; k < keys.length; k++) {
+                require(items.containsKey(keys[k]), "slate: the items have no key " + keys[k]);
+                offsets[k + 1] = Math.addExact(offsets[k], items.get(keys[k]).labels());
+            }
             List<Object> kept = of.get("keep") == null ? null : Json.list(of.get("keep"));
             keep = kept == null ? null : (String) kept.get(0);
             share = kept == null ? 0.0 : Json.number(kept.get(1));
+            require(kept == null || (keep != null && share >= 0.0 && share <= 1.0), "slate: the share that is kept");
+        }
+
+        private long[] byUser(Container file, String name, int users) {
+            long[] out = file.longs(name);
+            file.shaped(name, users);
+            for (long one : out) require(one >= 0 && one <= size, name + " has " + one);
+            return out;
         }
 
         /** What the j-th item of a category of this key costs. */
@@ -863,9 +1014,12 @@ public final class ScoreHost {
 
     /** The container: verified, then read. */
     static final class Container {
-        private static final String NAMED = "\"checksum\":\"";
+        private static final Pattern NAMED =
+                Pattern.compile("\"checksum\"[ \\t\\r\\n]*:[ \\t\\r\\n]*\"([0-9a-f]{64})\"");
         final Map<String, String> header = new LinkedHashMap<>();
         private final Map<String, Object> arrays = new HashMap<>();
+        private final Set<String> taken = ConcurrentHashMap.newKeySet(); // requests read arrays, too
+        private final Map<String, int[]> shapes = new HashMap<>();
 
         Container(byte[] raw) throws Refused {
             if (raw.length < 8) throw new Refused("truncated");
@@ -874,18 +1028,24 @@ public final class ScoreHost {
             if (length < 0 || length > raw.length - 8) throw new Refused("truncated, or no snapshot");
             int start = 8 + (int) length;
             check(raw, start); // before anything is parsed
-            String text = new String(raw, 8, (int) length, StandardCharsets.UTF_8);
+            String text = text(raw, 8, (int) length);
             Map<String, Object> described = Json.object(Json.parse(text));
             Map<String, Object> metadata = Json.object(described.remove("__metadata__"));
             metadata.forEach((name, value) -> header.put(name, (String) value));
             if (!Policy.FORMAT.equals(header.get("format"))) throw new Refused("not a snapshot");
+            require(header.get("schema").matches("[1-9][0-9]{0,8}"), "schema");
             if (Integer.parseInt(header.get("schema")) > Policy.SCHEMA) throw new Refused("newer schema");
 
-            long end = 0;
+            long end = 0, bytesOfAll = 0;
             for (Map.Entry<String, Object> each : described.entrySet()) {
                 Map<String, Object> entry = Json.object(each.getValue());
+                int[] shape = Json.list(entry.get("shape")).stream().mapToInt(Json::whole).toArray();
                 int n = 1;
-                for (Object side : Json.list(entry.get("shape"))) n = Math.multiplyExact(n, Json.whole(side));
+                for (int side : shape) {
+                    require(side >= 0, "shape");
+                    n = Math.multiplyExact(n, side);
+                }
+                shapes.put(each.getKey(), shape);
                 int first = Json.whole(Json.list(entry.get("data_offsets")).get(0));
                 int last = Json.whole(Json.list(entry.get("data_offsets")).get(1));
                 String dtype = (String) entry.get("dtype");
@@ -898,6 +1058,7 @@ public final class ScoreHost {
                 if (n < 0 || first < 0 || (long) last - first != (long) n * width || last > raw.length - start)
                     throw new Refused("shape");
                 end = Math.max(end, last);
+                bytesOfAll += last - first;
                 ByteBuffer part = ByteBuffer.wrap(raw, start + first, n * width).slice().order(ByteOrder.LITTLE_ENDIAN);
                 arrays.put(each.getKey(), switch (dtype) {
                     case "F64" -> {
@@ -923,17 +1084,17 @@ public final class ScoreHost {
                     }
                 });
             }
-            if (start + end != raw.length) throw new Refused("truncated, or longer than its header says");
+            if (start + end != raw.length || bytesOfAll != end) throw new Refused("truncated, or longer than its header says");
         }
 
         /** SHA-256 of the file with the 64 digits of the checksum, which occur once in the header, replaced by zeros. */
         private static void check(byte[] raw, int start) throws Refused {
             String text = new String(raw, 0, start, StandardCharsets.ISO_8859_1);
-            int named = text.indexOf(NAMED); // in a string, its quotes would be escaped
-            int at = named + NAMED.length();
-            if (named < 0 || text.indexOf(NAMED, at) >= 0 || at + 64 > start) throw new Refused("tampered: no checksum");
-            String digest = text.substring(at, at + 64);
-            if (!digest.matches("[0-9a-f]{64}") || text.indexOf(digest) != at || text.indexOf(digest, at + 1) >= 0)
+            Matcher named = NAMED.matcher(text); // in a string, its quotes would be escaped
+            if (!named.find()) throw new Refused("tampered: no checksum");
+            int at = named.start(1);
+            String digest = named.group(1);
+            if (named.find() || text.indexOf(digest) != at || text.indexOf(digest, at + 1) >= 0)
                 throw new Refused("tampered: no checksum");
             try {
                 MessageDigest sha = MessageDigest.getInstance("SHA-256");
@@ -946,17 +1107,43 @@ public final class ScoreHost {
             }
         }
 
+        /** Refuse arrays that nobody has asked for. */
+        void checkAllTaken() {
+            for (String name : arrays.keySet()) require(taken.contains(name), "the array " + name + " belongs to nothing");
+        }
+
         private Object array(String name) {
             Object array = arrays.get(name);
+            taken.add(name);
             if (array == null) throw new IllegalArgumentException("the array " + name + " is missing");
             return array;
         }
 
+        /** How many rows an array has that must be of this shape; -1 is any number of rows. */
+        int shaped(String name, int... expected) {
+            array(name);
+            int[] shape = shapes.get(name);
+            boolean fits = shape.length == expected.length && (expected[0] < 0 || shape[0] == expected[0]);
+            for (int j = 1; fits && j < shape.length; j++) fits = shape[j] == expected[j];
+            require(fits, name + " has shape " + Arrays.toString(shape) + "; expected " + Arrays.toString(expected));
+            return shape[0];
+        }
+
+        private static String text(byte[] raw, int first, int length) {
+            try {
+                return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(raw, first, length)).toString();
+            } catch (CharacterCodingException error) {
+                throw new IllegalArgumentException("a text is not UTF-8");
+            }
+        }
+
         double[] doubles(String name) {
+            shaped(name, -1);
             return (double[]) array(name);
         }
 
         long[] longs(String name) {
+            shaped(name, -1);
             return (long[]) array(name);
         }
 
@@ -965,6 +1152,7 @@ public final class ScoreHost {
         }
 
         private byte[] bytes(String name) {
+            shaped(name, -1);
             return (byte[]) array(name);
         }
 
@@ -975,12 +1163,20 @@ public final class ScoreHost {
                 case "int" -> { for (long label : longs(name)) out.add(label); }
                 case "uint" -> { for (long label : longs(name)) out.add(new BigInteger(Long.toUnsignedString(label))); }
                 case "float" -> { for (double label : doubles(name)) out.add(label); }
-                case "bool" -> { for (byte label : bytes(name)) out.add(label != 0); }
+                case "bool" -> {
+                    for (byte label : bytes(name)) {
+                        require(label == 0 || label == 1, name + " has a boolean that is none");
+                        out.add(label == 1);
+                    }
+                }
                 case "str" -> {
                     byte[] text = bytes(name + "/text");
                     long[] ends = longs(name + "/ends");
+                    boolean rises = ends.length > 0 && ends[0] == 0 && ends[ends.length - 1] == text.length;
+                    for (int k = 0; rises && k + 1 < ends.length; k++) rises = ends[k] <= ends[k + 1];
+                    require(rises, "the ends of " + name + " do not rise from 0 to " + text.length);
                     for (int k = 0; k + 1 < ends.length; k++)
-                        out.add(new String(text, (int) ends[k], (int) (ends[k + 1] - ends[k]), StandardCharsets.UTF_8));
+                        out.add(text(text, (int) ends[k], (int) (ends[k + 1] - ends[k])));
                 }
                 default -> throw new IllegalArgumentException("labels of " + name + " are " + kind);
             }
@@ -990,6 +1186,8 @@ public final class ScoreHost {
 
     /** As much of a JSON parser as it takes: Map, List, String, Long, BigInteger, Double, Boolean, null. */
     static final class Json {
+        private static final Pattern NUMBER =
+                Pattern.compile("-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?");
         private static final int DEEPEST = 64; // objects and lists in one another
         private final String text;
         private int at, depth;
@@ -1047,6 +1245,7 @@ public final class ScoreHost {
                 case "false" -> false;
                 case "null" -> null;
                 default -> {
+                    require(NUMBER.matcher(word).matches(), "JSON: no number before " + at);
                     if (!word.matches("-?[0-9]{1,400}")) yield Double.valueOf(word);
                     BigInteger whole = new BigInteger(word);
                     yield whole.bitLength() < 64 ? (Object) whole.longValue() : whole;
@@ -1090,12 +1289,14 @@ public final class ScoreHost {
                     c = text.charAt(at++);
                     int control = "bfnrt".indexOf(c);
                     if (c == 'u') {
-                        out.append((char) Integer.parseInt(text.substring(at, at + 4), 16));
+                        out.append((char) HexFormat.fromHexDigits(text, at, at + 4));
                         at += 4;
                     } else {
+                        require(control >= 0 || "\"\\/".indexOf(c) >= 0, "JSON: no escape \\" + c);
                         out.append(control < 0 ? c : "\b\f\n\r\t".charAt(control));
                     }
                 } else {
+                    require(c >= ' ', "JSON: a control character in a string");
                     out.append(c);
                 }
             }

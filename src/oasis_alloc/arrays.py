@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from oasis_alloc.errors import InputError
 from oasis_alloc.keys import frozen
 from oasis_alloc.labels import is_none
+from oasis_alloc.scalars import as_whole
 
 _SPARSE = 100  # item numbers for every pair, from which they look like ids
 _FEW = 1_000_000
@@ -57,7 +58,7 @@ def check_size(indptr: NDArray[np.int64], n_pairs: int) -> None:
 def as_items(values: object, n_items: int | None) -> tuple[NDArray[Any], int]:
     """Return read-only item numbers, uint16 or uint32, all in [0, n_items), and n_items."""
     item = _as_integers(values, "item")
-    if n_items is not None and (isinstance(n_items, bool) or not isinstance(n_items, (int, np.integer))):
+    if n_items is not None and as_whole(n_items) is None:
         raise InputError(f"n_items is {n_items!r}; expected an integer >= 0.")
     if n_items is not None and not 0 <= n_items < 2**32:
         raise InputError(f"n_items is {n_items:,}; expected an integer >= 0 and below 2**32.")
@@ -130,7 +131,7 @@ def _as_integers(values: object, what: str) -> NDArray[Any]:
     if array.dtype.kind == "O":
         numbers = array.tolist()
         for k, value in enumerate(numbers):
-            if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+            if as_whole(value) is None:
                 raise InputError(f"{what}: entry {k:,} is {value!r}; expected integers.")
         try:
             array = np.array(numbers, dtype=np.int64)
@@ -151,6 +152,8 @@ def _as_floats(what: str, values: object) -> NDArray[Any]:
         for k, value in enumerate(numbers):
             if isinstance(value, (str, bytes)):
                 raise InputError(f"{what}: entry {k:,} is the string {value!r}; expected numbers.")
+            if isinstance(value, (np.timedelta64, np.datetime64)) and not is_none(value):
+                raise InputError(f"{what}: entry {k:,} is the time {value!r}; expected numbers.")
         try:
             array = np.array([np.nan if is_none(value) else float(value) for value in numbers], dtype=float)
         except (TypeError, ValueError, OverflowError) as error:

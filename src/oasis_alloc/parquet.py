@@ -16,10 +16,12 @@ from oasis_alloc.dataset import Columns, Dataset, Ledger, StreamedColumn
 from oasis_alloc.errors import InputError, did_you_mean, require
 from oasis_alloc.files import File
 from oasis_alloc.keys import frozen
+from oasis_alloc.labels import shown
 from oasis_alloc.multi_keys import as_attribute, n_rows
 from oasis_alloc.parquet_files import Part, parts_of, typed
 from oasis_alloc.pickling import FrozenMapping
 from oasis_alloc.replacing import replacing
+from oasis_alloc.scalars import as_whole
 
 if TYPE_CHECKING:
     from oasis_alloc.attributes import Given
@@ -46,9 +48,10 @@ def as_bytes(memory: object) -> int:
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", memory)
         if found and found[2].lower() in _UNITS:
             memory = int(float(found[1]) * (1 << _UNITS[found[2].lower()]))
-    if isinstance(memory, bool) or not isinstance(memory, (int, np.integer)) or memory <= 0:
-        raise InputError(f"memory={memory!r}: expected a number of bytes above 0, or a text such as '2GiB'.")
-    return int(memory)
+    whole = as_whole(memory)
+    if whole is None or whole <= 0:
+        raise InputError(f"memory={shown(memory)}: expected a number of bytes above 0, or a text such as '2GiB'.")
+    return whole
 
 
 def table_of(values: object, name: str, what: str) -> Table:
@@ -316,8 +319,9 @@ def write(
     import pyarrow as pa
 
     for what, given, least in (("rows_per_group", rows_per_group, 1), ("first_user", first_user, 0)):
-        if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < least:
-            raise InputError(f"{what}={given!r}: expected a whole number >= {least}.")
+        whole = as_whole(given)
+        if whole is None or whole < least:
+            raise InputError(f"{what}={shown(given)}: expected a whole number >= {least}.")
     if not isinstance(compact, bool):
         raise InputError(f"compact={compact!r}: expected True or False.")
     if not isinstance(name, str) or not name or name.startswith((".", "_")) or "/" in name:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import TypeAlias
 
 import numpy as np
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.labels import shown
+from oasis_alloc.scalars import as_whole
 
 Rng: TypeAlias = "int | np.random.Generator"
 
@@ -22,8 +23,9 @@ def as_seed(rng: object, what: str) -> int:
     """
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(_MOST))
-    if isinstance(rng, Integral) and not isinstance(rng, bool) and 0 <= int(rng) < _MOST:
-        return int(rng)
+    seed = as_whole(rng)
+    if seed is not None and 0 <= seed < _MOST:
+        return seed
     raise InputError(
-        f"{what}: rng is {rng!r}; expected a whole number from 0 to 2^63 - 1, or a numpy.random.Generator."
+        f"{what}: rng is {shown(rng)}; expected a whole number from 0 to 2^63 - 1, or a numpy.random.Generator."
     )

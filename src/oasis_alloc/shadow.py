@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +11,10 @@ import numpy.typing as npt
 
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.functions.base import Floats
+from oasis_alloc.labels import shown
 from oasis_alloc.layout import cut, fit, number
 from oasis_alloc.measures import Measure
+from oasis_alloc.scalars import as_whole
 
 if TYPE_CHECKING:
     from oasis_alloc.problem import Problem
@@ -162,8 +163,10 @@ def heaviest(all_priced: Sequence[Priced], most: int) -> list[tuple[Priced, int]
 def shadow_prices(solution: Solution, most: int | None = None) -> list[ShadowPrice]:
     """See `Solution.shadow_prices`."""
     solution.raise_if_infeasible()
-    if most is not None and (isinstance(most, bool) or not isinstance(most, Integral) or most < 0):
-        raise ProblemError(f"shadow_prices(most={most!r}): expected how many to keep, a whole number, or None for all.")
+    if most is not None and ((whole := as_whole(most)) is None or whole < 0):
+        raise ProblemError(
+            f"shadow_prices(most={shown(most)}): expected how many to keep, a whole number, or None for all."
+        )
     found = priced(solution)
     main = main_column(solution.problem)
     weights = np.concatenate([some.weight[some.binding] for some in found] or [np.empty(0)])

@@ -15,6 +15,7 @@ from oasis_alloc.by_user import ByUser, by_user, per_user
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.keys import frozen
 from oasis_alloc.pickling import ByFields, FrozenMapping
+from oasis_alloc.scalars import as_whole
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -214,9 +215,10 @@ def _named(rules: object, name: str, expected: str) -> Mapping[str, Any]:
 
 
 def _whole(number: object, what: str, of: str, least: int) -> int:
-    if not isinstance(number, Integral) or isinstance(number, bool) or number < least:
+    whole = as_whole(number)
+    if whole is None or whole < least:
         raise ProblemError(f"{what} is a whole number {of}, at least {least}.")
-    return int(number)
+    return whole
 
 
 def _sizes(given: object, name: str, least: int) -> Sizes | ByUser:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.errors import SnapshotError
+from oasis_alloc.labels import shown
 from oasis_alloc.replacing import write_whole
 
 FORMAT = "oasis_alloc.policy"
@@ -36,6 +38,7 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 _SCHEMA = re.compile("[1-9][0-9]{0,8}")
 _LARGEST = 1 << 33  # bytes of a file
 _LONGEST_HEADER = 100_000_000  # bytes; the library refuses more
+_DIMENSIONS = 32  # of an array
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[str, str]) -> None:
@@ -53,7 +56,8 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     Raises
     ------
     SnapshotError
-        If an array has another dtype or is not finite.
+        If the path is none, or an array has another dtype, more than 32 dimensions or a dimension above 2^33, or is not
+        finite.
     OSError
         If the file cannot be written; what was there before stays.
 
@@ -66,9 +70,22 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     >>> arrays["price"].tolist(), header["policy_id"], header["schema"]
     ([0.5, -1.0], 'p1', '2')
     """
-    if "\0" in os.fsdecode(path):
+    if "\0" in path_text(path):
         raise SnapshotError(f"{os.fsdecode(path)!r} is no path: it has a null character.", "unreadable")
     write_whole(path, to_bytes(arrays, header))
+
+
+def path_text(path: Any) -> str:
+    """A path as text; raises `SnapshotError` for what is none.
+
+    >>> path_text(b"policy")
+    'policy'
+    """
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        what = f"{shown(path)} is no path; expected a text, bytes or a pathlib.Path."
+        raise SnapshotError(what, "unreadable") from None
 
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -77,13 +94,14 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], 
     Arrays are read-only. Raises `SnapshotError` with the reason: unreadable, truncated, not a snapshot, newer schema,
     tampered, dtype, shape, not finite.
     """
+    name = path_text(path)
     try:
         raw = read_file(path)
         return from_bytes(raw)
     except SnapshotError as error:
-        raise SnapshotError(f"{os.fspath(path)}: {error}", error.reason) from error
+        raise SnapshotError(f"{name}: {error}", error.reason) from error
     except MemoryError as error:
-        raise SnapshotError(f"{os.fspath(path)} cannot be read: there is no memory for it.", "unreadable") from error
+        raise SnapshotError(f"{name} cannot be read: there is no memory for it.", "unreadable") from error
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -194,8 +212,20 @@ def _checked(name: str, array: NDArray[Any]) -> NDArray[Any]:
         raise SnapshotError(
             f"array {name!r} has dtype {array.dtype}; expected float64, int64, int32 or uint8.", "dtype"
         )
+    _check_shape(name, little.shape)
     _check_finite(name, little)
     return little
+
+
+def _check_shape(name: str, shape: Sequence[int]) -> None:
+    """Refuse what no array can have: where one dimension is 0, the size of the file says nothing of the others."""
+    if len(shape) > _DIMENSIONS:
+        raise SnapshotError(f"array {name!r} has {len(shape):,} dimensions; expected at most {_DIMENSIONS}.", "shape")
+    if math.prod(n or 1 for n in shape) > _LARGEST:
+        raise SnapshotError(
+            f"array {name!r} has shape {tuple(shape)}; expected a product of at most {_LARGEST:,}, zeros left out.",
+            "shape",
+        )
 
 
 def _check_finite(name: str, array: NDArray[Any]) -> None:
@@ -277,6 +307,7 @@ def _arrays(raw: bytes, described: dict[str, Any]) -> dict[str, NDArray[Any]]:
         raise SnapshotError(f"the container is not valid ({error}).", "shape") from error
     out: dict[str, NDArray[Any]] = {}
     for name, entry in sorted(found):
+        _check_shape(name, entry["shape"])
         array: NDArray[Any] = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
         _check_finite(name, array)
         native = array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,10 @@ import numpy as np
 from oasis_alloc.by_group import Labels, numbers_of, place_of, spread
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.functions.base import Floats
-from oasis_alloc.labels import same
+from oasis_alloc.labels import same, shown
 from oasis_alloc.measures import Limit
 from oasis_alloc.problem import Problem
+from oasis_alloc.scalars import as_real, as_whole
 from oasis_alloc.solution import Solution, may_cancel
 
 if TYPE_CHECKING:
@@ -131,9 +131,10 @@ def solve(
     numbers = {"time_limit": time_limit, "pass_limit": pass_limit, "threads": threads}
     numbers = {name: number for name, number in numbers.items() if number is not None}
     for name, number in {**numbers, "gap": gap, "checkpoint_every": checkpoint_every}.items():
-        if not _is_positive(number):
-            raise ProblemError(f"solve({name}={repr(number)[:40]}): expected a positive number.")
-    if threads is not None and not isinstance(threads, Integral):
+        real = as_real(number)
+        if not (real is not None and 0.0 < real < np.inf):
+            raise ProblemError(f"solve({name}={shown(number)}): expected a positive number.")
+    if threads is not None and as_whole(threads) is None:
         raise ProblemError(f"solve(threads={threads!r}): expected a whole number of threads.")
     if progress is not None and not callable(progress):
         raise ProblemError(f"solve(progress={progress!r}): expected a callable, which is given the state.")
@@ -214,16 +215,6 @@ def solve(
         assert watch.best is not None  # _fall_back leaves both
         assert watch.prices is not None
         return solved_answer(problem, program, engine, watch, watch.best, watch.prices, status, solver)
-
-
-def _is_positive(number: object) -> bool:
-    """Whether this is a number that is finite and above 0; True and spans of time are none."""
-    if not isinstance(number, Real) or isinstance(number, (bool, np.timedelta64)):
-        return False
-    try:
-        return 0.0 < float(number) < np.inf
-    except OverflowError:
-        return False
 
 
 def _fall_back(engine: Engine, watch: Watch) -> None:

@@ -1,6 +1,6 @@
 // A service of another package: what it finds, and what it is told where a request is wrong.
 //
-//     java -cp <classes> service.Check <snapshot of labels> <snapshot>
+//     java -cp <classes> service.Check <snapshot of labels> <snapshot> [<forged snapshot> ...]
 
 package service;
 
@@ -37,6 +37,17 @@ public class Check {
             Policy.User user = policy.user(Collections.singletonMap(key, label));
             return 0.0 - policy.scores(user, new int[] {-1}, Map.of("r", new double[] {0.0}))[0];
         });
+    }
+
+    /** Whether a snapshot is served, or what is wrong with it. */
+    static void load(Path path) throws Exception {
+        String said = "loaded";
+        try {
+            Policy.load(path);
+        } catch (ScoreHost.Refused refused) {
+            said = "refused: " + refused.getMessage();
+        }
+        System.out.println(path.getFileName() + " = " + said.replace('\n', ' '));
     }
 
     public static void main(String[] args) throws Exception {
@@ -100,6 +111,15 @@ public class Check {
         say("k -1", () -> policy.slate(nobody, items, columns, scores, -1, none, none));
         say("item twice", () -> policy.slate(nobody, new int[] {1, 1}, columns, scores, 1, none, none));
         say("pinned 2", () -> policy.slate(nobody, items, columns, scores, 1, new int[] {2}, none));
+        say("null items", () -> policy.scores(nobody, null, columns));
+        say("null columns", () -> policy.scores(nobody, items, null));
+        say("null user", () -> policy.scores(null, items, columns));
+        say("null scores", () -> policy.slate(nobody, items, columns, null, 1, none, none));
+        say("null pinned", () -> policy.slate(nobody, items, columns, scores, 1, null, none));
+        say("null exclude", () -> policy.slate(nobody, items, columns, scores, 1, none, null));
+        say("null ids", () -> policy.encode((List<?>) null));
+        say("null column", () -> policy.scores(nobody, items, Collections.singletonMap(null, null)));
+        for (int a = 2; a < args.length; a++) load(Path.of(args[a]));
         say("both", () -> policy.slate(nobody, items, columns, scores, 1, new int[] {1}, new int[] {1}));
     }
 }

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from oasis_alloc.arrays import item_dtype
 from oasis_alloc.errors import InputError
+from oasis_alloc.labels import shown
+from oasis_alloc.scalars import as_whole
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -46,8 +48,11 @@ class Market(ABC):
     def __post_init__(self) -> None:
         for name, least in (("users", 1), ("degree", 1), ("campaigns", 1), ("size", 1), ("seed", 0)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise InputError(f"{name}={value!r} cannot make a market: expected an integer of at least {least}.")
+            whole = as_whole(value)
+            if whole is None or whole < least:
+                raise InputError(
+                    f"{name}={shown(value)} cannot make a market: expected an integer of at least {least}."
+                )
         if self.degree > self.n_items:
             raise InputError(
                 f"degree={self.degree} distinct items cannot be drawn from {self.n_items}: "

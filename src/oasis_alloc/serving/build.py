@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.keys import Key, frozen
 from oasis_alloc.labels import as_listed, storable
+from oasis_alloc.scalars import as_real
 from oasis_alloc.serving.data import (
     Certificate,
     Codes,
@@ -26,7 +26,7 @@ from oasis_alloc.serving.data import (
     SlateRule,
     Term,
 )
-from oasis_alloc.serving.schema import names_of
+from oasis_alloc.serving.schema import names_of, shown
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -149,10 +149,10 @@ def _organic(solution: Solution, given: str | None) -> str:
 
 
 def _positive(seconds: float) -> float:
-    good = isinstance(seconds, Real) and not isinstance(seconds, (bool, np.bool_))
-    if not (good and 0 < seconds < _FOREVER):
-        raise ProblemError(f"policy(valid_for={seconds!r}): expected a positive number of seconds, or None.")
-    return float(seconds)
+    real = as_real(seconds)
+    if real is None or not 0 < real < _FOREVER:
+        raise ProblemError(f"policy(valid_for={shown(seconds)}): expected a positive number of seconds, or None.")
+    return real
 
 
 def _weights(solution: Solution) -> tuple[tuple[str | None, float], ...]:

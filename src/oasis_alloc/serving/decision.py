@@ -6,6 +6,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.scalars import as_whole
+from oasis_alloc.serving.schema import shown
 from oasis_alloc.serving.staleness import Rung
 from oasis_alloc.serving.stats import Stats
 
@@ -31,21 +33,34 @@ class Decision:
     policy, mode
         The policy to take it with, and its rung of the ladder.
     unseen
-        To be set by the host: how many candidates the policy did not know.
+        To be set by the host: how many candidates the policy did not know. `InputError` for what is no whole number.
     """
 
-    __slots__ = ("_begun", "_stats", "mode", "policy", "unseen")
+    __slots__ = ("_begun", "_stats", "_unseen", "mode", "policy")
 
     def __init__(self, served: Served, stats: Stats) -> None:
-        self.policy, self.mode, self.unseen = served.policy, served.rung.mode, 0
+        self.policy, self.mode = served.policy, served.rung.mode
+        self._unseen = 0
         self._stats = stats
         self._begun = time.perf_counter()
+
+    @property
+    def unseen(self) -> int:
+        """How many candidates the policy did not know."""
+        return self._unseen
+
+    @unseen.setter
+    def unseen(self, number: int) -> None:
+        whole = as_whole(number)
+        if whole is None or whole < 0:
+            raise InputError(f"decision.unseen={shown(number)}: expected a whole number, 0 or more.")
+        self._unseen = whole
 
     def __enter__(self) -> Decision:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         if kind is None:
-            self._stats.decided(self.mode, time.perf_counter() - self._begun, self.unseen)
+            self._stats.decided(self.mode, time.perf_counter() - self._begun, self._unseen)
         elif issubclass(kind, Exception):  # what raised was no decision
             self._stats.failed("input" if issubclass(kind, InputError) else "error")

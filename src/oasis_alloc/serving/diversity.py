@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -14,8 +13,10 @@ import numpy.typing as npt
 from oasis_alloc.errors import InputError
 from oasis_alloc.labels import all_same
 from oasis_alloc.pickling import ByFields
+from oasis_alloc.scalars import as_real, as_whole
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
 from oasis_alloc.serving.prepared import Prepared
+from oasis_alloc.serving.schema import shown
 
 if TYPE_CHECKING:
     from oasis_alloc.serving.requests import Request, User
@@ -99,10 +100,13 @@ class DPP:
     def __post_init__(self) -> None:
         object.__setattr__(self, "diversity", _share(self.diversity, "DPP"))
         window, scale = self.window, self.scale
-        if window is not None and not (isinstance(window, Integral) and not isinstance(window, bool) and window >= 1):
-            raise InputError(f"DPP(window={window!r}): expected a whole number of picks, at least 1, or None for all.")
-        if not isinstance(scale, Real) or isinstance(scale, bool) or not 0 < float(scale) < np.inf:
-            raise InputError(f"DPP(scale={scale!r}): expected a finite number > 0.")
+        if window is not None and ((whole := as_whole(window)) is None or whole < 1):
+            raise InputError(
+                f"DPP(window={shown(window)}): expected a whole number of picks, at least 1, or None for all."
+            )
+        real = as_real(scale)
+        if real is None or not 0 < real < np.inf:
+            raise InputError(f"DPP(scale={shown(scale)}): expected a finite number > 0.")
 
 
 Diversify: TypeAlias = MMR | DPP
@@ -306,6 +310,7 @@ def _unit_rows(vectors: object, n: int | None) -> Singles:
 
 
 def _share(given: object, name: str) -> float:
-    if not isinstance(given, Real) or isinstance(given, bool) or not 0 <= float(given) <= 1:
-        raise InputError(f"{name}(diversity={given!r}): expected a number from 0 to 1.")
-    return float(given)
+    share = as_real(given)
+    if share is None or not 0 <= share <= 1:
+        raise InputError(f"{name}(diversity={shown(given)}): expected a number from 0 to 1.")
+    return share

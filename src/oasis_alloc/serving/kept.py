@@ -40,7 +40,7 @@ class Kept:
         """Write the policy as one file, by rename: who reads it sees the whole of this one, or of what was there.
 
         `docs/snapshot.md` specifies the file. Raises `SnapshotError` for ids or labels that are neither integers,
-        strings, floats nor booleans, and `OSError` where it cannot be written.
+        strings, floats nor booleans and for what is no path, and `OSError` where it cannot be written.
 
         >>> import tempfile, oasis_alloc as oa
         >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
@@ -56,7 +56,7 @@ class Kept:
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a policy that `save` wrote; everything is verified before anything is used.
 
-        Raises `SnapshotError`, whose `reason` is a word: "truncated", "tampered", "newer schema", "not finite" ...
+        Raises `SnapshotError`, whose `reason` is a word: "unreadable", "truncated", "tampered", "newer schema" ...
         """
         arrays, header = read_arrays(path)
         try:

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import math
 import os
-from numbers import Integral, Real
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-from oasis_alloc.errors import InputError
+from oasis_alloc.errors import InputError, SnapshotError
+from oasis_alloc.scalars import as_real, as_whole
+from oasis_alloc.serving.schema import shown
 from oasis_alloc.serving.staleness import Staleness
+from oasis_alloc.snapshot import path_text
+
+_KEPT = 10_000  # policies
 
 
 def checked_interval(refresh: float | None) -> float | None:
     """Seconds between two looks at the file, or None."""
     if refresh is None:
         return None
-    if isinstance(refresh, bool) or not isinstance(refresh, Real) or not math.isfinite(refresh) or refresh <= 0:
-        raise InputError(f"PolicyStore(refresh={refresh!r}): expected a finite number of seconds above 0, or None.")
-    return float(refresh)
+    seconds = as_real(refresh)
+    if seconds is None or not math.isfinite(seconds) or seconds <= 0:
+        raise InputError(
+            f"PolicyStore(refresh={shown(refresh)}): expected a finite number of seconds above 0, or None."
+        )
+    return seconds
 
 
 def checked_ladder(staleness: Staleness | None, interval: float | None) -> Staleness:
     """How a policy grows old, in steps that are longer than the time between two looks."""
     ladder = Staleness() if staleness is None else staleness
     if not isinstance(ladder, Staleness):
-        raise InputError(f"PolicyStore(staleness={staleness!r}): expected a Staleness, or None.")
+        raise InputError(f"PolicyStore(staleness={shown(staleness)}): expected a Staleness, or None.")
     if interval is not None:
         ladder.check_against(interval)
     return ladder
@@ -32,20 +41,39 @@ def checked_ladder(staleness: Staleness | None, interval: float | None) -> Stale
 
 def checked_keep(keep: int) -> int:
     """How many earlier policies are kept."""
-    if isinstance(keep, bool) or not isinstance(keep, Integral) or keep < 0:
-        raise InputError(f"PolicyStore(keep={keep!r}): expected a whole number, 0 or more.")
-    return int(keep)
+    policies = as_whole(keep)
+    if policies is None or not 0 <= policies <= _KEPT:
+        raise InputError(f"PolicyStore(keep={shown(keep)}): expected a whole number, 0 or more, up to {_KEPT:,}.")
+    return policies
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:
     """The snapshot file."""
     try:
-        text = os.fsdecode(path)
-    except TypeError:
-        text = "\0"
-    if "\0" in text or not text:
-        raise InputError(f"PolicyStore({path!r}): expected the path of a file.")
+        text = path_text(path)
+    except SnapshotError:
+        text = ""
+    if "\0" in text or Path(text).name in ("", ".."):
+        raise InputError(f"PolicyStore({shown(path)}): expected the path of a file.")
     return Path(text)
+
+
+def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
+    """A clock that says UNIX seconds whenever it is asked, or raises `InputError`."""
+    if clock is time.time:  # which always does
+        return clock
+    if not callable(clock):
+        raise InputError(f"PolicyStore(clock={shown(clock)}): expected a function that returns UNIX seconds.")
+
+    def checked() -> float:
+        said = clock()
+        seconds = as_real(said)
+        if seconds is None or not math.isfinite(seconds):
+            raise InputError(f"PolicyStore(clock=...) said {shown(said)}; expected UNIX seconds, a finite number.")
+        return seconds
+
+    checked()
+    return checked
 
 
 def checked_name(name: str | None, path: Path) -> str:
@@ -53,5 +81,5 @@ def checked_name(name: str | None, path: Path) -> str:
     if name is None:
         return str(path).encode(errors="replace").decode()
     if not isinstance(name, str) or not name.isprintable():
-        raise InputError(f"PolicyStore(name={name!r}): expected a printable text, or None for the path.")
+        raise InputError(f"PolicyStore(name={shown(name)}): expected a printable text, or None for the path.")
     return name

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Integral
 
 import numpy as np
 
 from oasis_alloc.errors import InputError
 from oasis_alloc.keys import frozen
 from oasis_alloc.pickling import Remade
+from oasis_alloc.scalars import as_whole
 from oasis_alloc.serving.data import Floats, Integers
 from oasis_alloc.serving.requests import User
 from oasis_alloc.serving.schema import shown
@@ -144,9 +144,10 @@ class PreparedBatch(Remade):
 
 
 def _checked(call: str, name: str, number: object) -> int:
-    if not isinstance(number, Integral) or isinstance(number, bool) or not 0 <= int(number) <= _MOST:
+    whole = as_whole(number)
+    if whole is None or not 0 <= whole <= _MOST:
         raise InputError(f"{call}({name}={shown(number)}): expected a whole number >= 0 and below 2^31.")
-    return int(number)
+    return whole
 
 
 @contextmanager

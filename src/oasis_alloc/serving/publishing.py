@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from oasis_alloc.errors import SnapshotError
@@ -11,7 +10,7 @@ from oasis_alloc.replacing import write_whole
 from oasis_alloc.serving.content import decode
 from oasis_alloc.serving.judging import Facts, judge
 from oasis_alloc.serving.state import State, StateFile
-from oasis_alloc.snapshot import from_bytes, read_file
+from oasis_alloc.snapshot import from_bytes, path_text, read_file
 
 
 def publish(source: str | os.PathLike[str], target: str | os.PathLike[str], now: float) -> Facts:
@@ -35,17 +34,16 @@ def refuse(target: str | os.PathLike[str], policy_id: str) -> State:
     """Let no store of a snapshot file serve a policy again; those that do go back to the one before it."""
     state_file = StateFile(Path(target))
     state = state_file.read().banning(policy_id)
-    if state.kept is not None and state.kept[0] == policy_id:
-        state = replace(state, kept=None)
     state_file.write(state)
     return state
 
 
 def read_facts(path: str | os.PathLike[str]) -> tuple[bytes, Facts]:
     """The bytes of a snapshot, verified, and what is judged about it."""
+    name = path_text(path)
     try:
         raw = read_file(path)
         data = decode(*from_bytes(raw))
     except SnapshotError as error:
-        raise SnapshotError(f"{os.fspath(path)}: {error}", error.reason) from error
+        raise SnapshotError(f"{name}: {error}", error.reason) from error
     return raw, Facts(data.policy_id, data.created, data.valid_until)

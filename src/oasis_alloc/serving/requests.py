@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from oasis_alloc.arrays import as_column, by_name
 from oasis_alloc.errors import InputError, did_you_mean
 from oasis_alloc.labels import as_listed
+from oasis_alloc.scalars import as_whole
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
 from oasis_alloc.serving.formula import Formula, Membership
 from oasis_alloc.serving.lookup import Lookup, Numbers, listed, warn
@@ -80,9 +80,9 @@ class Reader:
         if isinstance(given, Mapping):
             self.check_user_keys("user", given)
             return self._user(tuple(self.code(key, given.get(key)) for key in data.user_keys))
-        if not isinstance(given, Integral) or isinstance(given, bool):
+        number = as_whole(given)
+        if number is None:
             raise InputError(f"user={shown(given)}: expected a user number, {{key: label}}, None or policy.user(...).")
-        number = int(given)
         if data.segment_of_user is None:
             raise InputError(
                 f"user={shown(number)}: this policy does not know users by number; pass {{key: label}}, or make it "

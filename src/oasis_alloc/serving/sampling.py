@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,7 +20,9 @@ import numpy as np
 from oasis_alloc.drawing import Drawing
 from oasis_alloc.errors import InputError, did_you_mean
 from oasis_alloc.keys import frozen
+from oasis_alloc.scalars import as_real
 from oasis_alloc.serving.data import Floats, Integers
+from oasis_alloc.serving.schema import shown
 from oasis_alloc.slate_rules import SlateRules, System, chain_of, kept_of, units_of
 
 if TYPE_CHECKING:
@@ -76,10 +77,11 @@ class Exploration:
     def __post_init__(self) -> None:
         for name, most in (("share", 1.0), ("smoothing", np.finfo(np.float64).max)):
             given = getattr(self, name)
-            if not isinstance(given, Real) or isinstance(given, bool) or not 0 <= float(given) <= most:
+            number = as_real(given)
+            if number is None or not 0 <= number <= most:
                 expected = "a number from 0 to 1" if name == "share" else "a finite number >= 0"
-                raise InputError(f"Exploration({name}={given!r}): expected {expected}.")
-            object.__setattr__(self, name, float(given))
+                raise InputError(f"Exploration({name}={shown(given)}): expected {expected}.")
+            object.__setattr__(self, name, number)
 
     @classmethod
     def of(cls, given: object) -> Exploration:
@@ -87,10 +89,10 @@ class Exploration:
         if given is None or isinstance(given, Exploration):
             return given or cls()
         if not isinstance(given, Mapping):
-            raise InputError(f"exploration={given!r}: expected oa.Exploration(...), its numbers by name, or None.")
+            raise InputError(f"exploration={shown(given)}: expected oa.Exploration(...), its numbers by name, or None.")
         for name in given:
-            if name not in ("share", "smoothing"):
-                raise InputError(f"exploration: there is no {name!r}.{did_you_mean(name, ('share', 'smoothing'))}")
+            if not isinstance(name, str) or name not in ("share", "smoothing"):
+                raise InputError(f"exploration: there is no {shown(name)}.{did_you_mean(name, ('share', 'smoothing'))}")
         return cls(**given)
 
     def numbers(self) -> dict[str, float]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.scalars import as_whole
 from oasis_alloc.serving.data import Floats, Integers, PolicyData, SlateRule
 from oasis_alloc.serving.formula import Formula, Membership
 from oasis_alloc.serving.requests import Request, User
@@ -166,11 +166,12 @@ def checked_slots(k: object, otherwise: int) -> int:
     """The slots that a call asks for, `otherwise` where it leaves them open."""
     if k is None:
         return otherwise
-    if not isinstance(k, Integral) or isinstance(k, bool) or not 0 <= int(k) < _MOST_SLOTS:
+    slots = as_whole(k)
+    if slots is None or not 0 <= slots < _MOST_SLOTS:
         raise InputError(
             f"k={shown(k)}: expected a number of slots >= 0 and below 2^62, or None for the size of the solve."
         )
-    return int(k)
+    return slots
 
 
 def check_pinned(marginal: Floats, wishes: Wishes, rule: SlateRule) -> None:

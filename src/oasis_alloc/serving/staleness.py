@@ -6,12 +6,15 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Integral, Real
 from typing import NamedTuple
 
 from oasis_alloc.errors import InputError
 from oasis_alloc.pickling import ByFields
+from oasis_alloc.scalars import as_real, as_whole
 from oasis_alloc.serving.data import PolicyData
+from oasis_alloc.serving.schema import shown
+
+_STEPS = 10_000  # of a ladder: each is a policy
 
 FRESH, HOLD, DECAY, ORGANIC = MODES = ("fresh", "hold", "decay", "organic")
 
@@ -40,12 +43,12 @@ class Staleness(ByFields):
     organic_after
         Age at which only the organic column counts: boosts are 0.
     steps
-        How many, at least 1. Each makes one policy, when it is first asked for.
+        How many, from 1 to 10,000. Each makes one policy, when it is first asked for.
 
     Raises
     ------
     InputError
-        If the ages are not finite, not above 0, or do not increase.
+        If the ages are not finite, not above 0, or do not increase, or there are too many steps.
 
     Example
     -------
@@ -63,11 +66,17 @@ class Staleness(ByFields):
         last, before = 0.0, "0"
         for name in ("hold_after", "decay_after", "organic_after"):
             age = getattr(self, name)
-            if isinstance(age, bool) or not isinstance(age, Real) or not math.isfinite(age) or age <= last:
-                raise InputError(f"Staleness({name}={age!r}): expected a finite number of seconds above {before}.")
-            last, before = float(age), f"{name} ({age:g})"
-        if isinstance(self.steps, bool) or not isinstance(self.steps, Integral) or self.steps < 1:
-            raise InputError(f"Staleness(steps={self.steps!r}): expected a whole number of at least 1.")
+            seconds = as_real(age)
+            if seconds is None or not math.isfinite(seconds) or seconds <= last:
+                raise InputError(f"Staleness({name}={shown(age)}): expected a finite number of seconds above {before}.")
+            last, before = seconds, f"{name} ({seconds:g})"
+            object.__setattr__(self, name, seconds)
+        steps = as_whole(self.steps)
+        if steps is None or not 1 <= steps <= _STEPS:
+            raise InputError(
+                f"Staleness(steps={shown(self.steps)}): expected a whole number of at least 1, up to {_STEPS:,}."
+            )
+        object.__setattr__(self, "steps", steps)
 
     def rung(self, age: float) -> Rung:
         """What holds at this age in seconds; below 0 (a clock that is behind) is fresh."""
@@ -99,8 +108,9 @@ class Staleness(ByFields):
 
 def decayed(data: PolicyData, factor: float) -> PolicyData:
     """A policy's data with every price multiplied by a factor in [0, 1]; the id gets `~` and the factor."""
-    if not 0.0 <= factor <= 1.0:
-        raise InputError(f"decayed({factor!r}): expected a factor from 0 to 1.")
+    number = as_real(factor)
+    if number is None or not 0.0 <= number <= 1.0:
+        raise InputError(f"decayed({shown(factor)}): expected a factor from 0 to 1.")
     return replace(
         data,
         policy_id=f"{data.policy_id}~{factor:.3f}",

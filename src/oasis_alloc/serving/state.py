@@ -44,7 +44,8 @@ class State:
         """The same with a policy that is not to be served again."""
         others = [other for other in self.rolled_back if other != policy_id]
         again = None if self.again is not None and self.again[0] == policy_id else self.again
-        return replace(self, rolled_back=(*others, policy_id)[-_BANNED:], again=again)
+        kept = None if self.kept is not None and self.kept[0] == policy_id else self.kept
+        return replace(self, rolled_back=(*others, policy_id)[-_BANNED:], again=again, kept=kept)
 
     def allowing(self, version: Version) -> State:
         """The same with a policy that may be served although it is older, or was rolled back."""
@@ -96,6 +97,8 @@ class StateFile:
     """The state of one snapshot file, as it is on the disk."""
 
     def __init__(self, snapshot: Path) -> None:
+        if snapshot.name in ("", ".."):
+            raise SnapshotError(f"{str(snapshot)!r} is no path of a file.", "unreadable")
         self.path = snapshot.with_name(snapshot.name + ".state")
         self.kept = snapshot.with_name(snapshot.name + ".kept")
 

@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 
 from oasis_alloc.errors import SnapshotError
 from oasis_alloc.serving.decision import Decision
-from oasis_alloc.serving.options import checked_interval, checked_keep, checked_ladder, checked_name, checked_path
+from oasis_alloc.serving.options import (
+    checked_clock,
+    checked_interval,
+    checked_keep,
+    checked_ladder,
+    checked_name,
+    checked_path,
+)
 from oasis_alloc.serving.staleness import Staleness
 from oasis_alloc.serving.swapping import Swapping
 from oasis_alloc.serving.watching import Process
@@ -44,16 +51,16 @@ class PolicyStore(Swapping):
         How a policy is served as it grows old; None is `Staleness()`. Whatever it says, after `valid_until` of a policy
         only the organic column counts.
     keep
-        How many earlier policies are kept for `rollback()`.
+        How many earlier policies are kept for `rollback()`, each id once.
     clock
-        UNIX seconds, for tests.
+        A function that says UNIX seconds, for tests.
     name
         What statistics call this store; None for its path.
 
     Raises
     ------
     InputError
-        If a number is out of range, or the ladder's first rung is not above `refresh`.
+        If an option is of another kind or out of range, or the ladder's first rung is not above `refresh`.
 
     Example
     -------
@@ -76,7 +83,7 @@ class PolicyStore(Swapping):
         place = checked_path(path)
         self._name = checked_name(name, place)
         self._interval = checked_interval(refresh)
-        super().__init__(place, checked_ladder(staleness, self._interval), checked_keep(keep), clock)
+        super().__init__(place, checked_ladder(staleness, self._interval), checked_keep(keep), checked_clock(clock))
         self.refresh()
 
     def __reduce__(self) -> NoReturn:

@@ -212,7 +212,7 @@ class Swapping:
             if keeps:
                 self._judge(Facts.of(policy))  # again: a roll-back may have come between
                 if self._served is not None:
-                    self._earlier.append(self._served.origin)
+                    self._keep(self._served.origin, policy.policy_id)
                 self._state = replace(self._state, newest=policy.created)
             elif policy in self._earlier:
                 self._earlier.remove(policy)
@@ -223,6 +223,12 @@ class Swapping:
             self._stats.loaded()
         _log.info("policy %s of %s is active", self._id(policy), self._path)
         return True
+
+    def _keep(self, policy: Policy, active: str) -> None:
+        """Keep a policy to go back to, each id once: a roll-back is from an id, and to another one."""
+        others = [one for one in self._earlier if one.policy_id not in (active, policy.policy_id)]
+        self._earlier.clear()
+        self._earlier.extend(others if policy.policy_id == active else [*others, policy])
 
     def _refuse(self, error: SnapshotError) -> bool:
         now, message = self._clock(), readable(str(error))
@@ -278,8 +284,8 @@ class Swapping:
         return policy is not None and self._activate(policy, keeps=False)
 
     def _kept(self) -> Policy | None:
-        """The policy beside the file, if it is the one that the state names."""
-        if self._state.kept is None:
+        """The policy beside the file, if it is the one that the state names, and not refused there as well."""
+        if self._state.kept is None or self._state.kept[0] in self._state.rolled_back:
             return None
         try:
             policy = self._load(self._file.kept)
@@ -309,6 +315,9 @@ class Swapping:
     def rollback(self) -> Policy:
         """Make the policy before the active one active again, and return it as it is served now.
 
+        That is the last one with other prices which has not been rolled back either: those that are made again from the
+        same data, later, have the same id and are one policy.
+
         The one that was rolled back is refused from here on, in all stores of this file and after a restart, for which
         `<path>.state` and `<path>.kept` are written; where they cannot be, a line in the log says so. The next newer
         snapshot becomes active as ever; to serve this one again, `publish` it. Raises `SnapshotError` ("no policy")
@@ -317,12 +326,17 @@ class Swapping:
         if self._process != Process.forks:
             self._start()
         with self._changing:
-            if self._served is None or not self._earlier:
+            gone = None if self._served is None else self._served.origin
+            state = self._state if gone is None else self._state.banning(gone.policy_id)
+            earlier = [one for one in self._earlier if one.policy_id not in state.rolled_back]
+            if gone is None or not earlier:
                 raise SnapshotError(f"no earlier policy of {self._path} is kept to roll back to.", "no policy")
-            gone, policy = self._served.origin, self._earlier.pop()
+            policy = earlier.pop()
+            self._earlier.clear()
+            self._earlier.extend(earlier)
             _log.warning("policy %s of %s is rolled back", self._id(gone), self._path)
             self._served = self._at_its_rung(policy)
-            self._state = self._state.banning(gone.policy_id)
+            self._state = state
             self._warm &= {id(one) for one in self._policies()}
         self._remember(policy, gone.policy_id)
         return self._now().policy

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from oasis_alloc.errors import InputError, require
+from oasis_alloc.serving.schema import shown
 from oasis_alloc.serving.staleness import MODES
 from oasis_alloc.serving.stats import QUANTILES, Stats
 from oasis_alloc.serving.tally import Tally
@@ -123,11 +124,15 @@ def opentelemetry(store: PolicyStore, meter: Any = None) -> None:
     Raises
     ------
     InputError
-        If another store of this name is registered with the meter.
+        If another store of this name is registered with the meter, or one of the two is of another kind.
     MissingDependencyError
         If the API is not installed.
     """
     api = require("opentelemetry.metrics", "otel")
+    _check_kind("opentelemetry(store)", store, "a PolicyStore", ("stats",))
+    if meter is not None:
+        kinds = ("create_observable_counter", "create_observable_gauge")
+        _check_kind("opentelemetry(meter=...)", meter, "a Meter, or None", kinds)
     with _lock:
         stores = _own if meter is None else _meters.setdefault(meter, _Stores())
         stores.add(store)
@@ -169,11 +174,15 @@ def prometheus(store: PolicyStore, registry: Any = None) -> Any:
     Raises
     ------
     InputError
-        If another store of this name is registered there.
+        If another store of this name is registered there, or one of the two is of another kind.
     MissingDependencyError
         If `prometheus_client` is not installed.
     """
     core = require("prometheus_client.core", "prometheus")
+    _check_kind("prometheus(store)", store, "a PolicyStore", ("stats",))
+    if registry is not None:
+        kinds = ("register", "unregister", "collect")
+        _check_kind("prometheus(registry=...)", registry, "a CollectorRegistry, or None", kinds)
     registry = core.REGISTRY if registry is None else registry
     with _lock:
         collector = _collectors.get(registry)
@@ -216,6 +225,12 @@ class _Collector:
         make = self._core.CounterMetricFamily if metric.counts else self._core.GaugeMetricFamily
         name = "_".join(["oasis_alloc", metric.name, *([metric.unit] if metric.unit else [])])
         return make(name, metric.text, labels=names)
+
+
+def _check_kind(what: str, given: Any, kind: str, methods: tuple[str, ...]) -> None:
+    """Refuse what is none of a kind, and the class itself."""
+    if isinstance(given, type) or not all(callable(getattr(given, name, None)) for name in methods):
+        raise InputError(f"telemetry.{what} is {shown(given)}; expected {kind}.")
 
 
 def _known(value: float | None) -> list[Sample]:

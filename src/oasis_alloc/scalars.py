@@ -1,0 +1,41 @@
+"""What an argument has to be where one number is expected: whole, or real, of Python or NumPy, and no boolean."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+
+_NO_NUMBERS = (bool, np.bool_, np.timedelta64, np.datetime64)  # to NumPy, a timedelta64 is an integer
+
+
+def as_whole(value: object) -> int | None:
+    """A whole number as Python's, or None for what is none: booleans, times, fractions, texts and everything else.
+
+    >>> import numpy as np
+    >>> as_whole(np.int8(3)), as_whole(3.0), as_whole(True), as_whole(np.timedelta64(3, "s"))
+    (3, None, None, None)
+    """
+    if type(value) is int:
+        return value
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, Integral):
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):  # a class of someone else's that only says to be one
+        return None
+
+
+def as_real(value: object) -> float | None:
+    """A number as a float, or None for what is none, and for one beyond float64; NaN and infinity are numbers.
+
+    >>> from fractions import Fraction
+    >>> as_real(2), as_real(Fraction(1, 4)), as_real(10**400), as_real("2"), as_real(True)
+    (2.0, 0.25, None, None, None)
+    """
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, Real):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
