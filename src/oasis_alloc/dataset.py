@@ -108,7 +108,7 @@ class Dataset(ByFields):
         """Bytes that reading these columns of a row group takes: as they are in the file, and decoded."""
         total = 0
         for chunk in self.files[self.file[g]].chunks(int(self.group[g]), names):
-            width = 8 if chunk.physical_type in ("INT64", "DOUBLE") else 4
+            width = 4 if chunk.physical_type in ("INT32", "FLOAT") else 8  # half floats: as they are, and widened
             total += int(chunk.total_compressed_size) + width * int(chunk.num_values)
             if chunk.compression != "UNCOMPRESSED":
                 total += int(chunk.total_uncompressed_size)
@@ -131,7 +131,7 @@ class Dataset(ByFields):
         said = self.files[self.file[g]].chunks(int(self.group[g]), [name])[0].statistics
         if said is None or not said.has_min_max or not column.size:
             return
-        low, high, least, most = said.min, said.max, column.min(), column.max()
+        low, high, least, most = _number(said.min), _number(said.max), column.min(), column.max()
         if least < low or most > high:
             raise InputError(
                 f"{self.place(position).rpartition(',')[0]}: column {name!r} has numbers from {least} to {most}, and "
@@ -229,9 +229,9 @@ class Reader:
             row = int(np.argmax(column.is_null().to_numpy()))
             if self._lenient and name in data.columns:
                 self.missing[name] = row
-                return np.asarray(column.to_numpy())
+                return _wide(np.asarray(column.to_numpy()))
             raise InputError(f"{data.place(first + row)}: column {name!r} is null; expected a number in every row.")
-        return np.asarray(column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy())
+        return _wide(np.asarray(column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy()))
 
     def _opened(self, file: int) -> Any:
         import pyarrow as pa
@@ -316,6 +316,18 @@ class StreamedColumn(ByFields):
             f"column {self.name!r} has {len(self):,} entries in Parquet files and is never in memory as a whole; ask "
             "for single pairs by position, such as candidates.columns[name][solution.positions]."
         )
+
+
+def _wide(column: NDArray[Any]) -> NDArray[Any]:
+    """Half floats as float32, which holds each of them exactly and which kernels take; the rest as it is."""
+    return column.astype(np.float32) if column.dtype == np.float16 else column
+
+
+def _number(said: Any) -> Any:
+    """A bound of a footer as a number, where half floats are two bytes; NaN for bytes that are none."""
+    if not isinstance(said, bytes):
+        return said
+    return np.float32(np.frombuffer(said, "<f2")[0]) if len(said) == 2 else np.nan
 
 
 def any_negative(column: NDArray[Any] | StreamedColumn) -> bool:
