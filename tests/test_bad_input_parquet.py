@@ -96,6 +96,9 @@ def test_files(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         Candidates.from_parquet(3)  # type: ignore[arg-type]
     says(caught, "directory is 3 | path")
+    with pytest.raises(InputError) as caught:
+        Candidates.from_parquet("")
+    says(caught, "directory is '' | path")
     write(tmp_path, GOOD)
     pq.write_table(pa.table(GOOD | {"rel": np.ones(6, np.float32)}), tmp_path / "c.parquet")
     with pytest.raises(InputError) as caught:

@@ -145,6 +145,9 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("delivered infinite", lambda: E("artist").delivered_so_far([1, INF]), "artist | inf at entry 1 | finite"),
     ("delivered negative by label", lambda: E("artist").delivered_so_far({"bo": -2}), "-2 of group 'bo' | >= 0"),
     ("delivered None by label", lambda: E("artist").delivered_so_far({"bo": None}), "nan of group 'bo' | finite"),
+    ("delivered None", lambda: E().delivered_so_far(None), "None is no amount | {label: number} | 0 where nothing was"),
+    ("delivered NA", lambda: E().delivered_so_far(pd.NA), "<NA> is no amount | a number | finite and >= 0"),
+    ("delivered nothing by label", lambda: E("artist").delivered_so_far({"bo": NAN}), "'bo' | say 0, or leave"),
     ("delivered a text", lambda: E().delivered_so_far("much"), "'much' | a number | {label: number}"),
     ("delivered in 2-d", lambda: E("artist").delivered_so_far([[1, 2]]), "shape (1, 2) | (n_groups,)"),
     (

@@ -145,6 +145,30 @@ def test_a_change_is_an_error_where_all_pairs_are_kept(tmp_path: Path, change: C
 
 @posix
 @pytest.mark.parametrize("change", CHANGES)
+def test_the_report_of_an_answer_is_there_when_its_files_are_not(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    asked = problem(written(tmp_path, 2))
+    solution = oa.solve(asked)
+    seen = oa.solve(asked)
+    assert seen.parts
+    change(tmp_path / "part-0.parquet")
+    for text in (str(solution), solution._repr_html_()):
+        assert "The parts of the objective are left out" in text
+        assert "part-0.parquet has changed since" in " ".join(text.split())
+        assert f"{solution.value:,.8g}" in text
+        assert "exposure(by=" in text
+    assert solution.report() == str(solution)
+    assert "Solution(" in repr(solution)
+    assert len(str(solution).splitlines()) <= 40
+    assert solution.shadow_prices() == seen.shadow_prices()
+    with pytest.raises(oa.InputError, match=r"part-0\.parquet has changed since"):
+        solution.parts  # noqa: B018  # asked for by themselves, they are an error
+    assert "left out" not in str(seen), "parts that were read before"
+
+
+@posix
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_change_after_the_last_pass_is_an_error(
     tmp_path: Path, change: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -263,6 +263,18 @@ def test_whole_numbers_keep_all_their_bits_beside_missing_ones() -> None:
         assert key.labels.tolist() == [5, big]
 
 
+@pytest.mark.filterwarnings("error")
+def test_half_floats_are_labels_by_their_value() -> None:
+    numbers = np.array([2, np.nan, 65504, 2], np.float16)
+    for given in (numbers, pd.Series(numbers), pl.Series(numbers), pa.array(numbers), list(numbers)):
+        key = Key.build("k", given, n=4, size="n_items", where="items")
+        assert (key.labels.tolist(), key.codes.tolist()) == ([2, 65504], [0, -1, 1, 0])
+    key = Key.build("k", np.array([0.1, 0.5], np.float16), n=2, size="n_items", where="items")
+    assert key.labels.tolist() == [float(np.float16(0.1)), 0.5]
+    with pytest.raises(InputError, match=r"infinite label \(entry 0 is -inf\)"):
+        Key.build("k", np.array([-np.inf], np.float16), n=1, size="n_items", where="items")
+
+
 def test_true_and_one_in_one_column_are_mixed_labels() -> None:
     with pytest.raises(InputError, match=r"bool, int.*entry 1 is True"):
         Key.build("k", [1, True, 0], n=3, size="n_items", where="items")

@@ -212,6 +212,20 @@ def test_single_pairs_by_position(streamed: oa.Candidates) -> None:
         np.asarray(streamed.columns["relevance"])
 
 
+@pytest.mark.parametrize("compression", ["none", "snappy"])
+@pytest.mark.parametrize("statistics", [True, False])
+def test_half_floats_are_read_as_the_same_numbers(tmp_path: Path, compression: str, statistics: bool) -> None:
+    half = np.array([0.1, -65504.0, 6e-8, 2.0], np.float16)
+    table = pa.table({"user": [0, 0, 1, 1], "item": [0, 1, 0, 1], "r": half, "null": pa.array([*half[:3], None])})
+    pq.write_table(table, tmp_path / "a.parquet", compression=compression, write_statistics=statistics)
+    streamed = oa.Candidates.from_parquet(tmp_path, memory="4KiB")
+    assert list(streamed.columns) == ["r"]
+    assert streamed.columns["r"].dtype == np.float32
+    assert streamed.columns["r"][np.arange(4)].tolist() == half.tolist()
+    here = oa.Candidates.from_arrays([0, 2, 4], [0, 1, 0, 1], {"r": half})
+    same(*(oa.solve(oa.Problem(c, oa.total("r"), oa.exposure() <= 1.5, oa.Slate(1))) for c in (here, streamed)))
+
+
 def test_the_engine_reads_pairs_that_it_does_not_hold(streamed: oa.Candidates) -> None:
     programs = [lower(rich(c)) for c in (MARKET, streamed)]
     rng = np.random.default_rng(2)

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import oasis_alloc as oa
 from oasis_alloc.commands import csv_tables
@@ -167,6 +169,29 @@ def test_numbers_in_names_are_in_their_own_order(tmp_path: Path) -> None:
         pq.write_table(PAIRS, tmp_path / f"part-{k}.parquet")
     assert [part.path.name for part in parts_of(tmp_path)] == [f"part-{k}.parquet" for k in (1, 9, 10, 100)]
     assert sorted(["b2", "b10", "a", "B", "b02", ""], key=natural) == ["", "B", "a", "b02", "b2", "b10"]
+
+
+@given(st.lists(st.text("a1=./0\u0663", max_size=4), unique=True))
+def test_any_names_have_an_order_and_it_does_not_depend_on_where_they_start(names: list[str]) -> None:
+    back = names[::-1]
+    assert sorted(back, key=natural) == sorted(names, key=natural)
+    assert len({natural(name) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (["p1.parquet", "p/1.parquet", "p/10.parquet", "p/9.parquet"], [1, 3, 2, 0]),
+        (["x=2/a.parquet", "x=/a.parquet"], [1, 0]),
+        (["1.parquet", "a.parquet", "1/1.parquet", "1/a/1.parquet"], [2, 3, 0, 1]),
+    ],
+)
+def test_files_and_folders_that_begin_alike_are_in_order(tmp_path: Path, names: list[str], order: list[int]) -> None:
+    for user, k in enumerate(order):
+        (tmp_path / names[k]).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"user": [user], "item": [0], "r": [float(k)]}), tmp_path / names[k])
+    assert [part.path for part in parts_of(tmp_path)] == [tmp_path / names[k] for k in order]
+    assert oa.Candidates.from_parquet(tmp_path).columns["r"][np.arange(len(names))].tolist() == order
 
 
 def test_folders_name_columns(tmp_path: Path, library: str) -> None:

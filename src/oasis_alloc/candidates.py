@@ -40,7 +40,7 @@ class Candidates(ByFields):
     - `backend`: "pandas", "polars" or "pyarrow" where frames came in, else None.
     - `row`: int64 (n_pairs,), the row of the frame that each pair came from, else None.
     - `stream`: the files of candidates `from_parquet`, else None. `item` and `columns` are then handles that
-      give the numbers of single pairs: `columns[name][positions]`.
+      give the numbers of some pairs as arrays do, by position, slice or mask: `columns[name][positions]`.
     """
 
     n_users: int

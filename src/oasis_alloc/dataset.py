@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from oasis_alloc.errors import InputError
 from oasis_alloc.files import File
 from oasis_alloc.pickling import ByFields
+from oasis_alloc.positions import positions_of
 
 _AHEAD = 4  # row groups that the disk is asked for before they are decoded
 _BUFFER = 1 << 15  # bytes of a column that are read at a time, besides whole pages
@@ -108,7 +109,7 @@ class Dataset(ByFields):
         """Bytes that reading these columns of a row group takes: as they are in the file, and decoded."""
         total = 0
         for chunk in self.files[self.file[g]].chunks(int(self.group[g]), names):
-            width = 8 if chunk.physical_type in ("INT64", "DOUBLE") else 4
+            width = 4 if chunk.physical_type in ("INT32", "FLOAT") else 8  # half floats: as they are, and widened
             total += int(chunk.total_compressed_size) + width * int(chunk.num_values)
             if chunk.compression != "UNCOMPRESSED":
                 total += int(chunk.total_uncompressed_size)
@@ -131,7 +132,7 @@ class Dataset(ByFields):
         said = self.files[self.file[g]].chunks(int(self.group[g]), [name])[0].statistics
         if said is None or not said.has_min_max or not column.size:
             return
-        low, high, least, most = said.min, said.max, column.min(), column.max()
+        low, high, least, most = _number(said.min), _number(said.max), column.min(), column.max()
         if least < low or most > high:
             raise InputError(
                 f"{self.place(position).rpartition(',')[0]}: column {name!r} has numbers from {least} to {most}, and "
@@ -190,6 +191,22 @@ class Reader:
             self._group, self._number = self._decoded(g), g
         return self._group
 
+    def between(self, begin: int, end: int) -> Columns:
+        """The columns of the pairs begin:end, which may be of several row groups; they stay good.
+
+        Columns of numbers are of the type that they are handed out as, users and items int64.
+        """
+        data = self._dataset
+        out = {name: np.empty(max(0, end - begin), data.columns.get(name, np.int64)) for name in self._names}
+        at = begin
+        while at < end:
+            g = int(np.searchsorted(data.start, at, side="right")) - 1
+            first, stop = int(data.start[g]), min(end, int(data.start[g + 1]))
+            for name, column in self.group(g).items():
+                out[name][at - begin : stop - begin] = column[at - first : stop - first]
+            at = stop
+        return out
+
     def _decoded(self, g: int) -> Columns:
         """Read a row group, of a file that was what it should be before and after."""
         import pyarrow as pa
@@ -229,9 +246,9 @@ class Reader:
             row = int(np.argmax(column.is_null().to_numpy()))
             if self._lenient and name in data.columns:
                 self.missing[name] = row
-                return np.asarray(column.to_numpy())
+                return _wide(np.asarray(column.to_numpy()))
             raise InputError(f"{data.place(first + row)}: column {name!r} is null; expected a number in every row.")
-        return np.asarray(column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy())
+        return _wide(np.asarray(column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy()))
 
     def _opened(self, file: int) -> Any:
         import pyarrow as pa
@@ -306,16 +323,49 @@ class StreamedColumn(ByFields):
     def __len__(self) -> int:
         return int(self.dataset.start[-1])
 
-    def __getitem__(self, positions: Positions) -> NDArray[Any]:
-        """The numbers at these positions, in any order; reads the row groups that they are in."""
-        found = self.dataset.take([self.name], np.asarray(positions, np.int64))
-        return found[self.name].astype(self.dtype, copy=False)
+    def __getitem__(self, index: Any) -> Any:
+        """The numbers at positions, in a slice or under a mask, as arrays give them; reads the row groups they are in.
+
+        Raises `InputError` for what is none of these, and for a slice that takes more than `memory`.
+        """
+        where = positions_of(index, len(self), f"column {self.name!r}")
+        if not isinstance(where, range):
+            found = self.dataset.take([self.name], where.ravel())[self.name].astype(self.dtype, copy=False)
+            return found.reshape(where.shape)[()]  # of one position, the number itself
+        needed = len(where) * (self.dtype.itemsize + (0 if where.step == 1 else 3 * 8))  # 3: positions and their order
+        if needed > self.dataset.ledger.limit:
+            raise InputError(
+                f"column {self.name!r}: a slice of {len(where):,} entries takes {needed:,} bytes, and memory= allows "
+                f"{self.dataset.ledger.limit:,}; ask for fewer at a time."
+            )
+        if where.step != 1:
+            return self[np.arange(where.start, where.stop, where.step, dtype=np.int64)]
+        with self.dataset.read([self.name]) as reader:
+            return reader.between(where.start, where.stop)[self.name].astype(self.dtype, copy=False)
+
+    def __iter__(self) -> NoReturn:
+        self._refuse()  # and not number by number, each of which reads a row group
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
         raise InputError(
             f"column {self.name!r} has {len(self):,} entries in Parquet files and is never in memory as a whole; ask "
-            "for single pairs by position, such as candidates.columns[name][solution.positions]."
+            "for single pairs by position, such as candidates.columns[name][solution.positions], or for a slice."
         )
+
+
+def _wide(column: NDArray[Any]) -> NDArray[Any]:
+    """Half floats as float32, which holds each of them exactly and which kernels take; the rest as it is."""
+    return column.astype(np.float32) if column.dtype == np.float16 else column
+
+
+def _number(said: Any) -> Any:
+    """A bound of a footer as a number, where half floats are two bytes; NaN for bytes that are none."""
+    if not isinstance(said, bytes):
+        return said
+    return np.float32(np.frombuffer(said, "<f2")[0]) if len(said) == 2 else np.nan
 
 
 def any_negative(column: NDArray[Any] | StreamedColumn) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.by_group import Numbers, numbers_of, spread, text_of
+from oasis_alloc.by_group import Numbers, as_number, numbers_of, spread, text_of
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.labels import is_none
 
@@ -26,14 +26,21 @@ class Delivered:
     def of(cls, measure: object, by: tuple[str, ...], given: object) -> Delivered:
         """Check the numbers as far as it can be without the groups, and copy what could change."""
         what = f"({measure}).delivered_so_far({'...' if hasattr(given, '__array__') else given!r})"
-        frozen = numbers_of(np.nan if is_none(given) else given, what, "amount delivered")
+        if is_none(given) and as_number(given) is None:  # None, NA, NaT
+            raise ProblemError(
+                f"{what}: {given!r} is no amount delivered; expected a number, an array with one number a group, or "
+                "{label: number}, finite and >= 0; 0 where nothing was delivered."
+            )
+        frozen = numbers_of(given, what, "amount delivered")
         numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(numbers) | (numbers < 0))
         if bad.size:
             where = f" of group {list(frozen)[bad[0]]!r}" if isinstance(frozen, dict) else f" at entry {bad[0]}"
+            number = numbers.ravel()[bad[0]]
+            none = " Where nothing was delivered, say 0, or leave the label out." if np.isnan(number) else ""
             raise ProblemError(
-                f"{what}: {numbers.ravel()[bad[0]]:g}{where if numbers.ndim else ''} is not something delivered; "
-                "expected finite numbers >= 0."
+                f"{what}: {number:g}{where if numbers.ndim else ''} is not something delivered; "
+                f"expected finite numbers >= 0.{none}"
             )
         return cls(1.0, by, frozen)
 

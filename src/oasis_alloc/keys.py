@@ -181,6 +181,8 @@ def frozen(array: NDArray[T]) -> NDArray[T]:
 def factorise(values: NDArray[Any], what: str) -> Factor:
     """Find the distinct values of a vector, sorted where they sort; None, NaN and NaT get code -1."""
     kind = values.dtype.kind
+    if values.dtype == np.float16:  # 2**63 is beyond it, and float32 holds each of its numbers
+        values = values.astype(np.float32)
     if kind in "iu":
         return _factorise_integers(values.astype(values.dtype.newbyteorder("="), copy=False))
     if kind in "bfmM":

@@ -111,7 +111,7 @@ def open_dataset(directory: object, user: str, item: str, columns: Sequence[str]
 
 
 def _parts(directory: object) -> list[Part]:
-    if not isinstance(directory, (str, Path)):
+    if not isinstance(directory, (str, Path)) or directory == "":  # which Path would take for the current one
         raise InputError(f"directory is {directory!r}; expected the path of a directory of Parquet files.")
     path = Path(directory)
     if path.is_file():

@@ -69,14 +69,14 @@ def parts_of(folder: Path, endings: Sequence[str] = PARQUET) -> list[Part]:
     return found
 
 
-def natural(name: str) -> tuple[Any, ...]:
-    """A key that sorts names as people do.
+def natural(name: str) -> tuple[tuple[Any, ...], str]:
+    """A key that sorts names as people do; any two names have an order, and only equal ones have the same key.
 
-    >>> sorted(["part-10", "part-9", "part-009"], key=natural)
-    ['part-009', 'part-9', 'part-10']
+    >>> sorted(["part-10", "part-9", "part", "part-009"], key=natural)
+    ['part', 'part-009', 'part-9', 'part-10']
     """
-    pieces = re.split(r"([0-9]+)", name)
-    return (*((piece if k % 2 == 0 else _number(piece)) for k, piece in enumerate(pieces)), name)
+    pieces = re.split(r"([0-9]+)", name)  # text and digits take turns, text first, so like is compared with like
+    return tuple(piece if k % 2 == 0 else _number(piece) for k, piece in enumerate(pieces)), name
 
 
 def typed(texts: Sequence[str | None]) -> list[Any]:

@@ -308,12 +308,13 @@ class Policy(Batched):
         Columns: the ids of user and item under the candidates' names, `boost` (to add to the organic score), `score`,
         and `rank`, the place in the slate from 0, -1 where it is not shown; where a column of ids has one of these
         names, `_` is behind it. Streamed in row groups; the file appears when it is whole. Candidates may be others
-        than those of the solve: items are matched by id, users by label.
+        than those of the solve: items are matched by id, users by label. Those in Parquet files are read user by user,
+        within their `memory`.
 
         Raises
         ------
         InputError
-            For candidates without a column or a user key that scores depend on.
+            For candidates without a column or a user key that scores depend on, and for files that have changed.
         MissingDependencyError
             Without pyarrow.
         """

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from oasis_alloc.errors import InputError
 from oasis_alloc.layout import STYLE, Table, as_html, as_text, cut, number, small
 from oasis_alloc.shadow import Priced, heaviest, in_words, main_column, priced
 from oasis_alloc.verdicts import FEASIBLE
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _NAME, _LABEL = 44, 24  # longest name of a constraint and label of a group, in columns of a terminal
 _PARTS = 5  # rows of the objective
+_WHY = 500  # of why its parts are left out
 
 
 class _Rows(NamedTuple):
@@ -126,8 +128,12 @@ def _work(solution: Solution) -> str:
     return f"{passes}{solution.seconds:,.3g} seconds, solver {solution.solver}\n{over}; slates of {slate.words()}"
 
 
-def _objective(solution: Solution) -> Table:
-    parts = sorted(solution.parts.items(), key=lambda part: -abs(part[1]))
+def _objective(solution: Solution) -> str | Table:
+    try:
+        parts = sorted(solution.parts.items(), key=lambda part: -abs(part[1]))
+    except InputError as error:  # parts are read from the candidates' files; the rest of the answer is in hand
+        why = cut(str(error), _WHY)
+        return f"The parts of the objective are left out, since they are read from the candidates' files: {why}"
     whole = sum(abs(part) for _, part in parts)  # of sizes, so that penalties do not push shares beyond 100 %
 
     def row(name: str, part: float) -> tuple[str, str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _ANSWERS = ("boost", "score", "rank")
 _ROWS = 1 << 17  # pairs of a row group, about
+_BYTES = 200  # of a pair while its row is made
+
+_Pairs = Callable[[int, int], tuple[Any, dict[str, Any]]]  # the items and columns of the pairs begin:end
 
 
 def to_parquet(policy: Policy, candidates: Candidates, path: str | Path) -> int:
@@ -33,18 +37,21 @@ def to_parquet(policy: Policy, candidates: Candidates, path: str | Path) -> int:
     for key in data.user_keys:
         if key not in candidates.users:
             raise InputError(f"candidates: the users have no key {key!r}, which prices depend on.")
+    for name in (wanted := dict.fromkeys((*data.columns, data.organic))):
+        if name not in candidates.columns:
+            raise InputError(f"candidates: the column {name!r} is missing.{candidates.no_column(name)}")
     pa, pq = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
     ids = candidates.item_ids
     numbers = policy.encode(np.arange(candidates.n_items) if ids is None else ids)
     labels = {key: _labels(candidates.users[key]) for key in data.user_keys}
     names = answer_names(_ANSWERS, (candidates.user_name, candidates.item_name))
     writer, written, first = None, 0, 0
-    with replacing(path) as beside:
+    with _reading(candidates, list(wanted)) as (pairs, rows), replacing(path) as beside:
         try:
             while first < candidates.n_users:
-                last = int(np.searchsorted(candidates.indptr, candidates.indptr[first] + _ROWS, side="right")) - 1
+                last = int(np.searchsorted(candidates.indptr, candidates.indptr[first] + rows, side="right")) - 1
                 last = min(max(last, first + 1), candidates.n_users)
-                table = pa.table(_rows(policy, candidates, numbers, labels, first, last, names))
+                table = pa.table(_rows(policy, candidates, pairs, numbers, labels, first, last, names))
                 writer = writer or pq.ParquetWriter(str(beside), table.schema, write_page_checksum=True)
                 writer.write_table(table)
                 written += table.num_rows
@@ -55,9 +62,27 @@ def to_parquet(policy: Policy, candidates: Candidates, path: str | Path) -> int:
     return written
 
 
+@contextmanager
+def _reading(candidates: Candidates, names: list[str]) -> Iterator[tuple[_Pairs, int]]:
+    """How pairs are read in their order, and how many at a time: of files, within the memory that is allowed."""
+    if (stream := candidates.stream) is None:
+        yield lambda a, b: (candidates.item[a:b], {name: candidates.columns[name][a:b] for name in names}), _ROWS
+        return
+    with stream.read([stream.item, *names]) as reader:
+        rows = min(_ROWS, max(1, (stream.ledger.limit - stream.ledger.held) // _BYTES))
+        stream.ledger.take(reader, rows * _BYTES)
+
+        def pairs(a: int, b: int) -> tuple[Any, dict[str, Any]]:
+            found = reader.between(a, b)
+            return found.pop(stream.item), found
+
+        yield pairs, rows
+
+
 def _rows(
     policy: Policy,
     candidates: Candidates,
+    pairs: _Pairs,
     numbers: Any,
     labels: dict[str, Any],
     first: int,
@@ -66,18 +91,18 @@ def _rows(
 ) -> dict[str, Any]:
     """The pairs of users first <= u < last: ids, boost, score, place in the slate (-1 where not shown)."""
     a, b = int(candidates.indptr[first]), int(candidates.indptr[last])
-    rule, columns = policy.data.slate, {name: column[a:b] for name, column in candidates.columns.items()}
+    rule, (item, columns) = policy.data.slate, pairs(a, b)
     by_number = (rule.sizes is not None or rule.leasts is not None) and policy.data.n_users == candidates.n_users
     users = np.arange(first, last) if by_number else {key: of[first:last] for key, of in labels.items()}
     indptr, score = candidates.indptr[first : last + 1] - a, np.empty(b - a)
     organic = column_of(columns, policy.data.organic, b - a)
-    slates = policy.select_batch(indptr, numbers[candidates.item[a:b]], columns, users, scores=score)
+    slates = policy.select_batch(indptr, numbers[item], columns, users, scores=score)
     rank = np.full(b - a, -1, np.int32)
     row, place = np.nonzero(slates >= 0)
     rank[slates[row, place]] = place
     user_of = np.repeat(np.arange(first, last), np.diff(candidates.indptr[first : last + 1]))
     ids = candidates.user_ids
-    item = candidates.item[a:b].astype(np.int64)
+    item = item.astype(np.int64, copy=False)
     return {
         candidates.user_name: _plain(user_of if ids is None else ids[user_of]),
         candidates.item_name: _plain(item if candidates.item_ids is None else candidates.item_ids[item]),
