@@ -406,7 +406,8 @@ public final class ScoreHost {
                     "certificate: status, solver");
             for (String name : List.of("value", "bound", "gap", "violation", "passes")) {
                 Object number = certificate.get(name);
-                require(number instanceof Double || "inf".equals(number) || "-inf".equals(number), "certificate: " + name);
+                boolean isNumber = number instanceof Double || "inf".equals(number) || "-inf".equals(number);
+                require(isNumber, "certificate: " + name);
             }
             Object kind = of.get("items");
             numbers = kind == null ? null : numbered(file.labels("items", kind));
@@ -712,7 +713,8 @@ public final class ScoreHost {
         public int[] slate(User user, int[] items, Map<String, double[]> columns, double[] scores, Integer k,
                 int[] pinned, int[] exclude) {
             check(user, items);
-            if (scores == null || scores.length != items.length) throw new BadRequest("scores: expected " + items.length + " numbers");
+            if (scores == null || scores.length != items.length)
+                throw new BadRequest("scores: expected " + items.length + " numbers");
             if (k != null && k < 0) throw new BadRequest("k " + k + "; expected a number of slots >= 0, or null");
             int size = Math.min(k == null ? user.size : k, items.length);
             Set<Integer> seen = new LinkedHashSet<>();
@@ -1084,7 +1086,8 @@ public final class ScoreHost {
                     }
                 });
             }
-            if (start + end != raw.length || bytesOfAll != end) throw new Refused("truncated, or longer than its header says");
+            if (start + end != raw.length || bytesOfAll != end)
+                throw new Refused("truncated, or longer than its header says");
         }
 
         /** SHA-256 of the file with the 64 digits of the checksum, which occur once in the header, replaced by zeros. */
@@ -1109,7 +1112,8 @@ public final class ScoreHost {
 
         /** Refuse arrays that nobody has asked for. */
         void checkAllTaken() {
-            for (String name : arrays.keySet()) require(taken.contains(name), "the array " + name + " belongs to nothing");
+            for (String name : arrays.keySet())
+                require(taken.contains(name), "the array " + name + " belongs to nothing");
         }
 
         private Object array(String name) {
