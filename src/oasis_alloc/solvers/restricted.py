@@ -134,8 +134,9 @@ def restricted(
     touched[pieces.rows] = True
     touched[keep] = True  # rows of the last round stay, so that its basis can be carried over
     rows = np.flatnonzero(touched)
-    # what a curved function pays for a unit has nothing to do with the scores: its own price is the measure
-    most = np.where(is_curved, np.maximum(most, 2.0 * np.abs(prices)), most)
+    # what a curved function pays for a unit, and a limit of next to nothing costs, has nothing to do with the scores:
+    # the price itself is the measure; slacks that paid less than it would be a way to earn without end
+    most = np.maximum(most, 2.0 * np.abs(prices))
     penalty[pieces.rows] = 2.0 * pieces.dearest  # their own prices stay below, so nobody pays it
     end = np.where(np.isfinite(penalty), penalty, most)[rows]
     above = np.minimum(prices[rows] + radius[rows], end)
