@@ -237,7 +237,14 @@ def _infeasible(answer: Answer) -> Findings:
         out.append(("giving what is named is not enough", "; ".join(map(str, answer.solution.conflicts))))
     if judge.possible(slack=0.0, only=lambda k, g: (k, g) in named):
         out.append(("those named do not conflict", "; ".join(map(str, answer.solution.conflicts))))
-    return [*out, *_least(answer, give)]
+    if answer.presented.program.weighted:
+        return [*out, *_least(answer, give)]
+    # without weights those of the package name the conflict: whatever they are, nobody gives more than is needed
+    for at, much in give.items():
+        less = {**give, at: much * (1 - 1e-3)}
+        if much > 1e-3 * _row_size(judge.rows[at[0]], at[1]) and judge.possible(slack=0.0, give=less):
+            out.append(("more is given than is needed", f"{judge.rows[at[0]].labels[at[1]]!r} of {name_of(at[0])}"))
+    return out
 
 
 def _least(answer: Answer, give: dict[tuple[int, int], float]) -> Findings:

@@ -172,6 +172,15 @@ def test_a_conflict_that_gives_too_much_is_found() -> None:
     assert caught("infeasible", conflicts=more) == {"not the least total"}
 
 
+def test_a_conflict_that_gives_more_than_is_needed_is_found_without_weights() -> None:
+    presented, solution = answer("infeasible")
+    unweighted = replace(presented, program=replace(presented.program, weighted=False))
+    assert findings(unweighted, solution) == []
+    more = tuple(replace(conflict, give=conflict.give * 1.1) for conflict in solution.conflicts)
+    found = {category for category, _ in findings(unweighted, replace(solution, conflicts=more))}
+    assert found == {"more is given than is needed"}
+
+
 def test_a_conflict_of_others_is_found() -> None:
     _, solution = answer("infeasible")
     assert "those named do not conflict" in caught("infeasible", conflicts=solution.conflicts[:1])
