@@ -47,7 +47,7 @@ def missing(dual: SmoothedDual, watch: Watch, point: Point, undecided: int) -> f
     # what smoothing takes from slates at their own priced scores, whether or not these meet the demands yet
     visit = point.visit
     taken = max(0.0, visit.bound - (visit.value - float(program.prices(point.z) @ visit.totals)))
-    times = taken / watch.size_of(visit.value) / (_SHARE * watch.target)
+    times = float(taken) / float(watch.size_of(visit.value)) / (_SHARE * float(watch.target))
     moving = np.unique(program.row[~dual.held(point)]).size
     # as many as there will be: they go with the smoothing
     return times if point.visit.fractional >= _FRACTIONAL_A_ROW * moving * max(np.sqrt(times), 1.0) else np.inf

@@ -31,6 +31,7 @@ from oasis_alloc.verdicts import EPSILON, FEASIBLE
 
 _ALL_AT_ONCE = 100_000  # pairs up to which the whole program is solved in one go
 _GAP, _FINE = 1e-6, 1e-9  # of the total; the finer one where the whole program is solved in one go
+_NOISE = 1e-14  # of a unit: what totals are off by
 _ROUNDING = 1e-10  # of the demands: a total relaxation below that is none
 _PENALTY = 10.0  # first price of a missed unit, in largest values: a high one costs digits of the bound
 _ABOVE = 3.0  # the same, in what soft limits and functions pay
@@ -104,7 +105,7 @@ def least_relaxation(
         tolerance=(_GAP if loose.any() else 1.0) * _tolerance(program, prices, survey),
         certain=beyond,
         at_most=_missed(program, best.totals, weights),
-        conflicts=conflicts_of(program, best.totals, prices, _met(np.maximum(limits, program.unit)), weights),
+        conflicts=conflicts_of(program, best.totals, prices, _met(program, limits, survey), weights),
         totals=best.totals,
         prices=prices,
         weights=weights,
@@ -160,9 +161,13 @@ def _limits(program: Program, totals: Floats) -> Floats:
     return np.where(np.isfinite(limit), np.abs(limit), 0.0)
 
 
-def _met(sizes_of_limits: Floats) -> Floats:
-    """How much a row may miss and count as met where conflicts are told."""
-    return 1e-3 * FEASIBLE * sizes_of_limits
+def _met(program: Program, limits: Floats, survey: Survey) -> Floats:
+    """How much a row may miss and count as met where conflicts are told: a share of its limit, and rounding.
+
+    A limit of 0 is kept to a share of what a typical pair adds.
+    """
+    rounding = np.where((survey.least != 0.0) | (survey.most != 0.0), _NOISE * program.unit, 0.0)
+    return np.maximum(1e-3 * FEASIBLE * np.where(limits > 0.0, limits, program.unit), rounding)
 
 
 def _missed(program: Program, totals: Floats, weights: Floats) -> float:
@@ -251,7 +256,7 @@ def best_relaxed(
     if not enough:  # ended early: then the allocation that gives the least total, whatever it is worth
         bound -= penalty * max(0.0, missed_of(best.totals) - at_most)
     best = answer = worth(stated, positions, x)
-    met = _met(np.maximum(_limits(program, best.totals), program.unit))
+    met = _met(program, _limits(program, best.totals), survey)
     told = conflicts_of(program, best.totals, least.prices, met, least.weights)
     if watch.free is not None:
         bound = min(bound, watch.free)
