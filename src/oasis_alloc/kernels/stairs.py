@@ -146,5 +146,7 @@ def stair(
 @jit
 def smoothed_gain(gain: float, gamma: float) -> float:
     """The most that `gain x - gamma/2 x^2` can be for 0 <= x <= 1: what a candidate adds to the dual value."""
-    x = min(1.0, max(0.0, gain / gamma))
+    if gain >= gamma:  # as nearly all are, without a division
+        return gain - 0.5 * gamma
+    x = max(0.0, gain / gamma)
     return gain * x - 0.5 * gamma * x * x

@@ -56,6 +56,7 @@ def _full_root(
     # the root is between: at `below` the mass is no less than size, at the largest score of all it is nothing
     high = top[0]
     exact = _CLOSE * (size + 1.0)
+    rounding = _ROUNDING / gamma
     low = max(low, top[size - 1] - gamma - _ROUNDING * abs(top[size - 1]))  # size candidates are full at it
     t = start if low < start < high else low
     turn = 0
@@ -71,7 +72,7 @@ def _full_root(
                 moving += 1
         if abs(f) <= exact:
             return t, t, t
-        if moving > 0 and abs(f) <= min(_NEAR, _ROUNDING * abs(t) / gamma):  # mixed with one a few roundings on
+        if moving > 0 and abs(f) <= min(_NEAR, rounding * abs(t)):  # mixed with one a few roundings on
             other = t + (2.0 * f * gamma / moving + (_ROUNDING if f > 0.0 else -_ROUNDING) * abs(t))
             return t, min(t, other), max(t, other)  # below the first one, too, scores are what they are
         if f > 0.0:
@@ -137,11 +138,13 @@ def plain_slate(
         again = 1
         low = 0.0
     owner = -1 if t == 0.0 else 0
-    spread(c, m, size, below, above, gamma, x)
     for i in range(m):
+        x[i] = min(1.0, max(0.0, (c[i] - above) / gamma))
         work.top[i] = t
         work.owner[i] = owner
         work.alone[i] = 0.0
+    if below < above:
+        spread(c, m, size, below, above, gamma, x)
     work.ends[0] = 0
     kept = not _crowded(m, code, at, x, rules.of, rules.free)
     if kept and rules.target.size > 0:
