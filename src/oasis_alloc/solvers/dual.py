@@ -41,6 +41,7 @@ _MOST_WIDENED = 4.0  # times the pairs that the finisher is to be given, for pri
 _GOOD = 0.5  # share of the gap asked for that the slates at hand may miss, where passes are dear
 _MOST_LANDINGS = 2
 _LANDS = 0.9  # of what smoothing may take
+_ORDINARY = 1e3  # sizes of prices that a start at 1 finds as well
 _RUNAWAY = 1e4  # prices beyond this many typical scores: the dual is running to minus infinity
 
 
@@ -196,19 +197,22 @@ def typical_score(engine: Engine, stride: int) -> float:
 
 
 def price_of_functions(program: Program, totals: Floats) -> float:
-    """What functions typically pay for a pair at some totals, 1 where there are none: the scores where values are 0."""
+    """What functions typically pay for a pair at some totals: the size of scores where all values are 0.
+
+    1 where there are none, and where it is of about that size: a start needs no more than the order of magnitude.
+    """
     paid = [0.0]
+    largest = {block.name: function.largest() for block, function in program.supports}
     for block in program.blocks:
         function, unit = block.function, program.unit[block.rows]
         if function.is_curved:
             prices = np.abs(function.price_at(totals[block.rows]))
-        elif function.is_support:
-            prices = np.asarray(next(f for b, f in program.supports if b is block).largest())
         else:
-            prices = function.band()[2]
+            prices = largest.get(block.name, function.band()[2])
         known = (prices * unit)[np.isfinite(prices)]
         paid.append(float(known.mean()) if known.size else 0.0)
-    return max(paid) or 1.0
+    typical = max(paid)
+    return typical if typical > 0.0 and not 1.0 / _ORDINARY <= typical <= _ORDINARY else 1.0
 
 
 def smoothing_error(point: Point, watch: Watch) -> float:
