@@ -143,3 +143,13 @@ def test_prepared_batches_of_users_without_kept_tables_and_of_fewer_slots() -> N
     assert hot.select() == 4
     expected = [(9 * u + served.select(*request(cands, u), of, k=2)).tolist() for u, of in enumerate(labels)]
     assert rows(hot.positions) == expected
+
+
+def test_scores_beyond_float64_are_refused_as_for_one_user() -> None:
+    cands = oa.Candidates.from_arrays([0, 2, 4], [0, 1, 0, 1], {"r": [0.9, 0.5, 0.8, 0.7], "p": [0.1, 0.2, 0.3, 0.4]})
+    served = oa.solve(oa.Problem(cands, oa.total("r") + oa.total("p"), slate=oa.Slate(1))).policy()
+    columns = {"r": [1.0, 1.0, 1.7e308, 1.0], "p": [1.0, 1.0, 1.7e308, 1.0]}
+    with pytest.raises(oa.InputError, match="beyond float64"):
+        served.select_batch([0, 2, 4], [0, 1, 0, 1], columns)
+    with pytest.raises(oa.InputError, match="beyond float64"):
+        served.select([0, 1], {name: column[2:] for name, column in columns.items()})

@@ -45,6 +45,8 @@ def select_batch(
             )  # fmt: skip
             if wrong >= 0:
                 _refuse(batch, a, b, wrong, data.n_items)
+            if not np.isfinite(found[a:b]).all():
+                refuse(batch.columns, a, b)
     return slates
 
 
