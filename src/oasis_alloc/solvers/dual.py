@@ -217,7 +217,7 @@ def price_of_functions(program: Program, totals: Floats) -> float:
 
 def smoothing_error(point: Point, watch: Watch) -> float:
     """Share of the objective that the smoothing costs."""
-    return abs(point.visit.bound - point.visit.smoothed) / watch.size_of(point.visit.value)
+    return float(abs(point.visit.bound - point.visit.smoothed)) / float(watch.size_of(point.visit.value))
 
 
 def runaway(point: Point, unit: float) -> bool:
