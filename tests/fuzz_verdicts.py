@@ -70,6 +70,8 @@ def _solved(answer: Answer) -> Findings:
     x = solution.allocation
     _, size = judge.value(x)
     slop = best.accuracy * max(size, abs(best.value), abs(answer.plain(solution.bound)))
+    if any(gain.kind in CURVED for gain in answer.presented.program.gains):
+        slop = max(slop, 1e-9)  # of numbers of size 1: interior points end no nearer, also where the optimum is 0
     kept = TOLERANCE * size if "keep" in answer.presented.program.slate else 0.0  # a share is kept up to rounding
     rounding = 1e-12 * (abs(answer.presented.constant) + judge.reach)
     if answer.plain(solution.bound) < best.value - slop - rounding:
