@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
-from oasis_alloc.kernels.demand import demand, demand_root, share_out
+from oasis_alloc.kernels.demand import allot, demand, demand_root, share_out
 from oasis_alloc.kernels.rules import Local, Rules, Work, group
 from oasis_alloc.kernels.stairs import hold, level, level_root, stair
 
@@ -90,9 +90,12 @@ def solve_chain(
     for k in range(finer + 1, n_systems):
         of = local.of[k]
         for which in range(local.counts[k]):
+            mass, moving, _, nearest = demand(
+                low, n, several, of, which, gamma, weight, steps, c, ceil, base, x, alone, order, ends
+            )
             root, below, above = demand_root(
-                float(rules.most[k]), low, low, n, several, of, which, gamma, weight, steps, c, ceil, base, x, alone,
-                order, ends,
+                float(rules.most[k]), low, mass, moving, nearest, low, n, several, of, which, gamma, weight, steps, c,
+                ceil, base, x, alone, order, ends,
             )  # fmt: skip
             work.root[k, which] = root
             if root > low:
@@ -108,22 +111,35 @@ def solve_chain(
     t = max(low, 0.0)
     below = above = t
     filled = size
-    mass, _, _, _ = demand(t, n, several, of, every, gamma, weight, steps, c, ceil, base, x, alone, order, ends)
+    mass, moving, _, nearest = demand(
+        t, n, several, of, every, gamma, weight, steps, c, ceil, base, x, alone, order, ends
+    )
     if mass < least - _CLOSE * (least + 1.0):
         filled = least
-        t, below, above = demand_root(
-            float(least), low, t, n, several, of, every, gamma, weight, steps, c, ceil, base, x, alone, order, ends
+        mass, moving, _, nearest = demand(
+            low, n, several, of, every, gamma, weight, steps, c, ceil, base, x, alone, order, ends
         )
+        t, below, above = demand_root(
+            float(least), low, mass, moving, nearest, t, n, several, of, every, gamma, weight, steps, c, ceil, base, x,
+            alone, order, ends,
+        )  # fmt: skip
         if t > 0.0:
             t = 0.0
     elif mass > size:
         t, below, above = demand_root(
-            float(size), t, start, n, several, of, every, gamma, weight, steps, c, ceil, base, x, alone, order, ends
-        )
-    share_out(
-        float(filled), below, above, n, several, of, every, gamma, weight, steps, c, ceil, base, x, alone, order, ends,
-        x, work.held, work.sums, member,
-    )  # fmt: skip
+            float(size), t, mass, moving, nearest, start, n, several, of, every, gamma, weight, steps, c, ceil, base, x,
+            alone, order, ends,
+        )  # fmt: skip
+    if below < above:
+        share_out(
+            float(filled), below, above, n, several, of, every, gamma, weight, steps, c, ceil, base, x, alone, order,
+            ends, x, work.held, work.sums, member,
+        )  # fmt: skip
+    else:  # as nearly always, and so without a call
+        allot(
+            above, n, several, of, every, gamma, weight, steps, c, ceil, base, x, alone, order, ends, x, work.sums,
+            member,
+        )  # fmt: skip
     cost = t * (size if t > 0.0 else least)
     for i in range(n):
         top[i] = t

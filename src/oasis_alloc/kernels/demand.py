@@ -84,17 +84,14 @@ def demand(
 
 @jit
 def demand_root(
-    most: float, low: float, start: float, n: int, several: int, of: Ints, which: int, gamma: float, weight: float,
+    most: float, low: float, mass: float, moving: int, above: float, start: float, n: int, several: int, of: Ints, which: int, gamma: float, weight: float,
     steps: Floats, c: Floats, ceil: Floats, base: Floats, fixed: Floats, alone: Floats, order: Ints, ends: Ints,
 ) -> tuple[float, float, float]:  # fmt: skip
     """Root t >= low of demand = most; low where the demand at low is no more. The middle where it is an interval.
 
-    Returns (t, and two numbers around it between which the demand is `most`), as level_root.
+    `mass`, `moving` and `above` are what demand says at low, which callers have mostly asked for already. Returns (t, and two numbers around it between which the demand is `most`), as level_root.
     """
-    f, moving, below, above = demand(
-        low, n, several, of, which, gamma, weight, steps, c, ceil, base, fixed, alone, order, ends
-    )
-    f -= most
+    f = mass - most
     exact = _CLOSE * (most + 1.0)
     if f <= exact:
         return low, low, low
@@ -136,8 +133,8 @@ def demand_root(
             new = above + gamma * min(1.0, f) if f > 0.0 else below - gamma * min(1.0, -f)
 
 
-@jit
-def _allot(
+@jit(inline=True)
+def allot(
     t: float, n: int, several: int, of: Ints, which: int, gamma: float, weight: float, steps: Floats, c: Floats,
     ceil: Floats, base: Floats, fixed: Floats, alone: Floats, order: Ints, ends: Ints, out: Floats, theta: Floats,
     moves: Ints,
@@ -180,15 +177,15 @@ def share_out(
 ) -> None:  # fmt: skip
     """Write what is demanded at prices low <= high, mixed so that the mass is `most`, into x; `other` is scratch.
 
-    theta and moves are as in _allot, at `high`.
+    theta and moves are as in allot, at `high`.
     """
     over = 0.0
     if low < high:  # first, for `fixed` may be x
-        over = _allot(
+        over = allot(
             low, n, several, of, which, gamma, weight, steps, c, ceil, base, fixed, alone, order, ends, other, theta,
             moves,
         )  # fmt: skip
-    under = _allot(
+    under = allot(
         high, n, several, of, which, gamma, weight, steps, c, ceil, base, fixed, alone, order, ends, x, theta, moves
     )
     if over <= under or under >= most:

@@ -146,7 +146,9 @@ def stair(
 @jit
 def smoothed_gain(gain: float, gamma: float) -> float:
     """The most that `gain x - gamma/2 x^2` can be for 0 <= x <= 1: what a candidate adds to the dual value."""
-    if gain >= gamma:  # as nearly all are, without a division
+    if gain <= 0.0:  # most candidates
+        return 0.0
+    if gain >= gamma:  # nearly all that are shown, without a division
         return gain - 0.5 * gamma
-    x = max(0.0, gain / gamma)
+    x = gain / gamma
     return gain * x - 0.5 * gamma * x * x
