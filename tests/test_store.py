@@ -81,7 +81,7 @@ class Disk:
         beside.write_text(text)
         os.replace(beside, self.path)
 
-    def load(self, path: Path) -> Plain:
+    def load(self, path: Path, _raw: bytes | None) -> Plain:
         text = path.read_text()
         if text not in self.policies:
             raise SnapshotError(f"{path}: {text}", text)
@@ -341,7 +341,7 @@ def test_the_thread_survives_what_nobody_expected(
     disk.put("a")
     with disk.store(refresh=0.01) as store, caplog.at_level(logging.ERROR, "oasis_alloc.serving"):
 
-        def broken(path: Path) -> Plain:
+        def broken(path: Path, raw: bytes | None) -> Plain:
             raise ZeroDivisionError("a bug")
 
         monkeypatch.setattr(store_module, "_load", broken)

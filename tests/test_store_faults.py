@@ -17,6 +17,7 @@ from test_store import Clock, Disk, until, watchers
 from test_store import disk as disk
 
 import oasis_alloc as oa
+from oasis_alloc import snapshot
 from oasis_alloc.serving import judging, stats
 from oasis_alloc.serving import store as store_module
 from oasis_alloc.serving.staleness import Staleness
@@ -104,10 +105,10 @@ def test_a_load_that_hangs_holds_up_nothing_else(disk: Disk, monkeypatch: pytest
     store.refresh()
     hangs, goes_on = threading.Event(), threading.Event()
 
-    def slow(path: Path) -> Any:
+    def slow(path: Path, raw: bytes | None) -> Any:
         hangs.set()
         goes_on.wait(20)
-        return disk.load(path)
+        return disk.load(path, raw)
 
     monkeypatch.setattr(store_module, "_load", slow)
     disk.put("c", created=T0 + 2)
@@ -185,8 +186,26 @@ def test_a_file_that_has_settled_is_not_read_again(tmp_path: Path, monkeypatch: 
     now = time.monotonic() + judging._SETTLED
     monkeypatch.setattr(judging, "_clock", lambda: now)
     store.refresh()
-    monkeypatch.setattr(judging, "digest_of", None)
+    monkeypatch.setattr(judging, "read_file", None)
     assert not store.refresh()
+
+
+def test_a_new_snapshot_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is compared with the file before, and what is loaded, are the same bytes."""
+    path, policy = tmp_path / "p", oa.Policy(replace(small(), valid_until=None))
+    policy.save(path)
+    store = oa.PolicyStore(path, refresh=None)
+    oa.Policy(replace(small(), valid_until=None, policy_id="b", created=small().created + 1)).save(path)
+    opened: list[Any] = []
+    really = os.open
+
+    def counted(name: Any, flags: int, mode: int = 0o777) -> int:
+        opened.append(name)
+        return really(name, flags, mode)
+
+    monkeypatch.setattr(snapshot.os, "open", counted)
+    assert store.refresh()
+    assert opened == [path]
 
 
 def test_ready_is_of_the_policy_that_is_active(disk: Disk) -> None:

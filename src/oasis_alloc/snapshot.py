@@ -88,16 +88,17 @@ def path_text(path: Any) -> str:
         raise SnapshotError(what, "unreadable") from None
 
 
-def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+def read_arrays(
+    path: str | os.PathLike[str], raw: bytes | None = None
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Read what `write_arrays` wrote, (arrays, header), and verify all of it before any of it is returned.
 
-    Arrays are read-only. Raises `SnapshotError` with the reason: unreadable, truncated, not a snapshot, newer schema,
-    tampered, dtype, shape, not finite.
+    `raw` is what `read_file` says, where it has been asked already. Arrays are read-only. Raises `SnapshotError` with
+    the reason: unreadable, truncated, not a snapshot, newer schema, tampered, dtype, shape, not finite.
     """
     name = path_text(path)
     try:
-        raw = read_file(path)
-        return from_bytes(raw)
+        return from_bytes(read_file(path) if raw is None else raw)
     except SnapshotError as error:
         raise SnapshotError(f"{name}: {error}", error.reason) from error
     except MemoryError as error:

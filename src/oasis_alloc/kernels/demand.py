@@ -84,12 +84,14 @@ def demand(
 
 @jit
 def demand_root(
-    most: float, low: float, mass: float, moving: int, above: float, start: float, n: int, several: int, of: Ints, which: int, gamma: float, weight: float,
-    steps: Floats, c: Floats, ceil: Floats, base: Floats, fixed: Floats, alone: Floats, order: Ints, ends: Ints,
+    most: float, low: float, mass: float, moving: int, above: float, start: float, n: int, several: int, of: Ints,
+    which: int, gamma: float, weight: float, steps: Floats, c: Floats, ceil: Floats, base: Floats, fixed: Floats,
+    alone: Floats, order: Ints, ends: Ints,
 ) -> tuple[float, float, float]:  # fmt: skip
     """Root t >= low of demand = most; low where the demand at low is no more. The middle where it is an interval.
 
-    `mass`, `moving` and `above` are what demand says at low, which callers have mostly asked for already. Returns (t, and two numbers around it between which the demand is `most`), as level_root.
+    `mass`, `moving` and `above` are what demand says at low, which callers have mostly asked for already. Returns (t,
+    and two numbers around it between which the demand is `most`), as level_root.
     """
     f = mass - most
     exact = _CLOSE * (most + 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from oasis_alloc.errors import SnapshotError
 from oasis_alloc.serving.schema import readable
 from oasis_alloc.serving.state import State, Version
-from oasis_alloc.snapshot import digest_of
+from oasis_alloc.snapshot import digest_of, read_file
 
 if TYPE_CHECKING:
     from oasis_alloc.policy import Policy
@@ -79,20 +80,32 @@ class Seen:
     _since: float = field(default=0.0, repr=False)
     _settled: bool = field(default=False, repr=False)
 
-    def is_same(self, path: Path) -> bool:
-        """Whether the file is what it was; if not, it is taken down as new. Raises OSError and `SnapshotError`."""
+    def is_same(self, path: Path) -> tuple[bool, bytes | None]:
+        """Whether the file is what it was; if not, it is taken down as new. Raises OSError and `SnapshotError`.
+
+        With it come the file's bytes where it is a new snapshot: what is judged and what is loaded are read at once.
+        """
         stamp, now = stamp_of(path), _clock()
         if stamp == self.stamp and self._settled:
-            return True
+            return True, None
         since = self._since if stamp == self.stamp else now
-        digest = digest_of(path)
+        digest, raw = _content(path)
         if stamp == self.stamp and digest == self.digest:
             self._settled = now >= since + _SETTLED
-            return True
+            return True, None
         self.forget()
         self.stamp, self.digest, self._since = stamp, digest, since
-        return False
+        return False, raw
 
     def forget(self) -> None:
         """Look at the file again, whatever it is."""
         self.stamp, self.digest, self.waiting, self.refused, self._settled = None, b"", None, "", False
+
+
+def _content(path: Path) -> tuple[bytes, bytes | None]:
+    """The digest of a file, and its bytes where it is a snapshot: one that is none may be too large to hold."""
+    try:
+        raw = read_file(path)
+    except SnapshotError:
+        return digest_of(path), None
+    return hashlib.sha256(raw).digest(), raw

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.content import decode, encode
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.staleness import decayed, organic_only
 from oasis_alloc.snapshot import read_arrays, write_arrays
+
+_Kept = TypeVar("_Kept", bound="Kept")
 
 
 class Kept:
@@ -58,15 +60,7 @@ class Kept:
 
         Raises `SnapshotError`, whose `reason` is a word: "unreadable", "truncated", "tampered", "newer schema" ...
         """
-        arrays, header = read_arrays(path)
-        try:
-            return cls(decode(arrays, header))
-        except SnapshotError as error:
-            raise SnapshotError(f"{os.fspath(path)}: {error}", error.reason) from error
-        except InputError as error:  # what only shows where tables are made of it
-            raise SnapshotError(f"{os.fspath(path)}: {error}", "content") from error
-        except MemoryError as error:
-            raise SnapshotError(f"{os.fspath(path)}: there is no memory for this policy.", "unreadable") from error
+        return loaded(cls, path)
 
     def decayed(self, factor: float) -> Self:
         """The same policy with every price multiplied by a factor in [0, 1], and the factor in its id."""
@@ -78,3 +72,16 @@ class Kept:
 
     def _derived(self, data: PolicyData) -> Self:
         return type(self)(data)
+
+
+def loaded(kind: type[_Kept], path: str | os.PathLike[str], raw: bytes | None = None) -> _Kept:
+    """The policy of a snapshot file, or of its bytes where they have been read; raises as `Kept.load`."""
+    arrays, header = read_arrays(path, raw)
+    try:
+        return kind(decode(arrays, header))
+    except SnapshotError as error:
+        raise SnapshotError(f"{os.fspath(path)}: {error}", error.reason) from error
+    except InputError as error:  # what only shows where tables are made of it
+        raise SnapshotError(f"{os.fspath(path)}: {error}", "content") from error
+    except MemoryError as error:
+        raise SnapshotError(f"{os.fspath(path)}: there is no memory for this policy.", "unreadable") from error

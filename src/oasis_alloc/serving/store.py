@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from oasis_alloc.errors import SnapshotError
 from oasis_alloc.serving.decision import Decision
+from oasis_alloc.serving.kept import loaded
 from oasis_alloc.serving.options import (
     checked_clock,
     checked_interval,
@@ -215,11 +216,11 @@ class PolicyStore(Swapping):
             return "not warm"
         return "requests fail" if self._stats.is_failing() else None
 
-    def _load(self, path: Path) -> Policy:
-        return _load(path)
+    def _load(self, path: Path, raw: bytes | None = None) -> Policy:
+        return _load(path, raw)
 
 
-def _load(path: Path) -> Policy:
+def _load(path: Path, raw: bytes | None) -> Policy:
     from oasis_alloc.policy import Policy
 
-    return Policy.load(path)
+    return loaded(Policy, path, raw)

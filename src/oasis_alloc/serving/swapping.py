@@ -60,8 +60,8 @@ class Swapping:
             self._now()  # here, rather than while a request waits
         self.refresh()
 
-    def _load(self, path: Path) -> Policy:
-        """Read a snapshot file; SnapshotError for one that is refused."""
+    def _load(self, path: Path, raw: bytes | None = None) -> Policy:
+        """The policy of a snapshot file, whose bytes have mostly been read; SnapshotError for one that is refused."""
         raise NotImplementedError
 
     # What is of one process.
@@ -173,7 +173,8 @@ class Swapping:
     def _look(self) -> bool:
         """Load what the file has, where that is something else than before; True if it has become active."""
         seen = self._seen
-        if seen.is_same(self._path):
+        same, raw = seen.is_same(self._path)
+        if same:
             if seen.waiting is None:
                 return False
             try:
@@ -183,7 +184,7 @@ class Swapping:
                     seen.refused = error.reason
                     raise
                 return False
-        policy = self._load(self._path)
+        policy = self._load(self._path, raw)
         facts = Facts.of(policy)
         seen.waiting, seen.refused = None, ""
         if self._is_active(facts):
