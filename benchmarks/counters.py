@@ -18,7 +18,7 @@ import numpy as np
 import oasis_alloc as oa
 from oasis_alloc import kernels
 from oasis_alloc.engines.threads import Threads
-from oasis_alloc.lowering import lower
+from oasis_alloc.program.lowering import lower
 
 _SIZE = 3
 _FEASIBLE = 1e-6
@@ -208,8 +208,9 @@ def compiled() -> int:
 
 
 def _compiled_kernels() -> Iterator[tuple[str, Any]]:
-    for info in sorted(pkgutil.iter_modules(kernels.__path__), key=lambda info: info.name):
-        module = importlib.import_module(f"{kernels.__name__}.{info.name}")
+    found = pkgutil.walk_packages(kernels.__path__, f"{kernels.__name__}.")
+    for info in sorted(found, key=lambda info: info.name.rpartition(".")[2]):
+        module = importlib.import_module(info.name)
         for name, value in sorted(vars(module).items()):
             if hasattr(value, "signatures") and value.__module__ == module.__name__:
-                yield f"{info.name}.{name}", value
+                yield f"{info.name.rpartition('.')[2]}.{name}", value

@@ -25,7 +25,7 @@ from tables import table
 
 import oasis_alloc as oa
 from oasis_alloc.engines.threads import Threads
-from oasis_alloc.lowering import lower
+from oasis_alloc.program.lowering import lower
 
 _VISITS = 9  # of which the fastest counts, after one that finds the thresholds
 _GAMMA = 1e-3  # of the visit, in typical values

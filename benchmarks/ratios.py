@@ -22,8 +22,8 @@ from yardstick import one_pass, settled
 
 import oasis_alloc as oa
 from oasis_alloc.engines.threads import Threads
-from oasis_alloc.lowering import lower
-from oasis_alloc.program import Program
+from oasis_alloc.program.lowering import lower
+from oasis_alloc.program.program import Program
 
 Call = Callable[[], object]
 

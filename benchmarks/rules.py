@@ -16,7 +16,7 @@ from whole import candidates, caps_alone
 
 import oasis_alloc as oa
 from oasis_alloc.engines.threads import Threads
-from oasis_alloc.lowering import lower
+from oasis_alloc.program.lowering import lower
 
 _REPEAT = 5
 _GAMMAS = (0.15, 0.05, 0.01)

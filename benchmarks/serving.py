@@ -236,7 +236,7 @@ def dpp_1_000() -> Case:
 
 def sample() -> Case:
     """Ten of two hundred with inclusion probabilities exactly x; `choice` is beside it, which does not keep them."""
-    from oasis_alloc.kernels.sample import systematic
+    from oasis_alloc.kernels.draw.sample import systematic
 
     rng, k = np.random.default_rng(3), 10
     x = rng.random(200) ** 3

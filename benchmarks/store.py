@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 import oasis_alloc as oa
+from oasis_alloc.hosting.stats import Latency
 from oasis_alloc.markets import month
-from oasis_alloc.serving.stats import Latency
 
 Request = tuple[Any, dict[str, Any], Any]  # items, columns, user
 

@@ -26,7 +26,7 @@ from machine import description, forget_peak, heading, peak, resident
 from tables import table
 
 import oasis_alloc as oa
-from oasis_alloc.engines.parquet import ParquetStream
+from oasis_alloc.engines.stream import ParquetStream
 from oasis_alloc.markets import matching
 from oasis_alloc.markets.market import Market
 

@@ -16,7 +16,7 @@ from runners import problem_of
 
 import oasis_alloc as oa
 from oasis_alloc.engines.threads import Threads
-from oasis_alloc.lowering import lower
+from oasis_alloc.program.lowering import lower
 
 _GAP = 1e-6
 _BOTH = pytest.mark.parametrize("threads", [1, 2])

@@ -42,5 +42,5 @@ def small_steps() -> Any:
         patch.setattr(chunks, "_CHUNK_PAIRS", 8)
         patch.setattr(chunks, "_BLOCK", 1)
         patch.setattr(relaxation, "_ALL_AT_ONCE", 0)
-        patch.setattr("oasis_alloc.lowering._FOLD_LIMIT", 0)
+        patch.setattr("oasis_alloc.program.lowering._FOLD_LIMIT", 0)
         yield

@@ -18,13 +18,13 @@ from slate_oracle import counted, polytope_of
 from strategies import ITEM_KEYS, Case, Market
 
 import oasis_alloc as oa
-from oasis_alloc.functions.entropy import Entropy
-from oasis_alloc.functions.gini_welfare import GiniWelfare
-from oasis_alloc.functions.kl import Kl
-from oasis_alloc.functions.reach import Reach
-from oasis_alloc.functions.soft import Soft
-from oasis_alloc.functions.square_deviation import SquareDeviation
-from oasis_alloc.functions.worst_off import WorstOff
+from oasis_alloc.statement.functions.entropy import Entropy
+from oasis_alloc.statement.functions.gini_welfare import GiniWelfare
+from oasis_alloc.statement.functions.kl import Kl
+from oasis_alloc.statement.functions.reach import Reach
+from oasis_alloc.statement.functions.soft import Soft
+from oasis_alloc.statement.functions.square_deviation import SquareDeviation
+from oasis_alloc.statement.functions.worst_off import WorstOff
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

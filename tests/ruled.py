@@ -15,9 +15,9 @@ import scipy.sparse as sp
 from scipy.optimize import linprog
 from test_kernels import Data, make
 
-from oasis_alloc.kernels.rules import Rules
-from oasis_alloc.kernels.visit import Pairs
-from oasis_alloc.keys import frozen
+from oasis_alloc.common.arrays import frozen
+from oasis_alloc.kernels.rules.rules import Rules
+from oasis_alloc.kernels.solve.visit import Pairs
 
 Array = np.ndarray[Any, Any]
 

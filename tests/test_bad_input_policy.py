@@ -16,8 +16,8 @@ from test_ranking import crossed
 
 import oasis_alloc as oa
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError, SnapshotError
+from oasis_alloc.hosting.publishing import refuse
 from oasis_alloc.serving.data import Decrements, ItemKey, Known, PolicyData, Term
-from oasis_alloc.serving.publishing import refuse
 
 NAN, INF = float("nan"), float("inf")
 RELEVANCE = {"relevance": [0.5], "promotion": [0.5]}

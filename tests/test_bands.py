@@ -12,9 +12,9 @@ import pytest
 from scipy.optimize import linprog
 
 import oasis_alloc as oa
-from oasis_alloc.functions.band import BoundBand, distance, spread
-from oasis_alloc.functions.base import BoundFunction
-from oasis_alloc.functions.soft import BoundSoft
+from oasis_alloc.statement.functions.band import BoundBand, distance, spread
+from oasis_alloc.statement.functions.base import BoundFunction
+from oasis_alloc.statement.functions.soft import BoundSoft
 
 INF = np.inf
 # cap, floor, both, equality, equality at 0, free; negative limits too

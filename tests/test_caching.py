@@ -338,7 +338,7 @@ def test_without_the_compiler_kernels_refuse_and_say_why(project: Project) -> No
 
 
 def test_one_kernel_can_be_stepped_through(project: Project) -> None:
-    code = "from oasis_alloc.kernels.sample import uniform; import numpy as np; print(uniform(np.uint64(1 << 63)))"
+    code = "from oasis_alloc.kernels.draw.sample import uniform; import numpy as np; print(uniform(np.uint64(1 << 63)))"
     asked = {"NUMBA_DISABLE_JIT": "1", "OASIS_ALLOC_PYTHON_KERNELS": "1"}
     output, errors = project.start(code, **asked).communicate(timeout=60)
     assert output.strip() == "0.5", errors

@@ -17,7 +17,7 @@ import pytest
 
 import oasis_alloc as oa
 from oasis_alloc.engines import chunks
-from oasis_alloc.engines import parquet as engine_module
+from oasis_alloc.engines import stream as engine_module
 
 N_USERS, DEGREE, N_ITEMS = 1_200, 20, 60
 ITEMS = {"campaign": np.arange(N_ITEMS) // 4}
@@ -101,7 +101,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """No wait for the clock of the file system, where nothing changes under candidates."""
-    monkeypatch.setattr("oasis_alloc.files._TICK", 0)
+    monkeypatch.setattr("oasis_alloc.data.parquet_file._TICK", 0)
 
 
 @posix
@@ -175,7 +175,7 @@ def test_a_change_after_the_last_pass_is_an_error(
     candidates = written(tmp_path, 2)
     import importlib
 
-    module = importlib.import_module("oasis_alloc.answer")
+    module = importlib.import_module("oasis_alloc.results.certified")
     made = module.solved_answer
 
     def late(*arguments: Any) -> oa.Solution:
@@ -190,7 +190,7 @@ def test_a_change_after_the_last_pass_is_an_error(
 
 @posix
 def test_a_change_while_the_candidates_are_built_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from oasis_alloc.kernels import check
+    from oasis_alloc.kernels.solve import check
 
     written(tmp_path, 2)
     add_sizes, calls = check.add_sizes, []

@@ -16,9 +16,9 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import oasis_alloc as oa
-from oasis_alloc import checkpoint as files
 from oasis_alloc.engines import engine_for
-from oasis_alloc.lowering import lower
+from oasis_alloc.program.lowering import lower
+from oasis_alloc.solvers import checkpoint as files
 
 GAP = 1e-7
 SOURCE = str(Path(oa.__file__).resolve().parents[1])

@@ -10,11 +10,11 @@ import scipy.sparse as sp
 
 import oasis_alloc as oa
 from oasis_alloc.engines.threads import Threads
-from oasis_alloc.lowering import lower
-from oasis_alloc.recovery import trimmed
+from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers import finisher
 from oasis_alloc.solvers.crash import crash
 from oasis_alloc.solvers.highs import BASIC, LinearProgram, solve_lp
+from oasis_alloc.solvers.repair import trimmed
 from oasis_alloc.solvers.restricted import Restricted
 
 E, VALUE = oa.exposure, oa.total("value")

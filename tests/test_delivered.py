@@ -14,12 +14,12 @@ from strategies import Case, curved_problems, problems
 from test_functions import LABELS, LEAST, MOST, TABLE, N, Row
 
 import oasis_alloc as oa
-from oasis_alloc.functions.band import Band
-from oasis_alloc.functions.base import BoundFunction
-from oasis_alloc.functions.reach import BoundReach
-from oasis_alloc.functions.shifted import Shifted
-from oasis_alloc.functions.soft import Soft
-from oasis_alloc.objective import Objective
+from oasis_alloc.statement.functions.band import Band
+from oasis_alloc.statement.functions.base import BoundFunction
+from oasis_alloc.statement.functions.reach import BoundReach
+from oasis_alloc.statement.functions.shifted import Shifted
+from oasis_alloc.statement.functions.soft import Soft
+from oasis_alloc.statement.objective import Objective
 
 E = oa.exposure
 REL = oa.total("relevance")
@@ -368,7 +368,7 @@ def test_a_plan_that_is_made_again_keeps_the_flights_limits() -> None:
 
 def test_month_turnover_by_label() -> None:
     """Campaigns that end drop out of the prices, new ones start at 0, and the ones that stay keep theirs."""
-    from oasis_alloc.lowering import lower
+    from oasis_alloc.program.lowering import lower
     from oasis_alloc.solve import start_prices
 
     def month(names: list[str]) -> oa.Problem:

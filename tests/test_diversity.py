@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from served import N_ITEMS, N_USERS, PROBLEMS, attributes_of, policy, request, solved
 
 import oasis_alloc as oa
-from oasis_alloc.kernels import diversify as kernels
-from oasis_alloc.kernels.diversify_window import dpp_window
+from oasis_alloc.kernels.serve import diversify as kernels
+from oasis_alloc.kernels.serve.diversify_window import dpp_window
 
 Array = np.ndarray[Any, Any]
 

@@ -15,7 +15,7 @@ from test_diversity import Asked, case, dpp_twin, mmr_twin, packed, run
 from test_select import slates, worth
 
 import oasis_alloc as oa
-from oasis_alloc.kernels import diverse_keep, diversify, diversify_window, slate_keep
+from oasis_alloc.kernels.serve import diverse_keep, diversify, diversify_window, slate_keep
 
 Array = np.ndarray[Any, Any]
 INF = np.inf

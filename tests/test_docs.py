@@ -37,7 +37,7 @@ def test_what_a_page_includes_is_the_file(page: Path) -> None:
 
 def test_the_page_about_functions_has_a_whole_one() -> None:
     text = (ROOT / "docs" / "adding-a-function.md").read_text(encoding="utf-8")
-    assert [found[1] for found in INCLUDE.findall(text)] == ["src/oasis_alloc/functions/log.py"]
+    assert [found[1] for found in INCLUDE.findall(text)] == ["src/oasis_alloc/statement/functions/log.py"]
     assert "class BoundLog(BoundSeparable):" in text
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from served import N_USERS, PROBLEMS, at_random_prices, policy, request, solved
 
 import oasis_alloc as oa
-from oasis_alloc.serving.explanation import Change
-from oasis_alloc.serving.parts import Part, exact
+from oasis_alloc.serving.explain.explanation import Change
+from oasis_alloc.serving.explain.score_parts import Part, exact
 
 NAMES = list(PROBLEMS)
 

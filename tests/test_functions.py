@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc.functions.base import BoundFunction, Function
-from oasis_alloc.functions.separable import BoundSeparable
-from oasis_alloc.functions.soft import BoundSoft
-from oasis_alloc.functions.support import BoundSupport
+from oasis_alloc.statement.functions.base import BoundFunction, Function
+from oasis_alloc.statement.functions.separable import BoundSeparable
+from oasis_alloc.statement.functions.soft import BoundSoft
+from oasis_alloc.statement.functions.support import BoundSupport
 
 INF = np.inf
 LABELS = list("abcdefg")
@@ -366,7 +366,7 @@ def test_each_row_has_a_name_and_takes_another(row: Row) -> None:
 
 
 def test_every_function_of_the_package_has_a_row() -> None:
-    from oasis_alloc import functions
+    from oasis_alloc.statement import functions
 
     files = {path.stem for path in Path(functions.__file__).parent.glob("*.py")}
     assert {type(row.stated).__module__.rpartition(".")[2] for row in TABLE.values()} == files - {

@@ -19,7 +19,7 @@ import ratios
 from yardstick import one_pass, settled
 
 import oasis_alloc as oa
-from oasis_alloc.lowering import lower
+from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers import dual
 
 _SMALL = "caps, 1e4 pairs"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oasis_alloc import grouping as grouping_module
 from oasis_alloc.candidates import Candidates
-from oasis_alloc.keys import Key
+from oasis_alloc.data import grouping as grouping_module
+from oasis_alloc.data.keys import Key
 
 
 def build(**changes):

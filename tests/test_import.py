@@ -35,7 +35,7 @@ def test_import_leaves_heavy_packages_alone() -> None:
 def test_importing_for_serving_loads_no_solver() -> None:
     loaded = run("from oasis_alloc import Policy; import sys; print(*sys.modules)").split()
     assert "oasis_alloc.policy" in loaded
-    heavy = ("cvxpy", "pandas", "pyarrow", "scipy", "highspy", "oasis_alloc.solvers", "oasis_alloc.lowering")
+    heavy = ("cvxpy", "pandas", "pyarrow", "scipy", "highspy", "oasis_alloc.solvers", "oasis_alloc.program.lowering")
     assert [name for name in loaded if name.startswith(heavy)] == []
 
 

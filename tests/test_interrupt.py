@@ -19,7 +19,7 @@ import oasis_alloc as oa
 from oasis_alloc.commands.progress import numbers
 from oasis_alloc.engines import chunks
 from oasis_alloc.solvers import dual
-from oasis_alloc.solvers.watch import Allocation, Watch
+from oasis_alloc.solvers.monitor import Allocation, Watch
 
 
 class After:
@@ -148,7 +148,7 @@ def test_progress_has_rate_and_time_left() -> None:
 
 def test_time_left_goes_by_orders_of_magnitude(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr("oasis_alloc.solvers.watch.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("oasis_alloc.solvers.monitor.time.perf_counter", lambda: clock[0])
     watch = Watch(1e-6, None, None, None)
     watch.n_pairs = 1_000
     none = np.empty(0)

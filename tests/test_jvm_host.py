@@ -18,9 +18,9 @@ from test_snapshot import with_header
 
 import oasis_alloc as oa
 from oasis_alloc.errors import SnapshotError
-from oasis_alloc.serving.content import decode, encode
 from oasis_alloc.serving.data import Known, PolicyData, SlateRule, Term
-from oasis_alloc.snapshot import from_bytes, to_bytes
+from oasis_alloc.serving.file.codec import decode, encode
+from oasis_alloc.serving.file.container import from_bytes, to_bytes
 
 ROOT = Path(__file__).parents[1]
 HOST = ROOT / "examples" / "jvm-host" / "ScoreHost.java"

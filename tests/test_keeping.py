@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc import checkpoint as files
+from oasis_alloc.common.tensors import read_tensors, write_tensors
 from oasis_alloc.engines import engine_for
-from oasis_alloc.lowering import lower
-from oasis_alloc.tensors import read_tensors, write_tensors
+from oasis_alloc.program.lowering import lower
+from oasis_alloc.solvers import checkpoint as files
 
 
 def problem(**slate: Any) -> oa.Problem:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oasis_alloc.kernels import decide as decide_kernels
-from oasis_alloc.kernels import visit as kernels
+from oasis_alloc.kernels.solve import decide as decide_kernels
+from oasis_alloc.kernels.solve import visit as kernels
 
 Array = np.ndarray[Any, Any]
 

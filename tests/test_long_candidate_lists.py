@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import linprog
 
 import oasis_alloc as oa
-from oasis_alloc.slate_rules import units_of
+from oasis_alloc.program.slate_rules import units_of
 
 Array = np.ndarray[Any, Any]
 

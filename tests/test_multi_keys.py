@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import oasis_alloc as oa
-from oasis_alloc import grouping as grouping_module
 from oasis_alloc.commands.summary import deliveries
-from oasis_alloc.keys import Key
-from oasis_alloc.lowering import lower
-from oasis_alloc.multi_keys import MultiKey
-from oasis_alloc.taken import Taken
+from oasis_alloc.data import grouping as grouping_module
+from oasis_alloc.data.keys import Key
+from oasis_alloc.data.multi_keys import MultiKey
+from oasis_alloc.program.lowering import lower
+from oasis_alloc.program.pair_lookup import Taken
 
 GENRES = [["rock", "pop"], [], ["jazz"], None, ["pop", "jazz", "rock"], ["pop", "rock"]]
 MEMBER = np.array([[0, 1, 1], [0, 0, 0], [1, 0, 0], [0, 0, 0], [1, 1, 1], [0, 1, 1]], bool)
@@ -247,7 +247,7 @@ def test_totals_and_prices_against_plain_counting(
         if sparse:
             patch.setattr(grouping_module, "_fits", lambda shape, n_pairs: False)
         if unfolded:
-            patch.setattr("oasis_alloc.lowering._FOLD_LIMIT", 0)
+            patch.setattr("oasis_alloc.program.lowering._FOLD_LIMIT", 0)
         labels = market.candidates.groups(measure.by)
         problem = oa.Problem(market.candidates, R("relevance"), measure <= 1.0)
         program = lower(problem)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc.functions.base import Function
+from oasis_alloc.statement.functions.base import Function
 
 E = oa.exposure(by="key")
 

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc.pickling import ByFields, FrozenMapping
+from oasis_alloc.common.pickling import ByFields, FrozenMapping
 
 N_USERS, DEGREE, N_ITEMS = 40, 6, 12
 
@@ -272,7 +272,8 @@ def test_things_that_belong_together_do_so_afterwards(objects: dict[str, Any]) -
 
 
 def test_a_policy_that_was_unpickled_runs_the_kernels_that_are_there(objects: dict[str, Any]) -> None:
-    from oasis_alloc.kernels import serve, slate_keep
+    from oasis_alloc.kernels.serve import score as serve
+    from oasis_alloc.kernels.serve import slate_keep
 
     items, columns = np.arange(4), {"r": np.linspace(0.1, 0.4, 4)}
     for name in ("policy", "policy with rules"):

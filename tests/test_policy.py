@@ -11,9 +11,11 @@ import pytest
 from served import N_USERS, PROBLEMS, at_random_prices, attributes_of, labels_of, policy, request, solved
 
 import oasis_alloc as oa
-from oasis_alloc.lowering import lower
-from oasis_alloc.serving import batch, export, formula
-from oasis_alloc.serving.warmup import kernels
+from oasis_alloc.program.lowering import lower
+from oasis_alloc.serving import formula
+from oasis_alloc.serving.batch import export
+from oasis_alloc.serving.batch import scores as batch
+from oasis_alloc.serving.request.warmup import kernels
 
 each_problem = pytest.mark.parametrize("name", PROBLEMS)
 

@@ -14,10 +14,10 @@ from scipy.optimize import linprog
 from test_rounding import lists, market, mixed
 
 import oasis_alloc as oa
-from oasis_alloc import drawing
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.kernels import ranking as kernels
-from oasis_alloc.kernels.rounding import Slots
+from oasis_alloc.kernels.draw import ranking as kernels
+from oasis_alloc.kernels.draw.rounding import Slots
+from oasis_alloc.results import draw_blocks as drawing
 
 Array = np.ndarray[Any, Any]
 Family = list[tuple[int, int, int]]  # first item, one past the last, cap

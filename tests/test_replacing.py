@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc import replacing
-from oasis_alloc.replacing import write_whole
-from oasis_alloc.snapshot import write_arrays
+from oasis_alloc.common import files as replacing
+from oasis_alloc.common.files import write_whole
+from oasis_alloc.serving.file.container import write_arrays
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, modes and devices of POSIX")
 

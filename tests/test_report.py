@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc.report import report, report_html
+from oasis_alloc.results.report import report, report_html
 
 LINES, COLUMNS = 40, 100
 

@@ -14,10 +14,12 @@ from scipy.optimize import linprog
 from test_kernels import Data, call
 from test_ruled_kernels import run
 
-from oasis_alloc.kernels import decide, ruled, sample, visit
-from oasis_alloc.kernels.halving import middle
-from oasis_alloc.kernels.rules import Rules
-from oasis_alloc.keys import frozen
+from oasis_alloc.common.arrays import frozen
+from oasis_alloc.kernels.draw import sample
+from oasis_alloc.kernels.rules import ruled
+from oasis_alloc.kernels.rules.rules import Rules
+from oasis_alloc.kernels.solve import decide, visit
+from oasis_alloc.kernels.solve.halving import middle
 
 Array = np.ndarray[Any, Any]
 

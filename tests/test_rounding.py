@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from test_sampling import Stream
 
 import oasis_alloc as oa
-from oasis_alloc import drawing
+from oasis_alloc.data.multi_keys import MultiKey
 from oasis_alloc.errors import InputError, SolverError
-from oasis_alloc.kernels import rounding as kernels
 from oasis_alloc.kernels._jit import jit
-from oasis_alloc.kernels.sample import ONE
-from oasis_alloc.multi_keys import MultiKey
+from oasis_alloc.kernels.draw import rounding as kernels
+from oasis_alloc.kernels.draw.sample import ONE
+from oasis_alloc.results import draw_blocks as drawing
 
 Array = np.ndarray[Any, Any]
 DRAWS = 40_000

@@ -11,9 +11,10 @@ import pytest
 from ruled import DATA, FREE, SPECS, WHOLE, Users, best_whole, case, without_decrements
 from test_kernels import Data, call
 
-from oasis_alloc.kernels import decide as decide_kernels
-from oasis_alloc.kernels import jobs, ruled, visit
-from oasis_alloc.kernels.rules import Rules
+from oasis_alloc.kernels.rules import ruled
+from oasis_alloc.kernels.rules.rules import Rules
+from oasis_alloc.kernels.solve import decide as decide_kernels
+from oasis_alloc.kernels.solve import jobs, visit
 
 Array = np.ndarray[Any, Any]
 

@@ -13,10 +13,11 @@ from served import N_USERS, PROBLEMS, attributes_of, policy, request, solved
 
 import oasis_alloc as oa
 from oasis_alloc.engines.threads import Threads
-from oasis_alloc.kernels import rounding, ruled
-from oasis_alloc.kernels import sample as kernels
 from oasis_alloc.kernels._jit import jit
-from oasis_alloc.lowering import lower
+from oasis_alloc.kernels.draw import rounding
+from oasis_alloc.kernels.draw import sample as kernels
+from oasis_alloc.kernels.rules import ruled
+from oasis_alloc.program.lowering import lower
 
 Array = np.ndarray[Any, Any]
 METHODS = [kernels.systematic, kernels.pivotal]

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from served import N_USERS, PROBLEMS, at_random_prices, labels_of, policy, request, solved
 
 import oasis_alloc as oa
-from oasis_alloc.serving import batch, batch_slates, formula
+from oasis_alloc.serving import formula
+from oasis_alloc.serving.batch import scores as batch
+from oasis_alloc.serving.batch import slates as batch_slates
 
 Array = np.ndarray[Any, Any]
 each_problem = pytest.mark.parametrize("name", list(PROBLEMS))

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oasis_alloc.kernels import serve, slate_keep, slate_pick
+from oasis_alloc.kernels.serve import score as serve
+from oasis_alloc.kernels.serve import slate_keep, slate_pick
 
 Array = np.ndarray[Any, Any]
 INF = np.inf

@@ -17,8 +17,8 @@ from strategies import OBJECTIVES, Case, Market, limits, markets, measures
 import oasis_alloc as oa
 from oasis_alloc.engines import chunks
 from oasis_alloc.engines.threads import Threads
-from oasis_alloc.lowering import lower
-from oasis_alloc.recovery import scaled
+from oasis_alloc.program.lowering import lower
+from oasis_alloc.solvers.repair import scaled
 
 GAP = 1e-6
 

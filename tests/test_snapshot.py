@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from oasis_alloc import snapshot
 from oasis_alloc.errors import OasisAllocError, SnapshotError
-from oasis_alloc.snapshot import from_bytes, read_arrays, to_bytes, write_arrays
+from oasis_alloc.serving.file import container as snapshot
+from oasis_alloc.serving.file.container import from_bytes, read_arrays, to_bytes, write_arrays
 
 ARRAYS = {
     "price": np.array([0.1, -2.5, 5e-324, 1.7976931348623157e308, -0.0]),

@@ -13,8 +13,8 @@ from policies import small
 
 import oasis_alloc as oa
 from oasis_alloc.errors import SnapshotError
-from oasis_alloc.serving.content import decode, encode
-from oasis_alloc.snapshot import from_bytes, to_bytes
+from oasis_alloc.serving.file.codec import decode, encode
+from oasis_alloc.serving.file.container import from_bytes, to_bytes
 
 ARRAYS, HEADER = encode(small())
 SMALL = to_bytes(ARRAYS, HEADER)

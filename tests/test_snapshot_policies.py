@@ -20,9 +20,9 @@ from strategies import curved_problems
 import oasis_alloc as oa
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.build import content_id
-from oasis_alloc.serving.content import decode, encode
 from oasis_alloc.serving.data import ItemKey, PolicyData, Term
-from oasis_alloc.snapshot import from_bytes, to_bytes
+from oasis_alloc.serving.file.codec import decode, encode
+from oasis_alloc.serving.file.container import from_bytes, to_bytes
 
 
 def same(a: Any, b: Any) -> bool:

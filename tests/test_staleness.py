@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oasis_alloc.errors import InputError
+from oasis_alloc.hosting.stats import Latency
 from oasis_alloc.serving.staleness import MODES, Staleness
-from oasis_alloc.serving.stats import Latency
 
 ages = st.floats(1e-3, 1e6)
 

@@ -14,8 +14,8 @@ from oracle import named, optimum, shown, values
 from strategies import Case, problems
 
 import oasis_alloc as oa
-from oasis_alloc import steadiness
-from oasis_alloc.steadiness import Earlier
+from oasis_alloc.statement import stay_close as steadiness
+from oasis_alloc.statement.stay_close import Earlier
 
 REL = oa.total("relevance")
 IDS: dict[str, list[Any]] = {

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import oasis_alloc as oa
+from oasis_alloc import store as store_module
 from oasis_alloc.errors import InputError, SnapshotError
-from oasis_alloc.serving import store as store_module
-from oasis_alloc.serving import watching
+from oasis_alloc.hosting import watcher as watching
 from oasis_alloc.serving.staleness import Staleness
 
 T0 = 1_700_000_000.0

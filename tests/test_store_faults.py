@@ -17,9 +17,9 @@ from test_store import Clock, Disk, until, watchers
 from test_store import disk as disk
 
 import oasis_alloc as oa
-from oasis_alloc import snapshot
-from oasis_alloc.serving import judging, stats
-from oasis_alloc.serving import store as store_module
+from oasis_alloc import store as store_module
+from oasis_alloc.hosting import judging, stats
+from oasis_alloc.serving.file import container as snapshot
 from oasis_alloc.serving.staleness import Staleness
 
 T0 = 1_700_000_000.0

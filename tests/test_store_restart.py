@@ -15,7 +15,7 @@ from test_snapshot import with_header
 import oasis_alloc as oa
 from oasis_alloc.__main__ import main
 from oasis_alloc.errors import SnapshotError
-from oasis_alloc.serving import state as state_module
+from oasis_alloc.hosting import state as state_module
 
 NOW = time.time()
 

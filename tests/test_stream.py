@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from strategies import Case, problems
 
 import oasis_alloc as oa
-from oasis_alloc.dataset import Reader
+from oasis_alloc.data.row_groups import Reader
 from oasis_alloc.engines import chunks, engine_for
-from oasis_alloc.engines import parquet as engine_module
-from oasis_alloc.lowering import lower
+from oasis_alloc.engines import stream as engine_module
+from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers import dual
 
 Array = np.ndarray[Any, Any]
@@ -64,7 +64,7 @@ def test_any_small_problem_has_the_same_answer(case: Case, data: st.DataObject) 
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine_module, "_MOST_BLOCK", 3)
         patch.setattr(engine_module, "_LEAST_BLOCK", 2)
-        patch.setattr("oasis_alloc.lowering._FOLD_LIMIT", 1000)  # of which small steps leave none
+        patch.setattr("oasis_alloc.program.lowering._FOLD_LIMIT", 1000)  # of which small steps leave none
         files(market.candidates, Path(directory), cuts, rows)
         streamed = oa.Candidates.from_parquet(directory, users=users, items=items, memory="16KiB")
         assert np.array_equal(streamed.indptr, market.candidates.indptr)
@@ -299,8 +299,8 @@ def test_what_is_not_offered_says_so(streamed: oa.Candidates, monkeypatch: pytes
             oa.solve(rich(streamed, slate=oa.Slate(3, **{rule: value})))
     with pytest.raises(oa.ProblemError, match=r"stay_close.*a number for every pair"):
         oa.solve(oa.Problem(streamed, oa.total("relevance") + oa.stay_close(before, weight=0.1)))
-    monkeypatch.setattr("oasis_alloc.lowering._FOLD_LIMIT", 0)
-    monkeypatch.setattr("oasis_alloc.grouping._fits", lambda shape, n_pairs: False)
+    monkeypatch.setattr("oasis_alloc.program.lowering._FOLD_LIMIT", 0)
+    monkeypatch.setattr("oasis_alloc.data.grouping._fits", lambda shape, n_pairs: False)
     fresh = oa.Candidates.from_parquet(
         streamed.stream.files[0].path.parent, users={"user_id": np.arange(N_USERS)}, items=ITEMS
     )

@@ -14,10 +14,10 @@ from test_curved_solve import E, market, problem
 from test_functions import LABELS, SUPPORTS, N, Row
 
 import oasis_alloc as oa
-from oasis_alloc.functions.gini_welfare import BoundGiniWelfare
-from oasis_alloc.functions.sorting import layers
-from oasis_alloc.functions.support import BoundSupport
-from oasis_alloc.functions.worst_off import BoundWorstOff
+from oasis_alloc.statement.functions.gini_welfare import BoundGiniWelfare
+from oasis_alloc.statement.functions.sorting import layers
+from oasis_alloc.statement.functions.support import BoundSupport
+from oasis_alloc.statement.functions.worst_off import BoundWorstOff
 
 every_support = pytest.mark.parametrize("row", SUPPORTS.values(), ids=SUPPORTS)
 SIZES = [1e-3, 0.25, 1.0, 7.0, 1e4]

@@ -21,7 +21,7 @@ import oasis_alloc as oa
 from oasis_alloc.commands import csv_tables
 from oasis_alloc.commands.statement import read_statement
 from oasis_alloc.commands.tables import read_table
-from oasis_alloc.parquet_files import natural, parts_of, typed
+from oasis_alloc.data.partitions import natural, parts_of, typed
 
 LIBRARIES = ["pyarrow", "polars", "pandas"]
 

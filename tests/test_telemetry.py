@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from oasis_alloc import PolicyStore
+from oasis_alloc import PolicyStore, telemetry
 from oasis_alloc.errors import InputError, MissingDependencyError
-from oasis_alloc.serving import telemetry
-from oasis_alloc.serving.stats import Stats
+from oasis_alloc.hosting.stats import Stats
 from oasis_alloc.serving.tally import Tally
 
 

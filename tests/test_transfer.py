@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc import recovery
 from oasis_alloc.engines.threads import Threads
-from oasis_alloc.kernels.transfer import Entries, refill, transfer
-from oasis_alloc.lowering import lower
+from oasis_alloc.kernels.solve.transfer import Entries, refill, transfer
 from oasis_alloc.markets import matching
-from oasis_alloc.recovery import only_caps, rebalance
+from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers import landing
+from oasis_alloc.solvers import repair as recovery
+from oasis_alloc.solvers.repair import only_caps, rebalance
 
 Array = npt.NDArray[Any]
 

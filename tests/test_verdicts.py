@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oasis_alloc as oa
+from oasis_alloc.common.verdicts import FEASIBLE, is_broken, ratios, relative_gap
 from oasis_alloc.engines import engine_for
-from oasis_alloc.lowering import lower
+from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers.worth import activity, sizes, worth
-from oasis_alloc.verdicts import FEASIBLE, is_broken, ratios, relative_gap
 
 E, T = oa.exposure, oa.total
 by_song = E(by="song")

@@ -37,8 +37,8 @@ from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
 import oasis_alloc as oa
+from oasis_alloc import telemetry
 from oasis_alloc.markets import month
-from oasis_alloc.serving import telemetry
 
 MOST_BYTES = 1 << 20  # of a body
 MOST_IDS = 10_000  # of a request, and slots

@@ -7,7 +7,6 @@ how to add a function.
 from typing import TYPE_CHECKING
 
 from oasis_alloc.candidates import Candidates as Candidates
-from oasis_alloc.certificate import Conflict as Conflict
 from oasis_alloc.errors import CertificateError as CertificateError
 from oasis_alloc.errors import CheckpointWarning as CheckpointWarning
 from oasis_alloc.errors import InputError as InputError
@@ -18,40 +17,41 @@ from oasis_alloc.errors import SnapshotError as SnapshotError
 from oasis_alloc.errors import SolverError as SolverError
 from oasis_alloc.frontier import Frontier as Frontier
 from oasis_alloc.frontier import frontier as frontier
-from oasis_alloc.functions.alpha_fair import alpha_fair as alpha_fair
-from oasis_alloc.functions.entropy import entropy as entropy
-from oasis_alloc.functions.gini_welfare import gini_welfare as gini_welfare
-from oasis_alloc.functions.kl import kl as kl
-from oasis_alloc.functions.log import log as log
-from oasis_alloc.functions.reach import reach as reach
-from oasis_alloc.functions.soft import soft as soft
-from oasis_alloc.functions.square_deviation import square_deviation as square_deviation
-from oasis_alloc.functions.worst_off import worst_off as worst_off
-from oasis_alloc.measures import Measure as Measure
-from oasis_alloc.measures import exposure as exposure
-from oasis_alloc.measures import total as total
 from oasis_alloc.policy import Policy as Policy
 from oasis_alloc.problem import Problem as Problem
 from oasis_alloc.reproduction import Reproduction as Reproduction
 from oasis_alloc.reproduction import read_reproduction as read_reproduction
 from oasis_alloc.reproduction import write_reproduction as write_reproduction
-from oasis_alloc.rounding import Rounded as Rounded
-from oasis_alloc.serving.diversity import DPP as DPP
-from oasis_alloc.serving.diversity import MMR as MMR
-from oasis_alloc.serving.diversity import Embeddings as Embeddings
-from oasis_alloc.serving.sampling import Exploration as Exploration
-from oasis_alloc.serving.sampling import Sample as Sample
+from oasis_alloc.results.rounding import Rounded as Rounded
+from oasis_alloc.results.shadow_prices import ShadowPrice as ShadowPrice
+from oasis_alloc.serving.exploration import Exploration as Exploration
+from oasis_alloc.serving.request.diversity import DPP as DPP
+from oasis_alloc.serving.request.diversity import MMR as MMR
+from oasis_alloc.serving.request.diversity import Embeddings as Embeddings
+from oasis_alloc.serving.request.sampling import Sample as Sample
 from oasis_alloc.serving.staleness import Staleness as Staleness
-from oasis_alloc.serving.store import PolicyStore as PolicyStore
-from oasis_alloc.shadow import ShadowPrice as ShadowPrice
-from oasis_alloc.slate import Slate as Slate
 from oasis_alloc.solution import Solution as Solution
 from oasis_alloc.solve import solve as solve
-from oasis_alloc.steadiness import stay_close as stay_close
+from oasis_alloc.solvers.conflicts import Conflict as Conflict
+from oasis_alloc.statement.functions.alpha_fair import alpha_fair as alpha_fair
+from oasis_alloc.statement.functions.entropy import entropy as entropy
+from oasis_alloc.statement.functions.gini_welfare import gini_welfare as gini_welfare
+from oasis_alloc.statement.functions.kl import kl as kl
+from oasis_alloc.statement.functions.log import log as log
+from oasis_alloc.statement.functions.reach import reach as reach
+from oasis_alloc.statement.functions.soft import soft as soft
+from oasis_alloc.statement.functions.square_deviation import square_deviation as square_deviation
+from oasis_alloc.statement.functions.worst_off import worst_off as worst_off
+from oasis_alloc.statement.measures import Measure as Measure
+from oasis_alloc.statement.measures import exposure as exposure
+from oasis_alloc.statement.measures import total as total
+from oasis_alloc.statement.slate import Slate as Slate
+from oasis_alloc.statement.stay_close import stay_close as stay_close
+from oasis_alloc.store import PolicyStore as PolicyStore
 
 if TYPE_CHECKING:
-    from oasis_alloc.solvers.watch import Progress as Progress
-    from oasis_alloc.solvers.watch import Status as Status
+    from oasis_alloc.solvers.monitor import Progress as Progress
+    from oasis_alloc.solvers.monitor import Status as Status
 
 __version__ = "0.1.0"
 
@@ -61,7 +61,7 @@ _OF_SOLVERS = ("Progress", "Status")  # found on first use: a service that only 
 def __getattr__(name: str) -> object:
     if name not in _OF_SOLVERS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from oasis_alloc.solvers import watch
+    from oasis_alloc.solvers import monitor as watch
 
     return getattr(watch, name)
 

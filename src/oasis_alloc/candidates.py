@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from oasis_alloc import grouping as _grouping
-from oasis_alloc.arrays import as_column, as_indptr, as_items, by_name, check_duplicates, check_size
-from oasis_alloc.attributes import Given, Keys, as_ids, as_keys, refuse_shared
-from oasis_alloc.dataset import Dataset
+from oasis_alloc.common.pickling import ByFields, FrozenMapping
+from oasis_alloc.data import grouping as _grouping
+from oasis_alloc.data.attributes import Given, Keys, as_ids, as_keys, refuse_shared
+from oasis_alloc.data.grouping import Grouping
+from oasis_alloc.data.keys import Key, as_vector
+from oasis_alloc.data.multi_keys import Attribute, MultiKey, as_attribute, n_rows
+from oasis_alloc.data.row_groups import Dataset
+from oasis_alloc.data.validation import as_column, as_indptr, as_items, by_name, check_duplicates, check_size
 from oasis_alloc.errors import InputError, did_you_mean
-from oasis_alloc.grouping import Grouping
-from oasis_alloc.keys import Key, as_vector
-from oasis_alloc.multi_keys import Attribute, MultiKey, as_attribute, n_rows
-from oasis_alloc.pickling import ByFields, FrozenMapping
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -173,7 +173,7 @@ class Candidates(ByFields):
         ... )
         Candidates(2 users, 2 items, 2 pairs; columns: relevance; item keys: artist)
         """
-        from oasis_alloc.frames import read
+        from oasis_alloc.data.frames import read
 
         return cls(**read(pairs, users=users, items=items, user=user, item=item, columns=columns))
 
@@ -228,7 +228,7 @@ class Candidates(ByFields):
         >>> streamed
         Candidates(2 users, 2 items, 3 pairs in Parquet files; columns: relevance; item keys: campaign)
         """
-        from oasis_alloc import parquet
+        from oasis_alloc.data import parquet
 
         dataset = parquet.open_dataset(directory, user, item, columns, memory)
         of_users, of_items = parquet.table_of(users, user, "users"), parquet.table_of(items, item, "items")
@@ -283,7 +283,7 @@ class Candidates(ByFields):
         ...     cands.to_parquet(directory, name="pairs-0001").name
         'pairs-0001.parquet'
         """
-        from oasis_alloc.parquet import write
+        from oasis_alloc.data.parquet import write
 
         if self.stream is not None:
             raise InputError("these candidates are in Parquet files already; copy the files.")
@@ -345,7 +345,7 @@ class Candidates(ByFields):
         >>> c.frame([1], {"x": [0.5]}, backend="pyarrow").to_pylist()
         [{'user': 0, 'item': 'b', 'x': 0.5}]
         """
-        from oasis_alloc.frames import write
+        from oasis_alloc.data.frames import write
 
         return write(self, positions, values, backend)
 

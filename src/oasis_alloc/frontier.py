@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.by_group import as_number
+from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.text_tables import Table, as_text, cut, number, small
+from oasis_alloc.data.by_group import as_number
 from oasis_alloc.errors import ProblemError, did_you_mean, require
-from oasis_alloc.layout import Table, as_text, cut, number, small
-from oasis_alloc.pickling import ByFields
 from oasis_alloc.problem import Problem
+from oasis_alloc.results.sweep import Varied, parts_without_weights, varied
 from oasis_alloc.solution import Solution
 from oasis_alloc.solve import solve
-from oasis_alloc.vary import Varied, parts_without_weights, varied
 
 _NUMBERS = ("value", "bound", "gap", "violation", "passes", "seconds")  # of every solution
 _OWN = ("point", "status", *_NUMBERS, "price")
@@ -91,7 +91,7 @@ def frontier(
             stated.append(knob.at(point))
         except ProblemError as error:
             raise ProblemError(f"frontier(vary={vary!r}): point {k}, {point:g}, makes no problem: {error}") from error
-    from oasis_alloc.solvers.watch import asks_to_stop  # no solver is loaded before it is needed
+    from oasis_alloc.solvers.monitor import asks_to_stop  # no solver is loaded before it is needed
 
     start = options.pop("start", None)
     solutions: list[Solution] = []
@@ -171,7 +171,7 @@ class Frontier(ByFields):
         InputError, MissingDependencyError
             For a backend that there is not, or that is not installed.
         """
-        from oasis_alloc.frames import table
+        from oasis_alloc.data.frames import table
 
         return table(self._table, backend or self.problem.candidates.backend)
 

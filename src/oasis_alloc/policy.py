@@ -8,16 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oasis_alloc.seeds import Rng, as_seed
-from oasis_alloc.serving.batched import Batched
+from oasis_alloc.common.seeds import Rng, as_seed
+from oasis_alloc.serving.batch.batched import Batched
 from oasis_alloc.serving.data import Floats, Integers, PolicyData
-from oasis_alloc.serving.diversity import DPP, MMR, Embeddings, diversified, prepared
-from oasis_alloc.serving.explainer import Explainer
-from oasis_alloc.serving.explanation import Explanation
-from oasis_alloc.serving.parts import Ledger
-from oasis_alloc.serving.prepared import Prepared
-from oasis_alloc.serving.requests import User
-from oasis_alloc.serving.sampling import Exploration, Sample, Sampler
+from oasis_alloc.serving.explain.explainer import Explainer
+from oasis_alloc.serving.explain.explanation import Explanation
+from oasis_alloc.serving.explain.score_parts import Ledger
+from oasis_alloc.serving.exploration import Exploration
+from oasis_alloc.serving.request.diversity import DPP, MMR, Embeddings, diversified, prepared
+from oasis_alloc.serving.request.prepared import Prepared
+from oasis_alloc.serving.request.reader import User
+from oasis_alloc.serving.request.sampling import Sample, Sampler
 from oasis_alloc.serving.schema import Schema, schema_of
 
 if TYPE_CHECKING:
@@ -318,9 +319,9 @@ class Policy(Batched):
         MissingDependencyError
             Without pyarrow.
         """
-        from oasis_alloc.serving.export import to_parquet
+        from oasis_alloc.serving.batch.export import to_parquet
 
-        return to_parquet(self, candidates, path)
+        return to_parquet(self, self.encode, candidates, path)
 
     def warmup(self, draws: bool = True) -> dict[str, float]:
         """Compile, or load from the cache, everything that requests run, and return the seconds of each kernel.
@@ -330,7 +331,7 @@ class Policy(Batched):
         After it nothing compiles, whatever requests bring; without `draws`, whatever requests bring but to `sample` and
         `propensities`, whose kernel for rules of slates takes longest.
         """
-        from oasis_alloc.serving.warmup import warmup
+        from oasis_alloc.serving.request.warmup import warmup
 
         return warmup(self, draws)
 

@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.by_group import Labels, numbers_of
-from oasis_alloc.by_user import by_user, per_user
 from oasis_alloc.candidates import Candidates
-from oasis_alloc.dataset import StreamedColumn, any_negative
+from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.labels import shown
+from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.data.by_group import Labels, numbers_of
+from oasis_alloc.data.row_groups import StreamedColumn, any_negative
 from oasis_alloc.errors import ProblemError, did_you_mean
-from oasis_alloc.functions.band import BoundBand
-from oasis_alloc.functions.base import BoundFunction, Function
-from oasis_alloc.functions.shifted import what_is_left
-from oasis_alloc.keys import frozen
-from oasis_alloc.labels import shown
-from oasis_alloc.measures import Measure, Term
-from oasis_alloc.objective import Objective
-from oasis_alloc.pickling import ByFields
-from oasis_alloc.slate import Slate
+from oasis_alloc.statement.by_user import by_user, per_user
+from oasis_alloc.statement.functions.band import BoundBand
+from oasis_alloc.statement.functions.base import BoundFunction, Function
+from oasis_alloc.statement.functions.shifted import what_is_left
+from oasis_alloc.statement.measures import Measure, Term
+from oasis_alloc.statement.objective import Objective
+from oasis_alloc.statement.slate import Slate
 
 _ROUNDING = 1e-9  # of a limit, relative: what sums of decimal fractions differ by is far less
 

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.tensors import read_tensors, write_tensors
+from oasis_alloc.data.multi_keys import MultiKey
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError, did_you_mean
-from oasis_alloc.multi_keys import MultiKey
 from oasis_alloc.problem import Problem
 from oasis_alloc.solution import Solution
 from oasis_alloc.solve import solve
-from oasis_alloc.stated import Tensors, Writer, read
-from oasis_alloc.steadiness import Earlier, StayClose
-from oasis_alloc.tensors import read_tensors, write_tensors
+from oasis_alloc.statement.stated import Tensors, Writer, read
+from oasis_alloc.statement.stay_close import Earlier, StayClose
 
 _KIND = "oasis_alloc reproduction 1"
 _NUMBERS = ("solver", "gap", "time_limit", "pass_limit", "threads", "on_conflict")

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from oasis_alloc.answer_columns import answers_frame
-from oasis_alloc.dataset import any_negative
+from oasis_alloc.common.seeds import Rng
+from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import SolverError
-from oasis_alloc.functions.base import Floats
-from oasis_alloc.pickling import ByFields
-from oasis_alloc.problem import Problem
-from oasis_alloc.seeds import Rng
-from oasis_alloc.steadiness import Earlier
+from oasis_alloc.results.answer import Answer
+from oasis_alloc.results.answer_columns import answers_frame
+from oasis_alloc.statement.stay_close import Earlier
 
 if TYPE_CHECKING:
-    from oasis_alloc.certificate import Conflict
     from oasis_alloc.policy import Policy
-    from oasis_alloc.rounding import Rounded
-    from oasis_alloc.serving.sampling import Exploration
-    from oasis_alloc.shadow import ShadowPrice
-    from oasis_alloc.solvers.watch import Status
+    from oasis_alloc.results.rounding import Rounded
+    from oasis_alloc.results.shadow_prices import ShadowPrice
+    from oasis_alloc.serving.exploration import Exploration
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Solution(ByFields):
+class Solution(Answer):
     """An allocation with its prices and its proof; `print(solution)` shows a report of one screen.
 
     Attributes
@@ -64,23 +57,6 @@ class Solution(ByFields):
     >>> solution.allocation
     array([1., 0.])
     """
-
-    problem: Problem
-    status: Status
-    value: float
-    bound: float
-    gap: float
-    violation: float
-    prices: dict[str, Floats]
-    totals: dict[str, Floats]
-    passes: float
-    seconds: float
-    solver: str
-    positions: npt.NDArray[np.int64] = field(repr=False)
-    x: Floats = field(repr=False)
-    conflicts: tuple[Conflict, ...] = ()
-    diminished: float = 0.0
-    sizes: dict[str, Floats] = field(default_factory=dict, repr=False)
 
     @cached_property
     def allocation(self) -> Floats:
@@ -156,7 +132,7 @@ class Solution(ByFields):
         >>> len(slates.positions), bool((slates.propensity == capped.allocation[slates.positions]).all())
         (2, True)
         """
-        from oasis_alloc.rounding import rounded
+        from oasis_alloc.results.rounding import rounded
 
         return rounded(self, rng)
 
@@ -171,7 +147,7 @@ class Solution(ByFields):
     def scores(self) -> Floats:
         """Priced score of every pair, (n_pairs,): its value minus the price of all that it would use."""
         from oasis_alloc.engines import engine_for
-        from oasis_alloc.lowering import lower
+        from oasis_alloc.program.lowering import lower
 
         self.raise_if_infeasible()
         self._check_room("scores()")
@@ -224,7 +200,7 @@ class Solution(ByFields):
         """
         from oasis_alloc.policy import Policy
         from oasis_alloc.serving.build import policy_data
-        from oasis_alloc.serving.sampling import Exploration
+        from oasis_alloc.serving.exploration import Exploration
 
         self.raise_if_infeasible()
         if self.status.name not in ("SOLVED", "RELAXED") and not unproven:
@@ -235,18 +211,6 @@ class Solution(ByFields):
             )
         rule = None if exploration is None else Exploration.of(exploration).numbers()
         return Policy(policy_data(self, valid_for, organic, users, rule))
-
-    @cached_property
-    def parts(self) -> dict[str, float]:
-        """What each term of the objective contributes to `value`."""
-        self.raise_if_infeasible()
-        out = linear_parts(self.problem, self.positions, self.x)
-        for name, function in zip(self.problem.names, self.problem.bound, strict=True):
-            if not function.is_constraint:
-                out[name] = function.value(self.totals[name])
-        if self.problem.slate.diminishing:
-            out["diminishing"] = -self.diminished
-        return out
 
     def churn(self, previous: Solution) -> float:
         """Share of the slots of this solution that an earlier one did not have, `1 - sum min(x, y) / sum x`, in [0, 1].
@@ -282,14 +246,6 @@ class Solution(ByFields):
                 f"allows {candidates.stream.ledger.limit:,}. Use positions and x, or to_frame(), for what is shown."
             )
 
-    def raise_if_infeasible(self) -> None:
-        """Raise SolverError, naming the conflicts, where there is no allocation to give."""
-        if self.status.name == "INFEASIBLE":
-            raise SolverError(
-                "the problem is infeasible, so there is no allocation:\n"
-                + "\n".join(f"  {c}" for c in self.conflicts[:5])
-            )
-
     def shadow_prices(self, most: int | None = None) -> list[ShadowPrice]:
         """Every price that is not 0 with its limit, its total and a sentence, heaviest first.
 
@@ -304,7 +260,7 @@ class Solution(ByFields):
         >>> print(*oa.solve(oa.Problem(cands, oa.total("r"), slots, oa.Slate(2))).shadow_prices())
         one more impression allowed by 'slots' would add 0.5 r
         """
-        from oasis_alloc.shadow import shadow_prices
+        from oasis_alloc.results.shadow_prices import shadow_prices
 
         return shadow_prices(self, most)
 
@@ -313,7 +269,7 @@ class Solution(ByFields):
 
         `print(solution)` shows the same.
         """
-        from oasis_alloc.report import report
+        from oasis_alloc.results.report import report
 
         return report(self)
 
@@ -324,39 +280,6 @@ class Solution(ByFields):
         return f"Solution({self.status}, {numbers})"
 
     def _repr_html_(self) -> str:
-        from oasis_alloc.report import report_html
+        from oasis_alloc.results.report import report_html
 
         return report_html(self)
-
-
-def counted(solution: Solution) -> Floats:
-    """The non-zeros x of a solution, each as often as its user counts."""
-    return _counted(solution.problem, solution.positions, solution.x)
-
-
-def _counted(problem: Problem, positions: npt.NDArray[np.int64], x: Floats) -> Floats:
-    return x if problem.supply is None else x * problem.supply[problem.candidates.user_of(positions)]
-
-
-def linear_parts(problem: Problem, positions: npt.NDArray[np.int64], x: Floats) -> dict[str, float]:
-    """What each linear term of the objective contributes, of an allocation given by its non-zeros."""
-    candidates, out = problem.candidates, {}
-    linear, often = problem.maximize.linear, _counted(problem, positions, x)
-    for term in linear.terms if linear is not None else ():
-        column = 1.0 if term.column is None else candidates.columns[term.column][positions].astype(np.float64)
-        text = str(term) if term.coefficient == 1.0 else f"{term.coefficient:g} * {term}"
-        out[text] = term.coefficient * float(np.sum(column * often))
-    for kept in problem.maximize.steady:
-        before = kept.earlier.probability(candidates, positions)
-        out[str(kept)] = out.get(str(kept), 0.0) + kept.weight * float(np.sum(before * often))
-    return out
-
-
-def may_cancel(problem: Problem) -> bool:
-    """True where linear terms of the objective may have different signs, so that their sum hides their size."""
-    linear = problem.maximize.linear
-    terms = linear.terms if linear is not None else ()
-    if len(terms) + len(problem.maximize.steady) < 2:
-        return False
-    columns = problem.candidates.columns
-    return any(t.coefficient < 0 or (t.column is not None and any_negative(columns[t.column])) for t in terms)

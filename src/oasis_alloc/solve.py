@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oasis_alloc.by_group import Labels, numbers_of, place_of, spread
+from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.labels import same, shown
+from oasis_alloc.common.types import Floats
+from oasis_alloc.data.by_group import Labels, numbers_of, place_of, spread
 from oasis_alloc.errors import ProblemError, did_you_mean
-from oasis_alloc.functions.base import Floats
-from oasis_alloc.labels import same, shown
-from oasis_alloc.measures import Limit
 from oasis_alloc.problem import Problem
-from oasis_alloc.scalars import as_real, as_whole
-from oasis_alloc.solution import Solution, may_cancel
+from oasis_alloc.results.answer import may_cancel
+from oasis_alloc.solution import Solution
+from oasis_alloc.statement.measures import Limit
 
 if TYPE_CHECKING:
     from oasis_alloc.engines.base import Engine
-    from oasis_alloc.program import Program
-    from oasis_alloc.solvers.watch import Progress, Status, Watch
+    from oasis_alloc.program.program import Program
+    from oasis_alloc.solvers.monitor import Progress, Status, Watch
 
 Prices = Mapping[str, Any]
 
@@ -112,19 +113,19 @@ def solve(
     ('SOLVED', 1.6)
     """
     # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
-    from oasis_alloc.answer import infeasible_answer, parts_of, relaxed_answer, solved_answer
+    from oasis_alloc.common.verdicts import ROUNDING
     from oasis_alloc.engines import engine_for
-    from oasis_alloc.keeping import Keeping
-    from oasis_alloc.lowering import lower
+    from oasis_alloc.program.lowering import lower
+    from oasis_alloc.program.variants import without_idle_limits
+    from oasis_alloc.results.certified import infeasible_answer, parts_of, relaxed_answer, solved_answer
     from oasis_alloc.solvers.conic import ask_reference
     from oasis_alloc.solvers.domain import domain_conflict
+    from oasis_alloc.solvers.monitor import Conflicting, Status, Stop, Watch
     from oasis_alloc.solvers.presolve import look_ahead
     from oasis_alloc.solvers.registry import solver_named
     from oasis_alloc.solvers.relaxation import best_relaxed, decided, least_relaxation, neutral
-    from oasis_alloc.solvers.watch import Conflicting, Status, Stop, Watch
+    from oasis_alloc.solvers.resume import Keeping
     from oasis_alloc.solvers.worth import worth
-    from oasis_alloc.variants import without_idle_limits
-    from oasis_alloc.verdicts import ROUNDING
 
     if not isinstance(problem, Problem):
         raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
@@ -183,9 +184,9 @@ def solve(
                         again = ask_reference if solver == "dual" else None
                         relaxed = best_relaxed(engine, engine_of, watch, run, least, again)
                         keeping.end(engine, watch)
-                        return relaxed_answer(problem, program, engine, watch, relaxed, solver)
+                        return relaxed_answer(Solution, problem, program, engine, watch, relaxed, solver)
                     keeping.end(engine, watch)
-                    return infeasible_answer(problem, program, engine, watch, least, solver)
+                    return infeasible_answer(Solution, problem, program, engine, watch, least, solver)
                 watch.may_conflict = False
                 if least.x.size:
                     watch.offer(worth(engine, least.positions, least.x))
@@ -196,7 +197,7 @@ def solve(
                 conflict = domain_conflict(engine, engine_of, watch, watch.best)
                 if conflict is not None:
                     keeping.end(engine, watch)
-                    return infeasible_answer(problem, program, engine, watch, conflict, solver, value=-np.inf)
+                    return infeasible_answer(Solution, problem, program, engine, watch, conflict, solver, value=-np.inf)
         except Stop as stop:
             status = stop.status
         except KeyboardInterrupt:
@@ -214,12 +215,12 @@ def solve(
             raise KeyboardInterrupt  # no answer to return; a checkpoint has what was found
         assert watch.best is not None  # _fall_back leaves both
         assert watch.prices is not None
-        return solved_answer(problem, program, engine, watch, watch.best, watch.prices, status, solver)
+        return solved_answer(Solution, problem, program, engine, watch, watch.best, watch.prices, status, solver)
 
 
 def _fall_back(engine: Engine, watch: Watch) -> None:
     """An allocation from the prices alone, where the solve ended before the finisher: scaled until all caps hold."""
-    from oasis_alloc.recovery import scaled
+    from oasis_alloc.solvers.repair import scaled
     from oasis_alloc.solvers.worth import worth
 
     program = engine.program

@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from reference import Snapshot
 
 from oasis_alloc.serving.build import content_id
-from oasis_alloc.serving.content import encode
 from oasis_alloc.serving.data import (
     Certificate,
     ConstraintPrices,
@@ -31,7 +30,8 @@ from oasis_alloc.serving.data import (
     SlateRule,
     Term,
 )
-from oasis_alloc.snapshot import to_bytes
+from oasis_alloc.serving.file.codec import encode
+from oasis_alloc.serving.file.container import to_bytes
 
 FOLDER = Path(__file__).parent
 CREATED = 1_764_547_200.125

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oasis_alloc.data.partitions import Part
 from oasis_alloc.errors import InputError
-from oasis_alloc.parquet_files import Part
 
 _CHUNK = 50_000  # rows at a time
 _WHOLE = frozenset("0123456789+- \t")

@@ -85,7 +85,7 @@ def _threads() -> str:
 def _cache() -> list[tuple[str, str]]:
     """Where compiled kernels are kept, as numba's dispatcher of one kernel sees it."""
     from oasis_alloc.kernels._jit import danger
-    from oasis_alloc.kernels.check import mark_occurring
+    from oasis_alloc.kernels.solve.check import mark_occurring
 
     cache = getattr(mark_occurring, "_cache", None)
     where = getattr(cache, "cache_path", None)

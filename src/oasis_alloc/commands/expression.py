@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import oasis_alloc
 from oasis_alloc.errors import OasisAllocError, ProblemError, did_you_mean
-from oasis_alloc.functions import Function
+from oasis_alloc.statement.functions import Function
 
 _FUNCTIONS = (
     "exposure", "total", "soft", "log", "alpha_fair", "entropy", "kl", "reach", "worst_off", "gini_welfare",

@@ -14,7 +14,7 @@ import numpy as np
 from oasis_alloc.commands.organic import organic
 from oasis_alloc.commands.tables import read_table
 from oasis_alloc.errors import InputError, ProblemError, did_you_mean
-from oasis_alloc.slate import Sizes
+from oasis_alloc.statement.slate import Sizes
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates

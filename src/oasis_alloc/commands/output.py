@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oasis_alloc.answer_columns import answer_names
+from oasis_alloc.common.files import replacing, write_whole
 from oasis_alloc.errors import InputError, require
-from oasis_alloc.replacing import replacing, write_whole
+from oasis_alloc.results.answer_columns import answer_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 if TYPE_CHECKING:
-    from oasis_alloc.solvers.watch import Progress
+    from oasis_alloc.solvers.monitor import Progress
 
 _EVERY = 5.0  # seconds between lines where there is no terminal
 

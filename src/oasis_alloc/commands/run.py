@@ -71,7 +71,7 @@ def report(
 
 def is_sound(solution: Solution) -> bool:
     """True where the allocation keeps all constraints, whether or not the gap that was asked for is proven."""
-    from oasis_alloc.verdicts import FEASIBLE
+    from oasis_alloc.common.verdicts import FEASIBLE
 
     return solution.violation <= FEASIBLE
 

@@ -30,7 +30,7 @@ def store(arguments: argparse.Namespace) -> int:
     """Do one of the actions."""
     from oasis_alloc.commands.terminal import say
     from oasis_alloc.errors import InputError
-    from oasis_alloc.serving.publishing import publish, read_facts, refuse
+    from oasis_alloc.hosting.publishing import publish, read_facts, refuse
 
     try:
         if arguments.action == "publish":
@@ -49,9 +49,9 @@ def store(arguments: argparse.Namespace) -> int:
 
 def _shown(path: Path) -> list[str]:
     """What a snapshot is, line by line."""
+    from oasis_alloc.hosting.judging import Facts
+    from oasis_alloc.hosting.state import StateFile
     from oasis_alloc.policy import Policy
-    from oasis_alloc.serving.judging import Facts
-    from oasis_alloc.serving.state import StateFile
 
     policy, state = Policy.load(path), StateFile(path).read()
     facts, schema = Facts.of(policy), policy.schema

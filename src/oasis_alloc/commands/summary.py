@@ -15,8 +15,8 @@ from oasis_alloc.errors import InputError
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
-    from oasis_alloc.measures import Measure, Term
     from oasis_alloc.problem import Problem
+    from oasis_alloc.statement.measures import Measure, Term
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
@@ -138,7 +138,7 @@ def notable(delivery: Delivery, most: int) -> list[int]:
 
 
 def _column_by(column: str, by: str | None) -> Term:
-    from oasis_alloc.measures import Term
+    from oasis_alloc.statement.measures import Term
 
     return Term(1.0, column, () if by is None else (by,))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from oasis_alloc.commands.csv_tables import as_frame, read_csv
+from oasis_alloc.data.partitions import PARQUET, Part, parts_of, typed
 from oasis_alloc.errors import InputError, MissingDependencyError, did_you_mean, require
-from oasis_alloc.parquet_files import PARQUET, Part, parts_of, typed
 
 _LIBRARIES = ("pyarrow", "polars", "pandas")
 _CSV = (".csv",)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from oasis_alloc.engines.chunks import Chunked
-    from oasis_alloc.program import Program
+    from oasis_alloc.program.program import Program
 
 
 def engine_for(program: Program, threads: int | None = None) -> Chunked:
     """The engine that a program asks for: its pairs are in memory, or in Parquet files."""
     if program.stream is not None:
-        from oasis_alloc.engines.parquet import ParquetStream
+        from oasis_alloc.engines.stream import ParquetStream
 
         return ParquetStream(program, threads)
     from oasis_alloc.engines.threads import Threads

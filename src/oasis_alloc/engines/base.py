@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.functions.base import Floats
-from oasis_alloc.program import Program
-from oasis_alloc.taken import Taken
+from oasis_alloc.common.types import Floats
+from oasis_alloc.program.pair_lookup import Taken
+from oasis_alloc.program.program import Program
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Decision, Sums, Survey, Visit
-from oasis_alloc.functions.base import Floats
-from oasis_alloc.kernels import decide as decide_kernels
-from oasis_alloc.kernels import jobs
-from oasis_alloc.kernels import ruled as ruled_kernels
-from oasis_alloc.kernels import visit as visit_kernels
-from oasis_alloc.keys import frozen
-from oasis_alloc.program import Program
-from oasis_alloc.taken import Positions, Store, Taken
+from oasis_alloc.kernels.rules import ruled as ruled_kernels
+from oasis_alloc.kernels.solve import decide as decide_kernels
+from oasis_alloc.kernels.solve import jobs
+from oasis_alloc.kernels.solve import visit as visit_kernels
+from oasis_alloc.program.pair_lookup import Positions, Store, Taken
+from oasis_alloc.program.program import Program
 
 _CHUNK_PAIRS = 250_000  # below this, threads cost more than they bring
 _MOST_CHUNKS, _FEW_CHUNKS = 64, 8

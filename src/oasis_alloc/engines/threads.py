@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
 from oasis_alloc.engines.pool import share
-from oasis_alloc.program import Program
-from oasis_alloc.taken import Positions, Taken
+from oasis_alloc.program.pair_lookup import Positions, Taken
+from oasis_alloc.program.program import Program
 
 
 class Threads(Chunked):

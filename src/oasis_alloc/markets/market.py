@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oasis_alloc.arrays import item_dtype
+from oasis_alloc.common.checks import as_whole
+from oasis_alloc.common.labels import shown
+from oasis_alloc.data.validation import item_dtype
 from oasis_alloc.errors import InputError
-from oasis_alloc.labels import shown
-from oasis_alloc.scalars import as_whole
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates

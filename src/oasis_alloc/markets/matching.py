@@ -68,7 +68,9 @@ class Matching(Market):
 
     def problem(self) -> Problem:
         """Maximise the value of slates of at most `size` under the caps."""
-        from oasis_alloc import Problem, Slate, exposure, total
+        from oasis_alloc.problem import Problem
+        from oasis_alloc.statement.measures import exposure, total
+        from oasis_alloc.statement.slate import Slate
 
         return Problem(
             self.candidates(),

@@ -183,7 +183,9 @@ class Month(Market):
 
         `candidates` are this market's, where they have been made already.
         """
-        from oasis_alloc import Problem, Slate, exposure, total
+        from oasis_alloc.problem import Problem
+        from oasis_alloc.statement.measures import exposure, total
+        from oasis_alloc.statement.slate import Slate
 
         policy = self.policy
         return Problem(

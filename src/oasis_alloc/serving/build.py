@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.labels import as_listed, storable
+from oasis_alloc.data.keys import Key
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.keys import Key, frozen
-from oasis_alloc.labels import as_listed, storable
-from oasis_alloc.scalars import as_real
 from oasis_alloc.serving.data import (
     Certificate,
     Codes,
@@ -30,8 +31,8 @@ from oasis_alloc.serving.schema import names_of, shown
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
-    from oasis_alloc.slate import Slate
-    from oasis_alloc.solution import Solution
+    from oasis_alloc.results.answer import Answer
+    from oasis_alloc.statement.slate import Slate
 
 _FOREVER = 1e15  # seconds: an end beyond is no number to subtract clocks from
 _MOST_SLOTS = 2**31 - 1  # a slate never has more than there are candidates
@@ -39,14 +40,14 @@ _MOST_USERS = 1 << 24  # that a policy knows by number unless it is told to
 
 
 def policy_data(
-    solution: Solution,
+    solution: Answer,
     valid_for: float | None,
     organic: str | None,
     users: bool | None,
     exploration: Mapping[str, Any] | None,
 ) -> PolicyData:
     """Collect what serves from a solution; see `Solution.policy`."""
-    from oasis_alloc.lowering import base_terms, lower
+    from oasis_alloc.program.lowering import base_terms, lower
 
     solution.raise_if_infeasible()
     problem, cands = solution.problem, solution.problem.candidates
@@ -136,7 +137,7 @@ def _bytes_of(part: object) -> Iterator[bytes]:
         yield f"{part!r};".encode()
 
 
-def _organic(solution: Solution, given: str | None) -> str:
+def _organic(solution: Answer, given: str | None) -> str:
     candidates = solution.problem.candidates
     columns = candidates.columns
     if given is not None:
@@ -155,7 +156,7 @@ def _positive(seconds: float) -> float:
     return real
 
 
-def _weights(solution: Solution) -> tuple[tuple[str | None, float], ...]:
+def _weights(solution: Answer) -> tuple[tuple[str | None, float], ...]:
     """The objective's blend; what `stay_close` adds is a column of its own, the pair's earlier probability."""
     linear, columns = solution.problem.maximize.linear, solution.problem.candidates.columns
     out = [(term.column, float(term.coefficient)) for term in linear.terms] if linear is not None else []

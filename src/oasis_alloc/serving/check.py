@@ -55,7 +55,7 @@ def check(data: PolicyData) -> None:
     first = data.selected  # requests bring these as rows, numbered as the columns are
     _require(data.columns[: len(first)] == first, f"columns are {data.columns!r}", f"first {first!r}, what slates read")
     if data.exploration is not None:
-        from oasis_alloc.serving.sampling import Exploration
+        from oasis_alloc.serving.exploration import Exploration
 
         Exploration.of(data.exploration)
 

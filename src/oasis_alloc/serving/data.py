@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.pickling import ByFields
+from oasis_alloc.common.pickling import ByFields
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]

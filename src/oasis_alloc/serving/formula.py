@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.csr import gather, number_sets
 from oasis_alloc.errors import InputError
-from oasis_alloc.multi_keys import gather, number_sets
 from oasis_alloc.serving.data import Codes, Floats, Integers, PolicyData, Term
 
 _FOLDED = 1 << 22  # numbers in tables that are kept: 32 MiB

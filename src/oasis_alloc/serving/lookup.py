@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.labels import all_same, as_listed, is_none, kind_of, kinds_of, same, shown
 from oasis_alloc.errors import InputError
-from oasis_alloc.labels import all_same, as_listed, is_none, kind_of, kinds_of, same, shown
 
 _log = logging.getLogger("oasis_alloc.serving")
 

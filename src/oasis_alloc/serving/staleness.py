@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.errors import InputError
-from oasis_alloc.pickling import ByFields
-from oasis_alloc.scalars import as_real, as_whole
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.schema import shown
 

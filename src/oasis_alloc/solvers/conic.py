@@ -13,19 +13,20 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from oasis_alloc.common.types import Floats
+from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.errors import SolverError
-from oasis_alloc.functions.band import conic_band
-from oasis_alloc.functions.base import Conic, Floats
-from oasis_alloc.program import Block, Program
+from oasis_alloc.program.pair_lookup import Taken
+from oasis_alloc.program.program import Block, Program
 from oasis_alloc.solvers.dual import price_of_functions
 from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.highs import without_banner
+from oasis_alloc.solvers.monitor import Status, Stop, Watch
 from oasis_alloc.solvers.slates import SlatePart, slate_part
-from oasis_alloc.solvers.watch import Status, Stop, Watch
 from oasis_alloc.solvers.worth import worth
-from oasis_alloc.taken import Taken
-from oasis_alloc.verdicts import FEASIBLE
+from oasis_alloc.statement.functions.band import conic_band
+from oasis_alloc.statement.functions.base import Conic
 
 MOST_PAIRS = 2_000_000
 _SECOND_OPINION = 20_000  # pairs up to which the reference takes about a second

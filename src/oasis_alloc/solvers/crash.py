@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.functions.base import Floats
+from oasis_alloc.common.types import Floats
 from oasis_alloc.solvers.linear import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
 from oasis_alloc.solvers.restricted import Restricted
 

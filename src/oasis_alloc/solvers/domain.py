@@ -12,13 +12,14 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine
-from oasis_alloc.functions.band import BoundBand
-from oasis_alloc.functions.base import BoundFunction, Floats
-from oasis_alloc.program import Block, Program
+from oasis_alloc.program.program import Block, Program
+from oasis_alloc.program.variants import with_functions
+from oasis_alloc.solvers.monitor import Allocation, Watch
 from oasis_alloc.solvers.relaxation import Relaxation, decided, least_relaxation, neutral
-from oasis_alloc.solvers.watch import Allocation, Watch
-from oasis_alloc.variants import with_functions
+from oasis_alloc.statement.functions.band import BoundBand
+from oasis_alloc.statement.functions.base import BoundFunction
 
 _SOMETHING = 1e-6  # of the most that a group can have: less is as good as nothing
 

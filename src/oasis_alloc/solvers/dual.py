@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from oasis_alloc.common.types import Floats
+from oasis_alloc.common.verdicts import relative_gap
 from oasis_alloc.engines.base import Decision, Engine
-from oasis_alloc.functions.base import Floats
-from oasis_alloc.program import Program
+from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.landing import land, missing
+from oasis_alloc.solvers.monitor import Conflicting, Place, Watch
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise, newton_direction
-from oasis_alloc.solvers.watch import Conflicting, Place, Watch
-from oasis_alloc.verdicts import relative_gap
 
 _FIRST_GAMMA = 0.3  # in units of the typical score
 _LAST_SAMPLE_GAMMA = 0.03

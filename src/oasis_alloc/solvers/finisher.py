@@ -13,17 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.types import Floats
+from oasis_alloc.common.verdicts import relative_gap
 from oasis_alloc.engines.base import Decision, Engine
-from oasis_alloc.functions.base import Floats
-from oasis_alloc.kernels.decide import N_BINS
-from oasis_alloc.recovery import trimmed
+from oasis_alloc.kernels.solve.decide import N_BINS
 from oasis_alloc.solvers.crash import crash
 from oasis_alloc.solvers.highs import solve_lp
 from oasis_alloc.solvers.linear import LinearSolution, Statuses
+from oasis_alloc.solvers.monitor import Allocation, Conflicting, Status, Stop, Watch
+from oasis_alloc.solvers.repair import trimmed
 from oasis_alloc.solvers.restricted import Restricted, restricted
-from oasis_alloc.solvers.watch import Allocation, Conflicting, Status, Stop, Watch
 from oasis_alloc.solvers.worth import worth
-from oasis_alloc.verdicts import relative_gap
 
 _ABOUT_ZERO = 1e-11
 _SLACK = 1e-9

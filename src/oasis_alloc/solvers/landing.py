@@ -5,7 +5,7 @@ At the optimum of the smoothed dual the smoothed slates meet every demand, and t
 until the demands are met to rounding, which takes a few, for they converge quadratically once the fractional pairs stay
 the same (Qi and Sun, Math. Program. 58:353, 1993). Curved functions, rules of slates and many limits, which make the
 linear programme of the finisher large, cost nothing here. Where there are only caps, what is too much is moved within
-users (recovery.py), and rough prices do. A gap of 1e-6 needs the finisher all the same: with next to no smoothing the
+users (repair.py), and rough prices do. A gap of 1e-6 needs the finisher all the same: with next to no smoothing the
 fractional pairs never stay the same.
 """
 
@@ -15,14 +15,14 @@ from functools import partial
 
 import numpy as np
 
+from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.engines.base import Engine
-from oasis_alloc.program import Program
-from oasis_alloc.recovery import only_caps, rebalance
+from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.finisher import bound_at
+from oasis_alloc.solvers.monitor import Watch
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise
-from oasis_alloc.solvers.watch import Watch
+from oasis_alloc.solvers.repair import only_caps, rebalance
 from oasis_alloc.solvers.worth import worth
-from oasis_alloc.verdicts import FEASIBLE
 
 _EXACT = 0.05 * FEASIBLE  # residual at which demands are met
 _MOVED = (0.3, 0.03)  # of the gap asked for: what moving may take, at first and where that was not enough

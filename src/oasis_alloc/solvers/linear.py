@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.functions.base import Floats
+from oasis_alloc.common.types import Floats
 
 Statuses = npt.NDArray[np.int8]
 

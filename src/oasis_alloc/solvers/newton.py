@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine, Visit
-from oasis_alloc.functions.base import Floats
-from oasis_alloc.program import Block, Conjugate, Program
+from oasis_alloc.program.program import Block, Conjugate, Program
 
 _MOST_PRODUCTS = 40  # Hessian products a step
 _MOST_HALVINGS = 12

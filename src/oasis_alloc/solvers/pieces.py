@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.functions.base import Floats
-from oasis_alloc.program import Program
+from oasis_alloc.common.types import Floats
+from oasis_alloc.program.program import Program
 
 _ROUNDING = 1e-9  # of totals, which are sums in another order than the programme's
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.engines.base import Engine, Survey
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.program import Program
-from oasis_alloc.verdicts import FEASIBLE
+from oasis_alloc.program.program import Program
 
 _NOTHING = 1e-12  # of all values: what their sum may be off by
 

@@ -16,18 +16,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.certificate import Conflict, conflicts_of
+from oasis_alloc.common.types import Floats
+from oasis_alloc.common.verdicts import EPSILON, FEASIBLE
 from oasis_alloc.engines.base import Engine, Survey
-from oasis_alloc.functions.base import Floats
-from oasis_alloc.program import Program
+from oasis_alloc.program.program import Program
+from oasis_alloc.program.variants import relaxed, softened
+from oasis_alloc.solvers.conflicts import Conflict, conflicts_of
 from oasis_alloc.solvers.dual import optimise
 from oasis_alloc.solvers.finisher import finish_rounds
+from oasis_alloc.solvers.monitor import Allocation, Status, Stop, Watch
 from oasis_alloc.solvers.presolve import out_of_reach
 from oasis_alloc.solvers.registry import Solver
-from oasis_alloc.solvers.watch import Allocation, Status, Stop, Watch
 from oasis_alloc.solvers.worth import worth
-from oasis_alloc.variants import relaxed, softened
-from oasis_alloc.verdicts import EPSILON, FEASIBLE
 
 _ALL_AT_ONCE = 100_000  # pairs up to which the whole program is solved in one go
 _GAP, _FINE = 1e-6, 1e-9  # of the total; the finer one where the whole program is solved in one go

@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Decision, Engine
-from oasis_alloc.functions.base import BoundFunction, Floats
-from oasis_alloc.program import Program
+from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.linear import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
 from oasis_alloc.solvers.pieces import Pieces, pieces_of
 from oasis_alloc.solvers.slates import SlatePart, slate_part
+from oasis_alloc.statement.functions.base import BoundFunction
 
 Positions = npt.NDArray[np.int64]
 

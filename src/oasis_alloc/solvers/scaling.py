@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.functions.base import Floats
+from oasis_alloc.common.types import Floats
+from oasis_alloc.common.verdicts import NO_LIMIT
 from oasis_alloc.solvers.linear import LinearProgram, LinearSolution
-from oasis_alloc.verdicts import NO_LIMIT
 
 _HEAVY = 1e-6  # of the largest value that a typical one counts as at least: a few may be worth far more than the rest
 _LARGEST = 1e-13  # of the largest cost, however little a pair is worth: HiGHS fails at costs far above that

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.functions.base import Floats
-from oasis_alloc.program import Program
-from oasis_alloc.slate_rules import SlateRules, System
-from oasis_alloc.taken import Taken
+from oasis_alloc.common.types import Floats
+from oasis_alloc.program.pair_lookup import Taken
+from oasis_alloc.program.program import Program
+from oasis_alloc.program.slate_rules import SlateRules, System
 
 Positions = npt.NDArray[np.int64]
 

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from oasis_alloc.common.types import Floats
+from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.engines.base import Engine
-from oasis_alloc.functions.base import Floats
-from oasis_alloc.program import Program
-from oasis_alloc.solvers.watch import Allocation
-from oasis_alloc.verdicts import FEASIBLE
+from oasis_alloc.program.program import Program
+from oasis_alloc.solvers.monitor import Allocation
 
 Positions = npt.NDArray[np.int64]
 

@@ -1,0 +1,23 @@
+"""Arrays of objects, and arrays that nobody may write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T", bound=np.generic)
+
+
+def objects(values: Iterable[object]) -> NDArray[np.object_]:
+    """Return an object array with one entry a value, even where the values are tuples."""
+    return np.fromiter(values, dtype=object)
+
+
+def frozen(array: NDArray[T]) -> NDArray[T]:
+    """Return a read-only view of `array`; the array itself stays as it is."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

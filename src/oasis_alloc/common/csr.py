@@ -1,0 +1,27 @@
+"""Lists of numbers in compressed sparse rows: list i is `codes[indptr[i]:indptr[i + 1]]`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def number_sets(indptr: NDArray[np.int64], codes: NDArray[Any], n_codes: int) -> NDArray[np.int32]:
+    """Number the distinct lists of a CSR structure: by length, then in lexicographic order."""
+    size = np.diff(indptr)
+    number = np.zeros(size.size, dtype=np.int64)
+    for k in range(int(size.max(initial=0))):  # lists that agree up to their k-th entry share a number
+        longer = np.flatnonzero(size > k)
+        prefix = number[longer] * n_codes + codes[indptr[longer] + k]
+        number[longer] = np.unique(prefix, return_inverse=True)[1]
+    return np.unique(size * max(size.size, 1) + number, return_inverse=True)[1].astype(np.int32)
+
+
+def gather(indptr: NDArray[np.int64], rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (indptr, positions) of the entries of `rows` of a CSR structure, row after row."""
+    start = np.zeros(len(rows) + 1, dtype=np.int64)
+    count = np.diff(indptr)[rows]
+    np.cumsum(count, out=start[1:])
+    return start, np.arange(start[-1]) + np.repeat(indptr[:-1][rows] - start[:-1], count)

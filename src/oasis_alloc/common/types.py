@@ -1,0 +1,8 @@
+"""Types of arrays that every stage uses."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]

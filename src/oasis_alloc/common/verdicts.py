@@ -1,0 +1,93 @@
+"""The one definition of feasible and of gap: what every solver, report and page means by them.
+
+A limit of a row g is kept where
+
+    excess_g  <=  FEASIBLE * max(|limit_g|, sum_p |a_gp| x_p)
+
+with a_gp what pair p adds to the row, after the arithmetic on measures. The gap is
+
+    (bound - value) / max(|value|, |bound|, sum of the absolute parts of the objective)
+
+Both are ratios of numbers in the same unit, each of one limit or of the objective as a whole. So no verdict depends on
+the units of a column or of the objective, on another limit, or on a limit that no total can reach.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+FEASIBLE = 1e-6
+"""Largest violation of an allocation that counts as feasible."""
+
+NO_LIMIT = 1e20
+"""Limits of this size and beyond are no limits."""
+
+ROUNDING = 1e-14
+"""What sums may be off by, as a share of the sizes of their parts: differences up to that count as none."""
+
+EPSILON = 1e-15
+"""The same for sums of the same numbers in another order."""
+
+# the same where a bound below a value is to be told from one that is wrong; reference solvers keep slates to 1e-8
+_BROKEN, _BROKEN_BY_OTHERS = 1e-9, 1e-6
+
+
+def relative_gap(bound: float, value: float, size: float = 0.0, rounding: float = 0.0) -> float:
+    """How far a value may be from the optimum, as a share of the objective.
+
+    Parameters
+    ----------
+    bound, value
+        Upper bound of the optimum, and the objective of an allocation.
+    size
+        Sum of the absolute parts of the objective, at that allocation.
+    rounding
+        A difference up to which the two are the same number, in the objective's unit.
+
+    Returns
+    -------
+    float
+        0 where the value is at the bound; infinite where there is no bound.
+
+    Example
+    -------
+    >>> from oasis_alloc.common.verdicts import relative_gap
+    >>> relative_gap(bound=2.0e9, value=1.5e9), relative_gap(bound=1e-9, value=-1e-9, size=1.0), relative_gap(0.0, 0.0)
+    (0.25, 2e-09, 0.0)
+    """
+    missing, whole = float(bound - value), float(max(abs(value), abs(bound), size))
+    if missing <= rounding:
+        return 0.0
+    return missing / whole if math.isfinite(missing) and whole > 0.0 else math.inf
+
+
+def is_broken(bound: float, value: float, size: float, bought: float, exact: bool = True) -> bool:
+    """True where a bound is below the value of an allocation by more than rounding and what its violations buy.
+
+    `bought` is `sum_g |price_g| excess_g`: by so much may an allocation that misses limits by a little be above the
+    bound of those that keep them.
+    """
+    slack = _BROKEN if exact else _BROKEN_BY_OTHERS
+    return value - bound > 2.0 * bought + slack * max(abs(value), abs(bound), size)
+
+
+def ratios(totals: Floats, lower: Floats, upper: Floats, activity: Floats | None = None) -> Floats:
+    """excess / max(|limit|, activity) of every row, 0 where both limits are kept; sides that are free are infinite.
+
+    `activity` is `sum_p |a_gp| x_p`; without it |total| stands for it, which is exact where all a_gp have one sign, and
+    makes the ratio larger elsewhere.
+    """
+    above, below = totals - upper, lower - totals
+    excess = np.maximum(np.maximum(above, below), 0.0)
+    limit = np.where(above >= below, upper, lower)
+    size = np.maximum(np.where(np.isfinite(limit), np.abs(limit), 0.0), np.abs(totals))
+    if activity is not None:
+        size = np.maximum(size, activity)
+    out = np.zeros(totals.size)
+    np.divide(excess, size, out=out, where=excess > 0.0)
+    return out

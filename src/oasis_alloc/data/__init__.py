@@ -1,0 +1,1 @@
+"""Input: columns, ids and keys of candidates, from arrays, frames and Parquet files."""

@@ -1,0 +1,149 @@
+"""One Parquet file as it was when it was looked at first: its footer, and whether it is still the same file."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.errors import InputError
+
+_TICK = 20_000_000  # ns: clocks of file systems stand still for so long, and two writes of one tick look like one
+_REMEDY = (
+    "Build the candidates again with Candidates.from_parquet. While candidates use files, leave these as they are: "
+    "write new data to another directory, or under other names."
+)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells whether a file is the same: every change of its bytes changes one of these.
+
+    `changed` is the time of the last change of the file or of what is said of it (ctime), which nobody can set;
+    `number` is the file's own (inode). Both are 0 where the system has none. The device is left out: it differs
+    between hosts that mount the same file system.
+    """
+
+    size: int
+    written: int
+    changed: int
+    number: int
+
+    @classmethod
+    def of(cls, about: os.stat_result) -> Stamp:
+        """The stamp of what `stat` says."""
+        if os.name != "posix":
+            return cls(about.st_size, about.st_mtime_ns, 0, 0)
+        return cls(about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
+
+    def differs(self, now: Stamp) -> str:
+        """In words how a file differs from what it was; empty where it does not."""
+        if now == self:
+            return ""
+        if now.number != self.number:
+            return "another file is in its place"
+        if now.size != self.size:
+            return f"it had {self.size:,} bytes and has {now.size:,}"
+        if now.written != self.written:
+            return "it was written or touched"
+        return "it was written over, or its mode, owner, name or links have changed"
+
+
+@dataclass(frozen=True, eq=False)
+class File(ByFields):
+    """One Parquet file as it was when it was looked at first.
+
+    - `path`: absolute, so that a change of directory, or another process, finds the same one.
+    - `metadata`: its footer, a `pyarrow.parquet.FileMetaData`; `schema`: the types that this says, as Arrow's.
+    """
+
+    path: Path
+    metadata: Any
+    schema: Any
+    stamp: Stamp
+    folders: Mapping[str, int | float] = field(default_factory=dict)  # numbers of folders such as hour=9
+    _places: dict[str, int] = field(default_factory=dict, init=False)  # column -> its number among the leaves
+
+    @classmethod
+    def of(cls, path: Path, folders: Mapping[str, int | float] | None = None) -> File:
+        """Open a file for its footer; raise `InputError` where it has none that makes sense."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = path.absolute()
+        try:
+            before = _settled(path)
+            metadata = pq.read_metadata(path)
+            leaves = metadata.schema
+            schema = leaves.to_arrow_schema()
+            own = {name: value for name, value in (folders or {}).items() if name not in schema.names}
+            made = cls(path, metadata, schema, before, own)
+            for k in range(len(leaves)):
+                made._places.setdefault(leaves.column(k).path, k)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read as a Parquet file ({error}).") from error
+        made.check()
+        return made
+
+    def check(self, handle: int | None = None) -> None:
+        """Raise `InputError` if the file at the path, or an open one, is not what it was."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            self._changed("it is gone")
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be looked at any more ({error}). {_REMEDY}") from error
+        difference = self.stamp.differs(Stamp.of(found))
+        if not difference and handle is not None:
+            difference = self.stamp.differs(Stamp.of(os.fstat(handle)))
+        if difference:
+            self._changed(difference)
+
+    def _changed(self, how: str) -> NoReturn:
+        raise InputError(f"{self.path} has changed since Candidates.from_parquet looked at it: {how}. {_REMEDY}")
+
+    def chunks(self, group: int, names: Sequence[str]) -> list[Any]:
+        """What the footer says of these columns of a row group (`ColumnChunkMetaData`); those that there are."""
+        about = self.metadata.row_group(group)
+        return [about.column(self._places[name]) for name in names if name in self._places]
+
+    def extent(self, chunk: Any) -> tuple[int, int]:
+        """(first byte, number of bytes) of a column of a row group."""
+        first = chunk.dictionary_page_offset
+        begin = chunk.data_page_offset if first is None else min(first, chunk.data_page_offset)
+        return begin, chunk.total_compressed_size
+
+    def check_footer(self, names: Sequence[str]) -> None:
+        """Raise `InputError` where what the footer says of these columns does not fit itself or the file."""
+        about, rows = self.metadata, 0
+        for g in range(about.num_row_groups):
+            here = about.row_group(g).num_rows
+            rows += here
+            for chunk in self.chunks(g, names):
+                begin, size = self.extent(chunk)
+                if here < 0 or chunk.num_values != here or begin < 0 or size < 0 or begin + size > self.stamp.size:
+                    raise InputError(
+                        f"{self.path.name}, row group {g:,}: the footer says that column {chunk.path_in_schema!r} has "
+                        f"{chunk.num_values:,} values in {size:,} bytes from byte {begin:,} on, in a row group of "
+                        f"{here:,} rows and a file of {self.stamp.size:,} bytes. The file is damaged, or the column is "
+                        "not one of plain numbers; write it again."
+                    )
+        if rows != about.num_rows:
+            raise InputError(
+                f"{self.path.name}: the footer says {about.num_rows:,} rows, and its row groups have {rows:,}. The "
+                "file is damaged; write it again."
+            )
+
+
+def _settled(path: Path) -> Stamp:
+    """The stamp of a file that was last written so long ago that a later change has a later time."""
+    while True:
+        stamp = Stamp.of(path.stat())
+        age = time.time_ns() - max(stamp.written, stamp.changed)
+        if not 0 <= age < _TICK:  # a time to come is another clock's, which says nothing
+            return stamp
+        time.sleep((_TICK - age) * 1e-9)

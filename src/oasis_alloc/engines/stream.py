@@ -1,0 +1,304 @@
+"""The engine for candidates in Parquet files: every pass reads them anew, a block ahead of the kernels.
+
+Each thread has a lane, a run of chunks, and a second thread that decodes the lane's next block into reused buffers
+while kernels visit the current one. Blocks are whole users; kernels see the program's user numbers, so it does not
+matter how chunks are cut, and the answer has the same bits as in memory. What the memory limit leaves free keeps
+samples, and decoded blocks from pass to pass.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from queue import SimpleQueue
+from threading import Event
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.data.row_groups import Ledger, Reader
+from oasis_alloc.engines.base import Decision
+from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
+from oasis_alloc.engines.pool import run_all, share
+from oasis_alloc.errors import InputError
+from oasis_alloc.program.pair_arrays import Arrays, Recipe
+from oasis_alloc.program.pair_lookup import Positions, Taken
+from oasis_alloc.program.program import Program
+
+_BUFFERS = 3  # of a lane: one that is visited, one that is ready, one that is filled
+_MOST_BLOCK, _LEAST_BLOCK = 1 << 18, 1 << 14  # pairs; with less room there are fewer lanes
+
+
+@dataclass(frozen=True)
+class Block:
+    """Users of one chunk whose pairs are read together."""
+
+    chunk: int
+    begins: bool
+    first: int
+    last: int
+    start: int
+    end: int
+
+
+@dataclass(eq=False)
+class Lane:
+    """A run of chunks, and what reading and visiting them takes."""
+
+    blocks: list[Block]
+    reader: Reader
+    buffers: list[Arrays]
+    indptr: Positions  # (n_users + 1,) where a user's pairs are in its block; only the lane's users are ever written
+    kept: dict[int, Arrays] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Pairs that decisions and slates have found, by ascending positions; `used` are those asked for since."""
+
+    positions: Positions
+    arrays: Arrays
+    used: npt.NDArray[np.bool_]
+
+    def where(self, positions: Positions) -> tuple[Positions, npt.NDArray[np.bool_]]:
+        """(places, which of them are there)."""
+        at = np.minimum(np.searchsorted(self.positions, positions), max(0, self.positions.size - 1))
+        return at, self.positions[at] == positions if self.positions.size else np.zeros(positions.size, np.bool_)
+
+
+class ParquetStream(Chunked):
+    """Streams a program's pairs; see `engines/base.py` for what each call does."""
+
+    def __init__(self, program: Program, threads: int | None = None) -> None:
+        super().__init__(program)
+        assert program.stream is not None  # engine_for has looked
+        self._recipe: Recipe = program.stream
+        self._ledger: Ledger = self._recipe.dataset.ledger
+        self._threads = threads
+        self._stop = Event()
+        self._sample: tuple[int, Arrays, Positions] | None = None
+        self._found_pairs: list[tuple[Positions, Arrays]] = []
+        self._held = Held(np.empty(0, np.int64), program.arrays.like(0), np.empty(0, np.bool_))
+        self._a_pair = program.arrays.like(1).n_bytes
+        lanes, pairs = self._shape(min(threads or os.cpu_count() or 1, self._n))
+        self._lanes = [self._lane(blocks) for blocks in self._split(lanes, pairs)]
+        self._fixed = self._ledger.held  # another engine, or a look-up, may need as much
+        self._pool = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="oasis_alloc")
+        self._readers = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="oasis_alloc-read")
+
+    def _shape(self, lanes: int) -> tuple[int, int]:
+        """(lanes, pairs of a block) that leave half of the memory: relaxations have an engine of their own."""
+        group, half = self._recipe.dataset.largest(self._recipe.names), self._ledger.limit // 2
+        while lanes > 1 and lanes * (group + _BUFFERS * _LEAST_BLOCK * self._a_pair) > half:
+            lanes -= 1
+        pairs = (half // lanes - group) // (_BUFFERS * self._a_pair)
+        return lanes, max(1, min(_MOST_BLOCK, pairs))
+
+    def _split(self, lanes: int, pairs: int) -> Iterator[list[Block]]:
+        """Chunks dealt out to lanes, in runs of about as many pairs, and cut into blocks."""
+        indptr, edges = self.program.indptr, self._edges
+        ends = np.searchsorted(indptr[edges], np.linspace(0, indptr[-1], lanes + 1)[1:-1])
+        for begin, end in zip([0, *ends], [*ends, self._n], strict=True):
+            blocks = []
+            for chunk in range(begin, end):
+                first = int(edges[chunk])
+                while first < edges[chunk + 1]:
+                    last = int(np.searchsorted(indptr, indptr[first] + pairs, side="right")) - 1
+                    last = int(min(max(last, first + 1), edges[chunk + 1]))
+                    begins = first == edges[chunk]
+                    blocks.append(Block(chunk, begins, first, last, int(indptr[first]), int(indptr[last])))
+                    first = last
+            if blocks:
+                yield blocks
+
+    def _lane(self, blocks: list[Block]) -> Lane:
+        longest = max(block.end - block.start for block in blocks)
+        buffers = [self.program.arrays.like(longest) for _ in range(_BUFFERS)]
+        self._ledger.take(self, sum(buffer.n_bytes for buffer in buffers))
+        indptr = np.empty(self.program.n_users + 1, np.int64)
+        return Lane(blocks, self._recipe.dataset.read(self._recipe.names), buffers, indptr)
+
+    def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
+        self._recipe.dataset.check()  # also where what is read is kept: the answer is of the files as they are
+        if stride == 1:
+            self._forget_sample()
+        elif self._has_sample(stride):
+            self._visit_sample(job)
+            return
+        self._stop.clear()
+        run_all(self._pool, [partial(self._run, lane, job) for lane in self._lanes], self._stop)
+
+    def _run(self, lane: Lane, job: Callable[[Piece], object]) -> None:
+        """Visit a lane's blocks in order while the next ones are read."""
+        free: SimpleQueue[Arrays | None] = SimpleQueue()
+        ready: SimpleQueue[Arrays | None] = SimpleQueue()
+        for buffer in lane.buffers:
+            free.put(buffer)
+        reading = self._readers.submit(self._read, lane, free, ready)
+        indptr = self.program.indptr
+        try:
+            for block in lane.blocks:
+                arrays = ready.get()
+                if arrays is None or self._stop.is_set():
+                    break
+                lane.indptr[block.first : block.last + 1] = indptr[block.first : block.last + 1] - block.start
+                pairs = pairs_of(self.program, arrays.first(block.end - block.start), lane.indptr)
+                job(Piece(block.chunk, block.begins, block.first, block.last, block.start, pairs))
+                if block.start not in lane.kept:
+                    free.put(arrays)
+        finally:
+            free.put(None)
+            reading.result()
+
+    def _read(self, lane: Lane, free: SimpleQueue[Arrays | None], ready: SimpleQueue[Arrays | None]) -> None:
+        """Fill buffers with a lane's blocks, as they get free; None where there is nothing more to come."""
+        try:
+            for block in lane.blocks:
+                arrays = free.get()
+                if arrays is None or self._stop.is_set():
+                    return
+                if block.start in lane.kept:
+                    ready.put(lane.kept[block.start])
+                    free.put(arrays)
+                    continue
+                size = block.end - block.start
+                keep = self._ledger.ask(self, size * self._a_pair, self._fixed)
+                into = self.program.arrays.like(size) if keep else arrays
+                self._fill(lane.reader, block, into)
+                if keep:
+                    lane.kept[block.start] = into
+                    free.put(arrays)
+                ready.put(into)
+        finally:
+            ready.put(None)
+
+    def _fill(self, reader: Reader, block: Block, into: Arrays) -> None:
+        recipe, start = self._recipe, self._recipe.dataset.start
+        weight = recipe.by_pair(block.first, block.last, self.program.indptr[block.first : block.last + 1])
+        whole, at = into.first(block.end - block.start), block.start
+        while at < block.end:
+            g = int(np.searchsorted(start, at, side="right")) - 1
+            end = min(block.end, int(start[g + 1]))
+            rows, here = slice(at - start[g], end - start[g]), slice(at - block.start, end - block.start)
+            part = Arrays(whole.code[here], whole.value[here], whole.extra[:, here])
+            columns = {name: column[rows] for name, column in reader.group(g).items()}
+            recipe.write(columns, None if weight is None else weight[here], part)
+            at = end
+
+    def _has_sample(self, stride: int) -> bool:
+        """Whether a sample of users is in memory, or has just come there."""
+        if self._sample is not None and self._sample[0] == stride:
+            return True
+        self._forget_sample()
+        program = self.program
+        mine = (np.arange(program.n_users) >> 5) % stride == 0
+        indptr = np.concatenate([[0], np.cumsum(np.where(mine, np.diff(program.indptr), 0))]).astype(np.int64)
+        n_bytes = int(indptr[-1]) * self._a_pair
+        if n_bytes + 2 * self._fixed > self._ledger.limit:
+            return False
+        if not self._ledger.ask(self, n_bytes, self._fixed):  # a sample saves more passes than blocks do
+            for lane in self._lanes:
+                self._ledger.take(self, -sum(arrays.n_bytes for arrays in lane.kept.values()))
+                lane.kept.clear()
+            if not self._ledger.ask(self, n_bytes, self._fixed):
+                return False
+        sample = program.arrays.like(int(indptr[-1]))
+
+        def copy(piece: Piece) -> None:
+            users = slice(piece.first, piece.last)
+            pairs = np.repeat(mine[users], np.diff(program.indptr[piece.first : piece.last + 1]))
+            into = slice(int(indptr[piece.first]), int(indptr[piece.last]))
+            sample.code[into], sample.value[into] = piece.pairs.code[pairs], piece.pairs.value[pairs]
+            sample.extra[:, into] = piece.pairs.extra[:, pairs]
+
+        self._pieces(copy)
+        self._sample = (stride, sample, indptr)
+        return True
+
+    def _visit_sample(self, job: Callable[[Piece], object]) -> None:
+        assert self._sample is not None  # the caller has looked
+        _, sample, indptr = self._sample
+        pairs, edges = pairs_of(self.program, sample, indptr), self._edges
+
+        def whole(chunk: int) -> object:
+            first, last = int(edges[chunk]), int(edges[chunk + 1])
+            return job(Piece(chunk, True, first, last, int(self.program.indptr[first]), pairs))
+
+        self._chunks(whole)
+
+    def _forget_sample(self) -> None:
+        if self._sample is not None:
+            self._ledger.take(self, -self._sample[1].n_bytes)
+            self._sample = None
+
+    def _chunks(self, job: Callable[[int], object]) -> None:
+        share(self._pool, len(self._lanes), job, self._n)
+
+    def decide(self, prices: Floats, margins: Floats) -> Decision:
+        self._found_pairs = []
+        decision = super().decide(prices, margins)
+        self._hold()
+        return decision
+
+    def slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
+        self._found_pairs = []
+        slates = super().slates(prices, gamma)
+        self._hold()
+        return slates
+
+    def _found(self, piece: Piece, *found: Positions) -> None:
+        pairs = piece.pairs
+        places = np.concatenate(found)
+        arrays = Arrays(pairs.code, pairs.value, pairs.extra).at(places + pairs.indptr[piece.first])
+        self._found_pairs.append((places + piece.start, arrays))
+
+    def _hold(self) -> None:
+        """Keep what was found just now, and of what was known those that were asked for since the last time."""
+        old = self._held
+        self._merge([(old.positions[old.used], old.arrays.at(np.flatnonzero(old.used))), *self._found_pairs])
+        self._found_pairs = []
+
+    def _merge(self, parts: list[tuple[Positions, Arrays]]) -> None:
+        parts = sorted(parts, key=lambda part: int(part[0][0]) if part[0].size else -1)
+        every = np.concatenate([positions for positions, _ in parts])
+        order = np.argsort(every, kind="stable")  # next to nothing for runs that follow each other
+        order = order[np.append(True, np.diff(every[order]) > 0)] if every.size else order
+        code, value = (np.concatenate([getattr(a, k) for _, a in parts])[order] for k in ("code", "value"))
+        extra = np.ascontiguousarray(np.concatenate([arrays.extra for _, arrays in parts], axis=1)[:, order])
+        self._held = Held(every[order], Arrays(code, value, extra), np.zeros(order.size, np.bool_))
+
+    def take(self, positions: Positions) -> Taken:
+        at, there = self._held.where(positions)
+        if not there.all():
+            missing = positions[~there]
+            read = self._recipe.take(self.program.users_of(missing), missing, self.program.arrays)
+            used = self._held.used
+            self._merge([(self._held.positions, self._held.arrays), (missing, read)])
+            old, _ = self._held.where(positions[there])
+            self._held.used[old] = used[at[there]]
+            at, _ = self._held.where(positions)
+        self._held.used[at] = True
+        return Taken(self.program, positions, self._held.arrays, at)
+
+    def plain(self) -> ParquetStream:
+        return ParquetStream(replace(self.program, rules=None), self._threads)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._pool.shutdown()
+        self._readers.shutdown()
+        for lane in self._lanes:
+            lane.reader.close()
+        self._lanes, self._sample = [], None
+        self._ledger.close(self)
+
+    def __exit__(self, *error: Any) -> None:
+        """End; files that have changed meanwhile are an error, and explain most others."""
+        super().__exit__(*error)
+        if error[1] is None or (isinstance(error[1], Exception) and not isinstance(error[1], InputError)):
+            self._recipe.dataset.check()

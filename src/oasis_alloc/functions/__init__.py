@@ -1,8 +1,0 @@
-"""Concave functions of totals, one a file."""
-
-from oasis_alloc.functions.band import Band as Band
-from oasis_alloc.functions.base import BoundFunction as BoundFunction
-from oasis_alloc.functions.base import Function as Function
-from oasis_alloc.functions.base import PriceBox as PriceBox
-from oasis_alloc.functions.soft import Soft as Soft
-from oasis_alloc.functions.soft import soft as soft

@@ -1,0 +1,360 @@
+"""What makes a policy the active one of a store, and what it grows old to.
+
+Files are read, and policies warmed up, before the lock is taken under which `_served` is bound anew: what is slow or
+hangs there keeps no policy from growing old, and no roll-back.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oasis_alloc.errors import SnapshotError
+from oasis_alloc.hosting.decision import Served
+from oasis_alloc.hosting.judging import Facts, Seen, judge
+from oasis_alloc.hosting.state import State, StateFile
+from oasis_alloc.hosting.stats import Stats
+from oasis_alloc.hosting.watcher import Bell, Process, start_watching
+from oasis_alloc.serving.schema import readable
+from oasis_alloc.serving.staleness import DECAY, ORGANIC, Rung, Staleness
+from oasis_alloc.serving.tally import Tally
+
+if TYPE_CHECKING:
+    from oasis_alloc.policy import Policy
+
+_log = logging.getLogger("oasis_alloc.serving")
+
+_QUIET = 30.0  # seconds between two lines in the log about the same reason
+_PATIENCE = 5.0  # seconds that a roll-back waits for the disk to take it down
+
+
+class Swapping:
+    """The active policy, those before it, and whoever changes them; see `PolicyStore`."""
+
+    _interval: float | None
+
+    def __init__(self, path: Path, ladder: Staleness, keep: int, clock: Callable[[], float]) -> None:
+        self._path, self._ladder = path, ladder
+        self._clock: Callable[[], float] = clock
+        self._earlier: deque[Policy] = deque(maxlen=keep)
+        self._file = StateFile(self._path)
+        self._file_seen: object = None
+        self._state, self._unsaved = State(), False
+        self._seen = Seen()
+        self._served: Served | None = None
+        self._warm: set[int] = set()  # ids of the objects that are warm, of those that are served or kept
+        self._warms: bool = False  # whether a policy is warmed up before it becomes active
+        self._draws: bool = True
+        self._renew()
+
+    def watched(self) -> None:
+        """What the watching thread does: let an old policy grow older, and look at the file."""
+        if self._served is not None:
+            self._now()  # here, rather than while a request waits
+        self.refresh()
+
+    def _load(self, path: Path, raw: bytes | None = None) -> Policy:
+        """The policy of a snapshot file, whose bytes have mostly been read; SnapshotError for one that is refused."""
+        raise NotImplementedError
+
+    # What is of one process.
+
+    def _renew(self) -> None:
+        """Locks, counts and threads of this process; those of a parent may be held for ever."""
+        self._looking = threading.RLock()  # around a look at the file, however long it takes
+        self._changing = threading.RLock()  # around everything that rebinds _served: no file is read there
+        self._stats, self._tally = Stats(), Tally()
+        for policy in self._policies():
+            policy.count_into(self._tally)
+        self._logged: dict[str, float] = {}
+        self._watcher: threading.Thread | None = None
+        self._closed = Bell()
+        self._process = Process.forks
+
+    def _policies(self) -> list[Policy]:
+        served = self._served
+        return [*self._earlier, *([] if served is None else [served.origin, served.policy])]
+
+    def _start(self) -> None:
+        """Start what this process lacks."""
+        with Process.lock:
+            if self._process != Process.forks:
+                self._renew()
+            if self._interval is not None and self._watcher is None:
+                self._watcher = start_watching(self, self._interval, self._closed)
+
+    def _now(self) -> Served:
+        served = self._served
+        if self._process != Process.forks or (self._watcher is None and self._interval is not None):
+            self._start()
+        if served is None:
+            raise SnapshotError(self._why_none(), "no policy")
+        if not served.since <= self._clock() < served.until:
+            served = self._aged() or served
+        return served
+
+    def _why_none(self) -> str:
+        last = self._stats.summary()["last_refused"]
+        because = "" if last is None else f" The last one was refused: {last['message']}"
+        return f"no policy has been loaded from {self._path}.{because}"
+
+    def _aged(self) -> Served | None:
+        """Go to the rung that holds now; who comes while another one is at it serves what there is meanwhile."""
+        if not self._changing.acquire(blocking=False):
+            return None
+        try:
+            served = self._served
+            if served is not None and not served.since <= self._clock() < served.until:
+                served = self._served = self._at_its_rung(served.origin)
+            return served
+        finally:
+            self._changing.release()
+
+    def _at_its_rung(self, origin: Policy) -> Served:
+        """The policy as old as it is."""
+        now = self._clock()
+        rung = self._ladder.rung(now - origin.created)
+        since, until = origin.created + rung.since, origin.created + rung.until
+        if origin.valid_until is not None:
+            if now >= origin.valid_until:
+                rung, since, until = Rung(ORGANIC, 0.0, math.inf), origin.valid_until, math.inf
+            else:
+                until = min(until, origin.valid_until)
+        before = self._served
+        if before is not None and before.rung.mode != rung.mode:
+            _log.warning("policy %s of %s: %s, after %s", self._id(origin), self._path, rung.mode, before.rung.mode)
+        if before is not None and before.origin is origin and before.rung[:2] == rung[:2]:
+            return Served(before.policy, origin, rung, since, until)
+        policy = origin
+        if rung.mode == ORGANIC:
+            policy = origin.organic_only()
+        elif rung.mode == DECAY:
+            policy = origin.decayed(rung.factor)
+        return Served(policy, origin, rung, since, until)
+
+    @staticmethod
+    def _id(policy: Policy) -> str:
+        return readable(policy.policy_id)
+
+    # What changes it.
+
+    def refresh(self) -> bool:
+        """Look at the file now; True if another policy has become active.
+
+        A snapshot that is refused changes nothing: it is counted, logged, and looked at again when the file changes, or
+        when what it was refused for has passed.
+        """
+        if self._process != Process.forks:
+            self._start()
+        with self._looking:
+            followed = self._follow()
+            try:
+                found = self._look()
+            except OSError as error:
+                self._seen.forget()
+                return self._refuse(SnapshotError(f"{self._path} cannot be read: {error}", "unreadable")) or followed
+            except SnapshotError as error:
+                if error.reason == "unreadable":  # that may pass
+                    self._seen.forget()
+                self._refuse(error)
+                return self._instead(error) or followed
+            except BaseException:
+                self._seen.forget()  # a bug, no memory for it: look at it again
+                raise
+            return found or followed
+
+    def _look(self) -> bool:
+        """Load what the file has, where that is something else than before; True if it has become active."""
+        seen = self._seen
+        same, raw = seen.is_same(self._path)
+        if same:
+            if seen.waiting is None:
+                return False
+            try:
+                self._judge(seen.waiting)
+            except SnapshotError as error:
+                if error.reason != seen.refused:
+                    seen.refused = error.reason
+                    raise
+                return False
+        policy = self._load(self._path, raw)
+        facts = Facts.of(policy)
+        seen.waiting, seen.refused = None, ""
+        if self._is_active(facts):
+            return False
+        try:
+            self._judge(facts)
+            return self._activate(policy, keeps=True)
+        except SnapshotError as error:
+            seen.waiting, seen.refused = facts, error.reason
+            raise
+
+    def _is_active(self, facts: Facts) -> bool:
+        served = self._served
+        return served is not None and Facts.of(served.origin).version == facts.version
+
+    def _judge(self, facts: Facts) -> None:
+        judge(facts, self._state.newest, self._state, self._clock(), self._path)
+
+    def _activate(self, policy: Policy, keeps: bool) -> bool:
+        """Make a policy the active one, warm where there has been a warm-up; `keeps`: the one before can come back."""
+        policy.count_into(self._tally)
+        is_warm = self._warms
+        if is_warm:
+            policy.warmup(self._draws)
+        with self._changing:
+            if keeps:
+                self._judge(Facts.of(policy))  # again: a roll-back may have come between
+                if self._served is not None:
+                    self._keep(self._served.origin, policy.policy_id)
+                self._state = replace(self._state, newest=policy.created)
+            elif policy in self._earlier:
+                self._earlier.remove(policy)
+            if is_warm:
+                self._warm.add(id(policy))
+            self._served = self._at_its_rung(policy)
+            self._warm &= {id(one) for one in self._policies()}
+            self._stats.loaded()
+        _log.info("policy %s of %s is active", self._id(policy), self._path)
+        return True
+
+    def _keep(self, policy: Policy, active: str) -> None:
+        """Keep a policy to go back to, each id once: a roll-back is from an id, and to another one."""
+        others = [one for one in self._earlier if one.policy_id not in (active, policy.policy_id)]
+        self._earlier.clear()
+        self._earlier.extend(others if policy.policy_id == active else [*others, policy])
+
+    def _refuse(self, error: SnapshotError) -> bool:
+        now, message = self._clock(), readable(str(error))
+        self._stats.refused(error.reason, message, now)
+        if now - self._logged.get(error.reason, -math.inf) >= _QUIET:
+            self._logged[error.reason] = now
+            _log.warning("snapshot refused (%s): %s", error.reason, message)
+        return False
+
+    # What it decides and has to know after a restart.
+
+    def _follow(self) -> bool:
+        """Do what other processes, or the command, have decided: True if another policy has become active."""
+        stamp = self._file.stamp()
+        if stamp != self._file_seen:
+            self._file_seen = stamp
+            self._seen.forget()  # what was refused may be allowed now
+            try:
+                found = self._file.read()
+            except SnapshotError as error:
+                _log.error("what has been rolled back is not known: %s", readable(str(error)))
+                found = self._state
+            with self._changing:
+                if self._unsaved:  # what could not be written holds for this process
+                    for policy_id in self._state.rolled_back:
+                        found = found.banning(policy_id)
+                newest = found.newest if found.again != self._state.again else max(found.newest, self._state.newest)
+                self._state = replace(found, newest=newest)
+        served = self._served
+        if served is None or served.origin.policy_id not in self._state.rolled_back:
+            return False
+        with self._changing:
+            earlier = [one for one in self._earlier if one.policy_id not in self._state.rolled_back]
+            wanted = [one for one in earlier if Facts.of(one).version == self._state.kept] or earlier
+        if not wanted and self._state.kept is None:
+            return False  # nothing else is there
+        policy = wanted[-1] if wanted else self._kept()
+        if policy is None:
+            return False
+        _log.warning("policy %s of %s has been rolled back", self._id(served.origin), self._path)
+        return self._activate(policy, keeps=False)
+
+    def _instead(self, error: SnapshotError) -> bool:
+        """Where the file's policy is refused for what was decided: take down what is active, or serve what was."""
+        if error.reason not in ("older", "rolled back"):
+            return False
+        served = self._served
+        if served is not None:
+            if error.reason == "older" and self._state.kept != Facts.of(served.origin).version:
+                self._remember(served.origin)
+            return False
+        policy = self._kept()
+        return policy is not None and self._activate(policy, keeps=False)
+
+    def _kept(self) -> Policy | None:
+        """The policy beside the file, if it is the one that the state names, and not refused there as well."""
+        if self._state.kept is None or self._state.kept[0] in self._state.rolled_back:
+            return None
+        try:
+            policy = self._load(self._file.kept)
+        except SnapshotError as error:
+            _log.error("the policy to go back to cannot be read: %s", readable(str(error)))
+            return None
+        return policy if Facts.of(policy).version == self._state.kept else None
+
+    def _remember(self, active: Policy, gone: str | None = None) -> None:
+        """Write what was decided, and the active policy, beside the file; what cannot be written holds here alone."""
+        with self._changing:
+            state = self._state if gone is None else self._state.banning(gone)
+            self._state, self._unsaved = replace(state, kept=Facts.of(active).version), True
+
+        def write() -> None:
+            try:
+                active.save(self._file.kept)
+                self._file.write(self._state)
+                self._unsaved = False
+            except (OSError, SnapshotError) as error:
+                _log.error("the state of %s cannot be written, and is lost with this process: %s", self._path, error)
+
+        writing = threading.Thread(target=write, name="oasis_alloc state", daemon=True)
+        writing.start()
+        writing.join(_PATIENCE)  # a disk that hangs holds up nobody
+
+    def rollback(self) -> Policy:
+        """Make the policy before the active one active again, and return it as it is served now.
+
+        That is the last one with other prices which has not been rolled back either: those that are made again from the
+        same data, later, have the same id and are one policy.
+
+        The one that was rolled back is refused from here on, in all stores of this file and after a restart, for which
+        `<path>.state` and `<path>.kept` are written; where they cannot be, a line in the log says so. The next newer
+        snapshot becomes active as ever; to serve this one again, `publish` it. Raises `SnapshotError` ("no policy")
+        where nothing is kept.
+        """
+        if self._process != Process.forks:
+            self._start()
+        with self._changing:
+            gone = None if self._served is None else self._served.origin
+            state = self._state if gone is None else self._state.banning(gone.policy_id)
+            earlier = [one for one in self._earlier if one.policy_id not in state.rolled_back]
+            if gone is None or not earlier:
+                raise SnapshotError(f"no earlier policy of {self._path} is kept to roll back to.", "no policy")
+            policy = earlier.pop()
+            self._earlier.clear()
+            self._earlier.extend(earlier)
+            _log.warning("policy %s of %s is rolled back", self._id(gone), self._path)
+            self._served = self._at_its_rung(policy)
+            self._state = state
+            self._warm &= {id(one) for one in self._policies()}
+        self._remember(policy, gone.policy_id)
+        return self._now().policy
+
+    def publish(self, snapshot: str | PathLike[str]) -> Policy:
+        """Make a snapshot active on purpose, though it is older than the active one or has been rolled back.
+
+        Its bytes become the store's file, for all stores of that and after a restart. Returns the policy as it is
+        served now. Raises `SnapshotError` for a file that is no policy or has expired, and `OSError` where the store's
+        file or its state cannot be written.
+        """
+        from oasis_alloc.hosting.publishing import publish
+
+        if self._process != Process.forks:
+            self._start()
+        facts = publish(snapshot, self._path, self._clock())
+        self.refresh()
+        if not self._is_active(facts):
+            raise SnapshotError(f"policy {readable(facts.policy_id)} was published and is not active.", "no policy")
+        return self._now().policy

@@ -1,0 +1,1 @@
+"""Kernels of slates that are drawn."""

@@ -1,0 +1,1 @@
+"""Kernels of one user whose slate has rules."""

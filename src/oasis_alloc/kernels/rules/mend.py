@@ -1,0 +1,87 @@
+"""Slates made to keep the rules exactly, where prices found together (joint.py) do so but for what is left to search.
+
+The search for several prices is not proven to arrive; the user's bound is the dual value of whatever prices it ends at,
+so it holds. The slate is mended: scaled down in categories that it has too much of, which breaks no other cap, and
+then, where it misses the guard, mixed with the best slate for the guard's column alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.rules.joint import solve_joint
+from oasis_alloc.kernels.rules.rules import Local, Rules, Work
+
+_ENOUGH = 1e-10  # of a target: more is not missed
+_EXACT = 1e-9  # smoothing of the best slate for the guard's column, in its largest entry
+
+
+@jit
+def scale_down(n: int, n_more: int, rules: Rules, work: Work) -> None:
+    """Multiply x in further categories that are too full until none is."""
+    mass = np.zeros(n_more)
+    for i in range(n):
+        j = 0
+        while work.more[i, j] >= 0:
+            mass[work.more[i, j]] += work.x[i]
+            j += 1
+    over = False
+    for which in range(n_more):
+        room = 0
+        while rules.staircase[work.which[which], room] < np.inf:
+            room += 1
+        over |= mass[which] > room
+        mass[which] = room / mass[which] if mass[which] > room else 1.0
+    if not over:
+        return
+    for i in range(n):
+        factor = 1.0
+        j = 0
+        while work.more[i, j] >= 0:
+            factor = min(factor, mass[work.more[i, j]])
+            j += 1
+        work.x[i] *= factor
+
+
+@jit
+def mend(n: int, n_more: int, u: int, steepest: float, rules: Rules, local: Local, work: Work) -> None:
+    """Make the slate that solve_joint has left keep further caps and the guard; thresholds and prices stay."""
+    scale_down(n, n_more, rules, work)
+    if rules.target.size == 0:
+        return
+    target = rules.target[u]
+    total = 0.0
+    for i in range(n):
+        total += work.r[i] * work.x[i]
+    if total >= target - _ENOUGH * abs(target):
+        return
+    x, top, c, given = work.x[:n].copy(), work.top[:n].copy(), work.c[:n].copy(), work.given[:n].copy()
+    owner, omega = work.owner[:n].copy(), work.omega[:n_more].copy()
+    for i in range(n):
+        work.given[i] = work.r[i]
+    for which in range(n_more):
+        work.omega[which] = 0.0
+    steps, staircase = rules.steps.copy(), rules.staircase.copy()  # without decrements, as the target was found
+    for step in range(steps.size - 1):
+        steps[step] = 0.0
+    for which in range(n_more):
+        step = 0
+        while staircase[work.which[which], step] < np.inf:
+            staircase[work.which[which], step] = 0.0
+            step += 1
+    alone = Rules(
+        rules.size, rules.least, rules.weight, rules.of, rules.most, rules.free, rules.n, rules.stair, steps,
+        rules.start, rules.further, staircase, rules.guard, rules.target[:0],
+    )  # fmt: skip
+    solve_joint(n, n_more, u, 0.0 * steepest, 0.0 * steepest, _EXACT * steepest, steepest, alone, local, work)
+    scale_down(n, n_more, rules, work)
+    best = 0.0
+    for i in range(n):
+        best += work.r[i] * work.x[i]
+    share = min(1.0, (target - total) / (best - total)) if best > total else 0.0
+    for i in range(n):
+        work.x[i] = x[i] + share * (work.x[i] - x[i])
+        work.top[i], work.c[i], work.given[i], work.owner[i] = top[i], c[i], given[i], owner[i]
+    for which in range(n_more):
+        work.omega[which] = omega[which]

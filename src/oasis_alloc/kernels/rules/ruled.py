@@ -1,0 +1,370 @@
+"""Visits to users whose slates have rules; plain slates have kernels of their own (visit.py, decide.py).
+
+One kernel does every job on users that settle.py has solved, for it is compiled again with whatever it calls: adding up
+a visit, counting margins, deciding pairs, writing slates. A visit adds up what visit.py does; the dual value of a user
+stands for what the user can be worth, so a bound made of it holds whatever the rules are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.rules.rules import Local, Rules, Work, scratch
+from oasis_alloc.kernels.rules.settle import settle
+from oasis_alloc.kernels.rules.stairs import smoothed_gain
+from oasis_alloc.kernels.solve.decide import score
+from oasis_alloc.kernels.solve.jobs import Curvature, Marks, Sums
+from oasis_alloc.kernels.solve.visit import Pairs
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+# as in decide.py and visit.py; a kernel reads constants of its own file
+_IN, _OUT_OF, _UNDECIDED = 1, 0, 2
+VISIT, MARGINS, DECIDE, ALLOCATE, ATTAIN = range(5)
+_EVERYTHING = 1e300  # a slack that says that no threshold is known
+_N_BINS = 512
+_LEVEL = 1e-24  # of the squares of a guard's column: it is the same for all that is fractional
+_SMOOTHED, _BOUND, _VALUE, _MISSES, _FRACTIONAL, _CURVED, _KEPT, _KEPT_USERS, _USERS = range(9)
+_N_OUT = 9
+
+
+@jit
+def _climbed(mass: float, steps: Floats, weight: float) -> float:
+    """What a staircase costs up to a mass."""
+    paid = 0.0
+    step = 0
+    while mass > 1e-9 and steps[step] < np.inf:
+        paid += min(mass, 1.0) * steps[step] * weight
+        mass -= 1.0
+        step += 1
+    return paid
+
+
+@jit(inline=True)
+def _paid(steps: Floats, weight: float, several: int, work: Work) -> float:
+    """What the staircase of the chain costs at the slate x, for the candidates that stand in groups."""
+    paid = 0.0
+    for j in range(several):
+        mass = 0.0
+        for h in range(work.ends[j], work.ends[j + 1]):
+            mass += work.x[work.order[h]]
+        paid += _climbed(mass, steps, weight)
+    return paid
+
+
+@jit(inline=True)
+def _paid_further(n: int, which: int, stairs: Floats, weight: float, work: Work) -> float:
+    """What the staircase of a further category costs at the slate x."""
+    mass = 0.0
+    for i in range(n):
+        j = 0
+        while work.more[i, j] >= 0:
+            if work.more[i, j] == which:
+                mass += work.x[i]
+            j += 1
+    return float(_climbed(mass, stairs, weight))
+
+
+@jit(inline=True)
+def diminished(u: int, n: int, rules: Rules, local: Local, work: Work) -> float:
+    """What all staircases of a user that has been settled cost."""
+    weight = rules.weight[u]
+    paid = 0.0
+    if rules.stair >= 0:
+        several = 0
+        for i in range(n):
+            paid += max(work.alone[i], 0.0) * work.x[i]
+            several += 1 if work.alone[i] < 0.0 else 0
+        groups = 0
+        while several > 0 and work.ends[groups] < several:
+            groups += 1
+        paid += _paid(rules.steps, weight, groups, work)
+    if rules.start.size > 0:
+        n_more = 0
+        for i in range(n):
+            j = 0
+            while work.more[i, j] >= 0:
+                n_more = max(n_more, work.more[i, j] + 1)
+                j += 1
+        for which in range(n_more):
+            paid += _paid_further(n, which, rules.staircase[work.which[which]], weight, work)
+    return paid
+
+
+@jit(inline=True)
+def _lean(n: int, nu: float, work: Work) -> float:
+    """Write the part of the guard that no other rule holds into work.c of fractional candidates; returns its length."""
+    nodes = 0
+    for i in range(n):
+        if 0.0 < work.x[i] < 1.0:
+            nodes = max(nodes, work.owner[i] + 1)
+    for k in range(nodes):
+        work.held[k] = 0.0
+        work.sums[k] = 0.0
+    for i in range(n):
+        if 0.0 < work.x[i] < 1.0 and work.owner[i] >= 0:
+            work.held[work.owner[i]] += 1.0
+            work.sums[work.owner[i]] += work.r[i]
+    square = 0.0
+    every = 0.0
+    for i in range(n):
+        work.c[i] = 0.0
+        if nu > 0.0 and 0.0 < work.x[i] < 1.0:
+            k = work.owner[i]
+            work.c[i] = work.r[i] - (work.sums[k] / work.held[k] if k >= 0 else 0.0)
+            square += work.c[i] * work.c[i]
+            every += work.r[i] * work.r[i]
+    if square <= _LEVEL * every:
+        for i in range(n):
+            work.c[i] = 0.0
+        return 0.0
+    length = float(np.sqrt(square))
+    for i in range(n):
+        work.c[i] /= length
+    return length
+
+
+@jit(inline=True)
+def _margin(j: int, gamma: float, work: Work) -> float:
+    """Distance of a candidate's score to the scores between which it is neither in nor out."""
+    gain = work.c[j] - work.top[j]
+    return float(max(-gain, gain - gamma, 0.0))
+
+
+@jit(inline=True)
+def _add_runs(
+    a: int, m: int, cell0: int, lean: bool, keep: bool, n_kept: int, n_runs: int, pairs: Pairs, sums: Sums, work: Work
+) -> tuple[int, int, int]:
+    """Add a user's fractional pairs to the curvature, one run for every rule that holds some back.
+
+    Returns (pairs that curve, entries kept so far, runs kept so far).
+    """
+    kept = sums.kept
+    n_extra = pairs.extra.shape[0]
+    curved = 0
+    for i in range(m):
+        work.member[i] = 1 if 0.0 < work.x[i] < 1.0 else 0
+    for i in range(m):
+        if work.member[i] == 0:
+            continue
+        owner = work.owner[i]
+        run = 0
+        for j in range(i, m):
+            if work.member[j] == 1 and work.owner[j] == owner:
+                run += 1
+        binding = owner >= 0
+        alone = run <= (1 if binding else 0)
+        if not alone:
+            curved += run
+        weight = 1.0 - (1.0 / run if binding else 0.0)
+        for j in range(i, m):
+            if work.member[j] == 0 or work.owner[j] != owner:
+                continue
+            work.member[j] = 0
+            if alone:
+                continue
+            part = max(0.0, weight - work.c[j] * work.c[j])
+            p = a + work.at[j]
+            cell = cell0 + np.int64(pairs.code[p])
+            sums.square[0, cell] += part
+            for h in range(n_extra):
+                sums.square[h + 1, cell] += part * pairs.extra[h, p] ** 2
+            if keep:
+                kept.cell[n_kept] = cell
+                kept.lean[n_kept] = work.c[j] if lean else 0.0
+                for h in range(n_extra):
+                    kept.extra[h, n_kept] = pairs.extra[h, p]
+                n_kept += 1
+        if keep and not alone:
+            n_runs += 1
+            kept.end[n_runs] = n_kept if binding else -n_kept
+    return curved, n_kept, n_runs
+
+
+@jit(inline=True)
+def _mark(
+    job: int, a: int, base: int, n: int, m: int, t: float, nu: float, gamma: float, widest: float, within: Floats,
+    pairs: Pairs, marks: Marks, rules: Rules, work: Work,
+) -> None:  # fmt: skip
+    """Count a user's pairs by margin, or decide them."""
+    per = _N_BINS / widest
+    j = 0
+    for i in range(n):
+        shown = False
+        if j < m and work.at[j] == i:
+            margin = _margin(j, gamma, work)
+            shown = work.c[j] > work.top[j]
+            j += 1
+        else:  # its threshold is at least the slate's
+            margin = t - work.s[i]
+            if nu > 0.0:
+                margin -= nu * rules.guard[a + i]
+        if job == MARGINS:
+            if margin < widest:
+                marks.histogram[int(max(margin, 0.0) * per)] += 1
+        elif margin <= within[pairs.code[a + i]]:
+            marks.state[a + i - base] = _UNDECIDED
+        else:
+            marks.state[a + i - base] = _IN if shown else _OUT_OF
+
+
+@jit
+def _nth(s: Floats, n: int, size: int) -> float:
+    """The size-th largest of s[:n] where it is positive, else 0."""
+    top = np.zeros(size)
+    for i in range(n):
+        if size > 0 and s[i] > top[size - 1]:
+            j = size - 1
+            while j > 0 and top[j - 1] < s[i]:
+                top[j] = top[j - 1]
+                j -= 1
+            top[j] = s[i]
+    return float(top[size - 1]) if size > 0 else 0.0
+
+
+@jit
+def visit(
+    job: int, first: int, last: int, stride: int, pairs: Pairs, price: Floats, gamma: float, slack: float,
+    widest: float, keep_every: int, threshold: Floats, nu: Floats, sums: Sums, marks: Marks, rules: Rules,
+) -> None:  # fmt: skip
+    """Settle users first <= u < last at prices and do a job on each.
+
+    VISIT is visit.visit; threshold and nu (n_users,), the slates' and the guards' prices of the last visit, are where
+    every job starts, and a visit writes them anew. ALLOCATE writes the slates of the prices that were visited last
+    into marks.x. MARGINS and DECIDE are decide.margins and decide.decide, at a smoothing gamma that is next to none.
+    ATTAIN writes what users can have of pairs.value at the most into marks.x, whatever the prices.
+    """
+    n_extra = pairs.extra.shape[0]
+    n_classes = price.shape[2]
+    local, work = scratch(first, last, pairs.indptr, rules)
+    guarded = rules.target.size > 0
+    warm = job != ATTAIN and slack < _EVERYTHING
+    base = pairs.indptr[first]
+    capacity = sums.kept.cell.size
+    before = sums.out if job == VISIT else np.zeros(_N_OUT)
+    smoothed = before[_SMOOTHED]
+    bound = before[_BOUND]
+    worth = before[_VALUE]
+    misses = int(before[_MISSES])
+    fractional = int(before[_FRACTIONAL])
+    curved = int(before[_CURVED])
+    n_kept = int(before[_KEPT])
+    n_users = int(before[_KEPT_USERS])
+    users = int(before[_USERS])
+    n_runs = sums.kept.runs[n_users] if n_users > 0 else 0
+    for u in range(first, last):
+        if stride > 1 and (u >> 5) % stride != 0:
+            continue
+        users += 1
+        a = pairs.indptr[u]
+        n = pairs.indptr[u + 1] - a
+        if job == ATTAIN:
+            for i in range(n):
+                work.s[i] = pairs.value[a + i]
+        else:
+            score(u, u + 1, pairs, price, work.s)
+        start = threshold[u] if warm else _nth(work.s, n, rules.size[u])
+        start_nu = nu[u] if warm and guarded else 0.0
+        near = slack if warm else max(gamma, 0.5 * start)
+        m, t, new_nu, cost, again = settle(
+            u, a, n, pairs.code[a : a + n], start, near, start_nu, gamma, rules, local, work
+        )
+        if job == ATTAIN:
+            marks.x[u] = 0.0  # of a slate that there is, so never too much to keep
+            for i in range(m):
+                marks.x[u] += work.s[work.at[i]] * work.x[i]
+            continue
+        if job == ALLOCATE:
+            marks.x[a - base : a - base + n] = 0.0
+            for i in range(m):
+                marks.x[a - base + work.at[i]] = work.x[i]
+            continue
+        if job != VISIT:
+            within = marks.margin[pairs.segment[u]]
+            _mark(job, a, base, n, m, t, new_nu, gamma, widest, within, pairs, marks, rules, work)
+            continue
+        misses += again
+        threshold[u] = t
+        if guarded:
+            nu[u] = new_nu
+        smoothed += cost
+        bound += cost
+        cell0 = np.int64(pairs.segment[u]) * n_classes
+        active = 0
+        for i in range(m):
+            gain = work.c[i] - work.top[i]
+            x = work.x[i]
+            if gain > 0.0:
+                bound += gain
+                smoothed += smoothed_gain(gain, gamma)
+            if x <= 0.0:
+                continue
+            p = a + work.at[i]
+            worth += pairs.value[p] * x
+            cell = cell0 + np.int64(pairs.code[p])
+            sums.load[0, cell] += x
+            for h in range(n_extra):
+                sums.load[h + 1, cell] += x * pairs.extra[h, p]
+            if 0.0 < x < 1.0:
+                active += 1
+        worth -= diminished(u, m, rules, local, work)
+        if active == 0:
+            continue
+        fractional += active
+        lean = _lean(m, new_nu, work) > 0.0
+        keep = u % keep_every == 0 and n_kept + active <= capacity
+        runs = n_runs
+        curving, n_kept, n_runs = _add_runs(a, m, cell0, lean, keep, n_kept, n_runs, pairs, sums, work)
+        curved += curving
+        if n_runs > runs:
+            n_users += 1
+            sums.kept.runs[n_users] = n_runs
+    if job != VISIT:
+        return
+    sums.out[_SMOOTHED] = smoothed
+    sums.out[_BOUND] = bound
+    sums.out[_VALUE] = worth
+    sums.out[_MISSES] = misses
+    sums.out[_FRACTIONAL] = fractional
+    sums.out[_CURVED] = curved
+    sums.out[_KEPT] = n_kept
+    sums.out[_KEPT_USERS] = n_users
+    sums.out[_USERS] = users
+
+
+@jit
+def curvature_product(n_users: int, kept: Curvature, direction: Floats, out: Floats) -> None:
+    """As visit.curvature_product: a user's projection takes off the mean of each held run, and the guard's part."""
+    n_extra = kept.extra.shape[0]
+    longest = 0
+    for u in range(n_users):
+        longest = max(longest, abs(kept.end[kept.runs[u + 1]]) - abs(kept.end[kept.runs[u]]))
+    q = np.empty(longest)
+    for u in range(n_users):
+        first = abs(kept.end[kept.runs[u]])
+        along = 0.0
+        for run in range(kept.runs[u], kept.runs[u + 1]):
+            a, b = abs(kept.end[run]), abs(kept.end[run + 1])
+            mean = 0.0
+            for i in range(a, b):
+                cell = kept.cell[i]
+                d = direction[0, cell]
+                for j in range(n_extra):
+                    d += direction[j + 1, cell] * kept.extra[j, i]
+                q[i - first] = d
+                along += d * kept.lean[i]
+                mean += d
+            if kept.end[run + 1] > 0:
+                mean /= b - a
+                for i in range(a, b):
+                    q[i - first] -= mean
+        last = abs(kept.end[kept.runs[u + 1]])
+        for i in range(first, last):
+            d = q[i - first] - along * kept.lean[i]
+            cell = kept.cell[i]
+            out[0, cell] += d
+            for j in range(n_extra):
+                out[j + 1, cell] += d * kept.extra[j, i]

@@ -1,0 +1,1 @@
+"""Kernels of plain slates, and of checks."""

@@ -1,0 +1,1 @@
+"""The program in arrays that engines and solvers work on."""

@@ -1,0 +1,281 @@
+"""Lowering: a problem's statement turned into the arrays of a program (see program.py for the letters)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.types import Floats
+from oasis_alloc.data.grouping import Grouping
+from oasis_alloc.data.row_groups import Dataset, StreamedColumn
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.problem import Problem
+from oasis_alloc.program.pair_arrays import Recipe, blend, is_column
+from oasis_alloc.program.program import Block, Ints, Program, dual_variables
+from oasis_alloc.program.slate_lowering import tellable, with_rules
+from oasis_alloc.statement.measures import Measure, Term
+from oasis_alloc.statement.objective import Objective
+
+_FOLD_LIMIT = 1 << 22  # cells that are always worth a folded table (32 MiB a column)
+
+
+def lower(problem: Problem, as_served: bool = False) -> Program:
+    """Lower a problem to arrays; `as_served` counts every pair once, whatever users and slots count in the solve."""
+    cands = problem.candidates
+    terms = base_terms(problem)
+    groupings = {by: cands.grouping(by or None) for _, by in terms}
+    columns = sorted({column for column, _ in terms if column is not None})
+    cells = _Cells.of(cands, [*groupings.values()], [tellable(cands.items[key]) for key in problem.slate.keys])
+
+    slices, start = [], 0
+    for _, by in terms:
+        slices.append(slice(start, start + groupings[by].n_groups))
+        start += groupings[by].n_groups
+    base = tuple(
+        _stack(
+            [(s, *cells.members(groupings[by])) for (column, by), s in zip(terms, slices, strict=True) if column == of],
+            start,
+            cells.n_cells,
+        )
+        for of in [None, *columns]
+    )
+    place = dict(zip(terms, slices, strict=True))
+    blocks, matrices, rows = [], [], 0
+    for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
+        matrix = _arithmetic(function.measure, cands, groupings, place, start)
+        blocks.append(Block(name, slice(rows, rows + matrix.shape[0]), bound, problem.labels(name)))
+        matrices.append(matrix)
+        rows += matrix.shape[0]
+    arithmetic = sp.csr_array(sp.vstack(matrices)) if matrices else sp.csr_array((0, start))
+    unit = _units(arithmetic, terms, slices, cands)
+    blocks, row, low, high, limit = dual_variables(blocks, unit)
+    streamed = None if cands.stream is None else _recipe(problem, cands.stream, cells, columns)
+    program = Program(
+        indptr=cands.indptr,
+        code=cells.code if streamed is None else np.empty(0, cells.code.dtype),
+        segment=cells.segment,
+        n_segments=cells.n_segments,
+        n_classes=cells.n_classes,
+        value=_value(problem.maximize, cands),
+        extra=_extra(cands, columns),
+        stream=streamed,
+        size=int(np.max(problem.slate.sizes(cands.indptr)[0], initial=1)),
+        rules=None,
+        blocks=tuple(blocks),
+        base=base,
+        arithmetic=arithmetic,
+        unit=unit,
+        row=row,
+        lower=low,
+        upper=high,
+        limit=limit,
+    )
+    if not as_served:
+        program = with_rules(problem, program, cells.item_of[: cells.n_classes])
+    return _within_reach(program) if any(b.function.uses_range for b in program.blocks) else program
+
+
+def _within_reach(program: Program) -> Program:
+    """The program with its curved functions told what their totals can reach, which bounds their prices."""
+    least, most = program.reach()
+    blocks = [replace(b, function=b.function.within(least[b.rows], most[b.rows])) for b in program.blocks]
+    for block in (b for b in blocks if b.function.is_curved):
+        best = block.function.curve(np.zeros(len(block.labels)))
+        bad = np.flatnonzero(np.isneginf(best.values))
+        if bad.size:
+            raise ProblemError(
+                f"{block.name}: group {block.labels[int(bad[0])]!r} can have a total of at most "
+                f"{best.maximiser[bad[0]]:g} whatever is shown, where the function is minus infinity ({bad.size} in "
+                "all). Give the function an offset above 0, or give the group candidates."
+            )
+    blocks, row, low, high, limit = dual_variables(blocks, program.unit)
+    return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
+
+
+def _value(objective: Objective, cands: Candidates) -> npt.NDArray[np.floating[Any]]:
+    """v_p = sum_k w_k c_pk, plus, for every term of `steady`, its weight times the pair's earlier probability."""
+    terms, steady = _terms(objective), objective.steady
+    if cands.stream is not None:
+        if steady:
+            raise ProblemError(
+                f"{steady[0]} needs a number for every pair, and those of candidates from Parquet files are never in "
+                "memory; leave it out, or write what it adds into a column."
+            )
+        return np.empty(0, cands.columns[str(terms[0][1])].dtype if is_column(terms) else np.float64)
+    out = blend(terms, cands.columns, cands.n_pairs)
+    if steady:
+        out = out.astype(np.float64)
+        for kept in steady:
+            out += kept.value(cands)
+    return out
+
+
+def _terms(objective: Objective) -> list[tuple[float, str | None]]:
+    linear = objective.linear
+    return [] if linear is None else [(term.coefficient, term.column) for term in linear.terms]
+
+
+def _recipe(problem: Problem, dataset: Dataset, cells: _Cells, columns: list[str]) -> Recipe:
+    code_of = None if cells.code.size == 0 else cells.code
+    return Recipe(dataset, code_of, _terms(problem.maximize), tuple(columns))
+
+
+def base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:
+    """The distinct (column, keys) of all measures under functions, in order of appearance."""
+    seen: dict[tuple[str | None, tuple[str, ...]], None] = {}
+    for function in problem.functions:
+        for term in function.measure.terms:
+            seen.setdefault((term.column, term.by))
+    return list(seen)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """Users and items reduced to what the keys of a problem tell apart."""
+
+    code: Ints  # of every pair; of every item, or empty where items are the classes, if pairs are in files
+    segment: npt.NDArray[np.uint32]
+    n_segments: int
+    n_classes: int
+    user_of: npt.NDArray[np.int64]  # (n_cells,) a user of each cell's segment
+    item_of: npt.NDArray[np.int64]  # (n_cells,) an item of each cell's class
+
+    @property
+    def n_cells(self) -> int:
+        return int(self.user_of.size)
+
+    @classmethod
+    def of(cls, cands: Candidates, groupings: list[Grouping], categories: list[npt.NDArray[np.int32]]) -> _Cells:
+        user_class, user_first = _classes([g.user_part for g in groupings], cands.n_users)
+        item_class, item_first = _classes([*(g.item_part for g in groupings), *categories], cands.n_items)
+        n_segments, n_classes = user_first.size, item_first.size
+        if n_classes == cands.n_items:  # every item is its own class: keep the candidates' own numbers
+            code: Ints = cands.item if cands.stream is None else np.empty(0, cands.item.dtype)
+            item_first = np.arange(cands.n_items)
+        else:
+            code = _narrow(item_class, n_classes)
+            code = code[cands.item] if cands.stream is None else code
+        if n_segments * n_classes <= max(_FOLD_LIMIT, 2 * cands.n_pairs) or cands.n_pairs == 0:
+            users = np.repeat(user_first, n_classes)
+            return cls(
+                code, user_class.astype(np.uint32), n_segments, n_classes, users, np.tile(item_first, n_segments)
+            )
+        if cands.stream is not None:
+            raise ProblemError(
+                f"the keys tell apart {n_segments:,} kinds of users and {n_classes:,} kinds of items, and a price for "
+                "every two of them is too much for candidates from Parquet files. Take coarser keys."
+            )
+        # too many segments for a folded table: number the (segment, class) that occur, one code a pair
+        key = np.repeat(user_class.astype(np.int64), np.diff(cands.indptr)) * n_classes + code
+        cell, inverse = np.unique(key, return_inverse=True)
+        return cls(
+            _narrow(inverse, cell.size), np.zeros(cands.n_users, np.uint32), 1, cell.size,
+            user_first[cell // n_classes], item_first[cell % n_classes],
+        )  # fmt: skip
+
+    def members(self, grouping: Grouping) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+        """(cell, group) of every group that a cell lies in."""
+        return grouping.members(grouping.user_part[self.user_of], grouping.item_part[self.item_of])
+
+
+def _classes(parts: list[npt.NDArray[np.int32]], n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Number the distinct rows of several code columns: (class of each, first member of each class)."""
+    klass = np.zeros(n, np.int64)
+    for part in parts:
+        if part.size and (part[0] != part).any():
+            _, klass = np.unique(klass * (int(part.max()) + 2) + part + 1, return_inverse=True)
+    _, first = np.unique(klass, return_index=True)
+    return klass, first.astype(np.int64)
+
+
+def _narrow(codes: npt.NDArray[np.int64], n: int) -> Ints:
+    return codes.astype(np.uint16 if n <= 1 << 16 else np.uint32)
+
+
+def _stack(
+    parts: list[tuple[slice, npt.NDArray[np.int64], npt.NDArray[np.int32]]], n_base: int, n_cells: int
+) -> sp.csr_array:
+    rows, cols = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for place, cells, groups in parts:
+        rows.append(place.start + groups.astype(np.int64))
+        cols.append(cells)
+    row, col = np.concatenate(rows), np.concatenate(cols)
+    return sp.csr_array((np.ones(row.size), (row, col)), shape=(n_base, n_cells))
+
+
+def _arithmetic(
+    measure: Measure,
+    cands: Candidates,
+    groupings: dict[tuple[str, ...], Grouping],
+    place: dict[tuple[str | None, tuple[str, ...]], slice],
+    n_base: int,
+) -> sp.csr_array:
+    """The rows of M of one measure; terms with fewer keys are broadcast over the groups of the widest."""
+    labels = cands.groups(measure.by or None)
+    rows, cols, data = [], [], []
+    for term in measure.terms:
+        target = _project(term, measure.by, labels, cands)
+        has = np.flatnonzero(target >= 0)
+        rows.append(has)
+        cols.append(place[term.column, term.by].start + target[has])
+        data.append(np.full(has.size, term.coefficient))
+    index = (np.concatenate(rows), np.concatenate(cols))
+    return sp.csr_array((np.concatenate(data), index), shape=(len(labels), n_base))
+
+
+def _units(
+    arithmetic: sp.csr_array,
+    terms: list[tuple[str | None, tuple[str, ...]]],
+    slices: list[slice],
+    cands: Candidates,
+) -> Floats:
+    """Typical coefficient of a pair in each row, so that rows of relevance and of exposure are priced alike."""
+    typical = np.ones(arithmetic.shape[1])
+    for (column, _), place in zip(terms, slices, strict=True):
+        if column is not None and cands.n_pairs:
+            typical[place] = _size(cands.columns[column]) or 1.0
+    biggest = abs(arithmetic) @ sp.diags_array(typical)
+    size = np.asarray(biggest.max(axis=1).todense()).ravel() if biggest.nnz else np.zeros(arithmetic.shape[0])
+    return np.where(size > 0, size, 1.0)
+
+
+def _size(column: npt.NDArray[Any] | StreamedColumn) -> float:
+    """Mean of |c|, to the same bits whether the column is in memory or in files."""
+    if isinstance(column, StreamedColumn):
+        return column.size
+    from oasis_alloc.kernels.solve.check import add_sizes
+
+    sums = np.zeros(8)
+    add_sizes(frozen(column), 0, sums)
+    return float(sums.sum()) / column.size
+
+
+def _project(term: Term, by: tuple[str, ...], labels: list[Any], cands: Candidates) -> npt.NDArray[np.int64]:
+    """For each group of the keys `by`, the group of the term's fewer keys that it lies in."""
+    if term.by == by:
+        return np.arange(len(labels))
+    if not term.by:
+        return np.zeros(len(labels), np.int64)
+    position = {label: g for g, label in enumerate(cands.groups(term.by))}
+    pick = [by.index(key) for key in term.by]
+    parts = [label if isinstance(label, tuple) and len(by) > 1 else (label,) for label in labels]
+    wanted = [tuple(part[k] for k in pick) if len(pick) > 1 else part[pick[0]] for part in parts]
+    return np.array([position.get(label, -1) for label in wanted], np.int64)
+
+
+def _extra(cands: Candidates, columns: list[str]) -> npt.NDArray[np.floating[Any]]:
+    """Columns of measures as one (K, n_pairs) array; a single one is not copied."""
+    wide = np.float64 if any(cands.columns[c].dtype == np.float64 for c in columns) else np.float32
+    if cands.stream is not None:
+        return np.empty((len(columns), 0), wide)
+    if not columns:
+        return np.empty((0, cands.n_pairs), np.float32)
+    if len(columns) == 1:
+        return cands.columns[columns[0]][None, :]
+    return np.stack([cands.columns[c] for c in columns]).astype(wide, copy=False)

@@ -1,0 +1,119 @@
+"""How the arrays of a program are made of the columns of its files, for any run of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.data.row_groups import Columns, Dataset, Positions, clipped
+
+Floats = npt.NDArray[np.float64]
+Terms = Sequence[tuple[float, str | None]]  # (coefficient, column or None for exposure)
+
+
+class Arrays(NamedTuple):
+    """The pairs of a block, as a program has them."""
+
+    code: npt.NDArray[np.integer[Any]]
+    value: npt.NDArray[np.floating[Any]]
+    extra: npt.NDArray[np.floating[Any]]  # (K, n)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all of them."""
+        return self.code.nbytes + self.value.nbytes + self.extra.nbytes
+
+    def like(self, n: int) -> Arrays:
+        """Arrays of the same types for n pairs, with anything in them."""
+        code, value = np.empty(n, self.code.dtype), np.empty(n, self.value.dtype)
+        return Arrays(code, value, np.empty((self.extra.shape[0], n), self.extra.dtype))
+
+    def first(self, n: int) -> Arrays:
+        """The part of a buffer that n pairs take up; in one piece each, as kernels are compiled for."""
+        n_extra = self.extra.shape[0]
+        return Arrays(self.code[:n], self.value[:n], self.extra.reshape(-1)[: n_extra * n].reshape(n_extra, n))
+
+    def at(self, places: npt.NDArray[Any]) -> Arrays:
+        """Some of the pairs, copied."""
+        return Arrays(self.code[places], self.value[places], np.ascontiguousarray(self.extra[:, places]))
+
+
+def blend(terms: Terms, columns: Mapping[str, npt.NDArray[Any]], n: int) -> npt.NDArray[np.floating[Any]]:
+    """sum_k w_k c_k in float64, in the order of the terms; a single column of weight 1 is taken as it is."""
+    if is_column(terms):
+        return columns[str(terms[0][1])]
+    out = np.zeros(n)
+    for coefficient, column in terms:
+        if column is None:
+            out += coefficient
+        else:
+            out += coefficient * columns[column].astype(np.float64)
+    return out
+
+
+def is_column(terms: Terms) -> bool:
+    """True where a blend is one of its columns."""
+    return len(terms) == 1 and terms[0][0] == 1.0 and terms[0][1] is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """What to read of a dataset, and what to make of it."""
+
+    dataset: Dataset
+    code_of: npt.NDArray[np.integer[Any]] | None  # (n_items,) class of every item; None where items are the classes
+    terms: Terms  # of the value
+    extra: tuple[str, ...]
+    weight: Floats | None = None  # (n_users,) what every user counts (see supply_and_positions.py)
+    tilt: float | None = None  # values are multiplied by it (see program.relaxed)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that are read."""
+        valued = () if self.tilt == 0.0 else tuple(name for _, name in self.terms if name is not None)
+        return tuple(dict.fromkeys((self.dataset.item, *valued, *self.extra)))
+
+    def write(self, read: Columns, weight: Floats | None, into: Arrays) -> None:
+        """Make the arrays of the pairs whose columns were read; `weight` is by pair, where users have one."""
+        types = self.dataset.columns
+        known = {name: c.astype(types[name], copy=False) for name, c in read.items() if name in types}
+        item = read[self.dataset.item]
+        if self.code_of is None:
+            into.code[:] = item
+        elif self.code_of.dtype == into.code.dtype:
+            np.take(self.code_of, item, out=into.code, mode="clip")  # the scan has seen that they are in range
+        else:
+            into.code[:] = self.code_of[item]
+        if self.tilt == 0.0:
+            into.value[:] = 0.0
+        else:
+            value = blend(self.terms, known, item.size)
+            value = value if weight is None else value * weight
+            into.value[:] = value if self.tilt is None else value.astype(np.float64) * self.tilt
+        for k, name in enumerate(self.extra):
+            into.extra[k] = known[name] if weight is None else known[name].astype(into.extra.dtype) * weight
+        if weight is not None:
+            into.extra[len(self.extra)] = weight
+
+    def row_groups(self, indptr: Positions, like: Arrays) -> Iterator[tuple[int, int, Positions, Arrays]]:
+        """(first user, one after the last, their indptr, arrays) of every row group in turn; users may be cut."""
+        with self.dataset.read(self.names) as reader:
+            for begin, end, columns in reader:
+                first, last, local = clipped(indptr, begin, end)
+                into = like.like(end - begin)
+                self.write(columns, self.by_pair(first, last, local), into)
+                yield first, last, local, into
+
+    def by_pair(self, first: int, last: int, indptr: Positions) -> Floats | None:
+        """The weight of every pair of users first <= u < last, whose indptr is given."""
+        return None if self.weight is None else np.repeat(self.weight[first:last], np.diff(indptr))
+
+    def take(self, users: Positions, positions: Positions, like: Arrays) -> Arrays:
+        """Single pairs, by position; `users` are theirs."""
+        read, into = self.dataset.take(self.names, positions), like.like(positions.size)
+        self.write(read, None if self.weight is None else self.weight[users], into)
+        return into

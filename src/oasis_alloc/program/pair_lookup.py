@@ -1,0 +1,75 @@
+"""Some pairs of a program, looked up by position: what solvers may know of single pairs."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.types import Floats
+
+if TYPE_CHECKING:
+    from oasis_alloc.program.program import Program
+
+Positions = npt.NDArray[np.int64]
+
+
+class Store(Protocol):
+    """Arrays of pairs: a program's own, or those that an engine holds of a stream."""
+
+    @property
+    def code(self) -> npt.NDArray[np.integer[Any]]: ...
+    @property
+    def value(self) -> npt.NDArray[np.floating[Any]]: ...
+    @property
+    def extra(self) -> npt.NDArray[np.floating[Any]]: ...
+
+
+class Taken:
+    """Pairs by position, and where in a store they are; what is asked of them is looked up then, and kept."""
+
+    def __init__(self, program: Program, positions: Positions, store: Store, at: Positions) -> None:
+        self.positions = positions
+        self.store = store
+        self.at = at
+        self._program = program
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return int(self.positions.size)
+
+    @cached_property
+    def users(self) -> Positions:
+        """(size,) user numbers."""
+        return self._program.users_of(self.positions)
+
+    @cached_property
+    def code(self) -> Positions:
+        """(size,) classes."""
+        return self.store.code[self.at].astype(np.int64)
+
+    @cached_property
+    def cells(self) -> Positions:
+        """(size,) cell numbers."""
+        if self._program.n_cells == self._program.n_classes:  # one segment: who the users are does not matter
+            return self.code
+        return self._program.segment[self.users].astype(np.int64) * self._program.n_classes + self.code
+
+    @cached_property
+    def value(self) -> Floats:
+        """(size,) values v."""
+        return self.store.value[self.at].astype(np.float64)
+
+    def extra(self, k: int) -> Floats:
+        """(size,) of the k-th extra column."""
+        return np.asarray(self.store.extra[k, self.at], np.float64)
+
+    @cached_property
+    def guard(self) -> Floats:
+        """(size,) the column that the slates' guard keeps."""
+        rules = self._program.rules
+        assert rules is not None  # asked for under a guard only
+        return np.asarray(rules.guard[self.positions], np.float64)

@@ -1,0 +1,361 @@
+"""A problem lowered to arrays: the price formula and everything that a solver may know of a problem.
+
+Totals are sums over *cells*. A cell is a (segment, class): users that no key tells apart share a segment, items that no
+key tells apart share a class. A pass reads, for every pair, its value, its class and the extra columns, and adds up one
+table `T_k[cell]` per column k (k = 0 is exposure). Everything else is linear and small:
+
+    base totals   t = sum_k B_k T_k           one entry a group of each (column, keys) that the problem names
+    measures      e = M t                     rows; M holds the arithmetic, shares included
+    prices        lam = V z / unit            z: the dual variables (see functions/base.py), V sums them by row
+    price tables  P_k = B_k' M' lam           folded once a pass
+    priced score  s_p = v_p - sum_k P_k[cell_p] c_pk
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.common.verdicts import ratios
+from oasis_alloc.program.pair_arrays import Arrays, Recipe
+from oasis_alloc.program.pair_lookup import Taken
+from oasis_alloc.program.slate_rules import SlateRules
+from oasis_alloc.statement.functions.base import BoundFunction
+from oasis_alloc.statement.functions.support import BoundSupport, Smoothed
+
+Ints = npt.NDArray[np.integer[Any]]
+
+_INWARD = 1e-7  # of a range of prices
+_MOST_SHARES, _SHARES = 1 << 24, 1 << 20  # (row, cell) that are looked at for `kept_share`, and at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The rows of one function: `rows` of the stacked measures, its numbers and its labels."""
+
+    name: str
+    rows: slice
+    function: BoundFunction
+    labels: Sequence[Any]
+    variables: slice = field(default_factory=lambda: slice(0, 0))  # its part of the dual variables
+
+
+class Origin(NamedTuple):
+    """The pair of the candidates that a pair of the program stands for, and its share of that pair's probability."""
+
+    pair: npt.NDArray[np.int64]  # (n_pairs,)
+    share: Floats  # (n_pairs,)
+
+
+class Conjugate(NamedTuple):
+    """The functions' conjugates at some dual variables, in the units of these."""
+
+    value: float
+    gradient: Floats
+    diagonal: Floats  # of the Hessian
+    separable: Floats  # the part of it that is there whatever the other prices do
+    product: Callable[[Floats], Floats]  # with the Hessian
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Arrays of a problem; see the module's text for the letters."""
+
+    indptr: npt.NDArray[np.int64]
+    code: Ints  # (n_pairs,) class of the pair's item, unsigned; or its cell, where segments are not folded
+    segment: npt.NDArray[np.uint32]  # (n_users,)
+    n_segments: int
+    n_classes: int
+    value: npt.NDArray[np.floating[Any]]  # (n_pairs,) v
+    extra: npt.NDArray[np.floating[Any]]  # (K, n_pairs): columns of measures besides exposure
+    size: int  # the largest slate
+    rules: SlateRules | None  # all rules of slates, None where one size for all is the only one
+    blocks: tuple[Block, ...]
+    base: tuple[sp.csr_array, ...]  # B_k, (n_base, n_cells), k = 0 .. K
+    arithmetic: sp.csr_array  # M, (n_rows, n_base)
+    unit: Floats  # (n_rows,) typical size of a row's coefficients: z = lam * unit is in units of scores
+    row: npt.NDArray[np.int64]  # of each dual variable
+    lower: Floats  # ranges of z
+    upper: Floats
+    limit: Floats  # limit / unit, so that the linear conjugate is limit @ z
+    origin: Origin | None = None  # where pairs stand for those of the candidates in part (see supply_and_positions.py)
+    stream: Recipe | None = None  # where pairs stay in files; code, value and extra are empty then, of the right types
+
+    @property
+    def n_users(self) -> int:
+        return int(self.indptr.size - 1)
+
+    @property
+    def n_pairs(self) -> int:
+        return int(self.indptr[-1])
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.arithmetic.shape[0])
+
+    @property
+    def arrays(self) -> Arrays:
+        """What a pass reads of pairs."""
+        return Arrays(self.code, self.value, self.extra)
+
+    @property
+    def n_cells(self) -> int:
+        return self.n_segments * self.n_classes
+
+    @cached_property
+    def _base_t(self) -> tuple[sp.csr_array, ...]:
+        return tuple(sp.csr_array(b.T) for b in self.base)
+
+    @cached_property
+    def _arithmetic_t(self) -> sp.csr_array:
+        return sp.csr_array(self.arithmetic.T)
+
+    @cached_property
+    def _arithmetic_size(self) -> sp.csr_array:
+        return abs(self.arithmetic)
+
+    @cached_property
+    def _arithmetic_squared(self) -> sp.csr_array:
+        return self.arithmetic.power(2)
+
+    def prices(self, z: Floats) -> Floats:
+        """lam = V z / unit, (n_rows,)."""
+        return np.bincount(self.row, weights=z, minlength=self.n_rows) / self.unit
+
+    def variables(self, prices: Floats) -> Floats:
+        """z with V z / unit = lam, each side of a band taking its sign of the price; the nearest in the domain."""
+        z = np.clip((prices * self.unit)[self.row], self.lower, self.upper)
+        for block, function in self.supports:
+            z[block.variables] = function.admit(prices[block.rows]) * self.unit[block.rows]
+        return z
+
+    def admit(self, prices: Floats) -> Floats:
+        """The nearest prices in the domain: signs and penalties kept."""
+        return self.prices(self.variables(prices))
+
+    def by_variable(self, by_row: Floats) -> Floats:
+        """Totals (or changes of totals) by row, in the units of the dual variables' gradient."""
+        return (by_row / self.unit)[self.row]
+
+    def base_prices(self, prices: Floats) -> Floats:
+        """M' lam, (n_base,): what a unit of every base total costs."""
+        return np.asarray(self._arithmetic_t @ prices)
+
+    def tables(self, prices: Floats) -> Floats:
+        """Price tables P_k, (K + 1, n_segments, n_classes), of prices by row."""
+        base = self.base_prices(prices)
+        return np.stack([b @ base for b in self._base_t]).reshape(len(self.base), self.n_segments, self.n_classes)
+
+    def widest(self, by_row: Floats) -> Floats:
+        """Spread numbers >= 0 by row over the cells, (n_segments, n_classes): the largest of each cell's rows."""
+        rows, groups = self.arithmetic.nonzero()
+        by_base = np.zeros(self.arithmetic.shape[1])
+        np.maximum.at(by_base, groups, by_row[rows])
+        out = np.zeros(self.n_cells)
+        for matrix in self.base:
+            group, cell = matrix.nonzero()
+            np.maximum.at(out, cell, by_base[group])
+        return out.reshape(self.n_segments, self.n_classes)
+
+    def totals(self, tables: Floats) -> Floats:
+        """Measures e, (n_rows,), of the tables T_k that a pass adds up."""
+        return np.asarray(self.arithmetic @ self._base_totals(tables))
+
+    def _base_totals(self, tables: Floats) -> Floats:
+        flat = tables.reshape(len(self.base), self.n_cells)
+        base = self.base[0] @ flat[0]
+        for k in range(1, len(self.base)):
+            base = base + self.base[k] @ flat[k]
+        return np.asarray(base)
+
+    def activity(self, tables: Floats) -> Floats:
+        """Sizes of what the measures add up, (n_rows,), from the same tables: no part cancels another."""
+        return np.asarray(self._arithmetic_size @ self._base_totals(np.abs(tables)))
+
+    def curvature_diagonal(self, tables: Floats) -> Floats:
+        """Diagonal of the measures' Hessian by row, from the tables of sums of squares; cross terms left out."""
+        return np.asarray(self._arithmetic_squared @ self._base_totals(tables))
+
+    @cached_property
+    def curved(self) -> tuple[Block, ...]:
+        """The blocks whose conjugate is not linear; they have one dual variable a row."""
+        return tuple(b for b in self.blocks if b.function.is_curved)
+
+    @cached_property
+    def supports(self) -> tuple[tuple[Block, BoundSupport], ...]:
+        """The blocks whose prices live in a set that is no box; they have one dual variable a row."""
+        return tuple((b, b.function) for b in self.blocks if isinstance(b.function, BoundSupport) and len(b.labels))
+
+    def conjugate_at(self, z: Floats, gamma: float, around: Floats) -> Conjugate:
+        """The conjugate on the dual variables, in their units; smoothed by gamma around some totals by row."""
+        value, gradient, bend = float(self.limit @ z), self.limit.copy(), np.zeros(z.size)
+        for block in self.curved:
+            unit, own = self.unit[block.rows], block.variables
+            curve = block.function.curve(z[own] / unit)
+            value += curve.value
+            gradient[own] = curve.maximiser / unit
+            # at an end of the range, the curvature on the way in: nobody goes out
+            low, high = self.lower[own], self.upper[own]
+            width = np.where(np.isfinite(high - low), _INWARD * (high - low), 0.0)
+            inside = np.clip(z[own], low + width, high - width)
+            bend[own] = block.function.curve(inside / unit).slope / unit**2
+        separable = bend.copy()
+        parts: list[tuple[slice, Floats, Smoothed]] = []
+        for block, function in self.supports:
+            unit, own, centre = self.unit[block.rows], block.variables, around[block.rows]
+            # a price that is off by gamma moves the total of a typical group by about itself
+            size = max(float(np.abs(centre).mean()), float(unit.mean()))
+            smoothed = function.smoothed(z[own] / unit, gamma / (float(unit.mean()) * size), centre)
+            value += smoothed.value
+            gradient[own] = smoothed.maximiser / unit
+            bend[own] = smoothed.diagonal / unit**2
+            parts.append((own, unit, smoothed))
+
+        def product(d: Floats) -> Floats:
+            out = bend * d
+            for own, unit, smoothed in parts:
+                out[own] = smoothed.product(d[own] / unit) / unit
+            return out
+
+        return Conjugate(value, gradient, bend, separable, product)
+
+    def reach(self) -> tuple[Floats, Floats]:
+        """(least, most) total of every row if every candidate could be shown: one pass over the pairs."""
+        from oasis_alloc.kernels.solve.decide import reach as add_up
+        from oasis_alloc.kernels.solve.visit import Pairs
+
+        positive = np.zeros((len(self.base), self.n_cells))
+        negative = np.zeros_like(positive)
+        if self.stream is None:
+            pairs = Pairs(self.indptr, self.code, self.value, self.extra, self.segment)
+            add_up(0, self.n_users, pairs, self.n_classes, positive, negative)
+            return self.reached(positive, negative)
+        for first, last, indptr, arrays in self.stream.row_groups(self.indptr, self.arrays):
+            pairs = Pairs(indptr, *arrays, self.segment[first:last])
+            add_up(0, last - first, pairs, self.n_classes, positive, negative)
+        return self.reached(positive, negative)
+
+    def reached(self, positive: Floats, negative: Floats) -> tuple[Floats, Floats]:
+        """(least, most) total of every row, from tables of the positive and negative parts of all columns."""
+        up, down = self._base_totals(positive), self._base_totals(negative)
+        more, less = self.arithmetic.maximum(0), self.arithmetic.minimum(0)
+        return np.asarray(more @ down + less @ up), np.asarray(more @ up + less @ down)
+
+    def conjugate(self, prices: Floats) -> float:
+        """sum_j F_j*(lam_j), plus infinity outside the domain."""
+        return float(sum(b.function.conjugate(prices[b.rows]) for b in self.blocks))
+
+    def concave(self, totals: Floats) -> float:
+        """sum of the functions that are not constraints, at these totals."""
+        return float(sum(b.function.value(totals[b.rows]) for b in self.blocks if not b.function.is_constraint))
+
+    def concave_size(self, totals: Floats) -> float:
+        """Sum of the absolute values of the same functions."""
+        return float(sum(abs(b.function.value(totals[b.rows])) for b in self.blocks if not b.function.is_constraint))
+
+    def violation(self, totals: Floats, activity: Floats | None = None) -> float:
+        """Worst over hard limits of excess / max(|limit|, activity); `activity` as in `verdicts.ratios`."""
+        return float(self.ratios(totals, activity).max(initial=0.0))
+
+    def ratios(self, totals: Floats, activity: Floats | None = None) -> Floats:
+        """The same of every row, 0 in rows that are no hard limits."""
+        lower, upper, _ = self.bands()
+        hard = self.hard
+        return ratios(totals, np.where(hard, lower, -np.inf), np.where(hard, upper, np.inf), activity)
+
+    @cached_property
+    def hard(self) -> npt.NDArray[np.bool_]:
+        """(n_rows,) True for the rows of constraints."""
+        out = np.zeros(self.n_rows, np.bool_)
+        for block in self.blocks:
+            out[block.rows] = block.function.is_constraint
+        return out
+
+    @cached_property
+    def kept_share(self) -> Floats:
+        """(n_rows,) the least that the arithmetic leaves of what a cell adds to a row, as a share of its parts.
+
+        1 where all coefficients of a row have one sign; for a share of a quarter, 0.75 / 1.25; 0 where several columns
+        may cancel each other pair by pair.
+        """
+        column = np.zeros(self.arithmetic.shape[1], np.int64)
+        for at, matrix in enumerate(self.base):
+            column[np.diff(matrix.indptr) > 0] = at
+        row, base = self.arithmetic.nonzero()
+        out, k = np.ones(self.n_rows), column[base]
+        least, most = np.full(self.n_rows, len(self.base)), np.zeros(self.n_rows, np.int64)
+        np.minimum.at(least, row, k)
+        np.maximum.at(most, row, k)
+        out[least < most] = 0.0
+        signs = self.arithmetic.sign()
+        mixed = np.flatnonzero((out > 0.0) & (signs.min(axis=1).toarray() * signs.max(axis=1).toarray() < 0.0))
+        if mixed.size * self.n_cells > _MOST_SHARES:
+            out[mixed] = 0.0
+            return out
+        at_a_time = max(1, _SHARES // max(1, self.n_cells))
+        for start in range(0, mixed.size, at_a_time):
+            some = mixed[start : start + at_a_time]
+            arithmetic, of = self.arithmetic[some], {int(k) for k in least[some]}
+            parts = sum((abs(arithmetic) @ self.base[k]).toarray() for k in of)
+            left = np.abs(sum((arithmetic @ self.base[k]).toarray() for k in of))
+            share = np.divide(left, parts, out=np.ones_like(left), where=parts > 0.0)
+            out[some] = share.min(axis=1, initial=1.0)
+        return out
+
+    @cached_property
+    def n_limited(self) -> int:
+        """Rows that can have a price."""
+        return int(np.unique(self.row).size)
+
+    def bands(self) -> tuple[Floats, Floats, Floats]:
+        """(lower, upper, penalty) of every row."""
+        parts = [block.function.band() for block in self.blocks]
+        if not parts:
+            return np.empty(0), np.empty(0), np.empty(0)
+        lower, upper, penalty = (np.concatenate(side) for side in zip(*parts, strict=True))
+        return lower, upper, penalty
+
+    def columns_of(self, pairs: Taken) -> sp.csr_array:
+        """Base totals that single pairs add up: (n_base, len(pairs)) sparse, the columns of B for these pairs."""
+        out = self.base[0][:, pairs.cells]
+        for k in range(1, len(self.base)):
+            out = out + self.base[k][:, pairs.cells] @ sp.diags_array(pairs.extra(k - 1))
+        return sp.csr_array(out)
+
+    def users_of(self, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """User numbers of pairs."""
+        return np.searchsorted(self.indptr, pairs, side="right") - 1
+
+    @cached_property
+    def slots(self) -> float:
+        """Slots that can be filled, users counted by their weight."""
+        sizes = self.size if self.rules is None else self.rules.size
+        most = np.minimum(np.diff(self.indptr), sizes)
+        return float(most.sum() if self.rules is None else most @ self.rules.weight)
+
+    def diminished(self, shown: Taken, x: Floats) -> float:
+        """What decrements take from the value of an allocation, given by its non-zeros."""
+        if self.rules is None:
+            return 0.0
+        return self.rules.paid(shown.users, shown.code, x)
+
+
+def dual_variables(
+    blocks: Sequence[Block], unit: Floats
+) -> tuple[list[Block], npt.NDArray[np.int64], Floats, Floats, Floats]:
+    """(blocks told where theirs are, row, lower, upper, limit) of the dual variables, in the units of z."""
+    if not blocks:
+        return [], np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0)
+    boxes = [block.function.price_box() for block in blocks]
+    ends = np.cumsum([0, *(box.group.size for box in boxes)]).tolist()
+    told = [replace(b, variables=slice(ends[k], ends[k + 1])) for k, b in enumerate(blocks)]
+    row = np.concatenate([block.rows.start + box.group for block, box in zip(blocks, boxes, strict=True)])
+    low, high, limit = (np.concatenate([box[k] for box in boxes]) for k in range(1, 4))
+    return told, row, low * unit[row], high * unit[row], limit / unit[row]

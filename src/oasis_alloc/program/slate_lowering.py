@@ -1,0 +1,130 @@
+"""A slate's statement turned into the rules of a program: sizes, categories, guards, supply and positions."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.types import Floats
+from oasis_alloc.data.keys import Key
+from oasis_alloc.data.multi_keys import MultiKey
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.problem import Problem
+from oasis_alloc.program.program import Program
+from oasis_alloc.program.slate_rules import SlateRules, chain_of, kept_of, systems_of, units_of
+from oasis_alloc.program.supply_and_positions import by_position, weighted
+from oasis_alloc.statement.slate import Slate
+
+Integers = npt.NDArray[np.int64]
+
+_EXACT = 1e-9  # smoothing, in users' units of a column, of slates that are only looked at for what they hold
+_BLOCK = 4096  # users
+
+
+def tellable(key: Key | MultiKey) -> npt.NDArray[np.int32]:
+    """(n_items,) a number for each item, the same where no rule by the key can tell two items apart."""
+    return key.codes if isinstance(key, Key) else key.sets
+
+
+def with_rules(problem: Problem, program: Program, item_of: Integers) -> Program:
+    """The program under the slate's rules; `item_of` is an item of each class."""
+    slate, supply = problem.slate, problem.supply
+    if slate.is_plain and supply is None:
+        return program
+    if program.stream is not None:
+        _check_streamed(slate)
+    size, least = (np.broadcast_to(np.asarray(n, np.int64), program.n_users) for n in slate.sizes(program.indptr))
+    pair: Integers | None = None
+    weight = np.ones(program.n_users) if supply is None else supply
+    if slate.positions is not None:
+        n_users = program.n_users
+        program, most, weight = by_position(program, slate.positions, supply)
+        assert program.origin is not None  # by_position says where its pairs come from
+        times, pair = program.n_users // max(1, n_users), program.origin.pair
+        size, least = np.minimum(np.repeat(size, times), most), np.minimum(np.repeat(least, times), most)
+    elif supply is not None:
+        program = weighted(program, supply)
+        if slate.is_plain:
+            return program
+    systems = systems_of(slate, problem.candidates, item_of)
+    none = np.empty(0)
+    rules = SlateRules(size, np.zeros_like(size), weight, systems, chain_of(systems), none, none)
+    program = one_type(program)
+    if least.any():
+        rules = replace(rules, least=_reachable(problem.slate, program, rules, np.minimum(least, size)))
+    for column, share in slate.keep.items():
+        given = problem.candidates.columns[column]
+        guard = (given if pair is None else given[pair]).astype(np.float64)
+        guard /= np.repeat(units_of(guard, program.indptr), np.diff(program.indptr))
+        organic = attained(program, rules.without_decrements(), guard)
+        rules = replace(rules, guard=guard, target=kept_of(organic, share))
+    return replace(program, rules=rules, size=int(rules.size.max(initial=1)))
+
+
+def _check_streamed(slate: Slate) -> None:
+    used = {
+        "keep": bool(slate.keep), "at_least": np.any(np.asarray(slate.at_least) > 0),
+        "positions": slate.positions is not None,
+    }  # fmt: skip
+    for name, is_used in used.items():
+        if is_used:
+            raise ProblemError(
+                f"{slate!r}: {name} looks at all of a user's pairs at once, which candidates from Parquet files cannot "
+                "yet; leave it out, or solve a part of the users in memory."
+            )
+
+
+def one_type(program: Program) -> Program:
+    """The program with its arrays in one type of each kind: kernels with rules take long to compile."""
+    return replace(
+        program,
+        value=program.value.astype(np.float64, copy=False),
+        extra=program.extra.astype(np.float64, copy=False),
+        code=program.code.astype(np.uint32, copy=False),
+    )
+
+
+def _reachable(slate: Slate, program: Program, rules: SlateRules, least: Integers) -> Integers:
+    """`least`, but no more than a user's candidates and caps allow."""
+    if any(k not in rules.chain for k in range(len(rules.systems))):
+        raise ProblemError(
+            f"{slate!r}: at_least is for rules that nest; categories that cross, and items with several, can allow "
+            "fewer items than they have room for. Leave one of them out."
+        )
+    most = attained(program, rules.without_decrements(), np.ones(program.n_pairs))
+    return np.minimum(least, np.floor(most + 1e-6).astype(np.int64))
+
+
+def attained(program: Program, rules: SlateRules, column: npt.NDArray[np.floating[Any]]) -> Floats:
+    """(n_users,) the most that a column, in units of each user's own, can add up to in a user's slate."""
+    from oasis_alloc.kernels.rules import ruled
+    from oasis_alloc.kernels.solve import jobs
+    from oasis_alloc.kernels.solve.visit import Pairs
+
+    pairs = Pairs(
+        frozen(program.indptr), frozen(program.code), frozen(column.astype(np.float64)), frozen(program.extra[:0]),
+        frozen(program.segment),
+    )  # fmt: skip
+    kernel = rules.kernel
+    out, none = np.zeros(program.n_users), np.empty(0)
+
+    def job(first: int) -> None:
+        ruled.visit(
+            ruled.ATTAIN, first, min(first + _BLOCK, program.n_users), 1, pairs, np.empty((0, 0, 0)),
+            _EXACT, 0.0, 1.0, 1, none, none, jobs.no_sums(), jobs.marks(x=out), kernel,
+        )  # fmt: skip
+
+    blocks = range(0, program.n_users, _BLOCK)
+    if len(blocks) <= 1:
+        for first in blocks:
+            job(first)
+    else:  # each user by itself, so the answer does not depend on the threads
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(job, blocks))
+    return out

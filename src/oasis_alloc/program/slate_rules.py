@@ -1,0 +1,237 @@
+"""The rules of a slate lowered to arrays: who may be shown how many of what.
+
+Keys of categories become *systems*. Systems that nest, with single-valued keys and one staircase among them, are the
+chain, which kernels solve exactly by thresholds; all others are further categories, solved with prices of their own.
+The same systems give the linear programmes their rows (solvers/slates.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.csr import gather
+from oasis_alloc.common.types import Floats
+
+if TYPE_CHECKING:
+    from oasis_alloc.candidates import Candidates
+    from oasis_alloc.kernels.rules.rules import Rules
+    from oasis_alloc.statement.slate import Slate
+
+Integers = npt.NDArray[np.int64]
+
+_ROUNDING = 1e-9  # of what is kept: prices of categories that cross are found to so much
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """The categories of one key: lists by class, and the staircase that each category has."""
+
+    key: str
+    start: Integers  # (n_classes + 1,)
+    of: npt.NDArray[np.int32]  # categories, class by class
+    n: int  # categories
+    steps: Floats  # what the j-th item of a category costs; as long as a category may be full
+
+    @property
+    def most(self) -> int:
+        return int(self.steps.size)
+
+    @property
+    def is_stair(self) -> bool:
+        return bool(self.steps.any())
+
+    @property
+    def is_single(self) -> bool:
+        return bool(np.diff(self.start).max(initial=0) <= 1)
+
+    @cached_property
+    def single(self) -> npt.NDArray[np.int32]:
+        """(n_classes,) the category of a class that has one at the most, -1 for none."""
+        out = np.full(self.start.size - 1, -1, np.int32)
+        out[np.diff(self.start) > 0] = self.of
+        return out
+
+    def members(self, classes: Integers) -> tuple[Integers, Integers]:
+        """(entry, category) of every category of `classes`: entries that have several come several times."""
+        indptr, places = gather(self.start, classes)
+        return np.repeat(np.arange(classes.size), np.diff(indptr)), self.of[places].astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class SlateRules:
+    """All rules of the slates; arrays of users or pairs."""
+
+    size: Integers  # (n_users,)
+    least: Integers  # (n_users,), no more than can be had
+    weight: Floats  # (n_users,) what a user counts: decrements are times this
+    systems: tuple[System, ...]
+    chain: tuple[int, ...]  # systems that nest, the finest first
+    guard: npt.NDArray[np.floating[Any]]  # (n_pairs,) the column that users keep, in each one's unit, or empty
+    target: Floats  # (n_users,) how much of it they keep, or empty
+
+    @cached_property
+    def kernel(self) -> Rules:
+        """The rules as the kernels read them."""
+        from oasis_alloc.kernels.rules.rules import Rules
+
+        chain = [self.systems[k] for k in self.chain]
+        further = [s for k, s in enumerate(self.systems) if k not in self.chain]
+        stair = next((k for k, system in enumerate(chain) if system.is_stair), -1)
+        n_classes = self.systems[0].start.size - 1 if self.systems else 0
+        start, of, stairs = _joined(further, n_classes)
+        # compiled code knows arrays that may be written from those that may not, so each is always of the same kind
+        return Rules(
+            size=np.array(self.size),
+            least=np.array(self.least),
+            weight=np.array(self.weight),
+            of=np.stack([s.single for s in chain]) if chain else np.empty((0, n_classes), np.int32),
+            most=np.array([s.most for s in chain], np.int64),
+            free=np.array([np.searchsorted(s.steps, 0.0, side="right") for s in chain], np.int64),
+            n=max((s.n for s in chain), default=0),
+            stair=stair,
+            steps=np.append(chain[stair].steps if stair >= 0 else [0.0], np.inf),
+            start=start,
+            further=of,
+            staircase=stairs,
+            guard=frozen(self.guard),
+            target=np.array(self.target),
+        )
+
+    @property
+    def holds_back(self) -> bool:
+        """True where something must be shown: scaling a slate down may then break a rule."""
+        return bool(self.target.size or self.least.any())
+
+    def without_decrements(self) -> SlateRules:
+        """The same caps, sizes and guards, where a further item of a category is worth as much as the first."""
+        return replace(self, systems=tuple(replace(s, steps=np.zeros_like(s.steps)) for s in self.systems))
+
+    def paid(self, users: Integers, classes: Integers, x: Floats) -> float:
+        """What decrements take from the value of slates, given by user, class and x of their non-zeros."""
+        total = 0.0
+        for system in self.systems:
+            if not system.is_stair:
+                continue
+            entry, category = system.members(classes)
+            group, inverse = np.unique(users[entry] * system.n + category, return_inverse=True)
+            mass = np.bincount(inverse, x[entry], group.size).astype(np.float64)
+            total += float(self.weight[group // system.n] @ _climbed(mass, system.steps))
+        return total
+
+    def most_paid(self) -> float:
+        """A number that decrements never take more than."""
+        dearest = sum(float(s.steps[-1]) * max(1, int(np.diff(s.start).max(initial=0))) for s in self.systems)
+        return dearest * float(self.weight @ self.size)
+
+
+def units_of(column: Floats, indptr: Integers) -> Floats:
+    """(n_users,) the power of two just above the largest entry of a column that a user has: a unit of the user's own.
+
+    Where none is positive, the smallest negative one: only slots that have to be filled take such, these first. What
+    users keep is in units of their own, so that neither prices nor linear programs see which unit a column is in, or
+    that users differ by many powers of ten. Dividing by a power of two rounds nothing.
+    """
+    users = np.flatnonzero(np.diff(indptr))
+    out = np.ones(indptr.size - 1)
+    if not users.size:
+        return out
+    starts = indptr[users]
+    largest = np.maximum.reduceat(column, starts)
+    nearest = np.minimum.reduceat(np.where(column == 0.0, np.inf, np.abs(column)), starts)
+    size = np.where(largest > 0.0, largest, nearest)
+    exponent = np.frexp(np.where(np.isfinite(size), size, 1.0))[1]
+    out[users] = np.ldexp(1.0, np.clip(exponent, -1000, 1000))
+    return out
+
+
+def kept_of(organic: Floats, share: float) -> Floats:
+    """How much is kept of the most that a column can add up to: the share, or where that is negative `(2 - share)`.
+
+    A share of a negative number is more than the number, which no slate reaches: what may be lost is the rest of its
+    size. A rounding of it may be missing.
+    """
+    target = organic - (1.0 - share) * np.abs(organic)
+    return np.asarray(target - _ROUNDING * np.abs(target))
+
+
+def _climbed(mass: Floats, steps: Floats) -> Floats:
+    """Sum of the steps up to a mass; the last one goes on where rounding takes the mass past the end."""
+    below = np.concatenate([[0.0], np.cumsum(steps)])
+    whole = np.minimum(np.floor(mass + 1e-9).astype(np.int64), steps.size)
+    rest = np.maximum(mass - whole, 0.0)
+    return np.asarray(below[whole] + rest * steps[np.minimum(whole, steps.size - 1)])
+
+
+def _joined(further: Sequence[System], n_classes: int) -> tuple[Integers, npt.NDArray[np.int32], Floats]:
+    """Several systems as one list of categories a class, numbered on, and the staircases by category."""
+    if not further:
+        return np.empty(0, np.int64), np.empty(0, np.int32), np.empty((0, 2))
+    classes = np.arange(n_classes)
+    parts = [system.members(classes) for system in further]
+    offsets = np.cumsum([0, *(system.n for system in further)])
+    entry = np.concatenate([e for e, _ in parts])
+    category = np.concatenate([c + o for (_, c), o in zip(parts, offsets[:-1], strict=True)])
+    order = np.argsort(entry, kind="stable")
+    longest = max(system.most for system in further) + 1
+    stairs = np.full((int(offsets[-1]), longest), np.inf)
+    for system, first in zip(further, offsets[:-1].tolist(), strict=True):
+        stairs[first : first + system.n, : system.most] = system.steps
+    start = np.concatenate([[0], np.cumsum(np.bincount(entry, minlength=n_classes))]).astype(np.int64)
+    return start, category[order].astype(np.int32), stairs
+
+
+def staircase(most: int | None, step: Any, longest: int) -> Floats:
+    """Decrements of the items of one category in a slate of at most `longest`."""
+    n = longest if most is None else min(most, longest)
+    if step is None:
+        return np.zeros(max(n, 1))
+    if isinstance(step, float):
+        return step * np.arange(max(n, 1), dtype=np.float64)
+    return np.asarray(step[np.minimum(np.arange(max(n, 1)), step.size - 1)], np.float64)
+
+
+def systems_of(slate: Slate, candidates: Candidates, item_of: Integers) -> tuple[System, ...]:
+    """The systems of a slate's keys; `item_of` is an item of each class."""
+    longest = int(np.max(slate.sizes(candidates.indptr)[0], initial=1))
+    out: list[System] = []
+    for key in slate.keys:
+        indptr, codes = candidates.items[key].membership()
+        start, places = gather(indptr, item_of)
+        of = codes[places].astype(np.int32)
+        steps = staircase(slate.at_most.get(key), slate.diminishing.get(key), longest)
+        out.append(System(key, start, of, max(1, candidates.items[key].n_groups), steps))
+    return tuple(out)
+
+
+def chain_of(systems: Sequence[System]) -> tuple[int, ...]:
+    """Systems that nest, the finest first: as many as there are, with at most one staircase among them.
+
+    A system goes into the chain if it is single-valued and, with every other of the chain, one of the two is finer:
+    each of its categories lies within one category, or within none, of the other.
+    """
+    chain: list[int] = []
+    for k in sorted(range(len(systems)), key=lambda k: not systems[k].is_stair):  # the staircase is worth most there
+        if not systems[k].is_single or (systems[k].is_stair and any(systems[j].is_stair for j in chain)):
+            continue
+        finer = [_within(systems[j], systems[k]) for j in chain]
+        coarser = [_within(systems[k], systems[j]) for j in chain]
+        if not all(f or c for f, c in zip(finer, coarser, strict=True)):
+            continue
+        at = next((i for i, c in enumerate(coarser) if c), len(chain))
+        if all(coarser[at:]) and all(finer[:at]):
+            chain.insert(at, k)
+    return tuple(chain)
+
+
+def _within(finer: System, coarser: System) -> bool:
+    """True where every category of `finer` lies within one category, or within none, of `coarser`."""
+    has = finer.single >= 0
+    pairs = np.unique(np.stack([finer.single[has], coarser.single[has]]), axis=1)
+    return bool(np.diff(pairs[0]).all())

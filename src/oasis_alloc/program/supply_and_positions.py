@@ -1,0 +1,85 @@
+"""Users that count more or less than one, and slots that do: programs made of other programs.
+
+A user of weight w adds w times as much to every total and to the objective, and has the same best slate. Slots of
+different weights are users of different sizes: with w_1 >= w_2 >= ... the best slate by position is the sum over k of
+(w_k - w_(k + 1)) times the best slate of k items, for under rules that nest the best k items are the first k of the
+best k + 1 (Edmonds, "Submodular functions, matroids, and certain polyhedra", 1970). So each user stands for one of
+every distinct weight, and the rest of the house needs to know nothing of positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.program.program import Origin, Program
+
+Integers = npt.NDArray[np.int64]
+
+
+def weighted(program: Program, weight: Floats) -> Program:
+    """The program in which user u counts `weight[u]` times; exposure becomes a column like others."""
+    nothing = sp.csr_array(program.base[0].shape)
+    if program.stream is not None:
+        return replace(
+            program,
+            value=np.empty(0),
+            extra=np.empty((program.extra.shape[0] + 1, 0)),
+            base=(nothing, *program.base[1:], program.base[0]),
+            stream=replace(program.stream, weight=weight),
+        )
+    by_pair = np.repeat(weight, np.diff(program.indptr))
+    return replace(
+        program,
+        value=program.value * by_pair,
+        extra=np.concatenate([program.extra * by_pair, by_pair[None]]),
+        base=(nothing, *program.base[1:], program.base[0]),
+    )
+
+
+def levels(positions: Floats) -> tuple[Integers, Floats]:
+    """(sizes, weights) of the slates whose sum is one slate with these weights by position."""
+    falls = positions - np.append(positions[1:], 0.0)
+    at = np.flatnonzero(falls > 0)
+    return at + 1, falls[at]
+
+
+def repeated(program: Program, times: int) -> tuple[Program, Integers]:
+    """The program with every user `times` times, one after the other; and the pair that each pair is a copy of."""
+    count = np.repeat(np.diff(program.indptr), times)
+    begin = np.repeat(program.indptr[:-1], times)
+    indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
+    pair = np.arange(int(indptr[-1])) - np.repeat(indptr[:-1] - begin, count)
+    copied = replace(
+        program,
+        indptr=indptr,
+        code=program.code[pair],
+        segment=np.repeat(program.segment, times),
+        value=program.value[pair],
+        extra=np.ascontiguousarray(program.extra[:, pair]),
+    )
+    return copied, pair
+
+
+def by_position(program: Program, positions: Floats, supply: Floats | None) -> tuple[Program, Integers, Floats]:
+    """(program of one user a level, largest size of each of its users, what each of them counts)."""
+    sizes, falls = levels(positions)
+    copied, pair = repeated(program, sizes.size)
+    n_users = program.n_users
+    share = np.tile(falls, n_users)
+    weight = share if supply is None else share * np.repeat(supply, sizes.size)
+    origin = Origin(pair, np.repeat(share, np.diff(copied.indptr)))
+    return replace(weighted(copied, weight), origin=origin), np.tile(sizes, n_users), weight
+
+
+def folded(program: Program, positions: Integers, x: Floats) -> tuple[Integers, Floats]:
+    """The non-zeros of an allocation over the candidates' own pairs, ascending."""
+    if program.origin is None:
+        return positions, x
+    pair = program.origin.pair[positions]
+    found, inverse = np.unique(pair, return_inverse=True)
+    return found, np.asarray(np.bincount(inverse, program.origin.share[positions] * x, found.size), np.float64)

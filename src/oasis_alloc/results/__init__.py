@@ -1,0 +1,1 @@
+"""What is read from an answer: reports, shadow prices, whole slates, sweeps."""

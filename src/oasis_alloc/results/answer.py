@@ -1,0 +1,95 @@
+"""What a solve found, as plain numbers: reports, shadow prices, slates and policies are read from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.types import Floats
+from oasis_alloc.data.row_groups import any_negative
+from oasis_alloc.errors import SolverError
+from oasis_alloc.problem import Problem
+
+if TYPE_CHECKING:
+    from oasis_alloc.solvers.conflicts import Conflict
+    from oasis_alloc.solvers.monitor import Status
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Answer(ByFields):
+    """The numbers of a `Solution`, which says what they are."""
+
+    problem: Problem
+    status: Status
+    value: float
+    bound: float
+    gap: float
+    violation: float
+    prices: dict[str, Floats]
+    totals: dict[str, Floats]
+    passes: float
+    seconds: float
+    solver: str
+    positions: npt.NDArray[np.int64] = field(repr=False)
+    x: Floats = field(repr=False)
+    conflicts: tuple[Conflict, ...] = ()
+    diminished: float = 0.0
+    sizes: dict[str, Floats] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def parts(self) -> dict[str, float]:
+        """What each term of the objective contributes to `value`."""
+        self.raise_if_infeasible()
+        out = linear_parts(self.problem, self.positions, self.x)
+        for name, function in zip(self.problem.names, self.problem.bound, strict=True):
+            if not function.is_constraint:
+                out[name] = function.value(self.totals[name])
+        if self.problem.slate.diminishing:
+            out["diminishing"] = -self.diminished
+        return out
+
+    def raise_if_infeasible(self) -> None:
+        """Raise SolverError, naming the conflicts, where there is no allocation to give."""
+        if self.status.name == "INFEASIBLE":
+            raise SolverError(
+                "the problem is infeasible, so there is no allocation:\n"
+                + "\n".join(f"  {c}" for c in self.conflicts[:5])
+            )
+
+
+def counted(answer: Answer) -> Floats:
+    """The non-zeros x of an answer, each as often as its user counts."""
+    return _counted(answer.problem, answer.positions, answer.x)
+
+
+def _counted(problem: Problem, positions: npt.NDArray[np.int64], x: Floats) -> Floats:
+    return x if problem.supply is None else x * problem.supply[problem.candidates.user_of(positions)]
+
+
+def linear_parts(problem: Problem, positions: npt.NDArray[np.int64], x: Floats) -> dict[str, float]:
+    """What each linear term of the objective contributes, of an allocation given by its non-zeros."""
+    candidates, out = problem.candidates, {}
+    linear, often = problem.maximize.linear, _counted(problem, positions, x)
+    for term in linear.terms if linear is not None else ():
+        column = 1.0 if term.column is None else candidates.columns[term.column][positions].astype(np.float64)
+        text = str(term) if term.coefficient == 1.0 else f"{term.coefficient:g} * {term}"
+        out[text] = term.coefficient * float(np.sum(column * often))
+    for kept in problem.maximize.steady:
+        before = kept.earlier.probability(candidates, positions)
+        out[str(kept)] = out.get(str(kept), 0.0) + kept.weight * float(np.sum(before * often))
+    return out
+
+
+def may_cancel(problem: Problem) -> bool:
+    """True where linear terms of the objective may have different signs, so that their sum hides their size."""
+    linear = problem.maximize.linear
+    terms = linear.terms if linear is not None else ()
+    if len(terms) + len(problem.maximize.steady) < 2:
+        return False
+    columns = problem.candidates.columns
+    return any(t.coefficient < 0 or (t.column is not None and any_negative(columns[t.column])) for t in terms)

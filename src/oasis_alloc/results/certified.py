@@ -1,0 +1,151 @@
+"""A solution put together from what a solver has left: its certificate is checked here, once and for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.common.verdicts import EPSILON, is_broken, relative_gap
+from oasis_alloc.engines.base import Engine
+from oasis_alloc.errors import CertificateError
+from oasis_alloc.problem import Problem
+from oasis_alloc.program.program import Program
+from oasis_alloc.program.supply_and_positions import folded
+from oasis_alloc.results.answer import Answer, linear_parts
+from oasis_alloc.solvers.monitor import Allocation, Status, Watch
+from oasis_alloc.solvers.relaxation import Relaxation, Relaxed
+from oasis_alloc.solvers.worth import missed_cost, sizes, worth
+
+_Answer = TypeVar("_Answer", bound=Answer)
+
+_NEARLY = 1e-3  # gap of a relaxed answer that may stay open: the penalties of what is missed cost digits
+_APART = 1e-12  # of the objective, from which a value above its bound is more than rounding
+
+
+def parts_of(problem: Problem, program: Program) -> Callable[[npt.NDArray[np.int64], Floats], float]:
+    """What adds up the absolute parts of the linear objective, of an allocation of the program by its non-zeros."""
+
+    def parts(positions: npt.NDArray[np.int64], x: Floats) -> float:
+        return sum(abs(part) for part in linear_parts(problem, *folded(program, positions, x)).values())
+
+    return parts
+
+
+def solved_answer(
+    kind: type[_Answer],
+    problem: Problem,
+    program: Program,
+    engine: Engine,
+    watch: Watch,
+    best: Allocation,
+    prices: Floats,
+    status: Status,
+    solver: str,
+) -> _Answer:
+    """The answer of a solve, however it ended; `CertificateError` where its value and bound contradict each other."""
+    bound, known = float(watch.bound), sizes(engine, best)
+    if best.feasible:
+        bought = missed_cost(program, prices, best.totals)
+        # what priced scores are made of, and functions whose values are differences of larger numbers
+        priced = max(best.size, watch.scale) + float(np.abs(prices) @ known)
+        curved = [(b.function, len(b.labels)) for b in program.blocks if b.function.is_curved]
+        bought += EPSILON * sum(abs(getattr(function, "weight", 1.0)) * groups for function, groups in curved)
+        if is_broken(bound, best.value, priced, bought, exact=solver == "dual"):
+            raise CertificateError(bound, best.value, solver)
+        if best.value - bound > watch.rounding + _APART * best.size:
+            bound = best.value  # what violations that count as none buy
+        if abs(bound - best.value) <= EPSILON * watch.scale:
+            bound = best.value  # the same number, added up in two ways
+    return kind(
+        problem=problem,
+        status=status,
+        value=float(best.value),
+        bound=bound,
+        gap=float(relative_gap(bound, best.value, best.size, watch.rounding)) if best.feasible else float(np.inf),
+        violation=program.violation(best.totals, known),
+        prices={b.name: prices[b.rows] for b in program.blocks},
+        totals={b.name: best.totals[b.rows] for b in program.blocks},
+        sizes={b.name: known[b.rows] for b in program.blocks if b.function.is_constraint},
+        passes=float(watch.before[0] + engine.passes),
+        seconds=watch.before[1] + watch.seconds,
+        solver=solver,
+        **_shown(engine, best),
+    )
+
+
+def _shown(engine: Engine, best: Allocation) -> dict[str, Any]:
+    """The allocation over the candidates' own pairs, and what decrements take from its value."""
+    program = engine.program
+    positions, x = folded(program, best.positions, best.x)
+    diminished = program.diminished(engine.take(best.positions), best.x)
+    return {"positions": positions, "x": x, "diminished": diminished}
+
+
+def infeasible_answer(
+    kind: type[_Answer],
+    problem: Problem,
+    program: Program,
+    engine: Engine,
+    watch: Watch,
+    least: Relaxation,
+    solver: str,
+    value: float = np.nan,
+) -> _Answer:
+    """The answer where no allocation meets all constraints: the conflict, and the totals of the least relaxation.
+
+    `value` is minus infinity where allocations meet them, and none is worth anything.
+    """
+    closest = worth(engine, least.positions, least.x)
+    return kind(
+        problem=problem,
+        status=Status.INFEASIBLE,
+        value=value,
+        bound=-np.inf,
+        gap=np.inf,
+        violation=closest.violation,
+        prices={},
+        totals={b.name: closest.totals[b.rows] for b in program.blocks},
+        passes=float(engine.passes),
+        seconds=watch.seconds,
+        solver=solver,
+        positions=np.empty(0, np.int64),
+        x=np.empty(0),
+        conflicts=least.conflicts,
+    )
+
+
+def relaxed_answer(
+    kind: type[_Answer],
+    problem: Problem,
+    program: Program,
+    engine: Engine,
+    watch: Watch,
+    relaxed: Relaxed,
+    solver: str,
+) -> _Answer:
+    """The best answer at the least relaxation."""
+    best, known = relaxed.allocation, sizes(engine, relaxed.allocation)
+    gap = relative_gap(relaxed.bound, best.value, best.size, max(watch.rounding, relaxed.rounding))
+    status = relaxed.status
+    if status is Status.RELAXED and gap > max(watch.target, _NEARLY):
+        status = Status.STALLED  # the least total is proven, but not that this is nearly the best answer at it
+    return kind(
+        problem=problem,
+        status=status,
+        value=float(best.value),
+        bound=float(relaxed.bound),
+        gap=gap,
+        violation=float(best.violation),
+        prices={b.name: relaxed.prices[b.rows] for b in program.blocks},
+        totals={b.name: best.totals[b.rows] for b in program.blocks},
+        sizes={b.name: known[b.rows] for b in program.blocks if b.function.is_constraint},
+        passes=float(engine.passes + relaxed.passes),
+        seconds=watch.seconds,
+        solver=solver,
+        **_shown(engine, best),
+        conflicts=relaxed.conflicts,
+    )

@@ -1,0 +1,71 @@
+"""What kernels that draw slates read of categories, and users drawn block by block."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.program.slate_rules import System, chain_of
+
+if TYPE_CHECKING:
+    from oasis_alloc.kernels.draw.rounding import Lists, Slots
+
+_BLOCK = 16_384  # users
+
+
+def each_block(draw: Callable[[int, int], None], n_users: int) -> None:
+    """Call draw(first, last) for blocks of users, on all cores.
+
+    Each user is drawn by a stream of its own, so the answer does not depend on the threads.
+    """
+    blocks = range(0, n_users, _BLOCK)
+    if len(blocks) <= 1:
+        draw(0, n_users)
+    else:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(lambda first: draw(first, min(first + _BLOCK, n_users)), blocks))
+
+
+class Drawing:
+    """Categories of some items as the kernels read them that draw whole slates."""
+
+    def __init__(self, systems: Sequence[System], n_items: int) -> None:
+        chain = chain_of(systems)
+        self._lists: Lists | None = None
+        self._widest = max((system.n for system in systems), default=0)
+        if len(chain) == len(systems):
+            of = [systems[k].single for k in chain]
+            self._of = np.stack(of) if of else np.empty((0, n_items), np.int32)
+            self._most = np.array([systems[k].most for k in chain], np.int64)
+        else:
+            self._lists, self._widest = lists_of(systems, n_items)
+
+    def draw(self, first: int, last: int, slots: Slots, seed: int, shown: npt.NDArray[np.bool_]) -> None:
+        """Write which pairs of users first <= u < last are shown."""
+        from oasis_alloc.kernels.draw import rounding as kernels
+
+        if self._lists is None:
+            kernels.round_nested(first, last, slots, self._of, self._most, self._widest, seed, shown)
+        else:
+            kernels.round_crossing(first, last, slots, self._lists, self._widest, seed, shown)
+
+
+def lists_of(systems: Sequence[System], n_items: int) -> tuple[Lists, int]:
+    """(the categories of all systems as lists by item, the most that an item has)."""
+    from oasis_alloc.kernels.draw.rounding import Lists
+
+    every = np.arange(n_items)
+    parts = [system.members(every) for system in systems]
+    offsets = np.cumsum([0, *(system.n for system in systems)])
+    entry = np.concatenate([every[:0], *(e for e, _ in parts)])
+    category = np.concatenate([every[:0], *(c + o for (_, c), o in zip(parts, offsets[:-1], strict=True))])
+    order = np.argsort(entry, kind="stable")
+    count = np.bincount(entry, minlength=n_items)
+    start = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
+    most = np.repeat([system.most for system in systems], [system.n for system in systems]).astype(np.int64)
+    return Lists(start, category[order].astype(np.int64), most), int(count.max(initial=0))

@@ -1,0 +1,76 @@
+"""Whole slates where slots count by position: orderings in which every pair's mean attention is its x."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.program.slate_rules import System
+from oasis_alloc.results.draw_blocks import each_block, lists_of
+
+if TYPE_CHECKING:
+    from oasis_alloc.kernels.draw.ranking import Drawn
+    from oasis_alloc.kernels.draw.rounding import Slots
+    from oasis_alloc.problem import Problem
+
+Integers = npt.NDArray[np.int64]
+
+
+def ranked(problem: Problem, slots: Slots, systems: Sequence[System], seed: int) -> Drawn:
+    """Draw an ordering for every user; the pairs are those of `slots`."""
+    from oasis_alloc.kernels.draw import ranking as kernels
+
+    candidates, weights = problem.candidates, problem.slate.positions
+    assert weights is not None  # who calls looks
+    lists, _ = lists_of(systems, candidates.n_items)
+    longest = np.array(weights[: int(slots.size.max(initial=1))])
+    n = slots.x.size
+    drawn = kernels.Drawn(np.full(n, -1, np.int64), np.zeros(n), np.zeros(n))
+    crossing: list[tuple[int, Integers]] = []
+
+    def draw(first: int, last: int) -> None:
+        crossed = np.zeros(2, np.int64)
+        user = kernels.round_ranked(first, last, slots, lists, longest, seed, drawn, crossed)
+        if user >= 0:
+            crossing.append((user, crossed))
+
+    each_block(draw, candidates.n_users)
+    if crossing:
+        user, crossed = min(crossing, key=lambda found: found[0])
+        one, other = (_named(problem, systems, int(category)) for category in crossed)
+        name = user if candidates.user_ids is None else candidates.user_ids[user]
+        raise ProblemError(
+            f"round(): in {problem.slate!r} slots count by position, and user {name!r} mixes more items of {one} and "
+            f"of {other} than one slate may hold, only some of them in both: where categories cross, no orderings "
+            "within the caps may have x as their mean. Solve with keys that nest, or with Slate(positions=None)."
+        )
+    return drawn
+
+
+def _named(problem: Problem, systems: Sequence[System], category: int) -> str:
+    """A category by its number among those of all systems, in words."""
+    for system in systems:
+        if category < system.n:
+            return f"{system.key} {problem.candidates.items[system.key].labels.tolist()[category]!r}"
+        category -= system.n
+    raise AssertionError("a category of no system")
+
+
+def every_level(problem: Problem, pairs: Integers, place: Integers) -> Integers:
+    """Pairs shown at these places as the program has them: once in every level of slots that reaches so far."""
+    from oasis_alloc.program.supply_and_positions import levels  # scipy, which serving does without
+
+    candidates, weights = problem.candidates, problem.slate.positions
+    assert weights is not None  # who calls looks
+    sizes, _ = levels(weights)
+    user = candidates.user_of(pairs)
+    begin, length = candidates.indptr[user], np.diff(candidates.indptr)[user]
+    # of each user's copies, one after the other, the first begins where all pairs of users before have theirs
+    found = [
+        (begin * sizes.size + level * length + pairs - begin)[place < size] for level, size in enumerate(sizes.tolist())
+    ]
+    return np.sort(np.concatenate(found))

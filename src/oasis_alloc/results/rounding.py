@@ -1,0 +1,134 @@
+"""Whole slates from a fractional allocation: every pair is shown with exactly its probability x.
+
+Where categories of the slate's rules nest, duels category by category; where they cross, a random walk to a corner of
+what the rules allow (kernels/rounding.py). Where slots count by position, x is attention, and orderings are drawn whose
+mean it is (ranking.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.seeds import Rng, as_seed
+from oasis_alloc.common.types import Floats
+from oasis_alloc.program.slate_rules import systems_of
+from oasis_alloc.results.answer_columns import answers_frame
+from oasis_alloc.results.draw_blocks import Drawing, each_block
+from oasis_alloc.results.orderings import every_level, ranked
+
+if TYPE_CHECKING:
+    from oasis_alloc.results.answer import Answer
+    from oasis_alloc.solvers.monitor import Allocation
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Rounded(ByFields):
+    """Whole slates of all users, drawn from a solution by `Solution.round`.
+
+    Attributes
+    ----------
+    positions
+        The pairs that are shown, (n_shown,), ascending: positions in the candidates' arrays.
+    propensity
+        The probability with which each of them was shown, (n_shown,) in (0, 1]: its x in the allocation. What to log,
+        and to divide by in off-policy evaluation.
+    seed
+        The number from which the slates were drawn: `round(rng=seed)` draws them again.
+    solution
+        What they were drawn from.
+    place
+        Where slots count by position, the place of each of them in its slate, (n_shown,) from 0; else None. The mean
+        over draws of what its place counts, 0 where it is not shown, is a pair's x.
+    place_propensity
+        The probability of being shown at that place, (n_shown,) in (0, 1], no more than `propensity`; else None.
+    """
+
+    solution: Answer = field(repr=False)
+    positions: Integers
+    propensity: Floats
+    seed: int
+    place: Integers | None = None
+    place_propensity: Floats | None = None
+
+    @cached_property
+    def _worth(self) -> tuple[Allocation, dict[str, Floats]]:
+        from oasis_alloc.engines.threads import Threads
+        from oasis_alloc.program.lowering import lower
+        from oasis_alloc.solvers.worth import worth
+
+        program = lower(self.solution.problem)
+        pairs = self.positions
+        if self.place is not None:
+            pairs = every_level(self.solution.problem, pairs, self.place)
+        with Threads(program, None) as engine:
+            found = worth(engine, pairs, np.ones(pairs.size))
+        return found, {block.name: found.totals[block.rows] for block in program.blocks}
+
+    @property
+    def value(self) -> float:
+        """Objective of these slates; its mean over draws is the solution's where the objective is linear."""
+        return float(self._worth[0].value)
+
+    @property
+    def totals(self) -> dict[str, Floats]:
+        """`{name of a constraint or function: array}`: what these slates add up to, as in `Solution.totals`."""
+        return self._worth[1]
+
+    @property
+    def violation(self) -> float:
+        """As `Solution.violation`, of these slates: limits on totals are kept on average over draws, not by each."""
+        return float(self._worth[0].violation)
+
+    @cached_property
+    def indptr(self) -> Integers:
+        """(n_users + 1,): user u is shown `positions[indptr[u]:indptr[u + 1]]`."""
+        return np.searchsorted(self.positions, self.solution.problem.candidates.indptr)
+
+    def to_frame(self, backend: str | None = None) -> Any:
+        """The pairs shown as a frame, with the caller's own ids and a column `propensity`; see `Solution.to_frame`.
+
+        Where slots count by position, with columns `place` and `place_propensity`, too. One that has the name of a
+        column of ids has `_` behind it.
+        """
+        columns: dict[str, npt.NDArray[Any]] = {"propensity": self.propensity}
+        if self.place is not None and self.place_propensity is not None:
+            columns = {"place": self.place, **columns, "place_propensity": self.place_propensity}
+        return answers_frame(self.solution.problem.candidates, self.positions, columns, backend)
+
+    def __repr__(self) -> str:
+        return f"Rounded({self.positions.size:,} pairs shown, seed={self.seed})"
+
+
+def rounded(solution: Answer, rng: Rng = 0) -> Rounded:
+    """Draw whole slates; see `Solution.round`."""
+    from oasis_alloc.kernels.draw import rounding as kernels
+
+    solution.raise_if_infeasible()
+    seed = as_seed(rng, "round()")
+    slate, candidates = solution.problem.slate, solution.problem.candidates
+    n_users = candidates.n_users
+    systems = systems_of(slate, candidates, np.arange(candidates.n_items))
+    positions, x = solution.positions, solution.x
+    slots = kernels.Slots(
+        np.searchsorted(positions, candidates.indptr),
+        candidates.item[positions].astype(np.int64),
+        np.array(x, np.float64),
+        *(np.array(np.broadcast_to(np.asarray(n, np.int64), n_users)) for n in slate.sizes(candidates.indptr)),
+    )
+    if slate.positions is not None:
+        drawn = ranked(solution.problem, slots, systems, seed)
+        shown = drawn.place >= 0
+        chance, at_place = np.minimum(drawn.chance[shown], 1.0), np.minimum(drawn.at_place[shown], 1.0)
+        return Rounded(solution, positions[shown], chance, seed, drawn.place[shown], at_place)
+    drawing = Drawing(systems, candidates.n_items)
+    shown = np.zeros(positions.size, np.bool_)
+    each_block(lambda first, last: drawing.draw(first, last, slots, seed, shown), n_users)
+    return Rounded(solution, positions[shown], x[shown], seed)

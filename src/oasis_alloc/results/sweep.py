@@ -1,0 +1,197 @@
+"""What a frontier varies: one weight or one limit of a problem, and what the objective's parts get without weights."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.problem import Problem
+from oasis_alloc.results.answer import Answer, counted
+from oasis_alloc.statement.functions.band import Band, distance
+from oasis_alloc.statement.functions.base import BoundFunction, Function
+from oasis_alloc.statement.measures import Measure
+from oasis_alloc.statement.objective import Objective
+
+
+@dataclass(frozen=True, eq=False)
+class Varied(ABC):
+    """A weight or a limit of `problem` that takes other numbers, or is multiplied by them (`scale`)."""
+
+    problem: Problem
+    name: str  # that prices know it by, at every point; of a total, its text
+    scale: bool
+    place: int
+
+    words: ClassVar[str]
+
+    @abstractmethod
+    def at(self, point: float) -> Problem:
+        """The problem with the point in its place."""
+
+    def slope(self, solution: Answer) -> float | None:
+        """Of a limit: how much the value rises as the point does."""
+        return None
+
+
+class TotalWeight(Varied):
+    """The weight of a total in the objective's linear part."""
+
+    words = "weight"
+
+    def at(self, point: float) -> Problem:
+        objective = self.problem.maximize
+        assert objective.linear is not None  # it has the term
+        terms = list(objective.linear.terms)
+        old = terms[self.place]
+        # 0 is kept as a weight, so that the total stays among the parts
+        terms[self.place] = replace(old, coefficient=point * old.coefficient if self.scale else point)
+        return self.problem.replace(maximize=Objective(Measure(tuple(terms)), objective.functions))
+
+
+class FunctionWeight(Varied):
+    """The weight of a function of the objective; `place` is among those."""
+
+    words = "weight"
+
+    def at(self, point: float) -> Problem:
+        objective = self.problem.maximize
+        function = objective.functions[self.place]
+        weight = point * function.weight if self.scale else point
+        turned = () if weight == 0 else (function.weighted(weight / function.weight).named(self.name),)
+        functions = (*objective.functions[: self.place], *turned, *objective.functions[self.place + 1 :])
+        if objective.linear is None and not functions:
+            raise ProblemError("with weight 0 there is nothing to maximise.")
+        return self.problem.replace(maximize=Objective(objective.linear, functions))
+
+
+class ConstraintLimit(Varied):
+    """The limit of a constraint or soft constraint; `place` is among `subject_to`."""
+
+    words = "limit"
+
+    def at(self, point: float) -> Problem:
+        given = list(self.problem.subject_to)
+        function = given[self.place]
+        band = constraint_of(function)
+        assert band is not None  # `varied` has looked
+        limit: Any = point
+        if self.scale and isinstance(band.limit, dict):
+            limit = {label: None if np.isnan(number) else point * number for label, number in band.limit.items()}
+        elif self.scale:
+            limit = point * band.limit
+        moved = replace(Band.of(band.measure, band.sense, limit), given_name=band.given_name)
+        whole = moved if function is band else replace(function, constraint=moved)  # type: ignore[call-arg]  # soft
+        given[self.place] = whole.named(self.name)
+        return self.problem.replace(subject_to=given)
+
+    def slope(self, solution: Answer) -> float:
+        prices = solution.prices[self.name]
+        if not self.scale:
+            return float(prices.sum())
+        lower, upper, _ = self.problem.bound[self.place].band()
+        limit = np.where(np.isfinite(upper), upper, lower)
+        return float(prices[prices != 0] @ limit[prices != 0])
+
+
+def varied(problem: Problem, vary: str, scale: bool) -> Varied:
+    """Find what `vary` names in the problem: a constraint or function by its name, else a total by its text."""
+    if not isinstance(vary, str):
+        raise ProblemError(
+            f"frontier(vary={vary!r}): expected the name of a constraint or function, or the text of a total."
+        )
+    if not isinstance(scale, bool):
+        raise ProblemError(f"frontier(scale={scale!r}): expected True or False.")
+    constraints, functions = len(problem.subject_to), problem.maximize.functions
+    for place, name in enumerate(problem.names):
+        if vary == name and place < constraints:
+            return _limit(problem, name, scale, place)
+        if vary == name or (place >= constraints and vary == without_weight(functions[place - constraints])):
+            return FunctionWeight(problem, name, scale, place - constraints)
+    linear = problem.maximize.linear
+    terms = linear.terms if linear is not None else ()
+    for place, term in enumerate(terms):
+        if vary in (str(term), f"{term.coefficient:g} * {term}", term.column):
+            if scale and term.coefficient == 0.0:
+                raise ProblemError(
+                    f"frontier(vary={vary!r}, scale=True): its weight is 0, whatever it is multiplied by."
+                )
+            return TotalWeight(problem, str(term), scale, place)
+    known = [*problem.names, *map(str, terms)]
+    raise ProblemError(f"frontier: nothing in the problem is named {vary!r}.{did_you_mean(vary, known)}")
+
+
+def _limit(problem: Problem, name: str, scale: bool, place: int) -> ConstraintLimit:
+    band = constraint_of(problem.subject_to[place])
+    if band is None:
+        raise ProblemError(f"frontier: {name!r} has no limit that could vary; expected a constraint such as m <= 3.")
+    if not scale and not isinstance(band.limit, float):
+        raise ProblemError(
+            f"frontier(vary={name!r}): its limits are by group, and a point is one number. With scale=True each point "
+            "multiplies them all."
+        )
+    numbers = list(band.limit.values()) if isinstance(band.limit, dict) else band.limit
+    if scale and not np.any(numbers):
+        raise ProblemError(f"frontier(vary={name!r}, scale=True): its limit is 0, whatever it is multiplied by.")
+    return ConstraintLimit(problem, name, scale, place)
+
+
+def constraint_of(function: Function) -> Band | None:
+    """The constraint that holds a function's limit: itself, or a soft one's own."""
+    band = getattr(function, "constraint", function)
+    return band if isinstance(band, Band) else None
+
+
+def without_weight(function: Function) -> str:
+    """The name of a function of the objective, or its text as it is with weight 1."""
+    if function.name != str(function) or function.weight == 1.0:
+        return function.name
+    return str(function.weighted(1.0 / function.weight))
+
+
+def parts_without_weights(problem: Problem, solution: Answer) -> Iterator[tuple[str, float]]:
+    """What every part of `problem`'s objective got in a solution of it or of one with other weights and limits.
+
+    Totals, values of functions, and the units by which soft constraints are missed; nan where there is no allocation.
+    """
+    none = solution.status.name == "INFEASIBLE"
+    linear, x = problem.maximize.linear, counted(solution)
+    for term in linear.terms if linear is not None else ():
+        column: Any = 1.0
+        if term.column is not None:
+            column = problem.candidates.columns[term.column][solution.positions].astype(np.float64)
+        yield str(term), np.nan if none else float(np.sum(column * x))
+    bound = dict(zip(solution.problem.names, solution.problem.bound, strict=True))  # with the limits of its own
+    weight = {name: f.weight for name, f in zip(solution.problem.names, solution.problem.functions, strict=True)}
+    for name, function, stated in zip(problem.names, problem.functions, problem.bound, strict=True):
+        if stated.is_constraint:
+            continue
+        heading = name if function.in_constraints else without_weight(function)
+        if none:
+            yield heading, np.nan
+        elif name in bound:
+            yield heading, _got(function, bound[name], solution.totals[name]) / weight[name]
+        else:  # its weight is 0 here, so the solution knows nothing of its totals
+            yield heading, _got(function, stated, _totals(problem, name, solution)) / function.weight
+
+
+def _got(function: Function, bound: BoundFunction, totals: Floats) -> float:
+    if function.in_constraints:  # a soft one: what it misses
+        lower, upper, _ = bound.band()
+        return float(distance(totals, lower, upper).sum())
+    return bound.value(totals)
+
+
+def _totals(problem: Problem, name: str, solution: Answer) -> Floats:
+    from oasis_alloc.engines import engine_for
+    from oasis_alloc.program.lowering import lower
+
+    program = lower(problem, as_served=True)
+    with engine_for(program, 1) as engine:
+        _, totals = engine.add_up(solution.positions, counted(solution))
+    return totals[next(block.rows for block in program.blocks if block.name == name)]

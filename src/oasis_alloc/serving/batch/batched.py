@@ -1,0 +1,146 @@
+"""What a policy does for many users in one call: for pipelines, and for hosts that put requests together."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from oasis_alloc.serving.data import Floats, Integers, PolicyData
+from oasis_alloc.serving.file.stored import Kept
+from oasis_alloc.serving.request.prepared import PreparedBatch
+from oasis_alloc.serving.request.scorer import Scorer
+from oasis_alloc.serving.tally import Tally
+
+
+class Batched(Kept):
+    """Scores and slates of many users; see `Policy`."""
+
+    def __init__(self, data: PolicyData) -> None:
+        super().__init__(data)
+        self._scorer = Scorer(data)
+
+    @property
+    def tally(self) -> Tally:
+        """Counts of what requests brought in vain, shared with the policies that this one decays to."""
+        return self._scorer.reader.tally
+
+    def count_into(self, tally: Tally) -> None:
+        """Count into this one from here on: a store has one for all its policies."""
+        self._scorer.reader.tally = tally
+
+    def _derived(self, data: PolicyData) -> Self:
+        out = super()._derived(data)
+        out.count_into(self.tally)
+        return out
+
+    def score_batch(
+        self, indptr: Any, items: Any, columns: Any, users: Any = None, out: Floats | None = None
+    ) -> Floats:
+        """Priced scores of the candidates of many users, (n_pairs,), some hundred million a second on one core.
+
+        Parameters
+        ----------
+        indptr, items, columns
+            As in `Candidates.from_arrays`; items may be -1 for unseen. float32 columns are read as they are.
+        users
+            (n_users,) numbers of the solve, `{key: (n_users,) labels}`, or a list of what `policy.user(...)` made; None
+            for users without labels.
+        out
+            (n_pairs,) float64 to write into.
+
+        Raises
+        ------
+        InputError
+            As in `score`, with the pair.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2, 3], [0, 1, 0], {"r": [0.9, 0.5, 0.7]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"))).policy()
+        >>> policy.score_batch(cands.indptr, cands.item, cands.columns).tolist()
+        [0.9, 0.5, 0.7]
+        """
+        from oasis_alloc.serving.batch.scores import score_batch
+
+        return score_batch(self._scorer.reader, indptr, items, columns, users, out)
+
+    def select_batch(
+        self,
+        indptr: Any,
+        items: Any,
+        columns: Any,
+        users: Any = None,
+        k: int | None = None,
+        out: Integers | None = None,
+        scores: Floats | None = None,
+    ) -> Integers:
+        """The slates of many users, (n_users, k): row u has the positions in `items` of user u's slate, then -1.
+
+        What `select` gives each of them, at a microsecond or two a user of a hundred candidates, and the way to use
+        several threads for small requests: the interpreter is let go of once a call (docs/serving.md).
+
+        Parameters
+        ----------
+        indptr, items, columns, users
+            As in `score_batch`; `columns` has the column that is kept as well, where there is one.
+        k
+            Slots, by default as many as each user has in the solve; the array has as many columns as the largest. A k
+            above that and above the longest list of candidates is cut to the larger of the two.
+        out
+            (n_users, k) int64 to write into.
+        scores
+            (n_pairs,) float64 that gets the priced scores.
+
+        Raises
+        ------
+        InputError
+            As in `score_batch`; also for a user who has an item twice.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 3, 4], [0, 1, 2, 1], {"r": [0.5, 0.9, 0.7, 0.4]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(2))).policy()
+        >>> policy.select_batch(cands.indptr, cands.item, cands.columns).tolist()
+        [[1, 2], [3, -1]]
+        """
+        from oasis_alloc.serving.batch.slates import select_batch
+
+        return select_batch(self._scorer, indptr, items, columns, users, k, out, scores)
+
+    def prepare_batch(self, users: int, most: int, k: int | None = None) -> PreparedBatch:
+        """Buffers for the slates of several users in one call: fill them, select, read them.
+
+        For one thread; make one for each. What is checked, and what of unchecked input is selected, is as in `prepare`.
+
+        Parameters
+        ----------
+        users
+            Users of a batch at the most.
+        most
+            Candidates of a batch at the most, of all users together.
+        k
+            Slots, by default as many as in the solve, and never more than `most`.
+
+        Returns
+        -------
+        PreparedBatch
+            `clear()` begins a batch. `add(n, user)` takes in one user with n candidates, `user` being of
+            `policy.user`, and returns where they belong, (a, b): into `items[a:b]` and `columns[:, a:b]`, in the order
+            of `names`. `select()` writes `scores` and `positions` (users, k), a row a user as of `select_batch`, and
+            returns how many users there are.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
+        >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1))).policy()
+        >>> hot, anyone = policy.prepare_batch(users=32, most=3200), policy.user()
+        >>> hot.clear()
+        >>> for relevance in ([0.2, 0.5], [0.4, 0.3]):
+        ...     a, b = hot.add(2, anyone)
+        ...     hot.items[a:b], hot.columns[0, a:b] = [0, 1], relevance
+        >>> hot.positions[: hot.select()].tolist()
+        [[1], [2]]
+        """
+        return PreparedBatch(self._scorer, users, most, k)

@@ -1,0 +1,121 @@
+"""Boosts and slates of all users as a Parquet file, for a key-value store to load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oasis_alloc.common.arrays import objects
+from oasis_alloc.common.files import replacing
+from oasis_alloc.errors import InputError, require
+from oasis_alloc.results.answer_columns import answer_names
+from oasis_alloc.serving.batch.scores import column_of
+
+if TYPE_CHECKING:
+    from oasis_alloc.candidates import Candidates
+    from oasis_alloc.data.keys import Key
+    from oasis_alloc.serving.batch.batched import Batched
+
+_ANSWERS = ("boost", "score", "rank")
+_ROWS = 1 << 17  # pairs of a row group, about
+_BYTES = 200  # of a pair while its row is made
+
+_Pairs = Callable[[int, int], tuple[Any, dict[str, Any]]]  # the items and columns of the pairs begin:end
+
+
+def to_parquet(policy: Batched, encode: Callable[[Any], Any], candidates: Candidates, path: str | Path) -> int:
+    """See `Policy.to_parquet`."""
+    from oasis_alloc.candidates import Candidates
+
+    if not isinstance(candidates, Candidates):
+        raise InputError(f"candidates: expected oa.Candidates, got {type(candidates).__name__}.")
+    data = policy.data
+    for key in data.user_keys:
+        if key not in candidates.users:
+            raise InputError(f"candidates: the users have no key {key!r}, which prices depend on.")
+    for name in (wanted := dict.fromkeys((*data.columns, data.organic))):
+        if name not in candidates.columns:
+            raise InputError(f"candidates: the column {name!r} is missing.{candidates.no_column(name)}")
+    pa, pq = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
+    ids = candidates.item_ids
+    numbers = encode(np.arange(candidates.n_items) if ids is None else ids)
+    labels = {key: _labels(candidates.users[key]) for key in data.user_keys}
+    names = answer_names(_ANSWERS, (candidates.user_name, candidates.item_name))
+    writer, written, first = None, 0, 0
+    with _reading(candidates, list(wanted)) as (pairs, rows), replacing(path) as beside:
+        try:
+            while first < candidates.n_users:
+                last = int(np.searchsorted(candidates.indptr, candidates.indptr[first] + rows, side="right")) - 1
+                last = min(max(last, first + 1), candidates.n_users)
+                table = pa.table(_rows(policy, candidates, pairs, numbers, labels, first, last, names))
+                writer = writer or pq.ParquetWriter(str(beside), table.schema, write_page_checksum=True)
+                writer.write_table(table)
+                written += table.num_rows
+                first = last
+        finally:
+            if writer is not None:
+                writer.close()
+    return written
+
+
+@contextmanager
+def _reading(candidates: Candidates, names: list[str]) -> Iterator[tuple[_Pairs, int]]:
+    """How pairs are read in their order, and how many at a time: of files, within the memory that is allowed."""
+    if (stream := candidates.stream) is None:
+        yield lambda a, b: (candidates.item[a:b], {name: candidates.columns[name][a:b] for name in names}), _ROWS
+        return
+    with stream.read([stream.item, *names]) as reader:
+        rows = min(_ROWS, max(1, (stream.ledger.limit - stream.ledger.held) // _BYTES))
+        stream.ledger.take(reader, rows * _BYTES)
+
+        def pairs(a: int, b: int) -> tuple[Any, dict[str, Any]]:
+            found = reader.between(a, b)
+            return found.pop(stream.item), found
+
+        yield pairs, rows
+
+
+def _rows(
+    policy: Batched,
+    candidates: Candidates,
+    pairs: _Pairs,
+    numbers: Any,
+    labels: dict[str, Any],
+    first: int,
+    last: int,
+    names: Mapping[str, str],
+) -> dict[str, Any]:
+    """The pairs of users first <= u < last: ids, boost, score, place in the slate (-1 where not shown)."""
+    a, b = int(candidates.indptr[first]), int(candidates.indptr[last])
+    rule, (item, columns) = policy.data.slate, pairs(a, b)
+    by_number = (rule.sizes is not None or rule.leasts is not None) and policy.data.n_users == candidates.n_users
+    users = np.arange(first, last) if by_number else {key: of[first:last] for key, of in labels.items()}
+    indptr, score = candidates.indptr[first : last + 1] - a, np.empty(b - a)
+    organic = column_of(columns, policy.data.organic, b - a)
+    slates = policy.select_batch(indptr, numbers[item], columns, users, scores=score)
+    rank = np.full(b - a, -1, np.int32)
+    row, place = np.nonzero(slates >= 0)
+    rank[slates[row, place]] = place
+    user_of = np.repeat(np.arange(first, last), np.diff(candidates.indptr[first : last + 1]))
+    ids = candidates.user_ids
+    item = item.astype(np.int64, copy=False)
+    return {
+        candidates.user_name: _plain(user_of if ids is None else ids[user_of]),
+        candidates.item_name: _plain(item if candidates.item_ids is None else candidates.item_ids[item]),
+        names["boost"]: score - organic,
+        names["score"]: score,
+        names["rank"]: rank,
+    }
+
+
+def _labels(key: Key) -> Any:
+    """(n_users,) the label of every user, None for none."""
+    return objects([*key.labels.tolist(), None])[key.codes]  # -1 reads the last one
+
+
+def _plain(ids: Any) -> Any:
+    return ids.tolist() if ids.dtype.kind in "OUS" else ids

@@ -1,0 +1,85 @@
+"""Slates of many users at once, block by block, each in one call of compiled code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+
+from oasis_alloc.errors import InputError
+from oasis_alloc.serving.batch.scores import Batch, blocks, buffer, item_numbers, kinds, read, refuse
+from oasis_alloc.serving.data import Floats, Integers
+from oasis_alloc.serving.request.selection import checked_slots
+
+if TYPE_CHECKING:
+    from oasis_alloc.serving.request.scorer import Scorer
+
+_WIDE = 1 << 12  # slots of a solve that an array has a column for, whether or not there are as many candidates
+_BLOCK = 1 << 15  # pairs whose items and columns, copied into arrays of the types that kernels read, stay in the cache
+
+
+def select_batch(
+    scorer: Scorer, indptr: object, items: object, columns: object, users: object, k: object, out: Integers | None,
+    scores: Floats | None,
+) -> Integers:  # fmt: skip
+    """See `Policy.select_batch`."""
+    from oasis_alloc.kernels.serve import select_users
+
+    data, formula, selector = scorer.data, scorer.formula, scorer.selector
+    slots = checked_slots(k, data.slate.size)
+    batch = read(scorer.reader, indptr, items, columns, scorer.selected, users)
+    pointers, who = batch.pointers, batch.users
+    n_users = pointers.size - 1
+    sizes = who.sizes if k is None else np.full(n_users, slots)
+    width = min(slots, max(min(data.slate.size, _WIDE), int(np.diff(pointers).max(initial=0))))
+    slates = _slates(out, (n_users, width), slots)
+    found = buffer(scores, int(pointers[-1]), "scores")
+    rules = select_users.SlateArrays(*selector.arrays(width, scorer.selected))
+    for begin, end, tables, segments in kinds(formula, who):
+        for first, last in blocks(pointers, begin, end, _BLOCK):
+            a, b = int(pointers[first]), int(pointers[last])
+            numbers, block = _block(batch, a, b)
+            wrong = select_users.select_users(
+                first, last, pointers, numbers, block, scorer.blend, formula.of_item, tables, segments, sizes,
+                who.leasts, rules, True, found[a:b], slates[first:last],
+            )  # fmt: skip
+            if wrong >= 0:
+                _refuse(batch, a, b, wrong, data.n_items)
+            if not np.isfinite(found[a:b]).all():
+                refuse(batch.columns, a, b)
+    return slates
+
+
+def _block(batch: Batch, a: int, b: int) -> tuple[Integers, Floats]:
+    """Items and columns of pairs a <= p < b, of the types that kernels of slates read: copied where they are not."""
+    numbers = batch.items[a:b]
+    if numbers.dtype != np.int64 or not numbers.flags.carray:
+        numbers = numbers.astype(np.int64)
+    columns = list(batch.columns.values())
+    if len(columns) == 1 and columns[0].dtype == np.float64 and columns[0].flags.carray:
+        return numbers, np.reshape(columns[0][a:b], (1, -1)).astype(np.float64, copy=False)
+    block = np.empty((len(columns), b - a))
+    for row, column in zip(block, columns, strict=True):
+        row[:] = column[a:b]
+    return numbers, block
+
+
+def _refuse(batch: Batch, a: int, b: int, pair: int, n_items: int) -> NoReturn:
+    """Say what is wrong with a pair of the block a <= p < b."""
+    item_numbers(batch.items[a:b], a, n_items)
+    if all(np.isfinite(column[pair]) for column in batch.columns.values()):
+        user = int(np.searchsorted(batch.pointers, pair, side="right")) - 1
+        raise InputError(
+            f"items: user {user:,} has item {batch.items[pair]} a second time, at pair {pair:,}; expected each item of "
+            "a user once."
+        )
+    refuse(batch.columns, a, b)
+
+
+def _slates(out: Integers | None, shape: tuple[int, int], slots: int) -> Integers:
+    """What is given to write slates into, which may have as many columns as there are slots, or a new array."""
+    slates = np.empty(shape, np.int64) if out is None else out
+    fits = isinstance(slates, np.ndarray) and slates.shape in (shape, (shape[0], slots)) and slates.dtype == np.int64
+    if not (fits and slates.flags.c_contiguous and slates.flags.writeable):
+        raise InputError(f"out: expected a writeable, contiguous int64 array of shape ({shape[0]:,}, {shape[1]:,}).")
+    return slates

@@ -1,0 +1,1 @@
+"""Why a candidate was shown or not."""

@@ -1,0 +1,146 @@
+"""Why a slate is what it is, as an answer: numbers and sentences. `explainer.py` works them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+
+from oasis_alloc.common.text_tables import Table, as_text, number
+from oasis_alloc.serving.explain.score_parts import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change that would have reversed a decision: a column of the candidate, or the price of a group, at `to`."""
+
+    kind: str  # "column" or "price"
+    name: str
+    group: Any
+    now: float
+    to: float
+
+    def __str__(self) -> str:
+        if self.kind == "column":
+            return f"{self.to - self.now:+.4g} {self.name} ({self.now:.4g} to {self.to:.4g})"
+        where = "" if self.group is None else f" of {self.group!r}"
+        return f"a price of {self.name!r}{where} of {self.to:.4g} (now {self.now:.4g})"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One candidate: its score and what it is made of, its place, and how near the decision was.
+
+    Attributes
+    ----------
+    position, item
+        In the request; the item's id (its number where there are no ids, None where it was never seen).
+    organic, score, parts
+        The host's own score; the priced score; its summands, whose `math.fsum` is the score bit for bit.
+    decrement, marginal
+        What items of its categories before it took off, and what is left: that is compared.
+    rank
+        Place in the slate from 0, None where it is not shown.
+    rule
+        Why it is not shown: "score" (others were worth more), "worth" (not worth a slot), "at_most KEY",
+        "diminishing KEY", "keep COLUMN", "exclude"; or of those shown "pinned", "keep COLUMN"; "" for all others.
+    threshold, margin
+        The score from which on it is shown, all else equal; and how far its score is above (below 0 where it is not
+        shown). NaN where the share of a column that is kept, or a pin, decides.
+    rival
+        Position of the runner-up: who would come in for it, or whose place it would take. None where that is an empty
+        slot.
+    changes
+        The smallest changes of its organic column, and of the largest price that tells it from its rival, that would
+        have reversed the decision, everybody who pays that price included; prices keep their sign.
+    """
+
+    position: int
+    item: Any
+    organic: float
+    score: float
+    parts: tuple[Part, ...] = field(repr=False)
+    decrement: float
+    marginal: float
+    rank: int | None
+    rule: str
+    threshold: float
+    margin: float
+    rival: int | None
+    rival_item: Any
+    changes: tuple[Change, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The decision in words."""
+        parts = sorted((part for part in self.parts if part.amount), key=lambda part: -abs(part.amount))
+        made = " ".join(map(str, parts[:4])) + (" ..." if len(parts) > 4 else "")
+        text = f"item {self.item!r} scores {self.score:.4g} = {made or '0'}"
+        if self.decrement:
+            text += f", {self.decrement:.4g} less for what is before it"
+        rival = "an empty slot" if self.rival is None else f"item {self.rival_item!r}"
+        if self.rank is not None:
+            text += f"; shown at {self.rank + 1}"
+            if self.rule:
+                text += f" ({self.rule})"
+            elif np.isfinite(self.margin):
+                text += f", {self.margin:.4g} ahead of {rival}"
+        else:
+            because = {"score": f"{rival} is worth more", "worth": "it is not worth a slot"}
+            text += f"; not shown: {because.get(self.rule, self.rule)}"
+            if np.isfinite(self.margin):
+                text += f", short by {-self.margin:.4g}"
+        if self.changes:
+            text += "; reversed by " + ", or ".join(map(str, self.changes))
+        return text
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation(Sequence[Reason]):
+    """One `Reason` a candidate, in the order of the request; `print` shows the slate and who came near."""
+
+    reasons: tuple[Reason, ...]
+    policy_id: str
+    organic: str  # the column
+
+    @overload
+    def __getitem__(self, at: int) -> Reason: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Reason, ...]: ...
+    def __getitem__(self, at: int | slice) -> Reason | tuple[Reason, ...]:
+        return self.reasons[at]
+
+    def __len__(self) -> int:
+        return len(self.reasons)
+
+    def __iter__(self) -> Iterator[Reason]:
+        return iter(self.reasons)
+
+    @property
+    def slate(self) -> tuple[Reason, ...]:
+        """Those that are shown, best first."""
+        shown = [reason for reason in self.reasons if reason.rank is not None]
+        return tuple(sorted(shown, key=lambda reason: reason.rank or 0))
+
+    def __str__(self) -> str:
+        dropped = sorted(
+            (reason for reason in self.reasons if reason.rank is None),
+            key=lambda reason: (not np.isfinite(reason.margin), -reason.margin, -reason.score),
+        )
+        listed = [*self.slate, *dropped[: max(3, len(self.slate))]]
+        rows = [
+            (
+                "-" if reason.rank is None else str(reason.rank + 1), repr(reason.item), number(reason.organic, 4),
+                number(reason.score, 4), number(reason.marginal, 4),
+                number(reason.margin, 3) if np.isfinite(reason.margin) else "", reason.rule,
+            )
+            for reason in listed
+        ]  # fmt: skip
+        more = len(self.reasons) - len(listed)
+        table = Table(
+            ("place", "item", self.organic, "score", "marginal", "margin", "rule"), "lrrrrrl", rows,
+            f"... and {more:,} more" if more else "",
+        )  # fmt: skip
+        return "\n\n".join([as_text(table), *(as_text(reason.sentence) for reason in listed)])

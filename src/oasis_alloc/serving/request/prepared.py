@@ -1,0 +1,160 @@
+"""The shortest way from a request to a slate: buffers that are there already, and nothing checked twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.checks import as_whole
+from oasis_alloc.common.pickling import Remade
+from oasis_alloc.errors import InputError
+from oasis_alloc.serving.data import Floats, Integers
+from oasis_alloc.serving.request.reader import User
+from oasis_alloc.serving.request.scorer import Scorer
+from oasis_alloc.serving.request.selection import checked_slots
+from oasis_alloc.serving.schema import shown
+
+_MOST = (1 << 31) - 1  # users or candidates of a buffer
+
+
+class Prepared(Remade):
+    """Buffers of one thread; see `Policy.prepare`."""
+
+    __slots__ = (
+        "_best", "_blend", "_counts", "_flat", "_info", "_k", "_keep", "_kept", "_most", "_of_item", "_owner", "_pick",
+        "_plain", "_rules", "_score", "_share", "_stairs", "columns", "items", "marginal", "names", "positions",
+        "scores",
+    )  # fmt: skip
+
+    def __init__(self, scorer: Scorer, most: int, k: int | None) -> None:
+        from oasis_alloc.kernels.serve import score as serve
+        from oasis_alloc.kernels.serve import slate_keep, slate_pick
+
+        most = _checked("prepare", "most", most)
+        formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
+        k = min(checked_slots(k, slate.size), most)
+        self._owner, self._blend, self._of_item, self._plain = formula, scorer.blend, formula.of_item, selector.is_plain
+        self._best, self._score, self._pick, self._keep = serve.best, serve.score, slate_pick.pick, slate_keep.keep
+        self._rules = selector.rules.array
+        self._stairs, self._flat, _ = selector.stairs(k)
+        self._counts = np.zeros(selector.rules.system.size, np.int64)
+        self._kept, self._share = -1, 0.0
+        if slate.keep is not None:
+            self._kept, self._share = names.index(slate.keep[0]), slate.keep[1]
+        self._most, self._k, self._info = most, k, np.empty(4)
+        self.names = names
+        with _room(f"prepare(most={most:,})"):
+            self.items: Integers = np.full(most, -1, np.int64)
+            self.columns: Floats = np.zeros((len(names), most))
+            self.scores: Floats = np.zeros(most)
+            self.positions: Integers = np.zeros(max(k, 1), np.int64)
+            self.marginal: Floats = np.zeros(max(k, 1))
+
+    def score(self, n: int, user: User) -> None:
+        """Write the priced scores of the first n candidates into `scores`."""
+        if n > self._most or user.owner is not self._owner:
+            self._refuse(n)
+        self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
+
+    def select(self, n: int, user: User) -> int:
+        """Write the slate of the first n candidates into `positions` (and scores); return how many it has."""
+        if n > self._most or user.owner is not self._owner:
+            self._refuse(n)
+        k = self._k if self._k < user.size else user.size
+        if self._plain:
+            return self._best(
+                n, self.items, self.columns, self._blend, self._of_item, user.table, k, min(user.at_least, k), 0.0,
+                self.scores, self.positions,
+            )  # fmt: skip
+        least = min(user.at_least, k, n)
+        self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
+        if self._kept < 0:
+            return self._pick(
+                n, self.scores, self.items, self._of_item, self._rules, self._stairs, self._counts, 0, k, least, 0.0,
+                self.positions, self.marginal,
+            )  # fmt: skip
+        return self._keep(
+            n, self.scores, self.columns[self._kept], self.items, self._of_item, self._rules, self._stairs, self._flat,
+            self._counts, 0, k, least, 0.0, self._share, self.positions, self.marginal, self._info,
+        )  # fmt: skip
+
+    def _refuse(self, n: int) -> None:
+        if n > self._most:
+            raise InputError(f"{n} candidates; expected at most {self._most}, what was prepared for.")
+        raise InputError("user: made by another policy; call policy.user(...) of the one that prepared this.")
+
+
+class PreparedBatch(Remade):
+    """Buffers of one thread for the requests of several users; see `Policy.prepare_batch`."""
+
+    def __init__(self, scorer: Scorer, users: int, most: int, k: int | None) -> None:
+        from oasis_alloc.kernels.serve import select_users
+
+        users, most = _checked("prepare_batch", "users", users), _checked("prepare_batch", "most", most)
+        formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
+        k = min(checked_slots(k, slate.size), most)
+        self._formula, self._blend, self._most, self._k = formula, scorer.blend, most, k
+        self._select = select_users.select_users
+        self._slates = select_users.SlateArrays(*selector.arrays(k, names))
+        with _room(f"prepare_batch(users={users:,}, most={most:,})"):
+            self._pointers = np.zeros(users + 1, np.int64)
+            self._segment, self._sizes, self._leasts = np.zeros((3, users), np.int64)
+            self.items: Integers = np.full(most, -1, np.int64)
+            self.columns: Floats = np.zeros((len(names), most))
+            self.scores: Floats = np.zeros(most)
+            self.positions: Integers = np.full((users, k), -1, np.int64)
+        self._read = frozen(self._pointers.view())
+        self._users: list[User] = []
+        self.names = names
+
+    def clear(self) -> None:
+        """Begin the next batch."""
+        self._users.clear()
+
+    def add(self, n: int, user: User) -> tuple[int, int]:
+        """Take in one more user; candidates belong into [a, b) of `items` and of every row of `columns`: (a, b)."""
+        u = len(self._users)
+        a = int(self._pointers[u])
+        if u >= self._segment.size or a + n > self._most or user.owner is not self._formula or n < 0:
+            self._refuse(u, a, n, user)
+        self._pointers[u + 1] = a + n
+        k = self._k if self._k < user.size else user.size
+        self._sizes[u], self._leasts[u] = k, user.at_least
+        self._users.append(user)
+        return a, a + n
+
+    def select(self) -> int:
+        """Write scores, and row by row in `positions` the slates of all users, then -1; return how many users."""
+        n = len(self._users)
+        tables, self._segment[:n] = self._formula.tables([user.codes for user in self._users])
+        self._select(
+            0, n, self._read, self.items, self.columns, self._blend, self._formula.of_item, tables, self._segment,
+            self._sizes, self._leasts, self._slates, False, self.scores, self.positions,
+        )  # fmt: skip
+        return n
+
+    def _refuse(self, u: int, a: int, n: int, user: User) -> None:
+        if user.owner is not self._formula:
+            raise InputError("user: made by another policy; call policy.user(...) of the one that prepared this.")
+        if u >= self._segment.size:
+            raise InputError(f"{u + 1} users; expected at most {u}, what was prepared for; clear() begins a new batch.")
+        raise InputError(f"{n} candidates after {a}; expected at most {self._most} in all, what was prepared for.")
+
+
+def _checked(call: str, name: str, number: object) -> int:
+    whole = as_whole(number)
+    if whole is None or not 0 <= whole <= _MOST:
+        raise InputError(f"{call}({name}={shown(number)}): expected a whole number >= 0 and below 2^31.")
+    return whole
+
+
+@contextmanager
+def _room(call: str) -> Iterator[None]:
+    """Around what allocates buffers."""
+    try:
+        yield
+    except (MemoryError, ValueError) as error:  # the latter where an array has more bytes than can be counted
+        raise InputError(f"{call}: there is no memory for such buffers ({error}); ask for fewer.") from None

@@ -1,0 +1,215 @@
+"""A slate from priced scores, under the rules of the problem that was solved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from oasis_alloc.common.checks import as_whole
+from oasis_alloc.errors import InputError
+from oasis_alloc.serving.data import Floats, Integers, PolicyData, SlateRule
+from oasis_alloc.serving.formula import Formula, Membership
+from oasis_alloc.serving.request.reader import Request, User
+from oasis_alloc.serving.schema import shown
+
+_MOST_SLOTS = 1 << 62  # what compiled code counts in
+_KEPT = 1 << 8  # steps of slates of up to so many slots are kept: requests choose that number
+
+
+class Picked(NamedTuple):
+    """A slate: positions in the request, best first, and what each added when it was taken."""
+
+    positions: Integers
+    marginal: Floats
+
+
+class Wishes(NamedTuple):
+    """What a request asks for besides the rules."""
+
+    k: int  # at most as many as there are candidates
+    least: int
+    pinned: Integers
+    excluded: Integers
+    floor: float
+
+    def without(self, position: int) -> Wishes:
+        """The same with one more that cannot be in the slate."""
+        return self._replace(excluded=np.append(self.excluded, position))
+
+
+class Rules(NamedTuple):
+    """Categories as `kernels/slate_pick.py` reads them."""
+
+    array: Integers
+    system: Integers  # (n_categories,)
+    start: Integers  # (n_classes + 1,)
+    category: Integers  # class after class
+
+
+class Stairs(NamedTuple):
+    """What the j-th item of a category costs, (n_systems, k)."""
+
+    cost: Floats  # infinite from the cap on
+    flat: Floats  # the caps alone
+    soft: Floats  # the decrements alone
+
+
+class Selector:
+    """Picks slates for one policy; holds its rules as arrays."""
+
+    def __init__(self, data: PolicyData, formula: Formula) -> None:
+        self.data, self.formula = data, formula
+        self.keys = data.slate.keys
+        self.rules = self.rules_of(formula.of_class, formula.n_classes)
+        self._stairs: dict[int, Stairs] = {}
+        self.is_plain = not self.keys and data.slate.keep is None
+
+    def rules_of(self, keys: Mapping[str, Membership], n_classes: int) -> Rules:
+        """The categories of classes with these labels."""
+        row, category, system, offset = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
+        for number, key in enumerate(self.keys):
+            indptr, codes = keys[key]
+            row.append(np.repeat(np.arange(n_classes), np.diff(indptr)))
+            category.append(offset + codes.astype(np.int64))
+            n = len(self.data.item_keys[key].labels)
+            system.append(np.full(n, number, np.int64))
+            offset += n
+        rows, categories = np.concatenate(row), np.concatenate(category)
+        order = np.argsort(rows, kind="stable")
+        start = np.searchsorted(rows[order], np.arange(n_classes + 1)).astype(np.int64)
+        of_category = np.concatenate(system)
+        head = np.array([len(self.keys), offset, categories.size], np.int64)
+        array = np.concatenate([head, start, categories[order], of_category])
+        return Rules(array, of_category, start, categories[order])
+
+    def rules_for(self, request: Request) -> Rules:
+        """The categories of the classes that a request reads."""
+        if request.local is None:
+            return self.rules
+        return self.rules_of(request.local.of_class, request.items.size + 1)
+
+    def classes(self, request: Request) -> Integers:
+        """(n,) class of each candidate."""
+        of_item = self.formula.of_item if request.local is None else request.local.of_item
+        classes: Integers = of_item[0, request.key].astype(np.int64)  # -1 reads the last one, of unseen items
+        return classes
+
+    def stairs(self, k: int) -> Stairs:
+        """What the rules take off the j-th item of a category, j < k: k numbers a key, so callers cut k first."""
+        found = self._stairs.get(k)
+        if found is None:
+            rule, width = self.data.slate, max(k, 1)
+            flat, soft = np.zeros((len(self.keys), width)), np.zeros((len(self.keys), width))
+            for row, key in enumerate(self.keys):
+                if key in rule.diminishing:
+                    soft[row] = rule.diminishing[key].first(width)
+                flat[row, rule.at_most.get(key, width) :] = np.inf
+            found = Stairs(flat + soft, flat, soft)
+            if k <= _KEPT:
+                self._stairs[k] = found
+        return found
+
+    def arrays(self, k: int, names: Sequence[str]) -> tuple[Integers, Floats, Floats, int, float]:
+        """What `kernels/select_users.py` reads of the rules, for slates of up to k and columns of these names."""
+        cost, flat, _ = self.stairs(k)
+        keep = self.data.slate.keep
+        return (self.rules.array, cost, flat, *((-1, 0.0) if keep is None else (names.index(keep[0]), keep[1])))
+
+    def wishes(self, n: int, user: User, k: object, pinned: object, exclude: object, fill: object) -> Wishes:
+        """Check what is asked for; positions are of the request's n candidates."""
+        slots = min(checked_slots(k, user.size), n)
+        if not isinstance(fill, (bool, np.bool_)):
+            raise InputError(f"fill={shown(fill)}: expected True or False.")
+        pins = _positions("pinned", pinned, n)
+        out = _positions("exclude", exclude, n)
+        if pins.size and out.size and (both := np.intersect1d(pins, out)).size:
+            raise InputError(f"position {both[0]} is pinned and excluded; expected one of the two.")
+        if pins.size > slots:
+            raise InputError(f"pinned: {pins.size} positions for {slots} slots; expected no more than the slate has.")
+        return Wishes(slots, min(user.at_least, slots), pins, out, -np.inf if fill else 0.0)
+
+    def pick(self, request: Request, scores: Floats, wishes: Wishes, keep: bool = True) -> Picked:
+        """The slate for these scores; with `keep` false, as if no share of a column were kept."""
+        from oasis_alloc.kernels.serve import slate_keep, slate_pick
+
+        n, k = scores.size, wishes.k
+        stairs, flat, _ = self.stairs(k)
+        rules = self.rules_for(request)
+        of_item = self.formula.of_item if request.local is None else request.local.of_item
+        if wishes.excluded.size:
+            scores = scores.copy()
+            scores[wishes.excluded] = -np.inf
+        pinned = wishes.pinned.size
+        out, marginal = np.empty(max(k, 1), np.int64), np.empty(max(k, 1))
+        out[:pinned] = wishes.pinned
+        counts = np.zeros(rules.system.size, np.int64)
+        least, floor = wishes.least, wishes.floor
+        if self.data.slate.keep is None or not keep:
+            m = slate_pick.pick(
+                n, scores, request.key, of_item, rules.array, stairs, counts, pinned, k, least, floor, out, marginal
+            )
+        else:
+            name, share = self.data.slate.keep
+            column = request.columns[self.data.columns.index(name)].copy()
+            column[wishes.excluded] = -np.inf
+            m = slate_keep.keep(
+                n, scores, column, request.key, of_item, rules.array, stairs, flat, counts, pinned, k, least, floor,
+                share, out, marginal, np.empty(4),
+            )  # fmt: skip
+        check_pinned(marginal, wishes, self.data.slate)
+        return Picked(out[:m], marginal[:m])
+
+
+def checked_slots(k: object, otherwise: int) -> int:
+    """The slots that a call asks for, `otherwise` where it leaves them open."""
+    if k is None:
+        return otherwise
+    slots = as_whole(k)
+    if slots is None or not 0 <= slots < _MOST_SLOTS:
+        raise InputError(
+            f"k={shown(k)}: expected a number of slots >= 0 and below 2^62, or None for the size of the solve."
+        )
+    return slots
+
+
+def check_pinned(marginal: Floats, wishes: Wishes, rule: SlateRule) -> None:
+    """Refuse pinned items that break a cap: their marginals are not finite."""
+    pinned = wishes.pinned.size
+    if pinned and not np.isfinite(marginal[:pinned]).all():
+        at = wishes.pinned[int(np.argmin(np.isfinite(marginal[:pinned])))]
+        raise InputError(
+            f"pinned: with position {at} a category has more items than at_most={dict(rule.at_most)} allows; pin fewer "
+            "of it."
+        )
+
+
+def _positions(what: str, given: object, n: int) -> Integers:
+    """Distinct positions in [0, n): from a list of them or a mask."""
+    if given is None:
+        return np.empty(0, np.int64)
+    try:
+        array = np.asarray(given)
+    except ValueError:  # of a ragged list
+        array = np.empty((0, 0))
+    if array.dtype.kind == "b" and array.shape == (n,):
+        return np.flatnonzero(array)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise InputError(f"{what}: expected positions in the request, or a mask of shape ({n},).")
+    array = array.astype(np.int64)
+    if array.size and (array.min() < 0 or array.max() >= n):
+        raise InputError(f"{what}: from {array.min()} to {array.max()}; expected positions in [0, {n}).")
+    if np.unique(array).size < array.size:
+        raise InputError(f"{what} has a position twice; expected each once.")
+    return array
+
+
+def check_distinct(items: Sequence[int] | Integers) -> None:
+    """Refuse a request that has an item twice: a slate would show it twice."""
+    numbers = np.asarray(items)
+    order = np.argsort(numbers, kind="stable")
+    same = np.flatnonzero((np.diff(numbers[order]) == 0) & (numbers[order][1:] >= 0))
+    if same.size:
+        a, b = order[same[0]], order[same[0] + 1]
+        raise InputError(f"items: item {numbers[a]} is at positions {a} and {b}; expected each item once.")

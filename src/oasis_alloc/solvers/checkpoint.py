@@ -1,0 +1,112 @@
+"""The state of a solve as one file, so that long work outlives its process.
+
+A checkpoint has the best prices, the dual variables and smoothing that the optimiser was at, and the best allocation.
+It is written beside its place and moved there, so whoever looks sees the last one or this one, never a part. Who goes
+on from one recomputes what prices and allocation are worth: no certificate rests on what a file says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from oasis_alloc.common.tensors import read_tensors, write_tensors
+from oasis_alloc.common.types import Floats
+from oasis_alloc.engines.base import Engine
+from oasis_alloc.errors import InputError, ProblemError
+
+_FORMAT = "oasis_alloc checkpoint 2"
+_NUMBERS = ("gamma", "passes", "seconds", "bound", "value")
+_BY_PAIR = ("guard",)  # fields with a number for every pair: what they mean is in others
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class State:
+    """What a solve goes on from."""
+
+    z: Floats  # dual variables that the optimiser was at
+    gamma: float  # and its smoothing
+    prices: Floats  # (n_rows,) of the best bound
+    positions: npt.NDArray[np.int64]  # non-zeros of the best allocation; none where there was none
+    x: Floats
+    stage: str
+    passes: float
+    seconds: float
+    bound: float  # as they were; for people, who go on computes them
+    value: float
+
+
+def save(path: Path, state: State, fingerprint: str) -> None:
+    """Write a checkpoint; at any moment there is a whole one at `path`, or none. Raises `OSError` where it cannot."""
+    tensors = {"z": state.z, "prices": state.prices, "positions": state.positions, "x": state.x}
+    numbers = {name: repr(float(getattr(state, name))) for name in _NUMBERS}
+    write_tensors(path, _FORMAT, tensors, {"problem": fingerprint, "stage": state.stage, **numbers})
+
+
+def load(path: Path, fingerprint: str) -> State:
+    """Read a checkpoint of the problem with this fingerprint; raise `ProblemError` for any other file."""
+    try:
+        tensors, about = read_tensors(path, _FORMAT)
+    except InputError as error:
+        raise ProblemError(f"resume={str(path)!r} {error}") from error
+    if about.get("problem") != fingerprint:
+        raise ProblemError(
+            f"resume={str(path)!r} is a checkpoint of another problem: its candidates, statement or slate differ from "
+            "this one's. Solve without resume=, or from its prices with start=."
+        )
+    try:
+        numbers: dict[str, Any] = {name: float(about[name]) for name in _NUMBERS}
+        arrays: dict[str, Any] = tensors
+        return State(**arrays, **numbers, stage=about["stage"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProblemError(f"resume={str(path)!r} lacks a part of a checkpoint ({error}).") from error
+
+
+def fingerprint(engine: Engine) -> str:
+    """A text that differs between problems: of the statement in all its numbers, and of sums over all pairs."""
+    program, survey = engine.program, engine.survey()
+    digest = hashlib.sha256()
+    left_out = ("code", "value", "extra", "stream", "origin")  # by pair; the survey sums them up
+    for part in dataclasses.fields(program):
+        if part.name not in left_out:
+            _add(digest, part.name)
+            _add(digest, getattr(program, part.name))
+    _add(digest, survey)
+    return digest.hexdigest()
+
+
+def _add(digest: Any, part: Any) -> None:
+    """Add a part of a program to a digest, by what is in it."""
+    if isinstance(part, np.ndarray) and part.dtype != object:
+        digest.update(f"{part.dtype}{part.shape}".encode())
+        digest.update(np.ascontiguousarray(part).data)
+    elif isinstance(part, sp.csr_array):
+        for array in (part.indptr.astype(np.int64), part.indices.astype(np.int64), part.data):
+            _add(digest, array)
+    elif dataclasses.is_dataclass(part):
+        digest.update(type(part).__name__.encode())
+        for each in dataclasses.fields(part):
+            if each.name not in _BY_PAIR:
+                _add(digest, getattr(part, each.name))
+    elif isinstance(part, Mapping):
+        for key, value in part.items():
+            _add(digest, key)
+            _add(digest, value)
+    elif isinstance(part, (str, bytes, int, float, slice, type(None), np.generic)):
+        digest.update(f"{part!r};".encode())
+    elif isinstance(part, (Sequence, np.ndarray)):
+        digest.update(f"{len(part)} of".encode())
+        for each in part:
+            _add(digest, each)
+    elif hasattr(part, "__dict__"):
+        digest.update(type(part).__name__.encode())
+        _add(digest, {name: value for name, value in vars(part).items() if not name.startswith("_")})
+    else:  # labels of other kinds, such as dates
+        digest.update(f"{part!r};".encode())

@@ -1,0 +1,87 @@
+"""Bound, gap and violation of an answer, and which demands conflict where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+
+if TYPE_CHECKING:
+    from oasis_alloc.program.program import Program
+
+_FELT = 1e-9  # of the largest price, from which a demand is part of a conflict
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """One group of one constraint that takes part in a conflict.
+
+    Attributes
+    ----------
+    constraint, label
+        Name of the constraint and label of the group.
+    limit
+        What is asked for, as a limit on the group's total.
+    reached
+        The total in an allocation that relaxes all demands together by the least.
+    give
+        By how much this limit would have to give there, in its own unit, so that all other demands can be met;
+        0 for a demand that is part of the conflict but is met.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> print(oa.Conflict("delivery", "song 7", ">=", 500.0, 320.0, 180.0))
+    delivery, group 'song 7': asks >= 500, can reach 320; would have to give 180
+    """
+
+    constraint: str
+    label: Any
+    sense: str
+    limit: float
+    reached: float
+    give: float
+
+    def __str__(self) -> str:
+        group = "" if self.label is None else f", group {self.label!r}"
+        if self.give > 0:
+            return (
+                f"{self.constraint}{group}: asks {self.sense} {self.limit:,.6g}, can reach {self.reached:,.6g}; "
+                f"would have to give {self.give:,.6g}"
+            )
+        return f"{self.constraint}{group}: {self.sense} {self.limit:,.6g} is met and stands in the way"
+
+
+def conflicts_of(
+    program: Program, totals: Floats, prices: Floats, tolerance: Floats, weights: Floats
+) -> tuple[Conflict, ...]:
+    """Groups that the least relaxation misses (most weighted units first), then those that it presses against.
+
+    `tolerance`, by row, is what counts as met; `prices` are the relaxation's, `weights` what a unit counts.
+    """
+    most = float((np.abs(prices) * program.unit).max(initial=0.0))  # in scores, whatever the units of rows
+    missed: list[tuple[float, Conflict]] = []
+    blocking: list[Conflict] = []
+    for block in program.blocks:
+        if not block.function.is_constraint:
+            continue
+        lower, upper, _ = block.function.band()
+        here, price = totals[block.rows], prices[block.rows]
+        excess, met = block.function.excess(here), tolerance[block.rows]
+        felt = np.abs(price) * program.unit[block.rows]
+        limited = np.isfinite(lower) | np.isfinite(upper)
+        for g in np.flatnonzero(limited & ((excess > met) | (felt > _FELT * most))):
+            above = here[g] > upper[g] or (excess[g] <= met[g] and price[g] > 0)
+            sense = "==" if lower[g] == upper[g] else ("<=" if above else ">=")
+            give = float(excess[g]) if excess[g] > met[g] else 0.0
+            limit = float(upper[g] if above else lower[g])
+            conflict = Conflict(block.name, block.labels[int(g)], sense, limit, float(here[g]), give)
+            if give:
+                missed.append((give * float(weights[block.rows][g]), conflict))
+            else:
+                blocking.append(conflict)
+    missed.sort(key=lambda one: -one[0])
+    return tuple([conflict for _, conflict in missed] + blocking)

@@ -1,0 +1,285 @@
+"""What is known so far, and when to stop: the best bound, the best allocation, limits and progress."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.common.verdicts import FEASIBLE, relative_gap
+
+_TICKS = 8  # over which the pass rate is measured
+_OF_PARTS = 0.01  # of the objective's absolute parts that counts while a gap can still be made smaller
+
+
+class Status(Enum):
+    """How a solve ended; the value says what to do next.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> oa.Status.SOLVED.name
+    'SOLVED'
+    """
+
+    SOLVED = "solved: the gap asked for is proven; use the allocation and the prices"
+    INFEASIBLE = (
+        "infeasible: no allocation meets all constraints; solution.conflicts names them and what each must give"
+    )
+    RELAXED = (
+        "relaxed: the constraints conflict; this is the best allocation of the smallest total relaxation; "
+        "solution.conflicts names who fell short of what"
+    )
+    TIME_LIMIT = "time limit: stopped before the gap asked for; raise time_limit, or go on with start=solution"
+    PASS_LIMIT = "pass limit: stopped before the gap asked for; raise pass_limit, or go on with start=solution"
+    INTERRUPTED = (
+        "interrupted: the best answer so far, with its certificate; go on with start=solution, or with resume= where a "
+        "checkpoint was kept"
+    )
+    STOPPED = "stopped by progress(): the best answer so far, with its certificate; go on with start=solution"
+    STALLED = (
+        "stalled: the gap asked for was not reached; the certificate holds, ask for a wider gap or use solver='conic'"
+    )
+
+    def __str__(self) -> str:
+        return self.value.partition(":")[0]
+
+    @property
+    def advice(self) -> str:
+        """What to do next."""
+        return self.value.partition(": ")[2]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The state of a solve, as `progress(state)` is given it about once a pass.
+
+    Returning True (or NumPy's `np.True_`) from `progress` stops the solve with status `STOPPED` and the best answer so
+    far: `progress=lambda state: state.gap < 1e-3`. All numbers are Python's floats.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> lines = []
+    >>> def watch(state: oa.Progress) -> bool:
+    ...     lines.append(f"{state.stage} {state.passes:.1f} {state.gap:.0e}")
+    ...     return state.seconds > 60
+    """
+
+    stage: str  # "sample", "passes", "finish" or "conflicts"
+    passes: float  # full-pass equivalents
+    seconds: float
+    bound: float  # +inf until known
+    value: float  # nan until an allocation is known
+    gap: float  # inf until both are
+    violation: float  # of the allocation whose value is given
+    smoothing: float  # gamma, in units of scores
+    target: float  # the gap asked for
+    rate: float | None = None  # pairs visited a second, of late; None until known
+    left: float | None = None  # seconds until the gap asked for, if it goes on falling as it did; None where unknown
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """An allocation by its non-zeros, with what it is worth."""
+
+    positions: npt.NDArray[np.int64]
+    x: Floats
+    value: float
+    totals: Floats
+    violation: float
+    linear: float = 0.0  # v x, before decrements
+    size: float = 0.0  # sum of the absolute parts of the objective
+
+    @property
+    def feasible(self) -> bool:
+        return self.violation <= FEASIBLE
+
+
+def asks_to_stop(answer: object) -> bool:
+    """True where a caller's progress function has answered with a boolean that is true, Python's or NumPy's.
+
+    >>> asks_to_stop(np.float64(0.5) < 1.0), asks_to_stop(None), asks_to_stop("a text")
+    (True, False, False)
+    """
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
+
+
+class Stop(Exception):
+    """Raised inside a solve to end it with a status."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Conflicting(Exception):
+    """Raised inside a solve where the demands seem to conflict, so that the relaxation is asked."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where the optimiser is: dual variables and the smoothing that they are for."""
+
+    z: Floats
+    gamma: float
+
+
+class Watch:
+    """Keeps the best bound with its prices and the best allocation; raises `Stop` at a limit."""
+
+    def __init__(
+        self,
+        gap: float,
+        time_limit: float | None,
+        pass_limit: float | None,
+        progress: Callable[[Progress], object] | None,
+    ) -> None:
+        self.target = gap
+        self.started = time.perf_counter()
+        self.stage = "passes"
+        self._proven: tuple[float, Floats | None] = (np.inf, None)  # one assignment, however it is interrupted
+        self.place: Place | None = None
+        self.smoothing: float | None = None  # to begin with, where a solve goes on
+        self.n_pairs = 0
+        self.before = (0.0, 0.0)  # passes and seconds of the solves that this one goes on from
+        self.keep: Callable[[float], object] | None = None  # called with the passes at every tick
+        self._pace: deque[tuple[float, float]] = deque(maxlen=_TICKS)
+        self._first: tuple[float, float] | None = None  # seconds and gap when one was first known
+        self.best: Allocation | None = None
+        self.lowest = -np.inf  # a bound below what any allocation is worth proves that there is none
+        self.may_conflict = True  # until an allocation or the relaxation says that the demands can be met
+        self.rounding = 0.0  # a difference of bound and value that is none, in the objective's unit
+        self.scale = 0.0  # size of the objective, where neither bound nor value is known to say
+        self.free: float | None = None  # a bound of all allocations, whatever limits they keep
+        self.parts: Callable[[npt.NDArray[np.int64], Floats], float] | None = None  # where linear terms may cancel
+        self._time_limit = time_limit
+        self._pass_limit = pass_limit
+        self._progress = progress
+
+    @property
+    def bound(self) -> float:
+        """The best bound so far."""
+        return self._proven[0]
+
+    @property
+    def prices(self) -> Floats | None:
+        """Prices that prove it."""
+        return self._proven[1]
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
+    def seconds_left(self) -> float | None:
+        return None if self._time_limit is None else self._time_limit - self.seconds
+
+    @property
+    def gap(self) -> float:
+        """As `verdicts.relative_gap`, of the best feasible allocation; infinite where there is none."""
+        if self.best is None or not self.best.feasible or not np.isfinite(self.bound):
+            return np.inf
+        return relative_gap(self.bound, self.best.value, self.best.size, self.rounding)
+
+    def size_of(self, value: float) -> float:
+        """What a gap is measured against at a value: the objective's size where value and bound say nothing of it."""
+        bound = abs(self.bound) if np.isfinite(self.bound) else 0.0
+        parts = _OF_PARTS * self.best.size if self.best is not None else 0.0
+        return max(abs(value), bound, parts, self.rounding, 1e-300)
+
+    @property
+    def proven(self) -> bool:
+        """True where the gap asked for is reached."""
+        return self.gap <= self.target
+
+    @property
+    def reached(self) -> bool:
+        """True where no more is to be done: the gap asked for is reached, without much help of terms that cancel.
+
+        Parts that cancel make a gap small, which is right where nothing better can be had; where it can, they count a
+        hundredth.
+        """
+        if self.best is None or not self.proven:
+            return False
+        size = _OF_PARTS * self.best.size
+        return relative_gap(self.bound, self.best.value, size, self.rounding) <= self.target
+
+    def offer_bound(self, bound: float, prices: Floats) -> bool:
+        """Keep a bound if it is the best so far; raise `Conflicting` where no allocation can be worth as little."""
+        better = bound < self.bound
+        if better:
+            self._proven = (bound, prices.copy())
+            if self.may_conflict and bound < self.lowest - FEASIBLE * max(self.scale, abs(self.lowest)):
+                raise Conflicting
+        return better
+
+    def forget_bound(self) -> None:
+        """Start anew with bounds: those that follow are at better prices."""
+        self._proven = (np.inf, None)
+
+    def offer(self, allocation: Allocation) -> None:
+        """Keep an allocation if it is feasible and worth more, or violates less than what there is."""
+        best = self.best
+        if (
+            best is None
+            or (allocation.feasible and (not best.feasible or allocation.value > best.value))
+            or (not best.feasible and allocation.violation < best.violation)
+        ):
+            if self.parts is not None and allocation.feasible:
+                parts = self.parts(allocation.positions, allocation.x)
+                allocation = replace(allocation, size=allocation.size + max(0.0, parts - abs(allocation.linear)))
+            self.best = allocation
+            if allocation.feasible:
+                self.may_conflict = False  # here is one that meets all demands
+
+    def tick(self, passes: float, smoothing: float = 0.0) -> None:
+        """Report progress, keep a checkpoint where it is time, and stop where a limit is reached."""
+        if self.keep is not None:
+            self.keep(passes)
+        if self._progress is not None and asks_to_stop(self._progress(self.state(passes, smoothing))):
+            raise Stop(Status.STOPPED)
+        if self._time_limit is not None and self.seconds >= self._time_limit:
+            raise Stop(Status.TIME_LIMIT)
+        if self._pass_limit is not None and passes >= self._pass_limit:
+            raise Stop(Status.PASS_LIMIT)
+
+    def state(self, passes: float, smoothing: float) -> Progress:
+        best = self.best
+        rate, left = self._estimates(passes)
+        return Progress(
+            stage=self.stage,
+            passes=float(self.before[0] + passes),
+            seconds=float(self.before[1] + self.seconds),
+            bound=float(self.bound),
+            value=float(best.value) if best is not None else float(np.nan),
+            gap=float(self.gap),
+            violation=float(best.violation) if best is not None else float(np.nan),
+            smoothing=float(smoothing),
+            target=float(self.target),
+            rate=None if rate is None else float(rate),
+            left=None if left is None else float(left),
+        )
+
+    def _estimates(self, passes: float) -> tuple[float | None, float | None]:
+        """(pairs a second over the last ticks, seconds left if orders of magnitude take as long as they did)."""
+        now, gap = self.seconds, self.gap
+        if self._pace and passes < self._pace[-1][1]:
+            self._pace.clear()  # another engine counts its own
+        self._pace.append((now, passes))
+        took, done = now - self._pace[0][0], passes - self._pace[0][1]
+        rate = self.n_pairs * done / took if took > 0.0 and done > 0.0 else None
+        if self.reached:
+            return rate, 0.0
+        if not np.isfinite(gap):
+            return rate, None
+        if self._first is None:
+            self._first = (now, gap)
+        since, way = now - self._first[0], np.log(self._first[1] / gap)
+        return rate, float(since * np.log(gap / self.target) / way) if way > 0.0 and since > 0.0 else None

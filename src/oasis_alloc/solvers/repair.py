@@ -1,0 +1,150 @@
+"""Feasible allocations without a solver: slates at given prices, moved and scaled until all caps hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.engines.base import Engine
+from oasis_alloc.program.program import Program
+
+if TYPE_CHECKING:
+    from oasis_alloc.kernels.solve.transfer import Entries
+
+Positions = npt.NDArray[np.int64]
+
+_EXACT = 1e-6  # smoothing, in typical values, of slates that are not scaled
+_PART = 1 << 20  # pairs that are looked up at a time
+
+
+def scaled(engine: Engine, prices: Floats) -> tuple[Positions, Floats]:
+    """Everyone's best slate at these prices, each pair scaled down by the worst overrun of the caps it counts in.
+
+    Keeps every cap on a measure with non-negative coefficients; floors may be missed, and the violation says so.
+    Where slates have to hold something (a guard, slots that must be filled), they are left as they are, and caps may be
+    missed too.
+
+    Returns
+    -------
+    (positions, x)
+        Non-zeros of the allocation, pair numbers ascending.
+    """
+    program = engine.program
+    if program.rules is not None and program.rules.holds_back:
+        gamma = _EXACT * (engine.survey().size or 1.0)
+        engine.visit(prices, gamma)
+        return engine.slates(prices, gamma)
+    shown = engine.decide(prices, np.zeros(program.n_rows)).shown
+    _, totals = engine.add_up(shown, np.ones(shown.size))
+    factor = factors(program, totals)[engine.take(shown).cells]
+    keep = factor > 0.0
+    return shown[keep], factor[keep]
+
+
+def factors(program: Program, totals: Floats) -> Floats:
+    """What to multiply x with so that caps hold, (n_cells,), where an allocation has these totals."""
+    _, upper, penalty = program.bands()
+    hard = ~np.isfinite(penalty) & (totals > np.maximum(upper, 0.0))  # no scaling brings a total below 0
+    excess = np.zeros(program.n_rows)  # 1 - factor, so that "widest" is the smallest factor
+    excess[hard] = 1.0 - np.maximum(upper[hard], 0.0) / totals[hard]
+    return 1.0 - program.widest(excess).ravel()
+
+
+def only_caps(engine: Engine) -> bool:
+    """True where nothing is demanded but that totals stay below limits, which scaling down can only help."""
+    program = engine.program
+    if program.rules is not None and program.rules.holds_back:
+        return False
+    lower, _, penalty = program.bands()
+    return bool(np.isneginf(lower[~np.isfinite(penalty)]).all() and engine.survey().least.min(initial=0.0) >= 0.0)
+
+
+def trimmed(engine: Engine, positions: Positions, x: Floats, totals: Floats) -> Floats | None:
+    """x scaled down until caps hold, where its totals by row are given; None where there is more than caps.
+
+    Whole pairs stay whole in rows that have fractional ones enough, as a linear programme's that is off by a little.
+    """
+    if not only_caps(engine):
+        return None
+    program = engine.program
+    _, upper, penalty = program.bands()
+    over = ~np.isfinite(penalty) & (totals > np.maximum(upper, 0.0))
+    open_ = np.flatnonzero(x < 1.0)
+    _, parts = engine.add_up(positions[open_], x[open_])
+    fractional = over & (totals - parts <= upper) & (parts > 0.0)
+    excess = np.zeros(program.n_rows)
+    excess[fractional] = (totals[fractional] - upper[fractional]) / parts[fractional]
+    out = x.copy()
+    out[open_] *= 1.0 - program.widest(excess).ravel()[engine.take(positions[open_]).cells]
+    whole = np.where(over & ~fractional, totals, -np.inf)
+    _scale(engine, positions, out, factors(program, whole))
+    return out
+
+
+def rebalance(engine: Engine, positions: Positions, x: Floats, totals: Floats) -> None:
+    """Make smoothed slates, whose totals by row are given, keep all caps; x is changed in place.
+
+    What exceeds a cap goes to other open pairs of the same users, as far as these have room: a unit that is moved costs
+    no more than the smoothing in priced score. Only what is left is scaled down, which costs all that it is worth.
+    """
+    from oasis_alloc.kernels.solve.transfer import refill, transfer
+
+    program = engine.program
+    lower, upper, penalty = program.bands()
+    soft = np.isfinite(penalty)
+    lower[soft], upper[soft] = -np.inf, np.inf
+    if np.isfinite(upper).any():
+        entries, after = _entries(program), totals.copy()
+        for kernel in (transfer, refill):  # one after the other for all users: room is for what exceeds a cap first
+            for part, ends in _parts(program, positions):
+                mine = positions[part], x[part]
+                open_ = np.flatnonzero(mine[1] < 1.0)
+                pairs = engine.take(mine[0][open_])
+                first = np.searchsorted(pairs.positions, ends)
+                extra = np.stack([pairs.extra(k) for k in range(len(program.base) - 1)] or [np.empty(0)])
+                moved = mine[1][open_]
+                kernel(first, pairs.cells, extra, entries, lower, upper, after, moved)
+                mine[1][open_] = moved
+        _scale(engine, positions, x, factors(program, after))
+
+
+def _parts(program: Program, positions: Positions) -> Iterator[tuple[slice, Positions]]:
+    """Positions in parts, with where the pairs of their users end: what is looked up of them takes more memory."""
+    indptr, start, user = program.indptr, 0, 0
+    while start < positions.size:
+        stop = min(start + _PART, positions.size)
+        last = program.n_users
+        if stop < positions.size:  # all of a user's are in the same part
+            last = max(user + 1, int(np.searchsorted(indptr, positions[stop], "right")) - 1)
+            stop = int(np.searchsorted(positions, indptr[last]))
+        if stop > start:
+            yield slice(start, stop), indptr[user : last + 1]
+        start, user = stop, last
+
+
+def _scale(engine: Engine, positions: Positions, x: Floats, factor: Floats) -> None:
+    """Multiply x by the factors of its cells."""
+    if factor.min(initial=1.0) < 1.0:
+        for start in range(0, positions.size, _PART):
+            part = slice(start, start + _PART)
+            x[part] *= factor[engine.take(positions[part]).cells]
+
+
+def _entries(program: Program) -> Entries:
+    """Which rows the pairs of a cell count in."""
+    from oasis_alloc.kernels.solve.transfer import Entries
+
+    parts = [sp.coo_array(program.arithmetic @ base) for base in program.base]
+    row, cell = (np.concatenate([part.coords[side] for part in parts]) for side in (0, 1))
+    order = np.argsort(cell, kind="stable")
+    return Entries(
+        start=np.searchsorted(cell[order], np.arange(program.n_cells + 1)).astype(np.int64),
+        row=row[order].astype(np.int64),
+        k=np.repeat(np.arange(len(parts)), [part.nnz for part in parts])[order],
+        coefficient=np.concatenate([part.data for part in parts])[order],
+    )

@@ -1,0 +1,174 @@
+"""When a solve writes checkpoints, and how it goes on from one."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.engines.base import Engine
+from oasis_alloc.errors import CheckpointWarning, ProblemError
+from oasis_alloc.solvers import checkpoint as files
+from oasis_alloc.solvers.monitor import Place, Watch
+from oasis_alloc.solvers.worth import worth
+
+
+@dataclass(eq=False)
+class Keeping:
+    """What `solve` was asked to keep, and what to go on from."""
+
+    path: Path | None
+    every: float
+    resume: Path | None
+    _watch: Watch | None = None
+    _fingerprint: str = ""
+    _last: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    def of(cls, path: object, every: float, resume: object, solver: str, has_start: bool) -> Keeping:
+        """Check what was asked for, before anything is done."""
+        kept, known = _as_path(path, "checkpoint"), _as_path(resume, "resume")
+        if kept is not None and not _can_be(kept, "checkpoint"):
+            raise ProblemError(f"solve(checkpoint={str(kept)!r}): expected a file in a directory that is there.")
+        if known is not None and not _is_file(known, "resume"):
+            raise ProblemError(f"solve(resume={str(known)!r}): there is no such file; expected a checkpoint.")
+        if known is not None and has_start:
+            raise ProblemError("solve(start=..., resume=...): a checkpoint has prices of its own; give one of the two.")
+        if (kept or known) and solver != "dual":
+            raise ProblemError(f"solve(solver={solver!r}): the reference keeps no checkpoints; use solver='dual'.")
+        return cls(kept, every, known)
+
+    def begin(self, engine: Engine, watch: Watch, z: Floats | None) -> Floats | None:
+        """Take up the state that was asked for; dual variables to start from."""
+        self._watch = watch
+        if self.path is None and self.resume is None:
+            return z
+        self._fingerprint = files.fingerprint(engine)
+        if self.path is not None:
+            watch.keep = self._tick
+        if self.resume is None:
+            return z
+        state = files.load(self.resume, self._fingerprint)
+        _check(state, engine, self.resume)
+        watch.before = (state.passes, state.seconds)
+        begun = state.z.size == engine.program.row.size  # else it ended before a visit to all users
+        gamma = state.gamma if np.isfinite(state.gamma) else 1.0  # without demands there is none
+        if begun:
+            watch.place, watch.smoothing = Place(state.z, gamma), gamma
+        # what the file says is worth nothing: both sides of the certificate are computed anew
+        if state.positions.size:
+            watch.offer(worth(engine, state.positions, state.x))
+        prices = engine.program.admit(state.prices)
+        watch.offer_bound(engine.visit(prices, gamma).bound + engine.program.conjugate(prices), prices)
+        watch.tick(engine.passes, gamma)
+        if not begun:
+            return None
+        # the finisher goes on from better prices than those that the smoothed dual had
+        return engine.program.variables(prices) if state.stage in ("finish", "landing") else state.z
+
+    def _tick(self, passes: float) -> None:
+        watch = self._watch
+        assert watch is not None  # set by `begin`, which gave the watch this
+        if time.perf_counter() - self._last >= self.every and watch.prices is not None and _has_begun(watch):
+            self._write(watch, watch.prices, passes)
+
+    def end(self, engine: Engine, watch: Watch) -> None:
+        """Keep the last state, however the solve ends; one that has proven a conflict has no prices to keep."""
+        if self.path is None:
+            return
+        if not self._fingerprint:  # it was hopeless from the start
+            self._fingerprint = files.fingerprint(engine)
+        prices = np.zeros(engine.program.n_rows) if watch.prices is None else watch.prices
+        self._write(watch, prices, engine.passes)
+
+    def _write(self, watch: Watch, prices: Floats, passes: float) -> None:
+        """Write the state, or warn that it cannot be: the solve goes on, and tries again when it is time."""
+        assert self.path is not None  # the callers have looked
+        place = watch.place if watch.place is not None and _has_begun(watch) else Place(np.empty(0), np.nan)
+        best = watch.best if watch.best is not None and watch.best.feasible else None
+        none = np.empty(0)
+        state = files.State(
+            z=place.z,
+            gamma=place.gamma,
+            prices=prices,
+            positions=none.astype(np.int64) if best is None else best.positions,
+            x=none if best is None else best.x,
+            stage=watch.stage,
+            passes=watch.before[0] + passes,
+            seconds=watch.before[1] + watch.seconds,
+            bound=watch.bound,
+            value=np.nan if best is None else best.value,
+        )
+        try:
+            files.save(self.path, state, self._fingerprint)
+        except (OSError, MemoryError) as error:
+            _warn(self.path, error)
+        self._last = time.perf_counter()
+
+
+def _has_begun(watch: Watch) -> bool:
+    """True once the optimiser has visited all users, or where there is nothing to optimise."""
+    return watch.prices is not None and (not watch.prices.size or (watch.place is not None and watch.place.z.size > 0))
+
+
+def _warn(path: Path, error: OSError | MemoryError) -> None:
+    reason = (isinstance(error, OSError) and error.strerror) or str(error) or "out of memory"
+    message = (
+        f"the checkpoint {str(path)!r} cannot be written ({reason}). The solve goes on and tries again later; an "
+        "earlier checkpoint there stays whole."
+    )
+    logging.getLogger("oasis_alloc").warning("%s", message)
+    with suppress(CheckpointWarning):  # where warnings are errors, an answer is worth more than a warning: it is logged
+        warnings.warn(message, CheckpointWarning, stacklevel=2)
+
+
+def _check(state: files.State, engine: Engine, path: Path) -> None:
+    """Refuse numbers that the state of a solve of this program cannot have."""
+    program = engine.program
+    arrays = {"z": state.z, "prices": state.prices, "positions": state.positions, "x": state.x}
+    wrong = [name for name, array in arrays.items() if array.ndim != 1 or array.dtype.kind != "fi"[name == "positions"]]
+    wrong += [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if not wrong:
+        wrong = [
+            name
+            for name, fits in {
+                "z": state.z.size in (0, program.row.size),
+                "prices": state.prices.size == program.n_rows,
+                "x": state.x.size == state.positions.size and not (state.x < 0).any(),
+                "positions": bool((np.diff(state.positions, prepend=-1, append=program.n_pairs) > 0).all()),
+                "passes": np.isfinite([state.passes, state.seconds]).all(),
+            }.items()
+            if not fits
+        ]
+    if wrong:
+        raise ProblemError(f"resume={str(path)!r} is no state of this problem: its {wrong[0]} cannot be.")
+
+
+def _can_be(path: Path, what: str) -> bool:
+    """True where a file can be at this path."""
+    try:
+        return not path.is_dir() and path.parent.is_dir()
+    except (OSError, ValueError) as error:  # a name that is too long or has a zero byte, a folder that is closed to us
+        raise ProblemError(f"solve({what}={str(path)!r}): no file can be there ({error}).") from error
+
+
+def _is_file(path: Path, what: str) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError) as error:
+        raise ProblemError(f"solve({what}={str(path)!r}): cannot be looked at ({error}).") from error
+
+
+def _as_path(path: object, what: str) -> Path | None:
+    if path is not None and not isinstance(path, (str, PathLike)):
+        raise ProblemError(f"solve({what}={path!r}): expected the path of a file.")
+    if path is not None and "\0" in str(path):
+        raise ProblemError(f"solve({what}={path!r}): a path has no zero byte in it.")
+    return None if path is None else Path(path)

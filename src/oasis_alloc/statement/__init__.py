@@ -1,0 +1,1 @@
+"""What is said of a problem: measures, objective, functions, slate."""

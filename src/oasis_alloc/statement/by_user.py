@@ -1,0 +1,104 @@
+"""Numbers per user: a column of the users, `{id: number}`, a pandas Series by id, or an array in their order.
+
+What has ids is matched by id and never by position: `docs/labels.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.labels import all_same, is_none, same, shown
+from oasis_alloc.data.by_group import as_number, labelled
+from oasis_alloc.errors import InputError, ProblemError, did_you_mean
+
+if TYPE_CHECKING:
+    from oasis_alloc.candidates import Candidates
+
+ByUser: TypeAlias = str | dict[Any, Any]
+"""The name of a column of the users, or {id: number}."""
+
+
+def by_user(given: object, what: str) -> ByUser | None:
+    """Return what names users or a column of theirs, copied; None for numbers and arrays without ids.
+
+    Raises `ProblemError` for a table, and for a text that is a number.
+
+    >>> import pandas as pd
+    >>> by_user("slots", "size"), by_user(pd.Series([3, 1], index=["zoe", "ann"]), "size"), by_user([3, 1], "size")
+    ('slots', {'zoe': 3, 'ann': 1}, None)
+    """
+    if isinstance(given, str):
+        try:
+            float(given)
+        except ValueError:
+            if given:
+                return given
+        raise ProblemError(
+            f"{what.replace('...', repr(given))}: a text names a column of users; expected a whole number, or one "
+            "number per user."
+        )
+    found = labelled(given, what, "number per user")
+    if found is not None and getattr(given, "name", None) is not None:
+        return _Named(found, str(given.name))  # type: ignore[attr-defined]  # a Series
+    return found
+
+
+class _Named(dict[Any, Any]):
+    """A Series as {id: number}, with its name, for messages."""
+
+    def __init__(self, numbers: dict[Any, Any], name: str) -> None:
+        super().__init__(numbers)
+        self.name = name
+
+    def __reduce__(self) -> Any:
+        return _Named, (dict(self), self.name)
+
+
+def per_user(given: ByUser, candidates: Candidates, what: str) -> npt.NDArray[np.float64]:
+    """Return the numbers as (n_users,) in the order of the users' numbers.
+
+    Raises `ProblemError` for a column that is not there or not of numbers, and for users without a number.
+
+    >>> from oasis_alloc import Candidates
+    >>> c = Candidates.from_arrays([0, 1, 2], [0, 0], {"r": [1, 2]}, users={"slots": [3, 1]}, user_ids=["ann", "zoe"])
+    >>> per_user("slots", c, "size").tolist(), per_user({"zoe": 1, "ann": 3}, c, "size").tolist()
+    ([3.0, 1.0], [3.0, 1.0])
+    """
+    if isinstance(given, str):
+        if given not in candidates.users:
+            raise ProblemError(f"{what}: the users have no column {given!r}.{did_you_mean(given, candidates.users)}")
+        try:
+            return np.asarray(candidates.users.numbers(given), np.float64)
+        except InputError as error:
+            raise ProblemError(f"{what}: {error}") from error
+    ids = np.arange(candidates.n_users) if candidates.user_ids is None else candidates.user_ids
+    number = {same(one): value for one, value in given.items()}
+    out = np.empty(candidates.n_users)
+    for user, one in enumerate(all_same(ids)):
+        if one not in number:
+            raise ProblemError(_missing(given, ids[user], what, [same(other) for other in ids[:3]]))
+        value = number[one]
+        found = None if is_none(value) else as_number(value)
+        if found is None:
+            raise ProblemError(f"{what}: user {_plain(ids[user])!r} has {shown(value)}; expected a number.")
+        out[user] = found
+    return out
+
+
+def _missing(given: Mapping[Any, Any], user: Any, what: str, ids: list[Any]) -> str:
+    first = next(iter(given), None)
+    text = (
+        f"{what}: user {_plain(user)!r} has no number; expected one for every user, by id, such as "
+        f"{', '.join(map(repr, ids))}; what is given is by {first!r}, ..."
+    )
+    if isinstance(given, _Named):
+        text += f" Set the ids as the index of the Series, or name the column of users: {given.name!r}."
+    return text
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

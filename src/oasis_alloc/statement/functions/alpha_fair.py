@@ -1,0 +1,114 @@
+"""Alpha-fair welfare: from the sum (alpha 0) through Nash welfare (1) towards the worst-off (large alpha)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.data.by_group import as_number
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.log import BoundLog
+from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
+from oasis_alloc.statement.measures import Measure
+
+
+def alpha_fair(measure: Measure, alpha: float, offset: float = 0.0) -> AlphaFair:
+    """Alpha-fairness of the groups' totals, `sum_g (e_g + offset)^(1 - alpha) / (1 - alpha)`.
+
+    Parameters
+    ----------
+    measure
+        Totals by group; they should not go below 0.
+    alpha
+        >= 0: 0 is the plain sum, 1 the sum of logarithms, 2 the negative sum of inverses (delay); the larger, the more
+        weight on the worst-off.
+    offset
+        Added to every total, >= 0; for alpha >= 1 and offset 0 a total of 0 makes the objective minus infinity.
+
+    Returns
+    -------
+    AlphaFair
+        Concave; enters an objective with a plus. Prices are negative (a bonus), `-(e_g + offset)^-alpha` at the optimum
+        (Mo and Walrand, IEEE/ACM Trans. Netw. 8:556, 2000).
+
+    Raises
+    ------
+    ProblemError
+        If `alpha` or `offset` is negative or not finite.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> oa.alpha_fair(oa.exposure(by="artist"), alpha=2.0, offset=1.0)
+    alpha_fair(exposure(by="artist"), alpha=2, offset=1)
+    """
+    if not isinstance(measure, Measure):
+        raise ProblemError(f"alpha_fair() takes a measure such as exposure(by='artist'), got {measure!r}.")
+    numbers = []
+    for name, given in (("alpha", alpha), ("offset", offset)):
+        number = as_number(given)
+        if number is None or not 0 <= number < np.inf:
+            raise ProblemError(f"alpha_fair({measure}, {name}={given!r}): {name} is a finite number >= 0.")
+        numbers.append(number)
+    return AlphaFair(measure, alpha=numbers[0], offset=numbers[1])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AlphaFair(Separable):
+    """Alpha-fair welfare; made by `alpha_fair`."""
+
+    alpha: float = 1.0
+    offset: float = 0.0
+
+    title: ClassVar[str] = "alpha_fair"
+
+    def options(self) -> str:
+        return f", alpha={self.alpha:g}, offset={self.offset:g}"
+
+    def bind(self, labels: Sequence[Any]) -> BoundSeparable:
+        if self.alpha == 1.0:  # the limit of the power, and exact
+            return BoundLog(weight=self.weight, groups=len(labels), offset=self.offset)
+        return BoundAlphaFair(weight=self.weight, groups=len(labels), alpha=self.alpha, offset=self.offset)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BoundAlphaFair(BoundSeparable):
+    """`w y^(1-a) / (1-a)` with y = e + o: slope `w y^-a`, curvature `-a w y^(-a-1)`."""
+
+    alpha: float
+    offset: float
+
+    def f(self, totals: Floats) -> Floats:
+        y = totals + self.offset
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = self.weight * y ** (1.0 - self.alpha) / (1.0 - self.alpha)
+        return np.where((y >= 0) | (self.alpha == 0.0), value, -np.inf)  # the plain sum has no end
+
+    def slope(self, totals: Floats) -> Floats:
+        y = np.maximum(totals + self.offset, 0.0)
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.asarray(self.weight * y**-self.alpha)
+
+    def where_slope(self, slope: Floats) -> Floats:
+        if self.alpha == 0.0:  # slope w everywhere: all or nothing, and nothing in between
+            return np.where(slope < self.weight, np.inf, -np.inf)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            y = (self.weight / np.maximum(slope, 0.0)) ** (1.0 / self.alpha)
+        return np.where(slope > 0, y - self.offset, np.inf)
+
+    def bend(self, totals: Floats) -> Floats:
+        return -self.alpha * self.weight * (totals + self.offset) ** (-self.alpha - 1.0)
+
+    def expression(self, totals: Any) -> Any:
+        import cvxpy as cp
+
+        if self.alpha == 0.0:
+            return self.weight * cp.sum(totals + self.offset)
+        size = self.typical(self.offset)
+        worth = self.weight * size ** (1.0 - self.alpha) / (1.0 - self.alpha)
+        scaled = cp.power(cp.multiply(1.0 / size, totals + self.offset), 1.0 - self.alpha)
+        return cp.sum(cp.multiply(worth, scaled))

@@ -1,0 +1,125 @@
+"""Entropy of exposure shares: variety across groups, however many items each has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.data.by_group import as_number
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
+from oasis_alloc.statement.measures import Measure
+
+
+def entropy(measure: Measure, total: float | None = None) -> Entropy:
+    """Shannon entropy of the groups' shares, `-sum_g p_g log p_g` with `p_g = e_g / total`.
+
+    Parameters
+    ----------
+    measure
+        Totals by group, such as `exposure(by="artist")`; a total below 0 makes the objective minus infinity.
+    total
+        What shares are of, positive. A number and not the groups' own sum: entropy of shares of their own sum does not
+        change when all totals double, so it is not concave. None takes the problem's slots: over all users, the slate's
+        size, or the number of candidates where there are fewer.
+
+    Returns
+    -------
+    Entropy
+        Concave, in nats, at most `log(n_groups)` where all slots are filled; enters an objective with a plus. Prices
+        are `(1 + log p_g) / total` at the optimum: a bonus without limit for a group that has next to nothing, and
+        positive from a share of `1 / e` (Shannon, Bell Syst. Tech. J. 27:379, 1948; its conjugate, a sum of
+        exponentials: Boyd and Vandenberghe, Convex Optimization, example 3.21).
+
+    Raises
+    ------
+    ProblemError
+        If `total` is not positive and finite.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> 50.0 * oa.entropy(oa.exposure(by="genre"))
+    50 * entropy(exposure(by="genre"))
+    """
+    if not isinstance(measure, Measure):
+        raise ProblemError(f"entropy() takes a measure such as exposure(by='genre'), got {measure!r}.")
+    return Entropy(measure, total=checked_total(f"entropy({measure}", total))
+
+
+def checked_total(what: str, total: object) -> float | None:
+    """What shares are of: a positive number, or None."""
+    if total is None:
+        return None
+    number = as_number(total)
+    if number is None or not 0 < number < np.inf:
+        raise ProblemError(
+            f"{what}, total={total!r}): total is a positive finite number, what shares are of, or None for the "
+            "problem's slots."
+        )
+    return number
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OfShares(Separable):
+    """A function of shares `e_g / total`."""
+
+    total: float | None = None
+
+    def with_slots(self, slots: float) -> Self:
+        return self if self.total is not None else replace(self, total=max(slots, 1.0))
+
+    def options(self) -> str:
+        return "" if self.total is None else f", total={self.total:g}"
+
+    @property
+    def known_total(self) -> float:
+        """What shares are of, once it is known."""
+        if self.total is None:
+            raise ProblemError(f"{self.name}: give total=, or state it in a Problem, which knows its slots.")
+        return self.total
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Entropy(OfShares):
+    """Entropy of shares; made by `entropy`."""
+
+    title: ClassVar[str] = "entropy"
+
+    def bind(self, labels: Sequence[Any]) -> BoundEntropy:
+        return BoundEntropy(weight=self.weight, groups=len(labels), total=self.known_total)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BoundEntropy(BoundSeparable):
+    """`-w p log p` with p = e / N: slope `-w (1 + log p) / N`, curvature `-w / (N e)`."""
+
+    total: float
+
+    def f(self, totals: Floats) -> Floats:
+        share = totals / self.total
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = -self.weight * np.where(share == 0.0, 0.0, share * np.log(share))
+        return np.where(share >= 0, value, -np.inf)
+
+    def slope(self, totals: Floats) -> Floats:
+        with np.errstate(divide="ignore"):
+            return np.asarray(-self.weight / self.total * (1.0 + np.log(np.maximum(totals / self.total, 0.0))))
+
+    def where_slope(self, slope: Floats) -> Floats:
+        return np.asarray(self.total * np.exp(-1.0 - slope * (self.total / self.weight)))
+
+    def bend(self, totals: Floats) -> Floats:
+        with np.errstate(divide="ignore", over="ignore"):
+            return -self.weight / (self.total * totals)
+
+    def expression(self, totals: Any) -> Any:
+        import cvxpy as cp
+
+        size = self.typical(0.0) / self.total  # p = size y: -p log p = size (entr(y) - y log size)
+        scaled = cp.multiply(1.0 / (size * self.total), totals)
+        return self.weight * (size @ cp.entr(scaled) - (size * np.log(size)) @ scaled)

@@ -1,0 +1,120 @@
+"""Divergence of exposure shares from target shares: calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.data.by_group import spread, text_of
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.band import checked_targets
+from oasis_alloc.statement.functions.entropy import OfShares, checked_total
+from oasis_alloc.statement.functions.separable import BoundSeparable
+from oasis_alloc.statement.measures import Limit, Measure
+
+
+def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
+    """Kullback-Leibler divergence of the groups' shares from target shares, `sum_g p_g log(p_g / q_g) - p_g + q_g`.
+
+    Parameters
+    ----------
+    measure
+        Totals by group, such as `exposure(by="genre")`; a total below 0 makes the objective minus infinity. By a key
+        with several labels an item, shares of slots add up to more than 1: with a column of 1 / (number of labels) of
+        each pair, those of `total(column, by="genre")` add up to 1.
+    target
+        Positive: a number (equal shares), one number a group, or `{label: number}`, which must name every group. They
+        are divided by their sum.
+    total
+        What shares are of, positive: `p_g = e_g / total`. None takes the problem's slots: over all users, the slate's
+        size, or the number of candidates where there are fewer.
+
+    Returns
+    -------
+    Kl
+        Convex and 0 where all shares are their targets, so it enters an objective with a minus. Prices are
+        `log(p_g / q_g) / total` times the weight at the optimum: positive where a group is ahead of its target, a bonus
+        without limit where it has next to nothing. The divergence is of order 1 whatever the number of users, so beside
+        totals its weight is of their size (Steck, RecSys 2018, Calibrated recommendations; the generalised
+        form, for shares that need not sum to 1: Csiszar, Ann. Statist. 19:2032, 1991).
+
+    Raises
+    ------
+    ProblemError
+        If a target is not positive and finite, a group has none, or `total` is not positive and finite.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> -20.0 * oa.kl(oa.exposure(by="genre"), {"folk": 1.0, "pop": 3.0})
+    -20 * kl(exposure(by="genre"), {'folk': 1.0, 'pop': 3.0})
+    """
+    if not isinstance(measure, Measure):
+        raise ProblemError(f"kl() takes a measure such as exposure(by='genre'), got {measure!r}.")
+    frozen, numbers = checked_targets("kl", measure, target)
+    if not np.isfinite(numbers).all() or not (numbers > 0).all():
+        raise ProblemError(
+            f"kl({measure}, ...): targets are positive finite numbers, one a group. A group that is to have nothing "
+            "has a cap of 0."
+        )
+    return Kl(measure, target=frozen, total=checked_total(f"kl({measure}, ...", total))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Kl(OfShares):
+    """Divergence from target shares; made by `kl`."""
+
+    target: Any = 1.0
+
+    title: ClassVar[str] = "kl"
+    concave: ClassVar[bool] = False
+
+    def options(self) -> str:
+        return f", {text_of(self.target)}" + super().options()
+
+    def bind(self, labels: Sequence[Any]) -> BoundKl:
+        target = spread(self.target, labels, self.name, free=np.nan)
+        without = np.flatnonzero(np.isnan(target))
+        if without.size:
+            raise ProblemError(
+                f"{self.name}: group {labels[without[0]]!r} has no target ({without.size} have none); name every group."
+            )
+        return BoundKl(
+            weight=-self.weight, groups=len(labels), total=self.known_total, target=target / max(target.sum(), 1e-300)
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BoundKl(BoundSeparable):
+    """`-w (p log(p / q) - p + q)` with p = e / N, w > 0: slope `-w log(p / q) / N`, curvature `-w / (N e)`."""
+
+    total: float
+    target: Floats  # sums to 1
+
+    def f(self, totals: Floats) -> Floats:
+        share = totals / self.total
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log = np.where(share == 0.0, 0.0, share * np.log(share / self.target))
+        return np.where(share >= 0, -self.weight * (log - share + self.target), -np.inf)
+
+    def slope(self, totals: Floats) -> Floats:
+        share = np.maximum(totals / self.total, 0.0)
+        with np.errstate(divide="ignore"):
+            return np.asarray(-self.weight / self.total * np.log(share / self.target))
+
+    def where_slope(self, slope: Floats) -> Floats:
+        return np.asarray(self.total * self.target * np.exp(-slope * (self.total / self.weight)))
+
+    def bend(self, totals: Floats) -> Floats:
+        with np.errstate(divide="ignore", over="ignore"):
+            return -self.weight / (self.total * totals)
+
+    def expression(self, totals: Any) -> Any:
+        import cvxpy as cp
+
+        # q kl_div(p / q, 1): numbers near 1
+        return -self.weight * (self.target @ cp.kl_div(cp.multiply(1.0 / (self.total * self.target), totals), 1.0))

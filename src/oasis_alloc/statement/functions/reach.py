@@ -1,0 +1,104 @@
+"""Reach: how many different groups are shown, not how often."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.data.by_group import as_number
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.base import Conic
+from oasis_alloc.statement.functions.soft import BoundSoft
+from oasis_alloc.statement.functions.weighted import Weighted
+from oasis_alloc.statement.measures import Measure
+
+
+def reach(measure: Measure, times: float = 1.0) -> Reach:
+    """Totals counted up to a number of times, `sum_g min(e_g, times)`: what comes on top is worth nothing.
+
+    Parameters
+    ----------
+    measure
+        Totals by group, such as `exposure(by=("person", "campaign"))`, over all requests of a person.
+    times
+        Positive: up to how many each group counts.
+
+    Returns
+    -------
+    Reach
+        Concave, piecewise linear; enters an objective with a plus. It is the number `times` a group minus what each is
+        short of it, so its prices are those of a soft floor: between minus the weight, where a group is short, and 0.
+        With `times=1` it is the most people that can be reached with these probabilities; shown independently of one
+        another they reach at least 1 - 1/e of it (Ageev and Sviridenko, J. Comb. Optim. 8:307, 2004, section 2).
+
+    Raises
+    ------
+    ProblemError
+        If `times` is not positive and finite.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> 0.5 * oa.reach(oa.exposure(by=("person", "campaign")))
+    0.5 * reach(exposure(by=("person", "campaign")), times=1)
+    """
+    if not isinstance(measure, Measure):
+        raise ProblemError(f"reach() takes a measure such as exposure(by=('person', 'campaign')), got {measure!r}.")
+    number = as_number(times)
+    if number is None or not 0 < number < np.inf:
+        raise ProblemError(f"reach({measure}, times={times!r}): times is a positive finite number.")
+    return Reach(measure, times=number)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Reach(Weighted):
+    """Totals counted up to a number of times; made by `reach`."""
+
+    times: float = 1.0
+
+    title: ClassVar[str] = "reach"
+
+    def options(self) -> str:
+        return f", times={self.times:g}"
+
+    def bind(self, labels: Sequence[Any]) -> BoundReach:
+        return BoundReach.of(self.weight, np.full(len(labels), self.times))
+
+
+@dataclass(frozen=True, eq=False)
+class BoundReach(BoundSoft):
+    """`w min(e, T) = w T - w max(T - e, 0)`: a constant and a soft floor at T."""
+
+    @classmethod
+    def of(cls, weight: float, times: Floats) -> Self:
+        return cls(times, np.full(times.size, np.inf), weight)
+
+    uses_range = True
+
+    def within(self, least: Floats, most: Floats) -> Self:
+        return replace(self, lower=np.minimum(self.lower, most))  # what nobody can pass need not be counted to
+
+    def with_limits(self, lower: Floats, upper: Floats) -> Self:
+        return self  # what it counts up to is no limit
+
+    @property
+    def most_value(self) -> float:
+        """The constant: what all groups at T are worth."""
+        return float(np.sum(self.penalty * self.lower))
+
+    def value(self, totals: Floats) -> float:
+        return float(np.sum(self.penalty * np.minimum(totals, self.lower)))
+
+    def conjugate(self, prices: Floats) -> float:
+        return self.most_value + super().conjugate(prices)
+
+    def least_value(self, least: Floats, most: Floats) -> float:
+        return self.value(least)  # it grows with every total
+
+    def conic(self, totals: Any) -> Conic:
+        form = super().conic(totals)
+        return form._replace(objective=self.most_value + form.objective)

@@ -1,0 +1,112 @@
+"""Soft bands: a limit that may be missed at a price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.data.by_group import as_number
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.band import Band, boxes, checked_name, conic_band, distance
+from oasis_alloc.statement.functions.base import BoundFunction, Conic, Function, PriceBox
+
+
+def soft(constraint: Band, penalty: float) -> Soft:
+    """The constraint with a penalty for every unit by which it is missed, instead of an obligation.
+
+    Parameters
+    ----------
+    constraint
+        A band such as `exposure(by="campaign") >= floors`.
+    penalty
+        Cost of one unit outside the band, in units of the objective; positive and finite.
+
+    Returns
+    -------
+    Soft
+        `F(e) = -penalty * sum_g dist(e_g, band_g)`. Its prices live in [-penalty, penalty], on the band's side
+        (Balseiro, Lu and Mirrokni, arXiv 2007.00514, section 2: below-target consumption).
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> oa.soft(oa.exposure(by="campaign") >= 5.0, penalty=2.0)
+    soft(exposure(by="campaign") >= 5, penalty=2)
+    """
+    if not isinstance(constraint, Band):
+        raise ProblemError(f"soft() takes a constraint such as exposure(by='campaign') >= floors, got {constraint!r}.")
+    number = as_number(penalty)
+    if number is None or not 0 < number < np.inf:
+        raise ProblemError(f"soft({constraint}, penalty={penalty!r}): the penalty is a positive finite number.")
+    return Soft(constraint.measure, constraint, number)
+
+
+@dataclass(frozen=True, eq=False)
+class Soft(Function):
+    """A soft band; made by `soft`."""
+
+    constraint: Band
+    penalty: float
+    given_name: str | None = None
+
+    in_constraints: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        return self.given_name or str(self)
+
+    def named(self, name: str) -> Self:
+        return replace(self, given_name=checked_name(name))
+
+    def __str__(self) -> str:
+        inner = self.constraint.given_name or str(self.constraint)
+        return f"soft({inner}, penalty={self.penalty:g})"
+
+    __repr__ = __str__
+
+    def bind(self, labels: Sequence[Any]) -> BoundSoft:
+        hard = self.constraint.bind(labels)
+        return BoundSoft(hard.lower, hard.upper, self.penalty)
+
+
+@dataclass(frozen=True, eq=False)
+class BoundSoft(BoundFunction):
+    """`-penalty * dist(e, [lower, upper])`, summed over the groups."""
+
+    lower: Floats
+    upper: Floats
+    penalty: float | Floats  # of all groups, or one a group
+
+    is_constraint = False
+
+    def value(self, totals: Floats) -> float:
+        return -float(np.sum(self.penalty * distance(totals, self.lower, self.upper)))
+
+    def conjugate(self, prices: Floats) -> float:
+        if np.any(np.abs(prices) > self.penalty * (1 + 1e-12)):
+            return float(np.inf)
+        limit = np.where(prices > 0, self.upper, np.where(prices < 0, self.lower, 0.0))
+        return float(np.sum(prices * limit))
+
+    def price_box(self) -> PriceBox:
+        return boxes(self.lower, self.upper, self.band()[2])
+
+    def least_value(self, least: Floats, most: Floats) -> float:
+        missed = np.maximum(np.maximum(self.lower - least, most - self.upper), 0.0)
+        return -float(np.sum(self.penalty * missed))
+
+    def excess(self, totals: Floats) -> Floats:
+        return np.zeros(totals.size)
+
+    def band(self) -> tuple[Floats, Floats, Floats]:
+        return self.lower, self.upper, np.full(self.lower.size, self.penalty, dtype=np.float64)
+
+    def with_limits(self, lower: Floats, upper: Floats) -> BoundSoft:
+        return BoundSoft(lower, upper, self.penalty)
+
+    def conic(self, totals: Any) -> Conic:
+        return conic_band(totals, *self.band())

@@ -1,0 +1,97 @@
+"""Squared distance of totals to targets: pacing that may miss a little and not much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.data.by_group import spread, text_of
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.band import checked_targets
+from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
+from oasis_alloc.statement.measures import Limit, Measure
+
+
+def square_deviation(measure: Measure, target: Limit) -> SquareDeviation:
+    """Half the squared distance of every total to its target, `sum_g (e_g - target_g)^2 / 2`.
+
+    Parameters
+    ----------
+    measure
+        Totals by group, such as `exposure(by=("hour", "campaign"))`.
+    target
+        A number, one number a group, or `{label: number}`, which must name every group.
+
+    Returns
+    -------
+    SquareDeviation
+        Convex, so it enters an objective with a minus. Prices are free: `e_g - target_g` times the weight, positive
+        where a group is ahead of its target.
+
+    Raises
+    ------
+    ProblemError
+        If a target is not finite, or a group has none.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> -0.1 * oa.square_deviation(oa.exposure(by="campaign"), {"a": 10.0, "b": 5.0})
+    -0.1 * square_deviation(exposure(by="campaign"), {'a': 10.0, 'b': 5.0})
+    """
+    if not isinstance(measure, Measure):
+        raise ProblemError(f"square_deviation() takes a measure such as exposure(by='campaign'), got {measure!r}.")
+    frozen, numbers = checked_targets("square_deviation", measure, target)
+    if not np.isfinite(numbers).all():
+        raise ProblemError(f"square_deviation({measure}, ...): targets are finite numbers, one a group.")
+    return SquareDeviation(measure, target=frozen)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SquareDeviation(Separable):
+    """Half the squared distance to targets; made by `square_deviation`."""
+
+    target: Any = 0.0
+
+    title: ClassVar[str] = "square_deviation"
+    concave: ClassVar[bool] = False
+
+    def options(self) -> str:
+        return f", {text_of(self.target)}"
+
+    def bind(self, labels: Sequence[Any]) -> BoundSquareDeviation:
+        target = spread(self.target, labels, self.name, free=np.nan)
+        without = np.flatnonzero(np.isnan(target))
+        if without.size:
+            raise ProblemError(
+                f"{self.name}: group {labels[without[0]]!r} has no target ({without.size} have none); name every group."
+            )
+        return BoundSquareDeviation(weight=-self.weight, groups=len(labels), target=target)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BoundSquareDeviation(BoundSeparable):
+    """`-w (e - target)^2 / 2` with w > 0: slope `w (target - e)`, curvature `-w`."""
+
+    target: Floats
+
+    def f(self, totals: Floats) -> Floats:
+        return -0.5 * self.weight * (totals - self.target) ** 2
+
+    def slope(self, totals: Floats) -> Floats:
+        return self.weight * (self.target - totals)
+
+    def where_slope(self, slope: Floats) -> Floats:
+        return self.target - slope / self.weight
+
+    def bend(self, totals: Floats) -> Floats:
+        return np.full(totals.size, -self.weight)
+
+    def expression(self, totals: Any) -> Any:
+        import cvxpy as cp
+
+        return -0.5 * self.weight * cp.sum_squares(totals - self.target)

@@ -1,0 +1,151 @@
+"""Functions that are the least of many weighted sums: `F(e) = min {mu @ e : mu in Pi}`, Pi compact and convex.
+
+Welfare of the worst-off and all rank-weighted welfare are such: minus the support function of -Pi. The conjugate is 0
+where the prices are minus a point of Pi, infinite elsewhere (Rockafellar, Convex Analysis, section 13), so prices live
+in -Pi, which is no box. A new function says four things: its value, the projection onto Pi, the largest entry that a
+point of Pi can have, and a linear form for the finisher.
+
+Newton steps want a conjugate that is finite and smooth. With a small strongly concave term taken off F,
+
+    F*_s(lam) = max_e F(e) + lam e - s/2 |e - c|^2 = r c + |r|^2 / (2 s),   r = lam + mu,   mu = Proj_Pi(-(lam + s c)),
+
+which is the Moreau envelope of the domain, shifted by c: the gradient is `c + r / s`, and lam is in the domain where it
+is c (Rockafellar, SIAM J. Control Optim. 14:877, 1976: the proximal point algorithm).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.statement.functions.base import BoundFunction, Conic, PriceBox
+
+_ON_THE_DOMAIN = 1e-12  # share of the largest price by which rounding may leave the domain
+
+
+class Projection(NamedTuple):
+    """The nearest point of Pi, and its derivative: within a pool only the part along `along` does not follow."""
+
+    point: Floats
+    pool: npt.NDArray[np.int64]  # number of each group's pool, from 0
+    along: Floats
+
+
+class Smoothed(NamedTuple):
+    """The smoothed conjugate at some prices, one entry a group."""
+
+    value: float
+    maximiser: Floats
+    diagonal: Floats  # of the Hessian
+    product: Callable[[Floats], Floats]  # with the Hessian
+
+
+class Linear(NamedTuple):
+    """`F(e) = max {gain @ y : totals @ y = e, inner @ y <= 0, y >= lower}`, for a linear programme.
+
+    `inner` rows marked in `equal` hold with equality.
+    """
+
+    totals: Any  # sparse (n_groups, n)
+    inner: Any  # sparse (m, n)
+    equal: npt.NDArray[np.bool_]  # (m,)
+    gain: Floats
+    lower: Floats
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BoundSupport(BoundFunction):
+    """The least of `mu @ e` over Pi, for totals in [least, most]; a subclass says Pi."""
+
+    groups: int
+    least: Any = -np.inf  # numbers, or one a group
+    most: Any = np.inf
+
+    delivered: ClassVar[Any] = 0.0  # what groups have besides the totals: see shifted.py
+
+    is_constraint = False
+    is_support = True
+    uses_range = True
+
+    @abstractmethod
+    def project(self, point: Floats) -> Projection:
+        """The nearest point of Pi."""
+
+    @abstractmethod
+    def largest(self) -> Floats:
+        """The largest entry of each group in Pi; the smallest is at least 0."""
+
+    @abstractmethod
+    def linear(self, low: Floats, high: Floats, prices: Floats) -> Linear:
+        """F as a linear programme, exact for totals in [low, high] and nowhere above `-prices @ e`.
+
+        So its own prices can be `prices`, which are in the domain, and a programme that keeps near them is bounded.
+        """
+
+    @abstractmethod
+    def expression(self, totals: Any) -> Any:
+        """F as a concave cvxpy expression."""
+
+    def within(self, least: Floats, most: Floats) -> Self:
+        return replace(self, least=least, most=np.maximum(most, least))
+
+    def admit(self, prices: Floats) -> Floats:
+        """The nearest prices in the domain."""
+        return -self.project(-prices).point
+
+    def conjugate(self, prices: Floats) -> float:
+        """F* in the domain; elsewhere a number that it is not above on the range, infinite where none is known.
+
+        For any mu of Pi and any totals of the range, `F(e) + lam e <= (mu + lam) e`; mu is taken next to -lam.
+        """
+        off = prices - self.admit(prices)
+        size = float(np.abs(prices).max(initial=0.0)) + float(self.largest().max(initial=0.0))
+        end = np.broadcast_to(np.where(off > 0, self.most, self.least), off.shape)
+        rounding = ~np.isfinite(end) & (np.abs(off) <= _ON_THE_DOMAIN * size)
+        off = np.where(rounding, 0.0, off)
+        return float(np.sum(np.where(off == 0.0, 0.0, off) * np.where(off == 0.0, 0.0, end)))
+
+    def smoothed(self, prices: Floats, softness: float, centre: Floats) -> Smoothed:
+        """The conjugate of `F(e) - softness / 2 |e - centre|^2`, with its derivatives."""
+        near = self.project(-(prices + softness * centre))
+        off = prices + near.point
+        squares = np.bincount(near.pool, near.along**2, self.groups)
+
+        def product(x: Floats) -> Floats:
+            mean = np.bincount(near.pool, near.along * x, self.groups)[near.pool] / squares[near.pool]
+            return near.along * mean / softness
+
+        value = float(off @ centre + off @ off / (2.0 * softness))
+        return Smoothed(value, centre + off / softness, near.along**2 / squares[near.pool] / softness, product)
+
+    def least_value(self, least: Floats, most: Floats) -> float:
+        return self.value(least)  # it falls with no total
+
+    def price_box(self) -> PriceBox:
+        # no ranges: cut one by one, prices would leave the domain, which holds them together; see `admit`
+        free = np.full(self.groups, np.inf)
+        return PriceBox(np.arange(self.groups), -free, free, np.zeros(self.groups))
+
+    def excess(self, totals: Floats) -> Floats:
+        return np.zeros(totals.size)
+
+    def band(self) -> tuple[Floats, Floats, Floats]:
+        free = np.full(self.groups, np.inf)
+        return -free, free, free
+
+    def conic(self, totals: Any) -> Conic:
+        import cvxpy as cp
+
+        own = cp.Variable(self.groups)  # so that the price is a dual
+        same = own - totals == 0
+
+        def prices() -> Floats:
+            return -np.atleast_1d(same.dual_value)
+
+        return Conic(self.expression(own), [same], prices)

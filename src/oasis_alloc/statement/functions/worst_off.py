@@ -1,0 +1,126 @@
+"""Max-min fairness: the total of the worst-off group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.data.by_group import numbers_of, spread, text_of
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.support import BoundSupport, Linear, Projection
+from oasis_alloc.statement.functions.weighted import Weighted
+from oasis_alloc.statement.measures import Limit, Measure
+
+
+def worst_off(measure: Measure, weights: Limit | None = None) -> WorstOff:
+    """The total of the worst-off group, `min_g e_g / weights_g`.
+
+    Parameters
+    ----------
+    measure
+        Totals by group, such as `exposure(by="artist")`; of any sign.
+    weights
+        What a group is owed in proportion to the others, positive: a number, one number a group, or
+        `{label: number}`, which must name every group. None takes 1 for all.
+
+    Returns
+    -------
+    WorstOff
+        Concave; enters an objective with a plus. Prices are minus the points of a simplex, `mu >= 0` with
+        `sum_g weights_g mu_g` the function's weight: a bonus for the groups that are worst off, 0 for all others
+        (Bertsimas, Farias and Trichakis, Oper. Res. 59:17, 2011, section 2: max-min fairness. Projection: Held, Wolfe
+        and Crowder, Math. Program. 6:62, 1974; Duchi et al., ICML 2008).
+
+    Raises
+    ------
+    ProblemError
+        If a weight is not positive and finite, or a group has none.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> 20.0 * oa.worst_off(oa.exposure(by="artist"))
+    20 * worst_off(exposure(by="artist"))
+    """
+    if not isinstance(measure, Measure):
+        raise ProblemError(f"worst_off() takes a measure such as exposure(by='artist'), got {measure!r}.")
+    if weights is None:
+        return WorstOff(measure)
+    frozen = numbers_of(weights, f"worst_off({measure}, ...)", "weight")
+    numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
+    if not np.isfinite(numbers).all() or not (numbers > 0).all():
+        raise ProblemError(
+            f"worst_off({measure}, ...): weights are positive finite numbers, one a group. To leave a group out, give "
+            "its items no label."
+        )
+    return WorstOff(measure, weights=frozen)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WorstOff(Weighted):
+    """The total of the worst-off; made by `worst_off`."""
+
+    weights: Any = None
+
+    title: ClassVar[str] = "worst_off"
+
+    def options(self) -> str:
+        return "" if self.weights is None else f", {text_of(self.weights)}"
+
+    def bind(self, labels: Sequence[Any]) -> BoundWorstOff:
+        weights = spread(1.0 if self.weights is None else self.weights, labels, self.name, free=np.nan)
+        without = np.flatnonzero(np.isnan(weights))
+        if without.size:
+            raise ProblemError(
+                f"{self.name}: group {labels[without[0]]!r} has no weight ({without.size} have none); name every group."
+            )
+        return BoundWorstOff(groups=len(labels), weight=self.weight, weights=weights)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BoundWorstOff(BoundSupport):
+    """`w min_g e_g / a_g`: the least over the simplex `mu >= 0, a @ mu = w`."""
+
+    weight: float
+    weights: Floats
+
+    def value(self, totals: Floats) -> float:
+        return self.weight * float(np.min(totals / self.weights)) if totals.size else 0.0
+
+    def project(self, point: Floats) -> Projection:
+        ratio = point / self.weights
+        order = np.argsort(-ratio, kind="stable")
+        a, z = self.weights[order], point[order]
+        cut = (np.cumsum(a * z) - self.weight) / np.cumsum(a * a)  # if the first ones alone are above 0
+        n_active = int(np.max(np.flatnonzero(ratio[order] > cut), initial=-1)) + 1
+        if point.size and n_active == 0:
+            n_active = 1  # numbers so large that the weight is lost in their rounding
+        inside = order[:n_active]
+        pool = np.zeros(point.size, np.int64)
+        pool[order[n_active:]] = np.arange(1, point.size - n_active + 1)
+        out = np.zeros(point.size)
+        out[inside] = np.maximum(point[inside] - cut[n_active - 1] * self.weights[inside], 0.0) if n_active else 0.0
+        paid = float(out @ self.weights)
+        return Projection(out * (self.weight / paid) if paid > 0 else out, pool, self.weights)
+
+    def largest(self) -> Floats:
+        return self.weight / self.weights
+
+    def linear(self, low: Floats, high: Floats, prices: Floats) -> Linear:
+        """One level for all, and what each has above its share of it."""
+        import scipy.sparse as sp
+
+        n = self.groups
+        totals = sp.hstack([sp.csr_array(self.weights[:, None]), sp.eye_array(n)], format="csr")
+        gain, lower = np.zeros((2, n + 1))
+        gain[0], lower[0] = self.weight, -np.inf
+        return Linear(totals, sp.csr_array((0, n + 1)), np.empty(0, np.bool_), gain, lower)
+
+    def expression(self, totals: Any) -> Any:
+        import cvxpy as cp
+
+        return self.weight * cp.min(cp.multiply(1.0 / self.weights, totals))

@@ -1,0 +1,226 @@
+"""The policy that a host serves now: loaded, verified and swapped while other threads score.
+
+A request reads one attribute, `_served`, and everything it needs hangs on what that refers to. Whoever swaps makes a
+new object and rebinds the attribute, so that no request can see a part of one policy and a part of another. Files are
+read, and policies warmed up, before the lock is taken under which it is bound anew: what is slow or hangs there keeps
+no policy from growing old, and no roll-back.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oasis_alloc.errors import SnapshotError
+from oasis_alloc.hosting.decision import Decision
+from oasis_alloc.hosting.options import (
+    checked_clock,
+    checked_interval,
+    checked_keep,
+    checked_ladder,
+    checked_name,
+    checked_path,
+)
+from oasis_alloc.hosting.swapping import Swapping
+from oasis_alloc.hosting.watcher import Process
+from oasis_alloc.serving.file.stored import loaded
+from oasis_alloc.serving.staleness import Staleness
+
+if TYPE_CHECKING:
+    from oasis_alloc.policy import Policy
+
+class PolicyStore(Swapping):
+    """The policy in a snapshot file, kept up to date.
+
+    `store.policy` is the policy to serve now. A file that is replaced is noticed by a thread, loaded, verified and
+    swapped in at once; one that is refused changes nothing. The thread starts with the first request of a process (and
+    again in the child of a fork), never at import or where the store is made.
+
+    Parameters
+    ----------
+    path
+        The snapshot file; it may appear later.
+    refresh
+        Seconds between two looks at the file, or None: then only `refresh()` looks.
+    staleness
+        How a policy is served as it grows old; None is `Staleness()`. Whatever it says, after `valid_until` of a policy
+        only the organic column counts.
+    keep
+        How many earlier policies are kept for `rollback()`, each id once.
+    clock
+        A function that says UNIX seconds, for tests.
+    name
+        What statistics call this store; None for its path.
+
+    Raises
+    ------
+    InputError
+        If an option is of another kind or out of range, or the ladder's first rung is not above `refresh`.
+
+    Example
+    -------
+    >>> import tempfile, oasis_alloc as oa
+    >>> store = oa.PolicyStore(tempfile.gettempdir() + "/no-such-policy", refresh=None)
+    >>> store.stats()["mode"], store.stats()["refused_snapshots"]
+    (None, {'unreadable': 1})
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        refresh: float | None = 5.0,
+        staleness: Staleness | None = None,
+        keep: int = 3,
+        clock: Callable[[], float] = time.time,
+        name: str | None = None,
+    ) -> None:
+        place = checked_path(path)
+        self._name = checked_name(name, place)
+        self._interval = checked_interval(refresh)
+        super().__init__(place, checked_ladder(staleness, self._interval), checked_keep(keep), checked_clock(clock))
+        self.refresh()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a PolicyStore ({self._path}) is of one process: it has locks and a thread. Make one with "
+            "PolicyStore(path, ...) in each process, or pickle store.policy."
+        )
+
+    def close(self) -> None:
+        """Stop watching; the policy that is active goes on being served."""
+        self._interval = None
+        self._closed.ring()
+
+    def __enter__(self) -> PolicyStore:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    # What a request asks.
+
+    @property
+    def policy(self) -> Policy:
+        """The policy to serve now; hold on to it for all calls of one request.
+
+        Raises `SnapshotError` ("no policy") where none has been loaded yet.
+        """
+        return self._now().policy
+
+    @property
+    def mode(self) -> str:
+        """The rung of the ladder: "fresh", "hold", "decay" or "organic"."""
+        return self._now().rung.mode
+
+    @property
+    def name(self) -> str:
+        """What statistics call this store."""
+        return self._name
+
+    def score(self, items: Any, columns: Any, **request: Any) -> NDArray[np.float64]:
+        """`Policy.score` of the policy to serve now, counted and timed.
+
+        For item numbers that mean the same in every policy of the file, such as ids that are numbers; where ids are
+        encoded, encode and score with one policy, in `decide`.
+        """
+        scores: NDArray[np.float64] = self._timed("score", items, columns, request)
+        return scores
+
+    def boosts(self, items: Any, columns: Any, **request: Any) -> NDArray[np.float64]:
+        """`Policy.boosts` of the policy to serve now; as `score`."""
+        boosts: NDArray[np.float64] = self._timed("boosts", items, columns, request)
+        return boosts
+
+    def select(self, items: Any, columns: Any, **request: Any) -> NDArray[np.int64]:
+        """`Policy.select` of the policy to serve now; as `score`."""
+        positions: NDArray[np.int64] = self._timed("select", items, columns, request)
+        return positions
+
+    def _timed(self, method: str, items: Any, columns: Any, request: dict[str, Any]) -> Any:
+        with self.decide() as decision:
+            answer = getattr(decision.policy, method)(items, columns, **request)
+            decision.unseen = int(np.count_nonzero(np.asarray(items) < 0))
+        return answer
+
+    def decide(self) -> Decision:
+        """Several calls that are one decision: `with store.decide() as decision:`, counted and timed at its end.
+
+        What raises within it is counted as a request that failed.
+        """
+        try:
+            return Decision(self._now(), self._stats)
+        except SnapshotError:
+            self._stats.failed("no policy")
+            raise
+
+    def warmup(self, draws: bool = True) -> dict[str, float]:
+        """Compile everything that a request can need, before the first one; seconds by kernel.
+
+        Without `draws`, all but what `sample` and `propensities` need, which takes longest where there are rules.
+
+        From here on `stats()["ready"]` is True, and a new policy is warmed up before it becomes active. One that became
+        active meanwhile is warmed up as well. Raises `SnapshotError` ("no policy") where none has been loaded yet.
+        """
+        self._warms, self._draws = True, draws
+        seconds: dict[str, float] = {}
+        while True:
+            origin = self._now().origin
+            for kernel, took in origin.warmup(draws).items():
+                seconds[kernel] = seconds.get(kernel, 0.0) + took
+            with self._changing:
+                self._warm.add(id(origin))
+                if self._served is not None and self._served.origin is origin:
+                    return seconds
+
+    def stats(self) -> dict[str, Any]:
+        """A plain dict of what this process has done since it started, or since its fork.
+
+        `store` (its name), `policy_id`, `created`, `age` (seconds), `mode`, `factor` (of the prices), `ready` and,
+        where it is not, `not_ready` ("no policy", "not warm", "requests fail"), `kept` (for roll-back), `rolled_back`,
+        `decisions` and `decisions_by_mode`, `failed_requests` by reason, `ignored_keys` by key, `mistyped_requests`,
+        `unseen_items`, `score_seconds` (count, sum, p50, p90, p99, p999, max), `loaded_snapshots`, `refused_snapshots`
+        by reason, `last_refused`. None where there is no policy.
+        """
+        if self._process != Process.forks:
+            self._start()
+        served = self._now() if self._served is not None else None
+        origin = None if served is None else served.origin
+        why = self._not_ready(origin)
+        return {
+            "store": self._name,
+            "policy_id": None if served is None else served.policy.policy_id,
+            "created": None if origin is None else origin.created,
+            "age": None if origin is None else max(0.0, self._clock() - origin.created),
+            "mode": None if served is None else served.rung.mode,
+            "factor": None if served is None else served.rung.factor,
+            "ready": why is None,
+            "not_ready": why,
+            "kept": len(self._earlier),
+            "rolled_back": list(self._state.rolled_back),
+            **self._tally.summary(),
+            **self._stats.summary(),
+        }
+
+    def _not_ready(self, origin: Policy | None) -> str | None:
+        """Why requests should go elsewhere, None where they need not."""
+        if origin is None:
+            return "no policy"
+        if id(origin) not in self._warm:
+            return "not warm"
+        return "requests fail" if self._stats.is_failing() else None
+
+    def _load(self, path: Path, raw: bytes | None = None) -> Policy:
+        return _load(path, raw)
+
+
+def _load(path: Path, raw: bytes | None) -> Policy:
+    from oasis_alloc.policy import Policy
+
+    return loaded(Policy, path, raw)
