@@ -83,7 +83,7 @@ def bench(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Judge random programs by an independent solver: `-- --programs 5000 --seed 1`; `-- --one 17` prints one."""
     session.install("-e", ".[test]")
-    session.run("python", "tests/fuzz_programs.py", *session.posargs)
+    session.run("python", "tests/support/fuzz_programs.py", *session.posargs)
 
 
 @nox.session

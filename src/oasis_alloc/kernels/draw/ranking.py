@@ -6,11 +6,11 @@ can be mixed to is the polymatroid
     sum of x over A  <=  W(r(A))   for every set A of items,    r(A): the most items of A that one slate can hold,
 
 whose corners are the orderings that greedy finds (Edmonds 1970): W(r(A)) is the sum of the ranks of matroids, one a
-level of weights (supply_and_positions.py). x is taken apart as Caratheodory's theorem says: an ordering on the least face that x
-is on, as much of it as leaves the rest in the polymatroid, and so on with the rest, which is then on a smaller face. A
-face is a partition of the items into blocks, and sets that become tight split blocks (lattices of tight sets:
-Fujishige, "Submodular Functions and Optimization", 2005, sec. 3.3; for permutations alone: Yasutake et al., ISAAC
-2011). So n items need n + 1 orderings at the most.
+level of weights (program/supply_and_positions.py). x is taken apart as Caratheodory's theorem says: an ordering on the
+least face that x is on, as much of it as leaves the rest in the polymatroid, and so on with the rest, which is then on
+a smaller face. A face is a partition of the items into blocks, and sets that become tight split blocks (lattices of
+tight sets: Fujishige, "Submodular Functions and Optimization", 2005, sec. 3.3; for permutations alone: Yasutake et al.,
+ISAAC 2011). So n items need n + 1 orderings at the most.
 
 Categories are stretches of the items' order. The set that is nearest to tight is the best path along the items: each is
 left out, or taken for one place, or a category is taken whole for as many places as its cap.

@@ -27,7 +27,7 @@ pytest.importorskip("fastapi", reason=EXTRA)
 pytest.importorskip("uvicorn", reason=EXTRA)
 pytest.importorskip("prometheus_client", reason=EXTRA)
 
-FOLDER = Path(__file__).parents[1] / "examples" / "host_service"
+FOLDER = Path(__file__).parents[2] / "examples" / "host_service"
 
 
 def load(name: str) -> ModuleType:

@@ -15,7 +15,7 @@ import pytest
 
 import oasis_alloc as oa
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def load(name: str) -> ModuleType:

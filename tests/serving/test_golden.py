@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import oasis_alloc as oa
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 NAMES = ["plain", "columns", "rules", "keep"]
 each_policy = pytest.mark.parametrize("name", NAMES)
 

@@ -21,8 +21,8 @@ from policies import small
 
 import oasis_alloc as oa
 
-ROOT = Path(__file__).parents[1]
-GOLDEN = Path(__file__).parent / "golden"
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parents[1] / "golden"
 COLUMNS = {"relevance": [0.5, 0.75, 0.25, 1.0], "streams": [1.0, 0.0, 0.5, 0.25]}
 
 

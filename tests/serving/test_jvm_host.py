@@ -22,9 +22,9 @@ from oasis_alloc.serving.data import Known, PolicyData, SlateRule, Term
 from oasis_alloc.serving.file.codec import decode, encode
 from oasis_alloc.serving.file.container import from_bytes, to_bytes
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HOST = ROOT / "examples" / "jvm-host" / "ScoreHost.java"
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 NAMES = ["plain", "columns", "rules", "keep"]
 
 
@@ -240,7 +240,7 @@ def said(java: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("classes")
     javac = shutil.which("javac")
     assert javac is not None
-    source = Path(__file__).parent / "jvm" / "Check.java"
+    source = Path(__file__).parents[1] / "jvm" / "Check.java"
     subprocess.run([javac, "-Xlint:all", "-Werror", "-d", str(folder), str(HOST), str(source)], check=True, timeout=120)
     oa.Policy(of_every_kind()).save(folder / "labels")
     oa.Policy(small()).save(folder / "small")

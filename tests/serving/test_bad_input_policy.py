@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from served import policy, request, solved
-from test_ranking import crossed
+from test_orderings import crossed
 
 import oasis_alloc as oa
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError, SnapshotError

@@ -66,7 +66,7 @@ def test_the_demo_s_own_tables_give_the_same_answer(demo: Path, capsys: pytest.C
 
 
 def test_the_example_is_the_statement_of_the_demo() -> None:
-    example = Path(__file__).parents[1] / "examples" / "problem.toml"
+    example = Path(__file__).parents[2] / "examples" / "problem.toml"
     assert example.read_text(encoding="utf-8") == statement(month(), "parquet")
 
 

@@ -1,4 +1,4 @@
-"""Random programs against an independent judge: `python tests/fuzz_programs.py --programs 5000 --seed 1`.
+"""Random programs against an independent judge: `python tests/support/fuzz_programs.py --programs 5000 --seed 1`.
 
 Every program is drawn from its own seed (`random_statements.py`), solved, and judged by a second statement of the same
 mathematics (`fuzz_judge.py`). `--one SEED` prints a program, the answer and the judgment. The exit status is 1 where a

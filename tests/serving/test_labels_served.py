@@ -1,4 +1,4 @@
-"""The library and the host in Java find the same labels equal: the table of tests/test_jvm_host.py, in Python."""
+"""The library and the host in Java find the same labels equal: the table of test_jvm_host.py, in Python."""
 
 from __future__ import annotations
 

@@ -1,0 +1,113 @@
+"""Who may import whom: packages and modules of the top level in their order, from the lowest to the highest.
+
+Every import counts: at run time, within functions, and for type checkers alone.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import oasis_alloc
+
+SOURCE = Path(oasis_alloc.__file__).parent
+
+# A line imports from lines above it, and from itself; entries of one line import nothing of each other.
+LAYERS = """
+    errors
+    common
+    kernels
+    kernels.solve            kernels.serve
+    kernels.rules            kernels.draw
+    data
+    candidates
+    statement  statement.functions
+    problem
+    program
+    engines
+    solvers
+    results
+    serving
+    serving.file             serving.request
+    serving.batch            serving.explain
+    policy
+    solution
+    solve
+    frontier                 reproduction
+    hosting
+    store
+    telemetry                markets
+    (the package itself)
+    commands
+    __main__
+"""
+TOGETHER = {frozenset({"statement", "statement.functions"})}  # operators of one statement: a measure makes a function
+MOST_PACKAGES = 25  # on the top two levels
+
+RANK = {name: rank for rank, line in enumerate(LAYERS.strip().splitlines()) for name in line.strip().split("  ") if name}
+RANK = {name.strip(): rank for name, rank in RANK.items()}
+
+MODULES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix("__init__").rstrip("."): path
+    for path in sorted(SOURCE.rglob("*.py"))
+}
+
+
+def layer(module: str) -> str:
+    """The entry of LAYERS that a module, without `oasis_alloc.`, belongs to."""
+    if not module:
+        return "(the package itself)"
+    parts = module.split(".")
+    two = ".".join(parts[:2])
+    return two if two in RANK else parts[0]
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, module) of every import of this package in a file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                if name.name.split(".")[0] == "oasis_alloc":
+                    yield node.lineno, name.name.removeprefix("oasis_alloc").lstrip(".")
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}:{node.lineno}: a relative import"
+            if node.module and node.module.split(".")[0] == "oasis_alloc":
+                base = node.module.removeprefix("oasis_alloc").lstrip(".")
+                for name in node.names:
+                    inner = f"{base}.{name.name}".lstrip(".")
+                    yield node.lineno, inner if inner in MODULES else base
+
+
+def wrong(module: str, target: str) -> bool:
+    own, other = layer(module), layer(target)
+    return own != other and RANK[other] >= RANK[own] and frozenset({own, other}) not in TOGETHER
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {layer(module) for module in MODULES} == set(RANK)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_downward(module: str) -> None:
+    found = [(line, target) for line, target in imported(MODULES[module]) if wrong(module, target)]
+    assert not found, f"{MODULES[module]} imports what is above it: {found}"
+
+
+def test_an_upward_import_is_found() -> None:
+    assert wrong("kernels.solve.visit", "program.program")
+    assert wrong("results.report", "solution")
+    assert wrong("serving.request.reader", "serving.batch.scores")
+    assert not wrong("solution", "results.report")
+
+
+def test_packages_can_be_taken_in_at_a_glance() -> None:
+    packages = [path.parent for path in SOURCE.rglob("__init__.py")]
+    assert len([path for path in packages if len(path.relative_to(SOURCE).parts) <= 2]) <= MOST_PACKAGES
+
+
+def test_files_are_short() -> None:
+    long = {str(path): n for path in SOURCE.rglob("*.py") if (n := len(path.read_text("utf-8").splitlines())) > 400}
+    assert not long
