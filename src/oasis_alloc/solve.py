@@ -67,7 +67,7 @@ def solve(
         A file that the state of the solve is written to, at most once in so many seconds and when the solve ends:
         prices, the optimiser's state and the best allocation. It is replaced in one step, so it is whole whenever the
         process dies. Where it cannot be written (a full disk, a folder that has gone), the solve goes on, tries again
-        after so many seconds, and gives a `CheckpointWarning`; the answer is never lost. One that ended without an
+        after so many seconds, and gives one `CheckpointWarning` a reason; the answer is never lost. One that ended without an
         allocation is written as well; going on from it proves the same again.
     resume
         A checkpoint of this same problem to go on from, which may be the file that is written to. The answer is within
