@@ -256,7 +256,7 @@ def create_app(
         name = (await body_of(request)).decode("utf-8", "replace")
         is_name = name != ".." and name == Path(name).name != "" and name.isprintable()
         if not is_name or not os.path.isfile(snapshot.with_name(name)):
-            return _text(400, f"{name[:100]!r} cannot be published: expected the name of a file in the snapshot's folder")
+            return _text(400, f"{name[:100]!r} is not there: expected the name of a file in the snapshot's folder")
         policy = await asyncio.to_thread(store.publish, snapshot.with_name(name))
         return _text(200, policy.policy_id)
 
