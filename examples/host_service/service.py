@@ -254,8 +254,9 @@ def create_app(
         if not allowed(request):
             return _text(403, "expected the token of --admin-token")
         name = (await body_of(request)).decode("utf-8", "replace")
-        if not name or name != Path(name).name or not name.isprintable():
-            return _text(422, "expected the name of a file in the snapshot's folder")
+        is_name = name != ".." and name == Path(name).name != "" and name.isprintable()
+        if not is_name or not os.path.isfile(snapshot.with_name(name)):
+            return _text(400, f"{name[:100]!r} is not there: expected the name of a file in the snapshot's folder")
         policy = await asyncio.to_thread(store.publish, snapshot.with_name(name))
         return _text(200, policy.policy_id)
 

@@ -59,6 +59,8 @@ def solve(
         positive.
     time_limit, pass_limit
         Seconds, and full-pass equivalents, after which the best answer so far is returned with a status that says so.
+        Steps end and the answer's certificate is made after that: `passes` is less than 5 above `pass_limit`. What is
+        done where the constraints conflict, to tell which or to relax them, is not limited by passes.
     threads
         Host threads; the answer does not depend on them. None takes all cores.
     start
@@ -68,8 +70,8 @@ def solve(
         A file that the state of the solve is written to, at most once in so many seconds and when the solve ends:
         prices, the optimiser's state and the best allocation. It is replaced in one step, so it is whole whenever the
         process dies. Where it cannot be written (a full disk, a folder that has gone), the solve goes on, tries again
-        after so many seconds, and gives a `CheckpointWarning`; the answer is never lost. One that ended without an
-        allocation is written as well; going on from it proves the same again.
+        after so many seconds, and gives a `CheckpointWarning`, one a reason; the answer is never lost. One that ended
+        without an allocation is written as well; going on from it proves the same again.
     resume
         A checkpoint of this same problem to go on from, which may be the file that is written to. The answer is within
         the gap asked for, as without the break; `passes` and `seconds` count both, the limits this call alone.

@@ -260,7 +260,10 @@ def test_an_operator_rolls_back_and_publishes(ready: tuple[Raw, Path]) -> None:
     assert raw.send(b"", "/admin/rollback", **token) == (200, first.policy_id)
     assert raw.send(b"policy", "/admin/publish", **token) == (200, "second")
     assert raw.send(b"first", "/admin/publish", **token) == (200, first.policy_id)
-    for name in (b"", b"../policy", b"/etc/passwd", b"a\nb", b"\xff/"):
-        assert raw.send(name, "/admin/publish", **token)[0] == 422
-    assert raw.send(b"none", "/admin/publish", **token)[0] == 503
+    path.with_name("folder").mkdir()
+    path.with_name("text").write_bytes(b"no snapshot, though long enough")
+    for name in (b"", b".", b"..", b"../policy", b"/etc/passwd", b"a\nb", b"\xff/", b"folder", b"none", b"x" * 300):
+        status, said = raw.send(name, "/admin/publish", **token)
+        assert (status, "expected the name of a file in the snapshot's folder" in said) == (400, True), (name, said)
+    assert raw.send(b"text", "/admin/publish", **token)[0] == 503
     assert json.loads(raw.ask("/ready")[1])["policy_id"] == first.policy_id

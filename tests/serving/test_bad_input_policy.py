@@ -47,6 +47,17 @@ def slates_of(**more: Any) -> Any:
     return all_of(call="select_batch", **more)
 
 
+def hot_of(call: str, n: Any) -> Any:
+    """The slate of the first n candidates, or their scores, in buffers that are there already."""
+    served = policy("segments")
+    if call == "batch":
+        return batch_of(2, 8, n)
+    if call == "diverse":
+        served_by = served.prepare(8, diversify=oa.MMR(), embeddings=oa.Embeddings(np.ones((40, 2))))
+        return served_by.select(n, served.user())
+    return getattr(served.prepare(8), call)(n, served.user())
+
+
 def batch_of(users: int, most: int, n: int, name: str = "segments", times: int = 1) -> Any:
     hot = policy("segments").prepare_batch(users=users, most=most)
     return [hot.add(n, policy(name).user()) for _ in range(times)]
@@ -177,7 +188,9 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("a batch for no number", lambda: batch_of(2.5, 8, 2), "prepare_batch(users=2.5): expected a whole number"),
     ("a batch of too many users", lambda: batch_of(2, 8, 2, times=3), "3 users; expected at most 2"),
     ("a batch of too many candidates", lambda: batch_of(3, 8, 5, times=2), "5 candidates after 5; expected at most 8"),
-    ("a batch of less than none", lambda: batch_of(3, 8, -1), "-1 candidates after 0"),
+    ("a batch of less than none", lambda: batch_of(3, 8, -1), "n=-1: expected how many candidates there are, a whole"),
+    *[(f"buffers with n={n!r}", lambda call=call, n=n: hot_of(call, n), f"n={n!r}: expected how many candidates")
+      for call in ("score", "select", "diverse", "batch") for n in (None, "3", 2.5, NAN, True, np.True_, -1, [2])],
     ("a batch of another policy", lambda: batch_of(3, 8, 1, "one column"), "another policy"),
     ("buffers for no number", lambda: policy("segments").prepare("many"), "prepare(most='many')"),
     (

@@ -94,3 +94,20 @@ def test_a_policy_is_valid_for_any_number_of_seconds(seconds: Any) -> None:
     served = solved("one column").policy(valid_for=seconds)
     assert served.valid_until == served.created + 3600.0
     assert type(served.valid_until) is float
+
+
+@pytest.mark.parametrize("n", [np.int8(5), np.uint64(5), np.array(5)[()], np.int64(0), 0])
+def test_candidates_of_buffers_are_counted_by_any_whole_number(n: Any) -> None:
+    served, (items, columns) = policy("segments"), request(solved("segments").problem.candidates, 3)
+    shown, user = [], served.user()
+    for count in (n, int(n)):
+        hot, batch = served.prepare(8), served.prepare_batch(2, 16)
+        for buffers in (hot, batch):
+            buffers.items[:count] = items[:count]
+            for row, name in zip(buffers.columns, buffers.names, strict=True):
+                row[:count] = columns[name][:count]
+        hot.score(count, user)
+        assert batch.add(count, user) == (0, int(n))
+        batch.select()
+        shown.append((hot.scores.tolist(), hot.positions[: hot.select(count, user)].tolist(), batch.positions.tolist()))
+    assert shown[0] == shown[1]

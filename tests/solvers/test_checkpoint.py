@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -146,6 +147,34 @@ def test_a_write_that_fails_leaves_the_last_one(tmp_path: Path, monkeypatch: pyt
         assert oa.solve(problem(), checkpoint=path).status is oa.Status.SOLVED
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_has_gone_is_warned_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, tries, save = tmp_path / "kept", [], files.save
+    folder.mkdir()
+
+    def counted(*given: Any) -> None:
+        tries.append(given)
+        save(*given)
+
+    def progress(state: oa.Progress) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        if len(tries) > 4:
+            folder.mkdir()  # it is there again: the last state is kept
+
+    monkeypatch.setattr(files, "save", counted)
+    for _ in range(2):  # every solve says it
+        tries.clear()
+        folder.mkdir(exist_ok=True)
+        with pytest.warns(oa.CheckpointWarning, match="cannot be written") as seen:
+            solution = oa.solve(problem(), checkpoint=folder / "state", checkpoint_every=1e-9, progress=progress)
+        assert solution.status is oa.Status.SOLVED
+        assert len(seen) == 1
+        assert len(tries) > 6
+        assert (folder / "state").is_file()
+    assert len(caplog.records) == 2
 
 
 OTHERS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,6 +153,41 @@ def test_limits_beyond_1e20_are_none(three: oa.Candidates, limit: float) -> None
         assert (solution.value, solution.bound) == (free.value, free.bound)
     with pytest.raises(oa.ProblemError, match="no total can keep it"):
         oa.Problem(three, T("r"), by_song >= limit)
+
+
+def vast(size: float) -> oa.Candidates:
+    w = np.array([1.0, 0.5, 0.7, 0.3, 0.9, 0.4]) * size
+    return oa.Candidates.from_arrays(
+        [0, 2, 4, 6], [0, 1, 0, 1, 0, 1], {"r": [0.9, 0.5, 0.8, 0.7, 0.3, 0.6], "w": w}, items={"camp": ["a", "b"]}
+    )
+
+
+W, EACH = T("w"), T("w", by="camp")
+VAST: dict[str, tuple[Any, Any]] = {
+    "values": (T("w"), oa.exposure(by="camp") <= 1.5),
+    "values times ten": (10.0 * T("w") - 9.0 * T("w"), oa.exposure(by="camp") <= 1.5),
+    "a cap of nothing": (T("r"), W <= 0.0),
+    "a cap": (T("r"), W <= 1.0),
+    "a cap times ten": (T("r"), 10.0 * W <= 1.0),
+    "a share": (T("r"), EACH <= 0.5 * W),
+    "a floor": (T("r"), W >= 1.0),
+    "log": (T("r") + oa.log(EACH), ()),
+    "square deviation": (T("r") - oa.square_deviation(EACH, 1.0), ()),
+}
+
+
+@pytest.mark.parametrize("size", [1e151, 1e200, 1e307, 1.7e308])
+@pytest.mark.parametrize("name", VAST)
+def test_sums_beyond_1e150_are_refused_without_a_warning(name: str, size: float) -> None:
+    maximize, limits = VAST[name]
+    with pytest.raises(oa.ProblemError, match=r"expected at most 1e\+150.*by a power of ten"):
+        oa.solve(oa.Problem(vast(size), maximize, limits, oa.Slate(1)))
+
+
+@pytest.mark.parametrize("name", [name for name in VAST if "ten" not in name and "deviation" not in name])
+def test_sums_up_to_1e150_are_solved(name: str) -> None:
+    maximize, limits = VAST[name]
+    assert oa.solve(oa.Problem(vast(1e149), maximize, limits, oa.Slate(1))).status is SOLVED
 
 
 def relaxed_market() -> oa.Candidates:

@@ -27,6 +27,9 @@ FEASIBLE = 1e-6
 NO_LIMIT = 1e20
 """Limits of this size and beyond are no limits."""
 
+LARGEST = 1e150
+"""What all candidates may add up to, in the objective and in a row: curvatures are sums of squares of such numbers."""
+
 ROUNDING = 1e-14
 """What sums may be off by, as a share of the sizes of their parts: differences up to that count as none."""
 

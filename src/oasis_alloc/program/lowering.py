@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arrays import frozen
 from oasis_alloc.common.types import Floats
+from oasis_alloc.common.verdicts import LARGEST
 from oasis_alloc.data.grouping import Grouping
 from oasis_alloc.data.row_groups import Dataset, StreamedColumn
 from oasis_alloc.errors import ProblemError
@@ -54,6 +55,7 @@ def lower(problem: Problem, as_served: bool = False) -> Program:
         rows += matrix.shape[0]
     arithmetic = sp.csr_array(sp.vstack(matrices)) if matrices else sp.csr_array((0, start))
     unit = _units(arithmetic, terms, slices, cands)
+    _check_units(blocks, unit)
     blocks, row, low, high, limit = dual_variables(blocks, unit)
     streamed = None if cands.stream is None else _recipe(problem, cands.stream, cells, columns)
     program = Program(
@@ -253,7 +255,19 @@ def _size(column: npt.NDArray[Any] | StreamedColumn) -> float:
 
     sums = np.zeros(8)
     add_sizes(frozen(column), 0, sums)
-    return float(sums.sum()) / column.size
+    with np.errstate(over="ignore"):  # what is beyond float64 is refused by `_check_units`
+        return float(sums.sum()) / column.size
+
+
+def _check_units(blocks: list[Block], unit: Floats) -> None:
+    """Raise ProblemError where what a pair adds to a row is too large to be squared; presolve.py looks at the sums."""
+    bad = np.flatnonzero(~(unit <= LARGEST))
+    if bad.size:
+        block = next(b for b in blocks if b.rows.start <= bad[0] < b.rows.stop)
+        raise ProblemError(
+            f"{block.name}: a candidate adds {unit[bad[0]]:g} on average; expected at most {LARGEST:g} of all in all, "
+            "whose square floating-point numbers still hold. Divide the column and its limits by a power of ten."
+        )
 
 
 def _project(term: Term, by: tuple[str, ...], labels: list[Any], cands: Candidates) -> npt.NDArray[np.int64]:

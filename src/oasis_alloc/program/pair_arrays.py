@@ -47,11 +47,12 @@ def blend(terms: Terms, columns: Mapping[str, npt.NDArray[Any]], n: int) -> npt.
     if is_column(terms):
         return columns[str(terms[0][1])]
     out = np.zeros(n)
-    for coefficient, column in terms:
-        if column is None:
-            out += coefficient
-        else:
-            out += coefficient * columns[column].astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float64 is refused by presolve.py
+        for coefficient, column in terms:
+            if column is None:
+                out += coefficient
+            else:
+                out += coefficient * columns[column].astype(np.float64)
     return out
 
 

@@ -138,7 +138,7 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
         prices = program.prices(point.z)
     if program.supports:
         prices = program.admit(prices)
-    margin = margin_for(engine, prices, wanted, gamma)
+    margin = margin_for(engine, watch, prices, wanted, gamma)
     known: Decision | None = None
     margins, limit = np.full(program.n_rows, margin), np.full(program.n_rows, np.inf)
     if point is not None and np.isfinite(margin):
@@ -151,6 +151,7 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
         for widest in (64.0, 16.0, 4.0, 1.0) if program.rules is None else (8.0, 1.0):
             margins = np.maximum(margin, np.minimum(2.0 * step, widest * margin))
             known = engine.decide(prices, np.minimum(margins, limit))
+            watch.check_limits(engine.passes)
             if known.undecided.size <= _MOST_WIDENED * wanted:
                 break
         # the price of a row that opens no pairs may go as far as it likes

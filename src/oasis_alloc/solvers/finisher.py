@@ -59,13 +59,14 @@ class Round:
     missed: npt.NDArray[np.bool_]  # (n_rows,) hard rows that are missed at the highest price of a slack
 
 
-def margin_for(engine: Engine, prices: Floats, wanted: int, guess: float) -> float:
+def margin_for(engine: Engine, watch: Watch, prices: Floats, wanted: int, guess: float) -> float:
     """A margin within which about `wanted` pairs are undecided; infinite if that is all of them."""
     if wanted >= engine.program.n_pairs:
         return np.inf
     widest = 8.0 * guess
     for _ in range(40):
         counts = np.cumsum(engine.histogram(prices, widest))
+        watch.check_limits(engine.passes)
         if counts[-1] < wanted:
             widest *= 8.0
         elif counts[0] > wanted and widest > 1e-9 * guess:
@@ -123,6 +124,7 @@ def finish_rounds(
         bound = np.inf if early else bound_at(engine, watch, new, scale)
         if watch.reached or trim(engine, watch, last.allocation, new):
             return
+        watch.check_limits(engine.passes)  # rounds without a visit have no tick
         better = bound <= center_bound
         if better:
             center, center_bound = new, bound

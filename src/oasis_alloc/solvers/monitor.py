@@ -245,6 +245,10 @@ class Watch:
             self.keep(passes)
         if self._progress is not None and asks_to_stop(self._progress(self.state(passes, smoothing))):
             raise Stop(Status.STOPPED)
+        self.check_limits(passes)
+
+    def check_limits(self, passes: float) -> None:
+        """Stop where a limit is reached; called by itself where several passes go by without a tick."""
         if self._time_limit is not None and self.seconds >= self._time_limit:
             raise Stop(Status.TIME_LIMIT)
         if self._pass_limit is not None and passes >= self._pass_limit:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oasis_alloc.common.verdicts import FEASIBLE
+from oasis_alloc.common.verdicts import FEASIBLE, LARGEST
 from oasis_alloc.engines.base import Engine, Survey
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.program.program import Program
@@ -42,19 +42,27 @@ def look_ahead(engine: Engine) -> Reach:
 
 
 def _check_sums(program: Program, survey: Survey) -> None:
-    """Raise ProblemError where numbers are finite and their sums are not."""
-    if not np.isfinite([survey.size * max(1, program.n_pairs), survey.lowest]).all():
+    """Raise ProblemError where sums are so large that what is computed of them would not be finite."""
+    whole = survey.size * max(1, program.n_pairs)
+    if not max(whole, abs(survey.lowest)) <= LARGEST:
         raise ProblemError(
-            f"maximize: values of up to {survey.largest:g} add up to more than floating-point numbers hold. Divide the "
-            "columns or their weights by a power of ten."
+            f"maximize: the values of all candidates add {_too_much(whole)} Divide columns or weights by a power "
+            "of ten."
         )
-    bad = np.flatnonzero(~np.isfinite(survey.least) | ~np.isfinite(survey.most))
+    most = np.maximum(np.abs(survey.least), np.abs(survey.most))
+    bad = np.flatnonzero(~(most <= LARGEST))
     if bad.size:
         block = next(b for b in program.blocks if b.rows.start <= bad[0] < b.rows.stop)
         raise ProblemError(
-            f"{block.name}, group {block.labels[int(bad[0]) - block.rows.start]!r}: what candidates add up to is more "
-            "than floating-point numbers hold. Divide the column and its limits by a power of ten."
+            f"{block.name}, group {block.labels[int(bad[0]) - block.rows.start]!r}: what candidates add "
+            f"{_too_much(most[bad[0]])} Divide the column and its limits by a power of ten."
         )
+
+
+def _too_much(total: float) -> str:
+    """The end of a sentence about candidates' sums."""
+    found = f"{total:g}" if np.isfinite(total) else "more than floating-point numbers hold"
+    return f"up to {found}; expected at most {LARGEST:g}, so that squares of sums are numbers."
 
 
 def out_of_reach(program: Program, survey: Survey) -> bool:

@@ -30,6 +30,7 @@ class Keeping:
     _watch: Watch | None = None
     _fingerprint: str = ""
     _last: float = field(default_factory=time.perf_counter)
+    _warned: set[str] = field(default_factory=set)  # what this solve has warned of, once is enough
 
     @classmethod
     def of(cls, path: object, every: float, resume: object, solver: str, has_start: bool) -> Keeping:
@@ -109,24 +110,27 @@ class Keeping:
         try:
             files.save(self.path, state, self._fingerprint)
         except (OSError, MemoryError) as error:
-            _warn(self.path, error)
+            self._warn(self.path, error)
         self._last = time.perf_counter()
+
+    def _warn(self, path: Path, error: OSError | MemoryError) -> None:
+        """Say that a checkpoint cannot be written, and why: each reason once a solve."""
+        reason = (isinstance(error, OSError) and error.strerror) or str(error) or "out of memory"
+        if reason in self._warned:
+            return
+        self._warned.add(reason)
+        message = (
+            f"the checkpoint {str(path)!r} cannot be written ({reason}). The solve goes on and tries again later; an "
+            "earlier checkpoint there stays whole."
+        )
+        logging.getLogger("oasis_alloc").warning("%s", message)
+        with suppress(CheckpointWarning):  # where warnings are errors, an answer is worth more than one: it is logged
+            warnings.warn(message, CheckpointWarning, stacklevel=2)
 
 
 def _has_begun(watch: Watch) -> bool:
     """True once the optimiser has visited all users, or where there is nothing to optimise."""
     return watch.prices is not None and (not watch.prices.size or (watch.place is not None and watch.place.z.size > 0))
-
-
-def _warn(path: Path, error: OSError | MemoryError) -> None:
-    reason = (isinstance(error, OSError) and error.strerror) or str(error) or "out of memory"
-    message = (
-        f"the checkpoint {str(path)!r} cannot be written ({reason}). The solve goes on and tries again later; an "
-        "earlier checkpoint there stays whole."
-    )
-    logging.getLogger("oasis_alloc").warning("%s", message)
-    with suppress(CheckpointWarning):  # where warnings are errors, an answer is worth more than a warning: it is logged
-        warnings.warn(message, CheckpointWarning, stacklevel=2)
 
 
 def _check(state: files.State, engine: Engine, path: Path) -> None:

@@ -216,8 +216,8 @@ class PreparedDiverse(Prepared):
     def select(self, n: int, user: User) -> int:
         if self._diverse is None:
             return super().select(n, user)
-        if n > self._most or user.owner is not self._owner:
-            self._refuse(n)
+        if type(n) is not int or not 0 <= n <= self._most or user.owner is not self._owner:
+            n = self._counted(n, user)
         k = min(self._k, user.size, n)
         self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
         found: int = self._diverse(

@@ -55,14 +55,14 @@ class Prepared(Remade):
 
     def score(self, n: int, user: User) -> None:
         """Write the priced scores of the first n candidates into `scores`."""
-        if n > self._most or user.owner is not self._owner:
-            self._refuse(n)
+        if type(n) is not int or not 0 <= n <= self._most or user.owner is not self._owner:
+            n = self._counted(n, user)
         self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
 
     def select(self, n: int, user: User) -> int:
         """Write the slate of the first n candidates into `positions` (and scores); return how many it has."""
-        if n > self._most or user.owner is not self._owner:
-            self._refuse(n)
+        if type(n) is not int or not 0 <= n <= self._most or user.owner is not self._owner:
+            n = self._counted(n, user)
         k = self._k if self._k < user.size else user.size
         if self._plain:
             return self._best(
@@ -81,10 +81,13 @@ class Prepared(Remade):
             self._counts, 0, k, least, 0.0, self._share, self.positions, self.marginal, self._info,
         )  # fmt: skip
 
-    def _refuse(self, n: int) -> None:
-        if n > self._most:
-            raise InputError(f"{n} candidates; expected at most {self._most}, what was prepared for.")
-        raise InputError("user: made by another policy; call policy.user(...) of the one that prepared this.")
+    def _counted(self, n: object, user: User) -> int:
+        """A number of candidates that is not a plain one within the buffers: NumPy's as Python's, or what is wrong."""
+        whole = _whole(n)
+        if whole > self._most:
+            raise InputError(f"{shown(whole)} candidates; expected at most {self._most}, what was prepared for.")
+        _check_owner(user, self._owner)
+        return whole
 
 
 class PreparedBatch(Remade):
@@ -118,8 +121,14 @@ class PreparedBatch(Remade):
         """Take in one more user; candidates belong into [a, b) of `items` and of every row of `columns`: (a, b)."""
         u = len(self._users)
         a = int(self._pointers[u])
-        if u >= self._segment.size or a + n > self._most or user.owner is not self._formula or n < 0:
-            self._refuse(u, a, n, user)
+        if (
+            type(n) is not int
+            or n < 0
+            or u >= self._segment.size
+            or a + n > self._most
+            or (user.owner is not self._formula)
+        ):
+            n = self._counted(u, a, n, user)
         self._pointers[u + 1] = a + n
         k = self._k if self._k < user.size else user.size
         self._sizes[u], self._leasts[u] = k, user.at_least
@@ -136,12 +145,30 @@ class PreparedBatch(Remade):
         )  # fmt: skip
         return n
 
-    def _refuse(self, u: int, a: int, n: int, user: User) -> None:
-        if user.owner is not self._formula:
-            raise InputError("user: made by another policy; call policy.user(...) of the one that prepared this.")
+    def _counted(self, u: int, a: int, n: object, user: User) -> int:
+        """A number of candidates that is not a plain one within the buffers: NumPy's as Python's, or what is wrong."""
+        _check_owner(user, self._formula)
         if u >= self._segment.size:
             raise InputError(f"{u + 1} users; expected at most {u}, what was prepared for; clear() begins a new batch.")
-        raise InputError(f"{n} candidates after {a}; expected at most {self._most} in all, what was prepared for.")
+        whole = _whole(n)
+        if a + whole > self._most:
+            raise InputError(
+                f"{shown(whole)} candidates after {a}; expected at most {self._most} in all, what was prepared for."
+            )
+        return whole
+
+
+def _check_owner(user: User, owner: object) -> None:
+    if user.owner is not owner:
+        raise InputError("user: made by another policy; call policy.user(...) of the one that prepared this.")
+
+
+def _whole(n: object) -> int:
+    """How many candidates a call says that there are."""
+    whole = as_whole(n)
+    if whole is None or whole < 0:
+        raise InputError(f"n={shown(n)}: expected how many candidates there are, a whole number >= 0.")
+    return whole
 
 
 def _checked(call: str, name: str, number: object) -> int:
