@@ -32,7 +32,7 @@ def with_files(text: str) -> str:
 def test_what_a_page_includes_is_the_file(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert len(INCLUDE.findall(text)) == text.count("<!-- include:"), "an include that is not closed"
-    assert text == with_files(text), f"run python tests/{Path(__file__).name}"
+    assert text == with_files(text), f"run python tests/project/{Path(__file__).name}"
 
 
 def test_the_page_about_functions_has_a_whole_one() -> None:

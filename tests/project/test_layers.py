@@ -47,8 +47,12 @@ LAYERS = """
 TOGETHER = {frozenset({"statement", "statement.functions"})}  # operators of one statement: a measure makes a function
 MOST_PACKAGES = 25  # on the top two levels
 
-RANK = {name: rank for rank, line in enumerate(LAYERS.strip().splitlines()) for name in line.strip().split("  ") if name}
-RANK = {name.strip(): rank for name, rank in RANK.items()}
+RANK = {
+    name.strip(): rank
+    for rank, line in enumerate(LAYERS.strip().splitlines())
+    for name in line.strip().split("  ")
+    if name
+}
 
 MODULES = {
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix("__init__").rstrip("."): path
