@@ -60,7 +60,7 @@ class Solution(Answer):
 
     @cached_property
     def allocation(self) -> Floats:
-        """Probability of every pair, (n_pairs,), in the candidates' order; `positions` and `x` are its non-zeros.
+        """Probability of every pair, (n_pairs,), in the candidates' order; `pairs` and `x` are its non-zeros.
 
         Candidates from Parquet files: `SolverError` where it would need more than their `memory`.
         Where slots count by position, the attention that a pair gets: at most what the first slot counts.
@@ -68,7 +68,7 @@ class Solution(Answer):
         self.raise_if_infeasible()
         self._check_room("allocation")
         out = np.zeros(self.problem.candidates.n_pairs)
-        out[self.positions] = self.x
+        out[self.pairs] = self.x
         out.flags.writeable = False
         return out
 
@@ -83,7 +83,7 @@ class Solution(Answer):
             "pandas", "polars" or "pyarrow"; None takes the kind of the candidates' frame.
         """
         self.raise_if_infeasible()
-        return answers_frame(self.problem.candidates, self.positions, {"x": self.x}, backend)
+        return answers_frame(self.problem.candidates, self.pairs, {"x": self.x}, backend)
 
     def round(self, rng: Rng = 0) -> Rounded:
         """Whole slates of all users, in which every pair is shown with exactly its probability x.
@@ -129,7 +129,7 @@ class Solution(Answer):
         >>> cands = oa.Candidates.from_arrays([0, 2, 4], [0, 1, 0, 1], {"r": [0.9, 0.5, 0.8, 0.7]})
         >>> capped = oa.solve(oa.Problem(cands, oa.total("r"), oa.total("r") <= 1.4, oa.Slate(1)))
         >>> slates = capped.round(rng=1)
-        >>> len(slates.positions), bool((slates.propensity == capped.allocation[slates.positions]).all())
+        >>> len(slates.pairs), bool((slates.propensity == capped.allocation[slates.pairs]).all())
         (2, True)
         """
         from oasis_alloc.results.rounding import rounded
@@ -235,7 +235,7 @@ class Solution(Answer):
         0.25
         """
         self.raise_if_infeasible()
-        return Earlier.of(previous, "churn(previous)").churn(self.problem.candidates, self.positions, self.x)
+        return Earlier.of(previous, "churn(previous)").churn(self.problem.candidates, self.pairs, self.x)
 
     def _check_room(self, what: str) -> None:
         """Raise SolverError where a number for every pair is more than streamed candidates may hold."""
@@ -243,14 +243,14 @@ class Solution(Answer):
         if candidates.stream is not None and 8 * candidates.n_pairs > candidates.stream.ledger.limit:
             raise SolverError(
                 f"{what} is a number for every pair, {8 * candidates.n_pairs:,} bytes, and the candidates' memory= "
-                f"allows {candidates.stream.ledger.limit:,}. Use positions and x, or to_frame(), for what is shown."
+                f"allows {candidates.stream.ledger.limit:,}. Use pairs and x, or to_frame(), for what is shown."
             )
 
-    def shadow_prices(self, most: int | None = None) -> list[ShadowPrice]:
+    def shadow_prices(self, limit: int | None = None) -> list[ShadowPrice]:
         """Every price that is not 0 with its limit, its total and a sentence, heaviest first.
 
         The weight of a price is `|price| * max(1, |limit|)`: what the limit as a whole is worth. Functions without
-        limits count one unit. `most` keeps the first so many. Raises `SolverError` for an infeasible problem.
+        limits count one unit. `limit` keeps the first so many. Raises `SolverError` for an infeasible problem.
 
         Example
         -------
@@ -262,7 +262,7 @@ class Solution(Answer):
         """
         from oasis_alloc.results.shadow_prices import shadow_prices
 
-        return shadow_prices(self, most)
+        return shadow_prices(self, limit)
 
     def report(self) -> str:
         """One screen of text: how the solve ended, what it got, and what one more of each demand would cost.

@@ -160,19 +160,19 @@ def heaviest(all_priced: Sequence[Priced], most: int) -> list[tuple[Priced, int]
     return [(some, entry) for _, _, some, entry in sorted(ranked[:most], key=lambda one: one[1])]
 
 
-def shadow_prices(solution: Answer, most: int | None = None) -> list[ShadowPrice]:
+def shadow_prices(solution: Answer, limit: int | None = None) -> list[ShadowPrice]:
     """See `Solution.shadow_prices`."""
     solution.raise_if_infeasible()
-    if most is not None and ((whole := as_whole(most)) is None or whole < 0):
+    if limit is not None and ((whole := as_whole(limit)) is None or whole < 0):
         raise ProblemError(
-            f"shadow_prices(most={shown(most)}): expected how many to keep, a whole number, or None for all."
+            f"shadow_prices(limit={shown(limit)}): expected how many to keep, a whole number, or None for all."
         )
     found = priced(solution)
     main = main_column(solution.problem)
     weights = np.concatenate([some.weight[some.binding] for some in found] or [np.empty(0)])
     of = np.repeat(np.arange(len(found)), [some.binding.size for some in found])
     entries = np.concatenate([some.binding for some in found] or [np.empty(0, np.int64)])
-    order = np.argsort(-weights, kind="stable")[:most]
+    order = np.argsort(-weights, kind="stable")[:limit]
     return [_one(found[int(of[k])], int(entries[k]), main) for k in order]
 
 
