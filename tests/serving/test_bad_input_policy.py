@@ -458,7 +458,7 @@ POLICIES: list[tuple[str, Callable[[], PolicyData], str]] = [
     ("a share of an unknown column", lambda: slate(keep=("streams", 0.5)), "'streams' that is kept"),
     ("positions that rise", lambda: slate(slot_weights=np.array([0.1, 0.2, 0.3, 0.4])), "never increase"),
     ("too few positions", lambda: slate(slot_weights=np.array([0.1])), "1 slot_weights; expected 4 or more"),
-    ("sizes beyond the largest", lambda: slate(size_by_user=np.full(30, 5)), "sizes are between 5 and 5"),
+    ("sizes beyond the largest", lambda: slate(size_by_user=np.full(30, 5)), "size_by_user are between 5 and 5"),
 ]
 
 
