@@ -378,14 +378,14 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
         lambda: oa.solve(problem(slate=oa.Slate(2, {"genre": 1}, at_least=1), candidates=SEVERAL)),
         "at_most={'genre': 1} | at_least | items with several",
     ),
-    ("slot weights too few", lambda: oa.Slate(3, slot_weights=[1, 0.5]), "slot_weights | (2,) | (3,), one number a slot"),
+    ("slot weights too few", lambda: oa.Slate(3, slot_weights=[1, 0.5]), "slot_weights | (2,) | (3,), one number"),
     ("slot weights too many", lambda: oa.Slate(1, slot_weights=[1, 0.5]), "slot_weights | shape (2,) | (1,)"),
-    ("slot weights fewer than sizes", lambda: oa.Slate([1, 3], slot_weights=[1, 0.5]), "slot_weights | shape (2,) | (3,)"),
+    ("slot weights fewer than sizes", lambda: oa.Slate([1, 3], slot_weights=[1, 0.5]), "slot_weights | (2,) | (3,)"),
     ("slot weights that rise", lambda: oa.Slate(3, slot_weights=[1, 0.5, 0.6]), "slot 2 counts 0.6 | slot 1 (0.5)"),
     ("slot weight of 0", lambda: oa.Slate(2, slot_weights=[1, 0]), "slot 1 counts 0 | (0, 1]"),
     ("slot weight above 1", lambda: oa.Slate(2, slot_weights=[1.5, 1]), "slot 0 counts 1.5 | (0, 1]"),
     ("slot weight nan", lambda: oa.Slate(2, slot_weights=[1, NAN]), "slot 1 counts nan | (0, 1]"),
-    ("slot weights of texts", lambda: oa.Slate(2, slot_weights=["a", "b"]), "slot_weights=['a', 'b'] | numbers, one a slot"),
+    ("slot weights of texts", lambda: oa.Slate(2, slot_weights=["a", "b"]), "slot_weights=['a', 'b'] | numbers"),
     ("slot weights a number", lambda: oa.Slate(2, slot_weights=0.5), "slot_weights | shape () | (2,)"),
     # by user
     (
