@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,49 @@ class Solution(Answer):
         """
         self.raise_if_infeasible()
         return answers_frame(self.problem.candidates, self.pairs, {"x": self.x}, backend)
+
+    def groups_frame(self, name: str, backend: str | None = None) -> Any:
+        """Limits, totals and prices of the groups of one constraint or function, as a frame.
+
+        One row per group, in the order of `problem.labels(name)`: a column for each key of its measure, then `lower`,
+        `upper` (infinite where there is no limit), `total` and `price`. `backend` is as in `to_frame`.
+
+        Raises `ProblemError` for an unknown name, `SolverError` for an infeasible problem.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]}, items={"song": ["a", "b"]})
+        >>> caps = (oa.exposure(by="song") <= {"a": 0.5}).named("caps")
+        >>> solution = oa.solve(oa.Problem(cands, oa.total("r"), caps, oa.Slate(1)))
+        >>> print(solution.groups_frame("caps", "pandas")[["song", "upper", "total"]].to_string(index=False))
+        song  upper  total
+           a    0.5    0.5
+           b    inf    0.5
+        """
+        from oasis_alloc.results.groups import groups_frame
+
+        return groups_frame(self, name, backend)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Certificate, statement, groups and conflicts as plain texts and numbers, for JSON; see `docs/json.md`.
+
+        The allocation is not in it: `to_frame` and `save` have that.
+        """
+        from oasis_alloc.results.documents import document_of
+
+        return document_of(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write allocation, prices, certificate and the statement as text to one file, for `oa.load_solution`.
+
+        A safetensors container under a digest, without code; a file that is there is replaced in one step. Raises
+        `SolverError` for an infeasible problem, `InputError` for labels or ids that cannot be written, and `OSError`.
+        """
+        from oasis_alloc.results.saved import save
+
+        self.raise_if_infeasible()
+        save(self, path)
 
     def round(self, rng: Rng = 0) -> Rounded:
         """Whole slates of all users, in which every pair is shown with exactly its probability x.

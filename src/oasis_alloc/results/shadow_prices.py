@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.checks import as_whole
+from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.text_tables import cut, fit, number
 from oasis_alloc.common.types import Floats
@@ -68,6 +69,10 @@ class ShadowPrice:
     total: float
     price: float
     sentence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The attributes as plain texts and numbers, for JSON; see `docs/json.md`."""
+        return cast(dict[str, Any], jsonable(self))
 
     def __str__(self) -> str:
         return self.sentence
