@@ -70,7 +70,7 @@ def refused(raw: bytes) -> str:
 
 
 @given(st.dictionaries(st.text(max_size=8), arrays, max_size=4), st.dictionaries(st.text(max_size=8), st.text()))
-@settings(max_examples=40)  # arrays of any type and shape are dear to make
+@settings(max_examples=40)  # arrays of any type and shape are slow to make
 def test_what_is_written_comes_back(arrays: dict[str, Any], header: dict[str, str]) -> None:
     for name in ("format", "schema", "checksum"):
         header.pop(name, None)
