@@ -252,7 +252,7 @@ def test_others_may_read_it_as_the_mask_says(tmp_path: Path) -> None:
 
 WRITER = """
 import sys, numpy as np
-from oasis_alloc.snapshot import write_arrays
+from oasis_alloc.serving.file.container import write_arrays
 for k in range(10**6):
     write_arrays(sys.argv[1], {"k": np.full(100_000, k)}, {"policy_id": str(k)})
 """
