@@ -42,10 +42,36 @@ def floors(session: nox.Session) -> None:
 
 
 @nox.session
+def coverage(session: nox.Session) -> None:
+    """Run the tests and report the lines that they do not reach, without compiled kernels; writes coverage.xml."""
+    session.install("-e", ".[test]", "pytest-cov>=6.0")
+    session.run("pytest", "--cov", "--cov-report=term-missing:skip-covered", "--cov-report=xml", *session.posargs)
+
+
+@nox.session
+def tests_wheel(session: nox.Session) -> None:
+    """Run the tests against a wheel: a new one, or `-- dist/oasis_alloc-0.1.0-py3-none-any.whl`."""
+    given = [Path(argument).resolve() for argument in session.posargs if argument.endswith(".whl")]
+    others = [argument for argument in session.posargs if not argument.endswith(".whl")]
+    with tempfile.TemporaryDirectory(prefix="oasis-alloc-wheel-") as folder:
+        if not given:
+            session.install("build>=1.2")
+            session.run("python", "-m", "build", "--wheel", "--outdir", folder, str(ROOT))
+        (built,) = given or Path(folder).glob("*.whl")
+        session.install(f"{built}[test]")
+        session.install("--force-reinstall", "--no-deps", str(built))  # of the same version, but newer
+    where = "import oasis_alloc, sys; assert oasis_alloc.__file__.startswith(sys.prefix), oasis_alloc"
+    session.run("python", "-P", "-c", where, env={"PYTHONPATH": None})
+    session.run("pytest", *(others or ["tests"]), env={"PYTHONPATH": None})  # not src: the wheel, not the checkout
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
-    """Run ruff over everything."""
-    session.install("ruff>=0.9")
+    """Run ruff, the spell checker and the check of banned words over everything."""
+    session.install("ruff>=0.9", "codespell>=2.4")
     session.run("ruff", "check", *(session.posargs or ["."]))
+    session.run("codespell")
+    session.run("python", "tests/project/test_words.py")
 
 
 @nox.session

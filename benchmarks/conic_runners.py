@@ -1,4 +1,4 @@
-"""Clarabel, OSQP and SCS on an instance, through cvxpy: one vectorised model for all three."""
+"""Clarabel, OSQP and SCS on an instance, through cvxpy: one vectorized model for all three."""
 
 from __future__ import annotations
 

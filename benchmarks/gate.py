@@ -131,7 +131,7 @@ def _ratios(kept: dict[str, Any], accept: bool) -> list[str]:
     here = machine()
     stale = kept["yardstick"] != yardstick()
     if stale and not accept:
-        return ["the yardstick is another one than the ratios were measured with: --accept measures them anew"]
+        return ["the yardstick is another one than the ratios were measured with: --accept measures them again"]
     if stale:
         kept["ratios"] = {}
     known = here in kept["ratios"]

@@ -1,6 +1,6 @@
-"""The linear programmes of the benchmarks, and a judge of answers to them that uses nothing of the package.
+"""The linear programs of the benchmarks, and a judge of answers to them that uses nothing of the package.
 
-    maximise v'x   subject to   sum_u x <= size,   sum over a campaign's pairs of x <= its cap,   0 <= x <= 1
+    maximize v'x   subject to   sum_u x <= size,   sum over a campaign's pairs of x <= its cap,   0 <= x <= 1
 
 The markets are rectangular: every user has `degree` candidates, and every item is its own campaign.
 """
@@ -26,7 +26,7 @@ _BLOCK = 4096  # users whom the judge looks at together: 3 MB of float64
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """One programme as plain arrays; `item` (n_pairs,) is the campaign too, and values are float32."""
+    """One program as plain arrays; `item` (n_pairs,) is the campaign too, and values are float32."""
 
     users: int
     degree: int
@@ -108,7 +108,7 @@ def generate_market(
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an answer is worth: numbers that any reader can check, whoever gave the answer.
+    """What an answer is worth: numbers that any reader can check, from any solver.
 
     `value` is v'x of x clipped to [0, 1]; `feasible_value` is v'x after slates, then campaigns, were scaled
     down to their limits; `bound` is the unsmoothed dual value of the prices, clipped at 0. `violation` is the largest

@@ -58,7 +58,7 @@ def processor() -> str:
 
 
 def forget_peak() -> None:
-    """Start the peak of this process anew, where the system can (Linux)."""
+    """Reset the peak of this process, where the system can (Linux)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:  # not Linux, or not allowed: the peak then counts from the start of the process

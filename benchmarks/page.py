@@ -56,7 +56,7 @@ def text(runs: dict[str, Run | None]) -> str:
 _HEAD = f"""
 # Benchmarks
 
-Written by `python benchmarks/page.py` from the JSON in `benchmarks/runs`; `python benchmarks/all.py` makes that anew,
+Written by `python benchmarks/page.py` from the JSON in `benchmarks/runs`; `python benchmarks/all.py` regenerates it,
 section by section. `benchmarks/README.md` says what is counted and how. Seconds are of the machine and the day that
 each section names; ratios carry over better than seconds.
 
@@ -200,7 +200,7 @@ def _first_call(run: Run) -> list[str]:
 _BODIES = {
     "peers": (
         "Beside other solvers",
-        "The same linear programmes for all, each solver in a process of its own, value, bound and violation by one "
+        "The same linear programs for all, each solver in a process of its own, value, bound and violation by one "
         "judge. A gap below 0 is of an answer that breaks limits. \"x ours\" is of seconds to solve, over ours to the "
         "smallest gap.",
         _peers,

@@ -53,19 +53,19 @@ def draw(peers: dict[str, Any] | None, large: dict[str, Any] | None, file: Path)
     with mpl.rc_context(style):
         figure = Figure(figsize=(9.0, 5.0), layout="constrained")
         axes = figure.subplots()
-        colours = iter(_OTHERS * 2)
+        colors = iter(_OTHERS * 2)
         dashes = iter(("-", "--", ":", "-.") * 3)
         for label, points in series(peers, large).items():
             ours = label.startswith("oasis_alloc")
             x, y = zip(*points, strict=True)
-            colour = _OURS if ours else next(colours)
+            color = _OURS if ours else next(colors)
             axes.plot(
-                x, y, marker="o", markersize=5 if ours else 3.5, linewidth=2.2 if ours else 1.3, color=colour,
+                x, y, marker="o", markersize=5 if ours else 3.5, linewidth=2.2 if ours else 1.3, color=color,
                 linestyle=next(dashes) if ours else "-", label=label,
             )  # fmt: skip
             for pairs, limit in given_up(peers).get(label, ()):  # an open triangle: it would have taken longer
-                axes.plot([x[-1], pairs], [y[-1], limit], color=colour, linewidth=0.8, linestyle=":")
-                axes.plot([pairs], [limit], marker="^", markersize=6, color=colour, fillstyle="none")
+                axes.plot([x[-1], pairs], [y[-1], limit], color=color, linewidth=0.8, linestyle=":")
+                axes.plot([pairs], [limit], marker="^", markersize=6, color=color, fillstyle="none")
         axes.set(xscale="log", yscale="log", xlabel="pairs", ylabel="seconds to solve")
         axes.grid(color=_GRID, linewidth=0.6)
         axes.set_axisbelow(True)

@@ -30,7 +30,7 @@ class Answer:
 
 
 def problem_of(instance: Instance) -> oa.Problem:
-    """The programme of the instance, stated in the package's words."""
+    """The program of the instance, stated in the package's words."""
     import oasis_alloc as oa
 
     candidates = oa.Candidates.from_arrays(

@@ -90,7 +90,7 @@ def matrix(data: Listening, chosen: npt.NDArray[np.bool_], values: Floats) -> sp
 def fit(heard: sp.csr_array, factors: int = 32) -> Floats:
     """Relevance of every artist to every user, (n_users, n_artists), 0 to 1, by a truncated SVD.
 
-    Factorised are log(1 + plays) x rarity of the artist, each user's row of length 1: a tf-idf of listening. What a
+    Factorized are log(1 + plays) x rarity of the artist, each user's row of length 1: a tf-idf of listening. What a
     user has heard is no longer relevant: we look for artists that are new to them.
     """
     rarity = np.log(heard.shape[0] / np.maximum(1, np.diff(heard.tocsc().indptr)))

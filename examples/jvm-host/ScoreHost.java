@@ -1171,7 +1171,7 @@ public final class ScoreHost {
                 case "float" -> { for (double label : doubles(name)) out.add(label); }
                 case "bool" -> {
                     for (byte label : bytes(name)) {
-                        require(label == 0 || label == 1, name + " has a boolean that is none");
+                        require(label == 0 || label == 1, name + " has a boolean that is not 0 or 1");
                         out.add(label == 1);
                     }
                 }

@@ -189,7 +189,7 @@ class Candidates(ByFields):
         items: object = None,
         memory: int | str = "2GiB",
     ) -> Candidates:
-        """Candidates that stay in Parquet files and are read anew in every pass: for more pairs than memory holds.
+        """Candidates that stay in Parquet files and are read again in every pass: for more pairs than memory holds.
 
         Parameters
         ----------

@@ -45,7 +45,7 @@ def frontier(
         text of a total in it such as `total("promotion")` (or just `promotion`), whose weight varies. Names of
         constraints and functions go first.
     points
-        Finite numbers, solved in this order; neighbours that are close need fewer passes. Each takes the place of the
+        Finite numbers, solved in this order; neighbors that are close need fewer passes. Each takes the place of the
         weight, or of a limit that is one number for all groups.
     scale
         True multiplies what the problem states by each point instead; needed for limits by group.

@@ -166,7 +166,7 @@ class Policy(Batched):
         Returns
         -------
         array
-            Shorter than k where candidates, caps or worth run out. The best slate where categories are one an item and
+            Shorter than k where candidates, caps or worth run out. The best slate where every item has one category and
             nest (see docs/serving.md for the others); caps always hold. Ties go by score, then item id.
 
         Raises
@@ -208,7 +208,7 @@ class Policy(Batched):
             As in `select`.
         rng
             A whole number from 0 to 2^63 - 1, from which the same request always draws the same slate, or a
-            `numpy.random.Generator`; None draws anew.
+            `numpy.random.Generator`; None draws a new seed.
         exploration
             Another rule than the policy's own.
 
@@ -226,7 +226,7 @@ class Policy(Batched):
         Raises
         ------
         InputError
-            As `select`; also for an `rng` or an exploration that is none.
+            As `select`; also for an invalid `rng` or exploration.
 
         Example
         -------
@@ -279,7 +279,7 @@ class Policy(Batched):
         Parameters
         ----------
         max_candidates
-            Candidates of a request at the most.
+            Maximum number of candidates per request.
         k
             Slots, by default as many as in the solve, and never more than `max_candidates`.
         diversify, embeddings

@@ -1,4 +1,4 @@
-"""A problem: maximise an objective subject to constraints, over the candidates' slates."""
+"""A problem: maximize an objective subject to constraints, over the candidates' slates."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Problem(ByFields):
     >>> cands = oa.Candidates.from_arrays(
     ...     np.array([0, 2, 4]), np.array([0, 1, 0, 1]), columns={"relevance": np.array([0.9, 0.5, 0.8, 0.7])})
     >>> oa.Problem(cands, maximize=oa.total("relevance"), subject_to=[oa.exposure() <= 1], slate=oa.Slate(1))
-    maximise    total("relevance")
+    maximize    total("relevance")
     subject to  exposure() <= 1
                 Slate(size=1)
     over        Candidates(2 users, 2 items, 4 pairs; columns: relevance)
@@ -195,7 +195,7 @@ class Problem(ByFields):
         return Problem(**{**fields, **self.__dict__["_stated"], **changes})
 
     def __repr__(self) -> str:
-        lines = [f"maximise    {self.maximize}"]
+        lines = [f"maximize    {self.maximize}"]
         rules = [f.name if f.name == str(f) else f"{f}   ({f.name})" for f in self.subject_to] + [repr(self.slate)]
         lines += [("subject to  " if k == 0 else "            ") + rule for k, rule in enumerate(rules)]
         lines.append(f"over        {self.candidates!r}")

@@ -232,7 +232,7 @@ class Solution(Answer):
         ProblemError
             For an unknown column, a number of seconds that is not positive.
         InputError
-            For an exploration that is none.
+            For an invalid exploration.
 
         Example
         -------

@@ -1,8 +1,8 @@
 """The policy that a host serves now: loaded, verified and swapped while other threads score.
 
-A request reads one attribute, `_served`, and everything it needs hangs on what that refers to. Whoever swaps makes a
+A request reads one attribute, `_served`, and everything it needs hangs on what that refers to. A swap makes a
 new object and rebinds the attribute, so that no request can see a part of one policy and a part of another. Files are
-read, and policies warmed up, before the lock is taken under which it is bound anew: what is slow or hangs there keeps
+read, and policies warmed up, before the lock is taken under which it is rebound: what is slow or hangs there keeps
 no policy from growing old, and no roll-back.
 """
 

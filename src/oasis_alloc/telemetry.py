@@ -189,7 +189,7 @@ def prometheus(store: PolicyStore, registry: Any = None) -> Any:
         if collector is not None:
             try:
                 registry.unregister(collector)
-            except KeyError:  # the host has: then it begins anew
+            except KeyError:  # the host has: then it starts again
                 collector = None
         found = _Collector(core) if collector is None else collector
         try:

@@ -270,12 +270,12 @@ def test_pairs_alone_are_enough(folder: Path, kind: str) -> None:
     ("text", "kind", "words"),
     [
         ("maximize = ", ProblemError, ["not valid TOML", "Invalid value"]),
-        ("maximise = 'x'", ProblemError, ["maximise: unknown entry", "'maximize'"]),
+        ("maximizes = 'x'", ProblemError, ["maximizes: unknown entry", "'maximize'"]),
         ("maximize = 3", ProblemError, ["maximize is 3", "a text"]),
         ("subject_to = ['a', 2]", ProblemError, ["subject_to", "a list of texts"]),
         ("candidates = 3", ProblemError, ["expected a table: [candidates]"]),
         ("maximize = 'exposure()'", ProblemError, ["[candidates] must name a file"]),
-        (CANDIDATES, ProblemError, ["nothing to maximise"]),
+        (CANDIDATES, ProblemError, ["nothing to maximize"]),
         (
             CANDIDATES + "maximize = 'exposure()'",
             ProblemError,
@@ -299,7 +299,7 @@ def test_a_statement_that_cannot_be_read(folder: Path, text: str, kind: type[Exc
     ("objective", "rest", "words"),
     [
         ("'total(\"relevanc\")'", "", ["'relevanc'", "'relevance'"]),
-        ('\'total("relevance", by="campaign")\'', "", ["cannot be maximised together"]),
+        ('\'total("relevance", by="campaign")\'', "", ["cannot be maximized together"]),
         ("'exposure() <= 1'", "", ["is a constraint"]),
         ("'exposure()'\nsubject_to = ['exposure()']", "", ["line 2: subject_to[0]", "not a constraint"]),
         ("'exposure()'\nsubject_to = ['1 >= 2']", "", ["not a constraint"]),

@@ -303,7 +303,7 @@ def elsewhere(one: Any) -> Any:
 
 
 def test_another_process_finds_the_same_answer(objects: dict[str, Any], tmp_path: Path) -> None:
-    """Started anew, not forked: also from files, which it reads by itself."""
+    """Spawned, not forked: also from files, which it reads by itself."""
     cands = objects["candidates"]
     cands.to_parquet(tmp_path)
     users, items = {"market": ["SE", "DE"] * (N_USERS // 2)}, {"artist": np.arange(N_ITEMS) % 4}

@@ -1,4 +1,4 @@
-"""The kernel of slates with rules against twins: all subsets, linear and quadratic programmes, finite differences."""
+"""The kernel of slates with rules against twins: all subsets, linear and quadratic programs, finite differences."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def priced(data: Data, price: Array) -> Data:
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_the_best_whole_slate_is_the_best_slate(data_name: str, name: str) -> None:
-    """Where rules nest: the linear programmes of these tests, and the kernel, against all subsets."""
+    """Where rules nest: the linear programs of these tests, and the kernel, against all subsets."""
     data, rules = case(data_name, name)
     each = users(data_name, name).each(data.scores)
     for u, mine in enumerate(data.users()):

@@ -18,7 +18,7 @@ INF = np.inf
 
 
 class Case:
-    """A request of n candidates over a small catalogue: two systems of categories, ties where numbers are coarse."""
+    """A request of n candidates over a small catalog: two systems of categories, ties where numbers are coarse."""
 
     def __init__(self, seed: int, n: int = 12, n_systems: int = 2, nested: bool = True, coarse: bool = False) -> None:
         rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Generated markets: the same pairs whoever makes which block, distinct items, demands that can be met."""
+"""Generated markets: the same pairs in any process, distinct items, demands that can be met."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_popularity_has_a_heavy_tail() -> None:
     assert (seen > 0).mean() > 0.99
 
 
-def test_every_item_is_drawn_where_the_degree_is_the_catalogue() -> None:
+def test_every_item_is_drawn_where_the_degree_is_the_catalog() -> None:
     market = matching(users=300, degree=12, campaigns=12)
     np.testing.assert_array_equal(market.block(0).item.reshape(300, 12), np.tile(np.arange(12), (300, 1)))
 

@@ -42,8 +42,8 @@ def test_the_page_about_functions_has_a_whole_one() -> None:
 
 
 def test_a_page_that_differs_is_noticed() -> None:
-    old = "<!-- include: LICENSE -->\n```text\nanother licence\n```\n<!-- end -->"
-    assert "another licence" not in with_files(old)
+    old = "<!-- include: LICENSE -->\n```text\nanother license\n```\n<!-- end -->"
+    assert "another license" not in with_files(old)
     assert with_files(with_files(old)) == with_files(old) != old
 
 

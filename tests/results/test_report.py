@@ -155,7 +155,7 @@ def test_what_one_more_unit_is_worth_is_what_it_turns_out_to_be_worth() -> None:
     )
     said = re.search(r"would cost (\S+) relevance", str(before).replace("\n", " "))
     assert said is not None
-    # prices are constant between the kinks of a linear programme, and larger beyond them
+    # prices are constant between the kinks of a linear program, and larger beyond them
     assert float(said[1]) * 0.5 <= (before.value - after.value) * 1.001
     assert float(said[1]) > 0
 
@@ -292,7 +292,7 @@ def test_names_and_columns_are_escaped() -> None:
     assert "&lt;script&gt;caps&lt;/script&gt;" in source
 
 
-def test_html_has_the_numbers_of_the_text_and_no_script_nor_colour_of_its_own() -> None:
+def test_html_has_the_numbers_of_the_text_and_no_script_nor_color_of_its_own() -> None:
     solution = solved(caps(), (oa.exposure() >= 30).named("some"))
     source = solution._repr_html_()
     assert source == report_html(solution)

@@ -1,4 +1,4 @@
-"""Whole slates drawn from allocations: marginals exactly, slates within their rules, the same whoever draws them."""
+"""Whole slates drawn from allocations: exact marginals, slates within their rules, alike on any number of threads."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("exploration by a number", lambda: draw(exploration=0.1), "exploration=0.1: expected oa.Exploration(...)"),
     ("exploration misspelt", lambda: draw(exploration={"shares": 1}), "no 'shares'. Did you mean 'share'"),
     ("a policy's exploration misspelt", lambda: solved("segments").policy(exploration={"eps": 1}), "there is no 'eps'"),
-    ("a seed that is none", lambda: draw(rng="a"), "sample(): rng is 'a'; expected a whole number from 0"),
+    ("a seed that is a string", lambda: draw(rng="a"), "sample(): rng is 'a'; expected a whole number from 0"),
     ("a seed below 0", lambda: draw(rng=-1), "sample(): rng is -1"),
     ("a seed of slates below 0", lambda: solved("segments").round(rng=-1), "round(): rng is -1; expected"),
     (

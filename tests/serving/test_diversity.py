@@ -61,7 +61,7 @@ class Asked:
 
 
 def greedy(asked: Asked, gains: Any) -> list[int]:
-    """Plain greedy: `gains(picks, marginal scores)` of all candidates, everything worked out anew for every pick."""
+    """Plain greedy: `gains(picks, marginal scores)` of all candidates, everything recomputed for every pick."""
     picks = list(asked.pinned)
     while len(picks) < asked.k:
         worth = np.array([asked.marginal(i, picks) for i in range(asked.n)])

@@ -50,7 +50,7 @@ def test_prices_are_named_by_constraint_and_group() -> None:
     solution = at_random_prices("several columns", 4)
     served, cands = solution.policy(), solution.problem.candidates
     items, columns = request(cands, 5)
-    share, licence = (
+    share, by_licensor = (
         'total("promotion") - 0.6 * total("relevance") <= 0',
         'exposure(by="label") - 0.5 * exposure() <= 0',
     )
@@ -60,10 +60,10 @@ def test_prices_are_named_by_constraint_and_group() -> None:
         if price := solution.prices[share][0]:
             assert paid[share, None, "promotion"] == (price, promotion)
         label = cands.items["label"].labels.tolist()[cands.items["label"].codes[item]]
-        own = dict(zip(solution.problem.labels(licence), solution.prices[licence].tolist(), strict=True))
+        own = dict(zip(solution.problem.labels(by_licensor), solution.prices[by_licensor].tolist(), strict=True))
         if own[label]:
-            assert paid[licence, label, None] == (own[label], 1.0)
-        assert paid[licence, None, None] == (pytest.approx(math.fsum(own.values())), -0.5)
+            assert paid[by_licensor, label, None] == (own[label], 1.0)
+        assert paid[by_licensor, None, None] == (pytest.approx(math.fsum(own.values())), -0.5)
 
 
 def changed(columns: dict[str, Any], i: int, change: Change, by: float) -> dict[str, Any]:

@@ -276,8 +276,8 @@ def test_a_draw_is_that_of_its_seed() -> None:
         for _ in range(2)
     )
     assert first == again
-    anew = {tuple(served.sample(items, columns, exploration=RULE).positions.tolist()) for _ in range(40)}
-    assert len(anew) > 1
+    fresh = {tuple(served.sample(items, columns, exploration=RULE).positions.tolist()) for _ in range(40)}
+    assert len(fresh) > 1
     best = served.sample(items, columns)
     assert best.positions.tolist() == served.select(items, columns).tolist()
     assert best.propensities.tolist() == [1.0] * len(best.positions)

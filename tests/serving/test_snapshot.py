@@ -70,7 +70,7 @@ def refused(raw: bytes) -> str:
 
 
 @given(st.dictionaries(st.text(max_size=8), arrays, max_size=4), st.dictionaries(st.text(max_size=8), st.text()))
-@settings(max_examples=40)  # arrays of any type and shape are dear to make
+@settings(max_examples=40)  # arrays of any type and shape are slow to make
 def test_what_is_written_comes_back(arrays: dict[str, Any], header: dict[str, str]) -> None:
     for name in ("format", "schema", "checksum"):
         header.pop(name, None)
@@ -252,7 +252,7 @@ def test_others_may_read_it_as_the_mask_says(tmp_path: Path) -> None:
 
 WRITER = """
 import sys, numpy as np
-from oasis_alloc.snapshot import write_arrays
+from oasis_alloc.serving.file.container import write_arrays
 for k in range(10**6):
     write_arrays(sys.argv[1], {"k": np.full(100_000, k)}, {"policy_id": str(k)})
 """

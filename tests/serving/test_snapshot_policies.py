@@ -1,4 +1,4 @@
-"""A policy in the container: it comes back to the bit, and a file that is none is refused by name."""
+"""A policy in the container: it comes back to the bit, and any other file is refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The basis that prices make: a start for the linear programme, and its answer read back as the programme's own."""
+"""The basis that prices make: a start for the linear program, and its answer read back as the program's own."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def test_the_same_optimum_in_fewer_steps(
 
     original = finisher._solve
     monkeypatch.setattr(finisher, "_solve", solve)
-    maximise, limits, slate = PROBLEMS[name]
-    solution = oa.solve(oa.Problem(candidates, maximize=maximise, subject_to=limits, slate=slate), gap=1e-7)
+    maximize, limits, slate = PROBLEMS[name]
+    solution = oa.solve(oa.Problem(candidates, maximize=maximize, subject_to=limits, slate=slate), gap=1e-7)
     assert solution.status is oa.Status.SOLVED
     assert seen
     assert seen[0].n_slates > 0

@@ -14,7 +14,7 @@ E, RELEVANCE = oa.exposure, oa.total("relevance")
 
 
 def market(n_users: int = 200, per_user: int = 10, n_items: int = 40, n_artists: int = 12, seed: int = 0) -> Any:
-    """A heavy-tailed catalogue; every artist and campaign has candidates."""
+    """A heavy-tailed catalog; every artist and campaign has candidates."""
     rng = np.random.default_rng(seed)
     popularity = 1.0 / np.arange(1, n_items + 1) ** 0.6
     keys = rng.exponential(size=(n_users, n_items)) / popularity

@@ -25,16 +25,16 @@ from oasis_alloc.solvers.monitor import Allocation, Watch
 class After:
     """A progress that presses Ctrl-C when a condition holds."""
 
-    def __init__(self, condition: Any, signalled: bool = False) -> None:
+    def __init__(self, condition: Any, signaled: bool = False) -> None:
         self.condition = condition
-        self.signalled = signalled
+        self.signaled = signaled
         self.last: oa.Progress | None = None
 
     def __call__(self, state: oa.Progress) -> bool:
         self.last = state
         if self.condition(state):
             self.condition = lambda state: False
-            if self.signalled:
+            if self.signaled:
                 signal.raise_signal(signal.SIGINT)
             else:
                 raise KeyboardInterrupt
@@ -50,10 +50,10 @@ def heard() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("heard")
-@pytest.mark.parametrize("signalled", [False, True])
-def test_the_best_answer_so_far_is_returned(signalled: bool) -> None:
+@pytest.mark.parametrize("signaled", [False, True])
+def test_the_best_answer_so_far_is_returned(signaled: bool) -> None:
     whole = oa.solve(problem(), gap=1e-7)
-    progress = After(lambda s: np.isfinite(s.gap), signalled)
+    progress = After(lambda s: np.isfinite(s.gap), signaled)
     part = oa.solve(problem(), gap=1e-7, progress=progress)
     assert part.status is oa.Status.INTERRUPTED
     assert "resume=" in part.status.advice

@@ -1,4 +1,4 @@
-"""Generalised assignment instances of the OR-Library and of Yagiura, relaxed: the optimum is known to all digits.
+"""Generalized assignment instances of the OR-Library and of Yagiura, relaxed: the optimum is known to all digits.
 
 Jobs are users with one slot that must be filled, agents are the candidates, consumption is a column with a cap by
 agent, and a slot is worth a constant minus its cost.

@@ -97,7 +97,7 @@ def check_weighted(case: Case, stated: dict[str, Any], weights: dict[str, np.nda
 
 @pytest.mark.parametrize("solver", ["dual", "conic"])
 def test_weights_say_who_gives(two: oa.Candidates, solver: str) -> None:
-    """Two slots for three promises: the one that is dear to miss is kept, whichever it is."""
+    """Two slots for three promises: the one that costs more to miss is kept, whichever it is."""
     promises = (oa.exposure(by="campaign") >= {"a": 2.0, "b": 1.0}).named("promises")
     problem = oa.Problem(two, oa.total("r"), promises, oa.Slate(1))
     for weights, kept in (({"a": 5.0}, [2, 0]), ({"b": 2.0}, [1, 1]), ([0.01, 1e3], [1, 1]), ({"b": 0.5}, [2, 0])):
@@ -111,7 +111,7 @@ def test_weights_say_who_gives(two: oa.Candidates, solver: str) -> None:
 
 
 def test_weights_do_not_make_a_conflict_or_hide_one(two: oa.Candidates) -> None:
-    """A millionth of the limits is kept however dear it is; a whole unit is missed however cheap."""
+    """A millionth of the limits is kept at any cost; a whole unit is missed however cheap."""
     close = oa.Problem(two, oa.total("r"), (oa.exposure() == 2.0 + 1e-6).named("all"), oa.Slate(1))
     assert oa.solve(close, on_conflict="relax", relax_weights={"all": 1e6}).status is oa.Status.SOLVED
     far = close.replace(subject_to=[(oa.exposure() >= 3.0).named("all"), (oa.exposure("campaign") <= 2).named("each")])

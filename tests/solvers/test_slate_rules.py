@@ -1,4 +1,4 @@
-"""Rules of slates of every kind, alone and together, on random markets: against linear programmes of the statement."""
+"""Rules of slates of every kind, alone and together, on random markets: against linear programs of the statement."""
 
 from __future__ import annotations
 

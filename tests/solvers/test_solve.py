@@ -21,7 +21,7 @@ FRAMES: dict[str, Any] = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarr
 def market(
     n_users: int = 2500, per_user: int = 24, n_items: int = 400, n_campaigns: int = 60, turned_over: int = 0
 ) -> oa.Candidates:
-    """A heavy-tailed catalogue: large enough for Newton steps and rounds of the finisher, solved in a second."""
+    """A heavy-tailed catalog: large enough for Newton steps and rounds of the finisher, solved in a second."""
     rng = np.random.default_rng(0)
     popularity = 1.0 / np.arange(1, n_items + 1) ** 0.6
     keys = rng.exponential(size=(n_users, n_items)) / popularity

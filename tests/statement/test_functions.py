@@ -210,7 +210,7 @@ def test_gradient_of_the_conjugate_is_the_maximiser(row: Row) -> None:
 
 
 def alpha_is_positive(row: Row) -> bool:
-    """False for the plain sum, whose maximiser jumps from one end to the other."""
+    """False for the plain sum, whose maximizer jumps from one end to the other."""
     return getattr(row.stated, "alpha", 1.0) > 0
 
 

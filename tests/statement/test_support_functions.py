@@ -103,7 +103,7 @@ def test_the_projection_is_that_of_a_quadratic_programme(row: Row) -> None:
 @settings(max_examples=150)
 @given(bound=supports(), seed=seeds, softness=st.sampled_from([0.01, 0.3, 2.0]))
 def test_derivatives_of_the_smoothed_conjugate(bound: BoundSupport, seed: int, softness: float) -> None:
-    """Finite differences of the value are the maximiser, those of the maximiser the Hessian; the value is attained."""
+    """Finite differences of the value are the maximizer, those of the maximizer the Hessian; the value is attained."""
     rng = np.random.default_rng(seed)
     n, unit = bound.groups, float(bound.largest().max())
     prices, centre = -unit * rng.random(n), unit / softness * rng.normal(size=n)

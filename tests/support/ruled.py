@@ -1,4 +1,4 @@
-"""Users under rules of every kind, and what their best slates are worth: by linear and quadratic programmes.
+"""Users under rules of every kind, and what their best slates are worth: by linear and quadratic programs.
 
 Written from what the fields of `kernels/rules.py` say, row by row; nothing of the kernels is used.
 """
@@ -29,7 +29,7 @@ NOBODY = [-1] * 9
 MOODS = [[0, 1], [1], [], [2], [0, 2], [1, 2], [], [0], [2, 1]]  # cross those above and each other
 
 FALLING = [0.0, 0.125, 0.5]
-DEAR = [0.25, 0.25, 0.5, 1.0]
+COSTLY = [0.25, 0.25, 0.5, 1.0]
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ SPECS = {
     "nested": Spec(((ARTIST, 1), (GENRE, 2))),
     "three, the coarsest binds": Spec(((ARTIST, 3), (GENRE, 1), (LABEL, 2))),
     "diminishing": Spec(((GENRE, 3),), 0, tuple(FALLING)),
-    "diminishing, finer": Spec(((ARTIST, 1), (GENRE, 4)), 1, tuple(DEAR), weights=True),
+    "diminishing, finer": Spec(((ARTIST, 1), (GENRE, 4)), 1, tuple(COSTLY), weights=True),
     "diminishing, finer and coarser": Spec(((ARTIST, 2), (GENRE, 3), (LABEL, 2)), 1, tuple(FALLING), sizes=5),
     "diminishing, coarser": Spec(((ARTIST, 3), (GENRE, 2)), 0, tuple(FALLING), weights=True),
     "at least": Spec(least=2, sizes=4),
     "at least, nested": Spec(((ARTIST, 1), (GENRE, 2)), least=3),
-    "at least, diminishing": Spec(((ARTIST, 2), (GENRE, 4)), 1, tuple(DEAR), least=2),
+    "at least, diminishing": Spec(((ARTIST, 2), (GENRE, 4)), 1, tuple(COSTLY), least=2),
     "crossing": Spec(further=((0.0,), (0.0, 0.0), (0.0,))),
     "crossing, nested": Spec(((ARTIST, 1), (GENRE, 2)), further=((0.0,), (0.0,), (0.0, 0.0)), sizes=5),
     "crossing staircases": Spec(((GENRE, 3),), 0, tuple(FALLING), further=((0.0, 0.25), (0.125,), (0.0, 0.0, 0.5))),
@@ -69,7 +69,7 @@ SPECS = {
     "keep, at least": Spec(((GENRE, 2),), least=2, keep=0.9),
     "keep, crossing": Spec(((ARTIST, 1),), further=((0.0,), (0.0, 0.25), (0.0,)), keep=0.9),
     # steps of staircases that cost hundreds of times as much as scores, which a guard can force
-    "keep, crossing, dear": Spec(((ARTIST, 1),), further=((0.0, 300.0), (0.0, 300.0, 600.0), (0.0, 3.0)), keep=0.97),
+    "keep, crossing, costly": Spec(((ARTIST, 1),), further=((0.0, 300.0), (0.0, 300.0, 600.0), (0.0, 3.0)), keep=0.97),
     "none has a category": Spec(((NOBODY, 1),)),
     "larger than any": Spec(((ARTIST, 99), (GENRE, 99))),
 }
@@ -216,7 +216,7 @@ class Users:
         return float(self.cost @ np.clip(mass[row] - rank, 0.0, 1.0))
 
     def smoothed(self, s: Array, gamma: float) -> tuple[float, Array]:
-        """(value, x) of the smoothed best slates, by a quadratic programme."""
+        """(value, x) of the smoothed best slates, by a quadratic program."""
         import cvxpy as cp
 
         x, y = cp.Variable(s.size), cp.Variable(max(1, self.cost.size))

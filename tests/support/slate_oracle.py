@@ -101,7 +101,7 @@ def polytope(market: Market, slate: oa.Slate, supply: Array | None = None) -> Po
 
 
 def _assignment(market: Market, slate: oa.Slate, supply: Array) -> Polytope:
-    """One variable for a pair and a slot; a pair has one slot at the most, and a slot one pair."""
+    """One variable for a pair and a slot; a pair has at most one slot, and a slot one pair."""
     assert slate.slot_weights is not None
     size = np.broadcast_to(slate.size, market.n_users)
     slots = [(pair, k) for pair, u in enumerate(market.user) for k in range(size[u])]

@@ -82,7 +82,7 @@ class _Column:
         self._missing.append(missing)
 
     def _numbers(self, cells: Sequence[str]) -> bool:
-        """Add the cells as numbers; False where they are none."""
+        """Add the cells as numbers; False where one is not a number."""
         signs = set().union(*cells)
         if not signs <= _REAL:
             return False
@@ -150,7 +150,7 @@ def _chunks(parts: Sequence[Part], names: Sequence[str]) -> Iterator[list[list[s
 
 
 def _rows(path: Path) -> Iterator[list[str]]:
-    """The rows of a file, the header first; blank lines are none."""
+    """The rows of a file, the header first; blank lines are skipped."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             yield from (row for row in csv.reader(file, strict=True) if row)

@@ -65,7 +65,7 @@ def _number(value: object, place: str) -> float:
     try:
         return float(value)
     except OverflowError as error:
-        raise ProblemError(f"{place} is {shown(value)}, which is too large; leave out a limit that is none.") from error
+        raise ProblemError(f"{place} is {shown(value)}, which is too large; leave a limit out to set none.") from error
 
 
 def _from_file(entry: Mapping[str, Any], folder: Path, place: str) -> dict[Any, float]:

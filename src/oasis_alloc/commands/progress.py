@@ -44,7 +44,7 @@ class Display:
         self._told = ExitStack()
 
     def __enter__(self) -> Self:
-        if self._stream is not None:  # None: closed by whoever started this
+        if self._stream is not None:  # None: closed by the parent process
             terminal = self._stream.isatty()
             bar = terminal and importlib.util.find_spec("rich")
             self._view = _Bar(self._stream) if bar else _Line(self._stream, terminal)

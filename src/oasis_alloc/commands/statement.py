@@ -1,4 +1,4 @@
-"""A problem stated in a TOML file: where the data are, what to maximise, subject to what."""
+"""A problem stated in a TOML file: where the data are, what to maximize, subject to what."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _read(source: str, path: Path) -> Statement:
     if "pairs" not in stated.get("candidates", {}):
         raise ProblemError(f'{file}: [candidates] must name a file: pairs = "pairs.parquet".')
     if "maximize" not in stated:
-        raise ProblemError(f"{file}: nothing to maximise: expected maximize = 'total(\"relevance\")' or the like.")
+        raise ProblemError(f"{file}: nothing to maximize: expected maximize = 'total(\"relevance\")' or the like.")
     candidates = _candidates(stated["candidates"], path.parent)
     try:
         slate = Slate(**{"size": 1, **stated.get("slate", {})})

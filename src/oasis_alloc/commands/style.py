@@ -1,4 +1,4 @@
-"""How the page looks: system fonts, colours that can be told apart, light and dark."""
+"""How the page looks: system fonts, colors that can be told apart, light and dark."""
 
 STYLE = """\
 :root {

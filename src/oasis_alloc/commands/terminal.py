@@ -25,7 +25,7 @@ def say(text: str) -> bool:
 
     A reader that has seen enough and closed the pipe, as `head` does, is no failure.
     """
-    if sys.stdout is None:  # closed by whoever started this
+    if sys.stdout is None:  # closed by the parent process
         return True
     try:
         try:

@@ -10,7 +10,7 @@ _NO_NUMBERS = (bool, np.bool_, np.timedelta64, np.datetime64)  # to NumPy, a tim
 
 
 def as_whole(value: object) -> int | None:
-    """A whole number as Python's, or None for what is none: booleans, times, fractions, texts and everything else.
+    """A whole number as Python's, or None for anything else: booleans, times, fractions, texts and so on.
 
     >>> import numpy as np
     >>> as_whole(np.int8(3)), as_whole(3.0), as_whole(True), as_whole(np.timedelta64(3, "s"))
@@ -27,7 +27,7 @@ def as_whole(value: object) -> int | None:
 
 
 def as_real(value: object) -> float | None:
-    """A number as a float, or None for what is none, and for one beyond float64; NaN and infinity are numbers.
+    """A number as a float, or None for what is not a number or is beyond float64; NaN and infinity are numbers.
 
     >>> from fractions import Fraction
     >>> as_real(2), as_real(Fraction(1, 4)), as_real(10**400), as_real("2"), as_real(True)

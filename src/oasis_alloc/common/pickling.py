@@ -84,7 +84,7 @@ class ByFields:
 
 
 class Remade:
-    """Pickled and copied as the arguments that it was made of, all of them by position; the copy is made anew."""
+    """Pickled and copied as the arguments that it was made of, all of them by position; the copy is made from them."""
 
     __slots__ = ("_given",)
 

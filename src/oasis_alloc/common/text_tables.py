@@ -112,7 +112,7 @@ def as_text(part: str | Table) -> str:
     return "\n".join([*out, part.more] if part.more else out)
 
 
-# No colour of its own but a line that shows on light and on dark.
+# No color of its own but a line that shows on light and on dark.
 STYLE = (
     ".oasis-alloc{color:inherit;max-width:60em}"
     ".oasis-alloc table{border-collapse:collapse;margin:.6em 0;font-variant-numeric:tabular-nums}"

@@ -21,7 +21,7 @@ from oasis_alloc.errors import InputError, ProblemError, did_you_mean
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = float | Floats | dict[Any, float]
-"""For all groups, in the order of the groups, or by label; NaN by label is none."""
+"""For all groups, in the order of the groups, or by label; NaN by label means no number."""
 
 _EXPECTED = "a number, an array with one number a group, or {label: number}"
 _MOST_ORDERS = 4  # keys of which every order is tried
@@ -37,7 +37,7 @@ class Labels(list[Any]):
 
 
 def as_number(value: object) -> float | None:
-    """Return a number as a float, or None for what is none: booleans, strings and everything else.
+    """Return a number as a float, or None for anything else: booleans, strings and so on.
 
     Integers, floats, `Decimal` and fractions are numbers, and so are the scalars of NumPy and pyarrow.
 
@@ -168,7 +168,7 @@ def spread(limit: Numbers, labels: Sequence[Any], name: str, free: float, what: 
         return np.full(len(labels), limit)
     if limit.shape != (len(labels),):
         raise ProblemError(
-            f"{name}: {what} has {limit.size} entries; expected (n_groups,) = ({len(labels)},), one a group in "
+            f"{name}: {what} has {limit.size} entries; expected (n_groups,) = ({len(labels)},), one per group in "
             "sorted order of the labels (`candidates.groups(by)` lists them). Use {label: value} to name some of them."
         )
     return np.asarray(limit, dtype=np.float64).copy()
@@ -225,7 +225,8 @@ def _in_order(given: object, what: str, word: str) -> Floats:
         raise ProblemError(f"{what}: got {_kind(given)}; {wanted}.")
     if array.ndim != 1:
         raise ProblemError(
-            f"{what}: the {word} is an array of shape {array.shape}; expected finite numbers, one a group: (n_groups,)."
+            f"{what}: the {word} is an array of shape {array.shape}; expected finite numbers, one per group: "
+            "(n_groups,)."
         )
     plain = not isinstance(given, (list, tuple)) or bool not in set(map(type, given))
     if (array.dtype.kind in "iuf" and plain) or not array.size:

@@ -325,7 +325,7 @@ def _is_string(series: nw.Series[Any]) -> bool:
 
 
 def _string_ids(series: nw.Series[Any], where: str) -> Factor:
-    """Factorise strings with the frame's own hash tables, several times faster than Python objects."""
+    """Factorize strings with the frame's own hash tables, several times faster than Python objects."""
     import narwhals.stable.v2 as nw
 
     distinct = series.unique().to_list()

@@ -29,7 +29,7 @@ Sets: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
 class Grouping(ByFields):
     """Which group each pair belongs to, as a code on its user, a code on its item, and a table of both.
 
-    - `labels`: one a group, in group order: the label of a single key, a tuple in the order of `by` for
+    - `labels`: one per group, in group order: the label of a single key, a tuple in the order of `by` for
       several, `[None]` for `by=None` (everything is one group).
     - `user_part` (n_users,) and `item_part` (n_items,): int32 codes, -1 where a key has none. A side that
       `by` does not name has code 0 everywhere.

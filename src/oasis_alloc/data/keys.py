@@ -31,9 +31,9 @@ class Factor:
 
 @dataclass(frozen=True, eq=False)
 class Key(ByFields):
-    """One attribute of the users or of the items, factorised.
+    """One attribute of the users or of the items, factorized.
 
-    `codes` is int32, one a user (or item), -1 where it has none. `labels` are the sorted distinct labels
+    `codes` is int32, one per user (or item), -1 where it has none. `labels` are the sorted distinct labels
     among them, whether or not a candidate has them: an int64 array, or an object array of str (bool and
     float arrays, and object arrays of dates or other things that sort, occur too). Group g is `labels[g]`.
 
@@ -53,7 +53,7 @@ class Key(ByFields):
 
     @classmethod
     def build(cls, name: str, values: object, *, n: int | None, size: str, where: str) -> Key:
-        """Factorise `values`, (n,): -1, None and NaN mean none.
+        """Factorize `values`, (n,): -1, None and NaN mean none.
 
         `where` and `size` word the errors: ``items['campaign']``, ``n_items``. Raises `InputError` for a
         wrong length, negative integers other than -1 (but see `docs/labels.md` for hashes), infinite values and
@@ -80,7 +80,7 @@ class Key(ByFields):
 
 
 def as_labels(factor: Factor, what: str, place: Callable[[int], str]) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return (codes, labels) of a factor as keys have them: -1 is none, integers are int64, labels are sorted.
+    """Return (codes, labels) of a factor as keys have them: -1 means no label, integers are int64, labels are sorted.
 
     `place` words where a row is and that the label follows, for errors: ``entry 3 is``.
     """
@@ -111,7 +111,7 @@ def as_labels(factor: Factor, what: str, place: Callable[[int], str]) -> tuple[N
 def _without_minus_one(
     labels: NDArray[Any], codes: NDArray[np.int64], factor: Factor, what: str, place: Callable[[int], str]
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Integer labels, sorted, where -1 is none: codes are not negative, hashes may be."""
+    """Integer labels, sorted, where -1 means no label: codes are not negative, hashes may be."""
     low = int(labels[0])
     if low in _OF_NAN:
         raise InputError(

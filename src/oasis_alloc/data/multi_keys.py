@@ -19,7 +19,7 @@ from oasis_alloc.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class MultiKey(ByFields):
-    """One attribute of the items of which each has any number of labels, factorised.
+    """One attribute of the items of which each has any number of labels, factorized.
 
     Item i has the groups `codes[indptr[i]:indptr[i + 1]]`, int32, sorted and distinct; `indptr` is int64
     (n_items + 1,). `labels` are the sorted distinct labels that some item has, as in a `Key`. Group g is
@@ -58,7 +58,7 @@ class MultiKey(ByFields):
 
     @classmethod
     def build(cls, name: str, values: object) -> MultiKey:
-        """Factorise `values`: lists of labels, a matrix (n_items, n_categories), or a pair (matrix, labels).
+        """Factorize `values`: lists of labels, a matrix (n_items, n_categories), or a pair (matrix, labels).
 
         See `Candidates.from_arrays`. Raises `InputError` with the item for anything else in a list (None and an
         empty list are no labels), a list within a list, a label that is missing, boolean, negative, infinite or

@@ -343,7 +343,7 @@ def write(
         ]
     )
     path = target / f"{name}.parquet"
-    with replacing(path) as beside:  # whoever reads the old file goes on reading the old file
+    with replacing(path) as beside:  # readers of the old file go on reading it
         _write_rows(candidates, beside, schema, rows_per_group, first_user, names[: 2 if compact else 1])
     return path
 

@@ -100,7 +100,7 @@ class Dataset(ByFields):
         return f"{self.files[self.file[g]].path.name}, row group {self.group[g]:,}, row {row:,}"
 
     def largest(self, names: tuple[str, ...]) -> int:
-        """Bytes that reading these columns takes at the most, a row group at a time."""
+        """At most how many bytes reading these columns takes, a row group at a time."""
         if names not in self._largest:
             self._largest[names] = max((self.group_bytes(g, names) for g in range(self.n_groups)), default=0)
         return self._largest[names]
@@ -362,7 +362,7 @@ def _wide(column: NDArray[Any]) -> NDArray[Any]:
 
 
 def _number(said: Any) -> Any:
-    """A bound of a footer as a number, where half floats are two bytes; NaN for bytes that are none."""
+    """A bound of a footer as a number, where half floats are two bytes; NaN for other bytes."""
     if not isinstance(said, bytes):
         return said
     return np.float32(np.frombuffer(said, "<f2")[0]) if len(said) == 2 else np.nan

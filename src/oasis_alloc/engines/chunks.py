@@ -30,7 +30,7 @@ _PART_PAIRS = 1 << 19  # of a chunk that are written about at a time
 _TABLE_BYTES = 1 << 28  # for all chunks' tables together
 _MOST_KEPT = 1 << 22  # fractional pairs kept for Hessian products, over all chunks
 _KINK = 1e-5  # smoothing of decisions under rules, in typical values: next to none
-_RULED_SLACK = 3.0  # of the first smoothing: looking at too few candidates is dear under rules
+_RULED_SLACK = 3.0  # of the first smoothing: looking at too few candidates is costly under rules
 _NOTHING = 1e-12
 _BLOCK = 32  # users of a sample stand together in blocks of this many (see kernels/visit.py)
 

@@ -1,4 +1,4 @@
-"""The engine for candidates in Parquet files: every pass reads them anew, a block ahead of the kernels.
+"""The engine for candidates in Parquet files: every pass reads them again, a block ahead of the kernels.
 
 Each thread has a lane, a run of chunks, and a second thread that decodes the lane's next block into reused buffers
 while kernels visit the current one. Blocks are whole users; kernels see the program's user numbers, so it does not

@@ -103,7 +103,7 @@ class Seen:
 
 
 def _content(path: Path) -> tuple[bytes, bytes | None]:
-    """The digest of a file, and its bytes where it is a snapshot: one that is none may be too large to hold."""
+    """The digest of a file, and its bytes where it is a snapshot: another file may be too large to hold."""
     try:
         raw = read_file(path)
     except SnapshotError:

@@ -64,7 +64,7 @@ class State:
 
     @classmethod
     def from_json(cls, text: str) -> State:
-        """What a file says; ValueError for one that is none."""
+        """What a file says; ValueError for a file that is not one of a store."""
         try:
             found = json.loads(text)
             if found["format"] != _FORMAT or found["schema"] != _SCHEMA:

@@ -1,6 +1,6 @@
 """What makes a policy the active one of a store, and what it grows old to.
 
-Files are read, and policies warmed up, before the lock is taken under which `_served` is bound anew: what is slow or
+Files are read, and policies warmed up, before the lock is taken under which `_served` is rebound: what is slow or
 hangs there keeps no policy from growing old, and no roll-back.
 """
 
@@ -36,7 +36,7 @@ _PATIENCE = 5.0  # seconds that a roll-back waits for the disk to take it down
 
 
 class Swapping:
-    """The active policy, those before it, and whoever changes them; see `PolicyStore`."""
+    """The active policy, those before it, and the methods that change them; see `PolicyStore`."""
 
     _interval: float | None
 

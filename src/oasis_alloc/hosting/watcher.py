@@ -16,7 +16,7 @@ class Process:
     """How often this process is the child of a fork: locks and threads of a store are of one process only."""
 
     forks = 0
-    lock = threading.Lock()  # around what a store makes anew after a fork
+    lock = threading.Lock()  # around what a store makes again after a fork
 
 
 def _mark_fork() -> None:

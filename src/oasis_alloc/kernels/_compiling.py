@@ -1,4 +1,4 @@
-"""Says that a kernel is being compiled, which takes seconds: in the log, and to whoever shows progress."""
+"""Says that a kernel is being compiled, which takes seconds: in the log, and to displays of progress."""
 
 import logging
 import threading

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
 
 _BLOCK_PAIRS = 1 << 20  # pairs in a block: 10 MB of columns, small enough for any worker
-_CHUNK_USERS = 128  # users who share one random order of the catalogue
-CATALOGUE, PILOT, BLOCKS, USERS = 0, 1, 2, 3  # streams of random numbers, apart from one another
+_CHUNK_USERS = 128  # users who share one random order of the catalog
+CATALOG, PILOT, BLOCKS, USERS = 0, 1, 2, 3  # streams of random numbers, apart from one another
 
 
 class Block(NamedTuple):
@@ -62,7 +62,7 @@ class Market(ABC):
     @property
     @abstractmethod
     def n_items(self) -> int:
-        """Items in the catalogue."""
+        """Items in the catalog."""
 
     @property
     def n_pairs(self) -> int:
@@ -112,7 +112,7 @@ class Market(ABC):
         return item
 
     def block(self, number: int) -> Block:
-        """Block `number` (0 to `n_blocks - 1`) of the market, whoever makes it.
+        """Block `number` (0 to `n_blocks - 1`) of the market; the same in any process.
 
         >>> from oasis_alloc.markets import matching
         >>> market = matching(100, 8, 50)

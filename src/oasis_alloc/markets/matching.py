@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.errors import InputError
-from oasis_alloc.markets.market import CATALOGUE, PILOT, Market, best
+from oasis_alloc.markets.market import CATALOG, PILOT, Market, best
 
 if TYPE_CHECKING:
     from oasis_alloc.problem import Problem
@@ -36,7 +36,7 @@ class Matching(Market):
 
     @cached_property
     def _quality(self) -> NDArray[np.float32]:
-        return np.exp(0.4 * self._rng(CATALOGUE).standard_normal(self.campaigns)).astype(np.float32)
+        return np.exp(0.4 * self._rng(CATALOG).standard_normal(self.campaigns)).astype(np.float32)
 
     def _columns(
         self, item: NDArray[np.unsignedinteger], first: int, rng: np.random.Generator
@@ -67,7 +67,7 @@ class Matching(Market):
         return {"campaign": np.arange(self.campaigns)}
 
     def problem(self) -> Problem:
-        """Maximise the value of slates of at most `size` under the caps."""
+        """Maximize the value of slates of at most `size` under the caps."""
         from oasis_alloc.problem import Problem
         from oasis_alloc.statement.measures import exposure, total
         from oasis_alloc.statement.slate import Slate

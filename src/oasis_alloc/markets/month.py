@@ -1,4 +1,4 @@
-"""The demonstration's market: a month of promotion campaigns on a heavy-tailed catalogue of music."""
+"""The demonstration's market: a month of promotion campaigns on a heavy-tailed catalog of music."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oasis_alloc.markets.market import CATALOGUE, USERS, Market, best
+from oasis_alloc.markets.market import CATALOG, USERS, Market, best
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -40,7 +40,7 @@ _LESS = 0.3  # of the weight on promotion: then the relevance guard binds, too
 _PROMISED, _CAPPED = 0.5, 0.75  # campaigns up to here are promised more, then held back; the rest is loose
 
 
-class Catalogue(NamedTuple):
+class Catalog(NamedTuple):
     """The items: codes of artist, genre, licensor and campaign (-1: not promoted), each (n_items,)."""
 
     artist: NDArray[np.int64]
@@ -73,9 +73,9 @@ class Month(Market):
         return max(100 * self.campaigns, 4 * self.degree)
 
     @cached_property
-    def catalogue(self) -> Catalogue:
+    def catalog(self) -> Catalog:
         """The items, drawn once from the seed."""
-        rng = self._rng(CATALOGUE)
+        rng = self._rng(CATALOG)
         n, artists = self.n_items, self.n_items // 8 + 4
         fame = rng.permutation(np.arange(1, artists + 1) ** -0.6)
         artist = np.concatenate([np.arange(artists), rng.choice(artists, n - artists, p=fame / fame.sum())])
@@ -92,10 +92,10 @@ class Month(Market):
         quality = (0.6 * rng.standard_normal(n)).astype(np.float32)
         rates = rng.lognormal(0.8, 0.35, size=self.campaigns)
         rate = np.where(campaign >= 0, rates[campaign], 0.0).astype(np.float32)
-        return Catalogue(artist, genre, licensor, campaign, popularity, quality, rate)
+        return Catalog(artist, genre, licensor, campaign, popularity, quality, rate)
 
     def _popularity(self) -> NDArray[np.float64]:
-        return self.catalogue.popularity
+        return self.catalog.popularity
 
     def _markets(self, number: int) -> NDArray[np.int64]:
         """Market codes of the users of a block."""
@@ -110,15 +110,15 @@ class Month(Market):
     def _columns(
         self, item: NDArray[np.unsignedinteger], first: int, rng: np.random.Generator
     ) -> dict[str, NDArray[np.float32]]:
-        catalogue = self.catalogue
+        catalog = self.catalog
         taste = self._market_taste[self._markets(first // self._block_users)]
         taste = taste + 0.8 * rng.standard_normal(taste.shape, dtype=np.float32)
         logit = 0.5 * rng.standard_normal(item.shape, dtype=np.float32)
-        logit += catalogue.quality[item] - np.float32(0.8)
-        logit += np.take_along_axis(taste, catalogue.genre[item], axis=1)
+        logit += catalog.quality[item] - np.float32(0.8)
+        logit += np.take_along_axis(taste, catalog.genre[item], axis=1)
         relevance = 1 / (1 + np.exp(-logit))
         streams = relevance * (0.6 + 0.8 * rng.random(item.shape, dtype=np.float32))
-        return {"relevance": relevance, "promotion": catalogue.rate[item] * streams, "streams": streams}
+        return {"relevance": relevance, "promotion": catalog.rate[item] * streams, "streams": streams}
 
     def user_attributes(self) -> dict[str, NDArray[np.generic]]:
         """The country of each user, as `market`."""
@@ -126,12 +126,12 @@ class Month(Market):
 
     def item_attributes(self) -> dict[str, NDArray[np.generic]]:
         """Labels of the tracks' campaign (None: not promoted), artist, genre and licensor."""
-        catalogue = self.catalogue
+        catalog = self.catalog
         return {
-            "campaign": _labels("campaign", catalogue.campaign, self.campaigns),
-            "artist": _labels("artist", catalogue.artist, int(catalogue.artist.max()) + 1),
-            "genre": _GENRES[catalogue.genre],
-            "licensor": _labels("licensor", catalogue.licensor, len(_LICENSOR_SHARES)),
+            "campaign": _labels("campaign", catalog.campaign, self.campaigns),
+            "artist": _labels("artist", catalog.artist, int(catalog.artist.max()) + 1),
+            "genre": _GENRES[catalog.genre],
+            "licensor": _labels("licensor", catalog.licensor, len(_LICENSOR_SHARES)),
         }
 
     @cached_property
@@ -142,11 +142,11 @@ class Month(Market):
         largest licensor. Promises are about 15 % above what value alone would deliver, and caps 15 % below,
         as far as the tilted allocation keeps them.
         """
-        catalogue, codes = self.catalogue, np.maximum(self.catalogue.campaign, 0)
+        catalog, codes = self.catalog, np.maximum(self.catalog.campaign, 0)
         place = np.arange(self.campaigns) / self.campaigns
         tilts = np.where(place < _PROMISED, _TILT, np.where(place < _CAPPED, -0.06, 0.0))
-        largest = np.bincount(catalogue.licensor, catalogue.popularity).argmax()
-        tilt = np.where(catalogue.campaign >= 0, tilts[codes], 0.0) - 0.01 * (catalogue.licensor == largest)
+        largest = np.bincount(catalog.licensor, catalog.popularity).argmax()
+        tilt = np.where(catalog.campaign >= 0, tilts[codes], 0.0) - 0.01 * (catalog.licensor == largest)
         natural, tilted = np.zeros(self.n_items), np.zeros(self.n_items)
         organic = kept = 0.0
         for block in self.blocks():
@@ -161,7 +161,7 @@ class Month(Market):
             shown = best(relevance + _LESS * self.promotion_weight * promotion + tilt[item], self.size)
             tilted += np.bincount(item[shown], minlength=self.n_items)
             kept += float(relevance[shown].sum(dtype=np.float64))
-        promoted = catalogue.campaign >= 0
+        promoted = catalog.campaign >= 0
         of_campaign = codes[promoted]
         wanted = np.bincount(of_campaign, natural[promoted], self.campaigns)
         known = np.bincount(of_campaign, tilted[promoted], self.campaigns)
@@ -169,7 +169,7 @@ class Month(Market):
         cap = np.maximum(np.where((place >= _PROMISED) & (place < _CAPPED), 0.85, 1.6) * wanted, 1.01 * known)
         floor[(place >= _PROMISED) & (place < _CAPPED)] = 0.0
         names = _labels("campaign", np.arange(self.campaigns), self.campaigns)
-        licensor = np.bincount(catalogue.licensor, tilted) / tilted.sum()
+        licensor = np.bincount(catalog.licensor, tilted) / tilted.sum()
         return Policy(
             caps={str(n): max(1.0, float(np.ceil(x))) for n, x in zip(names, cap, strict=True)},
             floors={str(n): float(np.floor(x)) for n, x in zip(names, floor, strict=True) if x >= 1},

@@ -2,7 +2,7 @@
 
 Keys of categories become *systems*. Systems that nest, with single-valued keys and one staircase among them, are the
 chain, which kernels solve exactly by thresholds; all others are further categories, solved with prices of their own.
-The same systems give the linear programmes their rows (solvers/slates.py).
+The same systems give the linear programs their rows (solvers/slates.py).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class System:
 
     @cached_property
     def single(self) -> npt.NDArray[np.int32]:
-        """(n_classes,) the category of a class that has one at the most, -1 for none."""
+        """(n_classes,) the category of a class that has at most one, -1 for none."""
         out = np.full(self.start.size - 1, -1, np.int32)
         out[np.diff(self.start) > 0] = self.of
         return out

@@ -58,7 +58,7 @@ def report(solution: Answer) -> str:
 
 
 def report_html(solution: Answer) -> str:
-    """Return the same as HTML for a notebook: tables, no script, in the colours of the page that it stands on.
+    """Return the same as HTML for a notebook: tables, no script, in the colors of the page that it stands on.
 
     All names and labels are escaped.
 

@@ -66,7 +66,7 @@ class FunctionWeight(Varied):
         turned = () if weight == 0 else (function.weighted(weight / function.weight).named(self.name),)
         functions = (*objective.functions[: self.place], *turned, *objective.functions[self.place + 1 :])
         if objective.linear is None and not functions:
-            raise ProblemError("with weight 0 there is nothing to maximise.")
+            raise ProblemError("with weight 0 there is nothing to maximize.")
         return self.problem.replace(maximize=Objective(objective.linear, functions))
 
 

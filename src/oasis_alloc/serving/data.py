@@ -34,7 +34,7 @@ class ItemKey(ByFields):
     indptr: Integers | None = None
 
     def membership(self) -> tuple[Integers, Codes]:
-        """(indptr, codes) whether an item has one label at the most or several."""
+        """(indptr, codes) whether an item has at most one label or several."""
         if self.indptr is not None:
             return self.indptr, self.codes
         has = self.codes >= 0

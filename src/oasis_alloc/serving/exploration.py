@@ -14,7 +14,7 @@ from oasis_alloc.serving.schema import shown
 
 @dataclass(frozen=True)
 class Exploration:
-    """A rule of randomised delivery: how far slates may be from the best one.
+    """A rule of randomized delivery: how far slates may be from the best one.
 
     Parameters
     ----------

@@ -100,7 +100,7 @@ def listed(what: str, given: object, n: int) -> list[Any]:
     try:
         labels = as_listed(given)
     except InputError as error:
-        raise InputError(f"{what}: expected {n} labels, one an item (None where there is none): {error}") from None
+        raise InputError(f"{what}: expected {n} labels, one per item (None where there is none): {error}") from None
     if len(labels) != n:
-        raise InputError(f"{what}: {len(labels)} labels; expected {n} labels, one an item (None where there is none).")
+        raise InputError(f"{what}: {len(labels)} labels; expected {n} labels, one per item (None where there is none).")
     return labels

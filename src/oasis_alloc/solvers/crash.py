@@ -1,6 +1,6 @@
-"""A basis to start the linear programme from, where there is no last one: what the current prices say.
+"""A basis to start the linear program from, where there is no last one: what the current prices say.
 
-The programme is read at its prices: what every column still brings when it has paid for the rows that it counts in.
+The program is read at its prices: what every column still brings when it has paid for the rows that it counts in.
 Then no price has to move from zero. Pairs that bring something are in, the slate's best ones where it has not room for
 all; the first that is left out makes the price of its slate; every other row starts with its own residual. The dual
 simplex method then begins near its end (measured in docs/decisions/0006-billion.md). Crash bases: Bixby, "Implementing
@@ -24,7 +24,7 @@ Positions = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Crash:
-    """The programme with its rows' prices paid: measures are equations, with columns for what they leave."""
+    """The program with its rows' prices paid: measures are equations, with columns for what they leave."""
 
     lp: LinearProgram
     basis: tuple[Statuses, Statuses]
@@ -32,7 +32,7 @@ class Crash:
     ranged: Positions  # rows that have a column now, which come after all others
 
     def back(self, solution: LinearSolution) -> LinearSolution:
-        """The solution of the programme as it was: at the end a column of a row stands for the row's own status."""
+        """The solution of the program as it was: at the end a column of a row stands for the row's own status."""
         n = solution.x.size - self.ranged.size
         rows, own = solution.rows.copy(), solution.columns[n:]
         # what is left of a limit is at its lower end where the row is at its upper one
@@ -44,7 +44,7 @@ class Crash:
 
 
 def crash(part: Restricted, prices: Floats) -> Crash:
-    """Read the programme at the prices of its measures, `part.rows`, and say where to start."""
+    """Read the program at the prices of its measures, `part.rows`, and say where to start."""
     lp, first, m = part.lp, part.n_slates, part.rows.size
     after = first + m + part.n_aux
     paid = np.zeros(lp.matrix.shape[0])

@@ -38,7 +38,7 @@ _LEAST_UNDECIDED = 2_000
 _MOST_UNDECIDED = 200_000
 _EVERYWHERE = 0.05  # share of all slots from which a row opens no more pairs than others
 _MOST_WIDENED = 4.0  # times the pairs that the finisher is to be given, for prices that may be further off
-_GOOD = 0.5  # share of the gap asked for that the slates at hand may miss, where passes are dear
+_GOOD = 0.5  # share of the gap asked for that the slates at hand may miss, where passes are slow
 _MOST_LANDINGS = 2
 _LANDS = 0.9  # of what smoothing may take
 _ORDINARY = 1e3  # sizes of prices that a start at 1 finds as well
@@ -114,10 +114,10 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
                     return
             start = point.z
             wanted = undecided_wanted(dual, point)
-            # with rules passes are dear, and the finisher is given more
+            # with rules passes are slow, and the finisher is given more
             enough = (2.0 if program.rules is None else 0.75) * point.visit.fractional <= wanted
             loose = smoothing_error(point, watch) <= 0.1 * watch.target
-            if program.rules is not None:  # dear passes end where the slates at hand would be good enough
+            if program.rules is not None:  # slow passes end where the slates at hand would be good enough
                 worth_now = point.visit.value + program.concave(point.visit.totals)
                 loose |= relative_gap(watch.bound, worth_now, watch.size_of(worth_now)) <= _GOOD * watch.target
             if watch.may_conflict and runaway(point, unit):
@@ -147,7 +147,7 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
         np.maximum.at(step, program.row, np.abs(newton_direction(dual, point, 4.0 * margin)))
         share = point.visit.activity / (program.unit * max(program.slots, 1.0))
         limit[share > _EVERYWHERE] = margin
-        # as wide as the step says, while the programme stays small; decisions under rules are dear
+        # as wide as the step says, while the program stays small; decisions under rules are slow
         for widest in (64.0, 16.0, 4.0, 1.0) if program.rules is None else (8.0, 1.0):
             margins = np.maximum(margin, np.minimum(2.0 * step, widest * margin))
             known = engine.decide(prices, np.minimum(margins, limit))

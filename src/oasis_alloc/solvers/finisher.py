@@ -1,9 +1,9 @@
 """The exact finisher: fix what prices decide, solve what they leave open, and certify with the next visit.
 
 From the prices every pair has a margin (kernels/decide.py). Pairs with a wide margin are fixed in or out; the narrow
-ones are undecided and go into a linear programme (restricted.py) that gives a nearly integral allocation and better
+ones are undecided and go into a linear program (restricted.py) that gives a nearly integral allocation and better
 prices. It is sifting (Bixby et al., Oper. Res. 40:885) started from good prices. Margins are kept a row: where the
-programme wants a price to move further than its row's margin allows, the next round widens that row.
+program wants a price to move further than its row's margin allows, the next round widens that row.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SLACK = 1e-9
 _MOST_ROUNDS = 40
 _WIDEN = 4.0
 _CLOSE = 0.25  # share of a row's margin within which new prices leave a pair open
-_LARGE = 100_000  # undecided pairs from which a much wider programme is better solved anew, with presolve
+_LARGE = 100_000  # undecided pairs from which a much wider program is better solved from scratch, with presolve
 _FAR = 10.0  # typical scores that a price may have to move before the demands are suspected to conflict
 _NARROW = 0.25  # of a curved row's radius that is kept where its price was not pressed
 _FIRST = 1e-3  # least share of its own price by which a curved row's may move at first
@@ -49,7 +49,7 @@ _RULED_KINK = 1e-7  # the least of it under rules, where no gap below 1e-6 is as
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One round: an allocation and the prices of the programme over the undecided pairs."""
+    """One round: an allocation and the prices of the program over the undecided pairs."""
 
     programme: Restricted
     solution: LinearSolution

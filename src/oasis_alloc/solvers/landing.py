@@ -1,10 +1,10 @@
-"""An end without a linear programme: the smoothed slates themselves as the allocation.
+"""An end without a linear program: the smoothed slates themselves as the allocation.
 
 At the optimum of the smoothed dual the smoothed slates meet every demand, and together with their prices they are
 `sum gamma/2 x (1 - x)` and a little away from the bound. Where that is within the gap asked for, Newton steps go on
 until the demands are met to rounding, which takes a few, for they converge quadratically once the fractional pairs stay
 the same (Qi and Sun, Math. Program. 58:353, 1993). Curved functions, rules of slates and many limits, which make the
-linear programme of the finisher large, cost nothing here. Where there are only caps, what is too much is moved within
+linear program of the finisher large, cost nothing here. Where there are only caps, what is too much is moved within
 users (repair.py), and rough prices do. A gap of 1e-6 needs the finisher all the same: with next to no smoothing the
 fractional pairs never stay the same.
 """
@@ -31,13 +31,13 @@ _DROPPED = 12.0  # times the smoothing that what cannot be moved is worth, where
 _MOST_STEPS = 12
 _FRACTIONAL_A_ROW = 20.0  # with fewer, which they are changes with every step
 _SHARE = 0.7  # of the gap asked for that the smoothing may take
-_LARGE = 50_000  # undecided pairs from which a linear programme takes longer than a few passes that are left
+_LARGE = 50_000  # undecided pairs from which a linear program takes longer than a few passes that are left
 
 
 def missing(dual: SmoothedDual, watch: Watch, point: Point, undecided: int) -> float:
     """How many times the gap is larger than asked for, if the smoothed slates of a point met all demands.
 
-    Infinite where the finisher is the better end: where its linear programme, of `undecided` pairs, is small and
+    Infinite where the finisher is the better end: where its linear program, of `undecided` pairs, is small and
     exact, without curves and rules, and where few pairs would be fractional for every price that can move.
     """
     program = dual.program

@@ -125,7 +125,7 @@ class Conflicting(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where the optimiser is: dual variables and the smoothing that they are for."""
+    """Where the optimizer is: dual variables and the smoothing that they are for."""
 
     z: Floats
     gamma: float
@@ -155,7 +155,7 @@ class Watch:
         self.best: Allocation | None = None
         self.lowest = -np.inf  # a bound below what any allocation is worth proves that there is none
         self.may_conflict = True  # until an allocation or the relaxation says that the demands can be met
-        self.rounding = 0.0  # a difference of bound and value that is none, in the objective's unit
+        self.rounding = 0.0  # a difference of bound and value that counts as 0, in the objective's unit
         self.scale = 0.0  # size of the objective, where neither bound nor value is known to say
         self.free: float | None = None  # a bound of all allocations, whatever limits they keep
         self.parts: Callable[[npt.NDArray[np.int64], Floats], float] | None = None  # where linear terms may cancel
@@ -221,7 +221,7 @@ class Watch:
         return better
 
     def forget_bound(self) -> None:
-        """Start anew with bounds: those that follow are at better prices."""
+        """Restart the bounds: those that follow are at better prices."""
         self._proven = (np.inf, None)
 
     def offer(self, allocation: Allocation) -> None:

@@ -1,10 +1,10 @@
 """Semismooth Newton steps on the smoothed dual at one smoothing.
 
 The smoothed dual `D_gamma(z) = sum_u max_{x in X_u} (s x - gamma/2 |x|^2) + limit @ z` is convex, once differentiable,
-and quadratic as long as no candidate enters or leaves a slate. Its generalised Hessian comes from the fractional pairs
+and quadratic as long as no candidate enters or leaves a slate. Its generalized Hessian comes from the fractional pairs
 alone, which the visit collects; a step solves `H d = -g` on the free variables by preconditioned conjugate gradients
 and is cut at the variables' ranges (projected semismooth Newton: Facchinei and Pang, Finite-Dimensional Variational
-Inequalities, ch. 8; conjugate gradients within Newton for linear programmes: Li, Sun and Toh, SIAM J. Optim. 30:2410).
+Inequalities, ch. 8; conjugate gradients within Newton for linear programs: Li, Sun and Toh, SIAM J. Optim. 30:2410).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class SmoothedDual:
 
     def at(self, z: Floats, gamma: float, stride: int = 1) -> Point:
         program = self.program
-        fresh = self._smoothing != (gamma, stride)  # the same all through one minimisation
+        fresh = self._smoothing != (gamma, stride)  # the same all through one minimization
         if fresh and program.supports:
             z = program.variables(program.prices(z))  # what was next to the domain is far from it with less smoothing
         visit = self.engine.visit(program.prices(z), gamma, stride)

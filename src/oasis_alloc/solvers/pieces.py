@@ -1,4 +1,4 @@
-"""Support functions in the finisher's linear programme: their own linear forms, side by side.
+"""Support functions in the finisher's linear program: their own linear forms, side by side.
 
 A support function is exact there, so its prices come out in their domain and need no chords that get finer. What the
 undecided pairs leave open says between which numbers each total lies, which makes the forms small.
@@ -15,12 +15,12 @@ import scipy.sparse as sp
 from oasis_alloc.common.types import Floats
 from oasis_alloc.program.program import Program
 
-_ROUNDING = 1e-9  # of totals, which are sums in another order than the programme's
+_ROUNDING = 1e-9  # of totals, which are sums in another order than the program's
 
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """Columns and rows that support functions add to a programme."""
+    """Columns and rows that support functions add to a program."""
 
     rows: npt.NDArray[np.int64]  # of measures: all rows of all support functions
     dearest: Floats  # the largest size of a price of each of `rows`
@@ -46,7 +46,7 @@ def pieces_of(program: Program, base: sp.csr_array, fixed: Floats, prices: Float
     """The forms of a program's support functions.
 
     `base` are the base totals that the undecided pairs add up, (n_base, n_pairs); `fixed`, by row, what is in already;
-    `prices` are those that the programme stays near to, in the domain.
+    `prices` are those that the program stays near to, in the domain.
     """
     if not program.supports:
         none = np.empty(0)

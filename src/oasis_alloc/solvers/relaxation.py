@@ -32,7 +32,7 @@ from oasis_alloc.solvers.worth import worth
 _ALL_AT_ONCE = 100_000  # pairs up to which the whole program is solved in one go
 _GAP, _FINE = 1e-6, 1e-9  # of the total; the finer one where the whole program is solved in one go
 _NOISE = 1e-14  # of a unit: what totals are off by
-_ROUNDING = 1e-10  # of the demands: a total relaxation below that is none
+_ROUNDING = 1e-10  # of the demands: a total relaxation below that counts as 0
 _PENALTY = 10.0  # first price of a missed unit, in largest values: a high one costs digits of the bound
 _ABOVE = 3.0  # the same, in what soft limits and functions pay
 _STEEPER = 30.0  # by how much it is raised where functions still pay it

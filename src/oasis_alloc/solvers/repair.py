@@ -67,7 +67,7 @@ def only_caps(engine: Engine) -> bool:
 def trimmed(engine: Engine, positions: Positions, x: Floats, totals: Floats) -> Floats | None:
     """x scaled down until caps hold, where its totals by row are given; None where there is more than caps.
 
-    Whole pairs stay whole in rows that have fractional ones enough, as a linear programme's that is off by a little.
+    Whole pairs stay whole in rows that have fractional ones enough, as a linear program's that is off by a little.
     """
     if not only_caps(engine):
         return None

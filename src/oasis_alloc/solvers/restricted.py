@@ -1,8 +1,8 @@
-"""The linear programme over undecided pairs, with what is left of slots and limits.
+"""The linear program over undecided pairs, with what is left of slots and limits.
 
 Every row of a measure is elastic: its price may move from the current one by at most its radius, which is the same as
 letting the total leave its band at the price of the radius' end (the boxstep method: Marsten, Hogan and Blankenship,
-Oper. Res. 23:389). So the programme is feasible and bounded whatever is fixed, its prices never run away, and a slack
+Oper. Res. 23:389). So the program is feasible and bounded whatever is fixed, its prices never run away, and a slack
 that is used says which prices have further to go. A soft row's price is held by its penalty as well.
 """
 
@@ -66,7 +66,7 @@ class Restricted:
     def basis_for(
         self, wider: Restricted, solution: LinearSolution, shown: Positions
     ) -> tuple[Statuses, Statuses] | None:
-        """This programme's final basis, carried over to one with more pairs, users and rows; None for other pieces.
+        """This program's final basis, carried over to one with more pairs, users and rows; None for other pieces.
 
         What is new enters as it was fixed: pairs at 0, or at 1 where they are in `shown`; new rows are basic.
         """
@@ -107,10 +107,10 @@ def restricted(
     most: Floats,
     keep: Positions,
 ) -> Restricted:
-    """Set up the programme.
+    """Set up the program.
 
     By row: `fixed` are the totals of what is already in, `radius` how far a price may move, `most` the highest price
-    that a slack may have; rows in `keep` are in the programme in any case.
+    that a slack may have; rows in `keep` are in the program in any case.
     """
     program, undecided, n = engine.program, engine.take(decision.undecided), decision.undecided.size
     slates = slate_part(program, undecided, engine.take(decision.shown))

@@ -63,7 +63,7 @@ class Keeping:
         gamma = state.gamma if np.isfinite(state.gamma) else 1.0  # without demands there is none
         if begun:
             watch.place, watch.smoothing = Place(state.z, gamma), gamma
-        # what the file says is worth nothing: both sides of the certificate are computed anew
+        # what the file says is worth nothing: both sides of the certificate are computed again
         if state.positions.size:
             watch.offer(worth(engine, state.positions, state.x))
         prices = engine.program.admit(state.prices)
@@ -129,7 +129,7 @@ class Keeping:
 
 
 def _has_begun(watch: Watch) -> bool:
-    """True once the optimiser has visited all users, or where there is nothing to optimise."""
+    """True once the optimizer has visited all users, or where there is nothing to optimize."""
     return watch.prices is not None and (not watch.prices.size or (watch.place is not None and watch.place.z.size > 0))
 
 

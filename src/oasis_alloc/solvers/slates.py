@@ -1,4 +1,4 @@
-"""The slates' part of a linear programme over undecided pairs: rows of slates and categories, columns of decrements.
+"""The slates' part of a linear program over undecided pairs: rows of slates and categories, columns of decrements.
 
 A row stands for every slate, category of a slate, and guard that the open pairs of a user could break. Decrements that
 are the same for all open pairs of a category are taken from their values; where they differ, the category has a row

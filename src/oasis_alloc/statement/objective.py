@@ -1,4 +1,4 @@
-"""What is maximised: weighted totals and weighted concave functions of totals."""
+"""What is maximized: weighted totals and weighted concave functions of totals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Objective(ByFields):
         if objective.linear is not None and objective.linear.by:
             raise ProblemError(
                 f"maximize: {objective.linear} has one total a group of {objective.linear.by}, which cannot be "
-                "maximised together. Drop by=, or wrap the measure in a concave function of its groups."
+                "maximized together. Drop by=, or wrap the measure in a concave function of its groups."
             )
         if objective.linear is not None and objective.linear.constants:
             raise ProblemError(

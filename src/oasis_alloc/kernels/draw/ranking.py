@@ -10,7 +10,7 @@ level of weights (program/supply_and_positions.py). x is taken apart as Caratheo
 least face that x is on, as much of it as leaves the rest in the polymatroid, and so on with the rest, which is then on
 a smaller face. A face is a partition of the items into blocks, and sets that become tight split blocks (lattices of
 tight sets: Fujishige, "Submodular Functions and Optimization", 2005, sec. 3.3; for permutations alone: Yasutake et al.,
-ISAAC 2011). So n items need n + 1 orderings at the most.
+ISAAC 2011). So n items need at most n + 1 orderings.
 
 Categories are stretches of the items' order. The set that is nearest to tight is the best path along the items: each is
 left out, or taken for one place, or a category is taken whole for as many places as its cap.

@@ -25,7 +25,7 @@ _HALVED = 6  # one step in so many halves what is left, whatever the slopes say
 _PATIENCE = 24  # steps of Newton's that may come one after the other
 _FLAT = 1e-30  # of the steepest squared: no candidate moves the sum
 _KNOWN = 1e-14  # of the value: what the dual may still have to fall
-_BEYOND = 1e-9  # of a price: what tells the caller that it ended at the most that it may be
+_BEYOND = 1e-9  # of a price: what tells the caller that it ended at its upper limit
 _DEAREST = 1e15  # in largest scores over largest r: price of a guard that nothing can keep
 _SEARCH, _ALONE, _OTHER, _BETTER = range(4)
 

@@ -233,9 +233,9 @@ def visit(
     """Settle users first <= u < last at prices and do a job on each.
 
     VISIT is visit.visit; threshold and nu (n_users,), the slates' and the guards' prices of the last visit, are where
-    every job starts, and a visit writes them anew. ALLOCATE writes the slates of the prices that were visited last
+    every job starts, and a visit overwrites them. ALLOCATE writes the slates of the prices that were visited last
     into marks.x. MARGINS and DECIDE are decide.margins and decide.decide, at a smoothing gamma that is next to none.
-    ATTAIN writes what users can have of pairs.value at the most into marks.x, whatever the prices.
+    ATTAIN writes the most that users can have of pairs.value into marks.x, whatever the prices.
     """
     n_extra = pairs.extra.shape[0]
     n_classes = price.shape[2]

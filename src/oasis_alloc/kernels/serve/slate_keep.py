@@ -1,6 +1,6 @@
 """A slate that keeps a share of a column: a price on the column, then the best single exchanges.
 
-    maximise  worth(S)   subject to  R(S) >= target = R* - (1 - share) |R*|
+    maximize  worth(S)   subject to  R(S) >= target = R* - (1 - share) |R*|
 
 with R* what the best slate for the column alone adds up to under the same caps. At a price nu >= 0 on the column greedy
 solves `worth + nu R`. Two slates are drawn together: `low`, worth most, misses the target; `high`, at first the best

@@ -15,7 +15,7 @@ Ints = npt.NDArray[np.int64]
 
 _WHOLE = 1e-6  # of a slot
 _NOTHING = 1e-12
-_TRIES = 8  # pairs that one pair's excess goes to at the most
+_TRIES = 8  # at most so many pairs take one pair's excess
 
 
 class Entries(NamedTuple):

@@ -35,7 +35,7 @@ class Pairs(NamedTuple):
     """The candidates as the kernels read them (see program.py)."""
 
     indptr: npt.NDArray[np.int64]
-    code: npt.NDArray[np.integer[Any]]  # unsigned: without negative wrap-around the loads are vectorised
+    code: npt.NDArray[np.integer[Any]]  # unsigned: without negative wrap-around the loads are vectorized
     value: npt.NDArray[np.floating[Any]]
     extra: npt.NDArray[np.floating[Any]]  # (K, n_pairs)
     segment: npt.NDArray[np.uint32]
@@ -53,7 +53,7 @@ class Curvature(NamedTuple):
 def _threshold(c: Floats, m: int, size: int, gamma: float, start: float) -> tuple[float, float]:
     """(root t of sum clip((c - t) / gamma, 0, 1) = size, what the sum is off by), by Newton's method inside a bracket.
 
-    The caller has checked that the sum at t = 0 is above `size`. Where the root lies between two neighbouring numbers
+    The caller has checked that the sum at t = 0 is above `size`. Where the root lies between two neighboring numbers
     (ties closer than rounding) the better of the two is taken. Newton steps that are too short halve the bracket.
     """
     inverse = 1.0 / gamma

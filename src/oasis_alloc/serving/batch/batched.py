@@ -116,9 +116,9 @@ class Batched(Kept):
         Parameters
         ----------
         users
-            Users of a batch at the most.
+            Maximum number of users per batch.
         max_candidates
-            Candidates of a batch at the most, of all users together.
+            Maximum number of candidates per batch, of all users together.
         k
             Slots, by default as many as in the solve, and never more than `max_candidates`.
 

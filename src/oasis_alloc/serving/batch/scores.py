@@ -176,7 +176,7 @@ def _labelled(
     for key in data.user_keys:
         labels = as_listed(as_vector(users[key], f"users[{key!r}]")) if key in users else [None] * n_users
         if len(labels) != n_users:
-            raise InputError(f"users[{key!r}] has {len(labels):,} labels; expected {n_users:,}, one a user.")
+            raise InputError(f"users[{key!r}] has {len(labels):,} labels; expected {n_users:,}, one per user.")
         parts.append(reader.codes(key, labels))
     if not parts:
         return np.zeros((1, 0), np.int32), np.zeros(n_users, np.int64)

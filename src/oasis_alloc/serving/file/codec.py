@@ -74,7 +74,7 @@ def encode(data: PolicyData) -> tuple[Arrays, dict[str, str]]:
 
 
 def decode(arrays: Mapping[str, npt.NDArray[Any]], header: Mapping[str, str]) -> PolicyData:
-    """The policy in a snapshot's arrays and header; `SnapshotError` for anything that is none."""
+    """The policy in a snapshot's arrays and header; `SnapshotError` for anything else."""
     left = _Left(arrays)
     try:
         document = json.loads(header["policy"])

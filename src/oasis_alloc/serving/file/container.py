@@ -56,8 +56,8 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     Raises
     ------
     SnapshotError
-        If the path is none, or an array has another dtype, more than 32 dimensions or a dimension above 2^33, or is not
-        finite.
+        If the path is not valid, or an array has another dtype, more than 32 dimensions or a dimension above 2^33, or
+        is not finite.
     OSError
         If the file cannot be written; what was there before stays.
 
@@ -76,7 +76,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
 
 
 def path_text(path: Any) -> str:
-    """A path as text; raises `SnapshotError` for what is none.
+    """A path as text; raises `SnapshotError` for anything else.
 
     >>> path_text(b"policy")
     'policy'
@@ -242,7 +242,7 @@ def _header(raw: bytes) -> tuple[dict[str, Any], int]:
     if len(raw) < 8 or (length <= _LONGEST_HEADER and len(raw) < 8 + length):
         raise SnapshotError(f"{len(raw):,} bytes, and the header alone has more.", "truncated")
     if length > _LONGEST_HEADER:
-        raise SnapshotError(f"a header of {length:,} bytes is none.", "not a snapshot")
+        raise SnapshotError(f"the header cannot have {length:,} bytes.", "not a snapshot")
     try:
         described = json.loads(raw[8 : 8 + length].decode(), object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:

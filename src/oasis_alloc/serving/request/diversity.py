@@ -234,7 +234,7 @@ def prepared(scorer: Scorer, most: int, k: int | None, rule: object, embeddings:
 
 
 def checked(rule: object) -> Diversify:
-    """The rule, or `InputError` where it is none."""
+    """The rule, or `InputError` for anything else."""
     if not isinstance(rule, MMR | DPP):
         raise InputError(f"diversify={rule!r}: expected oa.MMR(...), oa.DPP(...) or None.")
     return rule

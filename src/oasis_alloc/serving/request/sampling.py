@@ -1,4 +1,4 @@
-"""Randomised delivery: how likely each candidate is to be shown under a rule of exploration, and a slate drawn so.
+"""Randomized delivery: how likely each candidate is to be shown under a rule of exploration, and a slate drawn so.
 
     x = (1 - share) * x_best + share * x_even
 

@@ -1,4 +1,4 @@
-"""Generalised Gini welfare: totals weighted by rank, the worst-off most."""
+"""Generalized Gini welfare: totals weighted by rank, the worst-off most."""
 
 from __future__ import annotations
 

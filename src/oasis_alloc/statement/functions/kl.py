@@ -39,7 +39,7 @@ def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
         Convex and 0 where all shares are their targets, so it enters an objective with a minus. Prices are
         `log(p_g / q_g) / total` times the weight at the optimum: positive where a group is ahead of its target, a bonus
         without limit where it has next to nothing. The divergence is of order 1 whatever the number of users, so beside
-        totals its weight is of their size (Steck, RecSys 2018, Calibrated recommendations; the generalised
+        totals its weight is of their size (Steck, RecSys 2018, Calibrated recommendations; the generalized
         form, for shares that need not sum to 1: Csiszar, Ann. Statist. 19:2032, 1991).
 
     Raises
@@ -58,7 +58,7 @@ def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
     frozen, numbers = checked_targets("kl", measure, target)
     if not np.isfinite(numbers).all() or not (numbers > 0).all():
         raise ProblemError(
-            f"kl({measure}, ...): targets are positive finite numbers, one a group. A group that is to have nothing "
+            f"kl({measure}, ...): targets are positive finite numbers, one per group. A group that is to have nothing "
             "has a cap of 0."
         )
     return Kl(measure, target=frozen, total=checked_total(f"kl({measure}, ...", total))

@@ -33,7 +33,7 @@ class BoundSeparable(BoundFunction):
 
     weight: float
     groups: int
-    least: Any = -np.inf  # numbers, or one a group
+    least: Any = -np.inf  # numbers, or one per group
     most: Any = np.inf
 
     is_constraint = False

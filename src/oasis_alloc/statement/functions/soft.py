@@ -79,7 +79,7 @@ class BoundSoft(BoundFunction):
 
     lower: Floats
     upper: Floats
-    penalty: float | Floats  # of all groups, or one a group
+    penalty: float | Floats  # of all groups, or one per group
 
     is_constraint = False
 

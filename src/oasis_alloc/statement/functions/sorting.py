@@ -1,7 +1,7 @@
-"""Rank-weighted sums as a small linear programme, by a sorting network.
+"""Rank-weighted sums as a small linear program, by a sorting network.
 
 A relaxed comparator turns two numbers into one that is at most the smaller and another, so that their sum stays. With
-falling weights v nothing is gained by less than the smaller one, so the programme's optimum is `v @ sort(e)`; its dual
+falling weights v nothing is gained by less than the smaller one, so the program's optimum is `v @ sort(e)`; its dual
 is Goemans' extended formulation of the permutahedron, so its prices lie there (Goemans, Math. Program. 153:5, 2015; Lim
 and Wright, NIPS 2014). A comparator whose inputs cannot change places is left out.
 """

@@ -47,7 +47,7 @@ def square_deviation(measure: Measure, target: Limit) -> SquareDeviation:
         raise ProblemError(f"square_deviation() takes a measure such as exposure(by='campaign'), got {measure!r}.")
     frozen, numbers = checked_targets("square_deviation", measure, target)
     if not np.isfinite(numbers).all():
-        raise ProblemError(f"square_deviation({measure}, ...): targets are finite numbers, one a group.")
+        raise ProblemError(f"square_deviation({measure}, ...): targets are finite numbers, one per group.")
     return SquareDeviation(measure, target=frozen)
 
 

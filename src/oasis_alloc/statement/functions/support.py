@@ -47,7 +47,7 @@ class Smoothed(NamedTuple):
 
 
 class Linear(NamedTuple):
-    """`F(e) = max {gain @ y : totals @ y = e, inner @ y <= 0, y >= lower}`, for a linear programme.
+    """`F(e) = max {gain @ y : totals @ y = e, inner @ y <= 0, y >= lower}`, for a linear program.
 
     `inner` rows marked in `equal` hold with equality.
     """
@@ -64,7 +64,7 @@ class BoundSupport(BoundFunction):
     """The least of `mu @ e` over Pi, for totals in [least, most]; a subclass says Pi."""
 
     groups: int
-    least: Any = -np.inf  # numbers, or one a group
+    least: Any = -np.inf  # numbers, or one per group
     most: Any = np.inf
 
     delivered: ClassVar[Any] = 0.0  # what groups have besides the totals: see shifted.py
@@ -83,9 +83,9 @@ class BoundSupport(BoundFunction):
 
     @abstractmethod
     def linear(self, low: Floats, high: Floats, prices: Floats) -> Linear:
-        """F as a linear programme, exact for totals in [low, high] and nowhere above `-prices @ e`.
+        """F as a linear program, exact for totals in [low, high] and nowhere above `-prices @ e`.
 
-        So its own prices can be `prices`, which are in the domain, and a programme that keeps near them is bounded.
+        So its own prices can be `prices`, which are in the domain, and a program that keeps near them is bounded.
         """
 
     @abstractmethod

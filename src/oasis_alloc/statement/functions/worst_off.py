@@ -54,8 +54,8 @@ def worst_off(measure: Measure, weights: Limit | None = None) -> WorstOff:
     numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
     if not np.isfinite(numbers).all() or not (numbers > 0).all():
         raise ProblemError(
-            f"worst_off({measure}, ...): weights are positive finite numbers, one a group. To leave a group out, give "
-            "its items no label."
+            f"worst_off({measure}, ...): weights are positive finite numbers, one per group. To leave a group out, "
+            "give its items no label."
         )
     return WorstOff(measure, weights=frozen)
 

@@ -1,0 +1,116 @@
+"""Words that this project does not use, and what to write in their place.
+
+``nox -s lint`` runs this file as a program, with the standard library alone; pytest runs the same check. Decision
+records keep the words of their day.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+EXEMPT = {
+    "docs/style.md": "shows the words",
+    "pyproject.toml": "lists names of code for the spell checker",
+    "tests/project/test_words.py": "lists the words",
+}
+FOLDERS = ("src", "tests", "docs", "examples", "benchmarks", ".github")
+SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".java", ".cff"}
+
+# pattern: what to write instead
+BANNED = {
+    "programmes?": "program",
+    "(?:maxim|minim|optim|factor|general|vector|random|dual)is(?:e|ed|er|ers|es|ing|ation)": "-ize, -ization",
+    "anew": "again, or a verb: regenerate, rebuild, recompute",
+    "dear(?:er|est)?": "costly, slow, expensive",
+    "whoever": "a role: the caller, a reader, the process",
+    r"(?<!there\s)(?:is|are|was|were) (?-i:none)(?! of)": "what is wrong or absent: is not a policy, has no label",
+    "at the most": "at most",
+    "one an? (?:user|item|pair|group|row)": "one per user",
+}
+GAP = r"""(?:\s|[#*/]|["']\s*f?["'])+"""  # words of one phrase may be on two lines, of a comment or of two strings
+PATTERN = re.compile(
+    r"(?<!\w)(?:" + "|".join(f"({pattern.replace(' ', GAP)})" for pattern in BANNED) + r")(?!\w)", re.IGNORECASE
+)
+ADVICE = list(BANNED.values())
+
+# Names of code that keep a British spelling until they are renamed. Prose may quote them in backticks.
+NAMES = {"dearer", "dearest", "factorise", "maximiser", "minimise", "optimise", "programme"}
+WITHIN = re.compile(r"(?<=[.{])(?:" + "|".join(sorted(NAMES)) + r")(?=[\[.})])")  # before 3.12, f-strings are one token
+QUOTED = re.compile(r"`([\w.]+)`")
+
+
+def wrong_words(text: str) -> Iterator[tuple[int, str, str]]:
+    """(line, word, what to write instead) for every banned word in a text."""
+    text = QUOTED.sub(lambda found: "x" * len(found[0]) if found[1].split(".")[-1] in NAMES else found[0], text)
+    for found in PATTERN.finditer(text):
+        assert found.lastindex
+        yield text.count("\n", 0, found.start()) + 1, " ".join(found[0].split()), ADVICE[found.lastindex - 1]
+
+
+def without_names(source: str) -> str:
+    """Python source with the names that are exempt overwritten, character for character."""
+    lines = source.splitlines(keepends=True)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.NAME and token.string in NAMES:
+            (row, start), (_, end) = token.start, token.end
+            lines[row - 1] = lines[row - 1][:start] + "x" * (end - start) + lines[row - 1][end:]
+    return WITHIN.sub(lambda found: "x" * len(found[0]), "".join(lines))
+
+
+def files() -> list[Path]:
+    found = [path for path in ROOT.iterdir() if path.is_file()]
+    for folder in FOLDERS:
+        found += (ROOT / folder).rglob("*")
+    kept = [path for path in found if path.suffix in SUFFIXES and "decisions" not in path.parts]
+    return sorted(path for path in kept if path.relative_to(ROOT).as_posix() not in EXEMPT)
+
+
+def complaints(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        text = without_names(text)
+    name = path.relative_to(ROOT).as_posix()
+    return [f"{name}:{line}: {word!r}; write: {instead}" for line, word, instead in wrong_words(text)]
+
+
+def main() -> int:
+    found = [complaint for path in files() for complaint in complaints(path)]
+    print("\n".join([*found, f"{len(found)} banned words in {len(files())} files; docs/style.md says why"]))
+    return 1 if found else 0
+
+
+def test_no_banned_word_is_used() -> None:
+    assert len(files()) > 300
+    assert [complaint for path in files() for complaint in complaints(path)] == []
+
+
+def test_banned_words_are_found_where_they_are() -> None:
+    text = 'of a programme\n# which is\n# none, and dearer\nx = ("at the "\n     "most")\none a user; Whoever'
+    assert [(line, word) for line, word, _ in wrong_words(text)] == [
+        (1, "programme"), (2, "is # none"), (3, "dearer"), (4, 'at the " "most'), (6, "one a user"), (6, "Whoever"),
+    ]  # fmt: skip
+    assert [instead for *_, instead in wrong_words("Optimisation")] == ["-ize, -ization"]
+
+
+def test_what_is_meant_passes() -> None:
+    text = "if x is None: an optimistic program; none is shown; there is none; it is none of these; one argument"
+    assert list(wrong_words(text + "; `curve.maximiser`")) == []
+
+
+def test_exempt_names_are_names_of_code_alone() -> None:
+    source = 'curve.maximiser  # the maximiser\noptimise(f"{programme} {curve.maximiser[0]}")'
+    assert "maximiser" not in without_names('curve.maximiser = optimise("x")')
+    assert [line for line, *_ in wrong_words(without_names(source))] == [1]
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    names = {token.string for token in tokenize.generate_tokens(io.StringIO(code).readline) if token.type == 1}
+    assert names >= NAMES, f"no longer names of code: {NAMES - names}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
