@@ -44,12 +44,16 @@ add_module_names = False
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
-autodoc_type_aliases = {"Limit": "Limit"}
+autodoc_type_aliases = {
+    name: name.removeprefix("npt.")
+    for name in ("npt.ArrayLike", "ArrayLike", "Limit", "Prices", "Rng", "Sizes", "Steps")
+}  # shown by their names
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 90
 napoleon_google_docstring = False
 napoleon_numpy_docstring = True
 napoleon_use_rtype = False
+napoleon_attr_annotations = False
 
 # Look: everything comes from this site, nothing from elsewhere.
 html_theme = "pydata_sphinx_theme"

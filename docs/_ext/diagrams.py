@@ -26,7 +26,7 @@ class Mermaid(SphinxDirective):
             return [self.state.document.reporter.warning(message, line=self.lineno)]
         image = nodes.image(uri=f"/diagrams/{drawing.name}", alt=f"Diagram: {source}", classes=["diagram"])
         self.set_source_info(image)
-        return [image]
+        return [nodes.container("", image, classes=["wide"])]
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
