@@ -112,7 +112,7 @@ def _rows(pairs: int, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             most = peak()
             verdict = None
             if not options.no_judge:
-                verdict = judge(instance, Shown(solution.positions, solution.x), solution.prices["caps"])
+                verdict = judge(instance, Shown(solution.pairs, solution.x), solution.prices["caps"])
             yield {
                 "pairs": instance.pairs,
                 "users": instance.users,

@@ -32,7 +32,7 @@ def slates(n_users: int) -> dict[str, oa.Slate]:
         "at_most by genre and licensor, which cross": oa.Slate(3, at_most={"genre": 1, "licensor": 1}),
         "keep 60 % of relevance": oa.Slate(3, keep={"relevance": 0.6}),
         "at_least 3": oa.Slate(3, at_least=3),
-        "positions 1, 0.7, 0.5": oa.Slate(3, positions=[1.0, 0.7, 0.5]),
+        "positions 1, 0.7, 0.5": oa.Slate(3, slot_weights=[1.0, 0.7, 0.5]),
         "diminishing and keep": oa.Slate(3, diminishing={"genre": 0.2}, keep={"relevance": 0.6}),
     }
 

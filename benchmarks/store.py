@@ -65,7 +65,7 @@ def swap_under_load(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "policy.safetensors"
         policies[0].save(path)
-        store = oa.PolicyStore(path, refresh=None, keep=2)
+        store = oa.PolicyStore(path, refresh=None, history=2)
 
         def score(number: int) -> None:
             own = Outcome()
@@ -183,7 +183,7 @@ def prepared(policy: oa.Policy, candidates: int) -> Callable[[int], Callable[[],
 
     def work(number: int) -> Callable[[], int]:
         rng, user = np.random.default_rng(number), policy.user()
-        hot = policy.prepare(most=candidates)
+        hot = policy.prepare(max_candidates=candidates)
         hot.items[:] = rng.integers(0, policy.data.n_items, candidates)
         hot.columns[:] = rng.random(hot.columns.shape)
 
@@ -201,7 +201,7 @@ def micro_batches(policy: oa.Policy, users: int, candidates: int) -> Callable[[i
 
     def work(number: int) -> Callable[[], int]:
         rng, user = np.random.default_rng(number), policy.user()
-        hot = policy.prepare_batch(users=users, most=users * candidates)
+        hot = policy.prepare_batch(users=users, max_candidates=users * candidates)
         for _ in range(users):
             hot.add(candidates, user)
         hot.items[:] = rng.integers(0, policy.data.n_items, hot.items.size)

@@ -10,7 +10,7 @@ def main() -> None:
     market = month(users=1_000, degree=40, campaigns=12)
     problem = market.problem()
     solution = oa.solve(problem, gap=1e-6)
-    for one in solution.shadow_prices(most=4):
+    for one in solution.shadow_prices(limit=4):
         print(f"{one.price:8.3f}  {one.sentence}")
 
     print("\nmore weight on promotion: what is traded for what")

@@ -429,7 +429,7 @@ public final class ScoreHost {
             knowsUsers = (Boolean) of.get("users");
             int nUsers = knowsUsers ? file.shaped("segment_of_user", -1) : 0;
             if (knowsUsers) within(file.ints("segment_of_user"), 0, rows, "segment_of_user");
-            rules = new Rules(file, Json.object(of.get("slate")), itemKeys, nUsers);
+            rules = new Rules(file, Json.object(of.get("slate")), itemKeys, nUsers, of.get("known") == null);
             file.checkAllTaken();
             require(rules.keep == null || columns.contains(rules.keep), "slate: the column that is kept");
 
@@ -561,8 +561,8 @@ public final class ScoreHost {
                     throw new BadRequest("user " + number + "; expected a number in [0, " + segments.length + ")");
                 int user = number.intValue(), width = userKeys.size();
                 int segment = segments[user];
-                if (rules.sizes != null) size = Math.toIntExact(rules.sizes[user]);
-                if (rules.leasts != null) atLeast = Math.toIntExact(rules.leasts[user]);
+                if (rules.sizeByUser != null) size = Math.toIntExact(rules.sizeByUser[user]);
+                if (rules.atLeastByUser != null) atLeast = Math.toIntExact(rules.atLeastByUser[user]);
                 int[] codes = Arrays.copyOfRange(arrays.ints("segments"), segment * width, (segment + 1) * width);
                 return new User(this, codes, size, atLeast);
             }
@@ -744,7 +744,7 @@ public final class ScoreHost {
     /** What a slate may hold. */
     static final class Rules {
         final int size, atLeast;
-        final long[] sizes, leasts; // by user of the solve; null where all have the same
+        final long[] sizeByUser, atLeastByUser; // by user of the solve; null where all have the same
         final String[] keys;
         final int[] offsets; // of each key's categories, and how many there are
         final String keep; // the column of which slates keep a share; null for none
@@ -753,12 +753,14 @@ public final class ScoreHost {
         private final Map<String, double[]> steps = new LinkedHashMap<>();
         private final Map<String, Double> slopes = new LinkedHashMap<>();
 
-        Rules(Container file, Map<String, Object> of, Map<String, Policy.ItemKey> items, int users) {
+        Rules(Container file, Map<String, Object> of, Map<String, Policy.ItemKey> items, int users, boolean isSchema1) {
+            String size_ = isSchema1 ? "sizes" : "size_by_user", least_ = isSchema1 ? "leasts" : "at_least_by_user";
+            String weights_ = isSchema1 ? "positions" : "slot_weights";
             size = Json.whole(of.get("size"));
             atLeast = Json.whole(of.get("at_least"));
             require(size >= 1 && atLeast >= 0 && atLeast <= size, "slate: size or at_least");
-            sizes = (Boolean) of.get("sizes") ? byUser(file, "slate/sizes", users) : null;
-            leasts = (Boolean) of.get("leasts") ? byUser(file, "slate/leasts", users) : null;
+            sizeByUser = (Boolean) of.get(size_) ? byUser(file, "slate/" + size_, users) : null;
+            atLeastByUser = (Boolean) of.get(least_) ? byUser(file, "slate/" + least_, users) : null;
             for (Object cap : Json.list(of.get("at_most"))) {
                 String key = Policy.name(Json.list(cap).get(0));
                 int most = Json.whole(Json.list(cap).get(1));
@@ -773,10 +775,10 @@ public final class ScoreHost {
                 require(grows && steps.put(key, first) == null, "slate: decrements of " + key);
                 slopes.put(key, slope);
             }
-            double[] positions = (Boolean) of.get("positions") ? file.doubles("slate/positions") : null;
-            require(positions == null || positions.length >= size, "slate: positions");
-            for (int j = 0; positions != null && j < positions.length; j++)
-                require(positions[j] > 0.0 && positions[j] <= (j == 0 ? 1.0 : positions[j - 1]), "slate: positions");
+            double[] weights = (Boolean) of.get(weights_) ? file.doubles("slate/" + weights_) : null;
+            require(weights == null || weights.length >= size, "slate: slot_weights");
+            for (int j = 0; weights != null && j < weights.length; j++)
+                require(weights[j] > 0.0 && weights[j] <= (j == 0 ? 1.0 : weights[j - 1]), "slate: slot_weights");
             Set<String> named = new LinkedHashSet<>(atMost.keySet());
             named.addAll(steps.keySet());
             keys = named.toArray(new String[0]);

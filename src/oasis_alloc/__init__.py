@@ -7,6 +7,8 @@ how to add a function.
 from typing import TYPE_CHECKING
 
 from oasis_alloc.candidates import Candidates as Candidates
+from oasis_alloc.compare import Comparison as Comparison
+from oasis_alloc.compare import compare as compare
 from oasis_alloc.errors import CertificateError as CertificateError
 from oasis_alloc.errors import CheckpointWarning as CheckpointWarning
 from oasis_alloc.errors import InputError as InputError
@@ -22,7 +24,10 @@ from oasis_alloc.problem import Problem as Problem
 from oasis_alloc.reproduction import Reproduction as Reproduction
 from oasis_alloc.reproduction import read_reproduction as read_reproduction
 from oasis_alloc.reproduction import write_reproduction as write_reproduction
+from oasis_alloc.results.organic import organic as organic
 from oasis_alloc.results.rounding import Rounded as Rounded
+from oasis_alloc.results.saved import SavedSolution as SavedSolution
+from oasis_alloc.results.saved import load_solution as load_solution
 from oasis_alloc.results.shadow_prices import ShadowPrice as ShadowPrice
 from oasis_alloc.serving.exploration import Exploration as Exploration
 from oasis_alloc.serving.request.diversity import DPP as DPP

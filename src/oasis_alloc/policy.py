@@ -265,7 +265,11 @@ class Policy(Batched):
         self._sampler.warm()
 
     def prepare(
-        self, most: int, k: int | None = None, diversify: MMR | DPP | None = None, embeddings: Embeddings | None = None
+        self,
+        max_candidates: int,
+        k: int | None = None,
+        diversify: MMR | DPP | None = None,
+        embeddings: Embeddings | None = None,
     ) -> Prepared:
         """Buffers for the shortest request path: fill them, score or select, read them.
 
@@ -274,34 +278,35 @@ class Policy(Batched):
 
         Parameters
         ----------
-        most
+        max_candidates
             Candidates of a request at the most.
         k
-            Slots, by default as many as in the solve, and never more than `most`.
+            Slots, by default as many as in the solve, and never more than `max_candidates`.
         diversify, embeddings
             As in `select`, with `oa.Embeddings`: then `select` goes by them.
 
         Returns
         -------
         Prepared
-            With `items` (most,) int64 and `columns` (len(names), most) float64 to write, `names` saying which column
-            is which; `score(n, user)` and `select(n, user)` for the first n of them, `user` being of `policy.user`;
-            `scores` (most,), `positions` (k,) and, under rules by category, `marginal` (k,) to read.
+            To write: `items` (max_candidates,) int64 and `columns` (len(names), max_candidates) float64, whose rows are
+            called `names`. To call: `score(n, user)` and `select(n, user)` for the first n of them, `user` being of
+            `policy.user`. To read: `scores` (max_candidates,), `positions` (k,) and, under rules by category,
+            `marginal` (k,).
 
         Example
         -------
         >>> import oasis_alloc as oa
         >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
         >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1))).policy()
-        >>> hot, anyone = policy.prepare(most=100), policy.user()
+        >>> hot, anyone = policy.prepare(max_candidates=100), policy.user()
         >>> hot.items[:2], hot.columns[:, :2] = [0, 1], [[0.2, 0.5]]
         >>> shown = hot.select(2, anyone)
         >>> hot.positions[:shown].tolist()
         [1]
         """
         if diversify is not None or embeddings is not None:
-            return prepared(self._scorer, most, k, diversify, embeddings)
-        return Prepared(self._scorer, most, k)
+            return prepared(self._scorer, max_candidates, k, diversify, embeddings)
+        return Prepared(self._scorer, max_candidates, k)
 
     def to_parquet(self, candidates: Candidates, path: str | Path) -> int:
         """Write boosts and slates of all candidates, user by user, and return how many rows there are.

@@ -257,8 +257,8 @@ def _slots(problem: Problem) -> float:
     """What there is to fill: a slate each, or all candidates of those who have fewer, as users and slots count."""
     candidates, slate = problem.candidates, problem.slate
     filled = np.minimum(slate.sizes(candidates.indptr)[0], np.diff(candidates.indptr))
-    if slate.positions is not None:
-        filled = np.concatenate([[0.0], np.cumsum(slate.positions)])[filled]
+    if slate.slot_weights is not None:
+        filled = np.concatenate([[0.0], np.cumsum(slate.slot_weights)])[filled]
     return float(filled.sum() if problem.supply is None else filled @ problem.supply)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ class Solution(Answer):
 
     @cached_property
     def allocation(self) -> Floats:
-        """Probability of every pair, (n_pairs,), in the candidates' order; `positions` and `x` are its non-zeros.
+        """Probability of every pair, (n_pairs,), in the candidates' order; `pairs` and `x` are its non-zeros.
 
         Candidates from Parquet files: `SolverError` where it would need more than their `memory`.
         Where slots count by position, the attention that a pair gets: at most what the first slot counts.
@@ -68,7 +69,7 @@ class Solution(Answer):
         self.raise_if_infeasible()
         self._check_room("allocation")
         out = np.zeros(self.problem.candidates.n_pairs)
-        out[self.positions] = self.x
+        out[self.pairs] = self.x
         out.flags.writeable = False
         return out
 
@@ -83,7 +84,50 @@ class Solution(Answer):
             "pandas", "polars" or "pyarrow"; None takes the kind of the candidates' frame.
         """
         self.raise_if_infeasible()
-        return answers_frame(self.problem.candidates, self.positions, {"x": self.x}, backend)
+        return answers_frame(self.problem.candidates, self.pairs, {"x": self.x}, backend)
+
+    def groups_frame(self, name: str, backend: str | None = None) -> Any:
+        """Limits, totals and prices of the groups of one constraint or function, as a frame.
+
+        One row per group, in the order of `problem.labels(name)`: a column for each key of its measure, then `lower`,
+        `upper` (infinite where there is no limit), `total` and `price`. `backend` is as in `to_frame`.
+
+        Raises `ProblemError` for an unknown name, `SolverError` for an infeasible problem.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]}, items={"song": ["a", "b"]})
+        >>> caps = (oa.exposure(by="song") <= {"a": 0.5}).named("caps")
+        >>> solution = oa.solve(oa.Problem(cands, oa.total("r"), caps, oa.Slate(1)))
+        >>> print(solution.groups_frame("caps", "pandas")[["song", "upper", "total"]].to_string(index=False))
+        song  upper  total
+           a    0.5    0.5
+           b    inf    0.5
+        """
+        from oasis_alloc.results.groups import groups_frame
+
+        return groups_frame(self, name, backend)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Certificate, statement, groups and conflicts as plain texts and numbers, for JSON; see `docs/json.md`.
+
+        The allocation is not in it: `to_frame` and `save` have that.
+        """
+        from oasis_alloc.results.documents import document_of
+
+        return document_of(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write allocation, prices, certificate and the statement as text to one file, for `oa.load_solution`.
+
+        A safetensors container under a digest, without code; a file that is there is replaced in one step. Raises
+        `SolverError` for an infeasible problem, `InputError` for labels or ids that cannot be written, and `OSError`.
+        """
+        from oasis_alloc.results.saved import save
+
+        self.raise_if_infeasible()
+        save(self, path)
 
     def round(self, rng: Rng = 0) -> Rounded:
         """Whole slates of all users, in which every pair is shown with exactly its probability x.
@@ -129,7 +173,7 @@ class Solution(Answer):
         >>> cands = oa.Candidates.from_arrays([0, 2, 4], [0, 1, 0, 1], {"r": [0.9, 0.5, 0.8, 0.7]})
         >>> capped = oa.solve(oa.Problem(cands, oa.total("r"), oa.total("r") <= 1.4, oa.Slate(1)))
         >>> slates = capped.round(rng=1)
-        >>> len(slates.positions), bool((slates.propensity == capped.allocation[slates.positions]).all())
+        >>> len(slates.pairs), bool((slates.propensity == capped.allocation[slates.pairs]).all())
         (2, True)
         """
         from oasis_alloc.results.rounding import rounded
@@ -235,7 +279,7 @@ class Solution(Answer):
         0.25
         """
         self.raise_if_infeasible()
-        return Earlier.of(previous, "churn(previous)").churn(self.problem.candidates, self.positions, self.x)
+        return Earlier.of(previous, "churn(previous)").churn(self.problem.candidates, self.pairs, self.x)
 
     def _check_room(self, what: str) -> None:
         """Raise SolverError where a number for every pair is more than streamed candidates may hold."""
@@ -243,14 +287,14 @@ class Solution(Answer):
         if candidates.stream is not None and 8 * candidates.n_pairs > candidates.stream.ledger.limit:
             raise SolverError(
                 f"{what} is a number for every pair, {8 * candidates.n_pairs:,} bytes, and the candidates' memory= "
-                f"allows {candidates.stream.ledger.limit:,}. Use positions and x, or to_frame(), for what is shown."
+                f"allows {candidates.stream.ledger.limit:,}. Use pairs and x, or to_frame(), for what is shown."
             )
 
-    def shadow_prices(self, most: int | None = None) -> list[ShadowPrice]:
+    def shadow_prices(self, limit: int | None = None) -> list[ShadowPrice]:
         """Every price that is not 0 with its limit, its total and a sentence, heaviest first.
 
         The weight of a price is `|price| * max(1, |limit|)`: what the limit as a whole is worth. Functions without
-        limits count one unit. `most` keeps the first so many. Raises `SolverError` for an infeasible problem.
+        limits count one unit. `limit` keeps the first so many. Raises `SolverError` for an infeasible problem.
 
         Example
         -------
@@ -262,7 +306,7 @@ class Solution(Answer):
         """
         from oasis_alloc.results.shadow_prices import shadow_prices
 
-        return shadow_prices(self, most)
+        return shadow_prices(self, limit)
 
     def report(self) -> str:
         """One screen of text: how the solve ended, what it got, and what one more of each demand would cost.

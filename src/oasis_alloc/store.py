@@ -21,8 +21,8 @@ from oasis_alloc.errors import SnapshotError
 from oasis_alloc.hosting.decision import Decision
 from oasis_alloc.hosting.options import (
     checked_clock,
+    checked_history,
     checked_interval,
-    checked_keep,
     checked_ladder,
     checked_name,
     checked_path,
@@ -51,7 +51,7 @@ class PolicyStore(Swapping):
     staleness
         How a policy is served as it grows old; None is `Staleness()`. Whatever it says, after `valid_until` of a policy
         only the organic column counts.
-    keep
+    history
         How many earlier policies are kept for `rollback()`, each id once.
     clock
         A function that says UNIX seconds, for tests.
@@ -77,14 +77,15 @@ class PolicyStore(Swapping):
         *,
         refresh: float | None = 5.0,
         staleness: Staleness | None = None,
-        keep: int = 3,
+        history: int = 3,
         clock: Callable[[], float] = time.time,
         name: str | None = None,
     ) -> None:
         place = checked_path(path)
         self._name = checked_name(name, place)
         self._interval = checked_interval(refresh)
-        super().__init__(place, checked_ladder(staleness, self._interval), checked_keep(keep), checked_clock(clock))
+        ladder = checked_ladder(staleness, self._interval)
+        super().__init__(place, ladder, checked_history(history), checked_clock(clock))
         self.refresh()
 
     def __reduce__(self) -> NoReturn:

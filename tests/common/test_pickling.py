@@ -94,7 +94,7 @@ def objects() -> dict[str, Any]:
         **{f"function {name}": function for name, function in zip(rich.names, rich.functions, strict=True)},
         **{f"bound {name}": function for name, function in zip(rich.names, rich.bound, strict=True)},
         "slate": rich.slate,
-        "slate by user": oa.Slate(np.arange(1, N_USERS + 1), positions=np.linspace(1.0, 0.1, N_USERS)),
+        "slate by user": oa.Slate(np.arange(1, N_USERS + 1), slot_weights=np.linspace(1.0, 0.1, N_USERS)),
         "problem": rich,
         "reproduction": oa.Reproduction(simple, {"gap": 1e-3}, {"python": "3.11"}),
         "supplied": simple.replace(supply=np.linspace(1.0, 2.0, N_USERS)),
@@ -241,7 +241,7 @@ def test_a_copied_solution_does_all_that_a_solution_does(objects: dict[str, Any]
     assert str(other) == str(one)
     assert other.to_frame("pandas").equals(one.to_frame("pandas"))
     assert other.policy().policy_id == one.policy().policy_id
-    assert np.array_equal(other.round(rng=5).positions, one.round(rng=5).positions)
+    assert np.array_equal(other.round(rng=5).pairs, one.round(rng=5).pairs)
     assert other.churn(one) == one.churn(other) == 0.0
     assert oa.solve(other.problem, start=other, gap=1e-6).status is oa.Status.SOLVED
     with pytest.raises(ValueError, match="read-only"):
@@ -289,7 +289,7 @@ def test_a_policy_that_was_unpickled_runs_the_kernels_that_are_there(objects: di
 
 def answer(solution: oa.Solution) -> tuple[Any, ...]:
     return (
-        solution.status, solution.value, solution.bound, solution.positions.tolist(), solution.x.tolist(),
+        solution.status, solution.value, solution.bound, solution.pairs.tolist(), solution.x.tolist(),
         {name: prices.tolist() for name, prices in solution.prices.items()},
     )  # fmt: skip
 

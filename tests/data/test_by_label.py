@@ -196,7 +196,7 @@ def test_numbers_per_user_go_to_their_users(make: Any, form: str) -> None:
     assert cands.user_ids.tolist() == ["ann", "zoe"]
     assert problem.slate.size.tolist() == problem.slate.at_least.tolist() == [1, 3]
     assert problem.supply.tolist() == [1.0, 10.0]
-    assert np.bincount(cands.user_of(oa.solve(problem).positions)).tolist() == [1, 3]
+    assert np.bincount(cands.user_of(oa.solve(problem).pairs)).tolist() == [1, 3]
 
 
 def test_numbers_per_user_in_another_order_are_refused() -> None:
@@ -227,7 +227,7 @@ def test_a_slate_costs_its_candidates_however_large_its_size(size: int, rules: d
     small, large = (solved(slate=oa.Slate(number, **rules | {"at_least": 3} if "at_least" in rules else rules))
                     for number in (3, size))  # fmt: skip
     assert large.value == small.value
-    np.testing.assert_array_equal(large.positions, small.positions)
+    np.testing.assert_array_equal(large.pairs, small.pairs)
     large.round(rng=0)
     assert time.process_time() - start < 60  # kernels may compile
 

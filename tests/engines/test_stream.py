@@ -44,7 +44,7 @@ def same(one: oa.Solution, other: oa.Solution) -> None:
     assert one.status is other.status
     assert (one.passes, one.diminished) == (other.passes, other.diminished)
     assert np.array_equal([one.value, one.bound, one.violation], [other.value, other.bound, other.violation], True)
-    assert np.array_equal(one.positions, other.positions)
+    assert np.array_equal(one.pairs, other.pairs)
     assert np.array_equal(one.x, other.x)
     for mine, theirs in ((one.prices, other.prices), (one.totals, other.totals)):
         assert mine.keys() == theirs.keys()
@@ -275,8 +275,8 @@ def test_written_and_read_again(tmp_path: Path) -> None:
     here, there = (oa.solve(PROBLEMS["caps"](c)) for c in (MARKET, streamed))
     same(here, there)
     frame = there.to_frame("pandas")
-    assert frame["item"].tolist() == [names[k] for k in MARKET.item[here.positions]]
-    assert frame["user"].tolist() == MARKET.user_of(here.positions).tolist()
+    assert frame["item"].tolist() == [names[k] for k in MARKET.item[here.pairs]]
+    assert frame["user"].tolist() == MARKET.user_of(here.pairs).tolist()
     with pytest.raises(oa.InputError, match="in Parquet files already"):
         streamed.to_parquet(tmp_path)
 
@@ -293,7 +293,7 @@ def test_files_that_change_are_noticed(directory: Path, tmp_path: Path) -> None:
 
 def test_what_is_not_offered_says_so(streamed: oa.Candidates, monkeypatch: pytest.MonkeyPatch) -> None:
     before = oa.solve(PROBLEMS["caps"](streamed))
-    guarded = {"keep": {"relevance": 0.9}, "at_least": 1, "positions": [1.0, 0.5, 0.2]}
+    guarded = {"keep": {"relevance": 0.9}, "at_least": 1, "slot_weights": [1.0, 0.5, 0.2]}
     for rule, value in guarded.items():
         with pytest.raises(oa.ProblemError, match=rf"{rule} looks at all of a user's pairs at once"):
             oa.solve(rich(streamed, slate=oa.Slate(3, **{rule: value})))

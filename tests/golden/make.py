@@ -143,8 +143,8 @@ def rules() -> PolicyData:
                 "genre": Decrements(np.array([0.0, 0.05, 1 / 9]), 0.1),
                 "artist": Decrements(np.zeros(1), 0.02),
             },
-            sizes=np.array([6, 3, 0, 5]),
-            leasts=np.array([2, 1, 0, 4]),
+            size_by_user=np.array([6, 3, 0, 5]),
+            at_least_by_user=np.array([2, 1, 0, 4]),
         ),
         n_users=4,
         segment_of_user=np.zeros(4, np.uint32),
@@ -159,7 +159,7 @@ def keep() -> PolicyData:
     genre, artist = Decrements(np.array([0.0, 0.25, 0.5]), 0.3), Decrements(np.zeros(1), 0.25)
     parts |= {"columns": ("promotion", "relevance"), "weights": (("promotion", 1.0),)}
     parts["slate"] = replace(
-        parts["slate"], size=8, sizes=np.array([8, 3, 0, 5]), diminishing={"genre": genre, "artist": artist},
+        parts["slate"], size=8, size_by_user=np.array([8, 3, 0, 5]), diminishing={"genre": genre, "artist": artist},
         keep=("relevance", 0.8),
     )  # fmt: skip
     return finished(**parts)
@@ -203,8 +203,8 @@ def requests(snapshot: Snapshot, seed: int) -> list[dict[str, Any]]:
         scores = snapshot.scores(user, items, columns)
         places = rng.permutation(n).tolist()
         pinned, exclude = (places[:1], places[1:3]) if number % 5 == 4 and k != 0 else ([], [])
-        if user is not None and isinstance(user, int) and policy["slate"]["sizes"] and k is None:
-            pinned = pinned[: snapshot.arrays["slate/sizes"][user]]
+        if user is not None and isinstance(user, int) and policy["slate"]["size_by_user"] and k is None:
+            pinned = pinned[: snapshot.arrays["slate/size_by_user"][user]]
         out.append(
             {
                 "ids": ids,

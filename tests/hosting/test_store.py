@@ -108,8 +108,8 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
         ({"refresh": 7200.0}, "hold_after=7200 | refresh interval of 7200 | Raise hold_after"),
         ({"refresh": 15.0, "staleness": Staleness(hold_after=0.2)}, "hold_after=0.2 | 15 seconds"),
         ({"staleness": 3}, "staleness=3 | Staleness"),
-        ({"keep": -1}, "keep=-1 | 0 or more"),
-        ({"keep": 1.5}, "keep=1.5"),
+        ({"history": -1}, "history=-1 | 0 or more"),
+        ({"history": 1.5}, "history=1.5"),
     ],
 )
 def test_a_store_that_is_none(tmp_path: Path, options: dict[str, Any], words: str) -> None:
@@ -217,7 +217,7 @@ def test_without_a_policy_there_is_a_named_error(disk: Disk) -> None:
 
 
 def test_rolling_back(disk: Disk) -> None:
-    store = disk.store(keep=2)
+    store = disk.store(history=2)
     for name in "abcd":
         disk.clock.now += 10
         disk.put(name)

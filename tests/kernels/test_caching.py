@@ -322,9 +322,9 @@ try:
     print(oa.solve(oa.Problem(candidates, oa.total("r"))).value)
 except oa.SolverError as error:
     print("refused:", error)
-from oasis_alloc.kernels import serve
+from oasis_alloc.kernels.serve import score
 try:
-    serve.best()
+    score.best()
 except oa.SolverError as error:
     print("refused:", error)
 """

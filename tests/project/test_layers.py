@@ -36,7 +36,7 @@ LAYERS = """
     policy
     solution
     solve
-    frontier                 reproduction
+    frontier  compare        reproduction
     hosting
     store
     telemetry                markets

@@ -39,7 +39,7 @@ def test_ids_of_any_name_are_in_all_answers(side: str, name: str, backend: str, 
     shown = read(solution.to_frame())
     assert shown == {user: [7, 8], item: [1, 1], x: pytest.approx([1.0, 1.0])}
     assert read(solution.round().to_frame()) == {user: [7, 8], item: [1, 1], propensity: pytest.approx([1.0, 1.0])}
-    assert list(read(solved(user, item, backend, positions=[0.5]).round().to_frame())) == [
+    assert list(read(solved(user, item, backend, slot_weights=[0.5]).round().to_frame())) == [
         user, item, *(f"{n}_" if n == name else n for n in ("place", "propensity", "place_propensity"))
     ]  # fmt: skip
     solution.policy().to_parquet(solution.problem.candidates, tmp_path / "out.parquet")

@@ -123,7 +123,7 @@ def test_a_function_fades_in_from_weight_0(market: oa.Problem) -> None:
     alone = oa.solve(market)
     assert curve.solutions[0].value == pytest.approx(alone.value, rel=2e-4)
     e = np.bincount(
-        market.candidates.grouping("artist").item_part[market.candidates.item[curve.solutions[0].positions]],
+        market.candidates.grouping("artist").item_part[market.candidates.item[curve.solutions[0].pairs]],
         curve.solutions[0].x,
         market.candidates.grouping("artist").n_groups,
     )

@@ -157,18 +157,18 @@ def test_pairs_are_at_their_places_as_often_as_they_should() -> None:
 
 POSITIONS = [1.0, 0.6, 0.6, 0.3]
 SLATES = {
-    "size alone": oa.Slate(4, positions=POSITIONS),
-    "by user": oa.Slate(np.arange(40) % 5, positions=POSITIONS),
-    "categories that nest": oa.Slate(4, at_most={"artist": 1, "genre": 2}, at_least=2, positions=POSITIONS),
-    "diminishing": oa.Slate(4, diminishing={"genre": 0.1}, positions=POSITIONS),
-    "a share kept": oa.Slate(4, at_most={"genre": 2}, keep={"relevance": 0.9}, positions=POSITIONS),
+    "size alone": oa.Slate(4, slot_weights=POSITIONS),
+    "by user": oa.Slate(np.arange(40) % 5, slot_weights=POSITIONS),
+    "categories that nest": oa.Slate(4, at_most={"artist": 1, "genre": 2}, at_least=2, slot_weights=POSITIONS),
+    "diminishing": oa.Slate(4, diminishing={"genre": 0.1}, slot_weights=POSITIONS),
+    "a share kept": oa.Slate(4, at_most={"genre": 2}, keep={"relevance": 0.9}, slot_weights=POSITIONS),
 }
 
 
 def expected(slates: Any) -> Array:
     """What the places of a draw count, by pair."""
     out = np.zeros(slates.solution.problem.candidates.n_pairs)
-    out[slates.positions] = np.array(POSITIONS)[slates.place]
+    out[slates.pairs] = np.array(POSITIONS)[slates.place]
     return out
 
 
@@ -187,9 +187,9 @@ def test_slates_of_a_solution_keep_its_rules_and_its_attention(name: str) -> Non
         slates = found.round(rng=seed)
         total += expected(slates)
         shown = np.zeros(x.size)
-        shown[slates.positions] = 1
+        shown[slates.pairs] = 1
         shown_often += shown
-        chance[slates.positions] = slates.propensity
+        chance[slates.pairs] = slates.propensity
         count = np.bincount(user, shown, 40)
         assert (count <= slate.size).all()
         assert (count >= slate.at_least).all()
@@ -207,12 +207,12 @@ def test_slates_of_a_solution_keep_its_rules_and_its_attention(name: str) -> Non
 def test_what_slates_are_worth_counts_places() -> None:
     cands = market()
     caps = (oa.exposure(by="campaign") <= 18.0).named("caps")
-    slate = oa.Slate(4, diminishing={"genre": 0.1}, positions=POSITIONS)
+    slate = oa.Slate(4, diminishing={"genre": 0.1}, slot_weights=POSITIONS)
     supply = 1.0 + np.arange(40) % 3
     problem = oa.Problem(cands, oa.total("relevance"), caps, slate, supply=supply)
     slates = replace(mixed(cands, slate), problem=problem).round(rng=3)
-    user, item = cands.user_of(slates.positions), cands.item[slates.positions]
-    counts = expected(slates)[slates.positions] * supply[user]
+    user, item = cands.user_of(slates.pairs), cands.item[slates.pairs]
+    counts = expected(slates)[slates.pairs] * supply[user]
     totals = np.bincount(cands.items["campaign"].codes[item], counts, 5)
     np.testing.assert_allclose(slates.totals["caps"], totals)
     paid = 0.0
@@ -220,7 +220,7 @@ def test_what_slates_are_worth_counts_places() -> None:
         mine = slates.place < size
         n = np.bincount(user[mine] * 3 + cands.items["genre"].codes[item[mine]], minlength=120)
         paid += fall * 0.1 * (np.repeat(supply, 3) * n * (n - 1) / 2).sum()
-    assert slates.value == pytest.approx(float(cands.columns["relevance"][slates.positions] @ counts) - paid)
+    assert slates.value == pytest.approx(float(cands.columns["relevance"][slates.pairs] @ counts) - paid)
     frame = slates.to_frame("pyarrow").to_pydict()
     assert frame["place"] == slates.place.tolist()
     assert frame["place_propensity"] == slates.place_propensity.tolist()
@@ -228,29 +228,29 @@ def test_what_slates_are_worth_counts_places() -> None:
 
 def test_where_nothing_binds_the_order_is_that_of_the_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     cands = market()
-    slate = oa.Slate(4, at_most={"artist": 1, "genre": 2}, positions=[1.0, 0.6, 0.5, 0.3])
+    slate = oa.Slate(4, at_most={"artist": 1, "genre": 2}, slot_weights=[1.0, 0.6, 0.5, 0.3])
     found = oa.solve(oa.Problem(cands, oa.total("relevance"), slate=slate))
     slates, policy = found.round(), found.policy()
     assert slates.value == pytest.approx(found.value)
-    assert slates.propensity.tolist() == slates.place_propensity.tolist() == [1.0] * slates.positions.size
+    assert slates.propensity.tolist() == slates.place_propensity.tolist() == [1.0] * slates.pairs.size
     for u in range(40):
         mine = slice(int(cands.indptr[u]), int(cands.indptr[u + 1]))
         best = policy.select(cands.item[mine], {"relevance": cands.columns["relevance"][mine]}, u)
         own = slice(*slates.indptr[u : u + 2])
-        assert (slates.positions[own][np.argsort(slates.place[own])] - cands.indptr[u]).tolist() == best.tolist()
+        assert (slates.pairs[own][np.argsort(slates.place[own])] - cands.indptr[u]).tolist() == best.tolist()
     drawn = mixed(cands, SLATES["by user"])
     whole = drawn.round(rng=5)
     monkeypatch.setattr(drawing, "_BLOCK", 7)
     again = drawn.round(rng=5)
-    assert (again.positions == whole.positions).all()
+    assert (again.pairs == whole.pairs).all()
     assert (again.place == whole.place).all()
-    assert drawn.round(rng=6).positions.tolist() != whole.positions.tolist()
+    assert drawn.round(rng=6).pairs.tolist() != whole.pairs.tolist()
 
 
 def crossed(**keys: Any) -> oa.Solution:
     """One user for whom the best slate of one item has nothing in common with the best one of two."""
     cands = oa.Candidates.from_arrays([0, 3], [0, 1, 2], {"r": [3.0, 2.0, 2.0]}, items=keys, user_ids=["ann"])
-    slate = oa.Slate(2, at_most=dict.fromkeys(keys, 1), positions=[1.0, 0.5])
+    slate = oa.Slate(2, at_most=dict.fromkeys(keys, 1), slot_weights=[1.0, 0.5])
     return oa.solve(oa.Problem(cands, oa.total("r"), slate=slate))
 
 
@@ -277,7 +277,7 @@ def test_where_categories_cross_there_may_be_no_orderings(keys: Any, words: str)
 
 
 def test_categories_that_cross_are_drawn_where_nobody_mixes_them() -> None:
-    slate = oa.Slate(3, at_most={"artist": 1, "genre": 3}, positions=[1.0, 0.6, 0.6])
+    slate = oa.Slate(3, at_most={"artist": 1, "genre": 3}, slot_weights=[1.0, 0.6, 0.6])
     found = mixed(market(genre=np.arange(12) % 3), slate)
     slates = found.round(rng=1)
-    assert np.bincount(found.problem.candidates.user_of(slates.positions)).max() <= 3
+    assert np.bincount(found.problem.candidates.user_of(slates.pairs)).max() <= 3

@@ -101,7 +101,7 @@ def assert_same(ours: oa.Solution, theirs: oa.Solution) -> None:
     assert ours.status is theirs.status
     assert np.array_equal([ours.value, ours.bound, ours.gap], [theirs.value, theirs.bound, theirs.gap], equal_nan=True)
     assert np.array_equal(ours.x, theirs.x)
-    assert np.array_equal(ours.positions, theirs.positions)
+    assert np.array_equal(ours.pairs, theirs.pairs)
     for one, other in zip(ours.prices.values(), theirs.prices.values(), strict=True):
         assert np.array_equal(one, other)
 

@@ -204,7 +204,7 @@ def mixed(cands: oa.Candidates, slate: oa.Slate, *rules: Any) -> oa.Solution:
         found = oa.solve(oa.Problem(cands, objective, rules, slate))
         x += share * found.allocation
     shown = np.flatnonzero(x)
-    return replace(found, positions=shown, x=np.minimum(x[shown], 1.0))
+    return replace(found, pairs=shown, x=np.minimum(x[shown], 1.0))
 
 
 GENRES = [["a", "b"], ["b"], ["c", "a"], [], ["b", "c"], ["a"], ["c"], ["a", "b", "c"], [], ["b"], ["c"], ["a"]]
@@ -246,9 +246,9 @@ def test_slates_of_a_solution_keep_its_rules_and_its_marginals(solution: oa.Solu
     times = np.zeros(x.size)
     for seed in range(300):
         slates = solution.round(rng=seed)
-        assert (slates.propensity == x[slates.positions]).all()
+        assert (slates.propensity == x[slates.pairs]).all()
         shown = np.zeros(x.size)
-        shown[slates.positions] = 1
+        shown[slates.pairs] = 1
         times += shown
         count = np.bincount(user, shown, cands.n_users)
         assert (count <= slate.size).all()
@@ -269,11 +269,11 @@ def test_what_slates_are_worth_is_what_their_pairs_add_up_to() -> None:
     spread = oa.square_deviation(oa.exposure(by="campaign"), 8.0)
     problem = oa.Problem(cands, oa.total("relevance") - 0.01 * spread, caps, oa.Slate(3, diminishing={"genre": 0.1}))
     slates = replace(mixed(cands, problem.slate), problem=problem).round(rng=3)
-    user, item = cands.user_of(slates.positions), cands.item[slates.positions]
+    user, item = cands.user_of(slates.pairs), cands.item[slates.pairs]
     totals = np.bincount(cands.items["campaign"].codes[item], minlength=5)
     assert slates.totals["caps"].tolist() == totals.tolist()
     n = np.bincount(user * 3 + cands.items["genre"].codes[item])
-    linear = cands.columns["relevance"][slates.positions].sum() - 0.1 * (n * (n - 1) / 2).sum()
+    linear = cands.columns["relevance"][slates.pairs].sum() - 0.1 * (n * (n - 1) / 2).sum()
     assert slates.value == pytest.approx(linear - 0.005 * ((totals - 8.0) ** 2).sum())
     assert slates.violation == pytest.approx(np.maximum(1.0 - 12.4 / totals, 0).max())
     assert slates.violation > 0, "limits on totals hold on average"
@@ -292,7 +292,7 @@ def test_decrements_take_what_they_take_from_the_allocation_on_average() -> None
     expected = (0.1 * (whole * (whole - 1) / 2 + whole * (mass - whole))).sum()
     paid = []
     for seed in range(300):
-        n = np.bincount(group[found.round(rng=seed).positions])
+        n = np.bincount(group[found.round(rng=seed).pairs])
         paid.append(0.1 * (n * (n - 1) / 2).sum())
     assert abs(np.mean(paid) - expected) <= 5 * np.std(paid) / np.sqrt(300)
 
@@ -303,19 +303,19 @@ def test_a_users_slate_depends_on_the_seed_and_the_user_alone(name: str, monkeyp
     found = mixed(market(**keys), slate)
     whole = found.round(rng=5)
     monkeypatch.setattr(drawing, "_BLOCK", 7)
-    assert (found.round(rng=5).positions == whole.positions).all()
-    assert found.round(rng=6).positions.tolist() != whole.positions.tolist()
+    assert (found.round(rng=5).pairs == whole.pairs).all()
+    assert found.round(rng=6).pairs.tolist() != whole.pairs.tolist()
     generator = np.random.default_rng(1)
     drawn = found.round(rng=generator)
-    assert (found.round(rng=drawn.seed).positions == drawn.positions).all()
+    assert (found.round(rng=drawn.seed).pairs == drawn.pairs).all()
     assert drawn.seed != found.round(rng=generator).seed
-    assert repr(whole).startswith(f"Rounded({whole.positions.size} pairs shown")
+    assert repr(whole).startswith(f"Rounded({whole.pairs.size} pairs shown")
 
 
 def test_an_allocation_of_whole_slates_is_itself() -> None:
     found = oa.solve(oa.Problem(market(), oa.total("relevance"), slate=oa.Slate(2, at_most={"artist": 1})))
     slates = found.round()
-    assert slates.positions.tolist() == found.positions.tolist()
+    assert slates.pairs.tolist() == found.pairs.tolist()
     assert slates.value == pytest.approx(found.value)
 
 

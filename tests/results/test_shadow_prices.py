@@ -75,7 +75,7 @@ def test_every_price_is_listed_once_and_heaviest_first(case: Case) -> None:
     assert len(seen) == len(found)
     weights = [abs(one.price) * max(1.0, abs(one.limit or 0.0)) for one in found]
     assert weights == sorted(weights, reverse=True)
-    assert found[:2] == solution.shadow_prices(most=2)
+    assert found[:2] == solution.shadow_prices(limit=2)
     for name, bound in zip(case.problem.names, case.problem.bound, strict=True):
         low, high, penalty = bound.band()
         for g, label in enumerate(case.problem.labels(name)):

@@ -15,6 +15,7 @@ from served import policy, request, solved
 from test_orderings import crossed
 
 import oasis_alloc as oa
+from oasis_alloc.common.arrays import frozen
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError, SnapshotError
 from oasis_alloc.hosting.publishing import refuse
 from oasis_alloc.serving.data import Decrements, ItemKey, Known, PolicyData, Term
@@ -59,7 +60,7 @@ def hot_of(call: str, n: Any) -> Any:
 
 
 def batch_of(users: int, most: int, n: int, name: str = "segments", times: int = 1) -> Any:
-    hot = policy("segments").prepare_batch(users=users, most=most)
+    hot = policy("segments").prepare_batch(users=users, max_candidates=most)
     return [hot.add(n, policy(name).user()) for _ in range(times)]
 
 
@@ -161,7 +162,7 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("the batch's labels are short", lambda: all_of(users={"market": ["se"]}), "has 1 labels; expected 2"),
     ("the batch's key is unknown", lambda: all_of(users={"town": ["x", "y"]}), "a key 'town'"),
     ("the batch's buffer is float32", lambda: all_of(out=np.empty(2, np.float32)), "contiguous float64 array"),
-    ("the batch's buffer is read-only", lambda: all_of(out=oa.keys.frozen(np.empty(2))), "a writeable, contiguous"),
+    ("the batch's buffer is read-only", lambda: all_of(out=frozen(np.empty(2))), "a writeable, contiguous"),
     ("users of a batch that are of another policy", lambda: all_of(users=[policy("one column").user()] * 2), "another"),
     ("too few users of a batch", lambda: all_of(users=[policy("segments").user()]), "1 of policy.user(...); expect"),
     ("a number among users", lambda: all_of(users=[policy("segments").user(), 3]), "3 is in a list of policy.user"),
@@ -178,7 +179,7 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("slates of k below 0", lambda: slates_of(k=-1), "k=-1: expected a number of slots"),
     ("slates of k beyond what is counted", lambda: slates_of(k=2**62), "below 2^62"),
     ("buffers of k beyond what is counted", lambda: policy("segments").prepare(4, k=2**62), "below 2^62"),
-    ("buffers for too many", lambda: policy("segments").prepare(2**31), "prepare(most=2147483648)"),
+    ("buffers for too many", lambda: policy("segments").prepare(2**31), "prepare(max_candidates=2147483648)"),
     ("a batch of k beyond what is counted", lambda: policy("segments").prepare_batch(2, 4, k=2**63), "below 2^62"),
     ("a batch for too many users", lambda: policy("segments").prepare_batch(2**62, 4), "whole number >= 0 and below"),
     ("slates of k that is true", lambda: slates_of(k=True), "k=True"),
@@ -192,7 +193,7 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     *[(f"buffers with n={n!r}", lambda call=call, n=n: hot_of(call, n), f"n={n!r}: expected how many candidates")
       for call in ("score", "select", "diverse", "batch") for n in (None, "3", 2.5, NAN, True, np.True_, -1, [2])],
     ("a batch of another policy", lambda: batch_of(3, 8, 1, "one column"), "another policy"),
-    ("buffers for no number", lambda: policy("segments").prepare("many"), "prepare(most='many')"),
+    ("buffers for no number", lambda: policy("segments").prepare("many"), "prepare(max_candidates='many')"),
     (
         "buffers of another policy",
         lambda: policy("segments").prepare(4).score(1, policy("one column").user()),
@@ -295,8 +296,8 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("steps that nobody can count", lambda: oa.Staleness(steps=10**30), "a whole number of at least 1, up to 10,000"),
     ("looks that never come", lambda: oa.PolicyStore("p", refresh=10**400), "a finite number of seconds above 0"),
     ("looks after a time", lambda: oa.PolicyStore("p", refresh=TIMES[0][1]), "a finite number of seconds above 0"),
-    ("more kept than memory has", lambda: oa.PolicyStore("p", keep=10**30), "a whole number, 0 or more, up to 10,000"),
-    ("kept for a time", lambda: oa.PolicyStore("p", keep=TIMES[0][1]), "a whole number, 0 or more"),
+    ("more kept than memory has", lambda: oa.PolicyStore("p", history=10**30), "0 or more, up to 10,000"),
+    ("kept for a time", lambda: oa.PolicyStore("p", history=TIMES[0][1]), "a whole number, 0 or more"),
     *[(f"a store of {path!r}", lambda path=path: oa.PolicyStore(path), "expected the path of a file")
       for path in ("", ".", "/", "..", "a/..", b".", None, [], 1.5)],
     ("a clock that is a number", lambda: oa.PolicyStore("p", clock=5), "PolicyStore(clock=5): expected a function"),
@@ -455,9 +456,9 @@ POLICIES: list[tuple[str, Callable[[], PolicyData], str]] = [
     ),
     ("a share above one", lambda: slate(keep=("relevance", 1.5)), "the share kept is 1.5"),
     ("a share of an unknown column", lambda: slate(keep=("streams", 0.5)), "'streams' that is kept"),
-    ("positions that rise", lambda: slate(positions=np.array([0.1, 0.2, 0.3, 0.4])), "never increase"),
-    ("too few positions", lambda: slate(positions=np.array([0.1])), "1 positions; expected 4 or more"),
-    ("sizes beyond the largest", lambda: slate(sizes=np.full(30, 5)), "sizes are between 5 and 5"),
+    ("positions that rise", lambda: slate(slot_weights=np.array([0.1, 0.2, 0.3, 0.4])), "never increase"),
+    ("too few positions", lambda: slate(slot_weights=np.array([0.1])), "1 slot_weights; expected 4 or more"),
+    ("sizes beyond the largest", lambda: slate(size_by_user=np.full(30, 5)), "size_by_user are between 5 and 5"),
 ]
 
 

@@ -11,6 +11,7 @@ import pytest
 from served import N_USERS, PROBLEMS, at_random_prices, attributes_of, labels_of, policy, request, solved
 
 import oasis_alloc as oa
+from oasis_alloc.common.arrays import frozen
 from oasis_alloc.program.lowering import lower
 from oasis_alloc.serving import formula
 from oasis_alloc.serving.batch import export
@@ -169,7 +170,7 @@ REQUESTS: dict[str, Any] = {
     "nothing": lambda items, columns: (items[:0], {k: v[:0] for k, v in columns.items()}),
     "halves": lambda items, columns: (items.astype(np.int16), {k: v.astype(np.float16) for k, v in columns.items()}),
     "read-only": lambda items, columns: (
-        oa.keys.frozen(items.astype(np.int64)), {k: oa.keys.frozen(v.astype(float)) for k, v in columns.items()}
+        frozen(items.astype(np.int64)), {k: frozen(v.astype(float)) for k, v in columns.items()}
     ),
 }  # fmt: skip
 
@@ -205,7 +206,7 @@ def test_nothing_compiles_after_the_warm_up(name: str) -> None:
 @each_problem
 def test_the_prepared_path_selects_the_same(name: str) -> None:
     served, cands = policy(name), solved(name).problem.candidates
-    hot = served.prepare(most=12)
+    hot = served.prepare(max_candidates=12)
     for u in range(0, N_USERS, 3):
         items, columns = request(cands, u)
         user = served._reader.user(u)

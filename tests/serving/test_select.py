@@ -168,4 +168,4 @@ def test_a_slate_with_positions_is_in_the_order_of_the_scores() -> None:
     items, columns = request(cands, 1)
     slate = served.select(items, columns, 1)
     assert (np.diff(served.score(items, columns, 1)[slate]) <= 0).all()
-    assert served.data.slate.positions.tolist() == [1.0, 0.6, 0.3]
+    assert served.data.slate.slot_weights.tolist() == [1.0, 0.6, 0.3]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from served import N_USERS, PROBLEMS, at_random_prices, labels_of, policy, request, solved
 
 import oasis_alloc as oa
+from oasis_alloc.common.arrays import frozen
 from oasis_alloc.serving import formula
 from oasis_alloc.serving.batch import scores as batch
 from oasis_alloc.serving.batch import slates as batch_slates
@@ -87,7 +88,7 @@ def test_lists_of_any_length_items_never_seen_and_other_types() -> None:
     for a, b in pairwise(indptr):
         own = {name: column[a:b] for name, column in columns.items()}
         expected.append((a + served.select(items[a:b], own)).tolist())
-    halves = {name: oa.keys.frozen(np.repeat(column, 2))[::2] for name, column in columns.items()}
+    halves = {name: frozen(np.repeat(column, 2))[::2] for name, column in columns.items()}
     for typed in (items, items.astype(np.int16), np.repeat(items, 2)[::2], items.tolist(), items.astype(">i8")):
         for given_ in (columns, halves):
             assert rows(served.select_batch(indptr, typed, given_)) == expected
@@ -114,7 +115,7 @@ def test_an_item_that_a_user_has_twice_is_found(data: st.DataObject) -> None:
 @each_problem
 def test_prepared_batches_are_the_same(name: str) -> None:
     served, cands = policy(name), solved(name).problem.candidates
-    hot = served.prepare_batch(users=7, most=60)
+    hot = served.prepare_batch(users=7, max_candidates=60)
     everybody = np.empty(cands.n_pairs)
     expected = all_of(served, cands, np.arange(N_USERS), scores=everybody)
     for batch_of in ([0, 1, 2, 3, 4, 5], [9], [], [11, 9, 12, 13, 7, 8]):
@@ -136,7 +137,7 @@ def test_prepared_batches_are_the_same(name: str) -> None:
 def test_prepared_batches_of_users_without_kept_tables_and_of_fewer_slots() -> None:
     served, cands = policy("segments"), solved("segments").problem.candidates
     labels: list[dict[str, Any]] = [{"market": "no"}, {"market": "se", "hour": 2}, {"hour": 77}, {"market": "no"}]
-    hot = served.prepare_batch(users=4, most=40, k=2)
+    hot = served.prepare_batch(users=4, max_candidates=40, k=2)
     for u, of in enumerate(labels):
         items, columns = request(cands, u)
         a, b = hot.add(items.size, served.user(**of))

@@ -122,14 +122,14 @@ def test_a_little_too_much_is_taken_from_fractional_pairs(candidates: oa.Candida
         x = solution.x.copy()
         open_ = np.flatnonzero(x < 1.0)
         x[open_] = np.minimum(1.0 - 1e-6, x[open_] + 1e-3)
-        _, totals = engine.add_up(solution.positions, x)
-        out = trimmed(engine, solution.positions, x, totals)
+        _, totals = engine.add_up(solution.pairs, x)
+        out = trimmed(engine, solution.pairs, x, totals)
         assert out is not None
-        _, after = engine.add_up(solution.positions, out)
+        _, after = engine.add_up(solution.pairs, out)
         assert engine.program.violation(totals) > 1e-6
         assert engine.program.violation(after) <= 1e-12
         assert (out[x == 1.0] == 1.0).all()
         assert (out <= x).all()
         short = np.abs(after - totals).sum()
         assert short == pytest.approx(np.maximum(totals - engine.program.bands()[1], 0.0).sum(), rel=1e-6)
-        assert trimmed(engine, solution.positions, np.ones(x.size), totals * 1.5) is not None  # whole ones, at need
+        assert trimmed(engine, solution.pairs, np.ones(x.size), totals * 1.5) is not None  # whole ones, at need

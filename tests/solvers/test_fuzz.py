@@ -101,7 +101,7 @@ def caught(which: str, **changes: Any) -> set[str]:
 def test_a_broken_limit_is_found() -> None:
     _, solution = answer("solved")
     x = np.minimum(1.0, solution.allocation * (1 + 1e-4))
-    assert "limit broken" in caught("solved", positions=np.arange(x.size), x=x)
+    assert "limit broken" in caught("solved", pairs=np.arange(x.size), x=x)
 
 
 def test_a_limit_missed_by_two_millionths_is_found() -> None:
@@ -111,7 +111,7 @@ def test_a_limit_missed_by_two_millionths_is_found() -> None:
     inner = of & (x > 0.01) & (x < 0.99)
     assert inner.sum() >= 1
     x[np.flatnonzero(inner)[0]] += 4e-6 / cost[np.flatnonzero(inner)[0]]
-    assert "limit broken" in caught("solved", positions=np.arange(x.size), x=x)
+    assert "limit broken" in caught("solved", pairs=np.arange(x.size), x=x)
 
 
 def test_a_value_above_its_bound_is_found() -> None:
@@ -143,9 +143,9 @@ def test_a_price_of_the_wrong_sign_is_found() -> None:
 
 def test_a_slate_with_too_many_items_is_found() -> None:
     x = np.full(20, 0.6)
-    assert "slate broken" in caught("solved", positions=np.arange(20), x=x)
+    assert "slate broken" in caught("solved", pairs=np.arange(20), x=x)
     x = np.tile([1.0, 0.0, 1.0, 0.0], 5)  # both are of artist a
-    assert "slate broken" in caught("ruled", positions=np.arange(20), x=x)
+    assert "slate broken" in caught("ruled", pairs=np.arange(20), x=x)
 
 
 def test_an_infeasible_verdict_on_a_feasible_program_is_found() -> None:
@@ -155,7 +155,7 @@ def test_an_infeasible_verdict_on_a_feasible_program_is_found() -> None:
 
 def test_a_solved_verdict_on_an_infeasible_program_is_found() -> None:
     _, feasible = answer("solved")
-    parts = {name: getattr(feasible, name) for name in ("status", "value", "bound", "gap", "positions", "x")}
+    parts = {name: getattr(feasible, name) for name in ("status", "value", "bound", "gap", "pairs", "x")}
     prices = {name: np.zeros(2) for name in ("limit 0", "limit 1")}
     assert {"limit broken", "solved though infeasible"} <= caught("infeasible", **parts, prices=prices)
 
@@ -190,7 +190,7 @@ def test_a_conflict_of_others_is_found() -> None:
 
 
 def test_a_relaxation_that_gives_more_than_the_least_is_found() -> None:
-    found = caught("relaxed", positions=np.empty(0, np.int64), x=np.empty(0), value=0.0)
+    found = caught("relaxed", pairs=np.empty(0, np.int64), x=np.empty(0), value=0.0)
     assert "relaxed is not the least total" in found
 
 

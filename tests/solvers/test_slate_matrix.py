@@ -48,9 +48,9 @@ SLATES = {
     "keep": oa.Slate(3, keep={"relevance": 0.9}),
     "keep under caps": oa.Slate(3, {"artist": 1, "kind": 2}, keep={"relevance": 0.8}),
     "at least": oa.Slate(4, {"artist": 1}, at_least=2),
-    "positions": oa.Slate(4, positions=WEIGHTS),
+    "positions": oa.Slate(4, slot_weights=WEIGHTS),
     "all": oa.Slate(
-        4, {"artist": 1, "genre": 2}, {"genre": 0.05}, {"relevance": 0.8}, at_least=1 + SIZES // 2, positions=WEIGHTS
+        4, {"artist": 1, "genre": 2}, {"genre": 0.05}, {"relevance": 0.8}, at_least=1 + SIZES // 2, slot_weights=WEIGHTS
     ),
 }  # fmt: skip
 SUPPLY = {"positions": np.linspace(0.5, 2.0, N_USERS), "diminishing": np.linspace(0.5, 2.0, N_USERS)}
@@ -96,7 +96,7 @@ def check(case: Case, solution: oa.Solution, within: Polytope, gap: float = GAP)
         proven += conjugate
         slack += conjugate - value - float(prices @ totals)
     # decrements of slates by position are those of the levels that were mixed, which may be some others of the same sum
-    off = gap if problem.slate.positions is not None and problem.slate.diminishing else 1e-7
+    off = gap if problem.slate.slot_weights is not None and problem.slate.diminishing else 1e-7
     assert solution.value == pytest.approx(worth - paid, abs=off * size)
     assert sum(solution.parts.values()) == pytest.approx(solution.value, rel=1e-9, abs=1e-9)
     assert slack <= (gap + 1e-6) * size + float(sum(np.abs(p).sum() for p in solution.prices.values())) * 1e-6

@@ -46,7 +46,7 @@ def slates(draw: st.DrawFn, market: Market, nested: bool) -> oa.Slate:
     by_user = st.lists(st.integers(0, 3), min_size=market.n_users, max_size=market.n_users).map(np.array)
     size: Any = draw(st.one_of(st.integers(1, 4), by_user))
     keys = ("artist", "campaign") if nested else ("artist", "campaign", "mood")
-    kinds = ["at_most", "diminishing", "keep", "positions", "nothing", *(["at_least"] if nested else [])]
+    kinds = ["at_most", "diminishing", "keep", "slot_weights", "nothing", *(["at_least"] if nested else [])]
     chosen = draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=3))
     some = st.lists(st.sampled_from(keys), min_size=1, unique=True)
     rules: dict[str, Any] = {}
@@ -62,10 +62,10 @@ def slates(draw: st.DrawFn, market: Market, nested: bool) -> oa.Slate:
     if "at_least" in chosen:
         rules["at_least"] = draw(st.integers(0, 2)) if isinstance(size, np.ndarray) else draw(st.integers(0, size))
         rules["at_least"] = np.minimum(rules["at_least"], size) if isinstance(size, np.ndarray) else rules["at_least"]
-    if "positions" in chosen:
+    if "slot_weights" in chosen:
         falls = st.lists(st.sampled_from([0.2, 0.2, 0.5, 1.0]), min_size=4, max_size=4)
         weights = np.sort(draw(falls))[::-1]
-        rules["positions"] = weights[: size if isinstance(size, int) else 3]
+        rules["slot_weights"] = weights[: size if isinstance(size, int) else 3]
     return oa.Slate(size, **rules)
 
 
@@ -140,7 +140,7 @@ def check(case: Case, solution: oa.Solution, best: float, gap: float = GAP) -> N
     lost = sum(row.penalty * float(row.excess(weight * x).sum()) for row in rows if not row.hard)
     worth = float(values(case) @ (weight * x)) - lost
     # with slots of several weights, of the slates whose sum is x those that were solved for may not cost the least
-    mixed = case.problem.slate.positions is not None and bool(case.problem.slate.diminishing)
+    mixed = case.problem.slate.slot_weights is not None and bool(case.problem.slate.diminishing)
     assert solution.value <= worth - paid + 1e-7 * size
     assert solution.value >= worth - paid - (gap if mixed else 1e-7) * size
     assert sum(solution.parts.values()) == pytest.approx(solution.value, rel=1e-9, abs=1e-9 * size)
@@ -226,8 +226,8 @@ def test_infeasible_if_and_only_if_the_oracle_says_so(case: Case) -> None:
 def test_slots_by_weight_are_slates_of_their_first_slots(market: Market, size: int, seed: int) -> None:
     """Assignments of items to slots are worth as much as the slates of k items that positions are made of."""
     rng = np.random.default_rng(seed)
-    slate = oa.Slate(size, positions=np.sort(rng.uniform(0.1, 1.0, size))[::-1])
-    slots, levels = (polytope(market, s) for s in (slate, oa.Slate(size, {"mood": 9}, positions=slate.positions)))
+    slate = oa.Slate(size, slot_weights=np.sort(rng.uniform(0.1, 1.0, size))[::-1])
+    slots, levels = (polytope(market, s) for s in (slate, oa.Slate(size, {"mood": 9}, slot_weights=slate.slot_weights)))
     scores = rng.normal(size=market.n_pairs)
     assert slots.each(scores) == pytest.approx(levels.each(scores), abs=1e-9)
 

@@ -380,12 +380,13 @@ candidates = oa.Candidates.from_arrays(
 problem = oa.Problem(candidates, oa.total("r"), [oa.exposure(by="artist") <= 2.5], oa.Slate(2))
 oa.solve(problem).scores()
 oa.solve(problem.replace(supply=[2.0, 0.5])).scores()
-from oasis_alloc.kernels import decide, ruled, visit
+from oasis_alloc.kernels.rules import ruled
+from oasis_alloc.kernels.solve import decide, visit
 assert visit.visit.signatures and decide.decide.signatures
 assert not ruled.visit.signatures, "rules that are not used are compiled"
 oa.solve(problem.replace(slate=oa.Slate(2, {"artist": 1}))).scores()
 assert len(ruled.visit.signatures) == 1
-oa.solve(problem.replace(slate=oa.Slate([1, 2], diminishing={"artist": 0.5}, keep={"r": 0.5}, positions=[1, 0.5])))
+oa.solve(problem.replace(slate=oa.Slate([1, 2], diminishing={"artist": 0.5}, keep={"r": 0.5}, slot_weights=[1, 0.5])))
 assert len(ruled.visit.signatures) == 1, "rules are compiled once more"
 """
 

@@ -82,8 +82,8 @@ def check_answer(solution: oa.Solution) -> None:
     size = max(abs(solution.value), abs(solution.bound), sum(abs(part) for part in solution.parts.values()))
     gap = max(0.0, solution.bound - solution.value) / size
     assert solution.gap == (pytest.approx(gap, abs=1e-12) if solution.violation <= 1e-6 else np.inf)
-    assert (np.diff(solution.positions) > 0).all()
-    assert np.array_equal(np.flatnonzero(x), solution.positions)
+    assert (np.diff(solution.pairs) > 0).all()
+    assert np.array_equal(np.flatnonzero(x), solution.pairs)
     assert sum(solution.parts.values()) == pytest.approx(solution.value, rel=1e-9)
 
 
@@ -187,7 +187,7 @@ def test_one_thread_and_two_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) 
     one, two, again = (oa.solve(problem(), threads=n, gap=1e-6) for n in (1, 2, 2))
     for other in (two, again):
         assert (one.value, one.bound, one.passes) == (other.value, other.bound, other.passes)
-        assert np.array_equal(one.positions, other.positions)
+        assert np.array_equal(one.pairs, other.pairs)
         assert np.array_equal(one.x, other.x)
         for name in one.prices:
             assert np.array_equal(one.prices[name], other.prices[name])
@@ -272,7 +272,7 @@ def test_the_answer_comes_back_as_a_frame_with_the_callers_ids(backend: str) -> 
         name: list(frame[name].to_pylist() if backend == "pyarrow" else frame[name])
         for name in ("user_id", "track_id", "x")
     }
-    assert len(table["x"]) == solution.positions.size
+    assert len(table["x"]) == solution.pairs.size
     worth = dict(zip(rows, relevance, strict=True))
     campaign = dict(zip(tracks.tolist(), ["a", "a", "b", "b", "c", "c"], strict=True))
     used: dict[str, float] = {}

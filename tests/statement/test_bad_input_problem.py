@@ -15,6 +15,7 @@ import pytest
 
 import oasis_alloc as oa
 from oasis_alloc.errors import OasisAllocError, ProblemError, SolverError
+from oasis_alloc.statement.measures import Measure, Term
 
 NAN, INF = float("nan"), float("inf")
 
@@ -377,15 +378,15 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
         lambda: oa.solve(problem(slate=oa.Slate(2, {"genre": 1}, at_least=1), candidates=SEVERAL)),
         "at_most={'genre': 1} | at_least | items with several",
     ),
-    ("positions too few", lambda: oa.Slate(3, positions=[1, 0.5]), "positions | shape (2,) | (3,), one number a slot"),
-    ("positions too many", lambda: oa.Slate(1, positions=[1, 0.5]), "positions | shape (2,) | (1,)"),
-    ("positions fewer than sizes", lambda: oa.Slate([1, 3], positions=[1, 0.5]), "positions | shape (2,) | (3,)"),
-    ("positions that rise", lambda: oa.Slate(3, positions=[1, 0.5, 0.6]), "slot 2 counts 0.6, more than slot 1 (0.5)"),
-    ("position of 0", lambda: oa.Slate(2, positions=[1, 0]), "slot 1 counts 0 | (0, 1]"),
-    ("position above 1", lambda: oa.Slate(2, positions=[1.5, 1]), "slot 0 counts 1.5 | (0, 1]"),
-    ("position nan", lambda: oa.Slate(2, positions=[1, NAN]), "slot 1 counts nan | (0, 1]"),
-    ("positions of texts", lambda: oa.Slate(2, positions=["a", "b"]), "positions=['a', 'b'] | numbers, one a slot"),
-    ("positions a number", lambda: oa.Slate(2, positions=0.5), "positions | shape () | (2,)"),
+    ("slot weights too few", lambda: oa.Slate(3, slot_weights=[1, 0.5]), "slot_weights | (2,) | (3,), one number"),
+    ("slot weights too many", lambda: oa.Slate(1, slot_weights=[1, 0.5]), "slot_weights | shape (2,) | (1,)"),
+    ("slot weights fewer than sizes", lambda: oa.Slate([1, 3], slot_weights=[1, 0.5]), "slot_weights | (2,) | (3,)"),
+    ("slot weights that rise", lambda: oa.Slate(3, slot_weights=[1, 0.5, 0.6]), "slot 2 counts 0.6 | slot 1 (0.5)"),
+    ("slot weight of 0", lambda: oa.Slate(2, slot_weights=[1, 0]), "slot 1 counts 0 | (0, 1]"),
+    ("slot weight above 1", lambda: oa.Slate(2, slot_weights=[1.5, 1]), "slot 0 counts 1.5 | (0, 1]"),
+    ("slot weight nan", lambda: oa.Slate(2, slot_weights=[1, NAN]), "slot 1 counts nan | (0, 1]"),
+    ("slot weights of texts", lambda: oa.Slate(2, slot_weights=["a", "b"]), "slot_weights=['a', 'b'] | numbers"),
+    ("slot weights a number", lambda: oa.Slate(2, slot_weights=0.5), "slot_weights | shape () | (2,)"),
     # by user
     (
         "sizes by an index of no ids",
@@ -408,7 +409,7 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("steps by label", lambda: oa.Slate(2, diminishing={"artist": pd.Series({"a": 0.1})}), "by place | to_numpy()"),
     ("step True", lambda: oa.Slate(2, diminishing={"artist": True}), "'artist' | True | number"),
     ("step of a text", lambda: oa.Slate(2, diminishing={"artist": "0.1"}), "'artist' | '0.1' | number"),
-    ("positions True", lambda: oa.Slate(1, positions=[True]), "positions | numbers, one a slot | True"),
+    ("slot weights True", lambda: oa.Slate(1, slot_weights=[True]), "slot_weights | numbers, one a slot | True"),
     ("rules by a Series of texts", lambda: oa.Slate(2, at_most=pd.Series({"artist": "2"})), "at_most | whole number"),
     ("supply of texts that are numbers", lambda: supplied(["1", "2", "3"]), "supply | entry 0 is '1'"),
     ("supply a text that is a number", lambda: supplied("2"), "supply | names a column of users"),
@@ -744,7 +745,7 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
         "a factor of a weight of 0",
         lambda: oa.frontier(
             problem(maximize=REL + 0 * oa.total("promotion")).replace(
-                maximize=oa.measures.Measure((*REL.terms, oa.measures.Term(0.0, "promotion", ())))
+                maximize=Measure((*REL.terms, Term(0.0, "promotion", ())))
             ),
             vary="promotion",
             points=[2],
@@ -771,9 +772,9 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
     ("column of a frontier", lambda: sweep("some").column("valeu"), "no column 'valeu' | Did you mean 'value'?"),
     ("plot of texts", lambda: sweep("some").plot(y="status"), "'status' has no numbers"),
     ("plot of no column", lambda: sweep("some").plot(x="relevance"), "no column 'relevance' | total(\"relevance\")"),
-    ("prices to keep negative", lambda: solve().shadow_prices(most=-1), "most=-1 | whole number"),
-    ("prices to keep a text", lambda: solve().shadow_prices("all"), "most='all' | whole number"),
-    ("prices to keep True", lambda: solve().shadow_prices(True), "most=True | whole number"),
+    ("prices to keep negative", lambda: solve().shadow_prices(limit=-1), "limit=-1 | whole number"),
+    ("prices to keep a text", lambda: solve().shadow_prices("all"), "limit='all' | whole number"),
+    ("prices to keep True", lambda: solve().shadow_prices(True), "limit=True | whole number"),
     ("progress not callable", lambda: solve(progress="yes"), "progress='yes' | callable"),
 ]
 

@@ -204,7 +204,7 @@ def totals(candidates: oa.Candidates, *constraints: Any, **options: Any) -> list
     """Exposure of a and b."""
     solution = oa.solve(oa.Problem(candidates, REL, constraints, oa.Slate(1)), **options)
     assert solution.status is oa.Status.SOLVED
-    return np.bincount(candidates.item[solution.positions], solution.x, 2).tolist()
+    return np.bincount(candidates.item[solution.pairs], solution.x, 2).tolist()
 
 
 @pytest.mark.parametrize("solver", ["dual", "conic"])
@@ -325,10 +325,10 @@ def test_a_plan_that_is_made_again_keeps_the_flights_limits() -> None:
     assert plan.status is oa.Status.SOLVED
     hour = np.array(day.users["hour"].labels)[day.users["hour"].codes]
     campaign = np.array([*"aabbccdd", *[""] * 16])
-    early = hour[day.user_of(plan.positions)] < 2
+    early = hour[day.user_of(plan.pairs)] < 2
     # a fell short by a half, d ran over its cap
     happened = {"a": 0.5, "b": 1.0, "c": 1.2, "d": 9.0}
-    of = campaign[day.item[plan.positions]]
+    of = campaign[day.item[plan.pairs]]
     delivered = {k: float(plan.x[early & (of == k)].sum()) * factor for k, factor in happened.items()}
     assert delivered["d"] > caps["d"]
 

@@ -119,7 +119,7 @@ class Judge:
     def diminished(self, x: Array) -> float:
         """What decrements take: of every user and category, the integral of its steps up to the mass that is shown."""
         slate, program = self.program.slate, self.program
-        if "positions" in slate and "diminishing" in slate:
+        if "slot_weights" in slate and "diminishing" in slate:
             return self.slates.nearest(x)[1]
         out = 0.0
         for key, given in slate.get("diminishing", {}).items():

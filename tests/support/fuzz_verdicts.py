@@ -94,7 +94,7 @@ def _certificate(answer: Answer, feasible: bool = True) -> Findings:
     # units of logarithms are in the parts of their functions; what is left of them is at most their own size
     size = answer.scale * (sum(map(abs, parts)) + abs(answer.presented.constant))
     rounding = 1e-12 * answer.scale * judge.reach
-    if {"positions", "diminishing"} <= set(answer.presented.program.slate):
+    if {"slot_weights", "diminishing"} <= set(answer.presented.program.slate):
         rounding += 1e-6 * size  # what decrements take is then a linear program's word
     if abs(solution.value - told) > 1e-9 * max(size, abs(solution.value)) + rounding:
         out.append(("value is not the objective", f"{solution.value!r} instead of {told!r}"))
@@ -115,7 +115,7 @@ def _certificate(answer: Answer, feasible: bool = True) -> Findings:
 
 def _slates(answer: Answer) -> Findings:
     x, judge, program = answer.solution.allocation, answer.judge, answer.presented.program
-    first = 1.0 if "positions" not in program.slate else float(np.max(program.slate["positions"]))
+    first = 1.0 if "slot_weights" not in program.slate else float(np.max(program.slate["slot_weights"]))
     if x.size and (x.min() < 0.0 or x.max() > first + 1e-12):
         return [("slate broken", f"probabilities from {x.min()} to {x.max()}")]
     broken = judge.slates.nearest(x)[0]

@@ -131,9 +131,9 @@ def policies(draw: st.DrawFn) -> PolicyData:
             if draw(st.booleans())
         },
         keep=draw(st.sampled_from([None, ("relevance", 0.9)])),
-        positions=draw(st.sampled_from([None, np.geomspace(1.0, 0.5, size)])),
-        sizes=np.full(n_users, size) if known and draw(st.booleans()) else None,
-        leasts=np.zeros(n_users, np.int64) if known and draw(st.booleans()) else None,
+        slot_weights=draw(st.sampled_from([None, np.geomspace(1.0, 0.5, size)])),
+        size_by_user=np.full(n_users, size) if known and draw(st.booleans()) else None,
+        at_least_by_user=np.zeros(n_users, np.int64) if known and draw(st.booleans()) else None,
     )
     ids = draw(st.sampled_from([None, st.integers(0, 99), st.text(max_size=3)]))
     items = None if ids is None else tuple(draw(st.lists(ids, min_size=n_items, max_size=n_items, unique=True)))

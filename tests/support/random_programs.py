@@ -230,7 +230,7 @@ def _slate(rng: np.random.Generator, n_users: int) -> dict[str, Any]:
         out["at_least"] = int(rng.integers(1, size + 1))
     if nest and rng.random() < 0.2:
         weights = np.sort(rng.choice([1.0, 0.8, 0.5, 0.2], size))[::-1]
-        out["positions"] = weights
+        out["slot_weights"] = weights
     elif rng.random() < 0.25:
         out["size"] = np.maximum(rng.integers(0, size + 1, n_users), int(out.get("at_least", 0)))
     return out

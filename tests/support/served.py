@@ -86,7 +86,7 @@ PROBLEMS: dict[str, Callable[[], oa.Problem]] = {
         candidates(), BLEND, E("campaign") <= 8.0, oa.Slate(np.arange(N_USERS) % 4, at_least=np.arange(N_USERS) % 2)
     ),
     "supply and positions": lambda: oa.Problem(
-        candidates(), BLEND, E("campaign") <= 8.0, oa.Slate(3, positions=[1.0, 0.6, 0.3]),
+        candidates(), BLEND, E("campaign") <= 8.0, oa.Slate(3, slot_weights=[1.0, 0.6, 0.3]),
         supply=1.0 + np.arange(N_USERS) % 3,
     ),
 }  # fmt: skip

@@ -95,14 +95,14 @@ class Polytope:
 def polytope(market: Market, slate: oa.Slate, supply: Array | None = None) -> Polytope:
     """The slates of a statement."""
     ones = np.ones(market.n_users) if supply is None else np.asarray(supply)
-    if slate.positions is not None and not (slate.keys or slate.keep or np.any(slate.at_least)):
+    if slate.slot_weights is not None and not (slate.keys or slate.keep or np.any(slate.at_least)):
         return _assignment(market, slate, ones)
     return _levels(market, slate, ones)
 
 
 def _assignment(market: Market, slate: oa.Slate, supply: Array) -> Polytope:
     """One variable for a pair and a slot; a pair has one slot at the most, and a slot one pair."""
-    assert slate.positions is not None
+    assert slate.slot_weights is not None
     size = np.broadcast_to(slate.size, market.n_users)
     slots = [(pair, k) for pair, u in enumerate(market.user) for k in range(size[u])]
     pair, slot = np.array(slots, np.int64).reshape(-1, 2).T
@@ -111,18 +111,18 @@ def _assignment(market: Market, slate: oa.Slate, supply: Array) -> Polytope:
     row = np.concatenate([pair, market.n_pairs + place])
     n_rows = market.n_pairs + int(place.max(initial=-1)) + 1
     rows = sp.csr_array((np.ones(2 * n), (row, np.tile(np.arange(n), 2))), shape=(n_rows, n))
-    shown = sp.csr_array((slate.positions[slot], (pair, np.arange(n))), shape=(market.n_pairs, n))
+    shown = sp.csr_array((slate.slot_weights[slot], (pair, np.arange(n))), shape=(market.n_pairs, n))
     return Polytope(shown, rows, np.full(n_rows, -np.inf), np.ones(n_rows), np.zeros(n), user, supply)
 
 
 def _levels(market: Market, slate: oa.Slate, supply: Array) -> Polytope:
     """The sum of a slate for the first k slots, for every k, each times the fall of the weights after it."""
-    weights = np.ones(1) if slate.positions is None else slate.positions
+    weights = np.ones(1) if slate.slot_weights is None else slate.slot_weights
     falls = weights - np.append(weights[1:], 0.0)
     parts = []
     for k, fall in enumerate(falls.tolist()):
         if fall > 0.0:
-            first = None if slate.positions is None else k + 1
+            first = None if slate.slot_weights is None else k + 1
             level = _level(market, slate, supply, first)
             parts.append(replace(level, shown=fall * level.shown, cost=fall * level.cost))
     return Polytope(

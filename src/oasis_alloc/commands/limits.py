@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oasis_alloc.commands.organic import organic
 from oasis_alloc.commands.tables import read_table
 from oasis_alloc.errors import InputError, ProblemError, did_you_mean
+from oasis_alloc.results.organic import best_pairs
 from oasis_alloc.statement.slate import Sizes
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _best(entry: Mapping[str, Any], candidates: Candidates, size: Sizes, place: 
     name = entry["best"]
     if name not in candidates.columns:
         raise ProblemError(f"{place}: no column {name!r}.{candidates.no_column(name)}")
-    shown = organic(candidates, name, size)
+    shown = best_pairs(candidates, name, size)
     return float(candidates.columns[name][shown].sum(dtype=np.float64))
 
 

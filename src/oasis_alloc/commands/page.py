@@ -33,7 +33,7 @@ def page(problem: Problem, solution: Solution, title: str, relevance: str | None
     )
     parts = [f"<h1>{escape(title)}</h1>", f'<p class="soft">{head}</p>', _certificate(solution)]
     if not solution.conflicts:
-        shown, x = solution.positions, solution.x
+        shown, x = solution.pairs, solution.x
         if relevance is not None and relevance in candidates.columns:
             parts.append(_cost(cost(problem, shown, x, relevance)))
         parts += [_delivery(delivery) for delivery in deliveries(problem, shown, x, solution.prices)]

@@ -46,7 +46,7 @@ def report(
         name = "allocation" if is_sound(solution) else _UNPROVEN
 
         def allocation() -> None:
-            path, note = write_allocation(problem.candidates, solution.positions, solution.x, directory, kind, name)
+            path, note = write_allocation(problem.candidates, solution.pairs, solution.x, directory, kind, name)
             lines.append(f"allocation  {path}")
             if name == _UNPROVEN:
                 lines.append(f"            it misses constraints by up to {solution.violation:.2g}: not one to use")

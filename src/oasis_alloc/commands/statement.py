@@ -31,7 +31,7 @@ _ENTRIES: dict[str, dict[str, Types]] = {
     },
     "slate": {
         "size": _WHOLE, "at_most": _TABLE, "diminishing": _TABLE, "keep": _TABLE, "at_least": _WHOLE,
-        "positions": _NUMBERS,
+        "slot_weights": _NUMBERS,
     },
     "solve": {
         "solver": _TEXT, "gap": _NUMBER, "time_limit": _NUMBER, "pass_limit": _WHOLE, "threads": _WHOLE,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oasis_alloc.commands.organic import organic
 from oasis_alloc.errors import InputError
+from oasis_alloc.results.organic import best_pairs
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -102,7 +102,7 @@ def cost(problem: Problem, positions: Positions, x: Floats, column: str) -> Cost
             if 1 < candidates.users[name].n_groups <= _MOST:
                 by = name
                 break
-    best = organic(candidates, column, problem.slate.size)
+    best = best_pairs(candidates, column, problem.slate.size)
     alone = np.ones(len(best))
     of = _column_by(column, by)
     others = []

@@ -352,7 +352,7 @@ class StreamedColumn(ByFields):
     def _refuse(self) -> NoReturn:
         raise InputError(
             f"column {self.name!r} has {len(self):,} entries in Parquet files and is never in memory as a whole; ask "
-            "for single pairs by position, such as candidates.columns[name][solution.positions], or for a slice."
+            "for single pairs by position, such as candidates.columns[name][solution.pairs], or for a slice."
         )
 
 

@@ -39,11 +39,11 @@ def checked_ladder(staleness: Staleness | None, interval: float | None) -> Stale
     return ladder
 
 
-def checked_keep(keep: int) -> int:
+def checked_history(history: int) -> int:
     """How many earlier policies are kept."""
-    policies = as_whole(keep)
+    policies = as_whole(history)
     if policies is None or not 0 <= policies <= _KEPT:
-        raise InputError(f"PolicyStore(keep={shown(keep)}): expected a whole number, 0 or more, up to {_KEPT:,}.")
+        raise InputError(f"PolicyStore(history={shown(history)}): expected a whole number, 0 or more, up to {_KEPT:,}.")
     return policies
 
 

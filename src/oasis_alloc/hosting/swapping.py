@@ -40,10 +40,10 @@ class Swapping:
 
     _interval: float | None
 
-    def __init__(self, path: Path, ladder: Staleness, keep: int, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, ladder: Staleness, history: int, clock: Callable[[], float]) -> None:
         self._path, self._ladder = path, ladder
         self._clock: Callable[[], float] = clock
-        self._earlier: deque[Policy] = deque(maxlen=keep)
+        self._earlier: deque[Policy] = deque(maxlen=history)
         self._file = StateFile(self._path)
         self._file_seen: object = None
         self._state, self._unsaved = State(), False

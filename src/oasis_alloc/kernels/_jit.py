@@ -82,7 +82,7 @@ def jit(function: Any = None, /, *, fastmath: bool = False, inline: bool = False
     """
 
     def decorate(function: _Function) -> _Function:
-        if refusal() and Path(function.__code__.co_filename).resolve().parent == _KERNELS:
+        if refusal() and _KERNELS in Path(function.__code__.co_filename).resolve().parents:
             return cast(_Function, _refused(function))
         flags = set(_FASTMATH) if fastmath else False
         # A dispatcher, but to a caller it is the function: its signature is what type checkers should see.

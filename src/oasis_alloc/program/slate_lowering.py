@@ -42,9 +42,9 @@ def with_rules(problem: Problem, program: Program, item_of: Integers) -> Program
     size, least = (np.broadcast_to(np.asarray(n, np.int64), program.n_users) for n in slate.sizes(program.indptr))
     pair: Integers | None = None
     weight = np.ones(program.n_users) if supply is None else supply
-    if slate.positions is not None:
+    if slate.slot_weights is not None:
         n_users = program.n_users
-        program, most, weight = by_position(program, slate.positions, supply)
+        program, most, weight = by_position(program, slate.slot_weights, supply)
         assert program.origin is not None  # by_position says where its pairs come from
         times, pair = program.n_users // max(1, n_users), program.origin.pair
         size, least = np.minimum(np.repeat(size, times), most), np.minimum(np.repeat(least, times), most)
@@ -70,7 +70,7 @@ def with_rules(problem: Problem, program: Program, item_of: Integers) -> Program
 def _check_streamed(slate: Slate) -> None:
     used = {
         "keep": bool(slate.keep), "at_least": np.any(np.asarray(slate.at_least) > 0),
-        "positions": slate.positions is not None,
+        "slot_weights": slate.slot_weights is not None,
     }  # fmt: skip
     for name, is_used in used.items():
         if is_used:

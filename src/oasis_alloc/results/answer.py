@@ -35,7 +35,7 @@ class Answer(ByFields):
     passes: float
     seconds: float
     solver: str
-    positions: npt.NDArray[np.int64] = field(repr=False)
+    pairs: npt.NDArray[np.int64] = field(repr=False)
     x: Floats = field(repr=False)
     conflicts: tuple[Conflict, ...] = ()
     diminished: float = 0.0
@@ -45,7 +45,7 @@ class Answer(ByFields):
     def parts(self) -> dict[str, float]:
         """What each term of the objective contributes to `value`."""
         self.raise_if_infeasible()
-        out = linear_parts(self.problem, self.positions, self.x)
+        out = linear_parts(self.problem, self.pairs, self.x)
         for name, function in zip(self.problem.names, self.problem.bound, strict=True):
             if not function.is_constraint:
                 out[name] = function.value(self.totals[name])
@@ -64,7 +64,7 @@ class Answer(ByFields):
 
 def counted(answer: Answer) -> Floats:
     """The non-zeros x of an answer, each as often as its user counts."""
-    return _counted(answer.problem, answer.positions, answer.x)
+    return _counted(answer.problem, answer.pairs, answer.x)
 
 
 def _counted(problem: Problem, positions: npt.NDArray[np.int64], x: Floats) -> Floats:

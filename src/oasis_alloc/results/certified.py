@@ -82,7 +82,7 @@ def _shown(engine: Engine, best: Allocation) -> dict[str, Any]:
     program = engine.program
     positions, x = folded(program, best.positions, best.x)
     diminished = program.diminished(engine.take(best.positions), best.x)
-    return {"positions": positions, "x": x, "diminished": diminished}
+    return {"pairs": positions, "x": x, "diminished": diminished}
 
 
 def infeasible_answer(
@@ -112,7 +112,7 @@ def infeasible_answer(
         passes=float(engine.passes),
         seconds=watch.seconds,
         solver=solver,
-        positions=np.empty(0, np.int64),
+        pairs=np.empty(0, np.int64),
         x=np.empty(0),
         conflicts=least.conflicts,
     )

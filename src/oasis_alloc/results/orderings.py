@@ -24,7 +24,7 @@ def ranked(problem: Problem, slots: Slots, systems: Sequence[System], seed: int)
     """Draw an ordering for every user; the pairs are those of `slots`."""
     from oasis_alloc.kernels.draw import ranking as kernels
 
-    candidates, weights = problem.candidates, problem.slate.positions
+    candidates, weights = problem.candidates, problem.slate.slot_weights
     assert weights is not None  # who calls looks
     lists, _ = lists_of(systems, candidates.n_items)
     longest = np.array(weights[: int(slots.size.max(initial=1))])
@@ -64,7 +64,7 @@ def every_level(problem: Problem, pairs: Integers, place: Integers) -> Integers:
     """Pairs shown at these places as the program has them: once in every level of slots that reaches so far."""
     from oasis_alloc.program.supply_and_positions import levels  # scipy, which serving does without
 
-    candidates, weights = problem.candidates, problem.slate.positions
+    candidates, weights = problem.candidates, problem.slate.slot_weights
     assert weights is not None  # who calls looks
     sizes, _ = levels(weights)
     user = candidates.user_of(pairs)

@@ -116,7 +116,7 @@ def _churn(solution: Answer) -> Iterator[tuple[str, str, str]]:
     """How much is new against each solution that the objective stays close to."""
     problem = solution.problem
     for kept in problem.maximize.steady:
-        share = kept.earlier.churn(problem.candidates, solution.positions, solution.x)
+        share = kept.earlier.churn(problem.candidates, solution.pairs, solution.x)
         yield "churn", f"{100 * share:.1f} %", "of slots changed since the previous solution"
 
 

@@ -35,7 +35,7 @@ class Rounded(ByFields):
 
     Attributes
     ----------
-    positions
+    pairs
         The pairs that are shown, (n_shown,), ascending: positions in the candidates' arrays.
     propensity
         The probability with which each of them was shown, (n_shown,) in (0, 1]: its x in the allocation. What to log,
@@ -60,7 +60,7 @@ class Rounded(ByFields):
     """
 
     solution: Answer = field(repr=False)
-    positions: Integers
+    pairs: Integers
     propensity: Floats
     seed: int
     place: Integers | None = None
@@ -73,7 +73,7 @@ class Rounded(ByFields):
         from oasis_alloc.solvers.worth import worth
 
         program = lower(self.solution.problem)
-        pairs = self.positions
+        pairs = self.pairs
         if self.place is not None:
             pairs = every_level(self.solution.problem, pairs, self.place)
         with Threads(program, None) as engine:
@@ -97,8 +97,8 @@ class Rounded(ByFields):
 
     @cached_property
     def indptr(self) -> Integers:
-        """(n_users + 1,): user u is shown `positions[indptr[u]:indptr[u + 1]]`."""
-        return np.searchsorted(self.positions, self.solution.problem.candidates.indptr)
+        """(n_users + 1,): user u is shown `pairs[indptr[u]:indptr[u + 1]]`."""
+        return np.searchsorted(self.pairs, self.solution.problem.candidates.indptr)
 
     def to_frame(self, backend: str | None = None) -> Any:
         """The pairs shown as a frame, with the caller's own ids and a column `propensity`; see `Solution.to_frame`.
@@ -109,10 +109,10 @@ class Rounded(ByFields):
         columns: dict[str, npt.NDArray[Any]] = {"propensity": self.propensity}
         if self.place is not None and self.place_propensity is not None:
             columns = {"place": self.place, **columns, "place_propensity": self.place_propensity}
-        return answers_frame(self.solution.problem.candidates, self.positions, columns, backend)
+        return answers_frame(self.solution.problem.candidates, self.pairs, columns, backend)
 
     def __repr__(self) -> str:
-        return f"Rounded({self.positions.size:,} pairs shown, seed={self.seed})"
+        return f"Rounded({self.pairs.size:,} pairs shown, seed={self.seed})"
 
 
 def rounded(solution: Answer, rng: Rng = 0) -> Rounded:
@@ -124,14 +124,14 @@ def rounded(solution: Answer, rng: Rng = 0) -> Rounded:
     slate, candidates = solution.problem.slate, solution.problem.candidates
     n_users = candidates.n_users
     systems = systems_of(slate, candidates, np.arange(candidates.n_items))
-    positions, x = solution.positions, solution.x
+    positions, x = solution.pairs, solution.x
     slots = kernels.Slots(
         np.searchsorted(positions, candidates.indptr),
         candidates.item[positions].astype(np.int64),
         np.array(x, np.float64),
         *(np.array(np.broadcast_to(np.asarray(n, np.int64), n_users)) for n in slate.sizes(candidates.indptr)),
     )
-    if slate.positions is not None:
+    if slate.slot_weights is not None:
         drawn = ranked(solution.problem, slots, systems, seed)
         shown = drawn.place >= 0
         chance, at_place = np.minimum(drawn.chance[shown], 1.0), np.minimum(drawn.at_place[shown], 1.0)

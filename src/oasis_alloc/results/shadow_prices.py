@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.checks import as_whole
+from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.text_tables import cut, fit, number
 from oasis_alloc.common.types import Floats
@@ -68,6 +69,10 @@ class ShadowPrice:
     total: float
     price: float
     sentence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The attributes as plain texts and numbers, for JSON; see `docs/json.md`."""
+        return cast(dict[str, Any], jsonable(self))
 
     def __str__(self) -> str:
         return self.sentence
@@ -160,19 +165,19 @@ def heaviest(all_priced: Sequence[Priced], most: int) -> list[tuple[Priced, int]
     return [(some, entry) for _, _, some, entry in sorted(ranked[:most], key=lambda one: one[1])]
 
 
-def shadow_prices(solution: Answer, most: int | None = None) -> list[ShadowPrice]:
+def shadow_prices(solution: Answer, limit: int | None = None) -> list[ShadowPrice]:
     """See `Solution.shadow_prices`."""
     solution.raise_if_infeasible()
-    if most is not None and ((whole := as_whole(most)) is None or whole < 0):
+    if limit is not None and ((whole := as_whole(limit)) is None or whole < 0):
         raise ProblemError(
-            f"shadow_prices(most={shown(most)}): expected how many to keep, a whole number, or None for all."
+            f"shadow_prices(limit={shown(limit)}): expected how many to keep, a whole number, or None for all."
         )
     found = priced(solution)
     main = main_column(solution.problem)
     weights = np.concatenate([some.weight[some.binding] for some in found] or [np.empty(0)])
     of = np.repeat(np.arange(len(found)), [some.binding.size for some in found])
     entries = np.concatenate([some.binding for some in found] or [np.empty(0, np.int64)])
-    order = np.argsort(-weights, kind="stable")[:most]
+    order = np.argsort(-weights, kind="stable")[:limit]
     return [_one(found[int(of[k])], int(entries[k]), main) for k in order]
 
 

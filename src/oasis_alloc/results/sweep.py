@@ -164,7 +164,7 @@ def parts_without_weights(problem: Problem, solution: Answer) -> Iterator[tuple[
     for term in linear.terms if linear is not None else ():
         column: Any = 1.0
         if term.column is not None:
-            column = problem.candidates.columns[term.column][solution.positions].astype(np.float64)
+            column = problem.candidates.columns[term.column][solution.pairs].astype(np.float64)
         yield str(term), np.nan if none else float(np.sum(column * x))
     bound = dict(zip(solution.problem.names, solution.problem.bound, strict=True))  # with the limits of its own
     weight = {name: f.weight for name, f in zip(solution.problem.names, solution.problem.functions, strict=True)}
@@ -193,5 +193,5 @@ def _totals(problem: Problem, name: str, solution: Answer) -> Floats:
 
     program = lower(problem, as_served=True)
     with engine_for(program, 1) as engine:
-        _, totals = engine.add_up(solution.positions, counted(solution))
+        _, totals = engine.add_up(solution.pairs, counted(solution))
     return totals[next(block.rows for block in program.blocks if block.name == name)]

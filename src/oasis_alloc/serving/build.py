@@ -225,7 +225,7 @@ def _slate_rule(slate: Slate, by_user: bool) -> SlateRule:
         at_most={key: min(most, _MOST_SLOTS) for key, most in slate.at_most.items()},
         diminishing=diminishing,
         keep=next(iter(slate.keep.items()), None),
-        positions=slate.positions,
-        sizes=size if by_user and not isinstance(size, int) else None,
-        leasts=least if by_user and not isinstance(least, int) else None,
+        slot_weights=slate.slot_weights,
+        size_by_user=size if by_user and not isinstance(size, int) else None,
+        at_least_by_user=least if by_user and not isinstance(least, int) else None,
     )

@@ -137,13 +137,13 @@ def _slate(data: PolicyData, slate: SlateRule) -> None:
         column, share = slate.keep
         _require(column in data.columns, f"slate: the column {column!r} that is kept", "one of columns")
         _require(0 <= share <= 1, f"slate: the share kept is {share}", "a number from 0 to 1")
-    if slate.positions is not None:
-        _array(slate.positions, np.float64, None, "slate: positions")
-        enough = slate.positions.size >= slate.size
-        _require(enough, f"slate: {slate.positions.size} positions", f"{slate.size} or more")
-        falls = bool((np.diff(slate.positions) <= 0).all() and ((slate.positions > 0) & (slate.positions <= 1)).all())
-        _require(falls, "slate: positions", "numbers in (0, 1] that never increase")
-    for name, by_user in (("sizes", slate.sizes), ("leasts", slate.leasts)):
+    if slate.slot_weights is not None:
+        weights = slate.slot_weights
+        _array(weights, np.float64, None, "slate: slot_weights")
+        _require(weights.size >= slate.size, f"slate: {weights.size} slot_weights", f"{slate.size} or more")
+        falls = bool((np.diff(weights) <= 0).all() and ((weights > 0) & (weights <= 1)).all())
+        _require(falls, "slate: slot_weights", "numbers in (0, 1] that never increase")
+    for name, by_user in (("size_by_user", slate.size_by_user), ("at_least_by_user", slate.at_least_by_user)):
         if by_user is not None:
             _array(by_user, np.int64, (data.n_users,), f"slate: {name}")
             _within(by_user, 0, slate.size + 1, f"slate: {name}")

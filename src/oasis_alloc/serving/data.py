@@ -95,9 +95,9 @@ class SlateRule(ByFields):
     at_most: Mapping[str, int] = field(default_factory=dict)
     diminishing: Mapping[str, Decrements] = field(default_factory=dict)
     keep: tuple[str, float] | None = None  # (column, share)
-    positions: Floats | None = None  # what each slot counts
-    sizes: Integers | None = None  # (n_users,)
-    leasts: Integers | None = None  # (n_users,)
+    slot_weights: Floats | None = None  # what each slot counts
+    size_by_user: Integers | None = None  # (n_users,)
+    at_least_by_user: Integers | None = None  # (n_users,)
 
     @property
     def keys(self) -> tuple[str, ...]:

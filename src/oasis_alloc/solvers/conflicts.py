@@ -1,12 +1,13 @@
-"""Bound, gap and violation of an answer, and which demands conflict where there is none."""
+"""Which demands conflict where no allocation meets all of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.types import Floats
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class Conflict:
     limit: float
     reached: float
     give: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The attributes as plain texts and numbers, for JSON; see `docs/json.md`."""
+        return cast(dict[str, Any], jsonable(self))
 
     def __str__(self) -> str:
         group = "" if self.label is None else f", group {self.label!r}"

@@ -54,7 +54,7 @@ class Slate(ByFields):
     at_least
         Slots that must be filled, where the user's candidates and the other rules allow as many; a number, or one per
         user as for `size`.
-    positions
+    slot_weights
         What each slot counts, from the first: numbers in (0, 1] that never increase, one for every slot. Items stand in
         the order of their priced scores, and `x` is the attention that an item gets: the chance of being shown,
         times what the slot counts. `keep`, `at_least` and `diminishing` then hold for the first k slots, for every k.
@@ -77,7 +77,7 @@ class Slate(ByFields):
     diminishing: Mapping[str, Steps] = field(default_factory=dict)
     keep: Mapping[str, float] = field(default_factory=dict)
     at_least: Any = 0  # likewise
-    positions: npt.NDArray[np.float64] | None = None
+    slot_weights: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -97,8 +97,8 @@ class Slate(ByFields):
         if len(shares) > 1:
             raise ProblemError(f"Slate(keep={shares!r}): one column at most can be kept; blend several into one.")
         put(self, "keep", FrozenMapping(shares))
-        if self.positions is not None:
-            put(self, "positions", _positions(self.positions, self.size))
+        if self.slot_weights is not None:
+            put(self, "slot_weights", _slot_weights(self.slot_weights, self.size))
         if self.is_laid_out and _fits(self.at_least, self.size) and np.any(np.asarray(self.at_least) > self.size):
             raise ProblemError(f"{self!r}: at_least asks for more slots than size has.")
 
@@ -141,13 +141,13 @@ class Slate(ByFields):
             and not self.keep
             and isinstance(self.at_least, int)
             and self.at_least == 0
-            and self.positions is None
+            and self.slot_weights is None
         )
 
     def _parts(self) -> tuple[Any, ...]:
         rules = (self.at_most, self.diminishing, self.keep)
         return (
-            _plain(self.size), _plain(self.at_least), _plain(self.positions),
+            _plain(self.size), _plain(self.at_least), _plain(self.slot_weights),
             *(tuple(sorted((name, _plain(value)) for name, value in rule.items())) for rule in rules),
         )  # fmt: skip
 
@@ -164,8 +164,8 @@ class Slate(ByFields):
                 parts.append(f"{name}={{{', '.join(f'{k!r}: {_brief(v)}' for k, v in rule.items())}}}")
         if not isinstance(self.at_least, int) or self.at_least:
             parts.append(f"at_least={_brief(self.at_least)}")
-        if self.positions is not None:
-            parts.append(f"positions={_brief(self.positions)}")
+        if self.slot_weights is not None:
+            parts.append(f"slot_weights={_brief(self.slot_weights)}")
         return f"Slate({', '.join(parts)})"
 
     def words(self) -> str:
@@ -181,7 +181,7 @@ class Slate(ByFields):
             out.append("at most " + " and ".join([", ".join(caps[:-1]), caps[-1]] if len(caps) > 1 else caps))
         out += [f"diminishing by {key}" for key in self.diminishing]
         out += [f"{share:.0%} of everyone's {column} kept" for column, share in self.keep.items()]
-        if self.positions is not None:
+        if self.slot_weights is not None:
             out.append("slots by position")
         return ", ".join(out)
 
@@ -296,25 +296,26 @@ def _by_place(given: object, what: str, word: str) -> npt.NDArray[np.float64]:
         raise ProblemError(f"{what}: {given!r} is neither a number nor an array of numbers ({error})") from None
 
 
-def _positions(given: object, size: Sizes | ByUser) -> npt.NDArray[np.float64]:
+def _slot_weights(given: object, size: Sizes | ByUser) -> npt.NDArray[np.float64]:
     if as_number(given) is not None:
         array = np.asarray(as_number(given))
     else:
         try:
-            array = _by_place(given, "Slate(positions=...)", "position")
+            array = _by_place(given, "Slate(slot_weights=...)", "slot weight")
         except ProblemError as error:
-            raise ProblemError(f"Slate(positions={given!r}): expected numbers, one a slot ({error})") from None
+            raise ProblemError(f"Slate(slot_weights={given!r}): expected numbers, one a slot ({error})") from None
     most = size if isinstance(size, int) else array.size if isinstance(size, (str, dict)) else int(size.max(initial=0))
     if array.ndim != 1 or array.size < most or (isinstance(size, int) and array.size != size):
-        raise ProblemError(f"Slate(positions=...): shape {array.shape}; expected ({most},), one number a slot.")
+        raise ProblemError(f"Slate(slot_weights=...): shape {array.shape}; expected ({most},), one number a slot.")
     bad = np.flatnonzero(~((array > 0) & (array <= 1)))
     if bad.size:
-        raise ProblemError(f"Slate(positions=...): slot {bad[0]} counts {array[bad[0]]:g}; expected numbers in (0, 1].")
+        counts = f"slot {bad[0]} counts {array[bad[0]]:g}"
+        raise ProblemError(f"Slate(slot_weights=...): {counts}; expected numbers in (0, 1].")
     rises = np.flatnonzero(np.diff(array) > 0)
     if rises.size:
         at = int(rises[0]) + 1
         raise ProblemError(
-            f"Slate(positions=...): slot {at} counts {array[at]:g}, more than slot {at - 1} ({array[at - 1]:g}); "
+            f"Slate(slot_weights=...): slot {at} counts {array[at]:g}, more than slot {at - 1} ({array[at - 1]:g}); "
             "numbers never increase: items are shown best first."
         )
     return frozen(array)

@@ -68,7 +68,7 @@ class _HasAllocation(Protocol):
 
     problem: Any
     status: Any
-    positions: Positions
+    pairs: Positions
     x: Floats
 
     def raise_if_infeasible(self) -> None:
@@ -93,7 +93,7 @@ class Earlier(ByFields):
                 f"{what}: the earlier problem was infeasible, so there is no allocation to be close to. Leave the term "
                 "out, or take the last solution that has one."
             )
-        return cls(previous.problem.candidates, previous.positions, previous.x)
+        return cls(previous.problem.candidates, previous.pairs, previous.x)
 
     def everywhere(self, candidates: Candidates) -> Floats:
         """(n_pairs,) earlier probability of every pair of `candidates`."""

@@ -108,7 +108,7 @@ class Batched(Kept):
 
         return select_batch(self._scorer, indptr, items, columns, users, k, out, scores)
 
-    def prepare_batch(self, users: int, most: int, k: int | None = None) -> PreparedBatch:
+    def prepare_batch(self, users: int, max_candidates: int, k: int | None = None) -> PreparedBatch:
         """Buffers for the slates of several users in one call: fill them, select, read them.
 
         For one thread; make one for each. What is checked, and what of unchecked input is selected, is as in `prepare`.
@@ -117,10 +117,10 @@ class Batched(Kept):
         ----------
         users
             Users of a batch at the most.
-        most
+        max_candidates
             Candidates of a batch at the most, of all users together.
         k
-            Slots, by default as many as in the solve, and never more than `most`.
+            Slots, by default as many as in the solve, and never more than `max_candidates`.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class Batched(Kept):
         >>> import oasis_alloc as oa
         >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
         >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1))).policy()
-        >>> hot, anyone = policy.prepare_batch(users=32, most=3200), policy.user()
+        >>> hot, anyone = policy.prepare_batch(users=32, max_candidates=3200), policy.user()
         >>> hot.clear()
         >>> for relevance in ([0.2, 0.5], [0.4, 0.3]):
         ...     a, b = hot.add(2, anyone)
@@ -143,4 +143,4 @@ class Batched(Kept):
         >>> hot.positions[: hot.select()].tolist()
         [[1], [2]]
         """
-        return PreparedBatch(self._scorer, users, most, k)
+        return PreparedBatch(self._scorer, users, max_candidates, k)

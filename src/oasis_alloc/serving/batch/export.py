@@ -92,7 +92,8 @@ def _rows(
     """The pairs of users first <= u < last: ids, boost, score, place in the slate (-1 where not shown)."""
     a, b = int(candidates.indptr[first]), int(candidates.indptr[last])
     rule, (item, columns) = policy.data.slate, pairs(a, b)
-    by_number = (rule.sizes is not None or rule.leasts is not None) and policy.data.n_users == candidates.n_users
+    has_numbers = rule.size_by_user is not None or rule.at_least_by_user is not None
+    by_number = has_numbers and policy.data.n_users == candidates.n_users
     users = np.arange(first, last) if by_number else {key: of[first:last] for key, of in labels.items()}
     indptr, score = candidates.indptr[first : last + 1] - a, np.empty(b - a)
     organic = column_of(columns, policy.data.organic, b - a)

@@ -163,8 +163,8 @@ def _users(reader: Reader, users: object, n_users: int) -> Users:
         raise InputError("users: this policy does not know users by number; pass {key: labels}.")
     if numbers.size and (numbers.min() < 0 or numbers.max() >= data.n_users):
         raise InputError(f"users: from {numbers.min()} to {numbers.max()}; expected numbers in [0, {data.n_users:,}).")
-    sizes = sizes if rule.sizes is None else rule.sizes[numbers]
-    leasts = leasts if rule.leasts is None else rule.leasts[numbers]
+    sizes = sizes if rule.size_by_user is None else rule.size_by_user[numbers]
+    leasts = leasts if rule.at_least_by_user is None else rule.at_least_by_user[numbers]
     return Users(data.segments, data.segment_of_user[numbers].astype(np.int64), sizes, leasts)
 
 

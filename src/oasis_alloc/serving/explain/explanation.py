@@ -8,8 +8,11 @@ from typing import Any, overload
 
 import numpy as np
 
-from oasis_alloc.common.text_tables import Table, as_text, number
+from oasis_alloc.common.documents import jsonable
+from oasis_alloc.common.text_tables import Table, as_html, as_text, number
 from oasis_alloc.serving.explain.score_parts import Part
+
+_SCHEMA = 1  # of `to_dict`
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class Reason:
         return text
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation(Sequence[Reason]):
     """One `Reason` a candidate, in the order of the request; `print` shows the slate and who came near."""
 
@@ -124,7 +127,25 @@ class Explanation(Sequence[Reason]):
         shown = [reason for reason in self.reasons if reason.rank is not None]
         return tuple(sorted(shown, key=lambda reason: reason.rank or 0))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Every reason as plain texts and numbers, for JSON; see `docs/json.md`."""
+        reasons = [jsonable(reason) | {"sentence": reason.sentence} for reason in self.reasons]
+        about = {"format": "oasis_alloc.explanation", "schema": _SCHEMA, "policy_id": self.policy_id}
+        return about | {"organic": self.organic, "reasons": reasons}
+
     def __str__(self) -> str:
+        table, listed = self._table()
+        return "\n\n".join([as_text(table), *(as_text(reason.sentence) for reason in listed)])
+
+    def __repr__(self) -> str:
+        return f"Explanation({len(self.slate)} shown of {len(self):,} candidates, policy {self.policy_id})"
+
+    def _repr_html_(self) -> str:
+        table, listed = self._table()
+        return "\n".join([as_html(table), *(as_html(reason.sentence) for reason in listed)])
+
+    def _table(self) -> tuple[Table, list[Reason]]:
+        """The slate and those that came near it."""
         dropped = sorted(
             (reason for reason in self.reasons if reason.rank is None),
             key=lambda reason: (not np.isfinite(reason.margin), -reason.margin, -reason.score),
@@ -143,4 +164,4 @@ class Explanation(Sequence[Reason]):
             ("place", "item", self.organic, "score", "marginal", "margin", "rule"), "lrrrrrl", rows,
             f"... and {more:,} more" if more else "",
         )  # fmt: skip
-        return "\n\n".join([as_text(table), *(as_text(reason.sentence) for reason in listed)])
+        return table, listed

@@ -32,6 +32,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _MOST_ITEMS = 2**31 - 1
 _MOST_BARE = 1 << 25  # items of which a file says nothing but how many: readers have arrays of all items
 _KINDS: dict[str, type[np.generic]] = {"int": np.int64, "float": np.float64, "bool": np.uint8}
+_OLD = {"slot_weights": "positions", "size_by_user": "sizes", "at_least_by_user": "leasts"}  # names of schema 1
 _CONTAINER = ("format", "schema", "checksum")  # what the container adds to a header
 _MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
 
@@ -41,7 +42,7 @@ def encode(data: PolicyData) -> tuple[Arrays, dict[str, str]]:
 
     Raises `SnapshotError` for ids and labels that are not all integers, all strings, all floats or all booleans.
     """
-    slate = data.slate
+    slate, named = data.slate, _slate_names(data.known is not None)
     if data.n_items > _MOST_BARE and not (data.item_keys or data.items is not None or data.rank is not None):
         raise SnapshotError(
             f"the policy has {data.n_items:,} items without ids and keys; expected at most {_MOST_BARE:,}. Number the "
@@ -63,9 +64,9 @@ def encode(data: PolicyData) -> tuple[Arrays, dict[str, str]]:
         arrays[f"slate/diminishing/{k}"] = decrements.steps
     optional: dict[str, npt.NDArray[Any] | None] = {
         "rank": data.rank,
-        "slate/positions": slate.positions,
-        "slate/sizes": slate.sizes,
-        "slate/leasts": slate.leasts,
+        f"slate/{named['slot_weights']}": slate.slot_weights,
+        f"slate/{named['size_by_user']}": slate.size_by_user,
+        f"slate/{named['at_least_by_user']}": slate.at_least_by_user,
         "segment_of_user": None if data.segment_of_user is None else data.segment_of_user.astype(np.int32),
     }
     arrays |= {name: array for name, array in optional.items() if array is not None}
@@ -118,7 +119,7 @@ def _text(document: dict[str, Any]) -> str:
 
 def _document(data: PolicyData) -> dict[str, Any]:
     """Everything that is not an array; members come in this order."""
-    slate = data.slate
+    slate, name = data.slate, _slate_names(data.known is not None)
     document: dict[str, Any] = {
         "columns": list(data.columns),
         "weights": [list(weight) for weight in data.weights],
@@ -144,9 +145,9 @@ def _document(data: PolicyData) -> dict[str, Any]:
             "at_most": [list(rule) for rule in slate.at_most.items()],
             "diminishing": [[key, decrements.slope] for key, decrements in slate.diminishing.items()],
             "keep": None if slate.keep is None else list(slate.keep),
-            "positions": slate.positions is not None,
-            "sizes": slate.sizes is not None,
-            "leasts": slate.leasts is not None,
+            name["slot_weights"]: slate.slot_weights is not None,
+            name["size_by_user"]: slate.size_by_user is not None,
+            name["at_least_by_user"]: slate.at_least_by_user is not None,
         },
         "users": data.segment_of_user is not None,
         "exploration": None if data.exploration is None else dict(data.exploration),
@@ -158,7 +159,7 @@ def _document(data: PolicyData) -> dict[str, Any]:
 
 def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> PolicyData:
     """Made from what the documents say; what this turns into another type comes out differently again."""
-    rule = of["slate"]
+    rule, name = of["slate"], _slate_names("known" in of)
     terms = tuple(
         Term(
             _column(t["column"]), _names(t["keys"]), _names(t["item_keys"]), _names(t["user_keys"]),
@@ -190,9 +191,9 @@ def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> 
             for k, (key, slope) in enumerate(rule["diminishing"])
         },
         keep=None if rule["keep"] is None else (str(rule["keep"][0]), float(rule["keep"][1])),
-        positions=left.take("slate/positions", np.float64) if rule["positions"] else None,
-        sizes=left.take("slate/sizes", np.int64) if rule["sizes"] else None,
-        leasts=left.take("slate/leasts", np.int64) if rule["leasts"] else None,
+        slot_weights=left.optional(rule, name["slot_weights"], np.float64),
+        size_by_user=left.optional(rule, name["size_by_user"], np.int64),
+        at_least_by_user=left.optional(rule, name["at_least_by_user"], np.int64),
     )
     of_user = left.take("segment_of_user", np.int32) if of["users"] else None
     if of_user is not None and of_user.size and of_user.min() < 0:
@@ -225,6 +226,11 @@ def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> 
         exploration=None if of["exploration"] is None else dict(of["exploration"]),
         known=Known(_names(of["known"]["user_keys"]), _names(of["known"]["item_keys"])) if "known" in of else None,
     )
+
+
+def _slate_names(is_current: bool) -> dict[str, str]:
+    """What a file calls the arrays of a slate's rules."""
+    return {now: now if is_current else before for now, before in _OLD.items()}
 
 
 def _names(names: Any) -> tuple[str, ...]:
@@ -288,6 +294,9 @@ class _Left:
         if array.dtype != dtype:
             raise SnapshotError(f"the array {name!r} is {array.dtype}; expected {np.dtype(dtype)}.", "dtype")
         return array
+
+    def optional(self, rule: Mapping[str, Any], name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any] | None:
+        return self.take(f"slate/{name}", dtype) if rule[name] else None
 
     def priced(self, name: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
         groups, price = self.take(f"{name}/groups", np.int32), self.take(f"{name}/price", np.float64)

@@ -33,7 +33,7 @@ class Prepared(Remade):
         from oasis_alloc.kernels.serve import score as serve
         from oasis_alloc.kernels.serve import slate_keep, slate_pick
 
-        most = _checked("prepare", "most", most)
+        most = _checked("prepare", "max_candidates", most)
         formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
         k = min(checked_slots(k, slate.size), most)
         self._owner, self._blend, self._of_item, self._plain = formula, scorer.blend, formula.of_item, selector.is_plain
@@ -46,7 +46,7 @@ class Prepared(Remade):
             self._kept, self._share = names.index(slate.keep[0]), slate.keep[1]
         self._most, self._k, self._info = most, k, np.empty(4)
         self.names = names
-        with _room(f"prepare(most={most:,})"):
+        with _room(f"prepare(max_candidates={most:,})"):
             self.items: Integers = np.full(most, -1, np.int64)
             self.columns: Floats = np.zeros((len(names), most))
             self.scores: Floats = np.zeros(most)
@@ -96,13 +96,13 @@ class PreparedBatch(Remade):
     def __init__(self, scorer: Scorer, users: int, most: int, k: int | None) -> None:
         from oasis_alloc.kernels.serve import select_users
 
-        users, most = _checked("prepare_batch", "users", users), _checked("prepare_batch", "most", most)
+        users, most = _checked("prepare_batch", "users", users), _checked("prepare_batch", "max_candidates", most)
         formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
         k = min(checked_slots(k, slate.size), most)
         self._formula, self._blend, self._most, self._k = formula, scorer.blend, most, k
         self._select = select_users.select_users
         self._slates = select_users.SlateArrays(*selector.arrays(k, names))
-        with _room(f"prepare_batch(users={users:,}, most={most:,})"):
+        with _room(f"prepare_batch(users={users:,}, max_candidates={most:,})"):
             self._pointers = np.zeros(users + 1, np.int64)
             self._segment, self._sizes, self._leasts = np.zeros((3, users), np.int64)
             self.items: Integers = np.full(most, -1, np.int64)

@@ -92,10 +92,10 @@ class Reader:
             raise InputError(f"user={shown(number)}: expected a user number in [0, {data.n_users:,}).")
         codes = tuple(data.segments[data.segment_of_user[number]].tolist())
         rule = data.slate
-        if rule.sizes is None and rule.leasts is None:
+        if rule.size_by_user is None and rule.at_least_by_user is None:
             return self._user(codes)
-        size = rule.size if rule.sizes is None else int(rule.sizes[number])
-        least = rule.at_least if rule.leasts is None else int(rule.leasts[number])
+        size = rule.size if rule.size_by_user is None else int(rule.size_by_user[number])
+        least = rule.at_least if rule.at_least_by_user is None else int(rule.at_least_by_user[number])
         return User(self.formula, codes, self.formula.table(codes), size, min(least, size))
 
     def check_user_keys(self, what: str, keys: Iterable[object]) -> None:

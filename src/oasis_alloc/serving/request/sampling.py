@@ -97,7 +97,7 @@ class Sampler:
         slate, slates = self.data.slate, self._own
         unseen, one = np.array([self.selector.formula.n_classes - 1]), np.ones(1)
         slates.draw(0.5 * one, unseen, 1, 0)
-        least = 1 if slate.at_least or slate.leasts is not None else 0
+        least = 1 if slate.at_least or slate.at_least_by_user is not None else 0
         slates.smoothed(one, unseen, 1, least, 1.0, None if slate.keep is None else one)
         if slates.keys:  # the categories that a request brings may nest or cross where the policy's own do not
             for labels in (1, 2):

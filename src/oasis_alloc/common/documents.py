@@ -1,0 +1,35 @@
+"""Values as JSON has them: texts, numbers, lists, objects and null."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+
+from oasis_alloc.common.labels import plain
+
+
+def jsonable(value: Any) -> Any:
+    """A value as JSON has it; numbers that JSON has no form for (NaN, infinity) are None.
+
+    >>> jsonable((1, float("inf"), np.float64(0.5), ("rock", date(2026, 1, 2)), None))
+    [1, None, 0.5, ['rock', '2026-01-02'], None]
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, np.ndarray):
+        return [jsonable(one) for one in value.tolist()]
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(one) for one in value]
+    value = plain(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    return value.isoformat() if isinstance(value, (date, datetime)) else str(value)

@@ -1,0 +1,210 @@
+"""Two solutions next to each other: what changed in value, totals, prices and slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from oasis_alloc.common.documents import jsonable
+from oasis_alloc.common.text_tables import Table, as_text, cut, number
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.results.documents import SCHEMA
+from oasis_alloc.solution import Solution
+from oasis_alloc.statement.stay_close import Earlier
+
+_ROWS = 12  # of each kind that are printed
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One group of one constraint or function in two solutions; NaN where one of them does not have it."""
+
+    name: str
+    label: Any
+    before: float
+    after: float
+
+    @property
+    def change(self) -> float:
+        """`after - before`."""
+        return self.after - self.before
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison:
+    """What differs between two solutions; made by `compare`, and `print` shows it on one screen.
+
+    Attributes
+    ----------
+    before, after
+        The two solutions.
+    churn
+        Share of the slots of `after` that `before` did not have, as `after.churn(before)`.
+    totals, prices
+        One `Difference` per group that both or one of them have, in the order of the statement.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]}, items={"song": ["a", "b"]})
+    >>> before = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1)))
+    >>> after = oa.solve(oa.Problem(cands, oa.total("r"), [oa.exposure(by="song") <= {"a": 0.0}], oa.Slate(1)))
+    >>> oa.compare(before, after).churn_by("song")
+    {'b': 1.0}
+    """
+
+    before: Solution
+    after: Solution
+
+    @cached_property
+    def churn(self) -> float:
+        """Share of the slots of `after` that `before` did not have, in [0, 1]."""
+        return self.after.churn(self.before)
+
+    def churn_by(self, key: str | tuple[str, ...]) -> dict[Any, float]:
+        """`{label: share}`: of the slots that `after` gives to each group, how many `before` did not have.
+
+        Groups without slots are left out. Raises `ProblemError` for a key that the candidates do not have.
+        """
+        candidates = self.after.problem.candidates
+        grouping = candidates.grouping(key)
+        kept = Earlier.of(self.before, "churn_by").probability(candidates, self.after.pairs)
+        kept = np.minimum(kept, self.after.x)
+        users = grouping.user_part[candidates.user_of(self.after.pairs)]
+        inside, group = grouping.members(users, grouping.item_part[candidates.item[self.after.pairs]])
+        n = len(grouping.labels)
+        slots = np.bincount(group, self.after.x[inside], n)
+        same = np.bincount(group, kept[inside], n)
+        return {
+            label: max(0.0, 1.0 - float(same[g] / slots[g])) for g, label in enumerate(grouping.labels) if slots[g] > 0
+        }
+
+    @cached_property
+    def totals(self) -> list[Difference]:
+        """Totals of every group in both."""
+        return list(_differences(_by_label(self.before, "totals"), _by_label(self.after, "totals")))
+
+    @cached_property
+    def prices(self) -> list[Difference]:
+        """Prices of every group in both."""
+        return list(_differences(_by_label(self.before, "prices"), _by_label(self.after, "prices")))
+
+    def crossed(self) -> tuple[float, float]:
+        """(worth of `before` at the prices of `after`, worth of `after` at the prices of `before`).
+
+        The worth of an allocation at prices is the sum of `x` times the priced score. An allocation whose worth at the
+        other's prices is nearly that of the other one would have served the new limits nearly as well. Raises
+        `ProblemError` where the two problems do not have the same pairs.
+        """
+        first, second = self.before.problem.candidates, self.after.problem.candidates
+        same = first is second or (
+            np.array_equal(first.indptr, second.indptr) and np.array_equal(first.item, second.item)
+        )
+        if not same:
+            raise ProblemError("crossed(): the two solutions are of other pairs; expected problems of the same ones.")
+        return _worth(self.before, self.after), _worth(self.after, self.before)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as plain texts and numbers, for JSON; see `docs/json.md`."""
+        return {
+            "format": "oasis_alloc.comparison",
+            "schema": SCHEMA,
+            "churn": jsonable(self.churn),
+            "value": [jsonable(self.before.value), jsonable(self.after.value)],
+            "totals": [_document(one) for one in self.totals],
+            "prices": [_document(one) for one in self.prices],
+        }
+
+    def __str__(self) -> str:
+        change = self.after.value - self.before.value
+        head = [
+            ("value", number(self.before.value, 8), number(self.after.value, 8), _signed(change)),
+            ("slots changed", "", "", f"{100 * self.churn:.1f} %"),
+        ]
+        parts: list[str | Table] = [Table(("", "before", "after", "change"), "lrrr", head)]
+        for what, found in (("largest changes of totals", self.totals), ("largest changes of prices", self.prices)):
+            moved = sorted((one for one in found if one.change != 0), key=lambda one: -_size(one))
+            if moved:
+                rows = [
+                    (cut(_heading(one), 48), number(one.before, 6), number(one.after, 6), _signed(one.change))
+                    for one in moved[:_ROWS]
+                ]
+                more = f"... and {len(moved) - _ROWS:,} more" if len(moved) > _ROWS else ""
+                parts.append(Table((what, "before", "after", "change"), "lrrr", rows, more))
+        return "\n\n".join(as_text(part) for part in parts)
+
+    def __repr__(self) -> str:
+        return f"Comparison(churn={self.churn:.4g}, value {self.before.value:.8g} -> {self.after.value:.8g})"
+
+
+def compare(before: Solution, after: Solution) -> Comparison:
+    """Compare two solutions: totals and prices by label, slots that changed, worth at the other's prices.
+
+    The problems may have other limits, weights or candidates: groups are matched by the name of their constraint and by
+    label, and pairs by the ids of users and items.
+
+    Raises
+    ------
+    ProblemError
+        For anything but two solutions that have an allocation, and for ids of another type.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays(
+    ...     [0, 2, 4], [0, 1, 0, 1], {"r": [0.9, 0.5, 0.8, 0.7]}, items={"song": ["a", "b"]})
+    >>> def solved(cap):
+    ...     caps = (oa.exposure(by="song") <= {"a": cap}).named("caps")
+    ...     return oa.solve(oa.Problem(cands, oa.total("r"), [caps], oa.Slate(1)))
+    >>> both = oa.compare(solved(2.0), solved(1.0))
+    >>> both
+    Comparison(churn=0.5, value 1.7 -> 1.6)
+    >>> [(one.label, one.before, one.after) for one in both.totals]
+    [('a', 2.0, 1.0), ('b', 0.0, 1.0)]
+    """
+    for which, solution in (("before", before), ("after", after)):
+        if not isinstance(solution, Solution):
+            raise ProblemError(f"compare({which}=...): expected an oa.Solution, got {type(solution).__name__}.")
+        solution.raise_if_infeasible()
+    return Comparison(before, after)
+
+
+def _by_label(solution: Solution, what: str) -> dict[tuple[str, Any], float]:
+    found = getattr(solution, what)
+    return {
+        (name, label): value
+        for name in solution.problem.names
+        for label, value in zip(solution.problem.labels(name), found[name].tolist(), strict=True)
+    }
+
+
+def _differences(before: dict[tuple[str, Any], float], after: dict[tuple[str, Any], float]) -> Iterator[Difference]:
+    for name, label in dict.fromkeys([*after, *before]):
+        at = (name, label)
+        yield Difference(name, label, before.get(at, np.nan), after.get(at, np.nan))
+
+
+def _worth(allocation: Solution, prices: Solution) -> float:
+    return float(prices.scores()[allocation.pairs] @ allocation.x)
+
+
+def _document(one: Difference) -> dict[str, Any]:
+    numbers = {"before": jsonable(one.before), "after": jsonable(one.after)}
+    return {"name": one.name, "label": jsonable(one.label), **numbers}
+
+
+def _heading(one: Difference) -> str:
+    return one.name if one.label is None else f"{one.name} {one.label!r}"
+
+
+def _size(one: Difference) -> float:
+    size = abs(one.change) / max(abs(one.before), abs(one.after), 1e-300)
+    return float("inf") if np.isnan(size) else size
+
+
+def _signed(change: float) -> str:
+    return "" if np.isnan(change) else ("+" if change > 0 else "-" if change < 0 else "") + number(abs(change), 6)

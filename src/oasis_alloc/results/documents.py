@@ -1,0 +1,66 @@
+"""Answers as plain documents: dicts of texts, numbers, lists and None, which `json.dumps` takes as they are.
+
+`docs/json.md` lists the members. Numbers that JSON has no form for (NaN, infinity) are None. Labels are texts, numbers
+or booleans; dates are ISO 8601 texts, and a label of several keys is a list.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oasis_alloc.common.documents import jsonable
+
+if TYPE_CHECKING:
+    from oasis_alloc.results.answer import Answer
+
+SCHEMA = 1
+_SIGNS = "a price is what one more unit of the limit adds to the objective: >= 0 for a cap, <= 0 for a floor"
+
+
+def document_of(answer: Answer) -> dict[str, Any]:
+    """See `Solution.to_dict`."""
+    problem, has_answer = answer.problem, answer.status.name != "INFEASIBLE"
+    return {
+        "format": "oasis_alloc.solution",
+        "schema": SCHEMA,
+        "status": answer.status.name,
+        "advice": answer.status.advice,
+        **{
+            name: jsonable(float(getattr(answer, name)))
+            for name in ("value", "bound", "gap", "violation", "passes", "seconds")
+        },
+        "solver": answer.solver,
+        "statement": str(problem),
+        "users": problem.candidates.n_users,
+        "items": problem.candidates.n_items,
+        "pairs": problem.candidates.n_pairs,
+        "shown": int(answer.pairs.size),
+        "parts": jsonable(answer.parts) if has_answer else {},
+        "signs": _SIGNS,
+        "groups": [group for name in problem.names for group in groups_of(answer, name)],
+        "conflicts": [conflict.to_dict() for conflict in answer.conflicts],
+    }
+
+
+def groups_of(answer: Answer, name: str) -> list[dict[str, Any]]:
+    """Every group of a constraint or function with its limits, total and price."""
+    problem = answer.problem
+    bound = problem.bound[problem.names.index(name)]
+    lower, upper, _ = bound.band()
+    none = np.full(lower.size, np.nan)
+    total, price = answer.totals.get(name, none), answer.prices.get(name, none)
+    kind = "constraint" if bound.is_constraint else "function"
+    return [
+        {
+            "name": name,
+            "kind": kind,
+            "label": jsonable(label),
+            "lower": jsonable(float(lower[g])),
+            "upper": jsonable(float(upper[g])),
+            "total": jsonable(float(total[g])),
+            "price": jsonable(float(price[g])),
+        }
+        for g, label in enumerate(problem.labels(name))
+    ]
