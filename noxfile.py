@@ -15,7 +15,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2024.10"
-nox.options.sessions = ["tests", "lint", "types", "docs", "gate", "wheel"]
+nox.options.sessions = ["tests", "lint", "types", "docs", "gate", "wheel"]  # docs builds the site too
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).resolve().parent
@@ -83,12 +83,20 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run the examples in docstrings, and check that what the pages link to or name is there."""
-    session.install("-e", ".[test]")
+    """Run the examples in docstrings, check that what the pages link to or name is there, and build the site."""
+    session.install("-e", ".[test,docs]")
     missing = [line for page in _pages() for line in _missing(page)]
     if missing:
         session.error("\n".join(["these pages name what is not there:", *missing]))
     session.run("pytest", "-q", "src", *session.posargs)
+    _build_site(session)
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """Build the documentation site into docs/_build/html, with warnings as errors; notebooks run."""
+    session.install("-e", ".[docs]")
+    _build_site(session)
 
 
 @nox.session
@@ -141,6 +149,13 @@ def wheel(session: nox.Session) -> None:
             session.error("the demo wrote nothing")
         for file in written:
             session.log("the demo wrote %s: %d bytes", file.relative_to(work), file.stat().st_size)
+
+
+def _build_site(session: nox.Session) -> None:
+    # -E: every page is read again, or the warnings of those that have not changed would be missed.
+    built = ROOT / "docs" / "_build" / "html"
+    session.run("sphinx-build", "-q", "-E", "-W", "--keep-going", "-b", "html", str(ROOT / "docs"), str(built))
+    session.log("the site is in %s", built.relative_to(ROOT))
 
 
 def _check_contents(session: nox.Session, built: Path, source: Path) -> None:

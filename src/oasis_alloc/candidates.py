@@ -41,6 +41,13 @@ class Candidates(ByFields):
     - `row`: int64 (n_pairs,), the row of the frame that each pair came from, else None.
     - `stream`: the files of candidates `from_parquet`, else None. `item` and `columns` are then handles that
       give the numbers of some pairs as arrays do, by position, slice or mask: `columns[name][positions]`.
+
+    Example
+    -------
+    >>> import numpy as np, oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays(np.array([0, 2, 3]), np.array([0, 1, 1]), {"r": np.array([0.9, 0.5, 0.8])})
+    >>> cands.n_users, cands.n_items, cands.n_pairs
+    (2, 2, 3)
     """
 
     n_users: int

@@ -46,6 +46,15 @@ class Comparison:
         Share of the slots of `after` that `before` did not have, as `after.churn(before)`.
     totals, prices
         One `Difference` per group that both or one of them have, in the order of the statement.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]}, items={"song": ["a", "b"]})
+    >>> before = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1)))
+    >>> after = oa.solve(oa.Problem(cands, oa.total("r"), [oa.exposure(by="song") <= {"a": 0.0}], oa.Slate(1)))
+    >>> oa.compare(before, after).churn_by("song")
+    {'b': 1.0}
     """
 
     before: Solution

@@ -99,7 +99,12 @@ def write_reproduction(
 
     Example
     -------
-    See `Reproduction`.
+    >>> import os, tempfile, oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     oa.write_reproduction(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1)), f"{folder}/report.oasis")
+    ...     os.listdir(folder)
+    ['report.oasis']
     """
     if not isinstance(problem, Problem):
         raise ProblemError(f"write_reproduction() takes an oa.Problem, got {type(problem).__name__}.")
@@ -141,6 +146,13 @@ def read_reproduction(path: str | os.PathLike[str]) -> Reproduction:
     """Read a file of `write_reproduction`; nothing in it is run.
 
     Raises `InputError` where it cannot be read, is damaged, or is another kind of file.
+
+    >>> import tempfile, oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     oa.write_reproduction(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1)), f"{folder}/report.oasis")
+    ...     oa.read_reproduction(f"{folder}/report.oasis").problem.slate.size
+    1
     """
     try:
         tensors, about = read_tensors(path, _KIND)

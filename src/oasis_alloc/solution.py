@@ -46,7 +46,7 @@ class Solution(Answer):
         What the slate's decrements take from `value`.
     sizes
         `{name of a constraint: array}`: what the totals of its groups are made of, the sum of absolute contributions.
-        Known where a limit is missed; elsewhere at least |total|.
+        Known where a limit is missed; elsewhere at least `|total|`.
     conflicts
         For an infeasible problem: who would have to give how much. For a relaxed one: who fell short of what.
 

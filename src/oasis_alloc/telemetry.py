@@ -22,14 +22,22 @@ if TYPE_CHECKING:
 
 
 class Sample(NamedTuple):
-    """One number and its labels."""
+    """One number and its labels.
+
+    >>> Sample(12.0, {"mode": "fresh"}).labels
+    {'mode': 'fresh'}
+    """
 
     value: float
     labels: dict[str, str]
 
 
 class Metric(NamedTuple):
-    """One metric: its name without the prefix, whether it only grows, its unit, what it is, and its numbers."""
+    """One metric: its name without the prefix, whether it only grows, its unit, what it is, and its numbers.
+
+    >>> Metric("ready", False, "", "1 once a policy is loaded and warm", [Sample(1.0, {})]).samples[0].value
+    1.0
+    """
 
     name: str
     counts: bool
@@ -127,6 +135,13 @@ def opentelemetry(store: PolicyStore, meter: Any = None) -> None:
         If another store of this name is registered with the meter, or one of the two is of another kind.
     MissingDependencyError
         If the API is not installed.
+
+    Example
+    -------
+    >>> import tempfile, oasis_alloc as oa
+    >>> from opentelemetry.metrics import NoOpMeter
+    >>> store = oa.PolicyStore(tempfile.gettempdir() + "/no-such-policy", refresh=None, name="radio")
+    >>> opentelemetry(store, NoOpMeter("radio"))
     """
     api = require("opentelemetry.metrics", "otel")
     _check_kind("opentelemetry(store)", store, "a PolicyStore", ("stats",))
@@ -177,6 +192,15 @@ def prometheus(store: PolicyStore, registry: Any = None) -> Any:
         If another store of this name is registered there, or one of the two is of another kind.
     MissingDependencyError
         If `prometheus_client` is not installed.
+
+    Example
+    -------
+    >>> import tempfile, oasis_alloc as oa
+    >>> from prometheus_client import CollectorRegistry
+    >>> store, registry = oa.PolicyStore(tempfile.gettempdir() + "/no-such-policy", refresh=None), CollectorRegistry()
+    >>> collector = prometheus(store, registry)
+    >>> sum(family.name == "oasis_alloc_ready" for family in registry.collect())
+    1
     """
     core = require("prometheus_client.core", "prometheus")
     _check_kind("prometheus(store)", store, "a PolicyStore", ("stats",))

@@ -25,7 +25,13 @@ CATALOG, PILOT, BLOCKS, USERS = 0, 1, 2, 3  # streams of random numbers, apart f
 
 
 class Block(NamedTuple):
-    """Some users of a market: `indptr` from 0, item numbers, and the columns of their pairs."""
+    """Some users of a market: `indptr` from 0, item numbers, and the columns of their pairs.
+
+    >>> from oasis_alloc.markets import matching
+    >>> block = matching(users=100, degree=8, campaigns=50).block(0)
+    >>> len(block.indptr), len(block.item), len(block.columns["value"])
+    (101, 800, 800)
+    """
 
     indptr: NDArray[np.int64]
     item: NDArray[np.unsignedinteger]
@@ -37,6 +43,10 @@ class Market(ABC):
     """Users with `degree` distinct candidate items each, drawn with heavy-tailed popularity.
 
     Raises `InputError` for parameters out of range: there must be at least `degree` items to draw from.
+
+    >>> from oasis_alloc.markets import Market, matching
+    >>> isinstance(matching(users=100, degree=8, campaigns=50), Market)
+    True
     """
 
     users: int

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Matching(Market):
-    """What `matching` makes."""
+    """What `matching` makes.
+
+    >>> from oasis_alloc.markets import matching
+    >>> matching(users=100, degree=8, campaigns=50).problem().names
+    ('campaign caps',)
+    """
 
     tightness: float
 

@@ -64,7 +64,12 @@ class Policy(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Month(Market):
-    """What `month` makes."""
+    """What `month` makes.
+
+    >>> from oasis_alloc.markets import month
+    >>> month(users=500, degree=20, campaigns=4).problem().names
+    ('campaign caps', 'campaign floors', 'licensor share', 'relevance guard')
+    """
 
     promotion_weight: float = 0.4
 

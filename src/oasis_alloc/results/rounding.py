@@ -49,6 +49,14 @@ class Rounded(ByFields):
         over draws of what its place counts, 0 where it is not shown, is a pair's x.
     place_propensity
         The probability of being shown at that place, (n_shown,) in (0, 1], no more than `propensity`; else None.
+
+    Example
+    -------
+    >>> import numpy as np, oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays(np.array([0, 2]), np.array([0, 1]), columns={"r": np.array([0.9, 0.5])})
+    >>> shown = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1))).round(rng=7)
+    >>> shown.propensity, shown.value
+    (array([1.]), 0.9)
     """
 
     solution: Answer = field(repr=False)

@@ -38,6 +38,16 @@ class SavedSolution:
         `{name: {label: number}}`, as `Solution.prices_by_label`; `solve(start=saved.prices)` begins from them.
     document
         What `Solution.to_dict` said: certificate, statement, groups.
+
+    Example
+    -------
+    >>> import tempfile, oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1))).save(f"{folder}/monday.solution")
+    ...     saved = oa.load_solution(f"{folder}/monday.solution")
+    >>> saved.item.tolist(), saved.x.tolist()
+    ([0], [1.0])
     """
 
     user: NDArray[Any]

@@ -36,7 +36,14 @@ _KEPT = 8  # sizes of slates whose rules are kept as arrays: requests choose the
 
 
 class Sample(NamedTuple):
-    """A slate that was drawn, best first, and how likely each of its items was to be in it."""
+    """A slate that was drawn, best first, and how likely each of its items was to be in it.
+
+    >>> import numpy as np, oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays(np.array([0, 2]), np.array([0, 1]), columns={"r": np.array([0.9, 0.5])})
+    >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1))).policy()
+    >>> policy.sample([0, 1], {"r": [0.9, 0.5]}, rng=7).positions
+    array([0])
+    """
 
     positions: Integers
     propensities: Floats
