@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import Case, problems
@@ -52,7 +53,7 @@ def same(one: oa.Solution, other: oa.Solution) -> None:
     assert [str(conflict) for conflict in one.conflicts] == [str(conflict) for conflict in other.conflicts]
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(case=problems(feasible=False, most_users=9, most_items=7), data=st.data())
 @pytest.mark.usefixtures("small_steps")
 def test_any_small_problem_has_the_same_answer(case: Case, data: st.DataObject) -> None:
