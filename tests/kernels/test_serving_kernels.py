@@ -266,6 +266,7 @@ def test_filled_slates_keep_the_share_too(seed: int, coarse: bool, k: int, share
     assert info[slate_keep.TARGET] == info[slate_keep.ORGANIC] == 0.0
 
 
+@pytest.mark.full
 def test_slates_that_keep_a_share_are_nearly_always_the_best() -> None:
     lost, gain = [], []
     for seed in range(150):
