@@ -8,17 +8,14 @@ import pytest
 from effort import FULL
 from hypothesis import HealthCheck, settings
 
-# "fast" is what `pytest` does by itself, "full" what `nox -s full` and `.ci/run` do; `effort.examples` scales the rest.
-# Where CI is set, both repeat the same examples on every machine. No deadline: the first example compiles the kernels.
-for _profile, _number in (("fast", 10), ("full", FULL)):
-    settings.register_profile(
-        _profile,
-        max_examples=_number,
-        deadline=None,
-        derandomize=bool(os.environ.get("CI")),
-        print_blob=True,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+# "fast" is what `pytest` does by itself: few examples, the same for everybody, so what passes here passes elsewhere.
+# "full" is what `nox -s full` and `.ci/run` do: all that a test asks for, and other ones every time outside CI.
+# No deadline in either: the first example compiles the kernels.
+settings.register_profile(
+    "full", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=FULL, print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
+settings.register_profile("fast", settings.get_profile("full"), derandomize=True, max_examples=FULL // 10)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "fast")
 
 # More workers than this would compile the same kernels at the same time.
