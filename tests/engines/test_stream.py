@@ -142,7 +142,9 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.full if name in ("sizes", "supply") else ()) for name in PROBLEMS]
+)
 def test_the_same_bits_as_in_memory(streamed: oa.Candidates, name: str) -> None:
     gap = 1e-5 if name in ("rules", "supply") else 1e-7
     here = oa.solve(PROBLEMS[name](MARKET), gap=gap)
@@ -158,6 +160,7 @@ def test_the_same_bits_as_in_memory(streamed: oa.Candidates, name: str) -> None:
     same(here, there)
 
 
+@pytest.mark.full
 def test_relaxed_and_warm_solves_are_the_same(streamed: oa.Candidates) -> None:
     hard = [PROBLEMS["conflict"](c) for c in (MARKET, streamed)]
     same(*(oa.solve(problem, gap=1e-5, on_conflict="relax") for problem in hard))
