@@ -34,6 +34,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def full(session: nox.Session) -> None:
+    """Run every test there is, the exhaustive ones too, with all examples of Hypothesis."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "-m", "", *session.posargs, env={"HYPOTHESIS_PROFILE": "full"})
+
+
+@nox.session
 def floors(session: nox.Session) -> None:
     """Run the tests with the oldest version of every required dependency that pyproject.toml allows."""
     required = nox.project.load_toml(ROOT / "pyproject.toml")["project"]["dependencies"]

@@ -60,7 +60,14 @@ def assert_written(folder: Path) -> None:
 
 
 @POSIX
-@pytest.mark.parametrize("shell", ["$RUN | head -n 1", "$RUN 2>&1 | head -n 0", "$RUN >&- 2>&-"])
+@pytest.mark.parametrize(
+    "shell",
+    [
+        "$RUN | head -n 1",
+        pytest.param("$RUN 2>&1 | head -n 0", marks=pytest.mark.full),
+        pytest.param("$RUN >&- 2>&-", marks=pytest.mark.full),
+    ],
+)
 def test_a_pipe_that_is_closed_costs_nothing(stated: Path, shell: str) -> None:
     done = command(stated, shell)
     assert "Traceback" not in done.stderr + done.stdout
@@ -82,7 +89,7 @@ def test_a_full_disk_behind_standard_output_is_one_message(stated: Path) -> None
 
 
 @POSIX
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+@pytest.mark.parametrize("encoding", ["cp1252", pytest.param("ascii", marks=pytest.mark.full)])
 def test_labels_that_the_terminal_lacks_are_escaped(stated: Path, encoding: str) -> None:
     done = command(stated, "$RUN", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
     assert (done.returncode, done.stderr) == (0, "")

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -133,7 +134,7 @@ _LINES = [k for k, line in enumerate(WHOLE.splitlines()) if " = " in line]
 
 
 @given(st.sampled_from(_LINES), _VALUES)
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_value_of_an_entry(folder: Path, line: int, value: str) -> None:
     lines = WHOLE.splitlines()
     lines[line] = f"{lines[line].partition(' = ')[0]} = {value}"
@@ -141,7 +142,7 @@ def test_any_value_of_an_entry(folder: Path, line: int, value: str) -> None:
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_damage_to_the_text(folder: Path, data: st.DataObject) -> None:
     raw = WHOLE.encode()
     for _ in range(data.draw(st.integers(1, 3))):

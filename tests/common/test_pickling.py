@@ -302,6 +302,7 @@ def elsewhere(one: Any) -> Any:
     return one.score([0, 1], {"r": [0.5, 0.6]}).tolist()
 
 
+@pytest.mark.full
 def test_another_process_finds_the_same_answer(objects: dict[str, Any], tmp_path: Path) -> None:
     """Spawned, not forked: also from files, which it reads by itself."""
     cands = objects["candidates"]

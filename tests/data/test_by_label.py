@@ -167,6 +167,7 @@ def test_limits_that_differ_by_rounding_do_not_contradict() -> None:
         totals(E("c") >= 0.3000003, E("c") <= 0.3)
 
 
+@pytest.mark.full
 def test_many_constraints_on_one_measure_are_stated_in_seconds() -> None:
     start = time.process_time()
     rules = [(E("c") <= {"a": 1.0 + k}).named(f"cap {k}") for k in range(20_000)]

@@ -250,6 +250,7 @@ print("alive")
 """
 
 
+@pytest.mark.full
 @posix
 def test_a_file_that_is_cut_short_at_any_time_does_not_end_the_process(tmp_path: Path) -> None:
     done = subprocess.run(

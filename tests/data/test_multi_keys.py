@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse as sp
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
@@ -317,20 +318,20 @@ def check(market: Small, problem: oa.Problem) -> oa.Solution:
     return solution
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(problems())
 def test_the_optimum_is_that_of_the_plain_program(case: tuple[Small, oa.Problem]) -> None:
     check(*case)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(problems())
 @pytest.mark.usefixtures("small_steps")
 def test_the_optimum_by_the_paths_of_large_problems(case: tuple[Small, oa.Problem]) -> None:
     check(*case)
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(problems(), st.sampled_from([0.5, 2.0]))
 def test_functions_of_genres_against_the_reference(case: tuple[Small, oa.Problem], weight: float) -> None:
     market, problem = case

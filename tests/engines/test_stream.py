@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import Case, problems
@@ -52,7 +53,7 @@ def same(one: oa.Solution, other: oa.Solution) -> None:
     assert [str(conflict) for conflict in one.conflicts] == [str(conflict) for conflict in other.conflicts]
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(case=problems(feasible=False, most_users=9, most_items=7), data=st.data())
 @pytest.mark.usefixtures("small_steps")
 def test_any_small_problem_has_the_same_answer(case: Case, data: st.DataObject) -> None:
@@ -141,7 +142,9 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.full if name in ("sizes", "supply") else ()) for name in PROBLEMS]
+)
 def test_the_same_bits_as_in_memory(streamed: oa.Candidates, name: str) -> None:
     gap = 1e-5 if name in ("rules", "supply") else 1e-7
     here = oa.solve(PROBLEMS[name](MARKET), gap=gap)
@@ -157,6 +160,7 @@ def test_the_same_bits_as_in_memory(streamed: oa.Candidates, name: str) -> None:
     same(here, there)
 
 
+@pytest.mark.full
 def test_relaxed_and_warm_solves_are_the_same(streamed: oa.Candidates) -> None:
     hard = [PROBLEMS["conflict"](c) for c in (MARKET, streamed)]
     same(*(oa.solve(problem, gap=1e-5, on_conflict="relax") for problem in hard))

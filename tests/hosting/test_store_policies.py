@@ -182,6 +182,7 @@ print(json.dumps({"scores": [s.hex() for s in scores.tolist()], "heavy": heavy, 
 """
 
 
+@pytest.mark.full
 @pytest.mark.skipif(sys.platform == "win32", reason="the account of a service without a home is POSIX")
 def test_a_service_without_a_home_in_a_container_that_nobody_may_write(tmp_path: Path) -> None:
     source = Path(oa.__file__).resolve().parents[1]

@@ -1,6 +1,7 @@
 """Compiled kernels are kept between processes, never where that is unsafe, and never past an edit.
 
-Most tests run a small pair of kernels, in two files, in fresh processes: that is where a cache matters.
+Most tests run a small pair of kernels, in two files, in fresh processes: that is where a cache matters. Most of
+these have the mark `full`, for every process takes a second or two.
 """
 
 import json
@@ -140,11 +141,13 @@ def test_edit_of_a_callee_in_another_file_is_seen(warm: Project) -> None:
     assert (edited["answers"], edited["hits"]) == ([18.0], 0)
 
 
+@pytest.mark.full
 def test_bounds_check_is_not_lost_to_code_compiled_without_it(warm: Project) -> None:
     checked = warm.run("f8", NUMBA_BOUNDSCHECK="1")
     assert (checked["hits"], checked["misses"]) == (0, 1)
 
 
+@pytest.mark.full
 def test_damaged_entries_are_compiled_again(warm: Project) -> None:
     files = warm.entries()
     assert files
@@ -156,8 +159,8 @@ def test_damaged_entries_are_compiled_again(warm: Project) -> None:
 
 
 @on_posix
-@pytest.mark.parametrize("mode", [0o777, 0o2770])
-@pytest.mark.parametrize("level", ["root", "leaf"])
+@pytest.mark.parametrize("mode", [0o777, pytest.param(0o2770, marks=pytest.mark.full)])
+@pytest.mark.parametrize("level", ["root", pytest.param("leaf", marks=pytest.mark.full)])
 def test_directory_that_others_may_write_is_refused(warm: Project, level: str, mode: int) -> None:
     leaf = Path(warm.run("f8")["path"])
     before = {file: file.stat().st_mtime_ns for file in warm.entries()}
@@ -168,7 +171,7 @@ def test_directory_that_others_may_write_is_refused(warm: Project, level: str, m
 
 
 @on_posix
-@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("ending", ["nbi", pytest.param("nbc", marks=pytest.mark.full)])
 def test_file_that_others_may_write_is_not_loaded(warm: Project, ending: str) -> None:
     for file in warm.entries():
         if file.suffix == f".{ending}":
@@ -178,6 +181,7 @@ def test_file_that_others_may_write_is_not_loaded(warm: Project, ending: str) ->
     assert warm.run("f8")["hits"] == 1, "files of our own have taken their place"
 
 
+@pytest.mark.full
 @on_posix
 def test_file_behind_a_link_is_not_loaded(warm: Project) -> None:
     for file in warm.entries():
@@ -214,6 +218,7 @@ def test_file_of_another_user_is_not_loaded(tmp_path: Path, monkeypatch: pytest.
     assert _jit._read(str(file)) is None
 
 
+@pytest.mark.full
 @on_posix
 @pytest.mark.parametrize("umask", [0o000, 0o002])
 def test_whatever_the_umask_files_are_of_their_user_alone(project: Project, umask: int) -> None:
@@ -224,6 +229,7 @@ def test_whatever_the_umask_files_are_of_their_user_alone(project: Project, umas
         assert path.stat().st_mode & 0o077 == 0, path
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("case", ["off", "below a file", "no home", "home that is not there"])
 def test_without_a_place_to_write_kernels_run_uncached(project: Project, case: str) -> None:
     nowhere = project.folder / "nowhere"
@@ -245,6 +251,7 @@ def test_without_a_place_to_write_kernels_run_uncached(project: Project, case: s
     assert not nowhere.exists()
 
 
+@pytest.mark.full
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="this user may write in every directory")
 def test_read_only_cache_is_read_but_not_written(warm: Project) -> None:
     leaf = Path(warm.run("f8")["path"])
@@ -254,6 +261,7 @@ def test_read_only_cache_is_read_but_not_written(warm: Project) -> None:
     assert (result["answers"], result["hits"], result["misses"]) == ([12.0, 12.0], 1, 1)
 
 
+@pytest.mark.full
 def test_cache_directory_of_the_user(project: Project) -> None:
     below = str(project.cache / "below")
     result = project.run("f8", OASIS_ALLOC_CACHE=None, XDG_CACHE_HOME=below)
@@ -261,6 +269,7 @@ def test_cache_directory_of_the_user(project: Project) -> None:
     assert project.run("f8", OASIS_ALLOC_CACHE=None, XDG_CACHE_HOME=below)["hits"] == 1
 
 
+@pytest.mark.full
 def test_processes_that_compile_at_once_keep_their_own_code(project: Project) -> None:
     types = ["f8", "f4", "f8"]
     for result in [finish(process) for process in [project.start(CHILD, name) for name in types]]:
@@ -270,6 +279,7 @@ def test_processes_that_compile_at_once_keep_their_own_code(project: Project) ->
     assert list(project.cache.rglob("*.tmp.*")) == []
 
 
+@pytest.mark.full
 @on_posix
 def test_both_sides_of_a_fork_compile_and_keep(project: Project) -> None:
     process = project.start(FORK)
@@ -278,6 +288,7 @@ def test_both_sides_of_a_fork_compile_and_keep(project: Project) -> None:
     assert project.run("f8", "i8", "f4")["hits"] == 3
 
 
+@pytest.mark.full
 @on_posix
 def test_what_is_refused_is_said_once_with_the_remedy(warm: Project) -> None:
     warm.cache.chmod(0o770)
@@ -288,6 +299,7 @@ def test_what_is_refused_is_said_once_with_the_remedy(warm: Project) -> None:
     assert f"chmod go-w {warm.cache}" in errors
 
 
+@pytest.mark.full
 def test_kernels_that_are_compiled_are_told_and_logged(project: Project) -> None:
     told = """
 import logging, sys
@@ -337,6 +349,7 @@ def test_without_the_compiler_kernels_refuse_and_say_why(project: Project) -> No
     assert output.count("refused: NUMBA_DISABLE_JIT is set, and kernels give right answers only") == 2, errors
 
 
+@pytest.mark.full
 def test_one_kernel_can_be_stepped_through(project: Project) -> None:
     code = "from oasis_alloc.kernels.draw.sample import uniform; import numpy as np; print(uniform(np.uint64(1 << 63)))"
     asked = {"NUMBA_DISABLE_JIT": "1", "OASIS_ALLOC_PYTHON_KERNELS": "1"}
@@ -344,6 +357,7 @@ def test_one_kernel_can_be_stepped_through(project: Project) -> None:
     assert output.strip() == "0.5", errors
 
 
+@pytest.mark.full
 def test_functions_of_others_run_without_the_compiler(project: Project) -> None:
     code = "import numpy as np; from caller import total; print(float(total(np.ones(3), 3)))"
     output, errors = project.start(code, NUMBA_DISABLE_JIT="1").communicate(timeout=60)

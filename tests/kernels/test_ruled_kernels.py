@@ -208,7 +208,7 @@ def decided(data: Data, rules: Rules, within: float) -> Array:
     return state
 
 
-@pytest.mark.parametrize("width", [1e-6, 0.13, 1.0])
+@pytest.mark.parametrize("width", [0.13, *(pytest.param(width, marks=pytest.mark.full) for width in (1e-6, 1.0))])
 def test_what_is_decided_is_part_of_a_best_slate(data_name: str, name: str, width: float) -> None:
     """With everything that is decided held where it is, slates are worth as much as ever."""
     data, rules = case(data_name, name)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -187,7 +188,7 @@ def test_a_batch_has_the_scores_of_its_users(dtype: type) -> None:
     assert serve.charge(0, 3, indptr, items, case.of_item[0], tables, segment, out) == 1
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     seed=st.integers(0, 10**6), nested=st.booleans(), coarse=st.booleans(), k=st.integers(0, 5),
     least=st.integers(0, 5), n_pinned=st.integers(0, 2), n_systems=st.integers(0, 2), fill=st.booleans(),
@@ -207,7 +208,7 @@ def test_the_heap_picks_what_a_naive_greedy_picks(
     assert got == case.greedy(scores, case.stairs, pinned, k, min(least, k), floor)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(seed=st.integers(0, 10**6), coarse=st.booleans(), k=st.integers(1, 4), least=st.integers(0, 3))
 def test_greedy_is_the_best_slate_where_categories_nest(seed: int, coarse: bool, k: int, least: int) -> None:
     case = Case(seed, 9, coarse=coarse)
@@ -228,7 +229,7 @@ def brute_keep(case: Case, scores: Array, column: Array, share: float, k: int) -
     return max(worth), target
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(seed=st.integers(0, 10**6), coarse=st.booleans(), k=st.integers(1, 4), share=st.floats(0.5, 1.0))
 def test_the_share_is_kept_and_no_exchange_is_better(seed: int, coarse: bool, k: int, share: float) -> None:
     case = Case(seed, 9, coarse=coarse)
@@ -250,7 +251,7 @@ def test_the_share_is_kept_and_no_exchange_is_better(seed: int, coarse: bool, k:
                 assert case.worth(other, scores, case.stairs) <= worth + 1e-9
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(seed=st.integers(0, 10**6), coarse=st.booleans(), k=st.integers(1, 4), share=st.floats(0.5, 1.0))
 def test_filled_slates_keep_the_share_too(seed: int, coarse: bool, k: int, share: float) -> None:
     case = Case(seed, 9, coarse=coarse)
@@ -265,6 +266,7 @@ def test_filled_slates_keep_the_share_too(seed: int, coarse: bool, k: int, share
     assert info[slate_keep.TARGET] == info[slate_keep.ORGANIC] == 0.0
 
 
+@pytest.mark.full
 def test_slates_that_keep_a_share_are_nearly_always_the_best() -> None:
     lost, gain = [], []
     for seed in range(150):

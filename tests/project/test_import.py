@@ -52,6 +52,7 @@ def test_import_starts_no_thread() -> None:
     assert run("import oasis_alloc, threading; print(threading.active_count())") == "1"
 
 
+@pytest.mark.full
 def test_import_takes_at_most_half_as_long_again_as_numpy_and_scipy() -> None:
     ours, theirs = [], []
     for _ in range(3):  # minima of interleaved runs; more of them only if the machine is too busy to tell

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 from strategies import Case, curved_problems, problems
@@ -30,7 +31,7 @@ def check_shape(curve: oa.Frontier, sign: float) -> None:
         assert sign * (middle - chord) >= -1e-7 * size
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(case=curved_problems(), data=st.data())
 def test_the_optimum_is_convex_in_a_weight(case: Case, data: st.DataObject) -> None:
     linear, functions = case.problem.maximize.linear, case.problem.maximize.functions
@@ -55,7 +56,7 @@ def test_the_optimum_is_convex_in_a_weight(case: Case, data: st.DataObject) -> N
             assert moved <= curve.column("bound")[k] + 1e-7 * (1.0 + abs(moved))
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(case=problems(most_constraints=3), data=st.data())
 def test_the_optimum_is_concave_in_a_limit_and_its_price_is_a_slope(case: Case, data: st.DataObject) -> None:
     given_limits = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
@@ -76,7 +77,7 @@ def attention(draw: st.DrawFn) -> tuple[Array, Array, Family]:
     return x, weights, family
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(case=attention())
 def test_orderings_have_the_attention_as_their_mean(case: tuple[Array, Array, Family]) -> None:
     x, weights, family = case
@@ -93,7 +94,7 @@ def test_orderings_have_the_attention_as_their_mean(case: tuple[Array, Array, Fa
         assert any(len(slate) in (k, k + 1) for k in lengths), "as long as floor or ceil of what x fills"
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(seed=st.integers(0, 2**32 - 1), least=st.integers(0, SIZE), weights=st.sampled_from(WEIGHTS[:3]))
 def test_every_ordering_fills_the_slots_that_must_be(seed: int, least: int, weights: list[float]) -> None:
     rng, family, places = np.random.default_rng(seed), FAMILIES[2], np.array(weights)

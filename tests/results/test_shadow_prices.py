@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import Case, curved_problems, problems
@@ -54,7 +55,7 @@ def check_moves(solution: oa.Solution, one: oa.ShadowPrice, deltas: list[float])
     return out
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(case=problems(most_constraints=3), data=st.data())
 def test_no_move_of_a_limit_gains_more_than_its_price(case: Case, data: st.DataObject) -> None:
     solution = oa.solve(case.problem, gap=GAP)
@@ -65,7 +66,7 @@ def test_no_move_of_a_limit_gains_more_than_its_price(case: Case, data: st.DataO
         check_moves(solution, one, [delta, -delta])
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(case=curved_problems())
 def test_every_price_is_listed_once_and_heaviest_first(case: Case) -> None:
     solution = oa.solve(case.problem)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from served import N_ITEMS, N_USERS, PROBLEMS, attributes_of, policy, request, solved
@@ -169,19 +170,19 @@ def requests(draw: st.DrawFn) -> Asked:
     return Asked(rows, score, min(k, n), of, stairs, pinned, rank, draw(st.sampled_from([0, 0, 2])), floor)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(asked=requests(), diversity=st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]))
 def test_mmr_is_plain_greedy(asked: Asked, diversity: float) -> None:
     assert run(kernels.mmr, asked, diversity) == mmr_twin(asked, diversity)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(asked=requests(), beta=st.sampled_from([0.0, 0.5, 1.0, 3.0]))
 def test_dpp_picks_what_adds_most_to_the_determinant(asked: Asked, beta: float) -> None:
     assert run(kernels.dpp, asked, beta) == dpp_twin(asked, beta)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(asked=requests(), beta=st.sampled_from([0.0, 0.5, 1.0]), window=st.sampled_from([1, 2, 4, 99]))
 def test_dpp_with_a_window_looks_at_the_last_picks_alone(asked: Asked, beta: float, window: int) -> None:
     assert run(dpp_window, asked, beta, window) == dpp_twin(asked, beta, window)

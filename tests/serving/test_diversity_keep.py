@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from served import N_ITEMS, N_USERS, policy, request, solved
@@ -95,7 +96,7 @@ def small_requests(draw: st.DrawFn) -> tuple[Asked, Array, float]:
 
 
 @pytest.mark.parametrize("name", list(KERNELS))
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(given_=requests())
 def test_the_share_is_kept_whatever_the_rules(name: str, given_: tuple[Asked, Array, float]) -> None:
     asked, column, share = given_
@@ -129,7 +130,7 @@ def most_kept(asked: Asked, column: Array, picks: list[int]) -> float:
 
 
 @pytest.mark.parametrize("name", list(KERNELS))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(given_=small_requests())
 def test_picks_are_those_of_greedy_that_sees_the_end(name: str, given_: tuple[Asked, Array, float]) -> None:
     """Every pick is the best of those after which some slate keeps the share; where none is worth a slot, by column."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from served import N_USERS, PROBLEMS, at_random_prices, policy, request, solved
@@ -19,7 +20,7 @@ from oasis_alloc.serving.explain.score_parts import Part, exact
 NAMES = list(PROBLEMS)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(name=st.sampled_from(NAMES), seed=st.integers(0, 10**6), u=st.integers(0, N_USERS - 1))
 def test_parts_add_up_to_the_score_exactly(name: str, seed: int, u: int) -> None:
     solution = at_random_prices(name, seed)
@@ -36,7 +37,7 @@ def test_parts_add_up_to_the_score_exactly(name: str, seed: int, u: int) -> None
             assert part.kind != "rounding"
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     amounts=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=6), ulps=st.integers(-40, 40), scale=st.integers(-60, 3)
 )
@@ -90,7 +91,7 @@ def repriced(served: oa.Policy, change: Change, by: float) -> oa.Policy:
 SELECTING = ["one column", "segments", "rules that nest", "rules that cross", "several columns"]
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(name=st.sampled_from(SELECTING), seed=st.integers(0, 10**6), u=st.integers(0, N_USERS - 1))
 def test_changes_reverse_the_decision_and_nothing_less_does(name: str, seed: int, u: int) -> None:
     solution = at_random_prices(name, seed)

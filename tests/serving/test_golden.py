@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,7 +119,7 @@ def test_shares_that_bind_and_shares_that_do_not(make: Any) -> None:
     assert kinds[True][0] > 20
 
 
-@settings(max_examples=6)
+@settings(max_examples=examples(6))
 @given(seed=st.integers(10**3, 10**6))
 def test_the_library_keeps_shares_as_the_specification_says(make: Any, seed: int) -> None:
     policy = oa.Policy.load(GOLDEN / "keep.safetensors")

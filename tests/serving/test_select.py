@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from served import N_USERS, at_random_prices, attributes_of, policy, request, solved
@@ -38,7 +40,7 @@ def slates(n: int, least: int, most: int, among: Any = None) -> Any:
     return itertools.chain.from_iterable(itertools.combinations(of, m) for m in range(least, most + 1))
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(seed=st.integers(0, 10**6), u=st.integers(0, N_USERS - 1))
 def test_slates_are_the_best_there_are_where_rules_nest(seed: int, u: int) -> None:
     solution = at_random_prices("rules that nest", seed)
@@ -50,7 +52,7 @@ def test_slates_are_the_best_there_are_where_rules_nest(seed: int, u: int) -> No
     assert worth(problem, items, scores, slate) == pytest.approx(best, abs=1e-12)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(seed=st.integers(0, 10**6), u=st.integers(0, N_USERS - 1), fill=st.booleans())
 def test_no_cap_is_ever_broken_where_rules_cross(seed: int, u: int, fill: bool) -> None:
     solution = at_random_prices("rules that cross", seed)
@@ -63,7 +65,7 @@ def test_no_cap_is_ever_broken_where_rules_cross(seed: int, u: int, fill: bool) 
     assert max(more, default=-INF) <= (-INF if fill else mine + 1e-12), "nothing that is worth a slot is left out"
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(seed=st.integers(0, 10**6), u=st.integers(0, N_USERS - 1))
 def test_everybody_keeps_their_share(seed: int, u: int) -> None:
     solution = at_random_prices("a share kept", seed)
@@ -104,39 +106,40 @@ def simple(**slate: Any) -> oa.Policy:
     return oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(**slate))).policy()
 
 
-FREE = simple(size=4)
-ONE_EACH = simple(size=4, at_most={"artist": 1})
-EVER_LESS = simple(size=4, diminishing={"artist": 0.5})
+# Solved when a test asks, not when tests are collected: every worker collects all of them, and would compile for this.
+free = cache(partial(simple, size=4))
+one_each = cache(partial(simple, size=4, at_most={"artist": 1}))
+ever_less = cache(partial(simple, size=4, diminishing={"artist": 0.5}))
 R = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 
 
 def test_equal_scores_go_by_id_then_unseen_items_by_position() -> None:
     flat = {"r": np.ones(6)}
-    assert FREE.select(np.arange(6), flat).tolist() == [5, 4, 3, 2]
-    assert FREE.select([5, -1, 0, -1, 3, 1], flat, k=6).tolist() == [0, 4, 5, 2, 1, 3]
-    assert ONE_EACH.select(np.arange(6), flat).tolist() == [5, 4, 3, 1]
+    assert free().select(np.arange(6), flat).tolist() == [5, 4, 3, 2]
+    assert free().select([5, -1, 0, -1, 3, 1], flat, k=6).tolist() == [0, 4, 5, 2, 1, 3]
+    assert one_each().select(np.arange(6), flat).tolist() == [5, 4, 3, 1]
     assert policy("one column").data.rank is None
 
 
 def test_pinned_items_come_first_and_count() -> None:
-    assert ONE_EACH.select(np.arange(6), {"r": R}).tolist() == [0, 2, 4, 5]
-    assert ONE_EACH.select(np.arange(6), {"r": R}, pinned=[3, 5]).tolist() == [3, 5, 0, 4]
-    assert ONE_EACH.select(np.arange(6), {"r": R}, pinned=[1], exclude=[2, 3]).tolist() == [1, 4, 5]
-    assert FREE.select(np.arange(6), {"r": -R}, pinned=[1]).tolist() == [1]
-    assert EVER_LESS.select(np.arange(6), {"r": R}, pinned=[1]).tolist() == [1, 2, 4, 5]
+    assert one_each().select(np.arange(6), {"r": R}).tolist() == [0, 2, 4, 5]
+    assert one_each().select(np.arange(6), {"r": R}, pinned=[3, 5]).tolist() == [3, 5, 0, 4]
+    assert one_each().select(np.arange(6), {"r": R}, pinned=[1], exclude=[2, 3]).tolist() == [1, 4, 5]
+    assert free().select(np.arange(6), {"r": -R}, pinned=[1]).tolist() == [1]
+    assert ever_less().select(np.arange(6), {"r": R}, pinned=[1]).tolist() == [1, 2, 4, 5]
 
 
 def test_excluded_items_are_never_shown() -> None:
     mask = np.array([True, False, True, False, False, False])
-    assert FREE.select(np.arange(6), {"r": R}, exclude=mask, k=3).tolist() == [1, 3, 4]
-    assert ONE_EACH.select(np.arange(6), {"r": R}, exclude=np.arange(6)).tolist() == []
-    assert FREE.select(np.arange(6), {"r": R}, exclude=np.arange(6), fill=True).tolist() == []
+    assert free().select(np.arange(6), {"r": R}, exclude=mask, k=3).tolist() == [1, 3, 4]
+    assert one_each().select(np.arange(6), {"r": R}, exclude=np.arange(6)).tolist() == []
+    assert free().select(np.arange(6), {"r": R}, exclude=np.arange(6), fill=True).tolist() == []
 
 
 def test_attributes_of_unseen_items_count_for_caps() -> None:
     unseen = [-1, -1, 2, -1]
-    assert ONE_EACH.select(unseen, {"r": R[:4]}).tolist() == [0, 1, 2, 3]
-    assert ONE_EACH.select(unseen, {"r": R[:4]}, artist=["b", "new", "a", None]).tolist() == [0, 1, 3]
+    assert one_each().select(unseen, {"r": R[:4]}).tolist() == [0, 1, 2, 3]
+    assert one_each().select(unseen, {"r": R[:4]}, artist=["b", "new", "a", None]).tolist() == [0, 1, 3]
     served, cands = policy("rules that cross"), solved("rules that cross").problem.candidates
     for u in range(0, N_USERS, 4):
         items, columns = request(cands, u)

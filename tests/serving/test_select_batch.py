@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from served import N_USERS, PROBLEMS, at_random_prices, labels_of, policy, request, solved
@@ -37,7 +38,7 @@ def all_of(served: oa.Policy, cands: oa.Candidates, users: Any = None, **more: A
     return rows(served.select_batch(cands.indptr, cands.item, cands.columns, users, **more))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(name=st.sampled_from(list(PROBLEMS)), seed=st.integers(0, 10**6), k=st.none() | st.integers(0, 12))
 def test_a_batch_is_its_users_one_by_one(name: str, seed: int, k: int | None) -> None:
     solution = at_random_prices(name, seed)

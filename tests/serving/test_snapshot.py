@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -70,7 +71,7 @@ def refused(raw: bytes) -> str:
 
 
 @given(st.dictionaries(st.text(max_size=8), arrays, max_size=4), st.dictionaries(st.text(max_size=8), st.text()))
-@settings(max_examples=40)  # arrays of any type and shape are slow to make
+@settings(max_examples=examples(40))  # arrays of any type and shape are slow to make
 def test_what_is_written_comes_back(arrays: dict[str, Any], header: dict[str, str]) -> None:
     for name in ("format", "schema", "checksum"):
         header.pop(name, None)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from policies import CREATED, policies, small
 from strategies import curved_problems
@@ -61,7 +62,7 @@ def test_a_saved_policy_scores_as_it_did(tmp_path: Path) -> None:
 
 
 @given(curved_problems(most_users=4, most_items=4))
-@settings(max_examples=5)
+@settings(max_examples=examples(5))
 def test_what_is_loaded_scores_as_what_was_solved(case: Any) -> None:
     solution = oa.solve(case.problem, gap=1e-2)
     policy = oa.Policy(decode(*from_bytes(to_bytes(*encode(solution.policy().data)))))

@@ -69,6 +69,7 @@ def same_within_the_gap(one: oa.Solution, other: oa.Solution, gap: float = GAP) 
     assert other.value <= one.bound + 1e-12 * size
 
 
+@pytest.mark.full
 def test_a_process_that_is_killed_in_the_middle(tmp_path: Path) -> None:
     whole = oa.solve(problem(), gap=GAP)
     path = tmp_path / "state.safetensors"

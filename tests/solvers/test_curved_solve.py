@@ -1,4 +1,7 @@
-"""Concave functions in the objective, solved: every function over groups of every kind, by both solvers."""
+"""Concave functions in the objective, solved: every function over groups of every kind, by both solvers.
+
+Every run has a diagonal of each table of functions and groups; a full run has all of it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import diagonal
 
 import oasis_alloc as oa
 
@@ -103,8 +107,7 @@ def agree(ours: oa.Solution, reference: oa.Solution) -> None:
     assert reference.value <= ours.bound + size
 
 
-@pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
-@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+@pytest.mark.parametrize(("function", "measure"), diagonal(FUNCTIONS, MEASURES))
 def test_every_function_of_every_measure(function: Callable[[oa.Measure], Any], measure: oa.Measure) -> None:
     stated = problem(function(measure))
     ours, reference = oa.solve(stated, gap=1e-5), oa.solve(stated, solver="conic", gap=1e-5)
@@ -119,8 +122,7 @@ def test_every_function_of_every_measure(function: Callable[[oa.Measure], Any], 
 
 
 @pytest.mark.usefixtures("small_steps")
-@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
-@pytest.mark.parametrize("measure", ["items", "both", "share"])
+@pytest.mark.parametrize(("measure", "function"), diagonal(["items", "both", "share"], FUNCTIONS))
 def test_by_the_paths_of_large_problems(function: Callable[[oa.Measure], Any], measure: str) -> None:
     stated = problem(function(MEASURES[measure]), candidates=market(60, 8, 20, 5), constraints=[E("campaign") <= 30])
     ours, reference = oa.solve(stated, gap=1e-4), oa.solve(stated, solver="conic")

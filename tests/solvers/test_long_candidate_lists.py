@@ -71,7 +71,7 @@ def kept_problem(unit: float | Array, crossing: bool, seed: int = 0) -> oa.Probl
 
 
 @pytest.mark.parametrize("crossing", [False, True])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.full) for seed in range(1, 4))])
 def test_the_unit_of_what_is_kept_changes_nothing(crossing: bool, seed: int) -> None:
     expected = oa.solve(kept_problem(1.0, crossing, seed), gap=1e-6)
     units = [1e-9, 1e-6, 1e-3, 1e3, 1e6, 1e9, 10.0 ** np.arange(-10, 10)]  # the last: another one for every user

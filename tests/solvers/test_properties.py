@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from oracle import curves_of, least_relaxation, optimum, rows_of, slates, values
@@ -93,7 +94,7 @@ def check_prices(case: Case, solution: oa.Solution) -> float:
     return proven
 
 
-@settings(max_examples=180)
+@settings(max_examples=examples(180))
 @given(case=problems())
 def test_dual_certificate_brackets_the_optimum(case: Case) -> None:
     best = optimum(case)
@@ -101,7 +102,7 @@ def test_dual_certificate_brackets_the_optimum(case: Case) -> None:
     check_solved(case, oa.solve(case.problem, gap=GAP), best)
 
 
-@settings(max_examples=110)
+@settings(max_examples=examples(110))
 @given(case=problems(most_users=9, most_items=7))
 @pytest.mark.usefixtures("small_steps")
 def test_dual_by_the_paths_of_large_problems(case: Case) -> None:
@@ -110,7 +111,7 @@ def test_dual_by_the_paths_of_large_problems(case: Case) -> None:
     check_solved(case, oa.solve(case.problem, gap=GAP), best)
 
 
-@settings(max_examples=70)
+@settings(max_examples=examples(70))
 @given(case=problems())
 def test_dual_agrees_with_the_conic_solver(case: Case) -> None:
     reference, ours = oa.solve(case.problem, solver="conic", gap=1e-6), oa.solve(case.problem, gap=1e-6)
@@ -139,26 +140,26 @@ def check_feasibility(case: Case, solver: str = "dual") -> None:
         assert sum(conflict.give for conflict in solution.conflicts) == pytest.approx(relaxation, rel=1e-6, abs=1e-6)
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(case=problems(feasible=False))
 def test_infeasible_if_and_only_if_the_oracle_says_so(case: Case) -> None:
     check_feasibility(case)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(case=problems(feasible=False, most_users=9))
 @pytest.mark.usefixtures("small_steps")
 def test_infeasible_by_the_paths_of_large_problems(case: Case) -> None:
     check_feasibility(case)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(case=problems(feasible=False))
 def test_infeasible_by_the_conic_solver(case: Case) -> None:
     check_feasibility(case, solver="conic")
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(case=problems(), limit=st.integers(1, 3))
 @pytest.mark.usefixtures("small_steps")
 def test_a_bound_holds_wherever_a_solve_ends(case: Case, limit: int) -> None:
@@ -220,13 +221,13 @@ def check_against_the_reference(case: Case, gap: float) -> None:
     assert ours.value <= reference.bound + 1e-6 * size
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(case=curved_problems(), gap=st.sampled_from([1e-4, 1e-4, 1e-6]))
 def test_functions_of_the_objective(case: Case, gap: float) -> None:
     check_against_the_reference(case, gap)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(case=curved_problems(most_users=9, most_items=7), gap=st.sampled_from([1e-4, 1e-4, 1e-6]))
 @pytest.mark.usefixtures("small_steps")
 def test_functions_by_the_paths_of_large_problems(case: Case, gap: float) -> None:

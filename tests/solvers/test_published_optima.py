@@ -1,7 +1,7 @@
 """Generalized assignment instances of the OR-Library and of Yagiura, relaxed: the optimum is known to all digits.
 
 Jobs are users with one slot that must be filled, agents are the candidates, consumption is a column with a cap by
-agent, and a slot is worth a constant minus its cost.
+agent, and a slot is worth a constant minus its cost. Every run has the first instance; a full run has all of them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import pytest
 import oasis_alloc as oa
 
 NAMES = [f"{number:02d}" for number in range(12)]
+each_instance = pytest.mark.parametrize(
+    "number", [0, *(pytest.param(number, marks=pytest.mark.full) for number in range(1, len(NAMES)))], ids=NAMES
+)
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +78,16 @@ def check(instance: dict[str, Any], filled: str, solver: str, digits: float, to:
         assert (solution.prices["filled"] <= 0.0).all()
 
 
-@pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
+@each_instance
 def test_dual_to_four_digits(instances: list[dict[str, Any]], number: int) -> None:
     check(instances[number], "==", "dual", 1e-4, 1e-4)
 
 
-@pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
+@each_instance
 def test_dual_to_six_digits(instances: list[dict[str, Any]], number: int) -> None:
     check(instances[number], ">=", "dual", 1e-6, 1e-6)
 
 
-@pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
+@each_instance
 def test_conic_to_six_digits(instances: list[dict[str, Any]], number: int) -> None:
     check(instances[number], "==", "conic", 1e-6, 1e-6)

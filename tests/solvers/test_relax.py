@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import best_relaxed, least_relaxation, rows_of, values
@@ -14,7 +15,7 @@ from strategies import Case, problems
 import oasis_alloc as oa
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(problems(feasible=False))
 def test_least_relaxation_first_then_value(case: Case) -> None:
     least = least_relaxation(case)
@@ -63,14 +64,14 @@ def weighted(draw: st.DrawFn) -> tuple[Case, dict[str, Any], dict[str, np.ndarra
 Drawn = tuple[Case, dict[str, Any], dict[str, np.ndarray[Any, Any]]]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(weighted())
 def test_least_weighted_relaxation_first_then_value(drawn: Drawn) -> None:
     check_weighted(*drawn)
 
 
 @pytest.mark.usefixtures("small_steps")
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(weighted())
 def test_least_weighted_relaxation_by_the_paths_of_large_problems(drawn: Drawn) -> None:
     check_weighted(*drawn)

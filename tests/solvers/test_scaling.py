@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ def program(seed: int, rows: np.ndarray, slack: float, values: float) -> LinearP
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 10**6), st.lists(UNITS, min_size=1, max_size=5), UNITS, UNITS)
 def test_a_program_has_one_answer_in_all_units(seed: int, rows: list[float], slack: float, values: float) -> None:
     units = np.array(rows)
@@ -46,7 +47,7 @@ def test_a_program_has_one_answer_in_all_units(seed: int, rows: list[float], sla
     assert other.prices * units / values == pytest.approx(plain.prices, abs=1e-7)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 10**6), st.lists(UNITS, min_size=1, max_size=5), UNITS, UNITS)
 def test_factors_are_powers_of_two_and_numbers_are_near_1(
     seed: int, rows: list[float], slack: float, values: float

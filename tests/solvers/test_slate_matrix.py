@@ -1,4 +1,7 @@
-"""Every function times every rule of a slate, by both solvers, on one small market; all checked from the statement."""
+"""Every function times every rule of a slate, by both solvers, on one small market; all checked from the statement.
+
+Every run has a diagonal of this table, with each function and each rule in it; a full run has all of it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import diagonal
 from slate_oracle import Polytope, counted, polytope, polytope_of
 from strategies import Case, Market
 from test_curved_solve import FUNCTIONS
@@ -110,8 +114,7 @@ def check(case: Case, solution: oa.Solution, within: Polytope, gap: float = GAP)
     assert -slop <= conjugates - values - bought <= gap * size + slop
 
 
-@pytest.mark.parametrize("slate", SLATES)
-@pytest.mark.parametrize("term", TERMS)
+@pytest.mark.parametrize(("term", "slate"), diagonal(TERMS, list(SLATES)))
 def test_every_function_under_every_rule(term: str, slate: str) -> None:
     case = stated(term, slate)
     ours, reference = oa.solve(case.problem, gap=GAP), oa.solve(case.problem, solver="conic", gap=GAP)

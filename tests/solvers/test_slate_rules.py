@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as st
 from oracle import least_relaxation, matrix, optimum, rows_of, values
@@ -176,7 +177,7 @@ def all_kept(relevance: float) -> Case:
     return Case(market, oa.Problem(candidates, oa.total("relevance"), slate=slate))
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(case=ruled_problems())
 @example(case=all_kept(0.5))
 @example(case=all_kept(0.25))
@@ -188,7 +189,7 @@ def test_the_bracket_holds_the_optimum(case: Case) -> None:
     check(case, oa.solve(case.problem, gap=GAP), best)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(case=ruled_problems(most_users=9, most_items=7))
 @pytest.mark.usefixtures("small_steps")
 def test_the_bracket_by_the_paths_of_large_problems(case: Case) -> None:
@@ -197,7 +198,7 @@ def test_the_bracket_by_the_paths_of_large_problems(case: Case) -> None:
     check(case, oa.solve(case.problem, gap=GAP), best)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(case=ruled_problems())
 def test_the_conic_solver_agrees(case: Case) -> None:
     best = optimum(case)
@@ -205,7 +206,7 @@ def test_the_conic_solver_agrees(case: Case) -> None:
     check(case, oa.solve(case.problem, solver="conic", gap=GAP), best)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(case=ruled_problems(feasible=False))
 def test_infeasible_if_and_only_if_the_oracle_says_so(case: Case) -> None:
     relaxation = least_relaxation(case)
@@ -221,7 +222,7 @@ def test_infeasible_if_and_only_if_the_oracle_says_so(case: Case) -> None:
         assert sum(conflict.give for conflict in solution.conflicts) == pytest.approx(relaxation, rel=1e-6, abs=1e-6)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(market=labelled(nested=False), size=st.integers(1, 3), seed=st.integers(0, 2**20))
 def test_slots_by_weight_are_slates_of_their_first_slots(market: Market, size: int, seed: int) -> None:
     """Assignments of items to slots are worth as much as the slates of k items that positions are made of."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from effort import examples
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from oracle import label_of, least_relaxation, matrix, optimum, rows_of, slates, values
@@ -155,7 +156,7 @@ def check_solved(case: Case, solution: oa.Solution, best: float, gap: float = GA
     check_bound(case, solution)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(case=capped_problems())
 def test_the_bracket_holds_the_optimum(case: Case) -> None:
     best = optimum(case)
@@ -165,7 +166,7 @@ def test_the_bracket_holds_the_optimum(case: Case) -> None:
     check_solved(case, oa.solve(case.problem, gap=GAP), best)
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(case=capped_problems(most_users=9, most_items=7))
 @pytest.mark.usefixtures("small_steps")
 def test_the_bracket_by_the_paths_of_large_problems(case: Case) -> None:
@@ -174,7 +175,7 @@ def test_the_bracket_by_the_paths_of_large_problems(case: Case) -> None:
     check_solved(case, oa.solve(case.problem, gap=GAP), best)
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(case=capped_problems())
 def test_the_conic_solver_agrees(case: Case) -> None:
     best = optimum(case)
@@ -182,7 +183,7 @@ def test_the_conic_solver_agrees(case: Case) -> None:
     check_solved(case, oa.solve(case.problem, solver="conic", gap=GAP), best)
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(case=capped_problems(soft=False), by=st.sampled_from(["campaign", "artist", "market"]))
 def test_log_fairness_with_categories(case: Case, by: str) -> None:
     """Curved functions of totals over capped slates: both solvers' brackets meet, and the rules are kept."""
@@ -212,13 +213,13 @@ def check_feasibility(case: Case) -> None:
         assert sum(conflict.give for conflict in solution.conflicts) == pytest.approx(relaxation, rel=1e-6, abs=1e-6)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(case=capped_problems(feasible=False))
 def test_infeasible_if_and_only_if_the_oracle_says_so(case: Case) -> None:
     check_feasibility(case)
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(case=capped_problems(feasible=False, most_users=9))
 @pytest.mark.usefixtures("small_steps")
 def test_infeasible_by_the_paths_of_large_problems(case: Case) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from fuzz_curves import CURVED
 from fuzz_judge import Judge
 from hypothesis import Phase, assume, event, given, settings
@@ -27,7 +28,7 @@ seeds = st.integers(0, 2**20)
 powers = st.integers(-9, 9)
 GAP = 1e-6
 # the same programs on every machine; a smaller seed is no smaller program, so there is nothing to shrink
-many = settings(max_examples=30, derandomize=True, phases=[Phase.explicit, Phase.generate])
+many = settings(max_examples=examples(30), derandomize=True, phases=[Phase.explicit, Phase.generate])
 
 
 @cache

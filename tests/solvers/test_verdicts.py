@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -335,7 +336,7 @@ def test_ratios_are_of_each_limit() -> None:
     assert ratios(totals, lower, upper, np.array([10.0, 10.0, 10.0, 1.0])) == pytest.approx([0.1, 0.1, 0.0, 1e-9])
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.integers(0, 10**6), st.floats(0.05, 1.5), st.booleans())
 def test_what_totals_are_made_of_is_added_up_pair_by_pair(seed: int, share: float, signed: bool) -> None:
     """Shares, differences of columns, and columns of both signs, against the matrix of all contributions."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Ranked, curves_of, groups, rows_of, values
@@ -114,14 +115,14 @@ def after_deliveries(draw: st.DrawFn) -> tuple[Case, oa.Problem]:
     return case, case.problem.replace(subject_to=raised)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(after_deliveries())
 def test_limits_of_the_whole_are_limits_of_what_is_left(both: tuple[Case, oa.Problem]) -> None:
     check_what_is_left(*both)
 
 
 @pytest.mark.usefixtures("small_steps")
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(after_deliveries())
 def test_what_is_left_by_the_paths_of_large_problems(both: tuple[Case, oa.Problem]) -> None:
     check_what_is_left(*both)
@@ -154,14 +155,14 @@ def curved_after_deliveries(draw: st.DrawFn) -> tuple[Case, oa.Problem, list[np.
 Curved = tuple[Case, oa.Problem, list[np.ndarray[Any, Any]]]
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(curved_after_deliveries())
 def test_functions_of_the_whole(drawn: Curved) -> None:
     check_functions(*drawn)
 
 
 @pytest.mark.usefixtures("small_steps")
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(curved_after_deliveries())
 def test_functions_of_the_whole_by_the_paths_of_large_problems(drawn: Curved) -> None:
     check_functions(*drawn)

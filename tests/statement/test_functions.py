@@ -1,4 +1,4 @@
-"""Concave functions of totals: one row a function, and every check for every row.
+"""Concave functions of totals: one row a function, and every check for every row (two fine ones in a full run).
 
 Values, conjugates, their derivatives, price ranges and conic forms must say the same thing of each. What a function is
 stands in its row as a formula, written a second time; everything else is compared with that.
@@ -138,6 +138,12 @@ PLAIN = BANDS | CURVED  # of one price a total each; what holds the others toget
 every_function = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 plain_function = pytest.mark.parametrize("row", PLAIN.values(), ids=PLAIN)
 curved_function = pytest.mark.parametrize("row", CURVED.values(), ids=CURVED)
+# Fine grids and searches: one row of each kind in every run, all of them in a full run.
+KINDS = ("log, offset 0.1", "alpha_fair, alpha 2", "square_deviation", "entropy", "kl")
+curved_kind = pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, id=name, marks=() if name in KINDS else pytest.mark.full) for name, row in CURVED.items()],
+)
 
 
 @every_function
@@ -247,7 +253,7 @@ def test_slope_and_bend_are_derivatives(row: Row) -> None:
             assert bound.where_slope(bound.slope(e)) == pytest.approx(e, rel=1e-9)
 
 
-@curved_function
+@curved_kind
 def test_prices_in_the_box_are_enough_for_the_biconjugate(row: Row) -> None:
     """F(e) = min of F*(lam) - lam e, group by group, over the prices of the box alone."""
     bound, box = row.bound, row.bound.price_box()
@@ -281,7 +287,7 @@ def test_any_price_has_a_finite_conjugate(row: Row) -> None:
         assert curve.maximiser == pytest.approx(MOST) or price <= 1e-300 or price < 1e3
 
 
-@curved_function
+@curved_kind
 def test_within_changes_nothing_but_the_range(row: Row) -> None:
     wide = row.bound
     least, most = LEAST + 0.3 * (MOST - LEAST), LEAST + 0.8 * (MOST - LEAST)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import named, optimum, shown, values
@@ -60,7 +61,7 @@ def two_plans(draw: st.DrawFn) -> tuple[Earlier, Earlier]:
 def test_pairs_are_matched_by_ids(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steadiness, "_CHUNK", chunk)
 
-    @settings(max_examples=150)
+    @settings(max_examples=examples(150))
     @given(two_plans())
     def check(plans: tuple[Earlier, Earlier]) -> None:
         first, second = plans
@@ -94,7 +95,7 @@ def steady_problems(draw: st.DrawFn) -> Case:
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(steady_problems())
 def test_the_optimum_is_that_of_the_values_with_it(case: Case) -> None:
     solution = oa.solve(case.problem, gap=1e-6)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
@@ -67,7 +68,7 @@ def points(bound: BoundSupport, seed: int, size: float) -> Any:
 seeds = st.integers(0, 2**20)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(bound=supports(), seed=seeds, size=st.sampled_from(SIZES))
 def test_the_projection_is_the_nearest_point(bound: BoundSupport, seed: int, size: float) -> None:
     """It is in Pi, and no point of Pi lies further in the direction that was cut off: these prove it."""
@@ -100,7 +101,7 @@ def test_the_projection_is_that_of_a_quadratic_programme(row: Row) -> None:
     assert bound.project(point).point == pytest.approx(mu.value, abs=1e-5)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(bound=supports(), seed=seeds, softness=st.sampled_from([0.01, 0.3, 2.0]))
 def test_derivatives_of_the_smoothed_conjugate(bound: BoundSupport, seed: int, softness: float) -> None:
     """Finite differences of the value are the maximizer, those of the maximizer the Hessian; the value is attained."""
@@ -152,7 +153,7 @@ def test_the_smoothed_conjugate_is_a_concave_programme(row: Row) -> None:
     assert is_in(bound, -conic.prices(), 1e-5)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(bound=supports(), seed=seeds, size=st.sampled_from(SIZES))
 def test_the_conjugate_is_0_in_the_domain_and_a_bound_on_the_range(bound: BoundSupport, seed: int, size: float) -> None:
     rng = np.random.default_rng(seed)
@@ -175,7 +176,7 @@ def test_the_conjugate_is_0_in_the_domain_and_a_bound_on_the_range(bound: BoundS
         assert told.least_value(least, most) <= told.value(e) + 1e-9 * scale * bound.groups
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(bound=supports(12), seed=seeds, spread=st.sampled_from([0.0, 0.3, 3.0]))
 def test_the_linear_form_is_the_function_and_its_prices_are_in_the_domain(
     bound: BoundSupport, seed: int, spread: float

@@ -1,0 +1,39 @@
+"""What a test does in every run, and what only in a full one: examples of Hypothesis, combinations of a wide table."""
+
+from collections.abc import Iterable, Mapping
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# What the profile "full" gives a test that asks for no number, and what Hypothesis gives by itself.
+FULL = 100
+# Below this a test says little; who asks for fewer gets all of them.
+LEAST = 5
+
+
+def examples(full: int) -> int:
+    """`full` examples in the profile "full"; in others, the share of it that the profile allows."""
+    share = full * settings().max_examples // FULL
+    return min(full, max(LEAST, share))
+
+
+def diagonal(*tables: Mapping[str, Any] | Iterable[str]) -> list[Any]:
+    """Parameters of every combination of entries; those off a diagonal have the mark `full`.
+
+    An entry is a value with a name, or a name alone. The diagonal has every entry of every table: as many
+    combinations as the longest table has entries.
+    """
+    entries = [table if isinstance(table, Mapping) else {name: name for name in table} for table in tables]
+    names = [list(table) for table in entries]
+    longest = max(map(len, names))
+    kept = {tuple(of[k % len(of)] for of in names) for k in range(longest)}
+    return [
+        pytest.param(
+            *(table[name] for table, name in zip(entries, chosen, strict=True)),
+            id="-".join(chosen),
+            marks=() if chosen in kept else pytest.mark.full,
+        )
+        for chosen in product(*names)
+    ]
