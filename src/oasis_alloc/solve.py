@@ -68,7 +68,7 @@ def solve(
         dropped, new ones start at 0.
     checkpoint, checkpoint_every
         A file that the state of the solve is written to, at most once in so many seconds and when the solve ends:
-        prices, the optimiser's state and the best allocation. It is replaced in one step, so it is whole whenever the
+        prices, the optimizer's state and the best allocation. It is replaced in one step, so it is whole whenever the
         process dies. Where it cannot be written (a full disk, a folder that has gone), the solve goes on, tries again
         after so many seconds, and gives a `CheckpointWarning`, one a reason; the answer is never lost. One that ended
         without an allocation is written as well; going on from it proves the same again.

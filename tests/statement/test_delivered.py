@@ -60,8 +60,8 @@ def test_conjugate_and_prices(row: Row) -> None:
         if bound.is_curved:
             curve = bound.curve(price)
             assert curve.value == conjugate
-            assert bound.value(curve.maximiser) + price @ curve.maximiser == pytest.approx(conjugate, abs=1e-9)
-            assert curve.values == pytest.approx(row.formula(curve.maximiser + BEFORE), rel=1e-6)
+            assert bound.value(curve.maximizer) + price @ curve.maximizer == pytest.approx(conjugate, abs=1e-9)
+            assert curve.values == pytest.approx(row.formula(curve.maximizer + BEFORE), rel=1e-6)
             assert not box.limit.any()
         else:
             constant = row.bound.most_value if isinstance(row.bound, BoundReach) else 0.0

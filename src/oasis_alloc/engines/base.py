@@ -19,8 +19,8 @@ class Visit:
 
     smoothed: float  # sum_u max s x - gamma/2 |x|^2
     bound: float  # sum_u max s x
-    value: float  # v x of the smoothed maximiser
-    totals: Floats  # (n_rows,) measures of the smoothed maximiser
+    value: float  # v x of the smoothed maximizer
+    totals: Floats  # (n_rows,) measures of the smoothed maximizer
     activity: Floats  # (n_rows,) the same with all coefficients and columns positive: what makes up the totals
     diagonal: Floats  # (n_rows,) Hessian diagonal of the smoothed part
     fractional: float  # pairs strictly between 0 and 1

@@ -93,7 +93,7 @@ def _within_reach(program: Program) -> Program:
         if bad.size:
             raise ProblemError(
                 f"{block.name}: group {block.labels[int(bad[0])]!r} can have a total of at most "
-                f"{best.maximiser[bad[0]]:g} whatever is shown, where the function is minus infinity ({bad.size} in "
+                f"{best.maximizer[bad[0]]:g} whatever is shown, where the function is minus infinity ({bad.size} in "
                 "all). Give the function an offset above 0, or give the group candidates."
             )
     blocks, row, low, high, limit = dual_variables(blocks, program.unit)

@@ -1,6 +1,6 @@
 """The state of a solve as one file, so that long work outlives its process.
 
-A checkpoint has the best prices, the dual variables and smoothing that the optimiser was at, and the best allocation.
+A checkpoint has the best prices, the dual variables and smoothing that the optimizer was at, and the best allocation.
 It is written beside its place and moved there, so whoever looks sees the last one or this one, never a part. Who goes
 on from one recomputes what prices and allocation are worth: no certificate rests on what a file says.
 """
@@ -31,7 +31,7 @@ _BY_PAIR = ("guard",)  # fields with a number for every pair: what they mean is 
 class State:
     """What a solve goes on from."""
 
-    z: Floats  # dual variables that the optimiser was at
+    z: Floats  # dual variables that the optimizer was at
     gamma: float  # and its smoothing
     prices: Floats  # (n_rows,) of the best bound
     positions: npt.NDArray[np.int64]  # non-zeros of the best allocation; none where there was none

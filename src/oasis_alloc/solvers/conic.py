@@ -49,7 +49,7 @@ _HIGHS = {
 _ACCEPTED = ("optimal", "optimal_inaccurate")
 
 
-def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
+def optimize_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
     """Solve with HiGHS, Clarabel or OSQP, and leave the certified answer with the watch.
 
     `None` takes HiGHS, or Clarabel where a function is curved.
@@ -102,7 +102,7 @@ def ask_reference(engine: Engine, watch: Watch) -> None:
     program = engine.program
     if program.stream is None and program.n_pairs <= _SECOND_OPINION:
         with suppress(SolverError):
-            optimise_conic(engine, watch, None)
+            optimize_conic(engine, watch, None)
 
 
 def _conic(block: Block, totals: Any, unit: Floats) -> Conic:

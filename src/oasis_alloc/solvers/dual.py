@@ -20,7 +20,7 @@ from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.landing import land, missing
 from oasis_alloc.solvers.monitor import Conflicting, Place, Watch
-from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise, newton_direction
+from oasis_alloc.solvers.newton import Point, SmoothedDual, minimize, newton_direction
 
 _FIRST_GAMMA = 0.3  # in units of the typical score
 _LAST_SAMPLE_GAMMA = 0.03
@@ -45,7 +45,7 @@ _ORDINARY = 1e3  # sizes of prices that a start at 1 finds as well
 _RUNAWAY = 1e4  # prices beyond this many typical scores: the dual is running to minus infinity
 
 
-def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None) -> None:
+def optimize(engine: Engine, watch: Watch, z: Floats | None, scale: float | None) -> None:
     """Leave the best bound, prices and allocation with the watch; `Stop` passes through."""
     program = engine.program
 
@@ -105,7 +105,7 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
         landings = _MOST_LANDINGS
         most_steps = _MOST_STEPS if program.rules is None else 2 * _FEW_STEPS
         while True:
-            point = minimise(dual, dual.at(start, gamma), 1, _ROUGH, most_steps)
+            point = minimize(dual, dual.at(start, gamma), 1, _ROUGH, most_steps)
             times = missing(dual, watch, point, undecided_wanted(dual, point)) if landings else np.inf
             if times <= 1.0:
                 landings -= 1
@@ -129,7 +129,7 @@ def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None
             fractional = point.visit.fractional
             # what smoothing takes goes with its square: no further than where the slates at hand would be good enough
             gamma /= min(_DIVIDE, np.sqrt(times / _LANDS)) if times > 1.0 else _DIVIDE
-        point = minimise(dual, point, 1, _FINE, _MOST_STEPS if program.rules is None else _FEW_STEPS)
+        point = minimize(dual, point, 1, _FINE, _MOST_STEPS if program.rules is None else _FEW_STEPS)
         if watch.may_conflict and dual.residual(point) > _STUCK:
             raise Conflicting
     watch.stage = "finish"
@@ -164,7 +164,7 @@ def descend(
 ) -> tuple[Floats, float]:
     """Rough prices, the smoothing taken down from gamma to about `last`; and the smoothing that was reached."""
     while True:
-        start = minimise(dual, dual.at(start, gamma, stride), stride, tolerance, _MOST_STEPS).z
+        start = minimize(dual, dual.at(start, gamma, stride), stride, tolerance, _MOST_STEPS).z
         if gamma / _DIVIDE < 0.99 * last:
             return start, gamma
         gamma /= _DIVIDE

@@ -20,7 +20,7 @@ from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.monitor import Watch
-from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise
+from oasis_alloc.solvers.newton import Point, SmoothedDual, minimize
 from oasis_alloc.solvers.repair import only_caps, rebalance
 from oasis_alloc.solvers.worth import worth
 
@@ -63,9 +63,9 @@ def land(engine: Engine, watch: Watch, dual: SmoothedDual, point: Point, scale: 
     may_move = program.rules is None and only_caps(engine)
     for part in _MOVED if may_move else (0.0,):
         if may_move:
-            point = minimise(dual, point, 1, partial(_few, program, watch, part * watch.target, scale), _MOST_STEPS)
+            point = minimize(dual, point, 1, partial(_few, program, watch, part * watch.target, scale), _MOST_STEPS)
         else:
-            point = minimise(dual, point, 1, _EXACT, _MOST_STEPS)
+            point = minimize(dual, point, 1, _EXACT, _MOST_STEPS)
             if program.violation(point.visit.totals, program.kept_share * point.visit.activity) > FEASIBLE:
                 break
         point = dual.here(point)  # so that thresholds are this point's

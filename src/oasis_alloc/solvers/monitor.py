@@ -125,7 +125,7 @@ class Conflicting(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where the optimiser is: dual variables and the smoothing that they are for."""
+    """Where the optimizer is: dual variables and the smoothing that they are for."""
 
     z: Floats
     gamma: float

@@ -65,7 +65,7 @@ class SmoothedDual:
 
     def at(self, z: Floats, gamma: float, stride: int = 1) -> Point:
         program = self.program
-        fresh = self._smoothing != (gamma, stride)  # the same all through one minimisation
+        fresh = self._smoothing != (gamma, stride)  # the same all through one minimization
         if fresh and program.supports:
             z = program.variables(program.prices(z))  # what was next to the domain is far from it with less smoothing
         visit = self.engine.visit(program.prices(z), gamma, stride)
@@ -164,7 +164,7 @@ def _by_chords(program: Program, conjugate: Conjugate, z: Floats, totals: Floats
     )
 
 
-def minimise(
+def minimize(
     dual: SmoothedDual, start: Point, stride: int, tolerance: float | Callable[[Point], bool], most_steps: int
 ) -> Point:
     """Newton steps from `start` until the residual is at most `tolerance`, steps stop helping or run out.

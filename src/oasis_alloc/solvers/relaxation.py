@@ -22,7 +22,7 @@ from oasis_alloc.engines.base import Engine, Survey
 from oasis_alloc.program.program import Program
 from oasis_alloc.program.variants import relaxed, softened
 from oasis_alloc.solvers.conflicts import Conflict, conflicts_of
-from oasis_alloc.solvers.dual import optimise
+from oasis_alloc.solvers.dual import optimize
 from oasis_alloc.solvers.finisher import finish_rounds
 from oasis_alloc.solvers.monitor import Allocation, Status, Stop, Watch
 from oasis_alloc.solvers.presolve import out_of_reach
@@ -87,7 +87,7 @@ def least_relaxation(
                 zero = np.zeros(free.n_rows)
                 finish_rounds(engine, own, zero, np.full(free.n_rows, np.inf), 1.0)
             else:
-                optimise(engine, own, None, 1.0)
+                optimize(engine, own, None, 1.0)
         except Stop as stop:
             if own.best is None:
                 raise stop from None

@@ -129,7 +129,7 @@ class Keeping:
 
 
 def _has_begun(watch: Watch) -> bool:
-    """True once the optimiser has visited all users, or where there is nothing to optimise."""
+    """True once the optimizer has visited all users, or where there is nothing to optimize."""
     return watch.prices is not None and (not watch.prices.size or (watch.place is not None and watch.place.z.size > 0))
 
 

@@ -49,7 +49,7 @@ class Curve(NamedTuple):
     """The conjugate of a curved function at some prices, one entry a group."""
 
     value: float  # F*(lam)
-    maximiser: Floats  # e*(lam), its gradient
+    maximizer: Floats  # e*(lam), its gradient
     values: Floats  # F at e*, by group
     slope: Floats  # de*/dlam >= 0, its curvature
 
