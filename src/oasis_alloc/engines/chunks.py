@@ -16,6 +16,7 @@ import numpy.typing as npt
 from oasis_alloc.common.arrays import frozen
 from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Decision, Sums, Survey, Visit
+from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.kernels.rules import ruled as ruled_kernels
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs
@@ -23,7 +24,6 @@ from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.pair_lookup import Positions, Store, Taken
 from oasis_alloc.program.program import Program
 
-_CHUNK_PAIRS = 250_000  # below this, threads cost more than they bring
 _MOST_CHUNKS, _FEW_CHUNKS = 64, 8
 _PAIRS_A_CELL = 32  # of a chunk's tables
 _PART_PAIRS = 1 << 19  # of a chunk that are written about at a time
@@ -32,7 +32,6 @@ _MOST_KEPT = 1 << 22  # fractional pairs kept for Hessian products, over all chu
 _KINK = 1e-5  # smoothing of decisions under rules, in typical values: next to none
 _RULED_SLACK = 3.0  # of the first smoothing: looking at too few candidates is dear under rules
 _NOTHING = 1e-12
-_BLOCK = 32  # users of a sample stand together in blocks of this many (see kernels/visit.py)
 
 
 class Piece(NamedTuple):
@@ -60,13 +59,14 @@ class Chunked(ABC):
     def __init__(self, program: Program) -> None:
         self.program = program
         self.passes = 0.0
+        self._sizes = SIZES.now
         n_tables = len(program.base)
         table_bytes = n_tables * program.n_cells * 8 * 2
         most = max(1, min(_MOST_CHUNKS, _TABLE_BYTES // max(1, table_bytes)))
         # every visit and every product clears and adds up all chunks' tables: these stay small beside the pairs
         most = min(most, max(_FEW_CHUNKS, program.n_pairs // (_PAIRS_A_CELL * n_tables * program.n_cells + 1)))
-        chunks = max(1, min(most, program.n_pairs // _CHUNK_PAIRS))
-        self._edges = _chunk_edges(program.indptr, chunks)
+        chunks = max(1, min(most, program.n_pairs // self._sizes.chunk_pairs))
+        self._edges = _chunk_edges(program.indptr, chunks, self._sizes.users)
         self._n = self._edges.size - 1
         # rules have kernels of their own, so that problems without them pay nothing
         self._rules = None if program.rules is None else program.rules.kernel
@@ -373,9 +373,9 @@ def _positions(parts: list[list[Part]], second: bool = False) -> Positions:
     return out
 
 
-def _chunk_edges(indptr: npt.NDArray[Any], chunks: int) -> npt.NDArray[np.int64]:
-    """User numbers that cut the pairs into about equal chunks, at whole blocks so that samples are even."""
+def _chunk_edges(indptr: npt.NDArray[Any], chunks: int, users: int) -> npt.NDArray[np.int64]:
+    """User numbers that cut the pairs into about equal chunks, at whole blocks of `users`."""
     n_users = indptr.size - 1
     wanted = np.linspace(0, indptr[-1], chunks + 1)[1:-1]
-    inner = np.searchsorted(indptr, wanted) // _BLOCK * _BLOCK
+    inner = np.searchsorted(indptr, wanted) // users * users
     return np.unique(np.concatenate([[0], inner, [n_users]])).astype(np.int64)

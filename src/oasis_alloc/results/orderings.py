@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Integers = npt.NDArray[np.int64]
 
 
-def ranked(problem: Problem, slots: Slots, systems: Sequence[System], seed: int) -> Drawn:
+def ranked(problem: Problem, slots: Slots, systems: Sequence[System], seed: int, threads: int | None) -> Drawn:
     """Draw an ordering for every user; the pairs are those of `slots`."""
     from oasis_alloc.kernels.draw import ranking as kernels
 
@@ -38,7 +38,7 @@ def ranked(problem: Problem, slots: Slots, systems: Sequence[System], seed: int)
         if user >= 0:
             crossing.append((user, crossed))
 
-    each_block(draw, candidates.n_users)
+    each_block(draw, candidates.n_users, threads)
     if crossing:
         user, crossed = min(crossing, key=lambda found: found[0])
         one, other = (_named(problem, systems, int(category)) for category in crossed)

@@ -62,7 +62,7 @@ def optimize_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
             f"solver='conic' is a reference for up to {MOST_PAIRS:,} pairs, and there are {program.n_pairs:,}. "
             "Use solver='dual'."
         )
-    watch.stage = "conic"
+    watch.enter("conic")
     # so that backends see values near 1, whatever their unit
     worth_one = engine.survey().size or price_of_functions(program, engine.survey().most)
     x = cp.Variable(max(program.n_pairs, 1))
