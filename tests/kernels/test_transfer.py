@@ -143,7 +143,7 @@ def test_slates_that_are_rebalanced_meet_every_cap() -> None:
         assert only_caps(engine)
         prices = np.full(program.n_rows, 1.0)
         visit = engine.visit(prices, 0.3)
-        positions, x = engine.slates(prices, 0.3)
+        positions, x = visit.slates()
         before = x.copy()
         assert program.violation(visit.totals) > 0.01
         rebalance(engine, positions, x, visit.totals)
@@ -162,7 +162,7 @@ def test_in_parts_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(recovery, "_PART", part)
         with Threads(program, 1) as engine:
             visit = engine.visit(np.full(program.n_rows, 1.0), 0.3)
-            positions, x = engine.slates(np.full(program.n_rows, 1.0), 0.3)
+            positions, x = visit.slates()
             rebalance(engine, positions, x, visit.totals)
             found.append(x)
     assert (found[1] == found[0]).all()

@@ -59,6 +59,7 @@ class Chunked(ABC):
     def __init__(self, program: Program) -> None:
         self.program = program
         self.passes = 0.0
+        self.visits = 0
         self._sizes = SIZES.now
         n_tables = len(program.base)
         table_bytes = n_tables * program.n_cells * 8 * 2
@@ -120,7 +121,7 @@ class Chunked(ABC):
     ) -> None:  # fmt: skip
         chunk = piece.chunk
         kept: Any = self._kept[chunk]
-        assert self._rules is not None  # the caller has looked
+        assert self._rules is not None  # checked by the caller
         slack = min(self._slack, np.finfo(np.float64).max)
         ruled_kernels.visit(
             job, piece.first, piece.last, stride, piece.pairs, tables, gamma, slack, widest,
@@ -162,6 +163,7 @@ class Chunked(ABC):
 
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
         program = self.program
+        self.visits += 1  # also of one that does not get to its end
         tables = program.tables(prices)
         slack = min(self._slack, np.finfo(np.float64).max)
         kernel: Any = visit_kernels.visit
@@ -197,6 +199,11 @@ class Chunked(ABC):
             activity=program.activity(load) * scale,
             diagonal=program.curvature_diagonal(square) * (scale / gamma),
             fractional=out[visit_kernels.FRACTIONAL] * scale,
+            prices=prices,
+            gamma=gamma,
+            stride=stride,
+            engine=self,
+            number=self.visits,
         )
 
     def _adapt(self, out: Floats, gamma: float) -> None:
@@ -213,7 +220,7 @@ class Chunked(ABC):
         room = 0.5 * self._capacity * self._n
         self._keep_every = max(1, int(np.ceil(curved / room)))
 
-    def curvature(self, direction: Floats) -> Floats:
+    def last_curvature(self, direction: Floats) -> Floats:
         program = self.program
         tables = program.tables(direction).reshape(len(program.base), program.n_cells)
         plain: Any = visit_kernels.curvature_product
@@ -281,7 +288,7 @@ class Chunked(ABC):
         self.passes += 1.0
         return out
 
-    def slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
+    def last_slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
         tables = self.program.tables(prices)
         parts: list[list[Part]] = [[] for _ in range(self._n)]
 

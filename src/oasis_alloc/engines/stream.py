@@ -75,7 +75,7 @@ class ParquetStream(Chunked):
 
     def __init__(self, program: Program, threads: int | None = None) -> None:
         super().__init__(program)
-        assert program.stream is not None  # engine_for has looked
+        assert program.stream is not None  # checked by `engine_for`
         self._recipe: Recipe = program.stream
         self._ledger: Ledger = self._recipe.dataset.ledger
         self._threads = threads
@@ -220,7 +220,7 @@ class ParquetStream(Chunked):
         return True
 
     def _visit_sample(self, job: Callable[[Piece], object]) -> None:
-        assert self._sample is not None  # the caller has looked
+        assert self._sample is not None  # checked by `_pieces`
         _, sample, indptr = self._sample
         pairs, edges = pairs_of(self.program, sample, indptr), self._edges
 
@@ -244,9 +244,9 @@ class ParquetStream(Chunked):
         self._hold()
         return decision
 
-    def slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
+    def last_slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
         self._found_pairs = []
-        slates = super().slates(prices, gamma)
+        slates = super().last_slates(prices, gamma)
         self._hold()
         return slates
 

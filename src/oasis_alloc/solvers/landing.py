@@ -62,9 +62,9 @@ def land(engine: Engine, watch: Watch, dual: SmoothedDual, point: Point, scale: 
             point = minimize(dual, point, 1, settings.exact * FEASIBLE, settings.landing_steps)
             if program.violation(point.visit.totals, program.kept_share * point.visit.activity) > FEASIBLE:
                 break
-        point = dual.here(point)  # so that thresholds are this point's
+        point = dual.here(point)  # its slates are wanted
         prices = program.prices(point.z)
-        positions, x = engine.slates(prices, point.gamma)
+        positions, x = point.visit.slates()
         if may_move:
             rebalance(engine, positions, x, point.visit.totals)
         watch.offer(worth(engine, positions, x))

@@ -72,8 +72,17 @@ class SmoothedDual:
         return point
 
     def here(self, point: Point) -> Point:
-        """The point, visited again unless it was the last one: the engine knows the Hessian of its last visit."""
-        return point if point is self._last else self.at(point.z, point.gamma)
+        """The point, visited again unless it was the last one: an engine has slates and Hessian of its last visit."""
+        return point if point.visit.is_last else self.at(point.z, point.gamma)
+
+    def last_visit(self, point: Point) -> Visit:
+        """The visit whose Hessian stands for that of a point: its own, or that of a try of a search that failed there.
+
+        The point is visited again where the engine has been elsewhere since, at another smoothing.
+        """
+        if self._last is not None and self._last.visit.is_last:
+            return self._last.visit
+        return self.at(point.z, point.gamma).visit
 
     def _remember(self, point: Point) -> None:
         new = point.visit.diagonal / self.program.unit**2
@@ -228,7 +237,7 @@ def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) 
     What is added keeps the prices of support functions from going much further than `longest` where H is flat: they
     cannot be cut one by one.
     """
-    program, engine = dual.program, dual.engine
+    program, visit = dual.program, dual.last_visit(point)
     free = ~dual.held(point)
     row = program.row
     own = (point.visit.diagonal / program.unit**2)[row]
@@ -237,8 +246,9 @@ def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) 
     for block, _ in program.supports:
         part = block.variables
         added[part] = np.maximum(added[part], np.abs(point.gradient[part]) / longest)
+
     def product(d: Floats) -> Floats:
-        slates = program.by_variable(engine.curvature(program.prices(d)))
+        slates = program.by_variable(visit.curvature(program.prices(d)))
         return np.asarray(slates + point.conjugate.product(d) + added * d)
 
     target, diagonal = np.where(free, -point.gradient, 0.0), known + added
