@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def organic(candidates: Candidates, column: str, size: int | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions of each user's `size` best pairs by `column`; pairs below 0 are never among them.
+    """Positions of each user's `size` best pairs by `column`; pairs of 0 or less are never among them.
 
-    `size` is a number, or one a user.
+    `size` is a number, or one number per user.
 
     >>> from oasis_alloc import Candidates
     >>> cands = Candidates.from_arrays([0, 3, 4], [0, 1, 2, 0], {"relevance": [0.1, 0.9, 0.5, -1.0]})

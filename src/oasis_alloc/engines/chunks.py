@@ -255,16 +255,14 @@ class Chunked(ABC):
     def decide(self, prices: Floats, margins: Floats) -> Decision:
         tables, within = self.program.tables(prices), self.program.widest(margins)
         parts: list[list[Part]] = [[] for _ in range(self._n)]
-        slots = np.empty(self.program.n_users, np.int64)
         gamma = 0.0 if self._rules is None else self._least_gamma
 
         def job(piece: Piece) -> None:
             for part in _parts(piece):
                 state = np.empty(_n_pairs(part), np.uint8)
-                counts = np.zeros(3, np.int64)
                 if self._rules is None:
                     given = part.first, part.last, part.pairs, tables, self.program.size, within
-                    decide_kernels.decide(*given, state, slots, counts)
+                    decide_kernels.decide(*given, state)
                 else:
                     self._ruled(ruled_kernels.DECIDE, part, tables, gamma, margin=within, state=state)
                 undecided = np.flatnonzero(state == decide_kernels.UNDECIDED)

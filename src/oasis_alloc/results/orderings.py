@@ -25,7 +25,7 @@ def ranked(problem: Problem, slots: Slots, systems: Sequence[System], seed: int,
     from oasis_alloc.kernels.draw import ranking as kernels
 
     candidates, weights = problem.candidates, problem.slate.positions
-    assert weights is not None  # who calls looks
+    assert weights is not None  # checked by the caller
     lists, _ = lists_of(systems, candidates.n_items)
     longest = np.array(weights[: int(slots.size.max(initial=1))])
     n = slots.x.size
@@ -65,7 +65,7 @@ def every_level(problem: Problem, pairs: Integers, place: Integers) -> Integers:
     from oasis_alloc.program.supply_and_positions import levels  # scipy, which serving does without
 
     candidates, weights = problem.candidates, problem.slate.positions
-    assert weights is not None  # who calls looks
+    assert weights is not None  # checked by the caller
     sizes, _ = levels(weights)
     user = candidates.user_of(pairs)
     begin, length = candidates.indptr[user], np.diff(candidates.indptr)[user]

@@ -1,4 +1,4 @@
-"""Bound, gap and violation of an answer, and which demands conflict where there is none."""
+"""Which demands conflict, where no allocation meets them all."""
 
 from __future__ import annotations
 
