@@ -1,6 +1,8 @@
 """What all tests share: where the data sets are, how hard Hypothesis tries, and on how many cores tests run."""
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +47,14 @@ def data_dir() -> Path:
 @pytest.fixture(scope="class")  # of every function by itself: Hypothesis takes no fixtures of scope "function"
 def small_steps() -> Any:
     """Every path of large problems, on small ones."""
-    from oasis_alloc.engines import chunks
-    from oasis_alloc.solvers import dual, relaxation
+    from large_paths import large_paths
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dual, "_LEAST_UNDECIDED", 2)
-        patch.setattr(dual, "_UNDECIDED_A_ROW", 0)
-        patch.setattr(dual, "_SAMPLE_PAIRS", 0)
-        patch.setattr(chunks, "_CHUNK_PAIRS", 8)
-        patch.setattr(chunks, "_BLOCK", 1)
-        patch.setattr(relaxation, "_ALL_AT_ONCE", 0)
-        patch.setattr("oasis_alloc.program.lowering._FOLD_LIMIT", 0)
+    with large_paths():
         yield
+
+
+@pytest.fixture
+def tuned() -> Iterator[Any]:
+    """Call `tuned(tuning, name=value)`: the change holds until the test ends."""
+    with ExitStack() as stack:
+        yield lambda tuning, **changes: stack.enter_context(tuning.using(**changes))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from oasis_alloc.common.documents import jsonable
+from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import Table, as_text, cut, number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.results.documents import SCHEMA
@@ -35,7 +36,7 @@ class Difference:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison:
+class Comparison(ByFields):
     """What differs between two solutions; made by `compare`, and `print` shows it on one screen.
 
     Attributes

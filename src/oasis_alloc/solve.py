@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from oasis_alloc.common.checks import as_real, as_whole
-from oasis_alloc.common.labels import same, shown
-from oasis_alloc.common.types import Floats
-from oasis_alloc.data.by_group import Labels, numbers_of, place_of, spread
+from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import ProblemError, did_you_mean
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.answer import may_cancel
@@ -22,11 +19,9 @@ from oasis_alloc.statement.measures import Limit
 if TYPE_CHECKING:
     from oasis_alloc.engines.base import Engine
     from oasis_alloc.program.program import Program
-    from oasis_alloc.solvers.monitor import Progress, Status, Watch
+    from oasis_alloc.solvers.monitor import Progress
 
 Prices = Mapping[str, Any]
-
-_MOST_APART = 1e12  # times that one weight of a relaxation may be another: no sum holds both of more
 
 
 def solve(
@@ -115,28 +110,61 @@ def solve(
     ('SOLVED', 1.6)
     """
     # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
-    from oasis_alloc.common.verdicts import ROUNDING
     from oasis_alloc.engines import engine_for
     from oasis_alloc.program.lowering import lower
-    from oasis_alloc.program.variants import without_idle_limits
-    from oasis_alloc.results.certified import infeasible_answer, parts_of, relaxed_answer, solved_answer
-    from oasis_alloc.solvers.conic import ask_reference
-    from oasis_alloc.solvers.domain import domain_conflict
-    from oasis_alloc.solvers.monitor import Conflicting, Status, Stop, Watch
-    from oasis_alloc.solvers.presolve import look_ahead
+    from oasis_alloc.results.certified import answer_of, parts_of
+    from oasis_alloc.solvers.monitor import Watch
     from oasis_alloc.solvers.registry import solver_named
-    from oasis_alloc.solvers.relaxation import best_relaxed, decided, least_relaxation, neutral
     from oasis_alloc.solvers.resume import Keeping
-    from oasis_alloc.solvers.worth import worth
+    from oasis_alloc.solvers.stages import Task, carry_out, prepare
+    from oasis_alloc.solvers.start import start_prices, weights_by_row
 
+    limits = {"time_limit": time_limit, "pass_limit": pass_limit, "threads": threads}
+    _check_arguments(problem, limits, gap, checkpoint_every, progress, on_conflict)
+    run = solver_named(solver)
+    keeping = Keeping.of(checkpoint, checkpoint_every, resume, solver, start is not None)
+    watch = Watch(gap, time_limit, pass_limit, progress)
+    program, relaxes = lower(problem, threads=threads), on_conflict == "relax"
+    weights = None if relax_weights is None else weights_by_row(program, relax_weights)
+    if weights is None and relaxes:
+        weights = np.ones(program.n_rows)  # the total that is relaxed by the least is in the limits' own units
+    prices = None if start is None else start_prices(program, *_by_label(start))
+
+    def engine_of(some: Program) -> Engine:
+        return engine_for(some, threads)
+
+    with engine_of(program) as engine:
+        hopeless = prepare(engine, watch)
+        if may_cancel(problem):
+            watch.measure_parts(parts_of(problem, engine.program))
+        z = None if prices is None else engine.program.variables(prices)
+        task = Task(engine, engine_of, watch, keeping, solver, run, weights, relaxes)
+        outcome = carry_out(task, z, hopeless)
+        return answer_of(Solution, problem, engine, watch, outcome, solver, threads)
+
+
+def _by_label(start: Solution | Prices) -> tuple[Prices, bool]:
+    """(prices by name and label, whether they are of a solution)."""
+    return (start.prices_by_label, True) if isinstance(start, Solution) else (start, False)
+
+
+def _check_arguments(
+    problem: object,
+    limits: Mapping[str, float | None],
+    gap: float,
+    checkpoint_every: float,
+    progress: object,
+    on_conflict: str,
+) -> None:
+    """Raise `ProblemError` for an argument of `solve` that cannot be."""
     if not isinstance(problem, Problem):
         raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
-    numbers = {"time_limit": time_limit, "pass_limit": pass_limit, "threads": threads}
-    numbers = {name: number for name, number in numbers.items() if number is not None}
+    numbers = {name: number for name, number in limits.items() if number is not None}
     for name, number in {**numbers, "gap": gap, "checkpoint_every": checkpoint_every}.items():
         real = as_real(number)
         if not (real is not None and 0.0 < real < np.inf):
             raise ProblemError(f"solve({name}={shown(number)}): expected a positive number.")
+    threads = limits["threads"]
     if threads is not None and as_whole(threads) is None:
         raise ProblemError(f"solve(threads={threads!r}): expected a whole number of threads.")
     if progress is not None and not callable(progress):
@@ -144,175 +172,3 @@ def solve(
     if on_conflict not in ("infeasible", "relax"):
         hint = did_you_mean(on_conflict, ("infeasible", "relax"))
         raise ProblemError(f"solve(on_conflict={on_conflict!r}): there is no such choice.{hint}")
-    run = solver_named(solver)
-    keeping = Keeping.of(checkpoint, checkpoint_every, resume, solver, start is not None)
-    watch = Watch(gap, time_limit, pass_limit, progress)
-    program = lower(problem)
-    weights = None if relax_weights is None else weights_by_row(program, relax_weights)
-    if weights is None and on_conflict == "relax":
-        weights = np.ones(program.n_rows)  # the total that is relaxed by the least is in the limits' own units
-    first = None if start is None else start_prices(problem, program, start)
-
-    def engine_of(some: Program) -> Engine:
-        return engine_for(some, threads)
-
-    status: Status | None = None
-    with engine_of(program) as engine:
-        watch.n_pairs = program.n_pairs
-        survey = engine.survey()
-        engine.program = program = without_idle_limits(program, survey.least, survey.most)
-        z = None if first is None else program.variables(first)
-        ahead = look_ahead(engine)
-        watch.lowest, watch.scale = ahead.lowest, ahead.scale
-        watch.rounding = ROUNDING * ahead.scale
-        watch.free = ahead.free
-        if ahead.free is not None:
-            watch.offer_bound(ahead.free, np.zeros(program.n_rows))
-        if may_cancel(problem):
-            watch.parts = parts_of(problem, program)
-        try:
-            if not ahead.hopeless:
-                with suppress(Conflicting):
-                    z = keeping.begin(engine, watch, z)
-                    if not watch.reached:
-                        run(engine, watch, z)
-            if watch.best is None or not watch.best.feasible:
-                asked = neutral(program)
-                least = decided(engine, engine_of, watch, least_relaxation(engine, engine_of, watch, asked))
-                if least.proven:
-                    if weights is not None and not np.array_equal(asked, weights):
-                        least = least_relaxation(engine, engine_of, watch, weights)
-                    if on_conflict == "relax":
-                        again = ask_reference if solver == "dual" else None
-                        relaxed = best_relaxed(engine, engine_of, watch, run, least, again)
-                        keeping.end(engine, watch)
-                        return relaxed_answer(Solution, problem, program, engine, watch, relaxed, solver)
-                    keeping.end(engine, watch)
-                    return infeasible_answer(Solution, problem, program, engine, watch, least, solver)
-                watch.may_conflict = False
-                if least.x.size:
-                    watch.offer(worth(engine, least.positions, least.x))
-                run(engine, watch, None if watch.prices is None else program.variables(watch.prices))
-            if not watch.proven and solver == "dual":
-                ask_reference(engine, watch)
-            if watch.best is not None and np.isneginf(watch.best.value):
-                conflict = domain_conflict(engine, engine_of, watch, watch.best)
-                if conflict is not None:
-                    keeping.end(engine, watch)
-                    return infeasible_answer(Solution, problem, program, engine, watch, conflict, solver, value=-np.inf)
-        except Stop as stop:
-            status = stop.status
-        except KeyboardInterrupt:
-            if watch.prices is None:
-                raise  # nothing is known yet
-            status = Status.INTERRUPTED
-        if watch.best is None or not watch.best.feasible or watch.prices is None:
-            _fall_back(engine, watch)
-        if status is None:
-            status = Status.SOLVED if watch.proven else Status.STALLED
-        elif watch.proven:
-            status = Status.SOLVED
-        keeping.end(engine, watch)
-        if status is Status.INTERRUPTED and not (watch.best and watch.best.feasible):
-            raise KeyboardInterrupt  # no answer to return; a checkpoint has what was found
-        assert watch.best is not None  # _fall_back leaves both
-        assert watch.prices is not None
-        return solved_answer(Solution, problem, program, engine, watch, watch.best, watch.prices, status, solver)
-
-
-def _fall_back(engine: Engine, watch: Watch) -> None:
-    """An allocation from the prices alone, where the solve ended before the finisher: scaled until all caps hold."""
-    from oasis_alloc.solvers.repair import scaled
-    from oasis_alloc.solvers.worth import worth
-
-    program = engine.program
-    if watch.prices is None:
-        prices = np.zeros(program.n_rows)
-        visit = engine.visit(prices, 1e-9 * (engine.survey().size or 1.0))
-        watch.offer_bound(visit.bound + program.conjugate(prices), prices)
-    assert watch.prices is not None  # offered just now at the latest
-    positions, x = scaled(engine, watch.prices)
-    watch.offer(worth(engine, positions, x))
-
-
-def weights_by_row(program: Program, given: Mapping[str, Limit]) -> Floats:
-    """Weights of a missed unit, (n_rows,), the least one 1: only their ratios matter."""
-    if not isinstance(given, Mapping):
-        raise ProblemError(
-            f"relax_weights= takes {{constraint name: weight}}, with a number, one number a group or {{label: number}} "
-            f"for a weight; got {type(given).__name__}."
-        )
-    hard = {block.name: block for block in program.blocks if block.function.is_constraint}
-    out = np.ones(program.n_rows)
-    for name, weight in given.items():
-        if name not in hard:
-            known = any(block.name == name for block in program.blocks)
-            raise ProblemError(
-                f"relax_weights: {name!r} is no hard constraint, so it is never relaxed; leave it out."
-                if known
-                else f"relax_weights: no constraint is named {name!r}.{did_you_mean(name, list(hard))}"
-            )
-        try:
-            frozen = numbers_of(weight, "relax_weights", "weight")
-        except ProblemError as error:
-            raise ProblemError(f"relax_weights: the weights of {name!r} are not numbers ({error})") from error
-        numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else [frozen]).ravel()
-        bad = numbers[~(np.isfinite(numbers) & (numbers > 0))]
-        if bad.size:
-            raise ProblemError(
-                f"relax_weights: a weight of {name!r} is {bad[0]:g}; expected positive finite numbers. A limit that "
-                "may be missed for nothing is better left out of the problem."
-            )
-        out[hard[name].rows] = spread(
-            frozen, hard[name].labels, f"relax_weights of {name!r}", free=1.0, what="the array"
-        )
-    rows = [out[block.rows] for block in hard.values() if len(block.labels)]
-    if not rows:
-        return out
-    stated: Floats = np.concatenate(rows)
-    costs = np.concatenate([(out * program.unit)[block.rows] for block in hard.values()])  # of what a pair adds
-    if costs.max() > _MOST_APART * costs.min():
-        raise ProblemError(
-            f"relax_weights: weights of {stated.min():g} and {stated.max():g} (1 where nothing is said) make what a "
-            "candidate adds to one limit count more than 1e12 times what it adds to another, so that one of the two "
-            "counts for nothing. Take weights that are closer."
-        )
-    return out / float(stated.min())
-
-
-def start_prices(problem: Problem, program: Program, start: Solution | Prices) -> Floats:
-    """Prices by row from an earlier solution or {name: {label: price}}, matched by name and label."""
-    given: Prices = start.prices_by_label if isinstance(start, Solution) else start
-    if not isinstance(given, Mapping):
-        raise ProblemError(
-            f"start= takes a Solution or {{constraint name: {{label: price}}}}, got {type(start).__name__}."
-        )
-    prices = np.zeros(program.n_rows)
-    known = {block.name: block for block in program.blocks}
-    for name, numbers in given.items():
-        if name not in known:
-            if isinstance(start, Solution):
-                continue  # a constraint that is gone
-            raise ProblemError(f"start: no constraint or function is named {name!r}.{did_you_mean(name, list(known))}")
-        block = known[name]
-        try:
-            frozen = numbers_of(numbers, "start", "price")
-        except ProblemError as error:
-            raise ProblemError(f"start: the prices of {name!r} are not numbers ({error})") from error
-        if isinstance(frozen, dict):  # groups that are gone have no price here
-            places = Labels(block.labels).places
-            known_labels = {label: price for label, price in frozen.items() if same(label) in places}
-            if frozen and not known_labels and not isinstance(start, Solution):
-                place_of(next(iter(frozen)), places, block.labels, f"start: {name!r}")
-            frozen = spread(known_labels, block.labels, f"start: {name!r}", free=0.0)
-            if any(price != price for price in known_labels.values()):
-                raise ProblemError(f"start: the prices of {name!r} are not all finite.")
-        values = np.asarray(frozen, dtype=np.float64)
-        if values.shape != (len(block.labels),):
-            raise ProblemError(
-                f"start: {name!r} has {values.shape} prices; expected (n_groups,) = ({len(block.labels)},)."
-            )
-        if not np.isfinite(values).all():
-            raise ProblemError(f"start: the prices of {name!r} are not all finite.")
-        prices[block.rows] = values
-    return prices

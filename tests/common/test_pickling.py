@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import multiprocessing
 import pickle
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -68,6 +69,12 @@ def plain(cands: oa.Candidates) -> oa.Problem:
     return oa.Problem(cands, oa.total("r"), [(oa.exposure(by="artist") <= 20.0).named("caps")], oa.Slate(2))
 
 
+def saved(solution: oa.Solution) -> oa.SavedSolution:
+    with tempfile.TemporaryDirectory() as folder:
+        solution.save(f"{folder}/saved")
+        return oa.load_solution(f"{folder}/saved")
+
+
 @pytest.fixture(scope="module")
 def objects() -> dict[str, Any]:
     """An object of every public class, and others that users hold."""
@@ -101,6 +108,8 @@ def objects() -> dict[str, Any]:
         "steady": oa.Problem(cands, oa.total("r") + oa.stay_close(solution, weight=0.1)),
         "solution": solution,
         "infeasible": infeasible,
+        "comparison": oa.compare(solution, solution),
+        "saved": saved(solution),
         "conflict": infeasible.conflicts[0],
         "status": solution.status,
         "progress": states[0],

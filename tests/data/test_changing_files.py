@@ -16,8 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc.engines import chunks
-from oasis_alloc.engines import stream as engine_module
+from oasis_alloc.engines.settings import SIZES
 
 N_USERS, DEGREE, N_ITEMS = 1_200, 20, 60
 ITEMS = {"campaign": np.arange(N_ITEMS) // 4}
@@ -91,11 +90,9 @@ posix = pytest.mark.skipif(os.name != "posix", reason="an open file cannot be ch
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+def small(tuned: Any) -> None:
     """Small blocks, so that these files take many."""
-    monkeypatch.setattr(engine_module, "_MOST_BLOCK", 700)
-    monkeypatch.setattr(engine_module, "_LEAST_BLOCK", 100)
-    monkeypatch.setattr(chunks, "_CHUNK_PAIRS", 5_000)
+    tuned(SIZES, max_block=700, min_block=100, chunk_pairs=5_000)
 
 
 @pytest.fixture

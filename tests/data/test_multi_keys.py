@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -24,7 +25,7 @@ from oasis_alloc.commands.summary import deliveries
 from oasis_alloc.data import grouping as grouping_module
 from oasis_alloc.data.keys import Key
 from oasis_alloc.data.multi_keys import MultiKey
-from oasis_alloc.program.lowering import lower
+from oasis_alloc.program.lowering import SIZES, lower
 from oasis_alloc.program.pair_lookup import Taken
 
 GENRES = [["rock", "pop"], [], ["jazz"], None, ["pop", "jazz", "rock"], ["pop", "rock"]]
@@ -247,11 +248,10 @@ def test_totals_and_prices_against_plain_counting(
     with pytest.MonkeyPatch.context() as patch:
         if sparse:
             patch.setattr(grouping_module, "_fits", lambda shape, n_pairs: False)
-        if unfolded:
-            patch.setattr("oasis_alloc.program.lowering._FOLD_LIMIT", 0)
         labels = market.candidates.groups(measure.by)
         problem = oa.Problem(market.candidates, R("relevance"), measure <= 1.0)
-        program = lower(problem)
+        with SIZES.using(folded_cells=0) if unfolded else nullcontext():
+            program = lower(problem)
     plain = market.matrix(measure)
     assert labels == market.groups(measure.by)
     pairs = np.arange(len(market.user))

@@ -20,10 +20,11 @@ from strategies import Case, problems
 
 import oasis_alloc as oa
 from oasis_alloc.data.row_groups import Reader
-from oasis_alloc.engines import chunks, engine_for
-from oasis_alloc.engines import stream as engine_module
+from oasis_alloc.engines import engine_for
+from oasis_alloc.engines.settings import SIZES
+from oasis_alloc.program.lowering import SIZES as LOWERING
 from oasis_alloc.program.lowering import lower
-from oasis_alloc.solvers import dual
+from oasis_alloc.solvers.settings import DUAL
 
 Array = np.ndarray[Any, Any]
 
@@ -62,10 +63,8 @@ def test_any_small_problem_has_the_same_answer(case: Case, data: st.DataObject) 
     rows = data.draw(st.integers(1, 5))
     users = {key: market.labels[key] for key in ("market", "hour")}
     items = {key: market.labels[key] for key in ("campaign", "artist")}
-    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_module, "_MOST_BLOCK", 3)
-        patch.setattr(engine_module, "_LEAST_BLOCK", 2)
-        patch.setattr("oasis_alloc.program.lowering._FOLD_LIMIT", 1000)  # of which small steps leave none
+    folded = LOWERING.using(folded_cells=1000)  # of which small steps leave none
+    with tempfile.TemporaryDirectory() as directory, SIZES.using(max_block=3, min_block=2), folded:
         files(market.candidates, Path(directory), cuts, rows)
         streamed = oa.Candidates.from_parquet(directory, users=users, items=items, memory="16KiB")
         assert np.array_equal(streamed.indptr, market.candidates.indptr)
@@ -101,12 +100,10 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def streamed(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[oa.Candidates]:
+def streamed(directory: Path, tuned: Any) -> Iterator[oa.Candidates]:
     """The market in files, by blocks of a few hundred pairs, in chunks of some thousand, on samples of users first."""
-    monkeypatch.setattr(engine_module, "_MOST_BLOCK", 700)
-    monkeypatch.setattr(engine_module, "_LEAST_BLOCK", 100)
-    monkeypatch.setattr(chunks, "_CHUNK_PAIRS", 5_000)
-    monkeypatch.setattr(dual, "_SAMPLE_PAIRS", 10_000)
+    tuned(SIZES, max_block=700, min_block=100, chunk_pairs=5_000)
+    tuned(DUAL, sample_pairs=10_000)
     candidates = oa.Candidates.from_parquet(directory, users=USERS, items=ITEMS, memory="700KiB")
     yield candidates
     assert candidates.stream is not None
@@ -173,9 +170,11 @@ def test_the_threads_do_not_matter(streamed: oa.Candidates) -> None:
     same(*(oa.solve(rich(streamed), gap=1e-5, threads=n) for n in (1, 3)))
 
 
-def test_samples_that_do_not_fit_and_blocks_that_are_kept(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dual, "_SAMPLE_PAIRS", 10_000)
-    monkeypatch.setattr(chunks, "_CHUNK_PAIRS", 5_000)
+def test_samples_that_do_not_fit_and_blocks_that_are_kept(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, tuned: Any
+) -> None:
+    tuned(DUAL, sample_pairs=10_000)
+    tuned(SIZES, chunk_pairs=5_000)
     here = oa.solve(PROBLEMS["caps"](MARKET), gap=1e-7)
     read, groups = {}, []
     decoded = Reader._decoded
@@ -295,7 +294,9 @@ def test_files_that_change_are_noticed(directory: Path, tmp_path: Path) -> None:
         oa.solve(PROBLEMS["caps"](candidates))
 
 
-def test_what_is_not_offered_says_so(streamed: oa.Candidates, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_offered_says_so(
+    streamed: oa.Candidates, monkeypatch: pytest.MonkeyPatch, tuned: Any
+) -> None:
     before = oa.solve(PROBLEMS["caps"](streamed))
     guarded = {"keep": {"relevance": 0.9}, "at_least": 1, "slot_weights": [1.0, 0.5, 0.2]}
     for rule, value in guarded.items():
@@ -303,7 +304,7 @@ def test_what_is_not_offered_says_so(streamed: oa.Candidates, monkeypatch: pytes
             oa.solve(rich(streamed, slate=oa.Slate(3, **{rule: value})))
     with pytest.raises(oa.ProblemError, match=r"stay_close.*a number for every pair"):
         oa.solve(oa.Problem(streamed, oa.total("relevance") + oa.stay_close(before, weight=0.1)))
-    monkeypatch.setattr("oasis_alloc.program.lowering._FOLD_LIMIT", 0)
+    tuned(LOWERING, folded_cells=0)
     monkeypatch.setattr("oasis_alloc.data.grouping._fits", lambda shape, n_pairs: False)
     fresh = oa.Candidates.from_parquet(
         streamed.stream.files[0].path.parent, users={"user_id": np.arange(N_USERS)}, items=ITEMS

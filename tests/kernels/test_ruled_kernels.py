@@ -257,8 +257,8 @@ def test_rules_that_do_not_bind_leave_the_plain_kernels_answers(data_name: str, 
 def test_rules_that_do_not_bind_decide_as_the_plain_kernels_do(data_name: str, name: str) -> None:
     data, rules = case(data_name, name)
     within = np.full(data.price.shape[1:], 0.1)
-    expected, left, counts = np.zeros(data.of.size, np.uint8), np.zeros(data.n_users, np.int64), np.zeros(3, np.int64)
-    decide_kernels.decide(0, data.n_users, data.pairs, data.price, 3, within, expected, left, counts)
+    expected = np.zeros(data.of.size, np.uint8)
+    decide_kernels.decide(0, data.n_users, data.pairs, data.price, 3, within, expected)
     positive = np.bincount(data.of, data.scores > 0, data.n_users)
     # a slate that is just full may have its cut anywhere between 0 and its last item
     same = positive[data.of] != 3

@@ -14,9 +14,9 @@ from oasis_alloc.engines.threads import Threads
 from oasis_alloc.kernels.solve.transfer import Entries, refill, transfer
 from oasis_alloc.markets import matching
 from oasis_alloc.program.lowering import lower
-from oasis_alloc.solvers import landing
 from oasis_alloc.solvers import repair as recovery
 from oasis_alloc.solvers.repair import only_caps, rebalance
+from oasis_alloc.solvers.settings import DUAL
 
 Array = npt.NDArray[Any]
 
@@ -143,7 +143,7 @@ def test_slates_that_are_rebalanced_meet_every_cap() -> None:
         assert only_caps(engine)
         prices = np.full(program.n_rows, 1.0)
         visit = engine.visit(prices, 0.3)
-        positions, x = engine.slates(prices, 0.3)
+        positions, x = visit.slates()
         before = x.copy()
         assert program.violation(visit.totals) > 0.01
         rebalance(engine, positions, x, visit.totals)
@@ -162,7 +162,7 @@ def test_in_parts_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(recovery, "_PART", part)
         with Threads(program, 1) as engine:
             visit = engine.visit(np.full(program.n_rows, 1.0), 0.3)
-            positions, x = engine.slates(np.full(program.n_rows, 1.0), 0.3)
+            positions, x = visit.slates()
             rebalance(engine, positions, x, visit.totals)
             found.append(x)
     assert (found[1] == found[0]).all()
@@ -177,10 +177,12 @@ def test_floors_are_not_scaled_down() -> None:
 
 
 @pytest.mark.parametrize("gap", [1e-2, 1e-3])
-def test_large_problems_end_without_a_linear_programme(gap: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_problems_end_without_a_linear_programme(
+    gap: float, monkeypatch: pytest.MonkeyPatch, tuned: Any
+) -> None:
     problem = market(4_000, 40)
     exact = oa.solve(problem, gap=1e-8)
-    monkeypatch.setattr(landing, "_LARGE", 0)
+    tuned(DUAL, large=0)
     monkeypatch.setattr("oasis_alloc.solvers.dual.finish_rounds", None)  # not to be called
     solution = oa.solve(problem, gap=gap)
     assert solution.status is oa.Status.SOLVED

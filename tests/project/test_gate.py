@@ -20,7 +20,7 @@ from yardstick import one_pass, settled
 
 import oasis_alloc as oa
 from oasis_alloc.program.lowering import lower
-from oasis_alloc.solvers import dual
+from oasis_alloc.solvers.settings import DUAL
 
 _SMALL = "caps, 1e4 pairs"
 Call = Callable[[], object]
@@ -90,10 +90,10 @@ def test_work_is_counted_alike_and_as_it_is_kept() -> None:
     assert set(kept) == {*counters.PROBLEMS, "signatures"}
 
 
-def test_a_pass_more_or_less_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pass_more_or_less_is_found() -> None:
     before = counters.count([_SMALL])
-    monkeypatch.setattr(dual, "_FIRST_GAMMA", 1.0)
-    lines = gate.counted_differently(before, counters.count([_SMALL]))
+    with DUAL.using(first_gamma=1.0):
+        lines = gate.counted_differently(before, counters.count([_SMALL]))
     assert any(line.startswith(f"{_SMALL}: passes was ") for line in lines)
 
 

@@ -40,7 +40,7 @@ PATTERN = re.compile(
 ADVICE = list(BANNED.values())
 
 # Names of code that keep a British spelling until they are renamed. Prose may quote them in backticks.
-NAMES = {"dearer", "dearest", "factorise", "maximiser", "minimise", "optimise", "programme"}
+NAMES = {"dearer", "dearest", "factorise", "programme"}
 WITHIN = re.compile(r"(?<=[.{])(?:" + "|".join(sorted(NAMES)) + r")(?=[\[.})])")  # before 3.12, f-strings are one token
 QUOTED = re.compile(r"`([\w.]+)`")
 

@@ -213,8 +213,7 @@ def test_smoothing_is_the_solvers_own(name: str) -> None:
     for gamma in (0.05, 1.0):
         expected = np.zeros(program.n_pairs)
         with Threads(program, 1) as engine:
-            engine.visit(prices, gamma)
-            positions, x = engine.slates(prices, gamma)
+            positions, x = engine.visit(prices, gamma).slates()
         expected[positions] = x
         for u in range(0, N_USERS, 4):
             cands = solution.problem.candidates

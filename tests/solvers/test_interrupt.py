@@ -17,9 +17,9 @@ from test_checkpoint import problem, same_within_the_gap
 
 import oasis_alloc as oa
 from oasis_alloc.commands.progress import numbers
-from oasis_alloc.engines import chunks
-from oasis_alloc.solvers import dual
+from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.solvers.monitor import Allocation, Watch
+from oasis_alloc.solvers.settings import DUAL
 
 
 class After:
@@ -73,11 +73,10 @@ def test_before_the_finisher_the_prices_give_an_answer() -> None:
     assert 0.0 < part.value <= part.bound
 
 
-def test_where_there_is_no_answer_the_interrupt_passes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(dual, "_SAMPLE_PAIRS", 1_000)  # which gives no bound
-        with pytest.raises(KeyboardInterrupt):
-            oa.solve(problem(), progress=After(lambda s: s.stage == "sample"))
+def test_where_there_is_no_answer_the_interrupt_passes_on(tmp_path: Path) -> None:
+    # a sample gives no bound
+    with DUAL.using(sample_pairs=1_000), pytest.raises(KeyboardInterrupt):
+        oa.solve(problem(), progress=After(lambda s: s.stage == "sample"))
     # prices, but slates that follow them miss the floor; what was found is in the checkpoint all the same
     caps = oa.exposure(by="campaign") <= 150.0
     most = oa.solve(problem(maximize=oa.total("relevance"), subject_to=[caps])).value
@@ -91,9 +90,9 @@ def test_where_there_is_no_answer_the_interrupt_passes_on(tmp_path: Path, monkey
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # of others
-def test_a_signal_at_any_time_finds_threads_and_files_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_at_any_time_finds_threads_and_files_in_order(tmp_path: Path, tuned: Any) -> None:
     """A timer presses Ctrl-C while kernels run; afterwards everything has been given back and works."""
-    monkeypatch.setattr(chunks, "_CHUNK_PAIRS", 2_000)
+    tuned(SIZES, chunk_pairs=2_000)
     asked = problem()
     whole = oa.solve(asked, gap=1e-7)
     asked.candidates.to_parquet(tmp_path, rows_per_group=500)
@@ -149,8 +148,8 @@ def test_progress_has_rate_and_time_left() -> None:
 def test_time_left_goes_by_orders_of_magnitude(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("oasis_alloc.solvers.monitor.time.perf_counter", lambda: clock[0])
-    watch = Watch(1e-6, None, None, None)
-    watch.n_pairs = 1_000
+    watch = Watch(1e-6)
+    watch.about(1_000, -np.inf, 0.0, 0.0, None)
     none = np.empty(0)
     states = []
     for second, gap in enumerate((None, 1e-2, 1e-2, 1e-3, 1e-4, 9e-7)):

@@ -16,7 +16,7 @@ from oracle import label_of, least_relaxation, matrix, optimum, rows_of, slates,
 from strategies import OBJECTIVES, Case, Market, limits, markets, measures
 
 import oasis_alloc as oa
-from oasis_alloc.engines import chunks
+from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers.repair import scaled
@@ -299,8 +299,8 @@ def test_the_order_of_the_rules_does_not_matter() -> None:
     assert oa.solve(problem).value == oa.solve(other).value
 
 
-def test_any_number_of_threads_gives_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "_CHUNK_PAIRS", 100)
+def test_any_number_of_threads_gives_the_same_answer(tuned: Any) -> None:
+    tuned(SIZES, chunk_pairs=100)
     problem = oa.Problem(CANDIDATES, oa.total("relevance"), [oa.exposure(by="campaign") <= 8.0], RULES)
     one, three = (oa.solve(problem, threads=n) for n in (1, 3))
     assert one.bound == three.bound

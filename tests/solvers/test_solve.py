@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc.engines import chunks
+from oasis_alloc.engines.settings import SIZES
 
 FRAMES: dict[str, Any] = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}
 
@@ -182,8 +182,8 @@ def test_progress_is_told_how_far_it_is() -> None:
     assert states[-1].value == solution.value
 
 
-def test_one_thread_and_two_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "_CHUNK_PAIRS", 5_000)  # a dozen chunks
+def test_one_thread_and_two_give_the_same_bits(tuned: Any) -> None:
+    tuned(SIZES, chunk_pairs=5_000)  # a dozen chunks
     one, two, again = (oa.solve(problem(), threads=n, gap=1e-6) for n in (1, 2, 2))
     for other in (two, again):
         assert (one.value, one.bound, one.passes) == (other.value, other.bound, other.passes)
@@ -193,8 +193,8 @@ def test_one_thread_and_two_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) 
             assert np.array_equal(one.prices[name], other.prices[name])
 
 
-def test_chunks_change_nothing_but_rounding(monkeypatch: pytest.MonkeyPatch, solved: oa.Solution) -> None:
-    monkeypatch.setattr(chunks, "_CHUNK_PAIRS", 5_000)
+def test_chunks_change_nothing_but_rounding(tuned: Any, solved: oa.Solution) -> None:
+    tuned(SIZES, chunk_pairs=5_000)
     other = oa.solve(problem(), threads=2)
     assert other.bound == pytest.approx(solved.bound, rel=2e-4)
     assert np.abs(other.scores() - solved.scores()).max() < 0.1

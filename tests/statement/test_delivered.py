@@ -61,8 +61,8 @@ def test_conjugate_and_prices(row: Row) -> None:
         if bound.is_curved:
             curve = bound.curve(price)
             assert curve.value == conjugate
-            assert bound.value(curve.maximiser) + price @ curve.maximiser == pytest.approx(conjugate, abs=1e-9)
-            assert curve.values == pytest.approx(row.formula(curve.maximiser + BEFORE), rel=1e-6)
+            assert bound.value(curve.maximizer) + price @ curve.maximizer == pytest.approx(conjugate, abs=1e-9)
+            assert curve.values == pytest.approx(row.formula(curve.maximizer + BEFORE), rel=1e-6)
             assert not box.limit.any()
         else:
             constant = row.bound.most_value if isinstance(row.bound, BoundReach) else 0.0
@@ -370,7 +370,7 @@ def test_a_plan_that_is_made_again_keeps_the_flights_limits() -> None:
 def test_month_turnover_by_label() -> None:
     """Campaigns that end drop out of the prices, new ones start at 0, and the ones that stay keep theirs."""
     from oasis_alloc.program.lowering import lower
-    from oasis_alloc.solve import start_prices
+    from oasis_alloc.solvers.start import start_prices
 
     def month(names: list[str]) -> oa.Problem:
         rng = np.random.default_rng(3)
@@ -383,7 +383,7 @@ def test_month_turnover_by_label() -> None:
     before = oa.solve(june)
     prices = before.prices_by_label["caps"]
     assert min(prices.values()) > 0.01
-    start = start_prices(july, lower(july), before)
+    start = start_prices(lower(july), before.prices_by_label, of_solution=True)
     assert dict(zip(july.labels("caps"), start.tolist(), strict=True)) == {
         "new": 0.0,
         "stays": prices["stays"],

@@ -174,13 +174,13 @@ def test_fenchels_inequality(row: Row) -> None:
 
 
 @plain_function
-def test_fenchels_equality_at_the_maximiser(row: Row) -> None:
+def test_fenchels_equality_at_the_maximizer(row: Row) -> None:
     bound = row.bound
     for seed in range(100):
         price = row.prices(seed, wide=True)
         if bound.is_curved:
             curve = bound.curve(price)
-            e = curve.maximiser
+            e = curve.maximizer
             assert ((e >= LEAST) & (e <= MOST)).all()
             assert curve.value == bound.conjugate(price)
             assert curve.values == pytest.approx(row.formula(e), rel=1e-9)
@@ -191,7 +191,7 @@ def test_fenchels_equality_at_the_maximiser(row: Row) -> None:
 
 
 @plain_function
-def test_gradient_of_the_conjugate_is_the_maximiser(row: Row) -> None:
+def test_gradient_of_the_conjugate_is_the_maximizer(row: Row) -> None:
     bound, step, seen = row.bound, 1e-6, 0
     for seed in range(30):
         price = row.prices(seed) * 0.9
@@ -203,11 +203,11 @@ def test_gradient_of_the_conjugate_is_the_maximiser(row: Row) -> None:
             move[g] = step
             slope = (bound.conjugate(price + move) - bound.conjugate(price - move)) / (2 * step)
             if bound.is_curved:
-                ends = [bound.curve(price + sign * move).maximiser[g] for sign in (-1, 1)]
+                ends = [bound.curve(price + sign * move).maximizer[g] for sign in (-1, 1)]
                 assert ends[0] - 1e-6 <= slope <= ends[1] + 1e-6, "a convex function's slope is between its gradients"
                 if ends[1] - ends[0] < 1e-4:
                     seen += 1
-                    assert slope == pytest.approx(bound.curve(price).maximiser[g], rel=1e-4, abs=1e-4)
+                    assert slope == pytest.approx(bound.curve(price).maximizer[g], rel=1e-4, abs=1e-4)
             else:
                 low, high, _ = bound.band()
                 seen += 1
@@ -221,15 +221,15 @@ def alpha_is_positive(row: Row) -> bool:
 
 
 @curved_function
-def test_curvature_of_the_conjugate_is_the_slope_of_the_maximiser(row: Row) -> None:
+def test_curvature_of_the_conjugate_is_the_slope_of_the_maximizer(row: Row) -> None:
     bound, seen = row.bound, 0
     for seed in range(50):
         price = row.prices(seed)
         step = 1e-5 * np.maximum(np.abs(price), 1e-3)
         low, here, high = (bound.curve(price + sign * step) for sign in (-1, 0, 1))
-        slope = (high.maximiser - low.maximiser) / (2 * step)
-        inside = (low.maximiser > LEAST) & (high.maximiser < MOST)
-        at_end = (high.maximiser == LEAST) | (low.maximiser == MOST)
+        slope = (high.maximizer - low.maximizer) / (2 * step)
+        inside = (low.maximizer > LEAST) & (high.maximizer < MOST)
+        at_end = (high.maximizer == LEAST) | (low.maximizer == MOST)
         assert here.slope[inside] == pytest.approx(slope[inside], rel=1e-4)
         assert not here.slope[at_end].any()
         assert (here.slope >= 0).all()
@@ -273,7 +273,7 @@ def test_prices_in_the_box_are_enough_for_the_biconjugate(row: Row) -> None:
 def apart(bound: BoundFunction, price: Any, e: Any) -> Any:
     """F*(lam) - lam e of every group."""
     curve = bound.curve(price)
-    return curve.values + price * (curve.maximiser - e)
+    return curve.values + price * (curve.maximizer - e)
 
 
 @curved_function
@@ -282,9 +282,9 @@ def test_any_price_has_a_finite_conjugate(row: Row) -> None:
     for price in (0.0, 1e-300, -1e-300, 1e3, -1e3, 1e12, -1e12):
         curve = bound.curve(np.full(N, price))
         assert np.isfinite(curve.value)
-        assert ((curve.maximiser >= LEAST) & (curve.maximiser <= MOST)).all()
+        assert ((curve.maximizer >= LEAST) & (curve.maximizer <= MOST)).all()
         assert np.isfinite(curve.slope).all()
-        assert curve.maximiser == pytest.approx(MOST) or price <= 1e-300 or price < 1e3
+        assert curve.maximizer == pytest.approx(MOST) or price <= 1e-300 or price < 1e3
 
 
 @curved_kind

@@ -109,16 +109,16 @@ def test_derivatives_of_the_smoothed_conjugate(bound: BoundSupport, seed: int, s
     n, unit = bound.groups, float(bound.largest().max())
     prices, centre = -unit * rng.random(n), unit / softness * rng.normal(size=n)
     here = bound.smoothed(prices, softness, centre)
-    e = here.maximiser
+    e = here.maximizer
     size = unit**2 / softness
     attained = bound.value(e) + prices @ e - 0.5 * softness * float(np.sum((e - centre) ** 2))
     assert here.value == pytest.approx(attained, rel=1e-9, abs=1e-9 * n * size)
     step, way = 1e-6 * unit, rng.normal(size=n)
     low, high = (bound.smoothed(prices + sign * step * way, softness, centre) for sign in (-1.0, 1.0))
     assert (high.value - low.value) / (2 * step) == pytest.approx(e @ way, rel=1e-4, abs=1e-4 * n * unit / softness)
-    kinked = not (same_pools(bound, low.maximiser, high.maximiser, prices, softness, centre, step * way))
+    kinked = not (same_pools(bound, low.maximizer, high.maximizer, prices, softness, centre, step * way))
     if not kinked:
-        slope = (high.maximiser - low.maximiser) / (2 * step)
+        slope = (high.maximizer - low.maximizer) / (2 * step)
         assert here.product(way) == pytest.approx(slope, rel=1e-5, abs=1e-5 / softness)
     columns = np.stack([here.product(unit_vector) for unit_vector in np.eye(n)])
     assert here.diagonal == pytest.approx(np.diag(columns))
@@ -147,9 +147,9 @@ def test_the_smoothed_conjugate_is_a_concave_programme(row: Row) -> None:
     stated.solve(solver=cp.CLARABEL)
     smoothed = bound.smoothed(prices, softness, centre)
     assert smoothed.value == pytest.approx(stated.value, rel=1e-6)
-    assert smoothed.maximiser == pytest.approx(e.value, abs=1e-3)
+    assert smoothed.maximizer == pytest.approx(e.value, abs=1e-3)
     # what the totals are worth at the margin, which is what the prices leave of the strongly concave term
-    assert conic.prices() == pytest.approx(prices - softness * (smoothed.maximiser - centre), abs=1e-4)
+    assert conic.prices() == pytest.approx(prices - softness * (smoothed.maximizer - centre), abs=1e-4)
     assert is_in(bound, -conic.prices(), 1e-5)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import functools
-import importlib
 import json
 import multiprocessing
 import signal
@@ -24,20 +24,12 @@ from typing import Any
 
 import numpy as np
 from fuzz_verdicts import UNDECIDED, UNSURE, findings
+from large_paths import large_paths as every_large_path
 from presented import Presented, present
 from random_statements import random_program
 
 import oasis_alloc as oa
 
-LARGE_PATHS = (
-    ("solvers.dual", "_LEAST_UNDECIDED", 2),
-    ("solvers.dual", "_UNDECIDED_A_ROW", 0),
-    ("solvers.dual", "_SAMPLE_PAIRS", 0),
-    ("engines.chunks", "_CHUNK_PAIRS", 8),
-    ("engines.chunks", "_BLOCK", 1),
-    ("solvers.relaxation", "_ALL_AT_ONCE", 0),
-    ("lowering", "_FOLD_LIMIT", 0),
-)
 LIMIT = 20.0
 """Seconds that a solve may take; programs of some hundred pairs take some hundredths."""
 
@@ -126,10 +118,7 @@ def _quietly(large_paths: bool) -> None:
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     if large_paths:
-        for module, name, value in LARGE_PATHS:
-            found = importlib.import_module(f"oasis_alloc.{module}")
-            assert hasattr(found, name), f"{module} has no {name}"
-            setattr(found, name, value)
+        contextlib.ExitStack().enter_context(every_large_path())  # for the rest of the process
 
 
 def is_failure(category: str) -> bool:

@@ -11,7 +11,7 @@ import oasis_alloc
 from oasis_alloc.commands import installed
 from oasis_alloc.commands.terminal import NOT_WRITTEN, say
 
-_REQUIRED = ("numpy", "scipy", "numba", "cvxpy", "osqp", "clarabel", "highspy", "narwhals")
+_REQUIRED = ("numpy", "scipy", "numba", "cvxpy", "osqp", "clarabel", "highspy", "narwhals", "safetensors")
 _OPTIONAL = ("pandas", "polars", "pyarrow", "matplotlib", "rich")
 _SOLVERS = {"dual": ("numba",), "conic": ("cvxpy", "osqp", "clarabel", "highspy")}
 

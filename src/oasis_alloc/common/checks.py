@@ -1,10 +1,14 @@
-"""What an argument has to be where one number is expected: whole, or real, of Python or NumPy, and no boolean."""
+"""What arguments have to be: one number, of Python or NumPy and no boolean, or an array to write into."""
 
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.errors import InputError
 
 _NO_NUMBERS = (bool, np.bool_, np.timedelta64, np.datetime64)  # to NumPy, a timedelta64 is an integer
 
@@ -39,3 +43,13 @@ def as_real(value: object) -> float | None:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def as_buffer(out: Any, dtype: npt.DTypeLike, *shapes: tuple[int, ...], name: str = "out") -> npt.NDArray[Any]:
+    """An array that results may be written into, of one of some shapes; `InputError` tells the first of them."""
+    fits = isinstance(out, np.ndarray) and out.dtype == dtype and out.shape in shapes
+    if not (fits and out.flags.c_contiguous and out.flags.writeable):
+        sizes = ", ".join(f"{size:,}" for size in shapes[0]) + ("," if len(shapes[0]) == 1 else "")
+        raise InputError(f"{name}: expected a writeable, contiguous {np.dtype(dtype)} array of shape ({sizes}).")
+    found: npt.NDArray[Any] = out
+    return found

@@ -46,7 +46,6 @@ class Grouping(ByFields):
     labels: Labels
     user_part: NDArray[np.int32]
     item_part: NDArray[np.int32]
-    n_user_codes: int
     n_item_codes: int
     table: NDArray[np.int32] | None
     _found: NDArray[np.int64] | None = None  # sparse: sorted user code * n_item_codes + item code ...
@@ -169,7 +168,7 @@ def build(
         table.reshape(-1)[found] = group
         table = frozen(table)
     return Grouping(
-        by, labels, user_part, item_part, *shape, table,
+        by, labels, user_part, item_part, shape[1], table,
         None if small else found, None if small else group, sets,
     )  # fmt: skip
 

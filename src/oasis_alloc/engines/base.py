@@ -24,6 +24,49 @@ class Visit:
     activity: Floats  # (n_rows,) the same with all coefficients and columns positive: what makes up the totals
     diagonal: Floats  # (n_rows,) Hessian diagonal of the smoothed part
     fractional: float  # pairs strictly between 0 and 1
+    prices: Floats  # (n_rows,) at which users were visited
+    gamma: float
+    stride: int  # 1 for all users
+    engine: VisitMemory  # what the engine keeps of its last visit is asked for here
+    number: int
+
+    @property
+    def is_last(self) -> bool:
+        """True until the engine's next visit: as long as the engine has what the calls below need."""
+        return self.engine.visits == self.number
+
+    def curvature(self, direction: Floats) -> Floats:
+        """Hessian of the smoothed part times a direction, both by row. `StaleVisit` after another visit."""
+        self._check()
+        return self.engine.last_curvature(direction)
+
+    def slates(self) -> tuple[npt.NDArray[np.int64], Floats]:
+        """Non-zeros (positions, x) of the smoothed slates of all users. `StaleVisit` after another visit."""
+        self._check()
+        if self.stride != 1:
+            raise StaleVisit("a visit to some users has no slates of the others: visit with stride=1")
+        return self.engine.last_slates(self.prices, self.gamma)
+
+    def _check(self) -> None:
+        if not self.is_last:
+            raise StaleVisit(
+                f"visit {self.number} of an engine whose last one is {self.engine.visits}: its curvature and slates "
+                "are gone. Ask the last visit, or visit again."
+            )
+
+
+class StaleVisit(RuntimeError):
+    """A mistake of a solver: it asks a visit for what the engine keeps of its last one alone."""
+
+
+class VisitMemory(Protocol):
+    """What an engine keeps of its last visit; ask `Visit`, which knows whether it is the last one."""
+
+    visits: int
+
+    def last_curvature(self, direction: Floats) -> Floats: ...
+
+    def last_slates(self, prices: Floats, gamma: float) -> tuple[npt.NDArray[np.int64], Floats]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +116,7 @@ class Engine(Protocol):
         ...
 
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
-        """Visit all users (or one block of users in `stride`) at prices by row."""
-        ...
-
-    def curvature(self, direction: Floats) -> Floats:
-        """Hessian of the last visit's smoothed part times a direction, both by row."""
+        """Visit all users (or one block of users in `stride`) at prices by row; what is kept of the last visit goes."""
         ...
 
     def histogram(self, prices: Floats, widest: float) -> npt.NDArray[np.int64]:
@@ -90,10 +129,6 @@ class Engine(Protocol):
 
     def scores(self, prices: Floats) -> Floats:
         """Priced score of every pair."""
-        ...
-
-    def slates(self, prices: Floats, gamma: float) -> tuple[npt.NDArray[np.int64], Floats]:
-        """Non-zeros (positions, x) of the smoothed slates at the prices and smoothing of the last full visit."""
         ...
 
     def add_up(self, positions: npt.NDArray[np.int64], x: Floats) -> tuple[float, Floats]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from oasis_alloc.common.arrays import frozen
 from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Decision, Sums, Survey, Visit
+from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.kernels.rules import ruled as ruled_kernels
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs
@@ -23,7 +24,6 @@ from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.pair_lookup import Positions, Store, Taken
 from oasis_alloc.program.program import Program
 
-_CHUNK_PAIRS = 250_000  # below this, threads cost more than they bring
 _MOST_CHUNKS, _FEW_CHUNKS = 64, 8
 _PAIRS_A_CELL = 32  # of a chunk's tables
 _PART_PAIRS = 1 << 19  # of a chunk that are written about at a time
@@ -32,7 +32,6 @@ _MOST_KEPT = 1 << 22  # fractional pairs kept for Hessian products, over all chu
 _KINK = 1e-5  # smoothing of decisions under rules, in typical values: next to none
 _RULED_SLACK = 3.0  # of the first smoothing: looking at too few candidates is costly under rules
 _NOTHING = 1e-12
-_BLOCK = 32  # users of a sample stand together in blocks of this many (see kernels/visit.py)
 
 
 class Piece(NamedTuple):
@@ -60,13 +59,15 @@ class Chunked(ABC):
     def __init__(self, program: Program) -> None:
         self.program = program
         self.passes = 0.0
+        self.visits = 0
+        self._sizes = SIZES.now
         n_tables = len(program.base)
         table_bytes = n_tables * program.n_cells * 8 * 2
         most = max(1, min(_MOST_CHUNKS, _TABLE_BYTES // max(1, table_bytes)))
         # every visit and every product clears and adds up all chunks' tables: these stay small beside the pairs
         most = min(most, max(_FEW_CHUNKS, program.n_pairs // (_PAIRS_A_CELL * n_tables * program.n_cells + 1)))
-        chunks = max(1, min(most, program.n_pairs // _CHUNK_PAIRS))
-        self._edges = _chunk_edges(program.indptr, chunks)
+        chunks = max(1, min(most, program.n_pairs // self._sizes.chunk_pairs))
+        self._edges = _chunk_edges(program.indptr, chunks, self._sizes.users)
         self._n = self._edges.size - 1
         # rules have kernels of their own, so that problems without them pay nothing
         self._rules = None if program.rules is None else program.rules.kernel
@@ -120,7 +121,7 @@ class Chunked(ABC):
     ) -> None:  # fmt: skip
         chunk = piece.chunk
         kept: Any = self._kept[chunk]
-        assert self._rules is not None  # the caller has looked
+        assert self._rules is not None  # checked by the caller
         slack = min(self._slack, np.finfo(np.float64).max)
         ruled_kernels.visit(
             job, piece.first, piece.last, stride, piece.pairs, tables, gamma, slack, widest,
@@ -162,6 +163,7 @@ class Chunked(ABC):
 
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
         program = self.program
+        self.visits += 1  # also of one that does not get to its end
         tables = program.tables(prices)
         slack = min(self._slack, np.finfo(np.float64).max)
         kernel: Any = visit_kernels.visit
@@ -197,6 +199,11 @@ class Chunked(ABC):
             activity=program.activity(load) * scale,
             diagonal=program.curvature_diagonal(square) * (scale / gamma),
             fractional=out[visit_kernels.FRACTIONAL] * scale,
+            prices=prices,
+            gamma=gamma,
+            stride=stride,
+            engine=self,
+            number=self.visits,
         )
 
     def _adapt(self, out: Floats, gamma: float) -> None:
@@ -213,7 +220,7 @@ class Chunked(ABC):
         room = 0.5 * self._capacity * self._n
         self._keep_every = max(1, int(np.ceil(curved / room)))
 
-    def curvature(self, direction: Floats) -> Floats:
+    def last_curvature(self, direction: Floats) -> Floats:
         program = self.program
         tables = program.tables(direction).reshape(len(program.base), program.n_cells)
         plain: Any = visit_kernels.curvature_product
@@ -248,16 +255,14 @@ class Chunked(ABC):
     def decide(self, prices: Floats, margins: Floats) -> Decision:
         tables, within = self.program.tables(prices), self.program.widest(margins)
         parts: list[list[Part]] = [[] for _ in range(self._n)]
-        slots = np.empty(self.program.n_users, np.int64)
         gamma = 0.0 if self._rules is None else self._least_gamma
 
         def job(piece: Piece) -> None:
             for part in _parts(piece):
                 state = np.empty(_n_pairs(part), np.uint8)
-                counts = np.zeros(3, np.int64)
                 if self._rules is None:
                     given = part.first, part.last, part.pairs, tables, self.program.size, within
-                    decide_kernels.decide(*given, state, slots, counts)
+                    decide_kernels.decide(*given, state)
                 else:
                     self._ruled(ruled_kernels.DECIDE, part, tables, gamma, margin=within, state=state)
                 undecided = np.flatnonzero(state == decide_kernels.UNDECIDED)
@@ -281,7 +286,7 @@ class Chunked(ABC):
         self.passes += 1.0
         return out
 
-    def slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
+    def last_slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
         tables = self.program.tables(prices)
         parts: list[list[Part]] = [[] for _ in range(self._n)]
 
@@ -373,9 +378,9 @@ def _positions(parts: list[list[Part]], second: bool = False) -> Positions:
     return out
 
 
-def _chunk_edges(indptr: npt.NDArray[Any], chunks: int) -> npt.NDArray[np.int64]:
-    """User numbers that cut the pairs into about equal chunks, at whole blocks so that samples are even."""
+def _chunk_edges(indptr: npt.NDArray[Any], chunks: int, users: int) -> npt.NDArray[np.int64]:
+    """User numbers that cut the pairs into about equal chunks, at whole blocks of `users`."""
     n_users = indptr.size - 1
     wanted = np.linspace(0, indptr[-1], chunks + 1)[1:-1]
-    inner = np.searchsorted(indptr, wanted) // _BLOCK * _BLOCK
+    inner = np.searchsorted(indptr, wanted) // users * users
     return np.unique(np.concatenate([[0], inner, [n_users]])).astype(np.int64)

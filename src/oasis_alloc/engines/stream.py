@@ -8,7 +8,6 @@ samples, and decoded blocks from pass to pass.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.threads import workers
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.row_groups import Ledger, Reader
 from oasis_alloc.engines.base import Decision
@@ -31,7 +31,6 @@ from oasis_alloc.program.pair_lookup import Positions, Taken
 from oasis_alloc.program.program import Program
 
 _BUFFERS = 3  # of a lane: one that is visited, one that is ready, one that is filled
-_MOST_BLOCK, _LEAST_BLOCK = 1 << 18, 1 << 14  # pairs; with less room there are fewer lanes
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class ParquetStream(Chunked):
 
     def __init__(self, program: Program, threads: int | None = None) -> None:
         super().__init__(program)
-        assert program.stream is not None  # engine_for has looked
+        assert program.stream is not None  # checked by `engine_for`
         self._recipe: Recipe = program.stream
         self._ledger: Ledger = self._recipe.dataset.ledger
         self._threads = threads
@@ -85,7 +84,7 @@ class ParquetStream(Chunked):
         self._found_pairs: list[tuple[Positions, Arrays]] = []
         self._held = Held(np.empty(0, np.int64), program.arrays.like(0), np.empty(0, np.bool_))
         self._a_pair = program.arrays.like(1).n_bytes
-        lanes, pairs = self._shape(min(threads or os.cpu_count() or 1, self._n))
+        lanes, pairs = self._shape(workers(threads, self._n))
         self._lanes = [self._lane(blocks) for blocks in self._split(lanes, pairs)]
         self._fixed = self._ledger.held  # another engine, or a look-up, may need as much
         self._pool = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="oasis_alloc")
@@ -94,10 +93,10 @@ class ParquetStream(Chunked):
     def _shape(self, lanes: int) -> tuple[int, int]:
         """(lanes, pairs of a block) that leave half of the memory: relaxations have an engine of their own."""
         group, half = self._recipe.dataset.largest(self._recipe.names), self._ledger.limit // 2
-        while lanes > 1 and lanes * (group + _BUFFERS * _LEAST_BLOCK * self._a_pair) > half:
+        while lanes > 1 and lanes * (group + _BUFFERS * self._sizes.min_block * self._a_pair) > half:
             lanes -= 1
         pairs = (half // lanes - group) // (_BUFFERS * self._a_pair)
-        return lanes, max(1, min(_MOST_BLOCK, pairs))
+        return lanes, max(1, min(self._sizes.max_block, pairs))
 
     def _split(self, lanes: int, pairs: int) -> Iterator[list[Block]]:
         """Chunks dealt out to lanes, in runs of about as many pairs, and cut into blocks."""
@@ -221,7 +220,7 @@ class ParquetStream(Chunked):
         return True
 
     def _visit_sample(self, job: Callable[[Piece], object]) -> None:
-        assert self._sample is not None  # the caller has looked
+        assert self._sample is not None  # checked by `_pieces`
         _, sample, indptr = self._sample
         pairs, edges = pairs_of(self.program, sample, indptr), self._edges
 
@@ -245,9 +244,9 @@ class ParquetStream(Chunked):
         self._hold()
         return decision
 
-    def slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
+    def last_slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
         self._found_pairs = []
-        slates = super().slates(prices, gamma)
+        slates = super().last_slates(prices, gamma)
         self._hold()
         return slates
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from oasis_alloc.common.threads import workers
 from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
 from oasis_alloc.engines.pool import share
 from oasis_alloc.program.pair_lookup import Positions, Taken
@@ -20,7 +20,7 @@ class Threads(Chunked):
         super().__init__(program)
         self._threads = threads
         self._pairs = pairs_of(program, program)
-        self._workers = min(threads or os.cpu_count() or 1, self._n)
+        self._workers = workers(threads, self._n)
         others = self._workers - 1
         self._pool = ThreadPoolExecutor(others, thread_name_prefix="oasis_alloc") if others else None
 

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.tuning import Tuning
 from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import LARGEST
 from oasis_alloc.data.grouping import Grouping
@@ -23,11 +24,22 @@ from oasis_alloc.program.slate_lowering import tellable, with_rules
 from oasis_alloc.statement.measures import Measure, Term
 from oasis_alloc.statement.objective import Objective
 
-_FOLD_LIMIT = 1 << 22  # cells that are always worth a folded table (32 MiB a column)
+
+@dataclass(frozen=True)
+class Sizes:
+    """The numbers that tune the lowering."""
+
+    folded_cells: int = 1 << 22  # cells of a folded table that are always worth it (32 MiB per column)
 
 
-def lower(problem: Problem, as_served: bool = False) -> Program:
-    """Lower a problem to arrays; `as_served` counts every pair once, whatever users and slots count in the solve."""
+SIZES = Tuning(Sizes())
+
+
+def lower(problem: Problem, as_served: bool = False, threads: int | None = None) -> Program:
+    """Lower a problem to arrays; `as_served` counts every pair once, whatever users and slots count in the solve.
+
+    `threads` is as for `solve`: the arrays do not depend on it.
+    """
     cands = problem.candidates
     terms = base_terms(problem)
     groupings = {by: cands.grouping(by or None) for _, by in terms}
@@ -79,7 +91,7 @@ def lower(problem: Problem, as_served: bool = False) -> Program:
         limit=limit,
     )
     if not as_served:
-        program = with_rules(problem, program, cells.item_of[: cells.n_classes])
+        program = with_rules(problem, program, cells.item_of[: cells.n_classes], threads)
     return _within_reach(program) if any(b.function.uses_range for b in program.blocks) else program
 
 
@@ -93,7 +105,7 @@ def _within_reach(program: Program) -> Program:
         if bad.size:
             raise ProblemError(
                 f"{block.name}: group {block.labels[int(bad[0])]!r} can have a total of at most "
-                f"{best.maximiser[bad[0]]:g} whatever is shown, where the function is minus infinity ({bad.size} in "
+                f"{best.maximizer[bad[0]]:g} whatever is shown, where the function is minus infinity ({bad.size} in "
                 "all). Give the function an offset above 0, or give the group candidates."
             )
     blocks, row, low, high, limit = dual_variables(blocks, program.unit)
@@ -163,7 +175,7 @@ class _Cells:
         else:
             code = _narrow(item_class, n_classes)
             code = code[cands.item] if cands.stream is None else code
-        if n_segments * n_classes <= max(_FOLD_LIMIT, 2 * cands.n_pairs) or cands.n_pairs == 0:
+        if n_segments * n_classes <= max(SIZES.now.folded_cells, 2 * cands.n_pairs) or cands.n_pairs == 0:
             users = np.repeat(user_first, n_classes)
             return cls(
                 code, user_class.astype(np.uint32), n_segments, n_classes, users, np.tile(item_first, n_segments)

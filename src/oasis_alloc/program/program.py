@@ -200,7 +200,7 @@ class Program:
             unit, own = self.unit[block.rows], block.variables
             curve = block.function.curve(z[own] / unit)
             value += curve.value
-            gradient[own] = curve.maximiser / unit
+            gradient[own] = curve.maximizer / unit
             # at an end of the range, the curvature on the way in: nobody goes out
             low, high = self.lower[own], self.upper[own]
             width = np.where(np.isfinite(high - low), _INWARD * (high - low), 0.0)
@@ -214,7 +214,7 @@ class Program:
             size = max(float(np.abs(centre).mean()), float(unit.mean()))
             smoothed = function.smoothed(z[own] / unit, gamma / (float(unit.mean()) * size), centre)
             value += smoothed.value
-            gradient[own] = smoothed.maximiser / unit
+            gradient[own] = smoothed.maximizer / unit
             bend[own] = smoothed.diagonal / unit**2
             parts.append((own, unit, smoothed))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.threads import each
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.keys import Key
 from oasis_alloc.data.multi_keys import MultiKey
@@ -32,8 +31,8 @@ def tellable(key: Key | MultiKey) -> npt.NDArray[np.int32]:
     return key.codes if isinstance(key, Key) else key.sets
 
 
-def with_rules(problem: Problem, program: Program, item_of: Integers) -> Program:
-    """The program under the slate's rules; `item_of` is an item of each class."""
+def with_rules(problem: Problem, program: Program, item_of: Integers, threads: int | None) -> Program:
+    """The program under the slate's rules; `item_of` is an item of each class, `threads` as for `solve`."""
     slate, supply = problem.slate, problem.supply
     if slate.is_plain and supply is None:
         return program
@@ -57,12 +56,12 @@ def with_rules(problem: Problem, program: Program, item_of: Integers) -> Program
     rules = SlateRules(size, np.zeros_like(size), weight, systems, chain_of(systems), none, none)
     program = one_type(program)
     if least.any():
-        rules = replace(rules, least=_reachable(problem.slate, program, rules, np.minimum(least, size)))
+        rules = replace(rules, least=_reachable(problem.slate, program, rules, np.minimum(least, size), threads))
     for column, share in slate.keep.items():
         given = problem.candidates.columns[column]
         guard = (given if pair is None else given[pair]).astype(np.float64)
         guard /= np.repeat(units_of(guard, program.indptr), np.diff(program.indptr))
-        organic = attained(program, rules.without_decrements(), guard)
+        organic = attained(program, rules.without_decrements(), guard, threads)
         rules = replace(rules, guard=guard, target=kept_of(organic, share))
     return replace(program, rules=rules, size=int(rules.size.max(initial=1)))
 
@@ -90,18 +89,22 @@ def one_type(program: Program) -> Program:
     )
 
 
-def _reachable(slate: Slate, program: Program, rules: SlateRules, least: Integers) -> Integers:
+def _reachable(
+    slate: Slate, program: Program, rules: SlateRules, least: Integers, threads: int | None
+) -> Integers:
     """`least`, but no more than a user's candidates and caps allow."""
     if any(k not in rules.chain for k in range(len(rules.systems))):
         raise ProblemError(
             f"{slate!r}: at_least is for rules that nest; categories that cross, and items with several, can allow "
             "fewer items than they have room for. Leave one of them out."
         )
-    most = attained(program, rules.without_decrements(), np.ones(program.n_pairs))
+    most = attained(program, rules.without_decrements(), np.ones(program.n_pairs), threads)
     return np.minimum(least, np.floor(most + 1e-6).astype(np.int64))
 
 
-def attained(program: Program, rules: SlateRules, column: npt.NDArray[np.floating[Any]]) -> Floats:
+def attained(
+    program: Program, rules: SlateRules, column: npt.NDArray[np.floating[Any]], threads: int | None = None
+) -> Floats:
     """(n_users,) the most that a column, in units of each user's own, can add up to in a user's slate."""
     from oasis_alloc.kernels.rules import ruled
     from oasis_alloc.kernels.solve import jobs
@@ -120,11 +123,6 @@ def attained(program: Program, rules: SlateRules, column: npt.NDArray[np.floatin
             _EXACT, 0.0, 1.0, 1, none, none, jobs.no_sums(), jobs.marks(x=out), kernel,
         )  # fmt: skip
 
-    blocks = range(0, program.n_users, _BLOCK)
-    if len(blocks) <= 1:
-        for first in blocks:
-            job(first)
-    else:  # each user by itself, so the answer does not depend on the threads
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(job, blocks))
+    # each user by itself, so the answer does not depend on the threads
+    each(range(0, program.n_users, _BLOCK), job, threads)
     return out

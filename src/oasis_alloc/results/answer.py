@@ -40,6 +40,7 @@ class Answer(ByFields):
     conflicts: tuple[Conflict, ...] = ()
     diminished: float = 0.0
     sizes: dict[str, Floats] = field(default_factory=dict, repr=False)
+    threads: int | None = field(default=None, repr=False)  # as given to `solve`; what is computed later keeps to it
 
     @cached_property
     def parts(self) -> dict[str, float]:

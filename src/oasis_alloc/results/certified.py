@@ -18,6 +18,7 @@ from oasis_alloc.program.supply_and_positions import folded
 from oasis_alloc.results.answer import Answer, linear_parts
 from oasis_alloc.solvers.monitor import Allocation, Status, Watch
 from oasis_alloc.solvers.relaxation import Relaxation, Relaxed
+from oasis_alloc.solvers.stages import Outcome
 from oasis_alloc.solvers.worth import missed_cost, sizes, worth
 
 _Answer = TypeVar("_Answer", bound=Answer)
@@ -35,18 +36,32 @@ def parts_of(problem: Problem, program: Program) -> Callable[[npt.NDArray[np.int
     return parts
 
 
-def solved_answer(
+def answer_of(
     kind: type[_Answer],
     problem: Problem,
-    program: Program,
     engine: Engine,
     watch: Watch,
-    best: Allocation,
-    prices: Floats,
-    status: Status,
+    outcome: Outcome,
     solver: str,
+    threads: int | None,
 ) -> _Answer:
-    """The answer of a solve, however it ended; `CertificateError` where its value and bound contradict each other."""
+    """The answer of a solve, however it ended."""
+    asked = {"problem": problem, "solver": solver, "threads": threads}
+    if outcome.relaxed is not None:
+        return relaxed_answer(kind, engine, watch, outcome.relaxed, asked)
+    if outcome.conflict is not None:
+        value = -np.inf if outcome.worthless else np.nan
+        return infeasible_answer(kind, engine, watch, outcome.conflict, value, asked)
+    return solved_answer(kind, engine, watch, outcome.status, asked)
+
+
+def solved_answer(
+    kind: type[_Answer], engine: Engine, watch: Watch, status: Status, asked: dict[str, Any]
+) -> _Answer:
+    """The allocation and the bound of the watch; `CertificateError` where value and bound contradict each other."""
+    program, solver, best, prices = engine.program, asked["solver"], watch.best, watch.prices
+    assert best is not None  # `carry_out` leaves both
+    assert prices is not None
     bound, known = float(watch.bound), sizes(engine, best)
     if best.feasible:
         bought = missed_cost(program, prices, best.totals)
@@ -61,7 +76,7 @@ def solved_answer(
         if abs(bound - best.value) <= EPSILON * watch.scale:
             bound = best.value  # the same number, added up in two ways
     return kind(
-        problem=problem,
+        **asked,
         status=status,
         value=float(best.value),
         bound=bound,
@@ -72,7 +87,6 @@ def solved_answer(
         sizes={b.name: known[b.rows] for b in program.blocks if b.function.is_constraint},
         passes=float(watch.before[0] + engine.passes),
         seconds=watch.before[1] + watch.seconds,
-        solver=solver,
         **_shown(engine, best),
     )
 
@@ -86,22 +100,15 @@ def _shown(engine: Engine, best: Allocation) -> dict[str, Any]:
 
 
 def infeasible_answer(
-    kind: type[_Answer],
-    problem: Problem,
-    program: Program,
-    engine: Engine,
-    watch: Watch,
-    least: Relaxation,
-    solver: str,
-    value: float = np.nan,
+    kind: type[_Answer], engine: Engine, watch: Watch, least: Relaxation, value: float, asked: dict[str, Any]
 ) -> _Answer:
     """The answer where no allocation meets all constraints: the conflict, and the totals of the least relaxation.
 
     `value` is minus infinity where allocations meet them, and none is worth anything.
     """
-    closest = worth(engine, least.positions, least.x)
+    program, closest = engine.program, worth(engine, least.positions, least.x)
     return kind(
-        problem=problem,
+        **asked,
         status=Status.INFEASIBLE,
         value=value,
         bound=-np.inf,
@@ -111,7 +118,6 @@ def infeasible_answer(
         totals={b.name: closest.totals[b.rows] for b in program.blocks},
         passes=float(engine.passes),
         seconds=watch.seconds,
-        solver=solver,
         pairs=np.empty(0, np.int64),
         x=np.empty(0),
         conflicts=least.conflicts,
@@ -119,22 +125,17 @@ def infeasible_answer(
 
 
 def relaxed_answer(
-    kind: type[_Answer],
-    problem: Problem,
-    program: Program,
-    engine: Engine,
-    watch: Watch,
-    relaxed: Relaxed,
-    solver: str,
+    kind: type[_Answer], engine: Engine, watch: Watch, relaxed: Relaxed, asked: dict[str, Any]
 ) -> _Answer:
     """The best answer at the least relaxation."""
-    best, known = relaxed.allocation, sizes(engine, relaxed.allocation)
+    program, best = engine.program, relaxed.allocation
+    known = sizes(engine, best)
     gap = relative_gap(relaxed.bound, best.value, best.size, max(watch.rounding, relaxed.rounding))
     status = relaxed.status
     if status is Status.RELAXED and gap > max(watch.target, _NEARLY):
         status = Status.STALLED  # the least total is proven, but not that this is nearly the best answer at it
     return kind(
-        problem=problem,
+        **asked,
         status=status,
         value=float(best.value),
         bound=float(relaxed.bound),
@@ -145,7 +146,6 @@ def relaxed_answer(
         sizes={b.name: known[b.rows] for b in program.blocks if b.function.is_constraint},
         passes=float(engine.passes + relaxed.passes),
         seconds=watch.seconds,
-        solver=solver,
         **_shown(engine, best),
         conflicts=relaxed.conflicts,
     )

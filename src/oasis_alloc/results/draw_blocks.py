@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.threads import each
 from oasis_alloc.program.slate_rules import System, chain_of
 
 if TYPE_CHECKING:
@@ -18,17 +17,13 @@ if TYPE_CHECKING:
 _BLOCK = 16_384  # users
 
 
-def each_block(draw: Callable[[int, int], None], n_users: int) -> None:
-    """Call draw(first, last) for blocks of users, on all cores.
+def each_block(draw: Callable[[int, int], None], n_users: int, threads: int | None) -> None:
+    """Call draw(first, last) for blocks of users, on so many threads at a time; None for all cores.
 
     Each user is drawn by a stream of its own, so the answer does not depend on the threads.
     """
     blocks = range(0, n_users, _BLOCK)
-    if len(blocks) <= 1:
-        draw(0, n_users)
-    else:
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(lambda first: draw(first, min(first + _BLOCK, n_users)), blocks))
+    each(blocks, lambda first: draw(first, min(first + _BLOCK, n_users)), threads)
 
 
 class Drawing:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 Integers = npt.NDArray[np.int64]
 
 
-def ranked(problem: Problem, slots: Slots, systems: Sequence[System], seed: int) -> Drawn:
+def ranked(problem: Problem, slots: Slots, systems: Sequence[System], seed: int, threads: int | None) -> Drawn:
     """Draw an ordering for every user; the pairs are those of `slots`."""
     from oasis_alloc.kernels.draw import ranking as kernels
 
     candidates, weights = problem.candidates, problem.slate.slot_weights
-    assert weights is not None  # who calls looks
+    assert weights is not None  # checked by the caller
     lists, _ = lists_of(systems, candidates.n_items)
     longest = np.array(weights[: int(slots.size.max(initial=1))])
     n = slots.x.size
@@ -38,7 +38,7 @@ def ranked(problem: Problem, slots: Slots, systems: Sequence[System], seed: int)
         if user >= 0:
             crossing.append((user, crossed))
 
-    each_block(draw, candidates.n_users)
+    each_block(draw, candidates.n_users, threads)
     if crossing:
         user, crossed = min(crossing, key=lambda found: found[0])
         one, other = (_named(problem, systems, int(category)) for category in crossed)
@@ -65,7 +65,7 @@ def every_level(problem: Problem, pairs: Integers, place: Integers) -> Integers:
     from oasis_alloc.program.supply_and_positions import levels  # scipy, which serving does without
 
     candidates, weights = problem.candidates, problem.slate.slot_weights
-    assert weights is not None  # who calls looks
+    assert weights is not None  # checked by the caller
     sizes, _ = levels(weights)
     user = candidates.user_of(pairs)
     begin, length = candidates.indptr[user], np.diff(candidates.indptr)[user]

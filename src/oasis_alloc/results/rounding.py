@@ -72,11 +72,12 @@ class Rounded(ByFields):
         from oasis_alloc.program.lowering import lower
         from oasis_alloc.solvers.worth import worth
 
-        program = lower(self.solution.problem)
+        threads = self.solution.threads
+        program = lower(self.solution.problem, threads=threads)
         pairs = self.pairs
         if self.place is not None:
             pairs = every_level(self.solution.problem, pairs, self.place)
-        with Threads(program, None) as engine:
+        with Threads(program, threads) as engine:
             found = worth(engine, pairs, np.ones(pairs.size))
         return found, {block.name: found.totals[block.rows] for block in program.blocks}
 
@@ -132,11 +133,11 @@ def rounded(solution: Answer, rng: Rng = 0) -> Rounded:
         *(np.array(np.broadcast_to(np.asarray(n, np.int64), n_users)) for n in slate.sizes(candidates.indptr)),
     )
     if slate.slot_weights is not None:
-        drawn = ranked(solution.problem, slots, systems, seed)
+        drawn = ranked(solution.problem, slots, systems, seed, solution.threads)
         shown = drawn.place >= 0
         chance, at_place = np.minimum(drawn.chance[shown], 1.0), np.minimum(drawn.at_place[shown], 1.0)
         return Rounded(solution, positions[shown], chance, seed, drawn.place[shown], at_place)
     drawing = Drawing(systems, candidates.n_items)
     shown = np.zeros(positions.size, np.bool_)
-    each_block(lambda first, last: drawing.draw(first, last, slots, seed, shown), n_users)
+    each_block(lambda first, last: drawing.draw(first, last, slots, seed, shown), n_users, solution.threads)
     return Rounded(solution, positions[shown], x[shown], seed)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.common.arrays import frozen, objects
+from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.tensors import Tensors, read_tensors, write_tensors
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
@@ -25,7 +26,7 @@ _ROWS = ("prices", "totals")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SavedSolution:
+class SavedSolution(ByFields):
     """A solution read from a file of `Solution.save`, without the candidates and the problem that it was of.
 
     Attributes

@@ -79,7 +79,7 @@ class ConstraintLimit(Varied):
         given = list(self.problem.subject_to)
         function = given[self.place]
         band = constraint_of(function)
-        assert band is not None  # `varied` has looked
+        assert band is not None  # checked by `varied`
         limit: Any = point
         if self.scale and isinstance(band.limit, dict):
             limit = {label: None if np.isnan(number) else point * number for label, number in band.limit.items()}

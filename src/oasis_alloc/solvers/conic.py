@@ -49,7 +49,7 @@ _HIGHS = {
 _ACCEPTED = ("optimal", "optimal_inaccurate")
 
 
-def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
+def optimize_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
     """Solve with HiGHS, Clarabel or OSQP, and leave the certified answer with the watch.
 
     `None` takes HiGHS, or Clarabel where a function is curved.
@@ -62,7 +62,7 @@ def optimise_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
             f"solver='conic' is a reference for up to {MOST_PAIRS:,} pairs, and there are {program.n_pairs:,}. "
             "Use solver='dual'."
         )
-    watch.stage = "conic"
+    watch.enter("conic")
     # so that backends see values near 1, whatever their unit
     worth_one = engine.survey().size or price_of_functions(program, engine.survey().most)
     x = cp.Variable(max(program.n_pairs, 1))
@@ -102,7 +102,7 @@ def ask_reference(engine: Engine, watch: Watch) -> None:
     program = engine.program
     if program.stream is None and program.n_pairs <= _SECOND_OPINION:
         with suppress(SolverError):
-            optimise_conic(engine, watch, None)
+            optimize_conic(engine, watch, None)
 
 
 def _conic(block: Block, totals: Any, unit: Floats) -> Conic:

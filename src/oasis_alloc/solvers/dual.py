@@ -11,6 +11,8 @@ Every visit to all users gives the unsmoothed bound; the best is kept whatever h
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from oasis_alloc.common.types import Floats
@@ -19,144 +21,216 @@ from oasis_alloc.engines.base import Decision, Engine
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.landing import land, missing
-from oasis_alloc.solvers.monitor import Conflicting, Place, Watch
-from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise, newton_direction
-
-_FIRST_GAMMA = 0.3  # in units of the typical score
-_LAST_SAMPLE_GAMMA = 0.03
-_LAST_GAMMA = 1e-7
-_DIVIDE = 3.0
-_ROUGHEST, _ROUGH, _FINE = 1e-1, 2e-2, 3e-3  # residuals at which a smoothing is left
-_STUCK = 0.1  # residual that is left only where prices run away
-_MOST_STEPS, _FEW_STEPS = 25, 4
-_SAMPLE_PAIRS = 200_000  # below this many pairs a sample saves nothing
-_USERS_A_ROW = 20  # slots in a sample for every row that it has to price
-_FEWEST_A_ROW = 10  # the same where all users are asked next at the same smoothing; with 4, curved rows went astray
-_UNDECIDED_A_ROW = 10
-_UNDECIDED_A_CURVED_ROW = 1  # a curved total that is a little off costs the square of it
-_LEAST_UNDECIDED = 2_000
-_MOST_UNDECIDED = 200_000
-_EVERYWHERE = 0.05  # share of all slots from which a row opens no more pairs than others
-_MOST_WIDENED = 4.0  # times the pairs that the finisher is to be given, for prices that may be further off
-_GOOD = 0.5  # share of the gap asked for that the slates at hand may miss, where passes are slow
-_MOST_LANDINGS = 2
-_LANDS = 0.9  # of what smoothing may take
-_ORDINARY = 1e3  # sizes of prices that a start at 1 finds as well
-_RUNAWAY = 1e4  # prices beyond this many typical scores: the dual is running to minus infinity
+from oasis_alloc.solvers.monitor import Conflicting, Watch
+from oasis_alloc.solvers.newton import Check, Point, SmoothedDual, minimize, newton_direction
+from oasis_alloc.solvers.settings import DUAL, DualSettings
 
 
-def optimise(engine: Engine, watch: Watch, z: Floats | None, scale: float | None) -> None:
-    """Leave the best bound, prices and allocation with the watch; `Stop` passes through."""
+def optimize(
+    engine: Engine, watch: Watch, z: Floats | None, scale: float | None, settings: DualSettings | None = None
+) -> None:
+    """Leave the best bound, prices and allocation with the watch; `Stop` passes through.
+
+    `z` are dual variables to start from, and `scale` is the typical score, where the caller knows better.
+    """
+    run = Run.of(engine, watch, z is not None, scale, DUAL.now if settings is None else settings)
+    start, gamma = first_point(run, z)
+    point, wanted = None, run.settings.min_undecided
+    if engine.program.row.size:
+        start, gamma = on_a_sample(run, start, gamma)
+        found = with_all_users(run, start, gamma)
+        if found is None:
+            return  # the gap is reached without the finisher
+        point, wanted = found
+        gamma, point = point.gamma, refined(run, point)
+    hand_over(run, point, gamma, wanted)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What the stages of one solve share."""
+
+    engine: Engine
+    watch: Watch
+    dual: SmoothedDual
+    settings: DualSettings
+    warm: bool  # there are prices to start from
+    stride: int  # of the sample that prices are found on; 1 is no sample
+    rough_stride: int  # of the sample for the first prices alone
+    typical: float  # the typical score
+    unit: float  # what gammas are measured in: the typical score, or what the caller says that it is
+
+    @classmethod
+    def of(cls, engine: Engine, watch: Watch, warm: bool, scale: float | None, settings: DualSettings) -> Run:
+        """Choose the samples, and look at what a slot is worth."""
+        program = engine.program
+        stride = 1 if warm else sample_stride(program, settings.slots_per_row, settings)
+        rough = 1 if warm else sample_stride(program, settings.min_slots_per_row, settings)
+        if program.rules is None:
+            typical = typical_score(engine, stride, settings)
+        else:
+            with engine.plain() as plain:
+                typical = typical_score(plain, rough, settings)
+        dual = SmoothedDual(engine, _reporting(engine, watch), settings)
+        return cls(engine, watch, dual, settings, warm, stride, rough, typical, typical if scale is None else scale)
+
+    @property
+    def ruled(self) -> bool:
+        """True where slates have rules: passes and decisions are expensive then."""
+        return self.engine.program.rules is not None
+
+
+def _reporting(engine: Engine, watch: Watch) -> Check:
+    """What tells the watch of every visit."""
     program = engine.program
 
     def check(point: Point, stride: int) -> None:
         if stride == 1:
             prices = program.prices(point.z)
             watch.offer_bound(point.visit.bound + program.conjugate(prices), prices)
-            watch.place = Place(point.z, point.gamma)
+            watch.at(point.z, point.gamma)
         watch.tick(engine.passes, point.gamma)
 
-    dual = SmoothedDual(engine, check)
-    warm = z is not None
-    start = program.variables(np.zeros(program.n_rows)) if z is None else z
-    stride = 1 if warm else sample_stride(program, _USERS_A_ROW)
-    rough = 1 if warm else sample_stride(program, _FEWEST_A_ROW)
-    if program.rules is None:
-        worth = typical_score(engine, stride)
-    else:
-        with engine.plain() as plain:
-            worth = typical_score(plain, rough)
-    unit = scale if scale is not None else worth
-    gamma = (_LAST_SAMPLE_GAMMA if warm else _FIRST_GAMMA) * unit
-    if not warm:  # prices of support functions add up to their weight, and may have as far to go
-        shared = [np.abs(start[block.variables]).max() for block, _ in program.supports]
-        gamma = max(gamma, _FIRST_GAMMA * float(np.max(shared, initial=0.0)))
-    if watch.smoothing is not None:  # where an earlier solve was
-        gamma, watch.smoothing = watch.smoothing, None
-    point: Point | None = None
-    wanted = _LEAST_UNDECIDED
-    if program.row.size:
-        if program.rules is not None and not warm:  # prices that rules move a little are found without them, for less
-            watch.stage = "sample"
-            with engine.plain() as plain:
+    return check
 
-                def count(point: Point, stride: int) -> None:
-                    watch.tick(engine.passes + plain.passes, point.gamma)
 
-                first = SmoothedDual(plain, count)
-                try:
-                    if rough > stride:
-                        start, _ = descend(first, start, gamma, gamma, rough, _ROUGHEST)
-                    start, gamma = descend(first, start, gamma, _LAST_SAMPLE_GAMMA * unit, stride, _ROUGHEST)
-                finally:  # a limit may end it in between, and these passes were made
-                    engine.passes += plain.passes
-                engine.follow(plain, gamma)
-        elif stride > 1:
-            watch.stage = "sample"
-            # what a sample leaves open of prices goes with one over the root of the slots that a row has in it
-            a_row = program.slots / (stride * _USERS_A_ROW * program.n_limited)
-            last = _LAST_SAMPLE_GAMMA * unit / np.sqrt(max(1.0, a_row))
-            start, gamma = descend(dual, start, gamma, last, stride, _ROUGH)
-        elif rough > 1:  # too few users for more than the first prices
-            watch.stage = "sample"
-            start, _ = descend(dual, start, gamma, gamma, rough, _ROUGHEST)
-        watch.stage = "passes"
-        fractional = np.inf
-        landings = _MOST_LANDINGS
-        most_steps = _MOST_STEPS if program.rules is None else 2 * _FEW_STEPS
-        while True:
-            point = minimise(dual, dual.at(start, gamma), 1, _ROUGH, most_steps)
-            times = missing(dual, watch, point, undecided_wanted(dual, point)) if landings else np.inf
-            if times <= 1.0:
-                landings -= 1
-                point, reached = land(engine, watch, dual, point, unit)
-                if reached:
-                    return
-            start = point.z
-            wanted = undecided_wanted(dual, point)
-            # with rules passes are slow, and the finisher is given more
-            enough = (2.0 if program.rules is None else 0.75) * point.visit.fractional <= wanted
-            loose = smoothing_error(point, watch) <= 0.1 * watch.target
-            if program.rules is not None:  # slow passes end where the slates at hand would be good enough
-                worth_now = point.visit.value + program.concave(point.visit.totals)
-                loose |= relative_gap(watch.bound, worth_now, watch.size_of(worth_now)) <= _GOOD * watch.target
-            if watch.may_conflict and runaway(point, unit):
-                raise Conflicting
-            # pairs that less smoothing does not tell apart, though it is finer than the values
-            tied = point.visit.fractional > 0.8 * fractional and gamma < 0.03 * worth
-            if ((enough or loose) and times == np.inf) or tied or gamma <= _LAST_GAMMA * unit:
-                break
-            fractional = point.visit.fractional
-            # what smoothing takes goes with its square: no further than where the slates at hand would be good enough
-            gamma /= min(_DIVIDE, np.sqrt(times / _LANDS)) if times > 1.0 else _DIVIDE
-        point = minimise(dual, point, 1, _FINE, _MOST_STEPS if program.rules is None else _FEW_STEPS)
-        if watch.may_conflict and dual.residual(point) > _STUCK:
+def first_point(run: Run, z: Floats | None) -> tuple[Floats, float]:
+    """(dual variables, smoothing) to start from."""
+    program, settings = run.engine.program, run.settings
+    earlier = run.watch.first_smoothing()
+    if z is not None:
+        return z, settings.last_sample_gamma * run.unit if earlier is None else earlier
+    start = program.variables(np.zeros(program.n_rows))
+    # prices of support functions add up to their weight, and may have as far to go
+    shared = [np.abs(start[block.variables]).max() for block, _ in program.supports]
+    gamma = max(settings.first_gamma * run.unit, settings.first_gamma * float(np.max(shared, initial=0.0)))
+    return start, gamma if earlier is None else earlier
+
+
+def on_a_sample(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]:
+    """Rough prices from some users, or without rules, where that saves passes; (dual variables, smoothing)."""
+    program, settings = run.engine.program, run.settings
+    if run.warm:
+        return start, gamma
+    if run.ruled:
+        return without_rules(run, start, gamma)
+    if run.stride > 1:
+        run.watch.enter("sample")
+        # what a sample leaves open of prices goes with one over the root of the slots that a row has in it
+        per_row = program.slots / (run.stride * settings.slots_per_row * program.n_limited)
+        last = settings.last_sample_gamma * run.unit / np.sqrt(max(1.0, per_row))
+        return descend(run.dual, start, gamma, last, run.stride, settings.rough)
+    if run.rough_stride > 1:  # too few users for more than the first prices
+        run.watch.enter("sample")
+        start, _ = descend(run.dual, start, gamma, gamma, run.rough_stride, settings.roughest)
+    return start, gamma
+
+
+def without_rules(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]:
+    """Rough prices of the program without its rules, which move them a little and make passes expensive."""
+    engine, watch, settings = run.engine, run.watch, run.settings
+    watch.enter("sample")
+    with engine.plain() as plain:
+
+        def count(point: Point, stride: int) -> None:
+            watch.tick(engine.passes + plain.passes, point.gamma)
+
+        dual = SmoothedDual(plain, count, settings)
+        try:
+            if run.rough_stride > run.stride:
+                start, _ = descend(dual, start, gamma, gamma, run.rough_stride, settings.roughest)
+            last = settings.last_sample_gamma * run.unit
+            start, gamma = descend(dual, start, gamma, last, run.stride, settings.roughest)
+        finally:  # a limit may end it in between, and these passes were made
+            engine.passes += plain.passes
+        engine.follow(plain, gamma)
+    return start, gamma
+
+
+def with_all_users(run: Run, start: Floats, gamma: float) -> tuple[Point, int] | None:
+    """Take the smoothing down; (the last point, pairs for the finisher), or None where the gap is reached."""
+    watch, dual, settings = run.watch, run.dual, run.settings
+    watch.enter("passes")
+    fractional, landings = np.inf, settings.landings
+    max_steps = 2 * settings.few_steps if run.ruled else settings.max_steps
+    while True:
+        point = minimize(dual, dual.at(start, gamma), 1, settings.rough, max_steps)
+        times = missing(dual, watch, point, undecided_wanted(dual, point)) if landings else np.inf
+        if times <= 1.0:
+            landings -= 1
+            point, reached = land(run.engine, watch, dual, point, run.unit)
+            if reached:
+                return None
+        wanted = undecided_wanted(dual, point)
+        if watch.may_conflict and runaway(point, run.unit, settings):
             raise Conflicting
-    watch.stage = "finish"
-    prices = np.zeros(program.n_rows)
-    if point is not None:
-        prices = program.prices(point.z)
+        # pairs that less smoothing does not tell apart, though it is finer than the values
+        tied = point.visit.fractional > settings.tied_share * fractional and gamma < settings.tied_gamma * run.typical
+        finishes = times == np.inf and ready_for_finisher(run, point, wanted)
+        if finishes or tied or gamma <= settings.last_gamma * run.unit:
+            return point, wanted
+        start, fractional = point.z, point.visit.fractional
+        # what smoothing takes goes with its square: no further than where the slates at hand would be good enough
+        ratio = settings.gamma_ratio
+        gamma /= min(ratio, np.sqrt(times / settings.lands)) if times > 1.0 else ratio
+
+
+def ready_for_finisher(run: Run, point: Point, wanted: int) -> bool:
+    """True where few enough pairs are open, or less smoothing would gain nothing that is asked for."""
+    watch, settings = run.watch, run.settings
+    # with rules passes are expensive, and the finisher is given more
+    times = settings.ruled_fractional_per_undecided if run.ruled else settings.fractional_per_undecided
+    if times * point.visit.fractional <= wanted or smoothing_error(point, watch) <= settings.loose_error * watch.target:
+        return True
+    if not run.ruled:
+        return False
+    value = point.visit.value + run.engine.program.concave(point.visit.totals)
+    return relative_gap(watch.bound, value, watch.size_of(value)) <= settings.good * watch.target
+
+
+def refined(run: Run, point: Point) -> Point:
+    """The point at the end of some more steps; `Conflicting` where demands are far from met all the same."""
+    settings = run.settings
+    point = minimize(run.dual, point, 1, settings.fine, settings.few_steps if run.ruled else settings.max_steps)
+    if run.watch.may_conflict and run.dual.residual(point) > settings.stuck:
+        raise Conflicting
+    return point
+
+
+def hand_over(run: Run, point: Point | None, gamma: float, wanted: int) -> None:
+    """Let the finisher go on from the prices of a point, with about `wanted` pairs open at first."""
+    engine, watch, program = run.engine, run.watch, run.engine.program
+    watch.enter("finish")
+    prices = np.zeros(program.n_rows) if point is None else program.prices(point.z)
     if program.supports:
         prices = program.admit(prices)
     margin = margin_for(engine, watch, prices, wanted, gamma)
     known: Decision | None = None
     margins, limit = np.full(program.n_rows, margin), np.full(program.n_rows, np.inf)
     if point is not None and np.isfinite(margin):
-        point = dual.here(point)  # so that the Hessian is this point's
-        step = np.zeros(program.n_rows)
-        np.maximum.at(step, program.row, np.abs(newton_direction(dual, point, 4.0 * margin)))
-        share = point.visit.activity / (program.unit * max(program.slots, 1.0))
-        limit[share > _EVERYWHERE] = margin
-        # as wide as the step says, while the program stays small; decisions under rules are slow
-        for widest in (64.0, 16.0, 4.0, 1.0) if program.rules is None else (8.0, 1.0):
-            margins = np.maximum(margin, np.minimum(2.0 * step, widest * margin))
-            known = engine.decide(prices, np.minimum(margins, limit))
-            watch.check_limits(engine.passes)
-            if known.undecided.size <= _MOST_WIDENED * wanted:
-                break
-        # the price of a row that opens no pairs may go as far as it likes
-        margins = np.where(np.isfinite(limit), np.maximum(margins, np.maximum(8.0 * step, 64.0 * margin)), margins)
-    finish_rounds(engine, watch, prices, margins, unit, limit, known)
+        margins, limit, known = widened(run, run.dual.here(point), prices, margin, wanted)
+    finish_rounds(engine, watch, prices, margins, run.unit, limit, known, run.settings)
+
+
+def widened(
+    run: Run, point: Point, prices: Floats, margin: float, wanted: int
+) -> tuple[Floats, Floats, Decision | None]:
+    """(margins by row, their limits, the decision at both): as wide as a Newton step says, while few pairs are open."""
+    engine, program, settings = run.engine, run.engine.program, run.settings
+    step, limit = np.zeros(program.n_rows), np.full(program.n_rows, np.inf)
+    np.maximum.at(step, program.row, np.abs(newton_direction(run.dual, point, 4.0 * margin)))
+    share = point.visit.activity / (program.unit * max(program.slots, 1.0))
+    limit[share > settings.everywhere] = margin
+    margins, known = limit, None
+    for widest in settings.ruled_widest if run.ruled else settings.widest:
+        margins = np.maximum(margin, np.minimum(2.0 * step, widest * margin))
+        known = engine.decide(prices, np.minimum(margins, limit))
+        run.watch.check_limits(engine.passes)
+        if known.undecided.size <= settings.max_widened * wanted:
+            break
+    # the price of a row that opens no pairs may go as far as it likes
+    free = np.maximum(margins, np.maximum(8.0 * step, 64.0 * margin))
+    return np.where(np.isfinite(limit), free, margins), limit, known
 
 
 def descend(
@@ -164,44 +238,45 @@ def descend(
 ) -> tuple[Floats, float]:
     """Rough prices, the smoothing taken down from gamma to about `last`; and the smoothing that was reached."""
     while True:
-        start = minimise(dual, dual.at(start, gamma, stride), stride, tolerance, _MOST_STEPS).z
-        if gamma / _DIVIDE < 0.99 * last:
+        start = minimize(dual, dual.at(start, gamma, stride), stride, tolerance, dual.settings.max_steps).z
+        if gamma / dual.settings.gamma_ratio < 0.99 * last:
             return start, gamma
-        gamma /= _DIVIDE
+        gamma /= dual.settings.gamma_ratio
 
 
-def sample_stride(program: Program, slots_a_row: int) -> int:
-    """One block of users in how many is visited first: enough slots for every row, at most one in 16."""
-    if program.n_pairs < _SAMPLE_PAIRS:
+def sample_stride(program: Program, slots_per_row: int, settings: DualSettings) -> int:
+    """One block of users in how many is visited first: enough slots for every row."""
+    if program.n_pairs < settings.sample_pairs:
         return 1
     slots = program.n_users * program.size
-    return int(np.clip(slots // max(1, slots_a_row * program.n_limited), 1, 16))
+    return int(np.clip(slots // max(1, slots_per_row * program.n_limited), 1, settings.max_stride))
 
 
 def undecided_wanted(dual: SmoothedDual, point: Point) -> int:
     """Pairs that the finisher is given: some for every row whose price is not held at the end of its range."""
-    program = dual.program
-    each = np.full(program.n_rows, _UNDECIDED_A_ROW)
+    program, settings = dual.program, dual.settings
+    each = np.full(program.n_rows, settings.undecided_per_row)
     for block in program.curved:
-        each[block.rows] = _UNDECIDED_A_CURVED_ROW
+        each[block.rows] = settings.undecided_per_curved_row
     active = np.unique(program.row[~dual.held(point)])
-    return max(_LEAST_UNDECIDED, min(int(each[active].sum()), _MOST_UNDECIDED))
+    return max(settings.min_undecided, min(int(each[active].sum()), settings.max_undecided))
 
 
-def typical_score(engine: Engine, stride: int) -> float:
+def typical_score(engine: Engine, stride: int, settings: DualSettings) -> float:
     """Mean value of a slot when nothing has a price; where nothing is worth showing, the size of what is."""
     program = engine.program
     size = engine.survey().size
     visit = engine.visit(np.zeros(program.n_rows), max(size, 1e-300), stride)
     slots = float(np.minimum(np.diff(program.indptr), program.size).sum())
-    return max(visit.bound / max(1.0, slots), size) or price_of_functions(program, visit.totals)
+    return max(visit.bound / max(1.0, slots), size) or price_of_functions(program, visit.totals, settings)
 
 
-def price_of_functions(program: Program, totals: Floats) -> float:
+def price_of_functions(program: Program, totals: Floats, settings: DualSettings | None = None) -> float:
     """What functions typically pay for a pair at some totals: the size of scores where all values are 0.
 
     1 where there are none, and where it is of about that size: a start needs no more than the order of magnitude.
     """
+    ordinary = (DUAL.now if settings is None else settings).ordinary
     paid = [0.0]
     largest = {block.name: function.largest() for block, function in program.supports}
     for block in program.blocks:
@@ -213,7 +288,7 @@ def price_of_functions(program: Program, totals: Floats) -> float:
         known = (prices * unit)[np.isfinite(prices)]
         paid.append(float(known.mean()) if known.size else 0.0)
     typical = max(paid)
-    return typical if typical > 0.0 and not 1.0 / _ORDINARY <= typical <= _ORDINARY else 1.0
+    return typical if typical > 0.0 and not 1.0 / ordinary <= typical <= ordinary else 1.0
 
 
 def smoothing_error(point: Point, watch: Watch) -> float:
@@ -221,6 +296,6 @@ def smoothing_error(point: Point, watch: Watch) -> float:
     return float(abs(point.visit.bound - point.visit.smoothed)) / float(watch.size_of(point.visit.value))
 
 
-def runaway(point: Point, unit: float) -> bool:
+def runaway(point: Point, unit: float, settings: DualSettings) -> bool:
     """True where prices have grown past anything that candidates can pay."""
-    return bool(np.abs(point.z).max(initial=0.0) > _RUNAWAY * unit)
+    return bool(np.abs(point.z).max(initial=0.0) > settings.runaway * unit)

@@ -17,34 +17,15 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import relative_gap
 from oasis_alloc.engines.base import Decision, Engine
 from oasis_alloc.kernels.solve.decide import N_BINS
+from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.crash import crash
 from oasis_alloc.solvers.highs import solve_lp
 from oasis_alloc.solvers.linear import LinearSolution, Statuses
 from oasis_alloc.solvers.monitor import Allocation, Conflicting, Status, Stop, Watch
 from oasis_alloc.solvers.repair import trimmed
 from oasis_alloc.solvers.restricted import Restricted, restricted
+from oasis_alloc.solvers.settings import DUAL, DualSettings
 from oasis_alloc.solvers.worth import worth
-
-_ABOUT_ZERO = 1e-11
-_SLACK = 1e-9
-_MOST_ROUNDS = 40
-_WIDEN = 4.0
-_CLOSE = 0.25  # share of a row's margin within which new prices leave a pair open
-_LARGE = 100_000  # undecided pairs from which a much wider program is better solved from scratch, with presolve
-_FAR = 10.0  # typical scores that a price may have to move before the demands are suspected to conflict
-_NARROW = 0.25  # of a curved row's radius that is kept where its price was not pressed
-_FIRST = 1e-3  # least share of its own price by which a curved row's may move at first
-_LEAST = 1e-6
-_FINEST = 1e-9  # radius of curved rows, in typical scores, below which their chords are fine enough
-_LOOSE = 5e-4  # gap asked for from which the best bound so far may do: first rounds look for an allocation alone
-_LOOSE_ROUNDS = 8
-_ALTERNATIVES = 15_000  # pairs that are opened at most for users who cannot give one up for nothing
-_FEW = 100  # rows that are pressed at a time, of which the users get alternatives at once
-_CHORDS = 3  # rounds in which curved rows are only given longer chords
-_PATIENCE = 8  # rounds after which all margins are widened
-_DEAREST = 1e12  # highest price of a slack, in typical scores
-_KINK = 1e-9  # smoothing, in units of scores, of visits that are made for the bound alone
-_RULED_KINK = 1e-7  # the least of it under rules, where no gap below 1e-6 is asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +59,7 @@ def margin_for(engine: Engine, watch: Watch, prices: Floats, wanted: int, guess:
 
 def finish_rounds(
     engine: Engine, watch: Watch, prices: Floats, margins: Floats, scale: float, limit: Floats | None = None,
-    known: Decision | None = None,
+    known: Decision | None = None, settings: DualSettings | None = None,
 ) -> None:  # fmt: skip
     """Rounds of the finisher until the gap is reached or nothing is left to release.
 
@@ -89,39 +70,32 @@ def finish_rounds(
     What is fixed stays as it was fixed until it is released, so a round starts from the last one's basis. Released are
     pairs that the new prices contradict or leave close, and a wider margin of the rows whose price was pressed.
     """
-    program = engine.program
+    program, settings = engine.program, DUAL.now if settings is None else settings
     if program.supports:  # bounds of Newton steps hold, but at prices a little outside the domain
         prices = program.admit(prices)
         watch.forget_bound()
-    center, center_bound = prices, bound_at(engine, watch, prices, scale)
-    dearest = np.abs(
-        np.concatenate([[scale], *((prices * program.unit)[block.rows] for block in program.curved)])
-    ).max()
-    most = 1e3 * max(float(dearest), engine.survey().largest)
-    margins = margins.copy()
-    radius = np.full(program.n_rows, np.inf)  # only curved rows have one besides the margin
-    for block in program.curved:
-        own = np.maximum(scale, np.abs(prices * program.unit)[block.rows])  # what it pays may be far above the scores
-        margins[block.rows] = np.maximum(margins[block.rows], _LEAST * own)  # pairs that tie have next to none
-        radius[block.rows] = np.clip(margins[block.rows], _FIRST * own, own)
+    center, center_bound = prices, bound_at(engine, watch, prices, scale, settings)
+    largest = np.abs(np.concatenate([[scale], *((prices * program.unit)[block.rows] for block in program.curved)]))
+    most = settings.first_slack * max(float(largest.max()), engine.survey().largest)
+    margins, radius = _first_radius(program, prices, margins, scale, settings)
     opens = np.full(program.n_rows, np.inf) if limit is None else limit
     decision = engine.decide(prices, np.minimum(margins, opens)) if known is None else known
     last: Round | None = None
     violations: list[float] = []
-    searching = watch.target >= _LOOSE
+    searching = watch.target >= settings.loose
     stubborn = np.zeros(program.n_rows, np.bool_)
-    for round_ in range(_MOST_ROUNDS):
+    for round_ in range(settings.max_rounds):
         start = center
-        loose = searching and round_ < _LOOSE_ROUNDS
-        reach = np.maximum(margins, _FAR * scale) if loose else margins
-        last = finish(engine, watch, decision, start, np.minimum(reach, radius), most, last)
+        loose = searching and round_ < settings.loose_rounds
+        reach = np.maximum(margins, settings.far * scale) if loose else margins
+        last = finish(engine, watch, decision, start, np.minimum(reach, radius), most, last, settings)
         watch.offer(last.allocation)
         new = program.admit(last.prices)
         if loose and watch.reached:
             return
         searching &= not last.allocation.feasible  # what is missing now are prices, and those of far steps are bad
         early = loose and not last.allocation.feasible  # prices that may go far are not worth a visit
-        bound = np.inf if early else bound_at(engine, watch, new, scale)
+        bound = np.inf if early else bound_at(engine, watch, new, scale, settings)
         if watch.reached or trim(engine, watch, last.allocation, new):
             return
         watch.check_limits(engine.passes)  # rounds without a visit have no tick
@@ -129,40 +103,60 @@ def finish_rounds(
         if better:
             center, center_bound = new, bound
         # a curved row that wants to go on needs longer chords, and no more pairs until that has not helped
-        margins = np.where(last.pressed & (np.isinf(radius) | (round_ >= _CHORDS)), _WIDEN * margins, margins)
+        wanting = last.pressed & (np.isinf(radius) | (round_ >= settings.chords))
+        margins = np.where(wanting, settings.widen * margins, margins)
         opens = np.where(last.pressed, 2.0 * opens, opens)
         moved = np.abs(last.prices - start) * program.unit
         # prices that went far and gave a worse bound say that the chords are too coarse there
-        least = radius if early else np.maximum(_NARROW * radius, 2.0 * moved) if better else _NARROW * radius
-        radius = np.where(last.pressed, _WIDEN * radius, np.minimum(radius, least))
-        if round_ >= _PATIENCE:
+        narrow = settings.narrow * radius
+        least = radius if early else np.maximum(narrow, 2.0 * moved) if better else narrow
+        radius = np.where(last.pressed, settings.widen * radius, np.minimum(radius, least))
+        if round_ >= settings.patience:
             margins, opens = 2.0 * margins, 2.0 * opens
         if decision.undecided.size == program.n_pairs:
             # nothing is fixed, so nothing is gained by holding prices back
             margins = opens = np.full_like(margins, np.inf)
         if watch.may_conflict and not last.allocation.feasible and not loose:
             violations.append(last.allocation.violation)
-            few = _PATIENCE + 2 if program.supports else 2  # of their prices, which go far together
-            stuck = len(violations) > few and violations[-1] > 0.5 * violations[-3]
-            if stuck or margins[last.pressed].max(initial=0.0) > _FAR * scale:
-                raise Conflicting  # wider margins do not help, or prices are far above the scores
-        near = np.minimum(np.where(last.pressed, margins, _CLOSE * margins), opens)
+            few = settings.patience + 2 if program.supports else 2  # of their prices, which go far together
+            far = margins[last.pressed].max(initial=0.0) > settings.far * scale
+            if far or _stuck(violations, few):
+                raise Conflicting  # prices are far above the scores, or wider margins do not help
+        near = np.minimum(np.where(last.pressed, margins, settings.close * margins), opens)
         fresh = engine.decide(center if early else new, near)
         wider = release(decision, fresh)
         if program.rules is not None and program.rules.holds_back:
-            stubborn = last.pressed & (stubborn | (np.count_nonzero(last.pressed) <= _FEW))
-            wider = with_alternatives(engine, wider, last.allocation, stubborn)
+            stubborn = last.pressed & (stubborn | (np.count_nonzero(last.pressed) <= settings.few_pressed))
+            wider = with_alternatives(engine, wider, last.allocation, stubborn, settings.alternatives)
             stubborn = last.pressed.copy()
         settled = wider.undecided.size == decision.undecided.size and not last.pressed.any() and not loose
-        coarse = np.isfinite(radius) & (radius > _FINEST * scale)
+        coarse = np.isfinite(radius) & (radius > settings.finest * scale)
         if settled and coarse.any():
             settled = False  # the chords of curved functions can still be finer
         if settled:
             # no pair is fixed against its price: what is missing is not for lack of rounds
-            if watch.may_conflict or not last.missed.any() or most > _DEAREST * scale:
+            if watch.may_conflict or not last.missed.any() or most > settings.max_slack * scale:
                 return
             most *= 1e3  # the demands can be met, but not at this price
         decision = wider
+
+
+def _first_radius(
+    program: Program, prices: Floats, margins: Floats, scale: float, settings: DualSettings
+) -> tuple[Floats, Floats]:
+    """(margins, how far prices may go besides) by row, at first; the second is finite for curved rows alone."""
+    margins, radius = margins.copy(), np.full(program.n_rows, np.inf)
+    for block in program.curved:
+        own = np.maximum(scale, np.abs(prices * program.unit)[block.rows])  # what it pays may be far above the scores
+        # pairs that tie have next to none
+        margins[block.rows] = np.maximum(margins[block.rows], settings.least_radius * own)
+        radius[block.rows] = np.clip(margins[block.rows], settings.first_radius * own, own)
+    return margins, radius
+
+
+def _stuck(violations: list[float], few: int) -> bool:
+    """True where the last two of more than a few rounds have not halved what is missed."""
+    return len(violations) > few and violations[-1] > 0.5 * violations[-3]
 
 
 def release(decision: Decision, fresh: Decision) -> Decision:
@@ -177,11 +171,12 @@ def release(decision: Decision, fresh: Decision) -> Decision:
 
 
 def with_alternatives(
-    engine: Engine, decision: Decision, allocation: Allocation, rows: npt.NDArray[np.bool_]
+    engine: Engine, decision: Decision, allocation: Allocation, rows: npt.NDArray[np.bool_], most: int
 ) -> Decision:
     """The decision with all pairs of some users undecided: of those who have or could have a pair in these rows.
 
-    A user who has to be shown something can only give a pair up for another that is open as well.
+    A user who has to be shown something can only give a pair up for another that is open as well. About `most` pairs
+    are opened.
     """
     if not rows.any():
         return decision
@@ -197,7 +192,7 @@ def with_alternatives(
     if not users.size:
         return decision
     # from all over: the first ones may have nothing to give
-    times = max(1, -(-int(size.sum()) // _ALTERNATIVES))
+    times = max(1, -(-int(size.sum()) // most))
     opened = np.concatenate([np.arange(program.indptr[u], program.indptr[u + 1]) for u in users[::times]])
     undecided = np.union1d(decision.undecided, opened)
     shown = np.setdiff1d(decision.shown, opened, assume_unique=True)
@@ -212,6 +207,7 @@ def finish(
     radius: Floats,
     most: float,
     last: Round | None,
+    settings: DualSettings,
 ) -> Round:
     """Solve and put together; radius by row and `most`, the highest price of a slack, are in units of scores."""
     program = engine.program
@@ -220,18 +216,18 @@ def finish(
     kept_rows = np.empty(0, np.int64) if last is None else last.programme.rows
     part = restricted(engine, decision, fixed, prices, radius / program.unit, most / program.unit, kept_rows)
     basis = None
-    if last is not None and part.pairs.size <= max(_LARGE, 2 * last.programme.pairs.size):
+    if last is not None and part.pairs.size <= max(settings.restart, 2 * last.programme.pairs.size):
         basis = last.programme.basis_for(part, last.solution, last.allocation.positions[last.allocation.x == 1.0])
     solution = _solve(part, basis, prices, watch.seconds_left)
     if solution is None:
         raise Stop(Status.TIME_LIMIT)
     x = np.clip(solution.x[: undecided.size], 0.0, 1.0)
-    kept = x > _ABOUT_ZERO
+    kept = x > settings.about_zero
     rows = part.rows
     new = prices.copy()
     new[rows] = part.prices(solution)
     above, below = part.slack(solution)
-    slack = np.maximum(above, below) > _SLACK * np.maximum(program.unit, np.abs(fixed))[rows]
+    slack = np.maximum(above, below) > settings.slack * np.maximum(program.unit, np.abs(fixed))[rows]
     pressed, missed = np.zeros((2, prices.size), np.bool_)
     pressed[rows] = slack & ~np.where(above > below, part.above_is_end, part.below_is_end)
     missed[rows] = slack & ~pressed[rows] & ~np.isfinite(program.bands()[2][rows])
@@ -269,11 +265,14 @@ def trim(engine: Engine, watch: Watch, allocation: Allocation, prices: Floats) -
     return watch.reached
 
 
-def bound_at(engine: Engine, watch: Watch, prices: Floats, scale: float) -> float:
+def bound_at(
+    engine: Engine, watch: Watch, prices: Floats, scale: float, settings: DualSettings | None = None
+) -> float:
     """The bound at some prices, offered to the watch."""
+    settings = DUAL.now if settings is None else settings
     # under rules, whose roots take longer the finer they are, no finer than the gap asked for can tell
-    finest = float(np.clip(0.1 * watch.target, 1e-12, _RULED_KINK))
-    kink = _KINK if engine.program.rules is None else float(np.clip(0.01 * watch.target, finest, 1e-4))
+    finest = float(np.clip(0.1 * watch.target, 1e-12, settings.ruled_kink))
+    kink = settings.kink if engine.program.rules is None else float(np.clip(0.01 * watch.target, finest, 1e-4))
     visit = engine.visit(prices, kink * scale)
     bound = visit.bound + engine.program.conjugate(prices)
     watch.offer_bound(bound, prices)

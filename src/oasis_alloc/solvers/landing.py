@@ -20,18 +20,10 @@ from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.monitor import Watch
-from oasis_alloc.solvers.newton import Point, SmoothedDual, minimise
+from oasis_alloc.solvers.newton import Point, SmoothedDual, minimize
 from oasis_alloc.solvers.repair import only_caps, rebalance
+from oasis_alloc.solvers.settings import DualSettings
 from oasis_alloc.solvers.worth import worth
-
-_EXACT = 0.05 * FEASIBLE  # residual at which demands are met
-_MOVED = (0.3, 0.03)  # of the gap asked for: what moving may take, at first and where that was not enough
-_MOVABLE = 0.25  # of the open pairs of a row
-_DROPPED = 12.0  # times the smoothing that what cannot be moved is worth, where it is near to being dropped
-_MOST_STEPS = 12
-_FRACTIONAL_A_ROW = 20.0  # with fewer, which they are changes with every step
-_SHARE = 0.7  # of the gap asked for that the smoothing may take
-_LARGE = 50_000  # undecided pairs from which a linear program takes longer than a few passes that are left
 
 
 def missing(dual: SmoothedDual, watch: Watch, point: Point, undecided: int) -> float:
@@ -40,17 +32,18 @@ def missing(dual: SmoothedDual, watch: Watch, point: Point, undecided: int) -> f
     Infinite where the finisher is the better end: where its linear program, of `undecided` pairs, is small and
     exact, without curves and rules, and where few pairs would be fractional for every price that can move.
     """
-    program = dual.program
+    program, settings = dual.program, dual.settings
     # prices of support functions are next to the domain, and as far from the bound
-    if (program.rules is None and not program.curved and undecided < _LARGE) or program.supports:
+    if (program.rules is None and not program.curved and undecided < settings.large) or program.supports:
         return np.inf
     # what smoothing takes from slates at their own priced scores, whether or not these meet the demands yet
     visit = point.visit
     taken = max(0.0, visit.bound - (visit.value - float(program.prices(point.z) @ visit.totals)))
-    times = float(taken) / float(watch.size_of(visit.value)) / (_SHARE * float(watch.target))
+    times = float(taken) / float(watch.size_of(visit.value)) / (settings.smoothing_share * float(watch.target))
     moving = np.unique(program.row[~dual.held(point)]).size
     # as many as there will be: they go with the smoothing
-    return times if point.visit.fractional >= _FRACTIONAL_A_ROW * moving * max(np.sqrt(times), 1.0) else np.inf
+    enough = settings.fractional_per_row * moving * max(np.sqrt(times), 1.0)
+    return times if point.visit.fractional >= enough else np.inf
 
 
 def land(engine: Engine, watch: Watch, dual: SmoothedDual, point: Point, scale: float) -> tuple[Point, bool]:
@@ -58,39 +51,42 @@ def land(engine: Engine, watch: Watch, dual: SmoothedDual, point: Point, scale: 
 
     `scale` is the typical score. Without rules what is too much is moved to other pairs, for about gamma a unit.
     """
-    program = engine.program
-    watch.stage = "landing"
+    program, settings = engine.program, dual.settings
+    watch.enter("landing")
     may_move = program.rules is None and only_caps(engine)
-    for part in _MOVED if may_move else (0.0,):
+    for part in settings.moved if may_move else (0.0,):
         if may_move:
-            point = minimise(dual, point, 1, partial(_few, program, watch, part * watch.target, scale), _MOST_STEPS)
+            few = partial(_few, program, watch, settings, part * watch.target, scale)
+            point = minimize(dual, point, 1, few, settings.landing_steps)
         else:
-            point = minimise(dual, point, 1, _EXACT, _MOST_STEPS)
+            point = minimize(dual, point, 1, settings.exact * FEASIBLE, settings.landing_steps)
             if program.violation(point.visit.totals, program.kept_share * point.visit.activity) > FEASIBLE:
                 break
-        point = dual.here(point)  # so that thresholds are this point's
+        point = dual.here(point)  # its slates are wanted
         prices = program.prices(point.z)
-        positions, x = engine.slates(prices, point.gamma)
+        positions, x = point.visit.slates()
         if may_move:
             rebalance(engine, positions, x, point.visit.totals)
         watch.offer(worth(engine, positions, x))
         if not watch.reached and not may_move:
-            bound_at(engine, watch, prices, scale)
+            bound_at(engine, watch, prices, scale, settings)
         if watch.reached:
             break
-    watch.stage = "passes"
+    watch.enter("passes")
     return point, watch.reached
 
 
-def _few(program: Program, watch: Watch, gap: float, scale: float, point: Point) -> bool:
+def _few(
+    program: Program, watch: Watch, settings: DualSettings, gap: float, scale: float, point: Point
+) -> bool:
     """Whether moving what exceeds caps, and what they leave of their prices' worth, takes no more than a gap."""
     _, upper, penalty = program.bands()
     prices = program.prices(point.z)
     hard = ~np.isfinite(penalty)
     over = np.where(hard, np.maximum(point.visit.totals - upper, 0.0), 0.0)
     under = np.where(hard & (prices > 0.0), np.maximum(upper - point.visit.totals, 0.0), 0.0)
-    open_ = _MOVABLE * point.visit.diagonal * point.gamma / program.unit
+    open_ = settings.movable * point.visit.diagonal * point.gamma / program.unit
     moved = np.minimum(over + under, open_) / program.unit * point.gamma
-    dropped = np.maximum(over - open_, 0.0) / program.unit * min(scale, _DROPPED * point.gamma)
+    dropped = np.maximum(over - open_, 0.0) / program.unit * min(scale, settings.dropped * point.gamma)
     missed = np.maximum(under - open_, 0.0) * prices
     return float(np.sum(moved + dropped + missed)) <= gap * watch.size_of(point.visit.bound)

@@ -132,36 +132,141 @@ class Place:
 
 
 class Watch:
-    """Keeps the best bound with its prices and the best allocation; raises `Stop` at a limit."""
+    """Keeps the best bound with its prices and the best allocation; raises `Stop` at a limit.
+
+    Solvers offer bounds and allocations, and say at which stage (`enter`) and where (`at`) they are. What else is set,
+    once each, has a method of its own; all attributes are for reading.
+    """
 
     def __init__(
         self,
         gap: float,
-        time_limit: float | None,
-        pass_limit: float | None,
-        progress: Callable[[Progress], object] | None,
+        time_limit: float | None = None,
+        pass_limit: float | None = None,
+        progress: Callable[[Progress], object] | None = None,
     ) -> None:
-        self.target = gap
-        self.started = time.perf_counter()
-        self.stage = "passes"
-        self._proven: tuple[float, Floats | None] = (np.inf, None)  # one assignment, however it is interrupted
-        self.place: Place | None = None
-        self.smoothing: float | None = None  # to begin with, where a solve goes on
-        self.n_pairs = 0
-        self.before = (0.0, 0.0)  # passes and seconds of the solves that this one goes on from
-        self.keep: Callable[[float], object] | None = None  # called with the passes at every tick
-        self._pace: deque[tuple[float, float]] = deque(maxlen=_TICKS)
-        self._first: tuple[float, float] | None = None  # seconds and gap when one was first known
-        self.best: Allocation | None = None
-        self.lowest = -np.inf  # a bound below what any allocation is worth proves that there is none
-        self.may_conflict = True  # until an allocation or the relaxation says that the demands can be met
-        self.rounding = 0.0  # a difference of bound and value that counts as 0, in the objective's unit
-        self.scale = 0.0  # size of the objective, where neither bound nor value is known to say
-        self.free: float | None = None  # a bound of all allocations, whatever limits they keep
-        self.parts: Callable[[npt.NDArray[np.int64], Floats], float] | None = None  # where linear terms may cancel
+        self._target = gap
         self._time_limit = time_limit
         self._pass_limit = pass_limit
         self._progress = progress
+        self._started = time.perf_counter()
+        self._stage = "passes"
+        self._proven: tuple[float, Floats | None] = (np.inf, None)  # one assignment, however it is interrupted
+        self._best: Allocation | None = None
+        self._place: Place | None = None
+        self._first_smoothing: float | None = None
+        self._before = (0.0, 0.0)
+        self._keep: Callable[[float], object] | None = None
+        self._parts: Callable[[npt.NDArray[np.int64], Floats], float] | None = None
+        self._may_conflict = True
+        self._n_pairs = 0
+        self._lowest = -np.inf
+        self._rounding = 0.0
+        self._scale = 0.0
+        self._free: float | None = None
+        self._pace: deque[tuple[float, float]] = deque(maxlen=_TICKS)
+        self._first: tuple[float, float] | None = None  # seconds and gap when one was first known
+
+    def within(self, gap: float, stage: str, rounding: float, scale: float = 0.0) -> Watch:
+        """A watch for a problem that is solved inside this one: its time limit is what this one has left.
+
+        That problem can always be met, and reports no progress.
+        """
+        inner = Watch(gap, self.seconds_left)
+        inner._stage, inner._may_conflict = stage, False
+        inner._rounding, inner._scale = rounding, scale
+        return inner
+
+    def about(self, n_pairs: int, lowest: float, scale: float, rounding: float, free: float | None) -> None:
+        """Take note of what is known of the program before it is solved.
+
+        A bound below `lowest` proves that there is no allocation. `scale` is the size of the objective, where neither
+        bound nor value is known to say, and `rounding` the difference of the two up to which they are the same. `free`
+        is a bound of all allocations, whatever limits they keep, where one is known.
+        """
+        self._n_pairs, self._lowest, self._scale = n_pairs, lowest, scale
+        self._rounding, self._free = rounding, free
+
+    def measure_parts(self, parts: Callable[[npt.NDArray[np.int64], Floats], float]) -> None:
+        """Ask this for the absolute parts of the objective of every allocation: its linear terms may cancel."""
+        self._parts = parts
+
+    def keep_with(self, keep: Callable[[float], object]) -> None:
+        """Call this at every tick, with the passes: it writes checkpoints."""
+        self._keep = keep
+
+    def resume_from(self, passes: float, seconds: float, place: Place | None) -> None:
+        """Go on from an earlier solve, after its passes and seconds; from its place, where it had one."""
+        self._before = (passes, seconds)
+        if place is not None:
+            self._place, self._first_smoothing = place, place.gamma
+
+    def enter(self, stage: str) -> None:
+        """Say which stage begins: "sample", "passes", "landing", "finish", "conflicts" or "conic"."""
+        self._stage = stage
+
+    def at(self, z: Floats, gamma: float) -> None:
+        """Say where the optimizer is."""
+        self._place = Place(z, gamma)
+
+    def first_smoothing(self) -> float | None:
+        """The smoothing of the earlier solve that this one goes on from; None without one, and the next time."""
+        gamma, self._first_smoothing = self._first_smoothing, None
+        return gamma
+
+    def demands_can_be_met(self) -> None:
+        """Do not suspect a conflict any more: the relaxation has found none."""
+        self._may_conflict = False
+
+    @property
+    def target(self) -> float:
+        """The gap asked for."""
+        return self._target
+
+    @property
+    def stage(self) -> str:
+        """What goes on now."""
+        return self._stage
+
+    @property
+    def place(self) -> Place | None:
+        """Where the optimizer was at its last visit to all users."""
+        return self._place
+
+    @property
+    def before(self) -> tuple[float, float]:
+        """Passes and seconds of the solves that this one goes on from."""
+        return self._before
+
+    @property
+    def best(self) -> Allocation | None:
+        """The best allocation so far."""
+        return self._best
+
+    @property
+    def has_answer(self) -> bool:
+        """True where an allocation is known that meets all limits."""
+        return self._best is not None and self._best.feasible
+
+    @property
+    def may_conflict(self) -> bool:
+        """True until an allocation or the relaxation says that the demands can be met."""
+        return self._may_conflict
+
+    @property
+    def rounding(self) -> float:
+        """A difference of bound and value up to which they are the same, in the objective's unit."""
+        return self._rounding
+
+    @property
+    def scale(self) -> float:
+        """Size of the objective, where neither bound nor value is known to say."""
+        return self._scale
+
+    @property
+    def free(self) -> float | None:
+        """A bound of all allocations, whatever limits they keep; None where none is known."""
+        return self._free
 
     @property
     def bound(self) -> float:
@@ -175,7 +280,7 @@ class Watch:
 
     @property
     def seconds(self) -> float:
-        return time.perf_counter() - self.started
+        return time.perf_counter() - self._started
 
     @property
     def seconds_left(self) -> float | None:
@@ -184,20 +289,20 @@ class Watch:
     @property
     def gap(self) -> float:
         """As `verdicts.relative_gap`, of the best feasible allocation; infinite where there is none."""
-        if self.best is None or not self.best.feasible or not np.isfinite(self.bound):
+        if self._best is None or not self._best.feasible or not np.isfinite(self.bound):
             return np.inf
-        return relative_gap(self.bound, self.best.value, self.best.size, self.rounding)
+        return relative_gap(self.bound, self._best.value, self._best.size, self._rounding)
 
     def size_of(self, value: float) -> float:
         """What a gap is measured against at a value: the objective's size where value and bound say nothing of it."""
         bound = abs(self.bound) if np.isfinite(self.bound) else 0.0
-        parts = _OF_PARTS * self.best.size if self.best is not None else 0.0
-        return max(abs(value), bound, parts, self.rounding, 1e-300)
+        parts = _OF_PARTS * self._best.size if self._best is not None else 0.0
+        return max(abs(value), bound, parts, self._rounding, 1e-300)
 
     @property
     def proven(self) -> bool:
         """True where the gap asked for is reached."""
-        return self.gap <= self.target
+        return self.gap <= self._target
 
     @property
     def reached(self) -> bool:
@@ -206,43 +311,43 @@ class Watch:
         Parts that cancel make a gap small, which is right where nothing better can be had; where it can, they count a
         hundredth.
         """
-        if self.best is None or not self.proven:
+        if self._best is None or not self.proven:
             return False
-        size = _OF_PARTS * self.best.size
-        return relative_gap(self.bound, self.best.value, size, self.rounding) <= self.target
+        size = _OF_PARTS * self._best.size
+        return relative_gap(self.bound, self._best.value, size, self._rounding) <= self._target
 
     def offer_bound(self, bound: float, prices: Floats) -> bool:
         """Keep a bound if it is the best so far; raise `Conflicting` where no allocation can be worth as little."""
         better = bound < self.bound
         if better:
             self._proven = (bound, prices.copy())
-            if self.may_conflict and bound < self.lowest - FEASIBLE * max(self.scale, abs(self.lowest)):
+            if self._may_conflict and bound < self._lowest - FEASIBLE * max(self._scale, abs(self._lowest)):
                 raise Conflicting
         return better
 
     def forget_bound(self) -> None:
-        """Restart the bounds: those that follow are at better prices."""
+        """Drop the best bound: those that follow are at better prices."""
         self._proven = (np.inf, None)
 
     def offer(self, allocation: Allocation) -> None:
         """Keep an allocation if it is feasible and worth more, or violates less than what there is."""
-        best = self.best
+        best = self._best
         if (
             best is None
             or (allocation.feasible and (not best.feasible or allocation.value > best.value))
             or (not best.feasible and allocation.violation < best.violation)
         ):
-            if self.parts is not None and allocation.feasible:
-                parts = self.parts(allocation.positions, allocation.x)
+            if self._parts is not None and allocation.feasible:
+                parts = self._parts(allocation.positions, allocation.x)
                 allocation = replace(allocation, size=allocation.size + max(0.0, parts - abs(allocation.linear)))
-            self.best = allocation
+            self._best = allocation
             if allocation.feasible:
-                self.may_conflict = False  # here is one that meets all demands
+                self._may_conflict = False  # here is one that meets all demands
 
     def tick(self, passes: float, smoothing: float = 0.0) -> None:
         """Report progress, keep a checkpoint where it is time, and stop where a limit is reached."""
-        if self.keep is not None:
-            self.keep(passes)
+        if self._keep is not None:
+            self._keep(passes)
         if self._progress is not None and asks_to_stop(self._progress(self.state(passes, smoothing))):
             raise Stop(Status.STOPPED)
         self.check_limits(passes)
@@ -255,18 +360,18 @@ class Watch:
             raise Stop(Status.PASS_LIMIT)
 
     def state(self, passes: float, smoothing: float) -> Progress:
-        best = self.best
+        best = self._best
         rate, left = self._estimates(passes)
         return Progress(
-            stage=self.stage,
-            passes=float(self.before[0] + passes),
-            seconds=float(self.before[1] + self.seconds),
+            stage=self._stage,
+            passes=float(self._before[0] + passes),
+            seconds=float(self._before[1] + self.seconds),
             bound=float(self.bound),
             value=float(best.value) if best is not None else float(np.nan),
             gap=float(self.gap),
             violation=float(best.violation) if best is not None else float(np.nan),
             smoothing=float(smoothing),
-            target=float(self.target),
+            target=float(self._target),
             rate=None if rate is None else float(rate),
             left=None if left is None else float(left),
         )
@@ -278,7 +383,7 @@ class Watch:
             self._pace.clear()  # another engine counts its own
         self._pace.append((now, passes))
         took, done = now - self._pace[0][0], passes - self._pace[0][1]
-        rate = self.n_pairs * done / took if took > 0.0 and done > 0.0 else None
+        rate = self._n_pairs * done / took if took > 0.0 and done > 0.0 else None
         if self.reached:
             return rate, 0.0
         if not np.isfinite(gap):
@@ -286,4 +391,4 @@ class Watch:
         if self._first is None:
             self._first = (now, gap)
         since, way = now - self._first[0], np.log(self._first[1] / gap)
-        return rate, float(since * np.log(gap / self.target) / way) if way > 0.0 and since > 0.0 else None
+        return rate, float(since * np.log(gap / self._target) / way) if way > 0.0 and since > 0.0 else None

@@ -18,16 +18,7 @@ import numpy.typing as npt
 from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine, Visit
 from oasis_alloc.program.program import Block, Conjugate, Program
-
-_MOST_PRODUCTS = 40  # Hessian products a step
-_MOST_HALVINGS = 12
-_ARMIJO = 1e-4
-_FORCING = 0.03  # conjugate gradients stop at this share of the first residual
-_RADIUS = 3.0  # longest first step of any price, in units of gamma
-_SHARED = 10.0  # how much nearer totals that share a bonus have to be: their prices have far to go, and add up
-_BEYOND = 0.5  # share of the way between totals by which a step may go past them
-_AGREED = 0.2  # share of the promised decrease from which longer steps are tried
-_MEMORY = 0.5  # weight of earlier visits in the typical curvature
+from oasis_alloc.solvers.settings import DualSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +45,9 @@ Check = Callable[[Point, int], None]
 class SmoothedDual:
     """Evaluates the smoothed dual of the engine's program."""
 
-    def __init__(self, engine: Engine, check: Check) -> None:
+    def __init__(self, engine: Engine, check: Check, settings: DualSettings) -> None:
         self.engine = engine
+        self.settings = settings
         self.program = engine.program
         self._check = check
         self._typical: Floats | None = None
@@ -80,12 +72,22 @@ class SmoothedDual:
         return point
 
     def here(self, point: Point) -> Point:
-        """The point, visited again unless it was the last one: the engine knows the Hessian of its last visit."""
-        return point if point is self._last else self.at(point.z, point.gamma)
+        """The point, visited again unless it was the last one: an engine has slates and Hessian of its last visit."""
+        return point if point.visit.is_last else self.at(point.z, point.gamma)
+
+    def last_visit(self, point: Point) -> Visit:
+        """The visit whose Hessian stands for that of a point: its own, or that of a try of a search that failed there.
+
+        The point is visited again where the engine has been elsewhere since, at another smoothing.
+        """
+        if self._last is not None and self._last.visit.is_last:
+            return self._last.visit
+        return self.at(point.z, point.gamma).visit
 
     def _remember(self, point: Point) -> None:
         new = point.visit.diagonal / self.program.unit**2
-        self._typical = new if self._typical is None else _MEMORY * self._typical + (1 - _MEMORY) * new
+        memory = self.settings.memory
+        self._typical = new if self._typical is None else memory * self._typical + (1 - memory) * new
 
     def typical(self, point: Point) -> Floats:
         """Least curvature to reckon with, by row.
@@ -95,9 +97,9 @@ class SmoothedDual:
         one that had none by its totals.
         """
         assert self._typical is not None  # set by `at`, which made the point
-        totals = np.abs(point.visit.totals) / self.program.unit
-        unknown = 0.01 * np.maximum(totals, 1e-3 * totals.mean() + 1.0) / point.gamma
-        return np.where(self._typical > 0.0, 0.3 * self._typical, unknown)
+        settings, totals = self.settings, np.abs(point.visit.totals) / self.program.unit
+        unknown = settings.unknown * np.maximum(totals, settings.few_totals * totals.mean() + 1.0) / point.gamma
+        return np.where(self._typical > 0.0, settings.typical * self._typical, unknown)
 
     def residual(self, point: Point, of_shared: float = 1.0) -> float:
         """Worst over functions of the projected gradient's sum over the sum of what it is made of.
@@ -164,16 +166,17 @@ def _by_chords(program: Program, conjugate: Conjugate, z: Floats, totals: Floats
     )
 
 
-def minimise(
-    dual: SmoothedDual, start: Point, stride: int, tolerance: float | Callable[[Point], bool], most_steps: int
+def minimize(
+    dual: SmoothedDual, start: Point, stride: int, tolerance: float | Callable[[Point], bool], max_steps: int
 ) -> Point:
     """Newton steps from `start` until the residual is at most `tolerance`, steps stop helping or run out.
 
     A tolerance may also be a function that says when a point will do.
     """
-    point, radius = start, _RADIUS
-    for _ in range(most_steps):
-        if tolerance(point) if callable(tolerance) else dual.residual(point, _SHARED) <= tolerance:
+    settings = dual.settings
+    point, radius = start, settings.radius
+    for _ in range(max_steps):
+        if tolerance(point) if callable(tolerance) else dual.residual(point, settings.shared) <= tolerance:
             break
         longest = radius * point.gamma
         direction = shortened(dual, newton_direction(dual, point, longest), longest)
@@ -185,9 +188,9 @@ def minimise(
             break
         promised = float(point.gradient @ (new.z - point.z))
         if length < 1.0:
-            radius = max(length * radius, 0.1)
-        elif new.dual - point.dual <= _AGREED * promised:  # half of it, were the model exact
-            radius = min(2.0 * radius, 4.0 * _RADIUS)
+            radius = max(length * radius, settings.min_radius)
+        elif new.dual - point.dual <= settings.agreed * promised:  # half of it, were the model exact
+            radius = min(2.0 * radius, settings.max_radius)
         point = new
     return point
 
@@ -211,15 +214,15 @@ def followed(dual: SmoothedDual, point: Point, direction: Floats, longest: float
     one step for every doubling.
     """
     out = direction.copy()
-    program = dual.program
+    program, further = dual.program, dual.settings.beyond
     for block in program.curved:
         unit, own = program.unit[block.rows], block.variables
         bend = point.conjugate.separable[own]
         drawn, there = point.conjugate.gradient[own] * unit, point.visit.totals[block.rows]
         # between what the price is drawn to and what slates give, or a little beyond: no further is to be trusted
         least, most = np.minimum(drawn, there), np.maximum(drawn, there)
-        beyond = _BEYOND * (most - least)
-        least = np.where(least > 0.0, np.maximum(least - beyond, _BEYOND * least), least - beyond)
+        beyond = further * (most - least)
+        least = np.where(least > 0.0, np.maximum(least - beyond, further * least), least - beyond)
         totals = np.clip(drawn + bend * direction[own] * unit, least, most + beyond)
         price = block.function.price_at(totals) * unit
         moved = np.clip(price, program.lower[own], program.upper[own]) - point.z[own]
@@ -234,34 +237,40 @@ def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) 
     What is added keeps the prices of support functions from going much further than `longest` where H is flat: they
     cannot be cut one by one.
     """
-    program, engine = dual.program, dual.engine
+    program, visit = dual.program, dual.last_visit(point)
     free = ~dual.held(point)
     row = program.row
     own = (point.visit.diagonal / program.unit**2)[row]
     known = own + point.conjugate.diagonal
-    added = 1e-6 * known + np.maximum(dual.typical(point)[row] - own - point.conjugate.separable, 0.0)
+    added = dual.settings.damping * known + np.maximum(dual.typical(point)[row] - own - point.conjugate.separable, 0.0)
     for block, _ in program.supports:
         part = block.variables
         added[part] = np.maximum(added[part], np.abs(point.gradient[part]) / longest)
+
     def product(d: Floats) -> Floats:
-        slates = program.by_variable(engine.curvature(program.prices(d)))
+        slates = program.by_variable(visit.curvature(program.prices(d)))
         return np.asarray(slates + point.conjugate.product(d) + added * d)
 
     target, diagonal = np.where(free, -point.gradient, 0.0), known + added
-    stop = _FORCING**2 * float(target @ (target / diagonal))
-    d = _conjugate_gradients(product, diagonal, target, free, stop)
+    stop = dual.settings.forcing**2 * float(target @ (target / diagonal))
+    d = _conjugate_gradients(product, diagonal, target, free, stop, dual.settings.max_products)
     far = (np.abs(d) > longest) & (point.conjugate.diagonal == 0.0)
     if far.any() and not program.supports:
         # what is cut below would leave the others where they only belong beside it
         d = np.where(far, np.clip(d, -longest, longest), d)
         rest = free & ~far
         target = np.where(rest, -point.gradient - product(d), 0.0)
-        d += _conjugate_gradients(product, diagonal, target, rest, stop)
+        d += _conjugate_gradients(product, diagonal, target, rest, stop, dual.settings.max_products)
     return d
 
 
 def _conjugate_gradients(
-    product: Callable[[Floats], Floats], diagonal: Floats, target: Floats, free: npt.NDArray[np.bool_], stop: float
+    product: Callable[[Floats], Floats],
+    diagonal: Floats,
+    target: Floats,
+    free: npt.NDArray[np.bool_],
+    stop: float,
+    max_products: int,
 ) -> Floats:
     """Solution of H d = target on the free variables, up to a squared residual `stop`; the others stay 0."""
     preconditioner = 1.0 / diagonal
@@ -270,7 +279,7 @@ def _conjugate_gradients(
     step = preconditioner * residual
     search = step.copy()
     norm = float(residual @ step)
-    for _ in range(_MOST_PRODUCTS):
+    for _ in range(max_products):
         if norm <= stop:
             break
         along = np.where(free, product(search), 0.0)
@@ -288,16 +297,16 @@ def _conjugate_gradients(
 
 def _search(dual: SmoothedDual, point: Point, direction: Floats, stride: int) -> tuple[Point | None, float]:
     """Backtrack along the projected path; (None, 0) where no step decreases the dual."""
-    program = dual.program
+    program, settings = dual.program, dual.settings
     length = 1.0
-    for _ in range(_MOST_HALVINGS):
+    for _ in range(settings.max_halvings):
         z = np.clip(point.z + length * direction, program.lower, program.upper)
         promised = float(point.gradient @ (z - point.z))
         if promised >= 0.0:
             return None, 0.0
         new = dual.at(z, point.gamma, stride)
         change = new.dual - point.dual
-        if change <= _ARMIJO * promised + 1e-14 * abs(point.dual):
+        if change <= settings.armijo * promised + 1e-14 * abs(point.dual):
             return new, length
         # minimum of the parabola through both ends, kept within a tenth and a half
         length *= min(0.5, max(0.1, -0.5 * promised / max(change - promised, 1e-300)))

@@ -22,12 +22,12 @@ SOLVERS = ("dual", "conic", "conic:highs", "conic:clarabel", "conic:osqp")
 def solver_named(name: str) -> Solver:
     """The solver of this name; its modules are imported now, not before."""
     if name == "dual":
-        from oasis_alloc.solvers.dual import optimise
+        from oasis_alloc.solvers.dual import optimize
 
-        return lambda engine, watch, z: optimise(engine, watch, z, None)
+        return lambda engine, watch, z: optimize(engine, watch, z, None)
     if name in SOLVERS:
-        from oasis_alloc.solvers.conic import optimise_conic
+        from oasis_alloc.solvers.conic import optimize_conic
 
         backend = name.partition(":")[2] or None
-        return lambda engine, watch, z: optimise_conic(engine, watch, backend)
+        return lambda engine, watch, z: optimize_conic(engine, watch, backend)
     raise ProblemError(f"there is no solver {name!r}.{did_you_mean(name, SOLVERS)}")

@@ -22,14 +22,14 @@ from oasis_alloc.engines.base import Engine, Survey
 from oasis_alloc.program.program import Program
 from oasis_alloc.program.variants import relaxed, softened
 from oasis_alloc.solvers.conflicts import Conflict, conflicts_of
-from oasis_alloc.solvers.dual import optimise
+from oasis_alloc.solvers.dual import optimize
 from oasis_alloc.solvers.finisher import finish_rounds
 from oasis_alloc.solvers.monitor import Allocation, Status, Stop, Watch
 from oasis_alloc.solvers.presolve import out_of_reach
 from oasis_alloc.solvers.registry import Solver
+from oasis_alloc.solvers.settings import DUAL
 from oasis_alloc.solvers.worth import worth
 
-_ALL_AT_ONCE = 100_000  # pairs up to which the whole program is solved in one go
 _GAP, _FINE = 1e-6, 1e-9  # of the total; the finer one where the whole program is solved in one go
 _NOISE = 1e-14  # of a unit: what totals are off by
 _ROUNDING = 1e-10  # of the demands: a total relaxation below that counts as 0
@@ -74,20 +74,18 @@ def least_relaxation(
     """
     program, survey = stated.program, stated.survey()
     loose = np.zeros(program.n_rows) if loose is None else loose
-    at_once = program.n_pairs <= _ALL_AT_ONCE
+    at_once = program.n_pairs <= DUAL.now.whole_relaxation
     tilt = 0.0 if at_once or survey.size == 0.0 else _TILT / survey.size
     free = relaxed(program, tilt, weights, survey.least, survey.most, loose)
     with engine_of(free) as engine:
-        own = Watch(_FINE if at_once else _GAP, watch.seconds_left, None, None)
-        own.stage = "conflicts"
-        own.may_conflict = False
-        own.rounding = _ROUNDING * abs(free.concave(np.zeros(free.n_rows)))
+        rounding = _ROUNDING * abs(free.concave(np.zeros(free.n_rows)))
+        own = watch.within(_FINE if at_once else _GAP, "conflicts", rounding)
         try:
             if at_once:
                 zero = np.zeros(free.n_rows)
                 finish_rounds(engine, own, zero, np.full(free.n_rows, np.inf), 1.0)
             else:
-                optimise(engine, own, None, 1.0)
+                optimize(engine, own, None, 1.0)
         except Stop as stop:
             if own.best is None:
                 raise stop from None
@@ -215,13 +213,11 @@ def best_relaxed(
     size = max(float(_limits(program, least.totals) @ least.weights), 1.0)
     for _ in range(_MOST_PENALTIES):
         soft = softened(program, penalty * least.weights, survey.least, survey.most)
-        own = Watch(1.0, watch.seconds_left, None, None)
         # the gap that is asked for is one of values, not of penalties
         value = abs(stated.add_up(least.positions, least.x)[0]) + program.concave_size(least.totals)
         asked = max(value, watch.scale) / max(penalty * at_most, 1e-300)
-        own.target = watch.target * min(1.0, max(asked, EPSILON))
-        own.rounding, own.scale = watch.rounding, watch.scale
-        own.may_conflict = False
+        target = watch.target * min(1.0, max(asked, EPSILON))
+        own = watch.within(target, "passes", watch.rounding, watch.scale)
         stopped: Status | None = None
         with engine_of(soft) as engine:
             try:

@@ -36,9 +36,7 @@ def scaled(engine: Engine, prices: Floats) -> tuple[Positions, Floats]:
     """
     program = engine.program
     if program.rules is not None and program.rules.holds_back:
-        gamma = _EXACT * (engine.survey().size or 1.0)
-        engine.visit(prices, gamma)
-        return engine.slates(prices, gamma)
+        return engine.visit(prices, _EXACT * (engine.survey().size or 1.0)).slates()
     shown = engine.decide(prices, np.zeros(program.n_rows)).shown
     _, totals = engine.add_up(shown, np.ones(shown.size))
     factor = factors(program, totals)[engine.take(shown).cells]

@@ -214,7 +214,7 @@ def _segments(
 def _at(function: BoundFunction, prices: Floats) -> tuple[Floats, Floats]:
     """(total, value) of every group at prices."""
     curve = function.curve(prices)
-    return curve.maximiser, curve.values
+    return curve.maximizer, curve.values
 
 
 def _stairs(rows: Positions, curved: Positions) -> sp.csr_array:

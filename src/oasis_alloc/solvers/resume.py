@@ -53,16 +53,14 @@ class Keeping:
             return z
         self._fingerprint = files.fingerprint(engine)
         if self.path is not None:
-            watch.keep = self._tick
+            watch.keep_with(self._tick)
         if self.resume is None:
             return z
         state = files.load(self.resume, self._fingerprint)
         _check(state, engine, self.resume)
-        watch.before = (state.passes, state.seconds)
         begun = state.z.size == engine.program.row.size  # else it ended before a visit to all users
         gamma = state.gamma if np.isfinite(state.gamma) else 1.0  # without demands there is none
-        if begun:
-            watch.place, watch.smoothing = Place(state.z, gamma), gamma
+        watch.resume_from(state.passes, state.seconds, Place(state.z, gamma) if begun else None)
         # what the file says is worth nothing: both sides of the certificate are computed again
         if state.positions.size:
             watch.offer(worth(engine, state.positions, state.x))

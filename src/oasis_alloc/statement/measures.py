@@ -12,6 +12,7 @@ import numpy.typing as npt
 from oasis_alloc.data.by_group import as_factor, as_number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.delivered import Delivered
+from oasis_alloc.statement.multiples import Multiples
 
 if TYPE_CHECKING:
     from oasis_alloc.statement.functions.band import Band
@@ -49,7 +50,7 @@ class Term:
 
 
 @dataclass(frozen=True, eq=False)
-class Measure:
+class Measure(Multiples["Measure"]):
     """A linear combination of totals, one number a group.
 
     `exposure(by=...)` and `total(column, by=...)` make measures; `+`, `-`, and `*`, `/` by numbers combine
@@ -156,16 +157,6 @@ class Measure:
             tuple(constant.times(number) for constant in self.constants),
         )
 
-    __rmul__ = __mul__
-
-    def __truediv__(self, divisor: float) -> Measure:
-        number = as_factor(divisor, self)
-        if number is None:
-            return NotImplemented
-        if number == 0:
-            raise ProblemError(f"cannot divide {self} by zero.")
-        return self * (1.0 / number)
-
     def __le__(self, limit: Limit | Measure) -> Band:
         return _band(self, "<=", limit)
 
@@ -201,10 +192,6 @@ class Measure:
         return " ".join(parts)
 
     __repr__ = __str__
-
-    # an array on the left must ask us, instead of comparing element by element
-    __array_ufunc__ = None
-    __pandas_priority__ = 5000  # likewise a Series
 
 
 def exposure(by: str | tuple[str, ...] | None = None) -> Measure:

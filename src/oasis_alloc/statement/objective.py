@@ -10,11 +10,12 @@ from oasis_alloc.data.by_group import as_factor, as_number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.base import Function
 from oasis_alloc.statement.measures import Measure
+from oasis_alloc.statement.multiples import Multiples
 from oasis_alloc.statement.stay_close import StayClose
 
 
 @dataclass(frozen=True, eq=False)
-class Objective(ByFields):
+class Objective(Multiples["Objective"], ByFields):
     """A sum of measures without groups, of concave functions and of `stay_close`, as `maximize=` takes it.
 
     Example
@@ -102,19 +103,6 @@ class Objective(ByFields):
             tuple(function * number for function in self.functions),
             tuple(term * number for term in self.steady),
         )
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, divisor: float) -> Objective:
-        number = as_factor(divisor, self)
-        if number is None:
-            return NotImplemented
-        if number == 0:
-            raise ProblemError(f"cannot divide {self} by zero.")
-        return self * (1.0 / number)
-
-    __array_ufunc__ = None  # as in Measure
-    __pandas_priority__ = 5000  # likewise a Series
 
     def __str__(self) -> str:
         text = str(self.linear) if self.linear is not None else ""

@@ -13,6 +13,7 @@ from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.data.by_group import as_factor, as_number
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.multiples import Multiples
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
@@ -131,14 +132,11 @@ class Earlier(ByFields):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StayClose(ByFields):
+class StayClose(Multiples["StayClose"], ByFields):
     """A weight on the slots of an earlier solution; made by `stay_close`."""
 
     earlier: Earlier
     weight: float
-
-    __array_ufunc__ = None  # as in Measure
-    __pandas_priority__ = 5000  # likewise a Series
 
     def value(self, candidates: Candidates) -> Floats:
         """(n_pairs,) what it adds to the value of every pair of `candidates`."""
@@ -149,16 +147,6 @@ class StayClose(ByFields):
         if number is None:
             return NotImplemented
         return replace(self, weight=_positive(self.weight * number))
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, divisor: float) -> StayClose:
-        number = as_factor(divisor, self)
-        if number is None:
-            return NotImplemented
-        if number == 0:
-            raise ProblemError(f"cannot divide {self} by zero.")
-        return self * (1.0 / number)
 
     def __neg__(self) -> StayClose:
         return self * -1.0

@@ -91,13 +91,10 @@ def decide(
     size: int,
     margin: Floats,
     state: npt.NDArray[np.uint8],
-    slots: Ints,
-    counts: Ints,
 ) -> None:
     """Write IN, OUT_OF or UNDECIDED into state, which starts at the pairs of user `first`.
 
-    Pairs within `margin[cell]` (n_segments, n_classes) of their user's cut are undecided. slots (n_users,) gets what
-    the pairs that are in leave of `size`; counts (3,) is added to.
+    Pairs within `margin[cell]` (n_segments, n_classes) of their user's cut are undecided.
     """
     indptr = pairs.indptr
     longest = 0
@@ -113,17 +110,13 @@ def decide(
         within = margin[pairs.segment[u]]
         score(u, u + 1, pairs, price, s)
         cut = _cut(s, n, size, top)
-        left = size
         for i in range(n):
             if abs(s[i] - cut) <= within[k[i]]:
                 state[a + i] = UNDECIDED
             elif s[i] > cut:
                 state[a + i] = IN
-                left -= 1
             else:
                 state[a + i] = OUT_OF
-            counts[state[a + i]] += 1
-        slots[u] = left
 
 
 @jit

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.checks import as_buffer
 from oasis_alloc.common.labels import as_listed
 from oasis_alloc.data.keys import as_vector
 from oasis_alloc.data.validation import as_column, as_indptr, by_name
@@ -66,10 +67,7 @@ def read(
 def buffer(out: Floats | None, n_pairs: int, name: str = "out") -> Floats:
     """What is given to write scores into, or a new array."""
     scores = np.empty(n_pairs) if out is None else out
-    fits = isinstance(scores, np.ndarray) and scores.shape == (n_pairs,) and scores.dtype == np.float64
-    if not (fits and scores.flags.c_contiguous and scores.flags.writeable):
-        raise InputError(f"{name}: expected a writeable, contiguous float64 array of shape ({n_pairs:,},).")
-    return scores
+    return as_buffer(scores, np.float64, (n_pairs,), name=name)
 
 
 def score_batch(

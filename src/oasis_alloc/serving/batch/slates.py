@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
+from oasis_alloc.common.checks import as_buffer
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.batch.scores import Batch, blocks, buffer, item_numbers, kinds, read, refuse
 from oasis_alloc.serving.data import Floats, Integers
@@ -79,7 +80,4 @@ def _refuse(batch: Batch, a: int, b: int, pair: int, n_items: int) -> NoReturn:
 def _slates(out: Integers | None, shape: tuple[int, int], slots: int) -> Integers:
     """What is given to write slates into, which may have as many columns as there are slots, or a new array."""
     slates = np.empty(shape, np.int64) if out is None else out
-    fits = isinstance(slates, np.ndarray) and slates.shape in (shape, (shape[0], slots)) and slates.dtype == np.int64
-    if not (fits and slates.flags.c_contiguous and slates.flags.writeable):
-        raise InputError(f"out: expected a writeable, contiguous int64 array of shape ({shape[0]:,}, {shape[1]:,}).")
-    return slates
+    return as_buffer(slates, np.int64, shape, (shape[0], slots))

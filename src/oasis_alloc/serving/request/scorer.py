@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oasis_alloc.common.checks import as_buffer
 from oasis_alloc.common.pickling import Remade
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.data import Floats, PolicyData
@@ -85,8 +86,4 @@ class Scorer(Remade):
 
 
 def _buffer(out: Any, n: int) -> Floats:
-    fits = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == (n,)
-    if not (fits and out.flags.c_contiguous and out.flags.writeable):
-        raise InputError(f"out: expected a writeable, contiguous float64 array of shape ({n},).")
-    buffer: Floats = out
-    return buffer
+    return as_buffer(out, np.float64, (n,))

@@ -18,6 +18,7 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import as_factor
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.measures import Measure
+from oasis_alloc.statement.multiples import Multiples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +50,7 @@ class Curve(NamedTuple):
     """The conjugate of a curved function at some prices, one entry a group."""
 
     value: float  # F*(lam)
-    maximiser: Floats  # e*(lam), its gradient
+    maximizer: Floats  # e*(lam), its gradient
     values: Floats  # F at e*, by group
     slope: Floats  # de*/dlam >= 0, its curvature
 
@@ -120,7 +121,7 @@ class BoundFunction(ByFields, ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Function(ByFields, ABC):
+class Function(Multiples["Function"], ByFields, ABC):
     """A function of a measure, as a problem states it.
 
     In an objective it has a weight: `5.0 * oa.log(m)`, `-0.1 * oa.square_deviation(m, target)`. The weighted function
@@ -133,9 +134,6 @@ class Function(ByFields, ABC):
     concave: ClassVar[bool] = True
     in_constraints: ClassVar[bool] = False
     """True for what `subject_to` takes: constraints and soft constraints."""
-
-    __array_ufunc__ = None  # a number of numpy on the left must ask us, instead of making an array
-    __pandas_priority__ = 5000  # likewise a Series
 
     @property
     @abstractmethod
@@ -163,16 +161,6 @@ class Function(ByFields, ABC):
         if number is None:
             return NotImplemented
         return self.weighted(number)
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, divisor: float) -> Function:
-        number = as_factor(divisor, self)
-        if number is None:
-            return NotImplemented
-        if number == 0:
-            raise ProblemError(f"cannot divide {self} by zero.")
-        return self.weighted(1.0 / number)
 
     def __neg__(self) -> Function:
         return self.weighted(-1.0)

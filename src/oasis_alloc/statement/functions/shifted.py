@@ -69,7 +69,7 @@ class Shifted(BoundFunction):
     def curve(self, prices: Floats) -> Curve:
         curve = self.inner.curve(prices)
         return curve._replace(
-            value=curve.value - float(prices @ self.delivered), maximiser=curve.maximiser - self.delivered
+            value=curve.value - float(prices @ self.delivered), maximizer=curve.maximizer - self.delivered
         )
 
     def price_at(self, totals: Floats) -> Floats:
@@ -127,5 +127,5 @@ class ShiftedSupport(BoundSupport):
     def smoothed(self, prices: Floats, softness: float, centre: Floats) -> Smoothed:
         smoothed = self.inner.smoothed(prices, softness, centre + self.delivered)
         return smoothed._replace(
-            value=smoothed.value - float(prices @ self.delivered), maximiser=smoothed.maximiser - self.delivered
+            value=smoothed.value - float(prices @ self.delivered), maximizer=smoothed.maximizer - self.delivered
         )

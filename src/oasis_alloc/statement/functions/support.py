@@ -41,7 +41,7 @@ class Smoothed(NamedTuple):
     """The smoothed conjugate at some prices, one entry a group."""
 
     value: float
-    maximiser: Floats
+    maximizer: Floats
     diagonal: Floats  # of the Hessian
     product: Callable[[Floats], Floats]  # with the Hessian
 

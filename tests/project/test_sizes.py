@@ -1,0 +1,60 @@
+"""Functions that fit on one screen, files that can be read in one sitting."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import oasis_alloc
+
+SOURCE = Path(oasis_alloc.__file__).parent
+MOST_LINES = 80
+"""Of a function without its docstring; kernels may be longer, for compiled code is inlined by hand."""
+MOST_OF_THE_FIRST = 50
+"""Of the functions that a newcomer opens first."""
+FIRST = {("solve.py", "solve"), ("solvers/dual.py", "optimize")}
+MOST_LINES_OF_A_FILE = 400
+
+
+def sizes(source: str) -> dict[str, int]:
+    """{name: lines without the docstring} of all functions and methods."""
+    out = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if ast.get_docstring(node) is not None:
+                text = node.body[0]
+                lines -= (text.end_lineno or text.lineno) - text.lineno + 1
+            out[node.name] = max(lines, out.get(node.name, 0))
+    return out
+
+
+FILES = {path.relative_to(SOURCE).as_posix(): path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py")}
+
+
+def test_functions_are_short() -> None:
+    long = [
+        f"{name}: {function} has {lines} lines"
+        for name, text in sorted(FILES.items())
+        if not name.startswith("kernels/")
+        for function, lines in sizes(text).items()
+        if lines > (MOST_OF_THE_FIRST if (name, function) in FIRST else MOST_LINES)
+    ]
+    assert not long, "split by stages, with names that say what they do:\n" + "\n".join(long)
+
+
+@pytest.mark.parametrize(("name", "function"), sorted(FIRST))
+def test_the_first_functions_are_where_they_are_looked_for(name: str, function: str) -> None:
+    assert function in sizes(FILES[name])
+
+
+def test_files_are_short() -> None:
+    long = [name for name, text in sorted(FILES.items()) if text.count("\n") > MOST_LINES_OF_A_FILE]
+    assert not long, f"more than {MOST_LINES_OF_A_FILE} lines: {long}"
+
+
+def test_docstrings_are_not_counted() -> None:
+    assert sizes('def f():\n    """One\n    two."""\n    return 1\n') == {"f": 2}
+    assert sizes("def f():\n    def g():\n        return 1\n    return g\n") == {"f": 4, "g": 2}
