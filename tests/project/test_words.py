@@ -100,12 +100,12 @@ def test_banned_words_are_found_where_they_are() -> None:
 
 def test_what_is_meant_passes() -> None:
     text = "if x is None: an optimistic program; none is shown; there is none; it is none of these; one argument"
-    assert list(wrong_words(text + "; `curve.maximiser`")) == []
+    assert list(wrong_words(text + "; `keys.factorise`")) == []
 
 
 def test_exempt_names_are_names_of_code_alone() -> None:
-    source = 'curve.maximiser  # the maximiser\noptimise(f"{programme} {curve.maximiser[0]}")'
-    assert "maximiser" not in without_names('curve.maximiser = optimise("x")')
+    source = 'one.programme  # the programme\nfactorise(f"{programme} {one.programme[0]}")'
+    assert "programme" not in without_names('one.programme = factorise("x")')
     assert [line for line, *_ in wrong_words(without_names(source))] == [1]
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
     names = {token.string for token in tokenize.generate_tokens(io.StringIO(code).readline) if token.type == 1}
