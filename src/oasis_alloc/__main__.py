@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from oasis_alloc import __version__
 
@@ -64,8 +65,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """As argparse's own, which says nothing where the help cannot be written."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        from oasis_alloc.commands.terminal import NOT_WRITTEN, say
+
+        if file is not sys.stdout:
+            super()._print_message(message, file)
+        elif not say(message.removesuffix("\n")):
+            raise SystemExit(NOT_WRITTEN)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="oasis-alloc",
         description="Allocate promotions over all users at once, with a proof of how good the answer is.",
         epilog=_CODES,

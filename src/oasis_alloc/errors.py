@@ -14,17 +14,15 @@ The built-in bases let code that knows nothing of this package catch them too.
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import string
 from collections.abc import Iterable
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import ClassVar
+
+from oasis_alloc._nearest import LONGEST, nearest
 
 _SHOWN = 12
-_MANY = 2_000  # names, above which not all of them are compared: each comparison takes 10 to 20 microseconds
-_POOL = 100  # names that are compared then, for every beginning and end
-_LONGEST = 80  # characters of a name
+_FEW = 1_000  # columns
 
 
 class OasisAllocError(Exception):
@@ -149,67 +147,22 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
     >>> did_you_mean("zzz", [])
     ' None are known.'
     """
-    names = list(known)
+    names = known if isinstance(known, list) else list(known)  # a copy of many is a look at each of them
     if not names:
         return " None are known."
-    near = _nearest(name, names)
+    doubled = f"{name} (column "
+    if len(names) <= _FEW and any(isinstance(other, str) and other.startswith(doubled) for other in names):
+        several = " and ".join(repr(other) for other in names if str(other).startswith(doubled))
+        return f" Several columns of the table have this name; they are called {several}."
+    near = nearest(name, names)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(_cut(str(other)) for other in names[:_SHOWN])
     more = f", ... ({len(names):,} in all)" if len(names) > _SHOWN else ""
     return f"{hint} Known: {listed}{more}."
 
 
-def _nearest(name: object, names: list[Any]) -> list[Any]:
-    """The nearest of some names in a list, or none; of very many, the nearest of those that begin or end like it."""
-    text = str(name)[:_LONGEST]
-    if len(names) > _MANY:
-        try:
-            joined = "\n".join(["", *names, ""])
-        except TypeError:
-            return _spelled_alike(text, names)
-        names = list(filter(_one_edit(text).__contains__, names)) or _like(text, joined)
-    by_text = {str(other): other for other in names}
-    return [by_text[near] for near in difflib.get_close_matches(text, list(by_text), n=1)]
-
-
-def _spelled_alike(text: str, names: list[Any]) -> list[Any]:
-    """Of many names that are no strings, the integer that is spelled like this: '7' for 7."""
-    try:
-        return [int(text)] if int(text) in names else []
-    except ValueError:
-        return []
-
-
-def _one_edit(text: str) -> set[str]:
-    """The texts that one letter left out, put in, changed or swapped with the next makes of this one."""
-    letters = sorted({*text, *string.ascii_letters, *string.digits, *"_- ."})
-    cuts = [(text[:k], text[k:]) for k in range(len(text) + 1)]
-    out = {a + b[1:] for a, b in cuts if b} | {a + b[1] + b[0] + b[2:] for a, b in cuts if len(b) > 1}
-    return out | {a + letter + rest for a, b in cuts for letter in letters for rest in (b, b[1:])}
-
-
-def _like(text: str, joined: str) -> list[str]:
-    """Of very many names, one a line, a few hundred that share their longest beginnings or ends with a text.
-
-    A search of one long string costs a few milliseconds where a loop over 300,000 names costs a second.
-    """
-    found: dict[str, None] = {}
-    for size in sorted({max(1, len(text) * part // 8) for part in (7, 6, 4, 2)} if text else (), reverse=True):
-        for part in (f"\n{text[:size]}", f"{text[-size:]}\n"):
-            at, here = joined.find(part), 0
-            while at >= 0 and here < _POOL:
-                begin = joined.rfind("\n", 0, at + 1) + 1
-                end = joined.find("\n", begin)
-                found.setdefault(joined[begin:end])
-                here += 1
-                at = joined.find(part, max(end, at + 1))
-        if len(found) >= _POOL:
-            break
-    return list(found)
-
-
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def require(module: str, extra: str) -> ModuleType:

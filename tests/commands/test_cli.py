@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import csv
 import importlib.util
+import os
 import signal
 import subprocess
 import sys
@@ -242,3 +243,22 @@ def test_an_interrupted_solve_ends_with_the_best_so_far(tmp_path: Path, monkeypa
     monkeypatch.setattr("oasis_alloc.commands.demo.Display", Impatient)
     assert main(["demo", *SMALL, "--gap", "1e-13", "--out", str(tmp_path)]) == 4
     assert (tmp_path / "report.html").is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="mode bits")
+@pytest.mark.parametrize("mode", [0o777, 0o770])
+def test_doctor_says_that_an_empty_cache_others_can_write_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: int
+) -> None:
+    tmp_path.chmod(mode)
+    monkeypatch.setenv("OASIS_ALLOC_CACHE", str(tmp_path))
+    assert main(["doctor"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("compile cache")]
+    assert "not used, every process compiles" in line
+    assert f"chmod go-w {tmp_path}" in line
+
+
+def test_an_answer_needs_a_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").touch()
+    assert main(["demo", "--users", "10", "--out", str(tmp_path / "taken")]) == 2
+    assert "taken is a file; expected a directory" in capsys.readouterr().err

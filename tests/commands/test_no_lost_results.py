@@ -189,3 +189,12 @@ def test_links_are_followed_and_modes_kept(stated: Path, masked: None) -> None:
     assert (elsewhere / "allocation.parquet").is_symlink()
     assert (stated / "not-yet.parquet").stat().st_mode & 0o777 == 0o640
     assert sorted(p.name for p in elsewhere.iterdir()) == ["allocation.parquet", "report.html"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("asked", ["--help", "--version", "solve --help", "store --help"])
+def test_help_that_cannot_be_written_is_no_success(tmp_path: Path, asked: str) -> None:
+    for unbuffered in ("", "1"):
+        done = command(tmp_path, f"{sys.executable} -m oasis_alloc {asked} > /dev/full", PYTHONUNBUFFERED=unbuffered)
+        assert done.returncode == 5
+        assert "standard output cannot be written" in done.stderr

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import oasis_alloc as oa
@@ -355,13 +357,22 @@ def test_a_problem_that_is_stated_wrongly(folder: Path, objective: str, rest: st
     ("pairs", "words"),
     [
         ("missing.parquet", ["missing.parquet", "no such file", "pairs.parquet"]),
+        ("nothere", ["nothere: there is no such file or folder", "Known: "]),
+        ("missing.parqet", ["there is no such file", ".parquet or .csv", "Did you mean"]),
+        ("a\\u001b[31m.csv", ["a\\x1b[31m.csv: there is no such file"]),
+        ("/dev/null", ["/dev/null is a device"]),
+        ("mixed", ["mixed has files of two kinds: 1 such as a.parquet and 2 such as b.csv", "not both"]),
         ("pairs.xlsx", ["pairs.xlsx", ".parquet or .csv"]),
         ("broken.parquet", ["broken.parquet", "cannot read it"]),
     ],
 )
 def test_tables_that_cannot_be_read(folder: Path, pairs: str, words: list[str]) -> None:
     (folder / "broken.parquet").write_text("this is not Parquet")
-    text = f"maximize = 'exposure()'\n[candidates]\npairs = '{pairs}'\nuser = 'user_id'\nitem = 'track_id'\n"
+    (folder / "missing.parquet.old").touch()
+    (folder / "mixed").mkdir()
+    for name in ("a.parquet", "b.csv", "c.csv"):
+        (folder / "mixed" / name).write_text("user,item,r\n1,1,1\n")
+    text = f"maximize = 'exposure()'\n[candidates]\npairs = \"{pairs}\"\nuser = 'user_id'\nitem = 'track_id'\n"
     with pytest.raises(InputError) as error:
         read_statement(write(folder, text))
     for word in words:
@@ -407,3 +418,23 @@ def test_labels_of_limits_may_be_of_any_type_that_toml_can_spell(tmp_path: Path)
     assert [f.limit for f in problem.subject_to] == [  # type: ignore[attr-defined]
         {False: 1.0}, {items["day"][0]: 2.0}, {0.5: 3.0}, {7: 4.0}
     ]  # fmt: skip
+
+
+def test_numbers_that_no_array_holds_name_the_limit(folder: Path) -> None:
+    for digits in ("9" * 400, "9" * 5_000):
+        for text in (f"[slate]\nsize = {digits}", f"[limits]\ncap = {digits}"):
+            with pytest.raises(ProblemError, match=r"expected at most .*1\.8e308") as error:
+                read_statement(write(folder, f"maximize = 'exposure()'\n{CANDIDATES}\n{text}\n"))
+            assert "set_int_max_str_digits" not in str(error.value)
+            assert len(str(error.value)) < 400
+
+
+def test_columns_of_one_name_in_a_parquet_file_are_left_alone(folder: Path) -> None:
+    ids = pa.array([1, 2, 1])
+    names = ["user", "item", "r", "k", "k"]
+    table = pa.Table.from_arrays([pa.array([1, 1, 2]), ids, pa.array([0.1, 0.2, 0.3]), ids, ids], names=names)
+    pq.write_table(table, folder / "doubled.parquet")
+    stated = "maximize = 'total(\"{}\")'\n[candidates]\npairs = 'doubled.parquet'\n"
+    assert read_statement(write(folder, stated.format("r"))).problem.candidates.n_pairs == 3
+    with pytest.raises(ProblemError, match=r"they are called 'k \(column 4\)' and 'k \(column 5\)'"):
+        read_statement(write(folder, stated.format("k")))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import re
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from difflib import SequenceMatcher
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
@@ -19,6 +21,7 @@ import pytest
 
 import oasis_alloc as oa
 from oasis_alloc.common.labels import kind_of, same
+from oasis_alloc.data.by_group import Labels
 from oasis_alloc.data.keys import Key
 from oasis_alloc.errors import InputError, ProblemError, did_you_mean
 
@@ -299,6 +302,57 @@ def test_a_typo_among_300_000_labels_is_told_at_once() -> None:
     cands = oa.Candidates.from_arrays([0, 1], [0], {"r": [1]}, items={"campaign": names}, n_items=300_000)
     with pytest.raises(ProblemError, match="Did you mean 'campaign-123456'"):
         oa.Problem(cands, oa.total("r"), oa.exposure("campaign") <= {"campagin-123456": 1})
+
+
+@pytest.mark.parametrize("kind", ["numbered", "random"])
+def test_the_second_unknown_label_among_300_000_takes_less_than_50_ms_even_if_none_is_near(kind: str) -> None:
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz-0123456789"))
+    rng = np.random.default_rng(0)
+    names = [f"campaign-{k:06d}" for k in range(300_000)]
+    if kind == "random":
+        sizes = rng.integers(4, 30, 300_000)
+        drawn, ends = "".join(rng.choice(letters, sizes.sum())), np.cumsum(sizes)
+        names = sorted({drawn[end - size : end] for size, end in zip(sizes, ends, strict=True)})
+    labels = Labels(names)
+    did_you_mean("x", labels)
+    for typo in ("campain-000123", "CAMPAIGN-000001", "500000-ngiapmac", "totally-different", names[5].upper()):
+        times = []
+        for _ in range(5):
+            start = time.process_time()
+            text = did_you_mean(typo, labels)
+            times.append(time.process_time() - start)
+        assert min(times) < 0.05  # 5 to 15 ms
+    assert f"Did you mean {names[5]!r}?" in text
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"campaign-{k:06d}" for k in range(50_000)],
+        [f"https://example.com/campaigns/{k * 7919 % 10**6}/creative.html" for k in range(50_000)],
+        [f"кампания-{k * 7919 % 10**6}é" for k in range(20_000)],
+        [f"a\nb{k * 7919 % 10**6}" for k in range(20_000)],
+        [str(k * 7919 % 10**6) for k in range(1_000)],
+    ],
+)
+def test_one_wrong_letter_is_found_among_many_labels(names: list[str]) -> None:
+    rng = np.random.default_rng(3)
+    for name in rng.choice(names, 20):
+        k = int(rng.integers(len(name)))
+        for typo in (name[:k] + "~" + name[k:], name[:k] + "~" + name[k + 1 :], name.upper()):
+            text = did_you_mean(typo, Labels(names))
+            found = re.match(r" Did you mean '(.*?)'\?", text.replace("\\n", "\n"), re.DOTALL)
+            assert found, typo
+            assert found[1] == name or ratio(found[1], typo) >= ratio(name, typo), typo
+
+
+def ratio(one: str, other: str) -> float:
+    return SequenceMatcher(None, one.lower(), other.lower()).ratio()
+
+
+def test_labels_that_differ_by_case_alone() -> None:
+    assert did_you_mean("CAMPAIGN-1", ["x", "campaign-1"]).startswith(" Did you mean 'campaign-1'?")
+    assert did_you_mean("Rock", ["rock", "ROCK", "Rack"]).startswith(" Did you mean 'rock'?")
 
 
 def test_kinds() -> None:

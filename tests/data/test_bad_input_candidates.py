@@ -84,7 +84,8 @@ ARRAYS = [
     ("True among numbers", {"items": {"artist": [1, True, 2, 3]}}, "items['artist'] | bool, int | entry 1 is True"),
     ("infinite label", {"items": {"artist": [1, INF, 2, 3.0]}}, "items['artist'] | infinite | finite"),
     ("mixed labels", {"items": {"artist": [1, "a", 2, 3]}}, "items['artist'] | int, str | cannot be sorted"),
-    ("unhashable", {"items": {"artist": [{}, {1: 2}, {}, {}]}}, "items['artist'] | hash | dict"),
+    ("complex", {"items": {"artist": [1j, 2, 3, 4]}}, "items['artist'] | no labels: 1j is a complex"),
+    ("unhashable", {"items": {"artist": [{}, {1: 2}, {}, {}]}}, "items['artist'] | no label | dict"),
     ("complex label", {"items": {"artist": np.zeros(4, complex)}}, "items['artist'] | complex128"),
     ("key twice", {"users": {"k": [1, 2, 3]}, "items": {"k": [1, 2, 3, 4]}}, "'k' | both | users | items"),
     ("key without a name", {"users": {None: [1, 2, 3]}}, "users | None | string"),
@@ -92,7 +93,7 @@ ARRAYS = [
     ("short ids", {"item_ids": ["a"]}, "item_ids | has 1 | expected 4 | n_items"),
     ("missing id", {"user_ids": ["a", None, "c"]}, "user_ids | entry 1 | missing"),
     ("repeated id", {"user_ids": ["a", "b", "a"]}, "user_ids | 'a' | entry 0 and | again at 2"),
-    ("unhashable id", {"user_ids": [[1], [2], [3]]}, "user_ids | hash"),
+    ("unhashable id", {"user_ids": [[1], [2], [3]]}, "user_ids | no label"),
 ]  # fmt: skip
 
 
@@ -120,7 +121,7 @@ SEVERAL = [
     ("infinite", [[1.0], [], [0.5, INF], []], "items['genre'] | infinite | item 2 has the label inf"),
     ("mixed", [["a"], [], ["b", 3], []], "items['genre'] | int, str | item 2 has the label 3 | cannot be sorted"),
     ("booleans", [[True, False], [], [], []], "items['genre'] | item 0 has True among its labels | dtype bool"),
-    ("unhashable", [["a"], [bytearray(b"b")], [], []], "items['genre'] | hash | bytearray"),
+    ("unhashable", [["a"], [bytearray(b"b")], [], []], "items['genre'] | no label | bytearray"),
     ("twice", [["a"], [], ["c", "b", "c"], []], "items['genre'] | item 2 has the label 'c' twice | distinct"),
     ("numbers twice", [[1, 1.0], [], [], []], "items['genre'] | item 0 has the label 1 twice"),
     ("zeros and ones", np.ones((4, 2), int), "items['genre'] | shape (4, 2) | int64 | dtype bool | sparse"),
@@ -211,7 +212,7 @@ FRAMES = [
     ("no numbers", {"pairs": {"rel": ["a", "b", "c"]}}, {}, "no numeric column"),
     ("zero users", {"pairs": {name: [] for name in FRAMES_GOOD["pairs"]}, "users": NOBODY},
      {"columns": "rel"}, "no users | one user or more"),
-    ("unhashable id", {"pairs": {"user": [[1], [2], [3]]}}, {}, "pairs | 'user' | hash"),
+    ("unhashable id", {"pairs": {"user": [[1], [2], [3]]}}, {}, "pairs | 'user' | no label"),
 ]  # fmt: skip
 
 
@@ -258,7 +259,7 @@ def test_not_a_frame() -> None:
         Candidates.from_frames(FRAMES_GOOD["pairs"])
     with pytest.raises(InputError, match="items is list; expected"):
         Candidates.from_frames(pd.DataFrame(FRAMES_GOOD["pairs"]), items=[1, 2])
-    with pytest.raises(InputError, match="pairs has two columns of one name"):
+    with pytest.raises(InputError, match=r"no column 'user'.*'user \(column 1\)' and 'user \(column 2\)'"):
         Candidates.from_frames(pd.DataFrame([[1, 2, 3.0]], columns=["user", "user", "rel"]))
 
 
@@ -307,3 +308,11 @@ def test_long_lists_of_known_names_are_cut() -> None:
     assert text.startswith(" Did you mean 'n7'? Known: n0, n1,")
     assert text.endswith("n11, ... (100 in all).")
     assert did_you_mean(7, [8]) == " Known: 8."
+
+
+def test_a_key_of_both_sides_is_listed_once() -> None:
+    pairs, land = pd.DataFrame({"user": [1], "item": [1], "v": [1.0]}), ["a"]
+    users, items = pd.DataFrame({"user": [1], "land": land}), pd.DataFrame({"item": [1], "land": land})
+    candidates = Candidates.from_frames(pairs, users=users, items=items)
+    with pytest.raises(ProblemError, match=r"Known: land\."):
+        candidates.grouping("zzz")

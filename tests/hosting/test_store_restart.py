@@ -224,3 +224,16 @@ def test_a_state_that_cannot_be_read_is_said_and_keeps_nothing_from_being_served
     with caplog.at_level(logging.ERROR, "oasis_alloc.serving"):
         assert store_of(path).policy.policy_id == "p1"
     assert "what has been rolled back is not known" in caplog.text
+
+
+def test_ids_that_are_refused_from_the_command_line(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong in ("x\x1b[31m", "a\nb", "p" * 201, ""):
+        assert main(["store", "refuse", str(path), wrong]) == 2
+        said = capsys.readouterr()
+        assert "expected 1 to 200 printable characters" in said.err
+        assert "\x1b" not in said.err + said.out
+    assert main(["store", "refuse", str(path), "p1"]) == 0
+    assert not capsys.readouterr().err
+    assert main(["store", "refuse", str(path), "p7"]) == 0
+    assert "has a policy 'p7'" in capsys.readouterr().err
+    assert state_module.StateFile(path).read().rolled_back == ("p1", "p7")

@@ -245,6 +245,8 @@ BAD = [
     ({"checkpoint": "x", "checkpoint_every": 0}, "checkpoint_every=0 | positive"),
     ({"checkpoint": "x", "solver": "conic"}, "'conic' | keeps no checkpoints"),
     ({"resume": "/no/such/state"}, "resume='/no/such/state' | no such file"),
+    ({"resume": os.devnull}, "resume= | it is a device"),
+    ({"resume": "."}, "resume='.' | it is a directory"),
     ({"resume": ["x"]}, "resume=['x'] | path"),
     ({"checkpoint": "a\0b"}, "checkpoint='a\\x00b' | no zero byte"),
     ({"resume": "x" * 5_000}, "resume= | cannot be looked at"),

@@ -92,10 +92,10 @@ def _cache() -> list[tuple[str, str]]:
     if where is None:
         return [("compile cache", "off: every process compiles (OASIS_ALLOC_CACHE names a directory)")]
     folder = Path(where)
-    if not folder.is_dir():
-        return [("compile cache", f"{folder} (empty: the first solve compiles)")]
     if unsafe := danger(folder):
         return [("compile cache", f"not used, every process compiles: {unsafe}")]
+    if not folder.is_dir():
+        return [("compile cache", f"{folder} (empty: the first solve compiles)")]
     files = [path for path in folder.iterdir() if path.is_file()]
     size = sum(path.stat().st_size for path in files) / 1e6
     state = "writable" if os.access(folder, os.W_OK) else "read-only"

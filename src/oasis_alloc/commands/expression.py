@@ -138,7 +138,7 @@ class _Reader:
         except OverflowError:
             number = math.inf
         if not math.isfinite(number):
-            self.refuse(node, "the number is too large.")
+            self.refuse(node, "the number is too large; expected at most 1.8e308.")
         return number
 
     def name(self, node: ast.Name) -> Any:

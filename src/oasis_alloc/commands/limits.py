@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -60,12 +59,13 @@ def shown(value: object) -> str:
 
 
 def _number(value: object, place: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         raise ProblemError(f"{place} is {shown(value)}; expected a number.")
     try:
         return float(value)
     except OverflowError as error:
-        raise ProblemError(f"{place} is {shown(value)}, which is too large; leave a limit out to set none.") from error
+        expected = "expected at most 1.8e308. Leave a limit out to set none."
+        raise ProblemError(f"{place} is {shown(value)}; {expected}") from error
 
 
 def _from_file(entry: Mapping[str, Any], folder: Path, place: str) -> dict[Any, float]:

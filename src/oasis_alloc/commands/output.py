@@ -32,6 +32,8 @@ def best_kind() -> str:
 
 def make_directory(directory: Path) -> None:
     """Make the folder of the answer, or raise `InputError`: better before solving than after."""
+    if directory.is_file():
+        raise InputError(f"{directory} is a file; expected a directory for the answer, or a name that is not taken.")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / f".oasis-alloc-writable-{os.getpid()}"

@@ -44,6 +44,7 @@ _EXPECTED = {
 }  # fmt: skip
 FORMATS = ("parquet", "csv")
 _LARGEST = 2**63 - 1  # whole numbers that arrays hold
+_TOO_LARGE = "expected at most 9,223,372,036,854,775,807 (2**63 - 1), and at most 1.8e308 where it is a limit."
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,11 @@ def _read(source: str, path: Path) -> Statement:
         stated = tomllib.loads(source)
     except RecursionError as error:
         raise ProblemError(f"{file}: lists or tables are nested too deeply.") from error
-    except (ValueError, OverflowError) as error:  # of TOML, and of numbers that Python refuses to read
+    except tomllib.TOMLDecodeError as error:
+        raise ProblemError(f"{file}: not valid TOML: {error}.") from error
+    except (ValueError, OverflowError) as error:  # of numbers that Python refuses to read, and of dates
+        if "integer string conversion" in str(error):
+            raise ProblemError(f"{file}: a whole number has thousands of digits; {_TOO_LARGE}") from error
         raise ProblemError(f"{file}: not valid TOML: {error}.") from error
     _check(stated, file)
     if "pairs" not in stated.get("candidates", {}):
@@ -154,7 +159,7 @@ def _check(stated: Mapping[str, Any], file: str) -> None:
                 raise ProblemError(f"{where} is {shown(value)}; expected {_EXPECTED[types]}.")
             for entry in value if types is _NUMBERS else [value] if types in (_NUMBER, _WHOLE) else ():
                 if isinstance(entry, int) and abs(entry) > _LARGEST:
-                    raise ProblemError(f"{where} is {shown(entry)}, which is too large.")
+                    raise ProblemError(f"{where} is {shown(entry)}; {_TOO_LARGE}")
     chosen = stated.get("output", {}).get("format", FORMATS[0])
     if chosen not in FORMATS:
         raise ProblemError(f"{file}: output.format is {chosen!r}.{did_you_mean(chosen, FORMATS)}")

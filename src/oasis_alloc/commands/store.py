@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +29,27 @@ def register(commands: Any) -> None:
 
 def store(arguments: argparse.Namespace) -> int:
     """Do one of the actions."""
-    from oasis_alloc.commands.terminal import say
+    from oasis_alloc.commands.terminal import say, warn
+    from oasis_alloc.common.labels import shown
     from oasis_alloc.errors import InputError
     from oasis_alloc.hosting.publishing import publish, read_facts, refuse
+    from oasis_alloc.serving.check import is_policy_id
 
     try:
         if arguments.action == "publish":
             facts = publish(arguments.file, arguments.snapshot, time.time())
             say(f"policy {facts.policy_id} is published as {arguments.snapshot}")
         elif arguments.action == "refuse":
-            policy_id = arguments.policy_id or read_facts(arguments.snapshot)[1].policy_id
+            policy_id = arguments.policy_id
+            if policy_id is None:
+                policy_id = read_facts(arguments.snapshot)[1].policy_id
+            if not is_policy_id(policy_id):
+                raise InputError(f"ID is {shown(policy_id)}; expected 1 to 200 printable characters.")
+            if policy_id not in _known(arguments.snapshot):
+                warn(
+                    f"oasis-alloc: neither {arguments.snapshot} nor its history has a policy {policy_id!r}. It is "
+                    "refused all the same, in case it comes; `oasis-alloc store show` says what there is."
+                )
             refuse(arguments.snapshot, policy_id)
             say(f"policy {policy_id} is refused by all stores of {arguments.snapshot}")
         else:
@@ -45,6 +57,21 @@ def store(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise InputError(f"{error.strerror}: {error.filename}.") from error
     return 0
+
+
+def _known(path: Path) -> set[str]:
+    """Ids of the policies that a snapshot file and its history have; those that cannot be read are left out."""
+    from oasis_alloc.errors import SnapshotError
+    from oasis_alloc.hosting.publishing import read_facts
+    from oasis_alloc.hosting.state import StateFile
+
+    state_file = StateFile(path)
+    state = state_file.read()
+    known = {*state.rolled_back, *(version[0] for version in (state.again, state.kept) if version is not None)}
+    for file in (path, state_file.kept):
+        with suppress(OSError, SnapshotError):
+            known.add(read_facts(file)[1].policy_id)
+    return known
 
 
 def _shown(path: Path) -> list[str]:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from oasis_alloc.commands.csv_tables import as_frame, read_csv
+from oasis_alloc.common.files import kind_of_file, plainly
+from oasis_alloc.data.doubled import told_apart
 from oasis_alloc.data.partitions import PARQUET, Part, parts_of, typed
 from oasis_alloc.errors import InputError, MissingDependencyError, did_you_mean, require
 
 _LIBRARIES = ("pyarrow", "polars", "pandas")
 _CSV = (".csv",)
+_WANTED = "expected a file whose name ends in .parquet or .csv, or a folder of such files."
 _INDEX = re.compile(r"__index_level_\d+__|")  # what pandas calls an index without a name
 
 
@@ -47,19 +50,41 @@ def _found(path: Path) -> tuple[list[Part], tuple[str, ...]]:
     kind = _CSV if ending in _CSV else PARQUET
     try:
         if path.is_dir():
-            if ending not in (*_CSV, *PARQUET) and not any(path.rglob("*.parquet")) and any(path.rglob("*.csv")):
-                kind = _CSV
-            return parts_of(path, kind), kind
-        if ending not in (*_CSV, *PARQUET):
-            raise InputError(f"{path}: expected a file whose name ends in .parquet or .csv, or a folder of such files.")
+            return _of_folder(path)
+        if not path.exists():
+            there = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+            hint = did_you_mean(path.name, [plainly(name) for name in there]) if there else ""
+            kinds = "" if ending in (*_CSV, *PARQUET) else f" E{_WANTED[1:]}"
+            raise InputError(f"{plainly(path)}: there is no such file or folder.{kinds}{hint}")
         if not path.is_file():
-            there = sorted(p.name for p in path.parent.glob(f"*{ending}")) if path.parent.is_dir() else []
-            raise InputError(f"{path}: there is no such file.{did_you_mean(path.name, there) if there else ''}")
+            raise InputError(f"{plainly(path)} is {kind_of_file(path)}; expected a file or a folder of files.")
+        if ending not in (*_CSV, *PARQUET):
+            raise InputError(f"{plainly(path)}: {_WANTED}")
     except (OSError, ValueError) as error:  # a name that is too long, a folder that is closed to us
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} cannot be looked at ({error}).") from error
     return [Part(path, {})], kind
+
+
+def _of_folder(path: Path) -> tuple[list[Part], tuple[str, ...]]:
+    """The files of a folder, which are all of one kind."""
+    found: dict[tuple[str, ...], list[Part]] = {}
+    nothing: InputError | None = None
+    for kind in (PARQUET, _CSV):
+        try:
+            found[kind] = parts_of(path, kind)
+        except InputError as error:
+            nothing = nothing or error
+    if len(found) > 1:
+        first = " and ".join(f"{len(parts):,} such as {plainly(parts[0].path.name)}" for parts in found.values())
+        raise InputError(
+            f"{plainly(path)} has files of two kinds: {first}; expected Parquet files or CSV files, not both. Name one "
+            "file, or move those of one kind to another folder."
+        )
+    for only, parts in found.items():
+        return parts, only
+    raise nothing or InputError(f"{plainly(path)} has no files.")
 
 
 def _of_folders(parts: Sequence[Part]) -> dict[str, list[Any]]:
@@ -83,7 +108,7 @@ def _parquet(library: str, parts: Sequence[Part]) -> Any:
 def _pyarrow_parquet(path: str) -> Any:
     pa = require("pyarrow", "cli")
     with pa.OSFile(path) as file:  # a path would have folders on the way read as columns, by other rules
-        table = require("pyarrow.parquet", "cli").read_table(file)
+        table = told_apart(require("pyarrow.parquet", "cli").ParquetFile(file).read())  # reads columns of one name, too
     return table.drop_columns([name for name in table.column_names if _INDEX.fullmatch(name)])
 
 

@@ -99,3 +99,22 @@ def _flushed(path: Path) -> Iterator[None]:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def plainly(text: object) -> str:
+    """Return a text or path as a terminal may show it: what is not printable is escaped.
+
+    >>> plainly("a\\x1b[31m.csv")
+    'a\\\\x1b[31m.csv'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def kind_of_file(path: Path) -> str:
+    """Say what a path leads to that is there: a file, a directory, a device or something else."""
+    mode = path.stat().st_mode
+    kinds = {
+        stat.S_IFREG: "a file", stat.S_IFDIR: "a directory", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+        stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
+    }  # fmt: skip
+    return kinds.get(stat.S_IFMT(mode), "no file")

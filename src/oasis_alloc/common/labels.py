@@ -269,7 +269,7 @@ def shown(value: object, longest: int = 80) -> str:
     """
     if isinstance(value, (str, bytes)):
         value = value[: longest + 1]
-    elif hasattr(value, "columns") or (hasattr(value, "__len__") and len(value) > longest):
+    elif hasattr(value, "columns") or hasattr(value, "iloc") or (hasattr(value, "__len__") and len(value) > longest):
         return _article(type(value).__name__) + (f" of {len(value):,}" if hasattr(value, "__len__") else "")
     try:
         text = repr(value)

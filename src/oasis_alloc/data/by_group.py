@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc._nearest import Spelled
 from oasis_alloc.common.labels import all_same, is_none, kind_of, same, shown
 from oasis_alloc.errors import InputError, ProblemError, did_you_mean
 
@@ -34,6 +35,16 @@ class Labels(list[Any]):
     def places(self) -> dict[Hashable, int]:
         """Number of each group by what its label is looked up by."""
         return {one: g for g, one in enumerate(all_same(self))}
+
+    @cached_property
+    def spelled(self) -> Spelled:
+        """Their characters, for the one that is nearest to a label that is none of them."""
+        return Spelled(self)
+
+    @cached_property
+    def parts(self) -> list[Labels]:
+        """Of labels of several keys, the labels of each key."""
+        return [Labels(dict.fromkeys(label[k] for label in self)) for k in range(len(self[0]))]
 
 
 def as_number(value: object) -> float | None:
@@ -246,10 +257,10 @@ def _nearest(label: object, places: Mapping[Hashable, int], labels: Sequence[Any
         for other in permutations(label):
             if same(other) in places:
                 return f" Did you mean {other!r}? Labels are in the order of the keys of by=."
-    for k, part in enumerate(label):
-        known = {same(one[k]): one[k] for one in labels}
-        if same(part) not in known:
-            return f" No group has {part!r} there.{did_you_mean(part, known.values())}"
+    parts = (labels if isinstance(labels, Labels) else Labels(labels)).parts
+    for part, known in zip(label, parts, strict=True):
+        if same(part) not in known.places:
+            return f" No group has {part!r} there.{did_you_mean(part, known)}"
     return did_you_mean(label, labels) if len(labels) <= 1000 else " Both are labels, but not together."
 
 

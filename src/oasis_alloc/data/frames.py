@@ -17,6 +17,7 @@ from oasis_alloc.common.arrays import frozen, objects
 from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.pickling import FrozenMapping
 from oasis_alloc.data.attributes import Given, as_keys
+from oasis_alloc.data.doubled import told_apart
 from oasis_alloc.data.keys import Factor, factorise, first_rows
 from oasis_alloc.data.validation import as_column, item_dtype
 from oasis_alloc.errors import InputError, MissingDependencyError, did_you_mean
@@ -50,8 +51,8 @@ def read(
     frame = _open(pairs, "pairs")
     for argument, name in (("user", user), ("item", item)):
         if not isinstance(name, str):
-            raise InputError(f"{argument} is {name!r}; expected the name of a column of pairs.")
-        _check_name(frame, "pairs", name, argument)
+            raise InputError(f"{argument} is {name!r}; expected the name of a column of pairs, a string.")
+        _check_name(frame, pairs, "pairs", name, argument)
     if user == item:
         raise InputError(f"user and item both name the column {user!r}; expected two columns.")
     of_users = _side(frame, users, user, "users")
@@ -176,16 +177,11 @@ def _open(native: object, what: str) -> nw.DataFrame[Any]:
     import narwhals.stable.v2 as nw
 
     try:
-        frame: Any = nw.from_native(_without_views(native))
+        frame: Any = nw.from_native(_without_views(told_apart(native)))
         if isinstance(frame, nw.LazyFrame):
             frame = frame.collect()
-        frame.columns  # noqa: B018 - narwhals notices duplicate names here
     except TypeError as error:
         raise InputError(f"{what} is {type(native).__name__}; expected a pandas, polars or pyarrow frame.") from error
-    except Exception as error:
-        if type(error).__name__ == "DuplicateError":
-            raise InputError(f"{what} has two columns of one name ({error}).") from error
-        raise
     return nw.maybe_reset_index(frame)
 
 
@@ -200,8 +196,10 @@ def _without_views(native: object) -> Any:
     return native if fields == list(native.schema) else native.cast(pa.schema(fields))  # type: ignore[attr-defined]
 
 
-def _check_name(frame: nw.DataFrame[Any], what: str, name: str, argument: str) -> None:
+def _check_name(frame: nw.DataFrame[Any], native: object, what: str, name: str, argument: str) -> None:
     if name not in frame.columns:
+        if name in list(getattr(getattr(native, "index", None), "names", None) or ()):  # of pandas
+            raise InputError(f"{what} has {name!r} as its index ({argument}); expected a column: {what}.reset_index().")
         raise InputError(f"{what} has no column {name!r} ({argument}).{did_you_mean(name, frame.columns)}")
 
 
@@ -249,7 +247,7 @@ def _asked_for(frame: nw.DataFrame[Any], user: str, item: str, columns: Sequence
     for name in names:
         if not isinstance(name, str):
             raise InputError(f"columns has {name!r}; expected names of columns.")
-        _check_name(frame, "pairs", name, "columns")
+        _check_name(frame, None, "pairs", name, "columns")
         if name in (user, item):
             raise InputError(f"columns names {name!r}, which holds ids; expected columns of numbers.")
     if len(set(names)) < len(names):
@@ -281,7 +279,7 @@ def _side(pairs: nw.DataFrame[Any], frame: object, name: str, what: str) -> Side
     if frame is None:
         return Side(found.values, pairs.get_column(name)[found.rows], found.codes, {})
     opened = _open(frame, what)
-    _check_name(opened, what, name, what.removesuffix("s"))
+    _check_name(opened, frame, what, name, what.removesuffix("s"))
     defined = _ids(opened, name, what)
     if len(defined.values) < len(opened):
         again = np.flatnonzero(np.bincount(defined.codes) > 1)

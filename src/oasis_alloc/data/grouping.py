@@ -119,7 +119,7 @@ def as_by(by: object, users: Mapping[str, Key], items: Mapping[str, Key | MultiK
         if name not in users and name not in items:
             raise ProblemError(
                 f"by={by!r}: {name!r} is not a key of the users or of the items."
-                f"{did_you_mean(name, [*users, *items])}"
+                f"{did_you_mean(name, list(dict.fromkeys([*users, *items])))}"
                 f" (users: {', '.join(users) or 'none'}; items: {', '.join(items) or 'none'})"
             )
         refuse_shared(name, frozenset(users) & frozenset(items))

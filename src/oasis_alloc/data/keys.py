@@ -215,7 +215,7 @@ def _factorise_by_hashing(values: list[Any], what: str) -> Factor:
     try:
         keys = values if as_they_are else all_same(values)
     except InputError as error:
-        raise InputError(f"{what} holds values that cannot be hashed ({error})") from error
+        raise InputError(f"{what} holds values that are no labels: {error}") from error
     seen: dict[Any, int] = {}
     codes = np.fromiter((seen.setdefault(key, len(seen)) for key in keys), np.int64, len(keys))
     distinct = list(seen)

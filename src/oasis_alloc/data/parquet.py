@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from oasis_alloc.common.arrays import frozen
 from oasis_alloc.common.checks import as_whole
-from oasis_alloc.common.files import replacing
+from oasis_alloc.common.files import kind_of_file, replacing
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import FrozenMapping
 from oasis_alloc.data.multi_keys import as_attribute, n_rows
@@ -116,6 +116,8 @@ def _parts(directory: object) -> list[Part]:
     path = Path(directory)
     if path.is_file():
         return [Part(path, {})]
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{str(path)!r} is {kind_of_file(path)}; expected a directory with Parquet files, or one.")
     if not path.is_dir():
         raise InputError(f"there is no directory {str(path)!r}; expected one with Parquet files.")
     return parts_of(path)

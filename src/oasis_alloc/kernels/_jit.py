@@ -317,8 +317,9 @@ def _is_private(folder: Path) -> bool:
 
 
 def danger(directory: Path) -> str:
-    """Why kernels are neither kept in nor loaded from a directory that exists; empty where they are."""
-    return next(filter(None, (_danger(str(folder), folder.stat()) for folder in (directory.parent, directory))), "")
+    """Why kernels are neither kept in nor loaded from a directory, which need not exist; empty where they are."""
+    there = (folder for folder in (directory.parent, directory) if folder.is_dir())
+    return next(filter(None, (_danger(str(folder), folder.stat()) for folder in there)), "")
 
 
 @cache

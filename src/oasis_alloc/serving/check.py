@@ -19,10 +19,15 @@ _MOST = (1 << 31) - 1  # slots, or items of a category
 _PART = 1 << 12  # values that are looked at without letting requests of other threads in between
 
 
+def is_policy_id(text: str) -> bool:
+    """Tell whether a text can be the id of a policy: ids are in logs, answers and terminals."""
+    return text.isprintable() and 0 < len(text) <= _LONGEST_ID
+
+
 def check(data: PolicyData) -> None:
     """Raise `InputError` with what is wrong, where, and what was expected."""
     _require(isinstance(data.policy_id, str) and bool(data.policy_id), f"policy_id is {data.policy_id!r}", "a text")
-    fits = data.policy_id.isprintable() and len(data.policy_id) <= _LONGEST_ID  # it is in logs and answers
+    fits = is_policy_id(data.policy_id)
     _require(fits, f"policy_id is {shown(data.policy_id)}", f"up to {_LONGEST_ID} printable characters")
     _finite(data.created, "created")
     if data.valid_until is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from oasis_alloc.common.files import kind_of_file
 from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.errors import CheckpointWarning, ProblemError
@@ -39,7 +40,8 @@ class Keeping:
         if kept is not None and not _can_be(kept, "checkpoint"):
             raise ProblemError(f"solve(checkpoint={str(kept)!r}): expected a file in a directory that is there.")
         if known is not None and not _is_file(known, "resume"):
-            raise ProblemError(f"solve(resume={str(known)!r}): there is no such file; expected a checkpoint.")
+            what = f"it is {kind_of_file(known)}" if known.exists() else "there is no such file"
+            raise ProblemError(f"solve(resume={str(known)!r}): {what}; expected a checkpoint.")
         if known is not None and has_start:
             raise ProblemError("solve(start=..., resume=...): a checkpoint has prices of its own; give one of the two.")
         if (kept or known) and solver != "dual":

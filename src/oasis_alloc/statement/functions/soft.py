@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import as_number
 from oasis_alloc.errors import ProblemError
@@ -41,7 +42,7 @@ def soft(constraint: Band, penalty: float) -> Soft:
         raise ProblemError(f"soft() takes a constraint such as exposure(by='campaign') >= floors, got {constraint!r}.")
     number = as_number(penalty)
     if number is None or not 0 < number < np.inf:
-        raise ProblemError(f"soft({constraint}, penalty={penalty!r}): the penalty is a positive finite number.")
+        raise ProblemError(f"soft({constraint}, penalty={shown(penalty)}): the penalty is one positive finite number.")
     return Soft(constraint.measure, constraint, number)
 
 
