@@ -125,7 +125,7 @@ def solve(
     from oasis_alloc.solvers.monitor import Conflicting, Status, Stop, Watch
     from oasis_alloc.solvers.presolve import look_ahead
     from oasis_alloc.solvers.registry import solver_named
-    from oasis_alloc.solvers.relaxation import best_relaxed, decided, least_relaxation, neutral
+    from oasis_alloc.solvers.relaxation import best_relaxed, decided, least_relaxation, neutral, without_ties
     from oasis_alloc.solvers.resume import Keeping
     from oasis_alloc.solvers.worth import worth
 
@@ -182,6 +182,7 @@ def solve(
                 if least.proven:
                     if weights is not None and not np.array_equal(asked, weights):
                         least = least_relaxation(engine, engine_of, watch, weights)
+                    least = without_ties(engine, watch, least)
                     if on_conflict == "relax":
                         again = ask_reference if solver == "dual" else None
                         relaxed = best_relaxed(engine, engine_of, watch, run, least, again)
