@@ -194,3 +194,69 @@ def test_the_order_of_rows_labels_and_columns_changes_nothing(seed: int, mixed: 
     assert there.value == pytest.approx(here.value, abs=2 * GAP * program.scale * size)
     better = (there.value - here.value) / (program.scale * size)
     check_allocation(program, here.allocation, order.back(there.allocation), better)
+
+
+@many
+@given(
+    seed=seeds,
+    r=powers,
+    w=powers,
+    idle=st.sampled_from([None, ("r", 1e6), ("w", 1e12), ("w", np.inf), (None, 1e6)]),
+    mode=st.sampled_from(["infeasible", "relax"]),
+)
+def test_ties_between_least_relaxations_are_decided_alike(
+    seed: int, r: int, w: int, idle: tuple[str | None, float] | None, mode: str
+) -> None:
+    """Units, limits that cannot bind, and all orders are changed at once: the same groups give the same amounts."""
+    here, there = tied(seed, 0, 0, None, False, mode), tied(seed, r, w, idle, True, mode)
+    assert here[0] is there[0]
+    event(f"{mode}, {here[0].name}, {len(here[1])} give")
+    assert there[2] == here[2]
+    assert there[1] == pytest.approx(here[1], rel=1e-6)
+
+
+def tied(
+    seed: int, r: int, w: int, idle: tuple[str | None, float] | None, turned: bool, mode: str
+) -> tuple[oa.Status, dict[Any, float], set[Any]]:
+    """(status, who gives how much, all who take part) of caps and floors that leave each other too little.
+
+    In units of 10^r and 10^w, with a cap that cannot bind, and with all users, items and constraints in another order.
+    """
+    rng = np.random.default_rng(seed)
+    n_users, n_items = int(rng.integers(2, 15)), int(rng.integers(3, 8))
+    columns = {"r": rng.random((n_users, n_items)) * 10.0**r, "w": rng.random((n_users, n_items)) * 10.0**w}
+    labels, markets = rng.integers(0, 3, n_items), rng.choice(["de", "se"], n_users)
+    share, floor, least = rng.dirichlet(np.ones(3)), rng.uniform(0.6, 1.0), rng.uniform(0.0, 0.7, 3)
+    users, items = np.arange(n_users), np.arange(n_items)
+    if turned:
+        users, items = rng.permutation(n_users), rng.permutation(n_items)
+    candidates = oa.Candidates.from_arrays(
+        np.arange(n_users + 1) * n_items,
+        np.tile(np.arange(n_items), n_users),
+        {name: column[np.ix_(users, items)].ravel() for name, column in columns.items()},
+        users={"m": markets[users].tolist()},
+        items={"g": labels[items].tolist()},
+    )
+    groups, reach = sorted(set(labels.tolist())), columns["w"].max(axis=1).sum()
+    each, places = oa.exposure(by="g"), sorted(set(markets.tolist()))
+    constraints = {
+        "caps": each <= {g: 0.5 * n_users * share[g] for g in groups},
+        "all": oa.exposure() >= floor * n_users,
+        "of each": oa.exposure(by="m") >= {m: 0.8 * float((markets == m).sum()) for m in places},
+        "w": oa.total("w", by="g") >= {g: float(least[g] * reach) for g in groups},
+    }
+    if idle is not None:
+        measure = each if idle[0] is None else oa.total(idle[0], by="g")
+        size = 1.0 if idle[0] is None else 10.0 ** {"r": r, "w": w}[idle[0]]
+        constraints["idle"] = measure <= {groups[0]: idle[1] * size}
+    kinds = list(constraints)
+    stated = [constraints[kind] for kind in kinds]  # without names: those have the limits in them
+    if turned:
+        kinds, stated = kinds[::-1], stated[::-1]
+    problem = oa.Problem(candidates, oa.total("r"), stated, oa.Slate(1))
+    weights = {problem.names[kinds.index("w")]: 10.0**-w} if mode == "relax" else None
+    solution = oa.solve(problem, gap=1e-8, on_conflict=mode, relax_weights=weights)
+    kind = dict(zip(problem.names, kinds, strict=False))  # functions come after constraints
+    unit = {"w": 10.0**w}
+    told = {(kind[c.constraint], c.label): c.give / unit.get(kind[c.constraint], 1.0) for c in solution.conflicts}
+    return solution.status, {who: give for who, give in told.items() if give > 0}, set(told)

@@ -21,6 +21,8 @@ from oasis_alloc.problem import Problem
 from oasis_alloc.program.pair_arrays import Recipe, blend, is_column
 from oasis_alloc.program.program import Block, Ints, Program, dual_variables
 from oasis_alloc.program.slate_lowering import tellable, with_rules
+from oasis_alloc.statement.functions.band import Band
+from oasis_alloc.statement.functions.base import Function
 from oasis_alloc.statement.measures import Measure, Term
 from oasis_alloc.statement.objective import Objective
 
@@ -62,7 +64,8 @@ def lower(problem: Problem, as_served: bool = False, threads: int | None = None)
     blocks, matrices, rows = [], [], 0
     for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
         matrix = _arithmetic(function.measure, cands, groupings, place, start)
-        blocks.append(Block(name, slice(rows, rows + matrix.shape[0]), bound, problem.labels(name)))
+        place_of_rows = slice(rows, rows + matrix.shape[0])
+        blocks.append(Block(name, place_of_rows, bound, problem.labels(name), key=_key(function)))
         matrices.append(matrix)
         rows += matrix.shape[0]
     arithmetic = sp.csr_array(sp.vstack(matrices)) if matrices else sp.csr_array((0, start))
@@ -93,6 +96,13 @@ def lower(problem: Problem, as_served: bool = False, threads: int | None = None)
     if not as_served:
         program = with_rules(problem, program, cells.item_of[: cells.n_classes], threads)
     return _within_reach(program) if any(b.function.uses_range for b in program.blocks) else program
+
+
+def _key(function: Function) -> str:
+    """The name that was given, else what is measured: numbers in it would be in the columns' units."""
+    if not isinstance(function, Band):
+        return function.name
+    return function.given_name or " ".join([*sorted(map(str, function.measure.terms)), function.sense])
 
 
 def _within_reach(program: Program) -> Program:

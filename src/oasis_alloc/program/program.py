@@ -45,6 +45,7 @@ class Block:
     function: BoundFunction
     labels: Sequence[Any]
     variables: slice = field(default_factory=lambda: slice(0, 0))  # its part of the dual variables
+    key: str = ""  # the name, without numbers where the user gave none: what ties are decided by
 
 
 class Origin(NamedTuple):

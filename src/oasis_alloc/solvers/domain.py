@@ -17,7 +17,7 @@ from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Block, Program
 from oasis_alloc.program.variants import with_functions
 from oasis_alloc.solvers.monitor import Allocation, Watch
-from oasis_alloc.solvers.relaxation import Relaxation, decided, least_relaxation, neutral
+from oasis_alloc.solvers.relaxation import Relaxation, decided, least_relaxation, neutral, without_ties
 from oasis_alloc.statement.functions.band import BoundBand
 from oasis_alloc.statement.functions.base import BoundFunction
 
@@ -40,7 +40,7 @@ def domain_conflict(
     asked = with_functions(program, functions)
     with engine_of(asked) as engine:
         least = decided(engine, engine_of, watch, least_relaxation(engine, engine_of, watch, neutral(asked)))
-    return least if least.proven else None
+        return without_ties(engine, watch, least) if least.proven else None
 
 
 def _forbidden(stated: Engine) -> npt.NDArray[np.bool_]:

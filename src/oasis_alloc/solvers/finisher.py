@@ -60,8 +60,8 @@ def margin_for(engine: Engine, watch: Watch, prices: Floats, wanted: int, guess:
 def finish_rounds(
     engine: Engine, watch: Watch, prices: Floats, margins: Floats, scale: float, limit: Floats | None = None,
     known: Decision | None = None, settings: DualSettings | None = None,
-) -> None:  # fmt: skip
-    """Rounds of the finisher until the gap is reached or nothing is left to release.
+) -> Round | None:  # fmt: skip
+    """Rounds of the finisher until the gap is reached or nothing is left to release; returns the last one.
 
     `margins` are by row, in units of scores; `scale` is the typical score. A row opens no pairs beyond its `limit`,
     however far its price may go: a share or a guard counts in nearly all pairs, whose order its price hardly changes.
@@ -92,12 +92,12 @@ def finish_rounds(
         watch.offer(last.allocation)
         new = program.admit(last.prices)
         if loose and watch.reached:
-            return
+            return last
         searching &= not last.allocation.feasible  # what is missing now are prices, and those of far steps are bad
         early = loose and not last.allocation.feasible  # prices that may go far are not worth a visit
         bound = np.inf if early else bound_at(engine, watch, new, scale, settings)
         if watch.reached or trim(engine, watch, last.allocation, new):
-            return
+            return last
         watch.check_limits(engine.passes)  # rounds without a visit have no tick
         better = bound <= center_bound
         if better:
@@ -136,9 +136,10 @@ def finish_rounds(
         if settled:
             # no pair is fixed against its price: what is missing is not for lack of rounds
             if watch.may_conflict or not last.missed.any() or most > settings.max_slack * scale:
-                return
+                return last
             most *= 1e3  # the demands can be met, but not at this price
         decision = wider
+    return last
 
 
 def _first_radius(

@@ -23,11 +23,12 @@ from oasis_alloc.program.program import Program
 from oasis_alloc.program.variants import relaxed, softened
 from oasis_alloc.solvers.conflicts import Conflict, conflicts_of
 from oasis_alloc.solvers.dual import optimize
-from oasis_alloc.solvers.finisher import finish_rounds
+from oasis_alloc.solvers.finisher import Round, finish_rounds
 from oasis_alloc.solvers.monitor import Allocation, Status, Stop, Watch
 from oasis_alloc.solvers.presolve import out_of_reach
 from oasis_alloc.solvers.registry import Solver
 from oasis_alloc.solvers.settings import DUAL
+from oasis_alloc.solvers.ties import choose
 from oasis_alloc.solvers.worth import worth
 
 _GAP, _FINE = 1e-6, 1e-9  # of the total; the finer one where the whole program is solved in one go
@@ -51,9 +52,11 @@ class Relaxation:
     conflicts: tuple[Conflict, ...]
     totals: Floats
     prices: Floats  # of the relaxation, by row, in [-weight, weight]
+    told: Floats  # prices by which demands that stand in the way are named; others prove the total as well
     weights: Floats  # of a missed unit of the total, by row
     positions: npt.NDArray[np.int64]
     x: Floats
+    last: Round | None  # the whole program and its solution, where it was solved in one go
 
     @property
     def proven(self) -> bool:
@@ -80,10 +83,11 @@ def least_relaxation(
     with engine_of(free) as engine:
         rounding = _ROUNDING * abs(free.concave(np.zeros(free.n_rows)))
         own = watch.within(_FINE if at_once else _GAP, "conflicts", rounding)
+        last: Round | None = None
         try:
             if at_once:
                 zero = np.zeros(free.n_rows)
-                finish_rounds(engine, own, zero, np.full(free.n_rows, np.inf), 1.0)
+                last = finish_rounds(engine, own, zero, np.full(free.n_rows, np.inf), 1.0)
             else:
                 optimize(engine, own, None, 1.0)
         except Stop as stop:
@@ -93,7 +97,7 @@ def least_relaxation(
     beyond = out_of_reach(program, survey)
     if best is None or prices is None:
         none = np.empty(0)
-        return Relaxation(0.0, 0.0, beyond, np.inf, (), none, none, weights, none.astype(np.int64), none)
+        return Relaxation(0.0, 0.0, beyond, np.inf, (), none, none, none, weights, none.astype(np.int64), none, None)
     at_least = -own.bound
     if tilt != 0.0:
         at_least = _without_values(relaxed(program, 0.0, weights, survey.least, survey.most, loose), engine_of, prices)
@@ -106,9 +110,11 @@ def least_relaxation(
         conflicts=conflicts_of(program, best.totals, prices, _met(program, limits, survey), weights),
         totals=best.totals,
         prices=prices,
+        told=prices,
         weights=weights,
         positions=best.positions,
         x=best.x,
+        last=last if last is not None and last.programme.pairs.size == program.n_pairs else None,
     )
 
 
@@ -135,6 +141,35 @@ def decided(
     limit = np.maximum(_limits(program, least.totals), 1e-3 * program.unit)
     loose = least_relaxation(stated, engine_of, watch, 1.0 / limit, 0.5 * FEASIBLE * limit * program.hard)
     return replace(least, certain=True) if loose.proven else loose
+
+
+def without_ties(stated: Engine, watch: Watch, least: Relaxation) -> Relaxation:
+    """The relaxation of a proven conflict, as `ties.py` chooses it where several have the least total.
+
+    Verdict, proof and prices stay. Programs that were not solved in one go keep what was found.
+    """
+    if least.last is None:
+        return least
+    program, survey = stated.program, stated.survey()
+    choice = choose(program, least.last.programme, least.last.solution, least.weights, watch.seconds_left)
+    if choice is None:
+        return least
+    best = worth(stated, choice.positions, choice.x)
+    missed = _missed(program, best.totals, least.weights)
+    size = float(_limits(program, best.totals) @ least.weights)
+    if missed > least.at_most + _ROUNDING * max(least.at_most, size):
+        return least  # numbers so far apart that it is not as good
+    met = _met(program, _limits(program, best.totals), survey)
+    return replace(
+        least,
+        at_most=missed,
+        conflicts=conflicts_of(program, best.totals, choice.prices, met, least.weights),
+        totals=best.totals,
+        told=choice.prices,
+        positions=best.positions,
+        x=best.x,
+        last=None,
+    )
 
 
 def _tolerance(program: Program, prices: Floats, survey: Survey) -> float:
@@ -253,7 +288,7 @@ def best_relaxed(
         bound -= penalty * max(0.0, missed_of(best.totals) - at_most)
     best = answer = worth(stated, positions, x)
     met = _met(program, _limits(program, best.totals), survey)
-    told = conflicts_of(program, best.totals, least.prices, met, least.weights)
+    told = conflicts_of(program, best.totals, least.told, met, least.weights)
     if watch.free is not None:
         bound = min(bound, watch.free)
     # this allocation is one of those that are bounded, so a bound below its value is a rounding of the penalties

@@ -57,10 +57,15 @@ class Restricted:
         """Prices of `rows`."""
         return solution.prices[self.n_slates : self.n_slates + self.rows.size]
 
+    @property
+    def slacks(self) -> slice:
+        """The columns of slack above, then below, of `rows`."""
+        start = self.pairs.size + self.n_steps + self.n_aux
+        return slice(start, start + 2 * self.rows.size)
+
     def slack(self, solution: LinearSolution) -> tuple[Floats, Floats]:
         """(above, below) of `rows`."""
-        start = self.pairs.size + self.n_steps + self.n_aux
-        above, below = solution.x[start : start + 2 * self.rows.size].reshape(2, self.rows.size)
+        above, below = solution.x[self.slacks].reshape(2, self.rows.size)
         return above, below
 
     def basis_for(

@@ -18,7 +18,15 @@ from oasis_alloc.solvers.domain import domain_conflict
 from oasis_alloc.solvers.monitor import Conflicting, Status, Stop, Watch
 from oasis_alloc.solvers.presolve import look_ahead
 from oasis_alloc.solvers.registry import Solver
-from oasis_alloc.solvers.relaxation import Relaxation, Relaxed, best_relaxed, decided, least_relaxation, neutral
+from oasis_alloc.solvers.relaxation import (
+    Relaxation,
+    Relaxed,
+    best_relaxed,
+    decided,
+    least_relaxation,
+    neutral,
+    without_ties,
+)
 from oasis_alloc.solvers.repair import scaled
 from oasis_alloc.solvers.resume import Keeping
 from oasis_alloc.solvers.worth import worth
@@ -124,6 +132,7 @@ def _conflict(task: Task) -> Outcome | None:
         return None
     if task.weights is not None and not np.array_equal(asked, task.weights):
         least = least_relaxation(engine, task.engine_of, watch, task.weights)
+    least = without_ties(engine, watch, least)
     if not task.relaxes:
         return Outcome(Status.INFEASIBLE, least)
     again = ask_reference if task.name == "dual" else None

@@ -1,0 +1,167 @@
+"""Which of several least relaxations is told, and which demands stand in its way: one choice for any solver.
+
+Often several ways of giving have the same least total, and several prices prove it. A simplex code returns any of them,
+and an unrelated row or another unit makes it return another. So the choice is made by two more linear programs. Both
+keep to the optimal face: what has a price in one optimal solution is at its limit in all of them (complementary
+slackness), so the least total cannot grow.
+
+1. Among the least totals, the one with the least sum of `share * weight * excess`. A row's share is a number between 1
+   and 2 that follows from the constraint's name and the group's label alone.
+2. Among the prices that prove it, those with the least sum of `share * |price| / weight`.
+
+Shares are as good as random, so either program has one solution. Neither depends on the order of rows, users or pairs;
+on units, as weights are of a unit; or on limits that are not in the program. Perturbation against ties: Charnes,
+"Optimality and degeneracy in linear programming", Econometrica 20:160.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.errors import SolverError
+from oasis_alloc.program.program import Program
+from oasis_alloc.solvers.highs import solve_lp
+from oasis_alloc.solvers.linear import BASIC, LinearProgram, LinearSolution
+from oasis_alloc.solvers.restricted import Restricted
+
+_ABOUT_ZERO = 1e-11
+_PRICED = 1e-7  # of what a column is made of: a reduced cost below that is rounding
+_AT = 1e-7  # of a column's or row's size: closer to its limit, it is at it
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The allocation and the prices that are told."""
+
+    positions: npt.NDArray[np.int64]
+    x: Floats
+    prices: Floats  # by row
+
+
+def choose(
+    program: Program, part: Restricted, least: LinearSolution, weights: Floats, seconds: float | None
+) -> Choice | None:
+    """The choice among the least relaxations; None where time ran out.
+
+    `part` is the whole relaxation as a linear program (see `variants.relaxed`), `least` a solution of it; `weights` are
+    of a missed unit, by row of `program`, whose limits are as they were stated.
+    """
+    share = shares(program)
+    basis = least.columns, least.rows
+    try:
+        chosen = solve_lp(_least_of_least(part, least, (share * weights)[part.rows]), basis, seconds)
+        if chosen is None:
+            return None
+        proof = solve_lp(_proofs(part, chosen, (share / weights)[part.rows]), basis, seconds)
+    except SolverError:  # numbers too far apart for HiGHS: then what was found is as good
+        return None
+    if proof is None:
+        return None
+    told = np.zeros(program.n_rows)
+    told[part.rows] = part.prices(proof)
+    x = np.clip(chosen.x[: part.pairs.size], 0.0, 1.0)
+    kept = np.flatnonzero(x > _ABOUT_ZERO)
+    return Choice(part.pairs[kept], x[kept], told)
+
+
+def shares(program: Program) -> Floats:
+    """(n_rows,) numbers in [1, 2) of the rows with a hard limit, from names and labels alone; 1 elsewhere."""
+    out, seen = np.ones(program.n_rows), Counter[str]()
+    for block in program.blocks:
+        lower, upper, _ = block.function.band()
+        for g in np.flatnonzero(np.isfinite(lower) | np.isfinite(upper)).tolist():
+            text = f"{block.key}\0{_text(block.labels[g])}"
+            seen[text] += 1
+            digest = blake2b(f"{text}\0{seen[text]}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+            out[block.rows.start + g] = 1.0 + int.from_bytes(digest, "little") / 2.0**64
+    return out
+
+
+def _text(label: Any) -> str:
+    """A label as text, whatever library it comes from."""
+    return "\0".join(map(_text, label)) if isinstance(label, tuple) else str(label)
+
+
+def _least_of_least(part: Restricted, least: LinearSolution, cost: Floats) -> LinearProgram:
+    """The program whose solutions are those of `part` with the least `cost` of what `part.rows` miss."""
+    lp = part.lp
+    size, row_size = _sizes(lp, least.prices)
+    reduced = lp.cost - lp.matrix.T @ least.prices
+    priced = (least.columns != BASIC) & (np.abs(reduced) > _PRICED * size)
+    tight = (least.rows != BASIC) & (row_size > _PRICED)
+    lower, upper = _fixed(lp.lower, lp.upper, priced & (reduced > 0.0), priced & (reduced < 0.0))
+    row_lower, row_upper = _fixed(
+        lp.row_lower, lp.row_upper, tight & (least.prices > 0.0), tight & (least.prices < 0.0)
+    )
+    costs = np.zeros(lp.cost.size)
+    costs[part.slacks] = -np.tile(cost, 2)
+    return replace(lp, cost=costs, lower=lower, upper=upper, row_lower=row_lower, row_upper=row_upper)
+
+
+def _fixed(
+    lower: Floats, upper: Floats, high: npt.NDArray[np.bool_], low: npt.NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """The limits with some held at the upper one and some at the lower one, where they are finite."""
+    high, low = high & np.isfinite(upper), low & np.isfinite(lower)
+    return np.where(high, upper, lower), np.where(low, lower, upper)
+
+
+def _proofs(part: Restricted, chosen: LinearSolution, room: Floats) -> LinearProgram:
+    """The program whose prices are those that prove the least total, with the least `room` times their sizes.
+
+    It asks what the total gains where every limit that is reached gives way by its room, to first order.
+    """
+    lp, x = part.lp, chosen.x
+    made = abs(lp.matrix)
+    activity, size = lp.matrix @ x, made @ np.abs(x)
+    give = np.zeros(lp.matrix.shape[0])
+    give[part.n_slates : part.n_slates + part.rows.size] = room
+    at_least, at_most = _at(x, lp.lower, lp.upper, np.maximum(np.abs(x), _typical(part)))
+    row_at_least, row_at_most = _at(activity, lp.row_lower, lp.row_upper, np.maximum(size, _largest_of_rows(lp)))
+    return replace(
+        lp,
+        lower=np.where(at_least, 0.0, -np.inf),
+        upper=np.where(at_most, 0.0, np.inf),
+        row_lower=np.where(row_at_least, -give, -np.inf),
+        row_upper=np.where(row_at_most, give, np.inf),
+    )
+
+
+def _at(
+    numbers: Floats, lower: Floats, upper: Floats, size: Floats
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Whether numbers are at their lower and at their upper limits."""
+    return numbers <= lower + _AT * size, numbers >= upper - _AT * size
+
+
+def _typical(part: Restricted) -> Floats:
+    """Size of every column: 1 for probabilities, what a candidate adds for what rows miss."""
+    out = np.ones(part.lp.cost.size)
+    largest = _largest_of_rows(part.lp)[part.n_slates : part.n_slates + part.rows.size]
+    out[part.slacks] = np.tile(largest, 2)
+    return out
+
+
+def _largest_of_rows(lp: LinearProgram) -> Floats:
+    """The largest coefficient of a probability in each row, 0 where it has none."""
+    mine = sp.csr_array(abs(lp.matrix[:, : lp.n_fixed]))
+    return np.asarray(mine.max(axis=1).toarray()).ravel() if lp.n_fixed else np.zeros(lp.matrix.shape[0])
+
+
+def _sizes(lp: LinearProgram, prices: Floats) -> tuple[Floats, Floats]:
+    """(what every column's reduced cost is made of, the largest share of that which a row's price has)."""
+    matrix = lp.matrix
+    of = np.repeat(np.arange(matrix.shape[1]), np.diff(matrix.indptr))
+    parts = np.abs(matrix.data * prices[matrix.indices])
+    size: Floats = np.abs(lp.cost) + np.bincount(of, parts, matrix.shape[1])
+    share = np.zeros(matrix.shape[0])
+    np.maximum.at(share, matrix.indices, parts / np.where(size > 0.0, size, 1.0)[of])
+    return size, share
