@@ -200,7 +200,7 @@ def test_what_a_solution_shows(streamed: oa.Candidates, monkeypatch: pytest.Monk
     monkeypatch.setattr(streamed.stream.ledger, "limit", 8 * MARKET.n_pairs - 1)
     again = oa.solve(PROBLEMS["caps"](streamed), gap=1e-3)
     for ask in (lambda: again.allocation, again.scores):
-        with pytest.raises(oa.SolverError, match=r"a number for every pair.*positions and x"):
+        with pytest.raises(oa.SolverError, match=r"a number for every pair.*pairs and x"):
             ask()
 
 

@@ -12,6 +12,8 @@ from contextlib import ExitStack, suppress
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
+from oasis_alloc.commands.terminal import forget
+
 if TYPE_CHECKING:
     from oasis_alloc.solvers.monitor import Progress
 
@@ -95,6 +97,8 @@ class Display:
             view, self._view = self._view, None
             with suppress(OSError, ValueError):
                 view.close()
+            if self._stream is sys.stderr:
+                forget(sys.stderr)
 
     def done(self, state: Progress) -> float:
         """Share of the way from the first gap to the one asked for, in orders of magnitude; never falls."""

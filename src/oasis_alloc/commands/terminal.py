@@ -55,11 +55,11 @@ def warn(text: str) -> None:
     try:
         print(text, file=sys.stderr, flush=True)
     except (OSError, ValueError):
-        _forget(sys.stderr)
+        forget(sys.stderr)
 
 
 def _failed(error: OSError | ValueError) -> bool:
-    _forget(sys.stdout)
+    forget(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return True
     reason = (isinstance(error, OSError) and error.strerror) or str(error)
@@ -67,7 +67,7 @@ def _failed(error: OSError | ValueError) -> bool:
     return False
 
 
-def _forget(stream: TextIO) -> None:
+def forget(stream: TextIO) -> None:
     """Send what is still in the stream's buffer nowhere, or the interpreter fails on it when it ends."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
