@@ -44,6 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("fuzz")
     (made / "pairs.csv").write_text("user,item,relevance\n1,1,0.5\n1,2,0.25\n2,1,0.5\n2,2,0.75\n")
     (made / "items.csv").write_text("item,genre\n1,rock\n2,pop\n")
+    (made / "problem.toml").write_text(WHOLE)
+    assert main(["solve", str(made / "problem.toml")]) == 0  # compiles, which takes longer than the limit in `run`
     return made
 
 

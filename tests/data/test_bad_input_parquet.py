@@ -213,3 +213,9 @@ def test_folders_that_are_no_tables(tmp_path: Path, what: str, names: list[str],
     with pytest.raises(InputError) as caught:
         Candidates.from_parquet(tmp_path)
     assert not [word for word in words.split(" | ") if word not in str(caught.value)], caught.value
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, "a\0b"], ids=["too long", "a zero byte"])
+def test_a_name_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(oa.InputError, match="expected.*Parquet files"):
+        oa.Candidates.from_parquet(name)

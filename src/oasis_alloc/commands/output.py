@@ -32,13 +32,16 @@ def best_kind() -> str:
 
 def make_directory(directory: Path) -> None:
     """Make the folder of the answer, or raise `InputError`: better before solving than after."""
-    if directory.is_file():
-        raise InputError(f"{directory} is a file; expected a directory for the answer, or a name that is not taken.")
     try:
+        if directory.is_file():
+            wanted = "expected a directory for the answer, or a name that is not taken"
+            raise InputError(f"{directory} is a file; {wanted}.")
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / f".oasis-alloc-writable-{os.getpid()}"
         probe.touch()
         probe.unlink()
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # a zero byte in a name is a ValueError
         raise InputError(f"{directory}: nothing can be written there ({_reason(error)}).") from error
 

@@ -114,11 +114,15 @@ def _parts(directory: object) -> list[Part]:
     if not isinstance(directory, (str, Path)) or directory == "":  # which Path would take for the current one
         raise InputError(f"directory is {directory!r}; expected the path of a directory of Parquet files.")
     path = Path(directory)
-    if path.is_file():
-        return [Part(path, {})]
-    if path.exists() and not path.is_dir():
+    try:
+        if path.is_file():
+            return [Part(path, {})]
+        is_there, is_folder = path.exists(), path.is_dir()
+    except (OSError, ValueError) as error:  # a name that is too long, a folder that is closed to us, a zero byte
+        raise InputError(f"{str(path)!r}: {error}; expected a directory with Parquet files.") from error
+    if is_there and not is_folder:
         raise InputError(f"{str(path)!r} is {kind_of_file(path)}; expected a directory with Parquet files, or one.")
-    if not path.is_dir():
+    if not is_folder:
         raise InputError(f"there is no directory {str(path)!r}; expected one with Parquet files.")
     return parts_of(path)
 
