@@ -217,5 +217,5 @@ def test_folders_that_are_no_tables(tmp_path: Path, what: str, names: list[str],
 
 @pytest.mark.parametrize("name", ["x" * 5_000, "a\0b"], ids=["too long", "a zero byte"])
 def test_a_name_that_no_file_can_have(name: str) -> None:
-    with pytest.raises(oa.InputError, match="expected.*Parquet files"):
+    with pytest.raises(oa.InputError, match=r"expected.*Parquet files"):
         oa.Candidates.from_parquet(name)
