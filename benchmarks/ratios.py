@@ -148,14 +148,14 @@ def parts() -> Iterator[tuple[Call, dict[str, Call]]]:
     small = caps_alone(market(200, 50, 60))
     numbers, values = np.array(candidates.item), np.array(candidates.columns["value"])
     with Threads(program, 1) as engine:
-        engine.visit(price, gamma)
+        visit = engine.visit(price, gamma)
         found: dict[str, Call] = {
             f"8 visits, gamma {share:g}": partial(visits, program, price, share * unit) for share in (0.3, 0.03, 0.003)
         }
         found |= {
             "8 visits with a column, gamma 0.03": partial(visits, lower(columns), rows, gamma),
             "8 visits under rules, gamma 0.03": partial(visits, lower(ruled(few)), price, gamma),
-            "curvature product": partial(engine.curvature, direction),
+            "curvature product": partial(visit.curvature, direction),
             "decide": partial(engine.decide, price, np.full(price.size, 0.01 * unit)),
             "candidates": partial(oa.Candidates.from_arrays, candidates.indptr, numbers, {"value": values}),
             "solve, 1e4 pairs to 1e-6": partial(oa.solve, small, gap=1e-6, threads=1),
