@@ -90,3 +90,13 @@ def test_weights_come_before_ties() -> None:
 @pytest.mark.usefixtures("small_steps")
 def test_very_large_problems_prove_the_same_total() -> None:
     assert sum(conflicts([CAPS, FLOOR]).values()) == pytest.approx(2.1, rel=1e-6)
+
+
+def test_a_conflict_that_is_hardly_one_names_all_that_take_part() -> None:
+    """Where a limit misses twice what counts as kept, ties are not told from rounding: what was found is kept."""
+    cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"margin": [-1e-4, 1e-4]}, items={"artist": ["a", "b"]})
+    caps = (oa.exposure(by="artist") <= {"a": 0.039375}).named("caps")
+    floor = (oa.total("margin", by="artist") <= {"a": -3.937507874999994e-06}).named("floor")
+    solution = oa.solve(oa.Problem(cands, oa.exposure(), [caps, floor], oa.Slate(1)))
+    assert solution.status is oa.Status.INFEASIBLE
+    assert {conflict.constraint for conflict in solution.conflicts} == {"caps", "floor"}

@@ -38,6 +38,7 @@ _PENALTY = 10.0  # first price of a missed unit, in largest values: a high one c
 _ABOVE = 3.0  # the same, in what soft limits and functions pay
 _STEEPER = 30.0  # by how much it is raised where functions still pay it
 _MOST_PENALTIES = 8
+_CLEAR = 1e2  # times what counts as kept, from which a conflict is far enough from rounding for its ties
 _TILT = 1e-3  # value of a typical pair against one unit of relaxation, so that few pairs tie
 
 
@@ -146,9 +147,10 @@ def decided(
 def without_ties(stated: Engine, watch: Watch, least: Relaxation) -> Relaxation:
     """The relaxation of a proven conflict, as `ties.py` chooses it where several have the least total.
 
-    Verdict, proof and prices stay. Programs that were not solved in one go keep what was found.
+    Verdict, proof and prices stay. Programs that were not solved in one go, and conflicts that are hardly one, keep what
+    was found.
     """
-    if least.last is None:
+    if least.last is None or 0.0 < least.at_least <= _CLEAR * least.tolerance:
         return least
     program, survey = stated.program, stated.survey()
     choice = choose(program, least.last.programme, least.last.solution, least.weights, watch.seconds_left)
