@@ -147,7 +147,7 @@ def decided(
 def without_ties(stated: Engine, watch: Watch, least: Relaxation) -> Relaxation:
     """The relaxation of a proven conflict, as `ties.py` chooses it where several have the least total.
 
-    Verdict, proof and prices stay. Programs that were not solved in one go, and conflicts that are hardly one, keep what
+    Verdict, proof and prices stay. Programs that were not solved in one go, and conflicts next to rounding, keep what
     was found.
     """
     if least.last is None or 0.0 < least.at_least <= _CLEAR * least.tolerance:
