@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
 from oasis_alloc.data import grouping as _grouping
 from oasis_alloc.data.attributes import Given, Keys, as_ids, as_keys, refuse_shared
@@ -19,7 +20,7 @@ from oasis_alloc.data.keys import Key, as_vector
 from oasis_alloc.data.multi_keys import Attribute, MultiKey, as_attribute, n_rows
 from oasis_alloc.data.row_groups import Dataset
 from oasis_alloc.data.validation import as_column, as_indptr, as_items, by_name, check_duplicates, check_size
-from oasis_alloc.errors import InputError, did_you_mean
+from oasis_alloc.errors import InputError
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)

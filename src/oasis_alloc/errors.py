@@ -1,4 +1,4 @@
-"""The exceptions of the package, and the two helpers that word them.
+"""The exceptions of the package, and the helper that words a missing package.
 
     OasisAllocError(Exception)
       InputError(ValueError)               the data of candidates are invalid
@@ -15,14 +15,8 @@ The built-in bases let code that knows nothing of this package catch them too.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
 from types import ModuleType
 from typing import ClassVar
-
-from oasis_alloc._nearest import LONGEST, nearest
-
-_SHOWN = 12
-_FEW = 1_000  # columns
 
 
 class OasisAllocError(Exception):
@@ -133,36 +127,6 @@ class MissingDependencyError(OasisAllocError, ImportError):
     >>> issubclass(MissingDependencyError, ImportError)
     True
     """
-
-
-def did_you_mean(name: object, known: Iterable[object]) -> str:
-    """Return the end of a message about an unknown name: the nearest known one, and what is known.
-
-    The text starts with a space, so that it can follow a full stop.
-
-    >>> did_you_mean("relevence", ["relevance", "promotion"])
-    " Did you mean 'relevance'? Known: relevance, promotion."
-    >>> did_you_mean("zzz", ["relevance"])
-    ' Known: relevance.'
-    >>> did_you_mean("zzz", [])
-    ' None are known.'
-    """
-    names = known if isinstance(known, list) else list(known)  # a copy of many is a look at each of them
-    if not names:
-        return " None are known."
-    doubled = f"{name} (column "
-    if len(names) <= _FEW and any(isinstance(other, str) and other.startswith(doubled) for other in names):
-        several = " and ".join(repr(other) for other in names if str(other).startswith(doubled))
-        return f" Several columns of the table have this name; they are called {several}."
-    near = nearest(name, names)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    listed = ", ".join(_cut(str(other)) for other in names[:_SHOWN])
-    more = f", ... ({len(names):,} in all)" if len(names) > _SHOWN else ""
-    return f"{hint} Known: {listed}{more}."
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import Table, as_text, cut, number, small
 from oasis_alloc.data.by_group import as_number
-from oasis_alloc.errors import ProblemError, did_you_mean, require
+from oasis_alloc.errors import ProblemError, require
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.sweep import Varied, parts_without_weights, varied
 from oasis_alloc.solution import Solution

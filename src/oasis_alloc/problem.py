@@ -15,10 +15,11 @@ import numpy.typing as npt
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arrays import frozen
 from oasis_alloc.common.labels import shown
+from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.data.by_group import Labels, numbers_of
 from oasis_alloc.data.row_groups import StreamedColumn, any_negative
-from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.by_user import by_user, per_user
 from oasis_alloc.statement.functions.band import BoundBand
 from oasis_alloc.statement.functions.base import BoundFunction, Function

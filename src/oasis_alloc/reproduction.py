@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.tensors import read_tensors, write_tensors
 from oasis_alloc.data.multi_keys import MultiKey
-from oasis_alloc.errors import InputError, OasisAllocError, ProblemError, did_you_mean
+from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.solution import Solution
 from oasis_alloc.solve import solve

@@ -10,7 +10,8 @@ import numpy as np
 
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
-from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.answer import may_cancel
 from oasis_alloc.solution import Solution

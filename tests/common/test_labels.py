@@ -21,9 +21,10 @@ import pytest
 
 import oasis_alloc as oa
 from oasis_alloc.common.labels import kind_of, same
+from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.data.by_group import Labels
 from oasis_alloc.data.keys import Key
-from oasis_alloc.errors import InputError, ProblemError, did_you_mean
+from oasis_alloc.errors import InputError, ProblemError
 
 DAY, TIME = dt.date(2026, 1, 2), dt.datetime(2026, 1, 2, 10, 30)
 CET = dt.timezone(dt.timedelta(hours=1))

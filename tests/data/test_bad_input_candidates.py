@@ -13,15 +13,8 @@ import pytest
 import scipy.sparse as sp
 
 from oasis_alloc.candidates import Candidates
-from oasis_alloc.errors import (
-    InputError,
-    MissingDependencyError,
-    OasisAllocError,
-    ProblemError,
-    SolverError,
-    did_you_mean,
-    require,
-)
+from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.errors import InputError, MissingDependencyError, OasisAllocError, ProblemError, SolverError, require
 
 NAN, INF = float("nan"), float("inf")
 

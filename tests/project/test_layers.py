@@ -17,7 +17,6 @@ SOURCE = Path(oasis_alloc.__file__).parent
 
 # A line imports from lines above it, and from itself; entries of one line import nothing of each other.
 LAYERS = """
-    _nearest
     errors
     common
     kernels

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import oasis_alloc
-from oasis_alloc.errors import OasisAllocError, ProblemError, did_you_mean
+from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.errors import OasisAllocError, ProblemError
 from oasis_alloc.statement.functions import Function
 
 _FUNCTIONS = (

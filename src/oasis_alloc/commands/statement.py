@@ -12,7 +12,8 @@ from oasis_alloc import Candidates, Problem, Slate
 from oasis_alloc.commands.expression import Place, evaluate
 from oasis_alloc.commands.limits import read_limits, shown
 from oasis_alloc.commands.tables import read_table
-from oasis_alloc.errors import InputError, OasisAllocError, ProblemError, did_you_mean
+from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
 
 Types = tuple[type, ...]
 _NUMBER: Types = (int, float)

@@ -10,9 +10,10 @@ from typing import Any
 
 from oasis_alloc.commands.csv_tables import as_frame, read_csv
 from oasis_alloc.common.files import kind_of_file, plainly
+from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.data.doubled import told_apart
 from oasis_alloc.data.partitions import PARQUET, Part, parts_of, typed
-from oasis_alloc.errors import InputError, MissingDependencyError, did_you_mean, require
+from oasis_alloc.errors import InputError, MissingDependencyError, require
 
 _LIBRARIES = ("pyarrow", "polars", "pandas")
 _CSV = (".csv",)

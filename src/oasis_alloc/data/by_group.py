@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc._nearest import Spelled
 from oasis_alloc.common.labels import all_same, is_none, kind_of, same, shown
-from oasis_alloc.errors import InputError, ProblemError, did_you_mean
+from oasis_alloc.common.nearest import Spelled, did_you_mean
+from oasis_alloc.errors import InputError, ProblemError
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = float | Floats | dict[Any, float]

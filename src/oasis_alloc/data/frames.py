@@ -15,12 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from oasis_alloc.common.arrays import frozen, objects
 from oasis_alloc.common.labels import all_same
+from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import FrozenMapping
 from oasis_alloc.data.attributes import Given, as_keys
 from oasis_alloc.data.doubled import told_apart
 from oasis_alloc.data.keys import Factor, factorise, first_rows
 from oasis_alloc.data.validation import as_column, item_dtype
-from oasis_alloc.errors import InputError, MissingDependencyError, did_you_mean
+from oasis_alloc.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from oasis_alloc.common.arrays import frozen
 from oasis_alloc.common.csr import gather, number_sets
+from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.data.attributes import refuse_shared
 from oasis_alloc.data.by_group import Labels
 from oasis_alloc.data.keys import Key
 from oasis_alloc.data.multi_keys import MultiKey
 from oasis_alloc.data.row_groups import StreamedColumn, clipped
-from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.errors import ProblemError
 
 _BLOCK = 1 << 22
 

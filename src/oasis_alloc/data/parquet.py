@@ -15,13 +15,14 @@ from oasis_alloc.common.arrays import frozen
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.files import kind_of_file, replacing
 from oasis_alloc.common.labels import shown
+from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import FrozenMapping
 from oasis_alloc.data.multi_keys import as_attribute, n_rows
 from oasis_alloc.data.parquet_file import File
 from oasis_alloc.data.partitions import Part, parts_of, typed
 from oasis_alloc.data.row_groups import Columns, Dataset, Ledger, StreamedColumn
 from oasis_alloc.data.validation import item_dtype
-from oasis_alloc.errors import InputError, did_you_mean, require
+from oasis_alloc.errors import InputError, require
 
 if TYPE_CHECKING:
     from oasis_alloc.data.attributes import Given

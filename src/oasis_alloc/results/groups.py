@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oasis_alloc.common.arrays import objects
-from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.errors import ProblemError
 from oasis_alloc.results.answer_columns import answer_names
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats
-from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.answer import Answer, counted
 from oasis_alloc.statement.functions.band import Band, distance

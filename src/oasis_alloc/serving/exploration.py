@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from oasis_alloc.common.checks import as_real
-from oasis_alloc.errors import InputError, did_you_mean
+from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.errors import InputError
 from oasis_alloc.serving.schema import shown
 
 

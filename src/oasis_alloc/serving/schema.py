@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from oasis_alloc.errors import did_you_mean
+from oasis_alloc.common.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from oasis_alloc.serving.data import PolicyData

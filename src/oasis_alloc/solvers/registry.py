@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine
-from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.errors import ProblemError
 from oasis_alloc.solvers.monitor import Watch
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from oasis_alloc.common.labels import same
+from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import Labels, numbers_of, place_of, spread
-from oasis_alloc.errors import ProblemError, did_you_mean
+from oasis_alloc.errors import ProblemError
 from oasis_alloc.program.program import Block, Program
 from oasis_alloc.statement.measures import Limit
 

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.labels import all_same, is_none, same, shown
+from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.data.by_group import as_number, labelled
-from oasis_alloc.errors import InputError, ProblemError, did_you_mean
+from oasis_alloc.errors import InputError, ProblemError
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates

@@ -1,11 +1,11 @@
-"""The known name that is nearest to an unknown one, in milliseconds even among hundreds of thousands."""
+"""What is said about an unknown name: the nearest known one, in milliseconds even among hundreds of thousands."""
 
 from __future__ import annotations
 
 import difflib
 import operator
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,39 @@ _BLOCK = 16_384  # names that are looked at together
 _SAMPLE = 256  # names that tell which characters nearly all of them share
 _SHARED = 0.9  # part of the names with the same character, from which it says nothing
 _ALIKE = 0.6  # smallest similarity of a suggestion: difflib's own
-LONGEST = 80  # characters of a name that are compared
+_LONGEST = 80  # characters of a name that are compared, or shown
+_SHOWN = 12  # names that are listed
+_FEW = 1_000  # columns
+
+
+def did_you_mean(name: object, known: Iterable[object]) -> str:
+    """Return the end of a message about an unknown name: the nearest known one, and what is known.
+
+    The text starts with a space, so that it can follow a full stop.
+
+    >>> did_you_mean("relevence", ["relevance", "promotion"])
+    " Did you mean 'relevance'? Known: relevance, promotion."
+    >>> did_you_mean("zzz", ["relevance"])
+    ' Known: relevance.'
+    >>> did_you_mean("zzz", [])
+    ' None are known.'
+    """
+    names = known if isinstance(known, list) else list(known)  # a copy of many is a look at each of them
+    if not names:
+        return " None are known."
+    doubled = f"{name} (column "
+    if len(names) <= _FEW and any(isinstance(other, str) and other.startswith(doubled) for other in names):
+        several = " and ".join(repr(other) for other in names if str(other).startswith(doubled))
+        return f" Several columns of the table have this name; they are called {several}."
+    near = nearest(name, names)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    listed = ", ".join(_cut(str(other)) for other in names[:_SHOWN])
+    more = f", ... ({len(names):,} in all)" if len(names) > _SHOWN else ""
+    return f"{hint} Known: {listed}{more}."
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def nearest(name: object, names: Sequence[Any]) -> list[Any]:
@@ -31,7 +63,7 @@ def nearest(name: object, names: Sequence[Any]) -> list[Any]:
     >>> nearest("relevence", ["promotion", "relevance"]), nearest("ROCK", ["rocks", "rock"]), nearest("zzz", ["rock"])
     (['relevance'], ['rock'], [])
     """
-    text = str(name)[:LONGEST]
+    text = str(name)[:_LONGEST]
     pool = list(names) if len(names) <= _MANY else _pool(text, names)
     folded, exact = difflib.SequenceMatcher(), difflib.SequenceMatcher()
     folded.set_seq2(text.lower())
@@ -39,7 +71,7 @@ def nearest(name: object, names: Sequence[Any]) -> list[Any]:
     best: tuple[float, int, float] = (_ALIKE, -1, 0.0)
     found: list[Any] = []
     for other in pool:
-        spelled = str(other)[:LONGEST]
+        spelled = str(other)[:_LONGEST]
         folded.set_seq1(spelled.lower())
         if folded.real_quick_ratio() < best[0] or folded.quick_ratio() < best[0]:
             continue
@@ -126,7 +158,7 @@ class _Block:
         self._ends, self._starts = ends, np.concatenate(([0], ends[:-1] + 1))
         self._lengths = (ends - self._starts).astype(np.int32)
         # room before the first name and after the last one, for characters that a short name does not have
-        room = np.full(LONGEST, ord("\n"), codes.dtype)
+        room = np.full(_LONGEST, ord("\n"), codes.dtype)
         self._codes = np.concatenate((room, codes, room))
 
     def telling(self, letters: list[tuple[int, ...]]) -> tuple[list[int], list[int]]:
@@ -159,7 +191,7 @@ class _Block:
     def _equal(self, letters: list[tuple[int, ...]], distance: int, end: int) -> NDArray[np.bool_]:
         """Where the names have the text's letter, in either case, at a distance from the front or the back."""
         at = -1 - distance if end else distance
-        found = self._codes[LONGEST + at :].take(self._ends if end else self._starts, mode="clip")
+        found = self._codes[_LONGEST + at :].take(self._ends if end else self._starts, mode="clip")
         equal = found == letters[at][0]
         if len(letters[at]) > 1:
             equal |= found == letters[at][1]
