@@ -13,6 +13,7 @@ from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import Table, as_text, cut, number
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.results.answer import by_label
 from oasis_alloc.results.documents import SCHEMA
 from oasis_alloc.solution import Solution
 from oasis_alloc.statement.stay_close import Earlier
@@ -74,12 +75,8 @@ class Comparison(ByFields):
         candidates = self.after.problem.candidates
         grouping = candidates.grouping(key)
         kept = Earlier.of(self.before, "churn_by").probability(candidates, self.after.pairs)
-        kept = np.minimum(kept, self.after.x)
-        users = grouping.user_part[candidates.user_of(self.after.pairs)]
-        inside, group = grouping.members(users, grouping.item_part[candidates.item[self.after.pairs]])
-        n = len(grouping.labels)
-        slots = np.bincount(group, self.after.x[inside], n)
-        same = np.bincount(group, kept[inside], n)
+        slots = grouping.totals(candidates, self.after.pairs, self.after.x)
+        same = grouping.totals(candidates, self.after.pairs, np.minimum(kept, self.after.x))
         return {
             label: max(0.0, 1.0 - float(same[g] / slots[g])) for g, label in enumerate(grouping.labels) if slots[g] > 0
         }
@@ -87,12 +84,13 @@ class Comparison(ByFields):
     @cached_property
     def totals(self) -> list[Difference]:
         """Totals of every group in both."""
-        return list(_differences(_by_label(self.before, "totals"), _by_label(self.after, "totals")))
+        before, after = self.before, self.after
+        return list(_differences(by_label(before.problem, before.totals), by_label(after.problem, after.totals)))
 
     @cached_property
     def prices(self) -> list[Difference]:
         """Prices of every group in both."""
-        return list(_differences(_by_label(self.before, "prices"), _by_label(self.after, "prices")))
+        return list(_differences(self.before.prices_by_label, self.after.prices_by_label))
 
     def crossed(self) -> tuple[float, float]:
         """(worth of `before` at the prices of `after`, worth of `after` at the prices of `before`).
@@ -174,19 +172,18 @@ def compare(before: Solution, after: Solution) -> Comparison:
     return Comparison(before, after)
 
 
-def _by_label(solution: Solution, what: str) -> dict[tuple[str, Any], float]:
-    found = getattr(solution, what)
-    return {
-        (name, label): value
-        for name in solution.problem.names
-        for label, value in zip(solution.problem.labels(name), found[name].tolist(), strict=True)
-    }
-
-
-def _differences(before: dict[tuple[str, Any], float], after: dict[tuple[str, Any], float]) -> Iterator[Difference]:
-    for name, label in dict.fromkeys([*after, *before]):
-        at = (name, label)
-        yield Difference(name, label, before.get(at, np.nan), after.get(at, np.nan))
+def _differences(
+    before: dict[str, dict[Any, float]], after: dict[str, dict[Any, float]]
+) -> Iterator[Difference]:
+    for name, numbers in after.items():
+        old = before.get(name, {})
+        for label, number_after in numbers.items():
+            yield Difference(name, label, old.get(label, np.nan), number_after)
+    for name, numbers in before.items():
+        new = after.get(name, {})
+        for label, number_before in numbers.items():
+            if label not in new:
+                yield Difference(name, label, number_before, np.nan)
 
 
 def _worth(allocation: Solution, prices: Solution) -> float:

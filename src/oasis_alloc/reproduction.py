@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.nearest import did_you_mean
-from oasis_alloc.common.tensors import read_tensors, write_tensors
+from oasis_alloc.common.tensors import read_named, write_tensors
 from oasis_alloc.data.multi_keys import MultiKey
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
 from oasis_alloc.problem import Problem
@@ -155,10 +155,7 @@ def read_reproduction(path: str | os.PathLike[str]) -> Reproduction:
     ...     oa.read_reproduction(f"{folder}/report.oasis").problem.slate.size
     1
     """
-    try:
-        tensors, about = read_tensors(path, _KIND)
-    except InputError as error:
-        raise InputError(f"{os.fspath(path)} {error}") from error
+    tensors, about = read_named(path, _KIND)
     try:
         return _made(tensors, about)
     except (OasisAllocError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:

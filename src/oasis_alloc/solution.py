@@ -12,7 +12,7 @@ import numpy as np
 from oasis_alloc.common.seeds import Rng
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import SolverError
-from oasis_alloc.results.answer import Answer
+from oasis_alloc.results.answer import Answer, by_label
 from oasis_alloc.results.answer_columns import answers_frame
 from oasis_alloc.statement.stay_close import Earlier
 
@@ -183,10 +183,7 @@ class Solution(Answer):
     @property
     def prices_by_label(self) -> dict[str, dict[Any, float]]:
         """`{name: {label: price}}`: prices by key, as `solve(start=...)` takes them when campaigns have changed."""
-        return {
-            name: dict(zip(self.problem.labels(name), prices.tolist(), strict=True))
-            for name, prices in self.prices.items()
-        }
+        return by_label(self.problem, self.prices)
 
     def scores(self) -> Floats:
         """Priced score of every pair, (n_pairs,): its value minus the price of all that it would use."""

@@ -146,10 +146,7 @@ def _column_by(column: str, by: str | None) -> Term:
 def _total(candidates: Candidates, term: Term, positions: Positions, x: Floats) -> Floats:
     """A term's total in each group of its own keys, without its coefficient."""
     weight = x if term.column is None else x * candidates.columns[term.column][positions]
-    grouping = candidates.grouping(term.by or None)
-    users = grouping.user_part[candidates.user_of(positions)]
-    inside, group = grouping.members(users, grouping.item_part[candidates.item[positions]])
-    return np.bincount(group, weight[inside], grouping.n_groups).astype(np.float64)
+    return candidates.grouping(term.by or None).totals(candidates, positions, weight)
 
 
 def _spread(

@@ -59,6 +59,14 @@ def read_tensors(path: str | os.PathLike[str], kind: str) -> tuple[Tensors, dict
     return tensors, about
 
 
+def read_named(path: str | os.PathLike[str], kind: str) -> tuple[Tensors, dict[str, str]]:
+    """As `read_tensors`; the error begins with the path."""
+    try:
+        return read_tensors(path, kind)
+    except InputError as error:
+        raise InputError(f"{os.fspath(path)} {error}") from error
+
+
 def _digest(tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, str]) -> str:
     """A digest of names, types, shapes, numbers and texts; the length goes before each, so none can be taken apart."""
     digest = hashlib.sha256()

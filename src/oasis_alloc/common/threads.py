@@ -1,10 +1,11 @@
-"""Host threads: how many there may be, and a job for each of some numbers."""
+"""Jobs on host threads: as many at a time as there are workers, of which the caller is one where it can be."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
 
 
 def workers(threads: int | None, n_jobs: int) -> int:
@@ -19,5 +20,40 @@ def each(numbers: Sequence[int], job: Callable[[int], object], threads: int | No
         for number in numbers:
             job(number)
     else:
-        with ThreadPoolExecutor(n, thread_name_prefix="oasis_alloc") as pool:
-            list(pool.map(job, numbers))
+        with ThreadPoolExecutor(n - 1, thread_name_prefix="oasis_alloc") as pool:
+            share(pool, n, lambda k: job(numbers[k]), len(numbers))
+
+
+def share(pool: ThreadPoolExecutor, workers: int, job: Callable[[int], object], n: int) -> None:
+    """Call the job with 0, 1 ... n - 1, each once: the caller takes its part, so that few hand-overs are waited for."""
+    left = iter(range(n))
+
+    def drain() -> None:
+        for number in left:  # a step of the iterator is never given to two threads
+            job(number)
+
+    running = [pool.submit(drain) for _ in range(min(workers, n) - 1)]
+    try:
+        drain()
+        for each in running:
+            each.result()
+    except BaseException:
+        for _ in left:  # nobody begins another one
+            pass
+        wait(running)
+        raise
+
+
+def run_all(pool: ThreadPoolExecutor, jobs: Sequence[Callable[[], object]], stop: Event | None = None) -> None:
+    """Run jobs at the same time and wait for all of them, also where one fails or the caller is interrupted."""
+    running = [pool.submit(job) for job in jobs]
+    try:
+        for each in running:
+            each.result()
+    except BaseException:
+        if stop is not None:
+            stop.set()
+        for each in running:
+            each.cancel()
+        wait(running)
+        raise

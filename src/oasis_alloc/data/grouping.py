@@ -17,6 +17,7 @@ from oasis_alloc.data.attributes import refuse_shared
 from oasis_alloc.data.by_group import Labels
 from oasis_alloc.data.keys import Key
 from oasis_alloc.data.multi_keys import MultiKey
+from oasis_alloc.data.pairs import Pairs
 from oasis_alloc.data.row_groups import StreamedColumn, clipped
 from oasis_alloc.errors import ProblemError
 
@@ -66,6 +67,18 @@ class Grouping(ByFields):
         if self.sets is not None:
             raise ProblemError(f"by={self.by!r}: a pair may lie in several groups, and one is asked for.")
         return self._look_up(user_codes, item_codes)
+
+    def totals(self, candidates: Pairs, positions: NDArray[np.int64], weight: NDArray[Any]) -> NDArray[np.float64]:
+        """Return (n_groups,) the sums of `weight` over the pairs at `positions`: of each group that a pair lies in.
+
+        >>> from oasis_alloc import Candidates
+        >>> c = Candidates.from_arrays([0, 2], [0, 1], {"v": [1, 2]}, items={"artist": ["b", "a"]})
+        >>> c.grouping("artist").totals(c, np.array([0, 1]), np.array([0.5, 0.25])).tolist()
+        [0.25, 0.5]
+        """
+        users = self.user_part[candidates.user_of(positions)]
+        inside, group = self.members(users, self.item_part[candidates.item[positions]])
+        return np.bincount(group, weight[inside], self.n_groups).astype(np.float64)
 
     def members(
         self, user_codes: NDArray[Any], item_codes: NDArray[Any]

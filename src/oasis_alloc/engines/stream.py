@@ -19,12 +19,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.threads import workers
+from oasis_alloc.common.threads import run_all, share, workers
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.row_groups import Ledger, Reader
 from oasis_alloc.engines.base import Decision
 from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
-from oasis_alloc.engines.pool import run_all, share
 from oasis_alloc.errors import InputError
 from oasis_alloc.program.pair_arrays import Arrays, Recipe
 from oasis_alloc.program.pair_lookup import Positions, Taken

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from oasis_alloc.common.threads import workers
+from oasis_alloc.common.threads import share, workers
 from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
-from oasis_alloc.engines.pool import share
 from oasis_alloc.program.pair_lookup import Positions, Taken
 from oasis_alloc.program.program import Program
 

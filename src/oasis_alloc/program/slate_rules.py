@@ -127,8 +127,8 @@ class SlateRules:
 
     def most_paid(self) -> float:
         """A number that decrements never take more than."""
-        dearest = sum(float(s.steps[-1]) * max(1, int(np.diff(s.start).max(initial=0))) for s in self.systems)
-        return dearest * float(self.weight @ self.size)
+        largest = sum(float(s.steps[-1]) * max(1, int(np.diff(s.start).max(initial=0))) for s in self.systems)
+        return largest * float(self.weight @ self.size)
 
 
 def units_of(column: Floats, indptr: Integers) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,11 @@ class Answer(ByFields):
                 "the problem is infeasible, so there is no allocation:\n"
                 + "\n".join(f"  {c}" for c in self.conflicts[:5])
             )
+
+
+def by_label(problem: Problem, numbers: dict[str, Floats]) -> dict[str, dict[Any, float]]:
+    """`{name: {label: number}}` of prices or totals by name."""
+    return {name: dict(zip(problem.labels(name), array.tolist(), strict=True)) for name, array in numbers.items()}
 
 
 def counted(answer: Answer) -> Floats:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from oasis_alloc.common.documents import jsonable
+from oasis_alloc.results.groups import Groups, groups_of
 
 if TYPE_CHECKING:
     from oasis_alloc.results.answer import Answer
@@ -39,28 +38,17 @@ def document_of(answer: Answer) -> dict[str, Any]:
         "shown": int(answer.pairs.size),
         "parts": jsonable(answer.parts) if has_answer else {},
         "signs": _SIGNS,
-        "groups": [group for name in problem.names for group in groups_of(answer, name)],
+        "groups": [group for at in range(len(problem.names)) for group in _documents(groups_of(answer, at))],
         "conflicts": [conflict.to_dict() for conflict in answer.conflicts],
     }
 
 
-def groups_of(answer: Answer, name: str) -> list[dict[str, Any]]:
+def _documents(groups: Groups) -> list[dict[str, Any]]:
     """Every group of a constraint or function with its limits, total and price."""
-    problem = answer.problem
-    bound = problem.bound[problem.names.index(name)]
-    lower, upper, _ = bound.band()
-    none = np.full(lower.size, np.nan)
-    total, price = answer.totals.get(name, none), answer.prices.get(name, none)
-    kind = "constraint" if bound.is_constraint else "function"
+    kind = "constraint" if groups.is_constraint else "function"
+    numbers = {name: getattr(groups, name).tolist() for name in ("lower", "upper", "total", "price")}
     return [
-        {
-            "name": name,
-            "kind": kind,
-            "label": jsonable(label),
-            "lower": jsonable(float(lower[g])),
-            "upper": jsonable(float(upper[g])),
-            "total": jsonable(float(total[g])),
-            "price": jsonable(float(price[g])),
-        }
-        for g, label in enumerate(problem.labels(name))
+        {"name": groups.name, "kind": kind, "label": jsonable(label)}
+        | {name: jsonable(array[g]) for name, array in numbers.items()}
+        for g, label in enumerate(groups.labels)
     ]

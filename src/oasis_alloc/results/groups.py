@@ -1,20 +1,44 @@
-"""Totals, limits and prices of the groups of one constraint or function, as a frame."""
+"""Limits, totals and prices of the groups of one constraint or function: as arrays, and as a frame."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from oasis_alloc.common.arrays import objects
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.results.answer_columns import answer_names
 
 if TYPE_CHECKING:
     from oasis_alloc.results.answer import Answer
 
-_ANSWERS = ("lower", "upper", "total", "price")
+
+class Groups(NamedTuple):
+    """One entry per group, in the order of its labels; NaN for totals and prices that there are none of."""
+
+    name: str
+    is_constraint: bool
+    by: tuple[str, ...]
+    labels: Sequence[Any]
+    lower: Floats
+    upper: Floats
+    total: Floats
+    price: Floats
+
+
+def groups_of(answer: Answer, at: int) -> Groups:
+    """The groups of the constraint or function with this number."""
+    problem = answer.problem
+    name, bound = problem.names[at], problem.bound[at]
+    lower, upper, _ = bound.band()
+    none = np.full(lower.size, np.nan)
+    total, price = answer.totals.get(name, none), answer.prices.get(name, none)
+    by = problem.functions[at].measure.by
+    return Groups(name, bound.is_constraint, by, problem.labels(name), lower, upper, total, price)
 
 
 def groups_frame(answer: Answer, name: object, backend: str | None) -> Any:
@@ -28,18 +52,16 @@ def groups_frame(answer: Answer, name: object, backend: str | None) -> Any:
             f"{did_you_mean(name, problem.names)}"
         )
     answer.raise_if_infeasible()
-    at = problem.names.index(str(name))
-    function, bound, labels = problem.functions[at], problem.bound[at], problem.labels(str(name))
-    lower, upper, _ = bound.band()
-    by = function.measure.by
+    groups = groups_of(answer, problem.names.index(str(name)))
+    by, labels = groups.by, groups.labels
     parts = [labels] if len(by) == 1 else [[label[k] for label in labels] for k in range(len(by))]
     columns: dict[str, Any] = {key: _column(part) for key, part in zip(by, parts, strict=True)}
-    numbers = (lower, upper, answer.totals[str(name)], answer.prices[str(name)])
-    names = answer_names(_ANSWERS, by)
-    columns |= {names[answer]: np.asarray(array) for answer, array in zip(_ANSWERS, numbers, strict=True)}
+    numbers = {name: getattr(groups, name) for name in ("lower", "upper", "total", "price")}
+    names = answer_names(numbers, by)
+    columns |= {names[name]: np.asarray(array) for name, array in numbers.items()}
     return table(columns, backend or problem.candidates.backend)
 
 
-def _column(labels: list[Any]) -> Any:
+def _column(labels: Sequence[Any]) -> Any:
     array = np.array(labels)
     return array if array.dtype.kind in "fiu" and array.ndim == 1 else objects(labels)

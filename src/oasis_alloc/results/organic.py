@@ -60,10 +60,7 @@ def organic(
         raise InputError(f"organic({column!r}): there is no such column.{candidates.no_column(column)}")
     grouping = candidates.grouping(by)
     best = best_pairs(candidates, column, whole)
-    users = grouping.user_part[candidates.user_of(best)]
-    inside, group = grouping.members(users, grouping.item_part[candidates.item[best]])
-    worth = candidates.columns[column][best].astype(np.float64)[inside]
-    return np.bincount(group, worth, len(grouping.labels)).astype(np.float64)
+    return grouping.totals(candidates, best, candidates.columns[column][best].astype(np.float64))
 
 
 def best_pairs(candidates: Candidates, column: str, size: int | NDArray[np.int64]) -> NDArray[np.int64]:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from oasis_alloc.common.arrays import frozen, objects
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.tensors import Tensors, read_tensors, write_tensors
+from oasis_alloc.common.tensors import Tensors, read_named, write_tensors
+from oasis_alloc.common.texts import pack, unpack
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
 from oasis_alloc.results.answer import Answer
@@ -134,10 +135,7 @@ def load_solution(path: str | os.PathLike[str]) -> SavedSolution:
     >>> saved.x.tolist(), saved.totals
     ([0.5, 0.5], {'caps': {'a': 0.5, 'b': 0.5}})
     """
-    try:
-        tensors, about = read_tensors(path, _KIND)
-    except InputError as error:
-        raise InputError(f"{os.fspath(path)} {error}") from error
+    tensors, about = read_named(path, _KIND)
     try:
         return _made(tensors, about)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
@@ -172,10 +170,9 @@ def _put(side: str, ids: NDArray[Any], writer: Writer, kinds: dict[str, Any]) ->
         return {side: ids}
     values = ids.tolist()
     if all(type(value) is str for value in values):
-        texts = [value.encode("utf-8", "surrogatepass") for value in values]
         kinds[side] = "text"
-        ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
-        return {side: np.frombuffer(b"".join(texts), np.uint8), f"{side}/ends": ends}
+        packed, ends = pack([value.encode("utf-8", "surrogatepass") for value in values])
+        return {side: packed, f"{side}/ends": ends[1:]}
     kinds[side] = writer.write(values)
     return {}
 
@@ -185,9 +182,7 @@ def _take(side: str, tensors: Tensors, kinds: Mapping[str, Any]) -> NDArray[Any]
     if kind is None:
         return frozen(tensors[side])
     if kind == "text":
-        raw, ends = tensors[side].tobytes(), tensors[f"{side}/ends"].tolist()
-        starts = [0, *ends[:-1]]
-        return objects([raw[a:b].decode("utf-8", "surrogatepass") for a, b in zip(starts, ends, strict=True)])
+        return objects(unpack(tensors[side], np.append(0, tensors[f"{side}/ends"]), "surrogatepass"))
     return objects(read(kind, tensors, _no_plan))
 
 

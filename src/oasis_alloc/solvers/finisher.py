@@ -32,7 +32,7 @@ from oasis_alloc.solvers.worth import worth
 class Round:
     """One round: an allocation and the prices of the program over the undecided pairs."""
 
-    programme: Restricted
+    part: Restricted
     solution: LinearSolution
     allocation: Allocation
     prices: Floats  # (n_rows,)
@@ -214,11 +214,11 @@ def finish(
     program = engine.program
     undecided, shown = decision.undecided, decision.shown
     _, fixed = engine.add_up(shown, np.ones(shown.size))
-    kept_rows = np.empty(0, np.int64) if last is None else last.programme.rows
+    kept_rows = np.empty(0, np.int64) if last is None else last.part.rows
     part = restricted(engine, decision, fixed, prices, radius / program.unit, most / program.unit, kept_rows)
     basis = None
-    if last is not None and part.pairs.size <= max(settings.restart, 2 * last.programme.pairs.size):
-        basis = last.programme.basis_for(part, last.solution, last.allocation.positions[last.allocation.x == 1.0])
+    if last is not None and part.pairs.size <= max(settings.restart, 2 * last.part.pairs.size):
+        basis = last.part.basis_for(part, last.solution, last.allocation.positions[last.allocation.x == 1.0])
     solution = _solve(part, basis, prices, watch.seconds_left)
     if solution is None:
         raise Stop(Status.TIME_LIMIT)

@@ -23,7 +23,7 @@ class Pieces:
     """Columns and rows that support functions add to a program."""
 
     rows: npt.NDArray[np.int64]  # of measures: all rows of all support functions
-    dearest: Floats  # the largest size of a price of each of `rows`
+    largest_price: Floats  # the largest size of a price of each of `rows`
     delivered: Floats  # what each of `rows` has besides the totals
     totals: sp.csr_array  # (n_rows, n)
     inner: sp.csr_array  # (m, n), rows between `least` and 0
@@ -70,7 +70,7 @@ def pieces_of(program: Program, base: sp.csr_array, fixed: Floats, prices: Float
     equal = np.concatenate([form.equal for form in forms])
     return Pieces(
         rows=np.concatenate([np.arange(block.rows.start, block.rows.stop) for block, _ in program.supports]),
-        dearest=np.concatenate([function.largest() for _, function in program.supports]),
+        largest_price=np.concatenate([function.largest() for _, function in program.supports]),
         delivered=np.concatenate([np.broadcast_to(f.delivered, len(b.labels)) for b, f in program.supports]),
         totals=sp.csr_array(sp.hstack(places)),
         inner=sp.csr_array(sp.block_diag([form.inner for form in forms])),

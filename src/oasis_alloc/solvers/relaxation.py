@@ -115,7 +115,7 @@ def least_relaxation(
         weights=weights,
         positions=best.positions,
         x=best.x,
-        last=last if last is not None and last.programme.pairs.size == program.n_pairs else None,
+        last=last if last is not None and last.part.pairs.size == program.n_pairs else None,
     )
 
 
@@ -153,7 +153,7 @@ def without_ties(stated: Engine, watch: Watch, least: Relaxation) -> Relaxation:
     if least.last is None or 0.0 < least.at_least <= _CLEAR * least.tolerance:
         return least
     program, survey = stated.program, stated.survey()
-    choice = choose(program, least.last.programme, least.last.solution, least.weights, watch.seconds_left)
+    choice = choose(program, least.last.part, least.last.solution, least.weights, watch.seconds_left)
     if choice is None:
         return least
     best = worth(stated, choice.positions, choice.x)

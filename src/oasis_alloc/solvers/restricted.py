@@ -143,7 +143,7 @@ def restricted(
     # what a curved function pays for a unit, and a limit of next to nothing costs, has nothing to do with the scores:
     # the price itself is the measure; slacks that paid less than it would be a way to earn without end
     most = np.maximum(most, 2.0 * np.abs(prices))
-    penalty[pieces.rows] = 2.0 * pieces.dearest  # their own prices stay below, so nobody pays it
+    penalty[pieces.rows] = 2.0 * pieces.largest_price  # their own prices stay below, so nobody pays it
     end = np.where(np.isfinite(penalty), penalty, most)[rows]
     above = np.minimum(prices[rows] + radius[rows], end)
     below = np.minimum(radius[rows] - prices[rows], end)

@@ -144,8 +144,8 @@ def _categories(rules: SlateRules, system: System, undecided: Taken, shown: Take
     of = np.repeat(of, open_[of])
     cost = system.steps[step] * weight[of] - next_[of]
     upper[stairs] = np.bincount(of[cost <= 0.0], minlength=which.size)[stairs]  # these cost what `taken` has
-    dearer = cost > 0.0
-    of, step, cost = of[dearer], step[dearer], cost[dearer]
+    costly = cost > 0.0
+    of, step, cost = of[costly], step[costly], cost[costly]
     return _Rows(
         which[tight], np.full(int(tight.sum()), -np.inf), upper[tight], number[inverse[inside]], entry[inside],
         np.ones(int(inside.sum())), which[of] * (system.most + 1) + step, number[of], np.ones(of.size), cost,

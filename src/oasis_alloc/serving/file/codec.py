@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.texts import pack, unpack
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.data import (
     Certificate,
@@ -267,9 +267,8 @@ def _put_labels(name: str, labels: Sequence[Any]) -> Arrays:
         texts = [label.encode() for label in labels]
     except UnicodeEncodeError as error:
         raise SnapshotError(f"{name!r} has a string that is not valid Unicode ({error}).", "content") from error
-    ends = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=ends[1:])
-    return {f"{name}/text": np.frombuffer(b"".join(texts), np.uint8), f"{name}/ends": ends}
+    packed, ends = pack(texts)
+    return {f"{name}/text": packed, f"{name}/ends": ends}
 
 
 def _put_number(number: object) -> object:
@@ -316,8 +315,4 @@ class _Left:
         rises = ends.ndim == text.ndim == 1 and ends.size > 0 and ends[0] == 0 and ends[-1] == text.size
         if not rises or (np.diff(ends) < 0).any():
             raise SnapshotError(f"the ends of {name!r} do not rise from 0 to {text.size}.", "shape")
-        raw, cuts = text.tobytes(), ends.tolist()
-        if raw.isascii():  # one character a byte
-            whole = raw.decode()
-            return tuple(whole[a:b] for a, b in pairwise(cuts))
-        return tuple(raw[a:b].decode() for a, b in pairwise(cuts))
+        return tuple(unpack(text, ends))
