@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.common.seeds import Rng, as_seed
+from oasis_alloc.common.types import Floats
 from oasis_alloc.serving.batch.batched import Batched
-from oasis_alloc.serving.data import Floats, Integers, PolicyData
+from oasis_alloc.serving.data import Integers, PolicyData
 from oasis_alloc.serving.explain.explainer import Explainer
 from oasis_alloc.serving.explain.explanation import Explanation
 from oasis_alloc.serving.explain.score_parts import Ledger

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
 from oasis_alloc.results.organic import best_pairs
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from oasis_alloc.problem import Problem
     from oasis_alloc.statement.measures import Measure, Term
 
-Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
 _NEAR = 1e-4  # relative distance at which a total counts as being at its limit
 _MOST = 60  # groups of a key over which a cost is still worth listing

@@ -17,9 +17,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from oasis_alloc.common.types import Floats
 
 FEASIBLE = 1e-6
 """Largest violation of an allocation that counts as feasible."""

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.types import Floats
 from oasis_alloc.data.row_groups import Columns, Dataset, Positions, clipped
 
-Floats = npt.NDArray[np.float64]
 Terms = Sequence[tuple[float, str | None]]  # (coefficient, column or None for exposure)
 
 

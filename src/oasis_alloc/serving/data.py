@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.types import Floats
 
-Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 Integers = npt.NDArray[np.int64]
 

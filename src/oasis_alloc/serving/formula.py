@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.csr import gather, number_sets
+from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Codes, Floats, Integers, PolicyData, Term
+from oasis_alloc.serving.data import Codes, Integers, PolicyData, Term
 
 _FOLDED = 1 << 22  # numbers in tables that are kept: 32 MiB
 _OVERHEAD = 1 << 6  # numbers that a table takes besides its own: requests choose whose tables there are

@@ -1,7 +1,7 @@
 """The state of a solve as one file, so that long work outlives its process.
 
 A checkpoint has the best prices, the dual variables and smoothing that the optimizer was at, and the best allocation.
-It is written beside its place and moved there, so a reader sees the last one or this one, never a part. Who goes
+It is written next to its place and moved there, so a reader sees the last one or this one, never a part. Who goes
 on from one recomputes what prices and allocation are worth: no certificate rests on what a file says.
 """
 

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import as_factor, as_number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.multiples import Multiples
 
-Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 
 _CHUNK = 1 << 20  # pairs that are looked up at once

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from oasis_alloc.serving.data import Floats, Integers, PolicyData
+from oasis_alloc.common.types import Floats
+from oasis_alloc.serving.data import Integers, PolicyData
 from oasis_alloc.serving.file.stored import Kept
 from oasis_alloc.serving.request.prepared import PreparedBatch
 from oasis_alloc.serving.request.scorer import Scorer

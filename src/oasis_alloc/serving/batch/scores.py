@@ -12,10 +12,11 @@ from oasis_alloc.common.arrays import frozen
 from oasis_alloc.common.checks import as_buffer
 from oasis_alloc.common.labels import as_listed
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.types import Floats
 from oasis_alloc.data.keys import as_vector
 from oasis_alloc.data.validation import as_column, as_indptr, by_name
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Floats, Integers
+from oasis_alloc.serving.data import Integers
 from oasis_alloc.serving.request.reader import User
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from oasis_alloc.serving.data import Codes, Floats, Integers, PolicyData
+from oasis_alloc.common.types import Floats
+from oasis_alloc.serving.data import Codes, Integers, PolicyData
 from oasis_alloc.serving.formula import Membership
 
 Prices = dict[tuple[int, ...], tuple[float, Any]]

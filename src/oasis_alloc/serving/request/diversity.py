@@ -13,8 +13,9 @@ import numpy.typing as npt
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Floats, Integers, PolicyData
+from oasis_alloc.serving.data import Integers, PolicyData
 from oasis_alloc.serving.request.prepared import Prepared
 from oasis_alloc.serving.schema import shown
 

@@ -10,8 +10,9 @@ import numpy as np
 from oasis_alloc.common.arrays import frozen
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.pickling import Remade
+from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Floats, Integers
+from oasis_alloc.serving.data import Integers
 from oasis_alloc.serving.request.reader import User
 from oasis_alloc.serving.request.scorer import Scorer
 from oasis_alloc.serving.request.selection import checked_slots

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.labels import as_listed
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.types import Floats
 from oasis_alloc.data.validation import as_column, by_name
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Floats, Integers, PolicyData
+from oasis_alloc.serving.data import Integers, PolicyData
 from oasis_alloc.serving.formula import Formula, Membership
 from oasis_alloc.serving.lookup import Lookup, Numbers, listed, warn
 from oasis_alloc.serving.schema import known_keys, nearest, shown

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.types import Floats
 from oasis_alloc.program.slate_rules import SlateRules, System, chain_of, kept_of, units_of
 from oasis_alloc.results.draw_blocks import Drawing
-from oasis_alloc.serving.data import Floats, Integers
+from oasis_alloc.serving.data import Integers
 from oasis_alloc.serving.exploration import Exploration
 
 if TYPE_CHECKING:

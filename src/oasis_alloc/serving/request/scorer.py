@@ -9,8 +9,9 @@ import numpy as np
 
 from oasis_alloc.common.checks import as_buffer
 from oasis_alloc.common.pickling import Remade
+from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Floats, PolicyData
+from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.formula import formula_of
 from oasis_alloc.serving.lookup import by_key
 from oasis_alloc.serving.request.reader import Reader, Request, User

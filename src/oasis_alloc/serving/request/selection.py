@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from oasis_alloc.common.checks import as_whole
+from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Floats, Integers, PolicyData, SlateRule
+from oasis_alloc.serving.data import Integers, PolicyData, SlateRule
 from oasis_alloc.serving.formula import Formula, Membership
 from oasis_alloc.serving.request.reader import Request, User
 from oasis_alloc.serving.schema import shown
