@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from oasis_alloc.kernels.solve import decide as decide_kernels
+from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as kernels
 
 Array = np.ndarray[Any, Any]
@@ -141,9 +142,9 @@ def call(
     out = np.zeros(kernels.N_OUT)
     threshold = np.zeros(data.n_users) if threshold is None else threshold
     slack = min(slack, np.finfo(np.float64).max)
-    kernels.visit(
-        0, data.n_users, stride, data.pairs, data.price, size, gamma, slack, threshold, load, square, kept, every, out
-    )
+    point = jobs.Point(data.price, gamma, slack, threshold, np.empty(0))
+    users, sums = jobs.Users(0, data.n_users, stride), jobs.Sums(load, square, kept, every, out)
+    kernels.visit(users, data.pairs, size, point, sums)
     return {"load": load, "square": square, "kept": kept, "out": out, "threshold": threshold}
 
 
@@ -241,7 +242,8 @@ def test_visit_adds_to_its_tables_and_reads_a_range(data: Data) -> None:
     out, threshold = np.zeros((2, kernels.N_OUT)), np.zeros(data.n_users)
     huge = np.finfo(np.float64).max
     for k, (a, b) in enumerate([(half, data.n_users), (0, half)]):
-        kernels.visit(a, b, 1, data.pairs, data.price, 3, 0.1, huge, threshold, load, square, kept, 1, out[k])
+        point = jobs.Point(data.price, 0.1, huge, threshold, np.empty(0))
+        kernels.visit(jobs.Users(a, b, 1), data.pairs, 3, point, jobs.Sums(load, square, kept, 1, out[k]))
     assert load == pytest.approx(whole["load"], abs=1e-12)
     assert square == pytest.approx(whole["square"], abs=1e-12)
     assert out.sum(axis=0)[: kernels.KEPT] == pytest.approx(whole["out"][: kernels.KEPT], rel=1e-12)

@@ -54,8 +54,7 @@ def run(
     nu: Array | None = None,
     capacity: int = 8192,
     ranges: tuple[float, ...] = (0.0, 1.0),
-    widest: float = 1.0,
-    **marks: Array,
+    **marks: Any,
 ) -> dict[str, Any]:
     """Do a job on all users, range after range; `out` is the sum of the ranges'."""
     n_extra = data.pairs.extra.shape[0]
@@ -69,10 +68,8 @@ def run(
     outs = []
     for a, b in itertools.pairwise([int(share * data.n_users) for share in ranges]):
         outs.append(np.zeros(visit.N_OUT))
-        ruled.visit(
-            job, a, b, 1, data.pairs, data.price, gamma, slack, widest, 1, threshold, nu,
-            jobs.Sums(load, square, kept, outs[-1]), jobs.marks(**marks), rules,
-        )  # fmt: skip
+        point, sums = jobs.Point(data.price, gamma, slack, threshold, nu), jobs.Sums(load, square, kept, 1, outs[-1])
+        ruled.visit(job, jobs.Users(a, b, 1), data.pairs, point, sums, jobs.marks(**marks), rules)
     out = np.sum(outs, axis=0)
     return {"load": load, "square": square, "kept": kept, "out": out, "threshold": threshold, "nu": nu}
 

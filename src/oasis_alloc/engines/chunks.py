@@ -116,18 +116,20 @@ class Chunked(ABC):
         return jobs.Curvature(cell, extra, np.zeros(n), end, runs)
 
     def _ruled(
-        self, job: int, piece: Piece, tables: Floats, gamma: float, stride: int = 1, widest: float = 1.0,
-        **marks: npt.NDArray[Any],
-    ) -> None:  # fmt: skip
-        chunk = piece.chunk
-        kept: Any = self._kept[chunk]
+        self, job: int, piece: Piece, tables: Floats, gamma: float, stride: int = 1, **marks: Any
+    ) -> None:
         assert self._rules is not None  # checked by the caller
+        users = jobs.Users(piece.first, piece.last, stride)
+        point, sums = self._point(tables, gamma), self._sums(piece.chunk)
+        ruled_kernels.visit(job, users, piece.pairs, point, sums, jobs.marks(**marks), self._rules)
+
+    def _point(self, tables: Floats, gamma: float) -> jobs.Point:
         slack = min(self._slack, np.finfo(np.float64).max)
-        ruled_kernels.visit(
-            job, piece.first, piece.last, stride, piece.pairs, tables, gamma, slack, widest,
-            self._keep_every, self._threshold, self._guard,
-            jobs.Sums(self._load[chunk], self._square[chunk], kept, self._out[chunk]),
-            jobs.marks(**marks), self._rules,
+        return jobs.Point(tables, gamma, slack, self._threshold, self._guard)
+
+    def _sums(self, chunk: int) -> jobs.Sums:
+        return jobs.Sums(
+            self._load[chunk], self._square[chunk], self._kept[chunk], self._keep_every, self._out[chunk]
         )  # fmt: skip
 
     @property
@@ -165,8 +167,7 @@ class Chunked(ABC):
         program = self.program
         self.visits += 1  # also of one that does not get to its end
         tables = program.tables(prices)
-        slack = min(self._slack, np.finfo(np.float64).max)
-        kernel: Any = visit_kernels.visit
+        point = self._point(tables, gamma)
 
         def job(piece: Piece) -> None:
             chunk = piece.chunk
@@ -177,11 +178,8 @@ class Chunked(ABC):
             if self._rules is not None:
                 self._ruled(ruled_kernels.VISIT, piece, tables, gamma, stride=stride)
                 return
-            kernel(
-                piece.first, piece.last, stride, piece.pairs, tables, program.size, gamma, slack,
-                self._threshold, self._load[chunk], self._square[chunk], self._kept[chunk], self._keep_every,
-                self._out[chunk],
-            )  # fmt: skip
+            users = jobs.Users(piece.first, piece.last, stride)
+            visit_kernels.visit(users, piece.pairs, program.size, point, self._sums(chunk))
 
         self._pieces(job, stride)
         out = self._out.sum(axis=0)

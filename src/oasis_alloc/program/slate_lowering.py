@@ -111,17 +111,17 @@ def attained(
     from oasis_alloc.kernels.solve.visit import Pairs
 
     pairs = Pairs(
-        frozen(program.indptr), frozen(program.code), frozen(column.astype(np.float64)), frozen(program.extra[:0]),
+        frozen(program.indptr), frozen(program.code), frozen(np.asarray(column, np.float64)), frozen(program.extra[:0]),
         frozen(program.segment),
     )  # fmt: skip
     kernel = rules.kernel
     out, none = np.zeros(program.n_users), np.empty(0)
 
+    point = jobs.Point(np.empty((0, 0, 0)), _EXACT, 0.0, none, none)
+
     def job(first: int) -> None:
-        ruled.visit(
-            ruled.ATTAIN, first, min(first + _BLOCK, program.n_users), 1, pairs, np.empty((0, 0, 0)),
-            _EXACT, 0.0, 1.0, 1, none, none, jobs.no_sums(), jobs.marks(x=out), kernel,
-        )  # fmt: skip
+        users = jobs.Users(first, min(first + _BLOCK, program.n_users), 1)
+        ruled.visit(ruled.ATTAIN, users, pairs, point, jobs.no_sums(), jobs.marks(x=out), kernel)
 
     # each user by itself, so the answer does not depend on the threads
     each(range(0, program.n_users, _BLOCK), job, threads)

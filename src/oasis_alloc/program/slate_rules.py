@@ -143,9 +143,10 @@ def units_of(column: Floats, indptr: Integers) -> Floats:
     if not users.size:
         return out
     starts = indptr[users]
-    largest = np.maximum.reduceat(column, starts)
-    nearest = np.minimum.reduceat(np.where(column == 0.0, np.inf, np.abs(column)), starts)
-    size = np.where(largest > 0.0, largest, nearest)
+    size = np.maximum.reduceat(column, starts)
+    if not (size > 0.0).all():
+        nearest = np.minimum.reduceat(np.where(column == 0.0, np.inf, np.abs(column)), starts)
+        size = np.where(size > 0.0, size, nearest)
     exponent = np.frexp(np.where(np.isfinite(size), size, 1.0))[1]
     out[users] = np.ldexp(1.0, np.clip(exponent, -1000, 1000))
     return out

@@ -15,7 +15,7 @@ with exactly the mass that is asked for. So what a cap leaves to a candidate is 
 threshold. The thresholds are dual prices: right to the last digit, and what
 bounds are made of.
 
-The functions of the inner loops take the few arrays that they need: all of them at once cost more than the loops.
+The functions of the inner loops take the few arrays that they need (`Chain`): all of them cost more than the loops.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
-from oasis_alloc.kernels.rules.demand import allot, demand, demand_root, share_out
+from oasis_alloc.kernels.rules.demand import Chain, allot, demand, demand_root, share_out
 from oasis_alloc.kernels.rules.rules import Local, Rules, Work, group
 from oasis_alloc.kernels.rules.stairs import hold, level, level_root, stair
 
@@ -86,23 +86,16 @@ def solve_chain(
             work.root[k, which] = root
             hold(float(room), below, above, member, a, begin, gamma, c, ceil, ceil)
     several = group(rules, n, weight, local, work)
+    chain = Chain(n, several, gamma, weight, steps, c, ceil, base, x, alone, order, ends)
     # coarser caps: at the price at which their categories ask for no more
     for k in range(finer + 1, n_systems):
-        of = local.of[k]
+        of, limit = local.of[k], float(rules.most[k])
         for which in range(local.counts[k]):
-            mass, moving, _, nearest = demand(
-                low, n, several, of, which, gamma, weight, steps, c, ceil, base, x, alone, order, ends
-            )
-            root, below, above = demand_root(
-                float(rules.most[k]), low, mass, moving, nearest, low, n, several, of, which, gamma, weight, steps, c,
-                ceil, base, x, alone, order, ends,
-            )  # fmt: skip
+            at_low = demand(low, chain, of, which)
+            root, below, above = demand_root(limit, low, at_low, low, chain, of, which)
             work.root[k, which] = root
             if root > low:
-                share_out(
-                    float(rules.most[k]), below, above, n, several, of, which, gamma, weight, steps, c, ceil, base,
-                    x, alone, order, ends, x, work.held, work.sums, member,
-                )  # fmt: skip
+                share_out(limit, below, above, chain, of, which, work.held, work.sums, member)
                 for i in range(n):
                     if of[i] == which:
                         base[i] = max(base[i], root)
@@ -111,35 +104,19 @@ def solve_chain(
     t = max(low, 0.0)
     below = above = t
     filled = size
-    mass, moving, _, nearest = demand(
-        t, n, several, of, every, gamma, weight, steps, c, ceil, base, x, alone, order, ends
-    )
-    if mass < least - _CLOSE * (least + 1.0):
+    at_low = demand(t, chain, of, every)
+    if at_low[0] < least - _CLOSE * (least + 1.0):
         filled = least
-        mass, moving, _, nearest = demand(
-            low, n, several, of, every, gamma, weight, steps, c, ceil, base, x, alone, order, ends
-        )
-        t, below, above = demand_root(
-            float(least), low, mass, moving, nearest, t, n, several, of, every, gamma, weight, steps, c, ceil, base, x,
-            alone, order, ends,
-        )  # fmt: skip
+        at_low = demand(low, chain, of, every)
+        t, below, above = demand_root(float(least), low, at_low, t, chain, of, every)
         if t > 0.0:
             t = 0.0
-    elif mass > size:
-        t, below, above = demand_root(
-            float(size), t, mass, moving, nearest, start, n, several, of, every, gamma, weight, steps, c, ceil, base, x,
-            alone, order, ends,
-        )  # fmt: skip
+    elif at_low[0] > size:
+        t, below, above = demand_root(float(size), t, at_low, start, chain, of, every)
     if below < above:
-        share_out(
-            float(filled), below, above, n, several, of, every, gamma, weight, steps, c, ceil, base, x, alone, order,
-            ends, x, work.held, work.sums, member,
-        )  # fmt: skip
+        share_out(float(filled), below, above, chain, of, every, work.held, work.sums, member)
     else:  # as nearly always, and so without a call
-        allot(
-            above, n, several, of, every, gamma, weight, steps, c, ceil, base, x, alone, order, ends, x, work.sums,
-            member,
-        )  # fmt: skip
+        allot(above, chain, of, every, x, work.sums, member)
     cost = t * (size if t > 0.0 else least)
     for i in range(n):
         top[i] = t

@@ -1,9 +1,11 @@
 """What candidates and staircases demand at a price around them (chain.py), and the price at which it is what is there.
 
-Candidates below their `base`, the price of a coarser cap that holds them, stay at their `fixed` x.
+Candidates below their `base`, the price of a coarser cap that holds them, stay at the x that they have.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +24,30 @@ _PATIENCE = 6  # turns before the first halving; then one in _EVERY is one, what
 _EVERY = 3
 
 
+class Chain(NamedTuple):
+    """One user's candidates and staircases as demand reads them; arrays by candidate unless said otherwise."""
+
+    n: int  # candidates
+    several: int  # staircases with several candidates
+    gamma: float  # smoothing
+    weight: float  # of the user: the steps of staircases are times this
+    steps: Floats  # the staircase, ends with infinity
+    c: Floats  # scores
+    ceil: Floats  # the most that finer caps leave to a candidate
+    base: Floats  # the highest price of the coarser caps that hold it
+    x: Floats  # what it has at prices below that
+    alone: Floats  # first step of a candidate that is the only one of its staircase, -1 for others
+    order: Ints  # candidates of staircases with several, staircase by staircase
+    ends: Ints  # (several + 1,) where each of those starts
+
+
 @jit
-def demand(
-    t: float, n: int, several: int, of: Ints, which: int, gamma: float, weight: float, steps: Floats, c: Floats,
-    ceil: Floats, base: Floats, fixed: Floats, alone: Floats, order: Ints, ends: Ints,
-) -> tuple[float, int, float, float]:  # fmt: skip
+def demand(t: float, chain: Chain, of: Ints, which: int) -> tuple[float, int, float, float]:
     """What is demanded at a price t by those with the number `which` in `of`, or by all where it is -1.
 
     Returns (mass, candidates that move, the nearest prices below and above at which others begin to move).
     """
+    n, several, gamma, weight, steps, c, ceil, base, x, alone, order, ends = chain
     mass = 0.0
     moving = 0
     below = -np.inf
@@ -39,10 +56,10 @@ def demand(
         if alone[i] < 0.0 or (which >= 0 and of[i] != which):
             continue
         if t < base[i]:
-            mass += fixed[i]
-            if fixed[i] >= 1.0:
+            mass += x[i]
+            if x[i] >= 1.0:
                 above = min(above, c[i] - gamma - alone[i])
-            elif fixed[i] > 0.0:
+            elif x[i] > 0.0:
                 above = min(above, base[i])
             continue
         z = (c[i] - (t + alone[i])) / gamma
@@ -61,7 +78,7 @@ def demand(
             continue
         if t < base[i]:
             for h in range(ends[j], ends[j + 1]):
-                mass += fixed[order[h]]
+                mass += x[order[h]]
             above = min(above, base[i])
             continue
         taken, move, _, theta = stair(t, ends[j], ends[j + 1], gamma, weight, steps, order, c, ceil)
@@ -84,21 +101,21 @@ def demand(
 
 @jit
 def demand_root(
-    most: float, low: float, mass: float, moving: int, above: float, start: float, n: int, several: int, of: Ints,
-    which: int, gamma: float, weight: float, steps: Floats, c: Floats, ceil: Floats, base: Floats, fixed: Floats,
-    alone: Floats, order: Ints, ends: Ints,
-) -> tuple[float, float, float]:  # fmt: skip
+    most: float, low: float, at_low: tuple[float, int, float, float], start: float, chain: Chain, of: Ints, which: int
+) -> tuple[float, float, float]:
     """Root t >= low of demand = most; low where the demand at low is no more. The middle where it is an interval.
 
-    `mass`, `moving` and `above` are what demand says at low, which callers have mostly asked for already. Returns (t,
-    and two numbers around it between which the demand is `most`), as level_root.
+    `at_low` is what demand says at low, which callers have mostly asked for already. Returns (t, and two numbers around
+    it between which the demand is `most`), as level_root.
     """
+    gamma, c = chain.gamma, chain.c
+    mass, moving, _, above = at_low
     f = mass - most
     exact = _CLOSE * (most + 1.0)
     if f <= exact:
         return low, low, low
     high = low
-    for i in range(n):
+    for i in range(chain.n):
         high = max(high, c[i])
     first = t = low
     new = start
@@ -111,9 +128,7 @@ def demand_root(
             if not (low < new < high):
                 return high, low, high
         t = new
-        f, moving, below, above = demand(
-            t, n, several, of, which, gamma, weight, steps, c, ceil, base, fixed, alone, order, ends
-        )
+        f, moving, below, above = demand(t, chain, of, which)
         f -= most
         if abs(f) <= exact:
             if moving == 0:
@@ -136,20 +151,17 @@ def demand_root(
 
 
 @jit(inline=True)
-def allot(
-    t: float, n: int, several: int, of: Ints, which: int, gamma: float, weight: float, steps: Floats, c: Floats,
-    ceil: Floats, base: Floats, fixed: Floats, alone: Floats, order: Ints, ends: Ints, out: Floats, theta: Floats,
-    moves: Ints,
-) -> float:  # fmt: skip
+def allot(t: float, chain: Chain, of: Ints, which: int, out: Floats, theta: Floats, moves: Ints) -> float:
     """Write what is demanded at a price t by those that demand speaks of into out; returns the mass.
 
     theta and moves get the thresholds of staircases and how many move, as `stair` has them.
     """
+    n, several, gamma, weight, steps, c, ceil, base, x, alone, order, ends = chain
     mass = 0.0
     for i in range(n):
         if alone[i] < 0.0 or (which >= 0 and of[i] != which):
             continue
-        out[i] = fixed[i] if t < base[i] else min(ceil[i], max(0.0, (c[i] - (t + alone[i])) / gamma))
+        out[i] = x[i] if t < base[i] else min(ceil[i], max(0.0, (c[i] - (t + alone[i])) / gamma))
         mass += out[i]
     for j in range(several):
         a, b = ends[j], ends[j + 1]
@@ -158,7 +170,7 @@ def allot(
             continue
         if t < base[i]:
             for h in range(a, b):
-                out[order[h]] = fixed[order[h]]
+                out[order[h]] = x[order[h]]
         else:
             taken, move, low, high = stair(t, a, b, gamma, weight, steps, order, c, ceil)
             theta[j] = high
@@ -173,26 +185,20 @@ def allot(
 
 @jit
 def share_out(
-    most: float, low: float, high: float, n: int, several: int, of: Ints, which: int, gamma: float, weight: float,
-    steps: Floats, c: Floats, ceil: Floats, base: Floats, fixed: Floats, alone: Floats, order: Ints, ends: Ints,
-    x: Floats, other: Floats, theta: Floats, moves: Ints,
-) -> None:  # fmt: skip
+    most: float, low: float, high: float, chain: Chain, of: Ints, which: int, other: Floats, theta: Floats, moves: Ints
+) -> None:
     """Write what is demanded at prices low <= high, mixed so that the mass is `most`, into x; `other` is scratch.
 
     theta and moves are as in allot, at `high`.
     """
     over = 0.0
-    if low < high:  # first, for `fixed` may be x
-        over = allot(
-            low, n, several, of, which, gamma, weight, steps, c, ceil, base, fixed, alone, order, ends, other, theta,
-            moves,
-        )  # fmt: skip
-    under = allot(
-        high, n, several, of, which, gamma, weight, steps, c, ceil, base, fixed, alone, order, ends, x, theta, moves
-    )
+    if low < high:  # first, for it reads x
+        over = allot(low, chain, of, which, other, theta, moves)
+    under = allot(high, chain, of, which, chain.x, theta, moves)
     if over <= under or under >= most:
         return
     share = min(1.0, (most - under) / (over - under))
-    for i in range(n):
+    x = chain.x
+    for i in range(chain.n):
         if which < 0 or of[i] == which:
             x[i] += share * (other[i] - x[i])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.rules.chain import solve_chain
-from oasis_alloc.kernels.rules.rules import Local, Rules, Work
+from oasis_alloc.kernels.rules.rules import Local, Rules, User, Work
 from oasis_alloc.kernels.rules.stairs import smoothed_gain
 from oasis_alloc.kernels.solve.halving import middle
 
@@ -32,10 +32,10 @@ _SEARCH, _ALONE, _OTHER, _BETTER = range(4)
 
 @jit(inline=True)
 def chain_at(
-    n: int, n_more: int, nu: float, u: int, low: float, start: float, gamma: float, rules: Rules,
-    local: Local, work: Work,
-) -> tuple[float, float]:  # fmt: skip
+    user: User, gamma: float, nu: float, start: float, rules: Rules, local: Local, work: Work
+) -> tuple[float, float]:
     """Solve the chain at the prices nu and work.omega: (threshold of the slate, cost without theirs)."""
+    u, n, n_more, low = user.u, user.n, user.n_more, user.low
     c = work.c
     lowest = 0.0
     for i in range(n):
@@ -93,17 +93,16 @@ def worth_at(n: int, gamma: float, cost: float, work: Work) -> float:
 
 @jit(inline=True)
 def guard_root(
-    n: int, n_more: int, start_nu: float, u: int, low: float, start: float, most: float, steepest: float, gamma: float,
-    rules: Rules, local: Local, work: Work,
-) -> tuple[float, float, float]:  # fmt: skip
+    user: User, start_nu: float, start: float, most: float, rules: Rules, local: Local, work: Work
+) -> tuple[float, float, float]:
     """The guard's price and the chain at it, or the chain alone where there is no guard: (nu, threshold, cost).
 
     The user's dual value is convex in nu, with the slope `sum r x - target`; wanted is its minimum. With next to no
     smoothing it is made of lines, and where those of the two sides meet is mostly the kink itself: Newton's method
     takes it from there. Where no price keeps exactly the target, the slate is a mixture of those at the prices on the
-    two sides. `steepest` is the largest r of the user. A price above `most` ends the search: the caller then has to
-    look at more candidates.
+    two sides. A price above `most` ends the search: the caller then has to look at more candidates.
     """
+    u, n, gamma, steepest = user.u, user.n, user.gamma, user.steepest
     guard = rules.target.size > 0
     target = rules.target[u] if guard else 0.0
     nu = start_nu
@@ -116,7 +115,7 @@ def guard_root(
     tried = -1
     stage = _SEARCH if guard else _ALONE
     while True:
-        t, cost = chain_at(n, n_more, nu, u, low, t, gamma, rules, local, work)  # the only call, so it is put in here
+        t, cost = chain_at(user, gamma, nu, t, rules, local, work)  # the only call, so it is put in here
         if stage == _ALONE:
             return nu, t, cost
         if stage == _OTHER:  # then the side on which the dual is lower

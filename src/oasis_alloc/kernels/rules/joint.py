@@ -1,4 +1,4 @@
-"""The prices of several further categories, and of a guard beside them, found together.
+"""The prices of several further categories, and of a guard next to them, found together.
 
 The dual of a user's smoothed problem is convex and, but for corners of staircases, once differentiable in these prices.
 Newton steps with the chain's own projection as Hessian, each cut at the next corner and shortened until the dual falls,
@@ -12,12 +12,14 @@ is taken up first until they arrive.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.rules.guard import chain_at
-from oasis_alloc.kernels.rules.rules import Local, Rules, Work
+from oasis_alloc.kernels.rules.rules import Local, Rules, User, Work
 from oasis_alloc.kernels.rules.stairs import smoothed_gain
 
 Floats = npt.NDArray[np.float64]
@@ -64,27 +66,25 @@ def further_cost(n_more: int, weight: float, rules: Rules, work: Work) -> float:
 
 @jit
 def _dual(
-    n: int, n_more: int, nu: float, u: int, low: float, start: float, gamma: float, rules: Rules, local: Local,
-    work: Work,
-) -> tuple[float, float, float]:  # fmt: skip
+    user: User, gamma: float, nu: float, start: float, rules: Rules, local: Local, work: Work
+) -> tuple[float, float, float]:
     """Solve the chain at prices: (smoothed dual value, threshold, cost of the chain)."""
-    t, cost = chain_at(n, n_more, nu, u, low, start, gamma, rules, local, work)
-    value = cost + further_cost(n_more, rules.weight[u], rules, work)
+    t, cost = chain_at(user, gamma, nu, start, rules, local, work)
+    value = cost + further_cost(user.n_more, rules.weight[user.u], rules, work)
     if nu > 0.0:
-        value -= nu * rules.target[u]
-    for i in range(n):
+        value -= nu * rules.target[user.u]
+    for i in range(user.n):
         value += smoothed_gain(work.c[i] - work.top[i], gamma)
     return value, t, cost
 
 
 @jit
-def _gradient(
-    n: int, n_more: int, nu: float, u: int, idle: float, steepest: float, rules: Rules, work: Work, slope: Floats
-) -> float:
+def _gradient(user: User, nu: float, idle: float, rules: Rules, work: Work, slope: Floats) -> float:
     """Write the slope of the dual in each price, the guard's last, 0 where a corner holds it; returns the largest.
 
     A guard that is kept by a rounding more than it has to be counts as met where that is worth no more than `idle`.
     """
+    u, n, n_more, steepest = user.u, user.n, user.n_more, user.steepest
     for which in range(n_more + 1):
         slope[which] = 0.0
     for i in range(n):
@@ -123,12 +123,21 @@ def _mixed(n: int, x: Floats) -> bool:
     return mixed
 
 
+class _System(NamedTuple):
+    """The equations of one Newton step: what is known of each price, and scratch."""
+
+    free: npt.NDArray[np.int64]  # (_FREE,) prices that move
+    slope: Floats  # (n_more + 1,) of the dual, the guard's last
+    step: Floats  # (_FREE,) the step of each free price
+    columns: Floats  # (n, _FREE)
+    matrix: Floats  # (_FREE, _FREE)
+
+
 @jit
-def _newton(
-    n: int, n_more: int, free: npt.NDArray[np.int64], n_free: int, slope: Floats, gamma: float, damping: float,
-    steepest: float, work: Work, columns: Floats, matrix: Floats, step: Floats,
-) -> None:  # fmt: skip
+def _newton(user: User, gamma: float, damping: float, n_free: int, system: _System, work: Work) -> None:
     """Write the damped Newton step of the free prices into step; the guard's is found in units of 1 / steepest."""
+    n, n_more, steepest = user.n, user.n_more, user.steepest
+    free, slope, step, columns, matrix = system
     for i in range(n):
         for k in range(n_free):
             columns[i, k] = 0.0
@@ -207,11 +216,9 @@ def _room(stairs: Floats, weight: float, omega: float, slope: float) -> tuple[fl
 
 
 @jit
-def solve_joint(
-    n: int, n_more: int, u: int, low: float, start: float, gamma: float, steepest: float, rules: Rules, local: Local,
-    work: Work,
-) -> tuple[float, float, float]:  # fmt: skip
+def solve_joint(user: User, start: float, rules: Rules, local: Local, work: Work) -> tuple[float, float, float]:
     """Leave the chain at the best prices; returns (nu, threshold, cost of the chain)."""
+    u, n, n_more, gamma, steepest = user.u, user.n, user.n_more, user.gamma, user.steepest
     weight = rules.weight[u]
     slope = np.zeros(n_more + 1)
     before = np.zeros(n_more + 1)
@@ -219,6 +226,7 @@ def solve_joint(
     step = np.zeros(_FREE)
     columns = np.zeros((n, _FREE))
     matrix = np.zeros((_FREE, _FREE))
+    system = _System(free, slope, step, columns, matrix)
     largest = 0.0
     for i in range(n):
         largest = max(largest, work.given[i])
@@ -228,7 +236,7 @@ def solve_joint(
     t = start
     cost = 0.0
     while True:
-        value, t, cost = _dual(n, n_more, nu, u, low, t, now, rules, local, work)
+        value, t, cost = _dual(user, now, nu, t, rules, local, work)
         near = _NEAR * _LONGEST * (largest + now)
         farthest = _LONGEST * (largest + now if raises > 0 else _DIVIDE * now)
         caution = 1.0
@@ -236,7 +244,7 @@ def solve_joint(
         for _ in range(_STEPS):
             idle = _IDLE * (largest + abs(value))
             mixed = _mixed(n, work.x)
-            worst = _gradient(n, n_more, nu, u, 0.0 * idle if mixed else idle, steepest, rules, work, slope)
+            worst = _gradient(user, nu, 0.0 * idle if mixed else idle, rules, work, slope)
             if worst <= _CLOSE:
                 break
             rounded = worst <= _ROUNDING * (largest + nu * steepest) / now and nu * abs(slope[n_more]) <= idle
@@ -261,9 +269,7 @@ def solve_joint(
                 damping = max(damping, abs(slope[free[k]]) / (steepest if free[k] == n_more else 1.0))
             damping *= caution * now / farthest
             while True:
-                _newton(
-                    n, n_more, free, n_free, slope, now, damping, steepest, work, columns, matrix, step
-                )
+                _newton(user, now, damping, n_free, system, work)
                 left = 0  # without prices that are as good as at the corner they would go to: there they stay
                 for k in range(n_free):
                     which = free[k]
@@ -311,7 +317,7 @@ def solve_joint(
                     least, most = _room(stairs, weight, before[which], slope[which])
                     work.omega[which] = min(max(new, least), most)
                     promised += slope[which] * (work.omega[which] - before[which])
-                new_value, new_t, new_cost = _dual(n, n_more, nu, u, low, t, now, rules, local, work)
+                new_value, new_t, new_cost = _dual(user, now, nu, t, rules, local, work)
                 if new_value <= value + 1e-4 * min(promised, 0.0) + 1e-15 * abs(value) and promised < 0.0:
                     fell = True
                     value, t, cost = new_value, new_t, new_cost
@@ -323,7 +329,7 @@ def solve_joint(
                 for which in range(n_more):
                     work.omega[which] = before[which]
                 nu = before[n_more]
-                value, t, cost = _dual(n, n_more, nu, u, low, t, now, rules, local, work)
+                value, t, cost = _dual(user, now, nu, t, rules, local, work)
                 break
             caution = max(1.0, caution / _CAUTION) if length == 1.0 else caution * _CAUTION
             if cut and length == 1.0:

@@ -11,7 +11,7 @@ import numpy as np
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.rules.joint import solve_joint
-from oasis_alloc.kernels.rules.rules import Local, Rules, Work
+from oasis_alloc.kernels.rules.rules import Local, Rules, User, Work
 
 _ENOUGH = 1e-10  # of a target: more is not missed
 _EXACT = 1e-9  # smoothing of the best slate for the guard's column, in its largest entry
@@ -45,8 +45,9 @@ def scale_down(n: int, n_more: int, rules: Rules, work: Work) -> None:
 
 
 @jit
-def mend(n: int, n_more: int, u: int, steepest: float, rules: Rules, local: Local, work: Work) -> None:
+def mend(user: User, rules: Rules, local: Local, work: Work) -> None:
     """Make the slate that solve_joint has left keep further caps and the guard; thresholds and prices stay."""
+    u, n, n_more, steepest = user.u, user.n, user.n_more, user.steepest
     scale_down(n, n_more, rules, work)
     if rules.target.size == 0:
         return
@@ -74,7 +75,8 @@ def mend(n: int, n_more: int, u: int, steepest: float, rules: Rules, local: Loca
         rules.size, rules.least, rules.weight, rules.of, rules.most, rules.free, rules.n, rules.stair, steps,
         rules.start, rules.further, staircase, rules.guard, rules.target[:0],
     )  # fmt: skip
-    solve_joint(n, n_more, u, 0.0 * steepest, 0.0 * steepest, _EXACT * steepest, steepest, alone, local, work)
+    every = User(u, n, n_more, 0.0 * steepest, _EXACT * steepest, steepest)
+    solve_joint(every, 0.0 * steepest, alone, local, work)
     scale_down(n, n_more, rules, work)
     best = 0.0
     for i in range(n):

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.rules.rules import Local, Rules, Work, scratch
-from oasis_alloc.kernels.rules.settle import settle
+from oasis_alloc.kernels.rules.settle import Settled, settle
 from oasis_alloc.kernels.rules.stairs import smoothed_gain
 from oasis_alloc.kernels.solve.decide import score
-from oasis_alloc.kernels.solve.jobs import Curvature, Marks, Sums
+from oasis_alloc.kernels.solve.jobs import Curvature, Marks, Point, Sums, Users
 from oasis_alloc.kernels.solve.visit import Pairs
 
 Floats = npt.NDArray[np.float64]
@@ -186,26 +186,26 @@ def _add_runs(
 
 @jit(inline=True)
 def _mark(
-    job: int, a: int, base: int, n: int, m: int, t: float, nu: float, gamma: float, widest: float, within: Floats,
-    pairs: Pairs, marks: Marks, rules: Rules, work: Work,
-) -> None:  # fmt: skip
+    job: int, u: int, base: int, settled: Settled, gamma: float, pairs: Pairs, marks: Marks, rules: Rules, work: Work
+) -> None:
     """Count a user's pairs by margin, or decide them."""
-    per = _N_BINS / widest
+    per = _N_BINS / marks.widest
+    a = pairs.indptr[u]
     j = 0
-    for i in range(n):
+    for i in range(pairs.indptr[u + 1] - a):
         shown = False
-        if j < m and work.at[j] == i:
+        if j < settled.m and work.at[j] == i:
             margin = _margin(j, gamma, work)
             shown = work.c[j] > work.top[j]
             j += 1
         else:  # its threshold is at least the slate's
-            margin = t - work.s[i]
-            if nu > 0.0:
-                margin -= nu * rules.guard[a + i]
+            margin = settled.t - work.s[i]
+            if settled.nu > 0.0:
+                margin -= settled.nu * rules.guard[a + i]
         if job == MARGINS:
-            if margin < widest:
+            if margin < marks.widest:
                 marks.histogram[int(max(margin, 0.0) * per)] += 1
-        elif margin <= within[pairs.code[a + i]]:
+        elif margin <= marks.margin[pairs.segment[u], pairs.code[a + i]]:
             marks.state[a + i - base] = _UNDECIDED
         else:
             marks.state[a + i - base] = _IN if shown else _OUT_OF
@@ -226,17 +226,16 @@ def _nth(s: Floats, n: int, size: int) -> float:
 
 
 @jit
-def visit(
-    job: int, first: int, last: int, stride: int, pairs: Pairs, price: Floats, gamma: float, slack: float,
-    widest: float, keep_every: int, threshold: Floats, nu: Floats, sums: Sums, marks: Marks, rules: Rules,
-) -> None:  # fmt: skip
-    """Settle users first <= u < last at prices and do a job on each.
+def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks: Marks, rules: Rules) -> None:
+    """Settle users at prices and do a job on each.
 
-    VISIT is visit.visit; threshold and nu (n_users,), the slates' and the guards' prices of the last visit, are where
-    every job starts, and a visit overwrites them. ALLOCATE writes the slates of the prices that were visited last
-    into marks.x. MARGINS and DECIDE are decide.margins and decide.decide, at a smoothing gamma that is next to none.
-    ATTAIN writes the most that users can have of pairs.value into marks.x, whatever the prices.
+    VISIT is visit.visit; every job starts at the thresholds and prices of guards of the last visit. ALLOCATE writes
+    the slates of the prices that were visited last into marks.x. MARGINS and DECIDE are decide.margins and
+    decide.decide, at a smoothing that is next to none. ATTAIN writes the most that users can have of pairs.value into
+    marks.x, whatever the prices.
     """
+    first, last, stride = users
+    price, gamma, slack, threshold, nu = point
     n_extra = pairs.extra.shape[0]
     n_classes = price.shape[2]
     local, work = scratch(first, last, pairs.indptr, rules)
@@ -253,12 +252,12 @@ def visit(
     curved = int(before[_CURVED])
     n_kept = int(before[_KEPT])
     n_users = int(before[_KEPT_USERS])
-    users = int(before[_USERS])
+    visited = int(before[_USERS])
     n_runs = sums.kept.runs[n_users] if n_users > 0 else 0
     for u in range(first, last):
         if stride > 1 and (u >> 5) % stride != 0:
             continue
-        users += 1
+        visited += 1
         a = pairs.indptr[u]
         n = pairs.indptr[u + 1] - a
         if job == ATTAIN:
@@ -269,9 +268,8 @@ def visit(
         start = threshold[u] if warm else _nth(work.s, n, rules.size[u])
         start_nu = nu[u] if warm and guarded else 0.0
         near = slack if warm else max(gamma, 0.5 * start)
-        m, t, new_nu, cost, again = settle(
-            u, a, n, pairs.code[a : a + n], start, near, start_nu, gamma, rules, local, work
-        )
+        settled = settle(u, a, n, pairs.code[a : a + n], start, near, start_nu, gamma, rules, local, work)
+        m, t, new_nu, cost, again = settled
         if job == ATTAIN:
             marks.x[u] = 0.0  # of a slate that there is, so never too much to keep
             for i in range(m):
@@ -283,8 +281,7 @@ def visit(
                 marks.x[a - base + work.at[i]] = work.x[i]
             continue
         if job != VISIT:
-            within = marks.margin[pairs.segment[u]]
-            _mark(job, a, base, n, m, t, new_nu, gamma, widest, within, pairs, marks, rules, work)
+            _mark(job, u, base, settled, gamma, pairs, marks, rules, work)
             continue
         misses += again
         threshold[u] = t
@@ -315,7 +312,7 @@ def visit(
             continue
         fractional += active
         lean = _lean(m, new_nu, work) > 0.0
-        keep = u % keep_every == 0 and n_kept + active <= capacity
+        keep = u % sums.keep_every == 0 and n_kept + active <= capacity
         runs = n_runs
         curving, n_kept, n_runs = _add_runs(a, m, cell0, lean, keep, n_kept, n_runs, pairs, sums, work)
         curved += curving
@@ -332,7 +329,7 @@ def visit(
     sums.out[_CURVED] = curved
     sums.out[_KEPT] = n_kept
     sums.out[_KEPT_USERS] = n_users
-    sums.out[_USERS] = users
+    sums.out[_USERS] = visited
 
 
 @jit

@@ -51,6 +51,17 @@ class Local(NamedTuple):
     number: npt.NDArray[np.int64]  # (n_systems, n) number of a category, right only where label agrees
 
 
+class User(NamedTuple):
+    """The user of a solve and those of the candidates that it looks at."""
+
+    u: int
+    n: int  # candidates looked at
+    n_more: int  # further categories that they have
+    low: float  # no threshold is below
+    gamma: float  # smoothing
+    steepest: float  # the largest entry of the guard's column
+
+
 class Work(NamedTuple):
     """Scratch of one user's solve, (longest,) by candidate unless said otherwise."""
 

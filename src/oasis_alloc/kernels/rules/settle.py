@@ -7,7 +7,7 @@ what the user's slate can be worth: that is what certificates use.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.rules.guard import guard_root
 from oasis_alloc.kernels.rules.joint import further_cost, solve_joint
 from oasis_alloc.kernels.rules.mend import mend
-from oasis_alloc.kernels.rules.rules import Local, Rules, Work, number, number_further
+from oasis_alloc.kernels.rules.rules import Local, Rules, User, Work, number, number_further
 from oasis_alloc.kernels.rules.uncrowded import plain_slate
 
 Floats = npt.NDArray[np.float64]
@@ -25,17 +25,22 @@ _NONE = 1e-300  # a column of zeros
 _LOOKS = 2  # at more than the first but not at all candidates
 
 
+class Settled(NamedTuple):
+    """A user's slate: what was looked at is in work.at, with its threshold, owner and x; all others are not shown."""
+
+    m: int  # candidates looked at
+    t: float  # threshold of the slate
+    nu: float  # price of the guard
+    cost: float  # of all prices
+    again: int  # 1 where a first look was not enough though no guard had a say
+
+
 @jit(inline=True)
 def settle(
     u: int, a: int, n: int, code: npt.NDArray[np.integer[Any]], start: float, slack: float, start_nu: float,
     gamma: float, rules: Rules, local: Local, work: Work,
-) -> tuple[int, float, float, float, int]:  # fmt: skip
-    """Solve user u, whose n candidates begin at pair a and have the scores work.s.
-
-    Returns (candidates looked at, threshold of the slate, nu, cost of all prices, 1 where a first look was not enough
-    though no guard had a say).
-    What was looked at stands in work.at with its threshold, owner and x; all others are not shown.
-    """
+) -> Settled:  # fmt: skip
+    """Solve user u, whose n candidates begin at pair a and have the scores work.s."""
     guarded = rules.target.size > 0
     crossing = rules.start.size > 0
     nu = start_nu  # 0 where there is no guard
@@ -44,7 +49,7 @@ def settle(
     if free and not crossing and nu == 0.0 and rules.size[u] > 0:
         kept, m, t, again = plain_slate(u, a, n, code, start, slack, gamma, rules, work)
         if kept:
-            return m, t, nu, t * rules.size[u], again
+            return Settled(m, t, nu, t * rules.size[u], again)
     low = 0.0 if every else max(0.0, start - slack)
     again = 0
     looks = 0
@@ -71,13 +76,14 @@ def settle(
         for which in range(n_more):
             work.omega[which] = 0.0
         most = np.inf
+        user = User(u, m, n_more, low, gamma, steepest)
         if n_more > 0:
-            nu, t, cost = solve_joint(m, n_more, u, low, start, gamma, steepest, rules, local, work)
-            mend(m, n_more, u, steepest, rules, local, work)
+            nu, t, cost = solve_joint(user, start, rules, local, work)
+            mend(user, rules, local, work)
         else:
             if guarded and m < n:  # beyond that, those that were not looked at would come in
                 most = nu + 2.0 * (slack + gamma) / steepest
-            nu, t, cost = guard_root(m, n_more, nu, u, low, start, most, steepest, gamma, rules, local, work)
+            nu, t, cost = guard_root(user, nu, start, most, rules, local, work)
         if every:
             break
         enough = nu <= most and (t > low or low == 0.0)
@@ -104,4 +110,4 @@ def settle(
     if guarded:
         cost -= nu * rules.target[u]
     cost += further_cost(n_more, rules.weight[u], rules, work)
-    return m, t, nu, cost, again if nu == 0.0 and start_nu == 0.0 else 0
+    return Settled(m, t, nu, cost, again if nu == 0.0 and start_nu == 0.0 else 0)

@@ -1,8 +1,8 @@
-"""What the kernel of rules (ruled.py) reads and writes for its jobs, besides the pairs."""
+"""What visits read and write besides the pairs: users, prices, sums, and marks of decisions."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,32 @@ class Curvature(NamedTuple):
     runs: npt.NDArray[np.int64]  # (capacity + 1,) end of each user's runs
 
 
-class Sums(NamedTuple):
-    """What a visit reads and writes besides the pairs: see visit.visit."""
+class Users(NamedTuple):
+    """The users of a call: first <= u < last; with stride > 1 only one block of 32 users in `stride`."""
 
-    load: npt.NDArray[np.float64]  # (K + 1, n_cells)
-    square: npt.NDArray[np.float64]  # (K + 1, n_cells)
-    kept: Curvature
-    out: npt.NDArray[np.float64]
+    first: int
+    last: int
+    stride: int
+
+
+class Point(NamedTuple):
+    """Where users are visited, and where their own prices were at the last visit."""
+
+    price: npt.NDArray[np.float64]  # (K + 1, n_segments, n_classes)
+    gamma: float  # smoothing
+    slack: float  # candidates further below the threshold of the last visit are not looked at first
+    threshold: npt.NDArray[np.float64]  # (n_users,) the slates' prices; a visit overwrites them
+    nu: npt.NDArray[np.float64]  # (n_users,) the guards' prices, or empty; a visit overwrites them
+
+
+class Sums(NamedTuple):
+    """What a visit adds to: see visit.visit."""
+
+    load: npt.NDArray[np.float64]  # (K + 1, n_cells) sums of c x
+    square: npt.NDArray[np.float64]  # (K + 1, n_cells) sums of c^2 (1 - 1/active) over fractional pairs
+    kept: Any  # the Curvature of visit.py or of this file: the fractional pairs of some users, up to its capacity
+    keep_every: int  # of one user in so many
+    out: npt.NDArray[np.float64]  # (N_OUT,) scalars; they also say where kept ends
 
 
 class Marks(NamedTuple):
@@ -32,6 +51,7 @@ class Marks(NamedTuple):
 
     margin: npt.NDArray[np.float64]  # (n_segments, n_classes)
     state: npt.NDArray[np.uint8]  # pairs of the users visited
+    widest: float  # margins of the histogram end here
     histogram: npt.NDArray[np.int64]  # (N_BINS,)
     x: npt.NDArray[np.float64]  # pairs of the users visited; or users, for what they attain
 
@@ -39,6 +59,7 @@ class Marks(NamedTuple):
 def marks(
     margin: npt.NDArray[np.float64] | None = None,
     state: npt.NDArray[np.uint8] | None = None,
+    widest: float = 1.0,
     histogram: npt.NDArray[np.int64] | None = None,
     x: npt.NDArray[np.float64] | None = None,
 ) -> Marks:
@@ -46,6 +67,7 @@ def marks(
     return Marks(
         np.empty((0, 0)) if margin is None else margin,
         np.empty(0, np.uint8) if state is None else state,
+        widest,
         np.empty(0, np.int64) if histogram is None else histogram,
         np.empty(0) if x is None else x,
     )
@@ -54,4 +76,4 @@ def marks(
 def no_sums() -> Sums:
     """Sums for jobs that add nothing up."""
     cell, none = np.empty(0, np.int64), np.empty((0, 0))
-    return Sums(none, none, Curvature(cell, none, np.empty(0), cell, cell), np.empty(0))
+    return Sums(none, none, Curvature(cell, none, np.empty(0), cell, cell), 1, np.empty(0))

@@ -5,7 +5,7 @@ For every user the priced scores are `s_p = v_p - sum_k P_k[cell_p] c_pk`, and t
     smoothed:    max { s x - gamma/2 |x|^2 : 0 <= x <= 1, sum x <= size }   by x = clip((s - t) / gamma, 0, 1), t >= 0
     unsmoothed:  the sum of the `size` largest positive scores                (the user's part of the bound)
 
-The threshold t of the last visit is kept a user: only candidates above `t - slack` are looked at twice, and the visit
+The threshold t of the last visit is kept per user: only candidates above `t - slack` are looked at twice, and the visit
 falls back to all of them where that turns out to be too few, so the result does not depend on it.
 """
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.solve.halving import middle
+from oasis_alloc.kernels.solve.jobs import Point, Sums, Users
 from oasis_alloc.kernels.solve.ties import spread_around
 
 Floats = npt.NDArray[np.float64]
@@ -108,29 +109,15 @@ def _threshold(c: Floats, m: int, size: int, gamma: float, start: float) -> tupl
 
 
 @jit
-def visit(
-    first: int,
-    last: int,
-    stride: int,
-    pairs: Pairs,
-    price: Floats,
-    size: int,
-    gamma: float,
-    slack: float,
-    threshold: Floats,
-    load: Floats,
-    square: Floats,
-    kept: Curvature,
-    keep_every: int,
-    out: Floats,
-) -> None:
-    """Visit users first <= u < last; with stride > 1 only one block of 32 users in `stride`.
+def visit(users: Users, pairs: Pairs, size: int, point: Point, sums: Sums) -> None:
+    """Visit users at a point and add to sums.
 
-    price (K + 1, n_segments, n_classes) is read; threshold (n_users,) is read and written; load and square
-    (K + 1, n_cells) are added to: sums of c x, and of c^2 (1 - 1/active) over fractional pairs. kept takes the
-    fractional pairs of one user in `keep_every`, up to its capacity. out (N_OUT,) is added to, and kept goes on where
-    out says that it ends, so that a range of users may be visited piece by piece.
+    The thresholds of the point are read and written. The curvature goes on where `out` says that it ends, so that a
+    range of users may be visited piece by piece.
     """
+    first, last, stride = users
+    price, gamma, slack, threshold, _ = point
+    load, square, kept, keep_every, out = sums
     indptr, code, value, extra, segment = pairs
     n_extra = extra.shape[0]
     n_classes = price.shape[2]
@@ -151,11 +138,11 @@ def visit(
     curved = int(out[CURVED])
     n_kept = int(out[KEPT])
     n_kept_users = int(out[KEPT_USERS])
-    users = int(out[USERS])
+    visited = int(out[USERS])
     for u in range(first, last):
         if stride > 1 and (u >> 5) % stride != 0:
             continue
-        users += 1
+        visited += 1
         a = indptr[u]
         n = np.uint64(indptr[u + 1] - a)
         v = value[a : a + n]
@@ -258,7 +245,7 @@ def visit(
     out[CURVED] = curved
     out[KEPT] = n_kept
     out[KEPT_USERS] = n_kept_users
-    out[USERS] = users
+    out[USERS] = visited
 
 
 @jit

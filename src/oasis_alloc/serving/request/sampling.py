@@ -185,10 +185,8 @@ class _Slates:
             frozen(np.empty((0, n))), frozen(np.zeros(1, np.uint32)),
         )  # fmt: skip
         x = np.zeros(n)
-        ruled.visit(
-            ruled.ALLOCATE, 0, 1, 1, pairs, self._free, gamma, _UNKNOWN, 1.0, 1, np.zeros(1), np.zeros(1),
-            jobs.no_sums(), jobs.marks(x=x), rules,
-        )  # fmt: skip
+        point = jobs.Point(self._free, gamma, _UNKNOWN, np.zeros(1), np.zeros(1))
+        ruled.visit(ruled.ALLOCATE, jobs.Users(0, 1, 1), pairs, point, jobs.no_sums(), jobs.marks(x=x), rules)
         return x
 
     def draw(self, x: Floats, classes: Integers, size: int, seed: int) -> Integers:
