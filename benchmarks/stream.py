@@ -115,7 +115,7 @@ def measure(way: str, given: argparse.Namespace) -> dict[str, Any]:
         "way": way, "pairs": candidates.n_pairs, "scan": scan, "solve": seconds, "passes": solution.passes,
         "gap": solution.gap, "violation": solution.violation, "value": solution.value, "bound": solution.bound,
         "new_megabytes": peak() - before, "limit": given.limit, "status": solution.status.name,
-        "held_megabytes": 0.0 if candidates.stream is None else candidates.stream.ledger.most / 1e6,
+        "held_megabytes": 0.0 if candidates.stream is None else candidates.stream.budget.peak / 1e6,
     }  # fmt: skip
 
 

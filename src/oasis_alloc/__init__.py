@@ -66,9 +66,9 @@ _OF_SOLVERS = ("Progress", "Status")  # found on first use: a service that only 
 def __getattr__(name: str) -> object:
     if name not in _OF_SOLVERS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from oasis_alloc.solvers import monitor as watch
+    from oasis_alloc.solvers import monitor
 
-    return getattr(watch, name)
+    return getattr(monitor, name)
 
 
 def __dir__() -> list[str]:

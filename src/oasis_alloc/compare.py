@@ -11,7 +11,7 @@ import numpy as np
 
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import Table, as_text, cut, number
+from oasis_alloc.common.text_tables import TextTable, as_text, cut, number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.results.answer import by_label
 from oasis_alloc.results.documents import SCHEMA
@@ -124,7 +124,7 @@ class Comparison(ByFields):
             ("value", number(self.before.value, 8), number(self.after.value, 8), _signed(change)),
             ("slots changed", "", "", f"{100 * self.churn:.1f} %"),
         ]
-        parts: list[str | Table] = [Table(("", "before", "after", "change"), "lrrr", head)]
+        parts: list[str | TextTable] = [TextTable(("", "before", "after", "change"), "lrrr", head)]
         for what, found in (("largest changes of totals", self.totals), ("largest changes of prices", self.prices)):
             moved = sorted((one for one in found if one.change != 0), key=lambda one: -_size(one))
             if moved:
@@ -133,7 +133,7 @@ class Comparison(ByFields):
                     for one in moved[:_ROWS]
                 ]
                 more = f"... and {len(moved) - _ROWS:,} more" if len(moved) > _ROWS else ""
-                parts.append(Table((what, "before", "after", "change"), "lrrr", rows, more))
+                parts.append(TextTable((what, "before", "after", "change"), "lrrr", rows, more))
         return "\n\n".join(as_text(part) for part in parts)
 
     def __repr__(self) -> str:

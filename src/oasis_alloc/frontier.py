@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import Table, as_text, cut, number, small
+from oasis_alloc.common.text_tables import TextTable, as_text, cut, number, small
 from oasis_alloc.data.by_group import as_number
 from oasis_alloc.errors import ProblemError, require
 from oasis_alloc.problem import Problem
-from oasis_alloc.results.sweep import Varied, parts_without_weights, varied
+from oasis_alloc.results.sweep import SweepParameter, parts_without_weights, varied
 from oasis_alloc.solution import Solution
 from oasis_alloc.solve import solve
 
@@ -131,7 +131,7 @@ class Frontier(ByFields):
     vary: str
     points: tuple[float, ...]
     solutions: tuple[Solution, ...]
-    _varied: Varied
+    _varied: SweepParameter
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -236,7 +236,7 @@ class Frontier(ByFields):
         more = [f"... and {len(self.points) - _ROWS:,} more points"] if len(self.points) > _ROWS else []
         if shown < len(parts):
             more.append(f"... and {len(parts) - shown} more parts of the objective in to_frame()")
-        return as_text(Table(heads, "rl" + "r" * (len(names) - 2), rows, "\n".join(more)))
+        return as_text(TextTable(heads, "rl" + "r" * (len(names) - 2), rows, "\n".join(more)))
 
 
 def _heading(name: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
@@ -24,7 +24,7 @@ from oasis_alloc.statement.by_user import by_user, per_user
 from oasis_alloc.statement.functions.band import BoundBand
 from oasis_alloc.statement.functions.base import BoundFunction, Function
 from oasis_alloc.statement.functions.shifted import what_is_left
-from oasis_alloc.statement.measures import Measure, Term
+from oasis_alloc.statement.measures import Measure, MeasureTerm
 from oasis_alloc.statement.objective import Objective
 from oasis_alloc.statement.slate import Slate
 
@@ -179,7 +179,7 @@ class Problem(ByFields):
             return bound.without_rounding(max(map(self._largest, measure.terms)))
         return bound
 
-    def _largest(self, term: Term) -> float:
+    def _largest(self, term: MeasureTerm) -> float:
         """The largest number that one pair adds to a term of positive numbers; 0 where that is not known."""
         column = 1.0 if term.column is None else self.candidates.columns[term.column]
         is_known = not isinstance(column, np.ndarray) or column.size > 0
@@ -251,7 +251,7 @@ def checked_supply(supply: object, candidates: Candidates) -> npt.NDArray[np.flo
             f"supply: user {bad[0]:,} counts {weights[bad[0]]:g} ({bad.size:,} are like this); expected positive "
             "finite numbers. Give a user who will not come a slate of size 0."
         )
-    return frozen(weights)
+    return readonly(weights)
 
 
 def _slots(problem: Problem) -> float:

@@ -192,7 +192,7 @@ class Solution(Answer):
 
         self.raise_if_infeasible()
         self._check_room("scores()")
-        program = lower(self.problem, as_served=True)
+        program = lower(self.problem, unweighted=True)
         prices = [self.prices[block.name] for block in program.blocks]
         with engine_for(program, 1) as engine:
             return engine.scores(np.concatenate(prices) if prices else np.empty(0))
@@ -281,10 +281,10 @@ class Solution(Answer):
     def _check_room(self, what: str) -> None:
         """Raise SolverError where a number for every pair is more than streamed candidates may hold."""
         candidates = self.problem.candidates
-        if candidates.stream is not None and 8 * candidates.n_pairs > candidates.stream.ledger.limit:
+        if candidates.stream is not None and 8 * candidates.n_pairs > candidates.stream.budget.limit:
             raise SolverError(
                 f"{what} is a number for every pair, {8 * candidates.n_pairs:,} bytes, and the candidates' memory= "
-                f"allows {candidates.stream.ledger.limit:,}. Use pairs and x, or to_frame(), for what is shown."
+                f"allows {candidates.stream.budget.limit:,}. Use pairs and x, or to_frame(), for what is shown."
             )
 
     def shadow_prices(self, limit: int | None = None) -> list[ShadowPrice]:

@@ -114,17 +114,17 @@ def solve(
     from oasis_alloc.engines import engine_for
     from oasis_alloc.program.lowering import lower
     from oasis_alloc.results.certified import answer_of, parts_of
-    from oasis_alloc.solvers.monitor import Watch
+    from oasis_alloc.solvers.monitor import Monitor
     from oasis_alloc.solvers.registry import solver_named
-    from oasis_alloc.solvers.resume import Keeping
+    from oasis_alloc.solvers.resume import Checkpointer
     from oasis_alloc.solvers.stages import Task, carry_out, prepare
     from oasis_alloc.solvers.start import start_prices, weights_by_row
 
     limits = {"time_limit": time_limit, "pass_limit": pass_limit, "threads": threads}
     _check_arguments(problem, limits, gap, checkpoint_every, progress, on_conflict)
     run = solver_named(solver)
-    keeping = Keeping.of(checkpoint, checkpoint_every, resume, solver, start is not None)
-    watch = Watch(gap, time_limit, pass_limit, progress)
+    checkpointer = Checkpointer.of(checkpoint, checkpoint_every, resume, solver, start is not None)
+    monitor = Monitor(gap, time_limit, pass_limit, progress)
     program, relaxes = lower(problem, threads=threads), on_conflict == "relax"
     weights = None if relax_weights is None else weights_by_row(program, relax_weights)
     if weights is None and relaxes:
@@ -135,13 +135,13 @@ def solve(
         return engine_for(some, threads)
 
     with engine_of(program) as engine:
-        hopeless = prepare(engine, watch)
+        trivially_infeasible = prepare(engine, monitor)
         if may_cancel(problem):
-            watch.measure_parts(parts_of(problem, engine.program))
+            monitor.measure_parts(parts_of(problem, engine.program))
         z = None if prices is None else engine.program.variables(prices)
-        task = Task(engine, engine_of, watch, keeping, solver, run, weights, relaxes)
-        outcome = carry_out(task, z, hopeless)
-        return answer_of(Solution, problem, engine, watch, outcome, solver, threads)
+        task = Task(engine, engine_of, monitor, checkpointer, solver, run, weights, relaxes)
+        outcome = carry_out(task, z, trivially_infeasible)
+        return answer_of(Solution, problem, engine, monitor, outcome, solver, threads)
 
 
 def _by_label(start: Solution | Prices) -> tuple[Prices, bool]:

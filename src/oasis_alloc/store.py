@@ -28,7 +28,7 @@ from oasis_alloc.hosting.options import (
     checked_path,
 )
 from oasis_alloc.hosting.swapping import Swapping
-from oasis_alloc.hosting.watcher import Process
+from oasis_alloc.hosting.watcher import ForkState
 from oasis_alloc.serving.file.stored import loaded
 from oasis_alloc.serving.staleness import Staleness
 
@@ -189,7 +189,7 @@ class PolicyStore(Swapping):
         `unseen_items`, `score_seconds` (count, sum, p50, p90, p99, p999, max), `loaded_snapshots`, `refused_snapshots`
         by reason, `last_refused`. None where there is no policy.
         """
-        if self._process != Process.forks:
+        if self._process != ForkState.forks:
             self._start()
         served = self._now() if self._served is not None else None
         origin = None if served is None else served.origin

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc.commands.expression import Place, evaluate
+from oasis_alloc.commands.expression import SourcePosition, evaluate
 from oasis_alloc.commands.statement import read_statement
 from oasis_alloc.errors import InputError, ProblemError
 
 LIMITS = {"caps": {"a": 2.0, "b": 4.0}, "most": 3.0}
-PLACE = Place("problem.toml", 7, "subject_to[0]")
+PLACE = SourcePosition("problem.toml", 7, "subject_to[0]")
 
 
 @pytest.mark.parametrize(

@@ -331,7 +331,7 @@ def test_streamed_candidates_notice_changes_in_another_process_too(tmp_path: Pat
     candidates().to_parquet(tmp_path)
     text = pickle.dumps(oa.Candidates.from_parquet(tmp_path, items={"artist": np.arange(N_ITEMS) % 4}, memory="64KiB"))
     there = pickle.loads(text)
-    assert there.stream.ledger.limit == 64 << 10
+    assert there.stream.budget.limit == 64 << 10
     assert oa.solve(plain(there)).status is oa.Status.SOLVED
     candidates().to_parquet(tmp_path)
     with pytest.raises(oa.InputError, match=r"pairs\.parquet has changed"):

@@ -26,7 +26,7 @@ from oasis_alloc.data import grouping as grouping_module
 from oasis_alloc.data.keys import Key
 from oasis_alloc.data.multi_keys import MultiKey
 from oasis_alloc.program.lowering import SIZES, lower
-from oasis_alloc.program.pair_lookup import Taken
+from oasis_alloc.program.pair_lookup import PairView
 
 GENRES = [["rock", "pop"], [], ["jazz"], None, ["pop", "jazz", "rock"], ["pop", "rock"]]
 MEMBER = np.array([[0, 1, 1], [0, 0, 0], [1, 0, 0], [0, 0, 0], [1, 1, 1], [0, 1, 1]], bool)
@@ -255,7 +255,7 @@ def test_totals_and_prices_against_plain_counting(
     plain = market.matrix(measure)
     assert labels == market.groups(measure.by)
     pairs = np.arange(len(market.user))
-    every = Taken(program, pairs, program, pairs)
+    every = PairView(program, pairs, program, pairs)
     rows = (program.arithmetic @ program.columns_of(every)).toarray()
     np.testing.assert_allclose(rows, plain, atol=1e-12)
     # a pair's score is its value less the prices of all its groups

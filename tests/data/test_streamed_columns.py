@@ -94,13 +94,13 @@ def test_a_column_is_not_read_as_a_whole_by_accident(streamed: oa.Candidates) ->
         with pytest.raises(oa.InputError, match="never in memory as a whole"):
             whole(column)  # type: ignore[operator]
     assert streamed.stream is not None
-    streamed.stream.ledger.limit = 4 * N - 1
+    streamed.stream.budget.limit = 4 * N - 1
     with pytest.raises(oa.InputError, match=r"a slice of 3,600 entries takes 14,400 bytes, and memory= allows 14,399"):
         column[:]
     with pytest.raises(oa.InputError, match="ask for fewer"):
         column[::2]
     assert column[:-1].size == N - 1
-    assert streamed.stream.ledger.held == 0
+    assert streamed.stream.budget.held == 0
 
 
 @pytest.mark.parametrize("memory", [MEMORY, 1 << 30])
@@ -119,7 +119,7 @@ def test_scores_of_candidates_in_files_are_exported_as_those_in_memory(
             tables.append(pq.read_table(path))
     assert all(table.equals(tables[0]) for table in tables)
     assert streamed.stream is not None
-    assert (streamed.stream.ledger.held, streamed.stream.ledger.most <= memory) == (0, True)
+    assert (streamed.stream.budget.held, streamed.stream.budget.peak <= memory) == (0, True)
 
 
 def test_an_export_that_cannot_be_made_leaves_no_file(directory: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from strategies import Case, problems
 
 import oasis_alloc as oa
-from oasis_alloc.data.row_groups import Reader
+from oasis_alloc.data.row_groups import RowGroupReader
 from oasis_alloc.engines import engine_for
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.program.lowering import SIZES as LOWERING
@@ -107,8 +107,8 @@ def streamed(directory: Path, tuned: Any) -> Iterator[oa.Candidates]:
     candidates = oa.Candidates.from_parquet(directory, users=USERS, items=ITEMS, memory="700KiB")
     yield candidates
     assert candidates.stream is not None
-    assert candidates.stream.ledger.held == 0, "everything was given back"
-    assert candidates.stream.ledger.most <= 700 << 10
+    assert candidates.stream.budget.held == 0, "everything was given back"
+    assert candidates.stream.budget.peak <= 700 << 10
 
 
 def caps() -> Any:
@@ -151,7 +151,7 @@ def test_the_same_bits_as_in_memory(streamed: oa.Candidates, name: str) -> None:
         there = oa.solve(PROBLEMS[name](streamed), gap=gap)
     finally:
         pa.set_memory_pool(POOL)
-    assert 0 < pool.max_memory() <= streamed.stream.ledger.limit
+    assert 0 < pool.max_memory() <= streamed.stream.budget.limit
     assert pool.bytes_allocated() == 0
     assert here.status.name == ("INFEASIBLE" if name == "conflict" else "SOLVED")
     same(here, there)
@@ -177,14 +177,14 @@ def test_samples_that_do_not_fit_and_blocks_that_are_kept(
     tuned(SIZES, chunk_pairs=5_000)
     here = oa.solve(PROBLEMS["caps"](MARKET), gap=1e-7)
     read, groups = {}, []
-    decoded = Reader._decoded
-    monkeypatch.setattr(Reader, "_decoded", lambda self, g: groups.append(g) or decoded(self, g))
+    decoded = RowGroupReader._decoded
+    monkeypatch.setattr(RowGroupReader, "_decoded", lambda self, g: groups.append(g) or decoded(self, g))
     for memory in (420_000, 100 << 20):  # next to nothing to spare; and room for all
         candidates = oa.Candidates.from_parquet(directory, users=USERS, items=ITEMS, memory=memory)
         groups.clear()
         same(here, oa.solve(PROBLEMS["caps"](candidates), gap=1e-7))
         assert candidates.stream is not None
-        assert candidates.stream.ledger.most <= memory
+        assert candidates.stream.budget.peak <= memory
         read[memory] = len(groups) / candidates.stream.n_groups
     assert read[100 << 20] < 1.2, "read once, and a row group between two threads twice"
     assert read[420_000] > 0.8 * here.passes, "of which some were over samples"
@@ -197,7 +197,7 @@ def test_what_a_solution_shows(streamed: oa.Candidates, monkeypatch: pytest.Monk
     assert there.churn(here) == here.churn(there) == 0.0
     assert np.array_equal(here.allocation, there.allocation)
     assert np.array_equal(here.scores(), there.scores())
-    monkeypatch.setattr(streamed.stream.ledger, "limit", 8 * MARKET.n_pairs - 1)
+    monkeypatch.setattr(streamed.stream.budget, "limit", 8 * MARKET.n_pairs - 1)
     again = oa.solve(PROBLEMS["caps"](streamed), gap=1e-3)
     for ask in (lambda: again.allocation, again.scores):
         with pytest.raises(oa.SolverError, match=r"a number for every pair.*pairs and x"):

@@ -361,7 +361,7 @@ def test_a_child_of_a_fork_watches_for_itself(disk: Disk) -> None:
     store.score([0], {})
     assert len(watchers()) == 1
     # the worst moment: every lock of the store is held by a thread that the child does not have
-    locks = [store._changing, store._stats._lock, watching.Process.lock]
+    locks = [store._changing, store._stats._lock, watching.ForkState.lock]
     held, let_go = threading.Event(), threading.Event()
 
     def hold() -> None:

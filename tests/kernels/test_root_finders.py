@@ -14,7 +14,7 @@ from scipy.optimize import linprog
 from test_kernels import Data, call
 from test_ruled_kernels import run
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.kernels.draw import sample
 from oasis_alloc.kernels.rules import ruled
 from oasis_alloc.kernels.rules.rules import Rules
@@ -109,18 +109,18 @@ def user(rule: Rule, values: Array, seed: int = 0, column: Array | None = None, 
     rules = Rules(
         size=np.array([SIZE]), least=np.array([min(rule.least, n)]), weight=np.ones(1), of=chain,
         most=np.array(most, np.int64), free=np.array(free, np.int64), n=int(chain.max(initial=-1)) + 1, stair=stair,
-        steps=steps, start=start, further=further, staircase=stairs, guard=frozen(np.empty(0)), target=np.empty(0),
+        steps=steps, start=start, further=further, staircase=stairs, guard=readonly(np.empty(0)), target=np.empty(0),
     )  # fmt: skip
     pairs = visit.Pairs(
-        frozen(np.array([0, n])), frozen(np.arange(n).astype(np.uint32)), frozen(values.astype(float)),
-        frozen(np.empty((0, n))), frozen(np.zeros(1, np.uint32)),
+        readonly(np.array([0, n])), readonly(np.arange(n).astype(np.uint32)), readonly(values.astype(float)),
+        readonly(np.empty((0, n))), readonly(np.zeros(1, np.uint32)),
     )  # fmt: skip
     of = np.vstack([chain, further[None]]) if rule.crossing is not None else chain
     made = User(Data(pairs, np.zeros((1, 1, n)), n), rules, of, [*most, *([rule.crossing[1]] if rule.crossing else [])])
     if rule.keep is not None:
         column = rng.random(n) if column is None else column
         target = rule.keep * best_by_program(made, column) * (1.0 - 1e-9)
-        made = made._replace(rules=rules._replace(guard=frozen(unit * column), target=np.array([unit * target])))
+        made = made._replace(rules=rules._replace(guard=readonly(unit * column), target=np.array([unit * target])))
     return made
 
 

@@ -98,7 +98,7 @@ def test_the_code_of_the_page_about_memory_runs() -> None:
         assert names["part"].status.name == "PASS_LIMIT"
         assert names["again"].value == pytest.approx(names["solution"].value, rel=2e-6)
         assert names["frame"]["item"].str.startswith("track ").all()
-        assert names["candidates"].stream.ledger.most <= 4 << 20
+        assert names["candidates"].stream.budget.peak <= 4 << 20
     finally:
         shutil.rmtree(names["directory"])
 

@@ -6,10 +6,8 @@ records keep the words of their day.
 
 from __future__ import annotations
 
-import io
 import re
 import sys
-import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,28 +37,12 @@ PATTERN = re.compile(
 )
 ADVICE = list(BANNED.values())
 
-# Names of code that keep a British spelling until they are renamed. Prose may quote them in backticks.
-NAMES = {"factorise"}
-WITHIN = re.compile(r"(?<=[.{])(?:" + "|".join(sorted(NAMES)) + r")(?=[\[.})])")  # before 3.12, f-strings are one token
-QUOTED = re.compile(r"`([\w.]+)`")
-
 
 def wrong_words(text: str) -> Iterator[tuple[int, str, str]]:
     """(line, word, what to write instead) for every banned word in a text."""
-    text = QUOTED.sub(lambda found: "x" * len(found[0]) if found[1].split(".")[-1] in NAMES else found[0], text)
     for found in PATTERN.finditer(text):
         assert found.lastindex
         yield text.count("\n", 0, found.start()) + 1, " ".join(found[0].split()), ADVICE[found.lastindex - 1]
-
-
-def without_names(source: str) -> str:
-    """Python source with the names that are exempt overwritten, character for character."""
-    lines = source.splitlines(keepends=True)
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.NAME and token.string in NAMES:
-            (row, start), (_, end) = token.start, token.end
-            lines[row - 1] = lines[row - 1][:start] + "x" * (end - start) + lines[row - 1][end:]
-    return WITHIN.sub(lambda found: "x" * len(found[0]), "".join(lines))
 
 
 def files() -> list[Path]:
@@ -73,8 +55,6 @@ def files() -> list[Path]:
 
 def complaints(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
-    if path.suffix == ".py":
-        text = without_names(text)
     name = path.relative_to(ROOT).as_posix()
     return [f"{name}:{line}: {word!r}; write: {instead}" for line, word, instead in wrong_words(text)]
 
@@ -100,16 +80,7 @@ def test_banned_words_are_found_where_they_are() -> None:
 
 def test_what_is_meant_passes() -> None:
     text = "if x is None: an optimistic program; none is shown; there is none; it is none of these; one argument"
-    assert list(wrong_words(text + "; `keys.factorise`")) == []
-
-
-def test_exempt_names_are_names_of_code_alone() -> None:
-    source = 'keys.factorise  # to factorise\nfactorise(f"{factorise} {keys.factorise[0]}")'
-    assert "factorise" not in without_names('keys.factorise = factorise("x")')
-    assert [line for line, *_ in wrong_words(without_names(source))] == [1]
-    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
-    names = {token.string for token in tokenize.generate_tokens(io.StringIO(code).readline) if token.type == 1}
-    assert names >= NAMES, f"no longer names of code: {NAMES - names}"
+    assert list(wrong_words(text)) == []
 
 
 if __name__ == "__main__":

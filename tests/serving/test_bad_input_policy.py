@@ -15,7 +15,7 @@ from served import policy, request, solved
 from test_orderings import crossed
 
 import oasis_alloc as oa
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError, SnapshotError
 from oasis_alloc.hosting.publishing import refuse
 from oasis_alloc.serving.data import Decrements, ItemKey, Known, PolicyData, Term
@@ -162,7 +162,7 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("the batch's labels are short", lambda: all_of(users={"market": ["se"]}), "has 1 labels; expected 2"),
     ("the batch's key is unknown", lambda: all_of(users={"town": ["x", "y"]}), "a key 'town'"),
     ("the batch's buffer is float32", lambda: all_of(out=np.empty(2, np.float32)), "contiguous float64 array"),
-    ("the batch's buffer is read-only", lambda: all_of(out=frozen(np.empty(2))), "a writeable, contiguous"),
+    ("the batch's buffer is read-only", lambda: all_of(out=readonly(np.empty(2))), "a writeable, contiguous"),
     ("users of a batch that are of another policy", lambda: all_of(users=[policy("one column").user()] * 2), "another"),
     ("too few users of a batch", lambda: all_of(users=[policy("segments").user()]), "1 of policy.user(...); expect"),
     ("a number among users", lambda: all_of(users=[policy("segments").user(), 3]), "3 is in a list of policy.user"),

@@ -11,7 +11,7 @@ import pytest
 from served import N_USERS, PROBLEMS, at_random_prices, attributes_of, labels_of, policy, request, solved
 
 import oasis_alloc as oa
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.program.lowering import lower
 from oasis_alloc.serving import formula
 from oasis_alloc.serving.batch import export
@@ -170,7 +170,7 @@ REQUESTS: dict[str, Any] = {
     "nothing": lambda items, columns: (items[:0], {k: v[:0] for k, v in columns.items()}),
     "halves": lambda items, columns: (items.astype(np.int16), {k: v.astype(np.float16) for k, v in columns.items()}),
     "read-only": lambda items, columns: (
-        frozen(items.astype(np.int64)), {k: frozen(v.astype(float)) for k, v in columns.items()}
+        readonly(items.astype(np.int64)), {k: readonly(v.astype(float)) for k, v in columns.items()}
     ),
 }  # fmt: skip
 

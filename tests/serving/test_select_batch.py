@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from served import N_USERS, PROBLEMS, at_random_prices, labels_of, policy, request, solved
 
 import oasis_alloc as oa
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.serving import formula
 from oasis_alloc.serving.batch import scores as batch
 from oasis_alloc.serving.batch import slates as batch_slates
@@ -89,7 +89,7 @@ def test_lists_of_any_length_items_never_seen_and_other_types() -> None:
     for a, b in pairwise(indptr):
         own = {name: column[a:b] for name, column in columns.items()}
         expected.append((a + served.select(items[a:b], own)).tolist())
-    halves = {name: frozen(np.repeat(column, 2))[::2] for name, column in columns.items()}
+    halves = {name: readonly(np.repeat(column, 2))[::2] for name, column in columns.items()}
     for typed in (items, items.astype(np.int16), np.repeat(items, 2)[::2], items.tolist(), items.astype(">i8")):
         for given_ in (columns, halves):
             assert rows(served.select_batch(indptr, typed, given_)) == expected

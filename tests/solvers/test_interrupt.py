@@ -18,7 +18,7 @@ from test_checkpoint import problem, same_within_the_gap
 import oasis_alloc as oa
 from oasis_alloc.commands.progress import numbers
 from oasis_alloc.engines.settings import SIZES
-from oasis_alloc.solvers.monitor import Allocation, Watch
+from oasis_alloc.solvers.monitor import Allocation, Monitor
 from oasis_alloc.solvers.settings import DUAL
 
 
@@ -130,7 +130,7 @@ def test_a_signal_at_any_time_finds_threads_and_files_in_order(tmp_path: Path, t
     gc.collect()
     assert threading.active_count() == before
     assert streamed.stream is not None
-    assert streamed.stream.ledger.held == 0
+    assert streamed.stream.budget.held == 0
     assert np.array_equal(oa.solve(asked.replace(candidates=streamed), gap=1e-7).x, whole.x)
     assert statuses & {None, oa.Status.INTERRUPTED}, "it came in time once"
 
@@ -148,16 +148,16 @@ def test_progress_has_rate_and_time_left() -> None:
 def test_time_left_goes_by_orders_of_magnitude(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("oasis_alloc.solvers.monitor.time.perf_counter", lambda: clock[0])
-    watch = Watch(1e-6)
-    watch.about(1_000, -np.inf, 0.0, 0.0, None)
+    monitor = Monitor(1e-6)
+    monitor.about(1_000, -np.inf, 0.0, 0.0, None)
     none = np.empty(0)
     states = []
     for second, gap in enumerate((None, 1e-2, 1e-2, 1e-3, 1e-4, 9e-7)):
         clock[0] = float(second)
         if gap is not None:
-            watch.offer_bound(100.0, none)
-            watch.offer(Allocation(none.astype(np.int64), none, 100.0 - 100.0 * gap, none, 0.0))
-        states.append(watch.state(2.0 * second, 0.1))
+            monitor.offer_bound(100.0, none)
+            monitor.offer(Allocation(none.astype(np.int64), none, 100.0 - 100.0 * gap, none, 0.0))
+        states.append(monitor.state(2.0 * second, 0.1))
     # two orders of magnitude in three seconds, then two more to go
     assert [s.left for s in states] == [None, None, None, pytest.approx(6.0), pytest.approx(3.0), 0.0]
     assert states[0].rate is None

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import linprog
 
 import oasis_alloc as oa
-from oasis_alloc.program.slate_rules import units_of
+from oasis_alloc.program.slate_rules import user_units
 
 Array = np.ndarray[Any, Any]
 
@@ -101,7 +101,7 @@ def test_a_small_column_with_ties_and_crossing_caps_is_kept() -> None:
 def test_users_have_units_of_their_own_near_their_largest_entry() -> None:
     column = np.array([3.0, -1e9, 5e-7, 4e-7, -8.0, -2.0, 0.0, 0.0, 0.0])
     indptr = np.array([0, 2, 2, 4, 7, 9])
-    units = units_of(column, indptr)
+    units = user_units(column, indptr)
     assert units.tolist() == [4.0, 1.0, 2.0**-20, 4.0, 2.0]
     scaled = column / np.repeat(units, np.diff(indptr))
     assert np.array_equal(scaled * np.repeat(units, np.diff(indptr)), column)

@@ -16,7 +16,7 @@ import oasis_alloc as oa
 from oasis_alloc.common.verdicts import FEASIBLE, is_broken, ratios, relative_gap
 from oasis_alloc.engines import engine_for
 from oasis_alloc.program.lowering import lower
-from oasis_alloc.solvers.worth import activity, sizes, worth
+from oasis_alloc.solvers.evaluation import activity, evaluate, sizes
 
 E, T = oa.exposure, oa.total
 by_song = E(by="song")
@@ -362,7 +362,7 @@ def test_what_totals_are_made_of_is_added_up_pair_by_pair(seed: int, share: floa
         assert every == pytest.approx(made_of, rel=1e-9, abs=1e-12)
         sums = engine.sums(shown, x[shown])
         assert (program.kept_share * sums.activity <= made_of * (1 + 1e-9) + 1e-12).all()
-        allocation = worth(engine, shown, x[shown])
+        allocation = evaluate(engine, shown, x[shown])
         exact = program.violation(matrix @ x, made_of)
         assert (allocation.violation <= FEASIBLE) == (exact <= FEASIBLE)
         told = program.violation(allocation.totals, sizes(engine, allocation))

@@ -15,7 +15,7 @@ import pytest
 
 import oasis_alloc as oa
 from oasis_alloc.errors import OasisAllocError, ProblemError, SolverError
-from oasis_alloc.statement.measures import Measure, Term
+from oasis_alloc.statement.measures import Measure, MeasureTerm
 
 NAN, INF = float("nan"), float("inf")
 
@@ -745,7 +745,7 @@ TABLE: list[tuple[str, Callable[[], Any], str]] = [
         "a factor of a weight of 0",
         lambda: oa.frontier(
             problem(maximize=REL + 0 * oa.total("promotion")).replace(
-                maximize=Measure((*REL.terms, Term(0.0, "promotion", ())))
+                maximize=Measure((*REL.terms, MeasureTerm(0.0, "promotion", ())))
             ),
             vary="promotion",
             points=[2],

@@ -76,7 +76,7 @@ def test_ranges_and_the_conic_form(row: Row) -> None:
     bound = left(row)
     low, high, penalty = row.bound.band()
     assert all(map(np.array_equal, bound.band(), (low - BEFORE, high - BEFORE, penalty)))
-    assert bound.least_value(LEAST - BEFORE, MOST - BEFORE) == row.bound.least_value(LEAST, MOST)
+    assert bound.min_value(LEAST - BEFORE, MOST - BEFORE) == row.bound.min_value(LEAST, MOST)
     for box in (bound.price_box(), row.bound.price_box()):
         assert box.lower == pytest.approx(row.bound.price_box().lower)
         assert box.upper == pytest.approx(row.bound.price_box().upper)

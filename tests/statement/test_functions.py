@@ -248,9 +248,9 @@ def test_slope_and_bend_are_derivatives(row: Row) -> None:
         slope = (bound.f(e + step) - bound.f(e - step)) / (2 * step)
         assert bound.slope(e) == pytest.approx(slope, rel=1e-5, abs=1e-7)
         bend = (bound.slope(e + step) - bound.slope(e - step)) / (2 * step)
-        assert bound.bend(e) == pytest.approx(bend, rel=1e-5, abs=1e-7)
+        assert bound.second_derivative(e) == pytest.approx(bend, rel=1e-5, abs=1e-7)
         if alpha_is_positive(row):
-            assert bound.where_slope(bound.slope(e)) == pytest.approx(e, rel=1e-9)
+            assert bound.inverse_slope(bound.slope(e)) == pytest.approx(e, rel=1e-9)
 
 
 @curved_kind
@@ -304,10 +304,10 @@ def test_within_changes_nothing_but_the_range(row: Row) -> None:
         assert narrow.conjugate(price) == pytest.approx(best, rel=1e-4, abs=1e-4)
         e = np.random.default_rng(seed).uniform(least, most)
         assert narrow.value(e) == pytest.approx(wide.value(e), rel=1e-12)
-        low = wide.least_value(least, most)
+        low = wide.min_value(least, most)
         assert low <= wide.value(e) + 1e-9
     corners = np.minimum(row.formula(least), row.formula(most))
-    assert wide.least_value(least, most) == pytest.approx(float(corners.sum()))
+    assert wide.min_value(least, most) == pytest.approx(float(corners.sum()))
 
 
 @curved_function

@@ -173,7 +173,7 @@ def test_the_conjugate_is_0_in_the_domain_and_a_bound_on_the_range(bound: BoundS
         e = rng.uniform(least, most)
         assert told.value(e) + prices @ e <= told.conjugate(prices) + 1e-9 * scale * bound.groups
         assert bound.value(e) + inside @ e <= 1e-9 * scale * bound.groups
-        assert told.least_value(least, most) <= told.value(e) + 1e-9 * scale * bound.groups
+        assert told.min_value(least, most) <= told.value(e) + 1e-9 * scale * bound.groups
 
 
 @settings(max_examples=examples(150))

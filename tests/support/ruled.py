@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from scipy.optimize import linprog
 from test_kernels import Data, make
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.kernels.rules.rules import Rules
 from oasis_alloc.kernels.solve.visit import Pairs
 
@@ -79,7 +79,7 @@ WHOLE = [name for name, spec in SPECS.items() if not spec.further and spec.keep 
 
 def read_only(data: Data) -> Data:
     """The pairs as the engine hands them over."""
-    return Data(Pairs(*map(frozen, data.pairs)), data.price, data.n_classes)
+    return Data(Pairs(*map(readonly, data.pairs)), data.price, data.n_classes)
 
 
 DATA = {
@@ -123,7 +123,7 @@ def case(data_name: str, name: str) -> tuple[Data, Rules]:
         start=start,
         further=of,
         staircase=stairs,
-        guard=frozen(np.empty(0)),
+        guard=readonly(np.empty(0)),
         target=np.empty(0),
     )
     free = without_decrements(rules)
@@ -134,7 +134,7 @@ def case(data_name: str, name: str) -> tuple[Data, Rules]:
         guard = rng.uniform(0.0, 1.0, data.of.size)
         free = free._replace(least=rules.least)
         target = spec.keep * Users(data, free).each(guard)
-        rules = rules._replace(guard=frozen(guard), target=target * (1.0 - 1e-12))
+        rules = rules._replace(guard=readonly(guard), target=target * (1.0 - 1e-12))
     return data, rules
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oasis_alloc.data.partitions import Part
+from oasis_alloc.data.partitions import TableFile
 from oasis_alloc.errors import InputError
 
 _CHUNK = 50_000  # rows at a time
@@ -28,7 +28,7 @@ class _NotNumbers(Exception):
     """A column that seemed to be of numbers is not."""
 
 
-def read_csv(parts: Sequence[Part]) -> dict[str, Column]:
+def read_csv(parts: Sequence[TableFile]) -> dict[str, Column]:
     """Read a table with a header; several files with the same header are one table, with columns that folders name.
 
     A cell without a character is missing, and nothing else is: NA, null, None and blanks are texts. A column is of
@@ -133,7 +133,7 @@ def _header(path: Path) -> list[str]:
     raise InputError(f"{path} is empty; expected a line of column names.")
 
 
-def _chunks(parts: Sequence[Part], names: Sequence[str]) -> Iterator[list[list[str]]]:
+def _chunks(parts: Sequence[TableFile], names: Sequence[str]) -> Iterator[list[list[str]]]:
     for part in parts:
         path, rows, begin = part.path, islice(_rows(part.path), 1, None), 0
         of_folders = [value or "" for name, value in part.values.items() if name in names[len(_header(path)) :]]

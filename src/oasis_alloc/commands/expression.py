@@ -54,7 +54,7 @@ _LONGEST = 10_000  # characters; deeper nesting than this allows would exhaust t
 
 
 @dataclass(frozen=True)
-class Place:
+class SourcePosition:
     """Where a text stands: the file, the line of its first character if known, and the name of its entry."""
 
     file: str
@@ -65,7 +65,7 @@ class Place:
         return f"{self.file}{'' if self.line is None else f', line {self.line}'}: {self.entry}"
 
 
-def evaluate(text: str, limits: Mapping[str, Any], place: Place) -> Any:
+def evaluate(text: str, limits: Mapping[str, Any], place: SourcePosition) -> Any:
     """Build the measure, function or constraint that `text` states.
 
     `limits` are the names it may use besides the functions: numbers, and {label: number} tables.
@@ -81,7 +81,7 @@ def evaluate(text: str, limits: Mapping[str, Any], place: Place) -> Any:
 class _Reader:
     text: str
     limits: Mapping[str, Any]
-    place: Place
+    place: SourcePosition
 
     def __post_init__(self) -> None:
         self.functions = {n: getattr(oasis_alloc, n) for n in _FUNCTIONS if hasattr(oasis_alloc, n)}
@@ -210,7 +210,7 @@ class _Reader:
         shown = lines[line - 1]
         caret = " " * max(0, min(column, len(shown))) + "^"
         at = self.place.line
-        place = Place(self.place.file, None if at is None else at + line - 1, self.place.entry)
+        place = SourcePosition(self.place.file, None if at is None else at + line - 1, self.place.entry)
         raise ProblemError(f"{place}: {message}\n    {shown}\n    {caret}") from cause
 
 

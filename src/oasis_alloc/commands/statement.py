@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oasis_alloc import Candidates, Problem, Slate
-from oasis_alloc.commands.expression import Place, evaluate
+from oasis_alloc.commands.expression import SourcePosition, evaluate
 from oasis_alloc.commands.limits import read_limits, shown
 from oasis_alloc.commands.tables import read_table
 from oasis_alloc.common.nearest import did_you_mean
@@ -166,10 +166,10 @@ def _check(stated: Mapping[str, Any], file: str) -> None:
         raise ProblemError(f"{file}: output.format is {chosen!r}.{did_you_mean(chosen, FORMATS)}")
 
 
-def _place(source: str, file: str, text: str, entry: str) -> Place:
+def _place(source: str, file: str, text: str, entry: str) -> SourcePosition:
     """Find the line on which an expression begins; unknown where the file writes it with escapes."""
     begin = max(source.find(entry.partition("[")[0]), 0)
     quoted = [at for quote in "'\"" if (at := source.find(f"{quote}{text}{quote}", begin)) >= 0]
     at = min(quoted, default=source.find(text, begin))
     line = None if at < 0 or not text.strip() else source.count("\n", 0, at + 1) + 1
-    return Place(file, line, entry)
+    return SourcePosition(file, line, entry)

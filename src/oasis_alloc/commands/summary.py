@@ -17,7 +17,7 @@ from oasis_alloc.results.organic import best_pairs
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
     from oasis_alloc.problem import Problem
-    from oasis_alloc.statement.measures import Measure, Term
+    from oasis_alloc.statement.measures import Measure, MeasureTerm
 
 Positions = NDArray[np.int64]
 _NEAR = 1e-4  # relative distance at which a total counts as being at its limit
@@ -137,13 +137,13 @@ def notable(delivery: Delivery, most: int) -> list[int]:
     return [int(k) for k in heaviest]
 
 
-def _column_by(column: str, by: str | None) -> Term:
-    from oasis_alloc.statement.measures import Term
+def _column_by(column: str, by: str | None) -> MeasureTerm:
+    from oasis_alloc.statement.measures import MeasureTerm
 
-    return Term(1.0, column, () if by is None else (by,))
+    return MeasureTerm(1.0, column, () if by is None else (by,))
 
 
-def _total(candidates: Candidates, term: Term, positions: Positions, x: Floats) -> Floats:
+def _total(candidates: Candidates, term: MeasureTerm, positions: Positions, x: Floats) -> Floats:
     """A term's total in each group of its own keys, without its coefficient."""
     weight = x if term.column is None else x * candidates.columns[term.column][positions]
     return candidates.grouping(term.by or None).totals(candidates, positions, weight)
@@ -151,7 +151,7 @@ def _total(candidates: Candidates, term: Term, positions: Positions, x: Floats) 
 
 def _spread(
     candidates: Candidates,
-    terms: list[Term],
+    terms: list[MeasureTerm],
     measure: Measure,
     labels: list[Any],
     positions: Positions,

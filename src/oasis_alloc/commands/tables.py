@@ -12,7 +12,7 @@ from oasis_alloc.commands.csv_tables import as_frame, read_csv
 from oasis_alloc.common.files import kind_of_file, plainly
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.data.doubled import told_apart
-from oasis_alloc.data.partitions import PARQUET, Part, parts_of, typed
+from oasis_alloc.data.partitions import PARQUET, TableFile, parts_of, typed
 from oasis_alloc.errors import InputError, MissingDependencyError, require
 
 _LIBRARIES = ("pyarrow", "polars", "pandas")
@@ -45,7 +45,7 @@ def read_table(path: Path) -> Any:
         raise InputError(f"{path}: {library} cannot read it: {str(error).strip()}") from error
 
 
-def _found(path: Path) -> tuple[list[Part], tuple[str, ...]]:
+def _found(path: Path) -> tuple[list[TableFile], tuple[str, ...]]:
     """The files of the table, and of which kind they are by the ends of their names."""
     ending = path.suffix.lower()
     kind = _CSV if ending in _CSV else PARQUET
@@ -65,12 +65,12 @@ def _found(path: Path) -> tuple[list[Part], tuple[str, ...]]:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} cannot be looked at ({error}).") from error
-    return [Part(path, {})], kind
+    return [TableFile(path, {})], kind
 
 
-def _of_folder(path: Path) -> tuple[list[Part], tuple[str, ...]]:
+def _of_folder(path: Path) -> tuple[list[TableFile], tuple[str, ...]]:
     """The files of a folder, which are all of one kind."""
-    found: dict[tuple[str, ...], list[Part]] = {}
+    found: dict[tuple[str, ...], list[TableFile]] = {}
     nothing: InputError | None = None
     for kind in (PARQUET, _CSV):
         try:
@@ -88,12 +88,12 @@ def _of_folder(path: Path) -> tuple[list[Part], tuple[str, ...]]:
     raise nothing or InputError(f"{plainly(path)} has no files.")
 
 
-def _of_folders(parts: Sequence[Part]) -> dict[str, list[Any]]:
+def _of_folders(parts: Sequence[TableFile]) -> dict[str, list[Any]]:
     """The columns that the names of folders make: a value for every file."""
     return {name: typed([part.values[name] for part in parts]) for name in parts[0].values}
 
 
-def _parquet(library: str, parts: Sequence[Part]) -> Any:
+def _parquet(library: str, parts: Sequence[TableFile]) -> Any:
     of_folders = _of_folders(parts)
     frames = []
     for k, part in enumerate(parts):

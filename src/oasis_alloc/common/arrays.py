@@ -16,7 +16,7 @@ def objects(values: Iterable[object]) -> NDArray[np.object_]:
     return np.fromiter(values, dtype=object)
 
 
-def frozen(array: NDArray[T]) -> NDArray[T]:
+def readonly(array: NDArray[T]) -> NDArray[T]:
     """Return a read-only view of `array`; the array itself stays as it is."""
     view = array.view()
     view.flags.writeable = False

@@ -207,5 +207,5 @@ def _largest(scores: NDArray[Any], number: int) -> NDArray[np.int64]:
     """Positions of the largest entries."""
     if scores.size <= number:
         return np.arange(scores.size)
-    least = np.partition(scores, -number)[-number]
-    return np.concatenate((np.flatnonzero(scores > least), np.flatnonzero(scores == least)))[:number]
+    cutoff = np.partition(scores, -number)[-number]
+    return np.concatenate((np.flatnonzero(scores > cutoff), np.flatnonzero(scores == cutoff)))[:number]

@@ -15,7 +15,7 @@ _HUGE = 1e12  # from here on numbers are written with an exponent
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Rows of text under a head; columns whose letter in `align` is "r" are set to the right."""
 
     head: Sequence[str]
@@ -53,28 +53,28 @@ def _columns(text: str) -> int:
     )
 
 
-def cut(text: str, most: int) -> str:
-    """Fit a text in one line of `most` columns; what cannot be printed becomes a question mark.
+def cut(text: str, max_width: int) -> str:
+    """Fit a text in one line of `max_width` columns; what cannot be printed becomes a question mark.
 
     >>> cut("an artist with a long name", 12), cut("two\\nlines", 12)
     ('an artist...', 'two?lines')
     """
     text = "".join(char if char.isprintable() else "?" for char in text)
-    if _columns(text) <= most:
+    if _columns(text) <= max_width:
         return text
-    while _columns(text) > most - 3:
-        text = text[: min(len(text) - 1, most)]
+    while _columns(text) > max_width - 3:
+        text = text[: min(len(text) - 1, max_width)]
     return text + "..."
 
 
-def fit(texts: Sequence[str], most: int) -> list[str]:
-    """Fit texts together into `most` columns, cutting the longest of them first.
+def fit(texts: Sequence[str], max_width: int) -> list[str]:
+    """Fit texts together into `max_width` columns, cutting the longest of them first.
 
     >>> fit(["a name that is far too long", "short"], 20)
     ['a name that ...', 'short']
     """
-    out = [cut(text, most) for text in texts]
-    while sum(map(_columns, out)) > most:
+    out = [cut(text, max_width) for text in texts]
+    while sum(map(_columns, out)) > max_width:
         longest = max(range(len(out)), key=lambda k: _columns(out[k]))
         shorter = max(_columns(out[longest]) - 1, 3)
         if _columns(out[longest]) <= 3:
@@ -83,7 +83,7 @@ def fit(texts: Sequence[str], most: int) -> list[str]:
     return out
 
 
-def as_text(part: str | Table) -> str:
+def as_text(part: str | TextTable) -> str:
     """Set a paragraph or table for a terminal; where a table is too wide, its first column is cut.
 
     >>> print(as_text(Table(("who", "how many"), "lr", [("you", "1"), ("we", "20")])))
@@ -123,7 +123,7 @@ STYLE = (
 )
 
 
-def as_html(part: str | Table) -> str:
+def as_html(part: str | TextTable) -> str:
     """Set a paragraph or table as HTML, everything escaped.
 
     >>> as_html("a < b")

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from oasis_alloc.common.arrays import frozen
-from oasis_alloc.data.keys import Key, as_vector, factorise
+from oasis_alloc.common.arrays import readonly
+from oasis_alloc.data.keys import Key, as_vector, factorize
 from oasis_alloc.data.multi_keys import MultiKey, as_attribute, n_rows
 from oasis_alloc.data.validation import as_column
 from oasis_alloc.errors import InputError
@@ -121,7 +121,7 @@ def as_ids(ids: object, n: int, what: str, size: str) -> NDArray[Any] | None:
     vector = as_vector(ids, what)
     if len(vector) != n:
         raise InputError(f"{what} has {len(vector):,} entries; expected {n:,} ({size}).")
-    factor = factorise(vector, what)
+    factor = factorize(vector, what)
     if (factor.codes < 0).any():
         raise InputError(f"{what}: entry {int(np.argmin(factor.codes)):,} is missing; expected an id.")
     if len(factor.values) < n:
@@ -132,4 +132,4 @@ def as_ids(ids: object, n: int, what: str, size: str) -> NDArray[Any] | None:
         raise InputError(
             f"{what}: {vector[entry]!r} is at entry {first:,} and again at {entry:,}; expected distinct ids."
         )
-    return frozen(vector)
+    return readonly(vector)

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from oasis_alloc.common.arrays import frozen, objects
+from oasis_alloc.common.arrays import objects, readonly
 from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import FrozenMapping
 from oasis_alloc.data.attributes import Given, as_keys
 from oasis_alloc.data.doubled import told_apart
-from oasis_alloc.data.keys import Factor, factorise, first_rows
+from oasis_alloc.data.keys import Factor, factorize, first_rows
 from oasis_alloc.data.validation import as_column, item_dtype
 from oasis_alloc.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
 
-    from oasis_alloc.data.pairs import Pairs
+    from oasis_alloc.data.pairs import PairSource
 
 Backend = Literal["pandas", "polars", "pyarrow"]
 BACKENDS: tuple[Backend, ...] = ("pandas", "polars", "pyarrow")
@@ -70,23 +70,23 @@ def read(
     indptr = np.zeros(n_users + 1, dtype=np.int64)
     np.cumsum(np.bincount(of_users.codes, minlength=n_users), out=indptr[1:])
     sorted_already = bool((order[1:] > order[:-1]).all())
-    taken = {name: values if sorted_already else frozen(values[order]) for name, values in numbers.items()}
+    taken = {name: values if sorted_already else readonly(values[order]) for name, values in numbers.items()}
     user_keys, item_keys = as_keys(of_users.attributes, of_items.attributes, n_users, n_items)
     return {
         "n_users": n_users,
         "n_items": n_items,
         "n_pairs": n_pairs,
-        "indptr": frozen(indptr),
-        "item": frozen(of_items.codes[order].astype(item_dtype(n_items))),
+        "indptr": readonly(indptr),
+        "item": readonly(of_items.codes[order].astype(item_dtype(n_items))),
         "columns": FrozenMapping(taken),
         "users": user_keys,
         "items": item_keys,
-        "user_ids": frozen(of_users.ids),
-        "item_ids": frozen(of_items.ids),
+        "user_ids": readonly(of_users.ids),
+        "item_ids": readonly(of_items.ids),
         "user_name": user,
         "item_name": item,
         "backend": frame.implementation.value if frame.implementation.value in BACKENDS else None,
-        "row": frozen(order),
+        "row": readonly(order),
         "_refused": FrozenMapping(refused),
         "_native_ids": {"user": of_users.native, "item": of_items.native},
     }
@@ -110,7 +110,7 @@ def _named(frame: nw.DataFrame[Any]) -> list[str]:
     return [name for name in frame.columns if isinstance(name, str) and name and not _INDEX.fullmatch(name)]
 
 
-def write(candidates: Pairs, positions: ArrayLike, values: Mapping[str, ArrayLike], backend: str | None) -> Any:
+def write(candidates: PairSource, positions: ArrayLike, values: Mapping[str, ArrayLike], backend: str | None) -> Any:
     """Return a native frame of ids and values of the pairs at `positions`. See `Candidates.frame`."""
     import narwhals.stable.v2 as nw
 
@@ -310,7 +310,7 @@ def _ids(frame: nw.DataFrame[Any], name: str, what: str) -> Factor:
     series = frame.get_column(name)
     nulls = series.is_null().to_numpy()
     if not nulls.any():
-        factor = _string_ids(series, where) if _is_string(series) else factorise(_values(series), where)
+        factor = _string_ids(series, where) if _is_string(series) else factorize(_values(series), where)
         nulls = factor.codes < 0  # NaN, which polars and pyarrow do not count as null
         if not nulls.any():
             return factor
@@ -329,7 +329,7 @@ def _string_ids(series: nw.Series[Any], where: str) -> Factor:
 
     distinct = series.unique().to_list()
     found = series.replace_strict(distinct, list(range(len(distinct))), return_dtype=nw.Int64).to_numpy()
-    factor = factorise(objects(distinct), where)
+    factor = factorize(objects(distinct), where)
     codes = factor.codes[found]
     return Factor(factor.values, codes, first_rows(codes, len(distinct)), factor.ordered)
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.csr import gather, number_sets
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
@@ -17,7 +17,7 @@ from oasis_alloc.data.attributes import refuse_shared
 from oasis_alloc.data.by_group import Labels
 from oasis_alloc.data.keys import Key
 from oasis_alloc.data.multi_keys import MultiKey
-from oasis_alloc.data.pairs import Pairs
+from oasis_alloc.data.pairs import PairSource
 from oasis_alloc.data.row_groups import StreamedColumn, clipped
 from oasis_alloc.errors import ProblemError
 
@@ -68,7 +68,7 @@ class Grouping(ByFields):
             raise ProblemError(f"by={self.by!r}: a pair may lie in several groups, and one is asked for.")
         return self._look_up(user_codes, item_codes)
 
-    def totals(self, candidates: Pairs, positions: NDArray[np.int64], weight: NDArray[Any]) -> NDArray[np.float64]:
+    def totals(self, candidates: PairSource, positions: NDArray[np.int64], weight: NDArray[Any]) -> NDArray[np.float64]:
         """Return (n_groups,) the sums of `weight` over the pairs at `positions`: of each group that a pair lies in.
 
         >>> from oasis_alloc import Candidates
@@ -180,7 +180,7 @@ def build(
     if small:
         table = np.full(shape, -1, dtype=np.int32)
         table.reshape(-1)[found] = group
-        table = frozen(table)
+        table = readonly(table)
     return Grouping(
         by, labels, user_part, item_part, shape[1], table,
         None if small else found, None if small else group, sets,
@@ -194,7 +194,7 @@ def _fits(shape: tuple[int, int], n_pairs: int) -> bool:
 def _part(keys: list[Key], n: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return a code for each row, and for each code its label numbers, (n_codes, n_keys), sorted."""
     if not keys:
-        return frozen(np.zeros(n, dtype=np.int32)), np.zeros((1, 0), dtype=np.int64)
+        return readonly(np.zeros(n, dtype=np.int32)), np.zeros((1, 0), dtype=np.int64)
     code, rows = keys[0].codes, np.arange(keys[0].n_groups)[:, None]
     for key in keys[1:]:
         # Only combinations that occur get a code, so a product of many keys stays small.
@@ -204,7 +204,7 @@ def _part(keys: list[Key], n: int) -> tuple[NDArray[np.int32], NDArray[np.int64]
         code = np.where(joint >= 0, np.searchsorted(found, joint), -1).astype(np.int32)
         before, last = np.divmod(found, max(key.n_groups, 1))
         rows = np.column_stack([rows[before], last])
-    return frozen(code), rows
+    return readonly(code), rows
 
 
 def _item_part(keys: list[Key | MultiKey], n: int) -> tuple[NDArray[np.int32], NDArray[np.int64], Sets | None]:
@@ -228,7 +228,7 @@ def _item_part(keys: list[Key | MultiKey], n: int) -> tuple[NDArray[np.int32], N
     of_item = np.searchsorted(item, np.arange(n + 1))
     number = number_sets(of_item, code, len(rows))
     start, entries = gather(of_item, np.unique(number, return_index=True)[1])
-    return frozen(number), rows, (frozen(start), frozen(code[entries]))
+    return readonly(number), rows, (readonly(start), readonly(code[entries]))
 
 
 def _occurring_dense(

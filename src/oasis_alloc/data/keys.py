@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oasis_alloc.common.arrays import frozen, objects
+from oasis_alloc.common.arrays import objects, readonly
 from oasis_alloc.common.labels import all_same, as_dates, is_none, kinds_of, plain
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.errors import InputError
@@ -63,8 +63,8 @@ class Key(ByFields):
         vector = as_vector(values, what)
         if n is not None and len(vector) != n:
             raise InputError(f"{what} has {len(vector):,} entries; expected {n:,} ({size}).")
-        codes, labels = as_labels(factorise(vector, what), what, lambda row: f"entry {row:,} is")
-        return cls(name, frozen(codes.astype(np.int32)), frozen(labels))
+        codes, labels = as_labels(factorize(vector, what), what, lambda row: f"entry {row:,} is")
+        return cls(name, readonly(codes.astype(np.int32)), readonly(labels))
 
     def membership(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return int64 (n + 1,) and int32: row i has the groups `codes[indptr[i]:indptr[i + 1]]`, one or none.
@@ -165,26 +165,26 @@ def _of_column(values: Any) -> NDArray[Any]:
     return objects(values.to_pylist() if hasattr(values, "to_pylist") else values.to_list())
 
 
-def factorise(values: NDArray[Any], what: str) -> Factor:
+def factorize(values: NDArray[Any], what: str) -> Factor:
     """Find the distinct values of a vector, sorted where they sort; None, NaN and NaT get code -1."""
     kind = values.dtype.kind
     if values.dtype == np.float16:  # 2**63 is beyond it, and float32 holds each of its numbers
         values = values.astype(np.float32)
     if kind in "iu":
-        return _factorise_integers(values.astype(values.dtype.newbyteorder("="), copy=False))
+        return _factorize_integers(values.astype(values.dtype.newbyteorder("="), copy=False))
     if kind in "bfmM":
-        return _factorise_by_sorting(values.astype(values.dtype.newbyteorder("="), copy=False))
+        return _factorize_by_sorting(values.astype(values.dtype.newbyteorder("="), copy=False))
     if kind in "OUTS":
-        return _factorise_by_hashing(values.tolist(), what)
+        return _factorize_by_hashing(values.tolist(), what)
     raise InputError(f"{what} has dtype {values.dtype}; expected integers or strings.")
 
 
-def _factorise_integers(values: NDArray[Any]) -> Factor:
+def _factorize_integers(values: NDArray[Any]) -> Factor:
     n = len(values)
     low, high = (int(values.min()), int(values.max())) if n else (0, -1)
     span = high - low + 1
     if span > 4 * n + 1_000_000:
-        return _factorise_by_sorting(values)
+        return _factorize_by_sorting(values)
     # A narrow range: a table of the range is several times faster than a sort.
     base = values.dtype.type(low) if values.dtype == np.uint64 else np.int64(low)
     offsets = (values.astype(base.dtype, copy=False) - base).astype(np.int64, copy=False)
@@ -196,7 +196,7 @@ def _factorise_integers(values: NDArray[Any]) -> Factor:
     return Factor(distinct, codes, first_rows(codes, len(found)), True)
 
 
-def _factorise_by_sorting(values: NDArray[Any]) -> Factor:
+def _factorize_by_sorting(values: NDArray[Any]) -> Factor:
     none = np.isnan(values) if values.dtype.kind == "f" else None
     if values.dtype.kind in "mM":
         none = np.isnat(values)
@@ -210,7 +210,7 @@ def _factorise_by_sorting(values: NDArray[Any]) -> Factor:
     return Factor(distinct, codes, first_rows(codes, len(distinct)), True)
 
 
-def _factorise_by_hashing(values: list[Any], what: str) -> Factor:
+def _factorize_by_hashing(values: list[Any], what: str) -> Factor:
     as_they_are = set(map(type, values)) <= _PLAIN
     try:
         keys = values if as_they_are else all_same(values)

@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from oasis_alloc.common.arrays import frozen, objects
+from oasis_alloc.common.arrays import objects, readonly
 from oasis_alloc.common.csr import gather, number_sets
 from oasis_alloc.common.labels import as_dates, is_none
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.data.keys import as_labels, as_vector, factorise
+from oasis_alloc.data.keys import as_labels, as_vector, factorize
 from oasis_alloc.errors import InputError
 
 
@@ -45,7 +45,7 @@ class MultiKey(ByFields):
     @cached_property
     def sets(self) -> NDArray[np.int32]:
         """Number of each item's set of labels, (n_items,), from 0: items of exactly the same labels share one."""
-        return frozen(number_sets(self.indptr, self.codes, self.n_groups))
+        return readonly(number_sets(self.indptr, self.codes, self.n_groups))
 
     def membership(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return (indptr, codes), as `Key.membership` does for keys of one label."""
@@ -54,7 +54,7 @@ class MultiKey(ByFields):
     def take(self, items: NDArray[np.int64]) -> MultiKey:
         """Return the key of the same items in another order."""
         indptr, entries = gather(self.indptr, items)
-        return MultiKey(self.name, frozen(indptr), frozen(self.codes[entries]), self.labels)
+        return MultiKey(self.name, readonly(indptr), readonly(self.codes[entries]), self.labels)
 
     @classmethod
     def build(cls, name: str, values: object) -> MultiKey:
@@ -71,7 +71,7 @@ class MultiKey(ByFields):
         lists = as_vector(values, what)
         flat, item = _flat(lists, what)
         vector = _plain(flat, item, what)
-        codes, labels = as_labels(factorise(vector, what), what, lambda entry: f"item {item[entry]:,} has the label")
+        codes, labels = as_labels(factorize(vector, what), what, lambda entry: f"item {item[entry]:,} has the label")
         if (codes < 0).any():
             entry = int(np.argmax(codes < 0))
             raise InputError(
@@ -108,7 +108,7 @@ class MultiKey(ByFields):
                 "distinct labels. (A matrix of 0 and 1 is a sparse matrix, or an array of dtype bool.)"
             )
         indptr = np.searchsorted(item, np.arange(n + 1))
-        return cls(name, frozen(indptr.astype(np.int64)), frozen(codes.astype(np.int32)), frozen(labels))
+        return cls(name, readonly(indptr.astype(np.int64)), readonly(codes.astype(np.int32)), readonly(labels))
 
 
 Attribute: TypeAlias = NDArray[Any] | MultiKey
@@ -217,7 +217,7 @@ def _column_labels(given: object, n: int, what: str) -> tuple[NDArray[np.int64],
     vector = as_vector(given, what)
     if len(vector) != n:
         raise InputError(f"{what} has {len(vector):,} entries; expected {n:,} (columns of the matrix).")
-    factor = factorise(vector, what)
+    factor = factorize(vector, what)
     codes, labels = as_labels(factor, what, lambda entry: f"entry {entry:,} is")
     if (codes < 0).any():
         raise InputError(f"{what}: entry {int(np.argmin(codes)):,} is missing; expected a label for every column.")

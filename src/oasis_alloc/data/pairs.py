@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-class Pairs(Protocol):
+class PairSource(Protocol):
     """Candidates, to those who write them."""
 
     @property

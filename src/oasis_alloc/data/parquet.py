@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.files import kind_of_file, replacing
 from oasis_alloc.common.labels import shown
@@ -19,14 +19,14 @@ from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import FrozenMapping
 from oasis_alloc.data.multi_keys import as_attribute, n_rows
 from oasis_alloc.data.parquet_file import File
-from oasis_alloc.data.partitions import Part, parts_of, typed
-from oasis_alloc.data.row_groups import Columns, Dataset, Ledger, StreamedColumn
+from oasis_alloc.data.partitions import TableFile, parts_of, typed
+from oasis_alloc.data.row_groups import Columns, Dataset, MemoryBudget, StreamedColumn
 from oasis_alloc.data.validation import item_dtype
 from oasis_alloc.errors import InputError, require
 
 if TYPE_CHECKING:
     from oasis_alloc.data.attributes import Given
-    from oasis_alloc.data.pairs import Pairs
+    from oasis_alloc.data.pairs import PairSource
 
 _UNITS = {"": 0, "b": 0, "kib": 10, "mib": 20, "gib": 30, "tib": 40}
 _SHARE = 4  # row groups that must fit into the memory: a pass with its blocks, and another engine or a look-up
@@ -35,7 +35,7 @@ _FEW = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class AttributeTable:
     """The users, or the items, by number: their attributes, their ids, and how many there are."""
 
     attributes: dict[str, Given]
@@ -55,17 +55,17 @@ def as_bytes(memory: object) -> int:
     return whole
 
 
-def table_of(values: object, name: str, what: str) -> Table:
+def table_of(values: object, name: str, what: str) -> AttributeTable:
     """Read a mapping or a frame whose row k is number k; the entry `name` has the ids."""
     from oasis_alloc.data.attributes import Given
 
     if values is None:
-        return Table({}, None, None)
+        return AttributeTable({}, None, None)
     if not isinstance(values, Mapping):
         from oasis_alloc.data.frames import columns_of
 
         columns, n = columns_of(values, what)
-        return Table(
+        return AttributeTable(
             {key: of for key, of in columns.items() if key != name},
             columns[name].read() if name in columns else None,
             n,
@@ -75,7 +75,7 @@ def table_of(values: object, name: str, what: str) -> Table:
     sizes = [n_rows(column) for column in attributes.values()]
     if ids is not None:
         sizes.append(len(np.asarray(ids)))
-    return Table({key: Given(column) for key, column in attributes.items()}, ids, sizes[0] if sizes else None)
+    return AttributeTable({key: Given(column) for key, column in attributes.items()}, ids, sizes[0] if sizes else None)
 
 
 def open_dataset(directory: object, user: str, item: str, columns: Sequence[str] | None, memory: object) -> Dataset:
@@ -104,20 +104,20 @@ def open_dataset(directory: object, user: str, item: str, columns: Sequence[str]
                 group.append(g)
     start = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
     made = Dataset(
-        tuple(files), start, np.array(where, np.int64), np.array(group, np.int64), user, item, types, Ledger(limit),
-        refused,
+        tuple(files), start, np.array(where, np.int64), np.array(group, np.int64), user, item, types,
+        MemoryBudget(limit), refused,
     )  # fmt: skip
     _check_groups(made, (item, *types))
     return made
 
 
-def _parts(directory: object) -> list[Part]:
+def _parts(directory: object) -> list[TableFile]:
     if not isinstance(directory, (str, Path)) or directory == "":  # which Path would take for the current one
         raise InputError(f"directory is {directory!r}; expected the path of a directory of Parquet files.")
     path = Path(directory)
     try:
         if path.is_file():
-            return [Part(path, {})]
+            return [TableFile(path, {})]
         is_there, is_folder = path.exists(), path.is_dir()
     except (OSError, ValueError) as error:  # a name that is too long, a folder that is closed to us, a zero byte
         raise InputError(f"{str(path)!r}: {error}; expected a directory with Parquet files.") from error
@@ -210,10 +210,10 @@ def _kind(file: File, name: object) -> Any:
 def _check_groups(dataset: Dataset, names: tuple[str, ...]) -> None:
     for g in range(dataset.n_groups):
         needed = _SHARE * dataset.group_bytes(g, names)
-        if needed > dataset.ledger.limit:
+        if needed > dataset.budget.limit:
             raise InputError(
                 f"{dataset.place(int(dataset.start[g])).rpartition(',')[0]} has {int(np.diff(dataset.start)[g]):,} "
-                f"rows, so reading ahead takes {needed:,} bytes, and memory= allows {dataset.ledger.limit:,}. Allow "
+                f"rows, so reading ahead takes {needed:,} bytes, and memory= allows {dataset.budget.limit:,}. Allow "
                 "more, or write smaller row groups (Candidates.to_parquet(rows_per_group=...))."
             )
 
@@ -239,16 +239,16 @@ def scan(dataset: Dataset, n_users: int | None, n_items: int | None, lenient: bo
     mark = np.zeros(n_items or 0, np.int64)
     sums = {name: np.zeros(8) for name in dataset.columns}
     negative = dict.fromkeys(dataset.columns, False)
-    last, most_item = 0, -1
+    last, max_item = 0, -1
     with dataset.read((dataset.user, dataset.item, *dataset.columns), verify=True, lenient=lenient) as reader:
         for begin, end, group in reader:
             for name, column in group.items():
                 dataset.check_range(begin, name, column)
             users = _numbers(dataset, group, dataset.user, begin, end, n_users)
             items = _numbers(dataset, group, dataset.item, begin, end, n_items)
-            most_item = max(most_item, int(items.max()))
+            max_item = max(max_item, int(items.max()))
             counts = _long(counts, int(users.max()) + 1)
-            mark = _long(mark, most_item + 1)
+            mark = _long(mark, max_item + 1)
             pair, why = check.scan(users, items, last, mark, counts)
             if why == 1:
                 before = int(users[pair - 1]) if pair else last
@@ -277,21 +277,21 @@ def scan(dataset: Dataset, n_users: int | None, n_items: int | None, lenient: bo
                     dataset.refused[name] = wrong
                     del dataset.columns[name]
                     continue
-                check.add_sizes(frozen(column), begin, sums[name])
+                check.add_sizes(readonly(column), begin, sums[name])
                 negative[name] = negative[name] or bool(column.min() < 0)
     dataset.check()  # one that was read first may have changed since
     if n_users is None:
         counts = counts[: last + 1] if counts.size else counts
     if not counts.size:
         raise InputError("there are no users: the files have no rows; expected one user or more.")
-    n_pairs, n_items = int(dataset.start[-1]), most_item + 1 if n_items is None else n_items
+    n_pairs, n_items = int(dataset.start[-1]), max_item + 1 if n_items is None else n_items
     columns = {
         name: StreamedColumn(dataset, name, kind, float(sums[name].sum()) / max(1, n_pairs), negative[name])
         for name, kind in dataset.columns.items()
     }
     item = StreamedColumn(dataset, dataset.item, np.dtype(item_dtype(n_items)), np.nan, False)
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return Scanned(frozen(indptr), n_items, FrozenMapping(columns), item)
+    return Scanned(readonly(indptr), n_items, FrozenMapping(columns), item)
 
 
 def _numbers(dataset: Dataset, group: Columns, name: str, begin: int, end: int, n: int | None) -> NDArray[np.int64]:
@@ -319,7 +319,7 @@ def _long(array: NDArray[np.int64], size: int) -> NDArray[np.int64]:
 
 
 def write(
-    candidates: Pairs, directory: object, name: str, rows_per_group: int, first_user: int, compact: bool
+    candidates: PairSource, directory: object, name: str, rows_per_group: int, first_user: int, compact: bool
 ) -> Path:
     """Write pairs as one file. See `Candidates.to_parquet`."""
     require("pyarrow", "parquet")
@@ -356,7 +356,7 @@ def write(
 
 
 def _write_rows(
-    candidates: Pairs, path: Path, schema: Any, rows_per_group: int, first_user: int, coded: list[str]
+    candidates: PairSource, path: Path, schema: Any, rows_per_group: int, first_user: int, coded: list[str]
 ) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

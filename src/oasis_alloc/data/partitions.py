@@ -18,14 +18,14 @@ _VALUE = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Part:
+class TableFile:
     """One file of a table: where it is, and what the folders on the way to it say, as texts; None for none."""
 
     path: Path
     values: Mapping[str, str | None]
 
 
-def parts_of(folder: Path, endings: Sequence[str] = PARQUET) -> list[Part]:
+def parts_of(folder: Path, endings: Sequence[str] = PARQUET) -> list[TableFile]:
     """Find the files of a table in a folder and its subfolders, in the natural order of their names.
 
     Natural is `part-2` before `part-10`; leading zeros change nothing. What begins with `.` or `_` is passed over,
@@ -35,7 +35,7 @@ def parts_of(folder: Path, endings: Sequence[str] = PARQUET) -> list[Part]:
     Raises `InputError` where there is no such file, where the folders of two files name other columns, and where the
     folder cannot be read.
     """
-    found: list[Part] = []
+    found: list[TableFile] = []
 
     def look(here: Path, values: dict[str, str | None]) -> None:
         try:
@@ -48,7 +48,7 @@ def parts_of(folder: Path, endings: Sequence[str] = PARQUET) -> list[Part]:
                     said = _VALUE.fullmatch(entry.name)
                     look(path, values | _value(said) if said else values)
                 elif entry.name.lower().endswith(tuple(endings)):
-                    found.append(Part(path, values))
+                    found.append(TableFile(path, values))
         except OSError as error:
             raise InputError(f"{here} cannot be read ({error.strerror or error}).") from error
         except RecursionError as error:
@@ -103,5 +103,5 @@ def _number(digits: str) -> tuple[int, str]:
     return len(short), short
 
 
-def _names(part: Part) -> str:
+def _names(part: TableFile) -> str:
     return ", ".join(part.values) if part.values else "no column"

@@ -25,7 +25,7 @@ Columns = dict[str, NDArray[Any]]
 Positions = NDArray[np.int64]
 
 
-class Ledger:
+class MemoryBudget:
     """Bytes that may be held of pairs, and those that are: every reader and engine of a dataset shares one.
 
     What an owner holds counts as long as the owner lives, so nothing stays counted after an interrupt.
@@ -33,12 +33,12 @@ class Ledger:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.most = 0
+        self.peak = 0
         self._owners: WeakKeyDictionary[object, int] = WeakKeyDictionary()
         self._lock = Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Ledger, (self.limit,)  # a copy has readers of its own
+        return MemoryBudget, (self.limit,)  # a copy has readers of its own
 
     @property
     def held(self) -> int:
@@ -49,7 +49,7 @@ class Ledger:
         """Count bytes that the owner has to hold; fewer than 0 are given back."""
         with self._lock:
             self._owners[owner] = self._owners.get(owner, 0) + n_bytes
-            self.most = max(self.most, self.held)
+            self.peak = max(self.peak, self.held)
 
     def ask(self, owner: object, n_bytes: int, leave: int) -> bool:
         """Count bytes that would be good to have, if `leave` are left over after it; whether they are."""
@@ -57,7 +57,7 @@ class Ledger:
             if self.held + n_bytes + leave > self.limit:
                 return False
             self._owners[owner] = self._owners.get(owner, 0) + n_bytes
-            self.most = max(self.most, self.held)
+            self.peak = max(self.peak, self.held)
             return True
 
     def close(self, owner: object) -> None:
@@ -73,7 +73,7 @@ class Dataset(ByFields):
     - `start`: int64 (n_groups + 1,); row group g holds the pairs `start[g]:start[g + 1]`.
     - `file`, `group`: (n_groups,) where each one is.
     - `user`, `item`: names of the columns of numbers; `columns`: the rest, name -> type as it is handed out.
-    - `ledger`: how much may be held of pairs at a time.
+    - `budget`: how much may be held of pairs at a time.
     - `refused`: columns that nobody asked for by name and that cannot be used: name -> why.
     """
 
@@ -84,7 +84,7 @@ class Dataset(ByFields):
     user: str
     item: str
     columns: dict[str, np.dtype[Any]]
-    ledger: Ledger
+    budget: MemoryBudget
     refused: dict[str, str] = field(default_factory=dict)
     _largest: dict[tuple[str, ...], int] = field(default_factory=dict, init=False)
 
@@ -132,20 +132,20 @@ class Dataset(ByFields):
         said = self.files[self.file[g]].chunks(int(self.group[g]), [name])[0].statistics
         if said is None or not said.has_min_max or not column.size:
             return
-        low, high, least, most = _number(said.min), _number(said.max), column.min(), column.max()
-        if least < low or most > high:
+        low, high, smallest, largest = _number(said.min), _number(said.max), column.min(), column.max()
+        if smallest < low or largest > high:
             raise InputError(
-                f"{self.place(position).rpartition(',')[0]}: column {name!r} has numbers from {least} to {most}, and "
-                f"the footer says from {low} to {high}. The file is damaged; write it again."
+                f"{self.place(position).rpartition(',')[0]}: column {name!r} has numbers from {smallest} to {largest}, "
+                f"and the footer says from {low} to {high}. The file is damaged; write it again."
             )
 
-    def read(self, names: Sequence[str], verify: bool = False, lenient: bool = False) -> Reader:
+    def read(self, names: Sequence[str], verify: bool = False, lenient: bool = False) -> RowGroupReader:
         """A reader of some of the columns.
 
         `verify` has it check the sums of the pages that carry one. `lenient` gives columns with nulls, as NaN, and
-        where the first one is (`Reader.missing`), instead of an error.
+        where the first one is (`RowGroupReader.missing`), instead of an error.
         """
-        return Reader(self, tuple(names), verify, lenient)
+        return RowGroupReader(self, tuple(names), verify, lenient)
 
     def take(self, names: Sequence[str], positions: Positions) -> Columns:
         """Columns of single pairs, by position, in any order; reads the row groups that they are in."""
@@ -169,7 +169,7 @@ class Dataset(ByFields):
         return out
 
 
-class Reader:
+class RowGroupReader:
     """Reads row groups, one held at a time; each thread has its own."""
 
     def __init__(self, dataset: Dataset, names: tuple[str, ...], verify: bool = False, lenient: bool = False) -> None:
@@ -182,7 +182,7 @@ class Reader:
         self._handle = -1  # for questions about the open file, and for reading ahead
         self._number = -1
         self._group: Columns = {}
-        dataset.ledger.take(self, dataset.largest(names))
+        dataset.budget.take(self, dataset.largest(names))
 
     def group(self, g: int) -> Columns:
         """The columns of row group g; read-only, and only good until the next one."""
@@ -295,7 +295,7 @@ class Reader:
         """Give back the file and the memory."""
         self._group, self._number = {}, -1
         self._shut()
-        self._dataset.ledger.close(self)
+        self._dataset.budget.close(self)
 
     def __iter__(self) -> Iterator[tuple[int, int, Columns]]:
         """(first position, one after the last, columns) of every row group."""
@@ -303,7 +303,7 @@ class Reader:
         for g in range(self._dataset.n_groups):
             yield int(start[g]), int(start[g + 1]), self.group(g)
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> RowGroupReader:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -333,10 +333,10 @@ class StreamedColumn(ByFields):
             found = self.dataset.take([self.name], where.ravel())[self.name].astype(self.dtype, copy=False)
             return found.reshape(where.shape)[()]  # of one position, the number itself
         needed = len(where) * (self.dtype.itemsize + (0 if where.step == 1 else 3 * 8))  # 3: positions and their order
-        if needed > self.dataset.ledger.limit:
+        if needed > self.dataset.budget.limit:
             raise InputError(
                 f"column {self.name!r}: a slice of {len(where):,} entries takes {needed:,} bytes, and memory= allows "
-                f"{self.dataset.ledger.limit:,}; ask for fewer at a time."
+                f"{self.dataset.budget.limit:,}; ask for fewer at a time."
             )
         if where.step != 1:
             return self[np.arange(where.start, where.stop, where.step, dtype=np.int64)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.labels import is_none
 from oasis_alloc.errors import InputError
@@ -46,7 +46,7 @@ def as_indptr(values: object) -> NDArray[np.int64]:
                 f"indptr decreases at entry {k + 1:,}: from {indptr[k]:,} to {indptr[k + 1]:,}; "
                 "expected entries that never decrease."
             )
-    return frozen(np.ascontiguousarray(indptr, dtype=np.int64))
+    return readonly(np.ascontiguousarray(indptr, dtype=np.int64))
 
 
 def check_size(indptr: NDArray[np.int64], n_pairs: int) -> None:
@@ -75,7 +75,7 @@ def as_items(values: object, n_items: int | None) -> tuple[NDArray[Any], int]:
             "between would take memory and time. Use Candidates.from_frames, which takes ids, or number them: "
             "ids, item = np.unique(item, return_inverse=True), with item_ids=ids. n_items= says that they are numbers."
         )
-    return frozen(np.ascontiguousarray(item, dtype=item_dtype(count))), count
+    return readonly(np.ascontiguousarray(item, dtype=item_dtype(count))), count
 
 
 def item_dtype(n_items: int) -> type[np.uint16] | type[np.uint32]:
@@ -107,7 +107,7 @@ def as_column(
         found = column[bad]
         text = "nan" if np.isnan(found) else "inf" if found > 0 else "-inf"
         raise InputError(f"{what}: {where(bad)} is {text}; expected finite numbers.")
-    return frozen(column)
+    return readonly(column)
 
 
 def check_duplicates(indptr: NDArray[np.int64], item: NDArray[Any], n_items: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.program.pair_lookup import Taken
+from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
 
 
@@ -70,18 +70,18 @@ class VisitMemory(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Decision:
+class PairSplit:
     """What prices decide of every pair (see kernels/decide.py)."""
 
     undecided: npt.NDArray[np.int64]  # pair numbers, ascending
     shown: npt.NDArray[np.int64]  # pairs that are in
 
 
-class Sums(NamedTuple):
+class AllocationSums(NamedTuple):
     """Sums over an allocation."""
 
     value: float  # v x, less what decrements take
-    paid: float  # what decrements take
+    decrement_cost: float  # what decrements take
     totals: Floats  # (n_rows,) measures
     activity: Floats  # (n_rows,) the same with all coefficients positive, and columns as far as a cell has one sign
 
@@ -93,8 +93,8 @@ class Survey:
     size: float  # mean |v|, 0 where there are no pairs
     largest: float  # max |v|
     lowest: float  # sum of what is negative of v: no slates are worth less
-    least: Floats  # (n_rows,) the totals if every candidate could be shown, what is negative alone ...
-    most: Floats  # ... and what is positive alone
+    min_totals: Floats  # (n_rows,) the totals if every candidate could be shown, what is negative alone ...
+    max_totals: Floats  # ... and what is positive alone
     mark: float  # differs where the values or classes of pairs do
 
 
@@ -111,7 +111,7 @@ class Engine(Protocol):
         """Look at all pairs once, whatever the prices; kept, and not counted as a pass."""
         ...
 
-    def take(self, positions: npt.NDArray[np.int64]) -> Taken:
+    def take(self, positions: npt.NDArray[np.int64]) -> PairView:
         """Single pairs, by ascending positions."""
         ...
 
@@ -123,7 +123,7 @@ class Engine(Protocol):
         """Counts of pairs by margin, in equal bins over [0, widest)."""
         ...
 
-    def decide(self, prices: Floats, margins: Floats) -> Decision:
+    def decide(self, prices: Floats, margins: Floats) -> PairSplit:
         """Split the pairs into in, out and undecided, given a margin by row; a pair takes the widest of its rows."""
         ...
 
@@ -135,7 +135,7 @@ class Engine(Protocol):
         """(v x less decrements, totals by row) of an allocation given by its non-zeros."""
         ...
 
-    def sums(self, positions: npt.NDArray[np.int64], x: Floats) -> Sums:
+    def sums(self, positions: npt.NDArray[np.int64], x: Floats) -> AllocationSums:
         """The same, with the sizes of what is added up."""
         ...
 

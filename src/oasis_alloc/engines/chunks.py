@@ -13,18 +13,18 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.types import Floats
-from oasis_alloc.engines.base import Decision, Sums, Survey, Visit
+from oasis_alloc.engines.base import AllocationSums, PairSplit, Survey, Visit
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.kernels.rules import ruled as ruled_kernels
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
-from oasis_alloc.program.pair_lookup import Positions, Store, Taken
+from oasis_alloc.program.pair_lookup import PairStore, PairView, Positions
 from oasis_alloc.program.program import Program
 
-_MOST_CHUNKS, _FEW_CHUNKS = 64, 8
+_MAX_CHUNKS, _FEW_CHUNKS = 64, 8
 _PAIRS_A_CELL = 32  # of a chunk's tables
 _PART_PAIRS = 1 << 19  # of a chunk that are written about at a time
 _TABLE_BYTES = 1 << 28  # for all chunks' tables together
@@ -45,7 +45,7 @@ class Piece(NamedTuple):
     pairs: visit_kernels.Pairs  # indptr, by the program's user numbers, says where in these arrays a user's pairs are
 
 
-class Part(NamedTuple):
+class ChunkPart(NamedTuple):
     """What was found in a part of a piece: pairs by their numbers in it, for half the memory, and more of them."""
 
     start: int  # position of the part's first pair
@@ -63,10 +63,12 @@ class Chunked(ABC):
         self._sizes = SIZES.now
         n_tables = len(program.base)
         table_bytes = n_tables * program.n_cells * 8 * 2
-        most = max(1, min(_MOST_CHUNKS, _TABLE_BYTES // max(1, table_bytes)))
+        max_chunks = max(1, min(_MAX_CHUNKS, _TABLE_BYTES // max(1, table_bytes)))
         # every visit and every product clears and adds up all chunks' tables: these stay small beside the pairs
-        most = min(most, max(_FEW_CHUNKS, program.n_pairs // (_PAIRS_A_CELL * n_tables * program.n_cells + 1)))
-        chunks = max(1, min(most, program.n_pairs // self._sizes.chunk_pairs))
+        max_chunks = min(
+            max_chunks, max(_FEW_CHUNKS, program.n_pairs // (_PAIRS_A_CELL * n_tables * program.n_cells + 1))
+        )
+        chunks = max(1, min(max_chunks, program.n_pairs // self._sizes.chunk_pairs))
         self._edges = _chunk_edges(program.indptr, chunks, self._sizes.users)
         self._n = self._edges.size - 1
         # rules have kernels of their own, so that problems without them pay nothing
@@ -95,7 +97,7 @@ class Chunked(ABC):
         """Call the job with the number of every chunk, some of them at the same time; no pairs are needed."""
 
     @abstractmethod
-    def take(self, positions: Positions) -> Taken: ...
+    def take(self, positions: Positions) -> PairView: ...
 
     @abstractmethod
     def plain(self) -> Chunked: ...
@@ -133,7 +135,7 @@ class Chunked(ABC):
         )  # fmt: skip
 
     @property
-    def _least_gamma(self) -> float:
+    def _min_gamma(self) -> float:
         """Smoothing of decisions under rules."""
         return _KINK * (self.survey().size or 1.0)
 
@@ -151,14 +153,14 @@ class Chunked(ABC):
                 )
 
             self._pieces(job)
-            least, most = program.reached(positive.sum(axis=0), negative.sum(axis=0))
+            min_totals, max_totals = program.reached(positive.sum(axis=0), negative.sum(axis=0))
             size, lowest = scalars[:, :2].sum(axis=0).tolist()
             self._survey = Survey(
                 size=size / max(1, program.n_pairs),
                 largest=float(scalars[:, 2].max(initial=0.0)),
                 lowest=lowest,
-                least=least,
-                most=most,
+                min_totals=min_totals,
+                max_totals=max_totals,
                 mark=float(scalars[:, 3].sum()),
             )
         return self._survey
@@ -235,7 +237,7 @@ class Chunked(ABC):
     def histogram(self, prices: Floats, widest: float) -> npt.NDArray[np.int64]:
         tables = self.program.tables(prices)
         counts = np.zeros((self._n, decide_kernels.N_BINS), np.int64)
-        gamma = 0.0 if self._rules is None else self._least_gamma
+        gamma = 0.0 if self._rules is None else self._min_gamma
 
         def job(piece: Piece) -> None:
             if self._rules is None:
@@ -250,10 +252,10 @@ class Chunked(ABC):
         self.passes += 1.0
         return np.asarray(counts.sum(axis=0))
 
-    def decide(self, prices: Floats, margins: Floats) -> Decision:
+    def decide(self, prices: Floats, margins: Floats) -> PairSplit:
         tables, within = self.program.tables(prices), self.program.widest(margins)
-        parts: list[list[Part]] = [[] for _ in range(self._n)]
-        gamma = 0.0 if self._rules is None else self._least_gamma
+        parts: list[list[ChunkPart]] = [[] for _ in range(self._n)]
+        gamma = 0.0 if self._rules is None else self._min_gamma
 
         def job(piece: Piece) -> None:
             for part in _parts(piece):
@@ -266,11 +268,11 @@ class Chunked(ABC):
                 undecided = np.flatnonzero(state == decide_kernels.UNDECIDED)
                 shown = np.flatnonzero(state == decide_kernels.IN)
                 self._found(part, undecided, shown)
-                parts[part.chunk].append(Part(part.start, undecided.astype(np.uint32), shown.astype(np.uint32)))
+                parts[part.chunk].append(ChunkPart(part.start, undecided.astype(np.uint32), shown.astype(np.uint32)))
 
         self._pieces(job)
         self.passes += 1.0
-        return Decision(_positions(parts), _positions(parts, second=True))
+        return PairSplit(_positions(parts), _positions(parts, second=True))
 
     def scores(self, prices: Floats) -> Floats:
         tables = self.program.tables(prices)
@@ -286,7 +288,7 @@ class Chunked(ABC):
 
     def last_slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
         tables = self.program.tables(prices)
-        parts: list[list[Part]] = [[] for _ in range(self._n)]
+        parts: list[list[ChunkPart]] = [[] for _ in range(self._n)]
 
         def job(piece: Piece) -> None:
             for part in _parts(piece):
@@ -299,7 +301,7 @@ class Chunked(ABC):
                     self._ruled(ruled_kernels.ALLOCATE, part, tables, gamma, x=x)
                 shown = np.flatnonzero(x > _NOTHING)
                 self._found(part, shown)
-                parts[part.chunk].append(Part(part.start, shown.astype(np.uint32), x[shown]))
+                parts[part.chunk].append(ChunkPart(part.start, shown.astype(np.uint32), x[shown]))
 
         self._pieces(job)
         self.passes += 1.0
@@ -309,7 +311,7 @@ class Chunked(ABC):
         sums = self.sums(positions, x)
         return sums.value, sums.totals
 
-    def sums(self, positions: Positions, x: Floats) -> Sums:
+    def sums(self, positions: Positions, x: Floats) -> AllocationSums:
         program, taken = self.program, self.take(positions)
         pairs, edges = pairs_of(program, taken.store), self._edges
         ends = np.searchsorted(positions, program.indptr[edges])
@@ -324,8 +326,10 @@ class Chunked(ABC):
             )  # fmt: skip
 
         self._chunks(job)
-        load, paid = self._load.sum(axis=0), program.diminished(taken, x)
-        return Sums(float(values.sum()) - paid, paid, program.totals(load), program.activity(load))
+        load, decrement_cost = self._load.sum(axis=0), program.diminished(taken, x)
+        return AllocationSums(
+            float(values.sum()) - decrement_cost, decrement_cost, program.totals(load), program.activity(load)
+        )
 
     def follow(self, other: Chunked, gamma: float) -> None:
         self._threshold[:] = other._threshold
@@ -338,11 +342,11 @@ class Chunked(ABC):
         self.close()
 
 
-def pairs_of(program: Program, store: Store, indptr: Positions | None = None) -> visit_kernels.Pairs:
+def pairs_of(program: Program, store: PairStore, indptr: Positions | None = None) -> visit_kernels.Pairs:
     """Pairs as the kernels read them; read-only all of them: compiled code tells arrays that may be written apart."""
     return visit_kernels.Pairs(
-        frozen(program.indptr if indptr is None else indptr), frozen(store.code), frozen(store.value),
-        frozen(store.extra), frozen(program.segment),
+        readonly(program.indptr if indptr is None else indptr), readonly(store.code), readonly(store.value),
+        readonly(store.extra), readonly(program.segment),
     )  # fmt: skip
 
 
@@ -361,7 +365,7 @@ def _n_pairs(piece: Piece) -> int:
     return int(piece.pairs.indptr[piece.last] - piece.pairs.indptr[piece.first])
 
 
-def _positions(parts: list[list[Part]], second: bool = False) -> Positions:
+def _positions(parts: list[list[ChunkPart]], second: bool = False) -> Positions:
     """Where the pairs of all parts are, chunk by chunk; what the parts knew of it is let go of on the way."""
     every = [(chunk, k) for chunk in parts for k in range(len(chunk))]
     out = np.empty(sum((chunk[k].second if second else chunk[k].first).size for chunk, k in every), np.int64)

@@ -21,19 +21,19 @@ import numpy.typing as npt
 
 from oasis_alloc.common.threads import run_all, share, workers
 from oasis_alloc.common.types import Floats
-from oasis_alloc.data.row_groups import Ledger, Reader
-from oasis_alloc.engines.base import Decision
+from oasis_alloc.data.row_groups import MemoryBudget, RowGroupReader
+from oasis_alloc.engines.base import PairSplit
 from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
 from oasis_alloc.errors import InputError
-from oasis_alloc.program.pair_arrays import Arrays, Recipe
-from oasis_alloc.program.pair_lookup import Positions, Taken
+from oasis_alloc.program.pair_arrays import PairArrays, PairReader
+from oasis_alloc.program.pair_lookup import PairView, Positions
 from oasis_alloc.program.program import Program
 
 _BUFFERS = 3  # of a lane: one that is visited, one that is ready, one that is filled
 
 
 @dataclass(frozen=True)
-class Block:
+class UserBlock:
     """Users of one chunk whose pairs are read together."""
 
     chunk: int
@@ -48,11 +48,11 @@ class Block:
 class Lane:
     """A run of chunks, and what reading and visiting them takes."""
 
-    blocks: list[Block]
-    reader: Reader
-    buffers: list[Arrays]
+    blocks: list[UserBlock]
+    reader: RowGroupReader
+    buffers: list[PairArrays]
     indptr: Positions  # (n_users + 1,) where a user's pairs are in its block; only the lane's users are ever written
-    kept: dict[int, Arrays] = field(default_factory=dict)
+    kept: dict[int, PairArrays] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Held:
     """Pairs that decisions and slates have found, by ascending positions; `used` are those asked for since."""
 
     positions: Positions
-    arrays: Arrays
+    arrays: PairArrays
     used: npt.NDArray[np.bool_]
 
     def where(self, positions: Positions) -> tuple[Positions, npt.NDArray[np.bool_]]:
@@ -75,29 +75,29 @@ class ParquetStream(Chunked):
     def __init__(self, program: Program, threads: int | None = None) -> None:
         super().__init__(program)
         assert program.stream is not None  # checked by `engine_for`
-        self._recipe: Recipe = program.stream
-        self._ledger: Ledger = self._recipe.dataset.ledger
+        self._pair_reader: PairReader = program.stream
+        self._budget: MemoryBudget = self._pair_reader.dataset.budget
         self._threads = threads
         self._stop = Event()
-        self._sample: tuple[int, Arrays, Positions] | None = None
-        self._found_pairs: list[tuple[Positions, Arrays]] = []
+        self._sample: tuple[int, PairArrays, Positions] | None = None
+        self._found_pairs: list[tuple[Positions, PairArrays]] = []
         self._held = Held(np.empty(0, np.int64), program.arrays.like(0), np.empty(0, np.bool_))
         self._a_pair = program.arrays.like(1).n_bytes
         lanes, pairs = self._shape(workers(threads, self._n))
         self._lanes = [self._lane(blocks) for blocks in self._split(lanes, pairs)]
-        self._fixed = self._ledger.held  # another engine, or a look-up, may need as much
+        self._fixed = self._budget.held  # another engine, or a look-up, may need as much
         self._pool = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="oasis_alloc")
         self._readers = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="oasis_alloc-read")
 
     def _shape(self, lanes: int) -> tuple[int, int]:
         """(lanes, pairs of a block) that leave half of the memory: relaxations have an engine of their own."""
-        group, half = self._recipe.dataset.largest(self._recipe.names), self._ledger.limit // 2
+        group, half = self._pair_reader.dataset.largest(self._pair_reader.names), self._budget.limit // 2
         while lanes > 1 and lanes * (group + _BUFFERS * self._sizes.min_block * self._a_pair) > half:
             lanes -= 1
         pairs = (half // lanes - group) // (_BUFFERS * self._a_pair)
         return lanes, max(1, min(self._sizes.max_block, pairs))
 
-    def _split(self, lanes: int, pairs: int) -> Iterator[list[Block]]:
+    def _split(self, lanes: int, pairs: int) -> Iterator[list[UserBlock]]:
         """Chunks dealt out to lanes, in runs of about as many pairs, and cut into blocks."""
         indptr, edges = self.program.indptr, self._edges
         ends = np.searchsorted(indptr[edges], np.linspace(0, indptr[-1], lanes + 1)[1:-1])
@@ -109,20 +109,20 @@ class ParquetStream(Chunked):
                     last = int(np.searchsorted(indptr, indptr[first] + pairs, side="right")) - 1
                     last = int(min(max(last, first + 1), edges[chunk + 1]))
                     begins = first == edges[chunk]
-                    blocks.append(Block(chunk, begins, first, last, int(indptr[first]), int(indptr[last])))
+                    blocks.append(UserBlock(chunk, begins, first, last, int(indptr[first]), int(indptr[last])))
                     first = last
             if blocks:
                 yield blocks
 
-    def _lane(self, blocks: list[Block]) -> Lane:
+    def _lane(self, blocks: list[UserBlock]) -> Lane:
         longest = max(block.end - block.start for block in blocks)
         buffers = [self.program.arrays.like(longest) for _ in range(_BUFFERS)]
-        self._ledger.take(self, sum(buffer.n_bytes for buffer in buffers))
+        self._budget.take(self, sum(buffer.n_bytes for buffer in buffers))
         indptr = np.empty(self.program.n_users + 1, np.int64)
-        return Lane(blocks, self._recipe.dataset.read(self._recipe.names), buffers, indptr)
+        return Lane(blocks, self._pair_reader.dataset.read(self._pair_reader.names), buffers, indptr)
 
     def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
-        self._recipe.dataset.check()  # also where what is read is kept: the answer is of the files as they are
+        self._pair_reader.dataset.check()  # also where what is read is kept: the answer is of the files as they are
         if stride == 1:
             self._forget_sample()
         elif self._has_sample(stride):
@@ -133,8 +133,8 @@ class ParquetStream(Chunked):
 
     def _run(self, lane: Lane, job: Callable[[Piece], object]) -> None:
         """Visit a lane's blocks in order while the next ones are read."""
-        free: SimpleQueue[Arrays | None] = SimpleQueue()
-        ready: SimpleQueue[Arrays | None] = SimpleQueue()
+        free: SimpleQueue[PairArrays | None] = SimpleQueue()
+        ready: SimpleQueue[PairArrays | None] = SimpleQueue()
         for buffer in lane.buffers:
             free.put(buffer)
         reading = self._readers.submit(self._read, lane, free, ready)
@@ -153,7 +153,7 @@ class ParquetStream(Chunked):
             free.put(None)
             reading.result()
 
-    def _read(self, lane: Lane, free: SimpleQueue[Arrays | None], ready: SimpleQueue[Arrays | None]) -> None:
+    def _read(self, lane: Lane, free: SimpleQueue[PairArrays | None], ready: SimpleQueue[PairArrays | None]) -> None:
         """Fill buffers with a lane's blocks, as they get free; None where there is nothing more to come."""
         try:
             for block in lane.blocks:
@@ -165,7 +165,7 @@ class ParquetStream(Chunked):
                     free.put(arrays)
                     continue
                 size = block.end - block.start
-                keep = self._ledger.ask(self, size * self._a_pair, self._fixed)
+                keep = self._budget.ask(self, size * self._a_pair, self._fixed)
                 into = self.program.arrays.like(size) if keep else arrays
                 self._fill(lane.reader, block, into)
                 if keep:
@@ -175,17 +175,17 @@ class ParquetStream(Chunked):
         finally:
             ready.put(None)
 
-    def _fill(self, reader: Reader, block: Block, into: Arrays) -> None:
-        recipe, start = self._recipe, self._recipe.dataset.start
-        weight = recipe.by_pair(block.first, block.last, self.program.indptr[block.first : block.last + 1])
+    def _fill(self, reader: RowGroupReader, block: UserBlock, into: PairArrays) -> None:
+        pair_reader, start = self._pair_reader, self._pair_reader.dataset.start
+        weight = pair_reader.by_pair(block.first, block.last, self.program.indptr[block.first : block.last + 1])
         whole, at = into.first(block.end - block.start), block.start
         while at < block.end:
             g = int(np.searchsorted(start, at, side="right")) - 1
             end = min(block.end, int(start[g + 1]))
             rows, here = slice(at - start[g], end - start[g]), slice(at - block.start, end - block.start)
-            part = Arrays(whole.code[here], whole.value[here], whole.extra[:, here])
+            part = PairArrays(whole.code[here], whole.value[here], whole.extra[:, here])
             columns = {name: column[rows] for name, column in reader.group(g).items()}
-            recipe.write(columns, None if weight is None else weight[here], part)
+            pair_reader.write(columns, None if weight is None else weight[here], part)
             at = end
 
     def _has_sample(self, stride: int) -> bool:
@@ -197,13 +197,13 @@ class ParquetStream(Chunked):
         mine = (np.arange(program.n_users) >> 5) % stride == 0
         indptr = np.concatenate([[0], np.cumsum(np.where(mine, np.diff(program.indptr), 0))]).astype(np.int64)
         n_bytes = int(indptr[-1]) * self._a_pair
-        if n_bytes + 2 * self._fixed > self._ledger.limit:
+        if n_bytes + 2 * self._fixed > self._budget.limit:
             return False
-        if not self._ledger.ask(self, n_bytes, self._fixed):  # a sample saves more passes than blocks do
+        if not self._budget.ask(self, n_bytes, self._fixed):  # a sample saves more passes than blocks do
             for lane in self._lanes:
-                self._ledger.take(self, -sum(arrays.n_bytes for arrays in lane.kept.values()))
+                self._budget.take(self, -sum(arrays.n_bytes for arrays in lane.kept.values()))
                 lane.kept.clear()
-            if not self._ledger.ask(self, n_bytes, self._fixed):
+            if not self._budget.ask(self, n_bytes, self._fixed):
                 return False
         sample = program.arrays.like(int(indptr[-1]))
 
@@ -231,13 +231,13 @@ class ParquetStream(Chunked):
 
     def _forget_sample(self) -> None:
         if self._sample is not None:
-            self._ledger.take(self, -self._sample[1].n_bytes)
+            self._budget.take(self, -self._sample[1].n_bytes)
             self._sample = None
 
     def _chunks(self, job: Callable[[int], object]) -> None:
         share(self._pool, len(self._lanes), job, self._n)
 
-    def decide(self, prices: Floats, margins: Floats) -> Decision:
+    def decide(self, prices: Floats, margins: Floats) -> PairSplit:
         self._found_pairs = []
         decision = super().decide(prices, margins)
         self._hold()
@@ -252,7 +252,7 @@ class ParquetStream(Chunked):
     def _found(self, piece: Piece, *found: Positions) -> None:
         pairs = piece.pairs
         places = np.concatenate(found)
-        arrays = Arrays(pairs.code, pairs.value, pairs.extra).at(places + pairs.indptr[piece.first])
+        arrays = PairArrays(pairs.code, pairs.value, pairs.extra).at(places + pairs.indptr[piece.first])
         self._found_pairs.append((places + piece.start, arrays))
 
     def _hold(self) -> None:
@@ -261,27 +261,27 @@ class ParquetStream(Chunked):
         self._merge([(old.positions[old.used], old.arrays.at(np.flatnonzero(old.used))), *self._found_pairs])
         self._found_pairs = []
 
-    def _merge(self, parts: list[tuple[Positions, Arrays]]) -> None:
+    def _merge(self, parts: list[tuple[Positions, PairArrays]]) -> None:
         parts = sorted(parts, key=lambda part: int(part[0][0]) if part[0].size else -1)
         every = np.concatenate([positions for positions, _ in parts])
         order = np.argsort(every, kind="stable")  # next to nothing for runs that follow each other
         order = order[np.append(True, np.diff(every[order]) > 0)] if every.size else order
         code, value = (np.concatenate([getattr(a, k) for _, a in parts])[order] for k in ("code", "value"))
         extra = np.ascontiguousarray(np.concatenate([arrays.extra for _, arrays in parts], axis=1)[:, order])
-        self._held = Held(every[order], Arrays(code, value, extra), np.zeros(order.size, np.bool_))
+        self._held = Held(every[order], PairArrays(code, value, extra), np.zeros(order.size, np.bool_))
 
-    def take(self, positions: Positions) -> Taken:
+    def take(self, positions: Positions) -> PairView:
         at, there = self._held.where(positions)
         if not there.all():
             missing = positions[~there]
-            read = self._recipe.take(self.program.users_of(missing), missing, self.program.arrays)
+            read = self._pair_reader.take(self.program.users_of(missing), missing, self.program.arrays)
             used = self._held.used
             self._merge([(self._held.positions, self._held.arrays), (missing, read)])
             old, _ = self._held.where(positions[there])
             self._held.used[old] = used[at[there]]
             at, _ = self._held.where(positions)
         self._held.used[at] = True
-        return Taken(self.program, positions, self._held.arrays, at)
+        return PairView(self.program, positions, self._held.arrays, at)
 
     def plain(self) -> ParquetStream:
         return ParquetStream(replace(self.program, rules=None), self._threads)
@@ -293,10 +293,10 @@ class ParquetStream(Chunked):
         for lane in self._lanes:
             lane.reader.close()
         self._lanes, self._sample = [], None
-        self._ledger.close(self)
+        self._budget.close(self)
 
     def __exit__(self, *error: Any) -> None:
         """End; files that have changed meanwhile are an error, and explain most others."""
         super().__exit__(*error)
         if error[1] is None or (isinstance(error[1], Exception) and not isinstance(error[1], InputError)):
-            self._recipe.dataset.check()
+            self._pair_reader.dataset.check()

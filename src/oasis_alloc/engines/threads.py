@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from oasis_alloc.common.threads import share, workers
 from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
-from oasis_alloc.program.pair_lookup import Positions, Taken
+from oasis_alloc.program.pair_lookup import PairView, Positions
 from oasis_alloc.program.program import Program
 
 
@@ -37,8 +37,8 @@ class Threads(Chunked):
         else:
             share(self._pool, self._workers, job, self._n)
 
-    def take(self, positions: Positions) -> Taken:
-        return Taken(self.program, positions, self.program, positions)
+    def take(self, positions: Positions) -> PairView:
+        return PairView(self.program, positions, self.program, positions)
 
     def plain(self) -> Threads:
         return Threads(replace(self.program, rules=None), self._threads)

@@ -21,7 +21,7 @@ from oasis_alloc.hosting.decision import Served
 from oasis_alloc.hosting.judging import Facts, Seen, judge
 from oasis_alloc.hosting.state import State, StateFile
 from oasis_alloc.hosting.stats import Stats
-from oasis_alloc.hosting.watcher import Bell, Process, start_watching
+from oasis_alloc.hosting.watcher import Bell, ForkState, start_watching
 from oasis_alloc.serving.schema import readable
 from oasis_alloc.serving.staleness import DECAY, ORGANIC, Rung, Staleness
 from oasis_alloc.serving.tally import Tally
@@ -76,7 +76,7 @@ class Swapping:
         self._logged: dict[str, float] = {}
         self._watcher: threading.Thread | None = None
         self._closed = Bell()
-        self._process = Process.forks
+        self._process = ForkState.forks
 
     def _policies(self) -> list[Policy]:
         served = self._served
@@ -84,15 +84,15 @@ class Swapping:
 
     def _start(self) -> None:
         """Start what this process lacks."""
-        with Process.lock:
-            if self._process != Process.forks:
+        with ForkState.lock:
+            if self._process != ForkState.forks:
                 self._renew()
             if self._interval is not None and self._watcher is None:
                 self._watcher = start_watching(self, self._interval, self._closed)
 
     def _now(self) -> Served:
         served = self._served
-        if self._process != Process.forks or (self._watcher is None and self._interval is not None):
+        if self._process != ForkState.forks or (self._watcher is None and self._interval is not None):
             self._start()
         if served is None:
             raise SnapshotError(self._why_none(), "no policy")
@@ -151,7 +151,7 @@ class Swapping:
         A snapshot that is refused changes nothing: it is counted, logged, and looked at again when the file changes, or
         when what it was refused for has passed.
         """
-        if self._process != Process.forks:
+        if self._process != ForkState.forks:
             self._start()
         with self._looking:
             followed = self._follow()
@@ -324,7 +324,7 @@ class Swapping:
         snapshot becomes active as ever; to serve this one again, `publish` it. Raises `SnapshotError` ("no policy")
         where nothing is kept.
         """
-        if self._process != Process.forks:
+        if self._process != ForkState.forks:
             self._start()
         with self._changing:
             gone = None if self._served is None else self._served.origin
@@ -351,7 +351,7 @@ class Swapping:
         """
         from oasis_alloc.hosting.publishing import publish
 
-        if self._process != Process.forks:
+        if self._process != ForkState.forks:
             self._start()
         facts = publish(snapshot, self._path, self._clock())
         self.refresh()

@@ -12,7 +12,7 @@ from typing import Protocol
 _log = logging.getLogger("oasis_alloc.serving")
 
 
-class Process:
+class ForkState:
     """How often this process is the child of a fork: locks and threads of a store are of one process only."""
 
     forks = 0
@@ -20,8 +20,8 @@ class Process:
 
 
 def _mark_fork() -> None:
-    Process.forks += 1
-    Process.lock = threading.Lock()  # another thread of the parent may have held the old one
+    ForkState.forks += 1
+    ForkState.lock = threading.Lock()  # another thread of the parent may have held the old one
 
 
 if hasattr(os, "register_at_fork"):

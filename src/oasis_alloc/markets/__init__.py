@@ -4,8 +4,8 @@ Block `k` of a market depends on the parameters and on `k` alone, never on the b
 billion pairs can be made by many workers, or one after the other in bounded memory, and are the same pairs.
 """
 
-from oasis_alloc.markets.market import Block as Block
 from oasis_alloc.markets.market import Market as Market
+from oasis_alloc.markets.market import MarketBlock as MarketBlock
 from oasis_alloc.markets.matching import Matching as Matching
 from oasis_alloc.markets.matching import matching as matching
 from oasis_alloc.markets.month import Month as Month

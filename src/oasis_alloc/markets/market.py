@@ -24,7 +24,7 @@ _CHUNK_USERS = 128  # users who share one random order of the catalog
 CATALOG, PILOT, BLOCKS, USERS = 0, 1, 2, 3  # streams of random numbers, apart from one another
 
 
-class Block(NamedTuple):
+class MarketBlock(NamedTuple):
     """Some users of a market: `indptr` from 0, item numbers, and the columns of their pairs.
 
     >>> from oasis_alloc.markets import matching
@@ -56,12 +56,12 @@ class Market(ABC):
     seed: int
 
     def __post_init__(self) -> None:
-        for name, least in (("users", 1), ("degree", 1), ("campaigns", 1), ("size", 1), ("seed", 0)):
+        for name, minimum in (("users", 1), ("degree", 1), ("campaigns", 1), ("size", 1), ("seed", 0)):
             value = getattr(self, name)
             whole = as_whole(value)
-            if whole is None or whole < least:
+            if whole is None or whole < minimum:
                 raise InputError(
-                    f"{name}={shown(value)} cannot make a market: expected an integer of at least {least}."
+                    f"{name}={shown(value)} cannot make a market: expected an integer of at least {minimum}."
                 )
         if self.degree > self.n_items:
             raise InputError(
@@ -121,7 +121,7 @@ class Market(ABC):
         item.sort(axis=1)
         return item
 
-    def block(self, number: int) -> Block:
+    def block(self, number: int) -> MarketBlock:
         """Block `number` (0 to `n_blocks - 1`) of the market; the same in any process.
 
         >>> from oasis_alloc.markets import matching
@@ -139,9 +139,9 @@ class Market(ABC):
         rng = self._rng(BLOCKS, number)
         item = self._draw(users, rng)
         columns = {name: c.reshape(-1) for name, c in self._columns(item, first, rng).items()}
-        return Block(np.arange(users + 1, dtype=np.int64) * self.degree, item.reshape(-1), columns)
+        return MarketBlock(np.arange(users + 1, dtype=np.int64) * self.degree, item.reshape(-1), columns)
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[MarketBlock]:
         """All blocks in order, one in memory at a time."""
         return (self.block(k) for k in range(self.n_blocks))
 

@@ -52,7 +52,7 @@ class Catalog(NamedTuple):
     rate: NDArray[np.float32]  # value of one stream to who promotes the track
 
 
-class Policy(NamedTuple):
+class Strategy(NamedTuple):
     """What the operator asks for; some allocation of the same market meets all of it at once."""
 
     caps: dict[str, float]
@@ -140,7 +140,7 @@ class Month(Market):
         }
 
     @cached_property
-    def policy(self) -> Policy:
+    def policy(self) -> Strategy:
         """Floors, caps, the licensor limit and the relevance guard: binding, and met by one known allocation.
 
         That allocation gives every user the best by value plus a tilt for (or against) some campaigns and the
@@ -175,7 +175,7 @@ class Month(Market):
         floor[(place >= _PROMISED) & (place < _CAPPED)] = 0.0
         names = _labels("campaign", np.arange(self.campaigns), self.campaigns)
         licensor = np.bincount(catalog.licensor, tilted) / tilted.sum()
-        return Policy(
+        return Strategy(
             caps={str(n): max(1.0, float(np.ceil(x))) for n, x in zip(names, cap, strict=True)},
             floors={str(n): float(np.floor(x)) for n, x in zip(names, floor, strict=True) if x >= 1},
             licensor_limit=float(np.ceil(1000 * licensor.max()) / 1000),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.candidates import Candidates
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.tuning import Tuning
 from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import LARGEST
@@ -18,12 +18,12 @@ from oasis_alloc.data.grouping import Grouping
 from oasis_alloc.data.row_groups import Dataset, StreamedColumn
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
-from oasis_alloc.program.pair_arrays import Recipe, blend, is_column
-from oasis_alloc.program.program import Block, Ints, Program, dual_variables
-from oasis_alloc.program.slate_lowering import tellable, with_rules
+from oasis_alloc.program.pair_arrays import PairReader, blend, is_column
+from oasis_alloc.program.program import Ints, Program, RowBlock, dual_variables
+from oasis_alloc.program.slate_lowering import distinguishing_codes, with_rules
 from oasis_alloc.statement.functions.band import Band
 from oasis_alloc.statement.functions.base import Function
-from oasis_alloc.statement.measures import Measure, Term
+from oasis_alloc.statement.measures import Measure, MeasureTerm
 from oasis_alloc.statement.objective import Objective
 
 
@@ -37,8 +37,8 @@ class Sizes:
 SIZES = Tuning(Sizes())
 
 
-def lower(problem: Problem, as_served: bool = False, threads: int | None = None) -> Program:
-    """Lower a problem to arrays; `as_served` counts every pair once, whatever users and slots count in the solve.
+def lower(problem: Problem, unweighted: bool = False, threads: int | None = None) -> Program:
+    """Lower a problem to arrays; `unweighted` counts every pair once, whatever users and slots count in the solve.
 
     `threads` is as for `solve`: the arrays do not depend on it.
     """
@@ -46,7 +46,9 @@ def lower(problem: Problem, as_served: bool = False, threads: int | None = None)
     terms = base_terms(problem)
     groupings = {by: cands.grouping(by or None) for _, by in terms}
     columns = sorted({column for column, _ in terms if column is not None})
-    cells = _Cells.of(cands, [*groupings.values()], [tellable(cands.items[key]) for key in problem.slate.keys])
+    cells = _Cells.of(
+        cands, [*groupings.values()], [distinguishing_codes(cands.items[key]) for key in problem.slate.keys]
+    )
 
     slices, start = [], 0
     for _, by in terms:
@@ -65,14 +67,14 @@ def lower(problem: Problem, as_served: bool = False, threads: int | None = None)
     for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
         matrix = _arithmetic(function.measure, cands, groupings, place, start)
         place_of_rows = slice(rows, rows + matrix.shape[0])
-        blocks.append(Block(name, place_of_rows, bound, problem.labels(name), key=_key(function)))
+        blocks.append(RowBlock(name, place_of_rows, bound, problem.labels(name), key=_key(function)))
         matrices.append(matrix)
         rows += matrix.shape[0]
     arithmetic = sp.csr_array(sp.vstack(matrices)) if matrices else sp.csr_array((0, start))
     unit = _units(arithmetic, terms, slices, cands)
     _check_units(blocks, unit)
     blocks, row, low, high, limit = dual_variables(blocks, unit)
-    streamed = None if cands.stream is None else _recipe(problem, cands.stream, cells, columns)
+    streamed = None if cands.stream is None else _pair_reader(problem, cands.stream, cells, columns)
     program = Program(
         indptr=cands.indptr,
         code=cells.code if streamed is None else np.empty(0, cells.code.dtype),
@@ -87,13 +89,13 @@ def lower(problem: Problem, as_served: bool = False, threads: int | None = None)
         blocks=tuple(blocks),
         base=base,
         arithmetic=arithmetic,
-        unit=unit,
+        row_scale=unit,
         row=row,
         lower=low,
         upper=high,
         limit=limit,
     )
-    if not as_served:
+    if not unweighted:
         program = with_rules(problem, program, cells.item_of[: cells.n_classes], threads)
     return _within_reach(program) if any(b.function.uses_range for b in program.blocks) else program
 
@@ -107,8 +109,8 @@ def _key(function: Function) -> str:
 
 def _within_reach(program: Program) -> Program:
     """The program with its curved functions told what their totals can reach, which bounds their prices."""
-    least, most = program.reach()
-    blocks = [replace(b, function=b.function.within(least[b.rows], most[b.rows])) for b in program.blocks]
+    min_totals, max_totals = program.reach()
+    blocks = [replace(b, function=b.function.within(min_totals[b.rows], max_totals[b.rows])) for b in program.blocks]
     for block in (b for b in blocks if b.function.is_curved):
         best = block.function.curve(np.zeros(len(block.labels)))
         bad = np.flatnonzero(np.isneginf(best.values))
@@ -118,7 +120,7 @@ def _within_reach(program: Program) -> Program:
                 f"{best.maximizer[bad[0]]:g} whatever is shown, where the function is minus infinity ({bad.size} in "
                 "all). Give the function an offset above 0, or give the group candidates."
             )
-    blocks, row, low, high, limit = dual_variables(blocks, program.unit)
+    blocks, row, low, high, limit = dual_variables(blocks, program.row_scale)
     return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 
 
@@ -145,9 +147,9 @@ def _terms(objective: Objective) -> list[tuple[float, str | None]]:
     return [] if linear is None else [(term.coefficient, term.column) for term in linear.terms]
 
 
-def _recipe(problem: Problem, dataset: Dataset, cells: _Cells, columns: list[str]) -> Recipe:
+def _pair_reader(problem: Problem, dataset: Dataset, cells: _Cells, columns: list[str]) -> PairReader:
     code_of = None if cells.code.size == 0 else cells.code
-    return Recipe(dataset, code_of, _terms(problem.maximize), tuple(columns))
+    return PairReader(dataset, code_of, _terms(problem.maximize), tuple(columns))
 
 
 def base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:
@@ -210,12 +212,12 @@ class _Cells:
 
 def _classes(parts: list[npt.NDArray[np.int32]], n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Number the distinct rows of several code columns: (class of each, first member of each class)."""
-    klass = np.zeros(n, np.int64)
+    class_index = np.zeros(n, np.int64)
     for part in parts:
         if part.size and (part[0] != part).any():
-            _, klass = np.unique(klass * (int(part.max()) + 2) + part + 1, return_inverse=True)
-    _, first = np.unique(klass, return_index=True)
-    return klass, first.astype(np.int64)
+            _, class_index = np.unique(class_index * (int(part.max()) + 2) + part + 1, return_inverse=True)
+    _, first = np.unique(class_index, return_index=True)
+    return class_index, first.astype(np.int64)
 
 
 def _narrow(codes: npt.NDArray[np.int64], n: int) -> Ints:
@@ -276,12 +278,12 @@ def _size(column: npt.NDArray[Any] | StreamedColumn) -> float:
     from oasis_alloc.kernels.solve.check import add_sizes
 
     sums = np.zeros(8)
-    add_sizes(frozen(column), 0, sums)
+    add_sizes(readonly(column), 0, sums)
     with np.errstate(over="ignore"):  # what is beyond float64 is refused by `_check_units`
         return float(sums.sum()) / column.size
 
 
-def _check_units(blocks: list[Block], unit: Floats) -> None:
+def _check_units(blocks: list[RowBlock], unit: Floats) -> None:
     """Raise ProblemError where what a pair adds to a row is too large to be squared; presolve.py looks at the sums."""
     bad = np.flatnonzero(~(unit <= LARGEST))
     if bad.size:
@@ -292,7 +294,7 @@ def _check_units(blocks: list[Block], unit: Floats) -> None:
         )
 
 
-def _project(term: Term, by: tuple[str, ...], labels: list[Any], cands: Candidates) -> npt.NDArray[np.int64]:
+def _project(term: MeasureTerm, by: tuple[str, ...], labels: list[Any], cands: Candidates) -> npt.NDArray[np.int64]:
     """For each group of the keys `by`, the group of the term's fewer keys that it lies in."""
     if term.by == by:
         return np.arange(len(labels))

@@ -15,7 +15,7 @@ from oasis_alloc.data.row_groups import Columns, Dataset, Positions, clipped
 Terms = Sequence[tuple[float, str | None]]  # (coefficient, column or None for exposure)
 
 
-class Arrays(NamedTuple):
+class PairArrays(NamedTuple):
     """The pairs of a block, as a program has them."""
 
     code: npt.NDArray[np.integer[Any]]
@@ -27,19 +27,19 @@ class Arrays(NamedTuple):
         """Bytes of all of them."""
         return self.code.nbytes + self.value.nbytes + self.extra.nbytes
 
-    def like(self, n: int) -> Arrays:
+    def like(self, n: int) -> PairArrays:
         """Arrays of the same types for n pairs, with anything in them."""
         code, value = np.empty(n, self.code.dtype), np.empty(n, self.value.dtype)
-        return Arrays(code, value, np.empty((self.extra.shape[0], n), self.extra.dtype))
+        return PairArrays(code, value, np.empty((self.extra.shape[0], n), self.extra.dtype))
 
-    def first(self, n: int) -> Arrays:
+    def first(self, n: int) -> PairArrays:
         """The part of a buffer that n pairs take up; in one piece each, as kernels are compiled for."""
         n_extra = self.extra.shape[0]
-        return Arrays(self.code[:n], self.value[:n], self.extra.reshape(-1)[: n_extra * n].reshape(n_extra, n))
+        return PairArrays(self.code[:n], self.value[:n], self.extra.reshape(-1)[: n_extra * n].reshape(n_extra, n))
 
-    def at(self, places: npt.NDArray[Any]) -> Arrays:
+    def at(self, places: npt.NDArray[Any]) -> PairArrays:
         """Some of the pairs, copied."""
-        return Arrays(self.code[places], self.value[places], np.ascontiguousarray(self.extra[:, places]))
+        return PairArrays(self.code[places], self.value[places], np.ascontiguousarray(self.extra[:, places]))
 
 
 def blend(terms: Terms, columns: Mapping[str, npt.NDArray[Any]], n: int) -> npt.NDArray[np.floating[Any]]:
@@ -62,7 +62,7 @@ def is_column(terms: Terms) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Recipe:
+class PairReader:
     """What to read of a dataset, and what to make of it."""
 
     dataset: Dataset
@@ -70,15 +70,15 @@ class Recipe:
     terms: Terms  # of the value
     extra: tuple[str, ...]
     weight: Floats | None = None  # (n_users,) what every user counts (see supply_and_positions.py)
-    tilt: float | None = None  # values are multiplied by it (see program.relaxed)
+    value_scale: float | None = None  # values are multiplied by it (see program.relaxed)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns that are read."""
-        valued = () if self.tilt == 0.0 else tuple(name for _, name in self.terms if name is not None)
+        valued = () if self.value_scale == 0.0 else tuple(name for _, name in self.terms if name is not None)
         return tuple(dict.fromkeys((self.dataset.item, *valued, *self.extra)))
 
-    def write(self, read: Columns, weight: Floats | None, into: Arrays) -> None:
+    def write(self, read: Columns, weight: Floats | None, into: PairArrays) -> None:
         """Make the arrays of the pairs whose columns were read; `weight` is by pair, where users have one."""
         types = self.dataset.columns
         known = {name: c.astype(types[name], copy=False) for name, c in read.items() if name in types}
@@ -89,18 +89,18 @@ class Recipe:
             np.take(self.code_of, item, out=into.code, mode="clip")  # the scan has seen that they are in range
         else:
             into.code[:] = self.code_of[item]
-        if self.tilt == 0.0:
+        if self.value_scale == 0.0:
             into.value[:] = 0.0
         else:
             value = blend(self.terms, known, item.size)
             value = value if weight is None else value * weight
-            into.value[:] = value if self.tilt is None else value.astype(np.float64) * self.tilt
+            into.value[:] = value if self.value_scale is None else value.astype(np.float64) * self.value_scale
         for k, name in enumerate(self.extra):
             into.extra[k] = known[name] if weight is None else known[name].astype(into.extra.dtype) * weight
         if weight is not None:
             into.extra[len(self.extra)] = weight
 
-    def row_groups(self, indptr: Positions, like: Arrays) -> Iterator[tuple[int, int, Positions, Arrays]]:
+    def row_groups(self, indptr: Positions, like: PairArrays) -> Iterator[tuple[int, int, Positions, PairArrays]]:
         """(first user, one after the last, their indptr, arrays) of every row group in turn; users may be cut."""
         with self.dataset.read(self.names) as reader:
             for begin, end, columns in reader:
@@ -113,7 +113,7 @@ class Recipe:
         """The weight of every pair of users first <= u < last, whose indptr is given."""
         return None if self.weight is None else np.repeat(self.weight[first:last], np.diff(indptr))
 
-    def take(self, users: Positions, positions: Positions, like: Arrays) -> Arrays:
+    def take(self, users: Positions, positions: Positions, like: PairArrays) -> PairArrays:
         """Single pairs, by position; `users` are theirs."""
         read, into = self.dataset.take(self.names, positions), like.like(positions.size)
         self.write(read, None if self.weight is None else self.weight[users], into)

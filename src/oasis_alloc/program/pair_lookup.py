@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Positions = npt.NDArray[np.int64]
 
 
-class Store(Protocol):
+class PairStore(Protocol):
     """Arrays of pairs: a program's own, or those that an engine holds of a stream."""
 
     @property
@@ -27,10 +27,10 @@ class Store(Protocol):
     def extra(self) -> npt.NDArray[np.floating[Any]]: ...
 
 
-class Taken:
+class PairView:
     """Pairs by position, and where in a store they are; what is asked of them is looked up then, and kept."""
 
-    def __init__(self, program: Program, positions: Positions, store: Store, at: Positions) -> None:
+    def __init__(self, program: Program, positions: Positions, store: PairStore, at: Positions) -> None:
         self.positions = positions
         self.store = store
         self.at = at

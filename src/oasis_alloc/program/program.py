@@ -6,7 +6,7 @@ table `T_k[cell]` per column k (k = 0 is exposure). Everything else is linear an
 
     base totals   t = sum_k B_k T_k           one entry a group of each (column, keys) that the problem names
     measures      e = M t                     rows; M holds the arithmetic, shares included
-    prices        lam = V z / unit            z: the dual variables (see functions/base.py), V sums them by row
+    prices        lam = V z / row_scale            z: the dual variables (see functions/base.py), V sums them by row
     price tables  P_k = B_k' M' lam           folded once a pass
     priced score  s_p = v_p - sum_k P_k[cell_p] c_pk
 """
@@ -24,9 +24,9 @@ import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import ratios
-from oasis_alloc.program.pair_arrays import Arrays, Recipe
-from oasis_alloc.program.pair_lookup import Taken
-from oasis_alloc.program.slate_rules import SlateRules
+from oasis_alloc.program.pair_arrays import PairArrays, PairReader
+from oasis_alloc.program.pair_lookup import PairView
+from oasis_alloc.program.slate_rules import LoweredRules
 from oasis_alloc.statement.functions.base import BoundFunction
 from oasis_alloc.statement.functions.support import BoundSupport, Smoothed
 
@@ -37,7 +37,7 @@ _MOST_SHARES, _SHARES = 1 << 24, 1 << 20  # (row, cell) that are looked at for `
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class RowBlock:
     """The rows of one function: `rows` of the stacked measures, its numbers and its labels."""
 
     name: str
@@ -77,17 +77,17 @@ class Program:
     value: npt.NDArray[np.floating[Any]]  # (n_pairs,) v
     extra: npt.NDArray[np.floating[Any]]  # (K, n_pairs): columns of measures besides exposure
     size: int  # the largest slate
-    rules: SlateRules | None  # all rules of slates, None where one size for all is the only one
-    blocks: tuple[Block, ...]
+    rules: LoweredRules | None  # all rules of slates, None where one size for all is the only one
+    blocks: tuple[RowBlock, ...]
     base: tuple[sp.csr_array, ...]  # B_k, (n_base, n_cells), k = 0 .. K
     arithmetic: sp.csr_array  # M, (n_rows, n_base)
-    unit: Floats  # (n_rows,) typical size of a row's coefficients: z = lam * unit is in units of scores
+    row_scale: Floats  # (n_rows,) typical size of a row's coefficients: z = lam * row_scale is in units of scores
     row: npt.NDArray[np.int64]  # of each dual variable
     lower: Floats  # ranges of z
     upper: Floats
-    limit: Floats  # limit / unit, so that the linear conjugate is limit @ z
+    limit: Floats  # limit / row_scale, so that the linear conjugate is limit @ z
     origin: Origin | None = None  # where pairs stand for those of the candidates in part (see supply_and_positions.py)
-    stream: Recipe | None = None  # where pairs stay in files; code, value and extra are empty then, of the right types
+    stream: PairReader | None = None  # of pairs in files: code, value and extra are then empty, of the right types
 
     @property
     def n_users(self) -> int:
@@ -102,9 +102,9 @@ class Program:
         return int(self.arithmetic.shape[0])
 
     @property
-    def arrays(self) -> Arrays:
+    def arrays(self) -> PairArrays:
         """What a pass reads of pairs."""
-        return Arrays(self.code, self.value, self.extra)
+        return PairArrays(self.code, self.value, self.extra)
 
     @property
     def n_cells(self) -> int:
@@ -127,14 +127,14 @@ class Program:
         return self.arithmetic.power(2)
 
     def prices(self, z: Floats) -> Floats:
-        """lam = V z / unit, (n_rows,)."""
-        return np.bincount(self.row, weights=z, minlength=self.n_rows) / self.unit
+        """lam = V z / row_scale, (n_rows,)."""
+        return np.bincount(self.row, weights=z, minlength=self.n_rows) / self.row_scale
 
     def variables(self, prices: Floats) -> Floats:
-        """z with V z / unit = lam, each side of a band taking its sign of the price; the nearest in the domain."""
-        z = np.clip((prices * self.unit)[self.row], self.lower, self.upper)
+        """z with V z / row_scale = lam, each side of a band taking its sign of the price; the nearest in the domain."""
+        z = np.clip((prices * self.row_scale)[self.row], self.lower, self.upper)
         for block, function in self.supports:
-            z[block.variables] = function.admit(prices[block.rows]) * self.unit[block.rows]
+            z[block.variables] = function.admit(prices[block.rows]) * self.row_scale[block.rows]
         return z
 
     def admit(self, prices: Floats) -> Floats:
@@ -143,7 +143,7 @@ class Program:
 
     def by_variable(self, by_row: Floats) -> Floats:
         """Totals (or changes of totals) by row, in the units of the dual variables' gradient."""
-        return (by_row / self.unit)[self.row]
+        return (by_row / self.row_scale)[self.row]
 
     def base_prices(self, prices: Floats) -> Floats:
         """M' lam, (n_base,): what a unit of every base total costs."""
@@ -185,20 +185,20 @@ class Program:
         return np.asarray(self._arithmetic_squared @ self._base_totals(tables))
 
     @cached_property
-    def curved(self) -> tuple[Block, ...]:
+    def curved(self) -> tuple[RowBlock, ...]:
         """The blocks whose conjugate is not linear; they have one dual variable a row."""
         return tuple(b for b in self.blocks if b.function.is_curved)
 
     @cached_property
-    def supports(self) -> tuple[tuple[Block, BoundSupport], ...]:
+    def supports(self) -> tuple[tuple[RowBlock, BoundSupport], ...]:
         """The blocks whose prices live in a set that is no box; they have one dual variable a row."""
         return tuple((b, b.function) for b in self.blocks if isinstance(b.function, BoundSupport) and len(b.labels))
 
     def conjugate_at(self, z: Floats, gamma: float, around: Floats) -> Conjugate:
         """The conjugate on the dual variables, in their units; smoothed by gamma around some totals by row."""
-        value, gradient, bend = float(self.limit @ z), self.limit.copy(), np.zeros(z.size)
+        value, gradient, curvature = float(self.limit @ z), self.limit.copy(), np.zeros(z.size)
         for block in self.curved:
-            unit, own = self.unit[block.rows], block.variables
+            unit, own = self.row_scale[block.rows], block.variables
             curve = block.function.curve(z[own] / unit)
             value += curve.value
             gradient[own] = curve.maximizer / unit
@@ -206,29 +206,29 @@ class Program:
             low, high = self.lower[own], self.upper[own]
             width = np.where(np.isfinite(high - low), _INWARD * (high - low), 0.0)
             inside = np.clip(z[own], low + width, high - width)
-            bend[own] = block.function.curve(inside / unit).slope / unit**2
-        separable = bend.copy()
+            curvature[own] = block.function.curve(inside / unit).slope / unit**2
+        separable = curvature.copy()
         parts: list[tuple[slice, Floats, Smoothed]] = []
         for block, function in self.supports:
-            unit, own, centre = self.unit[block.rows], block.variables, around[block.rows]
+            unit, own, centre = self.row_scale[block.rows], block.variables, around[block.rows]
             # a price that is off by gamma moves the total of a typical group by about itself
             size = max(float(np.abs(centre).mean()), float(unit.mean()))
             smoothed = function.smoothed(z[own] / unit, gamma / (float(unit.mean()) * size), centre)
             value += smoothed.value
             gradient[own] = smoothed.maximizer / unit
-            bend[own] = smoothed.diagonal / unit**2
+            curvature[own] = smoothed.diagonal / unit**2
             parts.append((own, unit, smoothed))
 
         def product(d: Floats) -> Floats:
-            out = bend * d
+            out = curvature * d
             for own, unit, smoothed in parts:
                 out[own] = smoothed.product(d[own] / unit) / unit
             return out
 
-        return Conjugate(value, gradient, bend, separable, product)
+        return Conjugate(value, gradient, curvature, separable, product)
 
     def reach(self) -> tuple[Floats, Floats]:
-        """(least, most) total of every row if every candidate could be shown: one pass over the pairs."""
+        """(smallest, largest) total of every row if every candidate could be shown: one pass over the pairs."""
         from oasis_alloc.kernels.solve.decide import reach as add_up
         from oasis_alloc.kernels.solve.visit import Pairs
 
@@ -244,7 +244,7 @@ class Program:
         return self.reached(positive, negative)
 
     def reached(self, positive: Floats, negative: Floats) -> tuple[Floats, Floats]:
-        """(least, most) total of every row, from tables of the positive and negative parts of all columns."""
+        """(smallest, largest) total of every row, from tables of the positive and negative parts of all columns."""
         up, down = self._base_totals(positive), self._base_totals(negative)
         more, less = self.arithmetic.maximum(0), self.arithmetic.minimum(0)
         return np.asarray(more @ down + less @ up), np.asarray(more @ up + less @ down)
@@ -291,10 +291,10 @@ class Program:
             column[np.diff(matrix.indptr) > 0] = at
         row, base = self.arithmetic.nonzero()
         out, k = np.ones(self.n_rows), column[base]
-        least, most = np.full(self.n_rows, len(self.base)), np.zeros(self.n_rows, np.int64)
-        np.minimum.at(least, row, k)
-        np.maximum.at(most, row, k)
-        out[least < most] = 0.0
+        first, last = np.full(self.n_rows, len(self.base)), np.zeros(self.n_rows, np.int64)
+        np.minimum.at(first, row, k)
+        np.maximum.at(last, row, k)
+        out[first < last] = 0.0
         signs = self.arithmetic.sign()
         mixed = np.flatnonzero((out > 0.0) & (signs.min(axis=1).toarray() * signs.max(axis=1).toarray() < 0.0))
         if mixed.size * self.n_cells > _MOST_SHARES:
@@ -303,7 +303,7 @@ class Program:
         at_a_time = max(1, _SHARES // max(1, self.n_cells))
         for start in range(0, mixed.size, at_a_time):
             some = mixed[start : start + at_a_time]
-            arithmetic, of = self.arithmetic[some], {int(k) for k in least[some]}
+            arithmetic, of = self.arithmetic[some], {int(k) for k in first[some]}
             parts = sum((abs(arithmetic) @ self.base[k]).toarray() for k in of)
             left = np.abs(sum((arithmetic @ self.base[k]).toarray() for k in of))
             share = np.divide(left, parts, out=np.ones_like(left), where=parts > 0.0)
@@ -323,7 +323,7 @@ class Program:
         lower, upper, penalty = (np.concatenate(side) for side in zip(*parts, strict=True))
         return lower, upper, penalty
 
-    def columns_of(self, pairs: Taken) -> sp.csr_array:
+    def columns_of(self, pairs: PairView) -> sp.csr_array:
         """Base totals that single pairs add up: (n_base, len(pairs)) sparse, the columns of B for these pairs."""
         out = self.base[0][:, pairs.cells]
         for k in range(1, len(self.base)):
@@ -338,19 +338,19 @@ class Program:
     def slots(self) -> float:
         """Slots that can be filled, users counted by their weight."""
         sizes = self.size if self.rules is None else self.rules.size
-        most = np.minimum(np.diff(self.indptr), sizes)
-        return float(most.sum() if self.rules is None else most @ self.rules.weight)
+        slots = np.minimum(np.diff(self.indptr), sizes)
+        return float(slots.sum() if self.rules is None else slots @ self.rules.weight)
 
-    def diminished(self, shown: Taken, x: Floats) -> float:
+    def diminished(self, shown: PairView, x: Floats) -> float:
         """What decrements take from the value of an allocation, given by its non-zeros."""
         if self.rules is None:
             return 0.0
-        return self.rules.paid(shown.users, shown.code, x)
+        return self.rules.decrement_cost(shown.users, shown.code, x)
 
 
 def dual_variables(
-    blocks: Sequence[Block], unit: Floats
-) -> tuple[list[Block], npt.NDArray[np.int64], Floats, Floats, Floats]:
+    blocks: Sequence[RowBlock], unit: Floats
+) -> tuple[list[RowBlock], npt.NDArray[np.int64], Floats, Floats, Floats]:
     """(blocks told where theirs are, row, lower, upper, limit) of the dual variables, in the units of z."""
     if not blocks:
         return [], np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.threads import each
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.keys import Key
@@ -16,7 +16,7 @@ from oasis_alloc.data.multi_keys import MultiKey
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.program.program import Program
-from oasis_alloc.program.slate_rules import SlateRules, chain_of, kept_of, systems_of, units_of
+from oasis_alloc.program.slate_rules import LoweredRules, chain_of, keep_target, systems_of, user_units
 from oasis_alloc.program.supply_and_positions import by_position, weighted
 from oasis_alloc.statement.slate import Slate
 
@@ -26,7 +26,7 @@ _EXACT = 1e-9  # smoothing, in users' units of a column, of slates that are only
 _BLOCK = 4096  # users
 
 
-def tellable(key: Key | MultiKey) -> npt.NDArray[np.int32]:
+def distinguishing_codes(key: Key | MultiKey) -> npt.NDArray[np.int32]:
     """(n_items,) a number for each item, the same where no rule by the key can tell two items apart."""
     return key.codes if isinstance(key, Key) else key.sets
 
@@ -38,31 +38,31 @@ def with_rules(problem: Problem, program: Program, item_of: Integers, threads: i
         return program
     if program.stream is not None:
         _check_streamed(slate)
-    size, least = (np.broadcast_to(np.asarray(n, np.int64), program.n_users) for n in slate.sizes(program.indptr))
+    size, min_size = (np.broadcast_to(np.asarray(n, np.int64), program.n_users) for n in slate.sizes(program.indptr))
     pair: Integers | None = None
     weight = np.ones(program.n_users) if supply is None else supply
     if slate.slot_weights is not None:
         n_users = program.n_users
-        program, most, weight = by_position(program, slate.slot_weights, supply)
+        program, max_size, weight = by_position(program, slate.slot_weights, supply)
         assert program.origin is not None  # by_position says where its pairs come from
         times, pair = program.n_users // max(1, n_users), program.origin.pair
-        size, least = np.minimum(np.repeat(size, times), most), np.minimum(np.repeat(least, times), most)
+        size, min_size = np.minimum(np.repeat(size, times), max_size), np.minimum(np.repeat(min_size, times), max_size)
     elif supply is not None:
         program = weighted(program, supply)
         if slate.is_plain:
             return program
     systems = systems_of(slate, problem.candidates, item_of)
     none = np.empty(0)
-    rules = SlateRules(size, np.zeros_like(size), weight, systems, chain_of(systems), none, none)
-    program = one_type(program)
-    if least.any():
-        rules = replace(rules, least=_reachable(problem.slate, program, rules, np.minimum(least, size), threads))
+    rules = LoweredRules(size, np.zeros_like(size), weight, systems, chain_of(systems), none, none)
+    program = unify_dtypes(program)
+    if min_size.any():
+        rules = replace(rules, min_size=_reachable(problem.slate, program, rules, np.minimum(min_size, size), threads))
     for column, share in slate.keep.items():
         given = problem.candidates.columns[column]
         guard = (given if pair is None else given[pair]).astype(np.float64)
-        guard /= np.repeat(units_of(guard, program.indptr), np.diff(program.indptr))
-        organic = attained(program, rules.without_decrements(), guard, threads)
-        rules = replace(rules, guard=guard, target=kept_of(organic, share))
+        guard /= np.repeat(user_units(guard, program.indptr), np.diff(program.indptr))
+        organic = max_attainable(program, rules.without_decrements(), guard, threads)
+        rules = replace(rules, guard=guard, target=keep_target(organic, share))
     return replace(program, rules=rules, size=int(rules.size.max(initial=1)))
 
 
@@ -79,7 +79,7 @@ def _check_streamed(slate: Slate) -> None:
             )
 
 
-def one_type(program: Program) -> Program:
+def unify_dtypes(program: Program) -> Program:
     """The program with its arrays in one type of each kind: kernels with rules take long to compile."""
     return replace(
         program,
@@ -90,20 +90,20 @@ def one_type(program: Program) -> Program:
 
 
 def _reachable(
-    slate: Slate, program: Program, rules: SlateRules, least: Integers, threads: int | None
+    slate: Slate, program: Program, rules: LoweredRules, min_size: Integers, threads: int | None
 ) -> Integers:
-    """`least`, but no more than a user's candidates and caps allow."""
+    """`min_size`, but no more than a user's candidates and caps allow."""
     if any(k not in rules.chain for k in range(len(rules.systems))):
         raise ProblemError(
             f"{slate!r}: at_least is for rules that nest; categories that cross, and items with several, can allow "
             "fewer items than they have room for. Leave one of them out."
         )
-    most = attained(program, rules.without_decrements(), np.ones(program.n_pairs), threads)
-    return np.minimum(least, np.floor(most + 1e-6).astype(np.int64))
+    reachable = max_attainable(program, rules.without_decrements(), np.ones(program.n_pairs), threads)
+    return np.minimum(min_size, np.floor(reachable + 1e-6).astype(np.int64))
 
 
-def attained(
-    program: Program, rules: SlateRules, column: npt.NDArray[np.floating[Any]], threads: int | None = None
+def max_attainable(
+    program: Program, rules: LoweredRules, column: npt.NDArray[np.floating[Any]], threads: int | None = None
 ) -> Floats:
     """(n_users,) the most that a column, in units of each user's own, can add up to in a user's slate."""
     from oasis_alloc.kernels.rules import ruled
@@ -111,8 +111,8 @@ def attained(
     from oasis_alloc.kernels.solve.visit import Pairs
 
     pairs = Pairs(
-        frozen(program.indptr), frozen(program.code), frozen(np.asarray(column, np.float64)), frozen(program.extra[:0]),
-        frozen(program.segment),
+        readonly(program.indptr), readonly(program.code), readonly(np.asarray(column, np.float64)),
+        readonly(program.extra[:0]), readonly(program.segment),
     )  # fmt: skip
     kernel = rules.kernel
     out, none = np.zeros(program.n_users), np.empty(0)

@@ -2,7 +2,7 @@
 
 Keys of categories become *systems*. Systems that nest, with single-valued keys and one staircase among them, are the
 chain, which kernels solve exactly by thresholds; all others are further categories, solved with prices of their own.
-The same systems give the linear programs their rows (solvers/slates.py).
+The same systems give the linear programs their rows (solvers/slate_rows.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.csr import gather
 from oasis_alloc.common.types import Floats
 
@@ -40,7 +40,7 @@ class System:
     steps: Floats  # what the j-th item of a category costs; as long as a category may be full
 
     @property
-    def most(self) -> int:
+    def max_count(self) -> int:
         return int(self.steps.size)
 
     @property
@@ -65,11 +65,11 @@ class System:
 
 
 @dataclass(frozen=True, eq=False)
-class SlateRules:
+class LoweredRules:
     """All rules of the slates; arrays of users or pairs."""
 
     size: Integers  # (n_users,)
-    least: Integers  # (n_users,), no more than can be had
+    min_size: Integers  # (n_users,), no more than can be had
     weight: Floats  # (n_users,) what a user counts: decrements are times this
     systems: tuple[System, ...]
     chain: tuple[int, ...]  # systems that nest, the finest first
@@ -89,10 +89,10 @@ class SlateRules:
         # compiled code knows arrays that may be written from those that may not, so each is always of the same kind
         return Rules(
             size=np.array(self.size),
-            least=np.array(self.least),
+            least=np.array(self.min_size),
             weight=np.array(self.weight),
             of=np.stack([s.single for s in chain]) if chain else np.empty((0, n_classes), np.int32),
-            most=np.array([s.most for s in chain], np.int64),
+            most=np.array([s.max_count for s in chain], np.int64),
             free=np.array([np.searchsorted(s.steps, 0.0, side="right") for s in chain], np.int64),
             n=max((s.n for s in chain), default=0),
             stair=stair,
@@ -100,20 +100,20 @@ class SlateRules:
             start=start,
             further=of,
             staircase=stairs,
-            guard=frozen(self.guard),
+            guard=readonly(self.guard),
             target=np.array(self.target),
         )
 
     @property
     def holds_back(self) -> bool:
         """True where something must be shown: scaling a slate down may then break a rule."""
-        return bool(self.target.size or self.least.any())
+        return bool(self.target.size or self.min_size.any())
 
-    def without_decrements(self) -> SlateRules:
+    def without_decrements(self) -> LoweredRules:
         """The same caps, sizes and guards, where a further item of a category is worth as much as the first."""
         return replace(self, systems=tuple(replace(s, steps=np.zeros_like(s.steps)) for s in self.systems))
 
-    def paid(self, users: Integers, classes: Integers, x: Floats) -> float:
+    def decrement_cost(self, users: Integers, classes: Integers, x: Floats) -> float:
         """What decrements take from the value of slates, given by user, class and x of their non-zeros."""
         total = 0.0
         for system in self.systems:
@@ -125,13 +125,13 @@ class SlateRules:
             total += float(self.weight[group // system.n] @ _climbed(mass, system.steps))
         return total
 
-    def most_paid(self) -> float:
+    def max_decrement_cost(self) -> float:
         """A number that decrements never take more than."""
         largest = sum(float(s.steps[-1]) * max(1, int(np.diff(s.start).max(initial=0))) for s in self.systems)
         return largest * float(self.weight @ self.size)
 
 
-def units_of(column: Floats, indptr: Integers) -> Floats:
+def user_units(column: Floats, indptr: Integers) -> Floats:
     """(n_users,) the power of two just above the largest entry of a column that a user has: a unit of the user's own.
 
     Where none is positive, the smallest negative one: only slots that have to be filled take such, these first. What
@@ -152,7 +152,7 @@ def units_of(column: Floats, indptr: Integers) -> Floats:
     return out
 
 
-def kept_of(organic: Floats, share: float) -> Floats:
+def keep_target(organic: Floats, share: float) -> Floats:
     """How much is kept of the most that a column can add up to: the share, or where that is negative `(2 - share)`.
 
     A share of a negative number is more than the number, which no slate reaches: what may be lost is the rest of its
@@ -180,17 +180,17 @@ def _joined(further: Sequence[System], n_classes: int) -> tuple[Integers, npt.ND
     entry = np.concatenate([e for e, _ in parts])
     category = np.concatenate([c + o for (_, c), o in zip(parts, offsets[:-1], strict=True)])
     order = np.argsort(entry, kind="stable")
-    longest = max(system.most for system in further) + 1
+    longest = max(system.max_count for system in further) + 1
     stairs = np.full((int(offsets[-1]), longest), np.inf)
     for system, first in zip(further, offsets[:-1].tolist(), strict=True):
-        stairs[first : first + system.n, : system.most] = system.steps
+        stairs[first : first + system.n, : system.max_count] = system.steps
     start = np.concatenate([[0], np.cumsum(np.bincount(entry, minlength=n_classes))]).astype(np.int64)
     return start, category[order].astype(np.int32), stairs
 
 
-def staircase(most: int | None, step: Any, longest: int) -> Floats:
+def staircase(max_count: int | None, step: Any, longest: int) -> Floats:
     """Decrements of the items of one category in a slate of at most `longest`."""
-    n = longest if most is None else min(most, longest)
+    n = longest if max_count is None else min(max_count, longest)
     if step is None:
         return np.zeros(max(n, 1))
     if isinstance(step, float):

@@ -17,47 +17,52 @@ from oasis_alloc.statement.functions.soft import BoundSoft
 def with_functions(program: Program, functions: list[BoundFunction]) -> Program:
     """The program with other functions of the same rows."""
     blocks = [replace(block, function=f) for block, f in zip(program.blocks, functions, strict=True)]
-    told, row, low, high, limit = dual_variables(blocks, program.unit)
+    told, row, low, high, limit = dual_variables(blocks, program.row_scale)
     return replace(program, blocks=tuple(told), row=row, lower=low, upper=high, limit=limit)
 
 
-def without_idle_limits(program: Program, least: Floats, most: Floats) -> Program:
-    """The program without the limits that its totals, between `least` and `most` by row, cannot reach.
+def without_idle_limits(program: Program, min_totals: Floats, max_totals: Floats) -> Program:
+    """The program without the limits that its totals, between `min_totals` and `max_totals` by row, cannot reach.
 
     Such a limit has no price and counts in no tolerance, so it changes nothing, whatever its size.
     """
     lower, upper, _ = program.bands()
-    idle_floor, idle_cap = np.isfinite(lower) & (lower <= least), np.isfinite(upper) & (upper >= most)
+    idle_floor, idle_cap = np.isfinite(lower) & (lower <= min_totals), np.isfinite(upper) & (upper >= max_totals)
     if not (idle_floor | idle_cap).any():
         return program
     lower, upper = np.where(idle_floor, -np.inf, lower), np.where(idle_cap, np.inf, upper)
     return with_functions(program, [b.function.with_limits(lower[b.rows], upper[b.rows]) for b in program.blocks])
 
 
-def relaxed(program: Program, tilt: float, weights: Floats, least: Floats, most: Floats, loose: Floats) -> Program:
+def relaxed(
+    program: Program, value_scale: float, weights: Floats, min_totals: Floats, max_totals: Floats, loose: Floats
+) -> Program:
     """The same demands with next to nothing to gain: a hard unit missed costs its row's weight, a soft one nothing.
 
-    Values are multiplied by `tilt`: 0 leaves pairs of the same cell tied, a little tells them apart. What no allocation
-    can do about a limit is left out: one outside what its total can reach, `least` to `most`, is moved there, so that
-    a demand for the impossible does not drown the others. `loose`, by row, is how much may be missed for nothing.
+    Values are multiplied by `value_scale`: 0 leaves pairs of the same cell tied, a little tells them apart. What no
+    allocation can do about a limit is left out: one outside what its total can reach, `min_totals` to `max_totals`, is
+    moved there, so that a demand for the impossible does not drown the others. `loose`, by row, is how much may be
+    missed for nothing.
     """
     functions: list[BoundFunction] = []
     for block in program.blocks:
         low, high, _ = block.function.band()
         if block.function.is_constraint:
             low, high = low - loose[block.rows], high + loose[block.rows]
-            low, high = np.minimum(low, most[block.rows]), np.maximum(high, least[block.rows])
+            low, high = np.minimum(low, max_totals[block.rows]), np.maximum(high, min_totals[block.rows])
             functions.append(BoundSoft(low, high, weights[block.rows]))
         else:
             functions.append(BoundSoft(np.full(low.size, -np.inf), np.full(low.size, np.inf), 1.0))
     kind = np.float32 if program.rules is None else np.float64
-    value: npt.NDArray[Any] = program.value.astype(np.float64) * tilt if tilt else np.zeros(program.code.size, kind)
-    stream = None if program.stream is None else replace(program.stream, tilt=tilt)
+    value: npt.NDArray[Any] = (
+        program.value.astype(np.float64) * value_scale if value_scale else np.zeros(program.code.size, kind)
+    )
+    stream = None if program.stream is None else replace(program.stream, value_scale=value_scale)
     rules = None if program.rules is None else program.rules.without_decrements()
     return replace(with_functions(program, functions), value=value, rules=rules, stream=stream)
 
 
-def softened(program: Program, penalty: Floats, least: Floats, most: Floats) -> Program:
+def softened(program: Program, penalty: Floats, min_totals: Floats, max_totals: Floats) -> Program:
     """The same problem with every hard constraint softened: a unit missed costs its row's `penalty`.
 
     What no allocation can do about a limit costs nothing, as in `relaxed`.
@@ -66,6 +71,6 @@ def softened(program: Program, penalty: Floats, least: Floats, most: Floats) -> 
     for block in program.blocks:
         low, high, _ = block.function.band()
         if block.function.is_constraint:
-            low, high = np.minimum(low, most[block.rows]), np.maximum(high, least[block.rows])
+            low, high = np.minimum(low, max_totals[block.rows]), np.maximum(high, min_totals[block.rows])
         functions.append(BoundSoft(low, high, penalty[block.rows]) if block.function.is_constraint else block.function)
     return with_functions(program, functions)

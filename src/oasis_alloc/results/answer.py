@@ -68,7 +68,7 @@ def by_label(problem: Problem, numbers: dict[str, Floats]) -> dict[str, dict[Any
     return {name: dict(zip(problem.labels(name), array.tolist(), strict=True)) for name, array in numbers.items()}
 
 
-def counted(answer: Answer) -> Floats:
+def supply_weighted(answer: Answer) -> Floats:
     """The non-zeros x of an answer, each as often as its user counts."""
     return _counted(answer.problem, answer.pairs, answer.x)
 

@@ -16,10 +16,10 @@ from oasis_alloc.problem import Problem
 from oasis_alloc.program.program import Program
 from oasis_alloc.program.supply_and_positions import folded
 from oasis_alloc.results.answer import Answer, linear_parts
-from oasis_alloc.solvers.monitor import Allocation, Status, Watch
+from oasis_alloc.solvers.evaluation import evaluate, missed_cost, sizes
+from oasis_alloc.solvers.monitor import Allocation, Monitor, Status
 from oasis_alloc.solvers.relaxation import Relaxation, Relaxed
 from oasis_alloc.solvers.stages import Outcome
-from oasis_alloc.solvers.worth import missed_cost, sizes, worth
 
 _Answer = TypeVar("_Answer", bound=Answer)
 
@@ -40,7 +40,7 @@ def answer_of(
     kind: type[_Answer],
     problem: Problem,
     engine: Engine,
-    watch: Watch,
+    monitor: Monitor,
     outcome: Outcome,
     solver: str,
     threads: int | None,
@@ -48,45 +48,45 @@ def answer_of(
     """The answer of a solve, however it ended."""
     asked = {"problem": problem, "solver": solver, "threads": threads}
     if outcome.relaxed is not None:
-        return relaxed_answer(kind, engine, watch, outcome.relaxed, asked)
+        return relaxed_answer(kind, engine, monitor, outcome.relaxed, asked)
     if outcome.conflict is not None:
         value = -np.inf if outcome.worthless else np.nan
-        return infeasible_answer(kind, engine, watch, outcome.conflict, value, asked)
-    return solved_answer(kind, engine, watch, outcome.status, asked)
+        return infeasible_answer(kind, engine, monitor, outcome.conflict, value, asked)
+    return solved_answer(kind, engine, monitor, outcome.status, asked)
 
 
 def solved_answer(
-    kind: type[_Answer], engine: Engine, watch: Watch, status: Status, asked: dict[str, Any]
+    kind: type[_Answer], engine: Engine, monitor: Monitor, status: Status, asked: dict[str, Any]
 ) -> _Answer:
-    """The allocation and the bound of the watch; `CertificateError` where value and bound contradict each other."""
-    program, solver, best, prices = engine.program, asked["solver"], watch.best, watch.prices
+    """The allocation and the bound of the monitor; `CertificateError` where value and bound contradict each other."""
+    program, solver, best, prices = engine.program, asked["solver"], monitor.best, monitor.prices
     assert best is not None  # `carry_out` leaves both
     assert prices is not None
-    bound, known = float(watch.bound), sizes(engine, best)
+    bound, known = float(monitor.bound), sizes(engine, best)
     if best.feasible:
         bought = missed_cost(program, prices, best.totals)
         # what priced scores are made of, and functions whose values are differences of larger numbers
-        priced = max(best.size, watch.scale) + float(np.abs(prices) @ known)
+        priced = max(best.size, monitor.scale) + float(np.abs(prices) @ known)
         curved = [(b.function, len(b.labels)) for b in program.blocks if b.function.is_curved]
         bought += EPSILON * sum(abs(getattr(function, "weight", 1.0)) * groups for function, groups in curved)
         if is_broken(bound, best.value, priced, bought, exact=solver == "dual"):
             raise CertificateError(bound, best.value, solver)
-        if best.value - bound > watch.rounding + _APART * best.size:
+        if best.value - bound > monitor.rounding + _APART * best.size:
             bound = best.value  # what violations that count as none buy
-        if abs(bound - best.value) <= EPSILON * watch.scale:
+        if abs(bound - best.value) <= EPSILON * monitor.scale:
             bound = best.value  # the same number, added up in two ways
     return kind(
         **asked,
         status=status,
         value=float(best.value),
         bound=bound,
-        gap=float(relative_gap(bound, best.value, best.size, watch.rounding)) if best.feasible else float(np.inf),
+        gap=float(relative_gap(bound, best.value, best.size, monitor.rounding)) if best.feasible else float(np.inf),
         violation=program.violation(best.totals, known),
         prices={b.name: prices[b.rows] for b in program.blocks},
         totals={b.name: best.totals[b.rows] for b in program.blocks},
         sizes={b.name: known[b.rows] for b in program.blocks if b.function.is_constraint},
-        passes=float(watch.before[0] + engine.passes),
-        seconds=watch.before[1] + watch.seconds,
+        passes=float(monitor.before[0] + engine.passes),
+        seconds=monitor.before[1] + monitor.seconds,
         **_shown(engine, best),
     )
 
@@ -100,13 +100,13 @@ def _shown(engine: Engine, best: Allocation) -> dict[str, Any]:
 
 
 def infeasible_answer(
-    kind: type[_Answer], engine: Engine, watch: Watch, least: Relaxation, value: float, asked: dict[str, Any]
+    kind: type[_Answer], engine: Engine, monitor: Monitor, smallest: Relaxation, value: float, asked: dict[str, Any]
 ) -> _Answer:
     """The answer where no allocation meets all constraints: the conflict, and the totals of the least relaxation.
 
     `value` is minus infinity where allocations meet them, and none is worth anything.
     """
-    program, closest = engine.program, worth(engine, least.positions, least.x)
+    program, closest = engine.program, evaluate(engine, smallest.positions, smallest.x)
     return kind(
         **asked,
         status=Status.INFEASIBLE,
@@ -117,22 +117,22 @@ def infeasible_answer(
         prices={},
         totals={b.name: closest.totals[b.rows] for b in program.blocks},
         passes=float(engine.passes),
-        seconds=watch.seconds,
+        seconds=monitor.seconds,
         pairs=np.empty(0, np.int64),
         x=np.empty(0),
-        conflicts=least.conflicts,
+        conflicts=smallest.conflicts,
     )
 
 
 def relaxed_answer(
-    kind: type[_Answer], engine: Engine, watch: Watch, relaxed: Relaxed, asked: dict[str, Any]
+    kind: type[_Answer], engine: Engine, monitor: Monitor, relaxed: Relaxed, asked: dict[str, Any]
 ) -> _Answer:
     """The best answer at the least relaxation."""
     program, best = engine.program, relaxed.allocation
     known = sizes(engine, best)
-    gap = relative_gap(relaxed.bound, best.value, best.size, max(watch.rounding, relaxed.rounding))
+    gap = relative_gap(relaxed.bound, best.value, best.size, max(monitor.rounding, relaxed.rounding))
     status = relaxed.status
-    if status is Status.RELAXED and gap > max(watch.target, _NEARLY):
+    if status is Status.RELAXED and gap > max(monitor.target, _NEARLY):
         status = Status.STALLED  # the least total is proven, but not that this is nearly the best answer at it
     return kind(
         **asked,
@@ -145,7 +145,7 @@ def relaxed_answer(
         totals={b.name: best.totals[b.rows] for b in program.blocks},
         sizes={b.name: known[b.rows] for b in program.blocks if b.function.is_constraint},
         passes=float(engine.passes + relaxed.passes),
-        seconds=watch.seconds,
+        seconds=monitor.seconds,
         **_shown(engine, best),
         conflicts=relaxed.conflicts,
     )

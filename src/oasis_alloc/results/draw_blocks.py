@@ -36,7 +36,7 @@ class Drawing:
         if len(chain) == len(systems):
             of = [systems[k].single for k in chain]
             self._of = np.stack(of) if of else np.empty((0, n_items), np.int32)
-            self._most = np.array([systems[k].most for k in chain], np.int64)
+            self._max_counts = np.array([systems[k].max_count for k in chain], np.int64)
         else:
             self._lists, self._widest = lists_of(systems, n_items)
 
@@ -45,7 +45,7 @@ class Drawing:
         from oasis_alloc.kernels.draw import rounding as kernels
 
         if self._lists is None:
-            kernels.round_nested(first, last, slots, self._of, self._most, self._widest, seed, shown)
+            kernels.round_nested(first, last, slots, self._of, self._max_counts, self._widest, seed, shown)
         else:
             kernels.round_crossing(first, last, slots, self._lists, self._widest, seed, shown)
 
@@ -62,5 +62,5 @@ def lists_of(systems: Sequence[System], n_items: int) -> tuple[Lists, int]:
     order = np.argsort(entry, kind="stable")
     count = np.bincount(entry, minlength=n_items)
     start = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
-    most = np.repeat([system.most for system in systems], [system.n for system in systems]).astype(np.int64)
+    most = np.repeat([system.max_count for system in systems], [system.n for system in systems]).astype(np.int64)
     return Lists(start, category[order].astype(np.int64), most), int(count.max(initial=0))

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from oasis_alloc.common.text_tables import STYLE, Table, as_html, as_text, cut, number, small
+from oasis_alloc.common.text_tables import STYLE, TextTable, as_html, as_text, cut, number, small
 from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.errors import InputError
 from oasis_alloc.results.shadow_prices import Priced, heaviest, in_words, main_column, priced
@@ -74,14 +74,14 @@ def report_html(solution: Answer) -> str:
     return f'<div class="oasis-alloc">\n<style>{STYLE}</style>\n{inside}\n</div>'
 
 
-def _contents(solution: Answer) -> Iterator[str | Table]:
+def _contents(solution: Answer) -> Iterator[str | TextTable]:
     yield f"{solution.status}: {solution.status.advice}"
     relaxed = solution.status.name == "RELAXED"
     if solution.status.name == "INFEASIBLE":
-        yield Table((), "", (), _work(solution))
+        yield TextTable((), "", (), _work(solution))
         yield from _conflicts(solution, _USUAL)
         return
-    yield Table((), "lrl", list(_certificate(solution)), _work(solution))
+    yield TextTable((), "lrl", list(_certificate(solution)), _work(solution))
     rows = _RELAXED if relaxed else _USUAL
     if relaxed:
         yield from _conflicts(solution, rows)
@@ -128,7 +128,7 @@ def _work(solution: Answer) -> str:
     return f"{passes}{solution.seconds:,.3g} seconds, solver {solution.solver}\n{over}; slates of {slate.words()}"
 
 
-def _objective(solution: Answer) -> str | Table:
+def _objective(solution: Answer) -> str | TextTable:
     try:
         parts = sorted(solution.parts.items(), key=lambda part: -abs(part[1]))
     except InputError as error:  # parts are read from the candidates' files; the rest of the answer is in hand
@@ -144,10 +144,10 @@ def _objective(solution: Answer) -> str | Table:
     rows = [row(cut(name, 64), part) for name, part in kept]
     if rest:
         rows.append(row(f"... and {len(rest)} more", sum(part for _, part in rest)))
-    return Table(("objective", "part", "share"), "lrr", rows)
+    return TextTable(("objective", "part", "share"), "lrr", rows)
 
 
-def _constraints(limits: list[Priced], most: int) -> Table:
+def _constraints(limits: list[Priced], max_rows: int) -> TextTable:
     def row(some: Priced) -> tuple[str, ...]:
         worst, at = some.worst, ""
         if worst >= 0:
@@ -164,18 +164,18 @@ def _constraints(limits: list[Priced], most: int) -> Table:
         )
 
     head, kept, more = ("constraint", "groups", "bind", "total", "limit", "worst"), limits, ""
-    if len(limits) > most:
-        first = sorted(limits, key=lambda some: (some.worst < 0, -some.heaviest))[: most - 1]
+    if len(limits) > max_rows:
+        first = sorted(limits, key=lambda some: (some.worst < 0, -some.heaviest))[: max_rows - 1]
         kept = [some for some in limits if some in first]  # in the problem's order
         left = [some for some in limits if some not in first]
         binding = sum(some.binding.size > 0 for some in left)
         more = f"... and {len(left):,} more constraints, all kept, {binding:,} of them binding"
         if any(some.worst >= 0 for some in left):
             more = more.replace("all kept", f"{sum(some.worst >= 0 for some in left):,} of them missed")
-    return Table(head, "lrrrrl", [row(some) for some in kept], more)
+    return TextTable(head, "lrrrrl", [row(some) for some in kept], more)
 
 
-def _prices(limits: list[Priced], most: int, solved: bool) -> str | Table:
+def _prices(limits: list[Priced], max_rows: int, solved: bool) -> str | TextTable:
     count = sum(some.binding.size for some in limits)
     if not count:
         return (
@@ -183,7 +183,7 @@ def _prices(limits: list[Priced], most: int, solved: bool) -> str | Table:
             if solved
             else "all prices are 0 so far: the solve stopped before it knew what the limits are worth"
         )
-    kept = heaviest(limits, most if count <= most else most - 1)
+    kept = heaviest(limits, max_rows if count <= max_rows else max_rows - 1)
     rows = [
         (
             cut(some.name, _NAME),
@@ -195,22 +195,22 @@ def _prices(limits: list[Priced], most: int, solved: bool) -> str | Table:
         for some, k in kept
     ]
     more = f"... and {count - len(kept):,} more in solution.shadow_prices()" if count > len(kept) else ""
-    return Table(("largest prices", "group", "limit", "total", "price"), "llrrr", rows, more)
+    return TextTable(("largest prices", "group", "limit", "total", "price"), "llrrr", rows, more)
 
 
-def _words(solution: Answer, found: list[Priced], most: int) -> Table | None:
+def _words(solution: Answer, found: list[Priced], max_rows: int) -> TextTable | None:
     """The heaviest prices as sentences; functions without limits have theirs here."""
     main = main_column(solution.problem)
-    rows = [(in_words(some, entry, main),) for some, entry in heaviest(found, most)]
+    rows = [(in_words(some, entry, main),) for some, entry in heaviest(found, max_rows)]
     if not rows:
         return None
     head = "what one more is worth" + ("" if solution.status.name == "SOLVED" else ", as far as it was solved")
     if main is not None:
         head += f"; 1 {cut(main[0], _LABEL)} counts {number(main[1], 4)} in the objective"
-    return Table((head,), "l", rows)
+    return TextTable((head,), "l", rows)
 
 
-def _conflicts(solution: Answer, most: _Rows) -> Iterator[str | Table]:
+def _conflicts(solution: Answer, max_rows: _Rows) -> Iterator[str | TextTable]:
     missed = [conflict for conflict in solution.conflicts if conflict.give > 0]
     yield (
         "These demands cannot be met together. The last column is the smallest total change that makes room for all "
@@ -220,8 +220,8 @@ def _conflicts(solution: Answer, most: _Rows) -> Iterator[str | Table]:
     for conflict in solution.conflicts:
         if conflict.give <= 0:
             in_the_way.setdefault(conflict.constraint, []).append(conflict.label)
-    blocking = list(in_the_way.items())[: most.blocking]
-    room = most.conflicts - len(blocking)
+    blocking = list(in_the_way.items())[: max_rows.blocking]
+    room = max_rows.conflicts - len(blocking)
     kept = missed if len(missed) <= room else missed[: room - 1]
     rows = [
         (
@@ -242,9 +242,9 @@ def _conflicts(solution: Answer, most: _Rows) -> Iterator[str | Table]:
             group = f"{len(labels):,} groups"
         rows.append((cut(name, _NAME), group, "met", "", "in the way"))
     more = "solution.conflicts lists every group" if len(solution.conflicts) > len(kept) + len(blocking) else ""
-    yield Table(("constraint", "group", "asks", "can reach", "must give"), "llrrr", rows, more)
+    yield TextTable(("constraint", "group", "asks", "can reach", "must give"), "llrrr", rows, more)
 
 
-def _label(label: Any, most: int) -> str:
+def _label(label: Any, max_width: int) -> str:
     """A label as one line of at most `most` columns; nothing for the group of everything."""
-    return "" if label is None else cut(repr(label), most)
+    return "" if label is None else cut(repr(label), max_width)

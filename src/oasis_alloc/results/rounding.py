@@ -70,7 +70,7 @@ class Rounded(ByFields):
     def _worth(self) -> tuple[Allocation, dict[str, Floats]]:
         from oasis_alloc.engines.threads import Threads
         from oasis_alloc.program.lowering import lower
-        from oasis_alloc.solvers.worth import worth
+        from oasis_alloc.solvers.evaluation import evaluate
 
         threads = self.solution.threads
         program = lower(self.solution.problem, threads=threads)
@@ -78,7 +78,7 @@ class Rounded(ByFields):
         if self.place is not None:
             pairs = every_level(self.solution.problem, pairs, self.place)
         with Threads(program, threads) as engine:
-            found = worth(engine, pairs, np.ones(pairs.size))
+            found = evaluate(engine, pairs, np.ones(pairs.size))
         return found, {block.name: found.totals[block.rows] for block in program.blocks}
 
     @property

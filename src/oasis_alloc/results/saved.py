@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from oasis_alloc.common.arrays import frozen, objects
+from oasis_alloc.common.arrays import objects, readonly
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.tensors import Tensors, read_named, write_tensors
 from oasis_alloc.common.texts import pack, unpack
@@ -156,7 +156,7 @@ def _made(tensors: Tensors, about: Mapping[str, str]) -> SavedSolution:
     return SavedSolution(
         user=_take("user", tensors, kinds),
         item=_take("item", tensors, kinds),
-        x=frozen(tensors["x"]),
+        x=readonly(tensors["x"]),
         user_name=str(names[0]),
         item_name=str(names[1]),
         document=json.loads(about["document"]),
@@ -180,7 +180,7 @@ def _put(side: str, ids: NDArray[Any], writer: Writer, kinds: dict[str, Any]) ->
 def _take(side: str, tensors: Tensors, kinds: Mapping[str, Any]) -> NDArray[Any]:
     kind = kinds.get(side)
     if kind is None:
-        return frozen(tensors[side])
+        return readonly(tensors[side])
     if kind == "text":
         return objects(unpack(tensors[side], np.append(0, tensors[f"{side}/ends"]), "surrogatepass"))
     return objects(read(kind, tensors, _no_plan))

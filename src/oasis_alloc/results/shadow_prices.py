@@ -151,18 +151,18 @@ def priced(solution: Answer) -> list[Priced]:
     return out
 
 
-def heaviest(all_priced: Sequence[Priced], most: int) -> list[tuple[Priced, int]]:
-    """Up to `most` entries, the heaviest of every function before the next ones.
+def heaviest(all_priced: Sequence[Priced], limit: int) -> list[tuple[Priced, int]]:
+    """Up to `limit` entries, the heaviest of every function before the next ones.
 
     So prices of small units are not crowded out; what is kept comes heaviest first.
     """
     ranked = [
         (rank > 0, -float(some.weight[entry]), some, int(entry))
         for some in all_priced
-        for rank, entry in enumerate(some.binding[:most])
+        for rank, entry in enumerate(some.binding[:limit])
     ]
     ranked.sort(key=lambda one: one[:2])
-    return [(some, entry) for _, _, some, entry in sorted(ranked[:most], key=lambda one: one[1])]
+    return [(some, entry) for _, _, some, entry in sorted(ranked[:limit], key=lambda one: one[1])]
 
 
 def shadow_prices(solution: Answer, limit: int | None = None) -> list[ShadowPrice]:

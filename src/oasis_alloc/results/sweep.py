@@ -13,7 +13,7 @@ from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
-from oasis_alloc.results.answer import Answer, counted
+from oasis_alloc.results.answer import Answer, supply_weighted
 from oasis_alloc.statement.functions.band import Band, distance
 from oasis_alloc.statement.functions.base import BoundFunction, Function
 from oasis_alloc.statement.measures import Measure
@@ -21,7 +21,7 @@ from oasis_alloc.statement.objective import Objective
 
 
 @dataclass(frozen=True, eq=False)
-class Varied(ABC):
+class SweepParameter(ABC):
     """A weight or a limit of `problem` that takes other numbers, or is multiplied by them (`scale`)."""
 
     problem: Problem
@@ -40,7 +40,7 @@ class Varied(ABC):
         return None
 
 
-class TotalWeight(Varied):
+class TotalWeight(SweepParameter):
     """The weight of a total in the objective's linear part."""
 
     words = "weight"
@@ -55,7 +55,7 @@ class TotalWeight(Varied):
         return self.problem.replace(maximize=Objective(Measure(tuple(terms)), objective.functions))
 
 
-class FunctionWeight(Varied):
+class FunctionWeight(SweepParameter):
     """The weight of a function of the objective; `place` is among those."""
 
     words = "weight"
@@ -71,7 +71,7 @@ class FunctionWeight(Varied):
         return self.problem.replace(maximize=Objective(objective.linear, functions))
 
 
-class ConstraintLimit(Varied):
+class ConstraintLimit(SweepParameter):
     """The limit of a constraint or soft constraint; `place` is among `subject_to`."""
 
     words = "limit"
@@ -100,7 +100,7 @@ class ConstraintLimit(Varied):
         return float(prices[prices != 0] @ limit[prices != 0])
 
 
-def varied(problem: Problem, vary: str, scale: bool) -> Varied:
+def varied(problem: Problem, vary: str, scale: bool) -> SweepParameter:
     """Find what `vary` names in the problem: a constraint or function by its name, else a total by its text."""
     if not isinstance(vary, str):
         raise ProblemError(
@@ -161,7 +161,7 @@ def parts_without_weights(problem: Problem, solution: Answer) -> Iterator[tuple[
     Totals, values of functions, and the units by which soft constraints are missed; nan where there is no allocation.
     """
     none = solution.status.name == "INFEASIBLE"
-    linear, x = problem.maximize.linear, counted(solution)
+    linear, x = problem.maximize.linear, supply_weighted(solution)
     for term in linear.terms if linear is not None else ():
         column: Any = 1.0
         if term.column is not None:
@@ -192,7 +192,7 @@ def _totals(problem: Problem, name: str, solution: Answer) -> Floats:
     from oasis_alloc.engines import engine_for
     from oasis_alloc.program.lowering import lower
 
-    program = lower(problem, as_served=True)
+    program = lower(problem, unweighted=True)
     with engine_for(program, 1) as engine:
-        _, totals = engine.add_up(solution.pairs, counted(solution))
+        _, totals = engine.add_up(solution.pairs, supply_weighted(solution))
     return totals[next(block.rows for block in program.blocks if block.name == name)]

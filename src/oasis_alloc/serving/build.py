@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import as_listed, storable
 from oasis_alloc.data.keys import Key
@@ -52,7 +52,7 @@ def policy_data(
     solution.raise_if_infeasible()
     problem, cands = solution.problem, solution.problem.candidates
     ranked_by = _organic(solution, organic)
-    program = lower(problem, as_served=True)
+    program = lower(problem, unweighted=True)
     prices = [solution.prices[block.name] for block in program.blocks]
     base = program.base_prices(np.concatenate(prices) if prices else np.empty(0))
 
@@ -62,7 +62,7 @@ def policy_data(
     for column, by in base_terms(problem):
         places[column, by] = len(terms)
         labels = cands.groups(by or None)
-        price = frozen(np.array(base[start : start + len(labels)], np.float64))
+        price = readonly(np.array(base[start : start + len(labels)], np.float64))
         on_items = tuple(key for key in by if key in cands.items)
         on_users = tuple(key for key in by if key in cands.users)
         terms.append(Term(column, by, on_items, on_users, _codes(cands, by, labels), price))
@@ -70,7 +70,7 @@ def policy_data(
     constraints = tuple(
         ConstraintPrices(
             name, f.measure.by, _codes(cands, f.measure.by, problem.labels(name)),
-            frozen(np.array(solution.prices[name], np.float64)),
+            readonly(np.array(solution.prices[name], np.float64)),
             tuple((places[term.column, term.by], term.coefficient) for term in f.measure.terms),
         )
         for name, f in zip(problem.names, problem.functions, strict=True)
@@ -178,7 +178,7 @@ def _codes(cands: Candidates, by: tuple[str, ...], labels: Sequence[Any]) -> Cod
         side = cands.items[key] if key in cands.items else cands.users[key]
         code = {label: number for number, label in enumerate(side.labels.tolist())}
         out[:, k] = [code[label if len(by) == 1 else label[k]] for label in labels]
-    return frozen(out)
+    return readonly(out)
 
 
 def _item_key(cands: Candidates, name: str) -> ItemKey:
@@ -192,10 +192,10 @@ def _item_key(cands: Candidates, name: str) -> ItemKey:
 def _segments(cands: Candidates, keys: Sequence[str]) -> tuple[Codes, Any]:
     """(the distinct codes of users, segment of each user)."""
     if not keys:
-        return frozen(np.zeros((1, 0), np.int32)), frozen(np.zeros(cands.n_users, np.uint32))
+        return readonly(np.zeros((1, 0), np.int32)), readonly(np.zeros(cands.n_users, np.uint32))
     codes = np.stack([cands.users[key].codes for key in keys], axis=1)
     segments, of_user = np.unique(codes, axis=0, return_inverse=True)
-    return frozen(segments.astype(np.int32)), frozen(of_user.reshape(-1).astype(np.uint32))
+    return readonly(segments.astype(np.int32)), readonly(of_user.reshape(-1).astype(np.uint32))
 
 
 def _rank(ids: tuple[Any, ...] | None) -> Integers | None:
@@ -210,13 +210,13 @@ def _rank(ids: tuple[Any, ...] | None) -> Integers | None:
         return None
     rank = np.empty(len(ids), np.int64)
     rank[order] = np.arange(len(ids))
-    return frozen(rank)
+    return readonly(rank)
 
 
 def _slate_rule(slate: Slate, by_user: bool) -> SlateRule:
     size, least = slate.size, slate.at_least
     diminishing = {
-        key: Decrements(frozen(np.zeros(1)), step) if isinstance(step, float) else Decrements(step)
+        key: Decrements(readonly(np.zeros(1)), step) if isinstance(step, float) else Decrements(step)
         for key, step in slate.diminishing.items()
     }
     return SlateRule(

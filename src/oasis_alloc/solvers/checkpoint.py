@@ -28,7 +28,7 @@ _BY_PAIR = ("guard",)  # fields with a number for every pair: what they mean is 
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class State:
+class SolverState:
     """What a solve goes on from."""
 
     z: Floats  # dual variables that the optimizer was at
@@ -43,14 +43,14 @@ class State:
     value: float
 
 
-def save(path: Path, state: State, fingerprint: str) -> None:
+def save(path: Path, state: SolverState, fingerprint: str) -> None:
     """Write a checkpoint; at any moment there is a whole one at `path`, or none. Raises `OSError` where it cannot."""
     tensors = {"z": state.z, "prices": state.prices, "positions": state.positions, "x": state.x}
     numbers = {name: repr(float(getattr(state, name))) for name in _NUMBERS}
     write_tensors(path, _FORMAT, tensors, {"problem": fingerprint, "stage": state.stage, **numbers})
 
 
-def load(path: Path, fingerprint: str) -> State:
+def load(path: Path, fingerprint: str) -> SolverState:
     """Read a checkpoint of the problem with this fingerprint; raise `ProblemError` for any other file."""
     try:
         tensors, about = read_tensors(path, _FORMAT)
@@ -64,7 +64,7 @@ def load(path: Path, fingerprint: str) -> State:
     try:
         numbers: dict[str, Any] = {name: float(about[name]) for name in _NUMBERS}
         arrays: dict[str, Any] = tensors
-        return State(**arrays, **numbers, stage=about["stage"])
+        return SolverState(**arrays, **numbers, stage=about["stage"])
     except (KeyError, TypeError, ValueError) as error:
         raise ProblemError(f"resume={str(path)!r} lacks a part of a checkpoint ({error}).") from error
 

@@ -67,7 +67,7 @@ def conflicts_of(
 
     `tolerance`, by row, is what counts as met; `prices` are the relaxation's, `weights` what a unit counts.
     """
-    most = float((np.abs(prices) * program.unit).max(initial=0.0))  # in scores, whatever the units of rows
+    largest = float((np.abs(prices) * program.row_scale).max(initial=0.0))  # in scores, whatever the units of rows
     missed: list[tuple[float, Conflict]] = []
     blocking: list[Conflict] = []
     for block in program.blocks:
@@ -76,9 +76,9 @@ def conflicts_of(
         lower, upper, _ = block.function.band()
         here, price = totals[block.rows], prices[block.rows]
         excess, met = block.function.excess(here), tolerance[block.rows]
-        felt = np.abs(price) * program.unit[block.rows]
+        felt = np.abs(price) * program.row_scale[block.rows]
         limited = np.isfinite(lower) | np.isfinite(upper)
-        for g in np.flatnonzero(limited & ((excess > met) | (felt > _FELT * most))):
+        for g in np.flatnonzero(limited & ((excess > met) | (felt > _FELT * largest))):
             above = here[g] > upper[g] or (excess[g] <= met[g] and price[g] > 0)
             sense = "==" if lower[g] == upper[g] else ("<=" if above else ">=")
             give = float(excess[g]) if excess[g] > met[g] else 0.0

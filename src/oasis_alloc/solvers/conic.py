@@ -17,14 +17,14 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.errors import SolverError
-from oasis_alloc.program.pair_lookup import Taken
-from oasis_alloc.program.program import Block, Program
+from oasis_alloc.program.pair_lookup import PairView
+from oasis_alloc.program.program import Program, RowBlock
 from oasis_alloc.solvers.dual import price_of_functions
+from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.highs import without_banner
-from oasis_alloc.solvers.monitor import Status, Stop, Watch
-from oasis_alloc.solvers.slates import SlatePart, slate_part
-from oasis_alloc.solvers.worth import worth
+from oasis_alloc.solvers.monitor import Monitor, Status, Stop
+from oasis_alloc.solvers.slate_rows import SlateRows, slate_rows
 from oasis_alloc.statement.functions.band import conic_band
 from oasis_alloc.statement.functions.base import Conic
 
@@ -49,8 +49,8 @@ _HIGHS = {
 _ACCEPTED = ("optimal", "optimal_inaccurate")
 
 
-def optimize_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
-    """Solve with HiGHS, Clarabel or OSQP, and leave the certified answer with the watch.
+def optimize_conic(engine: Engine, monitor: Monitor, backend: str | None) -> None:
+    """Solve with HiGHS, Clarabel or OSQP, and leave the certified answer with the monitor.
 
     `None` takes HiGHS, or Clarabel where a function is curved.
     """
@@ -62,24 +62,26 @@ def optimize_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
             f"solver='conic' is a reference for up to {MOST_PAIRS:,} pairs, and there are {program.n_pairs:,}. "
             "Use solver='dual'."
         )
-    watch.enter("conic")
+    monitor.enter("conic")
     # so that backends see values near 1, whatever their unit
-    worth_one = engine.survey().size or price_of_functions(program, engine.survey().most)
+    worth_one = engine.survey().size or price_of_functions(program, engine.survey().max_totals)
     x = cp.Variable(max(program.n_pairs, 1))
     every = engine.take(np.arange(program.n_pairs))
-    slates = slate_part(program, every, engine.take(np.empty(0, np.int64)))
+    slates = slate_rows(program, every, engine.take(np.empty(0, np.int64)))
     paid, constraints = _slates(slates, x[: program.n_pairs])
     constraints += [x >= 0, x <= 1]
     totals, definitions = _totals(program, every, x)
     blocks = [block for block in program.blocks if len(block.labels)]
-    parts = [_conic(block, totals[block.rows.start : block.rows.stop], program.unit[block.rows]) for block in blocks]
+    parts = [
+        _conic(block, totals[block.rows.start : block.rows.stop], program.row_scale[block.rows]) for block in blocks
+    ]
     value = every.value / worth_one if every.size else np.zeros(1)
     gained = sum((part.objective for part in parts), 0.0) / worth_one
     constraints += definitions + [c for part in parts for c in part.constraints]
     problem = cp.Problem(cp.Maximize(value @ x - paid / worth_one + gained), constraints)
     curved = bool(program.curved)
     backend = backend or ("clarabel" if curved else "highs")
-    _solve(problem, backend, curved, watch)
+    _solve(problem, backend, curved, monitor)
     if problem.status in ("infeasible", "infeasible_inaccurate"):
         return  # the caller looks for the conflict
     if problem.status not in _ACCEPTED or x.value is None:
@@ -89,12 +91,12 @@ def optimize_conic(engine: Engine, watch: Watch, backend: str | None) -> None:
     probability = _within_slates(x.value[: program.n_pairs], slates)
     # interior points leave a little everywhere, also where a limit allows nothing
     positions = np.flatnonzero(probability > (_ABOUT_ZERO if backend == "highs" else _INSIDE))
-    watch.offer(worth(engine, positions, probability[positions]))
+    monitor.offer(evaluate(engine, positions, probability[positions]))
     prices = worth_one * np.concatenate([part.prices() for part in parts]) if parts else np.zeros(0)
-    bound_at(engine, watch, program.admit(prices), worth_one)
+    bound_at(engine, monitor, program.admit(prices), worth_one)
 
 
-def ask_reference(engine: Engine, watch: Watch) -> None:
+def ask_reference(engine: Engine, monitor: Monitor) -> None:
     """Let the reference say what it knows of a small problem that ended without its gap; nothing where it fails.
 
     Its answer is certified like any other, so it can only make the certificate better.
@@ -102,10 +104,10 @@ def ask_reference(engine: Engine, watch: Watch) -> None:
     program = engine.program
     if program.stream is None and program.n_pairs <= _SECOND_OPINION:
         with suppress(SolverError):
-            optimize_conic(engine, watch, None)
+            optimize_conic(engine, monitor, None)
 
 
-def _conic(block: Block, totals: Any, unit: Floats) -> Conic:
+def _conic(block: RowBlock, totals: Any, unit: Floats) -> Conic:
     """A function of totals that are given in units of their rows; prices as everywhere."""
     function = block.function
     if function.is_curved or function.is_support:
@@ -115,10 +117,10 @@ def _conic(block: Block, totals: Any, unit: Floats) -> Conic:
     return part._replace(prices=lambda: part.prices() / unit)
 
 
-def _solve(problem: Any, backend: str, curved: bool, watch: Watch) -> None:
+def _solve(problem: Any, backend: str, curved: bool, monitor: Monitor) -> None:
     import cvxpy as cp
 
-    left = watch.seconds_left
+    left = monitor.seconds_left
     try:
         with warnings.catch_warnings(), np.errstate(invalid="ignore"):
             # that an answer may be inaccurate, or took many cones: its certificate says how accurate it is
@@ -128,9 +130,9 @@ def _solve(problem: Any, backend: str, curved: bool, watch: Watch) -> None:
             except cp.SolverError:
                 if not curved or backend != "clarabel":
                     raise
-                _call(problem, "scs", {}, watch.seconds_left)
+                _call(problem, "scs", {}, monitor.seconds_left)
     except cp.SolverError as error:
-        if left is not None and watch.seconds_left is not None and watch.seconds_left <= 0:
+        if left is not None and monitor.seconds_left is not None and monitor.seconds_left <= 0:
             raise Stop(Status.TIME_LIMIT) from error
         raise SolverError(f"the reference solver failed: {error}") from error
     except (ValueError, ArithmeticError) as error:  # what cvxpy raises at numbers beyond its backends
@@ -152,11 +154,11 @@ def _call(problem: Any, backend: str, clarabel: dict[str, Any], left: float | No
             problem.solve(solver=cp.HIGHS, highs_options={**_HIGHS["highs_options"], **limit})
 
 
-def _slates(part: SlatePart, x: Any) -> tuple[Any, list[Any]]:
+def _slates(part: SlateRows, x: Any) -> tuple[Any, list[Any]]:
     """(what decrements cost, constraints) of the slates' rules."""
     import cvxpy as cp
 
-    paid: Any = part.taken @ x if part.taken.any() else 0.0
+    paid: Any = part.decrement @ x if part.decrement.any() else 0.0
     constraints: list[Any] = []
     used: Any = part.matrix @ x if part.names.size else None
     if part.width.size:
@@ -171,7 +173,7 @@ def _slates(part: SlatePart, x: Any) -> tuple[Any, list[Any]]:
     return paid, constraints
 
 
-def _within_slates(x: Floats, part: SlatePart) -> Floats:
+def _within_slates(x: Floats, part: SlateRows) -> Floats:
     """The nearest smaller probabilities that keep ranges and caps exactly: solvers keep them to their tolerance."""
     x = np.clip(x, 0.0, 1.0)
     caps = np.flatnonzero((part.lower == -np.inf) & (np.diff(part.steps.indptr) == 0))
@@ -185,7 +187,7 @@ def _within_slates(x: Floats, part: SlatePart) -> Floats:
     return np.asarray(x)
 
 
-def _totals(program: Program, every: Taken, x: Any) -> tuple[Any, list[Any]]:
+def _totals(program: Program, every: PairView, x: Any) -> tuple[Any, list[Any]]:
     """The measures in units of their rows, as an expression; base totals are variables, so that shares stay sparse."""
     import cvxpy as cp
 
@@ -194,7 +196,7 @@ def _totals(program: Program, every: Taken, x: Any) -> tuple[Any, list[Any]]:
     if not program.n_pairs:
         return np.zeros((program.n_rows, 1)) @ x, []
     columns = program.columns_of(every)
-    arithmetic = sp.csr_array(sp.diags_array(1.0 / program.unit) @ program.arithmetic)
+    arithmetic = sp.csr_array(sp.diags_array(1.0 / program.row_scale) @ program.arithmetic)
     direct = sp.csr_array(arithmetic @ columns)
     if direct.nnz <= 4 * columns.nnz:
         _check_small(program, direct)
@@ -216,7 +218,7 @@ def _check_small(program: Program, measures: sp.csr_array) -> None:
     left_out = np.bincount(row, np.where(small, size.data, 0.0), program.n_rows)
     lower, upper, _ = program.bands()
     for limit in (lower, upper):
-        tight = np.where(np.isfinite(limit), np.abs(limit), np.inf) / program.unit
+        tight = np.where(np.isfinite(limit), np.abs(limit), np.inf) / program.row_scale
         bad = np.flatnonzero((left_out > 0.1 * FEASIBLE * tight) & (tight > 0.0))
         if bad.size:
             block = next(b for b in program.blocks if b.rows.start <= bad[0] < b.rows.stop)

@@ -2,7 +2,7 @@
 
 1. Prices on a sample of users, with much smoothing: cheap passes where prices are far off.
 2. All users, smoothing divided by three while about as many pairs are fractional as the finisher can take.
-3. Where the smoothing is already within the gap asked for, a few steps more meet the demands (landing.py). Else:
+3. Where the smoothing is already within the gap asked for, a few more steps meet the demands (primal_recovery.py).
 4. Rounds of the finisher (finisher.py), each certified by a visit, until the gap is reached.
 5. Where demands seem to conflict, the least relaxation is solved as a problem of its own (relaxation.py).
 
@@ -17,23 +17,23 @@ import numpy as np
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import relative_gap
-from oasis_alloc.engines.base import Decision, Engine
+from oasis_alloc.engines.base import Engine, PairSplit
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
-from oasis_alloc.solvers.landing import land, missing
-from oasis_alloc.solvers.monitor import Conflicting, Watch
+from oasis_alloc.solvers.monitor import Monitor, SuspectedInfeasible
 from oasis_alloc.solvers.newton import Check, Point, SmoothedDual, minimize, newton_direction
+from oasis_alloc.solvers.primal_recovery import gap_ratio, recover_primal
 from oasis_alloc.solvers.settings import DUAL, DualSettings
 
 
 def optimize(
-    engine: Engine, watch: Watch, z: Floats | None, scale: float | None, settings: DualSettings | None = None
+    engine: Engine, monitor: Monitor, z: Floats | None, scale: float | None, settings: DualSettings | None = None
 ) -> None:
-    """Leave the best bound, prices and allocation with the watch; `Stop` passes through.
+    """Leave the best bound, prices and allocation with the monitor; `Stop` passes through.
 
     `z` are dual variables to start from, and `scale` is the typical score, where the caller knows better.
     """
-    run = Run.of(engine, watch, z is not None, scale, DUAL.now if settings is None else settings)
+    run = Run.of(engine, monitor, z is not None, scale, DUAL.now if settings is None else settings)
     start, gamma = first_point(run, z)
     point, wanted = None, run.settings.min_undecided
     if engine.program.row.size:
@@ -51,7 +51,7 @@ class Run:
     """What the stages of one solve share."""
 
     engine: Engine
-    watch: Watch
+    monitor: Monitor
     dual: SmoothedDual
     settings: DualSettings
     warm: bool  # there are prices to start from
@@ -61,7 +61,7 @@ class Run:
     unit: float  # what gammas are measured in: the typical score, or what the caller says that it is
 
     @classmethod
-    def of(cls, engine: Engine, watch: Watch, warm: bool, scale: float | None, settings: DualSettings) -> Run:
+    def of(cls, engine: Engine, monitor: Monitor, warm: bool, scale: float | None, settings: DualSettings) -> Run:
         """Choose the samples, and look at what a slot is worth."""
         program = engine.program
         stride = 1 if warm else sample_stride(program, settings.slots_per_row, settings)
@@ -71,8 +71,8 @@ class Run:
         else:
             with engine.plain() as plain:
                 typical = typical_score(plain, rough, settings)
-        dual = SmoothedDual(engine, _reporting(engine, watch), settings)
-        return cls(engine, watch, dual, settings, warm, stride, rough, typical, typical if scale is None else scale)
+        dual = SmoothedDual(engine, _reporting(engine, monitor), settings)
+        return cls(engine, monitor, dual, settings, warm, stride, rough, typical, typical if scale is None else scale)
 
     @property
     def ruled(self) -> bool:
@@ -80,16 +80,16 @@ class Run:
         return self.engine.program.rules is not None
 
 
-def _reporting(engine: Engine, watch: Watch) -> Check:
-    """What tells the watch of every visit."""
+def _reporting(engine: Engine, monitor: Monitor) -> Check:
+    """What tells the monitor of every visit."""
     program = engine.program
 
     def check(point: Point, stride: int) -> None:
         if stride == 1:
             prices = program.prices(point.z)
-            watch.offer_bound(point.visit.bound + program.conjugate(prices), prices)
-            watch.at(point.z, point.gamma)
-        watch.tick(engine.passes, point.gamma)
+            monitor.offer_bound(point.visit.bound + program.conjugate(prices), prices)
+            monitor.at(point.z, point.gamma)
+        monitor.tick(engine.passes, point.gamma)
 
     return check
 
@@ -97,7 +97,7 @@ def _reporting(engine: Engine, watch: Watch) -> Check:
 def first_point(run: Run, z: Floats | None) -> tuple[Floats, float]:
     """(dual variables, smoothing) to start from."""
     program, settings = run.engine.program, run.settings
-    earlier = run.watch.first_smoothing()
+    earlier = run.monitor.first_smoothing()
     if z is not None:
         return z, settings.last_sample_gamma * run.unit if earlier is None else earlier
     start = program.variables(np.zeros(program.n_rows))
@@ -115,25 +115,25 @@ def on_a_sample(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]:
     if run.ruled:
         return without_rules(run, start, gamma)
     if run.stride > 1:
-        run.watch.enter("sample")
+        run.monitor.enter("sample")
         # what a sample leaves open of prices goes with one over the root of the slots that a row has in it
         per_row = program.slots / (run.stride * settings.slots_per_row * program.n_limited)
         last = settings.last_sample_gamma * run.unit / np.sqrt(max(1.0, per_row))
         return descend(run.dual, start, gamma, last, run.stride, settings.rough)
     if run.rough_stride > 1:  # too few users for more than the first prices
-        run.watch.enter("sample")
+        run.monitor.enter("sample")
         start, _ = descend(run.dual, start, gamma, gamma, run.rough_stride, settings.roughest)
     return start, gamma
 
 
 def without_rules(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]:
     """Rough prices of the program without its rules, which move them a little and make passes expensive."""
-    engine, watch, settings = run.engine, run.watch, run.settings
-    watch.enter("sample")
+    engine, monitor, settings = run.engine, run.monitor, run.settings
+    monitor.enter("sample")
     with engine.plain() as plain:
 
         def count(point: Point, stride: int) -> None:
-            watch.tick(engine.passes + plain.passes, point.gamma)
+            monitor.tick(engine.passes + plain.passes, point.gamma)
 
         dual = SmoothedDual(plain, count, settings)
         try:
@@ -149,21 +149,21 @@ def without_rules(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]
 
 def with_all_users(run: Run, start: Floats, gamma: float) -> tuple[Point, int] | None:
     """Take the smoothing down; (the last point, pairs for the finisher), or None where the gap is reached."""
-    watch, dual, settings = run.watch, run.dual, run.settings
-    watch.enter("passes")
-    fractional, landings = np.inf, settings.landings
+    monitor, dual, settings = run.monitor, run.dual, run.settings
+    monitor.enter("passes")
+    fractional, recovery_tries = np.inf, settings.recovery_tries
     max_steps = 2 * settings.few_steps if run.ruled else settings.max_steps
     while True:
         point = minimize(dual, dual.at(start, gamma), 1, settings.rough, max_steps)
-        times = missing(dual, watch, point, undecided_wanted(dual, point)) if landings else np.inf
+        times = gap_ratio(dual, monitor, point, undecided_wanted(dual, point)) if recovery_tries else np.inf
         if times <= 1.0:
-            landings -= 1
-            point, reached = land(run.engine, watch, dual, point, run.unit)
+            recovery_tries -= 1
+            point, reached = recover_primal(run.engine, monitor, dual, point, run.unit)
             if reached:
                 return None
         wanted = undecided_wanted(dual, point)
-        if watch.may_conflict and runaway(point, run.unit, settings):
-            raise Conflicting
+        if monitor.may_conflict and runaway(point, run.unit, settings):
+            raise SuspectedInfeasible
         # pairs that less smoothing does not tell apart, though it is finer than the values
         tied = point.visit.fractional > settings.tied_share * fractional and gamma < settings.tied_gamma * run.typical
         finishes = times == np.inf and ready_for_finisher(run, point, wanted)
@@ -172,60 +172,63 @@ def with_all_users(run: Run, start: Floats, gamma: float) -> tuple[Point, int] |
         start, fractional = point.z, point.visit.fractional
         # what smoothing takes goes with its square: no further than where the slates at hand would be good enough
         ratio = settings.gamma_ratio
-        gamma /= min(ratio, np.sqrt(times / settings.lands)) if times > 1.0 else ratio
+        gamma /= min(ratio, np.sqrt(times / settings.recovery_aim)) if times > 1.0 else ratio
 
 
 def ready_for_finisher(run: Run, point: Point, wanted: int) -> bool:
     """True where few enough pairs are open, or less smoothing would gain nothing that is asked for."""
-    watch, settings = run.watch, run.settings
+    monitor, settings = run.monitor, run.settings
     # with rules passes are expensive, and the finisher is given more
     times = settings.ruled_fractional_per_undecided if run.ruled else settings.fractional_per_undecided
-    if times * point.visit.fractional <= wanted or smoothing_error(point, watch) <= settings.loose_error * watch.target:
+    if (
+        times * point.visit.fractional <= wanted
+        or smoothing_error(point, monitor) <= settings.loose_error * monitor.target
+    ):
         return True
     if not run.ruled:
         return False
     value = point.visit.value + run.engine.program.concave(point.visit.totals)
-    return relative_gap(watch.bound, value, watch.size_of(value)) <= settings.good * watch.target
+    return relative_gap(monitor.bound, value, monitor.size_of(value)) <= settings.good * monitor.target
 
 
 def refined(run: Run, point: Point) -> Point:
-    """The point at the end of some more steps; `Conflicting` where demands are far from met all the same."""
+    """The point at the end of some more steps; `SuspectedInfeasible` where demands are far from met all the same."""
     settings = run.settings
     point = minimize(run.dual, point, 1, settings.fine, settings.few_steps if run.ruled else settings.max_steps)
-    if run.watch.may_conflict and run.dual.residual(point) > settings.stuck:
-        raise Conflicting
+    if run.monitor.may_conflict and run.dual.residual(point) > settings.stuck:
+        raise SuspectedInfeasible
     return point
 
 
 def hand_over(run: Run, point: Point | None, gamma: float, wanted: int) -> None:
     """Let the finisher go on from the prices of a point, with about `wanted` pairs open at first."""
-    engine, watch, program = run.engine, run.watch, run.engine.program
-    watch.enter("finish")
+    engine, monitor, program = run.engine, run.monitor, run.engine.program
+    monitor.enter("finish")
     prices = np.zeros(program.n_rows) if point is None else program.prices(point.z)
     if program.supports:
         prices = program.admit(prices)
-    margin = margin_for(engine, watch, prices, wanted, gamma)
-    known: Decision | None = None
+    margin = margin_for(engine, monitor, prices, wanted, gamma)
+    known: PairSplit | None = None
     margins, limit = np.full(program.n_rows, margin), np.full(program.n_rows, np.inf)
     if point is not None and np.isfinite(margin):
         margins, limit, known = widened(run, run.dual.here(point), prices, margin, wanted)
-    finish_rounds(engine, watch, prices, margins, run.unit, limit, known, run.settings)
+    finish_rounds(engine, monitor, prices, margins, run.unit, limit, known, run.settings)
 
 
 def widened(
     run: Run, point: Point, prices: Floats, margin: float, wanted: int
-) -> tuple[Floats, Floats, Decision | None]:
+) -> tuple[Floats, Floats, PairSplit | None]:
     """(margins by row, their limits, the decision at both): as wide as a Newton step says, while few pairs are open."""
     engine, program, settings = run.engine, run.engine.program, run.settings
     step, limit = np.zeros(program.n_rows), np.full(program.n_rows, np.inf)
     np.maximum.at(step, program.row, np.abs(newton_direction(run.dual, point, 4.0 * margin)))
-    share = point.visit.activity / (program.unit * max(program.slots, 1.0))
+    share = point.visit.activity / (program.row_scale * max(program.slots, 1.0))
     limit[share > settings.everywhere] = margin
     margins, known = limit, None
     for widest in settings.ruled_widest if run.ruled else settings.widest:
         margins = np.maximum(margin, np.minimum(2.0 * step, widest * margin))
         known = engine.decide(prices, np.minimum(margins, limit))
-        run.watch.check_limits(engine.passes)
+        run.monitor.check_limits(engine.passes)
         if known.undecided.size <= settings.max_widened * wanted:
             break
     # the price of a row that opens no pairs may go as far as it likes
@@ -258,7 +261,7 @@ def undecided_wanted(dual: SmoothedDual, point: Point) -> int:
     each = np.full(program.n_rows, settings.undecided_per_row)
     for block in program.curved:
         each[block.rows] = settings.undecided_per_curved_row
-    active = np.unique(program.row[~dual.held(point)])
+    active = np.unique(program.row[~dual.at_bound(point)])
     return max(settings.min_undecided, min(int(each[active].sum()), settings.max_undecided))
 
 
@@ -280,7 +283,7 @@ def price_of_functions(program: Program, totals: Floats, settings: DualSettings 
     paid = [0.0]
     largest = {block.name: function.largest() for block, function in program.supports}
     for block in program.blocks:
-        function, unit = block.function, program.unit[block.rows]
+        function, unit = block.function, program.row_scale[block.rows]
         if function.is_curved:
             prices = np.abs(function.price_at(totals[block.rows]))
         else:
@@ -291,9 +294,9 @@ def price_of_functions(program: Program, totals: Floats, settings: DualSettings 
     return typical if typical > 0.0 and not 1.0 / ordinary <= typical <= ordinary else 1.0
 
 
-def smoothing_error(point: Point, watch: Watch) -> float:
+def smoothing_error(point: Point, monitor: Monitor) -> float:
     """Share of the objective that the smoothing costs."""
-    return float(abs(point.visit.bound - point.visit.smoothed)) / float(watch.size_of(point.visit.value))
+    return float(abs(point.visit.bound - point.visit.smoothed)) / float(monitor.size_of(point.visit.value))
 
 
 def runaway(point: Point, unit: float, settings: DualSettings) -> bool:

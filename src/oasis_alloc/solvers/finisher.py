@@ -15,17 +15,17 @@ import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import relative_gap
-from oasis_alloc.engines.base import Decision, Engine
+from oasis_alloc.engines.base import Engine, PairSplit
 from oasis_alloc.kernels.solve.decide import N_BINS
 from oasis_alloc.program.program import Program
-from oasis_alloc.solvers.crash import crash
+from oasis_alloc.solvers.crash_basis import crash_basis
+from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.highs import solve_lp
 from oasis_alloc.solvers.linear import LinearSolution, Statuses
-from oasis_alloc.solvers.monitor import Allocation, Conflicting, Status, Stop, Watch
+from oasis_alloc.solvers.monitor import Allocation, Monitor, Status, Stop, SuspectedInfeasible
 from oasis_alloc.solvers.repair import trimmed
 from oasis_alloc.solvers.restricted import Restricted, restricted
 from oasis_alloc.solvers.settings import DUAL, DualSettings
-from oasis_alloc.solvers.worth import worth
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,14 +40,14 @@ class Round:
     missed: npt.NDArray[np.bool_]  # (n_rows,) hard rows that are missed at the highest price of a slack
 
 
-def margin_for(engine: Engine, watch: Watch, prices: Floats, wanted: int, guess: float) -> float:
+def margin_for(engine: Engine, monitor: Monitor, prices: Floats, wanted: int, guess: float) -> float:
     """A margin within which about `wanted` pairs are undecided; infinite if that is all of them."""
     if wanted >= engine.program.n_pairs:
         return np.inf
     widest = 8.0 * guess
     for _ in range(40):
         counts = np.cumsum(engine.histogram(prices, widest))
-        watch.check_limits(engine.passes)
+        monitor.check_limits(engine.passes)
         if counts[-1] < wanted:
             widest *= 8.0
         elif counts[0] > wanted and widest > 1e-9 * guess:
@@ -58,8 +58,8 @@ def margin_for(engine: Engine, watch: Watch, prices: Floats, wanted: int, guess:
 
 
 def finish_rounds(
-    engine: Engine, watch: Watch, prices: Floats, margins: Floats, scale: float, limit: Floats | None = None,
-    known: Decision | None = None, settings: DualSettings | None = None,
+    engine: Engine, monitor: Monitor, prices: Floats, margins: Floats, scale: float, limit: Floats | None = None,
+    known: PairSplit | None = None, settings: DualSettings | None = None,
 ) -> Round | None:  # fmt: skip
     """Rounds of the finisher until the gap is reached or nothing is left to release; returns the last one.
 
@@ -73,32 +73,32 @@ def finish_rounds(
     program, settings = engine.program, DUAL.now if settings is None else settings
     if program.supports:  # bounds of Newton steps hold, but at prices a little outside the domain
         prices = program.admit(prices)
-        watch.forget_bound()
-    center, center_bound = prices, bound_at(engine, watch, prices, scale, settings)
-    largest = np.abs(np.concatenate([[scale], *((prices * program.unit)[block.rows] for block in program.curved)]))
-    most = settings.first_slack * max(float(largest.max()), engine.survey().largest)
+        monitor.forget_bound()
+    center, center_bound = prices, bound_at(engine, monitor, prices, scale, settings)
+    largest = np.abs(np.concatenate([[scale], *((prices * program.row_scale)[block.rows] for block in program.curved)]))
+    max_price = settings.first_slack * max(float(largest.max()), engine.survey().largest)
     margins, radius = _first_radius(program, prices, margins, scale, settings)
     opens = np.full(program.n_rows, np.inf) if limit is None else limit
     decision = engine.decide(prices, np.minimum(margins, opens)) if known is None else known
     last: Round | None = None
     violations: list[float] = []
-    searching = watch.target >= settings.loose
+    searching = monitor.target >= settings.loose
     stubborn = np.zeros(program.n_rows, np.bool_)
     for round_ in range(settings.max_rounds):
         start = center
         loose = searching and round_ < settings.loose_rounds
         reach = np.maximum(margins, settings.far * scale) if loose else margins
-        last = finish(engine, watch, decision, start, np.minimum(reach, radius), most, last, settings)
-        watch.offer(last.allocation)
+        last = finish(engine, monitor, decision, start, np.minimum(reach, radius), max_price, last, settings)
+        monitor.offer(last.allocation)
         new = program.admit(last.prices)
-        if loose and watch.reached:
+        if loose and monitor.reached:
             return last
         searching &= not last.allocation.feasible  # what is missing now are prices, and those of far steps are bad
         early = loose and not last.allocation.feasible  # prices that may go far are not worth a visit
-        bound = np.inf if early else bound_at(engine, watch, new, scale, settings)
-        if watch.reached or trim(engine, watch, last.allocation, new):
+        bound = np.inf if early else bound_at(engine, monitor, new, scale, settings)
+        if monitor.reached or trim(engine, monitor, last.allocation, new):
             return last
-        watch.check_limits(engine.passes)  # rounds without a visit have no tick
+        monitor.check_limits(engine.passes)  # rounds without a visit have no tick
         better = bound <= center_bound
         if better:
             center, center_bound = new, bound
@@ -106,22 +106,22 @@ def finish_rounds(
         wanting = last.pressed & (np.isinf(radius) | (round_ >= settings.chords))
         margins = np.where(wanting, settings.widen * margins, margins)
         opens = np.where(last.pressed, 2.0 * opens, opens)
-        moved = np.abs(last.prices - start) * program.unit
+        moved = np.abs(last.prices - start) * program.row_scale
         # prices that went far and gave a worse bound say that the chords are too coarse there
         narrow = settings.narrow * radius
-        least = radius if early else np.maximum(narrow, 2.0 * moved) if better else narrow
-        radius = np.where(last.pressed, settings.widen * radius, np.minimum(radius, least))
+        smallest = radius if early else np.maximum(narrow, 2.0 * moved) if better else narrow
+        radius = np.where(last.pressed, settings.widen * radius, np.minimum(radius, smallest))
         if round_ >= settings.patience:
             margins, opens = 2.0 * margins, 2.0 * opens
         if decision.undecided.size == program.n_pairs:
             # nothing is fixed, so nothing is gained by holding prices back
             margins = opens = np.full_like(margins, np.inf)
-        if watch.may_conflict and not last.allocation.feasible and not loose:
+        if monitor.may_conflict and not last.allocation.feasible and not loose:
             violations.append(last.allocation.violation)
             few = settings.patience + 2 if program.supports else 2  # of their prices, which go far together
             far = margins[last.pressed].max(initial=0.0) > settings.far * scale
             if far or _stuck(violations, few):
-                raise Conflicting  # prices are far above the scores, or wider margins do not help
+                raise SuspectedInfeasible  # prices are far above the scores, or wider margins do not help
         near = np.minimum(np.where(last.pressed, margins, settings.close * margins), opens)
         fresh = engine.decide(center if early else new, near)
         wider = release(decision, fresh)
@@ -135,9 +135,9 @@ def finish_rounds(
             settled = False  # the chords of curved functions can still be finer
         if settled:
             # no pair is fixed against its price: what is missing is not for lack of rounds
-            if watch.may_conflict or not last.missed.any() or most > settings.max_slack * scale:
+            if monitor.may_conflict or not last.missed.any() or max_price > settings.max_slack * scale:
                 return last
-            most *= 1e3  # the demands can be met, but not at this price
+            max_price *= 1e3  # the demands can be met, but not at this price
         decision = wider
     return last
 
@@ -148,9 +148,9 @@ def _first_radius(
     """(margins, how far prices may go besides) by row, at first; the second is finite for curved rows alone."""
     margins, radius = margins.copy(), np.full(program.n_rows, np.inf)
     for block in program.curved:
-        own = np.maximum(scale, np.abs(prices * program.unit)[block.rows])  # what it pays may be far above the scores
+        own = np.maximum(scale, np.abs(prices * program.row_scale)[block.rows])  # may be far above the scores
         # pairs that tie have next to none
-        margins[block.rows] = np.maximum(margins[block.rows], settings.least_radius * own)
+        margins[block.rows] = np.maximum(margins[block.rows], settings.min_margin * own)
         radius[block.rows] = np.clip(margins[block.rows], settings.first_radius * own, own)
     return margins, radius
 
@@ -160,7 +160,7 @@ def _stuck(violations: list[float], few: int) -> bool:
     return len(violations) > few and violations[-1] > 0.5 * violations[-3]
 
 
-def release(decision: Decision, fresh: Decision) -> Decision:
+def release(decision: PairSplit, fresh: PairSplit) -> PairSplit:
     """The decision with more pairs undecided: all that the fresh one decides otherwise or leaves open."""
     known_in = np.concatenate([decision.shown, decision.undecided])
     fresh_in = np.concatenate([fresh.shown, fresh.undecided])
@@ -168,16 +168,16 @@ def release(decision: Decision, fresh: Decision) -> Decision:
     leave = np.setdiff1d(decision.shown, fresh_in, assume_unique=True)
     undecided = np.unique(np.concatenate([decision.undecided, fresh.undecided, enter, leave]))
     shown = np.setdiff1d(decision.shown, undecided, assume_unique=True)
-    return Decision(undecided, shown)
+    return PairSplit(undecided, shown)
 
 
 def with_alternatives(
-    engine: Engine, decision: Decision, allocation: Allocation, rows: npt.NDArray[np.bool_], most: int
-) -> Decision:
+    engine: Engine, decision: PairSplit, allocation: Allocation, rows: npt.NDArray[np.bool_], max_pairs: int
+) -> PairSplit:
     """The decision with all pairs of some users undecided: of those who have or could have a pair in these rows.
 
-    A user who has to be shown something can only give a pair up for another that is open as well. About `most` pairs
-    are opened.
+    A user who has to be shown something can only give a pair up for another that is open as well. About `max_pairs`
+    pairs are opened.
     """
     if not rows.any():
         return decision
@@ -193,33 +193,34 @@ def with_alternatives(
     if not users.size:
         return decision
     # from all over: the first ones may have nothing to give
-    times = max(1, -(-int(size.sum()) // most))
+    times = max(1, -(-int(size.sum()) // max_pairs))
     opened = np.concatenate([np.arange(program.indptr[u], program.indptr[u + 1]) for u in users[::times]])
     undecided = np.union1d(decision.undecided, opened)
     shown = np.setdiff1d(decision.shown, opened, assume_unique=True)
-    return Decision(undecided, shown)
+    return PairSplit(undecided, shown)
 
 
 def finish(
     engine: Engine,
-    watch: Watch,
-    decision: Decision,
+    monitor: Monitor,
+    decision: PairSplit,
     prices: Floats,
     radius: Floats,
-    most: float,
+    max_price: float,
     last: Round | None,
     settings: DualSettings,
 ) -> Round:
-    """Solve and put together; radius by row and `most`, the highest price of a slack, are in units of scores."""
+    """Solve and put together; radius by row and `max_price`, the highest price of a slack, are in units of scores."""
     program = engine.program
     undecided, shown = decision.undecided, decision.shown
     _, fixed = engine.add_up(shown, np.ones(shown.size))
     kept_rows = np.empty(0, np.int64) if last is None else last.part.rows
-    part = restricted(engine, decision, fixed, prices, radius / program.unit, most / program.unit, kept_rows)
+    scale = program.row_scale
+    part = restricted(engine, decision, fixed, prices, radius / scale, max_price / scale, kept_rows)
     basis = None
     if last is not None and part.pairs.size <= max(settings.restart, 2 * last.part.pairs.size):
         basis = last.part.basis_for(part, last.solution, last.allocation.positions[last.allocation.x == 1.0])
-    solution = _solve(part, basis, prices, watch.seconds_left)
+    solution = _solve(part, basis, prices, monitor.seconds_left)
     if solution is None:
         raise Stop(Status.TIME_LIMIT)
     x = np.clip(solution.x[: undecided.size], 0.0, 1.0)
@@ -228,14 +229,14 @@ def finish(
     new = prices.copy()
     new[rows] = part.prices(solution)
     above, below = part.slack(solution)
-    slack = np.maximum(above, below) > settings.slack * np.maximum(program.unit, np.abs(fixed))[rows]
+    slack = np.maximum(above, below) > settings.slack * np.maximum(program.row_scale, np.abs(fixed))[rows]
     pressed, missed = np.zeros((2, prices.size), np.bool_)
     pressed[rows] = slack & ~np.where(above > below, part.above_is_end, part.below_is_end)
     missed[rows] = slack & ~pressed[rows] & ~np.isfinite(program.bands()[2][rows])
     positions = np.concatenate([shown, undecided[kept]])
     order = np.argsort(positions, kind="stable")
     weights = np.concatenate([np.ones(shown.size), x[kept]])[order]
-    return Round(part, solution, worth(engine, positions[order], weights), new, pressed, missed)
+    return Round(part, solution, evaluate(engine, positions[order], weights), new, pressed, missed)
 
 
 def _solve(
@@ -243,14 +244,14 @@ def _solve(
 ) -> LinearSolution | None:
     """From the last basis where there is one, else from what the prices say."""
     # guards and categories, of which prices say nothing, are better presolved; pieces are not priced one by one
-    if basis is not None or part.n_slates > part.slates.n_sizes or part.pieces.gain.size:
+    if basis is not None or part.n_slates > part.slates.n_sizes or part.forms.gain.size:
         return solve_lp(part.lp, basis, seconds)
-    start = crash(part, prices[part.rows])
+    start = crash_basis(part, prices[part.rows])
     solution = solve_lp(start.lp, start.basis, seconds)
     return None if solution is None else start.back(solution)
 
 
-def trim(engine: Engine, watch: Watch, allocation: Allocation, prices: Floats) -> bool:
+def trim(engine: Engine, monitor: Monitor, allocation: Allocation, prices: Floats) -> bool:
     """Whether the allocation reaches the gap once the little by which it exceeds caps is taken off."""
     if allocation.feasible:
         return False
@@ -258,24 +259,24 @@ def trim(engine: Engine, watch: Watch, allocation: Allocation, prices: Floats) -
     over = np.where(np.isfinite(penalty), 0.0, np.maximum(allocation.totals - upper, 0.0))
     cost = float(over @ np.maximum(prices, 0.0))
     value = allocation.value - cost
-    if relative_gap(watch.bound, value, watch.size_of(value), watch.rounding) > watch.target:
+    if relative_gap(monitor.bound, value, monitor.size_of(value), monitor.rounding) > monitor.target:
         return False
     x = trimmed(engine, allocation.positions, allocation.x, allocation.totals)
     if x is not None:
-        watch.offer(worth(engine, allocation.positions, x))
-    return watch.reached
+        monitor.offer(evaluate(engine, allocation.positions, x))
+    return monitor.reached
 
 
 def bound_at(
-    engine: Engine, watch: Watch, prices: Floats, scale: float, settings: DualSettings | None = None
+    engine: Engine, monitor: Monitor, prices: Floats, scale: float, settings: DualSettings | None = None
 ) -> float:
-    """The bound at some prices, offered to the watch."""
+    """The bound at some prices, offered to the monitor."""
     settings = DUAL.now if settings is None else settings
     # under rules, whose roots take longer the finer they are, no finer than the gap asked for can tell
-    finest = float(np.clip(0.1 * watch.target, 1e-12, settings.ruled_kink))
-    kink = settings.kink if engine.program.rules is None else float(np.clip(0.01 * watch.target, finest, 1e-4))
+    finest = float(np.clip(0.1 * monitor.target, 1e-12, settings.ruled_kink))
+    kink = settings.kink if engine.program.rules is None else float(np.clip(0.01 * monitor.target, finest, 1e-4))
     visit = engine.visit(prices, kink * scale)
     bound = visit.bound + engine.program.conjugate(prices)
-    watch.offer_bound(bound, prices)
-    watch.tick(engine.passes)
+    monitor.offer_bound(bound, prices)
+    monitor.tick(engine.passes)
     return bound

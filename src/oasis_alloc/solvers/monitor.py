@@ -119,19 +119,19 @@ class Stop(Exception):
         self.status = status
 
 
-class Conflicting(Exception):
+class SuspectedInfeasible(Exception):
     """Raised inside a solve where the demands seem to conflict, so that the relaxation is asked."""
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class DualIterate:
     """Where the optimizer is: dual variables and the smoothing that they are for."""
 
     z: Floats
     gamma: float
 
 
-class Watch:
+class Monitor:
     """Keeps the best bound with its prices and the best allocation; raises `Stop` at a limit.
 
     Solvers offer bounds and allocations, and say at which stage (`enter`) and where (`at`) they are. What else is set,
@@ -153,7 +153,7 @@ class Watch:
         self._stage = "passes"
         self._proven: tuple[float, Floats | None] = (np.inf, None)  # one assignment, however it is interrupted
         self._best: Allocation | None = None
-        self._place: Place | None = None
+        self._iterate: DualIterate | None = None
         self._first_smoothing: float | None = None
         self._before = (0.0, 0.0)
         self._keep: Callable[[float], object] | None = None
@@ -167,12 +167,12 @@ class Watch:
         self._pace: deque[tuple[float, float]] = deque(maxlen=_TICKS)
         self._first: tuple[float, float] | None = None  # seconds and gap when one was first known
 
-    def within(self, gap: float, stage: str, rounding: float, scale: float = 0.0) -> Watch:
-        """A watch for a problem that is solved inside this one: its time limit is what this one has left.
+    def within(self, gap: float, stage: str, rounding: float, scale: float = 0.0) -> Monitor:
+        """A monitor for a problem that is solved inside this one: its time limit is what this one has left.
 
         That problem can always be met, and reports no progress.
         """
-        inner = Watch(gap, self.seconds_left)
+        inner = Monitor(gap, self.seconds_left)
         inner._stage, inner._may_conflict = stage, False
         inner._rounding, inner._scale = rounding, scale
         return inner
@@ -195,19 +195,19 @@ class Watch:
         """Call this at every tick, with the passes: it writes checkpoints."""
         self._keep = keep
 
-    def resume_from(self, passes: float, seconds: float, place: Place | None) -> None:
+    def resume_from(self, passes: float, seconds: float, iterate: DualIterate | None) -> None:
         """Go on from an earlier solve, after its passes and seconds; from its place, where it had one."""
         self._before = (passes, seconds)
-        if place is not None:
-            self._place, self._first_smoothing = place, place.gamma
+        if iterate is not None:
+            self._iterate, self._first_smoothing = iterate, iterate.gamma
 
     def enter(self, stage: str) -> None:
-        """Say which stage begins: "sample", "passes", "landing", "finish", "conflicts" or "conic"."""
+        """Say which stage begins: "sample", "passes", "recovery", "finish", "conflicts" or "conic"."""
         self._stage = stage
 
     def at(self, z: Floats, gamma: float) -> None:
         """Say where the optimizer is."""
-        self._place = Place(z, gamma)
+        self._iterate = DualIterate(z, gamma)
 
     def first_smoothing(self) -> float | None:
         """The smoothing of the earlier solve that this one goes on from; None without one, and the next time."""
@@ -229,9 +229,9 @@ class Watch:
         return self._stage
 
     @property
-    def place(self) -> Place | None:
+    def iterate(self) -> DualIterate | None:
         """Where the optimizer was at its last visit to all users."""
-        return self._place
+        return self._iterate
 
     @property
     def before(self) -> tuple[float, float]:
@@ -317,12 +317,12 @@ class Watch:
         return relative_gap(self.bound, self._best.value, size, self._rounding) <= self._target
 
     def offer_bound(self, bound: float, prices: Floats) -> bool:
-        """Keep a bound if it is the best so far; raise `Conflicting` where no allocation can be worth as little."""
+        """Keep a bound if it is the best so far; raise `SuspectedInfeasible` where no allocation is worth as little."""
         better = bound < self.bound
         if better:
             self._proven = (bound, prices.copy())
             if self._may_conflict and bound < self._lowest - FEASIBLE * max(self._scale, abs(self._lowest)):
-                raise Conflicting
+                raise SuspectedInfeasible
         return better
 
     def forget_bound(self) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine, Visit
-from oasis_alloc.program.program import Block, Conjugate, Program
+from oasis_alloc.program.program import Conjugate, Program, RowBlock
 from oasis_alloc.solvers.settings import DualSettings
 
 
@@ -33,7 +33,7 @@ class Point:
     gamma: float
 
     @property
-    def pull(self) -> Floats:
+    def target_totals(self) -> Floats:
         """Gradient of the conjugates: what the totals are drawn to."""
         return self.conjugate.gradient
 
@@ -63,7 +63,7 @@ class SmoothedDual:
         visit = self.engine.visit(program.prices(z), gamma, stride)
         if fresh:
             self._smoothing, self._around = (gamma, stride), visit.totals
-        conjugate = _by_chords(program, program.conjugate_at(z, gamma, self._around), z, visit.totals)
+        conjugate = _secant_curvature(program, program.conjugate_at(z, gamma, self._around), z, visit.totals)
         gradient = conjugate.gradient - program.by_variable(visit.totals)
         point = Point(z, visit.smoothed + conjugate.value, gradient, conjugate, visit, gamma)
         self._check(point, stride)
@@ -85,7 +85,7 @@ class SmoothedDual:
         return self.at(point.z, point.gamma).visit
 
     def _remember(self, point: Point) -> None:
-        new = point.visit.diagonal / self.program.unit**2
+        new = point.visit.diagonal / self.program.row_scale**2
         memory = self.settings.memory
         self._typical = new if self._typical is None else memory * self._typical + (1 - memory) * new
 
@@ -97,7 +97,7 @@ class SmoothedDual:
         one that had none by its totals.
         """
         assert self._typical is not None  # set by `at`, which made the point
-        settings, totals = self.settings, np.abs(point.visit.totals) / self.program.unit
+        settings, totals = self.settings, np.abs(point.visit.totals) / self.program.row_scale
         unknown = settings.unknown * np.maximum(totals, settings.few_totals * totals.mean() + 1.0) / point.gamma
         return np.where(self._typical > 0.0, settings.typical * self._typical, unknown)
 
@@ -107,8 +107,8 @@ class SmoothedDual:
         Functions whose prices are held together count `of_shared` times.
         """
         program = self.program
-        off = np.where(self.held(point), 0.0, np.minimum(np.abs(point.gradient), self._astray(point)))
-        size = np.maximum(np.abs(point.pull), program.by_variable(point.visit.activity))
+        off = np.where(self.at_bound(point), 0.0, np.minimum(np.abs(point.gradient), self._curve_residual(point)))
+        size = np.maximum(np.abs(point.target_totals), program.by_variable(point.visit.activity))
         off_by_row = np.bincount(program.row, off, program.n_rows)
         size_by_row = np.bincount(program.row, size, program.n_rows)
         worst = 0.0
@@ -117,7 +117,7 @@ class SmoothedDual:
             worst = max(worst, share * (of_shared if block.function.is_support else 1.0))
         return worst
 
-    def _astray(self, point: Point) -> Floats:
+    def _curve_residual(self, point: Point) -> Floats:
         """How much totals are off for prices that are not those of their curved functions; infinite for others.
 
         Where a curve is flat, the total that a price is drawn to says next to nothing: a millionth of the price can be
@@ -125,25 +125,25 @@ class SmoothedDual:
         """
         program, out = self.program, np.full(point.z.size, np.inf)
         for block in program.curved:
-            moved = np.abs(_asked(program, block, point.visit.totals) - point.z[block.variables])
-            slope = point.visit.diagonal[block.rows] / program.unit[block.rows] ** 2
+            moved = np.abs(_variables_at(program, block, point.visit.totals) - point.z[block.variables])
+            slope = point.visit.diagonal[block.rows] / program.row_scale[block.rows] ** 2
             known = np.isfinite(moved)
             out[block.variables] = np.where(known, np.where(known, moved, 0.0) * slope, np.inf)
         return out
 
-    def held(self, point: Point) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def at_bound(self, point: Point) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Variables at an end of their range which the gradient pushes outward."""
         program, z, g = self.program, point.z, point.gradient
         return ((z <= program.lower) & (g > 0)) | ((z >= program.upper) & (g < 0))
 
 
-def _asked(program: Program, block: Block, totals: Floats) -> Floats:
+def _variables_at(program: Program, block: RowBlock, totals: Floats) -> Floats:
     """The variables of a curved function whose prices are those of the totals that slates give."""
-    price = block.function.price_at(totals[block.rows]) * program.unit[block.rows]
+    price = block.function.price_at(totals[block.rows]) * program.row_scale[block.rows]
     return np.clip(price, program.lower[block.variables], program.upper[block.variables])
 
 
-def _by_chords(program: Program, conjugate: Conjugate, z: Floats, totals: Floats) -> Conjugate:
+def _secant_curvature(program: Program, conjugate: Conjugate, z: Floats, totals: Floats) -> Conjugate:
     """The conjugate with the curvature of curved functions taken between their prices and those that totals ask for.
 
     Tangents of a logarithm promise a tenth or ten times of what a price does on the way to its total; with next to
@@ -152,9 +152,9 @@ def _by_chords(program: Program, conjugate: Conjugate, z: Floats, totals: Floats
     """
     added = np.zeros(z.size)
     for block in program.curved:
-        own, there = block.variables, totals[block.rows] / program.unit[block.rows]
+        own, there = block.variables, totals[block.rows] / program.row_scale[block.rows]
         with np.errstate(invalid="ignore", divide="ignore"):
-            chord = (there - conjugate.gradient[own]) / (_asked(program, block, totals) - z[own])
+            chord = (there - conjugate.gradient[own]) / (_variables_at(program, block, totals) - z[own])
         known = np.isfinite(chord) & (chord > 0.0)
         added[own] = np.where(known, chord - conjugate.separable[own], 0.0)
     if not added.any():
@@ -179,8 +179,8 @@ def minimize(
         if tolerance(point) if callable(tolerance) else dual.residual(point, settings.shared) <= tolerance:
             break
         longest = radius * point.gamma
-        direction = shortened(dual, newton_direction(dual, point, longest), longest)
-        direction = followed(dual, point, direction, longest)
+        direction = trust_region_step(dual, newton_direction(dual, point, longest), longest)
+        direction = along_curve(dual, point, direction, longest)
         if not direction.any():
             break
         new, length = _search(dual, point, direction, stride)
@@ -195,7 +195,7 @@ def minimize(
     return point
 
 
-def shortened(dual: SmoothedDual, direction: Floats, longest: float) -> Floats:
+def trust_region_step(dual: SmoothedDual, direction: Floats, longest: float) -> Floats:
     """The direction with no price moved further than this.
 
     Beyond a few gamma the fractional pairs are others, and the quadratic model says nothing. A price by itself is cut;
@@ -207,7 +207,7 @@ def shortened(dual: SmoothedDual, direction: Floats, longest: float) -> Floats:
     return np.clip(scale * direction, -longest, longest)
 
 
-def followed(dual: SmoothedDual, point: Point, direction: Floats, longest: float) -> Floats:
+def along_curve(dual: SmoothedDual, point: Point, direction: Floats, longest: float) -> Floats:
     """The direction with the prices of curved functions where the totals that it leads to would have them.
 
     The step says how far totals go; along the tangent of a curve a price can leave its range on the way there, or take
@@ -216,17 +216,17 @@ def followed(dual: SmoothedDual, point: Point, direction: Floats, longest: float
     out = direction.copy()
     program, further = dual.program, dual.settings.beyond
     for block in program.curved:
-        unit, own = program.unit[block.rows], block.variables
-        bend = point.conjugate.separable[own]
+        unit, own = program.row_scale[block.rows], block.variables
+        curvature = point.conjugate.separable[own]
         drawn, there = point.conjugate.gradient[own] * unit, point.visit.totals[block.rows]
         # between what the price is drawn to and what slates give, or a little beyond: no further is to be trusted
-        least, most = np.minimum(drawn, there), np.maximum(drawn, there)
-        beyond = further * (most - least)
-        least = np.where(least > 0.0, np.maximum(least - beyond, further * least), least - beyond)
-        totals = np.clip(drawn + bend * direction[own] * unit, least, most + beyond)
+        low, high = np.minimum(drawn, there), np.maximum(drawn, there)
+        beyond = further * (high - low)
+        low = np.where(low > 0.0, np.maximum(low - beyond, further * low), low - beyond)
+        totals = np.clip(drawn + curvature * direction[own] * unit, low, high + beyond)
         price = block.function.price_at(totals) * unit
         moved = np.clip(price, program.lower[own], program.upper[own]) - point.z[own]
-        moves = (bend > 0.0) & (direction[own] != 0.0) & np.isfinite(moved)
+        moves = (curvature > 0.0) & (direction[own] != 0.0) & np.isfinite(moved)
         out[own] = np.where(moves, np.clip(moved, -longest, longest), direction[own])
     return out
 
@@ -238,9 +238,9 @@ def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) 
     cannot be cut one by one.
     """
     program, visit = dual.program, dual.last_visit(point)
-    free = ~dual.held(point)
+    free = ~dual.at_bound(point)
     row = program.row
-    own = (point.visit.diagonal / program.unit**2)[row]
+    own = (point.visit.diagonal / program.row_scale**2)[row]
     known = own + point.conjugate.diagonal
     added = dual.settings.damping * known + np.maximum(dual.typical(point)[row] - own - point.conjugate.separable, 0.0)
     for block, _ in program.supports:

@@ -1,4 +1,4 @@
-"""The solvers by name. A solver takes an engine and a watch, and leaves bound, prices and allocation there."""
+"""The solvers by name. A solver takes an engine and a monitor, and leaves bound, prices and allocation there."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.solvers.monitor import Watch
+from oasis_alloc.solvers.monitor import Monitor
 
 
 class Solver(Protocol):
-    """Improve what the watch holds until its gap is reached; `Stop` and infeasibility are the caller's."""
+    """Improve what the monitor holds until its gap is reached; `Stop` and infeasibility are the caller's."""
 
-    def __call__(self, engine: Engine, watch: Watch, z: Floats | None) -> None: ...
+    def __call__(self, engine: Engine, monitor: Monitor, z: Floats | None) -> None: ...
 
 
 SOLVERS = ("dual", "conic", "conic:highs", "conic:clarabel", "conic:osqp")
@@ -25,10 +25,10 @@ def solver_named(name: str) -> Solver:
     if name == "dual":
         from oasis_alloc.solvers.dual import optimize
 
-        return lambda engine, watch, z: optimize(engine, watch, z, None)
+        return lambda engine, monitor, z: optimize(engine, monitor, z, None)
     if name in SOLVERS:
         from oasis_alloc.solvers.conic import optimize_conic
 
         backend = name.partition(":")[2] or None
-        return lambda engine, watch, z: optimize_conic(engine, watch, backend)
+        return lambda engine, monitor, z: optimize_conic(engine, monitor, backend)
     raise ProblemError(f"there is no solver {name!r}.{did_you_mean(name, SOLVERS)}")

@@ -23,13 +23,13 @@ from oasis_alloc.program.program import Program
 from oasis_alloc.program.variants import relaxed, softened
 from oasis_alloc.solvers.conflicts import Conflict, conflicts_of
 from oasis_alloc.solvers.dual import optimize
+from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import Round, finish_rounds
-from oasis_alloc.solvers.monitor import Allocation, Status, Stop, Watch
+from oasis_alloc.solvers.monitor import Allocation, Monitor, Status, Stop
 from oasis_alloc.solvers.presolve import out_of_reach
 from oasis_alloc.solvers.registry import Solver
 from oasis_alloc.solvers.settings import DUAL
 from oasis_alloc.solvers.ties import choose
-from oasis_alloc.solvers.worth import worth
 
 _GAP, _FINE = 1e-6, 1e-9  # of the total; the finer one where the whole program is solved in one go
 _NOISE = 1e-14  # of a unit: what totals are off by
@@ -65,25 +65,25 @@ class Relaxation:
         return self.certain or self.at_least > self.tolerance
 
 
-def least_relaxation(
+def smallest_relaxation(
     stated: Engine,
     engine_of: Callable[[Program], Engine],
-    watch: Watch,
+    monitor: Monitor,
     weights: Floats,
     loose: Floats | None = None,
 ) -> Relaxation:
-    """Solve the relaxation of the program of `stated`; `watch` lends its clock.
+    """Solve the relaxation of the program of `stated`; `monitor` lends its clock.
 
     `weights` are of a missed unit, by row; `loose`, by row, is what each limit gives for nothing.
     """
     program, survey = stated.program, stated.survey()
     loose = np.zeros(program.n_rows) if loose is None else loose
     at_once = program.n_pairs <= DUAL.now.whole_relaxation
-    tilt = 0.0 if at_once or survey.size == 0.0 else _TILT / survey.size
-    free = relaxed(program, tilt, weights, survey.least, survey.most, loose)
+    value_scale = 0.0 if at_once or survey.size == 0.0 else _TILT / survey.size
+    free = relaxed(program, value_scale, weights, survey.min_totals, survey.max_totals, loose)
     with engine_of(free) as engine:
         rounding = _ROUNDING * abs(free.concave(np.zeros(free.n_rows)))
-        own = watch.within(_FINE if at_once else _GAP, "conflicts", rounding)
+        own = monitor.within(_FINE if at_once else _GAP, "conflicts", rounding)
         last: Round | None = None
         try:
             if at_once:
@@ -100,8 +100,9 @@ def least_relaxation(
         none = np.empty(0)
         return Relaxation(0.0, 0.0, beyond, np.inf, (), none, none, none, weights, none.astype(np.int64), none, None)
     at_least = -own.bound
-    if tilt != 0.0:
-        at_least = _without_values(relaxed(program, 0.0, weights, survey.least, survey.most, loose), engine_of, prices)
+    if value_scale != 0.0:
+        valueless = relaxed(program, 0.0, weights, survey.min_totals, survey.max_totals, loose)
+        at_least = _without_values(valueless, engine_of, prices)
     limits = _limits(program, best.totals)
     return Relaxation(
         at_least=max(0.0, at_least),
@@ -125,47 +126,47 @@ def neutral(program: Program) -> Floats:
     For others the power of ten that makes a typical candidate count about 1, so that who is named does not depend on
     whether a column is in thousands.
     """
-    return np.asarray(10.0 ** -np.round(np.log10(program.unit)))
+    return np.asarray(10.0 ** -np.round(np.log10(program.row_scale)))
 
 
 def decided(
-    stated: Engine, engine_of: Callable[[Program], Engine], watch: Watch, least: Relaxation
+    stated: Engine, engine_of: Callable[[Program], Engine], monitor: Monitor, smallest: Relaxation
 ) -> Relaxation:
     """The relaxation, or where it tells neither that limits conflict nor how all are kept, one that does.
 
     The least total may miss a small limit where a large one could give as much and still count as kept. So every limit
     gives half of what counts as kept for nothing, and what is missed beyond counts relative to its limit.
     """
-    if least.proven or not least.x.size or worth(stated, least.positions, least.x).feasible:
-        return least
+    if smallest.proven or not smallest.x.size or evaluate(stated, smallest.positions, smallest.x).feasible:
+        return smallest
     program = stated.program
-    limit = np.maximum(_limits(program, least.totals), 1e-3 * program.unit)
-    loose = least_relaxation(stated, engine_of, watch, 1.0 / limit, 0.5 * FEASIBLE * limit * program.hard)
-    return replace(least, certain=True) if loose.proven else loose
+    limit = np.maximum(_limits(program, smallest.totals), 1e-3 * program.row_scale)
+    loose = smallest_relaxation(stated, engine_of, monitor, 1.0 / limit, 0.5 * FEASIBLE * limit * program.hard)
+    return replace(smallest, certain=True) if loose.proven else loose
 
 
-def without_ties(stated: Engine, watch: Watch, least: Relaxation) -> Relaxation:
+def without_ties(stated: Engine, monitor: Monitor, smallest: Relaxation) -> Relaxation:
     """The relaxation of a proven conflict, as `ties.py` chooses it where several have the least total.
 
     Verdict, proof and prices stay. Programs that were not solved in one go, and conflicts next to rounding, keep what
     was found.
     """
-    if least.last is None or 0.0 < least.at_least <= _CLEAR * least.tolerance:
-        return least
+    if smallest.last is None or 0.0 < smallest.at_least <= _CLEAR * smallest.tolerance:
+        return smallest
     program, survey = stated.program, stated.survey()
-    choice = choose(program, least.last.part, least.last.solution, least.weights, watch.seconds_left)
+    choice = choose(program, smallest.last.part, smallest.last.solution, smallest.weights, monitor.seconds_left)
     if choice is None:
-        return least
-    best = worth(stated, choice.positions, choice.x)
-    missed = _missed(program, best.totals, least.weights)
-    size = float(_limits(program, best.totals) @ least.weights)
-    if missed > least.at_most + _ROUNDING * max(least.at_most, size):
-        return least  # numbers so far apart that it is not as good
+        return smallest
+    best = evaluate(stated, choice.positions, choice.x)
+    missed = _missed(program, best.totals, smallest.weights)
+    size = float(_limits(program, best.totals) @ smallest.weights)
+    if missed > smallest.at_most + _ROUNDING * max(smallest.at_most, size):
+        return smallest  # numbers so far apart that it is not as good
     met = _met(program, _limits(program, best.totals), survey)
     return replace(
-        least,
+        smallest,
         at_most=missed,
-        conflicts=conflicts_of(program, best.totals, choice.prices, met, least.weights),
+        conflicts=conflicts_of(program, best.totals, choice.prices, met, smallest.weights),
         totals=best.totals,
         told=choice.prices,
         positions=best.positions,
@@ -182,9 +183,9 @@ def _tolerance(program: Program, prices: Floats, survey: Survey) -> float:
     is made of counts as well.
     """
     lower, upper, _ = program.bands()
-    limit = np.abs(np.where(prices > 0.0, np.maximum(upper, survey.least), np.minimum(lower, survey.most)))
-    mixed = (survey.least < 0.0) & (survey.most > 0.0)
-    size = np.maximum(limit, np.where(mixed, np.maximum(-survey.least, survey.most), 0.0))
+    limit = np.abs(np.where(prices > 0.0, np.maximum(upper, survey.min_totals), np.minimum(lower, survey.max_totals)))
+    mixed = (survey.min_totals < 0.0) & (survey.max_totals > 0.0)
+    size = np.maximum(limit, np.where(mixed, np.maximum(-survey.min_totals, survey.max_totals), 0.0))
     priced = prices != 0.0
     return FEASIBLE * float(np.abs(prices[priced]) @ size[priced])
 
@@ -201,8 +202,8 @@ def _met(program: Program, limits: Floats, survey: Survey) -> Floats:
 
     A limit of 0 is kept to a share of what a typical pair adds.
     """
-    rounding = np.where((survey.least != 0.0) | (survey.most != 0.0), _NOISE * program.unit, 0.0)
-    return np.maximum(1e-3 * FEASIBLE * np.where(limits > 0.0, limits, program.unit), rounding)
+    rounding = np.where((survey.min_totals != 0.0) | (survey.max_totals != 0.0), _NOISE * program.row_scale, 0.0)
+    return np.maximum(1e-3 * FEASIBLE * np.where(limits > 0.0, limits, program.row_scale), rounding)
 
 
 def _missed(program: Program, totals: Floats, weights: Floats) -> float:
@@ -226,10 +227,10 @@ class Relaxed:
 def best_relaxed(
     stated: Engine,
     engine_of: Callable[[Program], Engine],
-    watch: Watch,
+    monitor: Monitor,
     run: Solver,
-    least: Relaxation,
-    again: Callable[[Engine, Watch], None] | None = None,
+    smallest: Relaxation,
+    again: Callable[[Engine, Monitor], None] | None = None,
 ) -> Relaxed:
     """The best value at the least total, from the relaxation's own prices; `again` is asked where the gap is left open.
 
@@ -241,24 +242,24 @@ def best_relaxed(
     def missed_of(totals: Floats) -> float:
         """Weighted total by which limits are missed that could be kept."""
         lower, upper, _ = program.bands()
-        miss = np.maximum(totals - np.maximum(upper, survey.least), np.minimum(lower, survey.most) - totals)
-        return float(np.maximum(miss, 0.0)[program.hard] @ least.weights[program.hard])
+        miss = np.maximum(totals - np.maximum(upper, survey.min_totals), np.minimum(lower, survey.max_totals) - totals)
+        return float(np.maximum(miss, 0.0)[program.hard] @ smallest.weights[program.hard])
 
-    penalty, at_most = _first_penalty(stated, least), missed_of(least.totals)
+    penalty, at_most = _first_penalty(stated, smallest), missed_of(smallest.totals)
     best: Allocation | None = None
     prices, bound, passes, status = np.zeros(program.n_rows), np.inf, 0.0, Status.STALLED
-    size = max(float(_limits(program, least.totals) @ least.weights), 1.0)
+    size = max(float(_limits(program, smallest.totals) @ smallest.weights), 1.0)
     for _ in range(_MOST_PENALTIES):
-        soft = softened(program, penalty * least.weights, survey.least, survey.most)
+        soft = softened(program, penalty * smallest.weights, survey.min_totals, survey.max_totals)
         # the gap that is asked for is one of values, not of penalties
-        value = abs(stated.add_up(least.positions, least.x)[0]) + program.concave_size(least.totals)
-        asked = max(value, watch.scale) / max(penalty * at_most, 1e-300)
-        target = watch.target * min(1.0, max(asked, EPSILON))
-        own = watch.within(target, "passes", watch.rounding, watch.scale)
+        value = abs(stated.add_up(smallest.positions, smallest.x)[0]) + program.concave_size(smallest.totals)
+        asked = max(value, monitor.scale) / max(penalty * at_most, 1e-300)
+        target = monitor.target * min(1.0, max(asked, EPSILON))
+        own = monitor.within(target, "passes", monitor.rounding, monitor.scale)
         stopped: Status | None = None
         with engine_of(soft) as engine:
             try:
-                run(engine, own, soft.variables(penalty * least.prices))
+                run(engine, own, soft.variables(penalty * smallest.prices))
             except Stop as stop:
                 stopped = stop.status
                 if own.best is None or own.prices is None:
@@ -285,31 +286,31 @@ def best_relaxed(
         penalty *= _STEEPER
     assert best is not None  # of the first round at the latest
     enough = missed_of(best.totals) <= at_most + _GAP * max(at_most, FEASIBLE * size)
-    positions, x = (best.positions, best.x) if enough else (least.positions, least.x)
+    positions, x = (best.positions, best.x) if enough else (smallest.positions, smallest.x)
     if not enough:  # ended early: then the allocation that gives the least total, whatever it is worth
         bound -= penalty * max(0.0, missed_of(best.totals) - at_most)
-    best = answer = worth(stated, positions, x)
+    best = answer = evaluate(stated, positions, x)
     met = _met(program, _limits(program, best.totals), survey)
-    told = conflicts_of(program, best.totals, least.told, met, least.weights)
-    if watch.free is not None:
-        bound = min(bound, watch.free)
+    told = conflicts_of(program, best.totals, smallest.told, met, smallest.weights)
+    if monitor.free is not None:
+        bound = min(bound, monitor.free)
     # this allocation is one of those that are bounded, so a bound below its value is a rounding of the penalties
     rounding = 10.0 * EPSILON * penalty * missed_of(best.totals)
     return Relaxed(answer, prices, max(bound, answer.value), passes, status, told, rounding)
 
 
-def _first_penalty(stated: Engine, least: Relaxation) -> float:
+def _first_penalty(stated: Engine, smallest: Relaxation) -> float:
     """What a missed unit costs at first: more than values, soft limits and functions pay at the least relaxation."""
     program = stated.program
     largest = stated.survey().largest
-    soft = program.bands()[2] * program.unit  # what soft limits pay for a pair; infinite for hard ones
+    soft = program.bands()[2] * program.row_scale  # what soft limits pay for a pair; infinite for hard ones
     paid = float(soft[np.isfinite(soft)].max(initial=0.0))
     for block in program.curved:
-        slope = np.abs(block.function.price_at(least.totals[block.rows])) * program.unit[block.rows]
+        slope = np.abs(block.function.price_at(smallest.totals[block.rows])) * program.row_scale[block.rows]
         paid = max(paid, float(slope[np.isfinite(slope)].max(initial=0.0)))
     for block, function in program.supports:
-        paid = max(paid, float((function.largest() * program.unit[block.rows]).max(initial=0.0)))
-    cheapest = float((least.weights * program.unit).min(initial=np.inf))
+        paid = max(paid, float((function.largest() * program.row_scale[block.rows]).max(initial=0.0)))
+    cheapest = float((smallest.weights * program.row_scale).min(initial=np.inf))
     return (max(_PENALTY * largest, _ABOVE * paid) or 1.0) / (cheapest if np.isfinite(cheapest) else 1.0)
 
 

@@ -59,7 +59,7 @@ def only_caps(engine: Engine) -> bool:
     if program.rules is not None and program.rules.holds_back:
         return False
     lower, _, penalty = program.bands()
-    return bool(np.isneginf(lower[~np.isfinite(penalty)]).all() and engine.survey().least.min(initial=0.0) >= 0.0)
+    return bool(np.isneginf(lower[~np.isfinite(penalty)]).all() and engine.survey().min_totals.min(initial=0.0) >= 0.0)
 
 
 def trimmed(engine: Engine, positions: Positions, x: Floats, totals: Floats) -> Floats | None:

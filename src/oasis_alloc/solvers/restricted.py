@@ -15,11 +15,11 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.engines.base import Decision, Engine
+from oasis_alloc.engines.base import Engine, PairSplit
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.linear import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
-from oasis_alloc.solvers.pieces import Pieces, pieces_of
-from oasis_alloc.solvers.slates import SlatePart, slate_part
+from oasis_alloc.solvers.slate_rows import SlateRows, slate_rows
+from oasis_alloc.solvers.support_lp import SupportForms, support_forms
 from oasis_alloc.statement.functions.base import BoundFunction
 
 Positions = npt.NDArray[np.int64]
@@ -37,13 +37,13 @@ class Restricted:
 
     lp: LinearProgram
     pairs: Positions
-    slates: SlatePart
+    slates: SlateRows
     rows: Positions  # of measures
     curved: Positions  # of rows whose function is curved: they have SEGMENTS more columns each, after the slacks
     above_is_end: npt.NDArray[np.bool_]  # (len(rows),) the slack's price is the end of the domain, not of the radius
     below_is_end: npt.NDArray[np.bool_]
     n_aux: int
-    pieces: Pieces
+    forms: SupportForms
 
     @property
     def n_slates(self) -> int:
@@ -75,7 +75,7 @@ class Restricted:
 
         What is new enters as it was fixed: pairs at 0, or at 1 where they are in `shown`; new rows are basic.
         """
-        if not self.pieces.same_as(wider.pieces):
+        if not self.forms.same_as(wider.forms):
             return None
         n, m, aux = self.pairs.size, self.rows.size, self.n_aux
         after = n + self.n_steps
@@ -91,34 +91,34 @@ class Restricted:
         segments = np.full((wider.curved.size, SEGMENTS), AT_LOWER, np.int8)
         segments[:, : SEGMENTS // 2] = AT_UPPER
         chords = after + aux + 2 * m
-        pieces = chords + SEGMENTS * self.curved.size
-        segments[np.searchsorted(wider.curved, self.curved)] = solution.columns[chords:pieces].reshape(-1, SEGMENTS)
+        forms = chords + SEGMENTS * self.curved.size
+        segments[np.searchsorted(wider.curved, self.curved)] = solution.columns[chords:forms].reshape(-1, SEGMENTS)
         slate = np.full(wider.n_slates, BASIC, np.int8)
         there, known = _shared(wider.slates.names, self.slates.names)
         slate[there] = solution.rows[: self.n_slates][known]
         row = np.full(wider.rows.size, BASIC, np.int8)
         row[row_at] = solution.rows[self.n_slates : self.n_slates + m]
         totals = solution.columns[after : after + aux]
-        columns = np.concatenate([pair, step, totals, slack.ravel(), segments.ravel(), solution.columns[pieces:]])
+        columns = np.concatenate([pair, step, totals, slack.ravel(), segments.ravel(), solution.columns[forms:]])
         return columns, np.concatenate([slate, row, solution.rows[self.n_slates + m :]])
 
 
 def restricted(
     engine: Engine,
-    decision: Decision,
+    decision: PairSplit,
     fixed: Floats,
     prices: Floats,
     radius: Floats,
-    most: Floats,
+    max_prices: Floats,
     keep: Positions,
 ) -> Restricted:
     """Set up the program.
 
-    By row: `fixed` are the totals of what is already in, `radius` how far a price may move, `most` the highest price
-    that a slack may have; rows in `keep` are in the program in any case.
+    By row: `fixed` are the totals of what is already in, `radius` how far a price may move, `max_prices` the highest
+    price that a slack may have; rows in `keep` are in the program in any case.
     """
     program, undecided, n = engine.program, engine.take(decision.undecided), decision.undecided.size
-    slates = slate_part(program, undecided, engine.take(decision.shown))
+    slates = slate_rows(program, undecided, engine.take(decision.shown))
     n_steps, n_slates = slates.step_names.size, slates.names.size
     base = program.columns_of(undecided)
     arithmetic = program.arithmetic
@@ -136,59 +136,59 @@ def restricted(
     # a row without undecided pairs still has a say where it has a price or is missed, or is to have one
     touched = is_curved | (prices != 0.0) | (np.diff(measures.indptr) > 0) | (np.diff(through.indptr) > 0)
     touched |= (fixed > upper) | (fixed < lower)
-    pieces = pieces_of(program, base, fixed, prices)
-    touched[pieces.rows] = True
+    forms = support_forms(program, base, fixed, prices)
+    touched[forms.rows] = True
     touched[keep] = True  # rows of the last round stay, so that its basis can be carried over
     rows = np.flatnonzero(touched)
     # what a curved function pays for a unit, and a limit of next to nothing costs, has nothing to do with the scores:
     # the price itself is the measure; slacks that paid less than it would be a way to earn without end
-    most = np.maximum(most, 2.0 * np.abs(prices))
-    penalty[pieces.rows] = 2.0 * pieces.largest_price  # their own prices stay below, so nobody pays it
-    end = np.where(np.isfinite(penalty), penalty, most)[rows]
+    max_prices = np.maximum(max_prices, 2.0 * np.abs(prices))
+    penalty[forms.rows] = 2.0 * forms.largest_price  # their own prices stay below, so nobody pays it
+    end = np.where(np.isfinite(penalty), penalty, max_prices)[rows]
     above = np.minimum(prices[rows] + radius[rows], end)
     below = np.minimum(radius[rows] - prices[rows], end)
     eye = sp.eye_array(rows.size, format="csr")
-    curved, first, width, gain = _segments(program, rows, prices, radius, most)
+    curved, first, width, gain = _segments(program, rows, prices, radius, max_prices)
     lower[curved] = upper[curved] = first
-    lower[pieces.rows] = upper[pieces.rows] = -pieces.delivered
+    lower[forms.rows] = upper[forms.rows] = -forms.delivered
     stairs = _stairs(rows, curved)
-    n_more = 2 * rows.size + stairs.shape[1] + pieces.gain.size
+    n_more = 2 * rows.size + stairs.shape[1] + forms.gain.size
     matrix = _assemble(
         [slates.matrix, -slates.steps, sp.csr_array((n_slates, aux.size + n_more))],
         [
             measures[rows], sp.csr_array((rows.size, n_steps)), through[rows],
-            sp.hstack([-eye, eye, -stairs, -pieces.totals[rows]], format="csr"),
+            sp.hstack([-eye, eye, -stairs, -forms.totals[rows]], format="csr"),
         ],
         [base[aux], sp.csr_array((aux.size, n_steps)), -sp.eye_array(aux.size, format="csr"),
          sp.csr_array((aux.size, n_more))],
-        [sp.csr_array((pieces.inner.shape[0], n + n_steps + aux.size + n_more - pieces.gain.size)), pieces.inner],
+        [sp.csr_array((forms.inner.shape[0], n + n_steps + aux.size + n_more - forms.gain.size)), forms.inner],
     )
     zeros = np.zeros(aux.size)
-    value = undecided.value - slates.taken
+    value = undecided.value - slates.decrement
     lp = LinearProgram(
-        cost=np.concatenate([value, -slates.cost, zeros, -above, -below, gain.ravel(), pieces.gain]),
+        cost=np.concatenate([value, -slates.cost, zeros, -above, -below, gain.ravel(), forms.gain]),
         matrix=matrix,
-        row_lower=np.concatenate([slates.lower, lower[rows] - fixed[rows], zeros, pieces.least]),
-        row_upper=np.concatenate([slates.upper, upper[rows] - fixed[rows], zeros, np.zeros(pieces.least.size)]),
+        row_lower=np.concatenate([slates.lower, lower[rows] - fixed[rows], zeros, forms.row_lower]),
+        row_upper=np.concatenate([slates.upper, upper[rows] - fixed[rows], zeros, np.zeros(forms.row_lower.size)]),
         lower=np.concatenate(
-            [np.zeros(n + n_steps), zeros - np.inf, np.zeros(n_more - pieces.gain.size), pieces.lower]
+            [np.zeros(n + n_steps), zeros - np.inf, np.zeros(n_more - forms.gain.size), forms.lower]
         ),
         upper=np.concatenate(
             [
                 np.ones(n), slates.width, np.full(aux.size + 2 * rows.size, np.inf), width.ravel(),
-                np.full(pieces.gain.size, np.inf),
+                np.full(forms.gain.size, np.inf),
             ]
         ),
         n_fixed=n + n_steps,
     )
     hard = ~is_curved[rows]  # a curved row's slack says that its chords end, whatever its price
     return Restricted(
-        lp, decision.undecided, slates, rows, curved, hard & (above >= end), hard & (below >= end), aux.size, pieces
+        lp, decision.undecided, slates, rows, curved, hard & (above >= end), hard & (below >= end), aux.size, forms
     )
 
 
 def _segments(
-    program: Program, rows: Positions, prices: Floats, radius: Floats, most: Floats
+    program: Program, rows: Positions, prices: Floats, radius: Floats, max_prices: Floats
 ) -> tuple[Positions, Floats, Floats, Floats]:
     """Curved functions as chords over the totals that prices within the radius ask for.
 
@@ -198,7 +198,7 @@ def _segments(
     every: list[tuple[Positions, Floats, Floats, Floats]] = []
     for block in program.curved:
         function, here = block.function, np.arange(block.rows.start, block.rows.stop)
-        reach = np.minimum(radius[here], 0.5 * most[here])
+        reach = np.minimum(radius[here], 0.5 * max_prices[here])
         at = [_at(function, prices[here] + reach * (2.0 * k / SEGMENTS - 1.0)) for k in range(SEGMENTS + 1)]
         totals = np.maximum.accumulate(np.stack([e for e, _ in at], axis=1), axis=1)
         worth = np.stack([f for _, f in at], axis=1)
@@ -206,9 +206,10 @@ def _segments(
         with np.errstate(invalid="ignore", divide="ignore"):
             slope = np.diff(worth, axis=1) / width
         middle = reach[:, None] * (2.0 * (np.arange(SEGMENTS) + 0.5) / SEGMENTS - 1.0)
-        flat = ~np.isfinite(slope) | (width <= 1e-12 * np.maximum(program.unit[here][:, None], np.abs(totals[:, 1:])))
+        size = np.maximum(program.row_scale[here][:, None], np.abs(totals[:, 1:]))
+        flat = ~np.isfinite(slope) | (width <= 1e-12 * size)
         slope = np.where(flat, -(prices[here][:, None] + middle), slope)
-        every.append((here, totals[:, 0], width, np.clip(slope, -most[here][:, None], most[here][:, None])))
+        every.append((here, totals[:, 0], width, np.clip(slope, -max_prices[here][:, None], max_prices[here][:, None])))
     if not every:
         return np.empty(0, np.int64), np.empty(0), np.empty((0, SEGMENTS)), np.empty((0, SEGMENTS))
     curved, first, widths, slopes = (np.concatenate(parts) for parts in zip(*every, strict=True))

@@ -17,24 +17,24 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.errors import CheckpointWarning, ProblemError
 from oasis_alloc.solvers import checkpoint as files
-from oasis_alloc.solvers.monitor import Place, Watch
-from oasis_alloc.solvers.worth import worth
+from oasis_alloc.solvers.evaluation import evaluate
+from oasis_alloc.solvers.monitor import DualIterate, Monitor
 
 
 @dataclass(eq=False)
-class Keeping:
+class Checkpointer:
     """What `solve` was asked to keep, and what to go on from."""
 
     path: Path | None
     every: float
     resume: Path | None
-    _watch: Watch | None = None
+    _watch: Monitor | None = None
     _fingerprint: str = ""
     _last: float = field(default_factory=time.perf_counter)
     _warned: set[str] = field(default_factory=set)  # what this solve has warned of, once is enough
 
     @classmethod
-    def of(cls, path: object, every: float, resume: object, solver: str, has_start: bool) -> Keeping:
+    def of(cls, path: object, every: float, resume: object, solver: str, has_start: bool) -> Checkpointer:
         """Check what was asked for, before anything is done."""
         kept, known = _as_path(path, "checkpoint"), _as_path(resume, "resume")
         if kept is not None and not _can_be(kept, "checkpoint"):
@@ -48,63 +48,65 @@ class Keeping:
             raise ProblemError(f"solve(solver={solver!r}): the reference keeps no checkpoints; use solver='dual'.")
         return cls(kept, every, known)
 
-    def begin(self, engine: Engine, watch: Watch, z: Floats | None) -> Floats | None:
+    def begin(self, engine: Engine, monitor: Monitor, z: Floats | None) -> Floats | None:
         """Take up the state that was asked for; dual variables to start from."""
-        self._watch = watch
+        self._watch = monitor
         if self.path is None and self.resume is None:
             return z
         self._fingerprint = files.fingerprint(engine)
         if self.path is not None:
-            watch.keep_with(self._tick)
+            monitor.keep_with(self._tick)
         if self.resume is None:
             return z
         state = files.load(self.resume, self._fingerprint)
         _check(state, engine, self.resume)
         begun = state.z.size == engine.program.row.size  # else it ended before a visit to all users
         gamma = state.gamma if np.isfinite(state.gamma) else 1.0  # without demands there is none
-        watch.resume_from(state.passes, state.seconds, Place(state.z, gamma) if begun else None)
+        monitor.resume_from(state.passes, state.seconds, DualIterate(state.z, gamma) if begun else None)
         # what the file says is worth nothing: both sides of the certificate are computed again
         if state.positions.size:
-            watch.offer(worth(engine, state.positions, state.x))
+            monitor.offer(evaluate(engine, state.positions, state.x))
         prices = engine.program.admit(state.prices)
-        watch.offer_bound(engine.visit(prices, gamma).bound + engine.program.conjugate(prices), prices)
-        watch.tick(engine.passes, gamma)
+        monitor.offer_bound(engine.visit(prices, gamma).bound + engine.program.conjugate(prices), prices)
+        monitor.tick(engine.passes, gamma)
         if not begun:
             return None
         # the finisher goes on from better prices than those that the smoothed dual had
-        return engine.program.variables(prices) if state.stage in ("finish", "landing") else state.z
+        return engine.program.variables(prices) if state.stage in ("finish", "recovery") else state.z
 
     def _tick(self, passes: float) -> None:
-        watch = self._watch
-        assert watch is not None  # set by `begin`, which gave the watch this
-        if time.perf_counter() - self._last >= self.every and watch.prices is not None and _has_begun(watch):
-            self._write(watch, watch.prices, passes)
+        monitor = self._watch
+        assert monitor is not None  # set by `begin`, which gave the monitor this
+        if time.perf_counter() - self._last >= self.every and monitor.prices is not None and _has_begun(monitor):
+            self._write(monitor, monitor.prices, passes)
 
-    def end(self, engine: Engine, watch: Watch) -> None:
+    def end(self, engine: Engine, monitor: Monitor) -> None:
         """Keep the last state, however the solve ends; one that has proven a conflict has no prices to keep."""
         if self.path is None:
             return
         if not self._fingerprint:  # it was hopeless from the start
             self._fingerprint = files.fingerprint(engine)
-        prices = np.zeros(engine.program.n_rows) if watch.prices is None else watch.prices
-        self._write(watch, prices, engine.passes)
+        prices = np.zeros(engine.program.n_rows) if monitor.prices is None else monitor.prices
+        self._write(monitor, prices, engine.passes)
 
-    def _write(self, watch: Watch, prices: Floats, passes: float) -> None:
+    def _write(self, monitor: Monitor, prices: Floats, passes: float) -> None:
         """Write the state, or warn that it cannot be: the solve goes on, and tries again when it is time."""
         assert self.path is not None  # the callers have looked
-        place = watch.place if watch.place is not None and _has_begun(watch) else Place(np.empty(0), np.nan)
-        best = watch.best if watch.best is not None and watch.best.feasible else None
+        iterate = (
+            monitor.iterate if monitor.iterate is not None and _has_begun(monitor) else DualIterate(np.empty(0), np.nan)
+        )
+        best = monitor.best if monitor.best is not None and monitor.best.feasible else None
         none = np.empty(0)
-        state = files.State(
-            z=place.z,
-            gamma=place.gamma,
+        state = files.SolverState(
+            z=iterate.z,
+            gamma=iterate.gamma,
             prices=prices,
             positions=none.astype(np.int64) if best is None else best.positions,
             x=none if best is None else best.x,
-            stage=watch.stage,
-            passes=watch.before[0] + passes,
-            seconds=watch.before[1] + watch.seconds,
-            bound=watch.bound,
+            stage=monitor.stage,
+            passes=monitor.before[0] + passes,
+            seconds=monitor.before[1] + monitor.seconds,
+            bound=monitor.bound,
             value=np.nan if best is None else best.value,
         )
         try:
@@ -128,12 +130,14 @@ class Keeping:
             warnings.warn(message, CheckpointWarning, stacklevel=2)
 
 
-def _has_begun(watch: Watch) -> bool:
+def _has_begun(monitor: Monitor) -> bool:
     """True once the optimizer has visited all users, or where there is nothing to optimize."""
-    return watch.prices is not None and (not watch.prices.size or (watch.place is not None and watch.place.z.size > 0))
+    return monitor.prices is not None and (
+        not monitor.prices.size or (monitor.iterate is not None and monitor.iterate.z.size > 0)
+    )
 
 
-def _check(state: files.State, engine: Engine, path: Path) -> None:
+def _check(state: files.SolverState, engine: Engine, path: Path) -> None:
     """Refuse numbers that the state of a solve of this program cannot have."""
     program = engine.program
     arrays = {"z": state.z, "prices": state.prices, "positions": state.positions, "x": state.x}

@@ -65,15 +65,15 @@ class DualSettings:
     unknown: float = 0.01  # the same of a row without fractional pairs so far, as a share of its total over gamma
     few_totals: float = 1e-3  # share of the mean total that such a row counts as having
     damping: float = 1e-6  # added to the Hessian's diagonal, as a share of it
-    # the end without a linear program (landing.py)
-    landings: int = 2  # tries
-    lands: float = 0.9  # share of what smoothing may take that the next gamma aims at
+    # the end without a linear program (primal_recovery.py)
+    recovery_tries: int = 2  # tries
+    recovery_aim: float = 0.9  # share of what smoothing may take that the next gamma aims at
     smoothing_share: float = 0.7  # of the gap asked for that smoothing may take
     exact: float = 0.05  # residual at which demands are met, in units of what counts as feasible
     moved: tuple[float, ...] = (0.3, 0.03)  # of the gap: what moving may take, at first and where that was not enough
     movable: float = 0.25  # of the open pairs of a row
     dropped: float = 12.0  # gammas that what cannot be moved is worth, where it is near to being dropped
-    landing_steps: int = 12  # Newton steps
+    recovery_steps: int = 12  # Newton steps
     fractional_per_row: float = 20.0  # with fewer, the fractional pairs are others after every step
     large: int = 50_000  # undecided pairs from which a linear program takes longer than a few passes that are left
     # rounds of the finisher (finisher.py)
@@ -86,7 +86,7 @@ class DualSettings:
     far: float = 10.0  # typical scores that a price may have to move before the demands are suspected to conflict
     narrow: float = 0.25  # of a curved row's radius that is kept where its price was not pressed
     first_radius: float = 1e-3  # least share of its own price by which a curved row's may move at first
-    least_radius: float = 1e-6  # the same for the margin: pairs that tie have next to none
+    min_margin: float = 1e-6  # the same for the margin: pairs that tie have next to none
     finest: float = 1e-9  # radius of curved rows, in typical scores, below which their chords are fine enough
     loose: float = 5e-4  # gap asked for from which first rounds look for an allocation alone
     loose_rounds: int = 8  # the most rounds of that kind

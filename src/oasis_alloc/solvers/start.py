@@ -12,7 +12,7 @@ from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import Labels, numbers_of, place_of, spread
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.program.program import Block, Program
+from oasis_alloc.program.program import Program, RowBlock
 from oasis_alloc.statement.measures import Limit
 
 _MOST_APART = 1e12  # times that one weight of a relaxation may be another: no sum holds both of more
@@ -52,13 +52,13 @@ def weights_by_row(program: Program, given: Mapping[str, Limit]) -> Floats:
     return _comparable(program, hard, out)
 
 
-def _comparable(program: Program, hard: Mapping[str, Block], out: Floats) -> Floats:
+def _comparable(program: Program, hard: Mapping[str, RowBlock], out: Floats) -> Floats:
     """The weights with the least one 1; `ProblemError` where they are too far apart for one sum."""
     rows = [out[block.rows] for block in hard.values() if len(block.labels)]
     if not rows:
         return out
     stated: Floats = np.concatenate(rows)
-    costs = np.concatenate([(out * program.unit)[block.rows] for block in hard.values()])  # of what a pair adds
+    costs = np.concatenate([(out * program.row_scale)[block.rows] for block in hard.values()])  # of what a pair adds
     if costs.max() > _MOST_APART * costs.min():
         raise ProblemError(
             f"relax_weights: weights of {stated.min():g} and {stated.max():g} (1 where nothing is said) make what a "
@@ -87,7 +87,7 @@ def start_prices(program: Program, given: Mapping[str, Any], of_solution: bool) 
     return prices
 
 
-def _prices_of(block: Block, numbers: Any, of_solution: bool) -> Floats:
+def _prices_of(block: RowBlock, numbers: Any, of_solution: bool) -> Floats:
     """Prices of the groups of one constraint or function."""
     name = block.name
     try:

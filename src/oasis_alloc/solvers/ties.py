@@ -47,17 +47,17 @@ class Choice:
 
 
 def choose(
-    program: Program, part: Restricted, least: LinearSolution, weights: Floats, seconds: float | None
+    program: Program, part: Restricted, smallest: LinearSolution, weights: Floats, seconds: float | None
 ) -> Choice | None:
     """The choice among the least relaxations; None where time ran out.
 
-    `part` is the whole relaxation as a linear program (see `variants.relaxed`), `least` a solution of it; `weights` are
-    of a missed unit, by row of `program`, whose limits are as they were stated.
+    `part` is the whole relaxation as a linear program (see `variants.relaxed`), `smallest` a solution of it;
+    `weights` are of a missed unit, by row of `program`, whose limits are as they were stated.
     """
     share = shares(program)
-    basis = least.columns, least.rows
+    basis = smallest.columns, smallest.rows
     try:
-        chosen = solve_lp(_least_of_least(part, least, (share * weights)[part.rows]), basis, seconds)
+        chosen = solve_lp(_smallest_cost_among(part, smallest, (share * weights)[part.rows]), basis, seconds)
         if chosen is None:
             return None
         proof = solve_lp(_proofs(part, chosen, (share / weights)[part.rows]), basis, seconds)
@@ -90,16 +90,16 @@ def _text(label: Any) -> str:
     return "\0".join(map(_text, label)) if isinstance(label, tuple) else str(label)
 
 
-def _least_of_least(part: Restricted, least: LinearSolution, cost: Floats) -> LinearProgram:
+def _smallest_cost_among(part: Restricted, smallest: LinearSolution, cost: Floats) -> LinearProgram:
     """The program whose solutions are those of `part` with the least `cost` of what `part.rows` miss."""
     lp = part.lp
-    size, row_size = _sizes(lp, least.prices)
-    reduced = lp.cost - lp.matrix.T @ least.prices
-    priced = (least.columns != BASIC) & (np.abs(reduced) > _PRICED * size)
-    tight = (least.rows != BASIC) & (row_size > _PRICED)
+    size, row_size = _sizes(lp, smallest.prices)
+    reduced = lp.cost - lp.matrix.T @ smallest.prices
+    priced = (smallest.columns != BASIC) & (np.abs(reduced) > _PRICED * size)
+    tight = (smallest.rows != BASIC) & (row_size > _PRICED)
     lower, upper = _fixed(lp.lower, lp.upper, priced & (reduced > 0.0), priced & (reduced < 0.0))
     row_lower, row_upper = _fixed(
-        lp.row_lower, lp.row_upper, tight & (least.prices > 0.0), tight & (least.prices < 0.0)
+        lp.row_lower, lp.row_upper, tight & (smallest.prices > 0.0), tight & (smallest.prices < 0.0)
     )
     costs = np.zeros(lp.cost.size)
     costs[part.slacks] = -np.tile(cost, 2)

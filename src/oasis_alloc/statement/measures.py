@@ -27,7 +27,7 @@ A Series is matched by the labels of its index: `docs/labels.md`.
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class MeasureTerm:
     """One summand of a measure: `coefficient * total(column, by=by)`; column None is exposure."""
 
     coefficient: float
@@ -67,7 +67,7 @@ class Measure(Multiples["Measure"]):
     exposure(by="licensor") - 0.25 * exposure() <= 0
     """
 
-    terms: tuple[Term, ...]
+    terms: tuple[MeasureTerm, ...]
     constants: tuple[Delivered, ...] = ()  # see delivered_so_far
 
     __hash__ = object.__hash__
@@ -153,7 +153,7 @@ class Measure(Multiples["Measure"]):
         if not np.isfinite(number):
             raise ProblemError(f"cannot multiply {self} by {factor}: a finite number is expected.")
         return Measure(
-            tuple(Term(number * t.coefficient, t.column, t.by) for t in self.terms),
+            tuple(MeasureTerm(number * t.coefficient, t.column, t.by) for t in self.terms),
             tuple(constant.times(number) for constant in self.constants),
         )
 
@@ -183,7 +183,7 @@ class Measure(Multiples["Measure"]):
 
     def __str__(self) -> str:
         parts: list[str] = []
-        summands: tuple[Term | Delivered, ...] = (*self.terms, *self.constants)
+        summands: tuple[MeasureTerm | Delivered, ...] = (*self.terms, *self.constants)
         for term in summands:
             size = abs(term.coefficient)
             text = str(term) if size == 1.0 else f"{size:g} * {term}"
@@ -213,7 +213,7 @@ def exposure(by: str | tuple[str, ...] | None = None) -> Measure:
     >>> oa.exposure(by=("market", "campaign"))
     exposure(by=("market", "campaign"))
     """
-    return Measure((Term(1.0, None, _keys(by)),))
+    return Measure((MeasureTerm(1.0, None, _keys(by)),))
 
 
 def total(column: str, by: str | tuple[str, ...] | None = None) -> Measure:
@@ -239,7 +239,7 @@ def total(column: str, by: str | tuple[str, ...] | None = None) -> Measure:
     """
     if not isinstance(column, str):
         raise ProblemError(f"total() takes the name of a column, got {column!r}.")
-    return Measure((Term(1.0, column, _keys(by)),))
+    return Measure((MeasureTerm(1.0, column, _keys(by)),))
 
 
 def _keys(by: object) -> tuple[str, ...]:
@@ -255,13 +255,13 @@ def _keys(by: object) -> tuple[str, ...]:
     return keys
 
 
-def _combine(terms: tuple[Term, ...], constants: tuple[Delivered, ...]) -> Measure:
+def _combine(terms: tuple[MeasureTerm, ...], constants: tuple[Delivered, ...]) -> Measure:
     """Add up terms of the same column and keys; check that their groups can be broadcast."""
-    merged: dict[tuple[str | None, frozenset[str]], Term] = {}
+    merged: dict[tuple[str | None, frozenset[str]], MeasureTerm] = {}
     for term in terms:
         key = (term.column, frozenset(term.by))
         known = merged.get(key)
-        merged[key] = Term(
+        merged[key] = MeasureTerm(
             term.coefficient + (known.coefficient if known else 0.0), term.column, known.by if known else term.by
         )
     kept = tuple(term for term in merged.values() if term.coefficient != 0.0) or (terms[0],)
@@ -279,7 +279,7 @@ def _combine(terms: tuple[Term, ...], constants: tuple[Delivered, ...]) -> Measu
                 "has delivered_so_far."
             )
     if len(kept) == 1 and kept[0] is terms[0] and all(t.coefficient == 0.0 for t in merged.values()):
-        kept = (Term(0.0, kept[0].column, kept[0].by),)
+        kept = (MeasureTerm(0.0, kept[0].column, kept[0].by),)
     return Measure(kept, constants)
 
 

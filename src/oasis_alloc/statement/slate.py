@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
 from oasis_alloc.data.by_group import as_number, labelled, numbers_of
@@ -236,7 +236,7 @@ def _sizes(given: object, name: str, least: int) -> Sizes | ByUser:
     if (array < 0).any():
         user = int(np.argmax(array < 0))
         raise ProblemError(f"Slate({name}=...): user {user:,} has {array[user]}; expected whole numbers >= 0.")
-    return frozen(array.astype(np.int64))
+    return readonly(array.astype(np.int64))
 
 
 def _whole_numbers(numbers: npt.NDArray[np.float64], name: str, candidates: Candidates) -> npt.NDArray[np.int64]:
@@ -246,7 +246,7 @@ def _whole_numbers(numbers: npt.NDArray[np.float64], name: str, candidates: Cand
         user = int(bad[0]) if candidates.user_ids is None else candidates.user_ids[bad[0]]
         user = user.item() if isinstance(user, np.generic) else user
         raise ProblemError(f"Slate({name}=...): user {user!r} has {numbers[bad[0]]:g}; expected whole numbers >= 0.")
-    return frozen(np.minimum(numbers, _MOST).astype(np.int64))
+    return readonly(np.minimum(numbers, _MOST).astype(np.int64))
 
 
 def _fits(least: Sizes | ByUser, size: Sizes | ByUser) -> bool:
@@ -272,7 +272,7 @@ def _steps(key: str, step: object) -> Steps:
             f"{what}: decrement {at} is {array[at]:g}, below the one before it ({array[at - 1]:g}); an item may not be "
             "worth more for coming later: decrements never decrease."
         )
-    return frozen(array)
+    return readonly(array)
 
 
 def _share(column: str, share: object) -> float:
@@ -318,4 +318,4 @@ def _slot_weights(given: object, size: Sizes | ByUser) -> npt.NDArray[np.float64
             f"Slate(slot_weights=...): slot {at} counts {array[at]:g}, more than slot {at - 1} ({array[at - 1]:g}); "
             "numbers never increase: items are shown best first."
         )
-    return frozen(array)
+    return readonly(array)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from oasis_alloc.errors import InputError
 from oasis_alloc.statement.delivered import Delivered
 from oasis_alloc.statement.functions.base import Function
-from oasis_alloc.statement.measures import Measure, Term
+from oasis_alloc.statement.measures import Measure, MeasureTerm
 from oasis_alloc.statement.objective import Objective
 from oasis_alloc.statement.slate import Slate
 from oasis_alloc.statement.stay_close import StayClose
@@ -106,7 +106,7 @@ def _scalar(value: Any) -> Any:
 
 def _classes() -> dict[str, type]:
     """What a file may name: the package's own statements, and nothing else."""
-    found: dict[str, type] = {kind.__name__: kind for kind in (Measure, Term, Delivered, Objective, Slate)}
+    found: dict[str, type] = {kind.__name__: kind for kind in (Measure, MeasureTerm, Delivered, Objective, Slate)}
     waiting = Function.__subclasses__()
     while waiting:
         kind = waiting.pop()

@@ -69,8 +69,8 @@ def _reading(candidates: Candidates, names: list[str]) -> Iterator[tuple[_Pairs,
         yield lambda a, b: (candidates.item[a:b], {name: candidates.columns[name][a:b] for name in names}), _ROWS
         return
     with stream.read([stream.item, *names]) as reader:
-        rows = min(_ROWS, max(1, (stream.ledger.limit - stream.ledger.held) // _BYTES))
-        stream.ledger.take(reader, rows * _BYTES)
+        rows = min(_ROWS, max(1, (stream.budget.limit - stream.budget.held) // _BYTES))
+        stream.budget.take(reader, rows * _BYTES)
 
         def pairs(a: int, b: int) -> tuple[Any, dict[str, Any]]:
             found = reader.between(a, b)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_buffer
 from oasis_alloc.common.labels import as_listed
 from oasis_alloc.common.nearest import did_you_mean
@@ -81,12 +81,12 @@ def score_batch(
     data, formula = reader.data, reader.formula
     pointers, item, given, who = read(reader, indptr, items, columns, data.scored, users)
     scores = buffer(out, int(pointers[-1]))
-    first_of_item = frozen(formula.class_of)
+    first_of_item = readonly(formula.class_of)
     for begin, end, tables, segments in kinds(formula, who):
         for first, last in blocks(pointers, begin, end, _BLOCK):
             a, b = int(pointers[first]), int(pointers[last])
             s = scores[a:b]
-            numbers = frozen(item_numbers(item[a:b], a, data.n_items).astype(np.uint32, copy=False))
+            numbers = readonly(item_numbers(item[a:b], a, data.n_items).astype(np.uint32, copy=False))
             _blend(data.weights, given, a, b, s)
             wrong = serve.charge(first, last, pointers, numbers, first_of_item, tables, segments, s)
             for k, name in enumerate(data.measured, 1):
@@ -114,7 +114,7 @@ def _blend(weights: Sequence[tuple[str | None, float]], given: Mapping[str, Colu
 
 
 def _part(column: Column, a: int, b: int) -> Column:
-    return frozen(np.ascontiguousarray(column[a:b]))
+    return readonly(np.ascontiguousarray(column[a:b]))
 
 
 def item_numbers(items: npt.NDArray[Any], first: int, n_items: int) -> npt.NDArray[Any]:

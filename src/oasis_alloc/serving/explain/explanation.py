@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 
 from oasis_alloc.common.documents import jsonable
-from oasis_alloc.common.text_tables import Table, as_html, as_text, number
+from oasis_alloc.common.text_tables import TextTable, as_html, as_text, number
 from oasis_alloc.serving.explain.score_parts import Part
 
 _SCHEMA = 1  # of `to_dict`
@@ -144,7 +144,7 @@ class Explanation(Sequence[Reason]):
         table, listed = self._table()
         return "\n".join([as_html(table), *(as_html(reason.sentence) for reason in listed)])
 
-    def _table(self) -> tuple[Table, list[Reason]]:
+    def _table(self) -> tuple[TextTable, list[Reason]]:
         """The slate and those that came near it."""
         dropped = sorted(
             (reason for reason in self.reasons if reason.rank is None),
@@ -160,7 +160,7 @@ class Explanation(Sequence[Reason]):
             for reason in listed
         ]  # fmt: skip
         more = len(self.reasons) - len(listed)
-        table = Table(
+        table = TextTable(
             ("place", "item", self.organic, "score", "marginal", "margin", "rule"), "lrrrrrl", rows,
             f"... and {more:,} more" if more else "",
         )  # fmt: skip

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.pickling import Remade
 from oasis_alloc.common.types import Floats
@@ -110,7 +110,7 @@ class PreparedBatch(Remade):
             self.columns: Floats = np.zeros((len(names), most))
             self.scores: Floats = np.zeros(most)
             self.positions: Integers = np.full((users, k), -1, np.int64)
-        self._read = frozen(self._pointers.view())
+        self._read = readonly(self._pointers.view())
         self._users: list[User] = []
         self.names = names
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.types import Floats
-from oasis_alloc.program.slate_rules import SlateRules, System, chain_of, kept_of, units_of
+from oasis_alloc.program.slate_rules import LoweredRules, System, chain_of, keep_target, user_units
 from oasis_alloc.results.draw_blocks import Drawing
 from oasis_alloc.serving.data import Integers
 from oasis_alloc.serving.exploration import Exploration
@@ -140,7 +140,7 @@ class _Slates:
         found = self._rules.get((size, steps))
         if found is None:
             systems, sizes, none = tuple(self._systems(size, steps)), np.array([size]), np.empty(0)
-            rules = SlateRules(sizes, np.zeros_like(sizes), np.ones(1), systems, chain_of(systems), none, none)
+            rules = LoweredRules(sizes, np.zeros_like(sizes), np.ones(1), systems, chain_of(systems), none, none)
             found = rules.kernel
             if len(self._rules) >= 2 * _KEPT:
                 self._rules.clear()
@@ -162,10 +162,10 @@ class _Slates:
             least = min(least, int(most.sum() + 1e-6))
         rules = self._kernel(size, True, least)
         if kept is not None and self.rule.keep is not None:
-            kept = kept / units_of(kept, np.array([0, kept.size]))[0]
+            kept = kept / user_units(kept, np.array([0, kept.size]))[0]
             organic = kept @ self._solve(kept, classes, self._kernel(size, False, least), _EXACT)
-            target = kept_of(np.array([organic]), self.rule.keep[1])
-            rules = rules._replace(guard=frozen(kept), target=target)
+            target = keep_target(np.array([organic]), self.rule.keep[1])
+            rules = rules._replace(guard=readonly(kept), target=target)
         return self._solve(scores, classes, rules, gamma)
 
     def even(self, classes: Integers, size: int) -> Floats:
@@ -181,8 +181,8 @@ class _Slates:
 
         n = scores.size
         pairs = Pairs(
-            frozen(np.array([0, n])), frozen(classes.astype(np.uint32)), frozen(np.array(scores, np.float64)),
-            frozen(np.empty((0, n))), frozen(np.zeros(1, np.uint32)),
+            readonly(np.array([0, n])), readonly(classes.astype(np.uint32)), readonly(np.array(scores, np.float64)),
+            readonly(np.empty((0, n))), readonly(np.zeros(1, np.uint32)),
         )  # fmt: skip
         x = np.zeros(n)
         point = jobs.Point(self._free, gamma, _UNKNOWN, np.zeros(1), np.zeros(1))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from oasis_alloc.common.arrays import frozen
+from oasis_alloc.common.arrays import readonly
 
 
 class Warmed(Protocol):
@@ -53,10 +53,11 @@ def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
     run = kernels()
     items, out, marginal, info = np.full(1, -1), np.zeros(1, np.int64), np.zeros(1), np.zeros(4)
     columns, scores = np.zeros((1, 1)), np.zeros(1)
-    of_item, table, blend = np.zeros((2, 1), np.uint32), frozen(np.zeros((1, 1))), np.zeros(1)
+    of_item, table, blend = np.zeros((2, 1), np.uint32), readonly(np.zeros((1, 1))), np.zeros(1)
     rules, counts, stairs = np.zeros(5, np.int64), np.zeros(0, np.int64), np.zeros((0, 1))
-    pointers, segment, unsigned = frozen(np.zeros(2, np.int64)), np.zeros(1, np.int64), frozen(np.zeros(1, np.uint32))
-    tables, class_of = frozen(np.zeros((1, 2, 1))), frozen(np.zeros(1, np.uint32))
+    pointers, segment = readonly(np.zeros(2, np.int64)), np.zeros(1, np.int64)
+    unsigned = readonly(np.zeros(1, np.uint32))
+    tables, class_of = readonly(np.zeros((1, 2, 1))), readonly(np.zeros(1, np.uint32))
     scored = (1, items, columns, blend, of_item, table)
     calls: list[tuple[str, Callable[[], object]]] = [
         ("score", lambda: run["score"](*scored, scores)),
@@ -85,7 +86,7 @@ def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
         ("charge", lambda: run["charge"](0, 1, pointers, unsigned, class_of, tables, segment, scores)),
     ]
     for dtype in (np.float32, np.float64):
-        column = frozen(np.zeros(1, dtype))
+        column = readonly(np.zeros(1, dtype))
         calls.append(("add", lambda column=column: run["add"](0, 1, 1.0, column, scores)))  # type: ignore[misc]
         calls.append(
             (

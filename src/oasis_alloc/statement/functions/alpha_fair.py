@@ -93,14 +93,14 @@ class BoundAlphaFair(BoundSeparable):
         with np.errstate(divide="ignore", over="ignore"):
             return np.asarray(self.weight * y**-self.alpha)
 
-    def where_slope(self, slope: Floats) -> Floats:
+    def inverse_slope(self, slope: Floats) -> Floats:
         if self.alpha == 0.0:  # slope w everywhere: all or nothing, and nothing in between
             return np.where(slope < self.weight, np.inf, -np.inf)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             y = (self.weight / np.maximum(slope, 0.0)) ** (1.0 / self.alpha)
         return np.where(slope > 0, y - self.offset, np.inf)
 
-    def bend(self, totals: Floats) -> Floats:
+    def second_derivative(self, totals: Floats) -> Floats:
         return -self.alpha * self.weight * (totals + self.offset) ** (-self.alpha - 1.0)
 
     def expression(self, totals: Any) -> Any:

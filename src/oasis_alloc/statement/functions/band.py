@@ -102,7 +102,7 @@ class BoundBand(BoundFunction):
     def price_box(self) -> PriceBox:
         return boxes(self.lower, self.upper, np.full(self.lower.size, np.inf))
 
-    def least_value(self, least: Floats, most: Floats) -> float:
+    def min_value(self, min_total: Floats, max_total: Floats) -> float:
         return 0.0  # of the totals that keep it: others are no allocations
 
     def excess(self, totals: Floats) -> Floats:

@@ -90,11 +90,11 @@ class BoundFunction(ByFields, ABC):
     uses_range: ClassVar[bool] = False
     """True where `within` changes anything."""
 
-    def within(self, least: Floats, most: Floats) -> BoundFunction:
+    def within(self, min_total: Floats, max_total: Floats) -> BoundFunction:
         """The same function, told between which numbers the totals lie whatever is shown."""
         return self
 
-    def least_value(self, least: Floats, most: Floats) -> float:
+    def min_value(self, min_total: Floats, max_total: Floats) -> float:
         """A number that no totals between these are worth less than; minus infinity where none is known."""
         return -np.inf
 

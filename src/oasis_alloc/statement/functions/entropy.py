@@ -110,10 +110,10 @@ class BoundEntropy(BoundSeparable):
         with np.errstate(divide="ignore"):
             return np.asarray(-self.weight / self.total * (1.0 + np.log(np.maximum(totals / self.total, 0.0))))
 
-    def where_slope(self, slope: Floats) -> Floats:
+    def inverse_slope(self, slope: Floats) -> Floats:
         return np.asarray(self.total * np.exp(-1.0 - slope * (self.total / self.weight)))
 
-    def bend(self, totals: Floats) -> Floats:
+    def second_derivative(self, totals: Floats) -> Floats:
         with np.errstate(divide="ignore", over="ignore"):
             return -self.weight / (self.total * totals)
 

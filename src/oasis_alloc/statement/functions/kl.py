@@ -106,10 +106,10 @@ class BoundKl(BoundSeparable):
         with np.errstate(divide="ignore"):
             return np.asarray(-self.weight / self.total * np.log(share / self.target))
 
-    def where_slope(self, slope: Floats) -> Floats:
+    def inverse_slope(self, slope: Floats) -> Floats:
         return np.asarray(self.total * self.target * np.exp(-slope * (self.total / self.weight)))
 
-    def bend(self, totals: Floats) -> Floats:
+    def second_derivative(self, totals: Floats) -> Floats:
         with np.errstate(divide="ignore", over="ignore"):
             return -self.weight / (self.total * totals)
 

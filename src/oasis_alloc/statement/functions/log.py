@@ -83,10 +83,10 @@ class BoundLog(BoundSeparable):
     def slope(self, totals: Floats) -> Floats:
         return np.where(totals + self.offset > 0, self.weight / np.maximum(totals + self.offset, 1e-300), np.inf)
 
-    def where_slope(self, slope: Floats) -> Floats:
+    def inverse_slope(self, slope: Floats) -> Floats:
         return np.where(slope > 0, self.weight / np.maximum(slope, 1e-300) - self.offset, np.inf)
 
-    def bend(self, totals: Floats) -> Floats:
+    def second_derivative(self, totals: Floats) -> Floats:
         return -self.weight / (totals + self.offset) ** 2
 
     def expression(self, totals: Any) -> Any:

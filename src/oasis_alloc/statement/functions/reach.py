@@ -79,8 +79,8 @@ class BoundReach(BoundSoft):
 
     uses_range = True
 
-    def within(self, least: Floats, most: Floats) -> Self:
-        return replace(self, lower=np.minimum(self.lower, most))  # what nobody can pass need not be counted to
+    def within(self, min_total: Floats, max_total: Floats) -> Self:
+        return replace(self, lower=np.minimum(self.lower, max_total))  # what nobody can pass need not be counted to
 
     def with_limits(self, lower: Floats, upper: Floats) -> Self:
         return self  # what it counts up to is no limit
@@ -96,8 +96,8 @@ class BoundReach(BoundSoft):
     def conjugate(self, prices: Floats) -> float:
         return self.most_value + super().conjugate(prices)
 
-    def least_value(self, least: Floats, most: Floats) -> float:
-        return self.value(least)  # it grows with every total
+    def min_value(self, min_total: Floats, max_total: Floats) -> float:
+        return self.value(min_total)  # it grows with every total
 
     def conic(self, totals: Any) -> Conic:
         form = super().conic(totals)

@@ -29,12 +29,12 @@ class Separable(Weighted):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BoundSeparable(BoundFunction):
-    """`weight * sum_g f(e_g)` on [least, most]; a subclass says f."""
+    """`weight * sum_g f(e_g)` on [min_total, max_total]; a subclass says f."""
 
     weight: float
     groups: int
-    least: Any = -np.inf  # numbers, or one per group
-    most: Any = np.inf
+    min_total: Any = -np.inf  # numbers, or one per group
+    max_total: Any = np.inf
 
     is_constraint = False
     is_curved = True
@@ -49,34 +49,34 @@ class BoundSeparable(BoundFunction):
         """Weighted f' of each total; plus infinity at an open end of the domain."""
 
     @abstractmethod
-    def where_slope(self, slope: Floats) -> Floats:
+    def inverse_slope(self, slope: Floats) -> Floats:
         """The total at which f' is `slope`; plus infinity where f' is above it everywhere."""
 
     @abstractmethod
-    def bend(self, totals: Floats) -> Floats:
+    def second_derivative(self, totals: Floats) -> Floats:
         """Weighted f'' of each total, <= 0."""
 
-    def within(self, least: Floats, most: Floats) -> Self:
-        return replace(self, least=least, most=np.maximum(most, least))
+    def within(self, min_total: Floats, max_total: Floats) -> Self:
+        return replace(self, min_total=min_total, max_total=np.maximum(max_total, min_total))
 
     def value(self, totals: Floats) -> float:
         # totals are sums of floats: an end of the range may be missed by a rounding
-        return float(np.sum(self.f(np.clip(totals, self.least, self.most))))
+        return float(np.sum(self.f(np.clip(totals, self.min_total, self.max_total))))
 
     def best(self, prices: Floats) -> Floats:
         """e*(lam), (n_groups,): the total that a group would choose at its price."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            inside = self.where_slope(-prices)
-        return np.clip(np.where(np.isnan(inside), self.most, inside), self.least, self.most)
+            inside = self.inverse_slope(-prices)
+        return np.clip(np.where(np.isnan(inside), self.max_total, inside), self.min_total, self.max_total)
 
     def conjugate(self, prices: Floats) -> float:
         return self.curve(prices).value
 
     def curve(self, prices: Floats) -> Curve:
         best = self.best(prices)
-        inside = (best > self.least) & (best < self.most)
+        inside = (best > self.min_total) & (best < self.max_total)
         with np.errstate(divide="ignore", invalid="ignore"):
-            slope = np.where(inside, -1.0 / self.bend(np.where(inside, best, 1.0)), 0.0)
+            slope = np.where(inside, -1.0 / self.second_derivative(np.where(inside, best, 1.0)), 0.0)
         values = self.f(best)
         paid = np.where(prices == 0.0, 0.0, prices) * np.where(prices == 0.0, 0.0, best)  # 0 even for an infinite total
         with np.errstate(invalid="ignore"):  # groups without a range may be worth either infinity
@@ -86,15 +86,17 @@ class BoundSeparable(BoundFunction):
     def price_at(self, totals: Floats) -> Floats:
         """The price at which each group would choose a total: minus f' there."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            return -self.slope(np.clip(totals, self.least, self.most))
+            return -self.slope(np.clip(totals, self.min_total, self.max_total))
 
-    def least_value(self, least: Floats, most: Floats) -> float:
-        return float(np.sum(np.minimum(self.f(least), self.f(most))))  # concave: least at an end
+    def min_value(self, min_total: Floats, max_total: Floats) -> float:
+        return float(np.sum(np.minimum(self.f(min_total), self.f(max_total))))  # concave: least at an end
 
     def price_box(self) -> PriceBox:
-        least, most = (np.broadcast_to(end, self.groups).astype(np.float64) for end in (self.least, self.most))
+        min_total, max_total = (
+            np.broadcast_to(end, self.groups).astype(np.float64) for end in (self.min_total, self.max_total)
+        )
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            lower, upper = -self.slope(least), -self.slope(most)
+            lower, upper = -self.slope(min_total), -self.slope(max_total)
         upper = np.where(np.isneginf(upper), 0.0, upper)  # a total that is always 0 has any price
         return PriceBox(np.arange(self.groups), lower, np.maximum(upper, lower), np.zeros(self.groups))
 
@@ -111,8 +113,8 @@ class BoundSeparable(BoundFunction):
 
     def typical(self, offset: float) -> Floats:
         """A size of `totals + offset`, for cones of numbers near 1: interior point methods stop early on others."""
-        most = np.where(np.isfinite(self.most), self.most, 1.0)
-        return np.maximum(0.05 * np.broadcast_to(most, self.groups) + offset, 1e-9)
+        max_total = np.where(np.isfinite(self.max_total), self.max_total, 1.0)
+        return np.maximum(0.05 * np.broadcast_to(max_total, self.groups) + offset, 1e-9)
 
     def conic(self, totals: Any) -> Conic:
         import cvxpy as cp

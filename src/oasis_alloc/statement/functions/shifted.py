@@ -75,11 +75,11 @@ class Shifted(BoundFunction):
     def price_at(self, totals: Floats) -> Floats:
         return self.inner.price_at(totals + self.delivered)
 
-    def within(self, least: Floats, most: Floats) -> Shifted:
-        return Shifted(self.inner.within(least + self.delivered, most + self.delivered), self.delivered)
+    def within(self, min_total: Floats, max_total: Floats) -> Shifted:
+        return Shifted(self.inner.within(min_total + self.delivered, max_total + self.delivered), self.delivered)
 
-    def least_value(self, least: Floats, most: Floats) -> float:
-        return self.inner.least_value(least + self.delivered, most + self.delivered)
+    def min_value(self, min_total: Floats, max_total: Floats) -> float:
+        return self.inner.min_value(min_total + self.delivered, max_total + self.delivered)
 
     def excess(self, totals: Floats) -> Floats:
         return self.inner.excess(totals + self.delivered)
@@ -102,9 +102,9 @@ class ShiftedSupport(BoundSupport):
     inner: BoundSupport
     delivered: Floats  # type: ignore[misc]  # nothing in every other class
 
-    def within(self, least: Floats, most: Floats) -> Self:
-        inner = self.inner.within(least + self.delivered, most + self.delivered)
-        return replace(self, inner=inner, least=least, most=np.maximum(most, least))
+    def within(self, min_total: Floats, max_total: Floats) -> Self:
+        inner = self.inner.within(min_total + self.delivered, max_total + self.delivered)
+        return replace(self, inner=inner, min_total=min_total, max_total=np.maximum(max_total, min_total))
 
     def value(self, totals: Floats) -> float:
         return self.inner.value(totals + self.delivered)

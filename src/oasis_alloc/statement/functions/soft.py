@@ -96,8 +96,8 @@ class BoundSoft(BoundFunction):
     def price_box(self) -> PriceBox:
         return boxes(self.lower, self.upper, self.band()[2])
 
-    def least_value(self, least: Floats, most: Floats) -> float:
-        missed = np.maximum(np.maximum(self.lower - least, most - self.upper), 0.0)
+    def min_value(self, min_total: Floats, max_total: Floats) -> float:
+        missed = np.maximum(np.maximum(self.lower - min_total, max_total - self.upper), 0.0)
         return -float(np.sum(self.penalty * missed))
 
     def excess(self, totals: Floats) -> Floats:

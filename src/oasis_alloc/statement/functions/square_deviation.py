@@ -85,10 +85,10 @@ class BoundSquareDeviation(BoundSeparable):
     def slope(self, totals: Floats) -> Floats:
         return self.weight * (self.target - totals)
 
-    def where_slope(self, slope: Floats) -> Floats:
+    def inverse_slope(self, slope: Floats) -> Floats:
         return self.target - slope / self.weight
 
-    def bend(self, totals: Floats) -> Floats:
+    def second_derivative(self, totals: Floats) -> Floats:
         return np.full(totals.size, -self.weight)
 
     def expression(self, totals: Any) -> Any:

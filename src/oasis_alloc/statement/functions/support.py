@@ -61,11 +61,11 @@ class Linear(NamedTuple):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BoundSupport(BoundFunction):
-    """The least of `mu @ e` over Pi, for totals in [least, most]; a subclass says Pi."""
+    """The least of `mu @ e` over Pi, for totals in [min_total, max_total]; a subclass says Pi."""
 
     groups: int
-    least: Any = -np.inf  # numbers, or one per group
-    most: Any = np.inf
+    min_total: Any = -np.inf  # numbers, or one per group
+    max_total: Any = np.inf
 
     delivered: ClassVar[Any] = 0.0  # what groups have besides the totals: see shifted.py
 
@@ -92,8 +92,8 @@ class BoundSupport(BoundFunction):
     def expression(self, totals: Any) -> Any:
         """F as a concave cvxpy expression."""
 
-    def within(self, least: Floats, most: Floats) -> Self:
-        return replace(self, least=least, most=np.maximum(most, least))
+    def within(self, min_total: Floats, max_total: Floats) -> Self:
+        return replace(self, min_total=min_total, max_total=np.maximum(max_total, min_total))
 
     def admit(self, prices: Floats) -> Floats:
         """The nearest prices in the domain."""
@@ -106,7 +106,7 @@ class BoundSupport(BoundFunction):
         """
         off = prices - self.admit(prices)
         size = float(np.abs(prices).max(initial=0.0)) + float(self.largest().max(initial=0.0))
-        end = np.broadcast_to(np.where(off > 0, self.most, self.least), off.shape)
+        end = np.broadcast_to(np.where(off > 0, self.max_total, self.min_total), off.shape)
         rounding = ~np.isfinite(end) & (np.abs(off) <= _ON_THE_DOMAIN * size)
         off = np.where(rounding, 0.0, off)
         return float(np.sum(np.where(off == 0.0, 0.0, off) * np.where(off == 0.0, 0.0, end)))
@@ -124,8 +124,8 @@ class BoundSupport(BoundFunction):
         value = float(off @ centre + off @ off / (2.0 * softness))
         return Smoothed(value, centre + off / softness, near.along**2 / squares[near.pool] / softness, product)
 
-    def least_value(self, least: Floats, most: Floats) -> float:
-        return self.value(least)  # it falls with no total
+    def min_value(self, min_total: Floats, max_total: Floats) -> float:
+        return self.value(min_total)  # it falls with no total
 
     def price_box(self) -> PriceBox:
         # no ranges: cut one by one, prices would leave the domain, which holds them together; see `admit`

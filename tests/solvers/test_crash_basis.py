@@ -12,7 +12,7 @@ import oasis_alloc as oa
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers import finisher
-from oasis_alloc.solvers.crash import crash
+from oasis_alloc.solvers.crash_basis import crash_basis
 from oasis_alloc.solvers.highs import BASIC, LinearProgram, solve_lp
 from oasis_alloc.solvers.repair import trimmed
 from oasis_alloc.solvers.restricted import Restricted
@@ -57,7 +57,7 @@ def test_the_same_optimum_in_fewer_steps(
         if basis is not None:
             return original(part, basis, prices, seconds)
         seen.append(part)
-        start = crash(part, prices[part.rows])
+        start = crash_basis(part, prices[part.rows])
         lp, rows = part.lp, part.lp.matrix.shape[0]
         assert sum(np.count_nonzero(side == BASIC) for side in start.basis) == rows
         found = solve_lp(start.lp, start.basis)

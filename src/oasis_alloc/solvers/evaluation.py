@@ -18,7 +18,7 @@ _BROADCAST = 4  # a base total in more rows than this is added up once for all o
 _PART = 1 << 20  # pairs that are looked up at a time
 
 
-def worth(engine: Engine, positions: Positions, x: Floats) -> Allocation:
+def evaluate(engine: Engine, positions: Positions, x: Floats) -> Allocation:
     """The allocation with its value, its totals and its violation."""
     program, sums = engine.program, engine.sums(positions, x)
     known = program.kept_share * sums.activity if program.hard.any() else sums.activity
@@ -28,7 +28,7 @@ def worth(engine: Engine, positions: Positions, x: Floats) -> Allocation:
     if doubtful.size and ratios[ratios > FEASIBLE].size == doubtful.size:
         known[doubtful] = activity(engine, positions, x, doubtful)
         ratios = program.ratios(sums.totals, known)
-    linear = sums.value + sums.paid
+    linear = sums.value + sums.decrement_cost
     return Allocation(
         positions,
         x,
@@ -36,7 +36,7 @@ def worth(engine: Engine, positions: Positions, x: Floats) -> Allocation:
         totals=sums.totals,
         violation=float(ratios.max(initial=0.0)),
         linear=linear,
-        size=abs(linear) + abs(sums.paid) + program.concave_size(sums.totals),
+        size=abs(linear) + abs(sums.decrement_cost) + program.concave_size(sums.totals),
     )
 
 
@@ -53,7 +53,7 @@ def sizes(engine: Engine, allocation: Allocation) -> Floats:
 def mixed(engine: Engine) -> npt.NDArray[np.bool_]:
     """(n_rows,) True where pairs add to a row with both signs, so that its total says little of what it is made of."""
     survey = engine.survey()
-    return (survey.least < 0.0) & (survey.most > 0.0)
+    return (survey.min_totals < 0.0) & (survey.max_totals > 0.0)
 
 
 def activity(engine: Engine, positions: Positions, x: Floats, rows: Positions) -> Floats:

@@ -23,7 +23,7 @@ Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Crash:
+class CrashBasis:
     """The program with its rows' prices paid: measures are equations, with columns for what they leave."""
 
     lp: LinearProgram
@@ -43,7 +43,7 @@ class Crash:
         )
 
 
-def crash(part: Restricted, prices: Floats) -> Crash:
+def crash_basis(part: Restricted, prices: Floats) -> CrashBasis:
     """Read the program at the prices of its measures, `part.rows`, and say where to start."""
     lp, first, m = part.lp, part.n_slates, part.rows.size
     after = first + m + part.n_aux
@@ -60,11 +60,11 @@ def crash(part: Restricted, prices: Floats) -> Crash:
     left = sp.csc_array((np.ones(ranged.size), (ranged, np.arange(ranged.size))), shape=(lower.size, ranged.size))
     matrix = sp.csc_array(sp.hstack([lp.matrix, left], format="csc"))
     cost = np.concatenate([lp.cost, np.zeros(ranged.size)]) - matrix.T @ paid
-    least = np.where(np.isfinite(upper[ranged]), 0.0, -np.inf)
-    most = np.where(np.isfinite(upper[ranged]), limit - lower[ranged], 0.0)
+    low = np.where(np.isfinite(upper[ranged]), 0.0, -np.inf)
+    high = np.where(np.isfinite(upper[ranged]), limit - lower[ranged], 0.0)
     lower[ranged] = upper[ranged] = limit
     shifted = LinearProgram(
-        cost, matrix, lower, upper, np.concatenate([lp.lower, least]), np.concatenate([lp.upper, most]), lp.n_fixed
+        cost, matrix, lower, upper, np.concatenate([lp.lower, low]), np.concatenate([lp.upper, high]), lp.n_fixed
     )
     columns = np.where((cost > 0.0) & np.isfinite(shifted.upper), AT_UPPER, AT_LOWER).astype(np.int8)
     columns[~np.isfinite(shifted.lower)] = AT_UPPER
@@ -72,7 +72,7 @@ def crash(part: Restricted, prices: Floats) -> Crash:
     rows = np.full(lower.size, BASIC, np.int8)
     rows[first + m : after] = AT_LOWER
     _fill(part, cost[: part.pairs.size], columns, rows)
-    return Crash(shifted, (columns, rows), paid, ranged)
+    return CrashBasis(shifted, (columns, rows), paid, ranged)
 
 
 def _fill(part: Restricted, score: Floats, columns: Statuses, rows: Statuses) -> None:

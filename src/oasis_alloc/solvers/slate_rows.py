@@ -14,15 +14,15 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.program.pair_lookup import Taken
+from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
-from oasis_alloc.program.slate_rules import SlateRules, System
+from oasis_alloc.program.slate_rules import LoweredRules, System
 
 Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class SlatePart:
+class SlateRows:
     """Rows `lower <= matrix @ x - steps @ y <= upper` over open pairs x and steps y in [0, width], each at its cost.
 
     `names` and `step_names` ascend, and are the same for the same thing whatever else is open. The first `n_sizes`
@@ -34,7 +34,7 @@ class SlatePart:
     matrix: sp.csr_array  # (n_rows, n_open)
     lower: Floats
     upper: Floats
-    taken: Floats  # (n_open,) what decrements take from the value of a pair whatever else is shown
+    decrement: Floats  # (n_open,) what decrements take from the value of a pair whatever else is shown
     step_names: Positions
     steps: sp.csr_array  # (n_rows, n_steps)
     width: Floats
@@ -57,21 +57,21 @@ class _Rows:
     cost: Floats
 
 
-def slate_part(program: Program, undecided: Taken, shown: Taken) -> SlatePart:
+def slate_rows(program: Program, undecided: PairView, shown: PairView) -> SlateRows:
     """The rows and columns for the `undecided` pairs, given that those in `shown` are in."""
-    taken = np.zeros(undecided.size)
+    decrement = np.zeros(undecided.size)
     rules = program.rules
     if rules is None:
         size = np.full(program.n_users, program.size)
         kinds = [_sizes(undecided.users, shown.users, size, np.zeros_like(size))]
     else:
-        kinds = [_sizes(undecided.users, shown.users, rules.size, rules.least)]
+        kinds = [_sizes(undecided.users, shown.users, rules.size, rules.min_size)]
         first, first_step = program.n_users, 0
         for system in rules.systems:
-            rows = _categories(rules, system, undecided, shown, taken)
+            rows = _categories(rules, system, undecided, shown, decrement)
             kinds.append(_moved(rows, first, first_step))
             first += program.n_users * system.n
-            first_step += program.n_users * system.n * (system.most + 1)
+            first_step += program.n_users * system.n * (system.max_count + 1)
         if rules.target.size:
             kinds.append(_moved(_guards(rules, undecided, shown), first, 0))
     offset = np.cumsum([0, *(kind.name.size for kind in kinds)])
@@ -80,13 +80,13 @@ def slate_part(program: Program, undecided: Taken, shown: Taken) -> SlatePart:
     pair, coefficient = (np.concatenate([getattr(kind, part) for kind in kinds]) for part in ("pair", "coefficient"))
     step_row = np.concatenate([kind.step_row + o for kind, o in zip(kinds, offset[:-1], strict=True)])
     n_steps = step_row.size
-    return SlatePart(
+    return SlateRows(
         names=np.concatenate([kind.name for kind in kinds]),
         n_sizes=kinds[0].name.size,
         matrix=sp.csr_array((coefficient, (row, pair)), shape=(n_rows, undecided.size)),
         lower=np.concatenate([kind.lower for kind in kinds]),
         upper=np.concatenate([kind.upper for kind in kinds]),
-        taken=taken,
+        decrement=decrement,
         step_names=np.concatenate([kind.step_name for kind in kinds]),
         steps=sp.csr_array((np.ones(n_steps), (step_row, np.arange(n_steps))), shape=(n_rows, n_steps)),
         width=np.concatenate([kind.width for kind in kinds]),
@@ -107,10 +107,10 @@ def _plain(name: Positions, lower: Floats, upper: Floats, row: Positions, pair: 
     return _Rows(name, lower, upper, row, pair, of, none, none, empty, empty)
 
 
-def _sizes(users: Positions, users_shown: Positions, size: Positions, least: Positions) -> _Rows:
+def _sizes(users: Positions, users_shown: Positions, size: Positions, min_size: Positions) -> _Rows:
     which, inverse, count = np.unique(users, return_inverse=True, return_counts=True)
     already = _counts_at(which, users_shown)
-    room, missing = size[which] - already, least[which] - already
+    room, missing = size[which] - already, min_size[which] - already
     tight = (count > room) | (missing > 0)
     number = np.cumsum(tight) - 1
     inside = np.flatnonzero(tight[inverse])
@@ -120,19 +120,19 @@ def _sizes(users: Positions, users_shown: Positions, size: Positions, least: Pos
     )
 
 
-def _categories(rules: SlateRules, system: System, undecided: Taken, shown: Taken, taken: Floats) -> _Rows:
-    """Rows of one system; adds to `taken` what the next step of a pair's categories costs."""
+def _categories(rules: LoweredRules, system: System, undecided: PairView, shown: PairView, decrement: Floats) -> _Rows:
+    """Rows of one system; adds to `decrement` what the next step of a pair's categories costs."""
     entry, category = system.members(undecided.code)
     entry_shown, category_shown = system.members(shown.code)
     group = undecided.users[entry] * system.n + category
     which, inverse, count = np.unique(group, return_inverse=True, return_counts=True)
-    full = np.minimum(_counts_at(which, shown.users[entry_shown] * system.n + category_shown), system.most)
-    room = system.most - full
+    full = np.minimum(_counts_at(which, shown.users[entry_shown] * system.n + category_shown), system.max_count)
+    room = system.max_count - full
     open_ = np.minimum(count, room)
     weight = rules.weight[which // system.n]
-    next_ = system.steps[np.minimum(full, system.most - 1)] * weight
-    last = system.steps[np.clip(full + open_ - 1, 0, system.most - 1)] * weight
-    np.add.at(taken, entry, next_[inverse])
+    next_ = system.steps[np.minimum(full, system.max_count - 1)] * weight
+    last = system.steps[np.clip(full + open_ - 1, 0, system.max_count - 1)] * weight
+    np.add.at(decrement, entry, next_[inverse])
     stairs = last > next_
     tight = (count > room) | stairs
     number = np.cumsum(tight) - 1
@@ -143,16 +143,16 @@ def _categories(rules: SlateRules, system: System, undecided: Taken, shown: Take
     step = np.repeat(full[of], open_[of]) + _ranges(open_[of])
     of = np.repeat(of, open_[of])
     cost = system.steps[step] * weight[of] - next_[of]
-    upper[stairs] = np.bincount(of[cost <= 0.0], minlength=which.size)[stairs]  # these cost what `taken` has
+    upper[stairs] = np.bincount(of[cost <= 0.0], minlength=which.size)[stairs]  # these cost what `decrement` has
     costly = cost > 0.0
     of, step, cost = of[costly], step[costly], cost[costly]
     return _Rows(
         which[tight], np.full(int(tight.sum()), -np.inf), upper[tight], number[inverse[inside]], entry[inside],
-        np.ones(int(inside.sum())), which[of] * (system.most + 1) + step, number[of], np.ones(of.size), cost,
+        np.ones(int(inside.sum())), which[of] * (system.max_count + 1) + step, number[of], np.ones(of.size), cost,
     )  # fmt: skip
 
 
-def _guards(rules: SlateRules, undecided: Taken, shown: Taken) -> _Rows:
+def _guards(rules: LoweredRules, undecided: PairView, shown: PairView) -> _Rows:
     which, inverse = np.unique(undecided.users, return_inverse=True)
     column = undecided.guard
     order = np.argsort(shown.users, kind="stable")

@@ -19,19 +19,19 @@ _ROUNDING = 1e-9  # of totals, which are sums in another order than the program'
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
+class SupportForms:
     """Columns and rows that support functions add to a program."""
 
     rows: npt.NDArray[np.int64]  # of measures: all rows of all support functions
     largest_price: Floats  # the largest size of a price of each of `rows`
     delivered: Floats  # what each of `rows` has besides the totals
     totals: sp.csr_array  # (n_rows, n)
-    inner: sp.csr_array  # (m, n), rows between `least` and 0
-    least: Floats
+    inner: sp.csr_array  # (m, n), rows between `row_lower` and 0
+    row_lower: Floats
     gain: Floats
     lower: Floats
 
-    def same_as(self, other: Pieces) -> bool:
+    def same_as(self, other: SupportForms) -> bool:
         """True where a basis of one is a basis of the other."""
         mine, theirs = self.inner, other.inner
         return (
@@ -42,7 +42,7 @@ class Pieces:
         )
 
 
-def pieces_of(program: Program, base: sp.csr_array, fixed: Floats, prices: Floats) -> Pieces:
+def support_forms(program: Program, base: sp.csr_array, fixed: Floats, prices: Floats) -> SupportForms:
     """The forms of a program's support functions.
 
     `base` are the base totals that the undecided pairs add up, (n_base, n_pairs); `fixed`, by row, what is in already;
@@ -51,11 +51,13 @@ def pieces_of(program: Program, base: sp.csr_array, fixed: Floats, prices: Float
     if not program.supports:
         none = np.empty(0)
         empty = sp.csr_array((0, 0))
-        return Pieces(np.empty(0, np.int64), none, none, sp.csr_array((program.n_rows, 0)), empty, none, none, none)
+        return SupportForms(
+            np.empty(0, np.int64), none, none, sp.csr_array((program.n_rows, 0)), empty, none, none, none
+        )
     up, down = base.maximum(0).sum(axis=1), base.minimum(0).sum(axis=1)
     more, less = program.arithmetic.maximum(0), program.arithmetic.minimum(0)
     low, high = fixed + more @ down + less @ up, fixed + more @ up + less @ down
-    slack = _ROUNDING * np.maximum(program.unit, np.abs(fixed))
+    slack = _ROUNDING * np.maximum(program.row_scale, np.abs(fixed))
     low, high = low - slack, high + slack
     forms, places = [], []
     for block, function in program.supports:
@@ -68,13 +70,13 @@ def pieces_of(program: Program, base: sp.csr_array, fixed: Floats, prices: Float
         places.append(place @ form.totals)
         forms.append(form)
     equal = np.concatenate([form.equal for form in forms])
-    return Pieces(
+    return SupportForms(
         rows=np.concatenate([np.arange(block.rows.start, block.rows.stop) for block, _ in program.supports]),
         largest_price=np.concatenate([function.largest() for _, function in program.supports]),
         delivered=np.concatenate([np.broadcast_to(f.delivered, len(b.labels)) for b, f in program.supports]),
         totals=sp.csr_array(sp.hstack(places)),
         inner=sp.csr_array(sp.block_diag([form.inner for form in forms])),
-        least=np.where(equal, 0.0, -np.inf),
+        row_lower=np.where(equal, 0.0, -np.inf),
         gain=np.concatenate([form.gain for form in forms]),
         lower=np.concatenate([form.lower for form in forms]),
     )

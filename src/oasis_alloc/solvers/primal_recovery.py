@@ -18,15 +18,15 @@ import numpy as np
 from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
+from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import bound_at
-from oasis_alloc.solvers.monitor import Watch
+from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimize
 from oasis_alloc.solvers.repair import only_caps, rebalance
 from oasis_alloc.solvers.settings import DualSettings
-from oasis_alloc.solvers.worth import worth
 
 
-def missing(dual: SmoothedDual, watch: Watch, point: Point, undecided: int) -> float:
+def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int) -> float:
     """How many times the gap is larger than asked for, if the smoothed slates of a point met all demands.
 
     Infinite where the finisher is the better end: where its linear program, of `undecided` pairs, is small and
@@ -39,27 +39,29 @@ def missing(dual: SmoothedDual, watch: Watch, point: Point, undecided: int) -> f
     # what smoothing takes from slates at their own priced scores, whether or not these meet the demands yet
     visit = point.visit
     taken = max(0.0, visit.bound - (visit.value - float(program.prices(point.z) @ visit.totals)))
-    times = float(taken) / float(watch.size_of(visit.value)) / (settings.smoothing_share * float(watch.target))
-    moving = np.unique(program.row[~dual.held(point)]).size
+    times = float(taken) / float(monitor.size_of(visit.value)) / (settings.smoothing_share * float(monitor.target))
+    moving = np.unique(program.row[~dual.at_bound(point)]).size
     # as many as there will be: they go with the smoothing
     enough = settings.fractional_per_row * moving * max(np.sqrt(times), 1.0)
     return times if point.visit.fractional >= enough else np.inf
 
 
-def land(engine: Engine, watch: Watch, dual: SmoothedDual, point: Point, scale: float) -> tuple[Point, bool]:
+def recover_primal(
+    engine: Engine, monitor: Monitor, dual: SmoothedDual, point: Point, scale: float
+) -> tuple[Point, bool]:
     """Go on until the demands are met and offer the slates; (the last point, True where the gap is reached).
 
     `scale` is the typical score. Without rules what is too much is moved to other pairs, for about gamma a unit.
     """
     program, settings = engine.program, dual.settings
-    watch.enter("landing")
+    monitor.enter("recovery")
     may_move = program.rules is None and only_caps(engine)
     for part in settings.moved if may_move else (0.0,):
         if may_move:
-            few = partial(_few, program, watch, settings, part * watch.target, scale)
-            point = minimize(dual, point, 1, few, settings.landing_steps)
+            few = partial(_few, program, monitor, settings, part * monitor.target, scale)
+            point = minimize(dual, point, 1, few, settings.recovery_steps)
         else:
-            point = minimize(dual, point, 1, settings.exact * FEASIBLE, settings.landing_steps)
+            point = minimize(dual, point, 1, settings.exact * FEASIBLE, settings.recovery_steps)
             if program.violation(point.visit.totals, program.kept_share * point.visit.activity) > FEASIBLE:
                 break
         point = dual.here(point)  # its slates are wanted
@@ -67,17 +69,17 @@ def land(engine: Engine, watch: Watch, dual: SmoothedDual, point: Point, scale: 
         positions, x = point.visit.slates()
         if may_move:
             rebalance(engine, positions, x, point.visit.totals)
-        watch.offer(worth(engine, positions, x))
-        if not watch.reached and not may_move:
-            bound_at(engine, watch, prices, scale, settings)
-        if watch.reached:
+        monitor.offer(evaluate(engine, positions, x))
+        if not monitor.reached and not may_move:
+            bound_at(engine, monitor, prices, scale, settings)
+        if monitor.reached:
             break
-    watch.enter("passes")
-    return point, watch.reached
+    monitor.enter("passes")
+    return point, monitor.reached
 
 
 def _few(
-    program: Program, watch: Watch, settings: DualSettings, gap: float, scale: float, point: Point
+    program: Program, monitor: Monitor, settings: DualSettings, gap: float, scale: float, point: Point
 ) -> bool:
     """Whether moving what exceeds caps, and what they leave of their prices' worth, takes no more than a gap."""
     _, upper, penalty = program.bands()
@@ -85,8 +87,8 @@ def _few(
     hard = ~np.isfinite(penalty)
     over = np.where(hard, np.maximum(point.visit.totals - upper, 0.0), 0.0)
     under = np.where(hard & (prices > 0.0), np.maximum(upper - point.visit.totals, 0.0), 0.0)
-    open_ = settings.movable * point.visit.diagonal * point.gamma / program.unit
-    moved = np.minimum(over + under, open_) / program.unit * point.gamma
-    dropped = np.maximum(over - open_, 0.0) / program.unit * min(scale, settings.dropped * point.gamma)
+    open_ = settings.movable * point.visit.diagonal * point.gamma / program.row_scale
+    moved = np.minimum(over + under, open_) / program.row_scale * point.gamma
+    dropped = np.maximum(over - open_, 0.0) / program.row_scale * min(scale, settings.dropped * point.gamma)
     missed = np.maximum(under - open_, 0.0) * prices
-    return float(np.sum(moved + dropped + missed)) <= gap * watch.size_of(point.visit.bound)
+    return float(np.sum(moved + dropped + missed)) <= gap * monitor.size_of(point.visit.bound)
