@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
 from oasis_alloc.results.organic import best_pairs
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from oasis_alloc.problem import Problem
     from oasis_alloc.statement.measures import Measure, MeasureTerm
 
-Positions = NDArray[np.int64]
 _NEAR = 1e-4  # relative distance at which a total counts as being at its limit
 _MOST = 60  # groups of a key over which a cost is still worth listing
 
@@ -62,7 +60,7 @@ class Cost:
     others: list[tuple[str, float, float]]  # column, its organic total, its total now
 
 
-def deliveries(problem: Problem, positions: Positions, x: Floats, prices: Mapping[str, Floats]) -> list[Delivery]:
+def deliveries(problem: Problem, positions: Ints, x: Floats, prices: Mapping[str, Floats]) -> list[Delivery]:
     """Constraints, those on one measure together, in the order of the problem.
 
     A share such as `exposure(by="licensor") - 0.25 * exposure() <= 0` is turned back into a cap on the
@@ -94,7 +92,7 @@ def deliveries(problem: Problem, positions: Positions, x: Floats, prices: Mappin
     return list(out.values())
 
 
-def cost(problem: Problem, positions: Positions, x: Floats, column: str) -> Cost:
+def cost(problem: Problem, positions: Ints, x: Floats, column: str) -> Cost:
     """What the best by `column` alone would give, against what is given, by the first key of the users."""
     candidates, by = problem.candidates, None
     for name in candidates.users:
@@ -143,7 +141,7 @@ def _column_by(column: str, by: str | None) -> MeasureTerm:
     return MeasureTerm(1.0, column, () if by is None else (by,))
 
 
-def _total(candidates: Candidates, term: MeasureTerm, positions: Positions, x: Floats) -> Floats:
+def _total(candidates: Candidates, term: MeasureTerm, positions: Ints, x: Floats) -> Floats:
     """A term's total in each group of its own keys, without its coefficient."""
     weight = x if term.column is None else x * candidates.columns[term.column][positions]
     return candidates.grouping(term.by or None).totals(candidates, positions, weight)
@@ -154,7 +152,7 @@ def _spread(
     terms: list[MeasureTerm],
     measure: Measure,
     labels: list[Any],
-    positions: Positions,
+    positions: Ints,
     x: Floats,
 ) -> Floats:
     """The sum of terms over the groups of the measure; terms with fewer keys are repeated."""

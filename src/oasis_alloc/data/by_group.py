@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from oasis_alloc.common.labels import all_same, is_none, kind_of, same, shown
 from oasis_alloc.common.nearest import Spelled, did_you_mean
+from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError, ProblemError
 
-Floats: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = float | Floats | dict[Any, float]
 """For all groups, in the order of the groups, or by label; NaN by label means no number."""
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.types import Ints
 from oasis_alloc.data.parquet_file import File
 from oasis_alloc.data.positions import positions_of
 from oasis_alloc.errors import InputError
@@ -22,7 +23,6 @@ _AHEAD = 4  # row groups that the disk is asked for before they are decoded
 _BUFFER = 1 << 15  # bytes of a column that are read at a time, besides whole pages
 
 Columns = dict[str, NDArray[Any]]
-Positions = NDArray[np.int64]
 
 
 class MemoryBudget:
@@ -78,9 +78,9 @@ class Dataset(ByFields):
     """
 
     files: tuple[File, ...]
-    start: Positions
-    file: Positions
-    group: Positions
+    start: Ints
+    file: Ints
+    group: Ints
     user: str
     item: str
     columns: dict[str, np.dtype[Any]]
@@ -147,7 +147,7 @@ class Dataset(ByFields):
         """
         return RowGroupReader(self, tuple(names), verify, lenient)
 
-    def take(self, names: Sequence[str], positions: Positions) -> Columns:
+    def take(self, names: Sequence[str], positions: Ints) -> Columns:
         """Columns of single pairs, by position, in any order; reads the row groups that they are in."""
         order = np.argsort(positions, kind="stable")
         wanted = positions[order]
@@ -373,7 +373,7 @@ def any_negative(column: NDArray[Any] | StreamedColumn) -> bool:
     return column.any_negative if isinstance(column, StreamedColumn) else bool((column < 0).any())
 
 
-def clipped(indptr: Positions, begin: int, end: int) -> tuple[int, int, Positions]:
+def clipped(indptr: Ints, begin: int, end: int) -> tuple[int, int, Ints]:
     """(first user, one after the last, their indptr) of the pairs begin:end, whose first and last user may be cut."""
     first = int(np.searchsorted(indptr, begin, side="right")) - 1
     last = int(np.searchsorted(indptr, end, side="left"))

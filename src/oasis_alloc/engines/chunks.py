@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.arrays import readonly
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import AllocationSums, PairSplit, Survey, Visit
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.kernels.rules import ruled as ruled_kernels
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
-from oasis_alloc.program.pair_lookup import PairStore, PairView, Positions
+from oasis_alloc.program.pair_lookup import PairStore, PairView
 from oasis_alloc.program.program import Program
 
 _MAX_CHUNKS, _FEW_CHUNKS = 64, 8
@@ -97,7 +97,7 @@ class Chunked(ABC):
         """Call the job with the number of every chunk, some of them at the same time; no pairs are needed."""
 
     @abstractmethod
-    def take(self, positions: Positions) -> PairView: ...
+    def take(self, positions: Ints) -> PairView: ...
 
     @abstractmethod
     def plain(self) -> Chunked: ...
@@ -105,7 +105,7 @@ class Chunked(ABC):
     @abstractmethod
     def close(self) -> None: ...
 
-    def _found(self, piece: Piece, *found: Positions) -> None:  # noqa: B027 - engines in memory have no use for it
+    def _found(self, piece: Piece, *found: Ints) -> None:  # noqa: B027 - engines in memory have no use for it
         """Told which pairs of a piece a decision or slates have found, by their numbers in the piece."""
 
     def _curvature_buffer(self) -> visit_kernels.Curvature | jobs.Curvature:
@@ -286,7 +286,7 @@ class Chunked(ABC):
         self.passes += 1.0
         return out
 
-    def last_slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
+    def last_slates(self, prices: Floats, gamma: float) -> tuple[Ints, Floats]:
         tables = self.program.tables(prices)
         parts: list[list[ChunkPart]] = [[] for _ in range(self._n)]
 
@@ -307,11 +307,11 @@ class Chunked(ABC):
         self.passes += 1.0
         return _positions(parts), np.concatenate([part.second for chunk in parts for part in chunk])
 
-    def add_up(self, positions: Positions, x: Floats) -> tuple[float, Floats]:
+    def add_up(self, positions: Ints, x: Floats) -> tuple[float, Floats]:
         sums = self.sums(positions, x)
         return sums.value, sums.totals
 
-    def sums(self, positions: Positions, x: Floats) -> AllocationSums:
+    def sums(self, positions: Ints, x: Floats) -> AllocationSums:
         program, taken = self.program, self.take(positions)
         pairs, edges = pairs_of(program, taken.store), self._edges
         ends = np.searchsorted(positions, program.indptr[edges])
@@ -342,7 +342,7 @@ class Chunked(ABC):
         self.close()
 
 
-def pairs_of(program: Program, store: PairStore, indptr: Positions | None = None) -> visit_kernels.Pairs:
+def pairs_of(program: Program, store: PairStore, indptr: Ints | None = None) -> visit_kernels.Pairs:
     """Pairs as the kernels read them; read-only all of them: compiled code tells arrays that may be written apart."""
     return visit_kernels.Pairs(
         readonly(program.indptr if indptr is None else indptr), readonly(store.code), readonly(store.value),
@@ -365,7 +365,7 @@ def _n_pairs(piece: Piece) -> int:
     return int(piece.pairs.indptr[piece.last] - piece.pairs.indptr[piece.first])
 
 
-def _positions(parts: list[list[ChunkPart]], second: bool = False) -> Positions:
+def _positions(parts: list[list[ChunkPart]], second: bool = False) -> Ints:
     """Where the pairs of all parts are, chunk by chunk; what the parts knew of it is let go of on the way."""
     every = [(chunk, k) for chunk in parts for k in range(len(chunk))]
     out = np.empty(sum((chunk[k].second if second else chunk[k].first).size for chunk, k in every), np.int64)

@@ -20,13 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.threads import run_all, share, workers
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.row_groups import MemoryBudget, RowGroupReader
 from oasis_alloc.engines.base import PairSplit
 from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
 from oasis_alloc.errors import InputError
 from oasis_alloc.program.pair_arrays import PairArrays, PairReader
-from oasis_alloc.program.pair_lookup import PairView, Positions
+from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
 
 _BUFFERS = 3  # of a lane: one that is visited, one that is ready, one that is filled
@@ -51,7 +51,7 @@ class Lane:
     blocks: list[UserBlock]
     reader: RowGroupReader
     buffers: list[PairArrays]
-    indptr: Positions  # (n_users + 1,) where a user's pairs are in its block; only the lane's users are ever written
+    indptr: Ints  # (n_users + 1,) where a user's pairs are in its block; only the lane's users are ever written
     kept: dict[int, PairArrays] = field(default_factory=dict)
 
 
@@ -59,11 +59,11 @@ class Lane:
 class Held:
     """Pairs that decisions and slates have found, by ascending positions; `used` are those asked for since."""
 
-    positions: Positions
+    positions: Ints
     arrays: PairArrays
     used: npt.NDArray[np.bool_]
 
-    def where(self, positions: Positions) -> tuple[Positions, npt.NDArray[np.bool_]]:
+    def where(self, positions: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
         """(places, which of them are there)."""
         at = np.minimum(np.searchsorted(self.positions, positions), max(0, self.positions.size - 1))
         return at, self.positions[at] == positions if self.positions.size else np.zeros(positions.size, np.bool_)
@@ -79,8 +79,8 @@ class ParquetStream(Chunked):
         self._budget: MemoryBudget = self._pair_reader.dataset.budget
         self._threads = threads
         self._stop = Event()
-        self._sample: tuple[int, PairArrays, Positions] | None = None
-        self._found_pairs: list[tuple[Positions, PairArrays]] = []
+        self._sample: tuple[int, PairArrays, Ints] | None = None
+        self._found_pairs: list[tuple[Ints, PairArrays]] = []
         self._held = Held(np.empty(0, np.int64), program.arrays.like(0), np.empty(0, np.bool_))
         self._a_pair = program.arrays.like(1).n_bytes
         lanes, pairs = self._shape(workers(threads, self._n))
@@ -243,13 +243,13 @@ class ParquetStream(Chunked):
         self._hold()
         return decision
 
-    def last_slates(self, prices: Floats, gamma: float) -> tuple[Positions, Floats]:
+    def last_slates(self, prices: Floats, gamma: float) -> tuple[Ints, Floats]:
         self._found_pairs = []
         slates = super().last_slates(prices, gamma)
         self._hold()
         return slates
 
-    def _found(self, piece: Piece, *found: Positions) -> None:
+    def _found(self, piece: Piece, *found: Ints) -> None:
         pairs = piece.pairs
         places = np.concatenate(found)
         arrays = PairArrays(pairs.code, pairs.value, pairs.extra).at(places + pairs.indptr[piece.first])
@@ -261,7 +261,7 @@ class ParquetStream(Chunked):
         self._merge([(old.positions[old.used], old.arrays.at(np.flatnonzero(old.used))), *self._found_pairs])
         self._found_pairs = []
 
-    def _merge(self, parts: list[tuple[Positions, PairArrays]]) -> None:
+    def _merge(self, parts: list[tuple[Ints, PairArrays]]) -> None:
         parts = sorted(parts, key=lambda part: int(part[0][0]) if part[0].size else -1)
         every = np.concatenate([positions for positions, _ in parts])
         order = np.argsort(every, kind="stable")  # next to nothing for runs that follow each other
@@ -270,7 +270,7 @@ class ParquetStream(Chunked):
         extra = np.ascontiguousarray(np.concatenate([arrays.extra for _, arrays in parts], axis=1)[:, order])
         self._held = Held(every[order], PairArrays(code, value, extra), np.zeros(order.size, np.bool_))
 
-    def take(self, positions: Positions) -> PairView:
+    def take(self, positions: Ints) -> PairView:
         at, there = self._held.where(positions)
         if not there.all():
             missing = positions[~there]

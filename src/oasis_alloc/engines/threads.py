@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from oasis_alloc.common.threads import share, workers
+from oasis_alloc.common.types import Ints
 from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
-from oasis_alloc.program.pair_lookup import PairView, Positions
+from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
 
 
@@ -37,7 +38,7 @@ class Threads(Chunked):
         else:
             share(self._pool, self._workers, job, self._n)
 
-    def take(self, positions: Positions) -> PairView:
+    def take(self, positions: Ints) -> PairView:
         return PairView(self.program, positions, self.program, positions)
 
     def plain(self) -> Threads:

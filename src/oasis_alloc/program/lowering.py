@@ -19,7 +19,7 @@ from oasis_alloc.data.row_groups import Dataset, StreamedColumn
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.program.pair_arrays import PairReader, blend, is_column
-from oasis_alloc.program.program import Ints, Program, RowBlock, dual_variables
+from oasis_alloc.program.program import AnyInts, Program, RowBlock, dual_variables
 from oasis_alloc.program.slate_lowering import distinguishing_codes, with_rules
 from oasis_alloc.statement.functions.band import Band
 from oasis_alloc.statement.functions.base import Function
@@ -165,7 +165,7 @@ def base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:
 class _Cells:
     """Users and items reduced to what the keys of a problem tell apart."""
 
-    code: Ints  # of every pair; of every item, or empty where items are the classes, if pairs are in files
+    code: AnyInts  # of every pair; of every item, or empty where items are the classes, if pairs are in files
     segment: npt.NDArray[np.uint32]
     n_segments: int
     n_classes: int
@@ -182,7 +182,7 @@ class _Cells:
         item_class, item_first = _classes([*(g.item_part for g in groupings), *categories], cands.n_items)
         n_segments, n_classes = user_first.size, item_first.size
         if n_classes == cands.n_items:  # every item is its own class: keep the candidates' own numbers
-            code: Ints = cands.item if cands.stream is None else np.empty(0, cands.item.dtype)
+            code: AnyInts = cands.item if cands.stream is None else np.empty(0, cands.item.dtype)
             item_first = np.arange(cands.n_items)
         else:
             code = _narrow(item_class, n_classes)
@@ -220,7 +220,7 @@ def _classes(parts: list[npt.NDArray[np.int32]], n: int) -> tuple[npt.NDArray[np
     return class_index, first.astype(np.int64)
 
 
-def _narrow(codes: npt.NDArray[np.int64], n: int) -> Ints:
+def _narrow(codes: npt.NDArray[np.int64], n: int) -> AnyInts:
     return codes.astype(np.uint16 if n <= 1 << 16 else np.uint32)
 
 

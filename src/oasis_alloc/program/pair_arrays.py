@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.types import Floats
-from oasis_alloc.data.row_groups import Columns, Dataset, Positions, clipped
+from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.data.row_groups import Columns, Dataset, clipped
 
 Terms = Sequence[tuple[float, str | None]]  # (coefficient, column or None for exposure)
 
@@ -100,7 +100,7 @@ class PairReader:
         if weight is not None:
             into.extra[len(self.extra)] = weight
 
-    def row_groups(self, indptr: Positions, like: PairArrays) -> Iterator[tuple[int, int, Positions, PairArrays]]:
+    def row_groups(self, indptr: Ints, like: PairArrays) -> Iterator[tuple[int, int, Ints, PairArrays]]:
         """(first user, one after the last, their indptr, arrays) of every row group in turn; users may be cut."""
         with self.dataset.read(self.names) as reader:
             for begin, end, columns in reader:
@@ -109,11 +109,11 @@ class PairReader:
                 self.write(columns, self.by_pair(first, last, local), into)
                 yield first, last, local, into
 
-    def by_pair(self, first: int, last: int, indptr: Positions) -> Floats | None:
+    def by_pair(self, first: int, last: int, indptr: Ints) -> Floats | None:
         """The weight of every pair of users first <= u < last, whose indptr is given."""
         return None if self.weight is None else np.repeat(self.weight[first:last], np.diff(indptr))
 
-    def take(self, users: Positions, positions: Positions, like: PairArrays) -> PairArrays:
+    def take(self, users: Ints, positions: Ints, like: PairArrays) -> PairArrays:
         """Single pairs, by position; `users` are theirs."""
         read, into = self.dataset.take(self.names, positions), like.like(positions.size)
         self.write(read, None if self.weight is None else self.weight[users], into)

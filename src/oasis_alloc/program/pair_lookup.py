@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 
 if TYPE_CHECKING:
     from oasis_alloc.program.program import Program
-
-Positions = npt.NDArray[np.int64]
 
 
 class PairStore(Protocol):
@@ -30,7 +28,7 @@ class PairStore(Protocol):
 class PairView:
     """Pairs by position, and where in a store they are; what is asked of them is looked up then, and kept."""
 
-    def __init__(self, program: Program, positions: Positions, store: PairStore, at: Positions) -> None:
+    def __init__(self, program: Program, positions: Ints, store: PairStore, at: Ints) -> None:
         self.positions = positions
         self.store = store
         self.at = at
@@ -42,17 +40,17 @@ class PairView:
         return int(self.positions.size)
 
     @cached_property
-    def users(self) -> Positions:
+    def users(self) -> Ints:
         """(size,) user numbers."""
         return self._program.users_of(self.positions)
 
     @cached_property
-    def code(self) -> Positions:
+    def code(self) -> Ints:
         """(size,) classes."""
         return self.store.code[self.at].astype(np.int64)
 
     @cached_property
-    def cells(self) -> Positions:
+    def cells(self) -> Ints:
         """(size,) cell numbers."""
         if self._program.n_cells == self._program.n_classes:  # one segment: who the users are does not matter
             return self.code

@@ -30,7 +30,7 @@ from oasis_alloc.program.slate_rules import LoweredRules
 from oasis_alloc.statement.functions.base import BoundFunction
 from oasis_alloc.statement.functions.support import BoundSupport, Smoothed
 
-Ints = npt.NDArray[np.integer[Any]]
+AnyInts = npt.NDArray[np.integer[Any]]
 
 _INWARD = 1e-7  # of a range of prices
 _MOST_SHARES, _SHARES = 1 << 24, 1 << 20  # (row, cell) that are looked at for `kept_share`, and at a time
@@ -70,7 +70,7 @@ class Program:
     """Arrays of a problem; see the module's text for the letters."""
 
     indptr: npt.NDArray[np.int64]
-    code: Ints  # (n_pairs,) class of the pair's item, unsigned; or its cell, where segments are not folded
+    code: AnyInts  # (n_pairs,) class of the pair's item, unsigned; or its cell, where segments are not folded
     segment: npt.NDArray[np.uint32]  # (n_users,)
     n_segments: int
     n_classes: int

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.threads import each
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.keys import Key
 from oasis_alloc.data.multi_keys import MultiKey
 from oasis_alloc.errors import ProblemError
@@ -19,8 +19,6 @@ from oasis_alloc.program.program import Program
 from oasis_alloc.program.slate_rules import LoweredRules, chain_of, keep_target, systems_of, user_units
 from oasis_alloc.program.supply_and_positions import by_position, weighted
 from oasis_alloc.statement.slate import Slate
-
-Integers = npt.NDArray[np.int64]
 
 _EXACT = 1e-9  # smoothing, in users' units of a column, of slates that are only looked at for what they hold
 _BLOCK = 4096  # users
@@ -31,7 +29,7 @@ def distinguishing_codes(key: Key | MultiKey) -> npt.NDArray[np.int32]:
     return key.codes if isinstance(key, Key) else key.sets
 
 
-def with_rules(problem: Problem, program: Program, item_of: Integers, threads: int | None) -> Program:
+def with_rules(problem: Problem, program: Program, item_of: Ints, threads: int | None) -> Program:
     """The program under the slate's rules; `item_of` is an item of each class, `threads` as for `solve`."""
     slate, supply = problem.slate, problem.supply
     if slate.is_plain and supply is None:
@@ -39,7 +37,7 @@ def with_rules(problem: Problem, program: Program, item_of: Integers, threads: i
     if program.stream is not None:
         _check_streamed(slate)
     size, min_size = (np.broadcast_to(np.asarray(n, np.int64), program.n_users) for n in slate.sizes(program.indptr))
-    pair: Integers | None = None
+    pair: Ints | None = None
     weight = np.ones(program.n_users) if supply is None else supply
     if slate.slot_weights is not None:
         n_users = program.n_users
@@ -89,9 +87,7 @@ def unify_dtypes(program: Program) -> Program:
     )
 
 
-def _reachable(
-    slate: Slate, program: Program, rules: LoweredRules, min_size: Integers, threads: int | None
-) -> Integers:
+def _reachable(slate: Slate, program: Program, rules: LoweredRules, min_size: Ints, threads: int | None) -> Ints:
     """`min_size`, but no more than a user's candidates and caps allow."""
     if any(k not in rules.chain for k in range(len(rules.systems))):
         raise ProblemError(

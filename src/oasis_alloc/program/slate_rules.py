@@ -17,14 +17,12 @@ import numpy.typing as npt
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.csr import gather
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
     from oasis_alloc.kernels.rules.rules import Rules
     from oasis_alloc.statement.slate import Slate
-
-Integers = npt.NDArray[np.int64]
 
 _ROUNDING = 1e-9  # of what is kept: prices of categories that cross are found to so much
 
@@ -34,7 +32,7 @@ class System:
     """The categories of one key: lists by class, and the staircase that each category has."""
 
     key: str
-    start: Integers  # (n_classes + 1,)
+    start: Ints  # (n_classes + 1,)
     of: npt.NDArray[np.int32]  # categories, class by class
     n: int  # categories
     steps: Floats  # what the j-th item of a category costs; as long as a category may be full
@@ -58,7 +56,7 @@ class System:
         out[np.diff(self.start) > 0] = self.of
         return out
 
-    def members(self, classes: Integers) -> tuple[Integers, Integers]:
+    def members(self, classes: Ints) -> tuple[Ints, Ints]:
         """(entry, category) of every category of `classes`: entries that have several come several times."""
         indptr, places = gather(self.start, classes)
         return np.repeat(np.arange(classes.size), np.diff(indptr)), self.of[places].astype(np.int64)
@@ -68,8 +66,8 @@ class System:
 class LoweredRules:
     """All rules of the slates; arrays of users or pairs."""
 
-    size: Integers  # (n_users,)
-    min_size: Integers  # (n_users,), no more than can be had
+    size: Ints  # (n_users,)
+    min_size: Ints  # (n_users,), no more than can be had
     weight: Floats  # (n_users,) what a user counts: decrements are times this
     systems: tuple[System, ...]
     chain: tuple[int, ...]  # systems that nest, the finest first
@@ -113,7 +111,7 @@ class LoweredRules:
         """The same caps, sizes and guards, where a further item of a category is worth as much as the first."""
         return replace(self, systems=tuple(replace(s, steps=np.zeros_like(s.steps)) for s in self.systems))
 
-    def decrement_cost(self, users: Integers, classes: Integers, x: Floats) -> float:
+    def decrement_cost(self, users: Ints, classes: Ints, x: Floats) -> float:
         """What decrements take from the value of slates, given by user, class and x of their non-zeros."""
         total = 0.0
         for system in self.systems:
@@ -131,7 +129,7 @@ class LoweredRules:
         return largest * float(self.weight @ self.size)
 
 
-def user_units(column: Floats, indptr: Integers) -> Floats:
+def user_units(column: Floats, indptr: Ints) -> Floats:
     """(n_users,) the power of two just above the largest entry of a column that a user has: a unit of the user's own.
 
     Where none is positive, the smallest negative one: only slots that have to be filled take such, these first. What
@@ -170,7 +168,7 @@ def _climbed(mass: Floats, steps: Floats) -> Floats:
     return np.asarray(below[whole] + rest * steps[np.minimum(whole, steps.size - 1)])
 
 
-def _joined(further: Sequence[System], n_classes: int) -> tuple[Integers, npt.NDArray[np.int32], Floats]:
+def _joined(further: Sequence[System], n_classes: int) -> tuple[Ints, npt.NDArray[np.int32], Floats]:
     """Several systems as one list of categories a class, numbered on, and the staircases by category."""
     if not further:
         return np.empty(0, np.int64), np.empty(0, np.int32), np.empty((0, 2))
@@ -198,7 +196,7 @@ def staircase(max_count: int | None, step: Any, longest: int) -> Floats:
     return np.asarray(step[np.minimum(np.arange(max(n, 1)), step.size - 1)], np.float64)
 
 
-def systems_of(slate: Slate, candidates: Candidates, item_of: Integers) -> tuple[System, ...]:
+def systems_of(slate: Slate, candidates: Candidates, item_of: Ints) -> tuple[System, ...]:
     """The systems of a slate's keys; `item_of` is an item of each class."""
     longest = int(np.max(slate.sizes(candidates.indptr)[0], initial=1))
     out: list[System] = []

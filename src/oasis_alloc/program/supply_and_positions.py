@@ -12,13 +12,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.program.program import Origin, Program
-
-Integers = npt.NDArray[np.int64]
 
 
 def weighted(program: Program, weight: Floats) -> Program:
@@ -41,14 +38,14 @@ def weighted(program: Program, weight: Floats) -> Program:
     )
 
 
-def levels(positions: Floats) -> tuple[Integers, Floats]:
+def levels(positions: Floats) -> tuple[Ints, Floats]:
     """(sizes, weights) of the slates whose sum is one slate with these weights by position."""
     falls = positions - np.append(positions[1:], 0.0)
     at = np.flatnonzero(falls > 0)
     return at + 1, falls[at]
 
 
-def repeated(program: Program, times: int) -> tuple[Program, Integers]:
+def repeated(program: Program, times: int) -> tuple[Program, Ints]:
     """The program with every user `times` times, one after the other; and the pair that each pair is a copy of."""
     count = np.repeat(np.diff(program.indptr), times)
     begin = np.repeat(program.indptr[:-1], times)
@@ -65,7 +62,7 @@ def repeated(program: Program, times: int) -> tuple[Program, Integers]:
     return copied, pair
 
 
-def by_position(program: Program, positions: Floats, supply: Floats | None) -> tuple[Program, Integers, Floats]:
+def by_position(program: Program, positions: Floats, supply: Floats | None) -> tuple[Program, Ints, Floats]:
     """(program of one user a level, largest size of each of its users, what each of them counts)."""
     sizes, falls = levels(positions)
     copied, pair = repeated(program, sizes.size)
@@ -76,7 +73,7 @@ def by_position(program: Program, positions: Floats, supply: Floats | None) -> t
     return replace(weighted(copied, weight), origin=origin), np.tile(sizes, n_users), weight
 
 
-def folded(program: Program, positions: Integers, x: Floats) -> tuple[Integers, Floats]:
+def folded(program: Program, positions: Ints, x: Floats) -> tuple[Ints, Floats]:
     """The non-zeros of an allocation over the candidates' own pairs, ascending."""
     if program.origin is None:
         return positions, x

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from oasis_alloc.common.types import Ints
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.program.slate_rules import System
 from oasis_alloc.results.draw_blocks import each_block, lists_of
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from oasis_alloc.kernels.draw.ranking import Drawn
     from oasis_alloc.kernels.draw.rounding import Slots
     from oasis_alloc.problem import Problem
-
-Integers = npt.NDArray[np.int64]
 
 
 def ranked(problem: Problem, slots: Slots, systems: Sequence[System], seed: int, threads: int | None) -> Drawn:
@@ -30,7 +28,7 @@ def ranked(problem: Problem, slots: Slots, systems: Sequence[System], seed: int,
     longest = np.array(weights[: int(slots.size.max(initial=1))])
     n = slots.x.size
     drawn = kernels.Drawn(np.full(n, -1, np.int64), np.zeros(n), np.zeros(n))
-    crossing: list[tuple[int, Integers]] = []
+    crossing: list[tuple[int, Ints]] = []
 
     def draw(first: int, last: int) -> None:
         crossed = np.zeros(2, np.int64)
@@ -60,7 +58,7 @@ def _named(problem: Problem, systems: Sequence[System], category: int) -> str:
     raise AssertionError("a category of no system")
 
 
-def every_level(problem: Problem, pairs: Integers, place: Integers) -> Integers:
+def every_level(problem: Problem, pairs: Ints, place: Ints) -> Ints:
     """Pairs shown at these places as the program has them: once in every level of slots that reaches so far."""
     from oasis_alloc.program.supply_and_positions import levels  # scipy, which serving does without
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.seeds import Rng, as_seed
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.program.slate_rules import systems_of
 from oasis_alloc.results.answer_columns import answers_frame
 from oasis_alloc.results.draw_blocks import Drawing, each_block
@@ -25,8 +25,6 @@ from oasis_alloc.results.orderings import every_level, ranked
 if TYPE_CHECKING:
     from oasis_alloc.results.answer import Answer
     from oasis_alloc.solvers.monitor import Allocation
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,10 +58,10 @@ class Rounded(ByFields):
     """
 
     solution: Answer = field(repr=False)
-    pairs: Integers
+    pairs: Ints
     propensity: Floats
     seed: int
-    place: Integers | None = None
+    place: Ints | None = None
     place_propensity: Floats | None = None
 
     @cached_property
@@ -97,7 +95,7 @@ class Rounded(ByFields):
         return float(self._worth[0].violation)
 
     @cached_property
-    def indptr(self) -> Integers:
+    def indptr(self) -> Ints:
         """(n_users + 1,): user u is shown `pairs[indptr[u]:indptr[u + 1]]`."""
         return np.searchsorted(self.pairs, self.solution.problem.candidates.indptr)
 

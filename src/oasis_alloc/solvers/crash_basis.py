@@ -12,14 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.solvers.linear import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
 from oasis_alloc.solvers.restricted import Restricted
-
-Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +26,7 @@ class CrashBasis:
     lp: LinearProgram
     basis: tuple[Statuses, Statuses]
     prices: Floats  # (n_rows,) that have been paid
-    ranged: Positions  # rows that have a column now, which come after all others
+    ranged: Ints  # rows that have a column now, which come after all others
 
     def back(self, solution: LinearSolution) -> LinearSolution:
         """The solution of the program as it was: at the end a column of a row stands for the row's own status."""

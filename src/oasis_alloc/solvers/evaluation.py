@@ -6,19 +6,17 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.monitor import Allocation
 
-Positions = npt.NDArray[np.int64]
-
 _BROADCAST = 4  # a base total in more rows than this is added up once for all of them
 _PART = 1 << 20  # pairs that are looked up at a time
 
 
-def evaluate(engine: Engine, positions: Positions, x: Floats) -> Allocation:
+def evaluate(engine: Engine, positions: Ints, x: Floats) -> Allocation:
     """The allocation with its value, its totals and its violation."""
     program, sums = engine.program, engine.sums(positions, x)
     known = program.kept_share * sums.activity if program.hard.any() else sums.activity
@@ -56,7 +54,7 @@ def mixed(engine: Engine) -> npt.NDArray[np.bool_]:
     return (survey.min_totals < 0.0) & (survey.max_totals > 0.0)
 
 
-def activity(engine: Engine, positions: Positions, x: Floats, rows: Positions) -> Floats:
+def activity(engine: Engine, positions: Ints, x: Floats, rows: Ints) -> Floats:
     """sum_p |a_gp| x_p of some rows, with a_gp what pair p adds to the row after the arithmetic on measures."""
     program = engine.program
     arithmetic = sp.csr_array(program.arithmetic[rows])
@@ -77,7 +75,7 @@ def activity(engine: Engine, positions: Positions, x: Floats, rows: Positions) -
     return out
 
 
-def _patterns(matrix: sp.csr_array) -> tuple[Positions, Positions]:
+def _patterns(matrix: sp.csr_array) -> tuple[Ints, Ints]:
     """(a row of every distinct row, the number of its own for each row)."""
     matrix.sort_indices()
     number: dict[bytes, int] = {}

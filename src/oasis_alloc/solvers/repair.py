@@ -6,23 +6,20 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
 
 if TYPE_CHECKING:
     from oasis_alloc.kernels.solve.transfer import Entries
 
-Positions = npt.NDArray[np.int64]
-
 _EXACT = 1e-6  # smoothing, in typical values, of slates that are not scaled
 _PART = 1 << 20  # pairs that are looked up at a time
 
 
-def scaled(engine: Engine, prices: Floats) -> tuple[Positions, Floats]:
+def scaled(engine: Engine, prices: Floats) -> tuple[Ints, Floats]:
     """Everyone's best slate at these prices, each pair scaled down by the worst overrun of the caps it counts in.
 
     Keeps every cap on a measure with non-negative coefficients; floors may be missed, and the violation says so.
@@ -62,7 +59,7 @@ def only_caps(engine: Engine) -> bool:
     return bool(np.isneginf(lower[~np.isfinite(penalty)]).all() and engine.survey().min_totals.min(initial=0.0) >= 0.0)
 
 
-def trimmed(engine: Engine, positions: Positions, x: Floats, totals: Floats) -> Floats | None:
+def trimmed(engine: Engine, positions: Ints, x: Floats, totals: Floats) -> Floats | None:
     """x scaled down until caps hold, where its totals by row are given; None where there is more than caps.
 
     Whole pairs stay whole in rows that have fractional ones enough, as a linear program's that is off by a little.
@@ -84,7 +81,7 @@ def trimmed(engine: Engine, positions: Positions, x: Floats, totals: Floats) -> 
     return out
 
 
-def rebalance(engine: Engine, positions: Positions, x: Floats, totals: Floats) -> None:
+def rebalance(engine: Engine, positions: Ints, x: Floats, totals: Floats) -> None:
     """Make smoothed slates, whose totals by row are given, keep all caps; x is changed in place.
 
     What exceeds a cap goes to other open pairs of the same users, as far as these have room: a unit that is moved costs
@@ -111,7 +108,7 @@ def rebalance(engine: Engine, positions: Positions, x: Floats, totals: Floats) -
         _scale(engine, positions, x, factors(program, after))
 
 
-def _parts(program: Program, positions: Positions) -> Iterator[tuple[slice, Positions]]:
+def _parts(program: Program, positions: Ints) -> Iterator[tuple[slice, Ints]]:
     """Positions in parts, with where the pairs of their users end: what is looked up of them takes more memory."""
     indptr, start, user = program.indptr, 0, 0
     while start < positions.size:
@@ -125,7 +122,7 @@ def _parts(program: Program, positions: Positions) -> Iterator[tuple[slice, Posi
         start, user = stop, last
 
 
-def _scale(engine: Engine, positions: Positions, x: Floats, factor: Floats) -> None:
+def _scale(engine: Engine, positions: Ints, x: Floats, factor: Floats) -> None:
     """Multiply x by the factors of its cells."""
     if factor.min(initial=1.0) < 1.0:
         for start in range(0, positions.size, _PART):

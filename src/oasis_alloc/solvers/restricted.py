@@ -14,15 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import Engine, PairSplit
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.linear import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
 from oasis_alloc.solvers.slate_rows import SlateRows, slate_rows
 from oasis_alloc.solvers.support_lp import SupportForms, support_forms
 from oasis_alloc.statement.functions.base import BoundFunction
-
-Positions = npt.NDArray[np.int64]
 
 SEGMENTS = 8  # chords of a curved function in one round
 _BROADCAST = 4  # a base total in more rows than this gets a variable of its own, so that rows stay sparse
@@ -36,10 +34,10 @@ class Restricted:
     """
 
     lp: LinearProgram
-    pairs: Positions
+    pairs: Ints
     slates: SlateRows
-    rows: Positions  # of measures
-    curved: Positions  # of rows whose function is curved: they have SEGMENTS more columns each, after the slacks
+    rows: Ints  # of measures
+    curved: Ints  # of rows whose function is curved: they have SEGMENTS more columns each, after the slacks
     above_is_end: npt.NDArray[np.bool_]  # (len(rows),) the slack's price is the end of the domain, not of the radius
     below_is_end: npt.NDArray[np.bool_]
     n_aux: int
@@ -69,7 +67,7 @@ class Restricted:
         return above, below
 
     def basis_for(
-        self, wider: Restricted, solution: LinearSolution, shown: Positions
+        self, wider: Restricted, solution: LinearSolution, shown: Ints
     ) -> tuple[Statuses, Statuses] | None:
         """This program's final basis, carried over to one with more pairs, users and rows; None for other pieces.
 
@@ -110,7 +108,7 @@ def restricted(
     prices: Floats,
     radius: Floats,
     max_prices: Floats,
-    keep: Positions,
+    keep: Ints,
 ) -> Restricted:
     """Set up the program.
 
@@ -188,14 +186,14 @@ def restricted(
 
 
 def _segments(
-    program: Program, rows: Positions, prices: Floats, radius: Floats, max_prices: Floats
-) -> tuple[Positions, Floats, Floats, Floats]:
+    program: Program, rows: Ints, prices: Floats, radius: Floats, max_prices: Floats
+) -> tuple[Ints, Floats, Floats, Floats]:
     """Curved functions as chords over the totals that prices within the radius ask for.
 
     Returns the curved ones of `rows`, the total at which their chords begin, and (n, SEGMENTS) widths and slopes. The
     slacks go on with the slopes at both ends, so a price cannot leave its radius.
     """
-    every: list[tuple[Positions, Floats, Floats, Floats]] = []
+    every: list[tuple[Ints, Floats, Floats, Floats]] = []
     for block in program.curved:
         function, here = block.function, np.arange(block.rows.start, block.rows.stop)
         reach = np.minimum(radius[here], 0.5 * max_prices[here])
@@ -223,13 +221,13 @@ def _at(function: BoundFunction, prices: Floats) -> tuple[Floats, Floats]:
     return curve.maximizer, curve.values
 
 
-def _stairs(rows: Positions, curved: Positions) -> sp.csr_array:
+def _stairs(rows: Ints, curved: Ints) -> sp.csr_array:
     """(len(rows), len(curved) * SEGMENTS): which row each segment belongs to."""
     row = np.repeat(np.searchsorted(rows, curved), SEGMENTS)
     return sp.csr_array((np.ones(row.size), (row, np.arange(row.size))), shape=(rows.size, row.size))
 
 
-def _shared(names: Positions, known: Positions) -> tuple[Positions, Positions]:
+def _shared(names: Ints, known: Ints) -> tuple[Ints, Ints]:
     """(positions in `names`, positions in `known`) of what both have; both ascend."""
     _, at, where = np.intersect1d(names, known, assume_unique=True, return_indices=True)
     return at, where

@@ -28,7 +28,7 @@ class Checkpointer:
     path: Path | None
     every: float
     resume: Path | None
-    _watch: Monitor | None = None
+    _monitor: Monitor | None = None
     _fingerprint: str = ""
     _last: float = field(default_factory=time.perf_counter)
     _warned: set[str] = field(default_factory=set)  # what this solve has warned of, once is enough
@@ -50,7 +50,7 @@ class Checkpointer:
 
     def begin(self, engine: Engine, monitor: Monitor, z: Floats | None) -> Floats | None:
         """Take up the state that was asked for; dual variables to start from."""
-        self._watch = monitor
+        self._monitor = monitor
         if self.path is None and self.resume is None:
             return z
         self._fingerprint = files.fingerprint(engine)
@@ -75,7 +75,7 @@ class Checkpointer:
         return engine.program.variables(prices) if state.stage in ("finish", "recovery") else state.z
 
     def _tick(self, passes: float) -> None:
-        monitor = self._watch
+        monitor = self._monitor
         assert monitor is not None  # set by `begin`, which gave the monitor this
         if time.perf_counter() - self._last >= self.every and monitor.prices is not None and _has_begun(monitor):
             self._write(monitor, monitor.prices, passes)

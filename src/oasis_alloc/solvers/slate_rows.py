@@ -10,15 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
 from oasis_alloc.program.slate_rules import LoweredRules, System
-
-Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +26,13 @@ class SlateRows:
     rows are those of slates' sizes: no pair is in two of them.
     """
 
-    names: Positions
+    names: Ints
     n_sizes: int
     matrix: sp.csr_array  # (n_rows, n_open)
     lower: Floats
     upper: Floats
     decrement: Floats  # (n_open,) what decrements take from the value of a pair whatever else is shown
-    step_names: Positions
+    step_names: Ints
     steps: sp.csr_array  # (n_rows, n_steps)
     width: Floats
     cost: Floats
@@ -45,14 +42,14 @@ class SlateRows:
 class _Rows:
     """Rows of one kind, by number; entries say which pair is in which row, with which coefficient."""
 
-    name: Positions
+    name: Ints
     lower: Floats
     upper: Floats
-    row: Positions
-    pair: Positions
+    row: Ints
+    pair: Ints
     coefficient: Floats
-    step_name: Positions
-    step_row: Positions
+    step_name: Ints
+    step_row: Ints
     width: Floats
     cost: Floats
 
@@ -102,12 +99,12 @@ def _moved(rows: _Rows, first: int, first_step: int) -> _Rows:
     )  # fmt: skip
 
 
-def _plain(name: Positions, lower: Floats, upper: Floats, row: Positions, pair: Positions, of: Floats) -> _Rows:
+def _plain(name: Ints, lower: Floats, upper: Floats, row: Ints, pair: Ints, of: Floats) -> _Rows:
     none, empty = np.empty(0, np.int64), np.empty(0)
     return _Rows(name, lower, upper, row, pair, of, none, none, empty, empty)
 
 
-def _sizes(users: Positions, users_shown: Positions, size: Positions, min_size: Positions) -> _Rows:
+def _sizes(users: Ints, users_shown: Ints, size: Ints, min_size: Ints) -> _Rows:
     which, inverse, count = np.unique(users, return_inverse=True, return_counts=True)
     already = _counts_at(which, users_shown)
     room, missing = size[which] - already, min_size[which] - already
@@ -168,12 +165,12 @@ def _guards(rules: LoweredRules, undecided: PairView, shown: PairView) -> _Rows:
     )
 
 
-def _ranges(counts: Positions) -> Positions:
+def _ranges(counts: Ints) -> Ints:
     """0, 1 ... count - 1 for every count, one after the other."""
     return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
-def _counts_at(which: Positions, groups: Positions) -> Positions:
+def _counts_at(which: Ints, groups: Ints) -> Ints:
     """How many of `groups` are equal to each of the ascending `which`."""
     ordered = np.sort(groups)
     return np.searchsorted(ordered, which, side="right") - np.searchsorted(ordered, which, side="left")

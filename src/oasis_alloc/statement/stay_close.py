@@ -11,12 +11,10 @@ import numpy.typing as npt
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.by_group import as_factor, as_number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.multiples import Multiples
-
-Positions = npt.NDArray[np.int64]
 
 _CHUNK = 1 << 20  # pairs that are looked up at once
 
@@ -69,7 +67,7 @@ class _HasAllocation(Protocol):
 
     problem: Any
     status: Any
-    pairs: Positions
+    pairs: Ints
     x: Floats
 
     def raise_if_infeasible(self) -> None:
@@ -81,7 +79,7 @@ class Earlier(ByFields):
     """What an earlier solution showed: the non-zeros of its allocation."""
 
     candidates: Candidates
-    positions: Positions
+    positions: Ints
     x: Floats
 
     @classmethod
@@ -104,7 +102,7 @@ class Earlier(ByFields):
         out[self.positions] = self.x
         return out
 
-    def probability(self, candidates: Candidates, positions: Positions) -> Floats:
+    def probability(self, candidates: Candidates, positions: Ints) -> Floats:
         """(len(positions),) earlier probability of the pairs of `candidates` at these positions, 0 of new ones."""
         same = _same_pairs(self.candidates, candidates)
         known, x = self.positions, self.x
@@ -124,7 +122,7 @@ class Earlier(ByFields):
             out[start : start + _CHUNK] = np.where(known[at] == wanted, x[at], 0.0)
         return out
 
-    def churn(self, candidates: Candidates, positions: Positions, x: Floats) -> float:
+    def churn(self, candidates: Candidates, positions: Ints, x: Floats) -> float:
         """Share of the slots of an allocation of `candidates`, given by its non-zeros, that were not there."""
         slots = float(x.sum())
         kept = float(np.minimum(x, self.probability(candidates, positions)).sum())
@@ -204,7 +202,7 @@ def _same_ids(old: npt.NDArray[Any] | None, new: npt.NDArray[Any] | None) -> boo
     return old is new or (old.dtype == new.dtype and np.array_equal(old, new))
 
 
-def _renumbered(old: Candidates, new: Candidates) -> tuple[Positions, Positions]:
+def _renumbered(old: Candidates, new: Candidates) -> tuple[Ints, Ints]:
     """The new number of every old user, and of every old item; -1 for those that are gone."""
     return (
         _new_numbers(old.user_ids, old.n_users, new.user_ids, new.n_users, new.user_name),
@@ -212,9 +210,7 @@ def _renumbered(old: Candidates, new: Candidates) -> tuple[Positions, Positions]
     )
 
 
-def _new_numbers(
-    old: npt.NDArray[Any] | None, n_old: int, new: npt.NDArray[Any] | None, n_new: int, what: str
-) -> Positions:
+def _new_numbers(old: npt.NDArray[Any] | None, n_old: int, new: npt.NDArray[Any] | None, n_new: int, what: str) -> Ints:
     if old is None and new is None:
         numbers = np.arange(n_old)
         return np.where(numbers < n_new, numbers, -1)

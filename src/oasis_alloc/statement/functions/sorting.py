@@ -11,12 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.statement.functions.support import Linear
-
-Wires = npt.NDArray[np.int64]
 
 
 def sorted_pieces(weights: Floats, low: Floats, high: Floats, known: Floats) -> Linear:
@@ -59,7 +56,7 @@ def sorted_pieces(weights: Floats, low: Floats, high: Floats, known: Floats) -> 
     return Linear(totals, inner, equal, gain, np.full(n_columns + 1, -np.inf))
 
 
-def layers(n: int) -> Iterator[tuple[Wires, Wires]]:
+def layers(n: int) -> Iterator[tuple[Ints, Ints]]:
     """Comparators of Batcher's merge exchange for n wires, those that do not touch one another together.
 
     (Knuth, The Art of Computer Programming 3, algorithm 5.2.2M.) After all, the first wire has the smallest number.
