@@ -55,7 +55,7 @@ def same(one: oa.Solution, other: oa.Solution) -> None:
 
 
 @settings(max_examples=examples(20))
-@given(case=problems(feasible=False, most_users=9, most_items=7), data=st.data())
+@given(case=problems(feasible=False, max_users=9, max_items=7), data=st.data())
 @pytest.mark.usefixtures("small_steps")
 def test_any_small_problem_has_the_same_answer(case: Case, data: st.DataObject) -> None:
     market, problem = case.market, case.problem

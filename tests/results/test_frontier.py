@@ -57,7 +57,7 @@ def test_the_optimum_is_convex_in_a_weight(case: Case, data: st.DataObject) -> N
 
 
 @settings(max_examples=examples(15))
-@given(case=problems(most_constraints=3), data=st.data())
+@given(case=problems(max_constraints=3), data=st.data())
 def test_the_optimum_is_concave_in_a_limit_and_its_price_is_a_slope(case: Case, data: st.DataObject) -> None:
     given_limits = {
         name: getattr(f, "constraint", f).limit

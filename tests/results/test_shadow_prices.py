@@ -56,7 +56,7 @@ def check_moves(solution: oa.Solution, one: oa.ShadowPrice, deltas: list[float])
 
 
 @settings(max_examples=examples(40))
-@given(case=problems(most_constraints=3), data=st.data())
+@given(case=problems(max_constraints=3), data=st.data())
 def test_no_move_of_a_limit_gains_more_than_its_price(case: Case, data: st.DataObject) -> None:
     solution = oa.solve(case.problem, gap=GAP)
     prices = solution.shadow_prices()

@@ -61,7 +61,7 @@ def test_a_saved_policy_scores_as_it_did(tmp_path: Path) -> None:
     assert content_id({f.name: getattr(again.data, f.name) for f in fields(again.data)[3:]}) == policy.policy_id
 
 
-@given(curved_problems(most_users=4, most_items=4))
+@given(curved_problems(max_users=4, max_items=4))
 @settings(max_examples=examples(5))
 def test_what_is_loaded_scores_as_what_was_solved(case: Any) -> None:
     solution = oa.solve(case.problem, gap=1e-2)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from effort import examples
-from hypothesis import assume, event, given, settings
+from feasibility import check_feasibility
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from oracle import label_of, least_relaxation, matrix, optimum, rows_of, slates, values
-from strategies import OBJECTIVES, Case, Market, limits, markets, measures
+from oracle import label_of, optimum, rows_of, slates, values
+from strategies import OBJECTIVES, Case, Market, demands, markets
 
 import oasis_alloc as oa
 from oasis_alloc.engines.settings import SIZES
@@ -53,25 +54,7 @@ def capped_problems(draw: st.DrawFn, feasible: bool = True, soft: bool = True, *
     at_most = {key: draw(st.sampled_from([1, 1, 2, 3, 9])) for key in keys}
     case = Case(market, oa.Problem(market.candidates, OBJECTIVES[0], slate=oa.Slate(size, at_most)))
     x = draw(allocations(case))
-    constraints: list[Any] = []
-    used: set[str] = set()
-    for _ in range(draw(st.integers(0, 3))):
-        measure = draw(measures())
-        is_soft = soft and draw(st.sampled_from([False, False, True]))
-        sense = draw(st.sampled_from(["<=", "<=", ">=", ">=", "=="]))
-        labels = market.candidates.groups(measure.by or None)
-        totals = matrix(measure, market) @ x
-        slack = st.sampled_from([0.0, 0.0, 0.25, 1.0])
-        if not feasible and not is_soft:
-            if str(measure) in used:
-                continue  # a floor above a cap is refused as a statement
-            used.add(str(measure))
-            scale = max(1.0, float(np.abs(totals).max(initial=0.0)))
-            slack = st.sampled_from([0.0, 0.5, -0.25, -0.5]).map(lambda s, scale=scale: s * scale)
-            totals = np.maximum(totals, scale) if sense == "<=" else totals
-        limit = draw(limits(totals, labels, sense, slack))
-        band = {"<=": measure <= limit, ">=": measure >= limit, "==": measure == limit}[sense]
-        constraints.append(oa.soft(band, penalty=draw(st.sampled_from([0.125, 1.0, 40.0]))) if is_soft else band)
+    constraints = draw(demands(market, x, feasible, soft=soft))
     return Case(market, case.problem.replace(maximize=draw(st.sampled_from(OBJECTIVES)), subject_to=constraints))
 
 
@@ -167,7 +150,7 @@ def test_the_bracket_holds_the_optimum(case: Case) -> None:
 
 
 @settings(max_examples=examples(10))
-@given(case=capped_problems(most_users=9, most_items=7))
+@given(case=capped_problems(max_users=9, max_items=7))
 @pytest.mark.usefixtures("small_steps")
 def test_the_bracket_by_the_paths_of_large_problems(case: Case) -> None:
     best = optimum(case)
@@ -199,31 +182,17 @@ def test_log_fairness_with_categories(case: Case, by: str) -> None:
     assert reference.value <= ours.bound + 2e-6 * size
 
 
-def check_feasibility(case: Case) -> None:
-    relaxation = least_relaxation(case)
-    # between these, rounding decides: a millionth is within what counts as kept
-    assume(relaxation <= 1e-9 or relaxation >= 1e-4 * max((row.size() for row in rows_of(case)), default=1.0))
-    event(f"feasible: {relaxation <= 1e-9}")
-    solution = oa.solve(case.problem, gap=GAP)
-    best = optimum(case)
-    if best is not None:
-        check_solved(case, solution, best)
-    else:
-        assert solution.status is oa.Status.INFEASIBLE
-        assert sum(conflict.give for conflict in solution.conflicts) == pytest.approx(relaxation, rel=1e-6, abs=1e-6)
-
-
 @settings(max_examples=examples(25))
 @given(case=capped_problems(feasible=False))
 def test_infeasible_if_and_only_if_the_oracle_says_so(case: Case) -> None:
-    check_feasibility(case)
+    check_feasibility(case, check_solved, GAP)
 
 
 @settings(max_examples=examples(12))
-@given(case=capped_problems(feasible=False, most_users=9))
+@given(case=capped_problems(feasible=False, max_users=9))
 @pytest.mark.usefixtures("small_steps")
 def test_infeasible_by_the_paths_of_large_problems(case: Case) -> None:
-    check_feasibility(case)
+    check_feasibility(case, check_solved, GAP)
 
 
 def market(n_users: int = 60, n_items: int = 30, degree: int = 12, seed: int = 0) -> oa.Candidates:

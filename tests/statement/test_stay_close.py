@@ -87,7 +87,7 @@ def test_pairs_are_matched_by_ids(chunk: int, monkeypatch: pytest.MonkeyPatch) -
 @st.composite
 def steady_problems(draw: st.DrawFn) -> Case:
     """A problem that stays close to a solution of another one over the same users and items."""
-    case = draw(problems(most_constraints=2))
+    case = draw(problems(max_constraints=2))
     free = case.problem.replace(subject_to=(), maximize=draw(st.sampled_from([oa.total("streams"), -REL])))
     weight = draw(st.sampled_from([0.125, 1.0, 50.0]))
     return Case(

@@ -65,10 +65,10 @@ class Case:
 
 
 @st.composite
-def markets(draw: st.DrawFn, most_users: int = 6, most_items: int = 6) -> Market:
+def markets(draw: st.DrawFn, max_users: int = 6, max_items: int = 6) -> Market:
     """Users of 0, 1 and many candidates; ties; both signs; attributes that are missing; either type of float."""
-    n_items = draw(st.integers(1, most_items))
-    n_users = draw(st.integers(1, most_users))
+    n_items = draw(st.integers(1, max_items))
+    n_users = draw(st.integers(1, max_users))
     user, item = [], []
     for u in range(n_users):
         has = draw(st.integers(0, 2**n_items - 1))
@@ -179,18 +179,34 @@ OBJECTIVES = [
 
 
 @st.composite
-def problems(draw: st.DrawFn, feasible: bool = True, most_constraints: int = 4, **sizes: int) -> Case:
+def problems(draw: st.DrawFn, feasible: bool = True, max_constraints: int = 4, **sizes: int) -> Case:
     """A problem. `feasible`: limits are set around the totals of some allocation; else they are what they are."""
-    from oracle import matrix
-
     market = draw(markets(**sizes))
     size = draw(st.sampled_from([1, 1, 2, 3, 7]))
     x = draw(allocations(market, size))
+    constraints = draw(demands(market, x, feasible, max_constraints))
+    problem = oa.Problem(market.candidates, draw(st.sampled_from(OBJECTIVES)), constraints, oa.Slate(size))
+    return Case(market, problem)
+
+
+@st.composite
+def demands(
+    draw: st.DrawFn,
+    market: Market,
+    x: np.ndarray[Any, Any],
+    feasible: bool = True,
+    max_count: int = 3,
+    min_count: int = 0,
+    soft: bool = True,
+) -> list[Any]:
+    """Constraints, hard and soft, around the totals of x if `feasible`; else some are far from them."""
+    from oracle import matrix
+
     constraints: list[Any] = []
     used: set[str] = set()
-    for k in range(draw(st.integers(0, most_constraints))):
+    for k in range(draw(st.integers(min_count, max_count))):
         measure = draw(measures())
-        is_soft = draw(st.sampled_from([False, False, False, True]))
+        is_soft = soft and draw(st.sampled_from([False, False, True]))
         sense = draw(st.sampled_from(["<=", "<=", ">=", ">=", "=="]))
         labels = market.candidates.groups(measure.by or None)
         totals = matrix(measure, market) @ x
@@ -207,8 +223,7 @@ def problems(draw: st.DrawFn, feasible: bool = True, most_constraints: int = 4, 
         band = {"<=": measure <= limit, ">=": measure >= limit, "==": measure == limit}[sense]
         constraint = oa.soft(band, penalty=draw(st.sampled_from([0.125, 1.0, 40.0]))) if is_soft else band
         constraints.append(constraint.named(f"demand {k}") if draw(st.booleans()) else constraint)
-    problem = oa.Problem(market.candidates, draw(st.sampled_from(OBJECTIVES)), constraints, oa.Slate(size))
-    return Case(market, problem)
+    return constraints
 
 
 KINDS = ["log", "alpha_fair", "alpha_fair", "square_deviation", "entropy", "kl", "reach", "worst_off", "gini_welfare"]
@@ -219,7 +234,7 @@ def curved_problems(draw: st.DrawFn, **sizes: int) -> Case:
     """A feasible problem with one or two concave functions in its objective, every one of its own measure."""
     from oracle import matrix
 
-    case = draw(problems(most_constraints=2, **sizes))
+    case = draw(problems(max_constraints=2, **sizes))
     market, objective = case.market, case.problem.maximize
     for _ in range(draw(st.integers(1, 2))):
         kind = draw(st.sampled_from(KINDS))

@@ -14,6 +14,7 @@ from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.by_group import as_factor, as_number
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.arguments import positive
 from oasis_alloc.statement.multiples import Multiples
 
 _CHUNK = 1 << 20  # pairs that are looked up at once
@@ -174,13 +175,11 @@ class StayClose(Multiples["StayClose"], ByFields):
 
 
 def _positive(weight: object) -> float:
-    number = as_number(weight)
-    if number is None or not 0 < number < np.inf:
-        raise ProblemError(
-            f"stay_close(previous, weight={weight!r}): the weight is a positive finite number, what a kept slot is "
-            "worth; it enters an objective with a plus."
-        )
-    return number
+    return positive(
+        weight,
+        f"stay_close(previous, weight={weight!r}): the weight is a positive finite number, what a kept slot is worth; "
+        "it enters an objective with a plus.",
+    )
 
 
 def _same_pairs(old: Candidates, new: Candidates) -> bool:

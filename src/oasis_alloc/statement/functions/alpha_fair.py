@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.data.by_group import as_number
-from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.arguments import check_measure, nonnegative
 from oasis_alloc.statement.functions.log import BoundLog
 from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
 from oasis_alloc.statement.measures import Measure
@@ -46,15 +45,12 @@ def alpha_fair(measure: Measure, alpha: float, offset: float = 0.0) -> AlphaFair
     >>> oa.alpha_fair(oa.exposure(by="artist"), alpha=2.0, offset=1.0)
     alpha_fair(exposure(by="artist"), alpha=2, offset=1)
     """
-    if not isinstance(measure, Measure):
-        raise ProblemError(f"alpha_fair() takes a measure such as exposure(by='artist'), got {measure!r}.")
-    numbers = []
-    for name, given in (("alpha", alpha), ("offset", offset)):
-        number = as_number(given)
-        if number is None or not 0 <= number < np.inf:
-            raise ProblemError(f"alpha_fair({measure}, {name}={given!r}): {name} is a finite number >= 0.")
-        numbers.append(number)
-    return AlphaFair(measure, alpha=numbers[0], offset=numbers[1])
+    check_measure("alpha_fair", measure)
+    alpha, offset = (
+        nonnegative(given, f"alpha_fair({measure}, {name}={given!r}): {name} is a finite number >= 0.")
+        for name, given in (("alpha", alpha), ("offset", offset))
+    )
+    return AlphaFair(measure, alpha=alpha, offset=offset)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

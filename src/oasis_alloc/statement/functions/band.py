@@ -10,7 +10,7 @@ import numpy as np
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import NO_LIMIT
-from oasis_alloc.data.by_group import Numbers, limits_of, numbers_of, spread, text_of
+from oasis_alloc.data.by_group import limits_of, spread, text_of
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.base import BoundFunction, Conic, Function, PriceBox
 
@@ -189,12 +189,6 @@ def boxes(lower: Floats, upper: Floats, penalty: Floats) -> PriceBox:
         upper=np.concatenate([penalty[equal], penalty[cap], np.zeros(floor.size)]),
         limit=np.concatenate([upper[equal], upper[cap], lower[floor]]),
     )
-
-
-def checked_targets(function: str, measure: Any, target: object) -> tuple[Numbers, Floats]:
-    """(targets as `spread` takes them, their numbers): a number, one number a group, or {label: number}."""
-    frozen = numbers_of(target, f"{function}({measure}, ...)", "target")
-    return frozen, np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
 
 
 def measure_is_nonnegative_count(band: Band) -> bool:

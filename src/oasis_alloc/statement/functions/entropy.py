@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.data.by_group import as_number
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.arguments import check_measure, positive
 from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
 from oasis_alloc.statement.measures import Measure
 
@@ -46,8 +46,7 @@ def entropy(measure: Measure, total: float | None = None) -> Entropy:
     >>> 50.0 * oa.entropy(oa.exposure(by="genre"))
     50 * entropy(exposure(by="genre"))
     """
-    if not isinstance(measure, Measure):
-        raise ProblemError(f"entropy() takes a measure such as exposure(by='genre'), got {measure!r}.")
+    check_measure("entropy", measure, by="'genre'")
     return Entropy(measure, total=checked_total(f"entropy({measure}", total))
 
 
@@ -55,13 +54,11 @@ def checked_total(what: str, total: object) -> float | None:
     """What shares are of: a positive number, or None."""
     if total is None:
         return None
-    number = as_number(total)
-    if number is None or not 0 < number < np.inf:
-        raise ProblemError(
-            f"{what}, total={total!r}): total is a positive finite number, what shares are of, or None for the "
-            "problem's slots."
-        )
-    return number
+    return positive(
+        total,
+        f"{what}, total={total!r}): total is a positive finite number, what shares are of, or None for the problem's "
+        "slots.",
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

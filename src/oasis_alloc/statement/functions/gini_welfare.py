@@ -12,6 +12,7 @@ import numpy.typing as npt
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import labelled, numbers_of
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.arguments import check_measure
 from oasis_alloc.statement.functions.sorting import sorted_pieces
 from oasis_alloc.statement.functions.support import BoundSupport, Linear, Projection
 from oasis_alloc.statement.functions.weighted import Weighted
@@ -49,8 +50,7 @@ def gini_welfare(measure: Measure, weights: npt.ArrayLike | None = None) -> Gini
     >>> 20.0 * oa.gini_welfare(oa.exposure(by="genre"), [0.5, 0.3, 0.2])
     20 * gini_welfare(exposure(by="genre"), array of 3)
     """
-    if not isinstance(measure, Measure):
-        raise ProblemError(f"gini_welfare() takes a measure such as exposure(by='artist'), got {measure!r}.")
+    check_measure("gini_welfare", measure)
     if weights is None:
         return GiniWelfare(measure)
     if labelled(weights, f"gini_welfare({measure}, ...)", "weight") is not None:

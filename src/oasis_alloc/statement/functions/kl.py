@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.data.by_group import spread, text_of
+from oasis_alloc.data.by_group import text_of
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.statement.functions.band import checked_targets
+from oasis_alloc.statement.functions.arguments import check_measure, for_every_group, numbers_per_group
 from oasis_alloc.statement.functions.entropy import OfShares, checked_total
 from oasis_alloc.statement.functions.separable import BoundSeparable
 from oasis_alloc.statement.measures import Limit, Measure
@@ -53,15 +53,14 @@ def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
     >>> -20.0 * oa.kl(oa.exposure(by="genre"), {"folk": 1.0, "pop": 3.0})
     -20 * kl(exposure(by="genre"), {'folk': 1.0, 'pop': 3.0})
     """
-    if not isinstance(measure, Measure):
-        raise ProblemError(f"kl() takes a measure such as exposure(by='genre'), got {measure!r}.")
-    frozen, numbers = checked_targets("kl", measure, target)
+    check_measure("kl", measure, by="'genre'")
+    targets, numbers = numbers_per_group("kl", measure, target, "target")
     if not np.isfinite(numbers).all() or not (numbers > 0).all():
         raise ProblemError(
             f"kl({measure}, ...): targets are positive finite numbers, one per group. A group that is to have nothing "
             "has a cap of 0."
         )
-    return Kl(measure, target=frozen, total=checked_total(f"kl({measure}, ...", total))
+    return Kl(measure, target=targets, total=checked_total(f"kl({measure}, ...", total))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,12 +76,7 @@ class Kl(OfShares):
         return f", {text_of(self.target)}" + super().options()
 
     def bind(self, labels: Sequence[Any]) -> BoundKl:
-        target = spread(self.target, labels, self.name, free=np.nan)
-        without = np.flatnonzero(np.isnan(target))
-        if without.size:
-            raise ProblemError(
-                f"{self.name}: group {labels[without[0]]!r} has no target ({without.size} have none); name every group."
-            )
+        target = for_every_group(self.target, labels, self.name, "target")
         return BoundKl(
             weight=-self.weight, groups=len(labels), total=self.known_total, target=target / max(target.sum(), 1e-300)
         )

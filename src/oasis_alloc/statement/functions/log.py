@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.data.by_group import as_number
-from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.arguments import check_measure, nonnegative
 from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
 from oasis_alloc.statement.measures import Measure
 
@@ -42,12 +41,9 @@ def log(measure: Measure, offset: float = 1.0) -> Log:
     >>> 5.0 * oa.log(oa.exposure(by="artist"))
     5 * log(exposure(by="artist"), offset=1)
     """
-    if not isinstance(measure, Measure):
-        raise ProblemError(f"log() takes a measure such as exposure(by='artist'), got {measure!r}.")
-    number = as_number(offset)
-    if number is None or not 0 <= number < np.inf:
-        raise ProblemError(f"log({measure}, offset={offset!r}): the offset is a finite number >= 0.")
-    return Log(measure, offset=number)
+    check_measure("log", measure)
+    expected = f"log({measure}, offset={offset!r}): the offset is a finite number >= 0."
+    return Log(measure, offset=nonnegative(offset, expected))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.data.by_group import as_number
-from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.arguments import check_measure, positive
 from oasis_alloc.statement.functions.base import Conic
 from oasis_alloc.statement.functions.soft import BoundSoft
 from oasis_alloc.statement.functions.weighted import Weighted
@@ -46,12 +45,9 @@ def reach(measure: Measure, times: float = 1.0) -> Reach:
     >>> 0.5 * oa.reach(oa.exposure(by=("person", "campaign")))
     0.5 * reach(exposure(by=("person", "campaign")), times=1)
     """
-    if not isinstance(measure, Measure):
-        raise ProblemError(f"reach() takes a measure such as exposure(by=('person', 'campaign')), got {measure!r}.")
-    number = as_number(times)
-    if number is None or not 0 < number < np.inf:
-        raise ProblemError(f"reach({measure}, times={times!r}): times is a positive finite number.")
-    return Reach(measure, times=number)
+    check_measure("reach", measure, by="('person', 'campaign')")
+    expected = f"reach({measure}, times={times!r}): times is a positive finite number."
+    return Reach(measure, times=positive(times, expected))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

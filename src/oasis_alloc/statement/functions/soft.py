@@ -10,8 +10,8 @@ import numpy as np
 
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
-from oasis_alloc.data.by_group import as_number
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.arguments import positive
 from oasis_alloc.statement.functions.band import Band, boxes, checked_name, conic_band, distance
 from oasis_alloc.statement.functions.base import BoundFunction, Conic, Function, PriceBox
 
@@ -40,10 +40,8 @@ def soft(constraint: Band, penalty: float) -> Soft:
     """
     if not isinstance(constraint, Band):
         raise ProblemError(f"soft() takes a constraint such as exposure(by='campaign') >= floors, got {constraint!r}.")
-    number = as_number(penalty)
-    if number is None or not 0 < number < np.inf:
-        raise ProblemError(f"soft({constraint}, penalty={shown(penalty)}): the penalty is one positive finite number.")
-    return Soft(constraint.measure, constraint, number)
+    expected = f"soft({constraint}, penalty={shown(penalty)}): the penalty is one positive finite number."
+    return Soft(constraint.measure, constraint, positive(penalty, expected))
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.data.by_group import spread, text_of
+from oasis_alloc.data.by_group import text_of
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.statement.functions.band import checked_targets
+from oasis_alloc.statement.functions.arguments import check_measure, for_every_group, numbers_per_group
 from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
 from oasis_alloc.statement.measures import Limit, Measure
 
@@ -43,12 +43,11 @@ def square_deviation(measure: Measure, target: Limit) -> SquareDeviation:
     >>> -0.1 * oa.square_deviation(oa.exposure(by="campaign"), {"a": 10.0, "b": 5.0})
     -0.1 * square_deviation(exposure(by="campaign"), {'a': 10.0, 'b': 5.0})
     """
-    if not isinstance(measure, Measure):
-        raise ProblemError(f"square_deviation() takes a measure such as exposure(by='campaign'), got {measure!r}.")
-    frozen, numbers = checked_targets("square_deviation", measure, target)
+    check_measure("square_deviation", measure, by="'campaign'")
+    targets, numbers = numbers_per_group("square_deviation", measure, target, "target")
     if not np.isfinite(numbers).all():
         raise ProblemError(f"square_deviation({measure}, ...): targets are finite numbers, one per group.")
-    return SquareDeviation(measure, target=frozen)
+    return SquareDeviation(measure, target=targets)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,12 +63,7 @@ class SquareDeviation(Separable):
         return f", {text_of(self.target)}"
 
     def bind(self, labels: Sequence[Any]) -> BoundSquareDeviation:
-        target = spread(self.target, labels, self.name, free=np.nan)
-        without = np.flatnonzero(np.isnan(target))
-        if without.size:
-            raise ProblemError(
-                f"{self.name}: group {labels[without[0]]!r} has no target ({without.size} have none); name every group."
-            )
+        target = for_every_group(self.target, labels, self.name, "target")
         return BoundSquareDeviation(weight=-self.weight, groups=len(labels), target=target)
 
 

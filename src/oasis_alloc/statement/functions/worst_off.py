@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.data.by_group import numbers_of, spread, text_of
+from oasis_alloc.data.by_group import text_of
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.arguments import check_measure, for_every_group, numbers_per_group
 from oasis_alloc.statement.functions.support import BoundSupport, Linear, Projection
 from oasis_alloc.statement.functions.weighted import Weighted
 from oasis_alloc.statement.measures import Limit, Measure
@@ -46,18 +47,16 @@ def worst_off(measure: Measure, weights: Limit | None = None) -> WorstOff:
     >>> 20.0 * oa.worst_off(oa.exposure(by="artist"))
     20 * worst_off(exposure(by="artist"))
     """
-    if not isinstance(measure, Measure):
-        raise ProblemError(f"worst_off() takes a measure such as exposure(by='artist'), got {measure!r}.")
+    check_measure("worst_off", measure)
     if weights is None:
         return WorstOff(measure)
-    frozen = numbers_of(weights, f"worst_off({measure}, ...)", "weight")
-    numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
+    given, numbers = numbers_per_group("worst_off", measure, weights, "weight")
     if not np.isfinite(numbers).all() or not (numbers > 0).all():
         raise ProblemError(
             f"worst_off({measure}, ...): weights are positive finite numbers, one per group. To leave a group out, "
             "give its items no label."
         )
-    return WorstOff(measure, weights=frozen)
+    return WorstOff(measure, weights=given)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,12 +71,7 @@ class WorstOff(Weighted):
         return "" if self.weights is None else f", {text_of(self.weights)}"
 
     def bind(self, labels: Sequence[Any]) -> BoundWorstOff:
-        weights = spread(1.0 if self.weights is None else self.weights, labels, self.name, free=np.nan)
-        without = np.flatnonzero(np.isnan(weights))
-        if without.size:
-            raise ProblemError(
-                f"{self.name}: group {labels[without[0]]!r} has no weight ({without.size} have none); name every group."
-            )
+        weights = for_every_group(1.0 if self.weights is None else self.weights, labels, self.name, "weight")
         return BoundWorstOff(groups=len(labels), weight=self.weight, weights=weights)
 
 

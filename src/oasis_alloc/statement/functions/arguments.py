@@ -1,0 +1,52 @@
+"""What functions of a measure check of their arguments: the measure, single numbers, numbers per group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.data.by_group import Numbers, as_number, numbers_of, spread
+from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.measures import Measure
+
+
+def check_measure(function: str, measure: object, by: str = "'artist'") -> None:
+    """Raise `ProblemError` for what is not a measure; `by` is the key of the example in the message."""
+    if not isinstance(measure, Measure):
+        raise ProblemError(f"{function}() takes a measure such as exposure(by={by}), got {measure!r}.")
+
+
+def positive(given: object, message: str) -> float:
+    """A positive finite number, or `ProblemError` with the message."""
+    number = nonnegative(given, message)
+    if number == 0:
+        raise ProblemError(message)
+    return number
+
+
+def nonnegative(given: object, message: str) -> float:
+    """A finite number that is 0 or more, or `ProblemError` with the message."""
+    number = as_number(given)
+    if number is None or not 0 <= number < np.inf:
+        raise ProblemError(message)
+    return number
+
+
+def numbers_per_group(function: str, measure: object, given: object, word: str) -> tuple[Numbers, Floats]:
+    """(numbers as `spread` takes them, the numbers alone); `word` says what they are: a target, a weight."""
+    read = numbers_of(given, f"{function}({measure}, ...)", word)
+    return read, np.array(list(read.values()) if isinstance(read, dict) else read, dtype=np.float64)
+
+
+def for_every_group(numbers: Numbers, labels: Sequence[Any], name: str, word: str) -> Floats:
+    """(n_groups,) numbers; `ProblemError` where a group has none."""
+    out = spread(numbers, labels, name, free=np.nan)
+    without = np.flatnonzero(np.isnan(out))
+    if without.size:
+        raise ProblemError(
+            f"{name}: group {labels[without[0]]!r} has no {word} ({without.size} have none); name every group."
+        )
+    return out
