@@ -125,13 +125,13 @@ def label(group: Any) -> str:
     return " · ".join(map(str, group)) if isinstance(group, tuple) else str(group)
 
 
-def notable(delivery: Delivery, most: int) -> list[int]:
-    """Up to `most` groups with a limit, in order: those whose limits weigh most on the objective."""
+def notable(delivery: Delivery, max_count: int) -> list[int]:
+    """Up to `max_count` groups with a limit, in order: those whose limits weigh most on the objective."""
     limited = np.flatnonzero(np.isfinite(delivery.floor) | np.isfinite(delivery.cap))
-    if len(limited) <= most:
+    if len(limited) <= max_count:
         return [int(k) for k in limited]
     weight = np.abs(delivery.price[limited]) * np.maximum(delivery.delivered[limited], 1.0)
-    heaviest = np.sort(limited[np.argsort(-weight, kind="stable")[:most]])
+    heaviest = np.sort(limited[np.argsort(-weight, kind="stable")[:max_count]])
     return [int(k) for k in heaviest]
 
 

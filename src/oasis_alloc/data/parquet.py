@@ -296,8 +296,8 @@ def scan(dataset: Dataset, n_users: int | None, n_items: int | None, lenient: bo
 
 def _numbers(dataset: Dataset, group: Columns, name: str, begin: int, end: int, n: int | None) -> NDArray[np.int64]:
     numbers = group[name]
-    most = _SPARSE * end + _FEW if n is None else n  # without a table, numbers far above all that came are ids
-    outside = (numbers < 0) | (numbers >= most)
+    limit = _SPARSE * end + _FEW if n is None else n  # without a table, numbers far above all that came are ids
+    outside = (numbers < 0) | (numbers >= limit)
     if outside.any():
         row = int(np.argmax(outside))
         side = "users" if name == dataset.user else "items"
@@ -325,10 +325,10 @@ def write(
     require("pyarrow", "parquet")
     import pyarrow as pa
 
-    for what, given, least in (("rows_per_group", rows_per_group, 1), ("first_user", first_user, 0)):
+    for what, given, minimum in (("rows_per_group", rows_per_group, 1), ("first_user", first_user, 0)):
         whole = as_whole(given)
-        if whole is None or whole < least:
-            raise InputError(f"{what}={shown(given)}: expected a whole number >= {least}.")
+        if whole is None or whole < minimum:
+            raise InputError(f"{what}={shown(given)}: expected a whole number >= {minimum}.")
     if not isinstance(compact, bool):
         raise InputError(f"compact={compact!r}: expected True or False.")
     if not isinstance(name, str) or not name or name.startswith((".", "_")) or "/" in name:

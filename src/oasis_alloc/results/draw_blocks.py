@@ -62,5 +62,5 @@ def lists_of(systems: Sequence[System], n_items: int) -> tuple[Lists, int]:
     order = np.argsort(entry, kind="stable")
     count = np.bincount(entry, minlength=n_items)
     start = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
-    most = np.repeat([system.max_count for system in systems], [system.n for system in systems]).astype(np.int64)
-    return Lists(start, category[order].astype(np.int64), most), int(count.max(initial=0))
+    max_counts = np.repeat([system.max_count for system in systems], [system.n for system in systems]).astype(np.int64)
+    return Lists(start, category[order].astype(np.int64), max_counts), int(count.max(initial=0))

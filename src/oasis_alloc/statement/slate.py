@@ -120,12 +120,12 @@ class Slate(ByFields):
 
     def sizes(self, indptr: npt.NDArray[np.int64]) -> tuple[Sizes, Sizes]:
         """(size, at_least) cut to the largest number of candidates of a user: no slate is ever longer."""
-        most = max(1, int(np.diff(indptr).max(initial=0)))
-        size, least = (
-            min(given, most) if isinstance(given, int) else np.minimum(given, most)
+        longest = max(1, int(np.diff(indptr).max(initial=0)))
+        size, at_least = (
+            min(given, longest) if isinstance(given, int) else np.minimum(given, longest)
             for given in (self.size, self.at_least)
         )
-        return size, least
+        return size, at_least
 
     @property
     def keys(self) -> list[str]:
@@ -173,7 +173,7 @@ class Slate(ByFields):
         size = f"{self.size:,}" if isinstance(self.size, int) else "so many by user"
         if isinstance(self.size, np.ndarray):
             size = f"{int(self.size.max(initial=0)):,} by user"
-        caps = [f"{most:,} of {_article(key)} {key}" for key, most in self.at_most.items()]
+        caps = [f"{number:,} of {_article(key)} {key}" for key, number in self.at_most.items()]
         out = [f"up to {size}"]
         if not isinstance(self.at_least, int) or self.at_least:
             out.append(f"at least {self.at_least if isinstance(self.at_least, int) else 'so many by user'}")
@@ -214,19 +214,19 @@ def _named(rules: object, name: str, expected: str) -> Mapping[str, Any]:
     return named
 
 
-def _whole(number: object, what: str, of: str, least: int) -> int:
+def _whole(number: object, what: str, of: str, minimum: int) -> int:
     whole = as_whole(number)
-    if whole is None or whole < least:
-        raise ProblemError(f"{what} is a whole number {of}, at least {least}.")
+    if whole is None or whole < minimum:
+        raise ProblemError(f"{what} is a whole number {of}, at least {minimum}.")
     return whole
 
 
-def _sizes(given: object, name: str, least: int) -> Sizes | ByUser:
+def _sizes(given: object, name: str, minimum: int) -> Sizes | ByUser:
     """A whole number; an array of whole numbers >= 0, one per user; a column of users, or {id: number}."""
     if (named := by_user(given, f"Slate({name}=...)")) is not None:
         return named
     if isinstance(given, Integral) or not hasattr(given, "__len__") or isinstance(given, bytes):
-        return _whole(given, f"Slate({name}={given!r}): {name}", "of slots", least)
+        return _whole(given, f"Slate({name}={given!r}): {name}", "of slots", minimum)
     array = np.asarray(given)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ProblemError(
@@ -249,9 +249,9 @@ def _whole_numbers(numbers: npt.NDArray[np.float64], name: str, candidates: Cand
     return readonly(np.minimum(numbers, _MOST).astype(np.int64))
 
 
-def _fits(least: Sizes | ByUser, size: Sizes | ByUser) -> bool:
+def _fits(at_least: Sizes | ByUser, size: Sizes | ByUser) -> bool:
     """False where both are arrays of different lengths, which the candidates will refuse."""
-    return not (isinstance(least, np.ndarray) and isinstance(size, np.ndarray)) or least.shape == size.shape
+    return not (isinstance(at_least, np.ndarray) and isinstance(size, np.ndarray)) or at_least.shape == size.shape
 
 
 def _steps(key: str, step: object) -> Steps:
@@ -304,9 +304,11 @@ def _slot_weights(given: object, size: Sizes | ByUser) -> npt.NDArray[np.float64
             array = _by_place(given, "Slate(slot_weights=...)", "slot weight")
         except ProblemError as error:
             raise ProblemError(f"Slate(slot_weights={given!r}): expected numbers, one a slot ({error})") from None
-    most = size if isinstance(size, int) else array.size if isinstance(size, (str, dict)) else int(size.max(initial=0))
-    if array.ndim != 1 or array.size < most or (isinstance(size, int) and array.size != size):
-        raise ProblemError(f"Slate(slot_weights=...): shape {array.shape}; expected ({most},), one number a slot.")
+    n_slots = (
+        size if isinstance(size, int) else array.size if isinstance(size, (str, dict)) else int(size.max(initial=0))
+    )
+    if array.ndim != 1 or array.size < n_slots or (isinstance(size, int) and array.size != size):
+        raise ProblemError(f"Slate(slot_weights=...): shape {array.shape}; expected ({n_slots},), one number a slot.")
     bad = np.flatnonzero(~((array > 0) & (array <= 1)))
     if bad.size:
         counts = f"slot {bad[0]} counts {array[bad[0]]:g}"

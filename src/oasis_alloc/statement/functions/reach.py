@@ -82,7 +82,7 @@ class BoundReach(BoundSoft):
         return self  # what it counts up to is no limit
 
     @property
-    def most_value(self) -> float:
+    def max_value(self) -> float:
         """The constant: what all groups at T are worth."""
         return float(np.sum(self.penalty * self.lower))
 
@@ -90,11 +90,11 @@ class BoundReach(BoundSoft):
         return float(np.sum(self.penalty * np.minimum(totals, self.lower)))
 
     def conjugate(self, prices: Floats) -> float:
-        return self.most_value + super().conjugate(prices)
+        return self.max_value + super().conjugate(prices)
 
     def min_value(self, min_total: Floats, max_total: Floats) -> float:
         return self.value(min_total)  # it grows with every total
 
     def conic(self, totals: Any) -> Conic:
         form = super().conic(totals)
-        return form._replace(objective=self.most_value + form.objective)
+        return form._replace(objective=self.max_value + form.objective)
