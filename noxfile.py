@@ -110,14 +110,14 @@ def site(session: nox.Session) -> None:
 def gate(session: nox.Session) -> None:
     """Compare the work that is done, and how long parts take, with what is kept; `-- --accept "reason"` keeps it."""
     session.install("-e", ".[test]")
-    session.run("python", "benchmarks/gate.py", *session.posargs)
+    session.run("python", "-m", "benchmarks.gate", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Time this package beside its peers on the same problems; `-- --help` lists the options."""
     session.install("-e", ".[test,bench]")
-    session.run("python", "benchmarks/peers.py", *session.posargs)
+    session.run("python", "-m", "benchmarks.peers", *session.posargs)
 
 
 @nox.session

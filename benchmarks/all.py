@@ -1,10 +1,10 @@
 """Run all benchmarks one after the other, then write docs/benchmarks.md from what they found.
 
-python benchmarks/all.py                  # some 25 minutes on two idle cores, without the billion
-python benchmarks/all.py --billion        # 1e9 pairs too: 12 GiB
-python benchmarks/all.py --quick          # small sizes, two minutes: does it all work?
-python benchmarks/all.py --resume         # go on with the sections that the last run did not finish
-python benchmarks/all.py --only peers     # one section, the others as they are
+python -m benchmarks.all                  # some 25 minutes on two idle cores, without the billion
+python -m benchmarks.all --billion        # 1e9 pairs too: 12 GiB
+python -m benchmarks.all --quick          # small sizes, two minutes: does it all work?
+python -m benchmarks.all --resume         # go on with the sections that the last run did not finish
+python -m benchmarks.all --only peers     # one section, the others as they are
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-import page
-from results import load, save
-
-_HERE = Path(__file__).resolve().parent
+from benchmarks import page
+from benchmarks.results import load, save
 
 FULL = {
     "first_call": ["--sizes", "1e4", "1e6"],
@@ -61,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         started = time.monotonic()
         print(f"== {name}", flush=True)
         file = options.runs / f"{name}.json"
-        command = [sys.executable, str(_HERE / f"{name}.py"), *sections[name], "--json", str(file)]
+        command = [sys.executable, "-m", f"benchmarks.{name}", *sections[name], "--json", str(file)]
         code = subprocess.run(command, check=False).returncode
         run = load(file)
         if run is not None and options.quick:  # which the page then says

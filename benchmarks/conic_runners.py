@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from instances import Instance
-from runners import Answer
+
+from benchmarks.instances import Instance
+from benchmarks.runners import Answer
 
 _NO_LIMIT = 10_000_000  # iterations: only the time ends them early
 

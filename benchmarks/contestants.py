@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import conic_runners
-import runners
-from instances import Instance
-from runners import Answer
+from benchmarks import conic_runners, runners
+from benchmarks.instances import Instance
+from benchmarks.runners import Answer
 
 
 @dataclass(frozen=True)

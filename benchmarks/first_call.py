@@ -1,6 +1,6 @@
 """Time what a new user waits for: the import, and the first solve with and without compiled kernels on disk.
 
-    python benchmarks/first_call.py --sizes 1e4 1e6 --json first.json
+    python -m benchmarks.first_call --sizes 1e4 1e6 --json first.json
 
 Every number comes from a process of its own. "Cold" has an empty `OASIS_ALLOC_CACHE`; "warm" finds what the cold one
 left there. Candidates are part of the first call: their checks are compiled too. Making the market is not counted.
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tables import table
+from benchmarks.tables import table
 
 _YARDSTICK = "numpy, scipy.sparse"
 _IMPORT = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
@@ -37,8 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.child is not None:
         print(json.dumps(_first_solve(options.child, options.gap, options.threads)))
         return 0
-    from machine import description, heading
-    from results import save
+    from benchmarks.machine import description, heading
+    from benchmarks.results import save
 
     about = description()
     print(heading(about), flush=True)
@@ -74,7 +74,7 @@ def _in_a_process(pairs: int, folder: str, options: argparse.Namespace) -> dict[
     """The first solve in a fresh interpreter; `kernels` is how many compiled kernels it leaves in the folder."""
     # A directory below, which the package makes itself, private to the user.
     environment = os.environ | {"OASIS_ALLOC_CACHE": str(Path(folder) / "kernels")}
-    command = [sys.executable, str(Path(__file__).resolve()), "--child", str(pairs)]
+    command = [sys.executable, "-m", "benchmarks.first_call", "--child", str(pairs)]
     command += ["--gap", str(options.gap), "--threads", str(options.threads)]
     result: dict[str, Any] = json.loads(_run(command, environment))
     result["kernels"] = len(list(Path(folder).rglob("*.nbc")))
@@ -94,8 +94,8 @@ def _first_solve(pairs: int, gap: float, threads: int) -> dict[str, Any]:
     import oasis_alloc
 
     imported = time.perf_counter() - start
-    from instances import generate
-    from runners import ours
+    from benchmarks.instances import generate
+    from benchmarks.runners import ours
 
     instance = generate(pairs)
     first, second = (ours(instance, gap, threads, 600.0) for _ in range(2))

@@ -1,7 +1,7 @@
 """The gate: exact work counters, then ratios to a frozen yardstick, against what `benchmarks/gate.json` keeps.
 
-    python benchmarks/gate.py                                    # 1 if there is more work, or a part is slower
-    python benchmarks/gate.py --accept "sorting by price saves two passes"
+    python -m benchmarks.gate                                    # 1 if there is more work, or a part is slower
+    python -m benchmarks.gate --accept "sorting by price saves two passes"
                                                                  # keeps what is measured now, and the reason
 
 docs/benchmark-gate.md says what is compared with what, and what to do when it fails.
@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from results import load, save_text
-from tables import table
+from benchmarks.results import load, save_text
+from benchmarks.tables import table
 
 if TYPE_CHECKING:
-    from ratios import Measured
+    from benchmarks.ratios import Measured
 
 _HERE = Path(__file__).resolve().parent
 KEPT = _HERE / "gate.json"
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.only != "counters":
         differences += _ratios(kept, options.accept is not None)
     if options.accept is not None:
-        from machine import today
+        from benchmarks.machine import today
 
         differences = differences if kept["accepted"] else ["all of them are the first"]
         kept["yardstick"] = yardstick()
@@ -77,7 +77,7 @@ def yardstick() -> str:
 
 def machine() -> str:
     """What ratios depend on besides the code."""
-    from machine import processor
+    from benchmarks.machine import processor
 
     versions = (f"{name} {'.'.join(metadata.version(name).split('.')[:2])}" for name in ("numpy", "numba"))
     return ", ".join([processor(), *versions])
@@ -87,7 +87,7 @@ def machine() -> str:
 
 
 def _count() -> dict[str, Any]:
-    import counters
+    from benchmarks import counters
 
     return {"counters": counters.count(), "compiled": counters.compiled()}
 
@@ -95,7 +95,7 @@ def _count() -> dict[str, Any]:
 def count() -> dict[str, Any]:
     """The counters of a fresh process that had nothing left to compile: callees that a caller compiles count too."""
     for _ in range(_COUNTINGS):
-        command = [sys.executable, str(Path(__file__).resolve()), "--count"]
+        command = [sys.executable, "-m", "benchmarks.gate", "--count"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         found: dict[str, Any] = json.loads(done.stdout)
         if not found["compiled"]:
@@ -126,7 +126,7 @@ def counted_differently(kept: dict[str, Any], found: dict[str, Any]) -> list[str
 
 def _ratios(kept: dict[str, Any], accept: bool) -> list[str]:
     """Measure, print a table, and say what is too slow; with `accept`, keep what moved."""
-    from ratios import compare, parts, usual_ratio
+    from benchmarks.ratios import compare, parts, usual_ratio
 
     here = machine()
     stale = kept["yardstick"] != yardstick()

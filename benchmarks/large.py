@@ -1,7 +1,7 @@
 """A hundred million and a billion pairs in memory: seconds, passes, gap, violation, and memory over the data's.
 
-    python benchmarks/large.py                                       # 1e8 and 1e9, one and two threads, gap 1e-3
-    python benchmarks/large.py --sizes 1e7 --threads 2 --gap 1e-4 --trace --json large.json
+    python -m benchmarks.large                                       # 1e8 and 1e9, one and two threads, gap 1e-3
+    python -m benchmarks.large --sizes 1e7 --threads 2 --gap 1e-4 --trace --json large.json
 
 The markets are those of peers.py, and every size has a process of its own, which makes its market once. Kernels are
 compiled before anything is counted. "sum s" is the time to add up the bytes of the same arrays once on as many threads:
@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from instances import Instance, Shown, generate, generate_market, judge
-from machine import description, forget_peak, heading, peak, resident
 from numpy.typing import NDArray
-from results import plain, save
-from runners import problem_of
-from tables import table
+
+from benchmarks.instances import Instance, Shown, generate, generate_market, judge
+from benchmarks.machine import description, forget_peak, heading, peak, resident
+from benchmarks.results import plain, save
+from benchmarks.runners import problem_of
+from benchmarks.tables import table
 
 _SUMS = 3  # of which the fastest counts
 _PART_BYTES = 1 << 22
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows: list[dict[str, Any]] = []
     given = sys.argv[1:] if arguments is None else arguments
     for pairs in options.sizes:
-        command = [sys.executable, str(Path(__file__).resolve()), *given, "--child", str(pairs)]
+        command = [sys.executable, "-m", "benchmarks.large", *given, "--child", str(pairs)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             for line in process.stdout:

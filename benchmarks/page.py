@@ -1,6 +1,6 @@
 """Write docs/benchmarks.md, with its plot, from the JSON of the runs in benchmarks/runs.
 
-    python benchmarks/page.py
+    python -m benchmarks.page
 
 Nothing is measured here: `all.py` runs what is missing.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from results import load, save_text
+from benchmarks.results import load, save_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "benchmarks" / "runs"
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the JSON files")
     parser.add_argument("--page", type=Path, default=PAGE, help="file to write; the plot goes beside it")
     options = parser.parse_args(arguments)
-    from plot import draw
+    from benchmarks.plot import draw
 
     runs = load_all(options.runs)
     save_text(options.page, text(runs))
@@ -56,7 +56,7 @@ def text(runs: dict[str, Run | None]) -> str:
 _HEAD = f"""
 # Benchmarks
 
-Written by `python benchmarks/page.py` from the JSON in `benchmarks/runs`; `python benchmarks/all.py` regenerates it,
+Written by `python -m benchmarks.page` from the JSON in `benchmarks/runs`; `python -m benchmarks.all` regenerates it,
 section by section. `benchmarks/README.md` says what is counted and how. Seconds are of the machine and the day that
 each section names; ratios carry over better than seconds.
 

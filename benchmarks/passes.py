@@ -1,7 +1,7 @@
 """What a pass costs, against a plain sum over the same arrays, and how many passes a gap takes, over kinds of markets.
 
-    python benchmarks/passes.py                            # around 1e7 pairs, one and two threads: minutes
-    python benchmarks/passes.py --pairs 1e6 --json passes.json
+    python -m benchmarks.passes                            # around 1e7 pairs, one and two threads: minutes
+    python -m benchmarks.passes --pairs 1e6 --json passes.json
 
 Each row changes one thing of the market of peers.py: users x degree, budgets, or how tight these are. "visit" is one
 visit at prices near the optimum with little smoothing, thresholds warm; "sum" adds up the same arrays once.
@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from instances import Instance, generate_market
-from large import sum_seconds
-from machine import description, heading
-from results import save
-from runners import problem_of
-from tables import table
 
 import oasis_alloc as oa
+from benchmarks.instances import Instance, generate_market
+from benchmarks.large import sum_seconds
+from benchmarks.machine import description, heading
+from benchmarks.results import save
+from benchmarks.runners import problem_of
+from benchmarks.tables import table
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.program.lowering import lower
 

@@ -1,9 +1,9 @@
 """Time oasis_alloc beside other solvers on the same linear programs, and judge all answers alike.
 
-    python benchmarks/peers.py                                  # 1e6 and 1e7 pairs, all peers, two threads each
-    python benchmarks/peers.py --sizes 1e4 1e5 1e6 1e7 1e8 --limit 240 --json peers.json
+    python -m benchmarks.peers                                  # 1e6 and 1e7 pairs, all peers, two threads each
+    python -m benchmarks.peers --sizes 1e4 1e5 1e6 1e7 1e8 --limit 240 --json peers.json
                                                                 # each peer as far as it gets
-    python benchmarks/peers.py --sizes 1e5 --peers pdlp highs --limit 60
+    python -m benchmarks.peers --sizes 1e5 --peers pdlp highs --limit 60
 
 Every solver runs in a process of its own, one after the other; README.md says what is counted. A peer is not tried at a
 size that by its own times and memory at smaller ones it cannot do.
@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from contestants import NAMES, peer_named
-from instances import shape_of
-from machine import description, heading
-from reach import Reached
-from results import save
-from tables import table
-from worker import Job, watch
+
+from benchmarks.contestants import NAMES, peer_named
+from benchmarks.instances import shape_of
+from benchmarks.machine import description, heading
+from benchmarks.reach import Reached
+from benchmarks.results import save
+from benchmarks.tables import table
+from benchmarks.worker import Job, watch
 
 _FEASIBLE = 1e-6
 _COLUMNS = (

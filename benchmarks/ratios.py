@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from counters import caps_alone, floors_and_shares, market, ruled
-from yardstick import one_pass, settled
 
 import oasis_alloc as oa
+from benchmarks.counters import caps_alone, floors_and_shares, market, ruled
+from benchmarks.yardstick import one_pass, settled
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.program.lowering import lower
 from oasis_alloc.program.program import Program

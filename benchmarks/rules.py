@@ -1,6 +1,6 @@
 """What a rule of slates costs a visit, rule by rule, on one thread.
 
-    python benchmarks/rules.py              # 1e6 pairs: 10,000 users x 100 candidates, at prices that caps have
+    python -m benchmarks.rules              # 1e6 pairs: 10,000 users x 100 candidates, at prices that caps have
 
 A problem without rules runs kernels of its own, so the first row is what all problems paid before there were rules: the
 others are beside it. Times are the least of several visits at slightly different prices, as in a solve.
@@ -12,9 +12,9 @@ import argparse
 import time
 
 import numpy as np
-from whole import candidates, caps_alone
 
 import oasis_alloc as oa
+from benchmarks.whole import candidates, caps_alone
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.program.lowering import lower
 

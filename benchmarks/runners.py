@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from instances import Floats, Instance
+
+from benchmarks.instances import Floats, Instance
 
 if TYPE_CHECKING:
     import oasis_alloc as oa

@@ -1,7 +1,7 @@
 """What a request costs in a service, call by call, beside the same in NumPy.
 
-    python benchmarks/serving.py                 # one thread, warm; medians and minima of batches of calls
-    python benchmarks/serving.py --only top-k
+    python -m benchmarks.serving                 # one thread, warm; medians and minima of batches of calls
+    python -m benchmarks.serving --only top-k
 
 Each row is a function below that returns a `Case`: ours, and what is beside it where there is something. The two run in
 turns, in one process, and answer the same (checked before anything is timed). A call is from Python, with what Python

@@ -1,6 +1,6 @@
 """Threads that score while another one swaps snapshots: is every answer wholly of one policy, and how fast is it.
 
-    python benchmarks/store.py --seconds 60       # eight threads, as the page on serving reports
+    python -m benchmarks.store --seconds 60       # eight threads, as the page on serving reports
 
 Every thread asks the store for its policy, scores a request and compares all scores, bit for bit, with what that policy
 gave before anything was swapped. Then the throughput of two threads, and of two processes, beside that of one thread.

@@ -1,7 +1,7 @@
 """One market solved from memory and from Parquet files, with the page cache warm and cold.
 
-    python benchmarks/stream.py                              # 5e7 pairs; files in a directory that is removed after
-    python benchmarks/stream.py --pairs 1e9 --skip memory --directory /data/pairs --limit 2GiB     # files are kept
+    python -m benchmarks.stream                              # 5e7 pairs; files in a directory that is removed after
+    python -m benchmarks.stream --pairs 1e9 --skip memory --directory /data/pairs --limit 2GiB     # files are kept
 
 Each way is a process of its own. "cold at the start" drops the files from the page cache once, before the scan; "cold
 passes" drops them before every pass over all pairs, as where files are larger than memory. Kernels are compiled before
@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from instances import shape_of
-from machine import description, forget_peak, heading, peak, resident
-from tables import table
 
 import oasis_alloc as oa
+from benchmarks.instances import shape_of
+from benchmarks.machine import description, forget_peak, heading, peak, resident
+from benchmarks.tables import table
 from oasis_alloc.engines.stream import ParquetStream
 from oasis_alloc.markets import matching
 from oasis_alloc.markets.market import Market
@@ -149,7 +149,8 @@ def main() -> None:
         results = []
         for way in WAYS:
             if way not in given.skip:
-                command = [sys.executable, __file__, *sys.argv[1:], "--directory", str(directory), "--way", way]
+                command = [sys.executable, "-m", "benchmarks.stream", *sys.argv[1:]]
+                command += ["--directory", str(directory), "--way", way]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 results.append(json.loads(done.stdout))
     base = results[0]["solve"] / results[0]["passes"]

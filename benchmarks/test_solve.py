@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import counters
 import numpy as np
 import pytest
-from counters import resident
-from instances import Instance, bound_at, generate, judge
-from runners import problem_of
 
 import oasis_alloc as oa
+from benchmarks import counters
+from benchmarks.counters import resident
+from benchmarks.instances import Instance, bound_at, generate, judge
+from benchmarks.runners import problem_of
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.program.lowering import lower
 

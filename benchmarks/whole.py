@@ -1,7 +1,7 @@
 """The whole program beside caps alone, on one market: what fairness, diversity and guards cost.
 
-    python benchmarks/whole.py                    # 1e6 and 1e7 pairs to a gap of 1e-3; the reference where it can
-    python benchmarks/whole.py --sizes 1e6 --gap 1e-4
+    python -m benchmarks.whole                    # 1e6 and 1e7 pairs to a gap of 1e-3; the reference where it can
+    python -m benchmarks.whole --sizes 1e6 --gap 1e-4
 
 The market is that of peers.py (users x 100 candidates, lognormal values, Zipf popularity) with five items a campaign.
 Caps alone: a cap a campaign. The whole program adds a floor on a third of the campaigns, licensors' shares, log
@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from machine import description, heading
-from results import save
-from tables import table
 
 import oasis_alloc as oa
+from benchmarks.machine import description, heading
+from benchmarks.results import save
+from benchmarks.tables import table
 from oasis_alloc.markets import matching
 
 _DEGREE, _SIZE, _ITEMS_A_CAMPAIGN = 100, 3, 5

@@ -19,14 +19,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, TextIO
 
 import psutil
-from contestants import peer_named
-from instances import generate, judge
-from machine import forget_peak, peak, resident
-from runners import Answer
+
+from benchmarks.contestants import peer_named
+from benchmarks.instances import generate, judge
+from benchmarks.machine import forget_peak, peak, resident
+from benchmarks.runners import Answer
 
 _GRACE_SECONDS = 5.0  # on top of a tenth of the limit: solvers look at the clock between two steps of theirs
 _SHARE_OF_MEMORY = 0.85  # of what is free
@@ -116,7 +116,7 @@ def watch(job: Job) -> dict[str, Any]:
     environment = os.environ | {
         name: str(job.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     }
-    command = [sys.executable, str(Path(__file__).resolve()), "--job", json.dumps(asdict(job))]
+    command = [sys.executable, "-m", "benchmarks.worker", "--job", json.dumps(asdict(job))]
     result: dict[str, Any] = {"outcome": "stopped", "peak_mb": 0.0}
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import math
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,8 @@ import pytest
 from policies import small
 
 import oasis_alloc as oa
+from benchmarks import store as benchmark
 
-ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parents[1] / "golden"
 COLUMNS = {"relevance": [0.5, 0.75, 0.25, 1.0], "streams": [1.0, 0.0, 0.5, 0.25]}
 
@@ -30,21 +28,8 @@ def current(**change: Any) -> oa.Policy:
     return oa.Policy(replace(small(), created=time.time(), valid_until=None, **change))
 
 
-@pytest.fixture
-def benchmark_store() -> Iterator[Any]:
-    """The benchmark as a module."""
-    spec = importlib.util.spec_from_file_location("benchmark_store", ROOT / "benchmarks" / "store.py")
-    assert spec is not None
-    assert spec.loader is not None
-    benchmark = importlib.util.module_from_spec(spec)
-    sys.modules["benchmark_store"] = benchmark  # its dataclass looks for its module
-    spec.loader.exec_module(benchmark)
-    yield benchmark
-    del sys.modules["benchmark_store"]
-
-
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two threads on one core gain nothing")
-def test_a_second_thread_gains_what_the_machine_has_to_give(benchmark_store: Any) -> None:
+def test_a_second_thread_gains_what_the_machine_has_to_give() -> None:
     """Beside hashing, which lets go of the interpreter too: other users of the cores slow both down alike."""
     policy, block = current(), bytes(1 << 20)
     policy.warmup(draws=False)
@@ -53,16 +38,15 @@ def test_a_second_thread_gains_what_the_machine_has_to_give(benchmark_store: Any
         return lambda: len(hashlib.sha256(block).digest())
 
     def gain(work: Any) -> float:
-        one, two = (benchmark_store.throughput(work, threads, 0.06) for threads in (1, 2))
+        one, two = (benchmark.throughput(work, threads, 0.06) for threads in (1, 2))
         return float(two / one)
 
-    batch = benchmark_store.micro_batches(policy, 1000, 100)
+    batch = benchmark.micro_batches(policy, 1000, 100)
     tries = (gain(batch) / gain(hashing) for _ in range(12))
     assert any(share >= 0.85 for share in tries)  # with the interpreter kept it would be a half
 
 
-def test_no_answer_is_of_two_policies(benchmark_store: Any) -> None:
-    benchmark = benchmark_store
+def test_no_answer_is_of_two_policies() -> None:
     rng = np.random.default_rng(0)
     requests = [
         (rng.permutation(6)[:5] - 1, {name: rng.random(5) for name in ("relevance", "streams")}, {"market": market})
@@ -163,6 +147,7 @@ CHILD = """
 import json, os, sys, threading, warnings
 before = threading.active_count()
 import oasis_alloc as oa
+from benchmarks import store as benchmark
 from oasis_alloc import Policy
 store = oa.PolicyStore(sys.argv[1], refresh=60.0, clock=lambda: 1_764_547_300.0)
 kernels = [n for n in sys.modules if n.startswith("oasis_alloc.kernels.")]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import page
-import plot
+from benchmarks import page, plot
 
 
 def test_the_page_is_written_from_the_runs() -> None:
     runs = page.load_all(page.RUNS)
     assert all(run is not None and run["rows"] for run in runs.values())
-    assert page.PAGE.read_text(encoding="utf-8") == page.text(runs), "run python benchmarks/page.py"
+    assert page.PAGE.read_text(encoding="utf-8") == page.text(runs), "run python -m benchmarks.page"
 
 
 def test_a_section_that_was_not_run_is_left_out() -> None:

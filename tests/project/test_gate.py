@@ -5,20 +5,20 @@ from __future__ import annotations
 import doctest
 import importlib
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import counters
-import gate
 import numpy as np
 import pytest
-import ratios
-from yardstick import one_pass, settled
 
 import oasis_alloc as oa
+from benchmarks import counters, gate, ratios
+from benchmarks.yardstick import one_pass, settled
 from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers.settings import DUAL
 
@@ -164,5 +164,27 @@ def test_the_yardstick_is_a_pass() -> None:
     ["contestants", "counters", "gate", "instances", "page", "passes", "plot", "ratios", "reach", "results", "tables"],
 )
 def test_the_examples_of_the_benchmarks_run(name: str) -> None:
-    failed, tried = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    failed, tried = doctest.testmod(
+        importlib.import_module(f"benchmarks.{name}"), optionflags=doctest.NORMALIZE_WHITESPACE
+    )
     assert (failed, tried > 0) == (0, True)
+
+
+def test_a_benchmark_that_is_run_by_its_path_says_how_to_run_it(tmp_path: Path) -> None:
+    root = Path(gate.__file__).resolve().parents[1]
+    by_path = subprocess.run(
+        [sys.executable, str(root / "benchmarks" / "whole.py")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert by_path.returncode == 1
+    assert f"In {root}, run: python -m benchmarks.whole" in by_path.stderr
+    as_module = _run(["-m", "benchmarks.whole", "--help"], root)
+    assert as_module.returncode == 0, as_module.stderr
+    assert "usage: " in as_module.stdout
+
+
+def _run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False)
