@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ def description() -> dict[str, Any]:
 
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
         "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
@@ -32,7 +34,8 @@ def heading(about: dict[str, Any]) -> str:
     """The same in two lines."""
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items() if number)
     size = f"{about['cores']} cores, {about['memory_gib']} GiB, load {about['load']}"
-    return f"{about['date']}, {about['processor']}, {size}\nPython {about['python']}, {versions}"
+    when = f"{about['date']}, commit {about['commit'] or 'unknown'}"
+    return f"{when}, {about['processor']}, {size}\nPython {about['python']}, {versions}"
 
 
 def _version(name: str) -> str | None:
@@ -40,6 +43,16 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def commit() -> str | None:
+    """The commit of this checkout, with `-dirty` where files differ from it; None where there is no checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=7"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
 
 
 def today() -> str:

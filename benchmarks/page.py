@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md, with its plot, from the JSON of the runs in benchmarks/runs.
+"""Write docs/benchmarks.md, with its plot, and the timings of other pages from the JSON in benchmarks/runs.
 
     python -m benchmarks.page
 
@@ -12,18 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import regions
 from benchmarks.results import load, save_text
 
-ROOT = Path(__file__).resolve().parents[1]
-RUNS = ROOT / "benchmarks" / "runs"
-PAGE = ROOT / "docs" / "benchmarks.md"
+RUNS = regions.RUNS
+PAGE = regions.ROOT / "docs" / "benchmarks.md"
 PLOT = "benchmarks.svg"
 SECTIONS = ("peers", "large", "passes", "whole", "first_call")
 Run = dict[str, Any]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write the page and the plot."""
+    """Write the page and the plot; the timings of README and docs too, where the page is theirs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the JSON files")
     parser.add_argument("--page", type=Path, default=PAGE, help="file to write; the plot goes beside it")
@@ -34,6 +34,9 @@ def main(arguments: list[str] | None = None) -> None:
     save_text(options.page, text(runs))
     draw(runs["peers"], runs["large"], options.page.parent / PLOT)
     print(f"{options.page} and {options.page.parent / PLOT} are written")
+    if options.page.resolve() == PAGE:
+        for changed in regions.write(options.runs):
+            print(f"{changed} has new timings")
 
 
 def load_all(folder: Path) -> dict[str, Run | None]:
@@ -77,7 +80,8 @@ def _machine(run: Run) -> str:
 
 def _when(run: Run) -> str:
     quick = "A quick run, at small sizes, only to see that all of it works: " if run["options"].get("quick") else ""
-    return f"{quick}{run['about']['date'][:10]}, load {run['about']['load']} at the start."
+    about = run["about"]
+    return f"{quick}{about['date'][:10]}, commit {about['commit'] or 'unknown'}, load {about['load']} at the start."
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[int] = (0,)) -> str:

@@ -1,14 +1,58 @@
-"""docs/benchmarks.md is what the JSON of the runs says."""
+"""docs/benchmarks.md, and the timings of README and docs, are what the JSON of the runs says."""
 
 from __future__ import annotations
 
-from benchmarks import page, plot
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks import page, plot, regions
 
 
 def test_the_page_is_written_from_the_runs() -> None:
     runs = page.load_all(page.RUNS)
     assert all(run is not None and run["rows"] for run in runs.values())
     assert page.PAGE.read_text(encoding="utf-8") == page.text(runs), "run python -m benchmarks.page"
+
+
+@pytest.mark.parametrize("path", regions.pages(), ids=lambda path: path.name)
+def test_the_timings_of_a_page_are_those_of_the_runs(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("<!-- timings:") == len(regions.REGION.findall(text)) == text.count("<!-- end of timings -->")
+    assert text == regions.filled(text, regions.texts()), "run python -m benchmarks.page"
+
+
+def test_every_kept_table_is_on_a_page_and_says_when_and_where() -> None:
+    shown = [found[1] for path in regions.pages() for found in regions.REGION.findall(path.read_text(encoding="utf-8"))]
+    made = regions.texts()
+    assert sorted(shown) == sorted(made)
+    for name in set(made) - {"in-words"}:  # from the runs of the table above it and of docs/benchmarks.md
+        said = " ".join(made[name].rpartition("\n\n")[2].split())
+        assert re.search(r"\b20\d\d-\d\d-\d\d, commit [0-9a-f]{7}, .*cores", said), (name, said)
+
+
+TIMED = re.compile(r"\b(seconds|microseconds|milliseconds|solve s|us|ns a pair)\b")
+
+
+@pytest.mark.parametrize("path", regions.pages(), ids=lambda path: path.name)
+def test_no_other_table_has_timings(path: Path) -> None:
+    if path == page.PAGE:
+        return
+    rest = regions.REGION.sub("", path.read_text(encoding="utf-8"))
+    heads = [a for a, b in zip(rest.splitlines(), rest.splitlines()[1:], strict=False) if re.match(r"\|[ :]*---", b)]
+    timed = [head for head in heads if TIMED.search(head)]
+    assert not timed, f"keep its numbers in benchmarks/runs/pages.json, and run python -m benchmarks.page: {timed}"
+
+
+def test_a_region_that_differs_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = regions.texts()
+    own = tmp_path / "page.md"
+    own.write_text("<!-- timings: rules -->\n\nnothing\n\n<!-- end of timings -->\n", encoding="utf-8")
+    monkeypatch.setattr(regions, "pages", lambda: [own])
+    assert regions.write() == [own]
+    assert made["rules"] in own.read_text(encoding="utf-8")
+    assert regions.write() == []
 
 
 def test_a_section_that_was_not_run_is_left_out() -> None:

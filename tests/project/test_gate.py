@@ -161,7 +161,20 @@ def test_the_yardstick_is_a_pass() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["contestants", "counters", "gate", "instances", "page", "passes", "plot", "ratios", "reach", "results", "tables"],
+    [
+        "contestants",
+        "counters",
+        "gate",
+        "instances",
+        "page",
+        "passes",
+        "plot",
+        "ratios",
+        "reach",
+        "regions",
+        "results",
+        "tables",
+    ],
 )
 def test_the_examples_of_the_benchmarks_run(name: str) -> None:
     failed, tried = doctest.testmod(
