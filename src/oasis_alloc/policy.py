@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.common.seeds import Rng, as_seed
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.serving.batch.batched import Batched
-from oasis_alloc.serving.data import Integers, PolicyData
+from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.explain.explainer import Explainer
 from oasis_alloc.serving.explain.explanation import Explanation
 from oasis_alloc.serving.explain.score_parts import Ledger
@@ -70,7 +70,7 @@ class Policy(Batched):
         counts: dict[str, int] = self.tally.summary()["ignored_keys"]
         return counts
 
-    def encode(self, ids: Iterable[Any]) -> Integers:
+    def encode(self, ids: Iterable[Any]) -> Ints:
         """Item numbers of ids, int64, -1 for those that were never seen.
 
         `ids` is a list, an array or a column of any library; `docs/labels.md` says which ids are equal.
@@ -143,7 +143,7 @@ class Policy(Batched):
         diversify: MMR | DPP | None = None,
         embeddings: Any = None,
         **attributes: Any,
-    ) -> Integers:
+    ) -> Ints:
         """The slate of one user: positions in `items`, int64, best first, under the rules of the problem.
 
         Parameters

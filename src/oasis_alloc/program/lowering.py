@@ -12,14 +12,14 @@ import scipy.sparse as sp
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.tuning import Tuning
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import AnyInts, Floats
 from oasis_alloc.common.verdicts import LARGEST
 from oasis_alloc.data.grouping import Grouping
 from oasis_alloc.data.row_groups import Dataset, StreamedColumn
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.program.pair_arrays import PairReader, blend, is_column
-from oasis_alloc.program.program import AnyInts, Program, RowBlock, dual_variables
+from oasis_alloc.program.program import Program, RowBlock, dual_variables
 from oasis_alloc.program.slate_lowering import distinguishing_codes, with_rules
 from oasis_alloc.statement.functions.band import Band
 from oasis_alloc.statement.functions.base import Function

@@ -22,15 +22,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import AnyInts, Floats
 from oasis_alloc.common.verdicts import ratios
 from oasis_alloc.program.pair_arrays import PairArrays, PairReader
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.slate_rules import LoweredRules
 from oasis_alloc.statement.functions.base import BoundFunction
 from oasis_alloc.statement.functions.support import BoundSupport, Smoothed
-
-AnyInts = npt.NDArray[np.integer[Any]]
 
 _INWARD = 1e-7  # of a range of prices
 _MOST_SHARES, _SHARES = 1 << 24, 1 << 20  # (row, cell) that are looked at for `kept_share`, and at a time

@@ -13,6 +13,7 @@ import numpy as np
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import as_listed, storable
+from oasis_alloc.common.types import Ints
 from oasis_alloc.data.keys import Key
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.serving.data import (
@@ -20,7 +21,6 @@ from oasis_alloc.serving.data import (
     Codes,
     ConstraintPrices,
     Decrements,
-    Integers,
     ItemKey,
     Known,
     PolicyData,
@@ -198,7 +198,7 @@ def _segments(cands: Candidates, keys: Sequence[str]) -> tuple[Codes, Any]:
     return readonly(segments.astype(np.int32)), readonly(of_user.reshape(-1).astype(np.uint32))
 
 
-def _rank(ids: tuple[Any, ...] | None) -> Integers | None:
+def _rank(ids: tuple[Any, ...] | None) -> Ints | None:
     """Places of ids in their own order; None where that is the order of the items' numbers, or there is none."""
     if ids is None:
         return None

@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 
 Codes = npt.NDArray[np.int32]
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +30,9 @@ class ItemKey(ByFields):
 
     labels: tuple[Any, ...]
     codes: Codes
-    indptr: Integers | None = None
+    indptr: Ints | None = None
 
-    def membership(self) -> tuple[Integers, Codes]:
+    def membership(self) -> tuple[Ints, Codes]:
         """(indptr, codes) whether an item has at most one label or several."""
         if self.indptr is not None:
             return self.indptr, self.codes
@@ -96,8 +95,8 @@ class SlateRule(ByFields):
     diminishing: Mapping[str, Decrements] = field(default_factory=dict)
     keep: tuple[str, float] | None = None  # (column, share)
     slot_weights: Floats | None = None  # what each slot counts
-    size_by_user: Integers | None = None  # (n_users,)
-    at_least_by_user: Integers | None = None  # (n_users,)
+    size_by_user: Ints | None = None  # (n_users,)
+    at_least_by_user: Ints | None = None  # (n_users,)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -140,7 +139,7 @@ class PolicyData(ByFields):
     constraints: tuple[ConstraintPrices, ...]
     n_items: int
     items: tuple[Any, ...] | None  # ids by item number; None where the numbers are the ids
-    rank: Integers | None  # (n_items,) place of each id among the sorted ids; None where ids ascend
+    rank: Ints | None  # (n_items,) place of each id among the sorted ids; None where ids ascend
     item_keys: Mapping[str, ItemKey]  # those that a term or a slate rule needs
     user_keys: Mapping[str, tuple[Any, ...]]  # sorted labels
     segments: Codes  # (n_segments, len(user_keys)) codes of the users that were solved for, -1 for none

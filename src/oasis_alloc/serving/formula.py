@@ -19,15 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.csr import gather, number_sets
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Codes, Integers, PolicyData, Term
+from oasis_alloc.serving.data import Codes, PolicyData, Term
 
 _FOLDED = 1 << 22  # numbers in tables that are kept: 32 MiB
 _OVERHEAD = 1 << 6  # numbers that a table takes besides its own: requests choose whose tables there are
 _COMBINED = 1 << 26  # combinations of labels of several keys, of all items together
 
-Membership: TypeAlias = tuple[Integers, Codes]
+Membership: TypeAlias = tuple[Ints, Codes]
 """(indptr, codes) of rows that have any number of labels of one key, ascending."""
 
 
@@ -36,7 +36,7 @@ class _Prices(NamedTuple):
 
     combinations: Codes  # (n, len(item_keys)) distinct, sorted
     of_user: dict[tuple[int, ...], slice]  # codes of the term's user keys -> its part of the two below
-    place: Integers  # row of `combinations`
+    place: Ints  # row of `combinations`
     price: Floats
     positions: tuple[int, ...]  # of the term's user keys among the policy's
 
@@ -46,8 +46,8 @@ class Members:
     """Which prices of which column some rows (classes, or candidates of one request) pay, in the order of addition."""
 
     n: int
-    row: tuple[Integers, ...]  # a column
-    price: tuple[Integers, ...]  # a column: places in the prices of its terms, one after the other
+    row: tuple[Ints, ...]  # a column
+    price: tuple[Ints, ...]  # a column: places in the prices of its terms, one after the other
 
 
 class Formula:
@@ -163,7 +163,7 @@ def _by_user(term: Term, user_keys: Sequence[str]) -> _Prices:
     return _Prices(items, of_user, place[order], term.price[order], positions)
 
 
-def _distinct(rows: Codes) -> tuple[Codes, Integers]:
+def _distinct(rows: Codes) -> tuple[Codes, Ints]:
     """Sorted distinct rows, and the place of each row among them."""
     if rows.shape[1] == 0:
         return rows[:1], np.zeros(len(rows), np.int64)
@@ -180,7 +180,7 @@ def _paid(prices: _Prices, user: tuple[int, ...]) -> Floats:
     return out
 
 
-def _combined(keys: Sequence[Membership], combinations: Codes, n: int) -> tuple[Integers, Integers]:
+def _combined(keys: Sequence[Membership], combinations: Codes, n: int) -> tuple[Ints, Ints]:
     """(row, combination) of all combinations of one label of each key that rows have, by row, then combination."""
     row, joint, known = np.arange(n), np.zeros(n, np.int64), np.zeros(len(combinations), np.int64)
     for k, (indptr, codes) in enumerate(keys):
@@ -205,7 +205,7 @@ def _combined(keys: Sequence[Membership], combinations: Codes, n: int) -> tuple[
     return row[has], place[has]
 
 
-def _classes(parts: Sequence[npt.NDArray[np.int32]], n: int) -> tuple[Integers, Integers]:
+def _classes(parts: Sequence[npt.NDArray[np.int32]], n: int) -> tuple[Ints, Ints]:
     """Number the distinct rows of several columns of numbers >= 0: (class of each row, first row of each class)."""
     if not parts:
         return np.zeros(1, np.int64), np.arange(min(n, 1))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from oasis_alloc.common.types import Floats
-from oasis_alloc.serving.data import Integers, PolicyData
+from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.file.stored import Kept
 from oasis_alloc.serving.request.prepared import PreparedBatch
 from oasis_alloc.serving.request.scorer import Scorer
@@ -72,9 +72,9 @@ class Batched(Kept):
         columns: Any,
         users: Any = None,
         k: int | None = None,
-        out: Integers | None = None,
+        out: Ints | None = None,
         scores: Floats | None = None,
-    ) -> Integers:
+    ) -> Ints:
         """The slates of many users, (n_users, k): row u has the positions in `items` of user u's slate, then -1.
 
         What `select` gives each of them, at a microsecond or two a user of a hundred candidates, and the way to use

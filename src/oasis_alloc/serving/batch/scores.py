@@ -12,11 +12,10 @@ from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_buffer
 from oasis_alloc.common.labels import as_listed
 from oasis_alloc.common.nearest import did_you_mean
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.keys import as_vector
 from oasis_alloc.data.validation import as_column, as_indptr, by_name
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Integers
 from oasis_alloc.serving.request.reader import User
 
 if TYPE_CHECKING:
@@ -36,15 +35,15 @@ class Users(NamedTuple):
     """Who the users of a batch are: the distinct kinds of them, and what each one has."""
 
     codes: npt.NDArray[np.int32]  # (n_kinds, n_keys)
-    kind: Integers  # (n_users,)
-    sizes: Integers  # (n_users,) of their slates
-    leasts: Integers
+    kind: Ints  # (n_users,)
+    sizes: Ints  # (n_users,) of their slates
+    leasts: Ints
 
 
 class Batch(NamedTuple):
     """The candidates of many users, checked as far as needs no walk over the pairs."""
 
-    pointers: Integers
+    pointers: Ints
     items: npt.NDArray[Any]
     columns: dict[str, Column]
     users: Users
@@ -170,7 +169,7 @@ def _users(reader: Reader, users: object, n_users: int) -> Users:
 
 def _labelled(
     reader: Reader, users: Mapping[Any, Any], n_users: int
-) -> tuple[npt.NDArray[np.int32], Integers]:  # fmt: skip
+) -> tuple[npt.NDArray[np.int32], Ints]:  # fmt: skip
     data, parts = reader.data, []
     reader.check_user_keys("users", users)
     for key in data.user_keys:
@@ -200,7 +199,7 @@ def _known(reader: Reader, users: Sequence[User], n_users: int) -> Users:
     return Users(codes, which, sizes[which], leasts[which])
 
 
-def kinds(formula: Formula, users: Users) -> Iterator[tuple[int, int, Tables, Integers]]:
+def kinds(formula: Formula, users: Users) -> Iterator[tuple[int, int, Tables, Ints]]:
     """(first, last, tables of prices, (n_users,) table of each user), of as many users as tables are held at once."""
     n, most = users.kind.size, max(1, _TABLES // formula.size)
     for first in range(0, n, n if len(users.codes) <= most else most):
@@ -214,7 +213,7 @@ def kinds(formula: Formula, users: Users) -> Iterator[tuple[int, int, Tables, In
         yield first, last, tables, segments
 
 
-def blocks(indptr: Integers, begin: int, end: int, pairs: int) -> Iterator[tuple[int, int]]:
+def blocks(indptr: Ints, begin: int, end: int, pairs: int) -> Iterator[tuple[int, int]]:
     """Ranges of users with about so many pairs."""
     first = begin
     while first < end:

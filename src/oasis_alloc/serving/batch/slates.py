@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from oasis_alloc.common.checks import as_buffer
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.batch.scores import Batch, blocks, buffer, item_numbers, kinds, read, refuse
-from oasis_alloc.serving.data import Integers
 from oasis_alloc.serving.request.selection import checked_slots
 
 if TYPE_CHECKING:
@@ -21,9 +20,9 @@ _BLOCK = 1 << 15  # pairs whose items and columns, copied into arrays of the typ
 
 
 def select_batch(
-    scorer: Scorer, indptr: object, items: object, columns: object, users: object, k: object, out: Integers | None,
+    scorer: Scorer, indptr: object, items: object, columns: object, users: object, k: object, out: Ints | None,
     scores: Floats | None,
-) -> Integers:  # fmt: skip
+) -> Ints:  # fmt: skip
     """See `Policy.select_batch`."""
     from oasis_alloc.kernels.serve import select_users
 
@@ -52,7 +51,7 @@ def select_batch(
     return slates
 
 
-def _block(batch: Batch, a: int, b: int) -> tuple[Integers, Floats]:
+def _block(batch: Batch, a: int, b: int) -> tuple[Ints, Floats]:
     """Items and columns of pairs a <= p < b, of the types that kernels of slates read: copied where they are not."""
     numbers = batch.items[a:b]
     if numbers.dtype != np.int64 or not numbers.flags.carray:
@@ -78,7 +77,7 @@ def _refuse(batch: Batch, a: int, b: int, pair: int, n_items: int) -> NoReturn:
     refuse(batch.columns, a, b)
 
 
-def _slates(out: Integers | None, shape: tuple[int, int], slots: int) -> Integers:
+def _slates(out: Ints | None, shape: tuple[int, int], slots: int) -> Ints:
     """What is given to write slates into, which may have as many columns as there are slots, or a new array."""
     slates = np.empty(shape, np.int64) if out is None else out
     return as_buffer(slates, np.int64, shape, (shape[0], slots))

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from oasis_alloc.common.types import Floats
-from oasis_alloc.serving.data import Codes, Integers, PolicyData
+from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.serving.data import Codes, PolicyData
 from oasis_alloc.serving.formula import Membership
 
 Prices = dict[tuple[int, ...], tuple[float, Any]]
@@ -104,7 +104,7 @@ class Ledger:
         return found
 
 
-def _lists(indptr: Integers, codes: Codes, rows: Sequence[int]) -> list[list[int]]:
+def _lists(indptr: Ints, codes: Codes, rows: Sequence[int]) -> list[list[int]]:
     """The codes of some rows."""
     return [codes[indptr[row] : indptr[row + 1]].tolist() for row in rows]
 

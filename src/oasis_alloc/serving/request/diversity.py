@@ -13,9 +13,9 @@ import numpy.typing as npt
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Integers, PolicyData
+from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.request.prepared import Prepared
 from oasis_alloc.serving.schema import shown
 
@@ -255,7 +255,7 @@ def _kernel(rule: Diversify, keeps: bool) -> tuple[Any, tuple[Any, ...]]:
     return (diverse_keep if keeps else diversify_window).dpp_window, (beta, int(rule.window))
 
 
-def _placed(embeddings: object, items: Integers, data: PolicyData) -> tuple[Singles, Integers]:
+def _placed(embeddings: object, items: Ints, data: PolicyData) -> tuple[Singles, Ints]:
     """(unit rows, the row of each candidate); the last row is of zeros."""
     if isinstance(embeddings, Embeddings):
         return embeddings.of_items(data), items

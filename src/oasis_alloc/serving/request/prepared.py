@@ -10,9 +10,8 @@ import numpy as np
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.pickling import Remade
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Integers
 from oasis_alloc.serving.request.reader import User
 from oasis_alloc.serving.request.scorer import Scorer
 from oasis_alloc.serving.request.selection import checked_slots
@@ -48,10 +47,10 @@ class Prepared(Remade):
         self._most, self._k, self._info = most, k, np.empty(4)
         self.names = names
         with _room(f"prepare(max_candidates={most:,})"):
-            self.items: Integers = np.full(most, -1, np.int64)
+            self.items: Ints = np.full(most, -1, np.int64)
             self.columns: Floats = np.zeros((len(names), most))
             self.scores: Floats = np.zeros(most)
-            self.positions: Integers = np.zeros(max(k, 1), np.int64)
+            self.positions: Ints = np.zeros(max(k, 1), np.int64)
             self.marginal: Floats = np.zeros(max(k, 1))
 
     def score(self, n: int, user: User) -> None:
@@ -106,10 +105,10 @@ class PreparedBatch(Remade):
         with _room(f"prepare_batch(users={users:,}, max_candidates={most:,})"):
             self._pointers = np.zeros(users + 1, np.int64)
             self._segment, self._sizes, self._leasts = np.zeros((3, users), np.int64)
-            self.items: Integers = np.full(most, -1, np.int64)
+            self.items: Ints = np.full(most, -1, np.int64)
             self.columns: Floats = np.zeros((len(names), most))
             self.scores: Floats = np.zeros(most)
-            self.positions: Integers = np.full((users, k), -1, np.int64)
+            self.positions: Ints = np.full((users, k), -1, np.int64)
         self._read = readonly(self._pointers.view())
         self._users: list[User] = []
         self.names = names

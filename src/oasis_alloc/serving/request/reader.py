@@ -12,10 +12,10 @@ import numpy.typing as npt
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.labels import as_listed
 from oasis_alloc.common.nearest import did_you_mean
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.validation import as_column, by_name
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Integers, PolicyData
+from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.formula import Formula, Membership
 from oasis_alloc.serving.lookup import Lookup, Numbers, listed, warn
 from oasis_alloc.serving.schema import known_keys, nearest, shown
@@ -43,9 +43,9 @@ def _user_of(formula: Formula, codes: tuple[int, ...], size: int, at_least: int)
 class Request(NamedTuple):
     """Candidates as kernels read them; positions are those of the caller's `items`."""
 
-    items: Integers  # (n,) -1 for unseen
+    items: Ints  # (n,) -1 for unseen
     columns: Floats  # (n_columns, n)
-    key: Integers  # (n,) what reads `of_item`: the items, or 0 .. n - 1 where classes are the request's own
+    key: Ints  # (n,) what reads `of_item`: the items, or 0 .. n - 1 where classes are the request's own
     local: Local | None  # where prices are those of the request's own attributes
 
 
@@ -125,7 +125,7 @@ class Reader:
             self._look_at(f"user: {key!r} has labels", [label], lookup)
         return code
 
-    def codes(self, key: str, labels: Sequence[Any]) -> Integers:
+    def codes(self, key: str, labels: Sequence[Any]) -> Ints:
         """(n,) the codes of the labels of n users."""
         lookup = self._codes[key]
         try:
@@ -155,7 +155,7 @@ class Reader:
             self._users[codes] = found
         return found
 
-    def encode(self, ids: Iterable[Any]) -> Integers:
+    def encode(self, ids: Iterable[Any]) -> Ints:
         """Item numbers of ids, -1 for those that were never seen."""
         if self._numbers is None:  # made once, in `warmup`
             self._numbers = Numbers(self.data.n_items) if self.data.items is None else Lookup(self.data.items)
@@ -185,7 +185,7 @@ class Reader:
             return Request(numbers, block, numbers, None)
         return Request(numbers, block, np.arange(numbers.size), self._local(numbers, user, attributes))
 
-    def items(self, items: object) -> Integers:
+    def items(self, items: object) -> Ints:
         """(n,) int64 item numbers, -1 for unseen."""
         try:
             numbers = np.asarray(items)
@@ -216,7 +216,7 @@ class Reader:
             self._ignore(f"{key}=...", "items", key, self._known_item_keys)
         return key in self._labels
 
-    def _local(self, items: Integers, user: User, attributes: Mapping[str, object]) -> Local:
+    def _local(self, items: Ints, user: User, attributes: Mapping[str, object]) -> Local:
         """Prices where items that were never seen have the attributes of the request."""
         unseen = np.flatnonzero(items < 0)
         of_class: dict[str, Membership] = {}

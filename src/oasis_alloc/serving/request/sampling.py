@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from oasis_alloc.common.arrays import readonly
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.program.slate_rules import LoweredRules, System, chain_of, keep_target, user_units
 from oasis_alloc.results.draw_blocks import Drawing
-from oasis_alloc.serving.data import Integers
 from oasis_alloc.serving.exploration import Exploration
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class Sample(NamedTuple):
     array([0])
     """
 
-    positions: Integers
+    positions: Ints
     propensities: Floats
 
 
@@ -148,7 +147,7 @@ class _Slates:
         return found._replace(least=np.array([least])) if least else found
 
     def smoothed(
-        self, scores: Floats, classes: Integers, size: int, least: int, gamma: float, kept: Floats | None
+        self, scores: Floats, classes: Ints, size: int, least: int, gamma: float, kept: Floats | None
     ) -> Floats:
         """x in the slate's rules with the most s x - gamma/2 |x|^2 less decrements; `kept`: the column that is kept."""
         if not self.keys and least == 0 and kept is None:
@@ -168,13 +167,13 @@ class _Slates:
             rules = rules._replace(guard=readonly(kept), target=target)
         return self._solve(scores, classes, rules, gamma)
 
-    def even(self, classes: Integers, size: int) -> Floats:
+    def even(self, classes: Ints, size: int) -> Floats:
         """x in the slate's rules, without decrements, that is as large and as even as they let it be."""
         if not self.keys:
             return np.full(classes.size, size / max(classes.size, 1))
         return self._solve(np.ones(classes.size), classes, self._kernel(size, False), 1.0)
 
-    def _solve(self, scores: Floats, classes: Integers, rules: Rules, gamma: float) -> Floats:
+    def _solve(self, scores: Floats, classes: Ints, rules: Rules, gamma: float) -> Floats:
         from oasis_alloc.kernels.rules import ruled
         from oasis_alloc.kernels.solve import jobs
         from oasis_alloc.kernels.solve.visit import Pairs
@@ -189,7 +188,7 @@ class _Slates:
         ruled.visit(ruled.ALLOCATE, jobs.Users(0, 1, 1), pairs, point, jobs.no_sums(), jobs.marks(x=x), rules)
         return x
 
-    def draw(self, x: Floats, classes: Integers, size: int, seed: int) -> Integers:
+    def draw(self, x: Floats, classes: Ints, size: int, seed: int) -> Ints:
         """Positions of a slate in which each candidate is with its probability x."""
         from oasis_alloc.kernels.draw import sample
 
@@ -207,7 +206,7 @@ class _Slates:
         return np.flatnonzero(shown)
 
 
-def _slots(x: Floats, classes: Integers, size: int) -> Slots:
+def _slots(x: Floats, classes: Ints, size: int) -> Slots:
     """One user as the kernels read them that draw."""
     from oasis_alloc.kernels.draw.rounding import Slots
 

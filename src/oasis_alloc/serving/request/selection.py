@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from oasis_alloc.common.checks import as_whole
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Integers, PolicyData, SlateRule
+from oasis_alloc.serving.data import PolicyData, SlateRule
 from oasis_alloc.serving.formula import Formula, Membership
 from oasis_alloc.serving.request.reader import Request, User
 from oasis_alloc.serving.schema import shown
@@ -22,7 +22,7 @@ _KEPT = 1 << 8  # steps of slates of up to so many slots are kept: requests choo
 class Picked(NamedTuple):
     """A slate: positions in the request, best first, and what each added when it was taken."""
 
-    positions: Integers
+    positions: Ints
     marginal: Floats
 
 
@@ -31,8 +31,8 @@ class Wishes(NamedTuple):
 
     k: int  # at most as many as there are candidates
     least: int
-    pinned: Integers
-    excluded: Integers
+    pinned: Ints
+    excluded: Ints
     floor: float
 
     def without(self, position: int) -> Wishes:
@@ -43,10 +43,10 @@ class Wishes(NamedTuple):
 class Rules(NamedTuple):
     """Categories as `kernels/slate_pick.py` reads them."""
 
-    array: Integers
-    system: Integers  # (n_categories,)
-    start: Integers  # (n_classes + 1,)
-    category: Integers  # class after class
+    array: Ints
+    system: Ints  # (n_categories,)
+    start: Ints  # (n_classes + 1,)
+    category: Ints  # class after class
 
 
 class Stairs(NamedTuple):
@@ -91,10 +91,10 @@ class Selector:
             return self.rules
         return self.rules_of(request.local.of_class, request.items.size + 1)
 
-    def classes(self, request: Request) -> Integers:
+    def classes(self, request: Request) -> Ints:
         """(n,) class of each candidate."""
         of_item = self.formula.of_item if request.local is None else request.local.of_item
-        classes: Integers = of_item[0, request.key].astype(np.int64)  # -1 reads the last one, of unseen items
+        classes: Ints = of_item[0, request.key].astype(np.int64)  # -1 reads the last one, of unseen items
         return classes
 
     def stairs(self, k: int) -> Stairs:
@@ -112,7 +112,7 @@ class Selector:
                 self._stairs[k] = found
         return found
 
-    def arrays(self, k: int, names: Sequence[str]) -> tuple[Integers, Floats, Floats, int, float]:
+    def arrays(self, k: int, names: Sequence[str]) -> tuple[Ints, Floats, Floats, int, float]:
         """What `kernels/select_users.py` reads of the rules, for slates of up to k and columns of these names."""
         cost, flat, _ = self.stairs(k)
         keep = self.data.slate.keep
@@ -186,7 +186,7 @@ def check_pinned(marginal: Floats, wishes: Wishes, rule: SlateRule) -> None:
         )
 
 
-def _positions(what: str, given: object, n: int) -> Integers:
+def _positions(what: str, given: object, n: int) -> Ints:
     """Distinct positions in [0, n): from a list of them or a mask."""
     if given is None:
         return np.empty(0, np.int64)
@@ -206,7 +206,7 @@ def _positions(what: str, given: object, n: int) -> Integers:
     return array
 
 
-def check_distinct(items: Sequence[int] | Integers) -> None:
+def check_distinct(items: Sequence[int] | Ints) -> None:
     """Refuse a request that has an item twice: a slate would show it twice."""
     numbers = np.asarray(items)
     order = np.argsort(numbers, kind="stable")
