@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
+from oasis_alloc.common.types import AttributesLike, LabelsLike, Table
 from oasis_alloc.data import grouping as _grouping
 from oasis_alloc.data.attributes import Given, Keys, as_ids, as_keys, refuse_shared
 from oasis_alloc.data.grouping import Grouping
@@ -77,11 +78,11 @@ class Candidates(ByFields):
         item: ArrayLike,
         columns: Mapping[str, ArrayLike],
         *,
-        users: Mapping[str, object] | None = None,
-        items: Mapping[str, object] | None = None,
+        users: AttributesLike | None = None,
+        items: AttributesLike | None = None,
         n_items: int | None = None,
-        user_ids: object = None,
-        item_ids: object = None,
+        user_ids: LabelsLike | None = None,
+        item_ids: LabelsLike | None = None,
     ) -> Candidates:
         """Build candidates from arrays in compressed sparse row (CSR) form.
 
@@ -152,10 +153,10 @@ class Candidates(ByFields):
     @classmethod
     def from_frames(
         cls,
-        pairs: object,
+        pairs: Table,
         *,
-        users: object = None,
-        items: object = None,
+        users: Table | None = None,
+        items: Table | None = None,
         user: str = "user",
         item: str = "item",
         columns: Sequence[str] | None = None,
@@ -193,8 +194,8 @@ class Candidates(ByFields):
         user: str = "user",
         item: str = "item",
         columns: Sequence[str] | None = None,
-        users: object = None,
-        items: object = None,
+        users: AttributesLike | None = None,
+        items: AttributesLike | None = None,
         memory: int | str = "2GiB",
     ) -> Candidates:
         """Candidates that stay in Parquet files and are read again in every pass: for more pairs than memory holds.
@@ -373,7 +374,7 @@ class Candidates(ByFields):
         return f"Candidates({'; '.join(parts)})"
 
 
-def _attributes(values: Mapping[str, object] | None, side: str) -> dict[str, Attribute]:
+def _attributes(values: AttributesLike | None, side: str) -> dict[str, Attribute]:
     named = _named({} if values is None else values, side)
     return {name: as_attribute(name, array, side) for name, array in named.items()}
 

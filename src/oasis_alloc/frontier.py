@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from oasis_alloc.problem import Problem
 from oasis_alloc.results.sweep import SweepParameter, parts_without_weights, varied
 from oasis_alloc.solution import Solution
 from oasis_alloc.solve import solve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _NUMBERS = ("value", "bound", "gap", "violation", "passes", "seconds")  # of every solution
 _OWN = ("point", "status", *_NUMBERS, "price")
@@ -176,7 +179,7 @@ class Frontier(ByFields):
 
         return table(self._table, backend or self.problem.candidates.backend)
 
-    def plot(self, x: str = "point", y: str = "value", ax: Any = None) -> Any:
+    def plot(self, x: str = "point", y: str = "value", ax: Axes | None = None) -> Axes:
         """Draw one column against another; returns matplotlib's Axes. Needs matplotlib (the extra `plot`).
 
         Parameters
@@ -190,7 +193,8 @@ class Frontier(ByFields):
             if self.column(name).dtype.kind != "f":
                 raise ProblemError(f"plot: the column {name!r} has no numbers; expected one of the others.")
         if ax is None:
-            ax = require("matplotlib.pyplot", "plot").subplots()[1]
+            axes: Axes = require("matplotlib.pyplot", "plot").subplots()[1]
+            ax = axes
         ax.plot(self.column(x), self.column(y), marker="o")
         ax.set_xlabel(self._words if x == "point" else x)
         ax.set_ylabel(self._words if y == "point" else y)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
 
 from oasis_alloc.common.seeds import Rng, as_seed
-from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike, LabelsLike
 from oasis_alloc.serving.batch.batched import Batched
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.explain.explainer import Explainer
@@ -18,7 +20,7 @@ from oasis_alloc.serving.explain.score_parts import Ledger
 from oasis_alloc.serving.exploration import Exploration
 from oasis_alloc.serving.request.diversity import DPP, MMR, Embeddings, diversified, prepared
 from oasis_alloc.serving.request.prepared import Prepared
-from oasis_alloc.serving.request.reader import User
+from oasis_alloc.serving.request.reader import User, UserLike
 from oasis_alloc.serving.request.sampling import Sample, Sampler
 from oasis_alloc.serving.schema import Schema, schema_of
 
@@ -70,7 +72,7 @@ class Policy(Batched):
         counts: dict[str, int] = self.tally.summary()["ignored_keys"]
         return counts
 
-    def encode(self, ids: Iterable[Any]) -> Ints:
+    def encode(self, ids: LabelsLike) -> Ints:
         """Item numbers of ids, int64, -1 for those that were never seen.
 
         `ids` is a list, an array or a column of any library; `docs/labels.md` says which ids are equal.
@@ -91,14 +93,21 @@ class Policy(Batched):
         count: int = self._reader.tally.summary()["mistyped_requests"]
         return count
 
-    def user(self, /, **labels: Any) -> User:
+    def user(self, /, **labels: Hashable) -> User:
         """A user by their labels, to pass as `user=`: encoded once, used for many requests.
 
         Keys are those of `schema.user_keys`; those that no price depends on are ignored and counted in `ignored_keys`.
         """
         return self._reader.user(labels)
 
-    def score(self, items: Any, columns: Any, user: Any = None, out: Floats | None = None, **attributes: Any) -> Floats:
+    def score(
+        self,
+        items: ItemsLike,
+        columns: ColumnsLike,
+        user: UserLike = None,
+        out: Floats | None = None,
+        **attributes: LabelsLike,
+    ) -> Floats:
         """Priced scores of one user's candidates, (n,): what the solver gave the same pairs, bit for bit.
 
         Parameters
@@ -124,7 +133,7 @@ class Policy(Batched):
         """
         return self._scorer.score(items, columns, self.columns, user, attributes, out)[1]
 
-    def boosts(self, items: Any, columns: Any, user: Any = None, **attributes: Any) -> Floats:
+    def boosts(self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, **attributes: LabelsLike) -> Floats:
         """What to add to a host's own ranking score, (n,): the priced score less the organic column.
 
         Arguments and errors are those of `score`; `columns` has the organic column as well.
@@ -133,16 +142,16 @@ class Policy(Batched):
 
     def select(
         self,
-        items: Any,
-        columns: Any,
-        user: Any = None,
+        items: ItemsLike,
+        columns: ColumnsLike,
+        user: UserLike = None,
         k: int | None = None,
-        pinned: Any = None,
-        exclude: Any = None,
+        pinned: ArrayLike | None = None,
+        exclude: ArrayLike | None = None,
         fill: bool = False,
         diversify: MMR | DPP | None = None,
-        embeddings: Any = None,
-        **attributes: Any,
+        embeddings: Embeddings | ArrayLike | None = None,
+        **attributes: LabelsLike,
     ) -> Ints:
         """The slate of one user: positions in `items`, int64, best first, under the rules of the problem.
 
@@ -192,14 +201,14 @@ class Policy(Batched):
 
     def sample(
         self,
-        items: Any,
-        columns: Any,
-        user: Any = None,
+        items: ItemsLike,
+        columns: ColumnsLike,
+        user: UserLike = None,
         k: int | None = None,
-        exclude: Any = None,
+        exclude: ArrayLike | None = None,
         rng: Rng | None = None,
         exploration: Exploration | Mapping[str, float] | None = None,
-        **attributes: Any,
+        **attributes: LabelsLike,
     ) -> Sample:
         """A slate drawn by the policy's rule of exploration, and how likely each of its items was to be in it.
 
@@ -248,13 +257,13 @@ class Policy(Batched):
 
     def propensities(
         self,
-        items: Any,
-        columns: Any,
-        user: Any = None,
+        items: ItemsLike,
+        columns: ColumnsLike,
+        user: UserLike = None,
         k: int | None = None,
-        exclude: Any = None,
+        exclude: ArrayLike | None = None,
         exploration: Exploration | Mapping[str, float] | None = None,
-        **attributes: Any,
+        **attributes: LabelsLike,
     ) -> Floats:
         """How likely `sample` is to show each of the candidates, (n,) in [0, 1]; arguments and errors are its own."""
         rule = self._sampler.rule(exploration)
@@ -343,14 +352,14 @@ class Policy(Batched):
 
     def explain(
         self,
-        items: Any,
-        columns: Any,
-        user: Any = None,
+        items: ItemsLike,
+        columns: ColumnsLike,
+        user: UserLike = None,
         k: int | None = None,
-        pinned: Any = None,
-        exclude: Any = None,
+        pinned: ArrayLike | None = None,
+        exclude: ArrayLike | None = None,
         fill: bool = False,
-        **attributes: Any,
+        **attributes: LabelsLike,
     ) -> Explanation:
         """Why `select` decides as it does, candidate by candidate: print it, or read its numbers.
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from oasis_alloc.common.types import ColumnsLike, ItemsLike
 from oasis_alloc.errors import SnapshotError
 from oasis_alloc.hosting.decision import Decision
 from oasis_alloc.hosting.options import (
@@ -125,7 +126,7 @@ class PolicyStore(Swapping):
         """What statistics call this store."""
         return self._name
 
-    def score(self, items: Any, columns: Any, **request: Any) -> NDArray[np.float64]:
+    def score(self, items: ItemsLike, columns: ColumnsLike, **request: Any) -> NDArray[np.float64]:
         """`Policy.score` of the policy to serve now, counted and timed.
 
         For item numbers that mean the same in every policy of the file, such as ids that are numbers; where ids are
@@ -134,17 +135,17 @@ class PolicyStore(Swapping):
         scores: NDArray[np.float64] = self._timed("score", items, columns, request)
         return scores
 
-    def boosts(self, items: Any, columns: Any, **request: Any) -> NDArray[np.float64]:
+    def boosts(self, items: ItemsLike, columns: ColumnsLike, **request: Any) -> NDArray[np.float64]:
         """`Policy.boosts` of the policy to serve now; as `score`."""
         boosts: NDArray[np.float64] = self._timed("boosts", items, columns, request)
         return boosts
 
-    def select(self, items: Any, columns: Any, **request: Any) -> NDArray[np.int64]:
+    def select(self, items: ItemsLike, columns: ColumnsLike, **request: Any) -> NDArray[np.int64]:
         """`Policy.select` of the policy to serve now; as `score`."""
         positions: NDArray[np.int64] = self._timed("select", items, columns, request)
         return positions
 
-    def _timed(self, method: str, items: Any, columns: Any, request: dict[str, Any]) -> Any:
+    def _timed(self, method: str, items: ItemsLike, columns: ColumnsLike, request: dict[str, Any]) -> Any:
         with self.decide() as decision:
             answer = getattr(decision.policy, method)(items, columns, **request)
             decision.unseen = int(np.count_nonzero(np.asarray(items) < 0))

@@ -18,6 +18,9 @@ from oasis_alloc.serving.staleness import MODES
 from oasis_alloc.serving.tally import Tally
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import Meter
+    from prometheus_client import CollectorRegistry
+
     from oasis_alloc.store import PolicyStore
 
 
@@ -117,7 +120,7 @@ _own = _Stores()  # of the meter that the API gives, which may be another object
 _collectors: WeakKeyDictionary[Any, _Collector] = WeakKeyDictionary()
 
 
-def opentelemetry(store: PolicyStore, meter: Any = None) -> None:
+def opentelemetry(store: PolicyStore, meter: Meter | None = None) -> None:
     """Register the store's metrics with OpenTelemetry; needs `opentelemetry-api` alone.
 
     A second store of the same meter is read by the same instruments; the label `store` tells them apart.
@@ -173,7 +176,7 @@ def opentelemetry(store: PolicyStore, meter: Any = None) -> None:
         )
 
 
-def prometheus(store: PolicyStore, registry: Any = None) -> Any:
+def prometheus(store: PolicyStore, registry: CollectorRegistry | None = None) -> Any:
     """Register the store's metrics with a Prometheus registry, and return the collector, one for all stores of it.
 
     The label `store` tells several stores apart. Where `PROMETHEUS_MULTIPROC_DIR` is set, a collector of one's own is

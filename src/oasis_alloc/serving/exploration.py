@@ -52,7 +52,7 @@ class Exploration:
             object.__setattr__(self, name, number)
 
     @classmethod
-    def of(cls, given: object) -> Exploration:
+    def of(cls, given: Exploration | Mapping[str, float] | None) -> Exploration:
         """The rule that is meant: one of these, its numbers by name, or None for no exploration."""
         if given is None or isinstance(given, Exploration):
             return given or cls()

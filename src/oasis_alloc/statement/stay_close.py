@@ -20,7 +20,7 @@ from oasis_alloc.statement.multiples import Multiples
 _CHUNK = 1 << 20  # pairs that are looked up at once
 
 
-def stay_close(previous: object, weight: float) -> StayClose:
+def stay_close(previous: HasAllocation, weight: float) -> StayClose:
     """Something to gain for every slot that stays as an earlier solution had it, `weight * sum_p y_p x_p`.
 
     Parameters
@@ -63,13 +63,24 @@ def stay_close(previous: object, weight: float) -> StayClose:
 
 
 @runtime_checkable
-class _HasAllocation(Protocol):
+class HasAllocation(Protocol):
     """What is needed of a solution."""
 
-    problem: Any
-    status: Any
-    pairs: Ints
-    x: Floats
+    @property
+    def problem(self) -> Any:
+        """The problem that it solves."""
+
+    @property
+    def status(self) -> Any:
+        """How the solve ended."""
+
+    @property
+    def pairs(self) -> Ints:
+        """Pairs that are shown."""
+
+    @property
+    def x(self) -> Floats:
+        """How likely each of them is."""
 
     def raise_if_infeasible(self) -> None:
         """Raise where there is no allocation."""
@@ -86,7 +97,7 @@ class Earlier(ByFields):
     @classmethod
     def of(cls, previous: object, what: str) -> Self:
         """Take what is needed of a solution, and none of the problem that it was of."""
-        if not isinstance(previous, _HasAllocation):
+        if not isinstance(previous, HasAllocation):
             raise ProblemError(f"{what}: expected the oa.Solution of an earlier problem, got {previous!r}.")
         if previous.status.name == "INFEASIBLE":
             raise ProblemError(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
-from oasis_alloc.common.types import Floats, Ints
+from numpy.typing import ArrayLike
+
+from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.file.stored import Kept
 from oasis_alloc.serving.request.prepared import PreparedBatch
+from oasis_alloc.serving.request.reader import UsersLike
 from oasis_alloc.serving.request.scorer import Scorer
 from oasis_alloc.serving.tally import Tally
 
@@ -34,7 +37,12 @@ class Batched(Kept):
         return out
 
     def score_batch(
-        self, indptr: Any, items: Any, columns: Any, users: Any = None, out: Floats | None = None
+        self,
+        indptr: ArrayLike,
+        items: ItemsLike,
+        columns: ColumnsLike,
+        users: UsersLike = None,
+        out: Floats | None = None,
     ) -> Floats:
         """Priced scores of the candidates of many users, (n_pairs,), some hundred million a second on one core.
 
@@ -67,10 +75,10 @@ class Batched(Kept):
 
     def select_batch(
         self,
-        indptr: Any,
-        items: Any,
-        columns: Any,
-        users: Any = None,
+        indptr: ArrayLike,
+        items: ItemsLike,
+        columns: ColumnsLike,
+        users: UsersLike = None,
         k: int | None = None,
         out: Ints | None = None,
         scores: Floats | None = None,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.labels import as_listed
 from oasis_alloc.common.nearest import did_you_mean
-from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.common.types import AttributesLike, Floats, Ints
 from oasis_alloc.data.validation import as_column, by_name
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.data import PolicyData
@@ -34,6 +34,12 @@ class User:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _user_of, (self.owner, self.codes, self.size, self.at_least)
+
+
+UserLike: TypeAlias = User | Mapping[str, Hashable] | SupportsIndex | None
+"""What a request says of its user: one from `policy.user`, labels by key, a user number of the solve, or nothing."""
+UsersLike: TypeAlias = Sequence[User] | AttributesLike | npt.ArrayLike | None
+"""The same of many users: what `policy.user` made, labels of each by key, numbers of the solve, or nothing."""
 
 
 def _user_of(formula: Formula, codes: tuple[int, ...], size: int, at_least: int) -> User:

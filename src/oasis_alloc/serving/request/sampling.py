@@ -55,7 +55,7 @@ class Sampler:
     def __init__(self, selector: Selector, own: Exploration) -> None:
         self.selector, self.data, self.own = selector, selector.data, own
 
-    def rule(self, given: object) -> Exploration:
+    def rule(self, given: Exploration | Mapping[str, float] | None) -> Exploration:
         """The exploration that a request asks for: the policy's own where that is None."""
         return self.own if given is None else Exploration.of(given)
 
