@@ -83,7 +83,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Run mypy, strict, over the package."""
+    """Run mypy, strict, over the package, the examples and the benchmarks."""
     session.install("-e", ".[test,dev]")
     session.run("mypy", *session.posargs)
 

@@ -49,7 +49,7 @@ def draw(peers: dict[str, Any] | None, large: dict[str, Any] | None, file: Path)
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    style = {"svg.hashsalt": "oasis_alloc", "svg.fonttype": "none", "font.size": 10, "text.color": _INK}
+    style: Any = {"svg.hashsalt": "oasis_alloc", "svg.fonttype": "none", "font.size": 10, "text.color": _INK}
     with mpl.rc_context(style):
         figure = Figure(figsize=(9.0, 5.0), layout="constrained")
         axes = figure.subplots()

@@ -127,7 +127,7 @@ def highs(instance: Instance, tolerance: float | None, threads: int, limit: floa
     lp.row_lower_, lp.row_upper_ = np.full(limits.size, -highspy.kHighsInf), limits
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = matrix.indptr, matrix.indices, matrix.data
-    model = highspy.Highs()
+    model = highspy.Highs()  # type: ignore[no-untyped-call]
     options: dict[str, Any] = {"output_flag": False, "solver": solver, "threads": threads}
     if tolerance is not None:
         options["kkt_tolerance"] = tolerance  # the one tolerance of all its measures

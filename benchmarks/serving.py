@@ -196,7 +196,8 @@ def diverse(name: str, n: int, d: int, k: int, limit: float | None) -> Case:
     rng = np.random.default_rng(d)
     centres = rng.normal(size=(50, d))
     vectors = (centres[rng.integers(0, 50, _ITEMS)] + rng.normal(size=(_ITEMS, d))).astype(np.float32)
-    rule, embeddings = {"mmr": oa.MMR(0.5), "dpp": oa.DPP(0.5)}[name], oa.Embeddings(vectors)
+    rules: dict[str, oa.MMR | oa.DPP] = {"mmr": oa.MMR(0.5), "dpp": oa.DPP(0.5)}
+    rule, embeddings = rules[name], oa.Embeddings(vectors)
     hot, user = served.prepare(n, diversify=rule, embeddings=embeddings), served.user()
     hot.items[:], hot.columns[0] = items, relevance
     shown = hot.select(n, user)

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,7 @@ def throughput_of_processes(work: Callable[[int], Callable[[], int]], processes:
         worker.start()
     for worker in workers:
         worker.join()
-    return float(sum(done))
+    return float(sum(done[:]))
 
 
 def prepared(policy: oa.Policy, candidates: int) -> Callable[[int], Callable[[], int]]:
@@ -252,11 +253,8 @@ def main() -> None:
         "prepared batch of 128 x 100": micro_batches(policy, 128, 100),
         "prepared batch of 512 x 100": micro_batches(policy, 512, 100),
     }.items():
-        ways = (
-            lambda work=work: throughput(work, 1, 0.25), lambda work=work: throughput(work, 2, 0.25),
-            lambda work=work: throughput_of_processes(work, 2, 0.25),
-        )  # fmt: skip
-        one, two, forked = np.max([[way() / 1e6 for way in ways] for _ in range(9)], axis=0)
+        ways = (partial(throughput, work, 1), partial(throughput, work, 2), partial(throughput_of_processes, work, 2))
+        one, two, forked = np.max([[way(0.25) / 1e6 for way in ways] for _ in range(9)], axis=0)
         print(
             f"{name:<30} one thread {one:>6,.0f}, two {two:>6,.0f}: {two / one:.2f} x, "
             f"two processes {forked / one:.2f} x",

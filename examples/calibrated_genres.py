@@ -145,7 +145,8 @@ def market_of(folder: Path, n_users: int | None = None) -> Market:
 def divergence(target: Floats, shares: Floats) -> Floats:
     """Steck's KL(p || q~) over the last axis, q~ = (1 - a) q + a p; genres that p has nothing of count nothing."""
     smooth = (1 - SMOOTHING) * shares + SMOOTHING * target
-    return (target * np.log(np.where(target > 0, target, 1.0) / np.where(target > 0, smooth, 1.0))).sum(axis=-1)
+    ratio = np.where(target > 0, target, 1.0) / np.where(target > 0, smooth, 1.0)
+    return np.asarray((target * np.log(ratio)).sum(axis=-1))
 
 
 def calibrated(market: Market, weight: float) -> Floats:
@@ -187,7 +188,8 @@ def rules(market: Market) -> list[Row]:
 
 def targets(market: Market, by: tuple[str, ...]) -> dict[Any, float]:
     """Slots of every group where slates have the genres of history, {label: slots}; by is (), or a key of users."""
-    of = {"segment": market.segments, "who": range(len(market.watched))}.get(by[0] if by else "")
+    groups: dict[str, Any] = {"segment": market.segments, "who": range(len(market.watched))}
+    of = groups.get(by[0] if by else "")
     out: dict[Any, float] = {}
     smooth = (1 - SMOOTHING) * market.watched + SMOOTHING / len(market.genres)  # targets are positive
     for u, shares in enumerate(SLOTS * smooth):
@@ -227,7 +229,7 @@ def programs(market: Market, weights: tuple[float, ...]) -> list[Row]:
     shown = oa.total("part", by=("segment", "genres"))
     low, high = ({g: b * t for g, t in targets(market, ("segment",)).items()} for b in BAND)
     bands = [oa.soft(shown >= low, penalty=PENALTY), (shown <= high).named("at most")]
-    single = [("bands by segment", None, oa.Slate(SLOTS), bands)]
+    single: list[tuple[str, float | None, oa.Slate, list[Any]]] = [("bands by segment", None, oa.Slate(SLOTS), bands)]
     single += [("diminishing, step", step, oa.Slate(SLOTS, diminishing={"genres": step}), []) for step in STEPS]
     single += [(f"at most {MOST} of a genre", None, oa.Slate(SLOTS, at_most={"genres": MOST}), [])]
     for method, knob, slate, demands in single:

@@ -20,7 +20,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -161,7 +161,7 @@ def exposure(candidates: oa.Candidates, x: Floats, by: str) -> Floats:
     return np.bincount(key[key >= 0], x[key >= 0], candidates.items[by].n_groups).astype(np.float64)
 
 
-def gini(amounts: Floats) -> float:
+def gini(amounts: npt.NDArray[Any]) -> float:
     """0 where all have the same, towards 1 where one has everything."""
     ordered, n = np.sort(amounts), amounts.size
     return float(2 * (np.arange(1, n + 1) @ ordered) / (n * ordered.sum()) - (n + 1) / n)

@@ -19,7 +19,7 @@ from oasis_alloc import markets, telemetry
 # Why a parameter has no type of its own. Fields of results are made by solves and readers, and hold the labels and
 # settings of callers as they came.
 ALLOWED = {
-    "Slate.size": "a field too, which becomes a number or an array, so its readers would have to take it apart",
+    "Slate.size": "a field too; what callers may pass is in the `__init__` for type checkers",
     "Slate.at_least": "like size",
     "Conflict.label": "a label as the caller gave it; a field of a result",
     "ShadowPrice.label": "a label as the caller gave it; a field of a result",

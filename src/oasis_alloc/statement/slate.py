@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MOST = 2**31 - 1  # slots: more than anybody has candidates
 Sizes = int | npt.NDArray[np.int64]
 Steps = float | npt.NDArray[np.float64]
+SizesLike = npt.ArrayLike | Mapping[Any, int]  # a text is the name of a column of users
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +79,18 @@ class Slate(ByFields):
     keep: Mapping[str, float] = field(default_factory=dict)
     at_least: Any = 0  # likewise
     slot_weights: npt.NDArray[np.float64] | None = None
+
+    if TYPE_CHECKING:  # what callers pass; the fields are what becomes of it
+
+        def __init__(
+            self,
+            size: SizesLike,
+            at_most: Mapping[str, int] = ...,
+            diminishing: Mapping[str, npt.ArrayLike] = ...,
+            keep: Mapping[str, float] = ...,
+            at_least: SizesLike = 0,
+            slot_weights: npt.ArrayLike | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         put = object.__setattr__
