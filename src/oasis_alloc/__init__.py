@@ -4,6 +4,7 @@ State a `Problem` over `Candidates`, `solve` it, print the `Solution`. See `docs
 how to add a function.
 """
 
+import logging
 from typing import TYPE_CHECKING
 
 from oasis_alloc.candidates import Candidates as Candidates
@@ -59,6 +60,9 @@ if TYPE_CHECKING:
     from oasis_alloc.solvers.monitor import Status as Status
 
 __version__ = "0.1.0"
+
+# What is logged goes where the program that uses the package says, and nowhere by itself.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _OF_SOLVERS = ("Progress", "Status")  # found on first use: a service that only scores loads no solver
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from oasis_alloc.errors import OasisAllocError
 
     be_lenient()
+    logging.basicConfig(format="oasis-alloc: %(message)s")  # warnings of the package go to standard error
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit:  # --help and --version print, too

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import TextTable, as_text, cut, number, small
@@ -23,6 +25,7 @@ from oasis_alloc.solve import solve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from oasis_alloc.solvers.progress_display import ProgressDisplay
 
 _NUMBERS = ("value", "bound", "gap", "violation", "passes", "seconds")  # of every solution
 _OWN = ("point", "status", *_NUMBERS, "price")
@@ -35,7 +38,7 @@ def frontier(
     vary: str,
     points: Iterable[float],
     scale: bool = False,
-    progress: Callable[[float, Solution], object] | None = None,
+    progress: Callable[[float, Solution], object] | bool | None = None,
     **options: Any,
 ) -> Frontier:
     """Solve a problem at several weights of one term of its objective, or at several limits of one constraint.
@@ -54,7 +57,8 @@ def frontier(
     scale
         True multiplies what the problem states by each point instead; needed for limits by group.
     progress
-        Called with (point, solution) after every solve; returning True ends the sweep there.
+        Called with (point, solution) after every solve; returning True ends the sweep there. True shows which point is
+        solved and how far it is, as `solve(progress=True)`.
     **options
         Of `solve`: `gap`, `solver`, `time_limit` and `pass_limit` (of each solve), `threads`, `on_conflict`, and
         `start` for the first point.
@@ -84,8 +88,10 @@ def frontier(
     """
     if not isinstance(problem, Problem):
         raise ProblemError(f"frontier() takes an oa.Problem, got {type(problem).__name__}.")
-    if progress is not None and not callable(progress):
-        raise ProblemError(f"frontier(progress={progress!r}): expected a callable, which is given point and solution.")
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        raise ProblemError(
+            f"frontier(progress={shown(progress)}): expected True, or a callable, which is given point and solution."
+        )
     _check_options(options)
     numbers = _checked(points)
     knob = varied(problem, vary, scale)
@@ -95,18 +101,42 @@ def frontier(
             stated.append(knob.at(point))
         except ProblemError as error:
             raise ProblemError(f"frontier(vary={vary!r}): point {k}, {point:g}, makes no problem: {error}") from error
+    start = options.pop("start", None)
+    with ExitStack() as shown_by:
+        display = None
+        if progress is True:
+            from oasis_alloc.solvers.progress_display import ProgressDisplay
+
+            display = shown_by.enter_context(ProgressDisplay())
+        solutions = _sweep(numbers, stated, start, progress if callable(progress) else None, display, options)
+        curve = Frontier(problem, vary, tuple(numbers[: len(solutions)]), tuple(solutions), knob)
+        if display is not None:
+            display.leave(curve.title)
+    return curve
+
+
+def _sweep(
+    points: list[float],
+    stated: list[Problem],
+    start: Any,
+    report: Callable[[float, Solution], object] | None,
+    display: ProgressDisplay | None,
+    options: Mapping[str, Any],
+) -> list[Solution]:
+    """Solve every problem from the prices of the one before, until the report asks to stop."""
     from oasis_alloc.solvers.monitor import asks_to_stop  # no solver is loaded before it is needed
 
-    start = options.pop("start", None)
     solutions: list[Solution] = []
-    for point, one in zip(numbers, stated, strict=True):
-        solution = solve(one, start=start, **options)
+    for k, (point, one) in enumerate(zip(points, stated, strict=True)):
+        if display is not None:
+            display.next(f"point {k + 1} of {len(points)}")
+        solution = solve(one, start=start, progress=display, **options)
         solutions.append(solution)
         if solution.status.name not in ("INFEASIBLE", "RELAXED"):  # no prices, or prices of another problem
             start = solution
-        if progress is not None and asks_to_stop(progress(point, solution)):
+        if report is not None and asks_to_stop(report(point, solution)):
             break
-    return Frontier(problem, vary, tuple(numbers[: len(solutions)]), tuple(solutions), knob)
+    return solutions
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -201,6 +231,13 @@ class Frontier(ByFields):
         return ax
 
     @property
+    def title(self) -> str:
+        """What was swept, at how many points, and what that took, in one line."""
+        count = f"{len(self.points)} point{'' if len(self.points) == 1 else 's'}"
+        passes = f"{self.passes:,.1f} passes in {self.seconds:,.3g} seconds"
+        return f"{cut(self._words, _WIDTH - len(count) - len(passes) - 4)}: {count}, {passes}"
+
+    @property
     def _words(self) -> str:
         return f"{self._varied.words} of {self.vary}" + (", times what is stated" if self._varied.scale else "")
 
@@ -224,14 +261,11 @@ class Frontier(ByFields):
         return row
 
     def __repr__(self) -> str:
-        count = f"{len(self.points)} point{'' if len(self.points) == 1 else 's'}"
-        passes = f"{self.passes:,.1f} passes in {self.seconds:,.3g} seconds"
-        title = cut(self._words, _WIDTH - len(count) - len(passes) - 4)
         parts = [name for name in self._table if name not in _OWN]
         shown = len(parts)
         while (text := self._text(parts, shown)) and shown and max(map(len, text.splitlines())) > _WIDTH:
             shown -= 1  # as many parts as there is room for
-        return f"{title}: {count}, {passes}\n\n{text}"
+        return f"{self.title}\n\n{text}"
 
     def _text(self, parts: list[str], shown: int) -> str:
         names = ["point", "status", "value", "gap", *parts[:shown], *({"price"} & set(self._table)), "passes"]

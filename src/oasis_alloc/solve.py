@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from oasis_alloc.engines.base import Engine
     from oasis_alloc.program.program import Program
     from oasis_alloc.solvers.monitor import Progress
+    from oasis_alloc.solvers.progress_display import ProgressDisplay
+
+_log = logging.getLogger("oasis_alloc.solve")
 
 Prices = Mapping[str, Any]
 
@@ -39,7 +44,7 @@ def solve(
     resume: str | PathLike[str] | None = None,
     on_conflict: str = "infeasible",
     relax_weights: Mapping[str, Limit] | None = None,
-    progress: Callable[[Progress], object] | None = None,
+    progress: Callable[[Progress], object] | bool | None = None,
 ) -> Solution:
     """Find an allocation and prices, with a proof of how good they are.
 
@@ -80,8 +85,10 @@ def solve(
         `{label: number}` for a weight; positive, 1 where nothing is said. "infeasible" names its conflicts by them too.
         Limits of different columns are added up in their own units, so give weights where these differ.
     progress
-        Called with a `Progress` about once a pass; returning True, also NumPy's, stops the solve. Anything else that is
-        no boolean lets it go on, so that a function may return what it likes.
+        True shows how far the solve is, at least every two seconds: a bar in a notebook and on a terminal, plain lines
+        on a stderr that is neither. It says when kernels are compiled. A callable is called with a `Progress` about
+        once a pass; returning True, also NumPy's, stops the solve. Anything else that is no boolean lets it go on, so
+        that a function may return what it likes. None and False show nothing.
 
     Returns
     -------
@@ -124,24 +131,76 @@ def solve(
     _check_arguments(problem, limits, gap, checkpoint_every, progress, on_conflict)
     run = solver_named(solver)
     checkpointer = Checkpointer.of(checkpoint, checkpoint_every, resume, solver, start is not None)
-    monitor = Monitor(gap, time_limit, pass_limit, progress)
-    program, relaxes = lower(problem, threads=threads), on_conflict == "relax"
-    weights = None if relax_weights is None else weights_by_row(program, relax_weights)
-    if weights is None and relaxes:
-        weights = np.ones(program.n_rows)  # the total that is relaxed by the least is in the limits' own units
-    prices = None if start is None else start_prices(program, *_by_label(start))
+    with _shown(progress) as (report, display):
+        monitor = Monitor(gap, time_limit, pass_limit, report)
+        program, relaxes = lower(problem, threads=threads), on_conflict == "relax"
+        weights = None if relax_weights is None else weights_by_row(program, relax_weights)
+        if weights is None and relaxes:
+            weights = np.ones(program.n_rows)  # the total that is relaxed by the least is in the limits' own units
+        prices = None if start is None else start_prices(program, *_by_label(start))
+        _log.info("solve by %s to a gap of %.1e: %s", solver, gap, _in_short(problem))
 
-    def engine_of(some: Program) -> Engine:
-        return engine_for(some, threads)
+        def engine_of(some: Program) -> Engine:
+            return engine_for(some, threads)
 
-    with engine_of(program) as engine:
-        trivially_infeasible = prepare(engine, monitor)
-        if may_cancel(problem):
-            monitor.measure_parts(parts_of(problem, engine.program))
-        z = None if prices is None else engine.program.variables(prices)
-        task = Task(engine, engine_of, monitor, checkpointer, solver, run, weights, relaxes)
-        outcome = carry_out(task, z, trivially_infeasible)
-        return answer_of(Solution, problem, engine, monitor, outcome, solver, threads)
+        with engine_of(program) as engine:
+            trivially_infeasible = prepare(engine, monitor)
+            if may_cancel(problem):
+                monitor.measure_parts(parts_of(problem, engine.program))
+            z = None if prices is None else engine.program.variables(prices)
+            task = Task(engine, engine_of, monitor, checkpointer, solver, run, weights, relaxes)
+            outcome = carry_out(task, z, trivially_infeasible)
+            return _told(answer_of(Solution, problem, engine, monitor, outcome, solver, threads), display)
+
+
+@contextmanager
+def _shown(
+    progress: Callable[[Progress], object] | bool | None,
+) -> Iterator[tuple[Callable[[Progress], object] | None, ProgressDisplay | None]]:
+    """(what to call about once a pass, the display where one was asked for)."""
+    if progress is True:
+        from oasis_alloc.solvers.progress_display import ProgressDisplay
+
+        with ProgressDisplay() as display:
+            display.stage("starting")
+            yield _logged(display), display
+    else:
+        yield _logged(progress or None), None
+
+
+def _logged(call: Callable[[Progress], object] | None) -> Callable[[Progress], object] | None:
+    """The same, with a line in the log for each pass where the level asks for it."""
+    if not _log.isEnabledFor(logging.DEBUG):
+        return call
+
+    def report(state: Progress) -> object:
+        _log.debug(
+            "%s: pass %.1f, bound %.8g, value %.8g, gap %.1e, violation %.1e, smoothing %.1e, %.2f s",
+            state.stage, state.passes, state.bound, state.value, state.gap, state.violation, state.smoothing,
+            state.seconds,
+        )  # fmt: skip
+        return None if call is None else call(state)
+
+    return report
+
+
+def _told(solution: Solution, display: ProgressDisplay | None) -> Solution:
+    """The solution, after a line of the log and of the display said how the solve ended."""
+    numbers = f"{solution.passes:,.1f} passes in {solution.seconds:,.3g} seconds"
+    if solution.status.name != "INFEASIBLE":
+        numbers = f"value {solution.value:,.8g}, gap {solution.gap:.1e}, violation {solution.violation:.1e}, {numbers}"
+    text = f"{solution.status}: {numbers}"
+    _log.log(logging.WARNING if solution.status.name == "STALLED" else logging.INFO, "%s", text)
+    if display is not None:
+        display.leave(text)
+    return solution
+
+
+def _in_short(problem: Problem) -> str:
+    candidates = problem.candidates
+    of = f"{candidates.n_users:,} users, {candidates.n_items:,} items, {candidates.n_pairs:,} pairs"
+    groups = sum(len(problem.labels(name)) for name in problem.names)
+    return f"{of}, {len(problem.names)} constraints and functions of {groups:,} groups"
 
 
 def _by_label(start: Solution | Prices) -> tuple[Prices, bool]:
@@ -168,8 +227,10 @@ def _check_arguments(
     threads = limits["threads"]
     if threads is not None and as_whole(threads) is None:
         raise ProblemError(f"solve(threads={threads!r}): expected a whole number of threads.")
-    if progress is not None and not callable(progress):
-        raise ProblemError(f"solve(progress={progress!r}): expected a callable, which is given the state.")
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        raise ProblemError(
+            f"solve(progress={shown(progress)}): expected True, or a callable, which is given the state; None for none."
+        )
     if on_conflict not in ("infeasible", "relax"):
         hint = did_you_mean(on_conflict, ("infeasible", "relax"))
         raise ProblemError(f"solve(on_conflict={on_conflict!r}): there is no such choice.{hint}")

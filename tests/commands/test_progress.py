@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc.commands.progress import Display, numbers
+from oasis_alloc.commands.progress import Display
+from oasis_alloc.solvers.progress_display import numbers
 
 
 class Terminal(io.StringIO):
@@ -36,7 +37,8 @@ def test_the_display_is_quiet_without_a_terminal_and_speaks_when_it_takes_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr("oasis_alloc.commands.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("oasis_alloc.solvers.progress_display._REPEATED", 1e9)
+    monkeypatch.setattr("oasis_alloc.solvers.progress_views.time.monotonic", lambda: clock[0])
     stream = io.StringIO()
     with Display(stream) as display:
         assert display(state()) is False
@@ -145,7 +147,7 @@ class Gone(io.StringIO):
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_display_whose_stream_is_gone_says_nothing_more(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr("oasis_alloc.commands.progress._EVERY", 0.0)
+    monkeypatch.setattr("oasis_alloc.solvers.progress_views.EVERY", 0.0)
     stream = Gone()
     monkeypatch.setattr(stream, "isatty", lambda: terminal)
     with Display(stream) as display:

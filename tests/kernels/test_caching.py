@@ -39,9 +39,10 @@ def total(values, n):
 """
 
 CHILD = """
-import json, sys
+import json, logging, sys
 import numba, numpy as np
 
+logging.basicConfig()
 settings = {name: repr(value) for name, value in vars(numba.config).items() if name.isupper()}
 from caller import total
 compiled_at_import = len(total.signatures)

@@ -8,7 +8,8 @@ from contextlib import contextmanager, suppress
 
 _log = logging.getLogger("oasis_alloc.kernels")
 
-_listeners: list[Callable[[str], object]] = []
+_Listener = Callable[[str], object]
+_listeners: list[tuple[_Listener, _Listener]] = []  # of those that begin, and of those that are done
 
 
 class _Thread(threading.local):
@@ -22,16 +23,17 @@ _thread = _Thread()
 
 
 @contextmanager
-def told_of_compiling(listener: Callable[[str], object]) -> Iterator[None]:
-    """Within the block, call the listener with the name of every kernel that is about to be compiled.
+def told_of_compiling(begins: _Listener, ended: _Listener = lambda kernel: None) -> Iterator[None]:
+    """Within the block, call `begins` with the name of every kernel that is about to be compiled, and `ended` after.
 
-    Kernels that this one calls belong to it and are not told of. The thread that compiles makes the call.
+    Kernels that this one calls belong to it and are not told of. The thread that compiles makes the calls.
     """
-    _listeners.append(listener)
+    both = (begins, ended)
+    _listeners.append(both)
     try:
         yield
     finally:
-        _listeners.remove(listener)
+        _listeners.remove(both)
 
 
 def begin(name: str, kept_in: str | None) -> None:
@@ -42,9 +44,7 @@ def begin(name: str, kept_in: str | None) -> None:
         return
     kept = f"will be kept in {kept_in}" if kept_in is not None else "will not be kept"
     _log.info("compiling kernel %s, which takes seconds; the code %s", name, kept)
-    for listener in tuple(_listeners):
-        with suppress(Exception):  # a display that has gone is no reason not to compile
-            listener(name)
+    _tell(name, 0)
 
 
 def end(name: str) -> None:
@@ -55,4 +55,11 @@ def end(name: str) -> None:
         if last == name:
             if not begun:
                 _log.info("compiled kernel %s in %.1f s", name, time.perf_counter() - since)
+                _tell(name, 1)
             return
+
+
+def _tell(name: str, what: int) -> None:
+    for both in tuple(_listeners):
+        with suppress(Exception):  # a display that has gone is no reason not to compile
+            both[what](name)

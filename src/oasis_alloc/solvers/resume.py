@@ -20,6 +20,8 @@ from oasis_alloc.solvers import checkpoint as files
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.monitor import DualIterate, Monitor
 
+_log = logging.getLogger("oasis_alloc.solve")
+
 
 @dataclass(eq=False)
 class Checkpointer:
@@ -111,6 +113,7 @@ class Checkpointer:
         )
         try:
             files.save(self.path, state, self._fingerprint)
+            _log.debug("checkpoint written: %s, after %.1f passes", self.path, state.passes)
         except (OSError, MemoryError) as error:
             self._warn(self.path, error)
         self._last = time.perf_counter()
@@ -125,7 +128,7 @@ class Checkpointer:
             f"the checkpoint {str(path)!r} cannot be written ({reason}). The solve goes on and tries again later; an "
             "earlier checkpoint there stays whole."
         )
-        logging.getLogger("oasis_alloc").warning("%s", message)
+        _log.warning("%s", message)
         with suppress(CheckpointWarning):  # where warnings are errors, an answer is worth more than one: it is logged
             warnings.warn(message, CheckpointWarning, stacklevel=2)
 
