@@ -26,10 +26,12 @@ from oasis_alloc.reproduction import Reproduction as Reproduction
 from oasis_alloc.reproduction import read_reproduction as read_reproduction
 from oasis_alloc.reproduction import write_reproduction as write_reproduction
 from oasis_alloc.results.organic import organic as organic
+from oasis_alloc.results.plots import SolutionPlots as SolutionPlots
+from oasis_alloc.results.price_list import ShadowPrice as ShadowPrice
+from oasis_alloc.results.price_list import ShadowPrices as ShadowPrices
 from oasis_alloc.results.rounding import Rounded as Rounded
 from oasis_alloc.results.saved import SavedSolution as SavedSolution
 from oasis_alloc.results.saved import load_solution as load_solution
-from oasis_alloc.results.shadow_prices import ShadowPrice as ShadowPrice
 from oasis_alloc.serving.exploration import Exploration as Exploration
 from oasis_alloc.serving.request.diversity import DPP as DPP
 from oasis_alloc.serving.request.diversity import MMR as MMR

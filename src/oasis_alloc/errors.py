@@ -114,7 +114,8 @@ class SnapshotError(OasisAllocError, ValueError):
 class CheckpointWarning(UserWarning):
     """A checkpoint could not be written; the solve has gone on without.
 
-    It is also logged, by the logger `oasis_alloc.solve`, and is never raised out of a solve, even where warnings are errors.
+    It is also logged, by the logger `oasis_alloc.solve`, and is never raised out of a solve, even where warnings are
+    errors.
 
     >>> issubclass(CheckpointWarning, UserWarning)
     True

@@ -15,21 +15,24 @@ import numpy.typing as npt
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_text, cut, number, small
+from oasis_alloc.common.text_tables import TextTable, as_page, as_text, cut, number, small
 from oasis_alloc.data.by_group import as_number
 from oasis_alloc.errors import ProblemError, require
 from oasis_alloc.problem import Problem
+from oasis_alloc.results.plots import AT_CAP, check_axes
 from oasis_alloc.results.sweep import SweepParameter, parts_without_weights, varied
 from oasis_alloc.solution import Solution
 from oasis_alloc.solve import solve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
     from oasis_alloc.solvers.progress_display import ProgressDisplay
 
 _NUMBERS = ("value", "bound", "gap", "violation", "passes", "seconds")  # of every solution
 _OWN = ("point", "status", *_NUMBERS, "price")
 _ROWS, _HEAD, _WIDTH = 20, 16, 100  # of what is printed: rows, columns of a part's heading and of a line
+_PARTS = 8  # of the objective, in a notebook
 
 
 def frontier(
@@ -209,7 +212,9 @@ class Frontier(ByFields):
 
         return table(self._table, backend or self.problem.candidates.backend)
 
-    def plot(self, x: str = "point", y: str = "value", ax: Axes | None = None) -> Axes:
+    def plot(
+        self, x: str = "point", y: str = "value", ax: Axes | None = None, mark: Solution | None = None
+    ) -> Axes:
         """Draw one column against another; returns matplotlib's Axes. Needs matplotlib (the extra `plot`).
 
         Parameters
@@ -218,17 +223,54 @@ class Frontier(ByFields):
             Columns of `to_frame`: `x='total("relevance")', y='total("promotion")'` shows what is traded for what.
         ax
             Axes to draw on; None makes new ones.
+        mark
+            A solution of the same problem to mark on the curve, such as the one in use.
+
+        Raises
+        ------
+        ProblemError
+            For an unknown column, one without numbers, and a solution of another problem.
+        MissingDependencyError
+            Without matplotlib.
         """
         for name in (x, y):
             if self.column(name).dtype.kind != "f":
                 raise ProblemError(f"plot: the column {name!r} has no numbers; expected one of the others.")
+        check_axes("plot", ax)
+        marked = None if mark is None else self._marked(mark)
         if ax is None:
-            axes: Axes = require("matplotlib.pyplot", "plot").subplots()[1]
+            axes: Axes = require("matplotlib.pyplot", "plot").subplots(layout="constrained")[1]
             ax = axes
         ax.plot(self.column(x), self.column(y), marker="o")
-        ax.set_xlabel(self._words if x == "point" else x)
-        ax.set_ylabel(self._words if y == "point" else y)
+        if marked is not None:
+            ax.plot([marked[x]], [marked[y]], "*", markersize=14, color=AT_CAP, label="this solution")
+            ax.legend(frameon=False)
+        ax.set_xlabel(self._axis(x))
+        ax.set_ylabel(self._axis(y))
+        ax.spines[["top", "right"]].set_visible(False)
+        left_out = int(np.isnan(self.column(y)).sum())
+        if left_out:
+            text = f"{left_out:,} of {len(self.points):,} points cannot be met"
+            ax.annotate(text, (1.0, 1.0), xycoords="axes fraction", ha="right", va="bottom", fontsize="x-small")
         return ax
+
+    def _marked(self, solution: Solution) -> dict[str, Any]:
+        """The row of a solution of this frontier's own problem."""
+        if not isinstance(solution, Solution) or str(solution.problem) != str(self.problem):
+            raise ProblemError(
+                "plot(mark=...): expected a solution of the problem that the frontier was made of; solve that problem, "
+                "or make the frontier of solution.problem."
+            )
+        return self._row(self._varied.stated, solution)
+
+    def _axis(self, name: str) -> str:
+        words = {
+            "point": self._words,
+            "value": "value (the objective)",
+            "price": "price: what one more unit of the point would add to the objective\n"
+            "(above 0: more room would add; below 0: more asked for would cost)",
+        }
+        return words.get(name, name).replace("$", r"\$")  # no formula
 
     @property
     def title(self) -> str:
@@ -267,14 +309,28 @@ class Frontier(ByFields):
             shown -= 1  # as many parts as there is room for
         return f"{self.title}\n\n{text}"
 
+    def _repr_html_(self) -> str:
+        parts = [name for name in self._table if name not in _OWN]
+        said: list[str | TextTable] = [self.title, self._shown(parts, min(len(parts), _PARTS))]
+        if "price" in self._table:
+            said.append(
+                "The price is the slope of the value in the point: what one more unit of it adds to the objective. It "
+                "is above 0 where more room would add, as for a cap, and below 0 where asking for more costs, as for a "
+                "floor."
+            )
+        return as_page(said)
+
     def _text(self, parts: list[str], shown: int) -> str:
+        return as_text(self._shown(parts, shown))
+
+    def _shown(self, parts: list[str], shown: int) -> TextTable:
         names = ["point", "status", "value", "gap", *parts[:shown], *({"price"} & set(self._table)), "passes"]
         heads = [_heading(name) if name in parts else name for name in names]
         rows = [[_cell(name, self._table[name][k]) for name in names] for k in range(min(len(self.points), _ROWS))]
         more = [f"... and {len(self.points) - _ROWS:,} more points"] if len(self.points) > _ROWS else []
         if shown < len(parts):
             more.append(f"... and {len(parts) - shown} more parts of the objective in to_frame()")
-        return as_text(TextTable(heads, "rl" + "r" * (len(names) - 2), rows, "\n".join(more)))
+        return TextTable(heads, "rl" + "r" * (len(names) - 2), rows, "\n".join(more))
 
 
 def _heading(name: str) -> str:

@@ -17,6 +17,7 @@ from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.text_tables import as_page
 from oasis_alloc.data.by_group import Labels, numbers_of
 from oasis_alloc.data.row_groups import StreamedColumn, any_negative
 from oasis_alloc.errors import ProblemError
@@ -27,6 +28,7 @@ from oasis_alloc.statement.functions.shifted import what_is_left
 from oasis_alloc.statement.measures import Measure, MeasureTerm
 from oasis_alloc.statement.objective import Objective
 from oasis_alloc.statement.slate import Slate
+from oasis_alloc.statement.summary import constraints_table, objective_table
 
 _ROUNDING = 1e-9  # of a limit, relative: what sums of decimal fractions differ by is far less
 
@@ -201,6 +203,13 @@ class Problem(ByFields):
         lines += [("subject to  " if k == 0 else "            ") + rule for k, rule in enumerate(rules)]
         lines.append(f"over        {self.candidates!r}")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        n = len(self.subject_to)
+        tables = [objective_table(self.maximize, self.names[n:])]
+        if n:
+            tables.append(constraints_table(self.subject_to, self.names[:n], self.bound[:n]))
+        return as_page([*tables, f"{self.slate!r} over {self.candidates!r}"])
 
 
 def _constraints(given: object) -> tuple[Function, ...]:

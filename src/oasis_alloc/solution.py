@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,9 @@ from oasis_alloc.statement.stay_close import Earlier
 
 if TYPE_CHECKING:
     from oasis_alloc.policy import Policy
+    from oasis_alloc.results.plots import SolutionPlots
+    from oasis_alloc.results.price_list import ShadowPrices
     from oasis_alloc.results.rounding import Rounded
-    from oasis_alloc.results.shadow_prices import ShadowPrice
     from oasis_alloc.serving.exploration import Exploration
 
 
@@ -86,11 +88,13 @@ class Solution(Answer):
         self.raise_if_infeasible()
         return answers_frame(self.problem.candidates, self.pairs, {"x": self.x}, backend)
 
-    def groups_frame(self, name: str, backend: str | None = None) -> Any:
-        """Limits, totals and prices of the groups of one constraint or function, as a frame.
+    def groups_frame(self, name: str | None = None, backend: str | None = None) -> Any:
+        """Limits, totals and prices of the groups of one constraint or function, or of all of them, as a frame.
 
         One row per group, in the order of `problem.labels(name)`: a column for each key of its measure, then `lower`,
-        `upper` (infinite where there is no limit), `total` and `price`. `backend` is as in `to_frame`.
+        `upper` (infinite where there is no limit), `total` and `price`. Without a name, all constraints and functions
+        follow one another, with `name`, `kind` ("constraint", "soft", "function") and `group`, the label as text, in
+        place of the keys. `backend` is as in `to_frame`.
 
         Raises `ProblemError` for an unknown name, `SolverError` for an infeasible problem.
 
@@ -108,6 +112,32 @@ class Solution(Answer):
         from oasis_alloc.results.groups import groups_frame
 
         return groups_frame(self, name, backend)
+
+    @property
+    def plot(self) -> SolutionPlots:
+        """Plots: `plot.delivery()`, `plot.prices()` and `plot.frontier(curve)`, see `SolutionPlots`."""
+        from oasis_alloc.results.plots import SolutionPlots
+
+        return SolutionPlots(self)
+
+    def with_names(self, names: Mapping[str, Mapping[Any, str]]) -> Solution:
+        """The same solution, whose reports, prices, plots and HTML show these names next to labels.
+
+        `names` is `{key: {label: name}}`; labels without one are shown as they are. Prices, the frame of one constraint
+        and files are the same. Raises `ProblemError` for a key that the candidates do not have.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]}, items={"song": ["a", "b"]})
+        >>> caps = (oa.exposure(by="song") <= {"a": 0.5}).named("caps")
+        >>> solution = oa.solve(oa.Problem(cands, oa.total("r"), caps, oa.Slate(1)))
+        >>> print(*solution.with_names({"song": {"a": "Aria"}}).shadow_prices())
+        one more impression for song 'a' Aria (caps) would add 0.4 r
+        """
+        from oasis_alloc.results.naming import checked_names
+
+        return replace(self, label_names=checked_names(self.problem, names))
 
     def to_dict(self) -> dict[str, Any]:
         """Certificate, statement, groups and conflicts as plain texts and numbers, for JSON; see `docs/json.md`.
@@ -287,11 +317,12 @@ class Solution(Answer):
                 f"allows {candidates.stream.budget.limit:,}. Use pairs and x, or to_frame(), for what is shown."
             )
 
-    def shadow_prices(self, limit: int | None = None) -> list[ShadowPrice]:
+    def shadow_prices(self, limit: int | None = None) -> ShadowPrices:
         """Every price that is not 0 with its limit, its total and a sentence, heaviest first.
 
         The weight of a price is `|price| * max(1, |limit|)`: what the limit as a whole is worth. Functions without
-        limits count one unit. `limit` keeps the first so many. Raises `SolverError` for an infeasible problem.
+        limits count one unit. `limit` keeps the first so many. The list shows itself as a table, with what the signs of
+        prices mean, and has `to_frame()`. Raises `SolverError` for an infeasible problem.
 
         Example
         -------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -115,7 +116,12 @@ def test_a_share_is_shown_as_a_cap_on_what_is_delivered() -> None:
     np.testing.assert_allclose(both.floor, [1.0, 1.0])
     np.testing.assert_allclose(both.cap, [5.0, np.inf])
     np.testing.assert_allclose(both.price, [0.0, -0.2])
-    assert both.state == ["", "at floor"]
+    assert both.state == ["", "below floor"], "a floor that is missed is not met"
+    assert replace(both, floor=both.delivered, price=both.price).state == ["at floor", "at floor"]
+    assert replace(both, floor=np.array([1.0, 0.4995])).state == ["", "at floor"], "its price says that it binds"
+    assert replace(both, cap=both.delivered / 2).state == ["above cap", "above cap"]
+    tiny = replace(both, delivered=both.delivered / 1e6, floor=both.floor / 1e6, cap=both.cap / 1e6)
+    assert tiny.state == both.state, "whatever the unit"
     lost = cost(problem, positions, x, "relevance")
     assert lost.labels == ["DE", "SE"]
     np.testing.assert_allclose(lost.organic, [1.5, 1.4], rtol=1e-6)

@@ -115,6 +115,8 @@ def objects() -> dict[str, Any]:
         "progress": states[0],
         "rounded": solution.round(),
         "shadow price": solution.shadow_prices()[0],
+        "shadow prices": solution.shadow_prices(),
+        "plots": solution.plot,
         "frontier": oa.frontier(simple, vary="caps", points=[15.0, 20.0]),
         "policy": policy,
         "policy with rules": guarded.policy(),

@@ -148,6 +148,9 @@ def _delivery(delivery: Delivery) -> str:
         f"{at.count('at floor'):,} of {limited:,} at their floor, {at.count('at cap'):,} at their cap. "
         f"Delivered in {escape(delivery.unit)}."
     )
+    missed = at.count("below floor") + at.count("above cap")
+    if missed:
+        text += f" {missed:,} miss a limit."
     if len(chosen) < limited:
         text += f" Listed are the {len(chosen)} whose limits weigh most."
     largest = max((abs(float(delivery.price[k])) for k in chosen), default=0.0)
@@ -167,7 +170,8 @@ def _delivery(delivery: Delivery) -> str:
     )
     key = (
         '<div class="key"><span><i class="bar"></i>delivered</span><span><i class="range"></i>allowed</span>'
-        '<span><i class="floor"></i>floor, bonus</span><span><i class="cap"></i>cap, charge</span></div>'
+        '<span><i class="floor"></i>floor: a price below 0, a bonus in scores</span>'
+        '<span><i class="cap"></i>cap: a price above 0, a charge in scores</span></div>'
     )
     names = escape(", ".join(delivery.names))
     title = names[:1].upper() + names[1:] if not names.startswith("&") else names

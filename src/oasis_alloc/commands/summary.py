@@ -36,12 +36,19 @@ class Delivery:
 
     @property
     def state(self) -> list[str]:
-        """`at cap`, `at floor`, or nothing, for each group."""
+        """`at cap`, `at floor`, `above cap`, `below floor`, or nothing, for each group.
+
+        A price says that a limit binds, whatever its unit; without one, a total within 1e-4 of a limit counts as there.
+        """
         out = []
-        for total, floor, cap in zip(self.delivered, self.floor, self.cap, strict=True):
-            if np.isfinite(cap) and total >= cap - _NEAR * max(1.0, abs(cap)):
+        for total, floor, cap, price in zip(self.delivered, self.floor, self.cap, self.price, strict=True):
+            if total > cap + _NEAR * abs(cap):
+                out.append("above cap")
+            elif total < floor - _NEAR * abs(floor):
+                out.append("below floor")
+            elif np.isfinite(cap) and (price > 0 or total >= cap - _NEAR * abs(cap)):
                 out.append("at cap")
-            elif np.isfinite(floor) and total <= floor + _NEAR * max(1.0, abs(floor)):
+            elif np.isfinite(floor) and (price < 0 or total <= floor + _NEAR * abs(floor)):
                 out.append("at floor")
             else:
                 out.append("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -22,6 +22,14 @@ class TextTable:
     align: str
     rows: Sequence[Sequence[str]]
     more: str = ""  # lines below, such as how much was left out
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A table that a page shows when its title is clicked."""
+
+    title: str
+    table: TextTable
 
 
 def number(value: float, digits: int) -> str:
@@ -115,15 +123,25 @@ def as_text(part: str | TextTable) -> str:
 # No color of its own but a line that shows on light and on dark.
 STYLE = (
     ".oasis-alloc{color:inherit;max-width:60em}"
-    ".oasis-alloc table{border-collapse:collapse;margin:.6em 0;font-variant-numeric:tabular-nums}"
-    ".oasis-alloc th{text-align:left;font-weight:600}"
-    ".oasis-alloc td,.oasis-alloc th{padding:.15em 1.2em .15em 0;border-bottom:1px solid rgba(128,128,128,.35);"
-    "background:none;color:inherit;text-align:left}"
-    ".oasis-alloc .n{text-align:right}"
+    ".oasis-alloc table{border-collapse:collapse;margin:.6em 0;table-layout:auto;font-variant-numeric:tabular-nums}"
+    ".oasis-alloc table th{text-align:left;font-weight:600}"
+    ".oasis-alloc table td,.oasis-alloc table th{padding:.15em 1.2em .15em 0;background:none;color:inherit;"
+    "text-align:left;border-bottom:1px solid rgba(128,128,128,.35)}"
+    ".oasis-alloc table .n{text-align:right;white-space:nowrap}"
 )
 
 
-def as_html(part: str | TextTable) -> str:
+def as_page(parts: Iterable[str | TextTable | Folded]) -> str:
+    """Set paragraphs and tables as HTML for a notebook: no script, and the colors of the page that it stands on.
+
+    >>> as_page(["a < b"]).splitlines()[-2:]
+    ['<p>a &lt; b</p>', '</div>']
+    """
+    inside = "\n".join(as_html(part) for part in parts)
+    return f'<div class="oasis-alloc">\n<style>{STYLE}</style>\n{inside}\n</div>'
+
+
+def as_html(part: str | TextTable | Folded) -> str:
     """Set a paragraph or table as HTML, everything escaped.
 
     >>> as_html("a < b")
@@ -131,6 +149,8 @@ def as_html(part: str | TextTable) -> str:
     """
     if isinstance(part, str):
         return f"<p>{escape(part)}</p>"
+    if isinstance(part, Folded):
+        return f"<details><summary>{escape(part.title)}</summary>{as_html(part.table)}</details>"
 
     def row(cells: Sequence[str], tag: str) -> str:
         opened = {"l": f"<{tag}>", "r": f'<{tag} class="n">'}

@@ -41,6 +41,7 @@ class Answer(ByFields):
     diminished: float = 0.0
     sizes: dict[str, Floats] = field(default_factory=dict, repr=False)
     threads: int | None = field(default=None, repr=False)  # as given to `solve`; what is computed later keeps to it
+    label_names: dict[str, dict[Any, str]] = field(default_factory=dict, repr=False)  # see `Solution.with_names`
 
     @cached_property
     def parts(self) -> dict[str, float]:

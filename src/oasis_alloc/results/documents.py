@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.results.groups import Groups, groups_of
+from oasis_alloc.results.price_list import SIGNS
 
 if TYPE_CHECKING:
     from oasis_alloc.results.answer import Answer
 
 SCHEMA = 1
-_SIGNS = "a price is what one more unit of the limit adds to the objective: >= 0 for a cap, <= 0 for a floor"
 
 
 def document_of(answer: Answer) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def document_of(answer: Answer) -> dict[str, Any]:
         "pairs": problem.candidates.n_pairs,
         "shown": int(answer.pairs.size),
         "parts": jsonable(answer.parts) if has_answer else {},
-        "signs": _SIGNS,
+        "signs": SIGNS,
         "groups": [group for at in range(len(problem.names)) for group in _documents(groups_of(answer, at))],
         "conflicts": [conflict.to_dict() for conflict in answer.conflicts],
     }

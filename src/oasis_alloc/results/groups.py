@@ -12,9 +12,13 @@ from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.results.answer_columns import answer_names
+from oasis_alloc.results.naming import plain_label
 
 if TYPE_CHECKING:
     from oasis_alloc.results.answer import Answer
+
+
+_NUMBERS = ("lower", "upper", "total", "price")
 
 
 class Groups(NamedTuple):
@@ -46,6 +50,9 @@ def groups_frame(answer: Answer, name: object, backend: str | None) -> Any:
     from oasis_alloc.data.frames import table
 
     problem = answer.problem
+    if name is None:
+        answer.raise_if_infeasible()
+        return table(_all_groups(answer), backend or problem.candidates.backend)
     if name not in problem.names:
         raise ProblemError(
             f"groups_frame({name!r}): the problem has no constraint or function of this name."
@@ -56,10 +63,25 @@ def groups_frame(answer: Answer, name: object, backend: str | None) -> Any:
     by, labels = groups.by, groups.labels
     parts = [labels] if len(by) == 1 else [[label[k] for label in labels] for k in range(len(by))]
     columns: dict[str, Any] = {key: _column(part) for key, part in zip(by, parts, strict=True)}
-    numbers = {name: getattr(groups, name) for name in ("lower", "upper", "total", "price")}
+    numbers = {name: getattr(groups, name) for name in _NUMBERS}
     names = answer_names(numbers, by)
     columns |= {names[name]: np.asarray(array) for name, array in numbers.items()}
     return table(columns, backend or problem.candidates.backend)
+
+
+def _all_groups(answer: Answer) -> dict[str, Any]:
+    """The groups of all constraints and functions, one after the other; labels as texts, for they are of any type."""
+    problem = answer.problem
+    columns: dict[str, list[Any]] = {name: [] for name in ("name", "kind", "group", *_NUMBERS)}
+    for at, function in enumerate(problem.functions):
+        groups = groups_of(answer, at)
+        kind = "constraint" if groups.is_constraint else "soft" if function.in_constraints else "function"
+        columns["name"] += [groups.name] * len(groups.labels)
+        columns["kind"] += [kind] * len(groups.labels)
+        columns["group"] += [plain_label(groups.by, label, answer.label_names) for label in groups.labels]
+        for name in _NUMBERS:
+            columns[name] += np.asarray(getattr(groups, name), np.float64).tolist()
+    return {name: np.array(of, np.float64) if name in _NUMBERS else objects(of) for name, of in columns.items()}
 
 
 def _column(labels: Sequence[Any]) -> Any:

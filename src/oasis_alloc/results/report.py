@@ -9,9 +9,11 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from oasis_alloc.common.text_tables import STYLE, TextTable, as_html, as_text, cut, number, small
+from oasis_alloc.common.text_tables import TextTable, as_page, as_text, cut, number, small
 from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.errors import InputError
+from oasis_alloc.results.naming import keys_by_name, named
+from oasis_alloc.results.price_list import SIGNS_IN_WORDS
 from oasis_alloc.results.shadow_prices import Priced, heaviest, in_words, main_column, priced
 
 if TYPE_CHECKING:
@@ -70,11 +72,11 @@ def report_html(solution: Answer) -> str:
     >>> "<td>exposure() &lt;= {None: 1.0}</td>" in report_html(solution)
     True
     """
-    inside = "\n".join(as_html(part) for part in _contents(solution))
-    return f'<div class="oasis-alloc">\n<style>{STYLE}</style>\n{inside}\n</div>'
+    return as_page(_contents(solution, signs=True))
 
 
-def _contents(solution: Answer) -> Iterator[str | TextTable]:
+def _contents(solution: Answer, signs: bool = False) -> Iterator[str | TextTable]:
+    """What is said; `signs` explains the signs of prices, for which a screen of text has no room."""
     yield f"{solution.status}: {solution.status.advice}"
     relaxed = solution.status.name == "RELAXED"
     if solution.status.name == "INFEASIBLE":
@@ -88,8 +90,10 @@ def _contents(solution: Answer) -> Iterator[str | TextTable]:
     yield _objective(solution)
     found = priced(solution)
     if limits := [some for some in found if some.kind != "function"]:  # what a function has, its part says
-        yield _constraints(limits, rows.constraints)
-        yield _prices(limits, rows.prices, solution.status.name == "SOLVED")
+        yield _constraints(solution, limits, rows.constraints)
+        yield _prices(solution, limits, rows.prices)
+        if signs and any(some.binding.size for some in limits):
+            yield SIGNS_IN_WORDS
     elif not found:
         yield "no constraints: every user is shown what is worth most to them"
     if words := _words(solution, found, rows.words):
@@ -147,11 +151,11 @@ def _objective(solution: Answer) -> str | TextTable:
     return TextTable(("objective", "part", "share"), "lrr", rows)
 
 
-def _constraints(limits: list[Priced], max_rows: int) -> TextTable:
+def _constraints(solution: Answer, limits: list[Priced], max_rows: int) -> TextTable:
     def row(some: Priced) -> tuple[str, ...]:
         worst, at = some.worst, ""
         if worst >= 0:
-            at = _label(some.label(worst), 14)
+            at = _label(solution, some.measure.by, some.label(worst), 14)
             at = f"misses {number(some.miss[worst], 3)}" + (f" at {at}" if at else "")
         senses = set(some.sense.tolist())
         return (
@@ -175,19 +179,19 @@ def _constraints(limits: list[Priced], max_rows: int) -> TextTable:
     return TextTable(head, "lrrrrl", [row(some) for some in kept], more)
 
 
-def _prices(limits: list[Priced], max_rows: int, solved: bool) -> str | TextTable:
+def _prices(solution: Answer, limits: list[Priced], max_rows: int) -> str | TextTable:
     count = sum(some.binding.size for some in limits)
     if not count:
         return (
             "no limit binds: all prices are 0, so a limit that gives way would not change the optimum"
-            if solved
+            if solution.status.name == "SOLVED"
             else "all prices are 0 so far: the solve stopped before it knew what the limits are worth"
         )
     kept = heaviest(limits, max_rows if count <= max_rows else max_rows - 1)
     rows = [
         (
             cut(some.name, _NAME),
-            _label(some.label(k), _LABEL) or "all",
+            _label(solution, some.measure.by, some.label(k), _LABEL) or "all",
             f"{some.sense[k]} {number(some.limit[k], 6)}",
             number(some.total[k], 6),
             number(some.price[k], 4),
@@ -201,7 +205,7 @@ def _prices(limits: list[Priced], max_rows: int, solved: bool) -> str | TextTabl
 def _words(solution: Answer, found: list[Priced], max_rows: int) -> TextTable | None:
     """The heaviest prices as sentences; functions without limits have theirs here."""
     main = main_column(solution.problem)
-    rows = [(in_words(some, entry, main),) for some, entry in heaviest(found, max_rows)]
+    rows = [(in_words(some, entry, main, solution.label_names),) for some, entry in heaviest(found, max_rows)]
     if not rows:
         return None
     head = "what one more is worth" + ("" if solution.status.name == "SOLVED" else ", as far as it was solved")
@@ -212,6 +216,7 @@ def _words(solution: Answer, found: list[Priced], max_rows: int) -> TextTable | 
 
 def _conflicts(solution: Answer, max_rows: _Rows) -> Iterator[str | TextTable]:
     missed = [conflict for conflict in solution.conflicts if conflict.give > 0]
+    by = keys_by_name(solution.problem)
     yield (
         "These demands cannot be met together. The last column is the smallest total change that makes room for all "
         "others; another split of it may do as well."
@@ -226,7 +231,7 @@ def _conflicts(solution: Answer, max_rows: _Rows) -> Iterator[str | TextTable]:
     rows = [
         (
             cut(conflict.constraint, _NAME),
-            _label(conflict.label, _LABEL) or "all",
+            _label(solution, by.get(conflict.constraint, ()), conflict.label, _LABEL) or "all",
             f"{conflict.sense} {number(conflict.limit, 6)}",
             number(conflict.reached, 6),
             number(conflict.give, 6),
@@ -237,7 +242,7 @@ def _conflicts(solution: Answer, max_rows: _Rows) -> Iterator[str | TextTable]:
         rest = sum(conflict.give for conflict in missed[len(kept) :])
         rows.append((f"... and {len(missed) - len(kept):,} more", "", "", "", number(rest, 6)))
     for name, labels in blocking:
-        group = _label(labels[0], _LABEL) or "all"
+        group = _label(solution, by.get(name, ()), labels[0], _LABEL) or "all"
         if len(labels) > 1:
             group = f"{len(labels):,} groups"
         rows.append((cut(name, _NAME), group, "met", "", "in the way"))
@@ -245,6 +250,6 @@ def _conflicts(solution: Answer, max_rows: _Rows) -> Iterator[str | TextTable]:
     yield TextTable(("constraint", "group", "asks", "can reach", "must give"), "llrrr", rows, more)
 
 
-def _label(label: Any, max_width: int) -> str:
-    """A label as one line of at most `most` columns; nothing for the group of everything."""
-    return "" if label is None else cut(repr(label), max_width)
+def _label(solution: Answer, by: tuple[str, ...], label: Any, most: int) -> str:
+    """A label as one line of at most `most` columns, with its name; nothing for the group of everything."""
+    return "" if label is None else cut(named(by, label, solution.label_names), most)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.checks import as_whole
-from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.text_tables import cut, fit, number
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.results.naming import Names, named
+from oasis_alloc.results.price_list import ShadowPrice, ShadowPrices
 from oasis_alloc.statement.measures import Measure
 
 if TYPE_CHECKING:
@@ -23,59 +24,6 @@ if TYPE_CHECKING:
 
 _PRICED = 1e-9  # a price below this share of the largest is a rounding
 _LINE = 100  # columns of a sentence
-
-
-@dataclass(frozen=True)
-class ShadowPrice:
-    """What one more unit is worth to one group of one constraint or function; from `solution.shadow_prices()`.
-
-    Attributes
-    ----------
-    name, label
-        Of the constraint or function; of its group, None where it has no keys.
-    kind
-        "constraint", "soft", or "function" for what has no limit (log, alpha-fair ...).
-    sense, limit
-        "<=", ">=" or "==", and the side that binds; None for a function.
-    total
-        What the allocation gives to the group.
-    price
-        In units of the objective, signed as in `solution.prices`: raising the limit by d changes the optimum by at most
-        `price * d` (it is concave in the limit), and by that much as long as the same things bind. Of a function,
-        minus the marginal worth of the group's total.
-    sentence
-        The same in words, in one line of 100 columns. Costs are said in the main column, as `|price| / w` of it, where
-        the objective's linear part begins with `w * total(column)`, w > 0, and the limit is not one on that column: a
-        cost of 0.1 relevance is a loss worth as much as 0.1 relevance. Otherwise they are said in the objective.
-
-    Example
-    -------
-    >>> import numpy as np, oasis_alloc as oa
-    >>> cands = oa.Candidates.from_arrays(
-    ...     np.array([0, 2, 4]), np.array([0, 1, 0, 1]), columns={"relevance": np.array([0.9, 0.5, 0.8, 0.7])},
-    ...     items={"campaign": ["a", "b"]})
-    >>> floors = (oa.exposure(by="campaign") >= {"b": 1.5}).named("floors")
-    >>> solution = oa.solve(oa.Problem(cands, oa.total("relevance"), [floors], oa.Slate(1)))
-    >>> for one in solution.shadow_prices():
-    ...     print(one.sense, one.limit, one.sentence)
-    >= 1.5 one more impression for campaign 'b' (floors) would cost 0.4 relevance
-    """
-
-    name: str
-    label: Any
-    kind: str
-    sense: str | None
-    limit: float | None
-    total: float
-    price: float
-    sentence: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """The attributes as plain texts and numbers, for JSON; see `docs/json.md`."""
-        return cast(dict[str, Any], jsonable(self))
-
-    def __str__(self) -> str:
-        return self.sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +113,7 @@ def heaviest(all_priced: Sequence[Priced], limit: int) -> list[tuple[Priced, int
     return [(some, entry) for _, _, some, entry in sorted(ranked[:limit], key=lambda one: one[1])]
 
 
-def shadow_prices(solution: Answer, limit: int | None = None) -> list[ShadowPrice]:
+def shadow_prices(solution: Answer, limit: int | None = None) -> ShadowPrices:
     """See `Solution.shadow_prices`."""
     solution.raise_if_infeasible()
     if limit is not None and ((whole := as_whole(limit)) is None or whole < 0):
@@ -178,10 +126,13 @@ def shadow_prices(solution: Answer, limit: int | None = None) -> list[ShadowPric
     of = np.repeat(np.arange(len(found)), [some.binding.size for some in found])
     entries = np.concatenate([some.binding for some in found] or [np.empty(0, np.int64)])
     order = np.argsort(-weights, kind="stable")[:limit]
-    return [_one(found[int(of[k])], int(entries[k]), main) for k in order]
+    names = solution.label_names
+    listed = [_one(found[int(of[k])], int(entries[k]), main, names) for k in order]
+    by = {some.name: some.measure.by for some in found}
+    return ShadowPrices(listed, entries.size, by, names, solution.problem.candidates.backend)
 
 
-def _one(some: Priced, entry: int, main: tuple[str, float] | None) -> ShadowPrice:
+def _one(some: Priced, entry: int, main: tuple[str, float] | None, names: Names) -> ShadowPrice:
     has_limit = some.kind != "function"
     return ShadowPrice(
         name=some.name,
@@ -191,7 +142,7 @@ def _one(some: Priced, entry: int, main: tuple[str, float] | None) -> ShadowPric
         limit=float(some.limit[entry]) if has_limit else None,
         total=float(some.total[entry]),
         price=float(some.price[entry]),
-        sentence=in_words(some, entry, main),
+        sentence=in_words(some, entry, main, names),
     )
 
 
@@ -204,7 +155,7 @@ def main_column(problem: Problem) -> tuple[str, float] | None:
     return first.column, first.coefficient
 
 
-def in_words(some: Priced, entry: int, main: tuple[str, float] | None) -> str:
+def in_words(some: Priced, entry: int, main: tuple[str, float] | None, names: Names) -> str:
     """What the price of one entry means, in one line."""
     price, by, terms = float(some.price[entry]), some.measure.by, some.measure.terms
     column, unit = "", "unit of the limit" if some.kind != "function" else "unit of the total"
@@ -215,7 +166,9 @@ def in_words(some: Priced, entry: int, main: tuple[str, float] | None) -> str:
         label = some.label(entry)
         parts = label if len(by) > 1 else (label,)
         where = "for {whom} ({name})"
-        whom = ", ".join(f"{cut(key, 12)} {cut(repr(part), 24)}" for key, part in zip(by, parts, strict=True))
+        whom = ", ".join(
+            f"{cut(key, 12)} {cut(named((key,), part, names), 24)}" for key, part in zip(by, parts, strict=True)
+        )
     else:
         whom = ""
         where = "in {name}" if some.kind == "function" else f"{'promised' if price < 0 else 'allowed'} by '{{name}}'"

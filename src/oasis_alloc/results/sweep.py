@@ -39,6 +39,16 @@ class SweepParameter(ABC):
         """Of a limit: how much the value rises as the point does."""
         return None
 
+    @property
+    def stated(self) -> float:
+        """The point at which the problem itself stands."""
+        return 1.0 if self.scale else self._own
+
+    @property
+    @abstractmethod
+    def _own(self) -> float:
+        """The weight or limit that the problem states; NaN where that is not one number."""
+
 
 class TotalWeight(SweepParameter):
     """The weight of a total in the objective's linear part."""
@@ -53,6 +63,11 @@ class TotalWeight(SweepParameter):
         # 0 is kept as a weight, so that the total stays among the parts
         terms[self.place] = replace(old, coefficient=point * old.coefficient if self.scale else point)
         return self.problem.replace(maximize=Objective(Measure(tuple(terms)), objective.functions))
+
+    @property
+    def _own(self) -> float:
+        assert self.problem.maximize.linear is not None  # it has the term
+        return self.problem.maximize.linear.terms[self.place].coefficient
 
 
 class FunctionWeight(SweepParameter):
@@ -69,6 +84,10 @@ class FunctionWeight(SweepParameter):
         if objective.linear is None and not functions:
             raise ProblemError("with weight 0 there is nothing to maximize.")
         return self.problem.replace(maximize=Objective(objective.linear, functions))
+
+    @property
+    def _own(self) -> float:
+        return self.problem.maximize.functions[self.place].weight
 
 
 class ConstraintLimit(SweepParameter):
@@ -90,6 +109,11 @@ class ConstraintLimit(SweepParameter):
         whole = moved if function is band else replace(function, constraint=moved)  # type: ignore[call-arg]  # soft
         given[self.place] = whole.named(self.name)
         return self.problem.replace(subject_to=given)
+
+    @property
+    def _own(self) -> float:
+        band = constraint_of(self.problem.subject_to[self.place])
+        return float(band.limit) if band is not None and isinstance(band.limit, float) else float(np.nan)
 
     def slope(self, solution: Answer) -> float:
         prices = solution.prices[self.name]

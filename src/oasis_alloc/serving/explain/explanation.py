@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 import numpy as np
 
 from oasis_alloc.common.documents import jsonable
-from oasis_alloc.common.text_tables import TextTable, as_html, as_text, number
+from oasis_alloc.common.labels import same, shown
+from oasis_alloc.common.text_tables import Folded, TextTable, as_page, as_text, cut, number
+from oasis_alloc.errors import InputError
 from oasis_alloc.serving.explain.score_parts import Part
 
 _SCHEMA = 1  # of `to_dict`
+_ROWS = 24  # in a notebook
+_SIGNS = (
+    "A score is what the item is worth by its columns, minus the prices of what it would use. A cap's price is "
+    "charged. A floor's price is below 0, so minus that price is a bonus."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,7 @@ class Explanation(Sequence[Reason]):
     reasons: tuple[Reason, ...]
     policy_id: str
     organic: str  # the column
+    names: Mapping[Any, str] = field(default_factory=dict)  # of items, see `with_names`
 
     @overload
     def __getitem__(self, at: int) -> Reason: ...
@@ -127,6 +135,15 @@ class Explanation(Sequence[Reason]):
         shown = [reason for reason in self.reasons if reason.rank is not None]
         return tuple(sorted(shown, key=lambda reason: reason.rank or 0))
 
+    def with_names(self, names: Mapping[Any, str]) -> Explanation:
+        """The same, whose table has the names of items, `{id: name}`, next to their ids.
+
+        Items without one show their id alone. Raises `InputError` for what is no mapping.
+        """
+        if not isinstance(names, Mapping):
+            raise InputError(f"with_names({shown(names)}): expected {{id: name}}.")
+        return replace(self, names={same(item): str(name) for item, name in names.items()})
+
     def to_dict(self) -> dict[str, Any]:
         """Every reason as plain texts and numbers, for JSON; see `docs/json.md`."""
         reasons = [jsonable(reason) | {"sentence": reason.sentence} for reason in self.reasons]
@@ -141,27 +158,30 @@ class Explanation(Sequence[Reason]):
         return f"Explanation({len(self.slate)} shown of {len(self):,} candidates, policy {self.policy_id})"
 
     def _repr_html_(self) -> str:
-        table, listed = self._table()
-        return "\n".join([as_html(table), *(as_html(reason.sentence) for reason in listed)])
+        table, listed = self._table(_ROWS)
+        why = TextTable((), "l", [(reason.sentence,) for reason in listed])
+        return as_page([table, _SIGNS, Folded("why, in words", why)])
 
-    def _table(self) -> tuple[TextTable, list[Reason]]:
-        """The slate and those that came near it."""
+    def _table(self, most: int | None = None) -> tuple[TextTable, list[Reason]]:
+        """The slate and those that came near it, up to so many rows."""
         dropped = sorted(
             (reason for reason in self.reasons if reason.rank is None),
             key=lambda reason: (not np.isfinite(reason.margin), -reason.margin, -reason.score),
         )
-        listed = [*self.slate, *dropped[: max(3, len(self.slate))]]
+        listed = [*self.slate, *dropped[: max(3, len(self.slate))]][:most]
         rows = [
             (
-                "-" if reason.rank is None else str(reason.rank + 1), repr(reason.item), number(reason.organic, 4),
+                "-" if reason.rank is None else str(reason.rank + 1), repr(reason.item),
+                *([cut(self.names.get(same(reason.item), ""), 40)] if self.names else []), number(reason.organic, 4),
                 number(reason.score, 4), number(reason.marginal, 4),
                 number(reason.margin, 3) if np.isfinite(reason.margin) else "", reason.rule,
             )
             for reason in listed
         ]  # fmt: skip
-        more = len(self.reasons) - len(listed)
+        more, name = len(self.reasons) - len(listed), ["name"] if self.names else []
         table = TextTable(
-            ("place", "item", self.organic, "score", "marginal", "margin", "rule"), "lrrrrrl", rows,
+            ("place", "item", *name, self.organic, "score", "marginal", "margin", "rule"),
+            "lr" + "l" * len(name) + "rrrrl", rows,
             f"... and {more:,} more" if more else "",
         )  # fmt: skip
         return table, listed
