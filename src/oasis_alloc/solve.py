@@ -200,7 +200,7 @@ def _in_short(problem: Problem) -> str:
     candidates = problem.candidates
     of = f"{candidates.n_users:,} users, {candidates.n_items:,} items, {candidates.n_pairs:,} pairs"
     groups = sum(len(problem.labels(name)) for name in problem.names)
-    return f"{of}, {len(problem.names)} constraints and functions of {groups:,} groups"
+    return f"{of}; constraints and functions: {len(problem.names)}, of {groups:,} groups"
 
 
 def _by_label(start: Solution | Prices) -> tuple[Prices, bool]:

@@ -87,6 +87,32 @@ def test_the_code_of_the_pages_about_draws_and_diversity_runs(name: str) -> None
         assert names["dpp"][0] == 2
 
 
+@pytest.mark.parametrize(("name", "least"), [("results", 6), ("progress-and-logs", 3)])
+def test_the_code_of_the_pages_about_answers_and_logs_runs(
+    name: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import logging
+
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
+    assert len(blocks) == text.count("```python") >= least
+    names: dict[str, Any] = {}
+    level = logging.getLogger("oasis_alloc").level
+    try:
+        exec(compile("\n".join(blocks), f"docs/{name}.md", "exec"), names)
+    finally:
+        logging.getLogger("oasis_alloc").setLevel(level)
+        mpl.pyplot.close("all")
+    if name == "results":
+        assert (tmp_path / "delivery.svg").stat().st_size > 1_000
+    else:
+        assert re.search(r"solved: value \S+, gap ", capsys.readouterr().err)
+
+
 def test_the_code_of_the_page_about_memory_runs() -> None:
     text = (ROOT / "docs" / "beyond-memory.md").read_text(encoding="utf-8")
     blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]

@@ -192,7 +192,7 @@ def test_the_log_has_start_passes_and_end(problem: oa.Problem, caplog: pytest.Lo
     ours = [record for record in caplog.records if record.name == "oasis_alloc.solve"]
     assert [ours[0].levelname, ours[-1].levelname] == ["INFO", "INFO"]
     assert ours[0].getMessage() == (
-        "solve by dual to a gap of 1.0e-06: 2 users, 2 items, 4 pairs, 1 constraints and functions of 2 groups"
+        "solve by dual to a gap of 1.0e-06: 2 users, 2 items, 4 pairs; constraints and functions: 1, of 2 groups"
     )
     assert ENDED.fullmatch(ours[-1].getMessage())
     assert {record.levelname for record in ours[1:-1]} == {"DEBUG"}

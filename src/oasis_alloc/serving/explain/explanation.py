@@ -181,7 +181,8 @@ class Explanation(Sequence[Reason]):
         more, name = len(self.reasons) - len(listed), ["name"] if self.names else []
         table = TextTable(
             ("place", "item", *name, self.organic, "score", "marginal", "margin", "rule"),
-            "lr" + "l" * len(name) + "rrrrl", rows,
+            "l" + ("r" if all(isinstance(reason.item, int) for reason in listed) else "l") + "l" * len(name) + "rrrrl",
+            rows,
             f"... and {more:,} more" if more else "",
         )  # fmt: skip
         return table, listed
