@@ -117,21 +117,21 @@ def solve(
     >>> solution.status.name, round(solution.value, 6)
     ('SOLVED', 1.6)
     """
-    # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
-    from oasis_alloc.engines import engine_for
-    from oasis_alloc.program.lowering import lower
-    from oasis_alloc.results.certified import answer_of, parts_of
-    from oasis_alloc.solvers.monitor import Monitor
-    from oasis_alloc.solvers.registry import solver_named
-    from oasis_alloc.solvers.resume import Checkpointer
-    from oasis_alloc.solvers.stages import Task, carry_out, prepare
-    from oasis_alloc.solvers.start import start_prices, weights_by_row
-
     limits = {"time_limit": time_limit, "pass_limit": pass_limit, "threads": threads}
     _check_arguments(problem, limits, gap, checkpoint_every, progress, on_conflict)
-    run = solver_named(solver)
-    checkpointer = Checkpointer.of(checkpoint, checkpoint_every, resume, solver, start is not None)
     with _shown(progress) as (report, display):
+        # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
+        from oasis_alloc.engines import engine_for
+        from oasis_alloc.program.lowering import lower
+        from oasis_alloc.results.certified import answer_of, parts_of
+        from oasis_alloc.solvers.monitor import Monitor
+        from oasis_alloc.solvers.registry import solver_named
+        from oasis_alloc.solvers.resume import Checkpointer
+        from oasis_alloc.solvers.stages import Task, carry_out, prepare
+        from oasis_alloc.solvers.start import start_prices, weights_by_row
+
+        run = solver_named(solver)
+        checkpointer = Checkpointer.of(checkpoint, checkpoint_every, resume, solver, start is not None)
         monitor = Monitor(gap, time_limit, pass_limit, report)
         program, relaxes = lower(problem, threads=threads), on_conflict == "relax"
         weights = None if relax_weights is None else weights_by_row(program, relax_weights)

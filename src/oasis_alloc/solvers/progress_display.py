@@ -1,7 +1,7 @@
 """What a person sees while a problem is solved: on a terminal, in a notebook, or as lines of a log file.
 
 A solver reports about once a pass. A pass may take minutes, and compiling takes seconds, so a thread of the display
-repeats what was said last, with the time since then, about once a second.
+repeats what was said last, with the time since then, twice a second.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from oasis_alloc.solvers.progress_views import View, view_for
 if TYPE_CHECKING:
     from oasis_alloc.solvers.monitor import Progress
 
-_REPEATED = 1.0  # seconds after which what was said last is shown again
+_REPEATED = 0.4  # seconds after which what was said last is shown again
 
 
 class ProgressDisplay:
@@ -97,7 +97,7 @@ class ProgressDisplay:
 
     def _repeat(self) -> None:
         """Show what was said last again, with the time that has passed, until the display ends."""
-        while not self._ended.wait(_REPEATED / 2):
+        while not self._ended.wait(_REPEATED / 4):
             with self._lock:
                 if time.monotonic() - self._shown_at >= _REPEATED:
                     self._show()
@@ -126,9 +126,9 @@ class ProgressDisplay:
         if self._compiling is not None:
             kernel, since = self._compiling
             stage, text = "compiling", f"{kernel}  (the first run on a machine compiles)"
-            text += f"  {now - since:.0f} s" if now - since >= _REPEATED else ""
+            text += f"  {now - since:.0f} s" if now - since >= 1.0 else ""
         elif isinstance(said, str):
-            text = said if now - self._said_at < _REPEATED else f"{now - self._said_at:.0f} s"
+            text = said if now - self._said_at < 1.0 else f"{now - self._said_at:.0f} s"
         else:
             self.done(said)
             text = numbers(said, now - self._said_at)
