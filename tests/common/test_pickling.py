@@ -284,18 +284,18 @@ def test_things_that_belong_together_do_so_afterwards(objects: dict[str, Any]) -
 
 def test_a_policy_that_was_unpickled_runs_the_kernels_that_are_there(objects: dict[str, Any]) -> None:
     from oasis_alloc.kernels.serve import score as serve
-    from oasis_alloc.kernels.serve import slate_keep
+    from oasis_alloc.kernels.serve import select_one
 
     items, columns = np.arange(4), {"r": np.linspace(0.1, 0.4, 4)}
     for name in ("policy", "policy with rules"):
         one = objects[name]
         one.select(items, columns)
-        compiled = [len(kernel.signatures) for kernel in (serve.score, serve.best, slate_keep.keep)]  # type: ignore[attr-defined]
+        compiled = [len(kernel.signatures) for kernel in (serve.score, serve.best, select_one.keep_scored)]  # type: ignore[attr-defined]
         for way in ways().values():
             other = way(one)
             assert other.select(items, columns).tolist() == one.select(items, columns).tolist()
             assert other.score(items, columns).tolist() == one.score(items, columns).tolist()
-        assert [len(kernel.signatures) for kernel in (serve.score, serve.best, slate_keep.keep)] == compiled  # type: ignore[attr-defined]
+        assert [len(kernel.signatures) for kernel in (serve.score, serve.best, select_one.keep_scored)] == compiled  # type: ignore[attr-defined]
 
 
 def answer(solution: oa.Solution) -> tuple[Any, ...]:

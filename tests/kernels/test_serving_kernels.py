@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oasis_alloc.kernels.serve import score as serve
-from oasis_alloc.kernels.serve import slate_keep, slate_pick
+from oasis_alloc.kernels.serve import select_one, slate_keep
 
 Array = np.ndarray[Any, Any]
 INF = np.inf
@@ -92,10 +92,8 @@ class Case:
     def pick(self, scores: Array, pinned: list[int], k: int, least: int, floor: float) -> list[int]:
         out, marginal = np.full(5, -9), np.empty(5)
         out[: len(pinned)] = pinned
-        m = slate_pick.pick(
-            self.n, scores, self.items, self.of_item, self.rules, self.stairs, self.counts, len(pinned), k, least,
-            floor, out, marginal,
-        )  # fmt: skip
+        request, rules = (scores, self.items, self.of_item), (self.rules, self.stairs, self.counts)
+        m = select_one.pick_scored(self.n, request, rules, (len(pinned), k, least, floor), (out, marginal))
         assert not self.counts.any()
         assert np.isclose(marginal[:m].sum(), self.worth(out[:m].tolist(), scores, self.stairs)) or m == 0
         return out[:m].tolist()
@@ -104,10 +102,10 @@ class Case:
         self, scores: Array, column: Array, share: float, k: int, least: int = 0, floor: float = 0.0
     ) -> tuple[list[int], Array]:
         out, marginal, info = np.empty(5, np.int64), np.empty(5), np.empty(4)
-        m = slate_keep.keep(
-            self.n, scores, column, self.items, self.of_item, self.rules, self.stairs, self.flat, self.counts, 0, k,
-            least, floor, share, out, marginal, info,
-        )  # fmt: skip
+        request, rules = (scores, self.items, self.of_item), (self.rules, self.stairs, self.counts)
+        m = select_one.keep_scored(
+            self.n, request, rules, (0, k, least, floor), (column, self.flat, share), (out, marginal), info
+        )
         assert not self.counts.any()
         return out[:m].tolist(), info
 
@@ -176,8 +174,8 @@ def test_a_batch_has_the_scores_of_its_users(dtype: type) -> None:
     items = case.items.astype(np.uint32)
     out = np.zeros(30)
     serve.add(0, 30, 0.5, columns[1], out)
-    wrong = serve.charge(0, 3, indptr, items, case.of_item[0], tables, segment, out)
-    wrong += serve.charge_column(0, 3, indptr, items, case.of_item[0], tables, 1, columns[2], segment, out)
+    wrong = serve.charge(0, 3, (indptr, items), case.of_item[0], (tables, segment, 0), None, out)
+    wrong += serve.charge(0, 3, (indptr, items), case.of_item[0], (tables, segment, 1), columns[2], out)
     of = np.repeat(segment, np.diff(indptr))
     expected = 0.0 + 0.5 * columns[1].astype(float) - tables[of, 0, case.classes]
     expected = expected - tables[of, 1, case.classes] * columns[2].astype(float)
@@ -185,7 +183,7 @@ def test_a_batch_has_the_scores_of_its_users(dtype: type) -> None:
     np.testing.assert_array_equal(out, expected)
     columns[1, 20] = np.nan
     serve.add(0, 30, 0.5, columns[1], out)
-    assert serve.charge(0, 3, indptr, items, case.of_item[0], tables, segment, out) == 1
+    assert serve.charge(0, 3, (indptr, items), case.of_item[0], (tables, segment, 0), None, out) == 1
 
 
 @settings(max_examples=examples(150))

@@ -123,7 +123,7 @@ def packed(of: list[list[list[int]]], n: int) -> tuple[Array, int]:
     return np.concatenate([head, start, entries, system]).astype(np.int64), int(offsets[-1])
 
 
-def run(kernel: Any, asked: Asked, *options: Any, tidy: bool = True) -> list[int]:
+def run(kernel: Any, asked: Asked, option: Any, keep: Any = None, tidy: bool = True) -> list[int]:
     n, k = asked.n, min(asked.k, asked.n)
     rules, n_categories = packed(asked.of, n)
     counts = np.zeros(n_categories, np.int64)
@@ -133,9 +133,10 @@ def run(kernel: Any, asked: Asked, *options: Any, tidy: bool = True) -> list[int
     out[:pinned] = asked.pinned
     every = np.arange(n)
     rows = np.concatenate([asked.rows, np.zeros((1, asked.rows.shape[1]), np.float32)])
+    fill = pinned, k, asked.least, asked.floor
     m = kernel(
-        n, asked.score, every, of_item, rules, asked.stairs, counts, pinned, k, asked.least, asked.floor, rows, every,
-        *options, out, marginal,
+        n, (asked.score, every, of_item), (rules, asked.stairs, counts), fill, (rows, every), option, (out, marginal),
+        keep,
     )  # fmt: skip
     picks = out[:m].tolist()
     assert not tidy or (out[m:] == -7).all(), "nothing is written behind the picks"
@@ -185,23 +186,23 @@ def test_dpp_picks_what_adds_most_to_the_determinant(asked: Asked, beta: float) 
 @settings(max_examples=examples(50))
 @given(asked=requests(), beta=st.sampled_from([0.0, 0.5, 1.0]), window=st.sampled_from([1, 2, 4, 99]))
 def test_dpp_with_a_window_looks_at_the_last_picks_alone(asked: Asked, beta: float, window: int) -> None:
-    assert run(dpp_window, asked, beta, window) == dpp_twin(asked, beta, window)
+    assert run(dpp_window, asked, (beta, window)) == dpp_twin(asked, beta, window)
 
 
 @pytest.mark.parametrize("kernel", [kernels.dpp, dpp_window], ids=["dpp", "window"])
 def test_where_nothing_adds_to_the_determinant_scores_decide(kernel: Any) -> None:
     rows = unit(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [-1.0, 0.0], [1.0, 0.0], [2.0, 0.0]]))
     score = np.array([0.9, 0.8, 0.1, 0.3, 0.5, 0.5])
-    options = (1.0,) if kernel is kernels.dpp else (1.0, 6)
-    assert run(kernel, Asked(rows, score, 6), *options) == [0, 1, 4, 5, 3, 2]
-    assert run(kernel, Asked(rows, score, 6, pinned=(5, 4)), *options) == [5, 4, 1, 0, 3, 2]
+    option = 1.0 if kernel is kernels.dpp else (1.0, 6)
+    assert run(kernel, Asked(rows, score, 6), option) == [0, 1, 4, 5, 3, 2]
+    assert run(kernel, Asked(rows, score, 6, pinned=(5, 4)), option) == [5, 4, 1, 0, 3, 2]
 
 
 def test_scores_far_apart_are_no_trouble() -> None:
     rows, score = case(3, 4000)
     score[17] = 1e12
-    for kernel, options in ((kernels.dpp, (1.0,)), (dpp_window, (1.0, 2)), (kernels.mmr, (0.5,))):
-        found = run(kernel, Asked(rows, score, 5), *options)
+    for kernel, option in ((kernels.dpp, 1.0), (dpp_window, (1.0, 2)), (kernels.mmr, 0.5)):
+        found = run(kernel, Asked(rows, score, 5), option)
         assert found[0] == 17
         assert len(set(found)) == 5
 
@@ -209,11 +210,11 @@ def test_scores_far_apart_are_no_trouble() -> None:
 @pytest.mark.parametrize("kernel", [kernels.mmr, kernels.dpp, dpp_window], ids=["mmr", "dpp", "window"])
 def test_no_candidate_no_slate(kernel: Any) -> None:
     rows, score = case(1)
-    options = (0.5, 2) if kernel is dpp_window else (0.5,)
-    assert run(kernel, Asked(rows[:0], score[:0], 3), *options) == []
-    assert run(kernel, Asked(rows, np.full(40, -np.inf), 3), *options) == []
-    assert run(kernel, Asked(rows, np.full(40, np.nan), 3), *options) == []
-    assert run(kernel, Asked(rows, score, 0), *options) == []
+    option = (0.5, 2) if kernel is dpp_window else 0.5
+    assert run(kernel, Asked(rows[:0], score[:0], 3), option) == []
+    assert run(kernel, Asked(rows, np.full(40, -np.inf), 3), option) == []
+    assert run(kernel, Asked(rows, np.full(40, np.nan), 3), option) == []
+    assert run(kernel, Asked(rows, score, 0), option) == []
 
 
 @pytest.mark.parametrize("size", [(100, 64, 10), (100, 64, 50), (300, 96, 20)], ids=str)

@@ -16,15 +16,15 @@ from test_diversity import Asked, case, dpp_twin, mmr_twin, packed, run
 from test_select import slates, worth
 
 import oasis_alloc as oa
-from oasis_alloc.kernels.serve import diverse_keep, diversify, diversify_window, slate_keep
+from oasis_alloc.kernels.serve import diversify, diversify_window, select_one, slate_keep
 
 Array = np.ndarray[Any, Any]
 INF = np.inf
 
 KERNELS = {
-    "mmr": (diverse_keep.mmr, diversify.mmr, (0.6,)),
-    "dpp": (diverse_keep.dpp, diversify.dpp, (0.7,)),
-    "window": (diverse_keep.dpp_window, diversify_window.dpp_window, (0.7, 2)),
+    "mmr": (diversify.mmr, 0.6),
+    "dpp": (diversify.dpp, 0.7),
+    "window": (diversify_window.dpp_window, (0.7, 2)),
 }
 TWINS: dict[str, Any] = {"mmr": mmr_twin, "dpp": dpp_twin, "window": dpp_twin}
 
@@ -34,12 +34,8 @@ def flat_of(stairs: Array) -> Array:
 
 
 def kept(name: str, asked: Asked, column: Array, share: float) -> list[int]:
-    kernel, _, options = KERNELS[name]
-
-    def with_share(*arguments: Any) -> int:
-        return int(kernel(*arguments, column, flat_of(asked.stairs), share))
-
-    return run(with_share, asked, *options, tidy=False)  # a first try may have been longer
+    kernel, option = KERNELS[name]
+    return run(kernel, asked, option, (column, flat_of(asked.stairs), share), tidy=False)  # the first try may be longer
 
 
 def target(asked: Asked, column: Array, share: float) -> float:
@@ -49,11 +45,10 @@ def target(asked: Asked, column: Array, share: float) -> float:
     of_item = np.stack([np.arange(n + 1), np.append(asked.ranks, n)]).astype(np.uint32)
     out, marginal = np.empty(n + 1, np.int64), np.empty(n + 1)
     out[: len(asked.pinned)] = asked.pinned
-    slate_keep.keep(
-        n, asked.score, np.where(asked.score > -INF, column, -INF), np.arange(n), of_item, rules, asked.stairs,
-        flat_of(asked.stairs), np.zeros(n_categories, np.int64), len(asked.pinned), min(asked.k, n), asked.least,
-        asked.floor, share, out, marginal, info,
-    )  # fmt: skip
+    request, by_category = (asked.score, np.arange(n), of_item), (rules, asked.stairs, np.zeros(n_categories, np.int64))
+    fill = len(asked.pinned), min(asked.k, n), asked.least, asked.floor
+    shown = np.where(asked.score > -INF, column, -INF)
+    select_one.keep_scored(n, request, by_category, fill, (shown, flat_of(asked.stairs), share), (out, marginal), info)
     return float(info[slate_keep.TARGET])
 
 
@@ -107,8 +102,8 @@ def test_the_share_is_kept_whatever_the_rules(name: str, given_: tuple[Asked, Ar
     assert within_caps(asked, slate)
     assert (asked.score[slate] > -INF).all()
     assert column[slate].sum() >= least - 1e-9 * abs(least)
-    _, plain, options = KERNELS[name]
-    free = run(plain, asked, *options)
+    plain, option = KERNELS[name]
+    free = run(plain, asked, option)
     if column[free].sum() >= least + 1e-12:
         assert slate == free, "where the share is kept anyway, nothing changes"
 
@@ -137,9 +132,9 @@ def test_picks_are_those_of_greedy_that_sees_the_end(name: str, given_: tuple[As
     asked, column, share = given_
     least = target(asked, column, share)
     column = np.where(asked.score > -INF, column, -INF)
-    _, plain, options = KERNELS[name]
+    plain, option = KERNELS[name]
     slate = kept(name, asked, column, share)
-    if column[run(plain, asked, *options)].sum() >= least:
+    if column[run(plain, asked, option)].sum() >= least:
         return
     picks = list(asked.pinned)
     while len(picks) < asked.k:
@@ -154,7 +149,7 @@ def test_picks_are_those_of_greedy_that_sees_the_end(name: str, given_: tuple[As
         one_more = replace(asked, score=score, k=len(picks) + 1, pinned=tuple(picks))
         if name != "mmr":  # weights go by the scores of all candidates
             one_more = replace(one_more, spread=asked.score)
-        following = TWINS[name](one_more, *options)
+        following = TWINS[name](one_more, *(option if isinstance(option, tuple) else (option,)))
         if len(following) == len(picks):
             short = [i for i in allowed if column[i] > 0 or len(picks) < asked.least]
             if (column[picks].sum() >= least and len(picks) >= asked.least) or not short:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.draw.rounding import Lists, Slots
-from oasis_alloc.kernels.draw.sample import _STEP, mix, stream, uniform
+from oasis_alloc.kernels.draw.sample import STEP, mix, stream, uniform
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -369,7 +369,7 @@ def round_ranked(
         for i in range(n):
             mine[i] = x[a + order[i]]
         found = decompose(mine[:n], size[u], least[u], weights, categories, slates, share)
-        draw = uniform(mix(stream(seed, u) + _STEP))
+        draw = uniform(mix(stream(seed, u) + STEP))
         taken = 0
         while taken < found - 1 and draw >= share[taken]:
             draw -= share[taken]

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
-from oasis_alloc.kernels.draw.sample import _STEP, ONE, first_wins, mix, stream, uniform, whole
+from oasis_alloc.kernels.draw.sample import ONE, STEP, first_wins, mix, stream, uniform, whole
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -101,7 +101,7 @@ def round_nested(
                 if other < 0:
                     holder[c] = i
                     continue
-                state += _STEP
+                state += STEP
                 won, lost = (other, i) if first_wins(left[other], left[i], mix(state)) else (i, other)
                 total = left[won] + left[lost]
                 left[won] = min(total, ONE)
@@ -121,7 +121,7 @@ def round_nested(
             n_open = kept
         if n_open > 0:
             i = open_[0]
-            state += _STEP
+            state += STEP
             short = full[0] < least[u] and left[i] > (1.0 - _ROUNDING) * ONE
             shown[a + i] = short or uniform(mix(state)) * ONE < left[i]
 
@@ -134,12 +134,24 @@ class Lists(NamedTuple):
     most: Ints  # by category
 
 
+class Rows(NamedTuple):
+    """Sums that a slate has limits on, the slate's own first, and which are at one."""
+
+    of: Ints  # (n, any) the rows of each pair, -1 behind the last
+    tight: npt.NDArray[np.bool_]  # at a limit: it may not change
+    gone: npt.NDArray[np.bool_]  # given up
+    total: Floats
+    low: Floats
+    high: Floats
+    slope: Floats  # scratch
+
+
 @jit
 def _direction(
-    n: int, x: Floats, rows: Ints, tight: npt.NDArray[np.bool_], n_rows: int, basis: Floats, parts: Floats, pivot: Ints,
-    d: Floats,
-) -> bool:  # fmt: skip
+    n: int, x: Floats, n_rows: int, of_rows: Rows, basis: Floats, parts: Floats, pivot: Ints, d: Floats
+) -> bool:
     """Write a change of the fractional entries that leaves the tight rows as they are into d; False: there is none."""
+    rows, tight, _, _, _, _, _ = of_rows
     found = 0
     column = basis[n_rows]
     for i in range(n):
@@ -179,11 +191,9 @@ def _direction(
 
 
 @jit
-def _length(
-    n: int, x: Floats, d: Floats, sign: float, rows: Ints, n_rows: int, tight: npt.NDArray[np.bool_],
-    gone: npt.NDArray[np.bool_], total: Floats, low: Floats, high: Floats, slope: Floats,
-) -> float:  # fmt: skip
+def _length(n: int, x: Floats, d: Floats, sign: float, n_rows: int, of_rows: Rows) -> float:
     """How far x can go along sign * d until an entry is 0 or 1 or a row is at its end."""
+    rows, tight, gone, total, low, high, slope = of_rows
     far = np.inf
     for r in range(n_rows):
         slope[r] = 0.0
@@ -226,6 +236,7 @@ def round_crossing(
     room = np.empty(most_rows, np.int64)
     members = np.empty(most_rows, np.int64)
     tight, gone = np.empty(most_rows, np.bool_), np.empty(most_rows, np.bool_)
+    of_rows = Rows(rows, tight, gone, total, low, high, slope)
     pivot = np.empty(longest, np.int64)
     for u in range(first, last):
         a = start[u]
@@ -297,7 +308,7 @@ def round_crossing(
             for r in range(n_rows):
                 at_end = total[r] <= low[r] + _CLOSE or total[r] >= high[r] - _CLOSE
                 tight[r] = at_end and members[r] > 0 and not gone[r]
-            if not _direction(n, x, rows, tight, n_rows, basis, parts, pivot, d):
+            if not _direction(n, x, n_rows, of_rows, basis, parts, pivot, d):
                 near = 0
                 for i in range(n):
                     if 0.0 < x[i] < 1.0 and abs(x[i] - np.rint(x[i])) < _ROUNDING:
@@ -318,9 +329,9 @@ def round_crossing(
                     continue
                 gone[worst] = True
                 continue
-            up = _length(n, x, d, 1.0, rows, n_rows, tight, gone, total, low, high, slope)
-            down = _length(n, x, d, -1.0, rows, n_rows, tight, gone, total, low, high, slope)
-            state += _STEP
+            up = _length(n, x, d, 1.0, n_rows, of_rows)
+            down = _length(n, x, d, -1.0, n_rows, of_rows)
+            state += STEP
             by = up if uniform(mix(state)) * (up + down) < down else -down
             for i in range(n):
                 if d[i] != 0.0:

@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 ONE = 1 << 52  # the probability 1: whole numbers up to twice that are exact as float64, too
-_STEP = np.uint64(0x9E3779B97F4A7C15)
+STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 _1 = np.uint64(1)
@@ -44,7 +44,7 @@ def mix(z: np.uint64) -> np.uint64:
 @jit
 def stream(seed: int, number: int) -> np.uint64:
     """The state from which a stream's draws are counted: draw i is mix(state + i G)."""
-    return mix(mix(np.uint64(seed) + _STEP) + np.uint64(number) * _STEP)
+    return mix(mix(np.uint64(seed) + STEP) + np.uint64(number) * STEP)
 
 
 @jit
@@ -108,7 +108,7 @@ def systematic(x: Floats, most: int, seed: int, number: int, out: Ints) -> int:
     m, certain = _split(x, out)
     n = x.size
     state = stream(seed, number)
-    state += _STEP
+    state += STEP
     place = np.int64(mix(state) >> np.uint64(12))  # uniform in [0, ONE)
     found = 0
     most = min(most, n)
@@ -118,7 +118,7 @@ def systematic(x: Floats, most: int, seed: int, number: int, out: Ints) -> int:
         if j & _1:  # a draw gives two places
             draw <<= _32
         else:
-            state += _STEP
+            state += STEP
             draw = mix(state)
         other = j + (((draw >> _32) * (np.uint64(m) - j)) >> _32)
         i = np.uint64(out[other])
@@ -149,7 +149,7 @@ def pivotal(x: Floats, most: int, seed: int, number: int, out: Ints) -> int:
     holder = -1
     left = 0  # what the holder has; 0: nobody holds anything
     for j in range(m):
-        state += _STEP
+        state += STEP
         draw = mix(state)
         other = j + np.int64(((draw >> _32) * np.uint64(m - j)) >> _32)
         i = out[other]
@@ -158,7 +158,7 @@ def pivotal(x: Floats, most: int, seed: int, number: int, out: Ints) -> int:
         if left == 0:
             holder, left = i, q
             continue
-        state += _STEP
+        state += STEP
         won = holder if first_wins(left, q, mix(state)) else i
         left += q
         if left < ONE:
@@ -170,7 +170,7 @@ def pivotal(x: Floats, most: int, seed: int, number: int, out: Ints) -> int:
             out[found] = won
             found += 1
     if left > 0 and found < room:
-        state += _STEP
+        state += STEP
         if uniform(mix(state)) * ONE < left:
             out[found] = holder
             found += 1

@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
-from oasis_alloc.kernels.serve.diversify import _FLAT, _STEEP, _best, _class, _dot, _first, _standard, _start
-from oasis_alloc.kernels.serve.slate_pick import _count, _marginal
-from oasis_alloc.kernels.serve.slate_share import Share, can_keep, needed, take
+from oasis_alloc.kernels.literals import not_literal
+from oasis_alloc.kernels.serve.diversify import (
+    FLAT,
+    STEEP,
+    begin,
+    best_score,
+    dot,
+    end,
+    goes_first,
+    standard,
+)  # fmt: skip
+from oasis_alloc.kernels.serve.keep_state import KeepState, can_keep, is_kept, needed, start, take
+from oasis_alloc.kernels.serve.slate_args import (
+    CategoryRules,
+    Fill,
+    FillFields,
+    Ints,
+    KeepFields,
+    RequestFields,
+    RuleFields,
+    Scored,
+    Singles,
+    Slate,
+    SlateFields,
+    VectorFields,
+    Vectors,
+)
+from oasis_alloc.kernels.serve.slate_pick import class_of, count, marginal_score
 
-Floats = npt.NDArray[np.float64]
-Singles = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
-Counts = npt.NDArray[np.uint32]
+
+class Window(NamedTuple):
+    """What scores count, and how many of the last picks a pick is compared with."""
+
+    beta: float
+    picks: int
 
 
 @jit(fastmath=True)
-def _add_row(
-    rows: Singles, place: Ints, factor: Singles, at: Ints, m: int, p: int, inverse: np.float32, left: Singles
-) -> None:
+def _add_row(vectors: Vectors, factor: Singles, at: Ints, m: int, p: int, inverse: np.float32, left: Singles) -> None:
     """Row at[m] of the factors of all candidates, after pick p; what it explains goes off `left`."""
+    rows, place = vectors
     new = factor[at[m]]
     last = np.uint64(rows.shape[0] - 1)
     vector = rows[min(np.uint64(place[p]), last)]
     for i in range(new.size):
-        new[i] = inverse * _dot(rows[min(np.uint64(place[i]), last)], vector)
+        new[i] = inverse * dot(rows[min(np.uint64(place[i]), last)], vector)
     for j in range(m):
         old = factor[at[j]]
         by = old[p] * inverse
@@ -62,75 +89,82 @@ def _drop_first(factor: Singles, at: Ints, m: int, picks: Ints, left: Singles) -
 
 
 @jit
-def picks_dpp_window(
-    n: int, scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, pinned: int, k: int,
-    least: int, floor: float, rows: Singles, place: Ints, beta: float, window: int, out: Ints, marginal: Floats,
-    share: Share | None,
+def _picks_dpp_window(
+    scored: Scored, rules: CategoryRules, fill: Fill, vectors: Vectors, option: Window, slate: Slate,
+    state: KeepState | None,
 ) -> int:  # fmt: skip
     """The picks of `dpp_window`, of which those are left out after which the share cannot be kept."""
-    mean, steep = _standard(n, scores, beta)
-    window = max(min(window, k), 1)
+    n, scores, keys, of_item = scored
+    array, costs, counts = rules
+    pinned, k, min_size, floor = fill
+    out, marginal = slate
+    one, none = not_literal(1), not_literal(-1)
+    mean, steep = standard(n, scores, option.beta)
+    window = max(min(option.picks, k), 1)
     factor = np.empty((window + 1, n), np.float32)
     at = np.arange(window + 1)
     gain = np.zeros(n)
     left = np.ones(n, np.float32)
-    _start(scores, keys, of_item, rules, stairs, counts, pinned, least, floor, out, marginal, gain)
-    m = 0
-    inside = 0
+    begin(scored, rules, fill, slate, gain)
+    m = inside = not_literal(0)
     while m < k:
-        best = -1
+        best = none
         worth = 0.0
         if m < pinned:
             best = out[m]
         else:
             top = 0.0
             for i in range(n):
-                if gain[i] == -np.inf or left[i] <= _FLAT:
+                if gain[i] == -np.inf or left[i] <= FLAT:
                     continue
-                now = _marginal(scores[i], _class(i, keys, of_item), rules, stairs, counts)
-                if now == -np.inf or (now <= floor and m >= least):
+                now = marginal_score(scores[i], class_of(i, keys, of_item), array, costs, counts)
+                if now == -np.inf or (now <= floor and m >= min_size):
                     gain[i] = -np.inf
                     continue
-                gain[i] = np.exp(min(steep * (now - mean), _STEEP)) * left[i]
-                if gain[i] > top or (gain[i] == top and _first(i, best, keys, of_item)):
-                    if can_keep(i, m, keys, of_item, rules, k, least, share):
+                gain[i] = np.exp(min(steep * (now - mean), STEEP)) * left[i]
+                if gain[i] > top or (gain[i] == top and goes_first(i, best, keys, of_item)):
+                    if can_keep(i, m, scored, array, fill, state):
                         best, top, worth = i, gain[i], now
                     else:
                         gain[i] = -np.inf
             if best < 0:
-                best, worth = _best(m, scores, keys, of_item, rules, stairs, counts, k, least, floor, gain, share)
+                best, worth = best_score(m, scored, rules, fill, gain, state)
         if best < 0:
-            best, worth = needed(m, scores, keys, of_item, rules, stairs, counts, least, share)
+            best, worth = needed(m, scored, rules, min_size, state)
         if best < 0:
             break
         if m >= pinned:
             out[m] = best
             marginal[m] = worth
-            _count(_class(best, keys, of_item), rules, counts, 1)
-            take(best, m, keys, of_item, rules, k, least, share)
-        pivot = np.sqrt(left[best]) if left[best] > _FLAT else np.float32(0.0)
-        _add_row(rows, place, factor, at, inside, best, np.float32(1.0) / pivot if pivot > 0.0 else pivot, left)
+            count(class_of(best, keys, of_item), array, counts, one)
+            take(best, m, scored, array, fill, state)
+        pivot = np.sqrt(left[best]) if left[best] > FLAT else np.float32(0.0)
+        _add_row(vectors, factor, at, inside, best, np.float32(1.0) / pivot if pivot > 0.0 else pivot, left)
         gain[best] = -np.inf
         m += 1
         inside += 1
         if inside > window:
             _drop_first(factor, at, inside, out[m - inside : m], left)
             inside -= 1
-    for j in range(m):
-        _count(_class(out[j], keys, of_item), rules, counts, -1)
+    end(m, scored, rules, slate)
     return m
 
 
 @jit
 def dpp_window(
-    n: int, scores: Floats, keys: Ints, of_item: Counts, rules: Ints, stairs: Floats, counts: Ints, pinned: int, k: int,
-    least: int, floor: float, rows: Singles, place: Ints, beta: float, window: int, out: Ints, marginal: Floats,
+    n: int, request: RequestFields, rules: RuleFields, fill: FillFields, vectors: VectorFields,
+    option: tuple[float, int], slate: SlateFields, keep: KeepFields | None,
 ) -> int:  # fmt: skip
-    """As `dpp`, where a pick is compared with the last `window` picks only (Chen, Zhang and Zhou, section 4.3).
+    """As `dpp`, where a pick is compared with the last few picks only (Chen, Zhang and Zhou, section 4.3).
 
     Gains grow again when a pick leaves the window, so those of all candidates are kept up to date.
     """
-    return picks_dpp_window(
-        n, scores, keys, of_item, rules, stairs, counts, pinned, k, least, floor, rows, place, beta, window, out,
-        marginal, None,
-    )  # fmt: skip
+    scored, rules_, fill_ = Scored(n, *request), CategoryRules(*rules), Fill(*fill)
+    vectors_, option_, slate_ = Vectors(*vectors), Window(*option), Slate(*slate)
+    if keep is None:
+        return _picks_dpp_window(scored, rules_, fill_, vectors_, option_, slate_, None)
+    state = start(scored, rules_, fill_, slate_, keep)
+    m = _picks_dpp_window(scored, rules_, fill_, vectors_, option_, slate_, None)
+    if is_kept(m, slate_, state):
+        return m
+    return _picks_dpp_window(scored, rules_, fill_, vectors_, option_, slate_, state)

@@ -6,47 +6,47 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.serve.slate_args import (
+    CategoryRules,
+    Fill,
+    FillFields,
+    Floats,
+    Ints,
+    RequestFields,
+    RuleFields,
+    Scored,
+    Slate,
+)
 from oasis_alloc.kernels.serve.slate_pick import pick
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @jit
 def reverses(
-    i: int,
-    shown: bool,
-    change: float,
-    use: Floats,
-    shares: Floats,
-    by_then: npt.NDArray[np.bool_],
-    scores: Floats,
-    keys: Ints,
-    of_item: npt.NDArray[np.uint32],
-    rules: Ints,
-    stairs: Floats,
-    pinned: Ints,
-    k: int,
-    least: int,
-    floor: float,
-) -> bool:
-    """Whether candidate i, which is `shown` or not, is in the other case after shares[j] of the change iff by_then[j].
+    i: int, shown: bool, change: tuple[float, Floats], trial: tuple[Floats, npt.NDArray[np.bool_]],
+    request: RequestFields, rules: RuleFields, fill: FillFields, pinned: Ints,
+) -> bool:  # fmt: skip
+    """Whether candidate i has switched (shown or not) after shares[j] of the change iff reversed_by[j].
 
-    A price that changes takes change * use (n,) off the scores; the rest is what `slate_pick.pick` reads, but for the
-    pinned positions.
+    `change` is (amount, use): a price that changes takes amount * use[i] off the score of candidate i. `trial` is
+    (shares, reversed_by). `pinned` has the pinned positions.
     """
-    n = scores.size
-    counts = np.zeros(rules[1], np.int64)
-    out, marginal, moved = np.empty(max(1, k), np.int64), np.empty(max(1, k)), np.empty(n)
+    amount, use = change
+    shares, reversed_by = trial
+    scores, keys, of_item = request
+    rules_, fill_ = CategoryRules(*rules), Fill(*fill)
+    n, k = scores.size, fill_.size
+    moved = np.empty(n)
+    scored, slate = Scored(n, moved, keys, of_item), Slate(np.empty(max(1, k), np.int64), np.empty(max(1, k)))
+    out = slate.positions
     for j in range(shares.size):
-        by = shares[j] * change
+        by = shares[j] * amount
         for p in range(n):
             moved[p] = scores[p] - by * use[p]
         out[: pinned.size] = pinned
-        m = pick(n, moved, keys, of_item, rules, stairs, counts, pinned.size, k, least, floor, out, marginal)
+        m = pick(scored, rules_, fill_, slate)
         now = False
         for p in range(m):
             now = now or out[p] == i
-        if (now != shown) != by_then[j]:
+        if (now != shown) != reversed_by[j]:
             return False
     return True

@@ -18,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.literals import not_literal
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.uint32]
 
 _PEEK = 32  # candidates that are looked at together: most of them hold none of the best
 
@@ -48,11 +50,11 @@ def score_some(
     items: Ints,
     columns: Floats,
     blend: Floats,
-    of_item: npt.NDArray[np.uint32],
+    of_item: Counts,
     table: Floats,
     out: Floats,
 ) -> None:
-    """Write the priced scores of candidates first <= i < last into out; callers have a `first` of the type of n."""
+    """Write the priced scores of candidates first <= i < last into out; `first` is no literal."""
     n = np.uint64(last - first)
     n_terms = int(blend[0])
     unseen = np.uint64(of_item.shape[1] - 1)
@@ -91,12 +93,12 @@ def score(
     items: Ints,
     columns: Floats,
     blend: Floats,
-    of_item: npt.NDArray[np.uint32],
+    of_item: Counts,
     table: Floats,
     out: Floats,
 ) -> None:
     """Write the priced scores of the first n candidates into out."""
-    score_some(n - n, n, items, columns, blend, of_item, table, out)
+    score_some(not_literal(0), n, items, columns, blend, of_item, table, out)
 
 
 @jit
@@ -105,40 +107,40 @@ def best(
     items: Ints,
     columns: Floats,
     blend: Floats,
-    of_item: npt.NDArray[np.uint32],
+    of_item: Counts,
     table: Floats,
     k: int,
-    least: int,
+    min_size: int,
     floor: float,
     scores: Floats,
     out: Ints,
 ) -> int:
     """Write the priced scores of the first n candidates, and the positions of the best k of them; as `best_of`."""
-    score_some(n - n, n, items, columns, blend, of_item, table, scores)
-    return best_of(n, items, of_item, k, least, floor, scores, out)
+    score_some(not_literal(0), n, items, columns, blend, of_item, table, scores)
+    return best_of(n, items, of_item, k, min_size, floor, scores, out)
 
 
 @jit
 def best_of(
     n: int,
     items: Ints,
-    of_item: npt.NDArray[np.uint32],
+    of_item: Counts,
     k: int,
-    least: int,
+    min_size: int,
     floor: float,
     scores: Floats,
     out: Ints,
 ) -> int:
     """Write the positions of the best k of the first n candidates by their scores, best first.
 
-    Those not above `floor` are left out unless there are fewer than `least` without them. Equal scores go by rank, then
-    position. NaN is never among the best. Returns how many there are.
+    Those not above `floor` are left out unless there are fewer than `min_size` without them. Equal scores go by rank,
+    then position. NaN is never among the best. Returns how many there are.
     """
     unseen = np.uint64(of_item.shape[1] - 1)
     rank = of_item[1]
     m = 0
     k = min(k, n)
-    cut = -np.inf if least > 0 else floor
+    cut = -np.inf if min_size > 0 else floor
     for start in range(0, n, _PEEK):
         end = min(start + _PEEK, n)
         block = scores[start:end]
@@ -149,7 +151,7 @@ def best_of(
             continue
         for i in range(start, end):
             s = scores[i]
-            if not s >= cut or not (s > floor or (least > 0 and s > -np.inf)):
+            if not s >= cut or not (s > floor or (min_size > 0 and s > -np.inf)):
                 continue
             mine = rank[min(np.uint64(items[i]), unseen)]
             j = min(m, k - 1)
@@ -170,7 +172,7 @@ def best_of(
             out[j] = i
             if m == k:
                 cut = max(scores[out[k - 1]], cut)
-    while m > least and not scores[out[m - 1]] > floor:
+    while m > min_size and not scores[out[m - 1]] > floor:
         m -= 1
     return m
 
@@ -187,19 +189,16 @@ def add(first: int, last: int, weight: float, column: npt.NDArray[np.floating[An
 
 @jit
 def charge(
-    first: int,
-    last: int,
-    indptr: Ints,
-    items: npt.NDArray[np.uint32],
-    class_of: npt.NDArray[np.uint32],
-    tables: Floats,
-    segment: Ints,
-    out: Floats,
-) -> int:
-    """Take the prices of exposure, tables[segment, 0], off the pairs of users first <= u < last of a batch.
+    first: int, last: int, pairs: tuple[Ints, Counts], class_of: Counts, prices: tuple[Floats, Ints, int],
+    column: npt.NDArray[np.floating[Any]] | None, out: Floats,
+) -> int:  # fmt: skip
+    """Take the prices of a column off the pairs of users first <= u < last of a batch; None is exposure.
 
-    `items` and `out` start at the first user's pairs. Returns how many scores are not finite now.
+    `pairs` is (indptr, items) and `prices` (tables, segment, k): those of user u are tables[segment[u], k]. `items`,
+    `column` and `out` start at the first user's pairs. Returns how many scores are not finite now.
     """
+    indptr, items = pairs
+    tables, segment, k = prices
     base = indptr[first]
     unseen = np.uint32(class_of.size - 1)
     wrong = 0
@@ -207,41 +206,15 @@ def charge(
         a = indptr[u] - base
         n = np.uint64(indptr[u + 1] - indptr[u])
         item = items[a : a + n]
-        s = out[a : a + n]
-        price = tables[segment[u], 0]
-        for i in range(n):
-            s[i] = s[i] - price[class_of[min(item[i], unseen)]]
-        for i in range(n):
-            wrong += not abs(s[i]) < np.inf
-    return wrong
-
-
-@jit
-def charge_column(
-    first: int,
-    last: int,
-    indptr: Ints,
-    items: npt.NDArray[np.uint32],
-    class_of: npt.NDArray[np.uint32],
-    tables: Floats,
-    k: int,
-    column: npt.NDArray[np.floating[Any]],
-    segment: Ints,
-    out: Floats,
-) -> int:
-    """As `charge`, of the prices of column k, tables[segment, k]; `column` starts at the first user's pairs too."""
-    base = indptr[first]
-    unseen = np.uint32(class_of.size - 1)
-    wrong = 0
-    for u in range(first, last):
-        a = indptr[u] - base
-        n = np.uint64(indptr[u + 1] - indptr[u])
-        item = items[a : a + n]
-        c = column[a : a + n]
         s = out[a : a + n]
         price = tables[segment[u], k]
-        for i in range(n):
-            s[i] = s[i] - price[class_of[min(item[i], unseen)]] * c[i]
+        if column is None:
+            for i in range(n):
+                s[i] = s[i] - price[class_of[min(item[i], unseen)]]
+        else:
+            c = column[a : a + n]
+            for i in range(n):
+                s[i] = s[i] - price[class_of[min(item[i], unseen)]] * c[i]
         for i in range(n):
             wrong += not abs(s[i]) < np.inf
     return wrong

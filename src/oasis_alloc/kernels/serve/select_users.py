@@ -1,4 +1,4 @@
-"""Slates of many users in one call: what `serve.py`, `slate_pick.py` and `slate_keep.py` do, one user after the other.
+"""Slates of many users in one call: what `score.py`, `slate_pick.py` and `slate_keep.py` do, one user after the other.
 
 A call from Python lets go of the interpreter and waits to get it back. Around the microsecond of one small request that
 costs a second thread more than it gains; around a hundred of them it does not count.
@@ -6,28 +6,23 @@ costs a second thread more than it gains; around a hundred of them it does not c
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.serve.score import best_of, score_some
+from oasis_alloc.kernels.serve.slate_args import CategoryRules, Counts, Fill, Floats, Ints, Keep, Scored, Slate
 from oasis_alloc.kernels.serve.slate_keep import keep
 from oasis_alloc.kernels.serve.slate_pick import pick
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+BatchFields = tuple[Ints, Ints, Floats]
+"""indptr (n_users + 1,) of all users; items and columns (n_columns, ...) from the first user's candidates on."""
 
+PriceFields = tuple[Floats, Counts, Floats, Ints]
+"""blend, of_item, tables, segment: the prices of user u are tables[segment[u]]; see score.py."""
 
-class SlateArrays(NamedTuple):
-    """The rules of slates as `slate_pick.pick` and `slate_keep.keep` read them."""
-
-    rules: npt.NDArray[np.int64]
-    stairs: npt.NDArray[np.float64]
-    flat: npt.NDArray[np.float64]
-    kept: int  # row of the column of which a share is kept, -1 for none
-    share: float
+SlateRuleFields = tuple[Ints, Floats, Floats, int, float]
+"""array and costs as in `CategoryRules`, costs without decrements, row of the column that is kept or -1, its share."""
 
 
 @jit
@@ -71,59 +66,50 @@ def _first_wrong(
 
 @jit
 def select_users(
-    first: int,
-    last: int,
-    indptr: Ints,
-    items: Ints,
-    columns: Floats,
-    blend: Floats,
-    of_item: npt.NDArray[np.uint32],
-    tables: Floats,
-    segment: Ints,
-    sizes: Ints,
-    leasts: Ints,
-    slates: SlateArrays,
-    check: bool,
-    scores: Floats,
-    out: Ints,
-) -> int:
+    first: int, last: int, batch: BatchFields, prices: PriceFields, sizes: tuple[Ints, Ints], rules: SlateRuleFields,
+    check: bool, out: tuple[Floats, Ints],
+) -> int:  # fmt: skip
     """Write the priced scores of users first <= u < last, and row by row the pairs of their slates, then -1.
 
-    `items`, `columns` and `scores` start at the first user's pairs, `out` (last - first, k) at the first user; the
-    prices of user u are tables[segment[u]]. With `check`, returns the first pair that no request may have, and -1 where
+    `sizes` is (size, min_size) by user. `out` is (scores, slates): scores start at the first user's pairs, slates
+    (last - first, k) at the first user. With `check`, returns the first pair that no request may have, and -1 where
     there is none.
     """
-    rules, stairs, flat, kept, share = slates
+    indptr, items, columns = batch
+    blend, of_item, tables, segment = prices
+    array, costs, caps, kept, share = rules
+    size, smallest = sizes
+    scores, slates = out
     base = indptr[first]
-    longest, n_categories = 1, rules[1]
+    longest, n_categories = 1, array[1]
     for u in range(first, last):
         longest = max(longest, indptr[u + 1] - indptr[u])
     room = 4
     while check and room < 2 * longest:
         room *= 2
-    seen, counts = np.zeros(room, np.uint64), np.zeros(n_categories, np.int64)
-    positions, marginal = np.empty(max(1, out.shape[1]), np.int64), np.empty(max(1, out.shape[1]))
-    info = np.empty(4)
-    none = counts.size - n_categories  # pinned: a literal 0 would have all that is called compiled once more
+    seen = np.zeros(room, np.uint64)
+    by_category = CategoryRules(array, costs, np.zeros(n_categories, np.int64))
+    slate = Slate(np.empty(max(1, slates.shape[1]), np.int64), np.empty(max(1, slates.shape[1])))
+    positions, info = slate.positions, np.empty(4)
     for u in range(first, last):
         a, b = indptr[u] - base, indptr[u + 1] - base
-        mine, s, row, n = items[a:b], scores[a:b], out[u - first], b - a
+        mine, s, row, n = items[a:b], scores[a:b], slates[u - first], b - a
         if check:
             wrong = _first_wrong(u - first, a, b, items, columns, of_item.shape[1] - 1, seen)
             if wrong >= 0:
                 return int(base + wrong)
         score_some(a, b, items, columns, blend, of_item, tables[segment[u]], scores)
-        k = min(sizes[u], n)
-        least = min(leasts[u], k)
+        k = min(size[u], n)
+        min_size = min(smallest[u], k)
         if kept >= 0:
             m = keep(
-                n, s, columns[kept, a:b], mine, of_item, rules, stairs, flat, counts, none, k, least, 0.0, share,
-                positions, marginal, info,
+                Scored(n, s, mine, of_item), by_category, Fill(0, k, min_size, 0.0),
+                Keep(columns[kept, a:b], caps, share), slate, info,
             )  # fmt: skip
         elif n_categories > 0:
-            m = pick(n, s, mine, of_item, rules, stairs, counts, none, k, least, 0.0, positions, marginal)
+            m = pick(Scored(n, s, mine, of_item), by_category, Fill(0, k, min_size, 0.0), slate)
         else:
-            m = best_of(n, mine, of_item, k, least, 0.0, s, positions)
+            m = best_of(n, mine, of_item, k, min_size, 0.0, s, positions)
         for j in range(m):
             row[j] = indptr[u] + positions[j]
         row[m:] = -1

@@ -1,11 +1,11 @@
-"""One slate under rules by category: greedy by marginal priced score, and the share of a column that is kept.
+"""One slate under rules by category: greedy by marginal priced score.
 
-`rules` is one array of integers: [n_systems, n_categories, n_entries, start (n_classes + 1,), category (n_entries,),
-system (n_categories,)]. A class has the categories `category[start[c]:start[c + 1]]`, those of the first system first;
-the last class is of items that were never seen and has none. `stairs` (n_systems, k): what the j-th item of a category
-costs, infinite from the system's cap on.
+`CategoryRules.array` is one array of integers: [n_systems, n_categories, n_entries, start (n_classes + 1,), category
+(n_entries,), system (n_categories,)]. A class has the categories `category[start[c]:start[c + 1]]`, those of the first
+system first; the last class is of items that were never seen and has none. `costs` (n_systems, k): what the j-th item
+of a category costs, infinite from the system's cap on.
 
-The marginal of a candidate is `s - steps`, the steps of its categories taken off one after the other. Greedy takes the
+The marginal of a candidate is `s - costs`, the costs of its categories taken off one after the other. Greedy takes the
 largest, ties by rank, then position, until none is above the floor. Where every item has one category a system and
 systems nest, the slate's worth is an M-natural concave function, for which this is optimal (Murota, "Discrete Convex
 Analysis", 2003, ch. 6); elsewhere caps are kept all the same and the rest is greedy's.
@@ -17,33 +17,39 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.literals import not_literal
+from oasis_alloc.kernels.serve.slate_args import CategoryRules, Fill, Floats, Ints, Scored, Slate
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-_HEAD = 3
+HEAD = 3  # entries of the array before `start`
 
 
 @jit
-def _marginal(s: float, klass: int, rules: Ints, stairs: Floats, counts: Ints) -> float:
-    """Score less the steps that the candidate's categories are at."""
-    start = rules[_HEAD + klass]
-    end = rules[_HEAD + klass + 1]
-    n_categories = rules[1]
-    n_entries = rules[2]
-    systems = rules.size - n_categories
+def class_of(i: int, keys: Ints, of_item: npt.NDArray[np.uint32]) -> int:
+    """The class of candidate i."""
+    return int(np.int64(of_item[0, min(np.uint64(keys[i]), np.uint64(of_item.shape[1] - 1))]))
+
+
+@jit
+def marginal_score(s: float, class_: int, array: Ints, costs: Floats, counts: Ints) -> float:
+    """Score less what the candidate's categories cost at these counts."""
+    start = array[HEAD + class_]
+    end = array[HEAD + class_ + 1]
+    n_categories = array[1]
+    n_entries = array[2]
+    systems = array.size - n_categories
     entries = systems - n_entries
     for e in range(entries + start, entries + end):
-        category = rules[e]
-        s = s - stairs[rules[systems + category], min(counts[category], stairs.shape[1] - 1)]
+        category = array[e]
+        s = s - costs[array[systems + category], min(counts[category], costs.shape[1] - 1)]
     return s
 
 
 @jit
-def _count(klass: int, rules: Ints, counts: Ints, change: int) -> None:
-    entries = rules.size - rules[1] - rules[2]
-    for e in range(entries + rules[_HEAD + klass], entries + rules[_HEAD + klass + 1]):
-        counts[rules[e]] += change
+def count(class_: int, array: Ints, counts: Ints, change: int) -> None:
+    """Add `change` to the counts of a class's categories."""
+    entries = array.size - array[1] - array[2]
+    for e in range(entries + array[HEAD + class_], entries + array[HEAD + class_ + 1]):
+        counts[array[e]] += change
 
 
 @jit(inline=True)
@@ -75,40 +81,29 @@ def _sink(
 
 
 @jit
-def pick(
-    n: int,
-    scores: Floats,
-    keys: Ints,
-    of_item: npt.NDArray[np.uint32],
-    rules: Ints,
-    stairs: Floats,
-    counts: Ints,
-    pinned: int,
-    k: int,
-    least: int,
-    floor: float,
-    out: Ints,
-    marginal: Floats,
-) -> int:
-    """Fill out[pinned:] with positions of the best slate of up to k, best first, and `marginal` with their worth.
+def pick(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate) -> int:
+    """Fill the slate behind its pinned positions with the best ones, best first; return how many it has then.
 
-    `out[:pinned]` are in already. Scores of minus infinity and NaN are never taken. Slots from `least` on are filled
-    only by what is worth more than `floor`. `counts` (n_categories,) is all zero, and is so again at the end. Returns
-    how many the slate has.
+    Scores of minus infinity and NaN are never taken.
     """
+    n, scores, keys, of_item = scored
+    array, costs, counts = rules
+    pinned, k, min_size, floor = fill
+    out, marginal = slate
     unseen = np.uint64(of_item.shape[1] - 1)
     rank = of_item[1]
+    root, one = not_literal(0), not_literal(1)
     for j in range(pinned):
         i = out[j]
-        klass = of_item[0, min(np.uint64(keys[i]), unseen)]
-        marginal[j] = _marginal(scores[i], klass, rules, stairs, counts)
-        _count(klass, rules, counts, 1)
+        class_ = class_of(i, keys, of_item)
+        marginal[j] = marginal_score(scores[i], class_, array, costs, counts)
+        count(class_, array, counts, one)
     heap = np.empty(n, np.int64)
     bound = np.empty(n)
-    size = 0
+    size = not_literal(0)
     for i in range(n):
         bound[i] = scores[i]
-        if scores[i] > floor or (least > pinned and scores[i] > -np.inf):
+        if scores[i] > floor or (min_size > pinned and scores[i] > -np.inf):
             heap[size] = i
             size += 1
     for j in range(pinned):  # they are in once
@@ -119,14 +114,14 @@ def pick(
     # A bound was a marginal at earlier counts, and counts only grow: the first whose bound still holds is the largest.
     while m < k and size > 0:
         i = heap[0]
-        klass = of_item[0, min(np.uint64(keys[i]), unseen)]
-        now = -np.inf if bound[i] == -np.inf else _marginal(scores[i], klass, rules, stairs, counts)
+        class_ = class_of(i, keys, of_item)
+        now = -np.inf if bound[i] == -np.inf else marginal_score(scores[i], class_, array, costs, counts)
         if now == -np.inf or now == bound[i]:
-            if now > floor or (m < least and now > -np.inf):
+            if now > floor or (m < min_size and now > -np.inf):
                 out[m] = i
                 marginal[m] = now
                 m += 1
-                _count(klass, rules, counts, 1)
+                count(class_, array, counts, one)
             elif now > -np.inf:
                 break
             size -= 1
@@ -134,7 +129,7 @@ def pick(
         else:
             bound[i] = now
         if size > 0:
-            _sink(0, size, heap, bound, keys, rank, unseen)
+            _sink(root, size, heap, bound, keys, rank, unseen)
     for j in range(m):
-        _count(of_item[0, min(np.uint64(keys[out[j]]), unseen)], rules, counts, -1)
+        count(class_of(out[j], keys, of_item), array, counts, -one)
     return m

@@ -87,12 +87,11 @@ def score_batch(
             s = scores[a:b]
             numbers = readonly(item_numbers(item[a:b], a, data.n_items).astype(np.uint32, copy=False))
             _blend(data.weights, given, a, b, s)
-            wrong = serve.charge(first, last, pointers, numbers, first_of_item, tables, segments, s)
+            pairs = pointers, numbers
+            wrong = serve.charge(first, last, pairs, first_of_item, (tables, segments, 0), None, s)
             for k, name in enumerate(data.measured, 1):
                 column = _part(given[name], a, b)
-                wrong = serve.charge_column(
-                    first, last, pointers, numbers, first_of_item, tables, k, column, segments, s
-                )
+                wrong = serve.charge(first, last, pairs, first_of_item, (tables, segments, k), column, s)
             if wrong:
                 refuse(given, a, b)
     return scores

@@ -35,14 +35,15 @@ def select_batch(
     width = min(slots, max(min(data.slate.size, _WIDE), int(np.diff(pointers).max(initial=0))))
     slates = _slates(out, (n_users, width), slots)
     found = buffer(scores, int(pointers[-1]), "scores")
-    rules = select_users.SlateArrays(*selector.arrays(width, scorer.selected))
+    rules = selector.arrays(width, scorer.selected)
     for begin, end, tables, segments in kinds(formula, who):
         for first, last in blocks(pointers, begin, end, _BLOCK):
             a, b = int(pointers[first]), int(pointers[last])
             numbers, block = _block(batch, a, b)
+            prices = scorer.blend, formula.of_item, tables, segments
             wrong = select_users.select_users(
-                first, last, pointers, numbers, block, scorer.blend, formula.of_item, tables, segments, sizes,
-                who.leasts, rules, True, found[a:b], slates[first:last],
+                first, last, (pointers, numbers, block), prices, (sizes, who.leasts), rules, True,
+                (found[a:b], slates[first:last]),
             )  # fmt: skip
             if wrong >= 0:
                 _refuse(batch, a, b, wrong, data.n_items)

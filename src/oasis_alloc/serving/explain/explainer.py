@@ -18,8 +18,8 @@ from oasis_alloc.serving.explain.score_parts import Ledger, Part
 from oasis_alloc.serving.request.scorer import Asked
 from oasis_alloc.serving.request.selection import Picked, Selector
 
-_SHARES = np.array([0.5, 1.0 - 1e-6, 1.0 + 1e-6])  # of a change,
-_BY_THEN = np.array([False, False, True])  # and whether it reverses the decision by then
+# shares of a change, and whether it reverses the decision by then
+_TRIAL = np.array([0.5, 1.0 - 1e-6, 1.0 + 1e-6]), np.array([False, False, True])
 _CLEAR = 1e-6  # of the largest number that is compared: a millionth of such a change is ten thousand times its rounding
 
 Uses = dict[tuple[str, Any], tuple[float, float]]
@@ -187,10 +187,10 @@ class Reversal:
         of_item = selector.formula.of_item if request.local is None else request.local.of_item
         cost = selector.stairs(wishes.k).cost
         self._largest = max(float(np.abs(scores).max(initial=0.0)), float(cost[np.isfinite(cost)].sum()))
-        self._read = (
-            masked, request.key, of_item, selector.rules_for(request).array, cost, wishes.pinned, wishes.k,
-            wishes.least, wishes.floor,
-        )  # fmt: skip
+        rules = selector.rules_for(request)
+        counts = np.zeros(rules.system.size, np.int64)
+        fill = wishes.pinned.size, wishes.k, wishes.least, wishes.floor
+        self._read = (masked, request.key, of_item), (rules.array, cost, counts), fill, wishes.pinned
 
     def changes(self, i: int, shown: bool, threshold: float, rival: int) -> tuple[Change, ...]:
         """Changes of the organic column and of a price, tried before they are told."""
@@ -222,4 +222,4 @@ class Reversal:
         payers = self._payers[change.name, change.group]
         use = np.zeros(len(self._scores))
         use[list(payers)] = list(payers.values())
-        return bool(reverses(i, shown, change.to - change.now, use, _SHARES, _BY_THEN, *self._read))
+        return bool(reverses(i, shown, (change.to - change.now, use), _TRIAL, *self._read))

@@ -175,7 +175,7 @@ def diversified(
     from oasis_alloc.serving.request.selection import Picked, check_pinned
 
     keep = selector.data.slate.keep
-    kernel, options = _kernel(checked(rule), keep is not None)
+    kernel, option = _kernel(checked(rule), keep is not None)
     n = scores.size
     rows, place = _placed(embeddings, request.items, selector.data)
     if kernel is None:
@@ -188,13 +188,12 @@ def diversified(
     k = wishes.k
     out, marginal = np.empty(max(k, 1), np.int64), np.empty(max(k, 1))
     out[: wishes.pinned.size] = wishes.pinned
-    kept: tuple[Any, ...] = ()
+    to_keep: tuple[Any, ...] | None = None
     if keep is not None:
-        kept = request.columns[selector.data.columns.index(keep[0])].copy(), stairs.flat, keep[1]
-    m = kernel(
-        n, scores, request.key, of_item, rules.array, stairs.cost, np.zeros(rules.system.size, np.int64),
-        wishes.pinned.size, k, wishes.least, wishes.floor, rows, place, *options, out, marginal, *kept,
-    )  # fmt: skip
+        to_keep = request.columns[selector.data.columns.index(keep[0])].copy(), stairs.flat, keep[1]
+    by_category = rules.array, stairs.cost, np.zeros(rules.system.size, np.int64)
+    fill = wishes.pinned.size, k, wishes.least, wishes.floor
+    m = kernel(n, (scores, request.key, of_item), by_category, fill, (rows, place), option, (out, marginal), to_keep)
     check_pinned(marginal, wishes, selector.data.slate)
     return Picked(out[:m], marginal[:m])
 
@@ -202,13 +201,11 @@ def diversified(
 class PreparedDiverse(Prepared):
     """Buffers of one thread whose `select` goes by a diversity rule; see `Policy.prepare`."""
 
-    __slots__ = ("_diverse", "_options", "_rows", "_to_keep")
+    __slots__ = ("_diverse", "_option", "_rows")
 
     def __init__(self, scorer: Scorer, most: int, k: int | None, rule: Diversify, embeddings: object) -> None:
         super().__init__(scorer, most, k)
-        keeps = self._kept >= 0
-        self._diverse, self._options = _kernel(rule, keeps)
-        self._to_keep: tuple[Any, ...] = (self.columns[self._kept], self._flat, self._share) if keeps else ()
+        self._diverse, self._option = _kernel(rule, self._to_keep is not None)
         if not isinstance(embeddings, Embeddings):
             kind = type(embeddings).__name__
             raise InputError(f"embeddings is {kind}; expected oa.Embeddings of the policy's items.")
@@ -222,9 +219,8 @@ class PreparedDiverse(Prepared):
         k = min(self._k, user.size, n)
         self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
         found: int = self._diverse(
-            n, self.scores, self.items, self._of_item, self._rules, self._stairs, self._counts, 0, k,
-            min(user.at_least, k), 0.0, self._rows, self.items, *self._options, self.positions, self.marginal,
-            *self._to_keep,
+            n, (self.scores, self.items, self._of_item), self._rules, (0, k, min(user.at_least, k), 0.0),
+            (self._rows, self.items), self._option, (self.positions, self.marginal), self._to_keep,
         )  # fmt: skip
         return found
 
@@ -241,18 +237,18 @@ def checked(rule: object) -> Diversify:
     return rule
 
 
-def _kernel(rule: Diversify, keeps: bool) -> tuple[Any, tuple[Any, ...]]:
-    """(kernel, its own arguments) of a rule; None where slates that keep a share are those of the scores."""
-    from oasis_alloc.kernels.serve import diverse_keep, diversify, diversify_window
+def _kernel(rule: Diversify, keeps: bool) -> tuple[Any, Any]:
+    """(kernel, its own argument) of a rule; None where slates that keep a share are those of the scores."""
+    from oasis_alloc.kernels.serve import diversify, diversify_window
 
     if keeps and rule.diversity == 0.0:
-        return None, ()
+        return None, None
     if isinstance(rule, MMR) or rule.diversity == 0.0:
-        return (diverse_keep if keeps else diversify).mmr, (float(rule.diversity),)
+        return diversify.mmr, float(rule.diversity)
     beta = (1.0 - rule.diversity) * float(rule.scale)
     if rule.window is None:
-        return (diverse_keep if keeps else diversify).dpp, (beta,)
-    return (diverse_keep if keeps else diversify_window).dpp_window, (beta, int(rule.window))
+        return diversify.dpp, beta
+    return diversify_window.dpp_window, (beta, int(rule.window))
 
 
 def _placed(embeddings: object, items: Ints, data: PolicyData) -> tuple[Singles, Ints]:

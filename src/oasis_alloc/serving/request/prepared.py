@@ -24,27 +24,23 @@ class Prepared(Remade):
     """Buffers of one thread; see `Policy.prepare`."""
 
     __slots__ = (
-        "_best", "_blend", "_counts", "_flat", "_info", "_k", "_keep", "_kept", "_most", "_of_item", "_owner", "_pick",
-        "_plain", "_rules", "_score", "_share", "_stairs", "columns", "items", "marginal", "names", "positions",
-        "scores",
+        "_best", "_blend", "_k", "_keep", "_most", "_of_item", "_owner", "_pick", "_plain", "_rules", "_score",
+        "_to_keep", "columns", "items", "marginal", "names", "positions", "scores",
     )  # fmt: skip
 
     def __init__(self, scorer: Scorer, most: int, k: int | None) -> None:
         from oasis_alloc.kernels.serve import score as serve
-        from oasis_alloc.kernels.serve import slate_keep, slate_pick
+        from oasis_alloc.kernels.serve import select_one
 
         most = _checked("prepare", "max_candidates", most)
         formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
         k = min(checked_slots(k, slate.size), most)
         self._owner, self._blend, self._of_item, self._plain = formula, scorer.blend, formula.of_item, selector.is_plain
-        self._best, self._score, self._pick, self._keep = serve.best, serve.score, slate_pick.pick, slate_keep.keep
-        self._rules = selector.rules.array
-        self._stairs, self._flat, _ = selector.stairs(k)
-        self._counts = np.zeros(selector.rules.system.size, np.int64)
-        self._kept, self._share = -1, 0.0
-        if slate.keep is not None:
-            self._kept, self._share = names.index(slate.keep[0]), slate.keep[1]
-        self._most, self._k, self._info = most, k, np.empty(4)
+        self._best, self._score = serve.best, serve.score
+        self._pick, self._keep = select_one.pick_one, select_one.keep_one
+        costs, caps, _ = selector.stairs(k)
+        self._rules = selector.rules.array, costs, np.zeros(selector.rules.system.size, np.int64)
+        self._most, self._k = most, k
         self.names = names
         with _room(f"prepare(max_candidates={most:,})"):
             self.items: Ints = np.full(most, -1, np.int64)
@@ -52,6 +48,9 @@ class Prepared(Remade):
             self.scores: Floats = np.zeros(most)
             self.positions: Ints = np.zeros(max(k, 1), np.int64)
             self.marginal: Floats = np.zeros(max(k, 1))
+        self._to_keep: tuple[Floats, Floats, float] | None = None
+        if slate.keep is not None:
+            self._to_keep = self.columns[names.index(slate.keep[0])], caps, slate.keep[1]
 
     def score(self, n: int, user: User) -> None:
         """Write the priced scores of the first n candidates into `scores`."""
@@ -70,16 +69,11 @@ class Prepared(Remade):
                 self.scores, self.positions,
             )  # fmt: skip
         least = min(user.at_least, k, n)
-        self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
-        if self._kept < 0:
-            return self._pick(
-                n, self.scores, self.items, self._of_item, self._rules, self._stairs, self._counts, 0, k, least, 0.0,
-                self.positions, self.marginal,
-            )  # fmt: skip
-        return self._keep(
-            n, self.scores, self.columns[self._kept], self.items, self._of_item, self._rules, self._stairs, self._flat,
-            self._counts, 0, k, least, 0.0, self._share, self.positions, self.marginal, self._info,
-        )  # fmt: skip
+        request = self.items, self.columns, self._blend, self._of_item, self.scores
+        slate = self.positions, self.marginal
+        if self._to_keep is None:
+            return self._pick(n, user.table, k, least, request, self._rules, slate)
+        return self._keep(n, user.table, (k, least), request, self._rules, self._to_keep, slate)
 
     def _counted(self, n: object, user: User) -> int:
         """A number of candidates that is not a plain one within the buffers: NumPy's as Python's, or what is wrong."""
@@ -101,7 +95,7 @@ class PreparedBatch(Remade):
         k = min(checked_slots(k, slate.size), most)
         self._formula, self._blend, self._most, self._k = formula, scorer.blend, most, k
         self._select = select_users.select_users
-        self._slates = select_users.SlateArrays(*selector.arrays(k, names))
+        self._slates = selector.arrays(k, names)
         with _room(f"prepare_batch(users={users:,}, max_candidates={most:,})"):
             self._pointers = np.zeros(users + 1, np.int64)
             self._segment, self._sizes, self._leasts = np.zeros((3, users), np.int64)
@@ -139,9 +133,10 @@ class PreparedBatch(Remade):
         """Write scores, and row by row in `positions` the slates of all users, then -1; return how many users."""
         n = len(self._users)
         tables, self._segment[:n] = self._formula.tables([user.codes for user in self._users])
+        prices = self._blend, self._formula.of_item, tables, self._segment
         self._select(
-            0, n, self._read, self.items, self.columns, self._blend, self._formula.of_item, tables, self._segment,
-            self._sizes, self._leasts, self._slates, False, self.scores, self.positions,
+            0, n, (self._read, self.items, self.columns), prices, (self._sizes, self._leasts), self._slates, False,
+            (self.scores, self.positions),
         )  # fmt: skip
         return n
 

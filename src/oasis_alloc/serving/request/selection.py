@@ -133,32 +133,27 @@ class Selector:
 
     def pick(self, request: Request, scores: Floats, wishes: Wishes, keep: bool = True) -> Picked:
         """The slate for these scores; with `keep` false, as if no share of a column were kept."""
-        from oasis_alloc.kernels.serve import slate_keep, slate_pick
+        from oasis_alloc.kernels.serve import select_one
 
         n, k = scores.size, wishes.k
-        stairs, flat, _ = self.stairs(k)
+        costs, caps, _ = self.stairs(k)
         rules = self.rules_for(request)
         of_item = self.formula.of_item if request.local is None else request.local.of_item
         if wishes.excluded.size:
             scores = scores.copy()
             scores[wishes.excluded] = -np.inf
         pinned = wishes.pinned.size
-        out, marginal = np.empty(max(k, 1), np.int64), np.empty(max(k, 1))
+        slate = out, marginal = np.empty(max(k, 1), np.int64), np.empty(max(k, 1))
         out[:pinned] = wishes.pinned
-        counts = np.zeros(rules.system.size, np.int64)
-        least, floor = wishes.least, wishes.floor
+        scored, fill = (scores, request.key, of_item), (pinned, k, wishes.least, wishes.floor)
+        by_category = rules.array, costs, np.zeros(rules.system.size, np.int64)
         if self.data.slate.keep is None or not keep:
-            m = slate_pick.pick(
-                n, scores, request.key, of_item, rules.array, stairs, counts, pinned, k, least, floor, out, marginal
-            )
+            m = select_one.pick_scored(n, scored, by_category, fill, slate)
         else:
             name, share = self.data.slate.keep
             column = request.columns[self.data.columns.index(name)].copy()
             column[wishes.excluded] = -np.inf
-            m = slate_keep.keep(
-                n, scores, column, request.key, of_item, rules.array, stairs, flat, counts, pinned, k, least, floor,
-                share, out, marginal, np.empty(4),
-            )  # fmt: skip
+            m = select_one.keep_scored(n, scored, by_category, fill, (column, caps, share), slate, np.empty(4))
         check_pinned(marginal, wishes, self.data.slate)
         return Picked(out[:m], marginal[:m])
 

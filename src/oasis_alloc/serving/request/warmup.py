@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,31 +26,27 @@ def kernels() -> dict[str, Any]:
     """The compiled functions that requests of every policy call, by name; draws under rules call further ones."""
     from oasis_alloc.kernels.draw import sample
     from oasis_alloc.kernels.serve import (
-        diverse_keep,
         diversify,
         diversify_window,
         reversal,
+        select_one,
         select_users,
-        slate_keep,
-        slate_pick,
     )
     from oasis_alloc.kernels.serve import (
         score as serve,
     )
 
     return {
-        "score": serve.score, "best": serve.best, "pick": slate_pick.pick, "keep": slate_keep.keep,
+        "score": serve.score, "best": serve.best, "pick_scored": select_one.pick_scored,
+        "pick_one": select_one.pick_one, "keep_scored": select_one.keep_scored, "keep_one": select_one.keep_one,
         "select_users": select_users.select_users, "reverses": reversal.reverses, "add": serve.add,
-        "charge": serve.charge, "charge_column": serve.charge_column, "mmr": diversify.mmr, "dpp": diversify.dpp,
-        "dpp_window": diversify_window.dpp_window, "mmr_keep": diverse_keep.mmr, "dpp_keep": diverse_keep.dpp,
-        "dpp_window_keep": diverse_keep.dpp_window, "systematic": sample.systematic, "smooth": sample.smooth,
+        "charge": serve.charge, "mmr": diversify.mmr, "dpp": diversify.dpp, "dpp_window": diversify_window.dpp_window,
+        "systematic": sample.systematic, "smooth": sample.smooth,
     }  # fmt: skip
 
 
 def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
     """See `Policy.warmup`; types do not depend on the policy, so one does for all that follow it."""
-    from oasis_alloc.kernels.serve.select_users import SlateArrays
-
     run = kernels()
     items, out, marginal, info = np.full(1, -1), np.zeros(1, np.int64), np.zeros(1), np.zeros(4)
     columns, scores = np.zeros((1, 1)), np.zeros(1)
@@ -59,60 +56,40 @@ def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
     unsigned = readonly(np.zeros(1, np.uint32))
     tables, class_of = readonly(np.zeros((1, 2, 1))), readonly(np.zeros(1, np.uint32))
     scored = (1, items, columns, blend, of_item, table)
-    calls: list[tuple[str, Callable[[], object]]] = [
-        ("score", lambda: run["score"](*scored, scores)),
-        ("best", lambda: run["best"](*scored, 1, 0, 0.0, scores, out)),
-        ("pick", lambda: run["pick"](1, scores, items, of_item, rules, stairs, counts, 0, 1, 0, 0.0, out, marginal)),
-        (
-            "keep",
-            lambda: run["keep"](
-                1, scores, scores, items, of_item, rules, stairs, stairs, counts, 0, 1, 0, 0.0, 0.5, out, marginal, info
-            ),
-        ),
+    request, unscored = (scores, items, of_item), (items, columns, blend, of_item, scores)
+    by_category, fill, slate, keep = (rules, stairs, counts), (0, 1, 0, 0.0), (out, marginal), (scores, stairs, 0.5)
+    vectors, trial = (np.zeros((1, 1), np.float32), items), (scores, np.zeros(1, np.bool_))
+    prices, slates = (blend, of_item, tables, segment), (scores, np.zeros((1, 1), np.int64))
+    calls: list[tuple[str, tuple[Any, ...]]] = [
+        ("score", (*scored, scores)),
+        ("best", (*scored, 1, 0, 0.0, scores, out)),
+        ("pick_scored", (1, request, by_category, fill, slate)),
+        ("pick_one", (1, table, 1, 0, unscored, by_category, slate)),
+        ("keep_scored", (1, request, by_category, fill, keep, slate, info)),
+        ("keep_one", (1, table, (1, 0), unscored, by_category, keep, slate)),
         (
             "select_users",
-            lambda: run["select_users"](
-                0, 1, pointers, items, columns, blend, of_item, tables, segment, out, out,
-                SlateArrays(rules, stairs, stairs, -1, 0.0), True, scores, np.zeros((1, 1), np.int64),
-            ),
+            (0, 1, (pointers, items, columns), prices, (out, out), (rules, stairs, stairs, -1, 0.0), True, slates),
         ),
-        (
-            "reverses",
-            lambda: run["reverses"](
-                0, False, 0.0, scores, scores, np.zeros(1, np.bool_), scores, items, of_item, rules, stairs, out[:0], 1,
-                0, 0.0,
-            ),
-        ),
-        ("charge", lambda: run["charge"](0, 1, pointers, unsigned, class_of, tables, segment, scores)),
+        ("reverses", (0, False, (0.0, scores), trial, request, by_category, fill, out[:0])),
     ]
-    for dtype in (np.float32, np.float64):
-        column = readonly(np.zeros(1, dtype))
-        calls.append(("add", lambda column=column: run["add"](0, 1, 1.0, column, scores)))  # type: ignore[misc]
-        calls.append(
-            (
-                "charge_column",
-                lambda column=column: run["charge_column"](  # type: ignore[misc]
-                    0, 1, pointers, unsigned, class_of, tables, 1, column, segment, scores
-                ),
-            )
-        )
-    rows, picked = np.zeros((1, 1), np.float32), (1, scores, items, of_item, rules, stairs, counts, 0, 1, 0, 0.0)
-    kept = (scores, stairs, 0.5)
-    calls += [
-        ("mmr", lambda: run["mmr"](*picked, rows, items, 0.5, out, marginal)),
-        ("dpp", lambda: run["dpp"](*picked, rows, items, 0.5, out, marginal)),
-        ("dpp_window", lambda: run["dpp_window"](*picked, rows, items, 0.5, 1, out, marginal)),
-        ("mmr_keep", lambda: run["mmr_keep"](*picked, rows, items, 0.5, out, marginal, *kept)),
-        ("dpp_keep", lambda: run["dpp_keep"](*picked, rows, items, 0.5, out, marginal, *kept)),
-        ("dpp_window_keep", lambda: run["dpp_window_keep"](*picked, rows, items, 0.5, 1, out, marginal, *kept)),
-        ("systematic", lambda: run["systematic"](scores, 1, 0, 0, out)),
-        ("smooth", lambda: run["smooth"](scores, 1, 1.0, scores)),
-    ]
+    for column in (None, readonly(np.zeros(1, np.float32)), readonly(np.zeros(1))):
+        if column is not None:
+            calls.append(("add", (0, 1, 1.0, column, scores)))
+        calls.append(("charge", (0, 1, (pointers, unsigned), class_of, (tables, segment, 0), column, scores)))
+    for kept in (None, keep):
+        calls += [
+            ("mmr", (1, request, by_category, fill, vectors, 0.5, slate, kept)),
+            ("dpp", (1, request, by_category, fill, vectors, 0.5, slate, kept)),
+            ("dpp_window", (1, request, by_category, fill, vectors, (0.5, 1), slate, kept)),
+        ]
+    calls += [("systematic", (scores, 1, 0, 0, out)), ("smooth", (scores, 1, 1.0, scores))]
+    steps: list[tuple[str, Callable[[], object]]] = [(name, partial(run[name], *call)) for name, call in calls]
     policy.encode(())  # makes the mapping of ids
     if draws:
-        calls.append(("draws", policy.warm_draws))
+        steps.append(("draws", policy.warm_draws))
     seconds: dict[str, float] = {}
-    for name, call in calls:
+    for name, call in steps:
         started = time.perf_counter()
         call()
         seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started

@@ -1,0 +1,190 @@
+"""What a slate that is begun can still add up to of the column that it keeps a share of, for picks one at a time.
+
+With the picks goes a *rest*: candidates that fill the slate and keep the share with them, at first greedy's own by the
+column. A candidate that is picked displaces those of the rest that its categories and the size have no room for next to
+it, the least of each; it may be picked if the share is kept all the same. So the rest is there at the end, too.
+
+Where every item has one category a key and keys nest, slates are a matroid: one is displaced, of the innermost category
+that is full, and what is left is the best rest there is (Oxley, "Matroid Theory", 2011, sec. 1.8). No candidate is kept
+out in vain then, and one that is out stays out. Elsewhere it is a rest that there is.
+
+Where nothing is to be kept, the state is None: the functions below are compiled for that to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.literals import not_literal
+from oasis_alloc.kernels.serve.slate_args import CategoryRules, Fill, Floats, Ints, KeepFields, Scored, Slate
+from oasis_alloc.kernels.serve.slate_keep import ROUNDING, sum_of
+from oasis_alloc.kernels.serve.slate_pick import HEAD, class_of, count, marginal_score, pick
+
+
+class KeepState(NamedTuple):
+    """The column that a slate keeps a share of, and the picks so far with their rest."""
+
+    column: Floats  # (n,), minus infinity for those that are never shown
+    caps: Floats  # costs without decrements
+    target: float
+    kept: Floats  # (2,): what picks and rest add up to, what picks do
+    size: Ints  # (1,) of the rest
+    rest: Ints  # (k,), by column, the largest first
+    inside: npt.NDArray[np.bool_]  # (n,) of the rest
+    full: Ints  # (n_categories,) of picks and rest
+    out: Ints  # (k,) scratch: places in the rest of those displaced
+
+
+@jit
+def _shown_column(n: int, scores: Floats, column: Floats) -> Floats:
+    """The column, minus infinity for candidates that are never shown: excluded ones, and what is no number."""
+    out = np.empty(n)
+    for i in range(n):
+        out[i] = column[i] if scores[i] > -np.inf and column[i] > -np.inf else -np.inf
+    return out
+
+
+@jit
+def start(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate, keep: KeepFields) -> KeepState:
+    """The state of a slate that has its pinned items alone: greedy's slate by the column, and the target that it sets.
+
+    Of `slate`, no more than the pinned items is read.
+    """
+    n, scores, keys, of_item = scored
+    array, _, counts = rules
+    pinned, k, min_size, _ = fill
+    every, caps, share = keep
+    column = _shown_column(n, scores, every)
+    picks = slate.positions.copy()
+    by_column, capped = Scored(n, column, keys, of_item), CategoryRules(array, caps, counts)
+    m = pick(by_column, capped, Fill(pinned, k, min_size, 0.0), Slate(picks, slate.marginal))
+    organic = sum_of(m, picks, column)
+    target = organic - (1.0 - share) * abs(organic)
+    full, inside = np.zeros(counts.size, np.int64), np.zeros(n, np.bool_)
+    one = not_literal(1)
+    for j in range(m):
+        count(class_of(picks[j], keys, of_item), array, full, one)
+        inside[picks[j]] = j >= pinned
+    kept = np.array([organic, sum_of(pinned, picks, column)])
+    return KeepState(
+        column, caps, target - ROUNDING * abs(target), kept, np.array([m - pinned]), picks[pinned:], inside, full,
+        np.empty(max(k, 1), np.int64),
+    )  # fmt: skip
+
+
+@jit
+def is_kept(m: int, slate: Slate, state: KeepState) -> bool:
+    """True where m picks keep the share by themselves."""
+    return bool(sum_of(m, slate.positions, state.column) >= state.target)
+
+
+@jit
+def _has(class_: int, category: int, array: Ints) -> bool:
+    """True where a class has a category."""
+    entries = array.size - array[1] - array[2]
+    found = False
+    for e in range(entries + array[HEAD + class_], entries + array[HEAD + class_ + 1]):
+        found = found or array[e] == category
+    return found
+
+
+@jit
+def _displaced(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: KeepState) -> tuple[int, float]:
+    """(how many of the rest make room for candidate i next to m picks, what picks and rest add up to then)."""
+    _, _, keys, of_item = scored
+    column, caps, target, kept, sizes, rest, inside, full, out = state
+    total = kept[0]
+    size = sizes[0]
+    if inside[i]:
+        r = 0
+        while rest[r] != i:
+            r += 1
+        out[0] = r
+        return 1, total
+    total += column[i]
+    least_of_rest = column[rest[size - 1]] if size > 0 else 0.0
+    is_full = m + 1 + size > fill.size
+    if total - (least_of_rest if is_full else min(least_of_rest, 0.0)) < target:  # whatever the categories are
+        return 0, -np.inf
+    found = 0
+    class_ = class_of(i, keys, of_item)
+    entries = array.size - array[1] - array[2]
+    systems = array.size - array[1]
+    first, end = entries + array[HEAD + class_], entries + array[HEAD + class_ + 1]
+    width = caps.shape[1] - 1
+    for _ in range(first, end):
+        category = not_literal(-1)  # the full one with fewest that has lost nobody yet: the innermost, where they nest
+        for e in range(first, end):
+            c = array[e]
+            if caps[array[systems + c], min(full[c], width)] != np.inf:
+                continue
+            lost = False
+            for j in range(found):
+                lost = lost or _has(class_of(rest[out[j]], keys, of_item), c, array)
+            if not lost and (category < 0 or full[c] < full[category]):
+                category = c
+        if category < 0:
+            break
+        r = size - 1
+        while r >= 0 and not _has(class_of(rest[r], keys, of_item), category, array):
+            r -= 1
+        if r < 0:  # full of picks
+            return 0, -np.inf
+        out[found] = r
+        found += 1
+        total -= column[rest[r]]
+    if found == 0 and size > 0 and (is_full or (least_of_rest <= 0.0 and m + size >= fill.min_size)):
+        out[0] = size - 1
+        return 1, total - least_of_rest
+    return found, total
+
+
+@jit
+def can_keep(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: KeepState | None) -> bool:
+    """True where the slate of m picks and candidate i can be filled so that it keeps the share."""
+    if state is None:
+        return True
+    _, total = _displaced(i, m, scored, array, fill, state)
+    return bool(total >= state.target)
+
+
+@jit
+def needed(m: int, scored: Scored, rules: CategoryRules, min_size: int, state: KeepState | None) -> tuple[int, float]:
+    """(candidate, marginal score) that the share needs though nothing is worth a slot, (-1, ...) where it is kept."""
+    if state is None:
+        return -1, 0.0
+    if state.size[0] == 0 or (state.kept[1] >= state.target and m >= min_size):
+        return -1, 0.0
+    i = state.rest[0]
+    class_ = class_of(i, scored.keys, scored.of_item)
+    return int(i), marginal_score(scored.scores[i], class_, rules.array, rules.costs, rules.counts)
+
+
+@jit
+def take(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: KeepState | None) -> None:
+    """Candidate i is picked next to m picks: the rest loses those that it displaces."""
+    if state is None:
+        return
+    _, _, keys, of_item = scored
+    one = not_literal(1)
+    found, state.kept[0] = _displaced(i, m, scored, array, fill, state)
+    state.kept[1] += state.column[i]
+    count(class_of(i, keys, of_item), array, state.full, one)
+    size = 0
+    for r in range(state.size[0]):
+        other = state.rest[r]
+        state.inside[other] = False
+        stays = True
+        for j in range(found):
+            stays = stays and state.out[j] != r
+        if stays:
+            state.rest[size] = other
+            state.inside[other] = True
+            size += 1
+        else:
+            count(class_of(other, keys, of_item), array, state.full, -one)
+    state.size[0] = size
