@@ -310,7 +310,7 @@ public final class ScoreHost {
             try {
                 return new Policy(new Container(raw));
             } catch (RuntimeException error) {
-                throw new Refused("the content is no policy (" + error + ")");
+                throw new Refused("the content is not a valid policy (" + error + ")");
             }
         }
 
@@ -349,7 +349,7 @@ public final class ScoreHost {
                 ItemKey one = several
                         ? new ItemKey(file.longs("item_keys/" + k + "/indptr"), codes, labels) : single(codes, labels);
                 one.check(nItems, "item_keys/" + k);
-                require(itemKeys.put(name(key.get("name")), one) == null, "a key of items comes twice");
+                require(itemKeys.put(name(key.get("name")), one) == null, "a key of items appears twice");
                 k++;
             }
             k = 0;
@@ -358,7 +358,7 @@ public final class ScoreHost {
                 List<Object> labels = file.labels("user_keys/" + k++ + "/labels", key.get("labels"));
                 String name = name(key.get("name"));
                 boolean isNew = userKeys.put(name, numbered(labels)) == null && !itemKeys.containsKey(name);
-                require(isNew, "the key " + name + " comes twice");
+                require(isNew, "the key " + name + " appears twice");
             }
             userNames = List.copyOf(userKeys.keySet());
             if (of.containsKey("known")) { // from schema 2 on
@@ -392,7 +392,7 @@ public final class ScoreHost {
             Set<String> constraints = new LinkedHashSet<>();
             for (Object each : Json.list(of.get("constraints"))) { // for explanations, which this host does not make
                 Map<String, Object> constraint = Json.object(each);
-                require(constraints.add(name(constraint.get("name"))), "a constraint comes twice");
+                require(constraints.add(name(constraint.get("name"))), "a constraint appears twice");
                 prices(file, "constraints/" + k++, Json.list(constraint.get("keys")).toArray(new String[0]));
                 for (Object term : Json.list(constraint.get("terms"))) {
                     int number = Json.whole(Json.list(term).get(0));
@@ -417,7 +417,7 @@ public final class ScoreHost {
             boolean[] taken = new boolean[rank == null ? 0 : nItems];
             for (int item = 0; item < taken.length; item++) {
                 boolean isNew = rank[item] >= 0 && rank[item] < nItems && !taken[(int) rank[item]];
-                require(isNew, "rank is no order of the items");
+                require(isNew, "rank is not an order of the items");
                 taken[(int) rank[item]] = true;
             }
             int rows = file.shaped("segments", -1, userKeys.size()), width = userKeys.size();
@@ -470,14 +470,14 @@ public final class ScoreHost {
             Map<Object, Integer> out = new HashMap<>();
             for (Object label : labels)
                 if (out.putIfAbsent(Objects.requireNonNull(Label.of(label)), out.size()) != null)
-                    throw new IllegalArgumentException("a label or id comes twice");
+                    throw new IllegalArgumentException("a label or id appears twice");
             return out;
         }
 
         /** Distinct names, in their order. */
         private static Set<String> names(Object list, String what) {
             Set<String> out = new LinkedHashSet<>();
-            for (Object each : Json.list(list)) require(out.add(name(each)), what + ": something comes twice");
+            for (Object each : Json.list(list)) require(out.add(name(each)), what + ": something appears twice");
             return out;
         }
 
@@ -554,7 +554,7 @@ public final class ScoreHost {
         public User user(Object given) {
             int size = rules.size, atLeast = rules.atLeast;
             if (given instanceof Number) {
-                if (!(Label.of(given) instanceof Long number)) throw new BadRequest("user " + given + " is no number");
+                if (!(Label.of(given) instanceof Long number)) throw new BadRequest("user " + given + " is not a number");
                 if (!knowsUsers) throw new BadRequest("user: this policy does not know users by number");
                 int[] segments = arrays.ints("segment_of_user");
                 if (number < 0 || number >= segments.length)
@@ -719,7 +719,7 @@ public final class ScoreHost {
             int size = Math.min(k == null ? user.size : k, items.length);
             Set<Integer> seen = new LinkedHashSet<>();
             for (int item : items)
-                if (item >= 0 && !seen.add(item)) throw new BadRequest("items: item " + item + " comes twice");
+                if (item >= 0 && !seen.add(item)) throw new BadRequest("items: item " + item + " appears twice");
             boolean[] out = marked("exclude", exclude, items.length), in = marked("pinned", pinned, items.length);
             for (int i = 0; i < out.length; i++)
                 if (out[i] && in[i]) throw new BadRequest("position " + i + " is pinned and excluded");
@@ -1115,7 +1115,7 @@ public final class ScoreHost {
         /** Refuse arrays that nobody has asked for. */
         void checkAllTaken() {
             for (String name : arrays.keySet())
-                require(taken.contains(name), "the array " + name + " belongs to nothing");
+                require(taken.contains(name), "unexpected array " + name);
         }
 
         private Object array(String name) {

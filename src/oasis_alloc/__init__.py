@@ -1,4 +1,4 @@
-"""Allocation of promotions across a whole market as one concave program, with a proof and with prices that serve.
+"""Allocate promotions across a whole market as one concave program, with a proof and with prices for serving.
 
 State a `Problem` over `Candidates`, `solve` it, print the `Solution`. See `docs/` for the program, the certificate and
 how to add a function.

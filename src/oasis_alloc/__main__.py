@@ -16,14 +16,14 @@ from oasis_alloc import __version__
 _BAD_INPUT, _INTERNAL, _INTERRUPTED = 2, 70, 130
 _TRACEBACK = "OASIS_ALLOC_TRACEBACK"
 _CODES = """exit codes:
-  0  solved: the gap asked for is proven
-  2  bad input or a problem stated wrongly; the message says what and where
+  0  solved: the requested gap is proven
+  2  bad input or an invalid problem; the message says what and where
   3  infeasible: the report names what conflicts
-  4  stopped short (time, passes, Ctrl-C, no progress): the best allocation so far and its gap are written, under
+  4  stopped early (time, passes, Ctrl-C, no progress): the best allocation so far and its gap are written, under
      allocation.unproven.* where it misses a constraint
   5  a file or standard output could not be written; a message says which, and everything else is written
- 70  an internal error: a fault of oasis-alloc, to be reported; OASIS_ALLOC_TRACEBACK=1 shows where it is
-  A reader of the report that closes the pipe early (head) changes nothing.
+ 70  an internal error: a bug in oasis-alloc, please report it; OASIS_ALLOC_TRACEBACK=1 shows where it is
+  If the reader of the report closes the pipe early (as head does), nothing changes.
 """
 
 

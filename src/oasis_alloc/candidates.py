@@ -1,4 +1,4 @@
-"""Users, items and the pairs between them, with the columns that a problem adds up."""
+"""Users, items and the pairs between them, with the columns that a problem sums."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from oasis_alloc.errors import InputError
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Candidates(ByFields):
-    """Who could be shown what: users, items, the pairs between them, and a number or more about each pair.
+    """The items that each user could be shown: users, items, the pairs between them, and numbers for each pair.
 
     Immutable; build one with `from_arrays`, `from_frames` or `from_parquet`, which check everything. All arrays are
     read-only. Arrays of the caller that already have the right type are shared, not copied: do not change
@@ -35,11 +35,11 @@ class Candidates(ByFields):
     - `indptr`: int64 (n_users + 1,); user u owns the pairs `indptr[u]:indptr[u + 1]`.
     - `item`: (n_pairs,) item numbers, uint16 where n_items <= 65535, else uint32.
     - `columns`: name -> (n_pairs,) float32 or float64, finite.
-    - `users`, `items`: name -> `Key`, their attributes, made when they are first asked for; of the items also
-      `MultiKey`, several labels per item.
+    - `users`, `items`: name -> `Key`, their attributes, made at first use; for items also
+      `MultiKey`, with several labels per item.
     - `user_ids`, `item_ids`: the caller's ids, position = number; None where the numbers are the ids.
-    - `user_name`, `item_name`: what the columns of ids are called in answers.
-    - `backend`: "pandas", "polars" or "pyarrow" where frames came in, else None.
+    - `user_name`, `item_name`: names of the id columns in answers.
+    - `backend`: "pandas", "polars" or "pyarrow" for candidates from frames, else None.
     - `row`: int64 (n_pairs,), the row of the frame that each pair came from, else None.
     - `stream`: the files of candidates `from_parquet`, else None. `item` and `columns` are then handles that
       give the numbers of some pairs as arrays do, by position, slice or mask: `columns[name][positions]`.
@@ -89,11 +89,11 @@ class Candidates(ByFields):
         `indptr` (n_users + 1,) integers from 0 to n_pairs that never decrease; `item` (n_pairs,) integers in
         [0, n_items), no item twice for a user; `columns` name -> (n_pairs,) finite numbers. `users` and
         `items` are attributes, name -> (n_users,) or (n_items,) integers or strings, where -1, None or NaN
-        means none. `n_items` is by default the length of the attributes or ids of the items, else the
+        means no label. `n_items` is by default the length of the attributes or ids of the items, else the
         largest item number plus one. `user_ids`, `item_ids` are distinct ids for the answer.
 
-        A key of the items may have several labels an item. It is then a list (tuple, set, array) of distinct
-        labels for each, None or an empty one for none; or a boolean array (n_items, n_categories), or a SciPy
+        A key of the items may have several labels per item. It is then a list (tuple, set, array) of distinct
+        labels for each item, None or empty for no label; or a boolean array (n_items, n_categories), or a SciPy
         sparse matrix of that shape, whose non-zeros are members and whose column numbers are the labels; or a
         pair (matrix, labels) with a label for every column. Columns without members are no groups.
 
@@ -114,7 +114,7 @@ class Candidates(ByFields):
         pointers = as_indptr(indptr)
         n_users = len(pointers) - 1
         of_users, of_items = _attributes(users, "users"), _attributes(items, "items")
-        for name in of_users:  # what is given one by one is meant to be used
+        for name in of_users:  # attributes given by hand are meant to be used, so they are checked now
             refuse_shared(name, frozenset(of_items))
         if n_items is None:
             sizes = [n_rows(values) for values in of_items.values()]
@@ -166,14 +166,14 @@ class Candidates(ByFields):
         `pairs` has one row per candidate: the ids in the columns `user` and `item`, and numbers. `columns` says
         which of its columns to take; by default all of finite numbers (also booleans and decimals) but the ids.
         `users` and `items`, where given, have one row per user or item: the id, and attributes (every other column).
-        They then define who and what exists; users without candidates stay. An attribute becomes a key when a problem
-        asks for it. A column of lists in `items` (objects in pandas) is a key of several labels per item, as in
+        They then define which users and items exist; users without candidates stay. An attribute becomes a key when a
+        problem asks for it. A column of lists in `items` (objects in pandas) is a key of several labels per item, as in
         `from_arrays`. Ids are of any hashable type. Users and items are numbered in the order of their ids where these
         sort, else by first appearance. `docs/labels.md` says which ids and labels are equal.
 
-        Raises `InputError` for ids that are null, repeated or unknown, with the row; for numbers that are null, NaN or
-        infinite in a column that `columns` names. Whatever a problem does not ask for is no reason to refuse a table:
-        what is wrong with a column is said where it is asked for.
+        Raises `InputError` for ids that are null, repeated or unknown, with the row, and for numbers that are null, NaN
+        or infinite in a column that `columns` names. A bad column that no problem uses does not make a table invalid:
+        the error is raised when a problem asks for the column.
 
         >>> import pandas as pd
         >>> Candidates.from_frames(
@@ -210,20 +210,21 @@ class Candidates(ByFields):
         columns
             Columns of finite numbers; None takes all but `user` and `item`, and leaves out those that cannot be used.
         users, items
-            What is known of them by number: arrays as in `from_arrays`, or a frame; row k is number k. What
-            is called like `user` (`item`) has their ids, for the answer. None: numbers up to the largest that occurs.
+            Their attributes by number: arrays as in `from_arrays`, or a frame; row k is number k. The column
+            named like `user` (`item`) has their ids, for the answer. None: numbers up to the largest that occurs.
         memory
-            The most that may be held of pairs at a time, in bytes or as "2GiB": row groups read ahead, samples, and
-            blocks kept from pass to pass. Arrays by user (about 60 bytes each) and the answer (30 a pair) come on top.
+            Maximum memory for pairs at a time, in bytes or as "2GiB": row groups read ahead, samples, and
+            blocks kept from pass to pass. Arrays by user (about 60 bytes each) and the answer (30 per pair) come on
+            top.
 
         Everything is read and checked once here; a file that changes later is an `InputError` that names it. Solves
-        give the same answer as in memory. Slates with `keep`, `at_least` or `positions`, and `stay_close`, are for
+        give the same answer as in memory. Slates with `keep`, `at_least` or `slot_weights`, and `stay_close`, need
         candidates in memory. See `docs/beyond-memory.md`.
 
         Raises
         ------
         InputError
-            Says which file, row group and row is not as expected or damaged, or that `memory` is too little.
+            Names the file, row group and row that is damaged or not as expected, or says that `memory` is too small.
         MissingDependencyError
             Where pyarrow is not installed.
 
@@ -281,10 +282,10 @@ class Candidates(ByFields):
         Users and items are written by number, in columns called like `user_name` and `item_name`; their attributes and
         ids are not written. A market beyond memory is written part by part, in files whose names ascend: `first_user`
         is added to the user numbers of this part. Row groups end with a user, and have at most `rows_per_group` rows
-        unless one user has more. `compact` writes items as a dictionary: a third fewer bytes for about a nanosecond of
-        decoding a pair, which pays where the disk is slower than the passes. A file of that name is replaced at once.
+        unless one user has more. `compact` writes items as a dictionary: a third fewer bytes, for about one nanosecond
+        of decoding per pair. This helps if the disk is slower than the passes. A file of that name is replaced at once.
 
-        Raises `InputError` for a name or numbers that make no sense, `MissingDependencyError` without pyarrow.
+        Raises `InputError` for an invalid name or number, `MissingDependencyError` without pyarrow.
 
         >>> import tempfile
         >>> cands = Candidates.from_arrays([0, 2], [0, 1], {"v": [1, 2]})
@@ -295,7 +296,7 @@ class Candidates(ByFields):
         from oasis_alloc.data.parquet import write
 
         if self.stream is not None:
-            raise InputError("these candidates are in Parquet files already; copy the files.")
+            raise InputError("to_parquet(): these candidates are in Parquet files already; copy the files.")
         return write(self, directory, name, rows_per_group, first_user, compact)
 
     def grouping(self, by: str | tuple[str, ...] | None) -> Grouping:
@@ -327,13 +328,13 @@ class Candidates(ByFields):
         return list(self.grouping(by).labels)
 
     def no_column(self, name: object) -> str:
-        """Return the end of a message about a column that is not there: why a table's was not taken, or the nearest.
+        """Return the end of a message about an unknown column: why the table's column was not used, or the nearest.
 
         >>> Candidates.from_arrays([0, 1], [0], {"relevance": [1]}).no_column("relevence")
         " Did you mean 'relevance'? Known: relevance."
         """
         if isinstance(name, str) and name in self._refused:
-            return f" The table has one, which cannot be used: {self._refused[name]}"
+            return f" The table has this column, but it cannot be used: {self._refused[name]}"
         return did_you_mean(name, self.columns)
 
     def user_of(self, positions: ArrayLike) -> NDArray[np.int64]:
@@ -347,7 +348,7 @@ class Candidates(ByFields):
     def frame(self, positions: ArrayLike, values: Mapping[str, ArrayLike], backend: str | None = None) -> Any:
         """Return a frame of the pairs at `positions` (any order): their ids, and `values`, one entry each.
 
-        It is of the kind that came in; from arrays, the first of pandas, polars and pyarrow that is
+        It is of the same kind as the frames given; from arrays, the first of pandas, polars and pyarrow that is
         installed, else `MissingDependencyError`. `backend` asks for one of them by name.
 
         >>> c = Candidates.from_arrays([0, 2], [0, 1], {"v": [1, 2]}, item_ids=["a", "b"])

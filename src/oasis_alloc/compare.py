@@ -18,12 +18,12 @@ from oasis_alloc.results.documents import SCHEMA
 from oasis_alloc.solution import Solution
 from oasis_alloc.statement.stay_close import Earlier
 
-_ROWS = 12  # of each kind that are printed
+_ROWS = 12  # maximum number of printed rows per kind
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One group of one constraint or function in two solutions; NaN where one of them does not have it."""
+    """One group of one constraint or function in two solutions; NaN if a solution does not have it."""
 
     name: str
     label: Any
@@ -38,7 +38,7 @@ class Difference:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(ByFields):
-    """What differs between two solutions; made by `compare`, and `print` shows it on one screen.
+    """The differences between two solutions; made by `compare`, and `print` shows them on one screen.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Comparison(ByFields):
     churn
         Share of the slots of `after` that `before` did not have, as `after.churn(before)`.
     totals, prices
-        One `Difference` per group that both or one of them have, in the order of the statement.
+        One `Difference` per group that at least one of them has, in the order of the statement.
 
     Example
     -------
@@ -68,7 +68,7 @@ class Comparison(ByFields):
         return self.after.churn(self.before)
 
     def churn_by(self, key: str | tuple[str, ...]) -> dict[Any, float]:
-        """`{label: share}`: of the slots that `after` gives to each group, how many `before` did not have.
+        """`{label: share}`: the share of the slots of each group in `after` that `before` did not have.
 
         Groups without slots are left out. Raises `ProblemError` for a key that the candidates do not have.
         """
@@ -95,16 +95,18 @@ class Comparison(ByFields):
     def crossed(self) -> tuple[float, float]:
         """(worth of `before` at the prices of `after`, worth of `after` at the prices of `before`).
 
-        The worth of an allocation at prices is the sum of `x` times the priced score. An allocation whose worth at the
-        other's prices is nearly that of the other one would have served the new limits nearly as well. Raises
-        `ProblemError` where the two problems do not have the same pairs.
+        The worth of an allocation at prices is the sum of `x` times the priced score. If an allocation is worth nearly
+        as much at the other's prices as the other one, it would serve those limits nearly as well. Raises
+        `ProblemError` if the two problems do not have the same pairs.
         """
         first, second = self.before.problem.candidates, self.after.problem.candidates
         same = first is second or (
             np.array_equal(first.indptr, second.indptr) and np.array_equal(first.item, second.item)
         )
         if not same:
-            raise ProblemError("crossed(): the two solutions are of other pairs; expected problems of the same ones.")
+            raise ProblemError(
+                "crossed(): the two solutions have different pairs; expected two problems with the same pairs."
+            )
         return _worth(self.before, self.after), _worth(self.after, self.before)
 
     def to_dict(self) -> dict[str, Any]:

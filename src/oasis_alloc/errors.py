@@ -1,15 +1,15 @@
-"""The exceptions of the package, and the helper that words a missing package.
+"""The exceptions of the package, and the helper for missing optional packages.
 
     OasisAllocError(Exception)
       InputError(ValueError)               the data of candidates are invalid
       ProblemError(ValueError)             the statement of a problem is wrong
-      SolverError(RuntimeError)            a solver broke down; not: it stopped early (that is a status)
-        CertificateError                   a bound came out below a value: a fault of this package
+      SolverError(RuntimeError)            a solver failed (stopping early is a status, not an error)
+        CertificateError                   a bound is below a value: a bug in this package
       SnapshotError(ValueError)            a snapshot is refused; `reason` says why in a word or two
       MissingDependencyError(ImportError)  an optional package is not installed
     CheckpointWarning(UserWarning)         a checkpoint could not be written; the solve goes on
 
-The built-in bases let code that knows nothing of this package catch them too.
+The built-in base classes let code catch them without importing this package.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ProblemError(OasisAllocError, ValueError):
 
 
 class SolverError(OasisAllocError, RuntimeError):
-    """A solver broke down, or was asked for something that it cannot do.
+    """A solver failed, or cannot do what was requested.
 
     >>> issubclass(SolverError, RuntimeError)
     True
@@ -56,7 +56,7 @@ class SolverError(OasisAllocError, RuntimeError):
 
 
 class CertificateError(SolverError):
-    """A bound came out below the value of an allocation by more than rounding, so one of the two is wrong.
+    """A bound is below the value of an allocation by more than rounding, so one of the two is wrong.
 
     No answer is returned. `bound` and `value` say by how much.
 
@@ -70,9 +70,9 @@ class CertificateError(SolverError):
             other = "solver='dual' solves it in another way"
         super().__init__(
             f"the proven bound {bound!r} is below the value {value!r} of an allocation that keeps the constraints. One "
-            "of them is wrong, which is a fault of oasis_alloc: please report it, with the file that `oasis-alloc "
-            "doctor --problem problem.toml` writes (from Python: oasis_alloc.write_reproduction(problem, path)). Until "
-            f"it is mended, {other}."
+            "of them is wrong, which is a bug in oasis_alloc. Please report it with the file that `oasis-alloc doctor "
+            "--problem problem.toml` writes (from Python: oasis_alloc.write_reproduction(problem, path)). Until it is "
+            f"fixed, {other}."
         )
         self.solver = solver
         self.bound = bound
@@ -92,18 +92,18 @@ class SnapshotError(OasisAllocError, ValueError):
     REASONS: ClassVar[tuple[str, ...]] = (
         "unreadable",  # no such file, no permission, a disk that fails
         "truncated",  # shorter than its own header says
-        "not a snapshot",  # not in the container, or of something else than a policy
+        "not a snapshot",  # not a snapshot container, or not of a policy
         "newer schema",  # written by a later version
-        "tampered",  # the checksum is of other bytes
-        "dtype",  # an array of a type that does not belong there
-        "shape",  # arrays that are missing, too many, or do not fit each other
+        "tampered",  # the bytes do not have the checksum
+        "dtype",  # an array of the wrong type
+        "shape",  # arrays that are missing, unexpected, or do not fit each other
         "not finite",  # NaN or infinity
-        "content",  # anything else that a policy cannot be
+        "content",  # anything else that makes a policy invalid
         "older",  # created before the active one
         "expired",  # valid until a time that has passed
-        "in the future",  # created later than now, by more than clocks differ
+        "in the future",  # created later than now, by more than a clock difference
         "rolled back",  # the host has rolled this policy back
-        "no policy",  # nothing has been loaded yet, or nothing is kept to roll back to
+        "no policy",  # nothing has been loaded yet, or there is no earlier policy to roll back to
     )
 
     def __init__(self, message: str, reason: str = "content") -> None:
@@ -112,9 +112,9 @@ class SnapshotError(OasisAllocError, ValueError):
 
 
 class CheckpointWarning(UserWarning):
-    """A checkpoint could not be written; the solve has gone on without.
+    """A checkpoint could not be written; the solve went on without it.
 
-    It is also logged, by the logger `oasis_alloc.solve`, and is never raised out of a solve, even where warnings are
+    It is also logged, by the logger `oasis_alloc.solve`, and never ends a solve, even if warnings are
     errors.
 
     >>> issubclass(CheckpointWarning, UserWarning)
@@ -123,7 +123,7 @@ class CheckpointWarning(UserWarning):
 
 
 class MissingDependencyError(OasisAllocError, ImportError):
-    """An optional package is needed and not installed; the message has the line that installs it.
+    """An optional package is needed and not installed; the message says how to install it.
 
     >>> issubclass(MissingDependencyError, ImportError)
     True
@@ -131,7 +131,7 @@ class MissingDependencyError(OasisAllocError, ImportError):
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import an optional module, or raise `MissingDependencyError` with the line that installs it.
+    """Import an optional module, or raise `MissingDependencyError` that says how to install it.
 
     >>> require("json", "plot").__name__
     'json'

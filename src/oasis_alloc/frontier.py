@@ -1,4 +1,4 @@
-"""A frontier: one weight or one limit of a problem swept, every solve started from the last one's prices."""
+"""A frontier: a sweep of one weight or one limit of a problem, each solve started from the previous prices."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = ("value", "bound", "gap", "violation", "passes", "seconds")  # of every solution
 _OWN = ("point", "status", *_NUMBERS, "price")
-_ROWS, _HEAD, _WIDTH = 20, 16, 100  # of what is printed: rows, columns of a part's heading and of a line
+_ROWS, _HEAD, _WIDTH = 20, 16, 100  # limits of the printed table: rows, characters of a heading, characters of a line
 _PARTS = 8  # of the objective, in a notebook
 
 
@@ -49,14 +49,14 @@ def frontier(
     Parameters
     ----------
     problem
-        What to start from; it is not changed.
+        The problem to vary; it is not changed.
     vary
         The name of a constraint or soft constraint, whose limit varies; the name of a function of the objective, or the
         text of a total in it such as `total("promotion")` (or just `promotion`), whose weight varies. Names of
-        constraints and functions go first.
+        constraints and functions take precedence.
     points
-        Finite numbers, solved in this order; neighbors that are close need fewer passes. Each takes the place of the
-        weight, or of a limit that is one number for all groups.
+        Finite numbers, solved in this order; close neighbors need fewer passes. Each replaces the
+        weight, or a limit that is one number for all groups.
     scale
         True multiplies what the problem states by each point instead; needed for limits by group.
     progress
@@ -69,14 +69,14 @@ def frontier(
     Returns
     -------
     Frontier
-        A point that cannot be met is a row of status infeasible. The optimum is a concave function of a limit and a
+        A point that is infeasible is a row with that status. The optimum is a concave function of a limit and a
         convex one of a weight (Boyd and Vandenberghe, Convex Optimization, sections 5.6.1 and 3.2.3).
 
     Raises
     ------
     ProblemError
-        Before the first solve: for an unknown `vary`, no points, points that are not finite, and those that no problem
-        can be stated with: a negative cap, a floor above its cap, a weight of the wrong sign.
+        Before the first solve: for an unknown `vary`, no points, points that are not finite, and points that
+        make the problem invalid: a negative cap, a floor above its cap, a weight of the wrong sign.
 
     Example
     -------
@@ -93,7 +93,7 @@ def frontier(
         raise ProblemError(f"frontier() takes an oa.Problem, got {type(problem).__name__}.")
     if not (progress is None or isinstance(progress, bool) or callable(progress)):
         raise ProblemError(
-            f"frontier(progress={shown(progress)}): expected True, or a callable, which is given point and solution."
+            f"frontier(progress={shown(progress)}): expected True, or a callable that takes the point and the solution."
         )
     _check_options(options)
     numbers = _checked(points)
@@ -103,7 +103,9 @@ def frontier(
         try:
             stated.append(knob.at(point))
         except ProblemError as error:
-            raise ProblemError(f"frontier(vary={vary!r}): point {k}, {point:g}, makes no problem: {error}") from error
+            raise ProblemError(
+                f"frontier(vary={vary!r}): point {k}, {point:g}, does not give a valid problem: {error}"
+            ) from error
     start = options.pop("start", None)
     with ExitStack() as shown_by:
         display = None
@@ -144,12 +146,12 @@ def _sweep(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Frontier(ByFields):
-    """What `frontier` returns; `print` shows it as a table.
+    """The result of `frontier`: one solution per point; `print` shows it as a table.
 
     Attributes
     ----------
     problem, vary
-        What was swept.
+        The problem, and the name of what was varied.
     points, solutions
         The weights, limits or factors, and the solution at each.
 
@@ -191,12 +193,12 @@ class Frontier(ByFields):
         return self._table[name]
 
     def to_frame(self, backend: str | None = None) -> Any:
-        """A frame with one row a point.
+        """A frame with one row per point.
 
-        Columns: point, status, value, bound, gap, violation, passes and seconds as in `Solution`; then what every part
-        of the objective got, *without* its weight: totals, values of functions, units by which soft constraints are
-        missed. Of a limit also `price`, the slope of the value in the point: prices times what the point moves, summed
-        over groups. Numbers of an infeasible point are NaN.
+        Columns: point, status, value, bound, gap, violation, passes and seconds as in `Solution`; then the amount of
+        each part of the objective *without* its weight: totals, values of functions, units by which soft constraints
+        are missed. For a limit also `price`, the derivative of the value by the point: prices times the change of each
+        group's limit per unit of the point, summed over groups. Numbers of an infeasible point are NaN.
 
         Parameters
         ----------
@@ -206,7 +208,7 @@ class Frontier(ByFields):
         Raises
         ------
         InputError, MissingDependencyError
-            For a backend that there is not, or that is not installed.
+            For an unknown backend, or one that is not installed.
         """
         from oasis_alloc.data.frames import table
 
@@ -220,9 +222,9 @@ class Frontier(ByFields):
         Parameters
         ----------
         x, y
-            Columns of `to_frame`: `x='total("relevance")', y='total("promotion")'` shows what is traded for what.
+            Columns of `to_frame`: `x='total("relevance")', y='total("promotion")'` shows the trade-off between the two.
         ax
-            Axes to draw on; None makes new ones.
+            Axes to draw on; None makes new axes.
         mark
             A solution of the same problem to mark on the curve, such as the one in use.
 
@@ -235,7 +237,7 @@ class Frontier(ByFields):
         """
         for name in (x, y):
             if self.column(name).dtype.kind != "f":
-                raise ProblemError(f"plot: the column {name!r} has no numbers; expected one of the others.")
+                raise ProblemError(f"plot: the column {name!r} has no numbers; expected a column of numbers.")
         check_axes("plot", ax)
         marked = None if mark is None else self._marked(mark)
         if ax is None:
@@ -295,7 +297,7 @@ class Frontier(ByFields):
             known = not none or name in ("passes", "seconds")
             row[name] = float(getattr(solution, name)) if known else np.nan
         for name, part in parts_without_weights(self.problem, solution):
-            while name in row or name in _OWN:  # the user's names may be anything, ours too
+            while name in row or name in _OWN:  # the user's names may be anything, also names of our own columns
                 name = f"{name} (objective)"
             row[name] = part
         if self._varied.words == "limit":
@@ -306,7 +308,7 @@ class Frontier(ByFields):
         parts = [name for name in self._table if name not in _OWN]
         shown = len(parts)
         while (text := self._text(parts, shown)) and shown and max(map(len, text.splitlines())) > _WIDTH:
-            shown -= 1  # as many parts as there is room for
+            shown -= 1  # show as many parts as fit
         return f"{self.title}\n\n{text}"
 
     def _repr_html_(self) -> str:
@@ -334,7 +336,7 @@ class Frontier(ByFields):
 
 
 def _heading(name: str) -> str:
-    """A part's heading: a total is known by its column."""
+    """A part's heading: a total has the name of its column."""
     start, end = 'total("', '")'
     inside = name.startswith(start) and name.endswith(end)
     return cut(name[len(start) : -len(end)] if inside else name, _HEAD)
@@ -362,7 +364,7 @@ def _checked(points: Iterable[float]) -> list[float]:
     try:
         given = list(points)
     except TypeError:
-        raise ProblemError(f"frontier(points={points!r}): expected numbers, one a solve.") from None
+        raise ProblemError(f"frontier(points={points!r}): expected numbers, one per solve.") from None
     if not given:
         raise ProblemError("frontier(points=[]): there is nothing to solve; expected one number or more.")
     numbers: list[float] = []

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 
 class Policy(Batched):
-    """Prices that serve. Made by `solution.policy()` or `Policy.load(path)`; immutable, and safe under threads.
+    """Prices, weights and rules for serving; made by `solution.policy()` or `Policy.load`. Immutable, thread-safe.
 
-    Item numbers are those of the candidates that were solved for; `encode` turns ids into them. `columns` everywhere is
+    Item numbers are those of the solved candidates; `encode` turns ids into them. `columns` everywhere is
     `{name: (n,) numbers}` with the columns of `policy.columns`, and `user` is None, a user number of the solve,
-    `{key: label}` or what `policy.user(...)` made of it. Items, labels and users that were never seen have no prices.
+    `{key: label}` or a result of `policy.user(...)`. Items, labels and users that were not in the solve have no prices.
 
     Example
     -------
@@ -59,21 +59,21 @@ class Policy(Batched):
 
     @cached_property
     def schema(self) -> Schema:
-        """What requests bring: columns, and the keys of users and items that the problem had, with their types.
+        """The inputs of a request: columns, and the keys of users and items that the problem had, with their types.
 
-        A key that is here and that no price depends on is ignored and counted, so that a host need not change with
-        every policy; one that is not here is refused, with the nearest that is.
+        A key in the schema on which no price depends is ignored and counted, so a host need not change with every
+        policy. A key that is not in the schema is refused, and the error names the nearest one.
         """
         return schema_of(self.data)
 
     @property
     def ignored_keys(self) -> dict[str, int]:
-        """How many calls brought a key of the problem that nothing depends on, by key; shared when it decays."""
+        """Number of calls with a key on which no price or rule depends, by key; shared with decayed copies."""
         counts: dict[str, int] = self.tally.summary()["ignored_keys"]
         return counts
 
     def encode(self, ids: LabelsLike) -> Ints:
-        """Item numbers of ids, int64, -1 for those that were never seen.
+        """Item numbers of ids, int64, -1 for ids that were not in the solve.
 
         `ids` is a list, an array or a column of any library; `docs/labels.md` says which ids are equal.
 
@@ -86,17 +86,17 @@ class Policy(Batched):
 
     @property
     def mistyped_requests(self) -> int:
-        """How many calls brought ids, or labels of a key, none of which is of the kind of the policy's.
+        """Number of calls in which all ids, or all labels of a key, have another type than the policy's.
 
-        Such as `encode(["12"])` where ids are integers: all of them count as never seen. See `docs/labels.md`.
+        For example `encode(["12"])` when ids are integers: all of them count as never seen. See `docs/labels.md`.
         """
         count: int = self._reader.tally.summary()["mistyped_requests"]
         return count
 
     def user(self, /, **labels: Hashable) -> User:
-        """A user by their labels, to pass as `user=`: encoded once, used for many requests.
+        """Encode a user's labels once, to pass as `user=` in many requests.
 
-        Keys are those of `schema.user_keys`; those that no price depends on are ignored and counted in `ignored_keys`.
+        Keys are those of `schema.user_keys`; keys on which no price depends are ignored and counted in `ignored_keys`.
         """
         return self._reader.user(labels)
 
@@ -108,12 +108,12 @@ class Policy(Batched):
         out: Floats | None = None,
         **attributes: LabelsLike,
     ) -> Floats:
-        """Priced scores of one user's candidates, (n,): what the solver gave the same pairs, bit for bit.
+        """Priced scores of one user's candidates, (n,): equal to the solver's scores of the same pairs, bit for bit.
 
         Parameters
         ----------
         items
-            (n,) item numbers, -1 for items that were never seen.
+            (n,) item numbers, -1 for items that were not in the solve.
         columns
             `{name: (n,) finite numbers}`.
         user
@@ -121,9 +121,10 @@ class Policy(Batched):
         out
             (n,) float64, C-contiguous, to write into.
         **attributes
-            Labels by key of the items, such as `campaign=[...]`, one per item; keys that are named like an argument, or
-            not like a Python name, in a mapping `attributes={key: [...]}`. Used for items that are -1, which then
-            pay the prices of their labels. A key of the problem that nothing depends on is ignored, as for users.
+            Labels by key of the items, such as `campaign=[...]`, one per item; keys with the name of an
+            argument, or that are not Python names, go in a mapping `attributes={key: [...]}`. They are used for items
+            that are -1, which then pay the prices of their labels. A key on which nothing depends is ignored, as for
+            users.
 
         Raises
         ------
@@ -134,9 +135,9 @@ class Policy(Batched):
         return self._scorer.score(items, columns, self.columns, user, attributes, out)[1]
 
     def boosts(self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, **attributes: LabelsLike) -> Floats:
-        """What to add to a host's own ranking score, (n,): the priced score less the organic column.
+        """Amounts to add to a host's own ranking scores, (n,): the priced score minus the organic column.
 
-        Arguments and errors are those of `score`; `columns` has the organic column as well.
+        Arguments and errors are those of `score`; `columns` must also have the organic column.
         """
         return self._scorer.boosts(*self._scorer.score(items, columns, self.data.columns, user, attributes))
 
@@ -158,31 +159,32 @@ class Policy(Batched):
         Parameters
         ----------
         items, columns, user, **attributes
-            As in `score`; `columns` has the column that is kept as well, where there is one.
+            As in `score`; `columns` must also have the column of `keep`, if the slate has one.
         k
-            Slots, by default as many as in the solve, and never more than there are candidates.
+            Number of slots; by default as in the solve. Never more than there are candidates.
         pinned, exclude
-            Positions in `items` (or a mask) that are in the slate, first and in this order, and that cannot be. Pinned
-            ones count for caps and decrements.
+            Positions in `items` (or masks). Pinned items are in the slate, first and in this order, and count for caps
+            and decrements. Excluded items are not.
         fill
-            Also take what is worth nothing or less, as the solve would not: a slot is filled only by a marginal score
-            above 0, or to reach `at_least`.
+            Also fill slots with items of non-positive score, which a solve would leave empty: without `fill`, a slot is
+            filled only by a marginal score above 0, or to reach `at_least`.
         diversify
-            `oa.MMR(...)` or `oa.DPP(...)`: pick by scores and by how unlike the picks so far an item is, under the same
-            rules; where slates keep a share of a column, a pick after which it could not be kept is passed over.
+            `oa.MMR(...)` or `oa.DPP(...)`: trade score against similarity to the items already picked, under the same
+            rules. If slates keep a share of a column, an item after which the share could not be reached is skipped.
         embeddings
-            The vectors for it: `oa.Embeddings` of all items, or (n, d) numbers, one row a candidate.
+            Vectors for `diversify`: `oa.Embeddings` of all items, or (n, d) numbers, one row per candidate.
 
         Returns
         -------
         array
-            Shorter than k where candidates, caps or worth run out. The best slate where every item has one category and
-            nest (see docs/serving.md for the others); caps always hold. Ties go by score, then item id.
+            Shorter than k if there are no more candidates within the caps with a positive score. It is the best slate
+            if items have one category per key and keys nest (other cases: docs/serving.md); caps always hold. Ties
+            are broken by score, then by item id.
 
         Raises
         ------
         InputError
-            As `score`; also for an item that comes twice, pinned ones that break a cap, and vectors that do not fit.
+            As `score`; also for an item that appears twice, pinned items that break a cap, and vectors that do not fit.
 
         Example
         -------
@@ -210,28 +212,28 @@ class Policy(Batched):
         exploration: Exploration | Mapping[str, float] | None = None,
         **attributes: LabelsLike,
     ) -> Sample:
-        """A slate drawn by the policy's rule of exploration, and how likely each of its items was to be in it.
+        """Draw a slate by the policy's exploration, and return the probability that each of its items is shown.
 
         Parameters
         ----------
         items, columns, user, k, exclude, **attributes
             As in `select`.
         rng
-            A whole number from 0 to 2^63 - 1, from which the same request always draws the same slate, or a
+            An integer seed in [0, 2^63), for which the same request always draws the same slate, or a
             `numpy.random.Generator`; None draws a new seed.
         exploration
-            Another rule than the policy's own.
+            An `oa.Exploration` to use instead of the policy's.
 
         Returns
         -------
         Sample
-            `(positions, propensities)`: positions in `items`, best first, and the probability with which each was to be
-            shown, whatever else is: exactly that of `propensities`, which off-policy evaluation divides by.
+            `(positions, propensities)`: positions in `items`, best first, and the marginal probability that each
+            is shown: equal to `propensities`. Off-policy evaluation divides by it.
 
         Notes
         -----
-        Every slate keeps its size and, where the keys of the rules nest or two of them cross, `at_most`; see
-        `Solution.round`. Of what `keep` promises, exploration takes its share.
+        Every slate keeps its size and, if the keys of the rules nest or two of them cross, `at_most`; see
+        `Solution.round`. Exploration can reduce the share that `keep` promises.
 
         Raises
         ------
@@ -265,13 +267,13 @@ class Policy(Batched):
         exploration: Exploration | Mapping[str, float] | None = None,
         **attributes: LabelsLike,
     ) -> Floats:
-        """How likely `sample` is to show each of the candidates, (n,) in [0, 1]; arguments and errors are its own."""
+        """Probability that `sample` shows each candidate, (n,) in [0, 1]; arguments and errors as in `sample`."""
         rule = self._sampler.rule(exploration)
         asked = self._scorer.ask(items, columns, self._scorer.selected, user, attributes, k, None, exclude)
         return self._sampler.propensities(asked, rule)
 
     def warm_draws(self) -> None:
-        """Compile what `sample` runs under the policy's rules, whatever the exploration; a part of `warmup`."""
+        """Compile the kernels of `sample` for the policy's rules and any exploration; a part of `warmup`."""
         self._sampler.warm()
 
     def prepare(
@@ -283,24 +285,24 @@ class Policy(Batched):
     ) -> Prepared:
         """Buffers for the shortest request path: fill them, score or select, read them.
 
-        For one thread; make one for each. Nothing is checked but the number of candidates: what is not finite is never
-        selected, items out of range are unseen, and items that come twice can be shown twice.
+        For one thread; make one per thread. Only the number of candidates is checked: scores that are not finite are
+        never selected, items out of range count as unseen, and items that appear twice can be shown twice.
 
         Parameters
         ----------
         max_candidates
             Maximum number of candidates per request.
         k
-            Slots, by default as many as in the solve, and never more than `max_candidates`.
+            Number of slots; by default as in the solve. Never more than `max_candidates`.
         diversify, embeddings
-            As in `select`, with `oa.Embeddings`: then `select` goes by them.
+            As in `select`, with `oa.Embeddings`; `Prepared.select` then uses them.
 
         Returns
         -------
         Prepared
-            To write: `items` (max_candidates,) int64 and `columns` (len(names), max_candidates) float64, whose rows are
-            called `names`. To call: `score(n, user)` and `select(n, user)` for the first n of them, `user` being of
-            `policy.user`. To read: `scores` (max_candidates,), `positions` (k,) and, under rules by category,
+            To write: `items` (max_candidates,) int64 and `columns` (len(names), max_candidates) float64, with one row
+            per name in `names`. To call: `score(n, user)` and `select(n, user)` for the first n of them, with a `user`
+            from `policy.user`. To read: `scores` (max_candidates,), `positions` (k,) and, under rules by category,
             `marginal` (k,).
 
         Example
@@ -319,13 +321,13 @@ class Policy(Batched):
         return Prepared(self._scorer, max_candidates, k)
 
     def to_parquet(self, candidates: Candidates, path: str | Path) -> int:
-        """Write boosts and slates of all candidates, user by user, and return how many rows there are.
+        """Write boosts and slates of all candidates, user by user, and return the number of rows.
 
         Columns: the ids of user and item under the candidates' names, `boost` (to add to the organic score), `score`,
-        and `rank`, the place in the slate from 0, -1 where it is not shown; where a column of ids has one of these
-        names, `_` is behind it. Streamed in row groups; the file appears when it is whole. Candidates may be others
-        than those of the solve: items are matched by id, users by label. Those in Parquet files are read user by user,
-        within their `memory`.
+        and `rank`, the place in the slate from 0, or -1 if it is not shown. If an id column has one of these
+        names, `_` is added to the name. Written in row groups; the file appears when it is complete. Candidates may
+        differ from those of the solve: items are matched by id, users by label. Candidates in Parquet files are read
+        user by user, within their `memory`.
 
         Raises
         ------
@@ -339,12 +341,12 @@ class Policy(Batched):
         return to_parquet(self, self.encode, candidates, path)
 
     def warmup(self, draws: bool = True) -> dict[str, float]:
-        """Compile, or load from the cache, everything that requests run, and return the seconds of each kernel.
+        """Compile all kernels that requests run, or load them from the cache, and return the seconds of each.
 
-        Also makes what the first request of a policy would otherwise wait for, such as the numbers of ids.
+        It also builds what the first request would otherwise wait for, such as the table of ids.
 
-        After it nothing compiles, whatever requests bring; without `draws`, whatever requests bring but to `sample` and
-        `propensities`, whose kernel for rules of slates takes longest.
+        After it, no request compiles anything. With `draws=False`, `sample` and `propensities` are left out; their
+        kernel for slate rules takes longest to compile.
         """
         from oasis_alloc.serving.request.warmup import warmup
 
@@ -361,15 +363,15 @@ class Policy(Batched):
         fill: bool = False,
         **attributes: LabelsLike,
     ) -> Explanation:
-        """Why `select` decides as it does, candidate by candidate: print it, or read its numbers.
+        """Explain what `select` decides, candidate by candidate: print it, or read its numbers.
 
-        Arguments and errors are those of `select`; `columns` has the organic column as well.
+        Arguments and errors are those of `select`; `columns` must also have the organic column.
 
         Returns
         -------
         Explanation
-            A sequence of one `Reason` a candidate, in the order of `items`: the parts of its score, which add up to it
-            exactly, the rule that dropped it, its runner-up and margin, and the smallest change that would have
+            A sequence of one `Reason` per candidate, in the order of `items`: the parts of its score, which add up to
+            it exactly, the rule that dropped it, its runner-up and margin, and the smallest change that would have
             reversed the decision.
 
         Example

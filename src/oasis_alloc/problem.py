@@ -1,4 +1,4 @@
-"""A problem: maximize an objective subject to constraints, over the candidates' slates."""
+"""A problem: maximize an objective subject to constraints, over the slates of all users."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from oasis_alloc.statement.objective import Objective
 from oasis_alloc.statement.slate import Slate
 from oasis_alloc.statement.summary import constraints_table, objective_table
 
-_ROUNDING = 1e-9  # of a limit, relative: what sums of decimal fractions differ by is far less
+_ROUNDING = 1e-9  # relative to a limit: sums of decimal fractions differ by far less
 
 
 @dataclass(frozen=True, eq=False)
 class Problem(ByFields):
-    """`maximize` subject to `subject_to`, every user's slate keeping the rule `slate`.
+    """An optimization problem: `maximize` subject to `subject_to`, with one slate per user under the rules of `slate`.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ class Problem(ByFields):
     maximize
         Totals without groups and concave functions, added up with weights.
     subject_to
-        Constraints and soft constraints, one or a list; order is kept. None for none.
+        Constraints and soft constraints, one or a list; order is kept. None for no constraints.
     slate
-        What one user's slate may hold.
+        Rules for the slate of one user.
     supply
-        What each user counts, positive numbers: 0.8 for one whom a forecast doubts, 2.5 for one who is expected two and
-        a half times. The name of a column of users, `{id: number}`, a pandas Series whose index has the ids, or
-        (n_users,) numbers in the order of the users' numbers. Totals and the objective count a user so often; slates
-        stay as they are. None counts everyone once.
+        Weight of each user, positive, such as the expected number of visits: 0.8 or 2.5. The name of a column of users,
+        `{id: number}`, a pandas Series whose index has the ids, or (n_users,) numbers in the order of the users'
+        numbers. It multiplies the user's part of totals and objective; slates are unchanged. None gives all users the
+        weight 1.
 
     Raises
     ------
@@ -98,20 +98,20 @@ class Problem(ByFields):
                 )
             if not function.in_constraints:
                 raise ProblemError(
-                    f"subject_to: {function} is not a constraint but something to gain; add it to maximize=, or limit "
-                    "its measure with <=, >= or ==."
+                    f"subject_to: {function} is not a constraint but a function to maximize; add it to maximize=, or "
+                    "limit its measure with <=, >= or ==."
                 )
         object.__setattr__(self, "candidates", candidates)
         object.__setattr__(self, "maximize", Objective.of(maximize).checked())
         object.__setattr__(self, "subject_to", functions)
         stated = slate if slate is not None else Slate(1)
-        object.__setattr__(self, "_stated", {"slate": stated, "supply": supply})  # by user ids, where it is so
+        object.__setattr__(self, "_stated", {"slate": stated, "supply": supply})  # by user ids if given so
         object.__setattr__(self, "slate", stated.laid_out(candidates))
         for measure in self._measures():
             self._check(measure)
         check_slate(self.slate, candidates)
         object.__setattr__(self, "supply", None if supply is None else checked_supply(supply, candidates))
-        _ = self.bound  # limits are laid out over the groups now, so that what is wrong is said here
+        _ = self.bound  # lays limits out over the groups now, so that errors are raised here
         check_bands(self)
         check_domains(self)
 
@@ -135,7 +135,7 @@ class Problem(ByFields):
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """One distinct name a function: its own, numbered where two share a text."""
+        """One distinct name per function: its own, with a number where two have the same text."""
         seen: dict[str, int] = {}
         out = []
         for function in self.functions:
@@ -145,7 +145,7 @@ class Problem(ByFields):
         if len(set(given)) != len(given):
             twice = Counter(given).most_common(1)[0][0]
             raise ProblemError(
-                f"two constraints are named {twice!r}; names are how prices are found, so each must be its own."
+                f"two constraints are named {twice!r}; prices are found by name, so names must be distinct."
             )
         return tuple(out)
 
@@ -220,7 +220,7 @@ def _constraints(given: object) -> tuple[Function, ...]:
         return (given,)
     if isinstance(given, Mapping) or not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
         raise ProblemError(
-            f"subject_to: got {type(given).__name__}; expected a constraint, a list of constraints, or None for none. "
+            f"subject_to: got {type(given).__name__}; expected a constraint, a list of constraints, or None. "
             "Names are given by constraint.named('name')."
         )
     return tuple(given)
@@ -241,7 +241,7 @@ def check_slate(slate: Slate, candidates: Candidates) -> None:
 
 
 def checked_supply(supply: object, candidates: Candidates) -> npt.NDArray[np.float64]:
-    """What each user counts, as positive numbers."""
+    """The weight of each user, as positive numbers."""
     n_users = candidates.n_users
     if (named := by_user(supply, "supply")) is not None:
         weights = per_user(named, candidates, "supply")
@@ -257,14 +257,14 @@ def checked_supply(supply: object, candidates: Candidates) -> npt.NDArray[np.flo
     bad = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
     if bad.size:
         raise ProblemError(
-            f"supply: user {bad[0]:,} counts {weights[bad[0]]:g} ({bad.size:,} are like this); expected positive "
-            "finite numbers. Give a user who will not come a slate of size 0."
+            f"supply: user {bad[0]:,} has the weight {weights[bad[0]]:g} ({bad.size:,} such users); expected positive "
+            "finite numbers. Give a user without visits a slate of size 0."
         )
     return readonly(weights)
 
 
 def _slots(problem: Problem) -> float:
-    """What there is to fill: a slate each, or all candidates of those who have fewer, as users and slots count."""
+    """Number of slots to fill, weighted by user and slot: a full slate, or all candidates of a user with fewer."""
     candidates, slate = problem.candidates, problem.slate
     filled = np.minimum(slate.sizes(candidates.indptr)[0], np.diff(candidates.indptr))
     if slate.slot_weights is not None:
@@ -273,7 +273,7 @@ def _slots(problem: Problem) -> float:
 
 
 def check_bands(problem: Problem) -> None:
-    """Refuse a cap below a floor on the same measure: no price can cure it.
+    """Refuse a cap below a floor on the same measure: no price can resolve it.
 
     Limits that differ by rounding alone, such as 0.1 + 0.2 and 0.3, are the same.
     """
@@ -292,12 +292,12 @@ def check_bands(problem: Problem) -> None:
             raise ProblemError(
                 f"{name} asks for at least {_digits(same.lower[g], same.upper[g])} of group {label!r}, but {other} "
                 f"allows at most {_digits(same.upper[g], same.lower[g])}: a floor above its cap. Lower the floor or "
-                "raise the cap" + (f" ({bad.size} groups are like this)." if bad.size > 1 else ".")
+                "raise the cap" + (f" ({bad.size} such groups)." if bad.size > 1 else ".")
             )
 
 
 class _Sides:
-    """The largest floor and the smallest cap of every group of a measure, and whose they are."""
+    """The largest floor and the smallest cap of every group of a measure, and which constraints set them."""
 
     def __init__(self, function: Function, n_groups: int) -> None:
         self.function, self.names = function, list[str]()
@@ -305,19 +305,19 @@ class _Sides:
         self.floor_of, self.cap_of = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
 
     def add(self, name: str, lower: npt.NDArray[np.float64], upper: npt.NDArray[np.float64]) -> None:
-        """Take in the limits of one more constraint."""
+        """Add the limits of one more constraint."""
         self.floor_of[lower > self.lower] = self.cap_of[upper < self.upper] = len(self.names)
         self.lower, self.upper = np.maximum(self.lower, lower), np.minimum(self.upper, upper)
         self.names.append(name)
 
 
 def _digits(number: float, other: float) -> str:
-    """A number as shortly as it differs from another one."""
+    """A number with just enough digits to differ from another one."""
     return f"{number:g}" if f"{number:g}" != f"{other:g}" else f"{float(number)!r}"
 
 
 def check_domains(problem: Problem) -> None:
-    """Refuse a limit that holds a total where a function of the same measure is minus infinity: log of 0."""
+    """Refuse a limit that forces a total at which a function of the same measure is minus infinity: log of 0."""
     stated = list(zip(problem.names, problem.functions, problem.bound, strict=True))
     for name, function, bound in stated:
         if not bound.is_curved:

@@ -1,4 +1,4 @@
-"""A problem as one file that its maintainers can solve again: what to send with a report of a wrong answer."""
+"""A problem as one file that the maintainers can solve again; attach it to a report of a wrong answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PARTS = ("maximize", "subject_to", "slate", "supply")
 class Reproduction:
     """A problem read from a reproduction file, with the settings and the versions that it was solved with.
 
-    - `problem`: the same to every number; labels are numbers where the file is anonymized.
+    - `problem`: equal to the original in every number; labels are numbers if the file is anonymized.
     - `settings`: keyword arguments of `solve`.
     - `versions`: of the packages and the machine that wrote the file, by name.
 
@@ -69,7 +69,7 @@ def write_reproduction(
     settings: Mapping[str, Any] | None = None,
     anonymize: bool = True,
 ) -> None:
-    """Write a problem as one file from which the same solve can be run again, to attach to a report.
+    """Write a problem to one file from which the same solve can be repeated, to attach to a report.
 
     The file has the pairs, the columns and keys that the problem names, its statement, the settings and the versions of
     the packages; pairs that stay in Parquet files are read into memory for it. It is a safetensors container without
@@ -78,25 +78,25 @@ def write_reproduction(
     Parameters
     ----------
     problem
-        What was solved, or would not be.
+        The problem that was solved, or could not be solved.
     path
-        The file; one that is there is replaced.
+        The file; an existing one is replaced.
     settings
-        Keyword arguments of `solve` that belong to it: `solver`, `gap`, `time_limit`, `pass_limit`, `threads`,
+        Keyword arguments of the `solve` call: `solver`, `gap`, `time_limit`, `pass_limit`, `threads`,
         `on_conflict`, `relax_weights`, `start`.
     anonymize
         Labels become the numbers 0, 1, ... in their order. False keeps labels that are texts, numbers, booleans or
         dates. Ids of users and items are never written. Names of columns, keys and constraints, and all
-        numbers, are kept: without them it would be another problem.
+        numbers, are kept: they are part of the problem.
 
     Raises
     ------
     ProblemError
         For settings that `solve` does not have.
     InputError
-        For functions that are none of this package, and labels that cannot be written.
+        For functions that are not of this package, and labels that cannot be written.
     OSError
-        Where the file cannot be written.
+        If the file cannot be written.
 
     Example
     -------
@@ -144,9 +144,9 @@ def write_reproduction(
 
 
 def read_reproduction(path: str | os.PathLike[str]) -> Reproduction:
-    """Read a file of `write_reproduction`; nothing in it is run.
+    """Read a file of `write_reproduction`; no code in it is run.
 
-    Raises `InputError` where it cannot be read, is damaged, or is another kind of file.
+    Raises `InputError` if it cannot be read, is damaged, or is another kind of file.
 
     >>> import tempfile, oasis_alloc as oa
     >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
@@ -195,7 +195,7 @@ def _made(tensors: Tensors, about: Mapping[str, str]) -> Reproduction:
 
 
 class _Numbers:
-    """The number of each label of a key, in whichever of its forms a statement has it: a date, or its text."""
+    """The number of each label of a key, in any form that a statement may use: a date, or its text."""
 
     def __init__(self, labels: list[Any]) -> None:
         self._exact = {label: k for k, label in enumerate(labels)}
@@ -205,7 +205,7 @@ class _Numbers:
         found = self._exact.get(label)
         found = self._texts.get(_text(label)) if found is None else found
         if found is None:
-            raise InputError(f"the label {label!r} is none of its key, so no number can stand for it.")
+            raise InputError(f"the label {label!r} does not occur in its key, so no number can replace it.")
         return found
 
 
@@ -222,7 +222,7 @@ def _used(problem: Problem) -> tuple[list[str], list[str], list[str]]:
     terms = [term for measure in measures for term in measure.terms]
     keys = {key for term in terms for key in term.by} | set(slate.keys)
     columns = {term.column for term in terms if term.column is not None} | set(slate.keep)
-    if not columns:  # candidates have one at least
+    if not columns:  # candidates have at least one
         columns = {next(iter(candidates.columns))}
     users = [name for name in candidates.users if name in keys]
     return users, [name for name in candidates.items if name in keys], sorted(columns)
@@ -258,7 +258,9 @@ def _setting(problem: Problem, writer: Writer, name: str, value: Any) -> Any:
     if name in _NUMBERS:
         return writer.write(value)
     if name not in _BY_NAME:
-        raise ProblemError(f"settings: a reproduction keeps no {name!r}.{did_you_mean(name, (*_NUMBERS, *_BY_NAME))}")
+        raise ProblemError(
+            f"settings: a reproduction does not store {name!r}.{did_you_mean(name, (*_NUMBERS, *_BY_NAME))}"
+        )
     given = value.prices_by_label if isinstance(value, Solution) else value
     if value is None or not isinstance(given, Mapping):
         raise ProblemError(f"settings: {name} is {value!r}; expected {{constraint name: {{label: number}}}}.")
@@ -285,4 +287,4 @@ def _versions() -> dict[str, str]:
 
 
 def _no_plan(*_: Any) -> StayClose:
-    raise InputError("a label cannot be a plan.")
+    raise InputError("a plan cannot be a label.")

@@ -1,4 +1,4 @@
-"""What solve returns: an allocation, prices, and the certificate that goes with them."""
+"""The result of `solve`: an allocation, prices, and their certificate."""
 
 from __future__ import annotations
 
@@ -39,18 +39,19 @@ class Solution(Answer):
         The largest of `excess / max(|limit|, sum of the absolute contributions to the total)` over all limits; up to
         1e-6 all of them count as kept. Like the gap, it does not depend on units or on other limits.
     prices, totals
-        `{name of a constraint or function: array}`, one entry a group in the order of `problem.labels(name)`. A price
+        `{name of a constraint or function: array}`, one entry per group in the order of `problem.labels(name)`. A price
         is what one more unit of the limit would add to the objective: >= 0 for a cap, <= 0 for a floor. A total is what
-        the plan adds, without what `Measure.delivered_so_far` says of before.
+        this plan delivers, without the earlier amounts of `Measure.delivered_so_far`.
     passes, seconds
-        Full-pass equivalents that were visited; wall time.
+        Full passes over the pairs (parts of passes are added up); wall time in seconds.
     diminished
-        What the slate's decrements take from `value`.
+        What the decrements of the slate subtract from `value`.
     sizes
-        `{name of a constraint: array}`: what the totals of its groups are made of, the sum of absolute contributions.
-        Known where a limit is missed; elsewhere at least `|total|`.
+        `{name of a constraint: array}`: the sum of absolute contributions to the total of each group.
+        Exact where a limit is missed; elsewhere `|total|` or more.
     conflicts
-        For an infeasible problem: who would have to give how much. For a relaxed one: who fell short of what.
+        For an infeasible problem: the limits in conflict, and by how much each must be relaxed. For a relaxed one: the
+        limits that are missed, and by how much.
 
     Example
     -------
@@ -65,8 +66,8 @@ class Solution(Answer):
     def allocation(self) -> Floats:
         """Probability of every pair, (n_pairs,), in the candidates' order; `pairs` and `x` are its non-zeros.
 
-        Candidates from Parquet files: `SolverError` where it would need more than their `memory`.
-        Where slots count by position, the attention that a pair gets: at most what the first slot counts.
+        With `slot_weights`, it is the attention that a pair gets: at most the weight of the first slot. Candidates from
+        Parquet files: `SolverError` if it would need more than their `memory`.
         """
         self.raise_if_infeasible()
         self._check_room("allocation")
@@ -76,9 +77,9 @@ class Solution(Answer):
         return out
 
     def to_frame(self, backend: str | None = None) -> Any:
-        """The non-zeros as a frame of the kind that came in, with the caller's own ids and a column `x`.
+        """The non-zeros as a frame of the same kind as the candidates' frames, with the caller's ids and a column `x`.
 
-        Where a column of ids is called `x`, the probability is in `x_`.
+        If an id column is named `x`, the probability is in `x_`.
 
         Parameters
         ----------
@@ -142,7 +143,7 @@ class Solution(Answer):
     def to_dict(self) -> dict[str, Any]:
         """Certificate, statement, groups and conflicts as plain texts and numbers, for JSON; see `docs/json.md`.
 
-        The allocation is not in it: `to_frame` and `save` have that.
+        It does not include the allocation: use `to_frame` or `save` for that.
         """
         from oasis_alloc.results.documents import document_of
 
@@ -151,7 +152,7 @@ class Solution(Answer):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write allocation, prices, certificate and the statement as text to one file, for `oa.load_solution`.
 
-        A safetensors container under a digest, without code; a file that is there is replaced in one step. Raises
+        A safetensors container under a digest, without code; an existing file is replaced in one step. Raises
         `SolverError` for an infeasible problem, `InputError` for labels or ids that cannot be written, and `OSError`.
         """
         from oasis_alloc.results.saved import save
@@ -160,40 +161,40 @@ class Solution(Answer):
         save(self, path)
 
     def round(self, rng: Rng = 0) -> Rounded:
-        """Whole slates of all users, in which every pair is shown with exactly its probability x.
+        """Draw one whole slate per user such that every pair is shown with exactly its probability x.
 
-        Where slots count by position, x is attention: every pair gets a place, and the mean of what its place counts, 0
-        where it is not shown, is exactly x.
+        With `slot_weights`, x is attention: every pair gets a place, and the mean weight of its place (0 if it is not
+        shown) is exactly x.
 
         Parameters
         ----------
         rng
-            A whole number from 0 to 2^63 - 1, which says everything, or a `numpy.random.Generator`, from which one is
-            drawn. A user's slate depends on the number and the user alone.
+            An integer seed in [0, 2^63), or a `numpy.random.Generator` from which one is drawn. A user's slate depends
+            only on the seed and the user.
 
         Returns
         -------
         Rounded
-            The pairs shown, the propensity of each, and what they add up to; by position, the place of each and the
-            probability of that place.
+            The pairs shown, the propensity of each, and their totals; with `slot_weights` also the place of each and
+            the probability of that place.
 
         Notes
         -----
         Every slate keeps its size, `at_least` and, where categories nest or two systems of them cross, `at_most`. Where
-        categories nest, each has floor or ceil of its sum of x, so `diminishing` takes what it takes from `value` on
-        average, too. With three keys that cross, or items of several labels, a draw can be over a cap of a category, as
-        a rule by one item (docs/sampling.md). `keep` and limits on totals hold on average.
-        By position, a user's x is taken apart into at most n + 1 orderings of its n items, of which one is drawn; each
-        keeps size, `at_least` and all caps. `keep` holds for the mean of the column as places count.
+        categories nest, each has floor or ceil of its sum of x, so the mean effect of `diminishing` on the value is
+        exact, too. With three crossing keys, or items with several labels, a draw can exceed a cap of a category,
+        usually by one item (docs/sampling.md). `keep` and limits on totals hold on average.
+        With `slot_weights`, a user's x is decomposed into at most n + 1 orderings of its n items, of which one is
+        drawn; each keeps size, `at_least` and all caps. `keep` holds for the mean of the column weighted by place.
         `numpy.random.Generator.choice(replace=False, p=x / sum x)` does not do this: its 0.95 becomes 0.80.
 
         Raises
         ------
         InputError
-            For anything else as `rng`.
+            If `rng` is neither of the two.
         ProblemError
-            By position, where a user mixes items of categories that cross, and more of each than its cap: then no
-            orderings that keep the caps may have x as their mean.
+            With `slot_weights`, if a user mixes items of crossing categories, and more of each than its cap: then there
+            may be no orderings within the caps whose mean is x.
         SolverError
             For an infeasible problem.
 
@@ -212,11 +213,11 @@ class Solution(Answer):
 
     @property
     def prices_by_label(self) -> dict[str, dict[Any, float]]:
-        """`{name: {label: price}}`: prices by key, as `solve(start=...)` takes them when campaigns have changed."""
+        """`{name: {label: price}}`: prices by key, as `solve(start=...)` accepts, also when campaigns have changed."""
         return by_label(self.problem, self.prices)
 
     def scores(self) -> Floats:
-        """Priced score of every pair, (n_pairs,): its value minus the price of all that it would use."""
+        """Priced score of every pair, (n_pairs,): its value minus the prices of everything it uses."""
         from oasis_alloc.engines import engine_for
         from oasis_alloc.program.lowering import lower
 
@@ -235,29 +236,28 @@ class Solution(Answer):
         exploration: Exploration | Mapping[str, float] | None = None,
         unproven: bool = False,
     ) -> Policy:
-        """The prices, weights and slate rules of this solution, ready to score and select in a service.
+        """Make a policy: the prices, weights and slate rules of this solution, ready to score and select in a service.
 
         Parameters
         ----------
         valid_for
-            Seconds from now after which the policy is stale; None for no end.
+            Seconds from now after which the policy is stale; None for never.
         organic
-            The column that the host ranks by without us; by default "relevance", else the objective's first.
+            The column by which the host ranks without promotions; by default "relevance", else the objective's first.
         users
-            Whether users are known by their numbers, `user=17`; None does so for up to 16 million.
+            Whether requests may give users by number, `user=17`; None means yes for up to 16 million users.
         exploration
-            How far slates that are drawn may be from the best one, `oa.Exploration(...)` or its numbers by name; see
-            `Policy.sample`. None draws the best slate.
+            How much `Policy.sample` explores: `oa.Exploration(...)` or its numbers by name. None draws the best slate.
         unproven
-            Whether prices are wanted of a solve that ended before the gap asked for was proven (status `TIME_LIMIT`,
-            `STALLED` ...). Such prices can be far off, so they have to be asked for.
+            True allows prices of a solve that ended before the requested gap was proven (status `TIME_LIMIT`, `STALLED`
+            ...). Such prices can be far off, so they must be requested.
 
         Raises
         ------
         SolverError
             For an infeasible problem, and for an unproven answer without `unproven=True`.
         ProblemError
-            For an unknown column, a number of seconds that is not positive.
+            For an unknown column, and for seconds that are not positive.
         InputError
             For an invalid exploration.
 
@@ -277,8 +277,8 @@ class Solution(Answer):
         if self.status.name not in ("SOLVED", "RELAXED") and not unproven:
             raise SolverError(
                 f"the solve ended before its gap was proven ({self.status}; gap {self.gap:.1e}, violation "
-                f"{self.violation:.1e}), so its prices may be far off. {self.status.advice.capitalize()}; or ask for "
-                "them as they are with policy(unproven=True)."
+                f"{self.violation:.1e}), so its prices may be far off. {self.status.advice.capitalize()}; or use "
+                "them anyway with policy(unproven=True)."
             )
         rule = None if exploration is None else Exploration.of(exploration).numbers()
         return Policy(policy_data(self, valid_for, organic, users, rule))
@@ -286,8 +286,8 @@ class Solution(Answer):
     def churn(self, previous: Solution) -> float:
         """Share of the slots of this solution that an earlier one did not have, `1 - sum min(x, y) / sum x`, in [0, 1].
 
-        Pairs are matched by the ids of users and items, as in `stay_close`, so the earlier problem may be of other
-        candidates: users and items that are new count as changed. 0 where nothing is shown.
+        Pairs are matched by the ids of users and items, as in `stay_close`, so the earlier problem may have
+        other candidates: new users and items count as changed. 0 if nothing is shown.
 
         Raises
         ------
@@ -309,20 +309,21 @@ class Solution(Answer):
         return Earlier.of(previous, "churn(previous)").churn(self.problem.candidates, self.pairs, self.x)
 
     def _check_room(self, what: str) -> None:
-        """Raise SolverError where a number for every pair is more than streamed candidates may hold."""
+        """Raise SolverError if one number per pair needs more memory than streamed candidates allow."""
         candidates = self.problem.candidates
         if candidates.stream is not None and 8 * candidates.n_pairs > candidates.stream.budget.limit:
             raise SolverError(
-                f"{what} is a number for every pair, {8 * candidates.n_pairs:,} bytes, and the candidates' memory= "
-                f"allows {candidates.stream.budget.limit:,}. Use pairs and x, or to_frame(), for what is shown."
+                f"{what} has one number per pair, {8 * candidates.n_pairs:,} bytes, and memory= of the candidates "
+                f"allows {candidates.stream.budget.limit:,}. Use pairs and x, or to_frame(), for the pairs that are "
+                "shown."
             )
 
     def shadow_prices(self, limit: int | None = None) -> ShadowPrices:
-        """Every price that is not 0 with its limit, its total and a sentence, heaviest first.
+        """Every price that is not 0, with its limit, its total and a sentence, largest weight first.
 
-        The weight of a price is `|price| * max(1, |limit|)`: what the limit as a whole is worth. Functions without
-        limits count one unit. `limit` keeps the first so many. The list shows itself as a table, with what the signs of
-        prices mean, and has `to_frame()`. Raises `SolverError` for an infeasible problem.
+        The weight of a price is `|price| * max(1, |limit|)`: what the whole limit is worth. Functions without
+        a limit count one unit. `limit` is the maximum number of entries. The list shows itself as a table, with what
+        the signs of prices mean, and has `to_frame()`. Raises `SolverError` for an infeasible problem.
 
         Example
         -------
@@ -337,7 +338,7 @@ class Solution(Answer):
         return shadow_prices(self, limit)
 
     def report(self) -> str:
-        """One screen of text: how the solve ended, what it got, and what one more of each demand would cost.
+        """One screen of text: how the solve ended, what it achieved, and what one more unit of each limit would cost.
 
         `print(solution)` shows the same.
         """

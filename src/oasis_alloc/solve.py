@@ -1,4 +1,4 @@
-"""solve(problem): lower it, hand it to a solver, certify what comes back."""
+"""solve(problem): lower the problem, run a solver, and certify its answer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def solve(
     Parameters
     ----------
     problem
-        What to maximize, subject to what.
+        The problem to solve.
     solver
         "dual" (ours, the default), or the reference "conic" (HiGHS through cvxpy; "conic:clarabel" and "conic:osqp"
         name others).
@@ -60,51 +60,53 @@ def solve(
         positive.
     time_limit, pass_limit
         Seconds, and full-pass equivalents, after which the best answer so far is returned with a status that says so.
-        Steps end and the answer's certificate is made after that: `passes` is less than 5 above `pass_limit`. What is
-        done where the constraints conflict, to tell which or to relax them, is not limited by passes.
+        The current step is finished and the certificate is computed after that, so `passes` is less than 5 above
+        `pass_limit`. If constraints conflict, the search for the conflict or its relaxation is not limited by passes.
     threads
         Host threads; the answer does not depend on them. None takes all cores.
     start
-        An earlier solution, or `{constraint name: {label: price}}`: prices to start from. Labels that are gone are
-        dropped, new ones start at 0.
+        An earlier solution, or `{constraint name: {label: price}}`: prices to start from. Labels that no longer exist
+        are dropped, new ones start at 0.
     checkpoint, checkpoint_every
-        A file that the state of the solve is written to, at most once in so many seconds and when the solve ends:
-        prices, the optimizer's state and the best allocation. It is replaced in one step, so it is whole whenever the
-        process dies. Where it cannot be written (a full disk, a folder that has gone), the solve goes on, tries again
-        after so many seconds, and gives a `CheckpointWarning`, one a reason; the answer is never lost. One that ended
-        without an allocation is written as well; going on from it proves the same again.
+        A file for the state of the solve: prices, the optimizer's state and the best allocation. It is written at most
+        once per `checkpoint_every` seconds and when the solve ends. It is replaced in one step, so it is complete
+        whenever the process dies. If it cannot be written (a full disk, a deleted folder), the solve goes on, tries
+        again after `checkpoint_every` seconds, and gives one `CheckpointWarning` per reason; the answer is never lost.
+        A solve that ends without an allocation writes it too; resuming from it gives the same proof again.
     resume
-        A checkpoint of this same problem to go on from, which may be the file that is written to. The answer is within
-        the gap asked for, as without the break; `passes` and `seconds` count both, the limits this call alone.
+        A checkpoint of this same problem to go on from; it may be the same file as `checkpoint`. The answer is within
+        the requested gap, as without the interruption; `passes` and `seconds` count both runs, the limits only this
+        one.
     on_conflict
-        What to do where the constraints cannot all be met: "infeasible" returns no allocation and names the conflict;
-        "relax" returns the best allocation among those that relax the limits by the smallest total, status `RELAXED`;
-        its `bound` is of every allocation that relaxes them by no more.
+        What to do if the constraints cannot all be met: "infeasible" returns no allocation and names the conflict;
+        "relax" returns the best allocation among those that relax the limits by the smallest total, status `RELAXED`.
+        Its `bound` holds for every allocation that relaxes them by no more.
     relax_weights
-        What a missed unit counts for in that total, `{constraint name: weight}` with a number, one number per group or
-        `{label: number}` for a weight; positive, 1 where nothing is said. "infeasible" names its conflicts by them too.
-        Limits of different columns are added up in their own units, so give weights where these differ.
+        Weight of a missed unit in that total, `{constraint name: weight}`, where a weight is a number, one number per
+        group or `{label: number}`; positive, 1 by default. They also decide which conflicts "infeasible" names. Limits
+        of different columns are summed in their own units, so give weights if the units differ.
     progress
         True shows how far the solve is, at least every two seconds: a bar in a notebook and on a terminal, plain lines
         on a stderr that is neither. It says when kernels are compiled. A callable is called with a `Progress` about
-        once a pass; returning True, also NumPy's, stops the solve. Anything else that is no boolean lets it go on, so
-        that a function may return what it likes. None and False show nothing.
+        once per pass. If it returns True (or NumPy's True), the solve stops; with any other value it goes on. None and
+        False show nothing.
 
     Returns
     -------
     Solution
-        Never without its certificate; `status` says how the solve ended and what to do next. Ctrl-C returns the best
-        answer so far, status `INTERRUPTED`, where there is one; before that, and a second time, it interrupts.
+        Always with its certificate; `status` says how the solve ended and what to do next. Ctrl-C returns the best
+        answer so far, status `INTERRUPTED`. If there is no answer yet, or on a second Ctrl-C, `KeyboardInterrupt` is
+        raised.
 
     Raises
     ------
     ProblemError
         For an unknown solver, a gap or limit that is not positive, prices of the wrong shape, a weight that is not
-        positive or of no constraint, a checkpoint of another problem.
+        positive or not of a constraint, a checkpoint of another problem.
     SolverError
-        Where a reference solver breaks down.
+        If a reference solver fails.
     CertificateError
-        Where a bound turns out to be below the value of an allocation: a fault of this library, please report it.
+        If a bound is below the value of an allocation: a bug in this library, please report it.
 
     Example
     -------
@@ -136,7 +138,7 @@ def solve(
         program, relaxes = lower(problem, threads=threads), on_conflict == "relax"
         weights = None if relax_weights is None else weights_by_row(program, relax_weights)
         if weights is None and relaxes:
-            weights = np.ones(program.n_rows)  # the total that is relaxed by the least is in the limits' own units
+            weights = np.ones(program.n_rows)  # relaxations are summed in the limits' own units
         prices = None if start is None else start_prices(program, *_by_label(start))
         _log.info("solve by %s to a gap of %.1e: %s", solver, gap, _in_short(problem))
 
@@ -216,7 +218,7 @@ def _check_arguments(
     progress: object,
     on_conflict: str,
 ) -> None:
-    """Raise `ProblemError` for an argument of `solve` that cannot be."""
+    """Raise `ProblemError` for an invalid argument of `solve`."""
     if not isinstance(problem, Problem):
         raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
     numbers = {name: number for name, number in limits.items() if number is not None}
@@ -229,7 +231,7 @@ def _check_arguments(
         raise ProblemError(f"solve(threads={threads!r}): expected a whole number of threads.")
     if not (progress is None or isinstance(progress, bool) or callable(progress)):
         raise ProblemError(
-            f"solve(progress={shown(progress)}): expected True, or a callable, which is given the state; None for none."
+            f"solve(progress={shown(progress)}): expected True, or a callable that takes the state; None for none."
         )
     if on_conflict not in ("infeasible", "relax"):
         hint = did_you_mean(on_conflict, ("infeasible", "relax"))

@@ -1,9 +1,8 @@
-"""The policy that a host serves now: loaded, verified and swapped while other threads score.
+"""The policy that a host serves: loaded, verified and swapped while other threads score.
 
-A request reads one attribute, `_served`, and everything it needs hangs on what that refers to. A swap makes a
-new object and rebinds the attribute, so that no request can see a part of one policy and a part of another. Files are
-read, and policies warmed up, before the lock is taken under which it is rebound: what is slow or hangs there keeps
-no policy from growing old, and no roll-back.
+A request reads one attribute, `_served`, and gets everything it needs from that object. A swap makes a new object and
+rebinds the attribute, so no request can see parts of two policies. Files are read and policies are warmed up before
+the lock for rebinding is taken: slow or hanging reads block neither the staleness rules nor a roll-back.
 """
 
 from __future__ import annotations
@@ -39,30 +38,30 @@ if TYPE_CHECKING:
 class PolicyStore(Swapping):
     """The policy in a snapshot file, kept up to date.
 
-    `store.policy` is the policy to serve now. A file that is replaced is noticed by a thread, loaded, verified and
-    swapped in at once; one that is refused changes nothing. The thread starts with the first request of a process (and
-    again in the child of a fork), never at import or where the store is made.
+    `store.policy` is the policy to serve now. A thread notices a replaced file, loads it, verifies it and swaps it in
+    at once; a file that is refused changes nothing. The thread starts with the first request of a process (and again in
+    the child of a fork), never at import or in the constructor.
 
     Parameters
     ----------
     path
         The snapshot file; it may appear later.
     refresh
-        Seconds between two looks at the file, or None: then only `refresh()` looks.
+        Seconds between two checks of the file, or None: then only `refresh()` checks.
     staleness
-        How a policy is served as it grows old; None is `Staleness()`. Whatever it says, after `valid_until` of a policy
-        only the organic column counts.
+        How a policy is served as it ages; None is `Staleness()`. In any case, after `valid_until` of a policy only the
+        organic column counts.
     history
-        How many earlier policies are kept for `rollback()`, each id once.
+        Number of earlier policies kept for `rollback()`, each id once.
     clock
-        A function that says UNIX seconds, for tests.
+        A function that returns UNIX seconds, for tests.
     name
-        What statistics call this store; None for its path.
+        Name of this store in statistics; None for its path.
 
     Raises
     ------
     InputError
-        If an option is of another kind or out of range, or the ladder's first rung is not above `refresh`.
+        If an option has the wrong type or is out of range, or the first age of `staleness` is not above `refresh`.
 
     Example
     -------
@@ -91,12 +90,12 @@ class PolicyStore(Swapping):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"a PolicyStore ({self._path}) is of one process: it has locks and a thread. Make one with "
+            f"a PolicyStore ({self._path}) belongs to one process: it has locks and a thread. Make one with "
             "PolicyStore(path, ...) in each process, or pickle store.policy."
         )
 
     def close(self) -> None:
-        """Stop watching; the policy that is active goes on being served."""
+        """Stop watching the file; the active policy is still served."""
         self._interval = None
         self._closed.ring()
 
@@ -106,30 +105,30 @@ class PolicyStore(Swapping):
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
-    # What a request asks.
+    # Methods for requests.
 
     @property
     def policy(self) -> Policy:
-        """The policy to serve now; hold on to it for all calls of one request.
+        """The policy to serve now; use the same object for all calls of one request.
 
-        Raises `SnapshotError` ("no policy") where none has been loaded yet.
+        Raises `SnapshotError` ("no policy") if none has been loaded yet.
         """
         return self._now().policy
 
     @property
     def mode(self) -> str:
-        """The rung of the ladder: "fresh", "hold", "decay" or "organic"."""
+        """The current level of staleness: "fresh", "hold", "decay" or "organic"."""
         return self._now().rung.mode
 
     @property
     def name(self) -> str:
-        """What statistics call this store."""
+        """Name of this store in statistics."""
         return self._name
 
     def score(self, items: ItemsLike, columns: ColumnsLike, **request: Any) -> NDArray[np.float64]:
         """`Policy.score` of the policy to serve now, counted and timed.
 
-        For item numbers that mean the same in every policy of the file, such as ids that are numbers; where ids are
+        Use it if item numbers mean the same in every policy of the file, such as ids that are numbers. If ids are
         encoded, encode and score with one policy, in `decide`.
         """
         scores: NDArray[np.float64] = self._timed("score", items, columns, request)
@@ -152,9 +151,9 @@ class PolicyStore(Swapping):
         return answer
 
     def decide(self) -> Decision:
-        """Several calls that are one decision: `with store.decide() as decision:`, counted and timed at its end.
+        """Group several calls into one decision: `with store.decide() as decision:`, counted and timed at its end.
 
-        What raises within it is counted as a request that failed.
+        An exception within it counts as a failed request.
         """
         try:
             return Decision(self._now(), self._stats)
@@ -163,12 +162,13 @@ class PolicyStore(Swapping):
             raise
 
     def warmup(self, draws: bool = True) -> dict[str, float]:
-        """Compile everything that a request can need, before the first one; seconds by kernel.
+        """Compile everything that requests can need, before the first one; return seconds by kernel.
 
-        Without `draws`, all but what `sample` and `propensities` need, which takes longest where there are rules.
+        With `draws=False`, `sample` and `propensities` are left out; with slate rules they take longest.
 
-        From here on `stats()["ready"]` is True, and a new policy is warmed up before it becomes active. One that became
-        active meanwhile is warmed up as well. Raises `SnapshotError` ("no policy") where none has been loaded yet.
+        From here on `stats()["ready"]` is True, and a new policy is warmed up before it becomes active. A policy
+        that became active meanwhile is warmed up as well. Raises `SnapshotError` ("no policy") if none has been loaded
+        yet.
         """
         self._warms, self._draws = True, draws
         seconds: dict[str, float] = {}
@@ -188,7 +188,7 @@ class PolicyStore(Swapping):
         where it is not, `not_ready` ("no policy", "not warm", "requests fail"), `kept` (for roll-back), `rolled_back`,
         `decisions` and `decisions_by_mode`, `failed_requests` by reason, `ignored_keys` by key, `mistyped_requests`,
         `unseen_items`, `score_seconds` (count, sum, p50, p90, p99, p999, max), `loaded_snapshots`, `refused_snapshots`
-        by reason, `last_refused`. None where there is no policy.
+        by reason, `last_refused`. None if there is no policy.
         """
         if self._process != ForkState.forks:
             self._start()
@@ -211,7 +211,7 @@ class PolicyStore(Swapping):
         }
 
     def _not_ready(self, origin: Policy | None) -> str | None:
-        """Why requests should go elsewhere, None where they need not."""
+        """Why requests should go to another instance; None if this one is ready."""
         if origin is None:
             return "no policy"
         if id(origin) not in self._warm:

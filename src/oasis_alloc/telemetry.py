@@ -1,7 +1,8 @@
-"""A store's statistics for OpenTelemetry and for Prometheus: read when they are asked for, on nobody's request path.
+"""Statistics of a store for OpenTelemetry and Prometheus: read when collected, never during a request.
 
 Names are `oasis_alloc_*`; labels are names of stores and keys, modes, quantiles and reasons, never ids of campaigns or
-policies, whose number has no bound. The extras `otel` and `prometheus` install what it needs; no exporter is made here.
+policies, whose number has no bound. The extras `otel` and `prometheus` install the dependencies; this module makes no
+exporter.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Sample(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """One metric: its name without the prefix, whether it only grows, its unit, what it is, and its numbers.
+    """One metric: its name without the prefix, whether it only grows, its unit, a description, and its numbers.
 
     >>> Metric("ready", False, "", "1 once a policy is loaded and warm", [Sample(1.0, {})]).samples[0].value
     1.0
@@ -61,10 +62,10 @@ def metrics(stats: dict[str, Any]) -> list[Metric]:
     quantiles = [Sample(times[name], {"quantile": str(q)}) for name, q in QUANTILES.items() if times[name] is not None]
     return [
         Metric("snapshot_age", False, "seconds", "Time since the active policy was created", _known(stats["age"])),
-        Metric("mode", False, "", "1 for the mode that holds", [
+        Metric("mode", False, "", "1 for the current mode", [
             Sample(float(stats["mode"] == mode), {"mode": mode}) for mode in MODES
         ]),
-        Metric("price_factor", False, "", "What prices are multiplied by", _known(stats["factor"])),
+        Metric("price_factor", False, "", "The factor that prices are multiplied by", _known(stats["factor"])),
         Metric("ready", False, "", "1 once a policy is loaded and warm", _known(float(stats["ready"]))),
         Metric("decisions", True, "", "Decisions taken", [
             Sample(number, {"mode": mode}) for mode, number in stats["decisions_by_mode"].items()
@@ -72,7 +73,7 @@ def metrics(stats: dict[str, Any]) -> list[Metric]:
         Metric("failed_requests", True, "", "Requests without a decision, by reason", [
             Sample(number, {"reason": reason}) for reason, number in stats["failed_requests"].items()
         ]),
-        Metric("ignored_keys", True, "", "Requests with a key that no price depends on, by key", [
+        Metric("ignored_keys", True, "", "Requests with a key on which no price depends, by key", [
             Sample(number, {"key": key}) for key, number in sorted(stats.get("ignored_keys", {}).items())
         ]),
         Metric("mistyped_requests", True, "", "Requests whose ids or labels have another type than the policy's",
@@ -87,23 +88,23 @@ def metrics(stats: dict[str, Any]) -> list[Metric]:
 
 
 class _Stores:
-    """The stores that one meter or registry reads, by name; one that nobody has any more is forgotten."""
+    """The stores that one meter or registry reads, by name; a store without other references is forgotten."""
 
     def __init__(self) -> None:
         self.by_name: WeakValueDictionary[str, PolicyStore] = WeakValueDictionary()
         self.is_read = False
 
     def add(self, store: PolicyStore) -> None:
-        """Take in a store under its name."""
+        """Add a store under its name."""
         name = str(store.stats().get("store", ""))
         if self.by_name.get(name, store) is not store:
             raise InputError(
-                f"telemetry: there is another store {name!r}; give each a name of its own: PolicyStore(..., name=...)."
+                f"telemetry: another store is named {name!r}; give each store its own name: PolicyStore(..., name=...)."
             )
         self.by_name[name] = store
 
     def metrics(self) -> list[Metric]:
-        """The metrics of all of them, each number with its store's name where that has one."""
+        """The metrics of all stores, each number with the name of its store, if it has one."""
         out = {metric.name: metric._replace(samples=[]) for metric in metrics(_NOTHING)}
         for name, store in sorted(self.by_name.items()):
             for metric in metrics(store.stats()):
@@ -116,26 +117,26 @@ class _Stores:
 _NOTHING = Stats().summary() | Tally().summary() | {"age": None, "mode": None, "factor": None, "ready": False}
 _lock = threading.Lock()
 _meters: WeakKeyDictionary[Any, _Stores] = WeakKeyDictionary()
-_own = _Stores()  # of the meter that the API gives, which may be another object every time
+_own = _Stores()  # for the API's own meter, which may be a new object every time
 _collectors: WeakKeyDictionary[Any, _Collector] = WeakKeyDictionary()
 
 
 def opentelemetry(store: PolicyStore, meter: Meter | None = None) -> None:
-    """Register the store's metrics with OpenTelemetry; needs `opentelemetry-api` alone.
+    """Register the store's metrics with OpenTelemetry; needs only `opentelemetry-api`.
 
     A second store of the same meter is read by the same instruments; the label `store` tells them apart.
 
     Parameters
     ----------
     store
-        The store; it is asked at every collection.
+        The store; it is read at every collection.
     meter
         An OpenTelemetry `Meter`; None takes `get_meter("oasis_alloc")` of the provider that the host has set.
 
     Raises
     ------
     InputError
-        If another store of this name is registered with the meter, or one of the two is of another kind.
+        If another store of this name is registered with the meter, or an argument has the wrong type.
     MissingDependencyError
         If the API is not installed.
 
@@ -179,20 +180,20 @@ def opentelemetry(store: PolicyStore, meter: Meter | None = None) -> None:
 def prometheus(store: PolicyStore, registry: CollectorRegistry | None = None) -> Any:
     """Register the store's metrics with a Prometheus registry, and return the collector, one for all stores of it.
 
-    The label `store` tells several stores apart. Where `PROMETHEUS_MULTIPROC_DIR` is set, a collector of one's own is
-    not among what the processes share: have every process scraped, as docs/store.md says.
+    The label `store` tells several stores apart. If `PROMETHEUS_MULTIPROC_DIR` is set, custom collectors are not
+    shared between processes: scrape every process, as docs/store.md explains.
 
     Parameters
     ----------
     store
-        The store; it is asked at every scrape.
+        The store; it is read at every scrape.
     registry
         A `prometheus_client.CollectorRegistry`; None takes the default one.
 
     Raises
     ------
     InputError
-        If another store of this name is registered there, or one of the two is of another kind.
+        If another store of this name is registered there, or an argument has the wrong type.
     MissingDependencyError
         If `prometheus_client` is not installed.
 
@@ -216,7 +217,7 @@ def prometheus(store: PolicyStore, registry: CollectorRegistry | None = None) ->
         if collector is not None:
             try:
                 registry.unregister(collector)
-            except KeyError:  # the host has: then it starts again
+            except KeyError:  # the host unregistered it: register it again
                 collector = None
         found = _Collector(core) if collector is None else collector
         try:
@@ -228,19 +229,19 @@ def prometheus(store: PolicyStore, registry: CollectorRegistry | None = None) ->
 
 
 class _Collector:
-    """What a Prometheus registry asks."""
+    """The collector that a Prometheus registry calls."""
 
     def __init__(self, core: Any) -> None:
         self.stores = _Stores()
         self._core = core
 
     def describe(self) -> Iterator[Any]:
-        """The families without numbers: a registry refuses what would collect the same ones."""
+        """The families without numbers: a registry refuses a second collector with the same names."""
         for metric in self.stores.metrics():
             yield self._family(metric, [])
 
     def collect(self) -> Iterator[Any]:
-        """One family a metric."""
+        """One family per metric."""
         for metric in self.stores.metrics():
             names = sorted({name for sample in metric.samples for name in sample.labels})
             family = self._family(metric, names)
@@ -255,7 +256,7 @@ class _Collector:
 
 
 def _check_kind(what: str, given: Any, kind: str, methods: tuple[str, ...]) -> None:
-    """Refuse what is none of a kind, and the class itself."""
+    """Refuse an object of another type, and the class itself."""
     if isinstance(given, type) or not all(callable(getattr(given, name, None)) for name in methods):
         raise InputError(f"telemetry.{what} is {shown(given)}; expected {kind}.")
 

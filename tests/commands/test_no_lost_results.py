@@ -173,7 +173,7 @@ def test_an_allocation_that_misses_constraints_has_another_name(
     assert main(["solve", str(path), "--time-limit", "1e-9"]) == 4
     out = capsys.readouterr().out
     assert "misses constraints" in out
-    assert "allocation.parquet is there from an earlier run" in out
+    assert "allocation.parquet is left from an earlier run" in out
     assert (stated / "answer" / "allocation.unproven.parquet").is_file()
 
 

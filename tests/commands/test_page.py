@@ -155,4 +155,4 @@ def test_a_page_lists_the_groups_that_weigh_most_of_many() -> None:
     source = page(problem, solution, "many", "v")
     Page(source)
     assert len(re.findall(r"at cap</td>", source)) == 60
-    assert "Listed are the 60 whose limits weigh most." in source
+    assert "The table shows the 60 groups whose limits weigh most." in source

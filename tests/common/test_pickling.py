@@ -225,7 +225,7 @@ def test_what_cannot_be_pickled_says_what_to_do(objects: dict[str, Any], tmp_pat
     with oa.PolicyStore(tmp_path / "policy.snap") as store:
         for way in ways().values():
             with pytest.raises(
-                TypeError, match=r"a PolicyStore .* of one process.*PolicyStore\(path, \.\.\.\) in each"
+                TypeError, match=r"a PolicyStore .* to one process.*PolicyStore\(path, \.\.\.\) in each"
             ):
                 way(store)
 

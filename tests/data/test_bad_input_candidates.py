@@ -71,14 +71,14 @@ ARRAYS = [
     ("2-d attribute", {"items": {"artist": np.ones((4, 1))}}, "items['artist'] | shape (4, 1)"),
     ("one string", {"users": {"market": "sed"}}, "users['market'] | str | one-dimensional"),
     ("one number", {"users": {"market": 7}}, "users['market'] | int | one-dimensional"),
-    ("negative label", {"items": {"artist": [1, -1, -2, 3]}}, "items['artist'] | entry 2 | -2 | -1 for none"),
+    ("negative label", {"items": {"artist": [1, -1, -2, 3]}}, "items['artist'] | entry 2 | -2 | -1 for no label"),
     ("negative float", {"items": {"artist": [1, NAN, -2, 3.0]}}, "items['artist'] | entry 2 | -2"),
-    ("NaN as an integer", {"items": {"artist": [1, -(2**63), 2, 3]}}, "items['artist'] | entry 1 | becomes of NaN"),
+    ("NaN as an integer", {"items": {"artist": [1, -(2**63), 2, 3]}}, "items['artist'] | entry 1 | NaN converted"),
     ("True among numbers", {"items": {"artist": [1, True, 2, 3]}}, "items['artist'] | bool, int | entry 1 is True"),
     ("infinite label", {"items": {"artist": [1, INF, 2, 3.0]}}, "items['artist'] | infinite | finite"),
     ("mixed labels", {"items": {"artist": [1, "a", 2, 3]}}, "items['artist'] | int, str | cannot be sorted"),
-    ("complex", {"items": {"artist": [1j, 2, 3, 4]}}, "items['artist'] | no labels: 1j is a complex"),
-    ("unhashable", {"items": {"artist": [{}, {1: 2}, {}, {}]}}, "items['artist'] | no label | dict"),
+    ("complex", {"items": {"artist": [1j, 2, 3, 4]}}, "items['artist'] | cannot be labels: 1j is a complex"),
+    ("unhashable", {"items": {"artist": [{}, {1: 2}, {}, {}]}}, "items['artist'] | cannot be a label | dict"),
     ("complex label", {"items": {"artist": np.zeros(4, complex)}}, "items['artist'] | complex128"),
     ("key twice", {"users": {"k": [1, 2, 3]}, "items": {"k": [1, 2, 3, 4]}}, "'k' | both | users | items"),
     ("key without a name", {"users": {None: [1, 2, 3]}}, "users | None | string"),
@@ -86,7 +86,7 @@ ARRAYS = [
     ("short ids", {"item_ids": ["a"]}, "item_ids | has 1 | expected 4 | n_items"),
     ("missing id", {"user_ids": ["a", None, "c"]}, "user_ids | entry 1 | missing"),
     ("repeated id", {"user_ids": ["a", "b", "a"]}, "user_ids | 'a' | entry 0 and | again at 2"),
-    ("unhashable id", {"user_ids": [[1], [2], [3]]}, "user_ids | no label"),
+    ("unhashable id", {"user_ids": [[1], [2], [3]]}, "user_ids | cannot be a label"),
 ]  # fmt: skip
 
 
@@ -105,7 +105,7 @@ SEVERAL = [
     ("array of two dimensions", [np.ones((1, 2)), [], [], []], "items['genre'] | item 0 | shape (1, 2)"),
     ("a label that is no list", [["a"], "b", [], []], "items['genre'] | item 1 is 'b' | expected a list"),
     ("minus one for none", [[1], [2], [], -1], "items['genre'] | item 3 is -1 | expected a list"),
-    ("minus one in a list", [[1], [2, -1], [], []], "items['genre'] | item 1 | label -1 | none of them missing"),
+    ("minus one in a list", [[1], [2, -1], [], []], "items['genre'] | item 1 | label -1 | expected no missing label"),
     ("negative", [[1], [], [-2, 1], []], "items['genre'] | item 2 has the label -2 | >= 0"),
     ("nan", [["a"], [], [], ["b", NAN]], "items['genre'] | item 3 | label nan | missing"),
     ("nan in an array", [np.array([1.0, NAN]), [], [], []], "items['genre'] | item 0 | label nan"),
@@ -114,7 +114,7 @@ SEVERAL = [
     ("infinite", [[1.0], [], [0.5, INF], []], "items['genre'] | infinite | item 2 has the label inf"),
     ("mixed", [["a"], [], ["b", 3], []], "items['genre'] | int, str | item 2 has the label 3 | cannot be sorted"),
     ("booleans", [[True, False], [], [], []], "items['genre'] | item 0 has True among its labels | dtype bool"),
-    ("unhashable", [["a"], [bytearray(b"b")], [], []], "items['genre'] | no label | bytearray"),
+    ("unhashable", [["a"], [bytearray(b"b")], [], []], "items['genre'] | cannot be a label | bytearray"),
     ("twice", [["a"], [], ["c", "b", "c"], []], "items['genre'] | item 2 has the label 'c' twice | distinct"),
     ("numbers twice", [[1, 1.0], [], [], []], "items['genre'] | item 0 has the label 1 twice"),
     ("zeros and ones", np.ones((4, 2), int), "items['genre'] | shape (4, 2) | int64 | dtype bool | sparse"),
@@ -127,7 +127,7 @@ SEVERAL = [
     ("long labels", (TWICE, ["a", "b", "c"]), "items['genre']: labels has 3 | expected 2"),
     ("labels no list", (MEMBER, 2), "items['genre']: labels is int | one-dimensional"),
     ("labels missing", (MEMBER, ["a", None]), "items['genre']: labels | entry 1 is missing"),
-    ("labels twice", (TWICE, ["a", "a"]), "items['genre']: labels | entry 1 is 'a' once more | distinct"),
+    ("labels twice", (TWICE, ["a", "a"]), "items['genre']: labels | entry 1 repeats 'a' | distinct"),
     ("labels mixed", (MEMBER, ["a", 1]), "items['genre']: labels | int, str | entry 1 is 1"),
 ]  # fmt: skip
 
@@ -152,7 +152,7 @@ def test_several_labels(values, words) -> None:
 def test_only_items_may_have_several_labels(values, words) -> None:
     with pytest.raises(InputError) as caught:
         Candidates.from_arrays(**GOOD, users={"market": values})
-    wanted = ["users['market']", words, "only keys of the items", "one label a user"]
+    wanted = ["users['market']", words, "only keys of the items", "one label per user"]
     missing = [word for word in wanted if word not in str(caught.value)]
     assert not missing, f"{missing} not in: {caught.value}"
 
@@ -189,7 +189,7 @@ FRAMES = [
     ("unknown user", {"pairs": {"user": ["b", "c", "d"]}}, {}, "'c', 'd' | row 1 | missing from users"),
     ("unknown item", {"pairs": {"item": [1, 2, 9]}}, {}, "'item' | 9 | row 2 | missing from items"),
     ("other type", {"users": {"user": [1, 2]}}, {}, "missing from users | Int64 there | String in pairs"),
-    ("repeated user", {"users": {"user": ["b", "b"]}}, {}, "users | more than once | 'b' | one row an id"),
+    ("repeated user", {"users": {"user": ["b", "b"]}}, {}, "users | more than once | 'b' | one row per id"),
     ("repeated item", {"items": {"item": [2, 2]}}, {}, "items | more than once: 2;"),
     ("duplicates", {"pairs": {"item": [2, 2, 2]}}, {}, "user 'b' | item 2 | twice | rows 0 and 2"),
     ("no such user column", {}, {"user": "usr"}, "pairs | 'usr' | Did you mean 'user' | text"),
@@ -205,7 +205,7 @@ FRAMES = [
     ("no numbers", {"pairs": {"rel": ["a", "b", "c"]}}, {}, "no numeric column"),
     ("zero users", {"pairs": {name: [] for name in FRAMES_GOOD["pairs"]}, "users": NOBODY},
      {"columns": "rel"}, "no users | one user or more"),
-    ("unhashable id", {"pairs": {"user": [[1], [2], [3]]}}, {}, "pairs | 'user' | no label"),
+    ("unhashable id", {"pairs": {"user": [[1], [2], [3]]}}, {}, "pairs | 'user' | cannot be a label"),
 ]  # fmt: skip
 
 
@@ -226,7 +226,7 @@ ASKED = [
     # what is wrong with a column of users or items, the columns that are, the key that is asked for, the words
     ("key twice", {"items": {"market": ["x", "y"]}}, "market", "'market' | both"),
     ("negative label", {"items": {"artist": [-5, 1]}}, "artist", "items['artist'] | -5 | Hashes may be"),
-    ("what becomes of NaN", {"items": {"artist": [-(2**63), 1]}}, "artist", "items['artist'] | becomes of NaN"),
+    ("NaN converted", {"items": {"artist": [-(2**63), 1]}}, "artist", "items['artist'] | NaN converted"),
     ("label twice", {"items": {"item": [2, 1], "artist": [["x"], ["y", "y"]]}}, "artist",
      "items['artist'] | item 1 | 'y' twice"),
     ("lists of users", {"users": {"market": [["se"], ["de"]]}}, "market", "users['market'] | user 0 | only keys of"),

@@ -37,8 +37,8 @@ COLUMNS = [
     ("negative user", {"user": [-1, 0, 1, 1, 3, 3]}, {}, "row 0 | 'user' is -1 | users"),
     ("unknown item", {}, {"items": {"artist": ["x", "y"]}}, "'item' is 2 | items | [0, 2)"),
     ("unknown user", {}, {"users": {"market": ["x", "y", "z"]}}, "b.parquet | 'user' is 3 | users | [0, 3)"),
-    ("ids for numbers", {"item": [10**12, 0, 1, 0, 1, 2]}, {}, "'item' is 1,000,000,000,000 | items= for the answer"),
-    ("user ids for numbers", {"user": [0, 0, 1, 1, 3, 10**12]}, {}, "'user' | from 0 on | users="),
+    ("ids for numbers", {"item": [10**12, 0, 1, 0, 1, 2]}, {}, "'item' is 1,000,000,000,000 | the answer in items="),
+    ("user ids for numbers", {"user": [0, 0, 1, 1, 3, 10**12]}, {}, "'user' | from 0 | users="),
     ("users in words", {"user": ["a", "a", "b", "b", "c", "c"]}, {}, "'user' is string | integers | Number them"),
     ("text", {"rel": ["a"] * 6}, {"columns": ["rel"]}, "'rel' is string | expected numbers"),
     ("no numbers", {"rel": ["a"] * 6}, {}, "no column of numbers besides 'user' and 'item'"),
@@ -119,10 +119,10 @@ def test_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "arguments", "words"),
     [
-        (["user", "item", "rel", "rel"], {}, "2 columns 'rel' | expected one of a name | columns="),
-        (["user", "item", "rel", "rel"], {"columns": ["rel"]}, "2 columns 'rel'"),
-        (["user", "user", "item", "rel"], {}, "2 columns 'user'"),
-        (["user", "item", "item", "rel"], {}, "2 columns 'item'"),
+        (["user", "item", "rel", "rel"], {}, "2 columns named 'rel' | expected one | columns="),
+        (["user", "item", "rel", "rel"], {"columns": ["rel"]}, "2 columns named 'rel'"),
+        (["user", "user", "item", "rel"], {}, "2 columns named 'user'"),
+        (["user", "item", "item", "rel"], {}, "2 columns named 'item'"),
     ],
 )
 def test_a_column_twice(tmp_path: Path, names: list[str], arguments: dict[str, Any], words: str) -> None:
@@ -156,7 +156,7 @@ def test_a_column_that_no_problem_asks_for_is_no_reason_to_refuse_the_files(
     assert oa.solve(oa.Problem(candidates, oa.total("rel"))).value == 2.5
     with pytest.raises(oa.ProblemError) as caught:
         oa.Problem(candidates, oa.total("spare"))
-    says(caught, f"The table has one, which cannot be used | {why}")
+    says(caught, f"The table has this column, but it cannot be used | {why}")
     with pytest.raises(InputError) as named:
         Candidates.from_parquet(tmp_path, columns=["rel", "spare"])
     says(named, why.partition(": ")[2].partition(";")[0])
@@ -200,8 +200,8 @@ FOLDERS = [
     # what is wrong, the files that are there, the words between bars
     ("no file", [], "no file whose name ends in .parquet"),
     ("only what is passed over", ["_a.parquet", ".a.parquet", "_old/a.parquet", "a.txt"], "no file | passed over"),
-    ("folders that name other columns", ["day=1/a.parquet", "hour=2/a.parquet"], "a.parquet | name hour | name day"),
-    ("folders of some files", ["a.parquet", "day=1/a.parquet"], "a.parquet | name day | name no column"),
+    ("folders that name other columns", ["day=1/a.parquet", "hour=2/a.parquet"], "a.parquet | give hour | give day"),
+    ("folders of some files", ["a.parquet", "day=1/a.parquet"], "a.parquet | give day | give no column"),
 ]
 
 

@@ -24,7 +24,7 @@ def test_columns_of_one_name_that_nobody_asks_for_are_left_alone(items: Any) -> 
     candidates = oa.Candidates.from_frames(PAIRS, items=items)
     solution = oa.solve(oa.Problem(candidates, oa.total("r"), oa.exposure(by="g") <= 1))
     assert solution.value == pytest.approx(0.5)
-    with pytest.raises(ProblemError, match=r"'k' is not a key.*they are called 'k \(column 3\)' and 'k \(column 4\)'"):
+    with pytest.raises(ProblemError, match=r"'k' is not a key.*renamed to 'k \(column 3\)' and 'k \(column 4\)'"):
         oa.Problem(candidates, oa.total("r"), oa.exposure(by="k") <= 1)
     assert candidates.groups("k (column 4)") == [3, 4]
 

@@ -72,11 +72,11 @@ def test_an_index_gives_what_it_gives_of_an_array(streamed: oa.Candidates, here:
     [
         ([10**7], r"no position 10,000,000; expected -3,600 to 3,599"), (N, "no position 3,600"), (-N - 1, "-3,601"),
         (np.array([2**64 - 1], np.uint64), "no position 18,446,744,073,709,551,615"), ([10**30], "positions"),
-        ([0.5], "float64; expected positions"), (1.0, "given 1.0"), (np.nan, "given nan"), ("x", "given 'x'"),
-        (["x"], "expected positions"), (None, "given None"), ((1, 2), r"given \(1, 2\)"), ([None], "objects"),
-        ([[1, 2], [3]], "no array"), (np.arange(N - 1) < 3, r"mask has shape \(3599,\); expected \(3,600,\)"),
+        ([0.5], "float64; expected positions"), (1.0, "got 1.0"), (np.nan, "got nan"), ("x", "got 'x'"),
+        (["x"], "expected positions"), (None, "got None"), ((1, 2), r"got \(1, 2\)"), ([None], "objects"),
+        ([[1, 2], [3]], "not an array"), (np.arange(N - 1) < 3, r"mask has shape \(3599,\); expected \(3,600,\)"),
         (True, r"mask has shape \(\)"), ([True], r"mask has shape \(1,\)"), (np.array([1, True], object), "booleans"),
-        (pd.array([1, None]), "positions"), (slice(0, 5, 0), "no slice of whole numbers"), (slice(0.5), "no slice"),
+        (pd.array([1, None]), "positions"), (slice(0, 5, 0), "not a slice of whole"), (slice(0.5), "not a slice"),
         (np.timedelta64(3, "s"), "positions"), ({1}, "objects"),
     ],
 )  # fmt: skip

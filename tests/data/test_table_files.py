@@ -233,9 +233,9 @@ def test_folders_that_are_no_tables_say_why(tmp_path: Path) -> None:
     for folder in ("day=1", "hour=2"):
         (tmp_path / "mixed" / folder).mkdir(parents=True)
         pq.write_table(PAIRS, tmp_path / "mixed" / folder / "0.parquet")
-    with pytest.raises(oa.InputError, match=r"the folders on the way name hour, those of .* name day"):
+    with pytest.raises(oa.InputError, match=r"the names of its folders give hour, those of .* give day"):
         read_table(tmp_path / "mixed")
-    with pytest.raises(oa.InputError, match="cannot be looked at"):
+    with pytest.raises(oa.InputError, match="cannot be accessed"):
         read_table(Path("x" * 5000 + ".csv"))
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "1.parquet").write_bytes(b"no Parquet")

@@ -46,7 +46,7 @@ def test_columns_that_nobody_asks_for_are_no_reason_to_refuse(make: Any) -> None
         ("country", "'country' is a key of both the users and the items; rename one"),
         ("loudness", "items['loudness']: entry 1 is -60;"),
         ("tempo", "items['tempo'] has an infinite label"),
-        ("about", "items['about'] holds values that are no labels"),
+        ("about", "items['about'] has values that cannot be labels"),
         ("codes", "items['codes']: entry 1 is -7"),
     ):
         with pytest.raises(InputError) as caught:

@@ -193,7 +193,7 @@ BODIES: list[tuple[str, bytes, int, str]] = [
     ("a k of 5,000 digits", body().replace(b'"k": 3', b'"k": 1' + b"0" * 5000), 422, "is not JSON"),
     ("a user of 400 digits", body(user=10**400), 422, "user=1000"),
     ("a user that is a list", body(user=[1]), 422, "user: expected"),
-    ("a label that is a list", body(user={"market": [1]}), 422, "which is no label"),
+    ("a label that is a list", body(user={"market": [1]}), 422, "which cannot be a label"),
     ("a misspelt key", body(user={"markt": "se"}), 422, "Did you mean 'market'"),
     ("a misspelt name", body(item=[]), 422, "'item' is not known; expected ids, columns, user, k"),
     ("k beyond all", body(k=10**9), 422, "k: expected a whole number up to 10,000"),

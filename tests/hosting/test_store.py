@@ -105,7 +105,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
         ({"refresh": 0}, "refresh=0 | above 0"),
         ({"refresh": float("inf")}, "refresh=inf | finite"),
         ({"refresh": "5"}, "refresh='5'"),
-        ({"refresh": 7200.0}, "hold_after=7200 | refresh interval of 7200 | Raise hold_after"),
+        ({"refresh": 7200.0}, "hold_after=7200 | refresh interval of 7200 | Set hold_after"),
         ({"refresh": 15.0, "staleness": Staleness(hold_after=0.2)}, "hold_after=0.2 | 15 seconds"),
         ({"staleness": 3}, "staleness=3 | Staleness"),
         ({"history": -1}, "history=-1 | 0 or more"),
@@ -308,7 +308,7 @@ def test_a_clock_that_fails_later_is_named_too(disk: Disk) -> None:
     disk.put("a")
     store = disk.store(clock=lambda: said[-1])
     said.append(None)
-    with pytest.raises(InputError, match=r"clock=\.\.\.\) said None; expected UNIX seconds"):
+    with pytest.raises(InputError, match=r"clock=\.\.\.\) returned None; expected UNIX seconds"):
         _ = store.policy
     said.append(T0)
     assert store.policy.policy_id == "a"

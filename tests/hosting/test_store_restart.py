@@ -209,7 +209,7 @@ def test_where_nothing_can_be_written_a_roll_back_holds_in_the_process(
     monkeypatch.setattr(state_module, "write_whole", fails)
     with caplog.at_level(logging.ERROR, "oasis_alloc.serving"):
         assert store.rollback().policy_id == "p1"
-    assert "cannot be written, and is lost with this process" in caplog.text
+    assert "cannot be written and is lost when this process ends" in caplog.text
     assert not store.refresh()
     assert store.policy.policy_id == "p1"
 
@@ -223,7 +223,7 @@ def test_a_state_that_cannot_be_read_is_said_and_keeps_nothing_from_being_served
     path.with_name("policy.state").write_text(text)
     with caplog.at_level(logging.ERROR, "oasis_alloc.serving"):
         assert store_of(path).policy.policy_id == "p1"
-    assert "what has been rolled back is not known" in caplog.text
+    assert "the list of rolled-back policies cannot be read" in caplog.text
 
 
 def test_ids_that_are_refused_from_the_command_line(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

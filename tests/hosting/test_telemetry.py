@@ -86,7 +86,7 @@ def test_two_stores_of_one_registry_are_told_apart() -> None:
     assert 'oasis_alloc_decisions_total{mode="hold",store="radio"} 10.0' in text
     assert 'oasis_alloc_decisions_total{mode="hold",store="search"} 11.0' in text
     assert text.count("# HELP oasis_alloc_decisions_total") == 1
-    with pytest.raises(InputError, match=r"another store 'radio'; give each a name of its own"):
+    with pytest.raises(InputError, match=r"another store is named 'radio'; give each store its own name"):
         telemetry.prometheus(Store("radio"), registry)  # type: ignore[arg-type]
     assert client.generate_latest(registry).decode() == text
     telemetry.prometheus(radio, registry)  # type: ignore[arg-type]  # the same once more
@@ -130,7 +130,7 @@ def test_two_stores_of_one_meter_are_told_apart() -> None:
     telemetry.opentelemetry(search, meter)  # type: ignore[arg-type]
     seen = [observation.attributes for observation in meter.made["oasis_alloc_snapshot_age"][1](None)]
     assert seen == [{"store": "radio"}, {"store": "search"}]
-    with pytest.raises(InputError, match="another store 'search'"):
+    with pytest.raises(InputError, match="another store is named 'search'"):
         telemetry.opentelemetry(Store("search"), meter)  # type: ignore[arg-type]
 
 

@@ -62,7 +62,7 @@ def test_at_the_other_prices_nothing_is_worth_more_than_what_was_solved_with_the
 def test_other_candidates_are_matched_by_id_and_cannot_be_crossed() -> None:
     both = oa.compare(solved(6.0), solved(6.0, candidates(drop=5)))
     assert 0.0 <= both.churn < 0.5
-    with pytest.raises(oa.ProblemError, match="other pairs"):
+    with pytest.raises(oa.ProblemError, match="different pairs"):
         both.crossed()
 
 

@@ -130,7 +130,7 @@ def test_a_damaged_file_is_refused_at_every_byte(tmp_path: Path) -> None:
 
 def test_another_kind_of_file_is_no_solution(tmp_path: Path) -> None:
     oa.write_reproduction(solved().problem, tmp_path / "report")
-    with pytest.raises(oa.InputError, match="is no solution of this version"):
+    with pytest.raises(oa.InputError, match="is not a solution of this version"):
         oa.load_solution(tmp_path / "report")
 
 

@@ -158,7 +158,7 @@ def test_candidates_in_parquet_files_come_back_in_memory(tmp_path: Path) -> None
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     c = candidates()
     problem, path = oa.Problem(c, **plain(c)), tmp_path / "file"
-    with pytest.raises(oa.ProblemError, match=r"keeps no 'progress'.*Known: solver"):
+    with pytest.raises(oa.ProblemError, match=r"does not store 'progress'.*Known: solver"):
         oa.write_reproduction(problem, path, settings={"progress": print})
     with pytest.raises(oa.ProblemError, match=r"nothing is named 'cap'. Did you mean 'caps'"):
         oa.write_reproduction(problem, path, settings={"start": {"cap": 1.0}})

@@ -90,7 +90,7 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("a user is a text", lambda: ask(user="u1"), "user='u1': expected a user number, {key: label}"),
     ("a user is true", lambda: ask(user=True), "user=True"),
     ("a user has an unknown key", lambda: ask(user={"markt": "se"}), "a key 'markt'. Did you mean 'market'"),
-    ("a user's label is a list", lambda: ask(user={"market": ["se"]}), "'market' is ['se'], which is no label"),
+    ("a user's label is a list", lambda: ask(user={"market": ["se"]}), "'market' is ['se'], which cannot be a label"),
     ("a user of another policy", lambda: ask(user=policy("one column").user()), "made by another policy"),
     ("an attribute is misspelt", lambda: ask(artst=[1, 2]), "do not have a key 'artst'. Did you mean 'artist'"),
     ("a user's key is one of the items", lambda: ask(user={"artist": 3}), "the users of the solved problem"),
@@ -106,7 +106,7 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
      "entry 1: the score is beyond float64"),
     ("too few attributes", lambda: ask(items=[-1, -1], campaign=[3]), "expected 2 labels"),
     ("attributes are a text", lambda: ask(items=[-1, -1], campaign="ab"), "expected 2 labels"),
-    ("an attribute is a mapping", lambda: ask(items=[-1, -1], campaign=[{}, 3]), "{} is no label"),
+    ("an attribute is a mapping", lambda: ask(items=[-1, -1], campaign=[{}, 3]), "{} cannot be a label"),
     ("out is short", lambda: ask(out=np.empty(3)), "float64 array of shape (2,)"),
     ("out is a list", lambda: ask(out=[0.0, 0.0]), "float64 array of shape (2,)"),
     ("k is a fraction", lambda: pick(k=1.5), "k=1.5: expected a number of slots"),
@@ -141,7 +141,7 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
         lambda: pick(diversify=oa.MMR(), embeddings={"a": [1.0]}),
         "embeddings is dict with labels; expected (2, d) numbers",
     ),
-    ("ids cannot be hashed", lambda: policy("several columns").encode([["a"]]), "something there is no id"),
+    ("ids cannot be hashed", lambda: policy("several columns").encode([["a"]]), "an entry is not an id"),
     ("the batch ends elsewhere", lambda: all_of(indptr=[0, 1]), "expected (1,) item numbers"),
     ("the batch has a bad item", lambda: all_of(items=[3, 44]), "entry 1 is 44; expected numbers in [0, 40)"),
     ("the batch has an item below -1", lambda: all_of(items=[-3, 4]), "entry 0 is -3"),
@@ -215,7 +215,7 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     (
         "too few vectors",
         lambda: pick(diversify=oa.DPP(), embeddings=np.ones((1, 3))),
-        "shape (1, 3); expected (2, d), one vector a candidate",
+        "shape (1, 3); expected (2, d), one vector per candidate",
     ),
     ("one vector", lambda: pick(diversify=oa.DPP(), embeddings=np.ones(2)), "shape (2,); expected (2, d)"),
     ("vectors of no length", lambda: pick(diversify=oa.DPP(), embeddings=np.ones((2, 0))), "shape (2, 0)"),
@@ -303,12 +303,12 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("a clock that is a number", lambda: oa.PolicyStore("p", clock=5), "PolicyStore(clock=5): expected a function"),
     *[(f"a clock that says {said!r:.9}", lambda said=said: oa.PolicyStore("p", clock=lambda: said), "expected UNIX sec")
       for said in (None, "now", NAN, 10**400, True, np.datetime64(0, "s"))],
-    ("a policy published of nothing", lambda: oa.PolicyStore("p").publish(None), "None is no path"),
-    *[(f"a policy in {path!r}", lambda path=path: oa.Policy.load(path), "is no path; expected a text")
+    ("a policy published of nothing", lambda: oa.PolicyStore("p").publish(None), "None is not a path"),
+    *[(f"a policy in {path!r}", lambda path=path: oa.Policy.load(path), "is not a path; expected a text")
       for path in (None, 1.5, 3, [], True)],
-    *[(f"a policy to {path!r}", lambda path=path: policy("segments").save(path), "is no path; expected a text")
+    *[(f"a policy to {path!r}", lambda path=path: policy("segments").save(path), "is not a path; expected a text")
       for path in (None, 1.5, 3, [], True)],
-    ("a state of a folder", lambda: refuse(".", "p1"), "'.' is no path of a file"),
+    ("a state of a folder", lambda: refuse(".", "p1"), "'.' is not a valid path of a file"),
     ("a store of no name", lambda: oa.PolicyStore("p", name="a\x1b"), "name='a\\x1b'): expected a printable"),
 ]
 
@@ -384,7 +384,7 @@ POLICIES: list[tuple[str, Callable[[], PolicyData], str]] = [
     (
         "a column twice",
         lambda: replace(data(), columns=("relevance", "relevance", "promotion")),
-        "columns has something twice",
+        "columns contains duplicates",
     ),
     ("an unknown column", lambda: replace(data(), organic="streams"), "column 'streams' is not among columns"),
     (
@@ -416,10 +416,10 @@ POLICIES: list[tuple[str, Callable[[], PolicyData], str]] = [
     (
         "a constraint twice",
         lambda: replace(data(), constraints=data().constraints * 2),
-        "constraints has something twice",
+        "constraints contains duplicates",
     ),
     ("items fewer than ids", lambda: replace(data(), items=("a", "b")), "items has 2 ids; expected 40 (n_items)"),
-    ("a rank twice", lambda: replace(data(), rank=np.zeros(40, np.int64)), "rank is no order"),
+    ("a rank twice", lambda: replace(data(), rank=np.zeros(40, np.int64)), "rank is not an order"),
     ("a code beyond the labels", lambda: key(codes=put(genre().codes, 0, 9)), "item_keys['genre']: codes are between"),
     (
         "codes of fewer items",
@@ -429,7 +429,7 @@ POLICIES: list[tuple[str, Callable[[], PolicyData], str]] = [
     ("lists that do not end", lambda: key(indptr=put(genre().indptr, -1, 3)), "indptr does not run from 0"),
     ("a list in disorder", lambda: key(codes=np.sort(genre().codes)[::-1].astype(np.int32)), "do not ascend"),
     ("codes that are no array", lambda: key(codes=[0, 1]), "codes is list"),
-    ("a label twice", lambda: key(labels=("a", "a", "b", "c")), "labels has something twice"),
+    ("a label twice", lambda: key(labels=("a", "a", "b", "c")), "labels contains duplicates"),
     (
         "a key of both sides",
         lambda: replace(data(), user_keys={"genre": ("a",)}, segments=np.zeros((1, 1), np.int32)),

@@ -1,4 +1,4 @@
-"""Bands and soft bands with two sides: their conjugates are linear on price variables, one a side.
+"""Bands and soft bands with two sides: their conjugates are linear on price variables, one per side.
 
 Both sides at once, one side, an equality, or no limit. What every function promises is in test_functions.py.
 """

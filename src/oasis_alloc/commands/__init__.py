@@ -1,4 +1,4 @@
-"""The command line: one file a command, and what they share. Imported by `__main__` only."""
+"""The command line: one file per command, and shared helpers. Imported by `__main__` only."""
 
 from importlib.metadata import PackageNotFoundError, version
 

@@ -1,4 +1,4 @@
-"""The page's small drawings: inline SVG without text, so that numbers stay in the table beside them."""
+"""The page's small drawings: inline SVG without text, so that numbers stay in the table next to them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _WIDTH, _HEIGHT = 220, 16
 
 
 def bullet(delivered: float, floor: float, cap: float) -> str:
-    """What was delivered, a bar on its own scale: the allowed range behind it, a tick at each limit.
+    """The delivered amount, as a bar on its own scale: the allowed range behind it, a tick at each limit.
 
     >>> bullet(5.0, 2.0, math.inf).startswith("<svg")
     True
     """
     limits = [abs(limit) for limit in (floor, cap) if math.isfinite(limit)]
     top = max([*limits, abs(delivered)]) or 1.0
-    scale = 0.92 * _WIDTH / top  # the largest limit stands at the same place in every row
+    scale = 0.92 * _WIDTH / top  # the largest limit is at the same place in every row
 
     def at(value: float) -> float:
         return min(max(value * scale, 0.0), _WIDTH)
@@ -34,7 +34,7 @@ def bullet(delivered: float, floor: float, cap: float) -> str:
 
 
 def signed(value: float, largest: float) -> str:
-    """A bar to the right of the middle where `value` is positive, to the left where it is negative."""
+    """A bar to the right of the middle for a positive `value`, to the left for a negative one."""
     middle, width = 60, 120
     length = 0.95 * middle * abs(value) / largest if largest > 0 else 0.0
     start = middle if value > 0 else middle - length

@@ -1,4 +1,4 @@
-"""CSV read by one set of rules, whichever frame library is installed: their own readers differ in what is missing."""
+"""Reads CSV by one set of rules for all frame libraries, whose own readers differ in missing values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": F
 _LONGEST = 1 << 27  # characters of a cell; 131,072 by default
 
 Column = tuple[NDArray[Any], NDArray[np.bool_]]
-"""Values, and where they are missing."""
+"""Values, and a mask of missing ones."""
 
 
 class _NotNumbers(Exception):
@@ -31,10 +31,10 @@ class _NotNumbers(Exception):
 def read_csv(parts: Sequence[TableFile]) -> dict[str, Column]:
     """Read a table with a header; several files with the same header are one table, with columns that folders name.
 
-    A cell without a character is missing, and nothing else is: NA, null, None and blanks are texts. A column is of
-    whole numbers if all its cells are and 64 bits hold them, of numbers if all are (inf and nan too), of booleans if
-    all are true or false, else of texts. Columns without a name, as pandas writes its index, are left out. A name that
-    several columns have is told apart by their number: `plays (column 2)`.
+    Only an empty cell is missing: NA, null, None and blanks are texts. A column has whole numbers if all its cells are
+    whole numbers of up to 64 bits, numbers if all are numbers (also inf and nan), booleans if all are true or false,
+    and else texts. Columns without a name, as pandas writes its index, are left out. Repeated names get the number of
+    the column: `plays (column 2)`.
 
     Raises `InputError` for anything that is not such a table, with the file and the line.
     """
@@ -52,20 +52,20 @@ def read_csv(parts: Sequence[TableFile]) -> dict[str, Column]:
                 for k, cells in enumerate(zip(*rows, strict=True)):
                     if names[k]:
                         columns[k].add(cells, k)
-        except _NotNumbers as column:  # what was read of it as numbers is read again as texts
+        except _NotNumbers as column:  # read the whole column again as texts
             texts.add(column.args[0])
             continue
         return {name: columns[k].whole() for k, name in enumerate(_distinct(names)) if name}
 
 
 class _Column:
-    """A column as it grows: of whole numbers as long as it can be, then of numbers; texts are given or all there is."""
+    """A growing column: whole numbers as long as possible, then numbers, then texts."""
 
     def __init__(self, text: bool) -> None:
         self._kind: type = str if text else int
         self._values: list[NDArray[Any]] = []
         self._missing: list[NDArray[np.bool_]] = []
-        self._known: dict[str, str] = {}  # equal texts are one object: labels come again and again
+        self._known: dict[str, str] = {}  # equal texts are one object, because labels repeat
 
     def add(self, cells: Sequence[str], number: int) -> None:
         missing = np.fromiter((not cell for cell in cells), np.bool_, len(cells))
@@ -82,7 +82,7 @@ class _Column:
         self._missing.append(missing)
 
     def _numbers(self, cells: Sequence[str]) -> bool:
-        """Add the cells as numbers; False where one is not a number."""
+        """Add the cells as numbers; False if one is not a number."""
         signs = set().union(*cells)
         if not signs <= _REAL:
             return False
@@ -98,7 +98,7 @@ class _Column:
         return True
 
     def _fits(self, values: NDArray[Any]) -> bool:
-        """False where negative numbers and numbers of 64 bits without a sign would have to be one column."""
+        """False if one column would need negative numbers and unsigned 64-bit numbers."""
         kinds = {array.dtype.kind for array in (*self._values, values) if array.size}
         signed = (array for array in (*self._values, values) if array.size and array.dtype.kind == "i")
         return not ("u" in kinds and "f" not in kinds and min((int(array.min()) for array in signed), default=0) < 0)
@@ -120,7 +120,7 @@ class _Column:
 
 
 def _integers(numbers: list[int]) -> NDArray[Any]:
-    """The numbers with a sign or without; `OverflowError` where 64 bits do not hold them."""
+    """The numbers as signed or unsigned integers; `OverflowError` if they need more than 64 bits."""
     try:
         return np.array(numbers, np.int64)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""`oasis-alloc doctor`: what this installation has, and a problem as one file, for a look or for a bug report."""
+"""`oasis-alloc doctor`: checks of the installation, and a problem as one file for a bug report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SOLVERS = {"dual": ("numba",), "conic": ("cvxpy", "osqp", "clarabel", "highspy"
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Write a problem as a reproduction file where one is named, else print what this installation has."""
+    """Write a problem as a reproduction file if one is named, else print the checks of the installation."""
     return _inspect() if arguments.problem is None else _reproduce(arguments)
 
 
@@ -42,7 +42,7 @@ def _reproduce(arguments: argparse.Namespace) -> int:
 
 
 def _inspect() -> int:
-    """Print versions, threads, the state of the compile cache and the solvers; 0 where all of it works."""
+    """Print versions, threads, the state of the compile cache and the solvers; 0 if all of it works."""
     from oasis_alloc.kernels import _jit
 
     rows = [
@@ -83,7 +83,7 @@ def _threads() -> str:
 
 
 def _cache() -> list[tuple[str, str]]:
-    """Where compiled kernels are kept, as numba's dispatcher of one kernel sees it."""
+    """The directory of compiled kernels, as numba's dispatcher of one kernel reports it."""
     from oasis_alloc.kernels._jit import danger
     from oasis_alloc.kernels.solve.check import mark_occurring
 

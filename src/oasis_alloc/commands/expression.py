@@ -1,7 +1,7 @@
 """Objectives and constraints written as text: parsed, checked node by node, never evaluated as Python.
 
 Only numbers, texts, named limits, the package's own functions, `+ - * /`, `<= >= ==` and `.named("...")`
-are understood. Everything else is refused with its position, so a statement from someone else is safe to run.
+are allowed. Everything else is refused with its position, so a statement from another person is safe to run.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], Any]]] = {
     ast.LtE: ("<=", operator.le),
     ast.GtE: (">=", operator.ge),
     ast.Eq: ("==", operator.eq),
-    ast.Lt: ("<", operator.lt),  # the measures refuse these three, and say why
+    ast.Lt: ("<", operator.lt),  # measures refuse these three with a reason
     ast.Gt: (">", operator.gt),
     ast.NotEq: ("!=", operator.ne),
 }
 _WORDS: dict[type[ast.AST], str] = {
     ast.Attribute: "an attribute",
     ast.Subscript: "an index",
-    ast.Lambda: "a function of one's own",
+    ast.Lambda: "a function of your own",
     ast.ListComp: "a comprehension",
     ast.SetComp: "a comprehension",
     ast.DictComp: "a comprehension",
@@ -69,9 +69,9 @@ def evaluate(text: str, limits: Mapping[str, Any], place: SourcePosition) -> Any
     """Build the measure, function or constraint that `text` states.
 
     `limits` are the names it may use besides the functions: numbers, and {label: number} tables.
-    Raises `ProblemError` with the place, the line of the expression and a caret under what is wrong.
+    Raises `ProblemError` with the place, the line of the expression and a caret under the error.
 
-    >>> evaluate('exposure(by="campaign") <= caps', {"caps": 3.0}, Place("p.toml", 1, "subject_to[0]"))
+    >>> evaluate('exposure(by="campaign") <= caps', {"caps": 3.0}, SourcePosition("p.toml", 1, "subject_to[0]"))
     exposure(by="campaign") <= 3
     """
     return _Reader(text, limits, place).read()
@@ -124,7 +124,7 @@ class _Reader:
                 what = _WORDS.get(type(node), f"{ast.get_source_segment(f'({self.text}', node) or 'this'!r}")
                 self.refuse(
                     node,
-                    f"{what} cannot stand in a statement. Understood are numbers, names from [limits], "
+                    f"{what} cannot be used in a statement. Allowed are numbers, names from [limits], "
                     f'{", ".join(self.functions)}, + - * /, <= >= ==, and .named("...").',
                 )
 
@@ -174,7 +174,7 @@ class _Reader:
         named = {}
         for keyword in node.keywords:
             if keyword.arg is None:
-                self.refuse(keyword.value, "a starred argument cannot stand in a statement.")
+                self.refuse(keyword.value, "a starred argument cannot be used in a statement.")
             named[keyword.arg] = self.node(keyword.value)
         try:
             return function(*args, **named)
@@ -194,7 +194,7 @@ class _Reader:
         except OasisAllocError as error:
             self.refuse(node, str(error), error)
         except (TypeError, ValueError, ArithmeticError) as error:
-            reason = "division by zero" if isinstance(error, ZeroDivisionError) else f"{sign} does not go with them"
+            reason = "division by zero" if isinstance(error, ZeroDivisionError) else f"{sign} is not defined for them"
             self.refuse(node, f"cannot combine {_short(left)} {sign} {_short(right)}: {reason}.", error)
 
     def refuse(self, node: ast.expr, message: str, cause: Exception | None = None) -> NoReturn:

@@ -33,7 +33,7 @@ def read_limits(
     total of a column that slates of `size` can reach with no constraint. `folder` is where paths start.
     """
     limits: dict[str, Any] = {}
-    labels: _Labels | None = None  # made where they are asked for
+    labels: _Labels | None = None  # made at first use
     for name, entry in table.items():
         place = f"{file}: limits.{name}"
         if not name.isidentifier():
@@ -52,7 +52,7 @@ def read_limits(
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: not all of a long one, and nothing that cannot be written out."""
+    """A value for a message: long values are cut, and values that cannot be printed are described."""
     try:
         return _SHORT.repr(value)
     except (ValueError, RecursionError):  # thousands of digits; lists in lists in lists
@@ -89,7 +89,9 @@ def _from_file(entry: Mapping[str, Any], folder: Path, place: str) -> dict[Any, 
     limits: dict[Any, float] = {}
     for row, (label, number) in enumerate(zip(labels, frame[value].to_list(), strict=True)):
         if label in limits:
-            raise ProblemError(f"{place}: {path.name}, row {row:,}: {label!r} is there twice; expected one row each.")
+            raise ProblemError(
+                f"{place}: {path.name}, row {row:,}: {label!r} appears twice; expected one row per label."
+            )
         if number is None or number != number:  # an empty cell, or NaN as pandas reads one: no limit
             continue
         limits[label] = _number(number, f"{place}: {path.name}, row {row:,}: {value}")
@@ -106,7 +108,7 @@ def _best(entry: Mapping[str, Any], candidates: Candidates, size: Sizes, place: 
 
 
 class _Labels:
-    """The labels that TOML, whose keys are all texts, may spell: a text if there is one, else what is written so."""
+    """Labels by their spelling in TOML, whose keys are all texts: the text itself if it is a label, else its value."""
 
     def __init__(self, candidates: Candidates) -> None:
         self._texts: set[str] = set()
@@ -115,7 +117,7 @@ class _Labels:
             for name in side:
                 try:
                     labels = side[name].labels.tolist()
-                except InputError:  # a column that makes no key, which is nobody's concern until it is asked for
+                except InputError:  # a column that cannot be a key is ignored until it is used
                     continue
                 self._texts.update(label for label in labels if isinstance(label, str))
                 for label in labels:
@@ -127,7 +129,7 @@ class _Labels:
 
 
 def _spellings(label: Any) -> tuple[str, ...]:
-    """How a label that is no text is written in TOML: 7, 0.5, true, 2026-11-01."""
+    """How a label that is not a text is written in TOML: 7, 0.5, true, 2026-11-01."""
     if isinstance(label, str):
         return ()
     if isinstance(label, bool):

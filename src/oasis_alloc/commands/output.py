@@ -1,4 +1,4 @@
-"""Writing tables: Parquet where a library can write it, else CSV with a word about it."""
+"""Writing tables: Parquet if a library can write it, else CSV with a note."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _WRITERS = ("pyarrow", "polars")  # of Parquet
 
 
 def best_kind() -> str:
-    """`parquet` where a library is installed that writes it, else `csv`."""
+    """`parquet` if an installed library can write it, else `csv`."""
     return "parquet" if any(map(importlib.util.find_spec, _WRITERS)) else "csv"
 
 
 def make_directory(directory: Path) -> None:
-    """Make the folder of the answer, or raise `InputError`: better before solving than after."""
+    """Make the folder of the answer, or raise `InputError` before solving starts."""
     try:
         if directory.is_file():
-            wanted = "expected a directory for the answer, or a name that is not taken"
+            wanted = "expected a directory for the answer, or a path that does not exist yet"
             raise InputError(f"{directory} is a file; {wanted}.")
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / f".oasis-alloc-writable-{os.getpid()}"
@@ -43,7 +43,7 @@ def make_directory(directory: Path) -> None:
     except InputError:
         raise
     except (OSError, ValueError) as error:  # a zero byte in a name is a ValueError
-        raise InputError(f"{directory}: nothing can be written there ({_reason(error)}).") from error
+        raise InputError(f"{directory}: cannot write files there ({_reason(error)}).") from error
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -52,7 +52,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 @contextmanager
 def written(path: Path) -> Iterator[None]:
-    """Turn what the system says where a file cannot be written into one message."""
+    """Turn system errors in writing a file into one message."""
     try:
         yield
     except OSError as error:
@@ -69,9 +69,9 @@ def write_allocation(
 ) -> tuple[Path, str | None]:
     """Write the pairs at `shown`: their ids, the probability `x`, and their columns.
 
-    `kind` is "parquet", "csv", or None for Parquet if it can be written and CSV if not. Ids that Parquet has no type
-    for are written as CSV, whatever was asked for. Returns the file, and a note where it is not Parquet although it was
-    to be. Where an id or a column is called `x`, the probability is `x_`; see `frames.answer_names`.
+    `kind` is "parquet", "csv", or None for Parquet if it can be written and CSV if not. Ids without a Parquet type
+    are written as CSV in any case. Returns the file, and a note if it is CSV although Parquet was
+    requested. If an id or a column is named `x`, the probability is `x_`; see `frames.answer_names`.
     """
     names = (candidates.user_name, candidates.item_name)
     of_columns = answer_names(candidates.columns, names)  # an array may be called like the ids; a column of a table not

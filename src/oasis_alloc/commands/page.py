@@ -1,4 +1,4 @@
-"""The page a person looks at: one self-contained HTML file, no script, light and dark."""
+"""The HTML page: one self-contained file, no script, light and dark."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def page(problem: Problem, solution: Solution, title: str, relevance: str | None
         parts.append(_objective(solution))
     parts.append(f'<h2>The problem</h2><div class="wide"><pre>{escape(repr(problem))}</pre></div>')
     parts.append(
-        "<footer>A price is what the objective would gain if the limit gave way by one unit: positive at a "
-        "cap, negative at a floor, 0 where the limit does not bind. Scoring a candidate by its value less "
-        "the prices of what it uses gives this allocation back. "
+        "<footer>A price is what the objective gains if the limit is relaxed by one unit: positive at a "
+        "cap, negative at a floor, 0 where the limit does not bind. Scoring each candidate by its value "
+        "minus the prices of what it uses reproduces this allocation. "
         f"Made by oasis_alloc {escape(__version__)}.</footer>"
     )
     return (
@@ -55,7 +55,7 @@ def page(problem: Problem, solution: Solution, title: str, relevance: str | None
 
 
 def number(value: float) -> str:
-    """A number as a person reads it: four digits that matter, thousands set apart, infinity as a dash.
+    """A number for readers: four significant digits, separated thousands, infinity as a dash.
 
     >>> number(123456.7), number(12.3456), number(0.00012345), number(math.inf)
     ('123,457', '12.35', '0.0001234', '–')
@@ -94,12 +94,13 @@ def _certificate(solution: Solution) -> str:
             for c in solution.conflicts[:_ROWS]
         )
         head = (
-            '<tr><th>constraint</th><th>group</th><th class="n">asks</th><th class="n">can reach</th>'
-            '<th class="n">would have to give</th></tr>'
+            '<tr><th>constraint</th><th>group</th><th class="n">requires</th><th class="n">can reach</th>'
+            '<th class="n">relax by</th></tr>'
         )
         lines.append(
-            "<h2>What conflicts</h2>\n<p>No allocation meets all of this together. The last column is the "
-            "smallest total change that would help; what is met but leaves no room is in the way.</p>\n"
+            "<h2>What conflicts</h2>\n<p>No allocation meets all of these limits at once. The last column "
+            "is the smallest total change that makes them feasible. A limit is <i>in the way</i> if it is met but "
+            "leaves no room for the others.</p>\n"
             f'<div class="wide"><table>{head}{rows}</table></div>'
         )
     return "\n".join(lines)
@@ -152,7 +153,7 @@ def _delivery(delivery: Delivery) -> str:
     if missed:
         text += f" {missed:,} miss a limit."
     if len(chosen) < limited:
-        text += f" Listed are the {len(chosen)} whose limits weigh most."
+        text += f" The table shows the {len(chosen)} groups whose limits weigh most."
     largest = max((abs(float(delivery.price[k])) for k in chosen), default=0.0)
     rows = "".join(
         f'<tr><td>{escape(delivery.labels[k])}</td><td class="n">{number(delivery.floor[k])}</td>'

@@ -1,4 +1,4 @@
-"""What the commands show while a problem is solved, and what Ctrl-C does meanwhile."""
+"""Progress of a command during a solve, and what Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Display(ProgressDisplay):
         self._stop = True
 
     def stage(self, text: str) -> None:
-        """Say what is being done before the solver starts."""
+        """Show the stage before the solver starts."""
         if self._stop:
             raise KeyboardInterrupt
         super().stage(text)

@@ -1,4 +1,4 @@
-"""What the commands do once they have a problem: solve it in view, write, report, and give the exit code."""
+"""The common steps of commands: solve with progress, write files, report, and return the exit code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def report(
 ) -> int:
     """Write the allocation (if there is one) and the page, then print the solution and `more`; return the exit code.
 
-    Files come first and each on its own: whatever happens to one of them, or to the terminal, the others are there.
+    Files are written first and independently: if one of them, or the terminal, fails, the others are still written.
     """
     lines: list[str] = []
     failed = False
@@ -49,13 +49,13 @@ def report(
             path, note = write_allocation(problem.candidates, solution.pairs, solution.x, directory, kind, name)
             lines.append(f"allocation  {path}")
             if name == _UNPROVEN:
-                lines.append(f"            it misses constraints by up to {solution.violation:.2g}: not one to use")
+                lines.append(f"            do not use it: it misses constraints by up to {solution.violation:.2g}")
             if note is not None:
                 warn(note)
 
         failed |= not _done(allocation, f"the allocation in {directory}")
     earlier = [] if not solution.conflicts and is_sound(solution) else sorted(directory.glob("allocation.[pc]*"))
-    lines += [f"            {path} is there from an earlier run" for path in earlier if path.stem == "allocation"]
+    lines += [f"            {path} is left from an earlier run" for path in earlier if path.stem == "allocation"]
     path = directory / "report.html"
 
     def write_page() -> None:
@@ -70,17 +70,17 @@ def report(
 
 
 def is_sound(solution: Solution) -> bool:
-    """True where the allocation keeps all constraints, whether or not the gap that was asked for is proven."""
+    """True where the allocation keeps all constraints, whether or not the requested gap is proven."""
     from oasis_alloc.common.verdicts import FEASIBLE
 
     return solution.violation <= FEASIBLE
 
 
 def _done(write: Callable[[], None], what: str) -> bool:
-    """Write a file; where that fails, say so and let the rest go on."""
+    """Write a file; if that fails, report it and continue."""
     try:
         write()
-    except Exception as error:  # other libraries' writers have errors of their own, and none may cost the other files
+    except Exception as error:  # writers of other libraries have their own errors, and none may stop the other files
         reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
         warn(f"oasis-alloc: {what} cannot be written: {reason}.")
         return False

@@ -1,4 +1,4 @@
-"""`oasis-alloc solve problem.toml`: the same for a problem and data of one's own."""
+"""`oasis-alloc solve problem.toml`: the same for your own problem and data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from oasis_alloc.commands.statement import read_statement
 
 
 def solve(arguments: argparse.Namespace) -> int:
-    """Solve a stated problem; what the command line says goes before what the file says."""
+    """Solve a stated problem; options of the command line override the file."""
     with Display() as display:
         display.stage("reading")
         statement = read_statement(arguments.statement)

@@ -1,4 +1,4 @@
-"""The demonstration's market as tables and a statement: a start for a problem of one's own."""
+"""The demonstration's market as tables and a statement: a starting point for your own problem."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ subject_to = [
 ]
 
 [candidates]
-pairs = "pairs.{kind}" # one row a candidate: both ids, and a number or more
-users = "users.{kind}" # one row a user: the id, and keys to group by (optional)
-items = "items.{kind}" # one row an item: the same (optional)
+pairs = "pairs.{kind}" # one row per candidate: both ids, and one number or more
+users = "users.{kind}" # one row per user: the id, and keys to group by (optional)
+items = "items.{kind}" # one row per item: the same (optional)
 user = "user_id"
 item = "track_id"
 

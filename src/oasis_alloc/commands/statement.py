@@ -1,4 +1,4 @@
-"""A problem stated in a TOML file: where the data are, what to maximize, subject to what."""
+"""A problem stated in a TOML file: data, objective and constraints."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _TOO_LARGE = "expected at most 9,223,372,036,854,775,807 (2**63 - 1), and at mos
 
 @dataclass(frozen=True)
 class Statement:
-    """A problem read from a file, with what its `[solve]` and `[output]` say.
+    """A problem read from a file, with its `[solve]` and `[output]`.
 
     `solve` are keyword arguments of `oasis_alloc.solve`; `directory` and `format` are None where not given.
     """
@@ -65,8 +65,8 @@ class Statement:
 def read_statement(path: Path) -> Statement:
     """Read a statement and the data it names; relative paths start at the statement's own folder.
 
-    Raises `InputError` for files that cannot be read and data that are invalid, `ProblemError` for what is
-    stated wrongly, with the line where it is known.
+    Raises `InputError` for files that cannot be read and data that are invalid, `ProblemError` for an
+    invalid statement, with the line if it is known.
     """
     source = _source(path)
     try:
@@ -75,7 +75,7 @@ def read_statement(path: Path) -> Statement:
         raise
     except (ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:  # numbers beyond any array
         what = str(error) or type(error).__name__
-        raise ProblemError(f"{path.name}: no problem can be made of what it says: {what}.") from error
+        raise ProblemError(f"{path.name}: cannot build a problem from this file: {what}.") from error
 
 
 def _read(source: str, path: Path) -> Statement:
@@ -94,7 +94,7 @@ def _read(source: str, path: Path) -> Statement:
     if "pairs" not in stated.get("candidates", {}):
         raise ProblemError(f'{file}: [candidates] must name a file: pairs = "pairs.parquet".')
     if "maximize" not in stated:
-        raise ProblemError(f"{file}: nothing to maximize: expected maximize = 'total(\"relevance\")' or the like.")
+        raise ProblemError(f"{file}: maximize is missing; expected for example maximize = 'total(\"relevance\")'.")
     candidates = _candidates(stated["candidates"], path.parent)
     try:
         slate = Slate(**{"size": 1, **stated.get("slate", {})})
@@ -167,7 +167,7 @@ def _check(stated: Mapping[str, Any], file: str) -> None:
 
 
 def _place(source: str, file: str, text: str, entry: str) -> SourcePosition:
-    """Find the line on which an expression begins; unknown where the file writes it with escapes."""
+    """Find the line on which an expression begins; unknown if the file writes it with escapes."""
     begin = max(source.find(entry.partition("[")[0]), 0)
     quoted = [at for quote in "'\"" if (at := source.find(f"{quote}{text}{quote}", begin)) >= 0]
     at = min(quoted, default=source.find(text, begin))

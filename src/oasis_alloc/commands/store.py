@@ -1,4 +1,4 @@
-"""`oasis-alloc store`: what a snapshot file has, and which of its policies stores may serve."""
+"""`oasis-alloc store`: shows a snapshot file, and decides which of its policies stores may serve."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def register(commands: Any) -> None:
     show = actions.add_parser("show", help="what a snapshot is, and what has been decided about its policies")
     show.add_argument("snapshot", type=Path, metavar="SNAPSHOT")
     publish = actions.add_parser(
-        "publish", help="make a file the snapshot that stores serve, though it is older or was rolled back"
+        "publish", help="make a file the snapshot that stores serve, even if it is older or was rolled back"
     )
     publish.add_argument("file", type=Path, metavar="FILE")
-    publish.add_argument("snapshot", type=Path, metavar="SNAPSHOT", help="the file that the stores look at")
+    publish.add_argument("snapshot", type=Path, metavar="SNAPSHOT", help="the file that the stores watch")
     refuse = actions.add_parser(
-        "refuse", help="never serve a policy again: stores go back to the one before it when they next look"
+        "refuse", help="never serve a policy again: stores return to the previous one at their next check"
     )
     refuse.add_argument("snapshot", type=Path, metavar="SNAPSHOT")
     refuse.add_argument("policy_id", nargs="?", metavar="ID", help="its policy_id (default: that of the snapshot)")
@@ -47,8 +47,8 @@ def store(arguments: argparse.Namespace) -> int:
                 raise InputError(f"ID is {shown(policy_id)}; expected 1 to 200 printable characters.")
             if policy_id not in _known(arguments.snapshot):
                 warn(
-                    f"oasis-alloc: neither {arguments.snapshot} nor its history has a policy {policy_id!r}. It is "
-                    "refused all the same, in case it comes; `oasis-alloc store show` says what there is."
+                    f"oasis-alloc: neither {arguments.snapshot} nor its history has a policy {policy_id!r}. It will "
+                    "be refused if it is published later. `oasis-alloc store show` lists the known policies."
                 )
             refuse(arguments.snapshot, policy_id)
             say(f"policy {policy_id} is refused by all stores of {arguments.snapshot}")
@@ -60,7 +60,7 @@ def store(arguments: argparse.Namespace) -> int:
 
 
 def _known(path: Path) -> set[str]:
-    """Ids of the policies that a snapshot file and its history have; those that cannot be read are left out."""
+    """Ids of the policies that a snapshot file and its history have; unreadable ones are left out."""
     from oasis_alloc.errors import SnapshotError
     from oasis_alloc.hosting.publishing import read_facts
     from oasis_alloc.hosting.state import StateFile
@@ -75,7 +75,7 @@ def _known(path: Path) -> set[str]:
 
 
 def _shown(path: Path) -> list[str]:
-    """What a snapshot is, line by line."""
+    """A description of a snapshot, line by line."""
     from oasis_alloc.hosting.judging import Facts
     from oasis_alloc.hosting.state import StateFile
     from oasis_alloc.policy import Policy

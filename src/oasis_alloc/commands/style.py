@@ -1,4 +1,4 @@
-"""How the page looks: system fonts, colors that can be told apart, light and dark."""
+"""The style of the page: system fonts, distinct colors, light and dark."""
 
 STYLE = """\
 :root {

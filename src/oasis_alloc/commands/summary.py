@@ -24,7 +24,7 @@ _MOST = 60  # groups of a key over which a cost is still worth listing
 
 @dataclass(frozen=True)
 class Delivery:
-    """Totals against their limits: one entry a group, infinite where a side has no limit."""
+    """Totals against their limits: one entry per group, infinite for a side without a limit."""
 
     names: list[str]  # of the constraints
     unit: str
@@ -57,7 +57,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Cost:
-    """A column as it would be if it alone decided (organic), and as it is."""
+    """Totals of a column if only it decided (organic), and in the allocation."""
 
     column: str
     by: str | None
@@ -71,12 +71,12 @@ def deliveries(problem: Problem, positions: Ints, x: Floats, prices: Mapping[str
     """Constraints, those on one measure together, in the order of the problem.
 
     A share such as `exposure(by="licensor") - 0.25 * exposure() <= 0` is turned back into a cap on the
-    licensors' exposure, which is what a person reads.
+    licensors' exposure, which is easier to read.
     """
     out: dict[str, Delivery] = {}
     for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
         if not function.in_constraints:
-            continue  # something to gain, not a limit
+            continue  # a function to maximize, not a limit
         floor, cap, _ = bound.band()
         measure = function.measure
         labels = problem.labels(name)
@@ -100,10 +100,10 @@ def deliveries(problem: Problem, positions: Ints, x: Floats, prices: Mapping[str
 
 
 def cost(problem: Problem, positions: Ints, x: Floats, column: str) -> Cost:
-    """What the best by `column` alone would give, against what is given, by the first key of the users."""
+    """Totals of the best slates by `column` compared with the allocation, by the first key of the users."""
     candidates, by = problem.candidates, None
     for name in candidates.users:
-        with suppress(InputError):  # a column that makes no key, which nobody has asked for
+        with suppress(InputError):  # a column that cannot be a key, and is not used
             if 1 < candidates.users[name].n_groups <= _MOST:
                 by = name
                 break

@@ -18,17 +18,17 @@ from oasis_alloc.errors import InputError, MissingDependencyError, require
 _LIBRARIES = ("pyarrow", "polars", "pandas")
 _CSV = (".csv",)
 _WANTED = "expected a file whose name ends in .parquet or .csv, or a folder of such files."
-_INDEX = re.compile(r"__index_level_\d+__|")  # what pandas calls an index without a name
+_INDEX = re.compile(r"__index_level_\d+__|")  # names that pandas gives to an index without a name
 
 
 def read_table(path: Path) -> Any:
     """Read a table as a pyarrow, polars or pandas frame, the first that is installed.
 
-    `path` is a file that ends in `.parquet` or `.csv`, or a folder of such files as Spark, Dask, polars or pyarrow
-    write it (see `parquet_files.parts_of`). An index that pandas has written is left out.
+    `path` is a file that ends in `.parquet` or `.csv`, or a folder of such files in the layout of Spark, Dask,
+    polars or pyarrow (see `data/partitions.py`). An index written by pandas is left out.
 
-    Raises `InputError` where it is missing, of another kind, or cannot be read, and
-    `MissingDependencyError` where no library can read it.
+    Raises `InputError` if it is missing, of another kind, or cannot be read, and
+    `MissingDependencyError` if no installed library can read it.
     """
     parts, kind = _found(path)
     library = next((name for name in _LIBRARIES if importlib.util.find_spec(name)), "pyarrow")
@@ -41,12 +41,12 @@ def read_table(path: Path) -> Any:
         return _parquet(library, parts)
     except (InputError, MissingDependencyError):
         raise
-    except Exception as error:  # every library has errors of its own for files that are not what they say
+    except Exception as error:  # every library has its own errors for files with a wrong extension
         raise InputError(f"{path}: {library} cannot read it: {str(error).strip()}") from error
 
 
 def _found(path: Path) -> tuple[list[TableFile], tuple[str, ...]]:
-    """The files of the table, and of which kind they are by the ends of their names."""
+    """The files of the table, and their kind by the ends of their names."""
     ending = path.suffix.lower()
     kind = _CSV if ending in _CSV else PARQUET
     try:
@@ -61,10 +61,10 @@ def _found(path: Path) -> tuple[list[TableFile], tuple[str, ...]]:
             raise InputError(f"{plainly(path)} is {kind_of_file(path)}; expected a file or a folder of files.")
         if ending not in (*_CSV, *PARQUET):
             raise InputError(f"{plainly(path)}: {_WANTED}")
-    except (OSError, ValueError) as error:  # a name that is too long, a folder that is closed to us
+    except (OSError, ValueError) as error:  # a name that is too long, a folder without permission
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} cannot be looked at ({error}).") from error
+        raise InputError(f"{path} cannot be accessed ({error}).") from error
     return [TableFile(path, {})], kind
 
 

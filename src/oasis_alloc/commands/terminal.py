@@ -1,4 +1,4 @@
-"""What is said on standard output and standard error, whatever these are: a pipe, a full disk, an old terminal."""
+"""Writing to standard output and standard error of any kind: a pipe, a full disk, an old terminal."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from contextlib import suppress
 from typing import TextIO
 
 NOT_WRITTEN = 5
-"""The exit code where a file, or the report on standard output, could not be written."""
+"""The exit code if a file, or the report on standard output, could not be written."""
 
 
 def be_lenient() -> None:
-    """Have both streams write what their encoding lacks as an escape, as in `caf\\xe9`, instead of failing."""
+    """Make both streams write characters that they cannot encode as escapes, as in `caf\\xe9`, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:  # tests and notebooks put streams of their own there
+        if reconfigure is not None:  # tests and notebooks replace these streams
             with suppress(OSError, ValueError):
                 reconfigure(errors="backslashreplace")
 
 
 def say(text: str) -> bool:
-    """Print to standard output; False where it cannot be written, which is then said on standard error.
+    """Print to standard output; False if it cannot be written, which is then reported on standard error.
 
-    A reader that has seen enough and closed the pipe, as `head` does, is no failure.
+    A reader that closes the pipe, as `head` does, is not a failure.
     """
     if sys.stdout is None:  # closed by the parent process
         return True
     try:
         try:
             print(text)
-        except UnicodeError:  # a stream that could not be made lenient
+        except UnicodeError:  # a stream that cannot write escapes
             print(text.encode("ascii", "backslashreplace").decode("ascii"))
     except (OSError, ValueError) as error:  # ValueError: closed
         return _failed(error)
@@ -38,7 +38,7 @@ def say(text: str) -> bool:
 
 
 def flushed() -> bool:
-    """Write what standard output still holds back; False, with a message, where that fails."""
+    """Flush standard output; False, with a message, if that fails."""
     if sys.stdout is None:
         return True
     try:
@@ -68,7 +68,7 @@ def _failed(error: OSError | ValueError) -> bool:
 
 
 def forget(stream: TextIO) -> None:
-    """Send what is still in the stream's buffer nowhere, or the interpreter fails on it when it ends."""
+    """Discard the stream's buffer, because the interpreter would fail on it at exit."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -1,1 +1,1 @@
-"""What every stage uses: checks of arguments, labels, files that are written whole, text tables."""
+"""Helpers for every stage: checks of arguments, labels, files written in one step, text tables."""

@@ -1,4 +1,4 @@
-"""Arrays of objects, and arrays that nobody may write."""
+"""Arrays of objects, and read-only arrays."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ T = TypeVar("T", bound=np.generic)
 
 
 def objects(values: Iterable[object]) -> NDArray[np.object_]:
-    """Return an object array with one entry a value, even where the values are tuples."""
+    """Return an object array with one entry per value, even if the values are tuples."""
     return np.fromiter(values, dtype=object)
 
 
 def readonly(array: NDArray[T]) -> NDArray[T]:
-    """Return a read-only view of `array`; the array itself stays as it is."""
+    """Return a read-only view of `array`; the array itself does not change."""
     view = array.view()
     view.flags.writeable = False
     return view

@@ -1,4 +1,4 @@
-"""What arguments have to be: one number, of Python or NumPy and no boolean, or an array to write into."""
+"""Checks of arguments: one number (of Python or NumPy, not a boolean), or an array to write into."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from oasis_alloc.errors import InputError
 
-_NO_NUMBERS = (bool, np.bool_, np.timedelta64, np.datetime64)  # to NumPy, a timedelta64 is an integer
+_NO_NUMBERS = (bool, np.bool_, np.timedelta64, np.datetime64)  # NumPy counts a timedelta64 as an integer
 
 
 def as_whole(value: object) -> int | None:
-    """A whole number as Python's, or None for anything else: booleans, times, fractions, texts and so on.
+    """A whole number as a Python int, or None for anything else: booleans, times, fractions, texts and so on.
 
     >>> import numpy as np
     >>> as_whole(np.int8(3)), as_whole(3.0), as_whole(True), as_whole(np.timedelta64(3, "s"))
@@ -26,12 +26,12 @@ def as_whole(value: object) -> int | None:
         return None
     try:
         return int(value)
-    except (TypeError, ValueError, OverflowError):  # a class of someone else's that only says to be one
+    except (TypeError, ValueError, OverflowError):  # a foreign class that only claims to be a number
         return None
 
 
 def as_real(value: object) -> float | None:
-    """A number as a float, or None for what is not a number or is beyond float64; NaN and infinity are numbers.
+    """A number as a float, or None if it is not a number or is beyond float64; NaN and infinity are numbers.
 
     >>> from fractions import Fraction
     >>> as_real(2), as_real(Fraction(1, 4)), as_real(10**400), as_real("2"), as_real(True)
@@ -46,7 +46,7 @@ def as_real(value: object) -> float | None:
 
 
 def as_buffer(out: Any, dtype: npt.DTypeLike, *shapes: tuple[int, ...], name: str = "out") -> npt.NDArray[Any]:
-    """An array that results may be written into, of one of some shapes; `InputError` tells the first of them."""
+    """An array to write results into, of one of several shapes; an `InputError` names the first of them."""
     fits = isinstance(out, np.ndarray) and out.dtype == dtype and out.shape in shapes
     if not (fits and out.flags.c_contiguous and out.flags.writeable):
         sizes = ", ".join(f"{size:,}" for size in shapes[0]) + ("," if len(shapes[0]) == 1 else "")

@@ -1,4 +1,4 @@
-"""Values as JSON has them: texts, numbers, lists, objects and null."""
+"""Values in the form of JSON: texts, numbers, lists, objects and null."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from oasis_alloc.common.labels import plain
 
 
 def jsonable(value: Any) -> Any:
-    """A value as JSON has it; numbers that JSON has no form for (NaN, infinity) are None.
+    """A value in the form of JSON; numbers that JSON cannot represent (NaN, infinity) are None.
 
     >>> jsonable((1, float("inf"), np.float64(0.5), ("rock", date(2026, 1, 2)), None))
     [1, None, 0.5, ['rock', '2026-01-02'], None]

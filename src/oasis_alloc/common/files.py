@@ -1,4 +1,4 @@
-"""Files written whole or not at all: to a temporary name next to the target, then moved there in one step."""
+"""Files written completely or not at all: to a temporary name next to the target, then moved there in one step."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _LONGEST = 200  # bytes of a name to which a temporary ending can be added
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary file to write to; at the end of the block it takes the place of `path`.
+    """Give a temporary file to write to; at the end of the block it replaces `path`.
 
     The bytes and the rename reach the disk before the block ends (fsync of the file and of its folder), so that at any
-    moment `path` is the old file or the whole new one. A symlink is followed: what it points to is replaced and
-    the link stays. A file that is replaced keeps its mode, and its owner and group where the process may set
-    them; a new one has the mode of any new file. Where the block raises, the temporary file is removed and
-    `path` stays as it was. The temporary name ends like `path`, for writers that look at the ending.
+    moment `path` is the old file or the whole new one. A symlink is followed: its target is replaced and
+    the link stays. A replaced file keeps its mode, and its owner and group if the process may set them; a new file
+    has the usual mode of new files. If the block raises, the temporary file is removed and `path` is unchanged.
+    The temporary name ends like `path`, for writers that check the ending.
 
-    Raises `OSError` where the folder cannot be written, or where `path` is there and no regular file.
+    Raises `OSError` if the folder cannot be written, or if `path` exists and is not a regular file.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -38,17 +38,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     name = target.stem if len(os.fsencode(target.name)) < _LONGEST else ""
     beside = target.with_name(f".{name}.{os.getpid()}-{secrets.token_hex(4)}{_ENDING}{target.suffix if name else ''}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    os.close(os.open(beside, flags, 0o666))  # not by tempfile, whose files nobody else may read
+    os.close(os.open(beside, flags, 0o666))  # not with tempfile, whose files only their owner may read
     try:
         yield beside
         with _flushed(beside):
             _keep_mode(beside, known)
         os.replace(beside, target)
     except BaseException:
-        with suppress(OSError):  # what went wrong first is what matters
+        with suppress(OSError):  # the first error matters
             beside.unlink(missing_ok=True)
         raise
-    if os.name == "posix":  # the rename itself, too, should survive a power cut
+    if os.name == "posix":  # the rename should also survive a power cut
         with _flushed(target.parent):
             pass
 
@@ -67,12 +67,12 @@ def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
 
 
 def _known(target: Path) -> os.stat_result | None:
-    """What is at the end of all links now; None where there is nothing yet."""
+    """The file at the end of all links; None if there is nothing yet."""
     try:
         found = os.lstat(target)
     except FileNotFoundError:
         return None
-    if stat.S_ISLNK(found.st_mode):  # realpath leaves only links that lead nowhere
+    if stat.S_ISLNK(found.st_mode):  # realpath leaves only broken links
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(target))
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
@@ -85,24 +85,24 @@ def _keep_mode(beside: Path, known: os.stat_result | None) -> None:
     if known is None or os.name != "posix":
         return
     for owner, group in ((known.st_uid, -1), (-1, known.st_gid)):
-        with suppress(OSError):  # only root may give files away; the mode is kept in any case
+        with suppress(OSError):  # only root may change owners; the mode is kept in any case
             os.chown(beside, owner, group)
     os.chmod(beside, stat.S_IMODE(known.st_mode))
 
 
 @contextmanager
 def _flushed(path: Path) -> Iterator[None]:
-    """At the end of the block, have a file, or the names in a folder, written to the disk."""
-    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)  # posix syncs what is open to read
+    """At the end of the block, flush a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)  # posix syncs read handles
     try:
-        yield  # within, the mode may become one that forbids to open the file
+        yield  # in the block, the mode may change so that the file cannot be opened again
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 def plainly(text: object) -> str:
-    """Return a text or path as a terminal may show it: what is not printable is escaped.
+    """Return a text or path for a terminal: characters that are not printable are escaped.
 
     >>> plainly("a\\x1b[31m.csv")
     'a\\\\x1b[31m.csv'
@@ -111,7 +111,7 @@ def plainly(text: object) -> str:
 
 
 def kind_of_file(path: Path) -> str:
-    """Say what a path leads to that is there: a file, a directory, a device or something else."""
+    """The kind of an existing path, in words: a file, a directory, a device or something else."""
     mode = path.stat().st_mode
     kinds = {
         stat.S_IFREG: "a file", stat.S_IFDIR: "a directory", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",

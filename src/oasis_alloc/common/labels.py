@@ -1,7 +1,7 @@
-"""Which labels and ids are equal, whatever library they come from: `docs/labels.md` as code.
+"""Which labels and ids are equal, in all libraries: `docs/labels.md` as code.
 
-`same(label)` is what a label is looked up by: two labels are equal if and only if these are. Strings, integers and
-floats are their own, so most lookups cost a look at the type.
+`same(label)` is the lookup key of a label: two labels are equal if and only if their keys are. Strings, integers and
+floats are their own keys, so most lookups cost only a check of the type.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _LARGEST = 400  # decimal digits before the point: above, a Decimal is infinite 
 
 
 class _Boolean(Enum):
-    """Booleans by themselves, for Python takes True for 1."""
+    """A separate type for booleans, because True == 1 in Python."""
 
     FALSE = False
     TRUE = True
 
 
-_OWN = frozenset({str, int, float})  # types that are looked up as they are
+_OWN = frozenset({str, int, float})  # types that are their own lookup keys
 _MISSING = frozenset({"NAType", "NaTType"})
 
 
 def is_none(value: object) -> bool:
-    """Tell whether a value means that there is none: None, NaN, NaT, pandas' NA, null of a library.
+    """True if a value means "missing": None, NaN, NaT, pandas' NA, null of a library.
 
     >>> import numpy as np
     >>> [is_none(value) for value in (None, float("nan"), np.datetime64("NaT"), 0, "")]
@@ -51,8 +51,8 @@ def is_none(value: object) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """Return a label as Python has it: of NumPy's and pyarrow's scalars the value, None for none, a number of a
-    `Decimal` or a fraction; dates, times and everything else stay as they are.
+    """Return a label as a plain Python value: scalars of NumPy and pyarrow become their value, missing values None,
+    `Decimal` and fractions numbers; dates, times and everything else are unchanged.
 
     >>> from decimal import Decimal
     >>> import numpy as np
@@ -71,7 +71,7 @@ def plain(value: Any) -> Any:
         return str.__str__(value)
     if isinstance(value, bytes):
         return bytes(value)
-    if isinstance(value, np.timedelta64):  # to NumPy, an integer
+    if isinstance(value, np.timedelta64):  # NumPy counts it as an integer
         return value.astype("m8[us]").item()
     if isinstance(value, Integral):
         return int(value)
@@ -87,9 +87,10 @@ def plain(value: Any) -> Any:
 
 
 def same(label: Any) -> Hashable:
-    """Return what a label is looked up by, None for none: equal for labels that are equal, and for no others.
+    """Return the lookup key of a label, None for a missing one: keys are equal if and only if labels are equal.
 
-    Raises `InputError` for what is no label: lists, mappings, arrays of more than one entry, complex numbers.
+    Raises `InputError` for values that cannot be labels: lists, mappings, arrays of more than one entry, complex
+    numbers.
 
     >>> import datetime as dt
     >>> import numpy as np
@@ -115,16 +116,16 @@ def same(label: Any) -> Hashable:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return same(value.item())
     if isinstance(value, (complex, np.ndarray, np.void)) or value.__class__.__hash__ is None:
-        raise InputError(f"{shown(label)} is {_article(kind.__name__)}, which is no label.")
+        raise InputError(f"{shown(label)} is {_article(kind.__name__)}, which cannot be a label.")
     try:
         hash(value)
     except TypeError:
-        raise InputError(f"{shown(label)} is {_article(kind.__name__)}, which is no label.") from None
-    return value  # type: ignore[no-any-return]  # hashable, as just seen
+        raise InputError(f"{shown(label)} is {_article(kind.__name__)}, which cannot be a label.") from None
+    return value  # type: ignore[no-any-return]  # hashable, as checked above
 
 
 def all_same(labels: Iterable[Any]) -> list[Any]:
-    """Return `same` of every label, fast where all of them are plain.
+    """Return `same` of every label, fast if all of them are plain.
 
     >>> import numpy as np
     >>> all_same(np.array([2, 1])), all_same(["a", None]), all_same([1.0, np.True_])[0]
@@ -133,7 +134,7 @@ def all_same(labels: Iterable[Any]) -> list[Any]:
     if isinstance(labels, np.ndarray):
         if labels.dtype.kind in "iuU" or (labels.dtype.kind == "f" and not np.isnan(labels).any()):
             return labels.tolist()  # type: ignore[no-any-return]  # a list, of one dimension
-        labels = list(labels) if labels.dtype.kind in "mM" else labels.tolist()  # tolist makes integers of nanoseconds
+        labels = list(labels) if labels.dtype.kind in "mM" else labels.tolist()  # tolist gives nanoseconds as integers
     given = labels if isinstance(labels, list) else list(labels)
     if set(map(type, given)) <= {str, int, type(None)}:
         return given
@@ -141,7 +142,7 @@ def all_same(labels: Iterable[Any]) -> list[Any]:
 
 
 def kind_of(looked_up: Hashable) -> str:
-    """Return the kind of what `same` gave: "number", "string", "boolean" or "other".
+    """Return the kind of a result of `same`: "number", "string", "boolean" or "other".
 
     >>> [kind_of(same(label)) for label in (1, 0.5, "a", True, b"a", ("a", 1))]
     ['number', 'number', 'string', 'boolean', 'other', 'other']
@@ -154,7 +155,7 @@ def kind_of(looked_up: Hashable) -> str:
 
 
 def kinds_of(looked_up: Iterable[Hashable]) -> frozenset[str]:
-    """Return the kinds that occur among what `same` gave; none is of no kind.
+    """Return the kinds of results of `same`; missing labels have no kind.
 
     >>> sorted(kinds_of([1, 2.5, None, "a"]))
     ['number', 'string']
@@ -166,7 +167,7 @@ def kinds_of(looked_up: Iterable[Hashable]) -> frozenset[str]:
 
 
 def storable(labels: Sequence[Any]) -> tuple[Any, ...]:
-    """Return labels as policies and snapshots have them: dates, times and UUIDs as strings, numbers as Python's.
+    """Return labels in the form of policies and snapshots: dates, times and UUIDs as strings, numbers as Python's.
 
     >>> import datetime as dt
     >>> storable([dt.date(2026, 1, 2)]), storable([True, False]), storable([1, 2])
@@ -179,7 +180,7 @@ def storable(labels: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def as_listed(values: object) -> list[Any]:
-    """Return ids or labels as a list: of an array, a Series, a pyarrow array, or anything to go through.
+    """Return ids or labels as a list: of an array, a Series, a pyarrow array, or any iterable.
 
     Raises `InputError` for a single string or number, a mapping, and a table.
 
@@ -218,7 +219,7 @@ def _as_py(value: Any) -> Any:
     try:
         return value.as_py()
     except ValueError as error:  # nanoseconds without pandas, times out of Python's range
-        raise InputError(f"{value!r} has no form in Python ({error}); make it a string.") from error
+        raise InputError(f"{value!r} cannot be converted to a Python object ({error}); make it a string.") from error
 
 
 def _of_fraction(value: Any, is_integer: bool, digits: int) -> int | float:
@@ -231,7 +232,7 @@ def _of_fraction(value: Any, is_integer: bool, digits: int) -> int | float:
 
 
 def _time_text(value: Any) -> str:
-    """ISO 8601: a date where it is midnight without a zone, UTC where there is one."""
+    """ISO 8601: only the date for midnight without a zone, UTC if there is a zone."""
     if isinstance(value, np.datetime64):
         unit = np.datetime_data(value.dtype)[0]
         if unit in ("Y", "M", "W", "D"):
@@ -250,7 +251,7 @@ def _time_text(value: Any) -> str:
     if value.tzinfo is not None:
         try:
             return str(value.astimezone(dt.UTC).isoformat())
-        except OverflowError:  # the first and the last day of all years
+        except OverflowError:  # the first and the last representable day
             return str(value.isoformat())
     if value == value.replace(hour=0, minute=0, second=0, microsecond=0) and not getattr(value, "nanosecond", 0):
         return value.date().isoformat()
@@ -262,7 +263,7 @@ def _article(name: str) -> str:
 
 
 def shown(value: object, longest: int = 80) -> str:
-    """A value as an error repeats it: its `repr`, cut, or what it is where that is long; tables are not written out.
+    """A value for an error message: its `repr`, cut, or a description if that is long; tables are not written out.
 
     >>> shown("x"), shown("x" * 10**6)[-5:], shown([1] * 1000)
     ("'x'", 'xx...', 'a list of 1,000')

@@ -1,4 +1,4 @@
-"""What is said about an unknown name: the nearest known one, in milliseconds even among hundreds of thousands."""
+"""Suggestions for an unknown name: the nearest known one, in milliseconds even among hundreds of thousands."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MANY = 200  # names above which most are ruled out before difflib: each comparison takes 10 to 50 microseconds
-_AS_TEXT = 2_000  # names that are no strings and are written out as text to be compared
+_AS_TEXT = 2_000  # names that are not strings and are converted to text for the comparison
 _COMPARED = 64  # names left for difflib
-_LEFT = 4_096  # names left after a look at a few characters
-_FEW = 4  # characters of each end for this look
-_BLOCK = 16_384  # names that are looked at together
-_SAMPLE = 256  # names that tell which characters nearly all of them share
-_SHARED = 0.9  # part of the names with the same character, from which it says nothing
+_LEFT = 4_096  # names left after a comparison of a few characters
+_FEW = 4  # characters of each end for this comparison
+_BLOCK = 16_384  # names that are compared together
+_SAMPLE = 256  # names in the sample that shows which characters nearly all names share
+_SHARED = 0.9  # share of names with the same character from which that character is ignored
 _ALIKE = 0.6  # smallest similarity of a suggestion: difflib's own
 _LONGEST = 80  # characters of a name that are compared, or shown
 _SHOWN = 12  # names that are listed
@@ -26,7 +26,7 @@ _FEW = 1_000  # columns
 
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:
-    """Return the end of a message about an unknown name: the nearest known one, and what is known.
+    """Return the end of a message about an unknown name: the nearest known one, and the known names.
 
     The text starts with a space, so that it can follow a full stop.
 
@@ -35,15 +35,15 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
     >>> did_you_mean("zzz", ["relevance"])
     ' Known: relevance.'
     >>> did_you_mean("zzz", [])
-    ' None are known.'
+    ' No names are known.'
     """
-    names = known if isinstance(known, list) else list(known)  # a copy of many is a look at each of them
+    names = known if isinstance(known, list) else list(known)  # copying many names is slow
     if not names:
-        return " None are known."
+        return " No names are known."
     doubled = f"{name} (column "
     if len(names) <= _FEW and any(isinstance(other, str) and other.startswith(doubled) for other in names):
         several = " and ".join(repr(other) for other in names if str(other).startswith(doubled))
-        return f" Several columns of the table have this name; they are called {several}."
+        return f" Several columns of the table have this name. They were renamed to {several}."
     near = nearest(name, names)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(_cut(str(other)) for other in names[:_SHOWN])
@@ -56,9 +56,9 @@ def _cut(text: str) -> str:
 
 
 def nearest(name: object, names: Sequence[Any]) -> list[Any]:
-    """Return the nearest of some names in a list, or an empty list if no name is near. Case counts least.
+    """Return the nearest of some names in a list, or an empty list if no name is near. Case matters least.
 
-    A list that is asked again may keep its `Spelled` in an attribute `spelled`.
+    A list that is used repeatedly may cache its `Spelled` in an attribute `spelled`.
 
     >>> nearest("relevence", ["promotion", "relevance"]), nearest("ROCK", ["rocks", "rock"]), nearest("zzz", ["rock"])
     (['relevance'], ['rock'], [])
@@ -85,12 +85,12 @@ def nearest(name: object, names: Sequence[Any]) -> list[Any]:
 
 
 def _pool(text: str, names: Sequence[Any]) -> list[Any]:
-    """Of many names, those that are worth a comparison: the right one is among them if there is one."""
+    """The names among many that are worth a comparison; they include the right one if it exists."""
     try:
         if near := _one_edit(text, names):
             return near
         spelled = getattr(names, "spelled", None) or Spelled(names)
-    except TypeError:  # names that are no strings
+    except TypeError:  # names that are not strings
         if len(names) > _AS_TEXT:
             return _spelled_alike(text, names)
         spelled = Spelled(list(map(str, names)))
@@ -98,9 +98,9 @@ def _pool(text: str, names: Sequence[Any]) -> list[Any]:
 
 
 def _one_edit(text: str, names: Sequence[Any]) -> list[Any]:
-    """The names that one letter left out, put in, changed or swapped with the next makes of a text.
+    """The names that differ from a text by one letter removed, inserted, changed or swapped with the next.
 
-    A list that knows the `places` of its names is not gone through.
+    If a list has the `places` of its names, they are looked up instead of scanned.
     """
     letters = sorted({*text, *string.ascii_letters, *string.digits, *"_- ."})
     cuts = [(text[:k], text[k:]) for k in range(len(text) + 1)]
@@ -111,7 +111,7 @@ def _one_edit(text: str, names: Sequence[Any]) -> list[Any]:
 
 
 def _spelled_alike(text: str, names: Sequence[Any]) -> list[Any]:
-    """Of many names that are no strings, the integer that is spelled like this: '7' for 7."""
+    """The integer with this spelling, among many names that are not strings: 7 for '7'."""
     try:
         return [int(text)] if int(text) in names else []
     except ValueError:
@@ -121,9 +121,8 @@ def _spelled_alike(text: str, names: Sequence[Any]) -> list[Any]:
 class Spelled:
     """The characters of many names as arrays.
 
-    A Python loop over 300,000 names takes 100 ms. NumPy takes 10 ms, in blocks that fit into a cache: it looks at a few
-    characters of all names, and at all characters of those that are best by these. Raises `TypeError` for names that
-    are no strings.
+    A Python loop over 300,000 names takes 100 ms. NumPy takes 10 ms, in blocks that fit into a cache: it compares a few
+    characters of all names, and all characters of the best ones. Raises `TypeError` for names that are not strings.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -157,22 +156,22 @@ class _Block:
             ends = np.cumsum(np.fromiter(map(len, names), np.int64, len(names)) + 1) - 1
         self._ends, self._starts = ends, np.concatenate(([0], ends[:-1] + 1))
         self._lengths = (ends - self._starts).astype(np.int32)
-        # room before the first name and after the last one, for characters that a short name does not have
+        # padding before the first name and after the last one, for short names
         room = np.full(_LONGEST, ord("\n"), codes.dtype)
         self._codes = np.concatenate((room, codes, room))
 
     def telling(self, letters: list[tuple[int, ...]]) -> tuple[list[int], list[int]]:
-        """Distances from the front, and from the back, at which not nearly all names have the text's letter."""
+        """Distances from the front, and from the back, at which the text's letter is not nearly universal."""
         asked = range(len(letters))
         front, back = ([k for k in asked if self._equal(letters, k, end).mean() <= _SHARED] for end in (0, 1))
         return front, back
 
     def scores(self, letters: list[tuple[int, ...]], *asked: tuple[list[int], int]) -> NDArray[Any]:
-        """How much of each name is as in the text, by the letters at these distances from the front, from the back.
+        """How similar each name is to the text, by the letters at these distances from the front and from the back.
 
-        Where one letter is changed, all others are at the same distance. With one more or less, the same letters come
-        before it and after it. Letters that a name has more or less than the text count against it. With the distances
-        comes the number of the text's letters that nearly all names have: nobody looks at these.
+        If one letter is changed, all others are at the same distance. If one is inserted or removed, the letters before
+        and after it agree. A difference in length counts against a name. The distances come with the number of letters
+        that nearly all names share, which are not compared.
         """
         equal, run = [], []  # letters in common, all of them and those before the first difference
         for end, (distances, shared) in enumerate(asked):

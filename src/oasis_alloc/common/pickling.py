@@ -1,9 +1,9 @@
-"""How objects of the package are pickled and copied: by their fields, with arrays that are read-only again.
+"""How objects of the package are pickled and copied: by their fields, with read-only arrays restored.
 
-pickle and copy lose two things that the package relies on. An array that was read-only comes back as one that can be
-written: data may then change under a solution, and kernels compile once more, for other types. And a read-only view
+pickle and copy lose two things that the package relies on. A read-only array comes back
+writable: data may then change under a solution, and kernels compile again for another type. And a read-only view
 of a dictionary (`types.MappingProxyType`) cannot be pickled at all. So immutable classes derive from `ByFields` and
-keep mappings as `FrozenMapping`; what holds tables, buffers or kernels made of some arguments derives from `Remade`.
+keep mappings as `FrozenMapping`; classes with tables, buffers or kernels made from arguments derive from `Remade`.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class FrozenMapping(Mapping[K, V]):
 
 
 class ByFields:
-    """Pickled and copied by its attributes; what is computed on demand (`cached_property`) is computed again.
+    """Pickled and copied by its attributes; cached values (`cached_property`) are computed again.
 
-    So is what `_made_again` names. Arrays that are read-only are so afterwards.
+    So are the attributes in `_made_again`. Read-only arrays stay read-only.
     """
 
     __slots__ = ()
@@ -84,7 +84,7 @@ class ByFields:
 
 
 class Remade:
-    """Pickled and copied as the arguments that it was made of, all of them by position; the copy is made from them."""
+    """Pickled and copied by its constructor arguments, all positional; the copy is made from them."""
 
     __slots__ = ("_given",)
 
@@ -102,7 +102,7 @@ class Remade:
 def _read_only(values: Iterable[Any]) -> list[NDArray[Any]]:
     """The read-only arrays among these values, and in lists, tuples and dictionaries of them.
 
-    They are pickled a second time next to what holds them, which stores a reference, so that they are found again.
+    They are also pickled next to their container; pickle stores these as references, so they can be found again.
     """
     out: list[NDArray[Any]] = []
     for value in values:

@@ -1,4 +1,4 @@
-"""Where random numbers come from: a whole number that says all, or a generator that is asked for one."""
+"""Random seeds: an integer in [0, 2^63), or a numpy Generator from which one is drawn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST = 2**63
 
 
 def as_seed(rng: object, what: str) -> int:
-    """The seed in [0, 2^63) that `rng` stands for: itself, or the next draw of a generator. `what` words the error.
+    """The seed in [0, 2^63): `rng` itself, or the next draw of a generator. `what` begins the error message.
 
     >>> as_seed(7, "round(rng=...)")
     7

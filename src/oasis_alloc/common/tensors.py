@@ -21,9 +21,9 @@ _FORMAT, _DIGEST = "format", "digest"
 def write_tensors(
     path: str | os.PathLike[str], kind: str, tensors: Mapping[str, npt.NDArray[Any]], texts: Mapping[str, str]
 ) -> None:
-    """Write a file of this kind ("oasis_alloc checkpoint 2": what, and its version), whole or not at all.
+    """Write a file of this kind ("oasis_alloc checkpoint 2": name and version), completely or not at all.
 
-    Raises `OSError` where it cannot be written.
+    Raises `OSError` if it cannot be written.
 
     >>> import tempfile, numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -43,7 +43,7 @@ def read_tensors(path: str | os.PathLike[str], kind: str) -> tuple[Tensors, dict
     from safetensors import SafetensorError, safe_open
 
     what = kind.split()[1]
-    # what a damaged file raises depends on where it is damaged: types that NumPy lacks, sizes beyond the memory
+    # the error depends on where a file is damaged: types that NumPy lacks, sizes beyond the memory
     wrong = (OSError, SafetensorError, TypeError, ValueError, KeyError, AttributeError, OverflowError, MemoryError)
     try:
         with safe_open(os.fspath(path), framework="numpy") as file:
@@ -52,9 +52,9 @@ def read_tensors(path: str | os.PathLike[str], kind: str) -> tuple[Tensors, dict
     except wrong as error:
         raise InputError(f"cannot be read as a {what} ({error}).") from error
     if about.get(_FORMAT) != kind:
-        raise InputError(f"is no {what} of this version: it says {about.get(_FORMAT)!r}, expected {kind!r}.")
+        raise InputError(f"is not a {what} of this version: its format is {about.get(_FORMAT)!r}; expected {kind!r}.")
     if about.pop(_DIGEST, None) != _digest(tensors, about):
-        raise InputError("is damaged: its numbers or its header are not those that were written.")
+        raise InputError("is damaged: its numbers or its header changed after they were written.")
     del about[_FORMAT]
     return tensors, about
 
@@ -68,7 +68,7 @@ def read_named(path: str | os.PathLike[str], kind: str) -> tuple[Tensors, dict[s
 
 
 def _digest(tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, str]) -> str:
-    """A digest of names, types, shapes, numbers and texts; the length goes before each, so none can be taken apart."""
+    """A digest of names, types, shapes, numbers and texts; each follows its length, so the encoding is unambiguous."""
     digest = hashlib.sha256()
 
     def add(part: bytes | memoryview) -> None:

@@ -1,4 +1,4 @@
-"""Paragraphs and tables of text, set for a terminal and for a notebook."""
+"""Paragraphs and tables of text, formatted for a terminal and for a notebook."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from html import escape
 
 _WIDTH = 100  # columns of a screen
 _NARROWEST = 12  # columns that a table's first column keeps
-_HUGE = 1e12  # from here on numbers are written with an exponent
+_HUGE = 1e12  # larger numbers are written with an exponent
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """Rows of text under a head; columns whose letter in `align` is "r" are set to the right."""
+    """Rows of text under a head; columns whose letter in `align` is "r" are aligned right."""
 
     head: Sequence[str]
     align: str
     rows: Sequence[Sequence[str]]
-    more: str = ""  # lines below, such as how much was left out
+    more: str = ""  # lines below, such as the number of omitted rows
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Folded:
 
 
 def number(value: float, digits: int) -> str:
-    """Write a number with `digits` that matter, thousands set apart.
+    """Write a number with `digits` significant digits and separated thousands.
 
     >>> number(1234567.891, 8), number(1234567.891, 6), number(0.0341234, 4), number(-0.0, 4), number(math.inf, 4)
     ('1,234,567.9', '1,234,568', '0.03412', '0', 'none')
@@ -46,7 +46,7 @@ def number(value: float, digits: int) -> str:
 
 
 def small(value: float) -> str:
-    """Write a measure of error, such as a gap; what is below rounding is 0.
+    """Write a measure of error, such as a gap; numbers below rounding are 0.
 
     >>> small(3.21e-5), small(1e-15)
     ('3.2e-05', '0')
@@ -62,7 +62,7 @@ def _columns(text: str) -> int:
 
 
 def cut(text: str, max_width: int) -> str:
-    """Fit a text in one line of `max_width` columns; what cannot be printed becomes a question mark.
+    """Fit a text in one line of `max_width` columns; characters that cannot be printed become question marks.
 
     >>> cut("an artist with a long name", 12), cut("two\\nlines", 12)
     ('an artist...', 'two?lines')
@@ -92,9 +92,9 @@ def fit(texts: Sequence[str], max_width: int) -> list[str]:
 
 
 def as_text(part: str | TextTable) -> str:
-    """Set a paragraph or table for a terminal; where a table is too wide, its first column is cut.
+    """Format a paragraph or table for a terminal; if a table is too wide, its first column is cut.
 
-    >>> print(as_text(Table(("who", "how many"), "lr", [("you", "1"), ("we", "20")])))
+    >>> print(as_text(TextTable(("who", "how many"), "lr", [("you", "1"), ("we", "20")])))
     who  how many
     you         1
     we         20
@@ -120,7 +120,7 @@ def as_text(part: str | TextTable) -> str:
     return "\n".join([*out, part.more] if part.more else out)
 
 
-# No color of its own but a line that shows on light and on dark.
+# No colors, only a line that is visible on light and dark pages.
 STYLE = (
     ".oasis-alloc{color:inherit;max-width:60em}"
     ".oasis-alloc table{border-collapse:collapse;margin:.6em 0;table-layout:auto;font-variant-numeric:tabular-nums}"
@@ -142,7 +142,7 @@ def as_page(parts: Iterable[str | TextTable | Folded]) -> str:
 
 
 def as_html(part: str | TextTable | Folded) -> str:
-    """Set a paragraph or table as HTML, everything escaped.
+    """Format a paragraph or table as HTML, with everything escaped.
 
     >>> as_html("a < b")
     '<p>a &lt; b</p>'

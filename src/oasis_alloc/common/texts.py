@@ -27,7 +27,7 @@ def unpack(packed: NDArray[np.uint8], ends: NDArray[np.int64], errors: str = "st
     ['ab', '', 'c']
     """
     raw, cuts = packed.tobytes(), ends.tolist()
-    if raw.isascii():  # one character a byte
+    if raw.isascii():  # one byte per character
         whole = raw.decode()
         return [whole[a:b] for a, b in pairwise(cuts)]
     return [raw[a:b].decode("utf-8", errors) for a, b in pairwise(cuts)]

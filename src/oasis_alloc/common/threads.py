@@ -1,4 +1,4 @@
-"""Jobs on host threads: as many at a time as there are workers, of which the caller is one where it can be."""
+"""Jobs on host threads: one at a time per worker; the caller is a worker if possible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def workers(threads: int | None, n_jobs: int) -> int:
 
 
 def each(numbers: Sequence[int], job: Callable[[int], object], threads: int | None) -> None:
-    """Call the job with every number, some at the same time; on this thread alone where there is one worker."""
+    """Call the job with every number, some at the same time; only on this thread if there is one worker."""
     n = workers(threads, len(numbers))
     if n == 1:
         for number in numbers:
@@ -25,11 +25,11 @@ def each(numbers: Sequence[int], job: Callable[[int], object], threads: int | No
 
 
 def share(pool: ThreadPoolExecutor, workers: int, job: Callable[[int], object], n: int) -> None:
-    """Call the job with 0, 1 ... n - 1, each once: the caller takes its part, so that few hand-overs are waited for."""
+    """Call the job with 0, 1 ... n - 1, each once: the caller takes a share of the jobs, to reduce waiting."""
     left = iter(range(n))
 
     def drain() -> None:
-        for number in left:  # a step of the iterator is never given to two threads
+        for number in left:  # the iterator never gives the same number to two threads
             job(number)
 
     running = [pool.submit(drain) for _ in range(min(workers, n) - 1)]
@@ -38,14 +38,14 @@ def share(pool: ThreadPoolExecutor, workers: int, job: Callable[[int], object], 
         for each in running:
             each.result()
     except BaseException:
-        for _ in left:  # nobody begins another one
+        for _ in left:  # no thread begins another one
             pass
         wait(running)
         raise
 
 
 def run_all(pool: ThreadPoolExecutor, jobs: Sequence[Callable[[], object]], stop: Event | None = None) -> None:
-    """Run jobs at the same time and wait for all of them, also where one fails or the caller is interrupted."""
+    """Run jobs at the same time and wait for all of them, also if one fails or the caller is interrupted."""
     running = [pool.submit(job) for job in jobs]
     try:
         for each in running:

@@ -1,4 +1,4 @@
-"""Numbers that tune an algorithm: frozen dataclasses, and the one place where tests and experiments change them."""
+"""Tuning parameters of algorithms: frozen dataclasses, and the only way for tests and experiments to change them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
 class Tuning(Generic[_Settings]):
-    """The settings that hold now: the defaults, or what `using` has put in their place.
+    """The current settings: the defaults, or those set by `using`.
 
-    Code reads them once, where its work begins, and passes them on. They are no option of `solve`: answers are right
-    with any of them, and the defaults are what has been measured.
+    Code reads them once, at the start of its work, and passes them on. They are not options of `solve`: answers are
+    correct with any settings, and the defaults have been measured.
 
     Example
     -------

@@ -1,10 +1,10 @@
-"""The one definition of feasible and of gap: what every solver, report and page means by them.
+"""The one definition of feasible and of gap: used by every solver, report and page.
 
-A limit of a row g is kept where
+A limit of a row g is kept if
 
     excess_g  <=  FEASIBLE * max(|limit_g|, sum_p |a_gp| x_p)
 
-with a_gp what pair p adds to the row, after the arithmetic on measures. The gap is
+with a_gp the contribution of pair p to the row, after the arithmetic on measures. The gap is
 
     (bound - value) / max(|value|, |bound|, sum of the absolute parts of the objective)
 
@@ -24,18 +24,18 @@ FEASIBLE = 1e-6
 """Largest violation of an allocation that counts as feasible."""
 
 NO_LIMIT = 1e20
-"""Limits of this size and beyond are no limits."""
+"""Limits of this size or more count as no limit."""
 
 LARGEST = 1e150
-"""What all candidates may add up to, in the objective and in a row: curvatures are sums of squares of such numbers."""
+"""Largest sum over all candidates, in the objective and in a row: curvatures are sums of squares of such numbers."""
 
 ROUNDING = 1e-14
-"""What sums may be off by, as a share of the sizes of their parts: differences up to that count as none."""
+"""Rounding error of sums, as a share of the sizes of their parts: differences up to that count as zero."""
 
 EPSILON = 1e-15
 """The same for sums of the same numbers in another order."""
 
-# the same where a bound below a value is to be told from one that is wrong; reference solvers keep slates to 1e-8
+# the same, to distinguish rounding from a wrong bound below a value; reference solvers keep slates to 1e-8
 _BROKEN, _BROKEN_BY_OTHERS = 1e-9, 1e-6
 
 
@@ -49,12 +49,12 @@ def relative_gap(bound: float, value: float, size: float = 0.0, rounding: float 
     size
         Sum of the absolute parts of the objective, at that allocation.
     rounding
-        A difference up to which the two are the same number, in the objective's unit.
+        A difference up to which the two count as equal, in the objective's unit.
 
     Returns
     -------
     float
-        0 where the value is at the bound; infinite where there is no bound.
+        0 if the value is at the bound; infinite if there is no bound.
 
     Example
     -------
@@ -69,20 +69,20 @@ def relative_gap(bound: float, value: float, size: float = 0.0, rounding: float 
 
 
 def is_broken(bound: float, value: float, size: float, bought: float, exact: bool = True) -> bool:
-    """True where a bound is below the value of an allocation by more than rounding and what its violations buy.
+    """True if a bound is below the value of an allocation by more than rounding and the gain from its violations.
 
-    `bought` is `sum_g |price_g| excess_g`: by so much may an allocation that misses limits by a little be above the
-    bound of those that keep them.
+    `bought` is `sum_g |price_g| excess_g`: the amount by which an allocation with small violations may be above the
+    bound of allocations that keep all limits.
     """
     slack = _BROKEN if exact else _BROKEN_BY_OTHERS
     return value - bound > 2.0 * bought + slack * max(abs(value), abs(bound), size)
 
 
 def ratios(totals: Floats, lower: Floats, upper: Floats, activity: Floats | None = None) -> Floats:
-    """excess / max(|limit|, activity) of every row, 0 where both limits are kept; sides that are free are infinite.
+    """excess / max(|limit|, activity) of every row, 0 if both limits are kept; missing limits are infinite.
 
-    `activity` is `sum_p |a_gp| x_p`; without it |total| stands for it, which is exact where all a_gp have one sign, and
-    makes the ratio larger elsewhere.
+    `activity` is `sum_p |a_gp| x_p`; without it |total| is used, which is exact if all a_gp have the same sign, and
+    makes the ratio larger otherwise.
     """
     above, below = totals - upper, lower - totals
     excess = np.maximum(np.maximum(above, below), 0.0)

@@ -1,4 +1,4 @@
-"""Attributes of users and items, each of which becomes a key when a problem asks for it."""
+"""Attributes of users and items; each becomes a key when a problem uses it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ K = TypeVar("K", bound=Key | MultiKey)
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """One attribute as it came in: a vector, lists, a matrix, a key that is made, or a column of a frame."""
+    """One attribute as it was given: a vector, lists, a matrix, an existing key, or a column of a frame."""
 
     values: Any
-    rows: NDArray[np.int64] | None = None  # where the users or items are in it, in the order of their numbers
+    rows: NDArray[np.int64] | None = None  # rows of the users or items, in the order of their numbers
     is_series: bool = False  # a column of a frame, in its own type
 
     def read(self) -> Any:
-        """The values in the order of the numbers, as `as_attribute` takes them; lists and matrices as they are."""
+        """The values in the order of the numbers, for `as_attribute`; lists and matrices are unchanged."""
         if not self.is_series:
             return self.values
         from oasis_alloc.data.frames import values_of
@@ -36,10 +36,9 @@ class Given:
 
 
 class Keys(Mapping[str, K], Generic[K]):
-    """The keys of the users (or of the items) by name, each made and checked when it is first asked for.
+    """The keys of the users (or of the items) by name, each made and checked at its first use.
 
-    Whatever else a table holds is thus no reason to refuse it. A name that both sides have is refused where it is asked
-    for.
+    So unused columns are never a reason to refuse a table. A name that both sides have is refused when it is used.
 
     >>> keys = Keys({"market": Given(["SE", None]), "vector": Given([{}, {}])}, "users", 2, frozenset({"age"}))
     >>> keys["market"].labels.tolist(), list(keys), "vector" in keys
@@ -54,7 +53,7 @@ class Keys(Mapping[str, K], Generic[K]):
         if name not in self._made:
             given = self._given[name]
             refuse_shared(name, self._shared)
-            self._made[name] = self._make(name, given)  # two threads may make it; either is right
+            self._made[name] = self._make(name, given)  # two threads may make it; both results are equal
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -67,13 +66,13 @@ class Keys(Mapping[str, K], Generic[K]):
         return name in self._given
 
     def all_made(self) -> Keys[K]:
-        """The same, after making every key: refuses what is wrong with any."""
+        """The same, after making every key: refuses any invalid key."""
         for name in self:
             self[name]
         return self
 
     def usable(self) -> Iterator[K]:
-        """Those that can be made: whatever else the table holds is passed over."""
+        """The keys that can be made: other columns of the table are skipped."""
         for name in self:
             try:
                 yield self[name]
@@ -109,13 +108,13 @@ def refuse_shared(name: str, shared: frozenset[str]) -> None:
 def as_keys(
     users: Mapping[str, Given], items: Mapping[str, Given], n_users: int, n_items: int
 ) -> tuple[Keys[Key], Keys[Key | MultiKey]]:
-    """The attributes of both sides; names that both have are refused where they are asked for."""
+    """The attributes of both sides; names that both have are refused when they are used."""
     shared = frozenset(users) & frozenset(items)
     return Keys(users, "users", n_users, shared), Keys(items, "items", n_items, shared)
 
 
 def as_ids(ids: object, n: int, what: str, size: str) -> NDArray[Any] | None:
-    """Distinct ids of users or items, (n,), or None; `InputError` says which is missing or there twice."""
+    """Distinct ids of users or items, (n,), or None; `InputError` names the id that is missing or repeated."""
     if ids is None:
         return None
     vector = as_vector(ids, what)

@@ -1,6 +1,6 @@
-"""Numbers per group: one for all, one per group, or by label. Limits, targets, weights and deliveries are such.
+"""Numbers per group: one for all, one per group, or by label. Limits, targets, weights and deliveries have this form.
 
-What has labels (a mapping, a pandas Series) is matched by label and never by position: `docs/labels.md`.
+Numbers with labels (a mapping, a pandas Series) are matched by label, never by position: `docs/labels.md`.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from oasis_alloc.errors import InputError, ProblemError
 Numbers: TypeAlias = float | Floats | dict[Any, float]
 """For all groups, in the order of the groups, or by label; NaN by label means no number."""
 
-_EXPECTED = "a number, an array with one number a group, or {label: number}"
-_MOST_ORDERS = 4  # keys of which every order is tried
+_EXPECTED = "a number, an array with one number per group, or {label: number}"
+_MOST_ORDERS = 4  # maximum number of keys for which every order is tried
 
 
 class Labels(list[Any]):
-    """The labels of groups, and where each one is among them."""
+    """The labels of groups, with a lookup of their positions."""
 
     @cached_property
     def places(self) -> dict[Hashable, int]:
-        """Number of each group by what its label is looked up by."""
+        """Number of each group by the lookup key of its label."""
         return {one: g for g, one in enumerate(all_same(self))}
 
     @cached_property
     def spelled(self) -> Spelled:
-        """Their characters, for the one that is nearest to a label that is none of them."""
+        """Their characters, to find the label that is nearest to an unknown one."""
         return Spelled(self)
 
     @cached_property
     def parts(self) -> list[Labels]:
-        """Of labels of several keys, the labels of each key."""
+        """For labels of several keys, the labels of each key."""
         return [Labels(dict.fromkeys(label[k] for label in self)) for k in range(len(self[0]))]
 
 
@@ -74,7 +74,7 @@ def as_number(value: object) -> float | None:
 
 
 def as_factor(value: object, of: object) -> float | None:
-    """Return what a measure, function or objective is multiplied or divided by; None for what is no number.
+    """Return a factor of a measure, function or objective; None if it is not a number.
 
     Raises `ProblemError` for booleans and for numbers per group, which are limits.
     """
@@ -90,7 +90,7 @@ def as_factor(value: object, of: object) -> float | None:
 
 
 def limits_of(given: object, what: str) -> Numbers:
-    """Return limits as `numbers_of` does; NaN where nobody writes it on purpose is refused, None by label is free.
+    """Return limits as `numbers_of` does; NaN is refused where it must be a mistake; None by label means no limit.
 
     >>> import numpy as np
     >>> import pandas as pd
@@ -115,9 +115,9 @@ def limits_of(given: object, what: str) -> Numbers:
 
 
 def numbers_of(given: object, what: str, word: str) -> Numbers:
-    """Return numbers per group as far as they can be read without the groups; what could change is copied.
+    """Return numbers per group as far as they can be read without the groups; mutable input is copied.
 
-    `what` begins the message about what is none of it and `word` says what the numbers are: a limit, a target.
+    `what` begins the error message, and `word` names the numbers: a limit, a target.
     Empty entries of a mapping or Series are NaN. Raises `ProblemError`.
 
     >>> import numpy as np
@@ -133,7 +133,7 @@ def numbers_of(given: object, what: str, word: str) -> Numbers:
 
 
 def labelled(given: object, what: str, word: str) -> dict[Any, Any] | None:
-    """Return what has labels as a dict, by label; None for anything else. Raises `ProblemError` for tables.
+    """Return numbers with labels as a dict by label; None for anything else. Raises `ProblemError` for tables.
 
     >>> import pandas as pd
     >>> labelled(pd.Series([2.0, 1.0], index=["b", "a"]), "caps", "limit"), labelled([1, 2], "caps", "limit")
@@ -143,13 +143,13 @@ def labelled(given: object, what: str, word: str) -> dict[Any, Any] | None:
         return dict(given)
     if hasattr(given, "columns"):
         raise ProblemError(
-            f"{what}: the {word} is {_kind(given)}, a table; expected numbers, or numbers by label. Of a pandas "
+            f"{what}: the {word} is {_kind(given)}, a table; expected numbers, or numbers by label. From a pandas "
             "DataFrame, take one column, indexed by label or id: frame.set_index('label')['number']."
         )
     if hasattr(given, "coords"):
         raise ProblemError(
-            f"{what}: the {word} is {_kind(given)} with coordinates; expected numbers, or numbers by label. Make it a "
-            "pandas Series by to_series(), whose index is matched by label, or an array in the order of the groups."
+            f"{what}: the {word} is {_kind(given)} with coordinates; expected numbers, or numbers by label. Convert "
+            "it with to_series() to a pandas Series, whose index is matched by label, or to an array in group order."
         )
     index = getattr(given, "index", None)
     if index is None or callable(index):  # lists and tuples have a method of this name
@@ -158,12 +158,12 @@ def labelled(given: object, what: str, word: str) -> dict[Any, Any] | None:
     out = dict(zip(labels, values, strict=True))
     if len(out) < len(labels):
         twice = Counter(labels).most_common(1)[0][0]
-        raise ProblemError(f"{what}: {twice!r} is twice in the index of the Series; expected every label once.")
+        raise ProblemError(f"{what}: {twice!r} appears twice in the index of the Series; expected each label once.")
     return out
 
 
 def spread(limit: Numbers, labels: Sequence[Any], name: str, free: float, what: str = "the limit") -> Floats:
-    """Lay numbers out over the groups, (n_groups,); groups that are not named, or have none, are `free`."""
+    """Lay numbers out over the groups, (n_groups,); groups without a number get `free`."""
     if isinstance(limit, dict):
         places = labels.places if isinstance(labels, Labels) else Labels(labels).places
         out, told = np.full(len(labels), free), set()
@@ -180,7 +180,7 @@ def spread(limit: Numbers, labels: Sequence[Any], name: str, free: float, what: 
     if limit.shape != (len(labels),):
         raise ProblemError(
             f"{name}: {what} has {limit.size} entries; expected (n_groups,) = ({len(labels)},), one per group in "
-            "sorted order of the labels (`candidates.groups(by)` lists them). Use {label: value} to name some of them."
+            "sorted order of the labels (`candidates.groups(by)` lists them). Use {label: value} for some groups only."
         )
     return np.asarray(limit, dtype=np.float64).copy()
 
@@ -213,7 +213,7 @@ def _entry(value: object, what: str) -> float:
     number = as_number(value)
     if number is None:
         raise ProblemError(f"{what} is {shown(value)}, {_kind(value)}; expected numbers.")
-    return value if isinstance(value, int) and abs(value) < 2**63 else number  # whole ones as they are written
+    return value if isinstance(value, int) and abs(value) < 2**63 else number  # whole numbers without a decimal point
 
 
 def _is_nan(value: object) -> bool:
@@ -231,7 +231,7 @@ def _in_order(given: object, what: str, word: str) -> Floats:
     try:
         array: npt.NDArray[Any] = np.asarray(given)
     except (TypeError, ValueError):
-        raise ProblemError(f"{what}: {_kind(given)} that is no array; {wanted}.") from None
+        raise ProblemError(f"{what}: {_kind(given)}, which cannot be read as an array; {wanted}.") from None
     if array.ndim == 0:
         raise ProblemError(f"{what}: got {_kind(given)}; {wanted}.")
     if array.ndim != 1:
@@ -247,7 +247,7 @@ def _in_order(given: object, what: str, word: str) -> Floats:
 
 
 def _nearest(label: object, places: Mapping[Hashable, int], labels: Sequence[Any]) -> str:
-    """The end of a message about a label that is no group: the keys in another order, or the nearest label."""
+    """The end of a message about a label that is not a group: the keys in another order, or the nearest label."""
     first = labels[0] if labels else None
     if not isinstance(label, tuple) or not isinstance(first, tuple):
         return did_you_mean(label, labels) + _other_kind(label, first)
@@ -261,7 +261,7 @@ def _nearest(label: object, places: Mapping[Hashable, int], labels: Sequence[Any
     for part, known in zip(label, parts, strict=True):
         if same(part) not in known.places:
             return f" No group has {part!r} there.{did_you_mean(part, known)}"
-    return did_you_mean(label, labels) if len(labels) <= 1000 else " Both are labels, but not together."
+    return did_you_mean(label, labels) if len(labels) <= 1000 else " Both labels exist, but no group has both."
 
 
 def _other_kind(label: object, first: object) -> str:

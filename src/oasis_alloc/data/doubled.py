@@ -1,4 +1,4 @@
-"""Columns of one name in one table: no reason to refuse it, as long as nobody asks for them by this name."""
+"""Columns with the same name in one table: allowed as long as the name is not used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def distinct(names: Sequence[Hashable]) -> list[Hashable]:
-    """Return names of columns of which those that several have are told apart by the number of the column, from 1.
+    """Return distinct names of columns: repeated names get the number of the column, from 1.
 
     >>> distinct(["item", "plays", "plays"])
     ['item', 'plays (column 2)', 'plays (column 3)']
@@ -18,7 +18,7 @@ def distinct(names: Sequence[Hashable]) -> list[Hashable]:
 
 
 def told_apart(native: Any) -> Any:
-    """Return a pandas or pyarrow table whose columns have `distinct` names; anything else as it is."""
+    """Return a pandas or pyarrow table whose columns have `distinct` names; anything else unchanged."""
     library = type(native).__module__.partition(".")[0]
     if library == "pandas" and hasattr(native, "set_axis") and hasattr(native, "columns"):
         return native if native.columns.is_unique else native.set_axis(distinct(list(native.columns)), axis=1)

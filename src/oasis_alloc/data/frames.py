@@ -1,4 +1,4 @@
-"""Candidates from pandas, polars and pyarrow frames, and answers back as the kind of frame that came in."""
+"""Candidates from pandas, polars and pyarrow frames, and answers as the same kind of frame."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 Backend = Literal["pandas", "polars", "pyarrow"]
 BACKENDS: tuple[Backend, ...] = ("pandas", "polars", "pyarrow")
-_PLAIN = {str, bytes, int, date, datetime, time, timedelta, Decimal}  # what has a column type of its own
-_NAMED = 5  # ids that an error lists
-_INDEX = re.compile(r"__index_level_\d+__")  # pandas' index, as it writes it into Parquet files
+_PLAIN = {str, bytes, int, date, datetime, time, timedelta, Decimal}  # types that have their own column type
+_NAMED = 5  # maximum number of ids in an error message
+_INDEX = re.compile(r"__index_level_\d+__")  # the name of an index that pandas writes into Parquet files
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,20 +93,20 @@ def read(
 
 
 def columns_of(native: object, what: str) -> tuple[dict[str, Given], int]:
-    """(the columns of a frame that have names, its length); they are read when they are asked for."""
+    """(the columns of a frame that have names, its length); they are read at first use."""
     frame = _open(native, what)
     return {name: Given(frame.get_column(name).to_native(), None, True) for name in _named(frame)}, len(frame)
 
 
 def values_of(native: Any) -> NDArray[Any]:
-    """A column as NumPy sees it, or as Python objects where it would lose something."""
+    """A column as a NumPy array, or as Python objects if NumPy would lose information."""
     import narwhals.stable.v2 as nw
 
     return _values(nw.from_native(native, series_only=True))
 
 
 def _named(frame: nw.DataFrame[Any]) -> list[str]:
-    """Columns that can be asked for: those whose names are strings, and that are not the index of another table."""
+    """Columns that can be used: those whose names are strings, and that are not the index of another table."""
     return [name for name in frame.columns if isinstance(name, str) and name and not _INDEX.fullmatch(name)]
 
 
@@ -168,7 +168,7 @@ def _id_series(name: str, ids: NDArray[Any], kind: Backend) -> nw.Series[Any]:
             return nw.new_series(name, values, nw.Object(), backend=kind)
     try:
         return nw.new_series(name, values, backend=kind)
-    except (TypeError, ValueError) as error:  # pyarrow's own errors are among these
+    except (TypeError, ValueError) as error:  # pyarrow's errors are subclasses of these
         raise InputError(
             f"{kind} cannot hold the ids of {name!r}, such as {values[0]!r}; ask for another backend."
         ) from error
@@ -187,7 +187,7 @@ def _open(native: object, what: str) -> nw.DataFrame[Any]:
 
 
 def _without_views(native: object) -> Any:
-    """A pyarrow table whose views of strings are strings: pyarrow has few functions of views."""
+    """A pyarrow table whose views of strings are strings: pyarrow has few functions for views."""
     if type(native).__module__.partition(".")[0] != "pyarrow" or not hasattr(native, "schema"):
         return native
     import pyarrow as pa
@@ -207,7 +207,7 @@ def _check_name(frame: nw.DataFrame[Any], native: object, what: str, name: str, 
 def _columns(
     frame: nw.DataFrame[Any], user: str, item: str, columns: Sequence[str] | None
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """(columns of numbers, what is wrong with others): a column that is not named is no reason to refuse the table."""
+    """(columns of numbers, what is wrong with others): a column that is not named never makes the table invalid."""
     if columns is not None:
         names = _asked_for(frame, user, item, columns)
         return {name: as_column(f"column {name!r}", _numbers(frame, name), len(frame)) for name in names}, {}
@@ -235,7 +235,7 @@ def _columns(
 
 
 def _may_be_numbers(dtype: nw.dtypes.DType) -> bool:
-    """True for numbers and booleans, and for objects, which are looked at."""
+    """True for numbers and booleans, and for objects, whose values are checked later."""
     import narwhals.stable.v2 as nw
 
     return dtype.is_numeric() or dtype in (nw.Boolean, nw.Object, nw.Unknown)
@@ -275,7 +275,7 @@ def _is_wide(series: nw.Series[Any]) -> bool:
 
 
 def _side(pairs: nw.DataFrame[Any], frame: object, name: str, what: str) -> Side:
-    """Number the users or items: those of their own frame where there is one, else those in the pairs."""
+    """Number the users or items: those of their own frame if there is one, else those in the pairs."""
     found = _ids(pairs, name, "pairs")
     if frame is None:
         return Side(found.values, pairs.get_column(name)[found.rows], found.codes, {})
@@ -285,7 +285,8 @@ def _side(pairs: nw.DataFrame[Any], frame: object, name: str, what: str) -> Side
     if len(defined.values) < len(opened):
         again = np.flatnonzero(np.bincount(defined.codes) > 1)
         raise InputError(
-            f"{what}: column {name!r} has ids more than once: {_listed(defined.values[again])}; expected one row an id."
+            f"{what}: column {name!r} has ids more than once: {_listed(defined.values[again])}; expected one row per "
+            "id."
         )
     number = {one: k for k, one in enumerate(all_same(defined.values))}
     renumber = np.fromiter((number.get(one, -1) for one in all_same(found.values)), np.int64, len(found.values))
@@ -311,7 +312,7 @@ def _ids(frame: nw.DataFrame[Any], name: str, what: str) -> Factor:
     nulls = series.is_null().to_numpy()
     if not nulls.any():
         factor = _string_ids(series, where) if _is_string(series) else factorize(_values(series), where)
-        nulls = factor.codes < 0  # NaN, which polars and pyarrow do not count as null
+        nulls = factor.codes < 0  # NaN, which is not null in polars and pyarrow
         if not nulls.any():
             return factor
     raise InputError(f"{where}: row {int(np.argmax(nulls)):,} is null or nan; expected an id.")
@@ -335,7 +336,7 @@ def _string_ids(series: nw.Series[Any], where: str) -> Factor:
 
 
 def _values(series: nw.Series[Any]) -> NDArray[Any]:
-    """Return ids or attributes as NumPy sees them, or as Python objects where it would lose something."""
+    """Return ids or attributes as NumPy arrays, or as Python objects if NumPy would lose information."""
     dtype = series.dtype
     if dtype.is_integer() and not _is_wide(series) and not series.is_null().any():
         array = series.to_numpy()
@@ -361,7 +362,7 @@ def _check_duplicates(users: Side, items: Side, order: NDArray[np.int64]) -> Non
         k = int(np.argmax(same))
         raise InputError(
             f"user {_shown(users.ids[user[k]])} has item {_shown(items.ids[item[k]])} twice, "
-            f"at rows {int(order[k]):,} and {int(order[k + 1]):,}; expected each item once a user."
+            f"at rows {int(order[k]):,} and {int(order[k + 1]):,}; expected each item once per user."
         )
 
 
@@ -382,5 +383,5 @@ def _backend(name: str | None) -> Backend:
         if importlib.util.find_spec(other):
             return other
     raise MissingDependencyError(
-        f"a frame needs {' or '.join(wanted)}, which cannot be found; install it: pip install {wanted[-1]}"
+        f"a frame needs {' or '.join(wanted)}, which is not installed; run: pip install {wanted[-1]}"
     )

@@ -33,12 +33,12 @@ class Grouping(ByFields):
 
     - `labels`: one per group, in group order: the label of a single key, a tuple in the order of `by` for
       several, `[None]` for `by=None` (everything is one group).
-    - `user_part` (n_users,) and `item_part` (n_items,): int32 codes, -1 where a key has none. A side that
+    - `user_part` (n_users,) and `item_part` (n_items,): int32 codes, -1 without a label. A side that
       `by` does not name has code 0 everywhere.
-    - `table`: int32 (n user codes, n item codes), the group or -1. It is None where keys of both sides
+    - `table`: int32 (n user codes, n item codes), the group or -1. It is None if keys of both sides
       would need more than max(4 n_pairs, 1e6) entries; `of` then searches the sorted combinations that occur.
 
-    - `sets`: None, or where a key has several labels an item: (indptr, codes) of the sets of item codes.
+    - `sets`: None, or if a key has several labels per item: (indptr, codes) of the sets of item codes.
       `item_part` is then the number of each item's set, and a pair lies in the groups of all codes in it.
 
     Build one with `Candidates.grouping`; `of` and `members` give group numbers in all cases.
@@ -56,16 +56,18 @@ class Grouping(ByFields):
 
     @property
     def n_groups(self) -> int:
-        """How many groups there are."""
+        """Number of groups."""
         return len(self.labels)
 
     def of(self, user_codes: NDArray[Any], item_codes: NDArray[Any]) -> NDArray[np.int32]:
-        """Return the groups, int32, of pairs given by their codes (arrays that broadcast); -1 for none.
+        """Return the groups, int32, of pairs given by their codes (arrays that broadcast); -1 for no group.
 
-        Raises `ProblemError` where a pair may lie in several groups.
+        Raises `ProblemError` if a pair may be in several groups.
         """
         if self.sets is not None:
-            raise ProblemError(f"by={self.by!r}: a pair may lie in several groups, and one is asked for.")
+            raise ProblemError(
+                f"by={self.by!r}: a pair may be in several groups; expected a key with one group per pair."
+            )
         return self._look_up(user_codes, item_codes)
 
     def totals(self, candidates: PairSource, positions: NDArray[np.int64], weight: NDArray[Any]) -> NDArray[np.float64]:
@@ -162,7 +164,7 @@ def build(
         find = _occurring_dense if small else _occurring_sparse
         found = find(indptr, item, user_part, item_part, shape, sets)
     else:
-        found = np.arange(shape[0] * shape[1])  # a part holds only combinations that occur
+        found = np.arange(shape[0] * shape[1])  # a part has only combinations that occur
 
     user_codes, item_codes = np.divmod(found, max(shape[1], 1))
     of_key = {key.name: user_rows[user_codes, k] for k, key in enumerate(of_users)}
@@ -253,7 +255,7 @@ def _occurring_dense(
 def _runs(
     indptr: NDArray[np.int64], item: NDArray[Any] | StreamedColumn
 ) -> Iterator[tuple[slice, NDArray[np.int64], NDArray[Any]]]:
-    """(users, their indptr, their items): all at once, or one row group of a stream after the other."""
+    """(users, their indptr, their items): all at once, or row group by row group for a stream."""
     if not isinstance(item, StreamedColumn):
         yield slice(None), indptr, item
         return
@@ -273,8 +275,8 @@ def _occurring_sparse(
 ) -> NDArray[np.int64]:
     if isinstance(item, StreamedColumn):
         raise ProblemError(
-            f"keys of users and items together: {shape[0]:,} times {shape[1]:,} combinations are too many to look for "
-            "among candidates from Parquet files. Take coarser keys."
+            f"keys of users and items together: {shape[0]:,} times {shape[1]:,} combinations are too many to search "
+            "for in candidates from Parquet files. Use coarser keys."
         )
     found = np.empty(0, dtype=np.int64)
     for start in range(0, len(item), _BLOCK):

@@ -14,14 +14,14 @@ from oasis_alloc.common.labels import all_same, as_dates, is_none, kinds_of, pla
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.errors import InputError
 
-_HASHED = -(2**20)  # labels below it are no codes of "missing" but hashes
-_OF_NAN = (np.iinfo(np.int32).min, np.iinfo(np.int64).min)  # what becomes of NaN as an integer
-_PLAIN = frozenset({str, int, float, type(None)})  # of these, Python's equality is that of labels
+_HASHED = -(2**20)  # labels below it are hashes, not codes of "missing"
+_OF_NAN = (np.iinfo(np.int32).min, np.iinfo(np.int64).min)  # NaN converted to an integer
+_PLAIN = frozenset({str, int, float, type(None)})  # for these types, Python's equality is that of labels
 
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """Distinct values and where they occur: row i has `values[codes[i]]`, or none where the code is -1."""
+    """Distinct values and where they occur: row i has `values[codes[i]]`, or no value if the code is -1."""
 
     values: NDArray[Any]  # (n_distinct,), sorted where `ordered`, else by first appearance
     codes: NDArray[np.int64]  # (n_rows,)
@@ -33,7 +33,7 @@ class Factor:
 class Key(ByFields):
     """One attribute of the users or of the items, factorized.
 
-    `codes` is int32, one per user (or item), -1 where it has none. `labels` are the sorted distinct labels
+    `codes` is int32, one per user (or item), -1 without a label. `labels` are the sorted distinct labels
     among them, whether or not a candidate has them: an int64 array, or an object array of str (bool and
     float arrays, and object arrays of dates or other things that sort, occur too). Group g is `labels[g]`.
 
@@ -48,14 +48,14 @@ class Key(ByFields):
 
     @property
     def n_groups(self) -> int:
-        """How many distinct labels there are."""
+        """Number of distinct labels."""
         return len(self.labels)
 
     @classmethod
     def build(cls, name: str, values: object, *, n: int | None, size: str, where: str) -> Key:
-        """Factorize `values`, (n,): -1, None and NaN mean none.
+        """Factorize `values`, (n,): -1, None and NaN mean no label.
 
-        `where` and `size` word the errors: ``items['campaign']``, ``n_items``. Raises `InputError` for a
+        `where` and `size` are names for error messages: ``items['campaign']``, ``n_items``. Raises `InputError` for a
         wrong length, negative integers other than -1 (but see `docs/labels.md` for hashes), infinite values and
         labels that do not sort.
         """
@@ -80,9 +80,9 @@ class Key(ByFields):
 
 
 def as_labels(factor: Factor, what: str, place: Callable[[int], str]) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return (codes, labels) of a factor as keys have them: -1 means no label, integers are int64, labels are sorted.
+    """Return (codes, labels) of a factor in the form of keys: -1 means no label, integers are int64, labels are sorted.
 
-    `place` words where a row is and that the label follows, for errors: ``entry 3 is``.
+    `place` describes a row, before its label, for errors: ``entry 3 is``.
     """
     codes, labels = factor.codes, factor.values
     if not factor.ordered:
@@ -97,10 +97,11 @@ def as_labels(factor: Factor, what: str, place: Callable[[int], str]) -> tuple[N
             end = 0 if np.isinf(labels[0]) else -1
             row = int(factor.rows[end])
             raise InputError(
-                f"{what} has an infinite label ({place(row)} {labels[end]}); expected finite numbers, or NaN for none."
+                f"{what} has an infinite label ({place(row)} {labels[end]}); expected finite numbers, or NaN for no "
+                "label."
             )
         if not (labels % 1).any() and (not labels.size or np.abs(labels[[0, -1]]).max() < 2**63):
-            labels = labels.astype(np.int64)  # integers that came as floats, because some are missing
+            labels = labels.astype(np.int64)  # integers stored as floats, because some are missing
     if labels.size and (labels.dtype.kind in "iu" or set(map(type, labels.tolist())) == {int}):
         labels, codes = _without_minus_one(labels, codes, factor, what, place)
     if labels.dtype.kind in "iu" and (not labels.size or labels[-1] < 2**63):
@@ -115,24 +116,24 @@ def _without_minus_one(
     low = int(labels[0])
     if low in _OF_NAN:
         raise InputError(
-            f"{what}: {place(int(factor.rows[0]))} {low}, which is what becomes of NaN as an integer; expected labels, "
-            "and None, NaN or -1 for none."
+            f"{what}: {place(int(factor.rows[0]))} {low}, which is NaN converted to an integer; expected labels, "
+            "and None, NaN or -1 for no label."
         )
     if _HASHED <= low < -1:
         raise InputError(
-            f"{what}: {place(int(factor.rows[0]))} {low}; expected labels >= 0, or -1 for none. (Hashes may be "
-            f"negative: where a label is below {_HASHED:,}, all but -1 are labels.)"
+            f"{what}: {place(int(factor.rows[0]))} {low}; expected labels >= 0, or -1 for no label. (Hashes "
+            f"may be negative: if any label is below {_HASHED:,}, all numbers but -1 are labels.)"
         )
     at = int(np.searchsorted(labels, -1))
     if at == len(labels) or labels[at] != -1:
         return labels, codes
-    # the last entry is read by code -1
+    # code -1 reads the last entry
     renumber = np.concatenate([np.arange(at), [-1], np.arange(at, len(labels) - 1), [-1]])
     return np.delete(labels, at), renumber[codes]
 
 
 def as_vector(values: Any, what: str) -> NDArray[Any]:
-    """Return `values` as a one-dimensional array; only what NumPy already understands keeps its type.
+    """Return `values` as a one-dimensional array; only NumPy arrays keep their type.
 
     Lists become object arrays, because `np.asarray(["a", nan])` would invent the label "nan".
     """
@@ -143,7 +144,7 @@ def as_vector(values: Any, what: str) -> NDArray[Any]:
     elif type(values).__module__.partition(".")[0] in ("polars", "pyarrow") and hasattr(values, "null_count"):
         array = _of_column(values)
     elif hasattr(values, "isna") and not isinstance(values.dtype, np.dtype) and values.isna().any():
-        array = objects(values.tolist())  # pandas: whole numbers beside missing ones are floats to NumPy
+        array = objects(values.tolist())  # pandas: NumPy would convert integers with missing values to floats
     elif hasattr(values, "__array__"):
         array = np.asarray(values)
     elif isinstance(values, Iterable) and not isinstance(values, (str, bytes)):
@@ -156,9 +157,9 @@ def as_vector(values: Any, what: str) -> NDArray[Any]:
 
 
 def _of_column(values: Any) -> NDArray[Any]:
-    """A column of polars or pyarrow: as an array where it has only numbers, else the values themselves."""
+    """A column of polars or pyarrow: as an array if it has only numbers, else the values themselves."""
     has_nulls = values.null_count() if callable(values.null_count) else values.null_count
-    if not has_nulls and "128" not in str(getattr(values, "dtype", "")):  # NumPy has no such integers
+    if not has_nulls and "128" not in str(getattr(values, "dtype", "")):  # NumPy has no 128-bit integers
         array: NDArray[Any] = np.asarray(values)
         if array.dtype.kind in "iufb" and array.ndim == 1:
             return array
@@ -166,9 +167,9 @@ def _of_column(values: Any) -> NDArray[Any]:
 
 
 def factorize(values: NDArray[Any], what: str) -> Factor:
-    """Find the distinct values of a vector, sorted where they sort; None, NaN and NaT get code -1."""
+    """Find the distinct values of a vector, sorted if they can be sorted; None, NaN and NaT get code -1."""
     kind = values.dtype.kind
-    if values.dtype == np.float16:  # 2**63 is beyond it, and float32 holds each of its numbers
+    if values.dtype == np.float16:  # 2**63 is beyond its range, and float32 represents all its numbers
         values = values.astype(np.float32)
     if kind in "iu":
         return _factorize_integers(values.astype(values.dtype.newbyteorder("="), copy=False))
@@ -215,7 +216,7 @@ def _factorize_by_hashing(values: list[Any], what: str) -> Factor:
     try:
         keys = values if as_they_are else all_same(values)
     except InputError as error:
-        raise InputError(f"{what} holds values that are no labels: {error}") from error
+        raise InputError(f"{what} has values that cannot be labels: {error}") from error
     seen: dict[Any, int] = {}
     codes = np.fromiter((seen.setdefault(key, len(seen)) for key in keys), np.int64, len(keys))
     distinct = list(seen)
@@ -228,7 +229,7 @@ def _factorize_by_hashing(values: list[Any], what: str) -> Factor:
             order = np.array(sorted(range(len(kept)), key=labels.__getitem__), dtype=np.int64)
         except TypeError:
             order, ordered = np.arange(len(kept)), False
-        if ordered and not as_they_are and len(kinds_of(distinct)) > 1:  # to Python, True is between 0 and 2
+        if ordered and not as_they_are and len(kinds_of(distinct)) > 1:  # in Python, True is between 0 and 2
             order, ordered = np.arange(len(kept)), False
     else:
         order = np.argsort(labels, kind="stable")
@@ -239,14 +240,14 @@ def _factorize_by_hashing(values: list[Any], what: str) -> Factor:
 
 
 def first_rows(codes: NDArray[np.int64], n_distinct: int) -> NDArray[np.int64]:
-    """Return the first row of each code from 0 to n_distinct - 1, all of which occur."""
+    """Return the first row of each code from 0 to n_distinct - 1, each of which occurs."""
     rows = np.empty(n_distinct + 1, dtype=np.int64)  # the last entry takes the rows that have code -1
-    rows[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # of equal indices, NumPy keeps the last
+    rows[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # NumPy keeps the last of equal indices
     return rows[:n_distinct]
 
 
 def _typed(labels: list[Any]) -> NDArray[Any]:
-    """Distinct plain labels in the narrowest type that holds them all as they are."""
+    """Distinct plain labels in the narrowest type that represents all of them exactly."""
     kinds = set(map(type, labels))
     if kinds == {bool}:
         return np.array(labels, dtype=bool)

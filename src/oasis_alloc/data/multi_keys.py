@@ -1,4 +1,4 @@
-"""Keys of which an item may have several labels: a track with three genres."""
+"""Keys with several labels per item: a track with three genres."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from oasis_alloc.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class MultiKey(ByFields):
-    """One attribute of the items of which each has any number of labels, factorized.
+    """One attribute of the items with any number of labels per item, factorized.
 
     Item i has the groups `codes[indptr[i]:indptr[i + 1]]`, int32, sorted and distinct; `indptr` is int64
     (n_items + 1,). `labels` are the sorted distinct labels that some item has, as in a `Key`. Group g is
@@ -39,7 +39,7 @@ class MultiKey(ByFields):
 
     @property
     def n_groups(self) -> int:
-        """How many distinct labels there are."""
+        """Number of distinct labels."""
         return len(self.labels)
 
     @cached_property
@@ -48,7 +48,7 @@ class MultiKey(ByFields):
         return readonly(number_sets(self.indptr, self.codes, self.n_groups))
 
     def membership(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Return (indptr, codes), as `Key.membership` does for keys of one label."""
+        """Return (indptr, codes), as `Key.membership` for keys with one label."""
         return self.indptr, self.codes
 
     def take(self, items: NDArray[np.int64]) -> MultiKey:
@@ -75,8 +75,8 @@ class MultiKey(ByFields):
         if (codes < 0).any():
             entry = int(np.argmax(codes < 0))
             raise InputError(
-                f"{what}: item {item[entry]:,} has the label {vector[entry]!r}; expected labels, none of them missing, "
-                "and an empty list or None where there is none."
+                f"{what}: item {item[entry]:,} has the label {vector[entry]!r}; expected no missing label "
+                "in a list; an item without labels has an empty list or None."
             )
         return cls._sorted(name, item, codes, labels, len(lists), what)
 
@@ -89,7 +89,7 @@ class MultiKey(ByFields):
         else:
             of_column, labels = _column_labels(given, shape[1], f"{what}: labels")
         codes = of_column[column]
-        used = np.bincount(codes, minlength=len(labels)) > 0  # a label that no item has is no group, as in lists
+        used = np.bincount(codes, minlength=len(labels)) > 0  # a label without items is not a group, as in lists
         return cls._sorted(name, item, (np.cumsum(used) - 1)[codes], labels[used], shape[0], what)
 
     @classmethod
@@ -105,20 +105,20 @@ class MultiKey(ByFields):
         if twice.size:
             raise InputError(
                 f"{what}: item {item[twice[0]]:,} has the label {labels.tolist()[codes[twice[0]]]!r} twice; expected "
-                "distinct labels. (A matrix of 0 and 1 is a sparse matrix, or an array of dtype bool.)"
+                "distinct labels. (Give a matrix of 0 and 1 as a sparse matrix or an array of dtype bool.)"
             )
         indptr = np.searchsorted(item, np.arange(n + 1))
         return cls(name, readonly(indptr.astype(np.int64)), readonly(codes.astype(np.int32)), readonly(labels))
 
 
 Attribute: TypeAlias = NDArray[Any] | MultiKey
-"""What a key says of all users or items: a vector of labels, or the key itself where an item may have several."""
+"""The values of a key for all users or items: a vector of labels, or a key with several labels per item."""
 
 
 def as_attribute(name: str, values: object, side: str) -> Attribute:
-    """Return attributes as a vector of labels, or as a `MultiKey` where they are lists or a matrix.
+    """Return attributes as a vector of labels, or as a `MultiKey` if they are lists or a matrix.
 
-    Raises `InputError` where these are of users, whose keys have one label each.
+    Raises `InputError` for lists or a matrix of users, whose keys have one label each.
     """
     what = f"{side}[{name!r}]"
     several = "is a matrix"
@@ -134,13 +134,13 @@ def as_attribute(name: str, values: object, side: str) -> Attribute:
     if side == "items":
         return MultiKey.build(name, values)
     raise InputError(
-        f"{what} {several}, but only keys of the items may have several labels; expected one label a user. "
-        "Write what a user has several of as several keys."
+        f"{what} {several}, but only keys of the items may have several labels; expected one label per user. "
+        "Use several keys if a user has several labels."
     )
 
 
 def n_rows(values: Attribute) -> int:
-    """Return how many users or items have these attributes."""
+    """Return the number of users or items."""
     return len(values.indptr) - 1 if isinstance(values, MultiKey) else len(values)
 
 
@@ -182,9 +182,9 @@ def _plain(labels: list[Any], item: NDArray[np.int64], what: str) -> NDArray[Any
         entry = next(k for k, label in enumerate(labels) if isinstance(label, within or boolean))
         found = f"{what}: item {item[entry]:,} has {labels[entry]!r} among its labels; expected "
         raise InputError(
-            found + "one list an item."
+            found + "one list per item."
             if within
-            else found + "integers or strings, or as a matrix a sparse one or an array of dtype bool."
+            else found + "integers or strings, or for a matrix a sparse matrix or an array of dtype bool."
         )
     return objects(labels)
 
@@ -197,13 +197,13 @@ def _members(matrix: Any, what: str) -> tuple[NDArray[np.int64], NDArray[np.int6
     if not hasattr(matrix, "tocsr"):
         if matrix.dtype.kind != "b":
             raise InputError(
-                f"{what} is an array of shape {shape} and dtype {matrix.dtype}; expected one label an item, or who is "
-                "member of what as an array of dtype bool or as a sparse matrix."
+                f"{what} is an array of shape {shape} and dtype {matrix.dtype}; expected one label per item, or "
+                "memberships as an array of dtype bool or a sparse matrix."
             )
         item, column = np.nonzero(matrix)
         return item.astype(np.int64), column.astype(np.int64), shape
     rows = matrix.tocsr(copy=True)
-    rows.sum_duplicates()  # and sorts; a copy, for it works in place
+    rows.sum_duplicates()  # also sorts; on a copy, because it works in place
     item = np.repeat(np.arange(shape[0]), np.diff(rows.indptr))
     if rows.data.dtype.kind == "f" and np.isnan(rows.data).any():
         entry = int(np.argmax(np.isnan(rows.data)))
@@ -223,5 +223,5 @@ def _column_labels(given: object, n: int, what: str) -> tuple[NDArray[np.int64],
         raise InputError(f"{what}: entry {int(np.argmin(codes)):,} is missing; expected a label for every column.")
     if len(labels) < n:
         again = np.setdiff1d(np.arange(n), factor.rows)[0]
-        raise InputError(f"{what}: entry {again:,} is {vector[again]!r} once more; expected distinct labels.")
+        raise InputError(f"{what}: entry {again:,} repeats {vector[again]!r}; expected distinct labels.")
     return codes, labels

@@ -1,4 +1,4 @@
-"""What writers of frames and files need of candidates."""
+"""The part of candidates that writers of frames and files use."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class PairSource(Protocol):
-    """Candidates, to those who write them."""
+    """The interface of candidates for writers."""
 
     @property
     def n_pairs(self) -> int:
-        """How many pairs there are."""
+        """Number of pairs."""
 
     @property
     def n_users(self) -> int:
-        """How many users there are."""
+        """Number of users."""
 
     @property
     def indptr(self) -> NDArray[np.int64]:
@@ -42,19 +42,19 @@ class PairSource(Protocol):
 
     @property
     def user_name(self) -> str:
-        """What the column of user ids is called."""
+        """Name of the column of user ids."""
 
     @property
     def item_name(self) -> str:
-        """What the column of item ids is called."""
+        """Name of the column of item ids."""
 
     @property
     def backend(self) -> str | None:
-        """The kind of frame that came in."""
+        """The kind of frame that was given."""
 
     @property
     def _native_ids(self) -> Mapping[str, Any]:
-        """Ids as that frame had them, by side."""
+        """Ids in the type of that frame, by side."""
 
     def user_of(self, positions: ArrayLike) -> NDArray[np.int64]:
         """The users of the pairs at these positions."""

@@ -1,4 +1,4 @@
-"""Candidates in Parquet files: written, and looked at once from end to end before they are streamed."""
+"""Candidates in Parquet files: writing, and one complete check before they are streamed."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from oasis_alloc.data.pairs import PairSource
 
 _UNITS = {"": 0, "b": 0, "kib": 10, "mib": 20, "gib": 30, "tib": 40}
-_SHARE = 4  # row groups that must fit into the memory: a pass with its blocks, and another engine or a look-up
-_SPARSE = 100  # user numbers for every user that has pairs, from which they look like ids
+_SHARE = 4  # row groups that must fit into memory: a pass with its blocks, and another engine or a lookup
+_SPARSE = 100  # user numbers per user with pairs from which they look like ids
 _FEW = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class AttributeTable:
-    """The users, or the items, by number: their attributes, their ids, and how many there are."""
+    """The users, or the items, by number: their attributes, their ids, and their number."""
 
     attributes: dict[str, Given]
     ids: object
@@ -79,7 +79,7 @@ def table_of(values: object, name: str, what: str) -> AttributeTable:
 
 
 def open_dataset(directory: object, user: str, item: str, columns: Sequence[str] | None, memory: object) -> Dataset:
-    """Find the files and check what their footers say."""
+    """Find the files and check their footers."""
     require("pyarrow", "parquet")
     limit = as_bytes(memory)
     for argument, name in (("user", user), ("item", item)):
@@ -112,14 +112,14 @@ def open_dataset(directory: object, user: str, item: str, columns: Sequence[str]
 
 
 def _parts(directory: object) -> list[TableFile]:
-    if not isinstance(directory, (str, Path)) or directory == "":  # which Path would take for the current one
+    if not isinstance(directory, (str, Path)) or directory == "":  # Path would use the current directory
         raise InputError(f"directory is {directory!r}; expected the path of a directory of Parquet files.")
     path = Path(directory)
     try:
         if path.is_file():
             return [TableFile(path, {})]
         is_there, is_folder = path.exists(), path.is_dir()
-    except (OSError, ValueError) as error:  # a name that is too long, a folder that is closed to us, a zero byte
+    except (OSError, ValueError) as error:  # a name that is too long, a folder without permission, a zero byte
         raise InputError(f"{str(path)!r}: {error}; expected a directory with Parquet files.") from error
     if is_there and not is_folder:
         raise InputError(f"{str(path)!r} is {kind_of_file(path)}; expected a directory with Parquet files, or one.")
@@ -131,9 +131,9 @@ def _parts(directory: object) -> list[TableFile]:
 def _types(
     files: list[File], user: str, item: str, columns: Sequence[str] | None, refused: dict[str, str]
 ) -> dict[str, np.dtype[Any]]:
-    """The columns as they are handed out: float32 where it holds all their numbers, else float64.
+    """The types of the columns: float32 if it represents all their numbers, else float64.
 
-    Where columns are not named, those that cannot be used go into `refused`.
+    If columns are not named, those that cannot be used go into `refused`.
     """
     import pyarrow.types as kinds
 
@@ -143,8 +143,8 @@ def _types(
             if not kinds.is_integer(kind):
                 raise InputError(
                     f"{file.path.name}: column {name!r} is {kind}; expected integers, the numbers of users and "
-                    "items. Number them from 0 on when the files are written; ids for the answer go into users= and "
-                    "items=."
+                    "items. Number them from 0 when you write the files, and give the ids for the answer in users= "
+                    "and items=."
                 )
     if columns is None:
         numeric = [f.name for f in files[0].schema if kinds.is_integer(f.type) or kinds.is_floating(f.type)]
@@ -190,7 +190,7 @@ def _type(files: list[File], name: str) -> np.dtype[Any]:
 
 
 def _kind(file: File, name: object) -> Any:
-    """The Arrow type of a column, which the file has once, or the folders on the way to it."""
+    """The Arrow type of a column, which is once in the file or in the names of its folders."""
     names = file.schema.names
     there = names.count(name)
     if not there and name in file.folders:
@@ -201,8 +201,8 @@ def _kind(file: File, name: object) -> Any:
         raise InputError(f"{file.path.name} has no column {name!r}.{did_you_mean(str(name), names)}")
     if there > 1:
         raise InputError(
-            f"{file.path.name} has {there} columns {name!r}; expected one of a name. Rename the others, or leave the "
-            "name out: columns= names those to read."
+            f"{file.path.name} has {there} columns named {name!r}; expected one. Rename the others, or list the "
+            "columns to read in columns= without this name."
         )
     return file.schema.field(name).type
 
@@ -220,7 +220,7 @@ def _check_groups(dataset: Dataset, names: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Scanned:
-    """What one look at all pairs has found."""
+    """The result of one check of all pairs."""
 
     indptr: NDArray[np.int64]
     n_items: int
@@ -231,7 +231,7 @@ class Scanned:
 def scan(dataset: Dataset, n_users: int | None, n_items: int | None, lenient: bool = False) -> Scanned:
     """Read everything once: order, duplicates, ranges and finiteness are checked, users' pairs are counted.
 
-    Where `lenient`, a column that has something else than finite numbers is left out, and `dataset.refused` says why.
+    If `lenient`, a column with other values than finite numbers is left out, and `dataset.refused` has the reason.
     """
     from oasis_alloc.kernels.solve import check
 
@@ -259,7 +259,7 @@ def scan(dataset: Dataset, n_users: int | None, n_items: int | None, lenient: bo
             if why == 2:
                 raise InputError(
                     f"{dataset.place(begin + pair)}: user {int(users[pair]):,} has item {int(items[pair]):,} a second "
-                    "time; expected each item once a user."
+                    "time; expected each item once per user."
                 )
             last = int(users[-1])
             for name, kind in list(dataset.columns.items()):
@@ -279,7 +279,7 @@ def scan(dataset: Dataset, n_users: int | None, n_items: int | None, lenient: bo
                     continue
                 check.add_sizes(readonly(column), begin, sums[name])
                 negative[name] = negative[name] or bool(column.min() < 0)
-    dataset.check()  # one that was read first may have changed since
+    dataset.check()  # the first files may have changed since they were read
     if n_users is None:
         counts = counts[: last + 1] if counts.size else counts
     if not counts.size:
@@ -296,7 +296,7 @@ def scan(dataset: Dataset, n_users: int | None, n_items: int | None, lenient: bo
 
 def _numbers(dataset: Dataset, group: Columns, name: str, begin: int, end: int, n: int | None) -> NDArray[np.int64]:
     numbers = group[name]
-    limit = _SPARSE * end + _FEW if n is None else n  # without a table, numbers far above all that came are ids
+    limit = _SPARSE * end + _FEW if n is None else n  # without a table, numbers far above the number of users are ids
     outside = (numbers < 0) | (numbers >= limit)
     if outside.any():
         row = int(np.argmax(outside))
@@ -304,13 +304,13 @@ def _numbers(dataset: Dataset, group: Columns, name: str, begin: int, end: int, 
         raise InputError(
             f"{dataset.place(begin + row)}: column {name!r} is {int(numbers[row]):,}; expected the number of one "
             f"of the {side}, "
-            + (f"in [0, {n:,})." if n is not None else f"counted from 0 on. Give their ids in {side}= for the answer.")
+            + (f"in [0, {n:,})." if n is not None else f"counted from 0. Give the ids for the answer in {side}=.")
         )
     return numbers.astype(np.int64)
 
 
 def _long(array: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """The array with zeros after it, up to this size or beyond: it doubles, so that growing costs little."""
+    """The array padded with zeros to this size or more: the size doubles, so that growing is cheap."""
     if size <= array.size:
         return array
     out = np.zeros(max(size, 2 * array.size), np.int64)
@@ -350,7 +350,7 @@ def write(
         ]
     )
     path = target / f"{name}.parquet"
-    with replacing(path) as beside:  # readers of the old file go on reading it
+    with replacing(path) as beside:  # readers of the old file can finish
         _write_rows(candidates, beside, schema, rows_per_group, first_user, names[: 2 if compact else 1])
     return path
 
@@ -362,7 +362,7 @@ def _write_rows(
     import pyarrow.parquet as pq
 
     names, number = schema.names, schema.field(0).type.to_pandas_dtype()
-    # uncompressed and without nulls is what passes read fastest; users, long runs of a number, are a dictionary anyway
+    # passes read uncompressed columns without nulls fastest; users are long runs of a number, so a dictionary is small
     with pq.ParquetWriter(
         path, schema, compression="none", use_dictionary=coded, write_statistics=False, write_page_checksum=True
     ) as file:

@@ -1,4 +1,4 @@
-"""One Parquet file as it was when it was looked at first: its footer, and whether it is still the same file."""
+"""One Parquet file as it was at the first read: its footer, and a check that the file is still the same."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any, NoReturn
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.errors import InputError
 
-_TICK = 20_000_000  # ns: clocks of file systems stand still for so long, and two writes of one tick look like one
+_TICK = 20_000_000  # ns: the resolution of clocks of file systems; two writes within one tick look like one
 _REMEDY = (
-    "Build the candidates again with Candidates.from_parquet. While candidates use files, leave these as they are: "
+    "Build the candidates again with Candidates.from_parquet. Do not change files while candidates use them: "
     "write new data to another directory, or under other names."
 )
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells whether a file is the same: every change of its bytes changes one of these.
+    """Identifies the state of a file: every change of its bytes changes one of these fields.
 
-    `changed` is the time of the last change of the file or of what is said of it (ctime), which nobody can set;
-    `number` is the file's own (inode). Both are 0 where the system has none. The device is left out: it differs
+    `changed` is the time of the last change of the file or its metadata (ctime), which cannot be set by programs;
+    `number` is the inode. Both are 0 where the system has none. The device is left out: it differs
     between hosts that mount the same file system.
     """
 
@@ -35,13 +35,13 @@ class Stamp:
 
     @classmethod
     def of(cls, about: os.stat_result) -> Stamp:
-        """The stamp of what `stat` says."""
+        """The stamp from a result of `stat`."""
         if os.name != "posix":
             return cls(about.st_size, about.st_mtime_ns, 0, 0)
         return cls(about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
 
     def differs(self, now: Stamp) -> str:
-        """In words how a file differs from what it was; empty where it does not."""
+        """How a file differs from its earlier state, in words; empty if it does not."""
         if now == self:
             return ""
         if now.number != self.number:
@@ -55,10 +55,10 @@ class Stamp:
 
 @dataclass(frozen=True, eq=False)
 class File(ByFields):
-    """One Parquet file as it was when it was looked at first.
+    """One Parquet file as it was at the first read.
 
     - `path`: absolute, so that a change of directory, or another process, finds the same one.
-    - `metadata`: its footer, a `pyarrow.parquet.FileMetaData`; `schema`: the types that this says, as Arrow's.
+    - `metadata`: its footer, a `pyarrow.parquet.FileMetaData`; `schema`: its types, as Arrow types.
     """
 
     path: Path
@@ -70,7 +70,7 @@ class File(ByFields):
 
     @classmethod
     def of(cls, path: Path, folders: Mapping[str, int | float] | None = None) -> File:
-        """Open a file for its footer; raise `InputError` where it has none that makes sense."""
+        """Open a file for its footer; raise `InputError` if it has no valid footer."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -90,13 +90,13 @@ class File(ByFields):
         return made
 
     def check(self, handle: int | None = None) -> None:
-        """Raise `InputError` if the file at the path, or an open one, is not what it was."""
+        """Raise `InputError` if the file at the path, or an open one, has changed."""
         try:
             found = self.path.stat()
         except FileNotFoundError:
             self._changed("it is gone")
         except OSError as error:
-            raise InputError(f"{self.path} cannot be looked at any more ({error}). {_REMEDY}") from error
+            raise InputError(f"{self.path} can no longer be accessed ({error}). {_REMEDY}") from error
         difference = self.stamp.differs(Stamp.of(found))
         if not difference and handle is not None:
             difference = self.stamp.differs(Stamp.of(os.fstat(handle)))
@@ -107,7 +107,7 @@ class File(ByFields):
         raise InputError(f"{self.path} has changed since Candidates.from_parquet looked at it: {how}. {_REMEDY}")
 
     def chunks(self, group: int, names: Sequence[str]) -> list[Any]:
-        """What the footer says of these columns of a row group (`ColumnChunkMetaData`); those that there are."""
+        """The footer's entries for these columns of a row group (`ColumnChunkMetaData`), for columns that exist."""
         about = self.metadata.row_group(group)
         return [about.column(self._places[name]) for name in names if name in self._places]
 
@@ -118,7 +118,7 @@ class File(ByFields):
         return begin, chunk.total_compressed_size
 
     def check_footer(self, names: Sequence[str]) -> None:
-        """Raise `InputError` where what the footer says of these columns does not fit itself or the file."""
+        """Raise `InputError` if the footer's entries for these columns contradict each other or the file."""
         about, rows = self.metadata, 0
         for g in range(about.num_row_groups):
             here = about.row_group(g).num_rows
@@ -129,8 +129,8 @@ class File(ByFields):
                     raise InputError(
                         f"{self.path.name}, row group {g:,}: the footer says that column {chunk.path_in_schema!r} has "
                         f"{chunk.num_values:,} values in {size:,} bytes from byte {begin:,} on, in a row group of "
-                        f"{here:,} rows and a file of {self.stamp.size:,} bytes. The file is damaged, or the column is "
-                        "not one of plain numbers; write it again."
+                        f"{here:,} rows and a file of {self.stamp.size:,} bytes. The file is damaged, or the column "
+                        "does not have plain numbers; write it again."
                     )
         if rows != about.num_rows:
             raise InputError(
@@ -140,10 +140,10 @@ class File(ByFields):
 
 
 def _settled(path: Path) -> Stamp:
-    """The stamp of a file that was last written so long ago that a later change has a later time."""
+    """The stamp of a file whose last write is old enough that a later change has a later time."""
     while True:
         stamp = Stamp.of(path.stat())
         age = time.time_ns() - max(stamp.written, stamp.changed)
-        if not 0 <= age < _TICK:  # a time to come is another clock's, which says nothing
+        if not 0 <= age < _TICK:  # a time in the future is from another clock, so it says nothing
             return stamp
         time.sleep((_TICK - age) * 1e-9)

@@ -1,4 +1,4 @@
-"""The files of a table that is a folder, as Spark, Dask, polars, pyarrow and Hive write it."""
+"""The files of a table that is a folder, in the layout of Spark, Dask, polars, pyarrow and Hive."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from urllib.parse import unquote
 from oasis_alloc.errors import InputError
 
 PARQUET = (".parquet", ".parq", ".pq")
-_NONE = "__HIVE_DEFAULT_PARTITION__"  # what writers call the folder of rows without a value
+_NONE = "__HIVE_DEFAULT_PARTITION__"  # the folder name for rows without a value
 _VALUE = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class TableFile:
-    """One file of a table: where it is, and what the folders on the way to it say, as texts; None for none."""
+    """One file of a table: its path, and the values in the names of its folders, as texts; None for a missing value."""
 
     path: Path
     values: Mapping[str, str | None]
@@ -28,12 +28,12 @@ class TableFile:
 def parts_of(folder: Path, endings: Sequence[str] = PARQUET) -> list[TableFile]:
     """Find the files of a table in a folder and its subfolders, in the natural order of their names.
 
-    Natural is `part-2` before `part-10`; leading zeros change nothing. What begins with `.` or `_` is passed over,
-    files and folders alike: `_SUCCESS`, `_metadata`, `_delta_log`, `.part-0.crc`. A folder `date=2026-11-01` gives its
+    Natural is `part-2` before `part-10`; leading zeros change nothing. Names that begin with `.` or `_` are skipped,
+    both files and folders: `_SUCCESS`, `_metadata`, `_delta_log`, `.part-0.crc`. A folder `date=2026-11-01` gives its
     files the column `date` with this value, `%3A` standing for a colon and so on.
 
-    Raises `InputError` where there is no such file, where the folders of two files name other columns, and where the
-    folder cannot be read.
+    Raises `InputError` if there is no such file, if the folders of two files name different columns, and if the folder
+    cannot be read.
     """
     found: list[TableFile] = []
 
@@ -63,24 +63,24 @@ def parts_of(folder: Path, endings: Sequence[str] = PARQUET) -> list[TableFile]:
     for part in found[1:]:
         if list(part.values) != list(found[0].values):
             raise InputError(
-                f"{part.path}: the folders on the way name {_names(part)}, those of {found[0].path} name "
+                f"{part.path}: the names of its folders give {_names(part)}, those of {found[0].path} give "
                 f"{_names(found[0])}; expected the same for all files of a table."
             )
     return found
 
 
 def natural(name: str) -> tuple[tuple[Any, ...], str]:
-    """A key that sorts names as people do; any two names have an order, and only equal ones have the same key.
+    """A key that sorts names naturally; it is a total order, and only equal names have the same key.
 
     >>> sorted(["part-10", "part-9", "part", "part-009"], key=natural)
     ['part', 'part-009', 'part-9', 'part-10']
     """
-    pieces = re.split(r"([0-9]+)", name)  # text and digits take turns, text first, so like is compared with like
+    pieces = re.split(r"([0-9]+)", name)  # text and digits alternate, text first, so equal types are compared
     return tuple(piece if k % 2 == 0 else _number(piece) for k, piece in enumerate(pieces)), name
 
 
 def typed(texts: Sequence[str | None]) -> list[Any]:
-    """The values of a column that came as texts: all whole numbers, all numbers, or texts; None stays.
+    """The values of a column given as texts: all whole numbers, all numbers, or texts; None stays.
 
     >>> typed(["1", "02", None]), typed(["1", "2.5"]), typed(["1", "x"])
     ([1, 2, None], [1.0, 2.5], ['1', 'x'])
@@ -98,7 +98,7 @@ def _value(said: re.Match[str]) -> dict[str, str | None]:
 
 
 def _number(digits: str) -> tuple[int, str]:
-    """Digits in the order of their number, whatever its length; a number of any size is no work to compare so."""
+    """A sort key for digits by their number; it is fast to compare for numbers of any length."""
     short = digits.lstrip("0")
     return len(short), short
 

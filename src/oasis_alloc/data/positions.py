@@ -1,4 +1,4 @@
-"""What stands between the brackets of a column in files, read as NumPy reads it for an array in memory."""
+"""The index of a column in files, interpreted as NumPy does for an array in memory."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def positions_of(index: Any, n: int, what: str) -> range | NDArray[np.int64]:
         try:
             return range(*index.indices(n))
         except (TypeError, ValueError) as error:
-            raise InputError(f"{what}: {index!r} is no slice of whole numbers ({error}).") from error
+            raise InputError(f"{what}: {index!r} is not a slice of whole numbers ({error}).") from error
     if index is None or isinstance(index, tuple):
         raise _neither(what, repr(index))
     array = _as_integers(index, what)
     if array.dtype.kind == "b":
         if array.shape != (n,):
-            raise InputError(f"{what}: a mask has shape {array.shape}; expected ({n:,},), an entry for every pair.")
+            raise InputError(f"{what}: a mask has shape {array.shape}; expected ({n:,},), one entry per pair.")
         return np.flatnonzero(array).astype(np.int64, copy=False)
     low, high = (int(array.min()), int(array.max())) if array.size else (0, -1)
     if low < -n or high >= n:
@@ -50,7 +50,7 @@ def _as_integers(index: Any, what: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.asarray(index)
     except (TypeError, ValueError) as error:
-        raise _neither(what, f"something that is no array ({error})") from error
+        raise _neither(what, f"something that is not an array ({error})") from error
     if array.dtype.kind == "O":  # of Python's numbers, or of a library whose columns may have missing ones
         entries = array.ravel().tolist()
         masks = [isinstance(entry, (bool, np.bool_)) for entry in entries]
@@ -70,4 +70,4 @@ def _as_integers(index: Any, what: str) -> NDArray[Any]:
 
 
 def _neither(what: str, found: str) -> InputError:
-    return InputError(f"{what}[...] was given {found}; expected positions (whole numbers), a slice, or a mask.")
+    return InputError(f"{what}[...] got {found}; expected positions (whole numbers), a slice, or a mask.")

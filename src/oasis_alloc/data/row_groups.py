@@ -19,16 +19,16 @@ from oasis_alloc.data.parquet_file import File
 from oasis_alloc.data.positions import positions_of
 from oasis_alloc.errors import InputError
 
-_AHEAD = 4  # row groups that the disk is asked for before they are decoded
+_AHEAD = 4  # row groups requested from the disk before they are decoded
 _BUFFER = 1 << 15  # bytes of a column that are read at a time, besides whole pages
 
 Columns = dict[str, NDArray[Any]]
 
 
 class MemoryBudget:
-    """Bytes that may be held of pairs, and those that are: every reader and engine of a dataset shares one.
+    """Counts the bytes held for pairs, against a limit: all readers and engines of a dataset share one.
 
-    What an owner holds counts as long as the owner lives, so nothing stays counted after an interrupt.
+    The bytes of an owner count as long as the owner exists, so nothing stays counted after an interrupt.
     """
 
     def __init__(self, limit: int) -> None:
@@ -42,17 +42,17 @@ class MemoryBudget:
 
     @property
     def held(self) -> int:
-        """Bytes that are held now."""
+        """Bytes held now."""
         return sum(self._owners.values())
 
     def take(self, owner: object, n_bytes: int) -> None:
-        """Count bytes that the owner has to hold; fewer than 0 are given back."""
+        """Count bytes that the owner must hold; a negative number releases bytes."""
         with self._lock:
             self._owners[owner] = self._owners.get(owner, 0) + n_bytes
             self.peak = max(self.peak, self.held)
 
     def ask(self, owner: object, n_bytes: int, leave: int) -> bool:
-        """Count bytes that would be good to have, if `leave` are left over after it; whether they are."""
+        """Count optional bytes if `leave` bytes remain free after it; return whether they were counted."""
         with self._lock:
             if self.held + n_bytes + leave > self.limit:
                 return False
@@ -61,7 +61,7 @@ class MemoryBudget:
             return True
 
     def close(self, owner: object) -> None:
-        """The owner holds nothing any more."""
+        """Release all bytes of the owner."""
         with self._lock:
             self._owners.pop(owner, None)
 
@@ -72,9 +72,9 @@ class Dataset(ByFields):
 
     - `start`: int64 (n_groups + 1,); row group g holds the pairs `start[g]:start[g + 1]`.
     - `file`, `group`: (n_groups,) where each one is.
-    - `user`, `item`: names of the columns of numbers; `columns`: the rest, name -> type as it is handed out.
-    - `budget`: how much may be held of pairs at a time.
-    - `refused`: columns that nobody asked for by name and that cannot be used: name -> why.
+    - `user`, `item`: names of the columns of numbers; `columns`: the rest, name -> type of the arrays returned.
+    - `budget`: the memory for pairs.
+    - `refused`: columns that were not named and cannot be used: name -> reason.
     """
 
     files: tuple[File, ...]
@@ -100,13 +100,13 @@ class Dataset(ByFields):
         return f"{self.files[self.file[g]].path.name}, row group {self.group[g]:,}, row {row:,}"
 
     def largest(self, names: tuple[str, ...]) -> int:
-        """At most how many bytes reading these columns takes, a row group at a time."""
+        """The largest number of bytes needed to read these columns of one row group."""
         if names not in self._largest:
             self._largest[names] = max((self.group_bytes(g, names) for g in range(self.n_groups)), default=0)
         return self._largest[names]
 
     def group_bytes(self, g: int, names: Sequence[str]) -> int:
-        """Bytes that reading these columns of a row group takes: as they are in the file, and decoded."""
+        """Bytes that reading these columns of a row group takes: encoded and decoded."""
         total = 0
         for chunk in self.files[self.file[g]].chunks(int(self.group[g]), names):
             width = 4 if chunk.physical_type in ("INT32", "FLOAT") else 8  # half floats: as they are, and widened
@@ -117,14 +117,14 @@ class Dataset(ByFields):
         return total + 8 * folders * int(self.start[g + 1] - self.start[g])
 
     def check(self) -> None:
-        """Raise `InputError` if a file has changed since it was looked at."""
+        """Raise `InputError` if a file has changed since the first read."""
         for file in self.files:
             file.check()
 
     def check_range(self, position: int, name: str, column: NDArray[Any]) -> None:
-        """Raise `InputError` where numbers of a row group are outside of what its footer says of them.
+        """Raise `InputError` if numbers of a row group are outside the range in its footer.
 
-        `position` is its first pair. That finds some of the damage in files whose pages have no checksums.
+        `position` is its first pair. This finds some damage in files whose pages have no checksums.
         """
         g = int(np.searchsorted(self.start, position, side="right")) - 1
         if name in self.files[self.file[g]].folders:
@@ -142,8 +142,8 @@ class Dataset(ByFields):
     def read(self, names: Sequence[str], verify: bool = False, lenient: bool = False) -> RowGroupReader:
         """A reader of some of the columns.
 
-        `verify` has it check the sums of the pages that carry one. `lenient` gives columns with nulls, as NaN, and
-        where the first one is (`RowGroupReader.missing`), instead of an error.
+        `verify` checks the checksums of pages that have one. `lenient` returns columns with nulls, as NaN, and the
+        position of the first null (`RowGroupReader.missing`), instead of an error.
         """
         return RowGroupReader(self, tuple(names), verify, lenient)
 
@@ -179,22 +179,22 @@ class RowGroupReader:
         self._verify, self._lenient = verify, lenient
         self._file, self._asked = -1, -1
         self._open: Any = None
-        self._handle = -1  # for questions about the open file, and for reading ahead
+        self._handle = -1  # to check the open file, and for reading ahead
         self._number = -1
         self._group: Columns = {}
         dataset.budget.take(self, dataset.largest(names))
 
     def group(self, g: int) -> Columns:
-        """The columns of row group g; read-only, and only good until the next one."""
+        """The columns of row group g; read-only, and valid until the next call."""
         if g != self._number:
-            self._group, self._number = {}, -1  # the memory of the last one is free before the next is read
+            self._group, self._number = {}, -1  # frees the memory of the last group before the next is read
             self._group, self._number = self._decoded(g), g
         return self._group
 
     def between(self, begin: int, end: int) -> Columns:
-        """The columns of the pairs begin:end, which may be of several row groups; they stay good.
+        """The columns of the pairs begin:end, which may be of several row groups; they stay valid.
 
-        Columns of numbers are of the type that they are handed out as, users and items int64.
+        Columns of numbers have their final type; users and items are int64.
         """
         data = self._dataset
         out = {name: np.empty(max(0, end - begin), data.columns.get(name, np.int64)) for name in self._names}
@@ -208,7 +208,7 @@ class RowGroupReader:
         return out
 
     def _decoded(self, g: int) -> Columns:
-        """Read a row group, of a file that was what it should be before and after."""
+        """Read a row group, with a check of the file before and after."""
         import pyarrow as pa
 
         data = self._dataset
@@ -222,7 +222,7 @@ class RowGroupReader:
             self._ask_ahead(g)
             out = {name: self._column(table, name, g) for name in self._names}
         except (pa.ArrowException, OSError) as error:
-            known.check(self._handle if self._handle >= 0 else None)  # says more than what came of it
+            known.check(self._handle if self._handle >= 0 else None)  # a changed file explains the error better
             raise InputError(
                 f"{data.place(int(data.start[g])).rpartition(',')[0]} of {known.path} cannot be read ({error}). The "
                 "file is damaged, or its disk is; write it again."
@@ -258,7 +258,7 @@ class RowGroupReader:
             self._shut()
             known = self._dataset.files[file]
             known.check()
-            # read, not mapped: a page of a mapping that somebody cuts off under it ends the process
+            # read, not mapped: if a mapped file is truncated, the process dies
             self._handle = os.open(known.path, os.O_RDONLY)
             self._open = pq.ParquetFile(
                 pa.OSFile(str(known.path)),
@@ -270,7 +270,7 @@ class RowGroupReader:
         return self._open
 
     def _ask_ahead(self, g: int) -> None:
-        """Have the disk fetch the next row groups of the same file while this one is worked on."""
+        """Let the disk fetch the next row groups of the same file while this one is processed."""
         if not hasattr(os, "posix_fadvise"):
             return
         if self._asked > g + _AHEAD:  # from the beginning again
@@ -279,7 +279,7 @@ class RowGroupReader:
         for ahead in range(max(g, self._asked) + 1, min(g + _AHEAD, data.n_groups - 1) + 1):
             if data.file[ahead] == self._file:
                 for chunk in file.chunks(int(data.group[ahead]), self._names):
-                    with suppress(OSError):  # a wish, which not all file systems know
+                    with suppress(OSError):  # a hint, which not all file systems support
                         os.posix_fadvise(self._handle, *file.extent(chunk), os.POSIX_FADV_WILLNEED)
                 self._asked = ahead
 
@@ -312,7 +312,7 @@ class RowGroupReader:
 
 @dataclass(frozen=True, eq=False)
 class StreamedColumn(ByFields):
-    """A column of pairs that stays in its files: single pairs by position, and what one look at all of them said."""
+    """A column of pairs that stays in its files: single pairs by position, and facts from the first complete read."""
 
     dataset: Dataset
     name: str
@@ -326,12 +326,12 @@ class StreamedColumn(ByFields):
     def __getitem__(self, index: Any) -> Any:
         """The numbers at positions, in a slice or under a mask, as arrays give them; reads the row groups they are in.
 
-        Raises `InputError` for what is none of these, and for a slice that takes more than `memory`.
+        Raises `InputError` for anything else, and for a slice that needs more than `memory`.
         """
         where = positions_of(index, len(self), f"column {self.name!r}")
         if not isinstance(where, range):
             found = self.dataset.take([self.name], where.ravel())[self.name].astype(self.dtype, copy=False)
-            return found.reshape(where.shape)[()]  # of one position, the number itself
+            return found.reshape(where.shape)[()]  # for one position, the number itself
         needed = len(where) * (self.dtype.itemsize + (0 if where.step == 1 else 3 * 8))  # 3: positions and their order
         if needed > self.dataset.budget.limit:
             raise InputError(
@@ -344,7 +344,7 @@ class StreamedColumn(ByFields):
             return reader.between(where.start, where.stop)[self.name].astype(self.dtype, copy=False)
 
     def __iter__(self) -> NoReturn:
-        self._refuse()  # and not number by number, each of which reads a row group
+        self._refuse()  # iterating would read a row group for every number
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         self._refuse()
@@ -352,17 +352,17 @@ class StreamedColumn(ByFields):
     def _refuse(self) -> NoReturn:
         raise InputError(
             f"column {self.name!r} has {len(self):,} entries in Parquet files and is never in memory as a whole; ask "
-            "for single pairs by position, such as candidates.columns[name][solution.pairs], or for a slice."
+            "for pairs by position, such as candidates.columns[name][solution.pairs], or for a slice."
         )
 
 
 def _wide(column: NDArray[Any]) -> NDArray[Any]:
-    """Half floats as float32, which holds each of them exactly and which kernels take; the rest as it is."""
+    """Half floats as float32, which represents them exactly and which kernels accept; other types unchanged."""
     return column.astype(np.float32) if column.dtype == np.float16 else column
 
 
 def _number(said: Any) -> Any:
-    """A bound of a footer as a number, where half floats are two bytes; NaN for other bytes."""
+    """A bound in a footer as a number (half floats are two bytes); NaN for other bytes."""
     if not isinstance(said, bytes):
         return said
     return np.float32(np.frombuffer(said, "<f2")[0]) if len(said) == 2 else np.nan

@@ -13,17 +13,17 @@ from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.labels import is_none
 from oasis_alloc.errors import InputError
 
-_SPARSE = 100  # item numbers for every pair, from which they look like ids
+_SPARSE = 100  # item numbers per pair from which they look like ids
 _FEW = 1_000_000
 _BLOCK = 1 << 18  # a block of a column and its mask stay in the cache
 
 
 def by_name(given: object) -> Mapping[str, Any] | None:
-    """Columns by name, of a mapping or of a pandas, polars or pyarrow table; None for anything else."""
+    """Columns by name, from a mapping or a pandas, polars or pyarrow table; None for anything else."""
     if isinstance(given, Mapping):
         return given
     names = getattr(given, "column_names", None) or getattr(given, "columns", None)
-    if names is None or not hasattr(given, "__getitem__") or hasattr(given, "collect"):  # a lazy frame is not one yet
+    if names is None or not hasattr(given, "__getitem__") or hasattr(given, "collect"):  # a lazy frame has no data
         return None
     return {name: given[name] for name in names}
 
@@ -71,9 +71,10 @@ def as_items(values: object, n_items: int | None) -> tuple[NDArray[Any], int]:
         raise InputError(f"item: the largest item number is {high:,}; expected numbers below 2**32 - 1.")
     if n_items is None and high >= _SPARSE * len(item) + _FEW:
         raise InputError(
-            f"item: the largest number is {high:,}, for {len(item):,} pairs; these look like ids, and the items "
-            "between would take memory and time. Use Candidates.from_frames, which takes ids, or number them: "
-            "ids, item = np.unique(item, return_inverse=True), with item_ids=ids. n_items= says that they are numbers."
+            f"item: the largest number is {high:,}, for {len(item):,} pairs; these look like ids, and the unused "
+            "numbers between them would take memory and time. Use Candidates.from_frames, which takes ids, or number "
+            "them: ids, item = np.unique(item, return_inverse=True), with item_ids=ids. With n_items= they are taken "
+            "as numbers."
         )
     return readonly(np.ascontiguousarray(item, dtype=item_dtype(count))), count
 
@@ -122,7 +123,7 @@ def check_duplicates(indptr: NDArray[np.int64], item: NDArray[Any], n_items: int
         first = int(indptr[user]) + int(np.argmax(item[indptr[user] : second] == item[second]))
         raise InputError(
             f"user {user:,} has item {int(item[second]):,} twice, at pairs {first:,} and {second:,}; "
-            "expected each item once a user."
+            "expected each item once per user."
         )
 
 
@@ -162,7 +163,7 @@ def _as_floats(what: str, values: object) -> NDArray[Any]:
         what_it_is = "strings" if kind in "UTS" else f"dtype {array.dtype}"
         raise InputError(f"{what} has {what_it_is}; expected numbers.")
     narrow = kind in "biuf" and array.dtype.itemsize <= (4 if kind == "f" else 2)
-    with np.errstate(over="ignore"):  # a long double beyond float64 becomes infinite, and is refused as such
+    with np.errstate(over="ignore"):  # a long double beyond float64 becomes infinite, and is refused
         return np.ascontiguousarray(array, dtype=np.float32 if narrow else np.float64)
 
 

@@ -1,1 +1,1 @@
-"""What a store needs next to its policy: swaps, decisions, their counts, the state next to the file."""
+"""The parts of a store: swaps, decisions, their counts, and the state file next to the snapshot."""

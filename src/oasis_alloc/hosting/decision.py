@@ -1,4 +1,4 @@
-"""What requests use of a store at one time, and a decision that is taken with it."""
+"""The policy that a store serves at one time, and a decision made with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Served(NamedTuple):
-    """What requests use between two times: `policy` is `origin`, or made from it by the rung that holds."""
+    """The policy served between two times: `policy` is `origin`, or made from it for its level of staleness."""
 
     policy: Policy
     origin: Policy
@@ -26,14 +26,15 @@ class Served(NamedTuple):
 
 
 class Decision:
-    """One decision with the policy that was there when it began; see `PolicyStore.decide`.
+    """One decision with the policy that was active when it began; see `PolicyStore.decide`.
 
     Attributes
     ----------
     policy, mode
-        The policy to take it with, and its rung of the ladder.
+        The policy to use, and its level of staleness.
     unseen
-        To be set by the host: how many candidates the policy did not know. `InputError` for what is no whole number.
+        Set by the host: the number of candidates that the policy did not know. `InputError` if it is not a whole
+        number.
     """
 
     __slots__ = ("_begun", "_stats", "_unseen", "mode", "policy")
@@ -46,7 +47,7 @@ class Decision:
 
     @property
     def unseen(self) -> int:
-        """How many candidates the policy did not know."""
+        """Number of candidates that the policy did not know."""
         return self._unseen
 
     @unseen.setter
@@ -62,5 +63,5 @@ class Decision:
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         if kind is None:
             self._stats.decided(self.mode, time.perf_counter() - self._begun, self._unseen)
-        elif issubclass(kind, Exception):  # what raised was no decision
+        elif issubclass(kind, Exception):  # an exception is not a decision
             self._stats.failed("input" if issubclass(kind, InputError) else "error")

@@ -1,4 +1,4 @@
-"""Whether a snapshot may become the active policy of a store, and whether a file has been looked at before."""
+"""Decides whether a snapshot may become the active policy of a store, and whether a file has changed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from oasis_alloc.serving.schema import readable
 if TYPE_CHECKING:
     from oasis_alloc.policy import Policy
 
-_CLOCKS_DIFFER = 300.0  # seconds by which the clock of who wrote a snapshot may be ahead of ours
-_SETTLED = 3.0  # seconds after which a file that is written again has another time, on any file system
+_CLOCKS_DIFFER = 300.0  # seconds by which the clock of a snapshot's writer may be ahead of ours
+_SETTLED = 3.0  # seconds after which a rewritten file has another time, on any file system
 
 _clock = time.monotonic
 
@@ -26,7 +26,7 @@ Stamp = tuple[int, int, int, int]
 
 
 class Facts(NamedTuple):
-    """What is judged about a policy."""
+    """The facts about a policy that are judged."""
 
     policy_id: str
     created: float
@@ -34,17 +34,17 @@ class Facts(NamedTuple):
 
     @classmethod
     def of(cls, policy: Policy) -> Facts:
-        """Those of a policy."""
+        """The facts of a policy."""
         return cls(policy.policy_id, policy.created, policy.valid_until)
 
     @property
     def version(self) -> Version:
-        """What tells a policy from the same prices, made at another time."""
+        """Distinguishes a policy from one with the same prices, made at another time."""
         return self.policy_id, self.created
 
 
 def judge(facts: Facts, newest: float, state: State, now: float, path: Path) -> None:
-    """Raise `SnapshotError` where a policy must not become the active one; `newest` is when any that was, was made."""
+    """Raise `SnapshotError` if a policy must not become active; `newest` is the newest active one's creation time."""
     name = f"policy {readable(facts.policy_id)}"
     if facts.created > now + _CLOCKS_DIFFER:
         raise SnapshotError(f"{name} was created {facts.created - now:,.0f} s from now.", "in the future")
@@ -60,30 +60,30 @@ def judge(facts: Facts, newest: float, state: State, now: float, path: Path) -> 
 
 
 def stamp_of(path: Path) -> Stamp:
-    """What differs if a file does, mostly: its times, inode and size."""
+    """Times, inode and size of a file, which nearly always differ if the file has changed."""
     at = os.stat(path)
     return at.st_mtime_ns, at.st_ctime_ns, at.st_ino, at.st_size
 
 
 @dataclass
 class Seen:
-    """What was found in the file when it was last looked at.
+    """The state of the file at the last check.
 
-    A stamp that has only just appeared may be borne by two contents, for times of files are coarse. So a file is read
-    once more when its stamp is some seconds old, and what has the same bytes is the same.
+    Because file times are coarse, two contents can have the same recent stamp. So a file is read again when its stamp
+    is some seconds old, and counts as unchanged if its bytes are.
     """
 
     stamp: Stamp | None = None
     digest: bytes = b""
-    waiting: Facts | None = None  # a policy that was refused for what may pass
-    refused: str = ""  # why it was
+    waiting: Facts | None = None  # a policy that was refused for a reason that may pass
+    refused: str = ""  # the reason
     _since: float = field(default=0.0, repr=False)
     _settled: bool = field(default=False, repr=False)
 
     def is_same(self, path: Path) -> tuple[bool, bytes | None]:
-        """Whether the file is what it was; if not, it is taken down as new. Raises OSError and `SnapshotError`.
+        """Whether the file is unchanged; if not, its new state is stored. Raises OSError and `SnapshotError`.
 
-        With it come the file's bytes where it is a new snapshot: what is judged and what is loaded are read at once.
+        Also returns the file's bytes for a new snapshot, so that it is judged and loaded from one read.
         """
         stamp, now = stamp_of(path), _clock()
         if stamp == self.stamp and self._settled:
@@ -98,12 +98,12 @@ class Seen:
         return False, raw
 
     def forget(self) -> None:
-        """Look at the file again, whatever it is."""
+        """Read the file again at the next check."""
         self.stamp, self.digest, self.waiting, self.refused, self._settled = None, b"", None, "", False
 
 
 def _content(path: Path) -> tuple[bytes, bytes | None]:
-    """The digest of a file, and its bytes where it is a snapshot: another file may be too large to hold."""
+    """The digest of a file, and its bytes if it is a snapshot: other files may be too large for memory."""
     try:
         raw = read_file(path)
     except SnapshotError:

@@ -18,7 +18,7 @@ _KEPT = 10_000  # policies
 
 
 def checked_interval(refresh: float | None) -> float | None:
-    """Seconds between two looks at the file, or None."""
+    """Seconds between two checks of the file, or None."""
     if refresh is None:
         return None
     seconds = as_real(refresh)
@@ -30,7 +30,7 @@ def checked_interval(refresh: float | None) -> float | None:
 
 
 def checked_ladder(staleness: Staleness | None, interval: float | None) -> Staleness:
-    """How a policy grows old, in steps that are longer than the time between two looks."""
+    """The staleness rules, whose steps must be longer than the time between two checks."""
     ladder = Staleness() if staleness is None else staleness
     if not isinstance(ladder, Staleness):
         raise InputError(f"PolicyStore(staleness={shown(staleness)}): expected a Staleness, or None.")
@@ -40,7 +40,7 @@ def checked_ladder(staleness: Staleness | None, interval: float | None) -> Stale
 
 
 def checked_history(history: int) -> int:
-    """How many earlier policies are kept."""
+    """Number of earlier policies that are kept."""
     policies = as_whole(history)
     if policies is None or not 0 <= policies <= _KEPT:
         raise InputError(f"PolicyStore(history={shown(history)}): expected a whole number, 0 or more, up to {_KEPT:,}.")
@@ -59,8 +59,8 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
 
 
 def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
-    """A clock that says UNIX seconds whenever it is asked, or raises `InputError`."""
-    if clock is time.time:  # which always does
+    """A clock that returns UNIX seconds, or raises `InputError`."""
+    if clock is time.time:  # always correct
         return clock
     if not callable(clock):
         raise InputError(f"PolicyStore(clock={shown(clock)}): expected a function that returns UNIX seconds.")
@@ -69,7 +69,7 @@ def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
         said = clock()
         seconds = as_real(said)
         if seconds is None or not math.isfinite(seconds):
-            raise InputError(f"PolicyStore(clock=...) said {shown(said)}; expected UNIX seconds, a finite number.")
+            raise InputError(f"PolicyStore(clock=...) returned {shown(said)}; expected UNIX seconds, a finite number.")
         return seconds
 
     checked()
@@ -77,7 +77,7 @@ def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
 
 
 def checked_name(name: str | None, path: Path) -> str:
-    """What the store is called in statistics: the path where it has no name."""
+    """The name of the store in statistics: the path by default."""
     if name is None:
         return str(path).encode(errors="replace").decode()
     if not isinstance(name, str) or not name.isprintable():

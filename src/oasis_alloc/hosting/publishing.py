@@ -1,4 +1,4 @@
-"""What an operator decides about the policies of a snapshot file, from a service or from the command line."""
+"""Decisions of an operator about the policies of a snapshot file, from a service or from the command line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from oasis_alloc.serving.file.container import from_bytes, path_text, read_file
 
 
 def publish(source: str | os.PathLike[str], target: str | os.PathLike[str], now: float) -> Facts:
-    """Put a snapshot in the place of another one, and let stores take it though it is older or was rolled back.
+    """Replace a snapshot by another one, and let stores accept it even if it is older or was rolled back.
 
-    Raises `SnapshotError` for a source that is no policy, has expired or is of the future, and `OSError` where the
-    target or its state cannot be written; the target is then as it was.
+    Raises `SnapshotError` for a source that is not a policy, has expired or is from the future, and `OSError` if the
+    target or its state cannot be written; the target is then unchanged.
     """
     raw, facts = read_facts(source)
     place = Path(target)
@@ -31,7 +31,7 @@ def publish(source: str | os.PathLike[str], target: str | os.PathLike[str], now:
 
 
 def refuse(target: str | os.PathLike[str], policy_id: str) -> State:
-    """Let no store of a snapshot file serve a policy again; those that do go back to the one before it."""
+    """Make all stores of a snapshot file refuse a policy; stores that serve it return to the previous one."""
     state_file = StateFile(Path(target))
     state = state_file.read().banning(policy_id)
     state_file.write(state)
@@ -39,7 +39,7 @@ def refuse(target: str | os.PathLike[str], policy_id: str) -> State:
 
 
 def read_facts(path: str | os.PathLike[str]) -> tuple[bytes, Facts]:
-    """The bytes of a snapshot, verified, and what is judged about it."""
+    """The bytes of a snapshot, verified, and its facts."""
     name = path_text(path)
     try:
         raw = read_file(path)

@@ -1,8 +1,8 @@
-"""What stores of one snapshot file decided and have to know after a restart: a small file beside the snapshot.
+"""Decisions of the stores of one snapshot file that hold after a restart: a small file next to the snapshot.
 
-`<snapshot>.state` is JSON: which policies were rolled back, which one was published although it is older, when the
-newest one that was active was made, and which policy is served in the place of the file's. That one is in
-`<snapshot>.kept`, a snapshot itself. Both are written by rename, and only when there is something to say.
+`<snapshot>.state` is JSON: which policies were rolled back, which one was published although it is older, the
+creation time of the newest active policy, and which policy is served instead of the file's. That one is in
+`<snapshot>.kept`, also a snapshot. Both are written by rename, and only if there is a decision to store.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from oasis_alloc.serving.file.container import read_regular
 
 _FORMAT, _SCHEMA = "oasis_alloc.store", 1
 _LARGEST = 1 << 16  # bytes
-_BANNED = 200  # policies that are remembered as rolled back
+_BANNED = 200  # maximum number of policies stored as rolled back
 
 Version = tuple[str, float]
 """(policy_id, created) of a policy."""
@@ -28,7 +28,7 @@ Version = tuple[str, float]
 
 @dataclass(frozen=True)
 class State:
-    """What has been decided about the policies of one snapshot file.
+    """The decisions about the policies of one snapshot file.
 
     >>> state = State().banning("p1")
     >>> State.from_json(state.to_json()) == state, state.allowing(("p1", 5.0)).rolled_back
@@ -36,12 +36,12 @@ class State:
     """
 
     rolled_back: tuple[str, ...] = ()  # ids, the last one last
-    again: Version | None = None  # published deliberately, whatever was active
-    kept: Version | None = None  # in the file beside, for who finds the snapshot refused
-    newest: float = -math.inf  # when the newest policy that was active was created
+    again: Version | None = None  # published explicitly, whichever policy was active
+    kept: Version | None = None  # in `<snapshot>.kept`, for processes that find the snapshot refused
+    newest: float = -math.inf  # creation time of the newest policy that was active
 
     def banning(self, policy_id: str) -> State:
-        """The same with a policy that is not to be served again."""
+        """The same with a policy that must not be served again."""
         others = [other for other in self.rolled_back if other != policy_id]
         again = None if self.again is not None and self.again[0] == policy_id else self.again
         kept = None if self.kept is not None and self.kept[0] == policy_id else self.kept
@@ -53,7 +53,7 @@ class State:
         return replace(self, rolled_back=others, again=version, newest=version[1])
 
     def to_json(self) -> str:
-        """As the file has it."""
+        """The text of the file."""
         newest = None if math.isinf(self.newest) else self.newest
         return json.dumps(
             {
@@ -64,14 +64,14 @@ class State:
 
     @classmethod
     def from_json(cls, text: str) -> State:
-        """What a file says; ValueError for a file that is not one of a store."""
+        """The state in a file; ValueError if it is not the state of a store."""
         try:
             found = json.loads(text)
             if found["format"] != _FORMAT or found["schema"] != _SCHEMA:
                 raise ValueError(f"format {found['format']!r}, schema {found['schema']!r}")
             banned = found["rolled_back"]
             if not isinstance(banned, list) or not all(isinstance(one, str) for one in banned):
-                raise ValueError("rolled_back is no list of ids")
+                raise ValueError("rolled_back is not a list of ids")
             newest = -math.inf if found["newest"] is None else _time(found["newest"])
             return cls(tuple(banned[-_BANNED:]), _version(found["again"]), _version(found["kept"]), newest)
         except (KeyError, TypeError, RecursionError) as error:
@@ -80,7 +80,7 @@ class State:
 
 def _time(number: Any) -> float:
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not abs(number) < math.inf:
-        raise ValueError(f"{number!r} is no time")
+        raise ValueError(f"{number!r} is not a time")
     return float(number)
 
 
@@ -89,21 +89,21 @@ def _version(pair: Any) -> Version | None:
         return None
     policy_id, created = pair
     if not isinstance(policy_id, str):
-        raise ValueError(f"{policy_id!r} is no policy_id")
+        raise ValueError(f"{policy_id!r} is not a policy_id")
     return policy_id, _time(created)
 
 
 class StateFile:
-    """The state of one snapshot file, as it is on the disk."""
+    """The state of one snapshot file on the disk."""
 
     def __init__(self, snapshot: Path) -> None:
         if snapshot.name in ("", ".."):
-            raise SnapshotError(f"{str(snapshot)!r} is no path of a file.", "unreadable")
+            raise SnapshotError(f"{str(snapshot)!r} is not a valid path of a file.", "unreadable")
         self.path = snapshot.with_name(snapshot.name + ".state")
         self.kept = snapshot.with_name(snapshot.name + ".kept")
 
     def stamp(self) -> tuple[int, int, int] | None:
-        """What differs if the file does; None where there is none."""
+        """Identifies the content of the file; None if there is no file."""
         try:
             at = os.stat(self.path)
         except OSError:
@@ -111,7 +111,7 @@ class StateFile:
         return at.st_mtime_ns, at.st_ino, at.st_size
 
     def read(self) -> State:
-        """What the file says, nothing where there is none; SnapshotError for one that cannot be read."""
+        """The state in the file, an empty one if there is no file; SnapshotError if it cannot be read."""
         try:
             return State.from_json(read_regular(self.path, _LARGEST).decode())
         except FileNotFoundError:
@@ -120,5 +120,5 @@ class StateFile:
             raise SnapshotError(f"{self.path} cannot be read: {error}", "unreadable") from error
 
     def write(self, state: State) -> None:
-        """Put it on the disk, whole or not at all; raises OSError."""
+        """Write the state, completely or not at all; raises OSError."""
         write_whole(self.path, state.to_json().encode())

@@ -1,4 +1,4 @@
-"""Counts of what a store has served, and score times as quantiles, without keeping any request."""
+"""Counts of the requests of a store, and score times as quantiles, without storing any request."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from oasis_alloc.serving.staleness import MODES
 
-_LEAST = 1e-8  # seconds: what takes less counts as this
+_LEAST = 1e-8  # seconds: shorter times count as this
 _PER_DOUBLING = 16  # so that a quantile is at most 4.5 % above the truth
 _BUCKETS = 34 * _PER_DOUBLING  # up to 170 seconds
-_IN_A_ROW = 20  # requests that fail one after the other, since a policy became active: then it serves nobody
-_AGAIN = 30.0  # seconds after the last of them: then it is tried again
+_IN_A_ROW = 20  # consecutive failed requests since a policy became active, from which `ready` is false
+_AGAIN = 30.0  # seconds after the last of them, when it is tried again
 _clock = time.monotonic
 FAILURES = ("input", "error", "no policy")
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
@@ -54,7 +54,7 @@ class Latency:
         self.largest = max(self.largest, other.largest)
 
     def quantile(self, share: float) -> float | None:
-        """A time that `share` of all times are not above, or None where there are none."""
+        """The quantile of all times at `share`, or None without times."""
         wanted, seen = share * self.count, 0
         for place, number in enumerate(self.buckets):
             seen += number
@@ -69,7 +69,7 @@ class Latency:
 
 
 class Stats:
-    """What one process has counted; every method may be called from any thread."""
+    """The counts of one process; every method may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -116,7 +116,7 @@ class Stats:
             self._in_a_row = 0
 
     def summary(self) -> dict[str, Any]:
-        """All of it as a plain dict that shares nothing with this object."""
+        """All counts as a plain dict that shares nothing with this object."""
         with self._lock:
             return {
                 "decisions": sum(self._by_mode.values()),

@@ -1,7 +1,7 @@
-"""What makes a policy the active one of a store, and what it grows old to.
+"""How a policy becomes the active one of a store, and how it ages.
 
-Files are read, and policies warmed up, before the lock is taken under which `_served` is rebound: what is slow or
-hangs there keeps no policy from growing old, and no roll-back.
+Files are read and policies are warmed up before the lock for rebinding `_served` is taken: slow or hanging reads block
+neither aging nor a roll-back.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("oasis_alloc.serving")
 
-_QUIET = 30.0  # seconds between two lines in the log about the same reason
-_PATIENCE = 5.0  # seconds that a roll-back waits for the disk to take it down
+_QUIET = 30.0  # seconds between two log lines with the same reason
+_PATIENCE = 5.0  # seconds that a roll-back waits for the disk
 
 
 class Swapping:
@@ -49,27 +49,27 @@ class Swapping:
         self._state, self._unsaved = State(), False
         self._seen = Seen()
         self._served: Served | None = None
-        self._warm: set[int] = set()  # ids of the objects that are warm, of those that are served or kept
+        self._warm: set[int] = set()  # ids of the warm objects among those that are served or kept
         self._warms: bool = False  # whether a policy is warmed up before it becomes active
         self._draws: bool = True
         self._renew()
 
     def watched(self) -> None:
-        """What the watching thread does: let an old policy grow older, and look at the file."""
+        """The job of the watcher thread: update the level of staleness, and check the file."""
         if self._served is not None:
-            self._now()  # here, rather than while a request waits
+            self._now()  # done here so that no request waits for it
         self.refresh()
 
     def _load(self, path: Path, raw: bytes | None = None) -> Policy:
-        """The policy of a snapshot file, whose bytes have mostly been read; SnapshotError for one that is refused."""
+        """The policy of a snapshot file, usually from bytes already read; SnapshotError if it is refused."""
         raise NotImplementedError
 
-    # What is of one process.
+    # State of one process.
 
     def _renew(self) -> None:
-        """Locks, counts and threads of this process; those of a parent may be held for ever."""
-        self._looking = threading.RLock()  # around a look at the file, however long it takes
-        self._changing = threading.RLock()  # around everything that rebinds _served: no file is read there
+        """Make new locks, counts and threads for this process; the locks of a parent may be held forever."""
+        self._looking = threading.RLock()  # held during a check of the file, however long it takes
+        self._changing = threading.RLock()  # held while _served is rebound: no file is read under it
         self._stats, self._tally = Stats(), Tally()
         for policy in self._policies():
             policy.count_into(self._tally)
@@ -83,7 +83,7 @@ class Swapping:
         return [*self._earlier, *([] if served is None else [served.origin, served.policy])]
 
     def _start(self) -> None:
-        """Start what this process lacks."""
+        """Start the watcher of this process if it does not run."""
         with ForkState.lock:
             if self._process != ForkState.forks:
                 self._renew()
@@ -106,7 +106,7 @@ class Swapping:
         return f"no policy has been loaded from {self._path}.{because}"
 
     def _aged(self) -> Served | None:
-        """Go to the rung that holds now; who comes while another one is at it serves what there is meanwhile."""
+        """Switch to the current level of staleness. Concurrent callers serve the previous one until it is done."""
         if not self._changing.acquire(blocking=False):
             return None
         try:
@@ -118,7 +118,7 @@ class Swapping:
             self._changing.release()
 
     def _at_its_rung(self, origin: Policy) -> Served:
-        """The policy as old as it is."""
+        """The policy at its current level of staleness."""
         now = self._clock()
         rung = self._ladder.rung(now - origin.created)
         since, until = origin.created + rung.since, origin.created + rung.until
@@ -143,13 +143,13 @@ class Swapping:
     def _id(policy: Policy) -> str:
         return readable(policy.policy_id)
 
-    # What changes it.
+    # Methods that change the active policy.
 
     def refresh(self) -> bool:
-        """Look at the file now; True if another policy has become active.
+        """Check the file now; True if another policy has become active.
 
-        A snapshot that is refused changes nothing: it is counted, logged, and looked at again when the file changes, or
-        when what it was refused for has passed.
+        A snapshot that is refused changes nothing: it is counted, logged, and checked again when the file changes, or
+        when the reason may have passed.
         """
         if self._process != ForkState.forks:
             self._start()
@@ -161,17 +161,17 @@ class Swapping:
                 self._seen.forget()
                 return self._refuse(SnapshotError(f"{self._path} cannot be read: {error}", "unreadable")) or followed
             except SnapshotError as error:
-                if error.reason == "unreadable":  # that may pass
+                if error.reason == "unreadable":  # the reason may pass
                     self._seen.forget()
                 self._refuse(error)
                 return self._instead(error) or followed
             except BaseException:
-                self._seen.forget()  # a bug, no memory for it: look at it again
+                self._seen.forget()  # a bug, or not enough memory: read it again later
                 raise
             return found or followed
 
     def _look(self) -> bool:
-        """Load what the file has, where that is something else than before; True if it has become active."""
+        """Load the file if it has changed; True if its policy has become active."""
         seen = self._seen
         same, raw = seen.is_same(self._path)
         if same:
@@ -204,14 +204,14 @@ class Swapping:
         judge(facts, self._state.newest, self._state, self._clock(), self._path)
 
     def _activate(self, policy: Policy, keeps: bool) -> bool:
-        """Make a policy the active one, warm where there has been a warm-up; `keeps`: the one before can come back."""
+        """Make a policy active, warm if the store was warmed up; `keeps`: the previous one is kept for a roll-back."""
         policy.count_into(self._tally)
         is_warm = self._warms
         if is_warm:
             policy.warmup(self._draws)
         with self._changing:
             if keeps:
-                self._judge(Facts.of(policy))  # again: a roll-back may have come between
+                self._judge(Facts.of(policy))  # again: a roll-back may have happened meanwhile
                 if self._served is not None:
                     self._keep(self._served.origin, policy.policy_id)
                 self._state = replace(self._state, newest=policy.created)
@@ -226,7 +226,7 @@ class Swapping:
         return True
 
     def _keep(self, policy: Policy, active: str) -> None:
-        """Keep a policy to go back to, each id once: a roll-back is from an id, and to another one."""
+        """Keep a policy for roll-backs, each id once: a roll-back goes from one id to another."""
         others = [one for one in self._earlier if one.policy_id not in (active, policy.policy_id)]
         self._earlier.clear()
         self._earlier.extend(others if policy.policy_id == active else [*others, policy])
@@ -239,21 +239,21 @@ class Swapping:
             _log.warning("snapshot refused (%s): %s", error.reason, message)
         return False
 
-    # What it decides and has to know after a restart.
+    # Decisions that hold after a restart.
 
     def _follow(self) -> bool:
-        """Do what other processes, or the command, have decided: True if another policy has become active."""
+        """Apply the decisions of other processes or of the command line; True if another policy has become active."""
         stamp = self._file.stamp()
         if stamp != self._file_seen:
             self._file_seen = stamp
-            self._seen.forget()  # what was refused may be allowed now
+            self._seen.forget()  # a refused policy may be allowed now
             try:
                 found = self._file.read()
             except SnapshotError as error:
-                _log.error("what has been rolled back is not known: %s", readable(str(error)))
+                _log.error("the list of rolled-back policies cannot be read: %s", readable(str(error)))
                 found = self._state
             with self._changing:
-                if self._unsaved:  # what could not be written holds for this process
+                if self._unsaved:  # a decision that could not be written holds in this process
                     for policy_id in self._state.rolled_back:
                         found = found.banning(policy_id)
                 newest = found.newest if found.again != self._state.again else max(found.newest, self._state.newest)
@@ -265,7 +265,7 @@ class Swapping:
             earlier = [one for one in self._earlier if one.policy_id not in self._state.rolled_back]
             wanted = [one for one in earlier if Facts.of(one).version == self._state.kept] or earlier
         if not wanted and self._state.kept is None:
-            return False  # nothing else is there
+            return False  # there is no other policy
         policy = wanted[-1] if wanted else self._kept()
         if policy is None:
             return False
@@ -273,7 +273,7 @@ class Swapping:
         return self._activate(policy, keeps=False)
 
     def _instead(self, error: SnapshotError) -> bool:
-        """Where the file's policy is refused for what was decided: take down what is active, or serve what was."""
+        """If the file's policy is refused by a decision: store the active policy, or serve the stored one."""
         if error.reason not in ("older", "rolled back"):
             return False
         served = self._served
@@ -285,18 +285,18 @@ class Swapping:
         return policy is not None and self._activate(policy, keeps=False)
 
     def _kept(self) -> Policy | None:
-        """The policy beside the file, if it is the one that the state names, and not refused there as well."""
+        """The policy in `<snapshot>.kept`, if the state names it and does not refuse it."""
         if self._state.kept is None or self._state.kept[0] in self._state.rolled_back:
             return None
         try:
             policy = self._load(self._file.kept)
         except SnapshotError as error:
-            _log.error("the policy to go back to cannot be read: %s", readable(str(error)))
+            _log.error("the policy to roll back to cannot be read: %s", readable(str(error)))
             return None
         return policy if Facts.of(policy).version == self._state.kept else None
 
     def _remember(self, active: Policy, gone: str | None = None) -> None:
-        """Write what was decided, and the active policy, beside the file; what cannot be written holds here alone."""
+        """Write the decision and the active policy next to the file; if that fails, it holds only in this process."""
         with self._changing:
             state = self._state if gone is None else self._state.banning(gone)
             self._state, self._unsaved = replace(state, kept=Facts.of(active).version), True
@@ -307,22 +307,24 @@ class Swapping:
                 self._file.write(self._state)
                 self._unsaved = False
             except (OSError, SnapshotError) as error:
-                _log.error("the state of %s cannot be written, and is lost with this process: %s", self._path, error)
+                _log.error(
+                    "the state of %s cannot be written and is lost when this process ends: %s", self._path, error
+                )
 
         writing = threading.Thread(target=write, name="oasis_alloc state", daemon=True)
         writing.start()
-        writing.join(_PATIENCE)  # a disk that hangs holds up nobody
+        writing.join(_PATIENCE)  # a hanging disk must not block
 
     def rollback(self) -> Policy:
-        """Make the policy before the active one active again, and return it as it is served now.
+        """Make the previous policy active again, and return it as it is served now.
 
-        That is the last one with other prices which has not been rolled back either: those that are made again from the
-        same data, later, have the same id and are one policy.
+        That is the last policy with other prices that has not been rolled back. Policies made again from the same data
+        have the same id and count as one policy.
 
-        The one that was rolled back is refused from here on, in all stores of this file and after a restart, for which
-        `<path>.state` and `<path>.kept` are written; where they cannot be, a line in the log says so. The next newer
-        snapshot becomes active as ever; to serve this one again, `publish` it. Raises `SnapshotError` ("no policy")
-        where nothing is kept.
+        The rolled-back policy is refused from now on, in all stores of this file and after a restart. For this,
+        `<path>.state` and `<path>.kept` are written; if that fails, it is logged. The next newer snapshot becomes
+        active as usual; to serve this one again, `publish` it. Raises `SnapshotError` ("no policy") if there is no
+        earlier policy.
         """
         if self._process != ForkState.forks:
             self._start()
@@ -331,7 +333,7 @@ class Swapping:
             state = self._state if gone is None else self._state.banning(gone.policy_id)
             earlier = [one for one in self._earlier if one.policy_id not in state.rolled_back]
             if gone is None or not earlier:
-                raise SnapshotError(f"no earlier policy of {self._path} is kept to roll back to.", "no policy")
+                raise SnapshotError(f"there is no earlier policy of {self._path} to roll back to.", "no policy")
             policy = earlier.pop()
             self._earlier.clear()
             self._earlier.extend(earlier)
@@ -343,10 +345,10 @@ class Swapping:
         return self._now().policy
 
     def publish(self, snapshot: str | PathLike[str]) -> Policy:
-        """Make a snapshot active on purpose, though it is older than the active one or has been rolled back.
+        """Make a snapshot active, even if it is older than the active one or has been rolled back.
 
-        Its bytes become the store's file, for all stores of that and after a restart. Returns the policy as it is
-        served now. Raises `SnapshotError` for a file that is no policy or has expired, and `OSError` where the store's
+        Its bytes replace the store's file, for all stores of that file and after a restart. Returns the policy as it is
+        served now. Raises `SnapshotError` for a file that is not a policy or has expired, and `OSError` if the store's
         file or its state cannot be written.
         """
         from oasis_alloc.hosting.publishing import publish
@@ -356,5 +358,5 @@ class Swapping:
         facts = publish(snapshot, self._path, self._clock())
         self.refresh()
         if not self._is_active(facts):
-            raise SnapshotError(f"policy {readable(facts.policy_id)} was published and is not active.", "no policy")
+            raise SnapshotError(f"policy {readable(facts.policy_id)} was published but is not active.", "no policy")
         return self._now().policy

@@ -1,4 +1,4 @@
-"""Threads that watch, and forks that end them: what a store has of one process only."""
+"""The watcher thread of a store, and its restart after a fork."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _log = logging.getLogger("oasis_alloc.serving")
 
 
 class ForkState:
-    """How often this process is the child of a fork: locks and threads of a store are of one process only."""
+    """Counts the forks that led to this process: locks and threads of a store belong to one process."""
 
     forks = 0
-    lock = threading.Lock()  # around what a store makes again after a fork
+    lock = threading.Lock()  # held while a store renews its state after a fork
 
 
 def _mark_fork() -> None:
@@ -29,24 +29,24 @@ if hasattr(os, "register_at_fork"):
 
 
 class Watched(Protocol):
-    """What has to be looked at every now and then."""
+    """An object with a periodic check."""
 
     def watched(self) -> None:
-        """Look at it."""
+        """Run the check."""
 
 
 class Bell:
-    """Ends a wait, now or later; may be rung from where a garbage collector calls, which an event may not."""
+    """Ends a wait, now or later; unlike an Event, it may be rung from a finalizer."""
 
     def __init__(self) -> None:
         self._rung: SimpleQueue[None] = SimpleQueue()
 
     def ring(self) -> None:
-        """End the wait that is on, or the next one."""
+        """End the current wait, or the next one."""
         self._rung.put(None)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for so many seconds, or until it rings; whether it did."""
+        """Wait for this many seconds, or until it rings; return whether it rang."""
         try:
             self._rung.get(timeout=min(seconds, threading.TIMEOUT_MAX))
         except Empty:
@@ -55,7 +55,7 @@ class Bell:
 
 
 def start_watching(what: Watched, interval: float, closed: Bell) -> threading.Thread:
-    """Start a thread that looks at `what` every so many seconds, until it is closed or nobody has it any more."""
+    """Start a thread that checks `what` every `interval` seconds, until it is closed or garbage-collected."""
     of = weakref.ref(what, lambda _of: closed.ring())
     thread = threading.Thread(target=_watch, args=(of, interval, closed), name="oasis_alloc snapshots", daemon=True)
     thread.start()
@@ -69,6 +69,6 @@ def _watch(of: weakref.ref[Watched], interval: float, closed: Bell) -> None:
             return
         try:
             what.watched()
-        except Exception:  # a thread that ended would leave the policy to grow old in silence
-            _log.exception("looking at the snapshot failed")
+        except Exception:  # if this thread ended, the policy would age without notice
+            _log.exception("checking the snapshot failed")
         del what

@@ -1,4 +1,4 @@
-"""What all generated markets share: the draw of distinct items, and the blocks of users."""
+"""The base of all generated markets: the draw of distinct items, and the blocks of users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _BLOCK_PAIRS = 1 << 20  # pairs in a block: 10 MB of columns, small enough for any worker
 _CHUNK_USERS = 128  # users who share one random order of the catalog
-CATALOG, PILOT, BLOCKS, USERS = 0, 1, 2, 3  # streams of random numbers, apart from one another
+CATALOG, PILOT, BLOCKS, USERS = 0, 1, 2, 3  # independent streams of random numbers
 
 
 class MarketBlock(NamedTuple):
@@ -192,12 +192,12 @@ def best(values: NDArray[np.floating], size: int) -> NDArray[np.bool_]:
 def integer_shares(popularity: NDArray[np.float64], degree: int) -> tuple[NDArray[np.int64], int]:
     """Popularity as whole numbers that sum to `degree * step`, none above `step`.
 
-    Points `step` apart then never fall on one item twice: every draw is distinct, exactly, with no
-    rounding to worry about.
+    Points `step` apart then never fall on one item twice: every draw is distinct, exactly, without
+    rounding.
     """
     share = np.asarray(popularity, dtype=np.float64) * (degree / popularity.sum())
     capped = np.zeros(len(share), dtype=np.bool_)
-    while (over := (share > 1.0) & ~capped).any():  # what the most popular cannot take goes to the others
+    while (over := (share > 1.0) & ~capped).any():  # the excess of the most popular items goes to the others
         capped |= over
         rest = share[~capped]
         share[capped] = 1.0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Matching(Market):
-    """What `matching` makes.
+    """The market made by `matching`.
 
     >>> from oasis_alloc.markets import matching
     >>> matching(users=100, degree=8, campaigns=50).problem().names
@@ -56,8 +56,8 @@ class Matching(Market):
     def caps(self) -> NDArray[np.float64]:
         """Caps of the campaigns, (campaigns,), in exposures, never below 1.
 
-        `tightness` times what a campaign would get if every user took their best `size` items (estimated
-        from up to 8,192 users), three tenths of it dealt out at random: some caps bind hard, some never.
+        `tightness` times the exposure of a campaign if every user took the best `size` items (estimated
+        from up to 8,192 users), with three tenths of it assigned at random: some caps bind strongly, some never.
         """
         rng = self._rng(PILOT)
         users = min(self.users, 8192)
@@ -86,7 +86,7 @@ class Matching(Market):
 
 
 def matching(users: int, degree: int, campaigns: int, size: int = 3, tightness: float = 0.9, seed: int = 0) -> Matching:
-    """A market for benchmarks: `users` x `degree` pairs with one column, `value`, and a cap a campaign.
+    """A market for benchmarks: `users` x `degree` pairs with one column, `value`, and one cap per campaign.
 
     Values are lognormal times the quality of the campaign, above 0; `tightness` scales all caps.
 

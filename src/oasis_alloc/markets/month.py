@@ -36,8 +36,8 @@ _MARKET_SHARES = np.array([0.05, 0.16, 0.11, 0.14, 0.08, 0.11, 0.03, 0.32])
 _LICENSOR_SHARES = np.array([0.34, 0.24, 0.17, 0.12, 0.08, 0.05])
 _TRACKS_A_CAMPAIGN = 8  # at most
 _TILT = 0.3  # in relevance, for campaigns that are promised more
-_LESS = 0.3  # of the weight on promotion: then the relevance guard binds, too
-_PROMISED, _CAPPED = 0.5, 0.75  # campaigns up to here are promised more, then held back; the rest is loose
+_LESS = 0.3  # share of the weight on promotion, so that the relevance guard binds, too
+_PROMISED, _CAPPED = 0.5, 0.75  # shares: campaigns with floors, then with caps; the rest has loose limits
 
 
 class Catalog(NamedTuple):
@@ -49,11 +49,11 @@ class Catalog(NamedTuple):
     campaign: NDArray[np.int64]
     popularity: NDArray[np.float64]
     quality: NDArray[np.float32]
-    rate: NDArray[np.float32]  # value of one stream to who promotes the track
+    rate: NDArray[np.float32]  # value of one stream to the promoter of the track
 
 
 class Strategy(NamedTuple):
-    """What the operator asks for; some allocation of the same market meets all of it at once."""
+    """The limits of the operator; one allocation of the same market meets all of them."""
 
     caps: dict[str, float]
     floors: dict[str, float]
@@ -64,7 +64,7 @@ class Strategy(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Month(Market):
-    """What `month` makes.
+    """The market made by `month`.
 
     >>> from oasis_alloc.markets import month
     >>> month(users=500, degree=20, campaigns=4).problem().names
@@ -89,7 +89,7 @@ class Month(Market):
         popularity = fame[artist] * rng.lognormal(sigma=0.8, size=n)
         campaign = np.full(n, -1)
         rank = np.argsort(-fame)
-        few = max(1, artists // 50)  # the best known need no promotion
+        few = max(1, artists // 50)  # the most popular artists need no promotion
         known = rank[few : few + max(2 * self.campaigns, artists // 2)]
         for c, a in enumerate(rng.choice(known, self.campaigns, replace=False)):
             own = np.flatnonzero(artist == a)
@@ -186,7 +186,7 @@ class Month(Market):
     def problem(self, candidates: Candidates | None = None) -> Problem:
         """Relevance plus promotion under floors, caps, a licensor limit and a relevance guard.
 
-        `candidates` are this market's, where they have been made already.
+        `candidates` are this market's, if they have been made already.
         """
         from oasis_alloc.problem import Problem
         from oasis_alloc.statement.measures import exposure, total
@@ -209,8 +209,8 @@ class Month(Market):
 def month(users: int = 20_000, degree: int = 50, campaigns: int = 40, size: int = 10, seed: int = 0) -> Month:
     """A month's campaigns in one market of listeners: `users` x `degree` pairs.
 
-    Columns: `relevance` in (0, 1), `streams` expected if shown, `promotion` (what those streams are worth
-    to who promotes the track; 0 for the others). Items have a campaign, artist, genre and licensor, users a
+    Columns: `relevance` in (0, 1), `streams` expected if shown, `promotion` (the value of those streams
+    to the promoter of the track; 0 for other tracks). Items have a campaign, artist, genre and licensor, users a
     market. `policy` has floors and caps in exposures, shares in (0, 1].
 
     >>> market = month(users=500, degree=20, campaigns=4)

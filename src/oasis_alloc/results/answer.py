@@ -1,4 +1,4 @@
-"""What a solve found, as plain numbers: reports, shadow prices, slates and policies are read from it."""
+"""The result of a solve as plain numbers: reports, shadow prices, slates and policies are computed from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Answer(ByFields):
-    """The numbers of a `Solution`, which says what they are."""
+    """The numbers of a `Solution`, which documents them."""
 
     problem: Problem
     status: Status
@@ -40,12 +40,12 @@ class Answer(ByFields):
     conflicts: tuple[Conflict, ...] = ()
     diminished: float = 0.0
     sizes: dict[str, Floats] = field(default_factory=dict, repr=False)
-    threads: int | None = field(default=None, repr=False)  # as given to `solve`; what is computed later keeps to it
+    threads: int | None = field(default=None, repr=False)  # as given to `solve`; also used for later computations
     label_names: dict[str, dict[Any, str]] = field(default_factory=dict, repr=False)  # see `Solution.with_names`
 
     @cached_property
     def parts(self) -> dict[str, float]:
-        """What each term of the objective contributes to `value`."""
+        """The contribution of each term of the objective to `value`."""
         self.raise_if_infeasible()
         out = linear_parts(self.problem, self.pairs, self.x)
         for name, function in zip(self.problem.names, self.problem.bound, strict=True):
@@ -56,7 +56,7 @@ class Answer(ByFields):
         return out
 
     def raise_if_infeasible(self) -> None:
-        """Raise SolverError, naming the conflicts, where there is no allocation to give."""
+        """Raise SolverError, naming the conflicts, if there is no allocation."""
         if self.status.name == "INFEASIBLE":
             raise SolverError(
                 "the problem is infeasible, so there is no allocation:\n"
@@ -70,7 +70,7 @@ def by_label(problem: Problem, numbers: dict[str, Floats]) -> dict[str, dict[Any
 
 
 def supply_weighted(answer: Answer) -> Floats:
-    """The non-zeros x of an answer, each as often as its user counts."""
+    """The non-zeros x of an answer, each multiplied by the weight of its user."""
     return _counted(answer.problem, answer.pairs, answer.x)
 
 
@@ -79,7 +79,7 @@ def _counted(problem: Problem, positions: npt.NDArray[np.int64], x: Floats) -> F
 
 
 def linear_parts(problem: Problem, positions: npt.NDArray[np.int64], x: Floats) -> dict[str, float]:
-    """What each linear term of the objective contributes, of an allocation given by its non-zeros."""
+    """The contribution of each linear term of the objective, for an allocation given by its non-zeros."""
     candidates, out = problem.candidates, {}
     linear, often = problem.maximize.linear, _counted(problem, positions, x)
     for term in linear.terms if linear is not None else ():
@@ -93,7 +93,7 @@ def linear_parts(problem: Problem, positions: npt.NDArray[np.int64], x: Floats) 
 
 
 def may_cancel(problem: Problem) -> bool:
-    """True where linear terms of the objective may have different signs, so that their sum hides their size."""
+    """True if linear terms of the objective may have different signs, so that their sum hides their size."""
     linear = problem.maximize.linear
     terms = linear.terms if linear is not None else ()
     if len(terms) + len(problem.maximize.steady) < 2:

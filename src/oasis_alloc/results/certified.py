@@ -1,4 +1,4 @@
-"""A solution put together from what a solver has left: its certificate is checked here, once and for all."""
+"""Builds a solution from the result of a solver, and checks its certificate."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from oasis_alloc.solvers.stages import Outcome
 
 _Answer = TypeVar("_Answer", bound=Answer)
 
-_NEARLY = 1e-3  # gap of a relaxed answer that may stay open: the penalties of what is missed cost digits
-_APART = 1e-12  # of the objective, from which a value above its bound is more than rounding
+_NEARLY = 1e-3  # largest gap of a relaxed answer: penalties of missed limits cost digits
+_APART = 1e-12  # share of the objective above which a value over its bound is more than rounding
 
 
 def parts_of(problem: Problem, program: Program) -> Callable[[npt.NDArray[np.int64], Floats], float]:
-    """What adds up the absolute parts of the linear objective, of an allocation of the program by its non-zeros."""
+    """Returns a function that sums the absolute parts of the linear objective, for an allocation by its non-zeros."""
 
     def parts(positions: npt.NDArray[np.int64], x: Floats) -> float:
         return sum(abs(part) for part in linear_parts(problem, *folded(program, positions, x)).values())
@@ -45,7 +45,7 @@ def answer_of(
     solver: str,
     threads: int | None,
 ) -> _Answer:
-    """The answer of a solve, however it ended."""
+    """The answer of a solve, for every status."""
     asked = {"problem": problem, "solver": solver, "threads": threads}
     if outcome.relaxed is not None:
         return relaxed_answer(kind, engine, monitor, outcome.relaxed, asked)
@@ -60,21 +60,21 @@ def solved_answer(
 ) -> _Answer:
     """The allocation and the bound of the monitor; `CertificateError` where value and bound contradict each other."""
     program, solver, best, prices = engine.program, asked["solver"], monitor.best, monitor.prices
-    assert best is not None  # `carry_out` leaves both
+    assert best is not None  # `carry_out` sets both
     assert prices is not None
     bound, known = float(monitor.bound), sizes(engine, best)
     if best.feasible:
         bought = missed_cost(program, prices, best.totals)
-        # what priced scores are made of, and functions whose values are differences of larger numbers
+        # the parts of priced scores, and functions whose values are differences of larger numbers
         priced = max(best.size, monitor.scale) + float(np.abs(prices) @ known)
         curved = [(b.function, len(b.labels)) for b in program.blocks if b.function.is_curved]
         bought += EPSILON * sum(abs(getattr(function, "weight", 1.0)) * groups for function, groups in curved)
         if is_broken(bound, best.value, priced, bought, exact=solver == "dual"):
             raise CertificateError(bound, best.value, solver)
         if best.value - bound > monitor.rounding + _APART * best.size:
-            bound = best.value  # what violations that count as none buy
+            bound = best.value  # the gain from violations that count as zero
         if abs(bound - best.value) <= EPSILON * monitor.scale:
-            bound = best.value  # the same number, added up in two ways
+            bound = best.value  # the same number, summed in two orders
     return kind(
         **asked,
         status=status,
@@ -92,7 +92,7 @@ def solved_answer(
 
 
 def _shown(engine: Engine, best: Allocation) -> dict[str, Any]:
-    """The allocation over the candidates' own pairs, and what decrements take from its value."""
+    """The allocation over the candidates' own pairs, and the part of its value that decrements subtract."""
     program = engine.program
     positions, x = folded(program, best.positions, best.x)
     diminished = program.diminished(engine.take(best.positions), best.x)
@@ -102,9 +102,9 @@ def _shown(engine: Engine, best: Allocation) -> dict[str, Any]:
 def infeasible_answer(
     kind: type[_Answer], engine: Engine, monitor: Monitor, smallest: Relaxation, value: float, asked: dict[str, Any]
 ) -> _Answer:
-    """The answer where no allocation meets all constraints: the conflict, and the totals of the least relaxation.
+    """The answer if no allocation meets all constraints: the conflict, and the totals of the least relaxation.
 
-    `value` is minus infinity where allocations meet them, and none is worth anything.
+    `value` is minus infinity if allocations meet them but have the value minus infinity.
     """
     program, closest = engine.program, evaluate(engine, smallest.positions, smallest.x)
     return kind(

@@ -1,6 +1,6 @@
-"""Answers as plain documents: dicts of texts, numbers, lists and None, which `json.dumps` takes as they are.
+"""Answers as plain documents: dicts of texts, numbers, lists and None, which `json.dumps` accepts.
 
-`docs/json.md` lists the members. Numbers that JSON has no form for (NaN, infinity) are None. Labels are texts, numbers
+`docs/json.md` lists the members. Numbers that JSON cannot represent (NaN, infinity) are None. Labels are texts, numbers
 or booleans; dates are ISO 8601 texts, and a label of several keys is a list.
 """
 

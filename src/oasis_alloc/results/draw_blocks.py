@@ -1,4 +1,4 @@
-"""What kernels that draw slates read of categories, and users drawn block by block."""
+"""Categories as arrays for the drawing kernels, and users drawn block by block."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _BLOCK = 16_384  # users
 
 
 def each_block(draw: Callable[[int, int], None], n_users: int, threads: int | None) -> None:
-    """Call draw(first, last) for blocks of users, on so many threads at a time; None for all cores.
+    """Call draw(first, last) for blocks of users, on this number of threads at a time; None for all cores.
 
-    Each user is drawn by a stream of its own, so the answer does not depend on the threads.
+    Each user has a separate random stream, so the answer does not depend on the threads.
     """
     blocks = range(0, n_users, _BLOCK)
     each(blocks, lambda first: draw(first, min(first + _BLOCK, n_users)), threads)
 
 
 class Drawing:
-    """Categories of some items as the kernels read them that draw whole slates."""
+    """Categories of some items in the form of the kernels that draw whole slates."""
 
     def __init__(self, systems: Sequence[System], n_items: int) -> None:
         chain = chain_of(systems)
@@ -51,7 +51,7 @@ class Drawing:
 
 
 def lists_of(systems: Sequence[System], n_items: int) -> tuple[Lists, int]:
-    """(the categories of all systems as lists by item, the most that an item has)."""
+    """(the categories of all systems as lists by item, the largest number of categories of an item)."""
     from oasis_alloc.kernels.draw.rounding import Lists
 
     every = np.arange(n_items)

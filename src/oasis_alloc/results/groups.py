@@ -22,7 +22,7 @@ _NUMBERS = ("lower", "upper", "total", "price")
 
 
 class Groups(NamedTuple):
-    """One entry per group, in the order of its labels; NaN for totals and prices that there are none of."""
+    """One entry per group, in the order of its labels; NaN for totals and prices that do not exist."""
 
     name: str
     is_constraint: bool

@@ -1,4 +1,4 @@
-"""Whole slates where slots count by position: orderings in which every pair's mean attention is its x."""
+"""Whole slates with slot weights: orderings in which every pair's mean attention is its x."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def ranked(problem: Problem, slots: Slots, systems: Sequence[System], seed: int,
         name = user if candidates.user_ids is None else candidates.user_ids[user]
         raise ProblemError(
             f"round(): in {problem.slate!r} slots count by position, and user {name!r} mixes more items of {one} and "
-            f"of {other} than one slate may hold, only some of them in both: where categories cross, no orderings "
-            "within the caps may have x as their mean. Solve with keys that nest, or with Slate(positions=None)."
+            f"of {other} than one slate may hold, only some of them in both: where categories cross, there may "
+            "be no orderings within the caps whose mean is x. Solve with nested keys, or with Slate(slot_weights=None)."
         )
     return drawn
 
@@ -59,15 +59,15 @@ def _named(problem: Problem, systems: Sequence[System], category: int) -> str:
 
 
 def every_level(problem: Problem, pairs: Ints, place: Ints) -> Ints:
-    """Pairs shown at these places as the program has them: once in every level of slots that reaches so far."""
-    from oasis_alloc.program.supply_and_positions import levels  # scipy, which serving does without
+    """Pairs shown at these places in the form of the program: once in every level of slots that includes the place."""
+    from oasis_alloc.program.supply_and_positions import levels  # needs scipy, which serving does not load
 
     candidates, weights = problem.candidates, problem.slate.slot_weights
     assert weights is not None  # checked by the caller
     sizes, _ = levels(weights)
     user = candidates.user_of(pairs)
     begin, length = candidates.indptr[user], np.diff(candidates.indptr)[user]
-    # of each user's copies, one after the other, the first begins where all pairs of users before have theirs
+    # the copies of each user follow one another, after all copies of the users before
     found = [
         (begin * sizes.size + level * length + pairs - begin)[place < size] for level, size in enumerate(sizes.tolist())
     ]

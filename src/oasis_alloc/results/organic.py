@@ -1,4 +1,4 @@
-"""What every user would be shown if one column alone decided, and what that adds up to."""
+"""The slates that one column alone would give, and their totals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from oasis_alloc.errors import InputError, ProblemError
 def organic(
     candidates: Candidates, column: str = "relevance", by: str | tuple[str, ...] | None = None, size: int = 1
 ) -> Floats:
-    """Add up what a column reaches where it alone decides: each user's `size` best pairs, by group.
+    """Total of a column, by group, if every user is shown the `size` best pairs by this column alone.
 
     Use it for guards: "every market keeps 97 % of its relevance".
 
@@ -24,21 +24,21 @@ def organic(
     candidates
         Users, items and their pairs, in memory.
     column
-        The column that ranks, and that is added up. Pairs of 0 or less are never shown.
+        The column to rank by and to sum. Pairs of 0 or less are never shown.
     by
         Keys of users, items or both, as in `total`; None for one group.
     size
-        Slots per user, >= 1. Other rules of slates are left out, so it is the most that any slates can reach.
+        Slots per user, >= 1. Other rules of slates are ignored, so no slates of this size can reach more.
 
     Returns
     -------
     numpy.ndarray
-        (n_groups,) float64 in the order of `candidates.groups(by)`, as limits take it.
+        (n_groups,) float64 in the order of `candidates.groups(by)`, which limits accept.
 
     Raises
     ------
     InputError
-        For an unknown column, or a size that is no whole number >= 1.
+        For an unknown column, or a size that is not a whole number >= 1.
     ProblemError
         For an unknown key, and for candidates that stay in Parquet files.
 
@@ -75,7 +75,7 @@ def best_pairs(candidates: Candidates, column: str, size: int | NDArray[np.int64
     """
     values = candidates.columns[column]
     user = np.repeat(np.arange(candidates.n_users), np.diff(candidates.indptr))
-    order = np.lexsort((-values, user))  # users keep their places, their pairs are sorted within them
+    order = np.lexsort((-values, user))  # users keep their order; pairs are sorted within each user
     rank = np.arange(candidates.n_pairs) - candidates.indptr[user]
     taken = order[rank < np.broadcast_to(size, candidates.n_users)[user]]
     return taken[values[taken] > 0]

@@ -24,26 +24,26 @@ _ROWS = 20  # of prices that are shown
 
 @dataclass(frozen=True)
 class ShadowPrice:
-    """What one more unit is worth to one group of one constraint or function; from `solution.shadow_prices()`.
+    """The worth of one more unit in one group of one constraint or function; from `solution.shadow_prices()`.
 
     Attributes
     ----------
     name, label
-        Of the constraint or function; of its group, None where it has no keys.
+        Name of the constraint or function; label of its group, None if it has no keys.
     kind
-        "constraint", "soft", or "function" for what has no limit (log, alpha-fair ...).
+        "constraint", "soft", or "function" for functions without a limit (log, alpha-fair ...).
     sense, limit
         "<=", ">=" or "==", and the side that binds; None for a function.
     total
-        What the allocation gives to the group.
+        The group's total in the allocation.
     price
         In units of the objective, signed as in `solution.prices`: raising the limit by d changes the optimum by at most
-        `price * d` (it is concave in the limit), and by that much as long as the same things bind. Of a function,
-        minus the marginal worth of the group's total.
+        `price * d` (it is concave in the limit), and by exactly that much as long as the same limits bind. For a
+        function, minus the marginal worth of the group's total.
     sentence
-        The same in words, in one line of 100 columns. Costs are said in the main column, as `|price| / w` of it, where
-        the objective's linear part begins with `w * total(column)`, w > 0, and the limit is not one on that column: a
-        cost of 0.1 relevance is a loss worth as much as 0.1 relevance. Otherwise they are said in the objective.
+        The same in words, in one line of 100 columns. Costs are in units of the main column, `|price| / w`, if the
+        objective's linear part begins with `w * total(column)`, w > 0, and the limit is not on that column: a cost of
+        0.1 relevance is a loss worth as much as 0.1 relevance. Otherwise costs are in units of the objective.
 
     Example
     -------

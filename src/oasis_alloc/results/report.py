@@ -1,6 +1,6 @@
-"""A solution on one screen: how it ended, its certificate, what adds up to its value, and what its limits cost.
+"""A solution on one screen: its status, its certificate, the parts of its value, and the prices of its limits.
 
-What is said is put together once, as paragraphs and tables of text, and set twice: for a terminal and for a notebook.
+The content is built once, as paragraphs and tables of text, and formatted twice: for a terminal and for a notebook.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _NAME, _LABEL = 44, 24  # longest name of a constraint and label of a group, in columns of a terminal
 _PARTS = 5  # rows of the objective
-_WHY = 500  # of why its parts are left out
+_WHY = 500  # characters of the reason why parts are left out
 
 
 class _Rows(NamedTuple):
@@ -38,12 +38,12 @@ _USUAL, _RELAXED = _Rows(15, 5, 8, 5, 5), _Rows(6, 2, 5, 3, 0)
 
 
 def report(solution: Answer) -> str:
-    """Say in one screen (up to 40 lines of 100 columns) what a solution is and what to do next.
+    """Describe a solution, and what to do next, on one screen (up to 40 lines of 100 columns).
 
     Shown are the status, the certificate, the parts of the objective, every constraint with its worst miss, the limits
     with the largest price x limit, and in words what one more unit would cost or add (see `ShadowPrice` for the unit).
-    A limit *binds* where it has a price: moving it would move the optimum. An infeasible problem gives who would have
-    to give how much instead.
+    A limit *binds* if it has a price: moving it would move the optimum. For an infeasible problem, the report lists the
+    conflicting limits and by how much each must be relaxed instead.
 
     Example
     -------
@@ -54,13 +54,13 @@ def report(solution: Answer) -> str:
     >>> caps = (oa.exposure(by="campaign") <= {"a": 1.0}).named("campaign caps")
     >>> solution = oa.solve(oa.Problem(cands, oa.total("relevance"), [caps], oa.Slate(1)))
     >>> print(report(solution).splitlines()[0])
-    solved: the gap asked for is proven; use the allocation and the prices
+    solved: the requested gap is proven; use the allocation and the prices
     """
     return "\n\n".join(as_text(part) for part in _contents(solution))
 
 
 def report_html(solution: Answer) -> str:
-    """Return the same as HTML for a notebook: tables, no script, in the colors of the page that it stands on.
+    """Return the same as HTML for a notebook: tables, no script, in the colors of the surrounding page.
 
     All names and labels are escaped.
 
@@ -89,7 +89,7 @@ def _contents(solution: Answer, signs: bool = False) -> Iterator[str | TextTable
         yield from _conflicts(solution, rows)
     yield _objective(solution)
     found = priced(solution)
-    if limits := [some for some in found if some.kind != "function"]:  # what a function has, its part says
+    if limits := [some for some in found if some.kind != "function"]:  # the value of a function is among the parts
         yield _constraints(solution, limits, rows.constraints)
         yield _prices(solution, limits, rows.prices)
         if signs and any(some.binding.size for some in limits):
@@ -117,7 +117,7 @@ def _certificate(solution: Answer) -> Iterator[tuple[str, str, str]]:
 
 
 def _churn(solution: Answer) -> Iterator[tuple[str, str, str]]:
-    """How much is new against each solution that the objective stays close to."""
+    """The share of new slots compared with each solution that the objective stays close to."""
     problem = solution.problem
     for kept in problem.maximize.steady:
         share = kept.earlier.churn(problem.candidates, solution.pairs, solution.x)
@@ -135,7 +135,7 @@ def _work(solution: Answer) -> str:
 def _objective(solution: Answer) -> str | TextTable:
     try:
         parts = sorted(solution.parts.items(), key=lambda part: -abs(part[1]))
-    except InputError as error:  # parts are read from the candidates' files; the rest of the answer is in hand
+    except InputError as error:  # parts are read from the candidates' files; the rest of the answer is in memory
         why = cut(str(error), _WHY)
         return f"The parts of the objective are left out, since they are read from the candidates' files: {why}"
     whole = sum(abs(part) for _, part in parts)  # of sizes, so that penalties do not push shares beyond 100 %
@@ -183,9 +183,9 @@ def _prices(solution: Answer, limits: list[Priced], max_rows: int) -> str | Text
     count = sum(some.binding.size for some in limits)
     if not count:
         return (
-            "no limit binds: all prices are 0, so a limit that gives way would not change the optimum"
+            "no limit binds: all prices are 0, so relaxing a limit would not change the optimum"
             if solution.status.name == "SOLVED"
-            else "all prices are 0 so far: the solve stopped before it knew what the limits are worth"
+            else "all prices are 0 so far: the solve stopped before it found what the limits are worth"
         )
     kept = heaviest(limits, max_rows if count <= max_rows else max_rows - 1)
     rows = [
@@ -218,8 +218,8 @@ def _conflicts(solution: Answer, max_rows: _Rows) -> Iterator[str | TextTable]:
     missed = [conflict for conflict in solution.conflicts if conflict.give > 0]
     by = keys_by_name(solution.problem)
     yield (
-        "These demands cannot be met together. The last column is the smallest total change that makes room for all "
-        "others; another split of it may do as well."
+        "These limits cannot be met together. The last column is the smallest total change that makes them feasible; "
+        "other splits of the same total may exist."
     )
     in_the_way: dict[str, list[Any]] = {}
     for conflict in solution.conflicts:
@@ -247,7 +247,7 @@ def _conflicts(solution: Answer, max_rows: _Rows) -> Iterator[str | TextTable]:
             group = f"{len(labels):,} groups"
         rows.append((cut(name, _NAME), group, "met", "", "in the way"))
     more = "solution.conflicts lists every group" if len(solution.conflicts) > len(kept) + len(blocking) else ""
-    yield TextTable(("constraint", "group", "asks", "can reach", "must give"), "llrrr", rows, more)
+    yield TextTable(("constraint", "group", "requires", "can reach", "relax by"), "llrrr", rows, more)
 
 
 def _label(solution: Answer, by: tuple[str, ...], label: Any, most: int) -> str:

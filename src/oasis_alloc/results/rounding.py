@@ -1,8 +1,8 @@
 """Whole slates from a fractional allocation: every pair is shown with exactly its probability x.
 
-Where categories of the slate's rules nest, duels category by category; where they cross, a random walk to a corner of
-what the rules allow (kernels/rounding.py). Where slots count by position, x is attention, and orderings are drawn whose
-mean it is (ranking.py).
+If categories of the slate's rules nest, pivotal sampling goes category by category; if they cross, a random walk ends
+at a vertex of the polytope of the rules (kernels/draw/rounding.py). With slot weights, x is attention, and orderings
+with mean x are drawn (kernels/draw/ranking.py).
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Rounded(ByFields):
-    """Whole slates of all users, drawn from a solution by `Solution.round`.
+    """One whole slate per user, drawn from a solution by `Solution.round`.
 
     Attributes
     ----------
     pairs
         The pairs that are shown, (n_shown,), ascending: positions in the candidates' arrays.
     propensity
-        The probability with which each of them was shown, (n_shown,) in (0, 1]: its x in the allocation. What to log,
-        and to divide by in off-policy evaluation.
+        The probability with which each of them is shown, (n_shown,) in (0, 1]: its x in the allocation. Log it, and
+        divide by it in off-policy evaluation.
     seed
-        The number from which the slates were drawn: `round(rng=seed)` draws them again.
+        The seed of the draw: `round(rng=seed)` draws the same slates again.
     solution
-        What they were drawn from.
+        The solution from which they were drawn.
     place
-        Where slots count by position, the place of each of them in its slate, (n_shown,) from 0; else None. The mean
-        over draws of what its place counts, 0 where it is not shown, is a pair's x.
+        With slot weights, the place of each pair in its slate, (n_shown,) from 0; else None. The mean over draws of
+        the weight of its place (0 if it is not shown) is the pair's x.
     place_propensity
         The probability of being shown at that place, (n_shown,) in (0, 1], no more than `propensity`; else None.
 
@@ -81,17 +81,17 @@ class Rounded(ByFields):
 
     @property
     def value(self) -> float:
-        """Objective of these slates; its mean over draws is the solution's where the objective is linear."""
+        """Objective of these slates; its mean over draws is the solution's value if the objective is linear."""
         return float(self._worth[0].value)
 
     @property
     def totals(self) -> dict[str, Floats]:
-        """`{name of a constraint or function: array}`: what these slates add up to, as in `Solution.totals`."""
+        """`{name of a constraint or function: array}`: the totals of these slates, as in `Solution.totals`."""
         return self._worth[1]
 
     @property
     def violation(self) -> float:
-        """As `Solution.violation`, of these slates: limits on totals are kept on average over draws, not by each."""
+        """As `Solution.violation`, for these slates: limits on totals hold on average over draws, not in each draw."""
         return float(self._worth[0].violation)
 
     @cached_property
@@ -102,8 +102,8 @@ class Rounded(ByFields):
     def to_frame(self, backend: str | None = None) -> Any:
         """The pairs shown as a frame, with the caller's own ids and a column `propensity`; see `Solution.to_frame`.
 
-        Where slots count by position, with columns `place` and `place_propensity`, too. One that has the name of a
-        column of ids has `_` behind it.
+        With slot weights it also has the columns `place` and `place_propensity`. If an id column has one of these
+        names, `_` is added to the name.
         """
         columns: dict[str, npt.NDArray[Any]] = {"propensity": self.propensity}
         if self.place is not None and self.place_propensity is not None:

@@ -1,4 +1,4 @@
-"""A solution as one file: allocation, prices, certificate and the statement as text; verified when it is read."""
+"""A solution as one file: allocation, prices, certificate and the statement as text; verified when read."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _ROWS = ("prices", "totals")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SavedSolution(ByFields):
-    """A solution read from a file of `Solution.save`, without the candidates and the problem that it was of.
+    """A solution read from a file of `Solution.save`, without its candidates and its problem.
 
     Attributes
     ----------
     user, item, x
-        The non-zeros of the allocation: ids of users and items (numbers where there were no ids), and probabilities.
+        The non-zeros of the allocation: ids of users and items (numbers if there were no ids), and probabilities.
     user_name, item_name
-        What the columns of ids are called.
+        Names of the id columns.
     prices, totals
-        `{name: {label: number}}`, as `Solution.prices_by_label`; `solve(start=saved.prices)` begins from them.
+        `{name: {label: number}}`, as `Solution.prices_by_label`; `solve(start=saved.prices)` starts from them.
     document
-        What `Solution.to_dict` said: certificate, statement, groups.
+        The result of `Solution.to_dict`: certificate, statement, groups.
 
     Example
     -------
@@ -106,7 +106,7 @@ def save(answer: Answer, path: str | os.PathLike[str]) -> None:
 
 
 def load_solution(path: str | os.PathLike[str]) -> SavedSolution:
-    """Read a file of `Solution.save`; all of it is verified, and nothing in it is run.
+    """Read a file of `Solution.save`; everything is verified, and no code in it is run.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def load_solution(path: str | os.PathLike[str]) -> SavedSolution:
     Raises
     ------
     InputError
-        Where the file cannot be read, is damaged, or is another kind of file.
+        If the file cannot be read, is damaged, or is another kind of file.
 
     Example
     -------
@@ -187,4 +187,4 @@ def _take(side: str, tensors: Tensors, kinds: Mapping[str, Any]) -> NDArray[Any]
 
 
 def _no_plan(*_of: Any) -> NoReturn:
-    raise ValueError("a plan to stay close to is no label")
+    raise ValueError("a plan cannot be a label")

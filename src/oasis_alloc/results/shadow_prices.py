@@ -1,4 +1,4 @@
-"""Shadow prices: what one more unit of every limit and of every group's total is worth, as numbers and as sentences."""
+"""Shadow prices: the worth of one more unit of each limit and of each group's total, as numbers and as sentences."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from oasis_alloc.problem import Problem
     from oasis_alloc.results.answer import Answer
 
-_PRICED = 1e-9  # a price below this share of the largest is a rounding
+_PRICED = 1e-9  # a price below this share of the largest is rounding
 _LINE = 100  # columns of a sentence
 
 
 @dataclass(frozen=True, eq=False)
 class Priced:
-    """The groups of one function that have a limit, or all where it has none: arrays of one entry each."""
+    """The groups of one function that have a limit, or all groups if it has none: arrays with one entry each."""
 
     name: str
     kind: str
@@ -39,13 +39,13 @@ class Priced:
     limit: Floats  # nan for a function without limits
     total: Floats
     price: Floats
-    miss: Floats  # distance of the total to its limit, 0 where it is kept
-    size: Floats  # what the total is made of: the sum of absolute contributions
+    miss: Floats  # distance of the total to its limit, 0 if it is kept
+    size: Floats  # the sum of absolute contributions to the total
     binding: npt.NDArray[np.int64]  # entries with a price, heaviest first
 
     @property
     def weight(self) -> Floats:
-        """What each limit as a whole is worth; one of 0 (a share, a ban), and none at all, count as one unit."""
+        """The worth of each limit as a whole; a limit of 0 (a share, a ban), and no limit, count as one unit."""
         return np.abs(self.price) * np.fmax(np.abs(self.limit), 1.0)
 
     @property
@@ -102,7 +102,7 @@ def priced(solution: Answer) -> list[Priced]:
 def heaviest(all_priced: Sequence[Priced], limit: int) -> list[tuple[Priced, int]]:
     """Up to `limit` entries, the heaviest of every function before the next ones.
 
-    So prices of small units are not crowded out; what is kept comes heaviest first.
+    So prices in small units are not crowded out. The result is sorted, heaviest first.
     """
     ranked = [
         (rank > 0, -float(some.weight[entry]), some, int(entry))
@@ -156,7 +156,7 @@ def main_column(problem: Problem) -> tuple[str, float] | None:
 
 
 def in_words(some: Priced, entry: int, main: tuple[str, float] | None, names: Names) -> str:
-    """What the price of one entry means, in one line."""
+    """The meaning of the price of one entry, in one line."""
     price, by, terms = float(some.price[entry]), some.measure.by, some.measure.terms
     column, unit = "", "unit of the limit" if some.kind != "function" else "unit of the total"
     if len(terms) == 1 and terms[0].coefficient == 1.0:

@@ -1,4 +1,4 @@
-"""What a frontier varies: one weight or one limit of a problem, and what the objective's parts get without weights."""
+"""The part of a problem that a frontier varies (one weight or one limit), and the objective's parts without weights."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from oasis_alloc.statement.objective import Objective
 
 @dataclass(frozen=True, eq=False)
 class SweepParameter(ABC):
-    """A weight or a limit of `problem` that takes other numbers, or is multiplied by them (`scale`)."""
+    """A weight or a limit of `problem` that is replaced by numbers, or multiplied by them (`scale`)."""
 
     problem: Problem
-    name: str  # that prices know it by, at every point; of a total, its text
+    name: str  # its name in prices at every point; for a total, its text
     scale: bool
     place: int
 
@@ -33,10 +33,10 @@ class SweepParameter(ABC):
 
     @abstractmethod
     def at(self, point: float) -> Problem:
-        """The problem with the point in its place."""
+        """The problem at this point."""
 
     def slope(self, solution: Answer) -> float | None:
-        """Of a limit: how much the value rises as the point does."""
+        """For a limit: the derivative of the value by the point."""
         return None
 
     @property
@@ -60,7 +60,7 @@ class TotalWeight(SweepParameter):
         assert objective.linear is not None  # it has the term
         terms = list(objective.linear.terms)
         old = terms[self.place]
-        # 0 is kept as a weight, so that the total stays among the parts
+        # a weight of 0 stays in the objective, so that the total is still among the parts
         terms[self.place] = replace(old, coefficient=point * old.coefficient if self.scale else point)
         return self.problem.replace(maximize=Objective(Measure(tuple(terms)), objective.functions))
 
@@ -71,7 +71,7 @@ class TotalWeight(SweepParameter):
 
 
 class FunctionWeight(SweepParameter):
-    """The weight of a function of the objective; `place` is among those."""
+    """The weight of a function of the objective; `place` is its index there."""
 
     words = "weight"
 
@@ -91,7 +91,7 @@ class FunctionWeight(SweepParameter):
 
 
 class ConstraintLimit(SweepParameter):
-    """The limit of a constraint or soft constraint; `place` is among `subject_to`."""
+    """The limit of a constraint or soft constraint; `place` is its index in `subject_to`."""
 
     words = "limit"
 
@@ -143,9 +143,7 @@ def varied(problem: Problem, vary: str, scale: bool) -> SweepParameter:
     for place, term in enumerate(terms):
         if vary in (str(term), f"{term.coefficient:g} * {term}", term.column):
             if scale and term.coefficient == 0.0:
-                raise ProblemError(
-                    f"frontier(vary={vary!r}, scale=True): its weight is 0, whatever it is multiplied by."
-                )
+                raise ProblemError(f"frontier(vary={vary!r}, scale=True): its weight is 0, and no factor changes that.")
             return TotalWeight(problem, str(term), scale, place)
     known = [*problem.names, *map(str, terms)]
     raise ProblemError(f"frontier: nothing in the problem is named {vary!r}.{did_you_mean(vary, known)}")
@@ -154,7 +152,7 @@ def varied(problem: Problem, vary: str, scale: bool) -> SweepParameter:
 def _limit(problem: Problem, name: str, scale: bool, place: int) -> ConstraintLimit:
     band = constraint_of(problem.subject_to[place])
     if band is None:
-        raise ProblemError(f"frontier: {name!r} has no limit that could vary; expected a constraint such as m <= 3.")
+        raise ProblemError(f"frontier: {name!r} has no limit to vary; expected a constraint such as m <= 3.")
     if not scale and not isinstance(band.limit, float):
         raise ProblemError(
             f"frontier(vary={name!r}): its limits are by group, and a point is one number. With scale=True each point "
@@ -162,7 +160,7 @@ def _limit(problem: Problem, name: str, scale: bool, place: int) -> ConstraintLi
         )
     numbers = list(band.limit.values()) if isinstance(band.limit, dict) else band.limit
     if scale and not np.any(numbers):
-        raise ProblemError(f"frontier(vary={name!r}, scale=True): its limit is 0, whatever it is multiplied by.")
+        raise ProblemError(f"frontier(vary={name!r}, scale=True): its limit is 0, and no factor changes that.")
     return ConstraintLimit(problem, name, scale, place)
 
 
@@ -173,16 +171,16 @@ def constraint_of(function: Function) -> Band | None:
 
 
 def without_weight(function: Function) -> str:
-    """The name of a function of the objective, or its text as it is with weight 1."""
+    """The name of a function of the objective, or its text with weight 1."""
     if function.name != str(function) or function.weight == 1.0:
         return function.name
     return str(function.weighted(1.0 / function.weight))
 
 
 def parts_without_weights(problem: Problem, solution: Answer) -> Iterator[tuple[str, float]]:
-    """What every part of `problem`'s objective got in a solution of it or of one with other weights and limits.
+    """The amount of each part of the objective of `problem`, in its solution or one with other weights or limits.
 
-    Totals, values of functions, and the units by which soft constraints are missed; nan where there is no allocation.
+    Totals, values of functions, and the units by which soft constraints are missed; nan if there is no allocation.
     """
     none = solution.status.name == "INFEASIBLE"
     linear, x = problem.maximize.linear, supply_weighted(solution)
@@ -191,7 +189,7 @@ def parts_without_weights(problem: Problem, solution: Answer) -> Iterator[tuple[
         if term.column is not None:
             column = problem.candidates.columns[term.column][solution.pairs].astype(np.float64)
         yield str(term), np.nan if none else float(np.sum(column * x))
-    bound = dict(zip(solution.problem.names, solution.problem.bound, strict=True))  # with the limits of its own
+    bound = dict(zip(solution.problem.names, solution.problem.bound, strict=True))  # with the solution's own limits
     weight = {name: f.weight for name, f in zip(solution.problem.names, solution.problem.functions, strict=True)}
     for name, function, stated in zip(problem.names, problem.functions, problem.bound, strict=True):
         if stated.is_constraint:
@@ -201,12 +199,12 @@ def parts_without_weights(problem: Problem, solution: Answer) -> Iterator[tuple[
             yield heading, np.nan
         elif name in bound:
             yield heading, _got(function, bound[name], solution.totals[name]) / weight[name]
-        else:  # its weight is 0 here, so the solution knows nothing of its totals
+        else:  # its weight is 0 here, so the solution has no totals for it
             yield heading, _got(function, stated, _totals(problem, name, solution)) / function.weight
 
 
 def _got(function: Function, bound: BoundFunction, totals: Floats) -> float:
-    if function.in_constraints:  # a soft one: what it misses
+    if function.in_constraints:  # a soft constraint: the amount by which it is missed
         lower, upper, _ = bound.band()
         return float(distance(totals, lower, upper).sum())
     return bound.value(totals)

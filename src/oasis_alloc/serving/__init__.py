@@ -1,1 +1,1 @@
-"""What a policy is made of: nothing here knows a solver."""
+"""The parts of a policy; nothing here imports a solver."""

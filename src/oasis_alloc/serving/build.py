@@ -1,4 +1,4 @@
-"""A solved problem turned into the data of a policy."""
+"""Turns a solved problem into the data of a policy."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from oasis_alloc.results.answer import Answer
     from oasis_alloc.statement.slate import Slate
 
-_FOREVER = 1e15  # seconds: an end beyond is no number to subtract clocks from
+_FOREVER = 1e15  # seconds: later ends count as never
 _MOST_SLOTS = 2**31 - 1  # a slate never has more than there are candidates
-_MOST_USERS = 1 << 24  # that a policy knows by number unless it is told to
+_MOST_USERS = 1 << 24  # up to which a policy knows users by number by default
 
 
 def policy_data(
@@ -46,7 +46,7 @@ def policy_data(
     users: bool | None,
     exploration: Mapping[str, Any] | None,
 ) -> PolicyData:
-    """Collect what serves from a solution; see `Solution.policy`."""
+    """Collect the data for serving from a solution; see `Solution.policy`."""
     from oasis_alloc.program.lowering import base_terms, lower
 
     solution.raise_if_infeasible()
@@ -157,15 +157,15 @@ def _positive(seconds: float) -> float:
 
 
 def _weights(solution: Answer) -> tuple[tuple[str | None, float], ...]:
-    """The objective's blend; what `stay_close` adds is a column of its own, the pair's earlier probability."""
+    """The objective's blend; `stay_close` adds a separate column, the pair's earlier probability."""
     linear, columns = solution.problem.maximize.linear, solution.problem.candidates.columns
     out = [(term.column, float(term.coefficient)) for term in linear.terms] if linear is not None else []
     for number, kept in enumerate(solution.problem.maximize.steady):
         name = "previous" if not number else f"previous {number + 1}"
         if name in columns:
             raise ProblemError(
-                f"the candidates have a column {name!r}, the name under which requests bring what stay_close() asks "
-                "for: the earlier probability of a candidate. Rename the column."
+                f"the candidates have a column {name!r}. This name is reserved: requests give the earlier probability "
+                "of a candidate under it, which stay_close() needs. Rename the column."
             )
         out.append((name, float(kept.weight)))
     return tuple(out)
@@ -199,7 +199,7 @@ def _segments(cands: Candidates, keys: Sequence[str]) -> tuple[Codes, Any]:
 
 
 def _rank(ids: tuple[Any, ...] | None) -> Ints | None:
-    """Places of ids in their own order; None where that is the order of the items' numbers, or there is none."""
+    """Places of ids in their own order; None if that is the order of the items' numbers, or if there are no ids."""
     if ids is None:
         return None
     try:

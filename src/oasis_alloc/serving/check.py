@@ -1,4 +1,4 @@
-"""The one place that says whether a policy's data may be used."""
+"""All checks of a policy's data, in one place."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _LONGEST_ID = 200  # characters of a policy_id
 _MOST = (1 << 31) - 1  # slots, or items of a category
-_PART = 1 << 12  # values that are looked at without letting requests of other threads in between
+_PART = 1 << 12  # values that are checked before requests of other threads may run
 
 
 def is_policy_id(text: str) -> bool:
-    """Tell whether a text can be the id of a policy: ids are in logs, answers and terminals."""
+    """True if a text can be the id of a policy: ids are written to logs, answers and terminals."""
     return text.isprintable() and 0 < len(text) <= _LONGEST_ID
 
 
@@ -57,8 +57,8 @@ def check(data: PolicyData) -> None:
             _require(0 <= number < len(data.terms), f"constraint {constraint.name!r}: term {number}", "a term")
             _finite(coefficient, f"constraint {constraint.name!r}: a coefficient")
     _slate(data, data.slate)
-    first = data.selected  # requests bring these as rows, numbered as the columns are
-    _require(data.columns[: len(first)] == first, f"columns are {data.columns!r}", f"first {first!r}, what slates read")
+    first = data.selected  # requests have these as rows, in the order of the columns
+    _require(data.columns[: len(first)] == first, f"columns are {data.columns!r}", f"first {first!r}, read by slates")
     if data.exploration is not None:
         from oasis_alloc.serving.exploration import Exploration
 
@@ -73,7 +73,7 @@ def _keys(data: PolicyData) -> None:
     if data.rank is not None:
         _array(data.rank, np.int64, (data.n_items,), "rank")
         whole = np.array_equal(np.sort(data.rank), np.arange(data.n_items))
-        _require(whole, "rank is no order of the items", "each number from 0 to n_items - 1 once")
+        _require(whole, "rank is not an order of the items", "each number from 0 to n_items - 1 once")
     for name, key in data.item_keys.items():
         what = f"item_keys[{name!r}]"
         _distinct(key.labels, f"{what}: labels")
@@ -168,7 +168,7 @@ def _distinct(values: Sequence[Any], what: str) -> None:
     seen: set[Any] = set()
     for first in range(0, len(values), _PART):
         seen.update(values[first : first + _PART])
-    _require(len(seen) == len(values), f"{what} has something twice", "each once")
+    _require(len(seen) == len(values), f"{what} contains duplicates", "each entry once")
 
 
 def _array(array: Any, dtype: npt.DTypeLike, shape: tuple[int, ...] | None, what: str) -> None:

@@ -1,8 +1,7 @@
-"""What a policy holds: prices by key, weights of columns and slate rules, as arrays and plain Python.
+"""The data of a policy: prices by key, weights of columns and slate rules, as arrays and plain Python.
 
-The builder (`build.py`), the snapshot and readers in other languages agree on this and on nothing else. Labels are in
-one place, with their key; whatever else speaks of a label has its code, the label's place there. A *group* of several
-keys is a row of codes.
+The builder (`build.py`), the snapshot and readers in other languages share only this. Labels are in one place, with
+their key; everything else uses the code of a label, its index there. A *group* of several keys is a row of codes.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ Codes = npt.NDArray[np.int32]
 class ItemKey(ByFields):
     """One attribute of the items: sorted distinct labels, and codes of every item.
 
-    Where `indptr` is None, `codes` is (n_items,), -1 for none. Else item i has `codes[indptr[i]:indptr[i + 1]]`, any
-    number of them, ascending.
+    If `indptr` is None, `codes` is (n_items,), -1 for no label. Otherwise item i has `codes[indptr[i]:indptr[i + 1]]`,
+    any number of them, ascending.
     """
 
     labels: tuple[Any, ...]
@@ -33,7 +32,7 @@ class ItemKey(ByFields):
     indptr: Ints | None = None
 
     def membership(self) -> tuple[Ints, Codes]:
-        """(indptr, codes) whether an item has at most one label or several."""
+        """(indptr, codes), for keys with one label or with several."""
         if self.indptr is not None:
             return self.indptr, self.codes
         has = self.codes >= 0
@@ -42,10 +41,10 @@ class ItemKey(ByFields):
 
 @dataclass(frozen=True, eq=False)
 class Term(ByFields):
-    """The prices of one base total, `total(column, by=keys)`: what a unit of the column costs in every group.
+    """The prices of one base total, `total(column, by=keys)`: the price of a unit of the column in every group.
 
     `groups` (n_groups, len(keys)) has the codes of the groups' labels, in the order of `keys`; groups are sorted by
-    label, and are one row of no codes where there are no keys.
+    label, and are one row without codes if there are no keys.
     """
 
     column: str | None  # None is exposure
@@ -73,7 +72,7 @@ class ConstraintPrices(ByFields):
 
 @dataclass(frozen=True, eq=False)
 class Decrements(ByFields):
-    """What the j-th item of a category costs: `steps[j]`, from there on `steps[-1] + slope * (j - len(steps) + 1)`."""
+    """Cost of the j-th item of a category: `steps[j]`, beyond the end `steps[-1] + slope * (j - len(steps) + 1)`."""
 
     steps: Floats
     slope: float = 0.0
@@ -87,14 +86,14 @@ class Decrements(ByFields):
 
 @dataclass(frozen=True, eq=False)
 class SlateRule(ByFields):
-    """What a slate may hold (see `oa.Slate`); numbers by user are there where the policy knows users by number."""
+    """The rules of a slate (see `oa.Slate`); numbers by user exist if the policy knows users by number."""
 
     size: int  # the largest slate
     at_least: int = 0
     at_most: Mapping[str, int] = field(default_factory=dict)
     diminishing: Mapping[str, Decrements] = field(default_factory=dict)
     keep: tuple[str, float] | None = None  # (column, share)
-    slot_weights: Floats | None = None  # what each slot counts
+    slot_weights: Floats | None = None  # weight of each slot
     size_by_user: Ints | None = None  # (n_users,)
     at_least_by_user: Ints | None = None  # (n_users,)
 
@@ -106,7 +105,7 @@ class SlateRule(ByFields):
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
-    """How good the answer was that the prices come from (see docs/certificate.md)."""
+    """The certificate of the answer from which the prices come (see docs/certificate.md)."""
 
     status: str
     value: float
@@ -119,7 +118,7 @@ class Certificate:
 
 @dataclass(frozen=True, eq=False)
 class Known(ByFields):
-    """Names of all keys that the problem's users and items had, those without a price among them."""
+    """Names of all keys of the problem's users and items, also of those without a price."""
 
     user_keys: tuple[str, ...]
     item_keys: tuple[str, ...]
@@ -127,22 +126,22 @@ class Known(ByFields):
 
 @dataclass(frozen=True, eq=False)
 class PolicyData(ByFields):
-    """All that a policy is; see the module's text. `check()` says what is wrong with one that was read."""
+    """The complete data of a policy; see the module's docstring. `check()` verifies data from a file."""
 
     policy_id: str  # 16 hexadecimal digits of a hash of the content, times left out
     created: float  # UNIX seconds
     valid_until: float | None
     certificate: Certificate
-    columns: tuple[str, ...]  # that requests bring: of the objective, of measures, kept, organic; by first use
+    columns: tuple[str, ...]  # of requests: of the objective, of measures, of `keep`, organic; by first use
     weights: tuple[tuple[str | None, float], ...]  # the objective's terms in order: (column or None for 1, coefficient)
     terms: tuple[Term, ...]  # in the solver's order
     constraints: tuple[ConstraintPrices, ...]
     n_items: int
-    items: tuple[Any, ...] | None  # ids by item number; None where the numbers are the ids
-    rank: Ints | None  # (n_items,) place of each id among the sorted ids; None where ids ascend
+    items: tuple[Any, ...] | None  # ids by item number; None if the numbers are the ids
+    rank: Ints | None  # (n_items,) place of each id among the sorted ids; None if ids ascend
     item_keys: Mapping[str, ItemKey]  # those that a term or a slate rule needs
     user_keys: Mapping[str, tuple[Any, ...]]  # sorted labels
-    segments: Codes  # (n_segments, len(user_keys)) codes of the users that were solved for, -1 for none
+    segments: Codes  # (n_segments, len(user_keys)) codes of the users of the solve, -1 for no label
     slate: SlateRule
     organic: str  # the column that the host ranks by
     n_users: int = 0  # users known by number
@@ -154,7 +153,7 @@ class PolicyData(ByFields):
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """Columns that have prices, sorted: the order in which they are taken off a score."""
+        """Columns that have prices, sorted: the order in which they are subtracted from a score."""
         return tuple(sorted({term.column for term in self.terms if term.column is not None}))
 
     @property
@@ -165,7 +164,7 @@ class PolicyData(ByFields):
 
     @property
     def selected(self) -> tuple[str, ...]:
-        """Columns that slates depend on: those scored, then the one that is kept."""
+        """Columns that slates depend on: those of scores, then the column of `keep`."""
         kept = [] if self.slate.keep is None else [self.slate.keep[0]]
         return tuple(dict.fromkeys([*self.scored, *kept]))
 
@@ -178,10 +177,10 @@ class PolicyData(ByFields):
         return labels[0] if len(labels) == 1 else labels or None
 
     def check(self) -> PolicyData:
-        """Return the data, or raise `InputError` for anything that serving could stumble over."""
+        """Return the data, or raise `InputError` for anything that would break serving."""
         from oasis_alloc.serving.check import check
 
-        if "_is_checked" not in self.__dict__:  # a copy with something else in it has no such mark
+        if "_is_checked" not in self.__dict__:  # a changed copy does not have this mark
             check(self)
             object.__setattr__(self, "_is_checked", True)
         return self

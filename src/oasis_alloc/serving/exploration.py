@@ -1,4 +1,4 @@
-"""How far slates that are drawn may be from the best one."""
+"""Exploration: how far drawn slates may be from the best slate."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from oasis_alloc.serving.schema import shown
 
 @dataclass(frozen=True)
 class Exploration:
-    """A rule of randomized delivery: how far slates may be from the best one.
+    """A rule of randomized delivery: how far drawn slates may be from the best slate.
 
     Parameters
     ----------
     share
-        The share of the slots, in [0, 1], that all candidates have an even chance of. Every candidate then has a
-        propensity of at least `share * size / n`, less where caps ask for it.
+        The share of the slots, in [0, 1], that is spread evenly over all candidates. Every candidate then has a
+        propensity of at least `share * size / n`, or less if caps require it.
     smoothing
-        gamma >= 0, in units of scores: items whose scores are within gamma of the last one that is shown share its
-        slots, `x = clip((score - t) / gamma, 0, 1)`. It is the smoothing of the program itself: the x with the most
-        `score x - gamma/2 |x|^2`. 0 shows the best slate alone.
+        gamma >= 0, in units of scores: items whose scores are within gamma of the last item shown share its
+        slots, `x = clip((score - t) / gamma, 0, 1)`. It is the smoothing of the program itself: x maximizes
+        `score x - gamma/2 |x|^2`. 0 shows only the best slate.
 
     Raises
     ------
@@ -53,7 +53,7 @@ class Exploration:
 
     @classmethod
     def of(cls, given: Exploration | Mapping[str, float] | None) -> Exploration:
-        """The rule that is meant: one of these, its numbers by name, or None for no exploration."""
+        """Convert an exploration, its numbers by name, or None for no exploration."""
         if given is None or isinstance(given, Exploration):
             return given or cls()
         if not isinstance(given, Mapping):
@@ -64,5 +64,5 @@ class Exploration:
         return cls(**given)
 
     def numbers(self) -> dict[str, float]:
-        """The numbers by name, as policies keep them."""
+        """The numbers by name, as policies store them."""
         return {"share": self.share, "smoothing": self.smoothing}

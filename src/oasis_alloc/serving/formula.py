@@ -1,12 +1,12 @@
-"""The price formula as it serves: prices by key folded into one table a column for every kind of user.
+"""The price formula for serving: prices by key folded into one table per column for every kind of user.
 
     v   = 0.0, then v + weight * column for the objective's terms in order; a single column of weight 1 as it is
-    P_k = 0.0, then + price for every group of column k that the pair lies in: terms in order, groups ascending
+    P_k = 0.0, then + price for every group of column k that contains the pair: terms in order, groups ascending
     s   = v - P_0, then s - P_k * c_k for the other columns that have prices, sorted by name
 
 all in float64, every operation rounded on its own: the solver's own numbers, bit for bit. P_k depends on the user's
-codes and on the item's *class*, items that no key tells apart; one table is (K + 1, n_classes). The last class is of
-items that the policy has never seen: they have no labels, and pay what everything pays.
+codes and on the item's *class*, items with equal labels in all keys; one table is (K + 1, n_classes). The last class is
+for unknown items: they have no labels, and pay only prices without keys.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.serving.data import Codes, PolicyData, Term
 
 _FOLDED = 1 << 22  # numbers in tables that are kept: 32 MiB
-_OVERHEAD = 1 << 6  # numbers that a table takes besides its own: requests choose whose tables there are
+_OVERHEAD = 1 << 6  # overhead of a table, in numbers: requests decide which tables exist
 _COMBINED = 1 << 26  # combinations of labels of several keys, of all items together
 
 Membership: TypeAlias = tuple[Ints, Codes]
@@ -43,7 +43,7 @@ class _Prices(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Members:
-    """Which prices of which column some rows (classes, or candidates of one request) pay, in the order of addition."""
+    """The prices that some rows (classes, or candidates of one request) pay, by column, in the order of addition."""
 
     n: int
     row: tuple[Ints, ...]  # a column
@@ -51,7 +51,7 @@ class Members:
 
 
 class Formula:
-    """Tables of prices, by the codes of a user; all that serve the same data share one, and know their users by it."""
+    """Tables of prices, by the codes of a user; policies with the same data share one, which owns their users."""
 
     def __init__(self, data: PolicyData) -> None:
         self.data = data
@@ -61,7 +61,7 @@ class Formula:
         keys = {name: key.membership() for name, key in data.item_keys.items()}
         tells = [number_sets(*keys[name], max(1, len(data.item_keys[name].labels))) for name in keys]
         of_item, first = _classes(tells, data.n_items)
-        self.n_classes = first.size + 1  # the last one of items that were never seen
+        self.n_classes = first.size + 1  # the last one is for unknown items
         self.of_item = np.empty((2, data.n_items + 1), np.uint32)
         self.of_item[0, :-1], self.of_item[0, -1] = of_item, first.size
         self.of_item[1] = np.arange(data.n_items + 1, dtype=np.uint32)
@@ -77,8 +77,8 @@ class Formula:
         self.shape = len(self.columns), self.n_classes  # of a table
         self.size = len(self.columns) * self.n_classes
         self.most = max(1, _FOLDED // self.size)  # tables in one array
-        self.kept = max(1, _FOLDED // (self.size + _OVERHEAD))  # tables that are made as users come
-        self._place: dict[tuple[int, ...], int] = {}  # of the kinds of users that were solved for, in the stack
+        self.kept = max(1, _FOLDED // (self.size + _OVERHEAD))  # tables that are made at requests
+        self._place: dict[tuple[int, ...], int] = {}  # index in the stack of the kinds of users of the solve
         self.stack: Floats | None = None  # their tables, one array
         if 0 < len(data.segments) <= self.most:
             stack = np.empty((len(data.segments), *self.shape))
@@ -104,7 +104,7 @@ class Formula:
     def tables(self, kinds: Sequence[tuple[int, ...]]) -> tuple[Floats, Sequence[int]]:
         """(tables, the number of the one of each kind), read-only, for users with these codes.
 
-        No table is copied where they are kept in one array, or where all are one.
+        No table is copied if they are in one array, or if all are the same.
         """
         if self.stack is not None:
             place = self._place.get
@@ -119,7 +119,7 @@ class Formula:
         return stacked, numbers
 
     def members(self, keys: Mapping[str, Membership], n: int) -> Members:
-        """Whose prices n rows with these labels pay."""
+        """The prices that n rows with these labels pay."""
         rows, places = [], []
         for terms, prices in zip(self._terms, self._prices, strict=True):
             row, place, start = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
@@ -139,7 +139,7 @@ class Formula:
             if not prices:
                 continue
             pays = np.concatenate([_paid(by, user) for by in prices])
-            # bincount adds one entry after the other, which is the order that the formula asks for
+            # bincount adds entries in order, as the formula requires
             out[k] = np.bincount(members.row[k], pays[members.price[k]], members.n)
         out.flags.writeable = False
         return out
@@ -147,7 +147,7 @@ class Formula:
 
 def formula_of(data: PolicyData) -> Formula:
     """The formula of a policy's data, made once; also where a policy and its users are pickled together."""
-    known: dict[str, Formula] = data.__dict__  # next to the fields, which alone are pickled
+    known: dict[str, Formula] = data.__dict__  # not one of the fields, so it is not pickled
     return known["_formula"] if "_formula" in known else known.setdefault("_formula", Formula(data))
 
 
@@ -172,7 +172,7 @@ def _distinct(rows: Codes) -> tuple[Codes, Ints]:
 
 
 def _paid(prices: _Prices, user: tuple[int, ...]) -> Floats:
-    """(n combinations,) what a user with these codes pays for each; 0 where there is no such group."""
+    """(n combinations,) the price of each for a user with these codes; 0 if there is no such group."""
     out = np.zeros(len(prices.combinations))
     part = prices.of_user.get(tuple(user[k] for k in prices.positions))
     if part is not None:
@@ -189,13 +189,13 @@ def _combined(keys: Sequence[Membership], combinations: Codes, n: int) -> tuple[
         repeats = np.diff(start)
         if repeats.sum() > _COMBINED:
             raise InputError(
-                f"items have so many labels of several keys that these have {repeats.sum():,} combinations; "
-                f"expected at most {_COMBINED:,}."
+                f"the labels of the items in several keys have {repeats.sum():,} combinations; expected at most "
+                f"{_COMBINED:,}. Use coarser keys."
             )
         row = np.repeat(row, repeats)
         joint = np.repeat(joint, repeats) * width + codes[entries]
         known = known * width + combinations[:, k]
-        # numbers stay as small as there are different ones: products of keys of many labels do not overflow
+        # renumbering keeps numbers small, so products of keys with many labels do not overflow
         _, number = np.unique(np.concatenate([joint, known]), return_inverse=True)
         joint, known = number[: joint.size].astype(np.int64), number[joint.size :].astype(np.int64)
     if not len(combinations):

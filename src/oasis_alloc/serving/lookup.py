@@ -1,4 +1,4 @@
-"""Codes of the labels and ids that requests bring, whatever type they have there: `docs/labels.md`."""
+"""Codes of the labels and ids in requests, of any type: `docs/labels.md`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger("oasis_alloc.serving")
 
 
 class Lookup:
-    """The codes of some labels, and of what kind these are.
+    """The codes of some labels, and their kind.
 
     >>> import numpy as np
     >>> lookup = Lookup(("DE", "SE"))
@@ -33,7 +33,7 @@ class Lookup:
         self.has_tuples = any(isinstance(label, tuple) for label in labels[:1])  # a tuple is then one label
 
     def code(self, label: object) -> int:
-        """The code of a label, -1 for none and for one that was never seen; `InputError` for what is no label."""
+        """The code of a label, -1 for a missing or unknown one; `InputError` for values that cannot be labels."""
         return self._codes.get(label if type(label) is str else same(label), -1)
 
     def codes(self, labels: Iterable[Any]) -> npt.NDArray[np.int64]:
@@ -42,7 +42,7 @@ class Lookup:
         return np.fromiter(map(self._codes.get, given, repeat(-1)), np.int64, len(given))
 
     def is_mistyped(self, labels: Iterable[Any]) -> bool:
-        """True where there are labels, and none of them is of a kind that any label here is of."""
+        """True if there are labels, and none of them has the kind of any label here."""
         if not self.kinds:
             return False
         given = kinds_of(all_same(as_listed(labels)))
@@ -50,7 +50,7 @@ class Lookup:
 
 
 class Numbers(Lookup):
-    """Codes of items where their numbers are their ids: those of 0 to n - 1 are themselves.
+    """Codes of items whose numbers are their ids: the code of each of 0 to n - 1 is itself.
 
     >>> from decimal import Decimal
     >>> Numbers(3).codes([2, 2.0, Decimal(1), True, "1", 3, -1, None]).tolist()

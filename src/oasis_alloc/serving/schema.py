@@ -1,4 +1,4 @@
-"""What requests may bring: columns and keys of the problem that a policy is from, and how errors say them."""
+"""The inputs of requests: columns and keys of the policy's problem, and their form in errors."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from oasis_alloc.common.nearest import did_you_mean
 if TYPE_CHECKING:
     from oasis_alloc.serving.data import PolicyData
 
-ANY = "any"  # the kind of labels that no price or rule depends on
-_LONGEST = 120  # characters of what came in a request that an error repeats
+ANY = "any"  # the kind of labels on which no price or rule depends
+_LONGEST = 120  # maximum number of characters of a request's value in an error
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What a request brings to a policy, and what it may bring besides; see `Policy.schema`.
+    """The required and optional inputs of a request to a policy; see `Policy.schema`.
 
     Parameters
     ----------
     columns
-        Names of the columns that `select` reads, in their order: one number a candidate. `score` reads
+        Names of the columns that `select` reads, in their order: one number per candidate. `score` reads
         `policy.columns`, the first of them; `boosts` and `explain` read `organic` as well.
     organic
-        The column that the host ranks by.
+        The column by which the host ranks.
     user_keys, item_keys
         `{name: kind}` of all keys that the problem's users and items had, whether or not a price depends on them. The
-        kind is that of the labels, "int", "uint", "float", "bool" or "str", and "any" where nothing depends on the key.
+        kind is that of the labels, "int", "uint", "float", "bool" or "str", and "any" if nothing depends on the key.
 
     Example
     -------
@@ -104,7 +104,7 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """What a request brought, as an error repeats it: `repr`, cut where it is long.
+    """A request's value for an error message: its `repr`, cut if it is long.
 
     >>> shown("x"), len(shown("x" * 10**6)), shown(10**5000)
     ("'x'", 123, 'a number of thousands of digits')
@@ -115,7 +115,7 @@ def shown(value: object) -> str:
         return f"a {type(value).__name__} of {len(value):,} entries"
     try:
         text = repr(value)
-    except ValueError:  # Python writes no number of more than 4,300 digits
+    except ValueError:  # Python does not print numbers of more than 4,300 digits
         return "a number of thousands of digits"
     except RecursionError:
         return f"a deeply nested {type(value).__name__}"
@@ -123,7 +123,7 @@ def shown(value: object) -> str:
 
 
 def readable(text: str) -> str:
-    """A text as a log or a terminal may have it: whatever is not printable is escaped.
+    """A text for a log or a terminal: characters that are not printable are escaped.
 
     >>> readable("a\\nCRITICAL b\\x1b[31m")
     'a\\\\nCRITICAL b\\\\x1b[31m'
@@ -134,5 +134,5 @@ def readable(text: str) -> str:
 
 
 def names_of(keys: Iterable[object]) -> list[str]:
-    """The names that requests can have: a column of a table may be named by something else."""
+    """The names that are strings: a column of a table may have another kind of name."""
     return [key for key in keys if isinstance(key, str)]

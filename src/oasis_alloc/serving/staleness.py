@@ -1,4 +1,4 @@
-"""What an old policy is still good for: a ladder of four rungs that the caller sets."""
+"""How an old policy is used: four levels, at ages that the caller sets."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.schema import shown
 
-_STEPS = 10_000  # of a ladder: each is a policy
+_STEPS = 10_000  # maximum number of decay steps: each makes a policy
 
 FRESH, HOLD, DECAY, ORGANIC = MODES = ("fresh", "hold", "decay", "organic")
 
 
 class Rung(NamedTuple):
-    """What holds at some age: the mode, the factor of the prices, and the ages between which they hold."""
+    """The level at some age: the mode, the factor of the prices, and the ages between which they hold."""
 
     mode: str
     factor: float
@@ -30,20 +30,20 @@ class Rung(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Staleness(ByFields):
-    """How a policy is served as it grows old.
+    """How a policy is served as it ages.
 
     Parameters
     ----------
     hold_after
-        Age in seconds, counted from when the policy was created, at which it is no longer "fresh" but on "hold": the
-        same prices, and statistics and the log say so.
+        Age in seconds since the policy was created at which its mode changes from "fresh" to "hold": prices stay the
+        same, and statistics and the log report the mode.
     decay_after
-        Age at which prices begin to fall towards none, in `steps` equal steps: the j-th of them multiplies every price
-        by `1 - j / (steps + 1)`, j = 1 .. steps.
+        Age at which prices begin to decay to 0, in `steps` equal steps: step j = 1 .. steps multiplies every price by
+        `1 - j / (steps + 1)`.
     organic_after
         Age at which only the organic column counts: boosts are 0.
     steps
-        How many, from 1 to 10,000. Each makes one policy, when it is first asked for.
+        Number of steps, from 1 to 10,000. Each makes one policy, at its first use.
 
     Raises
     ------
@@ -79,7 +79,7 @@ class Staleness(ByFields):
         object.__setattr__(self, "steps", steps)
 
     def rung(self, age: float) -> Rung:
-        """What holds at this age in seconds; below 0 (a clock that is behind) is fresh."""
+        """The level at this age in seconds; an age below 0 (a slow clock) is fresh."""
         if age < self.hold_after:
             return Rung(FRESH, 1.0, self.hold_after)
         if age < self.decay_after:
@@ -92,17 +92,17 @@ class Staleness(ByFields):
 
     @cached_property
     def _ends(self) -> list[float]:
-        """The ages at which the steps end; what `rung` compares with, so that it is of one mind at the ends."""
+        """The ages at which the steps end; `rung` compares with these, so that both agree at the ends."""
         width = (self.organic_after - self.decay_after) / self.steps
         return [*(self.decay_after + step * width for step in range(1, self.steps)), self.organic_after]
 
     def check_against(self, refresh: float) -> None:
-        """Refuse a ladder whose first rung ends before the file has been looked at again."""
+        """Refuse levels of which the first ends before the file is checked again."""
         if refresh >= self.hold_after:
             raise InputError(
                 f"Staleness(hold_after={self.hold_after:g}) is not above the refresh interval of {refresh:g} seconds: "
-                "every policy would be on hold before its successor could be found. Raise hold_after, to a few times "
-                "the time between two solves, or look more often."
+                "every policy would be on hold before its successor could be found. Set hold_after to a few times the "
+                "time between two solves, or refresh more often."
             )
 
 
@@ -120,9 +120,10 @@ def decayed(data: PolicyData, factor: float) -> PolicyData:
 
 
 def organic_only(data: PolicyData) -> PolicyData:
-    """A policy's data with the organic column alone, weighted 1; the id gets `~organic`.
+    """A policy's data with only the organic column, weighted 1; the id gets `~organic`.
 
-    Columns keep their places, so that a request that was laid out for the policy fits: those of the objective weigh 0.
+    Columns keep their places, so that requests laid out for the policy still fit; columns of the objective have weight
+    0.
     """
     named = [column for column, _ in data.weights if column is not None and column != data.organic]
     weights = ((data.organic, 1.0), *((column, 0.0) for column in dict.fromkeys(named)))

@@ -1,4 +1,4 @@
-"""Counts of what requests brought in vain, of one policy or of all policies of a store."""
+"""Counts of ignored keys and mistyped requests, of one policy or of all policies of a store."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is said of a problem: measures, objective, functions, slate."""
+"""The parts of a problem statement: measures, objective, functions, slate."""

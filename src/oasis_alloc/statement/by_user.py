@@ -1,6 +1,6 @@
 """Numbers per user: a column of the users, `{id: number}`, a pandas Series by id, or an array in their order.
 
-What has ids is matched by id and never by position: `docs/labels.md`.
+Numbers with ids are matched by id, never by position: `docs/labels.md`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ByUser: TypeAlias = str | dict[Any, Any]
 
 
 def by_user(given: object, what: str) -> ByUser | None:
-    """Return what names users or a column of theirs, copied; None for numbers and arrays without ids.
+    """Return a column name or a copy of {id: number}; None for numbers and arrays without ids.
 
     Raises `ProblemError` for a table, and for a text that is a number.
 
@@ -62,7 +62,7 @@ class _Named(dict[Any, Any]):
 def per_user(given: ByUser, candidates: Candidates, what: str) -> npt.NDArray[np.float64]:
     """Return the numbers as (n_users,) in the order of the users' numbers.
 
-    Raises `ProblemError` for a column that is not there or not of numbers, and for users without a number.
+    Raises `ProblemError` for an unknown column, a column that is not of numbers, and users without a number.
 
     >>> from oasis_alloc import Candidates
     >>> c = Candidates.from_arrays([0, 1, 2], [0, 0], {"r": [1, 2]}, users={"slots": [3, 1]}, user_ids=["ann", "zoe"])
@@ -94,7 +94,7 @@ def _missing(given: Mapping[Any, Any], user: Any, what: str, ids: list[Any]) -> 
     first = next(iter(given), None)
     text = (
         f"{what}: user {_plain(user)!r} has no number; expected one for every user, by id, such as "
-        f"{', '.join(map(repr, ids))}; what is given is by {first!r}, ..."
+        f"{', '.join(map(repr, ids))}; the labels given are {first!r}, ..."
     )
     if isinstance(given, _Named):
         text += f" Set the ids as the index of the Series, or name the column of users: {given.name!r}."

@@ -1,4 +1,4 @@
-"""What the groups of a measure have delivered before the plan begins: the constants of a measure."""
+"""Amounts that groups delivered before the plan begins: the constants of a measure."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Delivered:
 
     @classmethod
     def of(cls, measure: object, by: tuple[str, ...], given: object) -> Delivered:
-        """Check the numbers as far as it can be without the groups, and copy what could change."""
+        """Check the numbers as far as possible without the groups, and copy mutable input."""
         what = f"({measure}).delivered_so_far({'...' if hasattr(given, '__array__') else given!r})"
         if is_none(given) and as_number(given) is None:  # None, NA, NaT
             raise ProblemError(
-                f"{what}: {given!r} is no amount delivered; expected a number, an array with one number a group, or "
-                "{label: number}, finite and >= 0; 0 where nothing was delivered."
+                f"{what}: {given!r} is not a delivered amount; expected a number, an array with one number per group, "
+                "or {label: number}, finite and >= 0; 0 where nothing was delivered."
             )
         frozen = numbers_of(given, what, "amount delivered")
         numbers = np.array(list(frozen.values()) if isinstance(frozen, dict) else frozen, dtype=np.float64)
@@ -39,7 +39,7 @@ class Delivered:
             number = numbers.ravel()[bad[0]]
             none = " Where nothing was delivered, say 0, or leave the label out." if np.isnan(number) else ""
             raise ProblemError(
-                f"{what}: {number:g}{where if numbers.ndim else ''} is not something delivered; "
+                f"{what}: {number:g}{where if numbers.ndim else ''} is not a delivered amount; "
                 f"expected finite numbers >= 0.{none}"
             )
         return cls(1.0, by, frozen)
@@ -49,7 +49,7 @@ class Delivered:
         return replace(self, coefficient=factor * self.coefficient)
 
     def over(self, by: tuple[str, ...], labels: Sequence[Any]) -> npt.NDArray[np.float64]:
-        """(n_groups,) of the measure's groups `labels` by the keys `by`; one without keys counts in all of them."""
+        """(n_groups,) of the measure's groups `labels` by the keys `by`; an amount without keys counts in all."""
         own = labels if self.by == by else [None]
         numbers = self.coefficient * spread(self.given, own, str(self), free=0.0, what="the array")
         return np.asarray(np.broadcast_to(numbers, len(labels)) if own is not labels else numbers)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from oasis_alloc.statement.objective import Objective
 
 Limit: TypeAlias = float | npt.ArrayLike | Mapping[Any, float]
-"""What may stand on the right of `<=`, `>=`, `==`: a number, one number per group, {label: number} or a pandas Series.
+"""The right-hand side of `<=`, `>=` or `==`: a number, one number per group, {label: number} or a pandas Series.
 
 A Series is matched by the labels of its index: `docs/labels.md`.
 """
@@ -35,7 +35,7 @@ class MeasureTerm:
     by: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not np.isfinite(self.coefficient):  # finite numbers may multiply or add up to one that is not
+        if not np.isfinite(self.coefficient):  # products and sums of finite numbers may be infinite
             raise ProblemError(f"the factor of {self} is {self.coefficient}; expected a finite number.")
 
     def __str__(self) -> str:
@@ -51,14 +51,14 @@ class MeasureTerm:
 
 @dataclass(frozen=True, eq=False)
 class Measure(Multiples["Measure"]):
-    """A linear combination of totals, one number a group.
+    """A linear combination of totals, one number per group.
 
     `exposure(by=...)` and `total(column, by=...)` make measures; `+`, `-`, and `*`, `/` by numbers combine
-    them. A summand with fewer keys is broadcast over the groups of the one with most: in
-    `exposure(by="licensor") - 0.25 * exposure()` every licensor's exposure is set against all exposure.
+    them. A summand with fewer keys is broadcast over the groups of the summand with most keys: in
+    `exposure(by="licensor") - 0.25 * exposure()` each licensor's exposure is compared with all exposure.
     `<=`, `>=` and `==` against a number, `{label: number}` or a pandas Series (by label), an array (one entry per
-    group, in the order of `candidates.groups(by)`) or another measure make a constraint. `{label: None}` and labels
-    that are not named leave their groups free.
+    group, in the order of `candidates.groups(by)`) or another measure make a constraint. Groups without a label in
+    the mapping, or with `{label: None}`, have no limit.
 
     Example
     -------
@@ -78,28 +78,28 @@ class Measure(Multiples["Measure"]):
         return max((term.by for term in self.terms), key=len)
 
     def delivered_so_far(self, amount: Limit) -> Measure:
-        """Count what every group has delivered already: limits and functions are then about delivered + planned.
+        """Add the amounts that groups have delivered already: limits and functions then apply to delivered + planned.
 
-        So a cap or a floor of a whole flight holds while the hours that are left are planned again and again.
+        So a cap or a floor of a whole flight holds while the remaining hours are planned repeatedly.
 
         Parameters
         ----------
         amount
-            A number, one number a group, or `{label: number}` with 0 for labels that are not named; finite, >= 0, in
-            the measure's unit.
+            A number, one number per group, or `{label: number}` with 0 for all other labels; finite, >= 0, in the unit
+            of the measure.
 
         Returns
         -------
         Measure
-            `d_g + E_g`. A cap that the deliveries have used up allows nothing more of its group, and a floor that they
-            meet asks for nothing, where totals cannot be negative. Totals, limits and excess of a solution, its
-            report and its conflicts are of the plan alone: limits are what is left of them. A measure that is added
-            brings its own deliveries; they must be of the sum's groups, or have no keys.
+            `d_g + E_g`. If totals cannot be negative, a cap that is used up allows nothing more in its group, and a
+            floor that is met requires nothing more. Totals, limits and excess of a solution, its report and its
+            conflicts refer to the plan only: limits are the remaining amounts. Measures that are added keep their own
+            deliveries, which must be by the groups of the sum, or have no keys.
 
         Raises
         ------
         ProblemError
-            For numbers that are negative or not finite; in a problem, for labels that are no groups.
+            For numbers that are negative or not finite; in a problem, for labels that are not groups.
 
         Example
         -------
@@ -112,11 +112,11 @@ class Measure(Multiples["Measure"]):
 
     @property
     def planned(self) -> Measure:
-        """The same without what was delivered before: the part that an allocation decides."""
+        """The same without the amounts delivered before: the part that an allocation decides."""
         return Measure(self.terms) if self.constants else self
 
     def constant(self, labels: Sequence[Any]) -> npt.NDArray[np.float64]:
-        """What each of the groups `labels` has delivered, (n_groups,)."""
+        """The amount that each of the groups `labels` has delivered, (n_groups,)."""
         out = np.zeros(len(labels))
         for constant in self.constants:
             out += constant.over(self.by, labels)
@@ -151,7 +151,7 @@ class Measure(Multiples["Measure"]):
         if number is None:
             return NotImplemented
         if not np.isfinite(number):
-            raise ProblemError(f"cannot multiply {self} by {factor}: a finite number is expected.")
+            raise ProblemError(f"cannot multiply {self} by {factor}: expected a finite number.")
         return Measure(
             tuple(MeasureTerm(number * t.coefficient, t.column, t.by) for t in self.terms),
             tuple(constant.times(number) for constant in self.constants),
@@ -205,7 +205,7 @@ def exposure(by: str | tuple[str, ...] | None = None) -> Measure:
     Returns
     -------
     Measure
-        `E_g = sum_{p in g} x_p`, in impressions, one entry a group.
+        `E_g = sum_{p in g} x_p`, in impressions, one entry per group.
 
     Example
     -------
@@ -217,7 +217,7 @@ def exposure(by: str | tuple[str, ...] | None = None) -> Measure:
 
 
 def total(column: str, by: str | tuple[str, ...] | None = None) -> Measure:
-    """Expected sum of a column over what is shown, by group.
+    """Expected sum of a column over the pairs shown, by group.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def total(column: str, by: str | tuple[str, ...] | None = None) -> Measure:
     Returns
     -------
     Measure
-        `sum_{p in g} c_p x_p`, one entry a group.
+        `sum_{p in g} c_p x_p`, one entry per group.
 
     Example
     -------
@@ -256,7 +256,7 @@ def _keys(by: object) -> tuple[str, ...]:
 
 
 def _combine(terms: tuple[MeasureTerm, ...], constants: tuple[Delivered, ...]) -> Measure:
-    """Add up terms of the same column and keys; check that their groups can be broadcast."""
+    """Merge terms of the same column and keys; check that their groups can be broadcast."""
     merged: dict[tuple[str | None, frozenset[str]], MeasureTerm] = {}
     for term in terms:
         key = (term.column, frozenset(term.by))
@@ -274,9 +274,9 @@ def _combine(terms: tuple[MeasureTerm, ...], constants: tuple[Delivered, ...]) -
     for constant in constants:
         if constant.by not in ((), widest):
             raise ProblemError(
-                f"cannot add {constant} by {constant.by} to a measure by {widest}: what was delivered counts in groups "
-                "of the same keys in the same order, or in all groups. Add the measures first, then say what the sum "
-                "has delivered_so_far."
+                f"cannot add {constant} by {constant.by} to a measure by {widest}: amounts delivered must be by the "
+                "same keys in the same order, or one amount for all groups. Add the measures first, then call "
+                "delivered_so_far on the sum."
             )
     if len(kept) == 1 and kept[0] is terms[0] and all(t.coefficient == 0.0 for t in merged.values()):
         kept = (MeasureTerm(0.0, kept[0].column, kept[0].by),)
@@ -293,8 +293,8 @@ def _band(measure: Measure, sense: str, limit: object) -> Band:
 
 def _refuse_strict(measure: Measure, sense: str) -> NoReturn:
     raise ProblemError(
-        f"strict inequality {measure} {sense} ...: the set it describes is not closed, so a best allocation need not "
-        f"exist. Use {sense}=."
+        f"strict inequality {measure} {sense} ...: the set it describes is not closed, so there may be no best "
+        f"allocation. Use {sense}=."
     )
 
 

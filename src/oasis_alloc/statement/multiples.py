@@ -1,4 +1,4 @@
-"""Arithmetic that measures, functions and objectives share: what can be multiplied can be divided, from both sides."""
+"""Arithmetic that measures, functions and objectives share: multiplication and division by numbers, from both sides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Multiple = TypeVar("_Multiple")
 class Multiples(Generic[_Multiple]):
     """Adds `2 * x` and `x / 2` to a class that has `x * 2`."""
 
-    # an array or a number of numpy on the left must ask us, instead of multiplying or comparing element by element
+    # a numpy array or number on the left must call our operator, instead of working element by element
     __array_ufunc__: Any = None
     __pandas_priority__ = 5000  # likewise a Series
 

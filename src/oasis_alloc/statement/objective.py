@@ -1,4 +1,4 @@
-"""What is maximized: weighted totals and weighted concave functions of totals."""
+"""The objective: weighted totals and weighted concave functions of totals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from oasis_alloc.statement.stay_close import StayClose
 
 @dataclass(frozen=True, eq=False)
 class Objective(Multiples["Objective"], ByFields):
-    """A sum of measures without groups, of concave functions and of `stay_close`, as `maximize=` takes it.
+    """A sum of measures without groups, of concave functions and of `stay_close`, for `maximize=`.
 
     Example
     -------
@@ -31,7 +31,7 @@ class Objective(Multiples["Objective"], ByFields):
 
     @classmethod
     def of(cls, given: object) -> Objective:
-        """Take a measure, a function or their sum; say what is wrong with anything else."""
+        """Convert a measure, a function or their sum; refuse anything else."""
         if isinstance(given, Objective):
             objective = given
         elif isinstance(given, Measure):
@@ -48,13 +48,13 @@ class Objective(Multiples["Objective"], ByFields):
             )
         if objective.linear is not None and objective.linear.by:
             raise ProblemError(
-                f"maximize: {objective.linear} has one total a group of {objective.linear.by}, which cannot be "
-                "maximized together. Drop by=, or wrap the measure in a concave function of its groups."
+                f"maximize: {objective.linear} has one total per group of {objective.linear.by}; expected one "
+                "number to maximize. Drop by=, or wrap the measure in a concave function of its groups."
             )
         if objective.linear is not None and objective.linear.constants:
             raise ProblemError(
-                f"maximize: {objective.linear} counts what was delivered already, which no allocation can change. Drop "
-                "delivered_so_far here, or use the measure in a function or a limit."
+                f"maximize: {objective.linear} includes amounts delivered already, which no allocation can change. "
+                "Drop delivered_so_far here, or use the measure in a function or a limit."
             )
         return objective
 

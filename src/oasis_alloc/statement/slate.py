@@ -1,4 +1,4 @@
-"""What one user's slate may hold."""
+"""The rules for the slate of one user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from oasis_alloc.statement.by_user import ByUser, by_user, per_user
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
 
-_MOST = 2**31 - 1  # slots: more than anybody has candidates
+_MOST = 2**31 - 1  # slots: more than any user has candidates
 Sizes = int | npt.NDArray[np.int64]
 Steps = float | npt.NDArray[np.float64]
 SizesLike = npt.ArrayLike | Mapping[Any, int]  # a text is the name of a column of users
@@ -28,7 +28,7 @@ SizesLike = npt.ArrayLike | Mapping[Any, int]  # a text is the name of a column 
 
 @dataclass(frozen=True, eq=False)
 class Slate(ByFields):
-    """The slate rules of every user.
+    """The rules that every user's slate keeps: size, caps, diminishing values, guards and slot weights.
 
     `X_u = {x : 0 <= x <= 1, at_least <= sum(x) <= size, sum(x_i, i in c) <= at_most[key] for every category c of every
     key, sum(r_i x_i) >= M - (1 - keep) |M|, M the most that sum(r_i x_i) can be under the other rules}`.
@@ -36,35 +36,35 @@ class Slate(ByFields):
     Parameters
     ----------
     size
-        Number of slots, at least 1, of which no user fills more than they have candidates; or one number per user,
+        Number of slots, at least 1; a user with fewer candidates fills fewer. Or one number per user,
         >= 0: the name of a column of users, `{id: number}`, a pandas Series whose index has the ids, or (n_users,)
         integers in the order of the users' numbers.
     at_most
-        `{key of the items: number}`: at most so many items of one category of that key, such as `{"artist": 1,
+        `{key of the items: number}`: the maximum number of items of one category of that key, such as `{"artist": 1,
         "genre": 3}`. Items without a category are not counted; an item with several (a track with three genres) counts
-        in each. Where the categories of all keys nest (every artist of one genre only), the best slate is a whole one;
-        where they cross, or items have several, slates are what is left when whole ones are mixed and the mixture is
-        only held to the rules on average: the certificate is exact for these.
+        in each. If the categories of all keys nest (every artist has only one genre), the best slate is a whole slate.
+        If they cross, or items have several labels, x may be a mixture of slates that keeps the rules only on average;
+        the certificate is exact for these mixtures.
     diminishing
         `{key of the items: step}`: the j-th item of a category (j = 0, 1, ...) adds its value minus `step * j`; or
-        an array of decrements >= 0 that never decrease, the last of which stands for all that follow.
+        an array of decrements >= 0 that never decrease, the last of which is used for all further items.
     keep
         `{column: share}`: every user keeps at least this share, in [0, 1], of the column's sum in their own best slate
-        for that column alone, under the same rules. Hard, for each user. Where that sum M is negative, at least
-        `(2 - share) M`: no slate has more than M, so a share of it could not be kept.
+        for that column alone, under the same rules. Hard, for each user. If that sum M is negative, the bound is
+        `(2 - share) M`: no slate has more than M, so a share of it could not be reached.
     at_least
-        Slots that must be filled, where the user's candidates and the other rules allow as many; a number, or one per
-        user as for `size`.
+        Minimum number of filled slots, if the user's candidates and the other rules allow as many; a number, or one
+        per user as for `size`.
     slot_weights
-        What each slot counts, from the first: numbers in (0, 1] that never increase, one for every slot. Items stand in
-        the order of their priced scores, and `x` is the attention that an item gets: the chance of being shown,
-        times what the slot counts. `keep`, `at_least` and `diminishing` then hold for the first k slots, for every k.
-        Costs a copy of the candidates for every distinct number.
+        Weight of each slot, from the first: numbers in (0, 1] that never increase, one per slot. Items are shown in
+        the order of their priced scores, and `x` is the attention that an item gets: the probability of being shown
+        times the weight of its slot. `keep`, `at_least` and `diminishing` then hold for the first k slots, for every k.
+        A solve needs one copy of the candidates per distinct weight.
 
     Raises
     ------
     ProblemError
-        If a number is not whole, out of its range, or in the wrong order.
+        If a number is not whole, is out of its range, or is in the wrong order.
 
     Example
     -------
@@ -108,7 +108,7 @@ class Slate(ByFields):
         put(self, "diminishing", FrozenMapping(steps))
         shares = {c: _share(c, share) for c, share in _named(self.keep, "keep", "column: share").items()}
         if len(shares) > 1:
-            raise ProblemError(f"Slate(keep={shares!r}): one column at most can be kept; blend several into one.")
+            raise ProblemError(f"Slate(keep={shares!r}): at most one column can be kept; blend several into one.")
         put(self, "keep", FrozenMapping(shares))
         if self.slot_weights is not None:
             put(self, "slot_weights", _slot_weights(self.slot_weights, self.size))
@@ -117,7 +117,7 @@ class Slate(ByFields):
 
     @property
     def is_laid_out(self) -> bool:
-        """False where size or at_least name users or a column of theirs, which candidates have."""
+        """False if `size` or `at_least` is by user id or names a column of users, which only candidates have."""
         return not any(isinstance(sizes, (str, dict)) for sizes in (self.size, self.at_least))
 
     def laid_out(self, candidates: Candidates) -> Slate:
@@ -132,7 +132,7 @@ class Slate(ByFields):
         return replace(self, **sizes)
 
     def sizes(self, indptr: npt.NDArray[np.int64]) -> tuple[Sizes, Sizes]:
-        """(size, at_least) cut to the largest number of candidates of a user: no slate is ever longer."""
+        """(size, at_least), clipped to the largest number of candidates of a user: no slate is longer."""
         longest = max(1, int(np.diff(indptr).max(initial=0)))
         size, at_least = (
             min(given, longest) if isinstance(given, int) else np.minimum(given, longest)
@@ -147,7 +147,7 @@ class Slate(ByFields):
 
     @property
     def is_plain(self) -> bool:
-        """True where a size for all is the only rule."""
+        """True if one size for all users is the only rule."""
         return (
             isinstance(self.size, int)
             and not self.keys
@@ -183,19 +183,19 @@ class Slate(ByFields):
 
     def words(self) -> str:
         """The rules in words: "up to 10, at most 1 of an artist and 3 of a genre"."""
-        size = f"{self.size:,}" if isinstance(self.size, int) else "so many by user"
+        size = f"{self.size:,}" if isinstance(self.size, int) else "a size given per user"
         if isinstance(self.size, np.ndarray):
-            size = f"{int(self.size.max(initial=0)):,} by user"
+            size = f"{int(self.size.max(initial=0)):,}, by user"
         caps = [f"{number:,} of {_article(key)} {key}" for key, number in self.at_most.items()]
         out = [f"up to {size}"]
         if not isinstance(self.at_least, int) or self.at_least:
-            out.append(f"at least {self.at_least if isinstance(self.at_least, int) else 'so many by user'}")
+            out.append(f"at least {self.at_least if isinstance(self.at_least, int) else 'a number given per user'}")
         if caps:
             out.append("at most " + " and ".join([", ".join(caps[:-1]), caps[-1]] if len(caps) > 1 else caps))
         out += [f"diminishing by {key}" for key in self.diminishing]
-        out += [f"{share:.0%} of everyone's {column} kept" for column, share in self.keep.items()]
+        out += [f"{share:.0%} of each user's {column} kept" for column, share in self.keep.items()]
         if self.slot_weights is not None:
-            out.append("slots by position")
+            out.append("weights by slot")
         return ", ".join(out)
 
 
@@ -263,7 +263,7 @@ def _whole_numbers(numbers: npt.NDArray[np.float64], name: str, candidates: Cand
 
 
 def _fits(at_least: Sizes | ByUser, size: Sizes | ByUser) -> bool:
-    """False where both are arrays of different lengths, which the candidates will refuse."""
+    """False where both are arrays of different lengths, which is refused later, with the candidates."""
     return not (isinstance(at_least, np.ndarray) and isinstance(size, np.ndarray)) or at_least.shape == size.shape
 
 
@@ -282,8 +282,8 @@ def _steps(key: str, step: object) -> Steps:
     if falls.size:
         at = int(falls[0]) + 1
         raise ProblemError(
-            f"{what}: decrement {at} is {array[at]:g}, below the one before it ({array[at - 1]:g}); an item may not be "
-            "worth more for coming later: decrements never decrease."
+            f"{what}: decrement {at} is {array[at]:g}, below the one before it ({array[at - 1]:g}); decrements never "
+            "decrease: an item may not gain value from a later place."
         )
     return readonly(array)
 
@@ -300,8 +300,8 @@ def _by_place(given: object, what: str, word: str) -> npt.NDArray[np.float64]:
     found = labelled(given, what, word)
     if found is not None and (isinstance(given, Mapping) or list(found) != list(range(len(found)))):
         raise ProblemError(
-            f"{what}: {word}s go by place, from the first, not by label, and {type(given).__name__} has labels; "
-            "expected a list or an array. Of a pandas Series, pass to_numpy()."
+            f"{what}: {word}s are by place, from the first, not by label, and {type(given).__name__} has labels; "
+            "expected a list or an array. From a pandas Series, pass to_numpy()."
         )
     try:
         return np.asarray(numbers_of(given if found is None else list(found.values()), what, word))
@@ -316,21 +316,21 @@ def _slot_weights(given: object, size: Sizes | ByUser) -> npt.NDArray[np.float64
         try:
             array = _by_place(given, "Slate(slot_weights=...)", "slot weight")
         except ProblemError as error:
-            raise ProblemError(f"Slate(slot_weights={given!r}): expected numbers, one a slot ({error})") from None
+            raise ProblemError(f"Slate(slot_weights={given!r}): expected numbers, one per slot ({error})") from None
     n_slots = (
         size if isinstance(size, int) else array.size if isinstance(size, (str, dict)) else int(size.max(initial=0))
     )
     if array.ndim != 1 or array.size < n_slots or (isinstance(size, int) and array.size != size):
-        raise ProblemError(f"Slate(slot_weights=...): shape {array.shape}; expected ({n_slots},), one number a slot.")
+        raise ProblemError(f"Slate(slot_weights=...): shape {array.shape}; expected ({n_slots},), one number per slot.")
     bad = np.flatnonzero(~((array > 0) & (array <= 1)))
     if bad.size:
-        counts = f"slot {bad[0]} counts {array[bad[0]]:g}"
+        counts = f"slot {bad[0]} has the weight {array[bad[0]]:g}"
         raise ProblemError(f"Slate(slot_weights=...): {counts}; expected numbers in (0, 1].")
     rises = np.flatnonzero(np.diff(array) > 0)
     if rises.size:
         at = int(rises[0]) + 1
         raise ProblemError(
-            f"Slate(slot_weights=...): slot {at} counts {array[at]:g}, more than slot {at - 1} ({array[at - 1]:g}); "
-            "numbers never increase: items are shown best first."
+            f"Slate(slot_weights=...): slot {at} has the weight {array[at]:g}, more than slot {at - 1} "
+            f"({array[at - 1]:g}); expected weights that never increase: items are shown best first."
         )
     return readonly(array)

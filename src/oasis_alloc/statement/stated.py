@@ -20,15 +20,15 @@ from oasis_alloc.statement.stay_close import StayClose
 
 Tensors = dict[str, npt.NDArray[Any]]
 LabelOf = Callable[[tuple[str, ...], Any], Any]
-"""The label that is written for a label of the groups by these keys."""
+"""Returns the label to write for a label of the groups by these keys."""
 
 
 @dataclasses.dataclass(eq=False)
 class Writer:
-    """Turns parts into JSON; arrays are put aside in `tensors`, labels are what `label_of` makes of them."""
+    """Turns parts into JSON; arrays are stored in `tensors`, and labels are converted by `label_of`."""
 
     label_of: LabelOf
-    earlier: Callable[[StayClose], npt.NDArray[np.float64]]  # (n_pairs,) probabilities that a plan is to stay close to
+    earlier: Callable[[StayClose], npt.NDArray[np.float64]]  # (n_pairs,) probabilities of the earlier plan
     tensors: Tensors = dataclasses.field(default_factory=dict)
 
     def write(self, part: Any, by: tuple[str, ...] | None = None) -> Any:
@@ -39,7 +39,7 @@ class Writer:
             return {"is": "StayClose", "weight": part.weight, "at": self._put(shown), "y": self._put(y[shown])}
         if dataclasses.is_dataclass(part) and not isinstance(part, type):
             if type(part) is not _classes().get(type(part).__name__):
-                raise InputError(f"{part} is a {type(part).__name__}, which is none of this package's own statements.")
+                raise InputError(f"{part} is a {type(part).__name__}, which is not a statement of this package.")
             if isinstance(part, Function):
                 by = part.measure.by
             elif isinstance(part, Delivered):
@@ -64,7 +64,7 @@ class Writer:
 
 
 def read(written: Any, tensors: Mapping[str, npt.NDArray[Any]], steady: Callable[..., StayClose]) -> Any:
-    """The part that `Writer.write` turned into JSON; `steady(weight, positions, y)` makes what stays close."""
+    """The part that `Writer.write` turned into JSON; `steady(weight, positions, y)` makes a `StayClose`."""
     if not isinstance(written, dict):
         return written
     kind = written["is"]
@@ -94,7 +94,7 @@ def _scalar(value: Any) -> Any:
         return {"is": "number", "of": repr(value)}
     if value is None or type(value) in (bool, int, float, str):
         return value
-    if isinstance(value, (bool, int, float, str)):  # a library's own kinds of them
+    if isinstance(value, (bool, int, float, str)):  # also subclasses of other libraries
         kind = next(base for base in (bool, int, float, str) if isinstance(value, base))
         return kind(value)
     if isinstance(value, datetime):
@@ -105,7 +105,7 @@ def _scalar(value: Any) -> Any:
 
 
 def _classes() -> dict[str, type]:
-    """What a file may name: the package's own statements, and nothing else."""
+    """The classes that a file may name: only this package's own statements."""
     found: dict[str, type] = {kind.__name__: kind for kind in (Measure, MeasureTerm, Delivered, Objective, Slate)}
     waiting = Function.__subclasses__()
     while waiting:

@@ -1,4 +1,4 @@
-"""Steadiness: keep the slots of an earlier plan where that costs little, and count those that change."""
+"""Steadiness: keep the slots of an earlier plan if that costs little, and count those that change."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _CHUNK = 1 << 20  # pairs that are looked up at once
 
 
 def stay_close(previous: HasAllocation, weight: float) -> StayClose:
-    """Something to gain for every slot that stays as an earlier solution had it, `weight * sum_p y_p x_p`.
+    """A reward for every slot that stays as in an earlier solution, `weight * sum_p y_p x_p`.
 
     Parameters
     ----------
     previous
-        A `Solution`, of these candidates or others. Pairs are matched by the ids of users and items, which are their
-        numbers where the candidates have no ids; `y_p` is the earlier probability, 0 for a pair that was not there.
+        A `Solution`, for the same candidates or others. Pairs are matched by the ids of users and items (their numbers
+        if the candidates have no ids); `y_p` is the earlier probability, 0 for a new pair.
     weight
-        What a kept slot is worth, in units of the objective; positive and finite.
+        Value of a kept slot, in units of the objective; positive and finite.
 
     Returns
     -------
     StayClose
-        Goes into `maximize` with a plus. It is one more value a pair, so nothing else of the solve changes. Where the
-        earlier slates are integral it is the weight times the expected number of slots kept: `weight * sum_p x_p` less
-        half of it times the distance `sum_p |x_p - y_p|` for slates of the same length. `solution.churn(previous)`
-        says how much changed.
+        Added to `maximize` with a plus. It only adds to the value of each pair, so the rest of the solve does not
+        change. If the earlier slates are integral, it is the weight times the expected number of slots kept:
+        `weight * sum_p x_p` minus `weight / 2` times the distance `sum_p |x_p - y_p|`, for slates of the same length.
+        `solution.churn(previous)` returns how much changed.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def stay_close(previous: HasAllocation, weight: float) -> StayClose:
 
 @runtime_checkable
 class HasAllocation(Protocol):
-    """What is needed of a solution."""
+    """The part of a solution that is used here."""
 
     @property
     def problem(self) -> Any:
@@ -83,7 +83,7 @@ class HasAllocation(Protocol):
         """How likely each of them is."""
 
     def raise_if_infeasible(self) -> None:
-        """Raise where there is no allocation."""
+        """Raise if there is no allocation."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -96,13 +96,13 @@ class Earlier(ByFields):
 
     @classmethod
     def of(cls, previous: object, what: str) -> Self:
-        """Take what is needed of a solution, and none of the problem that it was of."""
+        """Copy the allocation and ids of a solution, without a reference to its problem."""
         if not isinstance(previous, HasAllocation):
             raise ProblemError(f"{what}: expected the oa.Solution of an earlier problem, got {previous!r}.")
         if previous.status.name == "INFEASIBLE":
             raise ProblemError(
-                f"{what}: the earlier problem was infeasible, so there is no allocation to be close to. Leave the term "
-                "out, or take the last solution that has one."
+                f"{what}: the earlier problem was infeasible and has no allocation to stay close to. Leave the term "
+                "out, or use the last solution that has an allocation."
             )
         return cls(previous.problem.candidates, previous.pairs, previous.x)
 
@@ -115,16 +115,16 @@ class Earlier(ByFields):
         return out
 
     def probability(self, candidates: Candidates, positions: Ints) -> Floats:
-        """(len(positions),) earlier probability of the pairs of `candidates` at these positions, 0 of new ones."""
+        """(len(positions),) earlier probability of the pairs of `candidates` at these positions, 0 for new pairs."""
         same = _same_pairs(self.candidates, candidates)
         known, x = self.positions, self.x
-        if not same:  # one number a pair: the user's and the item's, as `candidates` number them
+        if not same:  # one number per pair, from the user and item numbers of `candidates`
             user, item = _renumbered(self.candidates, candidates)
             user, item = user[self.candidates.user_of(known)], item[self.candidates.item[known]]
             has = (user >= 0) & (item >= 0)
             known, x = (user * candidates.n_items + item)[has], x[has]
         order = np.argsort(known, kind="stable")
-        known, x = np.append(known[order], -1), np.append(x[order], 0.0)  # what is after the last one is no pair
+        known, x = np.append(known[order], -1), np.append(x[order], 0.0)  # a sentinel after the last pair
         out = np.empty(positions.size)
         for start in range(0, positions.size, _CHUNK):
             wanted = positions[start : start + _CHUNK]
@@ -135,7 +135,7 @@ class Earlier(ByFields):
         return out
 
     def churn(self, candidates: Candidates, positions: Ints, x: Floats) -> float:
-        """Share of the slots of an allocation of `candidates`, given by its non-zeros, that were not there."""
+        """Share of the slots of an allocation of `candidates`, given by its non-zeros, that are new."""
         slots = float(x.sum())
         kept = float(np.minimum(x, self.probability(candidates, positions)).sum())
         return max(0.0, 1.0 - kept / slots) if slots else 0.0
@@ -149,7 +149,7 @@ class StayClose(Multiples["StayClose"], ByFields):
     weight: float
 
     def value(self, candidates: Candidates) -> Floats:
-        """(n_pairs,) what it adds to the value of every pair of `candidates`."""
+        """(n_pairs,) addition to the value of every pair of `candidates`."""
         return self.weight * self.earlier.everywhere(candidates)
 
     def __mul__(self, factor: float) -> StayClose:
@@ -188,13 +188,13 @@ class StayClose(Multiples["StayClose"], ByFields):
 def _positive(weight: object) -> float:
     return positive(
         weight,
-        f"stay_close(previous, weight={weight!r}): the weight is a positive finite number, what a kept slot is worth; "
-        "it enters an objective with a plus.",
+        f"stay_close(previous, weight={weight!r}): the weight is a positive finite number, the value of a kept slot; "
+        "the term is added to the objective.",
     )
 
 
 def _same_pairs(old: Candidates, new: Candidates) -> bool:
-    """True where a pair has the same position in both."""
+    """True if pairs have the same positions in both."""
     if old is new:
         return True
     return (
@@ -213,7 +213,7 @@ def _same_ids(old: npt.NDArray[Any] | None, new: npt.NDArray[Any] | None) -> boo
 
 
 def _renumbered(old: Candidates, new: Candidates) -> tuple[Ints, Ints]:
-    """The new number of every old user, and of every old item; -1 for those that are gone."""
+    """The new number of every old user, and of every old item; -1 for those that no longer exist."""
     return (
         _new_numbers(old.user_ids, old.n_users, new.user_ids, new.n_users, new.user_name),
         _new_numbers(old.item_ids, old.n_items, new.item_ids, new.n_items, new.item_name),
@@ -238,7 +238,7 @@ def _new_numbers(old: npt.NDArray[Any] | None, n_old: int, new: npt.NDArray[Any]
         one, other = old[:1].tolist()[0], new[:1].tolist()[0]
         if type(one) is not type(other):
             raise ProblemError(
-                f"the earlier solution has {what} ids such as {one!r}, these candidates such as {other!r}: they are of "
-                "other types, and none is the same. Give both candidates ids of one kind."
+                f"the earlier solution has {what} ids such as {one!r}, these candidates such as {other!r}: their types "
+                "differ, so no id is the same. Give both candidates ids of one type."
             )
     return out

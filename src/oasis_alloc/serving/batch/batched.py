@@ -1,4 +1,4 @@
-"""What a policy does for many users in one call: for pipelines, and for hosts that put requests together."""
+"""Calls of a policy for many users at a time: for pipelines, and for hosts that batch requests."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Batched(Kept):
 
     @property
     def tally(self) -> Tally:
-        """Counts of what requests brought in vain, shared with the policies that this one decays to."""
+        """Counts of ignored keys and mistyped requests, shared with decayed copies of the policy."""
         return self._scorer.reader.tally
 
     def count_into(self, tally: Tally) -> None:
-        """Count into this one from here on: a store has one for all its policies."""
+        """Use this tally from now on: a store has one for all its policies."""
         self._scorer.reader.tally = tally
 
     def _derived(self, data: PolicyData) -> Self:
@@ -44,15 +44,15 @@ class Batched(Kept):
         users: UsersLike = None,
         out: Floats | None = None,
     ) -> Floats:
-        """Priced scores of the candidates of many users, (n_pairs,), some hundred million a second on one core.
+        """Priced scores of the candidates of many users, (n_pairs,), some hundred million per second on one core.
 
         Parameters
         ----------
         indptr, items, columns
-            As in `Candidates.from_arrays`; items may be -1 for unseen. float32 columns are read as they are.
+            As in `Candidates.from_arrays`; items may be -1 for unseen. float32 columns are not converted.
         users
-            (n_users,) numbers of the solve, `{key: (n_users,) labels}`, or a list of what `policy.user(...)` made; None
-            for users without labels.
+            (n_users,) numbers of the solve, `{key: (n_users,) labels}`, or a list of results of `policy.user(...)`;
+            None for users without labels.
         out
             (n_pairs,) float64 to write into.
 
@@ -85,16 +85,16 @@ class Batched(Kept):
     ) -> Ints:
         """The slates of many users, (n_users, k): row u has the positions in `items` of user u's slate, then -1.
 
-        What `select` gives each of them, at a microsecond or two a user of a hundred candidates, and the way to use
-        several threads for small requests: the interpreter is let go of once a call (docs/serving.md).
+        The same slates as `select`, in one or two microseconds per user with a hundred candidates. It also lets several
+        threads work on small requests, because the interpreter lock is released once per call (docs/serving.md).
 
         Parameters
         ----------
         indptr, items, columns, users
-            As in `score_batch`; `columns` has the column that is kept as well, where there is one.
+            As in `score_batch`; `columns` must also have the column of `keep`, if the slate has one.
         k
-            Slots, by default as many as each user has in the solve; the array has as many columns as the largest. A k
-            above that and above the longest list of candidates is cut to the larger of the two.
+            Number of slots; by default each user's number in the solve, and the array has as many columns as the
+            largest. A k above that and above the longest list of candidates is clipped to the larger of the two.
         out
             (n_users, k) int64 to write into.
         scores
@@ -120,7 +120,7 @@ class Batched(Kept):
     def prepare_batch(self, users: int, max_candidates: int, k: int | None = None) -> PreparedBatch:
         """Buffers for the slates of several users in one call: fill them, select, read them.
 
-        For one thread; make one for each. What is checked, and what of unchecked input is selected, is as in `prepare`.
+        For one thread; make one per thread. Checks, and the handling of unchecked input, are as in `prepare`.
 
         Parameters
         ----------
@@ -129,15 +129,15 @@ class Batched(Kept):
         max_candidates
             Maximum number of candidates per batch, of all users together.
         k
-            Slots, by default as many as in the solve, and never more than `max_candidates`.
+            Number of slots; by default as in the solve. Never more than `max_candidates`.
 
         Returns
         -------
         PreparedBatch
-            `clear()` begins a batch. `add(n, user)` takes in one user with n candidates, `user` being of
-            `policy.user`, and returns where they belong, (a, b): into `items[a:b]` and `columns[:, a:b]`, in the order
-            of `names`. `select()` writes `scores` and `positions` (users, k), a row a user as of `select_batch`, and
-            returns how many users there are.
+            `clear()` begins a batch. `add(n, user)` adds one user with n candidates, with a `user` from `policy.user`,
+            and returns their range (a, b): write `items[a:b]` and `columns[:, a:b]`, in the order of `names`.
+            `select()` writes `scores` and `positions` (users, k), one row per user as in `select_batch`, and returns
+            the number of users.
 
         Example
         -------

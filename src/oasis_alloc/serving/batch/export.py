@@ -64,7 +64,7 @@ def to_parquet(policy: Batched, encode: Callable[[Any], Any], candidates: Candid
 
 @contextmanager
 def _reading(candidates: Candidates, names: list[str]) -> Iterator[tuple[_Pairs, int]]:
-    """How pairs are read in their order, and how many at a time: of files, within the memory that is allowed."""
+    """A reader of pairs in order, and the number of pairs at a time: for files, within the memory limit."""
     if (stream := candidates.stream) is None:
         yield lambda a, b: (candidates.item[a:b], {name: candidates.columns[name][a:b] for name in names}), _ROWS
         return
@@ -114,7 +114,7 @@ def _rows(
 
 
 def _labels(key: Key) -> Any:
-    """(n_users,) the label of every user, None for none."""
+    """(n_users,) the label of every user, None without a label."""
     return objects([*key.labels.tolist(), None])[key.codes]  # -1 reads the last one
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.formula import Formula
     from oasis_alloc.serving.request.reader import Reader
 
-# Pairs whose scores stay in the cache while column after column is taken off. With smaller blocks there are more calls
-# between which a thread waits for the interpreter: at 1 << 15 two threads gain 1.4 times instead of 1.7.
+# Pairs whose scores stay in the cache while columns are subtracted one by one. Smaller blocks need more calls, between
+# which a thread waits for the interpreter: at 1 << 15 two threads gain 1.4 times instead of 1.7.
 _BLOCK = 1 << 18
 _TABLES = 1 << 22  # numbers in tables that are held at once
 
@@ -32,7 +32,7 @@ Tables = npt.NDArray[np.float64]  # (n_tables, K + 1, n_classes)
 
 
 class Users(NamedTuple):
-    """Who the users of a batch are: the distinct kinds of them, and what each one has."""
+    """The users of a batch: the distinct kinds of users, and the kind and slate size of each user."""
 
     codes: npt.NDArray[np.int32]  # (n_kinds, n_keys)
     kind: Ints  # (n_users,)
@@ -41,7 +41,7 @@ class Users(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The candidates of many users, checked as far as needs no walk over the pairs."""
+    """The candidates of many users, with all checks that need no pass over the pairs."""
 
     pointers: Ints
     items: npt.NDArray[Any]
@@ -66,7 +66,7 @@ def read(
 
 
 def buffer(out: Floats | None, n_pairs: int, name: str = "out") -> Floats:
-    """What is given to write scores into, or a new array."""
+    """The caller's array for scores, checked, or a new one."""
     scores = np.empty(n_pairs) if out is None else out
     return as_buffer(scores, np.float64, (n_pairs,), name=name)
 
@@ -184,7 +184,7 @@ def _labelled(
 
 
 def _known(reader: Reader, users: Sequence[User], n_users: int) -> Users:
-    """Users that `policy.user` has made."""
+    """Users from `policy.user`."""
     if len(users) != n_users:
         raise InputError(f"users: {len(users):,} of policy.user(...); expected {n_users:,}, as many as indptr has.")
     if set(map(type, users)) != {User}:
@@ -213,7 +213,7 @@ def kinds(formula: Formula, users: Users) -> Iterator[tuple[int, int, Tables, In
 
 
 def blocks(indptr: Ints, begin: int, end: int, pairs: int) -> Iterator[tuple[int, int]]:
-    """Ranges of users with about so many pairs."""
+    """Ranges of users with about this number of pairs."""
     first = begin
     while first < end:
         last = int(np.searchsorted(indptr, indptr[first] + pairs, side="right")) - 1
@@ -223,7 +223,7 @@ def blocks(indptr: Ints, begin: int, end: int, pairs: int) -> Iterator[tuple[int
 
 
 def refuse(given: Mapping[str, Column], a: int, b: int) -> NoReturn:
-    """Say which of the pairs a <= p < b is wrong, for one of them is."""
+    """Raise the error for the wrong pair among a <= p < b."""
     for name, column in given.items():
         bad = np.flatnonzero(~np.isfinite(column[a:b]))
         if bad.size:

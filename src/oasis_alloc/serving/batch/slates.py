@@ -15,8 +15,8 @@ from oasis_alloc.serving.request.selection import checked_slots
 if TYPE_CHECKING:
     from oasis_alloc.serving.request.scorer import Scorer
 
-_WIDE = 1 << 12  # slots of a solve that an array has a column for, whether or not there are as many candidates
-_BLOCK = 1 << 15  # pairs whose items and columns, copied into arrays of the types that kernels read, stay in the cache
+_WIDE = 1 << 12  # slots of a solve up to which an array has all columns, also with fewer candidates
+_BLOCK = 1 << 15  # pairs whose items and columns, converted for the kernels, stay in the cache
 
 
 def select_batch(
@@ -53,7 +53,7 @@ def select_batch(
 
 
 def _block(batch: Batch, a: int, b: int) -> tuple[Ints, Floats]:
-    """Items and columns of pairs a <= p < b, of the types that kernels of slates read: copied where they are not."""
+    """Items and columns of pairs a <= p < b, in the types of the kernels, converted if needed."""
     numbers = batch.items[a:b]
     if numbers.dtype != np.int64 or not numbers.flags.carray:
         numbers = numbers.astype(np.int64)
@@ -67,18 +67,18 @@ def _block(batch: Batch, a: int, b: int) -> tuple[Ints, Floats]:
 
 
 def _refuse(batch: Batch, a: int, b: int, pair: int, n_items: int) -> NoReturn:
-    """Say what is wrong with a pair of the block a <= p < b."""
+    """Raise the error for a pair of the block a <= p < b."""
     item_numbers(batch.items[a:b], a, n_items)
     if all(np.isfinite(column[pair]) for column in batch.columns.values()):
         user = int(np.searchsorted(batch.pointers, pair, side="right")) - 1
         raise InputError(
-            f"items: user {user:,} has item {batch.items[pair]} a second time, at pair {pair:,}; expected each item of "
-            "a user once."
+            f"items: user {user:,} has item {batch.items[pair]} a second time, at pair {pair:,}; expected each item "
+            "once per user."
         )
     refuse(batch.columns, a, b)
 
 
 def _slates(out: Ints | None, shape: tuple[int, int], slots: int) -> Ints:
-    """What is given to write slates into, which may have as many columns as there are slots, or a new array."""
+    """The caller's array for slates, with up to one column per slot, checked, or a new one."""
     slates = np.empty(shape, np.int64) if out is None else out
     return as_buffer(slates, np.int64, shape, (shape[0], slots))

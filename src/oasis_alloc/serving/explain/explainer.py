@@ -1,8 +1,8 @@
-"""Works out why a slate is what it is: how near every decision was, and the smallest change that would reverse it.
+"""Computes why a slate was chosen: the margin of every decision, and the smallest change that would reverse it.
 
-Greedy takes candidates one after the other. As long as a candidate is not taken it changes nothing, so the score from
-which on it would be taken is exact: along the path that greedy takes without it, the least of (marginal taken at a step
-+ what the candidate's categories cost at that step), or of a slot that stays empty.
+Greedy picks candidates one by one. A candidate that is not picked changes nothing, so the score from which it would be
+picked is exact: along the greedy path without it, the minimum over steps of (marginal picked at the step + cost of the
+candidate's categories at that step), or of the threshold of a slot that stays empty.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from oasis_alloc.serving.request.selection import Picked, Selector
 
 # shares of a change, and whether it reverses the decision by then
 _TRIAL = np.array([0.5, 1.0 - 1e-6, 1.0 + 1e-6]), np.array([False, False, True])
-_CLEAR = 1e-6  # of the largest number that is compared: a millionth of such a change is ten thousand times its rounding
+_CLEAR = 1e-6  # of the largest number compared: a millionth of such a change is ten thousand times its rounding
 
 Uses = dict[tuple[str, Any], tuple[float, float]]
 """{(constraint, group): (price, use)} of the prices that a candidate pays."""
@@ -49,25 +49,25 @@ class Path:
                 np.add.at(counts, category[self._first[position] : self._first[position + 1]], 1)
         # at the end, by category
         self._soft, self._cap = stairs.soft[self._system, at], stairs.flat[self._system, at]
-        # what they take off after the whole slate
+        # their decrements after the whole slate
         self.decrement = np.bincount(candidate, self._soft, classes.size).astype(np.float64)
         self.is_full = picked.positions.size >= wishes.k
         opened = self._opened(picked)
         self._bar = opened if not self.is_full else float(picked.marginal[-1]) if wishes.k else np.inf
         needed = picked.marginal[:, None] + np.array(cost)[:-1]
-        # a cap lets nothing in, also where anything may fill a slot
+        # a cap excludes items, also with `fill`
         empty = np.where(np.isinf(cost[-1]), np.inf, opened) + cost[-1]
         needed = np.vstack([needed[wishes.pinned.size :], *([] if self.is_full else [empty])])
         step = np.argmin(needed, 0) if len(needed) else np.zeros(scores.size, np.int64)
-        self.threshold = needed.min(0, initial=np.inf)  # score from which on a candidate is taken, and
-        self.rival = np.append(picked.positions[wishes.pinned.size :], -1)[step]  # whose place it takes, -1: of nobody
+        self.threshold = needed.min(0, initial=np.inf)  # score from which a candidate is picked, and
+        self.rival = np.append(picked.positions[wishes.pinned.size :], -1)[step]  # its rival; -1: an empty slot
 
     def _opened(self, picked: Picked) -> float:
-        """What a slot that stays empty asks for."""
+        """The score that would fill an empty slot."""
         return -np.inf if picked.positions.size < self._wishes.least else self._wishes.floor
 
     def without(self, i: int, other: Picked) -> float:
-        """Score from which on candidate i is taken where `other` is the slate without it."""
+        """Score from which candidate i is picked, if `other` is the slate without it."""
         mine = slice(self._first[i], self._first[i + 1])
         counts = dict.fromkeys(self._category[mine].tolist(), 0)
         steps, last = self._stairs.cost[self._system[mine]].tolist(), self._stairs.cost.shape[1] - 1
@@ -83,7 +83,7 @@ class Path:
         return min(needed[self._wishes.pinned.size :], default=np.inf)
 
     def rule(self, i: int, score: float) -> str:
-        """Why candidate i was not taken."""
+        """Why candidate i was not picked."""
         if score <= self._bar:
             return "score" if self.is_full else "worth"
         mine = slice(self._first[i], self._first[i + 1])
@@ -95,7 +95,7 @@ class Path:
 
 
 def _paid(steps: Sequence[Sequence[float]], counts: Mapping[int, int], last: int) -> float:
-    """What categories cost at these counts, added one after the other."""
+    """The cost of categories at these counts, summed in order."""
     cost = 0.0
     for step, count in zip(steps, counts.values(), strict=True):
         cost += step[min(count, last)]
@@ -107,7 +107,7 @@ class Explainer:
 
     def __init__(self, ledger: Ledger, selector: Selector) -> None:
         self.ledger, self.selector, self.data = ledger, selector, selector.data
-        # of several terms, a change of one price would change more than these groups pay
+        # with several terms, a change of one price would change the cost of more groups
         self.single = {constraint.name for constraint in self.data.constraints if len(constraint.terms) == 1}
 
     def explain(self, asked: Asked) -> Explanation:
@@ -193,7 +193,7 @@ class Reversal:
         self._read = (masked, request.key, of_item), (rules.array, cost, counts), fill, wishes.pinned
 
     def changes(self, i: int, shown: bool, threshold: float, rival: int) -> tuple[Change, ...]:
-        """Changes of the organic column and of a price, tried before they are told."""
+        """Changes of the organic column and of a price, each verified before it is reported."""
         short = threshold - self._scores[i]
         if not math.isfinite(short):
             return ()
@@ -212,11 +212,11 @@ class Reversal:
         return tuple(out)
 
     def _is_alone(self, short: float, group: tuple[str, Any]) -> bool:
-        """Whether a price moves one candidate alone, and far beyond rounding: then its threshold says what happens."""
+        """Whether a price moves only one candidate, by more than rounding: then its threshold decides."""
         return len(self._payers[group]) == 1 and abs(short) > _CLEAR * self._largest
 
     def _reverses(self, i: int, shown: bool, change: Change) -> bool:
-        """Whether a price at the change, and not before it, reverses: others of the group are moved by it as well."""
+        """Whether the decision reverses at the change, and not before: the price also moves others of the group."""
         from oasis_alloc.kernels.serve.reversal import reverses
 
         payers = self._payers[change.name, change.group]

@@ -1,4 +1,4 @@
-"""Why a slate is what it is, as an answer: numbers and sentences. `explainer.py` works them out."""
+"""Explanations of a slate: numbers and sentences, computed by `explainer.py`."""
 
 from __future__ import annotations
 
@@ -41,30 +41,30 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One candidate: its score and what it is made of, its place, and how near the decision was.
+    """One candidate: its score and its parts, its place, and the margin of the decision.
 
     Attributes
     ----------
     position, item
-        In the request; the item's id (its number where there are no ids, None where it was never seen).
+        Position in the request; the item's id (its number if there are no ids, None for an unknown item).
     organic, score, parts
         The host's own score; the priced score; its summands, whose `math.fsum` is the score bit for bit.
     decrement, marginal
-        What items of its categories before it took off, and what is left: that is compared.
+        The decrement for earlier items of its categories, and the score after it, which greedy compares.
     rank
-        Place in the slate from 0, None where it is not shown.
+        Place in the slate from 0, None if it is not shown.
     rule
         Why it is not shown: "score" (others were worth more), "worth" (not worth a slot), "at_most KEY",
-        "diminishing KEY", "keep COLUMN", "exclude"; or of those shown "pinned", "keep COLUMN"; "" for all others.
+        "diminishing KEY", "keep COLUMN", "exclude"; or for shown items "pinned", "keep COLUMN"; "" for all others.
     threshold, margin
-        The score from which on it is shown, all else equal; and how far its score is above (below 0 where it is not
-        shown). NaN where the share of a column that is kept, or a pin, decides.
+        The score from which it is shown, all else equal; and its score minus that (below 0 if it is not shown). NaN if
+        the share of `keep`, or a pin, decides.
     rival
-        Position of the runner-up: who would come in for it, or whose place it would take. None where that is an empty
+        Position of the runner-up: the item that would replace it, or the item that it would replace. None for an empty
         slot.
     changes
-        The smallest changes of its organic column, and of the largest price that tells it from its rival, that would
-        have reversed the decision, everybody who pays that price included; prices keep their sign.
+        The smallest changes that would have reversed the decision: of its organic column, and of the largest price in
+        which it differs from its rival, for all candidates that pay this price. Prices keep their sign.
     """
 
     position: int
@@ -89,7 +89,7 @@ class Reason:
         made = " ".join(map(str, parts[:4])) + (" ..." if len(parts) > 4 else "")
         text = f"item {self.item!r} scores {self.score:.4g} = {made or '0'}"
         if self.decrement:
-            text += f", {self.decrement:.4g} less for what is before it"
+            text += f", {self.decrement:.4g} less for similar items before it"
         rival = "an empty slot" if self.rival is None else f"item {self.rival_item!r}"
         if self.rank is not None:
             text += f"; shown at {self.rank + 1}"
@@ -109,7 +109,7 @@ class Reason:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation(Sequence[Reason]):
-    """One `Reason` a candidate, in the order of the request; `print` shows the slate and who came near."""
+    """One `Reason` per candidate, in the order of the request; `print` shows the slate and the runners-up."""
 
     reasons: tuple[Reason, ...]
     policy_id: str
@@ -163,7 +163,7 @@ class Explanation(Sequence[Reason]):
         return as_page([table, _SIGNS, Folded("why, in words", why)])
 
     def _table(self, most: int | None = None) -> tuple[TextTable, list[Reason]]:
-        """The slate and those that came near it, up to so many rows."""
+        """The slate and the runners-up, up to so many rows."""
         dropped = sorted(
             (reason for reason in self.reasons if reason.rank is None),
             key=lambda reason: (not np.isfinite(reason.margin), -reason.margin, -reason.score),

@@ -1,4 +1,4 @@
-"""What a priced score is made of: every column's part, and every price by constraint and group."""
+"""The parts of a priced score: every column's part, and every price by constraint and group."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Part:
     """One summand of a priced score.
 
     `kind` is "column" or "constant" of the objective, "price" of a constraint or function (`name`) for a group, or
-    "rounding". A price that is paid is an amount below 0, a bonus one above. `column` is what was counted, None for
-    exposure; `price` is the group's, and `use` how much of its total one showing of this candidate adds.
+    "rounding". A price paid is an amount below 0, a bonus above 0. `column` is the column counted, None for exposure;
+    `price` is the group's, and `use` is the amount that one showing of this candidate adds to its total.
     """
 
     kind: str
@@ -54,9 +54,9 @@ class Ledger:
     ) -> list[tuple[Part, ...]]:  # fmt: skip
         """The parts of every candidate, which add up to its score exactly: `math.fsum` of the amounts is the score.
 
-        `keys` and `rows` say what labels they have, `columns` are the policy's, in its order. Each amount is rounded as
-        a product is; what is left between their sum and the score, which was rounded operation by operation, is some
-        units in the last place of the score and goes into the largest part that takes it.
+        `keys` and `rows` give their labels, `columns` are the policy's, in its order. Each amount is rounded as a
+        product. The remaining difference to the score, which was rounded operation by operation, is a few units in the
+        last place of the score; it is added to the largest part that can hold it.
         """
         data = self.data
         values = {name: column.tolist() for name, column in zip(data.columns, columns, strict=True)}
@@ -87,7 +87,7 @@ class Ledger:
         return out
 
     def _prices(self, number: int, which: int) -> Prices:
-        """What the groups of one of a constraint's terms pay: a term of fewer keys has several rows a group."""
+        """The prices of the groups of a constraint's term: terms with fewer keys have several rows per group."""
         found = self._paid.get((number, which))
         if found is None:
             constraint, term = self.data.constraints[number], self.data.terms[which]
@@ -110,7 +110,7 @@ def _lists(indptr: Ints, codes: Codes, rows: Sequence[int]) -> list[list[int]]:
 
 
 def exact(parts: Sequence[Part], score: float) -> tuple[Part, ...]:
-    """The parts with one of them, the largest that can, changed so that `math.fsum` of all is the score."""
+    """The parts with one of them, the largest that can, adjusted so that `math.fsum` of all is the score."""
     amounts = [part.amount for part in parts]
     if math.fsum(amounts) == score:
         return tuple(parts)
@@ -120,5 +120,5 @@ def exact(parts: Sequence[Part], score: float) -> tuple[Part, ...]:
         if amounts[k] and math.fsum([*others, amount]) == score:
             changed = Part(**{**{f: getattr(parts[k], f) for f in Part.__slots__}, "amount": amount})
             return (*parts[:k], changed, *parts[k + 1 :])
-    # parts that nearly cancel are all coarser than the score: what is left is a part of its own, and exact
+    # parts that nearly cancel are all coarser than the score: the rest is a separate part, and exact
     return (*parts, Part("rounding", "rounding", math.fsum([score, *(-amount for amount in amounts)])))

@@ -1,7 +1,7 @@
 """A policy's data as named arrays and strings, and back: what `docs/snapshot.md` calls the content.
 
-Numbers that readers index or add up are arrays; names, and what there is little of, are in two JSON documents of the
-header. A header that does not come out again as it went in is refused, so that nothing in it is ever ignored.
+Numbers that readers index or sum are arrays; names and small data are in two JSON documents of the header. A header
+that does not encode back to itself is refused, so that nothing in it is ever ignored.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from oasis_alloc.serving.schema import kind_of, shown
 Arrays = dict[str, npt.NDArray[Any]]
 
 _MOST_ITEMS = 2**31 - 1
-_MOST_BARE = 1 << 25  # items of which a file says nothing but how many: readers have arrays of all items
+_MOST_BARE = 1 << 25  # maximum number of items without ids and keys: readers allocate arrays of all items
 _KINDS: dict[str, type[np.generic]] = {"int": np.int64, "float": np.float64, "bool": np.uint8}
 _OLD = {"slot_weights": "positions", "size_by_user": "sizes", "at_least_by_user": "leasts"}  # names of schema 1
 _CONTAINER = ("format", "schema", "checksum")  # what the container adds to a header
@@ -38,7 +38,7 @@ _MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, Overf
 
 
 def encode(data: PolicyData) -> tuple[Arrays, dict[str, str]]:
-    """(arrays, header) of a policy, as `snapshot.write_arrays` takes them.
+    """(arrays, header) of a policy, for `container.write_arrays`.
 
     Raises `SnapshotError` for ids and labels that are not all integers, all strings, all floats or all booleans.
     """
@@ -80,18 +80,18 @@ def decode(arrays: Mapping[str, npt.NDArray[Any]], header: Mapping[str, str]) ->
         document = json.loads(header["policy"])
         data = _data(left, header, document, json.loads(header["certificate"])).check()
         if ("known" in document) == (header.get("schema") == "1"):
-            raise InputError("known: expected from schema 2 on, and not before")
+            raise InputError("known: expected in schema 2 and later only")
         again = _header(data)
     except SnapshotError:
         raise
     except _MALFORMED as error:
         what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        raise SnapshotError(f"the content is no policy ({what}).", "content") from error
+        raise SnapshotError(f"the content is not a valid policy ({what}).", "content") from error
     if left.arrays:
-        raise SnapshotError(f"an array {min(left.arrays)!r} that belongs to nothing.", "shape")
+        raise SnapshotError(f"unexpected array {min(left.arrays)!r}.", "shape")
     for name in sorted({*header, *again} - {*_CONTAINER}):
         if header.get(name) != again.get(name):
-            raise SnapshotError(f"{name!r} in the header is not as this schema has it.", "content")
+            raise SnapshotError(f"{name!r} in the header does not fit this schema.", "content")
     return data
 
 
@@ -102,7 +102,7 @@ def _priced(data: PolicyData) -> list[tuple[str, Term | ConstraintPrices]]:
 
 def _header(data: PolicyData) -> dict[str, str]:
     header = {"policy_id": data.policy_id, "created": repr(data.created)}
-    if data.known is None:  # of a file of that schema, which comes out as it went in
+    if data.known is None:  # a file of schema 1, which must encode back to itself
         header["schema"] = "1"
     if data.valid_until is not None:
         header["valid_until"] = repr(data.valid_until)
@@ -114,7 +114,7 @@ def _text(document: dict[str, Any]) -> str:
     try:
         return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
-        raise SnapshotError(f"the policy holds something that JSON has no form for ({error}).", "content") from error
+        raise SnapshotError(f"the policy has a value that JSON cannot represent ({error}).", "content") from error
 
 
 def _document(data: PolicyData) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _document(data: PolicyData) -> dict[str, Any]:
 
 
 def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> PolicyData:
-    """Made from what the documents say; what this turns into another type comes out differently again."""
+    """Data from the documents; a value of another type encodes differently, and is refused later."""
     rule, name = of["slate"], _slate_names("known" in of)
     terms = tuple(
         Term(
@@ -199,7 +199,7 @@ def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> 
     if of_user is not None and of_user.size and of_user.min() < 0:
         raise InputError("segment_of_user has numbers below 0")
     n_items = int(of["n_items"])
-    has_arrays = of["items"] is not None or of["rank"] or of["item_keys"]  # as long, or the check refuses them
+    has_arrays = of["items"] is not None or of["rank"] or of["item_keys"]  # of this length, or the check refuses them
     most = _MOST_ITEMS if has_arrays else _MOST_BARE
     if not 0 <= n_items <= most:
         raise InputError(f"n_items is {shown(n_items)}; expected 0 to {most}")
@@ -229,7 +229,7 @@ def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> 
 
 
 def _slate_names(is_current: bool) -> dict[str, str]:
-    """What a file calls the arrays of a slate's rules."""
+    """The names of the arrays of a slate's rules in a file."""
     return {now: now if is_current else before for now, before in _OLD.items()}
 
 
@@ -242,7 +242,7 @@ def _column(name: Any) -> str | None:
 
 
 def _kind(name: str, labels: Sequence[Any]) -> str:
-    """ "int", "uint", "str", "float" or "bool": what all the labels are."""
+    """ "int", "uint", "str", "float" or "bool": the common kind of the labels."""
     kind = kind_of(labels)
     if kind is not None:
         return kind
@@ -281,7 +281,7 @@ def _take_number(number: object) -> Any:
 
 
 class _Left:
-    """Arrays that have not been taken yet."""
+    """Arrays that have not been read yet."""
 
     def __init__(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self.arrays = dict(arrays)
@@ -307,7 +307,7 @@ class _Left:
         if kind != "str":
             values = self.take(name, np.int64 if kind == "uint" else _KINDS[kind])
             if values.ndim != 1 or (kind == "bool" and values.size and values.max() > 1):
-                raise SnapshotError(f"the array {name!r} is no list of labels.", "shape")
+                raise SnapshotError(f"the array {name!r} is not a list of labels.", "shape")
             if kind == "uint":
                 values = values.view(np.uint64)
             return tuple(values.astype(bool).tolist() if kind == "bool" else values.tolist())

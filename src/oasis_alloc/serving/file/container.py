@@ -1,8 +1,8 @@
-"""The file that a policy is kept in: named arrays and strings in one verified safetensors container.
+"""The file of a policy: named arrays and strings in one verified safetensors container.
 
 `docs/snapshot.md` specifies it to the byte. The header is written here, so that the same content is always the same
-file (the safetensors library shuffles metadata); reading goes through the library's parser, after the checks that
-tell apart what can be wrong.
+file (the safetensors library shuffles metadata); reading uses the library's parser, after checks that
+distinguish the possible errors.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _DIMENSIONS = 32  # of an array
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[str, str]) -> None:
-    """Write arrays and strings as one file: whole, or not at all.
+    """Write arrays and strings as one file, completely or not at all.
 
     Parameters
     ----------
     path
-        The file; one that is there is replaced at once, by rename, after everything has reached the disk.
+        The file; an existing one is replaced by rename, after everything has reached the disk.
     arrays
         float64, int64, int32 or uint8 of any shape, by name; floats are finite.
     header
@@ -59,7 +59,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
         If the path is not valid, or an array has another dtype, more than 32 dimensions or a dimension above 2^33, or
         is not finite.
     OSError
-        If the file cannot be written; what was there before stays.
+        If the file cannot be written; an existing file is unchanged.
 
     Example
     -------
@@ -71,7 +71,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     ([0.5, -1.0], 'p1', '2')
     """
     if "\0" in path_text(path):
-        raise SnapshotError(f"{os.fsdecode(path)!r} is no path: it has a null character.", "unreadable")
+        raise SnapshotError(f"{os.fsdecode(path)!r} is not a path: it has a null character.", "unreadable")
     write_whole(path, to_bytes(arrays, header))
 
 
@@ -84,16 +84,16 @@ def path_text(path: Any) -> str:
     try:
         return os.fsdecode(path)
     except TypeError:
-        what = f"{shown(path)} is no path; expected a text, bytes or a pathlib.Path."
+        what = f"{shown(path)} is not a path; expected a text, bytes or a pathlib.Path."
         raise SnapshotError(what, "unreadable") from None
 
 
 def read_arrays(
     path: str | os.PathLike[str], raw: bytes | None = None
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read what `write_arrays` wrote, (arrays, header), and verify all of it before any of it is returned.
+    """Read a file of `write_arrays`, (arrays, header), and verify all of it before returning any of it.
 
-    `raw` is what `read_file` says, where it has been asked already. Arrays are read-only. Raises `SnapshotError` with
+    `raw` is the result of `read_file`, if it was called already. Arrays are read-only. Raises `SnapshotError` with
     the reason: unreadable, truncated, not a snapshot, newer schema, tampered, dtype, shape, not finite.
     """
     name = path_text(path)
@@ -102,14 +102,14 @@ def read_arrays(
     except SnapshotError as error:
         raise SnapshotError(f"{name}: {error}", error.reason) from error
     except MemoryError as error:
-        raise SnapshotError(f"{name} cannot be read: there is no memory for it.", "unreadable") from error
+        raise SnapshotError(f"{name} cannot be read: not enough memory.", "unreadable") from error
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a snapshot file, no more of them than its header speaks of, and one: that tells a longer file.
+    """The bytes of a snapshot file: at most one more than its header says, which detects a longer file.
 
-    A file that does not answer, or does not end, is refused before anything of it is read: only regular files are, up
-    to 8 GiB. Raises `SnapshotError`.
+    Only regular files of up to 8 GiB are read: a pipe or device is refused before reading, because it may block or
+    never end. Raises `SnapshotError`.
     """
     try:
         with _opened(path, _LARGEST) as file:
@@ -128,7 +128,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
 
 def read_regular(path: str | os.PathLike[str], largest: int) -> bytes:
-    """All bytes of a regular file that is not larger; raises OSError, and `SnapshotError` for what is no such file."""
+    """All bytes of a regular file that is not larger; raises OSError, and `SnapshotError` for other files."""
     with _opened(path, largest) as file:
         return file.read(largest)
 
@@ -144,7 +144,7 @@ def digest_of(path: str | os.PathLike[str]) -> bytes:
 
 @contextmanager
 def _opened(path: str | os.PathLike[str], largest: int) -> Iterator[IO[bytes]]:
-    """A file that answers and ends: a regular one, of so many bytes or less. What does not answer is not waited for."""
+    """Open a regular file of at most this size, without waiting for pipes or devices."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)
     try:
@@ -170,7 +170,7 @@ def to_bytes(arrays: Arrays, header: Mapping[str, str]) -> bytes:
     order = sorted(little, key=lambda name: (-little[name].dtype.itemsize, name))
     metadata = {"format": FORMAT, "schema": str(SCHEMA), **header}
     metadata.pop("checksum", None)
-    metadata["checksum"] = _NO_DIGEST  # the last, so that it can be told from any other string
+    metadata["checksum"] = _NO_DIGEST  # last, so that it is distinct from any other string
     described: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for name in order:
@@ -219,7 +219,7 @@ def _checked(name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _check_shape(name: str, shape: Sequence[int]) -> None:
-    """Refuse what no array can have: where one dimension is 0, the size of the file says nothing of the others."""
+    """Refuse an impossible shape: if one dimension is 0, the size of the file does not limit the others."""
     if len(shape) > _DIMENSIONS:
         raise SnapshotError(f"array {name!r} has {len(shape):,} dimensions; expected at most {_DIMENSIONS}.", "shape")
     if math.prod(n or 1 for n in shape) > _LARGEST:
@@ -240,7 +240,7 @@ def _header(raw: bytes) -> tuple[dict[str, Any], int]:
     """The header, and where the data begin."""
     length = int.from_bytes(raw[:8], "little")
     if len(raw) < 8 or (length <= _LONGEST_HEADER and len(raw) < 8 + length):
-        raise SnapshotError(f"{len(raw):,} bytes, and the header alone has more.", "truncated")
+        raise SnapshotError(f"the file has {len(raw):,} bytes, fewer than its header.", "truncated")
     if length > _LONGEST_HEADER:
         raise SnapshotError(f"the header cannot have {length:,} bytes.", "not a snapshot")
     try:
@@ -248,22 +248,22 @@ def _header(raw: bytes) -> tuple[dict[str, Any], int]:
     except (ValueError, RecursionError) as error:
         raise SnapshotError(f"the header is not JSON ({error}).", "not a snapshot") from error
     if not isinstance(described, dict):
-        raise SnapshotError("the header is no JSON object.", "not a snapshot")
+        raise SnapshotError("the header is not a JSON object.", "not a snapshot")
     return described, 8 + length
 
 
 def _distinct(members: list[tuple[str, Any]]) -> dict[str, Any]:
     out = dict(members)
     if len(out) < len(members):
-        raise ValueError("a name comes twice")
+        raise ValueError("a name appears twice")
     return out
 
 
 def _check_length(raw: bytes, start: int, described: dict[str, Any]) -> None:
-    """Tell a file that was cut from one whose header was changed: only the former is short."""
+    """Distinguish a truncated file from one with a changed header: only the former is too short."""
     end = start + _end(described)
     if len(raw) < end:
-        raise SnapshotError(f"{len(raw):,} bytes, and the header speaks of {end:,}.", "truncated")
+        raise SnapshotError(f"the file has {len(raw):,} bytes; its header says {end:,}.", "truncated")
 
 
 def _end(described: dict[str, Any]) -> int:
@@ -281,7 +281,9 @@ def _end(described: dict[str, Any]) -> int:
 def _check_digest(raw: bytes, start: int, metadata: dict[str, Any]) -> None:
     digest = metadata.get("checksum")
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest) or raw.count(digest.encode(), 0, start) != 1:
-        raise SnapshotError("the checksum is no SHA-256 in 64 hexadecimal digits, there once.", "tampered")
+        raise SnapshotError(
+            "the header must have exactly one checksum, a SHA-256 in 64 hexadecimal digits.", "tampered"
+        )
     at = raw.index(digest.encode())
     found = hashlib.sha256(raw[:at])
     found.update(_NO_DIGEST.encode())

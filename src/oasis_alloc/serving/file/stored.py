@@ -1,4 +1,4 @@
-"""A policy as a thing that is kept: its id and dates, its file, and what is left of it as it grows old."""
+"""Identity, dates and file of a policy, and the decay of its prices with age."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Kept = TypeVar("_Kept", bound="Kept")
 
 
 class Kept:
-    """What can be done with a policy's data whatever it scores; see `Policy`."""
+    """The methods of a policy that do not score; see `Policy`."""
 
     def __init__(self, data: PolicyData) -> None:
         self.data = data.check()
@@ -35,14 +35,14 @@ class Kept:
 
     @property
     def valid_until(self) -> float | None:
-        """When they are no longer to be used, in UNIX seconds; None for no end."""
+        """When the prices expire, in UNIX seconds; None for never."""
         return self.data.valid_until
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the policy as one file, by rename: who reads it sees the whole of this one, or of what was there.
+        """Write the policy as one file, by rename: a reader sees the complete new file or the old one.
 
         `docs/snapshot.md` specifies the file. Raises `SnapshotError` for ids or labels that are neither integers,
-        strings, floats nor booleans and for what is no path, and `OSError` where it cannot be written.
+        strings, floats nor booleans and for an invalid path, and `OSError` if it cannot be written.
 
         >>> import tempfile, oasis_alloc as oa
         >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
@@ -75,13 +75,13 @@ class Kept:
 
 
 def loaded(kind: type[_Kept], path: str | os.PathLike[str], raw: bytes | None = None) -> _Kept:
-    """The policy of a snapshot file, or of its bytes where they have been read; raises as `Kept.load`."""
+    """The policy of a snapshot file, or of its bytes if they were read already; raises as `Kept.load`."""
     arrays, header = read_arrays(path, raw)
     try:
         return kind(decode(arrays, header))
     except SnapshotError as error:
         raise SnapshotError(f"{os.fspath(path)}: {error}", error.reason) from error
-    except InputError as error:  # what only shows where tables are made of it
+    except InputError as error:  # errors that appear only when tables are built
         raise SnapshotError(f"{os.fspath(path)}: {error}", "content") from error
     except MemoryError as error:
-        raise SnapshotError(f"{os.fspath(path)}: there is no memory for this policy.", "unreadable") from error
+        raise SnapshotError(f"{os.fspath(path)}: not enough memory for this policy.", "unreadable") from error

@@ -1,4 +1,4 @@
-"""Diversity of one slate by the vectors of its items: by which method, with which vectors, under the slate's rules."""
+"""Diversity of one slate by the vectors of its items, under the slate's rules: methods and vectors."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ Singles = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class MMR:
-    """Maximal marginal relevance: every pick has the most `(1 - diversity) * score - diversity * similarity`.
+    """Maximal marginal relevance: every pick maximizes `(1 - diversity) * score - diversity * similarity`.
 
     Parameters
     ----------
     diversity
-        From 0, scores alone, to 1, vectors alone. The two are weighed as they are: scores far from [0, 1] need another
-        number.
+        From 0 (only scores) to 1 (only vectors). Scores and similarities are not rescaled: scores far from [0, 1] need
+        another number.
 
     Notes
     -----
-    The score is the priced score less the decrements that the item's categories are at; the similarity is the largest
-    cosine with a pick so far, 0 where that is negative. The first pick has the highest score. Carbonell and Goldstein,
-    "The use of MMR", SIGIR 1998. Without prices, rules and decrements the slates are those of pyversity.
+    The score is the priced score minus the current decrements of the item's categories; the similarity is the largest
+    cosine with an item picked so far, or 0 if that is negative. The first pick has the highest score. Carbonell and
+    Goldstein, "The use of MMR", SIGIR 1998. Without prices, rules and decrements the slates are those of pyversity.
 
     Raises
     ------
@@ -63,24 +63,24 @@ class MMR:
 
 @dataclass(frozen=True)
 class DPP:
-    """Greedy MAP of a determinantal point process: every pick adds most to the determinant of the picks' kernel.
+    """Greedy MAP of a determinantal point process: every pick maximizes the determinant of the picks' kernel.
 
     Parameters
     ----------
     diversity
-        From 0, scores alone, to 1, vectors alone.
+        From 0 (only scores) to 1 (only vectors).
     window
-        How many of the last picks a pick is compared with, at least 1; None for all.
+        Number of latest picks that a candidate is compared with, at least 1; None for all.
     scale
-        What standard scores count, > 0.
+        Factor of the standardized scores, > 0.
 
     Notes
     -----
-    The kernel is `L_ij = w_i w_j cos(i, j)` with `w = exp((1 - diversity) * scale * z)`, z the score less the mean of
-    the candidates' scores over their standard deviation: prices count by how they change that order, not in their own
-    unit. Where no candidate adds anything, the rest follow by score. Chen, Zhang and Zhou, "Fast greedy MAP inference
-    for determinantal point processes", NeurIPS 2018. Without prices, rules and a window the slates are those of
-    pyversity.
+    The kernel is `L_ij = w_i w_j cos(i, j)` with `w = exp((1 - diversity) * scale * z)`, z the score minus the mean of
+    the candidates' scores, divided by their standard deviation: prices matter through this standardized score, not in
+    their own unit. If no candidate increases the determinant, the rest follow by score. Chen, Zhang and Zhou, "Fast
+    greedy MAP inference for determinantal point processes", NeurIPS 2018. Without prices, rules and a window the slates
+    are those of pyversity.
 
     Raises
     ------
@@ -114,20 +114,20 @@ Diversify: TypeAlias = MMR | DPP
 
 
 class Embeddings(ByFields):
-    """Vectors of all items of a policy, made unit vectors once and used for many requests.
+    """Vectors of all items of a policy, normalized once and used for many requests.
 
     Parameters
     ----------
     vectors
         Finite numbers, kept as float32: (n_items, d) in the order of the item numbers; or by the items' ids, as
         `{id: vector}` or as a pandas DataFrame whose index has the ids and whose rows are the vectors. Rows of zeros,
-        and items whose id is not there, are like nothing else.
+        and items without a vector, have similarity 0 to all items.
 
     Raises
     ------
     InputError
-        For another shape, or for numbers that are not finite, with the row. Where they are used: for as many vectors
-        as the policy has no items, or ids of which none is the policy's.
+        For another shape, or for numbers that are not finite, with the row. At first use: if the number of vectors is
+        not the number of items of the policy, or if none of the ids is an item of the policy.
 
     Example
     -------
@@ -138,7 +138,7 @@ class Embeddings(ByFields):
 
     def __init__(self, vectors: npt.ArrayLike) -> None:
         self._ids, given = _by_id(vectors)
-        self.rows = _unit_rows(given, None)  # and one more, of zeros, for items that were never seen
+        self.rows = _unit_rows(given, None)  # and one row of zeros, for items that were not in the solve
         self.n_items, self.dimensions = self.rows.shape[0] - 1, self.rows.shape[1]
         self._placed: tuple[object, Singles] | None = None
 
@@ -199,7 +199,7 @@ def diversified(
 
 
 class PreparedDiverse(Prepared):
-    """Buffers of one thread whose `select` goes by a diversity rule; see `Policy.prepare`."""
+    """Buffers of one thread whose `select` uses a diversity rule; see `Policy.prepare`."""
 
     __slots__ = ("_diverse", "_option", "_rows")
 
@@ -238,7 +238,7 @@ def checked(rule: object) -> Diversify:
 
 
 def _kernel(rule: Diversify, keeps: bool) -> tuple[Any, Any]:
-    """(kernel, its own argument) of a rule; None where slates that keep a share are those of the scores."""
+    """(kernel, its own argument) of a rule; None if slates that keep a share are those of the scores."""
     from oasis_alloc.kernels.serve import diversify, diversify_window
 
     if keeps and rule.diversity == 0.0:
@@ -256,20 +256,20 @@ def _placed(embeddings: object, items: Ints, data: PolicyData) -> tuple[Singles,
     if isinstance(embeddings, Embeddings):
         return embeddings.of_items(data), items
     if embeddings is None:
-        raise InputError("embeddings: needed with diversify=; expected oa.Embeddings, or one vector a candidate.")
+        raise InputError("embeddings: needed with diversify=; expected oa.Embeddings, or one vector per candidate.")
     index = getattr(embeddings, "index", None)
     if isinstance(embeddings, Mapping) or not (
         index is None or callable(index) or list(index) == list(range(items.size))
     ):
         raise InputError(
-            f"embeddings is {type(embeddings).__name__} with labels; expected ({items.size}, d) numbers, one vector a "
-            "candidate, such as frame.to_numpy(). Vectors by the items' ids are oa.Embeddings."
+            f"embeddings is {type(embeddings).__name__} with labels; expected ({items.size}, d) numbers, one vector "
+            "per candidate, such as frame.to_numpy(). For vectors by item id, use oa.Embeddings."
         )
     return _unit_rows(embeddings, items.size), np.arange(items.size)
 
 
 def _by_id(vectors: Any) -> tuple[list[Any] | None, Any]:
-    """(what the ids are looked up by, the vectors); None where they go by item number."""
+    """(ids, vectors); ids are None if the vectors are by item number."""
     ids: list[Any] | None = None
     if isinstance(vectors, Mapping):
         ids, vectors = list(vectors), list(vectors.values())
@@ -280,14 +280,14 @@ def _by_id(vectors: Any) -> tuple[list[Any] | None, Any]:
     looked_up = all_same(ids)
     if len(set(looked_up)) < len(ids):
         twice = Counter(looked_up).most_common(1)[0][0]
-        raise InputError(f"embeddings: the id {twice!r} is there twice; expected one vector an item.")
+        raise InputError(f"embeddings: the id {twice!r} appears twice; expected one vector per item.")
     return looked_up, vectors
 
 
 def _unit_rows(vectors: object, n: int | None) -> Singles:
     """Vectors as unit rows in float32, and a row of zeros."""
     try:
-        with np.errstate(over="ignore"):  # what is no float32 is found below
+        with np.errstate(over="ignore"):  # overflow in float32 is found below
             given = np.asarray(vectors)
             if given.dtype.kind not in "iufO":
                 raise TypeError(f"dtype {given.dtype}")
@@ -295,7 +295,7 @@ def _unit_rows(vectors: object, n: int | None) -> Singles:
     except (TypeError, ValueError) as error:
         raise InputError(f"embeddings: not an array of numbers ({error}).") from None
     if given.ndim != 2 or given.shape[1] == 0 or (n is not None and given.shape[0] != n):
-        expected = "(n_items, d)" if n is None else f"({n}, d), one vector a candidate"
+        expected = "(n_items, d)" if n is None else f"({n}, d), one vector per candidate"
         raise InputError(f"embeddings has shape {given.shape}; expected {expected}.")
     rows = np.zeros((given.shape[0] + 1, given.shape[1]), np.float32)
     length = np.sqrt(np.einsum("ij,ij->i", given, given, dtype=np.float64))

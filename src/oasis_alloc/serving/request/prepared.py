@@ -1,4 +1,4 @@
-"""The shortest way from a request to a slate: buffers that are there already, and nothing checked twice."""
+"""The fastest path from a request to a slate: preallocated buffers and minimal checks."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Prepared(Remade):
         self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
 
     def select(self, n: int, user: User) -> int:
-        """Write the slate of the first n candidates into `positions` (and scores); return how many it has."""
+        """Write the slate of the first n candidates into `positions` (and scores); return its length."""
         if type(n) is not int or not 0 <= n <= self._most or user.owner is not self._owner:
             n = self._counted(n, user)
         k = self._k if self._k < user.size else user.size
@@ -76,10 +76,12 @@ class Prepared(Remade):
         return self._keep(n, user.table, (k, least), request, self._rules, self._to_keep, slate)
 
     def _counted(self, n: object, user: User) -> int:
-        """A number of candidates that is not a plain one within the buffers: NumPy's as Python's, or what is wrong."""
+        """Check a number of candidates that is not a Python int within the buffers: convert it, or raise an error."""
         whole = _whole(n)
         if whole > self._most:
-            raise InputError(f"{shown(whole)} candidates; expected at most {self._most}, what was prepared for.")
+            raise InputError(
+                f"{shown(whole)} candidates; expected at most {self._most}, the number given to prepare()."
+            )
         _check_owner(user, self._owner)
         return whole
 
@@ -112,7 +114,7 @@ class PreparedBatch(Remade):
         self._users.clear()
 
     def add(self, n: int, user: User) -> tuple[int, int]:
-        """Take in one more user; candidates belong into [a, b) of `items` and of every row of `columns`: (a, b)."""
+        """Add one user; its candidates go into [a, b) of `items` and of every row of `columns`: returns (a, b)."""
         u = len(self._users)
         a = int(self._pointers[u])
         if (
@@ -130,7 +132,7 @@ class PreparedBatch(Remade):
         return a, a + n
 
     def select(self) -> int:
-        """Write scores, and row by row in `positions` the slates of all users, then -1; return how many users."""
+        """Write scores, and row by row in `positions` the slates of all users, then -1; return the number of users."""
         n = len(self._users)
         tables, self._segment[:n] = self._formula.tables([user.codes for user in self._users])
         prices = self._blend, self._formula.of_item, tables, self._segment
@@ -141,25 +143,28 @@ class PreparedBatch(Remade):
         return n
 
     def _counted(self, u: int, a: int, n: object, user: User) -> int:
-        """A number of candidates that is not a plain one within the buffers: NumPy's as Python's, or what is wrong."""
+        """Check a number of candidates that is not a Python int within the buffers: convert it, or raise an error."""
         _check_owner(user, self._formula)
         if u >= self._segment.size:
-            raise InputError(f"{u + 1} users; expected at most {u}, what was prepared for; clear() begins a new batch.")
+            raise InputError(
+                f"{u + 1} users; expected at most {u}, the number given to prepare_batch(); clear() begins a new batch."
+            )
         whole = _whole(n)
         if a + whole > self._most:
             raise InputError(
-                f"{shown(whole)} candidates after {a}; expected at most {self._most} in all, what was prepared for."
+                f"{shown(whole)} candidates after {a}; expected at most {self._most} in total, the number given to "
+                "prepare_batch()."
             )
         return whole
 
 
 def _check_owner(user: User, owner: object) -> None:
     if user.owner is not owner:
-        raise InputError("user: made by another policy; call policy.user(...) of the one that prepared this.")
+        raise InputError("user: made by another policy; call user(...) of the policy that prepared this.")
 
 
 def _whole(n: object) -> int:
-    """How many candidates a call says that there are."""
+    """The number of candidates of a call, checked."""
     whole = as_whole(n)
     if whole is None or whole < 0:
         raise InputError(f"n={shown(n)}: expected how many candidates there are, a whole number >= 0.")
@@ -175,8 +180,8 @@ def _checked(call: str, name: str, number: object) -> int:
 
 @contextmanager
 def _room(call: str) -> Iterator[None]:
-    """Around what allocates buffers."""
+    """Context for allocating buffers: turns memory errors into `InputError`."""
     try:
         yield
-    except (MemoryError, ValueError) as error:  # the latter where an array has more bytes than can be counted
-        raise InputError(f"{call}: there is no memory for such buffers ({error}); ask for fewer.") from None
+    except (MemoryError, ValueError) as error:  # the latter if an array has too many bytes for NumPy
+        raise InputError(f"{call}: not enough memory for these buffers ({error}); ask for fewer.") from None

@@ -1,4 +1,4 @@
-"""One request checked and turned into arrays: who asks, for which items, with which columns."""
+"""Checks one request and turns it into arrays: user, items, columns."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from oasis_alloc.serving.tally import Tally
 
 @dataclass(frozen=True, slots=True, eq=False)
 class User:
-    """A user as a policy knows them, from `policy.user(...)`; belongs to the policy that made it."""
+    """An encoded user, from `policy.user(...)`; belongs to the policy that made it."""
 
     owner: object  # the formula of that policy
-    codes: tuple[int, ...]  # a label of each key of the users, -1 for none and for one that was never seen
+    codes: tuple[int, ...]  # a label of each key of the users, -1 for a missing or unknown one
     table: Floats  # the prices of such a user
     size: int  # of the slate
     at_least: int
@@ -47,16 +47,16 @@ def _user_of(formula: Formula, codes: tuple[int, ...], size: int, at_least: int)
 
 
 class Request(NamedTuple):
-    """Candidates as kernels read them; positions are those of the caller's `items`."""
+    """Candidates in the form of the kernels; positions are those of the caller's `items`."""
 
     items: Ints  # (n,) -1 for unseen
     columns: Floats  # (n_columns, n)
-    key: Ints  # (n,) what reads `of_item`: the items, or 0 .. n - 1 where classes are the request's own
-    local: Local | None  # where prices are those of the request's own attributes
+    key: Ints  # (n,) index into `of_item`: the items, or 0 .. n - 1 if classes are the request's own
+    local: Local | None  # if prices are by the request's own attributes
 
 
 class Local(NamedTuple):
-    """Candidates of one request as classes of their own, by the attributes that came with them."""
+    """Candidates of one request as separate classes, by the attributes in the request."""
 
     of_item: npt.NDArray[np.uint32]  # (2, n + 1) class and rank, as in the formula
     table: Floats
@@ -64,7 +64,7 @@ class Local(NamedTuple):
 
 
 class Reader:
-    """What a policy's requests are read with."""
+    """Reads the requests of a policy."""
 
     def __init__(self, data: PolicyData, formula: Formula) -> None:
         self.data, self.formula = data, formula
@@ -107,7 +107,7 @@ class Reader:
         return User(self.formula, codes, self.formula.table(codes), size, min(least, size))
 
     def check_user_keys(self, what: str, keys: Iterable[object]) -> None:
-        """Count keys of the problem that no price depends on, and refuse those that it never had."""
+        """Count keys of the problem on which no price depends, and refuse unknown keys."""
         for key in keys:
             if key not in self.data.user_keys:
                 self._ignore(what, "users", key, self._known_user_keys)
@@ -119,14 +119,14 @@ class Reader:
         self.tally.ignored(str(key))
 
     def code(self, key: str, label: object) -> int:
-        """The code of a user's label, -1 for None and for one that was never seen."""
+        """The code of a user's label, -1 for a missing or unknown one."""
         if label is None:
             return -1
         lookup = self._codes[key]
         try:
             code = lookup.code(label)
         except InputError:
-            raise InputError(f"user: {key!r} is {shown(label)}, which is no label.") from None
+            raise InputError(f"user: {key!r} is {shown(label)}, which cannot be a label.") from None
         if code < 0:
             self._look_at(f"user: {key!r} has labels", [label], lookup)
         return code
@@ -143,7 +143,7 @@ class Reader:
         return codes
 
     def _look_at(self, what: str, labels: Sequence[Any], lookup: Lookup) -> None:
-        """Count ids or labels that were never seen, where none of them is of the kind of the policy's; warn once."""
+        """Count requests in which no id or label has the policy's kind; warn once."""
         if not lookup.is_mistyped(labels):
             return
         self.tally.mistyped()
@@ -156,20 +156,20 @@ class Reader:
         if found is None:
             rule = self.data.slate
             found = User(self.formula, codes, self.formula.table(codes), rule.size, rule.at_least)
-            if len(self._users) >= self.formula.kept:  # each holds its table of prices
+            if len(self._users) >= self.formula.kept:  # each user has its table of prices
                 self._users.clear()
             self._users[codes] = found
         return found
 
     def encode(self, ids: Iterable[Any]) -> Ints:
-        """Item numbers of ids, -1 for those that were never seen."""
+        """Item numbers of ids, -1 for unknown ones."""
         if self._numbers is None:  # made once, in `warmup`
             self._numbers = Numbers(self.data.n_items) if self.data.items is None else Lookup(self.data.items)
         try:
             given = as_listed(ids)
             numbers = self._numbers.codes(given)
         except InputError as error:
-            raise InputError(f"encode(ids): something there is no id: {error}") from None
+            raise InputError(f"encode(ids): an entry is not an id: {error}") from None
         if numbers.size and numbers.max() < 0:
             self._look_at("encode(ids) has ids", given, self._numbers)
         return numbers
@@ -182,7 +182,7 @@ class Reader:
         user: User,
         attributes: Mapping[str, object],
     ) -> Request:
-        """Check one user's candidates: numbers of items, columns by name, attributes of items never seen."""
+        """Check one user's candidates: numbers of items, columns by name, attributes of unknown items."""
         numbers = self.items(items)
         block = _block(columns, names, numbers.size)
         if attributes:
@@ -195,35 +195,35 @@ class Reader:
         """(n,) int64 item numbers, -1 for unseen."""
         try:
             numbers = np.asarray(items)
-        except ValueError as error:  # of a ragged list
+        except ValueError as error:  # from a ragged list
             raise InputError(f"items: expected (n,) item numbers ({error}).") from None
         if numbers.ndim != 1 or (numbers.dtype.kind not in "iu" and numbers.size):
             raise InputError(
-                f"items has dtype {numbers.dtype} and shape {numbers.shape}; expected (n,) item numbers. Turn ids into "
-                "them by policy.encode(ids)."
+                f"items has dtype {numbers.dtype} and shape {numbers.shape}; expected (n,) item numbers. "
+                "policy.encode(ids) turns ids into numbers."
             )
         if numbers.dtype.kind == "u" and numbers.dtype.itemsize == 8:  # some would be negative as signed numbers
             numbers = np.minimum(numbers, np.uint64(np.iinfo(np.int64).max))
         numbers = np.ascontiguousarray(numbers, np.int64)
-        if not numbers.flags.carray:  # to compiled code, an array that may not be written is of another type
+        if not numbers.flags.carray:  # a read-only array is another type for compiled code
             numbers = numbers.copy()
         if numbers.size and (numbers.min() < -1 or numbers.max() >= self.data.n_items):
             at = int(np.argmax((numbers < -1) | (numbers >= self.data.n_items)))
             raise InputError(
                 f"items: entry {at} is {numbers[at]}; expected numbers in [0, {self.data.n_items:,}), or -1 for items "
                 "that the policy has never seen."
-                + ("" if self.data.items is None else " Ids become numbers by policy.encode(ids).")
+                + ("" if self.data.items is None else " policy.encode(ids) turns ids into numbers.")
             )
         return numbers
 
     def _is_used(self, key: str) -> bool:
-        """Whether a price or rule depends on a key of the items; counted where none does."""
+        """Whether a price or rule depends on a key of the items; counts the key if none does."""
         if key not in self._labels:
             self._ignore(f"{key}=...", "items", key, self._known_item_keys)
         return key in self._labels
 
     def _local(self, items: Ints, user: User, attributes: Mapping[str, object]) -> Local:
-        """Prices where items that were never seen have the attributes of the request."""
+        """Prices for unknown items with the attributes of the request."""
         unseen = np.flatnonzero(items < 0)
         of_class: dict[str, Membership] = {}
         for key, known in self._labels.items():
@@ -258,14 +258,14 @@ def _block(columns: object, names: Sequence[str], n: int) -> Floats:
             raise InputError(f"columns: {name!r} is missing.{did_you_mean(name, columns)} Needed: {', '.join(names)}.")
         try:
             column = np.asarray(columns[name])
-            if column.dtype.kind == "O":  # Decimal, the library's own numbers, None
+            if column.dtype.kind == "O":  # Decimal, numbers of other libraries, None
                 column = as_column(f"columns[{name!r}]", column, column.size)
             if column.dtype.kind not in "biuf":
                 raise TypeError(f"dtype {column.dtype}")
         except (TypeError, ValueError) as error:
             raise InputError(f"columns[{name!r}] holds something that is not a number ({error}).") from None
         if column.shape != (n,):
-            raise InputError(f"columns[{name!r}] has shape {column.shape}; expected ({n},), one number an item.")
+            raise InputError(f"columns[{name!r}] has shape {column.shape}; expected ({n},), one number per item.")
         row[:] = column
     if not np.isfinite(block).all():
         k, at = np.argwhere(~np.isfinite(block))[0]
@@ -281,9 +281,9 @@ def _several(given: object) -> Iterable[Any]:
 
 
 def _known(key: str, given: object, known: Lookup) -> set[int]:
-    """Codes of one label, or of a list of labels; those never seen have none."""
+    """Codes of one label, or of a list of labels; unknown labels have no code."""
     labels = given if isinstance(given, tuple) and not known.has_tuples else _several(given)
     try:
         return {code for label in labels if (code := known.code(label)) >= 0}
     except InputError:
-        raise InputError(f"{key}=...: {shown(given)} is no label.") from None
+        raise InputError(f"{key}=...: {shown(given)} cannot be a label.") from None

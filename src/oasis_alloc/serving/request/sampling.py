@@ -1,11 +1,11 @@
-"""Randomized delivery: how likely each candidate is to be shown under a rule of exploration, and a slate drawn so.
+"""Randomized delivery: the probability that each candidate is shown under a rule of exploration, and drawn slates.
 
     x = (1 - share) * x_best + share * x_even
 
-x_best is the slate of `select`, or with smoothing gamma > 0 the solver's own smoothed slate: the x in X_u with the
-most `s x - gamma/2 |x|^2`, less what decrements cost. x_even is the x in X_u, without decrements, that is as even as
-caps let it be. Both keep the rules of the slate, so x does. A slate is then drawn in which every candidate is in with
-exactly its x (kernels/sample.py, kernels/rounding.py): x is the propensity to log.
+x_best is the slate of `select`, or with smoothing gamma > 0 the solver's own smoothed slate: the x in X_u that
+maximizes `s x - gamma/2 |x|^2` minus the cost of decrements. x_even is the most even x in X_u, without decrements. Both
+keep the rules of the slate, so x keeps them. Then a slate is drawn that contains every candidate with exactly
+probability x (kernels/draw/sample.py, kernels/draw/rounding.py): x is the propensity to log.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.request.scorer import Asked
     from oasis_alloc.serving.request.selection import Selector
 
-_UNKNOWN = 1e301  # a slack that says that no threshold is known
-_EXACT = 1e-9  # smoothing, in units of a column, of slates that are only looked at for what they hold
-_KEPT = 8  # sizes of slates whose rules are kept as arrays: requests choose the size, and the arrays are of all items
+_UNKNOWN = 1e301  # a slack that means: no threshold is known
+_EXACT = 1e-9  # smoothing, in units of a column, of slates that are only computed for their sum of the column
+_KEPT = 8  # number of slate sizes with cached rule arrays: requests choose the size, and the arrays cover all items
 
 
 class Sample(NamedTuple):
-    """A slate that was drawn, best first, and how likely each of its items was to be in it.
+    """A drawn slate, best first, and the probability that each of its items is shown.
 
     >>> import numpy as np, oasis_alloc as oa
     >>> cands = oa.Candidates.from_arrays(np.array([0, 2]), np.array([0, 1]), columns={"r": np.array([0.9, 0.5])})
@@ -56,7 +56,7 @@ class Sampler:
         self.selector, self.data, self.own = selector, selector.data, own
 
     def rule(self, given: Exploration | Mapping[str, float] | None) -> Exploration:
-        """The exploration that a request asks for: the policy's own where that is None."""
+        """The exploration of a request: the policy's own if that is None."""
         return self.own if given is None else Exploration.of(given)
 
     @cached_property
@@ -69,7 +69,7 @@ class Sampler:
         return _Slates(self.selector, request.local.of_class, request.items.size + 1)
 
     def propensities(self, asked: Asked, rule: Exploration) -> Floats:
-        """(n,) how likely each candidate is to be shown."""
+        """(n,) probability that each candidate is shown."""
         request, scores, _, wishes = asked
         n = scores.size
         x = np.zeros(n)
@@ -93,35 +93,35 @@ class Sampler:
         return np.minimum(x, 1.0, out=x)
 
     def warm(self) -> None:
-        """Run all that `propensities` and `draw` may run under these rules, on one candidate that was never seen."""
+        """Run the kernels of `propensities` and `draw` under these rules, for one unknown candidate."""
         slate, slates = self.data.slate, self._own
         unseen, one = np.array([self.selector.formula.n_classes - 1]), np.ones(1)
         slates.draw(0.5 * one, unseen, 1, 0)
         least = 1 if slate.at_least or slate.at_least_by_user is not None else 0
         slates.smoothed(one, unseen, 1, least, 1.0, None if slate.keep is None else one)
-        if slates.keys:  # the categories that a request brings may nest or cross where the policy's own do not
+        if slates.keys:  # categories given in a request may nest or cross differently from the policy's own
             for labels in (1, 2):
                 several = np.arange(labels, dtype=np.int32)
                 drawing = Drawing([System("", np.array([0, labels]), several, labels, np.zeros(1))], 1)
                 drawing.draw(0, 1, _slots(0.5 * one, np.zeros(1, np.int64), 1), 0, np.zeros(1, np.bool_))
 
     def draw(self, asked: Asked, x: Floats, seed: int) -> Sample:
-        """A slate in which every candidate is with its probability x, best first."""
+        """A slate that has every candidate with its probability x, best first."""
         request, scores, _, wishes = asked
         slates = self._slates(request)
         shown = slates.draw(x, self.selector.classes(request), min(wishes.k, x.size), seed)
         of_item = self.selector.formula.of_item if request.local is None else request.local.of_item
-        rank = of_item[1, request.key[shown]]  # -1 reads the last one, of unseen items
+        rank = of_item[1, request.key[shown]]  # -1 reads the last entry, which is for unseen items
         order = shown[np.lexsort((shown, rank, -scores[shown]))]
         return Sample(order, x[order])
 
 
 class _Slates:
-    """The rules of slates over some classes, for x that are not whole."""
+    """The rules of slates over some classes, for fractional x."""
 
     def __init__(self, selector: Selector, of_class: Mapping[str, Membership], n_classes: int) -> None:
         self.rule, self.keys = selector.data.slate, selector.keys
-        self._free = np.zeros((1, 1, n_classes))  # prices of nothing
+        self._free = np.zeros((1, 1, n_classes))  # no prices
         self._keys = {key: (*of_class[key], len(selector.data.item_keys[key].labels)) for key in self.keys}
         self._rules: dict[tuple[int, bool], Rules] = {}
         self._drawings: dict[int, Drawing] = {}
@@ -135,7 +135,7 @@ class _Slates:
         return out
 
     def _kernel(self, size: int, steps: bool, least: int = 0) -> Rules:
-        """The rules of one user as the solver's kernels read them."""
+        """The rules of one user in the form of the solver's kernels."""
         found = self._rules.get((size, steps))
         if found is None:
             systems, sizes, none = tuple(self._systems(size, steps)), np.array([size]), np.empty(0)
@@ -149,14 +149,14 @@ class _Slates:
     def smoothed(
         self, scores: Floats, classes: Ints, size: int, least: int, gamma: float, kept: Floats | None
     ) -> Floats:
-        """x in the slate's rules with the most s x - gamma/2 |x|^2 less decrements; `kept`: the column that is kept."""
+        """The x within the rules that maximizes s x - gamma/2 |x|^2 minus decrements; `kept`: the column of `keep`."""
         if not self.keys and least == 0 and kept is None:
             from oasis_alloc.kernels.draw import sample
 
             out = np.empty(scores.size)
             sample.smooth(scores, size, gamma, out)
             return out
-        if least:  # no more than can be had
+        if least:  # no more than is possible
             most = self._solve(np.ones(scores.size), classes, self._kernel(size, False), _EXACT)
             least = min(least, int(most.sum() + 1e-6))
         rules = self._kernel(size, True, least)
@@ -168,7 +168,7 @@ class _Slates:
         return self._solve(scores, classes, rules, gamma)
 
     def even(self, classes: Ints, size: int) -> Floats:
-        """x in the slate's rules, without decrements, that is as large and as even as they let it be."""
+        """The x within the rules, without decrements, that is as large and as even as they allow."""
         if not self.keys:
             return np.full(classes.size, size / max(classes.size, 1))
         return self._solve(np.ones(classes.size), classes, self._kernel(size, False), 1.0)
@@ -189,7 +189,7 @@ class _Slates:
         return x
 
     def draw(self, x: Floats, classes: Ints, size: int, seed: int) -> Ints:
-        """Positions of a slate in which each candidate is with its probability x."""
+        """Positions of a slate that has each candidate with its probability x."""
         from oasis_alloc.kernels.draw import sample
 
         if not self.keys:
@@ -207,7 +207,7 @@ class _Slates:
 
 
 def _slots(x: Floats, classes: Ints, size: int) -> Slots:
-    """One user as the kernels read them that draw."""
+    """One user in the form of the drawing kernels."""
     from oasis_alloc.kernels.draw.rounding import Slots
 
     one = np.array([size])

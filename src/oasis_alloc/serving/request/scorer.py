@@ -1,4 +1,4 @@
-"""A request read and scored: what every answer of a policy begins with."""
+"""Reads and scores a request: the first step of every answer of a policy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from oasis_alloc.serving.request.selection import Selector, Wishes, check_distin
 
 
 class Asked(NamedTuple):
-    """A request for a slate: its candidates, their priced scores, who asks, and what the slate is to be like."""
+    """A request for a slate: its candidates, their priced scores, the user, and the options of the slate."""
 
     request: Request
     scores: Floats  # (n,)
@@ -55,7 +55,7 @@ class Scorer(Remade):
         self, items: object, columns: object, names: Sequence[str], user: object, attributes: Mapping[str, object],
         k: object = None, pinned: object = None, exclude: object = None, fill: object = False,
     ) -> Asked:  # fmt: skip
-        """Read a request for a slate, in which every item is once, and score it."""
+        """Read a request for a slate, check that items are distinct, and score it."""
         who = self.reader.user(user)
         request = self.reader.request(items, columns, names, who, by_key(attributes))
         check_distinct(request.items)
@@ -63,7 +63,7 @@ class Scorer(Remade):
         return Asked(request, self._scores(request, who, None), who, wishes)
 
     def boosts(self, request: Request, scores: Floats) -> Floats:
-        """What the scores are above the organic column."""
+        """The scores minus the organic column."""
         with np.errstate(over="ignore"):
             boosts: Floats = scores - request.columns[self.data.columns.index(self.data.organic)]
         if not np.isfinite(boosts).all():

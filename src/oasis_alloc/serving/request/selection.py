@@ -1,4 +1,4 @@
-"""A slate from priced scores, under the rules of the problem that was solved."""
+"""A slate from priced scores, under the rules of the solved problem."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from oasis_alloc.serving.formula import Formula, Membership
 from oasis_alloc.serving.request.reader import Request, User
 from oasis_alloc.serving.schema import shown
 
-_MOST_SLOTS = 1 << 62  # what compiled code counts in
-_KEPT = 1 << 8  # steps of slates of up to so many slots are kept: requests choose that number
+_MOST_SLOTS = 1 << 62  # the range of numbers in compiled code
+_KEPT = 1 << 8  # slots up to which steps of slates are cached: requests choose the number of slots
 
 
 class Picked(NamedTuple):
-    """A slate: positions in the request, best first, and what each added when it was taken."""
+    """A slate: positions in the request, best first, and the marginal score of each when it was picked."""
 
     positions: Ints
     marginal: Floats
 
 
 class Wishes(NamedTuple):
-    """What a request asks for besides the rules."""
+    """The options of a request in addition to the rules."""
 
-    k: int  # at most as many as there are candidates
+    k: int  # at most the number of candidates
     least: int
     pinned: Ints
     excluded: Ints
     floor: float
 
     def without(self, position: int) -> Wishes:
-        """The same with one more that cannot be in the slate."""
+        """The same with one more excluded position."""
         return self._replace(excluded=np.append(self.excluded, position))
 
 
 class Rules(NamedTuple):
-    """Categories as `kernels/slate_pick.py` reads them."""
+    """Categories in the form of `kernels/serve/slate_pick.py`."""
 
     array: Ints
     system: Ints  # (n_categories,)
@@ -50,11 +50,11 @@ class Rules(NamedTuple):
 
 
 class Stairs(NamedTuple):
-    """What the j-th item of a category costs, (n_systems, k)."""
+    """The cost of the j-th item of a category, (n_systems, k)."""
 
     cost: Floats  # infinite from the cap on
-    flat: Floats  # the caps alone
-    soft: Floats  # the decrements alone
+    flat: Floats  # only the caps
+    soft: Floats  # only the decrements
 
 
 class Selector:
@@ -86,7 +86,7 @@ class Selector:
         return Rules(array, of_category, start, categories[order])
 
     def rules_for(self, request: Request) -> Rules:
-        """The categories of the classes that a request reads."""
+        """The categories of the classes of a request."""
         if request.local is None:
             return self.rules
         return self.rules_of(request.local.of_class, request.items.size + 1)
@@ -94,11 +94,11 @@ class Selector:
     def classes(self, request: Request) -> Ints:
         """(n,) class of each candidate."""
         of_item = self.formula.of_item if request.local is None else request.local.of_item
-        classes: Ints = of_item[0, request.key].astype(np.int64)  # -1 reads the last one, of unseen items
+        classes: Ints = of_item[0, request.key].astype(np.int64)  # -1 reads the last entry, for unknown items
         return classes
 
     def stairs(self, k: int) -> Stairs:
-        """What the rules take off the j-th item of a category, j < k: k numbers a key, so callers cut k first."""
+        """The cost of the j-th item of a category, j < k: k numbers per key, so callers clip k first."""
         found = self._stairs.get(k)
         if found is None:
             rule, width = self.data.slate, max(k, 1)
@@ -113,13 +113,13 @@ class Selector:
         return found
 
     def arrays(self, k: int, names: Sequence[str]) -> tuple[Ints, Floats, Floats, int, float]:
-        """What `kernels/select_users.py` reads of the rules, for slates of up to k and columns of these names."""
+        """The rules in the form of `kernels/serve/select_users.py`, for slates of up to k and these columns."""
         cost, flat, _ = self.stairs(k)
         keep = self.data.slate.keep
         return (self.rules.array, cost, flat, *((-1, 0.0) if keep is None else (names.index(keep[0]), keep[1])))
 
     def wishes(self, n: int, user: User, k: object, pinned: object, exclude: object, fill: object) -> Wishes:
-        """Check what is asked for; positions are of the request's n candidates."""
+        """Check the options of a request; positions are of its n candidates."""
         slots = min(checked_slots(k, user.size), n)
         if not isinstance(fill, (bool, np.bool_)):
             raise InputError(f"fill={shown(fill)}: expected True or False.")
@@ -128,11 +128,11 @@ class Selector:
         if pins.size and out.size and (both := np.intersect1d(pins, out)).size:
             raise InputError(f"position {both[0]} is pinned and excluded; expected one of the two.")
         if pins.size > slots:
-            raise InputError(f"pinned: {pins.size} positions for {slots} slots; expected no more than the slate has.")
+            raise InputError(f"pinned: {pins.size} positions for {slots} slots; expected at most one per slot.")
         return Wishes(slots, min(user.at_least, slots), pins, out, -np.inf if fill else 0.0)
 
     def pick(self, request: Request, scores: Floats, wishes: Wishes, keep: bool = True) -> Picked:
-        """The slate for these scores; with `keep` false, as if no share of a column were kept."""
+        """The slate for these scores; with `keep` false, without the share of a column."""
         from oasis_alloc.kernels.serve import select_one
 
         n, k = scores.size, wishes.k
@@ -159,7 +159,7 @@ class Selector:
 
 
 def checked_slots(k: object, otherwise: int) -> int:
-    """The slots that a call asks for, `otherwise` where it leaves them open."""
+    """The number of slots of a call, by default `otherwise`."""
     if k is None:
         return otherwise
     slots = as_whole(k)
@@ -177,7 +177,7 @@ def check_pinned(marginal: Floats, wishes: Wishes, rule: SlateRule) -> None:
         at = wishes.pinned[int(np.argmin(np.isfinite(marginal[:pinned])))]
         raise InputError(
             f"pinned: with position {at} a category has more items than at_most={dict(rule.at_most)} allows; pin fewer "
-            "of it."
+            "items of this category."
         )
 
 
@@ -197,7 +197,7 @@ def _positions(what: str, given: object, n: int) -> Ints:
     if array.size and (array.min() < 0 or array.max() >= n):
         raise InputError(f"{what}: from {array.min()} to {array.max()}; expected positions in [0, {n}).")
     if np.unique(array).size < array.size:
-        raise InputError(f"{what} has a position twice; expected each once.")
+        raise InputError(f"{what} has a position twice; expected each position once.")
     return array
 
 

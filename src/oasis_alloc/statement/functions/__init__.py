@@ -1,4 +1,4 @@
-"""Concave functions of totals, one a file."""
+"""Concave functions of totals, one per file."""
 
 from oasis_alloc.statement.functions.band import Band as Band
 from oasis_alloc.statement.functions.base import BoundFunction as BoundFunction

@@ -21,7 +21,7 @@ def alpha_fair(measure: Measure, alpha: float, offset: float = 0.0) -> AlphaFair
     Parameters
     ----------
     measure
-        Totals by group; they should not go below 0.
+        Totals by group; they should not be negative.
     alpha
         >= 0: 0 is the plain sum, 1 the sum of logarithms, 2 the negative sum of inverses (delay); the larger, the more
         weight on the worst-off.
@@ -82,7 +82,7 @@ class BoundAlphaFair(BoundSeparable):
         y = totals + self.offset
         with np.errstate(divide="ignore", invalid="ignore"):
             value = self.weight * y ** (1.0 - self.alpha) / (1.0 - self.alpha)
-        return np.where((y >= 0) | (self.alpha == 0.0), value, -np.inf)  # the plain sum has no end
+        return np.where((y >= 0) | (self.alpha == 0.0), value, -np.inf)  # the plain sum is finite everywhere
 
     def slope(self, totals: Floats) -> Floats:
         y = np.maximum(totals + self.offset, 0.0)
@@ -90,7 +90,7 @@ class BoundAlphaFair(BoundSeparable):
             return np.asarray(self.weight * y**-self.alpha)
 
     def inverse_slope(self, slope: Floats) -> Floats:
-        if self.alpha == 0.0:  # slope w everywhere: all or nothing, and nothing in between
+        if self.alpha == 0.0:  # slope w everywhere: the maximizer is an end of the range
             return np.where(slope < self.weight, np.inf, -np.inf)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             y = (self.weight / np.maximum(slope, 0.0)) ** (1.0 / self.alpha)

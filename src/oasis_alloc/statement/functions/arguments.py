@@ -47,6 +47,7 @@ def for_every_group(numbers: Numbers, labels: Sequence[Any], name: str, word: st
     without = np.flatnonzero(np.isnan(out))
     if without.size:
         raise ProblemError(
-            f"{name}: group {labels[without[0]]!r} has no {word} ({without.size} have none); name every group."
+            f"{name}: group {labels[without[0]]!r} has no {word} ({without.size} such groups); give one for "
+            "every group."
         )
     return out

@@ -38,7 +38,7 @@ class Band(Function):
 
     @classmethod
     def of(cls, measure: Any, sense: str, limit: object) -> Band:
-        """Check the right-hand side as far as it can be without the groups, and copy what could change."""
+        """Check the right-hand side as far as possible without the groups, and copy mutable input."""
         return cls(measure, sense, limits_of(limit, f"{measure} {sense} ..."))
 
     @property
@@ -69,7 +69,7 @@ class Band(Function):
         if impossible.size:
             raise ProblemError(
                 f"{self.name}: the limit of group {labels[impossible[0]]!r} is {limit[impossible[0]]} (1e20 and beyond "
-                "count as infinite); no total can keep it."
+                "count as infinite); no total can satisfy it."
             )
         if measure_is_nonnegative_count(self):
             unit = max(term.coefficient for term in self.measure.terms)
@@ -78,14 +78,14 @@ class Band(Function):
             if bad.size:
                 raise ProblemError(
                     f"{self.name}: negative cap {upper[bad[0]]:g} for group {labels[bad[0]]!r}; exposure is never "
-                    "below 0. Use 0 to show nothing of the group, or leave the label out to leave it free."
+                    "below 0. Use 0 to show nothing of the group, or leave out its label for no limit."
                 )
         return BoundBand(lower, upper)
 
 
 @dataclass(frozen=True, eq=False)
 class BoundBand(BoundFunction):
-    """`lower <= e <= upper`, arrays of one entry a group; a missing side is infinite."""
+    """`lower <= e <= upper`, arrays with one entry per group; a missing side is infinite."""
 
     lower: Floats
     upper: Floats
@@ -97,13 +97,13 @@ class BoundBand(BoundFunction):
 
     def conjugate(self, prices: Floats) -> float:
         limit = np.where(prices > 0, self.upper, np.where(prices < 0, self.lower, 0.0))
-        return float(np.sum(prices * limit))  # +inf where a price asks for a side that is not there
+        return float(np.sum(prices * limit))  # +inf if a price is of a side that does not exist
 
     def price_box(self) -> PriceBox:
         return boxes(self.lower, self.upper, np.full(self.lower.size, np.inf))
 
     def min_value(self, min_total: Floats, max_total: Floats) -> float:
-        return 0.0  # of the totals that keep it: others are no allocations
+        return 0.0  # for totals within the band: others are not allocations
 
     def excess(self, totals: Floats) -> Floats:
         return distance(totals, self.lower, self.upper)
@@ -115,7 +115,7 @@ class BoundBand(BoundFunction):
         return BoundBand(lower, upper)
 
     def without_rounding(self, unit: float) -> BoundBand:
-        """The same with limits of 0 where they differ from it by rounding alone; a pair adds at most `unit`."""
+        """The same, with limits set to 0 that differ from 0 only by rounding; a pair adds at most `unit`."""
         return BoundBand(near_zero(self.lower, unit), near_zero(self.upper, unit))
 
     def conic(self, totals: Any) -> Conic:
@@ -123,15 +123,15 @@ class BoundBand(BoundFunction):
 
 
 def near_zero(limit: Floats, unit: float) -> Floats:
-    """Limits of totals that are not negative, 0 where they are within 1e-12 of what one pair can add.
+    """Limits of nonnegative totals, set to 0 if they are within 1e-12 of what one pair can add.
 
-    A cap of 0.3 - (0.1 + 0.2) is -5.6e-17, and a floor of 0.1 + 0.2 - 0.3 would ask for something.
+    A cap of 0.3 - (0.1 + 0.2) is -5.6e-17, and a floor of 0.1 + 0.2 - 0.3 is above 0.
     """
     return np.where(np.abs(limit) <= 1e-12 * unit, 0.0, limit)
 
 
 def checked_name(name: object) -> str:
-    """Return a name that a caller gives, or refuse it."""
+    """Return the name of a constraint, or refuse it."""
     if not isinstance(name, str) or not name:
         raise ProblemError(f"a constraint's name is a non-empty text, got {name!r}.")
     return name
@@ -181,7 +181,7 @@ def sides(lower: Floats, upper: Floats) -> tuple[Any, Any, Any]:
 
 
 def boxes(lower: Floats, upper: Floats, penalty: Floats) -> PriceBox:
-    """Dual variables of a band: one a side, or one free variable where both sides coincide."""
+    """Dual variables of a band: one per side, or one free variable if both sides coincide."""
     equal, cap, floor = sides(lower, upper)
     return PriceBox(
         group=np.concatenate([equal, cap, floor]),

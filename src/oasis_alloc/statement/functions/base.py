@@ -1,7 +1,7 @@
-"""What a concave function of a measure is to the rest of the house.
+"""The interface of a concave function of a measure.
 
 A problem states a `Function` of a measure; lowered against the groups that the candidates have, it becomes a
-`BoundFunction`: arrays with one entry a group. Constraints are functions too (minus infinity outside their set).
+`BoundFunction`: arrays with one entry per group. Constraints are functions too (minus infinity outside their set).
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Conic(NamedTuple):
 
     objective: Any  # concave cvxpy expression, or 0
     constraints: list[Any]
-    prices: Callable[[], Floats]  # after solving, one price a group, signed as everywhere
+    prices: Callable[[], Floats]  # after solving, one price per group, with the usual sign
 
 
 class Curve(NamedTuple):
-    """The conjugate of a curved function at some prices, one entry a group."""
+    """The conjugate of a curved function at given prices, one entry per group."""
 
     value: float  # F*(lam)
     maximizer: Floats  # e*(lam), its gradient
@@ -56,14 +56,14 @@ class Curve(NamedTuple):
 
 
 class BoundFunction(ByFields, ABC):
-    """A function with its numbers, one entry a group.
+    """A function with its numbers, one entry per group.
 
     `conjugate(prices)` is `F*(lam) = sup_e F(e) + lam @ e`: with this sign a cap's price is >= 0 and a floor's <= 0.
     """
 
     @abstractmethod
     def value(self, totals: Floats) -> float:
-        """F(totals); minus infinity outside a hard band, by however little: see `excess` for how much."""
+        """F(totals); minus infinity outside a hard band, however little; `excess` says how much."""
 
     @abstractmethod
     def conjugate(self, prices: Floats) -> float:
@@ -81,21 +81,21 @@ class BoundFunction(ByFields, ABC):
         raise NotImplementedError(f"{type(self).__name__} is not curved")  # a bug of the caller
 
     def price_at(self, totals: Floats) -> Floats:
-        """The prices at which a curved function is drawn to these totals."""
+        """The prices at which these totals maximize a curved function."""
         raise NotImplementedError(f"{type(self).__name__} is not curved")  # a bug of the caller
 
     is_support: ClassVar[bool] = False
-    """True where the prices live in a set that is no box: functions/support.py."""
+    """True if the domain of the prices is not a box: functions/support.py."""
 
     uses_range: ClassVar[bool] = False
     """True where `within` changes anything."""
 
     def within(self, min_total: Floats, max_total: Floats) -> BoundFunction:
-        """The same function, told between which numbers the totals lie whatever is shown."""
+        """The same function with the range of totals: `min_total` to `max_total` in every allocation."""
         return self
 
     def min_value(self, min_total: Floats, max_total: Floats) -> float:
-        """A number that no totals between these are worth less than; minus infinity where none is known."""
+        """A lower bound of the function for totals between these; minus infinity if none is known."""
         return -np.inf
 
     @abstractmethod
@@ -107,7 +107,7 @@ class BoundFunction(ByFields, ABC):
         """(lower, upper, penalty): outside [lower, upper] a unit costs `penalty`, infinite for a hard band."""
 
     def with_limits(self, lower: Floats, upper: Floats) -> BoundFunction:
-        """The same function with these limits, infinite ones for none; itself where it has no limits."""
+        """The same function with these limits, where infinite means no limit; unchanged if it has no limits."""
         return self
 
     @abstractmethod
@@ -125,7 +125,7 @@ class Function(Multiples["Function"], ByFields, ABC):
     """A function of a measure, as a problem states it.
 
     In an objective it has a weight: `5.0 * oa.log(m)`, `-0.1 * oa.square_deviation(m, target)`. The weighted function
-    must be concave: `concave` says of which sign the weight has to be.
+    must be concave: `concave` says which sign the weight must have.
     """
 
     measure: Measure
@@ -142,19 +142,21 @@ class Function(Multiples["Function"], ByFields, ABC):
 
     @abstractmethod
     def named(self, name: str) -> Self:
-        """The same with a name, by which `solution.prices` and reports know it."""
+        """The same with a name, which is used in `solution.prices` and in reports."""
 
     @abstractmethod
     def bind(self, labels: Sequence[Any]) -> BoundFunction:
         """The function with its numbers laid out over the groups `labels`."""
 
     def with_slots(self, slots: float) -> Function:
-        """The same, told how many slots the problem has; a matter of functions of shares alone."""
+        """The same with the problem's number of slots; only functions of shares need it."""
         return self
 
     def weighted(self, factor: float) -> Function:
         """The function times a number; constraints have no weight."""
-        raise ProblemError(f"{self} has no weight: a constraint holds or it does not, a soft one has its penalty.")
+        raise ProblemError(
+            f"{self} is a constraint and has no weight. Use soft(constraint, penalty) to weigh its violation."
+        )
 
     def __mul__(self, factor: float) -> Function:
         number = as_factor(factor, self)

@@ -1,4 +1,4 @@
-"""Entropy of exposure shares: variety across groups, however many items each has."""
+"""Entropy of exposure shares: variety across groups, independent of their number of items."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def entropy(measure: Measure, total: float | None = None) -> Entropy:
     measure
         Totals by group, such as `exposure(by="artist")`; a total below 0 makes the objective minus infinity.
     total
-        What shares are of, positive. A number and not the groups' own sum: entropy of shares of their own sum does not
-        change when all totals double, so it is not concave. None takes the problem's slots: over all users, the slate's
-        size, or the number of candidates where there are fewer.
+        The number of which shares are taken, positive. It is not the sum of the groups: with that sum, entropy would
+        not change when all totals double, so it would not be concave. None takes the problem's slots: summed over all
+        users, the size of the slate, or the number of candidates if that is smaller.
 
     Returns
     -------
     Entropy
-        Concave, in nats, at most `log(n_groups)` where all slots are filled; enters an objective with a plus. Prices
-        are `(1 + log p_g) / total` at the optimum: a bonus without limit for a group that has next to nothing, and
+        Concave, in nats, at most `log(n_groups)` if all slots are filled; enters an objective with a plus. Prices
+        are `(1 + log p_g) / total` at the optimum: an unbounded bonus for a group with almost nothing, and
         positive from a share of `1 / e` (Shannon, Bell Syst. Tech. J. 27:379, 1948; its conjugate, a sum of
         exponentials: Boyd and Vandenberghe, Convex Optimization, example 3.21).
 
@@ -51,13 +51,13 @@ def entropy(measure: Measure, total: float | None = None) -> Entropy:
 
 
 def checked_total(what: str, total: object) -> float | None:
-    """What shares are of: a positive number, or None."""
+    """The number of which shares are taken: a positive number, or None."""
     if total is None:
         return None
     return positive(
         total,
-        f"{what}, total={total!r}): total is a positive finite number, what shares are of, or None for the problem's "
-        "slots.",
+        f"{what}, total={total!r}): expected a positive finite number that shares are taken of, or None for the "
+        "problem's number of slots.",
     )
 
 
@@ -75,7 +75,7 @@ class OfShares(Separable):
 
     @property
     def known_total(self) -> float:
-        """What shares are of, once it is known."""
+        """The number of which shares are taken, once it is known."""
         if self.total is None:
             raise ProblemError(f"{self.name}: give total=, or state it in a Problem, which knows its slots.")
         return self.total

@@ -27,9 +27,9 @@ def gini_welfare(measure: Measure, weights: npt.ArrayLike | None = None) -> Gini
     measure
         Totals by group, such as `exposure(by="artist")`; of any sign.
     weights
-        (n_groups,), the worst-off's first; >= 0, none above the one before it, not all 0. None takes
+        (n_groups,), the worst-off's first; >= 0, never increasing, not all 0. None takes
         `(2 (n - k) + 1) / n^2` for k = 1 .. n, with which the welfare is the mean times 1 minus the Gini coefficient.
-        `[1, 0, 0, ...]` is the worst-off alone, `1 / n` for all is the mean.
+        `[1, 0, 0, ...]` is the total of the worst-off group, `1 / n` for all is the mean.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def gini_welfare(measure: Measure, weights: npt.ArrayLike | None = None) -> Gini
     Raises
     ------
     ProblemError
-        If a weight is negative, not finite or above the one before it, or there is not one for every group.
+        If a weight is negative, not finite or above the one before it, or if there are not n_groups weights.
 
     Example
     -------
@@ -55,8 +55,8 @@ def gini_welfare(measure: Measure, weights: npt.ArrayLike | None = None) -> Gini
         return GiniWelfare(measure)
     if labelled(weights, f"gini_welfare({measure}, ...)", "weight") is not None:
         raise ProblemError(
-            f"gini_welfare({measure}, ...): weights are an array (n_groups,), the worst-off's first; they go by rank, "
-            f"not by label, and {type(weights).__name__} has labels. Of a pandas Series, pass to_numpy()."
+            f"gini_welfare({measure}, ...): weights are an array (n_groups,), the worst-off's first; they are by rank, "
+            f"not by label, and {type(weights).__name__} has labels. From a pandas Series, pass to_numpy()."
         )
     numbers = np.asarray(numbers_of(weights, f"gini_welfare({measure}, ...)", "weight"))
     if numbers.ndim != 1:
@@ -71,7 +71,7 @@ def gini_welfare(measure: Measure, weights: npt.ArrayLike | None = None) -> Gini
         k = int(rises[0]) + 1
         raise ProblemError(
             f"gini_welfare({measure}, ...): weight {k} is {numbers[k]:g}, above weight {k - 1}, {numbers[k - 1]:g}. "
-            "The worst-off's weight comes first and none is above the one before it, else the welfare is not concave."
+            "Weights must not increase (the first is the worst-off's), or the welfare is not concave."
         )
     if not numbers.any():
         raise ProblemError(f"gini_welfare({measure}, ...): all weights are 0; the worst-off's must be positive.")
@@ -103,7 +103,7 @@ class GiniWelfare(Weighted):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BoundGiniWelfare(BoundSupport):
-    """`v @ sort(e)` with v >= 0 falling: the least over the permutahedron of v."""
+    """`v @ sort(e)` with v >= 0 decreasing: the minimum over the permutahedron of v."""
 
     weights: Floats  # times the function's weight
 
@@ -121,7 +121,7 @@ class BoundGiniWelfare(BoundSupport):
         number = np.repeat(np.arange(sizes.size), sizes)
         point_mean, weight_mean = (np.bincount(number, x) / sizes for x in (ranked, self.weights))
         out, pool = np.empty(point.size), np.empty(point.size, np.int64)
-        out[order] = (ranked - point_mean[number]) + weight_mean[number]  # not less a large number that is near it
+        out[order] = (ranked - point_mean[number]) + weight_mean[number]  # no difference of close large numbers
         pool[order] = number
         return Projection(out, pool, np.ones(point.size))
 
@@ -134,6 +134,6 @@ class BoundGiniWelfare(BoundSupport):
     def expression(self, totals: Any) -> Any:
         import cvxpy as cp
 
-        # by the sums of the k smallest, each as often as the weights fall after it
+        # by the sums of the k smallest, each times the decrease of the weights after k
         falls = self.weights - np.append(self.weights[1:], 0.0)
         return sum((falls[k] * cp.sum_smallest(totals, int(k) + 1) for k in np.flatnonzero(falls)), 0.0)

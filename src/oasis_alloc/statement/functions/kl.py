@@ -24,23 +24,23 @@ def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
     ----------
     measure
         Totals by group, such as `exposure(by="genre")`; a total below 0 makes the objective minus infinity. By a key
-        with several labels an item, shares of slots add up to more than 1: with a column of 1 / (number of labels) of
-        each pair, those of `total(column, by="genre")` add up to 1.
+        with several labels per item, shares of slots add up to more than 1. With a column that is 1 / (number of
+        labels) for each pair, the shares of `total(column, by="genre")` add up to 1.
     target
-        Positive: a number (equal shares), one number a group, or `{label: number}`, which must name every group. They
-        are divided by their sum.
+        Positive: a number (equal shares), one number per group, or `{label: number}` with every group. They are divided
+        by their sum.
     total
-        What shares are of, positive: `p_g = e_g / total`. None takes the problem's slots: over all users, the slate's
-        size, or the number of candidates where there are fewer.
+        The number of which shares are taken, positive: `p_g = e_g / total`. None takes the problem's slots: summed over
+        all users, the size of the slate, or the number of candidates if that is smaller.
 
     Returns
     -------
     Kl
-        Convex and 0 where all shares are their targets, so it enters an objective with a minus. Prices are
-        `log(p_g / q_g) / total` times the weight at the optimum: positive where a group is ahead of its target, a bonus
-        without limit where it has next to nothing. The divergence is of order 1 whatever the number of users, so beside
-        totals its weight is of their size (Steck, RecSys 2018, Calibrated recommendations; the generalized
-        form, for shares that need not sum to 1: Csiszar, Ann. Statist. 19:2032, 1991).
+        Convex, and 0 if all shares equal their targets, so it enters an objective with a minus. Prices are
+        `log(p_g / q_g) / total` times the weight at the optimum: positive if a group is ahead of its target, an
+        unbounded bonus if it has almost nothing. The divergence is of order 1 for any number of users, so next to
+        totals its weight must be about as large as they are (Steck, RecSys 2018, Calibrated recommendations; the
+        generalized form, for shares that need not sum to 1: Csiszar, Ann. Statist. 19:2032, 1991).
 
     Raises
     ------
@@ -57,8 +57,8 @@ def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
     targets, numbers = numbers_per_group("kl", measure, target, "target")
     if not np.isfinite(numbers).all() or not (numbers > 0).all():
         raise ProblemError(
-            f"kl({measure}, ...): targets are positive finite numbers, one per group. A group that is to have nothing "
-            "has a cap of 0."
+            f"kl({measure}, ...): targets are positive finite numbers, one per group. Use a cap of 0 for a group that "
+            "gets nothing."
         )
     return Kl(measure, target=targets, total=checked_total(f"kl({measure}, ...", total))
 

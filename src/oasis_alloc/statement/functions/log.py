@@ -20,7 +20,7 @@ def log(measure: Measure, offset: float = 1.0) -> Log:
     Parameters
     ----------
     measure
-        Totals by group, such as `exposure(by="artist")`; they should not go below 0.
+        Totals by group, such as `exposure(by="artist")`; they should not be negative.
     offset
         Added to every total, >= 0; with 0 a group without any exposure makes the objective minus infinity.
 

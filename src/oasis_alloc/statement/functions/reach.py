@@ -17,22 +17,22 @@ from oasis_alloc.statement.measures import Measure
 
 
 def reach(measure: Measure, times: float = 1.0) -> Reach:
-    """Totals counted up to a number of times, `sum_g min(e_g, times)`: what comes on top is worth nothing.
+    """Totals counted up to a number of times, `sum_g min(e_g, times)`: amounts above `times` add nothing.
 
     Parameters
     ----------
     measure
         Totals by group, such as `exposure(by=("person", "campaign"))`, over all requests of a person.
     times
-        Positive: up to how many each group counts.
+        Positive: the amount up to which each group counts.
 
     Returns
     -------
     Reach
-        Concave, piecewise linear; enters an objective with a plus. It is the number `times` a group minus what each is
-        short of it, so its prices are those of a soft floor: between minus the weight, where a group is short, and 0.
-        With `times=1` it is the most people that can be reached with these probabilities; shown independently of one
-        another they reach at least 1 - 1/e of it (Ageev and Sviridenko, J. Comb. Optim. 8:307, 2004, section 2).
+        Concave, piecewise linear; enters an objective with a plus. It equals `times` per group minus the
+        shortfall of each, so its prices are those of a soft floor: between minus the weight, if a group is short, and
+        0. With `times=1` it is the largest number of people that can be reached with these probabilities; independent
+        draws reach at least 1 - 1/e of it (Ageev and Sviridenko, J. Comb. Optim. 8:307, 2004, section 2).
 
     Raises
     ------
@@ -76,14 +76,14 @@ class BoundReach(BoundSoft):
     uses_range = True
 
     def within(self, min_total: Floats, max_total: Floats) -> Self:
-        return replace(self, lower=np.minimum(self.lower, max_total))  # what nobody can pass need not be counted to
+        return replace(self, lower=np.minimum(self.lower, max_total))  # no total can exceed `max_total`
 
     def with_limits(self, lower: Floats, upper: Floats) -> Self:
-        return self  # what it counts up to is no limit
+        return self  # `times` is not a limit
 
     @property
     def max_value(self) -> float:
-        """The constant: what all groups at T are worth."""
+        """The constant: the value of all groups at T."""
         return float(np.sum(self.penalty * self.lower))
 
     def value(self, totals: Floats) -> float:

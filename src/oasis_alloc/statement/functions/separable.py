@@ -1,8 +1,9 @@
 """Functions that are a sum over groups of a smooth concave function of one total.
 
-A new one says four things of its f: value, slope, where the slope is a given number, and curvature. The conjugate
+A new function defines four things for its f: value, slope, inverse of the slope, and curvature. The conjugate
 follows: `F*(lam) = sum_g sup_{e in range} f(e) + lam_g e`, attained where `f'(e) = -lam`, or at an end of the range.
-The range is what the totals can reach at all; on it every concave f is finite at any price, so no price is forbidden.
+The range is what totals can reach in any allocation; on it the conjugate is finite at any price, so all prices are
+allowed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from oasis_alloc.statement.functions.weighted import Weighted
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Separable(Weighted):
-    """A weighted smooth function of every total, added up over the groups."""
+    """A weighted smooth function of every total, summed over the groups."""
 
     @abstractmethod
     def bind(self, labels: Sequence[Any]) -> BoundSeparable: ...
@@ -29,7 +30,7 @@ class Separable(Weighted):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BoundSeparable(BoundFunction):
-    """`weight * sum_g f(e_g)` on [min_total, max_total]; a subclass says f."""
+    """`weight * sum_g f(e_g)` on [min_total, max_total]; a subclass defines f."""
 
     weight: float
     groups: int
@@ -64,7 +65,7 @@ class BoundSeparable(BoundFunction):
         return float(np.sum(self.f(np.clip(totals, self.min_total, self.max_total))))
 
     def best(self, prices: Floats) -> Floats:
-        """e*(lam), (n_groups,): the total that a group would choose at its price."""
+        """e*(lam), (n_groups,): the total that maximizes the group's part at its price."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             inside = self.inverse_slope(-prices)
         return np.clip(np.where(np.isnan(inside), self.max_total, inside), self.min_total, self.max_total)
@@ -79,12 +80,12 @@ class BoundSeparable(BoundFunction):
             slope = np.where(inside, -1.0 / self.second_derivative(np.where(inside, best, 1.0)), 0.0)
         values = self.f(best)
         paid = np.where(prices == 0.0, 0.0, prices) * np.where(prices == 0.0, 0.0, best)  # 0 even for an infinite total
-        with np.errstate(invalid="ignore"):  # groups without a range may be worth either infinity
+        with np.errstate(invalid="ignore"):  # groups without a range may have the value plus or minus infinity
             value = float(np.sum(values + paid))
         return Curve(value, best, values, slope)
 
     def price_at(self, totals: Floats) -> Floats:
-        """The price at which each group would choose a total: minus f' there."""
+        """The price at which a total maximizes the group's part: minus f' there."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             return -self.slope(np.clip(totals, self.min_total, self.max_total))
 
@@ -119,7 +120,8 @@ class BoundSeparable(BoundFunction):
     def conic(self, totals: Any) -> Conic:
         import cvxpy as cp
 
-        # a variable of its own, so that the price is a dual: a slope would multiply the error of totals near 0
+        # a separate variable, so that the price is a dual: computed as a slope, it would amplify the error of totals
+        # near 0
         own = cp.Variable(self.groups)
         same = own - totals == 0
 

@@ -12,14 +12,14 @@ from oasis_alloc.statement.functions.band import BoundBand
 from oasis_alloc.statement.functions.base import BoundFunction, Conic, Curve, PriceBox
 from oasis_alloc.statement.functions.support import BoundSupport, Linear, Projection, Smoothed
 
-_ROUNDING = 1e-12  # of what was delivered: 0.1 + 0.2 of a floor of 0.3 leave nothing to ask for
+_ROUNDING = 1e-12  # relative to the amount delivered: after 0.1 + 0.2, a floor of 0.3 is met
 
 
 def what_is_left(function: BoundFunction, delivered: Floats, nonnegative: bool) -> BoundFunction:
-    """The function told what every group has delivered, (n_groups,).
+    """The function of delivered plus planned totals, for delivered amounts (n_groups,).
 
-    `nonnegative` says that no planned total is below 0. Then a hard cap that is used up leaves 0 instead of a limit
-    that nothing can keep, and a hard floor that is met asks for nothing.
+    `nonnegative` says that no planned total is below 0. Then a hard cap that is used up becomes 0 instead of a limit
+    that no plan can keep, and a hard floor that is met requires nothing more.
     """
     if isinstance(function, BoundSupport):
         return ShiftedSupport(groups=function.groups, inner=function, delivered=delivered)
@@ -40,7 +40,7 @@ class Shifted(BoundFunction):
     inner: BoundFunction
     delivered: Floats  # (n_groups,) d
 
-    is_support = False  # those have a class of their own, below
+    is_support = False  # they have their own class, below
 
     @property
     def is_constraint(self) -> bool:
@@ -97,10 +97,10 @@ class Shifted(BoundFunction):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ShiftedSupport(BoundSupport):
-    """The same for a support function, whose prices live in the set that they lived in."""
+    """The same for a support function; the domain of its prices does not change."""
 
     inner: BoundSupport
-    delivered: Floats  # type: ignore[misc]  # nothing in every other class
+    delivered: Floats  # type: ignore[misc]  # 0 in every other class
 
     def within(self, min_total: Floats, max_total: Floats) -> Self:
         inner = self.inner.within(min_total + self.delivered, max_total + self.delivered)

@@ -1,4 +1,4 @@
-"""Soft bands: a limit that may be missed at a price."""
+"""Soft bands: limits that may be missed at a cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from oasis_alloc.statement.functions.base import BoundFunction, Conic, Function,
 
 
 def soft(constraint: Band, penalty: float) -> Soft:
-    """The constraint with a penalty for every unit by which it is missed, instead of an obligation.
+    """A soft constraint: each unit by which the limit is missed costs `penalty`.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def soft(constraint: Band, penalty: float) -> Soft:
     Returns
     -------
     Soft
-        `F(e) = -penalty * sum_g dist(e_g, band_g)`. Its prices live in [-penalty, penalty], on the band's side
+        `F(e) = -penalty * sum_g dist(e_g, band_g)`. Its prices are in [-penalty, penalty], on the band's side
         (Balseiro, Lu and Mirrokni, arXiv 2007.00514, section 2: below-target consumption).
 
     Example

@@ -1,9 +1,9 @@
 """Rank-weighted sums as a small linear program, by a sorting network.
 
 A relaxed comparator turns two numbers into one that is at most the smaller and another, so that their sum stays. With
-falling weights v nothing is gained by less than the smaller one, so the program's optimum is `v @ sort(e)`; its dual
-is Goemans' extended formulation of the permutahedron, so its prices lie there (Goemans, Math. Program. 153:5, 2015; Lim
-and Wright, NIPS 2014). A comparator whose inputs cannot change places is left out.
+decreasing weights v, taking less than the smaller one gains nothing, so the program's optimum is `v @ sort(e)`; its
+dual is Goemans' extended formulation of the permutahedron, so its prices are in it (Goemans, Math. Program. 153:5,
+2015; Lim and Wright, NIPS 2014). A comparator whose inputs cannot change places is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def sorted_pieces(weights: Floats, low: Floats, high: Floats, known: Floats) -> 
     import scipy.sparse as sp
 
     n = weights.size
-    order = np.argsort(low + high, kind="stable")  # the fewest numbers change places
+    order = np.argsort(low + high, kind="stable")  # an order that needs few exchanges
     low, high = low[order], high[order]
     column = np.arange(n)  # the variable that each wire carries; the first n are the totals themselves
     n_columns, n_rows = n, 0
@@ -43,7 +43,7 @@ def sorted_pieces(weights: Floats, low: Floats, high: Floats, known: Floats) -> 
         low[two], high[two] = np.maximum(low[one], low[two]), np.maximum(high[one], high[two])
         low[one], high[one] = ends
         n_columns, n_rows = n_columns + 2 * k, n_rows + 3 * k
-    # the least of both sums, which is what counts: value <= weights @ sorted, value <= known @ totals
+    # the value is the minimum of both sums: value <= weights @ sorted, value <= known @ totals
     row += [np.repeat([n_rows, n_rows + 1], n + 1)]
     entry += [np.concatenate([[n_columns], column, [n_columns], np.arange(n)])]
     sign += [np.concatenate([[1.0], -weights, [1.0], -known[order]])]
@@ -57,7 +57,7 @@ def sorted_pieces(weights: Floats, low: Floats, high: Floats, known: Floats) -> 
 
 
 def layers(n: int) -> Iterator[tuple[Ints, Ints]]:
-    """Comparators of Batcher's merge exchange for n wires, those that do not touch one another together.
+    """Comparators of Batcher's merge exchange for n wires, grouped into layers that can run at the same time.
 
     (Knuth, The Art of Computer Programming 3, algorithm 5.2.2M.) After all, the first wire has the smallest number.
 

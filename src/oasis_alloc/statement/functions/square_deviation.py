@@ -1,4 +1,4 @@
-"""Squared distance of totals to targets: pacing that may miss a little and not much."""
+"""Squared distance of totals to targets: pacing that allows small misses and discourages large ones."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def square_deviation(measure: Measure, target: Limit) -> SquareDeviation:
     measure
         Totals by group, such as `exposure(by=("hour", "campaign"))`.
     target
-        A number, one number a group, or `{label: number}`, which must name every group.
+        A number, one number per group, or `{label: number}` with every group.
 
     Returns
     -------
     SquareDeviation
         Convex, so it enters an objective with a minus. Prices are free: `e_g - target_g` times the weight, positive
-        where a group is ahead of its target.
+        if a group is ahead of its target.
 
     Raises
     ------

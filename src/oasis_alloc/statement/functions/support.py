@@ -1,16 +1,16 @@
-"""Functions that are the least of many weighted sums: `F(e) = min {mu @ e : mu in Pi}`, Pi compact and convex.
+"""Functions that are the minimum of many weighted sums: `F(e) = min {mu @ e : mu in Pi}`, Pi compact and convex.
 
-Welfare of the worst-off and all rank-weighted welfare are such: minus the support function of -Pi. The conjugate is 0
-where the prices are minus a point of Pi, infinite elsewhere (Rockafellar, Convex Analysis, section 13), so prices live
-in -Pi, which is no box. A new function says four things: its value, the projection onto Pi, the largest entry that a
-point of Pi can have, and a linear form for the finisher.
+Welfare of the worst-off and all rank-weighted welfare have this form: minus the support function of -Pi. The conjugate
+is 0 if the prices are minus a point of Pi, and infinite elsewhere (Rockafellar, Convex Analysis, section 13). So the
+domain of the prices is -Pi, which is not a box. A new function defines four things: its value, the projection onto Pi,
+the largest entry of a point of Pi, and a linear form for the finisher.
 
-Newton steps want a conjugate that is finite and smooth. With a small strongly concave term taken off F,
+Newton steps need a finite and smooth conjugate. With a small strongly convex term subtracted from F,
 
     F*_s(lam) = max_e F(e) + lam e - s/2 |e - c|^2 = r c + |r|^2 / (2 s),   r = lam + mu,   mu = Proj_Pi(-(lam + s c)),
 
-which is the Moreau envelope of the domain, shifted by c: the gradient is `c + r / s`, and lam is in the domain where it
-is c (Rockafellar, SIAM J. Control Optim. 14:877, 1976: the proximal point algorithm).
+which is the Moreau envelope of the domain, shifted by c: the gradient is `c + r / s`, and lam is in the domain if it is
+c (Rockafellar, SIAM J. Control Optim. 14:877, 1976: the proximal point algorithm).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ON_THE_DOMAIN = 1e-12  # share of the largest price by which rounding may leave
 
 
 class Projection(NamedTuple):
-    """The nearest point of Pi, and its derivative: within a pool only the part along `along` does not follow."""
+    """The nearest point of Pi, and its derivative: the identity except along `along` within each pool."""
 
     point: Floats
     pool: npt.NDArray[np.int64]  # number of each group's pool, from 0
@@ -38,7 +38,7 @@ class Projection(NamedTuple):
 
 
 class Smoothed(NamedTuple):
-    """The smoothed conjugate at some prices, one entry a group."""
+    """The smoothed conjugate at given prices, one entry per group."""
 
     value: float
     maximizer: Floats
@@ -61,13 +61,13 @@ class Linear(NamedTuple):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BoundSupport(BoundFunction):
-    """The least of `mu @ e` over Pi, for totals in [min_total, max_total]; a subclass says Pi."""
+    """The least of `mu @ e` over Pi, for totals in [min_total, max_total]; a subclass defines Pi."""
 
     groups: int
     min_total: Any = -np.inf  # numbers, or one per group
     max_total: Any = np.inf
 
-    delivered: ClassVar[Any] = 0.0  # what groups have besides the totals: see shifted.py
+    delivered: ClassVar[Any] = 0.0  # amounts added to the totals: see shifted.py
 
     is_constraint = False
     is_support = True
@@ -85,7 +85,7 @@ class BoundSupport(BoundFunction):
     def linear(self, low: Floats, high: Floats, prices: Floats) -> Linear:
         """F as a linear program, exact for totals in [low, high] and nowhere above `-prices @ e`.
 
-        So its own prices can be `prices`, which are in the domain, and a program that keeps near them is bounded.
+        So `prices`, which are in the domain, are possible dual values, and a program near them is bounded.
         """
 
     @abstractmethod
@@ -100,7 +100,7 @@ class BoundSupport(BoundFunction):
         return -self.project(-prices).point
 
     def conjugate(self, prices: Floats) -> float:
-        """F* in the domain; elsewhere a number that it is not above on the range, infinite where none is known.
+        """F* in the domain; elsewhere an upper bound of it on the range, infinite if none is known.
 
         For any mu of Pi and any totals of the range, `F(e) + lam e <= (mu + lam) e`; mu is taken next to -lam.
         """
@@ -125,10 +125,10 @@ class BoundSupport(BoundFunction):
         return Smoothed(value, centre + off / softness, near.along**2 / squares[near.pool] / softness, product)
 
     def min_value(self, min_total: Floats, max_total: Floats) -> float:
-        return self.value(min_total)  # it falls with no total
+        return self.value(min_total)  # it never decreases in any total
 
     def price_box(self) -> PriceBox:
-        # no ranges: cut one by one, prices would leave the domain, which holds them together; see `admit`
+        # no ranges: clipping prices one by one would leave the domain, which couples them; see `admit`
         free = np.full(self.groups, np.inf)
         return PriceBox(np.arange(self.groups), -free, free, np.zeros(self.groups))
 
@@ -142,7 +142,7 @@ class BoundSupport(BoundFunction):
     def conic(self, totals: Any) -> Conic:
         import cvxpy as cp
 
-        own = cp.Variable(self.groups)  # so that the price is a dual
+        own = cp.Variable(self.groups)  # a separate variable, so that the price is a dual
         same = own - totals == 0
 
         def prices() -> Floats:

@@ -1,4 +1,4 @@
-"""What functions of the objective have in common as statements: a weight, a name, their text."""
+"""The base class of functions in an objective: weight, name and text."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from oasis_alloc.statement.functions.base import Function
 
 @dataclass(frozen=True, eq=False)
 class Weighted(Function):
-    """A function with a weight, as an objective takes it."""
+    """A function with a weight in an objective."""
 
-    weight: float = 1.0  # type: ignore[misc]  # every function has one; these can change it
+    weight: float = 1.0  # type: ignore[misc]  # every function has a weight; only these can change it
     given_name: str | None = None
 
     title: ClassVar[str] = ""
@@ -31,11 +31,11 @@ class Weighted(Function):
     def weighted(self, factor: float) -> Self:
         weight = self.weight * factor
         if not np.isfinite(weight) or weight == 0:
-            raise ProblemError(f"cannot multiply {self} by {factor}: a finite number other than 0 is expected.")
+            raise ProblemError(f"cannot multiply {self} by {factor}: expected a finite number other than 0.")
         return replace(self, weight=weight)
 
     def options(self) -> str:
-        """The arguments after the measure, as they are written."""
+        """The arguments after the measure, as text."""
         return ""
 
     def __str__(self) -> str:

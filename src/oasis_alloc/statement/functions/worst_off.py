@@ -25,8 +25,8 @@ def worst_off(measure: Measure, weights: Limit | None = None) -> WorstOff:
     measure
         Totals by group, such as `exposure(by="artist")`; of any sign.
     weights
-        What a group is owed in proportion to the others, positive: a number, one number a group, or
-        `{label: number}`, which must name every group. None takes 1 for all.
+        Relative entitlement of each group, positive: a number, one number per group, or `{label: number}` with every
+        group. None takes 1 for all.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def worst_off(measure: Measure, weights: Limit | None = None) -> WorstOff:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class WorstOff(Weighted):
-    """The total of the worst-off; made by `worst_off`."""
+    """The total of the worst-off group; made by `worst_off`."""
 
     weights: Any = None
 
@@ -77,7 +77,7 @@ class WorstOff(Weighted):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BoundWorstOff(BoundSupport):
-    """`w min_g e_g / a_g`: the least over the simplex `mu >= 0, a @ mu = w`."""
+    """`w min_g e_g / a_g`: the minimum over the simplex `mu >= 0, a @ mu = w`."""
 
     weight: float
     weights: Floats
@@ -89,10 +89,10 @@ class BoundWorstOff(BoundSupport):
         ratio = point / self.weights
         order = np.argsort(-ratio, kind="stable")
         a, z = self.weights[order], point[order]
-        cut = (np.cumsum(a * z) - self.weight) / np.cumsum(a * a)  # if the first ones alone are above 0
+        cut = (np.cumsum(a * z) - self.weight) / np.cumsum(a * a)  # if only the first ones are above 0
         n_active = int(np.max(np.flatnonzero(ratio[order] > cut), initial=-1)) + 1
         if point.size and n_active == 0:
-            n_active = 1  # numbers so large that the weight is lost in their rounding
+            n_active = 1  # numbers so large that the weight is below their rounding
         inside = order[:n_active]
         pool = np.zeros(point.size, np.int64)
         pool[order[n_active:]] = np.arange(1, point.size - n_active + 1)
@@ -105,7 +105,7 @@ class BoundWorstOff(BoundSupport):
         return self.weight / self.weights
 
     def linear(self, low: Floats, high: Floats, prices: Floats) -> Linear:
-        """One level for all, and what each has above its share of it."""
+        """One common level, and the surplus of each group above its share of it."""
         import scipy.sparse as sp
 
         n = self.groups
