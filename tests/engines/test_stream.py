@@ -200,7 +200,7 @@ def test_what_a_solution_shows(streamed: oa.Candidates, monkeypatch: pytest.Monk
     monkeypatch.setattr(streamed.stream.budget, "limit", 8 * MARKET.n_pairs - 1)
     again = oa.solve(PROBLEMS["caps"](streamed), gap=1e-3)
     for ask in (lambda: again.allocation, again.scores):
-        with pytest.raises(oa.SolverError, match=r"a number for every pair.*pairs and x"):
+        with pytest.raises(oa.SolverError, match=r"one number per pair.*Use pairs and x"):
             ask()
 
 
@@ -300,7 +300,7 @@ def test_what_is_not_offered_says_so(
     before = oa.solve(PROBLEMS["caps"](streamed))
     guarded = {"keep": {"relevance": 0.9}, "at_least": 1, "slot_weights": [1.0, 0.5, 0.2]}
     for rule, value in guarded.items():
-        with pytest.raises(oa.ProblemError, match=rf"{rule} looks at all of a user's pairs at once"):
+        with pytest.raises(oa.ProblemError, match=rf"{rule} needs all pairs of a user at once"):
             oa.solve(rich(streamed, slate=oa.Slate(3, **{rule: value})))
     with pytest.raises(oa.ProblemError, match=r"stay_close.*a number for every pair"):
         oa.solve(oa.Problem(streamed, oa.total("relevance") + oa.stay_close(before, weight=0.1)))

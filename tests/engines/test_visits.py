@@ -24,7 +24,7 @@ def test_slates_and_curvature_are_those_of_the_last_visit() -> None:
         second = engine.visit(prices + 1.0, 1.0)
         assert second.is_last
         for ask in (first.slates, lambda: first.curvature(prices)):
-            with pytest.raises(StaleVisit, match=r"visit 1 of an engine whose last one is 2.*visit again"):
+            with pytest.raises(StaleVisit, match=r"visit 1 are gone.*made visit 2 since.*visit again"):
                 ask()
         assert second.slates()[1].size
 

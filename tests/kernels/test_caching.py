@@ -347,7 +347,7 @@ def test_without_the_compiler_kernels_refuse_and_say_why(project: Project) -> No
     output, errors = project.start(DISABLED, NUMBA_DISABLE_JIT="1").communicate(timeout=60)
     assert "kernels       DO NOT RUN: NUMBA_DISABLE_JIT is set" in output, errors
     assert "doctor 4" in output
-    assert output.count("refused: NUMBA_DISABLE_JIT is set, and kernels give right answers only") == 2, errors
+    assert output.count("refused: NUMBA_DISABLE_JIT is set, and kernels give correct answers only") == 2, errors
 
 
 @pytest.mark.full

@@ -234,22 +234,22 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(oa.ProblemError, match="is damaged"):
         oa.solve(problem(), resume=other)
     save_file(load_file(path), other)
-    with pytest.raises(oa.ProblemError, match="no checkpoint of this version"):
+    with pytest.raises(oa.ProblemError, match="not a checkpoint of this version"):
         oa.solve(problem(), resume=other)
 
 
 BAD = [
     ({"checkpoint": 3}, "checkpoint=3 | path"),
-    ({"checkpoint": "/no/such/directory/state"}, "checkpoint='/no/such/directory/state' | directory that is there"),
+    ({"checkpoint": "/no/such/directory/state"}, "checkpoint='/no/such/directory/state' | directory that exists"),
     ({"checkpoint": "."}, "checkpoint='.' | a file"),
     ({"checkpoint": "x", "checkpoint_every": 0}, "checkpoint_every=0 | positive"),
-    ({"checkpoint": "x", "solver": "conic"}, "'conic' | keeps no checkpoints"),
+    ({"checkpoint": "x", "solver": "conic"}, "'conic' | writes no checkpoints"),
     ({"resume": "/no/such/state"}, "resume='/no/such/state' | no such file"),
     ({"resume": os.devnull}, "resume= | it is a device"),
     ({"resume": "."}, "resume='.' | it is a directory"),
     ({"resume": ["x"]}, "resume=['x'] | path"),
-    ({"checkpoint": "a\0b"}, "checkpoint='a\\x00b' | no zero byte"),
-    ({"resume": "x" * 5_000}, "resume= | cannot be looked at"),
+    ({"checkpoint": "a\0b"}, "checkpoint='a\\x00b' | without a zero byte"),
+    ({"resume": "x" * 5_000}, "resume= | cannot be accessed"),
     ({"resume": __file__, "start": {}}, "start=..., resume=... | one of the two"),
     ({"resume": __file__}, "cannot be read as a checkpoint"),
 ]

@@ -56,9 +56,9 @@ def check_infeasible(solution: oa.Solution, total: float) -> None:
         if conflict.give:
             over = {"<=": conflict.reached - conflict.limit, ">=": conflict.limit - conflict.reached}
             assert conflict.give == pytest.approx(over.get(conflict.sense, abs(conflict.reached - conflict.limit)))
-            assert "would have to give" in str(conflict)
+            assert "relax it by" in str(conflict)
         else:
-            assert "stands in the way" in str(conflict)
+            assert "leaves no room" in str(conflict)
         assert conflict.constraint in str(conflict)
         assert repr(conflict.label) in str(conflict) or conflict.label is None
     for access in ("allocation", "parts"):
@@ -78,7 +78,7 @@ def test_a_floor_above_all_candidates(solver: str) -> None:
     (conflict,) = solution.conflicts
     assert (conflict.constraint, conflict.label, conflict.sense) == ("delivery", "b", ">=")
     assert (conflict.limit, conflict.reached, conflict.give) == pytest.approx((25.0, 20.0, 5.0))
-    assert str(conflict) == "delivery, group 'b': asks >= 25, can reach 20; would have to give 5"
+    assert str(conflict) == "delivery, group 'b': requires >= 25, can reach 20; relax it by 5"
 
 
 @each_solver

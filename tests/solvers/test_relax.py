@@ -137,7 +137,7 @@ def test_the_report_names_who_fell_short_and_shows_the_allocation(two: oa.Candid
     text = str(solution)
     assert "relaxed" in text
     assert "promises" in text
-    assert "must give" in text
+    assert "relax by" in text
     assert solution.allocation.sum() == pytest.approx(2.0)
     assert len(solution.to_frame()) == solution.pairs.size
     assert sum(conflict.give for conflict in solution.conflicts) == pytest.approx(1.0)

@@ -130,11 +130,11 @@ def test_no_byte_of_a_checkpoint_can_change_unnoticed(tmp_path: Path) -> None:
         changed = json.loads(whole[8:length])
         changed["__metadata__"][name] = value[:-1] + ("1" if value[-1] != "1" else "2")
         _with_header(other, changed, whole[length:])
-        with pytest.raises(oa.ProblemError, match=r"other' is (damaged|no checkpoint)"):
+        with pytest.raises(oa.ProblemError, match=r"other' is (damaged|not a checkpoint)"):
             oa.solve(problem(), resume=other)
         del changed["__metadata__"][name]
         _with_header(other, changed, whole[length:])
-        with pytest.raises(oa.ProblemError, match=r"other' is (damaged|no checkpoint)"):
+        with pytest.raises(oa.ProblemError, match=r"other' is (damaged|not a checkpoint)"):
             oa.solve(problem(), resume=other)
     rng = np.random.default_rng(0)
     for at in rng.integers(0, len(whole), 60).tolist():
@@ -171,7 +171,7 @@ def test_a_state_that_cannot_be_is_refused(tmp_path: Path, name: str, change: An
     else:
         where[name] = change
     write_tensors(path, files._FORMAT, tensors, about)
-    with pytest.raises(oa.ProblemError, match=r"resume=.*(no state of this problem|lacks a part)"):
+    with pytest.raises(oa.ProblemError, match=r"resume=.*(does not fit this problem|lacks a part)"):
         oa.solve(problem(), resume=path)
 
 

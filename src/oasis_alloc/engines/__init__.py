@@ -1,4 +1,4 @@
-"""Who visits which users."""
+"""Engines: visits to all users, in memory on threads or streamed from files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def engine_for(program: Program, threads: int | None = None) -> Chunked:
-    """The engine that a program asks for: its pairs are in memory, or in Parquet files."""
+    """The engine for a program, whose pairs are in memory or in Parquet files."""
     if program.stream is not None:
         from oasis_alloc.engines.stream import ParquetStream
 

@@ -1,4 +1,4 @@
-"""What a solver asks of an engine: visit all users at these prices; get back one vector and a few scalars."""
+"""The interface of engines: visit all users at given prices, and return one vector and a few scalars."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from oasis_alloc.program.program import Program
 
 @dataclass(frozen=True, eq=False)
 class Visit:
-    """The answer of one visit; all are sums over users, scaled up where only a sample was visited."""
+    """The result of one visit; all numbers are sums over users, scaled up if only a sample was visited."""
 
     smoothed: float  # sum_u max s x - gamma/2 |x|^2
     bound: float  # sum_u max s x
     value: float  # v x of the smoothed maximizer
     totals: Floats  # (n_rows,) measures of the smoothed maximizer
-    activity: Floats  # (n_rows,) the same with all coefficients and columns positive: what makes up the totals
+    activity: Floats  # (n_rows,) the same with absolute values of all coefficients and columns
     diagonal: Floats  # (n_rows,) Hessian diagonal of the smoothed part
     fractional: float  # pairs strictly between 0 and 1
-    prices: Floats  # (n_rows,) at which users were visited
+    prices: Floats  # (n_rows,) the prices of the visit
     gamma: float
     stride: int  # 1 for all users
-    engine: VisitMemory  # what the engine keeps of its last visit is asked for here
+    engine: VisitMemory  # the source of data that the engine keeps of its last visit
     number: int
 
     @property
     def is_last(self) -> bool:
-        """True until the engine's next visit: as long as the engine has what the calls below need."""
+        """True until the engine's next visit: as long as the engine has the data for the calls below."""
         return self.engine.visits == self.number
 
     def curvature(self, direction: Floats) -> Floats:
@@ -44,23 +44,23 @@ class Visit:
         """Non-zeros (positions, x) of the smoothed slates of all users. `StaleVisit` after another visit."""
         self._check()
         if self.stride != 1:
-            raise StaleVisit("a visit to some users has no slates of the others: visit with stride=1")
+            raise StaleVisit("this visit went to some users only and has no slates of the others; visit with stride=1")
         return self.engine.last_slates(self.prices, self.gamma)
 
     def _check(self) -> None:
         if not self.is_last:
             raise StaleVisit(
-                f"visit {self.number} of an engine whose last one is {self.engine.visits}: its curvature and slates "
-                "are gone. Ask the last visit, or visit again."
+                f"the curvature and slates of visit {self.number} are gone: the engine has made visit "
+                f"{self.engine.visits} since. Use the last visit, or visit again."
             )
 
 
 class StaleVisit(RuntimeError):
-    """A mistake of a solver: it asks a visit for what the engine keeps of its last one alone."""
+    """A bug in a solver: it asks an old visit for data that the engine keeps only of its last visit."""
 
 
 class VisitMemory(Protocol):
-    """What an engine keeps of its last visit; ask `Visit`, which knows whether it is the last one."""
+    """Data that an engine keeps of its last visit; use it through `Visit`, which checks that it is the last one."""
 
     visits: int
 
@@ -71,44 +71,44 @@ class VisitMemory(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class PairSplit:
-    """What prices decide of every pair (see kernels/decide.py)."""
+    """The decision of prices on every pair (see kernels/solve/decide.py)."""
 
     undecided: npt.NDArray[np.int64]  # pair numbers, ascending
-    shown: npt.NDArray[np.int64]  # pairs that are in
+    shown: npt.NDArray[np.int64]  # pairs that are shown
 
 
 class AllocationSums(NamedTuple):
     """Sums over an allocation."""
 
-    value: float  # v x, less what decrements take
-    decrement_cost: float  # what decrements take
+    value: float  # v x minus decrements
+    decrement_cost: float  # the sum of decrements
     totals: Floats  # (n_rows,) measures
-    activity: Floats  # (n_rows,) the same with all coefficients positive, and columns as far as a cell has one sign
+    activity: Floats  # (n_rows,) the same with absolute coefficients, and absolute columns where a cell has one sign
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What can be said of all pairs whatever the prices."""
+    """Facts about all pairs that do not depend on prices."""
 
-    size: float  # mean |v|, 0 where there are no pairs
+    size: float  # mean |v|, 0 without pairs
     largest: float  # max |v|
-    lowest: float  # sum of what is negative of v: no slates are worth less
-    min_totals: Floats  # (n_rows,) the totals if every candidate could be shown, what is negative alone ...
-    max_totals: Floats  # ... and what is positive alone
-    mark: float  # differs where the values or classes of pairs do
+    lowest: float  # sum of the negative parts of v: a lower bound on the value of slates
+    min_totals: Floats  # (n_rows,) the totals with every candidate shown, only their negative parts ...
+    max_totals: Floats  # ... and only their positive parts
+    mark: float  # a fingerprint of the values and classes of pairs
 
 
 class Engine(Protocol):
-    """Visits users; knows neither the problem nor the solver.
+    """Visits users; does not depend on the problem or the solver.
 
-    Solvers read nothing of a pair from the program: the pairs may be elsewhere.
+    Solvers must not read pairs from the program, because the pairs may be in files.
     """
 
     program: Program
     passes: float  # full visits so far, samples counted by their share
 
     def survey(self) -> Survey:
-        """Look at all pairs once, whatever the prices; kept, and not counted as a pass."""
+        """Read all pairs once, independent of prices; cached, and not counted as a pass."""
         ...
 
     def take(self, positions: npt.NDArray[np.int64]) -> PairView:
@@ -116,7 +116,7 @@ class Engine(Protocol):
         ...
 
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
-        """Visit all users (or one block of users in `stride`) at prices by row; what is kept of the last visit goes."""
+        """Visit all users (or one block of users in `stride`) at prices by row; data of the last visit are dropped."""
         ...
 
     def histogram(self, prices: Floats, widest: float) -> npt.NDArray[np.int64]:
@@ -124,7 +124,7 @@ class Engine(Protocol):
         ...
 
     def decide(self, prices: Floats, margins: Floats) -> PairSplit:
-        """Split the pairs into in, out and undecided, given a margin by row; a pair takes the widest of its rows."""
+        """Split the pairs into in, out and undecided, given a margin by row; a pair uses its rows' widest margin."""
         ...
 
     def scores(self, prices: Floats) -> Floats:
@@ -132,19 +132,19 @@ class Engine(Protocol):
         ...
 
     def add_up(self, positions: npt.NDArray[np.int64], x: Floats) -> tuple[float, Floats]:
-        """(v x less decrements, totals by row) of an allocation given by its non-zeros."""
+        """(v x minus decrements, totals by row) of an allocation given by its non-zeros."""
         ...
 
     def sums(self, positions: npt.NDArray[np.int64], x: Floats) -> AllocationSums:
-        """The same, with the sizes of what is added up."""
+        """The same, with the sizes of the summands."""
         ...
 
     def plain(self) -> Engine:
-        """Another engine of the same kind, over the same program without the slates' rules but their size."""
+        """Another engine of the same kind, over the same program with only the sizes of slates as rules."""
         ...
 
     def follow(self, other: Any, gamma: float) -> None:
-        """Look for slates where those of another engine's last visit ended, of the same kind and users."""
+        """Start the search for slates at those of another engine's last visit, of the same kind and users."""
         ...
 
     def close(self) -> None:

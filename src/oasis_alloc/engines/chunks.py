@@ -1,4 +1,4 @@
-"""What engines on one machine share: chunks of users, each with tables of its own, added up in a fixed order.
+"""The base of engines on one machine: chunks of users, each with separate tables, summed in a fixed order.
 
 The chunks follow from the program alone, so the answer is bit for bit the same on any number of threads, and whether a
 chunk is visited in one piece or in several.
@@ -25,12 +25,12 @@ from oasis_alloc.program.pair_lookup import PairStore, PairView
 from oasis_alloc.program.program import Program
 
 _MAX_CHUNKS, _FEW_CHUNKS = 64, 8
-_PAIRS_A_CELL = 32  # of a chunk's tables
-_PART_PAIRS = 1 << 19  # of a chunk that are written about at a time
+_PAIRS_A_CELL = 32  # pairs per cell of a chunk's tables
+_PART_PAIRS = 1 << 19  # pairs of a chunk for which results are written at a time
 _TABLE_BYTES = 1 << 28  # for all chunks' tables together
 _MOST_KEPT = 1 << 22  # fractional pairs kept for Hessian products, over all chunks
-_KINK = 1e-5  # smoothing of decisions under rules, in typical values: next to none
-_RULED_SLACK = 3.0  # of the first smoothing: looking at too few candidates is costly under rules
+_KINK = 1e-5  # smoothing of decisions under rules, in typical values: nearly none
+_RULED_SLACK = 3.0  # factor of the first smoothing: too few candidates are costly under rules
 _NOTHING = 1e-12
 
 
@@ -46,7 +46,7 @@ class Piece(NamedTuple):
 
 
 class ChunkPart(NamedTuple):
-    """What was found in a part of a piece: pairs by their numbers in it, for half the memory, and more of them."""
+    """Results of a part of a piece: pairs by their numbers in it (half the memory), and their data."""
 
     start: int  # position of the part's first pair
     first: npt.NDArray[np.uint32]
@@ -54,7 +54,7 @@ class ChunkPart(NamedTuple):
 
 
 class Chunked(ABC):
-    """An engine but for who brings the pieces; see `engines/base.py` for what each call does."""
+    """An engine without the source of its pieces; `engines/base.py` documents the calls."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -64,14 +64,15 @@ class Chunked(ABC):
         n_tables = len(program.base)
         table_bytes = n_tables * program.n_cells * 8 * 2
         max_chunks = max(1, min(_MAX_CHUNKS, _TABLE_BYTES // max(1, table_bytes)))
-        # every visit and every product clears and adds up all chunks' tables: these stay small beside the pairs
+        # every visit and every product clears and adds up all chunks' tables: they must stay small compared with the
+        # pairs
         max_chunks = min(
             max_chunks, max(_FEW_CHUNKS, program.n_pairs // (_PAIRS_A_CELL * n_tables * program.n_cells + 1))
         )
         chunks = max(1, min(max_chunks, program.n_pairs // self._sizes.chunk_pairs))
         self._edges = _chunk_edges(program.indptr, chunks, self._sizes.users)
         self._n = self._edges.size - 1
-        # rules have kernels of their own, so that problems without them pay nothing
+        # rules have separate kernels, so that they cost nothing in problems without rules
         self._rules = None if program.rules is None else program.rules.kernel
         self._threshold = np.zeros(program.n_users)
         self._guard = np.zeros(program.n_users if program.rules is not None and program.rules.target.size else 0)
@@ -89,7 +90,7 @@ class Chunked(ABC):
     def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
         """Call the job with every piece: those of a chunk in order, different chunks at the same time.
 
-        With `stride` > 1 users that are not in the sample may be left without their pairs.
+        With `stride` > 1, users outside the sample may come without their pairs.
         """
 
     @abstractmethod
@@ -106,7 +107,7 @@ class Chunked(ABC):
     def close(self) -> None: ...
 
     def _found(self, piece: Piece, *found: Ints) -> None:  # noqa: B027 - engines in memory have no use for it
-        """Told which pairs of a piece a decision or slates have found, by their numbers in the piece."""
+        """Called with the pairs of a piece that a decision or slates found, by their numbers in the piece."""
 
     def _curvature_buffer(self) -> visit_kernels.Curvature | jobs.Curvature:
         n_extra, n = self.program.extra.shape[0], self._capacity
@@ -167,7 +168,7 @@ class Chunked(ABC):
 
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
         program = self.program
-        self.visits += 1  # also of one that does not get to its end
+        self.visits += 1  # also counts a visit that does not finish
         tables = program.tables(prices)
         point = self._point(tables, gamma)
 
@@ -207,7 +208,7 @@ class Chunked(ABC):
         )
 
     def _adapt(self, out: Floats, gamma: float) -> None:
-        """Follow how far thresholds move, and how many fractional pairs fit the buffers."""
+        """Adapt to how far thresholds move, and to how many fractional pairs fit the buffers."""
         misses = out[visit_kernels.MISSES] / max(1.0, out[visit_kernels.USERS])
         if not np.isfinite(self._slack):
             self._slack = gamma if self._rules is None else _RULED_SLACK * gamma
@@ -343,7 +344,7 @@ class Chunked(ABC):
 
 
 def pairs_of(program: Program, store: PairStore, indptr: Ints | None = None) -> visit_kernels.Pairs:
-    """Pairs as the kernels read them; read-only all of them: compiled code tells arrays that may be written apart."""
+    """Pairs in the form of the kernels; all are read-only, because writable arrays would have other compiled types."""
     return visit_kernels.Pairs(
         readonly(program.indptr if indptr is None else indptr), readonly(store.code), readonly(store.value),
         readonly(store.extra), readonly(program.segment),
@@ -351,7 +352,7 @@ def pairs_of(program: Program, store: PairStore, indptr: Ints | None = None) -> 
 
 
 def _parts(piece: Piece) -> Iterator[Piece]:
-    """A piece in parts of few pairs each, where what is written by pair would be large."""
+    """A piece in parts with few pairs each, so that results by pair stay small."""
     indptr, first = piece.pairs.indptr, piece.first
     while first < piece.last:
         ends = indptr[first + 1 : piece.last + 1]
@@ -366,7 +367,7 @@ def _n_pairs(piece: Piece) -> int:
 
 
 def _positions(parts: list[list[ChunkPart]], second: bool = False) -> Ints:
-    """Where the pairs of all parts are, chunk by chunk; what the parts knew of it is let go of on the way."""
+    """Positions of the pairs of all parts, chunk by chunk; the data of the parts are released on the way."""
     every = [(chunk, k) for chunk in parts for k in range(len(chunk))]
     out = np.empty(sum((chunk[k].second if second else chunk[k].first).size for chunk, k in every), np.int64)
     at = 0
@@ -375,13 +376,13 @@ def _positions(parts: list[list[ChunkPart]], second: bool = False) -> Ints:
         numbers = part.second if second else part.first
         np.add(numbers, np.int64(part.start), out=out[at : at + numbers.size])
         at += numbers.size
-        none = np.empty(0, np.uint32)  # a view would keep all of it
+        none = np.empty(0, np.uint32)  # a view would keep the whole array
         chunk[k] = part._replace(second=none) if second else part._replace(first=none)
     return out
 
 
 def _chunk_edges(indptr: npt.NDArray[Any], chunks: int, users: int) -> npt.NDArray[np.int64]:
-    """User numbers that cut the pairs into about equal chunks, at whole blocks of `users`."""
+    """User numbers that split the pairs into about equal chunks, at multiples of `users`."""
     n_users = indptr.size - 1
     wanted = np.linspace(0, indptr[-1], chunks + 1)[1:-1]
     inner = np.searchsorted(indptr, wanted) // users * users

@@ -1,4 +1,4 @@
-"""The numbers that tune how engines cut users into pieces. An answer's bits depend on those of chunks."""
+"""Tuning of how engines split users into pieces. The last bits of an answer depend on the chunks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from oasis_alloc.common.tuning import Tuning
 
 @dataclass(frozen=True)
 class EngineSizes:
-    """How large the pieces are that are visited at a time."""
+    """Sizes of the pieces that are visited at a time."""
 
-    chunk_pairs: int = 250_000  # in a chunk, at least: with fewer, threads cost more than they bring
+    chunk_pairs: int = 250_000  # minimum per chunk: with fewer, threads cost more than they gain
     users: int = 32  # in a block of users; samples are of whole blocks (kernels/solve/visit.py), and so are chunks
     max_block: int = 1 << 18  # pairs of files that are read together
     min_block: int = 1 << 14  # the same with little memory; with less there are fewer lanes
 
 
 SIZES = Tuning(EngineSizes())
-"""The sizes that an engine takes when it is made: `with SIZES.using(chunk_pairs=5_000): oa.solve(problem)`."""
+"""The sizes that an engine reads when it is made: `with SIZES.using(chunk_pairs=5_000): oa.solve(problem)`."""

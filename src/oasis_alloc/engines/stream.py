@@ -1,8 +1,8 @@
 """The engine for candidates in Parquet files: every pass reads them again, a block ahead of the kernels.
 
 Each thread has a lane, a run of chunks, and a second thread that decodes the lane's next block into reused buffers
-while kernels visit the current one. Blocks are whole users; kernels see the program's user numbers, so it does not
-matter how chunks are cut, and the answer has the same bits as in memory. What the memory limit leaves free keeps
+while kernels visit the current one. Blocks are whole users; kernels see the program's user numbers, so the split
+into blocks does not matter, and the answer has the same bits as in memory. The free part of the memory limit holds
 samples, and decoded blocks from pass to pass.
 """
 
@@ -29,7 +29,7 @@ from oasis_alloc.program.pair_arrays import PairArrays, PairReader
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
 
-_BUFFERS = 3  # of a lane: one that is visited, one that is ready, one that is filled
+_BUFFERS = 3  # per lane: one being visited, one ready, one being filled
 
 
 @dataclass(frozen=True)
@@ -46,31 +46,31 @@ class UserBlock:
 
 @dataclass(eq=False)
 class Lane:
-    """A run of chunks, and what reading and visiting them takes."""
+    """A run of chunks, with the state for reading and visiting them."""
 
     blocks: list[UserBlock]
     reader: RowGroupReader
     buffers: list[PairArrays]
-    indptr: Ints  # (n_users + 1,) where a user's pairs are in its block; only the lane's users are ever written
+    indptr: Ints  # (n_users + 1,) positions of a user's pairs in its block; only the lane's users are written
     kept: dict[int, PairArrays] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """Pairs that decisions and slates have found, by ascending positions; `used` are those asked for since."""
+    """Pairs that decisions and slates have found, by ascending positions; `used` are those requested since."""
 
     positions: Ints
     arrays: PairArrays
     used: npt.NDArray[np.bool_]
 
     def where(self, positions: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
-        """(places, which of them are there)."""
+        """(places, a mask of those that are present)."""
         at = np.minimum(np.searchsorted(self.positions, positions), max(0, self.positions.size - 1))
         return at, self.positions[at] == positions if self.positions.size else np.zeros(positions.size, np.bool_)
 
 
 class ParquetStream(Chunked):
-    """Streams a program's pairs; see `engines/base.py` for what each call does."""
+    """Streams a program's pairs; `engines/base.py` documents the calls."""
 
     def __init__(self, program: Program, threads: int | None = None) -> None:
         super().__init__(program)
@@ -85,12 +85,12 @@ class ParquetStream(Chunked):
         self._a_pair = program.arrays.like(1).n_bytes
         lanes, pairs = self._shape(workers(threads, self._n))
         self._lanes = [self._lane(blocks) for blocks in self._split(lanes, pairs)]
-        self._fixed = self._budget.held  # another engine, or a look-up, may need as much
+        self._fixed = self._budget.held  # another engine, or a lookup, may need as much
         self._pool = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="oasis_alloc")
         self._readers = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="oasis_alloc-read")
 
     def _shape(self, lanes: int) -> tuple[int, int]:
-        """(lanes, pairs of a block) that leave half of the memory: relaxations have an engine of their own."""
+        """(lanes, pairs of a block) that leave half of the memory free: relaxations have a separate engine."""
         group, half = self._pair_reader.dataset.largest(self._pair_reader.names), self._budget.limit // 2
         while lanes > 1 and lanes * (group + _BUFFERS * self._sizes.min_block * self._a_pair) > half:
             lanes -= 1
@@ -122,7 +122,7 @@ class ParquetStream(Chunked):
         return Lane(blocks, self._pair_reader.dataset.read(self._pair_reader.names), buffers, indptr)
 
     def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
-        self._pair_reader.dataset.check()  # also where what is read is kept: the answer is of the files as they are
+        self._pair_reader.dataset.check()  # also if blocks are cached: the answer must be of the files as they are
         if stride == 1:
             self._forget_sample()
         elif self._has_sample(stride):
@@ -154,7 +154,7 @@ class ParquetStream(Chunked):
             reading.result()
 
     def _read(self, lane: Lane, free: SimpleQueue[PairArrays | None], ready: SimpleQueue[PairArrays | None]) -> None:
-        """Fill buffers with a lane's blocks, as they get free; None where there is nothing more to come."""
+        """Fill free buffers with a lane's blocks; None at the end."""
         try:
             for block in lane.blocks:
                 arrays = free.get()
@@ -189,7 +189,7 @@ class ParquetStream(Chunked):
             at = end
 
     def _has_sample(self, stride: int) -> bool:
-        """Whether a sample of users is in memory, or has just come there."""
+        """Whether a sample of users is in memory, after trying to load it."""
         if self._sample is not None and self._sample[0] == stride:
             return True
         self._forget_sample()
@@ -256,7 +256,7 @@ class ParquetStream(Chunked):
         self._found_pairs.append((places + piece.start, arrays))
 
     def _hold(self) -> None:
-        """Keep what was found just now, and of what was known those that were asked for since the last time."""
+        """Keep the pairs just found, and the earlier ones that were requested since the last time."""
         old = self._held
         self._merge([(old.positions[old.used], old.arrays.at(np.flatnonzero(old.used))), *self._found_pairs])
         self._found_pairs = []
@@ -264,7 +264,7 @@ class ParquetStream(Chunked):
     def _merge(self, parts: list[tuple[Ints, PairArrays]]) -> None:
         parts = sorted(parts, key=lambda part: int(part[0][0]) if part[0].size else -1)
         every = np.concatenate([positions for positions, _ in parts])
-        order = np.argsort(every, kind="stable")  # next to nothing for runs that follow each other
+        order = np.argsort(every, kind="stable")  # cheap for sorted runs
         order = order[np.append(True, np.diff(every[order]) > 0)] if every.size else order
         code, value = (np.concatenate([getattr(a, k) for _, a in parts])[order] for k in ("code", "value"))
         extra = np.ascontiguousarray(np.concatenate([arrays.extra for _, arrays in parts], axis=1)[:, order])
@@ -296,7 +296,7 @@ class ParquetStream(Chunked):
         self._budget.close(self)
 
     def __exit__(self, *error: Any) -> None:
-        """End; files that have changed meanwhile are an error, and explain most others."""
+        """End; files that changed meanwhile are an error, which explains most other errors."""
         super().__exit__(*error)
         if error[1] is None or (isinstance(error[1], Exception) and not isinstance(error[1], InputError)):
             self._pair_reader.dataset.check()

@@ -1,4 +1,4 @@
-"""Says that a kernel is being compiled, which takes seconds: in the log, and to displays of progress."""
+"""Reports that a kernel is being compiled, which takes seconds: to the log and to progress displays."""
 
 import logging
 import threading
@@ -26,7 +26,7 @@ _thread = _Thread()
 def told_of_compiling(begins: _Listener, ended: _Listener = lambda kernel: None) -> Iterator[None]:
     """Within the block, call `begins` with the name of every kernel that is about to be compiled, and `ended` after.
 
-    Kernels that this one calls belong to it and are not told of. The thread that compiles makes the calls.
+    Kernels called by it are not reported separately. The calls are made in the compiling thread.
     """
     both = (begins, ended)
     _listeners.append(both)
@@ -50,7 +50,7 @@ def begin(name: str, kept_in: str | None) -> None:
 def end(name: str) -> None:
     """It is compiled."""
     begun = _thread.begun
-    while begun:  # what failed to compile never ended
+    while begun:  # kernels that failed to compile never ended
         last, since = begun.pop()
         if last == name:
             if not begun:

@@ -1,4 +1,4 @@
-"""How kernels are compiled, and where the compiled code is kept: decided here, once, for all of them.
+"""How all kernels are compiled, and where the compiled code is cached.
 
 numba's own ``cache=True`` is not used, for four reasons:
 
@@ -14,15 +14,15 @@ compiler flags, in a directory named after the versions and a hash over *all* ke
 freezes the globals that a kernel reads, so these must be constants written in a kernel file, not imported
 from elsewhere.
 
-The files are pickles, hence code: neither a directory nor a file that somebody else owns or can write is used, be
-it as a member of its group. Whatever goes wrong, the kernel is compiled and runs; the log (``oasis_alloc.kernels``,
-level DEBUG) says why it was not cached. Level INFO says what is compiled and how long that took.
+The files are pickles, hence code: a directory or file that another user owns or can write, also through its group, is
+not used. On any error the kernel is compiled and runs; the log (``oasis_alloc.kernels``, level DEBUG) says why it
+was not cached. Level INFO says which kernel is compiled and how long it took.
 
 ``OASIS_ALLOC_CACHE`` is a directory to use instead of the user's cache directory, or ``off``.
 
-Kernels count on the types that the compiler gives to numbers (an unsigned difference, a sum of uint32 in 64 bits),
-which Python and NumPy do not. So under ``NUMBA_DISABLE_JIT`` they refuse to run, unless
-``OASIS_ALLOC_PYTHON_KERNELS=1`` says that somebody wants to step through one.
+Kernels rely on the types that the compiler gives to numbers (an unsigned difference, a sum of uint32 in 64 bits),
+which differ in Python and NumPy. So under ``NUMBA_DISABLE_JIT`` they refuse to run, unless
+``OASIS_ALLOC_PYTHON_KERNELS=1`` is set, for a debugger.
 """
 
 import hashlib
@@ -94,12 +94,12 @@ def jit(function: Any = None, /, *, fastmath: bool = False, inline: bool = False
 
 
 def refusal() -> str:
-    """Why kernels do not run in this process; empty where they do."""
+    """Why kernels do not run in this process; empty if they do."""
     if not getattr(numba.config, "DISABLE_JIT", 0) or os.environ.get("OASIS_ALLOC_PYTHON_KERNELS", "") not in ("", "0"):
         return ""
     return (
-        "NUMBA_DISABLE_JIT is set, and kernels give right answers only when they are compiled: as Python they compute "
-        "with other types, and take a thousand times as long. Unset it before oasis_alloc is imported. (To step "
+        "NUMBA_DISABLE_JIT is set, and kernels give correct answers only when compiled: as Python they compute with "
+        "other types and take a thousand times as long. Unset it before oasis_alloc is imported. (To step "
         "through one kernel in a debugger, set OASIS_ALLOC_PYTHON_KERNELS=1 as well.)"
     )
 
@@ -125,7 +125,7 @@ def _attach_cache(dispatcher: Any, function: Callable[..., Any]) -> None:
     try:
         dispatcher._cache = _KernelCache(function, _source_hash(source.resolve().parent))
     except OSError:
-        _log.debug("kernel sources beside %s cannot be read: not cached", source, exc_info=True)
+        _log.debug("kernel sources next to %s cannot be read: not cached", source, exc_info=True)
 
 
 class _KernelCache:
@@ -133,7 +133,7 @@ class _KernelCache:
 
     def __init__(self, function: Callable[..., Any], source_hash: str) -> None:
         self._name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
-        code = function.__code__  # the line tells two functions of one name apart
+        code = function.__code__  # the line distinguishes two functions of the same name
         self._code = (code.co_firstlineno, hashlib.sha256(code.co_code).hexdigest())
         self._source_hash = source_hash
 
@@ -166,19 +166,19 @@ class _KernelCache:
             return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        """Keep the compiled code for these argument types, where that can be done safely."""
+        """Cache the compiled code for these argument types, if that is safe."""
         _compiling.end(self._name)
         try:
-            # Code with addresses of this process in it is of no use to another.
+            # Code with addresses of this process cannot be used by another.
             if result.library.has_dynamic_globals or any(not loop.can_cache for loop in result.lifted):
                 return
             directory = _directory(self._source_hash)
             if directory is None or not _make_safe(directory):
                 return
             key, entry = self._entry(directory, signature, result.codegen)
-            entry.flush()  # what is there could not be loaded; it may be damaged
+            entry.flush()  # the existing entry could not be loaded; it may be damaged
             entry.save(key, result._reduce())
-        except Exception:  # a full or read-only disk, or another kind of numba: the kernel runs all the same
+        except Exception:  # a full or read-only disk, or another numba: the kernel still runs
             _log.debug("kernel %s cannot be saved to its cache", self._name, exc_info=True)
 
     def _entry(self, directory: Path, signature: Any, codegen: Any) -> tuple[Any, Any]:
@@ -191,7 +191,7 @@ class _KernelCache:
         name = f"{self._name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}"
         make: Any = IndexDataCacheFile  # untyped in numba
         entry = make(str(directory), name, self._source_hash)
-        # numba unpickles whatever it finds, and writes files that a group may write where the umask is 002
+        # numba unpickles any file, and with umask 002 writes files that the group may change
         entry._load_index, entry._load_data = partial(_load_index, entry), partial(_load_data, entry)
         entry._open_for_write = _written
         return key, entry
@@ -203,11 +203,11 @@ class _KernelCache:
         """Nothing to do: the environment decides."""
 
     def flush(self) -> None:
-        """Nothing to do: an entry is never stale, for the sources are part of its directory's name."""
+        """Nothing to do: an entry is never stale, because the sources are part of its directory's name."""
 
 
 def _source_hash(folder: Path) -> str:
-    """A hash over every kernel source, and over the sources beside the function if it lives elsewhere."""
+    """A hash over every kernel source, and over the sources next to the function if it is defined elsewhere."""
     files = {*_KERNELS.rglob("*.py"), *folder.glob("*.py")}
     found = [(str(file), file.stat()) for file in sorted(files)]
     return _hash_files(tuple((name, at.st_mtime_ns, at.st_size) for name, at in found))
@@ -224,7 +224,7 @@ def _hash_files(files: tuple[tuple[str, int, int], ...]) -> str:
 
 
 def _directory(source_hash: str) -> Path | None:
-    """Where entries for these sources belong, whether or not it exists; None if there is no such place."""
+    """The directory for entries of these sources, which may not exist yet; None if there is none."""
     root = _root()
     return None if root is None else root / f"{_versions()}-{source_hash}"
 
@@ -239,7 +239,7 @@ def _root() -> Path | None:
     if base.is_absolute():  # the standard says to ignore a relative one
         return base / "oasis_alloc"
     home = Path(os.path.expanduser("~"))
-    # Accounts of services have no home, or "/", or one that is not there: never make them one.
+    # Service accounts have no home, or "/", or one that does not exist: never create it.
     if not home.is_absolute() or home == Path(home.anchor) or not home.is_dir():
         return None
     if sys.platform == "win32":
@@ -253,7 +253,7 @@ def _root() -> Path | None:
 def _versions() -> str:
     try:
         package = metadata.version("oasis_alloc")
-    except metadata.PackageNotFoundError:  # run from the sources; their hash tells versions apart
+    except metadata.PackageNotFoundError:  # run from the sources; their hash distinguishes versions
         package = "source"
     return f"{package}-numba{numba.__version__}-{sys.implementation.cache_tag}"
 
@@ -271,12 +271,12 @@ def _load_data(entry: Any, name: str) -> Any:
     """As numba's own, of a file that is the user's own."""
     content = _read(entry._data_path(name))
     if content is None:
-        raise OSError("there is no such file, or it is not to be trusted")
+        raise OSError("the file does not exist or is not trusted")
     return pickle.loads(content)
 
 
 def _read(path: str) -> bytes | None:
-    """The content of a file, unless there is none or somebody else owns or may write what was opened."""
+    """The content of a file, or None if it does not exist or another user owns it or may write it."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
@@ -287,7 +287,7 @@ def _read(path: str) -> bytes | None:
 
 @contextmanager
 def _written(path: str) -> Iterator[Any]:
-    """A file that takes the place of `path` at the end, and that this user alone may read or write."""
+    """A file that replaces `path` at the end, and that only this user may read or write."""
     beside = f"{path}.tmp.{secrets.token_hex(8)}"
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -301,9 +301,9 @@ def _written(path: str) -> Iterator[Any]:
 
 
 def _is_safe(directory: Path) -> bool:
-    """Whether the directory and its parent exist, are the user's own, and cannot be written by anybody else.
+    """Whether the directory and its parent exist, are owned by the user, and cannot be written by others.
 
-    What is above them does not matter: who swaps them for others has to own these, or the files in them.
+    Directories above do not matter: replaced directories, or the files in them, would have another owner.
     """
     return all(_is_private(folder) for folder in (directory.parent, directory))
 
@@ -317,7 +317,7 @@ def _is_private(folder: Path) -> bool:
 
 
 def danger(directory: Path) -> str:
-    """Why kernels are neither kept in nor loaded from a directory, which need not exist; empty where they are."""
+    """Why a directory, which may not exist, is not used as the cache; empty if it is used."""
     there = (folder for folder in (directory.parent, directory) if folder.is_dir())
     return next(filter(None, (_danger(str(folder), folder.stat()) for folder in there)), "")
 
@@ -328,7 +328,7 @@ def _warn(message: str) -> None:
 
 
 def _danger(path: str, at: os.stat_result) -> str:
-    """Why a file or directory is not to be trusted, with the remedy; empty where it is. Logged once."""
+    """Why a file or directory is not trusted, with the remedy; empty if it is trusted. Logged once."""
     if sys.platform == "win32":  # no owner or mode bits there; the directory is inside the user's profile
         return ""
     if at.st_uid != os.geteuid():

@@ -1,1 +1,1 @@
-"""The program in arrays that engines and solvers work on."""
+"""The program as arrays, for engines and solvers."""

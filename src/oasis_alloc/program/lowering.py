@@ -1,4 +1,4 @@
-"""Lowering: a problem's statement turned into the arrays of a program (see program.py for the letters)."""
+"""Lowering: turns a problem's statement into the arrays of a program (program.py defines the letters)."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from oasis_alloc.statement.objective import Objective
 
 @dataclass(frozen=True)
 class Sizes:
-    """The numbers that tune the lowering."""
+    """Tuning parameters of the lowering."""
 
-    folded_cells: int = 1 << 22  # cells of a folded table that are always worth it (32 MiB per column)
+    folded_cells: int = 1 << 22  # cells up to which a folded table is always used (32 MiB per column)
 
 
 SIZES = Tuning(Sizes())
 
 
 def lower(problem: Problem, unweighted: bool = False, threads: int | None = None) -> Program:
-    """Lower a problem to arrays; `unweighted` counts every pair once, whatever users and slots count in the solve.
+    """Lower a problem to arrays; `unweighted` ignores the weights of users and slots.
 
     `threads` is as for `solve`: the arrays do not depend on it.
     """
@@ -101,14 +101,14 @@ def lower(problem: Problem, unweighted: bool = False, threads: int | None = None
 
 
 def _key(function: Function) -> str:
-    """The name that was given, else what is measured: numbers in it would be in the columns' units."""
+    """The given name, else the measure without numbers, because those would be in the columns' units."""
     if not isinstance(function, Band):
         return function.name
     return function.given_name or " ".join([*sorted(map(str, function.measure.terms)), function.sense])
 
 
 def _within_reach(program: Program) -> Program:
-    """The program with its curved functions told what their totals can reach, which bounds their prices."""
+    """The program with the ranges of totals in its curved functions, which bounds their prices."""
     min_totals, max_totals = program.reach()
     blocks = [replace(b, function=b.function.within(min_totals[b.rows], max_totals[b.rows])) for b in program.blocks]
     for block in (b for b in blocks if b.function.is_curved):
@@ -117,8 +117,8 @@ def _within_reach(program: Program) -> Program:
         if bad.size:
             raise ProblemError(
                 f"{block.name}: group {block.labels[int(bad[0])]!r} can have a total of at most "
-                f"{best.maximizer[bad[0]]:g} whatever is shown, where the function is minus infinity ({bad.size} in "
-                "all). Give the function an offset above 0, or give the group candidates."
+                f"{best.maximizer[bad[0]]:g}, where the function is minus infinity ({bad.size} such groups). Give the "
+                "function an offset above 0, or add candidates for the group."
             )
     blocks, row, low, high, limit = dual_variables(blocks, program.row_scale)
     return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
@@ -130,8 +130,8 @@ def _value(objective: Objective, cands: Candidates) -> npt.NDArray[np.floating[A
     if cands.stream is not None:
         if steady:
             raise ProblemError(
-                f"{steady[0]} needs a number for every pair, and those of candidates from Parquet files are never in "
-                "memory; leave it out, or write what it adds into a column."
+                f"{steady[0]} needs a number for every pair, and candidates from Parquet files have none in "
+                "memory; leave it out, or write its numbers into a column."
             )
         return np.empty(0, cands.columns[str(terms[0][1])].dtype if is_column(terms) else np.float64)
     out = blend(terms, cands.columns, cands.n_pairs)
@@ -163,9 +163,9 @@ def base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:
 
 @dataclass(frozen=True, eq=False)
 class _Cells:
-    """Users and items reduced to what the keys of a problem tell apart."""
+    """Users and items, grouped by their labels in the keys of a problem."""
 
-    code: AnyInts  # of every pair; of every item, or empty where items are the classes, if pairs are in files
+    code: AnyInts  # by pair; for pairs in files by item, or empty if items are the classes
     segment: npt.NDArray[np.uint32]
     n_segments: int
     n_classes: int
@@ -194,10 +194,10 @@ class _Cells:
             )
         if cands.stream is not None:
             raise ProblemError(
-                f"the keys tell apart {n_segments:,} kinds of users and {n_classes:,} kinds of items, and a price for "
-                "every two of them is too much for candidates from Parquet files. Take coarser keys."
+                f"the keys distinguish {n_segments:,} kinds of users and {n_classes:,} kinds of items. A price for "
+                "every combination is too much for candidates from Parquet files. Use coarser keys."
             )
-        # too many segments for a folded table: number the (segment, class) that occur, one code a pair
+        # too many segments for a folded table: number the (segment, class) that occur, one code per pair
         key = np.repeat(user_class.astype(np.int64), np.diff(cands.indptr)) * n_classes + code
         cell, inverse = np.unique(key, return_inverse=True)
         return cls(
@@ -206,7 +206,7 @@ class _Cells:
         )  # fmt: skip
 
     def members(self, grouping: Grouping) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        """(cell, group) of every group that a cell lies in."""
+        """(cell, group) for every group of each cell."""
         return grouping.members(grouping.user_part[self.user_of], grouping.item_part[self.item_of])
 
 
@@ -279,23 +279,23 @@ def _size(column: npt.NDArray[Any] | StreamedColumn) -> float:
 
     sums = np.zeros(8)
     add_sizes(readonly(column), 0, sums)
-    with np.errstate(over="ignore"):  # what is beyond float64 is refused by `_check_units`
+    with np.errstate(over="ignore"):  # numbers beyond float64 are refused by `_check_units`
         return float(sums.sum()) / column.size
 
 
 def _check_units(blocks: list[RowBlock], unit: Floats) -> None:
-    """Raise ProblemError where what a pair adds to a row is too large to be squared; presolve.py looks at the sums."""
+    """Raise ProblemError if the contribution of a pair to a row is too large to square; presolve.py checks sums."""
     bad = np.flatnonzero(~(unit <= LARGEST))
     if bad.size:
         block = next(b for b in blocks if b.rows.start <= bad[0] < b.rows.stop)
         raise ProblemError(
-            f"{block.name}: a candidate adds {unit[bad[0]]:g} on average; expected at most {LARGEST:g} of all in all, "
-            "whose square floating-point numbers still hold. Divide the column and its limits by a power of ten."
+            f"{block.name}: a candidate adds {unit[bad[0]]:g} on average; expected at most {LARGEST:g} in total, whose "
+            "square fits in a floating-point number. Divide the column and its limits by a power of ten."
         )
 
 
 def _project(term: MeasureTerm, by: tuple[str, ...], labels: list[Any], cands: Candidates) -> npt.NDArray[np.int64]:
-    """For each group of the keys `by`, the group of the term's fewer keys that it lies in."""
+    """For each group of the keys `by`, the group of the term's fewer keys that contains it."""
     if term.by == by:
         return np.arange(len(labels))
     if not term.by:

@@ -1,4 +1,4 @@
-"""How the arrays of a program are made of the columns of its files, for any run of pairs."""
+"""Builds the arrays of a program from the columns of its files, for any run of pairs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Terms = Sequence[tuple[float, str | None]]  # (coefficient, column or None for e
 
 
 class PairArrays(NamedTuple):
-    """The pairs of a block, as a program has them."""
+    """The pairs of a block, in the form of a program."""
 
     code: npt.NDArray[np.integer[Any]]
     value: npt.NDArray[np.floating[Any]]
@@ -28,12 +28,12 @@ class PairArrays(NamedTuple):
         return self.code.nbytes + self.value.nbytes + self.extra.nbytes
 
     def like(self, n: int) -> PairArrays:
-        """Arrays of the same types for n pairs, with anything in them."""
+        """Uninitialized arrays of the same types for n pairs."""
         code, value = np.empty(n, self.code.dtype), np.empty(n, self.value.dtype)
         return PairArrays(code, value, np.empty((self.extra.shape[0], n), self.extra.dtype))
 
     def first(self, n: int) -> PairArrays:
-        """The part of a buffer that n pairs take up; in one piece each, as kernels are compiled for."""
+        """The first n pairs of a buffer, as contiguous arrays, which kernels require."""
         n_extra = self.extra.shape[0]
         return PairArrays(self.code[:n], self.value[:n], self.extra.reshape(-1)[: n_extra * n].reshape(n_extra, n))
 
@@ -43,11 +43,11 @@ class PairArrays(NamedTuple):
 
 
 def blend(terms: Terms, columns: Mapping[str, npt.NDArray[Any]], n: int) -> npt.NDArray[np.floating[Any]]:
-    """sum_k w_k c_k in float64, in the order of the terms; a single column of weight 1 is taken as it is."""
+    """sum_k w_k c_k in float64, in the order of the terms; a single column of weight 1 is not copied."""
     if is_column(terms):
         return columns[str(terms[0][1])]
     out = np.zeros(n)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float64 is refused by presolve.py
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers beyond float64 are refused by presolve.py
         for coefficient, column in terms:
             if column is None:
                 out += coefficient
@@ -57,19 +57,19 @@ def blend(terms: Terms, columns: Mapping[str, npt.NDArray[Any]], n: int) -> npt.
 
 
 def is_column(terms: Terms) -> bool:
-    """True where a blend is one of its columns."""
+    """True if a blend equals a single column."""
     return len(terms) == 1 and terms[0][0] == 1.0 and terms[0][1] is not None
 
 
 @dataclass(frozen=True, eq=False)
 class PairReader:
-    """What to read of a dataset, and what to make of it."""
+    """The columns to read from a dataset, and how to build arrays from them."""
 
     dataset: Dataset
-    code_of: npt.NDArray[np.integer[Any]] | None  # (n_items,) class of every item; None where items are the classes
+    code_of: npt.NDArray[np.integer[Any]] | None  # (n_items,) class of every item; None if items are the classes
     terms: Terms  # of the value
     extra: tuple[str, ...]
-    weight: Floats | None = None  # (n_users,) what every user counts (see supply_and_positions.py)
+    weight: Floats | None = None  # (n_users,) weight of every user (see supply_and_positions.py)
     value_scale: float | None = None  # values are multiplied by it (see program.relaxed)
 
     @property
@@ -79,14 +79,14 @@ class PairReader:
         return tuple(dict.fromkeys((self.dataset.item, *valued, *self.extra)))
 
     def write(self, read: Columns, weight: Floats | None, into: PairArrays) -> None:
-        """Make the arrays of the pairs whose columns were read; `weight` is by pair, where users have one."""
+        """Make the arrays of the pairs whose columns were read; `weight` is by pair, if users have weights."""
         types = self.dataset.columns
         known = {name: c.astype(types[name], copy=False) for name, c in read.items() if name in types}
         item = read[self.dataset.item]
         if self.code_of is None:
             into.code[:] = item
         elif self.code_of.dtype == into.code.dtype:
-            np.take(self.code_of, item, out=into.code, mode="clip")  # the scan has seen that they are in range
+            np.take(self.code_of, item, out=into.code, mode="clip")  # the scan has checked their range
         else:
             into.code[:] = self.code_of[item]
         if self.value_scale == 0.0:

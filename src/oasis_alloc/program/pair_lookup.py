@@ -1,4 +1,4 @@
-"""Some pairs of a program, looked up by position: what solvers may know of single pairs."""
+"""Lookup of single pairs of a program by position, for solvers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PairStore(Protocol):
 
 
 class PairView:
-    """Pairs by position, and where in a store they are; what is asked of them is looked up then, and kept."""
+    """Pairs by position, and their places in a store; their data are looked up at first use and cached."""
 
     def __init__(self, program: Program, positions: Ints, store: PairStore, at: Ints) -> None:
         self.positions = positions
@@ -36,7 +36,7 @@ class PairView:
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """Number of pairs."""
         return int(self.positions.size)
 
     @cached_property
@@ -52,7 +52,7 @@ class PairView:
     @cached_property
     def cells(self) -> Ints:
         """(size,) cell numbers."""
-        if self._program.n_cells == self._program.n_classes:  # one segment: who the users are does not matter
+        if self._program.n_cells == self._program.n_classes:  # one segment: users do not matter
             return self.code
         return self._program.segment[self.users].astype(np.int64) * self._program.n_classes + self.code
 
@@ -67,7 +67,7 @@ class PairView:
 
     @cached_property
     def guard(self) -> Floats:
-        """(size,) the column that the slates' guard keeps."""
+        """(size,) the column of the slates' guard."""
         rules = self._program.rules
         assert rules is not None  # asked for under a guard only
         return np.asarray(rules.guard[self.positions], np.float64)

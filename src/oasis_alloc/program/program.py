@@ -1,13 +1,13 @@
-"""A problem lowered to arrays: the price formula and everything that a solver may know of a problem.
+"""A problem lowered to arrays: the price formula and all data that a solver may use.
 
-Totals are sums over *cells*. A cell is a (segment, class): users that no key tells apart share a segment, items that no
-key tells apart share a class. A pass reads, for every pair, its value, its class and the extra columns, and adds up one
+Totals are sums over *cells*. A cell is a (segment, class): users with equal labels in all keys share a segment, items
+with equal labels share a class. A pass reads, for every pair, its value, its class and the extra columns, and sums one
 table `T_k[cell]` per column k (k = 0 is exposure). Everything else is linear and small:
 
-    base totals   t = sum_k B_k T_k           one entry a group of each (column, keys) that the problem names
+    base totals   t = sum_k B_k T_k           one entry per group of each (column, keys) that the problem names
     measures      e = M t                     rows; M holds the arithmetic, shares included
     prices        lam = V z / row_scale            z: the dual variables (see functions/base.py), V sums them by row
-    price tables  P_k = B_k' M' lam           folded once a pass
+    price tables  P_k = B_k' M' lam           folded once per pass
     priced score  s_p = v_p - sum_k P_k[cell_p] c_pk
 """
 
@@ -30,8 +30,8 @@ from oasis_alloc.program.slate_rules import LoweredRules
 from oasis_alloc.statement.functions.base import BoundFunction
 from oasis_alloc.statement.functions.support import BoundSupport, Smoothed
 
-_INWARD = 1e-7  # of a range of prices
-_MOST_SHARES, _SHARES = 1 << 24, 1 << 20  # (row, cell) that are looked at for `kept_share`, and at a time
+_INWARD = 1e-7  # share of a range of prices
+_MOST_SHARES, _SHARES = 1 << 24, 1 << 20  # limits of (row, cell) entries for `kept_share`: in total, and at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +43,11 @@ class RowBlock:
     function: BoundFunction
     labels: Sequence[Any]
     variables: slice = field(default_factory=lambda: slice(0, 0))  # its part of the dual variables
-    key: str = ""  # the name, without numbers where the user gave none: what ties are decided by
+    key: str = ""  # the name, without numbers if the user gave none; it decides ties
 
 
 class Origin(NamedTuple):
-    """The pair of the candidates that a pair of the program stands for, and its share of that pair's probability."""
+    """The candidates' pair that a pair of the program represents, and its share of that pair's probability."""
 
     pair: npt.NDArray[np.int64]  # (n_pairs,)
     share: Floats  # (n_pairs,)
@@ -59,23 +59,23 @@ class Conjugate(NamedTuple):
     value: float
     gradient: Floats
     diagonal: Floats  # of the Hessian
-    separable: Floats  # the part of it that is there whatever the other prices do
+    separable: Floats  # the part of it that does not depend on other prices
     product: Callable[[Floats], Floats]  # with the Hessian
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Arrays of a problem; see the module's text for the letters."""
+    """Arrays of a problem; the module's docstring defines the letters."""
 
     indptr: npt.NDArray[np.int64]
-    code: AnyInts  # (n_pairs,) class of the pair's item, unsigned; or its cell, where segments are not folded
+    code: AnyInts  # (n_pairs,) class of the pair's item, unsigned; or its cell, if segments are not folded
     segment: npt.NDArray[np.uint32]  # (n_users,)
     n_segments: int
     n_classes: int
     value: npt.NDArray[np.floating[Any]]  # (n_pairs,) v
     extra: npt.NDArray[np.floating[Any]]  # (K, n_pairs): columns of measures besides exposure
     size: int  # the largest slate
-    rules: LoweredRules | None  # all rules of slates, None where one size for all is the only one
+    rules: LoweredRules | None  # all rules of slates, None if one size for all users is the only rule
     blocks: tuple[RowBlock, ...]
     base: tuple[sp.csr_array, ...]  # B_k, (n_base, n_cells), k = 0 .. K
     arithmetic: sp.csr_array  # M, (n_rows, n_base)
@@ -84,8 +84,8 @@ class Program:
     lower: Floats  # ranges of z
     upper: Floats
     limit: Floats  # limit / row_scale, so that the linear conjugate is limit @ z
-    origin: Origin | None = None  # where pairs stand for those of the candidates in part (see supply_and_positions.py)
-    stream: PairReader | None = None  # of pairs in files: code, value and extra are then empty, of the right types
+    origin: Origin | None = None  # if pairs represent parts of the candidates' pairs (see supply_and_positions.py)
+    stream: PairReader | None = None  # if pairs stay in files; code, value and extra are then empty, of the right types
 
     @property
     def n_users(self) -> int:
@@ -101,7 +101,7 @@ class Program:
 
     @property
     def arrays(self) -> PairArrays:
-        """What a pass reads of pairs."""
+        """The arrays of pairs that a pass reads."""
         return PairArrays(self.code, self.value, self.extra)
 
     @property
@@ -129,7 +129,7 @@ class Program:
         return np.bincount(self.row, weights=z, minlength=self.n_rows) / self.row_scale
 
     def variables(self, prices: Floats) -> Floats:
-        """z with V z / row_scale = lam, each side of a band taking its sign of the price; the nearest in the domain."""
+        """z with V z / row_scale = lam, each side of a band with its sign of the price; the nearest in the domain."""
         z = np.clip((prices * self.row_scale)[self.row], self.lower, self.upper)
         for block, function in self.supports:
             z[block.variables] = function.admit(prices[block.rows]) * self.row_scale[block.rows]
@@ -144,7 +144,7 @@ class Program:
         return (by_row / self.row_scale)[self.row]
 
     def base_prices(self, prices: Floats) -> Floats:
-        """M' lam, (n_base,): what a unit of every base total costs."""
+        """M' lam, (n_base,): the price of a unit of every base total."""
         return np.asarray(self._arithmetic_t @ prices)
 
     def tables(self, prices: Floats) -> Floats:
@@ -164,7 +164,7 @@ class Program:
         return out.reshape(self.n_segments, self.n_classes)
 
     def totals(self, tables: Floats) -> Floats:
-        """Measures e, (n_rows,), of the tables T_k that a pass adds up."""
+        """Measures e, (n_rows,), of the tables T_k of a pass."""
         return np.asarray(self.arithmetic @ self._base_totals(tables))
 
     def _base_totals(self, tables: Floats) -> Floats:
@@ -175,7 +175,7 @@ class Program:
         return np.asarray(base)
 
     def activity(self, tables: Floats) -> Floats:
-        """Sizes of what the measures add up, (n_rows,), from the same tables: no part cancels another."""
+        """Sums of absolute contributions to the measures, (n_rows,), from the same tables."""
         return np.asarray(self._arithmetic_size @ self._base_totals(np.abs(tables)))
 
     def curvature_diagonal(self, tables: Floats) -> Floats:
@@ -184,12 +184,12 @@ class Program:
 
     @cached_property
     def curved(self) -> tuple[RowBlock, ...]:
-        """The blocks whose conjugate is not linear; they have one dual variable a row."""
+        """The blocks whose conjugate is not linear; they have one dual variable per row."""
         return tuple(b for b in self.blocks if b.function.is_curved)
 
     @cached_property
     def supports(self) -> tuple[tuple[RowBlock, BoundSupport], ...]:
-        """The blocks whose prices live in a set that is no box; they have one dual variable a row."""
+        """The blocks whose prices have a domain that is not a box; they have one dual variable per row."""
         return tuple((b, b.function) for b in self.blocks if isinstance(b.function, BoundSupport) and len(b.labels))
 
     def conjugate_at(self, z: Floats, gamma: float, around: Floats) -> Conjugate:
@@ -200,7 +200,7 @@ class Program:
             curve = block.function.curve(z[own] / unit)
             value += curve.value
             gradient[own] = curve.maximizer / unit
-            # at an end of the range, the curvature on the way in: nobody goes out
+            # at an end of the range, the curvature on the inner side
             low, high = self.lower[own], self.upper[own]
             width = np.where(np.isfinite(high - low), _INWARD * (high - low), 0.0)
             inside = np.clip(z[own], low + width, high - width)
@@ -209,7 +209,7 @@ class Program:
         parts: list[tuple[slice, Floats, Smoothed]] = []
         for block, function in self.supports:
             unit, own, centre = self.row_scale[block.rows], block.variables, around[block.rows]
-            # a price that is off by gamma moves the total of a typical group by about itself
+            # an error of gamma in a price changes the total of a typical group by about its size
             size = max(float(np.abs(centre).mean()), float(unit.mean()))
             smoothed = function.smoothed(z[own] / unit, gamma / (float(unit.mean()) * size), centre)
             value += smoothed.value
@@ -264,7 +264,7 @@ class Program:
         return float(self.ratios(totals, activity).max(initial=0.0))
 
     def ratios(self, totals: Floats, activity: Floats | None = None) -> Floats:
-        """The same of every row, 0 in rows that are no hard limits."""
+        """The same for every row, 0 in rows without hard limits."""
         lower, upper, _ = self.bands()
         hard = self.hard
         return ratios(totals, np.where(hard, lower, -np.inf), np.where(hard, upper, np.inf), activity)
@@ -279,10 +279,10 @@ class Program:
 
     @cached_property
     def kept_share(self) -> Floats:
-        """(n_rows,) the least that the arithmetic leaves of what a cell adds to a row, as a share of its parts.
+        """(n_rows,) the smallest net contribution of a cell to a row, as a share of its absolute parts.
 
-        1 where all coefficients of a row have one sign; for a share of a quarter, 0.75 / 1.25; 0 where several columns
-        may cancel each other pair by pair.
+        1 if all coefficients of a row have the same sign; for a share of a quarter, 0.75 / 1.25; 0 if several columns
+        may cancel in a pair.
         """
         column = np.zeros(self.arithmetic.shape[1], np.int64)
         for at, matrix in enumerate(self.base):
@@ -322,7 +322,7 @@ class Program:
         return lower, upper, penalty
 
     def columns_of(self, pairs: PairView) -> sp.csr_array:
-        """Base totals that single pairs add up: (n_base, len(pairs)) sparse, the columns of B for these pairs."""
+        """Contributions of single pairs to base totals: (n_base, len(pairs)) sparse, the columns of B for them."""
         out = self.base[0][:, pairs.cells]
         for k in range(1, len(self.base)):
             out = out + self.base[k][:, pairs.cells] @ sp.diags_array(pairs.extra(k - 1))
@@ -340,7 +340,7 @@ class Program:
         return float(slots.sum() if self.rules is None else slots @ self.rules.weight)
 
     def diminished(self, shown: PairView, x: Floats) -> float:
-        """What decrements take from the value of an allocation, given by its non-zeros."""
+        """The sum of decrements of an allocation, given by its non-zeros."""
         if self.rules is None:
             return 0.0
         return self.rules.decrement_cost(shown.users, shown.code, x)
@@ -349,7 +349,7 @@ class Program:
 def dual_variables(
     blocks: Sequence[RowBlock], unit: Floats
 ) -> tuple[list[RowBlock], npt.NDArray[np.int64], Floats, Floats, Floats]:
-    """(blocks told where theirs are, row, lower, upper, limit) of the dual variables, in the units of z."""
+    """(blocks with their slices, row, lower, upper, limit) of the dual variables, in the units of z."""
     if not blocks:
         return [], np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0)
     boxes = [block.function.price_box() for block in blocks]

@@ -1,4 +1,4 @@
-"""A slate's statement turned into the rules of a program: sizes, categories, guards, supply and positions."""
+"""Turns a slate's statement into the rules of a program: sizes, categories, guards, supply and slot weights."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from oasis_alloc.program.slate_rules import LoweredRules, chain_of, keep_target,
 from oasis_alloc.program.supply_and_positions import by_position, weighted
 from oasis_alloc.statement.slate import Slate
 
-_EXACT = 1e-9  # smoothing, in users' units of a column, of slates that are only looked at for what they hold
+_EXACT = 1e-9  # smoothing, in users' units of a column, of slates that are only computed for their sum of the column
 _BLOCK = 4096  # users
 
 
 def distinguishing_codes(key: Key | MultiKey) -> npt.NDArray[np.int32]:
-    """(n_items,) a number for each item, the same where no rule by the key can tell two items apart."""
+    """(n_items,) a number for each item, equal for items with the same labels of the key."""
     return key.codes if isinstance(key, Key) else key.sets
 
 
@@ -72,13 +72,13 @@ def _check_streamed(slate: Slate) -> None:
     for name, is_used in used.items():
         if is_used:
             raise ProblemError(
-                f"{slate!r}: {name} looks at all of a user's pairs at once, which candidates from Parquet files cannot "
-                "yet; leave it out, or solve a part of the users in memory."
+                f"{slate!r}: {name} needs all pairs of a user at once, which candidates from Parquet files do not "
+                "support yet; leave it out, or solve a part of the users in memory."
             )
 
 
 def unify_dtypes(program: Program) -> Program:
-    """The program with its arrays in one type of each kind: kernels with rules take long to compile."""
+    """The program with its arrays in a single type per kind, because kernels with rules compile slowly."""
     return replace(
         program,
         value=program.value.astype(np.float64, copy=False),
@@ -88,11 +88,11 @@ def unify_dtypes(program: Program) -> Program:
 
 
 def _reachable(slate: Slate, program: Program, rules: LoweredRules, min_size: Ints, threads: int | None) -> Ints:
-    """`min_size`, but no more than a user's candidates and caps allow."""
+    """`min_size`, reduced to what a user's candidates and caps allow."""
     if any(k not in rules.chain for k in range(len(rules.systems))):
         raise ProblemError(
-            f"{slate!r}: at_least is for rules that nest; categories that cross, and items with several, can allow "
-            "fewer items than they have room for. Leave one of them out."
+            f"{slate!r}: at_least needs nested categories. Where categories cross, or items have several labels, "
+            "the caps can allow fewer items than at_least asks for. Leave out at_least or one of those caps."
         )
     reachable = max_attainable(program, rules.without_decrements(), np.ones(program.n_pairs), threads)
     return np.minimum(min_size, np.floor(reachable + 1e-6).astype(np.int64))
@@ -101,7 +101,7 @@ def _reachable(slate: Slate, program: Program, rules: LoweredRules, min_size: In
 def max_attainable(
     program: Program, rules: LoweredRules, column: npt.NDArray[np.floating[Any]], threads: int | None = None
 ) -> Floats:
-    """(n_users,) the most that a column, in units of each user's own, can add up to in a user's slate."""
+    """(n_users,) the largest sum of a column over a user's slate, in the user's own unit."""
     from oasis_alloc.kernels.rules import ruled
     from oasis_alloc.kernels.solve import jobs
     from oasis_alloc.kernels.solve.visit import Pairs
@@ -119,6 +119,6 @@ def max_attainable(
         users = jobs.Users(first, min(first + _BLOCK, program.n_users), 1)
         ruled.visit(ruled.ATTAIN, users, pairs, point, jobs.no_sums(), jobs.marks(x=out), kernel)
 
-    # each user by itself, so the answer does not depend on the threads
+    # users are independent, so the answer does not depend on the threads
     each(range(0, program.n_users, _BLOCK), job, threads)
     return out

@@ -1,7 +1,7 @@
-"""The rules of a slate lowered to arrays: who may be shown how many of what.
+"""The rules of a slate as arrays: how many items of each category a user may be shown.
 
 Keys of categories become *systems*. Systems that nest, with single-valued keys and one staircase among them, are the
-chain, which kernels solve exactly by thresholds; all others are further categories, solved with prices of their own.
+chain, which kernels solve exactly by thresholds; all others are further categories, solved with separate prices.
 The same systems give the linear programs their rows (solvers/slate_rows.py).
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from oasis_alloc.kernels.rules.rules import Rules
     from oasis_alloc.statement.slate import Slate
 
-_ROUNDING = 1e-9  # of what is kept: prices of categories that cross are found to so much
+_ROUNDING = 1e-9  # relative tolerance of `keep`: the accuracy of prices of crossing categories
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class System:
     start: Ints  # (n_classes + 1,)
     of: npt.NDArray[np.int32]  # categories, class by class
     n: int  # categories
-    steps: Floats  # what the j-th item of a category costs; as long as a category may be full
+    steps: Floats  # cost of the j-th item of a category, for every j that fits
 
     @property
     def max_count(self) -> int:
@@ -51,13 +51,13 @@ class System:
 
     @cached_property
     def single(self) -> npt.NDArray[np.int32]:
-        """(n_classes,) the category of a class that has at most one, -1 for none."""
+        """(n_classes,) the category of a class with at most one, -1 without."""
         out = np.full(self.start.size - 1, -1, np.int32)
         out[np.diff(self.start) > 0] = self.of
         return out
 
     def members(self, classes: Ints) -> tuple[Ints, Ints]:
-        """(entry, category) of every category of `classes`: entries that have several come several times."""
+        """(entry, category) of every category of `classes`: entries with several categories are repeated."""
         indptr, places = gather(self.start, classes)
         return np.repeat(np.arange(classes.size), np.diff(indptr)), self.of[places].astype(np.int64)
 
@@ -67,16 +67,16 @@ class LoweredRules:
     """All rules of the slates; arrays of users or pairs."""
 
     size: Ints  # (n_users,)
-    min_size: Ints  # (n_users,), no more than can be had
-    weight: Floats  # (n_users,) what a user counts: decrements are times this
+    min_size: Ints  # (n_users,), no more than is possible
+    weight: Floats  # (n_users,) weight of a user, which multiplies decrements
     systems: tuple[System, ...]
     chain: tuple[int, ...]  # systems that nest, the finest first
-    guard: npt.NDArray[np.floating[Any]]  # (n_pairs,) the column that users keep, in each one's unit, or empty
-    target: Floats  # (n_users,) how much of it they keep, or empty
+    guard: npt.NDArray[np.floating[Any]]  # (n_pairs,) the column of `keep`, in each user's unit, or empty
+    target: Floats  # (n_users,) the lower bound on its sum, or empty
 
     @cached_property
     def kernel(self) -> Rules:
-        """The rules as the kernels read them."""
+        """The rules in the form of the kernels."""
         from oasis_alloc.kernels.rules.rules import Rules
 
         chain = [self.systems[k] for k in self.chain]
@@ -84,7 +84,7 @@ class LoweredRules:
         stair = next((k for k, system in enumerate(chain) if system.is_stair), -1)
         n_classes = self.systems[0].start.size - 1 if self.systems else 0
         start, of, stairs = _joined(further, n_classes)
-        # compiled code knows arrays that may be written from those that may not, so each is always of the same kind
+        # writable and read-only arrays are different compiled types, so each array is always of the same kind
         return Rules(
             size=np.array(self.size),
             least=np.array(self.min_size),
@@ -104,15 +104,15 @@ class LoweredRules:
 
     @property
     def holds_back(self) -> bool:
-        """True where something must be shown: scaling a slate down may then break a rule."""
+        """True if something must be shown: scaling a slate down may then break a rule."""
         return bool(self.target.size or self.min_size.any())
 
     def without_decrements(self) -> LoweredRules:
-        """The same caps, sizes and guards, where a further item of a category is worth as much as the first."""
+        """The same caps, sizes and guards, without decrements."""
         return replace(self, systems=tuple(replace(s, steps=np.zeros_like(s.steps)) for s in self.systems))
 
     def decrement_cost(self, users: Ints, classes: Ints, x: Floats) -> float:
-        """What decrements take from the value of slates, given by user, class and x of their non-zeros."""
+        """The sum of decrements of slates, given by user, class and x of their non-zeros."""
         total = 0.0
         for system in self.systems:
             if not system.is_stair:
@@ -124,17 +124,17 @@ class LoweredRules:
         return total
 
     def max_decrement_cost(self) -> float:
-        """A number that decrements never take more than."""
+        """An upper bound on the sum of decrements."""
         largest = sum(float(s.steps[-1]) * max(1, int(np.diff(s.start).max(initial=0))) for s in self.systems)
         return largest * float(self.weight @ self.size)
 
 
 def user_units(column: Floats, indptr: Ints) -> Floats:
-    """(n_users,) the power of two just above the largest entry of a column that a user has: a unit of the user's own.
+    """(n_users,) the power of two just above a user's largest entry of a column: the user's unit.
 
-    Where none is positive, the smallest negative one: only slots that have to be filled take such, these first. What
-    users keep is in units of their own, so that neither prices nor linear programs see which unit a column is in, or
-    that users differ by many powers of ten. Dividing by a power of two rounds nothing.
+    If no entry is positive, it is from the smallest negative one, which slots that must be filled would take first. The
+    guard is in users' units, so that prices and linear programs do not depend on the unit of a column, or on users that
+    differ by many powers of ten. Dividing by a power of two is exact.
     """
     users = np.flatnonzero(np.diff(indptr))
     out = np.ones(indptr.size - 1)
@@ -151,17 +151,17 @@ def user_units(column: Floats, indptr: Ints) -> Floats:
 
 
 def keep_target(organic: Floats, share: float) -> Floats:
-    """How much is kept of the most that a column can add up to: the share, or where that is negative `(2 - share)`.
+    """The bound from the largest sum of a column: `share` times it, or `(2 - share)` times it if it is negative.
 
-    A share of a negative number is more than the number, which no slate reaches: what may be lost is the rest of its
-    size. A rounding of it may be missing.
+    A share of a negative number is larger than the number, and no slate reaches it, so the same part of its size may be
+    lost. A small amount for rounding is subtracted.
     """
     target = organic - (1.0 - share) * np.abs(organic)
     return np.asarray(target - _ROUNDING * np.abs(target))
 
 
 def _climbed(mass: Floats, steps: Floats) -> Floats:
-    """Sum of the steps up to a mass; the last one goes on where rounding takes the mass past the end."""
+    """Sum of the steps up to a mass; the last step continues if rounding moves the mass past the end."""
     below = np.concatenate([[0.0], np.cumsum(steps)])
     whole = np.minimum(np.floor(mass + 1e-9).astype(np.int64), steps.size)
     rest = np.maximum(mass - whole, 0.0)
@@ -169,7 +169,7 @@ def _climbed(mass: Floats, steps: Floats) -> Floats:
 
 
 def _joined(further: Sequence[System], n_classes: int) -> tuple[Ints, npt.NDArray[np.int32], Floats]:
-    """Several systems as one list of categories a class, numbered on, and the staircases by category."""
+    """Several systems as one list of categories per class, numbered consecutively, and the staircases by category."""
     if not further:
         return np.empty(0, np.int64), np.empty(0, np.int32), np.empty((0, 2))
     classes = np.arange(n_classes)
@@ -216,7 +216,7 @@ def chain_of(systems: Sequence[System]) -> tuple[int, ...]:
     each of its categories lies within one category, or within none, of the other.
     """
     chain: list[int] = []
-    for k in sorted(range(len(systems)), key=lambda k: not systems[k].is_stair):  # the staircase is worth most there
+    for k in sorted(range(len(systems)), key=lambda k: not systems[k].is_stair):  # prefer the staircase
         if not systems[k].is_single or (systems[k].is_stair and any(systems[j].is_stair for j in chain)):
             continue
         finer = [_within(systems[j], systems[k]) for j in chain]

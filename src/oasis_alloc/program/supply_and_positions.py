@@ -1,10 +1,10 @@
-"""Users that count more or less than one, and slots that do: programs made of other programs.
+"""Weights of users and of slots: programs derived from other programs.
 
 A user of weight w adds w times as much to every total and to the objective, and has the same best slate. Slots of
 different weights are users of different sizes: with w_1 >= w_2 >= ... the best slate by position is the sum over k of
-(w_k - w_(k + 1)) times the best slate of k items, for under rules that nest the best k items are the first k of the
-best k + 1 (Edmonds, "Submodular functions, matroids, and certain polyhedra", 1970). So each user stands for one of
-every distinct weight, and the rest of the house needs to know nothing of positions.
+(w_k - w_(k + 1)) times the best slate of k items, because under nested rules the best k items are the first k of the
+best k + 1 (Edmonds, "Submodular functions, matroids, and certain polyhedra", 1970). So each user becomes one user
+per distinct weight, and the other packages do not need slot weights.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from oasis_alloc.program.program import Origin, Program
 
 
 def weighted(program: Program, weight: Floats) -> Program:
-    """The program in which user u counts `weight[u]` times; exposure becomes a column like others."""
+    """The program in which user u counts `weight[u]` times; exposure becomes an ordinary column."""
     nothing = sp.csr_array(program.base[0].shape)
     if program.stream is not None:
         return replace(
@@ -46,7 +46,7 @@ def levels(positions: Floats) -> tuple[Ints, Floats]:
 
 
 def repeated(program: Program, times: int) -> tuple[Program, Ints]:
-    """The program with every user `times` times, one after the other; and the pair that each pair is a copy of."""
+    """The program with every user repeated `times` times in a row; and the original of each pair."""
     count = np.repeat(np.diff(program.indptr), times)
     begin = np.repeat(program.indptr[:-1], times)
     indptr = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
@@ -63,7 +63,7 @@ def repeated(program: Program, times: int) -> tuple[Program, Ints]:
 
 
 def by_position(program: Program, positions: Floats, supply: Floats | None) -> tuple[Program, Ints, Floats]:
-    """(program of one user a level, largest size of each of its users, what each of them counts)."""
+    """(program with one user per level, largest size of each of its users, weight of each of them)."""
     sizes, falls = levels(positions)
     copied, pair = repeated(program, sizes.size)
     n_users = program.n_users

@@ -1,4 +1,4 @@
-"""Programs made of other programs: limits that cannot bind left out, hard limits softened, values left out."""
+"""Programs derived from other programs: without limits that cannot bind, with soft limits, without values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def with_functions(program: Program, functions: list[BoundFunction]) -> Program:
 def without_idle_limits(program: Program, min_totals: Floats, max_totals: Floats) -> Program:
     """The program without the limits that its totals, between `min_totals` and `max_totals` by row, cannot reach.
 
-    Such a limit has no price and counts in no tolerance, so it changes nothing, whatever its size.
+    Such a limit has no price and affects no tolerance, so it changes nothing.
     """
     lower, upper, _ = program.bands()
     idle_floor, idle_cap = np.isfinite(lower) & (lower <= min_totals), np.isfinite(upper) & (upper >= max_totals)
@@ -37,12 +37,11 @@ def without_idle_limits(program: Program, min_totals: Floats, max_totals: Floats
 def relaxed(
     program: Program, value_scale: float, weights: Floats, min_totals: Floats, max_totals: Floats, loose: Floats
 ) -> Program:
-    """The same demands with next to nothing to gain: a hard unit missed costs its row's weight, a soft one nothing.
+    """The same limits almost without values: a missed unit costs its row's weight if the limit is hard, else nothing.
 
-    Values are multiplied by `value_scale`: 0 leaves pairs of the same cell tied, a little tells them apart. What no
-    allocation can do about a limit is left out: one outside what its total can reach, `min_totals` to `max_totals`, is
-    moved there, so that a demand for the impossible does not drown the others. `loose`, by row, is how much may be
-    missed for nothing.
+    Values are multiplied by `value_scale`: 0 leaves pairs of the same cell tied, a small number breaks ties. A limit
+    outside the range of its total, `min_totals` to `max_totals`, is moved to the range, so that an impossible limit
+    does not hide the others. `loose`, by row, is the amount that may be missed at no cost.
     """
     functions: list[BoundFunction] = []
     for block in program.blocks:
@@ -63,9 +62,9 @@ def relaxed(
 
 
 def softened(program: Program, penalty: Floats, min_totals: Floats, max_totals: Floats) -> Program:
-    """The same problem with every hard constraint softened: a unit missed costs its row's `penalty`.
+    """The same problem with every hard constraint softened: a missed unit costs its row's `penalty`.
 
-    What no allocation can do about a limit costs nothing, as in `relaxed`.
+    The part of a limit that no allocation can reach costs nothing, as in `relaxed`.
     """
     functions: list[BoundFunction] = []
     for block in program.blocks:

@@ -1,8 +1,8 @@
 """The state of a solve as one file, so that long work outlives its process.
 
-A checkpoint has the best prices, the dual variables and smoothing that the optimizer was at, and the best allocation.
-It is written next to its place and moved there, so a reader sees the last one or this one, never a part. Who goes
-on from one recomputes what prices and allocation are worth: no certificate rests on what a file says.
+A checkpoint has the best prices, the dual variables and smoothing of the optimizer, and the best allocation.
+It is written next to its place and moved there, so a reader sees the last one or this one, never a part. A resumed
+solve computes value and bound again: no certificate relies on numbers in a file.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from oasis_alloc.errors import InputError, ProblemError
 
 _FORMAT = "oasis_alloc checkpoint 2"
 _NUMBERS = ("gamma", "passes", "seconds", "bound", "value")
-_BY_PAIR = ("guard",)  # fields with a number for every pair: what they mean is in others
+_BY_PAIR = ("guard",)  # fields with a number for every pair, which are determined by others
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SolverState:
-    """What a solve goes on from."""
+    """The state from which a solve resumes."""
 
-    z: Floats  # dual variables that the optimizer was at
+    z: Floats  # dual variables of the optimizer
     gamma: float  # and its smoothing
     prices: Floats  # (n_rows,) of the best bound
-    positions: npt.NDArray[np.int64]  # non-zeros of the best allocation; none where there was none
+    positions: npt.NDArray[np.int64]  # non-zeros of the best allocation; empty without one
     x: Floats
     stage: str
     passes: float
     seconds: float
-    bound: float  # as they were; for people, who go on computes them
+    bound: float  # for information only: a resumed solve computes them again
     value: float
 
 
 def save(path: Path, state: SolverState, fingerprint: str) -> None:
-    """Write a checkpoint; at any moment there is a whole one at `path`, or none. Raises `OSError` where it cannot."""
+    """Write a checkpoint; at any time `path` has a complete one or none. Raises `OSError` on failure."""
     tensors = {"z": state.z, "prices": state.prices, "positions": state.positions, "x": state.x}
     numbers = {name: repr(float(getattr(state, name))) for name in _NUMBERS}
     write_tensors(path, _FORMAT, tensors, {"problem": fingerprint, "stage": state.stage, **numbers})
@@ -70,7 +70,7 @@ def load(path: Path, fingerprint: str) -> SolverState:
 
 
 def fingerprint(engine: Engine) -> str:
-    """A text that differs between problems: of the statement in all its numbers, and of sums over all pairs."""
+    """A text that identifies a problem: from all numbers of the statement, and sums over all pairs."""
     program, survey = engine.program, engine.survey()
     digest = hashlib.sha256()
     left_out = ("code", "value", "extra", "stream", "origin")  # by pair; the survey sums them up
@@ -83,7 +83,7 @@ def fingerprint(engine: Engine) -> str:
 
 
 def _add(digest: Any, part: Any) -> None:
-    """Add a part of a program to a digest, by what is in it."""
+    """Add a part of a program to a digest, by its content."""
     if isinstance(part, np.ndarray) and part.dtype != object:
         digest.update(f"{part.dtype}{part.shape}".encode())
         digest.update(np.ascontiguousarray(part).data)

@@ -1,4 +1,4 @@
-"""Which demands conflict where no allocation meets all of them."""
+"""The constraints that conflict if no allocation meets all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oasis_alloc.common.types import Floats
 if TYPE_CHECKING:
     from oasis_alloc.program.program import Program
 
-_FELT = 1e-9  # of the largest price, from which a demand is part of a conflict
+_FELT = 1e-9  # share of the largest price from which a limit is part of a conflict
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,18 @@ class Conflict:
     constraint, label
         Name of the constraint and label of the group.
     limit
-        What is asked for, as a limit on the group's total.
+        The limit on the group's total.
     reached
-        The total in an allocation that relaxes all demands together by the least.
+        The group's total in an allocation whose total relaxation of all limits is smallest.
     give
-        By how much this limit would have to give there, in its own unit, so that all other demands can be met;
-        0 for a demand that is part of the conflict but is met.
+        By how much this limit is relaxed in that allocation, in its own unit; 0 for a limit that is part of the
+        conflict but is met.
 
     Example
     -------
     >>> import oasis_alloc as oa
     >>> print(oa.Conflict("delivery", "song 7", ">=", 500.0, 320.0, 180.0))
-    delivery, group 'song 7': asks >= 500, can reach 320; would have to give 180
+    delivery, group 'song 7': requires >= 500, can reach 320; relax it by 180
     """
 
     constraint: str
@@ -54,20 +54,20 @@ class Conflict:
         group = "" if self.label is None else f", group {self.label!r}"
         if self.give > 0:
             return (
-                f"{self.constraint}{group}: asks {self.sense} {self.limit:,.6g}, can reach {self.reached:,.6g}; "
-                f"would have to give {self.give:,.6g}"
+                f"{self.constraint}{group}: requires {self.sense} {self.limit:,.6g}, can reach {self.reached:,.6g}; "
+                f"relax it by {self.give:,.6g}"
             )
-        return f"{self.constraint}{group}: {self.sense} {self.limit:,.6g} is met and stands in the way"
+        return f"{self.constraint}{group}: {self.sense} {self.limit:,.6g} is met, but leaves no room for the others"
 
 
 def conflicts_of(
     program: Program, totals: Floats, prices: Floats, tolerance: Floats, weights: Floats
 ) -> tuple[Conflict, ...]:
-    """Groups that the least relaxation misses (most weighted units first), then those that it presses against.
+    """Groups whose limits the least relaxation misses (most weighted units first), then those at which it binds.
 
-    `tolerance`, by row, is what counts as met; `prices` are the relaxation's, `weights` what a unit counts.
+    `tolerance`, by row, is the miss that counts as met; `prices` are the relaxation's, `weights` the weight of a unit.
     """
-    largest = float((np.abs(prices) * program.row_scale).max(initial=0.0))  # in scores, whatever the units of rows
+    largest = float((np.abs(prices) * program.row_scale).max(initial=0.0))  # in units of scores, for any units of rows
     missed: list[tuple[float, Conflict]] = []
     blocking: list[Conflict] = []
     for block in program.blocks:

@@ -1,7 +1,7 @@
 """The reference: the same program through cvxpy, for up to about a million pairs.
 
 It is the oracle of the tests, the notebook's cross-check and an independent opinion. Its allocation and its prices are
-certified like everybody's: the bound is the dual value of the prices that it returns, evaluated by a visit.
+certified like those of other solvers: the bound is the dual value of its prices, evaluated by a visit.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CLARABEL = {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9}
 _SCS = {"eps_abs": 1e-8, "eps_rel": 1e-8, "max_iters": 200_000}
 # Exponential cones: without Clarabel's own scaling, which ends in numerical errors on some of them.
 _CLARABEL_CURVED = {"tol_gap_abs": 1e-8, "tol_gap_rel": 1e-8, "tol_feas": 1e-8, "equilibrate_enable": False}
-_DROPPED = 1e-12  # of a row's largest coefficient: the least that HiGHS can be told to keep
+_DROPPED = 1e-12  # of a row's largest coefficient: the smallest that HiGHS can be set to keep
 _HIGHS = {
     "highs_options": {
         "primal_feasibility_tolerance": 1e-9,
@@ -50,9 +50,9 @@ _ACCEPTED = ("optimal", "optimal_inaccurate")
 
 
 def optimize_conic(engine: Engine, monitor: Monitor, backend: str | None) -> None:
-    """Solve with HiGHS, Clarabel or OSQP, and leave the certified answer with the monitor.
+    """Solve with HiGHS, Clarabel or OSQP, and store the certified answer in the monitor.
 
-    `None` takes HiGHS, or Clarabel where a function is curved.
+    `None` takes HiGHS, or Clarabel if a function is curved.
     """
     import cvxpy as cp
 
@@ -89,7 +89,7 @@ def optimize_conic(engine: Engine, monitor: Monitor, backend: str | None) -> Non
             f"{problem.solver_stats.solver_name if problem.solver_stats else backend} ended with {problem.status!r}."
         )
     probability = _within_slates(x.value[: program.n_pairs], slates)
-    # interior points leave a little everywhere, also where a limit allows nothing
+    # interior points leave small values everywhere, also where a limit allows none
     positions = np.flatnonzero(probability > (_ABOUT_ZERO if backend == "highs" else _INSIDE))
     monitor.offer(evaluate(engine, positions, probability[positions]))
     prices = worth_one * np.concatenate([part.prices() for part in parts]) if parts else np.zeros(0)
@@ -97,7 +97,7 @@ def optimize_conic(engine: Engine, monitor: Monitor, backend: str | None) -> Non
 
 
 def ask_reference(engine: Engine, monitor: Monitor) -> None:
-    """Let the reference say what it knows of a small problem that ended without its gap; nothing where it fails.
+    """Try the reference solver on a small problem that ended without its gap; ignore a failure.
 
     Its answer is certified like any other, so it can only make the certificate better.
     """
@@ -108,7 +108,7 @@ def ask_reference(engine: Engine, monitor: Monitor) -> None:
 
 
 def _conic(block: RowBlock, totals: Any, unit: Floats) -> Conic:
-    """A function of totals that are given in units of their rows; prices as everywhere."""
+    """A function of totals in units of their rows; prices have the usual sign."""
     function = block.function
     if function.is_curved or function.is_support:
         return function.conic(sp.diags_array(unit) @ totals)
@@ -135,8 +135,8 @@ def _solve(problem: Any, backend: str, curved: bool, monitor: Monitor) -> None:
         if left is not None and monitor.seconds_left is not None and monitor.seconds_left <= 0:
             raise Stop(Status.TIME_LIMIT) from error
         raise SolverError(f"the reference solver failed: {error}") from error
-    except (ValueError, ArithmeticError) as error:  # what cvxpy raises at numbers beyond its backends
-        raise SolverError(f"the reference solver cannot hold the problem's numbers: {error}") from error
+    except (ValueError, ArithmeticError) as error:  # raised by cvxpy for numbers beyond its backends
+        raise SolverError(f"the reference solver cannot represent the problem's numbers: {error}") from error
 
 
 def _call(problem: Any, backend: str, clarabel: dict[str, Any], left: float | None) -> None:
@@ -147,7 +147,7 @@ def _call(problem: Any, backend: str, clarabel: dict[str, Any], left: float | No
         problem.solve(solver=cp.OSQP, **_OSQP, **limit)
     elif backend == "clarabel":
         problem.solve(solver=cp.CLARABEL, **clarabel, **limit)
-    elif backend == "scs":  # slower; it gets there where Clarabel ends with "insufficient progress"
+    elif backend == "scs":  # slower, but converges where Clarabel ends with "insufficient progress"
         problem.solve(solver=cp.SCS, **_SCS, **({} if left is None else {"time_limit_secs": max(left, 0.01)}))
     else:
         with without_banner():
@@ -155,7 +155,7 @@ def _call(problem: Any, backend: str, clarabel: dict[str, Any], left: float | No
 
 
 def _slates(part: SlateRows, x: Any) -> tuple[Any, list[Any]]:
-    """(what decrements cost, constraints) of the slates' rules."""
+    """(cost of decrements, constraints) of the slates' rules."""
     import cvxpy as cp
 
     paid: Any = part.decrement @ x if part.decrement.any() else 0.0
@@ -208,7 +208,7 @@ def _totals(program: Program, every: PairView, x: Any) -> tuple[Any, list[Any]]:
 
 
 def _check_small(program: Program, measures: sp.csr_array) -> None:
-    """Raise SolverError where coefficients that backends leave out would matter to a limit."""
+    """Raise SolverError if coefficients that backends ignore would matter to a limit."""
     size = abs(measures)
     largest = size.max(axis=1).toarray().ravel()
     row, _ = measures.nonzero()
@@ -224,6 +224,6 @@ def _check_small(program: Program, measures: sp.csr_array) -> None:
             block = next(b for b in program.blocks if b.rows.start <= bad[0] < b.rows.stop)
             raise SolverError(
                 f"{block.name}, group {block.labels[int(bad[0]) - block.rows.start]!r}: contributions of candidates "
-                f"differ by more than {1 / _DROPPED:.0e} times, and the limit is of the size of the smallest, which "
-                "the reference solvers leave out. Use solver='dual'."
+                f"differ by a factor above {1 / _DROPPED:.0e}, and the limit is about as small as the smallest, which "
+                "the reference solvers ignore. Use solver='dual'."
             )

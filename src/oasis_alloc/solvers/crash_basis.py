@@ -1,8 +1,8 @@
-"""A basis to start the linear program from, where there is no last one: what the current prices say.
+"""A starting basis for the linear program from the current prices, if there is no earlier basis.
 
-The program is read at its prices: what every column still brings when it has paid for the rows that it counts in.
-Then no price has to move from zero. Pairs that bring something are in, the slate's best ones where it has not room for
-all; the first that is left out makes the price of its slate; every other row starts with its own residual. The dual
+The program is reformulated at its prices: each column has its value minus the prices of its rows, so that all prices
+start at zero. Pairs with a positive rest are in, or the best ones if the slate has no room for all. The first one left
+out sets the price of its slate; every other row starts with its own residual. The dual
 simplex method then begins near its end (measured in docs/decisions/0006-billion.md). Crash bases: Bixby, "Implementing
 the simplex method: the initial basis", ORSA J. Comput. 4:267.
 """
@@ -21,18 +21,18 @@ from oasis_alloc.solvers.restricted import Restricted
 
 @dataclass(frozen=True, eq=False)
 class CrashBasis:
-    """The program with its rows' prices paid: measures are equations, with columns for what they leave."""
+    """The program at its rows' prices: measures are equations, with columns for their slack."""
 
     lp: LinearProgram
     basis: tuple[Statuses, Statuses]
-    prices: Floats  # (n_rows,) that have been paid
-    ranged: Ints  # rows that have a column now, which come after all others
+    prices: Floats  # (n_rows,) subtracted from the columns
+    ranged: Ints  # rows with a slack column; these columns are the last ones
 
     def back(self, solution: LinearSolution) -> LinearSolution:
-        """The solution of the program as it was: at the end a column of a row stands for the row's own status."""
+        """The solution of the original program: the slack column of a row gives the status of the row."""
         n = solution.x.size - self.ranged.size
         rows, own = solution.rows.copy(), solution.columns[n:]
-        # what is left of a limit is at its lower end where the row is at its upper one
+        # the slack is at its lower end if the row is at its upper end
         other = np.where(own == AT_LOWER, AT_UPPER, AT_LOWER)
         rows[self.ranged] = np.where((own == BASIC) | (rows[self.ranged] == BASIC), BASIC, other)
         return LinearSolution(
@@ -41,7 +41,7 @@ class CrashBasis:
 
 
 def crash_basis(part: Restricted, prices: Floats) -> CrashBasis:
-    """Read the program at the prices of its measures, `part.rows`, and say where to start."""
+    """Reformulate the program at the prices of its measures, `part.rows`, and choose a starting basis."""
     lp, first, m = part.lp, part.n_slates, part.rows.size
     after = first + m + part.n_aux
     paid = np.zeros(lp.matrix.shape[0])
@@ -73,7 +73,7 @@ def crash_basis(part: Restricted, prices: Floats) -> CrashBasis:
 
 
 def _fill(part: Restricted, score: Floats, columns: Statuses, rows: Statuses) -> None:
-    """Put the best pairs into every slate; the first one outside, or the last one inside, makes the slate's price."""
+    """Put the best pairs into every slate; the first one outside, or the last one inside, sets the slate's price."""
     n_sizes = part.slates.n_sizes
     sizes = sp.csr_array(part.slates.matrix[:n_sizes])
     pair, row = sizes.indices, np.repeat(np.arange(n_sizes), np.diff(sizes.indptr))

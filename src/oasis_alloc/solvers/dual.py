@@ -1,12 +1,12 @@
-"""The dual solver: smoothed dual by Newton steps, smoothing taken down, then the exact finisher.
+"""The dual solver: the smoothed dual by Newton steps with decreasing smoothing, then the exact finisher.
 
-1. Prices on a sample of users, with much smoothing: cheap passes where prices are far off.
-2. All users, smoothing divided by three while about as many pairs are fractional as the finisher can take.
-3. Where the smoothing is already within the gap asked for, a few more steps meet the demands (primal_recovery.py).
+1. Prices on a sample of users, with much smoothing: cheap passes while prices are far off.
+2. All users, smoothing divided by three until the finisher can take all fractional pairs.
+3. If the loss from smoothing is within the requested gap, a few more steps meet the limits (primal_recovery.py).
 4. Rounds of the finisher (finisher.py), each certified by a visit, until the gap is reached.
-5. Where demands seem to conflict, the least relaxation is solved as a problem of its own (relaxation.py).
+5. If constraints seem to conflict, the least relaxation is solved as a separate problem (relaxation.py).
 
-Every visit to all users gives the unsmoothed bound; the best is kept whatever happens later.
+Every visit to all users gives the unsmoothed bound; the best is kept.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from oasis_alloc.solvers.settings import DUAL, DualSettings
 def optimize(
     engine: Engine, monitor: Monitor, z: Floats | None, scale: float | None, settings: DualSettings | None = None
 ) -> None:
-    """Leave the best bound, prices and allocation with the monitor; `Stop` passes through.
+    """Store the best bound, prices and allocation in the monitor; `Stop` propagates.
 
-    `z` are dual variables to start from, and `scale` is the typical score, where the caller knows better.
+    `z` are dual variables to start from, and `scale` is the typical score, if the caller knows it.
     """
     run = Run.of(engine, monitor, z is not None, scale, DUAL.now if settings is None else settings)
     start, gamma = first_point(run, z)
@@ -48,21 +48,21 @@ def optimize(
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What the stages of one solve share."""
+    """State shared by the stages of one solve."""
 
     engine: Engine
     monitor: Monitor
     dual: SmoothedDual
     settings: DualSettings
     warm: bool  # there are prices to start from
-    stride: int  # of the sample that prices are found on; 1 is no sample
-    rough_stride: int  # of the sample for the first prices alone
+    stride: int  # of the sample for prices; 1 means no sample
+    rough_stride: int  # of the sample for the first prices only
     typical: float  # the typical score
-    unit: float  # what gammas are measured in: the typical score, or what the caller says that it is
+    unit: float  # unit of gamma: the typical score, or the caller's number for it
 
     @classmethod
     def of(cls, engine: Engine, monitor: Monitor, warm: bool, scale: float | None, settings: DualSettings) -> Run:
-        """Choose the samples, and look at what a slot is worth."""
+        """Choose the samples, and estimate the value of a slot."""
         program = engine.program
         stride = 1 if warm else sample_stride(program, settings.slots_per_row, settings)
         rough = 1 if warm else sample_stride(program, settings.min_slots_per_row, settings)
@@ -76,12 +76,12 @@ class Run:
 
     @property
     def ruled(self) -> bool:
-        """True where slates have rules: passes and decisions are expensive then."""
+        """True if slates have rules: passes and decisions are then expensive."""
         return self.engine.program.rules is not None
 
 
 def _reporting(engine: Engine, monitor: Monitor) -> Check:
-    """What tells the monitor of every visit."""
+    """Returns a function that reports every visit to the monitor."""
     program = engine.program
 
     def check(point: Point, stride: int) -> None:
@@ -101,14 +101,14 @@ def first_point(run: Run, z: Floats | None) -> tuple[Floats, float]:
     if z is not None:
         return z, settings.last_sample_gamma * run.unit if earlier is None else earlier
     start = program.variables(np.zeros(program.n_rows))
-    # prices of support functions add up to their weight, and may have as far to go
+    # prices of support functions add up to their weight, so they may be that large
     shared = [np.abs(start[block.variables]).max() for block, _ in program.supports]
     gamma = max(settings.first_gamma * run.unit, settings.first_gamma * float(np.max(shared, initial=0.0)))
     return start, gamma if earlier is None else earlier
 
 
 def on_a_sample(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]:
-    """Rough prices from some users, or without rules, where that saves passes; (dual variables, smoothing)."""
+    """Rough prices from a sample of users, or without rules, if that saves passes; (dual variables, smoothing)."""
     program, settings = run.engine.program, run.settings
     if run.warm:
         return start, gamma
@@ -116,18 +116,18 @@ def on_a_sample(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]:
         return without_rules(run, start, gamma)
     if run.stride > 1:
         run.monitor.enter("sample")
-        # what a sample leaves open of prices goes with one over the root of the slots that a row has in it
+        # the error of prices from a sample is proportional to 1 / sqrt(slots of the row in the sample)
         per_row = program.slots / (run.stride * settings.slots_per_row * program.n_limited)
         last = settings.last_sample_gamma * run.unit / np.sqrt(max(1.0, per_row))
         return descend(run.dual, start, gamma, last, run.stride, settings.rough)
-    if run.rough_stride > 1:  # too few users for more than the first prices
+    if run.rough_stride > 1:  # too few users for more than first prices
         run.monitor.enter("sample")
         start, _ = descend(run.dual, start, gamma, gamma, run.rough_stride, settings.roughest)
     return start, gamma
 
 
 def without_rules(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]:
-    """Rough prices of the program without its rules, which move them a little and make passes expensive."""
+    """Rough prices of the program without its rules, which change prices a little and make passes expensive."""
     engine, monitor, settings = run.engine, run.monitor, run.settings
     monitor.enter("sample")
     with engine.plain() as plain:
@@ -141,14 +141,14 @@ def without_rules(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]
                 start, _ = descend(dual, start, gamma, gamma, run.rough_stride, settings.roughest)
             last = settings.last_sample_gamma * run.unit
             start, gamma = descend(dual, start, gamma, last, run.stride, settings.roughest)
-        finally:  # a limit may end it in between, and these passes were made
+        finally:  # a limit may end the solve here, and these passes count
             engine.passes += plain.passes
         engine.follow(plain, gamma)
     return start, gamma
 
 
 def with_all_users(run: Run, start: Floats, gamma: float) -> tuple[Point, int] | None:
-    """Take the smoothing down; (the last point, pairs for the finisher), or None where the gap is reached."""
+    """Reduce the smoothing; (the last point, pairs for the finisher), or None if the gap is reached."""
     monitor, dual, settings = run.monitor, run.dual, run.settings
     monitor.enter("passes")
     fractional, recovery_tries = np.inf, settings.recovery_tries
@@ -164,21 +164,21 @@ def with_all_users(run: Run, start: Floats, gamma: float) -> tuple[Point, int] |
         wanted = undecided_wanted(dual, point)
         if monitor.may_conflict and runaway(point, run.unit, settings):
             raise SuspectedInfeasible
-        # pairs that less smoothing does not tell apart, though it is finer than the values
+        # pairs that stay tied although the smoothing is finer than the values
         tied = point.visit.fractional > settings.tied_share * fractional and gamma < settings.tied_gamma * run.typical
         finishes = times == np.inf and ready_for_finisher(run, point, wanted)
         if finishes or tied or gamma <= settings.last_gamma * run.unit:
             return point, wanted
         start, fractional = point.z, point.visit.fractional
-        # what smoothing takes goes with its square: no further than where the slates at hand would be good enough
+        # the loss from smoothing is quadratic in it: stop where the current slates would be good enough
         ratio = settings.gamma_ratio
         gamma /= min(ratio, np.sqrt(times / settings.recovery_aim)) if times > 1.0 else ratio
 
 
 def ready_for_finisher(run: Run, point: Point, wanted: int) -> bool:
-    """True where few enough pairs are open, or less smoothing would gain nothing that is asked for."""
+    """True if few enough pairs are open, or if less smoothing would not help to reach the gap."""
     monitor, settings = run.monitor, run.settings
-    # with rules passes are expensive, and the finisher is given more
+    # with rules passes are expensive, so the finisher gets more pairs
     times = settings.ruled_fractional_per_undecided if run.ruled else settings.fractional_per_undecided
     if (
         times * point.visit.fractional <= wanted
@@ -192,7 +192,7 @@ def ready_for_finisher(run: Run, point: Point, wanted: int) -> bool:
 
 
 def refined(run: Run, point: Point) -> Point:
-    """The point at the end of some more steps; `SuspectedInfeasible` where demands are far from met all the same."""
+    """The point at the end of some more steps; `SuspectedInfeasible` if limits are still far from met."""
     settings = run.settings
     point = minimize(run.dual, point, 1, settings.fine, settings.few_steps if run.ruled else settings.max_steps)
     if run.monitor.may_conflict and run.dual.residual(point) > settings.stuck:
@@ -201,7 +201,7 @@ def refined(run: Run, point: Point) -> Point:
 
 
 def hand_over(run: Run, point: Point | None, gamma: float, wanted: int) -> None:
-    """Let the finisher go on from the prices of a point, with about `wanted` pairs open at first."""
+    """Run the finisher from the prices of a point, with about `wanted` pairs open at first."""
     engine, monitor, program = run.engine, run.monitor, run.engine.program
     monitor.enter("finish")
     prices = np.zeros(program.n_rows) if point is None else program.prices(point.z)
@@ -218,7 +218,7 @@ def hand_over(run: Run, point: Point | None, gamma: float, wanted: int) -> None:
 def widened(
     run: Run, point: Point, prices: Floats, margin: float, wanted: int
 ) -> tuple[Floats, Floats, PairSplit | None]:
-    """(margins by row, their limits, the decision at both): as wide as a Newton step says, while few pairs are open."""
+    """(margins by row, their limits, the decision at both): as wide as a Newton step, while few pairs are open."""
     engine, program, settings = run.engine, run.engine.program, run.settings
     step, limit = np.zeros(program.n_rows), np.full(program.n_rows, np.inf)
     np.maximum.at(step, program.row, np.abs(newton_direction(run.dual, point, 4.0 * margin)))
@@ -231,7 +231,7 @@ def widened(
         run.monitor.check_limits(engine.passes)
         if known.undecided.size <= settings.max_widened * wanted:
             break
-    # the price of a row that opens no pairs may go as far as it likes
+    # the price of a row that opens no pairs is not limited
     free = np.maximum(margins, np.maximum(8.0 * step, 64.0 * margin))
     return np.where(np.isfinite(limit), free, margins), limit, known
 
@@ -239,7 +239,7 @@ def widened(
 def descend(
     dual: SmoothedDual, start: Floats, gamma: float, last: float, stride: int, tolerance: float
 ) -> tuple[Floats, float]:
-    """Rough prices, the smoothing taken down from gamma to about `last`; and the smoothing that was reached."""
+    """Rough prices, with smoothing reduced from gamma to about `last`; and the smoothing reached."""
     while True:
         start = minimize(dual, dual.at(start, gamma, stride), stride, tolerance, dual.settings.max_steps).z
         if gamma / dual.settings.gamma_ratio < 0.99 * last:
@@ -248,7 +248,7 @@ def descend(
 
 
 def sample_stride(program: Program, slots_per_row: int, settings: DualSettings) -> int:
-    """One block of users in how many is visited first: enough slots for every row."""
+    """The stride of the first sample: enough slots for every row."""
     if program.n_pairs < settings.sample_pairs:
         return 1
     slots = program.n_users * program.size
@@ -256,7 +256,7 @@ def sample_stride(program: Program, slots_per_row: int, settings: DualSettings) 
 
 
 def undecided_wanted(dual: SmoothedDual, point: Point) -> int:
-    """Pairs that the finisher is given: some for every row whose price is not held at the end of its range."""
+    """Number of pairs for the finisher: some per row whose price is not fixed at an end of its range."""
     program, settings = dual.program, dual.settings
     each = np.full(program.n_rows, settings.undecided_per_row)
     for block in program.curved:
@@ -266,7 +266,7 @@ def undecided_wanted(dual: SmoothedDual, point: Point) -> int:
 
 
 def typical_score(engine: Engine, stride: int, settings: DualSettings) -> float:
-    """Mean value of a slot when nothing has a price; where nothing is worth showing, the size of what is."""
+    """Mean value of a slot without prices; if no value is positive, the typical size of values."""
     program = engine.program
     size = engine.survey().size
     visit = engine.visit(np.zeros(program.n_rows), max(size, 1e-300), stride)
@@ -275,9 +275,9 @@ def typical_score(engine: Engine, stride: int, settings: DualSettings) -> float:
 
 
 def price_of_functions(program: Program, totals: Floats, settings: DualSettings | None = None) -> float:
-    """What functions typically pay for a pair at some totals: the size of scores where all values are 0.
+    """Typical price that functions give a pair at some totals: the size of scores if all values are 0.
 
-    1 where there are none, and where it is of about that size: a start needs no more than the order of magnitude.
+    1 without functions, or if it is about that size: a start needs only the order of magnitude.
     """
     ordinary = (DUAL.now if settings is None else settings).ordinary
     paid = [0.0]
@@ -300,5 +300,5 @@ def smoothing_error(point: Point, monitor: Monitor) -> float:
 
 
 def runaway(point: Point, unit: float, settings: DualSettings) -> bool:
-    """True where prices have grown past anything that candidates can pay."""
+    """True if prices are larger than any candidate's score can pay."""
     return bool(np.abs(point.z).max(initial=0.0) > settings.runaway * unit)

@@ -1,4 +1,4 @@
-"""What an allocation is worth and how well it keeps the limits, added up from its non-zeros alone."""
+"""Value and violation of an allocation, computed from its non-zeros."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.monitor import Allocation
 
-_BROADCAST = 4  # a base total in more rows than this is added up once for all of them
-_PART = 1 << 20  # pairs that are looked up at a time
+_BROADCAST = 4  # a base total in more rows than this is summed once for all of them
+_PART = 1 << 20  # pairs looked up at a time
 
 
 def evaluate(engine: Engine, positions: Ints, x: Floats) -> Allocation:
@@ -22,7 +22,7 @@ def evaluate(engine: Engine, positions: Ints, x: Floats) -> Allocation:
     known = program.kept_share * sums.activity if program.hard.any() else sums.activity
     ratios = program.ratios(sums.totals, known)
     doubtful = np.flatnonzero((ratios > FEASIBLE) & mixed(engine))
-    # where another limit is missed by far, it does not matter by how much these are
+    # if another limit is missed by far, the exact miss of these does not matter
     if doubtful.size and ratios[ratios > FEASIBLE].size == doubtful.size:
         known[doubtful] = activity(engine, positions, x, doubtful)
         ratios = program.ratios(sums.totals, known)
@@ -39,7 +39,7 @@ def evaluate(engine: Engine, positions: Ints, x: Floats) -> Allocation:
 
 
 def sizes(engine: Engine, allocation: Allocation) -> Floats:
-    """max(|total|, sum_p |a_gp| x_p) of every row, exact where a limit is missed; elsewhere nobody asks."""
+    """max(|total|, sum_p |a_gp| x_p) of every row, exact where a limit is missed; not used elsewhere."""
     program, totals = engine.program, allocation.totals
     out = np.abs(totals)
     missed = np.flatnonzero((program.ratios(totals) > 0.0) & mixed(engine))
@@ -49,7 +49,7 @@ def sizes(engine: Engine, allocation: Allocation) -> Floats:
 
 
 def mixed(engine: Engine) -> npt.NDArray[np.bool_]:
-    """(n_rows,) True where pairs add to a row with both signs, so that its total says little of what it is made of."""
+    """(n_rows,) True where pairs add to a row with both signs, so that its total can be much smaller than its parts."""
     survey = engine.survey()
     return (survey.min_totals < 0.0) & (survey.max_totals > 0.0)
 
@@ -76,7 +76,7 @@ def activity(engine: Engine, positions: Ints, x: Floats, rows: Ints) -> Floats:
 
 
 def _patterns(matrix: sp.csr_array) -> tuple[Ints, Ints]:
-    """(a row of every distinct row, the number of its own for each row)."""
+    """(an example of every distinct row, the number of the distinct row for each row)."""
     matrix.sort_indices()
     number: dict[bytes, int] = {}
     first, pattern = [], np.empty(matrix.shape[0], np.int64)
@@ -91,7 +91,7 @@ def _patterns(matrix: sp.csr_array) -> tuple[Ints, Ints]:
 
 
 def missed_cost(program: Program, prices: Floats, totals: Floats) -> float:
-    """sum_g |price_g| excess_g: by how much an allocation may be above the bound of those that keep all limits."""
+    """sum_g |price_g| excess_g: how far a value may exceed the bound of allocations that keep all limits."""
     lower, upper, _ = program.bands()
     excess = np.where(program.hard, np.maximum(np.maximum(totals - upper, lower - totals), 0.0), 0.0)
     return float(np.abs(prices) @ excess)

@@ -1,9 +1,9 @@
-"""The exact finisher: fix what prices decide, solve what they leave open, and certify with the next visit.
+"""The exact finisher: fix the pairs that prices decide, solve the rest exactly, and certify with the next visit.
 
 From the prices every pair has a margin (kernels/decide.py). Pairs with a wide margin are fixed in or out; the narrow
 ones are undecided and go into a linear program (restricted.py) that gives a nearly integral allocation and better
-prices. It is sifting (Bixby et al., Oper. Res. 40:885) started from good prices. Margins are kept a row: where the
-program wants a price to move further than its row's margin allows, the next round widens that row.
+prices. It is sifting (Bixby et al., Oper. Res. 40:885) started from good prices. Margins are by row: if the
+price of a row reaches the limit of its margin, the next round widens that row.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Round:
     solution: LinearSolution
     allocation: Allocation
     prices: Floats  # (n_rows,)
-    pressed: npt.NDArray[np.bool_]  # (n_rows,) rows whose price went to the end of its radius
-    missed: npt.NDArray[np.bool_]  # (n_rows,) hard rows that are missed at the highest price of a slack
+    pressed: npt.NDArray[np.bool_]  # (n_rows,) rows whose price reached its radius
+    missed: npt.NDArray[np.bool_]  # (n_rows,) hard rows that are missed even at the highest price of a slack
 
 
 def margin_for(engine: Engine, monitor: Monitor, prices: Floats, wanted: int, guess: float) -> float:
@@ -52,7 +52,7 @@ def margin_for(engine: Engine, monitor: Monitor, prices: Floats, wanted: int, gu
             widest *= 8.0
         elif counts[0] > wanted and widest > 1e-9 * guess:
             widest *= 2.0 / N_BINS
-        else:  # the first bin may hold more than wanted: pairs that tie cannot be told apart
+        else:  # the first bin may have more than wanted, because of tied pairs
             return widest * (int(np.searchsorted(counts, wanted)) + 1) / N_BINS
     return widest
 
@@ -61,14 +61,14 @@ def finish_rounds(
     engine: Engine, monitor: Monitor, prices: Floats, margins: Floats, scale: float, limit: Floats | None = None,
     known: PairSplit | None = None, settings: DualSettings | None = None,
 ) -> Round | None:  # fmt: skip
-    """Rounds of the finisher until the gap is reached or nothing is left to release; returns the last one.
+    """Run rounds of the finisher until the gap is reached or no pair is left to release; return the last one.
 
     `margins` are by row, in units of scores; `scale` is the typical score. A row opens no pairs beyond its `limit`,
-    however far its price may go: a share or a guard counts in nearly all pairs, whose order its price hardly changes.
-    `known` is the decision at these prices and margins, where the caller has it.
+    however far its price may move: a share or a guard counts in nearly all pairs, and its price hardly changes their
+    order. `known` is the decision at these prices and margins, if the caller has it.
 
-    What is fixed stays as it was fixed until it is released, so a round starts from the last one's basis. Released are
-    pairs that the new prices contradict or leave close, and a wider margin of the rows whose price was pressed.
+    Fixed pairs stay fixed until they are released, so a round starts from the last basis. A round releases pairs that
+    the new prices contradict or leave close, and widens the margins of rows whose price reached its radius.
     """
     program, settings = engine.program, DUAL.now if settings is None else settings
     if program.supports:  # bounds of Newton steps hold, but at prices a little outside the domain
@@ -93,8 +93,8 @@ def finish_rounds(
         new = program.admit(last.prices)
         if loose and monitor.reached:
             return last
-        searching &= not last.allocation.feasible  # what is missing now are prices, and those of far steps are bad
-        early = loose and not last.allocation.feasible  # prices that may go far are not worth a visit
+        searching &= not last.allocation.feasible  # now better prices are needed, and prices from long steps are bad
+        early = loose and not last.allocation.feasible  # prices that may move far are not worth a visit
         bound = np.inf if early else bound_at(engine, monitor, new, scale, settings)
         if monitor.reached or trim(engine, monitor, last.allocation, new):
             return last
@@ -102,23 +102,23 @@ def finish_rounds(
         better = bound <= center_bound
         if better:
             center, center_bound = new, bound
-        # a curved row that wants to go on needs longer chords, and no more pairs until that has not helped
+        # a curved row at its radius first needs longer chords, and more pairs only if that did not help
         wanting = last.pressed & (np.isinf(radius) | (round_ >= settings.chords))
         margins = np.where(wanting, settings.widen * margins, margins)
         opens = np.where(last.pressed, 2.0 * opens, opens)
         moved = np.abs(last.prices - start) * program.row_scale
-        # prices that went far and gave a worse bound say that the chords are too coarse there
+        # if prices moved far and the bound got worse, the chords are too coarse there
         narrow = settings.narrow * radius
         smallest = radius if early else np.maximum(narrow, 2.0 * moved) if better else narrow
         radius = np.where(last.pressed, settings.widen * radius, np.minimum(radius, smallest))
         if round_ >= settings.patience:
             margins, opens = 2.0 * margins, 2.0 * opens
         if decision.undecided.size == program.n_pairs:
-            # nothing is fixed, so nothing is gained by holding prices back
+            # nothing is fixed, so limiting prices gains nothing
             margins = opens = np.full_like(margins, np.inf)
         if monitor.may_conflict and not last.allocation.feasible and not loose:
             violations.append(last.allocation.violation)
-            few = settings.patience + 2 if program.supports else 2  # of their prices, which go far together
+            few = settings.patience + 2 if program.supports else 2  # of their coupled prices, which move far together
             far = margins[last.pressed].max(initial=0.0) > settings.far * scale
             if far or _stuck(violations, few):
                 raise SuspectedInfeasible  # prices are far above the scores, or wider margins do not help
@@ -134,10 +134,10 @@ def finish_rounds(
         if settled and coarse.any():
             settled = False  # the chords of curved functions can still be finer
         if settled:
-            # no pair is fixed against its price: what is missing is not for lack of rounds
+            # no pair is fixed against its price: more rounds would not help
             if monitor.may_conflict or not last.missed.any() or max_price > settings.max_slack * scale:
                 return last
-            max_price *= 1e3  # the demands can be met, but not at this price
+            max_price *= 1e3  # the limits can be met, but not at this price of a slack
         decision = wider
     return last
 
@@ -145,23 +145,23 @@ def finish_rounds(
 def _first_radius(
     program: Program, prices: Floats, margins: Floats, scale: float, settings: DualSettings
 ) -> tuple[Floats, Floats]:
-    """(margins, how far prices may go besides) by row, at first; the second is finite for curved rows alone."""
+    """(margins, additional radius of prices) by row, at first; the second is finite only for curved rows."""
     margins, radius = margins.copy(), np.full(program.n_rows, np.inf)
     for block in program.curved:
-        own = np.maximum(scale, np.abs(prices * program.row_scale)[block.rows])  # may be far above the scores
-        # pairs that tie have next to none
+        own = np.maximum(scale, np.abs(prices * program.row_scale)[block.rows])  # its price may be far above the scores
+        # tied pairs have margins near 0
         margins[block.rows] = np.maximum(margins[block.rows], settings.min_margin * own)
         radius[block.rows] = np.clip(margins[block.rows], settings.first_radius * own, own)
     return margins, radius
 
 
 def _stuck(violations: list[float], few: int) -> bool:
-    """True where the last two of more than a few rounds have not halved what is missed."""
+    """True if, after a few rounds, the last two have not halved the violation."""
     return len(violations) > few and violations[-1] > 0.5 * violations[-3]
 
 
 def release(decision: PairSplit, fresh: PairSplit) -> PairSplit:
-    """The decision with more pairs undecided: all that the fresh one decides otherwise or leaves open."""
+    """The decision with more pairs undecided: all that the fresh one decides differently or leaves open."""
     known_in = np.concatenate([decision.shown, decision.undecided])
     fresh_in = np.concatenate([fresh.shown, fresh.undecided])
     enter = np.setdiff1d(fresh.shown, known_in, assume_unique=True)
@@ -174,10 +174,9 @@ def release(decision: PairSplit, fresh: PairSplit) -> PairSplit:
 def with_alternatives(
     engine: Engine, decision: PairSplit, allocation: Allocation, rows: npt.NDArray[np.bool_], max_pairs: int
 ) -> PairSplit:
-    """The decision with all pairs of some users undecided: of those who have or could have a pair in these rows.
+    """The decision with all pairs of some users undecided: users with a pair, or a possible pair, in these rows.
 
-    A user who has to be shown something can only give a pair up for another that is open as well. About `max_pairs`
-    pairs are opened.
+    A user with slots that must be filled can drop a pair only for another open one. About `max_pairs` pairs are opened.
     """
     if not rows.any():
         return decision
@@ -192,7 +191,7 @@ def with_alternatives(
     users, size = users[open_ < size], size[open_ < size]
     if not users.size:
         return decision
-    # from all over: the first ones may have nothing to give
+    # spread over all users: the first ones may have no alternatives
     times = max(1, -(-int(size.sum()) // max_pairs))
     opened = np.concatenate([np.arange(program.indptr[u], program.indptr[u + 1]) for u in users[::times]])
     undecided = np.union1d(decision.undecided, opened)
@@ -210,7 +209,7 @@ def finish(
     last: Round | None,
     settings: DualSettings,
 ) -> Round:
-    """Solve and put together; radius by row and `max_price`, the highest price of a slack, are in units of scores."""
+    """Solve and build the round; radius by row and `max_price`, the highest of a slack, are in units of scores."""
     program = engine.program
     undecided, shown = decision.undecided, decision.shown
     _, fixed = engine.add_up(shown, np.ones(shown.size))
@@ -242,8 +241,8 @@ def finish(
 def _solve(
     part: Restricted, basis: tuple[Statuses, Statuses] | None, prices: Floats, seconds: float | None
 ) -> LinearSolution | None:
-    """From the last basis where there is one, else from what the prices say."""
-    # guards and categories, of which prices say nothing, are better presolved; pieces are not priced one by one
+    """Solve from the last basis if there is one, else from a basis given by the prices."""
+    # presolve is better for guards and categories, which prices do not cover; pieces are not priced one by one
     if basis is not None or part.n_slates > part.slates.n_sizes or part.forms.gain.size:
         return solve_lp(part.lp, basis, seconds)
     start = crash_basis(part, prices[part.rows])
@@ -252,7 +251,7 @@ def _solve(
 
 
 def trim(engine: Engine, monitor: Monitor, allocation: Allocation, prices: Floats) -> bool:
-    """Whether the allocation reaches the gap once the little by which it exceeds caps is taken off."""
+    """Whether the allocation reaches the gap after its small excess over caps is removed."""
     if allocation.feasible:
         return False
     _, upper, penalty = engine.program.bands()
@@ -272,7 +271,7 @@ def bound_at(
 ) -> float:
     """The bound at some prices, offered to the monitor."""
     settings = DUAL.now if settings is None else settings
-    # under rules, whose roots take longer the finer they are, no finer than the gap asked for can tell
+    # under rules, finer smoothing is slower: use no finer than the requested gap needs
     finest = float(np.clip(0.1 * monitor.target, 1e-12, settings.ruled_kink))
     kink = settings.kink if engine.program.rules is None else float(np.clip(0.01 * monitor.target, finest, 1e-4))
     visit = engine.visit(prices, kink * scale)

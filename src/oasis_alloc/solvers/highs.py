@@ -1,4 +1,4 @@
-"""A linear program handed to HiGHS, and back with its basis."""
+"""Solves a linear program with HiGHS, and returns its basis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from oasis_alloc.solvers.scaling import scaled
 
 _BANNER = threading.RLock()
 
-# what is tried in turn: with numbers of very different sizes a way of solving can fail where another does not
+# options tried in order: with numbers of very different sizes, one method can fail where another works
 _WAYS: tuple[dict[str, object], ...] = (
     {},
     {"presolve": "off"},
@@ -28,17 +28,17 @@ _WAYS: tuple[dict[str, object], ...] = (
 def solve_lp(
     lp: LinearProgram, basis: tuple[Statuses, Statuses] | None = None, time_limit: float | None = None
 ) -> LinearSolution | None:
-    """Solve with HiGHS, from a basis if there is one; None where its time ran out.
+    """Solve with HiGHS, from a basis if there is one; None if its time ran out.
 
     The program must be feasible and bounded by construction. HiGHS is given it in numbers near 1 (scaling.py).
     """
-    if not lp.matrix.shape[1]:  # HiGHS has a status of its own for a program without columns
+    if not lp.matrix.shape[1]:  # HiGHS has a separate status for a program without columns
         n_rows = lp.matrix.shape[0]
         return LinearSolution(np.empty(0), np.zeros(n_rows), np.empty(0, np.int8), np.full(n_rows, BASIC, np.int8), 0)
     import highspy
 
     begun, scale = time.perf_counter(), scaled(lp)
-    # with prices of very different sizes a start can be worse than none
+    # with prices of very different sizes, a start can be worse than no start
     tries = [(basis, _WAYS[0])] if basis is not None else []
     ended = ""
     for start, options in [*tries, *((None, way) for way in _WAYS)]:
@@ -51,7 +51,7 @@ def solve_lp(
         if status == highspy.HighsModelStatus.kOptimal:
             return scale.back(_solution(highs))
         ended = highs.modelStatusToString(status)
-    raise SolverError(f"HiGHS ended with {ended} on a feasible, bounded program of ours.")
+    raise SolverError(f"HiGHS ended with {ended} on a program known to be feasible and bounded. Please report this.")
 
 
 def _loaded(

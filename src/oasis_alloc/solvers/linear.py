@@ -25,7 +25,7 @@ class LinearProgram:
     row_upper: Floats
     lower: Floats
     upper: Floats
-    n_fixed: int = 0  # leading columns that are probabilities; the unit of others is nobody's
+    n_fixed: int = 0  # leading columns that are probabilities; others may have any unit
 
 
 @dataclass(frozen=True, eq=False)

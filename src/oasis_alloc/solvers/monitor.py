@@ -1,4 +1,4 @@
-"""What is known so far, and when to stop: the best bound, the best allocation, limits and progress."""
+"""The state of a solve and when to stop: the best bound, the best allocation, limits and progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import FEASIBLE, relative_gap
 
 _TICKS = 8  # over which the pass rate is measured
-_OF_PARTS = 0.01  # of the objective's absolute parts that counts while a gap can still be made smaller
+_OF_PARTS = 0.01  # share of the objective's absolute parts that counts while the gap can still shrink
 
 
 class Status(Enum):
@@ -28,23 +28,28 @@ class Status(Enum):
     'SOLVED'
     """
 
-    SOLVED = "solved: the gap asked for is proven; use the allocation and the prices"
+    SOLVED = "solved: the requested gap is proven; use the allocation and the prices"
     INFEASIBLE = (
-        "infeasible: no allocation meets all constraints; solution.conflicts names them and what each must give"
+        "infeasible: no allocation meets all constraints; solution.conflicts names them and by how much each must be "
+        "relaxed"
     )
     RELAXED = (
         "relaxed: the constraints conflict; this is the best allocation of the smallest total relaxation; "
-        "solution.conflicts names who fell short of what"
+        "solution.conflicts names the limits that are missed and by how much"
     )
-    TIME_LIMIT = "time limit: stopped before the gap asked for; raise time_limit, or go on with start=solution"
-    PASS_LIMIT = "pass limit: stopped before the gap asked for; raise pass_limit, or go on with start=solution"
+    TIME_LIMIT = (
+        "time limit: stopped before the requested gap was proven; raise time_limit, or go on with start=solution"
+    )
+    PASS_LIMIT = (
+        "pass limit: stopped before the requested gap was proven; raise pass_limit, or go on with start=solution"
+    )
     INTERRUPTED = (
         "interrupted: the best answer so far, with its certificate; go on with start=solution, or with resume= where a "
         "checkpoint was kept"
     )
     STOPPED = "stopped by progress(): the best answer so far, with its certificate; go on with start=solution"
     STALLED = (
-        "stalled: the gap asked for was not reached; the certificate holds, ask for a wider gap or use solver='conic'"
+        "stalled: the requested gap was not reached; the certificate holds; ask for a wider gap or use solver='conic'"
     )
 
     def __str__(self) -> str:
@@ -58,7 +63,7 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a solve, as `progress(state)` is given it about once a pass.
+    """The state of a solve, passed to `progress(state)` about once per pass.
 
     Returning True (or NumPy's `np.True_`) from `progress` stops the solve with status `STOPPED` and the best answer so
     far: `progress=lambda state: state.gap < 1e-3`. All numbers are Python's floats.
@@ -76,18 +81,18 @@ class Progress:
     passes: float  # full-pass equivalents
     seconds: float
     bound: float  # +inf until known
-    value: float  # nan until an allocation is known
+    value: float  # nan until there is an allocation
     gap: float  # inf until both are
-    violation: float  # of the allocation whose value is given
+    violation: float  # of the allocation with this value
     smoothing: float  # gamma, in units of scores
-    target: float  # the gap asked for
-    rate: float | None = None  # pairs visited a second, of late; None until known
-    left: float | None = None  # seconds until the gap asked for, if it goes on falling as it did; None where unknown
+    target: float  # the requested gap
+    rate: float | None = None  # pairs visited per second, recently; None until known
+    left: float | None = None  # estimated seconds until the requested gap, at the recent rate; None if unknown
 
 
 @dataclass(frozen=True, eq=False)
 class Allocation:
-    """An allocation by its non-zeros, with what it is worth."""
+    """An allocation by its non-zeros, with its value."""
 
     positions: npt.NDArray[np.int64]
     x: Floats
@@ -103,7 +108,7 @@ class Allocation:
 
 
 def asks_to_stop(answer: object) -> bool:
-    """True where a caller's progress function has answered with a boolean that is true, Python's or NumPy's.
+    """True if a caller's progress function returned a true boolean, Python's or NumPy's.
 
     >>> asks_to_stop(np.float64(0.5) < 1.0), asks_to_stop(None), asks_to_stop("a text")
     (True, False, False)
@@ -120,12 +125,12 @@ class Stop(Exception):
 
 
 class SuspectedInfeasible(Exception):
-    """Raised inside a solve where the demands seem to conflict, so that the relaxation is asked."""
+    """Raised inside a solve if the constraints seem to conflict; the relaxation then decides."""
 
 
 @dataclass(frozen=True, eq=False)
 class DualIterate:
-    """Where the optimizer is: dual variables and the smoothing that they are for."""
+    """The state of the optimizer: dual variables and their smoothing."""
 
     z: Floats
     gamma: float
@@ -134,8 +139,8 @@ class DualIterate:
 class Monitor:
     """Keeps the best bound with its prices and the best allocation; raises `Stop` at a limit.
 
-    Solvers offer bounds and allocations, and say at which stage (`enter`) and where (`at`) they are. What else is set,
-    once each, has a method of its own; all attributes are for reading.
+    Solvers offer bounds and allocations, and say at which stage (`enter`) and where (`at`) they are. Everything else
+    that is set has its own method and is set once; all attributes are read-only.
     """
 
     def __init__(
@@ -151,7 +156,7 @@ class Monitor:
         self._progress = progress
         self._started = time.perf_counter()
         self._stage = "passes"
-        self._proven: tuple[float, Floats | None] = (np.inf, None)  # one assignment, however it is interrupted
+        self._proven: tuple[float, Floats | None] = (np.inf, None)  # one assignment, so an interrupt cannot split it
         self._best: Allocation | None = None
         self._iterate: DualIterate | None = None
         self._first_smoothing: float | None = None
@@ -165,12 +170,12 @@ class Monitor:
         self._scale = 0.0
         self._free: float | None = None
         self._pace: deque[tuple[float, float]] = deque(maxlen=_TICKS)
-        self._first: tuple[float, float] | None = None  # seconds and gap when one was first known
+        self._first: tuple[float, float] | None = None  # seconds and gap when a gap was first known
 
     def within(self, gap: float, stage: str, rounding: float, scale: float = 0.0) -> Monitor:
-        """A monitor for a problem that is solved inside this one: its time limit is what this one has left.
+        """A monitor for a problem that is solved inside this one: its time limit is the time left for this one.
 
-        That problem can always be met, and reports no progress.
+        That problem is always feasible, and reports no progress.
         """
         inner = Monitor(gap, self.seconds_left)
         inner._stage, inner._may_conflict = stage, False
@@ -178,17 +183,17 @@ class Monitor:
         return inner
 
     def about(self, n_pairs: int, lowest: float, scale: float, rounding: float, free: float | None) -> None:
-        """Take note of what is known of the program before it is solved.
+        """Set what is known about the program before the solve.
 
-        A bound below `lowest` proves that there is no allocation. `scale` is the size of the objective, where neither
-        bound nor value is known to say, and `rounding` the difference of the two up to which they are the same. `free`
-        is a bound of all allocations, whatever limits they keep, where one is known.
+        A bound below `lowest` proves that there is no allocation. `scale` is the size of the objective until a bound
+        or value is known. Bound and value that differ by at most `rounding` count as equal. `free` is a bound of all
+        allocations, also those that break limits, if one is known.
         """
         self._n_pairs, self._lowest, self._scale = n_pairs, lowest, scale
         self._rounding, self._free = rounding, free
 
     def measure_parts(self, parts: Callable[[npt.NDArray[np.int64], Floats], float]) -> None:
-        """Ask this for the absolute parts of the objective of every allocation: its linear terms may cancel."""
+        """Use this function for the absolute parts of the objective of an allocation: linear terms may cancel."""
         self._parts = parts
 
     def keep_with(self, keep: Callable[[float], object]) -> None:
@@ -196,41 +201,41 @@ class Monitor:
         self._keep = keep
 
     def resume_from(self, passes: float, seconds: float, iterate: DualIterate | None) -> None:
-        """Go on from an earlier solve, after its passes and seconds; from its place, where it had one."""
+        """Go on from an earlier solve, after its passes and seconds; from its place, if it had one."""
         self._before = (passes, seconds)
         if iterate is not None:
             self._iterate, self._first_smoothing = iterate, iterate.gamma
 
     def enter(self, stage: str) -> None:
-        """Say which stage begins: "sample", "passes", "recovery", "finish", "conflicts" or "conic"."""
+        """Set the stage that begins: "sample", "passes", "recovery", "finish", "conflicts" or "conic"."""
         self._stage = stage
 
     def at(self, z: Floats, gamma: float) -> None:
-        """Say where the optimizer is."""
+        """Set the state of the optimizer."""
         self._iterate = DualIterate(z, gamma)
 
     def first_smoothing(self) -> float | None:
-        """The smoothing of the earlier solve that this one goes on from; None without one, and the next time."""
+        """The smoothing of the earlier solve that this one goes on from; None without one, and at the second call."""
         gamma, self._first_smoothing = self._first_smoothing, None
         return gamma
 
     def demands_can_be_met(self) -> None:
-        """Do not suspect a conflict any more: the relaxation has found none."""
+        """Stop suspecting a conflict: the relaxation found none."""
         self._may_conflict = False
 
     @property
     def target(self) -> float:
-        """The gap asked for."""
+        """The requested gap."""
         return self._target
 
     @property
     def stage(self) -> str:
-        """What goes on now."""
+        """The current stage."""
         return self._stage
 
     @property
     def iterate(self) -> DualIterate | None:
-        """Where the optimizer was at its last visit to all users."""
+        """The state of the optimizer at its last visit to all users."""
         return self._iterate
 
     @property
@@ -245,27 +250,27 @@ class Monitor:
 
     @property
     def has_answer(self) -> bool:
-        """True where an allocation is known that meets all limits."""
+        """True if an allocation that meets all limits is known."""
         return self._best is not None and self._best.feasible
 
     @property
     def may_conflict(self) -> bool:
-        """True until an allocation or the relaxation says that the demands can be met."""
+        """True until an allocation or the relaxation shows that the constraints can be met."""
         return self._may_conflict
 
     @property
     def rounding(self) -> float:
-        """A difference of bound and value up to which they are the same, in the objective's unit."""
+        """The difference up to which bound and value count as equal, in the objective's unit."""
         return self._rounding
 
     @property
     def scale(self) -> float:
-        """Size of the objective, where neither bound nor value is known to say."""
+        """Size of the objective until a bound or value is known."""
         return self._scale
 
     @property
     def free(self) -> float | None:
-        """A bound of all allocations, whatever limits they keep; None where none is known."""
+        """A bound of all allocations, also those that break limits; None if unknown."""
         return self._free
 
     @property
@@ -275,7 +280,7 @@ class Monitor:
 
     @property
     def prices(self) -> Floats | None:
-        """Prices that prove it."""
+        """Prices that prove the best bound."""
         return self._proven[1]
 
     @property
@@ -288,28 +293,28 @@ class Monitor:
 
     @property
     def gap(self) -> float:
-        """As `verdicts.relative_gap`, of the best feasible allocation; infinite where there is none."""
+        """As `verdicts.relative_gap`, of the best feasible allocation; infinite if there is none."""
         if self._best is None or not self._best.feasible or not np.isfinite(self.bound):
             return np.inf
         return relative_gap(self.bound, self._best.value, self._best.size, self._rounding)
 
     def size_of(self, value: float) -> float:
-        """What a gap is measured against at a value: the objective's size where value and bound say nothing of it."""
+        """The denominator of the gap at a value: the objective's size, also if value and bound do not show it."""
         bound = abs(self.bound) if np.isfinite(self.bound) else 0.0
         parts = _OF_PARTS * self._best.size if self._best is not None else 0.0
         return max(abs(value), bound, parts, self._rounding, 1e-300)
 
     @property
     def proven(self) -> bool:
-        """True where the gap asked for is reached."""
+        """True if the requested gap is reached."""
         return self.gap <= self._target
 
     @property
     def reached(self) -> bool:
-        """True where no more is to be done: the gap asked for is reached, without much help of terms that cancel.
+        """True if the solve is complete: the requested gap is reached, without much help from terms that cancel.
 
-        Parts that cancel make a gap small, which is right where nothing better can be had; where it can, they count a
-        hundredth.
+        Parts that cancel make the relative gap small, which is right only if it cannot be improved. While it can, they
+        count one hundredth.
         """
         if self._best is None or not self.proven:
             return False
@@ -317,7 +322,7 @@ class Monitor:
         return relative_gap(self.bound, self._best.value, size, self._rounding) <= self._target
 
     def offer_bound(self, bound: float, prices: Floats) -> bool:
-        """Keep a bound if it is the best so far; raise `SuspectedInfeasible` where no allocation is worth as little."""
+        """Keep a bound if it is the best so far; raise `SuspectedInfeasible` if no allocation has such a low value."""
         better = bound < self.bound
         if better:
             self._proven = (bound, prices.copy())
@@ -326,11 +331,11 @@ class Monitor:
         return better
 
     def forget_bound(self) -> None:
-        """Drop the best bound: those that follow are at better prices."""
+        """Drop the best bound: the next ones are at better prices."""
         self._proven = (np.inf, None)
 
     def offer(self, allocation: Allocation) -> None:
-        """Keep an allocation if it is feasible and worth more, or violates less than what there is."""
+        """Keep an allocation if it is feasible and worth more, or violates less than the best so far."""
         best = self._best
         if (
             best is None
@@ -342,10 +347,10 @@ class Monitor:
                 allocation = replace(allocation, size=allocation.size + max(0.0, parts - abs(allocation.linear)))
             self._best = allocation
             if allocation.feasible:
-                self._may_conflict = False  # here is one that meets all demands
+                self._may_conflict = False  # this one meets all limits
 
     def tick(self, passes: float, smoothing: float = 0.0) -> None:
-        """Report progress, keep a checkpoint where it is time, and stop where a limit is reached."""
+        """Report progress, write a checkpoint if it is due, and stop if a limit is reached."""
         if self._keep is not None:
             self._keep(passes)
         if self._progress is not None and asks_to_stop(self._progress(self.state(passes, smoothing))):
@@ -353,7 +358,7 @@ class Monitor:
         self.check_limits(passes)
 
     def check_limits(self, passes: float) -> None:
-        """Stop where a limit is reached; called by itself where several passes go by without a tick."""
+        """Stop if a limit is reached; called directly where several passes go by without a tick."""
         if self._time_limit is not None and self.seconds >= self._time_limit:
             raise Stop(Status.TIME_LIMIT)
         if self._pass_limit is not None and passes >= self._pass_limit:
@@ -377,10 +382,10 @@ class Monitor:
         )
 
     def _estimates(self, passes: float) -> tuple[float | None, float | None]:
-        """(pairs a second over the last ticks, seconds left if orders of magnitude take as long as they did)."""
+        """(pairs per second over the last ticks, seconds left if each order of magnitude takes as long as before)."""
         now, gap = self.seconds, self.gap
         if self._pace and passes < self._pace[-1][1]:
-            self._pace.clear()  # another engine counts its own
+            self._pace.clear()  # another engine has its own count
         self._pace.append((now, passes))
         took, done = now - self._pace[0][0], passes - self._pace[0][1]
         rate = self._n_pairs * done / took if took > 0.0 and done > 0.0 else None

@@ -1,9 +1,9 @@
 """Semismooth Newton steps on the smoothed dual at one smoothing.
 
 The smoothed dual `D_gamma(z) = sum_u max_{x in X_u} (s x - gamma/2 |x|^2) + limit @ z` is convex, once differentiable,
-and quadratic as long as no candidate enters or leaves a slate. Its generalized Hessian comes from the fractional pairs
-alone, which the visit collects; a step solves `H d = -g` on the free variables by preconditioned conjugate gradients
-and is cut at the variables' ranges (projected semismooth Newton: Facchinei and Pang, Finite-Dimensional Variational
+and quadratic as long as no candidate enters or leaves a slate. Its generalized Hessian comes only from the fractional
+pairs, which the visit collects; a step solves `H d = -g` on the free variables by preconditioned conjugate gradients
+and is clipped at the variables' ranges (projected semismooth Newton: Facchinei and Pang, Finite-Dimensional Variational
 Inequalities, ch. 8; conjugate gradients within Newton for linear programs: Li, Sun and Toh, SIAM J. Optim. 30:2410).
 """
 
@@ -34,7 +34,7 @@ class Point:
 
     @property
     def target_totals(self) -> Floats:
-        """Gradient of the conjugates: what the totals are drawn to."""
+        """Gradient of the conjugates: the totals that the functions prefer at these prices."""
         return self.conjugate.gradient
 
 
@@ -59,7 +59,7 @@ class SmoothedDual:
         program = self.program
         fresh = self._smoothing != (gamma, stride)  # the same all through one minimization
         if fresh and program.supports:
-            z = program.variables(program.prices(z))  # what was next to the domain is far from it with less smoothing
+            z = program.variables(program.prices(z))  # less smoothing needs prices closer to the domain
         visit = self.engine.visit(program.prices(z), gamma, stride)
         if fresh:
             self._smoothing, self._around = (gamma, stride), visit.totals
@@ -72,13 +72,13 @@ class SmoothedDual:
         return point
 
     def here(self, point: Point) -> Point:
-        """The point, visited again unless it was the last one: an engine has slates and Hessian of its last visit."""
+        """The point, visited again unless it was the last visit: an engine has slates and Hessian only of that."""
         return point if point.visit.is_last else self.at(point.z, point.gamma)
 
     def last_visit(self, point: Point) -> Visit:
-        """The visit whose Hessian stands for that of a point: its own, or that of a try of a search that failed there.
+        """The visit whose Hessian is used for a point: its own, or that of a failed line search there.
 
-        The point is visited again where the engine has been elsewhere since, at another smoothing.
+        The point is visited again if the engine has made a visit at another smoothing since.
         """
         if self._last is not None and self._last.visit.is_last:
             return self._last.visit
@@ -90,11 +90,11 @@ class SmoothedDual:
         self._typical = new if self._typical is None else memory * self._typical + (1 - memory) * new
 
     def typical(self, point: Point) -> Floats:
-        """Least curvature to reckon with, by row.
+        """Lower bound on the curvature, by row.
 
         gamma times the number of fractional pairs is about the density of pairs near their thresholds, which does not
-        depend on gamma; so a row with few fractional pairs just now is judged by what it had in earlier visits, and
-        one that had none by its totals.
+        depend on gamma; so a row with few fractional pairs now uses its number from earlier visits, and a
+        row that never had any uses its totals.
         """
         assert self._typical is not None  # set by `at`, which made the point
         settings, totals = self.settings, np.abs(point.visit.totals) / self.program.row_scale
@@ -102,9 +102,9 @@ class SmoothedDual:
         return np.where(self._typical > 0.0, settings.typical * self._typical, unknown)
 
     def residual(self, point: Point, of_shared: float = 1.0) -> float:
-        """Worst over functions of the projected gradient's sum over the sum of what it is made of.
+        """Maximum over functions of the projected gradient's sum divided by the sum of its absolute parts.
 
-        Functions whose prices are held together count `of_shared` times.
+        Functions with coupled prices count `of_shared` times.
         """
         program = self.program
         off = np.where(self.at_bound(point), 0.0, np.minimum(np.abs(point.gradient), self._curve_residual(point)))
@@ -118,10 +118,10 @@ class SmoothedDual:
         return worst
 
     def _curve_residual(self, point: Point) -> Floats:
-        """How much totals are off for prices that are not those of their curved functions; infinite for others.
+        """Error of totals whose prices differ from those of their curved functions; infinite for other rows.
 
-        Where a curve is flat, the total that a price is drawn to says next to nothing: a millionth of the price can be
-        all of the difference. What counts is how far slates go with the price that the totals ask for.
+        Where a curve is flat, the total that a price prefers is uninformative: a millionth of the price can make the
+        whole difference. The relevant measure is how far slates move at the price of the actual totals.
         """
         program, out = self.program, np.full(point.z.size, np.inf)
         for block in program.curved:
@@ -144,11 +144,11 @@ def _variables_at(program: Program, block: RowBlock, totals: Floats) -> Floats:
 
 
 def _secant_curvature(program: Program, conjugate: Conjugate, z: Floats, totals: Floats) -> Conjugate:
-    """The conjugate with the curvature of curved functions taken between their prices and those that totals ask for.
+    """The conjugate with the curvature of curved functions between their prices and the prices of the actual totals.
 
-    Tangents of a logarithm promise a tenth or ten times of what a price does on the way to its total; with next to
-    collinear rows, a cap and an artist of the same items, Newton steps then lead anywhere. Where the two prices meet,
-    chord and tangent are the same.
+    Tangents of a logarithm can be off by a factor of ten over the step of a price. With nearly collinear rows (a cap
+    and an artist with the same items), Newton steps then diverge. If the two prices are equal, chord and tangent are
+    the same.
     """
     added = np.zeros(z.size)
     for block in program.curved:
@@ -169,9 +169,9 @@ def _secant_curvature(program: Program, conjugate: Conjugate, z: Floats, totals:
 def minimize(
     dual: SmoothedDual, start: Point, stride: int, tolerance: float | Callable[[Point], bool], max_steps: int
 ) -> Point:
-    """Newton steps from `start` until the residual is at most `tolerance`, steps stop helping or run out.
+    """Newton steps from `start` until the residual is at most `tolerance`, or until steps stop helping or run out.
 
-    A tolerance may also be a function that says when a point will do.
+    A tolerance may also be a function that decides whether a point is good enough.
     """
     settings = dual.settings
     point, radius = start, settings.radius
@@ -189,17 +189,17 @@ def minimize(
         promised = float(point.gradient @ (new.z - point.z))
         if length < 1.0:
             radius = max(length * radius, settings.min_radius)
-        elif new.dual - point.dual <= settings.agreed * promised:  # half of it, were the model exact
+        elif new.dual - point.dual <= settings.agreed * promised:  # half of it if the model were exact
             radius = min(2.0 * radius, settings.max_radius)
         point = new
     return point
 
 
 def trust_region_step(dual: SmoothedDual, direction: Floats, longest: float) -> Floats:
-    """The direction with no price moved further than this.
+    """The direction, limited so that no price moves further than this.
 
-    Beyond a few gamma the fractional pairs are others, and the quadratic model says nothing. A price by itself is cut;
-    where those of a support function go too far, whose domain holds them together, the whole direction is shortened.
+    Beyond a few gamma other pairs are fractional, and the quadratic model is not valid. A single price is clipped; for
+    the coupled prices of a support function, the whole direction is shortened.
     """
     shared = [np.abs(direction[block.variables]).max() for block, _ in dual.program.supports]
     furthest = float(np.max(shared, initial=0.0))
@@ -208,9 +208,9 @@ def trust_region_step(dual: SmoothedDual, direction: Floats, longest: float) -> 
 
 
 def along_curve(dual: SmoothedDual, point: Point, direction: Floats, longest: float) -> Floats:
-    """The direction with the prices of curved functions where the totals that it leads to would have them.
+    """The direction, with prices of curved functions set to those of the totals that it leads to.
 
-    The step says how far totals go; along the tangent of a curve a price can leave its range on the way there, or take
+    The step determines the new totals; along the tangent of a curve a price could leave its range on the way, or need
     one step for every doubling.
     """
     out = direction.copy()
@@ -219,7 +219,7 @@ def along_curve(dual: SmoothedDual, point: Point, direction: Floats, longest: fl
         unit, own = program.row_scale[block.rows], block.variables
         curvature = point.conjugate.separable[own]
         drawn, there = point.conjugate.gradient[own] * unit, point.visit.totals[block.rows]
-        # between what the price is drawn to and what slates give, or a little beyond: no further is to be trusted
+        # between the total that the price prefers and that of the slates, or a little beyond: further is not reliable
         low, high = np.minimum(drawn, there), np.maximum(drawn, there)
         beyond = further * (high - low)
         low = np.where(low > 0.0, np.maximum(low - beyond, further * low), low - beyond)
@@ -232,10 +232,10 @@ def along_curve(dual: SmoothedDual, point: Point, direction: Floats, longest: fl
 
 
 def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) -> Floats:
-    """Approximate solution of (H + added) d = -g on the variables that are not held.
+    """Approximate solution of (H + added) d = -g on the free variables.
 
-    What is added keeps the prices of support functions from going much further than `longest` where H is flat: they
-    cannot be cut one by one.
+    The added term limits the prices of support functions to about `longest` where H is flat, because they cannot be
+    clipped one by one.
     """
     program, visit = dual.program, dual.last_visit(point)
     free = ~dual.at_bound(point)
@@ -256,7 +256,7 @@ def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) 
     d = _conjugate_gradients(product, diagonal, target, free, stop, dual.settings.max_products)
     far = (np.abs(d) > longest) & (point.conjugate.diagonal == 0.0)
     if far.any() and not program.supports:
-        # what is cut below would leave the others where they only belong beside it
+        # prices clipped below would leave the others at values that fit only the unclipped ones
         d = np.where(far, np.clip(d, -longest, longest), d)
         rest = free & ~far
         target = np.where(rest, -point.gradient - product(d), 0.0)
@@ -296,7 +296,7 @@ def _conjugate_gradients(
 
 
 def _search(dual: SmoothedDual, point: Point, direction: Floats, stride: int) -> tuple[Point | None, float]:
-    """Backtrack along the projected path; (None, 0) where no step decreases the dual."""
+    """Backtrack along the projected path; (None, 0) if no step decreases the dual."""
     program, settings = dual.program, dual.settings
     length = 1.0
     for _ in range(settings.max_halvings):
@@ -308,6 +308,6 @@ def _search(dual: SmoothedDual, point: Point, direction: Floats, stride: int) ->
         change = new.dual - point.dual
         if change <= settings.armijo * promised + 1e-14 * abs(point.dual):
             return new, length
-        # minimum of the parabola through both ends, kept within a tenth and a half
+        # minimum of the parabola through both ends, limited to [0.1, 0.5]
         length *= min(0.5, max(0.1, -0.5 * promised / max(change - promised, 1e-300)))
     return None, 0.0

@@ -1,4 +1,4 @@
-"""A cheap check before solving: floors that no allocation can reach, whatever the prices."""
+"""A cheap check before solving: floors that no allocation can reach at any prices."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from oasis_alloc.engines.base import Engine, Survey
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.program.program import Program
 
-_NOTHING = 1e-12  # of all values: what their sum may be off by
+_NOTHING = 1e-12  # rounding error of the sum of all values, relative
 
 
 @dataclass(frozen=True, eq=False)
 class QuickBounds:
-    """What can be said of a program before it is solved."""
+    """Facts about a program before it is solved."""
 
-    trivially_infeasible: bool  # a hard row's band lies wholly outside what its total can reach
-    lowest: float  # no allocation is worth less: a bound below this proves that there is none
-    scale: float  # size of the objective: typical values in all slots, and the functions where nothing is shown
-    free: float | None  # the bound where nothing has a price, in the cases in which it follows from the values' signs
+    trivially_infeasible: bool  # a hard row's band is outside the range of its total
+    lowest: float  # lower bound on the value of allocations: a dual bound below it proves that there is none
+    scale: float  # size of the objective: typical values in all slots, and the functions at zero exposure
+    free: float | None  # the bound without prices, if it follows from the signs of the values
 
 
 def quick_check(engine: Engine) -> QuickBounds:
-    """One pass over the pairs: totals out of reach, and the least that an allocation can be worth."""
+    """One pass over the pairs: unreachable totals, and a lower bound on the value of allocations."""
     program, survey = engine.program, engine.survey()
     _check_sums(program, survey)
     min_totals, max_totals, lowest = survey.min_totals, survey.max_totals, survey.lowest
@@ -42,7 +42,7 @@ def quick_check(engine: Engine) -> QuickBounds:
 
 
 def _check_sums(program: Program, survey: Survey) -> None:
-    """Raise ProblemError where sums are so large that what is computed of them would not be finite."""
+    """Raise ProblemError if sums are so large that later numbers would not be finite."""
     whole = survey.size * max(1, program.n_pairs)
     if not max(whole, abs(survey.lowest)) <= LARGEST:
         raise ProblemError(
@@ -61,15 +61,15 @@ def _check_sums(program: Program, survey: Survey) -> None:
 
 def _too_much(total: float) -> str:
     """The end of a sentence about candidates' sums."""
-    found = f"{total:g}" if np.isfinite(total) else "more than floating-point numbers hold"
-    return f"up to {found}; expected at most {LARGEST:g}, so that squares of sums are numbers."
+    found = f"{total:g}" if np.isfinite(total) else "more than the largest floating-point number"
+    return f"up to {found}; expected at most {LARGEST:g}, so that squares of sums stay finite."
 
 
 def out_of_reach(program: Program, survey: Survey) -> bool:
-    """True where a hard limit is missed by every allocation, by more than counts as kept.
+    """True if every allocation misses a hard limit by more than the tolerance.
 
-    A total that nearly reaches the most that it can has nearly all of its positive parts and next to none of its
-    negative ones: what it is made of is no more than the limit, up to what is missed.
+    A total near its maximum has nearly all of its positive parts and almost no negative ones, so the sum of its
+    absolute parts is at most the limit, up to the miss.
     """
     (lower, upper, penalty), min_totals, max_totals = program.bands(), survey.min_totals, survey.max_totals
     floor, cap = np.where(np.isfinite(lower), lower, 0.0), np.where(np.isfinite(upper), upper, 0.0)

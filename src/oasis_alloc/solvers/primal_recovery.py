@@ -1,12 +1,12 @@
 """An end without a linear program: the smoothed slates themselves as the allocation.
 
-At the optimum of the smoothed dual the smoothed slates meet every demand, and together with their prices they are
-`sum gamma/2 x (1 - x)` and a little away from the bound. Where that is within the gap asked for, Newton steps go on
-until the demands are met to rounding, which takes a few, for they converge quadratically once the fractional pairs stay
-the same (Qi and Sun, Math. Program. 58:353, 1993). Curved functions, rules of slates and many limits, which make the
-linear program of the finisher large, cost nothing here. Where there are only caps, what is too much is moved within
-users (repair.py), and rough prices do. A gap of 1e-6 needs the finisher all the same: with next to no smoothing the
-fractional pairs never stay the same.
+At the optimum of the smoothed dual, the smoothed slates meet every limit, and their value is about
+`sum gamma/2 x (1 - x)` below the bound. If that is within the requested gap, Newton steps continue until the limits are
+met to rounding. This takes a few steps, because they converge quadratically once the set of fractional pairs is fixed
+(Qi and Sun, Math. Program. 58:353, 1993). Curved functions, rules of slates and many limits, which make the linear
+program of the finisher large, cost nothing here. If there are only caps, the excess is moved within users (repair.py),
+and rough prices are enough. A gap of 1e-6 still needs the finisher: with very small smoothing the set of fractional
+pairs keeps changing with every step.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from oasis_alloc.solvers.settings import DualSettings
 
 
 def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int) -> float:
-    """How many times the gap is larger than asked for, if the smoothed slates of a point met all demands.
+    """The gap divided by the requested gap, if the smoothed slates of a point met all limits.
 
-    Infinite where the finisher is the better end: where its linear program, of `undecided` pairs, is small and
-    exact, without curves and rules, and where few pairs would be fractional for every price that can move.
+    Infinite if the finisher is better: if its linear program, of `undecided` pairs, is small and exact, without curves
+    and rules, and if few pairs would be fractional for every price that can move.
     """
     program, settings = dual.program, dual.settings
-    # prices of support functions are next to the domain, and as far from the bound
+    # prices of support functions are near the domain, which affects the bound
     if (program.rules is None and not program.curved and undecided < settings.large) or program.supports:
         return np.inf
-    # what smoothing takes from slates at their own priced scores, whether or not these meet the demands yet
+    # the loss from smoothing at the priced scores, whether or not the slates meet the limits yet
     visit = point.visit
     taken = max(0.0, visit.bound - (visit.value - float(program.prices(point.z) @ visit.totals)))
     times = float(taken) / float(monitor.size_of(visit.value)) / (settings.smoothing_share * float(monitor.target))
     moving = np.unique(program.row[~dual.at_bound(point)]).size
-    # as many as there will be: they go with the smoothing
+    # the final number: it is proportional to the smoothing
     enough = settings.fractional_per_row * moving * max(np.sqrt(times), 1.0)
     return times if point.visit.fractional >= enough else np.inf
 
@@ -49,9 +49,9 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
 def recover_primal(
     engine: Engine, monitor: Monitor, dual: SmoothedDual, point: Point, scale: float
 ) -> tuple[Point, bool]:
-    """Go on until the demands are met and offer the slates; (the last point, True where the gap is reached).
+    """Continue until the limits are met and offer the slates; (the last point, True if the gap is reached).
 
-    `scale` is the typical score. Without rules what is too much is moved to other pairs, for about gamma a unit.
+    `scale` is the typical score. Without rules, the excess is moved to other pairs, at about gamma per unit.
     """
     program, settings = engine.program, dual.settings
     monitor.enter("recovery")
@@ -64,7 +64,7 @@ def recover_primal(
             point = minimize(dual, point, 1, settings.exact * FEASIBLE, settings.recovery_steps)
             if program.violation(point.visit.totals, program.kept_share * point.visit.activity) > FEASIBLE:
                 break
-        point = dual.here(point)  # its slates are wanted
+        point = dual.here(point)  # its slates are needed
         prices = program.prices(point.z)
         positions, x = point.visit.slates()
         if may_move:
@@ -81,7 +81,7 @@ def recover_primal(
 def _few(
     program: Program, monitor: Monitor, settings: DualSettings, gap: float, scale: float, point: Point
 ) -> bool:
-    """Whether moving what exceeds caps, and what they leave of their prices' worth, takes no more than a gap."""
+    """Whether moving the excess over caps, and the unused part of priced caps, costs no more than the gap."""
     _, upper, penalty = program.bands()
     prices = program.prices(point.z)
     hard = ~np.isfinite(penalty)

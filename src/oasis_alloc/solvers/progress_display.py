@@ -1,4 +1,4 @@
-"""What a person sees while a problem is solved: on a terminal, in a notebook, or as lines of a log file.
+"""Progress during a solve: on a terminal, in a notebook, or as lines of a log file.
 
 A solver reports about once a pass. A pass may take minutes, and compiling takes seconds, so a thread of the display
 repeats what was said last, with the time since then, twice a second.
@@ -65,7 +65,7 @@ class ProgressDisplay:
                 view.close(self._last if error is None else "")
 
     def stage(self, text: str) -> None:
-        """Say what is being done before the solver starts."""
+        """Show the stage before the solver starts."""
         self._say(text, "")
 
     def __call__(self, state: Progress) -> bool:
@@ -103,7 +103,7 @@ class ProgressDisplay:
                     self._show()
 
     def _show(self) -> None:
-        """Show it; where the stream has gone (a closed pipe, a full disk), go on without."""
+        """Show it; if the stream fails (a closed pipe, a full disk), continue without it."""
         if self._view is None:
             return
         self._shown_at = time.monotonic()
@@ -135,7 +135,7 @@ class ProgressDisplay:
         return "  ".join(part for part in (self.prefix, stage) if part), self._done, text
 
     def done(self, state: Progress) -> float:
-        """Share of the way from the first gap to the one asked for, in orders of magnitude; never falls."""
+        """Progress from the first gap to the requested one, in orders of magnitude; never decreases."""
         if math.isfinite(state.gap) and self._first_gap == math.inf:
             self._first_gap = max(state.gap, 10 * state.target)
         if state.gap <= state.target:

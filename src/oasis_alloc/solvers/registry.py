@@ -1,4 +1,4 @@
-"""The solvers by name. A solver takes an engine and a monitor, and leaves bound, prices and allocation there."""
+"""The solvers by name. A solver takes an engine and a monitor, and stores its results in the monitor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from oasis_alloc.solvers.monitor import Monitor
 
 
 class Solver(Protocol):
-    """Improve what the monitor holds until its gap is reached; `Stop` and infeasibility are the caller's."""
+    """Improve the monitor's answer until its gap is reached; the caller handles `Stop` and infeasibility."""
 
     def __call__(self, engine: Engine, monitor: Monitor, z: Floats | None) -> None: ...
 

@@ -1,11 +1,11 @@
-"""When demands conflict: the least total relaxation, as a program of its own.
+"""When constraints conflict: the least total relaxation, as a separate program.
 
 With the values set to 0 and every hard constraint softened at one per unit, the optimum is minus the least total by
-which the limits must give: it always exists. Its dual bound proves infeasibility (a Farkas certificate: prices at which
-the demands cost more than any slates can supply), its allocation says who would have to give how much, and the groups
-with a price are the ones in conflict. Weights say that a unit of one limit costs more to miss than a unit of another.
-Whether there is a conflict at all is asked without them, and with every row in a unit of its own, a power of ten: so
-that no weight and no unit can hide one.
+which the limits must be relaxed: it always exists. Its dual bound proves infeasibility (a Farkas certificate: prices at
+which the limits require more than any slates can supply). Its allocation shows which limits must be relaxed by how
+much, and the groups with a price are the ones in conflict. Weights make a missed unit of one limit cost more than of
+another. Whether there is a conflict is decided without weights, and with every row scaled by a power of ten, so that no
+weight and no unit can hide one.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ from oasis_alloc.solvers.registry import Solver
 from oasis_alloc.solvers.settings import DUAL
 from oasis_alloc.solvers.ties import choose
 
-_GAP, _FINE = 1e-6, 1e-9  # of the total; the finer one where the whole program is solved in one go
-_NOISE = 1e-14  # of a unit: what totals are off by
-_ROUNDING = 1e-10  # of the demands: a total relaxation below that counts as 0
+_GAP, _FINE = 1e-6, 1e-9  # relative gaps of the total; the finer one if the whole program is solved at once
+_NOISE = 1e-14  # rounding error of totals, relative to a unit
+_ROUNDING = 1e-10  # relative to the limits: a total relaxation below that counts as 0
 _PENALTY = 10.0  # first price of a missed unit, in largest values: a high one costs digits of the bound
-_ABOVE = 3.0  # the same, in what soft limits and functions pay
-_STEEPER = 30.0  # by how much it is raised where functions still pay it
+_ABOVE = 3.0  # the same, relative to the prices of soft limits and functions
+_STEEPER = 30.0  # factor by which it is raised while functions still exceed it
 _MOST_PENALTIES = 8
-_CLEAR = 1e2  # times what counts as kept, from which a conflict is far enough from rounding for its ties
+_CLEAR = 1e2  # multiple of the tolerance from which a conflict is far enough from rounding to break ties
 _TILT = 1e-3  # value of a typical pair against one unit of relaxation, so that few pairs tie
 
 
 @dataclass(frozen=True, eq=False)
 class Relaxation:
-    """The least total relaxation, bracketed, and who takes part in it; totals are weighted, in units of rows."""
+    """Bounds of the least total relaxation, and the rows in it; totals are weighted, in units of rows."""
 
-    at_least: float  # proven: the limits must give this much together, besides what is out of every reach
-    tolerance: float  # up to this a problem counts as feasible at the prices that prove it
-    certain: bool  # something else proves it: a limit that no total reaches, or half of the tolerance
-    at_most: float  # reached by an allocation, with what is out of reach
+    at_least: float  # proven lower bound on the total relaxation, besides the unreachable parts
+    tolerance: float  # up to this total a problem counts as feasible, at the prices of the proof
+    certain: bool  # proven in another way: a limit that no total reaches, or half of the tolerance
+    at_most: float  # reached by an allocation, including the unreachable parts
     conflicts: tuple[Conflict, ...]
     totals: Floats
     prices: Floats  # of the relaxation, by row, in [-weight, weight]
-    told: Floats  # prices by which demands that stand in the way are named; others prove the total as well
+    told: Floats  # prices that decide which met limits are named; other prices prove the total as well
     weights: Floats  # of a missed unit of the total, by row
     positions: npt.NDArray[np.int64]
     x: Floats
-    last: Round | None  # the whole program and its solution, where it was solved in one go
+    last: Round | None  # the whole program and its solution, if it was solved at once
 
     @property
     def proven(self) -> bool:
-        """True where no allocation meets all constraints."""
+        """True if no allocation meets all constraints."""
         return self.certain or self.at_least > self.tolerance
 
 
@@ -72,9 +72,9 @@ def smallest_relaxation(
     weights: Floats,
     loose: Floats | None = None,
 ) -> Relaxation:
-    """Solve the relaxation of the program of `stated`; `monitor` lends its clock.
+    """Solve the relaxation of the program of `stated`; `monitor` provides the clock.
 
-    `weights` are of a missed unit, by row; `loose`, by row, is what each limit gives for nothing.
+    `weights` are of a missed unit, by row; `loose`, by row, is the free relaxation of each limit.
     """
     program, survey = stated.program, stated.survey()
     loose = np.zeros(program.n_rows) if loose is None else loose
@@ -121,10 +121,10 @@ def smallest_relaxation(
 
 
 def neutral(program: Program) -> Floats:
-    """Weights of a missed unit by which conflicts are looked for and named: 1 for columns of ordinary size.
+    """Weights of a missed unit for finding and naming conflicts: 1 for columns of ordinary size.
 
-    For others the power of ten that makes a typical candidate count about 1, so that who is named does not depend on
-    whether a column is in thousands.
+    For others the power of ten that makes a typical candidate count about 1, so that the named limits do not depend
+    on whether a column is in thousands.
     """
     return np.asarray(10.0 ** -np.round(np.log10(program.row_scale)))
 
@@ -132,10 +132,10 @@ def neutral(program: Program) -> Floats:
 def decided(
     stated: Engine, engine_of: Callable[[Program], Engine], monitor: Monitor, smallest: Relaxation
 ) -> Relaxation:
-    """The relaxation, or where it tells neither that limits conflict nor how all are kept, one that does.
+    """The relaxation, or a second one if the first shows neither a conflict nor an allocation that keeps all limits.
 
-    The least total may miss a small limit where a large one could give as much and still count as kept. So every limit
-    gives half of what counts as kept for nothing, and what is missed beyond counts relative to its limit.
+    The least total may miss a small limit although a large one could be relaxed by as much within its tolerance. So
+    every limit is relaxed by half of its tolerance at no cost, and further misses count relative to the limit.
     """
     if smallest.proven or not smallest.x.size or evaluate(stated, smallest.positions, smallest.x).feasible:
         return smallest
@@ -146,10 +146,10 @@ def decided(
 
 
 def without_ties(stated: Engine, monitor: Monitor, smallest: Relaxation) -> Relaxation:
-    """The relaxation of a proven conflict, as `ties.py` chooses it where several have the least total.
+    """The relaxation of a proven conflict, chosen by `ties.py` if several have the least total.
 
-    Verdict, proof and prices stay. Programs that were not solved in one go, and conflicts next to rounding, keep what
-    was found.
+    Verdict, proof and prices do not change. Programs that were not solved at once, and conflicts near rounding, keep
+    the relaxation that was found.
     """
     if smallest.last is None or 0.0 < smallest.at_least <= _CLEAR * smallest.tolerance:
         return smallest
@@ -161,7 +161,7 @@ def without_ties(stated: Engine, monitor: Monitor, smallest: Relaxation) -> Rela
     missed = _missed(program, best.totals, smallest.weights)
     size = float(_limits(program, best.totals) @ smallest.weights)
     if missed > smallest.at_most + _ROUNDING * max(smallest.at_most, size):
-        return smallest  # numbers so far apart that it is not as good
+        return smallest  # the numbers differ so much in size that the choice is not accurate enough
     met = _met(program, _limits(program, best.totals), survey)
     return replace(
         smallest,
@@ -176,11 +176,11 @@ def without_ties(stated: Engine, monitor: Monitor, smallest: Relaxation) -> Rela
 
 
 def _tolerance(program: Program, prices: Floats, survey: Survey) -> float:
-    """What the limits may give at these prices and still count as kept.
+    """The relaxation at these prices within which all limits count as kept.
 
-    An allocation that keeps every limit up to FEASIBLE misses at most `sum_g |price_g| excess_g` at them. Where all
-    pairs of a row have one sign, a total that misses its limit is no further from 0 than the limit; elsewhere what it
-    is made of counts as well.
+    An allocation that keeps every limit up to FEASIBLE misses at most `sum_g |price_g| excess_g` at them. If all
+    pairs of a row have the same sign, a total that misses its limit is no further from 0 than the limit; otherwise the
+    sum of absolute contributions counts as well.
     """
     lower, upper, _ = program.bands()
     limit = np.abs(np.where(prices > 0.0, np.maximum(upper, survey.min_totals), np.minimum(lower, survey.max_totals)))
@@ -191,14 +191,14 @@ def _tolerance(program: Program, prices: Floats, survey: Survey) -> float:
 
 
 def _limits(program: Program, totals: Floats) -> Floats:
-    """The size of each row's limit, of the side where its total is."""
+    """The size of each row's limit, on the side of its total."""
     lower, upper, _ = program.bands()
     limit = np.where(totals > upper, upper, np.where(totals < lower, lower, np.where(np.isfinite(upper), upper, lower)))
     return np.where(np.isfinite(limit), np.abs(limit), 0.0)
 
 
 def _met(program: Program, limits: Floats, survey: Survey) -> Floats:
-    """How much a row may miss and count as met where conflicts are told: a share of its limit, and rounding.
+    """The miss up to which a row counts as met in reports of conflicts: a share of its limit, and rounding.
 
     A limit of 0 is kept to a share of what a typical pair adds.
     """
@@ -215,13 +215,13 @@ def _missed(program: Program, totals: Floats, weights: Floats) -> float:
 class Relaxed:
     """The best allocation among those that relax the limits by the least total."""
 
-    allocation: Allocation  # value and violation are of the problem as it was stated
+    allocation: Allocation  # value and violation are of the original problem
     prices: Floats
     bound: float  # of every allocation that relaxes the limits by no more in total
     passes: float
-    status: Status  # RELAXED, or why it is not known to be that
+    status: Status  # RELAXED, or why it is not proven
     conflicts: tuple[Conflict, ...]
-    rounding: float  # of the bound, which is told from what the penalties cost
+    rounding: float  # of the bound, after subtracting the penalties
 
 
 def best_relaxed(
@@ -232,10 +232,10 @@ def best_relaxed(
     smallest: Relaxation,
     again: Callable[[Engine, Monitor], None] | None = None,
 ) -> Relaxed:
-    """The best value at the least total, from the relaxation's own prices; `again` is asked where the gap is left open.
+    """The best value at the least total, from the relaxation's own prices; `again` is used if the gap stays open.
 
-    A missed unit has a price that is raised until no function pays it: the total that the answer gives is compared with
-    the least one, which is proven, so it does not matter how steep functions are.
+    A missed unit has a penalty that is raised until no function exceeds it: the total relaxation of the answer is
+    compared with the least one, which is proven, so steep functions do not matter.
     """
     program, survey = stated.program, stated.survey()
 
@@ -251,7 +251,7 @@ def best_relaxed(
     size = max(float(_limits(program, smallest.totals) @ smallest.weights), 1.0)
     for _ in range(_MOST_PENALTIES):
         soft = softened(program, penalty * smallest.weights, survey.min_totals, survey.max_totals)
-        # the gap that is asked for is one of values, not of penalties
+        # the requested gap is of values, not of penalties
         value = abs(stated.add_up(smallest.positions, smallest.x)[0]) + program.concave_size(smallest.totals)
         asked = max(value, monitor.scale) / max(penalty * at_most, 1e-300)
         target = monitor.target * min(1.0, max(asked, EPSILON))
@@ -287,23 +287,23 @@ def best_relaxed(
     assert best is not None  # of the first round at the latest
     enough = missed_of(best.totals) <= at_most + _GAP * max(at_most, FEASIBLE * size)
     positions, x = (best.positions, best.x) if enough else (smallest.positions, smallest.x)
-    if not enough:  # ended early: then the allocation that gives the least total, whatever it is worth
+    if not enough:  # ended early: return the allocation with the least total, whatever its value
         bound -= penalty * max(0.0, missed_of(best.totals) - at_most)
     best = answer = evaluate(stated, positions, x)
     met = _met(program, _limits(program, best.totals), survey)
     told = conflicts_of(program, best.totals, smallest.told, met, smallest.weights)
     if monitor.free is not None:
         bound = min(bound, monitor.free)
-    # this allocation is one of those that are bounded, so a bound below its value is a rounding of the penalties
+    # the bound covers this allocation, so a bound below its value is rounding of the penalties
     rounding = 10.0 * EPSILON * penalty * missed_of(best.totals)
     return Relaxed(answer, prices, max(bound, answer.value), passes, status, told, rounding)
 
 
 def _first_penalty(stated: Engine, smallest: Relaxation) -> float:
-    """What a missed unit costs at first: more than values, soft limits and functions pay at the least relaxation."""
+    """First penalty of a missed unit: above the prices of values, soft limits and functions at the least relaxation."""
     program = stated.program
     largest = stated.survey().largest
-    soft = program.bands()[2] * program.row_scale  # what soft limits pay for a pair; infinite for hard ones
+    soft = program.bands()[2] * program.row_scale  # price of a pair in soft limits; infinite for hard ones
     paid = float(soft[np.isfinite(soft)].max(initial=0.0))
     for block in program.curved:
         slope = np.abs(block.function.price_at(smallest.totals[block.rows])) * program.row_scale[block.rows]
@@ -315,6 +315,6 @@ def _first_penalty(stated: Engine, smallest: Relaxation) -> float:
 
 
 def _without_values(free: Program, engine_of: Callable[[Program], Engine], prices: Floats) -> float:
-    """What the limits must give at least, from the dual without any values at prices found with some."""
+    """Lower bound of the total relaxation, from the dual without values, at prices found with values."""
     with engine_of(free) as engine:
         return float(-(engine.visit(prices, _GAP).bound + free.conjugate(prices)))

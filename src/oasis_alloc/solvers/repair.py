@@ -16,15 +16,14 @@ if TYPE_CHECKING:
     from oasis_alloc.kernels.solve.transfer import Entries
 
 _EXACT = 1e-6  # smoothing, in typical values, of slates that are not scaled
-_PART = 1 << 20  # pairs that are looked up at a time
+_PART = 1 << 20  # pairs looked up at a time
 
 
 def scaled(engine: Engine, prices: Floats) -> tuple[Ints, Floats]:
-    """Everyone's best slate at these prices, each pair scaled down by the worst overrun of the caps it counts in.
+    """Every user's best slate at these prices, each pair scaled down by the worst overrun of its caps.
 
     Keeps every cap on a measure with non-negative coefficients; floors may be missed, and the violation says so.
-    Where slates have to hold something (a guard, slots that must be filled), they are left as they are, and caps may be
-    missed too.
+    Slates with a lower limit (a guard, slots that must be filled) are not scaled, so caps may be missed too.
 
     Returns
     -------
@@ -42,7 +41,7 @@ def scaled(engine: Engine, prices: Floats) -> tuple[Ints, Floats]:
 
 
 def factors(program: Program, totals: Floats) -> Floats:
-    """What to multiply x with so that caps hold, (n_cells,), where an allocation has these totals."""
+    """Factors of x with which caps hold, (n_cells,), for an allocation with these totals."""
     _, upper, penalty = program.bands()
     hard = ~np.isfinite(penalty) & (totals > np.maximum(upper, 0.0))  # no scaling brings a total below 0
     excess = np.zeros(program.n_rows)  # 1 - factor, so that "widest" is the smallest factor
@@ -51,7 +50,7 @@ def factors(program: Program, totals: Floats) -> Floats:
 
 
 def only_caps(engine: Engine) -> bool:
-    """True where nothing is demanded but that totals stay below limits, which scaling down can only help."""
+    """True if all limits are upper limits, which scaling down can only help."""
     program = engine.program
     if program.rules is not None and program.rules.holds_back:
         return False
@@ -60,9 +59,10 @@ def only_caps(engine: Engine) -> bool:
 
 
 def trimmed(engine: Engine, positions: Ints, x: Floats, totals: Floats) -> Floats | None:
-    """x scaled down until caps hold, where its totals by row are given; None where there is more than caps.
+    """x scaled down until caps hold, given its totals by row; None if there are other limits than caps.
 
-    Whole pairs stay whole in rows that have fractional ones enough, as a linear program's that is off by a little.
+    Integral pairs stay integral in rows with enough fractional pairs, such as those of a slightly inexact linear
+    program.
     """
     if not only_caps(engine):
         return None
@@ -84,8 +84,8 @@ def trimmed(engine: Engine, positions: Ints, x: Floats, totals: Floats) -> Float
 def rebalance(engine: Engine, positions: Ints, x: Floats, totals: Floats) -> None:
     """Make smoothed slates, whose totals by row are given, keep all caps; x is changed in place.
 
-    What exceeds a cap goes to other open pairs of the same users, as far as these have room: a unit that is moved costs
-    no more than the smoothing in priced score. Only what is left is scaled down, which costs all that it is worth.
+    The excess over a cap goes to other open pairs of the same users, as far as these have room: moving a unit costs at
+    most the smoothing in priced score. Only the rest is scaled down, which costs its full value.
     """
     from oasis_alloc.kernels.solve.transfer import refill, transfer
 
@@ -95,7 +95,7 @@ def rebalance(engine: Engine, positions: Ints, x: Floats, totals: Floats) -> Non
     lower[soft], upper[soft] = -np.inf, np.inf
     if np.isfinite(upper).any():
         entries, after = _entries(program), totals.copy()
-        for kernel in (transfer, refill):  # one after the other for all users: room is for what exceeds a cap first
+        for kernel in (transfer, refill):  # in this order for all users: the excess over caps takes room first
             for part, ends in _parts(program, positions):
                 mine = positions[part], x[part]
                 open_ = np.flatnonzero(mine[1] < 1.0)
@@ -109,7 +109,7 @@ def rebalance(engine: Engine, positions: Ints, x: Floats, totals: Floats) -> Non
 
 
 def _parts(program: Program, positions: Ints) -> Iterator[tuple[slice, Ints]]:
-    """Positions in parts, with where the pairs of their users end: what is looked up of them takes more memory."""
+    """Positions in parts, with the ends of their users' pairs, because lookups of all pairs would take more memory."""
     indptr, start, user = program.indptr, 0, 0
     while start < positions.size:
         stop = min(start + _PART, positions.size)
@@ -131,7 +131,7 @@ def _scale(engine: Engine, positions: Ints, x: Floats, factor: Floats) -> None:
 
 
 def _entries(program: Program) -> Entries:
-    """Which rows the pairs of a cell count in."""
+    """The rows in which the pairs of a cell count."""
     from oasis_alloc.kernels.solve.transfer import Entries
 
     parts = [sp.coo_array(program.arithmetic @ base) for base in program.base]

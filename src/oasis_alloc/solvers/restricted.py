@@ -1,9 +1,9 @@
-"""The linear program over undecided pairs, with what is left of slots and limits.
+"""The linear program over undecided pairs, with the remaining slots and limits.
 
 Every row of a measure is elastic: its price may move from the current one by at most its radius, which is the same as
 letting the total leave its band at the price of the radius' end (the boxstep method: Marsten, Hogan and Blankenship,
-Oper. Res. 23:389). So the program is feasible and bounded whatever is fixed, its prices never run away, and a slack
-that is used says which prices have further to go. A soft row's price is held by its penalty as well.
+Oper. Res. 23:389). So the program is feasible and bounded for any fixed pairs, its prices are bounded, and a used slack
+shows which prices need to move further. A soft row's price is also limited by its penalty.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from oasis_alloc.solvers.support_lp import SupportForms, support_forms
 from oasis_alloc.statement.functions.base import BoundFunction
 
 SEGMENTS = 8  # chords of a curved function in one round
-_BROADCAST = 4  # a base total in more rows than this gets a variable of its own, so that rows stay sparse
+_BROADCAST = 4  # a base total in more rows than this gets a separate variable, so that rows stay sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ class Restricted:
     ) -> tuple[Statuses, Statuses] | None:
         """This program's final basis, carried over to one with more pairs, users and rows; None for other pieces.
 
-        What is new enters as it was fixed: pairs at 0, or at 1 where they are in `shown`; new rows are basic.
+        New pairs enter at their fixed value: 0, or 1 if they are in `shown`; new rows are basic.
         """
         if not self.forms.same_as(wider.forms):
             return None
@@ -112,8 +112,8 @@ def restricted(
 ) -> Restricted:
     """Set up the program.
 
-    By row: `fixed` are the totals of what is already in, `radius` how far a price may move, `max_prices` the highest
-    price that a slack may have; rows in `keep` are in the program in any case.
+    By row: `fixed` are the totals of fixed pairs, `radius` how far a price may move, `max_prices` the highest price of
+    a slack; rows in `keep` are in the program in any case.
     """
     program, undecided, n = engine.program, engine.take(decision.undecided), decision.undecided.size
     slates = slate_rows(program, undecided, engine.take(decision.shown))
@@ -131,17 +131,17 @@ def restricted(
     is_curved = np.zeros(program.n_rows, np.bool_)
     for block in program.curved:
         is_curved[block.rows] = True
-    # a row without undecided pairs still has a say where it has a price or is missed, or is to have one
+    # a row without undecided pairs still matters if it has a price, is missed, or must be kept
     touched = is_curved | (prices != 0.0) | (np.diff(measures.indptr) > 0) | (np.diff(through.indptr) > 0)
     touched |= (fixed > upper) | (fixed < lower)
     forms = support_forms(program, base, fixed, prices)
     touched[forms.rows] = True
     touched[keep] = True  # rows of the last round stay, so that its basis can be carried over
     rows = np.flatnonzero(touched)
-    # what a curved function pays for a unit, and a limit of next to nothing costs, has nothing to do with the scores:
-    # the price itself is the measure; slacks that paid less than it would be a way to earn without end
+    # the price of a curved function, or of a tiny limit, is unrelated to the scores, so the radius is relative to the
+    # price itself; slacks that cost less than the price would make the program unbounded
     max_prices = np.maximum(max_prices, 2.0 * np.abs(prices))
-    penalty[forms.rows] = 2.0 * forms.largest_price  # their own prices stay below, so nobody pays it
+    penalty[forms.rows] = 2.0 * forms.largest_price  # their own prices stay below, so it is never paid
     end = np.where(np.isfinite(penalty), penalty, max_prices)[rows]
     above = np.minimum(prices[rows] + radius[rows], end)
     below = np.minimum(radius[rows] - prices[rows], end)
@@ -188,10 +188,10 @@ def restricted(
 def _segments(
     program: Program, rows: Ints, prices: Floats, radius: Floats, max_prices: Floats
 ) -> tuple[Ints, Floats, Floats, Floats]:
-    """Curved functions as chords over the totals that prices within the radius ask for.
+    """Curved functions as chords over the totals at prices within the radius.
 
     Returns the curved ones of `rows`, the total at which their chords begin, and (n, SEGMENTS) widths and slopes. The
-    slacks go on with the slopes at both ends, so a price cannot leave its radius.
+    slacks continue with the slopes at both ends, so a price cannot leave its radius.
     """
     every: list[tuple[Ints, Floats, Floats, Floats]] = []
     for block in program.curved:

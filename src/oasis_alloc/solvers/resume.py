@@ -1,4 +1,4 @@
-"""When a solve writes checkpoints, and how it goes on from one."""
+"""When a solve writes checkpoints, and how it resumes from one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _log = logging.getLogger("oasis_alloc.solve")
 
 @dataclass(eq=False)
 class Checkpointer:
-    """What `solve` was asked to keep, and what to go on from."""
+    """The checkpoint to write, and the checkpoint to resume from."""
 
     path: Path | None
     every: float
@@ -33,25 +33,27 @@ class Checkpointer:
     _monitor: Monitor | None = None
     _fingerprint: str = ""
     _last: float = field(default_factory=time.perf_counter)
-    _warned: set[str] = field(default_factory=set)  # what this solve has warned of, once is enough
+    _warned: set[str] = field(default_factory=set)  # reasons that this solve has warned of already
 
     @classmethod
     def of(cls, path: object, every: float, resume: object, solver: str, has_start: bool) -> Checkpointer:
-        """Check what was asked for, before anything is done."""
+        """Check the arguments before any work."""
         kept, known = _as_path(path, "checkpoint"), _as_path(resume, "resume")
         if kept is not None and not _can_be(kept, "checkpoint"):
-            raise ProblemError(f"solve(checkpoint={str(kept)!r}): expected a file in a directory that is there.")
+            raise ProblemError(f"solve(checkpoint={str(kept)!r}): expected a file in a directory that exists.")
         if known is not None and not _is_file(known, "resume"):
             what = f"it is {kind_of_file(known)}" if known.exists() else "there is no such file"
             raise ProblemError(f"solve(resume={str(known)!r}): {what}; expected a checkpoint.")
         if known is not None and has_start:
-            raise ProblemError("solve(start=..., resume=...): a checkpoint has prices of its own; give one of the two.")
+            raise ProblemError("solve(start=..., resume=...): a checkpoint has its own prices; give one of the two.")
         if (kept or known) and solver != "dual":
-            raise ProblemError(f"solve(solver={solver!r}): the reference keeps no checkpoints; use solver='dual'.")
+            raise ProblemError(
+                f"solve(solver={solver!r}): the reference solver writes no checkpoints; use solver='dual'."
+            )
         return cls(kept, every, known)
 
     def begin(self, engine: Engine, monitor: Monitor, z: Floats | None) -> Floats | None:
-        """Take up the state that was asked for; dual variables to start from."""
+        """Load the requested state; returns dual variables to start from."""
         self._monitor = monitor
         if self.path is None and self.resume is None:
             return z
@@ -62,10 +64,10 @@ class Checkpointer:
             return z
         state = files.load(self.resume, self._fingerprint)
         _check(state, engine, self.resume)
-        begun = state.z.size == engine.program.row.size  # else it ended before a visit to all users
+        begun = state.z.size == engine.program.row.size  # otherwise it ended before a visit to all users
         gamma = state.gamma if np.isfinite(state.gamma) else 1.0  # without demands there is none
         monitor.resume_from(state.passes, state.seconds, DualIterate(state.z, gamma) if begun else None)
-        # what the file says is worth nothing: both sides of the certificate are computed again
+        # the file is not trusted: both sides of the certificate are computed again
         if state.positions.size:
             monitor.offer(evaluate(engine, state.positions, state.x))
         prices = engine.program.admit(state.prices)
@@ -73,7 +75,7 @@ class Checkpointer:
         monitor.tick(engine.passes, gamma)
         if not begun:
             return None
-        # the finisher goes on from better prices than those that the smoothed dual had
+        # the finisher starts from better prices than those of the smoothed dual
         return engine.program.variables(prices) if state.stage in ("finish", "recovery") else state.z
 
     def _tick(self, passes: float) -> None:
@@ -83,7 +85,7 @@ class Checkpointer:
             self._write(monitor, monitor.prices, passes)
 
     def end(self, engine: Engine, monitor: Monitor) -> None:
-        """Keep the last state, however the solve ends; one that has proven a conflict has no prices to keep."""
+        """Write the last state at any end of a solve; a solve that has proven a conflict has no prices to write."""
         if self.path is None:
             return
         if not self._fingerprint:  # it was hopeless from the start
@@ -92,8 +94,8 @@ class Checkpointer:
         self._write(monitor, prices, engine.passes)
 
     def _write(self, monitor: Monitor, prices: Floats, passes: float) -> None:
-        """Write the state, or warn that it cannot be: the solve goes on, and tries again when it is time."""
-        assert self.path is not None  # the callers have looked
+        """Write the state, or warn if that fails: the solve goes on, and tries again at the next interval."""
+        assert self.path is not None  # checked by the callers
         iterate = (
             monitor.iterate if monitor.iterate is not None and _has_begun(monitor) else DualIterate(np.empty(0), np.nan)
         )
@@ -119,7 +121,7 @@ class Checkpointer:
         self._last = time.perf_counter()
 
     def _warn(self, path: Path, error: OSError | MemoryError) -> None:
-        """Say that a checkpoint cannot be written, and why: each reason once a solve."""
+        """Warn that a checkpoint cannot be written, and why: each reason once per solve."""
         reason = (isinstance(error, OSError) and error.strerror) or str(error) or "out of memory"
         if reason in self._warned:
             return
@@ -129,19 +131,19 @@ class Checkpointer:
             "earlier checkpoint there stays whole."
         )
         _log.warning("%s", message)
-        with suppress(CheckpointWarning):  # where warnings are errors, an answer is worth more than one: it is logged
+        with suppress(CheckpointWarning):  # if warnings are errors, the answer must not be lost: it is logged
             warnings.warn(message, CheckpointWarning, stacklevel=2)
 
 
 def _has_begun(monitor: Monitor) -> bool:
-    """True once the optimizer has visited all users, or where there is nothing to optimize."""
+    """True once the optimizer has visited all users, or if there is nothing to optimize."""
     return monitor.prices is not None and (
         not monitor.prices.size or (monitor.iterate is not None and monitor.iterate.z.size > 0)
     )
 
 
 def _check(state: files.SolverState, engine: Engine, path: Path) -> None:
-    """Refuse numbers that the state of a solve of this program cannot have."""
+    """Refuse numbers that are impossible in a state of this program."""
     program = engine.program
     arrays = {"z": state.z, "prices": state.prices, "positions": state.positions, "x": state.x}
     wrong = [name for name, array in arrays.items() if array.ndim != 1 or array.dtype.kind != "fi"[name == "positions"]]
@@ -159,27 +161,27 @@ def _check(state: files.SolverState, engine: Engine, path: Path) -> None:
             if not fits
         ]
     if wrong:
-        raise ProblemError(f"resume={str(path)!r} is no state of this problem: its {wrong[0]} cannot be.")
+        raise ProblemError(f"resume={str(path)!r} does not fit this problem: its {wrong[0]} is impossible here.")
 
 
 def _can_be(path: Path, what: str) -> bool:
-    """True where a file can be at this path."""
+    """True if a file can be at this path."""
     try:
         return not path.is_dir() and path.parent.is_dir()
-    except (OSError, ValueError) as error:  # a name that is too long or has a zero byte, a folder that is closed to us
-        raise ProblemError(f"solve({what}={str(path)!r}): no file can be there ({error}).") from error
+    except (OSError, ValueError) as error:  # a name that is too long or has a zero byte, a folder without permission
+        raise ProblemError(f"solve({what}={str(path)!r}): no file can be written there ({error}).") from error
 
 
 def _is_file(path: Path, what: str) -> bool:
     try:
         return path.is_file()
     except (OSError, ValueError) as error:
-        raise ProblemError(f"solve({what}={str(path)!r}): cannot be looked at ({error}).") from error
+        raise ProblemError(f"solve({what}={str(path)!r}): cannot be accessed ({error}).") from error
 
 
 def _as_path(path: object, what: str) -> Path | None:
     if path is not None and not isinstance(path, (str, PathLike)):
         raise ProblemError(f"solve({what}={path!r}): expected the path of a file.")
     if path is not None and "\0" in str(path):
-        raise ProblemError(f"solve({what}={path!r}): a path has no zero byte in it.")
+        raise ProblemError(f"solve({what}={path!r}): expected a path without a zero byte.")
     return None if path is None else Path(path)

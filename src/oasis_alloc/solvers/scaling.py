@@ -1,10 +1,10 @@
-"""A linear program in numbers near 1, whatever units its rows and its objective have.
+"""Scales a linear program to numbers near 1, for any units of its rows and its objective.
 
 A simplex code keeps rows and prices to absolute tolerances, drops coefficients below one and fails at costs above
-another (HiGHS: 1e-9, 1e-12, about 1e12). Columns of budgets in small units, and values in large ones, come out of that
-as limits that are broken and as programs that are not solved. So every row is divided by its largest coefficient, every
-column that is no probability by its own, and the objective by what a typical pair is worth. All factors are powers of
-two, so scaling rounds nothing (Curtis and Reid, IMA J. Appl. Math. 10:118, 1972, is the general method).
+another (HiGHS: 1e-9, 1e-12, about 1e12). Budgets in small units, and values in large ones, would then give broken
+limits and unsolved programs. So every row is divided by its largest coefficient, every column that is not a probability
+by its own, and the objective by the value of a typical pair. All factors are powers of two, so scaling is exact (Curtis
+and Reid, IMA J. Appl. Math. 10:118, 1972, is the general method).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import NO_LIMIT
 from oasis_alloc.solvers.linear import LinearProgram, LinearSolution
 
-_HEAVY = 1e-6  # of the largest value that a typical one counts as at least: a few may be worth far more than the rest
-_LARGEST = 1e-13  # of the largest cost, however little a pair is worth: HiGHS fails at costs far above that
+_HEAVY = 1e-6  # minimum of the typical value, relative to the largest: a few may be far larger than the rest
+_LARGEST = 1e-13  # minimum scale, relative to the largest cost: HiGHS fails at costs far above that
 _PASSES = 2
 
 
@@ -30,7 +30,7 @@ class Scaled:
     """The same program in other units."""
 
     lp: LinearProgram
-    row: Floats  # what each row was multiplied by
+    row: Floats  # factor of each row
     column: Floats
     cost: float
 
@@ -58,7 +58,7 @@ def scaled(lp: LinearProgram) -> Scaled:
     pairs = pairs[pairs > 0.0]
     if pairs.size:
         typical = max(float(pairs.mean()), _HEAVY * float(pairs.max()))
-    else:  # a relaxation, where what is missed may cost very different amounts
+    else:  # a relaxation, whose misses may have very different costs
         typical = float(np.exp(np.log(worth[worth > 0.0]).mean())) if worth.any() else 0.0
     typical = max(typical, _LARGEST * float(worth.max(initial=0.0)))
     cost = float(_inverse(np.array([typical]))[0])
@@ -79,14 +79,14 @@ def scaled(lp: LinearProgram) -> Scaled:
 
 
 def _largest(sizes: Floats, groups: npt.NDArray[np.integer[Any]], n: int) -> Floats:
-    """The largest of the sizes of each of n groups, 0 where there are none."""
+    """The largest of the sizes of each of n groups, 0 for empty groups."""
     out = np.zeros(n)
     np.maximum.at(out, groups, sizes)
     return out
 
 
 def _inverse(sizes: Floats) -> Floats:
-    """The power of two next to 1 / size, 1 for a size of 0."""
+    """The power of two nearest to 1 / size, 1 for a size of 0."""
     sizes = np.where(sizes > 0.0, sizes, 1.0)
     return np.asarray(np.exp2(np.clip(np.round(-np.log2(sizes)), -1000, 1000)))
 

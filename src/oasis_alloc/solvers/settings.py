@@ -1,4 +1,4 @@
-"""The numbers that tune the dual solver. The answer is right with any of them; its time is not.
+"""Tuning parameters of the dual solver. The answer is correct with any of them; only its time changes.
 
 Smoothings are called gamma. A typical score is the mean value of a slot when nothing has a price.
 """
@@ -12,28 +12,28 @@ from oasis_alloc.common.tuning import Tuning
 
 @dataclass(frozen=True)
 class DualSettings:
-    """One number or more per decision that the dual solver makes; `docs/program.md` explains the decisions."""
+    """The numbers behind the decisions of the dual solver; `docs/program.md` explains the decisions."""
 
     # the smoothing (dual.py), in typical scores
     first_gamma: float = 0.3  # where a solve without prices starts
     last_sample_gamma: float = 0.03  # where a sample is left, and where a solve with prices starts
     last_gamma: float = 1e-7  # the least there is
     gamma_ratio: float = 3.0  # what the smoothing is divided by from one minimization to the next
-    tied_gamma: float = 0.03  # below this, pairs that less smoothing does not tell apart count as tied
+    tied_gamma: float = 0.03  # below this, pairs that stay fractional with less smoothing count as tied
     tied_share: float = 0.8  # of the fractional pairs of the last smoothing: with more left, pairs are tied
     # when a smoothing is left (dual.py), as residuals of `SmoothedDual.residual`
     roughest: float = 1e-1  # on the first sample
     rough: float = 2e-2  # on the other sample, and with all users
     fine: float = 3e-3  # before the finisher
-    stuck: float = 0.1  # with more than this before the finisher, the demands are suspected to conflict
+    stuck: float = 0.1  # with more than this before the finisher, the constraints are suspected to conflict
     max_steps: int = 25  # Newton steps per minimization
     few_steps: int = 4  # the same where passes are expensive: under rules of slates
     # samples of users (dual.py)
     sample_pairs: int = 200_000  # below this many pairs a sample saves nothing
-    max_stride: int = 16  # a sample has at least one in so many users
+    max_stride: int = 16  # a sample has at least one in this number of users
     slots_per_row: int = 20  # in a sample, for every row that it has to price
     min_slots_per_row: int = 10  # the same where all users are asked next at the same gamma; 4 led curved rows astray
-    # what the finisher is given (dual.py)
+    # the input of the finisher (dual.py)
     undecided_per_row: int = 10  # pairs for every row that has a price
     undecided_per_curved_row: int = 1  # a curved total that is a little off costs the square of it
     min_undecided: int = 2_000  # pairs for any program
@@ -44,8 +44,8 @@ class DualSettings:
     max_widened: float = 4.0  # times the pairs wanted, for prices that may be further off
     widest: tuple[float, ...] = (64.0, 16.0, 4.0, 1.0)  # times the margin: how far it may be widened, tried in turn
     ruled_widest: tuple[float, ...] = (8.0, 1.0)  # the same under rules, whose decisions are expensive
-    loose_error: float = 0.1  # share of the gap asked for that smoothing may take where the finisher follows
-    good: float = 0.5  # share of the gap asked for that the slates at hand may miss, where passes are expensive
+    loose_error: float = 0.1  # share of the requested gap that smoothing may cost if the finisher follows
+    good: float = 0.5  # share of the requested gap by which current slates may miss, if passes are expensive
     # prices that run away (dual.py)
     ordinary: float = 1e3  # sizes of prices that a start at 1 finds as well
     runaway: float = 1e4  # typical scores; prices beyond that: the dual is running to minus infinity
@@ -57,7 +57,7 @@ class DualSettings:
     radius: float = 3.0  # longest first step of any price, in units of gamma
     min_radius: float = 0.1  # the least that it is shortened to
     max_radius: float = 12.0  # the most that it grows to
-    shared: float = 10.0  # times that a residual counts for prices held together: they have far to go, and add up
+    shared: float = 10.0  # factor of the residual for coupled prices: they move far, and add up
     beyond: float = 0.5  # share of the way between totals by which a step may go past them
     agreed: float = 0.2  # share of the promised decrease from which longer steps are tried
     memory: float = 0.5  # weight of earlier visits in the typical curvature
@@ -68,29 +68,29 @@ class DualSettings:
     # the end without a linear program (primal_recovery.py)
     recovery_tries: int = 2  # tries
     recovery_aim: float = 0.9  # share of what smoothing may take that the next gamma aims at
-    smoothing_share: float = 0.7  # of the gap asked for that smoothing may take
-    exact: float = 0.05  # residual at which demands are met, in units of what counts as feasible
-    moved: tuple[float, ...] = (0.3, 0.03)  # of the gap: what moving may take, at first and where that was not enough
+    smoothing_share: float = 0.7  # of the requested gap that smoothing may cost
+    exact: float = 0.05  # residual at which limits count as met, in units of the feasibility tolerance
+    moved: tuple[float, ...] = (0.3, 0.03)  # of the gap: cost that moving may have, at first and in a second try
     movable: float = 0.25  # of the open pairs of a row
     dropped: float = 12.0  # gammas that what cannot be moved is worth, where it is near to being dropped
     recovery_steps: int = 12  # Newton steps
     fractional_per_row: float = 20.0  # with fewer, the fractional pairs are others after every step
-    large: int = 50_000  # undecided pairs from which a linear program takes longer than a few passes that are left
+    large: int = 50_000  # undecided pairs from which a linear program takes longer than the few passes left
     # rounds of the finisher (finisher.py)
     about_zero: float = 1e-11  # x up to which a pair is not shown
-    slack: float = 1e-9  # of a total: what counts as missed in a linear program
+    slack: float = 1e-9  # of a total: a larger miss counts in a linear program
     max_rounds: int = 40  # linear programs
-    widen: float = 4.0  # what the margin of a pressed row is multiplied by
+    widen: float = 4.0  # factor of the margin of a pressed row
     close: float = 0.25  # share of a row's margin within which new prices leave a pair open
     restart: int = 100_000  # undecided pairs from which a much wider program is better solved from scratch, presolved
-    far: float = 10.0  # typical scores that a price may have to move before the demands are suspected to conflict
+    far: float = 10.0  # typical scores that a price may move before the constraints are suspected to conflict
     narrow: float = 0.25  # of a curved row's radius that is kept where its price was not pressed
-    first_radius: float = 1e-3  # least share of its own price by which a curved row's may move at first
-    min_margin: float = 1e-6  # the same for the margin: pairs that tie have next to none
+    first_radius: float = 1e-3  # minimum share of its own price by which a curved row's price may move at first
+    min_margin: float = 1e-6  # the same for the margin: tied pairs have margins near 0
     finest: float = 1e-9  # radius of curved rows, in typical scores, below which their chords are fine enough
-    loose: float = 5e-4  # gap asked for from which first rounds look for an allocation alone
+    loose: float = 5e-4  # requested gap from which the first rounds only look for an allocation
     loose_rounds: int = 8  # the most rounds of that kind
-    alternatives: int = 15_000  # most pairs that are opened for users who cannot give one up without another
+    alternatives: int = 15_000  # maximum number of pairs opened for users who can drop a pair only for another
     few_pressed: int = 100  # rows pressed at a time, of which the users get alternatives at once
     chords: int = 3  # rounds in which curved rows are only given longer chords
     patience: int = 8  # rounds after which all margins are widened
@@ -103,4 +103,4 @@ class DualSettings:
 
 
 DUAL = Tuning(DualSettings())
-"""The settings that a solve takes: `with DUAL.using(first_gamma=1.0): oa.solve(problem)`."""
+"""The settings that a solve reads: `with DUAL.using(first_gamma=1.0): oa.solve(problem)`."""

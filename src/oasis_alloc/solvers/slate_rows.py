@@ -22,8 +22,8 @@ from oasis_alloc.program.slate_rules import LoweredRules, System
 class SlateRows:
     """Rows `lower <= matrix @ x - steps @ y <= upper` over open pairs x and steps y in [0, width], each at its cost.
 
-    `names` and `step_names` ascend, and are the same for the same thing whatever else is open. The first `n_sizes`
-    rows are those of slates' sizes: no pair is in two of them.
+    `names` and `step_names` ascend, and name the same row or step independently of which pairs are open. The first
+    `n_sizes` rows are those of slates' sizes: no pair is in two of them.
     """
 
     names: Ints
@@ -31,7 +31,7 @@ class SlateRows:
     matrix: sp.csr_array  # (n_rows, n_open)
     lower: Floats
     upper: Floats
-    decrement: Floats  # (n_open,) what decrements take from the value of a pair whatever else is shown
+    decrement: Floats  # (n_open,) the decrement that applies to a pair in any case
     step_names: Ints
     steps: sp.csr_array  # (n_rows, n_steps)
     width: Floats
@@ -92,7 +92,7 @@ def slate_rows(program: Program, undecided: PairView, shown: PairView) -> SlateR
 
 
 def _moved(rows: _Rows, first: int, first_step: int) -> _Rows:
-    """The same rows with their names moved on, so that no two kinds share one."""
+    """The same rows with shifted names, so that no two kinds share a name."""
     return _Rows(
         rows.name + first, rows.lower, rows.upper, rows.row, rows.pair, rows.coefficient,
         rows.step_name + first_step, rows.step_row, rows.width, rows.cost,
@@ -171,6 +171,6 @@ def _ranges(counts: Ints) -> Ints:
 
 
 def _counts_at(which: Ints, groups: Ints) -> Ints:
-    """How many of `groups` are equal to each of the ascending `which`."""
+    """Number of `groups` equal to each of the ascending `which`."""
     ordered = np.sort(groups)
     return np.searchsorted(ordered, which, side="right") - np.searchsorted(ordered, which, side="left")

@@ -1,4 +1,4 @@
-"""Numbers by row from what a caller gives by name and label: weights of missed units, and prices to start from."""
+"""Converts numbers by name and label to numbers by row: weights of missed units, and prices to start from."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from oasis_alloc.errors import ProblemError
 from oasis_alloc.program.program import Program, RowBlock
 from oasis_alloc.statement.measures import Limit
 
-_MOST_APART = 1e12  # times that one weight of a relaxation may be another: no sum holds both of more
+_MOST_APART = 1e12  # largest ratio of two weights of a relaxation: float64 sums cannot represent more
 
 
 def weights_by_row(program: Program, given: Mapping[str, Limit]) -> Floats:
-    """Weights of a missed unit, (n_rows,), the least one 1: only their ratios matter."""
+    """Weights of a missed unit, (n_rows,), scaled so that the smallest is 1: only their ratios matter."""
     if not isinstance(given, Mapping):
         raise ProblemError(
-            f"relax_weights= takes {{constraint name: weight}}, with a number, one number a group or {{label: number}} "
-            f"for a weight; got {type(given).__name__}."
+            f"relax_weights= takes {{constraint name: weight}}, with a number, one number per group or "
+            f"{{label: number}} for a weight; got {type(given).__name__}."
         )
     hard = {block.name: block for block in program.blocks if block.function.is_constraint}
     out = np.ones(program.n_rows)
@@ -31,7 +31,7 @@ def weights_by_row(program: Program, given: Mapping[str, Limit]) -> Floats:
         if name not in hard:
             known = any(block.name == name for block in program.blocks)
             raise ProblemError(
-                f"relax_weights: {name!r} is no hard constraint, so it is never relaxed; leave it out."
+                f"relax_weights: {name!r} is not a hard constraint, so it is never relaxed; leave it out."
                 if known
                 else f"relax_weights: no constraint is named {name!r}.{did_you_mean(name, list(hard))}"
             )
@@ -43,8 +43,8 @@ def weights_by_row(program: Program, given: Mapping[str, Limit]) -> Floats:
         bad = numbers[~(np.isfinite(numbers) & (numbers > 0))]
         if bad.size:
             raise ProblemError(
-                f"relax_weights: a weight of {name!r} is {bad[0]:g}; expected positive finite numbers. A limit that "
-                "may be missed for nothing is better left out of the problem."
+                f"relax_weights: a weight of {name!r} is {bad[0]:g}; expected positive finite numbers. If a "
+                "limit may be missed at no cost, leave it out of the problem."
             )
         out[hard[name].rows] = spread(
             frozen, hard[name].labels, f"relax_weights of {name!r}", free=1.0, what="the array"
@@ -53,7 +53,7 @@ def weights_by_row(program: Program, given: Mapping[str, Limit]) -> Floats:
 
 
 def _comparable(program: Program, hard: Mapping[str, RowBlock], out: Floats) -> Floats:
-    """The weights with the least one 1; `ProblemError` where they are too far apart for one sum."""
+    """The weights scaled so that the smallest is 1; `ProblemError` if they are too far apart for one sum."""
     rows = [out[block.rows] for block in hard.values() if len(block.labels)]
     if not rows:
         return out
@@ -61,9 +61,9 @@ def _comparable(program: Program, hard: Mapping[str, RowBlock], out: Floats) -> 
     costs = np.concatenate([(out * program.row_scale)[block.rows] for block in hard.values()])  # of what a pair adds
     if costs.max() > _MOST_APART * costs.min():
         raise ProblemError(
-            f"relax_weights: weights of {stated.min():g} and {stated.max():g} (1 where nothing is said) make what a "
-            "candidate adds to one limit count more than 1e12 times what it adds to another, so that one of the two "
-            "counts for nothing. Take weights that are closer."
+            f"relax_weights: weights of {stated.min():g} and {stated.max():g} (1 by default) are too far "
+            "apart: what a candidate adds to one limit counts more than 1e12 times what it adds to another, so one of "
+            "the two is ignored. Use weights that are closer."
         )
     return out / float(stated.min())
 
@@ -71,7 +71,7 @@ def _comparable(program: Program, hard: Mapping[str, RowBlock], out: Floats) -> 
 def start_prices(program: Program, given: Mapping[str, Any], of_solution: bool) -> Floats:
     """Prices by row from `{name: {label: price}}`, matched by name and label.
 
-    Prices of an earlier solution may be of constraints and groups that are gone.
+    Prices of an earlier solution may be of constraints and groups that no longer exist.
     """
     if not isinstance(given, Mapping):
         raise ProblemError(
@@ -94,7 +94,7 @@ def _prices_of(block: RowBlock, numbers: Any, of_solution: bool) -> Floats:
         frozen = numbers_of(numbers, "start", "price")
     except ProblemError as error:
         raise ProblemError(f"start: the prices of {name!r} are not numbers ({error})") from error
-    if isinstance(frozen, dict):  # groups that are gone have no price here
+    if isinstance(frozen, dict):  # groups that no longer exist have no price here
         places = Labels(block.labels).places
         known_labels = {label: price for label, price in frozen.items() if same(label) in places}
         if frozen and not known_labels and not of_solution:

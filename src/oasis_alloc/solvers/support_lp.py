@@ -1,7 +1,7 @@
-"""Support functions in the finisher's linear program: their own linear forms, side by side.
+"""Support functions in the finisher's linear program, by their own linear forms.
 
-A support function is exact there, so its prices come out in their domain and need no chords that get finer. What the
-undecided pairs leave open says between which numbers each total lies, which makes the forms small.
+A support function is exact there, so its prices come out in their domain and need no chords that get finer. The
+undecided pairs determine the range of each total, which makes the forms small.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class SupportForms:
 
     rows: npt.NDArray[np.int64]  # of measures: all rows of all support functions
     largest_price: Floats  # the largest size of a price of each of `rows`
-    delivered: Floats  # what each of `rows` has besides the totals
+    delivered: Floats  # constants added to the totals, by row of `rows`
     totals: sp.csr_array  # (n_rows, n)
     inner: sp.csr_array  # (m, n), rows between `row_lower` and 0
     row_lower: Floats
@@ -32,7 +32,7 @@ class SupportForms:
     lower: Floats
 
     def same_as(self, other: SupportForms) -> bool:
-        """True where a basis of one is a basis of the other."""
+        """True if a basis of one is a basis of the other."""
         mine, theirs = self.inner, other.inner
         return (
             self.totals.shape == other.totals.shape
@@ -45,8 +45,8 @@ class SupportForms:
 def support_forms(program: Program, base: sp.csr_array, fixed: Floats, prices: Floats) -> SupportForms:
     """The forms of a program's support functions.
 
-    `base` are the base totals that the undecided pairs add up, (n_base, n_pairs); `fixed`, by row, what is in already;
-    `prices` are those that the program stays near to, in the domain.
+    `base` are the contributions of the undecided pairs to base totals, (n_base, n_pairs); `fixed` the totals of fixed
+    pairs, by row; `prices` those near which the program stays, in the domain.
     """
     if not program.supports:
         none = np.empty(0)

@@ -1,15 +1,15 @@
-"""Which of several least relaxations is told, and which demands stand in its way: one choice for any solver.
+"""Chooses which of several least relaxations is reported, and which met limits are named, for any solver.
 
-Often several ways of giving have the same least total, and several prices prove it. A simplex code returns any of them,
-and an unrelated row or another unit makes it return another. So the choice is made by two more linear programs. Both
-keep to the optimal face: what has a price in one optimal solution is at its limit in all of them (complementary
-slackness), so the least total cannot grow.
+Often several relaxations have the same least total, and several prices prove it. A simplex code returns any of them,
+and an unrelated row or another unit makes it return another. So two more linear programs make the choice. Both stay on
+the optimal face: a limit with a price in one optimal solution binds in all of them (complementary slackness), so the
+least total cannot grow.
 
 1. Among the least totals, the one with the least sum of `share * weight * excess`. A row's share is a number between 1
    and 2 that follows from the constraint's name and the group's label alone.
 2. Among the prices that prove it, those with the least sum of `share * |price| / weight`.
 
-Shares are as good as random, so either program has one solution. Neither depends on the order of rows, users or pairs;
+Shares are practically random, so each program has one solution. Neither depends on the order of rows, users or pairs;
 on units, as weights are of a unit; or on limits that are not in the program. Perturbation against ties: Charnes,
 "Optimality and degeneracy in linear programming", Econometrica 20:160.
 """
@@ -33,13 +33,13 @@ from oasis_alloc.solvers.linear import BASIC, LinearProgram, LinearSolution
 from oasis_alloc.solvers.restricted import Restricted
 
 _ABOUT_ZERO = 1e-11
-_PRICED = 1e-7  # of what a column is made of: a reduced cost below that is rounding
-_AT = 1e-7  # of a column's or row's size: closer to its limit, it is at it
+_PRICED = 1e-7  # relative to the parts of a column: a smaller reduced cost is rounding
+_AT = 1e-7  # relative to a column's or row's size: closer than this counts as at the limit
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """The allocation and the prices that are told."""
+    """The allocation and the prices that are reported."""
 
     positions: npt.NDArray[np.int64]
     x: Floats
@@ -49,10 +49,10 @@ class Choice:
 def choose(
     program: Program, part: Restricted, smallest: LinearSolution, weights: Floats, seconds: float | None
 ) -> Choice | None:
-    """The choice among the least relaxations; None where time ran out.
+    """The choice among the least relaxations; None if time ran out.
 
     `part` is the whole relaxation as a linear program (see `variants.relaxed`), `smallest` a solution of it;
-    `weights` are of a missed unit, by row of `program`, whose limits are as they were stated.
+    `weights` are of a missed unit, by row of `program`, with the original limits.
     """
     share = shares(program)
     basis = smallest.columns, smallest.rows
@@ -61,7 +61,7 @@ def choose(
         if chosen is None:
             return None
         proof = solve_lp(_proofs(part, chosen, (share / weights)[part.rows]), basis, seconds)
-    except SolverError:  # numbers too far apart for HiGHS: then what was found is as good
+    except SolverError:  # numbers too different in size for HiGHS: keep the relaxation that was found
         return None
     if proof is None:
         return None
@@ -86,7 +86,7 @@ def shares(program: Program) -> Floats:
 
 
 def _text(label: Any) -> str:
-    """A label as text, whatever library it comes from."""
+    """A label as text, equal for all libraries."""
     return "\0".join(map(_text, label)) if isinstance(label, tuple) else str(label)
 
 
@@ -109,7 +109,7 @@ def _smallest_cost_among(part: Restricted, smallest: LinearSolution, cost: Float
 def _fixed(
     lower: Floats, upper: Floats, high: npt.NDArray[np.bool_], low: npt.NDArray[np.bool_]
 ) -> tuple[Floats, Floats]:
-    """The limits with some held at the upper one and some at the lower one, where they are finite."""
+    """The limits, with some fixed at the upper one and some at the lower one, if finite."""
     high, low = high & np.isfinite(upper), low & np.isfinite(lower)
     return np.where(high, upper, lower), np.where(low, lower, upper)
 
@@ -117,7 +117,7 @@ def _fixed(
 def _proofs(part: Restricted, chosen: LinearSolution, room: Floats) -> LinearProgram:
     """The program whose prices are those that prove the least total, with the least `room` times their sizes.
 
-    It asks what the total gains where every limit that is reached gives way by its room, to first order.
+    It computes, to first order, the gain in the total if every binding limit is relaxed by its room.
     """
     lp, x = part.lp, chosen.x
     made = abs(lp.matrix)
@@ -143,7 +143,7 @@ def _at(
 
 
 def _typical(part: Restricted) -> Floats:
-    """Size of every column: 1 for probabilities, what a candidate adds for what rows miss."""
+    """Size of every column: 1 for probabilities, the contribution of a candidate for misses of rows."""
     out = np.ones(part.lp.cost.size)
     largest = _largest_of_rows(part.lp)[part.n_slates : part.n_slates + part.rows.size]
     out[part.slacks] = np.tile(largest, 2)
@@ -157,7 +157,7 @@ def _largest_of_rows(lp: LinearProgram) -> Floats:
 
 
 def _sizes(lp: LinearProgram, prices: Floats) -> tuple[Floats, Floats]:
-    """(what every column's reduced cost is made of, the largest share of that which a row's price has)."""
+    """(the absolute parts of every column's reduced cost, the largest part from one row's price)."""
     matrix = lp.matrix
     of = np.repeat(np.arange(matrix.shape[1]), np.diff(matrix.indptr))
     parts = np.abs(matrix.data * prices[matrix.indices])

@@ -5,7 +5,7 @@ can be mixed to is the polymatroid
 
     sum of x over A  <=  W(r(A))   for every set A of items,    r(A): the most items of A that one slate can hold,
 
-whose corners are the orderings that greedy finds (Edmonds 1970): W(r(A)) is the sum of the ranks of matroids, one a
+whose vertices are the orderings that greedy finds (Edmonds 1970): W(r(A)) is the sum of the ranks of matroids, one a
 level of weights (program/supply_and_positions.py). x is taken apart as Caratheodory's theorem says: an ordering on the
 least face that x is on, as much of it as leaves the rest in the polymatroid, and so on with the rest, which is then on
 a smaller face. A face is a partition of the items into blocks, and sets that become tight split blocks (lattices of
@@ -30,8 +30,8 @@ from oasis_alloc.kernels.draw.sample import STEP, mix, stream, uniform
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_ROUNDING = 1e-9  # what sums may have been missed by
-_TINY = 1e-12  # what is left of a probability that is rounding
+_ROUNDING = 1e-9  # tolerance of sums
+_TINY = 1e-12  # a smaller remaining probability is rounding
 _LEFT_OUT, _TAKEN, _ALL = -1, -2, -3  # steps of a path; others are the number of a category
 
 
@@ -44,7 +44,7 @@ class Categories(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """What is drawn of each pair, in the order of the pairs."""
+    """The draw of each pair, in the order of the pairs."""
 
     place: Ints  # from 0; -1: not shown
     chance: Floats  # to be shown at all
@@ -346,7 +346,7 @@ def _arranged(
 def round_ranked(
     first: int, last: int, slots: Slots, lists: Lists, weights: Floats, seed: int, drawn: Drawn, crossed: Ints
 ) -> int:
-    """Draw an ordering for each of users first <= u < last; weights (longest slate,) are what places count.
+    """Draw an ordering for each of users first <= u < last; weights (longest slate,) are the weights of places.
 
     Returns -1, or the first user whose categories cross, which `crossed` (2,) then has.
     """

@@ -1,15 +1,15 @@
 """Whole slates of users from fractional ones: every pair is in with its own probability, and rules of slates hold.
 
-Where categories nest, duels of pivotal sampling (sample.py) are held category by category, the finest first: at most
-one fractional pair of a category is left when its others are in or out, and that one meets those of the category around
-it. So every category of the tree, and the slate, ends with floor or ceil of its sum (Chauvet, Stat. Sinica 19:1021,
-2009, for one level of strata).
+If categories nest, pivotal sampling (sample.py) goes category by category, the finest first: at most one fractional
+pair per category is left when its others are in or out, and it is then paired with those of the enclosing category. So
+every category of the tree, and the slate, ends with floor or ceil of its sum (Chauvet, Stat. Sinica 19:1021, 2009, for
+one level of strata).
 
-Where they cross, x walks at random on the rows that have become whole, forth or back along a direction of their null
-space with the chances that keep its mean, until it is at a corner (the flight phase of Deville and Tille's cube method,
-Biometrika 91:893, 2004). Two systems of nested categories have whole corners (Edmonds 1970; Budish et al., AER 103:585,
-2013). Elsewhere a corner may be fractional: then rows are given up one by one, those that no cap rests on first, the
-size of the slate never.
+If they cross, a random walk moves x within the rows that have become integral, forward or backward along a direction of
+their null space with probabilities that keep its mean, until it is at a vertex (the flight phase of Deville and Tille's
+cube method, Biometrika 91:893, 2004). Two systems of nested categories have integral vertices (Edmonds 1970; Budish et
+al., AER 103:585, 2013). Otherwise a vertex may be fractional: then rows are dropped one by one, rows without a cap
+first, and the size of the slate never.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Ints = npt.NDArray[np.int64]
 
 _CLOSE = 1e-9  # a sum is at a whole number
 _AT = 1e-12  # a probability is 0 or 1
-_ROUNDING = 1e-6  # what limits may have been missed by
+_ROUNDING = 1e-6  # tolerance of limits
 _ZERO = 1e-9  # an entry of a reduced column is 0
 
 
 class Slots(NamedTuple):
-    """The non-zeros of an allocation, user by user, and how long slates may and have to be."""
+    """The non-zeros of an allocation, user by user, and the maximum and minimum length of slates."""
 
     start: Ints  # (n_users + 1,) into the arrays by pair
     item: Ints  # (n,) item of the pair
@@ -57,7 +57,7 @@ def round_nested(
     mine = np.empty(longest, np.int64)  # number of a pair's category, -1 for none
     number = np.empty(max(1, n_categories), np.int64)  # of a category, right only where label agrees
     label = np.empty(longest + 1, np.int64)
-    holder = np.empty(longest + 1, np.int64)  # by number: the open pair that nobody has met yet
+    holder = np.empty(longest + 1, np.int64)  # by number: the open pair without a partner yet
     full = np.empty(longest + 1, np.int64)  # by number: pairs that are in
     for u in range(first, last):
         a = start[u]
@@ -150,7 +150,7 @@ class Rows(NamedTuple):
 def _direction(
     n: int, x: Floats, n_rows: int, of_rows: Rows, basis: Floats, parts: Floats, pivot: Ints, d: Floats
 ) -> bool:
-    """Write a change of the fractional entries that leaves the tight rows as they are into d; False: there is none."""
+    """Write a change of the fractional entries that keeps the tight rows into d; False if there is none."""
     rows, tight, _, _, _, _, _ = of_rows
     found = 0
     column = basis[n_rows]

@@ -1,4 +1,4 @@
-"""Slates drawn so that each item is in with exactly the probability asked for: systematic and pivotal sampling.
+"""Draws slates that contain each item with exactly its probability: systematic and pivotal sampling.
 
 Probabilities become whole numbers of 2^-52, so sums of them are exact and a draw is the same on every machine. Numbers
 are drawn from SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) as from a counter: with all arithmetic modulo 2^64 and
@@ -9,7 +9,7 @@ G = 0x9E3779B97F4A7C15,
     draw i = 1, 2, ... of a stream = mix(stream + i * G)
     a number in [0, 1) = (draw >>> 11) * 2^-53;   a whole number below n = ((draw >>> 32) * n) >>> 32
 
-so that a draw depends on its seed and stream (the user, say) alone, in any order and on any number of threads.
+so that a draw depends only on its seed and stream (for example the user), in any order and on any number of threads.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def whole(x: float) -> int:
 
 @jit
 def first_wins(p: int, q: int, draw: np.uint64) -> bool:
-    """Who of two probabilities strictly between 0 and ONE takes what it can of their sum; the other one gets the rest.
+    """Which of two probabilities strictly between 0 and ONE takes most of their sum; the other gets the rest.
 
     Deville and Tille's duel (Biometrika 85:89, 1998): (p + q, 0) or (0, p + q) where p + q is at most ONE, else
     (ONE, p + q - ONE) or the other way round, with the chances that keep both means.
@@ -147,7 +147,7 @@ def pivotal(x: Floats, most: int, seed: int, number: int, out: Ints) -> int:
     most = min(most, n)
     room = most - (n - certain)
     holder = -1
-    left = 0  # what the holder has; 0: nobody holds anything
+    left = 0  # the holder's probability; 0: no holder
     for j in range(m):
         state += STEP
         draw = mix(state)
@@ -179,9 +179,9 @@ def pivotal(x: Floats, most: int, seed: int, number: int, out: Ints) -> int:
 
 @jit
 def smooth(scores: Floats, size: int, gamma: float, out: Floats) -> None:
-    """Write x = clip((s - t) / gamma, 0, 1) with the least t >= 0 for which sum x <= size: see visit.py.
+    """Write x = clip((s - t) / gamma, 0, 1) with the smallest t >= 0 for which sum x <= size: see visit.py.
 
-    Ties that the smoothing is too small for share what is left of the slots (ties.py).
+    Ties that the smoothing cannot resolve share the remaining slots (ties.py).
     """
     c = np.empty(scores.size)
     m = 0

@@ -11,11 +11,11 @@ when Newton steps are too short (halving.py).
 
 Where scores are so large that two neighboring numbers differ by more than the smoothing (ties, above all), no threshold
 gives the right mass: it is too much at one number and too little at the next. The slate is then a mixture of the two,
-with exactly the mass that is asked for. So what a cap leaves to a candidate is kept as the x itself, not as a
-threshold. The thresholds are dual prices: right to the last digit, and what
-bounds are made of.
+with exactly the required mass. So the upper limit of a candidate from a cap is stored as x, not as a threshold. The
+thresholds are dual prices: exact to the last digit, and used for bounds.
 
-The functions of the inner loops take the few arrays that they need (`Chain`): all of them cost more than the loops.
+The functions of the inner loops take only the arrays that they need (`Chain`): passing all of them costs more than the
+loops.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What candidates and staircases demand at a price around them (chain.py), and the price at which it is what is there.
+"""The demand of candidates and staircases at an outside price (chain.py), and the price at which it meets the supply.
 
 Candidates below their `base`, the price of a coarser cap that holds them, stay at the x that they have.
 """

@@ -26,7 +26,7 @@ _PATIENCE = 24  # steps of Newton's that may come one after the other
 _FLAT = 1e-30  # of the steepest squared: no candidate moves the sum
 _KNOWN = 1e-14  # of the value: what the dual may still have to fall
 _BEYOND = 1e-9  # of a price: what tells the caller that it ended at its upper limit
-_DEAREST = 1e15  # in largest scores over largest r: price of a guard that nothing can keep
+_DEAREST = 1e15  # in largest scores over largest r: upper limit of the price of a guard
 _SEARCH, _ALONE, _OTHER, _BETTER = range(4)
 
 
@@ -95,12 +95,12 @@ def worth_at(n: int, gamma: float, cost: float, work: Work) -> float:
 def guard_root(
     user: User, start_nu: float, start: float, most: float, rules: Rules, local: Local, work: Work
 ) -> tuple[float, float, float]:
-    """The guard's price and the chain at it, or the chain alone where there is no guard: (nu, threshold, cost).
+    """The guard's price and the chain at it, or only the chain without a guard: (nu, threshold, cost).
 
-    The user's dual value is convex in nu, with the slope `sum r x - target`; wanted is its minimum. With next to no
-    smoothing it is made of lines, and where those of the two sides meet is mostly the kink itself: Newton's method
-    takes it from there. Where no price keeps exactly the target, the slate is a mixture of those at the prices on the
-    two sides. A price above `most` ends the search: the caller then has to look at more candidates.
+    The user's dual value is convex in nu, with the slope `sum r x - target`; this finds its minimum. With very small
+    smoothing it is piecewise linear, and the lines from the two sides usually meet at the kink itself: Newton's method
+    continues from there. If no price meets the target exactly, the slate is a mixture of those at the prices on the two
+    sides. A price above `most` ends the search: the caller then has to look at more candidates.
     """
     u, n, gamma, steepest = user.u, user.n, user.gamma, user.steepest
     guard = rules.target.size > 0

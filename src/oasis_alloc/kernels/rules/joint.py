@@ -1,13 +1,13 @@
-"""The prices of several further categories, and of a guard next to them, found together.
+"""Finds the prices of several further categories, and of a guard, jointly.
 
 The dual of a user's smoothed problem is convex and, but for corners of staircases, once differentiable in these prices.
-Newton steps with the chain's own projection as Hessian, each cut at the next corner and shortened until the dual falls,
-at a smoothing that is taken down to the one asked for: at next to none the dual is all corners, where steps from afar
-would get stuck.
+Newton steps use the chain's own projection as Hessian. Each is clipped at the next corner and shortened until the dual
+decreases. The smoothing is reduced step by step to the requested one: with very small smoothing the dual is nearly
+piecewise linear, and steps from far away would get stuck.
 
-A guard may force steps of staircases that cost hundreds of times as much as all scores, and its price then has to go as
-far. With the smoothing of the scores Newton steps zigzag on the way between slates with and without a candidate, so it
-is taken up first until they arrive.
+A guard may force steps of staircases that cost hundreds of times as much as all scores, and its price is then as large.
+With the smoothing of the scores, Newton steps then zigzag between slates with and without a candidate, so the smoothing
+is first increased until they converge.
 """
 
 from __future__ import annotations

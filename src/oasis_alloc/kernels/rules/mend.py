@@ -1,8 +1,8 @@
-"""Slates made to keep the rules exactly, where prices found together (joint.py) do so but for what is left to search.
+"""Repairs slates so that they keep the rules exactly, after an approximate joint search for prices (joint.py).
 
-The search for several prices is not proven to arrive; the user's bound is the dual value of whatever prices it ends at,
-so it holds. The slate is mended: scaled down in categories that it has too much of, which breaks no other cap, and
-then, where it misses the guard, mixed with the best slate for the guard's column alone.
+The search for several prices is not proven to converge. The user's bound is the dual value at its last prices, so it is
+valid anyway. The slate is repaired: scaled down in categories over their caps, which breaks no other cap, and then, if
+it misses the guard, mixed with the best slate for the guard's column.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _EXACT = 1e-9  # smoothing of the best slate for the guard's column, in its larg
 
 @jit
 def scale_down(n: int, n_more: int, rules: Rules, work: Work) -> None:
-    """Multiply x in further categories that are too full until none is."""
+    """Scale x down in further categories until none is over its cap."""
     mass = np.zeros(n_more)
     for i in range(n):
         j = 0
@@ -46,7 +46,7 @@ def scale_down(n: int, n_more: int, rules: Rules, work: Work) -> None:
 
 @jit
 def mend(user: User, rules: Rules, local: Local, work: Work) -> None:
-    """Make the slate that solve_joint has left keep further caps and the guard; thresholds and prices stay."""
+    """Make the slate of solve_joint keep further caps and the guard; thresholds and prices do not change."""
     u, n, n_more, steepest = user.u, user.n, user.n_more, user.steepest
     scale_down(n, n_more, rules, work)
     if rules.target.size == 0:

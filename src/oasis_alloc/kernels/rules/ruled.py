@@ -1,8 +1,8 @@
 """Visits to users whose slates have rules; plain slates have kernels of their own (visit.py, decide.py).
 
-One kernel does every job on users that settle.py has solved, for it is compiled again with whatever it calls: adding up
-a visit, counting margins, deciding pairs, writing slates. A visit adds up what visit.py does; the dual value of a user
-stands for what the user can be worth, so a bound made of it holds whatever the rules are.
+One kernel does every job on users solved by settle.py (summing a visit, counting margins, deciding pairs, writing
+slates), because several kernels would each compile everything they call. A visit computes the same sums as visit.py.
+The dual value of a user is an upper bound of the user's value, so a bound from it holds for any rules.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _IN, _OUT_OF, _UNDECIDED = 1, 0, 2
 VISIT, MARGINS, DECIDE, ALLOCATE, ATTAIN = range(5)
 _EVERYTHING = 1e300  # a slack that says that no threshold is known
 _N_BINS = 512
-_LEVEL = 1e-24  # of the squares of a guard's column: it is the same for all that is fractional
+_LEVEL = 1e-24  # relative to the squares of a guard's column: it is equal for all fractional candidates
 _SMOOTHED, _BOUND, _VALUE, _MISSES, _FRACTIONAL, _CURVED, _KEPT, _KEPT_USERS, _USERS = range(9)
 _N_OUT = 9
 
 
 @jit
 def _climbed(mass: float, steps: Floats, weight: float) -> float:
-    """What a staircase costs up to a mass."""
+    """Cost of a staircase up to a mass."""
     paid = 0.0
     step = 0
     while mass > 1e-9 and steps[step] < np.inf:
@@ -45,7 +45,7 @@ def _climbed(mass: float, steps: Floats, weight: float) -> float:
 
 @jit(inline=True)
 def _paid(steps: Floats, weight: float, several: int, work: Work) -> float:
-    """What the staircase of the chain costs at the slate x, for the candidates that stand in groups."""
+    """Cost of the chain's staircase at the slate x, for grouped candidates."""
     paid = 0.0
     for j in range(several):
         mass = 0.0
@@ -57,7 +57,7 @@ def _paid(steps: Floats, weight: float, several: int, work: Work) -> float:
 
 @jit(inline=True)
 def _paid_further(n: int, which: int, stairs: Floats, weight: float, work: Work) -> float:
-    """What the staircase of a further category costs at the slate x."""
+    """Cost of the staircase of a further category at the slate x."""
     mass = 0.0
     for i in range(n):
         j = 0
@@ -70,7 +70,7 @@ def _paid_further(n: int, which: int, stairs: Floats, weight: float, work: Work)
 
 @jit(inline=True)
 def diminished(u: int, n: int, rules: Rules, local: Local, work: Work) -> float:
-    """What all staircases of a user that has been settled cost."""
+    """Cost of all staircases of a solved user."""
     weight = rules.weight[u]
     paid = 0.0
     if rules.stair >= 0:
@@ -96,7 +96,7 @@ def diminished(u: int, n: int, rules: Rules, local: Local, work: Work) -> float:
 
 @jit(inline=True)
 def _lean(n: int, nu: float, work: Work) -> float:
-    """Write the part of the guard that no other rule holds into work.c of fractional candidates; returns its length."""
+    """Write the part of the guard not under other rules into work.c of fractional candidates; returns its length."""
     nodes = 0
     for i in range(n):
         if 0.0 < work.x[i] < 1.0:
@@ -334,7 +334,7 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
 
 @jit
 def curvature_product(n_users: int, kept: Curvature, direction: Floats, out: Floats) -> None:
-    """As visit.curvature_product: a user's projection takes off the mean of each held run, and the guard's part."""
+    """As visit.curvature_product: a user's projection subtracts the mean of each held run, and the guard's part."""
     n_extra = kept.extra.shape[0]
     longest = 0
     for u in range(n_users):

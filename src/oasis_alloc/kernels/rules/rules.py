@@ -1,4 +1,4 @@
-"""The rules of slates as the kernels read them, and one user's candidates numbered by category.
+"""The rules of slates in the form of the kernels, and one user's candidates numbered by category.
 
 Categories are numbered user by user, so that all counting is in arrays as short as the user's list of candidates.
 
@@ -21,11 +21,11 @@ Ints = npt.NDArray[np.int64]
 
 
 class Rules(NamedTuple):
-    """What slates have to keep. Arrays of no entries say that there is no such rule."""
+    """The rules of slates. An empty array means that there is no such rule."""
 
     size: npt.NDArray[np.int64]  # (n_users,) most items of a slate
-    least: npt.NDArray[np.int64]  # (n_users,) least items, never more than can be had
-    weight: npt.NDArray[np.float64]  # (n_users,) what a user counts; the steps of staircases are times this
+    least: npt.NDArray[np.int64]  # (n_users,) minimum number of items, never more than is possible
+    weight: npt.NDArray[np.float64]  # (n_users,) weight of a user; it multiplies the steps of staircases
     # the chain: systems of categories that nest, the finest first
     of: npt.NDArray[np.int32]  # (n_systems, n_classes) category of a class, -1 for none
     most: npt.NDArray[np.int64]  # (n_systems,) items of one category that a slate may hold
@@ -43,7 +43,7 @@ class Rules(NamedTuple):
 
 
 class Local(NamedTuple):
-    """The categories of one user's candidates, numbered 0, 1 ... a system; scratch of a call."""
+    """The categories of one user's candidates, numbered 0, 1 ... per system; scratch of a call."""
 
     of: npt.NDArray[np.int64]  # (n_systems, longest) number of a candidate's category, -1 for none
     counts: npt.NDArray[np.int64]  # (n_systems,) categories that the user has
@@ -68,7 +68,7 @@ class Work(NamedTuple):
     s: npt.NDArray[np.float64]  # priced scores of all candidates
     at: npt.NDArray[np.int64]  # the candidates looked at, by position in the user's list
     given: npt.NDArray[np.float64]  # their priced scores
-    c: npt.NDArray[np.float64]  # the same less what guards and further categories take
+    c: npt.NDArray[np.float64]  # the same minus the prices of guards and further categories
     r: npt.NDArray[np.float64]  # their guard column
     ceil: npt.NDArray[np.float64]  # the most that their categories leave them
     base: npt.NDArray[np.float64]  # highest threshold of their categories coarser than the staircase

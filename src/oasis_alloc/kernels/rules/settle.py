@@ -1,8 +1,8 @@
 """One user's smoothed slate under all rules: the chain (chain.py) inside, guards and crossing categories around it.
 
-Given the prices of guards and of further categories the chain is solved exactly. One price is found by a bracketed root
-(guard.py), several together by Newton's method (joint.py). Whatever the prices, the dual value is an upper bound of
-what the user's slate can be worth: that is what certificates use.
+Given the prices of guards and of further categories, the chain is solved exactly. One price is found by a bracketed
+root (guard.py), several jointly by Newton's method (joint.py). At any prices, the dual value is an upper bound of the
+value of the user's slate; certificates use this.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The innermost of a chain (chain.py): candidates of one category at a threshold, and on a staircase.
 
-No candidate is above its `ceil`, what finer caps leave it. Where scores are so large that two neighboring numbers
+No candidate is above its `ceil`, the limit from finer caps. Where scores are so large that two neighboring numbers
 differ by more than the smoothing (ties, above all), no threshold gives a mass that is asked for: it is too much at one
 number and too little at the next. Roots then come with both, and slates are a mixture of what they are at the two.
 """

@@ -1,9 +1,9 @@
-"""One user's smoothed slate where no rule but its size has a say: found first, then held against the rules.
+"""One user's smoothed slate by size only: found first, then checked against the rules.
 
     max { s x - gamma/2 |x|^2 : 0 <= x <= 1, sum x <= size }
 
-Mostly it is the answer under all rules: where no category has more than its free places (the steps of its staircase
-that cost nothing) and the guard is kept, every price but the slate's is 0.
+Usually it is the answer under all rules: if no category has more than its free places (the steps of its staircase
+that cost nothing) and the guard is kept, all prices except the slate's are 0.
 """
 
 from __future__ import annotations

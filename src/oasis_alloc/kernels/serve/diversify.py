@@ -1,15 +1,15 @@
 """Diverse slates by the vectors of items: maximal marginal relevance, and greedy determinantal point processes.
 
-They take priced scores and the rules of the slate as `slate_pick.pick` takes them, and with them unit vectors in
+They take priced scores and the rules of the slate as `slate_pick.pick` does, and unit vectors in
 float32. The relevance of a candidate is its marginal score, the costs of its categories off; at a cap it is out. Sums
 of products may be reordered: that and float32 make them several times faster, and no score that is served depends on
 it.
 
-Picks may be bound to keep a share of a column (keep_state.py): a slate that keeps it by itself is taken as it is, and
-else those candidates are left out after which it cannot be kept. Where nothing is to be kept, no code asks for it.
+keep_state.py adds the share of a column: a slate that keeps it by itself is taken as it is, otherwise candidates are
+left out after which it cannot be kept. Without a share, no code checks for it.
 
-Gains only fall while a slate grows. So a candidate's gain is brought up to date only where what is left of it is as
-good as the best one found (Minoux, "Accelerated greedy algorithms", 1978): slates are those of the plain methods.
+Gains never increase while a slate grows. So a candidate's gain is updated only if its last value is at least the best
+gain found (Minoux, "Accelerated greedy algorithms", 1978): slates equal those of the plain methods.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def goes_first(i: int, best: int, keys: Ints, of_item: Counts) -> bool:
 
 @jit
 def begin(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate, gain: Floats) -> None:
-    """Leave minus infinity as the gain of those that may not be picked, and count the pinned ones."""
+    """Set the gain of candidates that may not be picked to minus infinity, and count the pinned ones."""
     _, scores, keys, of_item = scored
     array, costs, counts = rules
     pinned, _, min_size, floor = fill
@@ -101,7 +101,7 @@ def end(m: int, scored: Scored, rules: CategoryRules, slate: Slate) -> None:
 def best_score(
     m: int, scored: Scored, rules: CategoryRules, fill: Fill, gain: Floats, state: KeepState | None
 ) -> tuple[int, float]:
-    """(candidate, marginal score) where that is highest, (-1, ...) where none may be picked."""
+    """(candidate, marginal score) with the highest score, (-1, ...) if no candidate may be picked."""
     _, scores, keys, of_item = scored
     array, costs, counts = rules
     _, _, min_size, floor = fill
@@ -126,7 +126,7 @@ def _picks_mmr(
     scored: Scored, rules: CategoryRules, fill: Fill, vectors: Vectors, diversity: float, slate: Slate,
     state: KeepState | None,
 ) -> int:  # fmt: skip
-    """The picks of `mmr`, of which those are left out after which the share cannot be kept."""
+    """The picks of `mmr`, without candidates after which the share cannot be reached."""
     n, scores, keys, of_item = scored
     array, costs, counts = rules
     pinned, k, min_size, floor = fill
@@ -192,7 +192,7 @@ def mmr(
     n: int, request: RequestFields, rules: RuleFields, fill: FillFields, vectors: VectorFields, diversity: float,
     slate: SlateFields, keep: KeepFields | None,
 ) -> int:  # fmt: skip
-    """Maximal marginal relevance: the next pick has the most (1 - diversity) * marginal score - diversity * similarity.
+    """Maximal marginal relevance: the next pick maximizes (1 - diversity) * marginal score - diversity * similarity.
 
     Similarity is the largest cosine with a pick so far, not below 0; the first pick has the highest score (Carbonell
     and Goldstein, SIGIR 1998). Arguments that are structs are passed as plain tuples.
@@ -227,7 +227,7 @@ def standard(n: int, scores: Floats, beta: float) -> tuple[float, float]:
 
 @jit(inline=True)
 def _learn(i: int, m: int, weight: float, enough: float, vectors: Vectors, out: Ints, factor: Factor) -> None:
-    """Take what the picks explain off candidate i's vector, as long as its gain is not below `enough`."""
+    """Project the picks out of candidate i's vector, as long as its gain is not below `enough`."""
     rows, place = vectors
     factors, inverse, known, left = factor
     last = np.uint64(rows.shape[0] - 1)
@@ -248,7 +248,7 @@ def _picks_dpp(
     scored: Scored, rules: CategoryRules, fill: Fill, vectors: Vectors, beta: float, slate: Slate,
     state: KeepState | None,
 ) -> int:  # fmt: skip
-    """The picks of `dpp`, of which those are left out after which the share cannot be kept."""
+    """The picks of `dpp`, without candidates after which the share cannot be reached."""
     n, scores, keys, of_item = scored
     array, costs, counts = rules
     pinned, k, min_size, floor = fill
@@ -321,7 +321,7 @@ def dpp(
     n: int, request: RequestFields, rules: RuleFields, fill: FillFields, vectors: VectorFields, beta: float,
     slate: SlateFields, keep: KeepFields | None,
 ) -> int:  # fmt: skip
-    """Greedy MAP of a determinantal point process: the next pick adds most to the determinant of the picks' kernel.
+    """Greedy MAP of a determinantal point process: the next pick maximizes the determinant of the picks' kernel.
 
     L_ij = w_i w_j cos(i, j) with w = exp(beta * standard score of the marginal): the gain of a candidate is w^2 times
     what the picks leave of its unit vector, and the Cholesky factor grows by a row a pick (Chen, Zhang and Zhou, "Fast

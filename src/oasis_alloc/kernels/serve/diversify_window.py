@@ -1,4 +1,4 @@
-"""Greedy determinantal point processes in which a pick is compared with the last few alone; see diversify.py."""
+"""Greedy determinantal point processes in which a pick is compared only with the last few; see diversify.py."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Window(NamedTuple):
 
 @jit(fastmath=True)
 def _add_row(vectors: Vectors, factor: Singles, at: Ints, m: int, p: int, inverse: np.float32, left: Singles) -> None:
-    """Row at[m] of the factors of all candidates, after pick p; what it explains goes off `left`."""
+    """Row at[m] of the factors of all candidates, after pick p; `left` loses the part in its direction."""
     rows, place = vectors
     new = factor[at[m]]
     last = np.uint64(rows.shape[0] - 1)
@@ -64,7 +64,7 @@ def _add_row(vectors: Vectors, factor: Singles, at: Ints, m: int, p: int, invers
 
 @jit(fastmath=True)
 def _drop_first(factor: Singles, at: Ints, m: int, picks: Ints, left: Singles) -> None:
-    """Take the oldest of m picks out of all factors.
+    """Remove the oldest of m picks from all factors.
 
     Rotations carry its row through the others, and what comes out at the end goes back to `left`.
     """
@@ -93,7 +93,7 @@ def _picks_dpp_window(
     scored: Scored, rules: CategoryRules, fill: Fill, vectors: Vectors, option: Window, slate: Slate,
     state: KeepState | None,
 ) -> int:  # fmt: skip
-    """The picks of `dpp_window`, of which those are left out after which the share cannot be kept."""
+    """The picks of `dpp_window`, without candidates after which the share cannot be reached."""
     n, scores, keys, of_item = scored
     array, costs, counts = rules
     pinned, k, min_size, floor = fill

@@ -1,14 +1,14 @@
-"""What a slate that is begun can still add up to of the column that it keeps a share of, for picks one at a time.
+"""Checks, pick by pick, that a partial slate can still reach its share of a column.
 
-With the picks goes a *rest*: candidates that fill the slate and keep the share with them, at first greedy's own by the
-column. A candidate that is picked displaces those of the rest that its categories and the size have no room for next to
-it, the least of each; it may be picked if the share is kept all the same. So the rest is there at the end, too.
+The picks have a *rest*: candidates that fill the slate and reach the share together with them; at first, the greedy
+slate by the column. A picked candidate displaces those of the rest for which its categories and the size leave no room,
+the smallest of each; it may be picked if the share is still reached. So a rest exists until the end.
 
-Where every item has one category a key and keys nest, slates are a matroid: one is displaced, of the innermost category
-that is full, and what is left is the best rest there is (Oxley, "Matroid Theory", 2011, sec. 1.8). No candidate is kept
-out in vain then, and one that is out stays out. Elsewhere it is a rest that there is.
+If every item has one category per key and keys nest, slates are a matroid: one candidate is displaced, from the
+innermost full category, and the others are the best rest (Oxley, "Matroid Theory", 2011, sec. 1.8). Then no candidate
+is excluded unnecessarily, and an excluded candidate stays excluded. Otherwise it is some rest, not always the best.
 
-Where nothing is to be kept, the state is None: the functions below are compiled for that to nothing.
+Without a share, the state is None, and the functions below compile to nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class KeepState(NamedTuple):
     column: Floats  # (n,), minus infinity for those that are never shown
     caps: Floats  # costs without decrements
     target: float
-    kept: Floats  # (2,): what picks and rest add up to, what picks do
+    kept: Floats  # (2,): the sum of picks and rest, the sum of picks
     size: Ints  # (1,) of the rest
     rest: Ints  # (k,), by column, the largest first
     inside: npt.NDArray[np.bool_]  # (n,) of the rest
@@ -41,7 +41,7 @@ class KeepState(NamedTuple):
 
 @jit
 def _shown_column(n: int, scores: Floats, column: Floats) -> Floats:
-    """The column, minus infinity for candidates that are never shown: excluded ones, and what is no number."""
+    """The column, minus infinity for candidates that are never shown: excluded ones, and NaN."""
     out = np.empty(n)
     for i in range(n):
         out[i] = column[i] if scores[i] > -np.inf and column[i] > -np.inf else -np.inf
@@ -50,9 +50,9 @@ def _shown_column(n: int, scores: Floats, column: Floats) -> Floats:
 
 @jit
 def start(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate, keep: KeepFields) -> KeepState:
-    """The state of a slate that has its pinned items alone: greedy's slate by the column, and the target that it sets.
+    """The state of a slate with only its pinned items: the greedy slate by the column, and the target from it.
 
-    Of `slate`, no more than the pinned items is read.
+    Of `slate`, only the pinned items are read.
     """
     n, scores, keys, of_item = scored
     array, _, counts = rules
@@ -78,7 +78,7 @@ def start(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate, keep: 
 
 @jit
 def is_kept(m: int, slate: Slate, state: KeepState) -> bool:
-    """True where m picks keep the share by themselves."""
+    """True if m picks reach the share by themselves."""
     return bool(sum_of(m, slate.positions, state.column) >= state.target)
 
 
@@ -94,7 +94,7 @@ def _has(class_: int, category: int, array: Ints) -> bool:
 
 @jit
 def _displaced(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: KeepState) -> tuple[int, float]:
-    """(how many of the rest make room for candidate i next to m picks, what picks and rest add up to then)."""
+    """(number of displaced candidates if candidate i is added to m picks, the sum of picks and rest after it)."""
     _, _, keys, of_item = scored
     column, caps, target, kept, sizes, rest, inside, full, out = state
     total = kept[0]
@@ -108,7 +108,7 @@ def _displaced(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: K
     total += column[i]
     least_of_rest = column[rest[size - 1]] if size > 0 else 0.0
     is_full = m + 1 + size > fill.size
-    if total - (least_of_rest if is_full else min(least_of_rest, 0.0)) < target:  # whatever the categories are
+    if total - (least_of_rest if is_full else min(least_of_rest, 0.0)) < target:  # for any categories
         return 0, -np.inf
     found = 0
     class_ = class_of(i, keys, of_item)
@@ -117,7 +117,7 @@ def _displaced(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: K
     first, end = entries + array[HEAD + class_], entries + array[HEAD + class_ + 1]
     width = caps.shape[1] - 1
     for _ in range(first, end):
-        category = not_literal(-1)  # the full one with fewest that has lost nobody yet: the innermost, where they nest
+        category = not_literal(-1)  # the full one with the fewest places that has not lost one yet: innermost
         for e in range(first, end):
             c = array[e]
             if caps[array[systems + c], min(full[c], width)] != np.inf:
@@ -145,7 +145,7 @@ def _displaced(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: K
 
 @jit
 def can_keep(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: KeepState | None) -> bool:
-    """True where the slate of m picks and candidate i can be filled so that it keeps the share."""
+    """True if the slate of m picks and candidate i can be filled so that it reaches the share."""
     if state is None:
         return True
     _, total = _displaced(i, m, scored, array, fill, state)
@@ -154,7 +154,7 @@ def can_keep(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: Kee
 
 @jit
 def needed(m: int, scored: Scored, rules: CategoryRules, min_size: int, state: KeepState | None) -> tuple[int, float]:
-    """(candidate, marginal score) that the share needs though nothing is worth a slot, (-1, ...) where it is kept."""
+    """(candidate, marginal score) that the share needs although no score is positive, (-1, ...) if it is reached."""
     if state is None:
         return -1, 0.0
     if state.size[0] == 0 or (state.kept[1] >= state.target and m >= min_size):
@@ -166,7 +166,7 @@ def needed(m: int, scored: Scored, rules: CategoryRules, min_size: int, state: K
 
 @jit
 def take(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: KeepState | None) -> None:
-    """Candidate i is picked next to m picks: the rest loses those that it displaces."""
+    """Add candidate i to m picks: the rest loses the candidates that it displaces."""
     if state is None:
         return
     _, _, keys, of_item = scored

@@ -25,10 +25,10 @@ def reverses(
     i: int, shown: bool, change: tuple[float, Floats], trial: tuple[Floats, npt.NDArray[np.bool_]],
     request: RequestFields, rules: RuleFields, fill: FillFields, pinned: Ints,
 ) -> bool:  # fmt: skip
-    """Whether candidate i has switched (shown or not) after shares[j] of the change iff reversed_by[j].
+    """Whether candidate i has switched (shown or not shown) after fraction shares[j] of the change iff reversed_by[j].
 
-    `change` is (amount, use): a price that changes takes amount * use[i] off the score of candidate i. `trial` is
-    (shares, reversed_by). `pinned` has the pinned positions.
+    `shown` is its current state. `change` is (amount, use): a changed price subtracts amount * use[i] from the score of
+    candidate i. `trial` is (shares, reversed_by). `pinned` has the pinned positions.
     """
     amount, use = change
     shares, reversed_by = trial

@@ -1,10 +1,10 @@
-"""Priced scores of one request and its best few: the formula of serving/formula.py, every operation rounded by itself.
+"""Priced scores of one request and its best few: the formula of serving/formula.py, every operation rounded separately.
 
-What a policy has in numbers comes in three arrays, for each array of a call costs as much as scoring twenty candidates:
+The numbers of a policy are in three arrays, because each array of a call costs as much as scoring twenty candidates:
 
 - `blend` (1 + 2 n_terms + K,): the number of terms of the objective, their weights, the row of `columns` of each (-1
   for a constant 1), and the row of each column that has prices;
-- `of_item` (2, n_items + 1): class and rank of every item, in the last column those of items that were never seen;
+- `of_item` (2, n_items + 1): class and rank of every item, in the last column those of unknown items;
 - `table` (K + 1, n_classes): prices.
 
 Items out of range, such as -1, are unseen.

@@ -1,7 +1,7 @@
-"""Slates of many users in one call: what `score.py`, `slate_pick.py` and `slate_keep.py` do, one user after the other.
+"""Slates of many users in one call: scores, then `slate_pick.py` or `slate_keep.py`, user by user.
 
-A call from Python lets go of the interpreter and waits to get it back. Around the microsecond of one small request that
-costs a second thread more than it gains; around a hundred of them it does not count.
+A call from Python releases the interpreter lock and waits to get it back. For one small request of a microsecond this
+costs a second thread more than it gains; for a hundred requests it does not matter.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PriceFields = tuple[Floats, Counts, Floats, Ints]
 """blend, of_item, tables, segment: the prices of user u are tables[segment[u]]; see score.py."""
 
 SlateRuleFields = tuple[Ints, Floats, Floats, int, float]
-"""array and costs as in `CategoryRules`, costs without decrements, row of the column that is kept or -1, its share."""
+"""array and costs as in `CategoryRules`, costs without decrements, row of the column of `keep` or -1, its share."""
 
 
 @jit

@@ -2,14 +2,14 @@
 
     maximize  worth(S)   subject to  R(S) >= target = R* - (1 - share) |R*|
 
-with R* what the best slate for the column alone adds up to under the same caps. At a price nu >= 0 on the column greedy
-solves `worth + nu R`. Two slates are drawn together: `low`, worth most, misses the target; `high`, at first the best
-for the column, reaches it. The price at which both are worth the same gives a third that replaces the one on its side,
-until it is neither's better: the least price that keeps the target (Handler and Zang, "A dual algorithm for the
-constrained shortest path problem", Networks 10, 1980). What `high` keeps too much is spent on exchanges of one
-candidate for another; `low` goes through the same once one exchange has repaired it, and the better is the answer.
+with R* the sum of the column over the best slate for the column, under the same caps. At a price nu >= 0 on the column
+greedy solves `worth + nu R`. Two slates are drawn together: `low`, worth most, misses the target; `high`, at first the
+best for the column, reaches it. The price at which both are worth the same gives a third that replaces the one on its
+side, until it improves neither: the least price that keeps the target (Handler and Zang, "A dual algorithm for the
+constrained shortest path problem", Networks 10, 1980). The surplus of `high` is used for exchanges of one
+candidate for another; `low` is improved in the same way after one exchange has repaired it. The better is the answer.
 
-`docs/snapshot.md` specifies all of it to the bit: a change here is a change there, in its vectors and in other hosts.
+`docs/snapshot.md` specifies all of it to the bit: a change here must be made there, in its vectors and in other hosts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _exchange(
 ) -> int:
     """Exchange, add and drop single candidates of a slate as long as it gains; return how many it has.
 
-    With `repair`, the first exchange is the one that reaches the target at the least loss; -1 where none does.
+    With `repair`, the first exchange is the one that reaches the target at the least loss; -1 if none does.
     """
     n, scores, keys, of_item = scored
     array, costs, counts = rules

@@ -2,13 +2,13 @@
 
 `CategoryRules.array` is one array of integers: [n_systems, n_categories, n_entries, start (n_classes + 1,), category
 (n_entries,), system (n_categories,)]. A class has the categories `category[start[c]:start[c + 1]]`, those of the first
-system first; the last class is of items that were never seen and has none. `costs` (n_systems, k): what the j-th item
+system first; the last class is for unknown items and has none. `costs` (n_systems, k): what the j-th item
 of a category costs, infinite from the system's cap on.
 
 The marginal of a candidate is `s - costs`, the costs of its categories taken off one after the other. Greedy takes the
-largest, ties by rank, then position, until none is above the floor. Where every item has one category a system and
+largest, ties by rank, then position, until none is above the floor. If every item has one category per system and
 systems nest, the slate's worth is an M-natural concave function, for which this is optimal (Murota, "Discrete Convex
-Analysis", 2003, ch. 6); elsewhere caps are kept all the same and the rest is greedy's.
+Analysis", 2003, ch. 6); otherwise caps are still kept, and the slate is the greedy one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What prices decide and what they leave open: scores, margins, and the split of pairs into in, out and undecided.
+"""Decisions by prices: scores, margins, and the split of pairs into in, out and undecided.
 
-A user's cut lies midway between the last item in and the first item out of the best slate (0 where the slate is not
-full). A pair's margin is the distance of its priced score to the cut: prices that are off by less than the margin do
+A user's cut is midway between the last item in and the first item out of the best slate (0 where the slate is not
+full). A pair's margin is the distance of its priced score to the cut: an error of the prices below the margin does
 not change whether it is shown.
 """
 

@@ -1,7 +1,7 @@
-"""The halvings that make every root finder arrive: of what floating-point numbers there are, not of their distance.
+"""Halvings that make every root finder terminate: they halve the count of floating-point numbers, not the distance.
 
 Newton's method on a piecewise linear function may pass one piece a turn. Root finders therefore halve their bracket one
-turn in `EVERY` from turn `PATIENCE` on, whatever the slopes say, and end where no number is left between the two ends:
+turn in `EVERY` from turn `PATIENCE` on, for any slopes, and end when no number is left between the two ends:
 after at most 70 halvings, for the ends may be as far apart as 1e-300 and 1e300 and a halving of their *exponents* takes
 11 turns to make them neighbors, and one of their distance then 53.
 """

@@ -1,4 +1,4 @@
-"""What visits read and write besides the pairs: users, prices, sums, and marks of decisions."""
+"""Input and output of visits in addition to the pairs: users, prices, sums, and marks of decisions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 
 class Curvature(NamedTuple):
-    """Fractional pairs of a visit in runs that the same rule holds back: what a Hessian product needs."""
+    """Fractional pairs of a visit, in runs under the same binding rule, for Hessian products."""
 
     cell: npt.NDArray[np.int64]  # (capacity,)
     extra: npt.NDArray[np.float64]  # (K, capacity)
@@ -37,7 +37,7 @@ class Point(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What a visit adds to: see visit.visit."""
+    """Output of a visit, to which it adds: see visit.visit."""
 
     load: npt.NDArray[np.float64]  # (K + 1, n_cells) sums of c x
     square: npt.NDArray[np.float64]  # (K + 1, n_cells) sums of c^2 (1 - 1/active) over fractional pairs
@@ -47,7 +47,7 @@ class Sums(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """What decisions read and write: see decide.decide and decide.margins. What a job does not need is empty."""
+    """Input and output of decisions: see decide.decide and decide.margins. Unused arrays are empty."""
 
     margin: npt.NDArray[np.float64]  # (n_segments, n_classes)
     state: npt.NDArray[np.uint8]  # pairs of the users visited

@@ -1,7 +1,7 @@
-"""Slates by size alone where no threshold has the right mass: mixtures of the slates at two neighboring numbers.
+"""Slates by size if no threshold has the right mass: mixtures of the slates at two neighboring numbers.
 
 Where scores differ by no more than roundings (ties, above all) and the smoothing is smaller still, a threshold lets in
-too many candidates or too few: numbers that are next to each other do not say which part of a tie is shown.
+too many candidates or too few: neighboring numbers cannot determine which part of a tie is shown.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Smoothed slates made to meet caps: what is too much of one row goes to another open pair of the same user, or out."""
+"""Makes smoothed slates meet caps: the excess of a row goes to another open pair of the same user, or is dropped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRIES = 8  # at most so many pairs take one pair's excess
 
 
 class Entries(NamedTuple):
-    """Which rows a pair of a cell counts in: entries start[cell]:start[cell + 1], `coefficient` times column `k`."""
+    """The rows of a pair, by its cell: entries start[cell]:start[cell + 1], `coefficient` times column `k`."""
 
     start: Ints  # (n_cells + 1,)
     row: Ints
@@ -29,14 +29,14 @@ class Entries(NamedTuple):
 
 @jit(inline=True)
 def _use(e: int, i: int, entries: Entries, extra: Floats) -> float:
-    """What a unit of pair i adds to the row of entry e."""
+    """Contribution of a unit of pair i to the row of entry e."""
     k = entries.k[e]
     return float(entries.coefficient[e] * (1.0 if k == 0 else extra[k - 1, i]))
 
 
 @jit
 def _in_row(row: int, i: int, cell: Ints, entries: Entries, extra: Floats) -> float:
-    """What a unit of pair i adds to a row."""
+    """Contribution of a unit of pair i to a row."""
     use = 0.0
     for e in range(entries.start[cell[i]], entries.start[cell[i] + 1]):
         if entries.row[e] == row:
@@ -49,7 +49,7 @@ def _room(
     i: int, j: int, most: float, cell: Ints, extra: Floats, entries: Entries, lower: Floats, upper: Floats,
     totals: Floats,
 ) -> float:  # fmt: skip
-    """How much of `most` can go from pair i to pair j, i < 0 for none and j < 0 for none, with all totals in bounds."""
+    """How much of `most` can go from pair i to pair j, with all totals in bounds; a negative number means no pair."""
     for side in range(2):
         pair = i if side == 0 else j
         if pair < 0:
@@ -79,9 +79,9 @@ def _add(i: int, step: float, cell: Ints, extra: Floats, entries: Entries, total
 def transfer(
     first: Ints, cell: Ints, extra: Floats, entries: Entries, lower: Floats, upper: Floats, totals: Floats, x: Floats
 ) -> float:
-    """Move mass between the pairs of each user until no more of what exceeds `upper` finds room; what was moved.
+    """Move mass between the pairs of each user until no more excess over `upper` finds room; returns the mass moved.
 
-    Where a user has a slot that is not full, mass that finds no room is dropped, for its priced score is less than
+    If a user has a slot that is not full, mass without room is dropped, because its priced score is less than
     gamma. The pairs of user u are first[u]:first[u + 1]; cell (n,), extra (K, n) and x (n,) are theirs. x and totals,
     by row, are changed; a total within its limits stays so. Nearest in score goes first, which is highest x: it is
     clip((score - threshold) / gamma, 0, 1).
@@ -132,7 +132,7 @@ def transfer(
 def refill(
     first: Ints, cell: Ints, extra: Floats, entries: Entries, lower: Floats, upper: Floats, totals: Floats, x: Floats
 ) -> float:
-    """Add mass to slots that are not full, where rows have room after `transfer`; what was added."""
+    """Add mass to slots that are not full, if rows have room after `transfer`; returns the mass added."""
     moved = 0.0
     none = min(-1, -first.size)
     for u in range(first.size - 1):

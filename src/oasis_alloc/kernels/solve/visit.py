@@ -1,12 +1,12 @@
-"""One visit to a range of users at given prices: everything that the smoothed dual and its bound need.
+"""One visit to a range of users at given prices: the sums for the smoothed dual and its bound.
 
 For every user the priced scores are `s_p = v_p - sum_k P_k[cell_p] c_pk`, and the kernel solves, exactly,
 
     smoothed:    max { s x - gamma/2 |x|^2 : 0 <= x <= 1, sum x <= size }   by x = clip((s - t) / gamma, 0, 1), t >= 0
     unsmoothed:  the sum of the `size` largest positive scores                (the user's part of the bound)
 
-The threshold t of the last visit is kept per user: only candidates above `t - slack` are looked at twice, and the visit
-falls back to all of them where that turns out to be too few, so the result does not depend on it.
+The threshold t of the last visit is stored per user: only candidates above `t - slack` are read twice, and the visit
+uses all candidates if these are too few, so the result does not depend on it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ N_OUT = 9
 
 _PATIENCE = 200  # turns before the first halving; then one in _EVERY is one, whatever the slopes say
 _EVERY = 2
-_TIED = 1e-6  # slots that no threshold fills or leaves free: what is left is shared by ties
+_TIED = 1e-6  # slots that no threshold fills or leaves free: ties share them
 
 
 class Pairs(NamedTuple):
-    """The candidates as the kernels read them (see program.py)."""
+    """The candidates in the form of the kernels (see program.py)."""
 
     indptr: npt.NDArray[np.int64]
     code: npt.NDArray[np.integer[Any]]  # unsigned: without negative wrap-around the loads are vectorized
@@ -43,7 +43,7 @@ class Pairs(NamedTuple):
 
 
 class Curvature(NamedTuple):
-    """Fractional pairs of a visit, user by user: what a Hessian product needs."""
+    """Fractional pairs of a visit, user by user, for Hessian products."""
 
     cell: npt.NDArray[np.uint32]  # (capacity,)
     extra: npt.NDArray[np.float64]  # (K, capacity)
@@ -127,7 +127,7 @@ def visit(users: Users, pairs: Pairs, size: int, point: Point, sums: Sums) -> No
     s = np.empty(longest)
     c = np.empty(longest)
     at = np.empty(longest, np.int64)
-    shared = np.empty(longest)  # x of users for whom no threshold has the right mass
+    shared = np.empty(longest)  # x of users without a threshold of the right mass
     capacity = kept.cell.size
     inverse = 1.0 / gamma
     smoothed = out[SMOOTHED]
