@@ -6,6 +6,7 @@ records keep the words of their day.
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from collections.abc import Iterator
@@ -29,13 +30,29 @@ BANNED = {
     "whoever": "a role: the caller, a reader, the process",
     r"(?<!there\s)(?:is|are|was|were) (?-i:none)(?! of)": "what is wrong or absent: is not a policy, has no label",
     "at the most": "at most",
-    "one an? (?:user|item|pair|group|row)": "one per user",
+    "one an? (?:user|item|pair|group|row|slot|solve|candidate|label|side|reason)": "one per user",
+    "in vain": "unnecessarily, without effect",
+    "who comes": "a role: the caller, a user, a request",
+}
+# The same for texts that a user of the package reads: messages, reports, the log, the page.
+BANNED_IN_TEXTS = {
+    "beside": "next to, compared with",
+    "nobody": "no user, no other process",
+    "told": "given, reported",
+    "whom": "a second sentence",
+    "stands?": "is",
+    "speaks? of": "says, has",
+    "(?:is|are) no (?:label|path|array|policy|time|number|list|slice)s?": "is not a label",
+    "has no form": "cannot be represented",
+    "looks? at": "read, check, use",
+    "an? (?:user|item|pair|group|slot|candidate|row) (?:once|twice)": "once per user",
 }
 GAP = r"""(?:\s|[#*/]|["']\s*f?["'])+"""  # words of one phrase may be on two lines, of a comment or of two strings
 PATTERN = re.compile(
     r"(?<!\w)(?:" + "|".join(f"({pattern.replace(' ', GAP)})" for pattern in BANNED) + r")(?!\w)", re.IGNORECASE
 )
 ADVICE = list(BANNED.values())
+IN_TEXTS = re.compile("|".join(rf"\b{pattern}\b" for pattern in BANNED_IN_TEXTS), re.IGNORECASE)
 
 
 def wrong_words(text: str) -> Iterator[tuple[int, str, str]]:
@@ -43,6 +60,18 @@ def wrong_words(text: str) -> Iterator[tuple[int, str, str]]:
     for found in PATTERN.finditer(text):
         assert found.lastindex
         yield text.count("\n", 0, found.start()) + 1, " ".join(found[0].split()), ADVICE[found.lastindex - 1]
+
+
+def texts(source: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of every string in Python source that is not a docstring, without inserted names."""
+    tree = ast.parse(source)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    blocks = [node.body for node in ast.walk(tree) if isinstance(node, documented)]
+    blocks += [[node] for node in ast.walk(tree) if isinstance(node, ast.Expr)]  # docstrings of attributes, too
+    docs = {id(body[0].value) for body in blocks if body and isinstance(body[0], ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node.lineno, re.sub(r"{\w*}", "", node.value)
 
 
 def files() -> list[Path]:
@@ -56,7 +85,13 @@ def files() -> list[Path]:
 def complaints(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
     name = path.relative_to(ROOT).as_posix()
-    return [f"{name}:{line}: {word!r}; write: {instead}" for line, word, instead in wrong_words(text)]
+    found = [f"{name}:{line}: {word!r}; write: {instead}" for line, word, instead in wrong_words(text)]
+    if path.suffix == ".py" and name.startswith("src/"):
+        for line, said in texts(text):
+            for word in IN_TEXTS.finditer(said):
+                advice = (to for what, to in BANNED_IN_TEXTS.items() if re.fullmatch(what, word[0], re.IGNORECASE))
+                found.append(f"{name}:{line}: {word[0]!r} in a text; write: {next(advice)}")
+    return found
 
 
 def main() -> int:
@@ -76,6 +111,12 @@ def test_banned_words_are_found_where_they_are() -> None:
         (1, "programme"), (2, "is # none"), (3, "dearer"), (4, 'at the " "most'), (6, "one a user"), (6, "Whoever"),
     ]  # fmt: skip
     assert [instead for *_, instead in wrong_words("Optimisation")] == ["-ize, -ization"]
+
+
+def test_words_of_texts_are_found_in_strings_alone() -> None:
+    source = '"""Nobody is told."""\nraise ValueError(f"{told} is no label beside {x}", "{whom}")  # nobody'
+    said = [(line, word[0]) for line, text in texts(source) for word in IN_TEXTS.finditer(text)]
+    assert said == [(2, "is no label"), (2, "beside")]
 
 
 def test_what_is_meant_passes() -> None:
