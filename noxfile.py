@@ -74,9 +74,10 @@ def tests_wheel(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Run ruff, the spell checker and the check of banned words over everything."""
-    session.install("ruff>=0.9", "codespell>=2.4")
+    """Run ruff, its formatter, the spell checker and the check of banned words over everything."""
+    session.install("ruff~=0.17.0", "codespell>=2.4")
     session.run("ruff", "check", *(session.posargs or ["."]))
+    session.run("ruff", "format", "--check", *(session.posargs or ["."]))
     session.run("codespell")
     session.run("python", "tests/project/test_words.py")
 
