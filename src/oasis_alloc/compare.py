@@ -174,9 +174,7 @@ def compare(before: Solution, after: Solution) -> Comparison:
     return Comparison(before, after)
 
 
-def _differences(
-    before: dict[str, dict[Any, float]], after: dict[str, dict[Any, float]]
-) -> Iterator[Difference]:
+def _differences(before: dict[str, dict[Any, float]], after: dict[str, dict[Any, float]]) -> Iterator[Difference]:
     for name, numbers in after.items():
         old = before.get(name, {})
         for label, number_after in numbers.items():

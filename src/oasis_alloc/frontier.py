@@ -214,9 +214,7 @@ class Frontier(ByFields):
 
         return table(self._table, backend or self.problem.candidates.backend)
 
-    def plot(
-        self, x: str = "point", y: str = "value", ax: Axes | None = None, mark: Solution | None = None
-    ) -> Axes:
+    def plot(self, x: str = "point", y: str = "value", ax: Axes | None = None, mark: Solution | None = None) -> Axes:
         """Draw one column against another; returns matplotlib's Axes. Needs matplotlib (the extra `plot`).
 
         Parameters

@@ -35,6 +35,7 @@ from oasis_alloc.serving.staleness import Staleness
 if TYPE_CHECKING:
     from oasis_alloc.policy import Policy
 
+
 class PolicyStore(Swapping):
     """The policy in a snapshot file, kept up to date.
 

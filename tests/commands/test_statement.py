@@ -412,7 +412,7 @@ def test_labels_of_limits_may_be_of_any_type_that_toml_can_spell(tmp_path: Path)
         "maximize = 'total(\"r\")'\nsubject_to = ['exposure(by=\"new\") <= news', 'exposure(by=\"day\") <= days', "
         "'exposure(by=\"level\") <= levels', 'exposure(by=\"number\") <= numbers']\n"
         '[candidates]\npairs = "pairs.parquet"\nitems = "items.parquet"\n'
-        "[limits]\nnews = { false = 1 }\ndays = { 2026-11-01 = 2 }\nlevels = { \"0.5\" = 3 }\nnumbers = { 7 = 4 }\n",
+        '[limits]\nnews = { false = 1 }\ndays = { 2026-11-01 = 2 }\nlevels = { "0.5" = 3 }\nnumbers = { 7 = 4 }\n',
     )
     problem = read_statement(path).problem
     assert [f.limit for f in problem.subject_to] == [  # type: ignore[attr-defined]

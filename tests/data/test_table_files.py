@@ -45,7 +45,7 @@ def columns(path: Path) -> dict[str, list[Any]]:
 
 def test_only_a_cell_without_a_character_is_missing(tmp_path: Path, library: str) -> None:
     (tmp_path / "items.csv").write_text(
-        'item,genre,plays,share,new\n1,,3,,true\n2,NA,,0.5,\n3,null,4,nan,false\n4,None,5,1e-3,True\n'
+        "item,genre,plays,share,new\n1,,3,,true\n2,NA,,0.5,\n3,null,4,nan,false\n4,None,5,1e-3,True\n"
         '5,N/A,6,inf,true\n6,"",7,2,true\n7,nan,8,3,true\n8, ,9,4,true\n9,"a ""b"", c",10,5,true\n',
         encoding="utf-8",
     )

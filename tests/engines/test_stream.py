@@ -294,9 +294,7 @@ def test_files_that_change_are_noticed(directory: Path, tmp_path: Path) -> None:
         oa.solve(PROBLEMS["caps"](candidates))
 
 
-def test_what_is_not_offered_says_so(
-    streamed: oa.Candidates, monkeypatch: pytest.MonkeyPatch, tuned: Any
-) -> None:
+def test_what_is_not_offered_says_so(streamed: oa.Candidates, monkeypatch: pytest.MonkeyPatch, tuned: Any) -> None:
     before = oa.solve(PROBLEMS["caps"](streamed))
     guarded = {"keep": {"relevance": 0.9}, "at_least": 1, "slot_weights": [1.0, 0.5, 0.2]}
     for rule, value in guarded.items():

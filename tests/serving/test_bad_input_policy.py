@@ -102,8 +102,11 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("k has thousands of digits", lambda: pick(k=10**5000), "k=a number of thousands of digits"),
     ("k of a reason", lambda: ask(call="explain", k=2**63), "below 2^62"),
     ("k of a draw", lambda: draw(k=2**63), "below 2^62"),
-    ("a score is beyond float64", lambda: ask(columns={"relevance": [1, 1.7e308], "promotion": [1, 1.7e308]}),
-     "entry 1: the score is beyond float64"),
+    (
+        "a score is beyond float64",
+        lambda: ask(columns={"relevance": [1, 1.7e308], "promotion": [1, 1.7e308]}),
+        "entry 1: the score is beyond float64",
+    ),
     ("too few attributes", lambda: ask(items=[-1, -1], campaign=[3]), "expected 2 labels"),
     ("attributes are a text", lambda: ask(items=[-1, -1], campaign="ab"), "expected 2 labels"),
     ("an attribute is a mapping", lambda: ask(items=[-1, -1], campaign=[{}, 3]), "{} cannot be a label"),
@@ -117,9 +120,13 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("pinned is ragged", lambda: pick(pinned=[[1], [1, 0]]), "pinned: expected positions in the request"),
     ("items are ragged", lambda: ask(items=[[1], [1, 2]]), "items: expected (n,) item numbers"),
     ("an item is beyond 63 bits", lambda: ask(items=np.array([3, 2**64 - 1], np.uint64)), "entry 1 is"),
-    ("a boost is beyond float64", lambda: ask(
-        call="boosts", name="nothing priced", items=[1], columns={"streams": [1.7e308], "relevance": [1.7e308]}),
-     "entry 0: the boost is beyond float64"),
+    (
+        "a boost is beyond float64",
+        lambda: ask(
+            call="boosts", name="nothing priced", items=[1], columns={"streams": [1.7e308], "relevance": [1.7e308]}
+        ),
+        "entry 0: the boost is beyond float64",
+    ),
     ("a store of no path", lambda: oa.PolicyStore("a\0b"), "expected the path of a file"),
     ("a store of a number", lambda: oa.PolicyStore(3), "PolicyStore(3): expected the path of a file"),
     ("pinned is a fraction", lambda: pick(pinned=[0.5]), "pinned: expected positions in the request"),
@@ -190,8 +197,11 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("a batch of too many users", lambda: batch_of(2, 8, 2, times=3), "3 users; expected at most 2"),
     ("a batch of too many candidates", lambda: batch_of(3, 8, 5, times=2), "5 candidates after 5; expected at most 8"),
     ("a batch of less than none", lambda: batch_of(3, 8, -1), "n=-1: expected how many candidates there are, a whole"),
-    *[(f"buffers with n={n!r}", lambda call=call, n=n: hot_of(call, n), f"n={n!r}: expected how many candidates")
-      for call in ("score", "select", "diverse", "batch") for n in (None, "3", 2.5, NAN, True, np.True_, -1, [2])],
+    *[
+        (f"buffers with n={n!r}", lambda call=call, n=n: hot_of(call, n), f"n={n!r}: expected how many candidates")
+        for call in ("score", "select", "diverse", "batch")
+        for n in (None, "3", 2.5, NAN, True, np.True_, -1, [2])
+    ],
     ("a batch of another policy", lambda: batch_of(3, 8, 1, "one column"), "another policy"),
     ("buffers for no number", lambda: policy("segments").prepare("many"), "prepare(max_candidates='many')"),
     (
@@ -291,23 +301,38 @@ REQUESTS: list[tuple[str, Callable[[], Any], str]] = [
     ("a gap beyond float64", lambda: oa.solve(solved("segments").problem, gap=10**400), "a positive number"),
     ("an age beyond float64", lambda: oa.Staleness(hold_after=10**400), "a finite number of seconds above 0"),
     ("an age that is a time", lambda: oa.Staleness(hold_after=TIMES[0][1]), "a finite number of seconds above 0"),
-    ("ages in fractions that decrease", lambda: oa.Staleness(hold_after=9000, decay_after=Fraction(1, 3)),
-     "decay_after=Fraction(1, 3)): expected a finite number of seconds above hold_after (9000)"),
+    (
+        "ages in fractions that decrease",
+        lambda: oa.Staleness(hold_after=9000, decay_after=Fraction(1, 3)),
+        "decay_after=Fraction(1, 3)): expected a finite number of seconds above hold_after (9000)",
+    ),
     ("steps that nobody can count", lambda: oa.Staleness(steps=10**30), "a whole number of at least 1, up to 10,000"),
     ("looks that never come", lambda: oa.PolicyStore("p", refresh=10**400), "a finite number of seconds above 0"),
     ("looks after a time", lambda: oa.PolicyStore("p", refresh=TIMES[0][1]), "a finite number of seconds above 0"),
     ("more kept than memory has", lambda: oa.PolicyStore("p", history=10**30), "0 or more, up to 10,000"),
     ("kept for a time", lambda: oa.PolicyStore("p", history=TIMES[0][1]), "a whole number, 0 or more"),
-    *[(f"a store of {path!r}", lambda path=path: oa.PolicyStore(path), "expected the path of a file")
-      for path in ("", ".", "/", "..", "a/..", b".", None, [], 1.5)],
+    *[
+        (f"a store of {path!r}", lambda path=path: oa.PolicyStore(path), "expected the path of a file")
+        for path in ("", ".", "/", "..", "a/..", b".", None, [], 1.5)
+    ],
     ("a clock that is a number", lambda: oa.PolicyStore("p", clock=5), "PolicyStore(clock=5): expected a function"),
-    *[(f"a clock that says {said!r:.9}", lambda said=said: oa.PolicyStore("p", clock=lambda: said), "expected UNIX sec")
-      for said in (None, "now", NAN, 10**400, True, np.datetime64(0, "s"))],
+    *[
+        (
+            f"a clock that says {said!r:.9}",
+            lambda said=said: oa.PolicyStore("p", clock=lambda: said),
+            "expected UNIX sec",
+        )
+        for said in (None, "now", NAN, 10**400, True, np.datetime64(0, "s"))
+    ],
     ("a policy published of nothing", lambda: oa.PolicyStore("p").publish(None), "None is not a path"),
-    *[(f"a policy in {path!r}", lambda path=path: oa.Policy.load(path), "is not a path; expected a text")
-      for path in (None, 1.5, 3, [], True)],
-    *[(f"a policy to {path!r}", lambda path=path: policy("segments").save(path), "is not a path; expected a text")
-      for path in (None, 1.5, 3, [], True)],
+    *[
+        (f"a policy in {path!r}", lambda path=path: oa.Policy.load(path), "is not a path; expected a text")
+        for path in (None, 1.5, 3, [], True)
+    ],
+    *[
+        (f"a policy to {path!r}", lambda path=path: policy("segments").save(path), "is not a path; expected a text")
+        for path in (None, 1.5, 3, [], True)
+    ],
     ("a state of a folder", lambda: refuse(".", "p1"), "'.' is not a valid path of a file"),
     ("a store of no name", lambda: oa.PolicyStore("p", name="a\x1b"), "name='a\\x1b'): expected a printable"),
 ]

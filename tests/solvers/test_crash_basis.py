@@ -37,7 +37,9 @@ def candidates() -> oa.Candidates:
 PROBLEMS: dict[str, tuple[oa.Objective, list[Any], oa.Slate]] = {
     "caps": (VALUE, [E("campaign") <= 190], oa.Slate(size=3)),
     "ranges": (
-        VALUE, [E("campaign") >= 150, E("campaign") <= 210, oa.total("streams", by="genre") >= 900], oa.Slate(size=3)
+        VALUE,
+        [E("campaign") >= 150, E("campaign") <= 210, oa.total("streams", by="genre") >= 900],
+        oa.Slate(size=3),
     ),
     "shares": (VALUE, [E("campaign") - 0.05 * E() <= 0, E("genre") >= 0.15 * E()], oa.Slate(size=3)),
     "curved": (VALUE + 20.0 * oa.log(E("campaign"), offset=1.0), [E("genre") <= 1_150], oa.Slate(size=3)),
@@ -48,9 +50,7 @@ PROBLEMS: dict[str, tuple[oa.Objective, list[Any], oa.Slate]] = {
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_the_same_optimum_in_fewer_steps(
-    name: str, candidates: oa.Candidates, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_optimum_in_fewer_steps(name: str, candidates: oa.Candidates, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Restricted] = []
 
     def solve(part: Restricted, basis: Any, prices: Any, seconds: Any) -> Any:

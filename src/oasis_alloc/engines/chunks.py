@@ -118,9 +118,7 @@ class Chunked(ABC):
         cell, end, runs = np.zeros(n, np.int64), np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
         return jobs.Curvature(cell, extra, np.zeros(n), end, runs)
 
-    def _ruled(
-        self, job: int, piece: Piece, tables: Floats, gamma: float, stride: int = 1, **marks: Any
-    ) -> None:
+    def _ruled(self, job: int, piece: Piece, tables: Floats, gamma: float, stride: int = 1, **marks: Any) -> None:
         assert self._rules is not None  # checked by the caller
         users = jobs.Users(piece.first, piece.last, stride)
         point, sums = self._point(tables, gamma), self._sums(piece.chunk)

@@ -78,9 +78,7 @@ def recover_primal(
     return point, monitor.reached
 
 
-def _few(
-    program: Program, monitor: Monitor, settings: DualSettings, gap: float, scale: float, point: Point
-) -> bool:
+def _few(program: Program, monitor: Monitor, settings: DualSettings, gap: float, scale: float, point: Point) -> bool:
     """Whether moving the excess over caps, and the unused part of priced caps, costs no more than the gap."""
     _, upper, penalty = program.bands()
     prices = program.prices(point.z)

@@ -66,9 +66,7 @@ class Restricted:
         above, below = solution.x[self.slacks].reshape(2, self.rows.size)
         return above, below
 
-    def basis_for(
-        self, wider: Restricted, solution: LinearSolution, shown: Ints
-    ) -> tuple[Statuses, Statuses] | None:
+    def basis_for(self, wider: Restricted, solution: LinearSolution, shown: Ints) -> tuple[Statuses, Statuses] | None:
         """This program's final basis, carried over to one with more pairs, users and rows; None for other pieces.
 
         New pairs enter at their fixed value: 0, or 1 if they are in `shown`; new rows are basic.
@@ -102,13 +100,7 @@ class Restricted:
 
 
 def restricted(
-    engine: Engine,
-    decision: PairSplit,
-    fixed: Floats,
-    prices: Floats,
-    radius: Floats,
-    max_prices: Floats,
-    keep: Ints,
+    engine: Engine, decision: PairSplit, fixed: Floats, prices: Floats, radius: Floats, max_prices: Floats, keep: Ints
 ) -> Restricted:
     """Set up the program.
 
@@ -154,11 +146,17 @@ def restricted(
     matrix = _assemble(
         [slates.matrix, -slates.steps, sp.csr_array((n_slates, aux.size + n_more))],
         [
-            measures[rows], sp.csr_array((rows.size, n_steps)), through[rows],
+            measures[rows],
+            sp.csr_array((rows.size, n_steps)),
+            through[rows],
             sp.hstack([-eye, eye, -stairs, -forms.totals[rows]], format="csr"),
         ],
-        [base[aux], sp.csr_array((aux.size, n_steps)), -sp.eye_array(aux.size, format="csr"),
-         sp.csr_array((aux.size, n_more))],
+        [
+            base[aux],
+            sp.csr_array((aux.size, n_steps)),
+            -sp.eye_array(aux.size, format="csr"),
+            sp.csr_array((aux.size, n_more)),
+        ],
         [sp.csr_array((forms.inner.shape[0], n + n_steps + aux.size + n_more - forms.gain.size)), forms.inner],
     )
     zeros = np.zeros(aux.size)
@@ -168,12 +166,13 @@ def restricted(
         matrix=matrix,
         row_lower=np.concatenate([slates.lower, lower[rows] - fixed[rows], zeros, forms.row_lower]),
         row_upper=np.concatenate([slates.upper, upper[rows] - fixed[rows], zeros, np.zeros(forms.row_lower.size)]),
-        lower=np.concatenate(
-            [np.zeros(n + n_steps), zeros - np.inf, np.zeros(n_more - forms.gain.size), forms.lower]
-        ),
+        lower=np.concatenate([np.zeros(n + n_steps), zeros - np.inf, np.zeros(n_more - forms.gain.size), forms.lower]),
         upper=np.concatenate(
             [
-                np.ones(n), slates.width, np.full(aux.size + 2 * rows.size, np.inf), width.ravel(),
+                np.ones(n),
+                slates.width,
+                np.full(aux.size + 2 * rows.size, np.inf),
+                width.ravel(),
                 np.full(forms.gain.size, np.inf),
             ]
         ),

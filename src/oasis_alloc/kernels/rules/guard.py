@@ -50,9 +50,7 @@ def chain_at(
         if rules.stair >= 0:
             lowest -= rules.steps[rules.steps.size - 2] * rules.weight[u]
         low = lowest - 2.0 * gamma - 0.01 * abs(lowest)
-    return solve_chain(
-        n, rules.size[u], rules.least[u], low, start, gamma, rules.weight[u], rules, local, work
-    )
+    return solve_chain(n, rules.size[u], rules.least[u], low, start, gamma, rules.weight[u], rules, local, work)
 
 
 @jit(inline=True)

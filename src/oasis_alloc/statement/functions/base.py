@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-
 class PriceBox(NamedTuple):
     """Dual variables of a function: `z in [lower, upper]`, each adding to the price of one group.
 
