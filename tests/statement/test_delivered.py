@@ -65,7 +65,7 @@ def test_conjugate_and_prices(row: Row) -> None:
             assert curve.values == pytest.approx(row.formula(curve.maximizer + BEFORE), rel=1e-6)
             assert not box.limit.any()
         else:
-            constant = row.bound.most_value if isinstance(row.bound, BoundReach) else 0.0
+            constant = row.bound.max_value if isinstance(row.bound, BoundReach) else 0.0
             assert box.limit @ price[box.group] + constant == pytest.approx(conjugate, abs=1e-9)
 
 

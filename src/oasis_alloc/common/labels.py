@@ -262,6 +262,14 @@ def _article(name: str) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
+def _length(value: object) -> int:
+    """The number of entries, 0 for what has none, such as an array of no dimensions."""
+    try:
+        return len(value)  # type: ignore[arg-type]
+    except TypeError:
+        return 0
+
+
 def shown(value: object, longest: int = 80) -> str:
     """A value for an error message: its `repr`, cut, or a description if that is long; tables are not written out.
 
@@ -270,8 +278,8 @@ def shown(value: object, longest: int = 80) -> str:
     """
     if isinstance(value, (str, bytes)):
         value = value[: longest + 1]
-    elif hasattr(value, "columns") or hasattr(value, "iloc") or (hasattr(value, "__len__") and len(value) > longest):
-        return _article(type(value).__name__) + (f" of {len(value):,}" if hasattr(value, "__len__") else "")
+    elif hasattr(value, "columns") or hasattr(value, "iloc") or _length(value) > longest:
+        return _article(type(value).__name__) + (f" of {_length(value):,}" if hasattr(value, "__len__") else "")
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of thousands of digits, deep lists
