@@ -17,7 +17,8 @@ from test_checkpoint import problem, same_within_the_gap
 
 import oasis_alloc as oa
 from oasis_alloc.engines.settings import SIZES
-from oasis_alloc.solvers.monitor import Allocation, Monitor
+from oasis_alloc.solvers.incumbent import Allocation
+from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.progress_display import numbers
 from oasis_alloc.solvers.settings import DUAL
 

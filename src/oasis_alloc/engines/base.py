@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
 
@@ -97,6 +98,10 @@ class Survey:
     max_totals: Floats  # ... and only their positive parts
     mark: float  # a fingerprint of the values and classes of pairs
 
+    def of_rows(self, rows: Ints) -> Survey:
+        """The same of a program of some of the rows."""
+        return replace(self, min_totals=self.min_totals[rows], max_totals=self.max_totals[rows])
+
 
 class Engine(Protocol):
     """Visits users; does not depend on the problem or the solver.
@@ -109,6 +114,10 @@ class Engine(Protocol):
 
     def survey(self) -> Survey:
         """Read all pairs once, independent of prices; cached, and not counted as a pass."""
+        ...
+
+    def narrowed(self, program: Program, rows: Ints) -> AbstractContextManager[Engine]:
+        """An engine for a program of some rows of this one's, until the end of the block; the pairs are the same."""
         ...
 
     def take(self, positions: npt.NDArray[np.int64]) -> PairView:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -137,6 +138,15 @@ class Chunked(ABC):
     def _min_gamma(self) -> float:
         """Smoothing of decisions under rules."""
         return _KINK * (self.survey().size or 1.0)
+
+    @contextmanager
+    def narrowed(self, program: Program, rows: Ints) -> Iterator[Chunked]:
+        full, survey = self.program, self.survey()
+        self.program, self._survey = program, survey.of_rows(rows)
+        try:
+            yield self
+        finally:
+            self.program, self._survey = full, survey
 
     def survey(self) -> Survey:
         if self._survey is None:

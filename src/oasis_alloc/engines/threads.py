@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 from oasis_alloc.common.threads import share, workers
@@ -11,6 +12,7 @@ from oasis_alloc.common.types import Ints
 from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
+from oasis_alloc.program.variants import with_merged_cells
 
 
 class Threads(Chunked):
@@ -37,6 +39,20 @@ class Threads(Chunked):
                 job(chunk)
         else:
             share(self._pool, self._workers, job, self._n)
+
+    @contextmanager
+    def narrowed(self, program: Program, rows: Ints) -> Iterator[Chunked]:
+        merged = with_merged_cells(program)
+        if merged is program:
+            with super().narrowed(program, rows) as engine:
+                yield engine
+            return
+        with Threads(merged, self._threads) as engine:
+            engine.passes, engine._survey = self.passes, self.survey().of_rows(rows)
+            try:
+                yield engine
+            finally:
+                self.passes = engine.passes
 
     def take(self, positions: Ints) -> PairView:
         return PairView(self.program, positions, self.program, positions)

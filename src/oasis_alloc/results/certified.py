@@ -17,7 +17,8 @@ from oasis_alloc.program.program import Program
 from oasis_alloc.program.supply_and_positions import folded
 from oasis_alloc.results.answer import Answer, linear_parts
 from oasis_alloc.solvers.evaluation import evaluate, missed_cost, sizes
-from oasis_alloc.solvers.monitor import Allocation, Monitor, Status
+from oasis_alloc.solvers.incumbent import Allocation
+from oasis_alloc.solvers.monitor import Monitor, Status
 from oasis_alloc.solvers.relaxation import Relaxation, Relaxed
 from oasis_alloc.solvers.stages import Outcome
 

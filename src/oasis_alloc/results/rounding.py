@@ -24,7 +24,7 @@ from oasis_alloc.results.orderings import every_level, ranked
 
 if TYPE_CHECKING:
     from oasis_alloc.results.answer import Answer
-    from oasis_alloc.solvers.monitor import Allocation
+    from oasis_alloc.solvers.incumbent import Allocation
 
 
 @dataclass(frozen=True, eq=False, repr=False)

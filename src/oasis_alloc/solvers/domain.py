@@ -16,7 +16,8 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program, RowBlock
 from oasis_alloc.program.variants import with_functions
-from oasis_alloc.solvers.monitor import Allocation, Monitor
+from oasis_alloc.solvers.incumbent import Allocation
+from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.relaxation import Relaxation, decided, neutral, smallest_relaxation, without_ties
 from oasis_alloc.statement.functions.band import BoundBand
 from oasis_alloc.statement.functions.base import BoundFunction

@@ -19,6 +19,8 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import relative_gap
 from oasis_alloc.engines.base import Engine, PairSplit
 from oasis_alloc.program.program import Program
+from oasis_alloc.program.variants import priced_rows, with_rows
+from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.monitor import Monitor, SuspectedInfeasible
 from oasis_alloc.solvers.newton import Check, Point, SmoothedDual, minimize, newton_direction
@@ -31,9 +33,25 @@ def optimize(
 ) -> None:
     """Store the best bound, prices and allocation in the monitor; `Stop` propagates.
 
-    `z` are dual variables to start from, and `scale` is the typical score, if the caller knows it.
+    `z` are dual variables to start from, and `scale` is the typical score, where the caller knows better. Rows that
+    cannot have a price are left out meanwhile: they would cost as much as others.
     """
-    run = Run.of(engine, monitor, z is not None, scale, DUAL.now if settings is None else settings)
+    program, settings = engine.program, DUAL.now if settings is None else settings
+    rows = priced_rows(program)
+    if rows.size > settings.few_rows * program.n_rows:
+        _optimize(engine, monitor, z, scale, settings)
+        return
+    try:
+        with engine.narrowed(with_rows(program, rows), rows) as narrow, monitor.of_rows(rows, program.n_rows):
+            _optimize(narrow, monitor, z, scale, settings)
+    finally:  # however it ends, what was found is told of all rows
+        best = monitor.best
+        if best is not None and best.totals.size != program.n_rows:
+            monitor.restate(evaluate(engine, best.positions, best.x))
+
+
+def _optimize(engine: Engine, monitor: Monitor, z: Floats | None, scale: float | None, settings: DualSettings) -> None:
+    run = Run.of(engine, monitor, z is not None, scale, settings)
     start, gamma = first_point(run, z)
     point, wanted = None, run.settings.min_undecided
     if engine.program.row.size:
@@ -151,7 +169,8 @@ def with_all_users(run: Run, start: Floats, gamma: float) -> tuple[Point, int] |
     """Reduce the smoothing; (the last point, pairs for the finisher), or None if the gap is reached."""
     monitor, dual, settings = run.monitor, run.dual, run.settings
     monitor.enter("passes")
-    fractional, recovery_tries = np.inf, settings.recovery_tries
+    worthless = run.engine.survey().size == 0.0
+    fractional, recovery_tries = np.inf, settings.worthless_tries if worthless else settings.recovery_tries
     max_steps = 2 * settings.few_steps if run.ruled else settings.max_steps
     while True:
         point = minimize(dual, dual.at(start, gamma), 1, settings.rough, max_steps)
@@ -166,8 +185,9 @@ def with_all_users(run: Run, start: Floats, gamma: float) -> tuple[Point, int] |
             raise SuspectedInfeasible
         # pairs that stay tied although the smoothing is finer than the values
         tied = point.visit.fractional > settings.tied_share * fractional and gamma < settings.tied_gamma * run.typical
-        finishes = times == np.inf and ready_for_finisher(run, point, wanted)
-        if finishes or tied or gamma <= settings.last_gamma * run.unit:
+        finishes = times == np.inf and (tied or ready_for_finisher(run, point, wanted))
+        last = settings.last_worthless_gamma if worthless else settings.last_gamma
+        if finishes or gamma <= last * run.unit:
             return point, wanted
         start, fractional = point.z, point.visit.fractional
         # the loss from smoothing is quadratic in it: stop where the current slates would be good enough

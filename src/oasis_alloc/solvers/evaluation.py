@@ -10,7 +10,7 @@ from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
-from oasis_alloc.solvers.monitor import Allocation
+from oasis_alloc.solvers.incumbent import Allocation
 
 _BROADCAST = 4  # a base total in more rows than this is summed once for all of them
 _PART = 1 << 20  # pairs looked up at a time

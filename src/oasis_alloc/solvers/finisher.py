@@ -21,8 +21,9 @@ from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.crash_basis import crash_basis
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.highs import solve_lp
+from oasis_alloc.solvers.incumbent import Allocation
 from oasis_alloc.solvers.linear import LinearSolution, Statuses
-from oasis_alloc.solvers.monitor import Allocation, Monitor, Status, Stop, SuspectedInfeasible
+from oasis_alloc.solvers.monitor import Monitor, Status, Stop, SuspectedInfeasible
 from oasis_alloc.solvers.repair import trimmed
 from oasis_alloc.solvers.restricted import Restricted, restricted
 from oasis_alloc.solvers.settings import DUAL, DualSettings

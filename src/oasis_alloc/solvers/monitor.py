@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import FEASIBLE, relative_gap
+from oasis_alloc.solvers.incumbent import Allocation, DualIterate
 
 _TICKS = 8  # over which the pass rate is measured
 _OF_PARTS = 0.01  # share of the objective's absolute parts that counts while the gap can still shrink
@@ -90,23 +92,6 @@ class Progress:
     left: float | None = None  # estimated seconds until the requested gap, at the recent rate; None if unknown
 
 
-@dataclass(frozen=True, eq=False)
-class Allocation:
-    """An allocation by its non-zeros, with its value."""
-
-    positions: npt.NDArray[np.int64]
-    x: Floats
-    value: float
-    totals: Floats
-    violation: float
-    linear: float = 0.0  # v x, before decrements
-    size: float = 0.0  # sum of the absolute parts of the objective
-
-    @property
-    def feasible(self) -> bool:
-        return self.violation <= FEASIBLE
-
-
 def asks_to_stop(answer: object) -> bool:
     """True if a caller's progress function returned a true boolean, Python's or NumPy's.
 
@@ -126,14 +111,6 @@ class Stop(Exception):
 
 class SuspectedInfeasible(Exception):
     """Raised inside a solve if the constraints seem to conflict; the relaxation then decides."""
-
-
-@dataclass(frozen=True, eq=False)
-class DualIterate:
-    """The state of the optimizer: dual variables and their smoothing."""
-
-    z: Floats
-    gamma: float
 
 
 class Monitor:
@@ -164,6 +141,7 @@ class Monitor:
         self._keep: Callable[[float], object] | None = None
         self._parts: Callable[[npt.NDArray[np.int64], Floats], float] | None = None
         self._may_conflict = True
+        self._rows: tuple[Ints, int] | None = None
         self._n_pairs = 0
         self._lowest = -np.inf
         self._rounding = 0.0
@@ -325,10 +303,32 @@ class Monitor:
         """Keep a bound if it is the best so far; raise `SuspectedInfeasible` if no allocation has such a low value."""
         better = bound < self.bound
         if better:
-            self._proven = (bound, prices.copy())
+            self._proven = (bound, self._of_all_rows(prices))
             if self._may_conflict and bound < self._lowest - FEASIBLE * max(self._scale, abs(self._lowest)):
                 raise SuspectedInfeasible
         return better
+
+    def _of_all_rows(self, prices: Floats) -> Floats:
+        if self._rows is None:
+            return prices.copy()
+        rows, n_rows = self._rows
+        out = np.zeros(n_rows)
+        out[rows] = prices
+        return out
+
+    @contextmanager
+    def of_rows(self, rows: Ints, n_rows: int) -> Iterator[None]:
+        """Take the prices that are offered in this block as those of some rows; the others have none."""
+        self._rows = (rows, n_rows)
+        try:
+            yield
+        finally:
+            self._rows = None
+
+    def restate(self, allocation: Allocation) -> None:
+        """Put the same allocation, added up for all rows, in the place of the best one."""
+        assert self._best is not None  # it is this one
+        self._best = replace(allocation, size=max(allocation.size, self._best.size))
 
     def forget_bound(self) -> None:
         """Drop the best bound: the next ones are at better prices."""

@@ -22,28 +22,53 @@ from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimize
-from oasis_alloc.solvers.repair import only_caps, rebalance
+from oasis_alloc.solvers.repair import only_caps, rebalance, trimmed
 from oasis_alloc.solvers.settings import DualSettings
 
 
 def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int) -> float:
     """The gap divided by the requested gap, if the smoothed slates of a point met all limits.
 
-    Infinite if the finisher is better: if its linear program, of `undecided` pairs, is small and exact, without curves
-    and rules, and if few pairs would be fractional for every price that can move.
+    Infinite if the finisher is better: if its linear program, of `undecided` pairs, is small and exact, without curves,
+    support functions and rules.
     """
     program, settings = dual.program, dual.settings
-    # prices of support functions are near the domain, which affects the bound
-    if (program.rules is None and not program.curved and undecided < settings.large) or program.supports:
+    if dual.engine.survey().size == 0.0:  # all pairs tie: a little smoothing chooses the most even of the best slates
+        return 1.0
+    if program.rules is None and not program.curved and not program.supports and undecided < settings.large:
         return np.inf
-    # the loss from smoothing at the priced scores, whether or not the slates meet the limits yet
+    taken = min(_taken(point, program), _most_taken(point, program))
+    size = float(monitor.size_of(point.visit.value))
+    return float(taken) / size / (settings.smoothing_share * float(monitor.target))
+
+
+def _taken(point: Point, program: Program) -> float:
+    """What smoothing takes from slates at their own priced scores, whether or not these meet the demands yet."""
     visit = point.visit
-    taken = max(0.0, visit.bound - (visit.value - float(program.prices(point.z) @ visit.totals)))
-    times = float(taken) / float(monitor.size_of(visit.value)) / (settings.smoothing_share * float(monitor.target))
-    moving = np.unique(program.row[~dual.at_bound(point)]).size
-    # the final number: it is proportional to the smoothing
-    enough = settings.fractional_per_row * moving * max(np.sqrt(times), 1.0)
-    return times if point.visit.fractional >= enough else np.inf
+    return max(0.0, visit.bound - (visit.value - float(program.prices(point.z) @ visit.totals)))
+
+
+def _most_taken(point: Point, program: Program) -> float:
+    """The most that it can take: with a guard, the bound at smoothed prices of guards says more than it does take.
+
+    A slate `y` of rules is worth no more than `s x + gamma/2 (|y|^2 - |x|^2)`, for the smoothed slate x is the best one
+    of the smoothed problem, and `|y|^2` is at most the slots.
+    """
+    visit = point.visit
+    sizes = program.size if program.rules is None else program.rules.size
+    slots = float(np.minimum(np.diff(program.indptr), sizes).sum())
+    priced = visit.value - float(program.prices(point.z) @ visit.totals)
+    return max(0.0, 0.5 * point.gamma * slots - (priced - visit.smoothed))
+
+
+def _taken_by_supports(point: Point, program: Program) -> float:
+    """What the smoothing of support functions takes: their prices are next to the domain, and as far from the bound."""
+    taken, totals = 0.0, point.visit.totals
+    prices = program.admit(program.prices(point.z)) if program.supports else totals
+    for block, function in program.supports:
+        own = prices[block.rows]
+        taken += function.conjugate(own) - float(own @ totals[block.rows]) - function.value(totals[block.rows])
+    return max(0.0, taken)
 
 
 def recover_primal(
@@ -51,26 +76,38 @@ def recover_primal(
 ) -> tuple[Point, bool]:
     """Continue until the limits are met and offer the slates; (the last point, True if the gap is reached).
 
-    `scale` is the typical score. Without rules, the excess is moved to other pairs, at about gamma per unit.
+    `scale` is the typical score. Where there are only caps, rough prices do: without rules what is too much is moved to
+    other pairs, for about gamma a unit; with rules it is taken off.
     """
     program, settings = engine.program, dual.settings
     monitor.enter("recovery")
-    may_move = program.rules is None and only_caps(engine)
-    for part in settings.moved if may_move else (0.0,):
+    may_drop = only_caps(engine)
+    may_move = may_drop and program.rules is None and not program.supports
+    for part in settings.moved if may_drop else (0.0,):
         if may_move:
             few = partial(_few, program, monitor, settings, part * monitor.target, scale)
             point = minimize(dual, point, 1, few, settings.recovery_steps)
+        elif may_drop:
+            point = minimize(
+                dual, point, 1, partial(_cheap, program, monitor, part * monitor.target), settings.recovery_steps
+            )
         else:
             point = minimize(dual, point, 1, settings.exact * FEASIBLE, settings.recovery_steps)
             if program.violation(point.visit.totals, program.kept_share * point.visit.activity) > FEASIBLE:
                 break
         point = dual.here(point)  # its slates are needed
         prices = program.prices(point.z)
+        if program.supports:
+            prices = program.admit(prices)
+            monitor.forget_bound()  # those of Newton steps were at prices a little outside the domain
         positions, x = point.visit.slates()
         if may_move:
             rebalance(engine, positions, x, point.visit.totals)
+        elif may_drop:
+            less = trimmed(engine, positions, x, point.visit.totals)
+            x = x if less is None else less
         monitor.offer(evaluate(engine, positions, x))
-        if not monitor.reached and not may_move:
+        if program.supports or not (monitor.reached or may_move):
             bound_at(engine, monitor, prices, scale, settings)
         if monitor.reached:
             break
@@ -78,8 +115,17 @@ def recover_primal(
     return point, monitor.reached
 
 
+def _cheap(program: Program, monitor: Monitor, gap: float, point: Point) -> bool:
+    """Whether taking off what exceeds caps, and what they leave of their prices' worth, takes no more than a gap."""
+    _, upper, penalty = program.bands()
+    prices = np.maximum(program.prices(point.z), 0.0)
+    off = np.where(np.isfinite(penalty) | np.isinf(upper), 0.0, np.abs(point.visit.totals - upper))
+    cost = float(off @ prices) + _taken_by_supports(point, program)
+    return cost <= gap * monitor.size_of(point.visit.bound)
+
+
 def _few(program: Program, monitor: Monitor, settings: DualSettings, gap: float, scale: float, point: Point) -> bool:
-    """Whether moving the excess over caps, and the unused part of priced caps, costs no more than the gap."""
+    """Whether moving what exceeds caps, and what they leave of their prices' worth, takes no more than a gap."""
     _, upper, penalty = program.bands()
     prices = program.prices(point.z)
     hard = ~np.isfinite(penalty)

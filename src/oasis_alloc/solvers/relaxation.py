@@ -25,21 +25,22 @@ from oasis_alloc.solvers.conflicts import Conflict, conflicts_of
 from oasis_alloc.solvers.dual import optimize
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import Round, finish_rounds
-from oasis_alloc.solvers.monitor import Allocation, Monitor, Status, Stop
+from oasis_alloc.solvers.incumbent import Allocation
+from oasis_alloc.solvers.monitor import Monitor, Status, Stop
 from oasis_alloc.solvers.presolve import out_of_reach
 from oasis_alloc.solvers.registry import Solver
 from oasis_alloc.solvers.settings import DUAL
 from oasis_alloc.solvers.ties import choose
 
-_GAP, _FINE = 1e-6, 1e-9  # relative gaps of the total; the finer one if the whole program is solved at once
-_NOISE = 1e-14  # rounding error of totals, relative to a unit
-_ROUNDING = 1e-10  # relative to the limits: a total relaxation below that counts as 0
+_GAP, _FINE = 1e-6, 1e-9  # of the total; the finer one where the whole program is solved in one go
+_ROUGH = 1e-4  # the same where it is not: whether limits conflict is told by far less
+_NOISE = 1e-14  # of a unit: what totals are off by
+_ROUNDING = 1e-10  # of the demands: a total relaxation below that counts as 0
 _PENALTY = 10.0  # first price of a missed unit, in largest values: a high one costs digits of the bound
 _ABOVE = 3.0  # the same, relative to the prices of soft limits and functions
 _STEEPER = 30.0  # factor by which it is raised while functions still exceed it
 _MOST_PENALTIES = 8
 _CLEAR = 1e2  # multiple of the tolerance from which a conflict is far enough from rounding to break ties
-_TILT = 1e-3  # value of a typical pair against one unit of relaxation, so that few pairs tie
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +80,10 @@ def smallest_relaxation(
     program, survey = stated.program, stated.survey()
     loose = np.zeros(program.n_rows) if loose is None else loose
     at_once = program.n_pairs <= DUAL.now.whole_relaxation
-    value_scale = 0.0 if at_once or survey.size == 0.0 else _TILT / survey.size
-    free = relaxed(program, value_scale, weights, survey.min_totals, survey.max_totals, loose)
+    free = relaxed(program, weights, survey.min_totals, survey.max_totals, loose)
     with engine_of(free) as engine:
         rounding = _ROUNDING * abs(free.concave(np.zeros(free.n_rows)))
-        own = monitor.within(_FINE if at_once else _GAP, "conflicts", rounding)
+        own = monitor.within(_FINE if at_once else _ROUGH, "conflicts", rounding)
         last: Round | None = None
         try:
             if at_once:
@@ -100,16 +100,16 @@ def smallest_relaxation(
         none = np.empty(0)
         return Relaxation(0.0, 0.0, beyond, np.inf, (), none, none, none, weights, none.astype(np.int64), none, None)
     at_least = -own.bound
-    if value_scale != 0.0:
-        valueless = relaxed(program, 0.0, weights, survey.min_totals, survey.max_totals, loose)
-        at_least = _without_values(valueless, engine_of, prices)
     limits = _limits(program, best.totals)
+    at_most, met = _missed(program, best.totals, weights), _met(program, limits, survey)
+    if not at_once:  # less than what the total is known to says nothing
+        met = np.maximum(met, _ROUGH * at_most / weights)
     return Relaxation(
         at_least=max(0.0, at_least),
         tolerance=(_GAP if loose.any() else 1.0) * _tolerance(program, prices, survey),
         certain=beyond,
-        at_most=_missed(program, best.totals, weights),
-        conflicts=conflicts_of(program, best.totals, prices, _met(program, limits, survey), weights),
+        at_most=at_most,
+        conflicts=conflicts_of(program, best.totals, prices, met, weights),
         totals=best.totals,
         prices=prices,
         told=prices,
@@ -312,9 +312,3 @@ def _first_penalty(stated: Engine, smallest: Relaxation) -> float:
         paid = max(paid, float((function.largest() * program.row_scale[block.rows]).max(initial=0.0)))
     cheapest = float((smallest.weights * program.row_scale).min(initial=np.inf))
     return (max(_PENALTY * largest, _ABOVE * paid) or 1.0) / (cheapest if np.isfinite(cheapest) else 1.0)
-
-
-def _without_values(free: Program, engine_of: Callable[[Program], Engine], prices: Floats) -> float:
-    """Lower bound of the total relaxation, from the dual without values, at prices found with values."""
-    with engine_of(free) as engine:
-        return float(-(engine.visit(prices, _GAP).bound + free.conjugate(prices)))

@@ -18,7 +18,8 @@ from oasis_alloc.engines.base import Engine
 from oasis_alloc.errors import CheckpointWarning, ProblemError
 from oasis_alloc.solvers import checkpoint as files
 from oasis_alloc.solvers.evaluation import evaluate
-from oasis_alloc.solvers.monitor import DualIterate, Monitor
+from oasis_alloc.solvers.incumbent import DualIterate
+from oasis_alloc.solvers.monitor import Monitor
 
 _log = logging.getLogger("oasis_alloc.solve")
 

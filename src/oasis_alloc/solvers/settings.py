@@ -14,10 +14,13 @@ from oasis_alloc.common.tuning import Tuning
 class DualSettings:
     """The numbers behind the decisions of the dual solver; `docs/program.md` explains the decisions."""
 
+    # the rows (dual.py)
+    few_rows: float = 0.9  # share of the rows that can have a price, up to which the others are left out
     # the smoothing (dual.py), in typical scores
     first_gamma: float = 0.3  # where a solve without prices starts
     last_sample_gamma: float = 0.03  # where a sample is left, and where a solve with prices starts
     last_gamma: float = 1e-7  # the least there is
+    last_worthless_gamma: float = 1e-10  # the same where no pair has a value: prices differ by less than those
     gamma_ratio: float = 3.0  # what the smoothing is divided by from one minimization to the next
     tied_gamma: float = 0.03  # below this, pairs that stay fractional with less smoothing count as tied
     tied_share: float = 0.8  # of the fractional pairs of the last smoothing: with more left, pairs are tied
@@ -67,15 +70,15 @@ class DualSettings:
     damping: float = 1e-6  # added to the Hessian's diagonal, as a share of it
     # the end without a linear program (primal_recovery.py)
     recovery_tries: int = 2  # tries
+    worthless_tries: int = 40  # the same where no pair has a value
     recovery_aim: float = 0.9  # share of what smoothing may take that the next gamma aims at
     smoothing_share: float = 0.7  # of the requested gap that smoothing may cost
     exact: float = 0.05  # residual at which limits count as met, in units of the feasibility tolerance
     moved: tuple[float, ...] = (0.3, 0.03)  # of the gap: cost that moving may have, at first and in a second try
     movable: float = 0.25  # of the open pairs of a row
     dropped: float = 12.0  # gammas that what cannot be moved is worth, where it is near to being dropped
-    recovery_steps: int = 12  # Newton steps
-    fractional_per_row: float = 20.0  # with fewer, the fractional pairs are others after every step
-    large: int = 50_000  # undecided pairs from which a linear program takes longer than the few passes left
+    recovery_steps: int = 16  # Newton steps
+    large: int = 50_000  # undecided pairs from which a linear program takes longer than a few passes that are left
     # rounds of the finisher (finisher.py)
     about_zero: float = 1e-11  # x up to which a pair is not shown
     slack: float = 1e-9  # of a total: a larger miss counts in a linear program
