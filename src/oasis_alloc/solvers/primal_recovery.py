@@ -30,7 +30,7 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
     """The gap divided by the requested gap, if the smoothed slates of a point met all limits.
 
     Infinite if the finisher is better: if its linear program, of `undecided` pairs, is small and exact, without curves,
-    support functions and rules.
+    support functions and rules, or if few pairs would be fractional per price that can move.
     """
     program, settings = dual.program, dual.settings
     if dual.engine.survey().size == 0.0:  # all pairs tie: a little smoothing chooses the most even of the best slates
@@ -39,7 +39,15 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
         return np.inf
     taken = min(_taken(point, program), _most_taken(point, program))
     size = float(monitor.size_of(point.visit.value))
-    return float(taken) / size / (settings.smoothing_share * float(monitor.target))
+    times = float(taken) / size / (settings.smoothing_share * float(monitor.target))
+    if undecided >= settings.large:
+        return times  # whatever is fractional: the linear program would take longer than the passes that are left
+    per_row = settings.fractional_per_row
+    if program.rules is not None or program.supports:
+        per_row = settings.fractional_per_ruled_row
+    moving = np.unique(program.row[~dual.at_bound(point)]).size
+    # the final number: it is proportional to the smoothing
+    return times if point.visit.fractional >= per_row * moving * max(np.sqrt(times), 1.0) else np.inf
 
 
 def _taken(point: Point, program: Program) -> float:

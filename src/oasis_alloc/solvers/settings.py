@@ -78,6 +78,8 @@ class DualSettings:
     movable: float = 0.25  # of the open pairs of a row
     dropped: float = 12.0  # gammas that what cannot be moved is worth, where it is near to being dropped
     recovery_steps: int = 16  # Newton steps
+    fractional_per_row: float = 20.0  # with fewer, the linear program is small, and Newton steps are many
+    fractional_per_ruled_row: float = 4.0  # the same under rules and with support functions, which make it large
     large: int = 50_000  # undecided pairs from which a linear program takes longer than a few passes that are left
     # rounds of the finisher (finisher.py)
     about_zero: float = 1e-11  # x up to which a pair is not shown
