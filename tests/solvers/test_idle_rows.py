@@ -1,0 +1,102 @@
+"""Rows and cells that cannot have a price cost nothing, and change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import oasis_alloc as oa
+from oasis_alloc.engines import engine_for
+from oasis_alloc.program.lowering import SIZES, lower
+from oasis_alloc.program.variants import priced_rows, with_merged_cells, with_rows, without_idle_limits
+from oasis_alloc.solvers.settings import DUAL
+
+USERS, DEGREE, CAMPAIGNS = 300, 12, 10
+
+
+def market(seed: int = 0) -> oa.Candidates:
+    """Two users per person; a person has a campaign's items several times."""
+    rng = np.random.default_rng(seed)
+    item = np.concatenate([rng.choice(5 * CAMPAIGNS, DEGREE, replace=False) for _ in range(USERS)])
+    return oa.Candidates.from_arrays(
+        DEGREE * np.arange(USERS + 1),
+        item,
+        {"value": rng.lognormal(0.0, 0.5, item.size)},
+        items={"campaign": np.arange(5 * CAMPAIGNS) % CAMPAIGNS, "song": np.arange(5 * CAMPAIGNS)},
+        users={"person": np.arange(USERS) // 2},
+    )
+
+
+def frequent(most: float = 1.0, by: str = "campaign") -> oa.Problem:
+    caps = (oa.exposure(by="campaign") <= 80.0).named("caps")
+    often = (oa.exposure(by=("person", by)) <= most).named("often")
+    return oa.Problem(market(), oa.total("value"), [caps, often], oa.Slate(3))
+
+
+def test_only_rows_that_can_have_a_price_are_left() -> None:
+    whole = lower(frequent(3.0))
+    with engine_for(whole, 1) as engine:
+        survey = engine.survey()
+        program = without_idle_limits(whole, survey.min_totals, survey.max_totals)
+        rows = priced_rows(program)
+        narrow = with_rows(program, rows)
+        assert 0 < rows.size < 0.9 * program.n_rows
+        assert narrow.row.size == program.row.size  # all dual variables are there
+        z = np.random.default_rng(1).random(program.row.size)
+        assert narrow.prices(z) == pytest.approx(program.prices(z)[rows])
+        assert not np.delete(program.prices(z), rows).any()
+        assert narrow.tables(narrow.prices(z)) == pytest.approx(program.tables(program.prices(z)))
+        assert [len(block.labels) for block in narrow.blocks] == [b.rows.stop - b.rows.start for b in narrow.blocks]
+        first = narrow.blocks[-1]
+        assert first.labels[0] == program.blocks[-1].labels[int(rows[first.rows.start]) - program.blocks[-1].rows.start]
+
+
+def test_cells_that_add_the_same_to_every_row_become_one() -> None:
+    with SIZES.using(folded_cells=0):
+        whole = lower(frequent(1.0, by="song"))
+    with engine_for(whole, 1) as engine:
+        survey = engine.survey()
+        program = without_idle_limits(whole, survey.min_totals, survey.max_totals)
+        narrow = with_rows(program, priced_rows(program))
+        merged = with_merged_cells(narrow)
+        assert merged.n_cells < 0.5 * narrow.n_cells
+        prices = narrow.prices(np.random.default_rng(2).random(narrow.row.size))
+        with engine_for(narrow, 1) as one, engine_for(merged, 1) as other:
+            visits = one.visit(prices, 0.1), other.visit(prices, 0.1)
+        assert visits[1].smoothed == pytest.approx(visits[0].smoothed, rel=1e-12)
+        assert visits[1].totals == pytest.approx(visits[0].totals, rel=1e-12)
+        assert visits[1].diagonal == pytest.approx(visits[0].diagonal, rel=1e-12)
+
+
+def test_a_program_of_cells_that_all_differ_stays_as_it_is() -> None:
+    program = lower(oa.Problem(market(), oa.total("value"), oa.exposure(by="campaign") <= 80.0, oa.Slate(3)))
+    assert with_merged_cells(program) is program
+
+
+@pytest.mark.parametrize("by", ["campaign", "song"])
+@pytest.mark.parametrize("most", [1.0, 3.0])
+def test_the_answer_is_that_with_all_rows(most: float, by: str) -> None:
+    problem = frequent(most, by)
+    with SIZES.using(folded_cells=0):
+        narrow = oa.solve(problem, gap=1e-9)
+        with DUAL.using(few_rows=0.0):
+            wide = oa.solve(problem, gap=1e-9)
+    assert narrow.status is wide.status is oa.Status.SOLVED
+    assert narrow.value == pytest.approx(wide.value, rel=2e-9)
+    assert narrow.totals["often"].shape == wide.totals["often"].shape
+    assert (narrow.totals["often"] <= most * (1 + 1e-6)).all()
+    assert narrow.prices["often"].shape == wide.prices["often"].shape
+    bound = narrow.bound
+    assert bound >= wide.value * (1 - 1e-12)
+
+
+def test_a_checkpoint_of_few_rows_can_be_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    problem = frequent(3.0)
+    first = oa.solve(problem, gap=1e-9, pass_limit=4, checkpoint=path)
+    again = oa.solve(problem, gap=1e-9, resume=path)
+    assert first.status is oa.Status.PASS_LIMIT
+    assert again.status is oa.Status.SOLVED
+    assert again.passes > first.passes

@@ -1,0 +1,106 @@
+"""The end without a linear program, against the reference solver; and conflicts among many pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oasis_alloc as oa
+from oasis_alloc.solvers import finisher
+from oasis_alloc.solvers.settings import DUAL
+
+USERS, DEGREE, ITEMS = 250, 12, 60
+E = oa.exposure
+
+
+def candidates(seed: int = 0) -> oa.Candidates:
+    rng = np.random.default_rng(seed)
+    item = np.concatenate([rng.choice(ITEMS, DEGREE, replace=False) for _ in range(USERS)])
+    value = rng.lognormal(0.0, 0.5, item.size)
+    return oa.Candidates.from_arrays(
+        DEGREE * np.arange(USERS + 1),
+        item,
+        {"value": value, "relevance": value * np.exp(0.3 * rng.standard_normal(item.size))},
+        items={"campaign": np.arange(ITEMS) // 5, "artist": np.arange(ITEMS) // 3, "genre": np.arange(ITEMS) % 7},
+        users={"person": np.arange(USERS) // 2},
+    )
+
+
+CAPS = (E("campaign") <= 70.0).named("caps")
+PROGRAMS: dict[str, Callable[[oa.Candidates], oa.Problem]] = {
+    "frequency": lambda c: oa.Problem(c, oa.total("value"), [CAPS, E(("person", "campaign")) <= 1.0], oa.Slate(3)),
+    "keep": lambda c: oa.Problem(c, oa.total("value"), [CAPS], oa.Slate(3, keep={"relevance": 0.9})),
+    "crossing": lambda c: oa.Problem(c, oa.total("value"), [CAPS], oa.Slate(3, at_most={"artist": 1, "genre": 1})),
+    "worst off": lambda c: oa.Problem(c, oa.total("value") + 10.0 * oa.worst_off(E("artist")), [CAPS], oa.Slate(3)),
+    "slot weights": lambda c: oa.Problem(c, oa.total("value"), [CAPS], oa.Slate(3, slot_weights=[1.0, 0.7, 0.3])),
+}
+
+
+@pytest.fixture
+def no_linear_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a linear program is solved")
+
+    monkeypatch.setattr(finisher, "_solve", refuse)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.usefixtures("no_linear_program")
+def test_the_slates_of_the_smoothed_dual_are_the_answer(name: str) -> None:
+    problem = PROGRAMS[name](candidates())
+    with DUAL.using(fractional_per_row=0.0, fractional_per_ruled_row=0.0, large=0):
+        found = oa.solve(problem, gap=1e-3)
+    assert found.status is oa.Status.SOLVED
+    assert found.violation <= 1e-6
+    assert found.gap <= 1e-3
+    reference = oa.solve(problem, solver="conic", gap=1e-6)
+    size = abs(reference.value)
+    assert found.value <= reference.bound + 1e-6 * size
+    assert found.bound >= reference.value - 1e-6 * size
+    assert found.value >= reference.value - 1e-3 * size
+
+
+@pytest.mark.usefixtures("no_linear_program")
+def test_every_user_keeps_the_share() -> None:
+    cands = candidates(3)
+    problem = oa.Problem(cands, oa.total("value"), [CAPS], oa.Slate(3, keep={"relevance": 0.9}))
+    with DUAL.using(fractional_per_ruled_row=0.0):
+        found = oa.solve(problem, gap=1e-3)
+    relevance = np.asarray(cands.columns["relevance"], np.float64)
+    kept = np.bincount(found.pairs // DEGREE, found.x * relevance[found.pairs], USERS)
+    most = np.sort(relevance.reshape(USERS, DEGREE), axis=1)[:, -3:].sum(axis=1)
+    assert (kept >= 0.9 * most * (1.0 - 1e-6)).all()
+
+
+def shares(short: float) -> oa.Problem:
+    """Four licensors of at most `(1 - short) / 4` of the total each, of which 600 are asked for."""
+    cands = candidates(5)
+    fourth = oa.Candidates.from_arrays(
+        cands.indptr, cands.item, dict(cands.columns), items={"licensor": np.arange(ITEMS) % 4}
+    )
+    limits = [
+        (E("licensor") - (1.0 - short) / 4.0 * E() <= 0).named("shares"),
+        (E() >= 600.0).named("some"),
+    ]
+    return oa.Problem(fourth, oa.total("value"), limits, oa.Slate(3))
+
+
+@pytest.mark.parametrize("short", [4e-4, 0.02])
+def test_a_small_conflict_among_many_pairs_is_proven_and_measured(short: float) -> None:
+    problem = shares(short)
+    with DUAL.using(whole_relaxation=0):  # as among many pairs
+        found = oa.solve(problem)
+    assert found.status is oa.Status.INFEASIBLE
+    assert {conflict.constraint for conflict in found.conflicts} == {"shares", "some"}
+    # a unit shown costs `short` units of shares together, or the floor gives it for 1
+    given = sum(conflict.give for conflict in found.conflicts)
+    assert given == pytest.approx(600.0 * short, rel=1e-3)
+
+
+def test_shares_that_just_add_up_are_solved() -> None:
+    with DUAL.using(whole_relaxation=0):
+        found = oa.solve(shares(-4e-4))
+    assert found.status is oa.Status.SOLVED
