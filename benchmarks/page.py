@@ -18,7 +18,7 @@ from benchmarks.results import load, save_text
 RUNS = regions.RUNS
 PAGE = regions.ROOT / "docs" / "benchmarks.md"
 PLOT = "benchmarks.svg"
-SECTIONS = ("peers", "large", "passes", "whole", "first_call")
+SECTIONS = ("peers", "large", "passes", "whole", "shapes", "first_call")
 Run = dict[str, Any]
 
 
@@ -189,6 +189,15 @@ def _whole(run: Run) -> list[str]:
     return [_table(heads, [[_show(r, key, form) for key, form in forms] for r in run["rows"]], text=(1, 2, 8))]
 
 
+def _shapes(run: Run) -> list[str]:
+    heads = ("program", "x caps alone", "CPU seconds", "passes", "gap", "violation", "status")
+    forms = (
+        ("program", ""), ("times_caps", ".1f"), ("seconds", ".2f"), ("passes", ".1f"), ("gap", ".0e"),
+        ("violation", ".0e"), ("status", ""),
+    )  # fmt: skip
+    return [_table(heads, [[_show(r, key, form) for key, form in forms] for r in run["rows"]], text=(0, 6))]
+
+
 def _first_call(run: Run) -> list[str]:
     imports, *calls = run["rows"]
     heads = ("pairs", "cache", "import s", "candidates s", "first solve s", "all s", "the second time s")
@@ -227,6 +236,12 @@ _BODIES = {
         "Floors, licensors' shares, log fairness, diminishing genres and kept relevance, beside caps alone on the same "
         "market.",
         _whole,
+    ),
+    "shapes": (
+        "Every kind of program",
+        "One cap per campaign and something else, on one market of 20,000 users x 50 candidates, slates of 10; processor "
+        "seconds of one thread.",
+        _shapes,
     ),
     "first_call": (
         "The first call",
