@@ -239,8 +239,8 @@ _BODIES = {
     ),
     "shapes": (
         "Every kind of program",
-        "One cap per campaign and something else, on one market of 20,000 users x 50 candidates, slates of 10; processor "
-        "seconds of one thread.",
+        "One cap per campaign and something else, on one market of 20,000 users x 50 candidates, slates of 10; "
+        "processor seconds of one thread.",
         _shapes,
     ),
     "first_call": (
