@@ -55,8 +55,7 @@ def _optimize(engine: Engine, monitor: Monitor, z: Floats | None, scale: float |
     start, gamma = first_point(run, z)
     point, wanted = None, run.settings.min_undecided
     if engine.program.row.size:
-        start, gamma = on_a_sample(run, start, gamma)
-        found = with_all_users(run, start, gamma)
+        found = with_all_users(run, first_of_all_users(run, start, gamma))
         if found is None:
             return  # the gap is reached without the finisher
         point, wanted = found
@@ -93,6 +92,11 @@ class Run:
         return cls(engine, monitor, dual, settings, warm, stride, rough, typical, typical if scale is None else scale)
 
     @property
+    def at_no_price(self) -> float:
+        """About the dual value where nothing has a price."""
+        return self.typical * float(np.minimum(np.diff(self.engine.program.indptr), self.engine.program.size).sum())
+
+    @property
     def ruled(self) -> bool:
         """True if slates have rules: passes and decisions are then expensive."""
         return self.engine.program.rules is not None
@@ -123,6 +127,19 @@ def first_point(run: Run, z: Floats | None) -> tuple[Floats, float]:
     shared = [np.abs(start[block.variables]).max() for block, _ in program.supports]
     gamma = max(settings.first_gamma * run.unit, settings.first_gamma * float(np.max(shared, initial=0.0)))
     return start, gamma if earlier is None else earlier
+
+
+def first_of_all_users(run: Run, start: Floats, gamma: float) -> Point:
+    """The first point of all users: at the prices of a sample, unless no prices at all are better.
+
+    A limit that a sample cannot meet, although all users can, takes its price as far as the steps go.
+    """
+    rough, rough_gamma = on_a_sample(run, start, gamma)
+    run.monitor.enter("passes")
+    point = run.dual.at(rough, rough_gamma)
+    if rough is start or run.warm or point.dual <= run.at_no_price:
+        return point
+    return run.dual.at(start, gamma)
 
 
 def on_a_sample(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]:
@@ -165,7 +182,7 @@ def without_rules(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]
     return start, gamma
 
 
-def with_all_users(run: Run, start: Floats, gamma: float) -> tuple[Point, int] | None:
+def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
     """Reduce the smoothing; (the last point, pairs for the finisher), or None if the gap is reached."""
     monitor, dual, settings = run.monitor, run.dual, run.settings
     monitor.enter("passes")
@@ -173,7 +190,7 @@ def with_all_users(run: Run, start: Floats, gamma: float) -> tuple[Point, int] |
     fractional, recovery_tries = np.inf, settings.worthless_tries if worthless else settings.recovery_tries
     max_steps = 2 * settings.few_steps if run.ruled else settings.max_steps
     while True:
-        point = minimize(dual, dual.at(start, gamma), 1, settings.rough, max_steps)
+        point, gamma = minimize(dual, point, 1, settings.rough, max_steps), point.gamma
         times = gap_ratio(dual, monitor, point, undecided_wanted(dual, point)) if recovery_tries else np.inf
         if times <= 1.0:
             recovery_tries -= 1
@@ -189,10 +206,11 @@ def with_all_users(run: Run, start: Floats, gamma: float) -> tuple[Point, int] |
         last = settings.last_worthless_gamma if worthless else settings.last_gamma
         if finishes or gamma <= last * run.unit:
             return point, wanted
-        start, fractional = point.z, point.visit.fractional
+        fractional = point.visit.fractional
         # the loss from smoothing is quadratic in it: stop where the current slates would be good enough
         ratio = settings.gamma_ratio
-        gamma /= min(ratio, np.sqrt(times / settings.recovery_aim)) if times > 1.0 else ratio
+        ratio = min(ratio, np.sqrt(times / settings.recovery_aim)) if times > 1.0 else ratio
+        point = dual.at(point.z, gamma / ratio)
 
 
 def ready_for_finisher(run: Run, point: Point, wanted: int) -> bool:
@@ -214,10 +232,24 @@ def ready_for_finisher(run: Run, point: Point, wanted: int) -> bool:
 def refined(run: Run, point: Point) -> Point:
     """The point at the end of some more steps; `SuspectedInfeasible` if limits are still far from met."""
     settings = run.settings
-    point = minimize(run.dual, point, 1, settings.fine, settings.few_steps if run.ruled else settings.max_steps)
+    falls = _Falls(run.dual, settings)
+    point = minimize(run.dual, point, 1, falls, settings.few_steps if run.ruled else settings.max_steps)
     if run.monitor.may_conflict and run.dual.residual(point) > settings.stuck:
         raise SuspectedInfeasible
     return point
+
+
+class _Falls:
+    """Says when a point will do for the finisher: its residual is fine, or steps hardly improve it any more."""
+
+    def __init__(self, dual: SmoothedDual, settings: DualSettings) -> None:
+        self._dual, self._settings, self._before = dual, settings, [np.inf]
+
+    def __call__(self, point: Point) -> bool:
+        settings, residual = self._settings, self._dual.residual(point, self._settings.shared)
+        self._before.append(min(self._before[-1], residual))
+        earlier = self._before[max(0, len(self._before) - 1 - settings.slow_steps)]
+        return residual <= settings.fine or self._before[-1] > settings.slow * earlier
 
 
 def hand_over(run: Run, point: Point | None, gamma: float, wanted: int) -> None:
