@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from headers import with_header
 from policies import small
-from test_snapshot import with_header
 
 import oasis_alloc as oa
 from oasis_alloc.__main__ import main

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from pairs import Data, call
 import pytest
 from scipy.optimize import linprog
-from test_kernels import Data, call
 from test_ruled_kernels import run
 
 from oasis_alloc.common.arrays import readonly

@@ -7,9 +7,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from pairs import Data, call
 import pytest
 from ruled import DATA, FREE, SPECS, WHOLE, Users, best_whole, case, without_decrements
-from test_kernels import Data, call
 
 from oasis_alloc.kernels.rules import ruled
 from oasis_alloc.kernels.rules.rules import Rules

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from crossing import crossed
 from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -246,13 +247,6 @@ def test_where_nothing_binds_the_order_is_that_of_the_scores(monkeypatch: pytest
     assert (again.pairs == whole.pairs).all()
     assert (again.place == whole.place).all()
     assert drawn.round(rng=6).pairs.tolist() != whole.pairs.tolist()
-
-
-def crossed(**keys: Any) -> oa.Solution:
-    """One user for whom the best slate of one item has nothing in common with the best one of two."""
-    cands = oa.Candidates.from_arrays([0, 3], [0, 1, 2], {"r": [3.0, 2.0, 2.0]}, items=keys, user_ids=["ann"])
-    slate = oa.Slate(2, at_most=dict.fromkeys(keys, 1), slot_weights=[1.0, 0.5])
-    return oa.solve(oa.Problem(cands, oa.total("r"), slate=slate))
 
 
 @pytest.mark.parametrize(

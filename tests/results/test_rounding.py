@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from draws import Stream
 from hypothesis import given
 from hypothesis import strategies as st
-from test_sampling import Stream
 
 import oasis_alloc as oa
 from oasis_alloc.data.multi_keys import MultiKey

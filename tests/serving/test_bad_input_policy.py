@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from crossing import crossed
 from served import policy, request, solved
-from test_orderings import crossed
 
 import oasis_alloc as oa
 from oasis_alloc.common.arrays import readonly

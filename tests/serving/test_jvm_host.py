@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from headers import with_header
 from policies import CERTIFICATE, CREATED, small
-from test_snapshot import with_header
 
 import oasis_alloc as oa
 from oasis_alloc.errors import SnapshotError

@@ -7,6 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from draws import MASK, ONE, Stream
 from hypothesis import given
 from hypothesis import strategies as st
 from served import N_USERS, PROBLEMS, attributes_of, policy, request, solved
@@ -23,28 +24,7 @@ Array = np.ndarray[Any, Any]
 METHODS = [kernels.systematic, kernels.pivotal]
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
 
-ONE, MASK, STEP = 1 << 52, (1 << 64) - 1, 0x9E3779B97F4A7C15
 DRAWS = 200_000
-
-
-def mix(z: int) -> int:
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & MASK
-    z = (z ^ z >> 27) * 0x94D049BB133111EB & MASK
-    return z ^ z >> 31
-
-
-class Stream:
-    """The documented generator, in Python's own whole numbers."""
-
-    def __init__(self, seed: int, number: int) -> None:
-        self.state = mix(mix(seed + STEP & MASK) + number * STEP & MASK)
-
-    def draw(self) -> int:
-        self.state = self.state + STEP & MASK
-        return mix(self.state)
-
-    def uniform(self) -> float:
-        return (self.draw() >> 11) * 2.0**-53
 
 
 def parts(x: Array) -> tuple[list[int], list[int], list[int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from effort import examples
+from headers import with_header
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -45,21 +45,6 @@ arrays = kinds.flatmap(
 def forged(arrays: dict[str, Any], **header: str) -> bytes:
     """A file whose checksum is right, whatever its header says."""
     return to_bytes(arrays, header)
-
-
-def with_header(raw: bytes, change: Any, separators: tuple[str, str] = (",", ":")) -> bytes:
-    """The file with its parsed header changed, and the checksum made right again."""
-    length = int.from_bytes(raw[:8], "little")
-    described = json.loads(raw[8 : 8 + length])
-    metadata = described["__metadata__"]
-    described = change(described) or described
-    if isinstance(metadata, dict):
-        metadata["checksum"] = "0" * 64
-    text = json.dumps(described, separators=separators).encode()
-    text += b" " * (-len(text) % 8)
-    out = len(text).to_bytes(8, "little") + text + raw[8 + length :]
-    named = b'"checksum"' + separators[1].encode() + b'"'
-    return out.replace(named + b"0" * 64, named + hashlib.sha256(out).hexdigest().encode(), 1)
 
 
 def refused(raw: bytes) -> str:

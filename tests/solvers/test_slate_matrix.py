@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from curved import FUNCTIONS
 from effort import diagonal
 from slate_oracle import Polytope, counted, polytope, polytope_of
 from strategies import Case, Market
-from test_curved_solve import FUNCTIONS
 
 import oasis_alloc as oa
 

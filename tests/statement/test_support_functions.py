@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from curved import E, market, problem
 from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
-from test_curved_solve import E, market, problem
 from test_functions import LABELS, SUPPORTS, N, Row
 
 import oasis_alloc as oa

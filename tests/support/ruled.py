@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from pairs import Data, make
 from scipy.optimize import linprog
-from test_kernels import Data, make
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.kernels.rules.rules import Rules
