@@ -1,6 +1,8 @@
 """What all tests share: where the data sets are, how hard Hypothesis tries, and on how many cores tests run."""
 
 import os
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,8 +22,48 @@ settings.register_profile(
 settings.register_profile("fast", settings.get_profile("full"), derandomize=True, max_examples=FULL // 10)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "fast")
 
-# More workers than this would compile the same kernels at the same time.
+# pytest rewrites the asserts of every test file, which takes three times as long as the rest of its collection, and
+# keeps the result as bytecode. Where Python is told to leave none next to the sources, it goes into the ignored build/.
+if sys.dont_write_bytecode and sys.pycache_prefix is None:
+    sys.pycache_prefix = str(Path(__file__).resolve().parents[1] / "build" / "bytecode")
+    sys.dont_write_bytecode = False
+
+# More workers than this wait for each other's kernels.
 _MOST_WORKERS = 8
+
+# The kernels that take longest to compile are those of these files, and files of these folders need few kernels.
+_COMPILED_FIRST = (
+    "tests/solvers/test_slate_rules.py", "tests/serving/test_select_batch.py", "tests/results/test_orderings.py",
+    "tests/kernels/",
+)  # fmt: skip
+_FEW_KERNELS = ("tests/common/", "tests/data/", "tests/project/", "tests/statement/")
+
+_OPEN = pytest.StashKey[ExitStack]()
+_LOCKS = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In a worker: compile no kernel that another worker compiles."""
+    opened = config.stash[_OPEN] = ExitStack()
+    folder = getattr(config, "workerinput", {}).get("kernel_locks")
+    if folder is not None:
+        from compiled_once import compiled_once
+
+        opened.enter_context(compiled_once(Path(folder)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker where the locks of this run are; the controller makes the folder and removes it."""
+    stash = node.config.stash
+    if _LOCKS not in stash:
+        stash[_LOCKS] = stash[_OPEN].enter_context(tempfile.TemporaryDirectory(prefix="oasis-alloc-locks-"))
+    node.workerinput["kernel_locks"] = stash[_LOCKS]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give up the locks, or remove their folder."""
+    config.stash[_OPEN].close()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -32,6 +74,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     few = all(".py" in argument for argument in config.args)
     return 0 if few or cores == 1 else min(cores, _MOST_WORKERS)
+
+
+@pytest.hookimpl(trylast=True)  # after those that are left out have gone
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker compile while another runs what needs few kernels: each starts with an equal part, in order."""
+    first = sorted(
+        (item for item in items if item.nodeid.startswith(_COMPILED_FIRST)),
+        key=lambda item: next(k for k, name in enumerate(_COMPILED_FIRST) if item.nodeid.startswith(name)),
+    )
+    few = [item for item in items if item.nodeid.startswith(_FEW_KERNELS)]
+    rest = [item for item in items if not item.nodeid.startswith(_COMPILED_FIRST + _FEW_KERNELS)]
+    before = max(0, len(items) // 2 - len(first))
+    items[:] = [*first, *rest[:before], *few, *rest[before:]]
 
 
 @pytest.fixture(scope="session")

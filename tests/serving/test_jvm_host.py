@@ -41,20 +41,37 @@ def java() -> str:
     return found
 
 
-def run(java: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
-    command = [java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", str(HOST), *map(str, arguments)]
+@pytest.fixture(scope="module")
+def classes(java: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The host, and a service of another package that uses it (tests/jvm/Check.java)."""
+    folder = tmp_path_factory.mktemp("classes")
+    javac = shutil.which("javac")
+    assert javac is not None
+    source = Path(__file__).parents[1] / "jvm" / "Check.java"
+    subprocess.run([javac, "-Xlint:all", "-Werror", "-d", str(folder), str(HOST), str(source)], check=True, timeout=120)
+    return folder
+
+
+def run(java: str, *arguments: Path | str) -> subprocess.CompletedProcess[str]:
+    command = [java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
-def test_same_scores_and_slates(java: str) -> None:
-    done = run(java, *(GOLDEN / f"{name}.{kind}" for name in NAMES for kind in ("safetensors", "json")))
+def run_compiled(java: str, classes: Path, *arguments: Path) -> subprocess.CompletedProcess[str]:
+    return run(java, "-cp", str(classes), "oasisalloc.ScoreHost", *arguments)
+
+
+@pytest.mark.parametrize("how", ["compiled", "from its source"])
+def test_same_scores_and_slates(java: str, classes: Path, how: str) -> None:
+    program = ("-cp", str(classes), "oasisalloc.ScoreHost") if how == "compiled" else (HOST,)
+    done = run(java, *program, *(GOLDEN / f"{name}.{kind}" for name in NAMES for kind in ("safetensors", "json")))
     assert done.returncode == 0, done.stderr
     said = re.findall(r"(\d+) scores and (\d+) slates, 0 wrong", done.stdout)
     requests = [json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))["requests"] for name in NAMES]
     assert said == [(str(sum(len(r["ids"]) for r in each)), str(len(each))) for each in requests]
 
 
-def test_a_wrong_answer_and_a_tampered_file_are_noticed(java: str, tmp_path: Path) -> None:
+def test_a_wrong_answer_and_a_tampered_file_are_noticed(java: str, classes: Path, tmp_path: Path) -> None:
     text = (GOLDEN / "plain.json").read_text(encoding="utf-8")
     vectors = json.loads(text)
     answered = next(request for request in vectors["requests"] if len(request["slate"]) > 1)
@@ -65,7 +82,7 @@ def test_a_wrong_answer_and_a_tampered_file_are_noticed(java: str, tmp_path: Pat
     raw[-1] ^= 1
     (tmp_path / "tampered").write_bytes(raw)
     good = GOLDEN / "plain.safetensors"
-    done = run(java, good, tmp_path / "wrong.json", tmp_path / "tampered", tmp_path / "wrong.json")
+    done = run_compiled(java, classes, good, tmp_path / "wrong.json", tmp_path / "tampered", tmp_path / "wrong.json")
     assert ", 2 wrong" in done.stdout
     assert re.search(r"score 0x1\.\w+p\S+, expected 0x1\.", done.stderr)
     assert re.search(r"slate \[.*\], expected \[", done.stderr)
@@ -235,21 +252,17 @@ def of_every_kind() -> PolicyData:
 
 
 @pytest.fixture(scope="module")
-def said(java: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What a service of another package prints (tests/jvm/Check.java)."""
-    folder = tmp_path_factory.mktemp("classes")
-    javac = shutil.which("javac")
-    assert javac is not None
-    source = Path(__file__).parents[1] / "jvm" / "Check.java"
-    subprocess.run([javac, "-Xlint:all", "-Werror", "-d", str(folder), str(HOST), str(source)], check=True, timeout=120)
+def said(java: str, classes: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the service of another package prints."""
+    folder = tmp_path_factory.mktemp("snapshots")
     oa.Policy(of_every_kind()).save(folder / "labels")
     oa.Policy(small()).save(folder / "small")
     spaced = with_header(to_bytes(ARRAYS, HEADER), lambda _described: None, separators=(", ", " : "))
     for name, raw in {**FORGED, "intact": to_bytes(ARRAYS, HEADER), "with spaces": spaced}.items():
         (folder / name).write_bytes(raw)
     snapshots = [str(folder / name) for name in ("labels", "small", *FORGED, "intact", "with spaces")]
-    command = [java, "-XX:TieredStopAtLevel=1", "-cp", str(folder), "service.Check", *snapshots]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    done = run(java, "-cp", str(classes), "service.Check", *snapshots)
+    assert done.returncode == 0, done.stderr
     return dict(line.split(" = ", 1) for line in done.stdout.splitlines())
 
 
@@ -281,14 +294,14 @@ def test_the_same_content_as_any_json_is_served(said: dict[str, str], name: str)
     assert said[name] == "loaded"
 
 
-def test_deep_json_is_refused_and_only_after_the_checksum(java: str, tmp_path: Path) -> None:
+def test_deep_json_is_refused_and_only_after_the_checksum(java: str, classes: Path, tmp_path: Path) -> None:
     deep = b'{"__metadata__":{"checksum":"' + b"0" * 64 + b'"},"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
     deep += b" " * (-len(deep) % 8)
     raw = len(deep).to_bytes(8, "little") + deep
     (tmp_path / "forged").write_bytes(raw.replace(b"0" * 64, hashlib.sha256(raw).hexdigest().encode()))
     (tmp_path / "damaged").write_bytes(raw)
     for name, words in (("forged", "JSON is deeper than 64"), ("damaged", "refused: tampered")):
-        done = run(java, tmp_path / name, GOLDEN / "plain.json")
+        done = run_compiled(java, classes, tmp_path / name, GOLDEN / "plain.json")
         assert (done.returncode, words in done.stderr) == (3, True), done.stderr
-    done = run(java, Path("/dev/zero"), GOLDEN / "plain.json")
+    done = run_compiled(java, classes, Path("/dev/zero"), GOLDEN / "plain.json")
     assert (done.returncode, "not a regular file" in done.stderr) == (3, True)
