@@ -18,6 +18,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from effort import full_only
 
 import oasis_alloc as oa
 from oasis_alloc.common.labels import kind_of, same
@@ -305,13 +306,13 @@ def test_a_typo_among_300_000_labels_is_told_at_once() -> None:
         oa.Problem(cands, oa.total("r"), oa.exposure("campaign") <= {"campagin-123456": 1})
 
 
-@pytest.mark.parametrize("kind", ["numbered", "random"])
-def test_the_second_unknown_label_among_300_000_takes_less_than_50_ms_even_if_none_is_near(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "n"), [("random", 30_000), *full_only(("numbered", 300_000), ("random", 300_000))])
+def test_the_second_unknown_label_among_many_takes_less_than_50_ms_even_if_none_is_near(kind: str, n: int) -> None:
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz-0123456789"))
     rng = np.random.default_rng(0)
-    names = [f"campaign-{k:06d}" for k in range(300_000)]
+    names = [f"campaign-{k:06d}" for k in range(n)]
     if kind == "random":
-        sizes = rng.integers(4, 30, 300_000)
+        sizes = rng.integers(4, 30, n)
         drawn, ends = "".join(rng.choice(letters, sizes.sum())), np.cumsum(sizes)
         names = sorted({drawn[end - size : end] for size, end in zip(sizes, ends, strict=True)})
     labels = Labels(names)
@@ -322,7 +323,7 @@ def test_the_second_unknown_label_among_300_000_takes_less_than_50_ms_even_if_no
             start = time.process_time()
             text = did_you_mean(typo, labels)
             times.append(time.process_time() - start)
-        assert min(times) < 0.05  # 5 to 15 ms
+        assert min(times) < 0.05  # among 300,000: 5 to 15 ms
     assert f"Did you mean {names[5]!r}?" in text
 
 
@@ -338,10 +339,11 @@ def test_the_second_unknown_label_among_300_000_takes_less_than_50_ms_even_if_no
 )
 def test_one_wrong_letter_is_found_among_many_labels(names: list[str]) -> None:
     rng = np.random.default_rng(3)
+    labels = Labels(names)
     for name in rng.choice(names, 20):
         k = int(rng.integers(len(name)))
         for typo in (name[:k] + "~" + name[k:], name[:k] + "~" + name[k + 1 :], name.upper()):
-            text = did_you_mean(typo, Labels(names))
+            text = did_you_mean(typo, labels)
             found = re.match(r" Did you mean '(.*?)'\?", text.replace("\\n", "\n"), re.DOTALL)
             assert found, typo
             assert found[1] == name or ratio(found[1], typo) >= ratio(name, typo), typo

@@ -340,6 +340,7 @@ def test_streamed_candidates_notice_changes_in_another_process_too(tmp_path: Pat
         oa.solve(plain(pickle.loads(text)))
 
 
+@pytest.mark.full
 @pytest.mark.skipif(importlib.util.find_spec("joblib") is None, reason="joblib is not installed")
 def test_joblib_calls_with_arrays_mapped_from_files(objects: dict[str, Any]) -> None:
     import joblib

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from effort import full_only
 
 import oasis_alloc as oa
 from oasis_alloc.engines.settings import SIZES
@@ -277,7 +278,7 @@ def damaged(path: Path, content: bytes, at: int, size: int = 1) -> None:
 
 
 @pytest.mark.usefixtures("in_haste")
-@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize("compact", [False, *full_only(True)])
 def test_any_damage_to_the_pages_of_our_own_files_is_found(tmp_path: Path, compact: bool) -> None:
     good = oa.Candidates.from_arrays(
         np.arange(41) * 3, np.tile([0, 1, 2], 40), {"r": np.random.default_rng(1).random(120)}, n_items=3

@@ -140,10 +140,14 @@ PROBLEMS = {
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.full if name in ("sizes", "supply") else ()) for name in PROBLEMS]
+    ("name", "gap"),
+    [
+        *[(name, 1e-7) for name in PROBLEMS if name not in ("rules", "sizes", "supply")],
+        ("rules", 1e-3),
+        *[pytest.param(*slow, marks=pytest.mark.full) for slow in (("rules", 1e-5), ("supply", 1e-5), ("sizes", 1e-7))],
+    ],
 )
-def test_the_same_bits_as_in_memory(streamed: oa.Candidates, name: str) -> None:
-    gap = 1e-5 if name in ("rules", "supply") else 1e-7
+def test_the_same_bits_as_in_memory(streamed: oa.Candidates, name: str, gap: float) -> None:
     here = oa.solve(PROBLEMS[name](MARKET), gap=gap)
     pool = pa.proxy_memory_pool(pa.default_memory_pool())
     pa.set_memory_pool(pool)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from pairs import Data, call
 import pytest
+from effort import diagonal, full_only
+from pairs import Data, call
 from scipy.optimize import linprog
 from test_ruled_kernels import run
 
@@ -201,8 +202,7 @@ def check_bound(given: User, s: Array, x: Array, out: Array, best: float, gamma:
     assert best - smoothing - off <= out[visit.SMOOTHED] <= best + off
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", NESTED)
+@pytest.mark.parametrize(("name", "kind"), diagonal(NESTED, KINDS))
 def test_nested_rules_are_solved_on_any_list_at_any_smoothing(name: str, kind: str) -> None:
     for n in (1, 40, LONG):
         rng = np.random.default_rng(n)
@@ -218,10 +218,18 @@ def test_nested_rules_are_solved_on_any_list_at_any_smoothing(name: str, kind: s
             assert worth(given, s, x) >= best - gamma * SIZE - 1e-7 * size
 
 
-@pytest.mark.parametrize("kind", ["uniform", "all equal", "blocks of ties", "integers", "negative", "zeros"])
-@pytest.mark.parametrize("name", [name for name in RULES if name not in NESTED])
-def test_guards_and_crossing_rules_are_solved_on_long_lists_at_any_smoothing(name: str, kind: str) -> None:
-    for n in (7, 300, LONG if RULES[name].crossing is None else 2000):
+@pytest.mark.parametrize("longest", [300, *full_only(LONG)])  # by linear programming, the longest take a second each
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    diagonal(
+        [name for name in RULES if name not in NESTED],
+        ["uniform", "all equal", "blocks of ties", "integers", "negative", "zeros"],
+    ),
+)
+def test_guards_and_crossing_rules_are_solved_on_long_lists_at_any_smoothing(
+    name: str, kind: str, longest: int
+) -> None:
+    for n in (7, 300, longest if RULES[name].crossing is None else min(longest, 2000)):
         s = scores(kind, n, np.random.default_rng(n))
         given = user(RULES[name], s)
         best = best_by_program(given, s)

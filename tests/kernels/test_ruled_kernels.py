@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from pairs import Data, call
 import pytest
+from effort import diagonal
+from pairs import Data, call
 from ruled import DATA, FREE, SPECS, WHOLE, Users, best_whole, case, without_decrements
 
 from oasis_alloc.kernels.rules import ruled
@@ -22,6 +23,9 @@ HUGE = float(np.finfo(np.float64).max)
 NEXT_TO_NONE = 1e-9
 NUMBERS = [visit.SMOOTHED, visit.BOUND, visit.VALUE]
 GENERIC = ["exposure alone", "columns"]
+
+# Not on all data in every run.
+every_rule = pytest.mark.parametrize(("name", "data_name"), diagonal(list(SPECS), list(DATA)))
 
 
 @pytest.fixture(params=list(DATA))
@@ -94,6 +98,7 @@ def test_the_best_whole_slate_is_the_best_slate(data_name: str, name: str) -> No
             assert best_whole(data, rules, u, mine, data.scores) == pytest.approx(each[u], abs=1e-9)
 
 
+@every_rule
 def test_the_bound_is_what_the_best_slates_are_worth(data_name: str, name: str) -> None:
     data, rules = case(data_name, name)
     best = optimum(data_name, name)
@@ -104,8 +109,7 @@ def test_the_bound_is_what_the_best_slates_are_worth(data_name: str, name: str) 
         assert run(ruled.VISIT, data, rules, gamma)["out"][visit.BOUND] >= best - 1e-9 * abs(best)
 
 
-@pytest.mark.parametrize("gamma", [0.05, 0.5])
-@pytest.mark.parametrize("data_name", ["ties", "columns"])
+@pytest.mark.parametrize(("gamma", "data_name"), diagonal({"0.05": 0.05, "0.5": 0.5}, ["ties", "columns"]))
 def test_the_smoothed_slate_is_the_optimum_of_a_quadratic_programme(data_name: str, name: str, gamma: float) -> None:
     data, rules = case(data_name, name)
     value, x = users(data_name, name).smoothed(data.scores, gamma)
@@ -174,6 +178,7 @@ def test_a_warm_start_changes_nothing(data_name: str, name: str, slack: float) -
         assert warm["load"] == pytest.approx(cold["load"], abs=1e-6)
 
 
+@every_rule
 def test_ranges_of_users_add_up(data_name: str, name: str) -> None:
     data, rules = case(data_name, name)
     whole = run(ruled.VISIT, data, rules, 0.1)
@@ -205,6 +210,7 @@ def decided(data: Data, rules: Rules, within: float) -> Array:
     return state
 
 
+@every_rule
 @pytest.mark.parametrize("width", [0.13, *(pytest.param(width, marks=pytest.mark.full) for width in (1e-6, 1.0))])
 def test_what_is_decided_is_part_of_a_best_slate(data_name: str, name: str, width: float) -> None:
     """With everything that is decided held where it is, slates are worth as much as ever."""
@@ -220,6 +226,7 @@ def test_what_is_decided_is_part_of_a_best_slate(data_name: str, name: str, widt
         assert left.mean() < (0.05 if name in WHOLE else 0.25)
 
 
+@every_rule
 def test_margins_count_what_decisions_leave_open(data_name: str, name: str) -> None:
     data, rules = case(data_name, name)
     widest = 0.8

@@ -48,6 +48,7 @@ def test_problem_to_slates_tells_the_whole_way(capsys: pytest.CaptureFixture[str
     assert "fresh" in said
 
 
+@pytest.mark.full
 def test_lastfm(
     lastfm: ModuleType, data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,6 +169,7 @@ def keeps_slates(x: Any, slots: int = 10) -> None:
     assert np.allclose(x.sum(axis=1), slots, atol=1e-6)
 
 
+@pytest.mark.full
 def test_small_artists(small_artists: ModuleType, data_dir: Path, tmp_path: Path) -> None:
     example = small_artists
     folder = tables(data_dir, "lastfm-2k", "plays")
@@ -240,6 +242,7 @@ def calibrated_genres(beside: None, monkeypatch: pytest.MonkeyPatch) -> ModuleTy
     return load("calibrated_genres")
 
 
+@pytest.mark.full
 def test_calibrated_genres(calibrated_genres: ModuleType, data_dir: Path, tmp_path: Path) -> None:
     example = calibrated_genres
     folder = tables(data_dir, "movielens-small", "events")

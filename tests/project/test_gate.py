@@ -57,11 +57,13 @@ def longer(call: Call, share: float) -> Call:
     return planted
 
 
+@pytest.mark.full
 def test_a_part_that_is_as_it_was_passes(timed: tuple[Call, Call], usual: float) -> None:
     measured, _ = ratios.compare(*timed, usual)
     assert gate.slower("visit", measured, usual) == []
 
 
+@pytest.mark.full
 def test_a_slowdown_of_1_3_fails(timed: tuple[Call, Call], usual: float) -> None:
     part, yardstick = timed
     measured, repeated = ratios.compare(longer(part, 0.3), yardstick, usual)

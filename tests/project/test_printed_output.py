@@ -1,6 +1,6 @@
 """Output that pages show is what the command next to it prints: all of it but the times.
 
-What takes more than five seconds has the mark `full`.
+A default run tries one command; the others have the mark `full`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def check(shown: Shown) -> None:
     assert not different, "\n".join([f"run python tests/support/printed.py {shown.page}", *different])
 
 
+@pytest.mark.full
 def test_the_page_about_trade_offs_shows_what_the_example_prints() -> None:
     check(TRADE_OFFS)
 
@@ -34,6 +35,7 @@ def test_the_page_about_the_command_line_shows_its_message() -> None:
     check(MISTAKE)
 
 
+@pytest.mark.full
 def test_the_page_about_snapshots_shows_what_the_host_in_java_prints() -> None:
     if shutil.which("java") is None or shutil.which("javac") is None:
         pytest.skip("there is no JDK on the path")

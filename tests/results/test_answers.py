@@ -9,6 +9,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 import pytest
+from effort import diagonal
 
 import oasis_alloc as oa
 from oasis_alloc.__main__ import main
@@ -29,9 +30,9 @@ def read(frame: Any) -> dict[str, list[Any]]:
     return {name: opened[name].to_list() for name in opened.columns}
 
 
-@pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("side", ["user", "item"])
+@pytest.mark.parametrize(
+    ("side", "name", "backend"), diagonal(["user", "item"], NAMES, ["pandas", "polars", "pyarrow"])
+)
 def test_ids_of_any_name_are_in_all_answers(side: str, name: str, backend: str, tmp_path: Path) -> None:
     user, item = (name, "other") if side == "user" else ("other", name)
     solution = solved(user, item, backend)

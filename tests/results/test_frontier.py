@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effort import examples
+from effort import examples, full_only
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 from strategies import Case, curved_problems, problems
@@ -173,17 +173,18 @@ def test_progress_ends_a_sweep(market: oa.Problem) -> None:
     assert len(curve.to_frame()) == 2
 
 
-def test_warm_starts_save_passes() -> None:
+@pytest.mark.parametrize("vary", ["promotion", *full_only("relevance guard")])
+def test_warm_starts_save_passes(vary: str) -> None:
     problem = month(users=1_000, degree=50, campaigns=20).problem()
     guard = float(problem.subject_to[3].limit)  # type: ignore[attr-defined]
-    for vary, points in (("promotion", np.linspace(0.2, 0.4, 5)), ("relevance guard", guard * np.linspace(0.97, 1, 5))):
-        curve = oa.frontier(problem, vary=vary, points=points)
-        cold = [oa.solve(solution.problem) for solution in curve.solutions]
-        assert set(curve.column("status")) == {"solved"}
-        assert curve.passes <= 0.8 * sum(solution.passes for solution in cold)
-        for ours, alone in zip(curve.solutions, cold, strict=True):
-            assert ours.value <= alone.bound + 1e-9 * abs(alone.bound)
-            assert alone.value <= ours.bound + 1e-9 * abs(ours.bound)
+    points = np.linspace(0.2, 0.4, 5) if vary == "promotion" else guard * np.linspace(0.97, 1, 5)
+    curve = oa.frontier(problem, vary=vary, points=points)
+    cold = [oa.solve(solution.problem) for solution in curve.solutions]
+    assert set(curve.column("status")) == {"solved"}
+    assert curve.passes <= 0.8 * sum(solution.passes for solution in cold)
+    for ours, alone in zip(curve.solutions, cold, strict=True):
+        assert ours.value <= alone.bound + 1e-9 * abs(alone.bound)
+        assert alone.value <= ours.bound + 1e-9 * abs(ours.bound)
 
 
 def test_without_matplotlib_plot_says_what_to_install(market: oa.Problem, monkeypatch: pytest.MonkeyPatch) -> None:

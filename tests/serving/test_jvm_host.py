@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import full_only
 from headers import with_header
 from policies import CERTIFICATE, CREATED, small
 
@@ -61,7 +62,7 @@ def run_compiled(java: str, classes: Path, *arguments: Path) -> subprocess.Compl
     return run(java, "-cp", str(classes), "oasisalloc.ScoreHost", *arguments)
 
 
-@pytest.mark.parametrize("how", ["compiled", "from its source"])
+@pytest.mark.parametrize("how", ["compiled", *full_only("from its source")])
 def test_same_scores_and_slates(java: str, classes: Path, how: str) -> None:
     program = ("-cp", str(classes), "oasisalloc.ScoreHost") if how == "compiled" else (HOST,)
     done = run(java, *program, *(GOLDEN / f"{name}.{kind}" for name in NAMES for kind in ("safetensors", "json")))

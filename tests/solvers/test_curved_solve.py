@@ -170,6 +170,7 @@ def test_demands_that_conflict_next_to_a_function() -> None:
 
 
 @pytest.mark.usefixtures("small_steps")
+@pytest.mark.full
 def test_demands_that_conflict_by_the_paths_of_large_problems() -> None:
     for function in (5 * oa.log(E("artist")), -oa.square_deviation(E("artist"), 100)):
         solution = oa.solve(problem(function, constraints=[(E("artist") >= 60).named("floors")]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effort import examples
+from effort import diagonal, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -197,8 +197,12 @@ def relaxed_market() -> oa.Candidates:
     )
 
 
-@pytest.mark.parametrize("weight", [1.0, 1e3, 1e5, 1e8])
-@pytest.mark.parametrize("name", ["log", "worst_off", "square_deviation", "reach"])
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    diagonal(
+        ["log", "worst_off", "square_deviation", "reach"], {str(weight): weight for weight in (1e8, 1e5, 1e3, 1.0)}
+    ),
+)
 def test_no_function_is_steep_enough_to_relax_more_than_the_least(name: str, weight: float) -> None:
     by = E(by="campaign")
     function = {

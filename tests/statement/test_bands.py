@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from scipy.optimize import linprog
 
 import oasis_alloc as oa
@@ -47,7 +48,7 @@ def prices_in_domain(function: BoundFunction, seed: int) -> Any:
 
 @each_function
 def test_fenchel_inequality(function: BoundFunction) -> None:
-    for seed in range(200):
+    for seed in range(examples(200)):
         e, price = totals(seed), prices_in_domain(function, seed + 1)
         assert np.isfinite(function.conjugate(price))
         assert function.value(e) + price @ e <= function.conjugate(price) + 1e-9
@@ -58,7 +59,7 @@ def test_conjugate_is_the_supremum(function: BoundFunction) -> None:
     """Over a grid that holds the limits, at which a piecewise linear function has its supremum."""
     limits = np.concatenate([LOWER, UPPER])
     grid = np.unique(np.concatenate([np.linspace(-50, 50, 201), limits[np.isfinite(limits)]]))
-    for seed in range(30):
+    for seed in range(examples(30)):
         price = prices_in_domain(function, seed)
         best = 0.0
         for g in range(LOWER.size):
@@ -73,7 +74,7 @@ def test_biconjugate_is_the_function(function: BoundFunction) -> None:
     """F(e) = min over the price variables of limit @ z - lam @ e; unbounded below where F is minus infinity."""
     box = function.price_box()
     bounds = np.column_stack([box.lower, box.upper])
-    for seed in range(60):
+    for seed in range(examples(60)):
         e = totals(seed)
         result = linprog(box.limit - e[box.group], bounds=bounds, method="highs")
         if np.isfinite(function.value(e)):
@@ -88,7 +89,7 @@ def test_conjugate_is_linear_on_the_price_variables(function: BoundFunction) -> 
     sums = np.zeros((LOWER.size, box.group.size))
     sums[box.group, np.arange(box.group.size)] = 1.0
     bounds = np.column_stack([box.lower, box.upper])
-    for seed in range(30):
+    for seed in range(examples(30)):
         price = prices_in_domain(function, seed)
         result = linprog(box.limit, A_eq=sums, b_eq=price, bounds=bounds, method="highs")
         assert result.fun == pytest.approx(function.conjugate(price), abs=1e-8)
@@ -97,7 +98,7 @@ def test_conjugate_is_linear_on_the_price_variables(function: BoundFunction) -> 
 @each_function
 def test_gradient_of_the_conjugate_is_the_limit_that_a_price_presses(function: BoundFunction) -> None:
     step = 1e-6
-    for seed in range(20):
+    for seed in range(examples(20)):
         price = prices_in_domain(function, seed) * 0.9
         for g in np.flatnonzero(np.abs(price) > 2 * step):
             move = np.zeros(price.size)

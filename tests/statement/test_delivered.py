@@ -43,7 +43,7 @@ def test_every_part_of_a_function_is_shifted() -> None:
 def test_value_is_the_formula_of_both_together(row: Row) -> None:
     bound = left(row)
     assert bound.is_constraint == row.bound.is_constraint
-    for seed in range(30):
+    for seed in range(examples(30)):
         e = row.totals(seed)
         with np.errstate(divide="ignore"):
             expected = float(np.sum(row.formula(e)))
@@ -54,7 +54,7 @@ def test_value_is_the_formula_of_both_together(row: Row) -> None:
 @every_function
 def test_conjugate_and_prices(row: Row) -> None:
     bound, box = left(row), left(row).price_box()
-    for seed in range(30):
+    for seed in range(examples(30)):
         price, e = row.prices(seed, wide=True), row.totals(seed + 1) - BEFORE
         conjugate = bound.conjugate(price)
         assert bound.value(e) + price @ e <= conjugate + 1e-9 * max(1.0, abs(conjugate)), "Fenchel's inequality"
@@ -124,6 +124,7 @@ def test_limits_of_the_whole_are_limits_of_what_is_left(both: tuple[Case, oa.Pro
 @pytest.mark.usefixtures("small_steps")
 @settings(max_examples=examples(25))
 @given(after_deliveries())
+@pytest.mark.full
 def test_what_is_left_by_the_paths_of_large_problems(both: tuple[Case, oa.Problem]) -> None:
     check_what_is_left(*both)
 
@@ -164,6 +165,7 @@ def test_functions_of_the_whole(drawn: Curved) -> None:
 @pytest.mark.usefixtures("small_steps")
 @settings(max_examples=examples(10))
 @given(curved_after_deliveries())
+@pytest.mark.full
 def test_functions_of_the_whole_by_the_paths_of_large_problems(drawn: Curved) -> None:
     check_functions(*drawn)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 
 import oasis_alloc as oa
 from oasis_alloc.statement.functions.base import BoundFunction, Function
@@ -148,7 +149,7 @@ curved_kind = pytest.mark.parametrize(
 
 @every_function
 def test_value_is_the_formula(row: Row) -> None:
-    for seed in range(100):
+    for seed in range(examples(100)):
         e = row.totals(seed)
         with np.errstate(divide="ignore"):
             expected = float(np.sum(row.formula(e)))
@@ -158,7 +159,7 @@ def test_value_is_the_formula(row: Row) -> None:
 @every_function
 def test_value_is_concave(row: Row) -> None:
     bound = row.bound
-    for seed in range(100):
+    for seed in range(examples(100)):
         one, two = row.totals(seed), row.totals(seed + 1000)
         assert bound.value(0.25 * one + 0.75 * two) >= 0.25 * bound.value(one) + 0.75 * bound.value(two) - 1e-9
 
@@ -166,7 +167,7 @@ def test_value_is_concave(row: Row) -> None:
 @every_function
 def test_fenchels_inequality(row: Row) -> None:
     bound = row.bound
-    for seed in range(200):
+    for seed in range(examples(200)):
         e, price = row.totals(seed), row.prices(seed + 1, wide=True)
         conjugate = bound.conjugate(price)
         assert np.isfinite(conjugate)
@@ -176,7 +177,7 @@ def test_fenchels_inequality(row: Row) -> None:
 @plain_function
 def test_fenchels_equality_at_the_maximizer(row: Row) -> None:
     bound = row.bound
-    for seed in range(100):
+    for seed in range(examples(100)):
         price = row.prices(seed, wide=True)
         if bound.is_curved:
             curve = bound.curve(price)
@@ -241,7 +242,7 @@ def test_curvature_of_the_conjugate_is_the_slope_of_the_maximizer(row: Row) -> N
 def test_slope_and_bend_are_derivatives(row: Row) -> None:
     bound = row.bound
     assert isinstance(bound, BoundSeparable)
-    for seed in range(20):
+    for seed in range(examples(20)):
         e = np.maximum(row.totals(seed), 0.05)
         step = 1e-5 * np.maximum(e, 0.1)
         assert bound.f(e) == pytest.approx(row.formula(e), rel=1e-12)
@@ -259,7 +260,7 @@ def test_prices_in_the_box_are_enough_for_the_biconjugate(row: Row) -> None:
     bound, box = row.bound, row.bound.price_box()
     assert (box.group == np.arange(N)).all()
     assert (box.lower <= box.upper).all()
-    for seed in range(20):
+    for seed in range(examples(20)):
         e = np.maximum(row.totals(seed), LEAST + 0.02 * (MOST - LEAST))  # log 0 is not attained at any price
         low, high = np.maximum(box.lower, -1e4), box.upper.copy()
         for _ in range(200):  # ternary search, on all groups at once
@@ -295,7 +296,7 @@ def test_within_changes_nothing_but_the_range(row: Row) -> None:
     inside, outer = narrow.price_box(), wide.price_box()
     assert (inside.lower >= outer.lower - 1e-12).all()
     assert (inside.upper <= outer.upper + 1e-12).all()
-    for seed in range(30):
+    for seed in range(examples(30)):
         price = row.prices(seed, wide=True)
         grid = np.linspace(least, most, 2001)
         best = float(np.max(np.stack([row.formula(e) + price * e for e in grid]), axis=0).sum())

@@ -37,3 +37,10 @@ def diagonal(*tables: Mapping[str, Any] | Iterable[str]) -> list[Any]:
         )
         for chosen in product(*names)
     ]
+
+
+def full_only(*values: Any) -> list[Any]:
+    """Parameters with the mark `full`, of a test that other ones represent in every run; a tuple is several."""
+    return [
+        pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.full) for value in values
+    ]
