@@ -13,6 +13,7 @@ from oasis_alloc.compare import compare as compare
 from oasis_alloc.errors import CertificateError as CertificateError
 from oasis_alloc.errors import CheckpointWarning as CheckpointWarning
 from oasis_alloc.errors import InputError as InputError
+from oasis_alloc.errors import LedgerUnavailableError as LedgerUnavailableError
 from oasis_alloc.errors import MissingDependencyError as MissingDependencyError
 from oasis_alloc.errors import OasisAllocError as OasisAllocError
 from oasis_alloc.errors import ProblemError as ProblemError
@@ -20,6 +21,13 @@ from oasis_alloc.errors import SnapshotError as SnapshotError
 from oasis_alloc.errors import SolverError as SolverError
 from oasis_alloc.frontier import Frontier as Frontier
 from oasis_alloc.frontier import frontier as frontier
+from oasis_alloc.pacing.allowance import Allowance as Allowance
+from oasis_alloc.pacing.ledger import DeliveredTotal as DeliveredTotal
+from oasis_alloc.pacing.ledger import Ledger as Ledger
+from oasis_alloc.pacing.ledger import Receipt as Receipt
+from oasis_alloc.pacing.ledger_events import Event as Event
+from oasis_alloc.pacing.ledger_events import Rejected as Rejected
+from oasis_alloc.pacing.schedule import Schedule as Schedule
 from oasis_alloc.policy import Policy as Policy
 from oasis_alloc.problem import Problem as Problem
 from oasis_alloc.reproduction import Reproduction as Reproduction

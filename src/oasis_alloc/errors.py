@@ -6,6 +6,7 @@
       SolverError(RuntimeError)            a solver failed (stopping early is a status, not an error)
         CertificateError                   a bound is below a value: a bug in this package
       SnapshotError(ValueError)            a snapshot is refused; `reason` says why in a word or two
+      LedgerUnavailableError(ConnectionError)  the store of a ledger cannot be reached; go on, and send again later
       MissingDependencyError(ImportError)  an optional package is not installed
     CheckpointWarning(UserWarning)         a checkpoint could not be written; the solve goes on
 
@@ -109,6 +110,16 @@ class SnapshotError(OasisAllocError, ValueError):
     def __init__(self, message: str, reason: str = "content") -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class LedgerUnavailableError(OasisAllocError, ConnectionError):
+    """The store of a ledger cannot be reached, stays locked, or has failed.
+
+    Whether the last batch was stored is unknown. Sending it again is safe. Serving can go on with what is known.
+
+    >>> issubclass(LedgerUnavailableError, ConnectionError)
+    True
+    """
 
 
 class CheckpointWarning(UserWarning):

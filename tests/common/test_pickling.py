@@ -25,7 +25,7 @@ from oasis_alloc.common.pickling import ByFields, FrozenMapping
 N_USERS, DEGREE, N_ITEMS = 40, 6, 12
 
 # Objects that are of one process, and say so: file, thread and locks of their own.
-OF_ONE_PROCESS = {"PolicyStore"}
+OF_ONE_PROCESS = {"PolicyStore", "Ledger", "Allowance"}
 
 
 def candidates() -> oa.Candidates:
@@ -132,6 +132,11 @@ def objects() -> dict[str, Any]:
         "mmr": oa.MMR(0.3),
         "dpp": oa.DPP(0.3),
         "staleness": oa.Staleness(),
+        "event": oa.Event("a", "one", 0.0),
+        "receipt": oa.Receipt(1, 0, 0, (oa.Rejected(0, "a", "key", "wrong"),)),
+        "rejected": oa.Rejected(0, "a", "key", "wrong"),
+        "delivered total": oa.DeliveredTotal("one", 0.0, 1.0, 0.0, 0.0),
+        "schedule": oa.Schedule.fit([0.0, 3600.0], by=["a", "b"], zone="Europe/Stockholm", holidays=["1970-01-01"]),
         **dict(errors()),
     }
 

@@ -37,6 +37,7 @@ LAYERS = """
     solution
     solve
     frontier  compare        reproduction
+    pacing
     hosting
     store
     telemetry                markets
