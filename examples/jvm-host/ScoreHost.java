@@ -67,7 +67,9 @@ public final class ScoreHost {
         for (int a = 0; a < args.length; a += 2) {
             try {
                 Policy policy = Policy.load(Path.of(args[a]));
-                wrong += compare(policy, Json.object(Json.parse(Files.readString(Path.of(args[a + 1])))));
+                Map<String, Object> vectors = Json.object(Json.parse(Files.readString(Path.of(args[a + 1]))));
+                if (vectors.get("overlay") != null) policy = policy.overlaid(vectors.get("overlay"));
+                wrong += compare(policy, vectors);
             } catch (Refused refused) {
                 System.err.println(args[a] + ": refused: " + refused.getMessage());
                 System.exit(3);
@@ -312,6 +314,66 @@ public final class ScoreHost {
             } catch (RuntimeException error) {
                 throw new Refused("the content is not a valid policy (" + error + ")");
             }
+        }
+
+        /**
+         * The same policy at the prices of an overlay, a JSON document; refused where it is for another policy.
+         * Nothing is read again. Apply it to the policy as it was loaded, not to one with an overlay.
+         */
+        public Policy overlaid(String overlay) throws Refused {
+            try {
+                return overlaid(Json.parse(overlay));
+            } catch (RuntimeException error) {
+                throw new Refused("the overlay is no document (" + error + ")");
+            }
+        }
+
+        Policy overlaid(Object document) throws Refused {
+            try {
+                Map<String, Object> overlay = Json.object(document);
+                require("oasis_alloc.overlay".equals(overlay.get("format")), "format");
+                if (Json.whole(overlay.get("schema")) > 1) throw new Refused("newer schema of the overlay");
+                String of = (String) overlay.get("policy_id");
+                if (!id.equals(of)) throw new Refused("another policy: the overlay is for " + of + ", this is " + id);
+                List<double[]> prices = new ArrayList<>();
+                for (Term term : terms) prices.add(term.price().clone());
+                for (Object each : Json.list(overlay.get("terms"))) {
+                    List<Object> entry = Json.list(each);
+                    require(entry.size() == 3, "an entry of terms");
+                    double price = Json.number(entry.get(2));
+                    require(Double.isFinite(price), "a price of the overlay is not finite");
+                    prices.get(Json.whole(entry.get(0)))[Json.whole(entry.get(1))] = price;
+                }
+                return new Policy(this, prices, id + "+" + Json.whole(overlay.get("sequence")));
+            } catch (RuntimeException error) {
+                throw new Refused("the content is no overlay (" + error + ")");
+            }
+        }
+
+        /** The same at other prices of its terms. */
+        private Policy(Policy other, List<double[]> prices, String name) {
+            arrays = other.arrays;
+            id = name;
+            created = other.created;
+            validUntil = other.validUntil;
+            nItems = other.nItems;
+            weighed.addAll(other.weighed);
+            weights = other.weights;
+            for (int k = 0; k < prices.size(); k++) {
+                Term term = other.terms.get(k);
+                terms.add(new Term(term.column(), term.keys(), term.groups(), prices.get(k)));
+            }
+            measured = other.measured;
+            numbers = other.numbers;
+            rank = other.rank;
+            itemKeys.putAll(other.itemKeys);
+            userKeys.putAll(other.userKeys);
+            userNames = other.userNames;
+            known.addAll(other.known);
+            knowsUsers = other.knowsUsers;
+            classOf = other.classOf;
+            member = other.member;
+            rules = other.rules;
         }
 
         private Policy(Container file) throws Refused {

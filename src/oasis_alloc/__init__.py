@@ -27,9 +27,16 @@ from oasis_alloc.pacing.ledger import Ledger as Ledger
 from oasis_alloc.pacing.ledger import Receipt as Receipt
 from oasis_alloc.pacing.ledger_events import Event as Event
 from oasis_alloc.pacing.ledger_events import Rejected as Rejected
+from oasis_alloc.pacing.outlook import Outlook as Outlook
+from oasis_alloc.pacing.pacer import Pacer as Pacer
+from oasis_alloc.pacing.plan import Plan as Plan
 from oasis_alloc.pacing.schedule import Schedule as Schedule
 from oasis_alloc.policy import Policy as Policy
 from oasis_alloc.problem import Problem as Problem
+from oasis_alloc.replay.replay import replay as replay
+from oasis_alloc.replay.requests import Requests as Requests
+from oasis_alloc.replay.result import Replay as Replay
+from oasis_alloc.replay.scenario import Scenario as Scenario
 from oasis_alloc.reproduction import Reproduction as Reproduction
 from oasis_alloc.reproduction import read_reproduction as read_reproduction
 from oasis_alloc.reproduction import write_reproduction as write_reproduction
@@ -41,6 +48,7 @@ from oasis_alloc.results.rounding import Rounded as Rounded
 from oasis_alloc.results.saved import SavedSolution as SavedSolution
 from oasis_alloc.results.saved import load_solution as load_solution
 from oasis_alloc.serving.exploration import Exploration as Exploration
+from oasis_alloc.serving.overlay import Overlay as Overlay
 from oasis_alloc.serving.request.diversity import DPP as DPP
 from oasis_alloc.serving.request.diversity import MMR as MMR
 from oasis_alloc.serving.request.diversity import Embeddings as Embeddings

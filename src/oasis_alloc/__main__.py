@@ -110,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default problem.reproduction)")
     doctor.add_argument("--keep-labels", action="store_true", help="keep the labels of keys; else they are numbers")
     import_module("oasis_alloc.commands.store").register(commands)
+    import_module("oasis_alloc.commands.replay").register(commands)
     return parser
 
 

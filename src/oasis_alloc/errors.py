@@ -104,6 +104,7 @@ class SnapshotError(OasisAllocError, ValueError):
         "expired",  # valid until a time that has passed
         "in the future",  # created later than now, by more than a clock difference
         "rolled back",  # the host has rolled this policy back
+        "another policy",  # an overlay made for a policy with another id
         "no policy",  # nothing has been loaded yet, or there is no earlier policy to roll back to
     )
 

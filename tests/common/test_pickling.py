@@ -137,8 +137,24 @@ def objects() -> dict[str, Any]:
         "rejected": oa.Rejected(0, "a", "key", "wrong"),
         "delivered total": oa.DeliveredTotal("one", 0.0, 1.0, 0.0, 0.0),
         "schedule": oa.Schedule.fit([0.0, 3600.0], by=["a", "b"], zone="Europe/Stockholm", holidays=["1970-01-01"]),
+        **paced(policy),
         **dict(errors()),
     }
+
+
+def paced(policy: oa.Policy) -> dict[str, Any]:
+    """A pacer, what it is made of and what it returns."""
+    plan = oa.Plan("artist", 0.0, 100.0, caps={0: 10.0, 1: 8.0})
+    pacer = oa.Pacer(policy, plan, clock=float)
+    for k in range(1, 9):
+        pacer.observe({0: 1.0}, event=k, status="served", time=0.0)
+        pacer.tick(float(k))
+    requests = oa.Requests(candidates(), np.arange(float(N_USERS)))
+    return {
+        "plan": plan, "pacer": pacer, "outlook": pacer.outlook(9.0)[0], "overlay": pacer.overlay(),
+        "prepared pacer": pacer.prepare(8), "requests": requests, "scenario": oa.Scenario(replicas=2),
+        "replay": oa.Replay(({"contender": "a", "scenario": "s", "seed": 0, "value": 2.0},), (), ("a",), ("s",), (0,)),
+    }  # fmt: skip
 
 
 def errors() -> Iterator[tuple[str, Exception]]:

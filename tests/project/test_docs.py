@@ -59,6 +59,16 @@ def test_the_code_of_the_page_about_pacing_runs() -> None:
     assert names["plan"].prices["floors"].any()
 
 
+def test_the_code_of_the_page_about_replay_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "replay.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
+    assert len(blocks) == text.count("```python") == 3
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks), "docs/replay.md", "exec"), names)
+    assert "share of hindsight" in capsys.readouterr().out
+    assert names["low"] < names["mean"] < names["high"]
+
+
 def test_the_code_of_the_page_about_serving_runs(capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
     blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]

@@ -325,3 +325,19 @@ def test_drawn_slates_are_whole_and_have_the_chances(ranking: ModuleType) -> Non
     assert set(np.unique(slates)) == {0.0, 1.0}
     assert (slates.sum(axis=2) == 3).all()
     assert np.allclose(slates.mean(axis=0), x, atol=0.05)  # 4.5 standard deviations
+
+
+def test_a_week_is_paced(data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    tables(data_dir, "obd-men", "events")
+    monkeypatch.setenv("OASIS_ALLOC_DATA", str(data_dir))
+    try:
+        done = load("paced_week").main()
+    finally:
+        del sys.modules["paced_week_example"]
+    assert "No pacer crosses a cap" in capsys.readouterr().out
+    over, share = done.mean("above hard caps"), done.mean("share of hindsight")
+    assert over["scenario", "policy alone"] > 0.0
+    assert all(over["scenario", name] == 0.0 for name in done.contenders if name != "policy alone")
+    best = max(share["scenario", name] for name in done.contenders)
+    assert share["scenario", "adaptive"] > 0.99 * best
+    assert share["scenario", "adaptive"] > 0.98

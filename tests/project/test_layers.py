@@ -37,7 +37,9 @@ LAYERS = """
     solution
     solve
     frontier  compare        reproduction
+    pacing.controllers
     pacing
+    replay
     hosting
     store
     telemetry                markets

@@ -24,10 +24,12 @@ ALLOWED = {
     "Conflict.label": "a label as the caller gave it; a field of a result",
     "ShadowPrice.label": "a label as the caller gave it; a field of a result",
     "Candidates.no_column(name)": "what was asked for, whatever it is; the message quotes it",
+    "Outlook.label": "a label as the caller gave it; a field of a result",
     "PolicyStore.score(request)": "further arguments of Policy.score",
     "PolicyStore.boosts(request)": "further arguments of Policy.boosts",
     "PolicyStore.select(request)": "further arguments of Policy.select",
     "Problem.replace(changes)": "arguments of Problem",
+    "Requests.from_frames(how)": "arguments of Candidates.from_frames",
     "Reproduction.solve(changes)": "arguments of solve",
     "frontier(options)": "arguments of solve",
 }

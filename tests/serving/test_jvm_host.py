@@ -72,6 +72,15 @@ def test_same_scores_and_slates(java: str, classes: Path, how: str) -> None:
     assert said == [(str(sum(len(r["ids"]) for r in each)), str(len(each))) for each in requests]
 
 
+def test_an_overlay_changes_prices_and_one_for_another_policy_is_refused(java: str, classes: Path) -> None:
+    done = run_compiled(java, classes, GOLDEN / "columns.safetensors", GOLDEN / "overlay.json")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"policy \w{16}[+]17: \d+ scores and \d+ slates, 0 wrong", done.stdout)
+    done = run_compiled(java, classes, GOLDEN / "plain.safetensors", GOLDEN / "overlay.json")
+    assert done.returncode == 3
+    assert "another policy" in done.stderr
+
+
 def test_a_wrong_answer_and_a_tampered_file_are_noticed(java: str, classes: Path, tmp_path: Path) -> None:
     text = (GOLDEN / "plain.json").read_text(encoding="utf-8")
     vectors = json.loads(text)

@@ -160,6 +160,7 @@ SLOW = [
         "python examples/calibrated_genres.py --out calibrated_genres.png",
         ("movielens-small/events.parquet",),
     ),
+    Shown("docs/examples.md", "python examples/paced_week.py", ("obd-men/events.parquet",)),
 ]
 VERIFIED = [TRADE_OFFS, JAVA, MISTAKE, *SLOW]
 

@@ -28,6 +28,7 @@ from oasis_alloc.serving.tally import Tally
 
 if TYPE_CHECKING:
     from oasis_alloc.policy import Policy
+    from oasis_alloc.serving.overlay import Overlay
 
 _log = logging.getLogger("oasis_alloc.serving")
 
@@ -37,6 +38,8 @@ _PATIENCE = 5.0  # seconds that a roll-back waits for the disk
 
 class Swapping:
     """The active policy, those before it, and the methods that change them; see `PolicyStore`."""
+
+    _overlay: tuple[Policy, Policy, int] | None = None  # (the policy, the same at other prices, sequence)
 
     _interval: float | None
 
@@ -132,12 +135,33 @@ class Swapping:
             _log.warning("policy %s of %s: %s, after %s", self._id(origin), self._path, rung.mode, before.rung.mode)
         if before is not None and before.origin is origin and before.rung[:2] == rung[:2]:
             return Served(before.policy, origin, rung, since, until)
-        policy = origin
+        return Served(self._on(rung, origin), origin, rung, since, until)
+
+    def _on(self, rung: Rung, origin: Policy) -> Policy:
+        """What is served of a policy on a rung, at the prices of the last overlay for it."""
         if rung.mode == ORGANIC:
-            policy = origin.organic_only()
-        elif rung.mode == DECAY:
-            policy = origin.decayed(rung.factor)
-        return Served(policy, origin, rung, since, until)
+            return origin.organic_only()
+        laid = self._overlay
+        priced = laid[1] if laid is not None and laid[0] is origin else origin
+        return priced.decayed(rung.factor) if rung.mode == DECAY else priced
+
+    def apply(self, overlay: Overlay) -> bool:
+        """Serve the active policy at the prices of `pacer.overlay()`, without reading its file; False for an old one.
+
+        Requests in progress end at the prices that they began with. The overlay holds until a higher one, or another
+        policy, is there; as the policy grows old, its prices decay as the policy's own would.
+
+        Raises `SnapshotError` for an overlay that is for another policy ("another policy"), and where there is none yet
+        ("no policy").
+        """
+        with self._changing:
+            served = self._now()
+            laid = self._overlay
+            if laid is not None and laid[0] is served.origin and overlay.sequence <= laid[2]:
+                return False
+            self._overlay = (served.origin, served.origin.overlaid(overlay), overlay.sequence)
+            self._served = served._replace(policy=self._on(served.rung, served.origin))
+        return True
 
     @staticmethod
     def _id(policy: Policy) -> str:

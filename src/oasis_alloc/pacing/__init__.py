@@ -1,1 +1,1 @@
-"""What follows delivery between two solves: events counted once, allowances of replicas, schedules of arrivals."""
+"""What follows delivery between two solves: prices, events counted once, allowances of replicas, schedules."""

@@ -38,6 +38,7 @@ class _Prices(NamedTuple):
     of_user: dict[tuple[int, ...], slice]  # codes of the term's user keys -> its part of the two below
     place: Ints  # row of `combinations`
     price: Floats
+    order: Ints  # the term's group behind each entry of `price`
     positions: tuple[int, ...]  # of the term's user keys among the policy's
 
 
@@ -132,13 +133,57 @@ class Formula:
             places.append(np.concatenate(place))
         return Members(n, tuple(rows), tuple(places))
 
-    def fold(self, user: tuple[int, ...], members: Members) -> Floats:
-        """P_k of the rows of `members`, (K + 1, n), for a user with these codes."""
+    def repriced(self, price: Sequence[Floats]) -> list[list[_Prices]]:
+        """What `fold` reads where the groups of the policy's terms cost `price` instead, one array per term."""
+        given = {id(term): numbers for term, numbers in zip(self.data.terms, price, strict=True)}
+        return [
+            [
+                by._replace(price=np.asarray(given[id(term)], np.float64)[by.order])
+                for term, by in zip(terms, prices, strict=True)
+            ]
+            for terms, prices in zip(self._terms, self._prices, strict=True)
+        ]
+
+    @property
+    def everyone(self) -> Members:
+        """Whose prices the classes of items pay, the last one being of items that were never seen."""
+        return self._members
+
+    def groups(self, user: tuple[int, ...]) -> list[tuple[Ints, Ints]]:
+        """Per term, in the order of the data: (class, group) of everything that counts with a user of these codes."""
+        found = {}
+        for k, (terms, prices) in enumerate(zip(self._terms, self._prices, strict=True)):
+            row, place, start = self._members.row[k], self._members.price[k], 0
+            for term, by in zip(terms, prices, strict=True):
+                end = start + len(by.combinations)
+                group = np.full(len(by.combinations), -1, np.int64)
+                part = by.of_user.get(tuple(user[at] for at in by.positions))
+                if part is not None:
+                    group[by.place[part]] = by.order[part]
+                mine = (place >= start) & (place < end)
+                classes, groups = row[mine], group[place[mine] - start]
+                found[id(term)] = classes[groups >= 0], groups[groups >= 0]
+                start = end
+        return [found[id(term)] for term in self.data.terms]
+
+    def with_prices(self, data: PolicyData) -> Formula:
+        """The formula of data that differ from these in the prices of terms alone; everything else is shared."""
+        other: Formula = object.__new__(Formula)
+        other.__dict__.update(self.__dict__)
+        other._prices = self.repriced([term.price for term in data.terms])
+        other.data, other._tables, other._place, other.stack = data, {}, {}, None
+        other._terms = [[term for term in data.terms if term.column == column] for column in self.columns]
+        return other
+
+    def fold(
+        self, user: tuple[int, ...], members: Members, prices: Sequence[Sequence[_Prices]] | None = None
+    ) -> Floats:
+        """P_k of the rows of `members`, (K + 1, n), for a user with these codes; at other `prices` of `repriced`."""
         out = np.zeros((len(self.columns), members.n))
-        for k, prices in enumerate(self._prices):
-            if not prices:
+        for k, of_column in enumerate(self._prices if prices is None else prices):
+            if not of_column:
                 continue
-            pays = np.concatenate([_paid(by, user) for by in prices])
+            pays = np.concatenate([_paid(by, user) for by in of_column])
             # bincount adds entries in order, as the formula requires
             out[k] = np.bincount(members.row[k], pays[members.price[k]], members.n)
         out.flags.writeable = False
@@ -160,7 +205,7 @@ def _by_user(term: Term, user_keys: Sequence[str]) -> _Prices:
     ends = np.searchsorted(user[order], np.arange(len(users) + 1)).tolist()
     of_user = {tuple(codes): slice(ends[u], ends[u + 1]) for u, codes in enumerate(users.tolist())}
     positions = tuple(user_keys.index(key) for key in term.user_keys)
-    return _Prices(items, of_user, place[order], term.price[order], positions)
+    return _Prices(items, of_user, place[order], term.price[order], order, positions)
 
 
 def _distinct(rows: Codes) -> tuple[Codes, Ints]:

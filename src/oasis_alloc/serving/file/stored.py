@@ -9,6 +9,7 @@ from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.file.codec import decode, encode
 from oasis_alloc.serving.file.container import read_arrays, write_arrays
+from oasis_alloc.serving.overlay import Overlay, overlaid
 from oasis_alloc.serving.staleness import decayed, organic_only
 
 _Kept = TypeVar("_Kept", bound="Kept")
@@ -65,6 +66,13 @@ class Kept:
     def decayed(self, factor: float) -> Self:
         """The same policy with every price multiplied by a factor in [0, 1], and the factor in its id."""
         return self._derived(decayed(self.data, factor))
+
+    def overlaid(self, overlay: Overlay) -> Self:
+        """The same policy at the prices of `pacer.overlay()`; nothing is read again, and classes of items are shared.
+
+        Raises `SnapshotError`, with reason "another policy" for an overlay that was made for another one.
+        """
+        return self._derived(overlaid(self.data, overlay))
 
     def organic_only(self) -> Self:
         """The same slate rules and columns, without prices: scores are the organic column, boosts are 0."""

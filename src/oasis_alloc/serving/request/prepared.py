@@ -24,8 +24,8 @@ class Prepared(Remade):
     """Buffers of one thread; see `Policy.prepare`."""
 
     __slots__ = (
-        "_best", "_blend", "_k", "_keep", "_most", "_of_item", "_owner", "_pick", "_plain", "_rules", "_score",
-        "_to_keep", "columns", "items", "marginal", "names", "positions", "scores",
+        "_best", "_blend", "_k", "_keep", "_keep_scored", "_most", "_of_item", "_owner", "_pick", "_pick_scored",
+        "_plain", "_rules", "_score", "_to_keep", "columns", "items", "marginal", "names", "positions", "scores",
     )  # fmt: skip
 
     def __init__(self, scorer: Scorer, most: int, k: int | None) -> None:
@@ -38,6 +38,7 @@ class Prepared(Remade):
         self._owner, self._blend, self._of_item, self._plain = formula, scorer.blend, formula.of_item, selector.is_plain
         self._best, self._score = serve.best, serve.score
         self._pick, self._keep = select_one.pick_one, select_one.keep_one
+        self._pick_scored, self._keep_scored = select_one.pick_scored, select_one.keep_scored
         costs, caps, _ = selector.stairs(k)
         self._rules = selector.rules.array, costs, np.zeros(selector.rules.system.size, np.int64)
         self._most, self._k = most, k
@@ -74,6 +75,17 @@ class Prepared(Remade):
         if self._to_keep is None:
             return self._pick(n, user.table, k, least, request, self._rules, slate)
         return self._keep(n, user.table, (k, least), request, self._rules, self._to_keep, slate)
+
+    def pick(self, n: int, user: User) -> int:
+        """The same from `scores` as they are: those of `score`, which the caller may have changed since."""
+        if type(n) is not int or not 0 <= n <= self._most or user.owner is not self._owner:
+            n = self._counted(n, user)
+        k = self._k if self._k < user.size else user.size
+        request, fill = (self.scores, self.items, self._of_item), (0, k, min(user.at_least, k, n), 0.0)
+        slate = self.positions, self.marginal
+        if self._to_keep is None:
+            return self._pick_scored(n, request, self._rules, fill, slate)
+        return self._keep_scored(n, request, self._rules, fill, self._to_keep, slate, np.empty(4))
 
     def _counted(self, n: object, user: User) -> int:
         """Check a number of candidates that is not a Python int within the buffers: convert it, or raise an error."""

@@ -1,0 +1,131 @@
+"""What showings use of the goals of a plan: counted, and kept within what hard caps leave.
+
+For one kind of user, class c of the items has the entries `indptr[c]:indptr[c + 1]` of `cells` (3, n): the goal, the
+row of the column in requests (-1 for exposure), and the row in the table of prices; `amount` is what a unit adds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.kernels._jit import jit
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_ROUNDING = 1e-9  # of a room: what sums of amounts may be off by
+
+
+@jit
+def count(
+    shown: int,
+    positions: Ints,
+    items: Ints,
+    columns: Floats,
+    of_item: npt.NDArray[np.uint32],
+    indptr: Ints,
+    cells: Ints,
+    amount: Floats,
+    used: Floats,
+    room: Floats,
+) -> int:
+    """Add what the first `shown` positions use to `used`.
+
+    Returns 2 where a goal has no room now for what one of these showings used, 1 where it has none for as much as this
+    whole slate used of it, else 0.
+    """
+    unseen = np.uint64(of_item.shape[1] - 1)
+    near = 0
+    for j in range(shown):
+        i = positions[j]
+        class_ = of_item[0, min(np.uint64(items[i]), unseen)]
+        for e in range(indptr[class_], indptr[class_ + 1]):
+            row, column = cells[0, e], cells[1, e]
+            used[row] += amount[e] if column < 0 else amount[e] * columns[column, i]
+    for j in range(shown):
+        i = positions[j]
+        class_ = of_item[0, min(np.uint64(items[i]), unseen)]
+        for e in range(indptr[class_], indptr[class_ + 1]):
+            row, column = cells[0, e], cells[1, e]
+            left = room[row] * (1.0 + _ROUNDING) - used[row]
+            one = amount[e] if column < 0 else amount[e] * columns[column, i]
+            if one > 0.0 and left < one:
+                near = 2
+            elif one > 0.0 and left < one * 2 * shown:
+                near = max(near, 1)
+    return near
+
+
+@jit
+def fits(
+    shown: int,
+    positions: Ints,
+    items: Ints,
+    columns: Floats,
+    of_item: npt.NDArray[np.uint32],
+    indptr: Ints,
+    cells: Ints,
+    amount: Floats,
+    used: Floats,
+    room: Floats,
+) -> int:
+    """Drop from `positions` what would take a goal beyond its room, keeping the order; returns how many are left."""
+    unseen = np.uint64(of_item.shape[1] - 1)
+    kept = 0
+    for j in range(shown):
+        i = positions[j]
+        class_ = of_item[0, min(np.uint64(items[i]), unseen)]
+        good = True
+        for e in range(indptr[class_], indptr[class_ + 1]):
+            row, column = cells[0, e], cells[1, e]
+            one = amount[e] if column < 0 else amount[e] * columns[column, i]
+            if one > 0.0 and used[row] + one > room[row] * (1.0 + _ROUNDING):
+                good = False
+        if not good:
+            continue
+        for e in range(indptr[class_], indptr[class_ + 1]):  # what is kept takes room from what comes after it
+            row, column = cells[0, e], cells[1, e]
+            used[row] += amount[e] if column < 0 else amount[e] * columns[column, i]
+        positions[kept] = i
+        kept += 1
+    for j in range(kept):
+        i = positions[j]
+        class_ = of_item[0, min(np.uint64(items[i]), unseen)]
+        for e in range(indptr[class_], indptr[class_ + 1]):
+            row, column = cells[0, e], cells[1, e]
+            used[row] -= amount[e] if column < 0 else amount[e] * columns[column, i]
+    return kept
+
+
+@jit(inline=True)
+def draw(number: int, row: int) -> float:
+    """A number in [0, 1) that is the same for the same request and goal (the finalizer of splitmix64)."""
+    z = np.uint64(number) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(row + 1) * np.uint64(0xD1B54A32D192ED03)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return float(z >> np.uint64(11)) * 2.0**-53
+
+
+@jit
+def drop(
+    n: int,
+    items: Ints,
+    of_item: npt.NDArray[np.uint32],
+    indptr: Ints,
+    cells: Ints,
+    rate: Floats,
+    number: int,
+    scores: Floats,
+) -> None:
+    """Take the candidates of goals that do not take part in request `number` out: their scores are minus infinity.
+
+    A goal takes part in a share `rate` of the requests, by a hash of the two numbers: one draw per goal and request.
+    """
+    unseen = np.uint64(of_item.shape[1] - 1)
+    for i in range(n):
+        class_ = of_item[0, min(np.uint64(items[i]), unseen)]
+        for e in range(indptr[class_], indptr[class_ + 1]):
+            if draw(number, cells[0, e]) >= rate[cells[0, e]]:
+                scores[i] = -np.inf

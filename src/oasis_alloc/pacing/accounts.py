@@ -1,0 +1,159 @@
+"""What has been delivered: by goal, confirmed and pending, every event once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats, Ints
+
+_PRIOR = 50.0  # confirmations that the rate begins with, all of them good
+
+
+class Event(NamedTuple):
+    """One event that may come again: what it used, when it was first heard of, and how far it is."""
+
+    rows: Ints
+    amounts: Floats
+    time: float
+    state: str  # "pending", "confirmed" or "lost"
+
+
+class Accounts:
+    """Totals by goal. `local` is what this process counted since totals were last synchronized."""
+
+    def __init__(self, n: int) -> None:
+        self.confirmed, self.pending, self.local = np.zeros((3, n))
+        self.flushed: OrderedDict[int, Floats] = OrderedDict()  # sent to the ledger, not yet in its totals
+        self.batch = 0
+        self.events: OrderedDict[Hashable, Event] = OrderedDict()  # in the order in which they were heard of
+        self.waiting: OrderedDict[Hashable, float] = OrderedDict()  # pending ones, and their times
+        self.good, self.lost = 0.0, 0.0
+        self.duplicates, self.forgotten = 0, 0
+
+    @property
+    def rate(self) -> float:
+        """The share of pending deliveries that is expected to be confirmed."""
+        return (self.good + _PRIOR) / (self.good + self.lost + _PRIOR)
+
+    def delivered(self) -> Floats:
+        """(n,) confirmed, and what is expected of the rest."""
+        return self.confirmed + self.local + self.sent() + self.rate * self.pending
+
+    def at_most(self) -> Floats:
+        """(n,) what is delivered if everything pending is confirmed: what hard caps count."""
+        return self.confirmed + self.local + self.sent() + self.pending
+
+    def sent(self) -> Floats:
+        return np.sum(list(self.flushed.values()), axis=0) if self.flushed else np.zeros_like(self.local)
+
+    def take_in(self, name: Hashable, status: str, rows: Ints | None, amounts: Floats | None, time: float) -> bool:
+        """An event in one of its three states; whether it changed anything."""
+        if status == "lost":
+            return self.lose(name)
+        if status == "served" and rows is not None and amounts is not None:
+            return self.serve(name, rows, amounts, time)
+        return self.confirm(name, rows, amounts, time)
+
+    def serve(self, name: Hashable, rows: Ints, amounts: Floats, time: float) -> bool:
+        """A delivery that waits to be confirmed; False where the event is known."""
+        if name in self.events:
+            self.duplicates += 1
+            return False
+        self.events[name] = Event(rows, amounts, time, "pending")
+        self.waiting[name] = time
+        np.add.at(self.pending, rows, amounts)
+        return True
+
+    def confirm(self, name: Hashable, rows: Ints | None, amounts: Floats | None, time: float) -> bool:
+        """A delivery that is certain, heard of before or not; False where it is counted already or nothing is known."""
+        event = self.events.get(name)
+        if event is None:
+            if rows is None or amounts is None:
+                self.forgotten += 1
+                return False
+            event = Event(rows, amounts, time, "new")
+        elif event.state == "confirmed":
+            self.duplicates += 1
+            return False
+        if event.state == "pending":
+            np.subtract.at(self.pending, event.rows, event.amounts)
+            del self.waiting[name]
+            self.good += 1.0
+        elif event.state == "lost":
+            self.lost, self.good = self.lost - 1.0, self.good + 1.0
+        used = event.amounts if amounts is None else amounts
+        at = event.rows if rows is None else rows
+        np.add.at(self.confirmed, at, used)
+        self.events[name] = Event(at, used, event.time, "confirmed")
+        return True
+
+    def lose(self, name: Hashable) -> bool:
+        """A delivery that will not be confirmed; False where there is no such pending one."""
+        event = self.events.get(name)
+        if event is None or event.state != "pending":
+            self.duplicates += event is not None
+            return False
+        np.subtract.at(self.pending, event.rows, event.amounts)
+        self.events[name] = event._replace(state="lost")
+        del self.waiting[name]
+        self.lost += 1.0
+        return True
+
+    def expire(self, before: float) -> list[Hashable]:
+        """Count what has been pending since before a time as lost, and return its ids."""
+        lost = []
+        while self.waiting:
+            name, time = next(iter(self.waiting.items()))
+            if time >= before:
+                break
+            self.lose(name)
+            lost.append(name)
+        return lost
+
+    def forget(self, before: float) -> None:
+        """Forget events from before a time."""
+        while self.events:
+            name, event = next(iter(self.events.items()))
+            if event.time >= before:
+                break
+            del self.events[name]
+
+    def flush(self) -> tuple[int, Floats]:
+        """Take what was counted here since the last call, to be added to the ledger: (number of the batch, amounts)."""
+        self.batch += 1
+        amounts = self.local.copy()
+        self.flushed[self.batch] = amounts
+        self.local[:] = 0.0
+        return self.batch, amounts
+
+    def sync(self, confirmed: Floats, pending: Floats, acknowledged: int | None) -> None:
+        """Totals of all processes, which have the batches of this one up to `acknowledged` in them."""
+        self.confirmed, self.pending = confirmed, pending
+        for batch in [batch for batch in self.flushed if acknowledged is not None and batch <= acknowledged]:
+            del self.flushed[batch]
+
+    def state(self) -> dict[str, Any]:
+        """Plain lists and numbers."""
+        return {
+            "confirmed": self.confirmed.tolist(), "pending": self.pending.tolist(), "local": self.local.tolist(),
+            "flushed": [[batch, amounts.tolist()] for batch, amounts in self.flushed.items()], "batch": self.batch,
+            "events": [[name, e.rows.tolist(), e.amounts.tolist(), e.time, e.state] for name, e in self.events.items()],
+            "good": self.good, "lost": self.lost, "duplicates": self.duplicates, "forgotten": self.forgotten,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        for name in ("confirmed", "pending", "local"):
+            getattr(self, name)[:] = state[name]
+        self.flushed = OrderedDict((batch, np.array(amounts)) for batch, amounts in state["flushed"])
+        self.events = OrderedDict(
+            (name, Event(np.array(rows, np.int64), np.array(amounts), time, how))
+            for name, rows, amounts, time, how in state["events"]
+        )
+        self.waiting = OrderedDict((name, e.time) for name, e in self.events.items() if e.state == "pending")
+        for name in ("batch", "good", "lost", "duplicates", "forgotten"):
+            setattr(self, name, state[name])

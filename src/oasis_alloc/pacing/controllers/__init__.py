@@ -1,0 +1,1 @@
+"""How prices move from tick to tick: one small protocol, several algorithms."""

@@ -1,0 +1,27 @@
+"""First-order steps against targets from what remains: the default, and its form without bonuses.
+
+Targets that follow the remaining budget have regret of order log T where fixed ones have sqrt(T) (Ma, Cao and Sun,
+2025); first-order steps between full solves keep that (arXiv:2412.09594). Steps shrink as 1 / t like those of
+stochastic gradient descent on a strongly convex dual, down to a size that still tracks a market that moves.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.pacing.controllers.base import STEP, Stateless, View, error, limited
+
+
+class Adaptive(Stateless):
+    """`track` bounds how slow steps become: the largest part of the flight in which a full miss moves a price."""
+
+    def __init__(self, first: float, track: float, slow: float, caps_only: bool = False) -> None:
+        self.first, self.track, self.slow, self.caps_only = first, track, slow, caps_only
+
+    def step(self, view: View) -> Floats:
+        tau = np.clip(self.slow * view.elapsed, self.first, max(self.track, self.first))
+        tau = np.maximum(tau, 1.0 / (STEP * view.unit))  # one showing alone moves a price by at most a step
+        x = np.clip(error(view, view.floor, view.cap) / (view.unit * tau), -STEP, STEP)
+        wanted = limited(view, view.price + view.scale * x)
+        return np.where(view.live & self.caps_only, np.maximum(wanted, 0.0), wanted)

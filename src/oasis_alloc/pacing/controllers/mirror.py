@@ -1,0 +1,26 @@
+"""Dual mirror descent with the plan's own targets, in its Euclidean and its entropic form.
+
+Balseiro, Lu and Mirrokni, "The best of many worlds: dual mirror descent for online allocation problems", Operations
+Research, 2023. Gradients are normalized per goal. The entropic form is that of signed prices: the mirror map
+`asinh(price / scale)`, Ghai, Hazan and Singer, "Exponentiated gradient meets gradient descent", 2020.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.pacing.controllers.base import STEP, Stateless, View, error, limited
+
+
+class Mirror(Stateless):
+    """`tau` is the part of the flight in which a full miss moves a price by its scale: c / sqrt(requests)."""
+
+    def __init__(self, tau: float, entropic: bool = False) -> None:
+        self.tau, self.entropic = tau, entropic
+
+    def step(self, view: View) -> Floats:
+        x = np.clip(error(view, view.floor_whole, view.cap_whole) / (view.unit * self.tau), -STEP, STEP)
+        if self.entropic:
+            return limited(view, view.scale * np.sinh(np.arcsinh(view.price / view.scale) + x))
+        return limited(view, view.price + view.scale * x)

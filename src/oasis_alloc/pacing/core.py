@@ -1,0 +1,218 @@
+"""The state of a pacer and what a tick does to it; `docs/pacing.md` has the formulas."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.pacing.accounts import Accounts
+from oasis_alloc.pacing.controllers.base import Controller, View
+from oasis_alloc.pacing.curves import RemainingShare
+from oasis_alloc.pacing.live import Live
+from oasis_alloc.pacing.rooms import Rooms
+from oasis_alloc.pacing.rows import Rows
+from oasis_alloc.pacing.targets import Targets
+
+_MOVED = 0.01  # of the scale: smaller moves are not published
+_GAP = 10.0  # ticks
+
+
+class Core:
+    """Accounts, prices and rooms of the goals; callers hold `lock`."""
+
+    def __init__(
+        self, rows: Rows, live: Live, controller: Controller, schedule: RemainingShare, keys: Sequence[Any],
+        requests: float, replicas: int, replica: int, day_starts: float, confirm: bool,
+    ) -> None:  # fmt: skip
+        self.rows, self.live, self.controller, self.confirm = rows, live, controller, confirm
+        self.targets = Targets(rows, schedule, keys, day_starts)
+        self.rooms = Rooms(rows, self.targets)
+        self.accounts = Accounts(rows.n)
+        self.expected, self.replicas, self.replica = max(requests, 1.0), replicas, replica
+        self.lock = threading.RLock()
+        self.price: Floats = rows.first.copy()
+        self.used: Floats = self.accounts.local  # what this process counts, in place
+        self.room: Floats = self.rooms.share(self.rooms.left(self.used), replicas, replica)  # of `used`
+        self.granted: Floats = np.zeros(rows.n)  # delivered by all processes at the last synchronization
+        self.near, self.draws, self.requests = 1, 0, 0
+        self.rates: Floats | None = None
+        self.last: float | None = None
+        self.last_delivered: Floats = np.zeros(rows.n)
+        self.last_requests = 0.0
+        self.all_requests: float | None = None  # of all processes, where a ledger says so
+        self.seen = 0.0  # the last tick, whether or not anything had happened
+        self.usual = 0.0  # seconds between two ticks
+        self.ticks = self.clock_steps = self.steps = 0
+
+    def delivered(self) -> Floats:
+        """(n,) confirmed, and what is expected of the rest."""
+        accounts = self.accounts
+        unsure = (1.0 - accounts.rate) * (accounts.local + accounts.sent()) if self.confirm else 0.0
+        return accounts.delivered() - unsure
+
+    def traffic(self) -> float:
+        """Requests so far, of all processes where that is known."""
+        return float(self.requests) if self.all_requests is None else self.all_requests
+
+    def tick(self, now: float) -> bool:
+        """Move prices by what happened since the last tick; whether other prices are served now."""
+        self.ticks += 1
+        if self.last is None:
+            self._remember(now)
+            self.seen = now
+            return self.settle(now)
+        if now < self.seen:
+            self.clock_steps += 1
+            return False
+        if now > self.last:
+            delivered = self.delivered()
+            happened = self.traffic() > self.last_requests or bool((delivered != self.last_delivered).any())
+            if happened:
+                self.price = self.controller.step(self._view(now, delivered))
+                self.rates = self.controller.pass_rates(self.rows.n)
+                self.steps += 1
+            # a moment without requests belongs to the next interval: leaving it out would leave out what it missed
+            if happened or now - self.last > _GAP * (self.usual or now - self.seen):
+                self._remember(now)
+            self.seen = now
+        return self.settle(now)
+
+    def _remember(self, now: float) -> None:
+        if self.last is not None:
+            gap = now - self.seen
+            self.usual = gap if self.usual == 0.0 else self.usual + 0.1 * (min(gap, _GAP * self.usual) - self.usual)
+        self.last, self.last_delivered, self.last_requests = now, self.delivered(), self.traffic()
+
+    def _view(self, now: float, delivered: Floats) -> View:
+        rows, last, before = self.rows, self.last, self.last_delivered
+        assert last is not None
+        of_rest, of_all, elapsed = self.targets.due(last, now)
+        remaining_cap, remaining_floor = rows.cap - before, rows.floor - before
+        cap = np.where(np.isfinite(rows.cap), np.maximum(remaining_cap, 0.0) * of_rest, np.inf)
+        floor = np.where(np.isfinite(rows.floor), np.maximum(remaining_floor, 0.0) * of_rest, -np.inf)
+        cap_whole = np.where(np.isfinite(rows.cap), rows.cap * of_all, np.inf)
+        floor_whole = np.where(np.isfinite(rows.floor), rows.floor * of_all, -np.inf)
+        cap = np.minimum(cap, self._windows(last, now, before))
+        unit = np.where(np.isfinite(rows.cap), rows.cap, np.where(np.isfinite(rows.floor), rows.floor, 0.0))
+        days = (rows.end - rows.start) / 86400.0
+        unit = np.where(unit > 0, unit, np.minimum(rows.daily * days, rows.hourly * 24.0 * days))
+        if rows.per_request.any():
+            self._ratios(now, of_rest, cap, floor, cap_whole, floor_whole, unit)
+        unit = np.where(np.isfinite(unit) & (unit > 0), unit, 1.0)
+        live = ~self.live.stopped & (now > rows.start) & (last < rows.end)
+        after_gap = self.usual > 0 and now - last > _GAP * self.usual
+        return View(
+            live, self.price, rows.base, rows.low, rows.high, rows.scale, delivered - before, floor, cap, floor_whole,
+            cap_whole, unit, elapsed, now - last, after_gap,
+        )  # fmt: skip
+
+    def _windows(self, last: float, now: float, before: Floats) -> Floats:
+        """(n,) what the caps of the day and the hour leave for the interval."""
+        if not self.targets.has_windows:
+            return np.full(self.rows.n, np.inf)
+        out = np.full(self.rows.n, np.inf)
+        for w, (cap, length) in enumerate(((self.rows.daily, 86400.0), (self.rows.hourly, 3600.0))):
+            left = np.maximum(cap - (before - self.rooms.before[w]), 0.0)
+            part = self.targets.due_in_window(last, now, length)
+            out = np.minimum(out, np.where(np.isfinite(cap), left * part, np.inf))
+        return out
+
+    def _ratios(
+        self, now: float, of_rest: Floats, cap: Floats, floor: Floats, cap_whole: Floats, floor_whole: Floats,
+        unit: Floats,
+    ) -> None:  # fmt: skip
+        """Limits per request, over the requests of the interval and what was missed so far."""
+        rows, at = self.rows, self.rows.per_request
+        fresh = self.traffic() - self.last_requests
+        for limit, planned, whole in ((rows.cap, cap, cap_whole), (rows.floor, floor, floor_whole)):
+            some = at & np.isfinite(limit)
+            missed = limit[some] * self.last_requests - self.last_delivered[some]
+            planned[some] = limit[some] * fresh + missed * of_rest[some]
+            whole[some] = limit[some] * fresh
+        size = np.abs(np.where(np.isfinite(rows.cap), rows.cap, rows.floor))
+        per_request = np.abs(self.last_delivered) / max(self.last_requests, 1.0)
+        unit[at] = (np.maximum(np.maximum(size, per_request), 1e-3) * self.expected)[at]
+
+    def settle(self, now: float) -> bool:
+        """Bring rooms and stops up to date, and serve other prices where they moved enough; whether they did."""
+        at_most = self.accounts.at_most()
+        self.rooms.roll(now, at_most)
+        mine = self.rooms.mine(at_most, self.granted, self.replicas, self.replica)
+        self.room[:] = self.used + mine
+        self.near = 0 if bool((mine > 64.0).all()) else 1
+        return self._publish(self.rooms.stopped(now, mine))
+
+    def synchronized(self, confirmed: Floats, pending: Floats, acknowledged: int | None) -> None:
+        """Take totals of all processes, from which this one has a new part of the rooms."""
+        self.accounts.sync(confirmed, pending, acknowledged)
+        self.granted[:] = self.accounts.at_most()
+
+    def crossed(self) -> None:
+        """Stop goals that have used up their room between two ticks."""
+        if self.last is not None:
+            self._publish(self.live.stopped | self.rooms.stopped(self.last, self.room - self.used))
+
+    def _publish(self, stopped: Any) -> bool:
+        live = self.live
+        is_far = np.abs(self.price - live.price) >= _MOVED * self.rows.scale
+        ends = (self.price != live.price) & (
+            (self.price == 0.0) | (self.price == self.rows.low) | (self.price == self.rows.high)
+        )
+        if (stopped == live.stopped).all() and not (is_far | ends).any():
+            return False
+        live.publish(self.price, stopped)
+        return True
+
+    def take_over(self, other: Core) -> None:
+        """Prices and accounts of the goals that another core has too; accounts only where the flight began the same."""
+        place = {goal.name: r for r, goal in enumerate(other.rows.goals)}
+        for r, goal in enumerate(self.rows.goals):
+            before = place.get(goal.name, -1)
+            if before < 0:
+                continue
+            self.price[r] = np.clip(other.price[before], self.rows.low[r], self.rows.high[r])
+            if goal.start == other.rows.goals[before].start:
+                self.accounts.confirmed[r] = other.delivered()[before]
+                self.granted[r] = min(other.granted[before], self.accounts.confirmed[r])
+        self.requests, self.last, self.seen = other.requests, other.last, other.seen
+        self.last_requests, self.last_delivered = other.last_requests, self.delivered()
+        if self.last is not None:
+            self.settle(self.last)
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs, as plain lists and numbers."""
+        return {
+            "accounts": self.accounts.state(), "rooms": self.rooms.state(), "controller": self.controller.state(),
+            "price": self.price.tolist(), "published": self.live.price.tolist(), "stopped": self.live.stopped.tolist(),
+            "rates": None if self.rates is None else self.rates.tolist(), "last": self.last,
+            "last_delivered": self.last_delivered.tolist(), "room": np.minimum(self.room, 1e300).tolist(),
+            "granted": self.granted.tolist(),
+            **{name: getattr(self, name) for name in _NUMBERS},
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        self.accounts.restore(state["accounts"])
+        self.rooms.restore(state["rooms"])
+        self.controller.restore(state["controller"])
+        self.price, self.last, self.last_delivered = (
+            np.array(state["price"]),
+            state["last"],
+            np.array(state["last_delivered"]),
+        )
+        self.rates = None if state["rates"] is None else np.array(state["rates"])
+        room = np.array(state["room"])
+        self.room[:] = np.where(room >= 1e300, np.inf, room)
+        self.granted[:] = state["granted"]
+        for name in _NUMBERS:
+            setattr(self, name, state[name])
+        self.live.publish(np.array(state["published"]), np.array(state["stopped"], np.bool_))
+
+
+_NUMBERS = (
+    "requests", "all_requests", "last_requests", "seen", "usual", "ticks", "clock_steps", "steps", "near", "draws",
+)  # fmt: skip

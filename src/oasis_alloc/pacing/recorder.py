@@ -1,0 +1,125 @@
+"""Deliveries of one pacer on their way to a ledger, and the totals of all processes from it."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import numpy as np
+
+from oasis_alloc.common.labels import same, shown
+from oasis_alloc.common.types import Floats
+from oasis_alloc.errors import InputError
+from oasis_alloc.pacing import accounts
+from oasis_alloc.pacing.ledger import Ledger
+from oasis_alloc.pacing.ledger_events import Event, label_of, label_text
+from oasis_alloc.pacing.rows import Rows
+
+_log = logging.getLogger("oasis_alloc.pacing")
+
+_STATES = {"pending": "served", "confirmed": "confirmed", "lost": "lost"}
+
+
+class Recorder:
+    """Events that the ledger does not have yet. Callers hold the lock of the pacer, except for `exchange`."""
+
+    def __init__(self, ledger: Ledger, rows: Rows, confirm: bool) -> None:
+        _check(ledger, rows)
+        self.ledger, self._goals = ledger, rows.goals
+        self._of = {same(goal.label): row for row, goal in enumerate(rows.goals)}
+        self._batch_state = "served" if confirm else "confirmed"
+        self._writer = secrets.token_hex(8)  # a process that is started again is another writer
+        self._count = 0
+        self.queue: list[Event] = []
+        self.waiting = np.zeros((2, rows.n))  # confirmed and pending amounts of `queue` that the accounts have by event
+        self.refused = 0
+        self.syncing = threading.Lock()
+        first = min(goal.start for goal in rows.goals)
+        self._since = max(first // ledger.slice_seconds * ledger.slice_seconds, 0.0)
+
+    def name(self, event: Hashable) -> str:
+        """The id of an event in the ledger."""
+        if event is None:
+            self._count += 1
+            return f"{self._writer}:{self._count}"
+        if not isinstance(event, str):
+            raise InputError(f"observe(event={shown(event)}): expected a text, because the ledger stores it as an id.")
+        return event
+
+    def add(self, name: str, event: accounts.Event, change: Floats) -> None:
+        """Queue what an event is now; `change` (2, n) is what it did to confirmed and pending amounts."""
+        rows, amounts = event.rows.tolist(), event.amounts.tolist()
+        for row, amount in zip(rows, amounts, strict=True):
+            one = name if len(rows) == 1 else f"{name}/{self._goals[row]}"
+            self.queue.append(Event(one, self._goals[row].label, event.time, amount, _STATES[event.state]))
+        self.waiting += change
+
+    def take(self, batch: int, amounts: Floats, time: float) -> tuple[list[Event], Floats]:
+        """Empty the queue, to which a batch that was counted without ids is added: (events, what they wait for)."""
+        for row in np.flatnonzero(amounts).tolist():
+            goal = self._goals[row]
+            name = f"{self._writer}:batch {batch}/{goal}"
+            self.queue.append(Event(name, goal.label, time, float(amounts[row]), self._batch_state))
+        taken, self.queue, self.waiting = (self.queue, self.waiting), [], np.zeros_like(self.waiting)
+        return taken
+
+    def put_back(self, events: Iterable[Event], waiting: Floats) -> None:
+        """Queue events again that the ledger may not have; it counts every id once."""
+        self.queue[:0] = events
+        self.waiting += waiting
+
+    def exchange(self, events: list[Event]) -> tuple[Floats, Floats]:
+        """Record events, and return the amounts (n,) that are confirmed and pending for all processes."""
+        receipt = self.ledger.record(events, on_bad="skip")
+        refused = len(receipt.rejected) + receipt.late
+        if refused:
+            self.refused += refused
+            why = receipt.rejected[0].message if receipt.rejected else f"{receipt.late} came after their day was closed"
+            _log.warning("%d of %d events were refused by the ledger: %s", refused, len(events), why)
+        confirmed, pending = np.zeros((2, len(self._goals)))
+        length = self.ledger.slice_seconds
+        for total in self.ledger.totals(since=self._since):
+            row = self._of.get(same(total.group))
+            if row is None:
+                continue  # the ledger may have groups without a goal
+            goal = self._goals[row]
+            if total.start + length > goal.start and total.start < goal.end:
+                confirmed[row] += total.confirmed
+                pending[row] += total.pending
+        return confirmed, pending
+
+    def state(self) -> dict[str, Any]:
+        """Plain lists and numbers."""
+        queue = [[e.id, label_text(e.key, len(self.ledger.by)), e.time, e.amount, e.state] for e in self.queue]
+        return {"queue": queue, "waiting": self.waiting.tolist()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`; ids stay, so an event that the ledger has already counts once."""
+        self.queue = [Event(name, label_of(key), *rest) for name, key, *rest in state["queue"]]
+        self.waiting = np.array(state["waiting"])
+
+
+def _check(ledger: object, rows: Rows) -> None:
+    if not isinstance(ledger, Ledger):
+        raise InputError(f"Pacer(ledger): expected oa.Ledger, got {type(ledger).__name__}.")
+    seen: set[Any] = set()
+    for goal in rows.goals:
+        if goal.per_request:
+            raise InputError(
+                f"Pacer(ledger): the goal of {goal} is a ratio per request, and a ledger counts amounts by label; "
+                "leave it out of the plan, or pass totals to sync(delivered)."
+            )
+        if goal.by != ledger.by:
+            raise InputError(
+                f"Pacer(ledger): the goal of {goal} is by {', '.join(goal.by)}, and the ledger is by "
+                f"{', '.join(ledger.by)}; open a ledger with by={goal.by!r}."
+            )
+        if same(goal.label) in seen:
+            raise InputError(
+                f"Pacer(ledger): {goal} has several goals, and a ledger counts one amount by label; use one ledger per "
+                "measure and pass totals to sync(delivered)."
+            )
+        seen.add(same(goal.label))

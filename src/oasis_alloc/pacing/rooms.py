@@ -1,0 +1,78 @@
+"""What hard caps leave: of the flight, of the day and of the hour, for this process alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.pacing.rows import Rows
+from oasis_alloc.pacing.targets import DAY, HOUR, Targets
+
+_ROUNDING = 1e-9
+
+
+class Rooms:
+    """Keeps what was delivered when a day and an hour began, and divides what is left among replicas."""
+
+    def __init__(self, rows: Rows, targets: Targets) -> None:
+        self.rows, self.targets = rows, targets
+        self.began = np.full(2, -np.inf)  # day, hour
+        self.before = np.zeros((2, rows.n))  # delivered by then
+        self.whole = np.array([all(c is None for c, _, _ in goal.terms) for goal in rows.goals], np.bool_)
+
+    def roll(self, now: float, at_most: Floats) -> None:
+        """Begin a new day or hour where one has begun."""
+        for w, length in enumerate((DAY, HOUR)):
+            began = self.targets.window(now, length)
+            if began > self.began[w]:
+                self.began[w], self.before[w] = began, at_most
+
+    def left(self, at_most: Floats) -> Floats:
+        """(n,) what all processes together may still deliver before a cap stops it; infinite without a hard cap."""
+        rows = self.rows
+        left = np.where(rows.hard, rows.cap - at_most, np.inf)
+        for w, cap in enumerate((rows.daily, rows.hourly)):
+            left = np.minimum(left, cap - (at_most - self.before[w]))
+        left = np.where(rows.per_request, np.inf, left)
+        return np.maximum(left, 0.0)
+
+    def share(self, left: Floats, replicas: int, replica: int) -> Floats:
+        """This process's part: whole units where showings are counted, the odd ones to the first processes."""
+        mine = left / replicas
+        whole = self.whole & np.isfinite(left)
+        units = np.floor(np.where(whole, left, 0.0) + _ROUNDING)
+        return np.where(whole, units // replicas + (replica < units % replicas), mine)
+
+    def mine(self, at_most: Floats, granted: Floats, replicas: int, replica: int) -> Floats:
+        """This process's part of what was left at the last synchronization, less what it delivered since then.
+
+        `granted` is `at_most` at that time. Dividing what is left now instead would grant a part of the others' parts
+        with every tick.
+        """
+        if replicas == 1:
+            return self.share(self.left(at_most), 1, 0)
+        rows, out = self.rows, np.full(self.rows.n, np.inf)
+        limits = [(np.where(rows.hard, rows.cap, np.inf), np.zeros(rows.n))]
+        limits += [(cap, self.before[w]) for w, cap in enumerate((rows.daily, rows.hourly))]
+        for cap, before in limits:
+            base = np.maximum(granted, before)  # a day or an hour may have begun since
+            part = self.share(np.maximum(cap - (base - before), 0.0), replicas, replica)
+            out = np.minimum(out, part - (at_most - base))
+        return np.maximum(np.where(rows.per_request, np.inf, out), 0.0)
+
+    def stopped(self, now: float, left: Floats) -> npt.NDArray[np.bool_]:
+        """(n,) goals that may have nothing now: outside of their flights, or without room."""
+        rows = self.rows
+        least = np.where(self.whole, 1.0 - _ROUNDING, np.where(np.isfinite(rows.cap), _ROUNDING * rows.cap, 0.0))
+        out: npt.NDArray[np.bool_] = (now < rows.start) | (now >= rows.end) | (left < least) | (left <= 0.0)
+        return out & ~rows.per_request
+
+    def state(self) -> dict[str, Any]:
+        return {"began": [None if b == -np.inf else b for b in self.began.tolist()], "before": self.before.tolist()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.began[:] = [-np.inf if b is None else b for b in state["began"]]
+        self.before[:] = state["before"]

@@ -1,0 +1,300 @@
+"""What a pacer answers requests with, and what it takes in of deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.labels import shown
+from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike, LabelsLike
+from oasis_alloc.errors import InputError, LedgerUnavailableError
+from oasis_alloc.pacing.accounts import Event
+from oasis_alloc.pacing.follower import Follower
+from oasis_alloc.pacing.outlook import Outlook, outlook_of
+from oasis_alloc.pacing.recorder import Recorder
+from oasis_alloc.pacing.usage import Labels, Usage, of_slate
+from oasis_alloc.serving.explain.explanation import Explanation
+from oasis_alloc.serving.request.reader import User, UserLike
+
+if TYPE_CHECKING:
+    from oasis_alloc.pacing.core import Core
+    from oasis_alloc.pacing.live import Live
+    from oasis_alloc.policy import Policy
+
+_AHEAD = 60.0  # seconds that clocks may differ by
+
+
+class Served:
+    """Requests and deliveries of a pacer; see `Pacer`."""
+
+    policy: Policy
+    _core: Core
+    _live: Live
+    _given: dict[str, Any]
+
+    def __init__(self) -> None:
+        self._labels, self._follower = Labels(self._core.rows), Follower()
+        ledger, confirm = self._given["ledger"], self._given["confirm"]
+        self._recorder = None if ledger is None else Recorder(ledger, self._core.rows, confirm)
+
+    def _is_near(self, near: int) -> None:
+        with self._core.lock:
+            self._core.near = max(self._core.near, near)
+            if near == 2:
+                self._core.crossed()
+
+    def encode(self, ids: LabelsLike) -> Ints:
+        """Item numbers of ids; see `Policy.encode`."""
+        return self.policy.encode(ids)
+
+    def user(self, /, **labels: Hashable) -> User:
+        """A user by their labels, encoded once; valid whatever prices become. See `Policy.user`."""
+        return self.policy.user(**labels)
+
+    def _asked(self, user: Any, attributes: Mapping[str, Any]) -> tuple[Policy, Any]:
+        """The policy to ask, and the user as it knows them."""
+        known = self.policy._scorer.reader.user(user)
+        if not attributes:
+            return self.policy, self._live.kind(known).user
+        now = self._live.at_now()
+        return now, known if now is self.policy else now._scorer.reader._user(known.codes)
+
+    def score(
+        self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, out: Floats | None = None,
+        **attributes: LabelsLike,
+    ) -> Floats:  # fmt: skip
+        """Priced scores at the prices of now; see `Policy.score`."""
+        policy, known = self._asked(user, attributes)
+        return policy.score(items, columns, known, out, **attributes)
+
+    def boosts(self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, **attributes: LabelsLike) -> Floats:
+        """What to add to a host's own ranking score, at the prices of now; see `Policy.boosts`."""
+        policy, known = self._asked(user, attributes)
+        return policy.boosts(items, columns, known, **attributes)
+
+    def select(
+        self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, k: int | None = None,
+        pinned: ArrayLike | None = None, exclude: ArrayLike | None = None, fill: bool = False, **attributes: LabelsLike,
+    ) -> Ints:  # fmt: skip
+        """The slate at the prices of now, without what would cross a hard cap; see `Policy.select`.
+
+        It is not counted: tell `observe` what was served, as `pacer.usage(slate, items, columns, user)`.
+        """
+        policy, known = self._asked(user, attributes)
+        core, kind = self._core, self._live.kind(self.policy._scorer.reader.user(user))
+        if core.rates is not None:
+            exclude = self._without(kind, items, exclude)
+        slate = policy.select(items, columns, known, k, pinned, exclude, fill, None, None, **attributes)
+        if core.near == 0 or attributes:
+            return slate
+        from oasis_alloc.kernels.serve import paced
+
+        request = self.policy._scorer.reader.request(items, columns, self.policy.data.selected, known, {})
+        uses = kind.uses
+        with core.lock:
+            left = paced.fits(
+                slate.size, slate, request.items, request.columns, self._live.formula.of_item, uses.indptr, uses.cells,
+                uses.amount, core.used, core.room,
+            )  # fmt: skip
+        return slate[:left]
+
+    def _without(self, kind: Any, items: Any, exclude: Any) -> Any:
+        """The positions that are excluded, and those of goals that do not take part in this request."""
+        from oasis_alloc.kernels.serve import paced
+
+        core, uses = self._core, kind.uses
+        assert core.rates is not None
+        numbers = self.policy._scorer.reader.items(items)
+        marks = np.zeros(numbers.size)
+        core.draws += 1
+        paced.drop(
+            numbers.size, numbers, self._live.formula.of_item, uses.indptr, uses.cells, core.rates, core.draws, marks
+        )
+        given = np.asarray([] if exclude is None else exclude)
+        chosen = np.flatnonzero(given) if given.dtype == np.bool_ else given.astype(np.int64)
+        return np.union1d(chosen, np.flatnonzero(np.isneginf(marks)))
+
+    def explain(
+        self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, k: int | None = None,
+        pinned: ArrayLike | None = None, exclude: ArrayLike | None = None, fill: bool = False, **attributes: LabelsLike,
+    ) -> Explanation:  # fmt: skip
+        """Why `select` decides as it does at the prices of now; see `Policy.explain`."""
+        now = self._live.at_now()
+        known = self.policy._scorer.reader.user(user)
+        mine = known if now is self.policy else now._scorer.reader._user(known.codes)
+        return now.explain(items, columns, mine, k, pinned, exclude, fill, **attributes)
+
+    def usage(self, positions: ArrayLike, items: ItemsLike, columns: Mapping[str, Any], user: UserLike = None) -> Usage:
+        """What showing these positions of a request uses of the goals, for `observe`."""
+        kind = self._live.kind(self.policy._scorer.reader.user(user))
+        return of_slate(self._core.rows, self._live.formula, kind.uses, positions, items, columns)
+
+    def observe(
+        self,
+        amounts: Mapping[Any, float] | Usage | None = None,
+        *,
+        event: Hashable = None,
+        time: float | None = None,
+        status: str = "confirmed",
+    ) -> bool:
+        """Take in one delivery; whether it changed anything.
+
+        Parameters
+        ----------
+        amounts
+            `{label: amount}`, or what `usage` returns; None for a later word on an event that is known.
+        event
+            Its id, by which it counts once, however often and in whatever order it is told; None for one that will not
+            come again.
+        time
+            When it happened, UNIX seconds; None for now.
+        status
+            "served": it is expected to be confirmed; "confirmed": it counts for sure; "lost": it will not be confirmed.
+
+        Raises
+        ------
+        InputError
+            For labels that have no goal, negative amounts, and times in the future.
+        """
+        now = self._given["clock"]()
+        at = as_real(now if time is None else time)
+        if at is None or not at <= now + _AHEAD or at != at:
+            raise InputError(f"observe(time={shown(time)}): expected UNIX seconds, not after now ({now:.0f}).")
+        if status not in ("served", "confirmed", "lost"):
+            raise InputError(f"observe(status={shown(status)}): expected 'served', 'confirmed' or 'lost'.")
+        used = None if amounts is None else self._labels.usage("observe(amounts)", amounts)
+        if event is None and (used is None or status != "confirmed"):
+            raise InputError("observe(): an event without an id is a confirmed delivery with amounts; pass event=.")
+        if status == "served" and used is None:
+            raise InputError("observe(status='served'): expected the amounts of the event.")
+        accounts, core, recorder = self._core.accounts, self._core, self._recorder
+        with core.lock:
+            name = None if recorder is None else recorder.name(event)
+            core.requests += status == "served" or (event is not None and event not in accounts.events)
+            before = np.stack([accounts.confirmed, accounts.pending])
+            known: Event | None
+            if event is None:
+                assert used is not None
+                np.add.at(accounts.confirmed, used.rows, used.amounts)
+                changed, known = True, Event(used.rows, used.amounts, at, "confirmed")
+            else:
+                rows, showings = (None, None) if used is None else (used.rows, used.amounts)
+                changed, known = accounts.take_in(event, status, rows, showings, at), accounts.events.get(event)
+            if changed and recorder is not None and name is not None and known is not None:
+                recorder.add(name, known, np.stack([accounts.confirmed, accounts.pending]) - before)
+            return changed
+
+    def delivered(self) -> dict[Any, float]:
+        """{label: amount} so far: confirmed, and what is expected of the rest; labels are as in `prices`."""
+        with self._core.lock:
+            found = self._core.delivered().tolist()
+        goals = self._core.rows.goals
+        one = len({goal.terms for goal in goals}) == 1
+        return {goal.label if one else goal.name: amount for goal, amount in zip(goals, found, strict=True)}
+
+    def flush(self) -> tuple[int, dict[Any, float]]:
+        """What this process served since the last flush, to be added to the ledger: (number of the batch, by label)."""
+        core = self._core
+        with core.lock:
+            core.room -= core.used
+            batch, amounts = core.accounts.flush()
+        return batch, {goal.label: float(a) for goal, a in zip(core.rows.goals, amounts, strict=True) if a}
+
+    def sync(
+        self,
+        delivered: Mapping[Any, float] | Callable[[], Mapping[Any, float]] | None = None,
+        *,
+        pending: Mapping[Any, float] | None = None,
+        acknowledged: int | None = None,
+        replicas: int | None = None,
+        requests: float | None = None,
+    ) -> bool:
+        """Take the totals of all processes from a ledger; whether they could be read.
+
+        Without `delivered`, record what this process observed in the `ledger` of the pacer, and read its totals. While
+        the ledger is unavailable, the last prices go on serving, `stats()` counts the failures, and the next call sends
+        the events again. Ids make every event count once.
+
+        Parameters
+        ----------
+        delivered, pending
+            `{label: amount}` confirmed in the flight so far, and waiting to be confirmed; or a function that reads
+            `delivered`. Where it raises, the last prices go on serving, and `stats()` counts it.
+        acknowledged
+            The last batch of `flush` that the totals have in them.
+        replicas
+            How many processes share the caps from here on.
+        requests
+            Requests of all processes so far, for guards and shares.
+
+        Raises
+        ------
+        InputError
+            For labels that have no goal, and without `delivered` for a pacer without a ledger.
+        """
+        if delivered is None and (pending is not None or acknowledged is not None or self._recorder is None):
+            raise InputError(
+                "sync(): expected delivered={label: amount}, or a pacer with a ledger, whose totals have pending and "
+                "acknowledged ones in them; pass Pacer(ledger=...)."
+            )
+        count = self._core.replicas if replicas is None else as_whole(replicas)
+        if count is None or count < 1:
+            raise InputError(f"sync(replicas={shown(replicas)}): expected a whole number >= 1.")
+        if delivered is None:
+            if not self._exchanged():
+                return False
+        else:
+            found = self._follower.read(delivered) if callable(delivered) else delivered
+            if found is None:
+                return False
+            confirmed = self._labels.array("sync(delivered)", found)
+            waits = self._labels.array("sync(pending)", {} if pending is None else pending)
+            with self._core.lock:
+                self._core.synchronized(confirmed, waits, acknowledged)
+        with self._core.lock:
+            self._core.replicas = count
+            if requests is not None:
+                self._core.all_requests = float(requests)
+        return True
+
+    def _exchanged(self) -> bool:
+        """Record what is queued, and take the totals of the ledger; whether it could be reached."""
+        core, recorder = self._core, self._recorder
+        assert recorder is not None
+        with recorder.syncing:
+            with core.lock:
+                core.room -= core.used
+                batch, amounts = core.accounts.flush()
+                events, waiting = recorder.take(batch, amounts, float(self._given["clock"]()))
+            found = None
+            try:
+                found = self._follower.read(lambda: recorder.exchange(events), LedgerUnavailableError)
+            finally:
+                with core.lock:
+                    if found is None:  # the ledger may have them all the same: their ids stay as they are
+                        recorder.put_back(events, waiting)
+                    else:
+                        new = recorder.waiting  # observed meanwhile
+                        core.synchronized(found[0] + new[0], found[1] + new[1], batch)
+        return found is not None
+
+    def _expire(self, at: float) -> None:
+        """Count deliveries as lost that were not confirmed in time, and forget old ids; callers hold the lock."""
+        accounts, recorder = self._core.accounts, self._recorder
+        before = np.stack([accounts.confirmed, accounts.pending])
+        lost = accounts.expire(at - self._given["confirm_within"])
+        if recorder is not None and lost:
+            for event in lost:
+                recorder.add(recorder.name(event), accounts.events[event], np.zeros_like(before))
+            recorder.waiting += np.stack([accounts.confirmed, accounts.pending]) - before
+        accounts.forget(at - self._given["remember"])
+
+    def outlook(self, now: float | None = None) -> list[Outlook]:
+        """What every goal will come to if the flight goes on as it has, in the order of the plan; see `oa.Outlook`."""
+        at = self._given["clock"]() if now is None else now
+        with self._core.lock:
+            return outlook_of(self._core, float(at))

@@ -1,0 +1,171 @@
+"""One contender through one world: ticks, synchronization, confirmations that come late, and what was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.types import Floats
+from oasis_alloc.pacing.core import Core
+from oasis_alloc.pacing.curves import Forecast
+from oasis_alloc.pacing.pacer import Pacer
+from oasis_alloc.pacing.rows import STOP
+from oasis_alloc.policy import Policy
+from oasis_alloc.replay.ledger import Confirmations
+from oasis_alloc.replay.scenario import Scenario, World
+from oasis_alloc.replay.stream import Layout
+
+Resolve = Callable[[Core, float, int], None]
+
+_SAMPLES = 200  # prices and totals that are kept over the flight
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What happened: slates, totals, prices."""
+
+    shown: npt.NDArray[np.int64]  # (n, size) pairs, -1 behind the end
+    gained: Floats  # (n, 2) objective and organic column of what was shown
+    delivered: Floats  # (n_goals,) confirmed in the end
+    served: Floats  # (n_goals,) whether confirmed or not
+    at: Floats  # (n_samples,) times
+    totals: Floats  # (n_samples, n_goals) served by then
+    prices: Floats  # (n_samples, n_goals)
+    exhausted: Floats  # (n_goals,) when nothing was left; infinite where something was
+    seconds: float  # in the kernel
+    stats: dict[str, Any]
+
+
+def contend(
+    contender: Policy | Pacer,
+    layout: Layout,
+    world: World,
+    scenario: Scenario,
+    seed: int,
+    resolve: Resolve | None = None,
+) -> Trace:
+    """Play a world. A policy serves at its prices and knows no caps; a pacer is made again for this world.
+
+    `resolve` is called at every tick with the pacer's core, the time and how many requests have come; it may replace
+    prices.
+    """
+    from time import perf_counter
+
+    from oasis_alloc.kernels.serve import play as kernel
+
+    is_static = isinstance(contender, Policy)
+    pacer = _paced(contender, world, scenario)
+    core, live = pacer._core, pacer._live
+    rows = core.rows
+    kinds = layout.kinds(live)
+    n_goals, n_replicas, n = rows.n, scenario.replicas, world.order.size
+    indptr, cells, amount = _uses(kinds)
+    least = np.where(core.rooms.whole, 1.0 - 1e-9, np.where(np.isfinite(rows.cap), 1e-9 * rows.cap, 0.0))
+    stream = kernel.Stream(world.order, world.replica, layout.kind, layout.indptr, layout.items, layout.columns)
+    pricing = kernel.Pricing(
+        layout.blend, layout.of_item, layout.rules, layout.costs, layout.size, layout.min_size, layout.organic
+    )
+    used, room = np.zeros((n_replicas, n_goals)), np.full((n_replicas, n_goals), np.inf)
+    tables = np.empty((n_replicas * len(kinds), len(layout.policy._scorer.formula.columns), layout.n_classes))
+    shown, gained = np.full((n, layout.size), -1, np.int64), np.zeros((n, 2))
+    ledger = Confirmations(scenario, n_goals, seed)
+    ticks = np.arange(world.start, world.end, scenario.sync)
+    ends = np.append(np.searchsorted(world.time, ticks[1:], side="left"), n)
+    samples = np.unique(np.linspace(0, ticks.size - 1, min(_SAMPLES, ticks.size)).astype(int))
+    at, totals, prices = ticks[samples], np.zeros((samples.size, n_goals)), np.zeros((samples.size, n_goals))
+    exhausted, seconds, place, first, version = np.full(n_goals, np.inf), 0.0, 0, 0, -1
+    death = np.inf if scenario.dies is None else world.start + scenario.dies * (world.end - world.start)
+    for t, now in enumerate(ticks.tolist()):
+        if not is_static:
+            _synchronize(core, ledger, now, first)
+            if resolve is not None:
+                resolve(core, now, first)
+            core.tick(now)
+            left = core.rooms.left(core.accounts.at_most())
+            for r in range(n_replicas):
+                room[r] = core.rooms.share(left, n_replicas, r)
+            gone = core.rooms.stopped(now, left)
+            exhausted[gone & (exhausted == np.inf) & (now >= rows.start) & (now < rows.end)] = now
+        if version != live.version or t == 0 or np.isfinite(room).any():
+            for k, kind in enumerate(kinds):
+                tables[k :: len(kinds)] = kind.user.table
+            version = live.version
+            _stops(core, room, least, tables, indptr, cells, amount, now, is_static)
+        rates = np.zeros(0) if core.rates is None else core.rates
+        fleet = kernel.Fleet(
+            tables, indptr, cells, amount, used, room, least, STOP * rows.scale, rates, drift_at(scenario, world, now)
+        )
+        last = int(ends[t])
+        started = perf_counter()
+        kernel.play(first, last, stream, pricing, fleet, shown, gained)
+        seconds += perf_counter() - started
+        if place < samples.size and samples[place] == t:
+            totals[place], prices[place] = ledger.served, live.price
+            place += 1
+        if now <= death < now + scenario.sync:
+            ledger.unheard += used[0]
+            used[0] = 0.0
+        ledger.serve(used.sum(axis=0), now + 0.5 * scenario.sync)
+        used[:], first = 0.0, last
+    ledger.finish()
+    return Trace(
+        shown, gained, ledger.confirmed + ledger.unheard, ledger.served + ledger.unheard, at, totals, prices, exhausted,
+        seconds, pacer.stats(),
+    )  # fmt: skip
+
+
+def drift_at(scenario: Scenario, world: World, now: float) -> float:
+    """The factor of the organic column of promoted items in the interval that begins now."""
+    return 1.0 + scenario.drift * (now - world.start) / (world.end - world.start)
+
+
+def _paced(contender: Policy | Pacer, world: World, scenario: Scenario) -> Pacer:
+    forecast = Forecast(world.forecast, world.step, world.start)
+    how: dict[str, Any] = {
+        "schedule": forecast,
+        "schedule_by": False,
+        "requests": world.expected,
+        "replicas": 1,
+        "replica": 0,
+    }
+    how |= {"ledger": None, "confirm": scenario.is_confirmed_late, "clock": float}
+    if isinstance(contender, Policy):
+        return Pacer(contender, world.plan, **how)
+    return Pacer(contender.policy, world.plan, **(contender._given | how))
+
+
+def _uses(kinds: list[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
+    """The uses of all kinds of users behind each other."""
+    offsets = np.cumsum([0, *(kind.uses.amount.size for kind in kinds)])
+    indptr = np.stack([kind.uses.indptr + offset for kind, offset in zip(kinds, offsets, strict=False)])
+    cells = np.concatenate([kind.uses.cells for kind in kinds], axis=1)
+    return indptr, np.ascontiguousarray(cells), np.concatenate([kind.uses.amount for kind in kinds])
+
+
+def _synchronize(core: Any, ledger: Confirmations, now: float, requests: int) -> None:
+    """What a pacer reads from its ledger at a tick."""
+    ledger.advance(now)
+    accounts = core.accounts
+    accounts.confirmed, accounts.pending = ledger.confirmed.copy(), ledger.pending()
+    accounts.good, accounts.lost = ledger.good, ledger.lost
+    core.requests = requests
+
+
+def _stops(
+    core: Any, room: Floats, least: Floats, tables: Floats, indptr: npt.NDArray[np.int64],
+    cells: npt.NDArray[np.int64], amount: Floats, now: float, is_static: bool,
+) -> None:  # fmt: skip
+    """Stop what has no room in a replica, where the prices of all do not say so already."""
+    if is_static:
+        return
+    from oasis_alloc.kernels.serve.play import stop_replica
+
+    rows = core.rows
+    for r in range(room.shape[0]):
+        mine = (room[r] < least) & ~core.live.stopped & np.isfinite(room[r])
+        for row in np.flatnonzero(mine).tolist():
+            stop_replica(row, r * indptr.shape[0], tables, indptr, cells, amount, float(STOP * rows.scale[row]))

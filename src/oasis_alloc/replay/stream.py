@@ -1,0 +1,84 @@
+"""Requests and a policy's rules as the kernel reads them: made once, shared by all contenders and seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.errors import InputError
+from oasis_alloc.pacing.live import Kind, Live
+from oasis_alloc.policy import Policy
+from oasis_alloc.replay.requests import Requests
+
+
+class Layout:
+    """One set of requests laid out for one policy."""
+
+    def __init__(self, requests: Requests, policy: Policy) -> None:
+        cands, data = requests.candidates, policy.data
+        missing = [name for name in data.columns if name not in cands.columns]
+        if missing:
+            raise InputError(f"replay(): the requests have no column {missing[0]!r}, which the policy reads.")
+        if data.slate.keep is not None:
+            raise InputError(
+                "replay(): slates that keep a share of a column are not replayed; leave keep= out of the problem."
+            )
+        self.requests, self.policy = requests, policy
+        self.indptr = np.ascontiguousarray(cands.indptr, np.int64)
+        ids = data.items if cands.item_ids is None else cands.item_ids
+        same = cands.item_ids is None and data.items is None and cands.n_items <= data.n_items
+        numbers = np.arange(cands.n_items) if same else policy.encode(np.arange(cands.n_items) if ids is None else ids)
+        self.items: Ints = np.ascontiguousarray(np.asarray(numbers, np.int64)[cands.item])
+        self.columns: Floats = np.stack([np.asarray(cands.columns[name], np.float64) for name in data.columns])
+        self.organic = data.columns.index(data.organic)
+        self.codes, self.kind = _kinds(requests, policy)
+        selector = policy._scorer.selector
+        self.rules = selector.rules.array
+        self.size, self.min_size = data.slate.size, data.slate.at_least
+        self.costs = selector.stairs(self.size)[0]
+        self.blend, self.of_item = policy._scorer.blend, policy._scorer.formula.of_item
+        self.n_classes = policy._scorer.formula.n_classes
+
+    def kinds(self, live: Live) -> list[Kind]:
+        """The kinds of users of the requests, at the prices of a pacer."""
+        reader = self.policy._scorer.reader
+        return [live.kind(reader._user(codes)) for codes in self.codes]
+
+    def organic_best(self) -> Floats:
+        """(n_requests,) the organic column of every request's best slate without promotion and rules."""
+        n, longest = len(self.requests), int(np.diff(self.indptr).max(initial=1))
+        out = np.zeros(n)
+        step = max(1, (1 << 22) // longest)
+        for a in range(0, n, step):
+            b = min(a + step, n)
+            start, end = self.indptr[a], self.indptr[b]
+            rows = np.full((b - a, longest), -np.inf)
+            of = np.repeat(np.arange(b - a), np.diff(self.indptr[a : b + 1]))
+            rows[of, np.arange(start, end) - self.indptr[a + of]] = self.columns[self.organic, start:end]
+            k = min(self.size, longest)
+            best = -np.partition(-rows, k - 1, axis=1)[:, :k]
+            out[a:b] = np.where(best > 0, best, 0.0).sum(axis=1)
+        return out
+
+    def worth(self) -> Floats:
+        """(n_requests,) the largest organic value of its candidates: the adversary orders by it."""
+        found = np.maximum.reduceat(
+            self.columns[self.organic], np.minimum(self.indptr[:-1], self.items.size - 1)
+        ).astype(np.float64)
+        return found
+
+
+def _kinds(requests: Requests, policy: Policy) -> tuple[list[tuple[int, ...]], npt.NDArray[np.int64]]:
+    """(codes of each kind of user, kind of each request)."""
+    users, data = requests.candidates.users, policy.data
+    n = len(requests)
+    if not data.user_keys:
+        return [()], np.zeros(n, np.int64)
+    codes = np.full((n, len(data.user_keys)), -1, np.int64)
+    for k, key in enumerate(data.user_keys):
+        if key in users:
+            mine = policy._scorer.reader.codes(key, users[key].labels.tolist())
+            codes[:, k] = np.where(users[key].codes >= 0, mine[users[key].codes], -1)
+    found, kind = np.unique(codes, axis=0, return_inverse=True)
+    return [tuple(row) for row in found.tolist()], kind.reshape(-1).astype(np.int64)

@@ -1,0 +1,216 @@
+"""A replay plays what a host would serve, the same for all contenders, and says what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oasis_alloc as oa
+from oasis_alloc.replay.hindsight import gained, hindsight_of
+from oasis_alloc.replay.ledger import Confirmations
+from oasis_alloc.replay.run import contend
+from oasis_alloc.replay.scenario import world_of
+from oasis_alloc.replay.stream import Layout
+from tests.support.paced import END, USERS, Clock, candidates, problem, request
+
+CAPS = dict.fromkeys(["c0", "c1", "c2", "c3"], 60.0)
+
+
+@pytest.fixture(scope="module")
+def cands() -> oa.Candidates:
+    return candidates()
+
+
+@pytest.fixture(scope="module")
+def policy(cands: oa.Candidates) -> oa.Policy:
+    return oa.solve(problem(cands), gap=1e-4).policy()
+
+
+@pytest.fixture(scope="module")
+def requests(cands: oa.Candidates) -> oa.Requests:
+    return oa.Requests(cands, (np.arange(USERS) + 0.5) * END / USERS, 0.0, END)
+
+
+def plan(**how: Any) -> oa.Plan:
+    return oa.Plan("campaign", 0.0, END, **{"caps": CAPS} | how)
+
+
+def test_what_is_played_is_what_a_pacer_serves(cands: oa.Candidates, policy: oa.Policy, requests: oa.Requests) -> None:
+    """The same slates, prices and totals as of a pacer that is asked request by request."""
+    scenario = oa.Scenario(sync=10.0)
+    layout = Layout(requests, policy)
+    world = world_of(scenario, requests, plan(), 0, layout.worth())
+    trace = contend(oa.Pacer(policy, plan(), requests=USERS), layout, world, scenario, 0)
+    from oasis_alloc.pacing.curves import Forecast
+
+    pacer = oa.Pacer(
+        policy, plan(), requests=USERS, clock=Clock(), schedule=Forecast(world.forecast, world.step, world.start)
+    )
+    hot = pacer.prepare(12)
+    codes = {market: pacer.user(market=market) for market in ("DE", "SE")}
+    market = cands.users["market"].labels[cands.users["market"].codes]
+    ticks = np.arange(0.0, END, 10.0)
+    at = 0
+    for u in range(USERS):
+        while at < ticks.size and ticks[at] <= requests.time[u]:
+            pacer.tick(float(ticks[at]))
+            at += 1
+        items, columns = request(cands, u)
+        hot.items[:12] = items
+        for row, name in zip(hot.columns, hot.names, strict=True):
+            row[:12] = columns[name]
+        shown = hot.select(12, codes[market[u]])
+        hot.observe(shown)
+        got = trace.shown[u][trace.shown[u] >= 0] - cands.indptr[u]
+        assert got.tolist() == hot.positions[:shown].tolist(), u
+    assert trace.delivered.tolist() == list(pacer.delivered().values())
+    assert trace.gained[0, 0] == pytest.approx(cands.columns["relevance"][trace.shown[0][trace.shown[0] >= 0]].sum())
+
+
+def test_no_contender_is_above_the_bound_of_hindsight(policy: oa.Policy, requests: oa.Requests) -> None:
+    goals = plan(floors={"c0": 55.0}, penalty=0.7)
+    scenario = oa.Scenario(arrivals="iid", sync=5.0)
+    layout = Layout(requests, policy)
+    for seed in range(3):
+        world = world_of(scenario, requests, goals, seed, layout.worth())
+        best = hindsight_of(layout, world, scenario, policy, 1e-4)
+        assert best.value <= best.bound
+        for controller in ("adaptive", "mirror", "throttle"):
+            trace = contend(oa.Pacer(policy, goals, controller=controller), layout, world, scenario, seed)
+            assert gained(trace, goals, USERS) <= best.bound + 1e-9
+            assert gained(trace, goals, USERS) >= 0.7 * best.value
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        oa.Scenario(arrivals="two peaks", replicas=8),
+        oa.Scenario(replicas=64, sync=60.0),
+        oa.Scenario(traffic=0.5),
+        oa.Scenario(traffic=2.0),
+        oa.Scenario(turnover=0.5),
+        oa.Scenario(confirm_median=30.0, confirm_p99=600.0, lost=0.02),
+        oa.Scenario(floors=50.0),
+        oa.Scenario(drift=-0.5),
+        oa.Scenario(arrivals="adversarial"),
+        oa.Scenario(silent=((0.2, 0.6),)),
+        oa.Scenario(replicas=4, dies=0.5) + oa.Scenario(arrivals="iid"),
+    ],
+    ids=lambda s: " ".join(f"{k}={v}" for k, v in vars(s).items() if v != getattr(oa.Scenario(), k)),
+)
+def test_caps_hold_and_nothing_blacks_out_in_any_scenario(
+    policy: oa.Policy, requests: oa.Requests, scenario: oa.Scenario
+) -> None:
+    goals = plan(floors=dict.fromkeys(CAPS, 30.0))
+    contenders = {name: oa.Pacer(policy, goals, controller=name) for name in ("adaptive", "pi")}
+    done = oa.replay(requests, contenders, scenario=scenario, seeds=2, hindsight=None)
+    for name in contenders:
+        # what a replica had not told when it died is not counted by the others: at most its part of what was left
+        bound = 60.0 / scenario.replicas if scenario.dies is not None else 0.0
+        assert done.values("above hard caps", "scenario", name).max() <= bound
+        assert (
+            done.values("delivery ratio", "scenario", name).min() > 0.3 * min(1.0, scenario.traffic) / scenario.floors
+        )
+
+
+def test_arrivals_are_common_and_intervals_paired(policy: oa.Policy, requests: oa.Requests) -> None:
+    pacers = {
+        "a": oa.Pacer(policy, plan()),
+        "again": oa.Pacer(policy, plan()),
+        "mirror": oa.Pacer(policy, plan(), controller="mirror"),
+    }
+    done = oa.replay(requests, pacers, scenario=oa.Scenario(arrivals="iid"), seeds=4, hindsight=1e-2)
+    assert done.difference("value", "scenario", "a", "again") == (0.0, 0.0, 0.0)
+    mean, low, high = done.difference("value", "scenario", "a", "mirror")
+    assert low < mean < high
+    assert np.unique(done.values("value", "scenario", "a")).size == 4
+    with pytest.raises(oa.InputError, match="no metric 'valu'"):
+        done.values("valu", "scenario", "a")
+
+
+def test_an_interrupted_replay_goes_on(policy: oa.Policy, requests: oa.Requests, tmp_path: Path) -> None:
+    pacers = {"a": oa.Pacer(policy, plan())}
+    whole = oa.replay(requests, pacers, seeds=3, hindsight=None)
+    seen: list[str] = []
+
+    def stop(done: int, _all: int, what: str) -> None:
+        seen.append(what)
+        if done == 2 and len(seen) == 3:
+            raise KeyboardInterrupt
+
+    how: dict[str, Any] = {"seeds": 3, "hindsight": None, "resume": tmp_path / "replay.json", "progress": stop}
+    with pytest.raises(KeyboardInterrupt):
+        oa.replay(requests, pacers, **how)
+    again = oa.replay(requests, pacers, **how)
+    timed = "decisions per second"
+    for one, other in zip(whole.rows, again.rows, strict=True):
+        assert {k: v for k, v in one.items() if k != timed} == pytest.approx(
+            {k: v for k, v in other.items() if k != timed}, nan_ok=True
+        )
+    with pytest.raises(oa.InputError, match="another replay"):
+        oa.replay(requests, {"b": oa.Pacer(policy, plan())}, **how)
+
+
+def test_frames_and_a_page(policy: oa.Policy, requests: oa.Requests, tmp_path: Path) -> None:
+    done = oa.replay(requests, {"<a>": policy, "b": oa.Pacer(policy, plan())}, hindsight=None)
+    frame = done.frame()
+    assert len(frame) == 2
+    assert done.campaigns("polars").shape == (8, 9)
+    done.page(tmp_path / "replay.html")
+    text = (tmp_path / "replay.html").read_text("utf-8")
+    assert text.count("<svg") == 8
+    assert "&lt;a&gt;" in text
+    assert "<a>" not in text
+    assert "delivery ratio" in str(done)
+
+
+def test_late_confirmations_add_up() -> None:
+    scenario = oa.Scenario(confirm_median=30.0, confirm_p99=600.0, lost=0.1, sync=10.0)
+    ledger = Confirmations(scenario, 2, 0)
+    halfway = 0.0
+    for t in range(400):
+        ledger.advance(10.0 * t)
+        if t < 100:
+            ledger.serve(np.array([20.0, 5.0]), 10.0 * t)
+        if t == 3:
+            halfway = float(ledger.confirmed[0])
+    assert 10.0 < halfway < 50.0
+    assert ledger.served.tolist() == [2000.0, 500.0]
+    ledger.finish()
+    assert 0.87 < ledger.confirmed[0] / 2000.0 < 0.93
+    assert ledger.pending().max() < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda p, r: oa.replay(r, {}), "at least one"),
+        (lambda p, r: oa.replay(r, {"x": 3}), "expected oa.Policy or oa.Pacer"),
+        (lambda p, r: oa.replay(r, {"x": p}), "pass plan="),
+        (lambda p, r: oa.replay(r.candidates, {"x": p}), "expected oa.Requests"),
+        (lambda p, r: oa.replay(r, {"x": p}, plan=plan(), seeds=0), "number of seeds"),
+        (lambda p, r: oa.Scenario(arrivals="often"), "two peaks"),
+        (lambda p, r: oa.Scenario(replicas=0), "1 to 4096"),
+        (lambda p, r: oa.Scenario(lost=1.0), "lost"),
+        (lambda p, r: oa.Scenario(dies=0.5), "two replicas"),
+        (lambda p, r: oa.Scenario(confirm_median=9.0), "confirm_p99"),
+        (lambda p, r: oa.Requests(r.candidates, [1.0]), "one per request"),
+        (lambda p, r: oa.Requests(r.candidates, np.full(USERS, np.nan)), "entry 0 is nan"),
+        (lambda p, r: oa.Requests(r.candidates, np.zeros(USERS), 5.0), "times outside"),
+    ],
+)
+def test_bad_input_is_named(policy: oa.Policy, requests: oa.Requests, make: Any, text: str) -> None:
+    with pytest.raises(oa.InputError, match=text):
+        make(policy, requests)
+
+
+def test_frames_of_requests_bring_their_times() -> None:
+    import pandas as pd
+
+    pairs = pd.DataFrame({"user": ["a", "a", "b"], "item": ["x", "y", "x"], "r": [0.1, 0.2, 0.3]})
+    when = pd.DataFrame({"user": ["a", "b"], "time": [7.0, 3.0]})
+    found = oa.Requests.from_frames(pairs, when)
+    assert sorted(found.time.tolist()) == [3.0, 7.0]
