@@ -218,7 +218,7 @@ def test_the_rooms_of_all_replicas_make_up_what_is_left(policy: oa.Policy) -> No
     assert np.array_equal(rooms, np.round(rooms))
 
 
-@pytest.mark.parametrize("replicas", [2, 3])
+@pytest.mark.parametrize("replicas", [2, pytest.param(3, marks=pytest.mark.full)])
 def test_ticks_without_totals_of_the_others_grant_nothing_more(
     policy: oa.Policy, cands: oa.Candidates, replicas: int
 ) -> None:

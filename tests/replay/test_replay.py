@@ -88,14 +88,14 @@ def test_no_contender_is_above_the_bound_of_hindsight(policy: oa.Policy, request
     "scenario",
     [
         oa.Scenario(arrivals="two peaks", replicas=8),
-        oa.Scenario(replicas=64, sync=60.0),
-        oa.Scenario(traffic=0.5),
-        oa.Scenario(traffic=2.0),
-        oa.Scenario(turnover=0.5),
+        pytest.param(oa.Scenario(replicas=64, sync=60.0), marks=pytest.mark.full),
+        pytest.param(oa.Scenario(traffic=0.5), marks=pytest.mark.full),
+        pytest.param(oa.Scenario(traffic=2.0), marks=pytest.mark.full),
+        pytest.param(oa.Scenario(turnover=0.5), marks=pytest.mark.full),
         oa.Scenario(confirm_median=30.0, confirm_p99=600.0, lost=0.02),
-        oa.Scenario(floors=50.0),
-        oa.Scenario(drift=-0.5),
-        oa.Scenario(arrivals="adversarial"),
+        pytest.param(oa.Scenario(floors=50.0), marks=pytest.mark.full),
+        pytest.param(oa.Scenario(drift=-0.5), marks=pytest.mark.full),
+        pytest.param(oa.Scenario(arrivals="adversarial"), marks=pytest.mark.full),
         oa.Scenario(silent=((0.2, 0.6),)),
         oa.Scenario(replicas=4, dies=0.5) + oa.Scenario(arrivals="iid"),
     ],
@@ -116,6 +116,7 @@ def test_caps_hold_and_nothing_blacks_out_in_any_scenario(
         )
 
 
+@pytest.mark.full
 def test_arrivals_are_common_and_intervals_paired(policy: oa.Policy, requests: oa.Requests) -> None:
     pacers = {
         "a": oa.Pacer(policy, plan()),
