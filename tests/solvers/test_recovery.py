@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import oasis_alloc as oa
 from oasis_alloc.solvers import finisher
+from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.settings import DUAL
 
 USERS, DEGREE, ITEMS = 250, 12, 60
@@ -98,6 +100,21 @@ def test_a_small_conflict_among_many_pairs_is_proven_and_measured(short: float) 
     # a unit shown costs `short` units of shares together, or the floor gives it for 1
     given = sum(conflict.give for conflict in found.conflicts)
     assert given == pytest.approx(600.0 * short, rel=1e-3)
+
+
+def test_a_time_limit_within_the_search_for_a_conflict_is_no_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Amounts of a relaxation that was not solved are not the least, and are not reported."""
+    looks = itertools.count()
+
+    def late(monitor: Monitor) -> float:  # the clock of the relaxation, which cannot conflict, runs out
+        return 0.0 if monitor.may_conflict else 1e9 * (next(looks) > 25)
+
+    monkeypatch.setattr(Monitor, "seconds", property(late))
+    with DUAL.using(whole_relaxation=0):
+        found = oa.solve(shares(0.02), time_limit=1e6)
+    assert next(looks) > 25
+    assert found.status is oa.Status.TIME_LIMIT
+    assert not found.conflicts
 
 
 def test_shares_that_just_add_up_are_solved() -> None:

@@ -92,7 +92,7 @@ def smallest_relaxation(
             else:
                 optimize(engine, own, None, 1.0)
         except Stop as stop:
-            if own.best is None:
+            if not own.proven:  # amounts that are not the least would name conflicts that are not there
                 raise stop from None
         best, prices = own.best, own.prices
     beyond = out_of_reach(program, survey)
