@@ -29,7 +29,7 @@ class DualSettings:
     rough: float = 2e-2  # on the other sample, and with all users
     fine: float = 3e-3  # before the finisher
     slow: float = 0.7  # share of the residual that is left after `slow_steps`, from which more steps are given up
-    slow_steps: int = 5
+    slow_steps: int = 10
     stuck: float = 0.1  # with more than this before the finisher, the constraints are suspected to conflict
     max_steps: int = 25  # Newton steps per minimization
     few_steps: int = 4  # the same where passes are expensive: under rules of slates
