@@ -4,7 +4,10 @@ State a `Problem` over `Candidates`, `solve` it, print the `Solution`. See `docs
 how to add a function.
 """
 
+import importlib
 import logging
+import sys
+import types
 from typing import TYPE_CHECKING
 
 from oasis_alloc.candidates import Candidates as Candidates
@@ -21,22 +24,8 @@ from oasis_alloc.errors import SnapshotError as SnapshotError
 from oasis_alloc.errors import SolverError as SolverError
 from oasis_alloc.frontier import Frontier as Frontier
 from oasis_alloc.frontier import frontier as frontier
-from oasis_alloc.pacing.allowance import Allowance as Allowance
-from oasis_alloc.pacing.ledger import DeliveredTotal as DeliveredTotal
-from oasis_alloc.pacing.ledger import Ledger as Ledger
-from oasis_alloc.pacing.ledger import Receipt as Receipt
-from oasis_alloc.pacing.ledger_events import Event as Event
-from oasis_alloc.pacing.ledger_events import Rejected as Rejected
-from oasis_alloc.pacing.outlook import Outlook as Outlook
-from oasis_alloc.pacing.pacer import Pacer as Pacer
-from oasis_alloc.pacing.plan import Plan as Plan
-from oasis_alloc.pacing.schedule import Schedule as Schedule
 from oasis_alloc.policy import Policy as Policy
 from oasis_alloc.problem import Problem as Problem
-from oasis_alloc.replay.replay import replay as replay
-from oasis_alloc.replay.requests import Requests as Requests
-from oasis_alloc.replay.result import Replay as Replay
-from oasis_alloc.replay.scenario import Scenario as Scenario
 from oasis_alloc.reproduction import Reproduction as Reproduction
 from oasis_alloc.reproduction import read_reproduction as read_reproduction
 from oasis_alloc.reproduction import write_reproduction as write_reproduction
@@ -74,6 +63,20 @@ from oasis_alloc.statement.stay_close import stay_close as stay_close
 from oasis_alloc.store import PolicyStore as PolicyStore
 
 if TYPE_CHECKING:
+    from oasis_alloc.pacing.allowance import Allowance as Allowance
+    from oasis_alloc.pacing.ledger import DeliveredTotal as DeliveredTotal
+    from oasis_alloc.pacing.ledger import Ledger as Ledger
+    from oasis_alloc.pacing.ledger import Receipt as Receipt
+    from oasis_alloc.pacing.ledger_events import Event as Event
+    from oasis_alloc.pacing.ledger_events import Rejected as Rejected
+    from oasis_alloc.pacing.outlook import Outlook as Outlook
+    from oasis_alloc.pacing.pacer import Pacer as Pacer
+    from oasis_alloc.pacing.plan import Plan as Plan
+    from oasis_alloc.pacing.schedule import Schedule as Schedule
+    from oasis_alloc.replay.replay import replay as replay
+    from oasis_alloc.replay.requests import Requests as Requests
+    from oasis_alloc.replay.result import Replay as Replay
+    from oasis_alloc.replay.scenario import Scenario as Scenario
     from oasis_alloc.solvers.monitor import Progress as Progress
     from oasis_alloc.solvers.monitor import Status as Status
 
@@ -82,16 +85,44 @@ __version__ = "0.1.0"
 # What is logged goes where the program that uses the package says, and nowhere by itself.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-_OF_SOLVERS = ("Progress", "Status")  # found on first use: a service that only scores loads no solver
+# Found on first use: a service that only scores loads no solver, and one that does not pace loads no pacer.
+_LATER = {
+    "Allowance": "pacing.allowance",
+    "DeliveredTotal": "pacing.ledger",
+    "Ledger": "pacing.ledger",
+    "Receipt": "pacing.ledger",
+    "Event": "pacing.ledger_events",
+    "Rejected": "pacing.ledger_events",
+    "Outlook": "pacing.outlook",
+    "Pacer": "pacing.pacer",
+    "Plan": "pacing.plan",
+    "Schedule": "pacing.schedule",
+    "replay": "replay.replay",
+    "Requests": "replay.requests",
+    "Replay": "replay.result",
+    "Scenario": "replay.scenario",
+    "Progress": "solvers.monitor",
+    "Status": "solvers.monitor",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _OF_SOLVERS:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from oasis_alloc.solvers import monitor
-
-    return getattr(monitor, name)
+    globals()[name] = found = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_OF_SOLVERS})
+    return sorted({*globals(), *_LATER})
+
+
+class _Package(types.ModuleType):
+    """This package, in which `replay` is the function, also once the package of that name is loaded."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name == "replay" and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
