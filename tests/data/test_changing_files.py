@@ -253,6 +253,7 @@ print("alive")
 def test_a_file_that_is_cut_short_at_any_time_does_not_end_the_process(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CUT_AT_ANY_TIME, str(tmp_path), str(Path(__file__).parent)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.stdout.strip() == "alive", (done.returncode, done.stderr)

@@ -171,7 +171,8 @@ print(json.dumps({"scores": [s.hex() for s in scores.tolist()], "heavy": heavy, 
 @pytest.mark.skipif(sys.platform == "win32", reason="the account of a service without a home is POSIX")
 def test_a_service_without_a_home_in_a_container_that_nobody_may_write(tmp_path: Path) -> None:
     source = Path(oa.__file__).resolve().parents[1]
-    environment = {"PYTHONPATH": str(source), "HOME": "/", "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+    paths = os.pathsep.join([str(source), str(Path(__file__).resolve().parents[2])])
+    environment = {"PYTHONPATH": paths, "HOME": "/", "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
     snapshot = tmp_path / "plain.safetensors"
     snapshot.write_bytes((GOLDEN / "plain.safetensors").read_bytes())
     tmp_path.chmod(0o555)

@@ -24,6 +24,7 @@ from oasis_alloc.solvers import checkpoint as files
 
 GAP = 1e-7
 SOURCE = str(Path(oa.__file__).resolve().parents[1])
+PATHS = os.pathsep.join([SOURCE, str(Path(__file__).parents[1] / "support")])  # of a process of its own
 
 
 def candidates(seed: int = 3, n_users: int = 2_000) -> oa.Candidates:
@@ -57,7 +58,7 @@ oa.solve(problem(), gap=GAP, checkpoint={path!r}, checkpoint_every=1e-9, progres
 
 def killed(path: Path, after: float) -> None:
     code = CHILD.format(tests=str(Path(__file__).parent), after=after, path=str(path))
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": SOURCE}, check=False)
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": PATHS}, check=False)
     assert done.returncode == -signal.SIGKILL
 
 
