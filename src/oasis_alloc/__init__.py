@@ -26,9 +26,6 @@ from oasis_alloc.frontier import Frontier as Frontier
 from oasis_alloc.frontier import frontier as frontier
 from oasis_alloc.policy import Policy as Policy
 from oasis_alloc.problem import Problem as Problem
-from oasis_alloc.reproduction import Reproduction as Reproduction
-from oasis_alloc.reproduction import read_reproduction as read_reproduction
-from oasis_alloc.reproduction import write_reproduction as write_reproduction
 from oasis_alloc.results.organic import organic as organic
 from oasis_alloc.results.plots import SolutionPlots as SolutionPlots
 from oasis_alloc.results.price_list import ShadowPrice as ShadowPrice
@@ -60,7 +57,6 @@ from oasis_alloc.statement.measures import exposure as exposure
 from oasis_alloc.statement.measures import total as total
 from oasis_alloc.statement.slate import Slate as Slate
 from oasis_alloc.statement.stay_close import stay_close as stay_close
-from oasis_alloc.store import PolicyStore as PolicyStore
 
 if TYPE_CHECKING:
     from oasis_alloc.pacing.allowance import Allowance as Allowance
@@ -77,16 +73,24 @@ if TYPE_CHECKING:
     from oasis_alloc.replay.requests import Requests as Requests
     from oasis_alloc.replay.result import Replay as Replay
     from oasis_alloc.replay.scenario import Scenario as Scenario
+    from oasis_alloc.reproduction import Reproduction as Reproduction
+    from oasis_alloc.reproduction import read_reproduction as read_reproduction
+    from oasis_alloc.reproduction import write_reproduction as write_reproduction
     from oasis_alloc.solvers.monitor import Progress as Progress
     from oasis_alloc.solvers.monitor import Status as Status
+    from oasis_alloc.store import PolicyStore as PolicyStore
 
 __version__ = "0.1.0"
 
 # What is logged goes where the program that uses the package says, and nowhere by itself.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-# Found on first use: a service that only scores loads no solver, and one that does not pace loads no pacer.
+# Found on first use: who scores loads no solver, and who solves no store and no pacer.
 _LATER = {
+    "Reproduction": "reproduction",
+    "read_reproduction": "reproduction",
+    "write_reproduction": "reproduction",
+    "PolicyStore": "store",
     "Allowance": "pacing.allowance",
     "DeliveredTotal": "pacing.ledger",
     "Ledger": "pacing.ledger",
