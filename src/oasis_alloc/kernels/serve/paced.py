@@ -17,6 +17,16 @@ Ints = npt.NDArray[np.int64]
 _ROUNDING = 1e-9  # of a room: what sums of amounts may be off by
 
 
+@jit(inline=True)
+def _use(
+    i: int, sign: float, class_: int, columns: Floats, indptr: Ints, cells: Ints, amount: Floats, used: Floats
+) -> None:
+    """Add what candidate i, of a class, uses of every goal to `used`, or take it off again with the sign -1."""
+    for e in range(indptr[class_], indptr[class_ + 1]):
+        row, column = cells[0, e], cells[1, e]
+        used[row] += sign * (amount[e] if column < 0 else amount[e] * columns[column, i])
+
+
 @jit
 def count(
     shown: int,
@@ -40,9 +50,7 @@ def count(
     for j in range(shown):
         i = positions[j]
         class_ = of_item[0, min(np.uint64(items[i]), unseen)]
-        for e in range(indptr[class_], indptr[class_ + 1]):
-            row, column = cells[0, e], cells[1, e]
-            used[row] += amount[e] if column < 0 else amount[e] * columns[column, i]
+        _use(i, 1.0, class_, columns, indptr, cells, amount, used)
     for j in range(shown):
         i = positions[j]
         class_ = of_item[0, min(np.uint64(items[i]), unseen)]
@@ -84,17 +92,13 @@ def fits(
                 good = False
         if not good:
             continue
-        for e in range(indptr[class_], indptr[class_ + 1]):  # what is kept takes room from what comes after it
-            row, column = cells[0, e], cells[1, e]
-            used[row] += amount[e] if column < 0 else amount[e] * columns[column, i]
+        _use(i, 1.0, class_, columns, indptr, cells, amount, used)  # it takes room from what comes after it
         positions[kept] = i
         kept += 1
     for j in range(kept):
         i = positions[j]
         class_ = of_item[0, min(np.uint64(items[i]), unseen)]
-        for e in range(indptr[class_], indptr[class_ + 1]):
-            row, column = cells[0, e], cells[1, e]
-            used[row] -= amount[e] if column < 0 else amount[e] * columns[column, i]
+        _use(i, -1.0, class_, columns, indptr, cells, amount, used)
     return kept
 
 
