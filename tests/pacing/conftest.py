@@ -12,6 +12,8 @@ from ledgers import NOW
 from servers import postgres_server, redis_server
 
 import oasis_alloc as oa
+from tests.support.paced import cands as cands
+from tests.support.paced import policy as policy
 
 
 @pytest.fixture(scope="session")

@@ -11,19 +11,7 @@ import pytest
 
 import oasis_alloc as oa
 from oasis_alloc.pacing.ledger_merge import Change
-from tests.support.paced import END, USERS, Clock, candidates, play, problem
-
-CAPS = dict.fromkeys(["c0", "c1", "c2", "c3"], 60.0)
-
-
-@pytest.fixture(scope="module")
-def cands() -> oa.Candidates:
-    return candidates()
-
-
-@pytest.fixture(scope="module")
-def policy(cands: oa.Candidates) -> oa.Policy:
-    return oa.solve(problem(cands), gap=1e-4).policy()
+from tests.support.paced import CAPS, END, USERS, Clock, play
 
 
 class Outage:

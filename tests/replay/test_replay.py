@@ -14,9 +14,7 @@ from oasis_alloc.replay.ledger import Confirmations
 from oasis_alloc.replay.run import contend
 from oasis_alloc.replay.scenario import world_of
 from oasis_alloc.replay.stream import Layout
-from tests.support.paced import END, USERS, Clock, candidates, problem, request
-
-CAPS = dict.fromkeys(["c0", "c1", "c2", "c3"], 60.0)
+from tests.support.paced import CAPS, END, USERS, Clock, candidates, problem, request
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 import oasis_alloc as oa
 
 USERS, ITEMS, EACH, CAMPAIGNS = 400, 60, 12, 4
 END = 1000.0
+CAPS = dict.fromkeys(["c0", "c1", "c2", "c3"], 60.0)
+
+
+@pytest.fixture(scope="module")
+def cands() -> oa.Candidates:
+    return candidates()
+
+
+@pytest.fixture(scope="module")
+def policy(cands: oa.Candidates) -> oa.Policy:
+    return oa.solve(problem(cands), gap=1e-4).policy()
 
 
 def candidates(seed: int = 0) -> oa.Candidates:
@@ -30,7 +42,7 @@ def candidates(seed: int = 0) -> oa.Candidates:
 def problem(cands: oa.Candidates) -> oa.Problem:
     campaign = oa.exposure(by="campaign")
     limits = [
-        (campaign <= dict.fromkeys(["c0", "c1", "c2", "c3"], 60.0)).named("caps"),
+        (campaign <= CAPS).named("caps"),
         (campaign >= {"c0": 50.0}).named("floors"),
         (oa.exposure(by=("market", "campaign")) <= 500.0).named("market caps"),
         (oa.exposure(by="licensor") <= 0.4 * oa.exposure()).named("shares"),
