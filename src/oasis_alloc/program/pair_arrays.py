@@ -70,12 +70,12 @@ class PairReader:
     terms: Terms  # of the value
     extra: tuple[str, ...]
     weight: Floats | None = None  # (n_users,) weight of every user (see supply_and_positions.py)
-    value_scale: float | None = None  # values are multiplied by it (see program.relaxed)
+    valueless: bool = False  # no pair has a value, as in a relaxation (see variants.relaxed)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns that are read."""
-        valued = () if self.value_scale == 0.0 else tuple(name for _, name in self.terms if name is not None)
+        valued = () if self.valueless else tuple(name for _, name in self.terms if name is not None)
         return tuple(dict.fromkeys((self.dataset.item, *valued, *self.extra)))
 
     def write(self, read: Columns, weight: Floats | None, into: PairArrays) -> None:
@@ -89,12 +89,12 @@ class PairReader:
             np.take(self.code_of, item, out=into.code, mode="clip")  # the scan has checked their range
         else:
             into.code[:] = self.code_of[item]
-        if self.value_scale == 0.0:
+        if self.valueless:
             into.value[:] = 0.0
         else:
             value = blend(self.terms, known, item.size)
             value = value if weight is None else value * weight
-            into.value[:] = value if self.value_scale is None else value.astype(np.float64) * self.value_scale
+            into.value[:] = value
         for k, name in enumerate(self.extra):
             into.extra[k] = known[name] if weight is None else known[name].astype(into.extra.dtype) * weight
         if weight is not None:

@@ -79,7 +79,7 @@ def with_merged_cells(program: Program) -> Program:
 
     Prices are tables by cell. Where most fine rows have been left out, most cells differ in nothing any more.
     """
-    if program.rules is not None or program.stream is not None or program.n_segments > 1:
+    if program.rules is not None or program.stream is not None:
         return program
     columns = [sp.csr_array(matrix.T) for matrix in program.base]
     rng = np.random.default_rng(0)  # equal columns give equal sums, and what is equal by chance is seen below
@@ -89,9 +89,14 @@ def with_merged_cells(program: Program) -> Program:
         return program
     if any(abs(matrix[first][number] - matrix).max() > 0.0 for matrix in columns if matrix.nnz):
         return program
+    cells = program.code
+    if program.n_segments > 1:
+        cells = np.repeat(program.segment.astype(np.int64), np.diff(program.indptr)) * program.n_classes + program.code
     return replace(
         program,
-        code=number.astype(np.uint32)[program.code],
+        code=number.astype(np.uint32)[cells],
+        segment=np.zeros_like(program.segment),
+        n_segments=1,
         n_classes=int(first.size),
         base=tuple(sp.csr_array(matrix[first].T) for matrix in columns),
     )
@@ -127,7 +132,7 @@ def relaxed(program: Program, weights: Floats, min_totals: Floats, max_totals: F
             functions.append(BoundSoft(np.full(low.size, -np.inf), np.full(low.size, np.inf), 1.0))
     kind = np.float32 if program.rules is None else np.float64
     value: npt.NDArray[Any] = np.zeros(program.code.size, kind)
-    stream = None if program.stream is None else replace(program.stream, value_scale=0.0)
+    stream = None if program.stream is None else replace(program.stream, valueless=True)
     rules = None if program.rules is None else program.rules.without_decrements()
     return replace(with_functions(program, functions), value=value, rules=rules, stream=stream)
 
