@@ -94,7 +94,7 @@ class Run:
     @property
     def at_no_price(self) -> float:
         """About the dual value where nothing has a price."""
-        return self.typical * float(np.minimum(np.diff(self.engine.program.indptr), self.engine.program.size).sum())
+        return self.typical * slots_of_one_size(self.engine.program)
 
     @property
     def ruled(self) -> bool:
@@ -137,7 +137,7 @@ def first_of_all_users(run: Run, start: Floats, gamma: float) -> Point:
     rough, rough_gamma = on_a_sample(run, start, gamma)
     run.monitor.enter("passes")
     point = run.dual.at(rough, rough_gamma)
-    if rough is start or run.warm or point.dual <= run.at_no_price:
+    if rough is start or point.dual <= run.at_no_price:
         return point
     return run.dual.at(start, gamma)
 
@@ -185,9 +185,9 @@ def without_rules(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]
 def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
     """Reduce the smoothing; (the last point, pairs for the finisher), or None if the gap is reached."""
     monitor, dual, settings = run.monitor, run.dual, run.settings
-    monitor.enter("passes")
-    worthless = run.engine.survey().size == 0.0
-    fractional, recovery_tries = np.inf, settings.worthless_tries if worthless else settings.recovery_tries
+    fractional, recovery_tries, last = np.inf, settings.recovery_tries, settings.last_gamma
+    if run.engine.survey().size == 0.0:  # no pair has a value
+        recovery_tries, last = settings.worthless_tries, settings.last_worthless_gamma
     max_steps = 2 * settings.few_steps if run.ruled else settings.max_steps
     while True:
         point, gamma = minimize(dual, point, 1, settings.rough, max_steps), point.gamma
@@ -203,7 +203,6 @@ def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
         # pairs that stay tied although the smoothing is finer than the values
         tied = point.visit.fractional > settings.tied_share * fractional and gamma < settings.tied_gamma * run.typical
         finishes = times == np.inf and (tied or ready_for_finisher(run, point, wanted))
-        last = settings.last_worthless_gamma if worthless else settings.last_gamma
         if finishes or gamma <= last * run.unit:
             return point, wanted
         fractional = point.visit.fractional
@@ -317,12 +316,17 @@ def undecided_wanted(dual: SmoothedDual, point: Point) -> int:
     return max(settings.min_undecided, min(int(each[active].sum()), settings.max_undecided))
 
 
+def slots_of_one_size(program: Program) -> float:
+    """Slots that can be filled where every user has the largest size, as without rules."""
+    return float(np.minimum(np.diff(program.indptr), program.size).sum())
+
+
 def typical_score(engine: Engine, stride: int, settings: DualSettings) -> float:
     """Mean value of a slot without prices; if no value is positive, the typical size of values."""
     program = engine.program
     size = engine.survey().size
     visit = engine.visit(np.zeros(program.n_rows), max(size, 1e-300), stride)
-    slots = float(np.minimum(np.diff(program.indptr), program.size).sum())
+    slots = slots_of_one_size(program)
     return max(visit.bound / max(1.0, slots), size) or price_of_functions(program, visit.totals, settings)
 
 

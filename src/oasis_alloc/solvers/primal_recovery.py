@@ -11,6 +11,7 @@ pairs keeps changing with every step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -37,9 +38,8 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
         return 1.0
     if program.rules is None and not program.curved and not program.supports and undecided < settings.large:
         return np.inf
-    taken = min(_taken(point, program), _most_taken(point, program))
     size = float(monitor.size_of(point.visit.value))
-    times = float(taken) / size / (settings.smoothing_share * float(monitor.target))
+    times = _taken(point, program) / size / (settings.smoothing_share * float(monitor.target))
     if undecided >= settings.large:
         return times  # whatever is fractional: the linear program would take longer than the passes that are left
     per_row = settings.fractional_per_row
@@ -51,22 +51,16 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
 
 
 def _taken(point: Point, program: Program) -> float:
-    """What smoothing takes from slates at their own priced scores, whether or not these meet the demands yet."""
-    visit = point.visit
-    return max(0.0, visit.bound - (visit.value - float(program.prices(point.z) @ visit.totals)))
-
-
-def _most_taken(point: Point, program: Program) -> float:
-    """The most that it can take: with a guard, the bound at smoothed prices of guards says more than it does take.
+    """What smoothing takes from slates at their own priced scores, whether or not these meet the demands yet.
 
     A slate `y` of rules is worth no more than `s x + gamma/2 (|y|^2 - |x|^2)`, for the smoothed slate x is the best one
-    of the smoothed problem, and `|y|^2` is at most the slots.
+    of the smoothed problem, and `|y|^2` is at most the slots. With a guard that says less than the bound does, which is
+    the dual value at the smoothed prices of guards.
     """
     visit = point.visit
-    sizes = program.size if program.rules is None else program.rules.size
-    slots = float(np.minimum(np.diff(program.indptr), sizes).sum())
     priced = visit.value - float(program.prices(point.z) @ visit.totals)
-    return max(0.0, 0.5 * point.gamma * slots - (priced - visit.smoothed))
+    most = 0.5 * point.gamma * program.n_slots - (priced - visit.smoothed)
+    return max(0.0, min(visit.bound - priced, most))
 
 
 def _taken_by_supports(point: Point, program: Program) -> float:
@@ -92,17 +86,15 @@ def recover_primal(
     may_drop = only_caps(engine)
     may_move = may_drop and program.rules is None and not program.supports
     for part in settings.moved if may_drop else (0.0,):
+        enough: float | Callable[[Point], bool] = settings.exact * FEASIBLE
         if may_move:
-            few = partial(_few, program, monitor, settings, part * monitor.target, scale)
-            point = minimize(dual, point, 1, few, settings.recovery_steps)
+            enough = partial(_few, program, monitor, settings, part * monitor.target, scale)
         elif may_drop:
-            point = minimize(
-                dual, point, 1, partial(_cheap, program, monitor, part * monitor.target), settings.recovery_steps
-            )
-        else:
-            point = minimize(dual, point, 1, settings.exact * FEASIBLE, settings.recovery_steps)
-            if program.violation(point.visit.totals, program.kept_share * point.visit.activity) > FEASIBLE:
-                break
+            enough = partial(_cheap, program, monitor, part * monitor.target)
+        point = minimize(dual, point, 1, enough, settings.recovery_steps)
+        kept = program.kept_share * point.visit.activity
+        if not may_drop and program.violation(point.visit.totals, kept) > FEASIBLE:
+            break
         point = dual.here(point)  # its slates are needed
         prices = program.prices(point.z)
         if program.supports:
