@@ -92,13 +92,13 @@ def floors_and_shares(given: Market) -> oa.Problem:
 
 
 def fair(given: Market) -> oa.Problem:
-    """Log fairness over artists beside caps."""
+    """Log fairness over artists next to caps."""
     weight = 0.02 * _SIZE * given.candidates.n_users / given.candidates.items["artist"].n_groups
     return caps_alone(given).replace(maximize=oa.total("value") + weight * oa.log(oa.exposure(by="artist")))
 
 
 def ruled(given: Market) -> oa.Problem:
-    """Genres that diminish and relevance that every user keeps, beside caps."""
+    """Genres that diminish and relevance that every user keeps, next to caps."""
     slate = oa.Slate(_SIZE, diminishing={"genre": 0.05}, keep={"relevance": 0.6})
     return caps_alone(given).replace(slate=slate)
 
@@ -121,7 +121,7 @@ LONG_LISTS = {
 
 
 def long_lists(rule: str) -> oa.Problem:
-    """Twenty users with 5,000 candidates each under a rule of slates, beside caps."""
+    """Twenty users with 5,000 candidates each under a rule of slates, next to caps."""
     return caps_alone(market(20, 5000, 2000)).replace(slate=LONG_LISTS[rule])
 
 

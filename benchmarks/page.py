@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Write the page and the plot; the timings of README and docs too, where the page is theirs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the JSON files")
-    parser.add_argument("--page", type=Path, default=PAGE, help="file to write; the plot goes beside it")
+    parser.add_argument("--page", type=Path, default=PAGE, help="file to write; the plot goes next to it")
     options = parser.parse_args(arguments)
     from benchmarks.plot import draw
 
@@ -212,7 +212,7 @@ def _first_call(run: Run) -> list[str]:
 
 _BODIES = {
     "peers": (
-        "Beside other solvers",
+        "Next to other solvers",
         "The same linear programs for all, each solver in a process of its own, value, bound and violation by one "
         "judge. A gap below 0 is of an answer that breaks limits. \"x ours\" is of seconds to solve, over ours to the "
         "smallest gap.",
@@ -233,7 +233,7 @@ _BODIES = {
     ),
     "whole": (
         "The whole program",
-        "Floors, licensors' shares, log fairness, diminishing genres and kept relevance, beside caps alone on the same "
+        "Floors, licensors' shares, log fairness, diminishing genres and kept relevance, next to caps alone on the same "
         "market.",
         _whole,
     ),

@@ -1,4 +1,4 @@
-"""Time oasis_alloc beside other solvers on the same linear programs, and judge all answers alike.
+"""Time oasis_alloc next to other solvers on the same linear programs, and judge all answers alike.
 
     python -m benchmarks.peers                                  # 1e6 and 1e7 pairs, all peers, two threads each
     python -m benchmarks.peers --sizes 1e4 1e5 1e6 1e7 1e8 --limit 240 --json peers.json

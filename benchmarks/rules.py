@@ -3,7 +3,7 @@
     python -m benchmarks.rules              # 1e6 pairs: 10,000 users x 100 candidates, at prices that caps have
 
 A problem without rules runs kernels of its own, so the first row is what all problems paid before there were rules: the
-others are beside it. Times are the least of several visits at slightly different prices, as in a solve.
+others are next to it. Times are the least of several visits at slightly different prices, as in a solve.
 """
 
 from __future__ import annotations
