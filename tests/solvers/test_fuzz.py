@@ -20,7 +20,8 @@ from random_statements import random_program
 
 import oasis_alloc as oa
 
-SEEDS = [*range(1, 7), *(pytest.param(seed, marks=pytest.mark.full) for seed in range(7, 31))]
+OVERFLOWED = (2272, 4786)  # Newton steps met totals without any curvature
+SEEDS = [*range(1, 7), *OVERFLOWED, *(pytest.param(seed, marks=pytest.mark.full) for seed in range(7, 31))]
 BY_CAMPAIGN = Sum((Term(1.0, None, ("campaign",)),))
 COST = Sum((Term(1.0, "cost", ("campaign",)),), unit=1e-7)
 

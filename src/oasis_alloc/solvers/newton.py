@@ -20,6 +20,8 @@ from oasis_alloc.engines.base import Engine, Visit
 from oasis_alloc.program.program import Conjugate, Program, RowBlock
 from oasis_alloc.solvers.settings import DualSettings
 
+_FLATTEST = 1e-200  # curvature below which a total does not move at all: its inverse is a number, and so are products
+
 
 @dataclass(frozen=True, eq=False)
 class Point:
@@ -251,7 +253,7 @@ def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) 
         slates = program.by_variable(visit.curvature(program.prices(d)))
         return np.asarray(slates + point.conjugate.product(d) + added * d)
 
-    target, diagonal = np.where(free, -point.gradient, 0.0), known + added
+    target, diagonal = np.where(free, -point.gradient, 0.0), np.maximum(known + added, _FLATTEST)
     stop = dual.settings.forcing**2 * float(target @ (target / diagonal))
     d = _conjugate_gradients(product, diagonal, target, free, stop, dual.settings.max_products)
     far = (np.abs(d) > longest) & (point.conjugate.diagonal == 0.0)
