@@ -233,8 +233,8 @@ _BODIES = {
     ),
     "whole": (
         "The whole program",
-        "Floors, licensors' shares, log fairness, diminishing genres and kept relevance, next to caps alone on the same "
-        "market.",
+        "Floors, licensors' shares, log fairness, diminishing genres and kept relevance, next to caps alone on the "
+        "same market.",
         _whole,
     ),
     "shapes": (
