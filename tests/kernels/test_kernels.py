@@ -146,7 +146,7 @@ def test_visit_adds_to_its_tables_and_reads_a_range(data: Data) -> None:
     out, threshold = np.zeros((2, kernels.N_OUT)), np.zeros(data.n_users)
     huge = np.finfo(np.float64).max
     for k, (a, b) in enumerate([(half, data.n_users), (0, half)]):
-        point = jobs.Point(data.price, 0.1, huge, threshold, np.empty(0))
+        point = jobs.Point(data.price, 0.1, huge, threshold, np.empty(0), jobs.no_further())
         kernels.visit(jobs.Users(a, b, 1), data.pairs, 3, point, jobs.Sums(load, square, kept, 1, out[k]))
     assert load == pytest.approx(whole["load"], abs=1e-12)
     assert square == pytest.approx(whole["square"], abs=1e-12)

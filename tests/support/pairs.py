@@ -103,7 +103,7 @@ def call(
     out = np.zeros(kernels.N_OUT)
     threshold = np.zeros(data.n_users) if threshold is None else threshold
     slack = min(slack, np.finfo(np.float64).max)
-    point = jobs.Point(data.price, gamma, slack, threshold, np.empty(0))
+    point = jobs.Point(data.price, gamma, slack, threshold, np.empty(0), jobs.no_further())
     users, sums = jobs.Users(0, data.n_users, stride), jobs.Sums(load, square, kept, every, out)
     kernels.visit(users, data.pairs, size, point, sums)
     return {"load": load, "square": square, "kept": kept, "out": out, "threshold": threshold}

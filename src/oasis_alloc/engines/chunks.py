@@ -18,6 +18,7 @@ from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import AllocationSums, PairSplit, Survey, Visit
 from oasis_alloc.engines.settings import SIZES
+from oasis_alloc.kernels.rules import curvature as rules_curvature
 from oasis_alloc.kernels.rules import ruled as ruled_kernels
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs
@@ -30,6 +31,7 @@ _PAIRS_A_CELL = 32  # pairs per cell of a chunk's tables
 _PART_PAIRS = 1 << 19  # pairs of a chunk for which results are written at a time
 _TABLE_BYTES = 1 << 28  # for all chunks' tables together
 _MOST_KEPT = 1 << 22  # fractional pairs kept for Hessian products, over all chunks
+_VECTORS = 4  # kept per fractional pair where rules cross
 _KINK = 1e-5  # smoothing of decisions under rules, in typical values: nearly none
 _RULED_SLACK = 3.0  # factor of the first smoothing: too few candidates are costly under rules
 _NOTHING = 1e-12
@@ -77,6 +79,7 @@ class Chunked(ABC):
         self._rules = None if program.rules is None else program.rules.kernel
         self._threshold = np.zeros(program.n_users)
         self._guard = np.zeros(program.n_users if program.rules is not None and program.rules.target.size else 0)
+        self._further = _further_of(program)
         self._slack = np.inf
         self._load = np.zeros((self._n, n_tables, program.n_cells))
         self._square = np.zeros_like(self._load)
@@ -117,7 +120,9 @@ class Chunked(ABC):
         if self._rules is None:
             return visit_kernels.Curvature(np.zeros(n, np.uint32), extra, np.zeros(n + 1, np.int32))
         cell, end, runs = np.zeros(n, np.int64), np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
-        return jobs.Curvature(cell, extra, np.zeros(n), end, runs)
+        crossing = self._rules.start.size > 0
+        held = np.zeros(n * (_VECTORS if crossing else int(self._guard.size > 0)))
+        return jobs.Curvature(cell, extra, end, runs, held, np.zeros(n + 1, np.int64))
 
     def _ruled(self, job: int, piece: Piece, tables: Floats, gamma: float, stride: int = 1, **marks: Any) -> None:
         assert self._rules is not None  # checked by the caller
@@ -127,7 +132,7 @@ class Chunked(ABC):
 
     def _point(self, tables: Floats, gamma: float) -> jobs.Point:
         slack = min(self._slack, np.finfo(np.float64).max)
-        return jobs.Point(tables, gamma, slack, self._threshold, self._guard)
+        return jobs.Point(tables, gamma, slack, self._threshold, self._guard, self._further)
 
     def _sums(self, chunk: int) -> jobs.Sums:
         return jobs.Sums(
@@ -233,7 +238,7 @@ class Chunked(ABC):
         program = self.program
         tables = program.tables(direction).reshape(len(program.base), program.n_cells)
         plain: Any = visit_kernels.curvature_product
-        product: Any = plain if self._rules is None else ruled_kernels.curvature_product
+        product: Any = plain if self._rules is None else rules_curvature.curvature_product
 
         def job(chunk: int) -> None:
             self._load[chunk] = 0.0
@@ -349,6 +354,15 @@ class Chunked(ABC):
 
     def __exit__(self, *error: Any) -> None:
         self.close()
+
+
+def _further_of(program: Program) -> jobs.FurtherPrices:
+    """Room for the prices of further categories: slots times categories of an item is all that can be positive."""
+    rules = None if program.rules is None else program.rules.kernel
+    if rules is None or not rules.start.size:
+        return jobs.no_further()
+    widest = int(np.diff(rules.start).max(initial=0))
+    return jobs.further_prices(np.minimum(rules.size * widest, len(rules.staircase)))
 
 
 def pairs_of(program: Program, store: PairStore, indptr: Ints | None = None) -> visit_kernels.Pairs:

@@ -113,7 +113,7 @@ def max_attainable(
     kernel = rules.kernel
     out, none = np.zeros(program.n_users), np.empty(0)
 
-    point = jobs.Point(np.empty((0, 0, 0)), _EXACT, 0.0, none, none)
+    point = jobs.Point(np.empty((0, 0, 0)), _EXACT, 0.0, none, none, jobs.no_further())
 
     def job(first: int) -> None:
         users = jobs.Users(first, min(first + _BLOCK, program.n_users), 1)

@@ -24,8 +24,9 @@ from oasis_alloc.kernels.rules.stairs import smoothed_gain
 
 Floats = npt.NDArray[np.float64]
 
-_FREE = 48  # prices that move in one step
+_FREE = 48  # rules.FREE; a kernel reads constants of its own file
 _STEPS = 40  # at one smoothing
+_WARM_STEPS = 12  # from the prices of the last visit
 _HALVINGS = 50
 _CLOSE = 1e-10  # of a mass or a target
 _LONGEST = 4.0  # first step, in largest scores; then in smoothings of the last level
@@ -35,6 +36,7 @@ _DIVIDE = 10.0
 _RAISE = 30.0  # the first smoothing, where steps at it did not arrive
 _RAISES = 6
 _ARRIVED = 1e-6  # of a mass or a target
+_WARM_ARRIVED = 1e-9  # the same from the prices of the last visit
 _ROUNDING = 2e-15  # of the largest score, over the smoothing: what x can be known to, as in guard.py
 _KEPT = 2e-9  # of a target: more than has to be kept by a rounding of it
 _IDLE = 1e-7  # of the dual: what such roundings may be worth at the price of the guard
@@ -216,32 +218,39 @@ def _room(stairs: Floats, weight: float, omega: float, slope: float) -> tuple[fl
 
 
 @jit
-def solve_joint(user: User, start: float, rules: Rules, local: Local, work: Work) -> tuple[float, float, float]:
-    """Leave the chain at the best prices; returns (nu, threshold, cost of the chain)."""
+def solve_joint(
+    user: User, start: float, start_nu: float, warm: bool, rules: Rules, local: Local, work: Work
+) -> tuple[float, float, float, bool]:
+    """Leave the chain at the best prices; returns (nu, threshold, cost of the chain, whether the search arrived).
+
+    `warm` says that start_nu and work.omega are good prices to start from; without it all start at 0.
+    """
     u, n, n_more, gamma, steepest = user.u, user.n, user.n_more, user.gamma, user.steepest
     weight = rules.weight[u]
     slope = np.zeros(n_more + 1)
     before = np.zeros(n_more + 1)
     free = np.zeros(_FREE, np.int64)
     step = np.zeros(_FREE)
-    columns = np.zeros((n, _FREE))
-    matrix = np.zeros((_FREE, _FREE))
-    system = _System(free, slope, step, columns, matrix)
+    system = _System(free, slope, step, work.columns, work.matrix)
     largest = 0.0
     for i in range(n):
         largest = max(largest, work.given[i])
-    now = max(gamma, _FIRST * largest)
-    raises = _RAISES
-    nu = 0.0  # like the other prices: far off, all candidates are in or out and nothing bends
+    now = gamma if warm else max(gamma, _FIRST * largest)
+    raises = 0 if warm else _RAISES
+    nu = start_nu if warm else 0.0  # like the other prices: far off, all candidates are in or out and nothing bends
+    if not warm:
+        for which in range(n_more):
+            work.omega[which] = 0.0
     t = start
     cost = 0.0
+    worst = np.inf
     while True:
         value, t, cost = _dual(user, now, nu, t, rules, local, work)
         near = _NEAR * _LONGEST * (largest + now)
         farthest = _LONGEST * (largest + now if raises > 0 else _DIVIDE * now)
         caution = 1.0
         worst = np.inf
-        for _ in range(_STEPS):
+        for _ in range(_WARM_STEPS if warm else _STEPS):
             idle = _IDLE * (largest + abs(value))
             mixed = _mixed(n, work.x)
             worst = _gradient(user, nu, 0.0 * idle if mixed else idle, rules, work, slope)
@@ -334,6 +343,14 @@ def solve_joint(user: User, start: float, rules: Rules, local: Local, work: Work
             caution = max(1.0, caution / _CAUTION) if length == 1.0 else caution * _CAUTION
             if cut and length == 1.0:
                 farthest *= _GROWS
+        if warm and worst > _WARM_ARRIVED:  # from the beginning
+            warm = False
+            nu = 0.0
+            for which in range(n_more):
+                work.omega[which] = 0.0
+            now = max(gamma, _FIRST * largest)
+            raises = _RAISES
+            continue
         if raises > 0 and worst > _ARRIVED:
             now *= _RAISE
             raises -= 1
@@ -342,4 +359,4 @@ def solve_joint(user: User, start: float, rules: Rules, local: Local, work: Work
         if now <= gamma:
             break
         now = max(gamma, now / _DIVIDE)
-    return nu, t, cost
+    return nu, t, cost, worst <= _ARRIVED

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.rules.curvature import add_runs, held_by
+from oasis_alloc.kernels.rules.further_prices import remember
 from oasis_alloc.kernels.rules.rules import Local, Rules, Work, scratch
 from oasis_alloc.kernels.rules.settle import Settled, settle
 from oasis_alloc.kernels.rules.stairs import smoothed_gain
 from oasis_alloc.kernels.solve.decide import score
-from oasis_alloc.kernels.solve.jobs import Curvature, Marks, Point, Sums, Users
+from oasis_alloc.kernels.solve.jobs import Marks, Point, Sums, Users
 from oasis_alloc.kernels.solve.visit import Pairs
 
 Floats = npt.NDArray[np.float64]
@@ -24,9 +26,9 @@ Ints = npt.NDArray[np.int64]
 # as in decide.py and visit.py; a kernel reads constants of its own file
 _IN, _OUT_OF, _UNDECIDED = 1, 0, 2
 VISIT, MARGINS, DECIDE, ALLOCATE, ATTAIN = range(5)
+_SLIGHT = 1e-9  # of a slot: what masses under several prices are known to (joint.py)
 _EVERYTHING = 1e300  # a slack that says that no threshold is known
 _N_BINS = 512
-_LEVEL = 1e-24  # relative to the squares of a guard's column: it is equal for all fractional candidates
 _SMOOTHED, _BOUND, _VALUE, _MISSES, _FRACTIONAL, _CURVED, _KEPT, _KEPT_USERS, _USERS = range(9)
 _N_OUT = 9
 
@@ -56,19 +58,6 @@ def _paid(steps: Floats, weight: float, several: int, work: Work) -> float:
 
 
 @jit(inline=True)
-def _paid_further(n: int, which: int, stairs: Floats, weight: float, work: Work) -> float:
-    """Cost of the staircase of a further category at the slate x."""
-    mass = 0.0
-    for i in range(n):
-        j = 0
-        while work.more[i, j] >= 0:
-            if work.more[i, j] == which:
-                mass += work.x[i]
-            j += 1
-    return float(_climbed(mass, stairs, weight))
-
-
-@jit(inline=True)
 def diminished(u: int, n: int, rules: Rules, local: Local, work: Work) -> float:
     """Cost of all staircases of a solved user."""
     weight = rules.weight[u]
@@ -87,44 +76,14 @@ def diminished(u: int, n: int, rules: Rules, local: Local, work: Work) -> float:
         for i in range(n):
             j = 0
             while work.more[i, j] >= 0:
+                for which in range(n_more, work.more[i, j] + 1):
+                    work.mass[which] = 0.0
                 n_more = max(n_more, work.more[i, j] + 1)
+                work.mass[work.more[i, j]] += work.x[i]
                 j += 1
         for which in range(n_more):
-            paid += _paid_further(n, which, rules.staircase[work.which[which]], weight, work)
+            paid += _climbed(work.mass[which], rules.staircase[work.which[which]], weight)
     return paid
-
-
-@jit(inline=True)
-def _lean(n: int, nu: float, work: Work) -> float:
-    """Write the part of the guard not under other rules into work.c of fractional candidates; returns its length."""
-    nodes = 0
-    for i in range(n):
-        if 0.0 < work.x[i] < 1.0:
-            nodes = max(nodes, work.owner[i] + 1)
-    for k in range(nodes):
-        work.held[k] = 0.0
-        work.sums[k] = 0.0
-    for i in range(n):
-        if 0.0 < work.x[i] < 1.0 and work.owner[i] >= 0:
-            work.held[work.owner[i]] += 1.0
-            work.sums[work.owner[i]] += work.r[i]
-    square = 0.0
-    every = 0.0
-    for i in range(n):
-        work.c[i] = 0.0
-        if nu > 0.0 and 0.0 < work.x[i] < 1.0:
-            k = work.owner[i]
-            work.c[i] = work.r[i] - (work.sums[k] / work.held[k] if k >= 0 else 0.0)
-            square += work.c[i] * work.c[i]
-            every += work.r[i] * work.r[i]
-    if square <= _LEVEL * every:
-        for i in range(n):
-            work.c[i] = 0.0
-        return 0.0
-    length = float(np.sqrt(square))
-    for i in range(n):
-        work.c[i] /= length
-    return length
 
 
 @jit(inline=True)
@@ -132,56 +91,6 @@ def _margin(j: int, gamma: float, work: Work) -> float:
     """Distance of a candidate's score to the scores between which it is neither in nor out."""
     gain = work.c[j] - work.top[j]
     return float(max(-gain, gain - gamma, 0.0))
-
-
-@jit(inline=True)
-def _add_runs(
-    a: int, m: int, cell0: int, lean: bool, keep: bool, n_kept: int, n_runs: int, pairs: Pairs, sums: Sums, work: Work
-) -> tuple[int, int, int]:
-    """Add a user's fractional pairs to the curvature, one run for every rule that holds some back.
-
-    Returns (pairs that curve, entries kept so far, runs kept so far).
-    """
-    kept = sums.kept
-    n_extra = pairs.extra.shape[0]
-    curved = 0
-    for i in range(m):
-        work.member[i] = 1 if 0.0 < work.x[i] < 1.0 else 0
-    for i in range(m):
-        if work.member[i] == 0:
-            continue
-        owner = work.owner[i]
-        run = 0
-        for j in range(i, m):
-            if work.member[j] == 1 and work.owner[j] == owner:
-                run += 1
-        binding = owner >= 0
-        alone = run <= (1 if binding else 0)
-        if not alone:
-            curved += run
-        weight = 1.0 - (1.0 / run if binding else 0.0)
-        for j in range(i, m):
-            if work.member[j] == 0 or work.owner[j] != owner:
-                continue
-            work.member[j] = 0
-            if alone:
-                continue
-            part = max(0.0, weight - work.c[j] * work.c[j])
-            p = a + work.at[j]
-            cell = cell0 + np.int64(pairs.code[p])
-            sums.square[0, cell] += part
-            for h in range(n_extra):
-                sums.square[h + 1, cell] += part * pairs.extra[h, p] ** 2
-            if keep:
-                kept.cell[n_kept] = cell
-                kept.lean[n_kept] = work.c[j] if lean else 0.0
-                for h in range(n_extra):
-                    kept.extra[h, n_kept] = pairs.extra[h, p]
-                n_kept += 1
-        if keep and not alone:
-            n_runs += 1
-            kept.end[n_runs] = n_kept if binding else -n_kept
-    return curved, n_kept, n_runs
 
 
 @jit(inline=True)
@@ -235,7 +144,7 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
     marks.x, whatever the prices.
     """
     first, last, stride = users
-    price, gamma, slack, threshold, nu = point
+    price, gamma, slack, threshold, nu, further = point
     n_extra = pairs.extra.shape[0]
     n_classes = price.shape[2]
     local, work = scratch(first, last, pairs.indptr, rules)
@@ -254,6 +163,7 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
     n_users = int(before[_KEPT_USERS])
     visited = int(before[_USERS])
     n_runs = sums.kept.runs[n_users] if n_users > 0 else 0
+    n_held = sums.kept.vectors[n_users] if n_users > 0 else 0
     for u in range(first, last):
         if stride > 1 and (u >> 5) % stride != 0:
             continue
@@ -268,8 +178,9 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
         start = threshold[u] if warm else _nth(work.s, n, rules.size[u])
         start_nu = nu[u] if warm and guarded else 0.0
         near = slack if warm else max(gamma, 0.5 * start)
-        settled = settle(u, a, n, pairs.code[a : a + n], start, near, start_nu, gamma, rules, local, work)
-        m, t, new_nu, cost, again = settled
+        code = pairs.code[a : a + n]
+        settled = settle(u, a, n, code, start, near, start_nu, gamma, warm, further, rules, local, work)
+        m, n_more, t, new_nu, cost, again = settled
         if job == ATTAIN:
             marks.x[u] = 0.0  # of a slate that there is, so never too much to keep
             for i in range(m):
@@ -284,6 +195,7 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
             _mark(job, u, base, settled, gamma, pairs, marks, rules, work)
             continue
         misses += again
+        remember(u, n_more, further, work)
         threshold[u] = t
         if guarded:
             nu[u] = new_nu
@@ -291,6 +203,7 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
         bound += cost
         cell0 = np.int64(pairs.segment[u]) * n_classes
         active = 0
+        slight = _SLIGHT if n_more > 0 else 0.0
         for i in range(m):
             gain = work.c[i] - work.top[i]
             x = work.x[i]
@@ -305,20 +218,23 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
             sums.load[0, cell] += x
             for h in range(n_extra):
                 sums.load[h + 1, cell] += x * pairs.extra[h, p]
-            if 0.0 < x < 1.0:
+            if slight < x < 1.0 - slight:
                 active += 1
         worth -= diminished(u, m, rules, local, work)
         if active == 0:
             continue
         fractional += active
-        lean = _lean(m, new_nu, work) > 0.0
-        keep = u % sums.keep_every == 0 and n_kept + active <= capacity
+        vectors = held_by(m, n_more, rules.weight[u], new_nu, slight, rules, work)
+        room = n_kept + active <= capacity and n_held + vectors * active <= sums.kept.held.size
+        keep = u % sums.keep_every == 0 and room
         runs = n_runs
-        curving, n_kept, n_runs = _add_runs(a, m, cell0, lean, keep, n_kept, n_runs, pairs, sums, work)
+        added = add_runs(a, m, cell0, vectors, slight, keep, n_kept, n_runs, n_held, pairs, sums, work)
+        curving, n_kept, n_runs, n_held = added
         curved += curving
         if n_runs > runs:
             n_users += 1
             sums.kept.runs[n_users] = n_runs
+            sums.kept.vectors[n_users] = n_held
     if job != VISIT:
         return
     sums.out[_SMOOTHED] = smoothed
@@ -330,38 +246,3 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
     sums.out[_KEPT] = n_kept
     sums.out[_KEPT_USERS] = n_users
     sums.out[_USERS] = visited
-
-
-@jit
-def curvature_product(n_users: int, kept: Curvature, direction: Floats, out: Floats) -> None:
-    """As visit.curvature_product: a user's projection subtracts the mean of each held run, and the guard's part."""
-    n_extra = kept.extra.shape[0]
-    longest = 0
-    for u in range(n_users):
-        longest = max(longest, abs(kept.end[kept.runs[u + 1]]) - abs(kept.end[kept.runs[u]]))
-    q = np.empty(longest)
-    for u in range(n_users):
-        first = abs(kept.end[kept.runs[u]])
-        along = 0.0
-        for run in range(kept.runs[u], kept.runs[u + 1]):
-            a, b = abs(kept.end[run]), abs(kept.end[run + 1])
-            mean = 0.0
-            for i in range(a, b):
-                cell = kept.cell[i]
-                d = direction[0, cell]
-                for j in range(n_extra):
-                    d += direction[j + 1, cell] * kept.extra[j, i]
-                q[i - first] = d
-                along += d * kept.lean[i]
-                mean += d
-            if kept.end[run + 1] > 0:
-                mean /= b - a
-                for i in range(a, b):
-                    q[i - first] -= mean
-        last = abs(kept.end[kept.runs[u + 1]])
-        for i in range(first, last):
-            d = q[i - first] - along * kept.lean[i]
-            cell = kept.cell[i]
-            out[0, cell] += d
-            for j in range(n_extra):
-                out[j + 1, cell] += d * kept.extra[j, i]

@@ -20,6 +20,10 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
+FREE = 48
+"""Prices of further categories that move in one step."""
+
+
 class Rules(NamedTuple):
     """The rules of slates. An empty array means that there is no such rule."""
 
@@ -87,6 +91,9 @@ class Work(NamedTuple):
     known: npt.NDArray[np.int64]  # (n_further,) number of a further category, right only where which agrees
     which: npt.NDArray[np.int64]  # further category that a number stands for
     omega: npt.NDArray[np.float64]  # price of a further category, by number
+    mass: npt.NDArray[np.float64]  # of a further category, by number
+    columns: npt.NDArray[np.float64]  # (longest, FREE) of a step of further prices
+    matrix: npt.NDArray[np.float64]  # (FREE, FREE)
     held: npt.NDArray[np.float64]  # sums by owner
     sums: npt.NDArray[np.float64]  # sums by owner
 
@@ -108,6 +115,7 @@ def scratch(first: int, last: int, indptr: Ints, rules: Rules) -> tuple[Local, W
     for k in range(rules.start.size - 1):
         widest = max(widest, rules.start[k + 1] - rules.start[k])
     total = longest * max(1, widest)
+    crossing = rules.start.size > 0
     work = Work(
         np.empty(longest),
         np.empty(longest, np.int64),
@@ -131,6 +139,9 @@ def scratch(first: int, last: int, indptr: Ints, rules: Rules) -> tuple[Local, W
         np.zeros(max(1, rules.staircase.shape[0]), np.int64),
         np.zeros(total, np.int64),
         np.zeros(total),
+        np.zeros(total),
+        np.zeros((longest, FREE if crossing else int(rules.target.size > 0))),
+        np.zeros((FREE if crossing else 0, FREE)),
         np.zeros(longest * (n_systems + 1) + 2),
         np.zeros(longest * (n_systems + 1) + 2),
     )

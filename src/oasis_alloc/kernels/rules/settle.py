@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.rules.further_prices import recall, visited
 from oasis_alloc.kernels.rules.guard import guard_root
 from oasis_alloc.kernels.rules.joint import further_cost, solve_joint
 from oasis_alloc.kernels.rules.mend import mend
 from oasis_alloc.kernels.rules.rules import Local, Rules, User, Work, number, number_further
 from oasis_alloc.kernels.rules.uncrowded import plain_slate
+from oasis_alloc.kernels.solve.jobs import FurtherPrices
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,6 +31,7 @@ class Settled(NamedTuple):
     """A user's slate: what was looked at is in work.at, with its threshold, owner and x; all others are not shown."""
 
     m: int  # candidates looked at
+    n_more: int  # further categories that they have
     t: float  # threshold of the slate
     nu: float  # price of the guard
     cost: float  # of all prices
@@ -38,18 +41,22 @@ class Settled(NamedTuple):
 @jit(inline=True)
 def settle(
     u: int, a: int, n: int, code: npt.NDArray[np.integer[Any]], start: float, slack: float, start_nu: float,
-    gamma: float, rules: Rules, local: Local, work: Work,
+    gamma: float, warm: bool, further: FurtherPrices, rules: Rules, local: Local, work: Work,
 ) -> Settled:  # fmt: skip
-    """Solve user u, whose n candidates begin at pair a and have the scores work.s."""
+    """Solve user u, whose n candidates begin at pair a and have the scores work.s.
+
+    `warm` says that the user's prices of the last visit may be used.
+    """
     guarded = rules.target.size > 0
     crossing = rules.start.size > 0
     nu = start_nu  # 0 where there is no guard
     free = rules.least[u] == 0
-    every = not free or (guarded and crossing)
+    known = warm and crossing and visited(u, further)
+    every = not free or (guarded and crossing and not known)
     if free and not crossing and nu == 0.0 and rules.size[u] > 0:
         kept, m, t, again = plain_slate(u, a, n, code, start, slack, gamma, rules, work)
         if kept:
-            return Settled(m, t, nu, t * rules.size[u], again)
+            return Settled(m, 0, t, nu, t * rules.size[u], again)
     low = 0.0 if every else max(0.0, start - slack)
     again = 0
     looks = 0
@@ -73,12 +80,12 @@ def settle(
                 steepest = max(steepest, abs(work.r[i]))
         number(rules, code, work.at, m, local)
         n_more = number_further(rules, code, m, work)
-        for which in range(n_more):
-            work.omega[which] = 0.0
         most = np.inf
+        arrived = True
         user = User(u, m, n_more, low, gamma, steepest)
         if n_more > 0:
-            nu, t, cost = solve_joint(user, start, rules, local, work)
+            recall(u, n_more, known, further, work)
+            nu, t, cost, arrived = solve_joint(user, start, start_nu, known, rules, local, work)
             mend(user, rules, local, work)
         else:
             if guarded and m < n:  # beyond that, those that were not looked at would come in
@@ -86,7 +93,7 @@ def settle(
             nu, t, cost = guard_root(user, nu, start, most, rules, local, work)
         if every:
             break
-        enough = nu <= most and (t > low or low == 0.0)
+        enough = nu <= most and (t > low or low == 0.0) and (arrived or m == n or not guarded)
         if enough and guarded and m < n and (nu > 0.0 or start_nu > 0.0):  # none of the others may be worth showing
             j = 0
             for i in range(n):
@@ -98,8 +105,8 @@ def settle(
         if enough:
             break
         again = 1
-        known = start_nu > 0.0 or nu <= most  # about where the price is
-        if guarded and known and looks < _LOOKS:  # it may do, with those that come in at it
+        near = start_nu > 0.0 or nu <= most  # about where the price is
+        if guarded and near and arrived and looks < _LOOKS:  # it may do, with those that come in at it
             low = max(0.0, t - slack)
             start = t
             looks += 1
@@ -110,4 +117,4 @@ def settle(
     if guarded:
         cost -= nu * rules.target[u]
     cost += further_cost(n_more, rules.weight[u], rules, work)
-    return Settled(m, t, nu, cost, again if nu == 0.0 and start_nu == 0.0 else 0)
+    return Settled(m, n_more, t, nu, cost, again if nu == 0.0 and start_nu == 0.0 else 0)

@@ -7,15 +7,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+NEVER = -2
+"""The category that marks a user who was not visited yet."""
+
 
 class Curvature(NamedTuple):
     """Fractional pairs of a visit, in runs under the same binding rule, for Hessian products."""
 
     cell: npt.NDArray[np.int64]  # (capacity,)
     extra: npt.NDArray[np.float64]  # (K, capacity)
-    lean: npt.NDArray[np.float64]  # (capacity,) direction that the user's guard holds, of length 1; zeros for none
     end: npt.NDArray[np.int64]  # (capacity + 1,) end of each run; negative where no rule holds it
     runs: npt.NDArray[np.int64]  # (capacity + 1,) end of each user's runs
+    held: npt.NDArray[np.float64]  # entries of the vectors that guards and further categories hold, pair by pair
+    vectors: npt.NDArray[np.int64]  # (capacity + 1,) end of each user's entries of vectors
 
 
 class Users(NamedTuple):
@@ -26,6 +30,14 @@ class Users(NamedTuple):
     stride: int
 
 
+class FurtherPrices(NamedTuple):
+    """Positive prices of further categories at the last visit, user by user; all empty where none are kept."""
+
+    start: npt.NDArray[np.int64]  # (n_users + 1,) where a user's prices begin
+    category: npt.NDArray[np.int32]  # their categories; NEVER at the first where there was no visit, else -1 ends them
+    price: npt.NDArray[np.float64]
+
+
 class Point(NamedTuple):
     """Where users are visited, and where their own prices were at the last visit."""
 
@@ -34,6 +46,7 @@ class Point(NamedTuple):
     slack: float  # candidates further below the threshold of the last visit are not looked at first
     threshold: npt.NDArray[np.float64]  # (n_users,) the slates' prices; a visit overwrites them
     nu: npt.NDArray[np.float64]  # (n_users,) the guards' prices, or empty; a visit overwrites them
+    further: FurtherPrices  # a visit overwrites them
 
 
 class Sums(NamedTuple):
@@ -56,6 +69,17 @@ class Marks(NamedTuple):
     x: npt.NDArray[np.float64]  # pairs of the users visited; or users, for what they attain
 
 
+def no_further() -> FurtherPrices:
+    """Where prices of further categories are not kept: every visit finds them from nothing."""
+    return FurtherPrices(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0))
+
+
+def further_prices(count: npt.NDArray[np.int64]) -> FurtherPrices:
+    """Room for so many prices per user, before the first visit."""
+    start = np.concatenate([[0], np.cumsum(count)])
+    return FurtherPrices(start, np.full(int(start[-1]), NEVER, np.int32), np.zeros(int(start[-1])))
+
+
 def marks(
     margin: npt.NDArray[np.float64] | None = None,
     state: npt.NDArray[np.uint8] | None = None,
@@ -76,4 +100,4 @@ def marks(
 def no_sums() -> Sums:
     """Sums for jobs that add nothing up."""
     cell, none = np.empty(0, np.int64), np.empty((0, 0))
-    return Sums(none, none, Curvature(cell, none, np.empty(0), cell, cell), 1, np.empty(0))
+    return Sums(none, none, Curvature(cell, none, cell, cell, np.empty(0), cell), 1, np.empty(0))

@@ -116,7 +116,7 @@ def visit(users: Users, pairs: Pairs, size: int, point: Point, sums: Sums) -> No
     range of users may be visited piece by piece.
     """
     first, last, stride = users
-    price, gamma, slack, threshold, _ = point
+    price, gamma, slack, threshold, _, _ = point
     load, square, kept, keep_every, out = sums
     indptr, code, value, extra, segment = pairs
     n_extra = extra.shape[0]

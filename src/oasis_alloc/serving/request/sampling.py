@@ -184,7 +184,7 @@ class _Slates:
             readonly(np.empty((0, n))), readonly(np.zeros(1, np.uint32)),
         )  # fmt: skip
         x = np.zeros(n)
-        point = jobs.Point(self._free, gamma, _UNKNOWN, np.zeros(1), np.zeros(1))
+        point = jobs.Point(self._free, gamma, _UNKNOWN, np.zeros(1), np.zeros(1), jobs.no_further())
         ruled.visit(ruled.ALLOCATE, jobs.Users(0, 1, 1), pairs, point, jobs.no_sums(), jobs.marks(x=x), rules)
         return x
 
