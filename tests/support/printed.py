@@ -187,7 +187,8 @@ def mistake(folder: Path) -> str:
     text = statement[1].replace("<= caps)", "<= capz)")
     assert text.count("capz") == 1
     (folder / "problem.toml").write_text(text, encoding="utf-8")
-    return run(MISTAKE.command, folder, code=2)
+    told = run(MISTAKE.command, folder, code=2)
+    return told[told.index("oasis-alloc:") :]  # after what a busy machine is told about reading the tables
 
 
 @cache
