@@ -10,7 +10,8 @@ import pytest
 import oasis_alloc as oa
 from oasis_alloc.engines import engine_for
 from oasis_alloc.program.lowering import SIZES, lower
-from oasis_alloc.program.variants import priced_rows, with_merged_cells, with_rows, without_idle_limits
+from oasis_alloc.program.narrowing import Narrowing, priced_rows, with_merged_cells, with_rows
+from oasis_alloc.program.variants import without_idle_limits
 from oasis_alloc.solvers.settings import DUAL
 
 USERS, DEGREE, CAMPAIGNS = 300, 12, 10
@@ -73,6 +74,64 @@ def test_cells_that_add_the_same_to_every_row_become_one() -> None:
 def test_a_program_of_cells_that_all_differ_stays_as_it_is() -> None:
     program = lower(oa.Problem(market(), oa.total("value"), oa.exposure(by="campaign") <= 80.0, oa.Slate(3)))
     assert with_merged_cells(program) is program
+
+
+def reached(times: float = 1.0, by: str = "song") -> oa.Problem:
+    """Most persons have one candidate of a song, which they cannot be shown more than once."""
+    caps = (oa.exposure(by="campaign") <= 80.0).named("caps")
+    reach = 0.3 * oa.reach(oa.exposure(by=("person", by)), times).named("reach")
+    return oa.Problem(market(), oa.total("value") + reach, [caps], oa.Slate(3))
+
+
+@pytest.mark.parametrize("times", [0.5, 1.0, 2.0])
+def test_rows_whose_price_is_known_become_one(times: float) -> None:
+    whole = lower(reached(times))
+    with engine_for(whole, 1) as engine:
+        survey = engine.survey()
+        narrowing = Narrowing.of(whole, survey.max_totals, 2.0)
+        assert narrowing is not None
+        narrow = narrowing.program
+        joined = np.bincount(narrowing.part[narrowing.part >= 0], minlength=narrow.n_rows)
+        assert (joined > 1).sum() == (1 if times >= 1.0 else 0)
+        assert (survey.max_totals[narrowing.part == joined.argmax()] <= times).all() or times < 1.0
+        z = narrow.variables(-np.random.default_rng(3).random(narrow.n_rows))
+        prices, of_whole = narrow.prices(z), narrowing.prices_of_whole(narrow.prices(z))
+        if times >= 1.0:
+            assert prices[joined.argmax()] == pytest.approx(-0.3)
+        assert narrowing.variables(narrowing.variables_of_whole(z)) == pytest.approx(z)
+        assert narrow.conjugate(prices) == pytest.approx(whole.conjugate(of_whole))
+        assert narrowing.sums(survey.max_totals) == pytest.approx(engine.survey().narrowed(narrowing).max_totals)
+        visit = engine.visit(of_whole, 0.1)
+        with engine.narrowed(narrowing) as fewer:
+            other = fewer.visit(prices, 0.1)
+            positions, x = other.slates()
+        assert other.smoothed == pytest.approx(visit.smoothed, rel=1e-12)
+        assert other.totals == pytest.approx(narrowing.sums(visit.totals), rel=1e-12)
+        totals = engine.add_up(positions, x)[1]
+        assert narrow.concave(narrowing.sums(totals)) == pytest.approx(whole.concave(totals), rel=1e-12)
+
+
+@pytest.mark.parametrize("times", [0.5, 1.0, 2.0])
+def test_the_answer_is_that_with_a_price_per_row(times: float) -> None:
+    problem = reached(times)
+    narrow = oa.solve(problem, gap=1e-9)
+    with DUAL.using(few_rows=0.0):
+        wide = oa.solve(problem, gap=1e-9)
+    assert narrow.status is wide.status is oa.Status.SOLVED
+    assert narrow.value == pytest.approx(wide.value, rel=2e-9)
+    assert narrow.bound >= wide.value * (1 - 1e-12)
+    assert narrow.prices["reach"].shape == wide.prices["reach"].shape
+    assert -0.3 - 1e-12 <= narrow.prices["reach"].min() <= narrow.prices["reach"].max() <= 0.0
+
+
+def test_a_checkpoint_of_joined_rows_can_be_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    first = oa.solve(reached(), gap=1e-9, pass_limit=4, checkpoint=path)
+    again = oa.solve(reached(), gap=1e-9, resume=path)
+    assert first.status is oa.Status.PASS_LIMIT
+    assert again.status is oa.Status.SOLVED
+    warm = oa.solve(reached(), gap=1e-9, start=again)
+    assert warm.value == pytest.approx(again.value, rel=2e-9)
 
 
 @pytest.mark.parametrize("by", ["campaign", "song"])

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.common.types import Floats
+from oasis_alloc.program.narrowing import Narrowing
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
 
@@ -98,9 +99,10 @@ class Survey:
     max_totals: Floats  # ... and only their positive parts
     mark: float  # a fingerprint of the values and classes of pairs
 
-    def of_rows(self, rows: Ints) -> Survey:
-        """The same of a program of some of the rows."""
-        return replace(self, min_totals=self.min_totals[rows], max_totals=self.max_totals[rows])
+    def narrowed(self, narrowing: Narrowing) -> Survey:
+        """The same of a program of fewer rows."""
+        low, high = narrowing.sums(self.min_totals), narrowing.sums(self.max_totals)
+        return replace(self, min_totals=low, max_totals=high)
 
 
 class Engine(Protocol):
@@ -116,8 +118,8 @@ class Engine(Protocol):
         """Read all pairs once, independent of prices; cached, and not counted as a pass."""
         ...
 
-    def narrowed(self, program: Program, rows: Ints) -> AbstractContextManager[Engine]:
-        """An engine for a program of some rows of this one's, until the end of the block; the pairs are the same."""
+    def narrowed(self, narrowing: Narrowing) -> AbstractContextManager[Engine]:
+        """An engine for a program of fewer rows than this one's, until the end of the block; the pairs are the same."""
         ...
 
     def take(self, positions: npt.NDArray[np.int64]) -> PairView:

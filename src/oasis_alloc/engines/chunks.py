@@ -20,9 +20,11 @@ from oasis_alloc.engines.base import AllocationSums, PairSplit, Survey, Visit
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.kernels.rules import curvature as rules_curvature
 from oasis_alloc.kernels.rules import ruled as ruled_kernels
+from oasis_alloc.kernels.rules.further_prices import room_for
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
+from oasis_alloc.program.narrowing import Narrowing
 from oasis_alloc.program.pair_lookup import PairStore, PairView
 from oasis_alloc.program.program import Program
 
@@ -79,7 +81,7 @@ class Chunked(ABC):
         self._rules = None if program.rules is None else program.rules.kernel
         self._threshold = np.zeros(program.n_users)
         self._guard = np.zeros(program.n_users if program.rules is not None and program.rules.target.size else 0)
-        self._further = _further_of(program)
+        self._further = room_for(self._rules)
         self._slack = np.inf
         self._load = np.zeros((self._n, n_tables, program.n_cells))
         self._square = np.zeros_like(self._load)
@@ -145,9 +147,9 @@ class Chunked(ABC):
         return _KINK * (self.survey().size or 1.0)
 
     @contextmanager
-    def narrowed(self, program: Program, rows: Ints) -> Iterator[Chunked]:
+    def narrowed(self, narrowing: Narrowing) -> Iterator[Chunked]:
         full, survey = self.program, self.survey()
-        self.program, self._survey = program, survey.of_rows(rows)
+        self.program, self._survey = narrowing.program, survey.narrowed(narrowing)
         try:
             yield self
         finally:
@@ -354,15 +356,6 @@ class Chunked(ABC):
 
     def __exit__(self, *error: Any) -> None:
         self.close()
-
-
-def _further_of(program: Program) -> jobs.FurtherPrices:
-    """Room for the prices of further categories: slots times categories of an item is all that can be positive."""
-    rules = None if program.rules is None else program.rules.kernel
-    if rules is None or not rules.start.size:
-        return jobs.no_further()
-    widest = int(np.diff(rules.start).max(initial=0))
-    return jobs.further_prices(np.minimum(rules.size * widest, len(rules.staircase)))
 
 
 def pairs_of(program: Program, store: PairStore, indptr: Ints | None = None) -> visit_kernels.Pairs:

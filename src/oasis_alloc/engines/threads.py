@@ -10,9 +10,9 @@ from dataclasses import replace
 from oasis_alloc.common.threads import share, workers
 from oasis_alloc.common.types import Ints
 from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
+from oasis_alloc.program.narrowing import Narrowing, with_merged_cells
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
-from oasis_alloc.program.variants import with_merged_cells
 
 
 class Threads(Chunked):
@@ -41,14 +41,14 @@ class Threads(Chunked):
             share(self._pool, self._workers, job, self._n)
 
     @contextmanager
-    def narrowed(self, program: Program, rows: Ints) -> Iterator[Chunked]:
-        merged = with_merged_cells(program)
-        if merged is program:
-            with super().narrowed(program, rows) as engine:
+    def narrowed(self, narrowing: Narrowing) -> Iterator[Chunked]:
+        merged = with_merged_cells(narrowing.program)
+        if merged is narrowing.program:
+            with super().narrowed(narrowing) as engine:
                 yield engine
             return
         with Threads(merged, self._threads) as engine:
-            engine.passes, engine._survey = self.passes, self.survey().of_rows(rows)
+            engine.passes, engine._survey = self.passes, self.survey().narrowed(narrowing)
             try:
                 yield engine
             finally:

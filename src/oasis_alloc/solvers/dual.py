@@ -18,8 +18,8 @@ import numpy as np
 from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import relative_gap
 from oasis_alloc.engines.base import Engine, PairSplit
+from oasis_alloc.program.narrowing import Narrowing
 from oasis_alloc.program.program import Program
-from oasis_alloc.program.variants import priced_rows, with_rows
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.monitor import Monitor, SuspectedInfeasible
@@ -34,16 +34,16 @@ def optimize(
     """Store the best bound, prices and allocation in the monitor; `Stop` propagates.
 
     `z` are dual variables to start from, and `scale` is the typical score, where the caller knows better. Rows that
-    cannot have a price are left out meanwhile: they would cost as much as others.
+    cannot have a price, or have a known one, would cost as much as others, and are left out meanwhile.
     """
     program, settings = engine.program, DUAL.now if settings is None else settings
-    rows = priced_rows(program)
-    if rows.size > settings.few_rows * program.n_rows:
+    narrowing = Narrowing.of(program, engine.survey().max_totals, settings.few_rows)
+    if narrowing is None:
         _optimize(engine, monitor, z, scale, settings)
         return
     try:
-        with engine.narrowed(with_rows(program, rows), rows) as narrow, monitor.of_rows(rows, program.n_rows):
-            _optimize(narrow, monitor, z, scale, settings)
+        with engine.narrowed(narrowing) as narrow, monitor.narrowed(narrowing):
+            _optimize(narrow, monitor, None if z is None else narrowing.variables(z), scale, settings)
     finally:  # however it ends, what was found is told of all rows
         best = monitor.best
         if best is not None and best.totals.size != program.n_rows:

@@ -12,8 +12,9 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.common.types import Floats
 from oasis_alloc.common.verdicts import FEASIBLE, relative_gap
+from oasis_alloc.program.narrowing import Narrowing
 from oasis_alloc.solvers.incumbent import Allocation, DualIterate
 
 _TICKS = 8  # over which the pass rate is measured
@@ -141,7 +142,7 @@ class Monitor:
         self._keep: Callable[[float], object] | None = None
         self._parts: Callable[[npt.NDArray[np.int64], Floats], float] | None = None
         self._may_conflict = True
-        self._rows: tuple[Ints, int] | None = None
+        self._narrowing: Narrowing | None = None
         self._n_pairs = 0
         self._lowest = -np.inf
         self._rounding = 0.0
@@ -190,7 +191,7 @@ class Monitor:
 
     def at(self, z: Floats, gamma: float) -> None:
         """Set the state of the optimizer."""
-        self._iterate = DualIterate(z, gamma)
+        self._iterate = DualIterate(z if self._narrowing is None else self._narrowing.variables_of_whole(z), gamma)
 
     def first_smoothing(self) -> float | None:
         """The smoothing of the earlier solve that this one goes on from; None without one, and at the second call."""
@@ -309,21 +310,16 @@ class Monitor:
         return better
 
     def _of_all_rows(self, prices: Floats) -> Floats:
-        if self._rows is None:
-            return prices.copy()
-        rows, n_rows = self._rows
-        out = np.zeros(n_rows)
-        out[rows] = prices
-        return out
+        return prices.copy() if self._narrowing is None else self._narrowing.prices_of_whole(prices)
 
     @contextmanager
-    def of_rows(self, rows: Ints, n_rows: int) -> Iterator[None]:
-        """Take the prices that are offered in this block as those of some rows; the others have none."""
-        self._rows = (rows, n_rows)
+    def narrowed(self, narrowing: Narrowing) -> Iterator[None]:
+        """Take what is offered in this block as being of a program of fewer rows."""
+        self._narrowing = narrowing
         try:
             yield
         finally:
-            self._rows = None
+            self._narrowing = None
 
     def restate(self, allocation: Allocation) -> None:
         """Put the same allocation, added up for all rows, in the place of the best one."""

@@ -6,11 +6,21 @@ some dozens. Only positive prices are kept; what does not fit starts at 0, as al
 
 from __future__ import annotations
 
+import numpy as np
+
 from oasis_alloc.kernels._jit import jit
-from oasis_alloc.kernels.rules.rules import Work
-from oasis_alloc.kernels.solve.jobs import FurtherPrices
+from oasis_alloc.kernels.rules.rules import Rules, Work
+from oasis_alloc.kernels.solve.jobs import FurtherPrices, further_prices, no_further
 
 _NEVER, _END = -2, -1  # jobs.NEVER; a kernel reads constants of its own file
+
+
+def room_for(rules: Rules | None) -> FurtherPrices:
+    """Room for the prices of all users: slots times categories of an item is all that can be positive."""
+    if rules is None or not rules.start.size:
+        return no_further()
+    widest = int(np.diff(rules.start).max(initial=0))
+    return further_prices(np.minimum(rules.size * widest, len(rules.staircase)))
 
 
 @jit(inline=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
@@ -79,6 +80,7 @@ class BoundSoft(BoundFunction):
     lower: Floats
     upper: Floats
     penalty: float | Floats  # of all groups, or one per group
+    linear: npt.NDArray[np.bool_] | None = None  # floors that no total exceeds: their prices are minus the penalty
 
     is_constraint = False
 
@@ -92,7 +94,10 @@ class BoundSoft(BoundFunction):
         return float(np.sum(prices * limit))
 
     def price_box(self) -> PriceBox:
-        return boxes(self.lower, self.upper, self.band()[2])
+        box = boxes(self.lower, self.upper, self.band()[2])
+        if self.linear is None:
+            return box
+        return box._replace(upper=np.where(self.linear[box.group], box.lower, box.upper))
 
     def min_value(self, min_total: Floats, max_total: Floats) -> float:
         missed = np.maximum(np.maximum(self.lower - min_total, max_total - self.upper), 0.0)
