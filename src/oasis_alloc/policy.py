@@ -16,7 +16,7 @@ from oasis_alloc.serving.batch.batched import Batched
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.explain.explainer import Explainer
 from oasis_alloc.serving.explain.explanation import Explanation
-from oasis_alloc.serving.explain.score_parts import Ledger
+from oasis_alloc.serving.explain.score_parts import ScoreParts
 from oasis_alloc.serving.exploration import Exploration
 from oasis_alloc.serving.request.diversity import DPP, MMR, Embeddings, diversified, prepared
 from oasis_alloc.serving.request.prepared import Prepared
@@ -49,7 +49,7 @@ class Policy(Batched):
     def __init__(self, data: PolicyData) -> None:
         super().__init__(data)
         self._reader, self._selector = self._scorer.reader, self._scorer.selector
-        self._explainer = Explainer(Ledger(data), self._selector)
+        self._explainer = Explainer(ScoreParts(data), self._selector)
         self._sampler = Sampler(self._selector, Exploration.of(data.exploration))
 
     @property

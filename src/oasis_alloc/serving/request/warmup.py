@@ -51,13 +51,13 @@ def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
     items, out, marginal, info = np.full(1, -1), np.zeros(1, np.int64), np.zeros(1), np.zeros(4)
     columns, scores = np.zeros((1, 1)), np.zeros(1)
     of_item, table, blend = np.zeros((2, 1), np.uint32), readonly(np.zeros((1, 1))), np.zeros(1)
-    rules, counts, stairs = np.zeros(5, np.int64), np.zeros(0, np.int64), np.zeros((0, 1))
+    rules, counts, costs = np.zeros(5, np.int64), np.zeros(0, np.int64), np.zeros((0, 1))
     pointers, segment = readonly(np.zeros(2, np.int64)), np.zeros(1, np.int64)
     unsigned = readonly(np.zeros(1, np.uint32))
     tables, class_of = readonly(np.zeros((1, 2, 1))), readonly(np.zeros(1, np.uint32))
     scored = (1, items, columns, blend, of_item, table)
     request, unscored = (scores, items, of_item), (items, columns, blend, of_item, scores)
-    by_category, fill, slate, keep = (rules, stairs, counts), (0, 1, 0, 0.0), (out, marginal), (scores, stairs, 0.5)
+    by_category, fill, slate, keep = (rules, costs, counts), (0, 1, 0, 0.0), (out, marginal), (scores, costs, 0.5)
     vectors, trial = (np.zeros((1, 1), np.float32), items), (scores, np.zeros(1, np.bool_))
     prices, slates = (blend, of_item, tables, segment), (scores, np.zeros((1, 1), np.int64))
     calls: list[tuple[str, tuple[Any, ...]]] = [
@@ -69,7 +69,7 @@ def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
         ("keep_one", (1, table, (1, 0), unscored, by_category, keep, slate)),
         (
             "select_users",
-            (0, 1, (pointers, items, columns), prices, (out, out), (rules, stairs, stairs, -1, 0.0), True, slates),
+            (0, 1, (pointers, items, columns), prices, (out, out), (rules, costs, costs, -1, 0.0), True, slates),
         ),
         ("reverses", (0, False, (0.0, scores), trial, request, by_category, fill, out[:0])),
     ]
