@@ -18,6 +18,7 @@ from oasis_alloc.serving.explain.explainer import Explainer
 from oasis_alloc.serving.explain.explanation import Explanation
 from oasis_alloc.serving.explain.score_parts import ScoreParts
 from oasis_alloc.serving.exploration import Exploration
+from oasis_alloc.serving.request.checked import CheckedSelect
 from oasis_alloc.serving.request.diversity import DPP, MMR, Embeddings, diversified, prepared
 from oasis_alloc.serving.request.prepared import Prepared
 from oasis_alloc.serving.request.reader import User, UserLike
@@ -49,6 +50,7 @@ class Policy(Batched):
     def __init__(self, data: PolicyData) -> None:
         super().__init__(data)
         self._reader, self._selector = self._scorer.reader, self._scorer.selector
+        self._checked = CheckedSelect(self._scorer)
         self._explainer = Explainer(ScoreParts(data), self._selector)
         self._sampler = Sampler(self._selector, Exploration.of(data.exploration))
 
@@ -194,12 +196,18 @@ class Policy(Batched):
         >>> policy.select([0, 1, 2], {"r": [3, 2, 1]}).tolist()
         [0, 2]
         """
-        request, scores, _, wishes = self._scorer.ask(
+        is_diverse = diversify is not None or embeddings is not None
+        if not (attributes or is_diverse or pinned is not None or exclude is not None) and type(fill) is bool:
+            user = self._reader.user(user)
+            slate = self._checked.select(items, columns, user, k, fill)
+            if slate is not None:
+                return slate
+        request, scores, _, options = self._scorer.ask(
             items, columns, self._scorer.selected, user, attributes, k, pinned, exclude, fill
         )
-        if diversify is not None or embeddings is not None:
-            return diversified(self._selector, request, scores, wishes, diversify, embeddings).positions
-        return self._selector.pick(request, scores, wishes).positions
+        if is_diverse:
+            return diversified(self._selector, request, scores, options, diversify, embeddings).positions
+        return self._selector.pick(request, scores, options).positions
 
     def sample(
         self,

@@ -15,7 +15,7 @@ from oasis_alloc.serving.formula import Formula, Membership
 from oasis_alloc.serving.request.reader import Request, User
 from oasis_alloc.serving.schema import shown
 
-_MAX_SLOTS = 1 << 62  # the range of numbers in compiled code
+MAX_SLOTS = 1 << 62  # the range of numbers in compiled code
 _KEPT = 1 << 8  # slots up to which steps of slates are cached: requests choose the number of slots
 
 
@@ -165,7 +165,7 @@ def checked_slots(k: object, otherwise: int) -> int:
     if k is None:
         return otherwise
     slots = as_whole(k)
-    if slots is None or not 0 <= slots < _MAX_SLOTS:
+    if slots is None or not 0 <= slots < MAX_SLOTS:
         raise InputError(
             f"k={shown(k)}: expected a number of slots >= 0 and below 2^62, or None for the size of the solve."
         )
@@ -206,8 +206,8 @@ def _positions(what: str, given: object, n: int) -> Ints:
 def check_distinct(items: Sequence[int] | Ints) -> None:
     """Refuse a request that has an item twice: a slate would show it twice."""
     numbers = np.asarray(items)
-    order = np.argsort(numbers, kind="stable")
-    same = np.flatnonzero((np.diff(numbers[order]) == 0) & (numbers[order][1:] >= 0))
+    ascending = np.sort(numbers)  # thirty times as fast as argsort, which only an error needs
+    same = np.flatnonzero((ascending[1:] == ascending[:-1]) & (ascending[1:] >= 0))
     if same.size:
-        a, b = order[same[0]], order[same[0] + 1]
+        a, b = np.flatnonzero(numbers == ascending[same[0]])[:2]
         raise InputError(f"items: item {numbers[a]} is at positions {a} and {b}; expected each item once.")
