@@ -38,9 +38,9 @@ class Request:
         self.blend = np.array([2, 1.0, 0.5, 0, 1])
         self.seen = np.zeros(n_items // 64 + 1, np.uint64)
 
-    def score(self, kept: int = -1) -> bool:
+    def score(self, kept: int = -1, is_slate: bool = True) -> bool:
         found = checked.checked_scores(
-            self.n, self.items, self.columns, kept, self.blend, self.of_item, self.table, self.seen
+            self.n, self.items, self.columns, kept, is_slate, self.blend, self.of_item, self.table, self.seen
         )
         assert not self.seen.any()
         return found
@@ -76,6 +76,7 @@ def test_items_are_checked_as_numpy_checks_them(draw: st.DataObject, seed: int) 
     request = Request(items, n_items, seed)
     valid = are_items(items, n_items)
     assert request.score() == valid
+    assert request.score(is_slate=False) == bool(((items >= -1) & (items < n_items)).all())
     assert (request.best(3, 0, 0.0) is not None) == valid
 
 

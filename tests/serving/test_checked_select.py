@@ -1,4 +1,4 @@
-"""The short path of `select` answers exactly as the long one does, and leaves what is wrong to it."""
+"""The short path of `select` and `score` answers exactly as the long one does, and leaves what is wrong to it."""
 
 from __future__ import annotations
 
@@ -26,40 +26,45 @@ INTEGERS = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", ">i4", ">i8"]
 NUMBERS = [*INTEGERS, "u8", "f2", "f4", "f8", ">f8", "?"]
 
 
-class Nothing:
-    """A short path that leaves everything to the long one."""
-
-    def select(self, *_: object) -> None:
-        return None
+SHORT = ("_short_select", "_short_score")
 
 
 def long_way(served: oa.Policy) -> oa.Policy:
     """The same policy without the short path; users of the one are users of the other."""
     other = oa.Policy(served.data)
-    other._checked = Nothing()  # type: ignore[assignment]
+    for name in SHORT:
+        setattr(other._checked, name, lambda *_: None)
     return other
 
 
-def outcome(served: oa.Policy, *request: Any, **options: Any) -> tuple[Any, ...]:
-    """What a call returns or raises."""
+def outcome(call: Any, *request: Any, **options: Any) -> tuple[Any, ...]:
+    """What a call returns, to the bit, or raises."""
     try:
-        slate = served.select(*request, **options)
+        found = call(*request, **options)
     except Exception as error:
         return type(error), str(error)
-    return slate.dtype, slate.tolist(), slate.flags.writeable
+    return found.dtype, found.shape, found.tobytes(), found.flags.writeable
+
+
+def fresh(name: str) -> oa.Policy:
+    """A policy that no other test has."""
+    return oa.Policy(policy(name).data)
 
 
 def watched(served: oa.Policy) -> list[bool]:
     """Grows by one entry per call: whether the short path answered."""
     seen: list[bool] = []
-    short = served._checked.select
 
-    def select(*given: Any) -> Any:
-        slate = short(*given)
-        seen.append(slate is not None)
-        return slate
+    def watch(short: Any) -> Any:
+        def call(*given: Any) -> Any:
+            found = short(*given)
+            seen.append(found is not None)
+            return found
 
-    served._checked.select = select  # type: ignore[method-assign]
+        return call
+
+    for name in SHORT:
+        setattr(served._checked, name, watch(getattr(served._checked, name)))
     return seen
 
 
@@ -126,26 +131,40 @@ def users_of(served: oa.Policy, odd: set[str]) -> st.SearchStrategy[Any]:
     return st.sampled_from(others) | st.integers(-1, served.data.n_users) | by_label
 
 
-ODD = st.sets(st.sampled_from(["items", "number", "column", "value", "columns", "user", "k", "fill"]), max_size=2)
+@st.composite
+def options_of(draw: st.DrawFn, n: int, odd: set[str]) -> dict[str, Any]:
+    ks = st.sampled_from([-1, True, 2.0, np.int64(2), "x", 2**62, 2**63, 1.5]) if "k" in odd else st.integers(0, 6)
+    fills = st.sampled_from([np.True_, 1, "x"]) if "fill" in odd else st.booleans()
+    options = {"k": draw(st.none() | ks), "fill": draw(fills)}
+    for name in ("pinned", "exclude"):
+        if name in odd:
+            mask = st.lists(st.booleans(), min_size=n, max_size=n).map(np.array)
+            options[name] = draw(st.lists(st.integers(-1, n), max_size=3) | mask | st.sampled_from(WILD[1:]))
+        elif draw(st.booleans()) and n > 1:
+            half = st.integers(0, n // 2 - 1) if name == "pinned" else st.integers(n // 2, n - 1)
+            options[name] = draw(st.lists(half, max_size=2, unique=True))
+    return options
+
+
+ODD = st.sets(
+    st.sampled_from(["items", "number", "column", "value", "columns", "user", "k", "fill", "pinned", "exclude"]),
+    max_size=2,
+)
 
 
 @settings(max_examples=examples(1000))
 @given(draw=st.data())
 def test_the_short_path_answers_as_the_long_one_does(draw: st.DataObject) -> None:
-    data = draw.draw(policies())
+    data, odd = draw.draw(policies()), draw.draw(ODD)
     served = oa.Policy(data)
     other = long_way(served)
-    odd = draw.draw(ODD)
     items = draw.draw(items_of(data.n_items, odd))
     n = len(items) if isinstance(items, (np.ndarray, list, tuple)) else 2
     columns = draw.draw(columns_of(served.schema.columns, n, odd))
-    ks = st.sampled_from([-1, True, 2.0, np.int64(2), "x", 2**62, 2**63, 1.5]) if "k" in odd else st.integers(0, 6)
-    k, fill = (
-        draw.draw(st.none() | ks),
-        draw.draw(st.sampled_from([np.True_, 1, "x"]) if "fill" in odd else st.booleans()),
-    )
-    user = draw.draw(users_of(served, odd))
-    assert outcome(served, items, columns, user, k, fill=fill) == outcome(other, items, columns, user, k, fill=fill)
+    user, options = draw.draw(users_of(served, odd)), draw.draw(options_of(n, odd))
+    expected = outcome(other.select, items, columns, user, **options)
+    assert outcome(served.select, items, columns, user, **options) == expected
+    assert outcome(served.score, items, columns, user) == outcome(other.score, items, columns, user)
     assert served.ignored_keys == other.ignored_keys, "a key is counted once, whichever path answers"
     assert served.mistyped_requests == other.mistyped_requests
 
@@ -170,13 +189,45 @@ def test_usual_requests_take_the_short_path(
     seen = watched(served)
     for user in (None, int(rng.integers(30)), labels_of(at_random_prices(name, seed).problem.candidates, 3)):
         user = {key: user[key] for key in served.data.user_keys} if isinstance(user, dict) else user
-        options = {"user": user, "k": k, "fill": fill}
-        assert outcome(served, items, columns, **options) == outcome(long_way(served), items, columns, **options)
-    assert seen == [True, True, True]
+        for call in ("select", "score"):
+            options = {"user": user, **({"k": k, "fill": fill} if call == "select" else {})}
+            expected = outcome(getattr(long_way(served), call), items, columns, **options)
+            assert outcome(getattr(served, call), items, columns, **options) == expected
+    assert seen == [True] * 6
+
+
+def test_pinned_and_excluded_candidates_take_the_short_path() -> None:
+    for name in PROBLEMS:
+        served = fresh(name)
+        items, columns = request(at_random_prices(name, 0).problem.candidates, 2)
+        seen = watched(served)
+        options = {"pinned": [4], "exclude": np.arange(items.size) % 3 == 0, "fill": True}
+        expected = outcome(long_way(served).select, items, columns, **options)
+        assert outcome(served.select, items, columns, **options) == expected
+        assert seen == [True]
+
+
+def test_scores_of_an_item_that_appears_twice_take_the_short_path() -> None:
+    served = fresh("several columns")
+    items, columns = request(at_random_prices("several columns", 0).problem.candidates, 2)
+    items, seen = np.where(np.arange(items.size) == 3, items[5], items), watched(served)
+    assert outcome(served.score, items, columns) == outcome(long_way(served).score, items, columns)
+    with pytest.raises(oa.InputError, match="is at positions 3 and 5; expected each item once"):
+        served.select(items, columns)
+    assert seen == [True, False]
+
+
+def test_scores_do_not_share_memory_with_the_next_request() -> None:
+    served = fresh("one column")
+    items, columns = request(at_random_prices("one column", 0).problem.candidates, 2)
+    scores = served.score(items, columns)
+    kept = scores.copy()
+    served.score(items, {"relevance": columns["relevance"] + 1})
+    assert scores.tobytes() == kept.tobytes()
 
 
 def test_requests_that_are_wrong_do_not_change_the_next_one() -> None:
-    served = policy("a share kept")
+    served = fresh("a share kept")
     items, columns = request(at_random_prices("a share kept", 0).problem.candidates, 2)
     expected = long_way(served).select(items, columns)
     seen = watched(served)
@@ -268,7 +319,7 @@ def test_threads_share_a_policy(name: str) -> None:
 
 
 def test_buffers_of_a_call_that_failed_are_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    served = policy("rules that nest")
+    served = fresh("rules that nest")
     items, columns = request(at_random_prices("rules that nest", 0).problem.candidates, 1)
     expected = served.select(items, columns).tolist()
     (buffers,) = served._checked._pool
@@ -284,7 +335,7 @@ def test_buffers_of_a_call_that_failed_are_not_used_again(monkeypatch: pytest.Mo
 
 
 def test_a_policy_that_has_answered_can_be_pickled() -> None:
-    served = policy("rules that nest")
+    served = fresh("rules that nest")
     items, columns = request(at_random_prices("rules that nest", 0).problem.candidates, 1)
     slate = served.select(items, columns)
     again: oa.Policy = pickle.loads(pickle.dumps(served))

@@ -1,7 +1,7 @@
 """One request checked and scored in one call; what is wrong with it is for Python to find out.
 
-Items must be below the number of items, -1 for unseen, and each there once; scores must be finite. Columns that are
-scored need no check of their own: a score is finite only if all that it is made of is.
+Items must be below the number of items, or -1 for unseen, and for a slate each there once; scores must be finite.
+Columns that are scored need no check of their own: a score is finite only if all that it is made of is.
 
 `columns` has one more row than the request has columns: its scores. `seen` has a bit per item, all zero before and
 after. Batches, which have no buffers to keep between calls, look for duplicates in a hash table instead
@@ -48,6 +48,14 @@ def _are_items(n: int, items: Ints, n_items: int, seen: Bits) -> bool:
 
 
 @jit
+def _are_in_range(n: int, items: Ints, n_items: int) -> bool:
+    wrong = 0
+    for i in range(np.uint64(n)):
+        wrong += (items[i] < -1) | (items[i] >= n_items)
+    return wrong == 0
+
+
+@jit
 def _are_finite(n: int, values: Floats) -> bool:
     wrong = 0
     for i in range(np.uint64(n)):
@@ -57,13 +65,17 @@ def _are_finite(n: int, values: Floats) -> bool:
 
 @jit
 def checked_scores(
-    n: int, items: Ints, columns: Floats, kept: int, blend: Floats, of_item: Counts, table: Floats, seen: Bits
-) -> bool:
+    n: int, items: Ints, columns: Floats, kept: int, is_slate: bool, blend: Floats, of_item: Counts, table: Floats,
+    seen: Bits,
+) -> bool:  # fmt: skip
     """Write the priced scores of the first n candidates into the last row of `columns`; False if anything is wrong.
 
     `kept` is the row of a column that slates keep a share of, and that scores may not read; -1 if there is none.
     """
-    if not _are_items(n, items, of_item.shape[1] - 1, seen) or (kept >= 0 and not _are_finite(n, columns[kept])):
+    n_items = of_item.shape[1] - 1
+    if not (_are_items(n, items, n_items, seen) if is_slate else _are_in_range(n, items, n_items)):
+        return False
+    if kept >= 0 and not _are_finite(n, columns[kept]):
         return False
     scores = columns[columns.shape[0] - 1]
     score_some(not_literal(0), n, items, columns, blend, of_item, table, scores)
@@ -76,6 +88,10 @@ def checked_best(
     size: int, min_size: int, floor: float, out: Ints,
 ) -> int:  # fmt: skip
     """As `checked_scores`, and the slate of `best_of`; -1 if anything is wrong."""
-    if not checked_scores(n, items, columns, not_literal(-1), blend, of_item, table, seen):
+    if not _are_items(n, items, of_item.shape[1] - 1, seen):
         return -1
-    return best_of(n, items, of_item, size, min_size, floor, columns[columns.shape[0] - 1], out)
+    scores = columns[columns.shape[0] - 1]
+    score_some(not_literal(0), n, items, columns, blend, of_item, table, scores)
+    if not _are_finite(n, scores):
+        return -1
+    return best_of(n, items, of_item, size, min_size, floor, scores, out)

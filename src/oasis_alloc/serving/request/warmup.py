@@ -66,7 +66,7 @@ def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
     calls: list[tuple[str, tuple[Any, ...]]] = [
         ("score", (*scored, scores)),
         ("best", (*scored, 1, 0, 0.0, scores, out)),
-        ("checked_scores", (1, items, columns, -1, *prices_of_one, bits)),
+        ("checked_scores", (1, items, columns, -1, True, *prices_of_one, bits)),
         ("checked_best", (1, items, columns, *prices_of_one, bits, 1, 0, 0.0, out)),
         ("pick_scored", (1, request, by_category, fill, slate)),
         ("pick_one", (1, table, 1, 0, unscored, by_category, slate)),
