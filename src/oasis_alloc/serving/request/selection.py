@@ -196,10 +196,12 @@ def _positions(what: str, given: object, n: int) -> Ints:
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise InputError(f"{what}: expected positions in the request, or a mask of shape ({n},).")
     array = array.astype(np.int64)
-    if array.size and (array.min() < 0 or array.max() >= n):
-        raise InputError(f"{what}: from {array.min()} to {array.max()}; expected positions in [0, {n}).")
-    if np.unique(array).size < array.size:
-        raise InputError(f"{what} has a position twice; expected each position once.")
+    if array.size:
+        ascending = np.sort(array)
+        if ascending[0] < 0 or ascending[-1] >= n:
+            raise InputError(f"{what}: from {ascending[0]} to {ascending[-1]}; expected positions in [0, {n}).")
+        if (ascending[1:] == ascending[:-1]).any():
+            raise InputError(f"{what} has a position twice; expected each position once.")
     return array
 
 
