@@ -334,6 +334,18 @@ def test_buffers_of_a_call_that_failed_are_not_used_again(monkeypatch: pytest.Mo
     assert served.select(items, columns).tolist() == expected
 
 
+def test_bits_that_are_left_set_cost_one_long_call() -> None:
+    """So it is if another thread writes into `items` during a call."""
+    served = fresh("one column")
+    items, columns = request(at_random_prices("one column", 0).problem.candidates, 1)
+    expected = served.select(items, columns).tolist()
+    (buffers,) = served._checked._pool
+    buffers.seen[:] = 2**64 - 1
+    seen = watched(served)
+    assert [served.select(items, columns).tolist() for _ in range(2)] == [expected, expected]
+    assert seen == [False, True]
+
+
 def test_a_policy_that_has_answered_can_be_pickled() -> None:
     served = fresh("rules that nest")
     items, columns = request(at_random_prices("rules that nest", 0).problem.candidates, 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,8 @@ class Checked:
     """Scores and slates of one policy's requests; may be called from any thread.
 
     Buffers wait in a pool, and a call has its own: those of the pool are as many as calls that ever ran together. A
-    call that raises an exception does not put its buffers back.
+    call that fails does not put its buffers back: if another thread writes into `items` meanwhile, bits in them may be
+    left set.
     """
 
     def __init__(self, scorer: Scorer) -> None:
@@ -70,12 +72,15 @@ class Checked:
         return self._selector.pick(request, scores, options).positions
 
     def _short_score(self, items: object, columns: object, user: User) -> Floats | None:
-        buffers = self._read(items, columns, self._n_scored)
-        if buffers is None:
+        found = self._read(items, columns, self._n_scored)
+        if found is None:
             return None
-        scores = None
-        if self._is_scored(buffers, user, False):
-            scores = buffers.columns[-1, : buffers.n].copy()
+        n, numbers, buffers = found
+        if not buffers.score(
+            n, numbers, buffers.columns, -1, False, self._blend, self._of_item, user.table, buffers.seen
+        ):
+            return None
+        scores = buffers.columns[-1, :n].copy()
         self._pool.append(buffers)
         return scores
 
@@ -85,34 +90,36 @@ class Checked:
         size = user.size if k is None else k
         if type(size) is not int or not 0 <= size < MAX_SLOTS or type(fill) is not bool:
             return None
-        buffers = self._read(items, columns, -1)
-        if buffers is None:
+        found = self._read(items, columns, -1)
+        if found is None:
             return None
-        n, min_size = buffers.n, user.at_least
+        n, numbers, buffers = found
+        if pinned is not None or exclude is not None:
+            return self._with_options(n, numbers, buffers, user, (k, pinned, exclude, fill))
+        min_size, floor = user.at_least, -np.inf if fill else 0.0
         if size > n:
             size = n
         if min_size > size:
             min_size = size
-        if pinned is not None or exclude is not None:
-            slate = self._with_options(buffers, user, k, pinned, exclude, fill)
+        slate = np.empty(size, _INT64)
+        if self._is_plain:
+            shown = buffers.best(
+                n, numbers, buffers.columns, self._blend, self._of_item, user.table, buffers.seen,
+                size, min_size, floor, slate,
+            )  # fmt: skip
         else:
-            slate = np.empty(size, _INT64)
-            floor = -np.inf if fill else 0.0
-            if self._is_plain:
-                found = buffers.best(
-                    n, buffers.items, buffers.columns, self._blend, self._of_item, user.table, buffers.seen,
-                    size, min_size, floor, slate,
-                )  # fmt: skip
-            else:
-                found = self._under_rules(buffers, user, (0, size, min_size, floor), slate)
-            if found != size:
-                slate = slate[:found] if found >= 0 else None
+            shown = self._under_rules(n, numbers, buffers, user, (0, size, min_size, floor), slate)
+        if shown < 0:
+            return None
         self._pool.append(buffers)
-        return slate
+        return slate if shown == size else slate[:shown]
 
-    def _read(self, items: object, columns: object, n_columns: int) -> _Buffers | None:
-        """Buffers with the request, up to a number of columns (-1 for all); None if it is not of the usual form."""
-        numbers = items if type(items) is np.ndarray else _as_array(items)
+    def _read(self, items: object, columns: object, n_columns: int) -> tuple[int, Ints, _Buffers] | None:
+        """(number of candidates, their items, buffers with columns and room for scores), or None.
+
+        Of the columns the first few, or all if `n_columns` is -1. Items may be the caller's own array.
+        """
+        numbers: Any = items if type(items) is np.ndarray else _as_array(items)
         n = numbers.size
         if numbers.ndim != 1 or numbers.dtype.char not in _ITEMS or type(columns) is not dict or n > _LARGEST:
             return None
@@ -122,55 +129,54 @@ class Checked:
             buffers = _Buffers(self._scorer, n)
         if buffers.capacity < n:
             buffers = _Buffers(self._scorer, n)
-        buffers.n = n
-        buffers.items[:n] = numbers
+        if numbers.dtype is not _INT64 or not numbers.flags.carray:
+            buffers.items[:n] = numbers
+            numbers = buffers.items
         for name, row in buffers.rows if n_columns < 0 else buffers.rows[:n_columns]:
-            column = columns.get(name)
+            column: Any = columns.get(name)
             if type(column) is not np.ndarray:
                 column = _as_array(column)
             if column.shape != (n,) or column.dtype.char not in _NUMBERS:
                 self._pool.append(buffers)
                 return None
             row[:n] = column
-        return buffers
+        return n, numbers, buffers
 
-    def _is_scored(self, buffers: _Buffers, user: User, for_slate: bool) -> bool:
-        """Write the scores of a request; False if anything is wrong with it."""
-        kept = buffers.kept if for_slate else -1
-        return buffers.score(
-            buffers.n, buffers.items, buffers.columns, kept, for_slate, self._blend, self._of_item, user.table,
-            buffers.seen,
-        )  # fmt: skip
-
-    def _under_rules(self, buffers: _Buffers, user: User, fill: tuple[int, int, int, float], slate: Ints) -> int:
+    def _under_rules(
+        self, n: int, numbers: Ints, buffers: _Buffers, user: User, fill: tuple[int, int, int, float], slate: Ints
+    ) -> int:
         """Fill the slate under rules by category, and return its length; -1 if anything is wrong with the request."""
-        if not self._is_scored(buffers, user, True):
+        block, kept = buffers.columns, buffers.kept
+        if not buffers.score(n, numbers, block, kept, True, self._blend, self._of_item, user.table, buffers.seen):
             return -1
         costs, caps, _ = self._selector.category_costs(fill[1])
-        rules, out = (self._selector.rules.array, costs, buffers.counts), (slate, np.empty(slate.size))
-        if buffers.kept < 0:
-            return buffers.pick(buffers.n, buffers.scored, rules, fill, out)
-        keep = buffers.columns[buffers.kept], caps, buffers.share
-        return buffers.keep(buffers.n, buffers.scored, rules, fill, keep, out, np.empty(4))
+        scored, rules = (buffers.scores, numbers, self._of_item), (self._selector.rules.array, costs, buffers.counts)
+        out = slate, np.empty(slate.size)
+        if kept < 0:
+            return buffers.pick(n, scored, rules, fill, out)
+        return buffers.keep(n, scored, rules, fill, (block[kept], caps, buffers.share), out, np.empty(4))
 
     def _with_options(
-        self, buffers: _Buffers, user: User, k: object, pinned: object, exclude: object, fill: object
+        self, n: int, numbers: Ints, buffers: _Buffers, user: User, options: tuple[object, object, object, object]
     ) -> Ints | None:
-        """The slate with pinned and excluded positions; None if anything is wrong with the request, options aside."""
-        if not self._is_scored(buffers, user, True):
+        """The slate with pinned and excluded positions; None if anything but `options` is wrong with the request."""
+        block, kept = buffers.columns, buffers.kept
+        if not buffers.score(n, numbers, block, kept, True, self._blend, self._of_item, user.table, buffers.seen):
             return None
-        n = buffers.n
-        options = self._selector.slate_request(n, user, k, pinned, exclude, fill)
-        items, columns, scores = buffers.items[:n], buffers.columns[:-1, :n], buffers.columns[-1, :n]
-        return self._selector.pick(Request(items, columns, items, None), scores, options).positions
+        asked = self._selector.slate_request(n, user, *options)
+        numbers = numbers[:n]
+        request = Request(numbers, block[:-1, :n], numbers, None)
+        slate = self._selector.pick(request, buffers.scores[:n], asked).positions
+        self._pool.append(buffers)
+        return slate
 
 
 class _Buffers:
     """Arrays that one call at a time reads a request into, and the kernels that read them."""
 
     __slots__ = (
-        "best", "capacity", "columns", "counts", "items", "keep", "kept", "n", "pick", "rows", "score", "scored",
-        "seen", "share",
+        "best", "capacity", "columns", "counts", "items", "keep", "kept", "pick", "rows", "score", "scores", "seen",
+        "share",
     )  # fmt: skip
 
     def __init__(self, scorer: Scorer, n: int) -> None:
@@ -179,18 +185,18 @@ class _Buffers:
         names, of_item, selector = scorer.selected, scorer.formula.of_item, scorer.selector
         self.best, self.score = checked.checked_best, checked.checked_scores
         self.pick, self.keep = select_one.pick_scored, select_one.keep_scored
-        self.n, self.capacity = n, max(_SMALLEST, 1 << (n - 1).bit_length())
+        self.capacity = max(_SMALLEST, 1 << (n - 1).bit_length())
         self.items: Ints = np.zeros(self.capacity, np.int64)
-        self.columns: Floats = np.zeros((len(names) + 1, self.capacity))  # and the scores
+        self.columns: Floats = np.zeros((len(names) + 1, self.capacity))
         self.rows = list(zip(names, self.columns[:-1], strict=True))
-        self.scored = self.columns[-1], self.items, of_item
+        self.scores = self.columns[-1]
         self.seen: npt.NDArray[np.uint64] = np.zeros((of_item.shape[1] + 63) // 64, np.uint64)
         self.counts: Ints = np.zeros(selector.rules.system.size, np.int64)
         keep = scorer.data.slate.keep
         self.kept, self.share = (-1, 0.0) if keep is None else (names.index(keep[0]), keep[1])
 
 
-def _as_array(given: object) -> npt.NDArray[np.generic]:
+def _as_array(given: object) -> npt.NDArray[Any]:
     """An array of it, of whatever type; if that cannot be, one that fits nowhere."""
     try:
         return np.asarray(given)
