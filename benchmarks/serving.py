@@ -1,11 +1,11 @@
-"""What a request costs in a service, call by call, beside the same in NumPy.
+"""What a request costs in a service, call by call, compared with the same in NumPy.
 
     python -m benchmarks.serving                 # one thread, warm; medians and minima of batches of calls
     python -m benchmarks.serving --only top-k
 
-Each row is a function below that returns a `Case`: ours, and what is beside it where there is something. The two run in
+Each row is a function below that returns a `Case`: ours, and what it is compared with, if anything. The two run in
 turns, in one process, and answer the same (checked before anything is timed). A call is from Python, with what Python
-costs; buffers of `policy.prepare` are filled before, for a host writes its candidates once, whatever then reads them.
+costs. Buffers of `policy.prepare` are filled before, because a host writes its candidates once.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _ITEMS = 20_000
 
 @dataclass(frozen=True)
 class Case:
-    """One row: what is called, what is beside it, the limit in microseconds, and pairs of a call where rates count."""
+    """One row: two calls to compare, the limit in microseconds, and pairs of a call where rates count."""
 
     name: str
     ours: Callable[[], object]
-    beside: Callable[[], object] | None = None
+    other: Callable[[], object] | None = None
     what: str = "NumPy"
     limit: float | None = None
     pairs: int = 0
@@ -188,7 +188,7 @@ def batch() -> Case:
 
 
 def several(users: int, with_rules: bool) -> Case:
-    """Users of a hundred candidates in one call, through prepared buffers; beside it a checked call."""
+    """Users of a hundred candidates in one call, through prepared buffers, compared with a checked call."""
     served, n = policy(rules=with_rules), users * 100
     rng, user, indptr = np.random.default_rng(users), served.user(), np.arange(users + 1) * 100
     items = np.concatenate([rng.choice(_ITEMS, 100, replace=False) for _ in range(users)])
@@ -219,7 +219,7 @@ def several_128_rules() -> Case:
 
 
 def diverse(name: str, n: int, d: int, k: int, limit: float | None) -> Case:
-    """Prices and two of an artist, scored and picked by vectors; beside it pyversity, which has neither of them."""
+    """Prices and two of an artist, scored and picked by vectors, compared with pyversity, which has neither."""
     served, (items, relevance) = policy(rules=True, size=k), request(n)
     rng = np.random.default_rng(d)
     centres = rng.normal(size=(50, d))
@@ -232,19 +232,19 @@ def diverse(name: str, n: int, d: int, k: int, limit: float | None) -> Case:
     checked = served.select(items, {"relevance": relevance}, diversify=rule, embeddings=embeddings)
     assert shown == k
     assert hot.positions[:shown].tolist() == checked.tolist()
-    beside = None
+    other = None
     try:
         import pyversity
     except ImportError:
-        print("pyversity is not installed: nothing is beside diverse slates (pip install pyversity)")
+        print("pyversity is not installed: diverse slates are compared with nothing (pip install pyversity)")
     else:
         mine = vectors[items]
 
-        def beside() -> Any:
+        def other() -> Any:
             return pyversity.diversify(mine, relevance, k, strategy=name, diversity=0.5)
 
     title = f"{name.upper()} + caps + prices, {n:,}, d {d}, k {k}"
-    return Case(title, lambda: hot.select(n, user), beside, "pyversity", limit)
+    return Case(title, lambda: hot.select(n, user), other, "pyversity", limit)
 
 
 def mmr_100() -> Case:
@@ -264,7 +264,7 @@ def dpp_1_000() -> Case:
 
 
 def sample() -> Case:
-    """Ten of two hundred with inclusion probabilities exactly x; `choice` is beside it, which does not keep them."""
+    """Ten of two hundred with inclusion probabilities exactly x; compared with `choice`, which does not keep them."""
     from oasis_alloc.kernels.draw.sample import systematic
 
     rng, k = np.random.default_rng(3), 10
@@ -304,8 +304,8 @@ CASES = [
 
 
 def measure(case: Case) -> list[tuple[float, float]]:
-    """(median, minimum) microseconds of a call, of ours and of what is beside it, batches in turns."""
-    calls = [call for call in (case.ours, case.beside) if call is not None]
+    """(median, minimum) microseconds of a call, of ours and of the other, batches in turns."""
+    calls = [call for call in (case.ours, case.other) if call is not None]
     sizes = []
     for call in calls:
         call()
@@ -328,7 +328,7 @@ def main() -> None:
     given = parser.parse_args()
     seconds = policy().warmup()
     print("warm-up: " + ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items()))
-    print(f"{'call':<44} {'us, median':>11} {'least':>9} {'limit':>8}   {'beside':<9} {'median':>9} {'least':>9}")
+    print(f"{'call':<44} {'us, median':>11} {'least':>9} {'limit':>8}   {'other':<9} {'median':>9} {'least':>9}")
     for make in CASES:
         case = make()
         if given.only not in case.name:

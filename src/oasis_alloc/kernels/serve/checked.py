@@ -1,11 +1,11 @@
-"""One request checked and scored in one call; what is wrong with it is for Python to find out.
+"""One request checked and scored in one call. It says whether a request is right; Python finds out what is wrong.
 
 Items must be below the number of items, or -1 for unseen, and for a slate each there once; scores must be finite.
 Columns that are scored need no check of their own: a score is finite only if all that it is made of is.
 
 `columns` has one more row than the request has columns: its scores. `seen` has a bit per item, all zero before and
 after. Batches, which have no buffers to keep between calls, look for duplicates in a hash table instead
-(select_users.py); that takes twice as long here.
+(select_users.py), which takes twice as long here.
 """
 
 from __future__ import annotations

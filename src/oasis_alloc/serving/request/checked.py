@@ -1,8 +1,8 @@
 """Scores and slates of single requests, every argument checked: by a short path where a request is of the usual form.
 
 Usual are items that are an array or a list, columns in a dict, and no attributes, vectors or `out`. Such a request is
-read into buffers that requests share, and one call of compiled code checks and scores it. Whatever is unusual or wrong
-is left to `Scorer`, which answers it or explains it: the short path has no messages of its own.
+read into buffers that requests share, and one call of compiled code checks and scores it. Other requests, and all that
+are wrong, go to `Scorer`, which answers or explains them: the short path has no messages of its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ITEMS = frozenset("bhilqBHI")  # characters of dtypes of items: integers that f
 _NUMBERS = frozenset("?bhilqBHILQefd")  # and of columns
 _SMALLEST, _LARGEST = 1 << 7, 1 << 17  # candidates that buffers have room for
 _INT64 = np.dtype(np.int64)  # `np.empty(k, np.int64)` looks for it, which takes as long as the array
-_UNREADABLE = np.empty((0, 0))  # has the shape of no items and no column
+_UNREADABLE = np.empty((0, 0))  # no items and no column have this shape
 
 
 class Checked:
@@ -197,8 +197,8 @@ class _Buffers:
 
 
 def _as_array(given: object) -> npt.NDArray[Any]:
-    """An array of it, of whatever type; if that cannot be, one that fits nowhere."""
+    """The value as an array; one whose shape fits nothing if NumPy cannot convert it."""
     try:
         return np.asarray(given)
-    except Exception:  # of a ragged list, or whatever a foreign object raises: the long path says what it is
+    except Exception:  # a ragged list, or an error of a foreign object: the long path explains it
         return _UNREADABLE
