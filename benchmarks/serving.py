@@ -1,11 +1,11 @@
-"""What a request costs in a service, call by call, beside the same in NumPy.
+"""What a request costs in a service, call by call, compared with the same in NumPy.
 
     python -m benchmarks.serving                 # one thread, warm; medians and minima of batches of calls
     python -m benchmarks.serving --only top-k
 
-Each row is a function below that returns a `Case`: ours, and what is beside it where there is something. The two run in
+Each row is a function below that returns a `Case`: ours, and what it is compared with, if anything. The two run in
 turns, in one process, and answer the same (checked before anything is timed). A call is from Python, with what Python
-costs; buffers of `policy.prepare` are filled before, for a host writes its candidates once, whatever then reads them.
+costs. Buffers of `policy.prepare` are filled before, because a host writes its candidates once.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ import numpy as np  # noqa: E402 - reads the environment
 
 import oasis_alloc as oa  # noqa: E402
 
-_BATCHES = 25
-_SECONDS = 0.01  # of a batch of calls, about
+_BATCHES = 150
+_SECONDS = 0.002  # of a batch of calls, about: shorter than a turn of another process on a shared core
 _ITEMS = 20_000
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row: what is called, what is beside it, the limit in microseconds, and pairs of a call where rates count."""
+    """One row: two calls to compare, the limit in microseconds, and pairs of a call where rates count."""
 
     name: str
     ours: Callable[[], object]
-    beside: Callable[[], object] | None = None
+    other: Callable[[], object] | None = None
     what: str = "NumPy"
     limit: float | None = None
     pairs: int = 0
@@ -134,10 +134,38 @@ def checked_score() -> Case:
     )
 
 
-def checked_select() -> Case:
-    served, (items, relevance) = policy(rules=True), request(100)
-    columns, user = {"relevance": relevance}, policy(rules=True).user()
-    return Case("policy.select with rules, 100, checked", lambda: served.select(items, columns, user))
+def checked(n: int, limit: float, rules: bool = False) -> Case:
+    """The friendly call for a slate; prepared buffers, which were filled before and check nothing, are compared."""
+    served, (items, relevance) = policy(rules=rules), request(n)
+    columns, user, hot = {"relevance": relevance}, served.user(), served.prepare(n)
+    hot.items[:], hot.columns[0] = items, relevance
+    shown = hot.select(n, user)
+    assert hot.positions[:shown].tolist() == served.select(items, columns, user).tolist()
+    title = f"policy.select{' with rules' if rules else ''}, {n:,}, checked"
+    return Case(title, lambda: served.select(items, columns, user), lambda: hot.select(n, user), "prepared", limit)
+
+
+def checked_select_100() -> Case:
+    return checked(100, 6.0)
+
+
+def checked_select_1_000() -> Case:
+    return checked(1_000, 10.0)
+
+
+def checked_select_20_000() -> Case:
+    return checked(20_000, 60.0)
+
+
+def checked_select_rules() -> Case:
+    return checked(100, 10.0, rules=True)
+
+
+def checked_exclude() -> Case:
+    """Two positions left out: options are checked one by one."""
+    served, (items, relevance) = policy(), request(100)
+    columns, user = {"relevance": relevance}, served.user()
+    return Case("policy.select with exclude, 100, checked", lambda: served.select(items, columns, user, exclude=[3, 5]))
 
 
 def explain() -> Case:
@@ -160,7 +188,7 @@ def batch() -> Case:
 
 
 def several(users: int, with_rules: bool) -> Case:
-    """Users of a hundred candidates in one call, through prepared buffers; beside it a checked call."""
+    """Users of a hundred candidates in one call, through prepared buffers, compared with a checked call."""
     served, n = policy(rules=with_rules), users * 100
     rng, user, indptr = np.random.default_rng(users), served.user(), np.arange(users + 1) * 100
     items = np.concatenate([rng.choice(_ITEMS, 100, replace=False) for _ in range(users)])
@@ -191,7 +219,7 @@ def several_128_rules() -> Case:
 
 
 def diverse(name: str, n: int, d: int, k: int, limit: float | None) -> Case:
-    """Prices and two of an artist, scored and picked by vectors; beside it pyversity, which has neither of them."""
+    """Prices and two of an artist, scored and picked by vectors, compared with pyversity, which has neither."""
     served, (items, relevance) = policy(rules=True, size=k), request(n)
     rng = np.random.default_rng(d)
     centres = rng.normal(size=(50, d))
@@ -204,19 +232,19 @@ def diverse(name: str, n: int, d: int, k: int, limit: float | None) -> Case:
     checked = served.select(items, {"relevance": relevance}, diversify=rule, embeddings=embeddings)
     assert shown == k
     assert hot.positions[:shown].tolist() == checked.tolist()
-    beside = None
+    other = None
     try:
         import pyversity
     except ImportError:
-        print("pyversity is not installed: nothing is beside diverse slates (pip install pyversity)")
+        print("pyversity is not installed: diverse slates are compared with nothing (pip install pyversity)")
     else:
         mine = vectors[items]
 
-        def beside() -> Any:
+        def other() -> Any:
             return pyversity.diversify(mine, relevance, k, strategy=name, diversity=0.5)
 
     title = f"{name.upper()} + caps + prices, {n:,}, d {d}, k {k}"
-    return Case(title, lambda: hot.select(n, user), beside, "pyversity", limit)
+    return Case(title, lambda: hot.select(n, user), other, "pyversity", limit)
 
 
 def mmr_100() -> Case:
@@ -236,7 +264,7 @@ def dpp_1_000() -> Case:
 
 
 def sample() -> Case:
-    """Ten of two hundred with inclusion probabilities exactly x; `choice` is beside it, which does not keep them."""
+    """Ten of two hundred with inclusion probabilities exactly x; compared with `choice`, which does not keep them."""
     from oasis_alloc.kernels.draw.sample import systematic
 
     rng, k = np.random.default_rng(3), 10
@@ -270,13 +298,14 @@ def policy_sample_rules() -> Case:
 CASES = [
     top_k_100, top_k_1_000, top_k_20_000, rules, kept, mmr_100, dpp_100, mmr_1_000, dpp_1_000, sample, batch,
     several_32, several_128, several_128_rules,
-    checked_score, checked_select, explain, policy_sample, policy_sample_rules,
+    checked_score, checked_select_100, checked_select_1_000, checked_select_20_000, checked_select_rules,
+    checked_exclude, explain, policy_sample, policy_sample_rules,
 ]  # fmt: skip
 
 
 def measure(case: Case) -> list[tuple[float, float]]:
-    """(median, minimum) microseconds of a call, of ours and of what is beside it, batches in turns."""
-    calls = [call for call in (case.ours, case.beside) if call is not None]
+    """(median, minimum) microseconds of a call, of ours and of the other, batches in turns."""
+    calls = [call for call in (case.ours, case.other) if call is not None]
     sizes = []
     for call in calls:
         call()
@@ -299,7 +328,7 @@ def main() -> None:
     given = parser.parse_args()
     seconds = policy().warmup()
     print("warm-up: " + ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items()))
-    print(f"{'call':<44} {'us, median':>11} {'least':>9} {'limit':>8}   {'beside':<9} {'median':>9} {'least':>9}")
+    print(f"{'call':<44} {'us, median':>11} {'least':>9} {'limit':>8}   {'other':<9} {'median':>9} {'least':>9}")
     for make in CASES:
         case = make()
         if given.only not in case.name:

@@ -16,9 +16,10 @@ from oasis_alloc.serving.batch.batched import Batched
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.explain.explainer import Explainer
 from oasis_alloc.serving.explain.explanation import Explanation
-from oasis_alloc.serving.explain.score_parts import Ledger
+from oasis_alloc.serving.explain.score_parts import ScoreParts
 from oasis_alloc.serving.exploration import Exploration
-from oasis_alloc.serving.request.diversity import DPP, MMR, Embeddings, diversified, prepared
+from oasis_alloc.serving.request.checked import Checked
+from oasis_alloc.serving.request.diversity import DPP, MMR, Embeddings, prepared
 from oasis_alloc.serving.request.prepared import Prepared
 from oasis_alloc.serving.request.reader import User, UserLike
 from oasis_alloc.serving.request.sampling import Sample, Sampler
@@ -49,7 +50,8 @@ class Policy(Batched):
     def __init__(self, data: PolicyData) -> None:
         super().__init__(data)
         self._reader, self._selector = self._scorer.reader, self._scorer.selector
-        self._explainer = Explainer(Ledger(data), self._selector)
+        self._checked = Checked(self._scorer)
+        self._explainer = Explainer(ScoreParts(data), self._selector)
         self._sampler = Sampler(self._selector, Exploration.of(data.exploration))
 
     @property
@@ -132,7 +134,7 @@ class Policy(Batched):
             For columns that are missing, misaligned or not finite, item numbers out of range, keys that the problem did
             not have, and scores beyond float64.
         """
-        return self._scorer.score(items, columns, self.columns, user, attributes, out)[1]
+        return self._checked.score(items, columns, user, attributes, out)
 
     def boosts(self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, **attributes: LabelsLike) -> Floats:
         """Amounts to add to a host's own ranking scores, (n,): the priced score minus the organic column.
@@ -194,12 +196,7 @@ class Policy(Batched):
         >>> policy.select([0, 1, 2], {"r": [3, 2, 1]}).tolist()
         [0, 2]
         """
-        request, scores, _, wishes = self._scorer.ask(
-            items, columns, self._scorer.selected, user, attributes, k, pinned, exclude, fill
-        )
-        if diversify is not None or embeddings is not None:
-            return diversified(self._selector, request, scores, wishes, diversify, embeddings).positions
-        return self._selector.pick(request, scores, wishes).positions
+        return self._checked.select(items, columns, user, attributes, k, pinned, exclude, fill, diversify, embeddings)
 
     def sample(
         self,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from oasis_alloc.common.types import ColumnsLike, ItemsLike
 from oasis_alloc.errors import SnapshotError
-from oasis_alloc.hosting.decision import Decision
+from oasis_alloc.hosting.decision import StoreDecision
 from oasis_alloc.hosting.options import (
     checked_clock,
     checked_history,
@@ -151,13 +151,13 @@ class PolicyStore(Swapping):
             decision.unseen = int(np.count_nonzero(np.asarray(items) < 0))
         return answer
 
-    def decide(self) -> Decision:
+    def decide(self) -> StoreDecision:
         """Group several calls into one decision: `with store.decide() as decision:`, counted and timed at its end.
 
         An exception within it counts as a failed request.
         """
         try:
-            return Decision(self._now(), self._stats)
+            return StoreDecision(self._now(), self._stats)
         except SnapshotError:
             self._stats.failed("no policy")
             raise

@@ -27,8 +27,8 @@ from oasis_alloc.serving.data import (
     ItemKey,
     Known,
     PolicyData,
+    PriceTerm,
     SlateRule,
-    Term,
 )
 from oasis_alloc.serving.file.codec import encode
 from oasis_alloc.serving.file.container import to_bytes
@@ -69,7 +69,7 @@ def plain() -> PolicyData:
     return finished(
         columns=("relevance",),
         weights=(("relevance", 1.0),),
-        terms=(Term(None, ("campaign",), ("campaign",), (), groups, np.append(rng.random(3), 0.0)),),
+        terms=(PriceTerm(None, ("campaign",), ("campaign",), (), groups, np.append(rng.random(3), 0.0)),),
         n_items=20,
         item_keys={"campaign": ItemKey((3, 5, 8, 9), rng.integers(-1, 4, 20).astype(np.int32))},
         slate=SlateRule(4),
@@ -89,13 +89,13 @@ def columns() -> PolicyData:
         columns=("relevance", "promotion", "streams", "Zeit"),
         weights=(("relevance", 0.9), (None, 0.0625), ("promotion", 0.4), ("relevance", 1 / 3)),
         terms=(
-            Term(None, ("market", "campaign"), ("campaign",), ("market",), both, rng.normal(0.0, 0.3, len(both))),
-            Term("streams", ("hour",), (), ("hour",), hours, rng.normal(0.0, 0.1, 4)),
-            Term("Zeit", (), (), (), np.zeros((1, 0), np.int32), np.array([1 / 7])),
-            Term(None, ("licensor",), ("licensor",), (), np.array([[0], [1]], np.int32), rng.normal(0.0, 0.2, 2)),
-            Term("streams", ("campaign", "licensor"), ("campaign", "licensor"), (),
+            PriceTerm(None, ("market", "campaign"), ("campaign",), ("market",), both, rng.normal(0.0, 0.3, len(both))),
+            PriceTerm("streams", ("hour",), (), ("hour",), hours, rng.normal(0.0, 0.1, 4)),
+            PriceTerm("Zeit", (), (), (), np.zeros((1, 0), np.int32), np.array([1 / 7])),
+            PriceTerm(None, ("licensor",), ("licensor",), (), np.array([[0], [1]], np.int32), rng.normal(0.0, 0.2, 2)),
+            PriceTerm("streams", ("campaign", "licensor"), ("campaign", "licensor"), (),
                  np.array([[0, 1], [2, 0], [4, 1]], np.int32), rng.normal(0.0, 0.2, 3)),
-            Term(None, (), (), (), np.zeros((1, 0), np.int32), np.array([-0.05])),
+            PriceTerm(None, (), (), (), np.zeros((1, 0), np.int32), np.array([-0.05])),
         ),
         n_items=n,
         items=ids,
@@ -126,8 +126,8 @@ def rules() -> PolicyData:
         columns=("relevance", "promotion"),
         weights=(("relevance", 1.0), ("promotion", 0.25)),
         terms=(
-            Term(None, ("genre",), ("genre",), (), np.arange(4, dtype=np.int32)[:, None], rng.normal(0.2, 0.3, 4)),
-            Term("promotion", ("artist",), ("artist",), (), np.arange(7, dtype=np.int32)[:, None], rng.random(7)),
+            PriceTerm(None, ("genre",), ("genre",), (), np.arange(4, dtype=np.int32)[:, None], rng.normal(0.2, 0.3, 4)),
+            PriceTerm("promotion", ("artist",), ("artist",), (), np.arange(7, dtype=np.int32)[:, None], rng.random(7)),
         ),
         n_items=n,
         items=tuple(range(1000, 1000 + n)),

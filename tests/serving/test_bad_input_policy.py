@@ -18,7 +18,7 @@ import oasis_alloc as oa
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError, SnapshotError
 from oasis_alloc.hosting.publishing import refuse
-from oasis_alloc.serving.data import Decrements, ItemKey, Known, PolicyData, Term
+from oasis_alloc.serving.data import Decrements, ItemKey, Known, PolicyData, PriceTerm
 
 NAN, INF = float("nan"), float("inf")
 RELEVANCE = {"relevance": [0.5], "promotion": [0.5]}
@@ -366,7 +366,7 @@ def data() -> PolicyData:
     return policy("rules that cross").data
 
 
-def prices() -> Term:
+def prices() -> PriceTerm:
     return data().terms[0]
 
 

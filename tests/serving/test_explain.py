@@ -15,7 +15,7 @@ from served import N_USERS, PROBLEMS, at_random_prices, policy, request, solved
 
 import oasis_alloc as oa
 from oasis_alloc.serving.explain.explanation import Change
-from oasis_alloc.serving.explain.score_parts import Part, exact
+from oasis_alloc.serving.explain.score_parts import ScorePart, exact
 
 NAMES = list(PROBLEMS)
 
@@ -43,7 +43,7 @@ def test_parts_add_up_to_the_score_exactly(name: str, seed: int, u: int) -> None
 )
 def test_any_parts_are_made_to_add_up(amounts: list[float], ulps: int, scale: int) -> None:
     score = math.fsum(amounts) + ulps * math.ulp(1.0) * 2.0**scale
-    parts = exact([Part("column", "c", amount) for amount in amounts], score)
+    parts = exact([ScorePart("column", "c", amount) for amount in amounts], score)
     assert math.fsum(part.amount for part in parts) == score
 
 

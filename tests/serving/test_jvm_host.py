@@ -19,7 +19,7 @@ from policies import CERTIFICATE, CREATED, small
 
 import oasis_alloc as oa
 from oasis_alloc.errors import SnapshotError
-from oasis_alloc.serving.data import Known, PolicyData, SlateRule, Term
+from oasis_alloc.serving.data import Known, PolicyData, PriceTerm, SlateRule
 from oasis_alloc.serving.file.codec import decode, encode
 from oasis_alloc.serving.file.container import from_bytes, to_bytes
 
@@ -249,7 +249,7 @@ FORGED: dict[str, bytes] = {
 def of_every_kind() -> PolicyData:
     """The k-th label of a key costs k + 1."""
     terms = [
-        Term(None, (key,), (), (key,), np.arange(len(of), dtype=np.int32)[:, None], 1.0 + np.arange(len(of)))
+        PriceTerm(None, (key,), (), (key,), np.arange(len(of), dtype=np.int32)[:, None], 1.0 + np.arange(len(of)))
         for key, of in LABELS.items()
     ]
     data = PolicyData(

@@ -68,11 +68,11 @@ def test_nothing_that_a_request_chooses_is_kept_without_bound(name: str) -> None
         served.select(items, columns, k=k)
         served.select(items[: k + 1], {column: of[: k + 1] for column, of in columns.items()}, k=10**6 + k)
         served.sample(items, columns, k=k, rng=k, exploration={"share": 0.5})
-    assert max(selector._stairs, default=0) <= 256
+    assert max(selector._costs, default=0) <= 256
     assert len(sampler._own._rules) <= 16
     assert len(sampler._own._drawings) <= 8
-    selector.stairs(10**5)
-    assert 10**5 not in selector._stairs
+    selector.category_costs(10**5)
+    assert 10**5 not in selector._costs
 
 
 def test_a_batch_has_the_columns_of_the_solve_or_of_its_candidates() -> None:

@@ -22,7 +22,7 @@ import oasis_alloc as oa
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving import formula
 from oasis_alloc.serving.build import content_id
-from oasis_alloc.serving.data import ItemKey, PolicyData, Term
+from oasis_alloc.serving.data import ItemKey, PolicyData, PriceTerm
 from oasis_alloc.serving.file.codec import decode, encode
 from oasis_alloc.serving.file.container import from_bytes, to_bytes
 
@@ -247,7 +247,7 @@ def test_combinations_of_labels_that_multiply_are_bounded(
     if n < 10_000:
         monkeypatch.setattr(formula, "_COMBINED", n * n - 1)
     of = ItemKey(tuple(range(n)), np.arange(n, dtype=np.int32), np.array([0, n]))
-    term = Term(None, ("a", "b"), ("a", "b"), (), np.zeros((1, 2), np.int32), np.ones(1))
+    term = PriceTerm(None, ("a", "b"), ("a", "b"), (), np.zeros((1, 2), np.int32), np.ones(1))
     data = replace(bare(1), item_keys={"a": of, "b": of}, terms=(term,), known=None)
     with pytest.raises(InputError, match=f"{n * n:,} combinations"):
         oa.Policy(data)

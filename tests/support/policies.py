@@ -16,8 +16,8 @@ from oasis_alloc.serving.data import (
     ItemKey,
     Known,
     PolicyData,
+    PriceTerm,
     SlateRule,
-    Term,
 )
 
 CREATED = 1_764_000_000.25
@@ -38,12 +38,12 @@ def small(created: float = CREATED, shift: float = 0.0) -> PolicyData:
         "columns": ("relevance", "streams"),
         "weights": (("relevance", 1.0), (None, 0.125), ("streams", 0.4)),
         "terms": (
-            Term(None, ("campaign",), ("campaign",), (), groups((0,), (1,)), np.array([0.3 + shift, -0.1])),
-            Term(
+            PriceTerm(None, ("campaign",), ("campaign",), (), groups((0,), (1,)), np.array([0.3 + shift, -0.1])),
+            PriceTerm(
                 "streams", ("market", "genre"), ("genre",), ("market",), groups((0, 0), (0, 2), (1, 1)),
                 np.array([0.2, 1 / 3, -0.7]),
             ),
-            Term(None, (), (), (), groups(()), np.array([0.01])),
+            PriceTerm(None, (), (), (), groups(()), np.array([0.01])),
         ),
         "constraints": (
             ConstraintPrices(
@@ -108,7 +108,7 @@ def policies(draw: st.DrawFn) -> PolicyData:
         some = np.array(kept).reshape(len(kept), len(keys))
         on_items, on_users = (tuple(k for k in keys if k in side) for side in (item_keys, user_keys))
         column = draw(st.sampled_from([None, None, "relevance", "streams", "Hörer"]))
-        terms.append(Term(column, keys, on_items, on_users, some.astype(np.int32), _floats(draw, len(kept))))
+        terms.append(PriceTerm(column, keys, on_items, on_users, some.astype(np.int32), _floats(draw, len(kept))))
     constraints = tuple(
         ConstraintPrices(f"demand {k}", term.keys, term.groups, term.price, ((k, draw(prices)),))
         for k, term in enumerate(terms)

@@ -25,7 +25,7 @@ class Served(NamedTuple):
     until: float
 
 
-class Decision:
+class StoreDecision:
     """One decision with the policy that was active when it began; see `PolicyStore.decide`.
 
     Attributes
@@ -57,7 +57,7 @@ class Decision:
             raise InputError(f"decision.unseen={shown(number)}: expected a whole number, 0 or more.")
         self._unseen = whole
 
-    def __enter__(self) -> Decision:
+    def __enter__(self) -> StoreDecision:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from oasis_alloc.serving.staleness import MODES
 
-_LEAST = 1e-8  # seconds: shorter times count as this
+_SMALLEST = 1e-8  # seconds: shorter times count as this
 _PER_DOUBLING = 16  # so that a quantile is at most 4.5 % above the truth
 _BUCKETS = 34 * _PER_DOUBLING  # up to 170 seconds
 _IN_A_ROW = 20  # consecutive failed requests since a policy became active, from which `ready` is false
@@ -40,7 +40,7 @@ class Latency:
 
     def add(self, seconds: float) -> None:
         """Count one time."""
-        place = int(math.log2(seconds / _LEAST) * _PER_DOUBLING) if seconds > _LEAST else 0
+        place = int(math.log2(seconds / _SMALLEST) * _PER_DOUBLING) if seconds > _SMALLEST else 0
         self.buckets[min(place, _BUCKETS - 1)] += 1
         self.count += 1
         self.total += seconds
@@ -59,7 +59,7 @@ class Latency:
         for place, number in enumerate(self.buckets):
             seen += number
             if number and seen >= wanted:
-                return min(_LEAST * math.exp2((place + 1) / _PER_DOUBLING), self.largest)
+                return min(_SMALLEST * math.exp2((place + 1) / _PER_DOUBLING), self.largest)
         return None
 
     def summary(self) -> dict[str, float | int | None]:

@@ -13,7 +13,7 @@ from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.goal import Goal
-from oasis_alloc.serving.data import PolicyData, Term
+from oasis_alloc.serving.data import PolicyData, PriceTerm
 from oasis_alloc.serving.formula import Formula
 from oasis_alloc.serving.lookup import Lookup
 
@@ -159,7 +159,7 @@ def _term(goal: Goal, data: PolicyData, column: str | None, keys: tuple[str, ...
     )
 
 
-def _group(goal: Goal, data: PolicyData, term: Term, codes: dict[str, int]) -> int:
+def _group(goal: Goal, data: PolicyData, term: PriceTerm, codes: dict[str, int]) -> int:
     wanted = np.array([codes[key] for key in term.keys], np.int32)
     at = np.flatnonzero((term.groups == wanted).all(axis=1))
     if not at.size:

@@ -36,7 +36,7 @@ class Layout:
         selector = policy._scorer.selector
         self.rules = selector.rules.array
         self.size, self.min_size = data.slate.size, data.slate.at_least
-        self.costs = selector.stairs(self.size)[0]
+        self.costs = selector.category_costs(self.size)[0]
         self.blend, self.of_item = policy._scorer.blend, policy._scorer.formula.of_item
         self.n_classes = policy._scorer.formula.n_classes
 

@@ -24,8 +24,8 @@ from oasis_alloc.serving.data import (
     ItemKey,
     Known,
     PolicyData,
+    PriceTerm,
     SlateRule,
-    Term,
 )
 from oasis_alloc.serving.schema import names_of, shown
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from oasis_alloc.statement.slate import Slate
 
 _FOREVER = 1e15  # seconds: later ends count as never
-_MOST_SLOTS = 2**31 - 1  # a slate never has more than there are candidates
-_MOST_USERS = 1 << 24  # up to which a policy knows users by number by default
+_MAX_SLOTS = 2**31 - 1  # a slate never has more than there are candidates
+_MAX_USERS = 1 << 24  # up to which a policy knows users by number by default
 
 
 def policy_data(
@@ -56,7 +56,7 @@ def policy_data(
     prices = [solution.prices[block.name] for block in program.blocks]
     base = program.base_prices(np.concatenate(prices) if prices else np.empty(0))
 
-    terms: list[Term] = []
+    terms: list[PriceTerm] = []
     places: dict[tuple[str | None, tuple[str, ...]], int] = {}
     start = 0
     for column, by in base_terms(problem):
@@ -65,7 +65,7 @@ def policy_data(
         price = readonly(np.array(base[start : start + len(labels)], np.float64))
         on_items = tuple(key for key in by if key in cands.items)
         on_users = tuple(key for key in by if key in cands.users)
-        terms.append(Term(column, by, on_items, on_users, _codes(cands, by, labels), price))
+        terms.append(PriceTerm(column, by, on_items, on_users, _codes(cands, by, labels), price))
         start += len(labels)
     constraints = tuple(
         ConstraintPrices(
@@ -83,7 +83,7 @@ def policy_data(
     wanted = dict.fromkeys([*(key for term in terms for key in term.item_keys), *problem.slate.keys])
     user_keys = list(dict.fromkeys(key for term in terms for key in term.user_keys))
     segments, segment_of_user = _segments(cands, user_keys)
-    known = cands.n_users <= _MOST_USERS if users is None else users
+    known = cands.n_users <= _MAX_USERS if users is None else users
     ids = None if cands.item_ids is None else storable(as_listed(cands.item_ids))
     created = time.time()
     parts: dict[str, Any] = {
@@ -214,18 +214,18 @@ def _rank(ids: tuple[Any, ...] | None) -> Ints | None:
 
 
 def _slate_rule(slate: Slate, by_user: bool) -> SlateRule:
-    size, least = slate.size, slate.at_least
+    size, at_least = slate.size, slate.at_least
     diminishing = {
         key: Decrements(readonly(np.zeros(1)), step) if isinstance(step, float) else Decrements(step)
         for key, step in slate.diminishing.items()
     }
     return SlateRule(
-        size=min(size, _MOST_SLOTS) if isinstance(size, int) else max(1, int(size.max(initial=1))),
-        at_least=min(least, _MOST_SLOTS) if isinstance(least, int) else 0,
-        at_most={key: min(most, _MOST_SLOTS) for key, most in slate.at_most.items()},
+        size=min(size, _MAX_SLOTS) if isinstance(size, int) else max(1, int(size.max(initial=1))),
+        at_least=min(at_least, _MAX_SLOTS) if isinstance(at_least, int) else 0,
+        at_most={key: min(cap, _MAX_SLOTS) for key, cap in slate.at_most.items()},
         diminishing=diminishing,
         keep=next(iter(slate.keep.items()), None),
         slot_weights=slate.slot_weights,
         size_by_user=size if by_user and not isinstance(size, int) else None,
-        at_least_by_user=least if by_user and not isinstance(least, int) else None,
+        at_least_by_user=at_least if by_user and not isinstance(at_least, int) else None,
     )

@@ -12,10 +12,10 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.serving.schema import shown
 
 if TYPE_CHECKING:
-    from oasis_alloc.serving.data import ConstraintPrices, PolicyData, SlateRule, Term
+    from oasis_alloc.serving.data import ConstraintPrices, PolicyData, PriceTerm, SlateRule
 
 _LONGEST_ID = 200  # characters of a policy_id
-_MOST = (1 << 31) - 1  # slots, or items of a category
+_LARGEST = (1 << 31) - 1  # slots, or items of a category
 _PART = 1 << 12  # values that are checked before requests of other threads may run
 
 
@@ -78,8 +78,8 @@ def _keys(data: PolicyData) -> None:
         what = f"item_keys[{name!r}]"
         _distinct(key.labels, f"{what}: labels")
         _array(key.codes, np.int32, None if key.indptr is not None else (data.n_items,), f"{what}: codes")
-        least = -1 if key.indptr is None else 0
-        _within(key.codes, least, len(key.labels), f"{what}: codes")
+        lowest = -1 if key.indptr is None else 0
+        _within(key.codes, lowest, len(key.labels), f"{what}: codes")
         if key.indptr is not None:
             _array(key.indptr, np.int64, (data.n_items + 1,), f"{what}: indptr")
             ends = key.indptr[0] == 0 and key.indptr[-1] == key.codes.size and bool((np.diff(key.indptr) >= 0).all())
@@ -107,7 +107,7 @@ def _keys(data: PolicyData) -> None:
         _within(data.segment_of_user, 0, len(data.segments), "segment_of_user")
 
 
-def _groups(data: PolicyData, prices: Term | ConstraintPrices, what: str) -> None:
+def _groups(data: PolicyData, prices: PriceTerm | ConstraintPrices, what: str) -> None:
     _array(prices.price, np.float64, None, f"{what}: price")
     bad = np.flatnonzero(~np.isfinite(prices.price))
     if bad.size:
@@ -127,10 +127,10 @@ def _groups(data: PolicyData, prices: Term | ConstraintPrices, what: str) -> Non
 
 
 def _slate(data: PolicyData, slate: SlateRule) -> None:
-    _require(1 <= slate.size <= _MOST, f"slate: size is {slate.size}", "a number of slots >= 1 and below 2^31")
+    _require(1 <= slate.size <= _LARGEST, f"slate: size is {slate.size}", "a number of slots >= 1 and below 2^31")
     _require(0 <= slate.at_least <= slate.size, f"slate: at_least is {slate.at_least}", "0 to size")
-    for key, most in slate.at_most.items():
-        _require(1 <= most <= _MOST, f"slate: at_most of {key!r} is {most}", "a number of items >= 1 and below 2^31")
+    for key, cap in slate.at_most.items():
+        _require(1 <= cap <= _LARGEST, f"slate: at_most of {key!r} is {cap}", "a number of items >= 1 and below 2^31")
     for key in slate.keys:
         _require(key in data.item_keys, f"slate: the items have no key {key!r}", "one of item_keys")
     for key, decrements in slate.diminishing.items():
@@ -179,7 +179,7 @@ def _array(array: Any, dtype: npt.DTypeLike, shape: tuple[int, ...] | None, what
     _require(False, f"{what} is {found}", f"{np.dtype(dtype)} of shape {'(n,)' if shape is None else shape}")
 
 
-def _within(codes: npt.NDArray[Any], least: int, end: int, what: str) -> None:
+def _within(codes: npt.NDArray[Any], lowest: int, end: int, what: str) -> None:
     if codes.size:
         low, high = int(codes.min()), int(codes.max())
-        _require(least <= low and high < end, f"{what} are between {low} and {high}", f"{least} to {end - 1}")
+        _require(lowest <= low and high < end, f"{what} are between {low} and {high}", f"{lowest} to {end - 1}")

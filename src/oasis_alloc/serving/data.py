@@ -40,7 +40,7 @@ class ItemKey(ByFields):
 
 
 @dataclass(frozen=True, eq=False)
-class Term(ByFields):
+class PriceTerm(ByFields):
     """The prices of one base total, `total(column, by=keys)`: the price of a unit of the column in every group.
 
     `groups` (n_groups, len(keys)) has the codes of the groups' labels, in the order of `keys`; groups are sorted by
@@ -65,7 +65,7 @@ class ConstraintPrices(ByFields):
 
     name: str
     keys: tuple[str, ...]
-    groups: Codes  # as in Term
+    groups: Codes  # as in PriceTerm
     price: Floats
     terms: tuple[tuple[int, float], ...]
 
@@ -134,7 +134,7 @@ class PolicyData(ByFields):
     certificate: Certificate
     columns: tuple[str, ...]  # of requests: of the objective, of measures, of `keep`, organic; by first use
     weights: tuple[tuple[str | None, float], ...]  # the objective's terms in order: (column or None for 1, coefficient)
-    terms: tuple[Term, ...]  # in the solver's order
+    terms: tuple[PriceTerm, ...]  # in the solver's order
     constraints: tuple[ConstraintPrices, ...]
     n_items: int
     items: tuple[Any, ...] | None  # ids by item number; None if the numbers are the ids

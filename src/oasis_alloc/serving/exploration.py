@@ -43,10 +43,10 @@ class Exploration:
     smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, most in (("share", 1.0), ("smoothing", np.finfo(np.float64).max)):
+        for name, largest in (("share", 1.0), ("smoothing", np.finfo(np.float64).max)):
             given = getattr(self, name)
             number = as_real(given)
-            if number is None or not 0 <= number <= most:
+            if number is None or not 0 <= number <= largest:
                 expected = "a number from 0 to 1" if name == "share" else "a finite number >= 0"
                 raise InputError(f"Exploration({name}={shown(given)}): expected {expected}.")
             object.__setattr__(self, name, number)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from oasis_alloc.common.csr import gather, number_sets
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.data import Codes, PolicyData, Term
+from oasis_alloc.serving.data import Codes, PolicyData, PriceTerm
 
 _FOLDED = 1 << 22  # numbers in tables that are kept: 32 MiB
 _OVERHEAD = 1 << 6  # overhead of a table, in numbers: requests decide which tables exist
@@ -77,11 +77,11 @@ class Formula:
         self._tables: dict[tuple[int, ...], Floats] = {}
         self.shape = len(self.columns), self.n_classes  # of a table
         self.size = len(self.columns) * self.n_classes
-        self.most = max(1, _FOLDED // self.size)  # tables in one array
+        self.max_stacked = max(1, _FOLDED // self.size)  # tables in one array
         self.kept = max(1, _FOLDED // (self.size + _OVERHEAD))  # tables that are made at requests
         self._place: dict[tuple[int, ...], int] = {}  # index in the stack of the kinds of users of the solve
         self.stack: Floats | None = None  # their tables, one array
-        if 0 < len(data.segments) <= self.most:
+        if 0 < len(data.segments) <= self.max_stacked:
             stack = np.empty((len(data.segments), *self.shape))
             for k, codes in enumerate(data.segments.tolist()):
                 stack[k] = self.fold(tuple(codes), self._members)
@@ -196,7 +196,7 @@ def formula_of(data: PolicyData) -> Formula:
     return known["_formula"] if "_formula" in known else known.setdefault("_formula", Formula(data))
 
 
-def _by_user(term: Term, user_keys: Sequence[str]) -> _Prices:
+def _by_user(term: PriceTerm, user_keys: Sequence[str]) -> _Prices:
     of_items = [term.keys.index(key) for key in term.item_keys]
     of_users = [term.keys.index(key) for key in term.user_keys]
     items, place = _distinct(term.groups[:, of_items])

@@ -106,9 +106,9 @@ def _displaced(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: K
         out[0] = r
         return 1, total
     total += column[i]
-    least_of_rest = column[rest[size - 1]] if size > 0 else 0.0
+    min_of_rest = column[rest[size - 1]] if size > 0 else 0.0
     is_full = m + 1 + size > fill.size
-    if total - (least_of_rest if is_full else min(least_of_rest, 0.0)) < target:  # for any categories
+    if total - (min_of_rest if is_full else min(min_of_rest, 0.0)) < target:  # for any categories
         return 0, -np.inf
     found = 0
     class_ = class_of(i, keys, of_item)
@@ -137,9 +137,9 @@ def _displaced(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: K
         out[found] = r
         found += 1
         total -= column[rest[r]]
-    if found == 0 and size > 0 and (is_full or (least_of_rest <= 0.0 and m + size >= fill.min_size)):
+    if found == 0 and size > 0 and (is_full or (min_of_rest <= 0.0 and m + size >= fill.min_size)):
         out[0] = size - 1
-        return 1, total - least_of_rest
+        return 1, total - min_of_rest
     return found, total
 
 

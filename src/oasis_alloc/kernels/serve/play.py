@@ -49,7 +49,7 @@ class Fleet(NamedTuple):
     amount: Floats
     used: Floats  # (n_replicas, n_goals)
     room: Floats
-    least: Floats  # (n_goals,) with less room than this, a goal is stopped
+    min_room: Floats  # (n_goals,) with less room than this, a goal is stopped
     stop: Floats  # (n_goals,) the price of a stop
     rates: Floats  # (n_goals,) or none where all take part
     factor: float  # of the organic column of what counts for a goal
@@ -117,7 +117,7 @@ def play(first: int, last: int, stream: Stream, pricing: Pricing, fleet: Fleet, 
                 goal, column = fleet.cells[0, e], fleet.cells[1, e]
                 had = room[goal] - used[goal]
                 used[goal] += fleet.amount[e] if column < 0 else fleet.amount[e] * block[column, i]
-                if had >= fleet.least[goal] and room[goal] - used[goal] < fleet.least[goal]:
+                if had >= fleet.min_room[goal] and room[goal] - used[goal] < fleet.min_room[goal]:
                     stop_replica(
                         goal, replica * n_kinds, fleet.tables, fleet.indptr, fleet.cells, fleet.amount,
                         fleet.stop[goal],

@@ -8,14 +8,14 @@ from numpy.typing import ArrayLike
 
 from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike
 from oasis_alloc.serving.data import PolicyData
-from oasis_alloc.serving.file.stored import Kept
+from oasis_alloc.serving.file.stored import StoredPolicy
 from oasis_alloc.serving.request.prepared import PreparedBatch
 from oasis_alloc.serving.request.reader import UsersLike
 from oasis_alloc.serving.request.scorer import Scorer
 from oasis_alloc.serving.tally import Tally
 
 
-class Batched(Kept):
+class Batched(StoredPolicy):
     """Scores and slates of many users; see `Policy`."""
 
     def __init__(self, data: PolicyData) -> None:

@@ -20,7 +20,7 @@ from oasis_alloc.serving.request.reader import User
 
 if TYPE_CHECKING:
     from oasis_alloc.serving.formula import Formula
-    from oasis_alloc.serving.request.reader import Reader
+    from oasis_alloc.serving.request.reader import RequestReader
 
 # Pairs whose scores stay in the cache while columns are subtracted one by one. Smaller blocks need more calls, between
 # which a thread waits for the interpreter: at 1 << 15 two threads gain 1.4 times instead of 1.7.
@@ -37,7 +37,7 @@ class Users(NamedTuple):
     codes: npt.NDArray[np.int32]  # (n_kinds, n_keys)
     kind: Ints  # (n_users,)
     sizes: Ints  # (n_users,) of their slates
-    leasts: Ints
+    min_sizes: Ints
 
 
 class Batch(NamedTuple):
@@ -50,7 +50,7 @@ class Batch(NamedTuple):
 
 
 def read(
-    reader: Reader, indptr: object, items: object, columns: object, names: Sequence[str], users: object
+    reader: RequestReader, indptr: object, items: object, columns: object, names: Sequence[str], users: object
 ) -> Batch:  # fmt: skip
     """Check the arguments of a call for many users; `names` are the columns that it reads."""
     pointers = as_indptr(indptr)
@@ -72,7 +72,7 @@ def buffer(out: Floats | None, n_pairs: int, name: str = "out") -> Floats:
 
 
 def score_batch(
-    reader: Reader, indptr: object, items: object, columns: object, users: object, out: Floats | None
+    reader: RequestReader, indptr: object, items: object, columns: object, users: object, out: Floats | None
 ) -> Floats:
     """See `Policy.score_batch`."""
     from oasis_alloc.kernels.serve import score as serve
@@ -143,13 +143,13 @@ def column_of(columns: object, name: str, n_pairs: int) -> Column:
     return column.astype(np.float64)
 
 
-def _users(reader: Reader, users: object, n_users: int) -> Users:
+def _users(reader: RequestReader, users: object, n_users: int) -> Users:
     data, rule = reader.data, reader.data.slate
-    sizes, leasts = np.full(n_users, rule.size), np.full(n_users, rule.at_least)
+    sizes, min_sizes = np.full(n_users, rule.size), np.full(n_users, rule.at_least)
     if users is None:
-        return Users(np.full((1, len(data.user_keys)), -1, np.int32), np.zeros(n_users, np.int64), sizes, leasts)
+        return Users(np.full((1, len(data.user_keys)), -1, np.int32), np.zeros(n_users, np.int64), sizes, min_sizes)
     if (labels := by_name(users)) is not None:
-        return Users(*_labelled(reader, labels, n_users), sizes, leasts)
+        return Users(*_labelled(reader, labels, n_users), sizes, min_sizes)
     if isinstance(users, Sequence) and users and isinstance(users[0], User):
         return _known(reader, users, n_users)
     numbers = np.asarray(users)
@@ -162,12 +162,12 @@ def _users(reader: Reader, users: object, n_users: int) -> Users:
     if numbers.size and (numbers.min() < 0 or numbers.max() >= data.n_users):
         raise InputError(f"users: from {numbers.min()} to {numbers.max()}; expected numbers in [0, {data.n_users:,}).")
     sizes = sizes if rule.size_by_user is None else rule.size_by_user[numbers]
-    leasts = leasts if rule.at_least_by_user is None else rule.at_least_by_user[numbers]
-    return Users(data.segments, data.segment_of_user[numbers].astype(np.int64), sizes, leasts)
+    min_sizes = min_sizes if rule.at_least_by_user is None else rule.at_least_by_user[numbers]
+    return Users(data.segments, data.segment_of_user[numbers].astype(np.int64), sizes, min_sizes)
 
 
 def _labelled(
-    reader: Reader, users: Mapping[Any, Any], n_users: int
+    reader: RequestReader, users: Mapping[Any, Any], n_users: int
 ) -> tuple[npt.NDArray[np.int32], Ints]:  # fmt: skip
     data, parts = reader.data, []
     reader.check_user_keys("users", users)
@@ -183,7 +183,7 @@ def _labelled(
     return found.astype(np.int32), kind.reshape(-1).astype(np.int64)
 
 
-def _known(reader: Reader, users: Sequence[User], n_users: int) -> Users:
+def _known(reader: RequestReader, users: Sequence[User], n_users: int) -> Users:
     """Users from `policy.user`."""
     if len(users) != n_users:
         raise InputError(f"users: {len(users):,} of policy.user(...); expected {n_users:,}, as many as indptr has.")
@@ -194,15 +194,15 @@ def _known(reader: Reader, users: Sequence[User], n_users: int) -> Users:
     place = {user: k for k, user in enumerate(known)}
     which = np.array([place[user] for user in users])
     codes = np.array([user.codes for user in known], np.int32).reshape(len(known), -1)
-    sizes, leasts = np.array([(user.size, user.at_least) for user in known]).T
-    return Users(codes, which, sizes[which], leasts[which])
+    sizes, min_sizes = np.array([(user.size, user.at_least) for user in known]).T
+    return Users(codes, which, sizes[which], min_sizes[which])
 
 
 def kinds(formula: Formula, users: Users) -> Iterator[tuple[int, int, Tables, Ints]]:
     """(first, last, tables of prices, (n_users,) table of each user), of as many users as tables are held at once."""
-    n, most = users.kind.size, max(1, _TABLES // formula.size)
-    for first in range(0, n, n if len(users.codes) <= most else most):
-        last = n if len(users.codes) <= most else min(first + most, n)
+    n, max_tables = users.kind.size, max(1, _TABLES // formula.size)
+    for first in range(0, n, n if len(users.codes) <= max_tables else max_tables):
+        last = n if len(users.codes) <= max_tables else min(first + max_tables, n)
         used, place = np.zeros(1, np.int64), np.zeros(last - first, np.int64)
         if len(users.codes) > 1:
             used, place = np.unique(users.kind[first:last], return_inverse=True)

@@ -42,7 +42,7 @@ def select_batch(
             numbers, block = _block(batch, a, b)
             prices = scorer.blend, formula.of_item, tables, segments
             wrong = select_users.select_users(
-                first, last, (pointers, numbers, block), prices, (sizes, who.leasts), rules, True,
+                first, last, (pointers, numbers, block), prices, (sizes, who.min_sizes), rules, True,
                 (found[a:b], slates[first:last]),
             )  # fmt: skip
             if wrong >= 0:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from oasis_alloc.serving.explain.explanation import Change, Explanation, Reason
-from oasis_alloc.serving.explain.score_parts import Ledger, Part
+from oasis_alloc.serving.explain.score_parts import ScorePart, ScoreParts
 from oasis_alloc.serving.request.scorer import Asked
 from oasis_alloc.serving.request.selection import Picked, Selector
 
@@ -26,61 +26,61 @@ Uses = dict[tuple[str, Any], tuple[float, float]]
 """{(constraint, group): (price, use)} of the prices that a candidate pays."""
 
 
-class Path:
+class PricePath:
     """What every candidate would have had to be worth at every step of a slate."""
 
     def __init__(self, selector: Selector, asked: Asked, picked: Picked) -> None:
-        request, scores, _, wishes = asked
-        self.keys, self._wishes = selector.keys, wishes
+        request, scores, _, slate_request = asked
+        self.keys, self._slate_request = selector.keys, slate_request
         rules, classes = selector.rules_for(request), selector.classes(request)
-        self._stairs = stairs = selector.stairs(wishes.k)
+        self._costs = costs = selector.category_costs(slate_request.k)
         size = np.diff(rules.start)[classes]
         candidate = np.repeat(np.arange(classes.size), size)
         self._first = np.append(0, np.cumsum(size))  # of each candidate's categories
         first = np.repeat(rules.start[classes] - self._first[:-1], size)
         self._category = category = rules.category[first + np.arange(candidate.size)]
         self._system = rules.system[category]
-        counts, last = np.zeros(rules.system.size, np.int64), stairs.cost.shape[1] - 1
+        counts, last = np.zeros(rules.system.size, np.int64), costs.cost.shape[1] - 1
         cost = []
         for position in [*picked.positions.tolist(), -1]:
             at = np.minimum(counts[category], last)
-            cost.append(np.bincount(candidate, stairs.cost[self._system, at], classes.size))
+            cost.append(np.bincount(candidate, costs.cost[self._system, at], classes.size))
             if position >= 0:
                 np.add.at(counts, category[self._first[position] : self._first[position + 1]], 1)
         # at the end, by category
-        self._soft, self._cap = stairs.soft[self._system, at], stairs.flat[self._system, at]
+        self._soft, self._cap = costs.soft[self._system, at], costs.flat[self._system, at]
         # their decrements after the whole slate
         self.decrement = np.bincount(candidate, self._soft, classes.size).astype(np.float64)
-        self.is_full = picked.positions.size >= wishes.k
+        self.is_full = picked.positions.size >= slate_request.k
         opened = self._opened(picked)
-        self._bar = opened if not self.is_full else float(picked.marginal[-1]) if wishes.k else np.inf
+        self._bar = opened if not self.is_full else float(picked.marginal[-1]) if slate_request.k else np.inf
         needed = picked.marginal[:, None] + np.array(cost)[:-1]
         # a cap excludes items, also with `fill`
         empty = np.where(np.isinf(cost[-1]), np.inf, opened) + cost[-1]
-        needed = np.vstack([needed[wishes.pinned.size :], *([] if self.is_full else [empty])])
+        needed = np.vstack([needed[slate_request.pinned.size :], *([] if self.is_full else [empty])])
         step = np.argmin(needed, 0) if len(needed) else np.zeros(scores.size, np.int64)
         self.threshold = needed.min(0, initial=np.inf)  # score from which a candidate is picked, and
-        self.rival = np.append(picked.positions[wishes.pinned.size :], -1)[step]  # its rival; -1: an empty slot
+        self.rival = np.append(picked.positions[slate_request.pinned.size :], -1)[step]  # its rival; -1: an empty slot
 
     def _opened(self, picked: Picked) -> float:
         """The score that would fill an empty slot."""
-        return -np.inf if picked.positions.size < self._wishes.least else self._wishes.floor
+        return -np.inf if picked.positions.size < self._slate_request.min_size else self._slate_request.floor
 
     def without(self, i: int, other: Picked) -> float:
         """Score from which candidate i is picked, if `other` is the slate without it."""
         mine = slice(self._first[i], self._first[i + 1])
         counts = dict.fromkeys(self._category[mine].tolist(), 0)
-        steps, last = self._stairs.cost[self._system[mine]].tolist(), self._stairs.cost.shape[1] - 1
+        steps, last = self._costs.cost[self._system[mine]].tolist(), self._costs.cost.shape[1] - 1
         needed = []
         for position, marginal in zip(other.positions.tolist(), other.marginal.tolist(), strict=True):
             needed.append(marginal + _paid(steps, counts, last))
             for category in self._category[self._first[position] : self._first[position + 1]].tolist():
                 if category in counts:
                     counts[category] += 1
-        if other.positions.size < self._wishes.k:
+        if other.positions.size < self._slate_request.k:
             cost = _paid(steps, counts, last)
             needed.append(cost if math.isinf(cost) else self._opened(other) + cost)
-        return min(needed[self._wishes.pinned.size :], default=np.inf)
+        return min(needed[self._slate_request.pinned.size :], default=np.inf)
 
     def rule(self, i: int, score: float) -> str:
         """Why candidate i was not picked."""
@@ -105,27 +105,27 @@ def _paid(steps: Sequence[Sequence[float]], counts: Mapping[int, int], last: int
 class Explainer:
     """Explains the slates of one policy."""
 
-    def __init__(self, ledger: Ledger, selector: Selector) -> None:
-        self.ledger, self.selector, self.data = ledger, selector, selector.data
+    def __init__(self, score_parts: ScoreParts, selector: Selector) -> None:
+        self.score_parts, self.selector, self.data = score_parts, selector, selector.data
         # with several terms, a change of one price would change the cost of more groups
         self.single = {constraint.name for constraint in self.data.constraints if len(constraint.terms) == 1}
 
     def explain(self, asked: Asked) -> Explanation:
         """See `Policy.explain`."""
-        data, (request, scores, user, wishes) = self.data, asked
+        data, (request, scores, user, slate_request) = self.data, asked
         pick = self.selector.pick
-        picked, free = pick(request, scores, wishes), pick(request, scores, wishes, keep=False)
+        picked, free = pick(request, scores, slate_request), pick(request, scores, slate_request, keep=False)
         rank = {position: k for k, position in enumerate(picked.positions.tolist())}
         unguarded = set(free.positions.tolist())
         is_free = set(rank) == unguarded
-        path = Path(self.selector, asked, free)
+        path = PricePath(self.selector, asked, free)
         organic = request.columns[data.columns.index(data.organic)].tolist()
         keys = self.selector.formula.of_class if request.local is None else request.local.of_class
         values, classes = scores.tolist(), self.selector.classes(request).tolist()
-        parts = self.ledger.parts(keys, classes, user.codes, request.columns, values)
+        parts = self.score_parts.parts(keys, classes, user.codes, request.columns, values)
         reversal = Reversal(self, asked, classes, parts)
         ids = [self._id(item) for item in request.items.tolist()]
-        excluded, pinned = set(wishes.excluded.tolist()), set(wishes.pinned.tolist())
+        excluded, pinned = set(slate_request.excluded.tolist()), set(slate_request.pinned.tolist())
         thresholds, rivals, decrements = path.threshold.tolist(), path.rival.tolist(), path.decrement.tolist()
         reasons = []
         for i, score in enumerate(values):
@@ -140,7 +140,7 @@ class Explainer:
             if is_free and i not in pinned and i not in excluded:
                 threshold, rival = thresholds[i], rivals[i]
                 if shown:
-                    other = pick(request, scores, wishes.without(i), keep=False)
+                    other = pick(request, scores, slate_request.without(i), keep=False)
                     threshold = path.without(i, other)
                     rival = next((p for p in other.positions.tolist() if p not in rank), -1)
                 changes = reversal.changes(i, shown, threshold, rival)
@@ -164,8 +164,10 @@ class Explainer:
 class Reversal:
     """Finds the changes that reverse decisions about one request."""
 
-    def __init__(self, explainer: Explainer, asked: Asked, classes: list[int], parts: Sequence[Sequence[Part]]) -> None:
-        data, selector, (request, scores, user, wishes) = explainer.data, explainer.selector, asked
+    def __init__(
+        self, explainer: Explainer, asked: Asked, classes: list[int], parts: Sequence[Sequence[ScorePart]]
+    ) -> None:
+        data, selector, (request, scores, user, slate_request) = explainer.data, explainer.selector, asked
         self._uses: list[Uses] = [
             {(p.name, p.group): (p.price, p.use) for p in own if p.kind == "price" and p.name in explainer.single}
             for own in parts
@@ -183,14 +185,14 @@ class Reversal:
             self._slopes = [slope - paid[klass] for klass in classes]
         self._scores = scores.tolist()
         masked = scores.copy()
-        masked[wishes.excluded] = -np.inf
+        masked[slate_request.excluded] = -np.inf
         of_item = selector.formula.of_item if request.local is None else request.local.of_item
-        cost = selector.stairs(wishes.k).cost
+        cost = selector.category_costs(slate_request.k).cost
         self._largest = max(float(np.abs(scores).max(initial=0.0)), float(cost[np.isfinite(cost)].sum()))
         rules = selector.rules_for(request)
         counts = np.zeros(rules.system.size, np.int64)
-        fill = wishes.pinned.size, wishes.k, wishes.least, wishes.floor
-        self._read = (masked, request.key, of_item), (rules.array, cost, counts), fill, wishes.pinned
+        fill = slate_request.pinned.size, slate_request.k, slate_request.min_size, slate_request.floor
+        self._read = (masked, request.key, of_item), (rules.array, cost, counts), fill, slate_request.pinned
 
     def changes(self, i: int, shown: bool, threshold: float, rival: int) -> tuple[Change, ...]:
         """Changes of the organic column and of a price, each verified before it is reported."""

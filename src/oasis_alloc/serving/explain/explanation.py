@@ -12,7 +12,7 @@ from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import same, shown
 from oasis_alloc.common.text_tables import Folded, TextTable, as_page, as_text, cut, number
 from oasis_alloc.errors import InputError
-from oasis_alloc.serving.explain.score_parts import Part
+from oasis_alloc.serving.explain.score_parts import ScorePart
 
 _SCHEMA = 1  # of `to_dict`
 _ROWS = 24  # in a notebook
@@ -71,7 +71,7 @@ class Reason:
     item: Any
     organic: float
     score: float
-    parts: tuple[Part, ...] = field(repr=False)
+    parts: tuple[ScorePart, ...] = field(repr=False)
     decrement: float
     marginal: float
     rank: int | None
@@ -162,13 +162,13 @@ class Explanation(Sequence[Reason]):
         why = TextTable((), "l", [(reason.sentence,) for reason in listed])
         return as_page([table, _SIGNS, Folded("why, in words", why)])
 
-    def _table(self, most: int | None = None) -> tuple[TextTable, list[Reason]]:
+    def _table(self, max_rows: int | None = None) -> tuple[TextTable, list[Reason]]:
         """The slate and the runners-up, up to so many rows."""
         dropped = sorted(
             (reason for reason in self.reasons if reason.rank is None),
             key=lambda reason: (not np.isfinite(reason.margin), -reason.margin, -reason.score),
         )
-        listed = [*self.slate, *dropped[: max(3, len(self.slate))]][:most]
+        listed = [*self.slate, *dropped[: max(3, len(self.slate))]][:max_rows]
         rows = [
             (
                 "-" if reason.rank is None else str(reason.rank + 1), repr(reason.item),

@@ -19,7 +19,7 @@ Prices = dict[tuple[int, ...], tuple[float, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ScorePart:
     """One summand of a priced score.
 
     `kind` is "column" or "constant" of the objective, "price" of a constraint or function (`name`) for a group, or
@@ -41,7 +41,7 @@ class Part:
         return f"{self.amount:+.4g} for {self.name!r}" + ("" if self.group is None else f" of {self.group!r}")
 
 
-class Ledger:
+class ScoreParts:
     """Finds the parts of scores: which constraints a candidate counts in, and in which of their groups."""
 
     def __init__(self, data: PolicyData) -> None:
@@ -51,7 +51,7 @@ class Ledger:
     def parts(
         self, keys: Mapping[str, Membership], rows: Sequence[int], user: tuple[int, ...], columns: Floats,
         scores: Sequence[float],
-    ) -> list[tuple[Part, ...]]:  # fmt: skip
+    ) -> list[tuple[ScorePart, ...]]:  # fmt: skip
         """The parts of every candidate, which add up to its score exactly: `math.fsum` of the amounts is the score.
 
         `keys` and `rows` give their labels, `columns` are the policy's, in its order. Each amount is rounded as a
@@ -73,16 +73,16 @@ class Ledger:
             parts = []
             for column, weight in data.weights:
                 if column is None:
-                    parts.append(Part("constant", "constant", weight))
+                    parts.append(ScorePart("constant", "constant", weight))
                 else:
-                    parts.append(Part("column", column, weight * values[column][i], column, use=weight))
+                    parts.append(ScorePart("column", column, weight * values[column][i], column, use=weight))
             for name, term, coefficient, prices in terms:
                 labels = [of_item[key][i] if key in of_item else of_user[key] for key in term.keys]
                 for group in itertools.product(*labels):
                     if group in prices:
                         price, label = prices[group]
                         use = coefficient * (1.0 if term.column is None else values[term.column][i])
-                        parts.append(Part("price", name, -price * use, term.column, label, price, use))
+                        parts.append(ScorePart("price", name, -price * use, term.column, label, price, use))
             out.append(exact(parts, score))
         return out
 
@@ -109,7 +109,7 @@ def _lists(indptr: Ints, codes: Codes, rows: Sequence[int]) -> list[list[int]]:
     return [codes[indptr[row] : indptr[row + 1]].tolist() for row in rows]
 
 
-def exact(parts: Sequence[Part], score: float) -> tuple[Part, ...]:
+def exact(parts: Sequence[ScorePart], score: float) -> tuple[ScorePart, ...]:
     """The parts with one of them, the largest that can, adjusted so that `math.fsum` of all is the score."""
     amounts = [part.amount for part in parts]
     if math.fsum(amounts) == score:
@@ -118,7 +118,7 @@ def exact(parts: Sequence[Part], score: float) -> tuple[Part, ...]:
         others = amounts[:k] + amounts[k + 1 :]
         amount = math.fsum([score, *(-other for other in others)])
         if amounts[k] and math.fsum([*others, amount]) == score:
-            changed = Part(**{**{f: getattr(parts[k], f) for f in Part.__slots__}, "amount": amount})
+            changed = ScorePart(**{**{f: getattr(parts[k], f) for f in ScorePart.__slots__}, "amount": amount})
             return (*parts[:k], changed, *parts[k + 1 :])
     # parts that nearly cancel are all coarser than the score: the rest is a separate part, and exact
-    return (*parts, Part("rounding", "rounding", math.fsum([score, *(-amount for amount in amounts)])))
+    return (*parts, ScorePart("rounding", "rounding", math.fsum([score, *(-amount for amount in amounts)])))

@@ -22,15 +22,15 @@ from oasis_alloc.serving.data import (
     ItemKey,
     Known,
     PolicyData,
+    PriceTerm,
     SlateRule,
-    Term,
 )
 from oasis_alloc.serving.schema import kind_of, shown
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-_MOST_ITEMS = 2**31 - 1
-_MOST_BARE = 1 << 25  # maximum number of items without ids and keys: readers allocate arrays of all items
+_MAX_ITEMS = 2**31 - 1
+_MAX_BARE = 1 << 25  # maximum number of items without ids and keys: readers allocate arrays of all items
 _KINDS: dict[str, type[np.generic]] = {"int": np.int64, "float": np.float64, "bool": np.uint8}
 _OLD = {"slot_weights": "positions", "size_by_user": "sizes", "at_least_by_user": "leasts"}  # names of schema 1
 _CONTAINER = ("format", "schema", "checksum")  # what the container adds to a header
@@ -43,9 +43,9 @@ def encode(data: PolicyData) -> tuple[Arrays, dict[str, str]]:
     Raises `SnapshotError` for ids and labels that are not all integers, all strings, all floats or all booleans.
     """
     slate, named = data.slate, _slate_names(data.known is not None)
-    if data.n_items > _MOST_BARE and not (data.item_keys or data.items is not None or data.rank is not None):
+    if data.n_items > _MAX_BARE and not (data.item_keys or data.items is not None or data.rank is not None):
         raise SnapshotError(
-            f"the policy has {data.n_items:,} items without ids and keys; expected at most {_MOST_BARE:,}. Number the "
+            f"the policy has {data.n_items:,} items without ids and keys; expected at most {_MAX_BARE:,}. Number the "
             "items from 0, or give them ids.",
             "content",
         )
@@ -95,7 +95,7 @@ def decode(arrays: Mapping[str, npt.NDArray[Any]], header: Mapping[str, str]) ->
     return data
 
 
-def _priced(data: PolicyData) -> list[tuple[str, Term | ConstraintPrices]]:
+def _priced(data: PolicyData) -> list[tuple[str, PriceTerm | ConstraintPrices]]:
     terms = [(f"terms/{k}", term) for k, term in enumerate(data.terms)]
     return [*terms, *((f"constraints/{k}", constraint) for k, constraint in enumerate(data.constraints))]
 
@@ -161,7 +161,7 @@ def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> 
     """Data from the documents; a value of another type encodes differently, and is refused later."""
     rule, name = of["slate"], _slate_names("known" in of)
     terms = tuple(
-        Term(
+        PriceTerm(
             _column(t["column"]), _names(t["keys"]), _names(t["item_keys"]), _names(t["user_keys"]),
             *left.priced(f"terms/{k}"),
         )
@@ -185,7 +185,7 @@ def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> 
     slate = SlateRule(
         size=int(rule["size"]),
         at_least=int(rule["at_least"]),
-        at_most={str(key): int(most) for key, most in rule["at_most"]},
+        at_most={str(key): int(cap) for key, cap in rule["at_most"]},
         diminishing={
             str(key): Decrements(left.take(f"slate/diminishing/{k}", np.float64), float(slope))
             for k, (key, slope) in enumerate(rule["diminishing"])
@@ -200,9 +200,9 @@ def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> 
         raise InputError("segment_of_user has numbers below 0")
     n_items = int(of["n_items"])
     has_arrays = of["items"] is not None or of["rank"] or of["item_keys"]  # of this length, or the check refuses them
-    most = _MOST_ITEMS if has_arrays else _MOST_BARE
-    if not 0 <= n_items <= most:
-        raise InputError(f"n_items is {shown(n_items)}; expected 0 to {most}")
+    cap = _MAX_ITEMS if has_arrays else _MAX_BARE
+    if not 0 <= n_items <= cap:
+        raise InputError(f"n_items is {shown(n_items)}; expected 0 to {cap}")
     until = header.get("valid_until")
     return PolicyData(
         policy_id=header["policy_id"],

@@ -12,10 +12,10 @@ from oasis_alloc.serving.file.container import read_arrays, write_arrays
 from oasis_alloc.serving.overlay import Overlay, overlaid
 from oasis_alloc.serving.staleness import decayed, organic_only
 
-_Kept = TypeVar("_Kept", bound="Kept")
+_Stored = TypeVar("_Stored", bound="StoredPolicy")
 
 
-class Kept:
+class StoredPolicy:
     """The methods of a policy that do not score; see `Policy`."""
 
     def __init__(self, data: PolicyData) -> None:
@@ -82,8 +82,8 @@ class Kept:
         return type(self)(data)
 
 
-def loaded(kind: type[_Kept], path: str | os.PathLike[str], raw: bytes | None = None) -> _Kept:
-    """The policy of a snapshot file, or of its bytes if they were read already; raises as `Kept.load`."""
+def loaded(kind: type[_Stored], path: str | os.PathLike[str], raw: bytes | None = None) -> _Stored:
+    """The policy of a snapshot file, or of its bytes if they were read already; raises as `StoredPolicy.load`."""
     arrays, header = read_arrays(path, raw)
     try:
         return kind(decode(arrays, header))

@@ -22,7 +22,7 @@ from oasis_alloc.serving.schema import shown
 if TYPE_CHECKING:
     from oasis_alloc.serving.request.reader import Request, User
     from oasis_alloc.serving.request.scorer import Scorer
-    from oasis_alloc.serving.request.selection import Picked, Selector, Wishes
+    from oasis_alloc.serving.request.selection import Picked, Selector, SlateRequest
 
 Singles = npt.NDArray[np.float32]
 
@@ -169,7 +169,7 @@ class Embeddings(ByFields):
 
 
 def diversified(
-    selector: Selector, request: Request, scores: Floats, wishes: Wishes, rule: object, embeddings: object
+    selector: Selector, request: Request, scores: Floats, slate_request: SlateRequest, rule: object, embeddings: object
 ) -> Picked:
     """The slate for these scores by a diversity rule; see `Policy.select`."""
     from oasis_alloc.serving.request.selection import Picked, check_pinned
@@ -179,22 +179,22 @@ def diversified(
     n = scores.size
     rows, place = _placed(embeddings, request.items, selector.data)
     if kernel is None:
-        return selector.pick(request, scores, wishes)
-    rules, stairs = selector.rules_for(request), selector.stairs(wishes.k)
+        return selector.pick(request, scores, slate_request)
+    rules, costs = selector.rules_for(request), selector.category_costs(slate_request.k)
     of_item = selector.formula.of_item if request.local is None else request.local.of_item
-    if wishes.excluded.size:
+    if slate_request.excluded.size:
         scores = scores.copy()
-        scores[wishes.excluded] = -np.inf
-    k = wishes.k
+        scores[slate_request.excluded] = -np.inf
+    k = slate_request.k
     out, marginal = np.empty(max(k, 1), np.int64), np.empty(max(k, 1))
-    out[: wishes.pinned.size] = wishes.pinned
+    out[: slate_request.pinned.size] = slate_request.pinned
     to_keep: tuple[Any, ...] | None = None
     if keep is not None:
-        to_keep = request.columns[selector.data.columns.index(keep[0])].copy(), stairs.flat, keep[1]
-    by_category = rules.array, stairs.cost, np.zeros(rules.system.size, np.int64)
-    fill = wishes.pinned.size, k, wishes.least, wishes.floor
+        to_keep = request.columns[selector.data.columns.index(keep[0])].copy(), costs.flat, keep[1]
+    by_category = rules.array, costs.cost, np.zeros(rules.system.size, np.int64)
+    fill = slate_request.pinned.size, k, slate_request.min_size, slate_request.floor
     m = kernel(n, (scores, request.key, of_item), by_category, fill, (rows, place), option, (out, marginal), to_keep)
-    check_pinned(marginal, wishes, selector.data.slate)
+    check_pinned(marginal, slate_request, selector.data.slate)
     return Picked(out[:m], marginal[:m])
 
 
@@ -203,8 +203,8 @@ class PreparedDiverse(Prepared):
 
     __slots__ = ("_diverse", "_option", "_rows")
 
-    def __init__(self, scorer: Scorer, most: int, k: int | None, rule: Diversify, embeddings: object) -> None:
-        super().__init__(scorer, most, k)
+    def __init__(self, scorer: Scorer, max_candidates: int, k: int | None, rule: Diversify, embeddings: object) -> None:
+        super().__init__(scorer, max_candidates, k)
         self._diverse, self._option = _kernel(rule, self._to_keep is not None)
         if not isinstance(embeddings, Embeddings):
             kind = type(embeddings).__name__
@@ -214,7 +214,7 @@ class PreparedDiverse(Prepared):
     def select(self, n: int, user: User) -> int:
         if self._diverse is None:
             return super().select(n, user)
-        if type(n) is not int or not 0 <= n <= self._most or user.owner is not self._owner:
+        if type(n) is not int or not 0 <= n <= self._max_candidates or user.owner is not self._owner:
             n = self._counted(n, user)
         k = min(self._k, user.size, n)
         self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
@@ -225,9 +225,9 @@ class PreparedDiverse(Prepared):
         return found
 
 
-def prepared(scorer: Scorer, most: int, k: int | None, rule: object, embeddings: object) -> PreparedDiverse:
+def prepared(scorer: Scorer, max_candidates: int, k: int | None, rule: object, embeddings: object) -> PreparedDiverse:
     """Buffers for a diversity rule under the slate's rules; see `Policy.prepare`."""
-    return PreparedDiverse(scorer, most, k, checked(rule), embeddings)
+    return PreparedDiverse(scorer, max_candidates, k, checked(rule), embeddings)
 
 
 def checked(rule: object) -> Diversify:

@@ -17,36 +17,37 @@ from oasis_alloc.serving.request.scorer import Scorer
 from oasis_alloc.serving.request.selection import checked_slots
 from oasis_alloc.serving.schema import shown
 
-_MOST = (1 << 31) - 1  # users or candidates of a buffer
+_LARGEST = (1 << 31) - 1  # users or candidates of a buffer
 
 
 class Prepared(Remade):
     """Buffers of one thread; see `Policy.prepare`."""
 
     __slots__ = (
-        "_best", "_blend", "_k", "_keep", "_keep_scored", "_most", "_of_item", "_owner", "_pick", "_pick_scored",
-        "_plain", "_rules", "_score", "_to_keep", "columns", "items", "marginal", "names", "positions", "scores",
+        "_best", "_blend", "_k", "_keep", "_keep_scored", "_max_candidates", "_of_item", "_owner", "_pick",
+        "_pick_scored", "_plain", "_rules", "_score", "_to_keep",
+        "columns", "items", "marginal", "names", "positions", "scores",
     )  # fmt: skip
 
-    def __init__(self, scorer: Scorer, most: int, k: int | None) -> None:
+    def __init__(self, scorer: Scorer, max_candidates: int, k: int | None) -> None:
         from oasis_alloc.kernels.serve import score as serve
         from oasis_alloc.kernels.serve import select_one
 
-        most = _checked("prepare", "max_candidates", most)
+        max_candidates = _checked("prepare", "max_candidates", max_candidates)
         formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
-        k = min(checked_slots(k, slate.size), most)
+        k = min(checked_slots(k, slate.size), max_candidates)
         self._owner, self._blend, self._of_item, self._plain = formula, scorer.blend, formula.of_item, selector.is_plain
         self._best, self._score = serve.best, serve.score
         self._pick, self._keep = select_one.pick_one, select_one.keep_one
         self._pick_scored, self._keep_scored = select_one.pick_scored, select_one.keep_scored
-        costs, caps, _ = selector.stairs(k)
+        costs, caps, _ = selector.category_costs(k)
         self._rules = selector.rules.array, costs, np.zeros(selector.rules.system.size, np.int64)
-        self._most, self._k = most, k
+        self._max_candidates, self._k = max_candidates, k
         self.names = names
-        with _room(f"prepare(max_candidates={most:,})"):
-            self.items: Ints = np.full(most, -1, np.int64)
-            self.columns: Floats = np.zeros((len(names), most))
-            self.scores: Floats = np.zeros(most)
+        with _room(f"prepare(max_candidates={max_candidates:,})"):
+            self.items: Ints = np.full(max_candidates, -1, np.int64)
+            self.columns: Floats = np.zeros((len(names), max_candidates))
+            self.scores: Floats = np.zeros(max_candidates)
             self.positions: Ints = np.zeros(max(k, 1), np.int64)
             self.marginal: Floats = np.zeros(max(k, 1))
         self._to_keep: tuple[Floats, Floats, float] | None = None
@@ -55,13 +56,13 @@ class Prepared(Remade):
 
     def score(self, n: int, user: User) -> None:
         """Write the priced scores of the first n candidates into `scores`."""
-        if type(n) is not int or not 0 <= n <= self._most or user.owner is not self._owner:
+        if type(n) is not int or not 0 <= n <= self._max_candidates or user.owner is not self._owner:
             n = self._counted(n, user)
         self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
 
     def select(self, n: int, user: User) -> int:
         """Write the slate of the first n candidates into `positions` (and scores); return its length."""
-        if type(n) is not int or not 0 <= n <= self._most or user.owner is not self._owner:
+        if type(n) is not int or not 0 <= n <= self._max_candidates or user.owner is not self._owner:
             n = self._counted(n, user)
         k = self._k if self._k < user.size else user.size
         if self._plain:
@@ -69,16 +70,16 @@ class Prepared(Remade):
                 n, self.items, self.columns, self._blend, self._of_item, user.table, k, min(user.at_least, k), 0.0,
                 self.scores, self.positions,
             )  # fmt: skip
-        least = min(user.at_least, k, n)
+        min_size = min(user.at_least, k, n)
         request = self.items, self.columns, self._blend, self._of_item, self.scores
         slate = self.positions, self.marginal
         if self._to_keep is None:
-            return self._pick(n, user.table, k, least, request, self._rules, slate)
-        return self._keep(n, user.table, (k, least), request, self._rules, self._to_keep, slate)
+            return self._pick(n, user.table, k, min_size, request, self._rules, slate)
+        return self._keep(n, user.table, (k, min_size), request, self._rules, self._to_keep, slate)
 
     def pick(self, n: int, user: User) -> int:
         """The same from `scores` as they are: those of `score`, which the caller may have changed since."""
-        if type(n) is not int or not 0 <= n <= self._most or user.owner is not self._owner:
+        if type(n) is not int or not 0 <= n <= self._max_candidates or user.owner is not self._owner:
             n = self._counted(n, user)
         k = self._k if self._k < user.size else user.size
         request, fill = (self.scores, self.items, self._of_item), (0, k, min(user.at_least, k, n), 0.0)
@@ -90,9 +91,9 @@ class Prepared(Remade):
     def _counted(self, n: object, user: User) -> int:
         """Check a number of candidates that is not a Python int within the buffers: convert it, or raise an error."""
         whole = _whole(n)
-        if whole > self._most:
+        if whole > self._max_candidates:
             raise InputError(
-                f"{shown(whole)} candidates; expected at most {self._most}, the number given to prepare()."
+                f"{shown(whole)} candidates; expected at most {self._max_candidates}, the number given to prepare()."
             )
         _check_owner(user, self._owner)
         return whole
@@ -101,21 +102,22 @@ class Prepared(Remade):
 class PreparedBatch(Remade):
     """Buffers of one thread for the requests of several users; see `Policy.prepare_batch`."""
 
-    def __init__(self, scorer: Scorer, users: int, most: int, k: int | None) -> None:
+    def __init__(self, scorer: Scorer, users: int, max_candidates: int, k: int | None) -> None:
         from oasis_alloc.kernels.serve import select_users
 
-        users, most = _checked("prepare_batch", "users", users), _checked("prepare_batch", "max_candidates", most)
+        users = _checked("prepare_batch", "users", users)
+        max_candidates = _checked("prepare_batch", "max_candidates", max_candidates)
         formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
-        k = min(checked_slots(k, slate.size), most)
-        self._formula, self._blend, self._most, self._k = formula, scorer.blend, most, k
+        k = min(checked_slots(k, slate.size), max_candidates)
+        self._formula, self._blend, self._max_candidates, self._k = formula, scorer.blend, max_candidates, k
         self._select = select_users.select_users
         self._slates = selector.arrays(k, names)
-        with _room(f"prepare_batch(users={users:,}, max_candidates={most:,})"):
+        with _room(f"prepare_batch(users={users:,}, max_candidates={max_candidates:,})"):
             self._pointers = np.zeros(users + 1, np.int64)
-            self._segment, self._sizes, self._leasts = np.zeros((3, users), np.int64)
-            self.items: Ints = np.full(most, -1, np.int64)
-            self.columns: Floats = np.zeros((len(names), most))
-            self.scores: Floats = np.zeros(most)
+            self._segment, self._sizes, self._min_sizes = np.zeros((3, users), np.int64)
+            self.items: Ints = np.full(max_candidates, -1, np.int64)
+            self.columns: Floats = np.zeros((len(names), max_candidates))
+            self.scores: Floats = np.zeros(max_candidates)
             self.positions: Ints = np.full((users, k), -1, np.int64)
         self._read = readonly(self._pointers.view())
         self._users: list[User] = []
@@ -133,13 +135,13 @@ class PreparedBatch(Remade):
             type(n) is not int
             or n < 0
             or u >= self._segment.size
-            or a + n > self._most
+            or a + n > self._max_candidates
             or (user.owner is not self._formula)
         ):
             n = self._counted(u, a, n, user)
         self._pointers[u + 1] = a + n
         k = self._k if self._k < user.size else user.size
-        self._sizes[u], self._leasts[u] = k, user.at_least
+        self._sizes[u], self._min_sizes[u] = k, user.at_least
         self._users.append(user)
         return a, a + n
 
@@ -149,7 +151,7 @@ class PreparedBatch(Remade):
         tables, self._segment[:n] = self._formula.tables([user.codes for user in self._users])
         prices = self._blend, self._formula.of_item, tables, self._segment
         self._select(
-            0, n, (self._read, self.items, self.columns), prices, (self._sizes, self._leasts), self._slates, False,
+            0, n, (self._read, self.items, self.columns), prices, (self._sizes, self._min_sizes), self._slates, False,
             (self.scores, self.positions),
         )  # fmt: skip
         return n
@@ -162,10 +164,10 @@ class PreparedBatch(Remade):
                 f"{u + 1} users; expected at most {u}, the number given to prepare_batch(); clear() begins a new batch."
             )
         whole = _whole(n)
-        if a + whole > self._most:
+        if a + whole > self._max_candidates:
             raise InputError(
-                f"{shown(whole)} candidates after {a}; expected at most {self._most} in total, the number given to "
-                "prepare_batch()."
+                f"{shown(whole)} candidates after {a}; expected at most {self._max_candidates} in total, the number "
+                "given to prepare_batch()."
             )
         return whole
 
@@ -185,7 +187,7 @@ def _whole(n: object) -> int:
 
 def _checked(call: str, name: str, number: object) -> int:
     whole = as_whole(number)
-    if whole is None or not 0 <= whole <= _MOST:
+    if whole is None or not 0 <= whole <= _LARGEST:
         raise InputError(f"{call}({name}={shown(number)}): expected a whole number >= 0 and below 2^31.")
     return whole
 

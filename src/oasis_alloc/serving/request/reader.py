@@ -52,10 +52,10 @@ class Request(NamedTuple):
     items: Ints  # (n,) -1 for unseen
     columns: Floats  # (n_columns, n)
     key: Ints  # (n,) index into `of_item`: the items, or 0 .. n - 1 if classes are the request's own
-    local: Local | None  # if prices are by the request's own attributes
+    local: RequestIds | None  # if prices are by the request's own attributes
 
 
-class Local(NamedTuple):
+class RequestIds(NamedTuple):
     """Candidates of one request as separate classes, by the attributes in the request."""
 
     of_item: npt.NDArray[np.uint32]  # (2, n + 1) class and rank, as in the formula
@@ -63,7 +63,7 @@ class Local(NamedTuple):
     of_class: Mapping[str, Membership]
 
 
-class Reader:
+class RequestReader:
     """Reads the requests of a policy."""
 
     def __init__(self, data: PolicyData, formula: Formula) -> None:
@@ -103,8 +103,8 @@ class Reader:
         if rule.size_by_user is None and rule.at_least_by_user is None:
             return self._user(codes)
         size = rule.size if rule.size_by_user is None else int(rule.size_by_user[number])
-        least = rule.at_least if rule.at_least_by_user is None else int(rule.at_least_by_user[number])
-        return User(self.formula, codes, self.formula.table(codes), size, min(least, size))
+        min_size = rule.at_least if rule.at_least_by_user is None else int(rule.at_least_by_user[number])
+        return User(self.formula, codes, self.formula.table(codes), size, min(min_size, size))
 
     def check_user_keys(self, what: str, keys: Iterable[object]) -> None:
         """Count keys of the problem on which no price depends, and refuse unknown keys."""
@@ -222,7 +222,7 @@ class Reader:
             self._ignore(f"{key}=...", "items", key, self._known_item_keys)
         return key in self._labels
 
-    def _local(self, items: Ints, user: User, attributes: Mapping[str, object]) -> Local:
+    def _local(self, items: Ints, user: User, attributes: Mapping[str, object]) -> RequestIds:
         """Prices for unknown items with the attributes of the request."""
         unseen = np.flatnonzero(items < 0)
         of_class: dict[str, Membership] = {}
@@ -243,7 +243,7 @@ class Reader:
         of_item = np.empty((2, items.size + 1), np.uint32)
         of_item[0] = np.arange(items.size + 1)
         of_item[1] = self.formula.of_item[1, np.append(items, -1)]
-        return Local(of_item, table, of_class)
+        return RequestIds(of_item, table, of_class)
 
 
 def _block(columns: object, names: Sequence[str], n: int) -> Floats:

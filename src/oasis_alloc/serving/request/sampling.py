@@ -70,22 +70,22 @@ class Sampler:
 
     def propensities(self, asked: Asked, rule: Exploration) -> Floats:
         """(n,) probability that each candidate is shown."""
-        request, scores, _, wishes = asked
+        request, scores, _, slate_request = asked
         n = scores.size
         x = np.zeros(n)
         slates = self._slates(request)
         allowed = np.arange(n)
-        if wishes.excluded.size:
-            allowed = np.delete(allowed, wishes.excluded)
+        if slate_request.excluded.size:
+            allowed = np.delete(allowed, slate_request.excluded)
         classes = self.selector.classes(request)[allowed]
-        k = min(wishes.k, allowed.size)
+        k = min(slate_request.k, allowed.size)
         if rule.smoothing > 0.0:
             column = None
             if self.data.slate.keep is not None:
                 column = request.columns[self.data.columns.index(self.data.slate.keep[0])][allowed]
-            x[allowed] = slates.smoothed(scores[allowed], classes, k, wishes.least, rule.smoothing, column)
+            x[allowed] = slates.smoothed(scores[allowed], classes, k, slate_request.min_size, rule.smoothing, column)
         elif rule.share < 1.0:
-            x[self.selector.pick(request, scores, wishes).positions] = 1.0
+            x[self.selector.pick(request, scores, slate_request).positions] = 1.0
         if rule.share > 0.0:
             even = slates.even(classes, k)
             x *= 1.0 - rule.share
@@ -97,8 +97,8 @@ class Sampler:
         slate, slates = self.data.slate, self._own
         unseen, one = np.array([self.selector.formula.n_classes - 1]), np.ones(1)
         slates.draw(0.5 * one, unseen, 1, 0)
-        least = 1 if slate.at_least or slate.at_least_by_user is not None else 0
-        slates.smoothed(one, unseen, 1, least, 1.0, None if slate.keep is None else one)
+        min_size = 1 if slate.at_least or slate.at_least_by_user is not None else 0
+        slates.smoothed(one, unseen, 1, min_size, 1.0, None if slate.keep is None else one)
         if slates.keys:  # categories given in a request may nest or cross differently from the policy's own
             for labels in (1, 2):
                 several = np.arange(labels, dtype=np.int32)
@@ -107,9 +107,9 @@ class Sampler:
 
     def draw(self, asked: Asked, x: Floats, seed: int) -> Sample:
         """A slate that has every candidate with its probability x, best first."""
-        request, scores, _, wishes = asked
+        request, scores, _, slate_request = asked
         slates = self._slates(request)
-        shown = slates.draw(x, self.selector.classes(request), min(wishes.k, x.size), seed)
+        shown = slates.draw(x, self.selector.classes(request), min(slate_request.k, x.size), seed)
         of_item = self.selector.formula.of_item if request.local is None else request.local.of_item
         rank = of_item[1, request.key[shown]]  # -1 reads the last entry, which is for unseen items
         order = shown[np.lexsort((shown, rank, -scores[shown]))]
@@ -129,12 +129,13 @@ class _Slates:
     def _systems(self, size: int, steps: bool) -> list[System]:
         out = []
         for key, (start, codes, n) in self._keys.items():
-            most = max(1, min(self.rule.at_most.get(key, size), size))
-            paid = self.rule.diminishing[key].first(most) if steps and key in self.rule.diminishing else np.zeros(most)
-            out.append(System(key, start, codes, max(1, n), paid))
+            max_items = max(1, min(self.rule.at_most.get(key, size), size))
+            falls = steps and key in self.rule.diminishing
+            steps_of_key = self.rule.diminishing[key].first(max_items) if falls else np.zeros(max_items)
+            out.append(System(key, start, codes, max(1, n), steps_of_key))
         return out
 
-    def _kernel(self, size: int, steps: bool, least: int = 0) -> Rules:
+    def _kernel(self, size: int, steps: bool, min_size: int = 0) -> Rules:
         """The rules of one user in the form of the solver's kernels."""
         found = self._rules.get((size, steps))
         if found is None:
@@ -144,25 +145,25 @@ class _Slates:
             if len(self._rules) >= 2 * _KEPT:
                 self._rules.clear()
             self._rules[size, steps] = found
-        return found._replace(least=np.array([least])) if least else found
+        return found._replace(least=np.array([min_size])) if min_size else found
 
     def smoothed(
-        self, scores: Floats, classes: Ints, size: int, least: int, gamma: float, kept: Floats | None
+        self, scores: Floats, classes: Ints, size: int, min_size: int, gamma: float, kept: Floats | None
     ) -> Floats:
         """The x within the rules that maximizes s x - gamma/2 |x|^2 minus decrements; `kept`: the column of `keep`."""
-        if not self.keys and least == 0 and kept is None:
+        if not self.keys and min_size == 0 and kept is None:
             from oasis_alloc.kernels.draw import sample
 
             out = np.empty(scores.size)
             sample.smooth(scores, size, gamma, out)
             return out
-        if least:  # no more than is possible
-            most = self._solve(np.ones(scores.size), classes, self._kernel(size, False), _EXACT)
-            least = min(least, int(most.sum() + 1e-6))
-        rules = self._kernel(size, True, least)
+        if min_size:  # no more than is possible
+            filled = self._solve(np.ones(scores.size), classes, self._kernel(size, False), _EXACT)
+            min_size = min(min_size, int(filled.sum() + 1e-6))
+        rules = self._kernel(size, True, min_size)
         if kept is not None and self.rule.keep is not None:
             kept = kept / user_units(kept, np.array([0, kept.size]))[0]
-            organic = kept @ self._solve(kept, classes, self._kernel(size, False, least), _EXACT)
+            organic = kept @ self._solve(kept, classes, self._kernel(size, False, min_size), _EXACT)
             target = keep_target(np.array([organic]), self.rule.keep[1])
             rules = rules._replace(guard=readonly(kept), target=target)
         return self._solve(scores, classes, rules, gamma)

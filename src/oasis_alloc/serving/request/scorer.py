@@ -14,8 +14,8 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.formula import formula_of
 from oasis_alloc.serving.lookup import by_key
-from oasis_alloc.serving.request.reader import Reader, Request, User
-from oasis_alloc.serving.request.selection import Selector, Wishes, check_distinct
+from oasis_alloc.serving.request.reader import Request, RequestReader, User
+from oasis_alloc.serving.request.selection import Selector, SlateRequest, check_distinct
 
 
 class Asked(NamedTuple):
@@ -24,7 +24,7 @@ class Asked(NamedTuple):
     request: Request
     scores: Floats  # (n,)
     user: User
-    wishes: Wishes
+    slate_request: SlateRequest
 
 
 class Scorer(Remade):
@@ -33,7 +33,7 @@ class Scorer(Remade):
     def __init__(self, data: PolicyData) -> None:
         self.data = data
         self.formula = formula_of(data)
-        self.reader = Reader(data, self.formula)
+        self.reader = RequestReader(data, self.formula)
         self.selector = Selector(data, self.formula)
         self.selected = data.selected
         place = {name: k for k, name in enumerate(data.columns)}
@@ -59,8 +59,8 @@ class Scorer(Remade):
         who = self.reader.user(user)
         request = self.reader.request(items, columns, names, who, by_key(attributes))
         check_distinct(request.items)
-        wishes = self.selector.wishes(request.items.size, who, k, pinned, exclude, fill)
-        return Asked(request, self._scores(request, who, None), who, wishes)
+        slate_request = self.selector.slate_request(request.items.size, who, k, pinned, exclude, fill)
+        return Asked(request, self._scores(request, who, None), who, slate_request)
 
     def boosts(self, request: Request, scores: Floats) -> Floats:
         """The scores minus the organic column."""

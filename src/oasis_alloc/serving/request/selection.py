@@ -15,7 +15,7 @@ from oasis_alloc.serving.formula import Formula, Membership
 from oasis_alloc.serving.request.reader import Request, User
 from oasis_alloc.serving.schema import shown
 
-_MOST_SLOTS = 1 << 62  # the range of numbers in compiled code
+MAX_SLOTS = 1 << 62  # the range of numbers in compiled code
 _KEPT = 1 << 8  # slots up to which steps of slates are cached: requests choose the number of slots
 
 
@@ -26,21 +26,21 @@ class Picked(NamedTuple):
     marginal: Floats
 
 
-class Wishes(NamedTuple):
+class SlateRequest(NamedTuple):
     """The options of a request in addition to the rules."""
 
     k: int  # at most the number of candidates
-    least: int
+    min_size: int
     pinned: Ints
     excluded: Ints
     floor: float
 
-    def without(self, position: int) -> Wishes:
+    def without(self, position: int) -> SlateRequest:
         """The same with one more excluded position."""
         return self._replace(excluded=np.append(self.excluded, position))
 
 
-class Rules(NamedTuple):
+class ServeRules(NamedTuple):
     """Categories in the form of `kernels/serve/slate_pick.py`."""
 
     array: Ints
@@ -49,7 +49,7 @@ class Rules(NamedTuple):
     category: Ints  # class after class
 
 
-class Stairs(NamedTuple):
+class CategoryCosts(NamedTuple):
     """The cost of the j-th item of a category, (n_systems, k)."""
 
     cost: Floats  # infinite from the cap on
@@ -64,10 +64,10 @@ class Selector:
         self.data, self.formula = data, formula
         self.keys = data.slate.keys
         self.rules = self.rules_of(formula.of_class, formula.n_classes)
-        self._stairs: dict[int, Stairs] = {}
+        self._costs: dict[int, CategoryCosts] = {}
         self.is_plain = not self.keys and data.slate.keep is None
 
-    def rules_of(self, keys: Mapping[str, Membership], n_classes: int) -> Rules:
+    def rules_of(self, keys: Mapping[str, Membership], n_classes: int) -> ServeRules:
         """The categories of classes with these labels."""
         row, category, system, offset = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
         for number, key in enumerate(self.keys):
@@ -83,9 +83,9 @@ class Selector:
         of_category = np.concatenate(system)
         head = np.array([len(self.keys), offset, categories.size], np.int64)
         array = np.concatenate([head, start, categories[order], of_category])
-        return Rules(array, of_category, start, categories[order])
+        return ServeRules(array, of_category, start, categories[order])
 
-    def rules_for(self, request: Request) -> Rules:
+    def rules_for(self, request: Request) -> ServeRules:
         """The categories of the classes of a request."""
         if request.local is None:
             return self.rules
@@ -97,9 +97,9 @@ class Selector:
         classes: Ints = of_item[0, request.key].astype(np.int64)  # -1 reads the last entry, for unknown items
         return classes
 
-    def stairs(self, k: int) -> Stairs:
+    def category_costs(self, k: int) -> CategoryCosts:
         """The cost of the j-th item of a category, j < k: k numbers per key, so callers clip k first."""
-        found = self._stairs.get(k)
+        found = self._costs.get(k)
         if found is None:
             rule, width = self.data.slate, max(k, 1)
             flat, soft = np.zeros((len(self.keys), width)), np.zeros((len(self.keys), width))
@@ -107,18 +107,20 @@ class Selector:
                 if key in rule.diminishing:
                     soft[row] = rule.diminishing[key].first(width)
                 flat[row, rule.at_most.get(key, width) :] = np.inf
-            found = Stairs(flat + soft, flat, soft)
+            found = CategoryCosts(flat + soft, flat, soft)
             if k <= _KEPT:
-                self._stairs[k] = found
+                self._costs[k] = found
         return found
 
     def arrays(self, k: int, names: Sequence[str]) -> tuple[Ints, Floats, Floats, int, float]:
         """The rules in the form of `kernels/serve/select_users.py`, for slates of up to k and these columns."""
-        cost, flat, _ = self.stairs(k)
+        cost, flat, _ = self.category_costs(k)
         keep = self.data.slate.keep
         return (self.rules.array, cost, flat, *((-1, 0.0) if keep is None else (names.index(keep[0]), keep[1])))
 
-    def wishes(self, n: int, user: User, k: object, pinned: object, exclude: object, fill: object) -> Wishes:
+    def slate_request(
+        self, n: int, user: User, k: object, pinned: object, exclude: object, fill: object
+    ) -> SlateRequest:
         """Check the options of a request; positions are of its n candidates."""
         slots = min(checked_slots(k, user.size), n)
         if not isinstance(fill, (bool, np.bool_)):
@@ -129,32 +131,32 @@ class Selector:
             raise InputError(f"position {both[0]} is pinned and excluded; expected one of the two.")
         if pins.size > slots:
             raise InputError(f"pinned: {pins.size} positions for {slots} slots; expected at most one per slot.")
-        return Wishes(slots, min(user.at_least, slots), pins, out, -np.inf if fill else 0.0)
+        return SlateRequest(slots, min(user.at_least, slots), pins, out, -np.inf if fill else 0.0)
 
-    def pick(self, request: Request, scores: Floats, wishes: Wishes, keep: bool = True) -> Picked:
+    def pick(self, request: Request, scores: Floats, slate_request: SlateRequest, keep: bool = True) -> Picked:
         """The slate for these scores; with `keep` false, without the share of a column."""
         from oasis_alloc.kernels.serve import select_one
 
-        n, k = scores.size, wishes.k
-        costs, caps, _ = self.stairs(k)
+        n, k = scores.size, slate_request.k
+        costs, caps, _ = self.category_costs(k)
         rules = self.rules_for(request)
         of_item = self.formula.of_item if request.local is None else request.local.of_item
-        if wishes.excluded.size:
+        if slate_request.excluded.size:
             scores = scores.copy()
-            scores[wishes.excluded] = -np.inf
-        pinned = wishes.pinned.size
+            scores[slate_request.excluded] = -np.inf
+        pinned = slate_request.pinned.size
         slate = out, marginal = np.empty(max(k, 1), np.int64), np.empty(max(k, 1))
-        out[:pinned] = wishes.pinned
-        scored, fill = (scores, request.key, of_item), (pinned, k, wishes.least, wishes.floor)
+        out[:pinned] = slate_request.pinned
+        scored, fill = (scores, request.key, of_item), (pinned, k, slate_request.min_size, slate_request.floor)
         by_category = rules.array, costs, np.zeros(rules.system.size, np.int64)
         if self.data.slate.keep is None or not keep:
             m = select_one.pick_scored(n, scored, by_category, fill, slate)
         else:
             name, share = self.data.slate.keep
             column = request.columns[self.data.columns.index(name)].copy()
-            column[wishes.excluded] = -np.inf
+            column[slate_request.excluded] = -np.inf
             m = select_one.keep_scored(n, scored, by_category, fill, (column, caps, share), slate, np.empty(4))
-        check_pinned(marginal, wishes, self.data.slate)
+        check_pinned(marginal, slate_request, self.data.slate)
         return Picked(out[:m], marginal[:m])
 
 
@@ -163,18 +165,18 @@ def checked_slots(k: object, otherwise: int) -> int:
     if k is None:
         return otherwise
     slots = as_whole(k)
-    if slots is None or not 0 <= slots < _MOST_SLOTS:
+    if slots is None or not 0 <= slots < MAX_SLOTS:
         raise InputError(
             f"k={shown(k)}: expected a number of slots >= 0 and below 2^62, or None for the size of the solve."
         )
     return slots
 
 
-def check_pinned(marginal: Floats, wishes: Wishes, rule: SlateRule) -> None:
+def check_pinned(marginal: Floats, slate_request: SlateRequest, rule: SlateRule) -> None:
     """Refuse pinned items that break a cap: their marginals are not finite."""
-    pinned = wishes.pinned.size
+    pinned = slate_request.pinned.size
     if pinned and not np.isfinite(marginal[:pinned]).all():
-        at = wishes.pinned[int(np.argmin(np.isfinite(marginal[:pinned])))]
+        at = slate_request.pinned[int(np.argmin(np.isfinite(marginal[:pinned])))]
         raise InputError(
             f"pinned: with position {at} a category has more items than at_most={dict(rule.at_most)} allows; pin fewer "
             "items of this category."
@@ -194,18 +196,20 @@ def _positions(what: str, given: object, n: int) -> Ints:
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise InputError(f"{what}: expected positions in the request, or a mask of shape ({n},).")
     array = array.astype(np.int64)
-    if array.size and (array.min() < 0 or array.max() >= n):
-        raise InputError(f"{what}: from {array.min()} to {array.max()}; expected positions in [0, {n}).")
-    if np.unique(array).size < array.size:
-        raise InputError(f"{what} has a position twice; expected each position once.")
+    if array.size:
+        ascending = np.sort(array)
+        if ascending[0] < 0 or ascending[-1] >= n:
+            raise InputError(f"{what}: from {ascending[0]} to {ascending[-1]}; expected positions in [0, {n}).")
+        if (ascending[1:] == ascending[:-1]).any():
+            raise InputError(f"{what} has a position twice; expected each position once.")
     return array
 
 
 def check_distinct(items: Sequence[int] | Ints) -> None:
     """Refuse a request that has an item twice: a slate would show it twice."""
     numbers = np.asarray(items)
-    order = np.argsort(numbers, kind="stable")
-    same = np.flatnonzero((np.diff(numbers[order]) == 0) & (numbers[order][1:] >= 0))
+    ascending = np.sort(numbers)  # thirty times as fast as argsort, which only an error needs
+    same = np.flatnonzero((ascending[1:] == ascending[:-1]) & (ascending[1:] >= 0))
     if same.size:
-        a, b = order[same[0]], order[same[0] + 1]
+        a, b = np.flatnonzero(numbers == ascending[same[0]])[:2]
         raise InputError(f"items: item {numbers[a]} is at positions {a} and {b}; expected each item once.")

@@ -26,6 +26,7 @@ def kernels() -> dict[str, Any]:
     """The compiled functions that requests of every policy call, by name; draws under rules call further ones."""
     from oasis_alloc.kernels.draw import sample
     from oasis_alloc.kernels.serve import (
+        checked,
         diversify,
         diversify_window,
         reversal,
@@ -37,7 +38,8 @@ def kernels() -> dict[str, Any]:
     )
 
     return {
-        "score": serve.score, "best": serve.best, "pick_scored": select_one.pick_scored,
+        "score": serve.score, "best": serve.best, "checked_scores": checked.checked_scores,
+        "checked_best": checked.checked_best, "pick_scored": select_one.pick_scored,
         "pick_one": select_one.pick_one, "keep_scored": select_one.keep_scored, "keep_one": select_one.keep_one,
         "select_users": select_users.select_users, "reverses": reversal.reverses, "add": serve.add,
         "charge": serve.charge, "mmr": diversify.mmr, "dpp": diversify.dpp, "dpp_window": diversify_window.dpp_window,
@@ -51,25 +53,28 @@ def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
     items, out, marginal, info = np.full(1, -1), np.zeros(1, np.int64), np.zeros(1), np.zeros(4)
     columns, scores = np.zeros((1, 1)), np.zeros(1)
     of_item, table, blend = np.zeros((2, 1), np.uint32), readonly(np.zeros((1, 1))), np.zeros(1)
-    rules, counts, stairs = np.zeros(5, np.int64), np.zeros(0, np.int64), np.zeros((0, 1))
+    rules, counts, costs = np.zeros(5, np.int64), np.zeros(0, np.int64), np.zeros((0, 1))
     pointers, segment = readonly(np.zeros(2, np.int64)), np.zeros(1, np.int64)
     unsigned = readonly(np.zeros(1, np.uint32))
     tables, class_of = readonly(np.zeros((1, 2, 1))), readonly(np.zeros(1, np.uint32))
-    scored = (1, items, columns, blend, of_item, table)
+    prices_of_one, bits = (blend, of_item, table), np.zeros(1, np.uint64)
+    scored = (1, items, columns, *prices_of_one)
     request, unscored = (scores, items, of_item), (items, columns, blend, of_item, scores)
-    by_category, fill, slate, keep = (rules, stairs, counts), (0, 1, 0, 0.0), (out, marginal), (scores, stairs, 0.5)
+    by_category, fill, slate, keep = (rules, costs, counts), (0, 1, 0, 0.0), (out, marginal), (scores, costs, 0.5)
     vectors, trial = (np.zeros((1, 1), np.float32), items), (scores, np.zeros(1, np.bool_))
     prices, slates = (blend, of_item, tables, segment), (scores, np.zeros((1, 1), np.int64))
     calls: list[tuple[str, tuple[Any, ...]]] = [
         ("score", (*scored, scores)),
         ("best", (*scored, 1, 0, 0.0, scores, out)),
+        ("checked_scores", (1, items, columns, -1, True, *prices_of_one, bits)),
+        ("checked_best", (1, items, columns, *prices_of_one, bits, 1, 0, 0.0, out)),
         ("pick_scored", (1, request, by_category, fill, slate)),
         ("pick_one", (1, table, 1, 0, unscored, by_category, slate)),
         ("keep_scored", (1, request, by_category, fill, keep, slate, info)),
         ("keep_one", (1, table, (1, 0), unscored, by_category, keep, slate)),
         (
             "select_users",
-            (0, 1, (pointers, items, columns), prices, (out, out), (rules, stairs, stairs, -1, 0.0), True, slates),
+            (0, 1, (pointers, items, columns), prices, (out, out), (rules, costs, costs, -1, 0.0), True, slates),
         ),
         ("reverses", (0, False, (0.0, scores), trial, request, by_category, fill, out[:0])),
     ]
