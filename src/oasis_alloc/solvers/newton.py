@@ -119,6 +119,15 @@ class SmoothedDual:
             worst = max(worst, share * (of_shared if block.function.is_support else 1.0))
         return worst
 
+    def share_of(self, point: Point, which: npt.NDArray[np.bool_]) -> float:
+        """Maximum over functions of the share that some of the dual variables have in the sum of its totals."""
+        program = self.program
+        size = program.by_variable(point.visit.activity)
+        some, every = (np.bincount(program.row, part, program.n_rows) for part in (np.where(which, size, 0.0), size))
+        return max(
+            (float(some[b.rows].sum()) / max(1.0, float(every[b.rows].sum())) for b in program.blocks), default=0.0
+        )
+
     def _curve_residual(self, point: Point) -> Floats:
         """Error of totals whose prices differ from those of their curved functions; infinite for other rows.
 
@@ -173,12 +182,16 @@ def minimize(
 ) -> Point:
     """Newton steps from `start` until the residual is at most `tolerance`, or until steps stop helping or run out.
 
-    A tolerance may also be a function that decides whether a point is good enough.
+    A tolerance may also be a function that decides whether a point is good enough. After a step that was cut, prices
+    are still on their way, although few totals may be off: the residual has to be smaller then.
     """
     settings = dual.settings
-    point, radius = start, settings.radius
+    point, radius, cut = start, settings.radius, False
     for _ in range(max_steps):
-        if tolerance(point) if callable(tolerance) else dual.residual(point, settings.shared) <= tolerance:
+        if callable(tolerance):
+            if tolerance(point):
+                break
+        elif dual.residual(point, settings.shared) <= (settings.sure * tolerance if cut else tolerance):
             break
         longest = radius * point.gamma
         direction = trust_region_step(dual, newton_direction(dual, point, longest), longest)
@@ -193,6 +206,7 @@ def minimize(
             radius = max(length * radius, settings.min_radius)
         elif new.dual - point.dual <= settings.agreed * promised:  # half of it if the model were exact
             radius = min(2.0 * radius, settings.max_radius)
+        cut = dual.share_of(new, np.abs(direction) >= settings.nearly * longest) >= settings.cut
         point = new
     return point
 

@@ -62,6 +62,9 @@ class DualSettings:
     radius: float = 3.0  # longest first step of any price, in units of gamma
     min_radius: float = 0.1  # the least that it is shortened to
     max_radius: float = 12.0  # the most that it grows to
+    nearly: float = 0.99  # share of the longest step from which the step of a price was cut
+    cut: float = 0.03  # share of a function's totals whose prices were cut, from which they are still on their way
+    sure: float = 0.1  # share of a residual's limit that will do after such a step
     shared: float = 10.0  # factor of the residual for coupled prices: they move far, and add up
     beyond: float = 0.5  # share of the way between totals by which a step may go past them
     agreed: float = 0.2  # share of the promised decrease from which longer steps are tried
