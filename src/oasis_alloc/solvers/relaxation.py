@@ -90,6 +90,7 @@ def smallest_relaxation(
                 zero = np.zeros(free.n_rows)
                 last = finish_rounds(engine, own, zero, np.full(free.n_rows, np.inf), 1.0)
             else:
+                own.offer_bound(0.0, np.zeros(free.n_rows))  # nothing is missed: an allocation of that ends the search
                 optimize(engine, own, None, 1.0)
         except Stop as stop:
             if not own.proven:  # amounts that are not the least would name conflicts that are not there
