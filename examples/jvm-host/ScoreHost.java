@@ -293,6 +293,7 @@ public final class ScoreHost {
         private final Map<String, Map<Object, Integer>> userKeys = new LinkedHashMap<>();
         private final List<String> userNames;
         private final Set<String> known = new LinkedHashSet<>(); // all keys that users of the problem had
+        private volatile Set<String> earlier = Set.of(); // the same of policies that were served before
         private final Map<String, LongAdder> ignored = new ConcurrentHashMap<>();
         private final boolean knowsUsers;
         private final int[] classOf; // of every item, and of one that was never seen: items that no key tells apart
@@ -370,6 +371,7 @@ public final class ScoreHost {
             userKeys.putAll(other.userKeys);
             userNames = other.userNames;
             known.addAll(other.known);
+            earlier = other.earlier;
             knowsUsers = other.knowsUsers;
             classOf = other.classOf;
             member = other.member;
@@ -589,6 +591,17 @@ public final class ScoreHost {
             return Set.copyOf(known);
         }
 
+        /**
+         * Ignores and counts the keys of users that the problem of an earlier policy had, instead of refusing them. A
+         * service calls it before it swaps that policy for this one, so that no swap breaks requests.
+         */
+        public void remember(Policy before) {
+            Set<String> all = new LinkedHashSet<>(earlier);
+            all.addAll(before.known);
+            all.addAll(before.earlier);
+            earlier = Set.copyOf(all);
+        }
+
         /** How many calls brought a key that no price depends on, by key. */
         public Map<String, Long> ignoredKeys() {
             Map<String, Long> out = new TreeMap<>();
@@ -633,7 +646,7 @@ public final class ScoreHost {
             Map<?, ?> labels = given == null ? Map.of() : (Map<?, ?>) given;
             for (Object key : labels.keySet()) {
                 if (key instanceof String name && userKeys.containsKey(name)) continue;
-                if (!(key instanceof String name) || !known.contains(name))
+                if (!(key instanceof String name) || !known.contains(name) && !earlier.contains(name))
                     throw new BadRequest("user: the users of the solved problem do not have a key '" + key + "'; known: "
                             + String.join(", ", known));
                 ignored.computeIfAbsent((String) key, none -> new LongAdder()).increment();

@@ -18,6 +18,7 @@ from oasis_alloc.data import grouping as _grouping
 from oasis_alloc.data.attributes import Given, Keys, as_ids, as_keys, refuse_shared
 from oasis_alloc.data.grouping import Grouping
 from oasis_alloc.data.keys import Key, as_vector
+from oasis_alloc.data.left_out import is_left_out, why_left_out
 from oasis_alloc.data.multi_keys import Attribute, MultiKey, as_attribute, n_rows
 from oasis_alloc.data.row_groups import Dataset
 from oasis_alloc.data.validation import as_column, as_indptr, as_items, by_name, check_duplicates, check_size
@@ -335,7 +336,7 @@ class Candidates(ByFields):
         """
         if isinstance(name, str) and name in self._refused:
             return f" The table has this column, but it cannot be used: {self._refused[name]}"
-        return did_you_mean(name, self.columns)
+        return why_left_out(name) or did_you_mean(name, self.columns)
 
     def user_of(self, positions: ArrayLike) -> NDArray[np.int64]:
         """Return the user numbers, int64, of the pairs at `positions`.
@@ -384,6 +385,8 @@ def _named(values: object, what: str) -> Mapping[str, Any]:
     named = by_name(values)
     if named is None:
         raise InputError(f"{what} is {type(values).__name__}; expected a mapping of names to arrays.")
+    if not isinstance(values, Mapping):  # a table, which may have other columns
+        return {name: column for name, column in named.items() if not is_left_out(name)}
     for name in named:
         if not isinstance(name, str) or not name:
             raise InputError(f"{what} has the name {name!r}; expected a string that is not empty.")

@@ -11,10 +11,12 @@ import numpy as np
 
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_text, cut, number
+from oasis_alloc.common.text_tables import TextTable, as_page, as_text, cut, number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.results.answer import by_label
 from oasis_alloc.results.documents import SCHEMA
+from oasis_alloc.results.naming import keys_by_name, named
+from oasis_alloc.results.price_list import SIGNS_IN_WORDS
 from oasis_alloc.solution import Solution
 from oasis_alloc.statement.stay_close import Earlier
 
@@ -38,7 +40,9 @@ class Difference:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(ByFields):
-    """The differences between two solutions; made by `compare`, and `print` shows them on one screen.
+    """The differences between two solutions; made by `compare`. `print` shows them on one screen, a notebook as tables.
+
+    Labels have the names that `Solution.with_names` gave to either solution.
 
     Attributes
     ----------
@@ -120,7 +124,7 @@ class Comparison(ByFields):
             "prices": [_document(one) for one in self.prices],
         }
 
-    def __str__(self) -> str:
+    def _parts(self) -> list[str | TextTable]:
         change = self.after.value - self.before.value
         head = [
             ("value", number(self.before.value, 8), number(self.after.value, 8), _signed(change)),
@@ -131,12 +135,28 @@ class Comparison(ByFields):
             moved = sorted((one for one in found if one.change != 0), key=lambda one: -_size(one))
             if moved:
                 rows = [
-                    (cut(_heading(one), 48), number(one.before, 6), number(one.after, 6), _signed(one.change))
+                    (cut(self._heading(one), 48), number(one.before, 6), number(one.after, 6), _signed(one.change))
                     for one in moved[:_ROWS]
                 ]
                 more = f"... and {len(moved) - _ROWS:,} more" if len(moved) > _ROWS else ""
                 parts.append(TextTable((what, "before", "after", "change"), "lrrr", rows, more))
-        return "\n\n".join(as_text(part) for part in parts)
+                if found is self.prices:
+                    parts.append(SIGNS_IN_WORDS)
+        return parts
+
+    def _heading(self, one: Difference) -> str:
+        """The name of a group, with the names of its labels."""
+        if one.label is None:
+            return one.name
+        keys = keys_by_name(self.before.problem) | keys_by_name(self.after.problem)
+        names = self.before.label_names | self.after.label_names
+        return f"{one.name} {named(keys.get(one.name, ()), one.label, names)}"
+
+    def __str__(self) -> str:
+        return "\n\n".join(as_text(part) for part in self._parts())
+
+    def _repr_html_(self) -> str:
+        return as_page(self._parts())
 
     def __repr__(self) -> str:
         return f"Comparison(churn={self.churn:.4g}, value {self.before.value:.8g} -> {self.after.value:.8g})"
@@ -193,10 +213,6 @@ def _worth(allocation: Solution, prices: Solution) -> float:
 def _document(one: Difference) -> dict[str, Any]:
     numbers = {"before": jsonable(one.before), "after": jsonable(one.after)}
     return {"name": one.name, "label": jsonable(one.label), **numbers}
-
-
-def _heading(one: Difference) -> str:
-    return one.name if one.label is None else f"{one.name} {one.label!r}"
 
 
 def _size(one: Difference) -> float:

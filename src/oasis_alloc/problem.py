@@ -19,6 +19,7 @@ from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import as_page
 from oasis_alloc.data.by_group import Labels, numbers_of
+from oasis_alloc.data.left_out import why_left_out
 from oasis_alloc.data.row_groups import StreamedColumn, any_negative
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.by_user import by_user, per_user
@@ -230,7 +231,8 @@ def check_slate(slate: Slate, candidates: Candidates) -> None:
     """Refuse rules by keys, columns and users that the candidates do not have."""
     for key in slate.keys:
         if key not in candidates.items:
-            raise ProblemError(f"{slate!r}: the items have no key {key!r}.{did_you_mean(key, candidates.items)}")
+            why = why_left_out(key) or did_you_mean(key, candidates.items)
+            raise ProblemError(f"{slate!r}: the items have no key {key!r}.{why}")
     for column in slate.keep:
         if column not in candidates.columns:
             hint = candidates.no_column(column)

@@ -294,9 +294,12 @@ def test_ids_that_are_equal_are_one_id() -> None:
 def test_a_typo_among_300_000_labels_is_told_at_once() -> None:
     names = [f"campaign-{k:06d}" for k in range(300_000)]
     for typo, right in (("campagin-123456", 123456), ("campaign-12345", None), ("kampaign-200001", 200001)):
-        start = time.process_time()
-        text = did_you_mean(typo, names)
-        assert time.process_time() - start < 0.25  # 20 to 40 ms on a quiet machine, 4 s when all are compared
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            text = did_you_mean(typo, names)
+            times.append(time.process_time() - start)
+        assert min(times) < 0.1  # 10 to 30 ms on a quiet machine, 4 s when all are compared
         assert text.startswith(" Did you mean 'campaign-")
         assert right is None or f"{right:06d}" in text
     assert "Did you mean" not in did_you_mean("zzz", names)

@@ -91,10 +91,12 @@ def test_a_column_has_one_type_wherever_its_cells_are(
 def test_an_index_of_pandas_is_no_column(tmp_path: Path, library: str) -> None:
     frame = pd.DataFrame({"user": ["a", "b"], "market": ["SE", "DE"]})[::-1]
     frame.to_csv(tmp_path / "users.csv")
-    assert columns(tmp_path / "users.csv") == {"user": ["b", "a"], "market": ["DE", "SE"]}
-    if library != "pandas":
-        frame.to_parquet(tmp_path / "users.parquet")
-        assert columns(tmp_path / "users.parquet") == {"user": ["b", "a"], "market": ["DE", "SE"]}
+    pairs = pl.DataFrame({"user": ["a", "b"], "item": [1, 2], "r": [0.5, 0.25]})
+    frame.to_parquet(tmp_path / "users.parquet")
+    for name in ("users.csv", "users.parquet"):
+        cands = oa.Candidates.from_frames(pairs, users=read_table(tmp_path / name))
+        assert list(cands.users) == ["market"]
+        assert cands.groups("market") == ["DE", "SE"]
 
 
 def test_a_byte_order_mark_and_other_line_ends_are_nothing(tmp_path: Path, library: str) -> None:

@@ -94,6 +94,11 @@ public class Check {
         say("known key", () -> policy.user(Map.of("market", "se", "daypart", "night")).size());
         say("ignoredKeys", policy::ignoredKeys);
         say("misspelt key", () -> policy.user(Map.of("markt", "se")));
+        say("earlier key before", () -> labels.user(Map.of("daypart", "night")));
+        labels.remember(policy);
+        say("earlier key", () -> labels.user(Map.of("daypart", "night", "int", 1)).size());
+        say("counted earlier key", labels::ignoredKeys);
+        say("misspelt earlier key", () -> labels.user(Map.of("dayprt", "night")));
         say("user 9", () -> policy.user(9));
         say("user 1.5", () -> policy.user(1.5));
         say("user text", () -> policy.user("se"));

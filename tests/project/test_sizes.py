@@ -58,3 +58,22 @@ def test_files_are_short() -> None:
 def test_docstrings_are_not_counted() -> None:
     assert sizes('def f():\n    """One\n    two."""\n    return 1\n') == {"f": 2}
     assert sizes("def f():\n    def g():\n        return 1\n    return g\n") == {"f": 4, "g": 2}
+
+
+def assigned_again(source: str) -> set[str]:
+    """Names that a module assigns more than once: the second silently replaces the first, as two constants would."""
+    body = ast.parse(source).body
+    targets = [t for node in body if isinstance(node, ast.Assign) for t in node.targets]
+    targets += [node.target for node in body if isinstance(node, ast.AnnAssign)]
+    names = [target.id for target in targets if isinstance(target, ast.Name)]
+    return {name for name in names if names.count(name) > 1}
+
+
+def test_no_module_assigns_a_name_twice() -> None:
+    again = {name: found for name, text in FILES.items() if (found := assigned_again(text))}
+    assert not again
+
+
+def test_a_name_that_is_assigned_twice_is_found() -> None:
+    assert assigned_again("A = 1\nB: int = 2\nA = 3\n") == {"A"}
+    assert assigned_again("A = 1\nif A:\n    A = 2\ndef f():\n    A = 3\n") == set()

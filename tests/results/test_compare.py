@@ -75,6 +75,21 @@ def test_groups_that_one_of_them_lacks_are_nan() -> None:
     assert oa.compare(solved(6.0, of), other).to_dict()["totals"][0]["before"] is None
 
 
+def test_a_comparison_has_one_page_in_a_notebook_with_names_next_to_labels() -> None:
+    of = candidates()
+    before, after = solved(6.0, of), solved(3.0, of).with_names({"campaign": {"a": "<i>Spring</i>"}})
+    both = oa.compare(before, after)
+    page = both._repr_html_()
+    assert page.startswith('<div class="oasis-alloc">')
+    assert "<td>caps &#x27;a&#x27; &lt;i&gt;Spring&lt;/i&gt;</td>" in page
+    assert '<td class="n">6</td><td class="n">3</td><td class="n">-3</td>' in page
+    assert page.count("A price is what one more unit of the limit would add") == 1
+    assert "caps 'a' <i>Spring</i>" in str(both)
+    same = oa.compare(before, before)._repr_html_()
+    assert "A price is" not in same, "no price changes"
+    assert "slots changed" in same
+
+
 def test_only_solutions_with_an_allocation_are_compared() -> None:
     with pytest.raises(oa.ProblemError, match=r"compare\(after=\.\.\.\): expected an oa\.Solution, got int"):
         oa.compare(solved(6.0), 3)  # type: ignore[arg-type]

@@ -84,8 +84,9 @@ def shown(solution: oa.Solution) -> dict[str, Any]:
     curve = oa.frontier(solution.problem, vary=solution.problem.names[0], points=[1.9, 2.0], gap=1e-2)
     policy = solution.policy(unproven=True)
     explained = policy.explain([0, 1, 2], {"relevance": [0.9, 0.5, 0.1]})
+    nothing = oa.solve(oa.Problem(solution.problem.candidates, oa.total("relevance"), slate=oa.Slate(1)), gap=1e-3)
     return {"solution": solution, "problem": solution.problem, "prices": solution.shadow_prices(), "frontier": curve,
-            "explanation": explained}  # fmt: skip
+            "explanation": explained, "comparison": oa.compare(nothing, solution)}  # fmt: skip
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
@@ -115,12 +116,15 @@ def test_pages_are_escaped_aligned_short_and_of_no_color(size: str, request: pyt
                     "groups",
                     "share",
                     "weight",
+                    "before",
+                    "after",
+                    "change",
                 ):
                     assert not right or text in ("score", "marginal", "margin"), (what, row)  # fmt: skip
 
 
 def test_labels_and_names_are_there_as_they_are(small: oa.Solution) -> None:
-    for what in ("solution", "problem", "prices"):
+    for what in ("solution", "problem", "prices", "comparison"):
         assert "<b>caps</b>" in Page(shown(small)[what]._repr_html_()).text
 
 

@@ -137,6 +137,8 @@ EQUAL: dict[str, dict[str, Any]] = {  # what a label of a request is equal to, b
 WORDS = {
     "created": str(CREATED), "validUntil": str(CREATED + 3600), "isExpired": "false true",
     "userKeys": "[daypart, market]", "known key": "3", "ignoredKeys": "{daypart=1}",
+    "earlier key before": "do not have a key 'daypart'", "earlier key": "1", "counted earlier key": "{daypart=1}",
+    "misspelt earlier key": "do not have a key 'dayprt'",
     "misspelt key": "do not have a key 'markt'; known: market, daypart", "user 9": "expected a number in [0, 4)",
     "user 1.5": "is not a number", "user text": "expected a number, {key: label} or null", "user 3": "3",
     "missing column": "'streams' is missing; there are [relevance]", "short column": "has 2 numbers; expected 1",
@@ -288,7 +290,10 @@ def test_labels_are_equal_by_type_as_the_page_on_labels_says(said: dict[str, str
 @pytest.mark.parametrize("name", WORDS)
 def test_a_service_of_another_package_is_told_what_is_wrong(said: dict[str, str], name: str) -> None:
     assert WORDS[name] in said[name]
-    told = name not in ("created", "validUntil", "isExpired", "userKeys", "known key", "ignoredKeys", "user 3", "k")
+    told = name not in (
+        "created", "validUntil", "isExpired", "userKeys", "known key", "ignoredKeys", "earlier key",
+        "counted earlier key", "user 3", "k",
+    )  # fmt: skip
     assert said[name].startswith("refused: ") == told
 
 

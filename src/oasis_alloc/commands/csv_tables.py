@@ -33,8 +33,8 @@ def read_csv(parts: Sequence[TableFile]) -> dict[str, Column]:
 
     Only an empty cell is missing: NA, null, None and blanks are texts. A column has whole numbers if all its cells are
     whole numbers of up to 64 bits, numbers if all are numbers (also inf and nan), booleans if all are true or false,
-    and else texts. Columns without a name, as pandas writes its index, are left out. Repeated names get the number of
-    the column: `plays (column 2)`.
+    and else texts. Repeated names get the number of the column: `plays (column 2)`; several columns without a name are
+    left out.
 
     Raises `InputError` for anything that is not such a table, with the file and the line.
     """
@@ -45,17 +45,18 @@ def read_csv(parts: Sequence[TableFile]) -> dict[str, Column]:
             raise InputError(f"{part.path}: its header is {', '.join(other)}; expected {', '.join(names)}, as before.")
     names += [name for name in parts[0].values if name not in names]
     texts: set[int] = set()
+    unnamed = names.count("") > 1  # one may be the ids; of several, nobody can name one
     while True:
         columns = [_Column(k in texts) for k in range(len(names))]
         try:
             for rows in _chunks(parts, names):
                 for k, cells in enumerate(zip(*rows, strict=True)):
-                    if names[k]:
+                    if names[k] or not unnamed:
                         columns[k].add(cells, k)
         except _NotNumbers as column:  # read the whole column again as texts
             texts.add(column.args[0])
             continue
-        return {name: columns[k].whole() for k, name in enumerate(_distinct(names)) if name}
+        return {name: columns[k].whole() for k, name in enumerate(_distinct(names)) if name or not unnamed}
 
 
 class _Column:
@@ -168,7 +169,7 @@ def as_frame(columns: Mapping[str, Column], library: str, module: Any) -> Any:
     if library == "pyarrow":
         return module.table({name: module.array(values, mask=missing) for name, (values, missing) in columns.items()})
     if library == "polars":
-        return module.DataFrame([_polars(module, name, *column) for name, column in columns.items()])
+        return module.DataFrame({name: _polars(module, name, *column) for name, column in columns.items()})
     return module.DataFrame({name: _pandas(module, *column) for name, column in columns.items()})
 
 

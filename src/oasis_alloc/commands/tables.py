@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,13 @@ from oasis_alloc.errors import InputError, MissingDependencyError, require
 _LIBRARIES = ("pyarrow", "polars", "pandas")
 _CSV = (".csv",)
 _WANTED = "expected a file whose name ends in .parquet or .csv, or a folder of such files."
-_INDEX = re.compile(r"__index_level_\d+__|")  # names that pandas gives to an index without a name
 
 
 def read_table(path: Path) -> Any:
     """Read a table as a pyarrow, polars or pandas frame, the first that is installed.
 
     `path` is a file that ends in `.parquet` or `.csv`, or a folder of such files in the layout of Spark, Dask,
-    polars or pyarrow (see `data/partitions.py`). An index written by pandas is left out.
+    polars or pyarrow (see `data/partitions.py`). An index written by pandas is a column, which candidates leave out.
 
     Raises `InputError` if it is missing, of another kind, or cannot be read, and
     `MissingDependencyError` if no installed library can read it.
@@ -109,14 +107,12 @@ def _parquet(library: str, parts: Sequence[TableFile]) -> Any:
 def _pyarrow_parquet(path: str) -> Any:
     pa = require("pyarrow", "cli")
     with pa.OSFile(path) as file:  # a path would have folders on the way read as columns, by other rules
-        table = told_apart(require("pyarrow.parquet", "cli").ParquetFile(file).read())  # reads columns of one name, too
-    return table.drop_columns([name for name in table.column_names if _INDEX.fullmatch(name)])
+        return told_apart(require("pyarrow.parquet", "cli").ParquetFile(file).read())  # reads columns of one name, too
 
 
 def _polars_parquet(path: str) -> Any:
     pl = require("polars", "cli")
-    frame = pl.read_parquet(path, hive_partitioning=False, glob=False)
-    return frame.drop([name for name in frame.columns if _INDEX.fullmatch(name)])
+    return pl.read_parquet(path, hive_partitioning=False, glob=False)
 
 
 def _pyarrow_constants(table: Any, values: dict[str, Any]) -> Any:

@@ -22,7 +22,7 @@ _SHARED = 0.9  # share of names with the same character from which that characte
 _ALIKE = 0.6  # smallest similarity of a suggestion: difflib's own
 _LONGEST = 80  # characters of a name that are compared, or shown
 _SHOWN = 12  # names that are listed
-_FEW = 1_000  # columns
+_COLUMNS = 1_000  # names above which none is a column of a table
 
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:
@@ -41,7 +41,7 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
     if not names:
         return " No names are known."
     doubled = f"{name} (column "
-    if len(names) <= _FEW and any(isinstance(other, str) and other.startswith(doubled) for other in names):
+    if len(names) <= _COLUMNS and any(isinstance(other, str) and other.startswith(doubled) for other in names):
         several = " and ".join(repr(other) for other in names if str(other).startswith(doubled))
         return f" Several columns of the table have this name. They were renamed to {several}."
     near = nearest(name, names)

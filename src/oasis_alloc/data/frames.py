@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -20,6 +19,7 @@ from oasis_alloc.common.pickling import FrozenMapping
 from oasis_alloc.data.attributes import Given, as_keys
 from oasis_alloc.data.doubled import told_apart
 from oasis_alloc.data.keys import Factor, factorize, first_rows
+from oasis_alloc.data.left_out import is_left_out, why_left_out
 from oasis_alloc.data.validation import as_column, item_dtype
 from oasis_alloc.errors import InputError, MissingDependencyError
 
@@ -32,7 +32,6 @@ Backend = Literal["pandas", "polars", "pyarrow"]
 BACKENDS: tuple[Backend, ...] = ("pandas", "polars", "pyarrow")
 _PLAIN = {str, bytes, int, date, datetime, time, timedelta, Decimal}  # types that have their own column type
 _NAMED = 5  # maximum number of ids in an error message
-_INDEX = re.compile(r"__index_level_\d+__")  # the name of an index that pandas writes into Parquet files
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +91,11 @@ def read(
     }
 
 
-def columns_of(native: object, what: str) -> tuple[dict[str, Given], int]:
-    """(the columns of a frame that have names, its length); they are read at first use."""
+def columns_of(native: object, what: str, ids: str) -> tuple[dict[str, Given], int]:
+    """(the columns of a frame that can be used, that of the ids among them, its length); they are read at first use."""
     frame = _open(native, what)
-    return {name: Given(frame.get_column(name).to_native(), None, True) for name in _named(frame)}, len(frame)
+    names = [name for name in frame.columns if name == ids or not is_left_out(name)]
+    return {name: Given(frame.get_column(name).to_native(), None, True) for name in names}, len(frame)
 
 
 def values_of(native: Any) -> NDArray[Any]:
@@ -107,7 +107,7 @@ def values_of(native: Any) -> NDArray[Any]:
 
 def _named(frame: nw.DataFrame[Any]) -> list[str]:
     """Columns that can be used: those whose names are strings, and that are not the index of another table."""
-    return [name for name in frame.columns if isinstance(name, str) and name and not _INDEX.fullmatch(name)]
+    return [name for name in frame.columns if not is_left_out(name)]
 
 
 def write(candidates: PairSource, positions: ArrayLike, values: Mapping[str, ArrayLike], backend: str | None) -> Any:
@@ -246,8 +246,8 @@ def _asked_for(frame: nw.DataFrame[Any], user: str, item: str, columns: Sequence
     if not names:
         raise InputError("columns is empty; expected one name or more, or None for every numeric column.")
     for name in names:
-        if not isinstance(name, str):
-            raise InputError(f"columns has {name!r}; expected names of columns.")
+        if not isinstance(name, str) or not name:
+            raise InputError(f"columns has {name!r}; expected names of columns.{why_left_out(name)}")
         _check_name(frame, None, "pairs", name, "columns")
         if name in (user, item):
             raise InputError(f"columns names {name!r}, which holds ids; expected columns of numbers.")

@@ -16,6 +16,7 @@ from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.data.attributes import refuse_shared
 from oasis_alloc.data.by_group import Labels
 from oasis_alloc.data.keys import Key
+from oasis_alloc.data.left_out import why_left_out
 from oasis_alloc.data.multi_keys import MultiKey
 from oasis_alloc.data.pairs import PairSource
 from oasis_alloc.data.row_groups import StreamedColumn, clipped
@@ -135,7 +136,7 @@ def as_by(by: object, users: Mapping[str, Key], items: Mapping[str, Key | MultiK
         if name not in users and name not in items:
             raise ProblemError(
                 f"by={by!r}: {name!r} is not a key of the users or of the items."
-                f"{did_you_mean(name, list(dict.fromkeys([*users, *items])))}"
+                f"{why_left_out(name) or did_you_mean(name, list(dict.fromkeys([*users, *items])))}"
                 f" (users: {', '.join(users) or 'none'}; items: {', '.join(items) or 'none'})"
             )
         refuse_shared(name, frozenset(users) & frozenset(items))

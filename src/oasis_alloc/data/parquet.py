@@ -17,6 +17,7 @@ from oasis_alloc.common.files import kind_of_file, replacing
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import FrozenMapping
+from oasis_alloc.data.left_out import is_left_out
 from oasis_alloc.data.multi_keys import as_attribute, n_rows
 from oasis_alloc.data.parquet_file import File
 from oasis_alloc.data.partitions import TableFile, parts_of, typed
@@ -64,7 +65,7 @@ def table_of(values: object, name: str, what: str) -> AttributeTable:
     if not isinstance(values, Mapping):
         from oasis_alloc.data.frames import columns_of
 
-        columns, n = columns_of(values, what)
+        columns, n = columns_of(values, what, name)
         return AttributeTable(
             {key: of for key, of in columns.items() if key != name},
             columns[name].read() if name in columns else None,
@@ -149,7 +150,7 @@ def _types(
     if columns is None:
         numeric = [f.name for f in files[0].schema if kinds.is_integer(f.type) or kinds.is_floating(f.type)]
         numeric += files[0].folders
-        asked = [name for name in dict.fromkeys(numeric) if name not in (user, item)]
+        asked = [name for name in dict.fromkeys(numeric) if name not in (user, item) and not is_left_out(name)]
     else:
         asked = [columns] if isinstance(columns, str) else list(columns)
     out: dict[str, np.dtype[Any]] = {}

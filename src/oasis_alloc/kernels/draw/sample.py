@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.solve.ties import spread_around
-from oasis_alloc.kernels.solve.visit import _threshold
+from oasis_alloc.kernels.solve.visit import plain_root
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -192,7 +192,7 @@ def smooth(scores: Floats, size: int, gamma: float, out: Floats) -> None:
             m += 1
             total += min(scores[i] / gamma, 1.0)
     if total > size:
-        t, _ = _threshold(c, m, size, gamma, 0.0)
+        t, _ = plain_root(c, m, size, gamma, 0.0)
         spread_around(scores, scores.size, size, t, gamma, out)
         return
     for i in range(scores.size):

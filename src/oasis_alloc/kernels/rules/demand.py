@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.rules.stairs import hold, stair
-from oasis_alloc.kernels.solve.halving import middle
+from oasis_alloc.kernels.solve.halving import next_turn
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -20,8 +20,6 @@ Ints = npt.NDArray[np.int64]
 _CLOSE = 1e-13  # of the mass: a root is found
 _ROUNDING = 1e-15  # of the price, over the smoothing: what x can be known to
 _NEAR = 1e-5  # of a slot: the most of it that is mixed away
-_PATIENCE = 6  # turns before the first halving; then one in _EVERY is one, whatever the slopes say
-_EVERY = 3
 
 
 class Chain(NamedTuple):
@@ -123,11 +121,9 @@ def demand_root(
         new = low + f * gamma / moving if moving > 0 else above + gamma * min(1.0, f)
     turn = 0
     while True:
-        if not (low < new < high):
-            new = middle(low, high)
-            if not (low < new < high):
-                return high, low, high
-        t = new
+        t = next_turn(low, high, new, turn)
+        if not (low < t < high):
+            return high, low, high
         f, moving, below, above = demand(t, chain, of, which)
         f -= most
         if abs(f) <= exact:
@@ -142,9 +138,7 @@ def demand_root(
         else:
             high = t
         turn += 1
-        if turn > _PATIENCE and turn % _EVERY == 0:
-            new = middle(low, high)
-        elif moving > 0:
+        if moving > 0:
             new = t + f * gamma / moving
         else:
             new = above + gamma * min(1.0, f) if f > 0.0 else below - gamma * min(1.0, -f)

@@ -11,14 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
-from oasis_alloc.kernels.solve.halving import middle
+from oasis_alloc.kernels.solve.halving import next_turn
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _CLOSE = 1e-13  # of the mass: a root is found
-_PATIENCE = 6  # turns before the first halving; then one in _EVERY is one, whatever the slopes say
-_EVERY = 3
 
 
 @jit
@@ -76,19 +74,15 @@ def level_root(
         else:
             high = t
         turn += 1
-        if turn > _PATIENCE and turn % _EVERY == 0:
-            new = middle(low, high)
-        elif moving > 0:
+        if moving > 0:
             new = t + f * gamma / moving
         elif f > 0.0:
             new = above + 0.5 * gamma * f / (b - a)
         else:
             new = below + 0.5 * gamma * f / (b - a)
-        if not (low < new < high):
-            new = middle(low, high)
-            if not (low < new < high):
-                return high, low, high
-        t = new
+        t = next_turn(low, high, new, turn)
+        if not (low < t < high):
+            return high, low, high
 
 
 @jit

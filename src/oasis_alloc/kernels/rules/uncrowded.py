@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.rules.rules import Rules, Work
-from oasis_alloc.kernels.solve.halving import middle
+from oasis_alloc.kernels.solve.halving import next_turn
+from oasis_alloc.kernels.solve.largest import largest
 from oasis_alloc.kernels.solve.ties import spread
 
 Floats = npt.NDArray[np.float64]
@@ -24,8 +25,6 @@ Ints = npt.NDArray[np.int64]
 _CLOSE = 1e-13  # of the mass: a root is found, as in stairs.py
 _ROUNDING = 1e-15  # of the threshold, over the smoothing: what x can be known to
 _NEAR = 1e-5  # of a slot: the most of it that is mixed away
-_PATIENCE = 6  # turns before the first halving; then one in _EVERY is one, whatever the slopes say
-_EVERY = 3
 _LEAST_FREE = 1e-12  # of a mass that fills its places
 
 
@@ -38,16 +37,7 @@ def _full_root(
     Returns (t, and two numbers around it between which the mass is `size`), as stairs.level_root. `top` (size + 1,) is
     scratch.
     """
-    for j in range(size + 1):
-        top[j] = -np.inf
-    for i in range(m):
-        x = c[i]
-        if x > top[size]:
-            j = size
-            while j > 0 and top[j - 1] < x:
-                top[j] = top[j - 1]
-                j -= 1
-            top[j] = x
+    largest(c, m, size, top)
     above = top[size - 1] - gamma
     below = max(top[size], low)
     if above >= below and below < top[size - 1]:  # whole items: in between, nothing moves
@@ -80,12 +70,9 @@ def _full_root(
         else:
             high = t
         turn += 1
-        new = t + f * gamma / moving if moving > 0 else low
-        if (turn > _PATIENCE and turn % _EVERY == 0) or not (low < new < high):
-            new = middle(low, high)
-            if not (low < new < high):
-                return high, low, high
-        t = new
+        t = next_turn(low, high, t + f * gamma / moving if moving > 0 else low, turn)
+        if not (low < t < high):
+            return high, low, high
 
 
 @jit

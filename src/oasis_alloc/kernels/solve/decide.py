@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.solve.largest import largest
 from oasis_alloc.kernels.solve.ties import spread_around
 from oasis_alloc.kernels.solve.visit import Pairs
 
@@ -46,16 +47,7 @@ def score(first: int, last: int, pairs: Pairs, price: Floats, out: Floats) -> No
 @jit
 def _cut(s: Floats, n: int, size: int, top: Floats) -> float:
     """Midway between the size-th and the next score, not below 0; 0 where fewer than `size` scores are positive."""
-    for j in range(size + 1):
-        top[j] = -np.inf
-    for i in range(n):
-        x = s[i]
-        if x > top[size]:
-            j = size
-            while j > 0 and top[j - 1] < x:
-                top[j] = top[j - 1]
-                j -= 1
-            top[j] = x
+    largest(s, n, size, top)
     last = top[size - 1]
     if last <= 0.0:
         return 0.0

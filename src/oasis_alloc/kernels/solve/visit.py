@@ -51,7 +51,7 @@ class Curvature(NamedTuple):
 
 
 @jit
-def _threshold(c: Floats, m: int, size: int, gamma: float, start: float) -> tuple[float, float]:
+def plain_root(c: Floats, m: int, size: int, gamma: float, start: float) -> tuple[float, float]:
     """(root t of sum clip((c - t) / gamma, 0, 1) = size, what the sum is off by), by Newton's method inside a bracket.
 
     The caller has checked that the sum at t = 0 is above `size`. Where the root lies between two neighboring numbers
@@ -171,7 +171,7 @@ def visit(users: Users, pairs: Pairs, size: int, point: Point, sums: Sums) -> No
             for i in range(m):
                 full += min(1.0, c[i] * inverse)
             if full > size:
-                t, off = _threshold(c, m, size, gamma, start)
+                t, off = plain_root(c, m, size, gamma, start)
             if cut == 0.0 or (m >= size and full > size and t >= cut):
                 break
             misses += 1
