@@ -52,6 +52,7 @@ class Swapping:
         self._state, self._unsaved = State(), False
         self._seen = Seen()
         self._served: Served | None = None
+        self._tally = Tally()
         self._warm: set[int] = set()  # ids of the warm objects among those that are served or kept
         self._warms: bool = False  # whether a policy is warmed up before it becomes active
         self._draws: bool = True
@@ -73,7 +74,7 @@ class Swapping:
         """Make new locks, counts and threads for this process; the locks of a parent may be held forever."""
         self._looking = threading.RLock()  # held during a check of the file, however long it takes
         self._changing = threading.RLock()  # held while _served is rebound: no file is read under it
-        self._stats, self._tally = Stats(), Tally()
+        self._stats, self._tally = Stats(), self._tally.emptied()
         for policy in self._policies():
             policy.count_into(self._tally)
         self._logged: dict[str, float] = {}

@@ -1,8 +1,9 @@
-"""Counts of ignored keys and mistyped requests, of one policy or of all policies of a store."""
+"""Counts of ignored keys and mistyped requests, of one policy or of all policies of a store, and their keys."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from threading import Lock
 from typing import Any
 
@@ -21,6 +22,28 @@ class Tally:
         self._lock = Lock()
         self._ignored: Counter[str] = Counter()
         self._mistyped = 0
+        self._known: frozenset[tuple[str, str]] = frozenset()  # (side, key); replaced as a whole, so read without lock
+
+    def know(self, side: str, keys: Iterable[str]) -> None:
+        """Remember keys of "users" or "items" that a policy's problem had: a later policy ignores and counts them."""
+        with self._lock:
+            self._known |= {(side, key) for key in keys}
+
+    def knows(self, side: str, key: object) -> bool:
+        """True for a key that the problem of this or an earlier policy had.
+
+        >>> tally = Tally()
+        >>> tally.know("users", ["daypart"])
+        >>> tally.knows("users", "daypart"), tally.knows("items", "daypart")
+        (True, False)
+        """
+        return (side, key) in self._known
+
+    def emptied(self) -> Tally:
+        """A tally with the same keys that has counted nothing: for the child of a fork, so without the lock."""
+        out = Tally()
+        out._known = self._known
+        return out
 
     def ignored(self, key: str) -> None:
         """Count a call with a key of the problem that no price or rule of the policy depends on."""

@@ -12,6 +12,7 @@ from oasis_alloc.serving.file.stored import StoredPolicy
 from oasis_alloc.serving.request.prepared import PreparedBatch
 from oasis_alloc.serving.request.reader import UsersLike
 from oasis_alloc.serving.request.scorer import Scorer
+from oasis_alloc.serving.schema import known_keys
 from oasis_alloc.serving.tally import Tally
 
 
@@ -28,7 +29,9 @@ class Batched(StoredPolicy):
         return self._scorer.reader.tally
 
     def count_into(self, tally: Tally) -> None:
-        """Use this tally from now on: a store has one for all its policies."""
+        """Use this tally from now on: a store has one for all its policies, which also remembers their keys."""
+        for side, keys in zip(("users", "items"), known_keys(self.data), strict=True):
+            tally.know(side, keys)
         self._scorer.reader.tally = tally
 
     def _derived(self, data: PolicyData) -> Self:

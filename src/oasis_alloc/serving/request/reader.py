@@ -107,13 +107,13 @@ class RequestReader:
         return User(self.formula, codes, self.formula.table(codes), size, min(min_size, size))
 
     def check_user_keys(self, what: str, keys: Iterable[object]) -> None:
-        """Count keys of the problem on which no price depends, and refuse unknown keys."""
+        """Count keys of this or an earlier problem on which no price depends, and refuse unknown keys."""
         for key in keys:
             if key not in self.data.user_keys:
                 self._ignore(what, "users", key, self._known_user_keys)
 
     def _ignore(self, what: str, side: str, key: object, known: Mapping[str, None]) -> None:
-        if key not in known:
+        if key not in known and not self.tally.knows(side, key):
             near = nearest(key, known)
             raise InputError(f"{what}: the {side} of the solved problem do not have a key {shown(key)}.{near}")
         self.tally.ignored(str(key))
