@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import AllocationSums, PairSplit, Survey, Visit
+from oasis_alloc.engines.pieces import ChunkPart, Piece, n_pairs_of, parts_of, positions_of
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.kernels.rules import curvature as rules_curvature
 from oasis_alloc.kernels.rules import ruled as ruled_kernels
@@ -30,32 +31,12 @@ from oasis_alloc.program.program import Program
 
 _MAX_CHUNKS, _FEW_CHUNKS = 64, 8
 _PAIRS_A_CELL = 32  # pairs per cell of a chunk's tables
-_PART_PAIRS = 1 << 19  # pairs of a chunk for which results are written at a time
 _TABLE_BYTES = 1 << 28  # for all chunks' tables together
 _MOST_KEPT = 1 << 22  # fractional pairs kept for Hessian products, over all chunks
 _VECTORS = 4  # kept per fractional pair where rules cross
 _KINK = 1e-5  # smoothing of decisions under rules, in typical values: nearly none
 _RULED_SLACK = 3.0  # factor of the first smoothing: too few candidates are costly under rules
 _NOTHING = 1e-12
-
-
-class Piece(NamedTuple):
-    """Users of one chunk, with the arrays that hold their pairs."""
-
-    chunk: int
-    begins: bool  # the chunk's first
-    first: int  # users, by their numbers in the program
-    last: int
-    start: int  # position of the first user's first pair
-    pairs: visit_kernels.Pairs  # indptr, by the program's user numbers, says where in these arrays a user's pairs are
-
-
-class ChunkPart(NamedTuple):
-    """Results of a part of a piece: pairs by their numbers in it (half the memory), and their data."""
-
-    start: int  # position of the part's first pair
-    first: npt.NDArray[np.uint32]
-    second: npt.NDArray[Any]
 
 
 class Chunked(ABC):
@@ -274,8 +255,8 @@ class Chunked(ABC):
         gamma = 0.0 if self._rules is None else self._min_gamma
 
         def job(piece: Piece) -> None:
-            for part in _parts(piece):
-                state = np.empty(_n_pairs(part), np.uint8)
+            for part in parts_of(piece):
+                state = np.empty(n_pairs_of(part), np.uint8)
                 if self._rules is None:
                     given = part.first, part.last, part.pairs, tables, self.program.size, within
                     decide_kernels.decide(*given, state)
@@ -288,14 +269,14 @@ class Chunked(ABC):
 
         self._pieces(job)
         self.passes += 1.0
-        return PairSplit(_positions(parts), _positions(parts, second=True))
+        return PairSplit(positions_of(parts), positions_of(parts, second=True))
 
     def scores(self, prices: Floats) -> Floats:
         tables = self.program.tables(prices)
         out = np.empty(self.program.n_pairs)
 
         def job(piece: Piece) -> None:
-            part = out[piece.start : piece.start + _n_pairs(piece)]
+            part = out[piece.start : piece.start + n_pairs_of(piece)]
             decide_kernels.score(piece.first, piece.last, piece.pairs, tables, part)
 
         self._pieces(job)
@@ -307,8 +288,8 @@ class Chunked(ABC):
         parts: list[list[ChunkPart]] = [[] for _ in range(self._n)]
 
         def job(piece: Piece) -> None:
-            for part in _parts(piece):
-                x = np.empty(_n_pairs(part))
+            for part in parts_of(piece):
+                x = np.empty(n_pairs_of(part))
                 if self._rules is None:
                     decide_kernels.allocate(
                         part.first, part.last, part.pairs, tables, self.program.size, gamma, self._threshold, x
@@ -321,7 +302,7 @@ class Chunked(ABC):
 
         self._pieces(job)
         self.passes += 1.0
-        return _positions(parts), np.concatenate([part.second for chunk in parts for part in chunk])
+        return positions_of(parts), np.concatenate([part.second for chunk in parts for part in chunk])
 
     def add_up(self, positions: Ints, x: Floats) -> tuple[float, Floats]:
         sums = self.sums(positions, x)
@@ -364,36 +345,6 @@ def pairs_of(program: Program, store: PairStore, indptr: Ints | None = None) -> 
         readonly(program.indptr if indptr is None else indptr), readonly(store.code), readonly(store.value),
         readonly(store.extra), readonly(program.segment),
     )  # fmt: skip
-
-
-def _parts(piece: Piece) -> Iterator[Piece]:
-    """A piece in parts with few pairs each, so that results by pair stay small."""
-    indptr, first = piece.pairs.indptr, piece.first
-    while first < piece.last:
-        ends = indptr[first + 1 : piece.last + 1]
-        last = first + max(1, int(np.searchsorted(ends, indptr[first] + _PART_PAIRS, side="right")))
-        start = piece.start + int(indptr[first] - indptr[piece.first])
-        yield piece._replace(first=first, last=last, start=start)
-        first = last
-
-
-def _n_pairs(piece: Piece) -> int:
-    return int(piece.pairs.indptr[piece.last] - piece.pairs.indptr[piece.first])
-
-
-def _positions(parts: list[list[ChunkPart]], second: bool = False) -> Ints:
-    """Positions of the pairs of all parts, chunk by chunk; the data of the parts are released on the way."""
-    every = [(chunk, k) for chunk in parts for k in range(len(chunk))]
-    out = np.empty(sum((chunk[k].second if second else chunk[k].first).size for chunk, k in every), np.int64)
-    at = 0
-    for chunk, k in every:
-        part = chunk[k]
-        numbers = part.second if second else part.first
-        np.add(numbers, np.int64(part.start), out=out[at : at + numbers.size])
-        at += numbers.size
-        none = np.empty(0, np.uint32)  # a view would keep the whole array
-        chunk[k] = part._replace(second=none) if second else part._replace(first=none)
-    return out
 
 
 def _chunk_edges(indptr: npt.NDArray[Any], chunks: int, users: int) -> npt.NDArray[np.int64]:

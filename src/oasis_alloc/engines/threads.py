@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from oasis_alloc.common.threads import share, workers
 from oasis_alloc.common.types import Ints
-from oasis_alloc.engines.chunks import Chunked, Piece, pairs_of
+from oasis_alloc.engines.chunks import Chunked, pairs_of
+from oasis_alloc.engines.pieces import Piece
 from oasis_alloc.program.narrowing import Narrowing, with_merged_cells
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program

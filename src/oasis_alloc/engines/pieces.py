@@ -1,0 +1,63 @@
+"""Pieces of chunks, the parts in which results by pair are written, and their sum over all chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.common.types import Ints
+from oasis_alloc.kernels.solve import visit as visit_kernels
+
+_PART_PAIRS = 1 << 19  # pairs of a chunk for which results are written at a time
+
+
+class Piece(NamedTuple):
+    """Users of one chunk, with the arrays that hold their pairs."""
+
+    chunk: int
+    begins: bool  # the chunk's first
+    first: int  # users, by their numbers in the program
+    last: int
+    start: int  # position of the first user's first pair
+    pairs: visit_kernels.Pairs  # indptr, by the program's user numbers, says where in these arrays a user's pairs are
+
+
+class ChunkPart(NamedTuple):
+    """Results of a part of a piece: pairs by their numbers in it (half the memory), and their data."""
+
+    start: int  # position of the part's first pair
+    first: npt.NDArray[np.uint32]
+    second: npt.NDArray[Any]
+
+
+def parts_of(piece: Piece) -> Iterator[Piece]:
+    """A piece in parts with few pairs each, so that results by pair stay small."""
+    indptr, first = piece.pairs.indptr, piece.first
+    while first < piece.last:
+        ends = indptr[first + 1 : piece.last + 1]
+        last = first + max(1, int(np.searchsorted(ends, indptr[first] + _PART_PAIRS, side="right")))
+        start = piece.start + int(indptr[first] - indptr[piece.first])
+        yield piece._replace(first=first, last=last, start=start)
+        first = last
+
+
+def n_pairs_of(piece: Piece) -> int:
+    return int(piece.pairs.indptr[piece.last] - piece.pairs.indptr[piece.first])
+
+
+def positions_of(parts: list[list[ChunkPart]], second: bool = False) -> Ints:
+    """Positions of the pairs of all parts, chunk by chunk; the data of the parts are released on the way."""
+    every = [(chunk, k) for chunk in parts for k in range(len(chunk))]
+    out = np.empty(sum((chunk[k].second if second else chunk[k].first).size for chunk, k in every), np.int64)
+    at = 0
+    for chunk, k in every:
+        part = chunk[k]
+        numbers = part.second if second else part.first
+        np.add(numbers, np.int64(part.start), out=out[at : at + numbers.size])
+        at += numbers.size
+        none = np.empty(0, np.uint32)  # a view would keep the whole array
+        chunk[k] = part._replace(second=none) if second else part._replace(first=none)
+    return out
