@@ -15,6 +15,7 @@ from oasis_alloc.pacing.curves import RemainingShare
 from oasis_alloc.pacing.live import Live
 from oasis_alloc.pacing.rooms import Rooms
 from oasis_alloc.pacing.rows import Rows
+from oasis_alloc.pacing.shares import Shares
 from oasis_alloc.pacing.targets import Targets
 
 _MOVED = 0.01  # of the scale: smaller moves are not published
@@ -31,7 +32,8 @@ class Core:
         self.rows, self.live, self.controller, self.confirm = rows, live, controller, confirm
         self.targets = Targets(rows, schedule, keys, day_starts)
         self.rooms = Rooms(rows, self.targets)
-        self.accounts = Accounts(rows.n)
+        self.accounts = Accounts(rows.n, self.rooms.began, self.rooms.before)
+        self.shares: Shares | None = None  # allowances, where there is a ledger
         self.expected, self.replicas, self.replica = max(requests, 1.0), replicas, replica
         self.lock = threading.RLock()
         self.price: Floats = rows.first.copy()
@@ -139,12 +141,26 @@ class Core:
 
     def settle(self, now: float) -> bool:
         """Bring rooms and stops up to date, and serve other prices where they moved enough; whether they did."""
+        rolled = self.rooms.roll(now, self.accounts.at_most())
+        for window, is_first in rolled:
+            if not is_first:
+                self.accounts.begin(window)
+            elif self.shares is not None:  # a process that starts in the middle of a day
+                self.rooms.before[window] -= self.shares.in_window(float(self.rooms.began[window]))
+        if rolled and self.shares is not None:
+            self.shares.roll()
+        return self._publish(self.rooms.stopped(now, self.fit()))
+
+    def fit(self) -> Floats:
+        """Set the rooms of this process to what caps, and its allowances, leave it; returns that."""
         at_most = self.accounts.at_most()
-        self.rooms.roll(now, at_most)
-        mine = self.rooms.mine(at_most, self.granted, self.replicas, self.replica)
+        if self.shares is None:
+            mine = self.rooms.mine(at_most, self.granted, self.replicas, self.replica)
+        else:
+            mine = self.rooms.share(np.minimum(self.rooms.left(at_most), self.shares.left()), 1, 0)
         self.room[:] = self.used + mine
         self.near = 0 if bool((mine > 64.0).all()) else 1
-        return self._publish(self.rooms.stopped(now, mine))
+        return mine
 
     def synchronized(self, confirmed: Floats, pending: Floats, acknowledged: int | None) -> None:
         """Take totals of all processes, from which this one has a new part of the rooms."""
@@ -170,14 +186,16 @@ class Core:
     def take_over(self, other: Core) -> None:
         """Prices and accounts of the goals that another core has too; accounts only where the flight began the same."""
         place = {goal.name: r for r, goal in enumerate(other.rows.goals)}
+        pairs: dict[int, int] = {}
         for r, goal in enumerate(self.rows.goals):
             before = place.get(goal.name, -1)
             if before < 0:
                 continue
             self.price[r] = np.clip(other.price[before], self.rows.low[r], self.rows.high[r])
             if goal.start == other.rows.goals[before].start:
-                self.accounts.confirmed[r] = other.delivered()[before]
-                self.granted[r] = min(other.granted[before], self.accounts.confirmed[r])
+                pairs[before] = r
+                self.granted[r] = other.granted[before]
+        self.accounts.take_over(other.accounts, pairs)
         self.requests, self.last, self.seen = other.requests, other.last, other.seen
         self.last_requests, self.last_delivered = other.last_requests, self.delivered()
         if self.last is not None:
@@ -211,6 +229,9 @@ class Core:
         for name in _NUMBERS:
             setattr(self, name, state[name])
         self.live.publish(np.array(state["published"]), np.array(state["stopped"], np.bool_))
+        if self.shares is not None:
+            self.shares.roll()
+            self.fit()
 
 
 _NUMBERS = (

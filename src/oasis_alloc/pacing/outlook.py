@@ -37,7 +37,8 @@ class Outlook(ByFields):
     amount
         By how much it will fall short, or the UNIX seconds at which it will run out.
     reason
-        "price at its bound", "no supply", "throttled", "hard cap", "outside its flight" or "".
+        "price at its bound", "no supply", "throttled", "hard cap", "no allowance" (this process has used up what the
+        ledger granted it), "outside its flight" or "".
 
     >>> import oasis_alloc as oa
     >>> oa.Outlook("a", 40.0, 40.0, 0.0, 50.0, 0.8, 80.0, 69.6, 90.4, "will fall short", 20.0, "no supply").status
@@ -105,7 +106,8 @@ def _status(
         done = at_most >= goal.cap * (1.0 - _WITHIN) if math.isfinite(goal.cap) else had >= goal.floor * (1.0 - _WITHIN)
         return "stopped", math.nan, "hard cap" if done and now < goal.end else "outside its flight"
     if core.live.stopped[r]:
-        return "stopped", math.nan, "hard cap"
+        left = core.rooms.share(core.rooms.left(core.accounts.at_most()), 1, 0)[r]
+        return "stopped", math.nan, "hard cap" if left <= 0 or core.shares is None else "no allowance"
     if projected != projected:
         return "on track", math.nan, ""
     if not goal.per_request and math.isfinite(goal.cap) and projected > goal.cap * (1.0 + _WITHIN) and had > 0:

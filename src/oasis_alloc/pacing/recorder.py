@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import threading
 from collections.abc import Hashable, Iterable
@@ -32,7 +33,8 @@ class Recorder:
         self._of = {same(goal.label): row for row, goal in enumerate(rows.goals)}
         self._batch_state = "served" if confirm else "confirmed"
         self._writer = secrets.token_hex(8)  # a process that is started again is another writer
-        self._count = 0
+        self._count, self._process = 0, os.getpid()
+        self._slices: list[tuple[float, int, float]] = []
         self.queue: list[Event] = []
         self.waiting = np.zeros((2, rows.n))  # confirmed and pending amounts of `queue` that the accounts have by event
         self.refused = 0
@@ -44,10 +46,15 @@ class Recorder:
         """The id of an event in the ledger."""
         if event is None:
             self._count += 1
-            return f"{self._writer}:{self._count}"
+            return f"{self._named()}:{self._count}"
         if not isinstance(event, str):
             raise InputError(f"observe(event={shown(event)}): expected a text, because the ledger stores it as an id.")
         return event
+
+    def _named(self) -> str:
+        if self._process != os.getpid():  # ids of two processes after a fork must differ
+            self._writer, self._process = secrets.token_hex(8), os.getpid()
+        return self._writer
 
     def add(self, name: str, event: accounts.Event, change: Floats) -> None:
         """Queue what an event is now; `change` (2, n) is what it did to confirmed and pending amounts."""
@@ -61,7 +68,7 @@ class Recorder:
         """Empty the queue, to which a batch that was counted without ids is added: (events, what they wait for)."""
         for row in np.flatnonzero(amounts).tolist():
             goal = self._goals[row]
-            name = f"{self._writer}:batch {batch}/{goal}"
+            name = f"{self._named()}:batch {batch}/{goal}"
             self.queue.append(Event(name, goal.label, time, float(amounts[row]), self._batch_state))
         taken, self.queue, self.waiting = (self.queue, self.waiting), [], np.zeros_like(self.waiting)
         return taken
@@ -80,7 +87,7 @@ class Recorder:
             why = receipt.rejected[0].message if receipt.rejected else f"{receipt.late} came after their day was closed"
             _log.warning("%d of %d events were refused by the ledger: %s", refused, len(events), why)
         confirmed, pending = np.zeros((2, len(self._goals)))
-        length = self.ledger.slice_seconds
+        length, found = self.ledger.slice_seconds, []
         for total in self.ledger.totals(since=self._since):
             row = self._of.get(same(total.group))
             if row is None:
@@ -89,7 +96,17 @@ class Recorder:
             if total.start + length > goal.start and total.start < goal.end:
                 confirmed[row] += total.confirmed
                 pending[row] += total.pending
+                found.append((total.start, row, total.confirmed + total.pending))
+        self._slices = found
         return confirmed, pending
+
+    def since(self, began: float) -> Floats:
+        """(n,) what all processes have delivered since a time, by the last `exchange`, in whole slices."""
+        out = np.zeros(len(self._goals))
+        for start, row, amount in self._slices:
+            if start + self.ledger.slice_seconds > began:
+                out[row] += amount
+        return out
 
     def state(self) -> dict[str, Any]:
         """Plain lists and numbers."""
