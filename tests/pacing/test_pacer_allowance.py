@@ -201,6 +201,34 @@ def test_a_lost_delivery_of_the_last_hour_makes_no_room_in_this_one(policy: oa.P
         assert served == 10
 
 
+def test_a_delivery_that_another_process_confirms_is_not_free_again(policy: oa.Policy) -> None:
+    """One process serves and hears nothing more; another one is told of the confirmations."""
+    clock = Clock(0.0)
+    ledger = ledger_of(clock=Clock(1e4))
+    first, second = (pacer_of(policy, ledger, clock, confirm=True, confirm_within=100.0) for _ in range(2))
+    for k in range(10):
+        first.observe({"c1": 1.0}, event=f"imp-{k}", status="served", time=0.0)
+    assert first.sync()
+    for k in range(6):
+        assert second.observe({"c1": 1.0}, event=f"imp-{k}", time=0.0)
+    assert second.sync()
+    clock.now = 200.0
+    first.tick(150.0)
+    first.tick(200.0)  # all ten are lost, as far as it knows
+    assert first.sync()
+    assert first.sync()
+    assert first.delivered()["c1"] == 6.0
+    assert first._core.accounts.spent()[0, 1] == 6.0
+    assert (first._core.accounts.good, first._core.accounts.lost) == (6.0, 4.0)
+    served = 0
+    for _ in range(60):
+        for pacer in (first, second):
+            served += all_for_one(pacer, 1, 40)
+            assert pacer.sync()
+            pacer.tick(clock.now)
+    assert served + 6.0 == CAPS["c1"]
+
+
 def test_an_outage_serves_what_was_granted_and_no_more(policy: oa.Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = ledger_of()
     pacers = [pacer_of(policy, ledger) for _ in range(2)]

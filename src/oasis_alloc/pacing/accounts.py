@@ -33,6 +33,7 @@ class Accounts:
     def __init__(self, n: int, began: Floats, before: Floats) -> None:
         self.began, self.before = began, before
         self.own = np.zeros((3, n))
+        self.claims: list[tuple[Hashable, Event]] | None = None  # lost ones, until a ledger says that nobody confirmed
         self.confirmed, self.pending, self.local = np.zeros((3, n))
         self.flushed: OrderedDict[int, Floats] = OrderedDict()  # sent to the ledger, not yet in its totals
         self.batch = 0
@@ -71,15 +72,24 @@ class Accounts:
         for own in self.own:
             np.add.at(own, rows, amounts)
 
-    def _unspend(self, event: Event) -> None:
-        """Give back a delivery that did not happen, or happened otherwise: in the windows that it was in."""
+    def _shrink(self, event: Event) -> None:
+        """A delivery did not happen, or happened otherwise: what was delivered before this day or hour is less."""
         for w, began in enumerate(self.began.tolist()):
-            if event.time < began:  # what was delivered before this window is less than it was
+            if event.time < began:
                 np.subtract.at(self.before[w], event.rows, event.amounts)
-        if event.mine:
-            for w, began in enumerate((-np.inf, *self.began.tolist())):
-                if event.time >= began:
-                    np.subtract.at(self.own[w], event.rows, event.amounts)
+
+    def give_back(self, event: Event) -> None:
+        """Free what this process had spent on a delivery, in the windows that it was in."""
+        for own, began in zip(self.own, (-np.inf, *self.began.tolist()), strict=True):
+            if event.mine and event.time >= began:
+                np.subtract.at(own, event.rows, event.amounts)
+
+    def confirmed_elsewhere(self, name: Hashable) -> None:
+        """Another process has heard that a delivery was confirmed, which counted as lost here."""
+        event = self.events.get(name)
+        self.lost, self.good = self.lost - 1.0, self.good + 1.0
+        if event is not None and event.state == "lost":
+            self.events[name] = event._replace(state="confirmed")
 
     def take_in(
         self, name: Hashable, status: str, rows: Ints | None, amounts: Floats | None, time: float, mine: bool
@@ -129,7 +139,8 @@ class Accounts:
         at = event.rows if rows is None else rows
         np.add.at(self.confirmed, at, used)
         if event.state == "pending" and used is not event.amounts:
-            self._unspend(event)
+            self._shrink(event)
+            self.give_back(event)
         if event.mine and not (event.state == "pending" and used is event.amounts):
             self.spend(at, used)
         self.events[name] = Event(at, used, event.time, "confirmed", event.mine)
@@ -142,7 +153,11 @@ class Accounts:
             self.duplicates += event is not None
             return False
         np.subtract.at(self.pending, event.rows, event.amounts)
-        self._unspend(event)
+        self._shrink(event)
+        if self.claims is None:
+            self.give_back(event)
+        elif event.mine:
+            self.claims.append((name, event))
         self.events[name] = event._replace(state="lost")
         del self.waiting[name]
         self.lost += 1.0

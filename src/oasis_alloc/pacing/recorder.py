@@ -17,9 +17,12 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.pacing import accounts
 from oasis_alloc.pacing.ledger import Ledger
 from oasis_alloc.pacing.ledger_events import Event, label_of, label_text
+from oasis_alloc.pacing.ledger_merge import Change, Row, counts_as
 from oasis_alloc.pacing.rows import Rows
 
 _log = logging.getLogger("oasis_alloc.pacing")
+
+Claims = list[tuple[Hashable, accounts.Event]]
 
 _STATES = {"pending": "served", "confirmed": "confirmed", "lost": "lost"}
 
@@ -58,11 +61,27 @@ class Recorder:
 
     def add(self, name: str, event: accounts.Event, change: Floats) -> None:
         """Queue what an event is now; `change` (2, n) is what it did to confirmed and pending amounts."""
-        rows, amounts = event.rows.tolist(), event.amounts.tolist()
-        for row, amount in zip(rows, amounts, strict=True):
-            one = name if len(rows) == 1 else f"{name}/{self._goals[row]}"
+        for one, row, amount in zip(self._ids(name, event), event.rows.tolist(), event.amounts.tolist(), strict=True):
             self.queue.append(Event(one, self._goals[row].label, event.time, amount, _STATES[event.state]))
         self.waiting += change
+
+    def _ids(self, name: str, event: accounts.Event) -> list[str]:
+        """Ids in the ledger of an event: one per goal."""
+        rows = event.rows.tolist()
+        return [name] if len(rows) == 1 else [f"{name}/{self._goals[row]}" for row in rows]
+
+    def fates(self, claims: Claims) -> list[list[int | None]]:
+        """What the ledger counts the rows of each event as: a column of totals, or None where it does not know it."""
+        ids = [self._ids(str(name), event) for name, event in claims]
+        known: dict[str, Row] = {}
+
+        def look(rows: Any, _: int) -> Change:
+            known.update({one: rows[one] for some in ids for one in some if one in rows})
+            return Change()
+
+        if ids:
+            self.ledger.store.record([one for some in ids for one in some], look)
+        return [[counts_as(known[one])[0] if one in known else None for one in some] for some in ids]
 
     def take(self, batch: int, amounts: Floats, time: float) -> tuple[list[Event], Floats]:
         """Empty the queue, to which a batch that was counted without ids is added: (events, what they wait for)."""

@@ -12,7 +12,8 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, LedgerUnavailableError
 from oasis_alloc.pacing.follower import Follower
 from oasis_alloc.pacing.ledger_events import UNITS
-from oasis_alloc.pacing.recorder import Recorder
+from oasis_alloc.pacing.ledger_merge import CONFIRMED, LOST
+from oasis_alloc.pacing.recorder import Claims, Recorder
 from oasis_alloc.pacing.shares import Shares
 from oasis_alloc.pacing.usage import Labels
 
@@ -37,6 +38,7 @@ class Sharing:
         core = self._core
         self._recorder = Recorder(ledger, core.rows, self._given["confirm"])
         with core.lock:
+            core.accounts.claims = []
             shares, since = None if before is None else before._core.shares, self._recorder.since
             core.shares = (
                 Shares(ledger, core, self._given["clock"], since)
@@ -126,6 +128,7 @@ class Sharing:
                 core.room -= core.used
                 batch, amounts = core.accounts.flush()
                 events, waiting = recorder.take(batch, amounts, float(self._given["clock"]()))
+                claims, core.accounts.claims = core.accounts.claims or [], []
             found, is_alone = None, shares.is_moved or shares.exchange.closed
             try:
                 found = self._follower.read(lambda: recorder.exchange(events), LedgerUnavailableError, is_alone)
@@ -133,12 +136,35 @@ class Sharing:
                 with core.lock:
                     if found is None:  # the ledger may have them all the same: their ids stay as they are
                         recorder.put_back(events, waiting)
+                        core.accounts.claims[:0] = claims
                     else:
                         new = recorder.waiting  # observed meanwhile
                         core.synchronized(found[0] + new[0], found[1] + new[1], batch)
             if found is None or is_alone:
                 return found is not None
-            return self._follower.does(shares.sync, LedgerUnavailableError)
+
+            def more() -> None:
+                self._settle_claims(claims)
+                shares.sync()
+
+            return self._follower.does(more, LedgerUnavailableError)
+
+    def _settle_claims(self, claims: Claims) -> None:
+        """Free what lost deliveries had used of allowances, unless another process has confirmed them."""
+        accounts, recorder = self._core.accounts, self._recorder
+        assert recorder is not None
+        try:
+            fates = recorder.fates(claims)
+        except LedgerUnavailableError:
+            with self._core.lock:
+                accounts.claims = [*claims, *(accounts.claims or [])]
+            raise
+        with self._core.lock:
+            for (name, event), fate in zip(claims, fates, strict=True):
+                if CONFIRMED in fate:
+                    accounts.confirmed_elsewhere(name)
+                gone = [k for k, column in enumerate(fate) if column == LOST]
+                accounts.give_back(event._replace(rows=event.rows[gone], amounts=event.amounts[gone]))
 
     def replicas(self) -> dict[str, float]:
         """{name: seconds without a `sync` that this process has seen} of all processes that have an allowance."""
