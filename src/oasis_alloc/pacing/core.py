@@ -13,6 +13,7 @@ from oasis_alloc.pacing.accounts import Accounts
 from oasis_alloc.pacing.controllers.base import Controller, View
 from oasis_alloc.pacing.curves import RemainingShare
 from oasis_alloc.pacing.live import Live
+from oasis_alloc.pacing.outlook import Standing
 from oasis_alloc.pacing.rooms import Rooms
 from oasis_alloc.pacing.rows import Rows
 from oasis_alloc.pacing.shares import Shares
@@ -30,7 +31,7 @@ class Core:
         requests: float, replicas: int, replica: int, day_starts: float, confirm: bool,
     ) -> None:  # fmt: skip
         self.rows, self.live, self.controller, self.confirm = rows, live, controller, confirm
-        self.targets = Targets(rows, schedule, keys, day_starts)
+        self.targets = Targets(rows.goals, schedule, keys, day_starts)
         self.rooms = Rooms(rows, self.targets)
         self.accounts = Accounts(rows.n, self.rooms.began, self.rooms.before)
         self.shares: Shares | None = None  # allowances, where there is a ledger
@@ -55,6 +56,17 @@ class Core:
         accounts = self.accounts
         unsure = (1.0 - accounts.rate) * (accounts.local + accounts.sent()) if self.confirm else 0.0
         return accounts.delivered() - unsure
+
+    def standing(self) -> Standing:
+        """What an outlook is made of."""
+        accounts, rows = self.accounts, self.rows
+        confirmed = accounts.confirmed + accounts.local + accounts.sent()
+        left = self.rooms.share(self.rooms.left(accounts.at_most()), 1, 0)
+        return Standing(
+            rows.goals, self.targets, confirmed, accounts.pending.copy(), self.delivered() - confirmed, rows.hard,
+            self.traffic(), self.expected, self.live.price, rows.low, rows.high, self.rates, self.live.stopped, left,
+            self.shares is not None,
+        )  # fmt: skip
 
     def traffic(self) -> float:
         """Requests so far, of all processes where that is known."""

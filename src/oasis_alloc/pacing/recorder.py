@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from oasis_alloc.common.labels import same, shown
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
 from oasis_alloc.pacing import accounts
+from oasis_alloc.pacing.goal import Goal
 from oasis_alloc.pacing.ledger import Ledger
 from oasis_alloc.pacing.ledger_events import Event, label_of, label_text
 from oasis_alloc.pacing.ledger_merge import Change, Row, counts_as
@@ -31,9 +32,8 @@ class Recorder:
     """Events that the ledger does not have yet. Callers hold the lock of the pacer, except for `exchange`."""
 
     def __init__(self, ledger: Ledger, rows: Rows, confirm: bool) -> None:
-        _check(ledger, rows)
+        check_fits(ledger, rows.goals, "Pacer")
         self.ledger, self._goals = ledger, rows.goals
-        self._of = {same(goal.label): row for row, goal in enumerate(rows.goals)}
         self._batch_state = "served" if confirm else "confirmed"
         self._writer = secrets.token_hex(8)  # a process that is started again is another writer
         self._count, self._process = 0, os.getpid()
@@ -42,8 +42,6 @@ class Recorder:
         self.waiting = np.zeros((2, rows.n))  # confirmed and pending amounts of `queue` that the accounts have by event
         self.refused = 0
         self.syncing = threading.Lock()
-        first = min(goal.start for goal in rows.goals)
-        self._since = max(first // ledger.slice_seconds * ledger.slice_seconds, 0.0)
 
     def name(self, event: Hashable) -> str:
         """The id of an event in the ledger."""
@@ -105,18 +103,7 @@ class Recorder:
             self.refused += refused
             why = receipt.rejected[0].message if receipt.rejected else f"{receipt.late} came after their day was closed"
             _log.warning("%d of %d events were refused by the ledger: %s", refused, len(events), why)
-        confirmed, pending = np.zeros((2, len(self._goals)))
-        length, found = self.ledger.slice_seconds, []
-        for total in self.ledger.totals(since=self._since):
-            row = self._of.get(same(total.group))
-            if row is None:
-                continue  # the ledger may have groups without a goal
-            goal = self._goals[row]
-            if total.start + length > goal.start and total.start < goal.end:
-                confirmed[row] += total.confirmed
-                pending[row] += total.pending
-                found.append((total.start, row, total.confirmed + total.pending))
-        self._slices = found
+        confirmed, pending, self._slices = totals_of(self.ledger, self._goals)
         return confirmed, pending
 
     def since(self, began: float) -> Floats:
@@ -138,24 +125,43 @@ class Recorder:
         self.waiting = np.array(state["waiting"])
 
 
-def _check(ledger: object, rows: Rows) -> None:
+def totals_of(ledger: Ledger, goals: Sequence[Goal]) -> tuple[Floats, Floats, list[tuple[float, int, float]]]:
+    """(confirmed, pending) (n,) in the flights of the goals, and both by slice: [(start, goal, amount), ...]."""
+    confirmed, pending = np.zeros((2, len(goals)))
+    length, slices = ledger.slice_seconds, []
+    of = {same(goal.label): row for row, goal in enumerate(goals)}
+    since = max(min(goal.start for goal in goals) // length * length, 0.0)
+    for total in ledger.totals(since=since):
+        row = of.get(same(total.group))
+        if row is None:
+            continue  # the ledger may have groups without a goal
+        goal = goals[row]
+        if total.start + length > goal.start and total.start < goal.end:
+            confirmed[row] += total.confirmed
+            pending[row] += total.pending
+            slices.append((total.start, row, total.confirmed + total.pending))
+    return confirmed, pending, slices
+
+
+def check_fits(ledger: object, goals: Sequence[Goal], call: str) -> None:
+    """`InputError` for goals that a ledger does not count."""
     if not isinstance(ledger, Ledger):
-        raise InputError(f"Pacer(ledger): expected oa.Ledger, got {type(ledger).__name__}.")
+        raise InputError(f"{call}(ledger): expected oa.Ledger, got {type(ledger).__name__}.")
     seen: set[Any] = set()
-    for goal in rows.goals:
+    for goal in goals:
         if goal.per_request:
             raise InputError(
-                f"Pacer(ledger): the goal of {goal} is a ratio per request, and a ledger counts amounts by label; "
+                f"{call}(ledger): the goal of {goal} is a ratio per request, and a ledger counts amounts by label; "
                 "leave it out of the plan, or pass totals to sync(delivered)."
             )
         if goal.by != ledger.by:
             raise InputError(
-                f"Pacer(ledger): the goal of {goal} is by {', '.join(goal.by)}, and the ledger is by "
+                f"{call}(ledger): the goal of {goal} is by {', '.join(goal.by)}, and the ledger is by "
                 f"{', '.join(ledger.by)}; open a ledger with by={goal.by!r}."
             )
         if same(goal.label) in seen:
             raise InputError(
-                f"Pacer(ledger): {goal} has several goals, and a ledger counts one amount by label; use one ledger per "
-                "measure and pass totals to sync(delivered)."
+                f"{call}(ledger): {goal} has several goals, and a ledger counts one amount by label; use one ledger "
+                "per measure and pass totals to sync(delivered)."
             )
         seen.add(same(goal.label))

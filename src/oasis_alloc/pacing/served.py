@@ -13,7 +13,7 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike, LabelsLike
 from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.accounts import Event
-from oasis_alloc.pacing.outlook import Outlook, outlook_of
+from oasis_alloc.pacing.outlook import Outlook, outlooks
 from oasis_alloc.pacing.recorder import Recorder
 from oasis_alloc.pacing.usage import Labels, Usage, of_slate
 from oasis_alloc.serving.explain.explanation import Explanation
@@ -200,4 +200,4 @@ class Served:
         """What every goal will come to if the flight goes on as it has, in the order of the plan; see `oa.Outlook`."""
         at = self._given["clock"]() if now is None else now
         with self._core.lock:
-            return outlook_of(self._core, float(at))
+            return outlooks(self._core.standing(), float(at))

@@ -13,7 +13,7 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.curves import Flat, RemainingShare, curve_of
-from oasis_alloc.pacing.rows import Rows
+from oasis_alloc.pacing.goal import Goal
 
 DAY, HOUR = 86400.0, 3600.0
 _FLAT = Flat()
@@ -35,13 +35,13 @@ def part(schedule: RemainingShare, t0: float, t1: float, t2: float, key: Any) ->
 class Targets:
     """Shares of all goals at once; goals with the same flight, curve and key are looked up together."""
 
-    def __init__(self, rows: Rows, schedule: RemainingShare, keys: Sequence[Any], day_starts: float) -> None:
-        self.rows, self.schedule, self.day_starts = rows, schedule, day_starts
+    def __init__(self, goals: Sequence[Goal], schedule: RemainingShare, keys: Sequence[Any], day_starts: float) -> None:
+        self.schedule, self.day_starts = schedule, day_starts
         curves: dict[Any, Callable[[float], float]] = {}
         place: dict[Any, int] = {}
         self._groups: list[tuple[float, float, Any, Callable[[float], float]]] = []
         of_row = []
-        for goal, key in zip(rows.goals, keys, strict=True):
+        for goal, key in zip(goals, keys, strict=True):
             mode = goal.mode if isinstance(goal.mode, str) else id(goal.mode)
             curve = curves.setdefault(mode, curve_of(goal.mode))
             name = (goal.start, goal.end, key, mode)
@@ -57,7 +57,7 @@ class Targets:
                     f"Pacer(schedule): the share of [{start:g}, {end:g}) is {whole} for key {shown(key)}; expected a "
                     "finite number >= 0."
                 )
-        self.has_windows = bool(np.isfinite(rows.daily).any() or np.isfinite(rows.hourly).any())
+        self.has_windows = any(math.isfinite(goal.daily) or math.isfinite(goal.hourly) for goal in goals)
 
     def elapsed(self, now: float) -> Floats:
         """(n,) the share of every flight's traffic that comes before now."""
