@@ -112,6 +112,21 @@ def test_no_order_of_events_crosses_a_cap(steps: Sequence[tuple[int, str]]) -> N
 _POLICY: list[oa.Policy] = []
 
 
+def test_what_is_observed_by_event_takes_room_at_once(policy: oa.Policy) -> None:
+    """Without a tick in between: hosts observe every slate as they serve it."""
+    columns = {"relevance": np.array([50.0, 50.0]), "cost": np.ones(2)}
+    for ledger in (None, ledger_of()):
+        pacer, served = pacer_of(policy, ledger, confirm=True), 0  # type: ignore[arg-type]
+        pacer.tick(0.0)
+        for number in range(100):
+            slate = pacer.select([1, 7], columns, {"market": "SE"})
+            if slate.size:
+                used = pacer.usage(slate, [1, 7], columns, {"market": "SE"})
+                pacer.observe(used, event=f"slate {number}", status="served", time=0.0)
+            served += slate.size
+        assert served == (CAPS["c1"] if ledger is None else CAPS["c1"] / 2)
+
+
 def test_replicas_that_come_and_go_leave_nothing_behind(policy: oa.Policy) -> None:
     ledger, served = ledger_of(), 0
     for round_ in range(30):

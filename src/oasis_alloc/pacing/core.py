@@ -179,6 +179,17 @@ class Core:
         self.accounts.sync(confirmed, pending, acknowledged)
         self.granted[:] = self.accounts.at_most()
 
+    def took(self, amounts: Floats) -> None:
+        """Deliveries outside of `used` have taken so much of the rooms; what they gave back is for the next tick."""
+        if not (amounts > 0.0).any():
+            return
+        self.room -= np.maximum(amounts, 0.0)
+        left = self.room - self.used
+        if self.near == 0 and not (left > 64.0).all():
+            self.near = 1
+        if self.last is not None and (self.rooms.stopped(self.last, left) & ~self.live.stopped).any():
+            self.crossed()
+
     def crossed(self) -> None:
         """Stop goals that have used up their room between two ticks."""
         if self.last is not None:

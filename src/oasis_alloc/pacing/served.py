@@ -184,8 +184,10 @@ class Served:
                     accounts.take_in(event, status, rows, showings, at, not core.confirm),
                     accounts.events.get(event),
                 )
+            change = np.stack([accounts.confirmed, accounts.pending]) - before
+            core.took(change.sum(axis=0))
             if changed and recorder is not None and name is not None and known is not None:
-                recorder.add(name, known, np.stack([accounts.confirmed, accounts.pending]) - before)
+                recorder.add(name, known, change)
             return changed
 
     def delivered(self) -> dict[Any, float]:
