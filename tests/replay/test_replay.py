@@ -220,17 +220,17 @@ def test_allowances_of_replicas_are_those_of_the_ledger(policy: oa.Policy) -> No
     theirs = [oa.Allowance(LEDGER, {"c0": 60.0, "c1": 7.0}, clock=lambda: 0.0, period="replay") for _ in range(4)]
     for r, one in enumerate(theirs):
         one.sync()
-        mine.sync(r, np.zeros(2), r + 1)
+        mine.sync(np.array([r]), np.zeros((1, 2)), r + 1)
     rng = np.random.default_rng(2)
     for _ in range(60):
         r = int(rng.integers(4))
         left = [theirs[r].left(label) for label in ("c0", "c1")]
-        assert mine.left(r).tolist() == left
+        assert mine.left(np.array([r]))[0].tolist() == left
         used = np.array([float(rng.integers(0, int(most) + 1)) for most in left])
         for label, amount in zip(("c0", "c1"), used, strict=True):
             assert theirs[r].spend(label, float(amount))
         theirs[r].sync()
-        mine.sync(r, used, 4)
+        mine.sync(np.array([r]), used[None], 4)
 
 
 LEDGER = oa.Ledger()

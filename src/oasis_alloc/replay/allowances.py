@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.pacing.rooms import Rooms
 from oasis_alloc.pacing.rows import Rows
 
@@ -30,23 +30,33 @@ class Allowances:
         for of in (self._granted[1 + window], self._lease[1 + window], self._spent[1 + window]):
             of[:] = 0.0
 
-    def sync(self, replica: int, used: Floats, live: int) -> None:
-        """A replica says what it has delivered since the last time, and takes more, as one of `live`."""
-        spent, lease = self._spent[:, replica], self._lease[:, replica]
-        spent += used
-        free = np.where(self._is_capped, np.maximum(self._cap - self._granted, 0.0), 0.0)
+    def sync(self, replicas: Ints, used: Floats, live: int) -> None:
+        """Replicas say, in this order, what they delivered since the last time, and take more, each as one of `live`.
+
+        `used` is (len(replicas), n). What is given back is there for all of them.
+        """
+        spent, lease = self._spent[:, replicas] + used, self._lease[:, replicas]
+        self._spent[:, replicas] = spent
+        free = np.where(self._is_capped, np.maximum(self._cap - self._granted, 0.0), 0.0)[:, None]
         part = _FRACTION * (free + np.maximum(lease - spent, 0.0)) / live
-        part = np.maximum(np.ceil(part / self._step - 1e-9), 1.0) * self._step
-        new = np.maximum(spent, np.minimum(spent + part, lease + free))
-        self._granted += new - lease
-        self._lease[:, replica] = new
+        part = np.maximum(np.ceil(part / self._step[:, None] - 1e-9), 1.0) * self._step[:, None]
+        change = np.maximum(spent, np.minimum(spent + part, lease + free)) - lease
+        self._granted += np.minimum(change, 0.0).sum(axis=1)
+        free = np.maximum(self._cap - self._granted, 0.0)[:, None]
+        more = np.maximum(change, 0.0)
+        before = np.cumsum(more, axis=1) - more
+        owed = np.maximum(spent - lease, 0.0)  # delivered beyond the lease: it is gone, whatever the cap says
+        more = np.maximum(np.minimum(more, np.maximum(free - before, 0.0)), owed)
+        self._granted += more.sum(axis=1)
+        self._lease[:, replicas] = lease + np.minimum(change, 0.0) + more
 
     def give_back(self, amounts: Floats) -> None:
         """Deliveries were lost: their part of the flight's cap is free again."""
         self._granted[0] -= amounts
 
-    def left(self, replica: int) -> Floats:
-        """(n,) what a replica may still deliver; infinite without a cap."""
-        left = np.where(self._is_capped, self._lease[:, replica] - self._spent[:, replica], np.inf)
+    def left(self, replicas: Ints) -> Floats:
+        """(len(replicas), n) what each may still deliver; infinite without a cap."""
+        left = self._lease[:, replicas] - self._spent[:, replicas]
+        left = np.where(self._is_capped[:, None], left, np.inf)
         out: Floats = np.maximum(left.min(axis=0), 0.0)
         return out

@@ -161,7 +161,9 @@ class Requests(ByFields):
                 raise InputError(
                     f"Requests.from_parquet: {fspath(path)} cannot be read: {str(error).strip()}"
                 ) from None
-        return cls.from_frames(*tables[:2], time, **({} if items is None else {"items": tables[2]}), **how)
+        if items is not None:
+            how["items"] = tables[2]
+        return cls.from_frames(tables[0], tables[1], time, **how)
 
     @classmethod
     def generated(

@@ -103,8 +103,8 @@ def contend(
             exhausted[gone & (exhausted == np.inf) & (now >= rows.start) & (now < rows.end)] = now
         used[here] = 0.0
         if t == 0 or not is_static:
-            for r in here:
-                tables[r * len(kinds) : (r + 1) * len(kinds)] = [kind.user.table for kind in kinds]
+            for k, kind in enumerate(kinds):
+                tables[here * len(kinds) + k] = kind.user.table
             _stops(core, room, here, least, tables, indptr, cells, amount)
         if place < samples.size and samples[place] == t:
             totals[place], prices[place] = ledger.served + ledger.unheard + used.sum(axis=0), live.price
@@ -166,37 +166,35 @@ def _synchronize(core: Any, ledger: Confirmations, now: float, requests: int) ->
     core.requests = requests
 
 
-def _reporting(scenario: Scenario, core: Core, t: int, now: float, is_dead: bool) -> list[int]:
-    """The replicas that synchronize at a tick: all of them at the first, and where a day or an hour begins."""
+def _reporting(scenario: Scenario, core: Core, t: int, now: float, is_dead: bool) -> npt.NDArray[np.int64]:
+    """The replicas that synchronize at a tick, in turns: all at the first, and where a day or an hour begins."""
     begins = core.targets.has_windows and core.targets.window(now, HOUR) > core.rooms.began[1]
+    all_of_them = np.arange(int(is_dead), scenario.replicas)
     stage, stages = t % scenario.stages, scenario.stages
-    chosen = range(is_dead, scenario.replicas)
-    return [r for r in chosen if t == 0 or begins or r % stages == stage]
+    return np.roll(all_of_them if t == 0 or begins else all_of_them[all_of_them % stages == stage], t // stages)
 
 
 def _grant(
-    allowances: Allowances, room: Floats, used: Floats, here: list[int], rolled: list[int], live: int
-) -> None:  # fmt: skip
+    allowances: Allowances, room: Floats, used: Floats, here: npt.NDArray[np.int64], rolled: list[int], live: int
+) -> None:
     """Have replicas report what they delivered and take more; of days and hours that have begun, too."""
-    for r in here:
-        allowances.sync(r, used[r], live)
+    allowances.sync(here, used[here], live)
     for window in rolled:
         allowances.roll(window)
-    for r in here:
-        if rolled:
-            allowances.sync(r, np.zeros(used.shape[1]), live)
-        room[r] = allowances.left(r)
+    if rolled:
+        allowances.sync(here, np.zeros((here.size, used.shape[1])), live)
+    room[here] = allowances.left(here)
 
 
 def _stops(
-    core: Any, room: Floats, here: list[int], least: Floats, tables: Floats, indptr: npt.NDArray[np.int64],
+    core: Any, room: Floats, here: npt.NDArray[np.int64], least: Floats, tables: Floats, indptr: npt.NDArray[np.int64],
     cells: npt.NDArray[np.int64], amount: Floats,
 ) -> None:  # fmt: skip
     """Stop what has no room in a replica, where the prices of all do not say so already; not those without caps."""
     from oasis_alloc.kernels.serve.play import stop_replica
 
     rows = core.rows
-    for r in here:
-        mine = (room[r] < least) & ~core.live.stopped & np.isfinite(room[r])
-        for row in np.flatnonzero(mine).tolist():
-            stop_replica(row, r * indptr.shape[0], tables, indptr, cells, amount, float(STOP * rows.scale[row]))
+    stops = (room[here] < least) & ~core.live.stopped & np.isfinite(room[here])
+    for at, row in np.argwhere(stops).tolist():
+        first = int(here[at]) * indptr.shape[0]
+        stop_replica(row, first, tables, indptr, cells, amount, float(STOP * rows.scale[row]))
