@@ -168,8 +168,10 @@ def _synchronize(core: Any, ledger: Confirmations, now: float, requests: int) ->
 
 def _reporting(scenario: Scenario, core: Core, t: int, now: float, is_dead: bool) -> npt.NDArray[np.int64]:
     """The replicas that synchronize at a tick, in turns: all at the first, and where a day or an hour begins."""
-    begins = core.targets.has_windows and core.targets.window(now, HOUR) > core.rooms.began[1]
     all_of_them = np.arange(int(is_dead), scenario.replicas)
+    if scenario.replicas == 1:
+        return all_of_them
+    begins = core.targets.has_windows and core.targets.window(now, HOUR) > core.rooms.began[1]
     stage, stages = t % scenario.stages, scenario.stages
     return np.roll(all_of_them if t == 0 or begins else all_of_them[all_of_them % stages == stage], t // stages)
 
@@ -191,10 +193,9 @@ def _stops(
     cells: npt.NDArray[np.int64], amount: Floats,
 ) -> None:  # fmt: skip
     """Stop what has no room in a replica, where the prices of all do not say so already; not those without caps."""
-    from oasis_alloc.kernels.serve.play import stop_replica
+    from oasis_alloc.kernels.serve.play import stop_some
 
     rows = core.rows
     stops = (room[here] < least) & ~core.live.stopped & np.isfinite(room[here])
-    for at, row in np.argwhere(stops).tolist():
-        first = int(here[at]) * indptr.shape[0]
-        stop_replica(row, first, tables, indptr, cells, amount, float(STOP * rows.scale[row]))
+    if stops.any():
+        stop_some(stops, here, tables, indptr, cells, amount, STOP * rows.scale)
