@@ -87,7 +87,8 @@ ALL_AT_ONCE = (
     oa.Scenario(arrivals="two peaks", traffic=2.0)
     + oa.Scenario(turnover=0.5)
     + oa.Scenario(confirm_median=20.0, confirm_p99=200.0, lost=0.02, duplicates=0.2)
-    + oa.Scenario(replicas=8, sync=20.0, staggered=True, dies=0.6)
+    + oa.Scenario(dies=0.6)
+    + oa.Scenario(replicas=8, sync=20.0, staggered=True)
     + oa.Scenario(drift=-0.2, silent=((0.3, 0.4),))
 )
 
@@ -273,7 +274,10 @@ def test_late_confirmations_add_up() -> None:
         (lambda p, r: oa.Scenario(arrivals="often"), "two peaks"),
         (lambda p, r: oa.Scenario(replicas=0), "1 to 4096"),
         (lambda p, r: oa.Scenario(lost=1.0), "lost"),
-        (lambda p, r: oa.Scenario(dies=0.5), "two replicas"),
+        (lambda p, r: oa.Scenario(dies=1.5), "share of the time"),
+        (lambda p, r: oa.Scenario(duplicates=-0.1), "duplicates"),
+        (lambda p, r: oa.Scenario(staggered=2), "True or False"),
+        (lambda p, r: oa.replay(r, {"x": oa.Pacer(p, plan())}, scenario=oa.Scenario(dies=0.5)), "two replicas"),
         (lambda p, r: oa.Scenario(confirm_median=9.0), "confirm_p99"),
         (lambda p, r: oa.Requests(r.candidates, [1.0]), "one per request"),
         (lambda p, r: oa.Requests(r.candidates, np.full(USERS, np.nan)), "entry 0 is nan"),

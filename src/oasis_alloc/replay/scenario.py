@@ -98,8 +98,8 @@ class Scenario(ByFields):
             )
         if not isinstance(self.staggered, bool):
             raise InputError(f"Scenario(staggered={shown(self.staggered)}): expected True or False.")
-        if self.dies is not None and (self.replicas < 2 or not 0.0 <= self.dies <= 1.0):
-            raise InputError("Scenario(dies=...): expected a share of the time in [0, 1], and at least two replicas.")
+        if self.dies is not None and ((at := as_real(self.dies)) is None or not 0.0 <= at <= 1.0):
+            raise InputError(f"Scenario(dies={shown(self.dies)}): expected a share of the time in [0, 1], or None.")
 
     def __add__(self, other: object) -> Scenario:
         if not isinstance(other, Scenario):
@@ -140,6 +140,8 @@ class World:
 
 def world_of(scenario: Scenario, requests: Requests, plan: Plan, seed: int, worth: Floats) -> World:
     """Draw a realization; `worth` (n_requests,) orders requests for the adversary."""
+    if scenario.dies is not None and scenario.replicas < 2:
+        raise InputError("Scenario(dies=...): expected at least two replicas, of which one dies; add replicas=.")
     rng = np.random.default_rng([seed, 7])
     n, start, end = len(requests), requests.start, requests.end
     m = max(1, round(n * scenario.traffic))
