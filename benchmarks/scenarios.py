@@ -18,9 +18,9 @@ from benchmarks.busy_day import CAMPAIGNS, DAY, budgets, market
 from benchmarks.machine import description, heading
 from benchmarks.results import save
 
-PEAKS = oa.Scenario(arrivals="two peaks", sync=60.0)
+PEAKS = oa.Scenario(arrivals="two peaks", sync=120.0)
 SCENARIOS = {
-    "iid": oa.Scenario(arrivals="iid", sync=60.0),
+    "iid": oa.Scenario(arrivals="iid", sync=120.0),
     "two peaks": PEAKS,
     "half the traffic": PEAKS + oa.Scenario(traffic=0.5),
     "twice the traffic": PEAKS + oa.Scenario(traffic=2.0),
@@ -36,7 +36,7 @@ SCENARIOS = {
     "a replica dies": PEAKS + oa.Scenario(replicas=8, sync=10.0, dies=0.5),
     "floors times 3": PEAKS + oa.Scenario(floors=3.0),
     "drift": PEAKS + oa.Scenario(drift=-0.3),
-    "adversarial": oa.Scenario(arrivals="adversarial", sync=60.0),
+    "adversarial": oa.Scenario(arrivals="adversarial", sync=120.0),
     "silent hours": PEAKS + oa.Scenario(silent=((0.2, 0.3), (0.5, 0.55))),
     "all at once": oa.Scenario(arrivals="two peaks", traffic=2.0, turnover=0.2, replicas=8, sync=60.0, staggered=True)
     + oa.Scenario(confirm_median=30.0, confirm_p99=600.0, lost=0.02, duplicates=0.1, dies=0.5, drift=-0.1),
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--only", nargs="*", choices=tuple(SCENARIOS), default=[n for n in SCENARIOS if n not in SLOW])
-    parser.add_argument("--controllers", nargs="*", default=["adaptive", "mirror", "pi", "caps"])
+    parser.add_argument("--controllers", nargs="*", default=["adaptive", "mirror", "pi"])
     parser.add_argument("--page", help="file for the page of the last scenario")
     parser.add_argument("--json", type=Path, help="file for the results")
     given = parser.parse_args()
