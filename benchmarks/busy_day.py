@@ -77,8 +77,8 @@ def main() -> None:
         rows.append(row)
         print(
             f"{name:13s} within 5 %: {row['within']:4.1f} of {CAMPAIGNS}, above caps {row['above']:.0f}, out before "
-            f"the last hour {row['out']:.0f}, error against plan {row['error']:.4f}, {row['per_second']:,.0f} requests per "
-            "second", flush=True,
+            f"the last hour {row['out']:.0f}, error against plan {row['error']:.4f}, {row['per_second']:,.0f} requests "
+            "per second", flush=True,
         )  # fmt: skip
         if given.json is not None:
             save(given.json, about, vars(given), rows)

@@ -46,6 +46,8 @@ class Core:
         self.last: float | None = None
         self.last_delivered: Floats = np.zeros(rows.n)
         self.last_requests = 0.0
+        self.began: float | None = None  # since when requests are counted, and how many there were before
+        self.began_requests = 0.0
         self.all_requests: float | None = None  # of all processes, where a ledger says so
         self.seen = 0.0  # the last tick, whether or not anything had happened
         self.usual = 0.0  # seconds between two ticks
@@ -77,6 +79,7 @@ class Core:
         self.ticks += 1
         if self.last is None:
             self._remember(now)
+            self.count_from_here()
             self.seen = now
             return self.settle(now)
         if now < self.seen:
@@ -95,6 +98,10 @@ class Core:
             self.seen = now
         return self.settle(now)
 
+    def count_from_here(self) -> None:
+        """Begin to compare requests with the schedule: at the start, and where another count of them begins."""
+        self.began, self.began_requests = self.last, self.traffic()
+
     def _remember(self, now: float) -> None:
         if self.last is not None:
             gap = now - self.seen
@@ -110,18 +117,26 @@ class Core:
         floor = np.where(np.isfinite(rows.floor), np.maximum(remaining_floor, 0.0) * of_rest, -np.inf)
         cap_whole = np.where(np.isfinite(rows.cap), rows.cap * of_all, np.inf)
         floor_whole = np.where(np.isfinite(rows.floor), rows.floor * of_all, -np.inf)
-        cap = np.minimum(cap, self._windows(last, now, before))
+        fresh, began = self.traffic() - self.last_requests, last if self.began is None else self.began
+        seen = of_rest  # where nobody counts requests, they come as the schedule says
+        if fresh > 0:
+            seen = self.targets.due_by_requests(began, last, now, fresh, self.traffic() - self.began_requests)
+        cap_seen = np.where(np.isfinite(rows.cap), np.maximum(remaining_cap, 0.0) * seen, np.inf)
+        floor_seen = np.where(np.isfinite(rows.floor), np.maximum(remaining_floor, 0.0) * seen, -np.inf)
+        windows = self._windows(last, now, before)
+        cap, cap_seen = np.minimum(cap, windows), np.minimum(cap_seen, windows)
         unit = np.where(np.isfinite(rows.cap), rows.cap, np.where(np.isfinite(rows.floor), rows.floor, 0.0))
         days = (rows.end - rows.start) / 86400.0
         unit = np.where(unit > 0, unit, np.minimum(rows.daily * days, rows.hourly * 24.0 * days))
         if rows.per_request.any():
             self._ratios(now, of_rest, cap, floor, cap_whole, floor_whole, unit)
+            cap_seen, floor_seen = (np.where(rows.per_request, a, b) for a, b in ((cap, cap_seen), (floor, floor_seen)))
         unit = np.where(np.isfinite(unit) & (unit > 0), unit, 1.0)
         live = ~self.live.stopped & (now > rows.start) & (last < rows.end)
         after_gap = self.usual > 0 and now - last > _GAP * self.usual
         return View(
             live, self.price, rows.base, rows.low, rows.high, rows.scale, delivered - before, floor, cap, floor_whole,
-            cap_whole, unit, elapsed, now - last, after_gap,
+            cap_whole, floor_seen, cap_seen, unit, elapsed, now - last, after_gap,
         )  # fmt: skip
 
     def _windows(self, last: float, now: float, before: Floats) -> Floats:
@@ -221,6 +236,7 @@ class Core:
         self.accounts.take_over(other.accounts, pairs)
         self.requests, self.last, self.seen = other.requests, other.last, other.seen
         self.last_requests, self.last_delivered = other.last_requests, self.delivered()
+        self.count_from_here()
         if self.last is not None:
             self.settle(self.last)
 
@@ -258,5 +274,6 @@ class Core:
 
 
 _NUMBERS = (
-    "requests", "all_requests", "last_requests", "seen", "usual", "ticks", "clock_steps", "steps", "near", "draws",
+    "requests", "all_requests", "last_requests", "began", "began_requests", "seen", "usual", "ticks", "clock_steps",
+    "steps", "near", "draws",
 )  # fmt: skip

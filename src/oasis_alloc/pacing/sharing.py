@@ -115,7 +115,10 @@ class Sharing:
         with self._core.lock:
             self._core.replicas = count
             if requests is not None:
-                self._core.all_requests = float(requests)
+                is_first, self._core.all_requests = self._core.all_requests is None, float(requests)
+                if is_first:  # until now only those of this process were counted
+                    self._core.last_requests = self._core.all_requests
+                    self._core.count_from_here()
         return True
 
     def _exchanged(self) -> bool:

@@ -57,6 +57,11 @@ class Targets:
                     f"Pacer(schedule): the share of [{start:g}, {end:g}) is {whole} for key {shown(key)}; expected a "
                     "finite number >= 0."
                 )
+        self._first, self._last = min(goal.start for goal in goals), max(goal.end for goal in goals)
+        whole = part(schedule, self._first, self._last, self._last, None)
+        before = (part(schedule, self._first, start, self._last, None) for start, _, _, _ in self._groups)
+        until = (part(schedule, self._first, end, self._last, None) for _, end, _, _ in self._groups)
+        self._size = [(b - a) / max(whole, 1e-12) for a, b in zip(before, until, strict=True)]  # of all traffic
         self.has_windows = any(math.isfinite(goal.daily) or math.isfinite(goal.hourly) for goal in goals)
 
     def elapsed(self, now: float) -> Floats:
@@ -73,6 +78,25 @@ class Targets:
             of_all[g], elapsed[g] = f1 - f0, s1
             of_rest[g] = 1.0 if f0 >= 1.0 else (f1 - f0) / (1.0 - f0)
         return of_rest[self._of_row], of_all[self._of_row], elapsed[self._of_row]
+
+    def due_by_requests(self, began: float, last: float, now: float, fresh: float, so_far: float) -> Floats:
+        """(n,) part of what remained at `last` that was due for the `fresh` requests since, whenever they came.
+
+        A request stands for as much of the traffic as the `so_far` since `began` did on average, by the schedule. So a
+        burst is due more than its time, and no forecast of the number of requests is needed.
+        """
+        s, s0, s1 = (part(self.schedule, self._first, t, self._last, None) for t in (began, last, now))
+        pace = fresh * (s1 - s) / max(so_far, fresh)  # of the traffic of all flights
+        out = np.zeros(len(self._groups))
+        for g, (start, end, key, curve) in enumerate(self._groups):
+            before = part(self.schedule, start, last, end, key)
+            if key is None:
+                step = pace / max(self._size[g], 1e-12)
+            else:  # by hours in which the key has more or less of the traffic than usual
+                step = (part(self.schedule, start, now, end, key) - before) * min(pace / max(s1 - s0, 1e-12), 1e3)
+            f0, f1 = curve(before), curve(min(before + step, 1.0))
+            out[g] = 1.0 if f0 >= 1.0 else (f1 - f0) / (1.0 - f0)
+        return out[self._of_row]
 
     def window(self, now: float, length: float) -> float:
         """When the day or hour of `now` began."""

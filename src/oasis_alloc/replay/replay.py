@@ -51,8 +51,8 @@ def replay(
         What arrives.
     contenders
         `{name: policy or pacer}`. A policy serves at its prices, without caps. A pacer is made again for every world,
-        with its policy and parameters, and the plan, forecast and replicas of the scenario. `(pacer, n)` also solves
-        the requests so far again when n, 2n, 4n ... have come, and merges the prices.
+        with its policy and parameters, and the plan, forecast and replicas of the scenario; one that has a schedule
+        keeps it. `(pacer, n)` also solves the requests so far again when n, 2n, 4n ... have come, and merges prices.
     plan
         What is to be delivered; None takes that of the first pacer.
     scenario

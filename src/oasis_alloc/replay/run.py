@@ -135,17 +135,15 @@ def drift_at(scenario: Scenario, world: World, now: float) -> float:
 
 
 def _paced(contender: Policy | Pacer, world: World, scenario: Scenario) -> Pacer:
-    forecast = Forecast(world.forecast, world.step, world.start)
     how: dict[str, Any] = {
-        "schedule": forecast,
-        "schedule_by": False,
-        "requests": world.expected,
-        "replicas": 1,
-        "replica": 0,
-    }
-    how |= {"ledger": None, "confirm": scenario.is_confirmed_late, "clock": float}
+        "schedule": Forecast(world.forecast, world.step, world.start), "schedule_by": False,
+        "requests": world.expected, "replicas": 1, "replica": 0, "ledger": None,
+        "confirm": scenario.is_confirmed_late, "clock": float,
+    }  # fmt: skip
     if isinstance(contender, Policy):
         return Pacer(contender, world.plan, **how)
+    if contender._given["schedule"] is not None:
+        del how["schedule"], how["schedule_by"]
     return Pacer(contender.policy, world.plan, **(contender._given | how))
 
 

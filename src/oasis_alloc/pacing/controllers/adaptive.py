@@ -22,6 +22,9 @@ class Adaptive(Stateless):
     def step(self, view: View) -> Floats:
         tau = np.clip(self.slow * view.elapsed, self.first, max(self.track, self.first))
         tau = np.maximum(tau, 1.0 / (STEP * view.unit))  # one showing alone moves a price by at most a step
-        x = np.clip(error(view, view.floor, view.cap) / (view.unit * tau), -STEP, STEP)
+        # A burst is ahead of any plan in time, and an hour without requests behind it. Prices cannot help that, so what
+        # was planned is for the requests that came.
+        missed = error(view, view.floor_seen, view.cap_seen)
+        x = np.clip(missed / (view.unit * tau), -STEP, STEP)
         wanted = limited(view, view.price + view.scale * x)
         return np.where(view.live & self.caps_only, np.maximum(wanted, 0.0), wanted)
