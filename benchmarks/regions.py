@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import pacing_tables
 from benchmarks.results import load, save_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -170,7 +171,21 @@ def _in_words(kept: dict[str, Run]) -> str:
     return "\n".join(map(_lines, lines))
 
 
+def _pacing(name: str) -> Callable[[dict[str, Run]], str]:
+    """The text of a region about pacing."""
+    run, table = pacing_tables.TABLES[name]
+
+    def text(runs: dict[str, Run]) -> str:
+        found = runs[run]
+        heads, rows = table(found)
+        command = f"`python -m benchmarks.{run}`"
+        return markdown(heads, rows) + "\n\n" + _lines(f"({command}, {where(found['about'])}.)")
+
+    return text
+
+
 _OF_RUNS: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Run]], str]]] = {
     "peers": (("peers", "large"), _peers),
     "in-words": (("large", "whole", "first_call"), _in_words),
+    **{name: ((run,), _pacing(name)) for name, (run, _) in pacing_tables.TABLES.items()},
 }

@@ -12,6 +12,10 @@
 answered, `/schema` what requests bring; `/metrics` is for Prometheus. Bodies, ids and slots have limits. With
 `--admin-token` (or OASIS_ALLOC_ADMIN_TOKEN) there are `/admin/rollback` and `/admin/publish`. With several processes
 (`gunicorn --preload -k uvicorn.workers.UvicornWorker`) each has a store of its own, and a roll-back is for all.
+
+With `--plan plan.json --ledger ledger.db`, prices follow delivery (`delivery.py`): `/rank` counts what it shows and
+returns the events that confirm it, `POST /events` takes them, `/delivery` has the outlook of every goal and `/` shows
+it. Processes with the same ledger, a SQLite file or a server, keep the caps of the plan together.
 """
 
 from __future__ import annotations
@@ -55,12 +59,13 @@ class RankRequest(BaseModel):
 
 
 class RankResponse(BaseModel):
-    """The slate, best first, the scores of all candidates, and the policy that both are of."""
+    """The slate, best first, the scores of all candidates, the policy that both are of, and what confirms the slate."""
 
     policy_id: str
     mode: str
     slate: list[int | str | float]
     scores: list[float]
+    events: list[dict[str, Any]] = []
 
 
 class Malformed(ValueError):
@@ -141,33 +146,58 @@ def _text(status: int, message: str) -> Response:
 
 
 def create_app(
-    snapshot: Path, refresh: float = 1.0, staleness: oa.Staleness | None = None, admin_token: str | None = None
-) -> FastAPI:
-    """The service; `app.state.store` is its store. With a token there are /admin/rollback and /admin/publish."""
+    snapshot: Path, refresh: float = 1.0, staleness: oa.Staleness | None = None, admin_token: str | None = None,
+    delivery: Any = None,
+) -> FastAPI:  # fmt: skip
+    """The service; `app.state.store` is its store. With a token there are /admin/rollback and /admin/publish.
+
+    With a `delivery.Delivery`, prices follow what is delivered.
+    """
     # The only store here, so its numbers need no label; each of several has a name.
     store = oa.PolicyStore(snapshot, refresh=refresh, staleness=staleness, name="")
     registry = prometheus_client.CollectorRegistry()
     telemetry.prometheus(store, registry)
+    if delivery is not None:
+        registry.register(delivery)
     malformed = prometheus_client.Counter("host_malformed_requests", "Bodies that are no request", registry=registry)
 
     async def warm_up() -> None:
         """Compile before the first request, in a thread; where there is no snapshot yet, wait for one."""
-        while store.stats()["not_ready"] in ("no policy", "not warm"):
+        while store.stats()["not_ready"] in ("no policy", "not warm") or not is_paced():
             try:
                 await asyncio.to_thread(store.warmup, draws=False)
+                if delivery is not None:
+                    await asyncio.to_thread(delivery.begin, store.policy)
                 # What imports and warm-up have made stays for ever: a full collection would stop the service for a
                 # tenth of a second to find that out.
                 gc.collect()
                 gc.freeze()
+            except (
+                oa.LedgerUnavailableError,
+                oa.InputError,
+            ) as error:  # no ledger yet, or no policy that fits the plan
+                delivery.last_error = str(error)
+                await asyncio.sleep(refresh)
             except oa.SnapshotError:
                 await asyncio.sleep(refresh)
                 await asyncio.to_thread(store.refresh)
+        while delivery is not None:
+            await asyncio.sleep(refresh)
+            try:
+                await asyncio.to_thread(delivery.follow, store.policy)
+            except oa.InputError as error:  # a policy without prices of the plan: the last one goes on
+                delivery.last_error = str(error)
+
+    def is_paced() -> bool:
+        return delivery is None or delivery.pacer is not None
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         warming = asyncio.create_task(warm_up())
         yield
         warming.cancel()
+        if delivery is not None:
+            await asyncio.to_thread(delivery.close)
         store.close()
 
     app = FastAPI(title="oasis_alloc host", lifespan=lifespan)
@@ -177,17 +207,23 @@ def create_app(
         """Decide about one request."""
         ids, columns, user, k = rank_request(body)
         with store.decide() as decision:  # one policy, whatever is swapped meanwhile
-            policy = decision.policy
+            pacer = None if delivery is None else delivery.pacer
+            if delivery is not None and pacer is None:
+                raise oa.SnapshotError("the ledger of the plan has not been reached yet", "no policy")
+            # Prices that follow delivery stay in force when the snapshot is old: the caps of the plan do not age.
+            policy = decision.policy if pacer is None else pacer
             items = policy.encode(ids)
             decision.unseen = int((items < 0).sum())
             scores = policy.score(items, columns, user=user)
             slate = policy.select(items, columns, user=user, k=k)
-            found = {
-                "policy_id": policy.policy_id,
+            found: dict[str, Any] = {
+                "policy_id": decision.policy.policy_id if pacer is None else pacer.policy.policy_id,
                 "mode": decision.mode,
                 "slate": [ids[i] for i in slate],
                 "scores": scores.tolist(),
             }
+            if delivery is not None:
+                found["events"] = delivery.serve(pacer, slate, items, columns, user)
         return json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
 
     schema = {"content": {"application/json": {"schema": RankRequest.model_json_schema()}}}
@@ -198,6 +234,9 @@ def create_app(
         # A decision takes microseconds: it runs here, in the event loop, rather than pay for a change of threads.
         found = answer(body) if len(body) <= _INLINE else await asyncio.to_thread(answer, body)
         return Response(found, media_type="application/json")
+
+    if delivery is not None:
+        delivery.add_to(app, body_of)
 
     @app.exception_handler(Malformed)
     async def no_request(_request: Any, error: Exception) -> Response:
@@ -224,7 +263,10 @@ def create_app(
     @app.get("/ready")
     async def ready(response: Response) -> dict[str, Any]:
         stats = store.stats()
-        response.status_code = 200 if stats["ready"] else 503
+        is_ready = stats["ready"] and is_paced()
+        response.status_code = 200 if is_ready else 503
+        if stats["ready"] and not is_ready:
+            stats |= {"ready": False, "not_ready": "no ledger"}
         return {name: stats[name] for name in ("ready", "not_ready", "policy_id", "mode", "age", "last_refused")}
 
     @app.get("/schema")
@@ -278,12 +320,22 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--refresh", type=float, default=1.0, help="seconds between two looks at the file")
     parser.add_argument("--admin-token", default=os.environ.get("OASIS_ALLOC_ADMIN_TOKEN"), help="allows /admin/...")
+    parser.add_argument("--plan", type=Path, help="a plan, which prices then follow; needs --ledger")
+    parser.add_argument("--ledger", help="a SQLite file, or the address of a server, that processes share")
+    parser.add_argument("--sync", type=float, default=2.0, help="seconds between two looks at the ledger")
     given = parser.parse_args()
+    if (given.plan is None) != (given.ledger is None):
+        parser.error("--plan and --ledger go together")
+    delivery = None
+    if given.plan is not None:
+        from delivery import Delivery, read_plan
+
+        delivery = Delivery(read_plan(given.plan), given.ledger, sync=given.sync)
     with tempfile.TemporaryDirectory() as folder:
         snapshot = given.snapshot or demonstration(Path(folder))
         # A snapshot is verified by a thread, for which a request waits as long as this; 5 milliseconds by default.
         sys.setswitchinterval(0.0005)
-        app = create_app(snapshot, given.refresh, admin_token=given.admin_token or None)
+        app = create_app(snapshot, given.refresh, admin_token=given.admin_token or None, delivery=delivery)
         uvicorn.run(
             app, host=given.host, port=given.port, log_level="warning", access_log=False,
             timeout_keep_alive=75,  # seconds: longer than clients keep what they do not use

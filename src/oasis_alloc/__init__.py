@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from oasis_alloc.pacing.ledger import Receipt as Receipt
     from oasis_alloc.pacing.ledger_events import Event as Event
     from oasis_alloc.pacing.ledger_events import Rejected as Rejected
+    from oasis_alloc.pacing.ledger_outlook import outlook as outlook
     from oasis_alloc.pacing.outlook import Outlook as Outlook
     from oasis_alloc.pacing.pacer import Pacer as Pacer
     from oasis_alloc.pacing.plan import Plan as Plan
@@ -97,6 +98,7 @@ _LATER = {
     "Receipt": "pacing.ledger",
     "Event": "pacing.ledger_events",
     "Rejected": "pacing.ledger_events",
+    "outlook": "pacing.ledger_outlook",
     "Outlook": "pacing.outlook",
     "Pacer": "pacing.pacer",
     "Plan": "pacing.plan",

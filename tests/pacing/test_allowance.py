@@ -137,7 +137,7 @@ def test_an_allowance_is_of_one_process() -> None:
     with pytest.raises(TypeError, match="an Allowance is of one process"):
         pickle.dumps(one)
     one.sync()
-    one._process += 1  # as after a fork
+    one._exchange.process += 1  # as after a fork
     for call in (one.sync, lambda: one.spend("one")):
         with pytest.raises(oa.InputError, match="made before a fork"):
             call()

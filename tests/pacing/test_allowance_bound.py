@@ -158,14 +158,14 @@ class Replicas(RuleBasedStateMachine):
     @invariant()
     def every_replica_is_within_its_lease(self) -> None:
         for one in getattr(self, "all", ()):
-            document = self.store._documents.get(one._lease_name)
+            document = self.store._documents.get(one._exchange.lease_name)
             lease = Lease.read(document.text if document else "")
             released = document is not None and one.replica not in Account.read(
                 self.store._documents["account:flight"].text
             ).beats  # fmt: skip
-            for key, granted in one._granted.items():
+            for key, granted in one._exchange.granted.items():
                 if document is not None and not released:
-                    assert one._spent[key] <= granted <= lease.granted.get(key, 0)
+                    assert one._exchange.spent[key] <= granted <= lease.granted.get(key, 0)
 
     @staticmethod
     def _try(what: Any) -> None:

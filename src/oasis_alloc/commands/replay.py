@@ -33,7 +33,7 @@ def replay(arguments: argparse.Namespace) -> int:
     """Play, write metrics, goals and the page, and print the summary."""
     from oasis_alloc import Policy, replay
     from oasis_alloc.commands.output import make_directory, write_table
-    from oasis_alloc.commands.terminal import NOT_WRITTEN, say, warn
+    from oasis_alloc.commands.terminal import NOT_WRITTEN, say
 
     path: Path = arguments.statement
     given = _read(path)
@@ -46,7 +46,7 @@ def replay(arguments: argparse.Namespace) -> int:
     done = replay(
         requests, _contenders(path, policy, plan, given), plan=plan, scenario=_scenarios(path, given),
         seeds=given.get("seeds", 1), hindsight=given.get("hindsight", 1e-3) or None, resume=out / "replay.json",
-        progress=lambda at, of, what: warn(f"{at} of {of} {what}".rstrip()),
+        progress=True,
     )  # fmt: skip
     names = list(dict.fromkeys(name for row in done.rows for name in row))
     write_table(out / "metrics.csv", {name: np.array([row.get(name) for row in done.rows], object) for name in names})
@@ -92,7 +92,7 @@ def _text(path: Path, given: Mapping[str, Any], name: str, otherwise: str | None
 
 
 def _requests(path: Path, folder: Path, given: dict[str, Any]) -> Any:
-    from oasis_alloc import Candidates, Requests
+    from oasis_alloc import Requests
     from oasis_alloc.commands.tables import read_table
     from oasis_alloc.data.validation import by_name
 
@@ -102,15 +102,14 @@ def _requests(path: Path, folder: Path, given: dict[str, Any]) -> Any:
     pairs = read_table(folder / _text(path, given, "pairs"))
     table = read_table(folder / _text(path, given, "table"))
     items = read_table(folder / _text(path, given, "items")) if "items" in given else None
-    cands = Candidates.from_frames(pairs, users=table, items=items, user=user, item=item)
     columns = by_name(table) or {}
     for name in (user, time):
         if name not in columns:
             raise InputError(f"{folder / given['table']}: there is no column {name!r}.{did_you_mean(name, columns)}")
-    ids = as_listed(columns[user])
-    at = dict(zip(ids, as_listed(columns[time]), strict=True))
-    known = range(cands.n_users) if cands.user_ids is None else as_listed(cands.user_ids)
-    return Requests(cands, [at[one] for one in known], given.get("start"), given.get("end"))
+    how: dict[str, Any] = {} if items is None else {"items": items}
+    return Requests.from_frames(
+        pairs, table, time, user=user, item=item, start=given.get("start"), end=given.get("end"), **how
+    )
 
 
 def _plan(path: Path, folder: Path, given: dict[str, Any], start: float, end: float) -> Any:

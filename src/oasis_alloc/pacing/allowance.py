@@ -5,30 +5,19 @@ from __future__ import annotations
 import math
 import os
 import re
-import secrets
-import time
 from collections.abc import Callable, Hashable, Mapping
 from threading import Lock
 from typing import Any, NoReturn
 
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
-from oasis_alloc.errors import InputError, LedgerUnavailableError
-from oasis_alloc.pacing.leases import Account, Lease, Parts
+from oasis_alloc.errors import InputError
+from oasis_alloc.pacing.exchange import Exchange, running_clock
 from oasis_alloc.pacing.ledger import Ledger
 from oasis_alloc.pacing.ledger_events import MOST, UNITS, label_of, label_text
-from oasis_alloc.pacing.ledger_stores import Document
 
-_TRIES = 200
 _LARGEST = 1e12  # caps
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-
-
-def running_clock() -> float:
-    """Seconds that only go forward, and go on while the machine sleeps where the system can tell."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
 
 
 class Allowance:
@@ -77,25 +66,20 @@ class Allowance:
             number = as_real(given)
             if number is None or not 0 < number <= most:
                 raise InputError(f"Allowance({name}={shown(given)}): expected a number above 0, up to {most:g}.")
-        self.replica = f"{replica}-{secrets.token_hex(4)}"  # a process that is started again is another replica
-        self._store, self._n_keys = ledger.store, len(ledger.by)
-        self._account_name = f"account:{period}"
-        self._lease_name = f"lease:{period}:{self.replica}"
-        self._period = period
-        self._caps = self._amounts("caps", caps, _LARGEST)
-        self._before = self._amounts("delivered", delivered or {}, _LARGEST)
+        self._n_keys, self._period = len(ledger.by), period
         self._places = {label: label_text(label, self._n_keys) for label in caps}
-        self._parts = Parts(float(fraction), max(round(step * UNITS), 1))
-        self._live_for, self._ttl, self._clock = float(live_for), float(ttl), clock
         self._lock = Lock()
-        self._syncing = Lock()
-        self._granted = dict.fromkeys(self._caps, 0)
-        self._spent = dict.fromkeys(self._caps, 0)
-        self._seen: dict[str, tuple[int, float]] = {}  # of each replica, its counter and when it was first seen so
-        self._deadline = self._latest = -math.inf
-        self._process = os.getpid()
+        self._exchange = Exchange(
+            ledger.store, f"account:{period}", f"lease:{period}:", replica, lock=self._lock, fraction=float(fraction),
+            step=max(round(step * UNITS), 1), live_for=float(live_for), ttl=float(ttl), clock=clock,
+        )  # fmt: skip
+        self._exchange.add(self._amounts("caps", caps, _LARGEST), self._amounts("delivered", delivered or {}, _LARGEST))
         self._refused = 0
-        self._closed = False
+
+    @property
+    def replica(self) -> str:
+        """The name of this replica in the account: that it was given, and something that no other has."""
+        return self._exchange.replica
 
     def sync(self, demand: Mapping[Any, float] | None = None) -> None:
         """Report what was spent, take more, and give back what is above this replica's part.
@@ -110,30 +94,7 @@ class Allowance:
         5.0
         """
         wanted = None if demand is None else self._amounts("demand", demand, math.inf)
-        self._check_use()
-        with self._syncing:
-            for _ in range(_TRIES):
-                began = self._now()
-                documents = self._store.read([self._account_name, self._lease_name])
-                account = self._account(documents)
-                lease = Lease.read(documents[self._lease_name].text)
-                live = self._live(account, began)
-                with self._lock:  # nothing is spent between a look at what was spent and the new limit of it
-                    spent = dict(self._spent)
-                    new = {
-                        key: self._parts.granted(account.free(key), lease.granted.get(key, 0), mine, live, wanted, key)
-                        for key, mine in spent.items()
-                    }
-                    for key, granted in new.items():
-                        self._granted[key] = min(self._granted[key], granted)
-                account.beat(self.replica)
-                if self._write(documents, account, lease, new, spent):
-                    with self._lock:
-                        self._granted = new
-                        self._deadline = began + self._ttl
-                    return
-                self._pause()
-        raise self._busy()
+        self._exchange.sync(wanted)
 
     def spend(self, label: Hashable, amount: float = 1.0) -> bool:
         """Take `amount` from the allowance and return True, or return False and take nothing. No input or output.
@@ -143,19 +104,20 @@ class Allowance:
         >>> allowance.spend("one")  # before the first `sync`
         False
         """
-        if os.getpid() != self._process:
-            self._check_use()
+        exchange = self._exchange
+        if os.getpid() != exchange.process:
+            exchange.check_use()
         key = self._key(label)
         number = amount if type(amount) is float else as_real(amount)
         if number is None or not 0 <= number <= MOST:
             raise InputError(f"spend({shown(label)}, {shown(amount)}): expected an amount from 0 to {MOST:g}.")
         whole = round(number * UNITS)
         with self._lock:
-            after = self._spent[key] + whole
-            if after > self._granted[key] or self._now() >= self._deadline:
+            after = exchange.spent[key] + whole
+            if after > exchange.granted[key] or exchange.has_ended():
                 self._refused += 1
                 return False
-            self._spent[key] = after
+            exchange.spent[key] = after
             return True
 
     def left(self, label: Hashable) -> float:
@@ -167,9 +129,9 @@ class Allowance:
         """
         key = self._key(label)
         with self._lock:
-            if self._now() >= self._deadline:
+            if self._exchange.has_ended():
                 return 0.0
-            return (self._granted[key] - self._spent[key]) / UNITS
+            return (self._exchange.granted[key] - self._exchange.spent[key]) / UNITS
 
     def set_caps(self, caps: Mapping[Any, float]) -> None:
         """Change caps of the account, for all replicas. Below what was granted, a cap only stops further grants.
@@ -182,18 +144,10 @@ class Allowance:
         (10.0, 3.0)
         """
         new = self._amounts("caps", caps, _LARGEST)
-        self._check_use()
-        with self._syncing:
-            for _ in range(_TRIES):
-                documents = self._store.read([self._account_name])
-                account = self._account(documents, new)
-                if self._store.swap(
-                    {self._account_name: documents[self._account_name].version}, {self._account_name: account.text()}
-                ):
-                    self._take_groups(caps, new)
-                    return
-                self._pause()
-        raise self._busy()
+        self._exchange.set_caps(new)
+        with self._lock:
+            self._places.update({label: label_text(label, self._n_keys) for label in caps})
+            self._exchange.add(new, {})
 
     def replicas(self) -> dict[str, float]:
         """{name: seconds without a sync that this process has seen} of all replicas with a lease, as of last `sync`.
@@ -204,8 +158,7 @@ class Allowance:
         >>> [name[:7] for name in allowance.replicas()]
         ['host-1-']
         """
-        now = self._now()
-        return {name: max(now - since, 0.0) for name, (_, since) in self._seen.items()}
+        return self._exchange.replicas()
 
     def release(self, replica: str, spent: Mapping[Any, float] | None = None) -> None:
         """Give back the rest of the lease of a replica that is dead, given what it has spent of every group.
@@ -225,29 +178,7 @@ class Allowance:
         >>> list(two.replicas()) == [two.replica]
         True
         """
-        known = self._amounts("spent", spent or {}, _LARGEST)
-        self._check_use()
-        with self._syncing:
-            for _ in range(_TRIES):
-                name = f"lease:{self._period}:{replica}"
-                documents = self._store.read([self._account_name, name])
-                account, lease = self._account(documents), Lease.read(documents[name].text)
-                self._check_silent(replica, account)
-                for key, amount in known.items():
-                    if amount < lease.spent.get(key, 0):
-                        raise InputError(
-                            f"release({replica!r}): it has reported {lease.spent[key] / UNITS:g} spent of "
-                            f"{label_of(key)!r}, and not {amount / UNITS:g}; expected at least that."
-                        )
-                    account.grant(key, amount - lease.granted.get(key, 0))
-                    lease.granted[key] = amount
-                account.beats.pop(replica, None)
-                texts = {self._account_name: account.text(), name: lease.text()}
-                if self._store.swap({key: document.version for key, document in documents.items()}, texts):
-                    self._seen.pop(replica, None)
-                    return
-                self._pause()
-        raise self._busy()
+        self._exchange.release(replica, self._amounts("spent", spent or {}, _LARGEST), label_of)
 
     def close(self) -> None:
         """Give everything back that was not spent, and stop spending.
@@ -257,21 +188,7 @@ class Allowance:
         >>> allowance.sync(); allowance.close(); allowance.spend("one")
         False
         """
-        if self._closed or os.getpid() != self._process:
-            return
-        with self._syncing:
-            with self._lock:
-                self._deadline, self._granted = -math.inf, dict(self._spent)
-            for _ in range(_TRIES):
-                documents = self._store.read([self._account_name, self._lease_name])
-                account = self._account(documents)
-                account.beats.pop(self.replica, None)
-                lease = Lease.read(documents[self._lease_name].text)
-                if self._write(documents, account, lease, dict(self._spent), None):
-                    self._closed = True
-                    return
-                self._pause()
-        raise self._busy()
+        self._exchange.close()
 
     def stats(self) -> dict[str, Any]:
         """What this replica has spent and was granted, {label: amount}, and how often it had to refuse.
@@ -283,7 +200,7 @@ class Allowance:
         with self._lock:
             out = {
                 name: {label: amounts[key] / UNITS for label, key in self._places.items()}
-                for name, amounts in (("spent", self._spent), ("granted", self._granted))
+                for name, amounts in (("spent", self._exchange.spent), ("granted", self._exchange.granted))
             }
             return {**out, "refused": self._refused}
 
@@ -295,60 +212,6 @@ class Allowance:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an Allowance is of one process; make one with Allowance(ledger, caps) in each process.")
-
-    def _write(
-        self,
-        documents: Mapping[str, Document],
-        account: Account,
-        lease: Lease,
-        new: Mapping[str, int],
-        spent: Mapping[str, int] | None,
-    ) -> bool:
-        """Move the lease to what is `new`, in the account and in the lease at once; without `spent` it ends."""
-        for key, granted in new.items():
-            account.grant(key, granted - lease.granted.get(key, 0))
-        text = None if spent is None else Lease(dict(new), dict(spent)).text()
-        expected = {name: document.version for name, document in documents.items()}
-        return self._store.swap(expected, {self._account_name: account.text(), self._lease_name: text})
-
-    def _account(self, documents: Mapping[str, Document], caps: Mapping[str, int] | None = None) -> Account:
-        """The account as it is, with groups that it does not have yet; `caps` replace those that it has."""
-        account = Account.read(documents[self._account_name].text)
-        for key, cap in self._caps.items():
-            if key not in account.caps:
-                account.caps[key] = cap
-                account.grant(key, self._before.get(key, 0))
-        account.caps.update(caps or {})
-        return account
-
-    def _live(self, account: Account, now: float) -> int:
-        """How many replicas have synchronized lately, this one among them."""
-        for name, beat in account.beats.items():
-            if self._seen.get(name, (None,))[0] != beat:
-                self._seen[name] = beat, now
-        self._seen = {name: seen for name, seen in self._seen.items() if name in account.beats}
-        self._seen[self.replica] = account.beats.get(self.replica, 0) + 1, now
-        return sum(now - since <= self._live_for for _, since in self._seen.values())
-
-    def _check_silent(self, replica: str, account: Account) -> None:
-        beat, since = self._seen.get(replica, (None, 0.0))
-        if replica not in account.beats:
-            raise InputError(f"release({shown(replica)}): no replica has this name; see replicas().")
-        silent = self._now() - since if beat == account.beats[replica] else 0.0
-        if silent < 2 * self._ttl:
-            raise InputError(
-                f"release({replica!r}): this process has seen it silent for {silent:,.0f} s; expected two ttl, "
-                f"{2 * self._ttl:,.0f} s, after which a replica that still runs has stopped spending. Call sync(), and "
-                "release later."
-            )
-
-    def _take_groups(self, caps: Mapping[Any, float], new: Mapping[str, int]) -> None:
-        with self._lock:
-            self._caps.update(new)
-            for label in caps:
-                key = self._places.setdefault(label, label_text(label, self._n_keys))
-                self._granted.setdefault(key, 0)
-                self._spent.setdefault(key, 0)
 
     def _amounts(self, name: str, given: Mapping[Any, float], most: float) -> dict[str, int]:
         if not isinstance(given, Mapping):
@@ -367,23 +230,3 @@ class Allowance:
             return self._places[label]
         except (KeyError, TypeError):
             raise InputError(f"{shown(label)} has no cap in this allowance; expected one of its labels.") from None
-
-    def _now(self) -> float:
-        """The clock, which does not go back: a step back must not make an allowance last longer."""
-        self._latest = max(self._latest, self._clock())
-        return self._latest
-
-    def _pause(self) -> None:
-        """Another replica was faster. A moment that differs between replicas lets one of them through."""
-        time.sleep(secrets.randbelow(1000) * 5e-6)
-
-    def _check_use(self) -> None:
-        if os.getpid() != self._process:
-            raise InputError(
-                "this Allowance was made before a fork; make one in each process, or budget is spent twice."
-            )
-        if self._closed:
-            raise InputError("this Allowance is closed; make another one.")
-
-    def _busy(self) -> LedgerUnavailableError:
-        return LedgerUnavailableError(f"{self._store.place}: other replicas were faster {_TRIES} times; sync again.")

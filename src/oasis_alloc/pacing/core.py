@@ -13,8 +13,10 @@ from oasis_alloc.pacing.accounts import Accounts
 from oasis_alloc.pacing.controllers.base import Controller, View
 from oasis_alloc.pacing.curves import RemainingShare
 from oasis_alloc.pacing.live import Live
+from oasis_alloc.pacing.outlook import Standing
 from oasis_alloc.pacing.rooms import Rooms
 from oasis_alloc.pacing.rows import Rows
+from oasis_alloc.pacing.shares import Shares
 from oasis_alloc.pacing.targets import Targets
 
 _MOVED = 0.01  # of the scale: smaller moves are not published
@@ -29,9 +31,10 @@ class Core:
         requests: float, replicas: int, replica: int, day_starts: float, confirm: bool,
     ) -> None:  # fmt: skip
         self.rows, self.live, self.controller, self.confirm = rows, live, controller, confirm
-        self.targets = Targets(rows, schedule, keys, day_starts)
+        self.targets = Targets(rows.goals, schedule, keys, day_starts)
         self.rooms = Rooms(rows, self.targets)
-        self.accounts = Accounts(rows.n)
+        self.accounts = Accounts(rows.n, self.rooms.began, self.rooms.before)
+        self.shares: Shares | None = None  # allowances, where there is a ledger
         self.expected, self.replicas, self.replica = max(requests, 1.0), replicas, replica
         self.lock = threading.RLock()
         self.price: Floats = rows.first.copy()
@@ -43,6 +46,8 @@ class Core:
         self.last: float | None = None
         self.last_delivered: Floats = np.zeros(rows.n)
         self.last_requests = 0.0
+        self.began: float | None = None  # since when requests are counted, and how many there were before
+        self.began_requests = 0.0
         self.all_requests: float | None = None  # of all processes, where a ledger says so
         self.seen = 0.0  # the last tick, whether or not anything had happened
         self.usual = 0.0  # seconds between two ticks
@@ -54,6 +59,17 @@ class Core:
         unsure = (1.0 - accounts.rate) * (accounts.local + accounts.sent()) if self.confirm else 0.0
         return accounts.delivered() - unsure
 
+    def standing(self) -> Standing:
+        """What an outlook is made of."""
+        accounts, rows = self.accounts, self.rows
+        confirmed = accounts.confirmed + accounts.local + accounts.sent()
+        left = self.rooms.share(self.rooms.left(accounts.at_most()), 1, 0)
+        return Standing(
+            rows.goals, self.targets, confirmed, accounts.pending.copy(), self.delivered() - confirmed, rows.hard,
+            self.traffic(), self.expected, self.live.price, rows.low, rows.high, self.rates, self.live.stopped, left,
+            self.shares is not None,
+        )  # fmt: skip
+
     def traffic(self) -> float:
         """Requests so far, of all processes where that is known."""
         return float(self.requests) if self.all_requests is None else self.all_requests
@@ -63,6 +79,7 @@ class Core:
         self.ticks += 1
         if self.last is None:
             self._remember(now)
+            self.count_from_here()
             self.seen = now
             return self.settle(now)
         if now < self.seen:
@@ -81,6 +98,10 @@ class Core:
             self.seen = now
         return self.settle(now)
 
+    def count_from_here(self) -> None:
+        """Begin to compare requests with the schedule: at the start, and where another count of them begins."""
+        self.began, self.began_requests = self.last, self.traffic()
+
     def _remember(self, now: float) -> None:
         if self.last is not None:
             gap = now - self.seen
@@ -96,18 +117,26 @@ class Core:
         floor = np.where(np.isfinite(rows.floor), np.maximum(remaining_floor, 0.0) * of_rest, -np.inf)
         cap_whole = np.where(np.isfinite(rows.cap), rows.cap * of_all, np.inf)
         floor_whole = np.where(np.isfinite(rows.floor), rows.floor * of_all, -np.inf)
-        cap = np.minimum(cap, self._windows(last, now, before))
+        fresh, began = self.traffic() - self.last_requests, last if self.began is None else self.began
+        seen = of_rest  # where nobody counts requests, they come as the schedule says
+        if fresh > 0:
+            seen = self.targets.due_by_requests(began, last, now, fresh, self.traffic() - self.began_requests)
+        cap_seen = np.where(np.isfinite(rows.cap), np.maximum(remaining_cap, 0.0) * seen, np.inf)
+        floor_seen = np.where(np.isfinite(rows.floor), np.maximum(remaining_floor, 0.0) * seen, -np.inf)
+        windows = self._windows(last, now, before)
+        cap, cap_seen = np.minimum(cap, windows), np.minimum(cap_seen, windows)
         unit = np.where(np.isfinite(rows.cap), rows.cap, np.where(np.isfinite(rows.floor), rows.floor, 0.0))
         days = (rows.end - rows.start) / 86400.0
         unit = np.where(unit > 0, unit, np.minimum(rows.daily * days, rows.hourly * 24.0 * days))
         if rows.per_request.any():
             self._ratios(now, of_rest, cap, floor, cap_whole, floor_whole, unit)
+            cap_seen, floor_seen = (np.where(rows.per_request, a, b) for a, b in ((cap, cap_seen), (floor, floor_seen)))
         unit = np.where(np.isfinite(unit) & (unit > 0), unit, 1.0)
         live = ~self.live.stopped & (now > rows.start) & (last < rows.end)
         after_gap = self.usual > 0 and now - last > _GAP * self.usual
         return View(
             live, self.price, rows.base, rows.low, rows.high, rows.scale, delivered - before, floor, cap, floor_whole,
-            cap_whole, unit, elapsed, now - last, after_gap,
+            cap_whole, floor_seen, cap_seen, unit, elapsed, now - last, after_gap,
         )  # fmt: skip
 
     def _windows(self, last: float, now: float, before: Floats) -> Floats:
@@ -139,17 +168,42 @@ class Core:
 
     def settle(self, now: float) -> bool:
         """Bring rooms and stops up to date, and serve other prices where they moved enough; whether they did."""
+        rolled = self.rooms.roll(now, self.accounts.at_most())
+        for window, is_first in rolled:
+            if not is_first:
+                self.accounts.begin(window)
+            elif self.shares is not None:  # a process that starts in the middle of a day
+                self.rooms.before[window] -= self.shares.in_window(float(self.rooms.began[window]))
+        if rolled and self.shares is not None:
+            self.shares.roll()
+        return self._publish(self.rooms.stopped(now, self.fit()))
+
+    def fit(self) -> Floats:
+        """Set the rooms of this process to what caps, and its allowances, leave it; returns that."""
         at_most = self.accounts.at_most()
-        self.rooms.roll(now, at_most)
-        mine = self.rooms.mine(at_most, self.granted, self.replicas, self.replica)
+        if self.shares is None:
+            mine = self.rooms.mine(at_most, self.granted, self.replicas, self.replica)
+        else:
+            mine = self.rooms.share(np.minimum(self.rooms.left(at_most), self.shares.left()), 1, 0)
         self.room[:] = self.used + mine
         self.near = 0 if bool((mine > 64.0).all()) else 1
-        return self._publish(self.rooms.stopped(now, mine))
+        return mine
 
     def synchronized(self, confirmed: Floats, pending: Floats, acknowledged: int | None) -> None:
         """Take totals of all processes, from which this one has a new part of the rooms."""
         self.accounts.sync(confirmed, pending, acknowledged)
         self.granted[:] = self.accounts.at_most()
+
+    def took(self, amounts: Floats) -> None:
+        """Deliveries outside of `used` have taken so much of the rooms; what they gave back is for the next tick."""
+        if not (amounts > 0.0).any():
+            return
+        self.room -= np.maximum(amounts, 0.0)
+        left = self.room - self.used
+        if self.near == 0 and not (left > 64.0).all():
+            self.near = 1
+        if self.last is not None and (self.rooms.stopped(self.last, left) & ~self.live.stopped).any():
+            self.crossed()
 
     def crossed(self) -> None:
         """Stop goals that have used up their room between two ticks."""
@@ -170,16 +224,19 @@ class Core:
     def take_over(self, other: Core) -> None:
         """Prices and accounts of the goals that another core has too; accounts only where the flight began the same."""
         place = {goal.name: r for r, goal in enumerate(other.rows.goals)}
+        pairs: dict[int, int] = {}
         for r, goal in enumerate(self.rows.goals):
             before = place.get(goal.name, -1)
             if before < 0:
                 continue
             self.price[r] = np.clip(other.price[before], self.rows.low[r], self.rows.high[r])
             if goal.start == other.rows.goals[before].start:
-                self.accounts.confirmed[r] = other.delivered()[before]
-                self.granted[r] = min(other.granted[before], self.accounts.confirmed[r])
+                pairs[before] = r
+                self.granted[r] = other.granted[before]
+        self.accounts.take_over(other.accounts, pairs)
         self.requests, self.last, self.seen = other.requests, other.last, other.seen
         self.last_requests, self.last_delivered = other.last_requests, self.delivered()
+        self.count_from_here()
         if self.last is not None:
             self.settle(self.last)
 
@@ -211,8 +268,12 @@ class Core:
         for name in _NUMBERS:
             setattr(self, name, state[name])
         self.live.publish(np.array(state["published"]), np.array(state["stopped"], np.bool_))
+        if self.shares is not None:
+            self.shares.roll()
+            self.fit()
 
 
 _NUMBERS = (
-    "requests", "all_requests", "last_requests", "seen", "usual", "ticks", "clock_steps", "steps", "near", "draws",
+    "requests", "all_requests", "last_requests", "began", "began_requests", "seen", "usual", "ticks", "clock_steps",
+    "steps", "near", "draws",
 )  # fmt: skip

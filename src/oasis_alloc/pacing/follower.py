@@ -18,8 +18,11 @@ class Follower:
         self.failed, self.in_a_row, self.last_error = 0, 0, ""
         self._logged = -float("inf")
 
-    def read(self, source: Callable[[], Any], failures: type[Exception] = Exception) -> Any:
-        """What a source returns, or None where it fails with one of `failures`."""
+    def read(self, source: Callable[[], Any], failures: type[Exception] = Exception, is_last: bool = True) -> Any:
+        """What a source returns, or None where it fails with one of `failures`.
+
+        One that `is_last` of several reads ends a row of failures.
+        """
         try:
             found = source()
         except failures as error:  # requests go on
@@ -30,5 +33,15 @@ class Follower:
                 self._logged = time.monotonic()
                 _log.warning("totals cannot be read; serving goes on at the last prices (%s)", self.last_error)
             return None
-        self.in_a_row = 0
+        if is_last:
+            self.in_a_row = 0
         return found
+
+    def does(self, call: Callable[[], None], failures: type[Exception] = Exception) -> bool:
+        """Call, and whether it has not failed."""
+
+        def done() -> bool:
+            call()
+            return True
+
+        return self.read(done, failures) is not None

@@ -57,10 +57,14 @@ class Parts:
     fraction: float
     step: int
 
-    def granted(self, free: int, leased: int, spent: int, live: int, wanted: Mapping[str, int] | None, key: str) -> int:
+    def granted(
+        self, free: int, leased: int, spent: int, live: int, wanted: Mapping[str, int] | None, key: str,
+        step: int | None = None,
+    ) -> int:  # fmt: skip
         """What the lease of a replica shall be, given what it is and what the replica has spent.
 
-        At least what was spent: that is gone, whatever the lease says. At most the lease plus what is free.
+        At least what was spent: that is gone, whatever the lease says. At most the lease plus what is free. `step` is
+        that of the key, where it has one of its own; where 0 is `wanted`, nothing is held.
 
         >>> Parts(0.5, 1).granted(free=100, leased=0, spent=0, live=5, wanted=None, key="a")
         10
@@ -70,13 +74,15 @@ class Parts:
         7
         """
         free = max(free, 0)
-        part = self._in_steps(int(self.fraction * (free + max(leased - spent, 0)) / live))
+        one = self.step if step is None else step
+        part = _in_steps(int(self.fraction * (free + max(leased - spent, 0)) / live), one)
         if wanted is not None and key in wanted:
-            part = min(part, self._in_steps(wanted[key]))
+            part = min(part, _in_steps(wanted[key], one)) if wanted[key] > 0 else 0
         return max(spent, min(spent + part, leased + free))
 
-    def _in_steps(self, amount: int) -> int:
-        return max(-(-amount // self.step), 1) * self.step
+
+def _in_steps(amount: int, step: int) -> int:
+    return max(-(-amount // step), 1) * step
 
 
 def _json(value: Any) -> str:

@@ -152,7 +152,7 @@ class Ledger:
         """
         if on_bad not in ("raise", "skip"):
             raise InputError(f"on_bad is {shown(on_bad)}; expected 'raise' or 'skip'.")
-        now = self._now()
+        now = self.now()
         batch = self._reader.columns(ids, keys, times, amounts, states, latest=now + self._skew, now=now)
         if batch.rejected and on_bad == "raise":
             _refuse(batch.rejected)
@@ -237,7 +237,7 @@ class Ledger:
             raise InputError(f"limit is {shown(limit)}; expected a whole number of ids, 1 or more, or None.")
         newest = self.store.newest()
         if newest is not None:
-            last = min(self._now(), (newest + 1) * self.slice_seconds)
+            last = min(self.now(), (newest + 1) * self.slice_seconds)
             day = max(int((last - self.retention_days * DAY) // DAY), 0)
             self.store.close_days(day * DAY * UNITS, day * DAY // self.slice_seconds, unconfirmed == "lost")
         removed, at_once = 0, self.store.at_once
@@ -295,7 +295,13 @@ class Ledger:
                     "the same, or choose another name=."
                 )
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """What the ledger's clock says, in seconds since 1970 UTC.
+
+        >>> import oasis_alloc as oa
+        >>> oa.Ledger(clock=lambda: 60.0).now()
+        60.0
+        """
         now = as_real(self._clock())
         if now is None or not math.isfinite(now):
             raise InputError("Ledger(clock=...) returned no finite number; expected seconds since 1970 UTC.")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from oasis_alloc.common.pickling import ByFields
-
-if TYPE_CHECKING:
-    from oasis_alloc.pacing.core import Core
+from oasis_alloc.common.types import Floats
+from oasis_alloc.pacing.goal import Goal
+from oasis_alloc.pacing.targets import Targets
 
 _WITHIN = 0.01  # of a limit: projected totals as near as this are on track
 _NOISE = 1.64  # standard deviations of the interval
@@ -19,7 +20,7 @@ _NOISE = 1.64  # standard deviations of the interval
 
 @dataclass(frozen=True, eq=False)
 class Outlook(ByFields):
-    """One goal's outlook; `pacer.outlook(now)` returns one per goal.
+    """One goal's outlook; `pacer.outlook(now)` and `oa.outlook(plan, ledger)` return one per goal.
 
     Attributes
     ----------
@@ -30,14 +31,15 @@ class Outlook(ByFields):
     pace
         delivered / planned; NaN where nothing was due.
     projected, low, high
-        The total at the end of the flight if the rest of the traffic delivers as the flight so far did, cut at a hard
-        cap; and an interval that holds nine in ten times for showings that come independently of each other.
+        The total at the end of the flight if it goes on at its pace, cut at a hard cap; and an interval that holds nine
+        in ten times for showings that come independently of each other.
     status
         "on track", "will fall short", "will run out", "stopped" or "not started".
     amount
         By how much it will fall short, or the UNIX seconds at which it will run out.
     reason
-        "price at its bound", "no supply", "throttled", "hard cap", "outside its flight" or "".
+        "price at its bound", "no supply", "throttled", "hard cap", "no allowance" (this process has used up what the
+        ledger granted it), "outside its flight" or "".
 
     >>> import oasis_alloc as oa
     >>> oa.Outlook("a", 40.0, 40.0, 0.0, 50.0, 0.8, 80.0, 69.6, 90.4, "will fall short", 20.0, "no supply").status
@@ -62,82 +64,116 @@ class Outlook(ByFields):
         why = f" ({self.reason})" if self.reason else ""
         return f"{self.label}: {self.delivered:,.6g} delivered, {self.status}{after.get(self.status, '')}{why}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """The attributes by name, for JSON: None for what is not known."""
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in found.items()}
 
-def outlook_of(core: Core, now: float) -> list[Outlook]:
-    """See `Pacer.outlook`; callers hold the lock."""
-    rows, accounts = core.rows, core.accounts
-    delivered, elapsed = core.delivered(), core.targets.elapsed(now)
-    _, due, _ = core.targets.due(float(rows.start.min()), now)
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """What is known of the goals at a time; arrays have an entry per goal."""
+
+    goals: Sequence[Goal]
+    targets: Targets
+    confirmed: Floats
+    pending: Floats
+    expected: Floats  # of pending ones, those that will be confirmed
+    hard: Any  # whether caps stop something
+    traffic: float = math.nan  # requests so far, and of the whole flight
+    all_traffic: float = math.nan
+    price: Floats | None = None  # None where nobody serves: a ledger alone
+    low: Floats | None = None
+    high: Floats | None = None
+    rates: Floats | None = None
+    stopped: Any = None
+    left: Floats | None = None  # before caps stop it, for all processes
+    has_allowances: bool = False
+
+    @property
+    def delivered(self) -> Floats:
+        return self.confirmed + self.expected
+
+    @property
+    def at_most(self) -> Floats:
+        return self.confirmed + self.pending
+
+
+def outlooks(standing: Standing, now: float) -> list[Outlook]:
+    """The outlook of every goal."""
+    goals, delivered = standing.goals, standing.delivered
+    elapsed = standing.targets.elapsed(now)
+    _, due, _ = standing.targets.due(min(goal.start for goal in goals), now)
     out = []
-    for r, goal in enumerate(rows.goals):
+    for r, goal in enumerate(goals):
+        limit, had = goal.floor if math.isfinite(goal.floor) else goal.cap, float(delivered[r])
         if goal.per_request:
-            traffic = core.traffic()
-            limit = (goal.floor if math.isfinite(goal.floor) else goal.cap) * traffic
-            scale = core.expected / max(traffic, 1.0)
+            planned = limit = limit * standing.traffic
+            scale = standing.all_traffic / max(standing.traffic, 1.0)
         else:
-            limit = goal.floor if math.isfinite(goal.floor) else goal.cap
-            scale = 1.0 / elapsed[r] if elapsed[r] > 0 else math.nan
-        had = float(delivered[r])
-        projected = had * scale if math.isfinite(scale) else math.nan
-        spread = _NOISE * math.sqrt(max(had, 1.0)) * max(scale - 1.0, 0.0) if math.isfinite(scale) else math.nan
-        hard = goal.cap if rows.hard[r] else math.inf
-        low, high = (min(max(projected + s * spread, had), max(hard, had)) for s in (-1.0, 1.0))
-        planned = float(due[r] * limit) if not goal.per_request else limit
-        status, amount, reason = _status(core, r, now, projected, limit, float(elapsed[r]), had)
+            planned = float(due[r]) * limit if due[r] > 0 else 0.0
+            part = float(elapsed[r] if goal.mode == "asap" else due[r])
+            scale = 1.0 / part if part > 0 else math.nan
+        projected = had * scale
+        # what is to come varies, and so does the pace that was seen
+        spread = _NOISE * math.sqrt(max(had, 1.0) * max(scale - 1.0, 0.0) * scale) if scale == scale else math.nan
+        most = max(goal.cap if standing.hard[r] else math.inf, had)
+        low, high = (min(max(projected + sign * spread, had), most) for sign in (-1.0, 1.0))
+        status, amount, reason = _status(standing, r, now, projected, limit, float(elapsed[r]), had)
         out.append(
             Outlook(
-                goal.label, had, float(accounts.confirmed[r] + accounts.local[r]), float(accounts.pending[r]), planned,
-                had / planned if planned > 0 else math.nan, min(projected, max(hard, had)),
-                low, high, status, amount, reason,
+                goal.label, had, float(standing.confirmed[r]), float(standing.pending[r]), planned,
+                had / planned if 0 < planned < math.inf else math.nan, min(projected, most), low, high, status, amount,
+                reason,
             )
         )  # fmt: skip
     return out
 
 
 def _status(
-    core: Core, r: int, now: float, projected: float, limit: float, elapsed: float, had: float
+    standing: Standing, r: int, now: float, projected: float, limit: float, elapsed: float, had: float
 ) -> tuple[str, float, str]:
-    rows, goal = core.rows, core.rows.goals[r]
+    goal, at_most = standing.goals[r], float(standing.at_most[r])
     if now < goal.start:
         return "not started", math.nan, "outside its flight"
-    at_most = core.accounts.at_most()[r]
-    if now >= goal.end or (rows.hard[r] and at_most >= goal.cap - 1e-9 * abs(goal.cap)):
+    if now >= goal.end or (standing.hard[r] and at_most >= goal.cap - 1e-9 * abs(goal.cap)):
         done = at_most >= goal.cap * (1.0 - _WITHIN) if math.isfinite(goal.cap) else had >= goal.floor * (1.0 - _WITHIN)
         return "stopped", math.nan, "hard cap" if done and now < goal.end else "outside its flight"
-    if core.live.stopped[r]:
-        return "stopped", math.nan, "hard cap"
+    if standing.stopped is not None and standing.stopped[r]:
+        is_out = standing.has_allowances and standing.left is not None and standing.left[r] > 0
+        return "stopped", math.nan, "no allowance" if is_out else "hard cap"
     if projected != projected:
         return "on track", math.nan, ""
     if not goal.per_request and math.isfinite(goal.cap) and projected > goal.cap * (1.0 + _WITHIN) and had > 0:
         part = elapsed * goal.cap / had  # of the traffic, when the cap is reached
-        return "will run out", _when(core, r, part, now), _reason(core, r)
+        return "will run out", _when(standing, r, part, now), _reason(standing, r)
     if math.isfinite(goal.floor):
-        whole = limit / max(core.traffic(), 1.0) * core.expected if goal.per_request else limit
+        whole = limit / max(standing.traffic, 1.0) * standing.all_traffic if goal.per_request else limit
         if whole - projected > _WITHIN * abs(whole):
-            return "will fall short", float(whole - projected), _reason(core, r)
+            return "will fall short", float(whole - projected), _reason(standing, r)
     return "on track", math.nan, ""
 
 
-def _when(core: Core, r: int, part: float, now: float) -> float:
+def _when(standing: Standing, r: int, part: float, now: float) -> float:
     """When so large a part of the flight's traffic has come, by bisection."""
-    goal = core.rows.goals[r]
-    low, high = now, goal.end
+    low, high = now, standing.goals[r].end
     for _ in range(40):
         middle = 0.5 * (low + high)
-        if core.targets.elapsed(middle)[r] < part:
+        if standing.targets.elapsed(middle)[r] < part:
             low = middle
         else:
             high = middle
     return high
 
 
-def _reason(core: Core, r: int) -> str:
-    rows, price = core.rows, core.live.price[r]
-    if core.rates is not None and core.rates[r] < 0.99:
+def _reason(standing: Standing, r: int) -> str:
+    if standing.rates is not None and standing.rates[r] < 0.99:
         return "throttled"
-    edge = 1e-9 * (rows.high[r] - rows.low[r])
-    if price != 0.0 and (price <= rows.low[r] + edge or price >= rows.high[r] - edge):
-        return "price at its bound"
-    if core.accounts.at_most()[r] == 0 and np.isfinite(rows.floor[r]):
+    if standing.price is not None and standing.low is not None and standing.high is not None:
+        price, low, high = standing.price[r], standing.low[r], standing.high[r]
+        edge = 1e-9 * (high - low)
+        if price != 0.0 and (price <= low + edge or price >= high - edge):
+            return "price at its bound"
+    if standing.at_most[r] == 0 and np.isfinite(standing.goals[r].floor):
         return "no supply"
     return ""

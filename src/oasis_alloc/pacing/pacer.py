@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError
@@ -24,11 +22,12 @@ from oasis_alloc.pacing.resolving import Resolving
 from oasis_alloc.pacing.rows import Rows
 from oasis_alloc.pacing.saved import read_state, write_state
 from oasis_alloc.pacing.served import Served
+from oasis_alloc.pacing.sharing import Sharing
 from oasis_alloc.policy import Policy
 from oasis_alloc.serving.overlay import Overlay
 
 
-class Pacer(Served, Resolving):
+class Pacer(Served, Sharing, Resolving):
     """A policy whose prices follow deliveries; safe under threads, one per process.
 
     Until something has been observed, scores, slates and explanations are those of the policy, bit for bit.
@@ -47,16 +46,19 @@ class Pacer(Served, Resolving):
         A forecast of arrivals: an `oa.Schedule`, or an object with a method `share(t0, t1, key)`. None: every second
         is alike.
     ledger
-        An `oa.Ledger` by the key of the plan: `sync()` records in it what this pacer observes, and reads the totals of
-        all processes.
+        An `oa.Ledger` by the key of the plan: `sync()` records in it what this pacer observes, reads the totals of all
+        processes, and takes allowances of hard caps, which no number of processes exceeds. It is read at once; where it
+        is unavailable, nothing with a hard cap is served until a `sync` reaches it.
     schedule_by
         True if the schedule has a curve per label; else it is asked for that of key None.
     requests
         How many requests are expected in the flight: sets the size of the first steps.
     replicas, replica
-        How many processes share the hard caps, and which one this is, from 0.
+        How many processes share the hard caps, and which one this is, from 0. With a ledger, processes find each other:
+        the number is only how many are expected.
     confirm
-        True where what is served counts for sure only when it is confirmed.
+        True where what is served counts for sure only when it is confirmed. A confirmation of an event that this
+        process did not serve is then one of another process.
     confirm_within, remember
         Seconds after which a delivery that is not confirmed counts as lost, and after which event ids are forgotten.
     day_starts
@@ -146,8 +148,8 @@ class Pacer(Served, Resolving):
             self._given["day_starts"], self._given["confirm"],
         )  # fmt: skip
         self._core.draws = start << 32
-        Served.__init__(self)
         Resolving.__init__(self)
+        Sharing.__init__(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (self.policy, self.plan, self._given, self.state())
@@ -238,15 +240,15 @@ class Pacer(Served, Resolving):
         """A pacer for the next policy or plan, with the accounts and prices of goals that go on, found by key.
 
         Goals that are new begin at the policy's prices with nothing delivered; a goal whose flight starts later begins
-        a new account.
+        a new account. With a ledger, the allowances go over as well, and this pacer has none any more.
         """
-        other = Pacer(policy or self.policy, plan or self.plan, **self._given)
+        ledger = self._given["ledger"]
+        other = Pacer(policy or self.policy, plan or self.plan, **(self._given | {"ledger": None}))
+        other._given["ledger"] = ledger
         with self._core.lock:
-            if self._recorder is not None and other._recorder is not None:
-                batch, amounts = self._core.accounts.flush()
-                events, _ = self._recorder.take(batch, amounts, float(self._given["clock"]()))
-                other._recorder.put_back(events, np.zeros_like(other._recorder.waiting))
             other._core.take_over(self._core)
+            if ledger is not None:
+                other._attach(ledger, self)
         return other
 
     def warmup(self) -> dict[str, float]:

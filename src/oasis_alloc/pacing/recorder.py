@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import threading
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,15 @@ from oasis_alloc.common.labels import same, shown
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
 from oasis_alloc.pacing import accounts
+from oasis_alloc.pacing.goal import Goal
 from oasis_alloc.pacing.ledger import Ledger
 from oasis_alloc.pacing.ledger_events import Event, label_of, label_text
+from oasis_alloc.pacing.ledger_merge import Change, Row, counts_as
 from oasis_alloc.pacing.rows import Rows
 
 _log = logging.getLogger("oasis_alloc.pacing")
+
+Claims = list[tuple[Hashable, accounts.Event]]
 
 _STATES = {"pending": "served", "confirmed": "confirmed", "lost": "lost"}
 
@@ -27,41 +32,60 @@ class Recorder:
     """Events that the ledger does not have yet. Callers hold the lock of the pacer, except for `exchange`."""
 
     def __init__(self, ledger: Ledger, rows: Rows, confirm: bool) -> None:
-        _check(ledger, rows)
+        check_fits(ledger, rows.goals, "Pacer")
         self.ledger, self._goals = ledger, rows.goals
-        self._of = {same(goal.label): row for row, goal in enumerate(rows.goals)}
         self._batch_state = "served" if confirm else "confirmed"
         self._writer = secrets.token_hex(8)  # a process that is started again is another writer
-        self._count = 0
+        self._count, self._process = 0, os.getpid()
+        self._slices: list[tuple[float, int, float]] = []
         self.queue: list[Event] = []
         self.waiting = np.zeros((2, rows.n))  # confirmed and pending amounts of `queue` that the accounts have by event
         self.refused = 0
         self.syncing = threading.Lock()
-        first = min(goal.start for goal in rows.goals)
-        self._since = max(first // ledger.slice_seconds * ledger.slice_seconds, 0.0)
 
     def name(self, event: Hashable) -> str:
         """The id of an event in the ledger."""
         if event is None:
             self._count += 1
-            return f"{self._writer}:{self._count}"
+            return f"{self._named()}:{self._count}"
         if not isinstance(event, str):
             raise InputError(f"observe(event={shown(event)}): expected a text, because the ledger stores it as an id.")
         return event
 
+    def _named(self) -> str:
+        if self._process != os.getpid():  # ids of two processes after a fork must differ
+            self._writer, self._process = secrets.token_hex(8), os.getpid()
+        return self._writer
+
     def add(self, name: str, event: accounts.Event, change: Floats) -> None:
         """Queue what an event is now; `change` (2, n) is what it did to confirmed and pending amounts."""
-        rows, amounts = event.rows.tolist(), event.amounts.tolist()
-        for row, amount in zip(rows, amounts, strict=True):
-            one = name if len(rows) == 1 else f"{name}/{self._goals[row]}"
+        for one, row, amount in zip(self._ids(name, event), event.rows.tolist(), event.amounts.tolist(), strict=True):
             self.queue.append(Event(one, self._goals[row].label, event.time, amount, _STATES[event.state]))
         self.waiting += change
+
+    def _ids(self, name: str, event: accounts.Event) -> list[str]:
+        """Ids in the ledger of an event: one per goal."""
+        rows = event.rows.tolist()
+        return [name] if len(rows) == 1 else [f"{name}/{self._goals[row]}" for row in rows]
+
+    def fates(self, claims: Claims) -> list[list[int | None]]:
+        """What the ledger counts the rows of each event as: a column of totals, or None where it does not know it."""
+        ids = [self._ids(str(name), event) for name, event in claims]
+        known: dict[str, Row] = {}
+
+        def look(rows: Any, _: int) -> Change:
+            known.update({one: rows[one] for some in ids for one in some if one in rows})
+            return Change()
+
+        if ids:
+            self.ledger.store.record([one for some in ids for one in some], look)
+        return [[counts_as(known[one])[0] if one in known else None for one in some] for some in ids]
 
     def take(self, batch: int, amounts: Floats, time: float) -> tuple[list[Event], Floats]:
         """Empty the queue, to which a batch that was counted without ids is added: (events, what they wait for)."""
         for row in np.flatnonzero(amounts).tolist():
             goal = self._goals[row]
-            name = f"{self._writer}:batch {batch}/{goal}"
+            name = f"{self._named()}:batch {batch}/{goal}"
             self.queue.append(Event(name, goal.label, time, float(amounts[row]), self._batch_state))
         taken, self.queue, self.waiting = (self.queue, self.waiting), [], np.zeros_like(self.waiting)
         return taken
@@ -79,17 +103,16 @@ class Recorder:
             self.refused += refused
             why = receipt.rejected[0].message if receipt.rejected else f"{receipt.late} came after their day was closed"
             _log.warning("%d of %d events were refused by the ledger: %s", refused, len(events), why)
-        confirmed, pending = np.zeros((2, len(self._goals)))
-        length = self.ledger.slice_seconds
-        for total in self.ledger.totals(since=self._since):
-            row = self._of.get(same(total.group))
-            if row is None:
-                continue  # the ledger may have groups without a goal
-            goal = self._goals[row]
-            if total.start + length > goal.start and total.start < goal.end:
-                confirmed[row] += total.confirmed
-                pending[row] += total.pending
+        confirmed, pending, self._slices = totals_of(self.ledger, self._goals)
         return confirmed, pending
+
+    def since(self, began: float) -> Floats:
+        """(n,) what all processes have delivered since a time, by the last `exchange`, in whole slices."""
+        out = np.zeros(len(self._goals))
+        for start, row, amount in self._slices:
+            if start + self.ledger.slice_seconds > began:
+                out[row] += amount
+        return out
 
     def state(self) -> dict[str, Any]:
         """Plain lists and numbers."""
@@ -102,24 +125,43 @@ class Recorder:
         self.waiting = np.array(state["waiting"])
 
 
-def _check(ledger: object, rows: Rows) -> None:
+def totals_of(ledger: Ledger, goals: Sequence[Goal]) -> tuple[Floats, Floats, list[tuple[float, int, float]]]:
+    """(confirmed, pending) (n,) in the flights of the goals, and both by slice: [(start, goal, amount), ...]."""
+    confirmed, pending = np.zeros((2, len(goals)))
+    length, slices = ledger.slice_seconds, []
+    of = {same(goal.label): row for row, goal in enumerate(goals)}
+    since = max(min(goal.start for goal in goals) // length * length, 0.0)
+    for total in ledger.totals(since=since):
+        row = of.get(same(total.group))
+        if row is None:
+            continue  # the ledger may have groups without a goal
+        goal = goals[row]
+        if total.start + length > goal.start and total.start < goal.end:
+            confirmed[row] += total.confirmed
+            pending[row] += total.pending
+            slices.append((total.start, row, total.confirmed + total.pending))
+    return confirmed, pending, slices
+
+
+def check_fits(ledger: object, goals: Sequence[Goal], call: str) -> None:
+    """`InputError` for goals that a ledger does not count."""
     if not isinstance(ledger, Ledger):
-        raise InputError(f"Pacer(ledger): expected oa.Ledger, got {type(ledger).__name__}.")
+        raise InputError(f"{call}(ledger): expected oa.Ledger, got {type(ledger).__name__}.")
     seen: set[Any] = set()
-    for goal in rows.goals:
+    for goal in goals:
         if goal.per_request:
             raise InputError(
-                f"Pacer(ledger): the goal of {goal} is a ratio per request, and a ledger counts amounts by label; "
+                f"{call}(ledger): the goal of {goal} is a ratio per request, and a ledger counts amounts by label; "
                 "leave it out of the plan, or pass totals to sync(delivered)."
             )
         if goal.by != ledger.by:
             raise InputError(
-                f"Pacer(ledger): the goal of {goal} is by {', '.join(goal.by)}, and the ledger is by "
+                f"{call}(ledger): the goal of {goal} is by {', '.join(goal.by)}, and the ledger is by "
                 f"{', '.join(ledger.by)}; open a ledger with by={goal.by!r}."
             )
         if same(goal.label) in seen:
             raise InputError(
-                f"Pacer(ledger): {goal} has several goals, and a ledger counts one amount by label; use one ledger per "
-                "measure and pass totals to sync(delivered)."
+                f"{call}(ledger): {goal} has several goals, and a ledger counts one amount by label; use one ledger "
+                "per measure and pass totals to sync(delivered)."
             )
         seen.add(same(goal.label))

@@ -23,12 +23,15 @@ class Rooms:
         self.before = np.zeros((2, rows.n))  # delivered by then
         self.whole = np.array([all(c is None for c, _, _ in goal.terms) for goal in rows.goals], np.bool_)
 
-    def roll(self, now: float, at_most: Floats) -> None:
-        """Begin a new day or hour where one has begun."""
+    def roll(self, now: float, at_most: Floats) -> list[tuple[int, bool]]:
+        """Begin a new day (0) or hour (1) where one has begun: [(which, whether it is the first ever), ...]."""
+        rolled = []
         for w, length in enumerate((DAY, HOUR)):
             began = self.targets.window(now, length)
             if began > self.began[w]:
+                rolled.append((w, bool(self.began[w] == -np.inf)))
                 self.began[w], self.before[w] = began, at_most
+        return rolled
 
     def left(self, at_most: Floats) -> Floats:
         """(n,) what all processes together may still deliver before a cap stops it; infinite without a hard cap."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike, LabelsLike
-from oasis_alloc.errors import InputError, LedgerUnavailableError
+from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.accounts import Event
-from oasis_alloc.pacing.follower import Follower
-from oasis_alloc.pacing.outlook import Outlook, outlook_of
+from oasis_alloc.pacing.outlook import Outlook, outlooks
 from oasis_alloc.pacing.recorder import Recorder
 from oasis_alloc.pacing.usage import Labels, Usage, of_slate
 from oasis_alloc.serving.explain.explanation import Explanation
@@ -35,11 +34,8 @@ class Served:
     _core: Core
     _live: Live
     _given: dict[str, Any]
-
-    def __init__(self) -> None:
-        self._labels, self._follower = Labels(self._core.rows), Follower()
-        ledger, confirm = self._given["ledger"], self._given["confirm"]
-        self._recorder = None if ledger is None else Recorder(ledger, self._core.rows, confirm)
+    _labels: Labels
+    _recorder: Recorder | None
 
     def _is_near(self, near: int) -> None:
         with self._core.lock:
@@ -180,12 +176,18 @@ class Served:
             if event is None:
                 assert used is not None
                 np.add.at(accounts.confirmed, used.rows, used.amounts)
+                accounts.spend(used.rows, used.amounts)
                 changed, known = True, Event(used.rows, used.amounts, at, "confirmed")
             else:
                 rows, showings = (None, None) if used is None else (used.rows, used.amounts)
-                changed, known = accounts.take_in(event, status, rows, showings, at), accounts.events.get(event)
+                changed, known = (
+                    accounts.take_in(event, status, rows, showings, at, not core.confirm),
+                    accounts.events.get(event),
+                )
+            change = np.stack([accounts.confirmed, accounts.pending]) - before
+            core.took(change.sum(axis=0))
             if changed and recorder is not None and name is not None and known is not None:
-                recorder.add(name, known, np.stack([accounts.confirmed, accounts.pending]) - before)
+                recorder.add(name, known, change)
             return changed
 
     def delivered(self) -> dict[Any, float]:
@@ -196,105 +198,8 @@ class Served:
         one = len({goal.terms for goal in goals}) == 1
         return {goal.label if one else goal.name: amount for goal, amount in zip(goals, found, strict=True)}
 
-    def flush(self) -> tuple[int, dict[Any, float]]:
-        """What this process served since the last flush, to be added to the ledger: (number of the batch, by label)."""
-        core = self._core
-        with core.lock:
-            core.room -= core.used
-            batch, amounts = core.accounts.flush()
-        return batch, {goal.label: float(a) for goal, a in zip(core.rows.goals, amounts, strict=True) if a}
-
-    def sync(
-        self,
-        delivered: Mapping[Any, float] | Callable[[], Mapping[Any, float]] | None = None,
-        *,
-        pending: Mapping[Any, float] | None = None,
-        acknowledged: int | None = None,
-        replicas: int | None = None,
-        requests: float | None = None,
-    ) -> bool:
-        """Take the totals of all processes from a ledger; whether they could be read.
-
-        Without `delivered`, record what this process observed in the `ledger` of the pacer, and read its totals. While
-        the ledger is unavailable, the last prices go on serving, `stats()` counts the failures, and the next call sends
-        the events again. Ids make every event count once.
-
-        Parameters
-        ----------
-        delivered, pending
-            `{label: amount}` confirmed in the flight so far, and waiting to be confirmed; or a function that reads
-            `delivered`. Where it raises, the last prices go on serving, and `stats()` counts it.
-        acknowledged
-            The last batch of `flush` that the totals have in them.
-        replicas
-            How many processes share the caps from here on.
-        requests
-            Requests of all processes so far, for guards and shares.
-
-        Raises
-        ------
-        InputError
-            For labels that have no goal, and without `delivered` for a pacer without a ledger.
-        """
-        if delivered is None and (pending is not None or acknowledged is not None or self._recorder is None):
-            raise InputError(
-                "sync(): expected delivered={label: amount}, or a pacer with a ledger, whose totals have pending and "
-                "acknowledged ones in them; pass Pacer(ledger=...)."
-            )
-        count = self._core.replicas if replicas is None else as_whole(replicas)
-        if count is None or count < 1:
-            raise InputError(f"sync(replicas={shown(replicas)}): expected a whole number >= 1.")
-        if delivered is None:
-            if not self._exchanged():
-                return False
-        else:
-            found = self._follower.read(delivered) if callable(delivered) else delivered
-            if found is None:
-                return False
-            confirmed = self._labels.array("sync(delivered)", found)
-            waits = self._labels.array("sync(pending)", {} if pending is None else pending)
-            with self._core.lock:
-                self._core.synchronized(confirmed, waits, acknowledged)
-        with self._core.lock:
-            self._core.replicas = count
-            if requests is not None:
-                self._core.all_requests = float(requests)
-        return True
-
-    def _exchanged(self) -> bool:
-        """Record what is queued, and take the totals of the ledger; whether it could be reached."""
-        core, recorder = self._core, self._recorder
-        assert recorder is not None
-        with recorder.syncing:
-            with core.lock:
-                core.room -= core.used
-                batch, amounts = core.accounts.flush()
-                events, waiting = recorder.take(batch, amounts, float(self._given["clock"]()))
-            found = None
-            try:
-                found = self._follower.read(lambda: recorder.exchange(events), LedgerUnavailableError)
-            finally:
-                with core.lock:
-                    if found is None:  # the ledger may have them all the same: their ids stay as they are
-                        recorder.put_back(events, waiting)
-                    else:
-                        new = recorder.waiting  # observed meanwhile
-                        core.synchronized(found[0] + new[0], found[1] + new[1], batch)
-        return found is not None
-
-    def _expire(self, at: float) -> None:
-        """Count deliveries as lost that were not confirmed in time, and forget old ids; callers hold the lock."""
-        accounts, recorder = self._core.accounts, self._recorder
-        before = np.stack([accounts.confirmed, accounts.pending])
-        lost = accounts.expire(at - self._given["confirm_within"])
-        if recorder is not None and lost:
-            for event in lost:
-                recorder.add(recorder.name(event), accounts.events[event], np.zeros_like(before))
-            recorder.waiting += np.stack([accounts.confirmed, accounts.pending]) - before
-        accounts.forget(at - self._given["remember"])
-
     def outlook(self, now: float | None = None) -> list[Outlook]:
         """What every goal will come to if the flight goes on as it has, in the order of the plan; see `oa.Outlook`."""
         at = self._given["clock"]() if now is None else now
         with self._core.lock:
-            return outlook_of(self._core, float(at))
+            return outlooks(self._core.standing(), float(at))

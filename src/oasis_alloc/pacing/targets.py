@@ -13,7 +13,7 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.curves import Flat, RemainingShare, curve_of
-from oasis_alloc.pacing.rows import Rows
+from oasis_alloc.pacing.goal import Goal
 
 DAY, HOUR = 86400.0, 3600.0
 _FLAT = Flat()
@@ -35,13 +35,13 @@ def part(schedule: RemainingShare, t0: float, t1: float, t2: float, key: Any) ->
 class Targets:
     """Shares of all goals at once; goals with the same flight, curve and key are looked up together."""
 
-    def __init__(self, rows: Rows, schedule: RemainingShare, keys: Sequence[Any], day_starts: float) -> None:
-        self.rows, self.schedule, self.day_starts = rows, schedule, day_starts
+    def __init__(self, goals: Sequence[Goal], schedule: RemainingShare, keys: Sequence[Any], day_starts: float) -> None:
+        self.schedule, self.day_starts = schedule, day_starts
         curves: dict[Any, Callable[[float], float]] = {}
         place: dict[Any, int] = {}
         self._groups: list[tuple[float, float, Any, Callable[[float], float]]] = []
         of_row = []
-        for goal, key in zip(rows.goals, keys, strict=True):
+        for goal, key in zip(goals, keys, strict=True):
             mode = goal.mode if isinstance(goal.mode, str) else id(goal.mode)
             curve = curves.setdefault(mode, curve_of(goal.mode))
             name = (goal.start, goal.end, key, mode)
@@ -57,7 +57,12 @@ class Targets:
                     f"Pacer(schedule): the share of [{start:g}, {end:g}) is {whole} for key {shown(key)}; expected a "
                     "finite number >= 0."
                 )
-        self.has_windows = bool(np.isfinite(rows.daily).any() or np.isfinite(rows.hourly).any())
+        self._first, self._last = min(goal.start for goal in goals), max(goal.end for goal in goals)
+        whole = part(schedule, self._first, self._last, self._last, None)
+        before = (part(schedule, self._first, start, self._last, None) for start, _, _, _ in self._groups)
+        until = (part(schedule, self._first, end, self._last, None) for _, end, _, _ in self._groups)
+        self._size = [(b - a) / max(whole, 1e-12) for a, b in zip(before, until, strict=True)]  # of all traffic
+        self.has_windows = any(math.isfinite(goal.daily) or math.isfinite(goal.hourly) for goal in goals)
 
     def elapsed(self, now: float) -> Floats:
         """(n,) the share of every flight's traffic that comes before now."""
@@ -73,6 +78,25 @@ class Targets:
             of_all[g], elapsed[g] = f1 - f0, s1
             of_rest[g] = 1.0 if f0 >= 1.0 else (f1 - f0) / (1.0 - f0)
         return of_rest[self._of_row], of_all[self._of_row], elapsed[self._of_row]
+
+    def due_by_requests(self, began: float, last: float, now: float, fresh: float, so_far: float) -> Floats:
+        """(n,) part of what remained at `last` that was due for the `fresh` requests since, whenever they came.
+
+        A request stands for as much of the traffic as the `so_far` since `began` did on average, by the schedule. So a
+        burst is due more than its time, and no forecast of the number of requests is needed.
+        """
+        s, s0, s1 = (part(self.schedule, self._first, t, self._last, None) for t in (began, last, now))
+        pace = fresh * (s1 - s) / max(so_far, fresh)  # of the traffic of all flights
+        out = np.zeros(len(self._groups))
+        for g, (start, end, key, curve) in enumerate(self._groups):
+            before = part(self.schedule, start, last, end, key)
+            if key is None:
+                step = pace / max(self._size[g], 1e-12)
+            else:  # by hours in which the key has more or less of the traffic than usual
+                step = (part(self.schedule, start, now, end, key) - before) * min(pace / max(s1 - s0, 1e-12), 1e3)
+            f0, f1 = curve(before), curve(min(before + step, 1.0))
+            out[g] = 1.0 if f0 >= 1.0 else (f1 - f0) / (1.0 - f0)
+        return out[self._of_row]
 
     def window(self, now: float, length: float) -> float:
         """When the day or hour of `now` began."""

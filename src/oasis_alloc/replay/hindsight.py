@@ -85,7 +85,7 @@ def _realized(layout: Layout, world: World, scenario: Scenario) -> Candidates:
     columns: dict[str, Any] = {name: np.asarray(column, np.float64)[pairs] for name, column in cands.columns.items()}
     if scenario.drift:
         organic = layout.policy.data.organic
-        ticks = np.arange(world.start, world.end, scenario.sync)
+        ticks = np.arange(world.start, world.end, scenario.step)
         began = ticks[np.clip(np.searchsorted(ticks, world.time, side="right") - 1, 0, None)]
         factor = np.repeat([drift_at(scenario, world, t) for t in began.tolist()], sizes)
         columns[organic] = np.where(_promoted(layout, world.plan)[pairs], factor, 1.0) * columns[organic]

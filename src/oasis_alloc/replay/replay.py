@@ -17,6 +17,7 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.pacer import Pacer
 from oasis_alloc.pacing.plan import Plan
 from oasis_alloc.policy import Policy
+from oasis_alloc.replay.bar import Bar
 from oasis_alloc.replay.hindsight import Hindsight, hindsight_of
 from oasis_alloc.replay.metrics import measured, planned_at, targets_of
 from oasis_alloc.replay.requests import Requests
@@ -40,7 +41,7 @@ def replay(
     seeds: int | Iterable[int] = 1,
     hindsight: float | None = 1e-3,
     resume: str | os.PathLike[str] | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Callable[[int, int, str], None] | bool | None = None,
 ) -> Replay:
     """Play requests through contenders under scenarios, with the same arrivals for all of them.
 
@@ -50,8 +51,8 @@ def replay(
         What arrives.
     contenders
         `{name: policy or pacer}`. A policy serves at its prices, without caps. A pacer is made again for every world,
-        with its policy and parameters, and the plan, forecast and replicas of the scenario. `(pacer, n)` also solves
-        the requests so far again when n, 2n, 4n ... have come, and merges the prices.
+        with its policy and parameters, and the plan, forecast and replicas of the scenario; one that has a schedule
+        keeps it. `(pacer, n)` also solves the requests so far again when n, 2n, 4n ... have come, and merges prices.
     plan
         What is to be delivered; None takes that of the first pacer.
     scenario
@@ -64,7 +65,7 @@ def replay(
     resume
         A file that keeps what is done, so that an interrupted replay goes on; it has to be of the same call.
     progress
-        Called with (done, all, what is next).
+        True for a bar on the terminal; or a function that is called with (done, all, what is next).
 
     Returns
     -------
@@ -102,15 +103,16 @@ def replay(
     numbers = _seeds(seeds)
     done = _Done(resume, [repr(requests), sorted(contenders), sorted(scenarios), repr(wanted), hindsight])
     layouts: dict[int, Layout] = {}
+    tell = (Bar() if progress is True else None) if isinstance(progress, bool) else progress
     steps = [(name, seed) for name in scenarios for seed in numbers]
     for at, (name, seed) in enumerate(steps):
-        if progress is not None:
-            progress(at, len(steps), f"{name}, seed {seed}")
+        if tell is not None:
+            tell(at, len(steps), f"{name}, seed {seed}")
         if done.has(name, seed):
             continue
         done.add(name, seed, *_world(requests, contenders, wanted, scenarios[name], name, seed, hindsight, layouts))
-    if progress is not None:
-        progress(len(steps), len(steps), "")
+    if tell is not None:
+        tell(len(steps), len(steps), "")
     return Replay(tuple(done.rows), tuple(done.goals), tuple(contenders), tuple(scenarios), tuple(numbers))
 
 

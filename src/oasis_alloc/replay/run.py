@@ -14,7 +14,9 @@ from oasis_alloc.pacing.core import Core
 from oasis_alloc.pacing.curves import Forecast
 from oasis_alloc.pacing.pacer import Pacer
 from oasis_alloc.pacing.rows import STOP
+from oasis_alloc.pacing.targets import HOUR
 from oasis_alloc.policy import Policy
+from oasis_alloc.replay.allowances import Allowances
 from oasis_alloc.replay.ledger import Confirmations
 from oasis_alloc.replay.scenario import Scenario, World
 from oasis_alloc.replay.stream import Layout
@@ -72,29 +74,41 @@ def contend(
     used, room = np.zeros((n_replicas, n_goals)), np.full((n_replicas, n_goals), np.inf)
     tables = np.empty((n_replicas * len(kinds), len(layout.policy._scorer.formula.columns), layout.n_classes))
     shown, gained = np.full((n, layout.size), -1, np.int64), np.zeros((n, 2))
-    ledger = Confirmations(scenario, n_goals, seed)
-    ticks = np.arange(world.start, world.end, scenario.sync)
+    step = scenario.step
+    ledger, allowances = Confirmations(scenario, n_goals, seed, step), Allowances(rows, core.rooms, n_replicas)
+    ticks = np.arange(world.start, world.end, step)
     ends = np.append(np.searchsorted(world.time, ticks[1:], side="left"), n)
     samples = np.unique(np.linspace(0, ticks.size - 1, min(_SAMPLES, ticks.size)).astype(int))
     at, totals, prices = ticks[samples], np.zeros((samples.size, n_goals)), np.zeros((samples.size, n_goals))
-    exhausted, seconds, place, first, version = np.full(n_goals, np.inf), 0.0, 0, 0, -1
+    exhausted, seconds, place, first = np.full(n_goals, np.inf), 0.0, 0, 0
     death = np.inf if scenario.dies is None else world.start + scenario.dies * (world.end - world.start)
     for t, now in enumerate(ticks.tolist()):
+        here = _reporting(scenario, core, t, now, now >= death)
+        ledger.serve(used[here].sum(axis=0), now - 0.5 * step)
         if not is_static:
+            began = core.rooms.began.copy()
             _synchronize(core, ledger, now, first)
             if resolve is not None:
                 resolve(core, now, first)
             core.tick(now)
             left = core.rooms.left(core.accounts.at_most())
-            for r in range(n_replicas):
-                room[r] = core.rooms.share(left, n_replicas, r)
+            if n_replicas == 1:
+                room[0] = core.rooms.share(left, 1, 0)
+            else:
+                allowances.give_back(ledger.lost_now)
+                rolled = np.flatnonzero(core.rooms.began > began).tolist() if t > 0 else []
+                _grant(allowances, room, used, here, rolled, n_replicas - (now >= death))
+                room[here] = np.minimum(room[here], left)
             gone = core.rooms.stopped(now, left)
             exhausted[gone & (exhausted == np.inf) & (now >= rows.start) & (now < rows.end)] = now
-        if version != live.version or t == 0 or np.isfinite(room).any():
+        used[here] = 0.0
+        if t == 0 or not is_static:
             for k, kind in enumerate(kinds):
-                tables[k :: len(kinds)] = kind.user.table
-            version = live.version
-            _stops(core, room, least, tables, indptr, cells, amount, now, is_static)
+                tables[here * len(kinds) + k] = kind.user.table
+            _stops(core, room, here, least, tables, indptr, cells, amount)
+        if place < samples.size and samples[place] == t:
+            totals[place], prices[place] = ledger.served + ledger.unheard + used.sum(axis=0), live.price
+            place += 1
         rates = np.zeros(0) if core.rates is None else core.rates
         fleet = kernel.Fleet(
             tables, indptr, cells, amount, used, room, least, STOP * rows.scale, rates, drift_at(scenario, world, now)
@@ -103,14 +117,11 @@ def contend(
         started = perf_counter()
         kernel.play(first, last, stream, pricing, fleet, shown, gained)
         seconds += perf_counter() - started
-        if place < samples.size and samples[place] == t:
-            totals[place], prices[place] = ledger.served, live.price
-            place += 1
-        if now <= death < now + scenario.sync:
+        if now <= death < now + step:
             ledger.unheard += used[0]
             used[0] = 0.0
-        ledger.serve(used.sum(axis=0), now + 0.5 * scenario.sync)
-        used[:], first = 0.0, last
+        first = last
+    ledger.serve(used.sum(axis=0), world.end)
     ledger.finish()
     return Trace(
         shown, gained, ledger.confirmed + ledger.unheard, ledger.served + ledger.unheard, at, totals, prices, exhausted,
@@ -124,17 +135,15 @@ def drift_at(scenario: Scenario, world: World, now: float) -> float:
 
 
 def _paced(contender: Policy | Pacer, world: World, scenario: Scenario) -> Pacer:
-    forecast = Forecast(world.forecast, world.step, world.start)
     how: dict[str, Any] = {
-        "schedule": forecast,
-        "schedule_by": False,
-        "requests": world.expected,
-        "replicas": 1,
-        "replica": 0,
-    }
-    how |= {"ledger": None, "confirm": scenario.is_confirmed_late, "clock": float}
+        "schedule": Forecast(world.forecast, world.step, world.start), "schedule_by": False,
+        "requests": world.expected, "replicas": 1, "replica": 0, "ledger": None,
+        "confirm": scenario.is_confirmed_late, "clock": float,
+    }  # fmt: skip
     if isinstance(contender, Policy):
         return Pacer(contender, world.plan, **how)
+    if contender._given["schedule"] is not None:
+        del how["schedule"], how["schedule_by"]
     return Pacer(contender.policy, world.plan, **(contender._given | how))
 
 
@@ -155,17 +164,36 @@ def _synchronize(core: Any, ledger: Confirmations, now: float, requests: int) ->
     core.requests = requests
 
 
+def _reporting(scenario: Scenario, core: Core, t: int, now: float, is_dead: bool) -> npt.NDArray[np.int64]:
+    """The replicas that synchronize at a tick, in turns: all at the first, and where a day or an hour begins."""
+    all_of_them = np.arange(int(is_dead), scenario.replicas)
+    if scenario.replicas == 1:
+        return all_of_them
+    begins = core.targets.has_windows and core.targets.window(now, HOUR) > core.rooms.began[1]
+    stage, stages = t % scenario.stages, scenario.stages
+    return np.roll(all_of_them if t == 0 or begins else all_of_them[all_of_them % stages == stage], t // stages)
+
+
+def _grant(
+    allowances: Allowances, room: Floats, used: Floats, here: npt.NDArray[np.int64], rolled: list[int], live: int
+) -> None:
+    """Have replicas report what they delivered and take more; of days and hours that have begun, too."""
+    allowances.sync(here, used[here], live)
+    for window in rolled:
+        allowances.roll(window)
+    if rolled:
+        allowances.sync(here, np.zeros((here.size, used.shape[1])), live)
+    room[here] = allowances.left(here)
+
+
 def _stops(
-    core: Any, room: Floats, least: Floats, tables: Floats, indptr: npt.NDArray[np.int64],
-    cells: npt.NDArray[np.int64], amount: Floats, now: float, is_static: bool,
+    core: Any, room: Floats, here: npt.NDArray[np.int64], least: Floats, tables: Floats, indptr: npt.NDArray[np.int64],
+    cells: npt.NDArray[np.int64], amount: Floats,
 ) -> None:  # fmt: skip
-    """Stop what has no room in a replica, where the prices of all do not say so already."""
-    if is_static:
-        return
-    from oasis_alloc.kernels.serve.play import stop_replica
+    """Stop what has no room in a replica, where the prices of all do not say so already; not those without caps."""
+    from oasis_alloc.kernels.serve.play import stop_some
 
     rows = core.rows
-    for r in range(room.shape[0]):
-        mine = (room[r] < least) & ~core.live.stopped & np.isfinite(room[r])
-        for row in np.flatnonzero(mine).tolist():
-            stop_replica(row, r * indptr.shape[0], tables, indptr, cells, amount, float(STOP * rows.scale[row]))
+    stops = (room[here] < least) & ~core.live.stopped & np.isfinite(room[here])
+    if stops.any():
+        stop_some(stops, here, tables, indptr, cells, amount, STOP * rows.scale)

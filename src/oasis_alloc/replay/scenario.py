@@ -16,6 +16,7 @@ from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.plan import Plan
 from oasis_alloc.replay.requests import Requests
 
+_STAGES = 8  # groups of replicas that synchronize at the same moment
 _ARRIVALS = ("recorded", "iid", "two peaks", "adversarial")
 
 
@@ -40,10 +41,17 @@ class Scenario(ByFields):
         Parts of the time without any request, as [(from, to), ...] in shares of it.
     confirm_median, confirm_p99, lost
         Seconds until half and 99 % of the deliveries are confirmed, and the share that never is.
+    duplicates
+        The share of the reports of deliveries that come twice, at once or later, through a real ledger.
     replicas, sync
-        How many processes serve, and the seconds between two synchronizations.
+        How many processes serve, and the seconds between two synchronizations. Each has allowances of hard caps, as a
+        pacer with a ledger has.
+    staggered
+        True for replicas that synchronize one after the other, each at the prices of its own last synchronization;
+        False for all at the same moment.
     dies
-        When the first replica dies with what it had not told, as a share of the time; None for never.
+        When the first replica dies with what it had not told, as a share of the time; None for never. What it was
+        granted and had not used stays with it.
 
     Example
     -------
@@ -62,8 +70,10 @@ class Scenario(ByFields):
     confirm_median: float = 0.0
     confirm_p99: float = 0.0
     lost: float = 0.0
+    duplicates: float = 0.0
     replicas: int = 1
     sync: float = 10.0
+    staggered: bool = False
     dies: float | None = None
 
     def __post_init__(self) -> None:
@@ -71,7 +81,8 @@ class Scenario(ByFields):
             raise InputError(f"Scenario(arrivals={shown(self.arrivals)}): expected one of {', '.join(_ARRIVALS)}.")
         for name, low, high in (
             ("traffic", 1e-6, 1e3), ("turnover", 0.0, 1.0), ("floors", 0.0, 1e9), ("drift", -1.0, 1e3),
-            ("confirm_median", 0.0, 1e9), ("confirm_p99", 0.0, 1e9), ("lost", 0.0, 0.999), ("sync", 1e-6, 1e9),
+            ("confirm_median", 0.0, 1e9), ("confirm_p99", 0.0, 1e9), ("lost", 0.0, 0.999), ("duplicates", 0.0, 1.0),
+            ("sync", 1e-6, 1e9),
         ):  # fmt: skip
             number = as_real(getattr(self, name))
             if number is None or not low <= number <= high:
@@ -85,14 +96,26 @@ class Scenario(ByFields):
             raise InputError(
                 "Scenario: confirm_p99 is below confirm_median; expected 99 % to take at least as long as half."
             )
-        if self.dies is not None and (self.replicas < 2 or not 0.0 <= self.dies <= 1.0):
-            raise InputError("Scenario(dies=...): expected a share of the time in [0, 1], and at least two replicas.")
+        if not isinstance(self.staggered, bool):
+            raise InputError(f"Scenario(staggered={shown(self.staggered)}): expected True or False.")
+        if self.dies is not None and ((at := as_real(self.dies)) is None or not 0.0 <= at <= 1.0):
+            raise InputError(f"Scenario(dies={shown(self.dies)}): expected a share of the time in [0, 1], or None.")
 
     def __add__(self, other: object) -> Scenario:
         if not isinstance(other, Scenario):
             return NotImplemented
         said = {f.name: getattr(other, f.name) for f in fields(other) if getattr(other, f.name) != f.default}
         return replace(self, **said)
+
+    @property
+    def stages(self) -> int:
+        """In how many parts replicas synchronize, one after the other."""
+        return min(self.replicas, _STAGES) if self.staggered else 1
+
+    @property
+    def step(self) -> float:
+        """Seconds between two ticks."""
+        return self.sync / self.stages
 
     @property
     def is_confirmed_late(self) -> bool:
@@ -117,6 +140,8 @@ class World:
 
 def world_of(scenario: Scenario, requests: Requests, plan: Plan, seed: int, worth: Floats) -> World:
     """Draw a realization; `worth` (n_requests,) orders requests for the adversary."""
+    if scenario.dies is not None and scenario.replicas < 2:
+        raise InputError("Scenario(dies=...): expected at least two replicas, of which one dies; add replicas=.")
     rng = np.random.default_rng([seed, 7])
     n, start, end = len(requests), requests.start, requests.end
     m = max(1, round(n * scenario.traffic))

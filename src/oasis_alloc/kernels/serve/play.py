@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.literals import not_literal
@@ -63,6 +64,18 @@ def stop_replica(row: int, first: int, tables: Floats, indptr: Ints, cells: Ints
             for e in range(indptr[kind, class_], indptr[kind, class_ + 1]):
                 if cells[0, e] == row:
                     tables[first + kind, cells[2, e], class_] += stop * amount[e]
+
+
+@jit
+def stop_some(
+    stops: npt.NDArray[np.bool_], replicas: Ints, tables: Floats, indptr: Ints, cells: Ints, amount: Floats,
+    stop: Floats,
+) -> None:  # fmt: skip
+    """Stop goals in replicas: `stops` is (len(replicas), n_goals), and `stop` the price of a stop of each goal."""
+    for at in range(stops.shape[0]):
+        for row in range(stops.shape[1]):
+            if stops[at, row]:
+                stop_replica(row, replicas[at] * indptr.shape[0], tables, indptr, cells, amount, stop[row])
 
 
 @jit

@@ -20,8 +20,12 @@ class Adaptive(Stateless):
         self.first, self.track, self.slow, self.caps_only = first, track, slow, caps_only
 
     def step(self, view: View) -> Floats:
-        tau = np.clip(self.slow * view.elapsed, self.first, max(self.track, self.first))
+        near = np.minimum(view.elapsed, 1.0 - view.elapsed)  # what has not been corrected at the end is lost
+        tau = np.clip(self.slow * near, self.first, max(self.track, self.first))
         tau = np.maximum(tau, 1.0 / (STEP * view.unit))  # one showing alone moves a price by at most a step
-        x = np.clip(error(view, view.floor, view.cap) / (view.unit * tau), -STEP, STEP)
+        # A burst is ahead of any plan in time, and an hour without requests behind it. Prices cannot help that, so what
+        # was planned is for the requests that came.
+        missed = error(view, view.floor_seen, view.cap_seen)
+        x = np.clip(missed / (view.unit * tau), -STEP, STEP)
         wanted = limited(view, view.price + view.scale * x)
         return np.where(view.live & self.caps_only, np.maximum(wanted, 0.0), wanted)

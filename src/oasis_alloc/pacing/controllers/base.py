@@ -28,6 +28,8 @@ class View:
     cap: Floats  # infinite without a cap
     floor_whole: Floats  # the same from the whole limit instead of what remains of it
     cap_whole: Floats
+    floor_seen: Floats  # from what remains, for the requests that have come, whenever they came
+    cap_seen: Floats
     unit: Floats  # the limit, as a size to divide by
     elapsed: Floats  # share of the flight's traffic up to now, in [0, 1]
     seconds: float  # since the last tick

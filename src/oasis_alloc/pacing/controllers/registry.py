@@ -41,5 +41,9 @@ def controller_of(name: object, options: Mapping[str, Any], requests: float) -> 
         return PI(**options)
     if name == "throttle":
         return Throttle(**options)
-    first, track, slow = options.get("first", 2.0 * root), options.get("track", 0.1), options.get("slow", 1.0)
+    first, track, slow = (
+        options.get("first", 2.0 * root),
+        options.get("track", min(root**0.5, 0.1)),
+        options.get("slow", 1.0),
+    )
     return Adaptive(first, track, slow, name == "caps")
