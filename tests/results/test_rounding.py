@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from draws import Stream
+from effort import full_only
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -235,7 +236,8 @@ def labels(cands: oa.Candidates, key: str, item: int) -> Array:
     return codes[indptr[item] : indptr[item + 1]]
 
 
-def test_slates_of_a_solution_keep_its_rules_and_its_marginals(solution: oa.Solution) -> None:
+@pytest.mark.parametrize("draws", [75, *full_only(300)])
+def test_slates_of_a_solution_keep_its_rules_and_its_marginals(solution: oa.Solution, draws: int) -> None:
     cands, slate, x = solution.problem.candidates, solution.problem.slate, solution.allocation
     fractional = (x > 1e-9) & (x < 1 - 1e-9)
     assert np.count_nonzero(fractional) >= 40, "something is left to draw"
@@ -244,7 +246,7 @@ def test_slates_of_a_solution_keep_its_rules_and_its_marginals(solution: oa.Solu
     several = isinstance(cands.items["genre"], MultiKey)
     groups = {key: members(cands, key) for key in slate.keys}
     times = np.zeros(x.size)
-    for seed in range(300):
+    for seed in range(draws):
         slates = solution.round(rng=seed)
         assert (slates.propensity == x[slates.pairs]).all()
         shown = np.zeros(x.size)
@@ -260,7 +262,7 @@ def test_slates_of_a_solution_keep_its_rules_and_its_marginals(solution: oa.Solu
                 assert found.max() <= slate.at_most[key] + several
             if not several:
                 assert (np.abs(found - np.bincount(user[pair] * 12 + category, x[pair])) < 1 + 1e-9).all()
-    assert (np.abs(times / 300 - x) <= 5.5 * np.sqrt(x * (1 - x) / 300) + 1e-9).all()
+    assert (np.abs(times / draws - x) <= 5.5 * np.sqrt(x * (1 - x) / draws) + 1e-9).all()
 
 
 def test_what_slates_are_worth_is_what_their_pairs_add_up_to() -> None:
