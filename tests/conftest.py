@@ -91,8 +91,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays to the end: collections of garbage pass it over, which saves seconds."""
+    """What was imported and collected stays to the end: collections of garbage pass it over, which saves seconds.
+
+    As does a collection of the youngest objects after 20,000 of them, and not after 700.
+    """
     gc.freeze()
+    gc.set_threshold(20_000)
 
 
 @pytest.fixture(scope="session")

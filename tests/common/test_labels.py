@@ -169,9 +169,18 @@ def test_ids_and_labels_of_every_library_are_found(kind: str, form: str) -> None
     assert scores.tolist() == served.score(order, {"r": [0.9] * len(values)}).tolist()
     first = next(iter(given)) if form != "pandas arrow" else given.iloc[0]
     assert served.user(k=first).codes == (0,)
-    # keys of candidates, and limits by label
+    # keys of candidates
     key = Key.build("g", given, n=len(values), size="n_items", where="items")
     assert key.codes.tolist() == order
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [pytest.param(*row, id="-".join(row), marks=() if k % 5 == 0 else pytest.mark.full) for k, row in enumerate(FORMS)],
+)
+def test_limits_find_the_labels_of_every_library(kind: str, form: str) -> None:
+    values = IDS[kind]
+    given = columns(values)[form]
     cands = oa.Candidates.from_arrays(
         [0, len(values)], range(len(values)), {"r": [0.9] * len(values)}, items={"g": given}
     )

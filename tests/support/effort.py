@@ -10,7 +10,7 @@ from hypothesis import settings
 # What the profile "full" gives a test that asks for no number, and what Hypothesis gives by itself.
 FULL = 100
 # Below this a test says little; who asks for fewer gets all of them.
-LEAST = 5
+LEAST = 3
 
 
 def examples(full: int) -> int:
