@@ -137,7 +137,10 @@ PROBLEMS = {
     "supply": lambda c: rich(c, supply=np.linspace(0.5, 2.0, N_USERS)),
     "sizes": lambda c: rich(c, slate=oa.Slate(np.arange(N_USERS) % 4)),
     "max-min": lambda c: oa.Problem(c, oa.total("relevance") + 50.0 * oa.worst_off(oa.exposure(by="artist"))),
-    "conflict": lambda c: oa.Problem(c, oa.total("relevance"), [caps(), oa.total("streams", by="campaign") >= 600.0]),
+    "conflict": lambda c: oa.Problem(
+        c, 2.0 * oa.total("relevance"), [caps(), oa.total("streams", by="campaign") >= 600.0]
+    ),
+    "narrow values and wide columns": lambda c: oa.Problem(c, oa.total("relevance"), oa.total("streams") <= 9_000.0),
     "nothing to price": lambda c: oa.Problem(c, oa.total("streams") + 0.5 * oa.exposure(), slate=oa.Slate(2)),
 }
 
@@ -148,7 +151,14 @@ PROBLEMS = {
         *[(name, 1e-7) for name in ("caps", "conflict", "max-min", "nothing to price")],
         ("everything", 1e-3),
         ("rules alone", 1e-2),
-        *full_only(("everything", 1e-7), ("rules", 1e-3), ("rules", 1e-5), ("supply", 1e-5), ("sizes", 1e-7)),
+        *full_only(
+            ("everything", 1e-7),
+            ("narrow values and wide columns", 1e-7),
+            ("rules", 1e-3),
+            ("rules", 1e-5),
+            ("supply", 1e-5),
+            ("sizes", 1e-7),
+        ),
     ],
 )
 def test_the_same_bits_as_in_memory(streamed: oa.Candidates, name: str, gap: float) -> None:
