@@ -41,7 +41,8 @@ def test_second_process_compiles_nothing(warm: Project) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700 or sys.platform == "win32"
 
 
-@pytest.mark.parametrize("factor", ["2.0", "30.0"])  # of another length: bytecode is told apart by it, and by the second
+# Of another length: bytecode is told apart by that, and by the second of its source.
+@pytest.mark.parametrize("factor", ["2.0", "30.0"])
 def test_an_edit_of_a_callee_in_another_file_is_seen_where_it_is_imported(
     project: Project, factor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

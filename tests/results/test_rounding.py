@@ -18,6 +18,7 @@ from oasis_alloc.errors import InputError, SolverError
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.draw import rounding as kernels
 from oasis_alloc.kernels.draw.sample import ONE
+from oasis_alloc.kernels.literals import not_literal
 from oasis_alloc.results import draw_blocks as drawing
 
 Array = np.ndarray[Any, Any]
@@ -163,12 +164,14 @@ def test_several_labels_keep_the_size_and_are_over_a_cap_by_one_at_the_most(x: A
 
 @jit
 def many(slot: Any, categories: Any, widest: int, of: Any, most: Any, draws: int, times: Any) -> None:
+    # the same types as elsewhere, for which the kernels are compiled
+    first, last, size = not_literal(0), not_literal(1), not_literal(3)
     shown = np.zeros(slot.x.size, np.bool_)
     for seed in range(draws):
         if widest > 0:
-            kernels.round_crossing(0, 1, slot, categories, widest, seed, shown)
+            kernels.round_crossing(first, last, slot, categories, widest, seed, shown)
         else:
-            kernels.round_nested(0, 1, slot, of, most, 3, seed, shown)
+            kernels.round_nested(first, last, slot, of, most, size, seed, shown)
         for i in range(shown.size):
             times[i] += shown[i]
 
