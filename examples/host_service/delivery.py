@@ -43,7 +43,7 @@ def read_plan(path: Path) -> oa.Plan:
         for goal in goals:
             if unknown := set(goal) - {"label", *_LIMITS}:
                 raise oa.InputError(f"{path}: a goal has {sorted(unknown)}; expected label, {', '.join(_LIMITS)}.")
-        limits = {
+        limits: dict[str, Any] = {
             name: {label: goal[key] for label, goal in zip(labels, goals, strict=True) if key in goal}
             for key, name in _LIMITS.items()
         }

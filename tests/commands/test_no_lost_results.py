@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from oasis_alloc.__main__ import main
 from oasis_alloc.commands import run
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="devices and pipes of POSIX")
+FULL_DEVICE = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 FULL_DISK = "oasis-alloc: standard output cannot be written: No space left on device.\n"
 SOURCE = str(Path(oasis_alloc.__file__).resolve().parents[1])
 
@@ -104,6 +106,19 @@ def test_progress_for_a_reader_that_has_gone_costs_nothing(tmp_path: Path) -> No
 
 
 @POSIX
+@FULL_DEVICE
+def test_a_report_that_cannot_be_written_costs_no_file(
+    stated: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["solve", str(stated / "problem.toml")]) == 5
+    assert said(capsys.readouterr().err) == FULL_DISK
+    assert_written(stated)
+
+
+@POSIX
+@pytest.mark.full
 def test_a_full_disk_behind_standard_output_is_one_message(stated: Path) -> None:
     done = command(stated, "$RUN > /dev/full", PYTHONUNBUFFERED="1")
     assert done.returncode == 5
@@ -119,8 +134,23 @@ def test_a_full_disk_is_one_message_from_every_command(tmp_path: Path, asked: st
     assert (done.returncode, done.stderr) == (5, FULL_DISK)
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_labels_that_a_stream_lacks_are_escaped(
+    stated: Path, encoding: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with io.TextIOWrapper(io.BytesIO(), encoding=encoding) as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        assert main(["solve", str(stated / "problem.toml")]) == 0
+        out = terminal.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    assert said(capsys.readouterr().err) == ""
+    assert "solved" in out
+    assert "rk \\u2192 \\U0001f3a7" in out
+    assert_written(stated)
+
+
 @POSIX
-@pytest.mark.parametrize("encoding", ["cp1252", pytest.param("ascii", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_labels_that_the_terminal_lacks_are_escaped(stated: Path, encoding: str) -> None:
     done = command(stated, "$RUN", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
     assert (done.returncode, said(done.stderr)) == (0, "")
@@ -222,10 +252,10 @@ def test_links_are_followed_and_modes_kept(stated: Path, masked: None) -> None:
     assert sorted(p.name for p in elsewhere.iterdir()) == ["allocation.parquet", "report.html"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@FULL_DEVICE
 @pytest.mark.parametrize("asked", ["--help", *full_only("--version", "solve --help", "store --help")])
-def test_help_that_cannot_be_written_is_no_success(tmp_path: Path, asked: str) -> None:
-    for unbuffered in ("", "1"):
-        done = command(tmp_path, f"{sys.executable} -m oasis_alloc {asked} > /dev/full", PYTHONUNBUFFERED=unbuffered)
-        assert done.returncode == 5
-        assert "standard output cannot be written" in done.stderr
+@pytest.mark.parametrize("unbuffered", ["", *full_only("1")])
+def test_help_that_cannot_be_written_is_no_success(tmp_path: Path, asked: str, unbuffered: str) -> None:
+    done = command(tmp_path, f"{sys.executable} -m oasis_alloc {asked} > /dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert done.returncode == 5
+    assert "standard output cannot be written" in done.stderr

@@ -169,9 +169,18 @@ def test_ids_and_labels_of_every_library_are_found(kind: str, form: str) -> None
     assert scores.tolist() == served.score(order, {"r": [0.9] * len(values)}).tolist()
     first = next(iter(given)) if form != "pandas arrow" else given.iloc[0]
     assert served.user(k=first).codes == (0,)
-    # keys of candidates, and limits by label
+    # keys of candidates
     key = Key.build("g", given, n=len(values), size="n_items", where="items")
     assert key.codes.tolist() == order
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [pytest.param(*row, id="-".join(row), marks=() if k % 5 == 0 else pytest.mark.full) for k, row in enumerate(FORMS)],
+)
+def test_limits_find_the_labels_of_every_library(kind: str, form: str) -> None:
+    values = IDS[kind]
+    given = columns(values)[form]
     cands = oa.Candidates.from_arrays(
         [0, len(values)], range(len(values)), {"r": [0.9] * len(values)}, items={"g": given}
     )
@@ -330,6 +339,7 @@ def test_the_second_unknown_label_among_many_takes_less_than_50_ms_even_if_none_
     assert f"Did you mean {names[5]!r}?" in text
 
 
+@pytest.mark.parametrize("tried", [4, *full_only(20)])
 @pytest.mark.parametrize(
     "names",
     [
@@ -340,10 +350,10 @@ def test_the_second_unknown_label_among_many_takes_less_than_50_ms_even_if_none_
         [str(k * 7919 % 10**6) for k in range(1_000)],
     ],
 )
-def test_one_wrong_letter_is_found_among_many_labels(names: list[str]) -> None:
+def test_one_wrong_letter_is_found_among_many_labels(names: list[str], tried: int) -> None:
     rng = np.random.default_rng(3)
     labels = Labels(names)
-    for name in rng.choice(names, 20):
+    for name in rng.choice(names, tried):
         k = int(rng.integers(len(name)))
         for typo in (name[:k] + "~" + name[k:], name[:k] + "~" + name[k + 1 :], name.upper()):
             text = did_you_mean(typo, labels)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from effort import diagonal
 
 import oasis_alloc as oa
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
@@ -258,13 +259,12 @@ def test_a_copied_problem_can_be_changed_as_the_first(objects: dict[str, Any]) -
         assert other.names == objects["problem"].names
 
 
-def test_copies_solve_to_the_same_bits(objects: dict[str, Any]) -> None:
-    for make in (plain, problem):
-        one = make(objects["candidates"])
-        before = oa.solve(one, gap=1e-3)
-        for way in ("pickle 4", "deepcopy", "copy", "out of band"):
-            after = oa.solve(ways()[way](one), gap=1e-3)
-            assert answer(after) == answer(before), way
+@pytest.mark.parametrize(
+    ("way", "make"), diagonal(["pickle 4", "deepcopy", "copy", "out of band"], {"plain": plain, "rich": problem})
+)
+def test_copies_solve_to_the_same_bits(objects: dict[str, Any], way: str, make: Any) -> None:
+    one = make(objects["candidates"])
+    assert answer(oa.solve(ways()[way](one), gap=1e-3)) == answer(oa.solve(one, gap=1e-3))
 
 
 def test_a_copied_solution_does_all_that_a_solution_does(objects: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 import uuid
 
 import numpy as np
@@ -310,15 +309,3 @@ def test_answers_that_cannot_be_made(positions, values, backend, words) -> None:
     c = Candidates.from_arrays([0, 2], [0, 1], {"v": [1, 2]}, item_ids=[("a", 1), ("b", 2)])
     with pytest.raises(InputError, match=words):
         c.frame(positions, values, backend)
-
-
-def test_frames_are_not_needed_for_arrays() -> None:
-    import subprocess
-
-    code = (
-        "import sys; from oasis_alloc.candidates import Candidates;"
-        "assert not {'numba', 'narwhals', 'pandas', 'polars', 'pyarrow'} & set(sys.modules), 'at import';"
-        "Candidates.from_arrays([0, 2], [0, 1], {'v': [1, 2]}, items={'a': [1, 2]}).groups('a');"
-        "assert not {'narwhals', 'pandas', 'polars', 'pyarrow'} & set(sys.modules), 'at use'"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -4,6 +4,7 @@ Most tests run a small pair of kernels, in two files, in fresh processes: that i
 these have the mark `full`, for every process takes a second or two.
 """
 
+import importlib
 import logging
 import os
 import sys
@@ -40,6 +41,28 @@ def test_second_process_compiles_nothing(warm: Project) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700 or sys.platform == "win32"
 
 
+# Of another length: bytecode is told apart by that, and by the second of its source.
+@pytest.mark.parametrize("factor", ["2.0", "30.0"])
+def test_an_edit_of_a_callee_in_another_file_is_seen_where_it_is_imported(
+    project: Project, factor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OASIS_ALLOC_CACHE", str(project.cache))
+    monkeypatch.syspath_prepend(project.folder)
+    assert total_of(monkeypatch) == (12.0, 0)
+    (project.folder / "callee.py").write_text(CALLEE.replace("2.0", factor))
+    assert total_of(monkeypatch) == (6.0 * float(factor), int(factor == "2.0"))
+
+
+def total_of(monkeypatch: pytest.MonkeyPatch) -> tuple[float, int]:
+    """(what the kernel of a project makes of 0, 1, 2, 3; whether it was in the cache), both files imported again."""
+    importlib.invalidate_caches()
+    for name in ("caller", "callee"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    kernel = importlib.import_module("caller").total
+    return kernel(np.arange(4.0), 4), sum(kernel.stats.cache_hits.values())
+
+
+@pytest.mark.full
 def test_edit_of_a_callee_in_another_file_is_seen(warm: Project) -> None:
     (warm.folder / "callee.py").write_text(CALLEE.replace("2.0", "3.0"))
     edited = warm.run("f8")

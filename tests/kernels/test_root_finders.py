@@ -202,9 +202,10 @@ def check_bound(given: User, s: Array, x: Array, out: Array, best: float, gamma:
     assert best - smoothing - off <= out[visit.SMOOTHED] <= best + off
 
 
+@pytest.mark.parametrize("longest", [1_000, *full_only(LONG)])  # the twin picks in Python, the longest for a second
 @pytest.mark.parametrize(("name", "kind"), diagonal(NESTED, KINDS))
-def test_nested_rules_are_solved_on_any_list_at_any_smoothing(name: str, kind: str) -> None:
-    for n in (1, 40, LONG):
+def test_nested_rules_are_solved_on_any_list_at_any_smoothing(name: str, kind: str, longest: int) -> None:
+    for n in (1, 40, longest):
         rng = np.random.default_rng(n)
         s = scores(kind, n, rng)
         given = user(RULES[name], s)

@@ -26,6 +26,7 @@ GENERIC = ["exposure alone", "columns"]
 
 # Not on all data in every run.
 every_rule = pytest.mark.parametrize(("name", "data_name"), diagonal(list(SPECS), list(DATA)))
+every_rule_on_generic_data = pytest.mark.parametrize(("name", "data_name"), diagonal(list(SPECS), GENERIC))
 
 
 @pytest.fixture(params=list(DATA))
@@ -93,7 +94,7 @@ def priced(data: Data, price: Array) -> Data:
     return Data(data.pairs, price, data.n_classes)
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize(("name", "data_name"), diagonal(WHOLE, list(DATA)))
 def test_the_best_whole_slate_is_the_best_slate(data_name: str, name: str) -> None:
     """Where rules nest: the linear programs of these tests, and the kernel, against all subsets."""
     data, rules = case(data_name, name)
@@ -114,7 +115,9 @@ def test_the_bound_is_what_the_best_slates_are_worth(data_name: str, name: str) 
         assert run(ruled.VISIT, data, rules, gamma)["out"][visit.BOUND] >= best - 1e-9 * abs(best)
 
 
-@pytest.mark.parametrize(("gamma", "data_name"), diagonal({"0.05": 0.05, "0.5": 0.5}, ["ties", "columns"]))
+@pytest.mark.parametrize(
+    ("name", "gamma", "data_name"), diagonal(list(SPECS), {"0.05": 0.05, "0.5": 0.5}, ["ties", "columns"])
+)
 def test_the_smoothed_slate_is_the_optimum_of_a_quadratic_programme(data_name: str, name: str, gamma: float) -> None:
     data, rules = case(data_name, name)
     value, x = users(data_name, name).smoothed(data.scores, gamma)
@@ -133,7 +136,7 @@ def test_the_smoothed_slate_is_the_optimum_of_a_quadratic_programme(data_name: s
     assert fractional <= got["out"][visit.FRACTIONAL] <= fractional + whole  # which are whole but for a rounding
 
 
-@pytest.mark.parametrize("data_name", GENERIC)
+@every_rule_on_generic_data
 def test_totals_are_the_gradient_and_products_the_derivative_of_the_totals(data_name: str, name: str) -> None:
     data, rules = case(data_name, name)
     several = SPECS[name].further and SPECS[name].keep is not None  # masses are then known to 1e-8
@@ -150,7 +153,7 @@ def test_totals_are_the_gradient_and_products_the_derivative_of_the_totals(data_
     assert product(here, direction) / gamma == pytest.approx(change, abs=2e-3 if several else 1e-4)
 
 
-@pytest.mark.parametrize("data_name", GENERIC)
+@every_rule_on_generic_data
 def test_the_squares_are_the_diagonal_of_the_products(data_name: str, name: str) -> None:
     """One pair after the other; those of one user and cell have cross terms, which squares leave out."""
     data, rules = case(data_name, name)
@@ -171,8 +174,7 @@ def test_the_squares_are_the_diagonal_of_the_products(data_name: str, name: str)
     assert square == pytest.approx(got["square"], abs=1e-9)
 
 
-@pytest.mark.parametrize("slack", [0.0, 0.2])
-@pytest.mark.parametrize("data_name", GENERIC)
+@pytest.mark.parametrize(("name", "data_name", "slack"), diagonal(list(SPECS), GENERIC, {"0.0": 0.0, "0.2": 0.2}))
 def test_a_warm_start_changes_nothing(data_name: str, name: str, slack: float) -> None:
     data, rules = case(data_name, name)
     further = jobs.further_prices(np.full(data.n_users, 3)) if rules.start.size else jobs.no_further()
@@ -198,7 +200,7 @@ def test_ranges_of_users_add_up(data_name: str, name: str) -> None:
     assert np.array_equal(parts["nu"], whole["nu"])
 
 
-@pytest.mark.parametrize("capacity", [7, 0])
+@pytest.mark.parametrize(("name", "capacity"), diagonal(list(SPECS), {"7": 7, "0": 0}))
 def test_curvature_keeps_whole_runs_within_its_capacity(name: str, capacity: int) -> None:
     data, rules = case("columns", name)
     full = run(ruled.VISIT, data, rules, 0.5)

@@ -11,6 +11,7 @@ from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.kernels.serve import score as serve
 from oasis_alloc.kernels.serve import select_one, slate_keep
 
@@ -169,21 +170,21 @@ def test_what_is_not_a_number_is_never_among_the_best() -> None:
 def test_a_batch_has_the_scores_of_its_users(dtype: type) -> None:
     case = Case(5, 30)
     indptr, columns = np.array([0, 0, 12, 30]), case.columns.astype(dtype)
-    tables = np.stack([case.table, 2.0 * case.table])
+    tables = readonly(np.stack([case.table, 2.0 * case.table]))  # read-only like all that a policy has
     segment = np.array([0, 1, 0])
-    items = case.items.astype(np.uint32)
+    given, class_of = (readonly(indptr), readonly(case.items.astype(np.uint32))), readonly(case.of_item[0])
     out = np.zeros(30)
-    serve.add(0, 30, 0.5, columns[1], out)
-    wrong = serve.charge(0, 3, (indptr, items), case.of_item[0], (tables, segment, 0), None, out)
-    wrong += serve.charge(0, 3, (indptr, items), case.of_item[0], (tables, segment, 1), columns[2], out)
+    serve.add(0, 30, 0.5, readonly(columns[1]), out)
+    wrong = serve.charge(0, 3, given, class_of, (tables, segment, 0), None, out)
+    wrong += serve.charge(0, 3, given, class_of, (tables, segment, 1), readonly(columns[2]), out)
     of = np.repeat(segment, np.diff(indptr))
     expected = 0.0 + 0.5 * columns[1].astype(float) - tables[of, 0, case.classes]
     expected = expected - tables[of, 1, case.classes] * columns[2].astype(float)
     assert wrong == 0
     np.testing.assert_array_equal(out, expected)
     columns[1, 20] = np.nan
-    serve.add(0, 30, 0.5, columns[1], out)
-    assert serve.charge(0, 3, (indptr, items), case.of_item[0], (tables, segment, 0), None, out) == 1
+    serve.add(0, 30, 0.5, readonly(columns[1]), out)
+    assert serve.charge(0, 3, given, class_of, (tables, segment, 0), None, out) == 1
 
 
 @settings(max_examples=examples(150))

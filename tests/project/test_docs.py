@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import full_only
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -59,8 +60,12 @@ def test_the_code_of_the_page_about_pacing_runs() -> None:
     assert names["plan"].prices["floors"].any()
 
 
-def test_the_code_of_the_page_about_replay_runs(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("sync", [900.0, *full_only(60.0)])
+def test_the_code_of_the_page_about_replay_runs(sync: float, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the page's synchronizations every minute, and in every run with fewer of them, which take the time."""
     text = (ROOT / "docs" / "replay.md").read_text(encoding="utf-8")
+    assert text.count("sync=60.0") == 3
+    text = text.replace("sync=60.0", f"sync={sync}")
     blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
     assert len(blocks) == text.count("```python") == 3
     names: dict[str, Any] = {}

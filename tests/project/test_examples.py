@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import full_only
 
 import oasis_alloc as oa
 
@@ -327,9 +328,15 @@ def test_drawn_slates_are_whole_and_have_the_chances(ranking: ModuleType) -> Non
     assert np.allclose(slates.mean(axis=0), x, atol=0.05)  # 4.5 standard deviations
 
 
-def test_a_week_is_paced(data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("sync", [3600.0, *full_only(300.0)])
+def test_a_week_is_paced(
+    sync: float, data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the example's synchronizations every five minutes, and in every run with one per hour."""
     tables(data_dir, "obd-men", "events")
     monkeypatch.setenv("OASIS_ALLOC_DATA", str(data_dir))
+    scenario = oa.Scenario
+    monkeypatch.setattr(oa, "Scenario", lambda **named: scenario(**named | {"sync": sync}))
     try:
         done = load("paced_week").main()
     finally:

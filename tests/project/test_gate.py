@@ -196,6 +196,11 @@ def test_a_benchmark_that_is_run_by_its_path_says_how_to_run_it(tmp_path: Path) 
     )
     assert by_path.returncode == 1
     assert f"In {root}, run: python -m benchmarks.whole" in by_path.stderr
+
+
+@pytest.mark.full
+def test_a_benchmark_that_is_run_as_a_module_runs() -> None:
+    root = Path(gate.__file__).resolve().parents[1]
     as_module = _run(["-m", "benchmarks.whole", "--help"], root)
     assert as_module.returncode == 0, as_module.stderr
     assert "usage: " in as_module.stdout

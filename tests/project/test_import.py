@@ -1,9 +1,11 @@
 """Importing the package is cheap: what costs a second is imported where it is used."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,30 +28,65 @@ def run(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_import_leaves_heavy_packages_alone() -> None:
-    loaded = run("import oasis_alloc, sys; print(*sys.modules)").split()
+STAGES = """
+import json, sys, threading
+loaded = {}
+
+import oasis_alloc as oa
+loaded["the package"] = list(sys.modules)
+threads = threading.active_count()
+
+from oasis_alloc import Policy
+loaded["a policy"] = list(sys.modules)
+
+known = [name for name in ("Status", "Progress") if name in vars(oa)]
+unlisted = [name for name in ("Status", "Progress") if name not in dir(oa)]
+solved = oa.Status.SOLVED.name
+
+from oasis_alloc.candidates import Candidates
+loaded["candidates"] = list(sys.modules)
+Candidates.from_arrays([0, 2], [0, 1], {"v": [1, 2]}, items={"a": [1, 2]}).groups("a")
+loaded["candidates that are used"] = list(sys.modules)
+
+print(json.dumps({"loaded": loaded, "threads": threads, "known": known, "unlisted": unlisted, "solved": solved}))
+"""
+
+
+@pytest.fixture(scope="module")
+def stages() -> Any:
+    """What one fresh process sees, stage by stage; each stage has loaded what those before it have."""
+    return json.loads(run(STAGES))
+
+
+def test_import_leaves_heavy_packages_alone(stages: Any) -> None:
+    loaded = stages["loaded"]["the package"]
     assert "oasis_alloc" in loaded
     assert [name for name in HEAVY if name in loaded] == []
 
 
-def test_importing_for_serving_loads_no_solver() -> None:
-    loaded = run("from oasis_alloc import Policy; import sys; print(*sys.modules)").split()
+def test_importing_for_serving_loads_no_solver(stages: Any) -> None:
+    loaded = stages["loaded"]["a policy"]
     assert "oasis_alloc.policy" in loaded
     heavy = ("cvxpy", "pandas", "pyarrow", "scipy", "highspy", "oasis_alloc.solvers.", "oasis_alloc.program.lowering")
     light = ["oasis_alloc.solvers.conflicts"]  # what a conflict is, in words
     assert [name for name in loaded if name.startswith(heavy)] == light
 
 
-def test_names_that_are_found_on_first_use_are_listed_and_found() -> None:
-    code = "import oasis_alloc as oa; print(*{'Status', 'Progress'} - set(dir(oa)), oa.Status.SOLVED.name)"
-    assert run(code) == "SOLVED"
+def test_names_that_are_found_on_first_use_are_listed_and_found(stages: Any) -> None:
+    assert (stages["known"], stages["unlisted"], stages["solved"]) == ([], [], "SOLVED")
     assert {"Policy", "Status", "Progress", "solve"} <= set(dir(oasis_alloc))
     with pytest.raises(AttributeError, match="no attribute 'Polity'"):
         _ = oasis_alloc.Polity  # type: ignore[attr-defined]
 
 
-def test_import_starts_no_thread() -> None:
-    assert run("import oasis_alloc, threading; print(threading.active_count())") == "1"
+def test_import_starts_no_thread(stages: Any) -> None:
+    assert stages["threads"] == 1
+
+
+def test_frames_are_not_needed_for_arrays(stages: Any) -> None:
+    frames = {"narwhals", "pandas", "polars", "pyarrow"}
+    assert not {"numba", *frames} & set(stages["loaded"]["candidates"]), "at import"
+    assert not frames & set(stages["loaded"]["candidates that are used"]), "at use"
 
 
 @pytest.mark.full

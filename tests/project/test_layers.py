@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sources import statements
 
 import oasis_alloc
 
@@ -74,7 +75,7 @@ def layer(module: str) -> str:
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
     """(line, module) of every import of this package in a file."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in statements(path.read_text(encoding="utf-8")):
         if isinstance(node, ast.Import):
             for name in node.names:
                 if name.name.split(".")[0] == "oasis_alloc":

@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from sources import statements
 
 import oasis_alloc
 
@@ -21,7 +22,7 @@ MOST_LINES_OF_A_FILE = 400
 def sizes(source: str) -> dict[str, int]:
     """{name: lines without the docstring} of all functions and methods."""
     out = {}
-    for node in ast.walk(ast.parse(source)):
+    for node in statements(source):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if ast.get_docstring(node) is not None:

@@ -64,13 +64,14 @@ def wrong_words(text: str) -> Iterator[tuple[int, str, str]]:
 
 def texts(source: str) -> Iterator[tuple[int, str]]:
     """(line, text) of every string in Python source that is not a docstring, without inserted names."""
-    tree = ast.parse(source)
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    blocks = [node.body for node in ast.walk(tree) if isinstance(node, documented)]
-    blocks += [[node] for node in ast.walk(tree) if isinstance(node, ast.Expr)]  # docstrings of attributes, too
-    docs = {id(body[0].value) for body in blocks if body and isinstance(body[0], ast.Expr)}
+    tree, docs, strings = ast.parse(source), set(), []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+        if isinstance(node, ast.Expr):  # the docstring of a module, class or function, and of an attribute, too
+            docs.add(id(node.value))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            strings.append(node)
+    for node in strings:
+        if id(node) not in docs:
             yield node.lineno, re.sub(r"{\w*}", "", node.value)
 
 

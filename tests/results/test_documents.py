@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import diagonal
 
 import oasis_alloc as oa
 
@@ -97,8 +98,13 @@ IDS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("ids", IDS, ids=["none", "numbers", "texts", "tuples"])
-@pytest.mark.parametrize("labels", LABELS, ids=["texts", "numbers", "dates", "booleans"])
+@pytest.mark.parametrize(
+    ("ids", "labels"),
+    diagonal(
+        dict(zip(["none", "numbers", "texts", "tuples"], IDS, strict=True)),
+        dict(zip(["texts", "numbers", "dates", "booleans"], LABELS, strict=True)),
+    ),
+)
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path, ids: dict[str, Any], labels: list[Any]) -> None:
     solution = solved(labels, ids=ids)
     solution.save(tmp_path / "answer")

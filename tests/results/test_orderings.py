@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from crossing import crossed
-from effort import examples
+from effort import examples, full_only
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
@@ -174,8 +174,9 @@ def expected(slates: Any) -> Array:
     return out
 
 
+@pytest.mark.parametrize("draws", [75, *full_only(300)])
 @pytest.mark.parametrize("name", list(SLATES))
-def test_slates_of_a_solution_keep_its_rules_and_its_attention(name: str) -> None:
+def test_slates_of_a_solution_keep_its_rules_and_its_attention(name: str, draws: int) -> None:
     slate = SLATES[name]
     found = mixed(market(), slate)
     cands, x = found.problem.candidates, found.allocation
@@ -183,7 +184,7 @@ def test_slates_of_a_solution_keep_its_rules_and_its_attention(name: str) -> Non
     assert np.count_nonzero(away > 1e-6) >= 40, "something is left to draw"
     user, genre = cands.user_of(np.arange(x.size)), cands.items["genre"].codes[cands.item]
     artist = cands.items["artist"].codes[cands.item]
-    draws, total, chance = 300, np.zeros(x.size), np.zeros(x.size)
+    total, chance = np.zeros(x.size), np.zeros(x.size)
     shown_often = np.zeros(x.size)
     for seed in range(draws):
         slates = found.round(rng=seed)

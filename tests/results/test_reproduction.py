@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from effort import diagonal
 
 import oasis_alloc as oa
 from oasis_alloc.__main__ import main
@@ -106,8 +107,9 @@ def assert_same(ours: oa.Solution, theirs: oa.Solution) -> None:
         assert np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("anonymize", [True, False])
-@pytest.mark.parametrize("stated", STATED, ids=[stated.__name__ for stated in STATED])
+@pytest.mark.parametrize(
+    ("stated", "anonymize"), diagonal({of.__name__: of for of in STATED}, {"True": True, "False": False})
+)
 def test_the_solve_is_the_same_to_the_last_bit(
     stated: Callable[[oa.Candidates], dict[str, Any]], anonymize: bool, tmp_path: Path
 ) -> None:

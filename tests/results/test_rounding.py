@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from draws import Stream
+from effort import full_only
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from oasis_alloc.errors import InputError, SolverError
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.draw import rounding as kernels
 from oasis_alloc.kernels.draw.sample import ONE
+from oasis_alloc.kernels.literals import not_literal
 from oasis_alloc.results import draw_blocks as drawing
 
 Array = np.ndarray[Any, Any]
@@ -162,12 +164,14 @@ def test_several_labels_keep_the_size_and_are_over_a_cap_by_one_at_the_most(x: A
 
 @jit
 def many(slot: Any, categories: Any, widest: int, of: Any, most: Any, draws: int, times: Any) -> None:
+    # the same types as elsewhere, for which the kernels are compiled
+    first, last, size = not_literal(0), not_literal(1), not_literal(3)
     shown = np.zeros(slot.x.size, np.bool_)
     for seed in range(draws):
         if widest > 0:
-            kernels.round_crossing(0, 1, slot, categories, widest, seed, shown)
+            kernels.round_crossing(first, last, slot, categories, widest, seed, shown)
         else:
-            kernels.round_nested(0, 1, slot, of, most, 3, seed, shown)
+            kernels.round_nested(first, last, slot, of, most, size, seed, shown)
         for i in range(shown.size):
             times[i] += shown[i]
 
@@ -235,7 +239,8 @@ def labels(cands: oa.Candidates, key: str, item: int) -> Array:
     return codes[indptr[item] : indptr[item + 1]]
 
 
-def test_slates_of_a_solution_keep_its_rules_and_its_marginals(solution: oa.Solution) -> None:
+@pytest.mark.parametrize("draws", [75, *full_only(300)])
+def test_slates_of_a_solution_keep_its_rules_and_its_marginals(solution: oa.Solution, draws: int) -> None:
     cands, slate, x = solution.problem.candidates, solution.problem.slate, solution.allocation
     fractional = (x > 1e-9) & (x < 1 - 1e-9)
     assert np.count_nonzero(fractional) >= 40, "something is left to draw"
@@ -244,7 +249,7 @@ def test_slates_of_a_solution_keep_its_rules_and_its_marginals(solution: oa.Solu
     several = isinstance(cands.items["genre"], MultiKey)
     groups = {key: members(cands, key) for key in slate.keys}
     times = np.zeros(x.size)
-    for seed in range(300):
+    for seed in range(draws):
         slates = solution.round(rng=seed)
         assert (slates.propensity == x[slates.pairs]).all()
         shown = np.zeros(x.size)
@@ -260,7 +265,7 @@ def test_slates_of_a_solution_keep_its_rules_and_its_marginals(solution: oa.Solu
                 assert found.max() <= slate.at_most[key] + several
             if not several:
                 assert (np.abs(found - np.bincount(user[pair] * 12 + category, x[pair])) < 1 + 1e-9).all()
-    assert (np.abs(times / 300 - x) <= 5.5 * np.sqrt(x * (1 - x) / 300) + 1e-9).all()
+    assert (np.abs(times / draws - x) <= 5.5 * np.sqrt(x * (1 - x) / draws) + 1e-9).all()
 
 
 def test_what_slates_are_worth_is_what_their_pairs_add_up_to() -> None:

@@ -18,6 +18,7 @@ from oasis_alloc.engines.threads import Threads
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.draw import rounding
 from oasis_alloc.kernels.draw import sample as kernels
+from oasis_alloc.kernels.literals import not_literal
 from oasis_alloc.kernels.rules import ruled
 from oasis_alloc.program.lowering import lower
 
@@ -81,9 +82,9 @@ def drawn(method: Any, x: Array, seed: int = 0, number: int = 0, most: int | Non
 
 @jit
 def count(method: Any, x: Array, draws: int, times: Array, together: Array, sizes: Array) -> None:
-    out = np.empty(x.size, np.int64)
+    out, seed = np.empty(x.size, np.int64), not_literal(11)
     for number in range(draws):
-        n = method(x, x.size, 11, number, out)
+        n = method(x, x.size, seed, number, out)
         sizes[n] += 1
         for j in range(n):
             times[out[j]] += 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import full_only
 from served import N_USERS, PROBLEMS, policy, request, solved
 
 import oasis_alloc as oa
@@ -44,11 +45,12 @@ def answers(served: oa.Policy, cands: oa.Candidates, k: Any) -> list[Any]:
 
 
 @each_problem
-def test_slots_beyond_the_candidates_change_nothing_and_cost_nothing(name: str) -> None:
+@pytest.mark.parametrize("many", [MANY[1::4], *full_only(MANY)], ids=["some", "all"])
+def test_slots_beyond_the_candidates_change_nothing_and_cost_nothing(name: str, many: list[Any]) -> None:
     served, cands = policy(name), solved(name).problem.candidates
     expected = repr(answers(served, cands, 9))
     answers(served, cands, 10**4)
-    for k in MANY:
+    for k in many:
         tracemalloc.start()
         begun = time.perf_counter()
         assert repr(answers(served, cands, k)) == expected

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import full_only
 from test_checkpoint import problem, same_within_the_gap
 
 import oasis_alloc as oa
@@ -91,7 +92,10 @@ def test_where_there_is_no_answer_the_interrupt_passes_on(tmp_path: Path) -> Non
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # of others
-def test_a_signal_at_any_time_finds_threads_and_files_in_order(tmp_path: Path, tuned: Any) -> None:
+@pytest.mark.parametrize("delays", [(0.002, 0.06), *full_only(((0.002, 0.02, 0.06, 0.1),))], ids=str)
+def test_a_signal_at_any_time_finds_threads_and_files_in_order(
+    tmp_path: Path, tuned: Any, delays: tuple[float, ...]
+) -> None:
     """A timer presses Ctrl-C while kernels run; afterwards everything has been given back and works."""
     tuned(SIZES, chunk_pairs=2_000)
     asked = problem()
@@ -113,7 +117,7 @@ def test_a_signal_at_any_time_finds_threads_and_files_in_order(tmp_path: Path, t
 
     old = signal.signal(signal.SIGINT, press)
     for candidates in (asked.candidates, streamed):
-        for delay in (0.002, 0.02, 0.06, 0.1):
+        for delay in delays:
             part = None
             timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT))
             with contextlib.suppress(KeyboardInterrupt):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import full_only
 
 import oasis_alloc as oa
 from oasis_alloc.solvers import finisher
@@ -90,7 +91,7 @@ def shares(short: float) -> oa.Problem:
     return oa.Problem(fourth, oa.total("value"), limits, oa.Slate(3))
 
 
-@pytest.mark.parametrize("short", [4e-4, 0.02])
+@pytest.mark.parametrize("short", [4e-4, *full_only(0.02)])
 def test_a_small_conflict_among_many_pairs_is_proven_and_measured(short: float) -> None:
     problem = shares(short)
     with DUAL.using(whole_relaxation=0):  # as among many pairs

@@ -19,6 +19,7 @@ from strategies import OBJECTIVES, Case, Market, demands, markets
 import oasis_alloc as oa
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.engines.threads import Threads
+from oasis_alloc.kernels.rules import ruled
 from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers.repair import scaled
 
@@ -362,6 +363,27 @@ assert len(ruled.visit.signatures) == 1, "rules are compiled once more"
 """
 
 
+def test_rules_are_visited_by_one_kernel_and_only_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    candidates = oa.Candidates.from_arrays(
+        [0, 3, 6], [0, 1, 2, 0, 1, 2], {"r": [3.0, 2.0, 1.0, 1.0, 2.0, 4.0]}, items={"artist": [0, 0, 1]}
+    )
+    plain = oa.Problem(candidates, oa.total("r"), [oa.exposure(by="artist") <= 2.5], oa.Slate(2))
+    visit: Any = ruled.visit
+    one = plain.replace(slate=oa.Slate(2, {"artist": 1}))
+    other = plain.replace(slate=oa.Slate([1, 2], diminishing={"artist": 0.5}, keep={"r": 0.5}, slot_weights=[1, 0.5]))
+    oa.solve(one)
+    compiled, visits = list(visit.signatures), []
+    oa.solve(other)
+    assert visit.signatures == compiled, "rules are compiled once more"
+    monkeypatch.setattr(ruled, "visit", lambda *given: visits.append(given) or visit(*given))
+    oa.solve(plain).scores()
+    oa.solve(plain.replace(supply=[2.0, 0.5])).scores()
+    assert not visits, "rules that are not used are visited"
+    oa.solve(one)
+    assert visits
+
+
+@pytest.mark.full
 def test_a_problem_without_rules_runs_the_plain_kernels() -> None:
     done = subprocess.run([sys.executable, "-c", PLAIN], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from effort import full_only
 
 import oasis_alloc as oa
 from oasis_alloc.engines.settings import SIZES
@@ -143,11 +144,12 @@ def test_a_pass_limit_ends_a_solve(solved: oa.Solution, limit: float) -> None:
     assert solution.bound >= solved.value - 1e-9 * solved.value
 
 
+@pytest.mark.parametrize("every", [5, *full_only(1)])
 @pytest.mark.parametrize("rules", [{}, {"at_most": {"artist": 1}}, {"keep": {"relevance": 0.5}}])
-def test_no_stage_goes_far_beyond_a_pass_limit(rules: dict[str, Any]) -> None:
+def test_no_stage_goes_far_beyond_a_pass_limit(rules: dict[str, Any], every: int) -> None:
     asked = problem(floor=10.0).replace(slate=oa.Slate(2, **rules))
     whole = oa.solve(asked, gap=1e-6, pass_limit=25)
-    for limit in range(1, int(whole.passes)):
+    for limit in range(1, int(whole.passes), every):
         solution = oa.solve(asked, gap=1e-6, pass_limit=limit)
         assert solution.passes < limit + 5, limit
 

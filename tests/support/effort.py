@@ -10,7 +10,7 @@ from hypothesis import settings
 # What the profile "full" gives a test that asks for no number, and what Hypothesis gives by itself.
 FULL = 100
 # Below this a test says little; who asks for fewer gets all of them.
-LEAST = 5
+LEAST = 3
 
 
 def examples(full: int) -> int:
@@ -19,16 +19,16 @@ def examples(full: int) -> int:
     return min(full, max(LEAST, share))
 
 
-def diagonal(*tables: Mapping[str, Any] | Iterable[str]) -> list[Any]:
+def diagonal(*tables: Mapping[str, Any] | Iterable[str], every: int = 1) -> list[Any]:
     """Parameters of every combination of entries; those off a diagonal have the mark `full`.
 
     An entry is a value with a name, or a name alone. The diagonal has every entry of every table: as many
-    combinations as the longest table has entries.
+    combinations as the longest table has entries. With `every`, only the first of so many of them are in every run.
     """
     entries = [table if isinstance(table, Mapping) else {name: name for name in table} for table in tables]
     names = [list(table) for table in entries]
     longest = max(map(len, names))
-    kept = {tuple(of[k % len(of)] for of in names) for k in range(longest)}
+    kept = {tuple(of[k % len(of)] for of in names) for k in range(0, longest, every)}
     return [
         pytest.param(
             *(table[name] for table, name in zip(entries, chosen, strict=True)),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as kernels
 
@@ -74,14 +75,15 @@ def make(
         else rng.normal(0, 0.3, (n_extra + 1, n_segments, n_classes))
     )
     extra = rng.integers(-2, 3, (n_extra, n)) / 2 if ties else rng.normal(0, 1, (n_extra, n))
-    pairs = kernels.Pairs(
+    arrays = (
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         rng.integers(0, n_classes, n).astype(code),
         value.astype(floats),
         extra.astype(floats),
         rng.integers(0, n_segments, counts.size).astype(np.uint32),
     )
-    return Data(pairs, price.astype(np.float64), n_classes)
+    # read-only, as the engine hands them over: for arrays that can be written kernels would be compiled once more
+    return Data(kernels.Pairs(*map(readonly, arrays)), price.astype(np.float64), n_classes)
 
 
 def call(

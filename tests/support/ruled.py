@@ -17,7 +17,6 @@ from scipy.optimize import linprog
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.kernels.rules.rules import Rules
-from oasis_alloc.kernels.solve.visit import Pairs
 
 Array = np.ndarray[Any, Any]
 
@@ -77,13 +76,8 @@ FREE = ("none has a category", "larger than any")
 WHOLE = [name for name, spec in SPECS.items() if not spec.further and spec.keep is None]  # best slates are whole ones
 
 
-def read_only(data: Data) -> Data:
-    """The pairs as the engine hands them over."""
-    return Data(Pairs(*map(readonly, data.pairs)), data.price, data.n_classes)
-
-
 DATA = {
-    name: read_only(make(seed, n_extra, n_segments, ties, np.uint32))
+    name: make(seed, n_extra, n_segments, ties, np.uint32)
     for name, (seed, n_extra, n_segments, ties) in {
         "exposure alone": (1, 0, 1, False),
         "ties": (2, 0, 3, True),

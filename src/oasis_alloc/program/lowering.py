@@ -75,14 +75,15 @@ def lower(problem: Problem, unweighted: bool = False, threads: int | None = None
     _check_units(blocks, unit)
     blocks, row, low, high, limit = dual_variables(blocks, unit)
     streamed = None if cands.stream is None else _pair_reader(problem, cands.stream, cells, columns)
+    value = _value(problem.maximize, cands)
     program = Program(
         indptr=cands.indptr,
         code=cells.code if streamed is None else np.empty(0, cells.code.dtype),
         segment=cells.segment,
         n_segments=cells.n_segments,
         n_classes=cells.n_classes,
-        value=_value(problem.maximize, cands),
-        extra=_extra(cands, columns),
+        value=value,
+        extra=_extra(cands, columns, value.dtype),
         stream=streamed,
         size=int(np.max(problem.slate.sizes(cands.indptr)[0], initial=1)),
         rules=None,
@@ -307,13 +308,16 @@ def _project(term: MeasureTerm, by: tuple[str, ...], labels: list[Any], cands: C
     return np.array([position.get(label, -1) for label in wanted], np.int64)
 
 
-def _extra(cands: Candidates, columns: list[str]) -> npt.NDArray[np.floating[Any]]:
-    """Columns of measures as one (K, n_pairs) array; a single one is not copied."""
+def _extra(cands: Candidates, columns: list[str], value: np.dtype[Any]) -> npt.NDArray[np.floating[Any]]:
+    """Columns of measures as one (K, n_pairs) array; a single one is not copied.
+
+    No columns at all have the type of the values, for which kernels are compiled anyway.
+    """
     wide = np.float64 if any(cands.columns[c].dtype == np.float64 for c in columns) else np.float32
+    if not columns:
+        return np.empty((0, 0 if cands.stream is not None else cands.n_pairs), value)
     if cands.stream is not None:
         return np.empty((len(columns), 0), wide)
-    if not columns:
-        return np.empty((0, cands.n_pairs), np.float32)
     if len(columns) == 1:
         return cands.columns[columns[0]][None, :]
     return np.stack([cands.columns[c] for c in columns]).astype(wide, copy=False)

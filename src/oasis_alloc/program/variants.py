@@ -49,8 +49,8 @@ def relaxed(program: Program, weights: Floats, min_totals: Floats, max_totals: F
             functions.append(BoundSoft(low, high, weights[block.rows]))
         else:
             functions.append(BoundSoft(np.full(low.size, -np.inf), np.full(low.size, np.inf), 1.0))
-    kind = np.float32 if program.rules is None else np.float64
-    value: npt.NDArray[Any] = np.zeros(program.code.size, kind)
+    # in the type of the values, for which kernels are compiled: zeros that nobody writes take no memory
+    value: npt.NDArray[Any] = np.zeros(program.code.size, program.value.dtype)
     stream = None if program.stream is None else replace(program.stream, valueless=True)
     rules = None if program.rules is None else program.rules.without_decrements()
     return replace(with_functions(program, functions), value=value, rules=rules, stream=stream)

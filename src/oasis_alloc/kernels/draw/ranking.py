@@ -26,6 +26,7 @@ import numpy.typing as npt
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.draw.rounding import Lists, Slots
 from oasis_alloc.kernels.draw.sample import STEP, mix, stream, uniform
+from oasis_alloc.kernels.literals import not_literal
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -197,7 +198,7 @@ def decompose(
             over += rest[i] if inside[i] else 0.0
         for i in range(n):
             rest[i] *= worth[k] / over
-    alive = 0
+    alive = not_literal(0)
     for i in range(n):
         if rest[i] > _TINY:
             order[alive] = i
@@ -254,7 +255,7 @@ def decompose(
             left -= by
             for i in range(n):
                 rest[i] -= by * v[i]
-        was_alive, was_blocks, was_size, alive = alive, blocks, size, 0
+        was_alive, was_blocks, was_size, alive = alive, blocks, size, not_literal(0)
         for at in range(was_alive):
             i = order[at]
             if rest[i] > _TINY:

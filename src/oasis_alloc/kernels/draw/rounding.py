@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.draw.sample import ONE, STEP, first_wins, mix, stream, uniform, whole
+from oasis_alloc.kernels.literals import not_literal
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -240,7 +241,7 @@ def round_crossing(
     pivot = np.empty(longest, np.int64)
     for u in range(first, last):
         a = start[u]
-        n = 0
+        n = not_literal(0)
         certain = 0
         for p in range(a, start[u + 1]):
             shown[p] = given[p] >= 1.0 - _AT
@@ -253,7 +254,7 @@ def round_crossing(
         if n == 0:
             continue
         # row 0 is the slate
-        n_rows = 1
+        n_rows = not_literal(1)
         room[0] = size[u] - certain
         for i in range(n):
             k = item[pair[i]]

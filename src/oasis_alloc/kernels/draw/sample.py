@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.literals import not_literal
 from oasis_alloc.kernels.solve.ties import spread_around
 from oasis_alloc.kernels.solve.visit import plain_root
 
@@ -110,7 +111,7 @@ def systematic(x: Floats, most: int, seed: int, number: int, out: Ints) -> int:
     state = stream(seed, number)
     state += STEP
     place = np.int64(mix(state) >> np.uint64(12))  # uniform in [0, ONE)
-    found = 0
+    found = not_literal(0)
     most = min(most, n)
     room = most - (n - certain)
     draw = np.uint64(0)
@@ -143,7 +144,7 @@ def pivotal(x: Floats, most: int, seed: int, number: int, out: Ints) -> int:
     m, certain = _split(x, out)
     n = x.size
     state = stream(seed, number)
-    found = 0
+    found = not_literal(0)
     most = min(most, n)
     room = most - (n - certain)
     holder = -1
@@ -184,7 +185,7 @@ def smooth(scores: Floats, size: int, gamma: float, out: Floats) -> None:
     Ties that the smoothing cannot resolve share the remaining slots (ties.py).
     """
     c = np.empty(scores.size)
-    m = 0
+    m = not_literal(0)
     total = 0.0
     for i in range(scores.size):
         if scores[i] > 0.0:

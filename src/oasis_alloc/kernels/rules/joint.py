@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.literals import not_literal
 from oasis_alloc.kernels.rules.guard import chain_at
 from oasis_alloc.kernels.rules.rules import Local, Rules, User, Work
 from oasis_alloc.kernels.rules.stairs import smoothed_gain
@@ -259,7 +260,7 @@ def solve_joint(
             rounded = worst <= _ROUNDING * (largest + nu * steepest) / now and nu * abs(slope[n_more]) <= idle
             if rounded and mixed:  # whole slates are known exactly
                 break
-            n_free = 0
+            n_free = not_literal(0)
             for which in range(n_more + 1):
                 if which == n_more:
                     moves = rules.target.size > 0 and (nu > 0.0 or slope[which] != 0.0)
