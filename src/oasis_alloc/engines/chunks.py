@@ -102,10 +102,11 @@ class Chunked(ABC):
         # end[] is as long as cell[]: a kept user has at least one pair
         if self._rules is None:
             return visit_kernels.Curvature(np.zeros(n, np.uint32), extra, np.zeros(n + 1, np.int32))
-        cell, end, runs = np.zeros(n, np.int64), np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
+        users = min(n, int(np.diff(self._edges).max(initial=0)))  # a kept user has at least one pair
+        cell, end, runs, vectors = (np.zeros(k, np.int64) for k in (n, n + 1, users + 1, users + 1))
         crossing = self._rules.start.size > 0
         held = np.zeros(n * (_VECTORS if crossing else int(self._guard.size > 0)))
-        return jobs.Curvature(cell, extra, end, runs, held, np.zeros(n + 1, np.int64))
+        return jobs.Curvature(cell, extra, end, runs, held, vectors)
 
     def _ruled(self, job: int, piece: Piece, tables: Floats, gamma: float, stride: int = 1, **marks: Any) -> None:
         assert self._rules is not None  # checked by the caller

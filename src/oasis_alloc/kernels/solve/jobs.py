@@ -17,9 +17,9 @@ class Curvature(NamedTuple):
     cell: npt.NDArray[np.int64]  # (capacity,)
     extra: npt.NDArray[np.float64]  # (K, capacity)
     end: npt.NDArray[np.int64]  # (capacity + 1,) end of each run; negative where no rule holds it
-    runs: npt.NDArray[np.int64]  # (capacity + 1,) end of each user's runs
+    runs: npt.NDArray[np.int64]  # (users + 1,) end of each user's runs
     held: npt.NDArray[np.float64]  # entries of the vectors that guards and further categories hold, pair by pair
-    vectors: npt.NDArray[np.int64]  # (capacity + 1,) end of each user's entries of vectors
+    vectors: npt.NDArray[np.int64]  # (users + 1,) end of each user's entries of vectors
 
 
 class Users(NamedTuple):
