@@ -197,7 +197,8 @@ def mistake(folder: Path) -> str:
         Path("problem.toml").write_text(text, encoding="utf-8")
         said.truncate(said.seek(0))
         assert main(arguments) == 2
-    return said.getvalue()
+    told = said.getvalue()
+    return told[told.index("oasis-alloc:") :]  # after what a busy machine is told about reading the tables
 
 
 @cache
