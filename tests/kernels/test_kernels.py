@@ -28,7 +28,7 @@ GAMMAS = (1e-9, 1e-3, 0.3, 50.0)
 SIZES = (1, 3, 45)
 
 
-# In every run one combination of types less, for which all of these kernels would be compiled.
+# A full run also tries a combination of types for which each of these kernels is compiled once more.
 @pytest.fixture(params=[*DATA, *full_only("wide classes, narrow numbers")])
 def data(request: pytest.FixtureRequest) -> Data:
     return (DATA | RARE)[request.param]
