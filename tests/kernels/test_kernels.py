@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import full_only
 from pairs import Data, call, make
 
 from oasis_alloc.kernels.solve import decide as decide_kernels
@@ -17,18 +18,20 @@ Array = np.ndarray[Any, Any]
 
 DATA = {
     "exposure alone": make(1, 0, 1, False),
-    "ties": make(2, 0, 3, True, np.uint32, np.float32),
+    "ties": make(2, 0, 3, True, np.uint16, np.float32),
     "a column": make(3, 1, 4, False, np.uint16, np.float32),
     "columns": make(4, 3, 2, False, np.uint32),
     "columns that tie": make(5, 2, 1, True),
 }
+RARE = {"wide classes, narrow numbers": make(2, 0, 3, True, np.uint32, np.float32)}
 GAMMAS = (1e-9, 1e-3, 0.3, 50.0)
 SIZES = (1, 3, 45)
 
 
-@pytest.fixture(params=list(DATA))
+# A full run also tries a combination of types for which each of these kernels is compiled once more.
+@pytest.fixture(params=[*DATA, *full_only("wide classes, narrow numbers")])
 def data(request: pytest.FixtureRequest) -> Data:
-    return DATA[request.param]
+    return (DATA | RARE)[request.param]
 
 
 def smooth(s: Array, size: int, gamma: float) -> tuple[Array, float]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import full_only
 
 import oasis_alloc as oa
 from oasis_alloc.replay.allowances import Allowances
@@ -69,11 +70,12 @@ def test_what_is_played_is_what_a_pacer_serves(cands: oa.Candidates, policy: oa.
     assert trace.gained[0, 0] == pytest.approx(cands.columns["relevance"][trace.shown[0][trace.shown[0] >= 0]].sum())
 
 
-def test_no_contender_is_above_the_bound_of_hindsight(policy: oa.Policy, requests: oa.Requests) -> None:
+@pytest.mark.parametrize("seeds", [1, *full_only(3)])
+def test_no_contender_is_above_the_bound_of_hindsight(policy: oa.Policy, requests: oa.Requests, seeds: int) -> None:
     goals = plan(floors={"c0": 55.0}, penalty=0.7)
     scenario = oa.Scenario(arrivals="iid", sync=5.0)
     layout = Layout(requests, policy)
-    for seed in range(3):
+    for seed in range(seeds):
         world = world_of(scenario, requests, goals, seed, layout.worth())
         best = hindsight_of(layout, world, scenario, policy, 1e-4)
         assert best.value <= best.bound
@@ -121,12 +123,13 @@ def test_scenarios_add_up() -> None:
     ],
     ids=lambda s: " ".join(f"{k}={v}" for k, v in vars(s).items() if v != getattr(oa.Scenario(), k)),
 )
+@pytest.mark.parametrize("seeds", [1, *full_only(2)])
 def test_caps_hold_and_nothing_blacks_out_in_any_scenario(
-    policy: oa.Policy, requests: oa.Requests, scenario: oa.Scenario
+    policy: oa.Policy, requests: oa.Requests, scenario: oa.Scenario, seeds: int
 ) -> None:
     goals = plan(floors=dict.fromkeys(CAPS, 30.0))
     contenders = {name: oa.Pacer(policy, goals, controller=name) for name in ("adaptive", "pi")}
-    done = oa.replay(requests, contenders, scenario=scenario, seeds=2, hindsight=None)
+    done = oa.replay(requests, contenders, scenario=scenario, seeds=seeds, hindsight=None)
     for name in contenders:
         assert done.values("above hard caps", "scenario", name).max() <= 0.0
         assert (

@@ -76,7 +76,7 @@ def mend(user: User, rules: Rules, local: Local, work: Work) -> None:
         rules.start, rules.further, staircase, rules.guard, rules.target[:0],
     )  # fmt: skip
     every = User(u, n, n_more, 0.0 * steepest, _EXACT * steepest, steepest)
-    solve_joint(every, 0.0 * steepest, 0.0 * steepest, False, alone, local, work)
+    solve_joint(every, 0.0 * steepest, 0.0 * steepest, steepest < 0.0, alone, local, work)
     scale_down(n, n_more, rules, work)
     best = 0.0
     for i in range(n):

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
-from oasis_alloc.kernels.literals import not_literal
 from oasis_alloc.kernels.rules.curvature import add_runs, held_by
 from oasis_alloc.kernels.rules.further_prices import remember
 from oasis_alloc.kernels.rules.rules import Local, Rules, Work, scratch
@@ -101,7 +100,7 @@ def _mark(
     """Count a user's pairs by margin, or decide them."""
     per = _N_BINS / marks.widest
     a = pairs.indptr[u]
-    j = not_literal(0)
+    j = 0
     for i in range(pairs.indptr[u + 1] - a):
         shown = False
         if j < settled.m and work.at[j] == i:
