@@ -30,7 +30,7 @@ ALLOWED = {
     "PolicyStore.select(request)": "further arguments of Policy.select",
     "Problem.replace(changes)": "arguments of Problem",
     "Requests.from_frames(how)": "arguments of Candidates.from_frames",
-    "Requests.from_parquet(how)": "like from_frames",
+    "Requests.from_parquet(how)": "arguments of Requests.from_frames",
     "Reproduction.solve(changes)": "arguments of solve",
     "frontier(options)": "arguments of solve",
 }
