@@ -111,7 +111,13 @@ NASTY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("what", "instead"), NASTY, ids=[f"{k}-{new[:24]}" for k, (_, new) in enumerate(NASTY)])
+@pytest.mark.parametrize(
+    ("what", "instead"),
+    [
+        pytest.param(*entry, id=f"{k}-{entry[1][:24]}", marks=() if k % 3 == 0 else pytest.mark.full)
+        for k, entry in enumerate(NASTY)
+    ],
+)
 def test_extreme_entries_are_one_message_or_a_result(folder: Path, what: str, instead: str) -> None:
     text = "x = 1\n" + WHOLE if what == "x = 1" else WHOLE
     assert what in text

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effort import full_only
+from effort import diagonal, full_only
 from pairs import Data, call, make
 
 from oasis_alloc.kernels.solve import decide as decide_kernels
@@ -55,8 +55,9 @@ def strictly_inside(s: Array, mine: Array, t: float, gamma: float) -> Array:
     return mine[(z > 0.0) & (z < 1.0)]
 
 
-@pytest.mark.parametrize("gamma", GAMMAS)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("size", "gamma"), diagonal({str(size): size for size in SIZES}, {f"{gamma:g}": gamma for gamma in GAMMAS})
+)
 def test_visit(data: Data, size: int, gamma: float) -> None:
     got = call(data, size, gamma)
     s, x, weight = data.scores, np.zeros(data.pairs.code.size), np.zeros(data.pairs.code.size)
