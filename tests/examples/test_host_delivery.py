@@ -270,7 +270,7 @@ NOW = 1_782_864_000.0
         (b"[]", 422, "expected an object with events"),
         ({"events": [], "more": 1}, 422, "expected an object with events"),
         ({"events": [{"id": "a"}]}, 422, "event 0: expected an object with id, key and time"),
-        ({"events": [{"id": "a", "key": 3, "time": NOW, "colour": 1}]}, 422, "event 0"),
+        ({"events": [{"id": "a", "key": 3, "time": NOW, "color": 1}]}, 422, "event 0"),
         ({"events": [{"id": "a", "key": 3, "time": NOW}] * 1001}, 422, "a list of up to 1,000"),
         (b'{"events": [{"id": "a", "key": 3, "time": NaN}]}', 422, "NaN is no number"),
         (b" " * ((1 << 20) + 1), 413, "up to 1,048,576 bytes"),
