@@ -99,10 +99,9 @@ class Chunked(ABC):
     def _curvature_buffer(self) -> visit_kernels.Curvature | jobs.Curvature:
         n_extra, n = self.program.extra.shape[0], self._capacity
         extra = np.zeros((n_extra, n))
-        # end[] is as long as cell[]: a kept user has at least one pair
-        if self._rules is None:
+        if self._rules is None:  # end[] is as long as cell[]: a kept user has at least one pair
             return visit_kernels.Curvature(np.zeros(n, np.uint32), extra, np.zeros(n + 1, np.int32))
-        users = min(n, int(np.diff(self._edges).max(initial=0)))  # a kept user has at least one pair
+        users = min(n, int(np.diff(self._edges).max(initial=0)))
         cell, end, runs, vectors = (np.zeros(k, np.int64) for k in (n, n + 1, users + 1, users + 1))
         crossing = self._rules.start.size > 0
         held = np.zeros(n * (_VECTORS if crossing else int(self._guard.size > 0)))

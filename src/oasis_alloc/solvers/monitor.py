@@ -18,6 +18,7 @@ from oasis_alloc.program.narrowing import Narrowing
 from oasis_alloc.solvers.incumbent import Allocation, DualIterate
 
 _TICKS = 8  # over which the pass rate is measured
+_Proven = tuple[float, Floats | None, Narrowing | None]  # a bound, its prices, and the rows that these are of
 _OF_PARTS = 0.01  # share of the objective's absolute parts that counts while the gap can still shrink
 
 
@@ -134,9 +135,10 @@ class Monitor:
         self._progress = progress
         self._started = time.perf_counter()
         self._stage = "passes"
-        self._proven: tuple[float, Floats | None] = (np.inf, None)  # one assignment, so an interrupt cannot split it
+        # prices and variables may be of fewer rows, and are told of all when they are asked for
+        self._proven: _Proven = (np.inf, None, None)  # one assignment, so an interrupt cannot split it
         self._best: Allocation | None = None
-        self._iterate: DualIterate | None = None
+        self._iterate: tuple[DualIterate, Narrowing | None] | None = None
         self._first_smoothing: float | None = None
         self._before = (0.0, 0.0)
         self._keep: Callable[[float], object] | None = None
@@ -183,7 +185,7 @@ class Monitor:
         """Go on from an earlier solve, after its passes and seconds; from its place, if it had one."""
         self._before = (passes, seconds)
         if iterate is not None:
-            self._iterate, self._first_smoothing = iterate, iterate.gamma
+            self._iterate, self._first_smoothing = (iterate, None), iterate.gamma
 
     def enter(self, stage: str) -> None:
         """Set the stage that begins: "sample", "passes", "recovery", "finish", "conflicts" or "conic"."""
@@ -191,7 +193,7 @@ class Monitor:
 
     def at(self, z: Floats, gamma: float) -> None:
         """Set the state of the optimizer."""
-        self._iterate = DualIterate(z if self._narrowing is None else self._narrowing.variables_of_whole(z), gamma)
+        self._iterate = DualIterate(z, gamma), self._narrowing
 
     def first_smoothing(self) -> float | None:
         """The smoothing of the earlier solve that this one goes on from; None without one, and at the second call."""
@@ -215,7 +217,10 @@ class Monitor:
     @property
     def iterate(self) -> DualIterate | None:
         """The state of the optimizer at its last visit to all users."""
-        return self._iterate
+        if self._iterate is None:
+            return None
+        found, narrowing = self._iterate
+        return found if narrowing is None else replace(found, z=narrowing.variables_of_whole(found.z))
 
     @property
     def before(self) -> tuple[float, float]:
@@ -260,7 +265,8 @@ class Monitor:
     @property
     def prices(self) -> Floats | None:
         """Prices that prove the best bound."""
-        return self._proven[1]
+        _, prices, narrowing = self._proven
+        return prices if prices is None or narrowing is None else narrowing.prices_of_whole(prices)
 
     @property
     def seconds(self) -> float:
@@ -304,13 +310,10 @@ class Monitor:
         """Keep a bound if it is the best so far; raise `SuspectedInfeasible` if no allocation has such a low value."""
         better = bound < self.bound
         if better:
-            self._proven = (bound, self._of_all_rows(prices))
+            self._proven = (bound, prices.copy(), self._narrowing)
             if self._may_conflict and bound < self._lowest - FEASIBLE * max(self._scale, abs(self._lowest)):
                 raise SuspectedInfeasible
         return better
-
-    def _of_all_rows(self, prices: Floats) -> Floats:
-        return prices.copy() if self._narrowing is None else self._narrowing.prices_of_whole(prices)
 
     @contextmanager
     def narrowed(self, narrowing: Narrowing) -> Iterator[None]:
@@ -328,7 +331,7 @@ class Monitor:
 
     def forget_bound(self) -> None:
         """Drop the best bound: the next ones are at better prices."""
-        self._proven = (np.inf, None)
+        self._proven = (np.inf, None, None)
 
     def offer(self, allocation: Allocation) -> None:
         """Keep an allocation if it is feasible and worth more, or violates less than the best so far."""

@@ -111,22 +111,23 @@ class SmoothedDual:
         program = self.program
         off = np.where(self.at_bound(point), 0.0, np.minimum(np.abs(point.gradient), self._curve_residual(point)))
         size = np.maximum(np.abs(point.target_totals), program.by_variable(point.visit.activity))
-        off_by_row = np.bincount(program.row, off, program.n_rows)
-        size_by_row = np.bincount(program.row, size, program.n_rows)
-        worst = 0.0
-        for block in program.blocks:
-            share = float(off_by_row[block.rows].sum()) / max(1.0, float(size_by_row[block.rows].sum()))
-            worst = max(worst, share * (of_shared if block.function.is_support else 1.0))
-        return worst
+        return self._largest_share(off, size, of_shared)
 
     def share_of(self, point: Point, which: npt.NDArray[np.bool_]) -> float:
         """Maximum over functions of the share that some of the dual variables have in the sum of its totals."""
-        program = self.program
-        size = program.by_variable(point.visit.activity)
-        some, every = (np.bincount(program.row, part, program.n_rows) for part in (np.where(which, size, 0.0), size))
-        return max(
-            (float(some[b.rows].sum()) / max(1.0, float(every[b.rows].sum())) for b in program.blocks), default=0.0
-        )
+        if not which.any():
+            return 0.0
+        size = self.program.by_variable(point.visit.activity)
+        return self._largest_share(np.where(which, size, 0.0), size)
+
+    def _largest_share(self, part: Floats, size: Floats, of_shared: float = 1.0) -> float:
+        """Maximum over functions of a sum over its dual variables, divided by another one."""
+        program, largest = self.program, 0.0
+        part_by_row, size_by_row = (np.bincount(program.row, of, program.n_rows) for of in (part, size))
+        for block in program.blocks:
+            share = float(part_by_row[block.rows].sum()) / max(1.0, float(size_by_row[block.rows].sum()))
+            largest = max(largest, share * (of_shared if block.function.is_support else 1.0))
+        return largest
 
     def _curve_residual(self, point: Point) -> Floats:
         """Error of totals whose prices differ from those of their curved functions; infinite for other rows.

@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.rules.joint import full_steps
 from oasis_alloc.kernels.rules.rules import Rules, Work
 from oasis_alloc.kernels.solve.jobs import Curvature, Sums
-from oasis_alloc.kernels.solve.visit import Pairs
+from oasis_alloc.kernels.solve.visit import Pairs, add_change, change_of
 
 Floats = npt.NDArray[np.float64]
 
 _LEVEL = 1e-24  # relative to the squares of a column: it is equal for all fractional candidates
 _SAME = 1e-12  # relative to the squares of a column: it is a sum of those before
-_FREE = 48  # rules.FREE; a kernel reads constants of its own file
 
 
 @jit(inline=True)
@@ -49,10 +49,10 @@ def held_by(m: int, n_more: int, weight: float, nu: float, slight: float, rules:
                 continue
         else:
             stairs = rules.staircase[work.which[which]]
-            step = 0
-            while stairs[step] * weight < work.omega[which]:
-                step += 1
-            if work.omega[which] <= 0.0 or stairs[step] * weight == work.omega[which] or found >= _FREE:
+            omega = work.omega[which]
+            if omega <= 0.0 or found >= work.columns.shape[1]:
+                continue
+            if stairs[full_steps(stairs, weight, omega)] * weight == omega:
                 continue
         for k in range(nodes):
             work.sums[k] = 0.0
@@ -152,12 +152,13 @@ def add_runs(
 @jit
 def curvature_product(n_users: int, kept: Curvature, direction: Floats, out: Floats) -> None:
     """As visit.curvature_product: a user's projection subtracts the mean of each held run, and along each vector."""
-    n_extra = kept.extra.shape[0]
     longest = 0
+    most_held = 0  # entries of a user's vectors, each of which has one at least
     for u in range(n_users):
         longest = max(longest, abs(kept.end[kept.runs[u + 1]]) - abs(kept.end[kept.runs[u]]))
+        most_held = max(most_held, kept.vectors[u + 1] - kept.vectors[u])
     q = np.empty(longest)
-    along = np.empty(_FREE)
+    along = np.empty(most_held)
     for u in range(n_users):
         first, last = abs(kept.end[kept.runs[u]]), abs(kept.end[kept.runs[u + 1]])
         at = kept.vectors[u]
@@ -168,10 +169,7 @@ def curvature_product(n_users: int, kept: Curvature, direction: Floats, out: Flo
             a, b = abs(kept.end[run]), abs(kept.end[run + 1])
             mean = 0.0
             for i in range(a, b):
-                cell = kept.cell[i]
-                d = direction[0, cell]
-                for j in range(n_extra):
-                    d += direction[j + 1, cell] * kept.extra[j, i]
+                d = change_of(i, kept.cell, kept.extra, direction)
                 q[i - first] = d
                 for k in range(vectors):
                     along[k] += d * kept.held[at + (i - first) * vectors + k]
@@ -184,7 +182,4 @@ def curvature_product(n_users: int, kept: Curvature, direction: Floats, out: Flo
             d = q[i - first]
             for k in range(vectors):
                 d -= along[k] * kept.held[at + (i - first) * vectors + k]
-            cell = kept.cell[i]
-            out[0, cell] += d
-            for j in range(n_extra):
-                out[j + 1, cell] += d * kept.extra[j, i]
+            add_change(i, d, kept.cell, kept.extra, out)

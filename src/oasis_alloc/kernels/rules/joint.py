@@ -25,7 +25,6 @@ from oasis_alloc.kernels.rules.stairs import smoothed_gain
 
 Floats = npt.NDArray[np.float64]
 
-_FREE = 48  # rules.FREE; a kernel reads constants of its own file
 _STEPS = 40  # at one smoothing
 _WARM_STEPS = 12  # from the prices of the last visit
 _HALVINGS = 50
@@ -46,7 +45,7 @@ _CAUTION = 8.0  # more of damping after a step that had to be shortened
 
 
 @jit
-def _full(stairs: Floats, weight: float, omega: float) -> int:
+def full_steps(stairs: Floats, weight: float, omega: float) -> int:
     """Steps below a price, which are taken as a whole."""
     full = 0
     while stairs[full] * weight < omega:
@@ -98,7 +97,7 @@ def _gradient(user: User, nu: float, idle: float, rules: Rules, work: Work, slop
     worst = 0.0
     for which in range(n_more):
         stairs = rules.staircase[work.which[which]]
-        full = _full(stairs, rules.weight[u], work.omega[which])
+        full = full_steps(stairs, rules.weight[u], work.omega[which])
         part = full
         while stairs[part] * rules.weight[u] == work.omega[which]:
             part += 1
@@ -129,18 +128,17 @@ def _mixed(n: int, x: Floats) -> bool:
 class _System(NamedTuple):
     """The equations of one Newton step: what is known of each price, and scratch."""
 
-    free: npt.NDArray[np.int64]  # (_FREE,) prices that move
+    free: npt.NDArray[np.int64]  # (rules.FREE,) prices that move
     slope: Floats  # (n_more + 1,) of the dual, the guard's last
-    step: Floats  # (_FREE,) the step of each free price
-    columns: Floats  # (n, _FREE)
-    matrix: Floats  # (_FREE, _FREE)
+    step: Floats  # (rules.FREE,) the step of each free price
 
 
 @jit
 def _newton(user: User, gamma: float, damping: float, n_free: int, system: _System, work: Work) -> None:
     """Write the damped Newton step of the free prices into step; the guard's is found in units of 1 / steepest."""
     n, n_more, steepest = user.n, user.n_more, user.steepest
-    free, slope, step, columns, matrix = system
+    free, slope, step = system
+    columns, matrix = work.columns, work.matrix
     for i in range(n):
         for k in range(n_free):
             columns[i, k] = 0.0
@@ -204,7 +202,7 @@ def _newton(user: User, gamma: float, damping: float, n_free: int, system: _Syst
 @jit
 def _room(stairs: Floats, weight: float, omega: float, slope: float) -> tuple[float, float]:
     """(least, most) that a price may become in one step: no further than the next corners, from a corner downhill."""
-    full = _full(stairs, weight, omega)
+    full = full_steps(stairs, weight, omega)
     part = full
     while stairs[part] * weight == omega:
         part += 1
@@ -224,24 +222,22 @@ def solve_joint(
 ) -> tuple[float, float, float, bool]:
     """Leave the chain at the best prices; returns (nu, threshold, cost of the chain, whether the search arrived).
 
-    `warm` says that start_nu and work.omega are good prices to start from; without it all start at 0.
+    `warm` says that start_nu and work.omega are good prices to start from; without it all start at 0, as work.omega is.
     """
     u, n, n_more, gamma, steepest = user.u, user.n, user.n_more, user.gamma, user.steepest
     weight = rules.weight[u]
     slope = np.zeros(n_more + 1)
     before = np.zeros(n_more + 1)
-    free = np.zeros(_FREE, np.int64)
-    step = np.zeros(_FREE)
-    system = _System(free, slope, step, work.columns, work.matrix)
+    most_free = work.columns.shape[1]
+    free = np.zeros(most_free, np.int64)
+    step = np.zeros(most_free)
+    system = _System(free, slope, step)
     largest = 0.0
     for i in range(n):
         largest = max(largest, work.given[i])
     now = gamma if warm else max(gamma, _FIRST * largest)
     raises = 0 if warm else _RAISES
     nu = start_nu if warm else 0.0  # like the other prices: far off, all candidates are in or out and nothing bends
-    if not warm:
-        for which in range(n_more):
-            work.omega[which] = 0.0
     t = start
     cost = 0.0
     worst = np.inf
@@ -267,8 +263,8 @@ def solve_joint(
                 else:
                     omega = work.omega[which]
                     stairs = rules.staircase[work.which[which]]
-                    moves = slope[which] != 0.0 or stairs[_full(stairs, weight, omega)] * weight != omega
-                if moves and n_free < _FREE:
+                    moves = slope[which] != 0.0 or stairs[full_steps(stairs, weight, omega)] * weight != omega
+                if moves and n_free < most_free:
                     free[n_free] = which
                     n_free += 1
             if n_free == 0:

@@ -248,13 +248,31 @@ def visit(users: Users, pairs: Pairs, size: int, point: Point, sums: Sums) -> No
     out[USERS] = visited
 
 
+@jit(inline=True)
+def change_of(i: int, cell: npt.NDArray[Any], extra: Floats, direction: Floats) -> float:
+    """What a change of the price tables does to the score of kept pair i, with the sign of the prices."""
+    k = cell[i]
+    d = direction[0, k]
+    for j in range(extra.shape[0]):
+        d += direction[j + 1, k] * extra[j, i]
+    return float(d)
+
+
+@jit(inline=True)
+def add_change(i: int, d: float, cell: npt.NDArray[Any], extra: Floats, out: Floats) -> None:
+    """Add a change d of the x of kept pair i to the loads."""
+    k = cell[i]
+    out[0, k] += d
+    for j in range(extra.shape[0]):
+        out[j + 1, k] += d * extra[j, i]
+
+
 @jit
 def curvature_product(n_users: int, kept: Curvature, direction: Floats, out: Floats) -> None:
     """Add to out (K + 1, n_cells) the change of the loads, times gamma, per unit of a change of the price tables.
 
     For a user with a full slate it is `A' (I - 11'/active) A`, over the active (fractional) pairs, else `A' A`.
     """
-    n_extra = kept.extra.shape[0]
     a = 0
     longest = 0
     for u in range(n_users):
@@ -267,17 +285,10 @@ def curvature_product(n_users: int, kept: Curvature, direction: Floats, out: Flo
         b = abs(kept.end[u + 1])
         mean = 0.0
         for i in range(a, b):
-            cell = kept.cell[i]
-            d = direction[0, cell]
-            for j in range(n_extra):
-                d += direction[j + 1, cell] * kept.extra[j, i]
+            d = change_of(i, kept.cell, kept.extra, direction)
             q[i - a] = d
             mean += d
         mean = mean / (b - a) if kept.end[u + 1] > 0 else 0.0
         for i in range(a, b):
-            d = q[i - a] - mean
-            cell = kept.cell[i]
-            out[0, cell] += d
-            for j in range(n_extra):
-                out[j + 1, cell] += d * kept.extra[j, i]
+            add_change(i, q[i - a] - mean, kept.cell, kept.extra, out)
         a = b
