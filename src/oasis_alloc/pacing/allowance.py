@@ -13,6 +13,7 @@ from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.exchange import Exchange, running_clock
+from oasis_alloc.pacing.leases import FRACTION
 from oasis_alloc.pacing.ledger import Ledger
 from oasis_alloc.pacing.ledger_events import MOST, UNITS, label_of, label_text
 
@@ -47,7 +48,7 @@ class Allowance:
         replica: str = "replica",
         period: str = "flight",
         delivered: Mapping[Any, float] | None = None,
-        fraction: float = 0.5,
+        fraction: float = FRACTION,
         step: float = 1.0,
         live_for: float = 30.0,
         ttl: float = 600.0,

@@ -12,7 +12,7 @@ from threading import Lock
 
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, LedgerUnavailableError
-from oasis_alloc.pacing.leases import Account, Lease, Parts
+from oasis_alloc.pacing.leases import FRACTION, Account, Lease, Parts
 from oasis_alloc.pacing.ledger_events import UNITS
 from oasis_alloc.pacing.ledger_stores import Document, Store
 
@@ -34,7 +34,7 @@ class Exchange:
     """What one replica was granted and has spent of each key, in millionths.
 
     `spent` and `granted` are read and written under `lock`. The owner keeps `spent` up to date, or does so in `look`;
-    `fit` is called whenever `granted` has changed. Both are called under the lock.
+    `fit` is called whenever `granted` has changed. Both are given to `attach`, and called under the lock.
     """
 
     def __init__(
@@ -45,17 +45,14 @@ class Exchange:
         replica: str,
         *,
         lock: AbstractContextManager[object],
-        fraction: float = 0.5,
+        fraction: float = FRACTION,
         step: int,
         live_for: float = 30.0,
         ttl: float = 600.0,
         clock: Callable[[], float] = running_clock,
-        look: Callable[[], object] = _nothing,
-        fit: Callable[[], object] = _nothing,
-        is_over: Callable[[str], bool] | None = None,
     ) -> None:
         self.store, self._account_name, self._leases, self._name = store, account, leases, replica
-        self.lock, self._look, self._fit, self._is_over = lock, look, fit, is_over
+        self.attach(lock)
         self._parts, self._live_for, self._ttl, self._clock = Parts(fraction, step), live_for, ttl, clock
         self.caps: dict[str, int] = {}
         self.before: dict[str, int] = {}  # delivered before the account was made
@@ -66,6 +63,16 @@ class Exchange:
         self._said: dict[str, int] | None = None  # caps that the account is to be told
         self._syncing = Lock()
         self.renew()
+
+    def attach(
+        self,
+        lock: AbstractContextManager[object],
+        look: Callable[[], object] = _nothing,
+        fit: Callable[[], object] = _nothing,
+        is_over: Callable[[str], bool] | None = None,
+    ) -> None:
+        """Be of this owner from now on; `is_over` says of a key whether no replica uses it any more."""
+        self.lock, self._look, self._fit, self._is_over = lock, look, fit, is_over
 
     def renew(self) -> None:
         """Become another replica, with nothing granted: in a new process, and after a fork."""

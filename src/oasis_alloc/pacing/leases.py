@@ -7,6 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+FRACTION = 0.5
+"""Of an equal part of what is left: what a replica holds, unless it is told otherwise."""
+
+PARTS = 1000
+"""Of a cap that is not counted in showings: what is granted at least is one of so many."""
+
 
 @dataclass(slots=True)
 class Account:

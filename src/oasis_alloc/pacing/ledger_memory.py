@@ -7,7 +7,7 @@ from itertools import islice
 from threading import RLock
 
 from oasis_alloc.pacing.ledger_merge import LOST, PENDING, Change, Row
-from oasis_alloc.pacing.ledger_stores import ABSENT, Decide, Document, SliceTotal
+from oasis_alloc.pacing.ledger_stores import ABSENT, Decide, Document, SliceTotal, has_changed
 
 
 class MemoryStore:
@@ -75,7 +75,7 @@ class MemoryStore:
 
     def swap(self, expected: Mapping[str, int], texts: Mapping[str, str | None]) -> bool:
         with self._lock:
-            if any(self._documents.get(name, ABSENT).version != version for name, version in expected.items()):
+            if has_changed(self._documents, expected):
                 return False
             for name, text in texts.items():
                 if text is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from oasis_alloc.errors import require
 from oasis_alloc.pacing.ledger_merge import Change, Row
-from oasis_alloc.pacing.ledger_stores import ABSENT, Decide, Document, SliceTotal, unavailable
+from oasis_alloc.pacing.ledger_stores import ABSENT, Decide, Document, SliceTotal, has_changed, unavailable
 
 _CONNECT = 5  # seconds
 _LOCK = 10_000  # milliseconds to wait for other writers
@@ -143,7 +143,7 @@ class PostgresStore:
         table = f"{self._name}_documents"
         with self._transaction() as run:
             found = self._documents(run, list(expected))
-            if any(found[name].version != version for name, version in expected.items()):
+            if has_changed(found, expected):
                 return False
             for name, text in texts.items():
                 if text is None:

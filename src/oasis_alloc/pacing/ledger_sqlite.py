@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import RLock
 
 from oasis_alloc.pacing.ledger_merge import Change, Row
-from oasis_alloc.pacing.ledger_stores import ABSENT, Decide, Document, SliceTotal, unavailable
+from oasis_alloc.pacing.ledger_stores import ABSENT, Decide, Document, SliceTotal, has_changed, unavailable
 
 WAIT = 10.0  # seconds for other writers
 _PAGES = 8_000  # of 4 KiB that the log may grow to before it goes into the file
@@ -147,7 +147,7 @@ class SQLiteStore:
         table = f"{self._name}_documents"
         with self._errors(), self._transaction() as connection:
             found = self.read(list(expected))
-            if any(found[name].version != version for name, version in expected.items()):
+            if has_changed(found, expected):
                 return False
             for name, text in texts.items():
                 if text is None:

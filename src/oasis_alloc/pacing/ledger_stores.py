@@ -35,6 +35,11 @@ class Document(NamedTuple):
 ABSENT = Document(0, "")
 
 
+def has_changed(documents: Mapping[str, Document], expected: Mapping[str, int]) -> bool:
+    """Whether a document has another version than the expected one."""
+    return any(documents.get(name, ABSENT).version != version for name, version in expected.items())
+
+
 class Store(Protocol):
     """Rows, totals and documents. Every method is one transaction, or one read; times are in microseconds.
 

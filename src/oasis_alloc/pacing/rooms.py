@@ -35,11 +35,7 @@ class Rooms:
 
     def left(self, at_most: Floats) -> Floats:
         """(n,) what all processes together may still deliver before a cap stops it; infinite without a hard cap."""
-        rows = self.rows
-        left = np.where(rows.hard, rows.cap - at_most, np.inf)
-        for w, cap in enumerate((rows.daily, rows.hourly)):
-            left = np.minimum(left, cap - (at_most - self.before[w]))
-        left = np.where(rows.per_request, np.inf, left)
+        left: Floats = (self.rows.hard_caps - (at_most - self._befores())).min(axis=0)
         return np.maximum(left, 0.0)
 
     def share(self, left: Floats, replicas: int, replica: int) -> Floats:
@@ -57,14 +53,17 @@ class Rooms:
         """
         if replicas == 1:
             return self.share(self.left(at_most), 1, 0)
-        rows, out = self.rows, np.full(self.rows.n, np.inf)
-        limits = [(np.where(rows.hard, rows.cap, np.inf), np.zeros(rows.n))]
-        limits += [(cap, self.before[w]) for w, cap in enumerate((rows.daily, rows.hourly))]
-        for cap, before in limits:
+        out: Floats = np.full(self.rows.n, np.inf)
+        for cap, before in zip(self.rows.hard_caps, self._befores(), strict=True):
             base = np.maximum(granted, before)  # a day or an hour may have begun since
             part = self.share(np.maximum(cap - (base - before), 0.0), replicas, replica)
             out = np.minimum(out, part - (at_most - base))
-        return np.maximum(np.where(rows.per_request, np.inf, out), 0.0)
+        return np.maximum(out, 0.0)
+
+    def _befores(self) -> Floats:
+        """(3, n) what was delivered before the flight, the day and the hour."""
+        out: Floats = np.concatenate([np.zeros((1, self.rows.n)), self.before])
+        return out
 
     def stopped(self, now: float, left: Floats) -> npt.NDArray[np.bool_]:
         """(n,) goals that may have nothing now: outside of their flights, or without room."""

@@ -44,6 +44,9 @@ class Rows:
         self.daily, self.hourly = self._numbers("daily"), self._numbers("hourly")
         self.per_request = np.array([goal.per_request for goal in goals], np.bool_)
         self.hard = np.array([not (goal.soft or goal.per_request) for goal in goals], np.bool_)
+        # (3, n) hard caps of the flight, the day and the hour; infinite where there is none
+        caps = np.stack([np.where(self.hard, self.cap, np.inf), self.daily, self.hourly])
+        self.hard_caps: Floats = np.where(self.per_request, np.inf, caps)
         penalty = self._numbers("penalty")
         capped = np.isfinite(np.minimum(np.minimum(self.cap, self.daily), self.hourly))
         self.high = np.where(capped, penalty, 0.0)

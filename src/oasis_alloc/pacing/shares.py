@@ -15,6 +15,7 @@ import numpy as np
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.pacing.exchange import Exchange
+from oasis_alloc.pacing.leases import PARTS
 from oasis_alloc.pacing.ledger import Ledger
 from oasis_alloc.pacing.ledger_events import UNITS, label_of, label_text
 from oasis_alloc.pacing.targets import DAY, HOUR
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _KINDS = ("flight", "day", "hour")
 _LENGTHS = {"day": DAY, "hour": HOUR}
-_PARTS = 1000  # of a cap that is not counted in showings: what is granted at least
 
 
 class Shares:
@@ -40,28 +40,14 @@ class Shares:
     ) -> None:
         self._core, self._clock, self._n_keys = core, clock, len(ledger.by)
         self.in_window = in_window  # what all processes have delivered since a time, as far as is known
-        rows = core.rows
-        self._texts = [label_text(goal.label, self._n_keys) for goal in rows.goals]
-        self._caps = np.stack([np.where(rows.hard, rows.cap, np.inf), rows.daily, rows.hourly])
+        self._texts = [label_text(goal.label, self._n_keys) for goal in core.rows.goals]
+        self._caps = core.rows.hard_caps
         self._limited = [(w, r) for w, r in np.argwhere(np.isfinite(self._caps)).tolist()]
         self._granted: Floats = np.where(np.isfinite(self._caps), 0.0, np.inf)
         self._is_new, self.is_moved = True, False
         if exchange is None:
-            exchange = Exchange(
-                ledger.store,
-                "account:pacer",
-                "lease:pacer:",
-                "pacer",
-                lock=core.lock,
-                step=UNITS,
-                is_over=self._is_over,
-            )
-        exchange.lock, exchange._look, exchange._fit, exchange._is_over = (
-            core.lock,
-            self._look,
-            self._fit,
-            self._is_over,
-        )
+            exchange = Exchange(ledger.store, "account:pacer", "lease:pacer:", "pacer", lock=core.lock, step=UNITS)
+        exchange.attach(core.lock, self._look, self._fit, self._is_over)
         self.exchange = exchange
         self._load()
 
@@ -104,7 +90,7 @@ class Shares:
         wanted = {}
         for w, r in self._limited:
             cap = math.floor(self._caps[w, r] * UNITS + 1e-3)
-            step = UNITS if core.rooms.whole[r] else max(cap // _PARTS, 1)
+            step = UNITS if core.rooms.whole[r] else max(cap // PARTS, 1)
             for number, key in enumerate(self._keys(w, r)):
                 wanted[key] = cap
                 if key in self.exchange.caps:

@@ -5,23 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.pacing.leases import FRACTION, PARTS
 from oasis_alloc.pacing.rooms import Rooms
 from oasis_alloc.pacing.rows import Rows
-
-_FRACTION = 0.5
-_PARTS = 1000  # of a cap that is not counted in showings: what is granted at least
 
 
 class Allowances:
     """What replicas were granted and have spent of the caps of the flight, the day and the hour: (3, replicas, n)."""
 
     def __init__(self, rows: Rows, rooms: Rooms, replicas: int) -> None:
-        cap = np.stack([np.where(rows.hard, rows.cap, np.inf), rows.daily, rows.hourly])
-        self._cap = np.where(rows.per_request, np.inf, cap)
+        self._cap = rows.hard_caps
         self._is_capped = np.isfinite(self._cap)
         whole = np.floor(self._cap + 1e-9)
         self._cap = np.where(rooms.whole & self._is_capped, whole, self._cap)
-        self._step = np.where(rooms.whole, 1.0, np.where(self._is_capped, self._cap / _PARTS, 1.0))
+        self._step = np.where(rooms.whole, 1.0, np.where(self._is_capped, self._cap / PARTS, 1.0))
         self._granted = np.zeros((3, rows.n))  # to all replicas
         self._lease, self._spent = np.zeros((2, 3, replicas, rows.n))
 
@@ -38,7 +35,7 @@ class Allowances:
         spent, lease = self._spent[:, replicas] + used, self._lease[:, replicas]
         self._spent[:, replicas] = spent
         free = np.where(self._is_capped, np.maximum(self._cap - self._granted, 0.0), 0.0)[:, None]
-        part = _FRACTION * (free + np.maximum(lease - spent, 0.0)) / live
+        part = FRACTION * (free + np.maximum(lease - spent, 0.0)) / live
         part = np.maximum(np.ceil(part / self._step[:, None] - 1e-9), 1.0) * self._step[:, None]
         change = np.maximum(spent, np.minimum(spent + part, lease + free)) - lease
         self._granted += np.minimum(change, 0.0).sum(axis=1)

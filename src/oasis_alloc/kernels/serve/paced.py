@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
+from oasis_alloc.kernels.serve.slate_pick import class_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -18,13 +19,19 @@ _ROUNDING = 1e-9  # of a room: what sums of amounts may be off by
 
 
 @jit(inline=True)
+def amount_of(e: int, i: int, columns: Floats, cells: Ints, amount: Floats) -> float:
+    """What showing candidate i uses of the goal of entry e."""
+    column = cells[1, e]
+    return float(amount[e] if column < 0 else amount[e] * columns[column, i])
+
+
+@jit(inline=True)
 def _use(
     i: int, sign: float, class_: int, columns: Floats, indptr: Ints, cells: Ints, amount: Floats, used: Floats
 ) -> None:
     """Add what candidate i, of a class, uses of every goal to `used`, or take it off again with the sign -1."""
     for e in range(indptr[class_], indptr[class_ + 1]):
-        row, column = cells[0, e], cells[1, e]
-        used[row] += sign * (amount[e] if column < 0 else amount[e] * columns[column, i])
+        used[cells[0, e]] += sign * amount_of(e, i, columns, cells, amount)
 
 
 @jit
@@ -45,19 +52,18 @@ def count(
     Returns 2 where a goal has no room now for what one of these showings used, 1 where it has none for as much as this
     whole slate used of it, else 0.
     """
-    unseen = np.uint64(of_item.shape[1] - 1)
     near = 0
     for j in range(shown):
         i = positions[j]
-        class_ = of_item[0, min(np.uint64(items[i]), unseen)]
+        class_ = class_of(i, items, of_item)
         _use(i, 1.0, class_, columns, indptr, cells, amount, used)
     for j in range(shown):
         i = positions[j]
-        class_ = of_item[0, min(np.uint64(items[i]), unseen)]
+        class_ = class_of(i, items, of_item)
         for e in range(indptr[class_], indptr[class_ + 1]):
-            row, column = cells[0, e], cells[1, e]
+            row = cells[0, e]
             left = room[row] * (1.0 + _ROUNDING) - used[row]
-            one = amount[e] if column < 0 else amount[e] * columns[column, i]
+            one = amount_of(e, i, columns, cells, amount)
             if one > 0.0 and left < one:
                 near = 2
             elif one > 0.0 and left < one * 2 * shown:
@@ -79,15 +85,14 @@ def fits(
     room: Floats,
 ) -> int:
     """Drop from `positions` what would take a goal beyond its room, keeping the order; returns how many are left."""
-    unseen = np.uint64(of_item.shape[1] - 1)
     kept = 0
     for j in range(shown):
         i = positions[j]
-        class_ = of_item[0, min(np.uint64(items[i]), unseen)]
+        class_ = class_of(i, items, of_item)
         good = True
         for e in range(indptr[class_], indptr[class_ + 1]):
-            row, column = cells[0, e], cells[1, e]
-            one = amount[e] if column < 0 else amount[e] * columns[column, i]
+            row = cells[0, e]
+            one = amount_of(e, i, columns, cells, amount)
             if one > 0.0 and used[row] + one > room[row] * (1.0 + _ROUNDING):
                 good = False
         if not good:
@@ -97,7 +102,7 @@ def fits(
         kept += 1
     for j in range(kept):
         i = positions[j]
-        class_ = of_item[0, min(np.uint64(items[i]), unseen)]
+        class_ = class_of(i, items, of_item)
         _use(i, -1.0, class_, columns, indptr, cells, amount, used)
     return kept
 
@@ -127,9 +132,8 @@ def drop(
 
     A goal takes part in a share `rate` of the requests, by a hash of the two numbers: one draw per goal and request.
     """
-    unseen = np.uint64(of_item.shape[1] - 1)
     for i in range(n):
-        class_ = of_item[0, min(np.uint64(items[i]), unseen)]
+        class_ = class_of(i, items, of_item)
         for e in range(indptr[class_], indptr[class_ + 1]):
             if draw(number, cells[0, e]) >= rate[cells[0, e]]:
                 scores[i] = -np.inf

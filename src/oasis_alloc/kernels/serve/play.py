@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.literals import not_literal
-from oasis_alloc.kernels.serve.paced import drop, fits
+from oasis_alloc.kernels.serve.paced import amount_of, drop, fits
 from oasis_alloc.kernels.serve.score import best_of, score_some
 from oasis_alloc.kernels.serve.slate_args import CategoryRules, Counts, Fill, Floats, Ints, Scored, Slate
-from oasis_alloc.kernels.serve.slate_pick import pick
+from oasis_alloc.kernels.serve.slate_pick import class_of, pick
 
 
 class Stream(NamedTuple):
@@ -85,7 +85,6 @@ def play(first: int, last: int, stream: Stream, pricing: Pricing, fleet: Fleet, 
     order, replicas, kinds, indptr, items, columns = stream
     blend, of_item, rules, costs, size, min_size, organic = pricing
     n_terms, n_categories, n_kinds = int(blend[0]), rules[1], fleet.indptr.shape[0]
-    unseen = np.uint64(of_item.shape[1] - 1)
     longest = 1
     for j in range(first, last):
         longest = max(longest, indptr[order[j] + 1] - indptr[order[j]])
@@ -104,7 +103,7 @@ def play(first: int, last: int, stream: Stream, pricing: Pricing, fleet: Fleet, 
         starts = fleet.indptr[kind]
         if fleet.factor != 1.0:
             for i in range(n):
-                class_ = of_item[0, min(np.uint64(mine[i]), unseen)]
+                class_ = class_of(i, mine, of_item)
                 if starts[class_ + 1] > starts[class_]:
                     block[organic, i] *= fleet.factor
         score_some(not_literal(0), n, mine, block, blend, of_item, fleet.tables[at], scores)
@@ -125,11 +124,11 @@ def play(first: int, last: int, stream: Stream, pricing: Pricing, fleet: Fleet, 
                 value += blend[1 + t] * (block[row, i] if row >= 0 else 1.0)
             base += block[organic, i]
             out[j, s] = a + i
-            class_ = of_item[0, min(np.uint64(mine[i]), unseen)]
+            class_ = class_of(i, mine, of_item)
             for e in range(starts[class_], starts[class_ + 1]):
-                goal, column = fleet.cells[0, e], fleet.cells[1, e]
+                goal = fleet.cells[0, e]
                 had = room[goal] - used[goal]
-                used[goal] += fleet.amount[e] if column < 0 else fleet.amount[e] * block[column, i]
+                used[goal] += amount_of(e, i, block, fleet.cells, fleet.amount)
                 if had >= fleet.min_room[goal] and room[goal] - used[goal] < fleet.min_room[goal]:
                     stop_replica(
                         goal, replica * n_kinds, fleet.tables, fleet.indptr, fleet.cells, fleet.amount,

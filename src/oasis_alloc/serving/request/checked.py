@@ -142,12 +142,18 @@ class Checked:
             row[:n] = column
         return n, numbers, buffers
 
+    def _is_scored(self, n: int, numbers: Ints, buffers: _Buffers, user: User) -> bool:
+        """Write the scores of a slate's candidates; False if anything is wrong with the request."""
+        return buffers.score(
+            n, numbers, buffers.columns, buffers.kept, True, self._blend, self._of_item, user.table, buffers.seen
+        )
+
     def _under_rules(
         self, n: int, numbers: Ints, buffers: _Buffers, user: User, fill: tuple[int, int, int, float], slate: Ints
     ) -> int:
         """Fill the slate under rules by category, and return its length; -1 if anything is wrong with the request."""
         block, kept = buffers.columns, buffers.kept
-        if not buffers.score(n, numbers, block, kept, True, self._blend, self._of_item, user.table, buffers.seen):
+        if not self._is_scored(n, numbers, buffers, user):
             return -1
         costs, caps, _ = self._selector.category_costs(fill[1])
         scored, rules = (buffers.scores, numbers, self._of_item), (self._selector.rules.array, costs, buffers.counts)
@@ -160,12 +166,11 @@ class Checked:
         self, n: int, numbers: Ints, buffers: _Buffers, user: User, options: tuple[object, object, object, object]
     ) -> Ints | None:
         """The slate with pinned and excluded positions; None if anything but `options` is wrong with the request."""
-        block, kept = buffers.columns, buffers.kept
-        if not buffers.score(n, numbers, block, kept, True, self._blend, self._of_item, user.table, buffers.seen):
+        if not self._is_scored(n, numbers, buffers, user):
             return None
         asked = self._selector.slate_request(n, user, *options)
         numbers = numbers[:n]
-        request = Request(numbers, block[:-1, :n], numbers, None)
+        request = Request(numbers, buffers.columns[:-1, :n], numbers, None)
         slate = self._selector.pick(request, buffers.scores[:n], asked).positions
         self._pool.append(buffers)
         return slate
