@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import importlib.util
 import json
 import os
 import socket
@@ -18,18 +16,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import hosted
 import pytest
+from hosted import EXTRA, FOLDER, current, port_of, scripts, until
 from policies import small
 from servers import redis_server
 
 import oasis_alloc as oa
 
-EXTRA = "the host service needs the extra [host]"
 pytest.importorskip("fastapi", reason=EXTRA)
 pytest.importorskip("uvicorn", reason=EXTRA)
 pytest.importorskip("prometheus_client", reason=EXTRA)
 
-FOLDER = Path(__file__).parents[2] / "examples" / "host_service"
 CAP = 41.0
 REQUEST: dict[str, Any] = {
     "ids": ["a", "d", "ç"],
@@ -42,22 +40,8 @@ REQUEST: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def host() -> Iterator[dict[str, ModuleType]]:
     """Both modules of the host."""
-    found = {}
-    try:
-        for name in ("service", "delivery"):
-            spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-            assert spec is not None
-            assert spec.loader is not None
-            found[name] = sys.modules[name] = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(found[name])
+    with scripts("service", "delivery") as found:
         yield found
-    finally:
-        for name in found:
-            sys.modules.pop(name, None)
-
-
-def policy() -> oa.Policy:
-    return oa.Policy(replace(small(), created=time.time(), valid_until=None))
 
 
 def write_plan(folder: Path) -> Path:
@@ -68,26 +52,12 @@ def write_plan(folder: Path) -> Path:
     return path
 
 
-def until(true: Any, seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
-
-
-class Client:
-    def __init__(self, port: int) -> None:
-        self.port = port
+class Client(hosted.Client):
+    """Reads answers, and asks for the goals of a host."""
 
     def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        text = body if isinstance(body, (bytes, type(None))) else json.dumps(body)
-        connection.request("GET" if body is None else "POST", path, text, {"content-type": "application/json"})
-        answer = connection.getresponse()
-        said = answer.read().decode()
-        connection.close()
-        is_json = "json" in answer.headers.get("content-type", "")
-        return answer.status, json.loads(said) if is_json else said
+        status, said, kind = self.answer(path, body)
+        return status, json.loads(said) if "json" in kind else said
 
     def is_ready(self) -> bool:
         try:
@@ -120,19 +90,10 @@ def process(folder: Path, ledger: str) -> Iterator[Client]:
 @contextmanager
 def served(app: Any) -> Iterator[Client]:
     """A host in a thread."""
-    import uvicorn
-
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        until(lambda: server.started)
-        client = Client(server.servers[0].sockets[0].getsockname()[1])
-        until(client.is_ready, 300.0)
+    with port_of(app) as port:
+        client = Client(port)
+        until(client.is_ready)
         yield client
-    finally:
-        server.should_exit = True
-        thread.join(60)
 
 
 @pytest.mark.parametrize("store", ["sqlite", "redis"])
@@ -143,7 +104,7 @@ def test_two_processes_keep_one_cap(store: str, tmp_path: Path) -> None:
 
 
 def keep_one_cap(tmp_path: Path, address: str) -> None:
-    policy().save(tmp_path / "policy")
+    current().save(tmp_path / "policy")
     write_plan(tmp_path)
     with process(tmp_path, address) as one, process(tmp_path, address) as two:
         shown: list[list[dict[str, Any]]] = [[], []]
@@ -177,7 +138,7 @@ def keep_one_cap(tmp_path: Path, address: str) -> None:
 
 @pytest.fixture
 def running(host: dict[str, ModuleType], tmp_path: Path) -> Iterator[tuple[Client, Any]]:
-    policy().save(tmp_path / "policy")
+    current().save(tmp_path / "policy")
     plan = host["delivery"].read_plan(write_plan(tmp_path))
     delivery = host["delivery"].Delivery(plan, str(tmp_path / "ledger.db"), sync=0.05)
     with served(host["service"].create_app(tmp_path / "policy", refresh=0.05, delivery=delivery)) as client:
@@ -302,7 +263,7 @@ def test_wrong_events_are_named_and_count_nothing(
 @pytest.fixture(scope="module")
 def asked(host: dict[str, ModuleType], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, Any]]:
     folder = tmp_path_factory.mktemp("host")
-    policy().save(folder / "policy")
+    current().save(folder / "policy")
     delivery = host["delivery"].Delivery(host["delivery"].read_plan(write_plan(folder)), str(folder / "ledger.db"))
     with served(host["service"].create_app(folder / "policy", refresh=0.05, delivery=delivery)) as client:
         yield client, delivery
@@ -328,18 +289,12 @@ def test_a_wrong_plan_is_named(host: dict[str, ModuleType], tmp_path: Path, text
 def test_a_ledger_that_cannot_be_reached_is_no_reason_to_serve_without_caps(
     host: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    policy().save(tmp_path / "policy")
+    current().save(tmp_path / "policy")
     plan = host["delivery"].read_plan(write_plan(tmp_path))
     delivery = host["delivery"].Delivery(plan, str(tmp_path / "no folder" / "ledger.db"), sync=0.05)
     app = host["service"].create_app(tmp_path / "policy", refresh=0.05, delivery=delivery)
-    import uvicorn
-
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        until(lambda: server.started)
-        client = Client(server.servers[0].sockets[0].getsockname()[1])
+    with port_of(app) as port:
+        client = Client(port)
         until(lambda: client.ask("/ready")[1]["not_ready"] == "no ledger")
         assert client.ask("/rank", REQUEST)[0] == 503
         assert client.ask("/delivery")[1]["ledger"]["reachable"] is False
@@ -347,6 +302,3 @@ def test_a_ledger_that_cannot_be_reached_is_no_reason_to_serve_without_caps(
         (tmp_path / "no folder").mkdir()
         until(client.is_ready)
         assert client.ask("/rank", REQUEST)[0] == 200
-    finally:
-        server.should_exit = True
-        thread.join(60)

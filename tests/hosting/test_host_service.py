@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import importlib.util
 import json
 import socket
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,81 +15,28 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hosted import EXTRA, Client, current, port_of, scripts, until
 from policies import small
 
 import oasis_alloc as oa
 
-EXTRA = "the host service needs the extra [host]"
 pytest.importorskip("fastapi", reason=EXTRA)
 pytest.importorskip("uvicorn", reason=EXTRA)
 pytest.importorskip("prometheus_client", reason=EXTRA)
-
-FOLDER = Path(__file__).parents[2] / "examples" / "host_service"
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
 def examples() -> Iterator[dict[str, ModuleType]]:
     """The two scripts as modules."""
-    path = list(sys.path)
-    try:
-        yield {name: load(name) for name in ("service", "load")}
-    finally:
-        sys.path[:] = path
-        for name in ("service", "load"):
-            sys.modules.pop(name, None)
-
-
-def current(**change: Any) -> oa.Policy:
-    return oa.Policy(replace(small(), created=time.time(), valid_until=None, **change))
-
-
-def until(true: Any) -> None:
-    end = time.monotonic() + 300  # kernels may have to be compiled first
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
-
-
-class Client:
-    """Asks a service, one request a connection."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    def ask(self, path: str, body: Any = None) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        text = None if body is None else json.dumps(body)
-        connection.request("GET" if body is None else "POST", path, text, {"content-type": "application/json"})
-        answer = connection.getresponse()
-        said = answer.read().decode()
-        connection.close()
-        return answer.status, said
+    with scripts("service", "load") as found:
+        yield found
 
 
 @contextmanager
 def served(app: Any) -> Iterator[Client]:
     """The app on a free port, in a thread."""
-    import uvicorn
-
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        until(lambda: server.started)
-        yield Client(server.servers[0].sockets[0].getsockname()[1])
-    finally:
-        server.should_exit = True
-        thread.join(30)
+    with port_of(app) as port:
+        yield Client(port)
 
 
 REQUEST: dict[str, Any] = {

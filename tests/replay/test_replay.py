@@ -16,17 +16,10 @@ from oasis_alloc.replay.ledger import Confirmations, Repeats
 from oasis_alloc.replay.run import contend
 from oasis_alloc.replay.scenario import world_of
 from oasis_alloc.replay.stream import Layout
-from tests.support.paced import CAPS, END, USERS, Clock, candidates, problem, request
+from tests.support import paced
+from tests.support.paced import CAPS, END, USERS, Clock, request
 
-
-@pytest.fixture(scope="module")
-def cands() -> oa.Candidates:
-    return candidates()
-
-
-@pytest.fixture(scope="module")
-def policy(cands: oa.Candidates) -> oa.Policy:
-    return oa.solve(problem(cands), gap=1e-4).policy()
+cands, policy = paced.cands, paced.policy  # fixtures
 
 
 @pytest.fixture(scope="module")
