@@ -71,6 +71,13 @@ def request(n: int) -> tuple[Any, Any]:
     return rng.choice(_ITEMS, n, replace=False), rng.random(n)
 
 
+def filled(served: oa.Policy, n: int, **how: Any) -> tuple[Any, Any, Any]:
+    """(prepared buffers with a request of n candidates, its items, its relevance)."""
+    hot, (items, relevance) = served.prepare(n, **how), request(n)
+    hot.items[:], hot.columns[0] = items, relevance
+    return hot, items, relevance
+
+
 def prices(served: oa.Policy) -> Any:
     """(n_items,) what one showing of each item costs, as a host that has NumPy alone would hold it."""
     zero = np.zeros(_ITEMS)
@@ -79,9 +86,8 @@ def prices(served: oa.Policy) -> Any:
 
 def top_k(n: int, limit: float) -> Case:
     """Scores and the best ten, through prepared buffers."""
-    served, (items, relevance), price, k = policy(), request(n), prices(policy()), 10
-    hot, user = served.prepare(n), served.user()
-    hot.items[:], hot.columns[0] = items, relevance
+    served, price, k = policy(), prices(policy()), 10
+    (hot, items, relevance), user = filled(served, n), served.user()
 
     def numpy() -> Any:
         scores = relevance - price[items]
@@ -107,9 +113,8 @@ def top_k_20_000() -> Case:
 
 def rules() -> Case:
     """Two of an artist, every further item of a genre worth 0.1 less."""
-    served, (items, relevance) = policy(rules=True), request(100)
-    hot, user = served.prepare(100), served.user()
-    hot.items[:], hot.columns[0] = items, relevance
+    served = policy(rules=True)
+    (hot, items, relevance), user = filled(served, 100), served.user()
     shown = hot.select(100, user)
     assert hot.positions[:shown].tolist() == served.select(items, {"relevance": relevance}).tolist()
     return Case("diminishing categories + caps, 100, k 10", lambda: hot.select(100, user), limit=5.0)
@@ -117,9 +122,9 @@ def rules() -> Case:
 
 def kept() -> Case:
     """Two of an artist, and a share of another column that this request does not keep by itself."""
-    served, (items, relevance) = policy(keep=0.8), request(100)
-    hot, user = served.prepare(100), served.user()
-    hot.items[:], hot.columns[0], hot.columns[1] = items, relevance, np.random.default_rng(9).random(100)
+    served = policy(keep=0.8)
+    (hot, _, _), user = filled(served, 100), served.user()
+    hot.columns[1] = np.random.default_rng(9).random(100)
     shown, scores = hot.select(100, user), hot.scores
     assert set(hot.positions[:shown]) != set(np.argsort(-scores)[:10])
     return Case("caps, 80 % of a column kept, 100, k 10", lambda: hot.select(100, user))
@@ -136,9 +141,9 @@ def checked_score() -> Case:
 
 def checked(n: int, limit: float, rules: bool = False) -> Case:
     """The friendly call for a slate; prepared buffers, which were filled before and check nothing, are compared."""
-    served, (items, relevance) = policy(rules=rules), request(n)
-    columns, user, hot = {"relevance": relevance}, served.user(), served.prepare(n)
-    hot.items[:], hot.columns[0] = items, relevance
+    served = policy(rules=rules)
+    (hot, items, relevance), user = filled(served, n), served.user()
+    columns = {"relevance": relevance}
     shown = hot.select(n, user)
     assert hot.positions[:shown].tolist() == served.select(items, columns, user).tolist()
     title = f"policy.select{' with rules' if rules else ''}, {n:,}, checked"
@@ -220,14 +225,13 @@ def several_128_rules() -> Case:
 
 def diverse(name: str, n: int, d: int, k: int, limit: float | None) -> Case:
     """Prices and two of an artist, scored and picked by vectors, compared with pyversity, which has neither."""
-    served, (items, relevance) = policy(rules=True, size=k), request(n)
+    served = policy(rules=True, size=k)
     rng = np.random.default_rng(d)
     centres = rng.normal(size=(50, d))
     vectors = (centres[rng.integers(0, 50, _ITEMS)] + rng.normal(size=(_ITEMS, d))).astype(np.float32)
     rules: dict[str, oa.MMR | oa.DPP] = {"mmr": oa.MMR(0.5), "dpp": oa.DPP(0.5)}
     rule, embeddings = rules[name], oa.Embeddings(vectors)
-    hot, user = served.prepare(n, diversify=rule, embeddings=embeddings), served.user()
-    hot.items[:], hot.columns[0] = items, relevance
+    (hot, items, relevance), user = filled(served, n, diversify=rule, embeddings=embeddings), served.user()
     shown = hot.select(n, user)
     checked = served.select(items, {"relevance": relevance}, diversify=rule, embeddings=embeddings)
     assert shown == k
