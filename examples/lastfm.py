@@ -4,7 +4,7 @@
 
 The data are the listening counts of 1,892 Last.fm users (HetRec 2011, hetrec2011-lastfm-2k; for non-commercial use), as
 `plays.parquet`, `artists.parquet` and `genres.parquet`. Without a path, they are looked for in `lastfm-2k` under the
-directory that the environment variable OASIS_ALLOC_DATA names. Needs pyarrow.
+directory that the environment variable OASIS_ALLOC_DATA names, by default ../shared/data. Needs pyarrow.
 
 1. Fit a relevance model to four fifths of what users listen to; see how well it finds the last fifth.
 2. Take every user's best artists as candidates, and of the artists who opt in, those who suit the user best.
@@ -15,7 +15,6 @@ directory that the environment variable OASIS_ALLOC_DATA names. Needs pyarrow.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from data_sets import folder_of
 from scipy.sparse.linalg import svds
 
 import oasis_alloc as oa
@@ -260,15 +260,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "path", nargs="?", type=Path, help="directory of the tables (default: $OASIS_ALLOC_DATA/lastfm-2k)"
     )
-    path: Path | None = parser.parse_args(argv).path
-    if path is None and "OASIS_ALLOC_DATA" in os.environ:
-        path = Path(os.environ["OASIS_ALLOC_DATA"]) / "lastfm-2k"
-    if path is None or not (path / "plays.parquet").is_file():
-        where = f"there is no plays.parquet in {path}" if path is not None else "no path was given"
-        print(
-            f"lastfm: {where}; give the directory of the lastfm-2k tables, or set OASIS_ALLOC_DATA to its parent.",
-            file=sys.stderr,
-        )
+    path = folder_of("lastfm-2k", "plays", parser.parse_args(argv).path)
+    if path is None:
         return 2
     started = time.perf_counter()
     outcome = run(path)

@@ -1,6 +1,6 @@
 """Sixteen months of real visits to a film site: older films get a share of the slots, paced by every controller.
 
-    OASIS_ALLOC_DATA=/path/to/data python examples/paced_films.py
+    python examples/paced_films.py      # the data: in $OASIS_ALLOC_DATA, by default ../shared/data
 
 Data: MovieLens, latest small version of 2016 (Harper and Konstan, ACM TiiS, 2015): 100,004 ratings with their times. A
 rating is taken for a visit at its time. What came before the flight is what is known beforehand: how well films are
@@ -10,17 +10,15 @@ no forecast says when visits come: the hardest arrivals of all examples.
 
 from __future__ import annotations
 
-import os
 import sys
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from data_sets import folder_of
 
 import oasis_alloc as oa
 
-DATA = Path(os.environ.get("OASIS_ALLOC_DATA", "data")) / "movielens-small"
 FILMS, EACH, SLOTS = 400, 30, 3  # films that are shown at all; candidates and slots of a visit
 START = pd.Timestamp("2015-07-01", tz="UTC")
 SHARES = {"before 1970": 0.08, "1970s": 0.12, "1980s": 0.20}  # of all slots
@@ -76,11 +74,11 @@ def limits(n: int) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def main() -> oa.Replay | int:
-    if not (DATA / "events.parquet").is_file():
-        print(f"there is no {DATA / 'events.parquet'}; set OASIS_ALLOC_DATA to the parent of it", file=sys.stderr)
+    folder = folder_of("movielens-small", "events")
+    if folder is None:
         return 2
-    events = pd.read_parquet(DATA / "events.parquet").sort_values("ts", kind="stable")
-    films = pd.read_parquet(DATA / "items.parquet").nlargest(FILMS, "n_ratings").reset_index(drop=True)
+    events = pd.read_parquet(folder / "events.parquet").sort_values("ts", kind="stable")
+    films = pd.read_parquet(folder / "items.parquet").nlargest(FILMS, "n_ratings").reset_index(drop=True)
     genres = np.zeros((FILMS, 32))
     for row, mine in enumerate(films["genres"]):
         genres[row, list(mine)] = 1.0

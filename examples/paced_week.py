@@ -1,6 +1,6 @@
 """A week of real arrivals: budgets of four product groups, paced by every controller, in one table and in words.
 
-    OASIS_ALLOC_DATA=/path/to/data python examples/paced_week.py
+    python examples/paced_week.py      # the data: in $OASIS_ALLOC_DATA, by default ../shared/data
 
 Data: the Open Bandit Dataset, small version, men's campaign (Saito, Aihara, Matsutani, Narita, arXiv:2008.07146):
 impressions of 34 items with their times. The stream of the uniform policy is what is known beforehand: click rates and
@@ -9,17 +9,15 @@ prices come from it. The stream of the other policy is the week that is replayed
 
 from __future__ import annotations
 
-import os
 import sys
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from data_sets import folder_of
 
 import oasis_alloc as oa
 
-DATA = Path(os.environ.get("OASIS_ALLOC_DATA", "data")) / "obd-men"
 GROUPS = (1, 2, 3, 5)  # values of c1 that are promoted
 EVERY = 4  # impressions of the week that are replayed: every fourth
 PENALTY = 0.005  # clicks that a missed showing is worth
@@ -71,10 +69,10 @@ def explain(done: oa.Replay, names: tuple[str, ...], few: int) -> None:
 
 
 def main() -> oa.Replay | int:
-    if not (DATA / "events.parquet").is_file():
-        print(f"there is no {DATA / 'events.parquet'}; set OASIS_ALLOC_DATA to the parent of it", file=sys.stderr)
+    folder = folder_of("obd-men", "events")
+    if folder is None:
         return 2
-    events, items = pd.read_parquet(DATA / "events.parquet"), pd.read_parquet(DATA / "items.parquet")
+    events, items = pd.read_parquet(folder / "events.parquet"), pd.read_parquet(folder / "items.parquet")
     events["ts"] = events["ts"].astype("datetime64[us, UTC]")
     rate = rates(events[events["policy"] == "random"], items)
     known = requests(events[events["policy"] == "random"].iloc[::10], items, rate)

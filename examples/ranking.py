@@ -6,8 +6,6 @@ Everything is a matrix (n_users, n_candidates), each row by falling relevance; `
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from data_sets import folder_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -101,17 +100,3 @@ def command(
     run(folder, given.users, given.out)
     print(f"\n{time.perf_counter() - started:.1f} s in all; the figure is in {given.out}")
     return 0
-
-
-def folder_of(data_set: str, table: str, given: Path | None) -> Path | None:
-    """Where the tables are: the path given, else under OASIS_ALLOC_DATA or ../shared/data; None, and says so."""
-    near = Path(__file__).resolve().parents[2] / "shared" / "data"
-    path = given or Path(os.environ.get("OASIS_ALLOC_DATA") or near) / data_set
-    if (path / f"{table}.parquet").is_file():
-        return path
-    print(
-        f"there is no {table}.parquet in {path}; give the directory of the {data_set} tables, or set OASIS_ALLOC_DATA "
-        "to its parent.",
-        file=sys.stderr,
-    )
-    return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import data_sets
 import numpy as np
 import pytest
 from effort import full_only
@@ -102,12 +103,28 @@ def test_lastfm(
     assert max(len(line) for line in str(after).splitlines()) <= 100
 
 
+def test_examples_find_data_next_to_the_repository_or_where_they_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The path given, else the variable, else ../shared/data: one rule for all examples, and for tests."""
+    near, told, given = (tmp_path / name for name in ("shared/data/set", "told/set", "given"))
+    for folder in (near, told, given):
+        folder.mkdir(parents=True)
+        (folder / "events.parquet").touch()
+    monkeypatch.setattr(data_sets, "__file__", str(tmp_path / "repository" / "examples" / "data_sets.py"))
+    monkeypatch.delenv("OASIS_ALLOC_DATA", raising=False)
+    assert data_sets.folder_of("set", "events") == near
+    monkeypatch.setenv("OASIS_ALLOC_DATA", str(told.parent))
+    assert data_sets.folder_of("set", "events") == told
+    assert data_sets.folder_of("set", "events", given) == given
+    assert capsys.readouterr().err == ""
+    assert data_sets.folder_of("set", "visits", given) is None
+    assert re.search(r"no visits\.parquet in \S*given; .* set tables, or set OASIS_ALLOC_DATA", capsys.readouterr().err)
+
+
 def test_lastfm_says_how_to_get_at_the_data(
     lastfm: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.delenv("OASIS_ALLOC_DATA", raising=False)
-    assert lastfm.main([]) == 2
-    assert "OASIS_ALLOC_DATA" in capsys.readouterr().err
     monkeypatch.setenv("OASIS_ALLOC_DATA", str(tmp_path))
     assert lastfm.main([]) == 2
     assert str(tmp_path / "lastfm-2k") in capsys.readouterr().err
@@ -351,7 +368,6 @@ def test_a_week_is_paced(
 ) -> None:
     """With the example's synchronizations every five minutes, and in every run with one per hour."""
     tables(data_dir, "obd-men", "events")
-    monkeypatch.setenv("OASIS_ALLOC_DATA", str(data_dir))
     scenario = oa.Scenario
     monkeypatch.setattr(oa, "Scenario", lambda **named: scenario(**named | {"sync": sync}))
     done = played("paced_week")
@@ -369,11 +385,8 @@ def test_paced_examples_say_how_to_get_at_the_data(
 
 
 @pytest.mark.full
-def test_films_are_paced_through_bursts(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_films_are_paced_through_bursts(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tables(data_dir, "movielens-small", "events")
-    monkeypatch.setenv("OASIS_ALLOC_DATA", str(data_dir))
     done = played("paced_films")
     assert "No pacer crosses one" in " ".join(capsys.readouterr().out.split())
     check_played(done, [name for name in done.contenders if name != "policy alone"])
