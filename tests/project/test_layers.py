@@ -37,6 +37,7 @@ LAYERS = """
     policy
     solution
     solve
+    session
     frontier  compare        reproduction
     pacing.controllers
     pacing
