@@ -11,7 +11,6 @@ pairs keeps changing with every step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -91,7 +90,7 @@ def recover_primal(
         elif may_drop:
             enough = partial(_cheap, program, monitor, part * monitor.target)
         else:
-            enough = partial(_met, dual)
+            enough = partial(_met, dual, monitor, settings.moved[-1] * monitor.target)
         point = minimize(dual, point, 1, enough, settings.recovery_steps)
         if not may_drop and _violation(program, point) > FEASIBLE:
             break
@@ -107,7 +106,7 @@ def recover_primal(
             less = trimmed(engine, positions, x, point.visit.totals)
             x = x if less is None else less
         monitor.offer(evaluate(engine, positions, x))
-        if program.supports or not (monitor.reached or may_move):
+        if program.supports or program.rules is not None or not (monitor.reached or may_move):
             bound_at(engine, monitor, prices, scale, settings)
         if monitor.reached:
             break
@@ -120,8 +119,10 @@ def _violation(program: Program, point: Point) -> float:
     return program.violation(point.visit.totals, program.kept_share * point.visit.activity)
 
 
-def _met(dual: SmoothedDual, point: Point) -> bool:
-    """Whether every limit is met, also those of small totals, which the residual of their function does not show."""
+def _met(dual: SmoothedDual, monitor: Monitor, gap: float, point: Point) -> bool:
+    """Whether every limit is met, of small totals too, and what totals miss of their prices' worth is within a gap."""
+    if float(dual.off(point) @ np.abs(point.z)) > gap * monitor.size_of(point.visit.bound):
+        return False
     return dual.residual(point) <= dual.settings.met and _violation(dual.program, point) <= FEASIBLE
 
 
