@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return NOT_WRITTEN
         raise
     # a command is imported when it is asked for, so that --help answers at once
-    command = getattr(import_module(f"oasis_alloc.commands.{arguments.command}"), arguments.command)
+    module = getattr(arguments, "module", arguments.command)
+    command = getattr(import_module(f"oasis_alloc.commands.{module}"), arguments.command)
     try:
         code: int = command(arguments)
     except OasisAllocError as error:
@@ -110,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default problem.reproduction)")
     doctor.add_argument("--keep-labels", action="store_true", help="keep the labels of keys; else they are numbers")
     import_module("oasis_alloc.commands.store").register(commands)
+    import_module("oasis_alloc.commands.published").register(commands)
     import_module("oasis_alloc.commands.replay").register(commands)
     return parser
 
