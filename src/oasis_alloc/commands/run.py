@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oasis_alloc import Status, solve
-from oasis_alloc.commands.output import write_allocation, write_text
-from oasis_alloc.commands.page import page
 from oasis_alloc.commands.terminal import NOT_WRITTEN, say, warn
+from oasis_alloc.page.page import page
+from oasis_alloc.problem_file.output import write_allocation, write_text
 
 if TYPE_CHECKING:
     from oasis_alloc.commands.progress import Display

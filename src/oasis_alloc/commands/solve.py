@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from oasis_alloc.commands.output import make_directory
 from oasis_alloc.commands.progress import Display
 from oasis_alloc.commands.run import report, solve_in_view
-from oasis_alloc.commands.statement import read_statement
+from oasis_alloc.problem_file.output import make_directory
+from oasis_alloc.problem_file.statement import read_statement
 
 
 def solve(arguments: argparse.Namespace) -> int:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oasis_alloc.commands.tables import read_table
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.errors import InputError, ProblemError
+from oasis_alloc.problem_file.tables import read_table
 from oasis_alloc.results.organic import best_pairs
 from oasis_alloc.statement.slate import Sizes
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oasis_alloc import Candidates, Problem, Slate
-from oasis_alloc.commands.expression import SourcePosition, evaluate
-from oasis_alloc.commands.limits import read_limits, shown
-from oasis_alloc.commands.tables import read_table
+from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
+from oasis_alloc.problem import Problem
+from oasis_alloc.problem_file.expression import SourcePosition, evaluate
+from oasis_alloc.problem_file.limits import read_limits, shown
+from oasis_alloc.problem_file.tables import read_table
+from oasis_alloc.statement.slate import Slate
 
 Types = tuple[type, ...]
 _NUMBER: Types = (int, float)

@@ -13,15 +13,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import oasis_alloc
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.errors import OasisAllocError, ProblemError
 from oasis_alloc.statement.functions import Function
+from oasis_alloc.statement.functions.alpha_fair import alpha_fair
+from oasis_alloc.statement.functions.entropy import entropy
+from oasis_alloc.statement.functions.gini_welfare import gini_welfare
+from oasis_alloc.statement.functions.kl import kl
+from oasis_alloc.statement.functions.log import log
+from oasis_alloc.statement.functions.reach import reach
+from oasis_alloc.statement.functions.soft import soft
+from oasis_alloc.statement.functions.square_deviation import square_deviation
+from oasis_alloc.statement.functions.worst_off import worst_off
+from oasis_alloc.statement.measures import exposure, total
 
-_FUNCTIONS = (
-    "exposure", "total", "soft", "log", "alpha_fair", "entropy", "kl", "reach", "worst_off", "gini_welfare",
-    "square_deviation",
-)  # fmt: skip
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        exposure, total, soft, log, alpha_fair, entropy, kl, reach, worst_off, gini_welfare, square_deviation
+    )
+}  # fmt: skip
 _ARITHMETIC: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
     ast.Add: ("+", operator.add),
     ast.Sub: ("-", operator.sub),
@@ -84,7 +95,7 @@ class _Reader:
     place: SourcePosition
 
     def __post_init__(self) -> None:
-        self.functions = {n: getattr(oasis_alloc, n) for n in _FUNCTIONS if hasattr(oasis_alloc, n)}
+        self.functions = FUNCTIONS
 
     def read(self) -> Any:
         if not self.text.strip():
