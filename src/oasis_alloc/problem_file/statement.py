@@ -12,49 +12,23 @@ from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
 from oasis_alloc.problem import Problem
+from oasis_alloc.problem_file.earlier import prices_to_start_from
+from oasis_alloc.problem_file.entries import ENTRIES, TOO_LARGE, Tables, check_entries
 from oasis_alloc.problem_file.expression import SourcePosition, evaluate
-from oasis_alloc.problem_file.limits import read_limits, shown
+from oasis_alloc.problem_file.limits import from_file, read_limits
 from oasis_alloc.problem_file.tables import read_table
 from oasis_alloc.statement.slate import Slate
 
-Types = tuple[type, ...]
-_NUMBER: Types = (int, float)
-_WHOLE: Types = (int,)
-_TEXT: Types = (str,)
-_TEXTS: Types = (list,)
-_TABLE: Types = (dict,)
-_NUMBERS: Types = (list, tuple)
-_ENTRIES: dict[str, dict[str, Types]] = {
-    "": {
-        "maximize": _TEXT, "subject_to": _TEXTS, "candidates": _TABLE, "limits": _TABLE, "slate": _TABLE,
-        "solve": _TABLE, "output": _TABLE,
-    },
-    "candidates": {
-        "pairs": _TEXT, "users": _TEXT, "items": _TEXT, "user": _TEXT, "item": _TEXT, "columns": _TEXTS,
-    },
-    "slate": {
-        "size": _WHOLE, "at_most": _TABLE, "diminishing": _TABLE, "keep": _TABLE, "at_least": _WHOLE,
-        "slot_weights": _NUMBERS,
-    },
-    "solve": {
-        "solver": _TEXT, "gap": _NUMBER, "time_limit": _NUMBER, "pass_limit": _WHOLE, "threads": _WHOLE,
-    },
-    "output": {"directory": _TEXT, "format": _TEXT},
-}  # fmt: skip
-_EXPECTED = {
-    _NUMBER: "a number", _WHOLE: "a whole number", _TEXT: "a text", _TEXTS: "a list of texts",
-    _NUMBERS: "a list of numbers",
-}  # fmt: skip
 FORMATS = ("parquet", "csv")
-_LARGEST = 2**63 - 1  # whole numbers that arrays hold
-_TOO_LARGE = "expected at most 9,223,372,036,854,775,807 (2**63 - 1), and at most 1.8e308 where it is a limit."
+_PER_USER = ("size", "at_least", "supply")  # entries that may have a number per user
 
 
 @dataclass(frozen=True)
 class Statement:
     """A problem read from a file, with its `[solve]` and `[output]`.
 
-    `solve` are keyword arguments of `oasis_alloc.solve`; `directory` and `format` are None where not given.
+    `solve` are keyword arguments of `oasis_alloc.solve`; `directory` and `format` are None where not given; `stated`
+    is the file as TOML has it.
     """
 
     path: Path
@@ -62,17 +36,20 @@ class Statement:
     solve: Mapping[str, Any]
     directory: Path | None
     format: str | None
+    stated: Mapping[str, Any]
 
 
-def read_statement(path: Path) -> Statement:
+def read_statement(path: Path, more: Tables | None = None) -> Statement:
     """Read a statement and the data it names; relative paths start at the statement's own folder.
+
+    `more` are tables that the file may have in addition, with their entries: those of a job.
 
     Raises `InputError` for files that cannot be read and data that are invalid, `ProblemError` for an
     invalid statement, with the line if it is known.
     """
     source = _source(path)
     try:
-        return _read(source, path)
+        return _read(source, path, _known_entries(more or {}))
     except OasisAllocError:
         raise
     except (ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:  # numbers beyond any array
@@ -80,26 +57,39 @@ def read_statement(path: Path) -> Statement:
         raise ProblemError(f"{path.name}: cannot build a problem from this file: {what}.") from error
 
 
-def _read(source: str, path: Path) -> Statement:
-    file = path.name
+def _known_entries(more: Tables) -> Tables:
+    top = {**ENTRIES[""], **more.get("", {})}
+    return {**ENTRIES, **more, "": top}
+
+
+def parsed(source: str, file: str) -> dict[str, Any]:
+    """The text of a file as TOML; raises `ProblemError`."""
     try:
-        stated = tomllib.loads(source)
+        return tomllib.loads(source)
     except RecursionError as error:
         raise ProblemError(f"{file}: lists or tables are nested too deeply.") from error
     except tomllib.TOMLDecodeError as error:
         raise ProblemError(f"{file}: not valid TOML: {error}.") from error
     except (ValueError, OverflowError) as error:  # of numbers that Python refuses to read, and of dates
         if "integer string conversion" in str(error):
-            raise ProblemError(f"{file}: a whole number has thousands of digits; {_TOO_LARGE}") from error
+            raise ProblemError(f"{file}: a whole number has thousands of digits; {TOO_LARGE}") from error
         raise ProblemError(f"{file}: not valid TOML: {error}.") from error
-    _check(stated, file)
+
+
+def _read(source: str, path: Path, known: Tables) -> Statement:
+    file = path.name
+    stated = parsed(source, file)
+    check_entries(stated, file, known)
+    chosen = stated.get("output", {}).get("format", FORMATS[0])
+    if chosen not in FORMATS:
+        raise ProblemError(f"{file}: output.format is {chosen!r}.{did_you_mean(chosen, FORMATS)}")
     if "pairs" not in stated.get("candidates", {}):
         raise ProblemError(f'{file}: [candidates] must name a file: pairs = "pairs.parquet".')
     if "maximize" not in stated:
         raise ProblemError(f"{file}: maximize is missing; expected for example maximize = 'total(\"relevance\")'.")
     candidates = _candidates(stated["candidates"], path.parent)
     try:
-        slate = Slate(**{"size": 1, **stated.get("slate", {})})
+        slate = Slate(**{"size": 1, **_by_user(stated.get("slate", {}), path.parent, f"{file}: slate.")})
     except ProblemError as error:
         raise ProblemError(f"{file}: {error}") from error
     limits = read_limits(stated.get("limits", {}), candidates, slate.laid_out(candidates).size, path.parent, file)
@@ -111,18 +101,51 @@ def _read(source: str, path: Path) -> Statement:
         if not hasattr(constraint, "bind"):
             raise ProblemError(f"{place}: not a constraint; expected measures compared with <=, >= or ==.\n    {text}")
         subject_to.append(constraint)
+    supply = _by_user({"supply": stated.get("supply")}, path.parent, f"{file}: ")["supply"]
     try:
-        problem = Problem(candidates, maximize=maximize, subject_to=subject_to, slate=slate)
+        problem = Problem(candidates, maximize=maximize, subject_to=subject_to, slate=slate, supply=supply)
     except OasisAllocError as error:
         raise ProblemError(f"{file}: {error}") from error
     output = stated.get("output", {})
     return Statement(
         path=path,
         problem=problem,
-        solve=stated.get("solve", {}),
+        solve=_options(stated.get("solve", {}), problem, limits, path.parent, file),
         directory=path.parent / output["directory"] if "directory" in output else None,
         format=output.get("format"),
+        stated=stated,
     )
+
+
+def _by_user(entries: Mapping[str, Any], folder: Path, place: str) -> dict[str, Any]:
+    """Entries, with {id: number} for tables of a file that have a number per user."""
+    return {
+        name: from_file(value, folder, f"{place}{name}") if name in _PER_USER and isinstance(value, dict) else value
+        for name, value in entries.items()
+    }
+
+
+def _options(
+    entries: Mapping[str, Any], problem: Problem, limits: Mapping[str, Any], folder: Path, file: str
+) -> dict[str, Any]:
+    """The keyword arguments of `oasis_alloc.solve` that `[solve]` states."""
+    out = dict(entries)
+    for name in ("checkpoint", "resume"):
+        if name in out:
+            out[name] = folder / out[name]
+    if "start" in out:
+        out["start"] = prices_to_start_from(folder / out["start"], problem)
+    if "relax_weights" in out:
+        weights = out["relax_weights"] = dict(out["relax_weights"])
+        for name, weight in weights.items():
+            if isinstance(weight, str):
+                if weight not in limits:
+                    raise ProblemError(
+                        f"{file}: solve.relax_weights: {name!r} has {weight!r}, which [limits] does not have."
+                        f"{did_you_mean(weight, list(limits))}"
+                    )
+                weights[name] = limits[weight]
+    return out
 
 
 def _source(path: Path) -> str:
@@ -140,32 +163,6 @@ def _candidates(entry: Mapping[str, Any], folder: Path) -> Candidates:
     frames = {side: read_table(folder / entry[side]) for side in ("pairs", "users", "items") if side in entry}
     others = {name: entry[name] for name in ("user", "item", "columns") if name in entry}
     return Candidates.from_frames(frames.pop("pairs"), **frames, **others)
-
-
-def _check(stated: Mapping[str, Any], file: str) -> None:
-    """Refuse unknown tables and entries, and entries of the wrong type."""
-    for table, known in _ENTRIES.items():
-        entries = stated if table == "" else stated.get(table, {})
-        for name, value in entries.items():
-            where = f"{file}: {table}{'.' if table else ''}{name}"
-            if name not in known:
-                hint = did_you_mean(name, known)
-                if table and name in _ENTRIES[""]:  # TOML gives it to the table above it
-                    hint = f" Write {name} before the first [table] of the file."
-                raise ProblemError(f"{where}: unknown entry.{hint}")
-            types = known[name]
-            if types is _TABLE and not isinstance(value, dict):
-                expected = f"a table: [{name}]" if table == "" else f"a table: {name} = {{artist = 2}}"
-                raise ProblemError(f"{where} is {shown(value)}; expected {expected}.")
-            wrong = isinstance(value, bool) or not isinstance(value, types)
-            if wrong or (types is _TEXTS and not all(isinstance(text, str) for text in value)):
-                raise ProblemError(f"{where} is {shown(value)}; expected {_EXPECTED[types]}.")
-            for entry in value if types is _NUMBERS else [value] if types in (_NUMBER, _WHOLE) else ():
-                if isinstance(entry, int) and abs(entry) > _LARGEST:
-                    raise ProblemError(f"{where} is {shown(entry)}; {_TOO_LARGE}")
-    chosen = stated.get("output", {}).get("format", FORMATS[0])
-    if chosen not in FORMATS:
-        raise ProblemError(f"{file}: output.format is {chosen!r}.{did_you_mean(chosen, FORMATS)}")
 
 
 def _place(source: str, file: str, text: str, entry: str) -> SourcePosition:
