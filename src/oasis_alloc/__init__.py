@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from oasis_alloc.pacing.schedule import Schedule as Schedule
     from oasis_alloc.publish.directory import PolicyDirectory as PolicyDirectory
     from oasis_alloc.publish.directory import publish as publish
+    from oasis_alloc.publish.jobs.result import JobResult as JobResult
+    from oasis_alloc.publish.jobs.run import run_job as run_job
     from oasis_alloc.publish.manifest import PublishedVersion as PublishedVersion
     from oasis_alloc.publish.trust import Trust as Trust
     from oasis_alloc.replay.replay import replay as replay
@@ -109,6 +111,8 @@ _LATER = {
     "Schedule": "pacing.schedule",
     "PolicyDirectory": "publish.directory",
     "publish": "publish.directory",
+    "JobResult": "publish.jobs.result",
+    "run_job": "publish.jobs.run",
     "PublishedVersion": "publish.manifest",
     "Trust": "publish.trust",
     "replay": "replay.replay",

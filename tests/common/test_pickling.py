@@ -135,6 +135,7 @@ def objects() -> dict[str, Any]:
         "dpp": oa.DPP(0.3),
         "staleness": oa.Staleness(),
         **published(policy),
+        "job result": oa.JobResult("a", Path("runs/a"), "gate failed", "churn", {"gates": {"text": "churn"}}),
         "event": oa.Event("a", "one", 0.0),
         "receipt": oa.Receipt(1, 0, 0, (oa.Rejected(0, "a", "key", "wrong"),)),
         "rejected": oa.Rejected(0, "a", "key", "wrong"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from oasis_alloc.problem import Problem
 
 Prices = dict[str, dict[Any, float]]
+
+
+class Last(NamedTuple):
+    """What "last run" means in a file: a saved solution, or nothing in the first run; a name of a file elsewhere."""
+
+    is_job: bool
+    path: Path | None
+
+    def is_meant(self, name: object) -> bool:
+        """True if an entry means the last run of the job."""
+        return self.is_job and name == "last run"
 
 
 @dataclass(frozen=True)
@@ -40,8 +51,15 @@ class SavedAllocation:
         return f"the solution in {self.path}"
 
 
-def saved_allocation(path: Path) -> SavedAllocation:
-    """Read the allocation of an earlier solution; raises `InputError` for files that are not of `Solution.save`."""
+def saved_allocation(path: Path | None) -> SavedAllocation:
+    """Read the allocation of an earlier solution, an empty one for None.
+
+    Raises `InputError` for files that are not of `Solution.save`.
+    """
+    if path is None:
+        nothing = Candidates.from_arrays([0], np.zeros(0, np.int64), {"x": np.zeros(0)}, n_items=0)
+        solved = SimpleNamespace(name="SOLVED")
+        return SavedAllocation(SimpleNamespace(candidates=nothing), solved, np.arange(0), np.zeros(0), "no run")
     saved = load_solution(path)
     users, user = _numbered(saved.user)
     items, item = _numbered(saved.item)

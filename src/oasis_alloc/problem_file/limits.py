@@ -12,7 +12,7 @@ import numpy as np
 
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.errors import InputError, ProblemError
-from oasis_alloc.problem_file.earlier import saved_allocation
+from oasis_alloc.problem_file.earlier import Last, saved_allocation
 from oasis_alloc.problem_file.tables import read_table
 from oasis_alloc.results.organic import best_pairs
 from oasis_alloc.statement.slate import Sizes
@@ -25,7 +25,7 @@ _SHORT.maxstring = _SHORT.maxother = 80
 
 
 def read_limits(
-    table: Mapping[str, Any], candidates: Candidates, size: Sizes, folder: Path, file: str
+    table: Mapping[str, Any], candidates: Candidates, size: Sizes, folder: Path, file: str, last: Last
 ) -> dict[str, Any]:
     """Turn each entry of `[limits]` into a number or a {label: number} table.
 
@@ -49,7 +49,8 @@ def read_limits(
             limits[name] = _best(entry, candidates, size, place)
         elif isinstance(entry.get("solution"), str):
             _only(entry, ("solution",), place)
-            limits[name] = saved_allocation(folder / entry["solution"])
+            meant = last.is_meant(entry["solution"])
+            limits[name] = saved_allocation(last.path if meant else folder / entry["solution"])
         elif isinstance(entry.get("ledger"), str):
             limits[name] = _delivered(entry, candidates, folder, place)
         else:

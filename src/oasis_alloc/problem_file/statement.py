@@ -12,7 +12,7 @@ from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
 from oasis_alloc.problem import Problem
-from oasis_alloc.problem_file.earlier import prices_to_start_from
+from oasis_alloc.problem_file.earlier import Last, prices_to_start_from
 from oasis_alloc.problem_file.entries import ENTRIES, TOO_LARGE, Tables, check_entries
 from oasis_alloc.problem_file.expression import SourcePosition, evaluate
 from oasis_alloc.problem_file.limits import from_file, read_limits
@@ -39,17 +39,18 @@ class Statement:
     stated: Mapping[str, Any]
 
 
-def read_statement(path: Path, more: Tables | None = None) -> Statement:
+def read_statement(path: Path, more: Tables | None = None, last: Path | None = None) -> Statement:
     """Read a statement and the data it names; relative paths start at the statement's own folder.
 
-    `more` are tables that the file may have in addition, with their entries: those of a job.
+    `more` are tables that the file may have in addition, with their entries: those of a job. `last` is the solution
+    that "last run" means in a job; without it there is nothing to start from or to stay close to.
 
     Raises `InputError` for files that cannot be read and data that are invalid, `ProblemError` for an
     invalid statement, with the line if it is known.
     """
-    source = _source(path)
+    source = read_source(path)
     try:
-        return _read(source, path, _known_entries(more or {}))
+        return _read(source, path, _known_entries(more or {}), Last(more is not None, last))
     except OasisAllocError:
         raise
     except (ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:  # numbers beyond any array
@@ -76,7 +77,7 @@ def parsed(source: str, file: str) -> dict[str, Any]:
         raise ProblemError(f"{file}: not valid TOML: {error}.") from error
 
 
-def _read(source: str, path: Path, known: Tables) -> Statement:
+def _read(source: str, path: Path, known: Tables, last: Last) -> Statement:
     file = path.name
     stated = parsed(source, file)
     check_entries(stated, file, known)
@@ -92,7 +93,8 @@ def _read(source: str, path: Path, known: Tables) -> Statement:
         slate = Slate(**{"size": 1, **_by_user(stated.get("slate", {}), path.parent, f"{file}: slate.")})
     except ProblemError as error:
         raise ProblemError(f"{file}: {error}") from error
-    limits = read_limits(stated.get("limits", {}), candidates, slate.laid_out(candidates).size, path.parent, file)
+    size = slate.laid_out(candidates).size
+    limits = read_limits(stated.get("limits", {}), candidates, size, path.parent, file, last)
     maximize = evaluate(stated["maximize"], limits, _place(source, file, stated["maximize"], "maximize"))
     subject_to = []
     for number, text in enumerate(stated.get("subject_to", [])):
@@ -110,7 +112,7 @@ def _read(source: str, path: Path, known: Tables) -> Statement:
     return Statement(
         path=path,
         problem=problem,
-        solve=_options(stated.get("solve", {}), problem, limits, path.parent, file),
+        solve=_options(stated.get("solve", {}), problem, limits, path, last),
         directory=path.parent / output["directory"] if "directory" in output else None,
         format=output.get("format"),
         stated=stated,
@@ -126,14 +128,16 @@ def _by_user(entries: Mapping[str, Any], folder: Path, place: str) -> dict[str, 
 
 
 def _options(
-    entries: Mapping[str, Any], problem: Problem, limits: Mapping[str, Any], folder: Path, file: str
+    entries: Mapping[str, Any], problem: Problem, limits: Mapping[str, Any], path: Path, last: Last
 ) -> dict[str, Any]:
     """The keyword arguments of `oasis_alloc.solve` that `[solve]` states."""
-    out = dict(entries)
+    out, folder, file = dict(entries), path.parent, path.name
     for name in ("checkpoint", "resume"):
         if name in out:
             out[name] = folder / out[name]
-    if "start" in out:
+    if last.is_meant(out.get("start")):
+        out["start"] = None if last.path is None else prices_to_start_from(last.path, problem)
+    elif "start" in out:
         out["start"] = prices_to_start_from(folder / out["start"], problem)
     if "relax_weights" in out:
         weights = out["relax_weights"] = dict(out["relax_weights"])
@@ -148,7 +152,8 @@ def _options(
     return out
 
 
-def _source(path: Path) -> str:
+def read_source(path: Path) -> str:
+    """The text of a TOML file; raises `InputError`."""
     try:
         return path.read_text(encoding="utf-8-sig")  # some editors begin files with a byte order mark
     except FileNotFoundError:
