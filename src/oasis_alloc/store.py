@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from oasis_alloc.common.types import ColumnsLike, ItemsLike
 from oasis_alloc.errors import SnapshotError
 from oasis_alloc.hosting.decision import StoreDecision
+from oasis_alloc.hosting.mirror import Mirror, is_address
 from oasis_alloc.hosting.options import (
     checked_clock,
     checked_history,
@@ -50,7 +51,7 @@ class PolicyStore(Swapping):
     ----------
     path
         The snapshot file, or the `manifest.json` of a directory of published policies (docs/publishing.md); it may
-        appear later.
+        appear later. Or the address of such a manifest: `s3://`, `gs://`, `https://`.
     refresh
         Seconds between two checks of the file, or None: then only `refresh()` checks.
     staleness
@@ -89,7 +90,10 @@ class PolicyStore(Swapping):
         name: str | None = None,
         trust: Trust | None = None,
     ) -> None:
-        place = checked_path(path)
+        self._mirror = Mirror(str(path)) if is_address(path) else None
+        place = checked_path(path) if self._mirror is None else self._mirror.path
+        if name is None and self._mirror is not None:
+            name = self._mirror.address
         self._name = checked_name(name, place)
         self._interval = checked_interval(refresh)
         ladder = checked_ladder(staleness, self._interval)
@@ -228,6 +232,11 @@ class PolicyStore(Swapping):
         if id(origin) not in self._warm:
             return "not warm"
         return "requests fail" if self._stats.is_failing() else None
+
+    def _look(self) -> bool:
+        if self._mirror is not None:
+            self._mirror.update()
+        return super()._look()
 
     def _load(self, path: Path, raw: bytes | None = None) -> Policy:
         if path == self._path and (self._manifest.version is not None or (raw is None and has_manifest(path))):

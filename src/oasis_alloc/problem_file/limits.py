@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from pathlib import Path
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.remote import Files
 from oasis_alloc.errors import InputError, ProblemError
 from oasis_alloc.problem_file.earlier import Last, saved_allocation
 from oasis_alloc.problem_file.tables import read_table
@@ -25,7 +25,7 @@ _SHORT.maxstring = _SHORT.maxother = 80
 
 
 def read_limits(
-    table: Mapping[str, Any], candidates: Candidates, size: Sizes, folder: Path, file: str, last: Last
+    table: Mapping[str, Any], candidates: Candidates, size: Sizes, folder: Files, file: str, last: Last
 ) -> dict[str, Any]:
     """Turn each entry of `[limits]` into a number or a {label: number} table.
 
@@ -78,7 +78,7 @@ def _number(value: object, place: str) -> float:
         raise ProblemError(f"{place} is {shown(value)}; {expected}") from error
 
 
-def from_file(entry: Mapping[str, Any], folder: Path, place: str) -> dict[Any, float]:
+def from_file(entry: Mapping[str, Any], folder: Files, place: str) -> dict[Any, float]:
     """The {label: number} table that a file has: `{file = "caps.parquet", key = "campaign", value = "cap"}`."""
     import narwhals.stable.v2 as nw
 
@@ -110,7 +110,7 @@ def from_file(entry: Mapping[str, Any], folder: Path, place: str) -> dict[Any, f
     return limits
 
 
-def _delivered(entry: Mapping[str, Any], candidates: Candidates, folder: Path, place: str) -> dict[Any, float]:
+def _delivered(entry: Mapping[str, Any], candidates: Candidates, folder: Files, place: str) -> dict[Any, float]:
     """Delivered amounts of a ledger, of the labels that the candidates have."""
     from oasis_alloc.pacing.ledger import Ledger
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.remote import Files, is_remote
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.problem_file.earlier import Last, prices_to_start_from
@@ -39,8 +40,11 @@ class Statement:
     stated: Mapping[str, Any]
 
 
-def read_statement(path: Path, more: Tables | None = None, last: Path | None = None) -> Statement:
-    """Read a statement and the data it names; relative paths start at the statement's own folder.
+def read_statement(
+    path: Path, more: Tables | None = None, last: Path | None = None, files: Files | None = None
+) -> Statement:
+    """Read a statement and the data it names; relative paths start at the statement's own folder, and those of
+    object storage are copied first; `files` has such copies.
 
     `more` are tables that the file may have in addition, with their entries: those of a job. `last` is the solution
     that "last run" means in a job; without it there is nothing to start from or to stay close to.
@@ -50,7 +54,7 @@ def read_statement(path: Path, more: Tables | None = None, last: Path | None = N
     """
     source = read_source(path)
     try:
-        return _read(source, path, _known_entries(more or {}), Last(more is not None, last))
+        return _read(source, path, _known_entries(more or {}), Last(more is not None, last), files)
     except OasisAllocError:
         raise
     except (ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:  # numbers beyond any array
@@ -77,7 +81,7 @@ def parsed(source: str, file: str) -> dict[str, Any]:
         raise ProblemError(f"{file}: not valid TOML: {error}.") from error
 
 
-def _read(source: str, path: Path, known: Tables, last: Last) -> Statement:
+def _read(source: str, path: Path, known: Tables, last: Last, files: Files | None) -> Statement:
     file = path.name
     stated = parsed(source, file)
     check_entries(stated, file, known)
@@ -88,13 +92,14 @@ def _read(source: str, path: Path, known: Tables, last: Last) -> Statement:
         raise ProblemError(f'{file}: [candidates] must name a file: pairs = "pairs.parquet".')
     if "maximize" not in stated:
         raise ProblemError(f"{file}: maximize is missing; expected for example maximize = 'total(\"relevance\")'.")
-    candidates = _candidates(stated["candidates"], path.parent)
+    files = Files(path.parent) if files is None else files
+    candidates = _candidates(stated["candidates"], files)
     try:
-        slate = Slate(**{"size": 1, **_by_user(stated.get("slate", {}), path.parent, f"{file}: slate.")})
+        slate = Slate(**{"size": 1, **_by_user(stated.get("slate", {}), files, f"{file}: slate.")})
     except ProblemError as error:
         raise ProblemError(f"{file}: {error}") from error
     size = slate.laid_out(candidates).size
-    limits = read_limits(stated.get("limits", {}), candidates, size, path.parent, file, last)
+    limits = read_limits(stated.get("limits", {}), candidates, size, files, file, last)
     maximize = evaluate(stated["maximize"], limits, _place(source, file, stated["maximize"], "maximize"))
     subject_to = []
     for number, text in enumerate(stated.get("subject_to", [])):
@@ -103,7 +108,7 @@ def _read(source: str, path: Path, known: Tables, last: Last) -> Statement:
         if not hasattr(constraint, "bind"):
             raise ProblemError(f"{place}: not a constraint; expected measures compared with <=, >= or ==.\n    {text}")
         subject_to.append(constraint)
-    supply = _by_user({"supply": stated.get("supply")}, path.parent, f"{file}: ")["supply"]
+    supply = _by_user({"supply": stated.get("supply")}, files, f"{file}: ")["supply"]
     try:
         problem = Problem(candidates, maximize=maximize, subject_to=subject_to, slate=slate, supply=supply)
     except OasisAllocError as error:
@@ -112,14 +117,23 @@ def _read(source: str, path: Path, known: Tables, last: Last) -> Statement:
     return Statement(
         path=path,
         problem=problem,
-        solve=_options(stated.get("solve", {}), problem, limits, path, last),
-        directory=path.parent / output["directory"] if "directory" in output else None,
+        solve=_options(stated.get("solve", {}), problem, limits, files, file, last),
+        directory=local(output["directory"], path.parent, f"{file}: output.directory")
+        if "directory" in output
+        else None,
         format=output.get("format"),
         stated=stated,
     )
 
 
-def _by_user(entries: Mapping[str, Any], folder: Path, place: str) -> dict[str, Any]:
+def local(text: str, folder: Path, place: str) -> Path:
+    """A path of this machine; `ProblemError` for object storage."""
+    if is_remote(text):
+        raise ProblemError(f"{place} is {text!r}; expected a path of this machine, not of object storage.")
+    return folder / text
+
+
+def _by_user(entries: Mapping[str, Any], folder: Files, place: str) -> dict[str, Any]:
     """Entries, with {id: number} for tables of a file that have a number per user."""
     return {
         name: from_file(value, folder, f"{place}{name}") if name in _PER_USER and isinstance(value, dict) else value
@@ -128,17 +142,17 @@ def _by_user(entries: Mapping[str, Any], folder: Path, place: str) -> dict[str, 
 
 
 def _options(
-    entries: Mapping[str, Any], problem: Problem, limits: Mapping[str, Any], path: Path, last: Last
+    entries: Mapping[str, Any], problem: Problem, limits: Mapping[str, Any], files: Files, file: str, last: Last
 ) -> dict[str, Any]:
     """The keyword arguments of `oasis_alloc.solve` that `[solve]` states."""
-    out, folder, file = dict(entries), path.parent, path.name
+    out = dict(entries)
     for name in ("checkpoint", "resume"):
         if name in out:
-            out[name] = folder / out[name]
+            out[name] = local(out[name], files.folder, f"{file}: solve.{name}")
     if last.is_meant(out.get("start")):
         out["start"] = None if last.path is None else prices_to_start_from(last.path, problem)
     elif "start" in out:
-        out["start"] = prices_to_start_from(folder / out["start"], problem)
+        out["start"] = prices_to_start_from(files / out["start"], problem)
     if "relax_weights" in out:
         weights = out["relax_weights"] = dict(out["relax_weights"])
         for name, weight in weights.items():
@@ -164,7 +178,7 @@ def read_source(path: Path) -> str:
         raise InputError(f"{path}: cannot be read: {error}.") from error
 
 
-def _candidates(entry: Mapping[str, Any], folder: Path) -> Candidates:
+def _candidates(entry: Mapping[str, Any], folder: Files) -> Candidates:
     frames = {side: read_table(folder / entry[side]) for side in ("pairs", "users", "items") if side in entry}
     others = {name: entry[name] for name in ("user", "item", "columns") if name in entry}
     return Candidates.from_frames(frames.pop("pairs"), **frames, **others)

@@ -1,4 +1,4 @@
-"""Where policies are published: a folder of this machine."""
+"""Where policies are published: a folder of this machine, or of object storage."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Protocol
 
 from oasis_alloc.common.files import write_whole
 from oasis_alloc.common.labels import shown
+from oasis_alloc.common.remote import RemoteFolder, is_remote
 from oasis_alloc.errors import InputError
 
 _LOCK = "manifest.lock"
@@ -90,11 +91,22 @@ class Folder:
             os.close(descriptor)
 
 
+class Bucket(RemoteFolder):
+    """A folder of object storage; an object is replaced in one step, and there is no lock."""
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Nothing: one job publishes to a bucket."""
+        yield
+
+
 def place_of(where: str | os.PathLike[str]) -> Place:
     """The place that a path names; InputError for anything that is not a path."""
     if not isinstance(where, (str, os.PathLike)):
         raise InputError(f"where is {shown(where)}; expected the path of a directory.")
     text = os.fspath(where)
+    if is_remote(text):
+        return Bucket(text)
     if not text or "\0" in text:
         raise InputError(f"where is {shown(text)}; expected the path of a directory.")
     path = Path(text)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
+from oasis_alloc.common.remote import Files, is_remote
 from oasis_alloc.errors import InputError, ProblemError
 from oasis_alloc.problem_file.entries import ENTRIES, Tables, check_entries
-from oasis_alloc.problem_file.statement import Statement, parsed, read_source, read_statement
+from oasis_alloc.problem_file.statement import Statement, local, parsed, read_source, read_statement
 from oasis_alloc.publish.jobs.entries import JOB_ENTRIES
 
 _TABLES = ("pairs", "users", "items")
@@ -32,6 +34,7 @@ class Job:
     path: Path
     source: str
     stated: Mapping[str, Any]
+    files: Files  # of this machine, and copies of those in object storage
 
     @property
     def name(self) -> str:
@@ -47,7 +50,7 @@ class Job:
     def runs(self) -> Path:
         """The folder of the runs."""
         directory: str = self.table("run").get("directory", f"{self.name}-runs")
-        return self.folder / directory
+        return local(directory, self.folder, f"{self.path.name}: run.directory")
 
     @property
     def digest(self) -> str:
@@ -61,13 +64,13 @@ class Job:
 
     def statement(self, last: Path | None) -> Statement:
         """Read the tables and make the problem; `last` is the solution that "last run" means."""
-        return read_statement(self.path, JOB_ENTRIES, last=last)
+        return read_statement(self.path, JOB_ENTRIES, last=last, files=self.files)
 
     def digests(self) -> dict[str, str]:
         """{name: SHA-256} of the job file and of every file and folder that it reads."""
         out = {"job": self.digest}
         for name, path in self._inputs():
-            digest = hashlib.sha256()  # of nothing, for a file that is missing: reading it says what is wrong
+            digest = hashlib.sha256()
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if file.is_file():
                     digest.update(f"{file.relative_to(path.parent)}\n{file.stat().st_size}\n".encode())
@@ -77,16 +80,18 @@ class Job:
 
     def _inputs(self) -> Iterator[tuple[str, Path]]:
         candidates = self.table("candidates")
-        yield from ((name, self.folder / candidates[name]) for name in _TABLES if name in candidates)
+        named = [(name, candidates[name]) for name in _TABLES if name in candidates]
         tables = {**self.table("limits"), "supply": self.stated.get("supply"), **self.table("slate")}
         for name, entry in tables.items():
             for kind in ("file", "solution", "ledger"):
                 text = entry.get(kind) if isinstance(entry, Mapping) else None
-                if isinstance(text, str) and (self.folder / text).exists():
-                    yield f"{name} ({kind})", self.folder / text
-        start = self.table("solve").get("start")
-        if start is not None and (self.folder / start).exists():
-            yield "start", self.folder / start
+                if (isinstance(text, str) and "://" not in text) or is_remote(text):
+                    named.append((f"{name} ({kind})", text))
+        named += [("start", start) for start in [self.table("solve").get("start")] if start is not None]
+        for name, text in named:
+            with suppress(InputError):  # of a file that is missing: reading it says what is wrong
+                if (path := self.files / text).exists():
+                    yield name, path
 
 
 def read_job(path: str | os.PathLike[str]) -> Job:
@@ -97,10 +102,11 @@ def read_job(path: str | os.PathLike[str]) -> Job:
     source = read_source(place)
     stated = parsed(source, place.name)
     check_entries(stated, place.name, all_entries())
-    job = Job(place, source, stated)
+    job = Job(place, source, stated, Files(place.parent))
     if "directory" not in job.table("publish"):
         raise ProblemError(f'{place.name}: [publish] must name a directory: directory = "policies".')
     _check_numbers(job)
+    _ = job.runs  # refuses object storage
     return job
 
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.remote import is_remote
 from oasis_alloc.errors import InputError, SolverError
 from oasis_alloc.page.page import page
 from oasis_alloc.publish.directory import KEEP, PolicyDirectory
@@ -175,7 +176,8 @@ class Steps:
         sign = table.get("sign")
         if sign is not None and not sign.startswith("env:"):
             sign = self.job.folder / sign
-        version = PolicyDirectory(self.job.folder / table["directory"]).publish(
+        where = table["directory"]
+        version = PolicyDirectory(where if is_remote(where) else self.job.folder / where).publish(
             self.folder.file(POLICY),
             keep=table.get("keep", KEEP),
             sign=sign,
