@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -231,4 +232,49 @@ def test_the_command_takes_them(tables: Path, capsys: pytest.CaptureFixture[str]
     )  # fmt: skip
     assert main(["solve", str(tables / "problem.toml"), "--out", str(tables / "out")]) == 0
     assert json.dumps(capsys.readouterr().out)
+    assert (tables / "out" / "allocation.parquet").is_file()
+
+
+def test_a_frontier_slates_and_boosts(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = '[frontier]\nvary = "caps"\npoints = [0.5, 1]\nscale = true\n[rounding]\nseed = 3\n[batch]\n'
+    (tables / "problem.toml").write_text(head() + more)
+    assert main(["solve", str(tables / "problem.toml"), "--out", str(tables / "out")]) == 0
+    said = capsys.readouterr().out
+    assert all(f"{name} " in said for name in ("frontier", "slates", "boosts"))
+    problem = stated(tables)
+    solution = oa.solve(problem, gap=1e-6, threads=1)
+    curve = oa.frontier(problem, vary="caps", points=[0.5, 1.0], scale=True, gap=1e-6, threads=1)
+    written = pd.read_parquet(tables / "out" / "frontier.parquet")
+    assert list(written.columns) == list(curve.columns)
+    assert written["value"].tolist() == curve.column("value").tolist()
+    slates, drawn = pd.read_parquet(tables / "out" / "slates.parquet"), solution.round(3)
+    assert slates["propensity"].tolist() == drawn.propensity.tolist()
+    assert slates["item"].tolist() == problem.candidates.item_ids[problem.candidates.item[drawn.pairs]].tolist()
+    solution.policy().to_parquet(problem.candidates, tables / "boosts.parquet")
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tables / "out" / "boosts.parquet"), pd.read_parquet(tables / "boosts.parquet")
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("[frontier]\nvary = 'caps'", "[frontier] must have points"),
+        ("[frontier]\nvary = 3\npoints = [1]", "frontier.vary is 3"),
+        ("[rounding]\nseed = 0.5", "rounding.seed is 0.5; expected a whole number"),
+        ("[batch]\nk = 3", "batch.k: unknown entry"),
+    ],
+)
+def test_what_further_answers_need(tables: Path, more: str, words: str) -> None:
+    (tables / "problem.toml").write_text(head() + more)
+    with pytest.raises(ProblemError, match=re.escape(words)):
+        read_statement(tables / "problem.toml")
+
+
+def test_an_answer_that_cannot_be_written_stops_no_other(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = '[frontier]\nvary = "capz"\npoints = [1]\n[rounding]\n'
+    (tables / "problem.toml").write_text(head() + more)
+    assert main(["solve", str(tables / "problem.toml"), "--out", str(tables / "out")]) == 5
+    assert "frontier in" in capsys.readouterr().err
+    assert (tables / "out" / "slates.parquet").is_file()
     assert (tables / "out" / "allocation.parquet").is_file()

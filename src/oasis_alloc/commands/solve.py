@@ -7,6 +7,7 @@ from pathlib import Path
 
 from oasis_alloc.commands.progress import Display
 from oasis_alloc.commands.run import report, solve_in_view
+from oasis_alloc.problem_file.answers import further_answers
 from oasis_alloc.problem_file.output import make_directory
 from oasis_alloc.problem_file.statement import read_statement
 
@@ -22,4 +23,5 @@ def solve(arguments: argparse.Namespace) -> int:
         options = {**statement.solve, **{name: value for name, value in said.items() if value is not None}}
         solution = solve_in_view(statement.problem, display, options)
     kind = arguments.format or statement.format
-    return report(statement.problem, solution, directory, kind, statement.path.stem, "relevance")
+    further = further_answers(statement, solution, directory, kind)
+    return report(statement.problem, solution, directory, kind, statement.path.stem, "relevance", further=further)

@@ -49,6 +49,9 @@ ENTRIES: Tables = {
         "limits": Entry(TABLE, "Names for the numbers, tables and earlier solutions that expressions use."),
         "slate": Entry(TABLE, "The rules of slates."),
         "solve": Entry(TABLE, "Options of the solve."),
+        "frontier": Entry(TABLE, "A sweep of a weight or a limit; writes a table."),
+        "rounding": Entry(TABLE, "Whole slates, drawn from the allocation; writes a table."),
+        "batch": Entry(TABLE, "Boosts, scores and ranks of all candidates; writes a Parquet file."),
         "output": Entry(TABLE, "Where the answer is written."),
     },
     "candidates": {
@@ -79,6 +82,18 @@ ENTRIES: Tables = {
         "resume": Entry(TEXT, "A checkpoint to go on from."),
         "on_conflict": Entry(TEXT, "infeasible or relax."),
         "relax_weights": Entry(TABLE, "{constraint: weight of a missed unit}: a number, or a name of [limits]."),
+    },
+    "frontier": {
+        "vary": Entry(TEXT, "A constraint, a function, or a total of the objective."),
+        "points": Entry(NUMBERS, "The weights or limits to solve for."),
+        "scale": Entry(FLAG, "true multiplies what the problem states by each point."),
+    },
+    "rounding": {
+        "seed": Entry(WHOLE, "The seed of the draw; by default 0."),
+    },
+    "batch": {
+        "organic": Entry(TEXT, "The column by which the host ranks."),
+        "unproven": Entry(FLAG, "true writes prices of a solve that ended early."),
     },
     "output": {
         "directory": Entry(TEXT, "Where to write."),

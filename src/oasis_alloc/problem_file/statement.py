@@ -90,6 +90,9 @@ def _read(source: str, path: Path, known: Tables, last: Last, files: Files | Non
         raise ProblemError(f"{file}: output.format is {chosen!r}.{did_you_mean(chosen, FORMATS)}")
     if "pairs" not in stated.get("candidates", {}):
         raise ProblemError(f'{file}: [candidates] must name a file: pairs = "pairs.parquet".')
+    for name in ("vary", "points"):
+        if name not in stated.get("frontier", {"vary": "", "points": ""}):
+            raise ProblemError(f"{file}: [frontier] must have {name}: vary = 'caps', points = [10, 20].")
     if "maximize" not in stated:
         raise ProblemError(f"{file}: maximize is missing; expected for example maximize = 'total(\"relevance\")'.")
     files = Files(path.parent) if files is None else files

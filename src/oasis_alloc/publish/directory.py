@@ -14,6 +14,7 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.publish.keys import signer_of
 from oasis_alloc.publish.manifest import (
+    LISTED,
     NAME,
     Manifest,
     PublishedVersion,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from oasis_alloc.publish.trust import Trust
 
 KEEP = 14
-_MOST = 10_000  # policies
 
 
 class PolicyDirectory:
@@ -348,6 +348,6 @@ def _content(policy: Policy | str | os.PathLike[str]) -> tuple[bytes, str]:
 
 def _kept(keep: int) -> int:
     number = as_whole(keep)
-    if number is None or not 1 <= number <= _MOST:
-        raise InputError(f"keep={shown(keep)}: expected a whole number of policies, from 1 to {_MOST:,}.")
+    if number is None or not 1 <= number <= LISTED:
+        raise InputError(f"keep={shown(keep)}: expected a whole number of policies, from 1 to {LISTED}.")
     return number

@@ -24,7 +24,8 @@ NAME = "manifest.json"
 LARGEST = 1 << 24  # bytes of a manifest
 _START = f'{{"format":"{FORMAT}"'
 _SIGNED = f"{FORMAT}.{SCHEMA}\n".encode()  # before what is signed, so that it cannot be taken for anything else
-_LISTED = 200  # versions
+LISTED = 200  # versions
+_MOST = 2**53  # versions: whole numbers that readers in all languages have
 _TEXTS, _LONGEST = 50, 2_000  # maximum number of texts of a version, and of characters of each
 _DIGEST = re.compile("[0-9a-f]{64}")
 _KEY = re.compile("[0-9a-f]{16}")
@@ -132,7 +133,7 @@ class Manifest:
 
     def with_version(self, version: PublishedVersion) -> Manifest:
         """The manifest with one more version; the oldest is left out where the list is long."""
-        return Manifest((*self.versions, version)[-_LISTED:])
+        return Manifest((*self.versions, version)[-LISTED:])
 
     def kept(self, keep: int) -> set[str]:
         """Digests of the last `keep` policies, counted from the current version; each policy counts once."""
@@ -248,10 +249,14 @@ def _version(found: Any) -> PublishedVersion:
     texts = (version.kind, version.digest, version.policy_id, version.name, version.time, version.parent)
     if not all(isinstance(text, str) for text in (*texts, version.key, version.signature)):
         raise TypeError("a member that should be a text is not")
-    if not all(type(number) is int and number > 0 for number in (version.version, version.of)):
+    if not all(type(number) is int and 0 < number <= _MOST for number in (version.version, version.of)):
         raise TypeError("a version is not a whole number above 0")
     if set(map(type, version.reasons)) - {str} or set(map(type, version.accepted.values())) - {str}:
         raise TypeError("a reason is not a text")
+    if not all(
+        text.isprintable() for text in (*texts, *version.reasons, *version.accepted, *version.accepted.values())
+    ):
+        raise ValueError("a text has characters that cannot be printed")
     wanted = {"publish": version.of == version.version, "rollback": version.of < version.version}
     if not wanted.get(version.kind, False):
         raise ValueError(f"version {version.version} is a {version.kind!r} of {version.of}")

@@ -14,6 +14,7 @@ from oasis_alloc.common.files import write_whole
 from oasis_alloc.common.remote import is_remote
 from oasis_alloc.errors import InputError, SolverError
 from oasis_alloc.page.page import page
+from oasis_alloc.problem_file.answers import further_answers
 from oasis_alloc.publish.directory import KEEP, PolicyDirectory
 from oasis_alloc.publish.jobs.canary import compare_on, requests_of
 from oasis_alloc.publish.jobs.checks import check_input
@@ -123,6 +124,8 @@ class Steps:
             self._done("solve", "failed", begun, f"infeasible: {some}", numbers=numbers)
             raise Stopped("infeasible", some)
         solution.save(self.folder.file(SOLUTION))
+        for _, write in further_answers(statement, solution, self.folder.path, statement.format):
+            write()
         text = f"{solution.status}: value {solution.value:,.8g}, gap {solution.gap:.1e}"
         self._done("solve", "done", begun, text, numbers=numbers)
         return solution
