@@ -243,6 +243,8 @@ class PolicyStore(Swapping):
             try:
                 raw = self._manifest.current(path)
             except SnapshotError as error:
+                if self._manifest.is_incomplete:  # a copy of a directory may have the manifest before the policy
+                    self._seen.forget()
                 raise SnapshotError(f"{path}: {error}", error.reason) from error
         elif self._manifest.requires_signatures:
             raise SnapshotError(f"{path} is not a manifest, so it has no signature; one is required.", "unsigned")

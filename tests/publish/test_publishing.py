@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import threading
 import time
 from itertools import pairwise
@@ -73,6 +74,24 @@ def test_a_damaged_policy_is_written_again(tmp_path: Path) -> None:
     oa.publish(priced(1), tmp_path)
     assert oa.publish(policy, tmp_path).version == 3
     assert served(tmp_path).policy_id == policy.policy_id
+
+
+def test_a_copy_that_arrives_in_parts_is_served_when_it_is_whole(tmp_path: Path) -> None:
+    """As rsync may do it: the manifest first, the policy later, and in parts."""
+    made, copy = tmp_path / "made", tmp_path / "copy"
+    oa.publish(priced(0), made)
+    shutil.copytree(made, copy)
+    store = oa.PolicyStore(copy / "manifest.json", refresh=None)
+    version = oa.publish(priced(1), made)
+    raw = (made / version.file).read_bytes()
+    (copy / "manifest.json").write_bytes((made / "manifest.json").read_bytes())
+    assert not store.refresh()
+    (copy / version.file).write_bytes(raw[:1000])
+    assert not store.refresh()
+    assert store.stats()["refused_snapshots"] == {"unreadable": 1, "tampered": 1}
+    (copy / version.file).write_bytes(raw)
+    assert store.refresh()
+    assert store.policy.policy_id == version.policy_id
 
 
 def test_a_roll_back_is_a_new_version_with_an_older_policy(tmp_path: Path) -> None:

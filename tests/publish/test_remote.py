@@ -227,10 +227,14 @@ def test_a_store_follows_a_web_server_by_its_etag(tmp_path: Path, web: Web) -> N
     assert store.policy.policy_id == second.policy_id
     (web.folder / second.file).unlink()
     back = oa.publish(priced(2), web.folder, sign=private)
-    (web.folder / back.file).write_bytes((web.folder / back.file).read_bytes()[:-1] + b"x")
+    raw = (web.folder / back.file).read_bytes()
+    (web.folder / back.file).write_bytes(raw[:-1] + b"x")
     assert not store.refresh()
     assert store.stats()["refused_snapshots"]["tampered"] == 1
     assert store.policy.policy_id == second.policy_id
+    (web.folder / back.file).write_bytes(raw)
+    assert store.refresh(), "it is read again, although the manifest is the same"
+    assert store.policy.policy_id == back.policy_id
 
 
 @pytest.mark.parametrize("address", ["https://policies.example/radio", "s3://bucket/radio/policy"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
@@ -45,7 +46,7 @@ class Mirror:
         self.path = Path(folder) / NAME
 
     def update(self) -> None:
-        """Copy what has changed: the policy, then the manifest; SnapshotError ("unreadable") if that fails."""
+        """Copy what has changed: the policy, then the manifest; SnapshotError ("unreadable", "tampered")."""
         try:
             raw = self._source.manifest()
             if raw is None:
@@ -53,6 +54,9 @@ class Mirror:
             self._copy_policy(raw)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self.path, raw)
+        except SnapshotError:
+            self._source.forget()
+            raise
         except Exception as error:  # file systems and servers have errors of their own
             self._source.forget()
             reason = str(error).strip() or type(error).__name__
@@ -66,7 +70,12 @@ class Mirror:
         folder = self.path.parent
         folder.mkdir(parents=True, exist_ok=True)
         if current is not None and not (folder / current.file).exists():
-            write_whole(folder / current.file, self._source.policy(current.file))
+            policy = self._source.policy(current.file)
+            if hashlib.sha256(policy).hexdigest() != current.digest:  # read again at the next check
+                raise SnapshotError(
+                    f"{self.address}: the policy of version {current.version} does not have its digest.", "tampered"
+                )
+            write_whole(folder / current.file, policy)
             for other in folder.iterdir():
                 if digest_of_file(other.name) and other.name != current.file:
                     other.unlink(missing_ok=True)

@@ -28,6 +28,7 @@ class ManifestReader:
     def __init__(self, trust: Trust | None) -> None:
         self.trust = trust
         self.version: PublishedVersion | None = None
+        self.is_incomplete = False  # the last policy was not there as a whole: it may still be copied
 
     @property
     def requires_signatures(self) -> bool:
@@ -40,13 +41,17 @@ class ManifestReader:
         Raises `SnapshotError` (unsigned, unknown key, bad signature, another name, replayed, tampered, ...) and
         `OSError`. From the check of a signature on, older versions are refused, even if the policy is damaged.
         """
+        self.is_incomplete = False
         version = Manifest.read(read_regular(path, LARGEST)).current
         if version is None:
             raise SnapshotError("the manifest has no version yet.", "no policy")
         if self.trust is not None:
             self.trust.check(version)
         self._refuse_older(version)
-        return verified_file(Folder(path.parent), version)
+        self.is_incomplete = True
+        raw = verified_file(Folder(path.parent), version)
+        self.is_incomplete = False
+        return raw
 
     def _refuse_older(self, version: PublishedVersion) -> None:
         seen = self.version
