@@ -1,9 +1,12 @@
-"""An S3 server on the loopback interface."""
+"""Servers of object storage on the loopback interface, one of each kind per process of the tests."""
 
 from __future__ import annotations
 
 import logging
+import socket
+import zlib
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,20 +22,39 @@ def s3_server() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture
-def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """The address of a new bucket; the environment has its server and credentials."""
-    from urllib.parse import urlsplit
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[str]:
+    """The address of a server of Google's storage in this process."""
+    emulator = pytest.importorskip("gcp_storage_emulator.server", reason="a server of Google's storage")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = emulator.create_server("127.0.0.1", port, in_memory=True)
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
 
+
+@pytest.fixture(params=["s3", pytest.param("gs", marks=pytest.mark.full)])
+def bucket(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """The address of a new bucket; the environment has its server and credentials."""
     fs = pytest.importorskip("pyarrow.fs")
-    for name, value in (
-        ("AWS_ENDPOINT_URL", s3_server), ("AWS_ACCESS_KEY_ID", "a-key"), ("AWS_SECRET_ACCESS_KEY", "a-secret"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-    ):  # fmt: skip
-        monkeypatch.setenv(name, value)
-    name = f"bucket-{abs(hash(request.node.nodeid)) % 10**9}"
-    system = fs.S3FileSystem(
-        endpoint_override=urlsplit(s3_server).netloc, scheme="http", region="us-east-1", allow_bucket_creation=True
-    )
+    name = f"bucket-{zlib.crc32(request.node.nodeid.encode())}"
+    if request.param == "gs":
+        address = request.getfixturevalue("gcs_server")
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        system = fs.GcsFileSystem(
+            anonymous=True, endpoint_override=urlsplit(address).netloc, scheme="http", project_id="project"
+        )
+    else:
+        address = request.getfixturevalue("s3_server")
+        for variable, value in (
+            ("AWS_ENDPOINT_URL", address), ("AWS_ACCESS_KEY_ID", "a-key"), ("AWS_SECRET_ACCESS_KEY", "a-secret"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+        ):  # fmt: skip
+            monkeypatch.setenv(variable, value)
+        system = fs.S3FileSystem(
+            endpoint_override=urlsplit(address).netloc, scheme="http", region="us-east-1", allow_bucket_creation=True
+        )
     system.create_dir(name)
-    return f"s3://{name}"
+    return f"{request.param}://{name}"

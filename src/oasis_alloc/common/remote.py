@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from oasis_alloc.errors import InputError, MissingDependencyError, require
 
 _REMOTE = re.compile(r"(s3|gs|gcs|hdfs|viewfs)://", re.IGNORECASE)
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")  # other S3 servers, as in tools of AWS
+_EMULATOR = ("STORAGE_EMULATOR_HOST",)
 _PART = 1 << 22  # bytes that are copied at once
 
 
@@ -160,19 +160,26 @@ def _opened(address: str) -> tuple[Any, str]:
         )
     if not parts.netloc:
         raise InputError(f"{without_secrets(address)}: expected a bucket, as in s3://bucket/folder.")
-    endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), None)
     try:
-        if parts.scheme.lower() == "s3" and endpoint is not None and not parts.query:
-            server = urlsplit(endpoint)
-            region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-            system = fs.S3FileSystem(
-                endpoint_override=server.netloc or endpoint, scheme=server.scheme or "https", region=region
-            )
+        if not parts.query and (system := _of_environment(fs, parts.scheme.lower())) is not None:
             return system, f"{parts.netloc}{parts.path}".rstrip("/")
         system, path = fs.FileSystem.from_uri(address)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{without_secrets(address)} cannot be opened: {_short(error)}") from error
     return system, str(path).rstrip("/")
+
+
+def _of_environment(fs: Any, scheme: str) -> Any:
+    """The file system of a server that the environment names, as for tools of the two vendors; else None."""
+    names = {"s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), "gs": _EMULATOR, "gcs": _EMULATOR}.get(scheme, ())
+    address = next((os.environ[name] for name in names if os.environ.get(name)), None)
+    if address is None:
+        return None
+    server = urlsplit(address if "://" in address else f"http://{address}")
+    if scheme == "s3":
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        return fs.S3FileSystem(endpoint_override=server.netloc, scheme=server.scheme, region=region)
+    return fs.GcsFileSystem(anonymous=True, endpoint_override=server.netloc, scheme=server.scheme)
 
 
 def without_secrets(address: str) -> str:
