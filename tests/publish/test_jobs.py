@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -360,3 +362,34 @@ def test_the_schema_accepts_what_the_reader_accepts(
     for wrong in ({"maximum": "x"}, {"slate": {"size": 1.5}}, {"solve": {"gap": "small"}}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(stated | wrong, schema)
+
+
+def test_a_run_is_one_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = pytest.importorskip("opentelemetry.trace")
+    spans: list[list[Any]] = []
+    open_now: list[str] = []
+
+    class Span(trace.NonRecordingSpan):  # type: ignore[misc,name-defined]
+        def __init__(self, name: str, attributes: dict[str, Any]) -> None:
+            super().__init__(trace.INVALID_SPAN_CONTEXT)
+            spans.append([name, tuple(open_now), attributes])
+            self.attributes = attributes
+
+        def set_attribute(self, key: str, value: Any) -> None:
+            self.attributes[key] = value
+
+    class Tracer(trace.NoOpTracer):  # type: ignore[misc,name-defined]
+        @contextmanager
+        def start_as_current_span(self, name: str, attributes: dict[str, Any]) -> Iterator[Span]:  # type: ignore[override]
+            one = Span(name, dict(attributes))
+            open_now.append(name)
+            yield one
+            open_now.pop()
+
+    monkeypatch.setattr(trace, "get_tracer", lambda name: Tracer())
+    oa.run_job(make_job(tmp_path), run="monday")
+    assert spans[0][0] == "oasis_alloc.job"
+    assert spans[0][2] == {"job": "radio", "run": "monday", "status": "published", "exit_code": 0}
+    assert [(name, inside) for name, inside, _ in spans[1:]] == [
+        (f"oasis_alloc.job.{step}", ("oasis_alloc.job",)) for step in STEPS
+    ]

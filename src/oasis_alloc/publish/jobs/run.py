@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from oasis_alloc.common.files import write_whole
 from oasis_alloc.errors import OasisAllocError
@@ -23,9 +23,11 @@ from oasis_alloc.publish.jobs.job import Job, read_job
 from oasis_alloc.publish.jobs.page import page_of
 from oasis_alloc.publish.jobs.result import EXIT_CODES, JobResult
 from oasis_alloc.publish.jobs.steps import SOLUTION_PAGE, Steps, Stopped, checked_accept
+from oasis_alloc.publish.jobs.tracing import span
 from oasis_alloc.publish.manifest import PublishedVersion
 
 _KEEP = 60  # runs
+_Answer = TypeVar("_Answer")
 
 
 def run_job(
@@ -113,7 +115,11 @@ def _run(job: Job, run: str | None, accepts: Mapping[str, str], progress: Callab
         "last": None if last is None else last.name, "accepted": {}, "version": None,
     }  # fmt: skip
     folder.write(RUN, summary)
-    status, message, version = _all_steps(steps, accepts)
+    with span("oasis_alloc.job", job=job.name, run=folder.name) as whole:
+        status, message, version = _all_steps(steps, accepts)
+        if whole is not None:
+            whole.set_attribute("status", status)
+            whole.set_attribute("exit_code", EXIT_CODES[status])
     gates = steps.reports.get("gates", {})
     summary |= {
         "status": status, "message": message, "exit_code": EXIT_CODES[status], "ended": time.time(),
@@ -137,19 +143,19 @@ def _last(job: Job, folder: RunFolder, before: Mapping[str, Any]) -> RunFolder |
 def _all_steps(steps: Steps, accepts: Mapping[str, str]) -> tuple[str, str, PublishedVersion | None]:
     """(status, message, what was published)."""
     step = "tables"
+
+    def do(name: str, what: Callable[..., _Answer], *arguments: Any) -> _Answer:
+        nonlocal step
+        step = name
+        with span(f"oasis_alloc.job.{name}"):
+            return what(*arguments)
+
     try:
         if not steps.continue_after_policy():
-            steps.tables()
-            step = "checks"
-            steps.checks()
-            step = "solve"
-            solution = steps.solve()
-            step = "policy"
-            steps.policy(solution)
-        step = "gates"
-        accepted = steps.gates(accepts)
-        step = "publish"
-        version = steps.publish(accepted)
+            do("tables", steps.tables)
+            do("checks", steps.checks)
+            do("policy", steps.policy, do("solve", steps.solve))
+        version = do("publish", steps.publish, do("gates", steps.gates, accepts))
         return PUBLISHED, steps.reports["publish"]["text"], version
     except Stopped as end:
         return end.status, str(end), None
