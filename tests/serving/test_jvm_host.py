@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from effort import full_only
 from headers import with_header
+from jvm_host import GOLDEN, lines, run
 from policies import CERTIFICATE, CREATED, small
 
 import oasis_alloc as oa
@@ -23,67 +21,28 @@ from oasis_alloc.serving.data import Known, PolicyData, PriceTerm, SlateRule
 from oasis_alloc.serving.file.codec import decode, encode
 from oasis_alloc.serving.file.container import from_bytes, to_bytes
 
-ROOT = Path(__file__).parents[2]
-HOST = ROOT / "examples" / "jvm-host" / "ScoreHost.java"
-GOLDEN = Path(__file__).parents[1] / "golden"
+VECTORS = "oasisalloc.Vectors"
 NAMES = ["plain", "columns", "rules", "keep"]
 
 
-@pytest.fixture(scope="module")
-def java() -> str:
-    """A JDK that can run a source file with records and switch expressions."""
-    found = shutil.which("java")
-    if found is None or shutil.which("javac") is None:
-        pytest.skip("there is no JDK on the path")
-    version = subprocess.run([found, "-version"], capture_output=True, text=True, check=True).stderr
-    number = re.search(r'version "(\d+)', version)
-    if number is None or int(number[1]) < 17:
-        pytest.skip(f"the host in Java needs JDK 17 or later, here is {version.splitlines()[0]}")
-    return found
-
-
-@pytest.fixture(scope="module")
-def classes(java: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The host, and a service of another package that uses it (tests/jvm/Check.java)."""
-    folder = tmp_path_factory.mktemp("classes")
-    javac = shutil.which("javac")
-    assert javac is not None
-    source = Path(__file__).parents[1] / "jvm" / "Check.java"
-    quick = ["-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC"]  # half of the time of a compiler that runs once
-    command = [javac, *quick, "-Xlint:all", "-Werror", "-d", str(folder), str(HOST), str(source)]
-    subprocess.run(command, check=True, timeout=120)
-    return folder
-
-
-def run(java: str, *arguments: Path | str) -> subprocess.CompletedProcess[str]:
-    command = [java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-
-
-def run_compiled(java: str, classes: Path, *arguments: Path) -> subprocess.CompletedProcess[str]:
-    return run(java, "-cp", str(classes), "oasisalloc.ScoreHost", *arguments)
-
-
-@pytest.mark.parametrize("how", ["compiled", *full_only("from its source")])
-def test_same_scores_and_slates(java: str, classes: Path, how: str) -> None:
-    program = ("-cp", str(classes), "oasisalloc.ScoreHost") if how == "compiled" else (HOST,)
-    done = run(java, *program, *(GOLDEN / f"{name}.{kind}" for name in NAMES for kind in ("safetensors", "json")))
+def test_same_scores_and_slates() -> None:
+    done = run(VECTORS, *(GOLDEN / f"{name}.{kind}" for name in NAMES for kind in ("safetensors", "json")))
     assert done.returncode == 0, done.stderr
     said = re.findall(r"(\d+) scores and (\d+) slates, 0 wrong", done.stdout)
     requests = [json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))["requests"] for name in NAMES]
     assert said == [(str(sum(len(r["ids"]) for r in each)), str(len(each))) for each in requests]
 
 
-def test_an_overlay_changes_prices_and_one_for_another_policy_is_refused(java: str, classes: Path) -> None:
-    done = run_compiled(java, classes, GOLDEN / "columns.safetensors", GOLDEN / "overlay.json")
+def test_an_overlay_changes_prices_and_one_for_another_policy_is_refused() -> None:
+    done = run(VECTORS, GOLDEN / "columns.safetensors", GOLDEN / "overlay.json")
     assert done.returncode == 0, done.stderr
     assert re.search(r"policy \w{16}[+]17: \d+ scores and \d+ slates, 0 wrong", done.stdout)
-    done = run_compiled(java, classes, GOLDEN / "plain.safetensors", GOLDEN / "overlay.json")
+    done = run(VECTORS, GOLDEN / "plain.safetensors", GOLDEN / "overlay.json")
     assert done.returncode == 3
     assert "another policy" in done.stderr
 
 
-def test_a_wrong_answer_and_a_tampered_file_are_noticed(java: str, classes: Path, tmp_path: Path) -> None:
+def test_a_wrong_answer_and_a_tampered_file_are_noticed(tmp_path: Path) -> None:
     text = (GOLDEN / "plain.json").read_text(encoding="utf-8")
     vectors = json.loads(text)
     answered = next(request for request in vectors["requests"] if len(request["slate"]) > 1)
@@ -94,7 +53,7 @@ def test_a_wrong_answer_and_a_tampered_file_are_noticed(java: str, classes: Path
     raw[-1] ^= 1
     (tmp_path / "tampered").write_bytes(raw)
     good = GOLDEN / "plain.safetensors"
-    done = run_compiled(java, classes, good, tmp_path / "wrong.json", tmp_path / "tampered", tmp_path / "wrong.json")
+    done = run(VECTORS, good, tmp_path / "wrong.json", tmp_path / "tampered", tmp_path / "wrong.json")
     assert ", 2 wrong" in done.stdout
     assert re.search(r"score 0x1\.\w+p\S+, expected 0x1\.", done.stderr)
     assert re.search(r"slate \[.*\], expected \[", done.stderr)
@@ -150,7 +109,7 @@ WORDS = {
     "item twice": "item 1 appears twice", "pinned 2": "pinned: 2; expected distinct positions",
     "both": "position 1 is pinned and excluded",
     "null items": "items: null; expected", "null columns": "columns: null; expected", "null ids": "ids: null; expected",
-    "null user": "another policy", "null scores": "scores: expected 2 numbers", "null pinned": "pinned: null; expected",
+    "null user": "another policy", "null pinned": "pinned: null; expected",
     "null exclude": "exclude: null; expected", "null column": "is missing; there are [null]",
 }  # fmt: skip
 
@@ -266,7 +225,7 @@ def of_every_kind() -> PolicyData:
 
 
 @pytest.fixture(scope="module")
-def said(java: str, classes: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the service of another package prints."""
     folder = tmp_path_factory.mktemp("snapshots")
     oa.Policy(of_every_kind()).save(folder / "labels")
@@ -275,9 +234,7 @@ def said(java: str, classes: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     for name, raw in {**FORGED, "intact": to_bytes(ARRAYS, HEADER), "with spaces": spaced}.items():
         (folder / name).write_bytes(raw)
     snapshots = [str(folder / name) for name in ("labels", "small", *FORGED, "intact", "with spaces")]
-    done = run(java, "-cp", str(classes), "service.Check", *snapshots)
-    assert done.returncode == 0, done.stderr
-    return dict(line.split(" = ", 1) for line in done.stdout.splitlines())
+    return lines(run("service.Check", *snapshots))
 
 
 @pytest.mark.parametrize("label", EQUAL)
@@ -311,14 +268,14 @@ def test_the_same_content_as_any_json_is_served(said: dict[str, str], name: str)
     assert said[name] == "loaded"
 
 
-def test_deep_json_is_refused_and_only_after_the_checksum(java: str, classes: Path, tmp_path: Path) -> None:
+def test_deep_json_is_refused_and_only_after_the_checksum(tmp_path: Path) -> None:
     deep = b'{"__metadata__":{"checksum":"' + b"0" * 64 + b'"},"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
     deep += b" " * (-len(deep) % 8)
     raw = len(deep).to_bytes(8, "little") + deep
     (tmp_path / "forged").write_bytes(raw.replace(b"0" * 64, hashlib.sha256(raw).hexdigest().encode()))
     (tmp_path / "damaged").write_bytes(raw)
     for name, words in (("forged", "JSON is deeper than 64"), ("damaged", "refused: tampered")):
-        done = run_compiled(java, classes, tmp_path / name, GOLDEN / "plain.json")
+        done = run(VECTORS, tmp_path / name, GOLDEN / "plain.json")
         assert (done.returncode, words in done.stderr) == (3, True), done.stderr
-    done = run_compiled(java, classes, Path("/dev/zero"), GOLDEN / "plain.json")
+    done = run(VECTORS, Path("/dev/zero"), GOLDEN / "plain.json")
     assert (done.returncode, "not a regular file" in done.stderr) == (3, True)
