@@ -166,7 +166,7 @@ class Selection:
         size, least = rule["size"], rule["at_least"]
         if isinstance(user, int):
             size = snapshot.arrays["slate/size_by_user"][user] if rule["size_by_user"] else size
-            least = snapshot.arrays["slate/at_least_by_user"][user] if rule["at_least_by_user"] else least
+            least = min(snapshot.arrays["slate/at_least_by_user"][user] if rule["at_least_by_user"] else least, size)
         rank = snapshot.arrays["rank"] if snapshot.policy["rank"] else range(snapshot.policy["n_items"])
         self.snapshot, self.scores, self.pinned, self.exclude = snapshot, scores, pinned, set(exclude)
         self.k = min(size if k is None else k, len(items))

@@ -7,13 +7,15 @@ import java.util.Map;
 /** The labels of a key or the ids of items: their codes, found without making an object where the type allows it. */
 final class Labels {
     private final List<Object> labels;
+    final String type; // in the file: "int", "uint", "float", "bool" or "str"
     private final String kind; // "number", "str" or "bool"; "" without labels
     private final Map<Object, Integer> codes = new HashMap<>(); // of labels that are not in `whole`
     private long[] whole = new long[0]; // open addressing; a power of two of places
     private int[] codeOfWhole = new int[0]; // -1 for a free place
 
     /** Refuses labels that are equal to one another. */
-    Labels(String name, List<Object> labels) {
+    Labels(String name, String type, List<Object> labels) {
+        this.type = type;
         this.labels = labels;
         kind = labels.isEmpty() ? "" : kindOf(labels.get(0));
         if (kind.equals("number")) {

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
@@ -101,6 +102,17 @@ public final class Policy {
     /** Keys that requests may bring for their users; those that no price depends on are ignored and counted. */
     public Set<String> userKeys() {
         return Set.copyOf(data.known());
+    }
+
+    /** What requests bring, for JSON: columns, the organic one, and the type of the labels of each key of users. */
+    public Map<String, Object> schema() {
+        Map<String, Object> keys = new LinkedHashMap<>(), out = new LinkedHashMap<>();
+        for (String key : data.known())
+            keys.put(key, data.userKeys().containsKey(key) ? data.userKeys().get(key).type : "any");
+        out.put("columns", columns);
+        out.put("organic", data.organic());
+        out.put("user_keys", keys);
+        return out;
     }
 
     /** How many calls brought a key that no price depends on, by key. */
@@ -235,7 +247,8 @@ public final class Policy {
     }
 
     void checkOwner(User user) {
-        if (user == null || user.owner != this) throw new InputException("user: made by another policy; call user(...)");
+        if (user == null || user.owner != this)
+            throw new InputException("user: made by another policy; call user(...) of this one");
     }
 
     /** Writes what ties are broken by: ranks of ids; items that were never seen come last. */

@@ -57,18 +57,23 @@ final class PolicyReader {
         List<Constraint> constraints = constraints(terms.size());
         checkCertificate();
         Object kind = of.get("items");
-        Labels ids = kind == null ? null : new Labels("items", file.labels("items", (String) kind));
+        Labels ids = kind == null ? null : labels("items", kind);
         Refusal.unless(ids == null || ids.size() == nItems, "shape", "ids are not as many as n_items");
         int[] rank = (Boolean) of.get("rank") ? rank() : null;
         int[] segments = segments();
         int[] ofUser = (Boolean) of.get("users") ? segmentOfUser() : null;
-        SlateRule slate = new SlateRule(file, Json.object(of.get("slate")), itemKeys, ofUser == null ? 0 : ofUser.length,
-                of.get("known") == null);
+        int nUsers = ofUser == null ? 0 : ofUser.length;
+        boolean isSchema1 = of.get("known") == null;
+        SlateRule slate = new SlateRule(file, Json.object(of.get("slate")), itemKeys, nUsers, isSchema1);
         Refusal.unless(slate.keep == null || columns.contains(slate.keep), "slate: the column that is kept");
         file.checkAllTaken();
         checkCombinations(terms);
         return new PolicyData(id, created, validUntil, List.copyOf(columns), weighed, weights, organic, terms,
                 constraints, nItems, ids, rank, itemKeys, userKeys, known, segments, ofUser, slate);
+    }
+
+    private Labels labels(String name, Object kind) {
+        return new Labels(name, (String) kind, file.labels(name, (String) kind));
     }
 
     private double[] weights(List<String> weighed) {
@@ -89,7 +94,7 @@ final class PolicyReader {
         for (Object each : Json.list(of.get("item_keys"))) {
             Map<String, Object> key = Json.object(each);
             String what = "item_keys/" + k++;
-            Labels labels = new Labels(what, file.labels(what + "/labels", (String) key.get("labels")));
+            Labels labels = labels(what + "/labels", key.get("labels"));
             int[] codes = file.ints(what + "/codes");
             ItemKey one = (Boolean) key.get("several")
                     ? ItemKey.several(what, labels, codes, file.longs(what + "/indptr"), nItems)
@@ -103,7 +108,7 @@ final class PolicyReader {
         for (Object each : Json.list(of.get("user_keys"))) {
             Map<String, Object> key = Json.object(each);
             String what = "user_keys/" + k++, name = name(key.get("name"));
-            Labels labels = new Labels(what, file.labels(what + "/labels", (String) key.get("labels")));
+            Labels labels = labels(what + "/labels", key.get("labels"));
             boolean isNew = userKeys.put(name, labels) == null && !itemKeys.containsKey(name);
             Refusal.unless(isNew, "the key " + name + " appears twice");
         }

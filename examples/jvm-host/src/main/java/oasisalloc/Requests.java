@@ -74,7 +74,7 @@ final class Requests {
         int[] codes = Arrays.copyOfRange(data.segments(), segments[user] * width, (segments[user] + 1) * width);
         int size = slate.sizeByUser == null ? slate.size : (int) slate.sizeByUser[user];
         int atLeast = slate.atLeastByUser == null ? slate.atLeast : (int) slate.atLeastByUser[user];
-        return new User(policy, codes, size, atLeast, policy.prices().of(codes));
+        return new User(policy, codes, size, Math.min(atLeast, size), policy.prices().of(codes));
     }
 
     /** True if no id is of the policy's kind: then they are probably of a wrong type. */
@@ -201,8 +201,8 @@ final class Requests {
     private void checkPinned(Workspace w, int[] pinned) {
         for (int j = 0; j < pinned.length; j++)
             if (!Double.isFinite(w.marginal[j]))
-                throw new InputException("pinned: with position " + pinned[j] + " a category has more items than at_most="
-                        + data.slate().atMost + " allows; pin fewer items of this category");
+                throw new InputException("pinned: with position " + pinned[j] + " a category has more items than "
+                        + "at_most=" + data.slate().atMost + " allows; pin fewer items of this category");
     }
 
     private static void checkPositions(String what, int[] positions, int n) {
@@ -211,7 +211,8 @@ final class Requests {
             boolean isGood = positions[a] >= 0 && positions[a] < n;
             for (int b = 0; isGood && b < a; b++) isGood = positions[b] != positions[a];
             if (!isGood)
-                throw new InputException(what + ": " + positions[a] + "; expected distinct positions in [0, " + n + ")");
+                throw new InputException(what + ": " + positions[a] + "; expected distinct positions in [0, " + n
+                        + ")");
         }
     }
 

@@ -56,7 +56,7 @@ public final class Selector {
         policy.scorer().score(n, user, items, columns, w.classes, w.scores);
     }
 
-    /** Writes scores and the slate of the first n candidates, with the user's own number of slots; returns its length. */
+    /** Writes scores and the slate of the first n candidates, of the user's own size; returns its length. */
     public int select(int n, User user) {
         return select(n, user, user.size);
     }

@@ -29,7 +29,8 @@ public final class Benchmark {
 
     public static void main(String[] args) throws Exception {
         double seconds = Double.parseDouble(args[0]);
-        System.out.printf("%-24s %10s %8s %8s %12s %10s%n", "", "candidates", "p50 us", "p99 us", "rankings/s", "bytes");
+        System.out.printf("%-24s %10s %8s %8s %12s %10s%n", "", "candidates", "p50 us", "p99 us", "rankings/s",
+                "bytes");
         for (String file : Arrays.asList(args).subList(1, args.length)) {
             Map<String, Object> given = Json.object(Json.parse(Files.readString(Path.of(file))));
             Policy policy = Policy.load(Path.of(file).resolveSibling((String) given.get("snapshot")));
