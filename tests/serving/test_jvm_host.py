@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from headers import with_header
-from jvm_host import GOLDEN, lines, run
+from jvm_host import GOLDEN, ROOT, lines, run, run_source
 from policies import CERTIFICATE, CREATED, small
 
 import oasis_alloc as oa
@@ -268,13 +270,44 @@ def test_the_same_content_as_any_json_is_served(said: dict[str, str], name: str)
     assert said[name] == "loaded"
 
 
-def test_deep_json_is_refused_and_only_after_the_checksum(tmp_path: Path) -> None:
+def test_the_code_of_the_readme_runs(tmp_path: Path) -> None:
+    """Both blocks, one after the other, as the main method of a class of another package."""
+    terms = (PriceTerm(None, ("hour",), (), ("hour",), np.array([[0]], np.int32), np.array([0.25])),)
+    policy = replace(
+        of_every_kind(), columns=("relevance", "promotion"), weights=(("relevance", 1.0), ("promotion", 0.5)),
+        terms=terms, n_items=2, created=time.time(), items=("track-07", "track-31"),
+        user_keys={"market": ("SE",), "hour": (7,)}, segments=np.full((1, 2), -1, np.int32), slate=SlateRule(2), organic="relevance",
+        known=Known(("market", "hour"), ()),
+    )  # fmt: skip
+    oa.Policy(policy.check()).save(tmp_path / "policy.safetensors")
+    page = (ROOT / "examples" / "jvm-host" / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```java\n(.*?)```", page, re.DOTALL)
+    code = (
+        "".join(blocks)
+        .replace("import oasisalloc.*;", "")
+        .replace("policy.safetensors", f"{tmp_path}/policy.safetensors")
+    )
+    (tmp_path / "Page.java").write_text(
+        "import java.nio.file.Path; import java.util.*; import oasisalloc.*;\n"
+        f"public class Page {{ public static void main(String[] a) throws Exception {{ {code}\n"
+        'System.out.println("scores = " + Arrays.toString(scores) + "\\nslate = " + Arrays.toString(slate));'
+        'System.out.println("shown = " + Arrays.toString(shown) + "\\nreasons = " + why.reasons().size());'
+        'System.out.println("metrics = " + metrics.contains("oasis_alloc_decisions_total")); store.close(); }}',
+        encoding="utf-8",
+    )  # fmt: skip
+    said = lines(run_source(tmp_path / "Page.java"))
+    assert said == {
+        "scores": "[0.65, 1.0]", "slate": "[1, 0]", "shown": "[1, 0]", "reasons": "2", "metrics": "true"
+    }  # fmt: skip
+
+
+def test_deep_json_is_refused(tmp_path: Path) -> None:
     deep = b'{"__metadata__":{"checksum":"' + b"0" * 64 + b'"},"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
     deep += b" " * (-len(deep) % 8)
     raw = len(deep).to_bytes(8, "little") + deep
     (tmp_path / "forged").write_bytes(raw.replace(b"0" * 64, hashlib.sha256(raw).hexdigest().encode()))
     (tmp_path / "damaged").write_bytes(raw)
-    for name, words in (("forged", "JSON is deeper than 64"), ("damaged", "refused: tampered")):
+    for name, words in (("forged", "JSON is deeper than 64"), ("damaged", "refused: not a snapshot")):
         done = run(VECTORS, tmp_path / name, GOLDEN / "plain.json")
         assert (done.returncode, words in done.stderr) == (3, True), done.stderr
     done = run(VECTORS, Path("/dev/zero"), GOLDEN / "plain.json")

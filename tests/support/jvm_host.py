@@ -63,6 +63,12 @@ def run(
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=timeout)
 
 
+def run_source(path: Path) -> subprocess.CompletedProcess[str]:
+    """Run a file of source that uses the library."""
+    command = [java(), *QUICK, "-Dfile.encoding=UTF-8", "-cp", str(classes()), str(path)]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=300)
+
+
 def lines(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     """What a program prints as `name = value`, line by line; it has to end well."""
     assert done.returncode == 0, done.stderr

@@ -17,10 +17,11 @@ import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** The container of a snapshot: verified first, then read. No array is made before its bytes are known to be there. */
+/** The container of a snapshot: verified first, then used. No array is made before its bytes are known to be there. */
 final class Container {
     static final String FORMAT = "oasis_alloc.policy";
     static final int SCHEMA = 2;
+    private static final long MAX_HEADER = 100_000_000; // bytes
     private static final Pattern NAMED =
             Pattern.compile("\"checksum\"[ \\t\\r\\n]*:[ \\t\\r\\n]*\"([0-9a-f]{64})\"");
 
@@ -36,11 +37,12 @@ final class Container {
         this.raw = raw;
         Refusal.unless(raw.length >= 8, "truncated", "the file has " + raw.length + " bytes");
         long length = ByteBuffer.wrap(raw).order(ByteOrder.LITTLE_ENDIAN).getLong(0);
-        Refusal.unless(length >= 0 && length <= raw.length - 8, "truncated",
-                "a header of " + Long.toUnsignedString(length) + " bytes in a file of " + raw.length
-                        + ", or not a snapshot");
+        Refusal.unless(length >= 0 && length <= MAX_HEADER, "not a snapshot",
+                "the header cannot have " + Long.toUnsignedString(length) + " bytes");
+        Refusal.unless(length <= raw.length - 8, "truncated",
+                "the file has " + raw.length + " bytes, fewer than its header");
         int start = 8 + (int) length;
-        check(raw, start); // before anything is parsed
+        if (!hasChecksum(raw, start)) throw whyNot((int) length);
         Map<String, Object> described = Json.object(Json.parse(text(8, (int) length)));
         Map<String, Object> metadata = Json.object(described.remove("__metadata__"));
         metadata.forEach((name, value) -> header.put(name, (String) value));
@@ -81,24 +83,39 @@ final class Container {
     }
 
     /** SHA-256 of the file with the 64 digits of the checksum, which occur once in the header, replaced by zeros. */
-    private static void check(byte[] raw, int start) {
+    private static boolean hasChecksum(byte[] raw, int start) {
         String text = new String(raw, 0, start, StandardCharsets.ISO_8859_1);
         Matcher named = NAMED.matcher(text); // in a string, its quotes would be escaped
-        Refusal.unless(named.find(), "tampered", "there is no checksum");
+        if (!named.find()) return false;
         int at = named.start(1);
         String digest = named.group(1);
-        Refusal.unless(!named.find() && text.indexOf(digest) == at && text.indexOf(digest, at + 1) < 0, "tampered",
-                "the checksum occurs twice");
+        if (named.find() || text.indexOf(digest) != at || text.indexOf(digest, at + 1) >= 0) return false;
         try {
             MessageDigest sha = MessageDigest.getInstance("SHA-256");
             sha.update(raw, 0, at);
             sha.update("0".repeat(64).getBytes(StandardCharsets.US_ASCII));
             sha.update(raw, at + 64, raw.length - at - 64);
-            Refusal.unless(HexFormat.of().formatHex(sha.digest()).equals(digest), "tampered",
-                    "the bytes do not have the checksum");
+            return HexFormat.of().formatHex(sha.digest()).equals(digest);
         } catch (NoSuchAlgorithmException error) {
             throw new IllegalStateException(error); // every JDK has it
         }
+    }
+
+    /** Why a file does not have its checksum: it is another kind of file, or too short, or else it was changed. */
+    private Refusal whyNot(int length) {
+        long end = 0;
+        try {
+            Map<String, Object> described = Json.object(Json.parse(text(8, length)));
+            Map<String, Object> metadata = Json.object(described.remove("__metadata__"));
+            if (!FORMAT.equals(metadata.get("format"))) return new Refusal("not a snapshot", "another format");
+            for (Object entry : described.values())
+                end = Math.max(end, (Long) Json.list(Json.object(entry).get("data_offsets")).get(1));
+        } catch (RuntimeException error) {
+            return new Refusal("not a snapshot", "the header is not that of a snapshot (" + error.getMessage() + ")");
+        }
+        if (end > raw.length - 8L - length)
+            return new Refusal("truncated", "the file has " + raw.length + " bytes, fewer than its header says");
+        return new Refusal("tampered", "the bytes do not have the checksum");
     }
 
     /** Refuses arrays that nothing has read. */

@@ -20,6 +20,8 @@ import java.util.TreeMap;
 public final class Hostile {
     private static final byte[] LIKELY = "0123456789-+.eE[]{}\",:\0\1\177\377".getBytes(StandardCharsets.ISO_8859_1);
 
+    private static final int EACH = 4_000; // bytes up to which every one is tried
+
     private final Map<String, Integer> found = new TreeMap<>();
     private int wrong;
 
@@ -30,8 +32,9 @@ public final class Hostile {
         int forgeries = Integer.parseInt(args[0]);
         for (int a = 1; a < args.length; a++) {
             byte[] raw = Files.readAllBytes(Path.of(args[a]));
-            for (int length = 0; length < raw.length; length++) hostile.damaged(java.util.Arrays.copyOf(raw, length));
-            for (int at = 0; at < raw.length; at++) {
+            int step = Math.max(1, raw.length / EACH);
+            for (int length = 0; length < raw.length; length += step) hostile.damaged(java.util.Arrays.copyOf(raw, length));
+            for (int at = 0; at < raw.length; at += step) {
                 byte[] flipped = raw.clone();
                 flipped[at] ^= (byte) (1 << at % 8);
                 hostile.damaged(flipped);
