@@ -276,8 +276,8 @@ def test_the_code_of_the_readme_runs(tmp_path: Path) -> None:
     policy = replace(
         of_every_kind(), columns=("relevance", "promotion"), weights=(("relevance", 1.0), ("promotion", 0.5)),
         terms=terms, n_items=2, created=time.time(), items=("track-07", "track-31"),
-        user_keys={"market": ("SE",), "hour": (7,)}, segments=np.full((1, 2), -1, np.int32), slate=SlateRule(2), organic="relevance",
-        known=Known(("market", "hour"), ()),
+        user_keys={"market": ("SE",), "hour": (7,)}, segments=np.full((1, 2), -1, np.int32), slate=SlateRule(2),
+        organic="relevance", known=Known(("market", "hour"), ()),
     )  # fmt: skip
     oa.Policy(policy.check()).save(tmp_path / "policy.safetensors")
     page = (ROOT / "examples" / "jvm-host" / "README.md").read_text(encoding="utf-8")
