@@ -199,6 +199,8 @@ FORGED: dict[str, bytes] = {
     "a policy_id of another line": to_bytes(ARRAYS, {**HEADER, "policy_id": "p\nq"}),
     "a constraint beyond the labels": array("constraints/0/groups", 0, 99),
     "a constraint of an unknown term": document(lambda of: of["constraints"][0].update(terms=[[9, 1.0]])),
+    "a constraint of a term with other keys": document(lambda of: of["constraints"][0].update(terms=[[1, 1.0]])),
+    "columns that are not read first": document(lambda of: of["columns"].insert(0, "mood")),
     "known keys that lack one of items": document(lambda of: of["known"].update(item_keys=[])),
     "an array that belongs to nothing": to_bytes({**ARRAYS, "more": np.zeros(1)}, HEADER),
     "a schema with a sign": to_bytes(ARRAYS, {**HEADER, "schema": "+2"}),

@@ -18,7 +18,7 @@ public record Explanation(List<Reason> reasons, String policyId, String organic)
                 .toList();
     }
 
-    /** The document of `Explanation.to_dict()` in the library (docs/json.md), without its sentences. */
+    /** The document of `Explanation.to_dict()` in the library (docs/json.md). */
     public String toJson() {
         List<Object> all = new ArrayList<>();
         for (Reason reason : reasons) all.add(members(reason));
@@ -68,6 +68,7 @@ public record Explanation(List<Reason> reasons, String policyId, String organic)
         out.put("rival", reason.rival());
         out.put("rival_item", reason.rivalItem());
         out.put("changes", changes);
+        out.put("sentence", reason.sentence());
         return out;
     }
 }

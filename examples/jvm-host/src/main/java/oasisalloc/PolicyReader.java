@@ -54,7 +54,7 @@ final class PolicyReader {
         readUserKeys();
         Set<String> known = known();
         List<Term> terms = terms();
-        List<Constraint> constraints = constraints(terms.size());
+        List<Constraint> constraints = constraints(terms);
         checkCertificate();
         Object kind = of.get("items");
         Labels ids = kind == null ? null : labels("items", kind);
@@ -66,6 +66,7 @@ final class PolicyReader {
         boolean isSchema1 = of.get("known") == null;
         SlateRule slate = new SlateRule(file, Json.object(of.get("slate")), itemKeys, nUsers, isSchema1);
         Refusal.unless(slate.keep == null || columns.contains(slate.keep), "slate: the column that is kept");
+        checkColumns(weighed, terms, slate.keep);
         file.checkAllTaken();
         checkCombinations(terms);
         return new PolicyData(id, created, validUntil, List.copyOf(columns), weighed, weights, organic, terms,
@@ -146,7 +147,7 @@ final class PolicyReader {
         return terms;
     }
 
-    private List<Constraint> constraints(int nTerms) {
+    private List<Constraint> constraints(List<Term> all) {
         List<Constraint> constraints = new ArrayList<>();
         Set<String> named = new LinkedHashSet<>();
         for (Object each : Json.list(of.get("constraints"))) {
@@ -160,7 +161,9 @@ final class PolicyReader {
             for (int t = 0; t < terms.length; t++) {
                 terms[t] = Json.whole(Json.list(parts.get(t)).get(0));
                 coefficients[t] = Json.number(Json.list(parts.get(t)).get(1));
-                boolean fits = terms[t] >= 0 && terms[t] < nTerms && Double.isFinite(coefficients[t]);
+                boolean fits = terms[t] >= 0 && terms[t] < all.size() && Double.isFinite(coefficients[t]);
+                // explanations add up its prices by groups of the term
+                fits = fits && List.of(prices.keys()).containsAll(List.of(all.get(terms[t]).prices().keys()));
                 Refusal.unless(fits, what + ": its terms");
             }
             constraints.add(new Constraint(name, prices, terms, coefficients));
@@ -184,6 +187,16 @@ final class PolicyReader {
             Refusal.unless(Arrays.compare(groups, g - keys.length, g, groups, g, g + keys.length) < 0,
                     what + ": groups do not ascend");
         return new PriceTable(keys, groups, price);
+    }
+
+    /** Columns of requests come first: those of scores, then that of the share that is kept. */
+    private void checkColumns(List<String> weighed, List<Term> terms, String keep) {
+        Set<String> first = new LinkedHashSet<>(columns);
+        first.removeIf(column -> !weighed.contains(column)
+                && terms.stream().noneMatch(term -> column.equals(term.column())));
+        if (keep != null) first.add(keep);
+        boolean isFirst = List.copyOf(columns).subList(0, first.size()).equals(List.copyOf(first));
+        Refusal.unless(isFirst, "columns are " + columns + "; expected first " + first);
     }
 
     private void checkCertificate() {
@@ -256,7 +269,7 @@ final class PolicyReader {
         return Objects.requireNonNull((String) text);
     }
 
-    private static boolean isPrintable(int c) {
+    static boolean isPrintable(int c) {
         return switch (Character.getType(c)) {
             case Character.CONTROL, Character.FORMAT, Character.SURROGATE, Character.PRIVATE_USE,
                     Character.UNASSIGNED, Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR -> false;

@@ -17,4 +17,9 @@ import java.util.List;
  */
 public record Reason(int position, Object item, double organic, double score, List<ScorePart> parts, double decrement,
         double marginal, Integer rank, String rule, double threshold, double margin, Integer rival, Object rivalItem,
-        List<Change> changes) {}
+        List<Change> changes) {
+    /** The decision in words. */
+    public String sentence() {
+        return Sentences.of(this);
+    }
+}

@@ -33,7 +33,8 @@ public final class Hostile {
         for (int a = 1; a < args.length; a++) {
             byte[] raw = Files.readAllBytes(Path.of(args[a]));
             int step = Math.max(1, raw.length / EACH);
-            for (int length = 0; length < raw.length; length += step) hostile.damaged(java.util.Arrays.copyOf(raw, length));
+            for (int length = 0; length < raw.length; length += step)
+                hostile.damaged(java.util.Arrays.copyOf(raw, length));
             for (int at = 0; at < raw.length; at += step) {
                 byte[] flipped = raw.clone();
                 flipped[at] ^= (byte) (1 << at % 8);
