@@ -74,6 +74,12 @@ EQUAL: dict[str, dict[str, Any]] = {  # what a label of a request is equal to, b
     "Integer 1": {"int": 1, "uint": 1, "float": 1.0},
     "Long 1": {"int": 1, "uint": 1, "float": 1.0},
     "Short 1": {"int": 1, "uint": 1, "float": 1.0},
+    "Byte 1": {"int": 1, "uint": 1, "float": 1.0},
+    "AtomicInteger 1": {"int": 1, "uint": 1, "float": 1.0},
+    "BigInteger 1": {"int": 1, "uint": 1, "float": 1.0},
+    "StringBuilder 1": {"str": "1"},
+    "Character 1": {"str": "1"},
+    "enum": {},
     "Double 1.0": {"int": 1, "uint": 1, "float": 1.0},
     "BigDecimal 1.00": {"int": 1, "uint": 1, "float": 1.0},
     "true": {"bool": True},
@@ -103,6 +109,7 @@ WORDS = {
     "earlier key before": "do not have a key 'daypart'", "earlier key": "1", "counted earlier key": "{daypart=1}",
     "misspelt earlier key": "do not have a key 'dayprt'",
     "misspelt key": "do not have a key 'markt'; known: market, daypart", "user 9": "expected a number in [0, 4)",
+    "ids of another type": "-1 1", "ids of two types": "-1 1", "a label of another type": "3 2",
     "user 1.5": "is not a number", "user text": "expected a number, {key: label} or null", "user 3": "3",
     "missing column": "'streams' is missing; there are [relevance]", "short column": "has 2 numbers; expected 1",
     "item out of range": "entry 1 is 5; expected numbers in [0, 5)", "item below -1": "entry 0 is -2",
@@ -247,7 +254,12 @@ def test_labels_are_equal_by_type_as_the_page_on_labels_says(said: dict[str, str
         equal = EQUAL[label].get(kind)
         expected = 0.0 if equal is None else 1.0 + of.index(equal)
         assert float(said[f"{kind} {label}"]) == expected, kind
-        assert said[f"{kind} list"].startswith("refused: a List")
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_types_that_cannot_be_labels_are_refused_by_name(said: dict[str, str], kind: str) -> None:
+    for name, type_ in (("list", "List"), ("legacy date", "Date"), ("optional", "Optional"), ("bytes", "byte[]")):
+        assert said[f"{kind} {name}"].startswith(f"refused: a label cannot be of type {type_}")
 
 
 @pytest.mark.parametrize("name", WORDS)
@@ -255,7 +267,7 @@ def test_a_service_of_another_package_is_told_what_is_wrong(said: dict[str, str]
     assert WORDS[name] in said[name]
     told = name not in (
         "created", "validUntil", "isExpired", "userKeys", "known key", "ignoredKeys", "earlier key",
-        "counted earlier key", "user 3", "k",
+        "counted earlier key", "user 3", "k", "ids of another type", "ids of two types", "a label of another type",
     )  # fmt: skip
     assert said[name].startswith("refused: ") == told
 

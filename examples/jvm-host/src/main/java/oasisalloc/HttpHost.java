@@ -33,6 +33,10 @@ public final class HttpHost implements AutoCloseable {
     private static final double WARMUP = 0.5; // seconds
     private static final String NO_TOKEN = "expected the token of the administrator";
 
+    /** Properties of the JDK's server, unless the command line sets them: no delays, and limits in seconds. */
+    private static final Map<String, String> SERVER = Map.of("sun.net.httpserver.nodelay", "true",
+            "sun.net.httpserver.maxReqTime", "30", "sun.net.httpserver.maxRspTime", "30");
+
     private record Answer(int status, String type, String text) {
         static Answer json(int status, Object value) {
             return new Answer(status, "application/json", JsonText.of(value));
@@ -58,7 +62,9 @@ public final class HttpHost implements AutoCloseable {
     /** Serves the policy of a store, which this closes; `/ready` is true once the JVM has compiled what it runs. */
     public HttpHost(Path snapshot, PolicyStore store, InetSocketAddress address, int threads, String token)
             throws IOException {
-        System.setProperty("sun.net.httpserver.nodelay", "true"); // else an answer may wait 40 ms for the client
+        SERVER.forEach((name, value) -> {
+            if (System.getProperty(name) == null) System.setProperty(name, value);
+        });
         this.store = store;
         this.snapshot = snapshot;
         this.token = token;

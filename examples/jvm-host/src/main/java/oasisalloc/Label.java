@@ -30,8 +30,8 @@ final class Label {
         if (label instanceof Instant time) return utc(time);
         if (label instanceof OffsetDateTime time) return utc(time.toInstant());
         if (label instanceof ZonedDateTime time) return utc(time.toInstant());
-        throw new InputException("a " + label.getClass().getSimpleName()
-                + " cannot be a label; expected a string, a number, a boolean, a date, a time or null");
+        throw new InputException("a label cannot be of type " + label.getClass().getSimpleName()
+                + "; expected a string, a number, a boolean, an enum, a UUID, a date or time of java.time, or null");
     }
 
     /** True where the type is a whole number of at most 64 bits, whose value needs no object. */
@@ -47,7 +47,8 @@ final class Label {
             exact = number instanceof BigDecimal decimal ? decimal
                     : number instanceof BigInteger whole ? new BigDecimal(whole) : new BigDecimal(number.toString());
         } catch (NumberFormatException error) {
-            throw new InputException("a " + number.getClass().getSimpleName() + " is not a number that can be a label");
+            throw new InputException("a label of type " + number.getClass().getSimpleName()
+                    + " does not say its number; expected one whose text is a decimal number");
         }
         if (exact.signum() == 0) return 0L;
         if ((long) exact.precision() - exact.scale() > MAX_DIGITS) return NOTHING;

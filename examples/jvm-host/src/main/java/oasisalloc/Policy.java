@@ -65,7 +65,11 @@ public final class Policy {
         if (!Files.isRegularFile(path)) throw new SnapshotException("unreadable", path + " is not a regular file");
         if (Files.size(path) > Integer.MAX_VALUE - 16)
             throw new SnapshotException("unreadable", path + " has 2 GiB or more");
-        return Files.readAllBytes(path);
+        try {
+            return Files.readAllBytes(path);
+        } catch (OutOfMemoryError error) {
+            throw new SnapshotException("unreadable", path + " needs more memory than there is");
+        }
     }
 
     // What the policy is.

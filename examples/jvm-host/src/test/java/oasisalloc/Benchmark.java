@@ -14,11 +14,15 @@ import java.util.Map;
  * <pre>java -cp target/classes:target/test-classes oasisalloc.Benchmark SECONDS REQUESTS [REQUESTS ...]</pre>
  *
  * A file of requests (benchmarks/jvm.py writes them) names its snapshot. "checked" is {@link Policy#select}, with a
- * user and encoded items; "prepared" is {@link Selector#select} on buffers that hold the request already.
+ * user and encoded items; "from ids" also makes the user and encodes the ids; "prepared" is {@link Selector#select} on
+ * buffers that hold the request already. Rankings are per second of the thread's CPU time, percentiles of the clock.
  */
 public final class Benchmark {
     private static final com.sun.management.ThreadMXBean THREADS =
             (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
+
+    private static final long WARMUP = 1_000_000_000L; // nanoseconds of CPU time
+    private static final Map<String, Object> NOBODY = Map.of();
 
     /** Answers request number r, and returns something of the answer. */
     private interface Call {
@@ -59,27 +63,32 @@ public final class Benchmark {
         int n = items[0].length;
         measure(name + ", checked", n, count, seconds,
                 r -> policy.select(user, items[r], columns.get(r), SlateOptions.DEFAULT).length);
+        List<List<Object>> ids = requests.stream().map(one -> Json.list(Json.object(one).get("ids"))).toList();
+        measure(name + ", from ids", n, count, seconds, r -> {
+            int[] encoded = policy.encode(ids.get(r));
+            return policy.select(policy.user(NOBODY), encoded, columns.get(r), SlateOptions.DEFAULT).length;
+        });
         measure(name + ", prepared", n, count, seconds, r -> hot[r].select(n, user));
     }
 
     private static void measure(String name, int n, int count, double seconds, Call call) {
         int sum = 0;
-        for (long end = System.nanoTime() + (long) (1e9 * Math.max(seconds, 1.0)); System.nanoTime() < end;)
+        for (long end = THREADS.getCurrentThreadCpuTime() + WARMUP; THREADS.getCurrentThreadCpuTime() < end;)
             for (int r = 0; r < count; r++) sum += call.run(r);
         long id = Thread.currentThread().getId();
         long[] times = new long[1 << 20];
         int taken = 0;
         long bytes = THREADS.getThreadAllocatedBytes(id), own = THREADS.getThreadAllocatedBytes(id) - bytes;
         bytes = THREADS.getThreadAllocatedBytes(id);
-        long begun = System.nanoTime(), before = begun;
+        long begun = System.nanoTime(), before = begun, used = THREADS.getCurrentThreadCpuTime();
         while (before < begun + (long) (1e9 * seconds) && taken < times.length) {
             sum += call.run(taken % count);
             long now = System.nanoTime();
             times[taken++] = now - before;
             before = now;
         }
+        double rate = taken / ((THREADS.getCurrentThreadCpuTime() - used) * 1e-9);
         bytes = THREADS.getThreadAllocatedBytes(id) - bytes - own;
-        double rate = taken / ((before - begun) * 1e-9);
         Arrays.sort(times, 0, taken);
         System.out.printf("%-24s %10d %8.2f %8.2f %12.0f %10d%n", name, n, times[taken / 2] * 1e-3,
                 times[(int) (taken * 0.99)] * 1e-3, rate, Math.round((double) bytes / taken));

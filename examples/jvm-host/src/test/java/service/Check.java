@@ -20,6 +20,8 @@ import oasisalloc.SnapshotException;
 import oasisalloc.User;
 
 public class Check {
+    enum Sample { ONE }
+
     interface Call {
         Object run();
     }
@@ -82,6 +84,15 @@ public class Check {
             label(labels, key, "midnight", LocalDateTime.of(2026, 1, 2, 0, 0));
             label(labels, key, "instant", Instant.parse("2026-01-02T10:30:00.5Z"));
             label(labels, key, "list", List.of(1));
+            label(labels, key, "legacy date", new java.util.Date(0));
+            label(labels, key, "optional", java.util.Optional.of(1));
+            label(labels, key, "bytes", new byte[] {1});
+            label(labels, key, "Byte 1", (byte) 1);
+            label(labels, key, "AtomicInteger 1", new java.util.concurrent.atomic.AtomicInteger(1));
+            label(labels, key, "BigInteger 1", BigInteger.ONE);
+            label(labels, key, "StringBuilder 1", new StringBuilder("1"));
+            label(labels, key, "Character 1", '1');
+            label(labels, key, "enum", Sample.ONE);
         }
 
         Policy policy = Policy.load(Path.of(args[1]));
@@ -102,6 +113,9 @@ public class Check {
         say("earlier key", () -> labels.user(Map.of("daypart", "night", "int", 1)).size());
         say("counted earlier key", labels::ignoredKeys);
         say("misspelt earlier key", () -> labels.user(Map.of("dayprt", "night")));
+        say("ids of another type", () -> policy.encode(List.of(1, 2L))[1] + " " + policy.mistypedRequests());
+        say("ids of two types", () -> policy.encode(List.of(1, "never"))[1] + " " + policy.mistypedRequests());
+        say("a label of another type", () -> policy.user(Map.of("market", 1)).size() + " " + policy.mistypedRequests());
         say("user 9", () -> policy.user(9));
         say("user 1.5", () -> policy.user(1.5));
         say("user text", () -> policy.user("se"));
