@@ -152,7 +152,7 @@ def test_swaps_roll_backs_and_metrics(tmp_path: Path) -> None:
             assert client.ask("/rank", REQUEST | {"columns": {}})[0] == 422
         assert send(client, "/rank", b"{")[0] == 422
         path.write_bytes(b"not a snapshot, though long enough")
-        until(lambda: json.loads(client.ask("/ready")[1])["last_refused"]["reason"] == "not a snapshot")
+        until(lambda: '"reason":"not a snapshot"' in client.ask("/ready")[1])
         families = {one.name: one for one in core.text_string_to_metric_families(client.ask("/metrics")[1])}
     found = {(s.name, *s.labels.values()): s.value for one in families.values() for s in one.samples}
     assert found["oasis_alloc_decisions_total", "fresh"] == 2.0

@@ -8,7 +8,7 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
 /** Reads and checks requests of one policy, and answers them in workspaces that are used again. */
 final class Requests {
     private static final int POOLED = 64; // workspaces: threads that answer at the same time
-    private static final int MIN_CAPACITY = 128;
+    private static final int MIN_CAPACITY = 128, MAX_CAPACITY = 1 << 18; // of workspaces that are used again
 
     private final Policy policy;
     private final PolicyData data;
@@ -230,6 +230,7 @@ final class Requests {
 
     /** Gives a workspace back, in the place of a smaller one where there is no free place. */
     void give(Workspace w) {
+        if (w.capacity > MAX_CAPACITY) return; // one long request should not take memory for ever
         int first = (int) Thread.currentThread().getId();
         for (int k = 0; k < POOLED; k++) {
             Workspace there = pool.get(first + k & POOLED - 1);
