@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from oasis_alloc.pacing.pacer import Pacer as Pacer
     from oasis_alloc.pacing.plan import Plan as Plan
     from oasis_alloc.pacing.schedule import Schedule as Schedule
+    from oasis_alloc.partitions import Partitions as Partitions
+    from oasis_alloc.partitions import partition as partition
     from oasis_alloc.replay.replay import replay as replay
     from oasis_alloc.replay.requests import Requests as Requests
     from oasis_alloc.replay.result import Replay as Replay
@@ -92,6 +94,8 @@ _LATER = {
     "read_reproduction": "reproduction",
     "write_reproduction": "reproduction",
     "PolicyStore": "store",
+    "Partitions": "partitions",
+    "partition": "partitions",
     "Allowance": "pacing.allowance",
     "DeliveredTotal": "pacing.ledger",
     "Ledger": "pacing.ledger",

@@ -111,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--keep-labels", action="store_true", help="keep the labels of keys; else they are numbers")
     import_module("oasis_alloc.commands.store").register(commands)
     import_module("oasis_alloc.commands.replay").register(commands)
+    import_module("oasis_alloc.commands.partition").register(commands)
     return parser
 
 

@@ -25,6 +25,7 @@ LAYERS = """
     kernels.rules            kernels.draw
     data
     candidates
+    partitions
     statement  statement.functions
     problem
     program
