@@ -59,6 +59,7 @@ from oasis_alloc.statement.slate import Slate as Slate
 from oasis_alloc.statement.stay_close import stay_close as stay_close
 
 if TYPE_CHECKING:
+    from oasis_alloc.engines.ray.engine import RayEngine as RayEngine
     from oasis_alloc.pacing.allowance import Allowance as Allowance
     from oasis_alloc.pacing.ledger import DeliveredTotal as DeliveredTotal
     from oasis_alloc.pacing.ledger import Ledger as Ledger
@@ -94,6 +95,7 @@ _LATER = {
     "read_reproduction": "reproduction",
     "write_reproduction": "reproduction",
     "PolicyStore": "store",
+    "RayEngine": "engines.ray.engine",
     "Partitions": "partitions",
     "partition": "partitions",
     "Allowance": "pacing.allowance",

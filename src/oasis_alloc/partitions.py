@@ -105,7 +105,7 @@ class Partitions:
         found = [(file.path.name, int(file.metadata.num_rows)) for file in dataset.files]
         said = [(part.pairs.name, part.n_pairs) for part in manifest.partitions]
         if found != said:
-            wrong = next((f or s for f, s in _longest(found, said) if f != s), said[0])
+            wrong = next((one for one in [*said, *found] if one not in said or one not in found), said[0])
             raise InputError(
                 f"{self.directory}: file {wrong[0]!r} is not as the manifest says. Run `oasis-alloc partition` again "
                 "with the same arguments; it writes what is missing."
@@ -222,11 +222,6 @@ def _manifest(path: Path) -> Manifest:
             "`oasis-alloc partition`) first."
         )
     return manifest
-
-
-def _longest(found: list[tuple[str, int]], said: list[tuple[str, int]]) -> list[tuple[Any, Any]]:
-    n = max(len(found), len(said))
-    return list(zip([*found, *[None] * (n - len(found))], [*said, *[None] * (n - len(said))], strict=True))
 
 
 def _users(directory: Path, manifest: Manifest) -> tuple[Any, dict[str, Given]]:

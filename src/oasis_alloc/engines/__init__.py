@@ -1,4 +1,4 @@
-"""Engines: visits to all users, in memory on threads or streamed from files."""
+"""Engines: visits to all users, in memory on threads, streamed from files, or by actors of a cluster."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from oasis_alloc.engines.chunks import Chunked
+    from oasis_alloc.engines.ray.cluster import Cluster
     from oasis_alloc.program.program import Program
 
 
-def engine_for(program: Program, threads: int | None = None) -> Chunked:
-    """The engine for a program, whose pairs are in memory or in Parquet files."""
+def engine_for(program: Program, threads: int | None = None, cluster: Cluster | None = None) -> Chunked:
+    """The engine for a program: for pairs in memory, in Parquet files, or at the actors of a cluster."""
+    if cluster is not None:
+        return cluster.engine(program)
     if program.stream is not None:
         from oasis_alloc.engines.stream import ParquetStream
 
