@@ -8,6 +8,8 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,9 @@ from oasis_alloc.engines.ray.cluster import Cluster, _check_versions
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.errors import ProblemError, SolverError
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
-
 pytestmark = [
     pytest.mark.ray,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
     # of Ray itself: its sockets and processes are closed after Python looks
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -35,12 +36,19 @@ pytestmark = [
 GAP = 1e-7
 
 
+def ray() -> Any:
+    """Ray, imported by tests alone: it takes as long as the rest of a collection."""
+    return import_module("ray")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def connected() -> Iterator[None]:
-    ray.init(address="local", num_cpus=8, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False)
+    ray().init(
+        address="local", num_cpus=8, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False
+    )
     with KEPT:
         yield
-    ray.shutdown()
+    ray().shutdown()
 
 
 KEPT = oa.RayEngine()
@@ -155,7 +163,7 @@ def test_an_actor_that_dies_changes_nothing(
     def counted(self: Cluster, key: int, name: str, arguments: Any) -> Any:
         calls.append(name)
         if len(calls) in at:
-            ray.kill(self._seats[int(rng.integers(len(self._seats)))].actor)
+            ray().kill(self._seats[int(rng.integers(len(self._seats)))].actor)
         return ask(self, key, name, arguments)
 
     monkeypatch.setattr(Cluster, "ask", counted)
@@ -181,7 +189,7 @@ def test_all_actors_may_die_one_after_the_other(stored: oa.Partitions, started: 
         nonlocal kills
         if kills == started[-1].lost and kills < 3:
             kills += 1
-            ray.kill(started[-1]._seats[0].actor)
+            ray().kill(started[-1]._seats[0].actor)
 
     found = oa.solve(problem, gap=GAP, engine=engine(2), progress=kill)
     same(found, expected)
@@ -254,7 +262,7 @@ def test_another_cluster_than_that_of_the_process(stored: oa.Partitions) -> None
 
 def test_what_does_not_answer(stored: oa.Partitions, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = problems["limits"](stored.candidates(items=candidates_of.items))
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray(), "is_initialized", lambda: False)
     with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("127.0.0.1", 0)) as closed:
         gone = closed.getsockname()[1]
         closed.close()

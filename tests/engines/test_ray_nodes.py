@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,9 @@ import oasis_alloc as oa
 from oasis_alloc.engines.ray.cluster import Cluster
 from oasis_alloc.engines.settings import SIZES
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
-utils = pytest.importorskip("ray.cluster_utils")
-
 pytestmark = [
     pytest.mark.ray,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
     # of Ray itself: its sockets and processes are closed after Python looks
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -26,13 +26,20 @@ pytestmark = [
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
+def ray() -> Any:
+    """Ray, imported by tests alone: it takes as long as the rest of a collection."""
+    return import_module("ray")
+
+
 @pytest.fixture
 def two_nodes() -> Iterator[Any]:
-    cluster = utils.Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    cluster = import_module("ray.cluster_utils").Cluster(
+        initialize_head=True, head_node_args={**NODE, "include_dashboard": False}
+    )
     cluster.add_node(**NODE)
     cluster.wait_for_nodes()
     yield cluster
-    ray.shutdown()
+    ray().shutdown()
     cluster.shutdown()
 
 

@@ -49,7 +49,8 @@ class Chunked(ABC):
         self._sizes = SIZES.now
         n_tables = len(program.base)
         table_bytes = n_tables * program.n_cells * 8 * 2
-        max_chunks = max(1, min(_MAX_CHUNKS, _TABLE_BYTES // max(1, table_bytes)))
+        most = max(_MAX_CHUNKS, program.n_pairs // self._sizes.large_chunk_pairs)
+        max_chunks = max(1, min(most, _TABLE_BYTES // max(1, table_bytes)))
         # every visit and every product clears and adds up all chunks' tables: they must stay small compared with the
         # pairs
         max_chunks = min(

@@ -14,6 +14,7 @@ from oasis_alloc.common.files import replacing, write_whole
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.partition_manifest import Manifest, Partition, StoredFile
 from oasis_alloc.data.row_groups import Dataset
+from oasis_alloc.engines.ray.cluster import resources
 from oasis_alloc.errors import InputError, OasisAllocError, SolverError
 from oasis_alloc.problem import Problem
 
@@ -124,7 +125,7 @@ def _on_cluster(
     item_ids, column, directory = given
     task = ray.remote(write_part).options(num_cpus=1, max_retries=5)
     shared, ids = ray.put(dataset), ray.put(item_ids)
-    cores = max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
+    cores = max(1, int(resources("cluster_resources").get("CPU", 1)))
     out: dict[str, StoredFile] = {}
     waiting: list[Any] = []
     try:

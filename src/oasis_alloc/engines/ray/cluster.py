@@ -157,7 +157,7 @@ class Cluster:
         """Start the actors, and deal the chunks out to them in runs of about as many pairs."""
         import ray
 
-        available = max(1, int(_resources("cluster_resources").get("CPU", 1)) // self._settings.threads)
+        available = max(1, int(resources("cluster_resources").get("CPU", 1)) // self._settings.threads)
         n = min(self._settings.actors or available, engine.n_parcels)
         actors = self._kept(n)
         actors += [self._actor() for _ in range(n - len(actors))]
@@ -167,7 +167,7 @@ class Cluster:
         if late:
             for actor in actors:
                 ray.kill(actor)
-            free = {k: v for k, v in _resources("available_resources").items() if k in ("CPU", "memory")}
+            free = {k: v for k, v in resources("available_resources").items() if k in ("CPU", "memory")}
             own = self._settings
             raise SolverError(
                 f"{len(late)} of {n} actors did not start within {own.start_timeout:g} seconds. Each asks for "
@@ -279,7 +279,8 @@ def _put(argument: Any, shared: dict[int, Any]) -> Any:
     return shared[id(argument)]
 
 
-def _resources(which: str) -> dict[str, float]:
+def resources(which: str) -> dict[str, float]:
+    """What Ray says of `cluster_resources` or `available_resources`."""
     import ray
 
     found: dict[str, float] = getattr(ray, which)()
