@@ -234,7 +234,9 @@ def minimize(
         if length < 1.0:
             radius = max(length * radius, settings.min_radius)
         elif new.dual - point.dual <= settings.agreed * promised:  # half of it if the model were exact
-            radius = min(2.0 * radius, settings.max_radius)
+            # all of it along a line: the bonus of a group whose candidates are all shown already has far to go
+            straight = dual.program.supports and new.dual - point.dual <= settings.straight * promised
+            radius = min(2.0 * radius, np.inf if straight else settings.max_radius)
         cut = dual.share_of(new, np.abs(direction) >= settings.nearly * longest) >= settings.cut
         point = new
     return point
@@ -243,16 +245,13 @@ def minimize(
 def trust_region_step(dual: SmoothedDual, direction: Floats, longest: float) -> Floats:
     """The direction, limited so that no price moves further than this.
 
-    Beyond a few gamma other pairs are fractional, and the quadratic model is not valid. A single price is clipped; the
-    coupled prices of a support function are shortened together.
+    Beyond a few gamma other pairs are fractional, and the quadratic model is not valid. A single price is clipped; for
+    the coupled prices of a support function, the whole direction is shortened: the others answer to theirs.
     """
-    out = direction.copy()
-    for block, _ in dual.program.supports:
-        own = out[block.variables]
-        furthest = float(np.abs(own).max())
-        if furthest > longest:
-            own *= longest / furthest
-    return np.clip(out, -longest, longest)
+    shared = [np.abs(direction[block.variables]).max() for block, _ in dual.program.supports]
+    furthest = float(np.max(shared, initial=0.0))
+    scale = longest / furthest if furthest > longest else 1.0
+    return np.clip(scale * direction, -longest, longest)
 
 
 def along_curve(dual: SmoothedDual, point: Point, direction: Floats, longest: float) -> Floats:

@@ -41,7 +41,8 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
         return np.inf
     size = float(monitor.size_of(point.visit.value))
     times = lost_by_smoothing(program, point.visit) / size / (settings.smoothing_share * float(monitor.target))
-    if undecided + sum(function.linear_size() for _, function in program.supports) >= settings.large:
+    pieces = sum(function.linear_size() for _, function in program.supports)
+    if undecided + settings.pairs_per_piece * pieces >= settings.large:
         return times  # whatever is fractional: the linear program would take longer than the passes that are left
     per_row = settings.fractional_per_row
     if program.rules is not None or program.supports:

@@ -69,6 +69,7 @@ class DualSettings:
     settled: float = 0.1  # share of what smoothing loses that coupled prices may lose
     beyond: float = 0.5  # share of the way between totals by which a step may go past them
     agreed: float = 0.2  # share of the promised decrease from which longer steps are tried
+    straight: float = 0.9  # the same from which steps of coupled prices may be as long as they get
     memory: float = 0.5  # weight of earlier visits in the typical curvature
     typical: float = 0.3  # share of the typical curvature that a row is given at least
     unknown: float = 0.01  # the same of a row without fractional pairs so far, as a share of its total over gamma
@@ -92,7 +93,8 @@ class DualSettings:
     fractional_per_ruled_row: float = 4.0  # the same under rules and with support functions, which make it large
     fractional_per_coupled_row: float = 1.0  # the same with support functions and without rules
     lost: float = 0.1  # share of the gap that support functions may lose where limits are met to rounding
-    large: int = 50_000  # undecided pairs, or rows of functions, from which a linear program takes longer than passes
+    pairs_per_piece: int = 10  # undecided pairs that take as long as a row of a support function's linear form
+    large: int = 50_000  # undecided pairs from which a linear program takes longer than a few passes that are left
     # rounds of the finisher (finisher.py)
     about_zero: float = 1e-11  # x up to which a pair is not shown
     slack: float = 1e-9  # of a total: a larger miss counts in a linear program
