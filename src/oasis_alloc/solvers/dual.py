@@ -260,8 +260,6 @@ def hand_over(run: Run, point: Point | None, gamma: float, wanted: int) -> None:
     engine, monitor, program = run.engine, run.monitor, run.engine.program
     monitor.enter("finish")
     prices = np.zeros(program.n_rows) if point is None else program.prices(point.z)
-    if program.supports:
-        prices = program.admit(prices)
     margin = margin_for(engine, monitor, prices, wanted, gamma)
     known: PairSplit | None = None
     margins, limit = np.full(program.n_rows, margin), np.full(program.n_rows, np.inf)

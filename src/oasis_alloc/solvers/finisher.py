@@ -72,9 +72,6 @@ def finish_rounds(
     the new prices contradict or leave close, and widens the margins of rows whose price reached its radius.
     """
     program, settings = engine.program, DUAL.now if settings is None else settings
-    if program.supports:  # bounds of Newton steps hold, but at prices a little outside the domain
-        prices = program.admit(prices)
-        monitor.forget_bound()
     center, center_bound = prices, bound_at(engine, monitor, prices, scale, settings)
     largest = np.abs(np.concatenate([[scale], *((prices * program.row_scale)[block.rows] for block in program.curved)]))
     max_price = settings.first_slack * max(float(largest.max()), engine.survey().largest)
