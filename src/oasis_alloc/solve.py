@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.engines.ray.engine import RayEngine
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.answer import may_cancel
@@ -21,6 +22,7 @@ from oasis_alloc.statement.measures import Limit
 
 if TYPE_CHECKING:
     from oasis_alloc.engines.base import Engine
+    from oasis_alloc.engines.ray.cluster import Cluster
     from oasis_alloc.program.program import Program
     from oasis_alloc.solvers.monitor import Progress
     from oasis_alloc.solvers.progress_display import ProgressDisplay
@@ -37,6 +39,7 @@ def solve(
     gap: float = 1e-4,
     time_limit: float | None = None,
     pass_limit: float | None = None,
+    engine: RayEngine | None = None,
     threads: int | None = None,
     start: Solution | Prices | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -62,6 +65,9 @@ def solve(
         Seconds, and full-pass equivalents, after which the best answer so far is returned with a status that says so.
         The current step is finished and the certificate is computed after that, so `passes` is less than 5 above
         `pass_limit`. If constraints conflict, the search for the conflict or its relaxation is not limited by passes.
+    engine
+        `oa.RayEngine(...)` runs the passes on a Ray cluster, over candidates in files; None runs them in this process.
+        The answer is the same to rounding, mostly to the last bit (`docs/cluster.md`).
     threads
         Host threads; the answer does not depend on them. None takes all cores.
     start
@@ -120,8 +126,8 @@ def solve(
     ('SOLVED', 1.6)
     """
     limits = {"time_limit": time_limit, "pass_limit": pass_limit, "threads": threads}
-    _check_arguments(problem, limits, gap, checkpoint_every, progress, on_conflict)
-    with _shown(progress) as (report, display):
+    _check_arguments(problem, limits, gap, checkpoint_every, progress, on_conflict, engine)
+    with _shown(progress) as (report, display), _started(engine) as cluster:
         # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
         from oasis_alloc.engines import engine_for
         from oasis_alloc.program.lowering import lower
@@ -135,7 +141,8 @@ def solve(
         run = solver_named(solver)
         checkpointer = Checkpointer.of(checkpoint, checkpoint_every, resume, solver, start is not None)
         monitor = Monitor(gap, time_limit, pass_limit, report)
-        program, relaxes = lower(problem, threads=threads), on_conflict == "relax"
+        relaxes, reach = on_conflict == "relax", None if cluster is None else cluster.reach
+        program = lower(problem, threads=threads, reach=reach)
         weights = None if relax_weights is None else weights_by_row(program, relax_weights)
         if weights is None and relaxes:
             weights = np.ones(program.n_rows)  # relaxations are summed in the limits' own units
@@ -143,16 +150,21 @@ def solve(
         _log.info("solve by %s to a gap of %.1e: %s", solver, gap, _in_short(problem))
 
         def engine_of(some: Program) -> Engine:
-            return engine_for(some, threads)
+            return engine_for(some, threads, cluster)
 
-        with engine_of(program) as engine:
-            trivially_infeasible = prepare(engine, monitor)
+        with engine_of(program) as opened:
+            trivially_infeasible = prepare(opened, monitor)
             if may_cancel(problem):
-                monitor.measure_parts(parts_of(problem, engine.program))
-            z = None if prices is None else engine.program.variables(prices)
-            task = Task(engine, engine_of, monitor, checkpointer, solver, run, weights, relaxes)
+                monitor.measure_parts(parts_of(problem, opened.program))
+            z = None if prices is None else opened.program.variables(prices)
+            task = Task(opened, engine_of, monitor, checkpointer, solver, run, weights, relaxes)
             outcome = carry_out(task, z, trivially_infeasible)
-            return _told(answer_of(Solution, problem, engine, monitor, outcome, solver, threads), display)
+            return _told(answer_of(Solution, problem, opened, monitor, outcome, solver, threads), display)
+
+
+def _started(engine: RayEngine | None) -> AbstractContextManager[Cluster | None]:
+    """The actors of a solve on a cluster, until the end of the block."""
+    return nullcontext() if engine is None else engine.started()
 
 
 @contextmanager
@@ -217,10 +229,13 @@ def _check_arguments(
     checkpoint_every: float,
     progress: object,
     on_conflict: str,
+    engine: object,
 ) -> None:
     """Raise `ProblemError` for an invalid argument of `solve`."""
     if not isinstance(problem, Problem):
         raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
+    if not (engine is None or isinstance(engine, RayEngine)):
+        raise ProblemError(f"solve(engine={shown(engine)}): expected oa.RayEngine(...), or None for this process.")
     numbers = {name: number for name, number in limits.items() if number is not None}
     for name, number in {**numbers, "gap": gap, "checkpoint_every": checkpoint_every}.items():
         real = as_real(number)

@@ -122,6 +122,11 @@ class SmoothedDual:
 
         Functions with coupled prices count `of_shared` times; their gradient is that of one step in the metric.
         """
+        size = np.maximum(np.abs(point.target_totals), self.program.by_variable(point.visit.activity))
+        return self._largest_share(self.off(point), size, of_shared)
+
+    def off(self, point: Point) -> Floats:
+        """By dual variable, the size of the projected gradient: how far the total is from the one its price prefers."""
         program = self.program
         off = np.where(self.at_bound(point), 0.0, np.minimum(np.abs(point.gradient), self._curve_residual(point)))
         if program.supports:
@@ -129,8 +134,7 @@ class SmoothedDual:
             moved = program.nearest(point.z, point.gradient, metric, program.lower, program.upper) - point.z
             for block, _ in program.supports:
                 off[block.variables] = np.abs(metric * moved)[block.variables]
-        size = np.maximum(np.abs(point.target_totals), program.by_variable(point.visit.activity))
-        return self._largest_share(off, size, of_shared)
+        return off
 
     def settled(self, point: Point, tolerance: float) -> bool:
         """True if the residual is within a tolerance, and coupled prices cost little compared with the smoothing.

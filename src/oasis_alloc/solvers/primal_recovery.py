@@ -11,7 +11,6 @@ pairs keeps changing with every step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -46,9 +45,9 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
         return times  # whatever is fractional: the linear program would take longer than the passes that are left
     per_row = settings.fractional_per_row
     if program.rules is not None or program.supports:
-        per_row = (
-            settings.fractional_per_ruled_row if program.rules is not None else settings.fractional_per_coupled_row
-        )
+        per_row = settings.fractional_per_coupled_row
+        if program.rules is not None:
+            per_row = settings.fractional_per_ruled_row if only_caps(dual.engine) else settings.fractional_per_exact_row
     moving = np.unique(program.row[~dual.at_bound(point)]).size
     # the final number: it is proportional to the smoothing
     return times if point.visit.fractional >= per_row * moving * max(np.sqrt(times), 1.0) else np.inf
@@ -67,16 +66,14 @@ def recover_primal(
     may_drop = only_caps(engine)
     may_move = may_drop and program.rules is None and not program.supports
     for part in settings.moved if may_drop else (0.0,):
-        enough: float | Callable[[Point], bool] = settings.exact * FEASIBLE
         if may_move:
             enough = partial(_few, program, monitor, settings, part * monitor.target, scale)
         elif may_drop:
             enough = partial(_cheap, program, monitor, part * monitor.target)
-        elif program.supports:
+        else:
             enough = partial(_met, dual, monitor)
         point = minimize(dual, point, 1, enough, settings.recovery_steps)
-        kept = program.kept_share * point.visit.activity
-        if not may_drop and program.violation(point.visit.totals, kept) > FEASIBLE:
+        if not may_drop and _violation(program, point) > FEASIBLE:
             break
         point = dual.here(point)  # its slates are needed
         prices = program.prices(point.z)
@@ -87,7 +84,7 @@ def recover_primal(
             less = trimmed(engine, positions, x, point.visit.totals)
             x = x if less is None else less
         monitor.offer(evaluate(engine, positions, x))
-        if not (monitor.reached or may_move):
+        if program.rules is not None or not (monitor.reached or may_move):
             bound_at(engine, monitor, prices, scale, settings)
         if monitor.reached:
             break
@@ -95,13 +92,23 @@ def recover_primal(
     return point, monitor.reached
 
 
+def _violation(program: Program, point: Point) -> float:
+    """The largest violation of any limit by the smoothed slates of a point."""
+    return program.violation(point.visit.totals, program.kept_share * point.visit.activity)
+
+
 def _met(dual: SmoothedDual, monitor: Monitor, point: Point) -> bool:
-    """Whether limits are met to rounding, and what support functions lose is a small part of the gap."""
-    settings, visit = dual.settings, point.visit
-    if dual.residual(point, 0.0) > settings.exact * FEASIBLE:
+    """Whether every limit is met, of small totals too, and what totals are off by costs a small part of the gap."""
+    program, settings, visit = dual.program, dual.settings, point.visit
+    gap = monitor.target * monitor.size_of(visit.bound)
+    if lost_by_supports(program, visit.prices, visit.totals) > settings.lost * gap:
         return False
-    lost = lost_by_supports(dual.program, visit.prices, visit.totals)
-    return lost <= settings.lost * monitor.target * monitor.size_of(visit.bound)
+    cost = dual.off(point) * np.abs(point.z)
+    for block, _ in program.supports:
+        cost[block.variables] = 0.0  # counted above
+    if float(cost.sum()) > settings.moved[-1] * gap:
+        return False
+    return dual.residual(point, 0.0) <= settings.met and _violation(program, point) <= FEASIBLE
 
 
 def _cheap(program: Program, monitor: Monitor, gap: float, point: Point) -> bool:
