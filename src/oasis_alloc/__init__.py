@@ -70,6 +70,12 @@ if TYPE_CHECKING:
     from oasis_alloc.pacing.pacer import Pacer as Pacer
     from oasis_alloc.pacing.plan import Plan as Plan
     from oasis_alloc.pacing.schedule import Schedule as Schedule
+    from oasis_alloc.publish.directory import PolicyDirectory as PolicyDirectory
+    from oasis_alloc.publish.directory import publish as publish
+    from oasis_alloc.publish.jobs.result import JobResult as JobResult
+    from oasis_alloc.publish.jobs.run import run_job as run_job
+    from oasis_alloc.publish.manifest import PublishedVersion as PublishedVersion
+    from oasis_alloc.publish.trust import Trust as Trust
     from oasis_alloc.replay.replay import replay as replay
     from oasis_alloc.replay.requests import Requests as Requests
     from oasis_alloc.replay.result import Replay as Replay
@@ -103,6 +109,12 @@ _LATER = {
     "Pacer": "pacing.pacer",
     "Plan": "pacing.plan",
     "Schedule": "pacing.schedule",
+    "PolicyDirectory": "publish.directory",
+    "publish": "publish.directory",
+    "JobResult": "publish.jobs.result",
+    "run_job": "publish.jobs.run",
+    "PublishedVersion": "publish.manifest",
+    "Trust": "publish.trust",
     "replay": "replay.replay",
     "Requests": "replay.requests",
     "Replay": "replay.result",
@@ -124,10 +136,10 @@ def __dir__() -> list[str]:
 
 
 class _Package(types.ModuleType):
-    """This package, in which `replay` is the function, also once the package of that name is loaded."""
+    """This package, in which `replay` and `publish` are functions, also once the packages of these names are loaded."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not (name == "replay" and isinstance(value, types.ModuleType)):
+        if not (name in ("replay", "publish") and isinstance(value, types.ModuleType)):
             super().__setattr__(name, value)
 
 

@@ -22,6 +22,7 @@ from effort import diagonal
 
 import oasis_alloc as oa
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
+from oasis_alloc.publish.keys import make_keys
 
 N_USERS, DEGREE, N_ITEMS = 40, 6, 12
 
@@ -133,6 +134,8 @@ def objects() -> dict[str, Any]:
         "mmr": oa.MMR(0.3),
         "dpp": oa.DPP(0.3),
         "staleness": oa.Staleness(),
+        **published(policy),
+        "job result": oa.JobResult("a", Path("runs/a"), "gate failed", "churn", {"gates": {"text": "churn"}}),
         "event": oa.Event("a", "one", 0.0),
         "receipt": oa.Receipt(1, 0, 0, (oa.Rejected(0, "a", "key", "wrong"),)),
         "rejected": oa.Rejected(0, "a", "key", "wrong"),
@@ -141,6 +144,15 @@ def objects() -> dict[str, Any]:
         **paced(policy),
         **dict(errors()),
     }
+
+
+def published(policy: oa.Policy) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        _, public, _ = make_keys(f"{folder}/key")
+        trust = oa.Trust(public, name="radio", remember="radio.version")
+        version = oa.publish(policy, folder, reasons=["a", "b"], accepted={"gap": "known"})
+        directory = oa.PolicyDirectory(folder, trust=trust)
+        return {"published version": version, "trust": trust, "policy directory": directory}
 
 
 def paced(policy: oa.Policy) -> dict[str, Any]:

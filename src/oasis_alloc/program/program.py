@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.types import AnyInts, Floats
 from oasis_alloc.common.verdicts import ratios
 from oasis_alloc.program.pair_arrays import PairArrays, PairReader
@@ -230,14 +231,19 @@ class Program:
         from oasis_alloc.kernels.solve.decide import reach as add_up
         from oasis_alloc.kernels.solve.visit import Pairs
 
+        def read(indptr: npt.NDArray[np.int64], arrays: PairArrays, segment: npt.NDArray[np.uint32]) -> Pairs:
+            """Arrays that cannot be written, as an engine has them: others would have other compiled types."""
+            code, value, extra = arrays
+            return Pairs(readonly(indptr), readonly(code), readonly(value), readonly(extra), readonly(segment))
+
         positive = np.zeros((len(self.base), self.n_cells))
         negative = np.zeros_like(positive)
         if self.stream is None:
-            pairs = Pairs(self.indptr, self.code, self.value, self.extra, self.segment)
+            pairs = read(self.indptr, self.arrays, self.segment)
             add_up(0, self.n_users, pairs, self.n_classes, positive, negative)
             return self.reached(positive, negative)
         for first, last, indptr, arrays in self.stream.row_groups(self.indptr, self.arrays):
-            pairs = Pairs(indptr, *arrays, self.segment[first:last])
+            pairs = read(indptr, arrays, self.segment[first:last])
             add_up(0, last - first, pairs, self.n_classes, positive, negative)
         return self.reached(positive, negative)
 

@@ -186,6 +186,7 @@ def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
     """Reduce the smoothing; (the last point, pairs for the finisher), or None if the gap is reached."""
     monitor, dual, settings = run.monitor, run.dual, run.settings
     fractional, recovery_tries, last = np.inf, settings.recovery_tries, settings.last_gamma
+    before, ratio, power = np.inf, settings.gamma_ratio, 2.0
     if run.engine.survey().size == 0.0:  # no pair has a value
         recovery_tries, last = settings.worthless_tries, settings.last_worthless_gamma
     max_steps = 2 * settings.few_steps if run.ruled else settings.max_steps
@@ -206,9 +207,12 @@ def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
         if finishes or gamma <= last * run.unit:
             return point, wanted
         fractional = point.visit.fractional
-        # the loss from smoothing is quadratic in it: stop where the current slates would be good enough
+        # the loss from smoothing falls with a power of it, of 1 to 2: stop where slates would be good enough
+        if 1.0 < times < before < np.inf:
+            power = min(max(np.log(before / times) / np.log(ratio), 1.0), 2.0)
         ratio = settings.gamma_ratio
-        ratio = min(ratio, np.sqrt(times / settings.recovery_aim)) if times > 1.0 else ratio
+        ratio = min(ratio, (times / settings.recovery_aim) ** (1.0 / power)) if times > 1.0 else ratio
+        before = times
         point = dual.at(point.z, gamma / ratio)
 
 

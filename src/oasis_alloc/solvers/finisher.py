@@ -119,9 +119,8 @@ def finish_rounds(
             margins = opens = np.full_like(margins, np.inf)
         if monitor.may_conflict and not last.allocation.feasible and not loose:
             violations.append(last.allocation.violation)
-            few = settings.patience + 2 if program.supports else 2  # of their coupled prices, which move far together
             far = margins[last.pressed].max(initial=0.0) > settings.far * scale
-            if far or _stuck(violations, few):
+            if far or _stuck(violations, settings.tolerant):
                 raise SuspectedInfeasible  # prices are far above the scores, or wider margins do not help
         near = np.minimum(np.where(last.pressed, margins, settings.close * margins), opens)
         fresh = engine.decide(center if early else new, near)

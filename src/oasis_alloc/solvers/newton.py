@@ -108,10 +108,12 @@ class SmoothedDual:
 
         Functions with coupled prices count `of_shared` times.
         """
-        program = self.program
-        off = np.where(self.at_bound(point), 0.0, np.minimum(np.abs(point.gradient), self._curve_residual(point)))
-        size = np.maximum(np.abs(point.target_totals), program.by_variable(point.visit.activity))
-        return self._largest_share(off, size, of_shared)
+        size = np.maximum(np.abs(point.target_totals), self.program.by_variable(point.visit.activity))
+        return self._largest_share(self.off(point), size, of_shared)
+
+    def off(self, point: Point) -> Floats:
+        """By dual variable, the size of the projected gradient: how far the total is from the one its price prefers."""
+        return np.where(self.at_bound(point), 0.0, np.minimum(np.abs(point.gradient), self._curve_residual(point)))
 
     def share_of(self, point: Point, which: npt.NDArray[np.bool_]) -> float:
         """Maximum over functions of the share that some of the dual variables have in the sum of its totals."""

@@ -11,7 +11,6 @@ pairs keeps changing with every step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -44,7 +43,7 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
         return times  # whatever is fractional: the linear program would take longer than the passes that are left
     per_row = settings.fractional_per_row
     if program.rules is not None or program.supports:
-        per_row = settings.fractional_per_ruled_row
+        per_row = settings.fractional_per_ruled_row if only_caps(dual.engine) else settings.fractional_per_exact_row
     moving = np.unique(program.row[~dual.at_bound(point)]).size
     # the final number: it is proportional to the smoothing
     return times if point.visit.fractional >= per_row * moving * max(np.sqrt(times), 1.0) else np.inf
@@ -86,14 +85,14 @@ def recover_primal(
     may_drop = only_caps(engine)
     may_move = may_drop and program.rules is None and not program.supports
     for part in settings.moved if may_drop else (0.0,):
-        enough: float | Callable[[Point], bool] = settings.exact * FEASIBLE
         if may_move:
             enough = partial(_few, program, monitor, settings, part * monitor.target, scale)
         elif may_drop:
             enough = partial(_cheap, program, monitor, part * monitor.target)
+        else:
+            enough = partial(_met, dual, monitor, settings.moved[-1] * monitor.target)
         point = minimize(dual, point, 1, enough, settings.recovery_steps)
-        kept = program.kept_share * point.visit.activity
-        if not may_drop and program.violation(point.visit.totals, kept) > FEASIBLE:
+        if not may_drop and _violation(program, point) > FEASIBLE:
             break
         point = dual.here(point)  # its slates are needed
         prices = program.prices(point.z)
@@ -107,12 +106,24 @@ def recover_primal(
             less = trimmed(engine, positions, x, point.visit.totals)
             x = x if less is None else less
         monitor.offer(evaluate(engine, positions, x))
-        if program.supports or not (monitor.reached or may_move):
+        if program.supports or program.rules is not None or not (monitor.reached or may_move):
             bound_at(engine, monitor, prices, scale, settings)
         if monitor.reached:
             break
     monitor.enter("passes")
     return point, monitor.reached
+
+
+def _violation(program: Program, point: Point) -> float:
+    """The largest violation of any limit by the smoothed slates of a point."""
+    return program.violation(point.visit.totals, program.kept_share * point.visit.activity)
+
+
+def _met(dual: SmoothedDual, monitor: Monitor, gap: float, point: Point) -> bool:
+    """Whether every limit is met, of small totals too, and what totals miss of their prices' worth is within a gap."""
+    if float(dual.off(point) @ np.abs(point.z)) > gap * monitor.size_of(point.visit.bound):
+        return False
+    return dual.residual(point) <= dual.settings.met and _violation(dual.program, point) <= FEASIBLE
 
 
 def _cheap(program: Program, monitor: Monitor, gap: float, point: Point) -> bool:

@@ -78,13 +78,14 @@ class DualSettings:
     worthless_tries: int = 40  # the same where no pair has a value
     recovery_aim: float = 0.9  # share of what smoothing may take that the next gamma aims at
     smoothing_share: float = 0.7  # of the requested gap that smoothing may cost
-    exact: float = 0.05  # residual at which limits count as met, in units of the feasibility tolerance
+    met: float = 1e-6  # residual at which slates will do if they meet all limits
     moved: tuple[float, ...] = (0.3, 0.03)  # of the gap: cost that moving may have, at first and in a second try
     movable: float = 0.25  # of the open pairs of a row
     dropped: float = 12.0  # gammas that what cannot be moved is worth, where it is near to being dropped
     recovery_steps: int = 16  # Newton steps
     fractional_per_row: float = 20.0  # with fewer, the linear program is small, and Newton steps are many
     fractional_per_ruled_row: float = 4.0  # the same under rules and with support functions, which make it large
+    fractional_per_exact_row: float = 9.0  # the same where floors or guards have to be met, which takes more steps
     large: int = 50_000  # undecided pairs from which a linear program takes longer than a few passes that are left
     # rounds of the finisher (finisher.py)
     about_zero: float = 1e-11  # x up to which a pair is not shown
@@ -104,6 +105,7 @@ class DualSettings:
     few_pressed: int = 100  # rows pressed at a time, of which the users get alternatives at once
     chords: int = 3  # rounds in which curved rows are only given longer chords
     patience: int = 8  # rounds after which all margins are widened
+    tolerant: int = 10  # rounds after which violations that do not fall are taken for a conflict
     first_slack: float = 1e3  # first highest price of a slack, in the largest value or price
     max_slack: float = 1e12  # the last one, in typical scores
     kink: float = 1e-9  # gamma, in typical scores, of visits that are made for the bound alone

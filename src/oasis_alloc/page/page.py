@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oasis_alloc import __version__
-from oasis_alloc.commands.charts import bullet, dot, signed
-from oasis_alloc.commands.style import STYLE
-from oasis_alloc.commands.summary import Cost, Delivery, cost, deliveries, label, notable
+from oasis_alloc.common.version import package_version
+from oasis_alloc.page.charts import bullet, dot, signed
+from oasis_alloc.page.style import STYLE
+from oasis_alloc.page.summary import Cost, Delivery, cost, deliveries, label, notable
 
 if TYPE_CHECKING:
     from oasis_alloc.problem import Problem
@@ -43,7 +43,7 @@ def page(problem: Problem, solution: Solution, title: str, relevance: str | None
         "<footer>A price is what the objective gains if the limit is relaxed by one unit: positive at a "
         "cap, negative at a floor, 0 where the limit does not bind. Scoring each candidate by its value "
         "minus the prices of what it uses reproduces this allocation. "
-        f"Made by oasis_alloc {escape(__version__)}.</footer>"
+        f"Made by oasis_alloc {escape(package_version())}.</footer>"
     )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

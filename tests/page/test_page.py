@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc.commands.page import number, page
-from oasis_alloc.commands.summary import cost, deliveries
 from oasis_alloc.markets import month
+from oasis_alloc.page.page import number, page
+from oasis_alloc.page.summary import cost, deliveries
 
 
 class Page(HTMLParser):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from pathlib import Path
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oasis_alloc.commands.tables import read_table
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.remote import Files
 from oasis_alloc.errors import InputError, ProblemError
+from oasis_alloc.problem_file.earlier import Last, saved_allocation
+from oasis_alloc.problem_file.tables import read_table
 from oasis_alloc.results.organic import best_pairs
 from oasis_alloc.statement.slate import Sizes
 
@@ -24,13 +25,15 @@ _SHORT.maxstring = _SHORT.maxother = 80
 
 
 def read_limits(
-    table: Mapping[str, Any], candidates: Candidates, size: Sizes, folder: Path, file: str
+    table: Mapping[str, Any], candidates: Candidates, size: Sizes, folder: Files, file: str, last: Last
 ) -> dict[str, Any]:
     """Turn each entry of `[limits]` into a number or a {label: number} table.
 
     An entry is a number; a table `{label = number, ...}`; a table of a file, `{file = "caps.parquet",
-    key = "campaign", value = "cap"}` (`key` may be a list of columns); or `{best = "relevance"}`, the largest
-    total of a column that slates of `size` can reach with no constraint. `folder` is where paths start.
+    key = "campaign", value = "cap"}` (`key` may be a list of columns); `{best = "relevance"}`, the largest
+    total of a column that slates of `size` can reach with no constraint; `{solution = "monday.solution"}`, the
+    allocation of a saved solution, for `stay_close`; or `{ledger = "ledger.db", by = "campaign"}`, what a ledger
+    counts as delivered. `folder` is where paths start.
     """
     limits: dict[str, Any] = {}
     labels: _Labels | None = None  # made at first use
@@ -41,9 +44,15 @@ def read_limits(
         if not isinstance(entry, Mapping):
             limits[name] = _number(entry, place)
         elif isinstance(entry.get("file"), str):
-            limits[name] = _from_file(entry, folder, place)
+            limits[name] = from_file(entry, folder, place)
         elif isinstance(entry.get("best"), str):
             limits[name] = _best(entry, candidates, size, place)
+        elif isinstance(entry.get("solution"), str):
+            _only(entry, ("solution",), place)
+            meant = last.is_meant(entry["solution"])
+            limits[name] = saved_allocation(last.path if meant else folder / entry["solution"])
+        elif isinstance(entry.get("ledger"), str):
+            limits[name] = _delivered(entry, candidates, folder, place)
         else:
             labels = _Labels(candidates) if labels is None else labels
             found = {label: labels.of(label) for label in entry}
@@ -69,12 +78,15 @@ def _number(value: object, place: str) -> float:
         raise ProblemError(f"{place} is {shown(value)}; {expected}") from error
 
 
-def _from_file(entry: Mapping[str, Any], folder: Path, place: str) -> dict[Any, float]:
+def from_file(entry: Mapping[str, Any], folder: Files, place: str) -> dict[Any, float]:
+    """The {label: number} table that a file has: `{file = "caps.parquet", key = "campaign", value = "cap"}`."""
     import narwhals.stable.v2 as nw
 
     _only(entry, ("file", "key", "value"), place)
     keys = [entry["key"]] if isinstance(entry.get("key"), str) else entry.get("key")
     value = entry.get("value")
+    if not isinstance(entry.get("file"), str):
+        raise ProblemError(f"{place}: file names a table of labels and numbers.")
     if not isinstance(keys, list) or not keys or not all(isinstance(k, str) for k in keys):
         raise ProblemError(f"{place}: key names the column of labels, or a list of columns.")
     if not isinstance(value, str):
@@ -96,6 +108,28 @@ def _from_file(entry: Mapping[str, Any], folder: Path, place: str) -> dict[Any, 
             continue
         limits[label] = _number(number, f"{place}: {path.name}, row {row:,}: {value}")
     return limits
+
+
+def _delivered(entry: Mapping[str, Any], candidates: Candidates, folder: Files, place: str) -> dict[Any, float]:
+    """Delivered amounts of a ledger, of the labels that the candidates have."""
+    from oasis_alloc.pacing.ledger import Ledger
+
+    _only(entry, ("ledger", "name", "by", "since", "until", "pending"), place)
+    address, keys = entry["ledger"], entry.get("by")
+    listed = [keys] if isinstance(keys, str) else keys
+    if not isinstance(listed, list) or not listed or not all(isinstance(key, str) for key in listed):
+        raise ProblemError(f"{place}: by names the key of the amounts, or a list of keys.")
+    by = listed[0] if len(listed) == 1 else tuple(listed)
+    if "://" not in address:
+        if not (folder / address).is_file():
+            raise InputError(f"{place}: {folder / address}: there is no such ledger.")
+        address = str(folder / address)
+    how = {name: entry[name] for name in ("since", "until", "pending") if name in entry}
+    try:
+        with Ledger(address, **({"name": entry["name"]} if "name" in entry else {}), by=by) as ledger:
+            return ledger.delivered(by=by, among=candidates.groups(by), **how)
+    except (InputError, ProblemError) as error:
+        raise ProblemError(f"{place}: {error}") from error
 
 
 def _best(entry: Mapping[str, Any], candidates: Candidates, size: Sizes, place: str) -> float:

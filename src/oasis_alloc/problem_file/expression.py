@@ -1,7 +1,8 @@
 """Objectives and constraints written as text: parsed, checked node by node, never evaluated as Python.
 
-Only numbers, texts, named limits, the package's own functions, `+ - * /`, `<= >= ==` and `.named("...")`
-are allowed. Everything else is refused with its position, so a statement from another person is safe to run.
+Only numbers, texts, named limits, the package's own functions, `+ - * /`, `<= >= ==`, `.named("...")` and
+`.delivered_so_far(...)` are allowed. Everything else is refused with its position, so a statement from another person
+is safe to run.
 """
 
 from __future__ import annotations
@@ -13,15 +14,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import oasis_alloc
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.errors import OasisAllocError, ProblemError
 from oasis_alloc.statement.functions import Function
+from oasis_alloc.statement.functions.alpha_fair import alpha_fair
+from oasis_alloc.statement.functions.entropy import entropy
+from oasis_alloc.statement.functions.gini_welfare import gini_welfare
+from oasis_alloc.statement.functions.kl import kl
+from oasis_alloc.statement.functions.log import log
+from oasis_alloc.statement.functions.reach import reach
+from oasis_alloc.statement.functions.soft import soft
+from oasis_alloc.statement.functions.square_deviation import square_deviation
+from oasis_alloc.statement.functions.worst_off import worst_off
+from oasis_alloc.statement.measures import Measure, exposure, total
+from oasis_alloc.statement.stay_close import stay_close
 
-_FUNCTIONS = (
-    "exposure", "total", "soft", "log", "alpha_fair", "entropy", "kl", "reach", "worst_off", "gini_welfare",
-    "square_deviation",
-)  # fmt: skip
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        exposure, total, soft, log, alpha_fair, entropy, kl, reach, worst_off, gini_welfare, square_deviation,
+        stay_close,
+    )
+}  # fmt: skip
 _ARITHMETIC: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
     ast.Add: ("+", operator.add),
     ast.Sub: ("-", operator.sub),
@@ -84,7 +98,7 @@ class _Reader:
     place: SourcePosition
 
     def __post_init__(self) -> None:
-        self.functions = {n: getattr(oasis_alloc, n) for n in _FUNCTIONS if hasattr(oasis_alloc, n)}
+        self.functions = FUNCTIONS
 
     def read(self) -> Any:
         if not self.text.strip():
@@ -125,7 +139,7 @@ class _Reader:
                 self.refuse(
                     node,
                     f"{what} cannot be used in a statement. Allowed are numbers, names from [limits], "
-                    f'{", ".join(self.functions)}, + - * /, <= >= ==, and .named("...").',
+                    f'{", ".join(self.functions)}, + - * /, <= >= ==, .named("...") and .delivered_so_far(...).',
                 )
 
     def constant(self, node: ast.Constant) -> Any:
@@ -159,11 +173,17 @@ class _Reader:
         )
 
     def call(self, node: ast.Call) -> Any:
+        function: Callable[..., Any]
         if isinstance(node.func, ast.Attribute) and node.func.attr == "named":
             owner = self.node(node.func.value)
             if not isinstance(owner, Function):
                 self.refuse(node, '.named("...") follows a constraint or a function, in parentheses.')
             function = owner.named
+        elif isinstance(node.func, ast.Attribute) and node.func.attr == "delivered_so_far":
+            owner = self.node(node.func.value)
+            if not isinstance(owner, Measure):
+                self.refuse(node, ".delivered_so_far(...) follows a measure, such as exposure(...).")
+            function = owner.delivered_so_far
         elif isinstance(node.func, ast.Name):
             if node.func.id not in self.functions:
                 self.refuse(node, f"unknown function {node.func.id!r}.{did_you_mean(node.func.id, self.functions)}")

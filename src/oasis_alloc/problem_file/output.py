@@ -67,17 +67,29 @@ def write_allocation(
     kind: str | None,
     name: str = "allocation",
 ) -> tuple[Path, str | None]:
-    """Write the pairs at `shown`: their ids, the probability `x`, and their columns.
+    """Write the pairs at `shown` with the probability `x`; see `write_pairs`."""
+    return write_pairs(candidates, shown, {"x": x}, directory, kind, name)
+
+
+def write_pairs(
+    candidates: Candidates,
+    shown: NDArray[np.int64],
+    answers: Mapping[str, NDArray[Any]],
+    directory: Path,
+    kind: str | None,
+    name: str,
+) -> tuple[Path, str | None]:
+    """Write the pairs at `shown`: their ids, the columns of `answers`, and their own columns.
 
     `kind` is "parquet", "csv", or None for Parquet if it can be written and CSV if not. Ids without a Parquet type
     are written as CSV in any case. Returns the file, and a note if it is CSV although Parquet was
-    requested. If an id or a column is named `x`, the probability is `x_`; see `frames.answer_names`.
+    requested. If an id or a column has the name of an answer, `_` is added to that; see `answer_names`.
     """
     names = (candidates.user_name, candidates.item_name)
     of_columns = answer_names(candidates.columns, names)  # an array may be called like the ids; a column of a table not
-    (called,) = answer_names(["x"], (*names, *of_columns)).values()
+    called = answer_names(answers, (*names, *of_columns))
     columns = {of_columns[column]: values[shown] for column, values in candidates.columns.items()}
-    values = {called: x} | columns
+    values = {called[answer]: array for answer, array in answers.items()} | columns
     note = None
     if kind is None:
         kind = best_kind()

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc.commands.expression import SourcePosition, evaluate
-from oasis_alloc.commands.statement import read_statement
 from oasis_alloc.errors import InputError, ProblemError
+from oasis_alloc.problem_file.expression import SourcePosition, evaluate
+from oasis_alloc.problem_file.statement import read_statement
 
 LIMITS = {"caps": {"a": 2.0, "b": 4.0}, "most": 3.0}
 PLACE = SourcePosition("problem.toml", 7, "subject_to[0]")

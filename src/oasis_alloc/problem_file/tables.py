@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from oasis_alloc.commands.csv_tables import as_frame, read_csv
 from oasis_alloc.common.files import kind_of_file, plainly
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.data.doubled import told_apart
 from oasis_alloc.data.partitions import PARQUET, TableFile, parts_of, typed
 from oasis_alloc.errors import InputError, MissingDependencyError, require
+from oasis_alloc.problem_file.csv_tables import as_frame, read_csv
 
 _LIBRARIES = ("pyarrow", "polars", "pandas")
 _CSV = (".csv",)
