@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -313,3 +314,13 @@ def test_the_allocation_is_written_in_parts(stored: oa.Partitions, tmp_path: Pat
         assert not path.exists(), "no manifest, so the directory is not complete"
     finally:
         (tmp_path / "kept").rename(stored.directory / "_users" / "part-00002.parquet")
+
+
+def test_the_code_of_the_page_runs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks), "docs/cluster.md", "exec"), names)
+    assert names["solution"].status.name == "SOLVED"
+    assert json.loads(names["manifest"].read_text())["pairs"] == names["solution"].pairs.size
+    same(oa.solve(names["problem"], gap=1e-4), names["solution"])

@@ -30,7 +30,6 @@ LAYERS = """
     problem
     program
     engines
-    engines.ray
     solvers
     results
     serving

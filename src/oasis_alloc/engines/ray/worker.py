@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sys
+from functools import cache
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,16 +27,24 @@ def versions() -> dict[str, str]:
     import numba
     import scipy
 
-    import oasis_alloc
-
+    package = import_module("oasis_alloc")
     return {
-        "oasis_alloc": oasis_alloc.__version__,
+        "oasis_alloc": f"{package.__version__} (sources {_digest(Path(str(package.__file__)).parent)})",
         "Python": ".".join(map(str, sys.version_info[:3])),
         "numba": numba.__version__,
         "numpy": np.__version__,
         "scipy": scipy.__version__,
         "machine": platform.machine(),
     }
+
+
+@cache
+def _digest(folder: Path) -> str:
+    """A short digest of all sources: two builds of one version may differ."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 class Worker:
