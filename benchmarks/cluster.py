@@ -114,7 +114,7 @@ def measure(way: str, given: argparse.Namespace) -> dict[str, Any]:
         ray.init(address="local", num_cpus=cores, object_store_memory=200_000_000, log_to_driver=False)
         with oa.RayEngine(actors=int(number)) as settings:
             started = time.perf_counter()
-            with settings.started() as cluster, cluster.engine(lower(problem)) as engine:
+            with settings._started() as cluster, cluster.engine(lower(problem)) as engine:
                 row["start"] = time.perf_counter() - started
                 row["pass"], row["round"] = passes_of(engine)
                 used = sum(place["peak_bytes"] for place in cluster.places()) / 1e6

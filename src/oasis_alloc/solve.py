@@ -162,7 +162,7 @@ def solve(
 
 def _started(engine: RayEngine | None) -> AbstractContextManager[Cluster | None]:
     """The actors of a solve on a cluster, until the end of the block."""
-    return nullcontext() if engine is None else engine.started()
+    return nullcontext() if engine is None else engine._started()
 
 
 def _reach(cluster: Cluster | None) -> Callable[[Program], tuple[Floats, Floats]] | None:

@@ -9,6 +9,7 @@ import sys
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from oasis_alloc.engines.pieces import ChunkPart
 from oasis_alloc.engines.ray.held import Held, Store
 from oasis_alloc.engines.settings import SIZES, EngineSizes
 from oasis_alloc.kernels.solve import decide as decide_kernels
+from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.program import Program
 
@@ -124,6 +126,16 @@ class Worker:
         with held.only(chunks):
             held._curvature_chunks(np.array(tables))
         return _by_parcel(held._load, chunks, parcels)
+
+    def kept(self, key: int, chunks: list[int]) -> list[visit_kernels.Curvature]:
+        """The curvature that the last visit has kept, of each of these chunks; for programs without rules."""
+        held, out = self._held[key], []
+        for chunk in chunks:
+            n, users = held._out[chunk, [visit_kernels.KEPT, visit_kernels.KEPT_USERS]].astype(int).tolist()
+            own: Any = held._kept[chunk]
+            cell, extra, end = own[:3]
+            out.append(visit_kernels.Curvature(cell[:n], np.ascontiguousarray(extra[:, :n]), end[: users + 1]))
+        return out
 
     def count(
         self, key: int, chunks: list[int], tables: Floats, widest: float, kink: float, slack: float
