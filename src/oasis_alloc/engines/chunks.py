@@ -137,6 +137,10 @@ class Chunked(ABC):
         finally:
             self.program, self._survey = full, survey
 
+    @property
+    def thresholds(self) -> Floats:
+        return self._threshold
+
     def survey(self) -> Survey:
         if self._survey is None:
             program = self.program

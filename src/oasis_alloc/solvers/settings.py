@@ -54,6 +54,15 @@ class DualSettings:
     # prices that run away (dual.py)
     ordinary: float = 1e3  # sizes of prices that a start at 1 finds as well
     runaway: float = 1e4  # typical scores; prices beyond that: the dual is running to minus infinity
+    # solving again (again.py)
+    again_gamma: float = 0.01  # where a solve starts that has prices and no smoothing, in typical scores
+    again_ratio: float = 5.0  # what the smoothing is multiplied by where the earlier prices are far off
+    far_off: float = 0.3  # share of a function's totals whose prices may be further off than the longest step
+    again_steps: int = 1  # Newton steps where earlier prices are near; the finisher corrects more prices per pass
+    again_finer: float = 0.8  # share of the smoothing of an earlier recovery: moving may then cost more of the gap
+    again_share: float = 0.5  # like `smoothing_share`
+    again_open: float = 1.8  # times the pairs wanted that the first decision is meant to leave open
+    likely: float = 2.0  # times the requested gap that a sample may say of the earlier allocation, to be looked at
     # Newton steps (newton.py)
     max_products: int = 40  # Hessian products per step
     max_halvings: int = 12  # of a step that does not decrease the dual
