@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from benchmarks.machine import description, heading, peak, resident
 from benchmarks.tables import table
 from oasis_alloc.engines import engine_for
 from oasis_alloc.engines.chunks import Chunked
+from oasis_alloc.engines.ray.cluster import Cluster
 from oasis_alloc.markets import matching
 from oasis_alloc.program.lowering import lower
 
@@ -49,10 +51,11 @@ def partitions_of(pairs: int, directory: Path) -> tuple[oa.Partitions, float]:
     """(the market as partitions, seconds that `oa.partition` took; 0 if they were there)."""
     market = market_of(pairs)
     if not (directory / "partitions" / "_partitions.json").exists():
+        first = 0
         for number, block in enumerate(market.blocks()):
-            first = number * (len(block.indptr) - 1)
             part = oa.Candidates.from_arrays(block.indptr, block.item, block.columns, n_items=market.n_items)
             part.to_parquet(directory / "pairs", name=f"pairs-{number:06d}", first_user=first)
+            first += len(block.indptr) - 1
     started = time.perf_counter()
     made = oa.partition(directory / "pairs", directory / "partitions")
     return made, (time.perf_counter() - started) if made.written else 0.0
@@ -104,33 +107,60 @@ def measure(way: str, given: argparse.Namespace) -> dict[str, Any]:
         started = time.perf_counter()
         solution = oa.solve(problem, gap=given.gap, threads=int(number))
     else:
+        import ray
+
         problem = problem_of(stored, in_memory=False)
+        cores = max(int(number), os.cpu_count() or 1)  # more actors than cores wait for each other
+        ray.init(address="local", num_cpus=cores, object_store_memory=200_000_000, log_to_driver=False)
         with oa.RayEngine(actors=int(number)) as settings:
             started = time.perf_counter()
-            with settings.started() as cluster, cluster.engine(lower(problem)) as engine:
+            with settings._started() as cluster, cluster.engine(lower(problem)) as engine:
                 row["start"] = time.perf_counter() - started
                 row["pass"], row["round"] = passes_of(engine)
                 used = sum(place["peak_bytes"] for place in cluster.places()) / 1e6
+            counted = rounds_of()
             started = time.perf_counter()
             solution = oa.solve(problem, gap=given.gap, engine=settings)
-            row["actors_megabytes"] = used
+            row |= {"actors_megabytes": used, "rounds": counted[-1].rounds}
     row["solve"] = time.perf_counter() - started
     row |= {"passes": solution.passes, "value": solution.value, "bound": solution.bound, "gap": solution.gap}
     row["driver_megabytes"] = peak() - before
     return row
 
 
+def rounds_of() -> list[Cluster]:
+    """The clusters of the solves to come, which count their rounds."""
+    made, out = Cluster.__init__, []
+
+    def remember(self: Cluster, settings: oa.RayEngine) -> None:
+        made(self, settings)
+        out.append(self)
+
+    Cluster.__init__ = remember  # type: ignore[method-assign]
+    return out
+
+
 def report(rows: list[dict[str, Any]]) -> str:
-    heads = ["way", "start s", "pass s", "ns a pair", "round ms", "solve s", "passes", "actors MB", "this process MB"]
-    body = [
-        [
-            row["way"], f"{row['start']:.1f}" if "start" in row else "", f"{row['pass']:.3f}",
-            f"{1e9 * row['pass'] / row['pairs']:.2f}", f"{1e3 * row['round']:.1f}", f"{row['solve']:.1f}",
-            f"{row['passes']:.1f}", f"{row['actors_megabytes']:.0f}" if "actors_megabytes" in row else "",
-            f"{row['driver_megabytes']:.0f}",
-        ]
-        for row in rows
-    ]  # fmt: skip
+    heads = [
+        "way",
+        "start s",
+        "pass s",
+        "ns a pair",
+        "round ms",
+        "solve s",
+        "passes",
+        "rounds",
+        "actors MB",
+        "this process MB",
+    ]
+    forms = {
+        "start": "{:.1f}", "pass": "{:.3f}", "ns": "{:.2f}", "round ms": "{:.1f}", "solve": "{:.1f}",
+        "passes": "{:.1f}", "rounds": "{:d}", "actors_megabytes": "{:.0f}", "driver_megabytes": "{:.0f}",
+    }  # fmt: skip
+    body = []
+    for row in rows:
+        numbers = {**row, "ns": 1e9 * row["pass"] / row["pairs"], "round ms": 1e3 * row["round"]}
+        body.append([row["way"], *(form.format(numbers[k]) if k in numbers else "" for k, form in forms.items())])
     return table(heads, body)
 
 
@@ -172,6 +202,7 @@ def main() -> None:
             command += ["--directory", given.directory, "--gap", str(given.gap)]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             rows.append(json.loads(done.stdout.splitlines()[-1]))
+            print(f"{way}: {rows[-1]}", flush=True)
         print(report(rows))
         print("predicted, not measured:")
         print(model(rows))

@@ -21,6 +21,7 @@ from oasis_alloc.solution import Solution
 from oasis_alloc.statement.measures import Limit
 
 if TYPE_CHECKING:
+    from oasis_alloc.common.types import Floats
     from oasis_alloc.engines.base import Engine
     from oasis_alloc.engines.ray.cluster import Cluster
     from oasis_alloc.program.program import Program
@@ -136,16 +137,13 @@ def solve(
         from oasis_alloc.solvers.registry import solver_named
         from oasis_alloc.solvers.resume import Checkpointer
         from oasis_alloc.solvers.stages import Task, carry_out, prepare
-        from oasis_alloc.solvers.start import start_prices, weights_by_row
+        from oasis_alloc.solvers.start import start_prices
 
         run = solver_named(solver)
         checkpointer = Checkpointer.of(checkpoint, checkpoint_every, resume, solver, start is not None)
         monitor = Monitor(gap, time_limit, pass_limit, report)
-        relaxes, reach = on_conflict == "relax", None if cluster is None else cluster.reach
-        program = lower(problem, threads=threads, reach=reach)
-        weights = None if relax_weights is None else weights_by_row(program, relax_weights)
-        if weights is None and relaxes:
-            weights = np.ones(program.n_rows)  # relaxations are summed in the limits' own units
+        program, relaxes = lower(problem, threads=threads, reach=_reach(cluster)), on_conflict == "relax"
+        weights = _weights(program, relax_weights, relaxes)
         prices = None if start is None else start_prices(program, *_by_label(start))
         _log.info("solve by %s to a gap of %.1e: %s", solver, gap, _in_short(problem))
 
@@ -164,7 +162,21 @@ def solve(
 
 def _started(engine: RayEngine | None) -> AbstractContextManager[Cluster | None]:
     """The actors of a solve on a cluster, until the end of the block."""
-    return nullcontext() if engine is None else engine.started()
+    return nullcontext() if engine is None else engine._started()
+
+
+def _reach(cluster: Cluster | None) -> Callable[[Program], tuple[Floats, Floats]] | None:
+    """Who reads all pairs for the ranges of totals: the actors, where there are some."""
+    return None if cluster is None else cluster.reach
+
+
+def _weights(program: Program, given: Mapping[str, Limit] | None, relaxes: bool) -> Floats | None:
+    """The weight of a missed unit by row; None for those by which conflicts are named."""
+    from oasis_alloc.solvers.start import weights_by_row
+
+    if given is None:
+        return np.ones(program.n_rows) if relaxes else None  # relaxations are summed in the limits' own units
+    return weights_by_row(program, given)
 
 
 @contextmanager

@@ -101,6 +101,7 @@ def objects() -> dict[str, Any]:
         "candidates": cands,
         "framed": framed(),
         "partitions": partitions(),
+        "ray engine": oa.RayEngine(actors=2, address="10.0.0.5:6379"),
         "key": cands.users["market"],
         "several": cands.items["genre"],
         "grouping": cands.grouping(("market", "artist")),

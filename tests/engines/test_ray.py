@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -313,3 +314,42 @@ def test_the_allocation_is_written_in_parts(stored: oa.Partitions, tmp_path: Pat
         assert not path.exists(), "no manifest, so the directory is not complete"
     finally:
         (tmp_path / "kept").rename(stored.directory / "_users" / "part-00002.parquet")
+
+
+def test_the_code_of_the_page_runs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks), "docs/cluster.md", "exec"), names)
+    assert names["solution"].status.name == "SOLVED"
+    assert json.loads(names["manifest"].read_text())["pairs"] == names["solution"].pairs.size
+    same(oa.solve(names["problem"], gap=1e-4), names["solution"])
+
+
+def test_checkpoints_starts_relaxations_and_the_reference_work(stored: oa.Partitions, tmp_path: Path) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    state = tmp_path / "state"
+    oa.solve(problem, gap=GAP, pass_limit=3, checkpoint=state, engine=engine(2))
+    here = oa.solve(problem, gap=GAP, resume=state)
+    same(oa.solve(problem, gap=GAP, resume=state, engine=engine(2)), here)  # begun there, ended here or there
+    same(oa.solve(problem, gap=GAP, start=here, engine=engine(2)), oa.solve(problem, gap=GAP, start=here))
+    conflict = problems["conflict"](problem.candidates)
+    relaxed = oa.solve(conflict, gap=1e-4, on_conflict="relax")
+    assert relaxed.status.name == "RELAXED"
+    same(oa.solve(conflict, gap=1e-4, on_conflict="relax", engine=engine(3)), relaxed)
+    same(oa.solve(problem, solver="conic", engine=engine(2)), oa.solve(problem, solver="conic"))
+
+
+@pytest.mark.parametrize("slate", [oa.Slate(3, keep={"relevance": 0.9}), oa.Slate(3, at_least=1)])
+def test_slates_that_streams_do_not_support_are_refused_by_name(stored: oa.Partitions, slate: oa.Slate) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items)).replace(slate=slate)
+    with pytest.raises(ProblemError, match=r"(keep|at_least) needs all pairs of a user at once"):
+        oa.solve(problem, engine=engine(2))
+
+
+def test_the_progress_can_stop_a_solve(stored: oa.Partitions) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    found = oa.solve(problem, gap=GAP, engine=engine(2), progress=lambda progress: progress.passes > 2)
+    assert found.status.name == "STOPPED"
+    assert found.passes < 8
+    assert found.bound >= oa.solve(problem, gap=GAP).value

@@ -149,20 +149,6 @@ def test_random_commands(both: Both, seed: int) -> None:
                 both.do(str(command))
 
 
-def test_a_verifier_decides_before_anything_is_read(script: JavaStore, tmp_path: Path) -> None:
-    path = tmp_path / "policy"
-    script.do("clock", str(CREATED))
-    path.write_bytes(snapshot())
-    script.open(path, signed=True)
-    assert script.do("policy") == "refused: no policy"
-    path.write_bytes(b"not a policy")
-    path.with_name("policy.sig").write_bytes(snapshot()[-1:])
-    assert script.do("refresh") is False
-    assert script.do("stats")["refused_snapshots"] == {"signature": 2}
-    path.write_bytes(snapshot())
-    assert script.do("refresh") is True
-
-
 def test_swaps_and_roll_backs_under_load_change_no_answer(tmp_path: Path) -> None:
     files, now = [], time.time()
     for k in range(8):

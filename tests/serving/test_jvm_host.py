@@ -177,6 +177,7 @@ FORGED: dict[str, bytes] = {
     "a text that ends before it begins": array("items/ends", 1, -1),
     "a text beyond the bytes": array("items/ends", -1, 2**33),
     "a text that is no UTF-8": array("items/text", 0, 0xFF),
+    "a text that begins within a character": array("items/ends", 3, 3),
     "an id that comes twice": array("items/text", 0, int(ARRAYS["items/text"][1])),
     "a label that comes twice": array("item_keys/0/labels", 0, int(ARRAYS["item_keys/0/labels"][1])),
     "ids of fewer items": cut("items/ends"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
 import tempfile
+import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "examples" / "jvm-host" / "src"
 GOLDEN = ROOT / "tests" / "golden"
+_OLD = 3600.0  # seconds after which classes of other sources are removed
 QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # half of the time of a program that runs once
 
 
@@ -38,21 +42,28 @@ def _java() -> tuple[str | None, str]:
 
 
 @cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="oasis-alloc-jvm-")  # removed when the process ends
-
-
-@cache
 def classes() -> Path:
-    """The classes of the library and of its tests."""
+    """The classes of the library and of its tests, compiled once for all processes that have the same sources."""
     java()
-    folder = Path(_folder().name)
     javac = shutil.which("javac")
     assert javac is not None
-    sources = sorted(map(str, SOURCES.rglob("*.java")))
-    command = [javac, *(f"-J{flag}" for flag in QUICK), "--release", "17", "-Xlint:all", "-Werror"]
-    subprocess.run([*command, "-d", str(folder), *sources], check=True, timeout=300)
-    return folder
+    sources = sorted(SOURCES.rglob("*.java"))
+    version = subprocess.run([javac, "-version"], capture_output=True, check=True).stdout
+    digest = hashlib.sha256(b"\0".join([version, *(path.read_bytes() for path in sources)])).hexdigest()[:16]
+    home = ROOT / "build" / "jvm-classes"  # ignored by git, as all of build/
+    found = home / digest
+    if not found.is_dir():
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home) as folder:
+            command = [javac, *(f"-J{flag}" for flag in QUICK), "--release", "17", "-Xlint:all", "-Werror"]
+            made = Path(folder) / "classes"
+            subprocess.run([*command, "-d", str(made), *map(str, sources)], check=True, timeout=300)
+            with suppress(OSError):  # another process was faster
+                made.rename(found)
+        for other in home.iterdir():  # of earlier sources
+            if other.name != digest and len(other.name) == len(digest) and other.stat().st_mtime < time.time() - _OLD:
+                shutil.rmtree(other, ignore_errors=True)
+    return found
 
 
 def run(

@@ -46,6 +46,7 @@ class Cluster:
         self._stores: dict[Any, int] = {}
         self._edges: Ints | None = None
         self.lost = 0  # actors so far
+        self.rounds = 0  # calls of all actors so far
 
     def engine(self, program: Program) -> RayChunks:
         """An engine for a program, which the actors hold until it is closed."""
@@ -112,6 +113,7 @@ class Cluster:
 
         Chunks of actors that are lost meanwhile are asked again at those that have them then.
         """
+        self.rounds += 1
         out: list[tuple[list[int], Any]] = []
         open_ = [(seat, list(seat.chunks)) for seat in self._seats]
         while open_:

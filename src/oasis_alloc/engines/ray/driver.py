@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.threads import each
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import PairSplit, Visit
 from oasis_alloc.engines.chunks import Chunked
 from oasis_alloc.engines.pieces import ChunkPart, Piece
 from oasis_alloc.engines.ray.cluster import Call, dealt, slim
+from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
@@ -48,6 +50,7 @@ class RayChunks(Chunked):
         self._cluster = cluster
         self.key = cluster.next_key()
         self._prices, self._margins = np.empty(0), np.empty(0)  # of the current call
+        self._curvature_of = 0  # the visit whose curvature is here
         self._history: list[State | tuple[RayChunks, int]] = []
         per_parcel = max(1, -(-2 * self._load.nbytes // _WIRE_BYTES))
         self._parcels = np.arange(self._n) // per_parcel
@@ -108,7 +111,7 @@ class RayChunks(Chunked):
         raise NotImplementedError("pairs are at the actors; every call has a method of its own there")
 
     def _chunks(self, job: Callable[[int], object]) -> None:
-        raise NotImplementedError("pairs are at the actors; every call has a method of its own there")
+        each(range(self._n), job, None)
 
     def _place(self, chunks: list[int], by_parcel: Floats, into: Floats) -> None:
         """Put sums by parcel into the places of the parcels' first chunks at this actor; the others are 0."""
@@ -136,6 +139,14 @@ class RayChunks(Chunked):
         self._remember("visit", *numbers)
 
     def _curvature_chunks(self, tables: Floats) -> None:
+        """Products at this process, from what actors have kept: a visit is followed by many, each a round otherwise."""
+        if self._rules is None:
+            if self._curvature_of != self.visits:
+                for chunk, kept in enumerate(self._by_chunk("kept")):
+                    self._kept[chunk] = visit_kernels.Curvature(*(np.array(part) for part in kept))
+                self._curvature_of = self.visits
+            super()._curvature_chunks(tables)
+            return
         for chunks, load in self._ask("curvature", self._parcels, tables):
             self._place(chunks, load, self._load)
 

@@ -127,7 +127,7 @@ class RayEngine(ByFields):
                 ray.kill(actor)
 
     @contextmanager
-    def started(self) -> Iterator[Cluster]:
+    def _started(self) -> Iterator[Cluster]:
         """The actors, until the end of the block."""
         require("ray", "ray")
         from oasis_alloc.engines.ray.cluster import Cluster

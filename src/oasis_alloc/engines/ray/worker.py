@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +19,7 @@ from oasis_alloc.engines.pieces import ChunkPart
 from oasis_alloc.engines.ray.held import Held, Store
 from oasis_alloc.engines.settings import SIZES, EngineSizes
 from oasis_alloc.kernels.solve import decide as decide_kernels
+from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.program import Program
 
@@ -25,13 +30,22 @@ def versions() -> dict[str, str]:
     import scipy
 
     return {
-        "oasis_alloc": package_version(),
+        "oasis_alloc": f"{package_version()} (sources {_digest(Path(__file__).parents[2])})",
         "Python": ".".join(map(str, sys.version_info[:3])),
         "numba": numba.__version__,
         "numpy": np.__version__,
         "scipy": scipy.__version__,
         "machine": platform.machine(),
     }
+
+
+@cache
+def _digest(folder: Path) -> str:
+    """A short digest of all sources: two builds of one version may differ."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 class Worker:
@@ -111,6 +125,16 @@ class Worker:
         with held.only(chunks):
             held._curvature_chunks(np.array(tables))
         return _by_parcel(held._load, chunks, parcels)
+
+    def kept(self, key: int, chunks: list[int]) -> list[visit_kernels.Curvature]:
+        """The curvature that the last visit has kept, of each of these chunks; for programs without rules."""
+        held, out = self._held[key], []
+        for chunk in chunks:
+            n, users = held._out[chunk, [visit_kernels.KEPT, visit_kernels.KEPT_USERS]].astype(int).tolist()
+            own: Any = held._kept[chunk]
+            cell, extra, end = own[:3]
+            out.append(visit_kernels.Curvature(cell[:n], np.ascontiguousarray(extra[:, :n]), end[: users + 1]))
+        return out
 
     def count(
         self, key: int, chunks: list[int], tables: Floats, widest: float, kink: float, slack: float

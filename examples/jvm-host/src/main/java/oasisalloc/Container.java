@@ -209,9 +209,14 @@ final class Container {
         boolean rises = ends.length > 0 && ends[0] == 0 && ends[ends.length - 1] == part.n;
         for (int k = 0; rises && k + 1 < ends.length; k++) rises = ends[k] <= ends[k + 1];
         Refusal.unless(rises, "shape", "the ends of " + name + " do not rise from 0 to " + part.n);
+        text(part.first, part.n); // all of it is UTF-8, and so is every string that begins and ends with a character
         Object[] out = new Object[ends.length - 1];
-        for (int k = 0; k < out.length; k++)
-            out[k] = text(part.first + (int) ends[k], (int) (ends[k + 1] - ends[k]));
+        for (int k = 0; k < out.length; k++) {
+            int first = part.first + (int) ends[k];
+            boolean isInside = ends[k] < part.n && (raw[first] & 0xC0) == 0x80;
+            Refusal.unless(!isInside, name + ": a string begins within a character");
+            out[k] = new String(raw, first, (int) (ends[k + 1] - ends[k]), StandardCharsets.UTF_8);
+        }
         return out;
     }
 

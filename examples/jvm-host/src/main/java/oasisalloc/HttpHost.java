@@ -22,11 +22,13 @@ import java.util.concurrent.atomic.LongAdder;
  * A host to copy: ranks candidates by the policy of a snapshot file, over HTTP, with the paths and the JSON of
  * examples/host_service in Python.
  *
- * <pre>java -cp target/oasis-alloc.jar oasisalloc.HttpHost SNAPSHOT [--port 8080] [--threads 4] [--refresh 1.0]</pre>
+ * <pre>java -cp target/oasis-alloc.jar oasisalloc.HttpHost SNAPSHOT [--port 8080] [--threads 4] [--refresh 1.0]
+ * [--trust radio.pub] [--trust-name radio]</pre>
  *
- * `POST /rank`; `/health` says that the process lives, `/ready` that requests are answered, `/schema` what they bring,
- * and `/metrics` is for Prometheus. With the variable OASIS_ALLOC_ADMIN_TOKEN there are `POST /admin/rollback` and
- * `/admin/publish`, whose body is the name of a file next to the snapshot.
+ * SNAPSHOT may be the `manifest.json` of a directory of published policies; `--trust` requires signatures by the key of
+ * a PEM file. `POST /rank` ranks; `/health` says that the process lives, `/ready` that requests are answered, `/schema`
+ * what they bring, and `/metrics` is for Prometheus. With the variable OASIS_ALLOC_ADMIN_TOKEN there are `POST
+ * /admin/rollback` and `/admin/publish`, whose body is the name of a file next to the snapshot.
  */
 public final class HttpHost implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger("oasisalloc");
@@ -213,17 +215,21 @@ public final class HttpHost implements AutoCloseable {
 
     public static void main(String[] args) throws IOException {
         Map<String, String> given = new LinkedHashMap<>(Map.of("--port", "8080", "--threads", "4", "--refresh", "1.0",
-                "--host", "127.0.0.1"));
+                "--host", "127.0.0.1", "--trust", "", "--trust-name", ""));
         boolean isGood = args.length % 2 == 1;
         for (int a = 1; isGood && a < args.length; a += 2) isGood = given.replace(args[a], args[a + 1]) != null;
         if (!isGood) {
             System.err.println("usage: java oasisalloc.HttpHost SNAPSHOT [--host 127.0.0.1] [--port 8080] [--threads 4]"
-                    + " [--refresh 1.0]");
+                    + " [--refresh 1.0] [--trust PUBLIC_KEY] [--trust-name NAME]");
             System.exit(2);
         }
         Path snapshot = Path.of(args[0]);
         StoreOptions options = StoreOptions.DEFAULT.withName("")
                 .withRefresh(Double.parseDouble(given.get("--refresh")));
+        if (!given.get("--trust").isEmpty()) {
+            String name = given.get("--trust-name");
+            options = options.withTrust(Trust.of(Path.of(given.get("--trust"))).withName(name.isEmpty() ? null : name));
+        }
         InetSocketAddress address = new InetSocketAddress(given.get("--host"), Integer.parseInt(given.get("--port")));
         HttpHost host = new HttpHost(snapshot, new PolicyStore(snapshot, options), address,
                 Integer.parseInt(given.get("--threads")), System.getenv("OASIS_ALLOC_ADMIN_TOKEN"));

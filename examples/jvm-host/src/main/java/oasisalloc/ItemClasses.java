@@ -1,7 +1,6 @@
 package oasisalloc;
 
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.Map;
 
 /** Items that no key tells apart are of one class; the last class is that of items that were never seen. */
@@ -24,31 +23,35 @@ final class ItemClasses {
     private final int[] members; // an item of every class, -1 for the unseen
 
     ItemClasses(int nItems, Map<String, ItemKey> keys) {
-        ofItem = keys.isEmpty() ? null : new int[nItems];
-        int[] found = new int[ofItem == null ? 1 : nItems];
-        Map<Codes, Integer> classes = new HashMap<>();
-        ItemKey[] all = keys.values().toArray(new ItemKey[0]);
-        for (int item = 0; ofItem != null && item < nItems; item++) {
-            int next = classes.size();
-            Integer before = classes.putIfAbsent(new Codes(labels(all, item)), next);
-            ofItem[item] = before == null ? next : before;
-            if (before == null) found[next] = item;
+        if (keys.isEmpty()) {
+            ofItem = null;
+            unseen = Math.min(nItems, 1);
+            members = new int[unseen + 1];
+        } else {
+            ofItem = new int[nItems];
+            int[] found = new int[nItems];
+            unseen = classify(keys.values().toArray(new ItemKey[0]), found);
+            members = Arrays.copyOf(found, unseen + 1);
         }
-        unseen = ofItem == null ? Math.min(nItems, 1) : classes.size();
-        members = Arrays.copyOf(found, unseen + 1);
         members[unseen] = -1;
     }
 
-    private static int[] labels(ItemKey[] keys, int item) {
-        int n = keys.length;
-        for (ItemKey key : keys) n += key.count(item);
-        int[] out = new int[n];
-        int at = 0;
-        for (ItemKey key : keys) {
-            at = key.copy(item, out, at);
-            out[at++] = -1; // between keys
+    /** Numbers the classes in the order of their first items; returns how many there are. */
+    private int classify(ItemKey[] keys, int[] found) {
+        LongTable steps = new LongTable(ofItem.length); // from the labels so far and one more to those
+        LongTable classes = new LongTable(ofItem.length);
+        for (int item = 0; item < ofItem.length; item++) {
+            int at = 0;
+            for (ItemKey key : keys) {
+                int n = key.count(item);
+                for (int j = 0; j < n; j++) at = 1 + steps.add((long) at << 32 | key.code(item, j) + 1);
+                at = 1 + steps.add((long) at << 32); // between keys
+            }
+            int before = classes.size();
+            ofItem[item] = classes.add(at);
+            if (ofItem[item] == before) found[before] = item;
         }
-        return out;
+        return classes.size();
     }
 
     /** The number of classes, with that of unseen items. */

@@ -44,6 +44,11 @@ final class ItemKey {
         return starts == null ? (codes[item] < 0 ? 0 : 1) : starts[item + 1] - starts[item];
     }
 
+    /** The j-th label of an item, ascending. */
+    int code(int item, int j) {
+        return codes[(starts == null ? item : starts[item]) + j];
+    }
+
     int[] codes(int item) {
         int n = count(item);
         if (n == 0) return NO_CODES;

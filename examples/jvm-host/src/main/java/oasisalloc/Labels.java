@@ -6,24 +6,21 @@ import java.util.Map;
 
 /** The labels of a key or the ids of items: their codes, found without making an object where the type allows it. */
 final class Labels {
-    private final List<Object> labels;
     final String type; // in the file: "int", "uint", "float", "bool" or "str"
+    private final List<Object> labels;
     private final String kind; // "number", "str" or "bool"; "" without labels
-    private final Map<Object, Integer> codes = new HashMap<>(); // of labels that are not in `whole`
-    private long[] whole = new long[0]; // open addressing; a power of two of places
-    private int[] codeOfWhole = new int[0]; // -1 for a free place
+    private final LongTable whole; // whole numbers of 64 bits
+    private int[] codeOfWhole = {};
+    private final Map<Object, Integer> codes = new HashMap<>(); // of all others
 
     /** Refuses labels that are equal to one another. */
     Labels(String name, String type, List<Object> labels) {
         this.type = type;
         this.labels = labels;
         kind = labels.isEmpty() ? "" : kindOf(labels.get(0));
-        if (kind.equals("number")) {
-            int size = Integer.highestOneBit(Math.max(1, labels.size())) << 2;
-            whole = new long[size];
-            codeOfWhole = new int[size];
-            java.util.Arrays.fill(codeOfWhole, -1);
-        }
+        boolean hasNumbers = kind.equals("number");
+        whole = new LongTable(hasNumbers ? labels.size() : 0);
+        if (hasNumbers) codeOfWhole = new int[labels.size()];
         for (int code = 0; code < labels.size(); code++) {
             Object label = Label.of(labels.get(code));
             boolean isNew = label instanceof Long number ? put(number, code) : codes.putIfAbsent(label, code) == null;
@@ -35,18 +32,10 @@ final class Labels {
         return label instanceof String ? "str" : label instanceof Boolean ? "bool" : "number";
     }
 
-    private int place(long number) {
-        long hash = number * 0x9E3779B97F4A7C15L;
-        int at = (int) (hash >>> 32) & (whole.length - 1);
-        while (codeOfWhole[at] >= 0 && whole[at] != number) at = (at + 1) & (whole.length - 1);
-        return at;
-    }
-
     private boolean put(long number, int code) {
-        int at = place(number);
-        if (codeOfWhole[at] >= 0) return false;
-        whole[at] = number;
-        codeOfWhole[at] = code;
+        int before = whole.size(), place = whole.add(number);
+        if (place < before) return false;
+        codeOfWhole[place] = code;
         return true;
     }
 
@@ -60,7 +49,8 @@ final class Labels {
     }
 
     int code(long number) {
-        return whole.length == 0 ? -1 : codeOfWhole[place(number)];
+        int place = whole.get(number);
+        return place < 0 ? -1 : codeOfWhole[place];
     }
 
     /** The code of a label of any type, -1 for null and unknown ones; InputException for what cannot be a label. */

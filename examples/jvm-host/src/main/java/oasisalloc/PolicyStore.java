@@ -132,6 +132,7 @@ public final class PolicyStore implements AutoCloseable {
         out.put("not_ready", why);
         out.put("kept", swapping.kept());
         out.put("rolled_back", swapping.rolledBack());
+        out.put("version", swapping.version());
         out.put("ignored_keys", new LinkedHashMap<String, Object>(tally.ignoredKeys()));
         out.put("mistyped_requests", tally.mistypedRequests());
         out.putAll(stats.summary());

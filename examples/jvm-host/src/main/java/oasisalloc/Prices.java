@@ -1,5 +1,6 @@
 package oasisalloc;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
@@ -29,7 +30,7 @@ final class Prices {
     }
 
     static int byCodePoints(String a, String b) {
-        return java.util.Arrays.compare(a.codePoints().toArray(), b.codePoints().toArray());
+        return Arrays.compare(a.codePoints().toArray(), b.codePoints().toArray());
     }
 
     /** The prices of exposure, then of each column of `measured`, by class; kept for the next request. */
@@ -46,21 +47,19 @@ final class Prices {
     }
 
     /** Adds the prices of a term's groups, ascending, to those of every class. */
-    private void add(PriceTable prices, int[] user, double[] out) {
+    private void add(PriceTable all, int[] user, double[] out) {
+        PriceTable prices = ofUser(all, user);
         int width = prices.keys().length;
-        int[][] choices = new int[width][];
-        ItemKey[] ofItems = new ItemKey[width];
-        for (int j = 0; j < width; j++) {
-            String key = prices.keys()[j];
-            ofItems[j] = data.itemKeys().get(key);
-            if (ofItems[j] == null) choices[j] = new int[] {user[userKeys.indexOf(key)]};
-            if (ofItems[j] == null && choices[j][0] < 0) return; // the user is in no group of it
+        if (width == 1) {
+            addByLabel(prices, out);
+            return;
         }
+        int[][] choices = new int[width][];
         int[] group = new int[width];
         for (int c = 0; c < out.length; c++) {
-            int item = classes.member(c), combinations = 1;
+            int combinations = 1;
             for (int j = 0; j < width; j++) {
-                if (ofItems[j] != null) choices[j] = ofItems[j].codes(item);
+                choices[j] = data.itemKeys().get(prices.keys()[j]).codes(classes.member(c));
                 combinations *= choices[j].length;
             }
             for (int number = 0; number < combinations; number++) {
@@ -72,6 +71,44 @@ final class Prices {
                 int row = prices.row(group);
                 if (row >= 0) out[c] = out[c] + prices.price()[row];
             }
+        }
+    }
+
+    /** The prices of the groups that a user is in, by the keys of items alone. */
+    private PriceTable ofUser(PriceTable all, int[] user) {
+        int width = all.keys().length, rows = 0, kept = 0;
+        int[] code = new int[width]; // the user's, -1 for a key of items
+        String[] keys = new String[width];
+        for (int j = 0; j < width; j++) {
+            boolean isOfItems = data.itemKeys().containsKey(all.keys()[j]);
+            code[j] = isOfItems ? -1 : user[userKeys.indexOf(all.keys()[j])];
+            if (!isOfItems && code[j] < 0) code[j] = Integer.MAX_VALUE; // the user is in no group of it
+            if (isOfItems) keys[kept++] = all.keys()[j];
+        }
+        if (kept == width) return all;
+        int[] groups = new int[all.price().length * kept];
+        double[] price = new double[all.price().length];
+        for (int row = 0; row < price.length; row++) {
+            boolean isIn = true;
+            for (int j = 0, at = rows * kept; j < width; j++) {
+                int label = all.groups()[row * width + j];
+                if (code[j] < 0) groups[at++] = label;
+                else isIn &= label == code[j];
+            }
+            if (isIn) price[rows++] = all.price()[row];
+        }
+        return new PriceTable(Arrays.copyOf(keys, kept), Arrays.copyOf(groups, rows * kept),
+                Arrays.copyOf(price, rows));
+    }
+
+    /** The same for one key of items: a label without a price adds 0.0, which changes no sum. */
+    private void addByLabel(PriceTable prices, double[] out) {
+        ItemKey key = data.itemKeys().get(prices.keys()[0]);
+        double[] byLabel = new double[key.labels.size()];
+        for (int row = 0; row < prices.price().length; row++) byLabel[prices.groups()[row]] = prices.price()[row];
+        for (int c = 0; c < out.length; c++) {
+            int item = classes.member(c), n = key.count(item);
+            for (int j = 0; j < n; j++) out[c] = out[c] + byLabel[key.code(item, j)];
         }
     }
 }

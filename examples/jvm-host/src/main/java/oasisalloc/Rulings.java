@@ -13,12 +13,15 @@ final class Rulings {
     private static final long PATIENCE = 5_000; // milliseconds that a roll-back waits for the disk
 
     private final StoreFiles files;
+    private final boolean hasFiles;
     private volatile StoreState state = StoreState.EMPTY;
     private volatile boolean isUnsaved; // a decision that could not be written holds in this process
     private StoreFiles.Stamp seen;
 
-    Rulings(StoreFiles files) {
+    /** With `hasFiles` false, decisions hold in the process alone: anyone who can write the folder could write them. */
+    Rulings(StoreFiles files, boolean hasFiles) {
         this.files = files;
+        this.hasFiles = hasFiles;
     }
 
     StoreState state() {
@@ -36,7 +39,7 @@ final class Rulings {
     }
 
     /** Refuses a policy that must not become active. */
-    void judge(Policy policy, double now) throws SnapshotException {
+    void judge(Policy policy, double now, boolean byTime) throws SnapshotException {
         String name = "policy " + policy.id();
         if (policy.created() > now + CLOCKS_DIFFER)
             throw new SnapshotException("in the future",
@@ -45,13 +48,14 @@ final class Rulings {
         if (StoreState.Version.of(policy).equals(state.again())) return;
         if (state.rolledBack().contains(policy.id()))
             throw new SnapshotException("rolled back", name + " has been rolled back; publish it to serve it again");
-        if (policy.created() < state.newest())
+        if (byTime && policy.created() < state.newest())
             throw new SnapshotException("older", name + " is " + (state.newest() - policy.created())
                     + " s older than one that has been active; publish it to serve it all the same");
     }
 
     /** Reads the decisions of other processes, if there are new ones; true if the file has changed. */
     boolean follow() {
+        if (!hasFiles) return false;
         StoreFiles.Stamp stamp = files.stateStamp();
         if (stamp == null ? seen == null : stamp.equals(seen)) return false;
         seen = stamp;
@@ -74,6 +78,7 @@ final class Rulings {
     void remember(Swapping.Loaded active, StoreState decision) {
         StoreState of = decision.keeping(StoreState.Version.of(active.policy()));
         decide(of);
+        if (!hasFiles) return;
         Thread writing = new Thread(() -> {
             try {
                 StoreFiles.write(files.kept, active.bytes());

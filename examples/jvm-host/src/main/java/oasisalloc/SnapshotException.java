@@ -6,8 +6,7 @@ public final class SnapshotException extends Exception {
 
     private final String reason;
 
-    /** Verifiers of a store make one, too: the reason is a label of statistics, so it must be one of a few. */
-    public SnapshotException(String reason, String message) {
+    SnapshotException(String reason, String message) {
         super(reason + ": " + message);
         this.reason = reason;
     }

@@ -9,10 +9,10 @@ import java.util.function.DoubleSupplier;
  * @param history how many earlier policies are kept for a roll-back, with the bytes of their files
  * @param clock UNIX seconds
  * @param name of the store in statistics; null for its path
- * @param verifier what decides whether bytes may be read; null for none
+ * @param trust whose signatures a manifest must have; null for any manifest, or a snapshot without one
  */
 public record StoreOptions(double refresh, Staleness staleness, int history, DoubleSupplier clock, String name,
-        Verifier verifier) {
+        Trust trust) {
     public static final StoreOptions DEFAULT = new StoreOptions(5.0, Staleness.DEFAULT, 3,
             () -> System.currentTimeMillis() * 1e-3, null, null);
 
@@ -24,26 +24,26 @@ public record StoreOptions(double refresh, Staleness staleness, int history, Dou
     }
 
     public StoreOptions withRefresh(double seconds) {
-        return new StoreOptions(seconds, staleness, history, clock, name, verifier);
+        return new StoreOptions(seconds, staleness, history, clock, name, trust);
     }
 
     public StoreOptions withStaleness(Staleness other) {
-        return new StoreOptions(refresh, other, history, clock, name, verifier);
+        return new StoreOptions(refresh, other, history, clock, name, trust);
     }
 
     public StoreOptions withHistory(int policies) {
-        return new StoreOptions(refresh, staleness, policies, clock, name, verifier);
+        return new StoreOptions(refresh, staleness, policies, clock, name, trust);
     }
 
     public StoreOptions withClock(DoubleSupplier seconds) {
-        return new StoreOptions(refresh, staleness, history, seconds, name, verifier);
+        return new StoreOptions(refresh, staleness, history, seconds, name, trust);
     }
 
     public StoreOptions withName(String other) {
-        return new StoreOptions(refresh, staleness, history, clock, other, verifier);
+        return new StoreOptions(refresh, staleness, history, clock, other, trust);
     }
 
-    public StoreOptions withVerifier(Verifier other) {
+    public StoreOptions withTrust(Trust other) {
         return new StoreOptions(refresh, staleness, history, clock, name, other);
     }
 }

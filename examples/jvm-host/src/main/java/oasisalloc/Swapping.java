@@ -40,6 +40,7 @@ final class Swapping {
     private final Map<String, Double> logged = new HashMap<>();
     private volatile Served served;
     private final Rulings rulings;
+    private final ManifestReader manifest;
     private Laid laid;
 
     Swapping(StoreFiles files, StoreOptions options, Stats stats, Tally tally) {
@@ -47,7 +48,8 @@ final class Swapping {
         this.options = options;
         this.stats = stats;
         this.tally = tally;
-        rulings = new Rulings(files);
+        manifest = new ManifestReader(options.trust());
+        rulings = new Rulings(files, !manifest.requiresSignatures());
     }
 
     /** The job of the watching thread, which must not end by an exception: the policy would age without notice. */
@@ -165,11 +167,16 @@ final class Swapping {
             if (seen.waiting == null) return false;
             loaded = new Loaded(seen.waiting, seen.waitingBytes);
         } else {
-            loaded = load(files.snapshot, bytes);
+            try {
+                loaded = load(files.snapshot, bytes);
+            } catch (SnapshotException error) {
+                if (manifest.isIncomplete()) seen.forget(); // the manifest may have been copied before the policy
+                throw error;
+            }
         }
         if (isActive(loaded.policy)) return false;
         try {
-            rulings.judge(loaded.policy, clock());
+            judge(loaded.policy);
             activate(loaded, true);
             seen.waiting = null;
             seen.refused = "";
@@ -185,13 +192,22 @@ final class Swapping {
     }
 
     private Loaded load(Path path, byte[] bytes) throws SnapshotException {
-        if (options.verifier() != null) options.verifier().verify(path, bytes);
-        return new Loaded(Policy.load(bytes), bytes);
+        byte[] snapshot = bytes;
+        if (path.equals(files.snapshot) && (manifest.version() != null || Manifest.is(bytes))) {
+            snapshot = manifest.current(path, bytes);
+        } else if (manifest.requiresSignatures()) {
+            throw new SnapshotException("unsigned", path + " is not a manifest, so it has no signature");
+        }
+        return new Loaded(Policy.load(snapshot), snapshot);
     }
 
     private boolean isActive(Policy policy) {
         Served of = served;
         return of != null && StoreState.Version.of(of.origin.policy).equals(StoreState.Version.of(policy));
+    }
+
+    private void judge(Policy policy) throws SnapshotException {
+        rulings.judge(policy, clock(), manifest.version() == null); // versions say which policy is newer
     }
 
     /** Makes a policy active; `keeps`: the previous one is kept for a roll-back. */
@@ -201,7 +217,7 @@ final class Swapping {
         changing.lock();
         try {
             if (keeps) {
-                rulings.judge(loaded.policy, clock()); // again: a roll-back may have happened meanwhile
+                judge(loaded.policy); // again: a roll-back may have happened meanwhile
                 if (served != null) keep(served.origin, loaded.policy.id());
                 rulings.activated(loaded.policy);
             } else {
@@ -319,11 +335,15 @@ final class Swapping {
     }
 
     Policy publish(Path snapshot) throws SnapshotException, IOException {
+        boolean isThere = Files.isRegularFile(files.snapshot);
+        if (manifest.version() != null || isThere && Manifest.is(Policy.bytes(files.snapshot)))
+            throw new InputException(files.snapshot + " is the manifest of published policies, which this would "
+                    + "overwrite; publish to its directory, or use oasis-alloc rollback");
         byte[] bytes = Policy.bytes(snapshot);
         Policy policy = load(snapshot, bytes).policy;
         StoreState decision = files.readState().allowing(StoreState.Version.of(policy));
         double now = clock();
-        if (policy.isExpired(now) || policy.created() > now + Rulings.CLOCKS_DIFFER) rulings.judge(policy, now);
+        if (policy.isExpired(now) || policy.created() > now + Rulings.CLOCKS_DIFFER) judge(policy);
         files.writeState(decision);
         if (!Files.exists(files.snapshot) || !Files.isSameFile(snapshot, files.snapshot))
             StoreFiles.write(files.snapshot, bytes);
@@ -334,6 +354,11 @@ final class Swapping {
     }
 
     // Statistics.
+
+    /** The version of the manifest that was verified last, null where the file is not a manifest. */
+    Long version() {
+        return manifest.version();
+    }
 
     /** What is served, at its present level; null where nothing is. */
     Served servedOrNull() {

@@ -4,7 +4,6 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -56,7 +55,7 @@ public final class StoreScript {
     }
 
     /** A store of a file: `PATH`, or with options as JSON after it. */
-    private Object open(String argument) {
+    private Object open(String argument) throws IOException {
         List<Object> of = Json.list(Json.parse(argument));
         Path path = Path.of((String) of.get(0));
         Map<String, Object> options = Json.object(of.get(1));
@@ -64,20 +63,16 @@ public final class StoreScript {
         StoreOptions how = StoreOptions.DEFAULT.withRefresh(0.0).withClock(() -> now).withName("radio")
                 .withStaleness(new Staleness(ages[0], ages[1], ages[2], Json.whole(options.get("steps"))))
                 .withHistory(Json.whole(options.get("history")));
-        if (options.containsKey("signed")) how = how.withVerifier(StoreScript::verify);
+        if (options.containsKey("keys")) {
+            List<Object> keys = Json.list(options.get("keys"));
+            Trust trust = Trust.of(keys.stream().map(key -> Path.of((String) key)).toArray(Path[]::new))
+                    .withName((String) options.get("name"));
+            String remember = (String) options.get("remember");
+            if (remember != null) trust = trust.withRemember(Path.of(remember));
+            how = how.withTrust((Boolean) options.get("required") ? trust : trust.optional());
+        }
         store = new PolicyStore(path, how);
         return true;
-    }
-
-    /** For a test: a file is "signed" if its last byte is in a file next to it. */
-    private static void verify(Path snapshot, byte[] bytes) throws SnapshotException {
-        try {
-            byte[] signature = Files.readAllBytes(snapshot.resolveSibling(snapshot.getFileName() + ".sig"));
-            if (signature.length == 1 && bytes.length > 0 && signature[0] == bytes[bytes.length - 1]) return;
-        } catch (IOException error) {
-            // there is no signature
-        }
-        throw new SnapshotException("signature", "the file is not signed");
     }
 
     /** The answer of the active policy. */

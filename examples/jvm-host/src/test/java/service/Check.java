@@ -55,8 +55,7 @@ public class Check {
         System.out.println(path.getFileName() + " = " + said.replace('\n', ' '));
     }
 
-    public static void main(String[] args) throws Exception {
-        Policy labels = Policy.load(Path.of(args[0]));
+    static void everyType(Policy labels) {
         for (String key : List.of("int", "uint", "float", "bool", "str")) {
             label(labels, key, "Integer 1", 1);
             label(labels, key, "Long 1", 1L);
@@ -94,7 +93,11 @@ public class Check {
             label(labels, key, "Character 1", '1');
             label(labels, key, "enum", Sample.ONE);
         }
+    }
 
+    public static void main(String[] args) throws Exception {
+        Policy labels = Policy.load(Path.of(args[0]));
+        everyType(labels);
         Policy policy = Policy.load(Path.of(args[1]));
         Map<String, double[]> columns = Map.of("relevance", new double[] {0.5, 0.25}, "streams", new double[] {1, 0});
         User nobody = policy.user(null);
