@@ -138,9 +138,9 @@ def first_point(run: Run, z: Floats | None) -> tuple[Floats, float]:
     if z is not None:
         return z, settings.last_sample_gamma * run.unit if earlier is None else earlier
     start = program.variables(np.zeros(program.n_rows))
-    # prices of support functions add up to their weight, so they may be that large
+    # those of support functions begin at their mean; the one of a group that is worst off may be many times as large
     shared = [np.abs(start[block.variables]).max() for block, _ in program.supports]
-    gamma = max(settings.first_gamma * run.unit, settings.first_gamma * float(np.max(shared, initial=0.0)))
+    gamma = max(settings.first_gamma * run.unit, settings.first_shared_gamma * float(np.max(shared, initial=0.0)))
     return start, gamma if earlier is None else earlier
 
 

@@ -18,6 +18,7 @@ class DualSettings:
     few_rows: float = 0.9  # share of the rows that can have a price, up to which the others are left out
     # the smoothing (dual.py), in typical scores
     first_gamma: float = 0.3  # where a solve without prices starts
+    first_shared_gamma: float = 1.0  # the same, in first prices of support functions, if that is more
     last_sample_gamma: float = 0.03  # where a sample is left, and where a solve with prices starts
     last_gamma: float = 1e-7  # the least there is
     last_worthless_gamma: float = 1e-10  # the same where no pair has a value: prices differ by less than those
