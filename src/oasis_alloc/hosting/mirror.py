@@ -9,9 +9,7 @@ import tempfile
 import weakref
 from pathlib import Path
 from typing import Protocol
-from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
 from oasis_alloc.common.files import write_whole
 from oasis_alloc.common.remote import RemoteFolder, is_remote, remove_copies, without_secrets
@@ -118,9 +116,11 @@ class _Http:
         self._address, self._tag = address, ""
 
     def manifest(self) -> bytes | None:
+        from urllib.error import HTTPError
+
         headers = {"If-None-Match": self._tag} if self._tag else {}
         try:
-            raw, tag = _read(Request(self._address, headers=headers), LARGEST)
+            raw, tag = _read(self._address, LARGEST, headers)
         except HTTPError as error:
             if error.code == 304:
                 return None
@@ -131,15 +131,17 @@ class _Http:
     def policy(self, name: str) -> bytes:
         parts = urlsplit(self._address)
         place = parts._replace(path=f"{parts.path.rpartition('/')[0]}/{name}").geturl()
-        return _read(Request(place), _LARGEST_POLICY)[0]
+        return _read(place, _LARGEST_POLICY, {})[0]
 
     def forget(self) -> None:
         self._tag = ""
 
 
-def _read(request: Request, largest: int) -> tuple[bytes, str]:
+def _read(address: str, largest: int, headers: dict[str, str]) -> tuple[bytes, str]:
     """(the body, its ETag)."""
-    with urlopen(request, timeout=_SECONDS) as answer:
+    from urllib.request import Request, urlopen
+
+    with urlopen(Request(address, headers=headers), timeout=_SECONDS) as answer:
         raw = answer.read(largest + 1)
         if len(raw) > largest:
             raise OSError(f"more than {largest:,} bytes")

@@ -59,6 +59,8 @@ JOB_ENTRIES: Tables = {
         "keep": Entry(WHOLE, "Number of policies that stay; by default 14."),
         "sign": Entry(TEXT, "A private key: a PEM file, or env:NAME."),
         "name": Entry(TEXT, "Names what is published."),
+        "redis": Entry(TEXT, "Also writes the slates of all users to a Redis: its address, or env:NAME."),
+        "redis_prefix": Entry(TEXT, "Of the keys there; by default oasis_alloc."),
     },
 }  # fmt: skip
 GATES = tuple(JOB_ENTRIES["gates"])

@@ -107,6 +107,8 @@ def read_job(path: str | os.PathLike[str]) -> Job:
         raise ProblemError(f'{place.name}: [publish] must name a directory: directory = "policies".')
     _check_numbers(job)
     _ = job.runs  # refuses object storage
+    if "@" in job.table("publish").get("redis", ""):
+        raise ProblemError(f"{place.name}: publish.redis has a password; expected env:NAME, a variable that has it.")
     return job
 
 
