@@ -12,6 +12,7 @@ from effort import full_only
 from jvm_host import GOLDEN, lines, run
 from jvm_store import JavaStore, java_store
 from published import keys, priced
+from test_remote import Web, web  # noqa: F401 - a fixture
 
 import oasis_alloc as oa
 from oasis_alloc.publish.manifest import Manifest
@@ -139,6 +140,38 @@ def test_a_policy_that_is_copied_after_its_manifest(script: JavaStore, where: Pa
     assert script.do("stats")["last_refused"]["reason"] == "tampered"
     file.write_bytes(whole)
     assert readers.refresh() == priced(5).policy_id
+
+
+def test_a_store_follows_a_web_server_by_its_etag(script: JavaStore, tmp_path: Path, web: Web) -> None:  # noqa: F811
+    """As in Python: 304 where nothing changed, faults of the server and of a policy pass, a replay does not."""
+    ((private, public),) = keys(tmp_path, "radio")
+    first = oa.publish(priced(0), web.folder, sign=private)
+    ages = [7200.0, 21600.0, 86400.0]
+    script.open(web.address, keys=[str(public)], ages=ages, required=True, name="radio")
+    assert script.do("policy") == first.policy_id
+    assert script.do("refresh") is False
+    assert web.seen == [("manifest.json", 200), (first.file, 200), ("manifest.json", 304)]
+    yesterday = (web.folder / "manifest.json").read_bytes()
+    second = oa.publish(priced(1), web.folder, sign=private)
+    web.fails = True
+    assert script.do("refresh") is False
+    assert script.do("stats")["refused_snapshots"] == {"unreadable": 1}
+    assert script.do("policy") == first.policy_id
+    web.fails = False
+    assert script.do("refresh") is True
+    assert script.do("policy") == second.policy_id
+    raw = (web.folder / second.file).read_bytes()
+    third = oa.publish(priced(2), web.folder, sign=private)
+    whole = (web.folder / third.file).read_bytes()
+    (web.folder / third.file).write_bytes(raw)
+    assert script.do("refresh") is False
+    assert script.do("stats")["last_refused"]["reason"] == "tampered"
+    (web.folder / third.file).write_bytes(whole)
+    assert script.do("refresh") is True, "it is read again, although the manifest is the same"
+    (web.folder / "manifest.json").write_bytes(yesterday)
+    assert script.do("refresh") is False
+    assert script.do("stats")["last_refused"]["reason"] == "replayed"
+    assert script.do("policy") == third.policy_id
 
 
 @pytest.mark.parametrize("every", [11, *full_only(1)])

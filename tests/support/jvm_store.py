@@ -41,7 +41,7 @@ class JavaStore:
         assert line, "the process has ended"
         return json.loads(line)
 
-    def open(self, path: Path, **more: Any) -> None:
+    def open(self, path: Path | str, **more: Any) -> None:
         """Another store, as a new process has one."""
         self.do("open", json.dumps([str(path), {"ages": AGES, "steps": STEPS, "history": HISTORY, **more}]))
 

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.lang.System.Logger.Level;
 import java.net.InetSocketAddress;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -25,10 +26,11 @@ import java.util.concurrent.atomic.LongAdder;
  * <pre>java -cp target/oasis-alloc.jar oasisalloc.HttpHost SNAPSHOT [--port 8080] [--threads 4] [--refresh 1.0]
  * [--trust radio.pub] [--trust-name radio]</pre>
  *
- * SNAPSHOT may be the `manifest.json` of a directory of published policies; `--trust` requires signatures by the key of
- * a PEM file. `POST /rank` ranks; `/health` says that the process lives, `/ready` that requests are answered, `/schema`
- * what they bring, and `/metrics` is for Prometheus. With the variable OASIS_ALLOC_ADMIN_TOKEN there are `POST
- * /admin/rollback` and `/admin/publish`, whose body is the name of a file next to the snapshot.
+ * SNAPSHOT may be the `manifest.json` of a directory of published policies, also its address on a web server;
+ * `--trust` requires signatures by the key of a PEM file. `POST /rank` ranks; `/health` says that the process lives,
+ * `/ready` that requests are answered, `/schema` what they bring, and `/metrics` is for Prometheus. With the variable
+ * OASIS_ALLOC_ADMIN_TOKEN there are `POST /admin/rollback` and `/admin/publish`, whose body is the name of a file next
+ * to the snapshot.
  */
 public final class HttpHost implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger("oasisalloc");
@@ -223,7 +225,7 @@ public final class HttpHost implements AutoCloseable {
                     + " [--refresh 1.0] [--trust PUBLIC_KEY] [--trust-name NAME]");
             System.exit(2);
         }
-        Path snapshot = Path.of(args[0]);
+        Path snapshot = Path.of(args[0]).toAbsolutePath();
         StoreOptions options = StoreOptions.DEFAULT.withName("")
                 .withRefresh(Double.parseDouble(given.get("--refresh")));
         if (!given.get("--trust").isEmpty()) {
@@ -231,7 +233,9 @@ public final class HttpHost implements AutoCloseable {
             options = options.withTrust(Trust.of(Path.of(given.get("--trust"))).withName(name.isEmpty() ? null : name));
         }
         InetSocketAddress address = new InetSocketAddress(given.get("--host"), Integer.parseInt(given.get("--port")));
-        HttpHost host = new HttpHost(snapshot, new PolicyStore(snapshot, options), address,
+        PolicyStore store = args[0].startsWith("http") ? new PolicyStore(URI.create(args[0]), options)
+                : new PolicyStore(snapshot, options);
+        HttpHost host = new HttpHost(snapshot, store, address,
                 Integer.parseInt(given.get("--threads")), System.getenv("OASIS_ALLOC_ADMIN_TOKEN"));
         System.out.println("port = " + host.port());
     }

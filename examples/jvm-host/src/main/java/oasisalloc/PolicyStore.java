@@ -1,6 +1,7 @@
 package oasisalloc;
 
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -20,14 +21,30 @@ public final class PolicyStore implements AutoCloseable {
     private final StoreOptions options;
     private final String name;
     private final Swapping swapping;
+    private final Mirror mirror; // null for a file of this machine
     private final Stats stats = new Stats();
     private final Tally tally = new Tally();
     private final ScheduledExecutorService watcher;
 
+    /** The policy of a snapshot file, or of the `manifest.json` of a directory of published policies. */
     public PolicyStore(Path snapshot, StoreOptions options) {
+        this(snapshot, null, snapshot.toString(), options);
+    }
+
+    /** The policy of a `manifest.json` of a web server, which is copied to this machine at each check if it changes. */
+    public PolicyStore(URI manifest, StoreOptions options) {
+        this(new Mirror(manifest), manifest, options);
+    }
+
+    private PolicyStore(Mirror mirror, URI manifest, StoreOptions options) {
+        this(mirror.path(), mirror, Mirror.shown(manifest), options);
+    }
+
+    private PolicyStore(Path snapshot, Mirror mirror, String otherwise, StoreOptions options) {
         this.options = options;
-        name = options.name() == null ? snapshot.toString() : options.name();
-        swapping = new Swapping(new StoreFiles(snapshot), options, stats, tally);
+        this.mirror = mirror;
+        name = options.name() == null ? otherwise : options.name();
+        swapping = new Swapping(new StoreFiles(snapshot), mirror, options, stats, tally);
         swapping.refresh();
         if (options.refresh() == 0.0) {
             watcher = null;
@@ -46,6 +63,7 @@ public final class PolicyStore implements AutoCloseable {
     @Override
     public void close() {
         if (watcher != null) watcher.shutdownNow();
+        if (mirror != null) mirror.close();
     }
 
     // For requests.

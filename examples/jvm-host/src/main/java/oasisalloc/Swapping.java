@@ -41,10 +41,12 @@ final class Swapping {
     private volatile Served served;
     private final Rulings rulings;
     private final ManifestReader manifest;
+    private final Mirror mirror; // null for a file of this machine
     private Laid laid;
 
-    Swapping(StoreFiles files, StoreOptions options, Stats stats, Tally tally) {
+    Swapping(StoreFiles files, Mirror mirror, StoreOptions options, Stats stats, Tally tally) {
         this.files = files;
+        this.mirror = mirror;
         this.options = options;
         this.stats = stats;
         this.tally = tally;
@@ -142,6 +144,7 @@ final class Swapping {
         try {
             boolean isFollowed = follow();
             try {
+                if (mirror != null) mirror.update();
                 return look() || isFollowed;
             } catch (IOException error) {
                 seen.forget();

@@ -3,6 +3,7 @@ package oasisalloc;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -57,7 +58,7 @@ public final class StoreScript {
     /** A store of a file: `PATH`, or with options as JSON after it. */
     private Object open(String argument) throws IOException {
         List<Object> of = Json.list(Json.parse(argument));
-        Path path = Path.of((String) of.get(0));
+        String place = (String) of.get(0);
         Map<String, Object> options = Json.object(of.get(1));
         double[] ages = Json.list(options.get("ages")).stream().mapToDouble(Json::number).toArray();
         StoreOptions how = StoreOptions.DEFAULT.withRefresh(0.0).withClock(() -> now).withName("radio")
@@ -71,7 +72,9 @@ public final class StoreScript {
             if (remember != null) trust = trust.withRemember(Path.of(remember));
             how = how.withTrust((Boolean) options.get("required") ? trust : trust.optional());
         }
-        store = new PolicyStore(path, how);
+        if (store != null) store.close();
+        boolean isAddress = place.startsWith("http");
+        store = isAddress ? new PolicyStore(URI.create(place), how) : new PolicyStore(Path.of(place), how);
         return true;
     }
 
