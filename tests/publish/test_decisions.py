@@ -253,6 +253,26 @@ def test_kill_9_loses_what_was_not_written(tmp_path: Path) -> None:
     assert found == [f"r{k}" for k in range(900)], "whole files; less than one is lost"
 
 
+FORKED = """
+import os, sys
+from served import candidates, policy, request
+import oasis_alloc as oa
+log, made = oa.DecisionLog(sys.argv[1]), policy("one column")
+items, columns = request(candidates(), 0)
+log.record("parent", made, items, columns, [0])
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_child_that_ends_writes_nothing_of_its_parent(tmp_path: Path) -> None:
+    support = str(Path(__file__).parents[1] / "support")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([SOURCE, support])}
+    subprocess.run([sys.executable, "-c", FORKED, str(tmp_path)], env=environment, check=True)
+    assert [one.request for one in oa.read_decisions(tmp_path)] == ["parent"]
+
+
 def test_a_fork_writes_its_own(tmp_path: Path) -> None:
     made = policy("one column")
     items, columns = request(candidates(), 0)

@@ -186,6 +186,8 @@ class DecisionLog:
 
     def flush(self) -> None:
         """Write all decisions that wait, now."""
+        if self._process != os.getpid():  # they are the parent's
+            return
         with self._writing:
             while self._queue:
                 self._write()
@@ -193,8 +195,10 @@ class DecisionLog:
     def close(self) -> None:
         """Write what waits, and end the thread; later decisions are dropped and counted."""
         self._closed = True
+        if self._process != os.getpid():
+            return
         self._ended.set()
-        if self._thread.is_alive() and self._process == os.getpid():
+        if self._thread.is_alive():
             self._thread.join()
         self.flush()
 
