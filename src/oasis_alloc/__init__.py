@@ -73,6 +73,10 @@ if TYPE_CHECKING:
     from oasis_alloc.pacing.schedule import Schedule as Schedule
     from oasis_alloc.partitions import Partitions as Partitions
     from oasis_alloc.partitions import partition as partition
+    from oasis_alloc.publish.decisions.log import DecisionLog as DecisionLog
+    from oasis_alloc.publish.decisions.reading import Decisions as Decisions
+    from oasis_alloc.publish.decisions.reading import read_decisions as read_decisions
+    from oasis_alloc.publish.decisions.schema import Decision as Decision
     from oasis_alloc.publish.directory import PolicyDirectory as PolicyDirectory
     from oasis_alloc.publish.directory import publish as publish
     from oasis_alloc.publish.jobs.result import JobResult as JobResult
@@ -115,6 +119,10 @@ _LATER = {
     "Pacer": "pacing.pacer",
     "Plan": "pacing.plan",
     "Schedule": "pacing.schedule",
+    "DecisionLog": "publish.decisions.log",
+    "Decisions": "publish.decisions.reading",
+    "read_decisions": "publish.decisions.reading",
+    "Decision": "publish.decisions.schema",
     "PolicyDirectory": "publish.directory",
     "publish": "publish.directory",
     "JobResult": "publish.jobs.result",

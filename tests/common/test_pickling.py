@@ -27,7 +27,7 @@ from oasis_alloc.publish.keys import make_keys
 N_USERS, DEGREE, N_ITEMS = 40, 6, 12
 
 # Objects that are of one process, and say so: file, thread and locks of their own.
-OF_ONE_PROCESS = {"PolicyStore", "Ledger", "Allowance"}
+OF_ONE_PROCESS = {"PolicyStore", "Ledger", "Allowance", "DecisionLog"}
 
 
 def candidates() -> oa.Candidates:
@@ -143,6 +143,7 @@ def objects() -> dict[str, Any]:
         "dpp": oa.DPP(0.3),
         "staleness": oa.Staleness(),
         **published(policy),
+        **logged(policy),
         "job result": oa.JobResult("a", Path("runs/a"), "gate failed", "churn", {"gates": {"text": "churn"}}),
         "event": oa.Event("a", "one", 0.0),
         "receipt": oa.Receipt(1, 0, 0, (oa.Rejected(0, "a", "key", "wrong"),)),
@@ -152,6 +153,14 @@ def objects() -> dict[str, Any]:
         **paced(policy),
         **dict(errors()),
     }
+
+
+def logged(policy: oa.Policy) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        with oa.DecisionLog(folder) as log:
+            log.record("r", policy, ["track-00", "track-03"], {"r": [0.5, 0.25]}, [1], labels={"market": "SE"})
+        decisions = oa.read_decisions(folder)
+        return {"decision": decisions[0], "decisions": decisions}
 
 
 def published(policy: oa.Policy) -> dict[str, Any]:

@@ -138,6 +138,17 @@ def test_the_code_of_the_page_about_publishing_runs() -> None:
     shutil.rmtree(names["folder"])
 
 
+def test_the_code_of_the_page_about_decision_logs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "decision-logs.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
+    assert len(blocks) == text.count("```python") == 1
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks), "docs/decision-logs.md", "exec"), names)
+    assert names["rows"]["request"].tolist() == ["request-1"]
+    assert "scores" in capsys.readouterr().out
+    shutil.rmtree(names["folder"])
+
+
 def test_the_code_of_the_page_about_memory_runs() -> None:
     text = (ROOT / "docs" / "beyond-memory.md").read_text(encoding="utf-8")
     blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
