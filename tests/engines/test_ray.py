@@ -171,7 +171,7 @@ def test_an_actor_that_dies_changes_nothing(
     at: set[int] = set()
     same(oa.solve(problem, gap=GAP, engine=engine(3)), expected)
     n_calls = len(calls)
-    for _ in range(2):
+    for _ in range(3):
         calls.clear()
         at = {int(rng.integers(2, n_calls))}
         with caplog.at_level(logging.WARNING, "oasis_alloc.solve"):
