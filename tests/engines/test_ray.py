@@ -171,7 +171,7 @@ def test_an_actor_that_dies_changes_nothing(
     at: set[int] = set()
     same(oa.solve(problem, gap=GAP, engine=engine(3)), expected)
     n_calls = len(calls)
-    for _ in range(2):
+    for _ in range(3):
         calls.clear()
         at = {int(rng.integers(2, n_calls))}
         with caplog.at_level(logging.WARNING, "oasis_alloc.solve"):
@@ -195,6 +195,52 @@ def test_all_actors_may_die_one_after_the_other(stored: oa.Partitions, started: 
     found = oa.solve(problem, gap=GAP, engine=engine(2), progress=kill)
     same(found, expected)
     assert started[-1].lost == kills == 3
+
+
+@pytest.mark.parametrize("timeout", [60.0, 0.001])
+def test_two_actors_of_one_node_may_die_at_once(
+    stored: oa.Partitions, started: list[Cluster], monkeypatch: pytest.MonkeyPatch, timeout: float
+) -> None:
+    """And a third while its place is taken: what it had answered is asked again."""
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    expected = oa.solve(problem, gap=GAP)
+    ask, restore = Cluster.ask, Cluster._restore
+    calls: list[str] = []
+    restored: list[int] = []
+
+    def counted(self: Cluster, key: int, name: str, arguments: Any) -> Any:
+        calls.append(name)
+        if calls.count("visit") == 4 and name == "visit":
+            for seat in self._seats[:2]:
+                ray().kill(seat.actor)
+        return ask(self, key, name, arguments)
+
+    def killed(self: Cluster, heir: Any, chunks: list[int]) -> str | None:
+        restored.append(len(chunks))
+        if len(restored) == 1:
+            ray().kill(heir.actor)
+        return restore(self, heir, chunks)
+
+    monkeypatch.setattr(Cluster, "ask", counted)
+    monkeypatch.setattr(Cluster, "_restore", killed)
+    found = oa.solve(problem, gap=GAP, engine=engine(4, replace_timeout=timeout))
+    same(found, expected, bits=timeout > 1.0)  # where a survivor dies, others have visited twice
+    assert started[-1].lost == 3
+
+
+def test_the_last_actor_that_dies_is_an_error(stored: oa.Partitions, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    ask = Cluster.ask
+
+    def killing(self: Cluster, key: int, name: str, arguments: Any) -> Any:
+        if name == "visit":
+            for seat in self._seats:
+                ray().kill(seat.actor)
+        return ask(self, key, name, arguments)
+
+    monkeypatch.setattr(Cluster, "ask", killing)
+    with pytest.raises(SolverError, match=r"all actors are lost .*, and no new one could start"):
+        oa.solve(problem, engine=engine(2, replace_timeout=0.001))
 
 
 def test_a_damaged_partition_is_named(tmp_path: Path) -> None:

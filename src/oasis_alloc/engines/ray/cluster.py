@@ -44,6 +44,7 @@ class Cluster:
         self._engines: dict[int, RayChunks] = {}  # those that are open
         self._keys = itertools.count()
         self._stores: dict[Any, int] = {}
+        self._streams: list[Any] = []
         self._edges: Ints | None = None
         self.lost = 0  # actors so far
         self.rounds = 0  # calls of all actors so far
@@ -117,18 +118,17 @@ class Cluster:
         out: list[tuple[list[int], Any]] = []
         open_ = [(seat, list(seat.chunks)) for seat in self._seats]
         while open_:
-            calls = [(seat, name, (key, *arguments(chunks))) for seat, chunks in open_]
-            results, lost = self._gather(calls)
+            results, lost = self._gather([(seat, name, (key, *arguments(chunks))) for seat, chunks in open_])
             out += [(chunks, result) for (_, chunks), result in zip(open_, results, strict=True) if result is not _LOST]
-            again = [chunks for (_, chunks), result in zip(open_, results, strict=True) if result is _LOST]
-            for seat, why in lost:
-                self._replace(seat, why)
-            open_ = [part for chunks in again for part in self._holders(chunks)]
+            moved = self._replace(lost) if lost else set()
+            # what an actor answered before it was lost in the place of another has to leave its state again
+            again = moved.union(*(chunks for chunks, _ in out if moved.intersection(chunks)))
+            out = [(chunks, result) for chunks, result in out if not again.intersection(chunks)]
+            open_ = self._holders(again)
         return out
 
-    def _holders(self, chunks: list[int]) -> list[tuple[Seat, list[int]]]:
+    def _holders(self, wanted: set[int]) -> list[tuple[Seat, list[int]]]:
         """Which actors hold these chunks now."""
-        wanted = set(chunks)
         found = [(seat, [chunk for chunk in seat.chunks if chunk in wanted]) for seat in self._seats]
         return [(seat, some) for seat, some in found if some]
 
@@ -201,53 +201,74 @@ class Cluster:
             options["memory"] = self._settings.actor_memory
         return ray.remote(Worker).options(**options, scheduling_strategy="SPREAD").remote(self._settings.threads)
 
-    def _replace(self, seat: Seat, why: str) -> None:
-        """Give the chunks of a lost actor to a new one, or to those that are left, in the state after the last call."""
+    def _replace(self, lost: list[tuple[Seat, str]]) -> set[int]:
+        """Give the chunks of lost actors to new ones, or to those that are left, in the state before the current call.
+
+        Returns the chunks that have moved. An actor that is lost meanwhile is replaced too.
+        """
+        moved: set[int] = set()
+        self._seats = [seat for seat in self._seats if all(seat is not other for other, _ in lost)]
+        waiting = [(list(seat.chunks), why) for seat, why in lost]
+        while waiting:
+            chunks, why = waiting.pop()
+            self.lost += 1
+            moved.update(chunks)
+            for heir, part in self._heirs(chunks, why):
+                failed = self._restore(heir, part)
+                heir.chunks = sorted([*heir.chunks, *part])
+                if failed:
+                    self._seats = [seat for seat in self._seats if seat is not heir]
+                    waiting.append((heir.chunks, failed))
+                elif all(seat is not heir for seat in self._seats):
+                    self._seats.append(heir)
+        return moved
+
+    def _heirs(self, chunks: list[int], why: str) -> list[tuple[Seat, list[int]]]:
+        """Who takes the chunks of a lost actor: a new one if it starts in time, else those that are left."""
         import ray
 
-        self.lost += 1
-        self._seats.remove(seat)
         actor = self._actor()
         ready, _ = ray.wait([actor.versions.remote()], timeout=self._settings.replace_timeout)
         if ready:
             _check_versions(_result(ready[0]))
-            heirs = [(Seat(actor), seat.chunks)]
+            heirs = [(Seat(actor), chunks)]
         else:
             ray.kill(actor)
             if not self._seats:
                 raise SolverError(
                     f"all actors are lost ({why}), and no new one could start. Check the cluster's nodes."
                 )
-            parts = [part.tolist() for part in np.array_split(np.array(seat.chunks), len(self._seats))]
-            heirs = [(heir, chunks) for heir, chunks in zip(self._seats, parts, strict=True) if chunks]
+            parcels = next(iter(self._engines.values())).parcels  # they stay whole
+            shares = np.array_split(np.unique(parcels[chunks]), len(self._seats))
+            parts = [[chunk for chunk in chunks if parcels[chunk] in share] for share in shares]
+            heirs = [(heir, part) for heir, part in zip(self._seats, parts, strict=True) if part]
         _log.warning(
-            "an actor is lost (%s); its %d chunks are loaded again by %s", why, len(seat.chunks),
+            "an actor is lost (%s); its %d chunks are loaded again by %s", why, len(chunks),
             "a new actor" if ready else f"the {len(heirs)} that are left",
         )  # fmt: skip
-        for heir, chunks in heirs:
-            is_new = not heir.chunks
-            if is_new:
-                self._seats.append(heir)
-            for engine in self._engines.values():
-                self._restore(engine, heir, chunks, is_new)
-            heir.chunks = sorted([*heir.chunks, *chunks])
+        return heirs
 
-    def _restore(self, engine: RayChunks, heir: Seat, chunks: list[int], is_new: bool) -> None:
-        """Load chunks of an engine and repeat the calls that left a state, so that the next bits are the same."""
-        calls: list[Call] = []
-        if is_new:
-            calls.append(engine.opening(self._store_of(engine.program)))
-        calls.append(("load", lambda some: (engine.key, some)))
-        for call in [*calls, *engine.history(self)]:
-            results, lost = self._gather([(heir, call[0], call[1](chunks))])
-            if lost:
-                raise SolverError(f"an actor was lost while it took the place of another ({lost[0][1]}); solve again.")
-            del results
+    def _restore(self, heir: Seat, chunks: list[int]) -> str | None:
+        """Load chunks and repeat the calls that left a state, so that the next bits are the same.
+
+        Returns why the actor is lost, if it is lost meanwhile.
+        """
+        for engine in self._engines.values():
+            calls: list[Call] = []
+            if not heir.chunks:
+                calls.append(engine.opening(self._store_of(engine.program)))
+            calls.append(("load", lambda some, key=engine.key: (key, some)))  # type: ignore[misc]
+            for name, arguments in [*calls, *engine.history(self)]:
+                _, lost = self._gather([(heir, name, arguments(chunks))])
+                if lost:
+                    return lost[0][1]
+        return None
 
     def _store_of(self, program: Program) -> tuple[int, int | None]:
         """(the number of the store of pairs of a program, that of the one with values if its own are 0)."""
         stream = program.stream
         assert stream is not None  # checked by `engine`
+        self._streams.append(stream)  # as long as it is alive, its arrays' numbers are of no others
         types = tuple(str(array.dtype) for array in program.arrays)
         same = (id(stream.code_of), tuple(stream.terms), stream.extra, id(stream.weight), types)
         valued = self._stores.setdefault((*same, False), len(self._stores))

@@ -61,6 +61,11 @@ class RayChunks(Chunked):
         return self._edges
 
     @property
+    def parcels(self) -> Ints:
+        """The parcel of every chunk."""
+        return self._parcels
+
+    @property
     def n_parcels(self) -> int:
         """Groups of chunks that have to be at the same actor."""
         return int(self._parcels[-1]) + 1
