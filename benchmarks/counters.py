@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 
 import oasis_alloc as oa
 from oasis_alloc import kernels
+from oasis_alloc.data.keys import Key
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.program.lowering import lower
 
@@ -151,6 +152,57 @@ PROBLEMS: dict[str, tuple[Callable[[], oa.Problem], float]] = {
 }
 
 
+def next_hour(given: Market) -> oa.Problem:
+    """All values up or down by up to 6 %, and every fiftieth campaign another one, which starts without a price."""
+    cands, rng = given.candidates, np.random.default_rng(7)
+    value = cands.columns["value"] * (rng.integers(30, 35, cands.n_pairs) / 32.0).astype(np.float32)
+    items = {name: key.codes for name, key in cands.items.items() if isinstance(key, Key)}
+    n = given.campaign.size
+    items["campaign"] = np.where(items["campaign"] % 50 == 7, items["campaign"] + n, items["campaign"])
+    made = oa.Candidates.from_arrays(cands.indptr, cands.item, {**cands.columns, "value": value}, items=items)
+    order = np.array(made.groups("campaign")) % n
+    return caps_alone(replace(given, candidates=made, campaign=given.campaign[order]))
+
+
+def some_limits(given: Market) -> oa.Problem:
+    """Every hundredth cap an eighth lower."""
+    lower = np.where(np.arange(given.campaign.size) % 100 == 3, 0.875, 1.0)
+    return caps_alone(replace(given, campaign=lower * given.campaign))
+
+
+def some_values(given: Market) -> oa.Problem:
+    """One value in twenty an eighth higher."""
+    cands, rng = given.candidates, np.random.default_rng(7)
+    value = cands.columns["value"] * np.where(rng.integers(0, 20, cands.n_pairs) == 0, 1.125, 1.0).astype(np.float32)
+    items = {name: key.codes for name, key in cands.items.items() if isinstance(key, Key)}
+    made = oa.Candidates.from_arrays(cands.indptr, cands.item, {**cands.columns, "value": value}, items=items)
+    return caps_alone(replace(given, candidates=made))
+
+
+AGAIN: dict[str, Callable[[Market], oa.Problem]] = {
+    "same problem": caps_alone,
+    "1 % of the limits": some_limits,
+    "5 % of the values": some_values,
+    "next hour": next_hour,
+}
+"""What a solve of caps at 1e6 pairs is started again for."""
+
+
+def count_again(gap: float = 1e-4) -> dict[str, dict[str, Any]]:
+    """Solve once, then each changed problem from that: {name: counters}."""
+    given = market(10_000, 100, 1000)
+    first, found = oa.solve(caps_alone(given), gap=gap, threads=1), {}
+    for name, build in AGAIN.items():
+        solution = oa.solve(build(given), gap=gap, threads=1, start=first)
+        found[f"solving again, {name}, 1e6 pairs"] = {
+            "status": solution.status.name,
+            "passes": round(solution.passes, 2),
+            "gap_reached": bool(solution.gap <= gap),
+            "feasible": bool(solution.violation <= _FEASIBLE),
+        }
+    return found
+
+
 def count(names: list[str] | None = None) -> dict[str, dict[str, Any]]:
     """Solve the problems on one thread: {name: counters}, and what is compiled by then under "signatures".
 
@@ -171,6 +223,8 @@ def count(names: list[str] | None = None) -> dict[str, dict[str, Any]]:
             "data_bytes_a_pair": round(data, 3),
             "work_bytes_a_pair": round(work, 3),
         }
+    if names is None:
+        found |= count_again()
     found["signatures"] = signatures()
     return found
 

@@ -40,6 +40,8 @@ from oasis_alloc.serving.request.diversity import MMR as MMR
 from oasis_alloc.serving.request.diversity import Embeddings as Embeddings
 from oasis_alloc.serving.request.sampling import Sample as Sample
 from oasis_alloc.serving.staleness import Staleness as Staleness
+from oasis_alloc.session import Reused as Reused
+from oasis_alloc.session import Session as Session
 from oasis_alloc.solution import Solution as Solution
 from oasis_alloc.solve import solve as solve
 from oasis_alloc.solvers.conflicts import Conflict as Conflict

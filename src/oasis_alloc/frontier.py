@@ -21,6 +21,7 @@ from oasis_alloc.errors import ProblemError, require
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.plots import AT_CAP, check_axes
 from oasis_alloc.results.sweep import SweepParameter, parts_without_weights, varied
+from oasis_alloc.session import Session
 from oasis_alloc.solution import Solution
 from oasis_alloc.solve import solve
 
@@ -132,13 +133,13 @@ def _sweep(
     from oasis_alloc.solvers.monitor import asks_to_stop  # no solver is loaded before it is needed
 
     solutions: list[Solution] = []
+    session = Session(stated[0])
     for k, (point, one) in enumerate(zip(points, stated, strict=True)):
         if display is not None:
             display.next(f"point {k + 1} of {len(points)}")
-        solution = solve(one, start=start, progress=display, **options)
+        session.change(problem=one)
+        solution = session.solve(start=start if session.solution is None else None, progress=display, **options)
         solutions.append(solution)
-        if solution.status.name not in ("INFEASIBLE", "RELAXED"):  # no prices, or prices of another problem
-            start = solution
         if report is not None and asks_to_stop(report(point, solution)):
             break
     return solutions

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from oasis_alloc.common.types import Floats
     from oasis_alloc.engines.base import Engine
     from oasis_alloc.engines.ray.cluster import Cluster
+    from oasis_alloc.program.lowering import Reach
     from oasis_alloc.program.program import Program
     from oasis_alloc.solvers.kept import WarmStart
     from oasis_alloc.solvers.monitor import Progress
@@ -157,13 +158,15 @@ class Options:
     progress: Callable[[Progress], object] | bool | None
 
 
-def solved(problem: Problem, asked: Options, lowered: Callable[[int | None], Program] | None = None) -> Solution:
-    """As `solve`; `lowered` returns the problem as arrays, given the threads, where a session has most of it."""
+Beginning = tuple["Program", "WarmStart | None"]  # a problem as arrays, and what is known of it
+
+
+def solved(problem: Problem, asked: Options, begin: Callable[[Problem, Options], Beginning] | None = None) -> Solution:
+    """As `solve`; `begin` is what a session has in place of lowering the problem."""
     _check_arguments(problem, asked)
     with _shown(asked.progress) as (report, display), _started(asked.engine) as cluster:
         # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
         from oasis_alloc.engines import engine_for
-        from oasis_alloc.program.lowering import lower
         from oasis_alloc.results.certified import answer_of, parts_of
         from oasis_alloc.solvers.monitor import Monitor
         from oasis_alloc.solvers.registry import solver_named
@@ -174,10 +177,9 @@ def solved(problem: Problem, asked: Options, lowered: Callable[[int | None], Pro
         has_start = asked.start is not None
         checkpointer = Checkpointer.of(asked.checkpoint, asked.checkpoint_every, asked.resume, asked.solver, has_start)
         monitor = Monitor(asked.gap, asked.time_limit, asked.pass_limit, report)
-        program = lower(problem, threads=threads, reach=_reach(cluster)) if lowered is None else lowered(threads)
+        program, warm = beginning(problem, asked, _reach(cluster)) if begin is None else begin(problem, asked)
         relaxes = asked.on_conflict == "relax"
         weights = _weights(program, asked.relax_weights, relaxes)
-        warm = None if asked.start is None else warm_start(program, problem, asked.start)
         if asked.solver != "dual" or (warm is not None and not warm.known.any()):
             warm = None  # there is nothing to start from
         _log.info("solve by %s to a gap of %.1e: %s", asked.solver, asked.gap, _in_short(problem))
@@ -199,7 +201,7 @@ def _started(engine: RayEngine | None) -> AbstractContextManager[Cluster | None]
     return nullcontext() if engine is None else engine._started()
 
 
-def _reach(cluster: Cluster | None) -> Callable[[Program], tuple[Floats, Floats]] | None:
+def _reach(cluster: Cluster | None) -> Reach | None:
     """Who reads all pairs for the ranges of totals: the actors, where there are some."""
     return None if cluster is None else cluster.reach
 
@@ -261,6 +263,14 @@ def _in_short(problem: Problem) -> str:
     of = f"{candidates.n_users:,} users, {candidates.n_items:,} items, {candidates.n_pairs:,} pairs"
     groups = sum(len(problem.labels(name)) for name in problem.names)
     return f"{of}; constraints and functions: {len(problem.names)}, of {groups:,} groups"
+
+
+def beginning(problem: Problem, asked: Options, reach: Reach | None = None) -> Beginning:
+    """The problem lowered from its statement, and what the start says about it."""
+    from oasis_alloc.program.lowering import lower
+
+    program = lower(problem, threads=asked.threads, reach=reach)
+    return program, None if asked.start is None else warm_start(program, problem, asked.start)
 
 
 def warm_start(program: Program, problem: Problem, start: Solution | Prices) -> WarmStart:

@@ -39,6 +39,7 @@ LAYERS = """
     policy
     solution
     solve
+    session
     frontier  compare        reproduction
     pacing.controllers
     pacing

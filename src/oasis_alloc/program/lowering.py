@@ -74,7 +74,7 @@ def lower(
     for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
         matrix = _arithmetic(function.measure, cands, groupings, place, start)
         place_of_rows = slice(rows, rows + matrix.shape[0])
-        blocks.append(RowBlock(name, place_of_rows, bound, problem.labels(name), key=_key(function)))
+        blocks.append(RowBlock(name, place_of_rows, bound, problem.labels(name), key=key_of(function)))
         matrices.append(matrix)
         rows += matrix.shape[0]
     arithmetic = sp.csr_array(sp.vstack(matrices)) if matrices else sp.csr_array((0, start))
@@ -82,7 +82,7 @@ def lower(
     _check_units(blocks, unit)
     blocks, row, low, high, limit = dual_variables(blocks, unit)
     streamed = None if cands.stream is None else _pair_reader(problem, cands.stream, cells, columns)
-    value = _value(problem.maximize, cands)
+    value = value_of(problem.maximize, cands)
     program = Program(
         indptr=cands.indptr,
         code=cells.code if streamed is None else np.empty(0, cells.code.dtype),
@@ -105,17 +105,17 @@ def lower(
     )
     if not unweighted:
         program = with_rules(problem, program, cells.item_of[: cells.n_classes], threads)
-    return _within_reach(program, reach) if any(b.function.uses_range for b in program.blocks) else program
+    return within_reach(program, reach) if any(b.function.uses_range for b in program.blocks) else program
 
 
-def _key(function: Function) -> str:
+def key_of(function: Function) -> str:
     """The given name, else the measure without numbers, because those would be in the columns' units."""
     if not isinstance(function, Band):
         return function.name
     return function.given_name or " ".join([*sorted(map(str, function.measure.terms)), function.sense])
 
 
-def _within_reach(program: Program, reach: Reach | None) -> Program:
+def within_reach(program: Program, reach: Reach | None = None) -> Program:
     """The program with the ranges of totals in its curved functions, which bounds their prices."""
     min_totals, max_totals = program.reach() if reach is None else reach(program)
     blocks = [replace(b, function=b.function.within(min_totals[b.rows], max_totals[b.rows])) for b in program.blocks]
@@ -132,7 +132,7 @@ def _within_reach(program: Program, reach: Reach | None) -> Program:
     return replace(program, blocks=tuple(blocks), row=row, lower=low, upper=high, limit=limit)
 
 
-def _value(objective: Objective, cands: Candidates) -> npt.NDArray[np.floating[Any]]:
+def value_of(objective: Objective, cands: Candidates) -> npt.NDArray[np.floating[Any]]:
     """v_p = sum_k w_k c_pk, plus, for every term of `steady`, its weight times the pair's earlier probability."""
     terms, steady = _terms(objective), objective.steady
     if cands.stream is not None:

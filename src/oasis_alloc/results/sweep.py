@@ -105,9 +105,7 @@ class ConstraintLimit(SweepParameter):
             limit = {label: None if np.isnan(number) else point * number for label, number in band.limit.items()}
         elif self.scale:
             limit = point * band.limit
-        moved = replace(Band.of(band.measure, band.sense, limit), given_name=band.given_name)
-        whole = moved if function is band else replace(function, constraint=moved)  # type: ignore[call-arg]  # soft
-        given[self.place] = whole.named(self.name)
+        given[self.place] = with_limit(function, limit).named(self.name)
         return self.problem.replace(subject_to=given)
 
     @property
@@ -168,6 +166,14 @@ def constraint_of(function: Function) -> Band | None:
     """The constraint that holds a function's limit: itself, or a soft one's own."""
     band = getattr(function, "constraint", function)
     return band if isinstance(band, Band) else None
+
+
+def with_limit(function: Function, limit: Any) -> Any:
+    """The same constraint or soft constraint with another limit."""
+    band = constraint_of(function)
+    assert band is not None  # checked by the caller
+    moved = replace(Band.of(band.measure, band.sense, limit), given_name=band.given_name)
+    return moved if function is band else replace(function, constraint=moved)  # type: ignore[call-arg]  # soft
 
 
 def without_weight(function: Function) -> str:
