@@ -97,6 +97,8 @@ def objects() -> dict[str, Any]:
     infeasible = oa.solve(oa.Problem(cands, oa.total("r"), oa.exposure() >= 1e4))
     embeddings = oa.Embeddings(np.random.default_rng(2).random((N_ITEMS, 3)))
     guarded = oa.solve(simple.replace(slate=oa.Slate(2, at_most={"artist": 1}, keep={"r": 0.9}, at_least=1)))
+    session = oa.Session(simple)
+    session.solve(gap=1e-3)
     return {
         "candidates": cands,
         "framed": framed(),
@@ -127,6 +129,8 @@ def objects() -> dict[str, Any]:
         "shadow price": solution.shadow_prices()[0],
         "shadow prices": solution.shadow_prices(),
         "plots": solution.plot,
+        "session": session,
+        "reused": session.reused,
         "frontier": oa.frontier(simple, vary="caps", points=[15.0, 20.0]),
         "policy": policy,
         "policy with rules": guarded.policy(),

@@ -148,12 +148,19 @@ def _at_enough_smoothing(run: Run, point: Point) -> Point | None:
     A Newton step is only valid for a few smoothings: what is further off takes one step for each few.
     """
     dual, settings = run.dual, run.settings
-    off, gamma = np.abs(newton_direction(dual, point)), point.gamma
-    while dual.share_of(point, off > settings.max_radius * gamma) > settings.far_off:
-        gamma *= settings.again_ratio
-        if gamma > settings.first_gamma * run.typical:
+    most = settings.first_gamma * run.typical
+    for sure in (False, True):
+        off, gamma = np.abs(newton_direction(dual, point)), point.gamma
+        while dual.share_of(point, off > settings.max_radius * gamma) > settings.far_off:
+            gamma *= settings.again_ratio
+        if gamma > most and not sure:  # with little smoothing few pairs say how far that is: ask once more
+            gamma = float(np.sqrt(point.gamma * most))
+        if gamma == point.gamma:
+            break
+        if gamma > most:
             return None
-    return point if gamma == point.gamma else dual.at(point.z, gamma)
+        point = dual.at(point.z, gamma)
+    return point
 
 
 def _margin(run: Run, point: Point, wanted: int) -> float:
@@ -167,6 +174,7 @@ def near(settings: DualSettings) -> DualSettings:
         settings,
         max_steps=settings.again_steps,
         few_steps=1,
+        widest=(settings.widest[0], settings.widest[-2]),
         fractional_per_undecided=0.0,
         ruled_fractional_per_undecided=0.0,
         smoothing_share=settings.again_share,
