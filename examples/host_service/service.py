@@ -147,14 +147,14 @@ def _text(status: int, message: str) -> Response:
 
 def create_app(
     snapshot: Path, refresh: float = 1.0, staleness: oa.Staleness | None = None, admin_token: str | None = None,
-    delivery: Any = None,
+    delivery: Any = None, trust: oa.Trust | None = None,
 ) -> FastAPI:  # fmt: skip
     """The service; `app.state.store` is its store. With a token there are /admin/rollback and /admin/publish.
 
-    With a `delivery.Delivery`, prices follow what is delivered.
+    With a `delivery.Delivery`, prices follow what is delivered; with a `trust`, only signed policies are served.
     """
     # The only store here, so its numbers need no label; each of several has a name.
-    store = oa.PolicyStore(snapshot, refresh=refresh, staleness=staleness, name="")
+    store = oa.PolicyStore(snapshot, refresh=refresh, staleness=staleness, name="", trust=trust)
     registry = prometheus_client.CollectorRegistry()
     telemetry.prometheus(store, registry)
     if delivery is not None:
@@ -316,6 +316,7 @@ def demonstration(folder: Path, users: int = 2000) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--snapshot", type=Path, help="the file to serve (default: that of a small solved market)")
+    parser.add_argument("--trust", type=Path, nargs="*", help="public keys; --snapshot is then a signed manifest.json")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--refresh", type=float, default=1.0, help="seconds between two looks at the file")
@@ -326,6 +327,7 @@ def main() -> None:
     given = parser.parse_args()
     if (given.plan is None) != (given.ledger is None):
         parser.error("--plan and --ledger go together")
+    trust = None if given.trust is None else oa.Trust(given.trust)
     delivery = None
     if given.plan is not None:
         from delivery import Delivery, read_plan
@@ -335,7 +337,7 @@ def main() -> None:
         snapshot = given.snapshot or demonstration(Path(folder))
         # A snapshot is verified by a thread, for which a request waits as long as this; 5 milliseconds by default.
         sys.setswitchinterval(0.0005)
-        app = create_app(snapshot, given.refresh, admin_token=given.admin_token or None, delivery=delivery)
+        app = create_app(snapshot, given.refresh, admin_token=given.admin_token or None, delivery=delivery, trust=trust)
         uvicorn.run(
             app, host=given.host, port=given.port, log_level="warning", access_log=False,
             timeout_keep_alive=75,  # seconds: longer than clients keep what they do not use

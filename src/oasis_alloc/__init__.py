@@ -61,6 +61,7 @@ from oasis_alloc.statement.slate import Slate as Slate
 from oasis_alloc.statement.stay_close import stay_close as stay_close
 
 if TYPE_CHECKING:
+    from oasis_alloc.engines.ray.engine import RayEngine as RayEngine
     from oasis_alloc.pacing.allowance import Allowance as Allowance
     from oasis_alloc.pacing.ledger import DeliveredTotal as DeliveredTotal
     from oasis_alloc.pacing.ledger import Ledger as Ledger
@@ -72,6 +73,18 @@ if TYPE_CHECKING:
     from oasis_alloc.pacing.pacer import Pacer as Pacer
     from oasis_alloc.pacing.plan import Plan as Plan
     from oasis_alloc.pacing.schedule import Schedule as Schedule
+    from oasis_alloc.partitions import Partitions as Partitions
+    from oasis_alloc.partitions import partition as partition
+    from oasis_alloc.publish.decisions.log import DecisionLog as DecisionLog
+    from oasis_alloc.publish.decisions.reading import Decisions as Decisions
+    from oasis_alloc.publish.decisions.reading import read_decisions as read_decisions
+    from oasis_alloc.publish.decisions.schema import Decision as Decision
+    from oasis_alloc.publish.directory import PolicyDirectory as PolicyDirectory
+    from oasis_alloc.publish.directory import publish as publish
+    from oasis_alloc.publish.jobs.result import JobResult as JobResult
+    from oasis_alloc.publish.jobs.run import run_job as run_job
+    from oasis_alloc.publish.manifest import PublishedVersion as PublishedVersion
+    from oasis_alloc.publish.trust import Trust as Trust
     from oasis_alloc.replay.replay import replay as replay
     from oasis_alloc.replay.requests import Requests as Requests
     from oasis_alloc.replay.result import Replay as Replay
@@ -94,6 +107,9 @@ _LATER = {
     "read_reproduction": "reproduction",
     "write_reproduction": "reproduction",
     "PolicyStore": "store",
+    "RayEngine": "engines.ray.engine",
+    "Partitions": "partitions",
+    "partition": "partitions",
     "Allowance": "pacing.allowance",
     "DeliveredTotal": "pacing.ledger",
     "Ledger": "pacing.ledger",
@@ -105,6 +121,16 @@ _LATER = {
     "Pacer": "pacing.pacer",
     "Plan": "pacing.plan",
     "Schedule": "pacing.schedule",
+    "DecisionLog": "publish.decisions.log",
+    "Decisions": "publish.decisions.reading",
+    "read_decisions": "publish.decisions.reading",
+    "Decision": "publish.decisions.schema",
+    "PolicyDirectory": "publish.directory",
+    "publish": "publish.directory",
+    "JobResult": "publish.jobs.result",
+    "run_job": "publish.jobs.run",
+    "PublishedVersion": "publish.manifest",
+    "Trust": "publish.trust",
     "replay": "replay.replay",
     "Requests": "replay.requests",
     "Replay": "replay.result",
@@ -126,10 +152,10 @@ def __dir__() -> list[str]:
 
 
 class _Package(types.ModuleType):
-    """This package, in which `replay` is the function, also once the package of that name is loaded."""
+    """This package, in which `replay` and `publish` are functions, also once the packages of these names are loaded."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not (name == "replay" and isinstance(value, types.ModuleType)):
+        if not (name in ("replay", "publish") and isinstance(value, types.ModuleType)):
             super().__setattr__(name, value)
 
 

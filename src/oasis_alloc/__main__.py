@@ -22,7 +22,10 @@ _CODES = """exit codes:
   4  stopped early (time, passes, Ctrl-C, no progress): the best allocation so far and its gap are written, under
      allocation.unproven.* where it misses a constraint
   5  a file or standard output could not be written; a message says which, and everything else is written
+  6  run, check: a check of the input failed
+  7  run: a gate on the result failed, and nothing was published
  70  an internal error: a bug in oasis-alloc, please report it; OASIS_ALLOC_TRACEBACK=1 shows where it is
+ 75  run: another process runs this job
   If the reader of the report closes the pipe early (as head does), nothing changes.
 """
 
@@ -46,12 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return NOT_WRITTEN
         raise
     # a command is imported when it is asked for, so that --help answers at once
-    command = getattr(import_module(f"oasis_alloc.commands.{arguments.command}"), arguments.command)
+    module = getattr(arguments, "module", arguments.command)
+    command = getattr(import_module(f"oasis_alloc.commands.{module}"), arguments.command)
     try:
         code: int = command(arguments)
     except OasisAllocError as error:
         warn(f"oasis-alloc: {error}")
-        return _BAD_INPUT
+        return getattr(error, "exit_code", _BAD_INPUT)
     except KeyboardInterrupt:
         warn("oasis-alloc: interrupted; what was not complete is not written.")
         return _INTERRUPTED
@@ -110,7 +114,10 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default problem.reproduction)")
     doctor.add_argument("--keep-labels", action="store_true", help="keep the labels of keys; else they are numbers")
     import_module("oasis_alloc.commands.store").register(commands)
+    import_module("oasis_alloc.commands.published").register(commands)
+    import_module("oasis_alloc.commands.job").register(commands)
     import_module("oasis_alloc.commands.replay").register(commands)
+    import_module("oasis_alloc.commands.partition").register(commands)
     return parser
 
 

@@ -105,6 +105,11 @@ class SnapshotError(OasisAllocError, ValueError):
         "in the future",  # created later than now, by more than a clock difference
         "rolled back",  # the host has rolled this policy back
         "another policy",  # an overlay made for a policy with another id
+        "unsigned",  # a signature is required and there is no signature
+        "unknown key",  # signed by a key that is not trusted
+        "bad signature",  # the signature is not that of the key
+        "another name",  # published for another surface
+        "replayed",  # a manifest older than one that has been seen
         "no policy",  # nothing has been loaded yet, or there is no earlier policy to roll back to
     )
 

@@ -137,7 +137,7 @@ class Session:
         relax_weights: Mapping[str, Limit] | None = None,
         progress: Callable[[Progress], object] | bool | None = None,
     ) -> Solution:
-        """Solve the problem; arguments, answer and errors are those of `oa.solve`.
+        """Solve the problem in this process; arguments, answer and errors are those of `oa.solve`.
 
         Without `start` and `resume`, the solve starts from `solution`. An answer without an allocation, or one that
         relaxes limits, is returned and not kept as a start.
@@ -151,8 +151,8 @@ class Session:
         """
         first = self._solution if start is None and resume is None else start
         asked = Options(
-            solver, gap, time_limit, pass_limit, threads, first, checkpoint, checkpoint_every, resume, on_conflict,
-            relax_weights, progress,
+            solver, gap, time_limit, pass_limit, None, threads, first, checkpoint, checkpoint_every, resume,
+            on_conflict, relax_weights, progress,
         )  # fmt: skip
         solution = solved(self._problem, asked, self._begin)
         if solution.status.name not in ("INFEASIBLE", "RELAXED"):

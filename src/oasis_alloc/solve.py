@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import numpy as np
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.engines.ray.engine import RayEngine
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.answer import may_cancel
@@ -21,7 +22,10 @@ from oasis_alloc.solution import Solution
 from oasis_alloc.statement.measures import Limit
 
 if TYPE_CHECKING:
+    from oasis_alloc.common.types import Floats
     from oasis_alloc.engines.base import Engine
+    from oasis_alloc.engines.ray.cluster import Cluster
+    from oasis_alloc.program.lowering import Reach
     from oasis_alloc.program.program import Program
     from oasis_alloc.solvers.kept import WarmStart
     from oasis_alloc.solvers.monitor import Progress
@@ -39,6 +43,7 @@ def solve(
     gap: float = 1e-4,
     time_limit: float | None = None,
     pass_limit: float | None = None,
+    engine: RayEngine | None = None,
     threads: int | None = None,
     start: Solution | Prices | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -64,6 +69,9 @@ def solve(
         Seconds, and full-pass equivalents, after which the best answer so far is returned with a status that says so.
         The current step is finished and the certificate is computed after that, so `passes` is less than 5 above
         `pass_limit`. If constraints conflict, the search for the conflict or its relaxation is not limited by passes.
+    engine
+        `oa.RayEngine(...)` runs the passes on a Ray cluster, over candidates in files; None runs them in this process.
+        The answer is the same to rounding, mostly to the last bit (`docs/cluster.md`).
     threads
         Host threads; the answer does not depend on them. None takes all cores.
     start
@@ -125,8 +133,8 @@ def solve(
     return solved(
         problem,
         Options(
-            solver, gap, time_limit, pass_limit, threads, start, checkpoint, checkpoint_every, resume, on_conflict,
-            relax_weights, progress,
+            solver, gap, time_limit, pass_limit, engine, threads, start, checkpoint, checkpoint_every, resume,
+            on_conflict, relax_weights, progress,
         ),
     )  # fmt: skip
 
@@ -139,6 +147,7 @@ class Options:
     gap: float
     time_limit: float | None
     pass_limit: float | None
+    engine: RayEngine | None
     threads: int | None
     start: Solution | Prices | None
     checkpoint: str | PathLike[str] | None
@@ -155,7 +164,7 @@ Beginning = tuple["Program", "WarmStart | None"]  # a problem as arrays, and wha
 def solved(problem: Problem, asked: Options, begin: Callable[[Problem, Options], Beginning] | None = None) -> Solution:
     """As `solve`; `begin` is what a session has in place of lowering the problem."""
     _check_arguments(problem, asked)
-    with _shown(asked.progress) as (report, display):
+    with _shown(asked.progress) as (report, display), _started(asked.engine) as cluster:
         # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
         from oasis_alloc.engines import engine_for
         from oasis_alloc.results.certified import answer_of, parts_of
@@ -163,31 +172,47 @@ def solved(problem: Problem, asked: Options, begin: Callable[[Problem, Options],
         from oasis_alloc.solvers.registry import solver_named
         from oasis_alloc.solvers.resume import Checkpointer
         from oasis_alloc.solvers.stages import Task, carry_out, prepare
-        from oasis_alloc.solvers.start import weights_by_row
 
         run, threads = solver_named(asked.solver), asked.threads
         has_start = asked.start is not None
         checkpointer = Checkpointer.of(asked.checkpoint, asked.checkpoint_every, asked.resume, asked.solver, has_start)
         monitor = Monitor(asked.gap, asked.time_limit, asked.pass_limit, report)
-        program, warm = (begin or beginning)(problem, asked)
+        program, warm = beginning(problem, asked, _reach(cluster)) if begin is None else begin(problem, asked)
         relaxes = asked.on_conflict == "relax"
-        weights = None if asked.relax_weights is None else weights_by_row(program, asked.relax_weights)
-        if weights is None and relaxes:
-            weights = np.ones(program.n_rows)  # relaxations are summed in the limits' own units
+        weights = _weights(program, asked.relax_weights, relaxes)
         if asked.solver != "dual" or (warm is not None and not warm.known.any()):
             warm = None  # there is nothing to start from
         _log.info("solve by %s to a gap of %.1e: %s", asked.solver, asked.gap, _in_short(problem))
 
         def engine_of(some: Program) -> Engine:
-            return engine_for(some, threads)
+            return engine_for(some, threads, cluster)
 
-        with engine_of(program) as engine:
-            trivially_infeasible = prepare(engine, monitor)
+        with engine_of(program) as opened:
+            trivially_infeasible = prepare(opened, monitor)
             if may_cancel(problem):
-                monitor.measure_parts(parts_of(problem, engine.program))
-            task = Task(engine, engine_of, monitor, checkpointer, asked.solver, run, weights, warm, relaxes)
+                monitor.measure_parts(parts_of(problem, opened.program))
+            task = Task(opened, engine_of, monitor, checkpointer, asked.solver, run, weights, warm, relaxes)
             outcome = carry_out(task, trivially_infeasible)
-            return _told(answer_of(Solution, problem, engine, monitor, outcome, asked.solver, threads), display)
+            return _told(answer_of(Solution, problem, opened, monitor, outcome, asked.solver, threads), display)
+
+
+def _started(engine: RayEngine | None) -> AbstractContextManager[Cluster | None]:
+    """The actors of a solve on a cluster, until the end of the block."""
+    return nullcontext() if engine is None else engine._started()
+
+
+def _reach(cluster: Cluster | None) -> Reach | None:
+    """Who reads all pairs for the ranges of totals: the actors, where there are some."""
+    return None if cluster is None else cluster.reach
+
+
+def _weights(program: Program, given: Mapping[str, Limit] | None, relaxes: bool) -> Floats | None:
+    """The weight of a missed unit by row; None for those by which conflicts are named."""
+    from oasis_alloc.solvers.start import weights_by_row
+
+    if given is None:
+        return np.ones(program.n_rows) if relaxes else None  # relaxations are summed in the limits' own units
+    return weights_by_row(program, given)
 
 
 @contextmanager
@@ -240,11 +265,11 @@ def _in_short(problem: Problem) -> str:
     return f"{of}; constraints and functions: {len(problem.names)}, of {groups:,} groups"
 
 
-def beginning(problem: Problem, asked: Options) -> Beginning:
+def beginning(problem: Problem, asked: Options, reach: Reach | None = None) -> Beginning:
     """The problem lowered from its statement, and what the start says about it."""
     from oasis_alloc.program.lowering import lower
 
-    program = lower(problem, threads=asked.threads)
+    program = lower(problem, threads=asked.threads, reach=reach)
     return program, None if asked.start is None else warm_start(program, problem, asked.start)
 
 
@@ -270,6 +295,10 @@ def _check_arguments(problem: object, asked: Options) -> None:
     """Raise `ProblemError` for an invalid argument of `solve`."""
     if not isinstance(problem, Problem):
         raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
+    if not (asked.engine is None or isinstance(asked.engine, RayEngine)):
+        raise ProblemError(
+            f"solve(engine={shown(asked.engine)}): expected oa.RayEngine(...), or None for this process."
+        )
     limits = {"time_limit": asked.time_limit, "pass_limit": asked.pass_limit, "threads": asked.threads}
     numbers = {name: number for name, number in limits.items() if number is not None}
     for name, number in {**numbers, "gap": asked.gap, "checkpoint_every": asked.checkpoint_every}.items():

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from oasis_alloc.common.types import ColumnsLike, ItemsLike
 from oasis_alloc.errors import SnapshotError
 from oasis_alloc.hosting.decision import StoreDecision
+from oasis_alloc.hosting.mirror import Mirror, is_address
 from oasis_alloc.hosting.options import (
     checked_clock,
     checked_history,
@@ -26,14 +27,17 @@ from oasis_alloc.hosting.options import (
     checked_ladder,
     checked_name,
     checked_path,
+    checked_trust,
 )
 from oasis_alloc.hosting.swapping import Swapping
 from oasis_alloc.hosting.watcher import ForkState
+from oasis_alloc.publish.reading import ManifestReader, has_manifest
 from oasis_alloc.serving.file.stored import loaded
 from oasis_alloc.serving.staleness import Staleness
 
 if TYPE_CHECKING:
     from oasis_alloc.policy import Policy
+    from oasis_alloc.publish.trust import Trust
 
 
 class PolicyStore(Swapping):
@@ -46,7 +50,8 @@ class PolicyStore(Swapping):
     Parameters
     ----------
     path
-        The snapshot file; it may appear later.
+        The snapshot file, or the `manifest.json` of a directory of published policies (docs/publishing.md); it may
+        appear later. Or the address of such a manifest: `s3://`, `gs://`, `https://`.
     refresh
         Seconds between two checks of the file, or None: then only `refresh()` checks.
     staleness
@@ -58,6 +63,8 @@ class PolicyStore(Swapping):
         A function that returns UNIX seconds, for tests.
     name
         Name of this store in statistics; None for its path.
+    trust
+        Whose signatures a manifest must have; None accepts any manifest, and a snapshot without one.
 
     Raises
     ------
@@ -81,12 +88,17 @@ class PolicyStore(Swapping):
         history: int = 3,
         clock: Callable[[], float] = time.time,
         name: str | None = None,
+        trust: Trust | None = None,
     ) -> None:
-        place = checked_path(path)
+        self._mirror = Mirror(str(path)) if is_address(path) else None
+        place = checked_path(path) if self._mirror is None else self._mirror.path
+        if name is None and self._mirror is not None:
+            name = self._mirror.address
         self._name = checked_name(name, place)
         self._interval = checked_interval(refresh)
         ladder = checked_ladder(staleness, self._interval)
-        super().__init__(place, ladder, checked_history(history), checked_clock(clock))
+        manifest = ManifestReader(checked_trust(trust))
+        super().__init__(place, ladder, checked_history(history), checked_clock(clock), manifest)
         self.refresh()
 
     def __reduce__(self) -> NoReturn:
@@ -187,6 +199,7 @@ class PolicyStore(Swapping):
 
         `store` (its name), `policy_id`, `created`, `age` (seconds), `mode`, `factor` (of the prices), `ready` and,
         where it is not, `not_ready` ("no policy", "not warm", "requests fail"), `kept` (for roll-back), `rolled_back`,
+        `version` (of the manifest, the last one verified),
         `decisions` and `decisions_by_mode`, `failed_requests` by reason, `ignored_keys` by key, `mistyped_requests`,
         `unseen_items`, `score_seconds` (count, sum, p50, p90, p99, p999, max), `loaded_snapshots`, `refused_snapshots`
         by reason, `last_refused`. None if there is no policy.
@@ -207,6 +220,7 @@ class PolicyStore(Swapping):
             "not_ready": why,
             "kept": len(self._earlier),
             "rolled_back": list(self._state.rolled_back),
+            "version": None if self._manifest.version is None else self._manifest.version.version,
             **self._tally.summary(),
             **self._stats.summary(),
         }
@@ -219,7 +233,21 @@ class PolicyStore(Swapping):
             return "not warm"
         return "requests fail" if self._stats.is_failing() else None
 
+    def _look(self) -> bool:
+        if self._mirror is not None:
+            self._mirror.update()
+        return super()._look()
+
     def _load(self, path: Path, raw: bytes | None = None) -> Policy:
+        if path == self._path and (self._manifest.version is not None or (raw is None and has_manifest(path))):
+            try:
+                raw = self._manifest.current(path)
+            except SnapshotError as error:
+                if self._manifest.is_incomplete:  # a copy of a directory may have the manifest before the policy
+                    self._seen.forget()
+                raise SnapshotError(f"{path}: {error}", error.reason) from error
+        elif self._manifest.requires_signatures:
+            raise SnapshotError(f"{path} is not a manifest, so it has no signature; one is required.", "unsigned")
         return _load(path, raw)
 
 

@@ -219,7 +219,7 @@ def test_help_answers_without_loading_the_package(capsys: pytest.CaptureFixture[
     code = (
         "import sys\nfrom oasis_alloc.__main__ import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
-        "heavy = {'cvxpy', 'pyarrow', 'pandas', 'rich', 'oasis_alloc.commands.page'} & set(sys.modules)\n"
+        "heavy = {'cvxpy', 'pyarrow', 'pandas', 'rich', 'oasis_alloc.page.page'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -22,11 +22,12 @@ from effort import diagonal
 
 import oasis_alloc as oa
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
+from oasis_alloc.publish.keys import make_keys
 
 N_USERS, DEGREE, N_ITEMS = 40, 6, 12
 
 # Objects that are of one process, and say so: file, thread and locks of their own.
-OF_ONE_PROCESS = {"PolicyStore", "Ledger", "Allowance"}
+OF_ONE_PROCESS = {"PolicyStore", "Ledger", "Allowance", "DecisionLog"}
 
 
 def candidates() -> oa.Candidates:
@@ -46,6 +47,12 @@ def framed() -> oa.Candidates:
     rng = np.random.default_rng(1)
     pairs = pd.DataFrame({"user": np.repeat(["a", "b", "c"], 4), "item": list("wxyz") * 3, "r": rng.random(12)})
     return oa.Candidates.from_frames(pairs, items=pd.DataFrame({"item": list("wxyz"), "artist": [1, 1, 2, 2]}))
+
+
+def partitions() -> oa.Partitions:
+    with tempfile.TemporaryDirectory() as folder:
+        pd.DataFrame({"user": [1, 2], "item": [3, 3], "r": [0.5, 0.25]}).to_parquet(f"{folder}/pairs.parquet")
+        return oa.partition(f"{folder}/pairs.parquet", f"{folder}/out")
 
 
 def problem(cands: oa.Candidates) -> oa.Problem:
@@ -95,6 +102,8 @@ def objects() -> dict[str, Any]:
     return {
         "candidates": cands,
         "framed": framed(),
+        "partitions": partitions(),
+        "ray engine": oa.RayEngine(actors=2, address="10.0.0.5:6379"),
         "key": cands.users["market"],
         "several": cands.items["genre"],
         "grouping": cands.grouping(("market", "artist")),
@@ -137,6 +146,9 @@ def objects() -> dict[str, Any]:
         "mmr": oa.MMR(0.3),
         "dpp": oa.DPP(0.3),
         "staleness": oa.Staleness(),
+        **published(policy),
+        **logged(policy),
+        "job result": oa.JobResult("a", Path("runs/a"), "gate failed", "churn", {"gates": {"text": "churn"}}),
         "event": oa.Event("a", "one", 0.0),
         "receipt": oa.Receipt(1, 0, 0, (oa.Rejected(0, "a", "key", "wrong"),)),
         "rejected": oa.Rejected(0, "a", "key", "wrong"),
@@ -145,6 +157,23 @@ def objects() -> dict[str, Any]:
         **paced(policy),
         **dict(errors()),
     }
+
+
+def logged(policy: oa.Policy) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        with oa.DecisionLog(folder) as log:
+            log.record("r", policy, ["track-00", "track-03"], {"r": [0.5, 0.25]}, [1], labels={"market": "SE"})
+        decisions = oa.read_decisions(folder)
+        return {"decision": decisions[0], "decisions": decisions}
+
+
+def published(policy: oa.Policy) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        _, public, _ = make_keys(f"{folder}/key")
+        trust = oa.Trust(public, name="radio", remember="radio.version")
+        version = oa.publish(policy, folder, reasons=["a", "b"], accepted={"gap": "known"})
+        directory = oa.PolicyDirectory(folder, trust=trust)
+        return {"published version": version, "trust": trust, "policy directory": directory}
 
 
 def paced(policy: oa.Policy) -> dict[str, Any]:

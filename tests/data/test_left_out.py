@@ -12,8 +12,8 @@ import pytest
 from test_table_files import library as library
 
 import oasis_alloc as oa
-from oasis_alloc.commands.statement import read_statement
-from oasis_alloc.commands.tables import read_table
+from oasis_alloc.problem_file.statement import read_statement
+from oasis_alloc.problem_file.tables import read_table
 
 INDEX = "__index_level_0__"
 NAMES = ["", INDEX]

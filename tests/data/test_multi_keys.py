@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import oasis_alloc as oa
-from oasis_alloc.commands.summary import deliveries
 from oasis_alloc.data import grouping as grouping_module
 from oasis_alloc.data.keys import Key
 from oasis_alloc.data.multi_keys import MultiKey
+from oasis_alloc.page.summary import deliveries
 from oasis_alloc.program.lowering import SIZES, lower
 from oasis_alloc.program.pair_lookup import PairView
 

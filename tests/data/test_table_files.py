@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oasis_alloc as oa
-from oasis_alloc.commands import csv_tables
-from oasis_alloc.commands.statement import read_statement
-from oasis_alloc.commands.tables import read_table
 from oasis_alloc.data.partitions import natural, parts_of, typed
+from oasis_alloc.problem_file import csv_tables
+from oasis_alloc.problem_file.statement import read_statement
+from oasis_alloc.problem_file.tables import read_table
 
 LIBRARIES = ["pyarrow", "polars", "pandas"]
 

@@ -128,6 +128,27 @@ def test_the_code_of_the_pages_about_answers_and_logs_runs(
         assert re.search(r"solved: value \S+, gap ", capsys.readouterr().err)
 
 
+def test_the_code_of_the_page_about_publishing_runs() -> None:
+    text = (ROOT / "docs" / "publishing.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
+    assert len(blocks) == text.count("```python") == 1
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks), "docs/publishing.md", "exec"), names)
+    assert names["version"].version == 1
+    shutil.rmtree(names["folder"])
+
+
+def test_the_code_of_the_page_about_decision_logs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "decision-logs.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
+    assert len(blocks) == text.count("```python") == 1
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks), "docs/decision-logs.md", "exec"), names)
+    assert names["rows"]["request"].tolist() == ["request-1"]
+    assert "scores" in capsys.readouterr().out
+    shutil.rmtree(names["folder"])
+
+
 def test_the_code_of_the_page_about_memory_runs() -> None:
     text = (ROOT / "docs" / "beyond-memory.md").read_text(encoding="utf-8")
     blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]

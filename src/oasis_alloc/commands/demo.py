@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from oasis_alloc.commands.output import make_directory, written
 from oasis_alloc.commands.progress import Display
 from oasis_alloc.commands.run import report, solve_in_view
 from oasis_alloc.commands.starter import write_starter
 from oasis_alloc.markets import month
+from oasis_alloc.problem_file.output import make_directory, written
 
 
 def demo(arguments: argparse.Namespace) -> int:

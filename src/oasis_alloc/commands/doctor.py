@@ -23,8 +23,8 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def _reproduce(arguments: argparse.Namespace) -> int:
     """Write the problem of a statement so that its solve can be run again elsewhere."""
-    from oasis_alloc.commands.output import written
-    from oasis_alloc.commands.statement import read_statement
+    from oasis_alloc.problem_file.output import written
+    from oasis_alloc.problem_file.statement import read_statement
 
     statement = read_statement(arguments.problem)
     out: Path = arguments.out or Path(f"{statement.path.stem}.reproduction")

@@ -32,8 +32,8 @@ def register(commands: Any) -> None:
 def replay(arguments: argparse.Namespace) -> int:
     """Play, write metrics, goals and the page, and print the summary."""
     from oasis_alloc import Policy, replay
-    from oasis_alloc.commands.output import make_directory, write_table
     from oasis_alloc.commands.terminal import NOT_WRITTEN, say
+    from oasis_alloc.problem_file.output import make_directory, write_table
 
     path: Path = arguments.statement
     given = _read(path)
@@ -93,8 +93,8 @@ def _text(path: Path, given: Mapping[str, Any], name: str, otherwise: str | None
 
 def _requests(path: Path, folder: Path, given: dict[str, Any]) -> Any:
     from oasis_alloc import Requests
-    from oasis_alloc.commands.tables import read_table
     from oasis_alloc.data.validation import by_name
+    from oasis_alloc.problem_file.tables import read_table
 
     _known(path, "requests", given, _REQUESTS)
     user, item = _text(path, given, "user", "user"), _text(path, given, "item", "item")
@@ -114,8 +114,8 @@ def _requests(path: Path, folder: Path, given: dict[str, Any]) -> Any:
 
 def _plan(path: Path, folder: Path, given: dict[str, Any], start: float, end: float) -> Any:
     from oasis_alloc import Plan
-    from oasis_alloc.commands.tables import read_table
     from oasis_alloc.data.validation import by_name
+    from oasis_alloc.problem_file.tables import read_table
 
     _known(path, "plan", given, _PLAN)
     by = given.get("by")

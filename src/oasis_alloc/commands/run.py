@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oasis_alloc import Status, solve
-from oasis_alloc.commands.output import write_allocation, write_text
-from oasis_alloc.commands.page import page
 from oasis_alloc.commands.terminal import NOT_WRITTEN, say, warn
+from oasis_alloc.page.page import page
+from oasis_alloc.problem_file.output import write_allocation, write_text
 
 if TYPE_CHECKING:
     from oasis_alloc.commands.progress import Display
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 SOLVED, INFEASIBLE, STOPPED = 0, 3, 4  # exit codes; see __main__.py for the others
 _UNPROVEN = "allocation.unproven"
+
+Further = Sequence[tuple[str, Callable[[], Path]]]
 
 
 def solve_in_view(problem: Problem, display: Display, options: Mapping[str, Any]) -> Solution:
@@ -35,8 +38,11 @@ def report(
     title: str,
     relevance: str | None,
     more: Sequence[str] = (),
+    further: Further = (),
 ) -> int:
     """Write the allocation (if there is one) and the page, then print the solution and `more`; return the exit code.
+
+    `further` are other answers, (name, function that writes the file), which are written if there is an allocation.
 
     Files are written first and independently: if one of them, or the terminal, fails, the others are still written.
     """
@@ -54,6 +60,8 @@ def report(
                 warn(note)
 
         failed |= not _done(allocation, f"the allocation in {directory}")
+        for answer, write in further:
+            failed |= not _done(partial(_listed, lines, answer, write), f"{answer} in {directory}")
     earlier = [] if not solution.conflicts and is_sound(solution) else sorted(directory.glob("allocation.[pc]*"))
     lines += [f"            {path} is left from an earlier run" for path in earlier if path.stem == "allocation"]
     path = directory / "report.html"
@@ -67,6 +75,10 @@ def report(
     if failed or not printed:
         return NOT_WRITTEN
     return {Status.SOLVED: SOLVED, Status.INFEASIBLE: INFEASIBLE}.get(solution.status, STOPPED)
+
+
+def _listed(lines: list[str], answer: str, write: Callable[[], Path]) -> None:
+    lines.append(f"{answer:11s} {write()}")
 
 
 def is_sound(solution: Solution) -> bool:

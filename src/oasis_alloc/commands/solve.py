@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from oasis_alloc.commands.output import make_directory
 from oasis_alloc.commands.progress import Display
 from oasis_alloc.commands.run import report, solve_in_view
-from oasis_alloc.commands.statement import read_statement
+from oasis_alloc.problem_file.answers import further_answers
+from oasis_alloc.problem_file.output import make_directory
+from oasis_alloc.problem_file.statement import read_statement
 
 
 def solve(arguments: argparse.Namespace) -> int:
@@ -22,4 +23,5 @@ def solve(arguments: argparse.Namespace) -> int:
         options = {**statement.solve, **{name: value for name, value in said.items() if value is not None}}
         solution = solve_in_view(statement.problem, display, options)
     kind = arguments.format or statement.format
-    return report(statement.problem, solution, directory, kind, statement.path.stem, "relevance")
+    further = further_answers(statement, solution, directory, kind)
+    return report(statement.problem, solution, directory, kind, statement.path.stem, "relevance", further=further)

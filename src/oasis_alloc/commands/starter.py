@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oasis_alloc.commands.output import best_kind, write_table, write_text
+from oasis_alloc.problem_file.output import best_kind, write_table, write_text
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates

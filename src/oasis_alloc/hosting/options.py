@@ -7,12 +7,16 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.file.container import path_text
 from oasis_alloc.serving.schema import shown
 from oasis_alloc.serving.staleness import Staleness
+
+if TYPE_CHECKING:
+    from oasis_alloc.publish.trust import Trust
 
 _KEPT = 10_000  # policies
 
@@ -56,6 +60,15 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     if "\0" in text or Path(text).name in ("", ".."):
         raise InputError(f"PolicyStore({shown(path)}): expected the path of a file.")
     return Path(text)
+
+
+def checked_trust(trust: Trust | None) -> Trust | None:
+    """Whose signatures are accepted, or None."""
+    from oasis_alloc.publish.trust import Trust
+
+    if trust is not None and not isinstance(trust, Trust):
+        raise InputError(f"PolicyStore(trust={shown(trust)}): expected an oa.Trust, or None.")
+    return trust
 
 
 def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from oasis_alloc.common.files import write_whole
-from oasis_alloc.errors import SnapshotError
+from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.hosting.judging import Facts, judge
 from oasis_alloc.hosting.state import State, StateFile
+from oasis_alloc.publish.reading import has_manifest
 from oasis_alloc.serving.file.codec import decode
 from oasis_alloc.serving.file.container import from_bytes, path_text, read_file
 
@@ -21,6 +22,11 @@ def publish(source: str | os.PathLike[str], target: str | os.PathLike[str], now:
     """
     raw, facts = read_facts(source)
     place = Path(target)
+    if has_manifest(place):
+        raise InputError(
+            f"{place} is the manifest of published policies, which this would overwrite. Use oa.publish(policy, "
+            f"{str(place.parent)!r}), or oasis-alloc rollback {place.parent}."
+        )
     state_file = StateFile(place)
     state = state_file.read().allowing(facts.version)
     judge(facts, state.newest, state, now, place)

@@ -12,11 +12,14 @@ import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.common.files import write_whole
 from oasis_alloc.errors import SnapshotError
 from oasis_alloc.serving.file.container import read_regular
+
+if TYPE_CHECKING:
+    from oasis_alloc.serving.file.stored import StoredPolicy
 
 _FORMAT, _SCHEMA = "oasis_alloc.store", 1
 _LARGEST = 1 << 16  # bytes
@@ -122,3 +125,25 @@ class StateFile:
     def write(self, state: State) -> None:
         """Write the state, completely or not at all; raises OSError."""
         write_whole(self.path, state.to_json().encode())
+
+    def keep(self, policy: StoredPolicy) -> None:
+        """Write the policy that is served instead of the file's; raises OSError and `SnapshotError`."""
+        policy.save(self.kept)
+
+
+class NoStateFile(StateFile):
+    """For stores that accept signed policies only: what is not signed is neither read nor written."""
+
+    def stamp(self) -> None:
+        """There is no file."""
+        return None
+
+    def read(self) -> State:
+        """No decisions."""
+        return State()
+
+    def write(self, state: State) -> None:
+        """Decisions hold in the process alone."""
+
+    def keep(self, policy: StoredPolicy) -> None:
+        """The policy is kept in the process alone."""

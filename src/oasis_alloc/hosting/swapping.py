@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 from oasis_alloc.errors import SnapshotError
 from oasis_alloc.hosting.decision import Served
 from oasis_alloc.hosting.judging import Facts, Seen, judge
-from oasis_alloc.hosting.state import State, StateFile
+from oasis_alloc.hosting.state import NoStateFile, State, StateFile
 from oasis_alloc.hosting.stats import Stats
 from oasis_alloc.hosting.watcher import Bell, ForkState, start_watching
+from oasis_alloc.publish.reading import ManifestReader
 from oasis_alloc.serving.schema import readable
 from oasis_alloc.serving.staleness import DECAY, ORGANIC, Rung, Staleness
 from oasis_alloc.serving.tally import Tally
@@ -43,11 +44,13 @@ class Swapping:
 
     _interval: float | None
 
-    def __init__(self, path: Path, ladder: Staleness, history: int, clock: Callable[[], float]) -> None:
-        self._path, self._ladder = path, ladder
+    def __init__(
+        self, path: Path, ladder: Staleness, history: int, clock: Callable[[], float], manifest: ManifestReader
+    ) -> None:
+        self._path, self._ladder, self._manifest = path, ladder, manifest
         self._clock: Callable[[], float] = clock
         self._earlier: deque[Policy] = deque(maxlen=history)
-        self._file = StateFile(self._path)
+        self._file = NoStateFile(path) if manifest.requires_signatures else StateFile(path)
         self._file_seen: object = None
         self._state, self._unsaved = State(), False
         self._seen = Seen()
@@ -226,7 +229,9 @@ class Swapping:
         return served is not None and Facts.of(served.origin).version == facts.version
 
     def _judge(self, facts: Facts) -> None:
-        judge(facts, self._state.newest, self._state, self._clock(), self._path)
+        # versions of a manifest say which policy is newer
+        newest = -math.inf if self._manifest.version is not None else self._state.newest
+        judge(facts, newest, self._state, self._clock(), self._path)
 
     def _activate(self, policy: Policy, keeps: bool) -> bool:
         """Make a policy active, warm if the store was warmed up; `keeps`: the previous one is kept for a roll-back."""
@@ -328,7 +333,7 @@ class Swapping:
 
         def write() -> None:
             try:
-                active.save(self._file.kept)
+                self._file.keep(active)
                 self._file.write(self._state)
                 self._unsaved = False
             except (OSError, SnapshotError) as error:

@@ -138,9 +138,9 @@ def first_point(run: Run, z: Floats | None) -> tuple[Floats, float]:
     if z is not None:
         return z, settings.last_sample_gamma * run.unit if earlier is None else earlier
     start = program.variables(np.zeros(program.n_rows))
-    # prices of support functions add up to their weight, so they may be that large
+    # those of support functions begin at their mean; the one of a group that is worst off may be many times as large
     shared = [np.abs(start[block.variables]).max() for block, _ in program.supports]
-    gamma = max(settings.first_gamma * run.unit, settings.first_gamma * float(np.max(shared, initial=0.0)))
+    gamma = max(settings.first_gamma * run.unit, settings.first_shared_gamma * float(np.max(shared, initial=0.0)))
     return start, gamma if earlier is None else earlier
 
 
@@ -201,6 +201,7 @@ def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
     """Reduce the smoothing; (the last point, pairs for the finisher), or None if the gap is reached."""
     monitor, dual, settings = run.monitor, run.dual, run.settings
     fractional, recovery_tries, last = np.inf, settings.recovery_tries, settings.last_gamma
+    before, ratio, power = np.inf, settings.gamma_ratio, 2.0
     if run.engine.survey().size == 0.0:  # no pair has a value
         recovery_tries, last = settings.worthless_tries, settings.last_worthless_gamma
     max_steps = 2 * settings.few_steps if run.ruled else settings.max_steps
@@ -221,9 +222,12 @@ def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
         if finishes or gamma <= last * run.unit:
             return point, wanted
         fractional = point.visit.fractional
-        # the loss from smoothing is quadratic in it: stop where the current slates would be good enough
+        # the loss from smoothing falls with a power of it, of 1 to 2: stop where slates would be good enough
+        if 1.0 < times < before < np.inf:
+            power = min(max(np.log(before / times) / np.log(ratio), 1.0), 2.0)
         ratio = settings.gamma_ratio
-        ratio = min(ratio, np.sqrt(times / settings.recovery_aim)) if times > 1.0 else ratio
+        ratio = min(ratio, (times / settings.recovery_aim) ** (1.0 / power)) if times > 1.0 else ratio
+        before = times
         point = dual.at(point.z, gamma / ratio)
 
 
@@ -274,8 +278,6 @@ def hand_over(run: Run, point: Point | None, gamma: float, wanted: int, margin: 
     engine, monitor, program = run.engine, run.monitor, run.engine.program
     monitor.enter("finish")
     prices = np.zeros(program.n_rows) if point is None else program.prices(point.z)
-    if program.supports:
-        prices = program.admit(prices)
     bound = None if margin is None else monitor.bound
     margin = margin_for(engine, monitor, prices, wanted, gamma) if margin is None else margin
     known: PairSplit | None = None

@@ -72,9 +72,6 @@ def finish_rounds(
     the new prices contradict or leave close, and widens the margins of rows whose price reached its radius.
     """
     program, settings = engine.program, DUAL.now if settings is None else settings
-    if program.supports:  # bounds of Newton steps hold, but at prices a little outside the domain
-        prices = program.admit(prices)
-        monitor.forget_bound()
     center, center_bound = prices, bound_at(engine, monitor, prices, scale, settings) if bound is None else bound
     largest = np.abs(np.concatenate([[scale], *((prices * program.row_scale)[block.rows] for block in program.curved)]))
     max_price = settings.first_slack * max(float(largest.max()), engine.survey().largest)
@@ -119,9 +116,8 @@ def finish_rounds(
             margins = opens = np.full_like(margins, np.inf)
         if monitor.may_conflict and not last.allocation.feasible and not loose:
             violations.append(last.allocation.violation)
-            few = settings.patience + 2 if program.supports else 2  # of their coupled prices, which move far together
             far = margins[last.pressed].max(initial=0.0) > settings.far * scale
-            if far or _stuck(violations, few):
+            if far or _stuck(violations, settings.tolerant):
                 raise SuspectedInfeasible  # prices are far above the scores, or wider margins do not help
         near = np.minimum(np.where(last.pressed, margins, settings.close * margins), opens)
         fresh = engine.decide(center if early else new, near)

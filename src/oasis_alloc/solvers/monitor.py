@@ -330,10 +330,6 @@ class Monitor:
         assert self._best is not None  # it is this one
         self._best = replace(allocation, size=max(allocation.size, self._best.size))
 
-    def forget_bound(self) -> None:
-        """Drop the best bound: the next ones are at better prices."""
-        self._proven = (np.inf, None, None)
-
     def offer(self, allocation: Allocation) -> None:
         """Keep an allocation if it is feasible and worth more, or violates less than the best so far."""
         best = self._best

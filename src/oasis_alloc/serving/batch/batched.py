@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from numpy.typing import ArrayLike
 
-from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike
+from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike, LabelsLike
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.file.stored import StoredPolicy
 from oasis_alloc.serving.request.prepared import PreparedBatch
@@ -14,6 +14,9 @@ from oasis_alloc.serving.request.reader import UsersLike
 from oasis_alloc.serving.request.scorer import Scorer
 from oasis_alloc.serving.schema import known_keys
 from oasis_alloc.serving.tally import Tally
+
+if TYPE_CHECKING:
+    from oasis_alloc.candidates import Candidates
 
 
 class Batched(StoredPolicy):
@@ -38,6 +41,44 @@ class Batched(StoredPolicy):
         out = super()._derived(data)
         out.count_into(self.tally)
         return out
+
+    def encode(self, ids: LabelsLike) -> Ints:
+        """Item numbers of ids; see `Policy.encode`."""
+        raise NotImplementedError
+
+    def to_redis(
+        self, candidates: Candidates, address: str, *, prefix: str = "oasis_alloc", grace: float = 60.0
+    ) -> int:
+        """Write the slate of every user to Redis, make all of them live at once, and return the number of users.
+
+        A reader gets `<prefix>:live`, the version, and then `<prefix>:<version>:<user>`: JSON with `slate` (item ids,
+        best first), `boosts` (to add to the organic scores) and `scores`. Slates are written some thousand users at a
+        time under a new version; then `live` is changed, and the keys of the version before it expire after `grace`.
+        Keys of versions that were never completed are removed. One process at a time writes to a prefix.
+
+        Parameters
+        ----------
+        candidates
+            As in `to_parquet`. Ids of users are texts or whole numbers, and not both.
+        address
+            Such as "redis://localhost:6379/0", or "env:NAME" for the text in a variable of the environment.
+        prefix
+            Of all keys: letters, digits and `_.-`.
+        grace
+            Seconds for readers that have read the version before it was replaced.
+
+        Raises
+        ------
+        InputError
+            As `to_parquet`, and for an address, prefix or grace that is not valid, and ids of other types.
+        ConnectionError
+            If Redis cannot be reached, or another process writes to the prefix. The live version is unchanged.
+        MissingDependencyError
+            Without the package `redis`.
+        """
+        from oasis_alloc.serving.batch.redis_export import to_redis
+
+        return to_redis(self, self.encode, candidates, address, prefix, grace)
 
     def score_batch(
         self,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from oasis_alloc.data.keys import Key
     from oasis_alloc.serving.batch.batched import Batched
 
-_ANSWERS = ("boost", "score", "rank")
+ANSWERS = ("boost", "score", "rank")
 _ROWS = 1 << 17  # pairs of a row group, about
 _BYTES = 200  # of a pair while its row is made
 
@@ -29,6 +29,26 @@ _Pairs = Callable[[int, int], tuple[Any, dict[str, Any]]]  # the items and colum
 
 def to_parquet(policy: Batched, encode: Callable[[Any], Any], candidates: Candidates, path: str | Path) -> int:
     """See `Policy.to_parquet`."""
+    pa, pq = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
+    writer, written = None, 0
+    parts = answers_by_part(policy, encode, candidates, _ROWS)
+    with closing(parts), replacing(path) as beside:
+        try:
+            for _, _, rows in parts:
+                table = pa.table(rows)
+                writer = writer or pq.ParquetWriter(str(beside), table.schema, write_page_checksum=True)
+                writer.write_table(table)
+                written += table.num_rows
+        finally:
+            if writer is not None:
+                writer.close()
+    return written
+
+
+def answers_by_part(
+    policy: Batched, encode: Callable[[Any], Any], candidates: Candidates, pairs_at_once: int
+) -> Generator[tuple[int, int, dict[str, Any]]]:
+    """(first user, last user + 1, columns of their pairs): ids, boost, score and rank, some pairs at a time."""
     from oasis_alloc.candidates import Candidates
 
     if not isinstance(candidates, Candidates):
@@ -40,36 +60,27 @@ def to_parquet(policy: Batched, encode: Callable[[Any], Any], candidates: Candid
     for name in (wanted := dict.fromkeys((*data.columns, data.organic))):
         if name not in candidates.columns:
             raise InputError(f"candidates: the column {name!r} is missing.{candidates.no_column(name)}")
-    pa, pq = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
     ids = candidates.item_ids
     numbers = encode(np.arange(candidates.n_items) if ids is None else ids)
     labels = {key: _labels(candidates.users[key]) for key in data.user_keys}
-    names = answer_names(_ANSWERS, (candidates.user_name, candidates.item_name))
-    writer, written, first = None, 0, 0
-    with _reading(candidates, list(wanted)) as (pairs, rows), replacing(path) as beside:
-        try:
-            while first < candidates.n_users:
-                last = int(np.searchsorted(candidates.indptr, candidates.indptr[first] + rows, side="right")) - 1
-                last = min(max(last, first + 1), candidates.n_users)
-                table = pa.table(_rows(policy, candidates, pairs, numbers, labels, first, last, names))
-                writer = writer or pq.ParquetWriter(str(beside), table.schema, write_page_checksum=True)
-                writer.write_table(table)
-                written += table.num_rows
-                first = last
-        finally:
-            if writer is not None:
-                writer.close()
-    return written
+    names = answer_names(ANSWERS, (candidates.user_name, candidates.item_name))
+    first = 0
+    with _reading(candidates, list(wanted), pairs_at_once) as (pairs, rows):
+        while first < candidates.n_users:
+            last = int(np.searchsorted(candidates.indptr, candidates.indptr[first] + rows, side="right")) - 1
+            last = min(max(last, first + 1), candidates.n_users)
+            yield first, last, _rows(policy, candidates, pairs, numbers, labels, first, last, names)
+            first = last
 
 
 @contextmanager
-def _reading(candidates: Candidates, names: list[str]) -> Iterator[tuple[_Pairs, int]]:
+def _reading(candidates: Candidates, names: list[str], most: int) -> Iterator[tuple[_Pairs, int]]:
     """A reader of pairs in order, and the number of pairs at a time: for files, within the memory limit."""
     if (stream := candidates.stream) is None:
-        yield lambda a, b: (candidates.item[a:b], {name: candidates.columns[name][a:b] for name in names}), _ROWS
+        yield lambda a, b: (candidates.item[a:b], {name: candidates.columns[name][a:b] for name in names}), most
         return
     with stream.read([stream.item, *names]) as reader:
-        rows = min(_ROWS, max(1, (stream.budget.limit - stream.budget.held) // _BYTES))
+        rows = min(most, max(1, (stream.budget.limit - stream.budget.held) // _BYTES))
         stream.budget.take(reader, rows * _BYTES)
 
         def pairs(a: int, b: int) -> tuple[Any, dict[str, Any]]:

@@ -130,10 +130,10 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         raise SnapshotError(f"it cannot be read: {error}", "unreadable") from error
 
 
-def read_regular(path: str | os.PathLike[str], largest: int) -> bytes:
-    """All bytes of a regular file that is not larger; raises OSError, and `SnapshotError` for other files."""
+def read_regular(path: str | os.PathLike[str], largest: int, length: int | None = None) -> bytes:
+    """The bytes of a regular file that is not larger, all or the first `length`; raises OSError and `SnapshotError`."""
     with _opened(path, largest) as file:
-        return file.read(largest)
+        return file.read(largest if length is None else length)
 
 
 def digest_of(path: str | os.PathLike[str]) -> bytes:

@@ -1,0 +1,1 @@
+"""Published policies: a directory of snapshots, a manifest of versions, and signatures; docs/publishing.md."""

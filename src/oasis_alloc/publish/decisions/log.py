@@ -1,0 +1,274 @@
+"""The decision log of a service: a bounded queue, and a thread that writes Parquet files."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+import os
+import secrets
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.files import replacing
+from oasis_alloc.common.labels import shown
+from oasis_alloc.errors import InputError, require
+from oasis_alloc.publish.decisions.schema import as_table, hashed, is_sampled
+
+if TYPE_CHECKING:
+    from oasis_alloc.common.types import LabelsLike
+    from oasis_alloc.policy import Policy
+
+_log = logging.getLogger("oasis_alloc.decisions")
+_LOOKS = 0.2  # seconds between two looks of the thread at the queue
+_QUIET = 30.0  # seconds between two messages about the disk
+_COMPRESSION = "zstd"
+
+
+class DecisionLog:
+    """Writes the decisions of a service to Parquet files, without slowing the service.
+
+    `record` puts a decision into a queue; a thread writes a file once there are `rows` decisions, or every `seconds`. A
+    file appears when it is complete. If the queue is full, a decision is dropped and counted. A clean stop (`close`, or
+    the end of the process) loses nothing; a killed process loses what it had not written, which is less than a file if
+    the disk keeps up.
+
+    Parameters
+    ----------
+    folder
+        A folder for the files; it is made by the first one. Several processes may share it.
+    rate
+        Share of requests to log, from 0 to 1, chosen by the id of the request: docs/decision-logs.md has the rule.
+    rows, seconds
+        Decisions of a file, and seconds after which a file is written with fewer.
+    queue
+        Maximum number of decisions that wait; at least `rows`.
+    secret
+        A key for the hashes of user ids, "env:NAME" for a variable of the environment. None logs no users.
+
+    Raises
+    ------
+    InputError
+        For an option that is out of range, and a variable that does not exist.
+    MissingDependencyError
+        Without pyarrow.
+
+    Example
+    -------
+    >>> import tempfile, oasis_alloc as oa
+    >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})
+    >>> policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1))).policy()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with oa.DecisionLog(folder) as log:
+    ...         kept = log.record("r1", policy, [0, 1], {"r": [0.9, 0.5]}, policy.select([0, 1], {"r": [0.9, 0.5]}))
+    ...     (decision,) = oa.read_decisions(folder)
+    >>> kept, decision.request, decision.shown
+    (True, 'r1', [0])
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        rate: float = 1.0,
+        rows: int = 10_000,
+        seconds: float = 30.0,
+        queue: int = 100_000,
+        secret: str | None = None,
+    ) -> None:
+        require("pyarrow", "parquet")
+        if not isinstance(folder, (str, os.PathLike)):
+            raise InputError(f"DecisionLog({shown(folder)}): expected the path of a folder.")
+        share, most = as_real(rate), as_whole(rows)
+        if share is None or not 0 <= share <= 1:
+            raise InputError(f"DecisionLog(rate={shown(rate)}): expected a share from 0 to 1.")
+        if most is None or most < 1:
+            raise InputError(f"DecisionLog(rows={shown(rows)}): expected a whole number of decisions, 1 or more.")
+        period, room = as_real(seconds), as_whole(queue)
+        if period is None or not 0 < period < math.inf:
+            raise InputError(f"DecisionLog(seconds={shown(seconds)}): expected a number above 0.")
+        if room is None or room < most:
+            raise InputError(f"DecisionLog(queue={shown(queue)}): expected a whole number, at least rows, {most:,}.")
+        self._folder, self._rate, self._rows, self._seconds, self._room = Path(folder), share, most, period, room
+        self._secret = None if secret is None else _secret_of(secret)
+        self._start()
+        atexit.register(_close, weakref.ref(self))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a DecisionLog ({self._folder}) belongs to one process: it has a thread. Make one in each.")
+
+    def __enter__(self) -> DecisionLog:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def record(
+        self,
+        request: str,
+        policy: Policy,
+        items: LabelsLike,
+        columns: Mapping[str, ArrayLike],
+        slate: Sequence[int] | np.ndarray[Any, Any],
+        *,
+        user: str | int | None = None,
+        labels: Mapping[str, Any] | None = None,
+        scores: np.ndarray[Any, Any] | None = None,
+        propensities: np.ndarray[Any, Any] | None = None,
+        mode: str = "fresh",
+        k: int | None = None,
+        pinned: Sequence[int] = (),
+        excluded: Mapping[int, str] | None = None,
+        at: float | None = None,
+    ) -> bool:
+        """Log one decision; True if it is in the queue, False if it is not sampled or was dropped.
+
+        Arrays are copied, so buffers of the caller may be used again. Nothing is checked here that costs time: a
+        decision that cannot be written is counted as `failed`, with a message in the log.
+
+        Parameters
+        ----------
+        request
+            The id of the request.
+        policy, mode
+            What decided: the policy, and the mode of the store's decision.
+        items
+            Ids of the candidates: texts, or whole numbers.
+        columns, labels, user
+            The columns of the request, `{key: label}` of the user, and the user's id, of which a hash is logged.
+        slate, scores, propensities
+            Positions in `items`, best first; priced scores of all candidates; the probability of each item of the
+            slate.
+        k, pinned, excluded
+            Arguments of `select`; `excluded` is `{position: reason}`.
+        at
+            UNIX seconds; None for now.
+        """
+        if not is_sampled(request, self._rate):
+            self._unsampled += 1
+            return False
+        if self._process != os.getpid():
+            self._start()
+        if len(self._queue) >= self._room or self._closed:
+            self._dropped += 1
+            return False
+        data = policy.data
+        copied = {name: _kept(values) for name, values in columns.items()}
+        self._queue.append(
+            {
+                "request": request, "time": time.time() if at is None else at, "policy_id": data.policy_id,
+                "mode": mode,
+                "user": None if user is None or self._secret is None else hashed(user, self._secret),
+                "labels": dict(labels) if labels else None, "items": _kept(items), "columns": copied,
+                "scores": None if scores is None else _kept(scores), "organic": data.organic,
+                "slate": _kept(slate), "propensities": None if propensities is None else _kept(propensities), "k": k,
+                "pinned": tuple(pinned), "excluded": dict(excluded) if excluded else {}, "rate": self._rate,
+            }
+        )  # fmt: skip
+        self._recorded += 1
+        return True
+
+    def stats(self) -> dict[str, int]:
+        """Counts of this process: `recorded`, `written`, `waiting`, `dropped`, `unsampled`, `failed`, `files`."""
+        return {
+            "recorded": self._recorded, "written": self._written, "waiting": len(self._queue),
+            "dropped": self._dropped, "unsampled": self._unsampled, "failed": self._failed, "files": self._files,
+        }  # fmt: skip
+
+    def flush(self) -> None:
+        """Write all decisions that wait, now."""
+        if self._process != os.getpid():  # they are the parent's
+            return
+        with self._writing:
+            while self._queue:
+                self._write()
+
+    def close(self) -> None:
+        """Write what waits, and end the thread; later decisions are dropped and counted."""
+        self._closed = True
+        if self._process != os.getpid():
+            return
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.flush()
+
+    def _start(self) -> None:
+        """Begin with nothing, in this process: a child of a fork has copies of what its parent writes."""
+        self._process, self._closed = os.getpid(), False
+        self._queue: deque[dict[str, Any]] = deque()
+        self._recorded = self._written = self._dropped = self._unsampled = self._failed = self._files = 0
+        self._writing, self._ended, self._complained = threading.Lock(), threading.Event(), -math.inf
+        self._thread = threading.Thread(
+            target=_watch, args=(weakref.ref(self), self._ended), name="oasis_alloc decisions", daemon=True
+        )
+        self._thread.start()
+        self._last = time.monotonic()
+
+    def _look(self) -> None:
+        """Write a file if it is time."""
+        due = time.monotonic() - self._last >= self._seconds
+        if len(self._queue) >= self._rows or (due and self._queue):
+            with self._writing:
+                while len(self._queue) >= self._rows or (due and self._queue):
+                    self._write()
+                    due = False
+
+    def _write(self) -> None:
+        """Write the oldest decisions to one file."""
+        self._last = time.monotonic()
+        rows = [self._queue.popleft() for _ in range(min(self._rows, len(self._queue)))]
+        name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}-{secrets.token_hex(4)}.parquet"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with replacing(self._folder / name) as beside:
+                require("pyarrow.parquet", "parquet").write_table(
+                    as_table(rows), beside, compression=_COMPRESSION, use_dictionary=["policy_id", "mode", "labels"]
+                )
+        except Exception as error:  # a full disk, or a decision that has another form: the service goes on
+            self._failed += len(rows)
+            if time.monotonic() - self._complained > _QUIET:
+                self._complained = time.monotonic()
+                _log.error("%d decisions cannot be written to %s: %s", len(rows), self._folder, error)
+            return
+        self._written += len(rows)
+        self._files += 1
+
+
+def _kept(values: Any) -> Any:
+    """A copy that the caller cannot change."""
+    return values.copy() if isinstance(values, np.ndarray) else tuple(values)
+
+
+def _secret_of(secret: object) -> bytes:
+    if not isinstance(secret, str) or not secret:
+        raise InputError("DecisionLog(secret=...): expected a text, or 'env:NAME' for a variable of the environment.")
+    if not secret.startswith("env:"):
+        return secret.encode()
+    if not os.environ.get(secret[4:]):
+        raise InputError(f"DecisionLog(secret={secret!r}): the environment has no variable {secret[4:]!r}.")
+    return os.environ[secret[4:]].encode()
+
+
+def _watch(of: weakref.ref[DecisionLog], ended: threading.Event) -> None:
+    while not ended.wait(_LOOKS):
+        log = of()
+        if log is None:
+            return
+        log._look()
+        del log
+
+
+def _close(of: weakref.ref[DecisionLog]) -> None:
+    log = of()
+    if log is not None and not log._closed:
+        log.close()

@@ -1,0 +1,1 @@
+"""The job: tables, checks, solve, policy, gates, publication; docs/jobs.md."""

@@ -1,0 +1,159 @@
+"""A job file: the statement of a problem, and what is checked, gated and published."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.labels import shown
+from oasis_alloc.common.remote import Files, is_remote
+from oasis_alloc.errors import InputError, ProblemError
+from oasis_alloc.problem_file.entries import ENTRIES, Tables, check_entries
+from oasis_alloc.problem_file.statement import Statement, local, parsed, read_source, read_statement
+from oasis_alloc.publish.jobs.entries import JOB_ENTRIES
+
+_TABLES = ("pairs", "users", "items")
+_PART = 1 << 20  # bytes that are read at once
+
+
+def all_entries() -> Tables:
+    """The entries of a job file."""
+    return {**ENTRIES, **JOB_ENTRIES, "": {**ENTRIES[""], **JOB_ENTRIES[""]}}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job file, read and checked, without its tables."""
+
+    path: Path
+    source: str
+    stated: Mapping[str, Any]
+    files: Files  # of this machine, and copies of those in object storage
+
+    @property
+    def name(self) -> str:
+        """The name of the file, without its ending."""
+        return self.path.stem
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths start."""
+        return self.path.parent
+
+    @property
+    def runs(self) -> Path:
+        """The folder of the runs."""
+        directory: str = self.table("run").get("directory", f"{self.name}-runs")
+        return local(directory, self.folder, f"{self.path.name}: run.directory")
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the job file."""
+        return hashlib.sha256(self.source.encode()).hexdigest()
+
+    def table(self, name: str) -> Mapping[str, Any]:
+        """The entries of a table; none if the file does not have it."""
+        found: Mapping[str, Any] = self.stated.get(name, {})
+        return found
+
+    def statement(self, last: Path | None) -> Statement:
+        """Read the tables and make the problem; `last` is the solution that "last run" means."""
+        return read_statement(self.path, JOB_ENTRIES, last=last, files=self.files)
+
+    def digests(self) -> dict[str, str]:
+        """{name: SHA-256} of the job file and of every file and folder that it reads."""
+        out = {"job": self.digest}
+        for name, path in self._inputs():
+            digest = hashlib.sha256()
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                if file.is_file():
+                    digest.update(f"{file.relative_to(path.parent)}\n{file.stat().st_size}\n".encode())
+                    _add(digest, file)
+            out[name] = digest.hexdigest()
+        return out
+
+    def _inputs(self) -> Iterator[tuple[str, Path]]:
+        candidates = self.table("candidates")
+        named = [(name, candidates[name]) for name in _TABLES if name in candidates]
+        tables = {**self.table("limits"), "supply": self.stated.get("supply"), **self.table("slate")}
+        for name, entry in tables.items():
+            for kind in ("file", "solution", "ledger"):
+                text = entry.get(kind) if isinstance(entry, Mapping) else None
+                if (isinstance(text, str) and "://" not in text) or is_remote(text):
+                    named.append((f"{name} ({kind})", text))
+        named += [("start", start) for start in [self.table("solve").get("start")] if start is not None]
+        for name, text in named:
+            with suppress(InputError):  # of a file that is missing: reading it says what is wrong
+                if (path := self.files / text).exists():
+                    yield name, path
+
+
+def read_job(path: str | os.PathLike[str]) -> Job:
+    """Read a job file and check its entries; raises `InputError` and `ProblemError`."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"job is {shown(path)}; expected the path of a TOML file.")
+    place = Path(path)
+    source = read_source(place)
+    stated = parsed(source, place.name)
+    check_entries(stated, place.name, all_entries())
+    job = Job(place, source, stated, Files(place.parent))
+    if "directory" not in job.table("publish"):
+        raise ProblemError(f'{place.name}: [publish] must name a directory: directory = "policies".')
+    _check_numbers(job)
+    _ = job.runs  # refuses object storage
+    if "@" in job.table("publish").get("redis", ""):
+        raise ProblemError(f"{place.name}: publish.redis has a password; expected env:NAME, a variable that has it.")
+    return job
+
+
+def _check_numbers(job: Job) -> None:
+    """Refuse thresholds that can have no meaning: they are shares, ratios and counts."""
+    file = job.path.name
+    for table in ("checks", "gates", "gates.relevance", "gates.canary", "run", "publish"):
+        found: Any = job.stated
+        for part in table.split("."):
+            found = found.get(part, {})
+        for name, value in found.items():
+            if as_real(value) is not None and not 0 <= value < float("inf"):
+                raise ProblemError(f"{file}: {table}.{name} is {shown(value)}; expected a number of 0 or more.")
+    for name, bounds in (("rows", job.table("checks").get("rows")), *_ranges(job)):
+        if bounds is not None and not _is_pair(bounds):
+            raise ProblemError(f"{file}: checks.{name} is {shown(bounds)}; expected [lowest, highest].")
+    for table in ("missing_labels", "new_labels"):
+        for key, share in job.table("checks").get(table, {}).items():
+            number = as_real(share)
+            if number is None or not 0 <= number <= 1:
+                raise ProblemError(f"{file}: checks.{table}.{key} is {shown(share)}; expected a share from 0 to 1.")
+    fresh = job.table("checks").get("fresh", [])
+    for name in fresh:
+        if name not in job.table("candidates"):
+            raise ProblemError(f"{file}: checks.fresh has {name!r}, which [candidates] does not name.")
+    for table, key in (("run", "keep"), ("publish", "keep")):
+        if job.table(table).get(key, 1) < 1:
+            raise ProblemError(f"{file}: {table}.{key} is {job.table(table)[key]}; expected 1 or more.")
+    relevance = job.table("gates").get("relevance", {})
+    if "lowest" in relevance and "by" not in relevance:
+        raise ProblemError(f"{file}: gates.relevance has lowest without by; expected a key of users: by = 'market'.")
+
+
+def _ranges(job: Job) -> list[tuple[str, Any]]:
+    return [(f"range.{column}", bounds) for column, bounds in job.table("checks").get("range", {}).items()]
+
+
+def _is_pair(bounds: object) -> bool:
+    if not isinstance(bounds, list) or len(bounds) != 2:
+        return False
+    low, high = map(as_real, bounds)
+    return low is not None and high is not None and low <= high
+
+
+def _add(digest: Any, file: Path) -> None:
+    with file.open("rb") as source:
+        while part := source.read(_PART):
+            digest.update(part)
