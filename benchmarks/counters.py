@@ -97,6 +97,18 @@ def fair(given: Market) -> oa.Problem:
     return caps_alone(given).replace(maximize=oa.total("value") + weight * oa.log(oa.exposure(by="artist")))
 
 
+def worst_off(given: Market) -> oa.Problem:
+    """The artist with the least exposure, next to caps: its price is shared by all that have as little."""
+    weight = 0.2 * given.candidates.items["artist"].n_groups
+    return caps_alone(given).replace(maximize=oa.total("value") + weight * oa.worst_off(oa.exposure(by="artist")))
+
+
+def gini(given: Market) -> oa.Problem:
+    """Exposure weighted by the rank of artists, next to caps."""
+    weight = 0.2 * given.candidates.items["artist"].n_groups
+    return caps_alone(given).replace(maximize=oa.total("value") + weight * oa.gini_welfare(oa.exposure(by="artist")))
+
+
 def ruled(given: Market) -> oa.Problem:
     """Genres that diminish and relevance that every user keeps, next to caps."""
     slate = oa.Slate(_SIZE, diminishing={"genre": 0.05}, keep={"relevance": 0.6})
@@ -130,6 +142,9 @@ PROBLEMS: dict[str, tuple[Callable[[], oa.Problem], float]] = {
     "caps, 1e6 pairs": (lambda: caps_alone(market(10_000, 100, 1000)), 1e-6),
     "floors and shares, 1e5 pairs": (lambda: floors_and_shares(market(2_000, 50, 200)), 1e-4),
     "log over artists, 1e5 pairs": (lambda: fair(market(2_000, 50, 200)), 1e-4),
+    "worst off of artists, 1e5 pairs": (lambda: worst_off(market(2_000, 50, 200)), 1e-4),
+    "gini welfare of artists, 1e5 pairs": (lambda: gini(market(2_000, 50, 200)), 1e-4),
+    "gini welfare of artists to 1e-6, 5e5 pairs": (lambda: gini(market(10_000, 50, 200)), 1e-6),
     "rules of slates, 5e4 pairs": (lambda: ruled(market(1_000, 50, 200)), 1e-3),
     "conflict, 1e4 pairs": (lambda: conflict(market(200, 50, 60)), 1e-4),
     **{f"long lists, {rule}, 1e5 pairs": (partial(long_lists, rule), 1e-4) for rule in LONG_LISTS},

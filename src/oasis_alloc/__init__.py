@@ -59,6 +59,7 @@ from oasis_alloc.statement.slate import Slate as Slate
 from oasis_alloc.statement.stay_close import stay_close as stay_close
 
 if TYPE_CHECKING:
+    from oasis_alloc.engines.ray.engine import RayEngine as RayEngine
     from oasis_alloc.pacing.allowance import Allowance as Allowance
     from oasis_alloc.pacing.ledger import DeliveredTotal as DeliveredTotal
     from oasis_alloc.pacing.ledger import Ledger as Ledger
@@ -70,6 +71,8 @@ if TYPE_CHECKING:
     from oasis_alloc.pacing.pacer import Pacer as Pacer
     from oasis_alloc.pacing.plan import Plan as Plan
     from oasis_alloc.pacing.schedule import Schedule as Schedule
+    from oasis_alloc.partitions import Partitions as Partitions
+    from oasis_alloc.partitions import partition as partition
     from oasis_alloc.publish.decisions.log import DecisionLog as DecisionLog
     from oasis_alloc.publish.decisions.reading import Decisions as Decisions
     from oasis_alloc.publish.decisions.reading import read_decisions as read_decisions
@@ -102,6 +105,9 @@ _LATER = {
     "read_reproduction": "reproduction",
     "write_reproduction": "reproduction",
     "PolicyStore": "store",
+    "RayEngine": "engines.ray.engine",
+    "Partitions": "partitions",
+    "partition": "partitions",
     "Allowance": "pacing.allowance",
     "DeliveredTotal": "pacing.ledger",
     "Ledger": "pacing.ledger",

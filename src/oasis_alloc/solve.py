@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.engines.ray.engine import RayEngine
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.answer import may_cancel
@@ -20,8 +22,11 @@ from oasis_alloc.solution import Solution
 from oasis_alloc.statement.measures import Limit
 
 if TYPE_CHECKING:
+    from oasis_alloc.common.types import Floats
     from oasis_alloc.engines.base import Engine
+    from oasis_alloc.engines.ray.cluster import Cluster
     from oasis_alloc.program.program import Program
+    from oasis_alloc.solvers.kept import WarmStart
     from oasis_alloc.solvers.monitor import Progress
     from oasis_alloc.solvers.progress_display import ProgressDisplay
 
@@ -37,6 +42,7 @@ def solve(
     gap: float = 1e-4,
     time_limit: float | None = None,
     pass_limit: float | None = None,
+    engine: RayEngine | None = None,
     threads: int | None = None,
     start: Solution | Prices | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -62,11 +68,15 @@ def solve(
         Seconds, and full-pass equivalents, after which the best answer so far is returned with a status that says so.
         The current step is finished and the certificate is computed after that, so `passes` is less than 5 above
         `pass_limit`. If constraints conflict, the search for the conflict or its relaxation is not limited by passes.
+    engine
+        `oa.RayEngine(...)` runs the passes on a Ray cluster, over candidates in files; None runs them in this process.
+        The answer is the same to rounding, mostly to the last bit (`docs/cluster.md`).
     threads
         Host threads; the answer does not depend on them. None takes all cores.
     start
-        An earlier solution, or `{constraint name: {label: price}}`: prices to start from. Labels that no longer exist
-        are dropped, new ones start at 0.
+        An earlier solution, of this problem or a similar one, or `{constraint name: {label: price}}`. Labels that no
+        longer exist are dropped. A solution also has its smoothing and its allocation: the same problem is proven by
+        one visit, and one with a few changes takes a few passes (docs/solving-again.md).
     checkpoint, checkpoint_every
         A file for the state of the solve: prices, the optimizer's state and the best allocation. It is written at most
         once per `checkpoint_every` seconds and when the solve ends. It is replaced in one step, so it is complete
@@ -119,9 +129,38 @@ def solve(
     >>> solution.status.name, round(solution.value, 6)
     ('SOLVED', 1.6)
     """
-    limits = {"time_limit": time_limit, "pass_limit": pass_limit, "threads": threads}
-    _check_arguments(problem, limits, gap, checkpoint_every, progress, on_conflict)
-    with _shown(progress) as (report, display):
+    return solved(
+        problem,
+        Options(
+            solver, gap, time_limit, pass_limit, engine, threads, start, checkpoint, checkpoint_every, resume,
+            on_conflict, relax_weights, progress,
+        ),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """The arguments of `solve` besides the problem."""
+
+    solver: str
+    gap: float
+    time_limit: float | None
+    pass_limit: float | None
+    engine: RayEngine | None
+    threads: int | None
+    start: Solution | Prices | None
+    checkpoint: str | PathLike[str] | None
+    checkpoint_every: float
+    resume: str | PathLike[str] | None
+    on_conflict: str
+    relax_weights: Mapping[str, Limit] | None
+    progress: Callable[[Progress], object] | bool | None
+
+
+def solved(problem: Problem, asked: Options, lowered: Callable[[int | None], Program] | None = None) -> Solution:
+    """As `solve`; `lowered` returns the problem as arrays, given the threads, where a session has most of it."""
+    _check_arguments(problem, asked)
+    with _shown(asked.progress) as (report, display), _started(asked.engine) as cluster:
         # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
         from oasis_alloc.engines import engine_for
         from oasis_alloc.program.lowering import lower
@@ -130,29 +169,48 @@ def solve(
         from oasis_alloc.solvers.registry import solver_named
         from oasis_alloc.solvers.resume import Checkpointer
         from oasis_alloc.solvers.stages import Task, carry_out, prepare
-        from oasis_alloc.solvers.start import start_prices, weights_by_row
 
-        run = solver_named(solver)
-        checkpointer = Checkpointer.of(checkpoint, checkpoint_every, resume, solver, start is not None)
-        monitor = Monitor(gap, time_limit, pass_limit, report)
-        program, relaxes = lower(problem, threads=threads), on_conflict == "relax"
-        weights = None if relax_weights is None else weights_by_row(program, relax_weights)
-        if weights is None and relaxes:
-            weights = np.ones(program.n_rows)  # relaxations are summed in the limits' own units
-        prices = None if start is None else start_prices(program, *_by_label(start))
-        _log.info("solve by %s to a gap of %.1e: %s", solver, gap, _in_short(problem))
+        run, threads = solver_named(asked.solver), asked.threads
+        has_start = asked.start is not None
+        checkpointer = Checkpointer.of(asked.checkpoint, asked.checkpoint_every, asked.resume, asked.solver, has_start)
+        monitor = Monitor(asked.gap, asked.time_limit, asked.pass_limit, report)
+        program = lower(problem, threads=threads, reach=_reach(cluster)) if lowered is None else lowered(threads)
+        relaxes = asked.on_conflict == "relax"
+        weights = _weights(program, asked.relax_weights, relaxes)
+        warm = None if asked.start is None else warm_start(program, problem, asked.start)
+        if asked.solver != "dual" or (warm is not None and not warm.known.any()):
+            warm = None  # there is nothing to start from
+        _log.info("solve by %s to a gap of %.1e: %s", asked.solver, asked.gap, _in_short(problem))
 
         def engine_of(some: Program) -> Engine:
-            return engine_for(some, threads)
+            return engine_for(some, threads, cluster)
 
-        with engine_of(program) as engine:
-            trivially_infeasible = prepare(engine, monitor)
+        with engine_of(program) as opened:
+            trivially_infeasible = prepare(opened, monitor)
             if may_cancel(problem):
-                monitor.measure_parts(parts_of(problem, engine.program))
-            z = None if prices is None else engine.program.variables(prices)
-            task = Task(engine, engine_of, monitor, checkpointer, solver, run, weights, relaxes)
-            outcome = carry_out(task, z, trivially_infeasible)
-            return _told(answer_of(Solution, problem, engine, monitor, outcome, solver, threads), display)
+                monitor.measure_parts(parts_of(problem, opened.program))
+            task = Task(opened, engine_of, monitor, checkpointer, asked.solver, run, weights, warm, relaxes)
+            outcome = carry_out(task, trivially_infeasible)
+            return _told(answer_of(Solution, problem, opened, monitor, outcome, asked.solver, threads), display)
+
+
+def _started(engine: RayEngine | None) -> AbstractContextManager[Cluster | None]:
+    """The actors of a solve on a cluster, until the end of the block."""
+    return nullcontext() if engine is None else engine._started()
+
+
+def _reach(cluster: Cluster | None) -> Callable[[Program], tuple[Floats, Floats]] | None:
+    """Who reads all pairs for the ranges of totals: the actors, where there are some."""
+    return None if cluster is None else cluster.reach
+
+
+def _weights(program: Program, given: Mapping[str, Limit] | None, relaxes: bool) -> Floats | None:
+    """The weight of a missed unit by row; None for those by which conflicts are named."""
+    from oasis_alloc.solvers.start import weights_by_row
+
+    if given is None:
+        return np.ones(program.n_rows) if relaxes else None  # relaxations are summed in the limits' own units
+    return weights_by_row(program, given)
 
 
 @contextmanager
@@ -205,28 +263,39 @@ def _in_short(problem: Problem) -> str:
     return f"{of}; constraints and functions: {len(problem.names)}, of {groups:,} groups"
 
 
-def _by_label(start: Solution | Prices) -> tuple[Prices, bool]:
-    """(prices by name and label, whether they are of a solution)."""
-    return (start.prices_by_label, True) if isinstance(start, Solution) else (start, False)
+def warm_start(program: Program, problem: Problem, start: Solution | Prices) -> WarmStart:
+    """What a solution, or prices by name and label, say about a program."""
+    from oasis_alloc.solvers.kept import WarmStart, allocation_for, matched
+    from oasis_alloc.solvers.start import start_prices
+
+    if not isinstance(start, Solution):
+        return WarmStart(*start_prices(program, start))
+    names = set(start.prices) & set(problem.names)
+    labels = {name: start.problem.labels(name) for name in names}
+    prices, known = matched(program, labels, start.prices)
+    kept = start._kept
+    if kept is None:
+        return WarmStart(prices, known)
+    smoothed, _ = matched(program, labels, kept.smoothed)
+    allocation = allocation_for(program, problem.candidates, start.problem.candidates, kept)
+    return WarmStart(prices, known, smoothed, kept.gamma, kept.recovered, kept.typical, allocation, kept.violation)
 
 
-def _check_arguments(
-    problem: object,
-    limits: Mapping[str, float | None],
-    gap: float,
-    checkpoint_every: float,
-    progress: object,
-    on_conflict: str,
-) -> None:
+def _check_arguments(problem: object, asked: Options) -> None:
     """Raise `ProblemError` for an invalid argument of `solve`."""
     if not isinstance(problem, Problem):
         raise ProblemError(f"solve() takes an oa.Problem, got {type(problem).__name__}.")
+    if not (asked.engine is None or isinstance(asked.engine, RayEngine)):
+        raise ProblemError(
+            f"solve(engine={shown(asked.engine)}): expected oa.RayEngine(...), or None for this process."
+        )
+    limits = {"time_limit": asked.time_limit, "pass_limit": asked.pass_limit, "threads": asked.threads}
     numbers = {name: number for name, number in limits.items() if number is not None}
-    for name, number in {**numbers, "gap": gap, "checkpoint_every": checkpoint_every}.items():
+    for name, number in {**numbers, "gap": asked.gap, "checkpoint_every": asked.checkpoint_every}.items():
         real = as_real(number)
         if not (real is not None and 0.0 < real < np.inf):
             raise ProblemError(f"solve({name}={shown(number)}): expected a positive number.")
-    threads = limits["threads"]
+    threads, progress, on_conflict = asked.threads, asked.progress, asked.on_conflict
     if threads is not None and as_whole(threads) is None:
         raise ProblemError(f"solve(threads={threads!r}): expected a whole number of threads.")
     if not (progress is None or isinstance(progress, bool) or callable(progress)):

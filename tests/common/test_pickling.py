@@ -49,6 +49,12 @@ def framed() -> oa.Candidates:
     return oa.Candidates.from_frames(pairs, items=pd.DataFrame({"item": list("wxyz"), "artist": [1, 1, 2, 2]}))
 
 
+def partitions() -> oa.Partitions:
+    with tempfile.TemporaryDirectory() as folder:
+        pd.DataFrame({"user": [1, 2], "item": [3, 3], "r": [0.5, 0.25]}).to_parquet(f"{folder}/pairs.parquet")
+        return oa.partition(f"{folder}/pairs.parquet", f"{folder}/out")
+
+
 def problem(cands: oa.Candidates) -> oa.Problem:
     """A problem with one of every function."""
     artist = oa.exposure(by="artist")
@@ -94,6 +100,8 @@ def objects() -> dict[str, Any]:
     return {
         "candidates": cands,
         "framed": framed(),
+        "partitions": partitions(),
+        "ray engine": oa.RayEngine(actors=2, address="10.0.0.5:6379"),
         "key": cands.users["market"],
         "several": cands.items["genre"],
         "grouping": cands.grouping(("market", "artist")),

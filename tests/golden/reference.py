@@ -1,6 +1,6 @@
 """A reader and scorer written from docs/snapshot.md with Python's own types alone: slow, plain, and of no other code.
 
-The vectors beside this file are what it answers; the library and `examples/jvm-host/ScoreHost.java` must do the same.
+The vectors beside this file are what it answers; the library and the host in `examples/jvm-host/` must do the same.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class Selection:
         size, least = rule["size"], rule["at_least"]
         if isinstance(user, int):
             size = snapshot.arrays["slate/size_by_user"][user] if rule["size_by_user"] else size
-            least = snapshot.arrays["slate/at_least_by_user"][user] if rule["at_least_by_user"] else least
+            least = min(snapshot.arrays["slate/at_least_by_user"][user] if rule["at_least_by_user"] else least, size)
         rank = snapshot.arrays["rank"] if snapshot.policy["rank"] else range(snapshot.policy["n_items"])
         self.snapshot, self.scores, self.pinned, self.exclude = snapshot, scores, pinned, set(exclude)
         self.k = min(size if k is None else k, len(items))

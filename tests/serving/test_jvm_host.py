@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
-import subprocess
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from effort import full_only
 from headers import with_header
+from jvm_host import GOLDEN, ROOT, lines, run, run_source
 from policies import CERTIFICATE, CREATED, small
 
 import oasis_alloc as oa
@@ -23,67 +23,28 @@ from oasis_alloc.serving.data import Known, PolicyData, PriceTerm, SlateRule
 from oasis_alloc.serving.file.codec import decode, encode
 from oasis_alloc.serving.file.container import from_bytes, to_bytes
 
-ROOT = Path(__file__).parents[2]
-HOST = ROOT / "examples" / "jvm-host" / "ScoreHost.java"
-GOLDEN = Path(__file__).parents[1] / "golden"
+VECTORS = "oasisalloc.Vectors"
 NAMES = ["plain", "columns", "rules", "keep"]
 
 
-@pytest.fixture(scope="module")
-def java() -> str:
-    """A JDK that can run a source file with records and switch expressions."""
-    found = shutil.which("java")
-    if found is None or shutil.which("javac") is None:
-        pytest.skip("there is no JDK on the path")
-    version = subprocess.run([found, "-version"], capture_output=True, text=True, check=True).stderr
-    number = re.search(r'version "(\d+)', version)
-    if number is None or int(number[1]) < 17:
-        pytest.skip(f"the host in Java needs JDK 17 or later, here is {version.splitlines()[0]}")
-    return found
-
-
-@pytest.fixture(scope="module")
-def classes(java: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The host, and a service of another package that uses it (tests/jvm/Check.java)."""
-    folder = tmp_path_factory.mktemp("classes")
-    javac = shutil.which("javac")
-    assert javac is not None
-    source = Path(__file__).parents[1] / "jvm" / "Check.java"
-    quick = ["-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC"]  # half of the time of a compiler that runs once
-    command = [javac, *quick, "-Xlint:all", "-Werror", "-d", str(folder), str(HOST), str(source)]
-    subprocess.run(command, check=True, timeout=120)
-    return folder
-
-
-def run(java: str, *arguments: Path | str) -> subprocess.CompletedProcess[str]:
-    command = [java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-
-
-def run_compiled(java: str, classes: Path, *arguments: Path) -> subprocess.CompletedProcess[str]:
-    return run(java, "-cp", str(classes), "oasisalloc.ScoreHost", *arguments)
-
-
-@pytest.mark.parametrize("how", ["compiled", *full_only("from its source")])
-def test_same_scores_and_slates(java: str, classes: Path, how: str) -> None:
-    program = ("-cp", str(classes), "oasisalloc.ScoreHost") if how == "compiled" else (HOST,)
-    done = run(java, *program, *(GOLDEN / f"{name}.{kind}" for name in NAMES for kind in ("safetensors", "json")))
+def test_same_scores_and_slates() -> None:
+    done = run(VECTORS, *(GOLDEN / f"{name}.{kind}" for name in NAMES for kind in ("safetensors", "json")))
     assert done.returncode == 0, done.stderr
     said = re.findall(r"(\d+) scores and (\d+) slates, 0 wrong", done.stdout)
     requests = [json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))["requests"] for name in NAMES]
     assert said == [(str(sum(len(r["ids"]) for r in each)), str(len(each))) for each in requests]
 
 
-def test_an_overlay_changes_prices_and_one_for_another_policy_is_refused(java: str, classes: Path) -> None:
-    done = run_compiled(java, classes, GOLDEN / "columns.safetensors", GOLDEN / "overlay.json")
+def test_an_overlay_changes_prices_and_one_for_another_policy_is_refused() -> None:
+    done = run(VECTORS, GOLDEN / "columns.safetensors", GOLDEN / "overlay.json")
     assert done.returncode == 0, done.stderr
     assert re.search(r"policy \w{16}[+]17: \d+ scores and \d+ slates, 0 wrong", done.stdout)
-    done = run_compiled(java, classes, GOLDEN / "plain.safetensors", GOLDEN / "overlay.json")
+    done = run(VECTORS, GOLDEN / "plain.safetensors", GOLDEN / "overlay.json")
     assert done.returncode == 3
     assert "another policy" in done.stderr
 
 
-def test_a_wrong_answer_and_a_tampered_file_are_noticed(java: str, classes: Path, tmp_path: Path) -> None:
+def test_a_wrong_answer_and_a_tampered_file_are_noticed(tmp_path: Path) -> None:
     text = (GOLDEN / "plain.json").read_text(encoding="utf-8")
     vectors = json.loads(text)
     answered = next(request for request in vectors["requests"] if len(request["slate"]) > 1)
@@ -94,7 +55,7 @@ def test_a_wrong_answer_and_a_tampered_file_are_noticed(java: str, classes: Path
     raw[-1] ^= 1
     (tmp_path / "tampered").write_bytes(raw)
     good = GOLDEN / "plain.safetensors"
-    done = run_compiled(java, classes, good, tmp_path / "wrong.json", tmp_path / "tampered", tmp_path / "wrong.json")
+    done = run(VECTORS, good, tmp_path / "wrong.json", tmp_path / "tampered", tmp_path / "wrong.json")
     assert ", 2 wrong" in done.stdout
     assert re.search(r"score 0x1\.\w+p\S+, expected 0x1\.", done.stderr)
     assert re.search(r"slate \[.*\], expected \[", done.stderr)
@@ -113,6 +74,12 @@ EQUAL: dict[str, dict[str, Any]] = {  # what a label of a request is equal to, b
     "Integer 1": {"int": 1, "uint": 1, "float": 1.0},
     "Long 1": {"int": 1, "uint": 1, "float": 1.0},
     "Short 1": {"int": 1, "uint": 1, "float": 1.0},
+    "Byte 1": {"int": 1, "uint": 1, "float": 1.0},
+    "AtomicInteger 1": {"int": 1, "uint": 1, "float": 1.0},
+    "BigInteger 1": {"int": 1, "uint": 1, "float": 1.0},
+    "StringBuilder 1": {"str": "1"},
+    "Character 1": {"str": "1"},
+    "enum": {},
     "Double 1.0": {"int": 1, "uint": 1, "float": 1.0},
     "BigDecimal 1.00": {"int": 1, "uint": 1, "float": 1.0},
     "true": {"bool": True},
@@ -142,6 +109,7 @@ WORDS = {
     "earlier key before": "do not have a key 'daypart'", "earlier key": "1", "counted earlier key": "{daypart=1}",
     "misspelt earlier key": "do not have a key 'dayprt'",
     "misspelt key": "do not have a key 'markt'; known: market, daypart", "user 9": "expected a number in [0, 4)",
+    "ids of another type": "-1 1", "ids of two types": "-1 1", "a label of another type": "3 2",
     "user 1.5": "is not a number", "user text": "expected a number, {key: label} or null", "user 3": "3",
     "missing column": "'streams' is missing; there are [relevance]", "short column": "has 2 numbers; expected 1",
     "item out of range": "entry 1 is 5; expected numbers in [0, 5)", "item below -1": "entry 0 is -2",
@@ -150,7 +118,7 @@ WORDS = {
     "item twice": "item 1 appears twice", "pinned 2": "pinned: 2; expected distinct positions",
     "both": "position 1 is pinned and excluded",
     "null items": "items: null; expected", "null columns": "columns: null; expected", "null ids": "ids: null; expected",
-    "null user": "another policy", "null scores": "scores: expected 2 numbers", "null pinned": "pinned: null; expected",
+    "null user": "another policy", "null pinned": "pinned: null; expected",
     "null exclude": "exclude: null; expected", "null column": "is missing; there are [null]",
 }  # fmt: skip
 
@@ -209,6 +177,7 @@ FORGED: dict[str, bytes] = {
     "a text that ends before it begins": array("items/ends", 1, -1),
     "a text beyond the bytes": array("items/ends", -1, 2**33),
     "a text that is no UTF-8": array("items/text", 0, 0xFF),
+    "a text that begins within a character": array("items/ends", 3, 3),
     "an id that comes twice": array("items/text", 0, int(ARRAYS["items/text"][1])),
     "a label that comes twice": array("item_keys/0/labels", 0, int(ARRAYS["item_keys/0/labels"][1])),
     "ids of fewer items": cut("items/ends"),
@@ -238,6 +207,8 @@ FORGED: dict[str, bytes] = {
     "a policy_id of another line": to_bytes(ARRAYS, {**HEADER, "policy_id": "p\nq"}),
     "a constraint beyond the labels": array("constraints/0/groups", 0, 99),
     "a constraint of an unknown term": document(lambda of: of["constraints"][0].update(terms=[[9, 1.0]])),
+    "a constraint of a term with other keys": document(lambda of: of["constraints"][0].update(terms=[[1, 1.0]])),
+    "columns that are not read first": document(lambda of: of["columns"].insert(0, "mood")),
     "known keys that lack one of items": document(lambda of: of["known"].update(item_keys=[])),
     "an array that belongs to nothing": to_bytes({**ARRAYS, "more": np.zeros(1)}, HEADER),
     "a schema with a sign": to_bytes(ARRAYS, {**HEADER, "schema": "+2"}),
@@ -266,7 +237,7 @@ def of_every_kind() -> PolicyData:
 
 
 @pytest.fixture(scope="module")
-def said(java: str, classes: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the service of another package prints."""
     folder = tmp_path_factory.mktemp("snapshots")
     oa.Policy(of_every_kind()).save(folder / "labels")
@@ -275,9 +246,7 @@ def said(java: str, classes: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     for name, raw in {**FORGED, "intact": to_bytes(ARRAYS, HEADER), "with spaces": spaced}.items():
         (folder / name).write_bytes(raw)
     snapshots = [str(folder / name) for name in ("labels", "small", *FORGED, "intact", "with spaces")]
-    done = run(java, "-cp", str(classes), "service.Check", *snapshots)
-    assert done.returncode == 0, done.stderr
-    return dict(line.split(" = ", 1) for line in done.stdout.splitlines())
+    return lines(run("service.Check", *snapshots))
 
 
 @pytest.mark.parametrize("label", EQUAL)
@@ -286,7 +255,12 @@ def test_labels_are_equal_by_type_as_the_page_on_labels_says(said: dict[str, str
         equal = EQUAL[label].get(kind)
         expected = 0.0 if equal is None else 1.0 + of.index(equal)
         assert float(said[f"{kind} {label}"]) == expected, kind
-        assert said[f"{kind} list"].startswith("refused: a List")
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_types_that_cannot_be_labels_are_refused_by_name(said: dict[str, str], kind: str) -> None:
+    for name, type_ in (("list", "List"), ("legacy date", "Date"), ("optional", "Optional"), ("bytes", "byte[]")):
+        assert said[f"{kind} {name}"].startswith(f"refused: a label cannot be of type {type_}")
 
 
 @pytest.mark.parametrize("name", WORDS)
@@ -294,7 +268,7 @@ def test_a_service_of_another_package_is_told_what_is_wrong(said: dict[str, str]
     assert WORDS[name] in said[name]
     told = name not in (
         "created", "validUntil", "isExpired", "userKeys", "known key", "ignoredKeys", "earlier key",
-        "counted earlier key", "user 3", "k",
+        "counted earlier key", "user 3", "k", "ids of another type", "ids of two types", "a label of another type",
     )  # fmt: skip
     assert said[name].startswith("refused: ") == told
 
@@ -311,14 +285,45 @@ def test_the_same_content_as_any_json_is_served(said: dict[str, str], name: str)
     assert said[name] == "loaded"
 
 
-def test_deep_json_is_refused_and_only_after_the_checksum(java: str, classes: Path, tmp_path: Path) -> None:
+def test_the_code_of_the_readme_runs(tmp_path: Path) -> None:
+    """Both blocks, one after the other, as the main method of a class of another package."""
+    terms = (PriceTerm(None, ("hour",), (), ("hour",), np.array([[0]], np.int32), np.array([0.25])),)
+    policy = replace(
+        of_every_kind(), columns=("relevance", "promotion"), weights=(("relevance", 1.0), ("promotion", 0.5)),
+        terms=terms, n_items=2, created=time.time(), items=("track-07", "track-31"),
+        user_keys={"market": ("SE",), "hour": (7,)}, segments=np.full((1, 2), -1, np.int32), slate=SlateRule(2),
+        organic="relevance", known=Known(("market", "hour"), ()),
+    )  # fmt: skip
+    oa.Policy(policy.check()).save(tmp_path / "policy.safetensors")
+    page = (ROOT / "examples" / "jvm-host" / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```java\n(.*?)```", page, re.DOTALL)
+    code = (
+        "".join(blocks)
+        .replace("import oasisalloc.*;", "")
+        .replace("policy.safetensors", f"{tmp_path}/policy.safetensors")
+    )
+    (tmp_path / "Page.java").write_text(
+        "import java.nio.file.Path; import java.util.*; import oasisalloc.*;\n"
+        f"public class Page {{ public static void main(String[] a) throws Exception {{ {code}\n"
+        'System.out.println("scores = " + Arrays.toString(scores) + "\\nslate = " + Arrays.toString(slate));'
+        'System.out.println("shown = " + Arrays.toString(shown) + "\\nreasons = " + why.reasons().size());'
+        'System.out.println("metrics = " + metrics.contains("oasis_alloc_decisions_total")); store.close(); }}',
+        encoding="utf-8",
+    )  # fmt: skip
+    said = lines(run_source(tmp_path / "Page.java"))
+    assert said == {
+        "scores": "[0.65, 1.0]", "slate": "[1, 0]", "shown": "[1, 0]", "reasons": "2", "metrics": "true"
+    }  # fmt: skip
+
+
+def test_deep_json_is_refused(tmp_path: Path) -> None:
     deep = b'{"__metadata__":{"checksum":"' + b"0" * 64 + b'"},"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
     deep += b" " * (-len(deep) % 8)
     raw = len(deep).to_bytes(8, "little") + deep
     (tmp_path / "forged").write_bytes(raw.replace(b"0" * 64, hashlib.sha256(raw).hexdigest().encode()))
     (tmp_path / "damaged").write_bytes(raw)
-    for name, words in (("forged", "JSON is deeper than 64"), ("damaged", "refused: tampered")):
-        done = run_compiled(java, classes, tmp_path / name, GOLDEN / "plain.json")
+    for name, words in (("forged", "JSON is deeper than 64"), ("damaged", "refused: not a snapshot")):
+        done = run(VECTORS, tmp_path / name, GOLDEN / "plain.json")
         assert (done.returncode, words in done.stderr) == (3, True), done.stderr
-    done = run_compiled(java, classes, Path("/dev/zero"), GOLDEN / "plain.json")
+    done = run(VECTORS, Path("/dev/zero"), GOLDEN / "plain.json")
     assert (done.returncode, "not a regular file" in done.stderr) == (3, True)

@@ -13,8 +13,9 @@ from test_jvm_host import EQUAL, LABELS, of_every_kind
 import oasis_alloc as oa
 
 GIVEN: dict[str, Any] = {
-    "Integer 1": 1, "Long 1": np.int64(1), "Short 1": np.int16(1), "Double 1.0": 1.0,
-    "BigDecimal 1.00": Decimal("1.00"),
+    "Integer 1": 1, "Long 1": np.int64(1), "Short 1": np.int16(1), "Byte 1": np.int8(1),
+    "AtomicInteger 1": 1, "BigInteger 1": 1, "StringBuilder 1": "1", "Character 1": "1", "enum": "ONE",
+    "Double 1.0": 1.0, "BigDecimal 1.00": Decimal("1.00"),
     "true": True, "false": np.False_, "0": 0, "-0.0": -0.0, "text 1": "1", "text 1.0": "1.0", "0.1": 0.1,
     "BigDecimal 0.1": Decimal("0.1"), "float 0.1": np.float32(0.1), "2^53 + 1": 2**53 + 1,
     "double 2^53 + 1": float(2**53 + 1), "2^64 - 1": np.uint64(2**64 - 1), "-1": -1, "NaN": float("nan"),

@@ -97,6 +97,8 @@ def test_a_pass_that_takes_long_is_shown_again_with_the_time(monkeypatch: pytest
     monkeypatch.setattr(progress_views, "EVERY", 0.0)
     stream = io.StringIO()
     with ProgressDisplay(stream) as display:
+        time.sleep(0.1)
+        assert not stream.getvalue()  # nothing was said that could be shown again
         display(state())
         until = time.monotonic() + 10.0
         while stream.getvalue().count("\n") < 10 and time.monotonic() < until:

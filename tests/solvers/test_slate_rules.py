@@ -160,6 +160,21 @@ def all_kept(relevance: float) -> Case:
     return Case(market, oa.Problem(candidates, oa.total("relevance"), slate=slate))
 
 
+def softly_capped() -> Case:
+    """Many tied pairs under a guard that asks for nothing: smoothed slates are the answer, at a rough smoothing."""
+    user, item = [0, 0, 1, 1, 1, 1, 1, 3, 3, 3, 3, 4, 4, 4, 4], [2, 4, 0, 1, 2, 3, 4, 0, 2, 3, 4, 1, 3, 4, 5]
+    relevance = np.zeros(15)
+    relevance[[4, 6, 8]] = 0.25, 0.25, 0.75
+    columns = {"relevance": relevance, "streams": np.full(15, 150.0)}
+    labels: dict[str, Any] = {"campaign": [-1, -1, -1, 8, 8, -1], "artist": [None] * 6, "mood": [[]] * 6}
+    candidates = oa.Candidates.from_arrays([0, 2, 7, 7, 11, 15], item, columns, items=labels)
+    total = oa.total("relevance", by="campaign") + 0.5 * oa.total("streams") - 0.25 * oa.exposure(by="campaign")
+    value = 2 * oa.total("streams") + oa.exposure() - oa.total("relevance")
+    slate = oa.Slate(4, diminishing={"campaign": 0.125}, keep={"relevance": 0.0})
+    problem = oa.Problem(candidates, value, [oa.soft(total <= np.array([562.1875]), penalty=1)], slate)
+    return Case(Market(user, item, columns, labels, 5, 6, candidates), problem)
+
+
 @settings(max_examples=examples(50))
 @given(case=ruled_problems())
 @example(case=all_kept(0.5))
@@ -174,6 +189,7 @@ def test_the_bracket_holds_the_optimum(case: Case) -> None:
 
 @settings(max_examples=examples(25))
 @given(case=ruled_problems(max_users=9, max_items=7))
+@example(case=softly_capped())
 @pytest.mark.usefixtures("small_steps")
 def test_the_bracket_by_the_paths_of_large_problems(case: Case) -> None:
     best = optimum(case)

@@ -385,7 +385,7 @@ def test_month_turnover_by_label() -> None:
     before = oa.solve(june)
     prices = before.prices_by_label["caps"]
     assert min(prices.values()) > 0.01
-    start = start_prices(lower(july), before.prices_by_label, of_solution=True)
+    start, _ = start_prices(lower(july), before.prices_by_label)
     assert dict(zip(july.labels("caps"), start.tolist(), strict=True)) == {
         "new": 0.0,
         "stays": prices["stays"],

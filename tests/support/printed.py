@@ -152,7 +152,8 @@ def commands(text: str) -> Iterator[list[str]]:
 TRADE_OFFS = Shown("docs/trade-offs.md", "python examples/trade_offs.py")
 JAVA = Shown(
     "docs/snapshot.md",
-    "java examples/jvm-host/ScoreHost.java tests/golden/columns.safetensors tests/golden/columns.json",
+    "java -cp examples/jvm-host/target/oasis-alloc.jar oasisalloc.Vectors tests/golden/columns.safetensors "
+    "tests/golden/columns.json",
 )
 MISTAKE = Shown("docs/command-line.md", "oasis-alloc solve problem.toml")
 SLOW = [

@@ -105,6 +105,11 @@ class Survey:
         return replace(self, min_totals=low, max_totals=high)
 
 
+def in_sample(users: npt.NDArray[np.int64], stride: int) -> npt.NDArray[np.bool_]:
+    """True for the users that a visit with this stride goes to: one block of 32 in `stride`, as in the kernels."""
+    return np.asarray((users >> 5) % stride == 0)
+
+
 class Engine(Protocol):
     """Visits users; does not depend on the problem or the solver.
 
@@ -113,6 +118,11 @@ class Engine(Protocol):
 
     program: Program
     passes: float  # full visits so far, samples counted by their share
+
+    @property
+    def thresholds(self) -> Floats:
+        """(n_users,) the score from which pairs of a user were shown in the last visit, without rules of slates."""
+        ...
 
     def survey(self) -> Survey:
         """Read all pairs once, independent of prices; cached, and not counted as a pass."""

@@ -49,7 +49,8 @@ class Chunked(ABC):
         self._sizes = SIZES.now
         n_tables = len(program.base)
         table_bytes = n_tables * program.n_cells * 8 * 2
-        max_chunks = max(1, min(_MAX_CHUNKS, _TABLE_BYTES // max(1, table_bytes)))
+        most = max(_MAX_CHUNKS, program.n_pairs // self._sizes.large_chunk_pairs)
+        max_chunks = max(1, min(most, _TABLE_BYTES // max(1, table_bytes)))
         # every visit and every product clears and adds up all chunks' tables: they must stay small compared with the
         # pairs
         max_chunks = min(
@@ -123,9 +124,9 @@ class Chunked(ABC):
         )  # fmt: skip
 
     @property
-    def _min_gamma(self) -> float:
-        """Smoothing of decisions under rules."""
-        return _KINK * (self.survey().size or 1.0)
+    def _kink(self) -> float:
+        """Smoothing of decisions: under rules only."""
+        return 0.0 if self._rules is None else _KINK * (self.survey().size or 1.0)
 
     @contextmanager
     def narrowed(self, narrowing: Narrowing) -> Iterator[Chunked]:
@@ -136,20 +137,16 @@ class Chunked(ABC):
         finally:
             self.program, self._survey = full, survey
 
+    @property
+    def thresholds(self) -> Floats:
+        return self._threshold
+
     def survey(self) -> Survey:
         if self._survey is None:
             program = self.program
             scalars = np.zeros((self._n, 4))
             positive, negative = np.zeros((2, *self._load.shape))
-
-            def job(piece: Piece) -> None:
-                at = piece.chunk
-                decide_kernels.survey(piece.first, piece.last, piece.start, piece.pairs, scalars[at])
-                decide_kernels.reach(
-                    piece.first, piece.last, piece.pairs, program.n_classes, positive[at], negative[at]
-                )
-
-            self._pieces(job)
+            self._survey_pieces(scalars, positive, negative)
             min_totals, max_totals = program.reached(positive.sum(axis=0), negative.sum(axis=0))
             size, lowest = scalars[:, :2].sum(axis=0).tolist()
             self._survey = Survey(
@@ -162,25 +159,21 @@ class Chunked(ABC):
             )
         return self._survey
 
+    def _survey_pieces(self, scalars: Floats, positive: Floats, negative: Floats) -> None:
+        """Add to (n_chunks, 4) scalars and to tables by chunk."""
+        n_classes = self.program.n_classes
+
+        def job(piece: Piece) -> None:
+            at = piece.chunk
+            decide_kernels.survey(piece.first, piece.last, piece.start, piece.pairs, scalars[at])
+            decide_kernels.reach(piece.first, piece.last, piece.pairs, n_classes, positive[at], negative[at])
+
+        self._pieces(job)
+
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
         program = self.program
         self.visits += 1  # also counts a visit that does not finish
-        tables = program.tables(prices)
-        point = self._point(tables, gamma)
-
-        def job(piece: Piece) -> None:
-            chunk = piece.chunk
-            if piece.begins:
-                self._load[chunk] = 0.0
-                self._square[chunk] = 0.0
-                self._out[chunk] = 0.0
-            if self._rules is not None:
-                self._ruled(ruled_kernels.VISIT, piece, tables, gamma, stride=stride)
-                return
-            users = jobs.Users(piece.first, piece.last, stride)
-            visit_kernels.visit(users, piece.pairs, program.size, point, self._sums(chunk))
-
-        self._pieces(job, stride)
+        self._visit_pieces(program.tables(prices), gamma, stride)
         out = self._out.sum(axis=0)
         visited = out[visit_kernels.USERS]
         scale = program.n_users / visited if visited else 0.0
@@ -203,6 +196,24 @@ class Chunked(ABC):
             number=self.visits,
         )
 
+    def _visit_pieces(self, tables: Floats, gamma: float, stride: int) -> None:
+        """Visit at price tables: the sums of each chunk into `_load`, `_square` and `_out`."""
+        point = self._point(tables, gamma)
+
+        def job(piece: Piece) -> None:
+            chunk = piece.chunk
+            if piece.begins:
+                self._load[chunk] = 0.0
+                self._square[chunk] = 0.0
+                self._out[chunk] = 0.0
+            if self._rules is not None:
+                self._ruled(ruled_kernels.VISIT, piece, tables, gamma, stride=stride)
+                return
+            users = jobs.Users(piece.first, piece.last, stride)
+            visit_kernels.visit(users, piece.pairs, self.program.size, point, self._sums(chunk))
+
+        self._pieces(job, stride)
+
     def _adapt(self, out: Floats, gamma: float) -> None:
         """Adapt to how far thresholds move, and to how many fractional pairs fit the buffers."""
         misses = out[visit_kernels.MISSES] / max(1.0, out[visit_kernels.USERS])
@@ -219,7 +230,11 @@ class Chunked(ABC):
 
     def last_curvature(self, direction: Floats) -> Floats:
         program = self.program
-        tables = program.tables(direction).reshape(len(program.base), program.n_cells)
+        self._curvature_chunks(program.tables(direction).reshape(len(program.base), program.n_cells))
+        return program.totals(self._load.sum(axis=0)) * self._hessian_scale
+
+    def _curvature_chunks(self, tables: Floats) -> None:
+        """The curvature times a direction, given as tables, of each chunk into `_load`."""
         plain: Any = visit_kernels.curvature_product
         product: Any = plain if self._rules is None else rules_curvature.curvature_product
 
@@ -229,12 +244,15 @@ class Chunked(ABC):
             product(users, self._kept[chunk], tables, self._load[chunk])
 
         self._chunks(job)
-        return program.totals(self._load.sum(axis=0)) * self._hessian_scale
 
     def histogram(self, prices: Floats, widest: float) -> npt.NDArray[np.int64]:
-        tables = self.program.tables(prices)
         counts = np.zeros((self._n, decide_kernels.N_BINS), np.int64)
-        gamma = 0.0 if self._rules is None else self._min_gamma
+        self._count_pieces(self.program.tables(prices), widest, self._kink, counts)
+        self.passes += 1.0
+        return np.asarray(counts.sum(axis=0))
+
+    def _count_pieces(self, tables: Floats, widest: float, kink: float, counts: npt.NDArray[np.int64]) -> None:
+        """Add to the histogram of each chunk."""
 
         def job(piece: Piece) -> None:
             if self._rules is None:
@@ -243,16 +261,18 @@ class Chunked(ABC):
                 )
             else:
                 histogram = counts[piece.chunk]
-                self._ruled(ruled_kernels.MARGINS, piece, tables, gamma, widest=widest, histogram=histogram)
+                self._ruled(ruled_kernels.MARGINS, piece, tables, kink, widest=widest, histogram=histogram)
 
         self._pieces(job)
-        self.passes += 1.0
-        return np.asarray(counts.sum(axis=0))
 
     def decide(self, prices: Floats, margins: Floats) -> PairSplit:
-        tables, within = self.program.tables(prices), self.program.widest(margins)
+        parts = self._decide_pieces(self.program.tables(prices), self.program.widest(margins), self._kink)
+        self.passes += 1.0
+        return PairSplit(positions_of(parts), positions_of(parts, second=True))
+
+    def _decide_pieces(self, tables: Floats, within: Floats, kink: float) -> list[list[ChunkPart]]:
+        """The undecided and the shown pairs of each chunk."""
         parts: list[list[ChunkPart]] = [[] for _ in range(self._n)]
-        gamma = 0.0 if self._rules is None else self._min_gamma
 
         def job(piece: Piece) -> None:
             for part in parts_of(piece):
@@ -261,15 +281,14 @@ class Chunked(ABC):
                     given = part.first, part.last, part.pairs, tables, self.program.size, within
                     decide_kernels.decide(*given, state)
                 else:
-                    self._ruled(ruled_kernels.DECIDE, part, tables, gamma, margin=within, state=state)
+                    self._ruled(ruled_kernels.DECIDE, part, tables, kink, margin=within, state=state)
                 undecided = np.flatnonzero(state == decide_kernels.UNDECIDED)
                 shown = np.flatnonzero(state == decide_kernels.IN)
                 self._found(part, undecided, shown)
                 parts[part.chunk].append(ChunkPart(part.start, undecided.astype(np.uint32), shown.astype(np.uint32)))
 
         self._pieces(job)
-        self.passes += 1.0
-        return PairSplit(positions_of(parts), positions_of(parts, second=True))
+        return parts
 
     def scores(self, prices: Floats) -> Floats:
         tables = self.program.tables(prices)
@@ -284,7 +303,12 @@ class Chunked(ABC):
         return out
 
     def last_slates(self, prices: Floats, gamma: float) -> tuple[Ints, Floats]:
-        tables = self.program.tables(prices)
+        parts = self._allocate_pieces(self.program.tables(prices), gamma)
+        self.passes += 1.0
+        return positions_of(parts), np.concatenate([part.second for chunk in parts for part in chunk])
+
+    def _allocate_pieces(self, tables: Floats, gamma: float) -> list[list[ChunkPart]]:
+        """The pairs with x > 0, and their x, of each chunk."""
         parts: list[list[ChunkPart]] = [[] for _ in range(self._n)]
 
         def job(piece: Piece) -> None:
@@ -301,8 +325,7 @@ class Chunked(ABC):
                 parts[part.chunk].append(ChunkPart(part.start, shown.astype(np.uint32), x[shown]))
 
         self._pieces(job)
-        self.passes += 1.0
-        return positions_of(parts), np.concatenate([part.second for chunk in parts for part in chunk])
+        return parts
 
     def add_up(self, positions: Ints, x: Floats) -> tuple[float, Floats]:
         sums = self.sums(positions, x)
@@ -310,8 +333,16 @@ class Chunked(ABC):
 
     def sums(self, positions: Ints, x: Floats) -> AllocationSums:
         program, taken = self.program, self.take(positions)
-        pairs, edges = pairs_of(program, taken.store), self._edges
-        ends = np.searchsorted(positions, program.indptr[edges])
+        values = self._add_up_chunks(taken, x)
+        load, decrement_cost = self._load.sum(axis=0), program.diminished(taken, x)
+        return AllocationSums(
+            float(values.sum()) - decrement_cost, decrement_cost, program.totals(load), program.activity(load)
+        )
+
+    def _add_up_chunks(self, taken: PairView, x: Floats) -> Floats:
+        """(n_chunks,) values of an allocation; its totals by cell go into `_load`."""
+        program, edges, positions = self.program, self._edges, taken.positions
+        pairs, ends = pairs_of(program, taken.store), np.searchsorted(positions, program.indptr[edges])
         values = np.zeros(self._n)
 
         def job(chunk: int) -> None:
@@ -323,10 +354,7 @@ class Chunked(ABC):
             )  # fmt: skip
 
         self._chunks(job)
-        load, decrement_cost = self._load.sum(axis=0), program.diminished(taken, x)
-        return AllocationSums(
-            float(values.sum()) - decrement_cost, decrement_cost, program.totals(load), program.activity(load)
-        )
+        return values
 
     def follow(self, other: Chunked, gamma: float) -> None:
         self._threshold[:] = other._threshold

@@ -12,6 +12,7 @@ class EngineSizes:
     """Sizes of the pieces that are visited at a time."""
 
     chunk_pairs: int = 250_000  # minimum per chunk: with fewer, threads cost more than they gain
+    large_chunk_pairs: int = 1 << 24  # with more than 64 of these there are more chunks, for the actors of a cluster
     users: int = 32  # in a block of users; samples are of whole blocks (kernels/solve/visit.py), and so are chunks
     max_block: int = 1 << 18  # pairs of files that are read together
     min_block: int = 1 << 14  # the same with little memory; with less there are fewer lanes

@@ -177,17 +177,8 @@ class ParquetStream(Chunked):
             ready.put(None)
 
     def _fill(self, reader: RowGroupReader, block: UserBlock, into: PairArrays) -> None:
-        pair_reader, start = self._pair_reader, self._pair_reader.dataset.start
-        weight = pair_reader.by_pair(block.first, block.last, self.program.indptr[block.first : block.last + 1])
-        whole, at = into.first(block.end - block.start), block.start
-        while at < block.end:
-            g = int(np.searchsorted(start, at, side="right")) - 1
-            end = min(block.end, int(start[g + 1]))
-            rows, here = slice(at - start[g], end - start[g]), slice(at - block.start, end - block.start)
-            part = PairArrays(whole.code[here], whole.value[here], whole.extra[:, here])
-            columns = {name: column[rows] for name, column in reader.group(g).items()}
-            pair_reader.write(columns, None if weight is None else weight[here], part)
-            at = end
+        whole = into.first(block.end - block.start)
+        self._pair_reader.fill(reader, self.program.indptr, (block.first, block.last), whole)
 
     def _has_sample(self, stride: int) -> bool:
         """Whether a sample of users is in memory, after trying to load it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,9 @@ from oasis_alloc.statement.functions.base import Function
 from oasis_alloc.statement.measures import Measure, MeasureTerm
 from oasis_alloc.statement.objective import Objective
 
+Reach = Callable[[Program], tuple[Floats, Floats]]
+"""As `Program.reach`."""
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -37,10 +41,13 @@ class Sizes:
 SIZES = Tuning(Sizes())
 
 
-def lower(problem: Problem, unweighted: bool = False, threads: int | None = None) -> Program:
+def lower(
+    problem: Problem, unweighted: bool = False, threads: int | None = None, reach: Reach | None = None
+) -> Program:
     """Lower a problem to arrays; `unweighted` ignores the weights of users and slots.
 
-    `threads` is as for `solve`: the arrays do not depend on it.
+    `threads` is as for `solve`: the arrays do not depend on it. `reach` reads the pairs where some other process has
+    them; by default this one does.
     """
     cands = problem.candidates
     terms = base_terms(problem)
@@ -98,7 +105,7 @@ def lower(problem: Problem, unweighted: bool = False, threads: int | None = None
     )
     if not unweighted:
         program = with_rules(problem, program, cells.item_of[: cells.n_classes], threads)
-    return _within_reach(program) if any(b.function.uses_range for b in program.blocks) else program
+    return _within_reach(program, reach) if any(b.function.uses_range for b in program.blocks) else program
 
 
 def _key(function: Function) -> str:
@@ -108,9 +115,9 @@ def _key(function: Function) -> str:
     return function.given_name or " ".join([*sorted(map(str, function.measure.terms)), function.sense])
 
 
-def _within_reach(program: Program) -> Program:
+def _within_reach(program: Program, reach: Reach | None) -> Program:
     """The program with the ranges of totals in its curved functions, which bounds their prices."""
-    min_totals, max_totals = program.reach()
+    min_totals, max_totals = program.reach() if reach is None else reach(program)
     blocks = [replace(b, function=b.function.within(min_totals[b.rows], max_totals[b.rows])) for b in program.blocks]
     for block in (b for b in blocks if b.function.is_curved):
         best = block.function.curve(np.zeros(len(block.labels)))

@@ -195,9 +195,10 @@ def with_merged_cells(program: Program) -> Program:
     cells = program.code
     if program.n_segments > 1:
         cells = np.repeat(program.segment.astype(np.int64), np.diff(program.indptr)) * program.n_classes + program.code
+    kind = program.code.dtype  # kernels are compiled for it already
     return replace(
         program,
-        code=number.astype(np.uint32)[cells],
+        code=number.astype(kind if first.size <= np.iinfo(kind).max else np.uint32)[cells],
         segment=np.zeros_like(program.segment),
         n_segments=1,
         n_classes=int(first.size),

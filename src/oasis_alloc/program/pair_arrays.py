@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats, Ints
-from oasis_alloc.data.row_groups import Columns, Dataset, clipped
+from oasis_alloc.data.row_groups import Columns, Dataset, RowGroupReader, clipped
 
 Terms = Sequence[tuple[float, str | None]]  # (coefficient, column or None for exposure)
 
@@ -108,6 +108,21 @@ class PairReader:
                 into = like.like(end - begin)
                 self.write(columns, self.by_pair(first, last, local), into)
                 yield first, last, local, into
+
+    def fill(self, reader: RowGroupReader, indptr: Ints, users: tuple[int, int], into: PairArrays) -> None:
+        """Read the pairs of some users, first to one after the last, into arrays of their size."""
+        (first, last), start = users, self.dataset.start
+        weight = self.by_pair(first, last, indptr[first : last + 1])
+        begin, stop = int(indptr[first]), int(indptr[last])
+        at = begin
+        while at < stop:
+            g = int(np.searchsorted(start, at, side="right")) - 1
+            end = min(stop, int(start[g + 1]))
+            rows, here = slice(at - start[g], end - start[g]), slice(at - begin, end - begin)
+            part = PairArrays(into.code[here], into.value[here], into.extra[:, here])
+            columns = {name: column[rows] for name, column in reader.group(g).items()}
+            self.write(columns, None if weight is None else weight[here], part)
+            at = end
 
     def by_pair(self, first: int, last: int, indptr: Ints) -> Floats | None:
         """The weight of every pair of users first <= u < last, whose indptr is given."""

@@ -13,7 +13,7 @@ table `T_k[cell]` per column k (k = 0 is exposure). Everything else is linear an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -22,13 +22,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.types import AnyInts, Floats
 from oasis_alloc.common.verdicts import ratios
 from oasis_alloc.program.pair_arrays import PairArrays, PairReader
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.slate_rules import LoweredRules
 from oasis_alloc.statement.functions.base import BoundFunction
-from oasis_alloc.statement.functions.support import BoundSupport, Smoothed
+from oasis_alloc.statement.functions.support import BoundSupport
 
 _INWARD = 1e-7  # share of a range of prices
 _MOST_SHARES, _SHARES = 1 << 24, 1 << 20  # limits of (row, cell) entries for `kept_share`: in total, and at a time
@@ -58,9 +59,7 @@ class Conjugate(NamedTuple):
 
     value: float
     gradient: Floats
-    diagonal: Floats  # of the Hessian
-    separable: Floats  # the part of it that does not depend on other prices
-    product: Callable[[Floats], Floats]  # with the Hessian
+    diagonal: Floats  # of the Hessian, which has nothing else
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,8 +191,8 @@ class Program:
         """The blocks whose prices have a domain that is not a box; they have one dual variable per row."""
         return tuple((b, b.function) for b in self.blocks if isinstance(b.function, BoundSupport) and len(b.labels))
 
-    def conjugate_at(self, z: Floats, gamma: float, around: Floats) -> Conjugate:
-        """The conjugate on the dual variables, in their units; smoothed by gamma around some totals by row."""
+    def conjugate_at(self, z: Floats) -> Conjugate:
+        """The conjugate on the dual variables, in their units; that of support functions is 0 in their domain."""
         value, gradient, curvature = float(self.limit @ z), self.limit.copy(), np.zeros(z.size)
         for block in self.curved:
             unit, own = self.row_scale[block.rows], block.variables
@@ -205,39 +204,37 @@ class Program:
             width = np.where(np.isfinite(high - low), _INWARD * (high - low), 0.0)
             inside = np.clip(z[own], low + width, high - width)
             curvature[own] = block.function.curve(inside / unit).slope / unit**2
-        separable = curvature.copy()
-        parts: list[tuple[slice, Floats, Smoothed]] = []
+        return Conjugate(value, gradient, curvature)
+
+    def nearest(self, z: Floats, slope: Floats, metric: Floats, lower: Floats, upper: Floats) -> Floats:
+        """The dual variables w with the least `slope @ (w - z) + metric / 2 @ (w - z)^2`.
+
+        Single ones are between the limits, those of support functions in their domain.
+        """
+        out = np.clip(z - slope / metric, lower, upper)
         for block, function in self.supports:
-            unit, own, centre = self.row_scale[block.rows], block.variables, around[block.rows]
-            # an error of gamma in a price changes the total of a typical group by about its size
-            size = max(float(np.abs(centre).mean()), float(unit.mean()))
-            smoothed = function.smoothed(z[own] / unit, gamma / (float(unit.mean()) * size), centre)
-            value += smoothed.value
-            gradient[own] = smoothed.maximizer / unit
-            curvature[own] = smoothed.diagonal / unit**2
-            parts.append((own, unit, smoothed))
-
-        def product(d: Floats) -> Floats:
-            out = curvature * d
-            for own, unit, smoothed in parts:
-                out[own] = smoothed.product(d[own] / unit) / unit
-            return out
-
-        return Conjugate(value, gradient, curvature, separable, product)
+            unit, own = self.row_scale[block.rows], block.variables
+            out[own] = -unit * function.nearest(-z[own] / unit, -slope[own] * unit, metric[own] * unit**2)
+        return out
 
     def reach(self) -> tuple[Floats, Floats]:
         """(smallest, largest) total of every row if every candidate could be shown: one pass over the pairs."""
         from oasis_alloc.kernels.solve.decide import reach as add_up
         from oasis_alloc.kernels.solve.visit import Pairs
 
+        def read(indptr: npt.NDArray[np.int64], arrays: PairArrays, segment: npt.NDArray[np.uint32]) -> Pairs:
+            """Arrays that cannot be written, as an engine has them: others would have other compiled types."""
+            code, value, extra = arrays
+            return Pairs(readonly(indptr), readonly(code), readonly(value), readonly(extra), readonly(segment))
+
         positive = np.zeros((len(self.base), self.n_cells))
         negative = np.zeros_like(positive)
         if self.stream is None:
-            pairs = Pairs(self.indptr, self.code, self.value, self.extra, self.segment)
+            pairs = read(self.indptr, self.arrays, self.segment)
             add_up(0, self.n_users, pairs, self.n_classes, positive, negative)
             return self.reached(positive, negative)
         for first, last, indptr, arrays in self.stream.row_groups(self.indptr, self.arrays):
-            pairs = Pairs(indptr, *arrays, self.segment[first:last])
+            pairs = read(indptr, arrays, self.segment[first:last])
             add_up(0, last - first, pairs, self.n_classes, positive, negative)
         return self.reached(positive, negative)
 

@@ -17,6 +17,7 @@ from oasis_alloc.problem import Problem
 
 if TYPE_CHECKING:
     from oasis_alloc.solvers.conflicts import Conflict
+    from oasis_alloc.solvers.kept import Kept
     from oasis_alloc.solvers.monitor import Status
 
 
@@ -41,6 +42,7 @@ class Answer(ByFields):
     diminished: float = 0.0
     sizes: dict[str, Floats] = field(default_factory=dict, repr=False)
     threads: int | None = field(default=None, repr=False)  # as given to `solve`; also used for later computations
+    _kept: Kept | None = field(default=None, repr=False)  # for `solve(start=...)`
     label_names: dict[str, dict[Any, str]] = field(default_factory=dict, repr=False)  # see `Solution.with_names`
 
     @cached_property

@@ -18,6 +18,7 @@ from oasis_alloc.program.supply_and_positions import folded
 from oasis_alloc.results.answer import Answer, linear_parts
 from oasis_alloc.solvers.evaluation import evaluate, missed_cost, sizes
 from oasis_alloc.solvers.incumbent import Allocation
+from oasis_alloc.solvers.kept import Kept
 from oasis_alloc.solvers.monitor import Monitor, Status
 from oasis_alloc.solvers.relaxation import Relaxation, Relaxed
 from oasis_alloc.solvers.stages import Outcome
@@ -88,6 +89,7 @@ def solved_answer(
         sizes={b.name: known[b.rows] for b in program.blocks if b.function.is_constraint},
         passes=float(monitor.before[0] + engine.passes),
         seconds=monitor.before[1] + monitor.seconds,
+        _kept=Kept.of(program, monitor) if solver == "dual" else None,
         **_shown(engine, best),
     )
 

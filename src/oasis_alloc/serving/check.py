@@ -56,6 +56,8 @@ def check(data: PolicyData) -> None:
         for number, coefficient in constraint.terms:
             _require(0 <= number < len(data.terms), f"constraint {constraint.name!r}: term {number}", "a term")
             _finite(coefficient, f"constraint {constraint.name!r}: a coefficient")
+            keys = data.terms[number].keys  # explanations add up its prices by groups of the term
+            _require(set(keys) <= set(constraint.keys), f"constraint {constraint.name!r}: a term by {keys}", "its keys")
     _slate(data, data.slate)
     first = data.selected  # requests have these as rows, in the order of the columns
     _require(data.columns[: len(first)] == first, f"columns are {data.columns!r}", f"first {first!r}, read by slates")

@@ -76,37 +76,37 @@ def fingerprint(engine: Engine) -> str:
     left_out = ("code", "value", "extra", "stream", "origin")  # by pair; the survey sums them up
     for part in dataclasses.fields(program):
         if part.name not in left_out:
-            _add(digest, part.name)
-            _add(digest, getattr(program, part.name))
-    _add(digest, survey)
+            add_to_digest(digest, part.name)
+            add_to_digest(digest, getattr(program, part.name))
+    add_to_digest(digest, survey)
     return digest.hexdigest()
 
 
-def _add(digest: Any, part: Any) -> None:
+def add_to_digest(digest: Any, part: Any) -> None:
     """Add a part of a program to a digest, by its content."""
     if isinstance(part, np.ndarray) and part.dtype != object:
         digest.update(f"{part.dtype}{part.shape}".encode())
         digest.update(np.ascontiguousarray(part).data)
     elif isinstance(part, sp.csr_array):
         for array in (part.indptr.astype(np.int64), part.indices.astype(np.int64), part.data):
-            _add(digest, array)
+            add_to_digest(digest, array)
     elif dataclasses.is_dataclass(part):
         digest.update(type(part).__name__.encode())
         for each in dataclasses.fields(part):
             if each.name not in _BY_PAIR:
-                _add(digest, getattr(part, each.name))
+                add_to_digest(digest, getattr(part, each.name))
     elif isinstance(part, Mapping):
         for key, value in part.items():
-            _add(digest, key)
-            _add(digest, value)
+            add_to_digest(digest, key)
+            add_to_digest(digest, value)
     elif isinstance(part, (str, bytes, int, float, slice, type(None), np.generic)):
         digest.update(f"{part!r};".encode())
     elif isinstance(part, (Sequence, np.ndarray)):
         digest.update(f"{len(part)} of".encode())
         for each in part:
-            _add(digest, each)
+            add_to_digest(digest, each)
     elif hasattr(part, "__dict__"):
         digest.update(type(part).__name__.encode())
-        _add(digest, {name: value for name, value in vars(part).items() if not name.startswith("_")})
+        add_to_digest(digest, {name: value for name, value in vars(part).items() if not name.startswith("_")})
     else:  # labels of other kinds, such as dates
         digest.update(f"{part!r};".encode())

@@ -11,6 +11,7 @@ Every visit to all users gives the unsmoothed bound; the best is kept.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,14 +37,27 @@ def optimize(
     `z` are dual variables to start from, and `scale` is the typical score, where the caller knows better. Rows that
     cannot have a price, or have a known one, would cost as much as others, and are left out meanwhile.
     """
-    program, settings = engine.program, DUAL.now if settings is None else settings
+    settings = DUAL.now if settings is None else settings
+
+    def run(engine: Engine, narrowing: Narrowing | None) -> None:
+        start = z if z is None or narrowing is None else narrowing.variables(z)
+        _optimize(engine, monitor, start, scale, settings)
+
+    on_needed_rows(engine, monitor, settings, run)
+
+
+def on_needed_rows(
+    engine: Engine, monitor: Monitor, settings: DualSettings, run: Callable[[Engine, Narrowing | None], None]
+) -> None:
+    """Run with the engine of only those rows that a solve needs, and the narrowing to them; or with all, and None."""
+    program = engine.program
     narrowing = Narrowing.of(program, engine.survey().max_totals, settings.few_rows)
     if narrowing is None:
-        _optimize(engine, monitor, z, scale, settings)
+        run(engine, None)
         return
     try:
         with engine.narrowed(narrowing) as narrow, monitor.narrowed(narrowing):
-            _optimize(narrow, monitor, None if z is None else narrowing.variables(z), scale, settings)
+            run(narrow, narrowing)
     finally:  # however it ends, what was found is told of all rows
         best = monitor.best
         if best is not None and best.totals.size != program.n_rows:
@@ -88,7 +102,8 @@ class Run:
         else:
             with engine.plain() as plain:
                 typical = typical_score(plain, rough, settings)
-        dual = SmoothedDual(engine, _reporting(engine, monitor), settings)
+        monitor.typical = typical
+        dual = SmoothedDual(engine, reporting(engine, monitor), settings)
         return cls(engine, monitor, dual, settings, warm, stride, rough, typical, typical if scale is None else scale)
 
     @property
@@ -102,7 +117,7 @@ class Run:
         return self.engine.program.rules is not None
 
 
-def _reporting(engine: Engine, monitor: Monitor) -> Check:
+def reporting(engine: Engine, monitor: Monitor) -> Check:
     """Returns a function that reports every visit to the monitor."""
     program = engine.program
 
@@ -186,6 +201,7 @@ def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
     """Reduce the smoothing; (the last point, pairs for the finisher), or None if the gap is reached."""
     monitor, dual, settings = run.monitor, run.dual, run.settings
     fractional, recovery_tries, last = np.inf, settings.recovery_tries, settings.last_gamma
+    before, ratio, power = np.inf, settings.gamma_ratio, 2.0
     if run.engine.survey().size == 0.0:  # no pair has a value
         recovery_tries, last = settings.worthless_tries, settings.last_worthless_gamma
     max_steps = 2 * settings.few_steps if run.ruled else settings.max_steps
@@ -206,9 +222,12 @@ def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
         if finishes or gamma <= last * run.unit:
             return point, wanted
         fractional = point.visit.fractional
-        # the loss from smoothing is quadratic in it: stop where the current slates would be good enough
+        # the loss from smoothing falls with a power of it, of 1 to 2: stop where slates would be good enough
+        if 1.0 < times < before < np.inf:
+            power = min(max(np.log(before / times) / np.log(ratio), 1.0), 2.0)
         ratio = settings.gamma_ratio
-        ratio = min(ratio, np.sqrt(times / settings.recovery_aim)) if times > 1.0 else ratio
+        ratio = min(ratio, (times / settings.recovery_aim) ** (1.0 / power)) if times > 1.0 else ratio
+        before = times
         point = dual.at(point.z, gamma / ratio)
 
 
@@ -251,28 +270,31 @@ class _Falls:
         return residual <= settings.fine or self._before[-1] > settings.slow * earlier
 
 
-def hand_over(run: Run, point: Point | None, gamma: float, wanted: int) -> None:
-    """Run the finisher from the prices of a point, with about `wanted` pairs open at first."""
+def hand_over(run: Run, point: Point | None, gamma: float, wanted: int, margin: float | None = None) -> None:
+    """Run the finisher from the prices of a point, with about `wanted` pairs open at first.
+
+    With a `margin`, which is measured otherwise, the bound of the point is also taken as it is.
+    """
     engine, monitor, program = run.engine, run.monitor, run.engine.program
     monitor.enter("finish")
     prices = np.zeros(program.n_rows) if point is None else program.prices(point.z)
-    if program.supports:
-        prices = program.admit(prices)
-    margin = margin_for(engine, monitor, prices, wanted, gamma)
+    bound = None if margin is None else monitor.bound
+    margin = margin_for(engine, monitor, prices, wanted, gamma) if margin is None else margin
     known: PairSplit | None = None
     margins, limit = np.full(program.n_rows, margin), np.full(program.n_rows, np.inf)
     if point is not None and np.isfinite(margin):
-        margins, limit, known = widened(run, run.dual.here(point), prices, margin, wanted)
-    finish_rounds(engine, monitor, prices, margins, run.unit, limit, known, run.settings)
+        longest = (4.0 if bound is None else 0.5 * run.settings.widest[0]) * margin
+        margins, limit, known = widened(run, run.dual.here(point), prices, margin, longest, wanted)
+    finish_rounds(engine, monitor, prices, margins, run.unit, limit, known, run.settings, bound)
 
 
 def widened(
-    run: Run, point: Point, prices: Floats, margin: float, wanted: int
+    run: Run, point: Point, prices: Floats, margin: float, longest: float, wanted: int
 ) -> tuple[Floats, Floats, PairSplit | None]:
     """(margins by row, their limits, the decision at both): as wide as a Newton step, while few pairs are open."""
     engine, program, settings = run.engine, run.engine.program, run.settings
     step, limit = np.zeros(program.n_rows), np.full(program.n_rows, np.inf)
-    np.maximum.at(step, program.row, np.abs(newton_direction(run.dual, point, 4.0 * margin)))
+    np.maximum.at(step, program.row, np.abs(newton_direction(run.dual, point, longest)))
     share = point.visit.activity / (program.row_scale * max(program.slots, 1.0))
     limit[share > settings.everywhere] = margin
     margins, known = limit, None

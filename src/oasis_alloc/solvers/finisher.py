@@ -60,22 +60,19 @@ def margin_for(engine: Engine, monitor: Monitor, prices: Floats, wanted: int, gu
 
 def finish_rounds(
     engine: Engine, monitor: Monitor, prices: Floats, margins: Floats, scale: float, limit: Floats | None = None,
-    known: PairSplit | None = None, settings: DualSettings | None = None,
+    known: PairSplit | None = None, settings: DualSettings | None = None, bound: float | None = None,
 ) -> Round | None:  # fmt: skip
     """Run rounds of the finisher until the gap is reached or no pair is left to release; return the last one.
 
     `margins` are by row, in units of scores; `scale` is the typical score. A row opens no pairs beyond its `limit`,
     however far its price may move: a share or a guard counts in nearly all pairs, and its price hardly changes their
-    order. `known` is the decision at these prices and margins, if the caller has it.
+    order. `known` is the decision at these prices and margins, and `bound` the one there, if the caller has them.
 
     Fixed pairs stay fixed until they are released, so a round starts from the last basis. A round releases pairs that
     the new prices contradict or leave close, and widens the margins of rows whose price reached its radius.
     """
     program, settings = engine.program, DUAL.now if settings is None else settings
-    if program.supports:  # bounds of Newton steps hold, but at prices a little outside the domain
-        prices = program.admit(prices)
-        monitor.forget_bound()
-    center, center_bound = prices, bound_at(engine, monitor, prices, scale, settings)
+    center, center_bound = prices, bound_at(engine, monitor, prices, scale, settings) if bound is None else bound
     largest = np.abs(np.concatenate([[scale], *((prices * program.row_scale)[block.rows] for block in program.curved)]))
     max_price = settings.first_slack * max(float(largest.max()), engine.survey().largest)
     margins, radius = _first_radius(program, prices, margins, scale, settings)
@@ -119,9 +116,8 @@ def finish_rounds(
             margins = opens = np.full_like(margins, np.inf)
         if monitor.may_conflict and not last.allocation.feasible and not loose:
             violations.append(last.allocation.violation)
-            few = settings.patience + 2 if program.supports else 2  # of their coupled prices, which move far together
             far = margins[last.pressed].max(initial=0.0) > settings.far * scale
-            if far or _stuck(violations, few):
+            if far or _stuck(violations, settings.tolerant):
                 raise SuspectedInfeasible  # prices are far above the scores, or wider margins do not help
         near = np.minimum(np.where(last.pressed, margins, settings.close * margins), opens)
         fresh = engine.decide(center if early else new, near)

@@ -119,7 +119,7 @@ class Monitor:
     """Keeps the best bound with its prices and the best allocation; raises `Stop` at a limit.
 
     Solvers offer bounds and allocations, and say at which stage (`enter`) and where (`at`) they are. Everything else
-    that is set has its own method and is set once; all attributes are read-only.
+    that is set has its own method and is set once; other attributes are read-only.
     """
 
     def __init__(
@@ -141,6 +141,7 @@ class Monitor:
         self._iterate: tuple[DualIterate, Narrowing | None] | None = None
         self._first_smoothing: float | None = None
         self._before = (0.0, 0.0)
+        self.typical = 0.0  # score that smoothings are measured by, 0 until a solver sets it
         self._keep: Callable[[float], object] | None = None
         self._parts: Callable[[npt.NDArray[np.int64], Floats], float] | None = None
         self._may_conflict = True
@@ -328,10 +329,6 @@ class Monitor:
         """Put the same allocation, added up for all rows, in the place of the best one."""
         assert self._best is not None  # it is this one
         self._best = replace(allocation, size=max(allocation.size, self._best.size))
-
-    def forget_bound(self) -> None:
-        """Drop the best bound: the next ones are at better prices."""
-        self._proven = (np.inf, None, None)
 
     def offer(self, allocation: Allocation) -> None:
         """Keep an allocation if it is feasible and worth more, or violates less than the best so far."""

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine, Visit
 from oasis_alloc.program.program import Conjugate, Program, RowBlock
+from oasis_alloc.solvers.coupled import Model, coupled_direction
+from oasis_alloc.solvers.losses import lost_by_smoothing, lost_by_supports
 from oasis_alloc.solvers.settings import DualSettings
 
 _FLATTEST = 1e-200  # curvature below which a total does not move at all: its inverse is a number, and so are products
@@ -54,18 +56,11 @@ class SmoothedDual:
         self._check = check
         self._typical: Floats | None = None
         self._last: Point | None = None
-        self._smoothing: tuple[float, int] | None = None
-        self._around = np.zeros(engine.program.n_rows)  # totals that conjugates are smoothed around
 
     def at(self, z: Floats, gamma: float, stride: int = 1) -> Point:
         program = self.program
-        fresh = self._smoothing != (gamma, stride)  # the same all through one minimization
-        if fresh and program.supports:
-            z = program.variables(program.prices(z))  # less smoothing needs prices closer to the domain
         visit = self.engine.visit(program.prices(z), gamma, stride)
-        if fresh:
-            self._smoothing, self._around = (gamma, stride), visit.totals
-        conjugate = _secant_curvature(program, program.conjugate_at(z, gamma, self._around), z, visit.totals)
+        conjugate = _secant_curvature(program, program.conjugate_at(z), z, visit.totals)
         gradient = conjugate.gradient - program.by_variable(visit.totals)
         point = Point(z, visit.smoothed + conjugate.value, gradient, conjugate, visit, gamma)
         self._check(point, stride)
@@ -99,19 +94,60 @@ class SmoothedDual:
         row that never had any uses its totals.
         """
         assert self._typical is not None  # set by `at`, which made the point
+        return np.where(self._typical > 0.0, self.settings.typical * self._typical, self._unknown(point))
+
+    def _unknown(self, point: Point) -> Floats:
+        """The least curvature of a row that never had a fractional pair."""
         settings, totals = self.settings, np.abs(point.visit.totals) / self.program.row_scale
-        unknown = settings.unknown * np.maximum(totals, settings.few_totals * totals.mean() + 1.0) / point.gamma
-        return np.where(self._typical > 0.0, settings.typical * self._typical, unknown)
+        least: Floats = settings.unknown * np.maximum(totals, settings.few_totals * totals.mean() + 1.0) / point.gamma
+        return least
+
+    def metric(self, point: Point) -> Floats:
+        """About the curvature of each dual variable, and positive: that of the visit, of earlier ones and of functions.
+
+        A coupled price may not be cut by itself: what one group can pay would then shorten the steps of all. So these
+        prices have at least the curvature of a row that never had a fractional pair, or most of it.
+        """
+        settings, row = self.settings, self.program.row
+        own = (point.visit.diagonal / self.program.row_scale**2)[row]
+        known, least = own + point.conjugate.diagonal, self.typical(point)[row]
+        for block, _ in self.program.supports:
+            unknown = settings.coupled * self._unknown(point)[block.rows]
+            least[block.variables] = np.maximum(least[block.variables], unknown)
+        added = settings.damping * known + np.maximum(least - known, 0.0)
+        return np.asarray(np.maximum(known + added, _FLATTEST))
 
     def residual(self, point: Point, of_shared: float = 1.0) -> float:
         """Maximum over functions of the projected gradient's sum divided by the sum of its absolute parts.
 
-        Functions with coupled prices count `of_shared` times.
+        Functions with coupled prices count `of_shared` times; their gradient is that of one step in the metric.
         """
+        size = np.maximum(np.abs(point.target_totals), self.program.by_variable(point.visit.activity))
+        return self._largest_share(self.off(point), size, of_shared)
+
+    def off(self, point: Point) -> Floats:
+        """By dual variable, the size of the projected gradient: how far the total is from the one its price prefers."""
         program = self.program
         off = np.where(self.at_bound(point), 0.0, np.minimum(np.abs(point.gradient), self._curve_residual(point)))
-        size = np.maximum(np.abs(point.target_totals), program.by_variable(point.visit.activity))
-        return self._largest_share(off, size, of_shared)
+        if program.supports:
+            metric = self.metric(point)
+            moved = program.nearest(point.z, point.gradient, metric, program.lower, program.upper) - point.z
+            for block, _ in program.supports:
+                off[block.variables] = np.abs(metric * moved)[block.variables]
+        return off
+
+    def settled(self, point: Point, tolerance: float) -> bool:
+        """True if the residual is within a tolerance, and coupled prices cost little compared with the smoothing.
+
+        One of these can be far off for the group that is worst off: few totals, and much of what the function is worth.
+        """
+        if self.residual(point, self.settings.shared) > tolerance:
+            return False
+        program, visit = self.program, point.visit
+        if not program.supports:
+            return True
+        lost = lost_by_supports(program, visit.prices, visit.totals)
+        return lost <= self.settings.settled * lost_by_smoothing(program, visit)
 
     def share_of(self, point: Point, which: npt.NDArray[np.bool_]) -> float:
         """Maximum over functions of the share that some of the dual variables have in the sum of its totals."""
@@ -168,14 +204,10 @@ def _secant_curvature(program: Program, conjugate: Conjugate, z: Floats, totals:
         with np.errstate(invalid="ignore", divide="ignore"):
             chord = (there - conjugate.gradient[own]) / (_variables_at(program, block, totals) - z[own])
         known = np.isfinite(chord) & (chord > 0.0)
-        added[own] = np.where(known, chord - conjugate.separable[own], 0.0)
+        added[own] = np.where(known, chord - conjugate.diagonal[own], 0.0)
     if not added.any():
         return conjugate
-    return conjugate._replace(
-        diagonal=conjugate.diagonal + added,
-        separable=conjugate.separable + added,
-        product=lambda d: conjugate.product(d) + added * d,
-    )
+    return conjugate._replace(diagonal=conjugate.diagonal + added)
 
 
 def minimize(
@@ -192,7 +224,7 @@ def minimize(
         if callable(tolerance):
             if tolerance(point):
                 break
-        elif dual.residual(point, settings.shared) <= (settings.sure * tolerance if cut else tolerance):
+        elif dual.settled(point, settings.sure * tolerance if cut else tolerance):
             break
         longest = radius * point.gamma
         direction = trust_region_step(dual, newton_direction(dual, point, longest), longest)
@@ -206,7 +238,9 @@ def minimize(
         if length < 1.0:
             radius = max(length * radius, settings.min_radius)
         elif new.dual - point.dual <= settings.agreed * promised:  # half of it if the model were exact
-            radius = min(2.0 * radius, settings.max_radius)
+            # all of it along a line: the bonus of a group whose candidates are all shown already has far to go
+            straight = dual.program.supports and new.dual - point.dual <= settings.straight * promised
+            radius = min(2.0 * radius, np.inf if straight else settings.max_radius)
         cut = dual.share_of(new, np.abs(direction) >= settings.nearly * longest) >= settings.cut
         point = new
     return point
@@ -216,7 +250,7 @@ def trust_region_step(dual: SmoothedDual, direction: Floats, longest: float) -> 
     """The direction, limited so that no price moves further than this.
 
     Beyond a few gamma other pairs are fractional, and the quadratic model is not valid. A single price is clipped; for
-    the coupled prices of a support function, the whole direction is shortened.
+    the coupled prices of a support function, the whole direction is shortened: the others answer to theirs.
     """
     shared = [np.abs(direction[block.variables]).max() for block, _ in dual.program.supports]
     furthest = float(np.max(shared, initial=0.0))
@@ -234,7 +268,7 @@ def along_curve(dual: SmoothedDual, point: Point, direction: Floats, longest: fl
     program, further = dual.program, dual.settings.beyond
     for block in program.curved:
         unit, own = program.row_scale[block.rows], block.variables
-        curvature = point.conjugate.separable[own]
+        curvature = point.conjugate.diagonal[own]
         drawn, there = point.conjugate.gradient[own] * unit, point.visit.totals[block.rows]
         # between the total that the price prefers and that of the slates, or a little beyond: further is not reliable
         low, high = np.minimum(drawn, there), np.maximum(drawn, there)
@@ -249,30 +283,26 @@ def along_curve(dual: SmoothedDual, point: Point, direction: Floats, longest: fl
 
 
 def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) -> Floats:
-    """Approximate solution of (H + added) d = -g on the free variables.
-
-    The added term limits the prices of support functions to about `longest` where H is flat, because they cannot be
-    clipped one by one.
-    """
+    """Approximate solution of (H + added) d = -g on the free variables; over their domain where prices are coupled."""
     program, visit = dual.program, dual.last_visit(point)
+    if program.supports:
+        model = Model(point.z, point.gradient, dual.metric(point), point.visit.diagonal, visit.curvature)
+        return coupled_direction(program, model, longest, dual.settings)
     free = ~dual.at_bound(point)
     row = program.row
     own = (point.visit.diagonal / program.row_scale**2)[row]
     known = own + point.conjugate.diagonal
-    added = dual.settings.damping * known + np.maximum(dual.typical(point)[row] - own - point.conjugate.separable, 0.0)
-    for block, _ in program.supports:
-        part = block.variables
-        added[part] = np.maximum(added[part], np.abs(point.gradient[part]) / longest)
+    added = dual.settings.damping * known + np.maximum(dual.typical(point)[row] - own - point.conjugate.diagonal, 0.0)
 
     def product(d: Floats) -> Floats:
         slates = program.by_variable(visit.curvature(program.prices(d)))
-        return np.asarray(slates + point.conjugate.product(d) + added * d)
+        return np.asarray(slates + point.conjugate.diagonal * d + added * d)
 
     target, diagonal = np.where(free, -point.gradient, 0.0), np.maximum(known + added, _FLATTEST)
     stop = dual.settings.forcing**2 * float(target @ (target / diagonal))
     d = _conjugate_gradients(product, diagonal, target, free, stop, dual.settings.max_products)
     far = (np.abs(d) > longest) & (point.conjugate.diagonal == 0.0)
-    if far.any() and not program.supports:
+    if far.any():
         # prices clipped below would leave the others at values that fit only the unclipped ones
         d = np.where(far, np.clip(d, -longest, longest), d)
         rest = free & ~far

@@ -11,7 +11,6 @@ pairs keeps changing with every step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -21,6 +20,7 @@ from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import bound_at
+from oasis_alloc.solvers.losses import lost_by_smoothing, lost_by_supports
 from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimize
 from oasis_alloc.solvers.repair import only_caps, rebalance, trimmed
@@ -39,38 +39,18 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
     if program.rules is None and not program.curved and not program.supports and undecided < settings.large:
         return np.inf
     size = float(monitor.size_of(point.visit.value))
-    times = _taken(point, program) / size / (settings.smoothing_share * float(monitor.target))
-    if undecided >= settings.large:
+    times = lost_by_smoothing(program, point.visit) / size / (settings.smoothing_share * float(monitor.target))
+    pieces = sum(function.linear_size() for _, function in program.supports)
+    if undecided + settings.pairs_per_piece * pieces >= settings.large:
         return times  # whatever is fractional: the linear program would take longer than the passes that are left
     per_row = settings.fractional_per_row
     if program.rules is not None or program.supports:
-        per_row = settings.fractional_per_ruled_row
+        per_row = settings.fractional_per_coupled_row
+        if program.rules is not None:
+            per_row = settings.fractional_per_ruled_row if only_caps(dual.engine) else settings.fractional_per_exact_row
     moving = np.unique(program.row[~dual.at_bound(point)]).size
     # the final number: it is proportional to the smoothing
     return times if point.visit.fractional >= per_row * moving * max(np.sqrt(times), 1.0) else np.inf
-
-
-def _taken(point: Point, program: Program) -> float:
-    """What smoothing takes from slates at their own priced scores, whether or not these meet the demands yet.
-
-    A slate `y` of rules is worth no more than `s x + gamma/2 (|y|^2 - |x|^2)`, for the smoothed slate x is the best one
-    of the smoothed problem, and `|y|^2` is at most the slots. With a guard that says less than the bound does, which is
-    the dual value at the smoothed prices of guards.
-    """
-    visit = point.visit
-    priced = visit.value - float(program.prices(point.z) @ visit.totals)
-    most = 0.5 * point.gamma * program.n_slots - (priced - visit.smoothed)
-    return max(0.0, min(visit.bound - priced, most))
-
-
-def _taken_by_supports(point: Point, program: Program) -> float:
-    """What the smoothing of support functions takes: their prices are next to the domain, and as far from the bound."""
-    taken, totals = 0.0, point.visit.totals
-    prices = program.admit(program.prices(point.z)) if program.supports else totals
-    for block, function in program.supports:
-        own = prices[block.rows]
-        taken += function.conjugate(own) - float(own @ totals[block.rows]) - function.value(totals[block.rows])
-    return max(0.0, taken)
 
 
 def recover_primal(
@@ -86,20 +66,17 @@ def recover_primal(
     may_drop = only_caps(engine)
     may_move = may_drop and program.rules is None and not program.supports
     for part in settings.moved if may_drop else (0.0,):
-        enough: float | Callable[[Point], bool] = settings.exact * FEASIBLE
         if may_move:
             enough = partial(_few, program, monitor, settings, part * monitor.target, scale)
         elif may_drop:
             enough = partial(_cheap, program, monitor, part * monitor.target)
+        else:
+            enough = partial(_met, dual, monitor)
         point = minimize(dual, point, 1, enough, settings.recovery_steps)
-        kept = program.kept_share * point.visit.activity
-        if not may_drop and program.violation(point.visit.totals, kept) > FEASIBLE:
+        if not may_drop and _violation(program, point) > FEASIBLE:
             break
         point = dual.here(point)  # its slates are needed
         prices = program.prices(point.z)
-        if program.supports:
-            prices = program.admit(prices)
-            monitor.forget_bound()  # those of Newton steps were at prices a little outside the domain
         positions, x = point.visit.slates()
         if may_move:
             rebalance(engine, positions, x, point.visit.totals)
@@ -107,7 +84,7 @@ def recover_primal(
             less = trimmed(engine, positions, x, point.visit.totals)
             x = x if less is None else less
         monitor.offer(evaluate(engine, positions, x))
-        if program.supports or not (monitor.reached or may_move):
+        if program.rules is not None or not (monitor.reached or may_move):
             bound_at(engine, monitor, prices, scale, settings)
         if monitor.reached:
             break
@@ -115,12 +92,31 @@ def recover_primal(
     return point, monitor.reached
 
 
+def _violation(program: Program, point: Point) -> float:
+    """The largest violation of any limit by the smoothed slates of a point."""
+    return program.violation(point.visit.totals, program.kept_share * point.visit.activity)
+
+
+def _met(dual: SmoothedDual, monitor: Monitor, point: Point) -> bool:
+    """Whether every limit is met, of small totals too, and what totals are off by costs a small part of the gap."""
+    program, settings, visit = dual.program, dual.settings, point.visit
+    gap = monitor.target * monitor.size_of(visit.bound)
+    if lost_by_supports(program, visit.prices, visit.totals) > settings.lost * gap:
+        return False
+    cost = dual.off(point) * np.abs(point.z)
+    for block, _ in program.supports:
+        cost[block.variables] = 0.0  # counted above
+    if float(cost.sum()) > settings.moved[-1] * gap:
+        return False
+    return dual.residual(point, 0.0) <= settings.met and _violation(program, point) <= FEASIBLE
+
+
 def _cheap(program: Program, monitor: Monitor, gap: float, point: Point) -> bool:
     """Whether taking off what exceeds caps, and what they leave of their prices' worth, takes no more than a gap."""
     _, upper, penalty = program.bands()
     prices = np.maximum(program.prices(point.z), 0.0)
     off = np.where(np.isfinite(penalty) | np.isinf(upper), 0.0, np.abs(point.visit.totals - upper))
-    cost = float(off @ prices) + _taken_by_supports(point, program)
+    cost = float(off @ prices) + lost_by_supports(program, point.visit.prices, point.visit.totals)
     return cost <= gap * monitor.size_of(point.visit.bound)
 
 

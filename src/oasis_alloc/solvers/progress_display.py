@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from oasis_alloc.solvers.monitor import Progress
 
 _REPEATED = 0.4  # seconds after which what was said last is shown again
+_NOTHING = ("", "")
 
 
 class ProgressDisplay:
@@ -40,7 +41,7 @@ class ProgressDisplay:
         self._told = ExitStack()
         self._lock = threading.RLock()  # the solver, threads that compile and the display's own all show
         self._ended = threading.Event()
-        self._said: tuple[str, str | Progress] = ("", "")  # the stage, and its numbers
+        self._said: tuple[str, str | Progress] = _NOTHING  # the stage, and its numbers
         self._said_at = self._shown_at = time.monotonic()
         self._compiling: tuple[str, float] | None = None  # a kernel, and since when
         self._last = ""
@@ -99,7 +100,8 @@ class ProgressDisplay:
         """Show what was said last again, with the time that has passed, until the display ends."""
         while not self._ended.wait(_REPEATED / 4):
             with self._lock:
-                if time.monotonic() - self._shown_at >= _REPEATED:
+                said = self._compiling is not None or self._said != _NOTHING
+                if said and time.monotonic() - self._shown_at >= _REPEATED:
                     self._show()
 
     def _show(self) -> None:

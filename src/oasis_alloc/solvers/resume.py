@@ -53,16 +53,16 @@ class Checkpointer:
             )
         return cls(kept, every, known)
 
-    def begin(self, engine: Engine, monitor: Monitor, z: Floats | None) -> Floats | None:
+    def begin(self, engine: Engine, monitor: Monitor) -> Floats | None:
         """Load the requested state; returns dual variables to start from."""
         self._monitor = monitor
         if self.path is None and self.resume is None:
-            return z
+            return None
         self._fingerprint = files.fingerprint(engine)
         if self.path is not None:
             monitor.keep_with(self._tick)
         if self.resume is None:
-            return z
+            return None
         state = files.load(self.resume, self._fingerprint)
         _check(state, engine, self.resume)
         begun = state.z.size == engine.program.row.size  # otherwise it ended before a visit to all users

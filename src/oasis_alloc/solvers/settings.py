@@ -54,6 +54,15 @@ class DualSettings:
     # prices that run away (dual.py)
     ordinary: float = 1e3  # sizes of prices that a start at 1 finds as well
     runaway: float = 1e4  # typical scores; prices beyond that: the dual is running to minus infinity
+    # solving again (again.py)
+    again_gamma: float = 0.01  # where a solve starts that has prices and no smoothing, in typical scores
+    again_ratio: float = 5.0  # what the smoothing is multiplied by where the earlier prices are far off
+    far_off: float = 0.3  # share of a function's totals whose prices may be further off than the longest step
+    again_steps: int = 1  # Newton steps where earlier prices are near; the finisher corrects more prices per pass
+    again_finer: float = 0.8  # share of the smoothing of an earlier recovery: moving may then cost more of the gap
+    again_share: float = 0.5  # like `smoothing_share`
+    again_open: float = 1.8  # times the pairs wanted that the first decision is meant to leave open
+    likely: float = 2.0  # times the requested gap that a sample may say of the earlier allocation, to be looked at
     # Newton steps (newton.py)
     max_products: int = 40  # Hessian products per step
     max_halvings: int = 12  # of a step that does not decrease the dual
@@ -66,25 +75,35 @@ class DualSettings:
     cut: float = 0.03  # share of a function's totals whose prices were cut, from which they are still on their way
     sure: float = 0.1  # share of a residual's limit that will do after such a step
     shared: float = 10.0  # factor of the residual for coupled prices: they move far, and add up
+    settled: float = 0.1  # share of what smoothing loses that coupled prices may lose
     beyond: float = 0.5  # share of the way between totals by which a step may go past them
     agreed: float = 0.2  # share of the promised decrease from which longer steps are tried
+    straight: float = 0.9  # the same from which steps of coupled prices may be as long as they get
     memory: float = 0.5  # weight of earlier visits in the typical curvature
     typical: float = 0.3  # share of the typical curvature that a row is given at least
     unknown: float = 0.01  # the same of a row without fractional pairs so far, as a share of its total over gamma
     few_totals: float = 1e-3  # share of the mean total that such a row counts as having
+    coupled: float = 0.1  # the same of coupled prices with fractional pairs, as a share of that of those without
+    coupled_products: int = 100  # Hessian products per step where prices are coupled
+    stiffened: int = 10  # times that coupled prices are made stiffer, so that a step is short enough
+    almost: float = 1.01  # longest steps from which they are
     damping: float = 1e-6  # added to the Hessian's diagonal, as a share of it
     # the end without a linear program (primal_recovery.py)
     recovery_tries: int = 2  # tries
     worthless_tries: int = 40  # the same where no pair has a value
     recovery_aim: float = 0.9  # share of what smoothing may take that the next gamma aims at
     smoothing_share: float = 0.7  # of the requested gap that smoothing may cost
-    exact: float = 0.05  # residual at which limits count as met, in units of the feasibility tolerance
+    met: float = 1e-6  # residual at which slates will do if they meet all limits
     moved: tuple[float, ...] = (0.3, 0.03)  # of the gap: cost that moving may have, at first and in a second try
     movable: float = 0.25  # of the open pairs of a row
     dropped: float = 12.0  # gammas that what cannot be moved is worth, where it is near to being dropped
     recovery_steps: int = 16  # Newton steps
     fractional_per_row: float = 20.0  # with fewer, the linear program is small, and Newton steps are many
     fractional_per_ruled_row: float = 4.0  # the same under rules and with support functions, which make it large
+    fractional_per_exact_row: float = 9.0  # the same where floors or guards have to be met, which takes more steps
+    fractional_per_coupled_row: float = 1.0  # the same with support functions and without rules
+    lost: float = 0.1  # share of the gap that support functions may lose where limits are met to rounding
+    pairs_per_piece: int = 10  # undecided pairs that take as long as a row of a support function's linear form
     large: int = 50_000  # undecided pairs from which a linear program takes longer than a few passes that are left
     # rounds of the finisher (finisher.py)
     about_zero: float = 1e-11  # x up to which a pair is not shown
@@ -104,6 +123,7 @@ class DualSettings:
     few_pressed: int = 100  # rows pressed at a time, of which the users get alternatives at once
     chords: int = 3  # rounds in which curved rows are only given longer chords
     patience: int = 8  # rounds after which all margins are widened
+    tolerant: int = 10  # rounds after which violations that do not fall are taken for a conflict
     first_slack: float = 1e3  # first highest price of a slack, in the largest value or price
     max_slack: float = 1e12  # the last one, in typical scores
     kink: float = 1e-9  # gamma, in typical scores, of visits that are made for the bound alone

@@ -13,9 +13,11 @@ from oasis_alloc.common.verdicts import ROUNDING
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
 from oasis_alloc.program.variants import without_idle_limits
+from oasis_alloc.solvers.again import solve_again
 from oasis_alloc.solvers.conic import ask_reference
 from oasis_alloc.solvers.domain import domain_conflict
 from oasis_alloc.solvers.evaluation import evaluate
+from oasis_alloc.solvers.kept import WarmStart
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop, SuspectedInfeasible
 from oasis_alloc.solvers.presolve import quick_check
 from oasis_alloc.solvers.registry import Solver
@@ -43,6 +45,7 @@ class Task:
     name: str  # of the solver
     run: Solver
     weights: Floats | None  # of a missed unit, by row; None for those by which conflicts are named
+    warm: WarmStart | None  # what an earlier solve left for this one, for the dual solver
     relaxes: bool  # whether a conflict is answered by the best allocation that relaxes the limits
 
 
@@ -67,15 +70,15 @@ def prepare(engine: Engine, monitor: Monitor) -> bool:
     return ahead.trivially_infeasible
 
 
-def carry_out(task: Task, z: Floats | None, trivially_infeasible: bool) -> Outcome:
-    """Solve from dual variables `z`, if any; the last state is kept in the checkpoint however it ends.
+def carry_out(task: Task, trivially_infeasible: bool) -> Outcome:
+    """Solve; the last state is kept in the checkpoint however it ends.
 
     Raises `KeyboardInterrupt` where it is interrupted with no answer to return.
     """
     engine, monitor = task.engine, task.monitor
     status: Status | None = None
     try:
-        conflict = _solve(task, z, trivially_infeasible)
+        conflict = _solve(task, trivially_infeasible)
         if conflict is not None:
             task.checkpointer.end(engine, monitor)
             return conflict
@@ -95,13 +98,15 @@ def carry_out(task: Task, z: Floats | None, trivially_infeasible: bool) -> Outco
     return Outcome(Status.STALLED if status is None else status)
 
 
-def _solve(task: Task, z: Floats | None, trivially_infeasible: bool) -> Outcome | None:
+def _solve(task: Task, trivially_infeasible: bool) -> Outcome | None:
     """Run the solver, and where it ends without an answer look for the conflict; None where there is none."""
     engine, monitor = task.engine, task.monitor
     if not trivially_infeasible:
         with suppress(SuspectedInfeasible):
-            z = task.checkpointer.begin(engine, monitor, z)
-            if not monitor.reached:
+            z = task.checkpointer.begin(engine, monitor)
+            if not monitor.reached and task.warm is not None:
+                solve_again(engine, monitor, task.warm)
+            elif not monitor.reached:
                 task.run(engine, monitor, z)
     if not monitor.has_answer:
         conflict = _conflict(task)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from oasis_alloc.common.labels import same
 from oasis_alloc.common.nearest import did_you_mean
@@ -68,43 +69,43 @@ def _comparable(program: Program, hard: Mapping[str, RowBlock], out: Floats) -> 
     return out / float(stated.min())
 
 
-def start_prices(program: Program, given: Mapping[str, Any], of_solution: bool) -> Floats:
-    """Prices by row from `{name: {label: price}}`, matched by name and label.
-
-    Prices of an earlier solution may be of constraints and groups that no longer exist.
-    """
+def start_prices(program: Program, given: Mapping[str, Any]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """(prices by row, rows that were given one) from `{name: {label: price}}`, matched by name and label."""
     if not isinstance(given, Mapping):
         raise ProblemError(
             f"start= takes a Solution or {{constraint name: {{label: price}}}}, got {type(given).__name__}."
         )
-    prices = np.zeros(program.n_rows)
+    prices, stated = np.zeros(program.n_rows), np.zeros(program.n_rows, np.bool_)
     known = {block.name: block for block in program.blocks}
     for name, numbers in given.items():
-        if name in known:
-            prices[known[name].rows] = _prices_of(known[name], numbers, of_solution)
-        elif not of_solution:
+        if name not in known:
             raise ProblemError(f"start: no constraint or function is named {name!r}.{did_you_mean(name, list(known))}")
-    return prices
+        rows = known[name].rows
+        prices[rows], stated[rows] = _prices_of(known[name], numbers)
+    return prices, stated
 
 
-def _prices_of(block: RowBlock, numbers: Any, of_solution: bool) -> Floats:
-    """Prices of the groups of one constraint or function."""
+def _prices_of(block: RowBlock, numbers: Any) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """(prices of the groups of one constraint or function, groups that were given one)."""
     name = block.name
     try:
         frozen = numbers_of(numbers, "start", "price")
     except ProblemError as error:
         raise ProblemError(f"start: the prices of {name!r} are not numbers ({error})") from error
+    stated = np.ones(len(block.labels), np.bool_)
     if isinstance(frozen, dict):  # groups that no longer exist have no price here
         places = Labels(block.labels).places
         known_labels = {label: price for label, price in frozen.items() if same(label) in places}
-        if frozen and not known_labels and not of_solution:
+        if frozen and not known_labels:
             place_of(next(iter(frozen)), places, block.labels, f"start: {name!r}")
         frozen = spread(known_labels, block.labels, f"start: {name!r}", free=0.0)
         if any(price != price for price in known_labels.values()):
             raise ProblemError(f"start: the prices of {name!r} are not all finite.")
+        stated[:] = False
+        stated[[places[same(label)] for label in known_labels]] = True
     values = np.asarray(frozen, dtype=np.float64)
     if values.shape != (len(block.labels),):
         raise ProblemError(f"start: {name!r} has {values.shape} prices; expected (n_groups,) = ({len(block.labels)},).")
     if not np.isfinite(values).all():
         raise ProblemError(f"start: the prices of {name!r} are not all finite.")
-    return values
+    return values, stated

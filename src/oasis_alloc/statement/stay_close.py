@@ -108,7 +108,7 @@ class Earlier(ByFields):
 
     def everywhere(self, candidates: Candidates) -> Floats:
         """(n_pairs,) earlier probability of every pair of `candidates`."""
-        if not _same_pairs(self.candidates, candidates):
+        if not same_pairs(self.candidates, candidates):
             return self.probability(candidates, np.arange(candidates.n_pairs))
         out = np.zeros(candidates.n_pairs)
         out[self.positions] = self.x
@@ -116,7 +116,7 @@ class Earlier(ByFields):
 
     def probability(self, candidates: Candidates, positions: Ints) -> Floats:
         """(len(positions),) earlier probability of the pairs of `candidates` at these positions, 0 for new pairs."""
-        same = _same_pairs(self.candidates, candidates)
+        same = same_pairs(self.candidates, candidates)
         known, x = self.positions, self.x
         if not same:  # one number per pair, from the user and item numbers of `candidates`
             user, item = _renumbered(self.candidates, candidates)
@@ -193,7 +193,7 @@ def _positive(weight: object) -> float:
     )
 
 
-def _same_pairs(old: Candidates, new: Candidates) -> bool:
+def same_pairs(old: Candidates, new: Candidates) -> bool:
     """True if pairs have the same positions in both."""
     if old is new:
         return True

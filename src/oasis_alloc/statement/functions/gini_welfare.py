@@ -14,7 +14,7 @@ from oasis_alloc.data.by_group import labelled, numbers_of
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.arguments import check_measure
 from oasis_alloc.statement.functions.sorting import sorted_pieces
-from oasis_alloc.statement.functions.support import BoundSupport, Linear, Projection
+from oasis_alloc.statement.functions.support import BoundSupport, Linear
 from oasis_alloc.statement.functions.weighted import Weighted
 from oasis_alloc.statement.measures import Measure
 
@@ -36,8 +36,7 @@ def gini_welfare(measure: Measure, weights: npt.ArrayLike | None = None) -> Gini
     GiniWelfare
         Concave; enters an objective with a plus. Prices are minus the points of the permutahedron, the convex hull of
         the weights in every order: the smaller a group's total, the larger its bonus (Weymark, Math. Soc. Sci. 1:409,
-        1981; Do and Usunier, SIGIR 2022, arXiv 2202.03237, for rankings. Projection: Negrinho and Martins, NIPS 2014;
-        Lim and Wright, AISTATS 2016).
+        1981; Do and Usunier, SIGIR 2022, arXiv 2202.03237, for rankings. Projection: Lim and Wright, AISTATS 2016).
 
     Raises
     ------
@@ -110,26 +109,22 @@ class BoundGiniWelfare(BoundSupport):
     def value(self, totals: Floats) -> float:
         return float(self.weights @ np.sort(totals))
 
-    def project(self, point: Floats) -> Projection:
-        from scipy.optimize import isotonic_regression
+    def nearest(self, point: Floats, slope: Floats, metric: Floats) -> Floats:
+        from oasis_alloc.kernels.solve.permutahedron import nearest_in_permutahedron
 
-        if not point.size:
-            return Projection(point, np.empty(0, np.int64), point)
-        order = np.argsort(-point, kind="stable")
-        ranked = point[order]
-        sizes = np.diff(isotonic_regression(ranked - self.weights, increasing=False).blocks)  # pool adjacent violators
-        number = np.repeat(np.arange(sizes.size), sizes)
-        point_mean, weight_mean = (np.bincount(number, x) / sizes for x in (ranked, self.weights))
-        out, pool = np.empty(point.size), np.empty(point.size, np.int64)
-        out[order] = (ranked - point_mean[number]) + weight_mean[number]  # no difference of close large numbers
-        pool[order] = number
-        return Projection(out, pool, np.ones(point.size))
+        out = np.empty(point.size)
+        nearest_in_permutahedron(point, slope, metric, self.weights, out)
+        return out
 
     def largest(self) -> Floats:
         return np.full(self.groups, self.weights[0] if self.groups else 0.0)
 
     def linear(self, low: Floats, high: Floats, prices: Floats) -> Linear:
         return sorted_pieces(self.weights, low, high, -prices)
+
+    def linear_size(self) -> int:
+        depth = (self.groups - 1).bit_length()  # layers of the network: depth (depth + 1) / 2, of comparators of 3 rows
+        return 3 * self.groups * depth * (depth + 1) // 4
 
     def expression(self, totals: Any) -> Any:
         import cvxpy as cp

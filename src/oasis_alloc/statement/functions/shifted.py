@@ -10,7 +10,7 @@ import numpy as np
 from oasis_alloc.common.types import Floats
 from oasis_alloc.statement.functions.band import BoundBand
 from oasis_alloc.statement.functions.base import BoundFunction, Conic, Curve, PriceBox
-from oasis_alloc.statement.functions.support import BoundSupport, Linear, Projection, Smoothed
+from oasis_alloc.statement.functions.support import BoundSupport, Linear
 
 _ROUNDING = 1e-12  # relative to the amount delivered: after 0.1 + 0.2, a floor of 0.3 is met
 
@@ -109,8 +109,11 @@ class ShiftedSupport(BoundSupport):
     def value(self, totals: Floats) -> float:
         return self.inner.value(totals + self.delivered)
 
-    def project(self, point: Floats) -> Projection:
-        return self.inner.project(point)
+    def price_box(self) -> PriceBox:
+        return super().price_box()._replace(limit=-self.delivered)
+
+    def nearest(self, point: Floats, slope: Floats, metric: Floats) -> Floats:
+        return self.inner.nearest(point, slope, metric)
 
     def largest(self) -> Floats:
         return self.inner.largest()
@@ -118,14 +121,11 @@ class ShiftedSupport(BoundSupport):
     def linear(self, low: Floats, high: Floats, prices: Floats) -> Linear:
         return self.inner.linear(low + self.delivered, high + self.delivered, prices)
 
+    def linear_size(self) -> int:
+        return self.inner.linear_size()
+
     def expression(self, totals: Any) -> Any:
         return self.inner.expression(totals + self.delivered)
 
     def conjugate(self, prices: Floats) -> float:
         return self.inner.conjugate(prices) - float(prices @ self.delivered)
-
-    def smoothed(self, prices: Floats, softness: float, centre: Floats) -> Smoothed:
-        smoothed = self.inner.smoothed(prices, softness, centre + self.delivered)
-        return smoothed._replace(
-            value=smoothed.value - float(prices @ self.delivered), maximizer=smoothed.maximizer - self.delivered
-        )

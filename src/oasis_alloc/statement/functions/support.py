@@ -2,21 +2,16 @@
 
 Welfare of the worst-off and all rank-weighted welfare have this form: minus the support function of -Pi. The conjugate
 is 0 if the prices are minus a point of Pi, and infinite elsewhere (Rockafellar, Convex Analysis, section 13). So the
-domain of the prices is -Pi, which is not a box. A new function defines four things: its value, the projection onto Pi,
-the largest entry of a point of Pi, and a linear form for the finisher.
+domain of the prices is -Pi, which is not a box. A new function defines four things: its value, the best point of Pi for
+a separable quadratic, the largest entry of a point of Pi, and a linear form for the finisher.
 
-Newton steps need a finite and smooth conjugate. With a small strongly convex term subtracted from F,
-
-    F*_s(lam) = max_e F(e) + lam e - s/2 |e - c|^2 = r c + |r|^2 / (2 s),   r = lam + mu,   mu = Proj_Pi(-(lam + s c)),
-
-which is the Moreau envelope of the domain, shifted by c: the gradient is `c + r / s`, and lam is in the domain if it is
-c (Rockafellar, SIAM J. Control Optim. 14:877, 1976: the proximal point algorithm).
+The solver's prices are in the domain from the beginning to the end: a step minimizes its quadratic model over Pi
+(solvers/coupled.py), and every point between two points of Pi is in Pi.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -27,23 +22,6 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.statement.functions.base import BoundFunction, Conic, PriceBox
 
 _ON_THE_DOMAIN = 1e-12  # share of the largest price by which rounding may leave the domain
-
-
-class Projection(NamedTuple):
-    """The nearest point of Pi, and its derivative: the identity except along `along` within each pool."""
-
-    point: Floats
-    pool: npt.NDArray[np.int64]  # number of each group's pool, from 0
-    along: Floats
-
-
-class Smoothed(NamedTuple):
-    """The smoothed conjugate at given prices, one entry per group."""
-
-    value: float
-    maximizer: Floats
-    diagonal: Floats  # of the Hessian
-    product: Callable[[Floats], Floats]  # with the Hessian
 
 
 class Linear(NamedTuple):
@@ -74,8 +52,8 @@ class BoundSupport(BoundFunction):
     uses_range = True
 
     @abstractmethod
-    def project(self, point: Floats) -> Projection:
-        """The nearest point of Pi."""
+    def nearest(self, point: Floats, slope: Floats, metric: Floats) -> Floats:
+        """The mu of Pi that minimizes `slope @ (mu - point) + metric / 2 @ (mu - point)^2`; the metric is positive."""
 
     @abstractmethod
     def largest(self) -> Floats:
@@ -89,15 +67,23 @@ class BoundSupport(BoundFunction):
         """
 
     @abstractmethod
+    def linear_size(self) -> int:
+        """About the most rows that the linear form has: whether a linear program is fast enough."""
+
+    @abstractmethod
     def expression(self, totals: Any) -> Any:
         """F as a concave cvxpy expression."""
 
     def within(self, min_total: Floats, max_total: Floats) -> Self:
         return replace(self, min_total=min_total, max_total=np.maximum(max_total, min_total))
 
+    def project(self, point: Floats) -> Floats:
+        """The nearest point of Pi."""
+        return self.nearest(point, np.zeros(point.size), np.ones(point.size))
+
     def admit(self, prices: Floats) -> Floats:
         """The nearest prices in the domain."""
-        return -self.project(-prices).point
+        return -self.project(-prices)
 
     def conjugate(self, prices: Floats) -> float:
         """F* in the domain; elsewhere an upper bound of it on the range, infinite if none is known.
@@ -110,19 +96,6 @@ class BoundSupport(BoundFunction):
         rounding = ~np.isfinite(end) & (np.abs(off) <= _ON_THE_DOMAIN * size)
         off = np.where(rounding, 0.0, off)
         return float(np.sum(np.where(off == 0.0, 0.0, off) * np.where(off == 0.0, 0.0, end)))
-
-    def smoothed(self, prices: Floats, softness: float, centre: Floats) -> Smoothed:
-        """The conjugate of `F(e) - softness / 2 |e - centre|^2`, with its derivatives."""
-        near = self.project(-(prices + softness * centre))
-        off = prices + near.point
-        squares = np.bincount(near.pool, near.along**2, self.groups)
-
-        def product(x: Floats) -> Floats:
-            mean = np.bincount(near.pool, near.along * x, self.groups)[near.pool] / squares[near.pool]
-            return near.along * mean / softness
-
-        value = float(off @ centre + off @ off / (2.0 * softness))
-        return Smoothed(value, centre + off / softness, near.along**2 / squares[near.pool] / softness, product)
 
     def min_value(self, min_total: Floats, max_total: Floats) -> float:
         return self.value(min_total)  # it never decreases in any total

@@ -12,7 +12,7 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import text_of
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.arguments import check_measure, for_every_group, numbers_per_group
-from oasis_alloc.statement.functions.support import BoundSupport, Linear, Projection
+from oasis_alloc.statement.functions.support import BoundSupport, Linear
 from oasis_alloc.statement.functions.weighted import Weighted
 from oasis_alloc.statement.measures import Limit, Measure
 
@@ -85,21 +85,21 @@ class BoundWorstOff(BoundSupport):
     def value(self, totals: Floats) -> float:
         return self.weight * float(np.min(totals / self.weights)) if totals.size else 0.0
 
-    def project(self, point: Floats) -> Projection:
-        ratio = point / self.weights
-        order = np.argsort(-ratio, kind="stable")
-        a, z = self.weights[order], point[order]
-        cut = (np.cumsum(a * z) - self.weight) / np.cumsum(a * a)  # if only the first ones are above 0
-        n_active = int(np.max(np.flatnonzero(ratio[order] > cut), initial=-1)) + 1
-        if point.size and n_active == 0:
-            n_active = 1  # numbers so large that the weight is below their rounding
-        inside = order[:n_active]
-        pool = np.zeros(point.size, np.int64)
-        pool[order[n_active:]] = np.arange(1, point.size - n_active + 1)
+    def nearest(self, point: Floats, slope: Floats, metric: Floats) -> Floats:
+        """`mu = max(0, point - (slope + t a) / metric)`, with the t at which `a @ mu` is the weight."""
+        if not point.size:
+            return point.copy()
+        level = float((slope / self.weights).mean())
+        moved = point - (slope - level * self.weights) / metric
+        order = np.argsort(-moved * metric / self.weights, kind="stable")
+        a, z, loose = self.weights[order], moved[order], self.weights[order] / metric[order]
+        t = (np.cumsum(a * z) - self.weight) / np.cumsum(a * loose)  # if only the first ones are above 0
+        above = np.flatnonzero(z > t * loose)
+        n_active = int(above[-1]) + 1 if above.size else 1  # numbers so large that the weight is below their rounding
         out = np.zeros(point.size)
-        out[inside] = np.maximum(point[inside] - cut[n_active - 1] * self.weights[inside], 0.0) if n_active else 0.0
+        out[order[:n_active]] = np.maximum(z[:n_active] - t[n_active - 1] * loose[:n_active], 0.0)
         paid = float(out @ self.weights)
-        return Projection(out * (self.weight / paid) if paid > 0 else out, pool, self.weights)
+        return out * (self.weight / paid) if paid > 0 else out
 
     def largest(self) -> Floats:
         return self.weight / self.weights
@@ -113,6 +113,9 @@ class BoundWorstOff(BoundSupport):
         gain, lower = np.zeros((2, n + 1))
         gain[0], lower[0] = self.weight, -np.inf
         return Linear(totals, sp.csr_array((0, n + 1)), np.empty(0, np.bool_), gain, lower)
+
+    def linear_size(self) -> int:
+        return self.groups
 
     def expression(self, totals: Any) -> Any:
         import cvxpy as cp

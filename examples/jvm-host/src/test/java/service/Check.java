@@ -13,10 +13,15 @@ import java.time.LocalDateTime;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import oasisalloc.ScoreHost;
-import oasisalloc.ScoreHost.Policy;
+import oasisalloc.InputException;
+import oasisalloc.Policy;
+import oasisalloc.SlateOptions;
+import oasisalloc.SnapshotException;
+import oasisalloc.User;
 
 public class Check {
+    enum Sample { ONE }
+
     interface Call {
         Object run();
     }
@@ -25,7 +30,7 @@ public class Check {
         String said;
         try {
             said = String.valueOf(call.run());
-        } catch (ScoreHost.BadRequest refused) {
+        } catch (InputException refused) {
             said = "refused: " + refused.getMessage();
         }
         System.out.println(name + " = " + said);
@@ -34,8 +39,8 @@ public class Check {
     /** The price that a label costs, which tells the labels apart; 0.0 for one that is equal to none. */
     static void label(Policy policy, String key, String name, Object label) {
         say(key + " " + name, () -> {
-            Policy.User user = policy.user(Collections.singletonMap(key, label));
-            return 0.0 - policy.scores(user, new int[] {-1}, Map.of("r", new double[] {0.0}))[0];
+            User user = policy.user(Collections.singletonMap(key, label));
+            return 0.0 - policy.score(user, new int[] {-1}, Map.of("r", new double[] {0.0}))[0];
         });
     }
 
@@ -44,14 +49,13 @@ public class Check {
         String said = "loaded";
         try {
             Policy.load(path);
-        } catch (ScoreHost.Refused refused) {
+        } catch (SnapshotException refused) {
             said = "refused: " + refused.getMessage();
         }
         System.out.println(path.getFileName() + " = " + said.replace('\n', ' '));
     }
 
-    public static void main(String[] args) throws Exception {
-        Policy labels = Policy.load(Path.of(args[0]));
+    static void everyType(Policy labels) {
         for (String key : List.of("int", "uint", "float", "bool", "str")) {
             label(labels, key, "Integer 1", 1);
             label(labels, key, "Long 1", 1L);
@@ -79,17 +83,30 @@ public class Check {
             label(labels, key, "midnight", LocalDateTime.of(2026, 1, 2, 0, 0));
             label(labels, key, "instant", Instant.parse("2026-01-02T10:30:00.5Z"));
             label(labels, key, "list", List.of(1));
+            label(labels, key, "legacy date", new java.util.Date(0));
+            label(labels, key, "optional", java.util.Optional.of(1));
+            label(labels, key, "bytes", new byte[] {1});
+            label(labels, key, "Byte 1", (byte) 1);
+            label(labels, key, "AtomicInteger 1", new java.util.concurrent.atomic.AtomicInteger(1));
+            label(labels, key, "BigInteger 1", BigInteger.ONE);
+            label(labels, key, "StringBuilder 1", new StringBuilder("1"));
+            label(labels, key, "Character 1", '1');
+            label(labels, key, "enum", Sample.ONE);
         }
+    }
 
+    public static void main(String[] args) throws Exception {
+        Policy labels = Policy.load(Path.of(args[0]));
+        everyType(labels);
         Policy policy = Policy.load(Path.of(args[1]));
         Map<String, double[]> columns = Map.of("relevance", new double[] {0.5, 0.25}, "streams", new double[] {1, 0});
-        Policy.User nobody = policy.user(null);
+        User nobody = policy.user(null);
         int[] items = policy.encode(List.of("a", "d"));
-        double[] scores = policy.scores(nobody, items, columns);
         int[] none = new int[0];
-        say("created", () -> BigDecimal.valueOf(policy.created).toPlainString());
-        say("validUntil", () -> BigDecimal.valueOf(policy.validUntil).toPlainString());
-        say("isExpired", () -> policy.isExpired(policy.validUntil - 1) + " " + policy.isExpired(policy.validUntil));
+        say("created", () -> BigDecimal.valueOf(policy.created()).toPlainString());
+        say("validUntil", () -> BigDecimal.valueOf(policy.validUntil().getAsDouble()).toPlainString());
+        say("isExpired", () -> policy.isExpired(policy.validUntil().getAsDouble() - 1) + " "
+                + policy.isExpired(policy.validUntil().getAsDouble()));
         say("userKeys", () -> new java.util.TreeSet<>(policy.userKeys()));
         say("known key", () -> policy.user(Map.of("market", "se", "daypart", "night")).size());
         say("ignoredKeys", policy::ignoredKeys);
@@ -99,32 +116,38 @@ public class Check {
         say("earlier key", () -> labels.user(Map.of("daypart", "night", "int", 1)).size());
         say("counted earlier key", labels::ignoredKeys);
         say("misspelt earlier key", () -> labels.user(Map.of("dayprt", "night")));
+        say("ids of another type", () -> policy.encode(List.of(1, 2L))[1] + " " + policy.mistypedRequests());
+        say("ids of two types", () -> policy.encode(List.of(1, "never"))[1] + " " + policy.mistypedRequests());
+        say("a label of another type", () -> policy.user(Map.of("market", 1)).size() + " " + policy.mistypedRequests());
         say("user 9", () -> policy.user(9));
         say("user 1.5", () -> policy.user(1.5));
         say("user text", () -> policy.user("se"));
         say("user 3", () -> policy.user((short) 3).size());
-        say("missing column", () -> policy.scores(nobody, items, Map.of("relevance", new double[2])));
-        say("short column", () -> policy.scores(nobody, new int[] {0}, columns));
-        say("item out of range", () -> policy.scores(nobody, new int[] {0, 5}, columns));
-        say("item below -1", () -> policy.scores(nobody, new int[] {-2, 0}, columns));
-        say("not finite", () -> policy.scores(nobody, items,
+        say("missing column", () -> policy.score(nobody, items, Map.of("relevance", new double[2])));
+        say("short column", () -> policy.score(nobody, new int[] {0}, columns));
+        say("item out of range", () -> policy.score(nobody, new int[] {0, 5}, columns));
+        say("item below -1", () -> policy.score(nobody, new int[] {-2, 0}, columns));
+        say("not finite", () -> policy.score(nobody, items,
                 Map.of("relevance", new double[] {0.5, Double.NaN}, "streams", new double[2])));
-        say("beyond a double", () -> policy.scores(nobody, items,
+        say("beyond a double", () -> policy.score(nobody, items,
                 Map.of("relevance", new double[] {0, 1.7e308}, "streams", new double[] {0, 1.7e308})));
-        say("another policy's user", () -> labels.scores(nobody, items, columns));
-        say("k", () -> policy.slate(nobody, items, columns, scores, Integer.MAX_VALUE, none, none).length);
-        say("k -1", () -> policy.slate(nobody, items, columns, scores, -1, none, none));
-        say("item twice", () -> policy.slate(nobody, new int[] {1, 1}, columns, scores, 1, none, none));
-        say("pinned 2", () -> policy.slate(nobody, items, columns, scores, 1, new int[] {2}, none));
-        say("null items", () -> policy.scores(nobody, null, columns));
-        say("null columns", () -> policy.scores(nobody, items, null));
-        say("null user", () -> policy.scores(null, items, columns));
-        say("null scores", () -> policy.slate(nobody, items, columns, null, 1, none, none));
-        say("null pinned", () -> policy.slate(nobody, items, columns, scores, 1, null, none));
-        say("null exclude", () -> policy.slate(nobody, items, columns, scores, 1, none, null));
+        say("another policy's user", () -> labels.score(nobody, items, columns));
+        say("k", () -> policy.select(nobody, items, columns, SlateOptions.ofSize(Integer.MAX_VALUE)).length);
+        say("k -1", () -> policy.select(nobody, items, columns, SlateOptions.ofSize(-1)));
+        say("item twice", () -> policy.select(nobody, new int[] {1, 1}, columns, SlateOptions.ofSize(1)));
+        say("pinned 2", () -> policy.select(nobody, items, columns,
+                new SlateOptions(1, new int[] {2}, none, false)));
+        say("null items", () -> policy.score(nobody, null, columns));
+        say("null columns", () -> policy.score(nobody, items, null));
+        say("null user", () -> policy.score(null, items, columns));
+        say("null pinned", () -> policy.select(nobody, items, columns,
+                new SlateOptions(1, null, none, false)));
+        say("null exclude", () -> policy.select(nobody, items, columns,
+                new SlateOptions(1, none, null, false)));
         say("null ids", () -> policy.encode((List<?>) null));
-        say("null column", () -> policy.scores(nobody, items, Collections.singletonMap(null, null)));
+        say("null column", () -> policy.score(nobody, items, Collections.singletonMap(null, null)));
         for (int a = 2; a < args.length; a++) load(Path.of(args[a]));
-        say("both", () -> policy.slate(nobody, items, columns, scores, 1, new int[] {1}, new int[] {1}));
+        say("both", () -> policy.select(nobody, items, columns,
+                new SlateOptions(1, new int[] {1}, new int[] {1}, false)));
     }
 }

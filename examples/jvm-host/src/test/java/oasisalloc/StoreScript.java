@@ -1,0 +1,96 @@
+package oasisalloc;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A store that is told what to do, line by line, and answers each line with a JSON document
+ * (tests/support/jvm_store.py).
+ */
+public final class StoreScript {
+    private double now;
+    private PolicyStore store;
+
+    private StoreScript() {}
+
+    public static void main(String[] args) throws IOException {
+        StoreScript script = new StoreScript();
+        BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+            String[] words = line.split(" ", 2);
+            String argument = words.length > 1 ? words[1] : "";
+            Object said;
+            try {
+                said = script.run(words[0], argument);
+            } catch (SnapshotException error) {
+                said = "refused: " + error.reason();
+            } catch (InputException error) {
+                said = "input: " + error.getMessage();
+            }
+            System.out.println(JsonText.of(said));
+        }
+    }
+
+    private Object run(String command, String argument) throws SnapshotException, IOException {
+        return switch (command) {
+            case "open" -> open(argument);
+            case "clock" -> now = Double.parseDouble(argument);
+            case "refresh" -> store.refresh();
+            case "policy" -> store.policy().id();
+            case "stats" -> store.stats();
+            case "rollback" -> store.rollback().id();
+            case "publish" -> store.publish(Path.of(argument)).id();
+            case "apply" -> store.apply(argument);
+            case "request" -> request(argument);
+            case "prometheus" -> Stats.prometheus(store.stats());
+            default -> throw new IllegalArgumentException(command);
+        };
+    }
+
+    /** A store of a file: `PATH`, or with options as JSON after it. */
+    private Object open(String argument) throws IOException {
+        List<Object> of = Json.list(Json.parse(argument));
+        Path path = Path.of((String) of.get(0));
+        Map<String, Object> options = Json.object(of.get(1));
+        double[] ages = Json.list(options.get("ages")).stream().mapToDouble(Json::number).toArray();
+        StoreOptions how = StoreOptions.DEFAULT.withRefresh(0.0).withClock(() -> now).withName("radio")
+                .withStaleness(new Staleness(ages[0], ages[1], ages[2], Json.whole(options.get("steps"))))
+                .withHistory(Json.whole(options.get("history")));
+        if (options.containsKey("keys")) {
+            List<Object> keys = Json.list(options.get("keys"));
+            Trust trust = Trust.of(keys.stream().map(key -> Path.of((String) key)).toArray(Path[]::new))
+                    .withName((String) options.get("name"));
+            String remember = (String) options.get("remember");
+            if (remember != null) trust = trust.withRemember(Path.of(remember));
+            how = how.withTrust((Boolean) options.get("required") ? trust : trust.optional());
+        }
+        store = new PolicyStore(path, how);
+        return true;
+    }
+
+    /** The answer of the active policy. */
+    private Object request(String argument) throws SnapshotException {
+        Map<String, Object> of = Json.object(Json.parse(argument));
+        return store.decide(decision -> {
+            Policy policy = decision.policy();
+            int[] items = policy.encode(Json.list(of.get("ids")));
+            decision.countUnseen(items);
+            Map<String, double[]> columns = new LinkedHashMap<>();
+            Json.object(of.get("columns")).forEach((name, column) ->
+                    columns.put(name, Json.list(column).stream().mapToDouble(Json::number).toArray()));
+            Ranking ranking = policy.rank(policy.user(of.get("user")), items, columns, SlateOptions.DEFAULT);
+            Map<String, Object> out = new LinkedHashMap<>();
+            out.put("policy_id", policy.id());
+            out.put("scores", ranking.scores());
+            out.put("slate", Arrays.stream(ranking.positions()).boxed().toList());
+            return out;
+        });
+    }
+}

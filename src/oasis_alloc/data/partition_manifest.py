@@ -1,0 +1,130 @@
+"""The manifest of a partitioned dataset: what is in each partition, and digests by which damage is found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oasis_alloc.common.files import write_whole
+from oasis_alloc.errors import InputError
+
+NAME = "_partitions.json"
+USERS, ITEMS = "_users", "_items.parquet"
+_FORMAT = 1
+_PIECE = 1 << 22  # bytes hashed at a time
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of the dataset, by its path within the directory."""
+
+    name: str
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, directory: Path, name: str) -> StoredFile:
+        """Read a file for its size and digest."""
+        digest = hashlib.sha256()
+        with open(directory / name, "rb") as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+        return cls(name, (directory / name).stat().st_size, digest.hexdigest())
+
+    def is_there(self, directory: Path) -> bool:
+        """True if there is a file of this size; its bytes are not read."""
+        path = directory / self.name
+        return path.is_file() and path.stat().st_size == self.size
+
+    def check(self, directory: Path, whole: bool = False) -> None:
+        """Raise `InputError` if the file is missing or has another size; `whole` compares the digest too."""
+        path = directory / self.name
+        if not path.is_file():
+            raise InputError(
+                f"partition file {path} is missing. Run `oasis-alloc partition` (or oa.partition) again with the same "
+                "arguments: it writes what is missing, and nothing else."
+            )
+        if path.stat().st_size != self.size or (whole and StoredFile.of(directory, self.name).sha256 != self.sha256):
+            raise InputError(
+                f"partition file {path} is corrupt: it is not the file that the manifest describes ({self.size:,} "
+                "bytes). Delete it and run `oasis-alloc partition` (or oa.partition) again with the same arguments."
+            )
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One partition: the pairs of consecutive users, and the users' ids and numbers of pairs."""
+
+    pairs: StoredFile
+    users: StoredFile
+    n_pairs: int
+    n_users: int
+    first_pair: int
+    first_user: int
+
+    @property
+    def files(self) -> tuple[StoredFile, StoredFile]:
+        """Both files."""
+        return self.pairs, self.users
+
+
+@dataclass(frozen=True)
+class Column:
+    """Facts about a column of numbers over all pairs."""
+
+    type: str
+    sums: tuple[float, ...]  # of |c|, of every eighth pair, as `kernels.solve.check.add_sizes` adds them up
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All facts about a partitioned dataset but its pairs and its users."""
+
+    user: str
+    item: str
+    n_users: int
+    n_items: int
+    n_pairs: int
+    columns: dict[str, Column]
+    user_keys: list[str]
+    bounds: list[Any]  # the first user id of each partition but the first
+    items: StoredFile
+    partitions: list[Partition]
+    source: dict[str, Any] = field(default_factory=dict)  # what was read, and how: the same again changes nothing
+
+    def write(self, directory: Path) -> None:
+        """Write the manifest, as the last file: without it there is no dataset."""
+        write_whole(directory / NAME, json.dumps({"format": _FORMAT, **asdict(self)}, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, directory: Path) -> Manifest | None:
+        """The manifest of a directory, None if it has none; `InputError` if it cannot be understood."""
+        path = directory / NAME
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} cannot be read ({error}).") from error
+        try:
+            found = json.loads(text)
+            if found.pop("format") != _FORMAT:
+                raise InputError(f"{path} has another format than {_FORMAT}; partition the pairs again.")
+            found["items"] = StoredFile(**found["items"])
+            found["columns"] = {
+                name: Column(**{**column, "sums": tuple(column["sums"])}) for name, column in found["columns"].items()
+            }
+            found["partitions"] = [
+                Partition(**{**part, "pairs": StoredFile(**part["pairs"]), "users": StoredFile(**part["users"])})
+                for part in found["partitions"]
+            ]
+            return cls(**found)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path} is damaged ({error}). Delete it, and partition the pairs again.") from error

@@ -1,0 +1,326 @@
+"""The actors of a solve: started, asked at the same time, and replaced when they are lost."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.engines.ray.worker import Worker, versions
+from oasis_alloc.errors import OasisAllocError, ProblemError, SolverError
+from oasis_alloc.program.program import Program
+
+if TYPE_CHECKING:
+    from oasis_alloc.engines.ray.driver import RayChunks
+    from oasis_alloc.engines.ray.engine import RayEngine
+
+_INLINE = 1 << 16  # bytes of an argument that is sent with the call
+_log = logging.getLogger("oasis_alloc.solve")
+
+Call = tuple[str, Callable[[list[int]], tuple[Any, ...]]]  # a method, and its arguments for some chunks
+
+
+@dataclass(eq=False)
+class Seat:
+    """One actor and the chunks that it holds, ascending."""
+
+    actor: Any
+    chunks: list[int] = field(default_factory=list)
+
+
+class Cluster:
+    """Actors that hold the same chunks for every program of a solve."""
+
+    def __init__(self, settings: RayEngine) -> None:
+        self._settings = settings
+        self._seats: list[Seat] = []
+        self._engines: dict[int, RayChunks] = {}  # those that are open
+        self._keys = itertools.count()
+        self._stores: dict[Any, int] = {}
+        self._edges: Ints | None = None
+        self.lost = 0  # actors so far
+        self.rounds = 0  # calls of all actors so far
+
+    def engine(self, program: Program) -> RayChunks:
+        """An engine for a program, which the actors hold until it is closed."""
+        from oasis_alloc.engines.ray.driver import RayChunks
+
+        if program.stream is None:
+            raise ProblemError(
+                "RayEngine needs candidates in Parquet files that all nodes can read, and these are in memory. Write "
+                "them with oa.partition or Candidates.to_parquet, and take Partitions.candidates() or "
+                "Candidates.from_parquet."
+            )
+        made = RayChunks(program, self)
+        if self._edges is None:
+            self._edges = made.edges
+            self._start(made)
+        elif not np.array_equal(self._edges, made.edges):
+            raise SolverError("programs of one solve have different chunks: a bug in oasis_alloc, please report it.")
+        self._engines[made.key] = made
+        calls = [(seat, *made.opening(self._store_of(program))) for seat in self._seats]
+        self._gather([(seat, name, arguments(seat.chunks)) for seat, name, arguments in calls])
+        self.ask(made.key, "load", lambda chunks: (chunks,))
+        return made
+
+    def reach(self, program: Program) -> tuple[Floats, Floats]:
+        """(smallest, largest) total of every row if every candidate could be shown, as `Program.reach`."""
+        with self.engine(program) as engine:
+            survey = engine.survey()
+            return survey.min_totals, survey.max_totals
+
+    def places(self) -> list[dict[str, Any]]:
+        """Node, process and peak memory of every actor."""
+        import ray
+
+        found: list[dict[str, Any]] = ray.get([seat.actor.place.remote() for seat in self._seats])
+        return found
+
+    def next_key(self) -> int:
+        """A number for an engine."""
+        return next(self._keys)
+
+    def forget(self, engine: RayChunks) -> None:
+        """Drop an engine."""
+        if self._engines.pop(engine.key, None) is not None:
+            for seat in self._seats:
+                seat.actor.close.remote(engine.key)
+
+    def close(self) -> None:
+        """End all actors, or keep them for the next solve."""
+        import ray
+
+        idle = self._settings._idle
+        for seat in self._seats:
+            if idle is None:
+                ray.kill(seat.actor)
+            else:
+                seat.actor.reset.remote()
+                idle.append(seat.actor)
+        self._seats, self._engines = [], {}
+
+    def ask(
+        self, key: int, name: str, arguments: Callable[[list[int]], tuple[Any, ...]]
+    ) -> list[tuple[list[int], Any]]:
+        """Call a method for all chunks, on all actors at the same time; (chunks, result) of each call.
+
+        Chunks of actors that are lost meanwhile are asked again at those that have them then.
+        """
+        self.rounds += 1
+        out: list[tuple[list[int], Any]] = []
+        open_ = [(seat, list(seat.chunks)) for seat in self._seats]
+        while open_:
+            calls = [(seat, name, (key, *arguments(chunks))) for seat, chunks in open_]
+            results, lost = self._gather(calls)
+            out += [(chunks, result) for (_, chunks), result in zip(open_, results, strict=True) if result is not _LOST]
+            again = [chunks for (_, chunks), result in zip(open_, results, strict=True) if result is _LOST]
+            for seat, why in lost:
+                self._replace(seat, why)
+            open_ = [part for chunks in again for part in self._holders(chunks)]
+        return out
+
+    def _holders(self, chunks: list[int]) -> list[tuple[Seat, list[int]]]:
+        """Which actors hold these chunks now."""
+        wanted = set(chunks)
+        found = [(seat, [chunk for chunk in seat.chunks if chunk in wanted]) for seat in self._seats]
+        return [(seat, some) for seat, some in found if some]
+
+    def _gather(self, calls: list[tuple[Seat, str, tuple[Any, ...]]]) -> tuple[list[Any], list[tuple[Seat, str]]]:
+        """(results, `_LOST` where the actor is lost; the actors that are lost, with the reason)."""
+        import ray
+
+        shared: dict[int, Any] = {}
+        refs = []
+        for seat, name, arguments in calls:
+            given = [_put(argument, shared) for argument in arguments]
+            refs.append(getattr(seat.actor, name).remote(*given))
+        results: list[Any] = []
+        lost: dict[int, tuple[Seat, str]] = {}
+        for (seat, _, _), ref in zip(calls, refs, strict=True):
+            try:
+                results.append(ray.get(ref))
+            except ray.exceptions.RayActorError as error:
+                results.append(_LOST)
+                lost[id(seat)] = seat, str(error).splitlines()[0]
+            except ray.exceptions.RayTaskError as error:
+                if isinstance(error.cause, OasisAllocError):
+                    raise error.cause from error
+                raise
+        return results, list(lost.values())
+
+    def _start(self, engine: RayChunks) -> None:
+        """Start the actors, and deal the chunks out to them in runs of about as many pairs."""
+        import ray
+
+        available = max(1, int(resources("cluster_resources").get("CPU", 1)) // self._settings.threads)
+        n = min(self._settings.actors or available, engine.n_parcels)
+        actors = self._kept(n)
+        actors += [self._actor() for _ in range(n - len(actors))]
+        ready, late = ray.wait(
+            [a.versions.remote() for a in actors], num_returns=n, timeout=self._settings.start_timeout
+        )
+        if late:
+            for actor in actors:
+                ray.kill(actor)
+            free = {k: v for k, v in resources("available_resources").items() if k in ("CPU", "memory")}
+            own = self._settings
+            raise SolverError(
+                f"{len(late)} of {n} actors did not start within {own.start_timeout:g} seconds. Each asks for "
+                f"{own.threads} CPU and {own.actor_memory or 0:,} bytes; free in the cluster: {free}. Ask for less "
+                "with actors=, threads= or actor_memory=, or give the cluster time with start_timeout=."
+            )
+        self._seats = [Seat(actor, chunks) for actor, chunks in zip(actors, engine.dealt(n), strict=True)]
+        for found in ready:
+            _check_versions(_result(found))
+
+    def _kept(self, n: int) -> list[Any]:
+        """Up to n actors of the last solve that are alive."""
+        import ray
+
+        out: list[Any] = []
+        idle = self._settings._idle
+        while idle and len(out) < n:
+            actor = idle.pop()
+            with suppress(ray.exceptions.RayActorError):
+                ray.get(actor.reset.remote())
+                out.append(actor)
+        return out
+
+    def _actor(self) -> Any:
+        import ray
+
+        options: dict[str, Any] = {"num_cpus": self._settings.threads, "max_restarts": 0}
+        if self._settings.actor_memory is not None:
+            options["memory"] = self._settings.actor_memory
+        return ray.remote(Worker).options(**options, scheduling_strategy="SPREAD").remote(self._settings.threads)
+
+    def _replace(self, seat: Seat, why: str) -> None:
+        """Give the chunks of a lost actor to a new one, or to those that are left, in the state after the last call."""
+        import ray
+
+        self.lost += 1
+        self._seats.remove(seat)
+        actor = self._actor()
+        ready, _ = ray.wait([actor.versions.remote()], timeout=self._settings.replace_timeout)
+        if ready:
+            _check_versions(_result(ready[0]))
+            heirs = [(Seat(actor), seat.chunks)]
+        else:
+            ray.kill(actor)
+            if not self._seats:
+                raise SolverError(
+                    f"all actors are lost ({why}), and no new one could start. Check the cluster's nodes."
+                )
+            parts = [part.tolist() for part in np.array_split(np.array(seat.chunks), len(self._seats))]
+            heirs = [(heir, chunks) for heir, chunks in zip(self._seats, parts, strict=True) if chunks]
+        _log.warning(
+            "an actor is lost (%s); its %d chunks are loaded again by %s", why, len(seat.chunks),
+            "a new actor" if ready else f"the {len(heirs)} that are left",
+        )  # fmt: skip
+        for heir, chunks in heirs:
+            is_new = not heir.chunks
+            if is_new:
+                self._seats.append(heir)
+            for engine in self._engines.values():
+                self._restore(engine, heir, chunks, is_new)
+            heir.chunks = sorted([*heir.chunks, *chunks])
+
+    def _restore(self, engine: RayChunks, heir: Seat, chunks: list[int], is_new: bool) -> None:
+        """Load chunks of an engine and repeat the calls that left a state, so that the next bits are the same."""
+        calls: list[Call] = []
+        if is_new:
+            calls.append(engine.opening(self._store_of(engine.program)))
+        calls.append(("load", lambda some: (engine.key, some)))
+        for call in [*calls, *engine.history(self)]:
+            results, lost = self._gather([(heir, call[0], call[1](chunks))])
+            if lost:
+                raise SolverError(f"an actor was lost while it took the place of another ({lost[0][1]}); solve again.")
+            del results
+
+    def _store_of(self, program: Program) -> tuple[int, int | None]:
+        """(the number of the store of pairs of a program, that of the one with values if its own are 0)."""
+        stream = program.stream
+        assert stream is not None  # checked by `engine`
+        types = tuple(str(array.dtype) for array in program.arrays)
+        same = (id(stream.code_of), tuple(stream.terms), stream.extra, id(stream.weight), types)
+        valued = self._stores.setdefault((*same, False), len(self._stores))
+        if not stream.valueless:
+            return valued, None
+        return self._stores.setdefault((*same, True), len(self._stores)), valued
+
+
+_LOST = object()
+
+
+def slim(program: Program) -> Program:
+    """The part of a program that actors need: pairs, users and rules, but no rows, labels or functions."""
+    nothing = sp.csr_array((0, 0))
+    none = np.empty(0)
+    return replace(
+        program, blocks=(), base=(nothing,) * len(program.base), arithmetic=nothing, row_scale=none,
+        row=np.empty(0, np.int64), lower=none, upper=none, limit=none,
+    )  # fmt: skip
+
+
+def _put(argument: Any, shared: dict[int, Any]) -> Any:
+    """Large arguments go through the object store, once for all actors of a call."""
+    import ray
+
+    small = isinstance(argument, np.ndarray) and argument.nbytes < _INLINE
+    if small or not isinstance(argument, (np.ndarray, Program)):
+        return argument
+    if id(argument) not in shared:
+        shared[id(argument)] = ray.put(argument)
+    return shared[id(argument)]
+
+
+def resources(which: str) -> dict[str, float]:
+    """What Ray says of `cluster_resources` or `available_resources`."""
+    import ray
+
+    found: dict[str, float] = getattr(ray, which)()
+    return found
+
+
+def _result(ref: Any) -> Any:
+    import ray
+
+    try:
+        return ray.get(ref)
+    except ray.exceptions.RayError as error:
+        raise SolverError(
+            f"an actor could not start ({str(error).strip().splitlines()[-1]}). Check that oasis_alloc is installed on "
+            "every node."
+        ) from error
+
+
+def _check_versions(theirs: dict[str, str], ours: dict[str, str] | None = None) -> None:
+    """Raise `SolverError` if an actor has other versions than this process."""
+    ours = versions() if ours is None else ours
+    differ = [
+        f"{name} {theirs.get(name)} there and {ours[name]} here" for name in ours if theirs.get(name) != ours[name]
+    ]
+    if differ:
+        raise SolverError(
+            f"an actor has other versions than this process: {'; '.join(differ)}. Install the same on all nodes."
+        )
+
+
+def dealt(weights: Sequence[float], n: int) -> list[list[int]]:
+    """Numbers 0, 1 ... in n runs of about equal weight, each with one number or more.
+
+    >>> dealt([1.0, 1.0, 5.0, 1.0], 3)
+    [[0, 1], [2], [3]]
+    """
+    k, ends = np.arange(1, n), np.cumsum(weights)
+    cuts = np.searchsorted(ends, ends[-1] * k / n) + 1
+    cuts = np.maximum.accumulate(np.maximum(cuts - k, 0)) + k
+    edges = [0, *np.minimum(cuts, len(weights) - n + k).tolist(), len(weights)]
+    return [list(range(begin, end)) for begin, end in itertools.pairwise(edges)]

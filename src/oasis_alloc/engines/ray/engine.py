@@ -1,0 +1,141 @@
+"""The settings of a solve on Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.labels import shown
+from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.errors import ProblemError, require
+
+if TYPE_CHECKING:
+    from oasis_alloc.engines.ray.allocation import Allocated
+    from oasis_alloc.engines.ray.cluster import Cluster
+
+
+@dataclass(frozen=True)
+class RayEngine(ByFields):
+    """Where and how `solve` runs on Ray: `oa.solve(problem, engine=oa.RayEngine(...))`.
+
+    The candidates are of `Partitions.candidates` or `Candidates.from_parquet`, in files that every node finds under the
+    same path. Each actor reads the pairs of some users once and keeps them in memory. The solver runs in this process,
+    and the answer does not depend on the number of actors. See `docs/cluster.md`.
+
+    Actors end with the solve. Starting one takes seconds, most of them imports, so in a `with` block they stay for the
+    next solve: `with oa.RayEngine() as engine: ...`.
+
+    Parameters
+    ----------
+    address
+        `host:port` of a cluster, or "auto" for the one that runs on this machine. None uses the cluster to which this
+        process is connected, or starts Ray on this machine, without its dashboard, until the process ends.
+    actors
+        Number of actors; None takes one for every `threads` cores of the cluster.
+    threads
+        Threads of each actor, which also are the cores that it reserves.
+    actor_memory
+        Bytes of memory that each actor reserves, so that Ray places actors where they fit; None reserves nothing.
+    object_store_memory
+        Bytes of the object store if this call starts Ray.
+    start_timeout
+        Seconds until all actors must have started.
+    replace_timeout
+        Seconds until a new actor in place of a lost one must have started; after that, the actors that are left load
+        its pairs.
+
+    Raises
+    ------
+    ProblemError
+        For numbers that are not positive, and an address that is not a text.
+
+    Example
+    -------
+    >>> import oasis_alloc as oa
+    >>> oa.RayEngine(actors=4, threads=2).actors
+    4
+    """
+
+    address: str | None = None
+    actors: int | None = None
+    threads: int = 1
+    actor_memory: int | None = None
+    object_store_memory: int = 200_000_000
+    start_timeout: float = 60.0
+    replace_timeout: float = 20.0
+    _idle: list[Any] | None = field(default=None, init=False, repr=False, compare=False)  # actors; None outside `with`
+    _made_again: ClassVar[tuple[str, ...]] = ("_idle",)
+
+    def __post_init__(self) -> None:
+        for name in ("actors", "threads", "actor_memory", "object_store_memory"):
+            value = getattr(self, name)
+            optional = name in ("actors", "actor_memory")
+            if not (value is None and optional) and (as_whole(value) or 0) < 1:
+                raise ProblemError(f"RayEngine({name}={shown(value)}): expected a whole number >= 1.")
+        for name in ("start_timeout", "replace_timeout"):
+            if not (as_real(getattr(self, name)) or 0.0) > 0.0:
+                raise ProblemError(f"RayEngine({name}={shown(getattr(self, name))}): expected seconds above 0.")
+        if self.address is not None and not (isinstance(self.address, str) and self.address):
+            raise ProblemError(f"RayEngine(address={shown(self.address)}): expected a text such as '10.0.0.5:6379'.")
+
+    def write_allocation(self, solution: Allocated, directory: str | PathLike[str]) -> Path:
+        """Write the allocation on the cluster: a Parquet file for each partition of the pairs, with ids and `x`.
+
+        Ids of users are read from the partitions, by tasks that each write one file at once. The manifest
+        `_allocation.json`, whose path is returned, is written last: it has the certificate, and size and SHA-256 digest
+        of every file. So a directory with a manifest is complete. If an id column is named `x`, the probability is in
+        `x_`.
+
+        Parameters
+        ----------
+        solution
+            A `Solution` of candidates of `Partitions.candidates`.
+        directory
+            Where to write; all nodes must find it under this path. Files of an earlier call are replaced.
+
+        Raises
+        ------
+        InputError
+            For other candidates, and for pairs that have changed since.
+        SolverError
+            For an infeasible problem, and if the cluster loses a task several times.
+        """
+        require("ray", "ray")
+        from oasis_alloc.engines.ray.allocation import write_allocation
+        from oasis_alloc.engines.ray.connection import connect
+
+        connect(self)
+        return write_allocation(solution, Path(directory).absolute())
+
+    def __enter__(self) -> RayEngine:
+        if self._idle is None:
+            object.__setattr__(self, "_idle", [])
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        idle = self._idle
+        object.__setattr__(self, "_idle", None)
+        if idle:
+            import ray
+
+            for actor in idle:
+                ray.kill(actor)
+
+    @contextmanager
+    def _started(self) -> Iterator[Cluster]:
+        """The actors, until the end of the block."""
+        require("ray", "ray")
+        from oasis_alloc.engines.ray.cluster import Cluster
+        from oasis_alloc.engines.ray.connection import connect
+
+        connect(self)
+        cluster = Cluster(self)
+        try:
+            yield cluster
+        finally:
+            cluster.close()

@@ -1,0 +1,176 @@
+"""What an actor holds: the pairs of some users in memory, and visits to them by the same kernels as on threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from oasis_alloc.common.arrays import readonly
+from oasis_alloc.common.threads import share, workers
+from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.engines.chunks import Chunked, pairs_of
+from oasis_alloc.engines.pieces import Piece, n_pairs_of
+from oasis_alloc.errors import InputError
+from oasis_alloc.kernels.solve import decide as decide_kernels
+from oasis_alloc.program.pair_arrays import PairArrays
+from oasis_alloc.program.pair_lookup import PairView
+from oasis_alloc.program.program import Program
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The pairs of consecutive users, `first` to one before `last`."""
+
+    first: int
+    last: int
+    start: int  # position of the first pair
+    arrays: PairArrays
+    indptr: Ints  # (n_users + 1,) by the program's user numbers; only those of the run are written
+
+
+class Store:
+    """Arrays of pairs that several engines may share: a program, and the same without rules or without values."""
+
+    def __init__(self, program: Program, valued: Store | None = None) -> None:
+        self._program = program
+        self._valued = valued  # has the same arrays but the values, which are all 0 here
+        self.runs: list[Run] = []
+
+    def load(self, first: int, last: int) -> Run:
+        """Read the pairs of some users, with checks of checksums and of the users of all rows."""
+        program, indptr = self._program, self._program.indptr
+        start, end = int(indptr[first]), int(indptr[last])
+        if self._valued is not None:
+            valued = self._valued.run_of(first, last) or self._valued.load(first, last)
+            arrays = valued.arrays._replace(value=np.zeros(end - start, program.value.dtype))
+            self.runs.append(replace(valued, arrays=arrays))
+            return self.runs[-1]
+        assert program.stream is not None  # checked by the driver
+        dataset, into = program.stream.dataset, program.arrays.like(end - start)
+        dataset.check()
+        self._check_users(first, last)
+        with dataset.read(program.stream.names, verify=True) as reader:
+            program.stream.fill(reader, indptr, (first, last), into)
+        local = np.empty(program.n_users + 1, np.int64)
+        local[first : last + 1] = indptr[first : last + 1] - start
+        self.runs.append(Run(first, last, start, into, readonly(local)))
+        return self.runs[-1]
+
+    def _check_users(self, first: int, last: int) -> None:
+        """Raise `InputError` if rows are not of the users that the candidates' counts say."""
+        program = self._program
+        assert program.stream is not None  # checked by the driver
+        dataset, indptr = program.stream.dataset, program.indptr
+        with dataset.read([dataset.user], verify=True) as reader:
+            at, stop = int(indptr[first]), int(indptr[last])
+            while at < stop:
+                g = int(np.searchsorted(dataset.start, at, side="right")) - 1
+                begin, end = int(dataset.start[g]), min(stop, int(dataset.start[g + 1]))
+                found = reader.group(g)[dataset.user][at - begin : end - begin]
+                low, high = program.users_of(np.array([at, end - 1])).tolist()
+                counts = np.diff(np.clip(indptr[low : high + 2], at, end))
+                expected = np.repeat(np.arange(low, high + 1), counts.astype(np.int64))
+                if not np.array_equal(found, expected):
+                    row = int(np.argmax(found != expected))
+                    raise InputError(
+                        f"{dataset.place(at + row)}: user {int(found[row]):,}; expected user {int(expected[row]):,}. A "
+                        "user is in two partitions, or a file was replaced: partition the pairs again."
+                    )
+                at = end
+
+    def run_of(self, first: int, last: int) -> Run | None:
+        """The run that has these users, if they are held."""
+        return next((run for run in self.runs if run.first <= first and last <= run.last), None)
+
+
+class Held(Chunked):
+    """Visits the chunks that an actor holds; `engines/base.py` documents the calls."""
+
+    def __init__(self, program: Program, store: Store, threads: int) -> None:
+        super().__init__(program)
+        self._store = store
+        self._active: list[int] = []
+        self._workers = workers(threads, self._n)
+        self._pool = ThreadPoolExecutor(self._workers - 1) if self._workers > 1 else None
+
+    @contextmanager
+    def only(self, chunks: Sequence[int]) -> Iterator[None]:
+        """In the block, calls visit these chunks."""
+        self._active = list(chunks)
+        yield
+
+    def users(self, chunks: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """(first user, one after the last) of every stretch of consecutive chunks."""
+        breaks = np.flatnonzero(np.diff(chunks) != 1) + 1
+        for some in np.split(np.asarray(chunks), breaks):
+            yield int(self._edges[some[0]]), int(self._edges[some[-1] + 1])
+
+    def load(self, chunks: Sequence[int]) -> None:
+        """Hold the pairs of these chunks, which are read if no engine of the same store has them."""
+        for first, last in self.users(chunks):
+            if self._store.run_of(first, last) is None:
+                self._store.load(first, last)
+
+    def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
+        def whole(chunk: int) -> object:
+            first, last = int(self._edges[chunk]), int(self._edges[chunk + 1])
+            run = self._run(first, last)
+            start = int(self.program.indptr[first])
+            return job(Piece(chunk, True, first, last, start, pairs_of(self.program, run.arrays, run.indptr)))
+
+        self._chunks(whole)
+
+    def _run(self, first: int, last: int) -> Run:
+        run = self._store.run_of(first, last)
+        assert run is not None  # the driver has called `load`
+        return run
+
+    def _chunks(self, job: Callable[[int], object]) -> None:
+        some = self._active
+        if self._pool is None:
+            for chunk in some:
+                job(chunk)
+        else:
+            share(self._pool, self._workers, lambda k: job(some[k]), len(some))
+
+    def arrays_at(self, positions: Ints) -> PairArrays:
+        """The pairs at ascending positions of the active chunks."""
+        edges = self.program.indptr[self._edges]
+        parts = []
+        for chunk in self._active:
+            begin, end = np.searchsorted(positions, edges[chunk : chunk + 2]).tolist()
+            run = self._run(int(self._edges[chunk]), int(self._edges[chunk + 1]))
+            parts.append(run.arrays.at(positions[begin:end] - run.start))
+        extra = np.concatenate([part.extra for part in parts], axis=1)
+        return PairArrays(
+            np.concatenate([part.code for part in parts]), np.concatenate([part.value for part in parts]), extra
+        )
+
+    def take(self, positions: Ints) -> PairView:
+        return PairView(self.program, positions, self.arrays_at(positions), np.arange(positions.size))
+
+    def values_of(self, positions: Ints, x: Floats) -> Floats:
+        """(n_chunks,) values of the active chunks' part of an allocation; its totals by cell go into `_load`."""
+        return self._add_up_chunks(self.take(positions), x)
+
+    def scores_of(self, tables: Floats) -> list[Floats]:
+        """Priced scores of the pairs of each active chunk."""
+        out: dict[int, Floats] = {}
+
+        def job(piece: Piece) -> None:
+            out[piece.chunk] = np.empty(n_pairs_of(piece))
+            decide_kernels.score(piece.first, piece.last, piece.pairs, tables, out[piece.chunk])
+
+        self._pieces(job)
+        return [out[chunk] for chunk in self._active]
+
+    def plain(self) -> Held:
+        return Held(replace(self.program, rules=None), self._store, self._workers)
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()

@@ -1,0 +1,130 @@
+"""What a solve keeps for the next one, and what of it holds for another program.
+
+Prices of the best bound prove it, but Newton's steps need the smoothed dual: its optimum is up to a few smoothings
+away from those prices, so a solve that starts from them begins with that error. A solve therefore keeps the prices and
+the smoothing of its last visit. Rows are matched by name and label. The allocation is used where it is still one: the
+pairs and all rules of slates have to be the same; value and violation are computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.labels import all_same
+from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.program.program import Program, RowBlock
+from oasis_alloc.solvers.checkpoint import add_to_digest
+from oasis_alloc.solvers.monitor import Monitor
+from oasis_alloc.statement.stay_close import same_pairs
+
+_EXCESS = 1e-9  # of a slot, that sums of slates may be too large
+
+
+@dataclass(frozen=True, eq=False)
+class Kept(ByFields):
+    """The end of a solve, as arrays by row and pair of its own program."""
+
+    smoothed: dict[str, Floats]  # prices of the smoothed dual by name, at the last smoothing
+    gamma: float
+    recovered: bool  # whether the smoothed slates were the allocation
+    typical: float  # the typical score, unit of smoothings
+    positions: Ints  # non-zeros of the allocation, over the program's pairs
+    x: Floats
+    violation: float
+    rules: bytes  # a digest of the rules of slates, empty if sizes are the only rule
+
+    @classmethod
+    def of(cls, program: Program, monitor: Monitor) -> Kept | None:
+        """What the monitor knows at the end of a solve; None if the optimizer has not visited all users."""
+        iterate, best = monitor.iterate, monitor.best
+        if iterate is None or best is None or iterate.z.size != program.row.size or not monitor.typical:
+            return None
+        prices = program.prices(iterate.z)
+        return cls(
+            {block.name: prices[block.rows] for block in program.blocks},
+            iterate.gamma,
+            monitor.stage != "finish",
+            monitor.typical,
+            best.positions,
+            best.x,
+            best.violation,
+            digest_of_rules(program),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class WarmStart:
+    """What is known before a solve, by row and pair of the program that is solved."""
+
+    prices: Floats  # (n_rows,) of the best bound
+    known: npt.NDArray[np.bool_]  # (n_rows,) rows that had a price before
+    smoothed: Floats | None = None  # (n_rows,) prices of the smoothed dual, at `gamma`
+    gamma: float = 0.0
+    recovered: bool = False  # whether the slates of that were the allocation
+    typical: float = 0.0  # 0 if unknown
+    allocation: tuple[Ints, Floats] | None = None  # non-zeros of one that all slates allow
+    violation: float = 0.0  # what it had
+
+
+def digest_of_rules(program: Program) -> bytes:
+    """A digest of everything that decides which slates are allowed, besides one size for all."""
+    if program.rules is None:
+        return b""
+    digest = hashlib.blake2b(digest_size=16)
+    add_to_digest(digest, program.rules)
+    add_to_digest(digest, program.rules.guard)
+    return digest.digest()
+
+
+def matched(
+    program: Program, labels: Mapping[str, Sequence[Any]], numbers: Mapping[str, Floats]
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """(numbers by row of the program, rows that have one), from numbers by name with the labels of their groups."""
+    out, known = np.zeros(program.n_rows), np.zeros(program.n_rows, np.bool_)
+    for block in program.blocks:
+        if block.name in numbers:
+            at, of = _places(labels[block.name], block)
+            out[block.rows.start + at] = numbers[block.name][of]
+            known[block.rows.start + at] = True
+    return out, known
+
+
+def _places(labels: Sequence[Any], block: RowBlock) -> tuple[Ints, Ints]:
+    """(groups of the block, the groups of `labels` with the same label)."""
+    if labels is block.labels or (len(labels) == len(block.labels) and list(labels) == list(block.labels)):
+        here = np.arange(len(labels))
+        return here, here
+    number = {label: g for g, label in enumerate(_keys(labels))}
+    found = np.array([number.get(label, -1) for label in _keys(block.labels)], np.int64)
+    at = np.flatnonzero(found >= 0)
+    return at, found[at]
+
+
+def _keys(labels: Sequence[Any]) -> list[Any]:
+    """Lookup keys of labels, by part where they are of several keys: parts are mostly plain."""
+    given = list(labels)
+    if not given or not all(type(label) is tuple for label in given) or len(set(map(len, given))) > 1:
+        return all_same(given)
+    return list(zip(*(all_same(list(part)) for part in zip(*given, strict=True)), strict=True))
+
+
+def allocation_for(program: Program, now: Candidates, before: Candidates, kept: Kept) -> tuple[Ints, Floats] | None:
+    """The allocation of an earlier solve, if it is made of slates that the program allows; None otherwise."""
+    if kept.rules != digest_of_rules(program) or not same_pairs(before, now):
+        return None
+    positions, x = kept.positions, kept.x
+    if not positions.size or positions[-1] >= program.n_pairs:
+        return None
+    if program.rules is None:
+        shown = np.bincount(program.users_of(positions), x, program.n_users)
+        if shown.max(initial=0.0) > program.size * (1.0 + _EXCESS):
+            return None
+    return positions, x

@@ -1,0 +1,355 @@
+"""Solves on Ray: the same bits as on threads, with any number of actors, and after actors were lost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from clusters import candidates_of, files_of, problems, same
+
+import oasis_alloc as oa
+from oasis_alloc.engines.ray import cluster as clusters
+from oasis_alloc.engines.ray import driver
+from oasis_alloc.engines.ray.cluster import Cluster, _check_versions
+from oasis_alloc.engines.settings import SIZES
+from oasis_alloc.errors import ProblemError, SolverError
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
+    # of Ray itself: its sockets and processes are closed after Python looks
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+GAP = 1e-7
+
+
+def ray() -> Any:
+    """Ray, imported by tests alone: it takes as long as the rest of a collection."""
+    return import_module("ray")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def connected() -> Iterator[None]:
+    ray().init(
+        address="local", num_cpus=8, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False
+    )
+    with KEPT:
+        yield
+    ray().shutdown()
+
+
+KEPT = oa.RayEngine()
+
+
+def engine(actors: int, **settings: Any) -> oa.RayEngine:
+    """Settings of a solve whose actors are those of the solve before: starting them takes longer than a test."""
+    made = oa.RayEngine(actors=actors, **settings)
+    object.__setattr__(made, "_idle", KEPT._idle)
+    return made
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> oa.Partitions:
+    return files_of(tmp_path_factory.mktemp("pairs"))
+
+
+@pytest.fixture(autouse=True)
+def many_chunks() -> Iterator[None]:
+    with SIZES.using(chunk_pairs=1_000):
+        yield
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Cluster]:
+    """The clusters of solves, as they start."""
+    out: list[Cluster] = []
+    made = Cluster.__init__
+
+    def remember(self: Cluster, *settings: Any) -> None:
+        made(self, *settings)
+        out.append(self)
+
+    monkeypatch.setattr(Cluster, "__init__", remember)
+    return out
+
+
+@pytest.mark.parametrize("name", problems)
+def test_the_bits_are_those_of_threads(stored: oa.Partitions, name: str) -> None:
+    problem = problems[name](stored.candidates(items=candidates_of.items))
+    expected = oa.solve(problems[name](candidates_of()), gap=GAP, threads=1)
+    assert expected.passes > 3
+    for actors in (1, 2, 3, 4):
+        found = oa.solve(problem, gap=GAP, engine=engine(actors))
+        same(found, expected, bits=name not in ("curved",))  # the range of a curved function is summed by chunk
+
+
+def test_any_actor_may_have_any_chunk(stored: oa.Partitions, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    expected = oa.solve(problem, gap=GAP, threads=2)
+    rng = np.random.default_rng(3)
+    used = []
+
+    def shuffled(self: driver.RayChunks, n: int) -> list[list[int]]:
+        used.append(self.n_parcels)
+        return [np.sort(part).tolist() for part in np.array_split(rng.permutation(self.n_parcels), n)]
+
+    monkeypatch.setattr(driver.RayChunks, "dealt", shuffled)
+    for actors in (2, 3, 3):
+        same(oa.solve(problem, gap=GAP, engine=engine(actors)), expected)
+    assert min(used) > 4
+
+
+def test_large_tables_are_added_up_at_the_actors(stored: oa.Partitions, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    expected = oa.solve(problem, gap=GAP)
+    monkeypatch.setattr(driver, "_WIRE_BYTES", 30_000)
+    found = [oa.solve(problem, gap=GAP, engine=engine(actors)) for actors in (1, 2, 3)]
+    for one in found:
+        same(one, expected, bits=False)
+        same(one, found[0])
+
+
+def test_actors_of_two_threads(stored: oa.Partitions) -> None:
+    problem = problems["rules"](stored.candidates(items=candidates_of.items))
+    same(oa.solve(problem, gap=GAP, engine=oa.RayEngine(actors=2, threads=2)), oa.solve(problem, gap=GAP))
+
+
+def test_pairs_stay_at_the_actors(stored: oa.Partitions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of pairs, this process gets those that are undecided, and positions of those that are shown."""
+    problem = problems["supply"](stored.candidates(items=candidates_of.items))
+    fetched = []
+    fetch = driver.RayChunks.fetch
+
+    def counted(self: driver.RayChunks, positions: Any) -> Any:
+        fetched.append(positions.size)
+        return fetch(self, positions)
+
+    monkeypatch.setattr(driver.RayChunks, "fetch", counted)
+    solution = oa.solve(problem, gap=1e-4, engine=engine(2))
+    assert sum(fetched) < 0.3 * problem.candidates.n_pairs
+    assert problem.candidates.stream is not None
+    assert problem.candidates.stream.budget.peak == 0, "no row group was read here"
+    assert solution.status.name == "SOLVED"
+
+
+@pytest.mark.parametrize("name", ["limits", "rules", "conflict"])
+@pytest.mark.parametrize("elsewhere", ["a new actor", "that are left"])
+def test_an_actor_that_dies_changes_nothing(
+    stored: oa.Partitions, started: list[Cluster], name: str, elsewhere: str, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    problem = problems[name](stored.candidates(items=candidates_of.items))
+    expected = oa.solve(problem, gap=GAP)
+    rng = np.random.default_rng(len(name))
+    timeout = 60.0
+    if elsewhere == "that are left":
+        timeout = 0.001
+    calls = []
+    ask = Cluster.ask
+
+    def counted(self: Cluster, key: int, name: str, arguments: Any) -> Any:
+        calls.append(name)
+        if len(calls) in at:
+            ray().kill(self._seats[int(rng.integers(len(self._seats)))].actor)
+        return ask(self, key, name, arguments)
+
+    monkeypatch.setattr(Cluster, "ask", counted)
+    at: set[int] = set()
+    same(oa.solve(problem, gap=GAP, engine=engine(3)), expected)
+    n_calls = len(calls)
+    for _ in range(2):
+        calls.clear()
+        at = {int(rng.integers(2, n_calls))}
+        with caplog.at_level(logging.WARNING, "oasis_alloc.solve"):
+            found = oa.solve(problem, gap=GAP, engine=engine(3, replace_timeout=timeout))
+        same(found, expected)
+        assert started[-1].lost == 1, "it died, and was noticed"
+        assert elsewhere in caplog.messages[-1]
+
+
+def test_all_actors_may_die_one_after_the_other(stored: oa.Partitions, started: list[Cluster]) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    expected = oa.solve(problem, gap=GAP)
+    kills = 0
+
+    def kill(progress: oa.Progress) -> None:
+        nonlocal kills
+        if kills == started[-1].lost and kills < 3:
+            kills += 1
+            ray().kill(started[-1]._seats[0].actor)
+
+    found = oa.solve(problem, gap=GAP, engine=engine(2), progress=kill)
+    same(found, expected)
+    assert started[-1].lost == kills == 3
+
+
+def test_a_damaged_partition_is_named(tmp_path: Path) -> None:
+    stored = files_of(tmp_path)
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    path = stored.directory / "part-00001.parquet"
+    content = path.read_bytes()
+    damaged = bytearray(content)
+    damaged[len(damaged) // 3] ^= 4
+    path.write_bytes(damaged)
+    with pytest.raises(oa.InputError, match=r"part-00001.parquet has changed since"):
+        oa.solve(problem, engine=engine(2))
+    again = problem.replace(candidates=stored.candidates(items=candidates_of.items))
+    with pytest.raises(oa.InputError, match=r"part-00001.parquet, row group 0 of .*damaged"):
+        oa.solve(again, engine=engine(2))
+    path.unlink()
+    with pytest.raises(oa.InputError, match=r"part-00001.parquet has changed since .* it is gone"):
+        oa.solve(problem, engine=engine(2))
+    with pytest.raises(oa.InputError, match=r"file 'part-00001.parquet' is not as the manifest says"):
+        stored.candidates()
+
+
+def test_a_user_in_two_partitions_is_named(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    stored = files_of(tmp_path)
+    path = stored.directory / "part-00001.parquet"
+    table = pq.read_table(path)
+    users = table.column("user").to_numpy().copy()
+    last = users[0] - 1  # of the partition before
+    users[0] = last
+    pq.write_table(table.set_column(0, table.schema.field(0), pa.array(users)), path)
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    with pytest.raises(oa.InputError, match=rf"part-00001.parquet, row group 0, row 0: user {last}; expected user"):
+        oa.solve(problem, engine=engine(2))
+
+
+def test_what_is_in_memory_cannot_be_solved_there() -> None:
+    with pytest.raises(ProblemError, match="RayEngine needs candidates in Parquet files"):
+        oa.solve(problems["limits"](candidates_of()), engine=engine(2))
+
+
+def test_more_actors_than_there_is_room_for(stored: oa.Partitions) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    with pytest.raises(SolverError, match=r"3 of 3 actors did not start within 0.5 seconds. Each asks for 9 CPU"):
+        oa.solve(problem, engine=oa.RayEngine(actors=3, threads=9, start_timeout=0.5))
+
+
+def test_other_versions_are_named(stored: oa.Partitions, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    newer = {**clusters.versions(), "numba": "99.1"}
+    monkeypatch.setattr(clusters, "versions", lambda: newer)
+    with pytest.raises(SolverError, match=r"other versions than this process: numba \S+ there and 99.1 here"):
+        oa.solve(problem, engine=engine(2))
+    _check_versions({"a": "1", "b": "2"}, {"a": "1"})
+    with pytest.raises(SolverError, match="a None there and 1 here"):
+        _check_versions({}, {"a": "1"})
+
+
+def test_another_cluster_than_that_of_the_process(stored: oa.Partitions) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    with pytest.raises(SolverError, match=r"this process is connected to the cluster at"):
+        oa.solve(problem, engine=oa.RayEngine(address="127.0.0.1:6379"))
+
+
+def test_what_does_not_answer(stored: oa.Partitions, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    monkeypatch.setattr(ray(), "is_initialized", lambda: False)
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("127.0.0.1", 0)) as closed:
+        gone = closed.getsockname()[1]
+        closed.close()
+        port = other.getsockname()[1]
+
+        def answer() -> None:
+            connection, _ = other.accept()
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n")
+            connection.close()
+
+        serving = threading.Thread(target=answer)
+        serving.start()
+        for address, why in (
+            (f"127.0.0.1:{port}", r"it is not a GCS of Ray"),
+            (f"127.0.0.1:{gone}", r"no Ray cluster answers at '127.0.0.1:\d+' \(.*refused\)\. Check that"),
+            ("ray://127.0.0.1:10001", r"expected host:port .* Ray Client \(ray://\) are not supported"),
+        ):
+            with pytest.raises(SolverError, match=why):
+                oa.solve(problem, engine=oa.RayEngine(address=address))
+        serving.join()
+
+
+def test_the_allocation_is_written_in_parts(stored: oa.Partitions, tmp_path: Path) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    solution = oa.solve(problem, gap=GAP)
+    expected = oa.solve(problems["limits"](candidates_of()), gap=GAP).to_frame("pandas")
+    (tmp_path / "part-00099.parquet").write_bytes(b"of an earlier call")
+    for _ in range(2):
+        path = KEPT.write_allocation(solution, tmp_path)
+        assert path == tmp_path / "_allocation.json"
+        found = pd.concat([pd.read_parquet(file) for file in sorted(tmp_path.glob("*.parquet"))], ignore_index=True)
+        pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+    about = json.loads(path.read_text())
+    assert about["certificate"]["status"] == "SOLVED"
+    assert about["certificate"]["bound"] == solution.bound
+    assert about["pairs"] == len(expected)
+    assert len(about["files"]) == stored.n_partitions
+    for file in about["files"]:
+        assert hashlib.sha256((tmp_path / file["name"]).read_bytes()).hexdigest() == file["sha256"]
+    with pytest.raises(oa.InputError, match=r"needs candidates of Partitions\.candidates"):
+        KEPT.write_allocation(oa.solve(problems["limits"](candidates_of())), tmp_path)
+    with pytest.raises(SolverError, match="infeasible"):
+        KEPT.write_allocation(oa.solve(problems["conflict"](problem.candidates)), tmp_path)
+    (stored.directory / "_users" / "part-00002.parquet").rename(tmp_path / "kept")
+    try:
+        with pytest.raises(oa.InputError, match=r"_users/part-00002.parquet is missing"):
+            KEPT.write_allocation(solution, tmp_path)
+        assert not path.exists(), "no manifest, so the directory is not complete"
+    finally:
+        (tmp_path / "kept").rename(stored.directory / "_users" / "part-00002.parquet")
+
+
+def test_the_code_of_the_page_runs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks), "docs/cluster.md", "exec"), names)
+    assert names["solution"].status.name == "SOLVED"
+    assert json.loads(names["manifest"].read_text())["pairs"] == names["solution"].pairs.size
+    same(oa.solve(names["problem"], gap=1e-4), names["solution"])
+
+
+def test_checkpoints_starts_relaxations_and_the_reference_work(stored: oa.Partitions, tmp_path: Path) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    state = tmp_path / "state"
+    oa.solve(problem, gap=GAP, pass_limit=3, checkpoint=state, engine=engine(2))
+    here = oa.solve(problem, gap=GAP, resume=state)
+    same(oa.solve(problem, gap=GAP, resume=state, engine=engine(2)), here)  # begun there, ended here or there
+    same(oa.solve(problem, gap=GAP, start=here, engine=engine(2)), oa.solve(problem, gap=GAP, start=here))
+    conflict = problems["conflict"](problem.candidates)
+    relaxed = oa.solve(conflict, gap=1e-4, on_conflict="relax")
+    assert relaxed.status.name == "RELAXED"
+    same(oa.solve(conflict, gap=1e-4, on_conflict="relax", engine=engine(3)), relaxed)
+    same(oa.solve(problem, solver="conic", engine=engine(2)), oa.solve(problem, solver="conic"))
+
+
+@pytest.mark.parametrize("slate", [oa.Slate(3, keep={"relevance": 0.9}), oa.Slate(3, at_least=1)])
+def test_slates_that_streams_do_not_support_are_refused_by_name(stored: oa.Partitions, slate: oa.Slate) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items)).replace(slate=slate)
+    with pytest.raises(ProblemError, match=r"(keep|at_least) needs all pairs of a user at once"):
+        oa.solve(problem, engine=engine(2))
+
+
+def test_the_progress_can_stop_a_solve(stored: oa.Partitions) -> None:
+    problem = problems["limits"](stored.candidates(items=candidates_of.items))
+    found = oa.solve(problem, gap=GAP, engine=engine(2), progress=lambda progress: progress.passes > 2)
+    assert found.status.name == "STOPPED"
+    assert found.passes < 8
+    assert found.bound >= oa.solve(problem, gap=GAP).value

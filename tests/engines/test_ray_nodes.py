@@ -1,0 +1,78 @@
+"""A Ray cluster of two nodes on this machine, joined by address, with a node that is killed during a solve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clusters import candidates_of, files_of, problems, same
+
+import oasis_alloc as oa
+from oasis_alloc.engines.ray.cluster import Cluster
+from oasis_alloc.engines.settings import SIZES
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
+    # of Ray itself: its sockets and processes are closed after Python looks
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
+
+
+def ray() -> Any:
+    """Ray, imported by tests alone: it takes as long as the rest of a collection."""
+    return import_module("ray")
+
+
+@pytest.fixture
+def two_nodes() -> Iterator[Any]:
+    cluster = import_module("ray.cluster_utils").Cluster(
+        initialize_head=True, head_node_args={**NODE, "include_dashboard": False}
+    )
+    cluster.add_node(**NODE)
+    cluster.wait_for_nodes()
+    yield cluster
+    ray().shutdown()
+    cluster.shutdown()
+
+
+@pytest.mark.parametrize("spare", [False, True])
+def test_a_node_that_is_killed_changes_nothing(
+    two_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spare: bool
+) -> None:
+    problem = problems["limits"](files_of(tmp_path).candidates(items=candidates_of.items))
+    started: list[Cluster] = []
+    made = Cluster.__init__
+
+    def remember(self: Cluster, *settings: Any) -> None:
+        made(self, *settings)
+        started.append(self)
+
+    monkeypatch.setattr(Cluster, "__init__", remember)
+    (node,) = two_nodes.worker_nodes
+    nodes: set[str] = set()
+    turns: list[float] = []
+
+    def kill(progress: oa.Progress) -> None:
+        turns.append(progress.passes)
+        if len(turns) == 1:
+            nodes.update(actor["node"] for actor in started[0].places())
+        if len(turns) == 4:
+            two_nodes.remove_node(node, allow_graceful=False)
+            if spare:
+                two_nodes.add_node(**NODE)
+
+    with SIZES.using(chunk_pairs=1_000):
+        expected = oa.solve(problem, gap=1e-7)
+        engine = oa.RayEngine(address=two_nodes.address, actors=2, replace_timeout=60.0 if spare else 2.0)
+        found = oa.solve(problem, gap=1e-7, engine=engine, progress=kill)
+    same(found, expected)
+    assert len(nodes) == 2, "an actor on each node"
+    assert started[0].lost == 1
