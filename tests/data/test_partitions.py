@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +217,28 @@ def test_the_command_writes_the_same(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "0 of 4 partitions written" in capsys.readouterr().out
     assert main(["partition", str(tmp_path / "nowhere"), str(out)]) == 2
     assert "there is no" in capsys.readouterr().err
+
+
+@pytest.mark.full
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is measured in the units of Linux")
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    """Eight times the rows, the same rows per partition: 7 MB of spilled rows are sorted at a time, not 220 MB."""
+    peaks = []
+    for n_users in (50_000, 400_000):
+        folder = tmp_path / str(n_users)
+        (folder / "pairs").mkdir(parents=True)
+        for k in range(n_users // 50_000):
+            rng = np.random.default_rng(k)
+            user = np.repeat(np.arange(50_000) + 50_000 * k, 20)
+            item = (np.tile(np.arange(20), 50_000) * 5 + np.repeat(rng.integers(0, 5, 50_000), 20)).astype(np.int64)
+            order = rng.permutation(user.size)
+            frame = pd.DataFrame({"user": user[order], "item": item[order], "relevance": rng.random(user.size)})
+            frame.to_parquet(folder / "pairs" / f"{k}.parquet", index=False)
+        code = (
+            "import resource, oasis_alloc as oa\n"
+            f"oa.partition({str(folder / 'pairs')!r}, {str(folder / 'out')!r}, rows_per_partition=250_000)\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout) * 1024)
+    assert peaks[1] < peaks[0] + 60_000_000, peaks

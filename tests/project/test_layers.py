@@ -56,7 +56,8 @@ LAYERS = """
     __main__
 """
 TOGETHER = {frozenset({"statement", "statement.functions"})}  # operators of one statement: a measure makes a function
-# On the top two levels: 25, and what later capabilities brought: engines.ray, page, problem_file, publish and its two
+# On the top two levels: 25, and what later capabilities brought: engines.ray, page, problem_file, publish,
+# publish.decisions, publish.jobs
 MOST_PACKAGES = 31
 
 RANK = {

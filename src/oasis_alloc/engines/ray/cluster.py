@@ -146,13 +146,13 @@ class Cluster:
         for (seat, _, _), ref in zip(calls, refs, strict=True):
             try:
                 results.append(ray.get(ref))
-            except ray.exceptions.RayActorError as error:
-                results.append(_LOST)
-                lost[id(seat)] = seat, str(error).splitlines()[0]
             except ray.exceptions.RayTaskError as error:
                 if isinstance(error.cause, OasisAllocError):
                     raise error.cause from error
                 raise
+            except ray.exceptions.RayError as error:  # of an actor, its node, or a result that was lost with it
+                results.append(_LOST)
+                lost[id(seat)] = seat, str(error).splitlines()[0]
         return results, list(lost.values())
 
     def _start(self, engine: RayChunks) -> None:
@@ -206,7 +206,11 @@ class Cluster:
 
         Returns the chunks that have moved. An actor that is lost meanwhile is replaced too.
         """
+        import ray
+
         moved: set[int] = set()
+        for seat, _ in lost:
+            ray.kill(seat.actor)  # it may only be out of reach
         self._seats = [seat for seat in self._seats if all(seat is not other for other, _ in lost)]
         waiting = [(list(seat.chunks), why) for seat, why in lost]
         while waiting:
