@@ -188,13 +188,22 @@ AGAIN: dict[str, Callable[[Market], oa.Problem]] = {
 """What a solve of caps at 1e6 pairs is started again for."""
 
 
+def again_name(change: str) -> str:
+    """The name of the counters of a change.
+
+    >>> again_name("next hour")
+    'solving again, next hour, 1e6 pairs'
+    """
+    return f"solving again, {change}, 1e6 pairs"
+
+
 def count_again(gap: float = 1e-4) -> dict[str, dict[str, Any]]:
     """Solve once, then each changed problem from that: {name: counters}."""
     given = market(10_000, 100, 1000)
     first, found = oa.solve(caps_alone(given), gap=gap, threads=1), {}
     for name, build in AGAIN.items():
         solution = oa.solve(build(given), gap=gap, threads=1, start=first)
-        found[f"solving again, {name}, 1e6 pairs"] = {
+        found[again_name(name)] = {
             "status": solution.status.name,
             "passes": round(solution.passes, 2),
             "gap_reached": bool(solution.gap <= gap),
