@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import doctest
 import shutil
-import subprocess
 from pathlib import Path
 
 import printed
@@ -40,7 +39,6 @@ def test_the_page_about_the_command_line_shows_its_message() -> None:
 def test_the_page_about_snapshots_shows_what_the_host_in_java_prints() -> None:
     if shutil.which("java") is None or shutil.which("javac") is None:
         pytest.skip("there is no JDK on the path")
-    subprocess.run(["sh", str(ROOT / "examples" / "jvm-host" / "build.sh")], check=True, capture_output=True)
     check(JAVA)
 
 

@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from oasis_alloc.common.text_tables import TextTable, as_page, as_text, cut, number, small
 from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.errors import InputError
@@ -17,9 +19,11 @@ from oasis_alloc.results.price_list import SIGNS_IN_WORDS
 from oasis_alloc.results.shadow_prices import Priced, heaviest, in_words, main_column, priced
 
 if TYPE_CHECKING:
+    from oasis_alloc.common.types import Floats
     from oasis_alloc.results.answer import Answer
 
 _NAME, _LABEL = 44, 24  # longest name of a constraint and label of a group, in columns of a terminal
+_ROUNDING = 1e-14  # of the largest total of a constraint
 _PARTS = 5  # rows of the objective
 _WHY = 500  # characters of the reason why parts are left out
 
@@ -193,13 +197,18 @@ def _prices(solution: Answer, limits: list[Priced], max_rows: int) -> str | Text
             cut(some.name, _NAME),
             _label(solution, some.measure.by, some.label(k), _LABEL) or "all",
             f"{some.sense[k]} {number(some.limit[k], 6)}",
-            number(some.total[k], 6),
+            number(_without_rounding(some.total, k), 6),
             number(some.price[k], 4),
         )
         for some, k in kept
     ]
     more = f"... and {count - len(kept):,} more in solution.shadow_prices()" if count > len(kept) else ""
     return TextTable(("largest prices", "group", "limit", "total", "price"), "llrrr", rows, more)
+
+
+def _without_rounding(totals: Floats, k: int) -> float:
+    """A total, or 0 where it is the rounding of terms that cancel: a share that is used up."""
+    return float(totals[k]) if abs(totals[k]) > _ROUNDING * np.abs(totals).max() else 0.0
 
 
 def _words(solution: Answer, found: list[Priced], max_rows: int) -> TextTable | None:
