@@ -14,6 +14,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -99,14 +100,18 @@ def main() -> None:
     if options.shapes:
         given = Given(*shapes.market(int(options.pairs) // 50))
         for name in options.shapes:
-            build = shapes.SHAPES[name]
-            rows += measure(name, lambda g, of=build: of(shapes.Given(g.cands, g.caps, g.floors)), given, 1e-4)
+            rows += measure(name, partial(_shape, shapes.SHAPES[name]), given, 1e-4)
     if options.json is not None:
         save(options.json, about, vars(options), rows)
     heads = ("program", "change", "cold_passes", "again_passes", "cold_seconds", "again_seconds", "gap", "status")
     forms = ("", "", ".1f", ".1f", ".2f", ".2f", ".1e", "")
     cells = [[format(row[h], f) for h, f in zip(heads, forms, strict=True)] for row in rows]
     print("\n" + table(heads, cells, text=(0, 1, 7)))
+
+
+def _shape(build: Callable[[shapes.Given], oa.Problem], given: Given) -> oa.Problem:
+    """A program of shapes.py of these candidates, caps and floors."""
+    return build(shapes.Given(given.cands, given.caps, given.floors))
 
 
 if __name__ == "__main__":
