@@ -117,7 +117,7 @@ def finish_rounds(
         if monitor.may_conflict and not last.allocation.feasible and not loose:
             violations.append(last.allocation.violation)
             far = margins[last.pressed].max(initial=0.0) > settings.far * scale
-            if far or _stuck(violations, settings.tolerant):
+            if far or _stuck(violations, not program.supports, settings):
                 raise SuspectedInfeasible  # prices are far above the scores, or wider margins do not help
         near = np.minimum(np.where(last.pressed, margins, settings.close * margins), opens)
         fresh = engine.decide(center if early else new, near)
@@ -152,9 +152,15 @@ def _first_radius(
     return margins, radius
 
 
-def _stuck(violations: list[float], few: int) -> bool:
-    """True if, after a few rounds, the last two have not halved the violation."""
-    return len(violations) > few and violations[-1] > 0.5 * violations[-3]
+def _stuck(violations: list[float], tells: bool, settings: DualSettings) -> bool:
+    """True if the violation stays as it is, where that `tells`, or has not halved lately after many rounds.
+
+    It rises and falls while many prices move together, as those of floors next to guards do.
+    """
+    last = violations[-3:]
+    if tells and len(last) == 3 and max(last) <= settings.steady * min(last):
+        return True
+    return len(violations) > settings.tolerant and last[-1] > 0.5 * last[0]
 
 
 def release(decision: PairSplit, fresh: PairSplit) -> PairSplit:

@@ -124,7 +124,8 @@ class DualSettings:
     few_pressed: int = 100  # rows pressed at a time, of which the users get alternatives at once
     chords: int = 3  # rounds in which curved rows are only given longer chords
     patience: int = 8  # rounds after which all margins are widened
-    tolerant: int = 10  # rounds after which violations that do not fall are taken for a conflict
+    steady: float = 1.1  # ratio of the last three violations up to which they are taken for a conflict
+    tolerant: int = 10  # rounds after which they are if they do not fall
     first_slack: float = 1e3  # first highest price of a slack, in the largest value or price
     max_slack: float = 1e12  # the last one, in typical scores
     kink: float = 1e-9  # gamma, in typical scores, of visits that are made for the bound alone
