@@ -198,14 +198,19 @@ class RowGroupReader:
         """
         data = self._dataset
         out = {name: np.empty(max(0, end - begin), data.columns.get(name, np.int64)) for name in self._names}
-        at = begin
-        while at < end:
-            g = int(np.searchsorted(data.start, at, side="right")) - 1
-            first, stop = int(data.start[g]), min(end, int(data.start[g + 1]))
-            for name, column in self.group(g).items():
-                out[name][at - begin : stop - begin] = column[at - first : stop - first]
-            at = stop
+        for at, stop, columns in self.stretches(begin, end):
+            for name, column in columns.items():
+                out[name][at - begin : stop - begin] = column
         return out
+
+    def stretches(self, begin: int, end: int) -> Iterator[tuple[int, int, Columns]]:
+        """(first pair, one after the last, columns) of the part of each row group in begin:end; valid as `group`."""
+        start, at = self._dataset.start, begin
+        while at < end:
+            g = int(np.searchsorted(start, at, side="right")) - 1
+            first, stop = int(start[g]), min(end, int(start[g + 1]))
+            yield at, stop, {name: column[at - first : stop - first] for name, column in self.group(g).items()}
+            at = stop
 
     def _decoded(self, g: int) -> Columns:
         """Read a row group, with a check of the file before and after."""

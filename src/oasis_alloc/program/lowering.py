@@ -134,7 +134,7 @@ def within_reach(program: Program, reach: Reach | None = None) -> Program:
 
 def value_of(objective: Objective, cands: Candidates) -> npt.NDArray[np.floating[Any]]:
     """v_p = sum_k w_k c_pk, plus, for every term of `steady`, its weight times the pair's earlier probability."""
-    terms, steady = _terms(objective), objective.steady
+    terms, steady = terms_of(objective), objective.steady
     if cands.stream is not None:
         if steady:
             raise ProblemError(
@@ -150,14 +150,15 @@ def value_of(objective: Objective, cands: Candidates) -> npt.NDArray[np.floating
     return out
 
 
-def _terms(objective: Objective) -> list[tuple[float, str | None]]:
+def terms_of(objective: Objective) -> list[tuple[float, str | None]]:
+    """(coefficient, column) of the linear part; no column is exposure."""
     linear = objective.linear
     return [] if linear is None else [(term.coefficient, term.column) for term in linear.terms]
 
 
 def _pair_reader(problem: Problem, dataset: Dataset, cells: _Cells, columns: list[str]) -> PairReader:
     code_of = None if cells.code.size == 0 else cells.code
-    return PairReader(dataset, code_of, _terms(problem.maximize), tuple(columns))
+    return PairReader(dataset, code_of, terms_of(problem.maximize), tuple(columns))
 
 
 def base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:

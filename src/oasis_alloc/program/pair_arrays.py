@@ -111,18 +111,13 @@ class PairReader:
 
     def fill(self, reader: RowGroupReader, indptr: Ints, users: tuple[int, int], into: PairArrays) -> None:
         """Read the pairs of some users, first to one after the last, into arrays of their size."""
-        (first, last), start = users, self.dataset.start
+        first, last = users
         weight = self.by_pair(first, last, indptr[first : last + 1])
-        begin, stop = int(indptr[first]), int(indptr[last])
-        at = begin
-        while at < stop:
-            g = int(np.searchsorted(start, at, side="right")) - 1
-            end = min(stop, int(start[g + 1]))
-            rows, here = slice(at - start[g], end - start[g]), slice(at - begin, end - begin)
+        begin = int(indptr[first])
+        for at, stop, columns in reader.stretches(begin, int(indptr[last])):
+            here = slice(at - begin, stop - begin)
             part = PairArrays(into.code[here], into.value[here], into.extra[:, here])
-            columns = {name: column[rows] for name, column in reader.group(g).items()}
             self.write(columns, None if weight is None else weight[here], part)
-            at = end
 
     def by_pair(self, first: int, last: int, indptr: Ints) -> Floats | None:
         """The weight of every pair of users first <= u < last, whose indptr is given."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.problem import Problem
-from oasis_alloc.program.lowering import key_of, value_of, within_reach
+from oasis_alloc.program.lowering import key_of, terms_of, value_of, within_reach
 from oasis_alloc.program.program import Program
 from oasis_alloc.program.variants import with_functions
 
@@ -57,15 +56,10 @@ def _same_rows(before: Problem, now: Problem) -> bool:
 
 def _same_values(before: Problem, now: Problem) -> bool:
     """True if every pair has the same value: the same terms of the same columns."""
-    one, other = _terms(before), _terms(now)
+    one, other = terms_of(before.maximize), terms_of(now.maximize)
     return (
         one == other
         and not before.maximize.steady
         and not now.maximize.steady
         and all(_same_column(before.candidates, now.candidates, column) for _, column in one)
     )
-
-
-def _terms(problem: Problem) -> list[tuple[float, Any]]:
-    linear = problem.maximize.linear
-    return [] if linear is None else [(term.coefficient, term.column) for term in linear.terms]

@@ -26,7 +26,7 @@ from oasis_alloc.solvers.dual import (
     optimize,
     reporting,
     sample_stride,
-    typical_score,
+    typical_without_rules,
     with_all_users,
 )
 from oasis_alloc.solvers.evaluation import evaluate
@@ -67,11 +67,9 @@ def solve_again(engine: Engine, monitor: Monitor, warm: WarmStart, settings: Dua
 
 def _typical(engine: Engine, settings: DualSettings) -> float:
     """The typical score, of a sample of users."""
-    program = engine.program
-    if program.rules is None:
-        return typical_score(engine, sample_stride(program, settings.slots_per_row, settings), settings)
-    with engine.plain() as plain:
-        return typical_score(plain, sample_stride(program, settings.min_slots_per_row, settings), settings)
+    numbers = (settings.slots_per_row, settings.min_slots_per_row)
+    stride, rough = (sample_stride(engine.program, number, settings) for number in numbers)
+    return typical_without_rules(engine, stride, rough, settings)
 
 
 def _keep_place(engine: Engine, monitor: Monitor, warm: WarmStart) -> None:

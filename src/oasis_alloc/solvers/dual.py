@@ -97,12 +97,7 @@ class Run:
         program = engine.program
         stride = 1 if warm else sample_stride(program, settings.slots_per_row, settings)
         rough = 1 if warm else sample_stride(program, settings.min_slots_per_row, settings)
-        if program.rules is None:
-            typical = typical_score(engine, stride, settings)
-        else:
-            with engine.plain() as plain:
-                typical = typical_score(plain, rough, settings)
-        monitor.typical = typical
+        typical = monitor.typical = typical_without_rules(engine, stride, rough, settings)
         dual = SmoothedDual(engine, reporting(engine, monitor), settings)
         return cls(engine, monitor, dual, settings, warm, stride, rough, typical, typical if scale is None else scale)
 
@@ -341,6 +336,14 @@ def undecided_wanted(dual: SmoothedDual, point: Point) -> int:
 def slots_of_one_size(program: Program) -> float:
     """Slots that can be filled where every user has the largest size, as without rules."""
     return float(np.minimum(np.diff(program.indptr), program.size).sum())
+
+
+def typical_without_rules(engine: Engine, stride: int, rough_stride: int, settings: DualSettings) -> float:
+    """The typical score of slates that only have sizes; with rules, of the rougher sample."""
+    if engine.program.rules is None:
+        return typical_score(engine, stride, settings)
+    with engine.plain() as plain:
+        return typical_score(plain, rough_stride, settings)
 
 
 def typical_score(engine: Engine, stride: int, settings: DualSettings) -> float:

@@ -58,7 +58,7 @@ def _is_cap(engine: Engine) -> npt.NDArray[np.bool_]:
 def _sold_out(engine: Engine, prices: Floats, rows: Ints, gamma: float, largest: float) -> Floats:
     """Prices at which the demand of each of these caps is its limit, at the thresholds without them: one visit."""
     program = engine.program
-    out, new = prices.copy(), np.zeros(program.n_rows)
+    out = prices.copy()
     out[rows] = _OUT * largest / program.row_scale[rows]
     engine.visit(out, gamma)
     thresholds = engine.thresholds
@@ -83,8 +83,7 @@ def _sold_out(engine: Engine, prices: Floats, rows: Ints, gamma: float, largest:
     for k in range(rows.size):
         first, last = int(starts[k]), int(starts[k + 1])
         at = first + int(np.searchsorted(used[first + 1 : last + 1] - used[first], upper[rows[k]], side="right"))
-        new[rows[k]] = entry[at] if at < last else 0.0  # the first pair that no longer fits
-    out[rows] = new[rows]
+        out[rows[k]] = entry[at] if at < last else 0.0  # the first pair that no longer fits
     return out
 
 

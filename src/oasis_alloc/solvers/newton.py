@@ -102,20 +102,20 @@ class SmoothedDual:
         least: Floats = settings.unknown * np.maximum(totals, settings.few_totals * totals.mean() + 1.0) / point.gamma
         return least
 
-    def metric(self, point: Point) -> Floats:
-        """About the curvature of each dual variable, and positive: that of the visit, of earlier ones and of functions.
+    def metric(self, point: Point) -> tuple[Floats, Floats]:
+        """About the curvature of each dual variable, and positive, with the part that neither visit nor functions have.
 
         A coupled price may not be cut by itself: what one group can pay would then shorten the steps of all. So these
         prices have at least the curvature of a row that never had a fractional pair, or most of it.
         """
         settings, row = self.settings, self.program.row
-        own = (point.visit.diagonal / self.program.row_scale**2)[row]
-        known, least = own + point.conjugate.diagonal, self.typical(point)[row]
+        own, of_functions = (point.visit.diagonal / self.program.row_scale**2)[row], point.conjugate.diagonal
+        known, least = own + of_functions, self.typical(point)[row]
         for block, _ in self.program.supports:
             unknown = settings.coupled * self._unknown(point)[block.rows]
             least[block.variables] = np.maximum(least[block.variables], unknown)
-        added = settings.damping * known + np.maximum(least - known, 0.0)
-        return np.asarray(np.maximum(known + added, _FLATTEST))
+        added = settings.damping * known + np.maximum(least - own - of_functions, 0.0)
+        return np.maximum(known + added, _FLATTEST), added
 
     def residual(self, point: Point, of_shared: float = 1.0) -> float:
         """Maximum over functions of the projected gradient's sum divided by the sum of its absolute parts.
@@ -130,7 +130,7 @@ class SmoothedDual:
         program = self.program
         off = np.where(self.at_bound(point), 0.0, np.minimum(np.abs(point.gradient), self._curve_residual(point)))
         if program.supports:
-            metric = self.metric(point)
+            metric, _ = self.metric(point)
             moved = program.nearest(point.z, point.gradient, metric, program.lower, program.upper) - point.z
             for block, _ in program.supports:
                 off[block.variables] = np.abs(metric * moved)[block.variables]
@@ -285,20 +285,17 @@ def along_curve(dual: SmoothedDual, point: Point, direction: Floats, longest: fl
 def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) -> Floats:
     """Approximate solution of (H + added) d = -g on the free variables; over their domain where prices are coupled."""
     program, visit = dual.program, dual.last_visit(point)
+    diagonal, added = dual.metric(point)
     if program.supports:
-        model = Model(point.z, point.gradient, dual.metric(point), point.visit.diagonal, visit.curvature)
+        model = Model(point.z, point.gradient, diagonal, point.visit.diagonal, visit.curvature)
         return coupled_direction(program, model, longest, dual.settings)
     free = ~dual.at_bound(point)
-    row = program.row
-    own = (point.visit.diagonal / program.row_scale**2)[row]
-    known = own + point.conjugate.diagonal
-    added = dual.settings.damping * known + np.maximum(dual.typical(point)[row] - own - point.conjugate.diagonal, 0.0)
 
     def product(d: Floats) -> Floats:
         slates = program.by_variable(visit.curvature(program.prices(d)))
         return np.asarray(slates + point.conjugate.diagonal * d + added * d)
 
-    target, diagonal = np.where(free, -point.gradient, 0.0), np.maximum(known + added, _FLATTEST)
+    target = np.where(free, -point.gradient, 0.0)
     stop = dual.settings.forcing**2 * float(target @ (target / diagonal))
     d = _conjugate_gradients(product, diagonal, target, free, stop, dual.settings.max_products)
     far = (np.abs(d) > longest) & (point.conjugate.diagonal == 0.0)

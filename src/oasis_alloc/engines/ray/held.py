@@ -66,11 +66,8 @@ class Store:
         assert program.stream is not None  # checked by the driver
         dataset, indptr = program.stream.dataset, program.indptr
         with dataset.read([dataset.user], verify=True) as reader:
-            at, stop = int(indptr[first]), int(indptr[last])
-            while at < stop:
-                g = int(np.searchsorted(dataset.start, at, side="right")) - 1
-                begin, end = int(dataset.start[g]), min(stop, int(dataset.start[g + 1]))
-                found = reader.group(g)[dataset.user][at - begin : end - begin]
+            for at, end, columns in reader.stretches(int(indptr[first]), int(indptr[last])):
+                found = columns[dataset.user]
                 low, high = program.users_of(np.array([at, end - 1])).tolist()
                 counts = np.diff(np.clip(indptr[low : high + 2], at, end))
                 expected = np.repeat(np.arange(low, high + 1), counts.astype(np.int64))
@@ -80,7 +77,6 @@ class Store:
                         f"{dataset.place(at + row)}: user {int(found[row]):,}; expected user {int(expected[row]):,}. A "
                         "user is in two partitions, or a file was replaced: partition the pairs again."
                     )
-                at = end
 
     def run_of(self, first: int, last: int) -> Run | None:
         """The run that has these users, if they are held."""
