@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from clusters import candidates_of, files_of, problems, same
+from clusters import candidates_of, clusters_that_start, files_of, problems, same
 
 import oasis_alloc as oa
 from oasis_alloc.engines.ray import cluster as clusters
@@ -76,15 +76,7 @@ def many_chunks() -> Iterator[None]:
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Cluster]:
     """The clusters of solves, as they start."""
-    out: list[Cluster] = []
-    made = Cluster.__init__
-
-    def remember(self: Cluster, *settings: Any) -> None:
-        made(self, *settings)
-        out.append(self)
-
-    monkeypatch.setattr(Cluster, "__init__", remember)
-    return out
+    return clusters_that_start(monkeypatch)
 
 
 @pytest.mark.parametrize("name", problems)

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import candidates_of, files_of, problems, same
+from clusters import candidates_of, clusters_that_start, files_of, problems, same
 
 import oasis_alloc as oa
-from oasis_alloc.engines.ray.cluster import Cluster
 from oasis_alloc.engines.settings import SIZES
 
 pytestmark = [
@@ -51,14 +50,7 @@ def test_a_node_that_is_killed_changes_nothing(
     two_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spare: bool
 ) -> None:
     problem = problems["limits"](files_of(tmp_path).candidates(items=candidates_of.items))
-    started: list[Cluster] = []
-    made = Cluster.__init__
-
-    def remember(self: Cluster, *settings: Any) -> None:
-        made(self, *settings)
-        started.append(self)
-
-    monkeypatch.setattr(Cluster, "__init__", remember)
+    started = clusters_that_start(monkeypatch)
     (node,) = two_nodes.worker_nodes
     places: list[dict[str, Any]] = []
     turns: list[float] = []

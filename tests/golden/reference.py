@@ -1,6 +1,6 @@
 """A reader and scorer written from docs/snapshot.md with Python's own types alone: slow, plain, and of no other code.
 
-The vectors beside this file are what it answers; the library and the host in `examples/jvm-host/` must do the same.
+The vectors next to this file are what it answers; the library and the host in `examples/jvm-host/` must do the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Servers of object storage on the loopback interface, one of each kind per process of the tests."""
+"""A signed directory, and servers of object storage on the loopback interface, one of each kind per process."""
 
 from __future__ import annotations
 
@@ -6,9 +6,22 @@ import logging
 import socket
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from published import keys, priced
+
+import oasis_alloc as oa
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Path:
+    """A directory next to the keys `one` and `two`, with two versions signed by the first."""
+    ((private, _), _) = keys(tmp_path, "one", "two")
+    for k in range(2):
+        oa.publish(priced(k), tmp_path / "radio", sign=private)
+    return tmp_path / "radio"
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from jobs import make_job, make_tables, write_job
 from served import candidates
 
 import oasis_alloc as oa
-from oasis_alloc.publish.jobs.checks import promises
 from oasis_alloc.publish.jobs.gates import check_result
+from oasis_alloc.publish.jobs.promises import promises
 
 
 def served(folder: Path) -> str:

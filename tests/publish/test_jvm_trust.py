@@ -28,15 +28,6 @@ def script() -> Iterator[JavaStore]:
         yield found
 
 
-@pytest.fixture
-def where(tmp_path: Path) -> Path:
-    """A directory next to the keys `one` and `two`, with two versions signed by the first."""
-    ((private, _), _) = keys(tmp_path, "one", "two")
-    for k in range(2):
-        oa.publish(priced(k), tmp_path / "radio", sign=private)
-    return tmp_path / "radio"
-
-
 class Readers:
     """A new store of the same manifest in each language, and what they say."""
 

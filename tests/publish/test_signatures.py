@@ -10,20 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from effort import full_only
-from published import keys, priced
+from published import priced
 
 import oasis_alloc as oa
 from oasis_alloc.__main__ import main
 from oasis_alloc.publish.manifest import Manifest
-
-
-@pytest.fixture
-def where(tmp_path: Path) -> Path:
-    """A directory next to the keys `one` and `two`, with two versions signed by the first."""
-    ((private, _), _) = keys(tmp_path, "one", "two")
-    for k in range(2):
-        oa.publish(priced(k), tmp_path / "radio", sign=private)
-    return tmp_path / "radio"
 
 
 def trust(where: Path, key: str = "one", **how: object) -> oa.Trust:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import oasis_alloc as oa
+from oasis_alloc.engines.ray.cluster import Cluster
 
 N_USERS, N_ITEMS, DEGREE = 1_000, 60, 15
 
@@ -102,3 +105,16 @@ def same(one: oa.Solution, other: oa.Solution, bits: bool = True) -> None:
     assert one.passes == other.passes
     assert np.array_equal(one.pairs, other.pairs)
     assert np.array_equal(one.x, other.x)
+
+
+def clusters_that_start(monkeypatch: pytest.MonkeyPatch) -> list[Cluster]:
+    """A list that has the clusters of solves from now on, as they start."""
+    out: list[Cluster] = []
+    made = Cluster.__init__
+
+    def remember(self: Cluster, *settings: Any) -> None:
+        made(self, *settings)
+        out.append(self)
+
+    monkeypatch.setattr(Cluster, "__init__", remember)
+    return out

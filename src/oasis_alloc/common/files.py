@@ -66,6 +66,23 @@ def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+@contextmanager
+def locked(path: str | os.PathLike[str], wait: bool) -> Iterator[None]:
+    """For the block, a lock on a file, which is made; it ends with the process that holds it.
+
+    Another process waits, or gets a `BlockingIOError`. Windows has no such lock: there this does nothing.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        with suppress(ImportError):
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _known(target: Path) -> os.stat_result | None:
     """The file at the end of all links; None if there is nothing yet."""
     try:

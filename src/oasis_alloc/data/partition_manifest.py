@@ -14,7 +14,6 @@ from oasis_alloc.errors import InputError
 NAME = "_partitions.json"
 USERS, ITEMS = "_users", "_items.parquet"
 _FORMAT = 1
-_PIECE = 1 << 22  # bytes hashed at a time
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,9 @@ class StoredFile:
     @classmethod
     def of(cls, directory: Path, name: str) -> StoredFile:
         """Read a file for its size and digest."""
-        digest = hashlib.sha256()
         with open(directory / name, "rb") as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
-        return cls(name, (directory / name).stat().st_size, digest.hexdigest())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(name, (directory / name).stat().st_size, digest)
 
     def is_there(self, directory: Path) -> bool:
         """True if there is a file of this size; its bytes are not read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,11 @@ def page(problem: Problem, solution: Solution, title: str, relevance: str | None
         "minus the prices of what it uses reproduces this allocation. "
         f"Made by oasis_alloc {escape(package_version())}.</footer>"
     )
+    return html_document(title, parts)
+
+
+def html_document(title: str, parts: Iterable[str]) -> str:
+    """A page of these parts, which needs no other file."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oasis_alloc.common.environment import variable_in
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, require
 from oasis_alloc.publish.manifest import PublishedVersion, signed, signed_bytes
@@ -15,7 +16,6 @@ from oasis_alloc.publish.manifest import PublishedVersion, signed, signed_bytes
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-_ENVIRONMENT = "env:"
 _LARGEST = 1 << 14  # bytes of a file with a key
 SIZE = 32  # bytes of a public key
 
@@ -124,8 +124,8 @@ def id_of_file(path: str | os.PathLike[str]) -> str:
 
 def _text_of(source: object, argument: str) -> tuple[bytes, str]:
     """(the PEM text, how messages name its source). Messages never have the text."""
-    if isinstance(source, str) and source.startswith(_ENVIRONMENT):
-        variable = source.removeprefix(_ENVIRONMENT)
+    variable = variable_in(source)
+    if variable is not None:
         text = os.environ.get(variable)
         if text is None:
             raise InputError(f"{argument}={source!r}: the environment has no variable {variable!r}.")

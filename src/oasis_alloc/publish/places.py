@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.files import locked, write_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.remote import RemoteFolder, is_remote
 from oasis_alloc.errors import InputError
@@ -80,15 +80,8 @@ class Folder:
     def exclusive(self) -> Iterator[None]:
         """For the block, other publishers on this machine wait; the lock ends with the process that holds it."""
         self.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            with suppress(ImportError):  # Windows has no such lock; there one job publishes to a directory
-                import fcntl
-
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with locked(self.path / _LOCK, wait=True):  # on Windows, one job publishes to a directory
             yield
-        finally:
-            os.close(descriptor)
 
 
 class Bucket(RemoteFolder):

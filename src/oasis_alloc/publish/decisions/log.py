@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.environment import variable_in
 from oasis_alloc.common.files import replacing
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, require
@@ -252,11 +253,12 @@ def _kept(values: Any) -> Any:
 def _secret_of(secret: object) -> bytes:
     if not isinstance(secret, str) or not secret:
         raise InputError("DecisionLog(secret=...): expected a text, or 'env:NAME' for a variable of the environment.")
-    if not secret.startswith("env:"):
+    variable = variable_in(secret)
+    if variable is None:
         return secret.encode()
-    if not os.environ.get(secret[4:]):
-        raise InputError(f"DecisionLog(secret={secret!r}): the environment has no variable {secret[4:]!r}.")
-    return os.environ[secret[4:]].encode()
+    if not os.environ.get(variable):
+        raise InputError(f"DecisionLog(secret={secret!r}): the environment has no variable {variable!r}.")
+    return os.environ[variable].encode()
 
 
 def _watch(of: weakref.ref[DecisionLog], ended: threading.Event) -> None:

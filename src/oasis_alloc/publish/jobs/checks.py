@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from oasis_alloc.common.labels import plain
 from oasis_alloc.common.nearest import nearest
-from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.publish.jobs.findings import Finding, not_possible, some
 from oasis_alloc.publish.jobs.profile import attribute_of, drift_of, users_and_items_without
+from oasis_alloc.publish.jobs.promises import Promise, promises
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
     from oasis_alloc.problem import Problem
-    from oasis_alloc.statement.measures import Measure
 
-_Input = tuple["Problem", Mapping[str, Any], Mapping[str, Any] | None]
-"""(the problem, {profile, digests} of this run, the same of the last run)."""
+
+@dataclass(frozen=True)
+class _Input:
+    """The problem, `{profile, digests}` of this run, and the same of the last run."""
+
+    problem: Problem
+    now: Mapping[str, Any]
+    last: Mapping[str, Any] | None
+
+    @cached_property
+    def promises(self) -> list[Promise]:
+        """Of several checks: what slates can reach takes a sort of all pairs."""
+        return promises(self.problem)
 
 
 def check_input(
     problem: Problem, limits: Mapping[str, Any], now: Mapping[str, Any], last: Mapping[str, Any] | None
 ) -> list[Finding]:
     """The findings of all checks that `limits`, the table [checks], names."""
-    found: list[Finding] = []
+    found, given = list[Finding](), _Input(problem, now, last)
     for name, limit in limits.items():
-        found += _CHECKS[name]((problem, now, last), limit)
+        found += _CHECKS[name](given, limit)
     return found
 
 
 def _fresh(given: _Input, limit: list[str]) -> Iterator[Finding]:
-    _, now, last = given
+    now, last = given.now, given.last
     for table in limit:
         if last is None or table not in last["digests"]:
             yield not_possible(f"fresh {table}", None)
@@ -45,7 +57,7 @@ def _fresh(given: _Input, limit: list[str]) -> Iterator[Finding]:
 
 
 def _rows(given: _Input, limit: list[float]) -> Iterator[Finding]:
-    _, now, last = given
+    now, last = given.now, given.last
     for table, rows in now["profile"]["rows"].items():
         if last is None or not last["profile"]["rows"][table]:
             yield not_possible(f"rows {table}", limit)
@@ -58,20 +70,20 @@ def _rows(given: _Input, limit: list[float]) -> Iterator[Finding]:
 
 
 def _users_without_candidates(given: _Input, limit: float) -> Iterator[Finding]:
-    candidates = given[0].candidates
+    candidates = given.problem.candidates
     without = np.flatnonzero(np.diff(candidates.indptr) == 0)
     yield _share("users_without_candidates", without, candidates.n_users, limit, candidates, "users")
 
 
 def _missing_labels(given: _Input, limit: Mapping[str, float]) -> Iterator[Finding]:
-    candidates = given[0].candidates
+    candidates = given.problem.candidates
     for key, share in limit.items():
         without, count, side = users_and_items_without(candidates, key)
         yield _share(f"missing_labels {key}", without, count, share, candidates, side)
 
 
 def _new_labels(given: _Input, limit: Mapping[str, float]) -> Iterator[Finding]:
-    problem, _, last = given
+    problem, last = given.problem, given.last
     candidates = problem.candidates
     for key, most in limit.items():
         attribute, count = attribute_of(candidates, key)
@@ -93,7 +105,7 @@ def _new(label: str, count: int, known: Sequence[str]) -> str:
 
 
 def _drift(given: _Input, limit: float) -> Iterator[Finding]:
-    problem, now, last = given
+    problem, now, last = given.problem, given.now, given.last
     for column in now["profile"]["columns"]:
         if last is None or not last["profile"]["columns"].get(column, {}).get("points"):
             yield not_possible(f"drift {column}", limit)
@@ -105,7 +117,7 @@ def _drift(given: _Input, limit: float) -> Iterator[Finding]:
 
 
 def _range(given: _Input, limit: Mapping[str, list[float]]) -> Iterator[Finding]:
-    candidates = given[0].candidates
+    candidates = given.problem.candidates
     for column, (low, high) in limit.items():
         if column not in candidates.columns:
             raise ProblemError(f"checks.range: no column {column!r}.{candidates.no_column(column)}")
@@ -116,53 +128,17 @@ def _range(given: _Input, limit: Mapping[str, list[float]]) -> Iterator[Finding]
 
 
 def _without_supply(given: _Input, limit: int) -> Iterator[Finding]:
-    bad = [_group(name, label) for name, label, _, possible in promises(given[0]) if possible <= 0]
+    bad = [_group(name, label) for name, label, _, possible in given.promises if possible <= 0]
     yield Finding("without_supply", len(bad) <= limit, float(len(bad)), limit, some(bad, len(bad)))
 
 
 def _promised(given: _Input, limit: float) -> Iterator[Finding]:
-    found = [(floor / possible, _group(name, label), floor, possible) for name, label, floor, possible
-             in promises(given[0]) if possible > 0]  # fmt: skip
+    found = [(floor / possible, _group(name, label), floor, possible) for name, label, floor, possible in given.promises
+             if possible > 0]  # fmt: skip
     bad = sorted((one for one in found if one[0] > limit), key=lambda one: -one[0])
     where = [f"{group} promises {floor:,.6g} of {possible:,.6g}" for _, group, floor, possible in bad]
     largest = max((one[0] for one in found), default=0.0)
     yield Finding("promised", not bad, largest, limit, some(where, len(where)))
-
-
-def promises(problem: Problem) -> list[tuple[str, Any, float, float]]:
-    """(constraint, label, floor, a bound on what slates can reach) of every floor above 0, hard or soft."""
-    out = []
-    for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
-        if function.in_constraints:
-            floors = bound.band()[0]
-            places = np.flatnonzero(np.isfinite(floors) & (floors > 0))
-            if places.size:
-                labels, highest = problem.labels(name), _reach(problem, function.measure)
-                out += [(name, labels[k], float(floors[k]), float(highest[k])) for k in places.tolist()]
-    return out
-
-
-def _reach(problem: Problem, measure: Measure) -> Floats:
-    """By group, the sum of every user's largest contributions in as many slots as the slate has."""
-    candidates, grouping = problem.candidates, problem.candidates.grouping(measure.by or None)
-    values = np.zeros(candidates.n_pairs)
-    for term in measure.terms:
-        column = 1.0 if term.column is None else np.asarray(candidates.columns[term.column], np.float64)
-        # of a share such as exposure(by="licensor") - 0.25 * exposure(), what is subtracted can be 0
-        values += np.maximum(term.coefficient * column, 0.0)
-    pairs = np.arange(candidates.n_pairs)
-    user = candidates.user_of(pairs)
-    position, group = grouping.members(grouping.user_part[user], grouping.item_part[candidates.item])
-    inside, of = user[position], values[position]
-    order = np.lexsort((-of, group, inside))
-    inside, group, of = inside[order], group[order], of[order]
-    begins = np.concatenate([[True], (np.diff(inside) != 0) | (np.diff(group) != 0)])[: inside.size]
-    first = np.flatnonzero(begins)
-    rank = np.arange(inside.size) - first[np.cumsum(begins) - 1] if inside.size else np.empty(0, np.int64)
-    size = np.broadcast_to(problem.slate.size, candidates.n_users)[inside]
-    weight = np.ones(inside.size) if problem.supply is None else problem.supply[inside]
-    counts = rank < size
-    return np.bincount(group[counts], (of * weight)[counts], grouping.n_groups).astype(np.float64)
 
 
 def _group(name: str, label: Any) -> str:

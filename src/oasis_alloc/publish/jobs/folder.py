@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from oasis_alloc.common.documents import jsonable
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.files import locked, write_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError
 
@@ -74,24 +73,25 @@ def step_file(step: str) -> str:
     return f"{step}.json"
 
 
-def runs_of(runs: Path) -> list[RunFolder]:
-    """The runs that have begun, the oldest first."""
+def runs_of(runs: Path) -> list[tuple[RunFolder, dict[str, Any]]]:
+    """The runs that have begun, the oldest first, with their summaries."""
     found = []
     with suppress(FileNotFoundError):
         for entry in runs.iterdir():
             summary = RunFolder(entry).summary() if entry.is_dir() else None
             if summary is not None:
-                found.append((str(summary.get("begun")), entry.name, RunFolder(entry)))
-    return [folder for _, _, folder in sorted(found, key=lambda one: one[:2])]
+                found.append((RunFolder(entry), summary))
+    return sorted(found, key=lambda one: (str(one[1].get("begun")), one[0].name))
 
 
 def last_published(runs: Path, before: str) -> RunFolder | None:
     """The newest run that has published, other than the run `before`."""
-    for folder in reversed(runs_of(runs)):
-        summary = folder.summary()
-        if folder.name != before and summary is not None and summary["status"] == PUBLISHED:
-            return folder
-    return None
+    return _newest_published(runs_of(runs), before)
+
+
+def _newest_published(known: list[tuple[RunFolder, dict[str, Any]]], before: str) -> RunFolder | None:
+    published = [one for one, summary in known if one.name != before and summary["status"] == PUBLISHED]
+    return published[-1] if published else None
 
 
 def folder_for(runs: Path, run: str | None, job: str) -> RunFolder:
@@ -102,11 +102,11 @@ def folder_for(runs: Path, run: str | None, job: str) -> RunFolder:
         return RunFolder(runs / run)
     known = runs_of(runs)
     if known:
-        summary = known[-1].summary() or {}
+        last, summary = known[-1]
         if summary.get("status") == "running" and summary.get("digests", {}).get("job") == job:
-            return known[-1]
+            return last
     now = datetime.fromtimestamp(time.time(), UTC).strftime("%Y%m%dT%H%M%SZ")
-    names, k = {folder.name for folder in known}, 1
+    names, k = {folder.name for folder, _ in known}, 1
     while (name := now if k == 1 else f"{now}-{k}") in names:
         k += 1
     return RunFolder(runs / name)
@@ -114,8 +114,9 @@ def folder_for(runs: Path, run: str | None, job: str) -> RunFolder:
 
 def remove_old(runs: Path, keep: int) -> None:
     """Remove finished runs, the oldest first; the last `keep` stay, and the last one that has published."""
-    finished = [folder for folder in runs_of(runs) if (folder.summary() or {}).get("status") != "running"]
-    last = last_published(runs, "")
+    known = runs_of(runs)
+    finished = [folder for folder, summary in known if summary.get("status") != "running"]
+    last = _newest_published(known, "")
     for folder in finished[:-keep]:
         if last is None or folder.name != last.name:
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -125,15 +126,9 @@ def remove_old(runs: Path, keep: int) -> None:
 def only_one(runs: Path) -> Iterator[None]:
     """For the block, no other process on this machine runs the job; raises `RunInProgress`."""
     runs.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(runs / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        with suppress(ImportError):  # Windows has no such lock
-            import fcntl
-
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise RunInProgress(f"{runs}: another process runs this job; wait until it has ended.") from None
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(runs / _LOCK, wait=False))
+        except BlockingIOError:
+            raise RunInProgress(f"{runs}: another process runs this job; wait until it has ended.") from None
         yield
-    finally:
-        os.close(descriptor)

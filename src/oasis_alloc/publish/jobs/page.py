@@ -7,15 +7,15 @@ from html import escape
 from typing import Any
 
 from oasis_alloc.common.version import package_version
-from oasis_alloc.page.style import STYLE
+from oasis_alloc.page.page import html_document
 
 
 def page_of(summary: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]], solution: str | None) -> str:
     """The page of a run; `solution` is the file of the solution's own page, next to it."""
     good = summary["status"] in ("published", "checked")
-    title = f"{summary['job']}: run {summary['run']}"
+    heading = f"{summary['job']}: run {summary['run']}"
     parts = [
-        f"<h1>{escape(title)}</h1>",
+        f"<h1>{escape(heading)}</h1>",
         f'<p><span class="status{"" if good else " bad"}">{escape(str(summary["status"]))}</span>'
         f"{': ' if summary['message'] else ''}{escape(str(summary['message']))}</p>",
         _tiles(summary),
@@ -32,13 +32,7 @@ def page_of(summary: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]], 
     if solution is not None:
         parts.append(f'<p><a href="{escape(solution)}">The solution</a>: certificate, delivery, prices.</p>')
     parts.append(f"<footer>Made by oasis_alloc {escape(package_version())}.</footer>")
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(parts)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return html_document(heading, parts)
 
 
 def _tiles(summary: Mapping[str, Any]) -> str:

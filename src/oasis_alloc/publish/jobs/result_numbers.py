@@ -10,6 +10,7 @@ import numpy as np
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem_file.earlier import churn_of, saved_allocation
+from oasis_alloc.publish.jobs.promises import floors_of
 from oasis_alloc.results.organic import best_pairs
 from oasis_alloc.statement.functions.soft import Soft
 
@@ -81,12 +82,11 @@ def kept(solution: Solution, gate: Mapping[str, Any]) -> dict[str, Any]:
 def _promised(solution: Solution) -> list[dict[str, Any]]:
     """Planned amount and floor of every group with a floor above 0, hard or soft."""
     problem, out = solution.problem, []
-    for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
-        if function.in_constraints:
-            floors, totals = bound.band()[0], solution.totals[name]
-            for k in np.flatnonzero(np.isfinite(floors) & (floors > 0)).tolist():
-                label = str(problem.labels(name)[k])
-                out.append({"constraint": name, "label": label, "promised": floors[k], "planned": totals[k]})
+    for name, _, groups, floors in floors_of(problem):
+        labels, totals = problem.labels(name), solution.totals[name]
+        out += [
+            {"constraint": name, "label": str(labels[k]), "promised": floors[k], "planned": totals[k]} for k in groups
+        ]
     return out
 
 

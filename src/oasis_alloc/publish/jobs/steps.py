@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from oasis_alloc.common.environment import variable_in
 from oasis_alloc.common.files import write_whole
 from oasis_alloc.common.remote import is_remote
 from oasis_alloc.errors import InputError, SolverError
@@ -177,7 +178,7 @@ class Steps:
         """Publish the policy of this run."""
         begun, table = time.perf_counter(), self.job.table("publish")
         sign = table.get("sign")
-        if sign is not None and not sign.startswith("env:"):
+        if sign is not None and variable_in(sign) is None:
             sign = self.job.folder / sign
         where = table["directory"]
         version = PolicyDirectory(where if is_remote(where) else self.job.folder / where).publish(

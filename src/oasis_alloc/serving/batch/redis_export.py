@@ -15,6 +15,7 @@ import numpy as np
 
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.documents import jsonable
+from oasis_alloc.common.environment import variable_in
 from oasis_alloc.common.labels import as_listed, plain, shown
 from oasis_alloc.errors import InputError, require
 from oasis_alloc.results.answer_columns import answer_names
@@ -129,7 +130,8 @@ def _only_writer(client: Any, prefix: str) -> Iterator[Callable[[], None]]:
 def _client(address: str) -> Iterator[Any]:
     """A client for the block; errors of Redis are `ConnectionError`, without the address: it may have a password."""
     redis = require("redis", "redis")
-    text = os.environ.get(address[4:]) if isinstance(address, str) and address.startswith("env:") else address
+    variable = variable_in(address)
+    text = address if variable is None else os.environ.get(variable)
     if not isinstance(text, str) or "://" not in text:
         raise InputError(
             "address is not that of a Redis; expected 'redis://host:6379/0', or 'env:NAME' for a variable of the "
