@@ -10,58 +10,22 @@ import sys
 import types
 from typing import TYPE_CHECKING
 
-from oasis_alloc.candidates import Candidates as Candidates
-from oasis_alloc.compare import Comparison as Comparison
-from oasis_alloc.compare import compare as compare
-from oasis_alloc.errors import CertificateError as CertificateError
-from oasis_alloc.errors import CheckpointWarning as CheckpointWarning
-from oasis_alloc.errors import InputError as InputError
-from oasis_alloc.errors import LedgerUnavailableError as LedgerUnavailableError
-from oasis_alloc.errors import MissingDependencyError as MissingDependencyError
-from oasis_alloc.errors import OasisAllocError as OasisAllocError
-from oasis_alloc.errors import ProblemError as ProblemError
-from oasis_alloc.errors import SnapshotError as SnapshotError
-from oasis_alloc.errors import SolverError as SolverError
-from oasis_alloc.frontier import Frontier as Frontier
-from oasis_alloc.frontier import frontier as frontier
-from oasis_alloc.policy import Policy as Policy
-from oasis_alloc.problem import Problem as Problem
-from oasis_alloc.results.organic import organic as organic
-from oasis_alloc.results.plots import SolutionPlots as SolutionPlots
-from oasis_alloc.results.price_list import ShadowPrice as ShadowPrice
-from oasis_alloc.results.price_list import ShadowPrices as ShadowPrices
-from oasis_alloc.results.rounding import Rounded as Rounded
-from oasis_alloc.results.saved import SavedSolution as SavedSolution
-from oasis_alloc.results.saved import load_solution as load_solution
-from oasis_alloc.serving.exploration import Exploration as Exploration
-from oasis_alloc.serving.overlay import Overlay as Overlay
-from oasis_alloc.serving.request.diversity import DPP as DPP
-from oasis_alloc.serving.request.diversity import MMR as MMR
-from oasis_alloc.serving.request.diversity import Embeddings as Embeddings
-from oasis_alloc.serving.request.sampling import Sample as Sample
-from oasis_alloc.serving.staleness import Staleness as Staleness
-from oasis_alloc.session import Reused as Reused
-from oasis_alloc.session import Session as Session
-from oasis_alloc.solution import Solution as Solution
-from oasis_alloc.solve import solve as solve
-from oasis_alloc.solvers.conflicts import Conflict as Conflict
-from oasis_alloc.statement.functions.alpha_fair import alpha_fair as alpha_fair
-from oasis_alloc.statement.functions.entropy import entropy as entropy
-from oasis_alloc.statement.functions.gini_welfare import gini_welfare as gini_welfare
-from oasis_alloc.statement.functions.kl import kl as kl
-from oasis_alloc.statement.functions.log import log as log
-from oasis_alloc.statement.functions.reach import reach as reach
-from oasis_alloc.statement.functions.soft import soft as soft
-from oasis_alloc.statement.functions.square_deviation import square_deviation as square_deviation
-from oasis_alloc.statement.functions.worst_off import worst_off as worst_off
-from oasis_alloc.statement.measures import Measure as Measure
-from oasis_alloc.statement.measures import exposure as exposure
-from oasis_alloc.statement.measures import total as total
-from oasis_alloc.statement.slate import Slate as Slate
-from oasis_alloc.statement.stay_close import stay_close as stay_close
-
 if TYPE_CHECKING:
+    from oasis_alloc.candidates import Candidates as Candidates
+    from oasis_alloc.compare import Comparison as Comparison
+    from oasis_alloc.compare import compare as compare
     from oasis_alloc.engines.ray.engine import RayEngine as RayEngine
+    from oasis_alloc.errors import CertificateError as CertificateError
+    from oasis_alloc.errors import CheckpointWarning as CheckpointWarning
+    from oasis_alloc.errors import InputError as InputError
+    from oasis_alloc.errors import LedgerUnavailableError as LedgerUnavailableError
+    from oasis_alloc.errors import MissingDependencyError as MissingDependencyError
+    from oasis_alloc.errors import OasisAllocError as OasisAllocError
+    from oasis_alloc.errors import ProblemError as ProblemError
+    from oasis_alloc.errors import SnapshotError as SnapshotError
+    from oasis_alloc.errors import SolverError as SolverError
+    from oasis_alloc.frontier import Frontier as Frontier
+    from oasis_alloc.frontier import frontier as frontier
     from oasis_alloc.pacing.allowance import Allowance as Allowance
     from oasis_alloc.pacing.ledger import DeliveredTotal as DeliveredTotal
     from oasis_alloc.pacing.ledger import Ledger as Ledger
@@ -75,6 +39,8 @@ if TYPE_CHECKING:
     from oasis_alloc.pacing.schedule import Schedule as Schedule
     from oasis_alloc.partitions import Partitions as Partitions
     from oasis_alloc.partitions import partition as partition
+    from oasis_alloc.policy import Policy as Policy
+    from oasis_alloc.problem import Problem as Problem
     from oasis_alloc.publish.decisions.log import DecisionLog as DecisionLog
     from oasis_alloc.publish.decisions.reading import Decisions as Decisions
     from oasis_alloc.publish.decisions.reading import read_decisions as read_decisions
@@ -92,8 +58,41 @@ if TYPE_CHECKING:
     from oasis_alloc.reproduction import Reproduction as Reproduction
     from oasis_alloc.reproduction import read_reproduction as read_reproduction
     from oasis_alloc.reproduction import write_reproduction as write_reproduction
+    from oasis_alloc.results.organic import organic as organic
+    from oasis_alloc.results.plots import SolutionPlots as SolutionPlots
+    from oasis_alloc.results.price_list import ShadowPrice as ShadowPrice
+    from oasis_alloc.results.price_list import ShadowPrices as ShadowPrices
+    from oasis_alloc.results.rounding import Rounded as Rounded
+    from oasis_alloc.results.saved import SavedSolution as SavedSolution
+    from oasis_alloc.results.saved import load_solution as load_solution
+    from oasis_alloc.serving.exploration import Exploration as Exploration
+    from oasis_alloc.serving.overlay import Overlay as Overlay
+    from oasis_alloc.serving.request.diversity import DPP as DPP
+    from oasis_alloc.serving.request.diversity import MMR as MMR
+    from oasis_alloc.serving.request.diversity import Embeddings as Embeddings
+    from oasis_alloc.serving.request.sampling import Sample as Sample
+    from oasis_alloc.serving.staleness import Staleness as Staleness
+    from oasis_alloc.session import Reused as Reused
+    from oasis_alloc.session import Session as Session
+    from oasis_alloc.solution import Solution as Solution
+    from oasis_alloc.solve import solve as solve
+    from oasis_alloc.solvers.conflicts import Conflict as Conflict
     from oasis_alloc.solvers.monitor import Progress as Progress
     from oasis_alloc.solvers.monitor import Status as Status
+    from oasis_alloc.statement.functions.alpha_fair import alpha_fair as alpha_fair
+    from oasis_alloc.statement.functions.entropy import entropy as entropy
+    from oasis_alloc.statement.functions.gini_welfare import gini_welfare as gini_welfare
+    from oasis_alloc.statement.functions.kl import kl as kl
+    from oasis_alloc.statement.functions.log import log as log
+    from oasis_alloc.statement.functions.reach import reach as reach
+    from oasis_alloc.statement.functions.soft import soft as soft
+    from oasis_alloc.statement.functions.square_deviation import square_deviation as square_deviation
+    from oasis_alloc.statement.functions.worst_off import worst_off as worst_off
+    from oasis_alloc.statement.measures import Measure as Measure
+    from oasis_alloc.statement.measures import exposure as exposure
+    from oasis_alloc.statement.measures import total as total
+    from oasis_alloc.statement.slate import Slate as Slate
+    from oasis_alloc.statement.stay_close import stay_close as stay_close
     from oasis_alloc.store import PolicyStore as PolicyStore
 
 __version__ = "0.1.0"
@@ -101,15 +100,24 @@ __version__ = "0.1.0"
 # What is logged goes where the program that uses the package says, and nowhere by itself.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-# Found on first use: who scores loads no solver, and who solves no store and no pacer.
+# The module of every public name, which is imported when the name is first used: importing the package costs next to
+# nothing, who scores loads no solver, and who solves no store and no pacer.
 _LATER = {
-    "Reproduction": "reproduction",
-    "read_reproduction": "reproduction",
-    "write_reproduction": "reproduction",
-    "PolicyStore": "store",
+    "Candidates": "candidates",
+    "Comparison": "compare",
+    "compare": "compare",
     "RayEngine": "engines.ray.engine",
-    "Partitions": "partitions",
-    "partition": "partitions",
+    "CertificateError": "errors",
+    "CheckpointWarning": "errors",
+    "InputError": "errors",
+    "LedgerUnavailableError": "errors",
+    "MissingDependencyError": "errors",
+    "OasisAllocError": "errors",
+    "ProblemError": "errors",
+    "SnapshotError": "errors",
+    "SolverError": "errors",
+    "Frontier": "frontier",
+    "frontier": "frontier",
     "Allowance": "pacing.allowance",
     "DeliveredTotal": "pacing.ledger",
     "Ledger": "pacing.ledger",
@@ -121,6 +129,10 @@ _LATER = {
     "Pacer": "pacing.pacer",
     "Plan": "pacing.plan",
     "Schedule": "pacing.schedule",
+    "Partitions": "partitions",
+    "partition": "partitions",
+    "Policy": "policy",
+    "Problem": "problem",
     "DecisionLog": "publish.decisions.log",
     "Decisions": "publish.decisions.reading",
     "read_decisions": "publish.decisions.reading",
@@ -135,9 +147,48 @@ _LATER = {
     "Requests": "replay.requests",
     "Replay": "replay.result",
     "Scenario": "replay.scenario",
+    "Reproduction": "reproduction",
+    "read_reproduction": "reproduction",
+    "write_reproduction": "reproduction",
+    "organic": "results.organic",
+    "SolutionPlots": "results.plots",
+    "ShadowPrice": "results.price_list",
+    "ShadowPrices": "results.price_list",
+    "Rounded": "results.rounding",
+    "SavedSolution": "results.saved",
+    "load_solution": "results.saved",
+    "Exploration": "serving.exploration",
+    "Overlay": "serving.overlay",
+    "DPP": "serving.request.diversity",
+    "Embeddings": "serving.request.diversity",
+    "MMR": "serving.request.diversity",
+    "Sample": "serving.request.sampling",
+    "Staleness": "serving.staleness",
+    "Reused": "session",
+    "Session": "session",
+    "Solution": "solution",
+    "solve": "solve",
+    "Conflict": "solvers.conflicts",
     "Progress": "solvers.monitor",
     "Status": "solvers.monitor",
+    "alpha_fair": "statement.functions.alpha_fair",
+    "entropy": "statement.functions.entropy",
+    "gini_welfare": "statement.functions.gini_welfare",
+    "kl": "statement.functions.kl",
+    "log": "statement.functions.log",
+    "reach": "statement.functions.reach",
+    "soft": "statement.functions.soft",
+    "square_deviation": "statement.functions.square_deviation",
+    "worst_off": "statement.functions.worst_off",
+    "Measure": "statement.measures",
+    "exposure": "statement.measures",
+    "total": "statement.measures",
+    "Slate": "statement.slate",
+    "stay_close": "statement.stay_close",
+    "PolicyStore": "store",
 }
+
+__all__ = list(_LATER)  # for `from oasis_alloc import *`, which would find none of them otherwise
 
 
 def __getattr__(name: str) -> object:
@@ -152,10 +203,10 @@ def __dir__() -> list[str]:
 
 
 class _Package(types.ModuleType):
-    """This package, in which `replay` and `publish` are functions, also once the packages of these names are loaded."""
+    """This package, in which `solve` and `replay` are functions, also once the modules of these names are loaded."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not (name in ("replay", "publish") and isinstance(value, types.ModuleType)):
+        if not (name in _LATER and isinstance(value, types.ModuleType)):
             super().__setattr__(name, value)
 
 

@@ -68,8 +68,7 @@ def test_importing_for_serving_loads_no_solver(stages: Any) -> None:
     loaded = stages["loaded"]["a policy"]
     assert "oasis_alloc.policy" in loaded
     heavy = ("cvxpy", "pandas", "pyarrow", "scipy", "highspy", "oasis_alloc.solvers.", "oasis_alloc.program.lowering")
-    light = ["oasis_alloc.solvers.conflicts"]  # what a conflict is, in words
-    assert [name for name in loaded if name.startswith(heavy)] == light
+    assert [name for name in loaded if name.startswith(heavy)] == []
 
 
 def test_names_that_are_found_on_first_use_are_listed_and_found(stages: Any) -> None:
@@ -87,6 +86,22 @@ def test_frames_are_not_needed_for_arrays(stages: Any) -> None:
     frames = {"narwhals", "pandas", "polars", "pyarrow"}
     assert not {"numba", *frames} & set(stages["loaded"]["candidates"]), "at import"
     assert not frames & set(stages["loaded"]["candidates that are used"]), "at use"
+
+
+def test_a_star_import_brings_every_public_name() -> None:
+    found = run(
+        "from oasis_alloc import *\nprint(callable(solve), callable(replay), Problem.__name__, Status.SOLVED.name)"
+    )
+    assert found == "True True Problem SOLVED"
+
+
+def test_functions_keep_their_names_once_modules_of_the_same_names_are_loaded() -> None:
+    modules = (
+        "import oasis_alloc.solve, oasis_alloc.compare, oasis_alloc.frontier, oasis_alloc.replay, oasis_alloc.publish"
+    )
+    check = "\nprint(*[getattr(oasis_alloc, name).__class__.__name__ for name in {!r}])"
+    found = run(modules + check.format(["solve", "compare", "frontier", "replay", "publish"]))
+    assert found == " ".join(["function"] * 5)
 
 
 @pytest.mark.full
