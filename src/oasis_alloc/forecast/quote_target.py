@@ -13,6 +13,7 @@ import numpy.typing as npt
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.labels import plain, same, shown
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.data.by_group import Labels
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.forecast.new_items import with_new_items
@@ -22,7 +23,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
+class Target(ByFields):
     """The items and users of a request, by number."""
 
     candidates: Candidates
