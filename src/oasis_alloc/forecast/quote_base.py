@@ -109,9 +109,10 @@ class QuoteBase:
         if adds is None:
             return None
         totals = plan.totals + adds @ change
-        activity = program.kept_share * np.maximum(0.0, self.activity + abs(adds) @ change)
-        if program.ratios(totals, activity).max(initial=0.0) > max(FEASIBLE, plan.violation):
-            return None
+        if program.hard.any():
+            activity = program.kept_share * np.maximum(0.0, self.activity + abs(adds) @ change)
+            if program.ratios(totals, activity).max(initial=0.0) > max(FEASIBLE, plan.violation):
+                return None
         value = plan.value + float(program.value[pairs[moved]].astype(np.float64) @ change)
         value += program.concave(totals) - program.concave(plan.totals)
         if program.rules is not None:

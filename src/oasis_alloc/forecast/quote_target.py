@@ -147,7 +147,7 @@ def _key(candidates: Candidates, side: str, key: str) -> tuple[npt.NDArray[Any],
     if key not in known:
         raise ProblemError(f"quote: the {side} have no key {key!r}.{did_you_mean(key, list(known))}")
     found = known[key]
-    return getattr(found, "codes", np.empty(0)), list(found.labels)  # type: ignore[return-value]
+    return getattr(found, "codes", np.empty(0)), found.labels.tolist()
 
 
 def _with_labels(candidates: Candidates, side: str, key: str, labels: Any) -> Flags:
