@@ -74,6 +74,10 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.staleness import Staleness as Staleness
     from oasis_alloc.session import Reused as Reused
     from oasis_alloc.session import Session as Session
+    from oasis_alloc.signals.off_policy.arrays import off_policy as off_policy
+    from oasis_alloc.signals.off_policy.result import OffPolicy as OffPolicy
+    from oasis_alloc.signals.off_policy.result import OffPolicyEstimate as OffPolicyEstimate
+    from oasis_alloc.signals.off_policy.weights import OffPolicyWeights as OffPolicyWeights
     from oasis_alloc.solution import Solution as Solution
     from oasis_alloc.solve import solve as solve
     from oasis_alloc.solvers.conflicts import Conflict as Conflict
@@ -166,6 +170,10 @@ _LATER = {
     "Staleness": "serving.staleness",
     "Reused": "session",
     "Session": "session",
+    "off_policy": "signals.off_policy.arrays",
+    "OffPolicy": "signals.off_policy.result",
+    "OffPolicyEstimate": "signals.off_policy.result",
+    "OffPolicyWeights": "signals.off_policy.weights",
     "Solution": "solution",
     "solve": "solve",
     "Conflict": "solvers.conflicts",
