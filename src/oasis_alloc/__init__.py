@@ -77,6 +77,8 @@ if TYPE_CHECKING:
     from oasis_alloc.signals.off_policy.arrays import off_policy as off_policy
     from oasis_alloc.signals.off_policy.result import OffPolicy as OffPolicy
     from oasis_alloc.signals.off_policy.result import OffPolicyEstimate as OffPolicyEstimate
+    from oasis_alloc.signals.off_policy.slates import off_policy_slates as off_policy_slates
+    from oasis_alloc.signals.off_policy.slates import pseudo_inverse_weights as pseudo_inverse_weights
     from oasis_alloc.signals.off_policy.weights import OffPolicyWeights as OffPolicyWeights
     from oasis_alloc.solution import Solution as Solution
     from oasis_alloc.solve import solve as solve
@@ -173,6 +175,8 @@ _LATER = {
     "off_policy": "signals.off_policy.arrays",
     "OffPolicy": "signals.off_policy.result",
     "OffPolicyEstimate": "signals.off_policy.result",
+    "off_policy_slates": "signals.off_policy.slates",
+    "pseudo_inverse_weights": "signals.off_policy.slates",
     "OffPolicyWeights": "signals.off_policy.weights",
     "Solution": "solution",
     "solve": "solve",

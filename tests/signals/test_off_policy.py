@@ -235,8 +235,8 @@ def test_the_result_is_a_report_a_frame_a_document_and_a_page(large: oa.OffPolic
     assert "<table>" in large._repr_html_()
     with pytest.raises(oa.InputError, match="backend='excel'"):
         large.frame("excel")
-    with pytest.raises(oa.InputError, match=r"there is no estimate 'swich'.*Did you mean 'switch'"):
-        large["swich"]
+    with pytest.raises(oa.InputError, match=r"there is no estimate 'switches'.*Did you mean 'switch'"):
+        large["switches"]
 
 
 GOOD: dict[str, Any] = {"outcomes": [1.0, 0.0, 1.0], "logged": [0.5, 0.5, 0.5], "target": [0.5, 0.5, 0.5]}
