@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from oasis_alloc.session import Reused as Reused
     from oasis_alloc.session import Session as Session
     from oasis_alloc.signals.off_policy.arrays import off_policy as off_policy
+    from oasis_alloc.signals.off_policy.replayed import evaluate_policy as evaluate_policy
     from oasis_alloc.signals.off_policy.result import OffPolicy as OffPolicy
     from oasis_alloc.signals.off_policy.result import OffPolicyEstimate as OffPolicyEstimate
     from oasis_alloc.signals.off_policy.slates import off_policy_slates as off_policy_slates
@@ -173,6 +174,7 @@ _LATER = {
     "Reused": "session",
     "Session": "session",
     "off_policy": "signals.off_policy.arrays",
+    "evaluate_policy": "signals.off_policy.replayed",
     "OffPolicy": "signals.off_policy.result",
     "OffPolicyEstimate": "signals.off_policy.result",
     "off_policy_slates": "signals.off_policy.slates",

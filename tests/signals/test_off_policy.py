@@ -20,7 +20,7 @@ ALL = ("inverse propensity", "self-normalized", "doubly robust", "switch")
 
 @pytest.fixture(scope="module")
 def large() -> oa.OffPolicy:
-    log = world().log(200_000, np.random.default_rng(3))
+    log = world().log(100_000, np.random.default_rng(3))
     return oa.off_policy(*log[:3], predicted=log.predicted, predicted_target=log.predicted_target, resamples=100)
 
 
@@ -226,7 +226,7 @@ def test_the_result_is_a_report_a_frame_a_document_and_a_page(large: oa.OffPolic
     assert large.frame("pyarrow").num_rows == 4
     document = json.loads(json.dumps(large.to_dict(), allow_nan=False))
     assert (document["format"], document["schema"], len(document["estimates"])) == ("oasis_alloc.off_policy", 1, 4)
-    assert document["weights"]["count"] == 200_000
+    assert document["weights"]["count"] == 100_000
     large.page(tmp_path / "page.html", "a <title>")
     text = (tmp_path / "page.html").read_text("utf-8")
     assert "a &lt;title&gt;" in text

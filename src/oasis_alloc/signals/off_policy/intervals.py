@@ -21,7 +21,7 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.signals.off_policy.units import SUMS, Terms, gradient, standard_error, theta
 
 KINDS = ("bootstrap", "bernstein", "normal")
-_UNITS = 20_000  # units that are resampled: more are first added up at random, which keeps mean, variance and skewness
+_UNITS = 5_000  # units that are resampled: more are first added up at random, which keeps mean, variance and skewness
 _ENTRIES = 4_000_000  # of counts at a time
 _UPPER = np.triu_indices(SUMS)
 _STEPS = 60  # halvings of the interval that is searched for the end of an inverted bound
