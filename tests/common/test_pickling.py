@@ -156,7 +156,13 @@ def objects() -> dict[str, Any]:
         "schedule": oa.Schedule.fit([0.0, 3600.0], by=["a", "b"], zone="Europe/Stockholm", holidays=["1970-01-01"]),
         **paced(policy),
         **dict(errors()),
+        **evaluated(),
     }
+
+
+def evaluated() -> dict[str, Any]:
+    found = oa.off_policy([1, 0, 0, 1] * 25, [0.5] * 100, [0.5, 0.5, 0.25, 0.75] * 25)
+    return {"off policy": found, "estimate": found.best, "weights": found.weights}
 
 
 def logged(policy: oa.Policy) -> dict[str, Any]:
