@@ -165,9 +165,11 @@ def asked(solution: oa.Solution) -> dict[str, Any]:
     what = solution.what_if(limits={"caps": 18.0}, by="artist")
     why = oa.reasons(solution, 0, by="artist")
     curve = oa.limit_curve(solution, "caps", 0, [15.0, 20.0])
+    found = oa.served(solution)
     return {
         "what if": what, "moves": what.moved("artist"), "move": what.value, "limit curve": curve, "reasons": why,
-        "competitor": why.competitors[0],
+        "competitor": why.competitors[0], "served": found, "miss": found.rows[0],
+        "closer": oa.Closer("rounding", 0.0, 0.0, 1.0, 0.1, "draw slates"),
     }  # fmt: skip
 
 
