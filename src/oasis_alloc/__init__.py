@@ -88,6 +88,8 @@ if TYPE_CHECKING:
     from oasis_alloc.session import Reused as Reused
     from oasis_alloc.session import Session as Session
     from oasis_alloc.signals.off_policy.arrays import off_policy as off_policy
+    from oasis_alloc.signals.off_policy.exploration import ExplorationChoice as ExplorationChoice
+    from oasis_alloc.signals.off_policy.exploration import choose_exploration as choose_exploration
     from oasis_alloc.signals.off_policy.replayed import evaluate_policy as evaluate_policy
     from oasis_alloc.signals.off_policy.result import OffPolicy as OffPolicy
     from oasis_alloc.signals.off_policy.result import OffPolicyEstimate as OffPolicyEstimate
@@ -200,6 +202,8 @@ _LATER = {
     "Reused": "session",
     "Session": "session",
     "off_policy": "signals.off_policy.arrays",
+    "ExplorationChoice": "signals.off_policy.exploration",
+    "choose_exploration": "signals.off_policy.exploration",
     "evaluate_policy": "signals.off_policy.replayed",
     "OffPolicy": "signals.off_policy.result",
     "OffPolicyEstimate": "signals.off_policy.result",

@@ -49,8 +49,8 @@ def write(
             slate, p = made.sample(np.arange(N), scored, rng=seed * n + k, exploration=exploration)
             shown = [IDS[place] for place in slate]
             log.record(
-                f"r{k}", made, IDS, columns, slate, propensities=p, at=1000.0 + k,
-                **{"user": f"u{k % (n // 4)}", "scores": made.score(np.arange(N), scored), **how},
+                f"r{k}", made, IDS, columns, slate, at=1000.0 + k,
+                **{"propensities": p, "user": f"u{k % (n // 4)}", "scores": made.score(np.arange(N), scored), **how},
             )  # fmt: skip
             hits = rng.random(len(slate)) < RATE[slate]
             rows += [(f"r{k}", item, float(hit)) for item, hit in zip(shown, hits, strict=True)]

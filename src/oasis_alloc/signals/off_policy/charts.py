@@ -43,23 +43,23 @@ def forest(rows: Sequence[tuple[str, float, float, float]], mark: float, marked:
     return _svg(_WIDTH, height, f"{said}; {marked} {number(mark)}", parts)
 
 
-def bars(labels: Sequence[str], shares: Sequence[float], what: str) -> str:
-    """Columns with a label below each; `what` names the drawing.
+def bars(rows: Sequence[tuple[str, float]], what: str) -> str:
+    """Bars under each other, (name, value >= 0); `what` names the drawing.
 
-    >>> bars(["1", "2"], [0.25, 0.75], "weights").count("<rect")
+    >>> bars([("a", 0.25), ("b", 0.75)], "weights").count("<rect")
     2
     """
-    top, width = max([*shares, 1e-12]), (_WIDTH - 20) / max(len(shares), 1)
+    top, length = max([value for _, value in rows] + [1e-12]), _WIDTH - _NAMES - 80
     parts = []
-    for k, (label, share) in enumerate(zip(labels, shares, strict=True)):
-        x, size = 10 + k * width, 100 * share / top
+    for k, (name, value) in enumerate(rows):
+        y, size = _ROW * k + 17, length * value / top
         parts += [
-            f'<rect class="bar" x="{x + 2:.1f}" y="{120 - size:.1f}" width="{width - 4:.1f}" height="{size:.1f}"/>',
-            f'<text x="{x + width / 2:.1f}" y="136" text-anchor="middle">{escape(label)}</text>',
-            f'<text x="{x + width / 2:.1f}" y="{114 - size:.1f}" text-anchor="middle">{100 * share:.3g} %</text>',
+            f'<text x="0" y="{y + 4}">{escape(name)}</text>',
+            f'<rect class="bar" x="{_NAMES}" y="{y - 6}" width="{size:.1f}" height="12"/>',
+            f'<text x="{_NAMES + size + 6:.1f}" y="{y + 4}">{number(value)}</text>',
         ]
-    said = ", ".join(f"{label}: {100 * share:.3g} %" for label, share in zip(labels, shares, strict=True))
-    return _svg(_WIDTH, 142, f"{what}: {said}", parts)
+    said = ", ".join(f"{name}: {number(value)}" for name, value in rows)
+    return _svg(_WIDTH, _ROW * len(rows) + 8, f"{what}: {said}", parts)
 
 
 def against(points: Sequence[tuple[float, float, float, float]], across: str, upward: str) -> str:
