@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from oasis_alloc.forecast.served import served as served
     from oasis_alloc.forecast.what_if import WhatIf as WhatIf
     from oasis_alloc.forecast.what_if import what_if as what_if
+    from oasis_alloc.forecast.quote import quote as quote
+    from oasis_alloc.forecast.quote_request import QuoteRequest as QuoteRequest
+    from oasis_alloc.forecast.quote_result import Quote as Quote
+    from oasis_alloc.forecast.quote_result import Quotes as Quotes
     from oasis_alloc.frontier import Frontier as Frontier
     from oasis_alloc.frontier import frontier as frontier
     from oasis_alloc.pacing.allowance import Allowance as Allowance
@@ -151,6 +155,10 @@ _LATER = {
     "served": "forecast.served",
     "WhatIf": "forecast.what_if",
     "what_if": "forecast.what_if",
+    "quote": "forecast.quote",
+    "QuoteRequest": "forecast.quote_request",
+    "Quote": "forecast.quote_result",
+    "Quotes": "forecast.quote_result",
     "Frontier": "frontier",
     "frontier": "frontier",
     "Allowance": "pacing.allowance",

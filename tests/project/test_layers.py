@@ -43,6 +43,7 @@ LAYERS = """
     frontier  compare        reproduction
     pacing.controllers
     pacing
+    forecast
     replay
     page      problem_file
     forecast
