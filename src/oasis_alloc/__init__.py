@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from oasis_alloc.errors import ProblemError as ProblemError
     from oasis_alloc.errors import SnapshotError as SnapshotError
     from oasis_alloc.errors import SolverError as SolverError
+    from oasis_alloc.forecast.quote import quote as quote
+    from oasis_alloc.forecast.quote_request import QuoteRequest as QuoteRequest
+    from oasis_alloc.forecast.quote_result import Quote as Quote
+    from oasis_alloc.forecast.quote_result import Quotes as Quotes
     from oasis_alloc.frontier import Frontier as Frontier
     from oasis_alloc.frontier import frontier as frontier
     from oasis_alloc.pacing.allowance import Allowance as Allowance
@@ -116,6 +120,10 @@ _LATER = {
     "ProblemError": "errors",
     "SnapshotError": "errors",
     "SolverError": "errors",
+    "quote": "forecast.quote",
+    "QuoteRequest": "forecast.quote_request",
+    "Quote": "forecast.quote_result",
+    "Quotes": "forecast.quote_result",
     "Frontier": "frontier",
     "frontier": "frontier",
     "Allowance": "pacing.allowance",
