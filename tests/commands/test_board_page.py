@@ -13,6 +13,7 @@ from boards import CAPS, FLOORS, conflicting, get, market, served, source
 from browsers import chromium, opened, show, until
 
 import oasis_alloc as oa
+from oasis_alloc.commands.board.outlook import Flight
 from oasis_alloc.commands.board.server import BoardServer
 from oasis_alloc.commands.board.state import Board
 
@@ -148,6 +149,70 @@ def test_the_group_page_leads_through_the_groups(browser: Any, server: BoardServ
         page.wait_for_selector('section[aria-label^="licensor-"]')
         page.locator("section[aria-label='Decisions to look at'] a").first.click()
         page.wait_for_selector("html[data-ready=explain]")
+
+
+def test_a_quote_follows_the_slider(browser: Any) -> None:
+    board = Board([source(market(users=300, degree=30, campaigns=6))], editable=True)
+    labels = board.solution.problem.labels(CAPS)
+    label = max(labels, key=lambda one: oa.quote(board.solution, of={"campaign": one}).max_units.high)
+    exact = "!document.querySelector('.figures').innerText.includes('…')"
+    with served(board) as running, opened(browser) as page:
+        show(page, running.url, f"group/campaign/{label}")
+        slider = page.locator("input[type=range]")
+        slider.wait_for()
+        until(page, exact)
+        before = get(board, "group", key="campaign", label=label)["shown"]
+        slider.focus()
+        page.keyboard.press("End")
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        assert page.get_by_label("More impressions, as a number").input_value() == "2"
+        until(page, exact)
+        cost = get(board, "quote", key="campaign", label=label, units="2")["cost"]["low"]
+        shown = page.locator(".figures dt:text-is('cost, at least') + dd button")
+        assert float(shown.get_attribute("title").removeprefix("Copy ")) == cost
+        page.locator(".handle").focus()
+        page.keyboard.press("ArrowRight")
+        assert page.get_by_label("More impressions, as a number").input_value() == "3"
+        until(page, exact)
+        box = page.locator(".handle .knob").bounding_box()
+        page.mouse.move(box["x"] + 5, box["y"] + 5)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 80, box["y"] - 20, steps=3)
+        page.mouse.up()
+        assert int(page.get_by_label("More impressions, as a number").input_value()) > 3
+        page.get_by_label("More impressions, as a number").fill("2")
+        page.keyboard.press("Tab")
+        page.get_by_role("button", name="Prove the cost").click()
+        page.wait_for_selector("text=Proven on both sides")
+        page.get_by_label("Where", exact=True).select_option(index=1)
+        until(page, "document.querySelector('.figures') === null || " + exact)
+        page.get_by_label("Where", exact=True).select_option("")
+        until(page, exact)
+        page.get_by_label("More impressions, as a number").fill("1")
+        page.keyboard.press("Tab")
+        page.get_by_role("button", name="Accept").click()
+        page.wait_for_selector("text=1 change ")
+        assert get(board, "group", key="campaign", label=label)["shown"] >= (before + 1) * (1 - 1e-6)
+
+
+def test_the_outlook_is_on_the_overview_and_on_the_page_of_a_group(browser: Any, tmp_path: Path) -> None:
+    found = source()
+    assert found.solution is not None
+    labels, store = found.solution.problem.labels(CAPS), str(tmp_path / "ledger.db")
+    with oa.Ledger(store, clock=lambda: 1_000_000.0) as ledger:
+        ledger.record_columns([f"imp-{k}" for k in range(9)], [labels[0]] * 9, 990_000.0)
+    flight = Flight(store, ("campaign",), 980_000.0, 1_020_000.0, 1_000_000.0)
+    with served(Board([found], extras={"flight": flight})) as running, opened(browser, 390) as page:
+        show(page, running.url, "overview")
+        assert page.locator("section[aria-label=Outlook] tbody tr").count() == len(labels)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.locator("section[aria-label=Outlook] tbody a", has_text=labels[0]).click()
+        page.wait_for_selector("html[data-ready=group]")
+        outlook = page.locator("section[aria-label=Outlook]").inner_text()
+        assert "50 % of its time is over" in outlook
+        assert "delivered so far\n9" in outlook
 
 
 def test_a_decision_is_explained(browser: Any, server: BoardServer) -> None:

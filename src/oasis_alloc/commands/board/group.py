@@ -28,7 +28,7 @@ def group(board: Board, key: str, label: str) -> dict[str, Any]:
     candidates = solution.problem.candidates
     at = place_of(candidates, key, label)
     made = board.cached(("group", key, at), lambda: _made(board, solution, key, at))
-    return made | {"key": key, "label": label}
+    return made | {"key": key, "label": label, "side": "items" if key in candidates.items else "users"}
 
 
 def place_of(candidates: Candidates, key: str, label: str) -> int:

@@ -55,7 +55,7 @@ def about(board: Board) -> dict[str, Any]:
     candidates = None if source.solution is None else source.solution.problem.candidates
     return {
         "name": source.name, "kind": source.kind, "path": source.path, "editable": board.editable,
-        "changes": len(board.before), "version": board.version,
+        "changes": len(board.before), "version": board.version, "flight": "flight" in board.extras,
         "sources": [{"name": one.name, "kind": one.kind} for one in board.sources],
         "keys": [] if candidates is None else [*usable(candidates.items), *usable(candidates.users)],
         "columns": [] if candidates is None else list(candidates.columns),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from oasis_alloc.commands.board import trade_offs
+from oasis_alloc.commands.board import quotes, trade_offs
 from oasis_alloc.commands.board.comparison import comparison
 from oasis_alloc.commands.board.conflicts import conflicts
 from oasis_alloc.commands.board.explanation import explanation, suggested
 from oasis_alloc.commands.board.group import group
+from oasis_alloc.commands.board.outlook import outlook
 from oasis_alloc.commands.board.overview import about, overview
 from oasis_alloc.commands.board.state import Board
 from oasis_alloc.common.labels import shown
@@ -97,7 +98,7 @@ def _changed(board: Board, body: dict[str, Any]) -> Any:
         if text not in labels:
             raise InputError(f"{name} has no group {text!r}.")
         limits = number if labels[text] is None else {labels[text]: number}
-    board.change(name, limits)
+    board.change(lambda session: session.change(limits={name: limits}))
     return about(board)
 
 
@@ -120,14 +121,17 @@ GET: dict[str, Callable[[Board, Query], Any]] = {
     "/api/compare": _compared,
     "/api/knobs": lambda board, _: {"knobs": trade_offs.knobs(board)},
     "/api/frontier": _swept,
+    "/api/quote": quotes.quote,
+    "/api/outlook": lambda board, _: outlook(board),
 }
 POST: dict[str, Callable[[Board, dict[str, Any]], Any]] = {
     "/api/frontier": trade_offs.start,
     "/api/frontier/point": trade_offs.point,
     "/api/frontier/stop": _stopped,
     "/api/limit": _changed,
+    "/api/accept": quotes.accept,
     "/api/undo": _undone,
     "/api/save": _saved,
 }
-EDITS = ("/api/limit", "/api/undo", "/api/save")
+EDITS = ("/api/limit", "/api/accept", "/api/undo", "/api/save")
 """What changes the board or writes a file: only with `--edit`."""

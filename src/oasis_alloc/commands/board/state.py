@@ -32,6 +32,7 @@ class Board:
     out: Path = Path()
     extras: dict[str, Any] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    quoting: threading.Lock = field(default_factory=threading.Lock)
     cache: dict[Any, Any] = field(default_factory=dict)
     before: list[Problem] = field(default_factory=list)
     version: int = 0
@@ -70,16 +71,16 @@ class Board:
             made: _Made = self.cache[key]
             return made
 
-    def change(self, name: str, limits: Any) -> Source:
-        """Change limits of a constraint and solve again; the answer becomes the current one. Nothing changes on error.
+    def change(self, make: Callable[[Session], None]) -> Source:
+        """Change the session's problem and solve again; the answer becomes the current one. Nothing changes on error.
 
-        Raises `InputError` where the board was started without `--edit`, `ProblemError` for an invalid limit.
+        Raises `InputError` where the board was started without `--edit`, and what `make` raises.
         """
         self.refuse_unless_editable()
         with self.lock:
             session = self._session()
             problem = session.problem
-            session.change(limits={name: limits})
+            make(session)
             return self._again(problem)
 
     def undo(self) -> Source:

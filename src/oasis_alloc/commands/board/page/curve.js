@@ -39,7 +39,8 @@ export function chart({ label, x, y, height = 320 }) {
     const [y0, y1] = range(all.map((one) => one[1]));
     const px = (value) => LEFT + ((value - x0) / (x1 - x0)) * (width - LEFT - RIGHT);
     const py = (value) => TOP + (1 - (value - y0) / (y1 - y0)) * (height - TOP - BOTTOM);
-    scale = { px, py, x0, x1, y0, y1, width };
+    const back = (pixel) => x0 + ((pixel - LEFT) / (width - LEFT - RIGHT)) * (x1 - x0);
+    scale = { px, py, back };
     const parts = [];
     for (const value of ticks(y0, y1, height > 220 ? 5 : 3)) {
       parts.push(svg("line", { class: "gridline", x1: LEFT, x2: width - RIGHT, y1: py(value), y2: py(value) }));

@@ -4,7 +4,9 @@ import { get, post } from "./api.js";
 import { bullet, stack } from "./charts.js";
 import { field, h, panel, put, say, select } from "./dom.js";
 import { capital, number, percent, plural } from "./format.js";
-import { groupAddress, hash, onFocus, overview, setFocus, shared } from "./state.js";
+import { groupAddress, hash, overview, setFocus, shared } from "./state.js";
+import { groupOutlook } from "./outlook.js";
+import { quotePanel } from "./quote.js";
 import { facts, table } from "./table.js";
 
 export async function show(place, at) {
@@ -20,19 +22,21 @@ export async function show(place, at) {
     put(place, chosen, panel("No candidates", {}, h("p", { class: "soft" }, `A ${data.kind === "policy" ? "policy" : "saved solution"} has no candidates. Start the board with the problem to see where a group is shown: oasis-alloc board problem.toml`)));
     return null;
   }
-  const found = await get("group", { key, label });
-  const extra = await more(key, label, found);
+  const [found, outlook] = await Promise.all([get("group", { key, label }), data.flight ? get("outlook") : null]);
+  const quote = found.side === "items" ? quoteOf(data, key, label, found) : null;
   put(
     place,
     h("section", { class: "panel", "aria-label": label }, chosen, summary(found)),
-    h("div", { class: "columns" }, h("div", {}, limits(found), extra, rivals(found, key)), h("div", {}, slots(found), items(found), examples(found))),
+    h("div", { class: "columns" }, h("div", {}, limits(found), outlook && groupOutlook(outlook, key, label), quote, rivals(found, key)), h("div", {}, slots(found), items(found), examples(found))),
   );
-  return onFocus(() => {});
+  return () => quote?.close?.();
 }
 
-// Views of other packages that add to this page.
-async function more() {
-  return [];
+// Prices of a plan that misses limits are no basis for a quote.
+function quoteOf(data, key, label, found) {
+  if (data.certificate.status === "SOLVED") return quotePanel(key, label, found.slots);
+  const why = data.certificate.status === "RELAXED" ? "Limits conflict, so this plan is of relaxed limits." : "The gap of this plan is not proven.";
+  return panel("Quote", {}, h("p", { class: "soft" }, `${why} A quote needs a plan that keeps its limits and is proven. `, h("a", { href: "#/conflicts" }, "Conflicts and remedies")));
 }
 
 function first(data) {

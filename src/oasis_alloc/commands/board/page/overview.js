@@ -1,8 +1,10 @@
 // The overview: how good the answer is, delivery against plan, relevance kept, prices, and what adds up to the value.
 
+import { get } from "./api.js";
 import { bullet, diverging, share } from "./charts.js";
 import { h, panel, put, select } from "./dom.js";
 import { capital, gap, number, percent, plural } from "./format.js";
+import { outlookPanel } from "./outlook.js";
 import { groupAddress, inFocus, onFocus, overview } from "./state.js";
 import { facts, table } from "./table.js";
 
@@ -11,8 +13,14 @@ const STATES = { "below floor": 0, "above cap": 1, "at floor": 2, "at cap": 3, "
 export async function show(place) {
   const data = await overview();
   const tables = [];
+  let outlook = null;
+  if (data.flight) {
+    const made = outlookPanel(await get("outlook"));
+    outlook = made.node;
+    tables.push(made.grid);
+  }
   const left = data.sections.map((section) => delivery(section, tables));
-  const right = [data.kept ? kept(data.kept) : null, prices(data, tables), objective(data)].filter(Boolean);
+  const right = [outlook, data.kept ? kept(data.kept) : null, prices(data, tables), objective(data)].filter(Boolean);
   put(
     place,
     certificate(data),
