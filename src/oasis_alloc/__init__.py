@@ -28,6 +28,19 @@ if TYPE_CHECKING:
     from oasis_alloc.forecast.quote_request import QuoteRequest as QuoteRequest
     from oasis_alloc.forecast.quote_result import Quote as Quote
     from oasis_alloc.forecast.quote_result import Quotes as Quotes
+    from oasis_alloc.forecast.competition import Competitor as Competitor
+    from oasis_alloc.forecast.limit_curve import LimitCurve as LimitCurve
+    from oasis_alloc.forecast.limit_curve import limit_curve as limit_curve
+    from oasis_alloc.forecast.miss import Miss as Miss
+    from oasis_alloc.forecast.moves import Move as Move
+    from oasis_alloc.forecast.moves import Moves as Moves
+    from oasis_alloc.forecast.reasons import Reasons as Reasons
+    from oasis_alloc.forecast.reasons import reasons as reasons
+    from oasis_alloc.forecast.served import Closer as Closer
+    from oasis_alloc.forecast.served import Served as Served
+    from oasis_alloc.forecast.served import served as served
+    from oasis_alloc.forecast.what_if import WhatIf as WhatIf
+    from oasis_alloc.forecast.what_if import what_if as what_if
     from oasis_alloc.frontier import Frontier as Frontier
     from oasis_alloc.frontier import frontier as frontier
     from oasis_alloc.pacing.allowance import Allowance as Allowance
@@ -124,6 +137,19 @@ _LATER = {
     "QuoteRequest": "forecast.quote_request",
     "Quote": "forecast.quote_result",
     "Quotes": "forecast.quote_result",
+    "Competitor": "forecast.competition",
+    "LimitCurve": "forecast.limit_curve",
+    "limit_curve": "forecast.limit_curve",
+    "Miss": "forecast.miss",
+    "Move": "forecast.moves",
+    "Moves": "forecast.moves",
+    "Reasons": "forecast.reasons",
+    "reasons": "forecast.reasons",
+    "Closer": "forecast.served",
+    "Served": "forecast.served",
+    "served": "forecast.served",
+    "WhatIf": "forecast.what_if",
+    "what_if": "forecast.what_if",
     "Frontier": "frontier",
     "frontier": "frontier",
     "Allowance": "pacing.allowance",

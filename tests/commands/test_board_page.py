@@ -33,7 +33,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[BoardServer]:
-    problem = market(users=2_000, degree=20, campaigns=24)
+    problem = market(users=2_000, degree=40, campaigns=24)
     other = source(problem.replace(maximize=oa.total("relevance") + 0.8 * oa.total("promotion")), "more promotion")
     with served(Board([source(problem), other])) as running:
         yield running
@@ -218,7 +218,7 @@ def test_the_outlook_is_on_the_overview_and_on_the_page_of_a_group(browser: Any,
 def test_a_decision_is_explained(browser: Any, server: BoardServer) -> None:
     with opened(browser) as page:
         show(page, server.url, "explain/11")
-        assert "User 11: 10 of 20" in page.inner_text("main")
+        assert "User 11: 10 of 40" in page.inner_text("main")
         first = page.locator("tbody tr.pick").first.locator("th").inner_text()
         page.get_by_role("button", name=f"Explain item {first}").click()
         page.get_by_role("button", name="Exclude").click()
@@ -232,7 +232,7 @@ def test_a_decision_is_explained(browser: Any, server: BoardServer) -> None:
         page.get_by_label("Slots").fill("4")
         page.get_by_label("User", exact=True).fill("12")
         page.get_by_role("button", name="Explain", exact=True).click()
-        page.wait_for_selector("text=User 12: 4 of 20")
+        page.wait_for_selector("text=User 12: 4 of 40")
         page.get_by_label("User", exact=True).fill("12345")
         page.get_by_role("button", name="Explain", exact=True).click()
         page.wait_for_selector("main .failure >> text=there is no user")

@@ -155,8 +155,22 @@ def objects() -> dict[str, Any]:
         "delivered total": oa.DeliveredTotal("one", 0.0, 1.0, 0.0, 0.0),
         "schedule": oa.Schedule.fit([0.0, 3600.0], by=["a", "b"], zone="Europe/Stockholm", holidays=["1970-01-01"]),
         **paced(policy),
+        **asked(solution),
         **dict(errors()),
     }
+
+
+def asked(solution: oa.Solution) -> dict[str, Any]:
+    """Answers to what-if questions."""
+    what = solution.what_if(limits={"caps": 18.0}, by="artist")
+    why = oa.reasons(solution, 0, by="artist")
+    curve = oa.limit_curve(solution, "caps", 0, [15.0, 20.0])
+    found = oa.served(solution)
+    return {
+        "what if": what, "moves": what.moved("artist"), "move": what.value, "limit curve": curve, "reasons": why,
+        "competitor": why.competitors[0], "served": found, "miss": found.rows[0],
+        "closer": oa.Closer("rounding", 0.0, 0.0, 1.0, 0.1, "draw slates"),
+    }  # fmt: skip
 
 
 def logged(policy: oa.Policy) -> dict[str, Any]:
@@ -192,7 +206,7 @@ def paced(policy: oa.Policy) -> dict[str, Any]:
 
 
 def errors() -> Iterator[tuple[str, Exception]]:
-    for name, of in vars(oa).items():
+    for name, of in ((name, getattr(oa, name)) for name in dir(oa)):  # names are found on first use
         if inspect.isclass(of) and issubclass(of, Exception):
             given: dict[object, tuple[Any, ...]] = {
                 oa.SnapshotError: ("what is wrong", "expired"), oa.CertificateError: (1.0, 2.0),

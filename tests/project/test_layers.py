@@ -45,6 +45,7 @@ LAYERS = """
     pacing
     replay
     page      problem_file
+    forecast
     publish
     publish.decisions
     hosting
@@ -57,8 +58,8 @@ LAYERS = """
 """
 TOGETHER = {frozenset({"statement", "statement.functions"})}  # operators of one statement: a measure makes a function
 # On the top two levels: 25, and what later capabilities brought: engines.ray, page, problem_file, publish,
-# publish.decisions, publish.jobs, commands.board
-MOST_PACKAGES = 32
+# publish.decisions, publish.jobs, commands.board, forecast
+MOST_PACKAGES = 33
 
 RANK = {
     name.strip(): rank

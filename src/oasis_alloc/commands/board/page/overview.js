@@ -154,7 +154,8 @@ function kept(data) {
   if (data.by.length) draw(data.by[0].key);
   return panel(
     `${capital(data.column)} kept: ${percent(total)}`,
-    { note: `${number(data.kept)} of the ${number(data.alone)} that showing everybody's best by ${data.column} alone would give.`, tools },
+    { tools },
+    h("p", { class: "soft" }, `${number(data.kept)} of the ${number(data.alone)} that showing everybody's best by ${data.column} alone would give.`),
     body,
   );
 }
@@ -170,7 +171,7 @@ function prices(data, tables) {
     { caption: "Prices, heaviest first", mark: (row) => inFocus(row.by, row.label), count: "price", by: null },
   );
   tables.push(grid);
-  return panel("What the limits cost", { note: "Heaviest first: price times limit." }, grid);
+  return panel("What the limits cost", { note: "heaviest first" }, grid);
 }
 
 function objective(data) {
