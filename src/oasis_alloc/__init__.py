@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from oasis_alloc.errors import ProblemError as ProblemError
     from oasis_alloc.errors import SnapshotError as SnapshotError
     from oasis_alloc.errors import SolverError as SolverError
-    from oasis_alloc.forecast.quote import quote as quote
-    from oasis_alloc.forecast.quote_request import QuoteRequest as QuoteRequest
-    from oasis_alloc.forecast.quote_result import Quote as Quote
-    from oasis_alloc.forecast.quote_result import Quotes as Quotes
     from oasis_alloc.forecast.competition import Competitor as Competitor
     from oasis_alloc.forecast.limit_curve import LimitCurve as LimitCurve
     from oasis_alloc.forecast.limit_curve import limit_curve as limit_curve
     from oasis_alloc.forecast.miss import Miss as Miss
     from oasis_alloc.forecast.moves import Move as Move
     from oasis_alloc.forecast.moves import Moves as Moves
+    from oasis_alloc.forecast.quote import quote as quote
+    from oasis_alloc.forecast.quote_request import QuoteRequest as QuoteRequest
+    from oasis_alloc.forecast.quote_result import Quote as Quote
+    from oasis_alloc.forecast.quote_result import Quotes as Quotes
     from oasis_alloc.forecast.reasons import Reasons as Reasons
     from oasis_alloc.forecast.reasons import reasons as reasons
     from oasis_alloc.forecast.served import Closer as Closer

@@ -145,10 +145,36 @@ def test_frontier_is_that_of_the_library(board: Board) -> None:
 
 
 def test_a_point_that_cannot_be_met_is_a_row(board: Board) -> None:
-    _, document = _computed(board, vary="relevance guard", low=9_000.0, high=1e5, count=2)
+    _, document = _computed(board, vary="relevance guard", low=1_000.0, high=1e5, count=2)
     assert [row["status"] for row in document["rows"]][-1] == "INFEASIBLE"
     assert document["rows"][-1]["value"] is None
     assert document["error"] is None
+
+
+def test_the_floor_of_one_group_is_varied_alone(board: Board) -> None:
+    problem = board.solution.problem
+    label = problem.labels(FLOORS)[0]
+    offered = get(board, "knobs", key="campaign", label=label)["knobs"]
+    knob = next(one for one in offered if one.get("group") == label and one["vary"] == FLOORS)
+    floor = float(problem.bound[problem.names.index(FLOORS)].band()[0][0])
+    assert knob["stated"] == floor
+    _, document = _computed(board, vary=FLOORS, group=label, low=floor, high=1e5, count=2)
+    met, missed = document["rows"]
+    assert met["value"] == pytest.approx(board.solution.value, rel=2e-4)
+    assert met["price"] == pytest.approx(board.solution.prices[FLOORS][0], abs=0.05)
+    assert missed["status"] == "INFEASIBLE"
+    assert "no group" in refused(board, "POST", "frontier", body={"vary": FLOORS, "group": "x", "low": 0, "high": 1})
+    assert "not a constraint" in refused(
+        board, "POST", "frontier", body={"vary": "x", "group": "x", "low": 0, "high": 1}
+    )
+
+
+def test_reasons_are_those_of_the_library(board: Board) -> None:
+    label = board.solution.problem.labels(FLOORS)[1]
+    assert get(board, "reasons", key="campaign", label=label)["sentences"] == list(
+        oa.reasons(board.solution, label).sentences
+    )
+    assert "has no label" in refused(board, "GET", "reasons", {"key": "campaign", "label": "x"})
 
 
 def test_everything_that_can_vary_is_offered(board: Board) -> None:

@@ -155,7 +155,8 @@ def test_a_quote_follows_the_slider(browser: Any) -> None:
     board = Board([source(market(users=300, degree=30, campaigns=6))], editable=True)
     labels = board.solution.problem.labels(CAPS)
     label = max(labels, key=lambda one: oa.quote(board.solution, of={"campaign": one}).max_units.high)
-    exact = "!document.querySelector('.figures').innerText.includes('…')"
+    exact = """!document.querySelector('[aria-busy]') && document.querySelector('.figures') !== null
+        && !document.querySelector('.figures').innerText.includes('…')"""
     with served(board) as running, opened(browser) as page:
         show(page, running.url, f"group/campaign/{label}")
         slider = page.locator("input[type=range]")
@@ -187,7 +188,7 @@ def test_a_quote_follows_the_slider(browser: Any) -> None:
         page.get_by_role("button", name="Prove the cost").click()
         page.wait_for_selector("text=Proven on both sides")
         page.get_by_label("Where", exact=True).select_option(index=1)
-        until(page, "document.querySelector('.figures') === null || " + exact)
+        until(page, "!document.querySelector('[aria-busy]')")
         page.get_by_label("Where", exact=True).select_option("")
         until(page, exact)
         page.get_by_label("More impressions, as a number").fill("1")
@@ -274,6 +275,14 @@ def test_a_point_of_the_frontier_is_dragged_and_solved(browser: Any, server: Boa
         show(page, server.url, "overview")
         show(page, server.url, "frontier")
         page.wait_for_selector("circle.dot")  # it is still there
+        label = server.board.solution.problem.labels(CAPS)[0]
+        show(page, server.url, f"group/campaign/{label}")
+        show(page, server.url, "frontier")
+        page.locator("select[aria-label='What to vary']").select_option(label=f"limit of {FLOORS}, {label}")
+        page.get_by_label("Points", exact=True).first.fill("4")
+        page.get_by_role("button", name="Compute").click()
+        page.wait_for_selector("path.refused", state="attached")  # a floor above the cap
+        page.wait_for_selector("text=Drag the point")
         page.get_by_label("From", exact=True).first.fill("2")
         page.get_by_label("To", exact=True).first.fill("1")
         page.get_by_role("button", name="Compute").click()
@@ -378,7 +387,7 @@ def test_the_first_view_of_1000_campaigns_is_there_in_a_second(browser: Any) -> 
 
 PICTURES = {
     "board-overview": ("overview", 1280, "light"),
-    "board-campaign": ("group/campaign/campaign-001", 1280, "dark"),
+    "board-campaign": ("group/campaign/campaign-010", 1280, "dark"),
     "board-frontier": ("frontier", 1280, "light"),
     "board-narrow": ("overview", 390, "light"),
 }

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arrays import objects
 from oasis_alloc.data.attributes import Given, Keys
@@ -66,7 +64,7 @@ def _free(name: str, candidates: Candidates) -> str:
 
 def _with(keys: Keys[Any], name: str, side: str, n: int, chosen: Any, label: str, others: Any) -> Keys[Any]:
     """The keys with one more: `label` for those that are chosen."""
-    labels = objects(np.where(chosen, label, None).tolist())
+    labels = objects(label if is_ours else None for is_ours in chosen.tolist())
     made: Keys[Any] = Keys({**keys._given, name: Given(labels)}, side, n, frozenset(others) & frozenset(keys))
     made._made.update(keys._made)
     return made

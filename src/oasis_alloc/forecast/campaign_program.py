@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.common.csr import gather
-from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.common.types import AnyInts, Floats, Ints
 from oasis_alloc.program.lowering import within_reach
 from oasis_alloc.program.program import Program, RowBlock, dual_variables
 from oasis_alloc.program.slate_rules import System
@@ -58,7 +58,9 @@ def with_row(program: Program, member: Flags, unit_column: int, floor: float) ->
     place = np.zeros(n, np.int64)
     place[classes] = n + np.arange(classes.size)
     total = n + classes.size
-    code = program.code.astype(np.uint16 if total <= 1 << 16 and program.code.dtype == np.uint16 else np.uint32)
+    code: AnyInts = program.code.astype(
+        np.uint16 if total <= 1 << 16 and program.code.dtype == np.uint16 else np.uint32
+    )
     code[member] = place[program.code[member]]
     class_of = np.concatenate([np.arange(n), classes]).astype(np.int64)
     cell_of = (np.arange(program.n_segments)[:, None] * n + class_of).ravel()

@@ -1,4 +1,4 @@
-"""The cost of a campaign proven on both sides, from a solve of its users alone or, where that leaves too much open, of all.
+"""The cost of a campaign proven on both sides, from a solve of its users alone or, if that is not enough, of all.
 
 1. The users that may be shown the campaign are solved again; all others keep their slates. The allocation is one of the
    whole problem, so its value proves the most that the campaign costs.
@@ -15,10 +15,10 @@ import numpy as np
 
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines import engine_for
+from oasis_alloc.engines.base import Engine
 from oasis_alloc.forecast.campaign_program import beside_others, of_users, with_row
 from oasis_alloc.forecast.quote_base import Found, QuoteBase
 from oasis_alloc.program.program import Program
-from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.kept import Kept, WarmStart, matched
 from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.registry import solver_named
@@ -35,8 +35,9 @@ class Proof:
 
     value: float  # minus infinity without an allocation
     bound: float  # minus infinity where no allocation delivers the campaign
-    positions: Ints
-    x: Floats
+    pairs: Ints  # whose probability changes
+    change: Floats  # by how much
+    campaign: Floats  # the probabilities of the campaign's pairs; 1 without an allocation
     prices: Floats  # by row, the campaign's own last
     passes: float
 
@@ -61,12 +62,11 @@ def solve_program(program: Program, gap: float, warm: WarmStart | None, threads:
         trivially = prepare(engine, monitor)
         checkpointer = Checkpointer.of(None, 30.0, None, "dual", False)
 
-        def engine_of(some: Program) -> object:
+        def engine_of(some: Program) -> Engine:
             return engine_for(some, threads)
 
-        task = Task(
-            engine, engine_of, monitor, checkpointer, "dual", solver_named("dual"), None, warm, False
-        )  # type: ignore[arg-type]  # fmt: skip
+        solver = solver_named("dual")
+        task = Task(engine, engine_of, monitor, checkpointer, "dual", solver, None, warm, False)
         outcome = carry_out(task, trivially)
         best, prices = monitor.best, monitor.prices
         if outcome.conflict is not None or best is None or prices is None or not best.feasible:
@@ -89,14 +89,23 @@ def prove(
     whole = np.zeros(base.program.n_pairs, np.bool_)
     whole[found.pairs[found.member]] = True
     program = with_row(base.program, whole, base.unit_column, floor)
-    start = (local.positions, local.x) if np.isfinite(local.value) else None
+    start = None
+    if np.isfinite(local.value):
+        x = np.array(base.x)
+        x[local.pairs] += local.change
+        start = np.flatnonzero(x), x[x != 0.0]
     solved = solve_program(program, gap, _warm(base, local.prices, kept, start), threads)
     passes = local.passes + solved.passes
     if solved.infeasible:
         return replace(local, bound=-np.inf, passes=passes)
-    if solved.value < local.value:
-        solved = replace(solved, value=local.value, positions=local.positions, x=local.x)
-    return Proof(solved.value, min(solved.bound, local.bound), solved.positions, solved.x, solved.prices, passes)
+    bound = min(solved.bound, local.bound)
+    if solved.value < local.value or not np.isfinite(solved.value):
+        return replace(local, bound=bound, passes=passes)
+    x = np.zeros(base.program.n_pairs)
+    x[solved.positions] = solved.x
+    change = x - base.x
+    at = np.flatnonzero(change)
+    return Proof(solved.value, bound, at, change[at], x[found.pairs[found.member]], solved.prices, passes)
 
 
 def _warm(
@@ -132,14 +141,14 @@ def _locally(
     if not solved.infeasible:
         prices = solved.prices
     bound, more = bound_with(base, found, floor, prices, small, threads)
-    first, _ = bound_with(base, found, floor, np.append(base.prices, -price), small, threads, visited=base.dual)
-    value, positions, x = -np.inf, np.empty(0, np.int64), np.empty(0)
+    value, x = -np.inf, np.array(found.x)
     if np.isfinite(solved.value):
-        positions, x = merged(base, found, solved.positions, solved.x)
-        changed = evaluate(base.engine, positions, x)
-        if changed.violation <= max(1e-6, base.allocation.violation):
-            value = changed.value
-    return Proof(value, min(bound, first), positions, x, prices, passes + more)
+        x = np.zeros(found.pairs.size)
+        x[solved.positions] = solved.x
+        known = base.changed_value(found.pairs, found.x, x)
+        value = -np.inf if known is None else known
+    ours = x[found.member] if np.isfinite(value) else np.ones(int(found.member.sum()))
+    return Proof(value, bound, found.pairs, x - found.x, ours, prices, passes + more)
 
 
 def bound_with(
@@ -149,32 +158,20 @@ def bound_with(
     prices: Floats,
     small: Program,
     threads: int | None,
-    visited: float | None = None,
 ) -> tuple[float, float]:
-    """(the bound on allocations with the campaign at prices by row, its own last; passes). `small` has its users alone.
+    """(the bound on allocations with the campaign at prices by row, its own last; passes).
 
-    `visited` is the bound without the campaign at the same prices, where it is known.
+    `small` has the campaign's users alone.
     """
     ours, own = base.program.admit(prices[:-1]), max(0.0, -float(prices[-1]))
-    passes, gamma = 0.0, base.smoothing
-    if visited is None and base.program.rules is None:
+    gamma = base.smoothing
+    if base.program.rules is None:
         visited = float(base.engine.visit(ours, gamma).bound + base.program.conjugate(ours))
-        passes += 1.0
-    elif visited is None:
+    else:
         with engine_for(base.program, threads) as engine:  # under rules, from the beginning as below: the same roots
             visited = float(engine.visit(ours, gamma).bound + base.program.conjugate(ours))
-        passes += 1.0
     with engine_for(small, threads) as engine:
         without = engine.visit(np.append(ours, 0.0), gamma).bound
         gain = engine.visit(np.append(ours, -own), gamma).bound - without
-    share = 2.0 * found.users.size / max(1, base.program.n_users)
-    return visited + max(0.0, float(gain)) - own * floor, passes + share
-
-
-def merged(base: QuoteBase, found: Found, positions: Ints, x: Floats) -> tuple[Ints, Floats]:
-    """The plan with other slates of the campaign's users: positions are places in `found.pairs`."""
-    whole = np.array(base.x)
-    whole[found.pairs] = 0.0
-    whole[found.pairs[positions]] = x
-    at = np.flatnonzero(whole)
-    return at, whole[at]
+    passes = 1.0 + 2.0 * found.users.size / max(1, base.program.n_users)
+    return visited + max(0.0, float(gain)) - own * floor, passes

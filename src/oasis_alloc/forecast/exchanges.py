@@ -13,7 +13,6 @@ from oasis_alloc.forecast.quote_base import Found, QuoteBase
 from oasis_alloc.kernels.solve.exchange import Categories, Limits, Shown, exchange
 from oasis_alloc.program.slate_rules import LoweredRules
 
-_MOST_ENTRIES = 30_000_000  # of pairs in rows with limits, above which nothing is tried
 _AHEAD = 8.0  # exchanges looked at first, per impression that is wanted
 
 
@@ -67,11 +66,10 @@ def _limits(base: QuoteBase, pairs: Ints) -> Limits | None:
     program = base.program
     lower, upper, _ = program.bands()
     rows = np.flatnonzero(program.hard & (np.isfinite(lower) | np.isfinite(upper)))
-    arithmetic = sp.csr_array(program.arithmetic[rows])
-    broad = np.diff(sp.csc_array(arithmetic).indptr).max(initial=0)
-    if float(broad) * pairs.size > _MOST_ENTRIES:
+    adds = base.adds(pairs)
+    if adds is None:
         return None
-    adds = sp.csc_array(arithmetic @ program.columns_of(base.engine.take(pairs)))
+    adds = sp.csc_array(sp.csr_array(adds)[rows])
     slack = np.full((program.n_rows, 2), np.inf)
     totals = base.allocation.totals
     slack[:, 0], slack[:, 1] = upper - totals, totals - lower
@@ -100,12 +98,15 @@ def _state(base: QuoteBase, found: Found, at: Ints) -> Shown:
 def _categories(base: QuoteBase, pairs: Ints) -> Categories:
     """The categories of pairs that have a cap per slate."""
     rules, n = base.program.rules, pairs.size
-    entries, of, cap = [np.empty(0, np.int64)], [np.empty(0, np.int64)], []
+    entries, of = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    cap: list[Floats] = []
+    n_categories = 0
     for system in rules.systems if rules is not None else ():
         entry, category = system.members(base.program.code[pairs].astype(np.int64))
         entries.append(entry)
-        of.append(category + sum(map(len, cap)))
+        of.append(category + n_categories)
         cap.append(np.full(system.n, float(system.max_count)))
+        n_categories += system.n
     entry, category = np.concatenate(entries), np.concatenate(of)
     order = np.argsort(entry, kind="stable")
     start = np.concatenate([[0], np.cumsum(np.bincount(entry, minlength=n))]).astype(np.int64)

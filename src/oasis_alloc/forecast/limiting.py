@@ -27,16 +27,14 @@ def limits_that_stop(base: QuoteBase, stopped: Floats) -> tuple[Limiting, ...]:
 def limits_at(base: QuoteBase, found: Found, proof: Proof) -> tuple[Limiting, ...]:
     """Hard limits that the campaign's impressions pay for at the proven prices; those that cost most first."""
     program, prices = base.program, proof.prices[:-1]
-    change = np.zeros(program.n_pairs)
-    if proof.positions.size:
-        change[proof.positions] = proof.x
-    ours = found.pairs[found.member]
-    x = change[ours] if proof.positions.size else np.ones(ours.size)
+    ours, x = found.pairs[found.member], proof.campaign
     priced = np.flatnonzero(program.hard & (np.abs(prices) > _NONE * np.abs(prices).max(initial=0.0)))
     if not priced.size or not ours.size:
         return ()
-    adds = sp.csr_array(sp.csr_array(program.arithmetic[priced]) @ program.columns_of(base.engine.take(ours)))
-    used = np.asarray(adds @ x)
+    adds = base.adds(ours)
+    if adds is None:
+        return ()
+    used = np.asarray(sp.csr_array(adds)[priced] @ x)
     paid = used * prices[priced]
     order = np.argsort(-paid, kind="stable")[:_LISTED]
     return tuple(_one(base, int(priced[k]), prices, float(used[k])) for k in order if paid[k] > 0.0)

@@ -38,7 +38,7 @@ def with_new_items(candidates: Candidates, pairs: Any, attributes: Mapping[str, 
         number.setdefault(same(one), candidates.n_items + len(number))
     item = np.array([number[same(one)] for one in ids], np.int64)
     if not item.size:
-        raise ProblemError("quote: pairs has no rows; a campaign without candidates can be shown to nobody.")
+        raise ProblemError("quote: pairs has no rows; a campaign without candidates can be shown to no user.")
     if item.size > np.unique(np.stack([user, item]), axis=1).shape[1]:
         raise ProblemError("quote: pairs has a (user, item) pair twice; expected every pair once.")
     names = list(dict.fromkeys(ids))

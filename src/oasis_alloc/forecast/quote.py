@@ -69,16 +69,16 @@ def quote(
     Raises
     ------
     ProblemError
-        For unknown keys, labels, items and users, items that are nobody's candidates, negative units, more units than
+        For unknown keys, labels, items and users, items that are no user's candidates, negative units, more units than
         slates have room for, flights in the past, and candidates in Parquet files.
     SolverError
         For a solution without an allocation, or one that misses limits.
 
     Notes
     -----
-    Let lambda be the prices of the plan and mu >= 0 a price of the campaign's impressions. The value of every allocation
-    with F of them is at most D(lambda, mu) - mu F (weak duality; Boyd and Vandenberghe, Convex Optimization, section
-    5.2.2), so they cost at least the value of the plan minus the least of these numbers over mu.
+    Let lambda be the prices of the plan and mu >= 0 a price of the campaign's impressions. The value of every
+    allocation with F of them is at most D(lambda, mu) - mu F (weak duality; Boyd and Vandenberghe, Convex Optimization,
+    section 5.2.2), so they cost at least the value of the plan minus the least of these numbers over mu.
 
     Example
     -------

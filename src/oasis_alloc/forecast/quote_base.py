@@ -1,13 +1,15 @@
-"""What all quotes of one solution share: the problem as arrays, the plan over its pairs, and the bound of its prices."""
+"""What all quotes of one solution share: the problem as arrays, the plan by pair, and the bound of its prices."""
 
 from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.csr import gather
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
     from oasis_alloc.solution import Solution
     from oasis_alloc.solvers.incumbent import Allocation
 
-_FINE, _FINE_RULED = 1e-9, 1e-6  # smoothing of visits for a bound, in mean values
+_COARSE, _FINE = 1e-2, 1e-6  # smoothing of visits for a bound, in mean values: without rules it is exact at any
+_MOST_ENTRIES = 50_000_000  # of cells in rows, above which they are not kept
 
 _bases: weakref.WeakKeyDictionary[Solution, QuoteBase] = weakref.WeakKeyDictionary()
 
@@ -45,6 +48,7 @@ class QuoteBase:
     x: Floats  # the same by pair
     bound: float  # of the optimum of what was solved
     dual: float  # the bound at `prices` for this problem
+    activity: Floats  # by row, sums of absolute contributions
     is_solved: bool  # False with new items, which the plan does not show
 
     @property
@@ -56,6 +60,66 @@ class QuoteBase:
     def unit_column(self) -> int:
         """Which of the program's columns counts impressions."""
         return len(self.program.base) - 1 if self.weighted else 0
+
+    @cached_property
+    def rows_of_cells(self) -> tuple[sp.csc_array, ...] | None:
+        """What a unit in each cell adds to each row, by column; None where that is too much to keep."""
+        program = self.program
+        per_group = np.diff(sp.csc_array(program.arithmetic).indptr)
+        entries = sum(int(np.diff(matrix.indptr) @ per_group) for matrix in program.base)
+        if entries > _MOST_ENTRIES:
+            return None
+        return tuple(sp.csc_array(program.arithmetic @ matrix) for matrix in program.base)
+
+    def adds(self, pairs: Ints) -> sp.csc_array | None:
+        """What a slot of each pair adds to each row, (n_rows, n_pairs); None where that is too much."""
+        by_cell, view = self.rows_of_cells, self.engine.take(pairs)
+        if by_cell is None:
+            return None
+        out = by_cell[0][:, view.cells]
+        for k in range(1, len(by_cell)):
+            if by_cell[k].nnz:
+                more = by_cell[k][:, view.cells]
+                more.data *= np.repeat(view.extra(k - 1), np.diff(more.indptr))
+                out = out + more
+        return sp.csc_array(out)
+
+    @cached_property
+    def _by_item(self) -> tuple[Ints, Ints]:
+        """(where each item's pairs begin, pairs by item)."""
+        item = self.item
+        count = np.bincount(item, minlength=self.problem.candidates.n_items)
+        return np.concatenate([[0], np.cumsum(count)]).astype(np.int64), np.argsort(item, kind="stable")
+
+    def pairs_of(self, items: npt.NDArray[np.bool_]) -> Ints:
+        """The pairs of some items, ascending."""
+        start, order = self._by_item
+        _, places = gather(start, np.flatnonzero(items))
+        return np.sort(order[places])
+
+    def changed_value(self, pairs: Ints, before: Floats, after: Floats) -> float | None:
+        """The value of the plan with other probabilities of some pairs, all those of their users.
+
+        None if limits would be missed, or that is too much to find out.
+        """
+        program, plan = self.program, self.allocation
+        moved = np.flatnonzero(before != after)
+        change = (after - before)[moved]
+        adds = self.adds(pairs[moved])
+        if adds is None:
+            return None
+        totals = plan.totals + adds @ change
+        if program.hard.any():
+            activity = program.kept_share * np.maximum(0.0, self.activity + abs(adds) @ change)
+            if program.ratios(totals, activity).max(initial=0.0) > max(FEASIBLE, plan.violation):
+                return None
+        value = plan.value + float(program.value[pairs[moved]].astype(np.float64) @ change)
+        value += program.concave(totals) - program.concave(plan.totals)
+        if program.rules is not None:
+            users, code = program.users_of(pairs), program.code[pairs].astype(np.int64)
+            first, then = (program.rules.decrement_cost(users, code, x) for x in (before, after))
+            value -= then - first
+        return value
 
     @property
     def item(self) -> npt.NDArray[Any]:
@@ -87,7 +151,7 @@ class QuoteBase:
         out = program.value[pairs].astype(np.float64) - tables[0, segment, code]
         for k in range(1, len(program.base)):
             out -= tables[k, segment, code] * program.extra[k - 1, pairs]
-        return out
+        return np.asarray(out)
 
     @property
     def smoothing(self) -> float:
@@ -96,8 +160,8 @@ class QuoteBase:
 
 
 def smoothing_of(engine: Chunked) -> float:
-    """Smoothing of a visit that is made for its bound: nearly none."""
-    return (_FINE if engine.program.rules is None else _FINE_RULED) * (engine.survey().size or 1.0)
+    """Smoothing of a visit that is made for its bound."""
+    return (_COARSE if engine.program.rules is None else _FINE) * (engine.survey().size or 1.0)
 
 
 class Found(NamedTuple):
@@ -118,9 +182,9 @@ class Found(NamedTuple):
 
 
 def find(base: QuoteBase, items: npt.NDArray[np.bool_], users: npt.NDArray[np.bool_] | None) -> Found:
-    """Find a campaign's pairs, by its items and (None: all) users of the candidates: one look at every pair."""
+    """Find a campaign's pairs, by its items and (None: all) users of the candidates."""
     program = base.program
-    mine = np.flatnonzero(items[base.item])
+    mine = base.pairs_of(items)
     owner = program.users_of(mine)
     if users is not None:
         mine = mine[users[base.users_of(owner)]]
@@ -184,5 +248,5 @@ def _made(solution: Solution, problem: Problem, threads: int | None, before: Quo
     by_pair[positions] = x
     return QuoteBase(
         problem, program, engine, readonly(prices), allocation, readonly(by_pair), float(solution.bound), dual,
-        before is None,
+        engine.sums(positions, x).activity, before is None,
     )  # fmt: skip

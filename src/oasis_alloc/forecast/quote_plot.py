@@ -20,7 +20,8 @@ def plot(quote: Quote, ax: Any) -> Axes:
     check_axes("plot", ax)
     axes: Axes = require("matplotlib.pyplot", "plot").subplots(layout="constrained")[1] if ax is None else ax
     curve = quote.curve
-    axes.plot(curve.units, np.where(np.isfinite(curve.cost_low), curve.cost_low, np.nan), color=AT_FLOOR, label="at least")
+    low = np.where(np.isfinite(curve.cost_low), curve.cost_low, np.nan)
+    axes.plot(curve.units, low, color=AT_FLOOR, label="at least")
     known = np.isfinite(curve.cost_high) & np.isfinite(curve.cost_low)
     if known.sum() > 1:
         axes.plot(curve.units[known], curve.cost_high[known], color=AT_CAP, label="at most")

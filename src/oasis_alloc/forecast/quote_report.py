@@ -57,11 +57,14 @@ def _numbers(quote: Quote) -> Iterator[tuple[str, str, str]]:
     yield "in the plan", number(quote.units_now, 6), "impressions"
     if quote.units and quote.feasible is not False:
         yield "cost", number(quote.cost.mid, 5), f"of the objective; proven: {_between(quote.cost)}"
-        yield "price", number(quote.price, 4), "of the next impression" + (
-            "" if quote.level == "certified" else ", at the prices of the plan"
+        yield (
+            "price",
+            number(quote.price, 4),
+            "of the next impression" + ("" if quote.level == "certified" else ", at the prices of the plan"),
         )
         if quote.relevance.column is not None:
-            yield "relevance", number(quote.relevance.lost, 5), f"{cut(quote.relevance.column, 24)} is lost in this change"
+            column = cut(quote.relevance.column, 24)
+            yield "relevance", number(quote.relevance.lost, 5), f"{column} is lost in this change"
     yield "maximum", number(quote.max_units.high, 6), f"impressions on top; proven: {_between(quote.max_units)}"
     if quote.units_at_price is not None:
         price = number(float(quote.request.max_price or 0.0), 4)
@@ -120,12 +123,10 @@ def columns_of(quote: Quote, table: str) -> dict[str, Any]:
         names = ("units", "price", "cost_low", "cost_high", "relevance")
         return {name: np.asarray(getattr(quote.curve, name)) for name in names}
     if table == "groups":
-        rows = [(key, *row) for key, groups in quote.groups.items() for row in groups]
-        return _columns(("key", "label", "now", "booked", "most"), rows, 2)
+        groups = [(key, *row) for key, of in quote.groups.items() for row in of]
+        return _columns(("key", "label", "now", "booked", "most"), groups, 2)
     if table == "limits":
-        rows = [
-            (limit.constraint, limit.label, limit.price, limit.units) for limit in quote.limits
-        ]
+        rows = [(limit.constraint, limit.label, limit.price, limit.units) for limit in quote.limits]
         return _columns(("constraint", "label", "price", "units"), rows, 2)
     return _columns(("key", "label", "units"), [tuple(row) for row in getattr(quote, table)], 2)
 

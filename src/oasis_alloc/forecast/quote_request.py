@@ -88,7 +88,8 @@ class QuoteRequest(ByFields):
         given = [name for name in ("of", "items", "pairs") if getattr(self, name) is not None]
         if not given:
             raise ProblemError(
-                "quote: it is not said which impressions; give of={key: label}, items=[...], or pairs=... for new items."
+                "quote: it is not said which impressions; give of={key: label}, items=[...], or pairs=... for new "
+                "items."
             )
         if "pairs" in given and len(given) > 1:
             raise ProblemError(f"quote: pairs= has new items, and {given[0]}= names known ones; ask two quotes.")

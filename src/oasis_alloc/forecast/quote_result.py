@@ -159,8 +159,8 @@ class Quote(ByFields):
         """
         if self.feasible is False:
             raise SolverError(
-                f"quote {self.name!r}: {self.units:,.6g} more units cannot be delivered, so there is nothing to accept; "
-                f"at most {self.max_units.high:,.6g} can."
+                f"quote {self.name!r}: {self.units:,.6g} more units cannot be delivered, so there is nothing to "
+                f"accept; at most {self.max_units.high:,.6g} can."
             )
         if self.units <= 0.0:
             raise ProblemError(f"quote {self.name!r} has no units to promise; ask for units=...")
@@ -266,7 +266,7 @@ class Quotes(list[Quote]):
         return list_html(self)
 
     def to_frame(self, backend: str | None = None) -> Any:
-        """A frame with one row per quote: name, level, units, cost, price, maximum and whether they can be delivered."""
+        """A frame with one row per quote: name, level, feasible (yes, no, open), units, cost, price and maximum."""
         from oasis_alloc.data.frames import table as frame
         from oasis_alloc.forecast.quote_report import columns_of_list
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.labels import plain, same, shown
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.data.by_group import Labels
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.forecast.new_items import with_new_items
@@ -22,7 +23,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
+class Target(ByFields):
     """The items and users of a request, by number."""
 
     candidates: Candidates
@@ -146,7 +147,7 @@ def _key(candidates: Candidates, side: str, key: str) -> tuple[npt.NDArray[Any],
     if key not in known:
         raise ProblemError(f"quote: the {side} have no key {key!r}.{did_you_mean(key, list(known))}")
     found = known[key]
-    return getattr(found, "codes", np.empty(0)), list(found.labels)  # type: ignore[return-value]
+    return getattr(found, "codes", np.empty(0)), found.labels.tolist()
 
 
 def _with_labels(candidates: Candidates, side: str, key: str, labels: Any) -> Flags:

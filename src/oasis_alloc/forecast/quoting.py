@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.forecast.certified import prove
 from oasis_alloc.forecast.displacement import Changes, changes_of, main_by_pair
@@ -20,11 +20,9 @@ from oasis_alloc.forecast.quote_result import Availability, Bracket, Quote, Rele
 from oasis_alloc.forecast.quote_target import Target
 from oasis_alloc.forecast.supply import Supply, by_user_key, most_units, supply_of
 from oasis_alloc.results.shadow_prices import main_column
-from oasis_alloc.solvers.evaluation import evaluate
 
 if TYPE_CHECKING:
     from oasis_alloc.solution import Solution
-    from oasis_alloc.solvers.incumbent import Allocation
 
 _POINTS = 65  # of a curve
 _REACHED = 1e-9  # of what is wanted, that may be missing
@@ -52,7 +50,7 @@ def quoted_one(
     found = find(base, target.items, target.users)
     if not found.pairs.size:
         raise ProblemError(
-            f"quote {target.name!r}: its items are nobody's candidates among these users, so it can have no "
+            f"quote {target.name!r}: no user among these has its items as candidates, so it can have no "
             "impressions. Add candidates for it (pairs=...), or ask for other users."
         )
     room, most = most_units(base, found)
@@ -69,6 +67,8 @@ def quoted_one(
     quoted = _immediate(solution, request, target, known, units, reached, exchanges.gain(np.inf))
     if certify and units > 0.0 and quoted.feasible is not False:
         quoted = _certified(quoted, known, solution, gap, threads)
+    elif certify:  # the caps alone prove it, or there is nothing to prove
+        quoted = replace(quoted, level="certified")
     return replace(quoted, seconds=time.perf_counter() - started, _threads=threads)
 
 
@@ -79,13 +79,14 @@ def _immediate(
     base, found, supply = known.base, known.found, known.supply
     most = max(0.0, known.most - found.now)
     least_most = min(furthest.gained, most)
-    feasible, cost, change = True, Bracket(0.0, 0.0, 0.0), np.zeros(found.pairs.size)
+    feasible: bool | None = True
+    cost, change = Bracket(0.0, 0.0, 0.0), np.zeros(found.pairs.size)
     stopped = furthest.stopped
     if reached is not None:
         change[reached.at] = reached.x - found.x[reached.at]
         changed = None
         if reached.gained >= units * (1.0 - _REACHED):
-            changed = _evaluated(base, found, found.x + change)
+            changed = base.changed_value(found.pairs, found.x, found.x + change)
         low = _low(known, np.array([known.asked]))[0]
         feasible, cost = _verdict(known, float(low), changed)
         stopped = reached.stopped if reached.stopped.any() else stopped
@@ -118,15 +119,15 @@ def _immediate(
     )
 
 
-def _verdict(known: _Known, low: float, changed: Allocation | None) -> tuple[bool | None, Bracket]:
+def _verdict(known: _Known, low: float, changed: float | None) -> tuple[bool | None, Bracket]:
     """(whether the units can be delivered, what they cost) from a lower bound and an allocation that delivers them."""
     if known.asked > known.most * (1.0 + 1e-9) or not np.isfinite(low):
         return False, Bracket(np.inf, np.inf, np.inf)
     estimate = float(known.supply.cost_of(np.array([known.asked]))[0]) + known.base.allocation.value - known.base.dual
     if changed is None:
         return None, Bracket(low, max(low, estimate), np.inf)
-    high = max(low, known.base.bound - changed.value)
-    return True, Bracket(low, float(np.clip(known.base.allocation.value - changed.value, low, high)), high)
+    high = max(low, known.base.bound - changed)
+    return True, Bracket(low, float(np.clip(known.base.allocation.value - changed, low, high)), high)
 
 
 def _low(known: _Known, asked: Floats) -> Floats:
@@ -134,15 +135,6 @@ def _low(known: _Known, asked: Floats) -> Floats:
     base = known.base
     low = known.supply.cost_of(asked) + base.allocation.value - base.dual
     return np.maximum(low, 0.0) if base.is_solved else low  # a promise cannot add value, new items can
-
-
-def _evaluated(base: QuoteBase, found: Found, x: Floats) -> Allocation | None:
-    """The plan with these slates of the campaign's users; None if rounding made it miss a limit."""
-    whole = np.array(base.x)
-    whole[found.pairs] = x
-    at: Ints = np.flatnonzero(whole)
-    changed = evaluate(base.engine, at, whole[at])
-    return changed if changed.violation <= max(1e-6, base.allocation.violation) else None
 
 
 def _curve(known: _Known, units: float, high: float, most: float) -> SupplyCurve:
@@ -180,19 +172,18 @@ def _certified(quoted: Quote, known: _Known, solution: Solution, gap: float, thr
     low = max(quoted.cost.low, base.allocation.value - proof.bound)
     high = min(quoted.cost.high, base.bound - proof.value)
     if not np.isfinite(proof.value):
-        return replace(quoted, level="certified", cost=Bracket(low, max(low, quoted.cost.mid), high), passes=proof.passes)
-    change = np.zeros(base.program.n_pairs)
-    change[proof.positions] = proof.x
-    change -= base.x
-    at = np.flatnonzero(change)
-    changes = changes_of(base, at, change[at] * base.units(at))
+        open_cost = Bracket(low, max(low, quoted.cost.mid), high)
+        return replace(quoted, level="certified", cost=open_cost, passes=proof.passes)
+    changes = changes_of(base, proof.pairs, proof.change * base.units(proof.pairs))
+    ours = np.zeros(found.pairs.size)
+    ours[found.member] = proof.campaign - found.x[found.member]
     mid = float(np.clip(base.allocation.value - proof.value, low, max(low, high)))
     cost = Bracket(low, mid, max(low, high))
     starts = {block.name: proof.prices[:-1][block.rows] for block in base.program.blocks}
     return replace(
         quoted, level="certified", cost=cost, feasible=True, price=max(0.0, -float(proof.prices[-1])),
         relevance=quoted.relevance._replace(lost=changes.lost), displaced=changes.displaced, gained=changes.gained,
-        groups=_groups(base, found, change[found.pairs]), limits=limits_at(base, found, proof),
+        groups=_groups(base, found, ours), limits=limits_at(base, found, proof),
         curve=_curve(known, quoted.units, cost.high, quoted.max_units.high),
         max_units=quoted.max_units._replace(low=max(quoted.max_units.low, quoted.units)),
         passes=quoted.passes + proof.passes, _start={**starts, "": proof.prices[-1:]},

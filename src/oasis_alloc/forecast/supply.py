@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats, Ints
@@ -52,7 +51,7 @@ class Supply:
         return float(self.units[max(0, at - 1)]) if self.units.size else 0.0
 
 
-def supply_of(base: QuoteBase, found: Found, asked: float, main: npt.NDArray[Any] | None, threads: int | None) -> Supply:
+def supply_of(base: QuoteBase, found: Found, asked: float, main: Floats | None, threads: int | None) -> Supply:
     """The supply curve; `asked` impressions in all are looked at most closely, `main` is the main column by pair."""
     cost, units, relevance = _steps(base, found, main)
     most = float(units.sum())
@@ -63,7 +62,7 @@ def supply_of(base: QuoteBase, found: Found, asked: float, main: npt.NDArray[Any
     return _by_visits(base, found, plain, asked, threads)
 
 
-def _steps(base: QuoteBase, found: Found, main: npt.NDArray[Any] | None) -> tuple[Floats, Floats, Floats]:
+def _steps(base: QuoteBase, found: Found, main: Floats | None) -> tuple[Floats, Floats, Floats]:
     """(cost, impressions, main column given up) of each step, ascending by price; rules besides sizes are left out."""
     score = base.scores(found.pairs, found.owner)
     n = int(found.member.sum())
@@ -159,16 +158,19 @@ def most_units(base: QuoteBase, found: Found) -> tuple[float, float]:
 def _under_caps(base: QuoteBase, pairs: Ints, units: Floats) -> float:
     """The most impressions under the caps of totals that have no negative parts."""
     program, best = base.program, float(units.sum())
-    lower, upper, _ = program.bands()
+    _, upper, _ = program.bands()
     fit = program.hard & np.isfinite(upper) & (base.engine.survey().min_totals >= 0.0)
     if not fit.any():
         return best
-    columns = program.columns_of(base.engine.take(pairs))
+    by_pair = base.adds(pairs)
+    if by_pair is None:
+        return best
+    columns = sp.csr_array(by_pair)
     for block in program.blocks:
         rows = np.arange(program.n_rows)[block.rows][fit[block.rows]]
         if not rows.size:
             continue
-        adds = sp.csc_array(sp.csr_array(program.arithmetic[rows]) @ columns)
+        adds = sp.csc_array(columns[rows])
         adds.eliminate_zeros()
         entries = np.diff(adds.indptr)
         if (adds.data < 0.0).any() or (entries > 1).any():
@@ -198,7 +200,6 @@ def by_user_key(base: QuoteBase, found: Found, change: Floats) -> dict[str, list
         parts = [np.bincount(codes + 1, part, n + 1) for part in (now, change[member])]
         parts.append(np.bincount(codes[first] + 1, most, n + 1))
         labels = [None, *key.labels.tolist()]
-        out[key.name] = [
-            (labels[g], *(float(part[g]) for part in parts)) for g in np.flatnonzero(np.bincount(codes + 1, minlength=n + 1))
-        ]
+        present = np.flatnonzero(np.bincount(codes + 1, minlength=n + 1))
+        out[key.name] = [(labels[g], float(parts[0][g]), float(parts[1][g]), float(parts[2][g])) for g in present]
     return out

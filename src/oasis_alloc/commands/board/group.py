@@ -31,6 +31,16 @@ def group(board: Board, key: str, label: str) -> dict[str, Any]:
     return made | {"key": key, "label": label, "side": "items" if key in candidates.items else "users"}
 
 
+def reasons(board: Board, key: str, label: str) -> dict[str, Any]:
+    """Why the group gets what it gets, in sentences, as `oa.reasons` gives them."""
+    from oasis_alloc.forecast.reasons import reasons as reasons_of
+
+    candidates = board.solution.problem.candidates
+    found = candidates.groups(key)[place_of(candidates, key, label)]
+    sentences = board.cached(("reasons", key, label), lambda: reasons_of(board.solution, found, by=key).sentences)
+    return {"sentences": list(sentences)}
+
+
 def place_of(candidates: Candidates, key: str, label: str) -> int:
     """The number of the group whose label has this text."""
     known = [*usable(candidates.items), *usable(candidates.users)]

@@ -9,7 +9,7 @@ from oasis_alloc.commands.board import quotes, trade_offs
 from oasis_alloc.commands.board.comparison import comparison
 from oasis_alloc.commands.board.conflicts import conflicts
 from oasis_alloc.commands.board.explanation import explanation, suggested
-from oasis_alloc.commands.board.group import group
+from oasis_alloc.commands.board.group import group, reasons
 from oasis_alloc.commands.board.outlook import outlook
 from oasis_alloc.commands.board.overview import about, overview
 from oasis_alloc.commands.board.state import Board
@@ -115,11 +115,12 @@ GET: dict[str, Callable[[Board, Query], Any]] = {
     "/api/about": lambda board, _: about(board),
     "/api/overview": lambda board, _: overview(board),
     "/api/group": lambda board, query: group(board, _text(query, "key"), _text(query, "label")),
+    "/api/reasons": lambda board, query: reasons(board, _text(query, "key"), _text(query, "label")),
     "/api/users": lambda board, _: {"users": suggested(board)},
     "/api/explain": _explained,
     "/api/conflicts": lambda board, _: conflicts(board),
     "/api/compare": _compared,
-    "/api/knobs": lambda board, _: {"knobs": trade_offs.knobs(board)},
+    "/api/knobs": lambda board, query: {"knobs": trade_offs.knobs(board, query.get("key"), query.get("label"))},
     "/api/frontier": _swept,
     "/api/quote": quotes.quote,
     "/api/outlook": lambda board, _: outlook(board),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oasis_alloc.commands.board.group import place_of
+from oasis_alloc.commands.board.group_limit import GroupLimit, group_limit
 from oasis_alloc.commands.board.state import Board
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.documents import jsonable
@@ -36,7 +37,7 @@ class Sweep:
     points: list[float]
     knob: SweepParameter
     rows: list[dict[str, Any]] = field(default_factory=list)
-    solutions: list[Solution] = field(default_factory=list)
+    solutions: list[Solution | None] = field(default_factory=list)
     running: bool = True
     stopped: bool = False
     error: str | None = None
@@ -61,13 +62,20 @@ class Sweep:
     def solve(self, point: float, start: Solution | None = None) -> dict[str, Any]:
         """Solve one point and keep its row; raises `ProblemError` for a point without a valid problem."""
         with self.lock:  # not the board's: other views are shown meanwhile
-            self.session.change(problem=self.knob.at(point))
+            try:
+                self.session.change(problem=self.knob.at(point))
+            except ProblemError:
+                if not isinstance(self.knob, GroupLimit):
+                    raise
+                return self._keep(_without_plan(point), None)
             options = {k: v for k, v in self.board.current.options.items() if k not in ("start", "on_conflict")}
             solution = self.session.solve(start=start, progress=lambda _: self.stopped, **options)
-            row = self._row(point, solution)
-            self.rows.append(row)
-            self.solutions.append(solution)
-            return row
+            return self._keep(self._row(point, solution), solution)
+
+    def _keep(self, row: dict[str, Any], solution: Solution | None) -> dict[str, Any]:
+        self.rows.append(row)
+        self.solutions.append(solution)
+        return row
 
     def _row(self, point: float, solution: Solution) -> dict[str, Any]:
         none = solution.status.name == "INFEASIBLE"
@@ -90,8 +98,11 @@ class Sweep:
         }  # fmt: skip
 
 
-def knobs(board: Board) -> list[dict[str, Any]]:
-    """Everything that can be varied, with a range to start from: weights of the objective, and limits."""
+def knobs(board: Board, key: str | None = None, label: str | None = None) -> list[dict[str, Any]]:
+    """Everything that can be varied, with a range to start from: weights of the objective, and limits.
+
+    With a group, also its own limits in constraints by its key alone.
+    """
     problem = board.solution.problem
     found: list[dict[str, Any] | None] = []
     linear = problem.maximize.linear
@@ -103,7 +114,27 @@ def knobs(board: Board) -> list[dict[str, Any]]:
         band = constraint_of(function)
         if band is not None:
             found.append(_knob(problem, name, not isinstance(band.limit, float), "limit"))
+    if key and label:
+        found += [_of_group(problem, name, label) for name in problem.names if _by(problem, name) == (key,)]
     return [one for one in found if one is not None]
+
+
+def _by(problem: Problem, name: str) -> tuple[str, ...]:
+    return tuple(problem.functions[problem.names.index(name)].measure.by)
+
+
+def _of_group(problem: Problem, name: str, label: str) -> dict[str, Any] | None:
+    """The limit of one group, from nothing to twice what is stated."""
+    try:
+        stated = group_limit(problem, name, label).stated
+    except InputError:
+        return None
+    if not np.isfinite(stated):
+        return None
+    low, high = (0.0, 2.0 * stated) if stated > 0 else (stated, stated + max(1.0, abs(stated)))
+    return {
+        "vary": name, "scale": False, "kind": "limit", "group": label, "stated": stated, "low": low, "high": high,
+    }  # fmt: skip
 
 
 def _knob(problem: Problem, name: str, scale: bool, kind: str) -> dict[str, Any] | None:
@@ -121,6 +152,11 @@ def _knob(problem: Problem, name: str, scale: bool, kind: str) -> dict[str, Any]
     return {"vary": name, "scale": scale, "kind": kind, "stated": stated, "low": min(low, high), "high": max(low, high)}
 
 
+def _without_plan(point: float) -> dict[str, Any]:
+    """The row of a limit that cannot be stated, such as a floor above its cap: no plan keeps it either."""
+    return {"point": point, "status": "INFEASIBLE", **dict.fromkeys((*_NUMBERS, "price")), "parts": {}}
+
+
 def start(board: Board, body: dict[str, Any]) -> dict[str, Any]:
     """Begin a sweep and return its number; the points are checked before the first solve."""
     vary, scale = body.get("vary"), body.get("scale", False)
@@ -133,11 +169,12 @@ def start(board: Board, body: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"{shown(body.get('count'))} points: expected a whole number from 2 to {_MAX_POINTS}.")
     if not isinstance(vary, str) or not isinstance(scale, bool):
         raise InputError(f"vary is {shown(vary)}; expected the name of a weight or of a limit.")
-    knob = varied(board.solution.problem, vary, scale)
+    group, problem = body.get("group"), board.solution.problem
+    knob = varied(problem, vary, scale) if group is None else group_limit(problem, vary, str(group))
     points = np.linspace(low, high, count).tolist()
-    for point in points:
-        knob.at(point)
-    sweep = Sweep(board, vary, scale, points, knob)
+    _check(knob, points)
+    name = vary if group is None else f"{vary}, {group}"
+    sweep = Sweep(board, name, scale, points, knob)
     with board.lock:
         for other in board.extras.get("sweeps", {}).values():
             other.stopped = True
@@ -145,6 +182,18 @@ def start(board: Board, body: dict[str, Any]) -> dict[str, Any]:
         board.extras["sweeps"] = {number: sweep}  # an earlier one is of no more use
     threading.Thread(target=sweep.run, name="oasis-alloc board: frontier", daemon=True).start()
     return {"id": number}
+
+
+def _check(knob: SweepParameter, points: list[float]) -> None:
+    """Raise `ProblemError` for a point without a valid problem; of one group's limit, only where all points are."""
+    errors = []
+    for point in points:
+        try:
+            knob.at(point)
+        except ProblemError as error:
+            errors.append(error)
+    if errors and (len(errors) == len(points) or not isinstance(knob, GroupLimit)):
+        raise errors[0]
 
 
 def sweep_of(board: Board, number: object) -> Sweep:
@@ -168,9 +217,9 @@ def point(board: Board, body: dict[str, Any]) -> dict[str, Any]:
     return sweep.solve(at)
 
 
-def _delivered(solution: Solution, key: str, label: str) -> float | None:
+def _delivered(solution: Solution | None, key: str, label: str) -> float | None:
     """What a group is shown in a solution; None where there is no allocation."""
-    if solution.status.name == "INFEASIBLE":
+    if solution is None or solution.status.name == "INFEASIBLE":
         return None
     candidates = solution.problem.candidates
     at = place_of(candidates, key, label)

@@ -10,7 +10,7 @@ import { facts, table } from "./table.js";
 const kept = { id: null, knob: null, axes: null }; // while the page is open, a frontier is still there on return
 
 export async function show(place) {
-  const { knobs } = await get("knobs");
+  const { knobs } = await get("knobs", { key: shared.focus?.key, label: shared.focus?.label });
   if (!knobs.length) {
     put(place, panel("Nothing to vary", {}, h("p", { class: "soft" }, "The problem has one term and no limit with a number.")));
     return null;
@@ -19,7 +19,7 @@ export async function show(place) {
   const body = h("div", { class: "columns" });
   const form = h("div", {});
   put(place, form, body);
-  const knob = knobs.find((one) => kept.knob && one.vary === kept.knob.vary) || knobs[Math.min(1, knobs.length - 1)];
+  const knob = knobs.find((one) => kept.knob && same(one, kept.knob)) || knobs[Math.min(1, knobs.length - 1)];
   controls(form, body, knobs, knob, state);
   if (kept.id !== null) {
     try {
@@ -39,8 +39,8 @@ export async function show(place) {
 
 function controls(form, body, knobs, knob, state) {
   const inputs = {
-    low: h("input", { type: "number", step: "any", value: tidy(kept.knob?.vary === knob.vary ? kept.knob.low : knob.low), "aria-label": "From" }),
-    high: h("input", { type: "number", step: "any", value: tidy(kept.knob?.vary === knob.vary ? kept.knob.high : knob.high), "aria-label": "To" }),
+    low: h("input", { type: "number", step: "any", value: tidy(kept.knob && same(kept.knob, knob) ? kept.knob.low : knob.low), "aria-label": "From" }),
+    high: h("input", { type: "number", step: "any", value: tidy(kept.knob && same(kept.knob, knob) ? kept.knob.high : knob.high), "aria-label": "To" }),
     count: h("input", { type: "number", min: 2, max: 60, step: 1, value: 9, "aria-label": "Points" }),
   };
   const message = h("p", { class: "failure", role: "alert" });
@@ -48,7 +48,7 @@ function controls(form, body, knobs, knob, state) {
     event.preventDefault();
     message.textContent = "";
     try {
-      const asked = { vary: knob.vary, scale: knob.scale, low: Number(inputs.low.value), high: Number(inputs.high.value), count: Number(inputs.count.value) };
+      const asked = { vary: knob.vary, scale: knob.scale, group: knob.group ?? null, low: Number(inputs.low.value), high: Number(inputs.high.value), count: Number(inputs.count.value) };
       kept.id = (await post("frontier", asked)).id;
       kept.knob = asked;
       kept.axes = null;
@@ -59,7 +59,7 @@ function controls(form, body, knobs, knob, state) {
       message.textContent = error.message;
     }
   };
-  const names = knobs.map((one, k) => [k, `${one.kind} of ${one.vary}${one.scale ? ", times what is stated" : ""}`]);
+  const names = knobs.map((one, k) => [k, `${one.kind} of ${one.vary}${one.group ? `, ${one.group}` : ""}${one.scale ? ", times what is stated" : ""}`]);
   put(
     form,
     h(
@@ -75,6 +75,10 @@ function controls(form, body, knobs, knob, state) {
     ),
   );
 }
+
+const same = (a, b) => a.vary === b.vary && (a.group ?? null) === (b.group ?? null);
+
+const met = (row) => row.value !== null;
 
 const tidy = (value) => String(Number(value.toPrecision(5)));
 
@@ -102,16 +106,14 @@ async function follow(body, state) {
   if (state.data.error) throw new Error(state.data.error);
 }
 
-const met = (row) => row.value !== null;
-
 function columnsOf(data) {
-  const parts = data.rows.length ? Object.keys(data.rows[0].parts) : [];
+  const parts = Object.keys(data.rows.find(met)?.parts ?? {});
   const of = new Map([
     ["point", { head: `${data.words} of ${data.vary}${data.scale ? ", times" : ""}`, get: (row) => row.point }],
     ["value", { head: "value (the objective)", get: (row) => row.value }],
   ]);
   if (data.rows.some((row) => row.price !== null)) of.set("price", { head: "price: what one more unit adds", get: (row) => row.price });
-  for (const name of parts) of.set(`part ${name}`, { head: name, get: (row) => row.parts[name] });
+  for (const name of parts) of.set(`part ${name}`, { head: name, get: (row) => row.parts[name] ?? null });
   if (data.rows.some((row) => row.focus !== undefined)) of.set("focus", { head: `${shared.focus?.label ?? "focus"}, delivered`, get: (row) => row.focus ?? null });
   return of;
 }

@@ -22,11 +22,11 @@ export async function show(place, at) {
     put(place, chosen, panel("No candidates", {}, h("p", { class: "soft" }, `A ${data.kind === "policy" ? "policy" : "saved solution"} has no candidates. Start the board with the problem to see where a group is shown: oasis-alloc board problem.toml`)));
     return null;
   }
-  const [found, outlook] = await Promise.all([get("group", { key, label }), data.flight ? get("outlook") : null]);
+  const [found, outlook, why] = await Promise.all([get("group", { key, label }), data.flight ? get("outlook") : null, get("reasons", { key, label }).catch(() => null)]);
   const quote = found.side === "items" ? quoteOf(data, key, label, found) : null;
   put(
     place,
-    h("section", { class: "panel", "aria-label": label }, chosen, summary(found)),
+    h("section", { class: "panel", "aria-label": label }, chosen, summary(found), why && h("details", {}, h("summary", {}, "Why it gets what it gets"), h("ul", { class: "sentences" }, why.sentences.map((one) => h("li", {}, h("span", { class: "text" }, one)))))),
     h("div", { class: "columns" }, h("div", {}, limits(found), outlook && groupOutlook(outlook, key, label), quote, rivals(found, key)), h("div", {}, slots(found), items(found), examples(found))),
   );
   return () => quote?.close?.();

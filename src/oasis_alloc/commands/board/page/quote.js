@@ -29,6 +29,7 @@ const asked = (state, more = {}) => ({ key: state.key, label: state.label, where
 
 async function load(body, state) {
   const mine = state.where;
+  body.setAttribute("aria-busy", "true");
   try {
     const found = await get("quote", asked(state));
     if (state.closed || state.where !== mine) return;
@@ -39,6 +40,7 @@ async function load(body, state) {
   } catch (error) {
     if (!state.closed && state.where === mine) put(body, failure(error));
   }
+  if (state.where === mine) body.removeAttribute("aria-busy");
 }
 
 function draw(body, state) {
