@@ -152,7 +152,7 @@ def test_the_group_page_leads_through_the_groups(browser: Any, server: BoardServ
 
 
 def test_a_quote_follows_the_slider(browser: Any) -> None:
-    board = Board([source(market(users=300, degree=30, campaigns=6))], editable=True)
+    board = Board([source(market(users=600, degree=30, campaigns=8))], editable=True)
     labels = board.solution.problem.labels(CAPS)
     label = max(labels, key=lambda one: oa.quote(board.solution, of={"campaign": one}).max_units.high)
     exact = """!document.querySelector('[aria-busy]') && document.querySelector('.figures') !== null
@@ -183,6 +183,9 @@ def test_a_quote_follows_the_slider(browser: Any) -> None:
         page.mouse.move(box["x"] + 80, box["y"] - 20, steps=3)
         page.mouse.up()
         assert int(page.get_by_label("More impressions, as a number").input_value()) > 3
+        by = page.get_by_label("Key of those who give way")
+        by.select_option("artist")
+        assert page.locator("table:has(caption:text-is('Who gives way, by artist')) tbody tr").count() >= 1
         page.get_by_label("More impressions, as a number").fill("2")
         page.keyboard.press("Tab")
         page.get_by_role("button", name="Prove the cost").click()
@@ -275,6 +278,12 @@ def test_a_point_of_the_frontier_is_dragged_and_solved(browser: Any, server: Boa
         show(page, server.url, "overview")
         show(page, server.url, "frontier")
         page.wait_for_selector("circle.dot")  # it is still there
+        page.get_by_label("To", exact=True).first.fill("3")
+        page.get_by_label("Points", exact=True).first.fill("60")
+        page.get_by_role("button", name="Compute").click()
+        page.get_by_role("button", name="Stop").click()
+        page.wait_for_selector("text=Drag the point")
+        assert page.locator("circle.dot").count() < 60
         label = server.board.solution.problem.labels(CAPS)[0]
         show(page, server.url, f"group/campaign/{label}")
         show(page, server.url, "frontier")
@@ -308,7 +317,15 @@ def test_conflicts_are_resolved_on_a_board_that_may_edit(browser: Any, tmp_path:
         assert "What conflicts" in page.inner_text("main")
         page.get_by_role("button", name="Apply").first.click()
         page.wait_for_selector("text=No conflict")
+        show(page, running.url, "overview")
+        kept = page.locator("section[aria-label^='Relevance kept']")
+        kept.get_by_label("Key of the users").select_option("hour")
+        assert kept.locator("tbody th").all_inner_texts() == ["19", "18"], "least kept first"
         show(page, running.url, "group/campaign/a")
+        page.locator("section[aria-label=Slots]").get_by_label("Key of the users").select_option("hour")
+        assert page.locator("section[aria-label=Slots] tbody tr").count() == 2
+        page.locator("summary", has_text="Why it gets").click()
+        page.wait_for_selector("details[open] li")
         page.get_by_label("New limit").fill("0.5")
         page.get_by_role("button", name="Solve again").click()
         page.wait_for_selector("text=2 changes")

@@ -12,7 +12,7 @@ from oasis_alloc.commands.board.state import Board
 
 @pytest.fixture(scope="module")
 def wide() -> Source:
-    return source(market(users=300, degree=30, campaigns=6))
+    return source(market(users=600, degree=30, campaigns=8))
 
 
 @pytest.fixture

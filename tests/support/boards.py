@@ -33,7 +33,7 @@ def conflicting() -> oa.Problem:
     """Two floors that ask for all three slots and one more, so one has to give way by one."""
     cands = oa.Candidates.from_arrays(
         [0, 2, 4, 6], [0, 1, 0, 1, 0, 1], {"relevance": [0.9, 0.5, 0.8, 0.7, 0.4, 0.3]},
-        users={"market": ["DE", "DE", "US"]}, items={"campaign": ["a", "b"]},
+        users={"market": ["DE", "DE", "US"], "hour": [18, 19, 19]}, items={"campaign": ["a", "b"]},
     )  # fmt: skip
     floors = (oa.exposure(by="campaign") >= {"a": 3.0, "b": 1.0}).named("floors")
     return oa.Problem(cands, oa.total("relevance"), [floors], oa.Slate(1))

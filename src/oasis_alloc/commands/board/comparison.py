@@ -41,8 +41,14 @@ def _made(one: Source, other: Source) -> dict[str, Any]:
     return {
         "kind": "solutions", "value": [first.get("value"), second.get("value")],
         "bound": [first.get("bound"), second.get("bound")], "parts": _parts(first, second),
-        "churn": churn(one.allocation, other.allocation), "groups": len(rows), "rows": rows[:_ROWS],
+        "churn": _churn(one, other), "groups": len(rows), "rows": rows[:_ROWS],
     }  # fmt: skip
+
+
+def _churn(one: Source, other: Source) -> float | None:
+    if one.solution is not None and other.solution is not None:
+        return other.solution.churn(one.solution)
+    return churn(one.allocation, other.allocation)
 
 
 def churn(before: Allocation | None, after: Allocation | None) -> float | None:

@@ -168,6 +168,11 @@ function figures(parts, state, found) {
   );
 }
 
+function linked(row, key) {
+  if (row.label === null) return h("span", { class: "soft" }, `without a ${key}`);
+  return shared.about.keys.includes(row.key) ? h("a", { href: groupAddress(row.key, row.label) }, row.label) : row.label;
+}
+
 function displaced(found, state) {
   const keys = Object.keys(found.displaced).filter((key) => found.displaced[key].length);
   if (!keys.length) return null;
@@ -180,7 +185,7 @@ function displaced(found, state) {
       table(
         rows,
         [
-          { name: "label", head: key, kind: "text", rowhead: true, get: (row) => row.label ?? `without a ${key}`, show: (row) => (row.label === null ? h("span", { class: "soft" }, `without a ${key}`) : h("a", { href: groupAddress(row.key, row.label) }, row.label)) },
+          { name: "label", head: key, kind: "text", rowhead: true, get: (row) => row.label ?? `without a ${key}`, show: (row) => linked(row, key) },
           { name: "units", head: "loses", kind: "number", get: (row) => row.units },
         ],
         { caption: `Who gives way, by ${key}`, count: key },
