@@ -108,8 +108,10 @@ def main() -> None:
     else:
         rows = seconds(int(given.pairs), given.quotes, given.gap)
         numbers = {name: np.array([float(str(row[name])) for row in rows]) for name in ("immediate", "certified")}
-        some = {"least": np.min, "median": np.median, "largest": np.max}
-        shown = [[name, *(f"{of(numbers[level]):.3f}" for level in numbers)] for name, of in some.items()]
+        shown = [
+            [name, *(f"{np.quantile(numbers[level], at):.3f}" for level in numbers)]
+            for name, at in (("least", 0.0), ("median", 0.5), ("largest", 1.0))
+        ]
         shown.append(["sum", *(f"{numbers[level].sum():.2f}" for level in numbers)])
         heads = [f"{len(rows)} quotes at {given.pairs:.0e} pairs", "immediate, s", "certified, s"]
     about = description()

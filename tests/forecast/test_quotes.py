@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from quoted import KINDS, judged, problem, request
 
 import oasis_alloc as oa
+from oasis_alloc.forecast import quote_base
 
 
 def solved(kind: str, seed: int = 0, users: int = 30) -> oa.Solution:
@@ -62,7 +67,7 @@ def test_the_maximum_is_that_of_bisection_with_full_solves(kind: str) -> None:
     assert proven.high - proven.low <= 1e-5 * max(1.0, quote.units_now + proven.high)
 
     def is_possible(floor: float) -> bool:
-        asked = (oa.exposure(by="campaign") >= {quote.request.of["campaign"]: floor}).named("asked")
+        asked = (oa.exposure(by="campaign") >= {(quote.request.of or {})["campaign"]: floor}).named("asked")
         stated = solution.problem.replace(subject_to=[*solution.problem.subject_to, asked])
         return oa.solve(stated, gap=1e-3).status.name != "INFEASIBLE"
 
@@ -85,7 +90,7 @@ def test_what_is_displaced_adds_up_to_what_is_booked(certify: bool) -> None:
         gained = sum(row.units for row in quote.gained if row.key == key)
         assert abs(gained - lost - filled) < 1e-6
     ours = {row.label: row.units for row in quote.gained if row.key == "campaign"}
-    assert abs(ours[quote.request.of["campaign"]] - 2.0) < 1e-6 * 40
+    assert abs(ours[(quote.request.of or {})["campaign"]] - 2.0) < 1e-6 * 40
     booked = sum(group.booked for group in quote.groups["market"])
     assert abs(booked - 2.0) < 1e-6 * 40
 
@@ -156,3 +161,26 @@ def test_new_items_may_be_worth_more_than_what_they_displace() -> None:
     assert cost < 0.0
     assert quote.cost.low - 1e-5 <= cost <= quote.cost.high + 1e-5
     assert oa.quote(solution, pairs=pairs).max_units.high == 4.0
+
+
+def test_threads_can_ask_at_the_same_time() -> None:
+    solution = solved("plain")
+    label = roomy(solution)
+    expected = oa.quote(solution, of={"campaign": label}, units=2.0, certify=True).cost
+    with ThreadPoolExecutor(4) as pool:
+        asked = [
+            pool.submit(oa.quote, solution, of={"campaign": label}, units=2.0, certify=bool(k % 2)) for k in range(8)
+        ]
+        costs = [future.result().cost for future in asked]
+    assert np.allclose(
+        costs[1::2], expected, rtol=0.0, atol=1e-9
+    )  # thresholds of the last visit change the order of sums
+
+
+def test_what_quotes_keep_goes_with_the_solution() -> None:
+    solution = solved("plain")
+    oa.quote(solution, of={"campaign": 1})
+    engine = weakref.ref(quote_base.base_of(solution, None).engine)
+    del solution
+    gc.collect()
+    assert engine() is None

@@ -11,7 +11,7 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.forecast.campaign_program import counting_only
 from oasis_alloc.forecast.certified import solve_program
-from oasis_alloc.forecast.quote_base import base_of, base_with, find
+from oasis_alloc.forecast.quote_base import QuoteBase, base_of, base_with, find
 from oasis_alloc.forecast.quote_target import Target
 from oasis_alloc.forecast.supply import most_units
 
@@ -22,14 +22,19 @@ if TYPE_CHECKING:
 
 def proven_maximum(solution: Solution, target: Target, gap: float, threads: int | None) -> Bracket:
     """See `Quote.maximum`."""
-    from oasis_alloc.forecast.quote_result import Bracket
-
     real = as_real(gap)
     if real is None or not 0.0 < real < np.inf:
         raise ProblemError(f"maximum(gap={shown(gap)}): expected a positive number.")
     base = base_of(solution, threads)
     if target.candidates is not solution.problem.candidates:
         base = base_with(solution, base, target.candidates, threads)
+    with base.lock:
+        return _proven(base, target, real, threads)
+
+
+def _proven(base: QuoteBase, target: Target, real: float, threads: int | None) -> Bracket:
+    from oasis_alloc.forecast.quote_result import Bracket
+
     found = find(base, target.items, target.users)
     units = np.zeros(base.program.n_pairs)
     member = np.zeros(base.program.n_pairs, np.bool_)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +35,7 @@ _COARSE, _FINE = 1e-2, 1e-6  # smoothing of visits for a bound, in mean values: 
 _MOST_ENTRIES = 50_000_000  # of cells in rows, above which they are not kept
 
 _bases: weakref.WeakKeyDictionary[Solution, QuoteBase] = weakref.WeakKeyDictionary()
+_making = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,7 @@ class QuoteBase:
     dual: float  # the bound at `prices` for this problem
     activity: Floats  # by row, sums of absolute contributions
     is_solved: bool  # False with new items, which the plan does not show
+    lock: threading.Lock = field(default_factory=threading.Lock)  # visits of an engine are one at a time
 
     @property
     def weighted(self) -> bool:
@@ -198,10 +201,12 @@ def find(base: QuoteBase, items: npt.NDArray[np.bool_], users: npt.NDArray[np.bo
 
 def base_of(solution: Solution, threads: int | None) -> QuoteBase:
     """What quotes of a solution share; made at its first quote."""
-    if solution not in _bases:
-        _check(solution)
-        _bases[solution] = _made(solution, solution.problem, threads)
-    return _bases[solution]
+    with _making:
+        found = _bases.get(solution)
+        if found is None:
+            _check(solution)
+            found = _bases[solution] = _made(solution, solution.problem, threads)
+        return found
 
 
 def base_with(solution: Solution, base: QuoteBase, candidates: Candidates, threads: int | None) -> QuoteBase:
@@ -241,12 +246,13 @@ def _made(solution: Solution, problem: Problem, threads: int | None, before: Quo
         user = before.program.users_of(positions)
         positions = positions + (program.indptr[user] - before.program.indptr[user])
     engine = engine_for(program, threads)
-    weakref.finalize(program, engine.close)
     allocation = evaluate(engine, positions, x)
     dual = float(engine.visit(prices, smoothing_of(engine)).bound + program.conjugate(prices))
     by_pair = np.zeros(program.n_pairs)
     by_pair[positions] = x
-    return QuoteBase(
+    made = QuoteBase(
         problem, program, engine, readonly(prices), allocation, readonly(by_pair), float(solution.bound), dual,
         engine.sums(positions, x).activity, before is None,
     )  # fmt: skip
+    weakref.finalize(made, engine.close)  # the engine does not refer to it
+    return made

@@ -49,7 +49,8 @@ def _verdict(quote: Quote) -> str:
     if quote.feasible is False:
         return f"{units} cannot be delivered, and that is proven; at most {number(quote.max_units.high, 6)} can"
     if quote.feasible is None:
-        return f"it is open whether {units} can be delivered; quote(..., certify=True) finds out"
+        some = number(quote.max_units.low, 6)
+        return f"it is open whether {units} can be delivered: exchanges give {some}, and certify=True finds out"
     return f"{units} can be delivered"
 
 

@@ -47,6 +47,15 @@ def quoted_one(
     base = base_of(solution, threads)
     if target.candidates is not solution.problem.candidates:
         base = base_with(solution, base, target.candidates, threads)
+    with base.lock:
+        quoted = _from(base, solution, request, target, certify, gap, threads)
+    return replace(quoted, seconds=time.perf_counter() - started, _threads=threads)
+
+
+def _from(
+    base: QuoteBase, solution: Solution, request: QuoteRequest, target: Target, certify: bool, gap: float,
+    threads: int | None,
+) -> Quote:  # fmt: skip
     found = find(base, target.items, target.users)
     if not found.pairs.size:
         raise ProblemError(
@@ -69,7 +78,7 @@ def quoted_one(
         quoted = _certified(quoted, known, solution, gap, threads)
     elif certify:  # the caps alone prove it, or there is nothing to prove
         quoted = replace(quoted, level="certified")
-    return replace(quoted, seconds=time.perf_counter() - started, _threads=threads)
+    return quoted
 
 
 def _immediate(
