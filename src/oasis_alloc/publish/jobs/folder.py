@@ -21,6 +21,7 @@ from oasis_alloc.errors import InputError
 FORMAT, SCHEMA = "oasis_alloc.job_run", 1
 STEP_FORMAT = "oasis_alloc.job_step"
 RUN, SOLUTION, POLICY, REQUESTS, PAGE = "run.json", "solution", "policy", "requests.json", "report.html"
+SOLUTION_PAGE = "solution.html"
 PUBLISHED = "published"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,99}")
 _LOCK = ".lock"

@@ -109,6 +109,8 @@ def read_job(path: str | os.PathLike[str]) -> Job:
     _ = job.runs  # refuses object storage
     if "@" in job.table("publish").get("redis", ""):
         raise ProblemError(f"{place.name}: publish.redis has a password; expected env:NAME, a variable that has it.")
+    if "@" in job.table("mlflow").get("tracking", ""):
+        raise ProblemError(f"{place.name}: mlflow.tracking has a password; expected env:NAME, a variable that has it.")
     return job
 
 

@@ -13,6 +13,7 @@ from oasis_alloc.publish.jobs.folder import (
     PAGE,
     PUBLISHED,
     RUN,
+    SOLUTION_PAGE,
     RunFolder,
     folder_for,
     last_published,
@@ -22,8 +23,9 @@ from oasis_alloc.publish.jobs.folder import (
 from oasis_alloc.publish.jobs.job import Job, read_job
 from oasis_alloc.publish.jobs.page import page_of
 from oasis_alloc.publish.jobs.result import EXIT_CODES, JobResult
-from oasis_alloc.publish.jobs.steps import SOLUTION_PAGE, Steps, Stopped, checked_accept
+from oasis_alloc.publish.jobs.steps import Steps, Stopped, checked_accept
 from oasis_alloc.publish.jobs.tracing import span
+from oasis_alloc.publish.jobs.tracking import Tracking
 from oasis_alloc.publish.manifest import PublishedVersion
 
 _KEEP = 60  # runs
@@ -61,7 +63,7 @@ def run_job(
 
     Raises
     ------
-    InputError, ProblemError
+    InputError, ProblemError, MissingDependencyError
         For a job file that cannot be read or has invalid entries, an invalid id, a gate that the job does not have, and
         a run of this job in another process. What is wrong with tables is a result, "bad input".
 
@@ -98,6 +100,7 @@ def run_job(
 
 
 def _run(job: Job, run: str | None, accepts: Mapping[str, str], progress: Callable[[str], object] | None) -> JobResult:
+    tracking = Tracking(job) if "mlflow" in job.stated else None
     digest = job.digest
     folder = folder_for(job.runs, run, digest)
     before = folder.summary() or {}
@@ -124,6 +127,8 @@ def _run(job: Job, run: str | None, accepts: Mapping[str, str], progress: Callab
     }  # fmt: skip
     solution = SOLUTION_PAGE if folder.file(SOLUTION_PAGE).is_file() and "solve" in steps.reports else None
     write_whole(folder.file(PAGE), page_of(summary, steps.reports, solution).encode("utf-8", "backslashreplace"))
+    if tracking is not None:
+        summary["mlflow"] = tracking.log(folder, summary, steps.reports)
     folder.write(RUN, summary)  # last: from here on the run has ended
     remove_old(job.runs, job.table("run").get("keep", _KEEP))
     return JobResult(folder.name, folder.path, status, message, steps.reports, version)

@@ -20,7 +20,7 @@ from oasis_alloc.publish.directory import KEEP, PolicyDirectory
 from oasis_alloc.publish.jobs.canary import compare_on, requests_of
 from oasis_alloc.publish.jobs.checks import check_input
 from oasis_alloc.publish.jobs.findings import Finding
-from oasis_alloc.publish.jobs.folder import POLICY, REQUESTS, SOLUTION, STEP_FORMAT, RunFolder, step_file
+from oasis_alloc.publish.jobs.folder import POLICY, REQUESTS, SOLUTION, SOLUTION_PAGE, STEP_FORMAT, RunFolder, step_file
 from oasis_alloc.publish.jobs.gates import check_result, gate_of
 from oasis_alloc.publish.jobs.job import Job
 from oasis_alloc.publish.jobs.profile import profile_of
@@ -35,7 +35,6 @@ Report = Mapping[str, Any]
 
 _log = logging.getLogger("oasis_alloc.job")
 _REQUESTS = 500
-SOLUTION_PAGE = "solution.html"
 
 
 class Stopped(Exception):
