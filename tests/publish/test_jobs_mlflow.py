@@ -119,7 +119,7 @@ def test_what_is_missing_is_named_before_the_tables_are_read(tmp_path: Path, mon
     for entries, words in (
         ('tracking = "env:NO_SUCH_VARIABLE"', "no variable 'NO_SUCH_VARIABLE'"),
         ('tracking = "https://user:secret@host"', "has a password"),
-        ("experimant = 'x'", "unknown entry"),
+        ("experiments = 'x'", "unknown entry"),
     ):
         with pytest.raises(oa.InputError if "VARIABLE" in words else oa.ProblemError, match=words):
             oa.run_job(tracked(tmp_path, entries), run="monday")

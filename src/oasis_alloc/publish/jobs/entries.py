@@ -14,7 +14,7 @@ JOB_ENTRIES: Tables = {
         "mlflow": Entry(TABLE, "Logs each run to MLflow."),
     },
     "run": {
-        "directory": Entry(TEXT, "A folder for the runs; by default the name of the file with -runs."),
+        "directory": Entry(TEXT, "A folder for the runs, or an address; by default the name of the file with -runs."),
         "keep": Entry(WHOLE, "Number of finished runs that stay; by default 60."),
     },
     "checks": {

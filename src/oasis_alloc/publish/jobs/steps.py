@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -204,7 +205,8 @@ class Steps:
     def failed(self, step: str, error: BaseException) -> None:
         """Report a step that ended with an error."""
         if step not in self.reports:
-            self._done(step, "failed", time.perf_counter(), str(error) or type(error).__name__)
+            with suppress(OSError):  # the error may be that nothing can be written
+                self._done(step, "failed", time.perf_counter(), str(error) or type(error).__name__)
 
     def _done(self, step: str, status: str, begun: float, text: str, **more: Any) -> None:
         document = {
