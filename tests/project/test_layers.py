@@ -43,10 +43,14 @@ LAYERS = """
     frontier  compare        reproduction
     pacing.controllers
     pacing
+    forecast
     replay
     page      problem_file
+    forecast
     publish
     publish.decisions
+    signals.off_policy
+    signals
     hosting
     store
     telemetry                markets
@@ -58,8 +62,8 @@ LAYERS = """
 """
 TOGETHER = {frozenset({"statement", "statement.functions"})}  # operators of one statement: a measure makes a function
 # On the top two levels: 25, and what later capabilities brought: engines.ray, page, problem_file, publish,
-# publish.decisions, publish.jobs, commands.agents
-MOST_PACKAGES = 32
+# publish.decisions, publish.jobs, commands.agents, signals, signals.off_policy, forecast
+MOST_PACKAGES = 35
 
 RANK = {
     name.strip(): rank

@@ -25,6 +25,15 @@ ALLOWED = {
     "ShadowPrice.label": "a label as the caller gave it; a field of a result",
     "Candidates.no_column(name)": "what was asked for, whatever it is; the message quotes it",
     "Outlook.label": "a label as the caller gave it; a field of a result",
+    "Move.label": "a label as the caller gave it; a field of a result",
+    "Miss.label": "a label as the caller gave it; a field of a result",
+    "Served.policy(how)": "arguments of Solution.policy",
+    "Competitor.label": "a label as the caller gave it; a field of a result",
+    "LimitCurve.label": "a label as the caller gave it; a field of a result",
+    "Reasons.label": "a label as the caller gave it; a field of a result",
+    "limit_curve(label)": "a label of any type that candidates may have",
+    "reasons(label)": "a label of any type that candidates may have",
+    "Solution.what_if(changes)": "arguments of what_if",
     "PolicyStore.score(request)": "further arguments of Policy.score",
     "PolicyStore.boosts(request)": "further arguments of Policy.boosts",
     "PolicyStore.select(request)": "further arguments of Policy.select",
@@ -32,6 +41,7 @@ ALLOWED = {
     "Requests.from_frames(how)": "arguments of Candidates.from_frames",
     "Requests.from_parquet(how)": "arguments of Requests.from_frames",
     "Reproduction.solve(changes)": "arguments of solve",
+    "quote(fields)": "fields of QuoteRequest",
     "frontier(options)": "arguments of solve",
 }
 VAGUE = {"Any", "object", "typing.Any"}
