@@ -158,8 +158,36 @@ def objects() -> dict[str, Any]:
         "delivered total": oa.DeliveredTotal("one", 0.0, 1.0, 0.0, 0.0),
         "schedule": oa.Schedule.fit([0.0, 3600.0], by=["a", "b"], zone="Europe/Stockholm", holidays=["1970-01-01"]),
         **paced(policy),
+        **asked(solution),
         **dict(errors()),
+        **evaluated(),
     }
+
+
+def explored() -> dict[str, Any]:
+    return {"exploration choice": oa.choose_exploration(0.01, requests=100_000, rate=0.05, candidates=20)}
+
+
+def evaluated() -> dict[str, Any]:
+    found = oa.off_policy([1, 0, 0, 1] * 25, [0.5] * 100, [0.5, 0.5, 0.25, 0.75] * 25)
+    return {"off policy": found, "estimate": found.best, "weights": found.weights, **explored()}
+
+
+def asked(solution: oa.Solution) -> dict[str, Any]:
+    """Answers to what-if questions."""
+    what = solution.what_if(limits={"caps": 18.0}, by="artist")
+    why = oa.reasons(solution, 0, by="artist")
+    curve = oa.limit_curve(solution, "caps", 0, [15.0, 20.0])
+    found = oa.served(solution)
+    steps = oa.Schedule.flat().over(1_782_864_000.0, 1_782_950_400.0)
+    ahead = oa.forecast(solution, steps, by="artist", now=0.0, scenarios=100)
+    return {
+        "what if": what, "moves": what.moved("artist"), "move": what.value, "limit curve": curve, "reasons": why,
+        "competitor": why.competitors[0], "served": found, "miss": found.rows[0],
+        "forecast": ahead, "campaign forecast": ahead[0], "point": ahead[0].points[0],
+        "remedy": oa.Remedy("longer flight", 20.0, 0.0, 0.0, "go on for 2 days"),
+        "closer": oa.Closer("rounding", 0.0, 0.0, 1.0, 0.1, "draw slates"),
+    }  # fmt: skip
 
 
 def logged(policy: oa.Policy) -> dict[str, Any]:
@@ -195,7 +223,7 @@ def paced(policy: oa.Policy) -> dict[str, Any]:
 
 
 def errors() -> Iterator[tuple[str, Exception]]:
-    for name, of in vars(oa).items():
+    for name, of in ((name, getattr(oa, name)) for name in dir(oa)):  # names are found on first use
         if inspect.isclass(of) and issubclass(of, Exception):
             given: dict[object, tuple[Any, ...]] = {
                 oa.SnapshotError: ("what is wrong", "expired"), oa.CertificateError: (1.0, 2.0),

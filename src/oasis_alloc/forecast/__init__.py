@@ -1,1 +1,1 @@
-"""Forecasts and quotes: what a campaign can still get, what that costs, and who gives way."""
+"""Quotes, changed plans, what serving makes of a plan, and what campaigns will have delivered in the end."""
