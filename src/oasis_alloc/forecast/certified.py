@@ -90,11 +90,12 @@ def solve_program(program: Program, gap: float, warm: WarmStart | None, threads:
 def prove(base: QuoteBase, found: Found, asked: Asked, gap: float, kept: Kept | None, threads: int | None) -> Proof:
     """Prove what a campaign costs, from the plan and what its prices say."""
     size = max(abs(base.allocation.value), base.allocation.size, 1e-300)
+    width = gap * size + max(0.0, base.dual - base.allocation.value)  # no answer is closer than the plan is
     local, small = _locally(base, found, asked, gap * size, kept, threads)
-    if local.bound - local.value > gap * size:
+    if local.bound - local.value > width:
         bound, passes = bound_with(base, found, asked.floor, local.prices, small, threads)
         local = replace(local, bound=min(local.bound, bound), passes=local.passes + passes)
-    if local.bound - local.value <= gap * size:
+    if local.bound - local.value <= width:
         return local
     whole = np.zeros(base.program.n_pairs, np.bool_)
     whole[found.pairs[found.member]] = True

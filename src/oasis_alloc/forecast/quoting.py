@@ -174,7 +174,8 @@ def _groups(base: QuoteBase, found: Found, change: Floats) -> dict[str, tuple[Av
 def _certified(quoted: Quote, known: _Known, solution: Solution, gap: float, threads: int | None) -> Quote:
     base, found = known.base, known.found
     price = quoted.price if np.isfinite(quoted.price) else float(known.supply.price[-1])
-    asked = Asked(known.asked, price, base.allocation.value - quoted.cost.low)
+    least = float(known.supply.cost_of(np.array([known.asked]))[0])
+    asked = Asked(known.asked, price, base.dual - least)
     proof = prove(base, found, asked, gap, solution._kept, threads)
     if proof.bound == -np.inf:
         never = Bracket(np.inf, np.inf, np.inf)
