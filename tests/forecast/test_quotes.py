@@ -27,10 +27,10 @@ def roomy(solution: oa.Solution) -> int:
     return int(max(oa.quote(solution, asked), key=lambda quote: quote.max_units.low).request.of["campaign"])
 
 
-def check(kind: str, seed: int, quotes: int, users: int = 30) -> int:
+def check(kind: str, seed: int, quotes: int, users: int = 30, width: float = 1e-4) -> int:
     solution, rng, known = solved(kind, seed, users), np.random.default_rng([seed, 7]), 0
     for _ in range(quotes):
-        case = judged(solution, request(rng, solution.problem.candidates))
+        case = judged(solution, request(rng, solution.problem.candidates), width)
         if case is None:
             continue
         known += 1
@@ -42,7 +42,7 @@ def check(kind: str, seed: int, quotes: int, users: int = 30) -> int:
         assert (case.certified.feasible is True) == np.isfinite(case.cost)
         size = max(abs(solution.value), abs(solution.bound))
         if np.isfinite(case.cost):
-            assert case.certified.cost.high - case.certified.cost.low <= 2e-4 * size
+            assert case.certified.cost.high - case.certified.cost.low <= 1.1 * width * size + case.slack
     return known
 
 
@@ -54,7 +54,7 @@ def test_the_cost_of_a_full_solve_is_in_the_brackets(kind: str) -> None:
 @pytest.mark.full
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_cost_of_a_full_solve_is_in_the_brackets_under_all_rules(kind: str) -> None:
-    assert sum(check(kind, seed, 4, users=40) for seed in range(1, 3)) > 4
+    assert check(kind, 1, 4, users=40) + check(kind, 2, 4, users=40, width=2e-6) > 4
 
 
 @pytest.mark.parametrize("kind", ["plain", "at_most"])
