@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 
 import numpy as np
 import pytest
 from quoted import KINDS, judged, problem, request
 
 import oasis_alloc as oa
-from oasis_alloc.forecast import quote_base
+from oasis_alloc.forecast import exchanges, quote_base
 
 
 def solved(kind: str, seed: int = 0, users: int = 30) -> oa.Solution:
@@ -184,3 +185,21 @@ def test_what_quotes_keep_goes_with_the_solution() -> None:
     del solution
     gc.collect()
     assert engine() is None
+
+
+@pytest.mark.parametrize(("of", "limit"), [(exchanges, "_MOST_WAYS"), (quote_base, "_MOST_ENTRIES")])
+def test_where_exchanges_are_too_many_an_immediate_quote_claims_nothing(
+    of: ModuleType, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solution = solved("plain")
+    expected = oa.quote(solution, of={"campaign": roomy(solution)}, units=2.0)
+    monkeypatch.setattr(of, limit, 0)
+    again = solved("plain")
+    quote = oa.quote(again, of=expected.request.of, units=2.0)
+    assert quote.feasible is None
+    assert quote.cost.high == np.inf
+    assert quote.cost.low == expected.cost.low
+    assert quote.max_units.low == 0.0
+    assert "it is open whether 2 more impressions can be delivered" in str(quote)
+    certified = oa.quote(again, of=expected.request.of, units=2.0, certify=True)
+    assert certified.feasible is True
