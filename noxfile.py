@@ -29,14 +29,14 @@ DATA = (".parquet", ".csv", ".npz", ".npy", ".feather")
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests and the examples in docstrings, as the README does."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test,mcp]")
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def full(session: nox.Session) -> None:
     """Run every test there is, the exhaustive ones too, with all examples of Hypothesis."""
-    session.install("-e", ".[test,ray,browser]")
+    session.install("-e", ".[test,ray,mcp,browser]")
     session.run("pytest", "-m", "", *session.posargs, env={"HYPOTHESIS_PROFILE": "full"})
 
 

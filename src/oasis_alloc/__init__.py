@@ -91,6 +91,15 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.staleness import Staleness as Staleness
     from oasis_alloc.session import Reused as Reused
     from oasis_alloc.session import Session as Session
+    from oasis_alloc.signals.off_policy.arrays import off_policy as off_policy
+    from oasis_alloc.signals.off_policy.exploration import ExplorationChoice as ExplorationChoice
+    from oasis_alloc.signals.off_policy.exploration import choose_exploration as choose_exploration
+    from oasis_alloc.signals.off_policy.replayed import evaluate_policy as evaluate_policy
+    from oasis_alloc.signals.off_policy.result import OffPolicy as OffPolicy
+    from oasis_alloc.signals.off_policy.result import OffPolicyEstimate as OffPolicyEstimate
+    from oasis_alloc.signals.off_policy.slates import off_policy_slates as off_policy_slates
+    from oasis_alloc.signals.off_policy.slates import pseudo_inverse_weights as pseudo_inverse_weights
+    from oasis_alloc.signals.off_policy.weights import OffPolicyWeights as OffPolicyWeights
     from oasis_alloc.solution import Solution as Solution
     from oasis_alloc.solve import solve as solve
     from oasis_alloc.solvers.conflicts import Conflict as Conflict
@@ -200,6 +209,15 @@ _LATER = {
     "Staleness": "serving.staleness",
     "Reused": "session",
     "Session": "session",
+    "off_policy": "signals.off_policy.arrays",
+    "ExplorationChoice": "signals.off_policy.exploration",
+    "choose_exploration": "signals.off_policy.exploration",
+    "evaluate_policy": "signals.off_policy.replayed",
+    "OffPolicy": "signals.off_policy.result",
+    "OffPolicyEstimate": "signals.off_policy.result",
+    "off_policy_slates": "signals.off_policy.slates",
+    "pseudo_inverse_weights": "signals.off_policy.slates",
+    "OffPolicyWeights": "signals.off_policy.weights",
     "Solution": "solution",
     "solve": "solve",
     "Conflict": "solvers.conflicts",

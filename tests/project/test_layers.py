@@ -48,18 +48,21 @@ LAYERS = """
     forecast
     publish
     publish.decisions
+    signals.off_policy
+    signals
     hosting
     store
     telemetry                markets
     publish.jobs
     (the package itself)
     commands
+    commands.agents
     __main__
 """
 TOGETHER = {frozenset({"statement", "statement.functions"})}  # operators of one statement: a measure makes a function
 # On the top two levels: 25, and what later capabilities brought: engines.ray, page, problem_file, publish,
-# publish.decisions, publish.jobs, commands.board, forecast
-MOST_PACKAGES = 33
+# publish.decisions, publish.jobs, commands.agents, commands.board, signals, signals.off_policy, forecast
+MOST_PACKAGES = 36
 
 RANK = {
     name.strip(): rank

@@ -25,6 +25,12 @@ class Exchanged:
     gained: float
     stopped: Floats  # (n_rows,) impressions that a row stopped
 
+    def slates(self, found: Found) -> Floats:
+        """The probabilities of all pairs of the campaign's users."""
+        out = np.array(found.x)
+        out[self.at] = self.x
+        return out
+
 
 class Exchanges:
     """The exchanges of one campaign, cheapest first."""

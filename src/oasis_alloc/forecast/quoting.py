@@ -11,7 +11,7 @@ import numpy as np
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.forecast.certified import prove
-from oasis_alloc.forecast.displacement import Changes, changes_of, main_by_pair
+from oasis_alloc.forecast.displacement import changes_of, main_by_pair
 from oasis_alloc.forecast.exchanges import Exchanged, Exchanges
 from oasis_alloc.forecast.limiting import limits_at, limits_that_stop
 from oasis_alloc.forecast.quote_base import Found, QuoteBase, base_of, base_with, find
@@ -38,6 +38,7 @@ class _Known:
     room: float  # impressions in all that slates have room for
     most: float  # the same under caps
     asked: float  # impressions in all that are asked for
+    far: tuple[float, float] = (0.0, 0.0)  # impressions on top that exchanges deliver at most, and their proven cost
 
 
 def quoted_one(
@@ -73,7 +74,10 @@ def _from(
     known = _Known(base, found, supply, room, most, found.now + units)
     exchanges = Exchanges(base, found)
     reached = exchanges.gain(units) if units > 0.0 else None
-    quoted = _immediate(solution, request, target, known, units, reached, exchanges.gain(np.inf))
+    furthest = exchanges.gain(np.inf)
+    if (value := base.changed_value(found.pairs, found.x, furthest.slates(found))) is not None:
+        known = replace(known, far=(furthest.gained, base.bound - value))
+    quoted = _immediate(solution, request, target, known, units, reached, furthest.stopped)
     if certify and units > 0.0 and quoted.feasible is not False:
         quoted = _certified(quoted, known, solution, gap, threads)
     elif certify:  # the caps alone prove it, or there is nothing to prove
@@ -83,23 +87,22 @@ def _from(
 
 def _immediate(
     solution: Solution, request: QuoteRequest, target: Target, known: _Known, units: float, reached: Exchanged | None,
-    furthest: Exchanged,
+    stopped: Floats,
 ) -> Quote:  # fmt: skip
     base, found, supply = known.base, known.found, known.supply
     most = max(0.0, known.most - found.now)
-    least_most = min(furthest.gained, most)
+    least_most = min(known.far[0], most)
     feasible: bool | None = True
     cost, change = Bracket(0.0, 0.0, 0.0), np.zeros(found.pairs.size)
-    stopped = furthest.stopped
     if reached is not None:
-        change[reached.at] = reached.x - found.x[reached.at]
-        changed = None
+        x, changed = reached.slates(found), None
         if reached.gained >= units * (1.0 - _REACHED):
-            changed = base.changed_value(found.pairs, found.x, found.x + change)
+            changed = base.changed_value(found.pairs, found.x, x)
         low = _low(known, np.array([known.asked]))[0]
         feasible, cost = _verdict(known, float(low), changed)
+        change = np.zeros(found.pairs.size) if feasible is False else x - found.x
         stopped = reached.stopped if reached.stopped.any() else stopped
-    changes = Changes((), (), 0.0) if feasible is False else changes_of(base, found.pairs, change * found.units)
+    changes = changes_of(base, found.pairs, change * found.units)
     price = float(supply.price_of(np.array([known.asked]))[0]) if feasible is not False else np.inf
     at = request.max_price
     main = main_column(base.problem)
@@ -153,10 +156,12 @@ def _curve(known: _Known, units: float, high: float, most: float) -> SupplyCurve
     low, price = _low(known, whole), known.supply.price_of(whole)
     base = known.base
     nothing = max(0.0, base.bound - base.allocation.value)
-    above = np.full(at.size, np.inf)
+    proven = {0.0: nothing, known.far[0]: max(nothing, known.far[1])}
     if np.isfinite(high) and units > 0.0:
-        above = np.where(at <= units, nothing + (high - nothing) * at / units, np.inf)
-    above[at == 0.0] = nothing
+        proven[units] = high
+    ends = np.array(sorted(proven))
+    above = np.interp(at, ends, [proven[end] for end in ends.tolist()], right=np.inf)
+    above[(at > ends[-1]) & (at <= ends[-1] * (1.0 + 1e-9))] = proven[float(ends[-1])]
     lost = known.supply.relevance_of(whole) - float(known.supply.relevance_of(np.array([known.found.now]))[0])
     return SupplyCurve(at, price, low, np.maximum(above, low), lost)
 

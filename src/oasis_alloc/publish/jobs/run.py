@@ -92,10 +92,7 @@ def run_job(
     stated = read_job(job)
     accepts = checked_accept(accept or {}, stated.table("gates"))
     if check:
-        folder = RunFolder(stated.runs / "check")
-        steps = Steps(stated, folder, last_published(stated.runs, ""), False, progress)
-        status, message = _checked(steps)
-        return JobResult("check", folder.path, status, message, steps.reports)
+        return check_job(stated, progress)
     with only_one(stated.runs):
         return _run(stated, run, accepts, progress)
 
@@ -165,6 +162,14 @@ def _all_steps(steps: Steps, accepts: Mapping[str, str]) -> tuple[str, str, Publ
     except OSError as error:
         steps.failed(step, error)
         return "not written", f"{step}: {error}", None
+
+
+def check_job(job: Job, progress: Callable[[str], object] | None = None) -> JobResult:
+    """Read the tables of a job and check them: nothing is solved or written."""
+    folder = RunFolder(job.runs / "check")
+    steps = Steps(job, folder, last_published(job.runs, ""), False, progress)
+    status, message = _checked(steps)
+    return JobResult("check", folder.path, status, message, steps.reports)
 
 
 def _checked(steps: Steps) -> tuple[str, str]:
