@@ -36,7 +36,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def full(session: nox.Session) -> None:
     """Run every test there is, the exhaustive ones too, with all examples of Hypothesis."""
-    session.install("-e", ".[test,ray,mcp,browser]")
+    session.install("-e", ".[test,ray,mcp,browser,signals,mlflow]")
     session.run("pytest", "-m", "", *session.posargs, env={"HYPOTHESIS_PROFILE": "full"})
 
 
