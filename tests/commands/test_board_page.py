@@ -217,6 +217,8 @@ def test_the_outlook_is_on_the_overview_and_on_the_page_of_a_group(browser: Any,
         outlook = page.locator("section[aria-label=Outlook]").inner_text()
         assert "50 % of its time is over" in outlook
         assert "delivered so far\n9" in outlook
+        page.wait_for_selector("section[aria-label=Outlook] polygon.band", state="attached")
+        assert "in the end" in page.locator("section[aria-label=Outlook]").inner_text()
 
 
 def test_a_decision_is_explained(browser: Any, server: BoardServer) -> None:

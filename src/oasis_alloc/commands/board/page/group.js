@@ -23,13 +23,14 @@ export async function show(place, at) {
     return null;
   }
   const [found, outlook, why] = await Promise.all([get("group", { key, label }), data.flight ? get("outlook") : null, get("reasons", { key, label }).catch(() => null)]);
+  const shape = outlook && groupOutlook(outlook, key, label);
   const quote = found.side === "items" ? quoteOf(data, key, label, found) : null;
   put(
     place,
     h("section", { class: "panel", "aria-label": label }, chosen, summary(found), why && h("details", {}, h("summary", {}, "Why it gets what it gets"), h("ul", { class: "sentences" }, why.sentences.map((one) => h("li", {}, h("span", { class: "text" }, one)))))),
-    h("div", { class: "columns" }, h("div", {}, limits(found), outlook && groupOutlook(outlook, key, label), quote, rivals(found, key)), h("div", {}, slots(found), items(found), examples(found))),
+    h("div", { class: "columns" }, h("div", {}, limits(found), shape, quote, rivals(found, key)), h("div", {}, slots(found), items(found), examples(found))),
   );
-  return () => quote?.close?.();
+  return () => [quote, shape].forEach((one) => one?.close?.());
 }
 
 // Prices of a plan that misses limits are no basis for a quote.
