@@ -36,6 +36,8 @@ const words = (row) => {
   return row.status;
 };
 
+const brief = (row) => ({ "will fall short": `short by ${number(row.amount, 3)}`, "will run out": `out ${row.amount === null ? "" : day(row.amount).slice(5, 10)}` })[row.status] ?? row.status;
+
 const state = (row) => h("span", { class: `state ${KINDS[row.status] ?? ""}` }, words(row));
 
 const flightWords = (flight) => `${day(flight.start)} to ${day(flight.end)} UTC; ${percent((flight.now - flight.start) / (flight.end - flight.start), 0)} of its time is over.`;
@@ -49,9 +51,8 @@ export function outlookPanel(found) {
       { name: "label", head: by.join(" · "), kind: "text", rowhead: true, get: (row) => row.label, show: (row) => labelLink(by, row.label) },
       { name: "delivered", head: "so far", kind: "number", get: (row) => row.delivered },
       { name: "pace", head: "pace", kind: "number", get: (row) => row.pace, show: (row) => percent(row.pace, 0) },
-      { name: "projected", head: "by the end", kind: "number", get: (row) => row.projected, minor: true },
       { name: "chart", head: "against plan", kind: "drawing", sort: null, show: (row) => forecast(row, 110), minor: true },
-      { name: "status", head: "outlook", kind: "text", get: words, sort: (row) => `${row.status === "will fall short" ? 0 : row.status === "will run out" ? 1 : 2}${row.status}`, show: state },
+      { name: "status", head: "outlook", kind: "text", get: words, show: (row) => h("span", { class: `state ${KINDS[row.status] ?? ""}`, title: words(row) }, brief(row)), sort: (row) => `${row.status === "will fall short" ? 0 : row.status === "will run out" ? 1 : 2}${row.status}` },
     ],
     { caption: "Outlook by the end of the flight", by: "status", direction: 1, search: found.rows.length > 8 ? by.join(" · ") : null, count: "goal", mark: (row) => inFocus(by, row.label) },
   );
@@ -68,7 +69,7 @@ export function groupOutlook(found, key, label) {
   const node = panel(
     "Outlook",
     { note: flightWords(found.flight) },
-    h("p", {}, state({ ...row }), row.reason ? h("span", { class: "soft" }, ` · ${row.reason}`) : null),
+    h("p", {}, state(row), row.reason ? h("span", { class: "soft" }, ` · ${row.reason}`) : null),
     facts([
       ["delivered so far", row.delivered, number(row.delivered)],
       ["due by now", row.planned, number(row.planned)],
