@@ -33,11 +33,10 @@ export async function show(place, at) {
   return () => [quote, shape].forEach((one) => one?.close?.());
 }
 
-// Prices of a plan that misses limits are no basis for a quote.
+// A plan that misses limits is no basis for a quote.
 function quoteOf(data, key, label, found) {
-  if (data.certificate.status === "SOLVED") return quotePanel(key, label, found.slots);
-  const why = data.certificate.status === "RELAXED" ? "Limits conflict, so this plan is of relaxed limits." : "The gap of this plan is not proven.";
-  return panel("Quote", {}, h("p", { class: "soft" }, `${why} A quote needs a plan that keeps its limits and is proven. `, h("a", { href: "#/conflicts" }, "Conflicts and remedies")));
+  if (data.certificate.status !== "RELAXED") return quotePanel(key, label, found.slots);
+  return panel("Quote", {}, h("p", { class: "soft" }, "Limits conflict, so this plan is of relaxed limits. A quote needs a plan that keeps its limits. ", h("a", { href: "#/conflicts" }, "Conflicts and remedies")));
 }
 
 function first(data) {
