@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from boards import CAPS, FLOORS, conflicting, get, market, served, source
-from browsers import chromium, opened, show, until
+from browsers import center, chromium, opened, show, until
 
 import oasis_alloc as oa
 from oasis_alloc.commands.board.outlook import Flight
@@ -177,10 +177,10 @@ def test_a_quote_follows_the_slider(browser: Any) -> None:
         page.keyboard.press("ArrowRight")
         assert page.get_by_label("More impressions, as a number").input_value() == "3"
         until(page, exact)
-        box = page.locator(".handle .knob").bounding_box()
-        page.mouse.move(box["x"] + 5, box["y"] + 5)
+        x, y = center(page, ".handle .knob")
+        page.mouse.move(x, y)
         page.mouse.down()
-        page.mouse.move(box["x"] + 80, box["y"] - 20, steps=3)
+        page.mouse.move(x + 80, y - 20, steps=3)
         page.mouse.up()
         assert int(page.get_by_label("More impressions, as a number").input_value()) > 3
         by = page.get_by_label("Key of those who give way")
@@ -258,8 +258,7 @@ def test_a_point_of_the_frontier_is_dragged_and_solved(browser: Any, server: Boa
         page.get_by_label("Horizontal axis").select_option("point")
         page.get_by_label("Vertical axis").select_option("value")
         handle = page.locator(".handle")
-        box = handle.locator(".knob").bounding_box()
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        x, y = center(page, ".handle .knob")
         page.mouse.move(x, y)
         page.mouse.down()
         page.mouse.move(x + 30, y - 10, steps=4)
