@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from oasis_alloc.forecast.miss import Miss as Miss
     from oasis_alloc.forecast.moves import Move as Move
     from oasis_alloc.forecast.moves import Moves as Moves
+    from oasis_alloc.forecast.quote import quote as quote
+    from oasis_alloc.forecast.quote_request import QuoteRequest as QuoteRequest
+    from oasis_alloc.forecast.quote_result import Quote as Quote
+    from oasis_alloc.forecast.quote_result import Quotes as Quotes
     from oasis_alloc.forecast.reasons import Reasons as Reasons
     from oasis_alloc.forecast.reasons import reasons as reasons
     from oasis_alloc.forecast.served import Closer as Closer
@@ -37,10 +41,6 @@ if TYPE_CHECKING:
     from oasis_alloc.forecast.served import served as served
     from oasis_alloc.forecast.what_if import WhatIf as WhatIf
     from oasis_alloc.forecast.what_if import what_if as what_if
-    from oasis_alloc.forecast.quote import quote as quote
-    from oasis_alloc.forecast.quote_request import QuoteRequest as QuoteRequest
-    from oasis_alloc.forecast.quote_result import Quote as Quote
-    from oasis_alloc.forecast.quote_result import Quotes as Quotes
     from oasis_alloc.frontier import Frontier as Frontier
     from oasis_alloc.frontier import frontier as frontier
     from oasis_alloc.pacing.allowance import Allowance as Allowance
