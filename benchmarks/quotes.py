@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,8 @@ def seconds(pairs: int, quotes: int, gap: float) -> list[dict[str, object]]:
 def check(kind: str, quotes: int, users: int) -> dict[str, object]:
     """Random quotes of a kind of problem: how many are wrong, and how many an immediate quote leaves open."""
     sys.path.insert(0, str(ROOT.parent / "tests" / "support"))
-    from quoted import judged, problem, request
+    quoted = import_module("quoted")
+    judged, problem, request = quoted.judged, quoted.problem, quoted.request
 
     known = wrong = open_ones = infeasible = 0
     seed = 0

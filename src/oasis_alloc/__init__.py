@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from oasis_alloc.errors import ProblemError as ProblemError
     from oasis_alloc.errors import SnapshotError as SnapshotError
     from oasis_alloc.errors import SolverError as SolverError
+    from oasis_alloc.forecast.campaigns import CampaignForecast as CampaignForecast
+    from oasis_alloc.forecast.campaigns import Forecast as Forecast
+    from oasis_alloc.forecast.campaigns import ForecastPoint as ForecastPoint
     from oasis_alloc.forecast.competition import Competitor as Competitor
+    from oasis_alloc.forecast.forecast import forecast as forecast
     from oasis_alloc.forecast.limit_curve import LimitCurve as LimitCurve
     from oasis_alloc.forecast.limit_curve import limit_curve as limit_curve
     from oasis_alloc.forecast.miss import Miss as Miss
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from oasis_alloc.forecast.quote_result import Quotes as Quotes
     from oasis_alloc.forecast.reasons import Reasons as Reasons
     from oasis_alloc.forecast.reasons import reasons as reasons
+    from oasis_alloc.forecast.remedies import Remedy as Remedy
     from oasis_alloc.forecast.served import Closer as Closer
     from oasis_alloc.forecast.served import Served as Served
     from oasis_alloc.forecast.served import served as served
@@ -142,7 +147,15 @@ _LATER = {
     "ProblemError": "errors",
     "SnapshotError": "errors",
     "SolverError": "errors",
+    "quote": "forecast.quote",
+    "QuoteRequest": "forecast.quote_request",
+    "Quote": "forecast.quote_result",
+    "Quotes": "forecast.quote_result",
+    "CampaignForecast": "forecast.campaigns",
+    "Forecast": "forecast.campaigns",
+    "ForecastPoint": "forecast.campaigns",
     "Competitor": "forecast.competition",
+    "forecast": "forecast.forecast",
     "LimitCurve": "forecast.limit_curve",
     "limit_curve": "forecast.limit_curve",
     "Miss": "forecast.miss",
@@ -150,15 +163,12 @@ _LATER = {
     "Moves": "forecast.moves",
     "Reasons": "forecast.reasons",
     "reasons": "forecast.reasons",
+    "Remedy": "forecast.remedies",
     "Closer": "forecast.served",
     "Served": "forecast.served",
     "served": "forecast.served",
     "WhatIf": "forecast.what_if",
     "what_if": "forecast.what_if",
-    "quote": "forecast.quote",
-    "QuoteRequest": "forecast.quote_request",
-    "Quote": "forecast.quote_result",
-    "Quotes": "forecast.quote_result",
     "Frontier": "frontier",
     "frontier": "frontier",
     "Allowance": "pacing.allowance",

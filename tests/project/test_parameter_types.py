@@ -26,6 +26,7 @@ ALLOWED = {
     "Candidates.no_column(name)": "what was asked for, whatever it is; the message quotes it",
     "Outlook.label": "a label as the caller gave it; a field of a result",
     "Move.label": "a label as the caller gave it; a field of a result",
+    "CampaignForecast.label": "a label as the caller gave it; a field of a result",
     "Miss.label": "a label as the caller gave it; a field of a result",
     "Served.policy(how)": "arguments of Solution.policy",
     "Competitor.label": "a label as the caller gave it; a field of a result",
