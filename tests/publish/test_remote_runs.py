@@ -117,6 +117,7 @@ def test_a_bucket_that_takes_nothing_publishes_nothing(
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("bucket", ["s3"], indirect=True)
 def test_what_is_wrong_with_the_address_is_named(tmp_path: Path, bucket: str) -> None:
     secret = f"{bucket[:5]}key:secret@{bucket[5:]}/runs"
     for address, words in (("s3://", "expected a bucket"), (secret, "leave them out")):
@@ -153,6 +154,7 @@ def test_checkpoints_in_a_bucket(bucket: str) -> None:
         oa.solve(problem(), resume=f"{bucket}/none")
 
 
+@pytest.mark.parametrize("bucket", ["s3"], indirect=True)
 def test_a_checkpoint_that_cannot_be_sent_costs_no_answer(bucket: str) -> None:
     with pytest.warns(oa.CheckpointWarning, match="'s3://no-such-bucket-at-all/state' cannot be written"):
         found = oa.solve(problem(), checkpoint="s3://no-such-bucket-at-all/state")
