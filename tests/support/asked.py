@@ -188,13 +188,13 @@ class Market:
         return sorted(best[1], key=lambda one: -scores[one])
 
 
-def ask(folder: Path, calls: dict[str, tuple[str, dict[str, Any]]], *options: str) -> dict[str, Any]:
+def ask(folder: Path, calls: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
     """Start a server over stdio, ask everything, and return the answers by name: (document, True for an error)."""
     import anyio
     from mcp import Client
     from mcp.client.stdio import StdioServerParameters
 
-    command = ["-W", "error::RuntimeWarning", "-m", "oasis_alloc", "mcp", str(folder), *options]
+    command = ["-W", "error::RuntimeWarning", "-m", "oasis_alloc", "mcp", str(folder)]
     server = StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
 
     async def client() -> dict[str, Any]:
