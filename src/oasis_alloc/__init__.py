@@ -24,14 +24,23 @@ if TYPE_CHECKING:
     from oasis_alloc.errors import ProblemError as ProblemError
     from oasis_alloc.errors import SnapshotError as SnapshotError
     from oasis_alloc.errors import SolverError as SolverError
+    from oasis_alloc.forecast.campaigns import CampaignForecast as CampaignForecast
+    from oasis_alloc.forecast.campaigns import Forecast as Forecast
+    from oasis_alloc.forecast.campaigns import ForecastPoint as ForecastPoint
     from oasis_alloc.forecast.competition import Competitor as Competitor
+    from oasis_alloc.forecast.forecast import forecast as forecast
     from oasis_alloc.forecast.limit_curve import LimitCurve as LimitCurve
     from oasis_alloc.forecast.limit_curve import limit_curve as limit_curve
     from oasis_alloc.forecast.miss import Miss as Miss
     from oasis_alloc.forecast.moves import Move as Move
     from oasis_alloc.forecast.moves import Moves as Moves
+    from oasis_alloc.forecast.quote import quote as quote
+    from oasis_alloc.forecast.quote_request import QuoteRequest as QuoteRequest
+    from oasis_alloc.forecast.quote_result import Quote as Quote
+    from oasis_alloc.forecast.quote_result import Quotes as Quotes
     from oasis_alloc.forecast.reasons import Reasons as Reasons
     from oasis_alloc.forecast.reasons import reasons as reasons
+    from oasis_alloc.forecast.remedies import Remedy as Remedy
     from oasis_alloc.forecast.served import Closer as Closer
     from oasis_alloc.forecast.served import Served as Served
     from oasis_alloc.forecast.served import served as served
@@ -138,7 +147,15 @@ _LATER = {
     "ProblemError": "errors",
     "SnapshotError": "errors",
     "SolverError": "errors",
+    "quote": "forecast.quote",
+    "QuoteRequest": "forecast.quote_request",
+    "Quote": "forecast.quote_result",
+    "Quotes": "forecast.quote_result",
+    "CampaignForecast": "forecast.campaigns",
+    "Forecast": "forecast.campaigns",
+    "ForecastPoint": "forecast.campaigns",
     "Competitor": "forecast.competition",
+    "forecast": "forecast.forecast",
     "LimitCurve": "forecast.limit_curve",
     "limit_curve": "forecast.limit_curve",
     "Miss": "forecast.miss",
@@ -146,6 +163,7 @@ _LATER = {
     "Moves": "forecast.moves",
     "Reasons": "forecast.reasons",
     "reasons": "forecast.reasons",
+    "Remedy": "forecast.remedies",
     "Closer": "forecast.served",
     "Served": "forecast.served",
     "served": "forecast.served",

@@ -131,6 +131,9 @@ def objects() -> dict[str, Any]:
         "plots": solution.plot,
         "session": session,
         "reused": session.reused,
+        "quote": oa.quote(solution, of={"artist": 1}, units=0.5),
+        "quotes": oa.quote(solution, [oa.QuoteRequest(of={"artist": 1})]),
+        "quote request": oa.QuoteRequest(of={"artist": 1}, units=2.0),
         "frontier": oa.frontier(simple, vary="caps", points=[15.0, 20.0]),
         "policy": policy,
         "policy with rules": guarded.policy(),
@@ -176,9 +179,13 @@ def asked(solution: oa.Solution) -> dict[str, Any]:
     why = oa.reasons(solution, 0, by="artist")
     curve = oa.limit_curve(solution, "caps", 0, [15.0, 20.0])
     found = oa.served(solution)
+    steps = oa.Schedule.flat().over(1_782_864_000.0, 1_782_950_400.0)
+    ahead = oa.forecast(solution, steps, by="artist", now=0.0, scenarios=100)
     return {
         "what if": what, "moves": what.moved("artist"), "move": what.value, "limit curve": curve, "reasons": why,
         "competitor": why.competitors[0], "served": found, "miss": found.rows[0],
+        "forecast": ahead, "campaign forecast": ahead[0], "point": ahead[0].points[0],
+        "remedy": oa.Remedy("longer flight", 20.0, 0.0, 0.0, "go on for 2 days"),
         "closer": oa.Closer("rounding", 0.0, 0.0, 1.0, 0.1, "draw slates"),
     }  # fmt: skip
 

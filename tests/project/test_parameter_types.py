@@ -26,6 +26,7 @@ ALLOWED = {
     "Candidates.no_column(name)": "what was asked for, whatever it is; the message quotes it",
     "Outlook.label": "a label as the caller gave it; a field of a result",
     "Move.label": "a label as the caller gave it; a field of a result",
+    "CampaignForecast.label": "a label as the caller gave it; a field of a result",
     "Miss.label": "a label as the caller gave it; a field of a result",
     "Served.policy(how)": "arguments of Solution.policy",
     "Competitor.label": "a label as the caller gave it; a field of a result",
@@ -41,6 +42,7 @@ ALLOWED = {
     "Requests.from_frames(how)": "arguments of Candidates.from_frames",
     "Requests.from_parquet(how)": "arguments of Requests.from_frames",
     "Reproduction.solve(changes)": "arguments of solve",
+    "quote(fields)": "fields of QuoteRequest",
     "frontier(options)": "arguments of solve",
 }
 VAGUE = {"Any", "object", "typing.Any"}

@@ -12,7 +12,7 @@ from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.text_tables import number
 from oasis_alloc.data.by_group import as_number
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.forecast.flights import moved
+from oasis_alloc.forecast.dates import moved
 from oasis_alloc.forecast.opting import opted
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.sweep import constraint_of, varied

@@ -114,7 +114,7 @@ def reasons(solution: Solution, label: Any, by: str | tuple[str, ...] = "campaig
     one = contest(solution, label, by, "reasons")
     keys = (by,) if isinstance(by, str) else tuple(by)
     said = [
-        *_limits(solution, one, keys), _supply(one), *_competition(one), *_charges(solution, one, keys),
+        *_limits(solution, one, keys), _supply(one), *competition_in_words(one), *_charges(solution, one, keys),
         *_price_of_more(solution, one, keys),
     ]  # fmt: skip
     return Reasons(one.label, keys, one.units, tuple(said), one.competitors)
@@ -173,7 +173,7 @@ def _supply(one: Contest) -> str:
     return f"It is a candidate in {number(offered, 6)} visits and is shown in {number(100 * share, 3)} % of them."
 
 
-def _competition(one: Contest) -> list[str]:
+def competition_in_words(one: Contest) -> list[str]:
     first = one.competitors[:_NAMED]
     if not first:
         return []
