@@ -74,6 +74,8 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.staleness import Staleness as Staleness
     from oasis_alloc.session import Reused as Reused
     from oasis_alloc.session import Session as Session
+    from oasis_alloc.signals.calibration.calibration import Calibration as Calibration
+    from oasis_alloc.signals.calibration.reliability import Reliability as Reliability
     from oasis_alloc.solution import Solution as Solution
     from oasis_alloc.solve import solve as solve
     from oasis_alloc.solvers.conflicts import Conflict as Conflict
@@ -166,6 +168,8 @@ _LATER = {
     "Staleness": "serving.staleness",
     "Reused": "session",
     "Session": "session",
+    "Calibration": "signals.calibration.calibration",
+    "Reliability": "signals.calibration.reliability",
     "Solution": "solution",
     "solve": "solve",
     "Conflict": "solvers.conflicts",

@@ -47,6 +47,7 @@ LAYERS = """
     page      problem_file
     publish
     publish.decisions
+    signals
     hosting
     store
     telemetry                markets
@@ -57,8 +58,8 @@ LAYERS = """
 """
 TOGETHER = {frozenset({"statement", "statement.functions"})}  # operators of one statement: a measure makes a function
 # On the top two levels: 25, and what later capabilities brought: engines.ray, page, problem_file, publish,
-# publish.decisions, publish.jobs
-MOST_PACKAGES = 31
+# publish.decisions, publish.jobs, signals, signals.calibration
+MOST_PACKAGES = 33
 
 RANK = {
     name.strip(): rank
