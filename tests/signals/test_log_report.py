@@ -55,7 +55,7 @@ def test_predictions_that_are_off_need_action(tmp_path: Path) -> None:
     twice = report((decisions, frame.assign(streams=frame.streams / 2)))
     assert twice.level == "bad"
     assert twice.verdict.startswith("Needs action: calibration.")
-    assert "values per shown item are off by" in twice.actions[0]
+    assert "values per item shown are off by" in twice.actions[0]
     assert "(too high)" in twice.actions[0]
     by_default = report((decisions, frame), predicted=None)
     assert by_default.blocks[0].level == "watch", "the organic column may have another unit"

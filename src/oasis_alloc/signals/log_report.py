@@ -155,7 +155,7 @@ def _calibration(decisions: Decisions, table: Any, values: np.ndarray[Any, Any],
     )
     if not one.is_off:
         return Block("calibration", "good", text, reliability=found)
-    action = f"Calibrate column {name!r} before the next solve: values per shown item are off by {_off(one)}."
+    action = f"Calibrate column {name!r} with Calibration.fit: values per item shown are off by {_off(one)}."
     every = found.get(_EVERY)
     if every is not None and not every.is_off:
         action += " It is right on average over all candidates, so selection causes the error: correct for it."
