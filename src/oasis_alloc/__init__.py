@@ -96,6 +96,8 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.staleness import Staleness as Staleness
     from oasis_alloc.session import Reused as Reused
     from oasis_alloc.session import Session as Session
+    from oasis_alloc.signals.calibration.calibration import Calibration as Calibration
+    from oasis_alloc.signals.calibration.reliability import Reliability as Reliability
     from oasis_alloc.signals.off_policy.arrays import off_policy as off_policy
     from oasis_alloc.signals.off_policy.exploration import ExplorationChoice as ExplorationChoice
     from oasis_alloc.signals.off_policy.exploration import choose_exploration as choose_exploration
@@ -228,6 +230,8 @@ _LATER = {
     "off_policy_slates": "signals.off_policy.slates",
     "pseudo_inverse_weights": "signals.off_policy.slates",
     "OffPolicyWeights": "signals.off_policy.weights",
+    "Calibration": "signals.calibration.calibration",
+    "Reliability": "signals.calibration.reliability",
     "Solution": "solution",
     "solve": "solve",
     "Conflict": "solvers.conflicts",

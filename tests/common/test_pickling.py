@@ -152,6 +152,8 @@ def objects() -> dict[str, Any]:
         **published(policy),
         **logged(policy),
         "job result": oa.JobResult("a", Path("runs/a"), "gate failed", "churn", {"gates": {"text": "churn"}}),
+        "calibration": oa.Calibration(np.array([0.0, 1.0]), np.array([[0.1, 0.4], [0.2, 0.3]]), "market", ("SE",)),
+        "reliability": oa.Reliability.of([0.2, 0.8], [0, 1]),
         "event": oa.Event("a", "one", 0.0),
         "receipt": oa.Receipt(1, 0, 0, (oa.Rejected(0, "a", "key", "wrong"),)),
         "rejected": oa.Rejected(0, "a", "key", "wrong"),
