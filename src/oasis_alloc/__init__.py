@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from oasis_alloc.session import Session as Session
     from oasis_alloc.signals.calibration.calibration import Calibration as Calibration
     from oasis_alloc.signals.calibration.reliability import Reliability as Reliability
+    from oasis_alloc.signals.calibration.selected import SelectedError as SelectedError
     from oasis_alloc.solution import Solution as Solution
     from oasis_alloc.solve import solve as solve
     from oasis_alloc.solvers.conflicts import Conflict as Conflict
@@ -169,6 +170,7 @@ _LATER = {
     "Reused": "session",
     "Session": "session",
     "Calibration": "signals.calibration.calibration",
+    "SelectedError": "signals.calibration.selected",
     "Reliability": "signals.calibration.reliability",
     "Solution": "solution",
     "solve": "solve",

@@ -150,6 +150,7 @@ def objects() -> dict[str, Any]:
         **logged(policy),
         "job result": oa.JobResult("a", Path("runs/a"), "gate failed", "churn", {"gates": {"text": "churn"}}),
         "calibration": oa.Calibration(np.array([0.0, 1.0]), np.array([[0.1, 0.4], [0.2, 0.3]]), "market", ("SE",)),
+        "selected error": oa.SelectedError(0.93, 0.006, 0.92, 0.94, 50.0, 46.5, 90, 30, "sample splitting", 0.95),
         "reliability": oa.Reliability.of([0.2, 0.8], [0, 1]),
         "event": oa.Event("a", "one", 0.0),
         "receipt": oa.Receipt(1, 0, 0, (oa.Rejected(0, "a", "key", "wrong"),)),
