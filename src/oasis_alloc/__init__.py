@@ -77,6 +77,10 @@ if TYPE_CHECKING:
     from oasis_alloc.signals.calibration.calibration import Calibration as Calibration
     from oasis_alloc.signals.calibration.reliability import Reliability as Reliability
     from oasis_alloc.signals.calibration.selected import SelectedError as SelectedError
+    from oasis_alloc.signals.drift.sketch import Sketch as Sketch
+    from oasis_alloc.signals.drift.watch import Drift as Drift
+    from oasis_alloc.signals.drift.watch import DriftReport as DriftReport
+    from oasis_alloc.signals.drift.watch import DriftWatch as DriftWatch
     from oasis_alloc.solution import Solution as Solution
     from oasis_alloc.solve import solve as solve
     from oasis_alloc.solvers.conflicts import Conflict as Conflict
@@ -172,6 +176,10 @@ _LATER = {
     "Calibration": "signals.calibration.calibration",
     "SelectedError": "signals.calibration.selected",
     "Reliability": "signals.calibration.reliability",
+    "Drift": "signals.drift.watch",
+    "DriftReport": "signals.drift.watch",
+    "DriftWatch": "signals.drift.watch",
+    "Sketch": "signals.drift.sketch",
     "Solution": "solution",
     "solve": "solve",
     "Conflict": "solvers.conflicts",
