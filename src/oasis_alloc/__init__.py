@@ -77,6 +77,8 @@ if TYPE_CHECKING:
     from oasis_alloc.signals.calibration.calibration import Calibration as Calibration
     from oasis_alloc.signals.calibration.reliability import Reliability as Reliability
     from oasis_alloc.signals.calibration.selected import SelectedError as SelectedError
+    from oasis_alloc.signals.drift.effects import DriftEffect as DriftEffect
+    from oasis_alloc.signals.drift.effects import drift_effects as drift_effects
     from oasis_alloc.signals.drift.sketch import Sketch as Sketch
     from oasis_alloc.signals.drift.watch import Drift as Drift
     from oasis_alloc.signals.drift.watch import DriftReport as DriftReport
@@ -177,6 +179,8 @@ _LATER = {
     "SelectedError": "signals.calibration.selected",
     "Reliability": "signals.calibration.reliability",
     "Drift": "signals.drift.watch",
+    "DriftEffect": "signals.drift.effects",
+    "drift_effects": "signals.drift.effects",
     "DriftReport": "signals.drift.watch",
     "DriftWatch": "signals.drift.watch",
     "Sketch": "signals.drift.sketch",
