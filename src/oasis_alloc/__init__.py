@@ -107,6 +107,13 @@ if TYPE_CHECKING:
     from oasis_alloc.signals.off_policy.slates import off_policy_slates as off_policy_slates
     from oasis_alloc.signals.off_policy.slates import pseudo_inverse_weights as pseudo_inverse_weights
     from oasis_alloc.signals.off_policy.weights import OffPolicyWeights as OffPolicyWeights
+    from oasis_alloc.signals.calibration.selected import SelectedError as SelectedError
+    from oasis_alloc.signals.drift.effects import DriftEffect as DriftEffect
+    from oasis_alloc.signals.drift.effects import drift_effects as drift_effects
+    from oasis_alloc.signals.drift.sketch import Sketch as Sketch
+    from oasis_alloc.signals.drift.watch import Drift as Drift
+    from oasis_alloc.signals.drift.watch import DriftReport as DriftReport
+    from oasis_alloc.signals.drift.watch import DriftWatch as DriftWatch
     from oasis_alloc.solution import Solution as Solution
     from oasis_alloc.solve import solve as solve
     from oasis_alloc.solvers.conflicts import Conflict as Conflict
@@ -231,7 +238,14 @@ _LATER = {
     "pseudo_inverse_weights": "signals.off_policy.slates",
     "OffPolicyWeights": "signals.off_policy.weights",
     "Calibration": "signals.calibration.calibration",
+    "SelectedError": "signals.calibration.selected",
     "Reliability": "signals.calibration.reliability",
+    "Drift": "signals.drift.watch",
+    "DriftEffect": "signals.drift.effects",
+    "drift_effects": "signals.drift.effects",
+    "DriftReport": "signals.drift.watch",
+    "DriftWatch": "signals.drift.watch",
+    "Sketch": "signals.drift.sketch",
     "Solution": "solution",
     "solve": "solve",
     "Conflict": "solvers.conflicts",

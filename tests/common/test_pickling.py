@@ -27,7 +27,7 @@ from oasis_alloc.publish.keys import make_keys
 N_USERS, DEGREE, N_ITEMS = 40, 6, 12
 
 # Objects that are of one process, and say so: file, thread and locks of their own.
-OF_ONE_PROCESS = {"PolicyStore", "Ledger", "Allowance", "DecisionLog"}
+OF_ONE_PROCESS = {"PolicyStore", "Ledger", "Allowance", "DecisionLog", "DriftWatch"}
 
 
 def candidates() -> oa.Candidates:
@@ -153,6 +153,11 @@ def objects() -> dict[str, Any]:
         **logged(policy),
         "job result": oa.JobResult("a", Path("runs/a"), "gate failed", "churn", {"gates": {"text": "churn"}}),
         "calibration": oa.Calibration(np.array([0.0, 1.0]), np.array([[0.1, 0.4], [0.2, 0.3]]), "market", ("SE",)),
+        "selected error": oa.SelectedError(0.93, 0.006, 0.92, 0.94, 50.0, 46.5, 90, 30, "sample splitting", 0.95),
+        "sketch": oa.Sketch.of({"r": [0.1, 0.2, 0.3]}, bins=2),
+        "drift effect": oa.DriftEffect("caps", "a", 1.0, 2.0, -np.inf, 1.0, 0.1, "up"),
+        "drift": oa.Drift("r", 0.1, 0.2, 0.0, 0.0, 10),
+        "drift report": oa.DriftReport((oa.Drift("r", 0.1, 0.2, 0.0, 0.0, 10),), ("r",), 0.5, 3, {}),
         "reliability": oa.Reliability.of([0.2, 0.8], [0, 1]),
         "event": oa.Event("a", "one", 0.0),
         "receipt": oa.Receipt(1, 0, 0, (oa.Rejected(0, "a", "key", "wrong"),)),

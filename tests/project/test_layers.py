@@ -62,7 +62,7 @@ LAYERS = """
 TOGETHER = {frozenset({"statement", "statement.functions"})}  # operators of one statement: a measure makes a function
 # On the top two levels: 25, and what later capabilities brought: engines.ray, page, problem_file, publish,
 # publish.decisions, publish.jobs, commands.agents, signals, signals.off_policy, forecast, commands.board,
-# signals.calibration
+# signals.calibration, signals.drift
 MOST_PACKAGES = 38
 
 RANK = {

@@ -47,7 +47,7 @@ class Calibration(ColumnMap):
     >>> rng = np.random.default_rng(0)
     >>> scores = rng.random(20_000)
     >>> streams = rng.random(20_000) < scores**2  # scores that promise too much
-    >>> calibration = oa.Calibration.fit(scores, streams, knots=5)
+    >>> calibration = oa.Calibration.fit(scores, streams)
     >>> calibration.apply([0.5]).round(1).tolist()
     [0.2]
     """
@@ -66,7 +66,7 @@ class Calibration(ColumnMap):
         by: Mapping[str, LabelsLike] | None = None,
         *,
         weights: npt.ArrayLike | None = None,
-        knots: int = 6,
+        knots: int = 5,
         shrinkage: float | None = None,
         confidence: float = 0.95,
     ) -> Calibration:
