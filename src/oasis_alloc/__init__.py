@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from oasis_alloc.forecast.miss import Miss as Miss
     from oasis_alloc.forecast.moves import Move as Move
     from oasis_alloc.forecast.moves import Moves as Moves
+    from oasis_alloc.forecast.quote import quote as quote
+    from oasis_alloc.forecast.quote_request import QuoteRequest as QuoteRequest
+    from oasis_alloc.forecast.quote_result import Quote as Quote
+    from oasis_alloc.forecast.quote_result import Quotes as Quotes
     from oasis_alloc.forecast.reasons import Reasons as Reasons
     from oasis_alloc.forecast.reasons import reasons as reasons
     from oasis_alloc.forecast.remedies import Remedy as Remedy
@@ -92,6 +96,15 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.staleness import Staleness as Staleness
     from oasis_alloc.session import Reused as Reused
     from oasis_alloc.session import Session as Session
+    from oasis_alloc.signals.off_policy.arrays import off_policy as off_policy
+    from oasis_alloc.signals.off_policy.exploration import ExplorationChoice as ExplorationChoice
+    from oasis_alloc.signals.off_policy.exploration import choose_exploration as choose_exploration
+    from oasis_alloc.signals.off_policy.replayed import evaluate_policy as evaluate_policy
+    from oasis_alloc.signals.off_policy.result import OffPolicy as OffPolicy
+    from oasis_alloc.signals.off_policy.result import OffPolicyEstimate as OffPolicyEstimate
+    from oasis_alloc.signals.off_policy.slates import off_policy_slates as off_policy_slates
+    from oasis_alloc.signals.off_policy.slates import pseudo_inverse_weights as pseudo_inverse_weights
+    from oasis_alloc.signals.off_policy.weights import OffPolicyWeights as OffPolicyWeights
     from oasis_alloc.solution import Solution as Solution
     from oasis_alloc.solve import solve as solve
     from oasis_alloc.solvers.conflicts import Conflict as Conflict
@@ -134,6 +147,10 @@ _LATER = {
     "ProblemError": "errors",
     "SnapshotError": "errors",
     "SolverError": "errors",
+    "quote": "forecast.quote",
+    "QuoteRequest": "forecast.quote_request",
+    "Quote": "forecast.quote_result",
+    "Quotes": "forecast.quote_result",
     "CampaignForecast": "forecast.campaigns",
     "Forecast": "forecast.campaigns",
     "ForecastPoint": "forecast.campaigns",
@@ -202,6 +219,15 @@ _LATER = {
     "Staleness": "serving.staleness",
     "Reused": "session",
     "Session": "session",
+    "off_policy": "signals.off_policy.arrays",
+    "ExplorationChoice": "signals.off_policy.exploration",
+    "choose_exploration": "signals.off_policy.exploration",
+    "evaluate_policy": "signals.off_policy.replayed",
+    "OffPolicy": "signals.off_policy.result",
+    "OffPolicyEstimate": "signals.off_policy.result",
+    "off_policy_slates": "signals.off_policy.slates",
+    "pseudo_inverse_weights": "signals.off_policy.slates",
+    "OffPolicyWeights": "signals.off_policy.weights",
     "Solution": "solution",
     "solve": "solve",
     "Conflict": "solvers.conflicts",

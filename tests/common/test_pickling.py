@@ -131,6 +131,9 @@ def objects() -> dict[str, Any]:
         "plots": solution.plot,
         "session": session,
         "reused": session.reused,
+        "quote": oa.quote(solution, of={"artist": 1}, units=0.5),
+        "quotes": oa.quote(solution, [oa.QuoteRequest(of={"artist": 1})]),
+        "quote request": oa.QuoteRequest(of={"artist": 1}, units=2.0),
         "frontier": oa.frontier(simple, vary="caps", points=[15.0, 20.0]),
         "policy": policy,
         "policy with rules": guarded.policy(),
@@ -157,7 +160,17 @@ def objects() -> dict[str, Any]:
         **paced(policy),
         **asked(solution),
         **dict(errors()),
+        **evaluated(),
     }
+
+
+def explored() -> dict[str, Any]:
+    return {"exploration choice": oa.choose_exploration(0.01, requests=100_000, rate=0.05, candidates=20)}
+
+
+def evaluated() -> dict[str, Any]:
+    found = oa.off_policy([1, 0, 0, 1] * 25, [0.5] * 100, [0.5, 0.5, 0.25, 0.75] * 25)
+    return {"off policy": found, "estimate": found.best, "weights": found.weights, **explored()}
 
 
 def asked(solution: oa.Solution) -> dict[str, Any]:

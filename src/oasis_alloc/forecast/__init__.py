@@ -1,1 +1,1 @@
-"""What a changed plan would do, what serving makes of a plan, and what campaigns will have delivered in the end."""
+"""Quotes, changed plans, what serving makes of a plan, and what campaigns will have delivered in the end."""

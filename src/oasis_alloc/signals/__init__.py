@@ -1,0 +1,1 @@
+"""The quality of the numbers: calibration, uncertainty, drift, and what logs say of another policy."""
