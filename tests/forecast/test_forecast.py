@@ -133,6 +133,22 @@ def test_a_plan_that_counts_earlier_deliveries_has_the_limits_of_the_flight() ->
     assert oa.forecast(rest, schedule(), now=START)["c3"].floor == 450.0
 
 
+def test_songs_of_several_campaigns_and_supply() -> None:
+    """A song may count for several campaigns, and users may stand for several visits."""
+    rng = np.random.default_rng(0)
+    labels = [["a", "b"], ["a"], None, ["b"]]
+    cands = oa.Candidates.from_arrays(
+        np.arange(301) * 4, np.tile(np.arange(4), 300), {"relevance": rng.random(1200)}, items={"campaign": labels}
+    )
+    supply = rng.uniform(0.5, 2.0, 300)
+    plan = oa.solve(oa.Problem(cands, oa.total("relevance"), slate=oa.Slate(1), supply=supply))
+    found = oa.forecast(plan, schedule(), now=START)
+    units = cands.grouping("campaign").totals(cands, plan.pairs, plan.x * supply[cands.user_of(plan.pairs)])
+    assert [one.planned for one in found] == pytest.approx(units.tolist())
+    assert [one.mid for one in found] == pytest.approx(units.tolist(), rel=0.05)
+    assert all((one.floor, one.risk, one.shortfall) == (-np.inf, 0.0, 0.0) for one in found)
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a flight that has ended": ({"now": END + DAY}, "the flight ended at .* nothing to forecast"),
     "a flight that ends first": ({"start": END, "end": START}, "expected start < end"),
