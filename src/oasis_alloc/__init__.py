@@ -74,6 +74,11 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.staleness import Staleness as Staleness
     from oasis_alloc.session import Reused as Reused
     from oasis_alloc.session import Session as Session
+    from oasis_alloc.signals.uncertainty.draws import Draws as Draws
+    from oasis_alloc.signals.uncertainty.risks import CVaR as CVaR
+    from oasis_alloc.signals.uncertainty.risks import LowerQuantile as LowerQuantile
+    from oasis_alloc.signals.uncertainty.solve import UncertainSolution as UncertainSolution
+    from oasis_alloc.signals.uncertainty.solve import solve_uncertain as solve_uncertain
     from oasis_alloc.solution import Solution as Solution
     from oasis_alloc.solve import solve as solve
     from oasis_alloc.solvers.conflicts import Conflict as Conflict
@@ -166,6 +171,11 @@ _LATER = {
     "Staleness": "serving.staleness",
     "Reused": "session",
     "Session": "session",
+    "Draws": "signals.uncertainty.draws",
+    "CVaR": "signals.uncertainty.risks",
+    "LowerQuantile": "signals.uncertainty.risks",
+    "solve_uncertain": "signals.uncertainty.solve",
+    "UncertainSolution": "signals.uncertainty.solve",
     "Solution": "solution",
     "solve": "solve",
     "Conflict": "solvers.conflicts",

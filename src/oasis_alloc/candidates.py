@@ -18,10 +18,11 @@ from oasis_alloc.data import grouping as _grouping
 from oasis_alloc.data.attributes import Given, Keys, as_ids, as_keys, refuse_shared
 from oasis_alloc.data.grouping import Grouping
 from oasis_alloc.data.keys import Key, as_vector
-from oasis_alloc.data.left_out import is_left_out, why_left_out
+from oasis_alloc.data.left_out import why_left_out
 from oasis_alloc.data.multi_keys import Attribute, MultiKey, as_attribute, n_rows
 from oasis_alloc.data.row_groups import Dataset
-from oasis_alloc.data.validation import as_column, as_indptr, as_items, by_name, check_duplicates, check_size
+from oasis_alloc.data.uncertainty import checked_uncertainty
+from oasis_alloc.data.validation import as_column, as_indptr, as_items, check_duplicates, check_size, named
 from oasis_alloc.errors import InputError
 
 
@@ -41,6 +42,7 @@ class Candidates(ByFields):
     - `user_ids`, `item_ids`: the caller's ids, position = number; None where the numbers are the ids.
     - `user_name`, `item_name`: names of the id columns in answers.
     - `backend`: "pandas", "polars" or "pyarrow" for candidates from frames, else None.
+    - `uncertainty`: name of a column -> (n_pairs,) standard deviations of its errors, see `docs/uncertainty.md`.
     - `row`: int64 (n_pairs,), the row of the frame that each pair came from, else None.
     - `stream`: the files of candidates `from_parquet`, else None. `item` and `columns` are then handles that
       give the numbers of some pairs as arrays do, by position, slice or mask: `columns[name][positions]`.
@@ -68,6 +70,7 @@ class Candidates(ByFields):
     backend: str | None = None
     row: NDArray[np.int64] | None = None
     stream: Dataset | None = None
+    uncertainty: Mapping[str, NDArray[Any]] = field(default_factory=lambda: FrozenMapping({}))
     _native_ids: Mapping[str, Any] = field(default_factory=dict)
     _refused: Mapping[str, str] = field(default_factory=dict)
     _groupings: dict[tuple[str, ...], Grouping] = field(default_factory=dict, init=False)
@@ -84,6 +87,7 @@ class Candidates(ByFields):
         n_items: int | None = None,
         user_ids: LabelsLike | None = None,
         item_ids: LabelsLike | None = None,
+        uncertainty: Mapping[str, ArrayLike | str] | None = None,
     ) -> Candidates:
         """Build candidates from arrays in compressed sparse row (CSR) form.
 
@@ -97,6 +101,8 @@ class Candidates(ByFields):
         labels for each item, None or empty for no label; or a boolean array (n_items, n_categories), or a SciPy
         sparse matrix of that shape, whose non-zeros are members and whose column numbers are the labels; or a
         pair (matrix, labels) with a label for every column. Columns without members are no groups.
+
+        `uncertainty` maps columns to standard deviations of their errors, (n_pairs,) or the name of another column.
 
         Raises `InputError`, which says what is wrong, where, and what was expected.
 
@@ -127,7 +133,7 @@ class Candidates(ByFields):
         check_size(pointers, len(numbers))
         checked = {
             name: as_column(f"columns[{name!r}]", values, len(numbers), pointers)
-            for name, values in _named(columns, "columns").items()
+            for name, values in named(columns, "columns").items()
         }
         if not checked:
             raise InputError("columns is empty; expected one column or more, such as {'relevance': ...}.")
@@ -149,6 +155,7 @@ class Candidates(ByFields):
             items=item_keys.all_made(),
             user_ids=as_ids(user_ids, n_users, "user_ids", "n_users"),
             item_ids=as_ids(item_ids, count, "item_ids", "n_items"),
+            uncertainty=checked_uncertainty(uncertainty, checked, pointers),
         )
 
     @classmethod
@@ -161,6 +168,7 @@ class Candidates(ByFields):
         user: str = "user",
         item: str = "item",
         columns: Sequence[str] | None = None,
+        uncertainty: Mapping[str, ArrayLike | str] | None = None,
     ) -> Candidates:
         """Build candidates from pandas, polars (also lazy) or pyarrow frames, rows in any order.
 
@@ -169,8 +177,9 @@ class Candidates(ByFields):
         `users` and `items`, where given, have one row per user or item: the id, and attributes (every other column).
         They then define which users and items exist; users without candidates stay. An attribute becomes a key when a
         problem asks for it. A column of lists in `items` (objects in pandas) is a key of several labels per item, as in
-        `from_arrays`. Ids are of any hashable type. Users and items are numbered in the order of their ids where these
-        sort, else by first appearance. `docs/labels.md` says which ids and labels are equal.
+        `from_arrays`; `uncertainty` is as there, by row of the frame. Ids are of any hashable type. Users and items are
+        numbered in the order of their ids where these sort, else by first appearance. `docs/labels.md` says which ids
+        and labels are equal.
 
         Raises `InputError` for ids that are null, repeated or unknown, with the row, and for numbers that are null, NaN
         or infinite in a column that `columns` names. A bad column that no problem uses does not make a table invalid:
@@ -185,7 +194,9 @@ class Candidates(ByFields):
         """
         from oasis_alloc.data.frames import read
 
-        return cls(**read(pairs, users=users, items=items, user=user, item=item, columns=columns))
+        made = read(pairs, users=users, items=items, user=user, item=item, columns=columns)
+        sd = checked_uncertainty(uncertainty, made["columns"], made["indptr"], made["row"])
+        return cls(**made, uncertainty=sd)
 
     @classmethod
     def from_parquet(
@@ -377,17 +388,5 @@ class Candidates(ByFields):
 
 
 def _attributes(values: AttributesLike | None, side: str) -> dict[str, Attribute]:
-    named = _named({} if values is None else values, side)
-    return {name: as_attribute(name, array, side) for name, array in named.items()}
-
-
-def _named(values: object, what: str) -> Mapping[str, Any]:
-    named = by_name(values)
-    if named is None:
-        raise InputError(f"{what} is {type(values).__name__}; expected a mapping of names to arrays.")
-    if not isinstance(values, Mapping):  # a table, which may have other columns
-        return {name: column for name, column in named.items() if not is_left_out(name)}
-    for name in named:
-        if not isinstance(name, str) or not name:
-            raise InputError(f"{what} has the name {name!r}; expected a string that is not empty.")
-    return named
+    given = named({} if values is None else values, side)
+    return {name: as_attribute(name, array, side) for name, array in given.items()}

@@ -131,6 +131,7 @@ def objects() -> dict[str, Any]:
         "plots": solution.plot,
         "session": session,
         "reused": session.reused,
+        **uncertain(cands, simple),
         "frontier": oa.frontier(simple, vary="caps", points=[15.0, 20.0]),
         "policy": policy,
         "policy with rules": guarded.policy(),
@@ -157,6 +158,12 @@ def objects() -> dict[str, Any]:
         **paced(policy),
         **dict(errors()),
     }
+
+
+def uncertain(cands: oa.Candidates, simple: oa.Problem) -> dict[str, Any]:
+    draws = oa.Draws(cands, {"r": cands.columns["r"] * np.array([[1.0], [0.9]])}, np.ones((2, N_USERS)))
+    answer = oa.solve_uncertain(simple, risk=oa.CVaR(0.5), draws=draws)
+    return {"draws": draws, "uncertain": answer, "cvar": oa.CVaR(0.2), "quantile": oa.LowerQuantile(0.1)}
 
 
 def logged(policy: oa.Policy) -> dict[str, Any]:

@@ -41,6 +41,7 @@ LAYERS = """
     solve
     session
     frontier  compare        reproduction
+    signals   signals.uncertainty
     pacing.controllers
     pacing
     replay
@@ -57,8 +58,8 @@ LAYERS = """
 """
 TOGETHER = {frozenset({"statement", "statement.functions"})}  # operators of one statement: a measure makes a function
 # On the top two levels: 25, and what later capabilities brought: engines.ray, page, problem_file, publish,
-# publish.decisions, publish.jobs
-MOST_PACKAGES = 31
+# publish.decisions, publish.jobs, signals, signals.uncertainty
+MOST_PACKAGES = 33
 
 RANK = {
     name.strip(): rank

@@ -32,6 +32,7 @@ ALLOWED = {
     "Requests.from_frames(how)": "arguments of Candidates.from_frames",
     "Requests.from_parquet(how)": "arguments of Requests.from_frames",
     "Reproduction.solve(changes)": "arguments of solve",
+    "UncertainSolution.policy(how)": "arguments of Solution.policy",
     "frontier(options)": "arguments of solve",
 }
 VAGUE = {"Any", "object", "typing.Any"}
