@@ -74,11 +74,18 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.staleness import Staleness as Staleness
     from oasis_alloc.session import Reused as Reused
     from oasis_alloc.session import Session as Session
+    from oasis_alloc.signals.uncertainty.difference import ValueDifference as ValueDifference
+    from oasis_alloc.signals.uncertainty.difference import value_difference as value_difference
     from oasis_alloc.signals.uncertainty.draws import Draws as Draws
+    from oasis_alloc.signals.uncertainty.estimate import ValueEstimate as ValueEstimate
+    from oasis_alloc.signals.uncertainty.estimate import estimate_value as estimate_value
+    from oasis_alloc.signals.uncertainty.information import InformationValue as InformationValue
+    from oasis_alloc.signals.uncertainty.information import perfect_information as perfect_information
     from oasis_alloc.signals.uncertainty.risks import CVaR as CVaR
     from oasis_alloc.signals.uncertainty.risks import LowerQuantile as LowerQuantile
     from oasis_alloc.signals.uncertainty.solve import UncertainSolution as UncertainSolution
     from oasis_alloc.signals.uncertainty.solve import solve_uncertain as solve_uncertain
+    from oasis_alloc.signals.uncertainty.splitting import split_predictions as split_predictions
     from oasis_alloc.solution import Solution as Solution
     from oasis_alloc.solve import solve as solve
     from oasis_alloc.solvers.conflicts import Conflict as Conflict
@@ -172,6 +179,13 @@ _LATER = {
     "Reused": "session",
     "Session": "session",
     "Draws": "signals.uncertainty.draws",
+    "split_predictions": "signals.uncertainty.splitting",
+    "perfect_information": "signals.uncertainty.information",
+    "InformationValue": "signals.uncertainty.information",
+    "estimate_value": "signals.uncertainty.estimate",
+    "ValueEstimate": "signals.uncertainty.estimate",
+    "value_difference": "signals.uncertainty.difference",
+    "ValueDifference": "signals.uncertainty.difference",
     "CVaR": "signals.uncertainty.risks",
     "LowerQuantile": "signals.uncertainty.risks",
     "solve_uncertain": "signals.uncertainty.solve",

@@ -163,7 +163,15 @@ def objects() -> dict[str, Any]:
 def uncertain(cands: oa.Candidates, simple: oa.Problem) -> dict[str, Any]:
     draws = oa.Draws(cands, {"r": cands.columns["r"] * np.array([[1.0], [0.9]])}, np.ones((2, N_USERS)))
     answer = oa.solve_uncertain(simple, risk=oa.CVaR(0.5), draws=draws)
-    return {"draws": draws, "uncertain": answer, "cvar": oa.CVaR(0.2), "quantile": oa.LowerQuantile(0.1)}
+    return {
+        "draws": draws,
+        "uncertain": answer,
+        "cvar": oa.CVaR(0.2),
+        "quantile": oa.LowerQuantile(0.1),
+        "value estimate": oa.estimate_value(answer, draws=draws),
+        "value difference": oa.value_difference(answer, answer, draws=draws),
+        "information": oa.perfect_information(simple, draws),
+    }
 
 
 def logged(policy: oa.Policy) -> dict[str, Any]:
