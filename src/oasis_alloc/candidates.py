@@ -24,6 +24,7 @@ from oasis_alloc.data.left_out import why_left_out
 from oasis_alloc.data.multi_keys import MultiKey, n_rows
 from oasis_alloc.data.named import attributes_of, named
 from oasis_alloc.data.row_groups import Dataset
+from oasis_alloc.data.uncertainty import checked_uncertainty
 from oasis_alloc.data.validation import as_column, as_indptr, as_items, check_duplicates, check_size
 from oasis_alloc.errors import InputError
 
@@ -44,6 +45,7 @@ class Candidates(ByFields):
     - `user_ids`, `item_ids`: the caller's ids, position = number; None where the numbers are the ids.
     - `user_name`, `item_name`: names of the id columns in answers.
     - `backend`: "pandas", "polars" or "pyarrow" for candidates from frames, else None.
+    - `uncertainty`: name of a column -> (n_pairs,) standard deviations of its errors, see `docs/uncertainty.md`.
     - `row`: int64 (n_pairs,), the row of the frame that each pair came from, else None.
     - `stream`: the files of candidates `from_parquet`, else None. `item` and `columns` are then handles that
       give the numbers of some pairs as arrays do, by position, slice or mask: `columns[name][positions]`.
@@ -73,6 +75,7 @@ class Candidates(ByFields):
     row: NDArray[np.int64] | None = None
     stream: Dataset | None = None
     calibration: Mapping[str, ColumnMap] = field(default_factory=dict)
+    uncertainty: Mapping[str, NDArray[Any]] = field(default_factory=lambda: FrozenMapping({}))
     _native_ids: Mapping[str, Any] = field(default_factory=dict)
     _refused: Mapping[str, str] = field(default_factory=dict)
     _scores: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # columns before their calibration
@@ -90,6 +93,7 @@ class Candidates(ByFields):
         n_items: int | None = None,
         user_ids: LabelsLike | None = None,
         item_ids: LabelsLike | None = None,
+        uncertainty: Mapping[str, ArrayLike | str] | None = None,
     ) -> Candidates:
         """Build candidates from arrays in compressed sparse row (CSR) form.
 
@@ -103,6 +107,8 @@ class Candidates(ByFields):
         labels for each item, None or empty for no label; or a boolean array (n_items, n_categories), or a SciPy
         sparse matrix of that shape, whose non-zeros are members and whose column numbers are the labels; or a
         pair (matrix, labels) with a label for every column. Columns without members are no groups.
+
+        `uncertainty` maps columns to standard deviations of their errors, (n_pairs,) or the name of another column.
 
         Raises `InputError`, which says what is wrong, where, and what was expected.
 
@@ -155,6 +161,7 @@ class Candidates(ByFields):
             items=item_keys.all_made(),
             user_ids=as_ids(user_ids, n_users, "user_ids", "n_users"),
             item_ids=as_ids(item_ids, count, "item_ids", "n_items"),
+            uncertainty=checked_uncertainty(uncertainty, checked, pointers),
         )
 
     @classmethod
@@ -167,6 +174,7 @@ class Candidates(ByFields):
         user: str = "user",
         item: str = "item",
         columns: Sequence[str] | None = None,
+        uncertainty: Mapping[str, ArrayLike | str] | None = None,
     ) -> Candidates:
         """Build candidates from pandas, polars (also lazy) or pyarrow frames, rows in any order.
 
@@ -175,8 +183,9 @@ class Candidates(ByFields):
         `users` and `items`, where given, have one row per user or item: the id, and attributes (every other column).
         They then define which users and items exist; users without candidates stay. An attribute becomes a key when a
         problem asks for it. A column of lists in `items` (objects in pandas) is a key of several labels per item, as in
-        `from_arrays`. Ids are of any hashable type. Users and items are numbered in the order of their ids where these
-        sort, else by first appearance. `docs/labels.md` says which ids and labels are equal.
+        `from_arrays`; `uncertainty` is as there, by row of the frame. Ids are of any hashable type. Users and items are
+        numbered in the order of their ids where these sort, else by first appearance. `docs/labels.md` says which ids
+        and labels are equal.
 
         Raises `InputError` for ids that are null, repeated or unknown, with the row, and for numbers that are null, NaN
         or infinite in a column that `columns` names. A bad column that no problem uses does not make a table invalid:
@@ -191,7 +200,9 @@ class Candidates(ByFields):
         """
         from oasis_alloc.data.frames import read
 
-        return cls(**read(pairs, users=users, items=items, user=user, item=item, columns=columns))
+        made = read(pairs, users=users, items=items, user=user, item=item, columns=columns)
+        sd = checked_uncertainty(uncertainty, made["columns"], made["indptr"], made["row"])
+        return cls(**made, uncertainty=sd)
 
     @classmethod
     def from_parquet(
@@ -245,35 +256,9 @@ class Candidates(ByFields):
         >>> streamed
         Candidates(2 users, 2 items, 3 pairs in Parquet files; columns: relevance; item keys: campaign)
         """
-        from oasis_alloc.data import parquet
+        from oasis_alloc.data.streamed import read
 
-        dataset = parquet.open_dataset(directory, user, item, columns, memory)
-        of_users, of_items = parquet.table_of(users, user, "users"), parquet.table_of(items, item, "items")
-        found = parquet.scan(dataset, of_users.n, of_items.n, lenient=columns is None)
-        n_users = len(found.indptr) - 1
-        if isinstance(users, Mapping) and isinstance(items, Mapping):
-            for key in of_users.attributes:  # as in from_arrays
-                refuse_shared(key, frozenset(of_items.attributes))
-        user_keys, item_keys = as_keys(of_users.attributes, of_items.attributes, n_users, found.n_items)
-        for given, keys in ((users, user_keys), (items, item_keys)):
-            if isinstance(given, Mapping):
-                keys.all_made()
-        return cls(
-            n_users=n_users,
-            n_items=found.n_items,
-            n_pairs=int(found.indptr[-1]),
-            indptr=found.indptr,
-            item=found.item,  # type: ignore[arg-type] # handles, which give single pairs by position as arrays do
-            columns=found.columns,  # type: ignore[arg-type]
-            users=user_keys,
-            items=item_keys,
-            user_ids=as_ids(of_users.ids, n_users, f"users[{user!r}]", "n_users"),
-            item_ids=as_ids(of_items.ids, found.n_items, f"items[{item!r}]", "n_items"),
-            user_name=user,
-            item_name=item,
-            stream=dataset,
-            _refused=dataset.refused,
-        )
+        return cls(**read(directory, user=user, item=item, columns=columns, users=users, items=items, memory=memory))
 
     def to_parquet(
         self,

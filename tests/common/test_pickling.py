@@ -134,6 +134,7 @@ def objects() -> dict[str, Any]:
         "quote": oa.quote(solution, of={"artist": 1}, units=0.5),
         "quotes": oa.quote(solution, [oa.QuoteRequest(of={"artist": 1})]),
         "quote request": oa.QuoteRequest(of={"artist": 1}, units=2.0),
+        **uncertain(cands, simple),
         "frontier": oa.frontier(simple, vary="caps", points=[15.0, 20.0]),
         "policy": policy,
         "policy with rules": guarded.policy(),
@@ -195,6 +196,20 @@ def asked(solution: oa.Solution) -> dict[str, Any]:
         "remedy": oa.Remedy("longer flight", 20.0, 0.0, 0.0, "go on for 2 days"),
         "closer": oa.Closer("rounding", 0.0, 0.0, 1.0, 0.1, "draw slates"),
     }  # fmt: skip
+
+
+def uncertain(cands: oa.Candidates, simple: oa.Problem) -> dict[str, Any]:
+    draws = oa.Draws(cands, {"r": cands.columns["r"] * np.array([[1.0], [0.9]])}, np.ones((2, N_USERS)))
+    answer = oa.solve_uncertain(simple, risk=oa.CVaR(0.5), draws=draws)
+    return {
+        "draws": draws,
+        "uncertain": answer,
+        "cvar": oa.CVaR(0.2),
+        "quantile": oa.LowerQuantile(0.1),
+        "value estimate": oa.estimate_value(answer, draws=draws),
+        "value difference": oa.value_difference(answer, answer, draws=draws),
+        "information": oa.perfect_information(simple, draws),
+    }
 
 
 def logged(policy: oa.Policy) -> dict[str, Any]:
