@@ -31,7 +31,8 @@ def questions(plan: oa.Solution, caps: np.ndarray) -> dict[str, Callable[[], Any
     asked = int(np.argmax(caps - totals))  # the campaign with most room
 
     def limits(name: str, numbers: dict[int, float | None]) -> Callable[[], oa.WhatIf]:
-        return lambda: oa.what_if(plan, limits={name: {labels[g]: number for g, number in numbers.items()}})
+        changed: dict[Any, float | None] = {labels[g]: number for g, number in numbers.items()}
+        return lambda: oa.what_if(plan, limits={name: changed})
 
     return {
         "the first question: a cap": limits("caps", {bound: 1.1 * caps[bound]}),
