@@ -43,6 +43,7 @@ ALLOWED = {
     "Requests.from_parquet(how)": "arguments of Requests.from_frames",
     "Reproduction.solve(changes)": "arguments of solve",
     "quote(fields)": "fields of QuoteRequest",
+    "UncertainSolution.policy(how)": "arguments of Solution.policy",
     "frontier(options)": "arguments of solve",
 }
 VAGUE = {"Any", "object", "typing.Any"}

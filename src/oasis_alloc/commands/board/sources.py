@@ -115,11 +115,10 @@ def _stated(path: Path) -> tuple[Problem, Mapping[str, Any]]:
         statement = read_statement(path)
         return statement.problem, statement.solve
     from oasis_alloc.publish.jobs.folder import SOLUTION as FILE
-    from oasis_alloc.publish.jobs.folder import last_published
     from oasis_alloc.publish.jobs.job import read_job
 
     job = read_job(path)
-    last = last_published(job.runs, "")
+    last = job.runs.last_published("")
     statement = job.statement(None if last is None else last.file(FILE))
     return statement.problem, statement.solve
 
