@@ -202,7 +202,7 @@ FRAMES = [
     ("ids as a column", {}, {"columns": ["item"]}, "'item' | holds ids"),
     ("columns twice", {}, {"columns": ["rel", "rel"]}, "twice | rel"),
     ("no columns", {}, {"columns": []}, "columns is empty"),
-    ("no numbers", {"pairs": {"rel": ["a", "b", "c"]}}, {}, "no numeric column"),
+    ("no numbers", {"pairs": {"rel": ["a", "b", "c"]}}, {}, "no numeric column | column 'rel' holds"),
     ("zero users", {"pairs": {name: [] for name in FRAMES_GOOD["pairs"]}, "users": NOBODY},
      {"columns": "rel"}, "no users | one user or more"),
     ("unhashable id", {"pairs": {"user": [[1], [2], [3]]}}, {}, "pairs | 'user' | cannot be a label"),

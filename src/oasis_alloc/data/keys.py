@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from oasis_alloc.common.arrays import objects, readonly
 from oasis_alloc.common.labels import all_same, as_dates, is_none, kinds_of, plain
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.data.coded import decoded
 from oasis_alloc.errors import InputError
 
 _HASHED = -(2**20)  # labels below it are hashes, not codes of "missing"
@@ -158,6 +159,7 @@ def as_vector(values: Any, what: str) -> NDArray[Any]:
 
 def _of_column(values: Any) -> NDArray[Any]:
     """A column of polars or pyarrow: as an array if it has only numbers, else the values themselves."""
+    values = decoded(values)
     has_nulls = values.null_count() if callable(values.null_count) else values.null_count
     if not has_nulls and "128" not in str(getattr(values, "dtype", "")):  # NumPy has no 128-bit integers
         array: NDArray[Any] = np.asarray(values)

@@ -164,9 +164,11 @@ def _types(
                 raise
             refused[name] = str(error)
     if not out:
+        others = [f"{f.name} ({f.type})" for f in files[0].schema if f.name not in (user, item)]
         raise InputError(
             next(iter(refused.values()), None)
-            or f"{files[0].path.name} has no column of numbers besides {user!r} and {item!r}; expected one."
+            or f"{files[0].path.name} has no column of numbers besides {user!r} and {item!r}; expected one. "
+            f"{'Others: ' + ', '.join(others[:5]) if others else 'There are no other columns'}."
         )
     return out
 
