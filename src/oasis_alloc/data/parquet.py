@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
-from oasis_alloc.common.files import kind_of_file, replacing
+from oasis_alloc.common.files import kind_of_file, path_text, replacing
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import FrozenMapping
@@ -336,7 +336,7 @@ def write(
         raise InputError(f"compact={compact!r}: expected True or False.")
     if not isinstance(name, str) or not name or name.startswith((".", "_")) or "/" in name:
         raise InputError(f"name={name!r}: expected the name of a file without its ending, such as 'pairs-0001'.")
-    target = Path(str(directory))
+    target = Path(path_text(str(directory)))
     target.mkdir(parents=True, exist_ok=True)
     columns = dict(candidates.columns)
     for taken in (candidates.user_name, candidates.item_name):
