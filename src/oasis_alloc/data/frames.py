@@ -19,7 +19,7 @@ from oasis_alloc.common.pickling import FrozenMapping
 from oasis_alloc.data.attributes import Given, as_keys
 from oasis_alloc.data.coded import holds_numbers
 from oasis_alloc.data.doubled import told_apart
-from oasis_alloc.data.keys import Factor, factorize, first_rows
+from oasis_alloc.data.keys import Factor, factorize, first_rows, refuse_infinite
 from oasis_alloc.data.left_out import is_left_out, why_left_out
 from oasis_alloc.data.validation import as_column, item_dtype
 from oasis_alloc.errors import InputError, MissingDependencyError
@@ -317,6 +317,7 @@ def _ids(frame: nw.DataFrame[Any], name: str, what: str) -> Factor:
         factor = _string_ids(series, where) if _is_string(series) else factorize(_values(series), where)
         nulls = factor.codes < 0  # NaN, which is not null in polars and pyarrow
         if not nulls.any():
+            refuse_infinite(factor, where, lambda row: f"row {row:,} is")
             return factor
     raise InputError(f"{where}: row {int(np.argmax(nulls)):,} is null or nan; expected an id.")
 

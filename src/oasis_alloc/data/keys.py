@@ -15,6 +15,7 @@ from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.data.coded import decoded
 from oasis_alloc.errors import InputError
 
+_INFINITE = frozenset({np.inf, -np.inf})
 _HASHED = -(2**20)  # labels below it are hashes, not codes of "missing"
 _OF_NAN = (np.iinfo(np.int32).min, np.iinfo(np.int64).min)  # NaN converted to an integer
 _PLAIN = frozenset({str, int, float, type(None)})  # for these types, Python's equality is that of labels
@@ -108,6 +109,20 @@ def as_labels(factor: Factor, what: str, place: Callable[[int], str]) -> tuple[N
     if labels.dtype.kind in "iu" and (not labels.size or labels[-1] < 2**63):
         labels = labels.astype(np.int64)
     return codes, as_dates(labels)
+
+
+def refuse_infinite(factor: Factor, what: str, place: Callable[[int], str]) -> None:
+    """Raise `InputError` for an infinite number among ids: it equals no label, so nothing would find it again."""
+    values = factor.values
+    if values.dtype.kind == "f":
+        bad = np.flatnonzero(np.isinf(values))
+    elif values.dtype.kind == "O":
+        bad = np.array([k for k, value in enumerate(values.tolist()) if value in _INFINITE], np.int64)
+    else:
+        return
+    if bad.size:
+        row = int(factor.rows[bad].min())
+        raise InputError(f"{what}: {place(row)} {values[factor.codes[row]]}; expected finite numbers as ids.")
 
 
 def _without_minus_one(
