@@ -33,6 +33,7 @@ from oasis_alloc.hosting.swapping import Swapping
 from oasis_alloc.hosting.watcher import ForkState
 from oasis_alloc.publish.reading import ManifestReader, has_manifest
 from oasis_alloc.serving.file.stored import loaded
+from oasis_alloc.serving.request.clashes import explained
 from oasis_alloc.serving.staleness import Staleness
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ class PolicyStore(Swapping):
         """Name of this store in statistics."""
         return self._name
 
-    def score(self, items: ItemsLike, columns: ColumnsLike, **request: Any) -> NDArray[np.float64]:
+    @explained
+    def score(self, /, items: ItemsLike, columns: ColumnsLike, **request: Any) -> NDArray[np.float64]:
         """`Policy.score` of the policy to serve now, counted and timed.
 
         Use it if item numbers mean the same in every policy of the file, such as ids that are numbers. If ids are
@@ -147,12 +149,14 @@ class PolicyStore(Swapping):
         scores: NDArray[np.float64] = self._timed("score", items, columns, request)
         return scores
 
-    def boosts(self, items: ItemsLike, columns: ColumnsLike, **request: Any) -> NDArray[np.float64]:
+    @explained
+    def boosts(self, /, items: ItemsLike, columns: ColumnsLike, **request: Any) -> NDArray[np.float64]:
         """`Policy.boosts` of the policy to serve now; as `score`."""
         boosts: NDArray[np.float64] = self._timed("boosts", items, columns, request)
         return boosts
 
-    def select(self, items: ItemsLike, columns: ColumnsLike, **request: Any) -> NDArray[np.int64]:
+    @explained
+    def select(self, /, items: ItemsLike, columns: ColumnsLike, **request: Any) -> NDArray[np.int64]:
         """`Policy.select` of the policy to serve now; as `score`."""
         positions: NDArray[np.int64] = self._timed("select", items, columns, request)
         return positions

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.data.coded import decoded
 from oasis_alloc.serving.request.diversity import diversified
 from oasis_alloc.serving.request.reader import Request, User
 from oasis_alloc.serving.request.scorer import Scorer
@@ -217,6 +218,6 @@ class _Buffers:
 def _as_array(given: object) -> npt.NDArray[Any]:
     """The value as an array; one whose shape fits nothing if NumPy cannot convert it."""
     try:
-        return np.asarray(given)
+        return np.asarray(decoded(given))
     except Exception:  # a ragged list, or an error of a foreign object: the long path explains it
         return _UNREADABLE

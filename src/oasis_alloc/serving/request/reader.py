@@ -13,6 +13,7 @@ from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.labels import as_listed
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import AttributesLike, Floats, Ints
+from oasis_alloc.data.coded import decoded
 from oasis_alloc.data.validation import as_column, by_name
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.data import PolicyData
@@ -205,7 +206,7 @@ class RequestReader:
     def items(self, items: object) -> Ints:
         """(n,) int64 item numbers, -1 for unseen."""
         try:
-            numbers = np.asarray(items)
+            numbers = np.asarray(decoded(items))
         except ValueError as error:  # from a ragged list
             raise InputError(f"items: expected (n,) item numbers ({error}).") from None
         if numbers.ndim != 1 or (numbers.dtype.kind not in "iu" and numbers.size):
@@ -268,7 +269,7 @@ def _block(columns: object, names: Sequence[str], n: int) -> Floats:
         if name not in columns:
             raise InputError(f"columns: {name!r} is missing.{did_you_mean(name, columns)} Needed: {', '.join(names)}.")
         try:
-            column = np.asarray(columns[name])
+            column = np.asarray(decoded(columns[name]))
             if column.dtype.kind == "O":  # Decimal, numbers of other libraries, None
                 column = as_column(f"columns[{name!r}]", column, column.size)
             if column.dtype.kind not in "biuf":
