@@ -82,6 +82,19 @@ def test_floors_over_draws_hold_in_other_draws() -> None:
     assert answer.held["floors"][:2] == pytest.approx((totals >= [75.0, 60.0]).mean(axis=0))
 
 
+def test_floors_are_held_by_the_best_of_a_risk() -> None:
+    world = World(5)
+    draws = oa.Draws(world.cands, {"relevance": world.drawn(40, world.rng)})
+    stated = world.problem.replace(maximize=oa.total("promotion") + 0.1 * oa.total("relevance"))
+    for how in ({"risk": "worst", "draws": draws}, {"risk": oa.LowerQuantile(0.05)}):
+        answer = oa.solve_uncertain(stated, hold={"floors": 0.9}, gap=1e-3, **how)
+        assert answer.missed <= 1e-5
+        assert answer.value <= answer.bound
+        assert answer.held["floors"][:2].min() >= 0.85
+        free = oa.solve_uncertain(stated, gap=1e-3, **how)
+        assert answer.value <= free.bound
+
+
 @pytest.mark.full
 def test_floors_hold_in_95_percent_over_many_samples_of_draws() -> None:
     held = []
@@ -129,7 +142,7 @@ def stated(*limits: Any) -> oa.Problem:
 
 FLOOR = (oa.total("relevance", by="campaign") >= 1.0).named("floor")
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
-    "name": (lambda: oa.solve_uncertain(stated(FLOOR), hold={"flor": 0.95}), "no constraint is named 'flor'"),
+    "name": (lambda: oa.solve_uncertain(stated(FLOOR), hold={"promise": 0.95}), "no constraint is named 'promise'"),
     "share": (lambda: oa.solve_uncertain(stated(FLOOR), hold={"floor": 95}), r"is 95; expected a share in \(0.5, 1\)"),
     "cap": (
         lambda: oa.solve_uncertain(stated((oa.total("relevance") <= 5.0).named("cap")), hold={"cap": 0.95}),

@@ -136,6 +136,18 @@ def test_the_quantile_of_large_supply_has_its_square() -> None:
     assert answer.deviation == pytest.approx(np.sqrt(variance @ x), rel=1e-9)
 
 
+def test_a_lower_quantile_is_missed_as_often_as_it_says() -> None:
+    cands, _ = market(2, users=60)
+    answer = oa.solve_uncertain(problem(cands), risk=oa.LowerQuantile(0.1))
+    x, rng = answer.solution.allocation, np.random.default_rng(8)
+    values = np.zeros(20_000)
+    for name, weight in (("relevance", 1.0), ("promotion", 0.3)):
+        noise = cands.uncertainty[name] * x
+        errors = rng.standard_normal((20_000, np.count_nonzero(noise))) @ noise[noise > 0]
+        values += weight * (cands.columns[name] @ x + errors)
+    assert np.mean(values < answer.value) == pytest.approx(0.1, abs=0.01)
+
+
 def test_a_conflict_is_returned_as_one() -> None:
     cands, drawn = market(0)
     stated = oa.Problem(cands, oa.total("relevance"), [oa.exposure(by="campaign") >= {0: 9.0, 1: 9.0, 2: 9.0}])

@@ -16,7 +16,7 @@ which is convex between the corners of the minimum: it is attained at a corner o
 of the square root, `z / (2 sqrt(V))`, for a guess of V; those at 0 and at three slopes bound allocations of much and of
 little variance. With many pairs V hardly changes with its price, so both start from what the first one found, and a
 visit each proves them. If that is not enough, a solve at a price between those of the corner that decides improves the
-bound. Three to six solves usually prove 1e-4 (Geoffrion, Manage. Sci. 13:671, 1967, for convex
+bound. Two to six solves usually prove 1e-4 (Geoffrion, Manage. Sci. 13:671, 1967, for convex
 functions of a few totals; Nikolova, APPROX 2010, for mean and deviation).
 """
 
