@@ -84,14 +84,14 @@ def test_floors_over_draws_hold_in_other_draws() -> None:
 
 def test_floors_are_held_by_the_best_of_a_risk() -> None:
     world = World(5)
-    draws = oa.Draws(world.cands, {"relevance": world.drawn(40, world.rng)})
+    draws = oa.Draws(world.cands, {"relevance": world.drawn(20, world.rng)})
     stated = world.problem.replace(maximize=oa.total("promotion") + 0.1 * oa.total("relevance"))
-    for how in ({"risk": "worst", "draws": draws}, {"risk": oa.LowerQuantile(0.05)}):
-        answer = oa.solve_uncertain(stated, hold={"floors": 0.9}, gap=1e-3, **how)
+    for how in ({"risk": oa.CVaR(0.2), "draws": draws}, {"risk": oa.LowerQuantile(0.05)}):
+        answer = oa.solve_uncertain(stated, hold={"floors": 0.9}, gap=5e-3, **how)
         assert answer.missed <= 1e-5
         assert answer.value <= answer.bound
         assert answer.held["floors"][:2].min() >= 0.85
-        free = oa.solve_uncertain(stated, gap=1e-3, **how)
+        free = oa.solve_uncertain(stated, gap=5e-3, **how)
         assert answer.value <= free.bound
 
 
@@ -111,20 +111,20 @@ def test_the_bound_is_that_of_a_cone_program() -> None:
     import cvxpy as cp
 
     world = World(4)
-    drawn = world.drawn(40, world.rng)
+    drawn = world.drawn(20, world.rng)
     stated = world.problem.replace(maximize=oa.total("promotion") + 0.1 * oa.total("relevance"))
     answer = oa.solve_uncertain(stated, draws=oa.Draws(world.cands, {"relevance": drawn}), hold={"floors": 0.9})
     from scipy.stats import t
 
-    z = float(t.ppf(0.9, 39)) * np.sqrt(1 + 1 / 40)
+    z = float(t.ppf(0.9, 19)) * np.sqrt(1 + 1 / 20)
     x = cp.Variable(world.item.size, nonneg=True)
     slots = np.zeros((USERS, world.item.size))
     slots[np.repeat(np.arange(USERS), DEGREE), np.arange(world.item.size)] = 1.0
     limits = [x <= 1, slots @ x <= 2]
     for campaign, floor in ((0, 75.0), (1, 60.0)):
         totals = (drawn * (world.item % 3 == campaign)) @ x
-        off = (np.eye(40) - 1 / 40) @ totals
-        limits.append(cp.sum(totals) / 40 - z * cp.norm(off) / np.sqrt(39) >= floor)
+        off = (np.eye(20) - 1 / 20) @ totals
+        limits.append(cp.sum(totals) / 20 - z * cp.norm(off) / np.sqrt(19) >= floor)
     gain = world.cands.columns["promotion"] + 0.1 * drawn.mean(axis=0)
     best = float(cp.Problem(cp.Maximize(gain @ x), limits).solve(solver="CLARABEL"))
     assert best <= answer.bound * (1 + 1e-6)

@@ -60,8 +60,8 @@ def test_functions_and_rules_of_slates_stay() -> None:
         oa.Slate(3, at_most={"campaign": 2}, diminishing={"campaign": 0.05}),
     )
     draws = oa.Draws(cands, {"relevance": drawn})
-    answer = oa.solve_uncertain(stated, risk="worst", draws=draws, gap=1e-4)
-    assert answer.gap <= 1e-4
+    answer = oa.solve_uncertain(stated, risk="worst", draws=draws, gap=2e-3)
+    assert answer.gap <= 2e-3
     # no allocation of another problem is better than the bound
     for s in range(3):
         other = oa.solve(stated.replace(candidates=cands_with(cands, drawn[s])), gap=1e-6)
@@ -78,8 +78,8 @@ def cands_with(cands: oa.Candidates, relevance: np.ndarray) -> oa.Candidates:
 def test_slot_weights_are_mixed_by_slot() -> None:
     cands, drawn = market(4)
     stated = problem(cands).replace(slate=oa.Slate(2, slot_weights=[1.0, 0.5]))
-    answer = oa.solve_uncertain(stated, risk="worst", draws=oa.Draws(cands, {"relevance": drawn}), gap=1e-4)
-    assert answer.gap <= 1e-4
+    answer = oa.solve_uncertain(stated, risk="worst", draws=oa.Draws(cands, {"relevance": drawn}), gap=1e-3)
+    assert answer.gap <= 1e-3
     shown = answer.solution.allocation.reshape(cands.n_users, -1)
     assert shown.sum(axis=1).max() <= 1.5 + 1e-9
     assert shown.max() <= 1.0 + 1e-9
