@@ -29,14 +29,14 @@ DATA = (".parquet", ".csv", ".npz", ".npy", ".feather")
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests and the examples in docstrings, as the README does."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test,mcp]")
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def full(session: nox.Session) -> None:
     """Run every test there is, the exhaustive ones too, with all examples of Hypothesis."""
-    session.install("-e", ".[test,ray]")
+    session.install("-e", ".[test,ray,mcp,browser,signals,mlflow]")
     session.run("pytest", "-m", "", *session.posargs, env={"HYPOTHESIS_PROFILE": "full"})
 
 
@@ -171,7 +171,7 @@ def _check_contents(session: nox.Session, built: Path, source: Path) -> None:
         names = wheel_file.namelist()
     with tarfile.open(source) as source_file:
         source_names = source_file.getnames()
-    for needed in ("oasis_alloc/py.typed", "oasis_alloc/__main__.py", "/licenses/LICENSE"):
+    for needed in ("oasis_alloc/py.typed", "oasis_alloc/__main__.py", "board/page/index.html", "/licenses/LICENSE"):
         if not any(name.endswith(needed) for name in names):
             session.error(f"{built.name} lacks {needed}")
     data = [name for name in names + source_names if name.endswith(DATA)]

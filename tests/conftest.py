@@ -25,6 +25,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "fast")
 
 _ROOT = Path(__file__).resolve().parents[1]
 
+# They have no examples, and as modules of examples two of them would have one name.
+collect_ignore_glob = ["*/conftest.py"]
+
 
 class _OwnBytecode:
     """Keeps the bytecode of this repository in the ignored build/; that of other packages is read where it is.

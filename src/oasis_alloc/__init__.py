@@ -24,6 +24,28 @@ if TYPE_CHECKING:
     from oasis_alloc.errors import ProblemError as ProblemError
     from oasis_alloc.errors import SnapshotError as SnapshotError
     from oasis_alloc.errors import SolverError as SolverError
+    from oasis_alloc.forecast.campaigns import CampaignForecast as CampaignForecast
+    from oasis_alloc.forecast.campaigns import Forecast as Forecast
+    from oasis_alloc.forecast.campaigns import ForecastPoint as ForecastPoint
+    from oasis_alloc.forecast.competition import Competitor as Competitor
+    from oasis_alloc.forecast.forecast import forecast as forecast
+    from oasis_alloc.forecast.limit_curve import LimitCurve as LimitCurve
+    from oasis_alloc.forecast.limit_curve import limit_curve as limit_curve
+    from oasis_alloc.forecast.miss import Miss as Miss
+    from oasis_alloc.forecast.moves import Move as Move
+    from oasis_alloc.forecast.moves import Moves as Moves
+    from oasis_alloc.forecast.quote import quote as quote
+    from oasis_alloc.forecast.quote_request import QuoteRequest as QuoteRequest
+    from oasis_alloc.forecast.quote_result import Quote as Quote
+    from oasis_alloc.forecast.quote_result import Quotes as Quotes
+    from oasis_alloc.forecast.reasons import Reasons as Reasons
+    from oasis_alloc.forecast.reasons import reasons as reasons
+    from oasis_alloc.forecast.remedies import Remedy as Remedy
+    from oasis_alloc.forecast.served import Closer as Closer
+    from oasis_alloc.forecast.served import Served as Served
+    from oasis_alloc.forecast.served import served as served
+    from oasis_alloc.forecast.what_if import WhatIf as WhatIf
+    from oasis_alloc.forecast.what_if import what_if as what_if
     from oasis_alloc.frontier import Frontier as Frontier
     from oasis_alloc.frontier import frontier as frontier
     from oasis_alloc.pacing.allowance import Allowance as Allowance
@@ -74,6 +96,24 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.staleness import Staleness as Staleness
     from oasis_alloc.session import Reused as Reused
     from oasis_alloc.session import Session as Session
+    from oasis_alloc.signals.calibration.calibration import Calibration as Calibration
+    from oasis_alloc.signals.calibration.reliability import Reliability as Reliability
+    from oasis_alloc.signals.calibration.selected import SelectedError as SelectedError
+    from oasis_alloc.signals.drift.effects import DriftEffect as DriftEffect
+    from oasis_alloc.signals.drift.effects import drift_effects as drift_effects
+    from oasis_alloc.signals.drift.sketch import Sketch as Sketch
+    from oasis_alloc.signals.drift.watch import Drift as Drift
+    from oasis_alloc.signals.drift.watch import DriftReport as DriftReport
+    from oasis_alloc.signals.drift.watch import DriftWatch as DriftWatch
+    from oasis_alloc.signals.off_policy.arrays import off_policy as off_policy
+    from oasis_alloc.signals.off_policy.exploration import ExplorationChoice as ExplorationChoice
+    from oasis_alloc.signals.off_policy.exploration import choose_exploration as choose_exploration
+    from oasis_alloc.signals.off_policy.replayed import evaluate_policy as evaluate_policy
+    from oasis_alloc.signals.off_policy.result import OffPolicy as OffPolicy
+    from oasis_alloc.signals.off_policy.result import OffPolicyEstimate as OffPolicyEstimate
+    from oasis_alloc.signals.off_policy.slates import off_policy_slates as off_policy_slates
+    from oasis_alloc.signals.off_policy.slates import pseudo_inverse_weights as pseudo_inverse_weights
+    from oasis_alloc.signals.off_policy.weights import OffPolicyWeights as OffPolicyWeights
     from oasis_alloc.signals.uncertainty.difference import ValueDifference as ValueDifference
     from oasis_alloc.signals.uncertainty.difference import value_difference as value_difference
     from oasis_alloc.signals.uncertainty.draws import Draws as Draws
@@ -128,6 +168,28 @@ _LATER = {
     "ProblemError": "errors",
     "SnapshotError": "errors",
     "SolverError": "errors",
+    "quote": "forecast.quote",
+    "QuoteRequest": "forecast.quote_request",
+    "Quote": "forecast.quote_result",
+    "Quotes": "forecast.quote_result",
+    "CampaignForecast": "forecast.campaigns",
+    "Forecast": "forecast.campaigns",
+    "ForecastPoint": "forecast.campaigns",
+    "Competitor": "forecast.competition",
+    "forecast": "forecast.forecast",
+    "LimitCurve": "forecast.limit_curve",
+    "limit_curve": "forecast.limit_curve",
+    "Miss": "forecast.miss",
+    "Move": "forecast.moves",
+    "Moves": "forecast.moves",
+    "Reasons": "forecast.reasons",
+    "reasons": "forecast.reasons",
+    "Remedy": "forecast.remedies",
+    "Closer": "forecast.served",
+    "Served": "forecast.served",
+    "served": "forecast.served",
+    "WhatIf": "forecast.what_if",
+    "what_if": "forecast.what_if",
     "Frontier": "frontier",
     "frontier": "frontier",
     "Allowance": "pacing.allowance",
@@ -178,6 +240,24 @@ _LATER = {
     "Staleness": "serving.staleness",
     "Reused": "session",
     "Session": "session",
+    "off_policy": "signals.off_policy.arrays",
+    "ExplorationChoice": "signals.off_policy.exploration",
+    "choose_exploration": "signals.off_policy.exploration",
+    "evaluate_policy": "signals.off_policy.replayed",
+    "OffPolicy": "signals.off_policy.result",
+    "OffPolicyEstimate": "signals.off_policy.result",
+    "off_policy_slates": "signals.off_policy.slates",
+    "pseudo_inverse_weights": "signals.off_policy.slates",
+    "OffPolicyWeights": "signals.off_policy.weights",
+    "Calibration": "signals.calibration.calibration",
+    "SelectedError": "signals.calibration.selected",
+    "Reliability": "signals.calibration.reliability",
+    "Drift": "signals.drift.watch",
+    "DriftEffect": "signals.drift.effects",
+    "drift_effects": "signals.drift.effects",
+    "DriftReport": "signals.drift.watch",
+    "DriftWatch": "signals.drift.watch",
+    "Sketch": "signals.drift.sketch",
     "Draws": "signals.uncertainty.draws",
     "split_predictions": "signals.uncertainty.splitting",
     "perfect_information": "signals.uncertainty.information",

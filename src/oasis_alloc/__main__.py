@@ -118,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     import_module("oasis_alloc.commands.job").register(commands)
     import_module("oasis_alloc.commands.replay").register(commands)
     import_module("oasis_alloc.commands.partition").register(commands)
+    import_module("oasis_alloc.commands.agents.command").register(commands)
+    import_module("oasis_alloc.commands.signals").register(commands)
+    import_module("oasis_alloc.commands.board.command").register(commands)
     return parser
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,13 +16,16 @@ from oasis_alloc.common.pickling import ByFields, FrozenMapping
 from oasis_alloc.common.types import AttributesLike, LabelsLike, Table
 from oasis_alloc.data import grouping as _grouping
 from oasis_alloc.data.attributes import Given, Keys, as_ids, as_keys, refuse_shared
+from oasis_alloc.data.calibrated import calibrated
+from oasis_alloc.data.column_map import ColumnMap
 from oasis_alloc.data.grouping import Grouping
 from oasis_alloc.data.keys import Key, as_vector
 from oasis_alloc.data.left_out import why_left_out
-from oasis_alloc.data.multi_keys import Attribute, MultiKey, as_attribute, n_rows
+from oasis_alloc.data.multi_keys import MultiKey, n_rows
+from oasis_alloc.data.named import attributes_of, named
 from oasis_alloc.data.row_groups import Dataset
 from oasis_alloc.data.uncertainty import checked_uncertainty
-from oasis_alloc.data.validation import as_column, as_indptr, as_items, check_duplicates, check_size, named
+from oasis_alloc.data.validation import as_column, as_indptr, as_items, check_duplicates, check_size
 from oasis_alloc.errors import InputError
 
 
@@ -46,6 +49,7 @@ class Candidates(ByFields):
     - `row`: int64 (n_pairs,), the row of the frame that each pair came from, else None.
     - `stream`: the files of candidates `from_parquet`, else None. `item` and `columns` are then handles that
       give the numbers of some pairs as arrays do, by position, slice or mask: `columns[name][positions]`.
+    - `calibration`: column -> its calibration, where `calibrated` gave it one; `columns` has the calibrated values.
 
     Example
     -------
@@ -70,9 +74,11 @@ class Candidates(ByFields):
     backend: str | None = None
     row: NDArray[np.int64] | None = None
     stream: Dataset | None = None
+    calibration: Mapping[str, ColumnMap] = field(default_factory=dict)
     uncertainty: Mapping[str, NDArray[Any]] = field(default_factory=lambda: FrozenMapping({}))
     _native_ids: Mapping[str, Any] = field(default_factory=dict)
     _refused: Mapping[str, str] = field(default_factory=dict)
+    _scores: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # columns before their calibration
     _groupings: dict[tuple[str, ...], Grouping] = field(default_factory=dict, init=False)
 
     @classmethod
@@ -120,7 +126,7 @@ class Candidates(ByFields):
         """
         pointers = as_indptr(indptr)
         n_users = len(pointers) - 1
-        of_users, of_items = _attributes(users, "users"), _attributes(items, "items")
+        of_users, of_items = attributes_of(users, "users"), attributes_of(items, "items")
         for name in of_users:  # attributes given by hand are meant to be used, so they are checked now
             refuse_shared(name, frozenset(of_items))
         if n_items is None:
@@ -250,35 +256,9 @@ class Candidates(ByFields):
         >>> streamed
         Candidates(2 users, 2 items, 3 pairs in Parquet files; columns: relevance; item keys: campaign)
         """
-        from oasis_alloc.data import parquet
+        from oasis_alloc.data.streamed import read
 
-        dataset = parquet.open_dataset(directory, user, item, columns, memory)
-        of_users, of_items = parquet.table_of(users, user, "users"), parquet.table_of(items, item, "items")
-        found = parquet.scan(dataset, of_users.n, of_items.n, lenient=columns is None)
-        n_users = len(found.indptr) - 1
-        if isinstance(users, Mapping) and isinstance(items, Mapping):
-            for key in of_users.attributes:  # as in from_arrays
-                refuse_shared(key, frozenset(of_items.attributes))
-        user_keys, item_keys = as_keys(of_users.attributes, of_items.attributes, n_users, found.n_items)
-        for given, keys in ((users, user_keys), (items, item_keys)):
-            if isinstance(given, Mapping):
-                keys.all_made()
-        return cls(
-            n_users=n_users,
-            n_items=found.n_items,
-            n_pairs=int(found.indptr[-1]),
-            indptr=found.indptr,
-            item=found.item,  # type: ignore[arg-type] # handles, which give single pairs by position as arrays do
-            columns=found.columns,  # type: ignore[arg-type]
-            users=user_keys,
-            items=item_keys,
-            user_ids=as_ids(of_users.ids, n_users, f"users[{user!r}]", "n_users"),
-            item_ids=as_ids(of_items.ids, found.n_items, f"items[{item!r}]", "n_items"),
-            user_name=user,
-            item_name=item,
-            stream=dataset,
-            _refused=dataset.refused,
-        )
+        return cls(**read(directory, user=user, item=item, columns=columns, users=users, items=items, memory=memory))
 
     def to_parquet(
         self,
@@ -349,6 +329,26 @@ class Candidates(ByFields):
             return f" The table has this column, but it cannot be used: {self._refused[name]}"
         return why_left_out(name) or did_you_mean(name, self.columns)
 
+    def calibrated(self, columns: Mapping[str, ColumnMap | None]) -> Candidates:
+        """The same candidates with calibrations as part of columns: `{column: calibration}`, None for no calibration.
+
+        Solves read calibrated values. Policies of these solves map the columns of requests, which go on to bring
+        scores: those of `request_columns`. The key of a calibration by segment is one of the users, or of the items
+        with one label each. Raises `InputError` for unknown columns and keys, and candidates in Parquet files.
+
+        >>> import numpy as np, oasis_alloc as oa
+        >>> half = oa.Calibration(np.array([0.0, 1.0]), np.array([[0.0, 0.5]]))
+        >>> cands = Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]}).calibrated({"r": half})
+        >>> cands.columns["r"].tolist(), cands.request_columns["r"].tolist()
+        ([0.45, 0.25], [0.9, 0.5])
+        """
+        return cast(Candidates, calibrated(self, columns))
+
+    @property
+    def request_columns(self) -> Mapping[str, NDArray[Any]]:
+        """The columns as requests bring them to a policy: before any calibration."""
+        return {**self.columns, **self._scores}
+
     def user_of(self, positions: ArrayLike) -> NDArray[np.int64]:
         """Return the user numbers, int64, of the pairs at `positions`.
 
@@ -378,15 +378,8 @@ class Candidates(ByFields):
                 for count, noun in ((self.n_users, "user"), (self.n_items, "item"), (self.n_pairs, "pair"))
             )
             + (" in Parquet files" if self.stream is not None else ""),
-            f"columns: {', '.join(self.columns)}",
+            f"columns: {', '.join(name + ' (calibrated)' * (name in self.calibration) for name in self.columns)}",
         ]
-        if self.users:
-            parts.append(f"user keys: {', '.join(self.users)}")
-        if self.items:
-            parts.append(f"item keys: {', '.join(self.items)}")
+        sides = (("user", self.users), ("item", self.items))
+        parts += [f"{side} keys: {', '.join(keys)}" for side, keys in sides if keys]
         return f"Candidates({'; '.join(parts)})"
-
-
-def _attributes(values: AttributesLike | None, side: str) -> dict[str, Attribute]:
-    given = named({} if values is None else values, side)
-    return {name: as_attribute(name, array, side) for name, array in given.items()}

@@ -269,6 +269,11 @@ class Policy(Batched):
         asked = self._scorer.ask(items, columns, self._scorer.selected, user, attributes, k, None, exclude)
         return self._sampler.propensities(asked, rule)
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether columns of requests are mapped by calibrations before anything reads them."""
+        return bool(self.data.calibration)
+
     def warm_draws(self) -> None:
         """Compile the kernels of `sample` for the policy's rules and any exploration; a part of `warmup`."""
         self._sampler.warm()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.common.later import public_function
 from oasis_alloc.common.seeds import Rng
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import SolverError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from oasis_alloc.policy import Policy
     from oasis_alloc.results.plots import SolutionPlots
     from oasis_alloc.results.price_list import ShadowPrices
+    from oasis_alloc.results.report import Expectation
     from oasis_alloc.results.rounding import Rounded
     from oasis_alloc.serving.exploration import Exploration
 
@@ -283,6 +285,23 @@ class Solution(Answer):
         rule = None if exploration is None else Exploration.of(exploration).numbers()
         return Policy(policy_data(self, valid_for, organic, users, rule))
 
+    def what_if(self, **changes: Any) -> Any:
+        """What the plan would be with other limits, weights, dates or songs: an `oa.WhatIf`.
+
+        `changes` and errors are those of `oa.what_if`: `limits=`, `weights=`, `dates=`, `opt_in=` and so on.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays(
+        ...     [0, 2, 4], [0, 1, 0, 1], {"r": [0.9, 0.5, 0.8, 0.7]}, items={"song": ["a", "b"]})
+        >>> caps = (oa.exposure(by="song") <= {"a": 1.0}).named("caps")
+        >>> plan = oa.solve(oa.Problem(cands, oa.total("r"), caps, oa.Slate(1)))
+        >>> round(plan.what_if(limits={"caps": {"a": 0.5}}).value.change, 6)
+        -0.2
+        """
+        return public_function("what_if")(self, **changes)
+
     def churn(self, previous: Solution) -> float:
         """Share of the slots of this solution that an earlier one did not have, `1 - sum min(x, y) / sum x`, in [0, 1].
 
@@ -337,14 +356,15 @@ class Solution(Answer):
 
         return shadow_prices(self, limit)
 
-    def report(self) -> str:
+    def report(self, after_selection: Mapping[str, Expectation] | None = None) -> str:
         """One screen of text: how the solve ended, what it achieved, and what one more unit of each limit would cost.
 
-        `print(solution)` shows the same.
+        `print(solution)` shows the same. `after_selection` is `{column: oa.SelectedError}`: for each, the report says
+        how much of the column's total should occur, because selection favors candidates that are overestimated.
         """
         from oasis_alloc.results.report import report
 
-        return report(self)
+        return report(self, after_selection)
 
     __str__ = report
 

@@ -79,10 +79,11 @@ def solve(
         longer exist are dropped. A solution also has its smoothing and its allocation: the same problem is proven by
         one visit, and one with a few changes takes a few passes (docs/solving-again.md).
     checkpoint, checkpoint_every
-        A file for the state of the solve: prices, the optimizer's state and the best allocation. It is written at most
-        once per `checkpoint_every` seconds and when the solve ends. It is replaced in one step, so it is complete
-        whenever the process dies. If it cannot be written (a full disk, a deleted folder), the solve goes on, tries
-        again after `checkpoint_every` seconds, and gives one `CheckpointWarning` per reason; the answer is never lost.
+        A file for the state of the solve: prices, the optimizer's state and the best allocation; an address such as
+        s3://bucket/state is a file in object storage. It is written at most once per `checkpoint_every` seconds and
+        when the solve ends. It is replaced in one step, so it is complete whenever the process dies. If it
+        cannot be written (a full disk, a deleted folder), the solve goes on, tries again after `checkpoint_every`
+        seconds, and gives one `CheckpointWarning` per reason; the answer is never lost.
         A solve that ends without an allocation writes it too; resuming from it gives the same proof again.
     resume
         A checkpoint of this same problem to go on from; it may be the same file as `checkpoint`. The answer is within

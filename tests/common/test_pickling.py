@@ -27,7 +27,7 @@ from oasis_alloc.publish.keys import make_keys
 N_USERS, DEGREE, N_ITEMS = 40, 6, 12
 
 # Objects that are of one process, and say so: file, thread and locks of their own.
-OF_ONE_PROCESS = {"PolicyStore", "Ledger", "Allowance", "DecisionLog"}
+OF_ONE_PROCESS = {"PolicyStore", "Ledger", "Allowance", "DecisionLog", "DriftWatch"}
 
 
 def candidates() -> oa.Candidates:
@@ -131,6 +131,9 @@ def objects() -> dict[str, Any]:
         "plots": solution.plot,
         "session": session,
         "reused": session.reused,
+        "quote": oa.quote(solution, of={"artist": 1}, units=0.5),
+        "quotes": oa.quote(solution, [oa.QuoteRequest(of={"artist": 1})]),
+        "quote request": oa.QuoteRequest(of={"artist": 1}, units=2.0),
         **uncertain(cands, simple),
         "frontier": oa.frontier(simple, vary="caps", points=[15.0, 20.0]),
         "policy": policy,
@@ -150,14 +153,49 @@ def objects() -> dict[str, Any]:
         **published(policy),
         **logged(policy),
         "job result": oa.JobResult("a", Path("runs/a"), "gate failed", "churn", {"gates": {"text": "churn"}}),
+        "calibration": oa.Calibration(np.array([0.0, 1.0]), np.array([[0.1, 0.4], [0.2, 0.3]]), "market", ("SE",)),
+        "selected error": oa.SelectedError(0.93, 0.006, 0.92, 0.94, 50.0, 46.5, 90, 30, "sample splitting", 0.95),
+        "sketch": oa.Sketch.of({"r": [0.1, 0.2, 0.3]}, bins=2),
+        "drift effect": oa.DriftEffect("caps", "a", 1.0, 2.0, -np.inf, 1.0, 0.1, "up"),
+        "drift": oa.Drift("r", 0.1, 0.2, 0.0, 0.0, 10),
+        "drift report": oa.DriftReport((oa.Drift("r", 0.1, 0.2, 0.0, 0.0, 10),), ("r",), 0.5, 3, {}),
+        "reliability": oa.Reliability.of([0.2, 0.8], [0, 1]),
         "event": oa.Event("a", "one", 0.0),
         "receipt": oa.Receipt(1, 0, 0, (oa.Rejected(0, "a", "key", "wrong"),)),
         "rejected": oa.Rejected(0, "a", "key", "wrong"),
         "delivered total": oa.DeliveredTotal("one", 0.0, 1.0, 0.0, 0.0),
         "schedule": oa.Schedule.fit([0.0, 3600.0], by=["a", "b"], zone="Europe/Stockholm", holidays=["1970-01-01"]),
         **paced(policy),
+        **asked(solution),
         **dict(errors()),
+        **evaluated(),
     }
+
+
+def explored() -> dict[str, Any]:
+    return {"exploration choice": oa.choose_exploration(0.01, requests=100_000, rate=0.05, candidates=20)}
+
+
+def evaluated() -> dict[str, Any]:
+    found = oa.off_policy([1, 0, 0, 1] * 25, [0.5] * 100, [0.5, 0.5, 0.25, 0.75] * 25)
+    return {"off policy": found, "estimate": found.best, "weights": found.weights, **explored()}
+
+
+def asked(solution: oa.Solution) -> dict[str, Any]:
+    """Answers to what-if questions."""
+    what = solution.what_if(limits={"caps": 18.0}, by="artist")
+    why = oa.reasons(solution, 0, by="artist")
+    curve = oa.limit_curve(solution, "caps", 0, [15.0, 20.0])
+    found = oa.served(solution)
+    steps = oa.Schedule.flat().over(1_782_864_000.0, 1_782_950_400.0)
+    ahead = oa.forecast(solution, steps, by="artist", now=0.0, scenarios=100)
+    return {
+        "what if": what, "moves": what.moved("artist"), "move": what.value, "limit curve": curve, "reasons": why,
+        "competitor": why.competitors[0], "served": found, "miss": found.rows[0],
+        "forecast": ahead, "campaign forecast": ahead[0], "point": ahead[0].points[0],
+        "remedy": oa.Remedy("longer flight", 20.0, 0.0, 0.0, "go on for 2 days"),
+        "closer": oa.Closer("rounding", 0.0, 0.0, 1.0, 0.1, "draw slates"),
+    }  # fmt: skip
 
 
 def uncertain(cands: oa.Candidates, simple: oa.Problem) -> dict[str, Any]:
@@ -207,7 +245,7 @@ def paced(policy: oa.Policy) -> dict[str, Any]:
 
 
 def errors() -> Iterator[tuple[str, Exception]]:
-    for name, of in vars(oa).items():
+    for name, of in ((name, getattr(oa, name)) for name in dir(oa)):  # names are found on first use
         if inspect.isclass(of) and issubclass(of, Exception):
             given: dict[object, tuple[Any, ...]] = {
                 oa.SnapshotError: ("what is wrong", "expired"), oa.CertificateError: (1.0, 2.0),

@@ -18,6 +18,7 @@ from typing import Any
 
 import hosted
 import pytest
+from effort import full_only
 from hosted import EXTRA, FOLDER, current, port_of, scripts, until
 from policies import small
 from servers import redis_server
@@ -96,7 +97,7 @@ def served(app: Any) -> Iterator[Client]:
         yield client
 
 
-@pytest.mark.parametrize("store", ["sqlite", "redis"])
+@pytest.mark.parametrize("store", ["sqlite", *full_only("redis")])
 def test_two_processes_keep_one_cap(store: str, tmp_path: Path) -> None:
     """Both are asked for the same campaign as fast as they answer, and each is told of what the other one served."""
     with redis_server() if store == "redis" else nullcontext(str(tmp_path / "ledger.db")) as address:

@@ -102,6 +102,16 @@ def test_the_code_of_the_pages_about_draws_and_diversity_runs(name: str) -> None
         assert names["dpp"][0] == 2
 
 
+@pytest.mark.parametrize("name", ["what-if", "forecasts"])
+def test_the_code_of_the_pages_about_what_if_and_forecasts_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(found[2]) for found in BLOCK.finditer(text)]
+    assert len(blocks) == text.count("```python") >= 2
+    exec(compile("\n".join(blocks), f"docs/{name}.md", "exec"), {})
+    out = capsys.readouterr().out
+    assert "c2" in out
+
+
 @pytest.mark.parametrize(("name", "least"), [("results", 6), ("progress-and-logs", 3)])
 def test_the_code_of_the_pages_about_answers_and_logs_runs(
     name: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

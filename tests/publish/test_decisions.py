@@ -228,6 +228,55 @@ def test_a_disk_that_fails_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptu
     assert log.stats()["failed"] == 1
 
 
+def test_one_decision_that_cannot_be_written_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = policy("one column")
+    items, columns = request(candidates(), 0)
+    bad: list[dict[str, Any]] = [
+        {"items": [object()]}, {"columns": {"relevance": ["high"]}}, {"slate": [0.5]}, {"slate": [2**40]},
+        {"items": np.array([2**63], np.uint64)}, {"k": "three"}, {"labels": {"market": float("nan"), "x": object}},
+    ]  # fmt: skip
+    with oa.DecisionLog(tmp_path, rows=100) as log:
+        for k, wrong in enumerate(bad):
+            given = {"items": items, "columns": columns, "slate": [0]} | wrong
+            log.record(f"good {k}", made, items, columns, [0])
+            log.record(f"bad {k}", made, given.pop("items"), given.pop("columns"), given.pop("slate"), **given)
+    found = [one.request for one in oa.read_decisions(tmp_path)]
+    assert [name for name in found if name.startswith("good")] == [f"good {k}" for k in range(len(bad))]
+    assert log.stats()["failed"] == len(bad) - (len(found) - len(bad)) >= 6
+    assert "cannot be written" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "int64", "list", "strided", "series"])
+def test_columns_of_all_kinds_are_logged(tmp_path: Path, kind: str) -> None:
+    made, plain = policy("one column"), np.arange(6.0)
+    values: Any = {
+        "float64": plain, "float32": plain.astype(np.float32), "int64": plain.astype(np.int64),
+        "list": plain.tolist(), "strided": np.repeat(plain, 2)[::2], "series": pd.Series(plain),
+    }[kind]  # fmt: skip
+    numbers: Any = np.arange(6, dtype=np.int32) if kind == "float32" else list(range(6))
+    with oa.DecisionLog(tmp_path) as log:
+        log.record("r", made, numbers, {"relevance": values, "empty": []}, np.array([2, 1], np.int32), scores=values)
+        log.record("s", made, ["a", "b"], {}, [], propensities=np.empty(0), pinned=np.array([1, 0]))
+    first, second = oa.read_decisions(tmp_path)
+    assert (list(first.items), list(first.columns["relevance"])) == (list(range(6)), plain.tolist())
+    assert (list(first.columns["empty"]), list(first.scores or ()), list(first.slate)) == ([], plain.tolist(), [2, 1])
+    assert (list(second.items), dict(second.columns), list(second.pinned)) == (["a", "b"], {}, [1, 0])
+    assert second.propensities == []
+    assert second.scores is None
+
+
+def test_labels_that_are_equal_but_of_other_types_stay_apart(tmp_path: Path) -> None:
+    made = policy("one column")
+    items, columns = request(candidates(), 0)
+    given: list[dict[str, Any]] = [{"x": 1}, {"x": True}, {"x": 1.0}, {"x": "1"}, {"x": [1, 2]}, {}, {"x": "1"}]
+    with oa.DecisionLog(tmp_path) as log:
+        for k, labels in enumerate(given):
+            log.record(f"{k}", made, items, columns, [0], labels=labels)
+    found = [dict(one.labels) for one in oa.read_decisions(tmp_path)]
+    assert found == given
+    assert [type(one.get("x")) for one in found] == [type(one.get("x")) for one in given]
+
+
 def process(tmp_path: Path, *arguments: object) -> subprocess.Popen[str]:
     support = str(Path(__file__).parents[1] / "support")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([SOURCE, support])}

@@ -141,22 +141,11 @@ def test_what_is_not_there_is_named(tmp_path: Path, bucket: str, address: str, w
     assert address in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("entry", "change"),
-    [
-        ("output.directory", ("[checks]", '[output]\ndirectory = "s3://bucket/out"\n[checks]')),
-        ("run.directory", ("[checks]", '[run]\ndirectory = "s3://bucket/runs"\n[checks]')),
-        ("solve.checkpoint", ("[solve]", '[solve]\ncheckpoint = "s3://bucket/state"')),
-    ],
-)
-def test_what_has_to_be_on_this_machine_says_so(tmp_path: Path, entry: str, change: tuple[str, str]) -> None:
+def test_what_has_to_be_on_this_machine_says_so(tmp_path: Path) -> None:
     path = make_job(tmp_path)
-    path.write_text(path.read_text().replace(*change))
-    try:
-        message = oa.run_job(path).message
-    except oa.ProblemError as error:
-        message = str(error)
-    assert f"{entry} is 's3://bucket/" in message
+    path.write_text(path.read_text().replace("[checks]", '[output]\ndirectory = "s3://bucket/out"\n[checks]'))
+    message = oa.run_job(path).message
+    assert "output.directory is 's3://bucket/" in message
     assert "of this machine" in message
 
 

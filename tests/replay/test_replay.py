@@ -109,10 +109,10 @@ def test_scenarios_add_up() -> None:
         pytest.param(oa.Scenario(arrivals="adversarial"), marks=pytest.mark.full),
         oa.Scenario(silent=((0.2, 0.6),)),
         oa.Scenario(replicas=4, dies=0.5) + oa.Scenario(arrivals="iid"),
-        oa.Scenario(replicas=8, sync=40.0, staggered=True),
+        pytest.param(oa.Scenario(replicas=8, sync=40.0, staggered=True), marks=pytest.mark.full),
         pytest.param(oa.Scenario(replicas=64, sync=60.0, staggered=True), marks=pytest.mark.full),
         oa.Scenario(duplicates=0.3),
-        ALL_AT_ONCE,
+        pytest.param(ALL_AT_ONCE, marks=pytest.mark.full),
     ],
     ids=lambda s: " ".join(f"{k}={v}" for k, v in vars(s).items() if v != getattr(oa.Scenario(), k)),
 )
@@ -146,6 +146,7 @@ def test_arrivals_are_common_and_intervals_paired(policy: oa.Policy, requests: o
         done.values("valu", "scenario", "a")
 
 
+@pytest.mark.full
 def test_an_interrupted_replay_goes_on(policy: oa.Policy, requests: oa.Requests, tmp_path: Path) -> None:
     pacers = {"a": oa.Pacer(policy, plan())}
     whole = oa.replay(requests, pacers, seeds=3, hindsight=None)
@@ -184,7 +185,7 @@ def test_frames_and_a_page(policy: oa.Policy, requests: oa.Requests, tmp_path: P
 
 @pytest.mark.parametrize(
     ("replicas", "how"),
-    [(1, {}), (8, {}), (8, {"staggered": True}), (8, {"dies": 0.3, "staggered": True})],
+    [(1, {}), *full_only((8, {}), (8, {"staggered": True}), (8, {"dies": 0.3, "staggered": True}))],
     ids=["1", "8", "8 staggered", "8 staggered, and one dies"],
 )
 def test_caps_of_days_and_hours_hold_in_a_replay(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import full_only
 
 import oasis_alloc as oa
 
@@ -89,7 +90,7 @@ def shown(solution: oa.Solution) -> dict[str, Any]:
             "explanation": explained, "comparison": oa.compare(nothing, solution)}  # fmt: skip
 
 
-@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("size", ["small", *full_only("large")])
 def test_pages_are_escaped_aligned_short_and_of_no_color(size: str, request: pytest.FixtureRequest) -> None:
     for what, item in shown(request.getfixturevalue(size)).items():
         source = item._repr_html_()

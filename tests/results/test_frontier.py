@@ -112,6 +112,7 @@ def test_the_value_is_the_sum_of_weights_and_parts(market: oa.Problem) -> None:
         assert solution.problem.maximize.linear.terms[1].coefficient == weight  # type: ignore[union-attr]
 
 
+@pytest.mark.full
 def test_a_function_fades_in_from_weight_0(market: oa.Problem) -> None:
     fair = oa.log(oa.exposure(by="artist"))
     unnamed = market.replace(maximize=market.maximize + 5.0 * fair)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from effort import examples
+from effort import examples, full_only
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,7 +63,9 @@ SHARED = {"limits": "structure", "columns": "structure", "both": "structure", "c
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("slate", [oa.Slate(2), oa.Slate(2, at_most={"song": 1}), oa.Slate(2, keep={"cost": 0.3})])
+@pytest.mark.parametrize(
+    "slate", [oa.Slate(2), *full_only(oa.Slate(2, at_most={"song": 1}), oa.Slate(2, keep={"cost": 0.3}))]
+)
 def test_what_is_shared_gives_the_program_of_the_new_statement(change: str, slate: oa.Slate) -> None:
     first = problem(slate=slate)
     session = oa.Session(first)

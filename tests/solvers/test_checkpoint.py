@@ -110,6 +110,7 @@ def test_every_stage_can_be_gone_on_from(tmp_path: Path, rules: dict[str, Any]) 
     assert len(stages) > 1
 
 
+@pytest.mark.full
 def test_files_and_memory_share_their_checkpoints(tmp_path: Path) -> None:
     asked = problem()
     asked.candidates.to_parquet(tmp_path / "pairs", rows_per_group=700)

@@ -76,6 +76,30 @@ class RemoteFolder:
         kind = self._fs.get_file_info(self._path).type.name
         return kind == "File" or (kind == "Directory" and bool(self._below(recursive=True)))
 
+    def below(self) -> list[str]:
+        """Names of all files below the folder, with the folders between."""
+        return self._below(recursive=True)
+
+    def put(self, name: str, source: Path) -> None:
+        """Copy a file of this machine there, in one step and piece by piece; OSError, also for another size."""
+        if hasattr(self._fs, "create_dir") and self._makes_folders:
+            self._fs.create_dir(self._path, recursive=True)
+        with source.open("rb") as file, self._fs.open_output_stream(self._at(name)) as stream:
+            while part := file.read(_PART):
+                stream.write(part)
+        size = self._fs.get_file_info(self._at(name)).size
+        if size != source.stat().st_size:
+            where = f"{without_secrets(self.address)}{'/' if name else ''}{name}"
+            raise OSError(f"{where} has {size} bytes after it was written; another process may write there")
+
+    def copy_file(self, name: str, target: Path) -> None:
+        """Copy one file to a local path; FileNotFoundError if there is no such file."""
+        try:
+            self._copy(name, target)
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
+
     def copy_to(self, target: Path) -> None:
         """Copy the file, or all files of the folder, to a local path."""
         if self._fs.get_file_info(self._path).type.name == "File":
@@ -127,6 +151,30 @@ class Files:
                 weakref.finalize(self, remove_copies, str(self._copies), os.getpid())
             self._known[path] = _copied(path, self._copies)
         return self._known[path]
+
+
+class RemoteCopy:
+    """A file of object storage, and its copy on this machine, which is removed with the object.
+
+    Raises `InputError` for an address that is not valid, `MissingDependencyError` without pyarrow.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._remote = RemoteFolder(address)
+        folder = tempfile.mkdtemp(prefix="oasis-alloc-")
+        weakref.finalize(self, remove_copies, folder, os.getpid())
+        self.path = Path(folder) / (self._remote.name or "file")
+
+    def __str__(self) -> str:
+        return without_secrets(self._remote.address)
+
+    def fetch(self) -> None:
+        """Copy the file here; OSError, FileNotFoundError among them."""
+        self._remote.copy_file("", self.path)
+
+    def send(self) -> None:
+        """Copy what is here there; OSError."""
+        self._remote.put("", self.path)
 
 
 def remove_copies(folder: str, process: int) -> None:

@@ -150,8 +150,8 @@ def _options(
     """The keyword arguments of `oasis_alloc.solve` that `[solve]` states."""
     out = dict(entries)
     for name in ("checkpoint", "resume"):
-        if name in out:
-            out[name] = local(out[name], files.folder, f"{file}: solve.{name}")
+        if name in out and not is_remote(out[name]):
+            out[name] = files.folder / out[name]
     if last.is_meant(out.get("start")):
         out["start"] = None if last.path is None else prices_to_start_from(last.path, problem)
     elif "start" in out:

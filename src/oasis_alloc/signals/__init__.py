@@ -1,1 +1,1 @@
-"""Quality of the numbers that problems are made of: calibration, uncertainty, drift and off-policy evaluation."""
+"""The quality of the numbers: calibration, uncertainty, drift, and what logs say of another policy."""

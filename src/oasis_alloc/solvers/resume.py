@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from oasis_alloc.common.files import kind_of_file
+from oasis_alloc.common.remote import RemoteCopy, is_remote
 from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.errors import CheckpointWarning, ProblemError
@@ -31,6 +32,8 @@ class Checkpointer:
     path: Path | None
     every: float
     resume: Path | None
+    there: RemoteCopy | None = None  # the checkpoint, if it is in object storage: `path` is a copy
+    from_there: RemoteCopy | None = None  # the same for `resume`
     _monitor: Monitor | None = None
     _fingerprint: str = ""
     _last: float = field(default_factory=time.perf_counter)
@@ -39,7 +42,10 @@ class Checkpointer:
     @classmethod
     def of(cls, path: object, every: float, resume: object, solver: str, has_start: bool) -> Checkpointer:
         """Check the arguments before any work."""
-        kept, known = _as_path(path, "checkpoint"), _as_path(resume, "resume")
+        there = RemoteCopy(str(path)) if is_remote(path) else None
+        from_there = _fetched(str(resume)) if is_remote(resume) else None
+        kept = _as_path(path, "checkpoint") if there is None else there.path
+        known = _as_path(resume, "resume") if from_there is None else from_there.path
         if kept is not None and not _can_be(kept, "checkpoint"):
             raise ProblemError(f"solve(checkpoint={str(kept)!r}): expected a file in a directory that exists.")
         if known is not None and not _is_file(known, "resume"):
@@ -51,7 +57,7 @@ class Checkpointer:
             raise ProblemError(
                 f"solve(solver={solver!r}): the reference solver writes no checkpoints; use solver='dual'."
             )
-        return cls(kept, every, known)
+        return cls(kept, every, known, there, from_there)
 
     def begin(self, engine: Engine, monitor: Monitor) -> Floats | None:
         """Load the requested state; returns dual variables to start from."""
@@ -116,12 +122,14 @@ class Checkpointer:
         )
         try:
             files.save(self.path, state, self._fingerprint)
+            if self.there is not None:
+                self.there.send()
             _log.debug("checkpoint written: %s, after %.1f passes", self.path, state.passes)
         except (OSError, MemoryError) as error:
-            self._warn(self.path, error)
+            self._warn(self.there or self.path, error)
         self._last = time.perf_counter()
 
-    def _warn(self, path: Path, error: OSError | MemoryError) -> None:
+    def _warn(self, path: Path | RemoteCopy, error: OSError | MemoryError) -> None:
         """Warn that a checkpoint cannot be written, and why: each reason once per solve."""
         reason = (isinstance(error, OSError) and error.strerror) or str(error) or "out of memory"
         if reason in self._warned:
@@ -163,6 +171,18 @@ def _check(state: files.SolverState, engine: Engine, path: Path) -> None:
         ]
     if wrong:
         raise ProblemError(f"resume={str(path)!r} does not fit this problem: its {wrong[0]} is impossible here.")
+
+
+def _fetched(address: str) -> RemoteCopy:
+    """A copy of a checkpoint in object storage."""
+    copy = RemoteCopy(address)
+    try:
+        copy.fetch()
+    except FileNotFoundError:
+        raise ProblemError(f"solve(resume={str(copy)!r}): there is no such file; expected a checkpoint.") from None
+    except OSError as error:
+        raise ProblemError(f"solve(resume={str(copy)!r}): cannot be read: {error}") from error
+    return copy
 
 
 def _can_be(path: Path, what: str) -> bool:

@@ -23,7 +23,8 @@ from oasis_alloc.common.environment import variable_in
 from oasis_alloc.common.files import replacing
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, require
-from oasis_alloc.publish.decisions.schema import as_table, hashed, is_sampled
+from oasis_alloc.publish.decisions.packed import Interned, Packed, ids, in_slices, numbers, places
+from oasis_alloc.publish.decisions.schema import is_sampled
 
 if TYPE_CHECKING:
     from oasis_alloc.common.types import LabelsLike
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger("oasis_alloc.decisions")
 _LOOKS = 0.2  # seconds between two looks of the thread at the queue
 _QUIET = 30.0  # seconds between two messages about the disk
-_COMPRESSION = "zstd"
+_SLICE = 1_000  # decisions that are converted at once, in about a millisecond
+_REPEATED = ["policy_id", "mode", "organic", "labels", "columns.key_value.key"]
+_STARTING = threading.Lock()
+_LOGS: weakref.WeakSet[DecisionLog] = weakref.WeakSet()
 
 
 class DecisionLog:
@@ -102,6 +106,7 @@ class DecisionLog:
         self._folder, self._rate, self._rows, self._seconds, self._room = Path(folder), share, most, period, room
         self._secret = None if secret is None else _secret_of(secret)
         self._start()
+        _LOGS.add(self)
         atexit.register(_close, weakref.ref(self))
 
     def __reduce__(self) -> NoReturn:
@@ -154,26 +159,24 @@ class DecisionLog:
         at
             UNIX seconds; None for now.
         """
-        if not is_sampled(request, self._rate):
+        if self._rate < 1.0 and not is_sampled(request, self._rate):
             self._unsampled += 1
             return False
-        if self._process != os.getpid():
-            self._start()
-        if len(self._queue) >= self._room or self._closed:
+        if self._thread is None:
+            self._start_again()
+        queue = self._queue
+        if len(queue) >= self._room or self._closed:
             self._dropped += 1
             return False
         data = policy.data
-        copied = {name: _kept(values) for name, values in columns.items()}
-        self._queue.append(
-            {
-                "request": request, "time": time.time() if at is None else at, "policy_id": data.policy_id,
-                "mode": mode,
-                "user": None if user is None or self._secret is None else hashed(user, self._secret),
-                "labels": dict(labels) if labels else None, "items": _kept(items), "columns": copied,
-                "scores": None if scores is None else _kept(scores), "organic": data.organic,
-                "slate": _kept(slate), "propensities": None if propensities is None else _kept(propensities), "k": k,
-                "pinned": tuple(pinned), "excluded": dict(excluded) if excluded else {}, "rate": self._rate,
-            }
+        queue.append(
+            (
+                request, time.time() if at is None else at, data.policy_id, data.organic, mode, user,
+                self._interned.labels(labels) if labels else None, ids(items), self._interned.names(columns),
+                None if scores is None else numbers(scores), places(slate),
+                None if propensities is None else numbers(propensities), k, places(pinned) if len(pinned) else b"",
+                dict(excluded) if excluded else None, *[numbers(one) for one in columns.values()],
+            )
         )  # fmt: skip
         self._recorded += 1
         return True
@@ -199,21 +202,28 @@ class DecisionLog:
         if self._process != os.getpid():
             return
         self._ended.set()
-        if self._thread.is_alive():
+        if self._thread is not None and self._thread.is_alive():
             self._thread.join()
         self.flush()
 
     def _start(self) -> None:
         """Begin with nothing, in this process: a child of a fork has copies of what its parent writes."""
         self._process, self._closed = os.getpid(), False
-        self._queue: deque[dict[str, Any]] = deque()
+        self._queue: deque[Packed] = deque()
+        self._interned = Interned()
         self._recorded = self._written = self._dropped = self._unsampled = self._failed = self._files = 0
         self._writing, self._ended, self._complained = threading.Lock(), threading.Event(), -math.inf
-        self._thread = threading.Thread(
+        self._thread: threading.Thread | None = threading.Thread(
             target=_watch, args=(weakref.ref(self), self._ended), name="oasis_alloc decisions", daemon=True
         )
         self._thread.start()
         self._last = time.monotonic()
+
+    def _start_again(self) -> None:
+        """In a child of a fork: begin once, whichever thread is first."""
+        with _STARTING:
+            if self._thread is None:
+                self._start()
 
     def _look(self) -> None:
         """Write a file if it is time."""
@@ -228,26 +238,47 @@ class DecisionLog:
         """Write the oldest decisions to one file."""
         self._last = time.monotonic()
         rows = [self._queue.popleft() for _ in range(min(self._rows, len(self._queue)))]
+        errors: list[Exception] = []
         name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}-{secrets.token_hex(4)}.parquet"
         try:
+            table, errors = in_slices(rows, self._secret, self._rate, _SLICE, _yield)
+            if errors:  # decisions that have another form
+                self._complain(len(errors), errors[0])
+            if not len(table):
+                return
             self._folder.mkdir(parents=True, exist_ok=True)
             with replacing(self._folder / name) as beside:
                 require("pyarrow.parquet", "parquet").write_table(
-                    as_table(rows), beside, compression=_COMPRESSION, use_dictionary=["policy_id", "mode", "labels"]
+                    table, beside, compression="zstd", compression_level=1, use_dictionary=_REPEATED
                 )
-        except Exception as error:  # a full disk, or a decision that has another form: the service goes on
-            self._failed += len(rows)
-            if time.monotonic() - self._complained > _QUIET:
-                self._complained = time.monotonic()
-                _log.error("%d decisions cannot be written to %s: %s", len(rows), self._folder, error)
+        except Exception as error:  # a full disk: the service goes on
+            self._complain(len(rows) - len(errors), error)
             return
-        self._written += len(rows)
+        self._written += len(table)
         self._files += 1
 
+    def _complain(self, count: int, error: Exception) -> None:
+        self._failed += count
+        if time.monotonic() - self._complained > _QUIET:
+            self._complained = time.monotonic()
+            _log.error("%d decisions cannot be written to %s: %s", count, self._folder, error)
 
-def _kept(values: Any) -> Any:
-    """A copy that the caller cannot change."""
-    return values.copy() if isinstance(values, np.ndarray) else tuple(values)
+
+def _yield() -> None:
+    """Let other threads have the interpreter: requests that came while a slice was converted."""
+    time.sleep(0)
+
+
+def _forked() -> None:
+    """In a child of a fork, no log has a thread, and what waits is the parent's."""
+    global _STARTING
+    _STARTING = threading.Lock()
+    for log in _LOGS:
+        log._thread = None
+
+
+if hasattr(os, "register_at_fork"):  # there is no fork on Windows
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _secret_of(secret: object) -> bytes:

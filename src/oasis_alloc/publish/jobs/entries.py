@@ -11,9 +11,10 @@ JOB_ENTRIES: Tables = {
         "gates": Entry(TABLE, "Thresholds of the result; a gate that is not named is not there."),
         "policy": Entry(TABLE, "Arguments of Solution.policy."),
         "publish": Entry(TABLE, "Where the policy is published."),
+        "mlflow": Entry(TABLE, "Logs each run to MLflow."),
     },
     "run": {
-        "directory": Entry(TEXT, "A folder for the runs; by default the name of the file with -runs."),
+        "directory": Entry(TEXT, "A folder for the runs, or an address; by default the name of the file with -runs."),
         "keep": Entry(WHOLE, "Number of finished runs that stay; by default 60."),
     },
     "checks": {
@@ -61,6 +62,10 @@ JOB_ENTRIES: Tables = {
         "name": Entry(TEXT, "Names what is published."),
         "redis": Entry(TEXT, "Also writes the slates of all users to a Redis: its address, or env:NAME."),
         "redis_prefix": Entry(TEXT, "Of the keys there; by default oasis_alloc."),
+    },
+    "mlflow": {
+        "experiment": Entry(TEXT, "The experiment; by default the name of the file."),
+        "tracking": Entry(TEXT, "Address of the server, or env:NAME; by default what MLflow finds."),
     },
 }  # fmt: skip
 GATES = tuple(JOB_ENTRIES["gates"])

@@ -1,51 +1,65 @@
-"""The folder of a run: its reports, its files, and the runs before it."""
+"""The folder of a run: its reports and its files."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from oasis_alloc.common.documents import jsonable
-from oasis_alloc.common.files import locked, write_whole
-from oasis_alloc.common.labels import shown
-from oasis_alloc.errors import InputError
+from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.remote import RemoteFolder, without_secrets
 
 FORMAT, SCHEMA = "oasis_alloc.job_run", 1
 STEP_FORMAT = "oasis_alloc.job_step"
 RUN, SOLUTION, POLICY, REQUESTS, PAGE = "run.json", "solution", "policy", "requests.json", "report.html"
+SOLUTION_PAGE = "solution.html"
 PUBLISHED = "published"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,99}")
-_LOCK = ".lock"
 
-
-class RunInProgress(InputError):
-    """Another process runs this job."""
-
-    exit_code = 75  # of a command: try again later
+_State = tuple[int, int]  # (time of the last change, bytes)
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run."""
+    """The folder of one run. With `remote`, a folder of object storage, `path` has copies of its files.
+
+    Files are written below `path`. They are sent with the next document, and before it: so a report in object storage
+    says what is there.
+    """
 
     path: Path
+    remote: RemoteFolder | None = None
+    _sent: dict[str, _State] = field(default_factory=dict, repr=False, compare=False)  # copies that are up to date
 
     @property
     def name(self) -> str:
         """The id of the run."""
         return self.path.name
 
+    @property
+    def place(self) -> Path | str:
+        """Where others find it: a path of this machine, or an address."""
+        return self.path if self.remote is None else without_secrets(self.remote.address)
+
     def file(self, name: str) -> Path:
-        """A file of the run."""
-        return self.path / name
+        """A file of the run; one that is in object storage alone is copied here first."""
+        path = self.path / name
+        if self.remote is not None and name not in self._sent and not path.exists():
+            self._fetch(self.remote, name, path)
+        return path
+
+    def _fetch(self, remote: RemoteFolder, name: str, path: Path) -> None:
+        part = path.with_name(f".{name}.part")
+        try:
+            remote.copy_file(name, part)
+        except FileNotFoundError:
+            return
+        part.replace(path)
+        self._sent[name] = _state(path)
 
     def summary(self) -> dict[str, Any] | None:
         """What `run.json` says; None if it is not there, or is of another format."""
@@ -64,8 +78,27 @@ class RunFolder:
         """Write a JSON document, completely or not at all."""
         text = dict(jsonable({"format": format, "schema": SCHEMA, **document}))
         self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(self.file(name), json.dumps(text, indent=1) + "\n")
+        write_whole(self.path / name, json.dumps(text, indent=1) + "\n")
+        if self.remote is not None:
+            self._send(self.remote, name)
         return text
+
+    def _send(self, remote: RemoteFolder, last: str) -> None:
+        """Send what has changed; the document `last` at the end."""
+        changed = [path for path in self.path.iterdir() if path.is_file() and path.name[0] != "."]
+        for path in sorted(changed, key=lambda path: (path.name == last, path.name)):
+            state = _state(path)
+            if self._sent.get(path.name) != state:
+                remote.put(path.name, path)
+                self._sent[path.name] = state
+
+    def remove(self) -> None:
+        """Remove the run; what cannot be removed stays."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self.remote is not None:
+            with suppress(OSError):
+                for name in sorted(self.remote.names(), key=lambda name: name == RUN):  # what is left is still a run
+                    self.remote.remove(name)
 
 
 def step_file(step: str) -> str:
@@ -73,62 +106,6 @@ def step_file(step: str) -> str:
     return f"{step}.json"
 
 
-def runs_of(runs: Path) -> list[tuple[RunFolder, dict[str, Any]]]:
-    """The runs that have begun, the oldest first, with their summaries."""
-    found = []
-    with suppress(FileNotFoundError):
-        for entry in runs.iterdir():
-            summary = RunFolder(entry).summary() if entry.is_dir() else None
-            if summary is not None:
-                found.append((RunFolder(entry), summary))
-    return sorted(found, key=lambda one: (str(one[1].get("begun")), one[0].name))
-
-
-def last_published(runs: Path, before: str) -> RunFolder | None:
-    """The newest run that has published, other than the run `before`."""
-    return _newest_published(runs_of(runs), before)
-
-
-def _newest_published(known: list[tuple[RunFolder, dict[str, Any]]], before: str) -> RunFolder | None:
-    published = [one for one, summary in known if one.name != before and summary["status"] == PUBLISHED]
-    return published[-1] if published else None
-
-
-def folder_for(runs: Path, run: str | None, job: str) -> RunFolder:
-    """The folder of a run: the one that is named, an interrupted run of the same job file, or a new one."""
-    if run is not None:
-        if not isinstance(run, str) or not _NAME.fullmatch(run):
-            raise InputError(f"run is {shown(run)}; expected letters, digits and _.:+-, such as 2026-11-30.")
-        return RunFolder(runs / run)
-    known = runs_of(runs)
-    if known:
-        last, summary = known[-1]
-        if summary.get("status") == "running" and summary.get("digests", {}).get("job") == job:
-            return last
-    now = datetime.fromtimestamp(time.time(), UTC).strftime("%Y%m%dT%H%M%SZ")
-    names, k = {folder.name for folder, _ in known}, 1
-    while (name := now if k == 1 else f"{now}-{k}") in names:
-        k += 1
-    return RunFolder(runs / name)
-
-
-def remove_old(runs: Path, keep: int) -> None:
-    """Remove finished runs, the oldest first; the last `keep` stay, and the last one that has published."""
-    known = runs_of(runs)
-    finished = [folder for folder, summary in known if summary.get("status") != "running"]
-    last = _newest_published(known, "")
-    for folder in finished[:-keep]:
-        if last is None or folder.name != last.name:
-            shutil.rmtree(folder.path, ignore_errors=True)
-
-
-@contextmanager
-def only_one(runs: Path) -> Iterator[None]:
-    """For the block, no other process on this machine runs the job; raises `RunInProgress`."""
-    runs.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as held:
-        try:
-            held.enter_context(locked(runs / _LOCK, wait=False))
-        except BlockingIOError:
-            raise RunInProgress(f"{runs}: another process runs this job; wait until it has ended.") from None
-        yield
+def _state(path: Path) -> _State:
+    about = path.stat()
+    return about.st_mtime_ns, about.st_size

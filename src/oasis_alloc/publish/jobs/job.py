@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.common.remote import Files, is_remote
 from oasis_alloc.errors import InputError, ProblemError
 from oasis_alloc.problem_file.entries import ENTRIES, Tables, check_entries
-from oasis_alloc.problem_file.statement import Statement, local, parsed, read_source, read_statement
+from oasis_alloc.problem_file.statement import Statement, parsed, read_source, read_statement
 from oasis_alloc.publish.jobs.entries import JOB_ENTRIES
+from oasis_alloc.publish.jobs.runs import Runs
 
 _TABLES = ("pairs", "users", "items")
 _PART = 1 << 20  # bytes that are read at once
@@ -46,11 +48,11 @@ class Job:
         """Where relative paths start."""
         return self.path.parent
 
-    @property
-    def runs(self) -> Path:
-        """The folder of the runs."""
+    @cached_property
+    def runs(self) -> Runs:
+        """The runs of the job."""
         directory: str = self.table("run").get("directory", f"{self.name}-runs")
-        return local(directory, self.folder, f"{self.path.name}: run.directory")
+        return Runs(directory if is_remote(directory) else self.folder / directory)
 
     @property
     def digest(self) -> str:
@@ -106,9 +108,11 @@ def read_job(path: str | os.PathLike[str]) -> Job:
     if "directory" not in job.table("publish"):
         raise ProblemError(f'{place.name}: [publish] must name a directory: directory = "policies".')
     _check_numbers(job)
-    _ = job.runs  # refuses object storage
+    _ = job.runs  # refuses an address that is not valid
     if "@" in job.table("publish").get("redis", ""):
         raise ProblemError(f"{place.name}: publish.redis has a password; expected env:NAME, a variable that has it.")
+    if "@" in job.table("mlflow").get("tracking", ""):
+        raise ProblemError(f"{place.name}: mlflow.tracking has a password; expected env:NAME, a variable that has it.")
     return job
 
 

@@ -30,7 +30,7 @@ class JobResult(ByFields):
     Attributes
     ----------
     run, folder
-        The id of the run, and its folder.
+        The id of the run, and its folder: a path, or the address of a folder in object storage.
     status
         "published"; "checked" for a run that only checks; else why nothing was published: "bad input", "infeasible",
         "not proven", "not written", "check failed", "gate failed".
@@ -53,7 +53,7 @@ class JobResult(ByFields):
     """
 
     run: str
-    folder: Path
+    folder: Path | str
     status: str
     message: str = ""
     steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

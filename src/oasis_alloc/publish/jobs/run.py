@@ -9,21 +9,13 @@ from typing import Any, TypeVar
 
 from oasis_alloc.common.files import write_whole
 from oasis_alloc.errors import OasisAllocError
-from oasis_alloc.publish.jobs.folder import (
-    PAGE,
-    PUBLISHED,
-    RUN,
-    RunFolder,
-    folder_for,
-    last_published,
-    only_one,
-    remove_old,
-)
+from oasis_alloc.publish.jobs.folder import PAGE, PUBLISHED, RUN, SOLUTION_PAGE, RunFolder
 from oasis_alloc.publish.jobs.job import Job, read_job
 from oasis_alloc.publish.jobs.page import page_of
 from oasis_alloc.publish.jobs.result import EXIT_CODES, JobResult
-from oasis_alloc.publish.jobs.steps import SOLUTION_PAGE, Steps, Stopped, checked_accept
+from oasis_alloc.publish.jobs.steps import Steps, Stopped, checked_accept
 from oasis_alloc.publish.jobs.tracing import span
+from oasis_alloc.publish.jobs.tracking import Tracking
 from oasis_alloc.publish.manifest import PublishedVersion
 
 _KEEP = 60  # runs
@@ -61,7 +53,7 @@ def run_job(
 
     Raises
     ------
-    InputError, ProblemError
+    InputError, ProblemError, MissingDependencyError
         For a job file that cannot be read or has invalid entries, an invalid id, a gate that the job does not have, and
         a run of this job in another process. What is wrong with tables is a result, "bad input".
 
@@ -92,29 +84,30 @@ def run_job(
     stated = read_job(job)
     accepts = checked_accept(accept or {}, stated.table("gates"))
     if check:
-        folder = RunFolder(stated.runs / "check")
-        steps = Steps(stated, folder, last_published(stated.runs, ""), False, progress)
-        status, message = _checked(steps)
-        return JobResult("check", folder.path, status, message, steps.reports)
-    with only_one(stated.runs):
+        return check_job(stated, progress)
+    with stated.runs.only_one():
         return _run(stated, run, accepts, progress)
 
 
 def _run(job: Job, run: str | None, accepts: Mapping[str, str], progress: Callable[[str], object] | None) -> JobResult:
+    tracking = Tracking(job) if "mlflow" in job.stated else None
     digest = job.digest
-    folder = folder_for(job.runs, run, digest)
+    folder = job.runs.folder_for(run, digest)
     before = folder.summary() or {}
     last = _last(job, folder, before)
     steps = Steps(job, folder, last, True, progress)
     if before.get("status") == PUBLISHED and before.get("digests") == steps.digests:
         known = PublishedVersion(**before["version"])
-        return JobResult(folder.name, folder.path, PUBLISHED, before["message"], {}, known)
+        return JobResult(folder.name, folder.place, PUBLISHED, before["message"], {}, known)
     summary: dict[str, Any] = {
         "run": folder.name, "job": job.name, "status": "running", "message": "",
         "begun": before.get("begun") or time.time(), "digests": steps.digests,
         "last": None if last is None else last.name, "accepted": {}, "version": None,
     }  # fmt: skip
-    folder.write(RUN, summary)
+    try:
+        folder.write(RUN, summary)
+    except OSError as error:
+        return JobResult(folder.name, folder.place, "not written", f"{RUN}: {error}")
     with span("oasis_alloc.job", job=job.name, run=folder.name) as whole:
         status, message, version = _all_steps(steps, accepts)
         if whole is not None:
@@ -125,19 +118,29 @@ def _run(job: Job, run: str | None, accepts: Mapping[str, str], progress: Callab
         "status": status, "message": message, "exit_code": EXIT_CODES[status], "ended": time.time(),
         "accepted": gates.get("accepted", {}), "version": None if version is None else version.to_dict(),
     }  # fmt: skip
+    try:
+        _report(steps, folder, summary, tracking)
+        job.runs.remove_old(job.table("run").get("keep", _KEEP))
+    except OSError as error:  # what is published stays published, and the next run repeats this one
+        status, message = "not written", f"{RUN}: {error}"
+    return JobResult(folder.name, folder.place, status, message, steps.reports, version)
+
+
+def _report(steps: Steps, folder: RunFolder, summary: dict[str, Any], tracking: Tracking | None) -> None:
+    """Write the page of a run that has ended, log it, and then say that it has ended."""
     solution = SOLUTION_PAGE if folder.file(SOLUTION_PAGE).is_file() and "solve" in steps.reports else None
     write_whole(folder.file(PAGE), page_of(summary, steps.reports, solution).encode("utf-8", "backslashreplace"))
+    if tracking is not None:
+        summary["mlflow"] = tracking.log(folder, summary, steps.reports)
     folder.write(RUN, summary)  # last: from here on the run has ended
-    remove_old(job.runs, job.table("run").get("keep", _KEEP))
-    return JobResult(folder.name, folder.path, status, message, steps.reports, version)
 
 
 def _last(job: Job, folder: RunFolder, before: Mapping[str, Any]) -> RunFolder | None:
     """The run to compare with; a run that goes on keeps the one that it began with."""
     if before.get("status") == "running":
         name = before["last"]
-        return None if name is None else RunFolder(job.runs / name)
-    return last_published(job.runs, folder.name)
+        return None if name is None else job.runs.folder(name)
+    return job.runs.last_published(folder.name)
 
 
 def _all_steps(steps: Steps, accepts: Mapping[str, str]) -> tuple[str, str, PublishedVersion | None]:
@@ -165,6 +168,14 @@ def _all_steps(steps: Steps, accepts: Mapping[str, str]) -> tuple[str, str, Publ
     except OSError as error:
         steps.failed(step, error)
         return "not written", f"{step}: {error}", None
+
+
+def check_job(job: Job, progress: Callable[[str], object] | None = None) -> JobResult:
+    """Read the tables of a job and check them: nothing is solved or written."""
+    folder = job.runs.folder("check")
+    steps = Steps(job, folder, job.runs.last_published(""), False, progress)
+    status, message = _checked(steps)
+    return JobResult("check", folder.place, status, message, steps.reports)
 
 
 def _checked(steps: Steps) -> tuple[str, str]:

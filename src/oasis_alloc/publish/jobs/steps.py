@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from oasis_alloc.publish.directory import KEEP, PolicyDirectory
 from oasis_alloc.publish.jobs.canary import compare_on, requests_of
 from oasis_alloc.publish.jobs.checks import check_input
 from oasis_alloc.publish.jobs.findings import Finding
-from oasis_alloc.publish.jobs.folder import POLICY, REQUESTS, SOLUTION, STEP_FORMAT, RunFolder, step_file
+from oasis_alloc.publish.jobs.folder import POLICY, REQUESTS, SOLUTION, SOLUTION_PAGE, STEP_FORMAT, RunFolder, step_file
 from oasis_alloc.publish.jobs.gates import check_result, gate_of
 from oasis_alloc.publish.jobs.job import Job
 from oasis_alloc.publish.jobs.profile import profile_of
@@ -35,7 +36,6 @@ Report = Mapping[str, Any]
 
 _log = logging.getLogger("oasis_alloc.job")
 _REQUESTS = 500
-SOLUTION_PAGE = "solution.html"
 
 
 class Stopped(Exception):
@@ -205,7 +205,8 @@ class Steps:
     def failed(self, step: str, error: BaseException) -> None:
         """Report a step that ended with an error."""
         if step not in self.reports:
-            self._done(step, "failed", time.perf_counter(), str(error) or type(error).__name__)
+            with suppress(OSError):  # the error may be that nothing can be written
+                self._done(step, "failed", time.perf_counter(), str(error) or type(error).__name__)
 
     def _done(self, step: str, status: str, begun: float, text: str, **more: Any) -> None:
         document = {

@@ -2,7 +2,7 @@ package oasisalloc;
 
 import java.util.Map;
 
-/** Writes JSON: maps, iterables, arrays of numbers, strings, numbers, booleans and null. */
+/** Writes JSON: maps, iterables, arrays of doubles and ints, strings, numbers, booleans and null. */
 final class JsonText {
     private final StringBuilder out = new StringBuilder();
 
@@ -19,6 +19,7 @@ final class JsonText {
         if (value instanceof Map<?, ?> map) putMap(map);
         else if (value instanceof Iterable<?> list) putList(list);
         else if (value instanceof double[] numbers) putNumbers(numbers);
+        else if (value instanceof int[] numbers) out.append(java.util.Arrays.toString(numbers).replace(" ", ""));
         else if (value instanceof Double number) putNumber(number);
         else if (value == null || value instanceof Number || value instanceof Boolean) out.append(value);
         else putString(value.toString());

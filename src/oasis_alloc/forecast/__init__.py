@@ -1,0 +1,1 @@
+"""Quotes, changed plans, what serving makes of a plan, and what campaigns will have delivered in the end."""
