@@ -121,13 +121,13 @@ def test_a_decision_costs_little() -> None:
     """The mean of a decision with 500 candidates, two columns and scores: 0.3 us, in the fastest of many batches."""
     rng = np.random.default_rng(4)
     columns = {name: rng.random(500) for name in ("r", "p", "score")}
-    watch, items, times = oa.DriftWatch(oa.Sketch.of(columns), every=256), np.arange(500), []
+    watch, items, times = oa.DriftWatch(oa.Sketch.of(columns)), np.arange(500), []
     for _ in range(200):
         start = time.perf_counter()
         for _ in range(512):
             watch.seen(items, columns)
         times.append((time.perf_counter() - start) / 512)
-    assert min(times) < 0.4e-6  # 0.3 on a machine of its own
+    assert min(times) < 0.3e-6
 
 
 @pytest.mark.parametrize(
