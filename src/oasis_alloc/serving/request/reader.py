@@ -22,7 +22,7 @@ from oasis_alloc.serving.lookup import Lookup, Numbers, listed, warn
 from oasis_alloc.serving.schema import known_keys, nearest, shown
 from oasis_alloc.serving.tally import Tally
 
-_NO_PLAN = np.zeros((0, 3), np.int64)
+_NO_PLAN = np.zeros((1, 4))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class User:
     table: Floats  # the prices of such a user
     size: int  # of the slate
     at_least: int
-    plan: Ints  # which maps calibrate columns
+    plan: Floats  # which maps calibrate columns
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _user_of, (self.owner, self.codes, self.size, self.at_least)
@@ -50,7 +50,7 @@ def _user_of(formula: Formula, codes: tuple[int, ...], size: int, at_least: int)
     return User(formula, codes, formula.table(codes), size, at_least, _plan(formula, codes))
 
 
-def _plan(formula: Formula, codes: tuple[int, ...]) -> Ints:
+def _plan(formula: Formula, codes: tuple[int, ...]) -> Floats:
     return _NO_PLAN if formula.calibrator is None else formula.calibrator.plan(codes)
 
 
