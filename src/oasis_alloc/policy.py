@@ -19,6 +19,7 @@ from oasis_alloc.serving.explain.explanation import Explanation
 from oasis_alloc.serving.explain.score_parts import ScoreParts
 from oasis_alloc.serving.exploration import Exploration
 from oasis_alloc.serving.request.checked import Checked
+from oasis_alloc.serving.request.clashes import clashing, explained
 from oasis_alloc.serving.request.diversity import DPP, MMR, Embeddings, prepared
 from oasis_alloc.serving.request.prepared import Prepared
 from oasis_alloc.serving.request.reader import User, UserLike
@@ -53,6 +54,10 @@ class Policy(Batched):
         self._checked = Checked(self._scorer)
         self._explainer = Explainer(ScoreParts(data), self._selector)
         self._sampler = Sampler(self._selector, Exploration.of(data.exploration))
+        calls = (self.score, self.boosts, self.select, self.sample, self.propensities, self.explain)
+        if clashes := clashing(calls, data.item_keys):  # rare: other policies do not pay for it in every request
+            for call in calls:
+                setattr(self, call.__name__, explained(call, clashes))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -104,6 +109,7 @@ class Policy(Batched):
 
     def score(
         self,
+        /,
         items: ItemsLike,
         columns: ColumnsLike,
         user: UserLike = None,
@@ -136,7 +142,9 @@ class Policy(Batched):
         """
         return self._checked.score(items, columns, user, attributes, out)
 
-    def boosts(self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, **attributes: LabelsLike) -> Floats:
+    def boosts(
+        self, /, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, **attributes: LabelsLike
+    ) -> Floats:
         """Amounts to add to a host's own ranking scores, (n,): the priced score minus the organic column.
 
         Arguments and errors are those of `score`; `columns` must also have the organic column.
@@ -145,6 +153,7 @@ class Policy(Batched):
 
     def select(
         self,
+        /,
         items: ItemsLike,
         columns: ColumnsLike,
         user: UserLike = None,
@@ -200,6 +209,7 @@ class Policy(Batched):
 
     def sample(
         self,
+        /,
         items: ItemsLike,
         columns: ColumnsLike,
         user: UserLike = None,
@@ -256,6 +266,7 @@ class Policy(Batched):
 
     def propensities(
         self,
+        /,
         items: ItemsLike,
         columns: ColumnsLike,
         user: UserLike = None,
@@ -356,6 +367,7 @@ class Policy(Batched):
 
     def explain(
         self,
+        /,
         items: ItemsLike,
         columns: ColumnsLike,
         user: UserLike = None,

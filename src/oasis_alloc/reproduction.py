@@ -94,7 +94,7 @@ def write_reproduction(
     ProblemError
         For settings that `solve` does not have.
     InputError
-        For functions that are not of this package, and labels that cannot be written.
+        For functions that are not of this package, labels that cannot be written, and a path with a null character.
     OSError
         If the file cannot be written.
 

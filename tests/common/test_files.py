@@ -14,6 +14,7 @@ import pytest
 import oasis_alloc as oa
 from oasis_alloc.common import files as replacing
 from oasis_alloc.common.files import write_whole
+from oasis_alloc.errors import InputError
 from oasis_alloc.serving.file.container import write_arrays
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, modes and devices of POSIX")
@@ -34,6 +35,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "policy": lambda path: oa.solve(problem()).policy().save(path),
     "table": lambda path: oa.solve(problem()).policy().to_parquet(problem().candidates, path),
     "checkpoint": _checkpoint,
+    "solution": lambda path: oa.solve(problem()).save(path),
     "reproduction": lambda path: oa.write_reproduction(problem(), path),
 }
 each_writer = pytest.mark.parametrize("write", list(WRITERS.values()), ids=list(WRITERS))
@@ -92,9 +94,61 @@ def test_links_that_lead_nowhere(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         write_whole(tmp_path / "loop", "text")
     (tmp_path / "gone").symlink_to("no/such/file")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"no directory '.*no/such'; the path is a link to '.*no/such/file'"):
         write_whole(tmp_path / "gone", "text")
     assert (tmp_path / "gone").is_symlink()
+
+
+def _no_folder(tmp_path: Path) -> Path:
+    return tmp_path / "none" / "x"
+
+
+def _no_right(tmp_path: Path) -> Path:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    return tmp_path / "closed" / "x"
+
+
+@pytest.mark.parametrize("writer", [name for name in WRITERS if name != "checkpoint"])
+@pytest.mark.parametrize("where", [_no_folder, _no_right])
+def test_an_error_names_the_file_that_was_to_be_written(
+    tmp_path: Path, writer: str, where: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = where(tmp_path)
+    if where is _no_right and os.geteuid() == 0:  # root may write anywhere
+        real = os.open
+
+        def refused(name: Any, *rest: Any, **more: Any) -> int:
+            if Path(name).parent == path.parent:
+                raise PermissionError(13, "Permission denied", str(name))
+            return real(name, *rest, **more)
+
+        monkeypatch.setattr(replacing.os, "open", refused)
+    with pytest.raises((FileNotFoundError, PermissionError)) as caught:
+        WRITERS[writer](path)
+    assert caught.value.filename == str(path)
+    assert ".tmp" not in str(caught.value)
+
+
+def test_an_error_of_a_library_names_the_file_too(tmp_path: Path) -> None:
+    for args in (["Failed to write {}"], [5, "Input/output error", "{}"], [5, "of {}"]):
+
+        def write(args: list[Any] = args) -> None:
+            with replacing.replacing(tmp_path / "file") as beside:
+                raise OSError(*[arg.format(beside) if isinstance(arg, str) else arg for arg in args])
+
+        with pytest.raises(OSError, match="file") as caught:
+            write()
+        assert str(tmp_path / "file") in str(caught.value)
+        assert ".tmp" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("writer", [name for name in WRITERS if name != "checkpoint"])
+def test_a_path_with_a_null_character_is_refused_by_every_writer(writer: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\\x00b' is not a path: it has a null character"):
+        WRITERS[writer](tmp_path / "a\0b")
+    with pytest.raises(InputError, match="null character"):
+        problem().candidates.to_parquet(tmp_path / "a\0b")
 
 
 def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:

@@ -83,6 +83,10 @@ ARRAYS = [
     ("key twice", {"users": {"k": [1, 2, 3]}, "items": {"k": [1, 2, 3, 4]}}, "'k' | both | users | items"),
     ("key without a name", {"users": {None: [1, 2, 3]}}, "users | None | string"),
     ("attributes no mapping", {"items": [1, 2, 3, 4]}, "items is list | mapping"),
+    ("an infinite id", {"item_ids": [0.5, INF, 1, 2]}, "item_ids: entry 1 is inf; expected finite numbers"),
+    ("an infinite id of an array", {"item_ids": np.array([2, 1, -INF, 0])}, "item_ids: entry 2 is -inf"),
+    ("an infinite id among texts", {"user_ids": ["a", INF, "b"]}, "user_ids: entry 1 is inf"),
+    ("an infinite decimal id", {"user_ids": [Decimal(2), Decimal(1), Decimal("Infinity")]}, "user_ids: entry 2 is "),
     ("short ids", {"item_ids": ["a"]}, "item_ids | has 1 | expected 4 | n_items"),
     ("missing id", {"user_ids": ["a", None, "c"]}, "user_ids | entry 1 | missing"),
     ("repeated id", {"user_ids": ["a", "b", "a"]}, "user_ids | 'a' | entry 0 and | again at 2"),
@@ -202,9 +206,10 @@ FRAMES = [
     ("ids as a column", {}, {"columns": ["item"]}, "'item' | holds ids"),
     ("columns twice", {}, {"columns": ["rel", "rel"]}, "twice | rel"),
     ("no columns", {}, {"columns": []}, "columns is empty"),
-    ("no numbers", {"pairs": {"rel": ["a", "b", "c"]}}, {}, "no numeric column"),
+    ("no numbers", {"pairs": {"rel": ["a", "b", "c"]}}, {}, "no numeric column | column 'rel' holds"),
     ("zero users", {"pairs": {name: [] for name in FRAMES_GOOD["pairs"]}, "users": NOBODY},
      {"columns": "rel"}, "no users | one user or more"),
+    ("an infinite id", {"pairs": {"user": [0.5, np.inf, 1.0]}}, {}, "pairs: column 'user': row 1 is inf"),
     ("unhashable id", {"pairs": {"user": [[1], [2], [3]]}}, {}, "pairs | 'user' | cannot be a label"),
 ]  # fmt: skip
 

@@ -41,7 +41,7 @@ COLUMNS = [
     ("user ids for numbers", {"user": [0, 0, 1, 1, 3, 10**12]}, {}, "'user' | from 0 | users="),
     ("users in words", {"user": ["a", "a", "b", "b", "c", "c"]}, {}, "'user' is string | integers | Number them"),
     ("text", {"rel": ["a"] * 6}, {"columns": ["rel"]}, "'rel' is string | expected numbers"),
-    ("no numbers", {"rel": ["a"] * 6}, {}, "no column of numbers besides 'user' and 'item'"),
+    ("no numbers", {"rel": ["a"] * 6}, {}, "no column of numbers besides 'user' and 'item' | Others: rel (string)"),
     ("unknown column", {}, {"columns": ["rell"]}, "a.parquet | 'rell' | Did you mean 'rel'"),
     ("no such user column", {}, {"user": "usr"}, "a.parquet | no column 'usr' | Did you mean 'user'"),
     ("numbers as a column", {}, {"columns": ["item"]}, "columns names 'item'"),

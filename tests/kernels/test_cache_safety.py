@@ -4,6 +4,7 @@ In every run in this process; in fresh ones, which take a second or two each, wi
 """
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -52,6 +53,23 @@ def test_a_directory_that_others_may_write_is_neither_read_nor_written(cache: Pa
     assert changed(cache) == before != {}
     cache.chmod(0o700)
     assert hits_and_misses() == (1, 0)
+
+
+@on_posix
+def test_a_refused_directory_is_one_warning_per_process_with_the_remedy(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_jit, "_said", set())
+    cache.chmod(0o770)
+    for _ in range(2):
+        assert hits_and_misses() == (0, 1)
+    cache.chmod(0o700)
+    for file in changed(cache):  # many files are no reason for many warnings
+        file.chmod(0o660)
+        _jit._read(str(file))
+    said = [(log, message) for log, level, message in caplog.record_tuples if level >= logging.WARNING]
+    why = f"kernels are compiled in every process: {cache} can be written by its group, and it holds code"
+    assert said == [("oasis_alloc.kernels", f"{why}; run: chmod go-w {cache}")]
 
 
 @on_posix

@@ -21,6 +21,7 @@ from oasis_alloc import markets, telemetry
 ALLOWED = {
     "Slate.size": "a field too; what callers may pass is in the `__init__` for type checkers",
     "Slate.at_least": "like size",
+    "DriftEffect.label": "a label as the caller gave it; a field of a result",
     "Conflict.label": "a label as the caller gave it; a field of a result",
     "ShadowPrice.label": "a label as the caller gave it; a field of a result",
     "Candidates.no_column(name)": "what was asked for, whatever it is; the message quotes it",

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from oasis_alloc.errors import OasisAllocError, SnapshotError
+from oasis_alloc.errors import InputError, OasisAllocError, SnapshotError
 from oasis_alloc.serving.file import container as snapshot
 from oasis_alloc.serving.file.container import from_bytes, read_arrays, to_bytes, write_arrays
 
@@ -200,7 +200,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(SnapshotError, match="null character"):
+    with pytest.raises(InputError, match="null character"):
         write_arrays(f"{tmp_path}/a\0b", ARRAYS, HEADER)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,18 +97,37 @@ def test_a_sample_of_decisions_and_candidates_is_counted() -> None:
     assert report.drifts[0].rows == 8 * 50
 
 
+def test_a_store_watches_its_requests(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    cands = oa.Candidates.from_arrays([0, 400], np.arange(400), {"r": rng.random(400)})
+    oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(5))).policy().save(tmp_path / "policy")
+    watch = oa.DriftWatch(oa.Sketch.of(cands.request_columns), every=2, rows=100)
+    with oa.PolicyStore(tmp_path / "policy", refresh=None, watch=watch) as store:
+        for _ in range(10):
+            store.select(np.arange(50) - 1, {"r": rng.random(50) + 0.5})
+        drift = store.stats()["drift"]
+        assert drift["alarms"] == ["r"]
+        assert drift["decisions"] == 5
+        assert drift["unseen_items"] == pytest.approx(1 / 50)
+        json.dumps(store.stats())
+    with oa.PolicyStore(tmp_path / "policy", refresh=None) as store:
+        assert "drift" not in store.stats()
+    with pytest.raises(oa.InputError, match=r"expected an oa\.DriftWatch"):
+        oa.PolicyStore(tmp_path / "policy", watch=3)  # type: ignore[arg-type]
+
+
 @pytest.mark.full
 def test_a_decision_costs_little() -> None:
     """The mean of a decision with 500 candidates, two columns and scores: 0.3 us, in the fastest of many batches."""
     rng = np.random.default_rng(4)
     columns = {name: rng.random(500) for name in ("r", "p", "score")}
-    watch, items, times = oa.DriftWatch(oa.Sketch.of(columns), every=256), np.arange(500), []
+    watch, items, times = oa.DriftWatch(oa.Sketch.of(columns)), np.arange(500), []
     for _ in range(200):
         start = time.perf_counter()
         for _ in range(512):
             watch.seen(items, columns)
         times.append((time.perf_counter() - start) / 512)
-    assert min(times) < 0.4e-6  # 0.3 on a machine of its own
+    assert min(times) < 0.3e-6
 
 
 @pytest.mark.parametrize(

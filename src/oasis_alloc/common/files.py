@@ -10,8 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from oasis_alloc.errors import InputError
+
 _ENDING = ".tmp"
 _LONGEST = 200  # bytes of a name to which a temporary ending can be added
+
+
+def path_text(path: str | os.PathLike[str]) -> str:
+    """The path as text; `InputError` if it has a null character, which no system can open."""
+    text = os.fsdecode(path)
+    if "\0" in text:
+        raise InputError(f"{text!r} is not a path: it has a null character.")
+    return text
 
 
 @contextmanager
@@ -24,7 +34,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     has the usual mode of new files. If the block raises, the temporary file is removed and `path` is unchanged.
     The temporary name ends like `path`, for writers that check the ending.
 
-    Raises `OSError` if the folder cannot be written, or if `path` exists and is not a regular file.
+    Raises `OSError` if the folder cannot be written, or if `path` exists and is not a regular file: it names `path`, or
+    the file that a link leads to, never the temporary file. Raises `InputError` for a path with a null character.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -33,20 +44,23 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     ...     Path(folder, "page.html").read_text(), len(os.listdir(folder))
     ('whole', 1)
     """
+    text = path_text(path)
     target = Path(os.path.realpath(path))
     known = _known(target)
     name = target.stem if len(os.fsencode(target.name)) < _LONGEST else ""
     beside = target.with_name(f".{name}.{os.getpid()}-{secrets.token_hex(4)}{_ENDING}{target.suffix if name else ''}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    os.close(os.open(beside, flags, 0o666))  # not with tempfile, whose files only their owner may read
     try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        os.close(os.open(beside, flags, 0o666))  # not with tempfile, whose files only their owner may read
         yield beside
         with _flushed(beside):
             _keep_mode(beside, known)
         os.replace(beside, target)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):  # the first error matters
             beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and beside.name in str(error):  # a name that says nothing, and is gone
+            raise _of_target(error, text, beside, target) from error
         raise
     if os.name == "posix":  # the rename should also survive a power cut
         with _flushed(target.parent):
@@ -96,6 +110,17 @@ def _known(target: Path) -> os.stat_result | None:
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "a device or pipe cannot be replaced by a file", str(target))
     return found
+
+
+def _of_target(error: OSError, path: str, beside: Path, target: Path) -> OSError:
+    """The same error, of the file that was to be written."""
+    leads = f"; the path is a link to {str(target)!r}" if os.path.islink(path) else ""
+    if error.errno is None:  # of a library that has its own messages
+        return type(error)(str(error).replace(str(beside), str(target)) + leads)
+    reason = (error.strerror or os.strerror(error.errno)).replace(str(beside), str(target))
+    if isinstance(error, FileNotFoundError) and not target.parent.is_dir():
+        reason = f"there is no directory {str(target.parent)!r}"
+    return OSError(error.errno, f"{reason}{leads}", str(target))
 
 
 def _keep_mode(beside: Path, known: os.stat_result | None) -> None:

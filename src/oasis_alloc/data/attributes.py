@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.common.arrays import readonly
-from oasis_alloc.data.keys import Key, as_vector, factorize
+from oasis_alloc.data.keys import Key, as_vector, factorize, refuse_infinite
 from oasis_alloc.data.multi_keys import MultiKey, as_attribute, n_rows
 from oasis_alloc.data.validation import as_column
 from oasis_alloc.errors import InputError
@@ -123,6 +123,7 @@ def as_ids(ids: object, n: int, what: str, size: str) -> NDArray[Any] | None:
     factor = factorize(vector, what)
     if (factor.codes < 0).any():
         raise InputError(f"{what}: entry {int(np.argmin(factor.codes)):,} is missing; expected an id.")
+    refuse_infinite(factor, what, lambda row: f"entry {row:,} is")
     if len(factor.values) < n:
         again = np.ones(n, dtype=bool)
         again[factor.rows] = False

@@ -17,8 +17,9 @@ from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import FrozenMapping
 from oasis_alloc.data.attributes import Given, as_keys
+from oasis_alloc.data.coded import holds_numbers
 from oasis_alloc.data.doubled import told_apart
-from oasis_alloc.data.keys import Factor, factorize, first_rows
+from oasis_alloc.data.keys import Factor, factorize, first_rows, refuse_infinite
 from oasis_alloc.data.left_out import is_left_out, why_left_out
 from oasis_alloc.data.validation import as_column, item_dtype
 from oasis_alloc.errors import InputError, MissingDependencyError
@@ -218,19 +219,21 @@ def _columns(
     for name in _named(frame):
         if name in (user, item):
             continue
-        if not _may_be_numbers(schema[name]):
+        is_coded = holds_numbers(frame.get_column(name).to_native())
+        if not is_coded and not _may_be_numbers(schema[name]):
             refused[name] = f"column {name!r} holds {schema[name]}; expected numbers."
             continue
         try:
             taken[name] = as_column(f"column {name!r}", _numbers(frame, name), len(frame))
         except InputError as error:
             refused[name] = str(error)
-            if schema[name].is_numeric():
+            if is_coded or schema[name].is_numeric():
                 bad = bad or error
     if not taken and bad is not None:
         raise bad
     if not taken:
-        raise InputError("pairs has no numeric column besides the ids; expected one or more.")
+        found = f" For example, {next(iter(refused.values()))}" if refused else ""
+        raise InputError(f"pairs has no numeric column besides the ids; expected one or more.{found}")
     return taken, refused
 
 
@@ -314,6 +317,7 @@ def _ids(frame: nw.DataFrame[Any], name: str, what: str) -> Factor:
         factor = _string_ids(series, where) if _is_string(series) else factorize(_values(series), where)
         nulls = factor.codes < 0  # NaN, which is not null in polars and pyarrow
         if not nulls.any():
+            refuse_infinite(factor, where, lambda row: f"row {row:,} is")
             return factor
     raise InputError(f"{where}: row {int(np.argmax(nulls)):,} is null or nan; expected an id.")
 

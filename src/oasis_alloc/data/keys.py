@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from oasis_alloc.common.arrays import objects, readonly
 from oasis_alloc.common.labels import all_same, as_dates, is_none, kinds_of, plain
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.data.coded import decoded
 from oasis_alloc.errors import InputError
 
+_INFINITE = frozenset({np.inf, -np.inf})
 _HASHED = -(2**20)  # labels below it are hashes, not codes of "missing"
 _OF_NAN = (np.iinfo(np.int32).min, np.iinfo(np.int64).min)  # NaN converted to an integer
 _PLAIN = frozenset({str, int, float, type(None)})  # for these types, Python's equality is that of labels
@@ -109,6 +111,20 @@ def as_labels(factor: Factor, what: str, place: Callable[[int], str]) -> tuple[N
     return codes, as_dates(labels)
 
 
+def refuse_infinite(factor: Factor, what: str, place: Callable[[int], str]) -> None:
+    """Raise `InputError` for an infinite number among ids: it equals no label, so nothing would find it again."""
+    values = factor.values
+    if values.dtype.kind == "f":
+        bad = np.flatnonzero(np.isinf(values))
+    elif values.dtype.kind == "O":
+        bad = np.array([k for k, value in enumerate(values.tolist()) if value in _INFINITE], np.int64)
+    else:
+        return
+    if bad.size:
+        row = int(factor.rows[bad].min())
+        raise InputError(f"{what}: {place(row)} {values[factor.codes[row]]}; expected finite numbers as ids.")
+
+
 def _without_minus_one(
     labels: NDArray[Any], codes: NDArray[np.int64], factor: Factor, what: str, place: Callable[[int], str]
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -158,6 +174,7 @@ def as_vector(values: Any, what: str) -> NDArray[Any]:
 
 def _of_column(values: Any) -> NDArray[Any]:
     """A column of polars or pyarrow: as an array if it has only numbers, else the values themselves."""
+    values = decoded(values)
     has_nulls = values.null_count() if callable(values.null_count) else values.null_count
     if not has_nulls and "128" not in str(getattr(values, "dtype", "")):  # NumPy has no 128-bit integers
         array: NDArray[Any] = np.asarray(values)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
-from oasis_alloc.common.files import kind_of_file, replacing
+from oasis_alloc.common.files import kind_of_file, path_text, replacing
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import FrozenMapping
@@ -164,9 +164,11 @@ def _types(
                 raise
             refused[name] = str(error)
     if not out:
+        others = [f"{f.name} ({f.type})" for f in files[0].schema if f.name not in (user, item)]
         raise InputError(
             next(iter(refused.values()), None)
-            or f"{files[0].path.name} has no column of numbers besides {user!r} and {item!r}; expected one."
+            or f"{files[0].path.name} has no column of numbers besides {user!r} and {item!r}; expected one. "
+            f"{'Others: ' + ', '.join(others[:5]) if others else 'There are no other columns'}."
         )
     return out
 
@@ -334,7 +336,7 @@ def write(
         raise InputError(f"compact={compact!r}: expected True or False.")
     if not isinstance(name, str) or not name or name.startswith((".", "_")) or "/" in name:
         raise InputError(f"name={name!r}: expected the name of a file without its ending, such as 'pairs-0001'.")
-    target = Path(str(directory))
+    target = Path(path_text(str(directory)))
     target.mkdir(parents=True, exist_ok=True)
     columns = dict(candidates.columns)
     for taken in (candidates.user_name, candidates.item_name):

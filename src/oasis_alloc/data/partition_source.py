@@ -43,7 +43,11 @@ class Source:
             columns = [f.name for f in first if f.name not in (user, item, *keys) and _is_number(f.type)]
         found = cls(files, user, item, tuple(columns), keys)
         if not found.columns:
-            raise InputError(f"{files[0].path.name} has no column of numbers besides {user!r} and {item!r}.")
+            others = ", ".join(f"{f.name} ({f.type})" for f in list(first)[:5])
+            raise InputError(
+                f"{files[0].path.name} has no column of numbers besides {user!r} and {item!r}; expected one. It has "
+                f"{others}."
+            )
         if len({user, item, *found.columns, *keys}) < len(found.names):
             raise InputError(f"the columns {list(found.names)} are not distinct; expected each name once.")
         for file in files:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.labels import is_none
+from oasis_alloc.data.coded import decoded
 from oasis_alloc.data.left_out import is_left_out
 from oasis_alloc.errors import InputError
 
@@ -186,7 +187,7 @@ def _as_array(values: object, what: str) -> NDArray[Any]:
         k = int(np.argmax(np.ma.getmaskarray(values).reshape(-1)))
         raise InputError(f"{what}: entry {k:,} is masked; expected a value.")
     try:
-        array: NDArray[Any] = np.asarray(values)
+        array: NDArray[Any] = np.asarray(decoded(values))
     except (TypeError, ValueError) as error:
         raise InputError(f"{what} cannot be read as an array ({error}).") from error
     if array.ndim != 1:

@@ -322,9 +322,15 @@ def danger(directory: Path) -> str:
     return next(filter(None, (_danger(str(folder), folder.stat()) for folder in there)), "")
 
 
-@cache
+_said: set[str] = set()  # what was refused in this process, and why
+
+
 def _warn(message: str) -> None:
-    _log.warning("kernels are compiled in every process: %s", message)
+    """Log why the cache, or a file in it, is refused: one warning per process, and the rest for debugging."""
+    if message not in _said:
+        level = logging.DEBUG if _said else logging.WARNING
+        _said.add(message)
+        _log.log(level, "kernels are compiled in every process: %s", message)
 
 
 def _danger(path: str, at: os.stat_result) -> str:

@@ -17,6 +17,7 @@ from oasis_alloc.pacing.outlook import Outlook, outlooks
 from oasis_alloc.pacing.recorder import Recorder
 from oasis_alloc.pacing.usage import Labels, Usage, of_slate
 from oasis_alloc.serving.explain.explanation import Explanation
+from oasis_alloc.serving.request.clashes import explained
 from oasis_alloc.serving.request.reader import User, UserLike
 
 if TYPE_CHECKING:
@@ -59,21 +60,26 @@ class Served:
         now = self._live.at_now()
         return now, known if now is self.policy else now._scorer.reader._user(known.codes)
 
+    @explained
     def score(
-        self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, out: Floats | None = None,
+        self, /, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, out: Floats | None = None,
         **attributes: LabelsLike,
     ) -> Floats:  # fmt: skip
         """Priced scores at the prices of now; see `Policy.score`."""
         policy, known = self._asked(user, attributes)
         return policy.score(items, columns, known, out, **attributes)
 
-    def boosts(self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, **attributes: LabelsLike) -> Floats:
+    @explained
+    def boosts(
+        self, /, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, **attributes: LabelsLike
+    ) -> Floats:
         """What to add to a host's own ranking score, at the prices of now; see `Policy.boosts`."""
         policy, known = self._asked(user, attributes)
         return policy.boosts(items, columns, known, **attributes)
 
+    @explained
     def select(
-        self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, k: int | None = None,
+        self, /, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, k: int | None = None,
         pinned: ArrayLike | None = None, exclude: ArrayLike | None = None, fill: bool = False, **attributes: LabelsLike,
     ) -> Ints:  # fmt: skip
         """The slate at the prices of now, without what would cross a hard cap; see `Policy.select`.
@@ -114,8 +120,9 @@ class Served:
         chosen = np.flatnonzero(given) if given.dtype == np.bool_ else given.astype(np.int64)
         return np.union1d(chosen, np.flatnonzero(np.isneginf(marks)))
 
+    @explained
     def explain(
-        self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, k: int | None = None,
+        self, /, items: ItemsLike, columns: ColumnsLike, user: UserLike = None, k: int | None = None,
         pinned: ArrayLike | None = None, exclude: ArrayLike | None = None, fill: bool = False, **attributes: LabelsLike,
     ) -> Explanation:  # fmt: skip
         """Why `select` decides as it does at the prices of now; see `Policy.explain`."""

@@ -17,39 +17,44 @@ if TYPE_CHECKING:
 
 
 class Calibrator:
-    """The maps of a policy's columns; see kernels/serve/calibrate.py for the arrays."""
+    """The maps of a policy's columns; see kernels/serve/calibrate.py for the arrays.
 
-    def __init__(self, data: PolicyData) -> None:
+    `of_item` are rows for the `of_item` of the formula, in which they follow `n_before` others.
+    """
+
+    def __init__(self, data: PolicyData, n_before: int) -> None:
         self.columns: tuple[ColumnCalibration, ...] = data.calibration
         self.names = frozenset(one.column for one in self.columns)
         self.row = [data.columns.index(one.column) for one in self.columns]
         n_pieces = max(one.x.size - 1 for one in self.columns)
-        self.maps: Floats = np.vstack([_packed(one, n_pieces) for one in self.columns])
-        ends = np.cumsum([0, *(len(one.y) for one in self.columns)]).tolist()
-        self._first = ends[:-1]
+        maps = np.vstack([_packed(one, n_pieces) for one in self.columns])
+        head = 1 + len(self.columns)
+        self.maps: Floats = np.vstack([np.zeros((head, maps.shape[1])), maps])
+        self.maps[0, 0] = len(self.columns)
+        self._first = np.cumsum([head, *(len(one.y) for one in self.columns[:-1])]).tolist()
         place = {key: k for k, key in enumerate(data.user_keys)}
         self._user = [-1 if one.key is None else place.get(one.key, -1) for one in self.columns]
         self._of_label = [_rows(one, len(data.user_keys.get(str(one.key), ()))) for one in self.columns]
         by_item = [c for c, one in enumerate(self.columns) if one.key in data.item_keys]
-        self._place = {c: k for k, c in enumerate(by_item)}
+        self._place = {c: n_before + k for k, c in enumerate(by_item)}
         self.of_item = np.zeros((len(by_item), data.n_items + 1), np.uint32)
         for k, c in enumerate(by_item):
             key = data.item_keys[str(self.columns[c].key)]
             rows = _rows(self.columns[c], len(key.labels))
             self.of_item[k, :-1] = self._first[c] + rows[key.codes]
             self.of_item[k, -1] = self._first[c]
-        self._plans: dict[tuple[int, ...], Ints] = {}
+        self._n_before = n_before
+        self._plans: dict[tuple[int, ...], Floats] = {}
 
-    def plan(self, codes: tuple[int, ...]) -> Ints:
-        """(n, 3) the plan of requests of a user with these codes."""
+    def plan(self, codes: tuple[int, ...]) -> Floats:
+        """The plan of requests of a user with these codes."""
         keyed = tuple(codes[at] if at >= 0 else -1 for at in self._user)
         found = self._plans.get(keyed)
         if found is None:
-            found = np.empty((len(self.columns), 3), np.int64)
+            found = self.maps.copy()
             for c, code in enumerate(keyed):
                 row = int(self._of_label[c][code]) if self._user[c] >= 0 else 0
-                one = -1 if c in self._place else self._first[c] + row
-                found[c] = self.row[c], one, self._place.get(c, 0)
+                found[1 + c, :3] = self.row[c], -1 if c in self._place else self._first[c] + row, self._place.get(c, 0)
             self._plans[keyed] = found
         return found
 
@@ -62,12 +67,12 @@ class Calibrator:
         of_item = self.of_item
         if local is not None:
             of_item = np.empty((len(self._place), items.size + 1), np.uint32)
-            for c, k in self._place.items():
+            for k, c in enumerate(self._place):
                 of_item[k] = self._first[c] + self._local(c, *local[str(self.columns[c].key)])
             items = np.arange(items.size)
-        out = np.empty_like(block)
-        plan = self.plan(codes)
-        calibrate.calibrate(0, items.size, items, block, len(block), plan, self.maps, of_item, out)
+        out, end = np.empty_like(block), of_item.shape[1]
+        rows = np.vstack([np.zeros((self._n_before, end), np.uint32), of_item]) if len(of_item) else of_item
+        calibrate.calibrate(0, items.size, items, block, len(block), self.plan(codes), rows, out)
         return out
 
     def batch(
@@ -79,12 +84,12 @@ class Calibrator:
 
         out = dict(columns)
         numbers = np.ascontiguousarray(items, np.int64)
-        plans = np.array([self.plan(tuple(row)) for row in codes.tolist()]).reshape(-1, len(self.columns), 3)
+        plans = [self.plan(tuple(row)) for row in codes.tolist()]
         for c, one in enumerate(self.columns):
             if one.column in out:
                 given = np.array(out[one.column], np.float64)
-                made, which = np.empty(given.size), np.ascontiguousarray(plans[:, c, 1])
-                of_item = self.of_item[self._place[c]] if c in self._place else np.zeros(1, np.uint32)
+                made, which = np.empty(given.size), np.array([plan[1 + c, 1] for plan in plans], np.int64)
+                of_item = self.of_item[self._place[c] - self._n_before] if c in self._place else np.zeros(1, np.uint32)
                 calibrate.calibrate_users(
                     np.ascontiguousarray(kind, np.int64), np.array(indptr, np.int64), numbers.copy(), given, which,
                     self.maps, of_item, made,

@@ -64,9 +64,9 @@ def test_intervals_have_their_coverage() -> None:
 
 
 def test_a_few_repetitions_are_not_far_off() -> None:
-    found = repetitions(12)
+    found = repetitions(7)
     for name in ("shrinkage", "second prediction", "difference"):
-        assert sum(hit for hit, _ in found[name]) >= 8, name
+        assert sum(hit for hit, _ in found[name]) >= 4, name
     assert np.mean([off for _, off in found["naive"]]) > 3.0
 
 

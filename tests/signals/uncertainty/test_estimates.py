@@ -82,7 +82,7 @@ def test_groups_have_a_prior_each() -> None:
 
 
 def test_halves_of_a_prediction_are_independent_and_unbiased() -> None:
-    n = 20_000
+    n = 5_000
     cands = oa.Candidates.from_arrays(
         [0, n], np.arange(n), {"r": np.full(n, 5.0)}, uncertainty={"r": np.linspace(0.1, 2.0, n)}
     )
@@ -95,7 +95,7 @@ def test_halves_of_a_prediction_are_independent_and_unbiased() -> None:
         error = sd * np.random.default_rng(4).standard_normal(n)
         one, other = fit.columns["r"] - 5.0 + error, check.columns["r"] - 5.0 + error
         assert abs(np.corrcoef(one / sd, other / sd)[0, 1]) < 4 / np.sqrt(n)
-        assert np.std(one / sd) == pytest.approx(1 / np.sqrt(share), rel=0.02)
+        assert np.std(one / sd) == pytest.approx(1 / np.sqrt(share), rel=0.04)
 
 
 def test_a_difference_cancels_what_both_show() -> None:
@@ -119,6 +119,7 @@ def test_a_difference_cancels_what_both_show() -> None:
 
 def test_information_is_worth_the_mean_of_the_best_less_the_best_mean() -> None:
     cands, drawn = market(0)
+    drawn = drawn[:10]
     stated = problem(cands)
     worth = oa.perfect_information(stated, oa.Draws(cands, {"relevance": drawn}), gap=1e-6)
 

@@ -60,8 +60,8 @@ def test_functions_and_rules_of_slates_stay() -> None:
         oa.Slate(3, at_most={"campaign": 2}, diminishing={"campaign": 0.05}),
     )
     draws = oa.Draws(cands, {"relevance": drawn})
-    answer = oa.solve_uncertain(stated, risk="worst", draws=draws, gap=1e-4)
-    assert answer.gap <= 1e-4
+    answer = oa.solve_uncertain(stated, risk="worst", draws=draws, gap=2e-3)
+    assert answer.gap <= 2e-3
     # no allocation of another problem is better than the bound
     for s in range(3):
         other = oa.solve(stated.replace(candidates=cands_with(cands, drawn[s])), gap=1e-6)
@@ -78,8 +78,8 @@ def cands_with(cands: oa.Candidates, relevance: np.ndarray) -> oa.Candidates:
 def test_slot_weights_are_mixed_by_slot() -> None:
     cands, drawn = market(4)
     stated = problem(cands).replace(slate=oa.Slate(2, slot_weights=[1.0, 0.5]))
-    answer = oa.solve_uncertain(stated, risk="worst", draws=oa.Draws(cands, {"relevance": drawn}), gap=1e-4)
-    assert answer.gap <= 1e-4
+    answer = oa.solve_uncertain(stated, risk="worst", draws=oa.Draws(cands, {"relevance": drawn}), gap=1e-3)
+    assert answer.gap <= 1e-3
     shown = answer.solution.allocation.reshape(cands.n_users, -1)
     assert shown.sum(axis=1).max() <= 1.5 + 1e-9
     assert shown.max() <= 1.0 + 1e-9
@@ -134,6 +134,18 @@ def test_the_quantile_of_large_supply_has_its_square() -> None:
     sd, x = cands.uncertainty, answer.solution.allocation
     variance = (sd["relevance"] ** 2 + (0.3 * sd["promotion"]) ** 2) * often**2
     assert answer.deviation == pytest.approx(np.sqrt(variance @ x), rel=1e-9)
+
+
+def test_a_lower_quantile_is_missed_as_often_as_it_says() -> None:
+    cands, _ = market(2, users=60)
+    answer = oa.solve_uncertain(problem(cands), risk=oa.LowerQuantile(0.1))
+    x, rng = answer.solution.allocation, np.random.default_rng(8)
+    values = np.zeros(20_000)
+    for name, weight in (("relevance", 1.0), ("promotion", 0.3)):
+        noise = cands.uncertainty[name] * x
+        errors = rng.standard_normal((20_000, np.count_nonzero(noise))) @ noise[noise > 0]
+        values += weight * (cands.columns[name] @ x + errors)
+    assert np.mean(values < answer.value) == pytest.approx(0.1, abs=0.01)
 
 
 def test_a_conflict_is_returned_as_one() -> None:

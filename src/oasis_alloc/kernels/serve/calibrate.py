@@ -1,11 +1,13 @@
 """Calibrated columns of requests: monotone pieces added one by one, in the arithmetic of data/column_map.py.
 
-The maps of a policy are in one array, `maps` (n_maps, 1 + 3 K): the value at the first knot, then K knots, K widths and
-K slopes of the pieces. Maps with fewer pieces end with pieces of width 0, which add 0.
+What a request of one kind of user needs is one array, because each array of a call costs as much as scoring a hundred
+candidates. `plan` (1 + n + m, 1 + 3 K) has
 
-What a request of one kind of user needs is `plan` (n, 3), one row per calibrated column: its row among the columns; its
-map, or -1 if the map depends on the item; and the row of `of_item` (m, n_items + 1) that has the maps of items.
-The last column of `of_item` is for unknown items.
+- in row 0 the number n of calibrated columns;
+- a row for each of these: its row among the columns; its map, or -1 if that depends on the item; and then the row of
+  `of_item` that has the map of every item, in the last column that of unknown items;
+- the m maps, numbered by their rows of `plan`: the value at the first knot, then K knots, K widths and K slopes of the
+  pieces. Maps with fewer pieces end with pieces of width 0, which add 0.
 
 A value that is not finite stays so (NaN), for the checks of the scores.
 """
@@ -74,69 +76,75 @@ def piecewise_by_item(
 
 
 @jit
-def calibrate(
-    first: int, last: int, items: Ints, given: Floats, n_columns: int, plan: Ints, maps: Floats, of_item: Counts,
-    out: Floats,
+def _map_column(
+    c: int, first: int, last: int, items: Ints, given: Floats, plan: Floats, of_item: Counts, out: Floats
 ) -> None:  # fmt: skip
-    """Write the first `n_columns` columns of candidates first <= i < last into out, calibrated where the plan says."""
-    for row in range(n_columns):
-        is_mapped = False
-        for c in range(plan.shape[0]):
-            is_mapped |= plan[c, 0] == row
-        if not is_mapped:
-            _copy(first, last, given[row], out[row])
-    for c in range(plan.shape[0]):
-        row, one = plan[c, 0], plan[c, 1]
-        if row < n_columns:
-            if one >= 0:
-                piecewise(first, last, given[row], maps[one], out[row])
-            else:
-                piecewise_by_item(first, last, items, given[row], maps, of_item[plan[c, 2]], out[row])
+    one = int(plan[c, 1])
+    if one >= 0:
+        piecewise(first, last, given, plan[one], out)
+    else:
+        piecewise_by_item(first, last, items, given, plan, of_item[int(plan[c, 2])], out)
 
 
 @jit
-def calibrate_in_place(n: int, items: Ints, columns: Floats, plan: Ints, maps: Floats, of_item: Counts) -> None:
+def calibrate(
+    first: int, last: int, items: Ints, given: Floats, n_columns: int, plan: Floats, of_item: Counts, out: Floats
+) -> None:
+    """Write the first `n_columns` columns of candidates first <= i < last into out, calibrated where the plan says."""
+    n = int(plan[0, 0])
+    for row in range(n_columns):
+        is_mapped = False
+        for c in range(1, 1 + n):
+            is_mapped |= int(plan[c, 0]) == row
+        if not is_mapped:
+            _copy(first, last, given[row], out[row])
+    for c in range(1, 1 + n):
+        row = int(plan[c, 0])
+        if row < n_columns:
+            _map_column(c, first, last, items, given[row], plan, of_item, out[row])
+
+
+@jit
+def calibrate_in_place(n: int, items: Ints, columns: Floats, plan: Floats, of_item: Counts) -> None:
     """Calibrate the columns of buffers whose last row is for scores; it holds one column meanwhile."""
     end = columns.shape[0] - 1
     room = columns[end]
-    for c in range(plan.shape[0]):
-        row, one = plan[c, 0], plan[c, 1]
+    for c in range(1, 1 + int(plan[0, 0])):
+        row = int(plan[c, 0])
         if row < end:
-            if one >= 0:
-                piecewise(not_literal(0), n, columns[row], maps[one], room)
-            else:
-                piecewise_by_item(not_literal(0), n, items, columns[row], maps, of_item[plan[c, 2]], room)
+            _map_column(c, not_literal(0), n, items, columns[row], plan, of_item, room)
             _copy(not_literal(0), n, room, columns[row])
 
 
 @jit
 def calibrated_scores(
     n: int, items: Ints, columns: Floats, kept: int, is_slate: bool, blend: Floats, of_item: Counts, table: Floats,
-    seen: Bits, plan: Ints, maps: Floats, map_of: Counts,
+    seen: Bits, plan: Floats,
 ) -> bool:  # fmt: skip
     """As `checked_scores`, of columns that are calibrated first."""
-    calibrate_in_place(n, items, columns, plan, maps, map_of)
+    calibrate_in_place(n, items, columns, plan, of_item)
     return checked_scores(n, items, columns, kept, is_slate, blend, of_item, table, seen)
 
 
 @jit
 def calibrated_best(
     n: int, items: Ints, columns: Floats, blend: Floats, of_item: Counts, table: Floats, seen: Bits,
-    size: int, min_size: int, floor: float, out: Ints, plan: Ints, maps: Floats, map_of: Counts,
+    size: int, min_size: int, floor: float, out: Ints, plan: Floats,
 ) -> int:  # fmt: skip
     """As `checked_best`, of columns that are calibrated first."""
-    calibrate_in_place(n, items, columns, plan, maps, map_of)
+    calibrate_in_place(n, items, columns, plan, of_item)
     return checked_best(n, items, columns, blend, of_item, table, seen, size, min_size, floor, out)
 
 
 @jit
 def best_calibrated(
-    n: int, items: Ints, given: Floats, n_columns: int, plan: Ints, maps: Floats, map_of: Counts, columns: Floats,
-    blend: Floats, of_item: Counts, table: Floats, k: int, min_size: int, floor: float, scores: Floats, out: Ints,
+    n: int, items: Ints, both: Floats, blend: Floats, of_item: Counts, table: Floats, k: int, min_size: int,
+    floor: float, scores: Floats, out: Ints, plan: Floats,
 ) -> int:  # fmt: skip
-    """As `best`, of columns that are calibrated from `given` into `columns`."""
-    calibrate(not_literal(0), n, items, given, n_columns, plan, maps, map_of, columns)
-    return best(n, items, columns, blend, of_item, table, k, min_size, floor, scores, out)
+    """As `best`, of columns that are calibrated from the first block of `both` (2, n_columns, ...) into the second."""
+    given, values = both[0], both[1]
+    calibrate(not_literal(0), n, items, given, given.shape[0], plan, of_item, values)
+    return best(n, items, values, blend, of_item, table, k, min_size, floor, scores, out)
 
 
 @jit

@@ -13,6 +13,7 @@ from oasis_alloc.common.checks import as_buffer
 from oasis_alloc.common.labels import as_listed
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.data.coded import decoded
 from oasis_alloc.data.keys import as_vector
 from oasis_alloc.data.validation import as_column, as_indptr, by_name
 from oasis_alloc.errors import InputError
@@ -137,7 +138,7 @@ def column_of(columns: object, name: str, n_pairs: int) -> Column:
         raise InputError(f"columns is {type(columns).__name__}; expected {{name: (n_pairs,) numbers}}.")
     if name not in named:
         raise InputError(f"columns: {name!r} is missing.{did_you_mean(name, named)}")
-    column = np.asarray(named[name])
+    column = np.asarray(decoded(named[name]))
     if column.dtype.kind == "O" and column.ndim == 1:
         column = as_column(f"columns[{name!r}]", column, column.size)
     if column.shape != (n_pairs,) or column.dtype.kind not in "biuf":

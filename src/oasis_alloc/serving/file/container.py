@@ -60,8 +60,10 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     Raises
     ------
     SnapshotError
-        If the path is not valid, or an array has another dtype, more than 32 dimensions or a dimension above 2^33, or
-        is not finite.
+        If the path is neither a text nor a path, or an array has another dtype, more than 32 dimensions or a dimension
+        above 2^33, or is not finite.
+    InputError
+        If the path has a null character.
     OSError
         If the file cannot be written; an existing file is unchanged.
 
@@ -74,8 +76,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     >>> arrays["price"].tolist(), header["policy_id"], header["schema"]
     ([0.5, -1.0], 'p1', '2')
     """
-    if "\0" in path_text(path):
-        raise SnapshotError(f"{os.fsdecode(path)!r} is not a path: it has a null character.", "unreadable")
+    path_text(path)
     write_whole(path, to_bytes(arrays, header))
 
 

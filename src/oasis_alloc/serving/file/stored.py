@@ -43,7 +43,8 @@ class StoredPolicy:
         """Write the policy as one file, by rename: a reader sees the complete new file or the old one.
 
         `docs/snapshot.md` specifies the file. Raises `SnapshotError` for ids or labels that are neither integers,
-        strings, floats nor booleans and for an invalid path, and `OSError` if it cannot be written.
+        strings, floats nor booleans and for what is no path, `InputError` for a path with a null character, and
+        `OSError` if it cannot be written.
 
         >>> import tempfile, oasis_alloc as oa
         >>> cands = oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]})

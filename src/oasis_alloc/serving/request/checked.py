@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.data.coded import decoded
 from oasis_alloc.serving.request.diversity import diversified
 from oasis_alloc.serving.request.reader import Request, User
 from oasis_alloc.serving.request.scorer import Scorer
@@ -39,8 +40,7 @@ class Checked:
         self._scorer, self._selector, self._reader = scorer, scorer.selector, scorer.reader
         self._blend, self._of_item = scorer.blend, scorer.formula.of_item
         self._is_plain, self._n_scored = scorer.selector.is_plain, len(scorer.data.scored)
-        calibrator = scorer.formula.calibrator
-        self._tables = None if calibrator is None else (calibrator.maps, calibrator.of_item)
+        self._is_calibrated = scorer.formula.calibrator is not None
         self._pool: deque[_Buffers] = deque()
 
     def score(
@@ -154,7 +154,7 @@ class Checked:
 
     def _maps(self, user: User) -> tuple[Any, ...]:
         """Further arguments of kernels that calibrate."""
-        return () if self._tables is None else (user.plan, *self._tables)
+        return (user.plan,) if self._is_calibrated else ()
 
     def _under_rules(
         self, n: int, numbers: Ints, buffers: _Buffers, user: User, fill: tuple[int, int, int, float], slate: Ints
@@ -217,6 +217,6 @@ class _Buffers:
 def _as_array(given: object) -> npt.NDArray[Any]:
     """The value as an array; one whose shape fits nothing if NumPy cannot convert it."""
     try:
-        return np.asarray(given)
+        return np.asarray(decoded(given))
     except Exception:  # a ragged list, or an error of a foreign object: the long path explains it
         return _UNREADABLE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
@@ -26,20 +25,42 @@ class Prepared(Remade):
     """Buffers of one thread; see `Policy.prepare`."""
 
     __slots__ = (
-        "_best", "_best_calibrated", "_blend", "_calibrate", "_k", "_keep", "_keep_scored", "_max_candidates",
-        "_of_item", "_owner", "_pick", "_pick_scored", "_plain", "_rules", "_score", "_tables", "_to_keep",
-        "columns", "items", "marginal", "names", "positions", "scores", "values",
+        "_best",
+        "_best_calibrated",
+        "_blend",
+        "_both",
+        "_calibrate",
+        "_k",
+        "_keep",
+        "_keep_scored",
+        "_max_candidates",
+        "_of_item",
+        "_owner",
+        "_pick",
+        "_pick_scored",
+        "_plain",
+        "_rules",
+        "_score",
+        "_to_keep",
+        "columns",
+        "items",
+        "marginal",
+        "names",
+        "positions",
+        "scores",
+        "values",
     )  # fmt: skip
 
     def __init__(self, scorer: Scorer, max_candidates: int, k: int | None) -> None:
+        from oasis_alloc.kernels.serve import calibrate, select_one
         from oasis_alloc.kernels.serve import score as serve
-        from oasis_alloc.kernels.serve import select_one
 
         max_candidates = _checked("prepare", "max_candidates", max_candidates)
         formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
         k = min(checked_slots(k, slate.size), max_candidates)
         self._owner, self._blend, self._of_item, self._plain = formula, scorer.blend, formula.of_item, selector.is_plain
         self._best, self._score = serve.best, serve.score
+        self._calibrate, self._best_calibrated = calibrate.calibrate, calibrate.best_calibrated
         self._pick, self._keep = select_one.pick_one, select_one.keep_one
         self._pick_scored, self._keep_scored = select_one.pick_scored, select_one.keep_scored
         costs, caps, _ = selector.category_costs(k)
@@ -48,9 +69,10 @@ class Prepared(Remade):
         self.names = names
         with _room(f"prepare(max_candidates={max_candidates:,})"):
             self.items: Ints = np.full(max_candidates, -1, np.int64)
-            self.columns: Floats = np.zeros((len(names), max_candidates))
-            self.values: Floats = self.columns  # what is scored: another block if columns are calibrated
-            self._tables = self._calibrated_into(scorer)
+            is_calibrated = formula.calibrator is not None
+            self._both: Floats = np.zeros((1 + is_calibrated, len(names), max_candidates))
+            self.columns: Floats = self._both[0]
+            self.values: Floats = self._both[-1]  # what is scored: another block if columns are calibrated
             self.scores: Floats = np.zeros(max_candidates)
             self.positions: Ints = np.zeros(max(k, 1), np.int64)
             self.marginal: Floats = np.zeros(max(k, 1))
@@ -58,22 +80,10 @@ class Prepared(Remade):
         if slate.keep is not None:
             self._to_keep = self.values[names.index(slate.keep[0])], caps, slate.keep[1]
 
-    def _calibrated_into(self, scorer: Scorer) -> tuple[Floats, Any] | None:
-        """What maps columns into `values`, a block of its own, if the policy has calibrations."""
-        if (calibrator := scorer.formula.calibrator) is None:
-            return None
-        from oasis_alloc.kernels.serve import calibrate
-
-        self._calibrate, self._best_calibrated = calibrate.calibrate, calibrate.best_calibrated
-        self.values = np.zeros_like(self.columns)
-        return calibrator.maps, calibrator.of_item
-
     def _map(self, n: int, user: User) -> None:
         """Write the calibrated columns of the first n candidates into `values`."""
-        if self._tables is not None:
-            self._calibrate(
-                0, n, self.items, self.columns, len(self.names), user.plan, *self._tables, self.values
-            )  # fmt: skip
+        if len(self._both) > 1:
+            self._calibrate(0, n, self.items, self.columns, len(self.names), user.plan, self._of_item, self.values)
 
     def score(self, n: int, user: User) -> None:
         """Write the priced scores of the first n candidates into `scores`."""
@@ -87,10 +97,10 @@ class Prepared(Remade):
         if type(n) is not int or not 0 <= n <= self._max_candidates or user.owner is not self._owner:
             n = self._counted(n, user)
         k = self._k if self._k < user.size else user.size
-        if self._plain and self._tables is not None:
+        if self._plain and len(self._both) > 1:
             return self._best_calibrated(
-                n, self.items, self.columns, len(self.names), user.plan, *self._tables, self.values, self._blend,
-                self._of_item, user.table, k, min(user.at_least, k), 0.0, self.scores, self.positions,
+                n, self.items, self._both, self._blend, self._of_item, user.table, k, min(user.at_least, k), 0.0,
+                self.scores, self.positions, user.plan,
             )  # fmt: skip
         if self._plain:
             return self._best(

@@ -13,6 +13,7 @@ from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.labels import as_listed
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import AttributesLike, Floats, Ints
+from oasis_alloc.data.coded import decoded
 from oasis_alloc.data.validation import as_column, by_name
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.data import PolicyData
@@ -21,7 +22,7 @@ from oasis_alloc.serving.lookup import Lookup, Numbers, listed, warn
 from oasis_alloc.serving.schema import known_keys, nearest, shown
 from oasis_alloc.serving.tally import Tally
 
-_NO_PLAN = np.zeros((0, 3), np.int64)
+_NO_PLAN = np.zeros((1, 4))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +34,7 @@ class User:
     table: Floats  # the prices of such a user
     size: int  # of the slate
     at_least: int
-    plan: Ints  # which maps calibrate columns
+    plan: Floats  # which maps calibrate columns
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _user_of, (self.owner, self.codes, self.size, self.at_least)
@@ -49,7 +50,7 @@ def _user_of(formula: Formula, codes: tuple[int, ...], size: int, at_least: int)
     return User(formula, codes, formula.table(codes), size, at_least, _plan(formula, codes))
 
 
-def _plan(formula: Formula, codes: tuple[int, ...]) -> Ints:
+def _plan(formula: Formula, codes: tuple[int, ...]) -> Floats:
     return _NO_PLAN if formula.calibrator is None else formula.calibrator.plan(codes)
 
 
@@ -205,7 +206,7 @@ class RequestReader:
     def items(self, items: object) -> Ints:
         """(n,) int64 item numbers, -1 for unseen."""
         try:
-            numbers = np.asarray(items)
+            numbers = np.asarray(decoded(items))
         except ValueError as error:  # from a ragged list
             raise InputError(f"items: expected (n,) item numbers ({error}).") from None
         if numbers.ndim != 1 or (numbers.dtype.kind not in "iu" and numbers.size):
@@ -268,7 +269,7 @@ def _block(columns: object, names: Sequence[str], n: int) -> Floats:
         if name not in columns:
             raise InputError(f"columns: {name!r} is missing.{did_you_mean(name, columns)} Needed: {', '.join(names)}.")
         try:
-            column = np.asarray(columns[name])
+            column = np.asarray(decoded(columns[name]))
             if column.dtype.kind == "O":  # Decimal, numbers of other libraries, None
                 column = as_column(f"columns[{name!r}]", column, column.size)
             if column.dtype.kind not in "biuf":

@@ -115,21 +115,19 @@ def _calibrating(
     """Calls of what policies with calibrated columns run besides."""
     from oasis_alloc.kernels.serve import calibrate
 
-    columns, plan, maps = np.zeros((2, 1)), np.zeros((1, 3), np.int64), np.zeros((1, 4))
-    map_of, blend = np.zeros((0, 1), np.uint32), np.zeros(1)
-    tables, prices = (plan, maps, map_of), (blend, of_item, table)
-    pointers, kind = np.zeros(2, np.int64), np.zeros(1, np.int64)
+    columns, plan, blend = np.zeros((2, 1)), np.zeros((1, 4)), np.zeros(1)
+    prices, pointers, kind = (blend, of_item, table), np.zeros(2, np.int64), np.zeros(1, np.int64)
     checked = (1, items, columns)
     return [
-        ("calibrate", calibrate.calibrate, (0, 1, items, columns, 1, *tables, columns.copy())),
-        ("calibrated_scores", calibrate.calibrated_scores, (*checked, -1, True, *prices, bits, *tables)),
-        ("calibrated_best", calibrate.calibrated_best, (*checked, *prices, bits, 1, 0, 0.0, out, *tables)),
+        ("calibrate", calibrate.calibrate, (0, 1, items, columns, 1, plan, of_item, columns.copy())),
+        ("calibrated_scores", calibrate.calibrated_scores, (*checked, -1, True, *prices, bits, plan)),
+        ("calibrated_best", calibrate.calibrated_best, (*checked, *prices, bits, 1, 0, 0.0, out, plan)),
         (
             "best_calibrated", calibrate.best_calibrated,
-            (1, items, columns, 1, *tables, columns.copy(), *prices, 1, 0, 0.0, scores, out),
+            (1, items, np.zeros((2, 1, 1)), *prices, 1, 0, 0.0, scores, out, plan),
         ),
         (
             "calibrate_users", calibrate.calibrate_users,
-            (kind, pointers, items, scores, kind, maps, np.zeros(1, np.uint32), scores.copy()),
+            (kind, pointers, items, scores, kind, plan, np.zeros(1, np.uint32), scores.copy()),
         ),
     ]  # fmt: skip

@@ -110,7 +110,7 @@ class DriftWatch:
         self,
         reference: Sketch,
         *,
-        every: int = 64,
+        every: int = 128,
         candidates: int = 64,
         start: float = 0.25,
         end: float = 0.1,

@@ -33,8 +33,8 @@ class Draws(ByFields):
     candidates
         Whose columns are drawn; in memory, not in files.
     columns
-        `{name: (n_draws, n_pairs)}`, finite, for columns that the candidates have. Floats of 32 bits stay so: 100 draws
-        of 1e6 pairs are 400 MB.
+        `{name: (n_draws, n_pairs)}`, finite, for columns that the candidates have, in the order of `candidates.columns`
+        (for frames, see `from_frame`). Floats of 32 bits stay so: 100 draws of 1e6 pairs are 400 MB.
     supply
         (n_draws, n_users), positive: the weight of every user in each draw. None: the problem's own.
 

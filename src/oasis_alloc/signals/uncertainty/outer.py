@@ -26,6 +26,7 @@ from oasis_alloc.solution import Solution
 
 _LEVEL = 0.3  # of the way from value to bound, at which the next weights are looked for
 _INNER = 0.3  # gap of a solve, as a share of the gap that is left
+_FAR = 0.2  # change of the weights, summed, from which a solve starts from the beginning rather than from the last one
 _FIRST_GAP = 0.03
 _MAX_SOLVES = 100
 
@@ -88,8 +89,12 @@ def solve_draws(
             break
         inner = _INNER * missing
         near = nearest_weights(cuts.weights, values, rest, value + _LEVEL * (cuts.bound - value), cap)
-        weights = dual if near is None or _is_among(near, tried) else near
-        session.change(problem=drawn.weighted(weights))
+        before, weights = weights, dual if near is None or _is_among(near, tried) else near
+        following = drawn.weighted(weights)
+        if float(np.abs(weights - before).sum()) > _FAR:
+            session = Session(following)
+        else:
+            session.change(problem=following)
     return _mixed(drawn, cuts, shares, cap, len(tried), time.perf_counter() - begun, gap)
 
 
@@ -121,7 +126,7 @@ def _mixed(
         found = evaluate(engine, positions, x)
         pairs, shown = folded(program, positions, x)
         known, diminished = sizes(engine, found), program.diminished(engine.take(positions), x)
-    values = drawn.values(pairs, shown)
+    values = drawn.values(pairs, shown) if share.size == 1 else share @ np.array([cuts.values[k] for k in used])
     rest = found.value - float(cuts.weights @ values)
     value = least(values, cap)[0] + rest
     missing = relative_gap(cuts.bound, value, found.size)

@@ -12,9 +12,11 @@ and D(m) is an ordinary problem with one more column. So the optimum is at most
 
     max over V >= 0 of  min_k (D(m_k) + m_k V) - z sqrt(V),
 
-which is convex between the corners of the minimum: it is attained at a corner or at 0. A solve at the price
-`z / (2 sqrt(V))`, the slope of the square root, improves the value; a solve at a price between those of the corner that
-decides improves the bound. Three to five solves usually prove 1e-4 (Geoffrion, Manage. Sci. 13:671, 1967, for convex
+which is convex between the corners of the minimum: it is attained at a corner or at 0. The first solve is at the slope
+of the square root, `z / (2 sqrt(V))`, for a guess of V; those at 0 and at three slopes bound allocations of much and of
+little variance. With many pairs V hardly changes with its price, so both start from what the first one found, and a
+visit each proves them. If that is not enough, a solve at a price between those of the corner that decides improves the
+bound. Two to six solves usually prove 1e-4 (Geoffrion, Manage. Sci. 13:671, 1967, for convex
 functions of a few totals; Nikolova, APPROX 2010, for mean and deviation).
 """
 
@@ -39,9 +41,9 @@ from oasis_alloc.statement.objective import Objective
 VARIANCE = "variance@risk"
 """The column of variances in the problems of a lower quantile."""
 
-_INNER = 0.3  # gap of a solve, as a share of the one that is asked for
+_INNER = 0.5  # gap of a solve, as a share of the one that is asked for
 _MAX_SOLVES = 25
-_BEYOND = 2.2  # the price beyond which little variance cannot pay, in slopes at the best allocation
+_BEYOND = 3.0  # a price that bounds allocations of little variance, in slopes at the best allocation
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +107,13 @@ def solve_quantile(
     check_independent(problem)
     begun = time.perf_counter()
     stated = problem.replace(candidates=more_columns(problem.candidates, {VARIANCE: variance_column(problem)}))
-    session, cuts = Session(_priced(stated, 0.0)), list[_Cut]()
-    price = 0.0
-    for _ in range(_MAX_SOLVES):
+    price, cuts = _first_price(stated, z), list[_Cut]()
+    session = Session(_priced(stated, price))
+    for k in range(_MAX_SOLVES):
         left = None if time_limit is None else max(time_limit - (time.perf_counter() - begun), 1e-3)
         session.change(problem=_priced(stated, price))
-        solution = session.solve(gap=_INNER * gap, time_limit=left, threads=threads)
+        inner = gap if k in (1, 2) else _INNER * gap  # these two say little about the best allocation
+        solution = session.solve(gap=inner, time_limit=left, threads=threads)
         if solution.status.name == "INFEASIBLE" or (not cuts and solution.violation > FEASIBLE):
             return solution
         variance = _variance(stated, solution.pairs, solution.x)
@@ -118,6 +121,9 @@ def solve_quantile(
         kept = [cut for cut in cuts if cut.solution.violation <= FEASIBLE]
         best = max(kept, key=lambda cut: cut.value(z))
         bound, at = _envelope(cuts, z)
+        if k == 0 and price > 0.0 and solution.status.name in ("SOLVED", "STALLED"):
+            price = 0.0
+            continue
         if relative_gap(bound, best.value(z)) <= gap or solution.status.name not in ("SOLVED", "STALLED"):
             break
         following = _next_price(cuts, best, at, z)
@@ -135,6 +141,15 @@ def _priced(problem: Problem, price: float) -> Problem:
     terms = () if objective.linear is None else objective.linear.terms
     more = Measure((*terms, MeasureTerm(-price, VARIANCE, ())))
     return problem.replace(maximize=Objective(more, objective.functions, objective.steady))
+
+
+def _first_price(problem: Problem, z: float) -> float:
+    """The slope of the root where all slots show pairs of the mean variance."""
+    column, indptr = problem.candidates.columns[VARIANCE], problem.candidates.indptr
+    shown = np.minimum(problem.slate.sizes(indptr)[0], np.diff(indptr))
+    slots = float(shown.sum() if problem.supply is None else shown @ problem.supply)
+    variance = slots * float(column.mean()) if column.size else 0.0
+    return 0.5 * z / float(np.sqrt(variance)) if variance > 0.0 else 0.0
 
 
 def _variance(problem: Problem, pairs: Ints, x: Floats) -> float:
@@ -160,6 +175,8 @@ def _next_price(cuts: list[_Cut], best: _Cut, at: float, z: float) -> float | No
     """Where to solve next; None if nothing new is left."""
     prices = sorted({cut.price for cut in cuts})
     slope = 0.5 * z / float(np.sqrt(best.variance)) if best.variance > 0.0 else 0.0
+    if len(cuts) == 2 and slope > 0.0:
+        return max(_BEYOND * slope, 2.0 * prices[-1])
     if slope > 0.0 and not any(abs(price - slope) <= 0.05 * slope for price in prices):
         return slope  # the price that the best allocation itself asks for
     if at == 0.0:

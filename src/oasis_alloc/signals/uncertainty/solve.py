@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
-from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.pickling import ByFields, FrozenMapping
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import relative_gap
 from oasis_alloc.errors import CertificateError, ProblemError
 from oasis_alloc.policy import Policy
 from oasis_alloc.problem import Problem
 from oasis_alloc.signals.uncertainty.draws import Draws
+from oasis_alloc.signals.uncertainty.hold import KEPT, HeldFloor, held_floors, with_floors
 from oasis_alloc.signals.uncertainty.outer import solve_draws
 from oasis_alloc.signals.uncertainty.quantile import solve_quantile
 from oasis_alloc.signals.uncertainty.risks import LowerQuantile, Risk, cap_of, checked_risk
 from oasis_alloc.signals.uncertainty.weighted import DrawnObjective
 from oasis_alloc.solution import Solution
+from oasis_alloc.solve import solve
 
 _ROUNDING = 1e-6  # a value may be above its bound by so much, from violations that count as zero
 
@@ -49,6 +51,10 @@ class UncertainSolution(ByFields):
         Mean and standard deviation of the objective: over the draws, or of independent errors.
     solves
         How many ordinary problems were solved.
+    held, missed
+        For the floors of `hold`: by name, the share of the draws in which each group keeps its floor (for standard
+        deviations, its probability; 1 without a floor); and the largest share of a floor by which the bound of the
+        chance constraint is missed, up to 1e-5 if all are kept.
 
     Example
     -------
@@ -71,7 +77,8 @@ class UncertainSolution(ByFields):
     mean: float = np.nan
     deviation: float = np.nan
     solves: int = 1
-    held: Mapping[str, Floats] = field(default_factory=dict)
+    held: Mapping[str, Floats] = field(default_factory=lambda: FrozenMapping({}))
+    missed: float = 0.0
 
     def policy(self, **how: Any) -> Policy:
         """The policy of `solution`, with the arguments of `Solution.policy`.
@@ -92,6 +99,7 @@ def solve_uncertain(
     *,
     risk: Risk = "expected",
     draws: Draws | None = None,
+    hold: Mapping[str, float] | None = None,
     gap: float = 1e-4,
     time_limit: float | None = None,
     threads: int | None = None,
@@ -108,7 +116,11 @@ def solve_uncertain(
         over the worst share of the draws. `oa.LowerQuantile(probability)`: the quantile for independent errors with the
         standard deviations of `Candidates.from_arrays(..., uncertainty=...)`; without draws.
     draws
-        Draws of columns and supply; needed for the first three.
+        Draws of columns and supply; needed for the first three, but for `"expected"` with `hold`.
+    hold
+        Floors that hold in most draws, `{name of a constraint: share}` with a share in (0.5, 1), such as 0.95. Totals
+        are of columns that are drawn or have standard deviations. All other limits use the candidates' own columns.
+        The bound is then that of allocations that hold the floors, by the condition of docs/uncertainty.md.
     gap
         Stop when `(bound - value) / max(|value|, |bound|)` is at most this; positive.
     time_limit, threads
@@ -123,7 +135,7 @@ def solve_uncertain(
     ------
     ProblemError
         For an unknown risk, missing draws, draws of other candidates or of columns that the objective does not use, a
-        lower quantile without standard deviations, a gap that is not positive.
+        lower quantile without standard deviations, a gap that is not positive, and for `hold` of what is not a floor.
     CertificateError
         If a bound is below a value: a bug, please report it.
 
@@ -143,16 +155,38 @@ def solve_uncertain(
     risk, wanted = checked_risk(risk), as_real(gap)
     if wanted is None or not 0.0 < wanted < np.inf:
         raise ProblemError(f"solve_uncertain(gap={shown(gap)}): expected a positive number.")
-    if isinstance(risk, LowerQuantile):
-        if draws is not None:
-            raise ProblemError(
-                f"risk={risk}: a lower quantile is that of independent errors and takes no draws; with draws, use "
-                "oa.CVaR(share), which is at most the quantile of the same share."
-            )
-        return _quantile(problem, risk, wanted, time_limit, threads)
-    if draws is None:
+    if isinstance(risk, LowerQuantile) and draws is not None:
+        raise ProblemError(
+            f"risk={risk}: a lower quantile is that of independent errors and takes no draws; with draws, use "
+            "oa.CVaR(share), which is at most the quantile of the same share."
+        )
+    if draws is None and not isinstance(risk, LowerQuantile) and not (hold and risk == "expected"):
         raise ProblemError(f"risk={risk!r} needs draws=oa.Draws(...); for independent errors use oa.LowerQuantile.")
-    found = solve_draws(DrawnObjective.of(problem, draws), cap_of(risk, draws.number), wanted, time_limit, threads)
+    asked = _Asked(risk, draws, wanted, time_limit, threads)
+    return _solved(problem, asked) if not hold else _holding(problem, asked, hold)
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """The arguments of `solve_uncertain` that hold for every solve."""
+
+    risk: Risk
+    draws: Draws | None
+    gap: float
+    time_limit: float | None
+    threads: int | None
+
+
+def _solved(problem: Problem, asked: _Asked, start: Solution | None = None) -> UncertainSolution:
+    """The answer without `hold`."""
+    risk = asked.risk
+    if isinstance(risk, LowerQuantile):
+        return _quantile(problem, risk, asked)
+    if asked.draws is None:
+        plain = solve(problem, gap=asked.gap, time_limit=asked.time_limit, threads=asked.threads, start=start)
+        return UncertainSolution(problem, risk, plain.value, plain.bound, plain.gap, plain, mean=plain.value)
+    drawn = DrawnObjective.of(problem, asked.draws)
+    found = solve_draws(drawn, cap_of(risk, asked.draws.number), asked.gap, asked.time_limit, asked.threads)
     if isinstance(found, Solution):
         return _without(problem, risk, found)
     bound = _checked(found.bound, found.value)
@@ -171,10 +205,45 @@ def solve_uncertain(
     )
 
 
-def _quantile(
-    problem: Problem, risk: LowerQuantile, gap: float, time_limit: float | None, threads: int | None
-) -> UncertainSolution:
-    found = solve_quantile(problem, risk.z, gap, time_limit, threads)
+def _holding(problem: Problem, asked: _Asked, hold: Mapping[str, float]) -> UncertainSolution:
+    """The answer with floors that hold in most draws."""
+    floors = held_floors(problem, asked.draws, hold)
+    answers: list[UncertainSolution] = []
+
+    def solve_one(stated: Problem) -> tuple[float, Ints, Floats] | None:
+        start = answers[-1].solution if answers else None
+        answers.append(_solved(stated, asked, start))
+        solution = answers[-1].solution
+        if solution.status.name == "INFEASIBLE":
+            return None
+        return answers[-1].bound, solution.pairs, solution.x
+
+    bound, missed = with_floors(problem, floors, solve_one)
+    last, solves = answers[-1], sum(answer.solves for answer in answers)
+    if last.solution.status.name == "INFEASIBLE":
+        return replace(last, problem=problem, solves=solves, missed=missed)
+    bound = _checked(bound, last.value) if missed <= KEPT else max(bound, last.value)
+    shares = {held.name: _share_held(held, last.solution) for held in floors}
+    missing = relative_gap(bound, last.value)
+    return replace(
+        last, problem=problem, bound=bound, gap=missing, solves=solves, held=FrozenMapping(shares), missed=missed
+    )
+
+
+def _share_held(held: HeldFloor, solution: Solution) -> Floats:
+    """(n_groups,): the share of the draws, or the probability, with which each floor holds."""
+    from scipy.special import ndtr
+
+    mean, deviation, directions = held.spread(solution.pairs, solution.x)
+    if held.draws is None:
+        room = (mean - held.floor) / np.maximum(deviation, 1e-300)
+        return np.where(np.isfinite(held.floor), ndtr(np.clip(room, -40.0, 40.0)), 1.0)
+    totals = mean + directions * deviation * np.sqrt(held.draws.number - 1)
+    return np.asarray((totals >= held.floor).mean(axis=0), np.float64)
+
+
+def _quantile(problem: Problem, risk: LowerQuantile, asked: _Asked) -> UncertainSolution:
+    found = solve_quantile(problem, risk.z, asked.gap, asked.time_limit, asked.threads)
     if isinstance(found, Solution):
         return _without(problem, risk, found)
     bound = _checked(found.bound, found.value)

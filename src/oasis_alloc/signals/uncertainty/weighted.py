@@ -22,7 +22,7 @@ from oasis_alloc.signals.uncertainty.draws import Draws
 from oasis_alloc.statement.measures import Measure, MeasureTerm
 from oasis_alloc.statement.objective import Objective
 
-_BLOCK = 4096  # pairs whose draws are summed at a time: a few megabytes for some hundred draws
+_BLOCK = 1 << 14  # pairs whose draws are summed at a time, in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +134,9 @@ def more_columns(cands: Candidates, columns: dict[str, npt.NDArray[np.float64]])
 
 def _mean(drawn: npt.NDArray[np.floating], used: Ints, weights: Floats) -> npt.NDArray[np.float64]:
     """The weighted sum of some draws, in float64."""
-    out = np.empty(drawn.shape[1])
+    out, own = np.zeros(drawn.shape[1]), np.empty(_BLOCK)
     for start in range(0, out.size, _BLOCK):
-        part = slice(start, start + _BLOCK)
-        out[part] = weights @ drawn[used, part].astype(np.float64)
+        part = out[start : start + _BLOCK]
+        for s, weight in zip(used, weights, strict=True):
+            part += np.multiply(drawn[s, start : start + _BLOCK], weight, out=own[: part.size], dtype=np.float64)
     return out
