@@ -19,7 +19,7 @@ from oasis_alloc.serving.explain.explanation import Explanation
 from oasis_alloc.serving.explain.score_parts import ScoreParts
 from oasis_alloc.serving.exploration import Exploration
 from oasis_alloc.serving.request.checked import Checked
-from oasis_alloc.serving.request.clashes import clashing, explained
+from oasis_alloc.serving.request.clashes import explain_clashes
 from oasis_alloc.serving.request.diversity import DPP, MMR, Embeddings, prepared
 from oasis_alloc.serving.request.prepared import Prepared
 from oasis_alloc.serving.request.reader import User, UserLike
@@ -54,10 +54,7 @@ class Policy(Batched):
         self._checked = Checked(self._scorer)
         self._explainer = Explainer(ScoreParts(data), self._selector)
         self._sampler = Sampler(self._selector, Exploration.of(data.exploration))
-        calls = (self.score, self.boosts, self.select, self.sample, self.propensities, self.explain)
-        if clashes := clashing(calls, data.item_keys):  # rare: other policies do not pay for it in every request
-            for call in calls:
-                setattr(self, call.__name__, explained(call, clashes))
+        explain_clashes(self, ("score", "boosts", "select", "sample", "propensities", "explain"), data.item_keys)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -189,7 +189,7 @@ class _Slates:
         far = far[far < size]
         if far.size == 0:
             return scores
-        ahead = order[: far[-1] + 1]  # whoever is far ahead of all others
+        ahead = order[: far[-1] + 1]  # far ahead of all others
         for system in systems:
             of = [system.of[system.start[c] : system.start[c + 1]] for c in classes[ahead]]
             if np.bincount(np.concatenate(of), minlength=1).max(initial=0) > system.max_count:
