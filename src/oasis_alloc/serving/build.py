@@ -115,16 +115,18 @@ def policy_data(
         "exploration": None if exploration is None else dict(exploration),
         "known": Known(tuple(names_of(cands.users)), tuple(names_of(cands.items))),
     }  # fmt: skip
-    if maps:  # ids of other policies do not depend on it
-        parts["calibration"] = tuple(_calibration(cands, name, one) for name, one in maps.items())
+    parts["calibration"] = tuple(_calibration(cands, name, one) for name, one in maps.items())
     valid_until = None if valid_for is None else created + _positive(valid_for)
     return PolicyData(policy_id=content_id(parts), created=created, valid_until=valid_until, **parts)
 
 
 def content_id(parts: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits that are the same for the same content, in every process."""
+    """16 hexadecimal digits that are the same for the same content, in every process.
+
+    Without calibrations they are those that policies had before there were any.
+    """
     digest = hashlib.sha256()
-    for chunk in _bytes_of(parts):
+    for chunk in _bytes_of({name: part for name, part in parts.items() if name != "calibration" or part}):
         digest.update(chunk)
     return digest.hexdigest()[:16]
 

@@ -26,6 +26,11 @@ class DriftEffect:
     - `price`: the price that is served; above 0 for a cap that binds, below 0 for a floor.
     - `moves`: "up" if the price would rise, because a cap is exceeded or a floor that has a price is passed; "down" the
       other way round; "" if it would stay.
+
+    Example
+    -------
+    >>> DriftEffect("caps", "song a", 100.0, 130.0, float("-inf"), 100.0, 0.2, "up").moves
+    'up'
     """
 
     name: str

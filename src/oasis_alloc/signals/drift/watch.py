@@ -29,6 +29,12 @@ class Drift:
     - `distance`: Kolmogorov's distance of the two distributions at the edges of the bins, 0 to 1.
     - `missing_before`, `missing_now`: shares of values that are NaN or infinite.
     - `rows`: values that were looked at.
+
+    Example
+    -------
+    >>> sketch = Sketch.of({"r": [0.1, 0.2, 0.3, 0.4]}, bins=2)
+    >>> Drift.between(sketch, sketch)[0].distance
+    0.0
     """
 
     name: str
@@ -209,6 +215,12 @@ class DriftReport:
     - `unseen_items`: share of the candidates that the policy did not know.
     - `decisions`: decisions that were looked at.
     - `detected`: how often each detector of river found a drift.
+
+    Example
+    -------
+    >>> report = DriftWatch(Sketch.of({"r": [0.1, 0.2, 0.3]}, bins=2)).check()
+    >>> report.alarms, report.decisions
+    ((), 0)
     """
 
     drifts: tuple[Drift, ...]
