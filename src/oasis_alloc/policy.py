@@ -73,8 +73,7 @@ class Policy(Batched):
     @property
     def ignored_keys(self) -> dict[str, int]:
         """Number of calls with a key on which no price or rule depends, by key; shared with decayed copies."""
-        counts: dict[str, int] = self.tally.summary()["ignored_keys"]
-        return counts
+        return dict(self.tally.summary()["ignored_keys"])
 
     def encode(self, ids: LabelsLike) -> Ints:
         """Item numbers of ids, int64, -1 for ids that were not in the solve.
