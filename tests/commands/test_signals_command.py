@@ -50,7 +50,7 @@ def test_a_page_and_a_report_are_written(folder: Path, capsys: pytest.CaptureFix
         ([*COMMAND, "--until", "3"], "the log has no decisions"),
         ([*COMMAND, "--policy", "outcomes.csv"], "outcomes.csv"),
         ([*COMMAND, "--policy-id", "x"], "the log has no such policy"),
-        ([*COMMAND, "--predicted", "modell"], "was logged without the column 'modell'"),
+        ([*COMMAND, "--predicted", "mdel"], "was logged without the column 'mdel'"),
     ],
 )
 def test_bad_input_is_one_message(

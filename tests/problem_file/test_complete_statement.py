@@ -118,6 +118,17 @@ def test_every_rule_and_option_can_be_stated() -> None:
     assert set(ENTRIES["candidates"]) == set(inspect.signature(oa.Candidates.from_frames).parameters)
 
 
+def test_standard_deviations_of_a_column_are_another_column(tables: Path) -> None:
+    columns = 'columns = ["relevance"]\n'
+    text = head().replace(columns, columns + 'uncertainty = { relevance = "relevance" }\n')
+    (tables / "problem.toml").write_text(text)
+    read_back = read_statement(tables / "problem.toml").problem.candidates
+    assert np.array_equal(read_back.uncertainty["relevance"], read_back.columns["relevance"])
+    (tables / "problem.toml").write_text(text.replace('= "relevance" }', '= "sd" }'))
+    with pytest.raises(oa.InputError, match="there is no column 'sd' of standard deviations"):
+        read_statement(tables / "problem.toml")
+
+
 def test_the_plain_statement(tables: Path) -> None:
     alike(read(tables), stated(tables))
 

@@ -286,7 +286,7 @@ def test_the_same_content_as_any_json_is_served(said: dict[str, str], name: str)
 
 
 def test_the_code_of_the_readme_runs(tmp_path: Path) -> None:
-    """Both blocks, one after the other, as the main method of a class of another package."""
+    """All blocks, one after the other, as the main method of a class of another package."""
     terms = (PriceTerm(None, ("hour",), (), ("hour",), np.array([[0]], np.int32), np.array([0.25])),)
     policy = replace(
         of_every_kind(), columns=("relevance", "promotion"), weights=(("relevance", 1.0), ("promotion", 0.5)),
@@ -301,13 +301,20 @@ def test_the_code_of_the_readme_runs(tmp_path: Path) -> None:
         "".join(blocks)
         .replace("import oasisalloc.*;", "")
         .replace("policy.safetensors", f"{tmp_path}/policy.safetensors")
+        .replace('Path.of("decisions")', f'Path.of("{tmp_path}/decisions")')
+    )
+    assert len(blocks) == 3
+    known = (
+        'String key = "a secret", requestId = "r1", userId = "u1"; List<String> ids = List.of("track-07", "track-31");'
+        'Map<String, Object> labels = Map.of("market", "SE");'
     )
     (tmp_path / "Page.java").write_text(
         "import java.nio.file.Path; import java.util.*; import oasisalloc.*;\n"
-        f"public class Page {{ public static void main(String[] a) throws Exception {{ {code}\n"
+        f"public class Page {{ public static void main(String[] a) throws Exception {{ {known} {code}\n"
         'System.out.println("scores = " + Arrays.toString(scores) + "\\nslate = " + Arrays.toString(slate));'
         'System.out.println("shown = " + Arrays.toString(shown) + "\\nreasons = " + why.reasons().size());'
-        'System.out.println("metrics = " + metrics.contains("oasis_alloc_decisions_total")); store.close(); }}',
+        'System.out.println("metrics = " + metrics.contains("oasis_alloc_decisions_total"));'
+        "store.close(); log.close(); }}",
         encoding="utf-8",
     )  # fmt: skip
     said = lines(run_source(tmp_path / "Page.java"))

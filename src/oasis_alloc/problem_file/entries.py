@@ -61,6 +61,7 @@ ENTRIES: Tables = {
         "user": Entry(TEXT, "The column of user ids; by default user."),
         "item": Entry(TEXT, "The column of item ids; by default item."),
         "columns": Entry(TEXTS, "Columns of pairs to read; by default all numbers."),
+        "uncertainty": Entry(TABLE, "{column: column of the standard deviations of its errors}."),
     },
     "slate": {
         "size": Entry(BY_USER, "Number of slots: a number, a column of users, or {file, key, value}."),

@@ -183,7 +183,7 @@ def read_source(path: Path) -> str:
 
 def _candidates(entry: Mapping[str, Any], folder: Files) -> Candidates:
     frames = {side: read_table(folder / entry[side]) for side in ("pairs", "users", "items") if side in entry}
-    others = {name: entry[name] for name in ("user", "item", "columns") if name in entry}
+    others = {name: entry[name] for name in ("user", "item", "columns", "uncertainty") if name in entry}
     return Candidates.from_frames(frames.pop("pairs"), **frames, **others)
 
 

@@ -103,7 +103,8 @@ final class Calibration {
     /** The values of a request's column, mapped if one of these is of that column. */
     static double[] mapped(List<Calibration> all, String column, int n, User user, int[] items, double[] values,
             double[] out) {
-        for (Calibration each : all) {
+        for (int j = 0; j < all.size(); j++) { // by number: an iterator would be allocated in every request
+            Calibration each = all.get(j);
             if (!each.column.equals(column)) continue;
             each.map(n, user, items, values, out);
             return out;
