@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from oasis_alloc.common.callers import callers_level
 from oasis_alloc.common.files import kind_of_file
 from oasis_alloc.common.remote import RemoteCopy, is_remote
 from oasis_alloc.common.types import Floats
@@ -141,7 +142,7 @@ class Checkpointer:
         )
         _log.warning("%s", message)
         with suppress(CheckpointWarning):  # if warnings are errors, the answer must not be lost: it is logged
-            warnings.warn(message, CheckpointWarning, stacklevel=2)
+            warnings.warn(message, CheckpointWarning, stacklevel=callers_level())
 
 
 def _has_begun(monitor: Monitor) -> bool:
@@ -205,4 +206,6 @@ def _as_path(path: object, what: str) -> Path | None:
         raise ProblemError(f"solve({what}={path!r}): expected the path of a file.")
     if path is not None and "\0" in str(path):
         raise ProblemError(f"solve({what}={path!r}): expected a path without a zero byte.")
+    if path is not None and not str(path):  # Path("") is the current directory
+        raise ProblemError(f"solve({what}={path!r}): the path is empty; expected the path of a file, or None.")
     return None if path is None else Path(path)

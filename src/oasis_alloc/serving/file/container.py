@@ -128,7 +128,8 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     except (OSError, ValueError) as error:  # the latter for a null character in the path
         if isinstance(error, SnapshotError):
             raise
-        raise SnapshotError(f"it cannot be read: {error}", "unreadable") from error
+        reason = (isinstance(error, OSError) and error.strerror) or error  # the path is said already
+        raise SnapshotError(f"it cannot be read: {reason}", "unreadable") from error
 
 
 def read_regular(path: str | os.PathLike[str], largest: int, length: int | None = None) -> bytes:
