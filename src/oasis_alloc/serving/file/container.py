@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import SnapshotError
 
@@ -128,7 +128,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     except (OSError, ValueError) as error:  # the latter for a null character in the path
         if isinstance(error, SnapshotError):
             raise
-        reason = (isinstance(error, OSError) and error.strerror) or error  # the path is said already
+        reason = reason_of(error)
         raise SnapshotError(f"it cannot be read: {reason}", "unreadable") from error
 
 
