@@ -22,7 +22,7 @@ def suggesting(call: Call) -> Call:
     ... def solve(problem, *, gap=1e-4): ...
     >>> solve(None, gapp=1)
     Traceback (most recent call last):
-    oasis_alloc.errors.ProblemError: solve() takes no argument 'gapp'. Did you mean 'gap'?
+    oasis_alloc.errors.ProblemError: solve() takes no argument 'gapp'. Did you mean 'gap'? Known: problem, gap.
     """
 
     @wraps(call)
