@@ -63,7 +63,7 @@ class Months:
 
     @property
     def flight(self) -> oa.Plan:
-        """Floors of the flight, and caps a little above them for a pacer to keep."""
+        """Floors of the flight, and caps for a pacer to keep."""
         caps = {label: 1.02 * floor for label, floor in self.floors.items()}
         return oa.Plan("campaign", START, START + DAYS * DAY, floors=self.floors, caps=caps)
 
@@ -86,14 +86,17 @@ def candidates(users: int, seed: int) -> oa.Candidates:
 
 
 @cache
-def months(users: int = USERS) -> Months:
-    """Floors are 0.95 to 1.25 times what relevance alone would deliver."""
+def months(users: int = USERS, capped: bool = False) -> Months:
+    """Floors are 0.95 to 1.25 times what relevance alone would deliver; caps, for pacers, are 1.02 times the floors."""
     cands = candidates(users, 0)
     free = oa.solve(oa.Problem(cands, oa.total("relevance"), slate=oa.Slate(2)))
     natural = cands.grouping("campaign").totals(cands, free.pairs, free.x)
     share = np.random.default_rng(5).uniform(0.95, 1.25, natural.size)
     floors = dict(zip(cands.groups("campaign"), np.floor(natural * share).tolist(), strict=True))
     limits = [(oa.exposure(by="campaign") >= floors).named("floors")]
+    if capped:
+        caps = {label: 1.02 * floor for label, floor in floors.items()}
+        limits.append((oa.exposure(by="campaign") <= caps).named("caps"))
     plan = oa.solve(oa.Problem(cands, oa.total("relevance"), limits, oa.Slate(2)))
     hours = 1.0 + 0.6 * np.sin(np.arange(24) / 24 * 2 * np.pi - 2)
     week = np.array([1.0, 1.0, 1.0, 1.0, 1.1, 1.4, 1.3])[:, None] * hours
@@ -103,7 +106,7 @@ def months(users: int = USERS) -> Months:
 
 def month(world: World, seed: int, users: int = USERS, when: tuple[int, ...] = WHEN) -> list[dict[str, Any]]:
     """A row per campaign and day on which a forecast was made: low, mid, high, whether announced, and the truth."""
-    given = months(users)
+    given = months(users, world.paced)
     rng = np.random.default_rng([seed, 99])
     factor = world.factor * float(np.exp(world.traffic * rng.normal()))
     drift = max(world.relevance * float(rng.normal()), -0.9)
@@ -121,7 +124,7 @@ def month(world: World, seed: int, users: int = USERS, when: tuple[int, ...] = W
         now = START + day * DAY
         found = oa.forecast(
             given.plan, schedule, delivered(done, now), start=START, end=START + DAYS * DAY, now=now,
-            hard_caps=world.paced, seed=seed,
+            paced=world.paced, hard_caps=world.paced, seed=seed,
         )  # fmt: skip
         for one, goal in zip(found, done.goals, strict=True):
             truth = float(goal["delivered"])

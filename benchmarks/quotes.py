@@ -1,11 +1,12 @@
 """Quotes: seconds of immediate and certified ones, and whether what they prove holds against full solves.
 
     python -m benchmarks.quotes                            # seconds at 1e6 pairs
-    python -m benchmarks.quotes --pairs 1e7 --quotes 50
+    python -m benchmarks.quotes --market caps --pairs 1e7 --quotes 200
     python -m benchmarks.quotes --check 200 --kinds plain keep     # against full solves, 1e4 pairs each
 
-Seconds are minima of three (immediate) and of single runs (certified), with those of the processor next to them. The
-market is that of `oasis-alloc demo`, with 200 campaigns.
+Quotes are of campaigns, or of artists where only caps are stated. Seconds are minima of three (immediate) and of single
+runs (certified), with those of the processor next to them. The market is that of `oasis-alloc demo` with 200 campaigns,
+or that of whole.py with caps alone (2,000 campaigns at 1e7).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import oasis_alloc as oa
+from benchmarks import whole
 from benchmarks.machine import description, heading
 from benchmarks.results import save
 from benchmarks.tables import table
@@ -27,19 +29,32 @@ from oasis_alloc.markets import month
 ROOT = Path(__file__).resolve().parent
 
 
-def seconds(pairs: int, quotes: int, gap: float) -> list[dict[str, object]]:
+def market(name: str, pairs: int) -> oa.Problem:
+    """The market of the demonstration, or that of whole.py with caps alone."""
+    if name == "month":
+        return month(users=pairs // 50, degree=50, campaigns=200, seed=1).problem()
+    cands, caps, _ = whole.candidates(pairs)
+    return whole.caps_alone(cands, caps)
+
+
+def seconds(name: str, pairs: int, quotes: int, gap: float) -> list[dict[str, object]]:
     """Seconds of quotes for campaigns of a market, each for a fifth of what there is at most."""
-    problem = month(users=pairs // 50, degree=50, campaigns=200, seed=1).problem()
+    problem = market(name, pairs)
     solution = oa.solve(problem, gap=gap)
     print(f"solved: {solution.passes:.0f} passes, gap {solution.gap:.1e}", flush=True)
-    labels = problem.labels("campaign caps")
+    key = "campaign" if name == "month" else "artist"  # all caps of campaigns are used up, and artists have several
+    labels = problem.candidates.groups(key)
     wall = time.perf_counter()
-    oa.quote(solution, of={"campaign": labels[0]})
+    oa.quote(solution, of={key: labels[0]})
     first = time.perf_counter() - wall
     rows: list[dict[str, object]] = []
-    for label in labels[1 : quotes + 1]:
-        most = oa.quote(solution, of={"campaign": label}).max_units.low
-        asked = oa.QuoteRequest(of={"campaign": label}, units=float(np.floor(0.2 * most)))
+    for label in labels[1:]:
+        if len(rows) == quotes:
+            break
+        most = oa.quote(solution, of={key: label}).max_units.low
+        asked = oa.QuoteRequest(of={key: label}, units=float(np.floor(0.2 * most)))
+        if not asked.units:  # its cap is used up
+            continue
         times = []
         for _ in range(3):
             wall = time.perf_counter()
@@ -50,7 +65,7 @@ def seconds(pairs: int, quotes: int, gap: float) -> list[dict[str, object]]:
         rows.append(
             {
                 "pairs": pairs,
-                "campaign": str(label),
+                key: str(label),
                 "units": asked.units,
                 "first": first,
                 "immediate": min(times),
@@ -95,6 +110,7 @@ def check(kind: str, quotes: int, users: int) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--market", choices=("month", "caps"), default="month")
     parser.add_argument("--pairs", type=float, default=1e6)
     parser.add_argument("--quotes", type=int, default=20)
     parser.add_argument("--gap", type=float, default=1e-4)
@@ -108,7 +124,7 @@ def main() -> None:
         shown = [[str(row[name]) for name in ("kind", "pairs", "quotes", "wrong", "open")] for row in rows]
         heads = ["problem", "pairs", "quotes", "wrong", "open"]
     else:
-        rows = seconds(int(given.pairs), given.quotes, given.gap)
+        rows = seconds(given.market, int(given.pairs), given.quotes, given.gap)
         numbers = {name: np.array([float(str(row[name])) for row in rows]) for name in ("immediate", "certified")}
         shown = [
             [name, *(f"{np.quantile(numbers[level], at):.3f}" for level in numbers)]

@@ -96,6 +96,15 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.staleness import Staleness as Staleness
     from oasis_alloc.session import Reused as Reused
     from oasis_alloc.session import Session as Session
+    from oasis_alloc.signals.calibration.calibration import Calibration as Calibration
+    from oasis_alloc.signals.calibration.reliability import Reliability as Reliability
+    from oasis_alloc.signals.calibration.selected import SelectedError as SelectedError
+    from oasis_alloc.signals.drift.effects import DriftEffect as DriftEffect
+    from oasis_alloc.signals.drift.effects import drift_effects as drift_effects
+    from oasis_alloc.signals.drift.sketch import Sketch as Sketch
+    from oasis_alloc.signals.drift.watch import Drift as Drift
+    from oasis_alloc.signals.drift.watch import DriftReport as DriftReport
+    from oasis_alloc.signals.drift.watch import DriftWatch as DriftWatch
     from oasis_alloc.signals.off_policy.arrays import off_policy as off_policy
     from oasis_alloc.signals.off_policy.exploration import ExplorationChoice as ExplorationChoice
     from oasis_alloc.signals.off_policy.exploration import choose_exploration as choose_exploration
@@ -105,6 +114,18 @@ if TYPE_CHECKING:
     from oasis_alloc.signals.off_policy.slates import off_policy_slates as off_policy_slates
     from oasis_alloc.signals.off_policy.slates import pseudo_inverse_weights as pseudo_inverse_weights
     from oasis_alloc.signals.off_policy.weights import OffPolicyWeights as OffPolicyWeights
+    from oasis_alloc.signals.uncertainty.difference import ValueDifference as ValueDifference
+    from oasis_alloc.signals.uncertainty.difference import value_difference as value_difference
+    from oasis_alloc.signals.uncertainty.draws import Draws as Draws
+    from oasis_alloc.signals.uncertainty.estimate import ValueEstimate as ValueEstimate
+    from oasis_alloc.signals.uncertainty.estimate import estimate_value as estimate_value
+    from oasis_alloc.signals.uncertainty.information import InformationValue as InformationValue
+    from oasis_alloc.signals.uncertainty.information import perfect_information as perfect_information
+    from oasis_alloc.signals.uncertainty.risks import CVaR as CVaR
+    from oasis_alloc.signals.uncertainty.risks import LowerQuantile as LowerQuantile
+    from oasis_alloc.signals.uncertainty.solve import UncertainSolution as UncertainSolution
+    from oasis_alloc.signals.uncertainty.solve import solve_uncertain as solve_uncertain
+    from oasis_alloc.signals.uncertainty.splitting import split_predictions as split_predictions
     from oasis_alloc.solution import Solution as Solution
     from oasis_alloc.solve import solve as solve
     from oasis_alloc.solvers.conflicts import Conflict as Conflict
@@ -228,6 +249,27 @@ _LATER = {
     "off_policy_slates": "signals.off_policy.slates",
     "pseudo_inverse_weights": "signals.off_policy.slates",
     "OffPolicyWeights": "signals.off_policy.weights",
+    "Calibration": "signals.calibration.calibration",
+    "SelectedError": "signals.calibration.selected",
+    "Reliability": "signals.calibration.reliability",
+    "Drift": "signals.drift.watch",
+    "DriftEffect": "signals.drift.effects",
+    "drift_effects": "signals.drift.effects",
+    "DriftReport": "signals.drift.watch",
+    "DriftWatch": "signals.drift.watch",
+    "Sketch": "signals.drift.sketch",
+    "Draws": "signals.uncertainty.draws",
+    "split_predictions": "signals.uncertainty.splitting",
+    "perfect_information": "signals.uncertainty.information",
+    "InformationValue": "signals.uncertainty.information",
+    "estimate_value": "signals.uncertainty.estimate",
+    "ValueEstimate": "signals.uncertainty.estimate",
+    "value_difference": "signals.uncertainty.difference",
+    "ValueDifference": "signals.uncertainty.difference",
+    "CVaR": "signals.uncertainty.risks",
+    "LowerQuantile": "signals.uncertainty.risks",
+    "solve_uncertain": "signals.uncertainty.solve",
+    "UncertainSolution": "signals.uncertainty.solve",
     "Solution": "solution",
     "solve": "solve",
     "Conflict": "solvers.conflicts",

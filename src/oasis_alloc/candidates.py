@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,12 +16,16 @@ from oasis_alloc.common.pickling import ByFields, FrozenMapping
 from oasis_alloc.common.types import AttributesLike, LabelsLike, Table
 from oasis_alloc.data import grouping as _grouping
 from oasis_alloc.data.attributes import Given, Keys, as_ids, as_keys, refuse_shared
+from oasis_alloc.data.calibrated import calibrated
+from oasis_alloc.data.column_map import ColumnMap
 from oasis_alloc.data.grouping import Grouping
 from oasis_alloc.data.keys import Key, as_vector
-from oasis_alloc.data.left_out import is_left_out, why_left_out
-from oasis_alloc.data.multi_keys import Attribute, MultiKey, as_attribute, n_rows
+from oasis_alloc.data.left_out import why_left_out
+from oasis_alloc.data.multi_keys import MultiKey, n_rows
+from oasis_alloc.data.named import attributes_of, named
 from oasis_alloc.data.row_groups import Dataset
-from oasis_alloc.data.validation import as_column, as_indptr, as_items, by_name, check_duplicates, check_size
+from oasis_alloc.data.uncertainty import checked_uncertainty
+from oasis_alloc.data.validation import as_column, as_indptr, as_items, check_duplicates, check_size
 from oasis_alloc.errors import InputError
 
 
@@ -41,9 +45,11 @@ class Candidates(ByFields):
     - `user_ids`, `item_ids`: the caller's ids, position = number; None where the numbers are the ids.
     - `user_name`, `item_name`: names of the id columns in answers.
     - `backend`: "pandas", "polars" or "pyarrow" for candidates from frames, else None.
+    - `uncertainty`: name of a column -> (n_pairs,) standard deviations of its errors, see `docs/uncertainty.md`.
     - `row`: int64 (n_pairs,), the row of the frame that each pair came from, else None.
     - `stream`: the files of candidates `from_parquet`, else None. `item` and `columns` are then handles that
       give the numbers of some pairs as arrays do, by position, slice or mask: `columns[name][positions]`.
+    - `calibration`: column -> its calibration, where `calibrated` gave it one; `columns` has the calibrated values.
 
     Example
     -------
@@ -68,8 +74,11 @@ class Candidates(ByFields):
     backend: str | None = None
     row: NDArray[np.int64] | None = None
     stream: Dataset | None = None
+    calibration: Mapping[str, ColumnMap] = field(default_factory=dict)
+    uncertainty: Mapping[str, NDArray[Any]] = field(default_factory=lambda: FrozenMapping({}))
     _native_ids: Mapping[str, Any] = field(default_factory=dict)
     _refused: Mapping[str, str] = field(default_factory=dict)
+    _scores: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # columns before their calibration
     _groupings: dict[tuple[str, ...], Grouping] = field(default_factory=dict, init=False)
 
     @classmethod
@@ -84,6 +93,7 @@ class Candidates(ByFields):
         n_items: int | None = None,
         user_ids: LabelsLike | None = None,
         item_ids: LabelsLike | None = None,
+        uncertainty: Mapping[str, ArrayLike | str] | None = None,
     ) -> Candidates:
         """Build candidates from arrays in compressed sparse row (CSR) form.
 
@@ -97,6 +107,8 @@ class Candidates(ByFields):
         labels for each item, None or empty for no label; or a boolean array (n_items, n_categories), or a SciPy
         sparse matrix of that shape, whose non-zeros are members and whose column numbers are the labels; or a
         pair (matrix, labels) with a label for every column. Columns without members are no groups.
+
+        `uncertainty` maps columns to standard deviations of their errors, (n_pairs,) or the name of another column.
 
         Raises `InputError`, which says what is wrong, where, and what was expected.
 
@@ -114,7 +126,7 @@ class Candidates(ByFields):
         """
         pointers = as_indptr(indptr)
         n_users = len(pointers) - 1
-        of_users, of_items = _attributes(users, "users"), _attributes(items, "items")
+        of_users, of_items = attributes_of(users, "users"), attributes_of(items, "items")
         for name in of_users:  # attributes given by hand are meant to be used, so they are checked now
             refuse_shared(name, frozenset(of_items))
         if n_items is None:
@@ -127,7 +139,7 @@ class Candidates(ByFields):
         check_size(pointers, len(numbers))
         checked = {
             name: as_column(f"columns[{name!r}]", values, len(numbers), pointers)
-            for name, values in _named(columns, "columns").items()
+            for name, values in named(columns, "columns").items()
         }
         if not checked:
             raise InputError("columns is empty; expected one column or more, such as {'relevance': ...}.")
@@ -149,6 +161,7 @@ class Candidates(ByFields):
             items=item_keys.all_made(),
             user_ids=as_ids(user_ids, n_users, "user_ids", "n_users"),
             item_ids=as_ids(item_ids, count, "item_ids", "n_items"),
+            uncertainty=checked_uncertainty(uncertainty, checked, pointers),
         )
 
     @classmethod
@@ -161,6 +174,7 @@ class Candidates(ByFields):
         user: str = "user",
         item: str = "item",
         columns: Sequence[str] | None = None,
+        uncertainty: Mapping[str, ArrayLike | str] | None = None,
     ) -> Candidates:
         """Build candidates from pandas, polars (also lazy) or pyarrow frames, rows in any order.
 
@@ -169,8 +183,9 @@ class Candidates(ByFields):
         `users` and `items`, where given, have one row per user or item: the id, and attributes (every other column).
         They then define which users and items exist; users without candidates stay. An attribute becomes a key when a
         problem asks for it. A column of lists in `items` (objects in pandas) is a key of several labels per item, as in
-        `from_arrays`. Ids are of any hashable type. Users and items are numbered in the order of their ids where these
-        sort, else by first appearance. `docs/labels.md` says which ids and labels are equal.
+        `from_arrays`; `uncertainty` is as there, by row of the frame. Ids are of any hashable type. Users and items are
+        numbered in the order of their ids where these sort, else by first appearance. `docs/labels.md` says which ids
+        and labels are equal.
 
         Raises `InputError` for ids that are null, repeated or unknown, with the row, and for numbers that are null, NaN
         or infinite in a column that `columns` names. A bad column that no problem uses does not make a table invalid:
@@ -185,7 +200,9 @@ class Candidates(ByFields):
         """
         from oasis_alloc.data.frames import read
 
-        return cls(**read(pairs, users=users, items=items, user=user, item=item, columns=columns))
+        made = read(pairs, users=users, items=items, user=user, item=item, columns=columns)
+        sd = checked_uncertainty(uncertainty, made["columns"], made["indptr"], made["row"])
+        return cls(**made, uncertainty=sd)
 
     @classmethod
     def from_parquet(
@@ -239,35 +256,9 @@ class Candidates(ByFields):
         >>> streamed
         Candidates(2 users, 2 items, 3 pairs in Parquet files; columns: relevance; item keys: campaign)
         """
-        from oasis_alloc.data import parquet
+        from oasis_alloc.data.streamed import read
 
-        dataset = parquet.open_dataset(directory, user, item, columns, memory)
-        of_users, of_items = parquet.table_of(users, user, "users"), parquet.table_of(items, item, "items")
-        found = parquet.scan(dataset, of_users.n, of_items.n, lenient=columns is None)
-        n_users = len(found.indptr) - 1
-        if isinstance(users, Mapping) and isinstance(items, Mapping):
-            for key in of_users.attributes:  # as in from_arrays
-                refuse_shared(key, frozenset(of_items.attributes))
-        user_keys, item_keys = as_keys(of_users.attributes, of_items.attributes, n_users, found.n_items)
-        for given, keys in ((users, user_keys), (items, item_keys)):
-            if isinstance(given, Mapping):
-                keys.all_made()
-        return cls(
-            n_users=n_users,
-            n_items=found.n_items,
-            n_pairs=int(found.indptr[-1]),
-            indptr=found.indptr,
-            item=found.item,  # type: ignore[arg-type] # handles, which give single pairs by position as arrays do
-            columns=found.columns,  # type: ignore[arg-type]
-            users=user_keys,
-            items=item_keys,
-            user_ids=as_ids(of_users.ids, n_users, f"users[{user!r}]", "n_users"),
-            item_ids=as_ids(of_items.ids, found.n_items, f"items[{item!r}]", "n_items"),
-            user_name=user,
-            item_name=item,
-            stream=dataset,
-            _refused=dataset.refused,
-        )
+        return cls(**read(directory, user=user, item=item, columns=columns, users=users, items=items, memory=memory))
 
     def to_parquet(
         self,
@@ -338,6 +329,26 @@ class Candidates(ByFields):
             return f" The table has this column, but it cannot be used: {self._refused[name]}"
         return why_left_out(name) or did_you_mean(name, self.columns)
 
+    def calibrated(self, columns: Mapping[str, ColumnMap | None]) -> Candidates:
+        """The same candidates with calibrations as part of columns: `{column: calibration}`, None for no calibration.
+
+        Solves read calibrated values. Policies of these solves map the columns of requests, which go on to bring
+        scores: those of `request_columns`. The key of a calibration by segment is one of the users, or of the items
+        with one label each. Raises `InputError` for unknown columns and keys, and candidates in Parquet files.
+
+        >>> import numpy as np, oasis_alloc as oa
+        >>> half = oa.Calibration(np.array([0.0, 1.0]), np.array([[0.0, 0.5]]))
+        >>> cands = Candidates.from_arrays([0, 2], [0, 1], {"r": [0.9, 0.5]}).calibrated({"r": half})
+        >>> cands.columns["r"].tolist(), cands.request_columns["r"].tolist()
+        ([0.45, 0.25], [0.9, 0.5])
+        """
+        return cast(Candidates, calibrated(self, columns))
+
+    @property
+    def request_columns(self) -> Mapping[str, NDArray[Any]]:
+        """The columns as requests bring them to a policy: before any calibration."""
+        return {**self.columns, **self._scores}
+
     def user_of(self, positions: ArrayLike) -> NDArray[np.int64]:
         """Return the user numbers, int64, of the pairs at `positions`.
 
@@ -367,27 +378,8 @@ class Candidates(ByFields):
                 for count, noun in ((self.n_users, "user"), (self.n_items, "item"), (self.n_pairs, "pair"))
             )
             + (" in Parquet files" if self.stream is not None else ""),
-            f"columns: {', '.join(self.columns)}",
+            f"columns: {', '.join(name + ' (calibrated)' * (name in self.calibration) for name in self.columns)}",
         ]
-        if self.users:
-            parts.append(f"user keys: {', '.join(self.users)}")
-        if self.items:
-            parts.append(f"item keys: {', '.join(self.items)}")
+        sides = (("user", self.users), ("item", self.items))
+        parts += [f"{side} keys: {', '.join(keys)}" for side, keys in sides if keys]
         return f"Candidates({'; '.join(parts)})"
-
-
-def _attributes(values: AttributesLike | None, side: str) -> dict[str, Attribute]:
-    named = _named({} if values is None else values, side)
-    return {name: as_attribute(name, array, side) for name, array in named.items()}
-
-
-def _named(values: object, what: str) -> Mapping[str, Any]:
-    named = by_name(values)
-    if named is None:
-        raise InputError(f"{what} is {type(values).__name__}; expected a mapping of names to arrays.")
-    if not isinstance(values, Mapping):  # a table, which may have other columns
-        return {name: column for name, column in named.items() if not is_left_out(name)}
-    for name in named:
-        if not isinstance(name, str) or not name:
-            raise InputError(f"{what} has the name {name!r}; expected a string that is not empty.")
-    return named

@@ -19,7 +19,7 @@ from oasis_alloc.serving.explain.explanation import Explanation
 from oasis_alloc.serving.explain.score_parts import ScoreParts
 from oasis_alloc.serving.exploration import Exploration
 from oasis_alloc.serving.request.checked import Checked
-from oasis_alloc.serving.request.clashes import clashing, explained
+from oasis_alloc.serving.request.clashes import explain_clashes
 from oasis_alloc.serving.request.diversity import DPP, MMR, Embeddings, prepared
 from oasis_alloc.serving.request.prepared import Prepared
 from oasis_alloc.serving.request.reader import User, UserLike
@@ -54,10 +54,7 @@ class Policy(Batched):
         self._checked = Checked(self._scorer)
         self._explainer = Explainer(ScoreParts(data), self._selector)
         self._sampler = Sampler(self._selector, Exploration.of(data.exploration))
-        calls = (self.score, self.boosts, self.select, self.sample, self.propensities, self.explain)
-        if clashes := clashing(calls, data.item_keys):  # rare: other policies do not pay for it in every request
-            for call in calls:
-                setattr(self, call.__name__, explained(call, clashes))
+        explain_clashes(self, ("score", "boosts", "select", "sample", "propensities", "explain"), data.item_keys)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -76,8 +73,7 @@ class Policy(Batched):
     @property
     def ignored_keys(self) -> dict[str, int]:
         """Number of calls with a key on which no price or rule depends, by key; shared with decayed copies."""
-        counts: dict[str, int] = self.tally.summary()["ignored_keys"]
-        return counts
+        return dict(self.tally.summary()["ignored_keys"])
 
     def encode(self, ids: LabelsLike) -> Ints:
         """Item numbers of ids, int64, -1 for ids that were not in the solve.
@@ -279,6 +275,11 @@ class Policy(Batched):
         rule = self._sampler.rule(exploration)
         asked = self._scorer.ask(items, columns, self._scorer.selected, user, attributes, k, None, exclude)
         return self._sampler.propensities(asked, rule)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether columns of requests are mapped by calibrations before anything reads them."""
+        return bool(self.data.calibration)
 
     def warm_draws(self) -> None:
         """Compile the kernels of `sample` for the policy's rules and any exploration; a part of `warmup`."""

@@ -244,13 +244,15 @@ def _with_columns(candidates: Candidates, columns: Mapping[str, npt.ArrayLike]) 
         raise ProblemError(f"change(columns=...): expected {{name: numbers}}, got {type(columns).__name__}.")
     if candidates.stream is not None:
         raise ProblemError("change(columns=...): the columns of these candidates are in files; give new candidates=.")
-    new = dict(candidates.columns)
+    new = dict(candidates.request_columns)
     for name, numbers in columns.items():
         if name not in new:
             raise ProblemError(f"change(columns=...): there is no column {name!r}.{did_you_mean(name, list(new))}")
         column = as_column(f"columns[{name!r}]", numbers, candidates.n_pairs, candidates.indptr)
         new[name] = column if candidates.row is None else as_column(name, column[candidates.row], candidates.n_pairs)
-    made = replace(candidates, columns=FrozenMapping(new))
+    made = replace(candidates, columns=FrozenMapping(new), calibration={}, _scores={})
+    if candidates.calibration:
+        return made.calibrated(candidates.calibration)
     made._groupings.update(candidates._groupings)  # groups do not depend on columns
     return made
 

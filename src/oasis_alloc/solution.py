@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from oasis_alloc.policy import Policy
     from oasis_alloc.results.plots import SolutionPlots
     from oasis_alloc.results.price_list import ShadowPrices
+    from oasis_alloc.results.report import Expectation
     from oasis_alloc.results.rounding import Rounded
     from oasis_alloc.serving.exploration import Exploration
 
@@ -355,14 +356,15 @@ class Solution(Answer):
 
         return shadow_prices(self, limit)
 
-    def report(self) -> str:
+    def report(self, after_selection: Mapping[str, Expectation] | None = None) -> str:
         """One screen of text: how the solve ended, what it achieved, and what one more unit of each limit would cost.
 
-        `print(solution)` shows the same.
+        `print(solution)` shows the same. `after_selection` is `{column: oa.SelectedError}`: for each, the report says
+        how much of the column's total should occur, because selection favors candidates that are overestimated.
         """
         from oasis_alloc.results.report import report
 
-        return report(self)
+        return report(self, after_selection)
 
     __str__ = report
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.common.types import ColumnsLike, ItemsLike
-from oasis_alloc.errors import SnapshotError
+from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.hosting.decision import StoreDecision
 from oasis_alloc.hosting.mirror import Mirror, is_address
 from oasis_alloc.hosting.options import (
@@ -34,7 +34,9 @@ from oasis_alloc.hosting.watcher import ForkState
 from oasis_alloc.publish.reading import ManifestReader, has_manifest
 from oasis_alloc.serving.file.stored import loaded
 from oasis_alloc.serving.request.clashes import explained
+from oasis_alloc.serving.schema import shown
 from oasis_alloc.serving.staleness import Staleness
+from oasis_alloc.signals.drift.watch import DriftWatch
 
 if TYPE_CHECKING:
     from oasis_alloc.policy import Policy
@@ -66,6 +68,9 @@ class PolicyStore(Swapping):
         Name of this store in statistics; None for its path.
     trust
         Whose signatures a manifest must have; None accepts any manifest, and a snapshot without one.
+    watch
+        An `oa.DriftWatch` that looks at a sample of the requests; `stats()["drift"]` then has what it says. `score`,
+        `boosts` and `select` tell it of requests; a host that uses `decide` calls `watch.seen` itself.
 
     Raises
     ------
@@ -90,12 +95,16 @@ class PolicyStore(Swapping):
         clock: Callable[[], float] = time.time,
         name: str | None = None,
         trust: Trust | None = None,
+        watch: DriftWatch | None = None,
     ) -> None:
         self._mirror = Mirror(str(path)) if is_address(path) else None
         place = checked_path(path) if self._mirror is None else self._mirror.path
         if name is None and self._mirror is not None:
             name = self._mirror.address
         self._name = checked_name(name, place)
+        if not (watch is None or isinstance(watch, DriftWatch)):
+            raise InputError(f"PolicyStore(watch={shown(watch)}): expected an oa.DriftWatch, or None.")
+        self._watch = watch
         self._interval = checked_interval(refresh)
         ladder = checked_ladder(staleness, self._interval)
         manifest = ManifestReader(checked_trust(trust))
@@ -165,6 +174,8 @@ class PolicyStore(Swapping):
         with self.decide() as decision:
             answer = getattr(decision.policy, method)(items, columns, **request)
             decision.unseen = int(np.count_nonzero(np.asarray(items) < 0))
+        if self._watch is not None:
+            self._watch.seen(items, columns)
         return answer
 
     def decide(self) -> StoreDecision:
@@ -206,7 +217,7 @@ class PolicyStore(Swapping):
         `version` (of the manifest, the last one verified),
         `decisions` and `decisions_by_mode`, `failed_requests` by reason, `ignored_keys` by key, `mistyped_requests`,
         `unseen_items`, `score_seconds` (count, sum, p50, p90, p99, p999, max), `loaded_snapshots`, `refused_snapshots`
-        by reason, `last_refused`. None if there is no policy.
+        by reason, `last_refused`, and with `watch` also `drift`. None if there is no policy.
         """
         if self._process != ForkState.forks:
             self._start()
@@ -227,6 +238,7 @@ class PolicyStore(Swapping):
             "version": None if self._manifest.version is None else self._manifest.version.version,
             **self._tally.summary(),
             **self._stats.summary(),
+            **({} if self._watch is None else {"drift": self._watch.stats()}),
         }
 
     def _not_ready(self, origin: Policy | None) -> str | None:

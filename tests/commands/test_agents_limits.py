@@ -64,7 +64,11 @@ def calls(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield name, {"before": path, "after": "plain.toml"}
             yield name, {"before": "plain.toml", "after": path}
         else:
-            more = {"explain": {"user": 100}, "sweep": {"vary": "caps", "points": [1.0]}}.get(name, {})
+            more = {
+                "explain": {"user": 100},
+                "sweep": {"vary": "caps", "points": [1.0]},
+                "quote": {"of": {"artist": "artist 0"}},
+            }.get(name, {})
             yield name, {"statement": path, **more}
     yield "solve", {"statement": "plain.toml", "out": path}
 
@@ -244,6 +248,12 @@ def test_answers_follow_the_tables(folder: Path, bench: Workbench) -> None:
         ("conflicts", {"statement": "clash.toml", "weights": {"caps": -2}}, "positive"),
         ("compare", {"before": "plain.toml", "after": "clash.toml"}, "call conflicts first"),
         ("compare", {"before": "plain.toml", "after": "wide.toml", "by": "song"}, "song"),
+        ("quote", {"statement": "plain.toml"}, "which impressions"),
+        ("quote", {"statement": "plain.toml", "of": {"campaign": "c9"}}, "c9"),
+        ("quote", {"statement": "plain.toml", "of": {"campaign": None}}, "list of labels"),
+        ("quote", {"statement": "plain.toml", "of": {"campaign": "c3"}, "units": -1}, "units"),
+        ("quote", {"statement": "plain.toml", "of": {"campaign": "c3"}, "certify": "yes"}, "true or false"),
+        ("quote", {"statement": "clash.toml", "of": {"campaign": "c3"}}, "infeasible"),
         ("read", {"path": "tables/none.csv"}, "no such file"), ("files", {"folder": "none"}, "no such folder"),
     ],
 )  # fmt: skip

@@ -13,7 +13,7 @@ from asked import ARTISTS, CAPS, FLOOR, FLOORS, Market, Optimum, ask, statement
 
 pytest.importorskip("mcp", reason="the extra mcp is not installed")
 
-COUNT = 36
+COUNT = 41
 MARKET = Market()
 
 
@@ -82,6 +82,8 @@ def questions() -> list[Question]:
     of_split = {"user": int(split["user"]), "items": [item]}
     clash = {"statement": "clash.toml"}
     artists = sum(ARTISTS.values())
+    more_of_c3 = P | {"of": {"campaign": "c3"}}
+    promised = best(floors=FLOORS | {"c3": float(know.exposure["c3"]) + 4.0})
     twice = MARKET.optimum(floors={label: 2 * floor for label, floor in FLOORS.items()})
     return [
         ("How many tables are there?", "files", {},
@@ -154,6 +156,16 @@ def questions() -> list[Question]:
          float(pairs["promotion"] @ best(weight=2.0).x)),
         ("Can floors be twice as high?", "sweep", P | {"vary": "floors", "points": [2.0], "scale": True},
          lambda a: a["rows"][0]["certificate"]["status"], "INFEASIBLE" if twice is None else "SOLVED"),
+        ("What do 4 more impressions of c3 cost?", "quote", more_of_c3 | {"units": 4.0, "certify": True, "gap": 1e-8},
+         lambda a: [a["cost"]["low"], a["cost"]["high"]], [know.best.value - promised.value] * 2),
+        ("Can they be delivered?", "quote", more_of_c3 | {"units": 4.0}, lambda a: a["feasible"], True),
+        ("How many more impressions can c3 get at most?", "quote", more_of_c3 | {"certify": True, "gap": 1e-8},
+         lambda a: [a["max_units"]["low"], a["max_units"]["high"]],
+         [best(count="c3").value - float(know.exposure["c3"])] * 2),
+        ("Is the immediate cost of 4 more never above the true one?", "quote", more_of_c3 | {"units": 4.0},
+         lambda a: a["cost"]["low"] <= (know.best.value - promised.value) * (1 + 1e-6), True),
+        ("Can c0 get 10 more?", "quote", {**P, "of": {"campaign": "c0"}, "units": 10.0, "certify": True},
+         lambda a: a["feasible"], False),
         ("State it without promotion.", "write", {"path": "bare.toml", "text": statement(weight=0)},
          lambda a: a["kind"], "problem"),
         ("What is wrong with it?", "write", {"path": "bad.toml", "text": statement() + "\n[slaet]\nsize = 2"},
@@ -220,7 +232,7 @@ def test_every_number_has_a_unit_and_every_answer_of_a_solve_a_certificate(answe
             if document["units"].get(path[-1]) == "the unit in `unit`":
                 assert owner["unit"], f"{tool}: {'.'.join(path)} has no unit"
             checked += 1
-        if tool in ("solve", "explain", "conflicts", "compare", "sweep"):
+        if tool in ("solve", "explain", "conflicts", "compare", "sweep", "quote"):
             said = json.dumps(document)
             for member in ('"status"', '"value"', '"bound"', '"gap"', '"violation"'):
                 assert member in said

@@ -121,7 +121,8 @@ def test_a_problem_without_conflicts_says_so(board: Board) -> None:
 def _computed(board: Board, **asked: Any) -> tuple[int, dict[str, Any]]:
     number = post(board, "frontier", **asked)["id"]
     for _ in range(500):
-        document = get(board, "frontier", id=str(number), key="campaign", label=board.solution.problem.labels(CAPS)[0])
+        label = board.solution.problem.candidates.groups("campaign")[0]
+        document = get(board, "frontier", id=str(number), key="campaign", label=label)
         if not document["running"]:
             return number, document
         time.sleep(0.01)
@@ -184,6 +185,22 @@ def test_everything_that_can_vary_is_offered(board: Board) -> None:
     assert found["relevance guard"]["scale"] is False
     for one in found.values():
         assert one["low"] < one["high"]
+
+
+def test_ranges_that_are_offered_can_be_computed() -> None:
+    cands = market(users=40, degree=6, campaigns=3).candidates
+    limits = [(oa.exposure() <= 0).named("nothing"), (oa.exposure(by="campaign") >= 0.0).named("free")]
+    board = Board([source(oa.Problem(cands, oa.worst_off(oa.exposure(by="campaign"), 1.0), limits, oa.Slate(2)))])
+    offered = get(board, "knobs")["knobs"]
+    assert [(one["vary"], one["low"], one["high"]) for one in offered] == [
+        ("nothing", 0.0, 0.25),
+        ("free", -0.25, 0.25),
+    ]
+    for one in offered:
+        assert (
+            _computed(board, **{name: one[name] for name in ("vary", "scale", "low", "high")}, count=2)[1]["error"]
+            is None
+        )
 
 
 def test_edits_solve_again_and_are_taken_back(solved_market: Source, tmp_path: Path) -> None:

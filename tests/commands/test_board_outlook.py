@@ -57,6 +57,29 @@ def test_limits_are_those_of_the_whole_flight(store: str) -> None:
     assert row["amount"] == pytest.approx(4.0)
 
 
+def test_the_forecast_is_that_of_the_library(store: str) -> None:
+    board = Board([source(_problem())], extras={"flight": Flight.of(store, "campaign", *TIMES)})
+    document = get(board, "forecast", key="campaign", label="b")
+    with oa.Ledger(store) as ledger:
+        how = {"start": START, "end": START + 10 * HOUR, "now": START + 5 * HOUR}
+        direct = oa.forecast(board.solution, None, ledger, **how)["b"]
+    end = document["projected_end_state"]["metrics"]["impressions"]
+    assert (end["low"], end["mid"], end["high"]) == (direct.low, direct.mid, direct.high)
+    assert document["delivered"] == 2.0
+    assert [one["mid"] for one in document["points"]] == [one.mid for one in direct.points]
+    assert document["remedies"] == [one.to_dict() for one in direct.remedies]
+
+
+def test_a_forecast_that_cannot_be_made_is_a_message(store: str) -> None:
+    flight = Flight.of(store, "campaign", *TIMES)
+    query = {"key": "campaign", "label": "b"}
+    left = Board([source(_problem(done=2.0))], extras={"flight": flight})
+    assert "delivered_so_far" in refused(left, "GET", "forecast", query)
+    assert "--ledger" in refused(Board([source(_problem())]), "GET", "forecast", query)
+    over = Board([source(_problem())], extras={"flight": Flight.of(store, "campaign", *TIMES[:2], "2026-07-02")})
+    assert "ended" in refused(over, "GET", "forecast", query)
+
+
 def test_without_a_ledger_there_is_no_outlook() -> None:
     assert get(Board([source(_problem())]), "outlook") == {"flight": None, "rows": []}
 

@@ -27,7 +27,7 @@ from oasis_alloc.publish.keys import make_keys
 N_USERS, DEGREE, N_ITEMS = 40, 6, 12
 
 # Objects that are of one process, and say so: file, thread and locks of their own.
-OF_ONE_PROCESS = {"PolicyStore", "Ledger", "Allowance", "DecisionLog"}
+OF_ONE_PROCESS = {"PolicyStore", "Ledger", "Allowance", "DecisionLog", "DriftWatch"}
 
 
 def candidates() -> oa.Candidates:
@@ -134,6 +134,7 @@ def objects() -> dict[str, Any]:
         "quote": oa.quote(solution, of={"artist": 1}, units=0.5),
         "quotes": oa.quote(solution, [oa.QuoteRequest(of={"artist": 1})]),
         "quote request": oa.QuoteRequest(of={"artist": 1}, units=2.0),
+        **uncertain(cands, simple),
         "frontier": oa.frontier(simple, vary="caps", points=[15.0, 20.0]),
         "policy": policy,
         "policy with rules": guarded.policy(),
@@ -152,6 +153,13 @@ def objects() -> dict[str, Any]:
         **published(policy),
         **logged(policy),
         "job result": oa.JobResult("a", Path("runs/a"), "gate failed", "churn", {"gates": {"text": "churn"}}),
+        "calibration": oa.Calibration(np.array([0.0, 1.0]), np.array([[0.1, 0.4], [0.2, 0.3]]), "market", ("SE",)),
+        "selected error": oa.SelectedError(0.93, 0.006, 0.92, 0.94, 50.0, 46.5, 90, 30, "sample splitting", 0.95),
+        "sketch": oa.Sketch.of({"r": [0.1, 0.2, 0.3]}, bins=2),
+        "drift effect": oa.DriftEffect("caps", "a", 1.0, 2.0, -np.inf, 1.0, 0.1, "up"),
+        "drift": oa.Drift("r", 0.1, 0.2, 0.0, 0.0, 10),
+        "drift report": oa.DriftReport((oa.Drift("r", 0.1, 0.2, 0.0, 0.0, 10),), ("r",), 0.5, 3, {}),
+        "reliability": oa.Reliability.of([0.2, 0.8], [0, 1]),
         "event": oa.Event("a", "one", 0.0),
         "receipt": oa.Receipt(1, 0, 0, (oa.Rejected(0, "a", "key", "wrong"),)),
         "rejected": oa.Rejected(0, "a", "key", "wrong"),
@@ -188,6 +196,20 @@ def asked(solution: oa.Solution) -> dict[str, Any]:
         "remedy": oa.Remedy("longer flight", 20.0, 0.0, 0.0, "go on for 2 days"),
         "closer": oa.Closer("rounding", 0.0, 0.0, 1.0, 0.1, "draw slates"),
     }  # fmt: skip
+
+
+def uncertain(cands: oa.Candidates, simple: oa.Problem) -> dict[str, Any]:
+    draws = oa.Draws(cands, {"r": cands.columns["r"] * np.array([[1.0], [0.9]])}, np.ones((2, N_USERS)))
+    answer = oa.solve_uncertain(simple, risk=oa.CVaR(0.5), draws=draws)
+    return {
+        "draws": draws,
+        "uncertain": answer,
+        "cvar": oa.CVaR(0.2),
+        "quantile": oa.LowerQuantile(0.1),
+        "value estimate": oa.estimate_value(answer, draws=draws),
+        "value difference": oa.value_difference(answer, answer, draws=draws),
+        "information": oa.perfect_information(simple, draws),
+    }
 
 
 def logged(policy: oa.Policy) -> dict[str, Any]:

@@ -86,6 +86,18 @@ def test_hard_caps_stop_deliveries(plan: oa.Solution) -> None:
     assert stopped["c5"].high == open_end["c5"].high, "no cap, no stop"
 
 
+def test_a_pacer_makes_up_for_a_part(plan: oa.Solution) -> None:
+    """A campaign that is behind the others ends between its own pace and theirs; the others stay where they are."""
+    behind = ledger(plan, 6, {"c3": 0.5})
+    alone, paced = (oa.forecast(plan, schedule(), behind, own=0.3, paced=of) for of in (False, True))
+    assert alone["c3"].mid < paced["c3"].mid < paced["c3"].planned
+    assert alone["c3"].low < paced["c3"].high
+    assert paced["c3"].mid == pytest.approx(0.5 * (alone["c3"].mid + paced["c3"].planned), rel=0.05)
+    assert paced["c5"].mid == pytest.approx(alone["c5"].mid, rel=0.05)
+    held = oa.forecast(plan, schedule(), ledger(plan, 6, 1.6), paced=True, hard_caps=True)["c0"]
+    assert 0.99 * 150.0 <= held.low < held.mid < held.high <= 150.0
+
+
 def test_remedies_make_up_for_the_shortfall(plan: oa.Solution) -> None:
     found = oa.forecast(plan, schedule(), ledger(plan, 6, 0.7))
     one = found["c4"]
@@ -133,6 +145,22 @@ def test_a_plan_that_counts_earlier_deliveries_has_the_limits_of_the_flight() ->
     assert oa.forecast(rest, schedule(), now=START)["c3"].floor == 450.0
 
 
+def test_songs_of_several_campaigns_and_supply() -> None:
+    """A song may count for several campaigns, and users may stand for several visits."""
+    rng = np.random.default_rng(0)
+    labels = [["a", "b"], ["a"], None, ["b"]]
+    cands = oa.Candidates.from_arrays(
+        np.arange(301) * 4, np.tile(np.arange(4), 300), {"relevance": rng.random(1200)}, items={"campaign": labels}
+    )
+    supply = rng.uniform(0.5, 2.0, 300)
+    plan = oa.solve(oa.Problem(cands, oa.total("relevance"), slate=oa.Slate(1), supply=supply))
+    found = oa.forecast(plan, schedule(), now=START)
+    units = cands.grouping("campaign").totals(cands, plan.pairs, plan.x * supply[cands.user_of(plan.pairs)])
+    assert [one.planned for one in found] == pytest.approx(units.tolist())
+    assert [one.mid for one in found] == pytest.approx(units.tolist(), rel=0.05)
+    assert all((one.floor, one.risk, one.shortfall) == (-np.inf, 0.0, 0.0) for one in found)
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a flight that has ended": ({"now": END + DAY}, "the flight ended at .* nothing to forecast"),
     "a flight that ends first": ({"start": END, "end": START}, "expected start < end"),
@@ -149,6 +177,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "others": ({"others": "keep"}, "expected 'refuse' or 'ignore'"),
     "a ledger of something else": ({"ledger": 3}, "expected an oa[.]Ledger, got int"),
     "a flag": ({"hard_caps": 1}, "hard_caps=1"),
+    "another flag": ({"paced": "yes"}, "paced='yes'"),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import oasis_alloc as oa
-from oasis_alloc.forecast.competition import contest, shortfalls_of_scores
+from oasis_alloc.forecast.competition import contest, scores_to_beat, shortfalls_of_scores
 from tests.support import planned
 
 
@@ -50,7 +50,7 @@ def test_the_sentences(plan: oa.Solution) -> None:
 def test_a_song_whose_score_is_raised_by_that_much_is_shown(plan: oa.Solution) -> None:
     """The missing scores are exact for plain slates: a bonus just above them makes the policy show the pair."""
     one = contest(plan, "c0", "campaign", "test")
-    missing = shortfalls_of_scores(plan, one)
+    missing = shortfalls_of_scores(one, *scores_to_beat(plan))
     policy, cands = plan.policy(), plan.problem.candidates
     tried = np.flatnonzero((one.x == 0) & (missing > 1e-6))[:50]
     assert tried.size == 50

@@ -55,7 +55,7 @@ def test_one_month(rows_of_one: list[dict[str, Any]]) -> None:
     """One month with half the traffic, which no prior expects: three weeks of deliveries say so."""
     assert np.mean([row["inside"] for row in rows_of_one]) > 0.8
     large = [row for row in rows_of_one if row["truth"] >= 50]
-    assert len(large) >= 5
+    assert len(large) >= 3
     assert all(row["short"] and row["announced"] for row in large)
 
 

@@ -22,6 +22,7 @@ from reference import Snapshot
 from oasis_alloc.serving.build import content_id
 from oasis_alloc.serving.data import (
     Certificate,
+    ColumnCalibration,
     ConstraintPrices,
     Decrements,
     ItemKey,
@@ -153,7 +154,7 @@ def rules() -> PolicyData:
 
 def keep() -> PolicyData:
     """The same items where all worth is promotion, more slots, steeper decrements, and a share of relevance is kept."""
-    alone = {"policy_id", "created", "valid_until", "constraints", "known"}
+    alone = {"policy_id", "created", "valid_until", "constraints", "known", "calibration"}
     other = rules()
     parts = {field.name: getattr(other, field.name) for field in fields(other) if field.name not in alone}
     genre, artist = Decrements(np.array([0.0, 0.25, 0.5]), 0.3), Decrements(np.zeros(1), 0.25)
@@ -165,9 +166,41 @@ def keep() -> PolicyData:
     return finished(**parts)
 
 
-POLICIES = {"plain": plain, "columns": columns, "rules": rules, "keep": keep}
+def calibrated() -> PolicyData:
+    """Columns with a map per market of the user, per label of the item, and for all; one of them is kept."""
+    rng = np.random.default_rng(5)
+    n = 26
+
+    def maps(column: str, key: str | None, codes: list[int], knots: int) -> ColumnCalibration:
+        x = np.sort(rng.normal(0.4, 0.6, knots))
+        y = np.sort(rng.random((1 + len(codes), knots)), axis=1)
+        return ColumnCalibration(column, key, np.array(codes, np.int32), x, y)
+
+    return finished(
+        columns=("relevance", "promotion", "streams"),
+        weights=(("relevance", 1.0), ("promotion", 0.4)),
+        terms=(
+            PriceTerm("streams", ("market",), (), ("market",), np.arange(2, dtype=np.int32)[:, None], rng.random(2)),
+            PriceTerm(None, ("artist",), ("artist",), (), np.arange(5, dtype=np.int32)[:, None], rng.random(5) / 3),
+        ),
+        n_items=n,
+        items=tuple(range(100, 100 + n)),
+        item_keys={"artist": ItemKey(tuple(range(5)), rng.integers(-1, 5, n).astype(np.int32))},
+        user_keys={"market": ("de", "se"), "hour": (0, 6, 12)},
+        segments=np.array([[-1, 0], [0, 0], [1, 2]], np.int32),
+        slate=SlateRule(5, at_most={"artist": 2}, keep=("relevance", 0.8)),
+        n_users=4,
+        segment_of_user=np.array([0, 2, 1, 2], np.uint32),
+        calibration=(
+            maps("relevance", "hour", [0, 2], 6), maps("promotion", "artist", [1, 3, 4], 4),
+            maps("streams", None, [], 2),
+        ),
+    )  # fmt: skip
+
+
+POLICIES = {"plain": plain, "columns": columns, "rules": rules, "keep": keep, "calibrated": calibrated}
 # Of the requests; those of `keep` are chosen so that a slate hangs on nearly every line of its specification.
-SEEDS = {"plain": [0], "columns": [1], "rules": [2], "keep": [7, 112, 148]}
+SEEDS = {"plain": [0], "columns": [1], "rules": [2], "keep": [7, 112, 148], "calibrated": [5, 6]}
 
 
 def requests(snapshot: Snapshot, seed: int) -> list[dict[str, Any]]:

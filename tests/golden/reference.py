@@ -33,7 +33,7 @@ class Snapshot:
         described = json.loads(raw[8 : 8 + length])
         self.header: dict[str, str] = described.pop("__metadata__")
         assert self.header["format"] == "oasis_alloc.policy"
-        assert self.header["schema"] in ("1", "2")
+        assert self.header["schema"] in ("1", "2", "3")
         digest = self.header["checksum"]
         assert hashlib.sha256(raw.replace(digest.encode(), b"0" * 64, 1)).hexdigest() == digest
         self.arrays: dict[str, list[Any]] = {}
@@ -113,6 +113,7 @@ class Snapshot:
 
     def scores(self, user: Any, items: list[int], columns: dict[str, list[float]]) -> list[float]:
         codes = self.user(user)
+        columns = self.mapped(user, items, columns)
         weights = self.policy["weights"]
         measured = sorted({term["column"] for term in self.policy["terms"]} - {None})
         out = []
@@ -127,6 +128,31 @@ class Snapshot:
             for column in measured:
                 s = s - self.price(column, codes, item) * columns[column][i]
             out.append(s)
+        return out
+
+    def mapped(self, user: Any, items: list[int], columns: dict[str, list[float]]) -> dict[str, list[float]]:
+        """The columns of a request, calibrated."""
+        out = dict(columns)
+        for k, one in enumerate(self.policy.get("calibration", ())):
+            x, y = self.arrays[f"calibration/{k}/x"], self.rows(f"calibration/{k}/y")
+            row = {code: at for at, code in enumerate(self.arrays[f"calibration/{k}/codes"], 1)}
+            made = []
+            for item, value in zip(items, columns[one["column"]], strict=True):
+                labels = [-1]
+                if one["key"] in self.user_keys:
+                    labels = [self.user(user)[self.user_keys.index(one["key"])]]
+                elif one["key"] is not None:
+                    labels = self.codes(self.item_keys.index(one["key"]), item) or [-1]
+                of = y[row.get(labels[0], 0)]
+                s = of[0]
+                for j in range(len(x) - 1):
+                    d = value - x[j]
+                    d = d if d > 0.0 else 0.0
+                    width = x[j + 1] - x[j]
+                    d = d if d < width else width
+                    s = s + (of[j + 1] - of[j]) / width * d
+                made.append(s)
+            out[one["column"]] = made
         return out
 
     def step(self, key: str, j: int, decrements: bool = True) -> float:
@@ -147,6 +173,7 @@ class Snapshot:
         pinned: list[int], exclude: list[int],
     ) -> list[int]:  # fmt: skip
         """Positions, best first."""
+        columns = self.mapped(user, items, columns)
         selection = Selection(self, user, items, scores, k, pinned, exclude)
         if self.policy["slate"]["keep"] is None:
             return selection.greedy(scores)

@@ -103,6 +103,19 @@ def test_lastfm(
     assert max(len(line) for line in str(after).splitlines()) <= 100
 
 
+@pytest.mark.full
+def test_calibrated_films_come_nearer_to_what_they_promise(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not (data_dir / "movielens-small" / "events.parquet").is_file():
+        pytest.skip(f"no movielens-small in {data_dir}; set OASIS_ALLOC_DATA to the directory that has it")
+    pytest.importorskip("pyarrow", reason="the example reads Parquet files with pyarrow")
+    pytest.importorskip("sklearn", reason="the extra `signals`")
+    found = load("calibrated_films").run(data_dir / "movielens-small")
+    raw, calibrated, corrected = (promised / occurred - 1 for promised, occurred in found.values())
+    assert raw > 0.1
+    assert 0 < corrected < calibrated < 0.7 * raw
+    assert "should occur (95 % interval, from sample splitting)" in capsys.readouterr().out
+
+
 def test_examples_find_data_next_to_the_repository_or_where_they_are_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from oasis_alloc import markets, telemetry
 ALLOWED = {
     "Slate.size": "a field too; what callers may pass is in the `__init__` for type checkers",
     "Slate.at_least": "like size",
+    "DriftEffect.label": "a label as the caller gave it; a field of a result",
     "Conflict.label": "a label as the caller gave it; a field of a result",
     "ShadowPrice.label": "a label as the caller gave it; a field of a result",
     "Candidates.no_column(name)": "what was asked for, whatever it is; the message quotes it",
@@ -43,6 +44,7 @@ ALLOWED = {
     "Requests.from_parquet(how)": "arguments of Requests.from_frames",
     "Reproduction.solve(changes)": "arguments of solve",
     "quote(fields)": "fields of QuoteRequest",
+    "UncertainSolution.policy(how)": "arguments of Solution.policy",
     "frontier(options)": "arguments of solve",
 }
 VAGUE = {"Any", "object", "typing.Any"}

@@ -82,6 +82,7 @@ def test_the_same_requests_are_sampled(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.full
 def test_drops_failures_and_rates_are_counted(tmp_path: Path) -> None:
     snapshot, file, bodies = requests(tmp_path)
     done = run("oasisalloc.DecisionScript", "full", snapshot, file, tmp_path / "log")
@@ -98,6 +99,7 @@ def test_drops_failures_and_rates_are_counted(tmp_path: Path) -> None:
     assert [one.request for one in found if one.rate == 1.0] == [f"r{k}" for k in range(5)]
 
 
+@pytest.mark.full
 def test_the_end_of_a_jvm_loses_nothing(tmp_path: Path) -> None:
     snapshot, file, bodies = requests(tmp_path)
     lines(run("oasisalloc.DecisionScript", "leave", snapshot, file, tmp_path / "log"))

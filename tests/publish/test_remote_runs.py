@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import full_only
 from jobs import make_job, make_tables
 
 import oasis_alloc as oa
@@ -55,6 +56,7 @@ def test_runs_in_a_bucket_are_those_of_this_machine(tmp_path: Path, bucket: str)
     assert (again.status, dict(again.steps)) == ("published", {}), "it has published, and does nothing"
 
 
+@pytest.mark.full
 def test_an_interrupted_run_goes_on_from_the_bucket(
     tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +98,7 @@ def test_old_runs_are_removed_and_one_process_runs(tmp_path: Path, bucket: str) 
         pass
 
 
-@pytest.mark.parametrize("name", ["run.json", "policy"])
+@pytest.mark.parametrize("name", ["policy", *full_only("run.json")])
 def test_a_bucket_that_takes_nothing_publishes_nothing(
     tmp_path: Path, bucket: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +116,8 @@ def test_a_bucket_that_takes_nothing_publishes_nothing(
     monkeypatch.undo()
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("bucket", ["s3"], indirect=True)
 def test_what_is_wrong_with_the_address_is_named(tmp_path: Path, bucket: str) -> None:
     secret = f"{bucket[:5]}key:secret@{bucket[5:]}/runs"
     for address, words in (("s3://", "expected a bucket"), (secret, "leave them out")):
@@ -150,6 +154,7 @@ def test_checkpoints_in_a_bucket(bucket: str) -> None:
         oa.solve(problem(), resume=f"{bucket}/none")
 
 
+@pytest.mark.parametrize("bucket", ["s3"], indirect=True)
 def test_a_checkpoint_that_cannot_be_sent_costs_no_answer(bucket: str) -> None:
     with pytest.warns(oa.CheckpointWarning, match="'s3://no-such-bucket-at-all/state' cannot be written"):
         found = oa.solve(problem(), checkpoint="s3://no-such-bucket-at-all/state")

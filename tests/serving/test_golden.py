@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import oasis_alloc as oa
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-NAMES = ["plain", "columns", "rules", "keep"]
+NAMES = ["plain", "columns", "rules", "keep", "calibrated"]
 each_policy = pytest.mark.parametrize("name", NAMES)
 
 

@@ -24,7 +24,7 @@ from oasis_alloc.serving.file.codec import decode, encode
 from oasis_alloc.serving.file.container import from_bytes, to_bytes
 
 VECTORS = "oasisalloc.Vectors"
-NAMES = ["plain", "columns", "rules", "keep"]
+NAMES = ["plain", "columns", "rules", "keep", "calibrated"]
 
 
 def test_same_scores_and_slates() -> None:

@@ -204,6 +204,26 @@ def test_smoothing_is_the_solvers_own(name: str) -> None:
             np.testing.assert_allclose(found, mine, atol=2e-6)
 
 
+@pytest.mark.parametrize("rules", [{"at_most": {"a": 1, "b": 2}}, {"at_most": {"a": 2}, "diminishing": {"b": 0.2}}, {}])
+def test_slates_stay_full_next_to_scores_that_are_far_ahead(rules: dict[str, Any]) -> None:
+    n, rng = 15, np.random.default_rng(11)
+    values = rng.random(n)
+    cands = oa.Candidates.from_arrays(
+        [0, n], np.arange(n), {"r": values}, items={"a": np.arange(n) % 5, "b": np.arange(n) % 3}
+    )
+    served = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(4, **rules))).policy()
+    for power in (3, 8, 10, 13, 300):
+        for smoothing in (1.0, 0.1, 0.01):
+            far = values.copy()
+            far[[0, 1]] = 10.0**power, 1e3  # of different categories
+            x = served.propensities(np.arange(n), {"r": far}, exploration={"smoothing": smoothing})
+            assert x.sum() == pytest.approx(4.0, abs=1e-6)
+            assert x[[0, 1]] == pytest.approx([1.0, 1.0], abs=1e-6)
+            near = {"r": np.minimum(far, 1e3)}
+            expected = served.propensities(np.arange(n), near, exploration={"smoothing": smoothing})
+            assert x == pytest.approx(expected, abs=1e-6), "how far ahead they are changes nothing"
+
+
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_propensities_keep_the_rules_of_slates(name: str) -> None:
     served, slate, cands = policy(name), solved(name).problem.slate, solved(name).problem.candidates

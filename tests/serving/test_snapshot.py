@@ -155,7 +155,7 @@ def empty(*shape: int) -> bytes:
         ((18).to_bytes(8, "little") + b'{"a": 1, "a": 1}  ', "not a snapshot"),
         (with_header(RAW, lambda described: described.update(__metadata__={})), "not a snapshot"),
         (forged({}, format="pt"), "not a snapshot"),
-        (forged({}, schema="3"), "newer schema"),
+        (forged({}, schema="4"), "newer schema"),
         (forged(ARRAYS, schema="999"), "newer schema"),
         (forged({}, schema="one"), "not a snapshot"),
         (forged({}, schema="0"), "not a snapshot"),

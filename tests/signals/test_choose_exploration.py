@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn_logs import policy, write
+from drawn_logs import IDS, N, policy, request, write
 
 import oasis_alloc as oa
 
@@ -88,17 +88,30 @@ def test_the_curve_has_what_other_shares_need() -> None:
 
 
 def test_two_policies_are_compared_on_a_log(tmp_path: Path) -> None:
-    """V is the variance of what `evaluate_policy` estimates on a log with this exploration."""
-    share = 0.5
-    decisions, streams = write(tmp_path, 500, seed=3, share=share)
-    found = oa.evaluate_policy(policy("new"), decisions, streams, "streams", by_user=False)
-    one = found["inverse propensity"]
-    spread = (one.difference_high - one.difference_low) / 2 / 1.96
+    """Requests are needed as slates of both policies say, request by request."""
+    decisions, _ = write(tmp_path, 80)
     choice = oa.choose_exploration(
-        2.8016 * spread, requests=500, rate=float(streams.streams.mean()), policies=(policy("now"), policy("new")),
-        decisions=decisions,
-    )  # fmt: skip
-    assert choice.share == pytest.approx(share, rel=0.3)
+        0.3, requests=2_000, rate=0.2, policies=(policy("now"), policy("new")), decisions=decisions
+    )
+    for share, needed in choice.curve:
+        variance = []
+        for k in range(80):
+            best, other = (np.isin(np.arange(N), np.argsort(-request(k)[name])[:2]) for name in ("now", "new"))
+            x = (1.0 - share) * best + share * 2 / N
+            variance.append((((other - x) ** 2)[x > 0] / x[x > 0]).sum())
+        assert needed == pytest.approx(2.8015852**2 * 0.2 * np.mean(variance) / 0.3**2, rel=1e-6), share
+    assert 0.0 < choice.share < 0.3
+    assert choice.needed == pytest.approx(2_000)
+    with pytest.raises(oa.InputError, match="request 'r0' cannot be replayed"):
+        oa.choose_exploration(
+            0.3, requests=2_000, rate=0.2, policies=(policy("now"), other_columns()), decisions=decisions
+        )
+
+
+def other_columns() -> oa.Policy:
+    """A policy that reads a column that was not logged."""
+    cands = oa.Candidates.from_arrays([0, N], np.arange(N), {"absent": np.ones(N)}, item_ids=IDS)
+    return oa.solve(oa.Problem(cands, oa.total("absent"), slate=oa.Slate(2))).policy()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from drawn_logs import IDS, MODEL, RATE, SHARE, N, policy, request, truth, write
 
 import oasis_alloc as oa
 
-REQUESTS = 1_000
+REQUESTS = 800
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +164,15 @@ def test_a_request_is_replayed_with_all_it_had(tmp_path: Path) -> None:
     decisions, _ = record(tmp_path, k=3, excluded={3: "heard"}, labels={"market": "SE"}, pinned=[4])
     best = [place for place in np.argsort(-request(0)["new"]) if place not in (3, 4)][:2]
     assert set(np.flatnonzero(probabilities(policy("new"), decisions[0], Exploration()))) == {4, *best}
+
+
+def test_a_policy_without_ids_is_named(log: tuple[oa.Decisions, pd.DataFrame]) -> None:
+    cands = oa.Candidates.from_arrays([0, N], np.arange(N), {"new": np.ones(N)})
+    made = oa.solve(oa.Problem(cands, oa.total("new"), slate=oa.Slate(2))).policy()
+    with pytest.raises(
+        oa.InputError, match="the policy numbers items and has no ids; the log has ids such as 'song-0'"
+    ):
+        oa.evaluate_policy(made, *log, "streams")
 
 
 def test_what_is_not_a_policy_or_a_log_is_named(log: tuple[oa.Decisions, pd.DataFrame], tmp_path: Path) -> None:

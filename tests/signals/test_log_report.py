@@ -13,7 +13,7 @@ import pytest
 from drawn_logs import IDS, MODEL, RATE, N, policy, request, write
 
 import oasis_alloc as oa
-from oasis_alloc.signals.log_checks import drift, reliable, stability
+from oasis_alloc.signals.log_checks import drift, predicted_against, stability
 from oasis_alloc.signals.log_page import page_of
 from oasis_alloc.signals.log_report import LogReport, report_of, text_of
 
@@ -55,32 +55,32 @@ def test_predictions_that_are_off_need_action(tmp_path: Path) -> None:
     twice = report((decisions, frame.assign(streams=frame.streams / 2)))
     assert twice.level == "bad"
     assert twice.verdict.startswith("Needs action: calibration.")
-    assert "values per shown item are off by" in twice.actions[0]
+    assert "values per item shown are off by" in twice.actions[0]
     assert "(too high)" in twice.actions[0]
     by_default = report((decisions, frame), predicted=None)
     assert by_default.blocks[0].level == "watch", "the organic column may have another unit"
     assert "name the column that does: --predicted COLUMN" in by_default.actions[0]
 
 
-def test_reliability_is_that_of_its_formulas() -> None:
+def test_totals_are_off_beyond_noise() -> None:
     rng = np.random.default_rng(0)
     p = rng.random(5_000)
     y = (rng.random(5_000) < p).astype(np.float64)
-    found = reliable(p, y, np.ones(5_000))
-    assert len(found.points) == 10
-    assert found.expected == pytest.approx(p.sum())
-    assert found.occurred == pytest.approx(y.sum())
-    assert not found.is_off
-    assert sum(low <= said <= high for said, _, low, high, _ in found.points) >= 8
-    edges = np.quantile(p, np.linspace(0, 1, 11))
-    place = np.clip(np.searchsorted(edges[1:-1], p, side="left"), 0, 9)
-    errors = [abs(y[place == k].mean() - p[place == k].mean()) * (place == k).mean() for k in range(10)]
-    assert found.calibration_error == pytest.approx(sum(errors))
+    found = predicted_against(p, y, np.ones(5_000))
+    assert found.ratio == pytest.approx(y.sum() / p.sum())
     assert found.error == pytest.approx(math.sqrt((p * (1 - p)).sum()), rel=0.05)
-    assert reliable(0.8 * p, y, np.ones(5_000)).is_off
-    weights = rng.random(5_000)
-    assert reliable(p, y, weights).expected == pytest.approx(weights @ p)
-    assert len(reliable(np.full(10, 0.5), y[:10], np.ones(10)).points) == 1
+    assert not found.is_off
+    assert predicted_against(0.8 * p, y, np.ones(5_000)).is_off
+    assert not predicted_against(0.97 * p, y, np.ones(5_000)).is_off, "3 % is not worth an action"
+    few = predicted_against(0.8 * p[:50], y[:50], np.ones(50))
+    assert not few.is_off, "50 rows cannot say"
+
+
+def test_outcomes_beyond_one_are_not_judged(log: tuple[oa.Decisions, pd.DataFrame]) -> None:
+    decisions, frame = log
+    found = report((decisions, frame.assign(streams=3.0 * frame.streams)))
+    assert found.blocks[0].level == "watch"
+    assert "not from 0 to 1" in found.blocks[0].finding
 
 
 def test_selection_shows_where_only_what_is_shown_is_off(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_selection_shows_where_only_what_is_shown_is_off(tmp_path: Path) -> None
     shown, every = found.reliability.values()
     assert shown.is_off
     assert shown.ratio < 0.8
-    assert every.ratio == pytest.approx(1.0, abs=4 * every.error / every.expected)
+    assert every.ratio == pytest.approx(1.0, abs=4 * every.error / every.reliability.expected)
     assert "selection causes the error" in found.actions[0]
 
 

@@ -109,7 +109,7 @@ def test_the_bootstrap_is_that_of_plain_resampling() -> None:
     """The same quantiles as a bootstrap that computes every resample from its rows, with draws of its own."""
     log = world().log(120, np.random.default_rng(4))
     w = log.target / log.logged
-    found = oa.off_policy(*log[:3], resamples=20_000)["self-normalized"]
+    found = oa.off_policy(*log[:3], resamples=10_000)["self-normalized"]
 
     def studied(r: Any, v: Any) -> tuple[float, float]:
         value = (v * r).sum() / v.sum()
@@ -117,14 +117,14 @@ def test_the_bootstrap_is_that_of_plain_resampling() -> None:
 
     value, error = studied(log.outcomes, w)
     rng, t = np.random.default_rng(9), []
-    for _ in range(20_000):
+    for _ in range(6_000):
         at = rng.integers(120, size=120)
         again, spread = studied(log.outcomes[at], w[at])
         t.append((again - value) / spread)
     low, high = np.quantile(t, [0.025, 0.975])
     assert found.standard_error == pytest.approx(error, rel=1e-9)
-    assert found.low == pytest.approx(value - high * error, abs=0.05 * error)
-    assert found.high == pytest.approx(value - low * error, abs=0.05 * error)
+    assert found.low == pytest.approx(value - high * error, abs=0.1 * error)
+    assert found.high == pytest.approx(value - low * error, abs=0.1 * error)
 
 
 def test_many_units_are_resampled_in_groups(large: oa.OffPolicy) -> None:

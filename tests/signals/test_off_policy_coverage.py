@@ -61,7 +61,7 @@ def test_bernstein_intervals_cover_at_least() -> None:
     rng = np.random.default_rng(1)
     counted = Counted(of.truth, of.logged)
     largest = float((of.target / of.logging).max())
-    for _ in range(REPETITIONS):
+    for _ in range(300):
         log = of.log(ROWS, rng)
         counted.add(
             oa.off_policy(

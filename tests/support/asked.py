@@ -120,9 +120,17 @@ class Market:
         return np.asarray(self.all["relevance"] + weight * self.all["promotion"])
 
     def optimum(
-        self, weight: float = 0.4, caps: float = 1, floors: dict[str, float] = FLOORS, kept: float = KEPT
+        self,
+        weight: float = 0.4,
+        caps: float = 1,
+        floors: dict[str, float] = FLOORS,
+        kept: float = KEPT,
+        count: str | None = None,
     ) -> Optimum | None:
-        """The best allocation, by HiGHS in SciPy; None if there is no feasible one."""
+        """The best allocation, by HiGHS in SciPy; None if there is no feasible one.
+
+        With `count`, the one that shows this campaign most often.
+        """
         from scipy.optimize import linprog
 
         rows, limits, names = [], [], []
@@ -141,7 +149,8 @@ class Market:
         for label, floor in floors.items():
             add(-1.0 * (self.all["campaign"] == label), -floor, ("floors", label))
         add(-self.all["relevance"], -kept * self.organic, ("guard", ""))
-        found = linprog(-self.objective(weight), np.array(rows), limits, bounds=(0, 1), method="highs")
+        maximize = self.objective(weight) if count is None else np.asarray(self.all["campaign"] == count, np.float64)
+        found = linprog(-maximize, np.array(rows), limits, bounds=(0, 1), method="highs")
         if found.status == 2:
             return None
         prices: dict[str, dict[str, float]] = {}
@@ -179,13 +188,13 @@ class Market:
         return sorted(best[1], key=lambda one: -scores[one])
 
 
-def ask(folder: Path, calls: dict[str, tuple[str, dict[str, Any]]], *options: str) -> dict[str, Any]:
+def ask(folder: Path, calls: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
     """Start a server over stdio, ask everything, and return the answers by name: (document, True for an error)."""
     import anyio
     from mcp import Client
     from mcp.client.stdio import StdioServerParameters
 
-    command = ["-W", "error::RuntimeWarning", "-m", "oasis_alloc", "mcp", str(folder), *options]
+    command = ["-W", "error::RuntimeWarning", "-m", "oasis_alloc", "mcp", str(folder)]
     server = StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
 
     async def client() -> dict[str, Any]:

@@ -59,6 +59,16 @@ def show(page: Any, url: str, view: str) -> None:
     page.wait_for_selector("main .panel")
 
 
+def center(page: Any, selector: str) -> tuple[float, float]:
+    """The middle of an element on the screen; waits while it is being drawn again."""
+    for _ in range(100):
+        box = page.locator(selector).bounding_box()
+        if box is not None:
+            return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.wait_for_timeout(50)
+    raise AssertionError(f"not on the screen: {selector}")
+
+
 def until(page: Any, expression: str) -> None:
     """Wait until an expression is true; Playwright's own wait needs `eval`, which the page's policy forbids."""
     for _ in range(400):

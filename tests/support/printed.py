@@ -167,6 +167,7 @@ SLOW = [
     ),
     Shown("docs/examples.md", "python examples/paced_week.py", ("obd-men/events.parquet",)),
     Shown("docs/examples.md", "python examples/paced_films.py", ("movielens-small/events.parquet",)),
+    Shown("docs/examples.md", "python examples/calibrated_films.py", ("movielens-small/events.parquet",)),
 ]
 VERIFIED = [TRADE_OFFS, JAVA, MISTAKE, *SLOW]
 

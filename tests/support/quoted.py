@@ -94,18 +94,18 @@ def request(rng: np.random.Generator, cands: oa.Candidates, share: float = 0.3) 
     return oa.QuoteRequest(items=chosen, where=where, units=units)
 
 
-def judged(solution: oa.Solution, asked: oa.QuoteRequest, gap: float = 1e-6) -> Case | None:
-    """The quote of a request and its cost by a full solve; None if slates have no room for it."""
+def judged(solution: oa.Solution, asked: oa.QuoteRequest, width: float = 1e-4) -> Case | None:
+    """A quote, the same certified to `width`, and the cost by a full solve; None if slates have no room for it."""
     try:
         quote = oa.quote(solution, asked)
     except oa.ProblemError:
         return None
-    certified = oa.quote(solution, asked, certify=True)
+    certified = oa.quote(solution, asked, certify=True, gap=width)
     slack = 2e-6 * max(abs(solution.value), abs(solution.bound), 1.0) + 1e-6
     promised = quote if quote.feasible is not False else certified
     cost = np.inf
     if promised.feasible is not False:
-        full = oa.solve(promised.accept().problem, gap=gap)
+        full = oa.solve(promised.accept().problem, gap=1e-6)
         if full.status.name != "INFEASIBLE":
             slack += max(0.0, full.bound - full.value) + max(0.0, solution.bound - solution.value)
             cost = solution.value - full.value

@@ -2,14 +2,15 @@
 
 1. The users that may be shown the campaign are solved again; all others keep their slates. The allocation is one of the
    whole problem, so its value proves the most that the campaign costs.
-2. One visit to all users at the prices of that solve, and two to the campaign's users, give a bound on the value of any
-   allocation that delivers the campaign: the least that it costs.
-3. If the two are further apart than asked, the whole problem is solved from there.
+2. The bound at the prices of the plan says what the campaign costs at least. If the two are further apart than asked,
+   one visit to all users at the prices of the small solve, and two to the campaign's users, give another bound.
+3. If that is not enough, the whole problem is solved from there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,6 +56,14 @@ class Solved:
     infeasible: bool
 
 
+class Asked(NamedTuple):
+    """What is to be proven, and what is known of it."""
+
+    floor: float  # impressions in all
+    price: float  # of the next one, an estimate
+    bound: float  # of the value with the campaign, proven
+
+
 def solve_program(program: Program, gap: float, warm: WarmStart | None, threads: int | None) -> Solved:
     """Solve a program as `oa.solve` does."""
     with engine_for(program, threads) as engine:
@@ -78,23 +87,26 @@ def solve_program(program: Program, gap: float, warm: WarmStart | None, threads:
         return Solved(best.value, float(monitor.bound), best.positions, best.x, prices, engine.passes, False)
 
 
-def prove(
-    base: QuoteBase, found: Found, floor: float, price: float, gap: float, kept: Kept | None, threads: int | None
-) -> Proof:
-    """Prove the cost of `floor` impressions in all, from the plan and an estimate of their price."""
+def prove(base: QuoteBase, found: Found, asked: Asked, gap: float, kept: Kept | None, threads: int | None) -> Proof:
+    """Prove what a campaign costs, from the plan and what its prices say."""
     size = max(abs(base.allocation.value), base.allocation.size, 1e-300)
-    local = _locally(base, found, floor, price, gap * size, kept, threads)
-    if local.bound - local.value <= gap * size or local.bound == -np.inf:
+    width = gap * size + max(0.0, base.dual - base.allocation.value)  # no answer is closer than the plan is
+    local, small = _locally(base, found, asked, gap * size, kept, threads)
+    if local.bound - local.value > width:
+        bound, passes = bound_with(base, found, asked.floor, local.prices, small, threads)
+        local = replace(local, bound=min(local.bound, bound), passes=local.passes + passes)
+    if local.bound - local.value <= width:
         return local
     whole = np.zeros(base.program.n_pairs, np.bool_)
     whole[found.pairs[found.member]] = True
-    program = with_row(base.program, whole, base.unit_column, floor)
+    program = with_row(base.program, whole, base.unit_column, asked.floor)
     start = None
     if np.isfinite(local.value):
         x = np.array(base.x)
         x[local.pairs] += local.change
         start = np.flatnonzero(x), x[x != 0.0]
-    solved = solve_program(program, gap, _warm(base, local.prices, kept, start), threads)
+    prices = np.append(base.prices, local.prices[-1])
+    solved = solve_program(program, gap, _warm(base, prices, kept, start), threads)
     passes = local.passes + solved.passes
     if solved.infeasible:
         return replace(local, bound=-np.inf, passes=passes)
@@ -124,23 +136,22 @@ def _warm(
 
 
 def _locally(
-    base: QuoteBase, found: Found, floor: float, price: float, width: float, kept: Kept | None, threads: int | None
-) -> Proof:
-    """Solve the campaign's users alone, and prove what comes of it for all."""
+    base: QuoteBase, found: Found, asked: Asked, width: float, kept: Kept | None, threads: int | None
+) -> tuple[Proof, Program]:
+    """(what a solve of the campaign's users alone gives, its program); the bound is the one that was known."""
     own_at = np.flatnonzero(found.x > 0.0)
     with engine_for(of_users(base.program, found.users, found.pairs), threads) as engine:
         own = engine.sums(own_at, found.x[own_at])
     others = base.allocation.totals - own.totals
     small = beside_others(of_users(base.program, found.users, found.pairs), others, own.totals)
-    small = with_row(small, found.member, base.unit_column, floor)
+    small = with_row(small, found.member, base.unit_column, asked.floor)
     scale = max(abs(own.value), width)
     gap = float(np.clip(_PART * width / scale, _LEAST, _MOST))
-    prices = np.append(base.prices, -price)
+    prices = np.append(base.prices, -asked.price)
     solved = solve_program(small, gap, _warm(base, prices, kept, (own_at, found.x[own_at])), threads)
     passes = solved.passes * found.users.size / max(1, base.program.n_users)
     if not solved.infeasible:
         prices = solved.prices
-    bound, more = bound_with(base, found, floor, prices, small, threads)
     value, x = -np.inf, np.array(found.x)
     if np.isfinite(solved.value):
         x = np.zeros(found.pairs.size)
@@ -148,7 +159,7 @@ def _locally(
         known = base.changed_value(found.pairs, found.x, x)
         value = -np.inf if known is None else known
     ours = x[found.member] if np.isfinite(value) else np.ones(int(found.member.sum()))
-    return Proof(value, bound, found.pairs, x - found.x, ours, prices, passes + more)
+    return Proof(value, asked.bound, found.pairs, x - found.x, ours, prices, passes), small
 
 
 def bound_with(

@@ -121,11 +121,10 @@ def _shown(solution: Solution, pairs: npt.NDArray[np.int64]) -> Floats:
     return out
 
 
-def shortfalls_of_scores(solution: Solution, one: Contest) -> Floats:
-    """(n_pairs of the group,) by how much more each pair would have to score to be shown, 0 where it is shown.
+def scores_to_beat(solution: Solution) -> tuple[Floats, Floats]:
+    """(priced score of every pair, score that a pair of each user has to beat).
 
-    The score to beat is the lowest that the user is shown, where the slate is full, else 0. Rules of slates may ask for
-    more, so this is a lower bound.
+    The score to beat is the lowest that the user is shown, where the slate is full, else 0.
     """
     problem = solution.problem
     scores = solution.scores()
@@ -135,6 +134,13 @@ def shortfalls_of_scores(solution: Solution, one: Contest) -> Floats:
     filled = np.bincount(of_user, solution.x, problem.candidates.n_users)
     size = problem.slate.sizes(problem.candidates.indptr)[0]
     is_full = filled >= np.minimum(size, np.diff(problem.candidates.indptr)) - 1e-6
-    beat = np.where(is_full & np.isfinite(lowest), lowest, 0.0)
+    return scores, np.where(is_full & np.isfinite(lowest), lowest, 0.0)
+
+
+def shortfalls_of_scores(one: Contest, scores: Floats, beat: Floats) -> Floats:
+    """(n_pairs of the group,) by how much more each pair would have to score to be shown, 0 where it is shown.
+
+    Rules of slates may ask for more, so this is a lower bound.
+    """
     missing = np.maximum(beat[one.users] - scores[one.pairs], 0.0)
     return np.where(one.x >= 1.0 - 1e-9, 0.0, missing)

@@ -13,6 +13,7 @@ from oasis_alloc.forecast.quote_base import Found, QuoteBase
 from oasis_alloc.kernels.solve.exchange import Categories, Limits, Shown, exchange
 from oasis_alloc.program.slate_rules import LoweredRules
 
+_MOST_WAYS = 20_000_000  # exchanges above which none is tried: a campaign of a large part of all pairs
 _AHEAD = 8.0  # exchanges looked at first, per impression that is wanted
 
 
@@ -39,11 +40,12 @@ class Exchanges:
         self._base, self._found = base, found
         shown = np.flatnonzero(found.member | (found.x > 0.0))
         self._at = shown
-        self._limits = _limits(base, found.pairs[shown])
         self._state = _state(base, found, shown)
+        self._limits = _limits(base, found.pairs[shown]) if _count(found, shown, self._state) <= _MOST_WAYS else None
         self._categories = _categories(base, found.pairs[shown])
-        self._wanted, self._giver, self._cost = _ways(base, found, shown, self._state)
-        self._order = np.empty(0, np.int64)
+        none = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+        ways = none if self._limits is None else _ways(base, found, shown, self._state)
+        self._wanted, self._giver, self._cost = ways
 
     def gain(self, need: float) -> Exchanged:
         """Go on until `need` impressions are gained in all (infinite: all that can be), or nothing is left to try."""
@@ -65,6 +67,14 @@ class Exchanges:
     @property
     def _member(self) -> Ints:
         return np.flatnonzero(self._found.member[self._at])
+
+
+def _count(found: Found, at: Ints, state: Shown) -> int:
+    """How many exchanges there are."""
+    member = found.member[at]
+    wanted = np.bincount(state.user[member], minlength=found.users.size)
+    givers = np.bincount(state.user[~member], minlength=found.users.size)
+    return int(wanted @ (givers + 1))
 
 
 def _limits(base: QuoteBase, pairs: Ints) -> Limits | None:

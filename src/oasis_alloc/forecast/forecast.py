@@ -44,6 +44,7 @@ def forecast(
     traffic: float = 0.1,
     relevance: float = 0.1,
     own: float = 0.05,
+    paced: bool = False,
     hard_caps: bool = False,
     schedule_by: bool = False,
     step: float | None = None,
@@ -77,6 +78,8 @@ def forecast(
     traffic, relevance, own
         Standard deviations of what is not known before the flight: of the logarithm of traffic over what is expected;
         of the relative change of promoted items' relevance over the flight; of a campaign's own level and trend.
+    paced
+        True where a pacer serves: it makes up for part of what a campaign is ahead of the others, or behind them.
     hard_caps
         True where serving stops at caps, as pacers and allowances do.
     schedule_by
@@ -95,8 +98,7 @@ def forecast(
     Returns
     -------
     Forecast
-        One `CampaignForecast` per group of the key. Prices are taken to stay as they are: where a pacer raises the
-        bonus of a campaign that is behind, it delivers more than forecast.
+        One `CampaignForecast` per group of the key. Without `paced`, prices are taken to stay as they are.
 
     Raises
     ------
@@ -127,7 +129,7 @@ def forecast(
     if by not in candidates.items:
         raise InputError(f"forecast(by={by!r}): the items have no such key.{did_you_mean(by, candidates.items)}")
     priors, options = _numbers(traffic, relevance, own, confirmed_share, requests, scenarios, seed)
-    for name, flag in (("hard_caps", hard_caps), ("schedule_by", schedule_by)):
+    for name, flag in (("paced", paced), ("hard_caps", hard_caps), ("schedule_by", schedule_by)):
         if not isinstance(flag, bool):
             raise InputError(f"forecast({name}={shown(flag)}): expected True or False.")
     if others not in ("refuse", "ignore"):
@@ -149,9 +151,9 @@ def forecast(
     found: list[CampaignForecast] = []
     for first in range(0, len(labels), _BLOCK):
         last = min(first + _BLOCK, len(labels))
-        ahead = np.cumsum(drawn.drawn(first, last), axis=2)
+        ahead = np.cumsum((drawn.steered if paced else drawn.drawn)(first, last), axis=2)
         for g in range(first, last):
-            cap = caps[g] if hard_caps else np.inf
+            cap = drawn.caps(g, caps[g], paced) if hard_caps else np.inf
             found.append(
                 _campaign(flight, labels[g], counts[g], ahead[:, g - first], (floors[g], caps[g]), cap,
                           scale * float(response.served[g]))
@@ -218,11 +220,17 @@ def _limits(solution: Solution, by: str) -> tuple[Floats, Floats]:
 
 
 def _campaign(
-    flight: Flight, label: Any, counts: Floats, ahead: Floats, limits: tuple[float, float], cap: float, planned: float
+    flight: Flight,
+    label: Any,
+    counts: Floats,
+    ahead: Floats,
+    limits: tuple[float, float],
+    cap: Floats | float,
+    planned: float,
 ) -> CampaignForecast:
     """One campaign's interval by step of time, and how likely its limits are missed."""
     so_far = float(counts.sum())
-    totals = np.minimum(so_far + ahead, max(cap, so_far))
+    totals = np.minimum(so_far + ahead, np.maximum(cap, so_far))
     low, mid, high = np.quantile(totals, (0.05, 0.5, 0.95), axis=0)
     done = np.cumsum(counts)
     edges = flight.edges.tolist()

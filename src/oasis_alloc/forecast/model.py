@@ -24,6 +24,7 @@ import numpy as np
 from oasis_alloc.common.types import Floats
 
 _STEPS = 12  # of Newton's method
+_HELD = 0.01  # of a cap: prices that follow delivery end up to so much below it
 _LONGEST = 2.0  # a step of a level or slope: counts far from the plan are reached in several
 
 
@@ -148,3 +149,27 @@ class Scenarios:
             spread = float(np.sqrt(history.dispersion[k] * posterior.scale))
             out[:, k - first] = np.maximum(mean + spread * (rng.poisson(mean) - mean), 0.0)
         return out
+
+    def steered(self, first: int, last: int) -> Floats:
+        """The same where a pacer serves, which closes a part of what a campaign is ahead of all campaigns, or behind.
+
+        A campaign that has had more than the common causes explain gets less from then on, and one that has had less
+        gets more. Which part of the difference is made up for by the end is not known: scenarios draw it evenly from
+        none to all.
+        """
+        history, out = self._history, self.drawn(first, last)
+        when = np.concatenate([history.when, history.when_ahead])
+        for k in range(first, last):
+            part = np.random.default_rng([self._seed, 31, k]).random(self.count)
+            exponent = self._shared[:, :1] + history.elasticity[k] * self._shared[:, 1:] * when
+            common = np.exp(np.clip(exponent, -30.0, 30.0)) @ np.concatenate([history.expected[k], history.ahead[k]])
+            ahead = out[:, k - first].sum(axis=1)
+            wanted = np.maximum(ahead + part * (common - history.counts[k].sum() - ahead), 0.0)
+            out[:, k - first] *= (wanted / np.maximum(ahead, 1e-9))[:, None]
+        return out
+
+    def caps(self, at: int, cap: float, paced: bool) -> Floats:
+        """(scenarios, 1) where deliveries stop: a pacer's prices hold a cap from a little below."""
+        part = np.random.default_rng([self._seed, 37, at]).random((self.count, 1)) if paced else np.zeros((1, 1))
+        below: Floats = cap * (1.0 - _HELD * part**2)  # mostly close to it
+        return below

@@ -52,8 +52,8 @@ def quote(
         duality gives; `cost.high` is proven by exchanges within slates that keep all limits, where these deliver the
         units. True: a few passes from a warm start prove the cost from both sides.
     gap
-        Width of the proven cost, as a share of the objective, at which `certify` is content. The gap of the solution
-        itself is part of the width.
+        Width of the proven cost, as a share of the objective, at which `certify` is content; the gap of the solution
+        itself comes on top. For the cost of a small campaign give less than the default.
     threads
         As for `solve`.
     now

@@ -150,10 +150,12 @@ class QuoteBase:
         """Priced scores of pairs, given with their users."""
         program = self.program
         tables = program.tables(self.prices)
-        segment, code = program.segment[users], program.code[pairs]
-        out = program.value[pairs].astype(np.float64) - tables[0, segment, code]
+        cell = program.code[pairs].astype(np.int64)
+        if program.n_segments > 1:
+            cell += program.segment[users].astype(np.int64) * program.n_classes
+        out = program.value[pairs].astype(np.float64) - tables[0].ravel()[cell]
         for k in range(1, len(program.base)):
-            out -= tables[k, segment, code] * program.extra[k - 1, pairs]
+            out -= tables[k].ravel()[cell] * program.extra[k - 1, pairs]
         return np.asarray(out)
 
     @property
@@ -177,11 +179,7 @@ class Found(NamedTuple):
     member: npt.NDArray[np.bool_]  # pairs of the campaign
     x: Floats  # the plan
     units: Floats  # (n_pairs,) impressions of each
-
-    @property
-    def now(self) -> float:
-        """Impressions of the campaign in the plan."""
-        return float((self.x * self.units)[self.member].sum())
+    now: float  # impressions of the campaign in the plan
 
 
 def find(base: QuoteBase, items: npt.NDArray[np.bool_], users: npt.NDArray[np.bool_] | None) -> Found:
@@ -196,7 +194,9 @@ def find(base: QuoteBase, items: npt.NDArray[np.bool_], users: npt.NDArray[np.bo
     start, pairs = gather(program.indptr, who)
     member = np.zeros(pairs.size, np.bool_)
     member[np.searchsorted(pairs, mine)] = True
-    return Found(who, start, pairs, np.repeat(who, np.diff(start)), member, base.x[pairs], base.units(pairs))
+    x, units = base.x[pairs], base.units(pairs)
+    now = float(x[member] @ units[member])
+    return Found(who, start, pairs, np.repeat(who, np.diff(start)), member, x, units, now)
 
 
 def base_of(solution: Solution, threads: int | None) -> QuoteBase:

@@ -96,7 +96,10 @@ def _curve(quote: Quote) -> TextTable:
 def _displaced(quote: Quote) -> TextTable:
     rows = [row for row in quote.displaced if row.key != "item"] or list(quote.displaced)
     names = quote.solution.label_names
-    shown = [[row.key, cut(named((row.key,), row.label, names), 40), number(row.units, 5)] for row in rows[:_ROWS]]
+    shown = [
+        [row.key, "none" if row.label is None else cut(named((row.key,), row.label, names), 40), number(row.units, 5)]
+        for row in rows[:_ROWS]
+    ]
     more = f"... and {len(rows) - _ROWS:,} more in displaced" if len(rows) > _ROWS else ""
     return TextTable(("who gives way", "", "impressions"), "llr", shown, more)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.forecast.certified import prove
+from oasis_alloc.forecast.certified import Asked, prove
 from oasis_alloc.forecast.displacement import changes_of, main_by_pair
 from oasis_alloc.forecast.exchanges import Exchanged, Exchanges
 from oasis_alloc.forecast.limiting import limits_at, limits_that_stop
@@ -174,7 +174,9 @@ def _groups(base: QuoteBase, found: Found, change: Floats) -> dict[str, tuple[Av
 def _certified(quoted: Quote, known: _Known, solution: Solution, gap: float, threads: int | None) -> Quote:
     base, found = known.base, known.found
     price = quoted.price if np.isfinite(quoted.price) else float(known.supply.price[-1])
-    proof = prove(base, found, known.asked, price, gap, solution._kept, threads)
+    least = float(known.supply.cost_of(np.array([known.asked]))[0])
+    asked = Asked(known.asked, price, base.dual - least)
+    proof = prove(base, found, asked, gap, solution._kept, threads)
     if proof.bound == -np.inf:
         never = Bracket(np.inf, np.inf, np.inf)
         lost = quoted.relevance._replace(lost=0.0)

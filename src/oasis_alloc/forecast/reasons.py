@@ -10,7 +10,7 @@ import numpy as np
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import TextTable, as_page, as_text, number
-from oasis_alloc.forecast.competition import Competitor, Contest, contest, shortfalls_of_scores
+from oasis_alloc.forecast.competition import Competitor, Contest, contest, scores_to_beat, shortfalls_of_scores
 from oasis_alloc.forecast.what_if import checked
 from oasis_alloc.results.documents import SCHEMA
 from oasis_alloc.results.naming import named
@@ -216,7 +216,7 @@ def _charges(solution: Solution, one: Contest, keys: tuple[str, ...]) -> list[st
 
 def _price_of_more(solution: Solution, one: Contest, keys: tuple[str, ...]) -> list[str]:
     """By how much the next units miss a slot."""
-    missing = shortfalls_of_scores(solution, one)
+    missing = shortfalls_of_scores(one, *scores_to_beat(solution))
     open_pairs = (one.x < 1.0 - 1e-9) & (missing > 0)
     if not open_pairs.any():
         return []

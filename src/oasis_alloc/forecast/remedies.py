@@ -13,7 +13,7 @@ from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.text_tables import number
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.grouping import Grouping
-from oasis_alloc.forecast.competition import Contest, all_groups, contest_of, shortfalls_of_scores
+from oasis_alloc.forecast.competition import Contest, all_groups, contest_of, scores_to_beat, shortfalls_of_scores
 from oasis_alloc.solution import Solution
 
 _MARKETS = 3  # that are offered
@@ -62,6 +62,7 @@ class Diagnosis:
         self._pairs = inside[order]
         self._ends = np.searchsorted(group[order], np.arange(self._grouping.n_groups + 1))
         self._prices = _own_prices(solution, by)
+        self._scores = scores_to_beat(solution)
 
     def contest(self, g: int) -> Contest:
         """The contest for the slots of a group."""
@@ -95,7 +96,7 @@ class Diagnosis:
 
     def _open(self, one: Contest, part_left: float) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
         """(missing score, units that are open, user) of pairs that are not shown, cheapest first."""
-        missing = shortfalls_of_scores(self._solution, one)
+        missing = shortfalls_of_scores(one, *self._scores)
         is_open = (one.x < 1.0 - 1e-9) & (missing > 0)
         order = np.argsort(missing[is_open], kind="stable")
         room = ((1.0 - one.x) * one.supply)[is_open][order] * part_left * self._scale

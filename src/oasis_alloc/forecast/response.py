@@ -42,8 +42,12 @@ def _measured(solution: Solution, by: str, organic: str, step: float) -> Respons
     candidates = problem.candidates
     if candidates.stream is not None:
         raise ProblemError("forecast(solution): its candidates are in files; expected them in memory.")
-    grouping = candidates.grouping(by)
-    promoted = grouping.item_part[candidates.item] >= 0
+    grouping, everything = candidates.grouping(by), np.arange(candidates.n_pairs)
+    inside, _ = grouping.members(
+        grouping.user_part[candidates.user_of(everything)], grouping.item_part[candidates.item]
+    )
+    promoted = np.zeros(candidates.n_pairs, np.bool_)
+    promoted[inside] = True
     numbers = np.arange(candidates.n_users)
     supply = np.ones(candidates.n_users) if problem.supply is None else problem.supply
     weights = problem.slate.slot_weights

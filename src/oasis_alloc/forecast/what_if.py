@@ -160,7 +160,7 @@ class WhatIf(ByFields):
 def what_if(
     solution: Solution,
     *,
-    limits: Mapping[str, Limit] | None = None,
+    limits: Mapping[str, Limit | Mapping[Any, float | None]] | None = None,
     weights: Mapping[str, float] | None = None,
     dates: Mapping[Any, tuple[Any, Any]] | None = None,
     opt_in: Mapping[Any, Any] | None = None,

@@ -71,7 +71,7 @@ class Live:
         table = tables.get(user.codes)
         if table is None:
             table = tables[user.codes] = self.formula.fold(user.codes, self.formula.everyone, self._repriced)
-        return User(user.owner, user.codes, table, user.size, user.at_least)
+        return User(user.owner, user.codes, table, user.size, user.at_least, user.plan)
 
     def publish(self, price: Floats, stopped: Any) -> None:
         """Serve at these prices from here on; a request in progress ends at those that it began with."""

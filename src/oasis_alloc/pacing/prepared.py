@@ -26,6 +26,7 @@ class PreparedPacer:
         self._kind: Kind | None = None
         self.items: Ints = self._hot.items
         self.columns: Floats = self._hot.columns
+        self._values: Floats = self._hot.values  # what prices count: calibrated columns
         self.names = self._hot.names
         self.scores: Floats = self._hot.scores
         self.positions: Ints = self._hot.positions
@@ -55,7 +56,7 @@ class PreparedPacer:
         with core.lock:
             core.requests += 1
             near = self._count(
-                shown, self.positions, self.items, self.columns, self._of_item, uses.indptr, uses.cells, uses.amount,
+                shown, self.positions, self.items, self._values, self._of_item, uses.indptr, uses.cells, uses.amount,
                 core.used, core.room,
             )  # fmt: skip
         if near:
@@ -65,7 +66,7 @@ class PreparedPacer:
         uses, core = kind.uses, self._core
         with core.lock:
             return self._fits(
-                shown, self.positions, self.items, self.columns, self._of_item, uses.indptr, uses.cells, uses.amount,
+                shown, self.positions, self.items, self._values, self._of_item, uses.indptr, uses.cells, uses.amount,
                 core.used, core.room,
             )  # fmt: skip
 

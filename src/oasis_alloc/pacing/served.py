@@ -134,6 +134,9 @@ class Served:
     def usage(self, positions: ArrayLike, items: ItemsLike, columns: Mapping[str, Any], user: UserLike = None) -> Usage:
         """What showing these positions of a request uses of the goals, for `observe`."""
         kind = self._live.kind(self.policy._scorer.reader.user(user))
+        if (calibrator := self._live.formula.calibrator) is not None:
+            numbers, codes = np.asarray(items, np.int64), np.array([kind.user.codes], np.int64)
+            columns = calibrator.batch(columns, np.array([0, numbers.size]), numbers, codes, np.zeros(1, np.int64))
         return of_slate(self._core.rows, self._live.formula, kind.uses, positions, items, columns)
 
     def observe(

@@ -83,6 +83,8 @@ def _realized(layout: Layout, world: World, scenario: Scenario) -> Candidates:
     indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     pairs = np.repeat(layout.indptr[order] - indptr[:-1], sizes) + np.arange(indptr[-1])
     columns: dict[str, Any] = {name: np.asarray(column, np.float64)[pairs] for name, column in cands.columns.items()}
+    for name, column in zip(layout.policy.data.columns, layout.columns, strict=True):  # calibrated as they are served
+        columns[name] = column[pairs]
     if scenario.drift:
         organic = layout.policy.data.organic
         ticks = np.arange(world.start, world.end, scenario.step)

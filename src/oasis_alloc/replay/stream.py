@@ -30,9 +30,13 @@ class Layout:
         same = cands.item_ids is None and data.items is None and cands.n_items <= data.n_items
         numbers = np.arange(cands.n_items) if same else policy.encode(np.arange(cands.n_items) if ids is None else ids)
         self.items: Ints = np.ascontiguousarray(np.asarray(numbers, np.int64)[cands.item])
-        self.columns: Floats = np.stack([np.asarray(cands.columns[name], np.float64) for name in data.columns])
         self.organic = data.columns.index(data.organic)
         self.codes, self.kind = _kinds(requests, policy)
+        columns = {name: np.asarray(cands.request_columns[name], np.float64) for name in data.columns}
+        if (calibrator := policy._scorer.formula.calibrator) is not None:
+            codes = np.array(self.codes, np.int64).reshape(len(self.codes), -1)
+            columns = calibrator.batch(columns, self.indptr, self.items, codes, self.kind)
+        self.columns: Floats = np.stack(list(columns.values()))
         selector = policy._scorer.selector
         self.rules = selector.rules.array
         self.size, self.min_size = data.slate.size, data.slate.at_least

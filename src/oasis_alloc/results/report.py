@@ -6,14 +6,15 @@ The content is built once, as paragraphs and tables of text, and formatted twice
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from oasis_alloc.common.text_tables import TextTable, as_page, as_text, cut, number, small
 from oasis_alloc.common.verdicts import FEASIBLE
-from oasis_alloc.errors import InputError
+from oasis_alloc.errors import InputError, ProblemError
+from oasis_alloc.results.answer import supply_weighted
 from oasis_alloc.results.naming import keys_by_name, named
 from oasis_alloc.results.price_list import SIGNS_IN_WORDS
 from oasis_alloc.results.shadow_prices import Priced, heaviest, in_words, main_column, priced
@@ -41,7 +42,14 @@ class _Rows(NamedTuple):
 _USUAL, _RELAXED = _Rows(15, 5, 8, 5, 5), _Rows(6, 2, 5, 3, 0)
 
 
-def report(solution: Answer) -> str:
+class Expectation(Protocol):
+    """What is known of the outcomes of selected candidates, such as an `oa.SelectedError`."""
+
+    def statement(self, expected: float, unit: str = ...) -> str:
+        """What should occur of an expected total, in words."""
+
+
+def report(solution: Answer, after_selection: Mapping[str, Expectation] | None = None) -> str:
     """Describe a solution, and what to do next, on one screen (up to 40 lines of 100 columns).
 
     Shown are the status, the certificate, the parts of the objective, every constraint with its worst miss, the limits
@@ -60,7 +68,20 @@ def report(solution: Answer) -> str:
     >>> print(report(solution).splitlines()[0])
     solved: the requested gap is proven; use the allocation and the prices
     """
-    return "\n\n".join(as_text(part) for part in _contents(solution))
+    parts = [as_text(part) for part in _contents(solution)]
+    return "\n\n".join([*parts, *_expected(solution, after_selection or {})])
+
+
+def _expected(solution: Answer, given: Mapping[str, Expectation]) -> Iterator[str]:
+    """What should occur of the totals of columns that selection made too high."""
+    if solution.status.name == "INFEASIBLE":
+        return
+    columns = solution.problem.candidates.columns
+    for name, known in given.items():
+        if name not in columns:
+            raise ProblemError(f"report(): there is no column {name!r}.{solution.problem.candidates.no_column(name)}")
+        total = float(np.sum(columns[name][solution.pairs].astype(np.float64) * supply_weighted(solution)))
+        yield f"{name}: {known.statement(total)}"
 
 
 def report_html(solution: Answer) -> str:

@@ -14,11 +14,14 @@ from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import as_listed, storable
 from oasis_alloc.common.types import Ints
+from oasis_alloc.data.calibrated import labels_of, serving_rows
+from oasis_alloc.data.column_map import ColumnMap
 from oasis_alloc.data.keys import Key
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.serving.data import (
     Certificate,
     Codes,
+    ColumnCalibration,
     ConstraintPrices,
     Decrements,
     ItemKey,
@@ -82,6 +85,10 @@ def policy_data(
     named += [*problem.slate.keep, ranked_by]
     wanted = dict.fromkeys([*(key for term in terms for key in term.item_keys), *problem.slate.keys])
     user_keys = list(dict.fromkeys(key for term in terms for key in term.user_keys))
+    maps = {name: cands.calibration[name] for name in dict.fromkeys(named) if name in cands.calibration}
+    of_maps = dict.fromkeys(one.key for one in maps.values() if one.key is not None)
+    user_keys += [key for key in of_maps if key in cands.users and key not in user_keys]
+    wanted |= {key: None for key in of_maps if key in cands.items}
     segments, segment_of_user = _segments(cands, user_keys)
     known = cands.n_users <= _MAX_USERS if users is None else users
     ids = None if cands.item_ids is None else storable(as_listed(cands.item_ids))
@@ -108,14 +115,18 @@ def policy_data(
         "exploration": None if exploration is None else dict(exploration),
         "known": Known(tuple(names_of(cands.users)), tuple(names_of(cands.items))),
     }  # fmt: skip
+    parts["calibration"] = tuple(_calibration(cands, name, one) for name, one in maps.items())
     valid_until = None if valid_for is None else created + _positive(valid_for)
     return PolicyData(policy_id=content_id(parts), created=created, valid_until=valid_until, **parts)
 
 
 def content_id(parts: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits that are the same for the same content, in every process."""
+    """16 hexadecimal digits that are the same for the same content, in every process.
+
+    Without calibrations they are those that policies had before there were any.
+    """
     digest = hashlib.sha256()
-    for chunk in _bytes_of(parts):
+    for chunk in _bytes_of({name: part for name, part in parts.items() if name != "calibration" or part}):
         digest.update(chunk)
     return digest.hexdigest()[:16]
 
@@ -182,6 +193,14 @@ def _codes(cands: Candidates, by: tuple[str, ...], labels: Sequence[Any]) -> Cod
         code = {label: number for number, label in enumerate(side.labels.tolist())}
         out[:, k] = [code[label if len(by) == 1 else label[k]] for label in labels]
     return readonly(out)
+
+
+def _calibration(cands: Candidates, name: str, one: ColumnMap) -> ColumnCalibration:
+    if one.key is None:
+        return ColumnCalibration(name, None, readonly(np.zeros(0, np.int32)), one.x, readonly(one.y[:1]))
+    labels, _ = labels_of(cands, one, name)
+    codes, y = serving_rows(one, labels)
+    return ColumnCalibration(name, one.key, codes, one.x, y)
 
 
 def _item_key(cands: Candidates, name: str) -> ItemKey:

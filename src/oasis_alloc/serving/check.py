@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.data.column_map import check_map
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.schema import shown
 
@@ -59,6 +60,7 @@ def check(data: PolicyData) -> None:
             keys = data.terms[number].keys  # explanations add up its prices by groups of the term
             _require(set(keys) <= set(constraint.keys), f"constraint {constraint.name!r}: a term by {keys}", "its keys")
     _slate(data, data.slate)
+    _calibration(data)
     first = data.selected  # requests have these as rows, in the order of the columns
     _require(data.columns[: len(first)] == first, f"columns are {data.columns!r}", f"first {first!r}, read by slates")
     if data.exploration is not None:
@@ -154,6 +156,25 @@ def _slate(data: PolicyData, slate: SlateRule) -> None:
         if by_user is not None:
             _array(by_user, np.int64, (data.n_users,), f"slate: {name}")
             _within(by_user, 0, slate.size + 1, f"slate: {name}")
+
+
+def _calibration(data: PolicyData) -> None:
+    _distinct([one.column for one in data.calibration], "calibration")
+    for one in data.calibration:
+        what = f"calibration of {one.column!r}"
+        _require(one.column in data.columns, f"{what}: no such column", "one of columns")
+        check_map(one.x, one.y, f"policy: {what}")
+        _array(one.codes, np.int32, (len(one.y) - 1,), f"{what}: codes")
+        if one.key is None:
+            _require(one.codes.size == 0, f"{what}: {one.codes.size} codes without a key", "0")
+            continue
+        is_there = one.key in data.user_keys or one.key in data.item_keys
+        _require(is_there, f"{what}: key {one.key!r} is not there", "a key of items or users")
+        if one.key in data.item_keys:
+            _require(data.item_keys[one.key].indptr is None, f"{what}: key {one.key!r}", "one with one label per item")
+        labels = data.item_keys[one.key].labels if one.key in data.item_keys else data.user_keys[one.key]
+        _within(one.codes, 0, len(labels), f"{what}: codes")
+        _require(bool((np.diff(one.codes) > 0).all()), f"{what}: codes do not ascend", "each label once, in order")
 
 
 def _require(good: bool, found: str, expected: str) -> None:

@@ -104,6 +104,21 @@ class SlateRule(ByFields):
 
 
 @dataclass(frozen=True, eq=False)
+class ColumnCalibration(ByFields):
+    """A calibrated column: requests bring scores, and everything reads what `data/column_map.py` maps them to.
+
+    `key` is a key of the users, or of the items with one label each, or None. Row 0 of `y` is the map of pairs without
+    a label and of other labels, row 1 + k that of the label with the code `codes[k]`; codes ascend.
+    """
+
+    column: str
+    key: str | None
+    codes: Codes  # (n,)
+    x: Floats  # (n_knots,)
+    y: Floats  # (1 + n, n_knots)
+
+
+@dataclass(frozen=True, eq=False)
 class Certificate:
     """The certificate of the answer from which the prices come (see docs/certificate.md)."""
 
@@ -148,6 +163,7 @@ class PolicyData(ByFields):
     segment_of_user: npt.NDArray[np.uint32] | None = None  # (n_users,)
     exploration: Mapping[str, Any] | None = None
     known: Known | None = None  # None in snapshots of schema 1: then only the keys above
+    calibration: tuple[ColumnCalibration, ...] = ()  # in the order of `columns`
 
     _made_again = ("_is_checked", "_formula")  # see `check` and `formula_of`
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from oasis_alloc.common.csr import gather, number_sets
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
+from oasis_alloc.serving.calibrator import Calibrator
 from oasis_alloc.serving.data import Codes, PolicyData, PriceTerm
 
 _FOLDED = 1 << 22  # numbers in tables that are kept: 32 MiB
@@ -73,6 +74,9 @@ class Formula:
         for name, (indptr, codes) in keys.items():
             start, places = gather(indptr, first)
             self.of_class[name] = np.append(start, start[-1]), codes[places]
+        self.calibrator = Calibrator(data, len(self.of_item)) if data.calibration else None
+        if self.calibrator is not None:
+            self.of_item = np.vstack([self.of_item, self.calibrator.of_item])
         self._members = self.members(self.of_class, self.n_classes)
         self._tables: dict[tuple[int, ...], Floats] = {}
         self.shape = len(self.columns), self.n_classes  # of a table

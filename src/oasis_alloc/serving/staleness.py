@@ -120,7 +120,7 @@ def decayed(data: PolicyData, factor: float) -> PolicyData:
 
 
 def organic_only(data: PolicyData) -> PolicyData:
-    """A policy's data with only the organic column, weighted 1; the id gets `~organic`.
+    """A policy's data with only the organic column, weighted 1 and as it is; the id gets `~organic`.
 
     Columns keep their places, so that requests laid out for the policy still fit; columns of the objective have weight
     0.
@@ -130,4 +130,5 @@ def organic_only(data: PolicyData) -> PolicyData:
     without = decayed(data, 0.0)
     scored = [column for column in data.columns if column in {*data.scored, data.organic}]
     columns = (*scored, *(column for column in data.columns if column not in scored))
-    return replace(without, policy_id=f"{data.policy_id}~organic", weights=weights, columns=columns)
+    name = f"{data.policy_id}~organic"
+    return replace(without, policy_id=name, weights=weights, columns=columns, calibration=())

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.types import Floats
+from oasis_alloc.signals.calibration.reliability import Reliability
 
 if TYPE_CHECKING:
     from oasis_alloc.publish.decisions.reading import Decisions
@@ -24,51 +26,33 @@ WATCH, ALARM = 0.1, 0.25  # of the population stability index: the usual marks o
 
 
 @dataclass(frozen=True)
-class Reliable:
-    """Predictions against outcomes: (predicted, observed, low, high, weight) by bin, and in total.
+class Predicted:
+    """Predictions against outcomes: reliability by bins, and the standard error of what occurred minus expected."""
 
-    `expected` and `occurred` are sums; `error` is the standard error of `occurred - expected`.
-    """
-
-    points: tuple[tuple[float, float, float, float, float], ...]
-    expected: float
-    occurred: float
+    reliability: Reliability
     error: float
 
     @property
     def ratio(self) -> float:
         """What occurred, as a share of what was expected."""
-        return self.occurred / self.expected if self.expected else math.nan
-
-    @property
-    def calibration_error(self) -> float:
-        """The mean distance of observed from predicted, by weight of the bins."""
-        total = sum(point[4] for point in self.points)
-        return sum(weight * abs(seen - said) for said, seen, _, _, weight in self.points) / total
+        return self.reliability.occurred / self.reliability.expected if self.reliability.expected else math.nan
 
     @property
     def is_off(self) -> bool:
         """Whether the totals differ by more than 5 % and by more than four standard errors."""
-        apart = abs(self.occurred - self.expected)
-        return apart > 4.0 * self.error and apart > 0.05 * abs(self.expected)
+        expected, apart = self.reliability.expected, abs(self.reliability.occurred - self.reliability.expected)
+        return apart > 4.0 * self.error and apart > 0.05 * abs(expected)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers in the form of JSON."""
+        return dict(jsonable(self.reliability.to_dict() | {"error": self.error, "ratio": self.ratio}))
 
 
-def reliable(predicted: Floats, outcomes: Floats, weights: Floats) -> Reliable:
-    """Predictions against outcomes, in ten bins of about as many rows; equal predictions are in one bin."""
-    edges = np.unique(np.quantile(predicted, np.linspace(0.0, 1.0, _BINS + 1)[1:-1]))
-    place = np.searchsorted(edges, predicted, side="left")
-    points = []
-    for k in np.unique(place):
-        own = place == k
-        w, total = weights[own], float(weights[own].sum())
-        if total <= 0.0:
-            continue
-        said, seen = float(w @ predicted[own]) / total, float(w @ outcomes[own]) / total
-        half = 1.96 * math.sqrt(float(w**2 @ (outcomes[own] - seen) ** 2)) / total
-        points.append((said, seen, seen - half, seen + half, total))
+def predicted_against(predicted: Floats, outcomes: Floats, weights: Floats) -> Predicted:
+    """Predictions against outcomes in [0, 1], in ten bins."""
     left = weights * (outcomes - predicted)
     spread = math.sqrt(float(((left - left.mean()) ** 2).sum()))
-    return Reliable(tuple(points), float(weights @ predicted), float(weights @ outcomes), spread)
+    return Predicted(Reliability.of(predicted, outcomes, weights=weights, bins=_BINS), spread)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from html import escape
 
 from oasis_alloc.common.text_tables import TextTable, as_html, number
 from oasis_alloc.page.page import html_document
+from oasis_alloc.signals.log_checks import Predicted
 from oasis_alloc.signals.log_report import Block, LogReport
 from oasis_alloc.signals.off_policy.charts import STYLE, against, bars
 from oasis_alloc.signals.off_policy.page import blocks as off_policy_blocks
@@ -46,13 +47,13 @@ def _block(block: Block) -> list[str]:
     if block.reliability:
         drawn = "".join(
             f'<figure><figcaption class="soft">{escape(name)}</figcaption>'
-            f"{against([point[:4] for point in one.points], 'predicted', 'observed')}</figure>"
+            f"{against(_points(one), 'predicted', 'observed')}</figure>"
             for name, one in block.reliability.items()
         )
         parts.append(f'<div class="pair">{drawn}</div>')
         rows = [
-            (name, number(one.expected, 4), number(one.occurred, 4), f"{100 * one.ratio:.0f} %",
-             number(one.calibration_error, 3))
+            (name, number(one.reliability.expected, 4), number(one.reliability.occurred, 4), f"{100 * one.ratio:.0f} %",
+             number(one.reliability.calibration_error, 3))
             for name, one in block.reliability.items()
         ]  # fmt: skip
         head = ("", "expected", "occurred", "ratio", "calibration error")
@@ -60,6 +61,11 @@ def _block(block: Block) -> list[str]:
     if block.drift is not None:
         parts += _drift(block)
     return parts
+
+
+def _points(one: Predicted) -> list[tuple[float, float, float, float]]:
+    of = one.reliability
+    return list(zip(of.predicted.tolist(), of.observed.tolist(), of.lower.tolist(), of.upper.tolist(), strict=True))
 
 
 def _drift(block: Block) -> list[str]:

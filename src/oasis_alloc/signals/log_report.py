@@ -12,7 +12,7 @@ import numpy as np
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.text_tables import TextTable, number
 from oasis_alloc.errors import InputError
-from oasis_alloc.signals.log_checks import Drift, Reliable, drift, reliable
+from oasis_alloc.signals.log_checks import Drift, Predicted, drift, predicted_against
 from oasis_alloc.signals.off_policy.arguments import informative, numbers
 from oasis_alloc.signals.off_policy.replayed import evaluate_policy, of_one_policy, outcomes_of
 from oasis_alloc.signals.off_policy.result import OffPolicy
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from oasis_alloc.publish.decisions.reading import Decisions
 
 SCHEMA = 1
+_EVERY = "all candidates, weighted by 1 / propensity"
 _LEVELS = ("good", "watch", "bad")
 _NEW = 0.05  # share of candidates in the second half, of items that the first half lacks, from which to watch
 
@@ -35,7 +36,7 @@ class Block:
     level: str
     finding: str
     actions: tuple[str, ...] = ()
-    reliability: Mapping[str, Reliable] | None = None
+    reliability: Mapping[str, Predicted] | None = None
     drift: Drift | None = None
     off_policy: OffPolicy | None = None
     table: TextTable | None = None
@@ -45,11 +46,7 @@ class Block:
         out: dict[str, Any] = {"title": self.title, "level": self.level, "finding": self.finding}
         out["actions"] = list(self.actions)
         if self.reliability:
-            out["reliability"] = {
-                name: jsonable(one)
-                | {"ratio": jsonable(one.ratio), "calibration_error": jsonable(one.calibration_error)}
-                for name, one in self.reliability.items()
-            }
+            out["reliability"] = {name: one.to_dict() for name, one in self.reliability.items()}
         if self.drift is not None:
             out["drift"] = jsonable(self.drift)
         if self.off_policy is not None:
@@ -141,20 +138,25 @@ def _calibration(decisions: Decisions, table: Any, values: np.ndarray[Any, Any],
             raise InputError(f"request {decision.request!r} was logged without the column {name!r} (--predicted).")
         said += [decision.columns[name][place] for place in decision.slate]
     p = numbers(said, f"column {name!r}")
+    if not ((values >= 0.0) & (values <= 1.0)).all():
+        return Block(
+            "calibration", "watch", "Outcomes are not from 0 to 1, so predictions of them are not judged.",
+            ("For calibration, pass outcomes from 0 to 1: divide them by their maximum.",),
+        )  # fmt: skip
     logged = table["propensity"].to_pylist()
-    found = {"shown": reliable(p, values, np.ones(p.size))}
+    found = {"shown": predicted_against(p, values, np.ones(p.size))}
     if all(q is not None and q > 0.0 for q in logged):
-        found["all candidates, weighted by 1 / propensity"] = reliable(p, values, 1.0 / np.asarray(logged, np.float64))
+        found[_EVERY] = predicted_against(p, values, 1.0 / np.asarray(logged, np.float64))
     one = found["shown"]
     text = (
-        f"Of {number(one.expected, 4)} outcomes that column {name!r} predicts for what was shown, "
-        f"{number(one.occurred, 4)} +- {number(1.96 * one.error, 2)} occurred ({100 * one.ratio:.0f} %). Expected "
-        f"calibration error {number(one.calibration_error, 2)}."
+        f"Of {number(one.reliability.expected, 4)} outcomes that column {name!r} predicts for what was shown, "
+        f"{number(one.reliability.occurred, 4)} +- {number(1.96 * one.error, 2)} occurred ({100 * one.ratio:.0f} %). "
+        f"Expected calibration error {number(one.reliability.calibration_error, 2)}."
     )
     if not one.is_off:
         return Block("calibration", "good", text, reliability=found)
-    action = f"Calibrate column {name!r} before the next solve: values per shown item are off by {_off(one)}."
-    every = found.get("all candidates, weighted by 1 / propensity")
+    action = f"Calibrate column {name!r} with Calibration.fit: values per item shown are off by {_off(one)}."
+    every = found.get(_EVERY)
     if every is not None and not every.is_off:
         action += " It is right on average over all candidates, so selection causes the error: correct for it."
     if predicted is None:  # the organic column need not be in units of the outcome
@@ -162,7 +164,7 @@ def _calibration(decisions: Decisions, table: Any, values: np.ndarray[Any, Any],
     return Block("calibration", "watch" if predicted is None else "bad", text, (action,), reliability=found)
 
 
-def _off(one: Reliable) -> str:
+def _off(one: Predicted) -> str:
     return f"{100 * abs(one.ratio - 1.0):.0f} % ({'too high' if one.ratio < 1.0 else 'too low'})"
 
 

@@ -99,8 +99,9 @@ def solve(
             ),
             "next": "call conflicts for the cheapest remedy",
         }
-    every = limits_and_prices(solution, solution.problem.candidates.n_pairs + 1_000_000)["rows"]
-    chosen = [row for row in every if _chosen(row, solution.problem, name, label)]
+    if name is not None and name not in (known := list(solution.problem.names)):
+        raise InputError(f"name: there is no constraint or function {name!r}.{did_you_mean(name, known)}")
+    chosen = [row for row in limits_and_prices(solution) if _is_of(row, name, label)]
     answer |= {
         "objective": [{"part": part, "amount": jsonable(amount)} for part, amount in solution.parts.items()],
         "shown": int(solution.pairs.size),
@@ -115,9 +116,9 @@ def explain(
     call: Call, statement: str, user: str | int, items: list[str | int] | None = None, rows: int = ROWS
 ) -> Document:
     """The slate of a user and the reasons for it."""
-    _, solution = call.statements.solve(statement, call.deadline, call.stop)
+    known, solution = call.statements.solve(statement, call.deadline, call.stop)
     candidates = solution.problem.candidates
-    policy = solution.policy()
+    policy = known.policy_of(solution)
     u = _number(candidates.user_ids, candidates.n_users, user, "user")
     mine = slice(int(candidates.indptr[u]), int(candidates.indptr[u + 1]))
     numbers = candidates.item[mine]
@@ -221,11 +222,10 @@ def _constraints(problem: Problem) -> list[Document]:
     ]
 
 
-def _chosen(row: Document, problem: Problem, name: str | None, label: str | int | None) -> bool:
-    if name is not None and name not in problem.names:
-        raise InputError(f"name: there is no constraint or function {name!r}.{did_you_mean(name, list(problem.names))}")
-    known = row["label"] if isinstance(row["label"], list) else [row["label"]]
-    return (name is None or row["name"] == name) and (label is None or label in known or str(label) in map(str, known))
+def _is_of(row: Document, name: str | None, label: str | int | None) -> bool:
+    """Whether a group is of a constraint, and has a label among its labels; None is any."""
+    labels = row["label"] if isinstance(row["label"], list) else [row["label"]]
+    return (name is None or row["name"] == name) and (label is None or str(label) in map(str, labels))
 
 
 def _number(ids: Any, count: int, given: str | int, side: str) -> int:

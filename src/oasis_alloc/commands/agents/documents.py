@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oasis_alloc.common.documents import jsonable
+from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.results.groups import groups_of
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+CERTIFIED = ("value", "bound", "gap", "violation", "passes", "seconds")
 OBJECTIVE = "units of the objective"
 OF_TOTAL = "the unit in `unit`"
 UNITS: dict[str, str] = {
@@ -59,7 +61,9 @@ def certificate(solution: Solution) -> Document:
     status, infeasible = solution.status, solution.status.name == "INFEASIBLE"
     if infeasible:
         says = "No allocation meets all limits, so there is no value."
-    elif solution.violation > _feasible():
+    elif not np.isfinite(solution.value):
+        says = "No allocation is known yet; none that keeps all limits has more than the bound. Ask with more time."
+    elif solution.violation > FEASIBLE:
         says = f"Do not use it: it misses a limit by {solution.violation:.3g} of the limit."
     else:
         says = (
@@ -75,22 +79,13 @@ def certificate(solution: Solution) -> Document:
         "status": status.name, "proven": status.name in ("SOLVED", "INFEASIBLE", "RELAXED"),
         **{
             name: None if infeasible and name not in ("passes", "seconds") else jsonable(float(getattr(solution, name)))
-            for name in ("value", "bound", "gap", "violation", "passes", "seconds")
+            for name in CERTIFIED
         },
         "says": says, "next": status.advice,
     }  # fmt: skip
 
 
-CERTIFIED = ("value", "bound", "gap", "violation", "passes", "seconds")
-
-
-def _feasible() -> float:
-    from oasis_alloc.common.verdicts import FEASIBLE
-
-    return FEASIBLE
-
-
-def limits_and_prices(solution: Solution, most: int) -> Document:
+def limits_and_prices(solution: Solution) -> list[Document]:
     """Totals, limits and prices by group, those with the largest worth of their limit first."""
     found: list[tuple[float, Document]] = []
     for at, function in enumerate(solution.problem.functions):
@@ -109,7 +104,7 @@ def limits_and_prices(solution: Solution, most: int) -> Document:
             }  # fmt: skip
             found.append((abs(float(groups.price[g])) * max(limit, 1.0), jsonable(row)))
     found.sort(key=lambda one: -one[0])
-    return listed([row for _, row in found], most)
+    return [row for _, row in found]
 
 
 def listed(rows: Sequence[Document], most: int) -> Document:

@@ -11,6 +11,7 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.errors import InputError
 
+_LABEL = ["string", "number", "boolean"]
 _KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "text": ("a text", {"type": "string"}),
     "number": ("a finite number", {"type": "number"}),
@@ -19,6 +20,15 @@ _KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "id": ("a text or a whole number", {"type": ["string", "integer"]}),
     "ids": ("a list of texts or whole numbers", {"type": "array", "items": {"type": ["string", "integer"]}}),
     "numbers": ("a list of finite numbers", {"type": "array", "items": {"type": "number"}}),
+    "labels": (
+        "an object {key: label, or list of labels}",
+        {
+            "type": "object",
+            "additionalProperties": {
+                "anyOf": [{"type": _LABEL}, {"type": "array", "items": {"type": _LABEL}}],
+            },
+        },
+    ),
     "weights": ("an object of finite numbers", {"type": "object", "additionalProperties": {"type": "number"}}),
 }
 
@@ -71,6 +81,13 @@ def _is(kind: str, value: Any) -> bool:
         return isinstance(value, list) and all(_is("number", one) for one in value)
     if kind == "weights":
         return isinstance(value, dict) and all(_is("number", one) for one in value.values())
+    if kind == "labels":
+        labels = (
+            [one for some in value.values() for one in (some if isinstance(some, list) else [some])]
+            if (isinstance(value, dict))
+            else [None]
+        )
+        return all(isinstance(one, (str, bool)) or _is("number", one) for one in labels)
     if kind == "number":
         number = as_real(value)
         return number is not None and abs(number) < float("inf")

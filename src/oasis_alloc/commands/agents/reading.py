@@ -18,6 +18,7 @@ from oasis_alloc.publish.jobs.entries import JOB_ENTRIES
 from oasis_alloc.publish.jobs.job import Job, all_entries, read_job
 
 if TYPE_CHECKING:
+    from oasis_alloc.policy import Policy
     from oasis_alloc.solution import Solution
     from oasis_alloc.solvers.monitor import Progress
 
@@ -34,6 +35,13 @@ class Known:
     files: RoomFiles
     state: Mapping[Path, tuple[int, int]]
     solutions: dict[str, Solution]
+    _policy: tuple[Solution, Policy] | None = None
+
+    def policy_of(self, solution: Solution) -> Policy:
+        """The policy of a solution; the last one is kept."""
+        if self._policy is None or self._policy[0] is not solution:
+            self._policy = (solution, solution.policy())
+        return self._policy[1]
 
 
 class Statements:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oasis_alloc.commands.agents import answers, folder, several
+from oasis_alloc.commands.agents import answers, folder, quoting, several
 from oasis_alloc.commands.agents.documents import Document
 from oasis_alloc.commands.agents.parameters import Parameter, Parameters, checked
 from oasis_alloc.commands.agents.reading import Statements
@@ -125,6 +125,22 @@ TOOLS: dict[str, Tool] = {
             "gap": _GAP, "time_limit": _TIME,
         },
         several.sweep,
+    ),
+    "quote": Tool(
+        "What more impressions of a campaign would cost and how many there are: the cost (low and high are proven), "
+        "the price of the next one, the maximum, the supply curve, who is displaced, and which limits stop it.",
+        {
+            "statement": _STATEMENT,
+            "of": Parameter("labels", "Which items, by their keys: {campaign: c17}."),
+            "items": Parameter("ids", "Which items, by their ids; instead of `of`."),
+            "where": Parameter("labels", "Which users, by their keys: {market: DE}; by default all."),
+            "units": Parameter("number", "Impressions on top of the plan; without it, the curve and the maximum."),
+            "max_price": Parameter("number", "A price: how many impressions cost at most that each."),
+            "certify": Parameter("flag", "true proves cost and maximum on both sides; about as slow as the solve."),
+            "gap": Parameter("number", "Width of the proven cost, as a share of the objective; by default 1e-4."),
+            "rows": _ROWS,
+        },
+        quoting.quote,
     ),
 }  # fmt: skip
 

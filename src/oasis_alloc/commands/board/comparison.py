@@ -32,16 +32,19 @@ def _made(one: Source, other: Source) -> dict[str, Any]:
         return _of_policies(one, other)
     first, second = one.document or {}, other.document or {}
     groups = [{(g["name"], _text(g["label"])): g for g in document.get("groups", [])} for document in (first, second)]
-    rows = []
-    for key in dict.fromkeys([*groups[1], *groups[0]]):
-        a, b = groups[0].get(key, {}), groups[1].get(key, {})
-        numbers = [a.get("total"), b.get("total"), a.get("price"), b.get("price")]
-        rows.append([key[0], key[1], *numbers])
-    rows.sort(key=_size, reverse=True)
+    rows: dict[Any, list[Any]] = {}
+    for name, label_of in dict.fromkeys([*groups[1], *groups[0]]):
+        a, b = groups[0].get((name, label_of), {}), groups[1].get((name, label_of), {})
+        totals, prices = [a.get("total"), b.get("total")], [a.get("price"), b.get("price")]
+        known = rows.setdefault((label_of, *totals), [[], label_of, *totals, None, None])
+        known[0].append(name)  # several limits of one measure are one row
+        for k, price in enumerate(prices, 4):
+            known[k] = price if known[k] is None else known[k] + (price or 0.0)
+    listed = sorted(rows.values(), key=_size, reverse=True)
     return {
         "kind": "solutions", "value": [first.get("value"), second.get("value")],
         "bound": [first.get("bound"), second.get("bound")], "parts": _parts(first, second),
-        "churn": _churn(one, other), "groups": len(rows), "rows": rows[:_ROWS],
+        "churn": _churn(one, other), "groups": len(listed), "rows": listed[:_ROWS],
     }  # fmt: skip
 
 
@@ -81,7 +84,7 @@ def _of_policies(one: Source, other: Source) -> dict[str, Any]:
     assert policies[0] is not None
     assert policies[1] is not None
     found = differences(policies[0], policies[1])
-    rows = [[r["constraint"], _text(r["label"]), None, None, r["before"], r["after"]] for r in found["prices"]]
+    rows = [[[r["constraint"]], _text(r["label"]), None, None, r["before"], r["after"]] for r in found["prices"]]
     weights = [{"term": w["column"] or "1", "before": w["before"], "after": w["after"]} for w in found["weights"]]
     return {
         "kind": "policies", "value": [found["before"]["value"], found["after"]["value"]], "bound": [None, None],

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oasis_alloc.commands.board.group import place_of
 from oasis_alloc.commands.board.state import Board
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from oasis_alloc.pacing.goal import Goal
     from oasis_alloc.pacing.ledger import Ledger
     from oasis_alloc.solution import Solution
+
+_FRESH = 60.0  # seconds for which a forecast is kept
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,37 @@ def outlook(board: Board) -> dict[str, Any]:
     ]
     at = {"start": flight.start, "end": flight.end, "now": now, "by": list(flight.by), "store": flight.store}
     return {"flight": at | {"read": time.time()}, "rows": rows}
+
+
+def forecast(board: Board, key: str, label: str) -> dict[str, Any]:
+    """The forecast of one group, as `oa.forecast` makes it of the whole plan; made again when a minute has passed."""
+    from oasis_alloc.forecast.forecast import forecast as forecast_of
+
+    flight: Flight | None = board.extras.get("flight")
+    if flight is None or flight.by != (key,):
+        raise InputError(f"there is no ledger of deliveries by {key}; start the board with --ledger.")
+    problem = board.solution.problem
+    if any(f.measure.constants for f in problem.functions if f.in_constraints):
+        raise InputError(
+            "the problem is of what is left of the flight (delivered_so_far), and a forecast needs the plan of all of "
+            "it; state the problem without what was delivered."
+        )
+    place = place_of(problem.candidates, key, label)
+    with flight.opened() as ledger:
+        now = ledger.now() if flight.now is None else flight.now
+
+        def made() -> Any:
+            return forecast_of(
+                board.solution, None, ledger, start=flight.start, end=flight.end, now=now, by=key, others="ignore"
+            )
+
+        found = board.cached(("forecast", int(now // _FRESH)), made)
+    document: dict[str, Any] = found[problem.candidates.groups(key)[place]].to_dict()
+    points = document.pop("points")
+    return document | {
+        "label": label, "start": flight.start, "now": now, "end": flight.end,
+        "points": [{"end": one["end"], **one["metrics"]["impressions"]} for one in points],
+    }  # fmt: skip
 
 
 def goals_of(solution: Solution, flight: Flight) -> list[Goal]:

@@ -10,7 +10,7 @@ from oasis_alloc.commands.board.comparison import comparison
 from oasis_alloc.commands.board.conflicts import conflicts
 from oasis_alloc.commands.board.explanation import explanation, suggested
 from oasis_alloc.commands.board.group import group, reasons
-from oasis_alloc.commands.board.outlook import outlook
+from oasis_alloc.commands.board.outlook import forecast, outlook
 from oasis_alloc.commands.board.overview import about, overview
 from oasis_alloc.commands.board.state import Board
 from oasis_alloc.common.labels import shown
@@ -124,6 +124,7 @@ GET: dict[str, Callable[[Board, Query], Any]] = {
     "/api/frontier": _swept,
     "/api/quote": quotes.quote,
     "/api/outlook": lambda board, _: outlook(board),
+    "/api/forecast": lambda board, query: forecast(board, _text(query, "key"), _text(query, "label")),
 }
 POST: dict[str, Callable[[Board, dict[str, Any]], Any]] = {
     "/api/frontier": trade_offs.start,

@@ -109,7 +109,7 @@ def knobs(board: Board, key: str | None = None, label: str | None = None) -> lis
     terms = () if linear is None else linear.terms
     if len(terms) + len(problem.maximize.functions) > 1:  # the weight of the only term changes nothing
         found += [_knob(problem, str(term), False, "weight") for term in terms]
-    found += [_knob(problem, name, False, "weight") for name in problem.names[len(problem.subject_to) :]]
+        found += [_knob(problem, name, False, "weight") for name in problem.names[len(problem.subject_to) :]]
     for name, function in zip(problem.names, problem.subject_to, strict=False):
         band = constraint_of(function)
         if band is not None:
@@ -138,18 +138,28 @@ def _of_group(problem: Problem, name: str, label: str) -> dict[str, Any] | None:
 
 
 def _knob(problem: Problem, name: str, scale: bool, kind: str) -> dict[str, Any] | None:
-    try:
-        stated = varied(problem, name, scale).stated
-    except ProblemError:
-        try:  # a weight or limit of 0 has no factor, and one by group is no number
-            stated, scale = varied(problem, name, not scale).stated, not scale
-        except ProblemError:
-            return None
+    knob = _varied(problem, name, scale) or _varied(problem, name, not scale)
+    if knob is None:
+        return None
+    stated, scale = knob.stated, knob.scale
     size = abs(stated) or 1.0
     low, high = (0.0, 2.0 * stated) if kind == "weight" else (stated - 0.25 * size, stated + 0.25 * size)
     if low == high:
         low, high = 0.0, 1.0
-    return {"vary": name, "scale": scale, "kind": kind, "stated": stated, "low": min(low, high), "high": max(low, high)}
+    low, high = min(low, high), max(low, high)
+    try:
+        knob.at(low)
+    except ProblemError:  # a negative cap
+        low = stated
+    return {"vary": name, "scale": scale, "kind": kind, "stated": stated, "low": low, "high": high}
+
+
+def _varied(problem: Problem, name: str, scale: bool) -> SweepParameter | None:
+    """None where a weight or limit of 0 has no factor, or limits by group are not one number."""
+    try:
+        return varied(problem, name, scale)
+    except ProblemError:
+        return None
 
 
 def _without_plan(point: float) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from oasis_alloc.common.environment import variable_in
 from oasis_alloc.common.files import replacing
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, require
-from oasis_alloc.publish.decisions.packed import Packed, ids, in_slices, numbers, places
+from oasis_alloc.publish.decisions.packed import Interned, Packed, ids, in_slices, numbers, places
 from oasis_alloc.publish.decisions.schema import is_sampled
 
 if TYPE_CHECKING:
@@ -172,11 +172,10 @@ class DecisionLog:
         queue.append(
             (
                 request, time.time() if at is None else at, data.policy_id, data.organic, mode, user,
-                tuple(labels.items()) if labels else None, ids(items),
-                tuple(columns), tuple([numbers(one) for one in columns.values()]),
+                self._interned.labels(labels) if labels else None, ids(items), self._interned.names(columns),
                 None if scores is None else numbers(scores), places(slate),
                 None if propensities is None else numbers(propensities), k, places(pinned) if len(pinned) else b"",
-                dict(excluded) if excluded else None,
+                dict(excluded) if excluded else None, *[numbers(one) for one in columns.values()],
             )
         )  # fmt: skip
         self._recorded += 1
@@ -211,6 +210,7 @@ class DecisionLog:
         """Begin with nothing, in this process: a child of a fork has copies of what its parent writes."""
         self._process, self._closed = os.getpid(), False
         self._queue: deque[Packed] = deque()
+        self._interned = Interned()
         self._recorded = self._written = self._dropped = self._unsampled = self._failed = self._files = 0
         self._writing, self._ended, self._complained = threading.Lock(), threading.Event(), -math.inf
         self._thread: threading.Thread | None = threading.Thread(

@@ -7,7 +7,7 @@ rest is done by column: the bytes of thousands of rows are joined and read as on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -20,12 +20,53 @@ from oasis_alloc.publish.decisions.schema import arrow_schema, hashed
 
 Packed = tuple[Any, ...]
 Labels = tuple[tuple[str, Any], ...]
+_MOST = 10_000  # distinct labels that are shared
 _NOTHING = type(None)
 _DOUBLE, _LONG = np.dtype(np.float64), np.dtype(np.int64)
 (
-    _REQUEST, _TIME, _POLICY, _ORGANIC, _MODE, _USER, _LABELS, _ITEMS, _NAMES, _VALUES, _SCORES, _SLATE, _PROPENSITIES,
-    _K, _PINNED, _EXCLUDED,
+    _REQUEST, _TIME, _POLICY, _ORGANIC, _MODE, _USER, _LABELS, _ITEMS, _NAMES, _SCORES, _SLATE, _PROPENSITIES, _K,
+    _PINNED, _EXCLUDED, _FIRST,
 ) = range(16)  # fmt: skip
+"""Places in a packed decision; the numbers of its columns begin at the last one."""
+
+
+class Interned:
+    """Equal names of columns, and equal labels, as one object each.
+
+    What waits in a queue is then one object per decision for the garbage collector, which otherwise interrupts one
+    request of a hundred. Only labels that are texts are shared, because 1, 1.0 and True are equal.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._labels: dict[Labels, Labels] = {}
+
+    def names(self, columns: Mapping[str, Any]) -> tuple[str, ...]:
+        """The names of the columns of a request."""
+        given = tuple(columns)
+        found = self._names.get(given)
+        if found is None:
+            found = _kept(self._names, given)
+        return found
+
+    def labels(self, labels: Mapping[str, Any]) -> Labels:
+        """The labels of a user."""
+        given = tuple(labels.items())
+        try:
+            found = self._labels.get(given)
+        except TypeError:  # a label that is a list
+            return given
+        if found is None:
+            texts = all(isinstance(label, str) for _, label in given)
+            found = _kept(self._labels, given) if texts else given
+        return found
+
+
+def _kept(known: dict[Any, Any], given: Any) -> Any:
+    if len(known) >= _MOST:
+        known.clear()
+    known[given] = given
+    return given
 
 
 def numbers(values: Any) -> Any:
@@ -71,8 +112,13 @@ def _converted(values: Any, dtype: np.dtype[Any]) -> Any:
 def table_of(rows: Sequence[Packed], secret: bytes | None, rate: float) -> Any:
     """The Arrow table of packed decisions; raises what is wrong with one of them."""
     pa = require("pyarrow", "parquet")
-    cells = list(zip(*rows, strict=True))
     n, schema = len(rows), arrow_schema()
+    if len(set(map(len, rows))) == 1:
+        cells = list(zip(*rows, strict=True))
+        values = list(chain.from_iterable(zip(*cells[_FIRST:], strict=True)))
+    else:  # requests with fewer columns
+        cells = list(zip(*(row[:_FIRST] for row in rows), strict=True))
+        values = list(chain.from_iterable(row[_FIRST:] for row in rows))
     items, texts, excluded = cells[_ITEMS], None, cells[_EXCLUDED]
     if tuple in set(map(type, items)):
         texts = [list(cell) if type(cell) is tuple else None for cell in items]
@@ -94,7 +140,7 @@ def table_of(rows: Sequence[Packed], secret: bytes | None, rate: float) -> Any:
         "labels": _text(pa, _labels(cells[_LABELS])),
         "items": _lists(pa, items, _LONG, pa.int64()),
         "ids": pa.nulls(n, pa.list_(pa.string())) if texts is None else pa.array(texts, pa.list_(pa.string())),
-        "columns": _maps(pa, cells[_NAMES], cells[_VALUES]),
+        "columns": _maps(pa, cells[_NAMES], values),
         "scores": _lists(pa, cells[_SCORES], _DOUBLE, pa.float64()),
         "organic": _text(pa, cells[_ORGANIC]),
         "slate": _lists(pa, cells[_SLATE], _LONG, pa.int32()),
@@ -184,12 +230,12 @@ def _lists(pa: Any, cells: Sequence[Any], dtype: np.dtype[Any], kind: Any) -> An
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values, mask=mask)
 
 
-def _maps(pa: Any, names: Sequence[tuple[str, ...]], values: Sequence[Sequence[bytes]]) -> Any:
-    """{name: numbers} of each row."""
+def _maps(pa: Any, names: Sequence[tuple[str, ...]], values: Sequence[bytes]) -> Any:
+    """{name: numbers} of each row; `values` are those of the first row, of the second, and so on."""
     number: dict[str, int] = {}
     of_names = {one: [number.setdefault(name, len(number)) for name in one] for one in dict.fromkeys(names)}
     ends = np.concatenate([[0], np.cumsum(np.fromiter(map(len, names), np.int64, len(names)))])
     places_of = np.fromiter(chain.from_iterable(map(of_names.__getitem__, names)), np.int32, int(ends[-1]))
     keys = pa.array(list(number), pa.string()).take(pa.array(places_of))
-    lists = _lists(pa, list(chain.from_iterable(values)), _DOUBLE, pa.float64())
+    lists = _lists(pa, values, _DOUBLE, pa.float64())
     return pa.MapArray.from_arrays(pa.array(ends, pa.int32()), keys, lists)

@@ -31,7 +31,7 @@ def requests_of(candidates: Candidates, policy: Policy, count: int) -> list[dict
         out.append(
             {
                 "items": numbers if candidates.item_ids is None else candidates.item_ids[numbers],
-                "columns": {name: candidates.columns[name][mine] for name in names},
+                "columns": {name: candidates.request_columns[name][mine] for name in names},
                 "user": {key: labels[key][of.codes[user]] for key, of in keys.items() if of.codes[user] >= 0},
             }
         )

@@ -77,7 +77,7 @@ def answers_by_part(
 def _reading(candidates: Candidates, names: list[str], most: int) -> Iterator[tuple[_Pairs, int]]:
     """A reader of pairs in order, and the number of pairs at a time: for files, within the memory limit."""
     if (stream := candidates.stream) is None:
-        yield lambda a, b: (candidates.item[a:b], {name: candidates.columns[name][a:b] for name in names}), most
+        yield lambda a, b: (candidates.item[a:b], {name: candidates.request_columns[name][a:b] for name in names}), most
         return
     with stream.read([stream.item, *names]) as reader:
         rows = min(most, max(1, (stream.budget.limit - stream.budget.held) // _BYTES))

@@ -63,7 +63,13 @@ def read(
             "indptr ends at."
         )
     given = {name: column_of(columns, name, n_pairs) for name in names}
-    return Batch(pointers, item, given, _users(reader, users, pointers.size - 1))
+    who = _users(reader, users, pointers.size - 1)
+    if (calibrator := reader.formula.calibrator) is not None:
+        for name in calibrator.names & given.keys():
+            if not np.isfinite(given[name]).all():
+                refuse({name: given[name]}, 0, n_pairs)
+        given = calibrator.batch(given, pointers, item_numbers(item, 0, reader.data.n_items), who.codes, who.kind)
+    return Batch(pointers, item, given, who)
 
 
 def buffer(out: Floats | None, n_pairs: int, name: str = "out") -> Floats:

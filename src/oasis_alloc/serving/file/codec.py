@@ -17,6 +17,7 @@ from oasis_alloc.common.texts import pack, unpack
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.data import (
     Certificate,
+    ColumnCalibration,
     ConstraintPrices,
     Decrements,
     ItemKey,
@@ -62,6 +63,8 @@ def encode(data: PolicyData) -> tuple[Arrays, dict[str, str]]:
         arrays |= _put_labels(f"user_keys/{k}/labels", labels)
     for k, decrements in enumerate(slate.diminishing.values()):
         arrays[f"slate/diminishing/{k}"] = decrements.steps
+    for k, one in enumerate(data.calibration):
+        arrays |= {f"calibration/{k}/codes": one.codes, f"calibration/{k}/x": one.x, f"calibration/{k}/y": one.y}
     optional: dict[str, npt.NDArray[Any] | None] = {
         "rank": data.rank,
         f"slate/{named['slot_weights']}": slate.slot_weights,
@@ -81,6 +84,8 @@ def decode(arrays: Mapping[str, npt.NDArray[Any]], header: Mapping[str, str]) ->
         data = _data(left, header, document, json.loads(header["certificate"])).check()
         if ("known" in document) == (header.get("schema") == "1"):
             raise InputError("known: expected in schema 2 and later only")
+        if ("calibration" in document) != (header.get("schema") == "3"):
+            raise InputError("calibration: expected in schema 3 only, and always there")
         again = _header(data)
     except SnapshotError:
         raise
@@ -104,6 +109,8 @@ def _header(data: PolicyData) -> dict[str, str]:
     header = {"policy_id": data.policy_id, "created": repr(data.created)}
     if data.known is None:  # a file of schema 1, which must encode back to itself
         header["schema"] = "1"
+    elif data.calibration:  # readers of schema 2 would serve scores that are not calibrated, so they must refuse it
+        header["schema"] = "3"
     if data.valid_until is not None:
         header["valid_until"] = repr(data.valid_until)
     certificate = {name: _put_number(number) for name, number in vars(data.certificate).items()}
@@ -154,6 +161,8 @@ def _document(data: PolicyData) -> dict[str, Any]:
     }
     if data.known is not None:
         document["known"] = {"user_keys": list(data.known.user_keys), "item_keys": list(data.known.item_keys)}
+    if data.calibration:
+        document["calibration"] = [{"column": one.column, "key": one.key} for one in data.calibration]
     return document
 
 
@@ -225,6 +234,7 @@ def _data(left: _Left, header: Mapping[str, str], of: Any, certificate: Any) -> 
         segment_of_user=None if of_user is None else of_user.astype(np.uint32),
         exploration=None if of["exploration"] is None else dict(of["exploration"]),
         known=Known(_names(of["known"]["user_keys"]), _names(of["known"]["item_keys"])) if "known" in of else None,
+        calibration=tuple(left.calibration(k, one) for k, one in enumerate(of.get("calibration", ()))),
     )
 
 
@@ -302,6 +312,11 @@ class _Left:
         if groups.ndim != 2 or price.shape != groups.shape[:1]:
             raise SnapshotError(f"{name!r}: groups of shape {groups.shape}, prices of {price.shape}.", "shape")
         return groups, price
+
+    def calibration(self, k: int, of: Any) -> ColumnCalibration:
+        name = f"calibration/{k}"
+        codes, x = self.take(f"{name}/codes", np.int32), self.take(f"{name}/x", np.float64)
+        return ColumnCalibration(str(of["column"]), _column(of["key"]), codes, x, self.take(f"{name}/y", np.float64))
 
     def labels(self, name: str, kind: str) -> tuple[Any, ...]:
         if kind != "str":

@@ -25,7 +25,8 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import SnapshotError
 
 FORMAT = "oasis_alloc.policy"
-SCHEMA = 2
+SCHEMA = 3  # the latest that is read
+_WRITTEN = 2  # what a header that does not say otherwise gets: readers of schema 2 read it
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -173,7 +174,7 @@ def to_bytes(arrays: Arrays, header: Mapping[str, str]) -> bytes:
     little = {name: _checked(name, array) for name, array in arrays.items()}
     # wide types first, so that every array is aligned in the file
     order = sorted(little, key=lambda name: (-little[name].dtype.itemsize, name))
-    metadata = {"format": FORMAT, "schema": str(SCHEMA), **header}
+    metadata = {"format": FORMAT, "schema": str(_WRITTEN), **header}
     metadata.pop("checksum", None)
     metadata["checksum"] = _NO_DIGEST  # last, so that it is distinct from any other string
     described: dict[str, Any] = {"__metadata__": metadata}

@@ -8,7 +8,7 @@ are wrong, go to `Scorer`, which answers or explains them: the short path has no
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ class Checked:
         self._scorer, self._selector, self._reader = scorer, scorer.selector, scorer.reader
         self._blend, self._of_item = scorer.blend, scorer.formula.of_item
         self._is_plain, self._n_scored = scorer.selector.is_plain, len(scorer.data.scored)
+        self._is_calibrated = scorer.formula.calibrator is not None
         self._pool: deque[_Buffers] = deque()
 
     def score(
@@ -78,8 +79,9 @@ class Checked:
             return None
         n, numbers, buffers = found
         if not buffers.score(
-            n, numbers, buffers.columns, -1, False, self._blend, self._of_item, user.table, buffers.seen
-        ):
+            n, numbers, buffers.columns, -1, False, self._blend, self._of_item, user.table, buffers.seen,
+            *self._maps(user),
+        ):  # fmt: skip
             return None
         scores = buffers.columns[-1, :n].copy()
         self._pool.append(buffers)
@@ -106,7 +108,7 @@ class Checked:
         if self._is_plain:
             shown = buffers.best(
                 n, numbers, buffers.columns, self._blend, self._of_item, user.table, buffers.seen,
-                size, min_size, floor, slate,
+                size, min_size, floor, slate, *self._maps(user),
             )  # fmt: skip
         else:
             shown = self._under_rules(n, numbers, buffers, user, (0, size, min_size, floor), slate)
@@ -146,8 +148,13 @@ class Checked:
     def _is_scored(self, n: int, numbers: Ints, buffers: _Buffers, user: User) -> bool:
         """Write the scores of a slate's candidates; False if anything is wrong with the request."""
         return buffers.score(
-            n, numbers, buffers.columns, buffers.kept, True, self._blend, self._of_item, user.table, buffers.seen
-        )
+            n, numbers, buffers.columns, buffers.kept, True, self._blend, self._of_item, user.table, buffers.seen,
+            *self._maps(user),
+        )  # fmt: skip
+
+    def _maps(self, user: User) -> tuple[Any, ...]:
+        """Further arguments of kernels that calibrate."""
+        return (user.plan,) if self._is_calibrated else ()
 
     def _under_rules(
         self, n: int, numbers: Ints, buffers: _Buffers, user: User, fill: tuple[int, int, int, float], slate: Ints
@@ -189,7 +196,12 @@ class _Buffers:
         from oasis_alloc.kernels.serve import checked, select_one
 
         names, of_item, selector = scorer.selected, scorer.formula.of_item, scorer.selector
-        self.best, self.score = checked.checked_best, checked.checked_scores
+        self.best: Callable[..., int] = checked.checked_best
+        self.score: Callable[..., bool] = checked.checked_scores
+        if scorer.formula.calibrator is not None:
+            from oasis_alloc.kernels.serve import calibrate
+
+            self.best, self.score = calibrate.calibrated_best, calibrate.calibrated_scores
         self.pick, self.keep = select_one.pick_scored, select_one.keep_scored
         self.capacity = max(_SMALLEST, 1 << (n - 1).bit_length())
         self.items: Ints = np.zeros(self.capacity, np.int64)

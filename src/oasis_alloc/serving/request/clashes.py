@@ -21,6 +21,14 @@ def clashing(calls: Iterable[Callable[..., Any]], keys: Iterable[str]) -> frozen
     return frozenset(keys).intersection(*[{name for code in codes for name in code.co_varnames[: code.co_argcount]}])
 
 
+def explain_clashes(of: object, names: Iterable[str], keys: Iterable[str]) -> None:
+    """Have the calls of an object explain such keys; where there are none, no request pays for it."""
+    calls = [getattr(of, name) for name in names]
+    if clashes := clashing(calls, keys):
+        for call in calls:
+            setattr(of, call.__name__, explained(call, clashes))
+
+
 def explained(call: Call, keys: Iterable[str] | None = None) -> Call:
     """The call, whose errors say where the labels of such a key go.
 

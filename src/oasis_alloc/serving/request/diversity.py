@@ -217,7 +217,8 @@ class PreparedDiverse(Prepared):
         if type(n) is not int or not 0 <= n <= self._max_candidates or user.owner is not self._owner:
             n = self._counted(n, user)
         k = min(self._k, user.size, n)
-        self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
+        self._map(n, user)
+        self._score(n, self.items, self.values, self._blend, self._of_item, user.table, self.scores)
         found: int = self._diverse(
             n, (self.scores, self.items, self._of_item), self._rules, (0, k, min(user.at_least, k), 0.0),
             (self._rows, self.items), self._option, (self.positions, self.marginal), self._to_keep,

@@ -12,6 +12,7 @@ from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.pickling import Remade
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
+from oasis_alloc.serving.calibrator import Calibrator
 from oasis_alloc.serving.request.reader import User
 from oasis_alloc.serving.request.scorer import Scorer
 from oasis_alloc.serving.request.selection import checked_slots
@@ -24,20 +25,42 @@ class Prepared(Remade):
     """Buffers of one thread; see `Policy.prepare`."""
 
     __slots__ = (
-        "_best", "_blend", "_k", "_keep", "_keep_scored", "_max_candidates", "_of_item", "_owner", "_pick",
-        "_pick_scored", "_plain", "_rules", "_score", "_to_keep",
-        "columns", "items", "marginal", "names", "positions", "scores",
+        "_best",
+        "_best_calibrated",
+        "_blend",
+        "_both",
+        "_calibrate",
+        "_k",
+        "_keep",
+        "_keep_scored",
+        "_max_candidates",
+        "_of_item",
+        "_owner",
+        "_pick",
+        "_pick_scored",
+        "_plain",
+        "_rules",
+        "_score",
+        "_to_keep",
+        "columns",
+        "items",
+        "marginal",
+        "names",
+        "positions",
+        "scores",
+        "values",
     )  # fmt: skip
 
     def __init__(self, scorer: Scorer, max_candidates: int, k: int | None) -> None:
+        from oasis_alloc.kernels.serve import calibrate, select_one
         from oasis_alloc.kernels.serve import score as serve
-        from oasis_alloc.kernels.serve import select_one
 
         max_candidates = _checked("prepare", "max_candidates", max_candidates)
         formula, selector, slate, names = scorer.formula, scorer.selector, scorer.data.slate, scorer.selected
         k = min(checked_slots(k, slate.size), max_candidates)
         self._owner, self._blend, self._of_item, self._plain = formula, scorer.blend, formula.of_item, selector.is_plain
         self._best, self._score = serve.best, serve.score
+        self._calibrate, self._best_calibrated = calibrate.calibrate, calibrate.best_calibrated
         self._pick, self._keep = select_one.pick_one, select_one.keep_one
         self._pick_scored, self._keep_scored = select_one.pick_scored, select_one.keep_scored
         costs, caps, _ = selector.category_costs(k)
@@ -46,32 +69,47 @@ class Prepared(Remade):
         self.names = names
         with _room(f"prepare(max_candidates={max_candidates:,})"):
             self.items: Ints = np.full(max_candidates, -1, np.int64)
-            self.columns: Floats = np.zeros((len(names), max_candidates))
+            is_calibrated = formula.calibrator is not None
+            self._both: Floats = np.zeros((1 + is_calibrated, len(names), max_candidates))
+            self.columns: Floats = self._both[0]
+            self.values: Floats = self._both[-1]  # what is scored: another block if columns are calibrated
             self.scores: Floats = np.zeros(max_candidates)
             self.positions: Ints = np.zeros(max(k, 1), np.int64)
             self.marginal: Floats = np.zeros(max(k, 1))
         self._to_keep: tuple[Floats, Floats, float] | None = None
         if slate.keep is not None:
-            self._to_keep = self.columns[names.index(slate.keep[0])], caps, slate.keep[1]
+            self._to_keep = self.values[names.index(slate.keep[0])], caps, slate.keep[1]
+
+    def _map(self, n: int, user: User) -> None:
+        """Write the calibrated columns of the first n candidates into `values`."""
+        if len(self._both) > 1:
+            self._calibrate(0, n, self.items, self.columns, len(self.names), user.plan, self._of_item, self.values)
 
     def score(self, n: int, user: User) -> None:
         """Write the priced scores of the first n candidates into `scores`."""
         if type(n) is not int or not 0 <= n <= self._max_candidates or user.owner is not self._owner:
             n = self._counted(n, user)
-        self._score(n, self.items, self.columns, self._blend, self._of_item, user.table, self.scores)
+        self._map(n, user)
+        self._score(n, self.items, self.values, self._blend, self._of_item, user.table, self.scores)
 
     def select(self, n: int, user: User) -> int:
         """Write the slate of the first n candidates into `positions` (and scores); return its length."""
         if type(n) is not int or not 0 <= n <= self._max_candidates or user.owner is not self._owner:
             n = self._counted(n, user)
         k = self._k if self._k < user.size else user.size
+        if self._plain and len(self._both) > 1:
+            return self._best_calibrated(
+                n, self.items, self._both, self._blend, self._of_item, user.table, k, min(user.at_least, k), 0.0,
+                self.scores, self.positions, user.plan,
+            )  # fmt: skip
         if self._plain:
             return self._best(
                 n, self.items, self.columns, self._blend, self._of_item, user.table, k, min(user.at_least, k), 0.0,
                 self.scores, self.positions,
             )  # fmt: skip
         min_size = min(user.at_least, k, n)
-        request = self.items, self.columns, self._blend, self._of_item, self.scores
+        self._map(n, user)
+        request = self.items, self.values, self._blend, self._of_item, self.scores
         slate = self.positions, self.marginal
         if self._to_keep is None:
             return self._pick(n, user.table, k, min_size, request, self._rules, slate)
@@ -111,7 +149,7 @@ class PreparedBatch(Remade):
         k = min(checked_slots(k, slate.size), max_candidates)
         self._formula, self._blend, self._max_candidates, self._k = formula, scorer.blend, max_candidates, k
         self._select = select_users.select_users
-        self._slates = selector.arrays(k, names)
+        self._calibrator, self._slates = formula.calibrator, selector.arrays(k, names)
         with _room(f"prepare_batch(users={users:,}, max_candidates={max_candidates:,})"):
             self._pointers = np.zeros(users + 1, np.int64)
             self._segment, self._sizes, self._min_sizes = np.zeros((3, users), np.int64)
@@ -150,11 +188,20 @@ class PreparedBatch(Remade):
         n = len(self._users)
         tables, self._segment[:n] = self._formula.tables([user.codes for user in self._users])
         prices = self._blend, self._formula.of_item, tables, self._segment
+        values = self.columns if self._calibrator is None else self._mapped(self._calibrator, n)
         self._select(
-            0, n, (self._read, self.items, self.columns), prices, (self._sizes, self._min_sizes), self._slates, False,
+            0, n, (self._read, self.items, values), prices, (self._sizes, self._min_sizes), self._slates, False,
             (self.scores, self.positions),
         )  # fmt: skip
         return n
+
+    def _mapped(self, calibrator: Calibrator, n: int) -> Floats:
+        """The columns of the first n users, calibrated."""
+        out = np.zeros_like(self.columns)
+        for u, user in enumerate(self._users):
+            a, b = int(self._pointers[u]), int(self._pointers[u + 1])
+            out[:, a:b] = calibrator.request(self.columns[:, a:b].copy(), self.items[a:b].copy(), user.codes)
+        return out
 
     def _counted(self, u: int, a: int, n: object, user: User) -> int:
         """Check a number of candidates that is not a Python int within the buffers: convert it, or raise an error."""

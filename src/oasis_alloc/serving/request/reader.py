@@ -22,6 +22,8 @@ from oasis_alloc.serving.lookup import Lookup, Numbers, listed, warn
 from oasis_alloc.serving.schema import known_keys, nearest, shown
 from oasis_alloc.serving.tally import Tally
 
+_NO_PLAN = np.zeros((1, 4))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class User:
@@ -32,6 +34,7 @@ class User:
     table: Floats  # the prices of such a user
     size: int  # of the slate
     at_least: int
+    plan: Floats  # which maps calibrate columns
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _user_of, (self.owner, self.codes, self.size, self.at_least)
@@ -44,7 +47,11 @@ UsersLike: TypeAlias = Sequence[User] | AttributesLike | npt.ArrayLike | None
 
 
 def _user_of(formula: Formula, codes: tuple[int, ...], size: int, at_least: int) -> User:
-    return User(formula, codes, formula.table(codes), size, at_least)
+    return User(formula, codes, formula.table(codes), size, at_least, _plan(formula, codes))
+
+
+def _plan(formula: Formula, codes: tuple[int, ...]) -> Floats:
+    return _NO_PLAN if formula.calibrator is None else formula.calibrator.plan(codes)
 
 
 class Request(NamedTuple):
@@ -54,6 +61,7 @@ class Request(NamedTuple):
     columns: Floats  # (n_columns, n)
     key: Ints  # (n,) index into `of_item`: the items, or 0 .. n - 1 if classes are the request's own
     local: RequestIds | None  # if prices are by the request's own attributes
+    given: Floats | None = None  # the columns before they were calibrated; None if none is
 
 
 class RequestIds(NamedTuple):
@@ -105,7 +113,7 @@ class RequestReader:
             return self._user(codes)
         size = rule.size if rule.size_by_user is None else int(rule.size_by_user[number])
         min_size = rule.at_least if rule.at_least_by_user is None else int(rule.at_least_by_user[number])
-        return User(self.formula, codes, self.formula.table(codes), size, min(min_size, size))
+        return _user_of(self.formula, codes, size, min(min_size, size))
 
     def check_user_keys(self, what: str, keys: Iterable[object]) -> None:
         """Count keys of this or an earlier problem on which no price depends, and refuse unknown keys."""
@@ -156,7 +164,7 @@ class RequestReader:
         found = self._users.get(codes)
         if found is None:
             rule = self.data.slate
-            found = User(self.formula, codes, self.formula.table(codes), rule.size, rule.at_least)
+            found = _user_of(self.formula, codes, rule.size, rule.at_least)
             if len(self._users) >= self.formula.kept:  # each user has its table of prices
                 self._users.clear()
             self._users[codes] = found
@@ -188,9 +196,12 @@ class RequestReader:
         block = _block(columns, names, numbers.size)
         if attributes:
             attributes = {key: attributes[key] for key in attributes if self._is_used(key)}
-        if not attributes:
-            return Request(numbers, block, numbers, None)
-        return Request(numbers, block, np.arange(numbers.size), self._local(numbers, user, attributes))
+        local = self._local(numbers, user, attributes) if attributes else None
+        key, given = (numbers if local is None else np.arange(numbers.size)), None
+        if (calibrator := self.formula.calibrator) is not None:
+            of_class = None if local is None else local.of_class
+            given, block = block, calibrator.request(block, numbers, user.codes, of_class)
+        return Request(numbers, block, key, local, given)
 
     def items(self, items: object) -> Ints:
         """(n,) int64 item numbers, -1 for unseen."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _UNKNOWN = 1e301  # a slack that means: no threshold is known
 _EXACT = 1e-9  # smoothing, in units of a column, of slates that are only computed for their sum of the column
+_OUT_OF_REACH = 1e6  # times a score that is in a slate for sure: beyond it, digits of the other scores would be lost
 _KEPT = 8  # number of slate sizes with cached rule arrays: requests choose the size, and the arrays cover all items
 
 
@@ -160,6 +161,8 @@ class _Slates:
         if min_size:  # no more than is possible
             filled = self._solve(np.ones(scores.size), classes, self._kernel(size, False), _EXACT)
             min_size = min(min_size, int(filled.sum() + 1e-6))
+        elif kept is None:
+            scores = self._within_reach(scores, classes, size, gamma)
         rules = self._kernel(size, True, min_size)
         if kept is not None and self.rule.keep is not None:
             kept = kept / user_units(kept, np.array([0, kept.size]))[0]
@@ -167,6 +170,32 @@ class _Slates:
             target = keep_target(np.array([organic]), self.rule.keep[1])
             rules = rules._replace(guard=readonly(kept), target=target)
         return self._solve(scores, classes, rules, gamma)
+
+    def _within_reach(self, scores: Floats, classes: Ints, size: int, gamma: float) -> Floats:
+        """Scores that lead to the same x, without numbers next to which the others are roundings.
+
+        Candidates that the rules allow together are all shown where each is worth more than what it can displace: one
+        other candidate per rule that it is under. Higher scores then change nothing, and are lowered.
+        """
+        order = np.argsort(-scores, kind="stable")[: size + 1]
+        top = np.append(scores[order], 0.0)
+        if scores.size == 0 or top[0] <= _OUT_OF_REACH * gamma:
+            return scores
+        systems = self._systems(size, True)
+        rules = 1 + sum(int(np.diff(start).max(initial=0)) for start, _, _ in self._keys.values())
+        finite = [step for system in systems for step in system.steps if step < np.inf]
+        sure = 2.0 * (1 + rules) * (np.maximum(top[1:], 0.0) + gamma + max(finite, default=0.0))
+        far = np.flatnonzero(top[:-1] > _OUT_OF_REACH * sure)
+        far = far[far < size]
+        if far.size == 0:
+            return scores
+        ahead = order[: far[-1] + 1]  # far ahead of all others
+        for system in systems:
+            of = [system.of[system.start[c] : system.start[c + 1]] for c in classes[ahead]]
+            if np.bincount(np.concatenate(of), minlength=1).max(initial=0) > system.max_count:
+                return scores
+        lowered: Floats = np.minimum(scores, sure[far[-1]])
+        return lowered
 
     def even(self, classes: Ints, size: int) -> Floats:
         """The x within the rules, without decrements, that is as large and as even as they allow."""

@@ -63,9 +63,10 @@ class Scorer(Remade):
         return Asked(request, self._scores(request, who, None), who, slate_request)
 
     def boosts(self, request: Request, scores: Floats) -> Floats:
-        """The scores minus the organic column."""
+        """The scores minus the organic column, as the host ranks by it: not calibrated."""
+        columns = request.columns if request.given is None else request.given
         with np.errstate(over="ignore"):
-            boosts: Floats = scores - request.columns[self.data.columns.index(self.data.organic)]
+            boosts: Floats = scores - columns[self.data.columns.index(self.data.organic)]
         if not np.isfinite(boosts).all():
             at = int(np.argmin(np.isfinite(boosts)))
             raise InputError(f"entry {at}: the boost is beyond float64; expected smaller numbers in columns.")

@@ -21,6 +21,10 @@ class Warmed(Protocol):
     def warm_draws(self) -> object:
         """Compile what draws need."""
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether columns of requests are mapped."""
+
 
 def kernels() -> dict[str, Any]:
     """The compiled functions that requests of every policy call, by name; draws under rules call further ones."""
@@ -90,6 +94,10 @@ def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
         ]
     calls += [("systematic", (scores, 1, 0, 0, out)), ("smooth", (scores, 1, 1.0, scores))]
     steps: list[tuple[str, Callable[[], object]]] = [(name, partial(run[name], *call)) for name, call in calls]
+    if policy.is_calibrated:
+        steps += [
+            (name, partial(of, *call)) for name, of, call in _calibrating(items, scores, of_item, table, bits, out)
+        ]
     policy.encode(())  # makes the mapping of ids
     if draws:
         steps.append(("draws", policy.warm_draws))
@@ -99,3 +107,27 @@ def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
         call()
         seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
     return seconds
+
+
+def _calibrating(
+    items: Any, scores: Any, of_item: Any, table: Any, bits: Any, out: Any
+) -> list[tuple[str, Callable[..., object], tuple[Any, ...]]]:
+    """Calls of what policies with calibrated columns run besides."""
+    from oasis_alloc.kernels.serve import calibrate
+
+    columns, plan, blend = np.zeros((2, 1)), np.zeros((1, 4)), np.zeros(1)
+    prices, pointers, kind = (blend, of_item, table), np.zeros(2, np.int64), np.zeros(1, np.int64)
+    checked = (1, items, columns)
+    return [
+        ("calibrate", calibrate.calibrate, (0, 1, items, columns, 1, plan, of_item, columns.copy())),
+        ("calibrated_scores", calibrate.calibrated_scores, (*checked, -1, True, *prices, bits, plan)),
+        ("calibrated_best", calibrate.calibrated_best, (*checked, *prices, bits, 1, 0, 0.0, out, plan)),
+        (
+            "best_calibrated", calibrate.best_calibrated,
+            (1, items, np.zeros((2, 1, 1)), *prices, 1, 0, 0.0, scores, out, plan),
+        ),
+        (
+            "calibrate_users", calibrate.calibrate_users,
+            (kind, pointers, items, scores, kind, plan, np.zeros(1, np.uint32), scores.copy()),
+        ),
+    ]  # fmt: skip

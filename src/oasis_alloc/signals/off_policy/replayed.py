@@ -239,7 +239,15 @@ def _replay(
 
 def probabilities(policy: Policy, one: Decision, rule: Exploration) -> Floats:
     """(n_candidates,) the probability with which a policy shows each candidate of a logged request."""
-    items = policy.encode(one.items) if policy.data.items is not None else np.asarray(one.items, np.int64)
+    if policy.data.items is not None:
+        items = policy.encode(one.items)
+    elif len(one.items) and isinstance(one.items[0], str):
+        raise InputError(
+            f"the policy numbers items and has no ids; the log has ids such as {shown(one.items[0])}. Solve with "
+            "item_ids."
+        )
+    else:
+        items = np.asarray(one.items, np.int64)
     columns = {name: np.asarray(values, np.float64) for name, values in one.columns.items()}
     user, excluded = dict(one.labels) or None, sorted(one.excluded) or None
     if not one.pinned:

@@ -189,7 +189,7 @@ class OffPolicy(ByFields):
         rows = [
             (
                 one.estimator, number(one.value, 4), f"{_end(one.low)} to {_end(one.high)}",
-                number(one.difference, 3), f"{_end(one.difference_low)} to {_end(one.difference_high)}",
+                number(one.difference, 4), f"{_end(one.difference_low)} to {_end(one.difference_high)}",
             )
             for one in (*self.estimates, self.logged)
         ]  # fmt: skip
@@ -218,4 +218,4 @@ class OffPolicy(ByFields):
 
 def _end(value: float) -> str:
     """An end of an interval; infinite ones are not bounded by the log."""
-    return number(value, 3) if math.isfinite(value) else ("-inf" if value < 0 else "inf")
+    return number(value, 4) if math.isfinite(value) else ("-inf" if value < 0 else "inf")

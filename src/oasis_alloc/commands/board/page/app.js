@@ -69,6 +69,8 @@ function navigation(current) {
       ),
     ),
   );
+  const chosen = document.querySelector("nav a[aria-current]");
+  if (chosen) chosen.parentElement.scrollLeft = chosen.offsetLeft - chosen.parentElement.offsetLeft - 60; // on narrow screens
 }
 
 function header() {

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { diverging } from "./charts.js";
 import { failure, field, h, panel, put, select } from "./dom.js";
 import { number, percent, signed } from "./format.js";
+import { labelLink } from "./overview.js";
 import { hash, inFocus, onFocus, overview } from "./state.js";
 import { facts, table } from "./table.js";
 
@@ -65,7 +66,7 @@ function summary(found) {
 const minus = (a, b) => (a === null || b === null || a === undefined || b === undefined ? null : b - a);
 
 function groups(found, data) {
-  const rows = found.rows.map(([name, label, t0, t1, p0, p1]) => ({ name, label, t0: t0 ?? null, t1: t1 ?? null, p0: p0 ?? null, p1: p1 ?? null, by: keysOf(data, name) }));
+  const rows = found.rows.map(([names, label, t0, t1, p0, p1]) => ({ name: names.join(", "), label, t0: t0 ?? null, t1: t1 ?? null, p0: p0 ?? null, p1: p1 ?? null, by: keysOf(data, names) }));
   const totals = found.kind === "solutions";
   const largest = Math.max(...rows.map((row) => Math.abs(totals ? minus(row.t0, row.t1) || 0 : minus(row.p0, row.p1) || 0)), 0);
   const column = (name, head, of, more = {}) => ({ name, head, kind: "number", get: of, ...more });
@@ -73,18 +74,18 @@ function groups(found, data) {
   const grid = table(
     rows,
     [
-      { name: "label", head: "group", kind: "text", rowhead: true, get: (row) => row.label },
+      { name: "label", head: "group", kind: "text", rowhead: true, get: (row) => row.label, show: (row) => labelLink(row.by, row.label) },
       { name: "name", head: "constraint", kind: "text", get: (row) => row.name, minor: true },
       ...(totals
         ? [
             column("t0", "total before", (row) => row.t0, { minor: true }),
-            column("t1", "after", (row) => row.t1),
+            column("t1", "total after", (row) => row.t1),
             column("td", "change", (row) => minus(row.t0, row.t1), { sort: size, show: (row) => signed(minus(row.t0, row.t1)) }),
             { name: "chart", head: "", kind: "drawing", sort: null, show: (row) => diverging(minus(row.t0, row.t1), largest), minor: true },
           ]
         : []),
       column("p0", "price before", (row) => row.p0, { minor: true }),
-      column("p1", "after", (row) => row.p1),
+      column("p1", "price after", (row) => row.p1),
       column("pd", "change", (row) => minus(row.p0, row.p1), { sort: (row) => Math.abs(minus(row.p0, row.p1) || 0), show: (row) => signed(minus(row.p0, row.p1)), minor: totals }),
     ],
     { caption: "Groups of both", by: totals ? "td" : "pd", search: rows.length > 8 ? "groups" : null, count: "group", mark: (row) => inFocus(row.by, row.label) },
@@ -92,8 +93,8 @@ function groups(found, data) {
   return { panel: panel(totals ? "Totals and prices" : "Prices", { note: found.groups > rows.length ? `The ${number(rows.length)} of ${number(found.groups)} that changed most.` : null }, rows.length ? grid : h("p", { class: "soft" }, "No differences.")), redraw: grid.redraw };
 }
 
-function keysOf(data, name) {
-  const section = data.sections.find((one) => one.names.includes(name));
+function keysOf(data, names) {
+  const section = data.sections.find((one) => one.names.some((name) => names.includes(name)));
   return section ? section.by : [];
 }
 

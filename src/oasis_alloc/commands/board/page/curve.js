@@ -21,6 +21,7 @@ export function chart({ label, x, y, height = 320 }) {
   const place = h("div", { class: "curve" });
   let state = { lines: [], dots: [], refused: [], handle: null, band: [] };
   let scale = null;
+  let drawnWidth = 0;
 
   function draw() {
     const had = place.contains(document.activeElement);
@@ -29,7 +30,8 @@ export function chart({ label, x, y, height = 320 }) {
   }
 
   function drawn() {
-    const width = Math.max(place.clientWidth || 600, 240);
+    drawnWidth = place.clientWidth;
+    const width = Math.max(drawnWidth || 600, 240);
     const all = [...state.lines.flatMap((line) => line.points), ...state.band.flatMap(([a, low, high]) => [[a, low], [a, high]])];
     if (!all.length) {
       put(place, h("p", { class: "soft empty" }, "No points yet."));
@@ -111,7 +113,7 @@ export function chart({ label, x, y, height = 320 }) {
     return node;
   }
 
-  const watch = new ResizeObserver(() => draw());
+  const watch = new ResizeObserver(() => place.clientWidth !== drawnWidth && draw());
   watch.observe(place);
   place.update = (next) => {
     state = { ...state, ...next };

@@ -47,7 +47,9 @@ function slate(body, found, query) {
   const reasons = found.reasons;
   const shown = reasons.filter((one) => one.rank !== null).sort((a, b) => a.rank - b.rank);
   const keys = Object.keys(found.keys);
-  const main = shared.focus && keys.includes(shared.focus.key) ? shared.focus.key : keys.includes("campaign") ? "campaign" : keys[0];
+  const used = keys.filter((key) => found.keys[key].some(Boolean));
+  const main = [shared.focus?.key, "campaign"].find((key) => used.includes(key)) || used[0];
+  const ruled = reasons.some((one) => one.rule && one.rule !== "score");
   const largest = Math.max(...reasons.map((one) => one.parts.reduce((sum, part) => sum + Math.max(part.amount, 0), 0)), 1e-12);
   let chosen = shown[0] || reasons[0];
   const focused = (one) => shared.focus && found.keys[shared.focus.key] && found.keys[shared.focus.key][one.position].split(", ").includes(shared.focus.label);
@@ -69,7 +71,7 @@ function slate(body, found, query) {
       { name: "score", head: "score", kind: "number", get: (one) => one.score },
       { name: "parts", head: "made of", kind: "drawing", sort: null, show: (one) => balance(one.parts, largest), minor: true },
       { name: "margin", head: "margin", kind: "number", get: (one) => one.margin, show: (one) => (one.margin === null ? "" : signed(one.margin, 3)) },
-      { name: "rule", head: "decided by", kind: "text", get: (one) => (one.rule === "score" ? "" : one.rule), minor: true },
+      ...(ruled ? [{ name: "rule", head: "decided by", kind: "text", get: (one) => (one.rule === "score" ? "" : one.rule), minor: true }] : []),
     ],
     { caption: "Candidates, those shown first", by: "place", direction: 1, mark: (one) => one === chosen, onrow: pick, count: "candidate", search: reasons.length > 12 ? "items" : null },
   );

@@ -146,7 +146,7 @@ function draw(body, state) {
   };
   const view = chart({ label: `Frontier of ${data.vary}`, x: "", y: "", height: 360 });
   const detail = h("div", {});
-  const progress = data.running ? `${data.rows.length} of ${plural(data.points, "point")} …` : data.error || `${plural(data.rows.length, "point")}. Drag the point, or use the arrow keys: it is then solved exactly.`;
+  const progress = data.running ? `${data.rows.length} of ${plural(data.points, "point")} …` : data.error || (rows.length ? "" : "No point can be met: the limits conflict. ") || `${plural(data.rows.length, "point")}. Drag the point, or use the arrow keys: it is then solved exactly.`;
   const tools = [
     select(names, axes.x, change("x"), "Horizontal axis"),
     select(names, axes.y, change("y"), "Vertical axis"),

@@ -23,20 +23,20 @@ export async function show(place, at) {
     return null;
   }
   const [found, outlook, why] = await Promise.all([get("group", { key, label }), data.flight ? get("outlook") : null, get("reasons", { key, label }).catch(() => null)]);
+  const shape = outlook && groupOutlook(outlook, key, label);
   const quote = found.side === "items" ? quoteOf(data, key, label, found) : null;
   put(
     place,
     h("section", { class: "panel", "aria-label": label }, chosen, summary(found), why && h("details", {}, h("summary", {}, "Why it gets what it gets"), h("ul", { class: "sentences" }, why.sentences.map((one) => h("li", {}, h("span", { class: "text" }, one)))))),
-    h("div", { class: "columns" }, h("div", {}, limits(found), outlook && groupOutlook(outlook, key, label), quote, rivals(found, key)), h("div", {}, slots(found), items(found), examples(found))),
+    h("div", { class: "columns" }, h("div", {}, limits(found), shape, quote, rivals(found, key)), h("div", {}, slots(found), items(found), examples(found))),
   );
-  return () => quote?.close?.();
+  return () => [quote, shape].forEach((one) => one?.close?.());
 }
 
-// Prices of a plan that misses limits are no basis for a quote.
+// A plan that misses limits is no basis for a quote.
 function quoteOf(data, key, label, found) {
-  if (data.certificate.status === "SOLVED") return quotePanel(key, label, found.slots);
-  const why = data.certificate.status === "RELAXED" ? "Limits conflict, so this plan is of relaxed limits." : "The gap of this plan is not proven.";
-  return panel("Quote", {}, h("p", { class: "soft" }, `${why} A quote needs a plan that keeps its limits and is proven. `, h("a", { href: "#/conflicts" }, "Conflicts and remedies")));
+  if (data.certificate.status !== "RELAXED") return quotePanel(key, label, found.slots);
+  return panel("Quote", {}, h("p", { class: "soft" }, "Limits conflict, so this plan is of relaxed limits. A quote needs a plan that keeps its limits. ", h("a", { href: "#/conflicts" }, "Conflicts and remedies")));
 }
 
 function first(data) {

@@ -1,6 +1,8 @@
 // What groups will come to by the end of the flight: delivered so far, the projection, and its interval.
 
-import { h, panel, svg } from "./dom.js";
+import { get } from "./api.js";
+import { chart } from "./curve.js";
+import { h, panel, put, svg } from "./dom.js";
 import { number, percent } from "./format.js";
 import { labelLink } from "./overview.js";
 import { inFocus } from "./state.js";
@@ -34,6 +36,8 @@ const words = (row) => {
   return row.status;
 };
 
+const brief = (row) => ({ "will fall short": `short by ${number(row.amount, 3)}`, "will run out": `out ${row.amount === null ? "" : day(row.amount).slice(5, 10)}` })[row.status] ?? row.status;
+
 const state = (row) => h("span", { class: `state ${KINDS[row.status] ?? ""}` }, words(row));
 
 const flightWords = (flight) => `${day(flight.start)} to ${day(flight.end)} UTC; ${percent((flight.now - flight.start) / (flight.end - flight.start), 0)} of its time is over.`;
@@ -47,9 +51,8 @@ export function outlookPanel(found) {
       { name: "label", head: by.join(" · "), kind: "text", rowhead: true, get: (row) => row.label, show: (row) => labelLink(by, row.label) },
       { name: "delivered", head: "so far", kind: "number", get: (row) => row.delivered },
       { name: "pace", head: "pace", kind: "number", get: (row) => row.pace, show: (row) => percent(row.pace, 0) },
-      { name: "projected", head: "by the end", kind: "number", get: (row) => row.projected, minor: true },
       { name: "chart", head: "against plan", kind: "drawing", sort: null, show: (row) => forecast(row, 110), minor: true },
-      { name: "status", head: "outlook", kind: "text", get: words, sort: (row) => `${row.status === "will fall short" ? 0 : row.status === "will run out" ? 1 : 2}${row.status}`, show: state },
+      { name: "status", head: "outlook", kind: "text", get: words, show: (row) => h("span", { class: `state ${KINDS[row.status] ?? ""}`, title: words(row) }, brief(row)), sort: (row) => `${row.status === "will fall short" ? 0 : row.status === "will run out" ? 1 : 2}${row.status}` },
     ],
     { caption: "Outlook by the end of the flight", by: "status", direction: 1, search: found.rows.length > 8 ? by.join(" · ") : null, count: "goal", mark: (row) => inFocus(by, row.label) },
   );
@@ -61,10 +64,12 @@ export function groupOutlook(found, key, label) {
   if (!found.flight || found.flight.by.length !== 1 || found.flight.by[0] !== key) return null;
   const row = found.rows.find((one) => one.label === label);
   if (!row) return null;
-  return panel(
+  const later = h("div", { class: "stacked" });
+  byDay(later, key, label);
+  const node = panel(
     "Outlook",
     { note: flightWords(found.flight) },
-    h("p", {}, state({ ...row }), row.reason ? h("span", { class: "soft" }, ` · ${row.reason}`) : null),
+    h("p", {}, state(row), row.reason ? h("span", { class: "soft" }, ` · ${row.reason}`) : null),
     facts([
       ["delivered so far", row.delivered, number(row.delivered)],
       ["due by now", row.planned, number(row.planned)],
@@ -73,6 +78,68 @@ export function groupOutlook(found, key, label) {
       ["nine in ten times", null, row.low === null ? "–" : `${number(row.low)} to ${number(row.high)}`],
       ["pending", row.pending, number(row.pending)],
     ]),
-    forecast(row, 300),
+    later,
   );
+  node.close = () => later.view?.close();
+  return node;
 }
+
+// The forecast by day, which takes longer than the outlook: it serves the plan's users.
+async function byDay(place, key, label) {
+  put(place, h("p", { class: "soft" }, "Forecasting …"));
+  place.setAttribute("aria-busy", "true");
+  try {
+    draw(place, await get("forecast", { key, label }));
+  } catch (error) {
+    put(place, h("p", { class: "soft" }, `No forecast by day: ${error.message}`));
+  }
+  place.removeAttribute("aria-busy");
+}
+
+function draw(place, found) {
+  const days = (seconds) => (seconds - found.start) / 86400;
+  const last = days(found.end);
+  const points = [{ end: found.start, low: 0, mid: 0, high: 0 }, ...found.points];
+  const end = found.projected_end_state;
+  const view = chart({ label: "Delivery by day", x: "days of the flight", y: "impressions delivered", height: 230 });
+  const level = (value, kind) => (value === null ? [] : [{ points: [[0, value], [last, value]], dots: false, kind }]);
+  place.view = view;
+  put(
+    place,
+    view,
+    h(
+      "p",
+      { class: "key" },
+      h("span", {}, h("i", { class: "bar" }), "middle of the scenarios"),
+      h("span", {}, h("i", { class: "range" }), "nine in ten of them"),
+      found.floor === null ? null : h("span", {}, h("i", { class: "floor" }), "floor"),
+      found.cap === null ? null : h("span", {}, h("i", { class: "cap" }), "cap"),
+    ),
+    facts([
+      ["forecast", null, end.status, { "will fall short": "bad", "on track": "good" }[end.status] ?? null],
+      ["in the end", end.metrics.impressions.mid, number(end.metrics.impressions.mid)],
+      ["nine in ten", null, `${number(end.metrics.impressions.low)} to ${number(end.metrics.impressions.high)}`],
+      ...(found.floor === null ? [] : [["risk of missing the floor", found.pacing_risk.probability, percent(found.pacing_risk.probability, 0)]]),
+    ]),
+    found.reasons.length ? h("ul", { class: "sentences" }, found.reasons.map((one) => h("li", {}, h("span", { class: "text" }, one)))) : null,
+    found.remedies.length ? remedies(found.remedies) : null,
+  );
+  view.update({
+    lines: [{ points: points.map((one) => [days(one.end), one.mid]), dots: false }, ...level(found.floor, "second"), ...level(found.cap, "third")],
+    band: points.map((one) => [days(one.end), one.low, one.high]),
+    dots: [{ at: [days(found.now), found.delivered], name: "now" }],
+    summary: `${end.status}; in the end ${number(end.metrics.impressions.mid)}, from ${number(end.metrics.impressions.low)} to ${number(end.metrics.impressions.high)}`,
+  });
+}
+
+const remedies = (rows) =>
+  table(
+    rows,
+    [
+      { name: "kind", head: "remedy", kind: "text", rowhead: true, get: (row) => row.kind },
+      { name: "sentence", head: "in words", kind: "text", class: "text", get: (row) => row.sentence },
+      { name: "amount", head: "makes up for", kind: "number", get: (row) => row.amount },
+      { name: "price", head: "price", kind: "number", get: (row) => row.price, minor: true },
+    ],
+    { caption: "Remedies, cheapest first", count: "remedy" },
+  );

@@ -71,7 +71,7 @@ function draw(body, state) {
   state.go = go;
   const prove = h("button", { type: "button", class: "quiet", onclick: () => certify(parts, state, prove) }, "Prove the cost");
   const accept = shared.about.editable ? h("button", { type: "button", class: "act", onclick: () => promise(state, accept) }, "Accept") : null;
-  put(body, h("div", { class: "slider" }, parts.slider, field("more", parts.input), prove, accept), parts.figures, state.view, h("p", { class: "key" }, h("span", {}, h("i", { class: "floor" }), "at least, proven, for any number of impressions"), h("span", {}, h("i", { class: "bar" }), "at most, for this number")), parts.effects);
+  put(body, h("div", { class: "slider" }, parts.slider, field("more", parts.input), prove, accept), parts.figures, state.view, h("p", { class: "key" }, h("span", {}, h("i", { class: "floor" }), "at least, proven"), h("span", {}, h("i", { class: "bar" }), "at most, as far as slates that deliver them are known")), parts.effects);
   go(start);
 }
 

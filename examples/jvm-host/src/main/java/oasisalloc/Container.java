@@ -20,7 +20,7 @@ import java.util.regex.Pattern;
 /** The container of a snapshot: verified first, then used. No array is made before its bytes are known to be there. */
 final class Container {
     static final String FORMAT = "oasis_alloc.policy";
-    static final int SCHEMA = 2;
+    static final int SCHEMA = 3;
     private static final long MAX_HEADER = 100_000_000; // bytes
     private static final Pattern NAMED =
             Pattern.compile("\"checksum\"[ \\t\\r\\n]*:[ \\t\\r\\n]*\"([0-9a-f]{64})\"");
@@ -150,6 +150,16 @@ final class Container {
         Part part = take(name, "I64", 1);
         long[] values = new long[part.n];
         bytes(part).asLongBuffer().get(values);
+        return values;
+    }
+
+    /** The numbers of an array of rows of a width. */
+    double[] doubles(String name, int width) {
+        Part part = take(name, "F64", 2);
+        Refusal.unless(part.shape[1] == width, "shape", name + " does not have rows of " + width);
+        double[] values = new double[part.n];
+        bytes(part).asDoubleBuffer().get(values);
+        for (double value : values) Refusal.unless(Double.isFinite(value), "not finite", name + " has " + value);
         return values;
     }
 

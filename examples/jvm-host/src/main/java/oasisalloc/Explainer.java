@@ -26,15 +26,25 @@ public final class Explainer {
     /** One reason per candidate; InputException if the request is wrong. */
     public Explanation explain(User user, int[] items, Map<String, double[]> given, SlateOptions options) {
         Requests requests = policy.requests();
-        double[] organic = Requests.column(given, data.organic(), items == null ? 0 : items.length);
+        Requests.column(given, data.organic(), items == null ? 0 : items.length);
         Workspace w = requests.scored(user, items, given, true);
+        Map<String, double[]> columns = new HashMap<>(given);
+        for (Calibration each : data.calibration())
+            if (given.get(each.column) != null) columns.put(each.column, mapped(each, user, items, given));
+        double[] organic = columns.get(data.organic());
         int m = requests.slate(w, user, items, options);
         Asked asked = new Asked(w, items.length, user, options);
         if (policy.isPlain()) m = asked.greedy(asked.masked()); // the same slate, with what each one added
         Asked.Picked picked = asked.picked(m);
-        List<Reason> reasons = reasons(asked, picked, user, items, given, organic);
+        List<Reason> reasons = reasons(asked, picked, user, items, columns, organic);
         requests.give(w);
         return new Explanation(List.copyOf(reasons), policy.id(), data.organic());
+    }
+
+    private static double[] mapped(Calibration of, User user, int[] items, Map<String, double[]> given) {
+        double[] out = new double[items.length];
+        of.map(items.length, user, items, Requests.column(given, of.column, items.length), out);
+        return out;
     }
 
     private List<Reason> reasons(Asked asked, Asked.Picked picked, User user, int[] items,

@@ -38,6 +38,16 @@ final class ItemKey {
         return new ItemKey(labels, codes, starts);
     }
 
+    /** Whether every item has at most one label. */
+    boolean isSingle() {
+        return starts == null;
+    }
+
+    /** The number of items of a key with one label each. */
+    int items() {
+        return codes.length;
+    }
+
     /** The number of labels of an item; 0 for one that was never seen. */
     int count(int item) {
         if (item < 0) return 0;

@@ -23,18 +23,25 @@ record PolicyData(
         Set<String> known, // all keys that users of the problem had
         int[] segments, // rows of codes, one per key of users
         int[] segmentOfUser, // null where users are not known by number
-        SlateRule slate) {
+        SlateRule slate,
+        List<Calibration> calibration) {
 
     /** The same at other prices. */
     PolicyData at(String name, List<Term> others, List<Constraint> ofConstraints) {
         return new PolicyData(name, created, validUntil, columns, weighed, weights, organic, others, ofConstraints,
-                nItems, ids, rank, itemKeys, userKeys, known, segments, segmentOfUser, slate);
+                nItems, ids, rank, itemKeys, userKeys, known, segments, segmentOfUser, slate, calibration);
     }
 
     /** The same with another objective. */
     PolicyData weighing(List<String> named, double[] others) {
         return new PolicyData(id, created, validUntil, columns, named, others, organic, terms, constraints,
-                nItems, ids, rank, itemKeys, userKeys, known, segments, segmentOfUser, slate);
+                nItems, ids, rank, itemKeys, userKeys, known, segments, segmentOfUser, slate, calibration);
+    }
+
+    /** The same with columns as requests bring them. */
+    PolicyData uncalibrated() {
+        return new PolicyData(id, created, validUntil, columns, weighed, weights, organic, terms, constraints,
+                nItems, ids, rank, itemKeys, userKeys, known, segments, segmentOfUser, slate, List.of());
     }
 
     /** The label of a group: that of a single key, a list of several, null of none. */

@@ -67,10 +67,12 @@ final class PolicyReader {
         SlateRule slate = new SlateRule(file, Json.object(of.get("slate")), itemKeys, nUsers, isSchema1);
         Refusal.unless(slate.keep == null || columns.contains(slate.keep), "slate: the column that is kept");
         checkColumns(weighed, terms, slate.keep);
+        List<Calibration> calibration = calibration();
         file.checkAllTaken();
         checkCombinations(terms);
         return new PolicyData(id, created, validUntil, List.copyOf(columns), weighed, weights, organic, terms,
-                constraints, nItems, ids, rank, itemKeys, userKeys, known, segments, ofUser, slate);
+                constraints, nItems, ids, rank, itemKeys, userKeys, known, segments, ofUser, slate,
+                calibration);
     }
 
     private Labels labels(String name, Object kind) {
@@ -127,6 +129,20 @@ final class PolicyReader {
         }
         known.addAll(userKeys.keySet());
         return known;
+    }
+
+    private List<Calibration> calibration() {
+        boolean isThere = of.containsKey("calibration"); // in schema 3
+        Refusal.unless(isThere == "3".equals(file.header.get("schema")), "calibration: in schema 3, and always there");
+        List<Calibration> all = new ArrayList<>();
+        Set<String> named = new LinkedHashSet<>();
+        for (Object each : isThere ? Json.list(of.get("calibration")) : List.of()) {
+            Map<String, Object> one = Json.object(each);
+            Refusal.unless(columns.contains(name(one.get("column"))) && named.add(name(one.get("column"))),
+                    "calibration: its column");
+            all.add(Calibration.read(file, all.size(), one, List.copyOf(userKeys.keySet()), userKeys, itemKeys));
+        }
+        return List.copyOf(all);
     }
 
     private List<Term> terms() {

@@ -128,7 +128,9 @@ final class Requests {
                         + "), or -1 for items that the policy has never seen");
         Workspace w = take(n);
         for (int c = 0; c < columns.length; c++)
-            if (forSlate || policy.scorer().reads(c)) w.columns[c] = column(given, columns[c], n);
+            if (forSlate || policy.scorer().reads(c))
+                w.columns[c] = Calibration.mapped(data.calibration(), columns[c], n, user, items,
+                        column(given, columns[c], n), w.mapped[c]);
         if (forSlate) checkDistinct(w, items);
         policy.classes().of(n, items, w.classes);
         double[] scores = w.scores;

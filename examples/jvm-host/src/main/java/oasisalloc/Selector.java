@@ -53,7 +53,10 @@ public final class Selector {
     /** Writes the priced scores of the first n candidates. */
     public void score(int n, User user) {
         check(n, user);
-        policy.scorer().score(n, user, items, columns, w.classes, w.scores);
+        for (int c = 0; c < columns.length; c++)
+            w.columns[c] = Calibration.mapped(policy.data().calibration(), policy.columns().get(c), n, user, items,
+                    columns[c], w.mapped[c]);
+        policy.scorer().score(n, user, items, w.columns, w.classes, w.scores);
     }
 
     /** Writes scores and the slate of the first n candidates, of the user's own size; returns its length. */
@@ -69,7 +72,7 @@ public final class Selector {
         policy.ranks(n, items, w.rank);
         w.reserve(slots);
         String keep = policy.data().slate().keep;
-        if (keep != null) System.arraycopy(columns[policy.columns().indexOf(keep)], 0, w.kept, 0, n);
+        if (keep != null) System.arraycopy(w.columns[policy.columns().indexOf(keep)], 0, w.kept, 0, n);
         return w.fill(n, w.scores, 0, slots, Math.min(user.atLeast, slots), 0.0);
     }
 

@@ -63,6 +63,7 @@ public record Staleness(double holdAfter, double decayAfter, double organicAfter
         double[] weights = new double[named.size()];
         weights[0] = 1.0;
         PolicyData without = decayed(data, 0.0);
-        return without.at(data.id() + "~organic", without.terms(), without.constraints()).weighing(named, weights);
+        return without.at(data.id() + "~organic", without.terms(), without.constraints()).weighing(named, weights)
+                .uncalibrated();
     }
 }

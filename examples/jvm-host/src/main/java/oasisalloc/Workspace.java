@@ -15,6 +15,7 @@ final class Workspace {
     final boolean[] inside;
     final int[] counts; // by category; all zero between slates
     final double[][] columns; // of the current request
+    final double[][] mapped; // calibrated columns
     int[] positions = {}, low = {}, high = {}, mid = {};
     double[] marginal = {};
     Categories.Costs costs;
@@ -37,6 +38,8 @@ final class Workspace {
         inside = new boolean[keeps ? capacity : 0];
         counts = new int[isPlain ? 0 : policy.categories().count];
         columns = new double[policy.columns().size()][];
+        boolean maps = !policy.data().calibration().isEmpty();
+        mapped = new double[columns.length][maps ? capacity : 0];
         int places = Integer.highestOneBit(Math.max(capacity, 1)) << 2;
         seen = new int[places];
         seenIn = new int[places];

@@ -1,0 +1,1 @@
+"""Allocations whose columns are uncertain: risk, floors, standard errors, the worth of knowing more."""

@@ -1,0 +1,157 @@
+"""Fits of calibrations: the truth is found and covered, segments shrink, and bad input is refused in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oasis_alloc as oa
+from oasis_alloc.data.column_map import piecewise
+
+pytest.importorskip("sklearn", reason="the extra `signals`")
+
+
+def truth(scores: np.ndarray) -> np.ndarray:
+    return 0.05 + 0.6 * scores**2
+
+
+def log(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    scores = rng.random(n)
+    return scores, rng.random(n) < truth(scores)
+
+
+def test_the_truth_is_found_and_the_mean_is_kept() -> None:
+    scores, outcomes = log(100_000, 1)
+    made = oa.Calibration.fit(scores, outcomes)
+    at = np.linspace(0.05, 0.9, 49)
+    assert np.abs(made.apply(at) - truth(at)).max() < 0.015
+    assert made.lower[0, -1] <= truth(made.x[-1]) <= made.upper[0, -1]
+    assert made.apply(scores).mean() == pytest.approx(outcomes.mean(), rel=1e-6)
+    assert made.x.size <= 6
+    assert (np.diff(made.apply(np.sort(scores))) >= 0).all()
+
+
+def test_intervals_of_maps_cover_the_truth() -> None:
+    """At the ends of pieces of a truth that the knots can follow."""
+    inside = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        scores = rng.choice([0.1, 0.5, 0.9], 3000)
+        p = np.interp(scores, [0.1, 0.5, 0.9], [0.1, 0.2, 0.6])
+        made = oa.Calibration.fit(scores, rng.random(3000) < p, knots=3)
+        assert made.x.tolist() == [0.1, 0.5, 0.9]
+        inside += ((made.lower[0] <= [0.1, 0.2, 0.6]) & (made.upper[0] >= [0.1, 0.2, 0.6])).tolist()
+    assert 0.90 <= np.mean(inside) <= 0.99  # 180 intervals: 0.95 +- three standard errors
+
+
+def test_segments_that_differ_get_their_own_maps_and_others_the_pooled_one() -> None:
+    rng = np.random.default_rng(3)
+    scores, market = rng.random(40_000), rng.choice(["DE", "SE", "US"], 40_000)
+    factor = {"DE": 0.4, "SE": 0.7, "US": 1.0}
+    p = scores * np.vectorize(factor.get)(market)
+    made = oa.Calibration.fit(scores, rng.random(40_000) < p, by={"market": market})
+    assert made.labels == ("DE", "SE", "US")
+    assert (made.own[1:] > 0.9).all()
+    for label, f in factor.items():
+        assert made.apply([0.5], {"market": [label]})[0] == pytest.approx(0.5 * f, abs=0.02)
+    assert made.apply([0.5], {"market": ["FR"]})[0] == made.apply([0.5])[0]
+    same = oa.Calibration.fit(scores, rng.random(40_000) < scores, by={"market": market})
+    assert (same.own[1:] < 0.5).all()
+
+
+def test_a_small_segment_is_near_the_pooled_map() -> None:
+    rng = np.random.default_rng(4)
+    scores, label = rng.random(20_030), np.where(np.arange(20_030) < 30, "small", "large")
+    outcomes = rng.random(20_030) < scores
+    made = oa.Calibration.fit(scores, outcomes, by={"artist": label}, shrinkage=1000)
+    small = made.labels.index("small") + 1
+    assert made.own[small] == pytest.approx(30 / 1030)
+    assert np.abs(made.y[small] - made.y[0]).max() < 0.03
+
+
+def test_weights_count_rows() -> None:
+    scores, outcomes = log(2000, 5)
+    weights = np.tile([1.0, 3.0], 1000)
+    repeated = np.repeat(np.arange(2000), weights.astype(int))
+    by_weight = oa.Calibration.fit(scores, outcomes, weights=weights)
+    by_row = oa.Calibration.fit(scores[repeated], outcomes[repeated])
+    assert np.abs(by_weight.apply(scores) - by_row.apply(scores)).max() < 1e-6
+
+
+def test_dict_and_json_keep_every_bit() -> None:
+    scores, outcomes = log(5000, 6)
+    made = oa.Calibration.fit(scores, outcomes, by={"market": ["SE", None] * 2500})
+    again = oa.Calibration.from_dict(json.loads(json.dumps(made.to_dict())))
+    for name in ("x", "y", "lower", "upper", "own", "rows"):
+        assert np.array_equal(getattr(made, name), getattr(again, name))
+    assert (again.key, again.labels, again.confidence) == ("market", ("SE",), 0.95)
+    assert made.to_dict() == again.to_dict()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-12, 1e12])
+def test_maps_are_monotone_to_the_last_bit(scale: float) -> None:
+    rng = np.random.default_rng(8)
+    for _ in range(20):
+        x, y = np.sort(rng.random(9)) * scale, np.sort(rng.random((1, 9)), axis=1)
+        values = np.sort(np.concatenate([rng.random(2000) * scale, x, np.nextafter(x, np.inf), np.nextafter(x, -1)]))
+        assert (np.diff(piecewise(x, y, values)) >= 0).all()
+
+
+GOOD: dict[str, Any] = {"scores": [0.1, 0.4, 0.9, 0.7], "outcomes": [0, 0, 1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"outcomes": [0, 0, 2, 1]}, r"outcomes: row 2 is 2 \(1 such rows\); expected numbers in \[0, 1\]"),
+        ({"outcomes": [1, 1, 1, 1]}, "all 4 rows are 1, a single class"),
+        ({"outcomes": [0, 1, np.nan, 1]}, "outcomes: row 2 is nan"),
+        ({"outcomes": [0, 1]}, "outcomes: 2 rows; expected 4"),
+        ({"scores": [0.1, np.inf, 0.9, 0.7]}, "scores: row 1 is inf"),
+        ({"scores": [0.5] * 4}, "scores: all 4 rows are 0.5; expected scores that differ"),
+        ({"scores": 0.5}, "scores: got 0.5"),
+        ({"by": {"market": ["a"]}}, r"by\['market'\]: 1 labels; expected 4"),
+        ({"by": {"market": ["a", 1, "b", 2]}}, "labels of several kinds"),
+        ({"by": {"a": [1] * 4, "b": [1] * 4}}, "expected one key and its labels"),
+        ({"by": ["a"] * 4}, "expected one key and its labels"),
+        ({"weights": [1, -1, 1, 1]}, "weights: row 1 is -1"),
+        ({"weights": [0] * 4}, "all rows are 0"),
+        ({"knots": 1}, "knots=1"),
+        ({"knots": 2.5}, "knots=2.5"),
+        ({"shrinkage": -1}, "shrinkage=-1"),
+        ({"confidence": 1}, "confidence=1"),
+    ],
+)
+def test_bad_input_is_refused_in_words(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(oa.InputError, match=message):
+        oa.Calibration.fit(**(GOOD | change))
+
+
+def test_bad_documents_are_refused() -> None:
+    good = oa.Calibration.fit(**GOOD).to_dict()
+    for change in ({"format": "x"}, {"x": [0.0, 0.0]}, {"y": [[1.0, 0.0]]}, {"labels": ["a"]}, {"own": [1.0, 1.0]}):
+        with pytest.raises(oa.InputError):
+            oa.Calibration.from_dict(good | change)
+    with pytest.raises(oa.InputError, match="KeyError"):
+        oa.Calibration.from_dict({name: part for name, part in good.items() if name != "lower"})
+    made = oa.Calibration.from_dict(good)
+    with pytest.raises(oa.InputError, match="by has the key 'market'; expected None"):
+        made.apply([0.5], {"market": ["SE"]})
+    with pytest.raises(oa.InputError, match="above 0"):
+        made.scaled(0)
+
+
+def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "sklearn.isotonic", None)
+    with pytest.raises(oa.MissingDependencyError, match=r"sklearn is needed .*\[signals\]"):
+        oa.Calibration.fit(**GOOD)
+
+
+def test_it_prints_its_maps() -> None:
+    made = oa.Calibration.fit(**GOOD, by={"market": ["SE", "DE"] * 2})
+    assert repr(made) == f"Calibration({made.x.size} knots over 4 rows, 2 segments by 'market')"
+    assert [line.split()[0] for line in str(made).splitlines()[-3:]] == ["all", "DE", "SE"]

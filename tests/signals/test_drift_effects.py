@@ -1,0 +1,66 @@
+"""Totals on other candidates at the same prices, and which way prices would move: compared with solving again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import oasis_alloc as oa
+
+N_USERS, DEGREE, N_ITEMS = 400, 8, 40
+
+
+def market(seed: int, lift: float = 0.0) -> oa.Candidates:
+    rng = np.random.default_rng(seed)
+    item = np.concatenate([rng.choice(N_ITEMS, DEGREE, replace=False) for _ in range(N_USERS)])
+    artist = np.arange(N_ITEMS) % 4
+    r = rng.random(item.size) + lift * (artist[item] == 0)
+    return oa.Candidates.from_arrays(np.arange(N_USERS + 1) * DEGREE, item, {"r": r}, items={"artist": artist})
+
+
+@pytest.fixture(scope="module")
+def solution() -> oa.Solution:
+    exposure = oa.exposure(by="artist")
+    limits = [(exposure <= {0: 150.0}).named("caps"), (exposure >= {3: 260.0}).named("floors")]
+    return oa.solve(oa.Problem(market(0), oa.total("r"), limits, oa.Slate(2)))
+
+
+def test_the_same_candidates_change_little(solution: oa.Solution) -> None:
+    effects = oa.drift_effects(solution, market(0), tolerance=0.05)
+    assert {(one.name, one.label) for one in effects} == {("caps", 0), ("floors", 3)}
+    for one in effects:
+        assert one.now == pytest.approx(one.before, rel=0.03)
+        assert one.moves == ""
+
+
+def test_directions_are_those_of_solving_again(solution: oa.Solution) -> None:
+    lifted = market(0, lift=0.2)
+    effects = {one.name: one for one in oa.drift_effects(solution, lifted)}
+    again = oa.solve(solution.problem.replace(candidates=lifted))
+    assert effects["caps"].now > 1.2 * 150.0
+    assert effects["caps"].moves == "up"
+    assert again.prices["caps"][0] > solution.prices["caps"][0] == effects["caps"].price
+    assert effects["floors"].moves == "down"
+    assert again.prices["floors"][3] < solution.prices["floors"][3] < 0
+    lowered = market(0, lift=-0.2)
+    effects = {one.name: one for one in oa.drift_effects(solution, lowered)}
+    assert effects["caps"].moves == "down"
+    assert oa.solve(solution.problem.replace(candidates=lowered)).prices["caps"][0] < solution.prices["caps"][0]
+
+
+def test_totals_are_those_of_the_policy(solution: oa.Solution) -> None:
+    lifted = market(5, lift=0.1)
+    effects = {one.name: one for one in oa.drift_effects(solution, lifted)}
+    slates = solution.policy().select_batch(lifted.indptr, lifted.item, lifted.columns)
+    artist = np.arange(N_ITEMS)[lifted.item[slates[slates >= 0]]] % 4
+    assert effects["caps"].now == pytest.approx((artist == 0).sum(), rel=0.03)
+    assert effects["floors"].now == pytest.approx((artist == 3).sum(), rel=0.03)
+
+
+def test_bad_input(solution: oa.Solution) -> None:
+    with pytest.raises(oa.InputError, match="expected a solution"):
+        oa.drift_effects(market(0), market(0))  # type: ignore[arg-type]
+    with pytest.raises(oa.InputError, match="tolerance=-1"):
+        oa.drift_effects(solution, market(0), tolerance=-1)
+    with pytest.raises(oa.ProblemError, match="'artist'"):
+        oa.drift_effects(solution, oa.Candidates.from_arrays([0, 1], [0], {"r": [0.5]}))
