@@ -100,7 +100,9 @@ def rank_request(body: bytes) -> tuple[list[Any], dict[str, Any], Any, Any]:
     except RecursionError:
         raise Malformed("the body is nested too deeply") from None
     except ValueError as error:  # of Unicode, too
-        raise Malformed(f"the body is not JSON: {error}") from None
+        if "set_int_max_str_digits" in str(error):  # Python's advice is not for who sends a body
+            raise Malformed("the body has a number of thousands of digits") from None
+        raise Malformed(f"the body is not JSON: {str(error)[:200]}") from None
     if not isinstance(given, dict):
         raise Malformed("expected an object with ids, columns, user and k")
     for name in given:

@@ -22,7 +22,7 @@ from oasis_alloc.data.by_group import Labels, numbers_of
 from oasis_alloc.data.left_out import why_left_out
 from oasis_alloc.data.row_groups import StreamedColumn, any_negative
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.statement.by_user import by_user, per_user
+from oasis_alloc.statement.by_user import by_user, per_user, plain
 from oasis_alloc.statement.functions.band import BoundBand
 from oasis_alloc.statement.functions.base import BoundFunction, Function
 from oasis_alloc.statement.functions.shifted import what_is_left
@@ -258,9 +258,11 @@ def checked_supply(supply: object, candidates: Candidates) -> npt.NDArray[np.flo
         raise ProblemError(f"supply: shape {weights.shape}; expected (n_users,) = ({n_users:,},), one number a user.")
     bad = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
     if bad.size:
+        ids, of = candidates.user_ids, int(bad[0])
+        one = f"{of:,}" if ids is None else shown(plain(ids[of]))
         raise ProblemError(
-            f"supply: user {bad[0]:,} has the weight {weights[bad[0]]:g} ({bad.size:,} such users); expected positive "
-            "finite numbers. Give a user without visits a slate of size 0."
+            f"supply: user {one} has the weight {weights[of]:g} ({bad.size:,} of {n_users:,} users are so); "
+            "expected positive finite numbers. Give a user without visits a slate of size 0."
         )
     return readonly(weights)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
@@ -36,6 +37,7 @@ _log = logging.getLogger("oasis_alloc.solve")
 Prices = Mapping[str, Any]
 
 
+@suggesting
 def solve(
     problem: Problem,
     *,

@@ -164,3 +164,21 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
 def test_names_of_any_length_and_kind(tmp_path: Path, name: str) -> None:
     write_whole(tmp_path / name, "text")
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "policy": oa.Policy.load,
+    "candidates": oa.Candidates.from_parquet,
+    "checkpoint": lambda path: oa.solve(problem(), resume=path),
+    "reproduction": oa.read_reproduction,
+}
+
+
+@pytest.mark.parametrize("read", list(READERS.values()), ids=list(READERS))
+def test_a_file_that_is_not_there_is_said_in_words_and_its_path_once(
+    tmp_path: Path, read: Callable[[Path], Any]
+) -> None:
+    with pytest.raises(oa.OasisAllocError) as caught:
+        read(tmp_path / "none" / "file")
+    assert str(caught.value).count(str(tmp_path)) == 1
+    assert "Errno" not in str(caught.value)

@@ -223,6 +223,7 @@ def test_a_request_of_another_type_is_counted_and_logged_once(caplog: pytest.Log
     text = caplog.text
     assert "'12'" in text
     assert "kind number" in text
+    assert "such as '12', a string: policy" in text
     for given in ([], [None], [99], ["12", 7], [12, "a"]):
         served.encode(given)
     assert served.mistyped_requests == 2  # a new item is nothing wrong
@@ -230,6 +231,13 @@ def test_a_request_of_another_type_is_counted_and_logged_once(caplog: pytest.Log
     served.user(k="30")
     served.score([-1], {"r": [0.5]}, g=["7"])
     assert served.mistyped_requests == 5
+
+
+@pytest.mark.parametrize(("label", "words"), [(b"2", "b'2', bytes: policy"), (("a", 1), "of type tuple: policy")])
+def test_what_a_mistyped_label_is_is_said_in_words(label, words: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "oasis_alloc.serving"):
+        policy([30, 7, 12]).encode([label])
+    assert words in caplog.text
 
 
 def test_dates_are_strings_in_a_policy_so_that_a_host_sends_either() -> None:
@@ -373,4 +381,4 @@ def test_labels_that_differ_by_case_alone() -> None:
 
 def test_kinds() -> None:
     values: list[Any] = [1, 0.5, Decimal("0.1"), "a", DAY, UUID(int=1), True, b"a", ("a",)]
-    assert [kind_of(same(value)) for value in values] == [*["number"] * 3, *["string"] * 3, "boolean", "other", "other"]
+    assert [kind_of(same(value)) for value in values] == [*["number"] * 3, *["string"] * 3, "boolean", "bytes", "other"]

@@ -202,9 +202,9 @@ def test_numbers_per_user_go_to_their_users(make: Any, form: str) -> None:
 
 def test_numbers_per_user_in_another_order_are_refused() -> None:
     cands = oa.Candidates.from_frames(PAIRS, users=USERS[["user"]])
-    with pytest.raises(ProblemError, match=r"user 'ann' has no number.*given are 0.*'slots'"):
+    with pytest.raises(ProblemError, match=r"user 'ann' has no number.*numbers for 0.*'slots'"):
         oa.Problem(cands, oa.total("r"), slate=oa.Slate(USERS["slots"]))
-    with pytest.raises(ProblemError, match=r"user 'ann' has no number.*given are 0.*'weight'"):
+    with pytest.raises(ProblemError, match=r"user 'ann' has no number.*numbers for 0.*'weight'"):
         oa.Problem(cands, oa.total("r"), supply=USERS["weight"])
 
 

@@ -229,6 +229,7 @@ NOW = 1_782_864_000.0
     [
         (b"{", 422, "is not JSON"),
         (b"[" * 100_000, 422, "is not JSON"),
+        (b'{"events": ' + b"1" * 5_000 + b"}", 422, "a number of thousands of digits"),
         (b"[]", 422, "expected an object with events"),
         ({"events": [], "more": 1}, 422, "expected an object with events"),
         ({"events": [{"id": "a"}]}, 422, "event 0: expected an object with id, key and time"),

@@ -98,6 +98,11 @@ MALFORMED: dict[str, tuple[bytes, int, str]] = {
 }
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a missing column": ({"columns": {"relevance": [1.0] * 4}}, "'streams' is missing"),
+    "a column misspelled": (
+        {"columns": {"Relevence": [1.0] * 4, "streams": [1.0] * 4}},
+        "'relevance' is missing; there are [Relevence, streams]; did you mean 'Relevence'?",
+    ),
+    "a key misspelled": ({"user": {"markt": "se"}}, "did you mean 'market'?"),
     "a short column": ({"columns": {"relevance": [1.0], "streams": [1.0]}}, "has 1 numbers; expected 4"),
     "a key that no problem had": ({"user": {"planet": "mars"}}, "'planet'"),
     "an item twice": ({"ids": ["a", "a", "ç", "e"]}, "appears twice, at positions 0 and 1"),
@@ -122,6 +127,8 @@ def test_a_request_that_is_wrong(host: tuple[Client, Path], name: str) -> None:
     body = json.dumps(REQUEST | change).replace("Infinity", "1e400").encode()
     found, said = send(host[0], "/rank", body)
     assert (found, words in said) == (422, True), said
+    if "planet" in words:
+        assert "did you mean" not in said
 
 
 def test_paths_and_methods(host: tuple[Client, Path]) -> None:

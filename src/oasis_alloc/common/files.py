@@ -152,6 +152,15 @@ def plainly(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def reason_of(error: BaseException) -> str:
+    """Why a file cannot be read or written, for a message that has its path already: without number and path.
+
+    >>> reason_of(FileNotFoundError(2, "No such file or directory", "a.csv")), reason_of(ValueError("not JSON"))
+    ('No such file or directory', 'not JSON')
+    """
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+
+
 def kind_of_file(path: Path) -> str:
     """The kind of an existing path, in words: a file, a directory, a device or something else."""
     mode = path.stat().st_mode

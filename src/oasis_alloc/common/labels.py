@@ -142,15 +142,17 @@ def all_same(labels: Iterable[Any]) -> list[Any]:
 
 
 def kind_of(looked_up: Hashable) -> str:
-    """Return the kind of a result of `same`: "number", "string", "boolean" or "other".
+    """Return the kind of a result of `same`: "number", "string", "boolean", "bytes" or "other".
 
     >>> [kind_of(same(label)) for label in (1, 0.5, "a", True, b"a", ("a", 1))]
-    ['number', 'number', 'string', 'boolean', 'other', 'other']
+    ['number', 'number', 'string', 'boolean', 'bytes', 'other']
     """
     if isinstance(looked_up, str):
         return "string"
     if isinstance(looked_up, _Boolean):
         return "boolean"
+    if isinstance(looked_up, bytes):
+        return "bytes"
     return "number" if isinstance(looked_up, (int, float)) else "other"
 
 

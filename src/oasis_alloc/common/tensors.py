@@ -49,6 +49,8 @@ def read_tensors(path: str | os.PathLike[str], kind: str) -> tuple[Tensors, dict
         with safe_open(os.fspath(path), framework="numpy") as file:
             about: dict[str, str] = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    except FileNotFoundError as error:  # its text has the path, which the caller says
+        raise InputError(f"cannot be read as a {what} (there is no such file).") from error
     except wrong as error:
         raise InputError(f"cannot be read as a {what} ({error}).") from error
     if about.get(_FORMAT) != kind:

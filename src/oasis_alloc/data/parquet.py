@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
-from oasis_alloc.common.files import kind_of_file, path_text, replacing
+from oasis_alloc.common.files import kind_of_file, path_text, reason_of, replacing
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import FrozenMapping
@@ -121,7 +121,7 @@ def _parts(directory: object) -> list[TableFile]:
             return [TableFile(path, {})]
         is_there, is_folder = path.exists(), path.is_dir()
     except (OSError, ValueError) as error:  # a name that is too long, a folder without permission, a zero byte
-        raise InputError(f"{str(path)!r}: {error}; expected a directory with Parquet files.") from error
+        raise InputError(f"{str(path)!r}: {reason_of(error)}; expected a directory with Parquet files.") from error
     if is_there and not is_folder:
         raise InputError(f"{str(path)!r} is {kind_of_file(path)}; expected a directory with Parquet files, or one.")
     if not is_folder:

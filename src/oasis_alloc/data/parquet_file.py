@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.errors import InputError
 
@@ -96,7 +97,7 @@ class File(ByFields):
         except FileNotFoundError:
             self._changed("it is gone")
         except OSError as error:
-            raise InputError(f"{self.path} can no longer be accessed ({error}). {_REMEDY}") from error
+            raise InputError(f"{self.path} can no longer be accessed ({reason_of(error)}). {_REMEDY}") from error
         difference = self.stamp.differs(Stamp.of(found))
         if not difference and handle is not None:
             difference = self.stamp.differs(Stamp.of(os.fstat(handle)))

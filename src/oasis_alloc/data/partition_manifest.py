@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.errors import InputError
 
 NAME = "_partitions.json"
@@ -107,7 +107,7 @@ class Manifest:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read ({error}).") from error
+            raise InputError(f"{path} cannot be read ({reason_of(error)}).") from error
         try:
             found = json.loads(text)
             if found.pop("format") != _FORMAT:

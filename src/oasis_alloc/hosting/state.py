@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.errors import SnapshotError
 from oasis_alloc.serving.file.container import read_regular
 
@@ -120,7 +120,7 @@ class StateFile:
         except FileNotFoundError:
             return State()
         except (OSError, ValueError) as error:  # SnapshotError is a ValueError
-            raise SnapshotError(f"{self.path} cannot be read: {error}", "unreadable") from error
+            raise SnapshotError(f"{self.path} cannot be read: {reason_of(error)}", "unreadable") from error
 
     def write(self, state: State) -> None:
         """Write the state, completely or not at all; raises OSError."""

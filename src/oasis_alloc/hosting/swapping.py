@@ -16,6 +16,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oasis_alloc.common.files import reason_of
 from oasis_alloc.errors import SnapshotError
 from oasis_alloc.hosting.decision import Served
 from oasis_alloc.hosting.judging import Facts, Seen, judge
@@ -187,7 +188,10 @@ class Swapping:
                 found = self._look()
             except OSError as error:
                 self._seen.forget()
-                return self._refuse(SnapshotError(f"{self._path} cannot be read: {error}", "unreadable")) or followed
+                return (
+                    self._refuse(SnapshotError(f"{self._path} cannot be read: {reason_of(error)}", "unreadable"))
+                    or followed
+                )
             except SnapshotError as error:
                 if error.reason == "unreadable":  # the reason may pass
                     self._seen.forget()

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.labels import plain
 from oasis_alloc.errors import InputError
 
@@ -29,7 +29,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
         with open(path, encoding="utf-8") as file:
             state = json.load(file)
     except (ValueError, OSError) as error:
-        raise InputError(f"{os.fspath(path)}: no saved pacer ({error}).") from None
+        raise InputError(f"{os.fspath(path)}: no saved pacer ({reason_of(error)}).") from None
     if not isinstance(state, dict) or state.get("format") != _FORMAT:
         raise InputError(f"{os.fspath(path)}: no saved pacer; expected a file of pacer.save().")
     if state.get("schema") != _SCHEMA:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oasis_alloc.common.checks import as_real
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
@@ -229,7 +229,7 @@ class Schedule(ByFields):
             text = Path(path).read_text(encoding="utf-8")
             found = json.loads(text)
         except (OSError, ValueError) as error:
-            raise InputError(f"{shown(os.fspath(path))} cannot be read as a schedule: {error}") from error
+            raise InputError(f"{shown(os.fspath(path))} cannot be read as a schedule: {reason_of(error)}") from error
         if not isinstance(found, dict) or found.get("format") != _FORMAT:
             raise InputError(f"{shown(os.fspath(path))} is not a schedule; expected JSON with format {_FORMAT!r}.")
         try:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.errors import OasisAllocError, ProblemError
 from oasis_alloc.statement.functions import Function
@@ -64,6 +65,8 @@ _WORDS: dict[type[ast.AST], str] = {
     ast.NamedExpr: "an assignment",
     ast.Starred: "a starred argument",
 }
+_SHOWN = 100  # characters of a line that an error shows
+_LONGEST_MESSAGE = 1_000
 _LONGEST = 10_000  # characters; deeper nesting than this allows would exhaust the stack
 
 
@@ -109,7 +112,10 @@ class _Reader:
             # in parentheses a line break needs no backslash
             tree = ast.parse(f"({self.text}\n)", mode="eval")
         except SyntaxError as error:
-            self._refuse(f"not an expression: {error.msg}.", error.lineno or 1, (error.offset or 1) - 1, error)
+            wrong = "not an expression: " + error.msg.rstrip(".")
+            if "set_int_max_str_digits" in error.msg:  # Python's advice is of no use in a file
+                wrong = "a number has thousands of digits; write it with an exponent, such as 1e20"
+            self._refuse(f"{wrong}.", error.lineno or 1, (error.offset or 1) - 1, error)
         except (ValueError, RecursionError, MemoryError) as error:
             raise ProblemError(f"{self.place}: the expression cannot be parsed: {error}.") from error
         try:
@@ -135,7 +141,7 @@ class _Reader:
             case ast.Call():
                 return self.call(node)
             case _:
-                what = _WORDS.get(type(node), f"{ast.get_source_segment(f'({self.text}', node) or 'this'!r}")
+                what = _WORDS.get(type(node), shown(ast.get_source_segment(f"({self.text}", node) or "this"))
                 self.refuse(
                     node,
                     f"{what} cannot be used in a statement. Allowed are numbers, names from [limits], "
@@ -147,7 +153,7 @@ class _Reader:
         if isinstance(value, str):
             return value
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self.refuse(node, f"{value!r} is not a number.")
+            self.refuse(node, f"{shown(value)} is not a number.")
         try:
             number = float(value)
         except OverflowError:
@@ -161,7 +167,7 @@ class _Reader:
             return self.limits[node.id]
         if node.id in self.functions:
             self.refuse(node, f"{node.id} is a function: write {node.id}(...).")
-        self.refuse(node, f"unknown name {node.id!r}.{did_you_mean(node.id, [*self.limits, *self.functions])}")
+        self.refuse(node, f"unknown name {shown(node.id)}.{did_you_mean(node.id, [*self.limits, *self.functions])}")
 
     def comparison(self, node: ast.Compare) -> Any:
         if len(node.ops) > 1:
@@ -186,7 +192,9 @@ class _Reader:
             function = owner.delivered_so_far
         elif isinstance(node.func, ast.Name):
             if node.func.id not in self.functions:
-                self.refuse(node, f"unknown function {node.func.id!r}.{did_you_mean(node.func.id, self.functions)}")
+                self.refuse(
+                    node, f"unknown function {shown(node.func.id)}.{did_you_mean(node.func.id, self.functions)}"
+                )
             function = self.functions[node.func.id]
         else:
             self.refuse(node, f"only these can be called: {', '.join(self.functions)}.")
@@ -199,7 +207,7 @@ class _Reader:
         try:
             return function(*args, **named)
         except (OasisAllocError, TypeError, ValueError, ArithmeticError) as error:
-            self.refuse(node, str(error), error)
+            self.refuse(node, _cut(str(error)), error)
 
     def combine(self, node: ast.expr, sign: str, function: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
         if sign in "*/" and isinstance(left, Mapping) and isinstance(right, float):  # 0.9 * caps: label by label
@@ -208,11 +216,11 @@ class _Reader:
             return self.combine(node, sign, function, right, left)
         for side in (left, right):
             if isinstance(side, str | tuple):
-                self.refuse(node, f"{side!r} is a text, not a measure or a number.")
+                self.refuse(node, f"{shown(side)} is a text, not a measure or a number.")
         try:
             return function(left, right)
         except OasisAllocError as error:
-            self.refuse(node, str(error), error)
+            self.refuse(node, _cut(str(error)), error)
         except (TypeError, ValueError, ArithmeticError) as error:
             reason = "division by zero" if isinstance(error, ZeroDivisionError) else f"{sign} is not defined for them"
             self.refuse(node, f"cannot combine {_short(left)} {sign} {_short(right)}: {reason}.", error)
@@ -227,11 +235,23 @@ class _Reader:
         line = min(line, len(lines))
         if line == 1:
             column -= 1  # our opening parenthesis
-        shown = lines[line - 1]
-        caret = " " * max(0, min(column, len(shown))) + "^"
+        source, column = _around(lines[line - 1], max(0, column))
+        caret = " " * column + "^"
         at = self.place.line
         place = SourcePosition(self.place.file, None if at is None else at + line - 1, self.place.entry)
-        raise ProblemError(f"{place}: {message}\n    {shown}\n    {caret}") from cause
+        raise ProblemError(f"{place}: {message}\n    {source}\n    {caret}") from cause
+
+
+def _around(source: str, column: int) -> tuple[str, int]:
+    """The part of a long line that is around a column, and where the column is in it."""
+    column = min(column, len(source))
+    start = max(0, min(column - _SHOWN // 2, len(source) - _SHOWN))
+    before, after = "..." if start else "", "..." if start + _SHOWN < len(source) else ""
+    return before + source[start : start + _SHOWN] + after, column - start + len(before)
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "..."
 
 
 def _short(value: Any) -> str:

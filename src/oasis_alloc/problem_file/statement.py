@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.remote import Files, is_remote
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
@@ -176,9 +177,9 @@ def read_source(path: Path) -> str:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file.") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: cannot be read: {error}. Save it as UTF-8.") from error
+        raise InputError(f"{path}: cannot be read: {reason_of(error)}. Save it as UTF-8.") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}.") from error
+        raise InputError(f"{path}: cannot be read: {reason_of(error)}.") from error
 
 
 def _candidates(entry: Mapping[str, Any], folder: Files) -> Candidates:

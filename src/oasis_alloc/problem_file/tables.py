@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from oasis_alloc.common.files import kind_of_file, plainly
+from oasis_alloc.common.files import kind_of_file, plainly, reason_of
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.data.doubled import told_apart
 from oasis_alloc.data.partitions import PARQUET, TableFile, parts_of, typed
@@ -62,7 +62,7 @@ def _found(path: Path) -> tuple[list[TableFile], tuple[str, ...]]:
     except (OSError, ValueError) as error:  # a name that is too long, a folder without permission
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} cannot be accessed ({error}).") from error
+        raise InputError(f"{path} cannot be accessed ({reason_of(error)}).") from error
     return [TableFile(path, {})], kind
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
 from oasis_alloc.errors import InputError, SnapshotError
@@ -115,7 +115,7 @@ class Trust(ByFields):
         except FileNotFoundError:
             return 0
         except (OSError, ValueError) as error:
-            raise SnapshotError(f"{self.remember} cannot be read: {error}", "unreadable") from error
+            raise SnapshotError(f"{self.remember} cannot be read: {reason_of(error)}", "unreadable") from error
         if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
             raise SnapshotError(
                 f"{self.remember} has {shown(text)}; expected the number of a version. Remove the file only if the "
@@ -130,4 +130,4 @@ class Trust(ByFields):
             try:
                 write_whole(self.remember, f"{version}\n")
             except OSError as error:
-                raise SnapshotError(f"{self.remember} cannot be written: {error}", "unreadable") from error
+                raise SnapshotError(f"{self.remember} cannot be written: {reason_of(error)}", "unreadable") from error

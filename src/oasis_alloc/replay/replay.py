@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.documents import jsonable
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.pacer import Pacer
@@ -164,7 +164,7 @@ class _Done:
             found = json.loads(self._path.read_text(encoding="utf-8"))
         except (ValueError, OSError) as error:
             raise InputError(
-                f"replay(resume): {self._path} cannot be read ({error}); expected a file of an earlier call."
+                f"replay(resume): {self._path} cannot be read ({reason_of(error)}); expected a file of an earlier call."
             ) from None
         if not isinstance(found, dict) or found.get("format") != _FORMAT or found.get("call") != self._call:
             raise InputError(

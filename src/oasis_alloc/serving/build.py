@@ -163,7 +163,10 @@ def _organic(solution: Answer, given: str | None) -> str:
 def _positive(seconds: float) -> float:
     real = as_real(seconds)
     if real is None or not 0 < real < _FOREVER:
-        raise ProblemError(f"policy(valid_for={shown(seconds)}): expected a positive number of seconds, or None.")
+        raise ProblemError(
+            f"policy(valid_for={shown(seconds)}): expected a positive number of seconds below {_FOREVER:.0e} (30 "
+            "million years), or None for a policy without an end."
+        )
     return real
 
 

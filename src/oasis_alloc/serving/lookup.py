@@ -77,10 +77,15 @@ def warn(what: str, labels: Iterable[Any], kinds: frozenset[str], policy_id: str
     """Log that a request has ids or labels of another kind than the policy's, with the first of them."""
     first = next((label for label in as_listed(labels) if not is_none(label)), None)
     _log.warning(
-        "%s such as %s, a %s: policy %s has those of kind %s, and 1 is not equal to '1'. They count as never seen. "
+        "%s such as %s, %s: policy %s has those of kind %s, and 1 is not equal to '1'. They count as never seen. "
         "See docs/labels.md; policy.mistyped_requests counts such requests.",
-        what, shown(first), kind_of(same(first)), policy_id, " and ".join(sorted(kinds)),
+        what, shown(first), _described(first), policy_id, " and ".join(sorted(kinds)),
     )  # fmt: skip
+
+
+def _described(label: Any) -> str:
+    kind = kind_of(same(label))
+    return "bytes" if kind == "bytes" else f"of type {type(label).__name__}" if kind == "other" else f"a {kind}"
 
 
 def by_key(attributes: Mapping[str, object]) -> Mapping[str, object]:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from oasis_alloc.common.files import kind_of_file
+from oasis_alloc.common.callers import callers_level
+from oasis_alloc.common.files import kind_of_file, reason_of
 from oasis_alloc.common.remote import RemoteCopy, is_remote
 from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine
@@ -141,7 +142,7 @@ class Checkpointer:
         )
         _log.warning("%s", message)
         with suppress(CheckpointWarning):  # if warnings are errors, the answer must not be lost: it is logged
-            warnings.warn(message, CheckpointWarning, stacklevel=2)
+            warnings.warn(message, CheckpointWarning, stacklevel=callers_level())
 
 
 def _has_begun(monitor: Monitor) -> bool:
@@ -181,7 +182,7 @@ def _fetched(address: str) -> RemoteCopy:
     except FileNotFoundError:
         raise ProblemError(f"solve(resume={str(copy)!r}): there is no such file; expected a checkpoint.") from None
     except OSError as error:
-        raise ProblemError(f"solve(resume={str(copy)!r}): cannot be read: {error}") from error
+        raise ProblemError(f"solve(resume={str(copy)!r}): cannot be read: {reason_of(error)}") from error
     return copy
 
 
@@ -190,14 +191,16 @@ def _can_be(path: Path, what: str) -> bool:
     try:
         return not path.is_dir() and path.parent.is_dir()
     except (OSError, ValueError) as error:  # a name that is too long or has a zero byte, a folder without permission
-        raise ProblemError(f"solve({what}={str(path)!r}): no file can be written there ({error}).") from error
+        raise ProblemError(
+            f"solve({what}={str(path)!r}): no file can be written there ({reason_of(error)})."
+        ) from error
 
 
 def _is_file(path: Path, what: str) -> bool:
     try:
         return path.is_file()
     except (OSError, ValueError) as error:
-        raise ProblemError(f"solve({what}={str(path)!r}): cannot be accessed ({error}).") from error
+        raise ProblemError(f"solve({what}={str(path)!r}): cannot be accessed ({reason_of(error)}).") from error
 
 
 def _as_path(path: object, what: str) -> Path | None:
@@ -205,4 +208,6 @@ def _as_path(path: object, what: str) -> Path | None:
         raise ProblemError(f"solve({what}={path!r}): expected the path of a file.")
     if path is not None and "\0" in str(path):
         raise ProblemError(f"solve({what}={path!r}): expected a path without a zero byte.")
+    if path is not None and not str(path):  # Path("") is the current directory
+        raise ProblemError(f"solve({what}={path!r}): the path is empty; expected the path of a file, or None.")
     return None if path is None else Path(path)

@@ -16,6 +16,8 @@ from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.data.by_group import as_number, labelled
 from oasis_alloc.errors import InputError, ProblemError
 
+_NAMED = 3  # maximum number of unknown ids in a message
+
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
 
@@ -81,25 +83,35 @@ def per_user(given: ByUser, candidates: Candidates, what: str) -> npt.NDArray[np
     out = np.empty(candidates.n_users)
     for user, one in enumerate(all_same(ids)):
         if one not in number:
-            raise ProblemError(_missing(given, ids[user], what, [same(other) for other in ids[:3]]))
+            known = all_same(ids)
+            raise ProblemError(_missing(given, ids[user], what, known[:3], set(number) - set(known)))
         value = number[one]
         found = None if is_none(value) else as_number(value)
         if found is None:
-            raise ProblemError(f"{what}: user {_plain(ids[user])!r} has {shown(value)}; expected a number.")
+            raise ProblemError(f"{what}: user {plain(ids[user])!r} has {shown(value)}; expected a number.")
         out[user] = found
     return out
 
 
-def _missing(given: Mapping[Any, Any], user: Any, what: str, ids: list[Any]) -> str:
-    first = next(iter(given), None)
+def _missing(given: Mapping[Any, Any], user: Any, what: str, ids: list[Any], unknown: set[Any]) -> str:
     text = (
-        f"{what}: user {_plain(user)!r} has no number; expected one for every user, by id, such as "
-        f"{', '.join(map(repr, ids))}; the labels given are {first!r}, ..."
+        f"{what}: user {plain(user)!r} has no number; expected one for every user, by id, such as "
+        f"{', '.join(map(repr, ids))}"
     )
+    if not given:
+        text += "; the mapping is empty."
+    elif unknown:
+        first = [shown(plain(one)) for one in given if same(one) in unknown][:_NAMED]
+        more = f", ... ({len(unknown):,} in all)" if len(unknown) > len(first) else ""
+        these = "this id" if len(unknown) == 1 else "these ids"
+        text += f"; it has numbers for {', '.join(first)}{more}, and no user has {these}."
+    else:
+        text += f"; there are numbers for {len(given):,} of the users."
     if isinstance(given, _Named):
         text += f" Set the ids as the index of the Series, or name the column of users: {given.name!r}."
     return text
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A scalar of NumPy as Python's own, which reads better; anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value

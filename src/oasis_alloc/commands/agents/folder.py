@@ -10,7 +10,7 @@ from oasis_alloc.commands.agents.documents import Document, listed
 from oasis_alloc.commands.agents.reading import LONGEST, check_text, is_job
 from oasis_alloc.commands.agents.room import RoomFiles
 from oasis_alloc.common.documents import jsonable
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.data.partitions import PARQUET
 from oasis_alloc.errors import InputError
 from oasis_alloc.problem_file.statement import read_source
@@ -81,5 +81,5 @@ def write(call: Call, path: str, text: str) -> Document:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, text)
     except (OSError, UnicodeError) as error:
-        raise InputError(f"{path}: cannot be written: {error}.") from error
+        raise InputError(f"{path}: cannot be written: {reason_of(error)}.") from error
     return {"path": room.relative(target), "kind": kind, "next": f"call check with the statement {path!r}"}

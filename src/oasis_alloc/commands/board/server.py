@@ -117,6 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             return json.loads(self.rfile.read(int(length)))
         except (ValueError, RecursionError) as error:
+            if "set_int_max_str_digits" in str(error):  # Python's advice is not for who sends a body
+                raise ValueError("its body has a number of thousands of digits") from error
             raise ValueError(f"its body is not JSON ({error})") from error
 
     def _send(self, status: int, document: Any) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, require
 from oasis_alloc.publish.decisions.schema import FORMAT, SCHEMA, Decision, as_table, decisions_of
@@ -199,14 +200,14 @@ def _read(path: Path) -> Any:
     except InputError:
         raise
     except Exception as error:  # Arrow has errors of its own for damaged files
-        raise InputError(f"{path} cannot be read: {error}") from error
+        raise InputError(f"{path} cannot be read: {reason_of(error)}") from error
 
 
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+        raise InputError(f"{path} cannot be read: {reason_of(error)}") from error
 
 
 def _row(path: Path, number: int, line: str) -> Mapping[str, Any]:

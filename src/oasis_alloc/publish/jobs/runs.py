@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from oasis_alloc.common.files import locked
+from oasis_alloc.common.files import locked, reason_of
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.remote import RemoteFolder, remove_copies, without_secrets
 from oasis_alloc.errors import InputError
@@ -78,7 +78,7 @@ class Runs:
         try:
             below = self._remote.below()
         except OSError as error:
-            raise InputError(f"{self}: the runs cannot be read: {error}") from error
+            raise InputError(f"{self}: the runs cannot be read: {reason_of(error)}") from error
         return [name for name, _, file in (path.rpartition("/") for path in below) if file == RUN and "/" not in name]
 
     def last_published(self, before: str) -> RunFolder | None:

@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import SnapshotError
 
@@ -129,7 +129,8 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     except (OSError, ValueError) as error:  # the latter for a null character in the path
         if isinstance(error, SnapshotError):
             raise
-        raise SnapshotError(f"it cannot be read: {error}", "unreadable") from error
+        reason = reason_of(error)
+        raise SnapshotError(f"it cannot be read: {reason}", "unreadable") from error
 
 
 def read_regular(path: str | os.PathLike[str], largest: int, length: int | None = None) -> bytes:

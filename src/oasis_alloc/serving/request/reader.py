@@ -214,6 +214,7 @@ class RequestReader:
                 f"items has dtype {numbers.dtype} and shape {numbers.shape}; expected (n,) item numbers. "
                 "policy.encode(ids) turns ids into numbers."
             )
+        given = numbers
         if numbers.dtype.kind == "u" and numbers.dtype.itemsize == 8:  # some would be negative as signed numbers
             numbers = np.minimum(numbers, np.uint64(np.iinfo(np.int64).max))
         numbers = np.ascontiguousarray(numbers, np.int64)
@@ -222,7 +223,7 @@ class RequestReader:
         if numbers.size and (numbers.min() < -1 or numbers.max() >= self.data.n_items):
             at = int(np.argmax((numbers < -1) | (numbers >= self.data.n_items)))
             raise InputError(
-                f"items: entry {at} is {numbers[at]}; expected numbers in [0, {self.data.n_items:,}), or -1 for items "
+                f"items: entry {at} is {given[at]}; expected numbers in [0, {self.data.n_items:,}), or -1 for items "
                 "that the policy has never seen."
                 + ("" if self.data.items is None else " policy.encode(ids) turns ids into numbers.")
             )

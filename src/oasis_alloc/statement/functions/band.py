@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
@@ -54,9 +54,16 @@ class Band(Function):
     __repr__ = __str__
 
     def __bool__(self) -> bool:
-        raise ProblemError(
-            f"{self} has no truth value. A chain like `lo <= m <= hi` is two constraints: write `m >= lo` and "
-            "`m <= hi`."
+        raise self._chained("has no truth value")
+
+    def _compared(self, limit: object) -> NoReturn:
+        raise self._chained("is a constraint already, and cannot be compared again")
+
+    __le__ = __lt__ = __ge__ = __gt__ = _compared
+
+    def _chained(self, what: str) -> ProblemError:
+        return ProblemError(
+            f"{self} {what}. A chain like `lo <= m <= hi` is two constraints: write `m >= lo` and `m <= hi`."
         )
 
     def bind(self, labels: Sequence[Any]) -> BoundBand:

@@ -57,7 +57,7 @@ final class Requests {
             if (key instanceof String name && data.userKeys().containsKey(name)) continue;
             if (!(key instanceof String name) || !policy.tally().known().contains(name))
                 throw new InputException("user: the users of the solved problem do not have a key '" + key
-                        + "'; known: " + String.join(", ", data.known()));
+                        + "'; known: " + String.join(", ", data.known()) + Nearest.hint(key, data.known()));
         }
         for (Object key : labels.keySet())
             if (!data.userKeys().containsKey(key)) policy.tally().ignored((String) key);
@@ -154,7 +154,8 @@ final class Requests {
         double[] column = given.get(name);
         if (column == null)
             throw new InputException("columns: '" + name + "' is missing; there are "
-                    + given.keySet().stream().map(String::valueOf).sorted().toList());
+                    + given.keySet().stream().map(String::valueOf).sorted().toList()
+                    + Nearest.hint(name, given.keySet()));
         if (column.length != n)
             throw new InputException("columns: '" + name + "' has " + column.length + " numbers; expected " + n);
         for (int i = 0; i < n; i++)
