@@ -205,3 +205,15 @@ def test_reports_frames_and_documents(plan: oa.Solution) -> None:
     assert document["value"]["change"] == pytest.approx(what.value.change)
     assert {row["label"] for row in document["moved"]["rows"]} == set(planned.CAMPAIGNS)
     assert ["floors", "c3"] in [row["label"] for row in document["prices"]["rows"]]
+
+
+def test_a_plan_that_was_stopped_early_can_be_asked() -> None:
+    early = oa.solve(planned.problem(), time_limit=1e-9)
+    assert early.gap == np.inf
+    assert early.violation > 0.01
+    what = early.what_if(limits=LIMITS["a floor of one campaign"])
+    assert what.after.gap <= 1e-4
+    low, high = what.value_range
+    assert low == what.after.value - early.bound
+    assert high == np.inf, "the value of a plan that misses limits says nothing of the optimum"
+    assert oa.limit_curve(early, "floors", "c3", [480.0]).what_if(0).after.gap <= 1e-4
