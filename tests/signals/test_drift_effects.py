@@ -77,6 +77,13 @@ def test_limits_stay_with_their_labels_where_groups_come_and_go(as_array: bool) 
     assert effects["caps", "b"].before == gone.before
 
 
+def test_a_conflict_has_no_prices_to_judge_by() -> None:
+    floors = (oa.exposure(by="artist") >= {3: 1e6}).named("floors")
+    conflict = oa.solve(oa.Problem(market(0), oa.total("r"), floors, oa.Slate(2)))
+    with pytest.raises(oa.SolverError, match="the problem is infeasible"):
+        oa.drift_effects(conflict, market(1))
+
+
 def test_bad_input(solution: oa.Solution) -> None:
     with pytest.raises(oa.InputError, match="expected a solution"):
         oa.drift_effects(market(0), market(0))  # type: ignore[arg-type]

@@ -74,6 +74,8 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
         For another type, or a tolerance below 0.
     ProblemError
         If the problem cannot be stated over these candidates.
+    SolverError
+        For an infeasible problem, which has no prices.
 
     Example
     -------
@@ -93,6 +95,7 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
     if not isinstance(solution, Solution) or not isinstance(candidates, Candidates):
         what = solution if not isinstance(solution, Solution) else candidates
         raise InputError(f"drift_effects(): got {shown(what)}; expected a solution and oa.Candidates.")
+    solution.raise_if_infeasible()
     share = as_real(tolerance)
     if share is None or not 0 <= share < np.inf:
         raise InputError(f"tolerance={shown(tolerance)}: expected a number >= 0.")
