@@ -71,8 +71,8 @@ def supply_by_draw(
         if unlike:
             there, lacking = ("users", "pairs") if unlike[0] in labels else ("pairs", "users")
             raise InputError(
-                f"column {draw!r}: {there} has the draw {shown(unlike[0])}, and {lacking} lacks it ({len(unlike):,} such "
-                "draws); expected the same draws in both."
+                f"column {draw!r}: {there} has the draw {shown(unlike[0])}, and {lacking} lacks it "
+                f"({len(unlike):,} such draws); expected the same draws in both."
             )
         number = np.array([known[one] for one in labels], np.int64)[number]
     users = _numbers(frame[candidates.user_name], candidates.user_ids, candidates.n_users, candidates.user_name)
