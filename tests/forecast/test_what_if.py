@@ -217,3 +217,23 @@ def test_a_plan_that_was_stopped_early_can_be_asked() -> None:
     assert low == what.after.value - early.bound
     assert high == np.inf, "the value of a plan that misses limits says nothing of the optimum"
     assert oa.limit_curve(early, "floors", "c3", [480.0]).what_if(0).after.gap <= 1e-4
+
+
+def test_dates_of_numpy_move_a_flight_as_texts_do() -> None:
+    relevance = np.random.default_rng(0).random(80)
+    days = np.datetime64("2030-05-01") + np.arange(40) // 10
+
+    def answer(labels: list[Any]) -> dict[Any, float]:
+        cands = oa.Candidates.from_arrays(
+            np.arange(41) * 2, np.tile([0, 1], 40), {"relevance": relevance}, users={"day": labels},
+            items={"campaign": ["a", "b"]})  # fmt: skip
+        first, *_, last = cands.groups("day")
+        flights = (oa.exposure(by=("day", "campaign")) <= {(first, "a"): 0.0, (last, "a"): 0.0}).named("flights")
+        plan = oa.solve(oa.Problem(cands, oa.total("relevance"), flights, oa.Slate(1)))
+        what = plan.what_if(dates={"a": (first, first)}, slices="day")
+        return {str(one.label[0])[:10]: one.after for one in what.moved(("day", "campaign")) if one.label[1] == "a"}
+
+    found = answer(list(days))
+    assert found == answer([str(day) for day in days])
+    assert found["2030-05-01"] > 0.0
+    assert found["2030-05-02"] == found["2030-05-04"] == 0.0
