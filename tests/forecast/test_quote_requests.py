@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,23 @@ def test_flights_restrict_hours(timed: oa.Solution) -> None:
     with pytest.raises(oa.ProblemError, match="in the past"):
         oa.quote(timed, of={"song": "b"}, where={"hour": HOURS[0]}, now=NOW)
     assert oa.quote(timed, of={"song": "b"}, where={"hour": HOURS[1]}, now=NOW).max_units.high == 1.0
+
+
+@pytest.mark.parametrize("kind", [str, dt.date.fromisoformat, np.datetime64])
+def test_days_of_any_kind_are_times(kind: Callable[[str], Any]) -> None:
+    days = [kind(f"2030-05-0{1 + k % 3}") for k in range(30)]
+    cands = oa.Candidates.from_arrays(
+        np.arange(31) * 2, np.tile([0, 1], 30), {"r": np.random.default_rng(3).random(60)}, users={"day": days},
+        items={"campaign": ["a", "b"]})  # fmt: skip
+    solution = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1)))
+    asked: dict[str, Any] = {"of": {"campaign": "a"}, "units": 1.0}
+    now = dt.datetime(2030, 5, 2, 18, tzinfo=dt.UTC)
+    flight = oa.quote(solution, starts="2030-05-02", ends="2030-05-03", clock="day", now=now, **asked)
+    both = oa.quote(solution, where={"day": [kind("2030-05-02"), kind("2030-05-03")]}, now=now, **asked)
+    assert flight.cost == both.cost
+    assert flight.units_now == both.units_now
+    with pytest.raises(oa.ProblemError, match=r"where day=.* is in the past"):
+        oa.quote(solution, where={"day": kind("2030-05-01")}, now=now, **asked)
 
 
 @pytest.mark.parametrize("frame", [False, True])
