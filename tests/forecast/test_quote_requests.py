@@ -181,6 +181,23 @@ def test_new_items_need_ids_users_and_all_columns(timed: oa.Solution, frame: boo
         ask(r=[0.1, np.nan])
 
 
+def test_new_items_bring_scores_that_are_calibrated_as_all_others() -> None:
+    half = oa.Calibration(np.array([0.0, 1.0]), np.array([[0.0, 0.5]]))
+    relevance = np.random.default_rng(0).random(60)
+    cands = oa.Candidates.from_arrays(np.arange(31) * 2, np.tile([0, 1], 30), {"r": relevance})
+    solution = oa.solve(oa.Problem(cands.calibrated({"r": half}), oa.total("r"), slate=oa.Slate(1)), gap=1e-6)
+    pairs = {"user": [4, 0, 1], "item": [7, 7, 8], "r": [0.8, 0.4, 0.6]}
+    quote = oa.quote(solution, pairs=pairs, units=2.0, certify=True, gap=1e-6)
+    made = quote.accept().problem.candidates
+    is_new = made.item >= 2
+    assert made.request_columns["r"][is_new].tolist() == [0.4, 0.6, 0.8]
+    assert made.columns["r"][is_new].tolist() == [0.2, 0.3, 0.4]
+    best = relevance.reshape(30, 2).max(axis=1)[[0, 1, 4]] - [0.4, 0.6, 0.8]
+    cheapest = sorted(best)[:2]
+    cost = 0.5 * (sum(cheapest) + min(0.0, sorted(best)[2]))
+    assert quote.cost.low - 1e-5 <= cost <= quote.cost.high + 1e-5
+
+
 def test_attributes_of_new_items_are_labels_of_known_keys(timed: oa.Solution) -> None:
     pairs = {"user": ["u"], "item": ["new"], "r": [0.1]}
     assert oa.quote(timed, pairs=pairs, attributes={"song": {"new": "c"}}, units=1).feasible

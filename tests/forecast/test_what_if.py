@@ -237,3 +237,22 @@ def test_dates_of_numpy_move_a_flight_as_texts_do() -> None:
     assert found == answer([str(day) for day in days])
     assert found["2030-05-01"] > 0.0
     assert found["2030-05-02"] == found["2030-05-04"] == 0.0
+
+
+def test_calibrated_columns_stay_those_of_their_scores() -> None:
+    half = oa.Calibration(np.array([0.0, 1.0]), np.array([[0.0, 0.5]]))
+    rng = np.random.default_rng(1)
+    cands = oa.Candidates.from_arrays(
+        np.arange(31) * 3, np.tile([0, 1, 2], 30), {"relevance": rng.random(90), "promotion": rng.random(90)},
+        items={"campaign": ["a", "b", None]})  # fmt: skip
+    cands = cands.calibrated({"promotion": half})
+    plan = oa.solve(oa.Problem(cands, oa.total("relevance") + oa.total("promotion"), slate=oa.Slate(1)))
+    after = plan.what_if(opt_out=[1], opt_in={2: "a"}).after
+    now = after.problem.candidates
+    scores = now.request_columns["promotion"]
+    assert not scores[1::3].any()
+    assert scores[2::3] == pytest.approx(np.full(30, cands.request_columns["promotion"][0::3].mean()))
+    assert np.array_equal(now.columns["promotion"], half.mapped(scores))
+    policy = after.policy()
+    columns = {name: column[:3] for name, column in now.request_columns.items()}
+    assert policy.score([0, 1, 2], columns) == pytest.approx(after.scores()[:3])
