@@ -11,7 +11,7 @@ import numpy as np
 
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_page, as_text, cut, number
+from oasis_alloc.common.text_tables import Printed, TextTable, cut, number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.results.answer import by_label
 from oasis_alloc.results.documents import SCHEMA
@@ -39,7 +39,7 @@ class Difference:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison(ByFields):
+class Comparison(Printed, ByFields):
     """The differences between two solutions; made by `compare`. `print` shows them on one screen, a notebook as tables.
 
     Labels have the names that `Solution.with_names` gave to either solution.
@@ -151,12 +151,6 @@ class Comparison(ByFields):
         keys = keys_by_name(self.before.problem) | keys_by_name(self.after.problem)
         names = self.before.label_names | self.after.label_names
         return f"{one.name} {named(keys.get(one.name, ()), one.label, names)}"
-
-    def __str__(self) -> str:
-        return "\n\n".join(as_text(part) for part in self._parts())
-
-    def _repr_html_(self) -> str:
-        return as_page(self._parts())
 
     def __repr__(self) -> str:
         return f"Comparison(churn={self.churn:.4g}, value {self.before.value:.8g} -> {self.after.value:.8g})"

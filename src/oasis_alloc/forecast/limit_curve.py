@@ -14,7 +14,7 @@ from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_page, as_text, number
+from oasis_alloc.common.text_tables import Printed, TextTable, number
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import Labels, as_number, place_of, spread
 from oasis_alloc.errors import ProblemError
@@ -30,7 +30,7 @@ _NUMBERS = ("point", "value", "cost", "relevance", "total", "price", "reached", 
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LimitCurve(ByFields):
+class LimitCurve(Printed, ByFields):
     """Plans at several limits of one group, made by `limit_curve`; `print` shows a table.
 
     Attributes
@@ -131,12 +131,6 @@ class LimitCurve(ByFields):
             rows.append((*cells, last))
         table = TextTable((*names, "status"), "r" * len(names) + "l", rows)
         return [f"{self.name} of {self.label!r}, {self.sense} each point", table]
-
-    def __repr__(self) -> str:
-        return "\n\n".join(as_text(part) for part in self._parts())
-
-    def _repr_html_(self) -> str:
-        return as_page(self._parts())
 
 
 def limit_curve(

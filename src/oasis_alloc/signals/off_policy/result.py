@@ -11,7 +11,7 @@ from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_page, as_text, number
+from oasis_alloc.common.text_tables import Printed, TextTable, number
 from oasis_alloc.errors import InputError, require
 from oasis_alloc.signals.off_policy.weights import OffPolicyWeights
 
@@ -62,7 +62,7 @@ class OffPolicyEstimate:
 
 
 @dataclass(frozen=True, eq=False)
-class OffPolicy(ByFields):
+class OffPolicy(Printed, ByFields):
     """What a log says about the value of another policy; print it, or read its numbers.
 
     Made by `oa.off_policy`, `oa.off_policy_slates` and `oa.evaluate_policy`. `found["switch"]` is one estimate.
@@ -184,6 +184,8 @@ class OffPolicy(ByFields):
         """Paragraphs and tables of the report."""
         return [self.verdict, *self.cautions, self._table(), self._weights()]
 
+    _parts = parts
+
     def _table(self) -> TextTable:
         level = f"{100 * self.level:g} % interval"
         rows = [
@@ -208,12 +210,6 @@ class OffPolicy(ByFields):
             ("requests", f"{self.requests:,}" + (f" of {self.units:,} users" if self.units < self.requests else "")),
         ]
         return TextTable(("weights", ""), "lr", rows)
-
-    def __str__(self) -> str:
-        return "\n\n".join(as_text(part) for part in self.parts())
-
-    def _repr_html_(self) -> str:
-        return as_page(self.parts())
 
 
 def _end(value: float) -> str:
