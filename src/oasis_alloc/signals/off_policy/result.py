@@ -12,7 +12,8 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import Printed, TextTable, number
-from oasis_alloc.errors import InputError, require
+from oasis_alloc.data.named import frame_of
+from oasis_alloc.errors import InputError
 from oasis_alloc.signals.off_policy.weights import OffPolicyWeights
 
 SCHEMA = 1
@@ -148,12 +149,7 @@ class OffPolicy(Printed, ByFields):
     def frame(self, backend: str = "pandas") -> Any:
         """The estimates as a frame of "pandas", "polars" or "pyarrow", one row per estimator."""
         rows = {"estimator": [one.estimator for one in self.estimates]}
-        columns = rows | {name: [getattr(one, name) for one in self.estimates] for name in _MEMBERS}
-        if backend == "pyarrow":
-            return require("pyarrow", "parquet").table(columns)
-        if backend not in ("pandas", "polars"):
-            raise InputError(f"backend={shown(backend)}: expected 'pandas', 'polars' or 'pyarrow'.")
-        return require(backend, "test").DataFrame(columns)
+        return frame_of(rows | {name: [getattr(one, name) for one in self.estimates] for name in _MEMBERS}, backend)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything in the form of JSON: `oasis_alloc.off_policy`, docs/json.md; infinite ends are None."""
