@@ -11,7 +11,7 @@ import numpy as np
 
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import Printed, TextTable, cut, number
+from oasis_alloc.common.text_tables import Printed, TextTable, cut, number, signed
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.results.answer import by_label
 from oasis_alloc.results.documents import SCHEMA
@@ -127,7 +127,7 @@ class Comparison(Printed, ByFields):
     def _parts(self) -> list[str | TextTable]:
         change = self.after.value - self.before.value
         head = [
-            ("value", number(self.before.value, 8), number(self.after.value, 8), _signed(change)),
+            ("value", number(self.before.value, 8), number(self.after.value, 8), signed(change)),
             ("slots changed", "", "", f"{100 * self.churn:.1f} %"),
         ]
         parts: list[str | TextTable] = [TextTable(("", "before", "after", "change"), "lrrr", head)]
@@ -135,7 +135,7 @@ class Comparison(Printed, ByFields):
             moved = sorted((one for one in found if one.change != 0), key=lambda one: -_size(one))
             if moved:
                 rows = [
-                    (cut(self._heading(one), 48), number(one.before, 6), number(one.after, 6), _signed(one.change))
+                    (cut(self._heading(one), 48), number(one.before, 6), number(one.after, 6), signed(one.change))
                     for one in moved[:_ROWS]
                 ]
                 more = f"... and {len(moved) - _ROWS:,} more" if len(moved) > _ROWS else ""
@@ -212,7 +212,3 @@ def _document(one: Difference) -> dict[str, Any]:
 def _size(one: Difference) -> float:
     size = abs(one.change) / max(abs(one.before), abs(one.after), 1e-300)
     return float("inf") if np.isnan(size) else size
-
-
-def _signed(change: float) -> str:
-    return "" if np.isnan(change) else ("+" if change > 0 else "-" if change < 0 else "") + number(abs(change), 6)

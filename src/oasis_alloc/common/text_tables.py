@@ -45,6 +45,15 @@ def number(value: float, digits: int) -> str:
     return f"{value:,.{digits}g}" if value else "0"
 
 
+def signed(change: float, digits: int = 6) -> str:
+    """A change with its sign.
+
+    >>> signed(2.0), signed(-0.5), signed(float("nan"))
+    ('+2', '-0.5', '')
+    """
+    return "" if change != change else ("+" if change > 0 else "-" if change < 0 else "") + number(abs(change), digits)
+
+
 def small(value: float) -> str:
     """Write a measure of error, such as a gap; numbers below rounding are 0.
 

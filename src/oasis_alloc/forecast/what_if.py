@@ -14,10 +14,10 @@ import numpy as np
 
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import Printed, TextTable, number, small
+from oasis_alloc.common.text_tables import Printed, TextTable, number, signed, small
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.forecast.changes import changed
-from oasis_alloc.forecast.moves import Move, Moves, column_total, moves_of, signed, units_by
+from oasis_alloc.forecast.moves import Move, Moves, column_total, moves_of, units_by
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.answer import by_label
 from oasis_alloc.results.documents import SCHEMA
