@@ -22,7 +22,7 @@ from oasis_alloc.forecast.changes import changed
 from oasis_alloc.forecast.moves import column_total
 from oasis_alloc.forecast.what_if import WhatIf, checked, organic_of, solved_again
 from oasis_alloc.results.documents import SCHEMA
-from oasis_alloc.results.sweep import constraint_of
+from oasis_alloc.results.sweep import constraint_of, finite_points
 from oasis_alloc.solution import Solution
 
 _FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of today's limit, where no points are given
@@ -215,12 +215,4 @@ def _checked(points: object) -> list[float]:
     given = [points] if as_number(points) is not None else points
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise ProblemError(f"limit_curve(points={shown(points)}): expected numbers, one per solve.")
-    out: list[float] = []
-    for k, one in enumerate(given):
-        real = as_number(one)
-        if real is None or not np.isfinite(real):
-            raise ProblemError(f"limit_curve: point {k} is {shown(one)}; expected finite numbers.")
-        out.append(real)
-    if not out:
-        raise ProblemError("limit_curve(points=[]): there is nothing to solve; expected one number or more.")
-    return out
+    return finite_points(given, "limit_curve")
