@@ -229,7 +229,7 @@ class Schedule(ByFields):
             text = Path(path).read_text(encoding="utf-8")
             found = json.loads(text)
         except (OSError, ValueError) as error:
-            raise InputError(f"{shown(os.fspath(path))} cannot be read as a schedule: {reason_of(error)}") from error
+            raise InputError(f"{os.fspath(path)} cannot be read as a schedule: {reason_of(error)}") from error
         if not isinstance(found, dict) or found.get("format") != _FORMAT:
             raise InputError(f"{shown(os.fspath(path))} is not a schedule; expected JSON with format {_FORMAT!r}.")
         try:
