@@ -240,9 +240,7 @@ class Schedule(ByFields):
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{os.fspath(path)} is no whole schedule: {error}") from error
         if len(curves) != 1 + len(rows):
-            raise InputError(
-                f"{os.fspath(path)} has {len(curves)} curves; expected {1 + len(rows)}: all, then keys."
-            )
+            raise InputError(f"{os.fspath(path)} has {len(curves)} curves; expected {1 + len(rows)}: all, then keys.")
         made.rates.flags.writeable = False
         return made if period == (None, None) else made.over(*period)
 
