@@ -11,7 +11,7 @@ import numpy as np
 
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_page, as_text, cut, number
+from oasis_alloc.common.text_tables import Printed, TextTable, cut, number, signed
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.results.answer import by_label
 from oasis_alloc.results.documents import SCHEMA
@@ -39,7 +39,7 @@ class Difference:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison(ByFields):
+class Comparison(Printed, ByFields):
     """The differences between two solutions; made by `compare`. `print` shows them on one screen, a notebook as tables.
 
     Labels have the names that `Solution.with_names` gave to either solution.
@@ -127,7 +127,7 @@ class Comparison(ByFields):
     def _parts(self) -> list[str | TextTable]:
         change = self.after.value - self.before.value
         head = [
-            ("value", number(self.before.value, 8), number(self.after.value, 8), _signed(change)),
+            ("value", number(self.before.value, 8), number(self.after.value, 8), signed(change)),
             ("slots changed", "", "", f"{100 * self.churn:.1f} %"),
         ]
         parts: list[str | TextTable] = [TextTable(("", "before", "after", "change"), "lrrr", head)]
@@ -135,7 +135,7 @@ class Comparison(ByFields):
             moved = sorted((one for one in found if one.change != 0), key=lambda one: -_size(one))
             if moved:
                 rows = [
-                    (cut(self._heading(one), 48), number(one.before, 6), number(one.after, 6), _signed(one.change))
+                    (cut(self._heading(one), 48), number(one.before, 6), number(one.after, 6), signed(one.change))
                     for one in moved[:_ROWS]
                 ]
                 more = f"... and {len(moved) - _ROWS:,} more" if len(moved) > _ROWS else ""
@@ -151,12 +151,6 @@ class Comparison(ByFields):
         keys = keys_by_name(self.before.problem) | keys_by_name(self.after.problem)
         names = self.before.label_names | self.after.label_names
         return f"{one.name} {named(keys.get(one.name, ()), one.label, names)}"
-
-    def __str__(self) -> str:
-        return "\n\n".join(as_text(part) for part in self._parts())
-
-    def _repr_html_(self) -> str:
-        return as_page(self._parts())
 
     def __repr__(self) -> str:
         return f"Comparison(churn={self.churn:.4g}, value {self.before.value:.8g} -> {self.after.value:.8g})"
@@ -218,7 +212,3 @@ def _document(one: Difference) -> dict[str, Any]:
 def _size(one: Difference) -> float:
     size = abs(one.change) / max(abs(one.before), abs(one.after), 1e-300)
     return float("inf") if np.isnan(size) else size
-
-
-def _signed(change: float) -> str:
-    return "" if np.isnan(change) else ("+" if change > 0 else "-" if change < 0 else "") + number(abs(change), 6)

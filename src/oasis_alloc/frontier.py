@@ -16,11 +16,10 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import TextTable, as_page, as_text, cut, number, small
-from oasis_alloc.data.by_group import as_number
 from oasis_alloc.errors import ProblemError, require
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.plots import AT_CAP, check_axes
-from oasis_alloc.results.sweep import SweepParameter, parts_without_weights, varied
+from oasis_alloc.results.sweep import SweepParameter, finite_points, parts_without_weights, varied
 from oasis_alloc.session import Session
 from oasis_alloc.solution import Solution
 from oasis_alloc.solve import solve
@@ -364,12 +363,4 @@ def _checked(points: Iterable[float]) -> list[float]:
         given = list(points)
     except TypeError:
         raise ProblemError(f"frontier(points={points!r}): expected numbers, one per solve.") from None
-    if not given:
-        raise ProblemError("frontier(points=[]): there is nothing to solve; expected one number or more.")
-    numbers: list[float] = []
-    for k, point in enumerate(given):
-        number = as_number(point)
-        if number is None or not np.isfinite(number):
-            raise ProblemError(f"frontier: point {k} is {point!r}; expected finite numbers.")
-        numbers.append(number)
-    return numbers
+    return finite_points(given, "frontier")

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +116,15 @@ def test_import_takes_at_most_half_as_long_again_as_numpy_and_scipy() -> None:
         if min(ours) <= 1.5 * min(theirs):
             return
     pytest.fail(f"import oasis_alloc takes {min(ours):.3f} s, import {YARDSTICK} {min(theirs):.3f} s")
+
+
+def test_extras_that_errors_name_exist() -> None:
+    source = Path(oasis_alloc.__file__).parent
+    named = {
+        (extra, path.name)
+        for path in source.rglob("*.py")
+        for extra in re.findall(r'\brequire\([^()\n]*, "(\w+)"\)', path.read_text("utf-8"))
+    }
+    stated = tomllib.loads((source.parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert len(named) > 20
+    assert not [one for one in sorted(named) if one[0] not in stated["optional-dependencies"]]

@@ -162,3 +162,29 @@ def test_a_problem_without_conflict_is_simply_solved(two: oa.Candidates) -> None
 def test_another_choice_is_refused(two: oa.Candidates) -> None:
     with pytest.raises(oa.ProblemError, match=r"on_conflict='relaxed'.*Did you mean 'relax'"):
         oa.solve(oa.Problem(two, oa.total("r")), on_conflict="relaxed")
+
+
+@pytest.mark.parametrize("weight", [1e3, 1e6])
+@pytest.mark.parametrize("gap", [1e-4, 1e-6])
+def test_the_gap_is_measured_at_the_answer_where_functions_are_flatter_than_at_the_relaxation(
+    weight: float, gap: float
+) -> None:
+    """The function is 1.5e6 times the weight without exposure, and 0.053 times the weight at the answer."""
+    item = [0, 1, 2, 3, 0, 1, 3, 4, 1, 2, 3, 4, 0, 2, 3, 4, 0, 1, 2, 4, 1, 2, 3, 4, 0, 1, 2, 3, 0, 2, 3, 4]
+    relevance = np.random.default_rng(0).random(32)
+    candidates = oa.Candidates.from_arrays(
+        np.arange(9) * 4, np.array(item), {"r": relevance}, items={"a": [0, 1, 2, 0, 0]}
+    )
+    exposure = oa.exposure(by="a")
+    limits = [exposure <= [2.7517, 1.9314, 0.3802], oa.exposure() >= 16.3053, exposure >= [2.749, 1.9295, 0.1122]]
+    fair = oa.total("r") + weight * oa.alpha_fair(exposure, 3.0, offset=1e-3)
+    problem = oa.Problem(candidates, fair, limits, oa.Slate(2))
+    solution = oa.solve(problem, on_conflict="relax", gap=gap)
+    reference = oa.solve(problem, on_conflict="relax", gap=gap, solver="conic")
+    assert solution.status is reference.status is oa.Status.RELAXED
+    assert max(solution.gap, reference.gap) <= gap
+    assert sum(conflict.give for conflict in solution.conflicts) == pytest.approx(11.242, rel=1e-6)
+    assert solution.value == pytest.approx(reference.value, rel=1e-3)
+    least = 1e-6 * abs(solution.value)  # the total is the least one to 1e-6
+    assert solution.value <= reference.bound + least
+    assert reference.value <= solution.bound + least

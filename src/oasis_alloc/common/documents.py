@@ -33,3 +33,11 @@ def jsonable(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     return value.isoformat() if isinstance(value, (date, datetime)) else str(value)
+
+
+def distinct_members(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json.loads(object_pairs_hook=...)`: an object, or `ValueError` if it has two members of one name."""
+    out = dict(members)
+    if len(out) < len(members):
+        raise ValueError("a name appears twice")
+    return out

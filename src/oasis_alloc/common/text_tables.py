@@ -45,6 +45,15 @@ def number(value: float, digits: int) -> str:
     return f"{value:,.{digits}g}" if value else "0"
 
 
+def signed(change: float, digits: int = 6) -> str:
+    """A change with its sign.
+
+    >>> signed(2.0), signed(-0.5), signed(float("nan"))
+    ('+2', '-0.5', '')
+    """
+    return "" if change != change else ("+" if change > 0 else "-" if change < 0 else "") + number(abs(change), digits)
+
+
 def small(value: float) -> str:
     """Write a measure of error, such as a gap; numbers below rounding are 0.
 
@@ -161,3 +170,30 @@ def as_html(part: str | TextTable | Folded) -> str:
     body = "\n".join(row(line, "td") for line in part.rows)
     table = ["<table>", *head, f"<tbody>{body}</tbody>", "</table>"] if part.rows else []
     return "\n".join([*table, *(f"<p>{escape(line)}</p>" for line in part.more.splitlines())])
+
+
+class Printed:
+    """Base of what `print` shows as paragraphs and tables, and a notebook as HTML: the parts that `_parts` lists.
+
+    >>> class Two(Printed):
+    ...     def _parts(self):
+    ...         return ["one", "two"]
+    >>> Two()
+    one
+    <BLANKLINE>
+    two
+    """
+
+    __slots__ = ()
+
+    def _parts(self) -> list[str | TextTable]:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "\n\n".join(as_text(part) for part in self._parts())
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return as_page(self._parts())

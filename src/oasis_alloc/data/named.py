@@ -1,15 +1,16 @@
-"""Columns and attributes by name, from mappings and tables."""
+"""Columns and attributes by name, from mappings and tables; and tables of columns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import AttributesLike
 from oasis_alloc.data.left_out import is_left_out
 from oasis_alloc.data.multi_keys import Attribute, as_attribute
 from oasis_alloc.data.validation import by_name
-from oasis_alloc.errors import InputError
+from oasis_alloc.errors import InputError, require
 
 
 def attributes_of(values: AttributesLike | None, side: str) -> dict[str, Attribute]:
@@ -29,3 +30,12 @@ def named(values: object, what: str) -> Mapping[str, Any]:
         if not isinstance(name, str) or not name:
             raise InputError(f"{what} has the name {name!r}; expected a string that is not empty.")
     return found
+
+
+def frame_of(columns: Mapping[str, Sequence[Any]], backend: str) -> Any:
+    """A frame of plain lists, made by the library that `backend` names; `InputError` for any other name."""
+    if backend == "pyarrow":
+        return require("pyarrow", "parquet").table(columns)
+    if backend not in ("pandas", "polars"):
+        raise InputError(f"backend={shown(backend)}: expected 'pandas', 'polars' or 'pyarrow'.")
+    return require(backend, "test").DataFrame(columns)

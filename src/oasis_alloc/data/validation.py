@@ -12,7 +12,6 @@ from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.labels import is_none
 from oasis_alloc.data.coded import decoded
-from oasis_alloc.data.left_out import is_left_out
 from oasis_alloc.errors import InputError
 
 _SPARSE = 100  # item numbers per pair from which they look like ids
@@ -28,19 +27,6 @@ def by_name(given: object) -> Mapping[str, Any] | None:
     if names is None or not hasattr(given, "__getitem__") or hasattr(given, "collect"):  # a lazy frame has no data
         return None
     return {name: given[name] for name in names}
-
-
-def named(values: object, what: str) -> Mapping[str, Any]:
-    """Columns by name, without those of a table that are left out; refuse anything else."""
-    found = by_name(values)
-    if found is None:
-        raise InputError(f"{what} is {type(values).__name__}; expected a mapping of names to arrays.")
-    if not isinstance(values, Mapping):  # a table, which may have other columns
-        return {name: column for name, column in found.items() if not is_left_out(name)}
-    for name in found:
-        if not isinstance(name, str) or not name:
-            raise InputError(f"{what} has the name {name!r}; expected a string that is not empty.")
-    return found
 
 
 def as_indptr(values: object) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import same
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_page, as_text, cut, number
+from oasis_alloc.common.text_tables import Printed, TextTable, cut, number
 from oasis_alloc.errors import InputError
 from oasis_alloc.forecast.competition import Competitor
 from oasis_alloc.forecast.remedies import Remedy
@@ -136,7 +136,7 @@ _LEVELS = {"on track": "low", "will reach its cap": "low", "at risk": "medium", 
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Forecast(ByFields):
+class Forecast(Printed, ByFields):
     """Final deliveries of all campaigns, made by `forecast`: a sequence, in the order of the labels.
 
     Attributes
@@ -239,12 +239,6 @@ class Forecast(ByFields):
             parts += [f"{one.label}: {line}" for line in one.reasons]
             parts += [f"{one.label}: {remedy.kind}: {remedy.sentence}." for remedy in one.remedies]
         return parts
-
-    def __repr__(self) -> str:
-        return "\n\n".join(as_text(part) for part in self._parts())
-
-    def _repr_html_(self) -> str:
-        return as_page(self._parts())
 
 
 _NUMBERS = ("floor", "cap", "planned", "delivered", "low", "mid", "high", "risk", "deep_risk", "shortfall")

@@ -14,7 +14,7 @@ from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_page, as_text, number
+from oasis_alloc.common.text_tables import Printed, TextTable, number
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import Labels, as_number, place_of, spread
 from oasis_alloc.errors import ProblemError
@@ -22,7 +22,7 @@ from oasis_alloc.forecast.changes import changed
 from oasis_alloc.forecast.moves import column_total
 from oasis_alloc.forecast.what_if import WhatIf, checked, organic_of, solved_again
 from oasis_alloc.results.documents import SCHEMA
-from oasis_alloc.results.sweep import constraint_of
+from oasis_alloc.results.sweep import constraint_of, finite_points
 from oasis_alloc.solution import Solution
 
 _FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of today's limit, where no points are given
@@ -30,7 +30,7 @@ _NUMBERS = ("point", "value", "cost", "relevance", "total", "price", "reached", 
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LimitCurve(ByFields):
+class LimitCurve(Printed, ByFields):
     """Plans at several limits of one group, made by `limit_curve`; `print` shows a table.
 
     Attributes
@@ -132,12 +132,6 @@ class LimitCurve(ByFields):
         table = TextTable((*names, "status"), "r" * len(names) + "l", rows)
         return [f"{self.name} of {self.label!r}, {self.sense} each point", table]
 
-    def __repr__(self) -> str:
-        return "\n\n".join(as_text(part) for part in self._parts())
-
-    def _repr_html_(self) -> str:
-        return as_page(self._parts())
-
 
 def limit_curve(
     solution: Solution,
@@ -221,12 +215,4 @@ def _checked(points: object) -> list[float]:
     given = [points] if as_number(points) is not None else points
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise ProblemError(f"limit_curve(points={shown(points)}): expected numbers, one per solve.")
-    out: list[float] = []
-    for k, one in enumerate(given):
-        real = as_number(one)
-        if real is None or not np.isfinite(real):
-            raise ProblemError(f"limit_curve: point {k} is {shown(one)}; expected finite numbers.")
-        out.append(real)
-    if not out:
-        raise ProblemError("limit_curve(points=[]): there is nothing to solve; expected one number or more.")
-    return out
+    return finite_points(given, "limit_curve")

@@ -13,7 +13,7 @@ from oasis_alloc.common.arrays import objects
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import same
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_page, as_text, cut, number
+from oasis_alloc.common.text_tables import Printed, TextTable, cut, number, signed
 from oasis_alloc.results.answer import Answer, supply_weighted
 from oasis_alloc.results.naming import plain_label
 
@@ -45,7 +45,7 @@ class Move:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Moves(ByFields):
+class Moves(Printed, ByFields):
     """Numbers by label in two plans, the largest change first; a sequence of `Move`.
 
     >>> import oasis_alloc as oa
@@ -105,23 +105,11 @@ class Moves(ByFields):
     def _text(self, one: Move) -> str:
         return plain_label(self.by, one.label, self.names or {}) or "all"
 
-    def __repr__(self) -> str:
-        return as_text(self.as_table())
-
-    def _repr_html_(self) -> str:
-        return as_page([self.as_table()])
+    def _parts(self) -> list[str | TextTable]:
+        return [self.as_table()]
 
 
 _NUMBERS = ("before", "after", "change")
-
-
-def signed(change: float, digits: int = 6) -> str:
-    """A change with its sign.
-
-    >>> signed(2.0), signed(-0.5), signed(float("nan"))
-    ('+2', '-0.5', '')
-    """
-    return "" if change != change else ("+" if change > 0 else "-" if change < 0 else "") + number(abs(change), digits)
 
 
 def units_by(answer: Answer, by: str | tuple[str, ...] | None) -> dict[Any, float]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_page, as_text, number
+from oasis_alloc.common.text_tables import Printed, TextTable, number
 from oasis_alloc.forecast.competition import Competitor, Contest, contest, scores_to_beat, shortfalls_of_scores
 from oasis_alloc.forecast.what_if import checked
 from oasis_alloc.results.documents import SCHEMA
@@ -22,7 +22,7 @@ _FELT = 1e-9  # of the largest price of a constraint: smaller ones are 0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Reasons(ByFields):
+class Reasons(Printed, ByFields):
     """Why one campaign gets what it gets, made by `reasons`; `print` shows the sentences.
 
     Attributes
@@ -71,12 +71,6 @@ class Reasons(ByFields):
         more = f"... and {len(rows) - _ROWS:,} more" if len(rows) > _ROWS else ""
         table = [TextTable(("shown in its place", "units"), "lr", rows[:_ROWS], more)] if rows else []
         return [*self.sentences, *table]
-
-    def __repr__(self) -> str:
-        return "\n\n".join(as_text(part) for part in self._parts())
-
-    def _repr_html_(self) -> str:
-        return as_page(self._parts())
 
 
 def reasons(solution: Solution, label: Any, by: str | tuple[str, ...] = "campaign") -> Reasons:

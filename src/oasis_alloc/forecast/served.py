@@ -14,7 +14,7 @@ from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_page, as_text, cut, number, small
+from oasis_alloc.common.text_tables import Printed, TextTable, cut, number, small
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.forecast.margins import by_margins, by_rounding, by_smaller_gap
 from oasis_alloc.forecast.miss import Miss, misses_of
@@ -66,7 +66,7 @@ class Closer:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Served(ByFields):
+class Served(Printed, ByFields):
     """Totals that serving reaches next to those of the plan, made by `served`; iterates over its `rows`.
 
     Attributes
@@ -185,12 +185,6 @@ class Served(ByFields):
             parts.append(TextTable(("what closes it", "largest miss", "relative", "value served"), "lrrr", lines))
             parts += [f"{one.how}: {one.sentence}" for one in self.closers]
         return parts
-
-    def __repr__(self) -> str:
-        return "\n\n".join(as_text(part) for part in self._parts())
-
-    def _repr_html_(self) -> str:
-        return as_page(self._parts())
 
 
 _TEXTS = ("name", "label")

@@ -14,11 +14,11 @@ import numpy as np
 
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_page, as_text, number, small
+from oasis_alloc.common.text_tables import Printed, TextTable, number, signed, small
 from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.forecast.changes import changed
-from oasis_alloc.forecast.moves import Move, Moves, column_total, moves_of, signed, units_by
+from oasis_alloc.forecast.moves import Move, Moves, column_total, moves_of, units_by
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.answer import by_label
 from oasis_alloc.results.documents import SCHEMA
@@ -30,7 +30,7 @@ _LARGE = 0.03  # of the value: moved limits worth more than this at their prices
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class WhatIf(ByFields):
+class WhatIf(Printed, ByFields):
     """A plan and the plan after a change, made by `what_if`; `print` shows what moves.
 
     Attributes
@@ -154,12 +154,6 @@ class WhatIf(ByFields):
             parts.append(self.moved().as_table())
         parts.append(self.prices().as_table())
         return parts
-
-    def __repr__(self) -> str:
-        return "\n\n".join(as_text(part) for part in self._parts())
-
-    def _repr_html_(self) -> str:
-        return as_page(self._parts())
 
 
 def what_if(

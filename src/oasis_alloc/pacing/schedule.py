@@ -229,20 +229,18 @@ class Schedule(ByFields):
             text = Path(path).read_text(encoding="utf-8")
             found = json.loads(text)
         except (OSError, ValueError) as error:
-            raise InputError(f"{shown(os.fspath(path))} cannot be read as a schedule: {reason_of(error)}") from error
+            raise InputError(f"{os.fspath(path)} cannot be read as a schedule: {reason_of(error)}") from error
         if not isinstance(found, dict) or found.get("format") != _FORMAT:
-            raise InputError(f"{shown(os.fspath(path))} is not a schedule; expected JSON with format {_FORMAT!r}.")
+            raise InputError(f"{os.fspath(path)} is not a schedule; expected JSON with format {_FORMAT!r}.")
         try:
             curves = [_curve(curve, f"curve {k}") for k, curve in enumerate(found["curves"])]
             rows = FrozenMapping({label: k + 1 for k, label in enumerate(found["keys"])})
             requests, period = int(found["requests"]), (found["start"], found["end"])
             made = cls(Calendar(found["zone"], found["holidays"]), np.array(curves) / 3600, rows, requests)
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{shown(os.fspath(path))} is no whole schedule: {error}") from error
+            raise InputError(f"{os.fspath(path)} is no whole schedule: {error}") from error
         if len(curves) != 1 + len(rows):
-            raise InputError(
-                f"{shown(os.fspath(path))} has {len(curves)} curves; expected {1 + len(rows)}: all, then keys."
-            )
+            raise InputError(f"{os.fspath(path)} has {len(curves)} curves; expected {1 + len(rows)}: all, then keys.")
         made.rates.flags.writeable = False
         return made if period == (None, None) else made.over(*period)
 

@@ -126,10 +126,10 @@ def cost(problem: Problem, positions: Ints, x: Floats, column: str) -> Cost:
 
 
 def label(group: Any) -> str:
-    """A group's label as text: a pair of keys with a middle dot, everything as `all`."""
+    """A group's label as text: a pair of keys, which is a list in JSON, with a middle dot, everything as `all`."""
     if group is None:
         return "all"
-    return " · ".join(map(str, group)) if isinstance(group, tuple) else str(group)
+    return " · ".join(map(str, group)) if isinstance(group, (tuple, list)) else str(group)
 
 
 def notable(delivery: Delivery, max_count: int) -> list[int]:

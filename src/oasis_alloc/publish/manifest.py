@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
+from oasis_alloc.common.documents import distinct_members
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
 from oasis_alloc.errors import InputError, SnapshotError
@@ -153,7 +154,7 @@ class Manifest:
         if not is_manifest(raw):
             raise SnapshotError(f"this is not a manifest: it does not begin with {_START}.", "not a snapshot")
         try:
-            found = json.loads(raw.decode("ascii"), object_pairs_hook=_distinct)
+            found = json.loads(raw.decode("ascii"), object_pairs_hook=distinct_members)
             schema = found["schema"]
             if type(schema) is int and schema > SCHEMA:
                 raise SnapshotError(
@@ -269,10 +270,3 @@ def _version(found: Any) -> PublishedVersion:
     ):
         raise ValueError(f"the key or the signature of version {version.version} has another form")
     return version
-
-
-def _distinct(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(members)
-    if len(out) < len(members):
-        raise ValueError("a name appears twice")
-    return out

@@ -152,7 +152,7 @@ class Requests(ByFields):
         ...     oa.Requests.from_parquet(folder + "/pairs", folder + "/requests")
         Requests(1 from 12 to 13)
         """
-        read = require("pyarrow.parquet", "arrow").read_table
+        read = require("pyarrow.parquet", "parquet").read_table
         tables: list[Any] = []
         for path in (pairs, requests, *(() if items is None else (items,))):
             try:

@@ -12,7 +12,8 @@ import numpy as np
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import TextTable, as_text
-from oasis_alloc.errors import InputError, require
+from oasis_alloc.data.named import frame_of
+from oasis_alloc.errors import InputError
 
 _T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10, 2.09)
 _SHOWN = (
@@ -108,9 +109,4 @@ class Replay(ByFields):
 
 def _frame(rows: list[dict[str, Any]], backend: str) -> Any:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name) for row in rows] for name in names}
-    if backend == "pyarrow":
-        return require("pyarrow", "arrow").table(columns)
-    if backend not in ("pandas", "polars"):
-        raise InputError(f"backend={backend!r}: expected 'pandas', 'polars' or 'pyarrow'.")
-    return require(backend, backend).DataFrame(columns)
+    return frame_of({name: [row.get(name) for row in rows] for name in names}, backend)

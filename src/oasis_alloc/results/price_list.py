@@ -10,7 +10,7 @@ import numpy as np
 
 from oasis_alloc.common.arrays import objects
 from oasis_alloc.common.documents import jsonable
-from oasis_alloc.common.text_tables import TextTable, as_page, as_text, cut, number
+from oasis_alloc.common.text_tables import Printed, TextTable, cut, number
 from oasis_alloc.results.naming import Names, named, plain_label
 
 SIGNS = "a price is what one more unit of the limit adds to the objective: >= 0 for a cap, <= 0 for a floor"
@@ -75,7 +75,7 @@ class ShadowPrice:
         return self.sentence
 
 
-class ShadowPrices(list[ShadowPrice]):
+class ShadowPrices(Printed, list[ShadowPrice]):
     """The prices of a solution, heaviest first: a list, which a notebook or a terminal shows as a table.
 
     From `Solution.shadow_prices`. Parts of it are plain lists.
@@ -136,9 +136,3 @@ class ShadowPrices(list[ShadowPrice]):
         left = max(self._of, len(self)) - len(rows)
         more = f"... and {left:,} more" if left else ""
         return [TextTable(("price of", "group", "limit", "total", "price"), "llrrr", rows, more), SIGNS_IN_WORDS]
-
-    def __repr__(self) -> str:
-        return "\n\n".join(as_text(part) for part in self._parts())
-
-    def _repr_html_(self) -> str:
-        return as_page(self._parts())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.types import Floats
+from oasis_alloc.data.by_group import as_number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.answer import Answer, supply_weighted
@@ -224,3 +226,20 @@ def _totals(problem: Problem, name: str, solution: Answer) -> Floats:
     with engine_for(program, 1) as engine:
         _, totals = engine.add_up(solution.pairs, supply_weighted(solution))
     return totals[next(block.rows for block in program.blocks if block.name == name)]
+
+
+def finite_points(given: Iterable[object], what: str) -> list[float]:
+    """The points of a sweep as numbers; `ProblemError`, which begins with `what`, for no points and what is no number.
+
+    >>> finite_points([1, 2.5], "frontier")
+    [1.0, 2.5]
+    """
+    points: list[float] = []
+    for k, one in enumerate(given):
+        number = as_number(one)
+        if number is None or not np.isfinite(number):
+            raise ProblemError(f"{what}: point {k} is {shown(one)}; expected finite numbers.")
+        points.append(number)
+    if not points:
+        raise ProblemError(f"{what}(points=[]): there is nothing to solve; expected one number or more.")
+    return points

@@ -15,13 +15,13 @@ import numpy as np
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.types import Floats
 from oasis_alloc.signals.calibration.reliability import Reliability
+from oasis_alloc.signals.drift.watch import stability_index
 
 if TYPE_CHECKING:
     from oasis_alloc.publish.decisions.reading import Decisions
 
 _BINS = 10
 _SAMPLED = 4_000  # decisions of each half whose candidates are read
-_FLOOR = 1e-4  # share that an empty bin counts as, so that the index stays finite
 WATCH, ALARM = 0.1, 0.25  # of the population stability index: the usual marks of scorecards
 
 
@@ -75,8 +75,6 @@ class Moved:
 def stability(first: Floats, second: Floats) -> float:
     """The population stability index of two samples, over tenths of the first; values that are not finite are a bin.
 
-    `sum_b (s_b - f_b) ln(s_b / f_b)` over the shares of the bins: 0 for equal shares.
-
     >>> stability(np.arange(100.0), np.arange(100.0))
     0.0
     """
@@ -86,10 +84,9 @@ def stability(first: Floats, second: Floats) -> float:
     def shares(values: Floats) -> Floats:
         fits = np.isfinite(values)
         place = np.where(fits, np.searchsorted(edges, np.where(fits, values, 0.0), side="left"), edges.size + 1)
-        return np.maximum(np.bincount(place, minlength=edges.size + 2) / max(values.size, 1), _FLOOR)
+        return np.bincount(place, minlength=edges.size + 2) / max(values.size, 1)
 
-    f, s = shares(first), shares(second)
-    return float(((s - f) * np.log(s / f)).sum())
+    return stability_index(shares(first), shares(second))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.common.verdicts import EPSILON, FEASIBLE
+from oasis_alloc.common.verdicts import EPSILON, FEASIBLE, relative_gap
 from oasis_alloc.engines.base import Engine, Survey
 from oasis_alloc.program.program import Program
 from oasis_alloc.program.variants import relaxed, softened
@@ -225,6 +225,31 @@ class Relaxed:
     rounding: float  # of the bound, after subtracting the penalties
 
 
+@dataclass(frozen=True, eq=False)
+class _Penalized:
+    """The answer at one penalty."""
+
+    allocation: Allocation  # value and violation are of the original problem
+    missed: float  # weighted total by which it misses limits that could be kept
+    prices: Floats
+    bound: float  # of values minus penalties
+    penalty: float
+
+    def bound_at(self, missed: float) -> float:
+        """A bound of the values of all allocations that relax the limits by at most this in total."""
+        return self.bound + self.penalty * missed
+
+    @property
+    def rounding(self) -> float:
+        """Rounding of that bound."""
+        return 10.0 * EPSILON * self.penalty * self.missed
+
+    def gap(self, rounding: float) -> float:
+        """The gap of values alone."""
+        best = self.allocation
+        return relative_gap(self.bound_at(self.missed), best.value, best.size, max(rounding, self.rounding))
+
+
 def best_relaxed(
     stated: Engine,
     engine_of: Callable[[Program], Engine],
@@ -236,80 +261,111 @@ def best_relaxed(
     """The best value at the least total, from the relaxation's own prices; `again` is used if the gap stays open.
 
     A missed unit has a penalty that is raised until no function exceeds it: the total relaxation of the answer is
-    compared with the least one, which is proven, so steep functions do not matter.
+    compared with the least one, which is proven, so steep functions do not matter. The penalty and the gap of values
+    minus penalties are first sized at the relaxation's own allocation, where a function may be far larger and steeper
+    than at the answer. If that leaves the gap of values open, the next round sizes both at the answer.
     """
-    program, survey = stated.program, stated.survey()
-
-    def missed_of(totals: Floats) -> float:
-        """Weighted total by which limits are missed that could be kept."""
-        lower, upper, _ = program.bands()
-        miss = np.maximum(totals - np.maximum(upper, survey.min_totals), np.minimum(lower, survey.max_totals) - totals)
-        return float(np.maximum(miss, 0.0)[program.hard] @ smallest.weights[program.hard])
-
-    penalty, at_most = _first_penalty(stated, smallest), missed_of(smallest.totals)
-    best: Allocation | None = None
-    prices, bound, passes, status = np.zeros(program.n_rows), np.inf, 0.0, Status.STALLED
+    program = stated.program
+    at_most = _avoidable(stated, smallest.totals, smallest.weights)
     size = max(float(_limits(program, smallest.totals) @ smallest.weights), 1.0)
+    enough = at_most + _GAP * max(at_most, FEASIBLE * size)
+    penalty = _first_penalty(stated, smallest.totals, smallest.weights)
+    start = penalty * smallest.prices
+    worth = abs(stated.add_up(smallest.positions, smallest.x)[0]) + program.concave_size(smallest.totals)
+    worth = max(worth, monitor.scale)
+    found: list[_Penalized] = []
+    passes, status = 0.0, Status.STALLED
     for _ in range(_MOST_PENALTIES):
-        soft = softened(program, penalty * smallest.weights, survey.min_totals, survey.max_totals)
-        # the requested gap is of values, not of penalties
-        value = abs(stated.add_up(smallest.positions, smallest.x)[0]) + program.concave_size(smallest.totals)
-        asked = max(value, monitor.scale) / max(penalty * at_most, 1e-300)
-        target = monitor.target * min(1.0, max(asked, EPSILON))
+        target = _target(monitor, worth, penalty * at_most)
         own = monitor.within(target, "passes", monitor.rounding, monitor.scale)
-        stopped: Status | None = None
+        soft = softened(program, penalty * smallest.weights, stated.survey().min_totals, stated.survey().max_totals)
         with engine_of(soft) as engine:
-            try:
-                run(engine, own, soft.variables(penalty * smallest.prices))
-            except Stop as stop:
-                stopped = stop.status
-                if own.best is None or own.prices is None:
-                    if best is None:
-                        raise
-                    status = stopped
-                    break
-            if stopped is None and not own.proven and again is not None:
-                again(engine, own)
-            assert own.best is not None  # a soft problem always has an allocation
-            assert own.prices is not None
+            stopped = _run(run, engine, own, soft.variables(start), again)
             passes += engine.passes
-            missed = missed_of(own.best.totals)
-            better = best is None or missed < missed_of(best.totals)
-            if better:
-                best, prices, bound = own.best, own.prices, own.bound + penalty * missed
-        if missed <= at_most + _GAP * max(at_most, FEASIBLE * size):
-            best, prices, bound = own.best, own.prices, own.bound + penalty * missed
-            status = Status.RELAXED if stopped is None else stopped
+        if own.best is None or own.prices is None:  # stopped before it had an answer
+            status = stopped or status
             break
+        answer = evaluate(stated, own.best.positions, own.best.x)
+        missed = _avoidable(stated, answer.totals, smallest.weights)
+        last = _Penalized(answer, missed, own.prices, own.bound, penalty)
+        found.append(last)
+        if missed > enough:
+            penalty *= _STEEPER
+            start = penalty * smallest.prices
+        else:
+            status = Status.RELAXED
+            worth = max(abs(answer.value), answer.size)
+            fits = min(penalty, _first_penalty(stated, answer.totals, smallest.weights))
+            same = fits > 0.5 * penalty and _target(monitor, worth, fits * at_most) > 0.5 * target
+            if same or last.gap(monitor.rounding) <= monitor.target:
+                break
+            penalty, start = fits, last.prices
         if stopped is not None:
-            status = stopped
             break
-        penalty *= _STEEPER
-    assert best is not None  # of the first round at the latest
-    enough = missed_of(best.totals) <= at_most + _GAP * max(at_most, FEASIBLE * size)
-    positions, x = (best.positions, best.x) if enough else (smallest.positions, smallest.x)
-    if not enough:  # ended early: return the allocation with the least total, whatever its value
-        bound -= penalty * max(0.0, missed_of(best.totals) - at_most)
-    best = answer = evaluate(stated, positions, x)
-    met = _met(program, _limits(program, best.totals), survey)
-    told = conflicts_of(program, best.totals, smallest.told, met, smallest.weights)
+    if not found:
+        raise Stop(status)
+    return _best_of(stated, monitor, smallest, found, passes, status if stopped is None else stopped, enough)
+
+
+def _run(
+    run: Solver, engine: Engine, own: Monitor, start: Floats, again: Callable[[Engine, Monitor], None] | None
+) -> Status | None:
+    """Maximize values minus penalties; why the solver was stopped, if it was."""
+    try:
+        run(engine, own, start)
+    except Stop as stop:
+        return stop.status
+    if not own.proven and again is not None:
+        again(engine, own)
+    return None
+
+
+def _best_of(
+    stated: Engine, monitor: Monitor, smallest: Relaxation, found: list[_Penalized], passes: float, status: Status,
+    enough: float,
+) -> Relaxed:  # fmt: skip
+    """The answer with the smallest gap among those of the least total; the best bound of all at its total."""
+    program = stated.program
+    least = [one for one in found if one.missed <= enough]
+    if least:
+        best = min(least, key=lambda one: one.gap(monitor.rounding)).allocation
+    else:  # ended early: return the allocation with the least total, whatever its value
+        best = evaluate(stated, smallest.positions, smallest.x)
+    missed = _avoidable(stated, best.totals, smallest.weights)
+    tightest = min(found, key=lambda one: one.bound_at(missed))
+    bound = tightest.bound_at(missed)
     if monitor.free is not None:
         bound = min(bound, monitor.free)
+    met = _met(program, _limits(program, best.totals), stated.survey())
+    told = conflicts_of(program, best.totals, smallest.told, met, smallest.weights)
     # the bound covers this allocation, so a bound below its value is rounding of the penalties
-    rounding = 10.0 * EPSILON * penalty * missed_of(best.totals)
-    return Relaxed(answer, prices, max(bound, answer.value), passes, status, told, rounding)
+    rounding = 10.0 * EPSILON * tightest.penalty * missed
+    return Relaxed(best, tightest.prices, max(bound, best.value), passes, status, told, rounding)
 
 
-def _first_penalty(stated: Engine, smallest: Relaxation) -> float:
-    """First penalty of a missed unit: above the prices of values, soft limits and functions at the least relaxation."""
+def _avoidable(stated: Engine, totals: Floats, weights: Floats) -> float:
+    """Weighted total by which limits are missed that could be kept."""
+    program, survey = stated.program, stated.survey()
+    lower, upper, _ = program.bands()
+    miss = np.maximum(totals - np.maximum(upper, survey.min_totals), np.minimum(lower, survey.max_totals) - totals)
+    return float(np.maximum(miss, 0.0)[program.hard] @ weights[program.hard])
+
+
+def _target(monitor: Monitor, worth: float, penalized: float) -> float:
+    """The gap of values minus penalties that leaves values of this size with the requested gap."""
+    return monitor.target * min(1.0, max(worth / max(penalized, 1e-300), EPSILON))
+
+
+def _first_penalty(stated: Engine, totals: Floats, weights: Floats) -> float:
+    """First penalty of a missed unit: above the prices of values, soft limits and functions at these totals."""
     program = stated.program
     largest = stated.survey().largest
     soft = program.bands()[2] * program.row_scale  # price of a pair in soft limits; infinite for hard ones
     paid = float(soft[np.isfinite(soft)].max(initial=0.0))
     for block in program.curved:
-        slope = np.abs(block.function.price_at(smallest.totals[block.rows])) * program.row_scale[block.rows]
+        slope = np.abs(block.function.price_at(totals[block.rows])) * program.row_scale[block.rows]
         paid = max(paid, float(slope[np.isfinite(slope)].max(initial=0.0)))
     for block, function in program.supports:
         paid = max(paid, float((function.largest() * program.row_scale[block.rows]).max(initial=0.0)))
-    cheapest = float((smallest.weights * program.row_scale).min(initial=np.inf))
+    cheapest = float((weights * program.row_scale).min(initial=np.inf))
     return (max(_PENALTY * largest, _ABOVE * paid) or 1.0) / (cheapest if np.isfinite(cheapest) else 1.0)

@@ -18,6 +18,7 @@ from oasis_alloc.solvers.conic import ask_reference
 from oasis_alloc.solvers.domain import domain_conflict
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.kept import WarmStart
+from oasis_alloc.solvers.left_nothing import bound_of_nothing
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop, SuspectedInfeasible
 from oasis_alloc.solvers.presolve import quick_check
 from oasis_alloc.solvers.registry import Solver
@@ -113,6 +114,8 @@ def _solve(task: Task, trivially_infeasible: bool) -> Outcome | None:
         if conflict is not None:
             return conflict
         task.run(engine, monitor, None if monitor.prices is None else engine.program.variables(monitor.prices))
+    if not monitor.proven:
+        bound_of_nothing(engine, monitor)
     if not monitor.proven and task.name == "dual":
         ask_reference(engine, monitor)
     if monitor.best is not None and np.isneginf(monitor.best.value):

@@ -31,7 +31,7 @@ def _made(one: Source, other: Source) -> dict[str, Any]:
     if POLICY in (one.kind, other.kind):
         return _of_policies(one, other)
     first, second = one.document or {}, other.document or {}
-    groups = [{(g["name"], _text(g["label"])): g for g in document.get("groups", [])} for document in (first, second)]
+    groups = [{(g["name"], label(g["label"])): g for g in document.get("groups", [])} for document in (first, second)]
     rows: dict[Any, list[Any]] = {}
     for name, label_of in dict.fromkeys([*groups[1], *groups[0]]):
         a, b = groups[0].get((name, label_of), {}), groups[1].get((name, label_of), {})
@@ -84,7 +84,7 @@ def _of_policies(one: Source, other: Source) -> dict[str, Any]:
     assert policies[0] is not None
     assert policies[1] is not None
     found = differences(policies[0], policies[1])
-    rows = [[[r["constraint"]], _text(r["label"]), None, None, r["before"], r["after"]] for r in found["prices"]]
+    rows = [[[r["constraint"]], label(r["label"]), None, None, r["before"], r["after"]] for r in found["prices"]]
     weights = [{"term": w["column"] or "1", "before": w["before"], "after": w["after"]} for w in found["weights"]]
     return {
         "kind": "policies", "value": [found["before"]["value"], found["after"]["value"]], "bound": [None, None],
@@ -103,7 +103,3 @@ def _size(row: list[Any]) -> float:
             return np.inf
         out = max(out, abs(b - a) / max(abs(a), abs(b), 1e-300))
     return out
-
-
-def _text(found: Any) -> str:
-    return label(tuple(found) if isinstance(found, list) else found)

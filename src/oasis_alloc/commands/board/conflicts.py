@@ -17,7 +17,7 @@ def conflicts(board: Board) -> dict[str, Any]:
     document = source.document or {}
     stated = source.stated
     listed = [one.to_dict() for one in stated.conflicts] if stated is not None else document.get("conflicts", [])
-    rows = [one | {"label": _text(one["label"]), "by": _by(board, one["constraint"])} for one in listed]
+    rows = [one | {"label": label(one["label"]), "by": _by(board, one["constraint"])} for one in listed]
     missed = [one for one in rows if one["give"] > 0]
     relaxed = None
     if missed and source.solution is not None:
@@ -41,10 +41,6 @@ def _remedy(one: dict[str, Any]) -> dict[str, Any]:
         "sense": sense, "give": one["give"],
         "sentence": f"Change the limit of {where} from {limit:,.6g} to {to:,.6g}.",
     }  # fmt: skip
-
-
-def _text(found: Any) -> str:
-    return label(tuple(found) if isinstance(found, list) else found)
 
 
 def _by(board: Board, name: str) -> list[str]:

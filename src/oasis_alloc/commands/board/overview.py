@@ -95,7 +95,7 @@ def _saved_sections(document: dict[str, Any]) -> list[dict[str, Any]]:
     merged: dict[Any, Delivery] = {}
     for name, groups in by_name.items():
         total = _numbers(groups, "total", np.nan)
-        labels = [label(tuple(g["label"]) if isinstance(g["label"], list) else g["label"]) for g in groups]
+        labels = [label(g["label"]) for g in groups]
         one = Delivery(
             [name], "units", labels, total, _numbers(groups, "lower", -np.inf), _numbers(groups, "upper", np.inf),
             _numbers(groups, "price", 0.0),

@@ -34,7 +34,7 @@ def quote(board: Board, asked: Mapping[str, Any]) -> dict[str, Any]:
         key: [_shown(row) for row in document["displaced"] if row["key"] == key][:_ROWS]
         for key in dict.fromkeys([str(asked["key"]), *(row["key"] for row in document["displaced"])])
     }
-    made["limits"] = [row | {"label": as_text(_tuple(row["label"]))} for row in document["limits"][:_ROWS]]
+    made["limits"] = [row | {"label": as_text(row["label"])} for row in document["limits"][:_ROWS]]
     if _units(asked) is None:
         made["curve"] = {
             "units": [one["metrics"]["impressions"]["low"] for one in document["points"]],
@@ -86,8 +86,4 @@ def _units(asked: Mapping[str, Any]) -> float | None:
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """Who gives way, with its label as text; null for items without one."""
-    return row | {"label": None if row["label"] is None else as_text(_tuple(row["label"]))}
-
-
-def _tuple(label: Any) -> Any:
-    return tuple(label) if isinstance(label, list) else label
+    return row | {"label": None if row["label"] is None else as_text(row["label"])}

@@ -87,6 +87,7 @@ class Sweep:
 
     def document(self, key: str | None, label: str | None) -> dict[str, Any]:
         """The rows by point; with a group, also what it gets at each."""
+        running = self.running  # before the rows: a document that says it has ended has all of them
         rows = [dict(row) for row in self.rows]
         if key and label:
             for row, solution in zip(rows, self.solutions, strict=False):
@@ -94,7 +95,7 @@ class Sweep:
         rows.sort(key=lambda row: row["point"])
         return {
             "vary": self.vary, "scale": self.scale, "words": self.knob.words, "stated": jsonable(self.knob.stated),
-            "points": len(self.points), "rows": rows, "running": self.running, "error": self.error,
+            "points": len(self.points), "rows": rows, "running": running, "error": self.error,
         }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oasis_alloc.common.documents import distinct_members
 from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import SnapshotError
@@ -250,19 +251,12 @@ def _header(raw: bytes) -> tuple[dict[str, Any], int]:
     if length > _LONGEST_HEADER:
         raise SnapshotError(f"the header cannot have {length:,} bytes.", "not a snapshot")
     try:
-        described = json.loads(raw[8 : 8 + length].decode(), object_pairs_hook=_distinct)
+        described = json.loads(raw[8 : 8 + length].decode(), object_pairs_hook=distinct_members)
     except (ValueError, RecursionError) as error:
         raise SnapshotError(f"the header is not JSON ({error}).", "not a snapshot") from error
     if not isinstance(described, dict):
         raise SnapshotError("the header is not a JSON object.", "not a snapshot")
     return described, 8 + length
-
-
-def _distinct(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(members)
-    if len(out) < len(members):
-        raise ValueError("a name appears twice")
-    return out
 
 
 def _check_length(raw: bytes, start: int, described: dict[str, Any]) -> None:

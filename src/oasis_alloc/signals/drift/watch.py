@@ -11,7 +11,7 @@ import numpy as np
 
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.text_tables import TextTable, as_text
-from oasis_alloc.common.types import ColumnsLike, Ints, ItemsLike
+from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.schema import shown
 from oasis_alloc.signals.drift.sketch import Sketch
@@ -58,12 +58,21 @@ class Drift:
         return [_drift(name, before.counts[name], now.counts[name]) for name in before.edges]
 
 
+def stability_index(before: Floats, now: Floats) -> float:
+    """The population stability index of two lists of shares, `sum((q - p) * log(q / p))`; 0 for equal shares.
+
+    >>> round(stability_index(np.array([0.5, 0.5]), np.array([0.25, 0.75])), 3)
+    0.275
+    """
+    p, q = np.maximum(before, _FLOOR), np.maximum(now, _FLOOR)
+    return float(((q - p) * np.log(q / p)).sum())
+
+
 def _drift(name: str, before: Ints, now: Ints) -> Drift:
     p, q = (count[:-1] / max(1, int(count[:-1].sum())) for count in (before, now))
-    low, high = np.maximum(p, _FLOOR), np.maximum(q, _FLOOR)
     is_known = bool(now[:-1].sum() and before[:-1].sum())
     return Drift(
-        name, float(((high - low) * np.log(high / low)).sum()) if is_known else 0.0,
+        name, stability_index(p, q) if is_known else 0.0,
         float(np.abs(np.cumsum(p - q)).max()) if is_known else 0.0,
         float(before[-1] / max(1, before.sum())), float(now[-1] / max(1, now.sum())), int(now.sum()),
     )  # fmt: skip

@@ -26,7 +26,7 @@ from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_page, as_text, number
+from oasis_alloc.common.text_tables import Printed, TextTable, number
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
 from oasis_alloc.policy import Policy
@@ -40,7 +40,7 @@ _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
 @dataclass(frozen=True)
-class ExplorationChoice(ByFields):
+class ExplorationChoice(Printed, ByFields):
     """The smallest share of exploration with which a log detects a difference; made by `oa.choose_exploration`.
 
     Attributes
@@ -88,11 +88,7 @@ class ExplorationChoice(ByFields):
             TextTable(("exploration", "requests needed"), "lr", rows),
         ]
 
-    def __str__(self) -> str:
-        return "\n\n".join(as_text(part) for part in self.parts())
-
-    def _repr_html_(self) -> str:
-        return as_page(self.parts())
+    _parts = parts
 
 
 class _Shown(NamedTuple):

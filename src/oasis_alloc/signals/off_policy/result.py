@@ -11,8 +11,9 @@ from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
-from oasis_alloc.common.text_tables import TextTable, as_page, as_text, number
-from oasis_alloc.errors import InputError, require
+from oasis_alloc.common.text_tables import Printed, TextTable, number
+from oasis_alloc.data.named import frame_of
+from oasis_alloc.errors import InputError
 from oasis_alloc.signals.off_policy.weights import OffPolicyWeights
 
 SCHEMA = 1
@@ -62,7 +63,7 @@ class OffPolicyEstimate:
 
 
 @dataclass(frozen=True, eq=False)
-class OffPolicy(ByFields):
+class OffPolicy(Printed, ByFields):
     """What a log says about the value of another policy; print it, or read its numbers.
 
     Made by `oa.off_policy`, `oa.off_policy_slates` and `oa.evaluate_policy`. `found["switch"]` is one estimate.
@@ -148,12 +149,7 @@ class OffPolicy(ByFields):
     def frame(self, backend: str = "pandas") -> Any:
         """The estimates as a frame of "pandas", "polars" or "pyarrow", one row per estimator."""
         rows = {"estimator": [one.estimator for one in self.estimates]}
-        columns = rows | {name: [getattr(one, name) for one in self.estimates] for name in _MEMBERS}
-        if backend == "pyarrow":
-            return require("pyarrow", "parquet").table(columns)
-        if backend not in ("pandas", "polars"):
-            raise InputError(f"backend={shown(backend)}: expected 'pandas', 'polars' or 'pyarrow'.")
-        return require(backend, "test").DataFrame(columns)
+        return frame_of(rows | {name: [getattr(one, name) for one in self.estimates] for name in _MEMBERS}, backend)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything in the form of JSON: `oasis_alloc.off_policy`, docs/json.md; infinite ends are None."""
@@ -184,6 +180,8 @@ class OffPolicy(ByFields):
         """Paragraphs and tables of the report."""
         return [self.verdict, *self.cautions, self._table(), self._weights()]
 
+    _parts = parts
+
     def _table(self) -> TextTable:
         level = f"{100 * self.level:g} % interval"
         rows = [
@@ -208,12 +206,6 @@ class OffPolicy(ByFields):
             ("requests", f"{self.requests:,}" + (f" of {self.units:,} users" if self.units < self.requests else "")),
         ]
         return TextTable(("weights", ""), "lr", rows)
-
-    def __str__(self) -> str:
-        return "\n\n".join(as_text(part) for part in self.parts())
-
-    def _repr_html_(self) -> str:
-        return as_page(self.parts())
 
 
 def _end(value: float) -> str:

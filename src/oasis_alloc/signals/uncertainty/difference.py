@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.signals.uncertainty.amounts import Shown, checked_level
+from oasis_alloc.signals.uncertainty.amounts import Shown, checked_level, draws_interval, normal_interval
 from oasis_alloc.signals.uncertainty.draws import Draws
 from oasis_alloc.signals.uncertainty.estimate import by_shrinkage
 from oasis_alloc.signals.uncertainty.solve import UncertainSolution
@@ -105,14 +104,12 @@ def value_difference(
     if draws is not None:
         what = "value_difference(draws=...)"
         change = other.in_draws(draws, what) - one.in_draws(draws, what)
-        return _of_draws(change, stated, coverage)
+        return ValueDifference(*draws_interval(change, coverage), stated, coverage)
     pairs, x = _changed(one, other)
     moved = Shown(one.problem, pairs, x, 0.0)
     mean, variance = by_shrinkage(moved, "value_difference(...)")
-    mean += other.rest - one.rest
-    error = float(np.sqrt(variance))
-    half = NormalDist().inv_cdf(0.5 + 0.5 * coverage) * error
-    return ValueDifference(mean, error, mean - half, mean + half, stated, coverage)
+    found = normal_interval(mean + (other.rest - one.rest), variance, coverage)
+    return ValueDifference(*found, stated, coverage)
 
 
 def _changed(one: Shown, other: Shown) -> tuple[np.ndarray, Floats]:
@@ -122,11 +119,3 @@ def _changed(one: Shown, other: Shown) -> tuple[np.ndarray, Floats]:
     change[one.pairs] -= one.x
     pairs = np.flatnonzero(change)
     return pairs, change[pairs]
-
-
-def _of_draws(change: Floats, stated: float, level: float) -> ValueDifference:
-    from scipy.special import stdtrit
-
-    mean, deviation, n = float(change.mean()), float(change.std(ddof=1)), change.size
-    half = float(stdtrit(n - 1, 0.5 + 0.5 * level)) * deviation * float(np.sqrt(1.0 + 1.0 / n))
-    return ValueDifference(mean, deviation, mean - half, mean + half, stated, level)

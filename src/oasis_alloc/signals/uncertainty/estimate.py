@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.signals.uncertainty.amounts import Shown, checked_level
+from oasis_alloc.signals.uncertainty.amounts import Shown, checked_level, draws_interval, normal_interval
 from oasis_alloc.signals.uncertainty.draws import Draws
 from oasis_alloc.signals.uncertainty.shrinkage import Prior
 from oasis_alloc.signals.uncertainty.solve import UncertainSolution
@@ -125,27 +124,13 @@ def estimate_value(
     if draws is not None and check is not None:
         raise ProblemError("estimate_value(...): give draws= or check=, not both.")
     if draws is not None:
-        return _of_draws(own, own.in_draws(draws, "estimate_value(draws=...)"), coverage)
-    if check is not None:
-        mean, variance = _by_check(own, check)
-        return _normal(own, mean, variance, "second prediction", coverage)
-    mean, variance = by_shrinkage(own, "estimate_value(solution)", by)
-    return _normal(own, mean, variance, "shrinkage", coverage)
-
-
-def _normal(own: Shown, mean: float, variance: float, method: str, level: float) -> ValueEstimate:
-    error = float(np.sqrt(variance))
-    half = NormalDist().inv_cdf(0.5 + 0.5 * level) * error
-    return ValueEstimate(mean, error, mean - half, mean + half, own.stated, method, level)
-
-
-def _of_draws(own: Shown, values: Floats, level: float) -> ValueEstimate:
-    """Mean and deviation of the draws; the interval is that of one more draw, by Student's t."""
-    from scipy.special import stdtrit
-
-    mean, deviation, n = float(values.mean()), float(values.std(ddof=1)), values.size
-    half = float(stdtrit(n - 1, 0.5 + 0.5 * level)) * deviation * float(np.sqrt(1.0 + 1.0 / n))
-    return ValueEstimate(mean, deviation, mean - half, mean + half, own.stated, "draws", level)
+        method, found = "draws", draws_interval(own.in_draws(draws, "estimate_value(draws=...)"), coverage)
+    elif check is not None:
+        method, found = "second prediction", normal_interval(*_by_check(own, check), coverage)
+    else:
+        method = "shrinkage"
+        found = normal_interval(*by_shrinkage(own, "estimate_value(solution)", by), coverage)
+    return ValueEstimate(*found, own.stated, method, coverage)
 
 
 def check_deviations(own: Shown, what: str) -> list[MeasureTerm]:

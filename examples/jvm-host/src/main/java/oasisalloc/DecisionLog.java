@@ -1,18 +1,11 @@
 package oasisalloc;
 
-import java.io.BufferedOutputStream;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.lang.System.Logger.Level;
-import java.nio.channels.Channels;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.security.GeneralSecurityException;
-import java.security.MessageDigest;
 import java.security.SecureRandom;
 import java.time.Instant;
 import java.time.ZoneOffset;
@@ -40,7 +33,6 @@ public final class DecisionLog implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger("oasisalloc");
     private static final long LOOKS = 200; // milliseconds between two looks of the thread at the queue
     private static final long QUIET = 30_000_000_000L; // nanoseconds between two messages about the disk
-    private static final int BUFFER = 1 << 16;
     private static final DateTimeFormatter NAME =
             DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss").withZone(ZoneOffset.UTC);
 
@@ -73,12 +65,7 @@ public final class DecisionLog implements AutoCloseable {
      */
     public static boolean isSampled(String request, double rate) {
         if (rate >= 1) return true;
-        byte[] digest;
-        try {
-            digest = MessageDigest.getInstance("SHA-256").digest(request.getBytes(StandardCharsets.UTF_8));
-        } catch (GeneralSecurityException error) {
-            throw new AssertionError(error); // every JDK has it
-        }
+        byte[] digest = StoreFiles.sha256(request.getBytes(StandardCharsets.UTF_8));
         long bits = 0;
         for (int k = 0; k < 8; k++) bits = bits << 8 | digest[k] & 0xff;
         // The nearest double, ties to even: half of the number, with a bit that stands for what is cut off.
@@ -175,25 +162,13 @@ public final class DecisionLog implements AutoCloseable {
         random.nextBytes(mark);
         String name = NAME.format(Instant.now()) + "-" + ProcessHandle.current().pid() + "-"
                 + HexFormat.of().formatHex(mark) + ".jsonl";
-        Path beside = folder.resolve("." + name); // readers leave out names that begin with a dot
         try {
             Files.createDirectories(folder);
-            try (FileChannel file = FileChannel.open(beside, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-                    OutputStream out = new BufferedOutputStream(Channels.newOutputStream(file), BUFFER)) {
-                for (byte[] line : lines) out.write(line);
-                out.flush();
-                file.force(true);
-            }
-            Files.move(beside, folder.resolve(name), StandardCopyOption.ATOMIC_MOVE);
+            StoreFiles.write(folder.resolve(name), lines); // until then under a name that readers leave out
             written.add(lines.size());
             files.increment();
         } catch (IOException | RuntimeException error) { // a full disk: the service goes on
             complain(lines.size(), error);
-            try {
-                Files.deleteIfExists(beside);
-            } catch (IOException again) {
-                LOG.log(Level.DEBUG, "a part of a file is left", again);
-            }
         }
     }
 

@@ -1,8 +1,6 @@
 package oasisalloc;
 
 import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
@@ -150,10 +148,6 @@ final class Manifest {
     }
 
     static String sha256(byte[] bytes) {
-        try {
-            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
-        } catch (NoSuchAlgorithmException error) {
-            throw new IllegalStateException(error); // every JDK has it
-        }
+        return HexFormat.of().formatHex(StoreFiles.sha256(bytes));
     }
 }

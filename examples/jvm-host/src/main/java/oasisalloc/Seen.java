@@ -2,8 +2,6 @@ package oasisalloc;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
 
 /**
@@ -26,7 +24,7 @@ final class Seen {
         StoreFiles.Stamp now = StoreFiles.stamp(path);
         if (now.equals(stamp) && isSettled) return null;
         byte[] bytes = Policy.bytes(path);
-        byte[] found = sha256(bytes);
+        byte[] found = StoreFiles.sha256(bytes);
         long clock = System.nanoTime(), first = now.equals(stamp) ? since : clock;
         if (now.equals(stamp) && Arrays.equals(found, digest)) {
             isSettled = clock - first >= SETTLED;
@@ -47,13 +45,5 @@ final class Seen {
         waitingBytes = null;
         refused = "";
         isSettled = false;
-    }
-
-    private static byte[] sha256(byte[] bytes) {
-        try {
-            return MessageDigest.getInstance("SHA-256").digest(bytes);
-        } catch (NoSuchAlgorithmException error) {
-            throw new IllegalStateException(error); // every JDK has it
-        }
     }
 }

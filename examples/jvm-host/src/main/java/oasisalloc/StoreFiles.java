@@ -10,6 +10,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.List;
 import java.util.UUID;
 
 /** The files of a store: the snapshot, its state, and the policy that is served instead of the snapshot's. */
@@ -65,13 +68,27 @@ final class StoreFiles {
         write(state, of.toJson().getBytes(StandardCharsets.UTF_8));
     }
 
+    static byte[] sha256(byte[] bytes) {
+        try {
+            return MessageDigest.getInstance("SHA-256").digest(bytes);
+        } catch (NoSuchAlgorithmException error) {
+            throw new IllegalStateException(error); // every JDK has it
+        }
+    }
+
     /** Writes a file whole or not at all: to a temporary file, flushed, then moved. */
     static void write(Path path, byte[] bytes) throws IOException {
+        write(path, List.of(bytes));
+    }
+
+    /** The same, of parts one after the other. The name of the temporary file begins with a dot. */
+    static void write(Path path, List<byte[]> parts) throws IOException {
         Path target = Files.exists(path) ? path.toRealPath() : path.toAbsolutePath();
         Path beside = target.resolveSibling("." + target.getFileName() + "." + UUID.randomUUID() + ".tmp");
         try {
             try (FileChannel out = FileChannel.open(beside, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-                for (ByteBuffer left = ByteBuffer.wrap(bytes); left.hasRemaining();) out.write(left);
+                for (byte[] part : parts)
+                    for (ByteBuffer left = ByteBuffer.wrap(part); left.hasRemaining();) out.write(left);
                 out.force(true);
             }
             Files.move(beside, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);

@@ -1,0 +1,59 @@
+"""Limits of 0 that leave the objective nothing: the answer is proven, although the dual bound never reaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oasis_alloc as oa
+from oasis_alloc.statement.objective import Objective
+
+E, T = oa.exposure, oa.total
+by_a = E(by="a")
+
+FUNCTIONS: dict[str, tuple[Callable[[], Objective], float]] = {  # and what it is worth without slates
+    "entropy": (lambda: oa.entropy(by_a, total=1e-3), 0.0),
+    "entropy of a column": (lambda: 5.0 * oa.entropy(T("s", by="a")), 0.0),
+    "alpha_fair": (lambda: oa.alpha_fair(by_a, 0.5), 0.0),
+    "alpha_fair with an offset": (lambda: 2.0 * oa.alpha_fair(by_a, 3.0, offset=0.5), -12.0),
+}
+
+
+def market(seed: int) -> oa.Candidates:
+    """10 users x 3 items; `s` counts in every pair, `half` in those of the items 0 and 1."""
+    rng = np.random.default_rng(seed)
+    columns = {"r": rng.random(30), "s": 0.1 + rng.random(30), "half": np.tile([1.0, 1.0, 0.0], 10)}
+    return oa.Candidates.from_arrays(
+        np.arange(11) * 3, np.tile([0, 1, 2], 10), columns, items={"a": [0, 1, 2], "b": [0, 0, 1]}
+    )
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("seed", [2, 17])
+@pytest.mark.parametrize("limit", [by_a <= 0.0, E(by="b") == 0.0, T("s") <= 0.0], ids=["cap", "equality", "column"])
+def test_what_limits_of_0_leave_is_proven(name: str, seed: int, limit: Any) -> None:
+    function, worth = FUNCTIONS[name]
+    solution = oa.solve(oa.Problem(market(seed), T("r") + function(), limit), gap=1e-6)
+    assert solution.status is oa.Status.SOLVED
+    assert solution.value == pytest.approx(worth, abs=1e-12)
+    assert solution.value <= solution.bound
+    assert solution.gap <= 1e-6
+    assert not solution.allocation.any()
+
+
+def test_pairs_that_limits_of_0_do_not_reach_count() -> None:
+    """Item 2 may be shown: the answer is the reference's and not that of no slates."""
+    problem = oa.Problem(market(2), T("r") + oa.entropy(by_a, total=1e-3), T("half") <= 0.0)
+    solution = oa.solve(problem, gap=1e-6)
+    reference = oa.solve(problem, solver="conic", gap=1e-6)
+    assert solution.status is oa.Status.SOLVED
+    assert solution.allocation[problem.candidates.item == 2].any()
+    assert solution.value == pytest.approx(reference.value, rel=1e-5)
+
+
+def test_a_function_that_is_infinite_without_slates_is_part_of_the_conflict() -> None:
+    solution = oa.solve(oa.Problem(market(2), T("r") + oa.log(by_a, offset=0.0), E(by="b") <= 0.0))
+    assert solution.status is oa.Status.INFEASIBLE
