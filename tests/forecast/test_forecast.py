@@ -181,6 +181,32 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def stated(supply: float, item: int = 2) -> oa.Solution:
+    """Two campaigns, of which the second has `item`, and a supply of the same number for every user."""
+    r = np.random.default_rng(0).random(900)
+    cands = oa.Candidates.from_arrays(
+        np.arange(301) * 3, np.tile([0, 1, 2], 300), {"r": r}, item_ids=[0, 1, 2, 3],
+        items={"campaign": ["a", None] + ["b" if k == item else None for k in (2, 3)]})  # fmt: skip
+    caps = (oa.exposure(by="campaign") <= {"a": 60.0 * supply}).named("caps")
+    return oa.solve(oa.Problem(cands, oa.total("r"), caps, oa.Slate(1), supply=np.full(300, supply)), gap=1e-6)
+
+
+@pytest.mark.parametrize("supply", [2.0**-20, 2.0**20])
+def test_the_unit_of_the_supply_does_not_matter(supply: float) -> None:
+    found, same = (oa.forecast(stated(one), start=START, end=END, now=START, requests=3000.0) for one in (supply, 1.0))
+    for one, other in zip(found, same, strict=True):
+        assert (one.planned, one.low, one.mid, one.high) == pytest.approx(
+            (other.planned, other.low, other.mid, other.high), rel=0.05
+        )
+    assert same["a"].mid == pytest.approx(600.0, rel=0.1)
+
+
+def test_a_campaign_without_candidates_delivers_nothing_more() -> None:
+    found = oa.forecast(stated(1.0, item=3), start=START, end=END, now=START)
+    assert (found["b"].low, found["b"].mid, found["b"].high) == (0.0, 0.0, 0.0)
+    assert found["a"].low > 0.0
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input(plan: oa.Solution, name: str) -> None:
     given, expected = BAD[name]

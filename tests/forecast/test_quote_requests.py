@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,23 @@ def test_flights_restrict_hours(timed: oa.Solution) -> None:
     assert oa.quote(timed, of={"song": "b"}, where={"hour": HOURS[1]}, now=NOW).max_units.high == 1.0
 
 
+@pytest.mark.parametrize("kind", [str, dt.date.fromisoformat, np.datetime64])
+def test_days_of_any_kind_are_times(kind: Callable[[str], Any]) -> None:
+    days = [kind(f"2030-05-0{1 + k % 3}") for k in range(30)]
+    cands = oa.Candidates.from_arrays(
+        np.arange(31) * 2, np.tile([0, 1], 30), {"r": np.random.default_rng(3).random(60)}, users={"day": days},
+        items={"campaign": ["a", "b"]})  # fmt: skip
+    solution = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1)))
+    asked: dict[str, Any] = {"of": {"campaign": "a"}, "units": 1.0}
+    now = dt.datetime(2030, 5, 2, 18, tzinfo=dt.UTC)
+    flight = oa.quote(solution, starts="2030-05-02", ends="2030-05-03", clock="day", now=now, **asked)
+    both = oa.quote(solution, where={"day": [kind("2030-05-02"), kind("2030-05-03")]}, now=now, **asked)
+    assert flight.cost == both.cost
+    assert flight.units_now == both.units_now
+    with pytest.raises(oa.ProblemError, match=r"where day=.* is in the past"):
+        oa.quote(solution, where={"day": kind("2030-05-01")}, now=now, **asked)
+
+
 @pytest.mark.parametrize("frame", [False, True])
 def test_new_items_need_ids_users_and_all_columns(timed: oa.Solution, frame: bool) -> None:
     def ask(**changes: Any) -> oa.Quote:
@@ -161,6 +179,23 @@ def test_new_items_need_ids_users_and_all_columns(timed: oa.Solution, frame: boo
             ask(**changes)
     with pytest.raises(oa.InputError, match="r"):
         ask(r=[0.1, np.nan])
+
+
+def test_new_items_bring_scores_that_are_calibrated_as_all_others() -> None:
+    half = oa.Calibration(np.array([0.0, 1.0]), np.array([[0.0, 0.5]]))
+    relevance = np.random.default_rng(0).random(60)
+    cands = oa.Candidates.from_arrays(np.arange(31) * 2, np.tile([0, 1], 30), {"r": relevance})
+    solution = oa.solve(oa.Problem(cands.calibrated({"r": half}), oa.total("r"), slate=oa.Slate(1)), gap=1e-6)
+    pairs = {"user": [4, 0, 1], "item": [7, 7, 8], "r": [0.8, 0.4, 0.6]}
+    quote = oa.quote(solution, pairs=pairs, units=2.0, certify=True, gap=1e-6)
+    made = quote.accept().problem.candidates
+    is_new = made.item >= 2
+    assert made.request_columns["r"][is_new].tolist() == [0.4, 0.6, 0.8]
+    assert made.columns["r"][is_new].tolist() == [0.2, 0.3, 0.4]
+    best = relevance.reshape(30, 2).max(axis=1)[[0, 1, 4]] - [0.4, 0.6, 0.8]
+    cheapest = sorted(best)[:2]
+    cost = 0.5 * (sum(cheapest) + min(0.0, sorted(best)[2]))
+    assert quote.cost.low - 1e-5 <= cost <= quote.cost.high + 1e-5
 
 
 def test_attributes_of_new_items_are_labels_of_known_keys(timed: oa.Solution) -> None:

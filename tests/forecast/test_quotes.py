@@ -164,6 +164,20 @@ def test_new_items_may_be_worth_more_than_what_they_displace() -> None:
     assert oa.quote(solution, pairs=pairs).max_units.high == 4.0
 
 
+@pytest.mark.parametrize("units", [0.0, None])
+def test_new_items_add_value_without_a_promise(units: float | None) -> None:
+    solution = solved("plain")
+    pairs = {"user": [0, 1, 2], "item": [900, 900, 901], "relevance": [2.0, 2.0, 0.1], "promotion": [0.0] * 3}
+    booked = oa.solve(oa.quote(solution, pairs=pairs, units=1e-9).accept().problem, gap=1e-7)
+    cost = solution.value - booked.value
+    assert cost < -0.5
+    immediate, sure = (oa.quote(solution, pairs=pairs, units=units, certify=certify) for certify in (False, True))
+    assert immediate.cost.low - 1e-5 <= cost <= immediate.cost.high + 1e-5
+    assert sure.cost.low - 1e-5 <= cost <= sure.cost.high + 1e-5
+    assert sure.is_proven
+    assert sure.cost.high < -0.5
+
+
 def test_threads_can_ask_at_the_same_time() -> None:
     solution = solved("plain")
     label = roomy(solution)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import oasis_alloc as oa
+from oasis_alloc.common.text_tables import number
 from oasis_alloc.forecast.competition import contest, scores_to_beat, shortfalls_of_scores
 from tests.support import planned
 
@@ -82,3 +83,22 @@ def test_a_campaign_without_candidates() -> None:
     cands = oa.Candidates.from_arrays([0, 1], [0], {"r": [0.5]}, items={"campaign": ["a", "b"]}, n_items=2)
     found = oa.reasons(oa.solve(oa.Problem(cands, oa.total("r"))), "b")
     assert found.sentences == ("'b' gets 0 units, without a limit of its own.", "It is not a candidate of any user.")
+
+
+@pytest.mark.parametrize("scale", [2.0**-30, 2.0**20])
+def test_reasons_do_not_depend_on_the_unit_of_the_supply(scale: float) -> None:
+    def why(supply: float) -> oa.Reasons:
+        relevance = np.random.default_rng(2).random(300)
+        cands = oa.Candidates.from_arrays(
+            np.arange(101) * 3, np.tile([0, 1, 2], 100), {"relevance": relevance}, items={"campaign": ["a", "b", None]}
+        )
+        caps = (oa.exposure(by="campaign") <= {"a": 20.0 * supply}).named("caps")
+        problem = oa.Problem(cands, oa.total("relevance"), caps, oa.Slate(1), supply=np.full(100, supply))
+        return oa.reasons(oa.solve(problem, gap=1e-6), "a")
+
+    one, other = why(scale), why(1.0)
+    assert [c.label for c in one.competitors] == [c.label for c in other.competitors]
+    assert {"b", None} == {c.label for c in one.competitors}
+    assert [c.units / scale for c in one.competitors] == pytest.approx([c.units for c in other.competitors], rel=0.05)
+    (said,) = [line for line in one.sentences if line.startswith("To be shown")]
+    assert said.startswith(f"To be shown {number(2.0 * scale, 6)} units more")

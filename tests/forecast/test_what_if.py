@@ -205,3 +205,54 @@ def test_reports_frames_and_documents(plan: oa.Solution) -> None:
     assert document["value"]["change"] == pytest.approx(what.value.change)
     assert {row["label"] for row in document["moved"]["rows"]} == set(planned.CAMPAIGNS)
     assert ["floors", "c3"] in [row["label"] for row in document["prices"]["rows"]]
+
+
+def test_a_plan_that_was_stopped_early_can_be_asked() -> None:
+    early = oa.solve(planned.problem(), time_limit=1e-9)
+    assert early.gap == np.inf
+    assert early.violation > 0.01
+    what = early.what_if(limits=LIMITS["a floor of one campaign"])
+    assert what.after.gap <= 1e-4
+    low, high = what.value_range
+    assert low == what.after.value - early.bound
+    assert high == np.inf, "the value of a plan that misses limits says nothing of the optimum"
+    assert oa.limit_curve(early, "floors", "c3", [480.0]).what_if(0).after.gap <= 1e-4
+
+
+def test_dates_of_numpy_move_a_flight_as_texts_do() -> None:
+    relevance = np.random.default_rng(0).random(80)
+    days = np.datetime64("2030-05-01") + np.arange(40) // 10
+
+    def answer(labels: list[Any]) -> dict[Any, float]:
+        cands = oa.Candidates.from_arrays(
+            np.arange(41) * 2, np.tile([0, 1], 40), {"relevance": relevance}, users={"day": labels},
+            items={"campaign": ["a", "b"]})  # fmt: skip
+        first, *_, last = cands.groups("day")
+        flights = (oa.exposure(by=("day", "campaign")) <= {(first, "a"): 0.0, (last, "a"): 0.0}).named("flights")
+        plan = oa.solve(oa.Problem(cands, oa.total("relevance"), flights, oa.Slate(1)))
+        what = plan.what_if(dates={"a": (first, first)}, slices="day")
+        return {str(one.label[0])[:10]: one.after for one in what.moved(("day", "campaign")) if one.label[1] == "a"}
+
+    found = answer(list(days))
+    assert found == answer([str(day) for day in days])
+    assert found["2030-05-01"] > 0.0
+    assert found["2030-05-02"] == found["2030-05-04"] == 0.0
+
+
+def test_calibrated_columns_stay_those_of_their_scores() -> None:
+    half = oa.Calibration(np.array([0.0, 1.0]), np.array([[0.0, 0.5]]))
+    rng = np.random.default_rng(1)
+    cands = oa.Candidates.from_arrays(
+        np.arange(31) * 3, np.tile([0, 1, 2], 30), {"relevance": rng.random(90), "promotion": rng.random(90)},
+        items={"campaign": ["a", "b", None]})  # fmt: skip
+    cands = cands.calibrated({"promotion": half})
+    plan = oa.solve(oa.Problem(cands, oa.total("relevance") + oa.total("promotion"), slate=oa.Slate(1)))
+    after = plan.what_if(opt_out=[1], opt_in={2: "a"}).after
+    now = after.problem.candidates
+    scores = now.request_columns["promotion"]
+    assert not scores[1::3].any()
+    assert scores[2::3] == pytest.approx(np.full(30, cands.request_columns["promotion"][0::3].mean()))
+    assert np.array_equal(now.columns["promotion"], half.mapped(scores))
+    policy = after.policy()
+    columns = {name: column[:3] for name, column in now.request_columns.items()}
+    assert policy.score([0, 1, 2], columns) == pytest.approx(after.scores()[:3])

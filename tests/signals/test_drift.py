@@ -33,6 +33,30 @@ def test_columns_of_few_values() -> None:
     assert sorted(flags.counts["r"].tolist())[-2:] == [30, 70]
 
 
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.03, 0.97])
+@pytest.mark.parametrize("bins", [2, 20])
+def test_columns_that_are_mostly_one_value_drift(share: float, bins: int) -> None:
+    flags = np.repeat([0.0, 1.0], [round(20_000 * (1.0 - share)), round(20_000 * share)])
+    sketch = oa.Sketch.of({"r": flags}, bins=bins)
+    seen = sketch.empty()
+    seen.add({"r": np.repeat([0.0, 1.0], [10_000, 10_000])})
+    (drift,) = oa.Drift.between(sketch, seen)
+    assert drift.stability > 0.5
+    assert drift.distance == pytest.approx(abs(0.5 - share))
+    (same,) = oa.Drift.between(sketch, sketch)
+    assert same.stability == 0.0
+    assert sketch.edges["r"].size < 3
+
+
+def test_values_that_fill_bins_have_bins_of_their_own() -> None:
+    rng = np.random.default_rng(5)
+    values = np.concatenate([np.zeros(600), np.full(300, 0.5), rng.uniform(0.6, 1.0, 100)])
+    sketch = oa.Sketch.of({"r": values}, bins=10)
+    assert sketch.counts["r"].sum() == 1000
+    assert sketch.edges["r"].size <= 9
+    assert {600, 300} <= set(sketch.counts["r"].tolist())
+
+
 def test_the_index_and_the_distance() -> None:
     rng = np.random.default_rng(0)
     before, now = rng.normal(size=20_000), rng.normal(0.5, 1.0, 20_000)

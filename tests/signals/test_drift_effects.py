@@ -57,6 +57,33 @@ def test_totals_are_those_of_the_policy(solution: oa.Solution) -> None:
     assert effects["floors"].now == pytest.approx((artist == 3).sum(), rel=0.03)
 
 
+@pytest.mark.parametrize("as_array", [True, False])
+def test_limits_stay_with_their_labels_where_groups_come_and_go(as_array: bool) -> None:
+    def of(labels: list[str]) -> oa.Candidates:
+        item, r = np.tile(np.arange(6), 60), np.random.default_rng(4).random(360)
+        return oa.Candidates.from_arrays(np.arange(61) * 6, item, {"r": r}, items={"song": labels})
+
+    limit = [10.0, 30.0, 500.0] if as_array else {"a": 10.0, "b": 30.0, "c": 500.0}
+    caps = (oa.exposure(by="song") <= limit).named("caps")
+    floors = (oa.exposure(by="song") >= {"b": 20.0}).named("floors")
+    solution = oa.solve(oa.Problem(of(list("abcabc")), oa.total("r"), [caps, floors], oa.Slate(2)))
+    effects = {(one.name, one.label): one for one in oa.drift_effects(solution, of(list("acdacd")))}
+    assert {key: one.upper for key, one in effects.items() if key[0] == "caps"} == {
+        ("caps", "a"): 10.0, ("caps", "b"): 30.0, ("caps", "c"): 500.0
+    }  # fmt: skip
+    gone = effects["floors", "b"]
+    assert (gone.lower, gone.now, gone.moves) == (20.0, 0.0, "down")
+    assert gone.before >= 20.0 - 1e-6
+    assert effects["caps", "b"].before == gone.before
+
+
+def test_a_conflict_has_no_prices_to_judge_by() -> None:
+    floors = (oa.exposure(by="artist") >= {3: 1e6}).named("floors")
+    conflict = oa.solve(oa.Problem(market(0), oa.total("r"), floors, oa.Slate(2)))
+    with pytest.raises(oa.SolverError, match="the problem is infeasible"):
+        oa.drift_effects(conflict, market(1))
+
+
 def test_bad_input(solution: oa.Solution) -> None:
     with pytest.raises(oa.InputError, match="expected a solution"):
         oa.drift_effects(market(0), market(0))  # type: ignore[arg-type]

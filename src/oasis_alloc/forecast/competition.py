@@ -104,8 +104,9 @@ def contest_of(solution: Solution, grouping: Grouping, pairs: npt.NDArray[np.int
     units = np.bincount(theirs, share[at], grouping.n_groups)
     without = float(share.sum()) - float(units.sum()) if grouping.sets is None else 0.0
     units[g] = 0.0
-    found = [Competitor(grouping.labels[k], float(units[k])) for k in np.flatnonzero(units > 1e-9)]
-    if without > 1e-6:
+    visit = 1.0 if supply is None else float(np.mean(supply))  # the supply is of any scale
+    found = [Competitor(grouping.labels[k], float(units[k])) for k in np.flatnonzero(units > 1e-9 * visit)]
+    if without > 1e-6 * visit:
         found.append(Competitor(None, without))
     found.sort(key=lambda one: -one.units)
     return Contest(grouping.labels[g], pairs, users, x, weight, tuple(found))

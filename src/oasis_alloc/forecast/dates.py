@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from oasis_alloc.common.labels import shown
+from oasis_alloc.common.labels import same, shown
 from oasis_alloc.data.by_group import Labels, place_of, spread
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
@@ -42,15 +42,15 @@ def moved(problem: Problem, dates: object, slices: str | None, by: str) -> tuple
     for label, span in dates.items():
         place = place_of(label, labels.places, labels, "what_if(dates=...)")
         first, last = _span(label, span, times, slices)
-        inside[labels[place]] = first, last
+        inside[same(labels[place])] = first, last
         said.append(f"{by} {label!r} runs from {slices} {times[first]!r} to {times[last]!r}")
-    at = {time: k for k, time in enumerate(times)}
+    at = {same(time): k for k, time in enumerate(times)}
     out: dict[Any, float] = {}
     lifted: list[Any] = []
     for time, label in grouping.labels:
-        if label in inside:
-            first, last = inside[label]
-            if first <= at[time] <= last:
+        if same(label) in inside:
+            first, last = inside[same(label)]
+            if first <= at[same(time)] <= last:
                 lifted.append((time, label))
             else:
                 out[time, label] = 0.0
@@ -81,12 +81,12 @@ def _with_caps(problem: Problem, keys: tuple[str, str], out: dict[Any, float], i
     functions = []
     for name, function in zip(problem.names, problem.subject_to, strict=False):
         band = constraint_of(function)
-        same = band is not None and set(band.measure.by) == set(keys) and band.sense == "<="
-        if band is not None and same:
+        is_alike = band is not None and set(band.measure.by) == set(keys) and band.sense == "<="
+        if band is not None and is_alike:
             labels = Labels(problem.candidates.grouping(band.measure.by).labels)
             limits = spread(band.limit, labels, name, free=np.nan)
             turned = band.measure.by != keys
-            lifted = [labels.places[label[::-1] if turned else label] for label in inside]
+            lifted = [labels.places[same(label[::-1] if turned else label)] for label in inside]
             lifted = [g for g in lifted if limits[g] == 0.0]
             if lifted:
                 limits[lifted] = np.nan

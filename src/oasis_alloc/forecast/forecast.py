@@ -152,6 +152,7 @@ def forecast(
     for first in range(0, len(labels), _BLOCK):
         last = min(first + _BLOCK, len(labels))
         ahead = np.cumsum((drawn.steered if paced else drawn.drawn)(first, last), axis=2)
+        ahead[:, ~response.possible[first:last]] = 0.0  # no candidates, no deliveries
         for g in range(first, last):
             cap = drawn.caps(g, caps[g], paced) if hard_caps else np.inf
             found.append(
@@ -192,13 +193,13 @@ def _numbers(
 
 
 def _history(flight: Flight, counts: Floats, response: Response, scale: float) -> History:
-    served = np.maximum(response.served, 0.5)
+    served = np.maximum(response.served, 0.5 * response.unit)
     expected = scale * served[:, None] * flight.shares
     when = flight.when
-    share = np.minimum(served / max(response.requests, 1.0), 1.0)
+    share = np.minimum(served / response.requests, 1.0)
     return History(
         counts, expected[:, : flight.passed], when[: flight.passed], expected[:, flight.passed :],
-        when[flight.passed :], response.elasticity, 1.0 / served, np.maximum(1.0 - share, 0.1),
+        when[flight.passed :], response.elasticity, response.unit / served, np.maximum(1.0 - share, 0.1),
     )  # fmt: skip
 
 

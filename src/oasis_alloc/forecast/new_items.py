@@ -55,6 +55,8 @@ def with_new_items(candidates: Candidates, pairs: Any, attributes: Mapping[str, 
     known = candidates.item_ids
     item_ids = None if known is None else readonly(objects([*known.tolist(), *names]))
     made = replace(made, items=items, item_ids=item_ids)
+    if candidates.calibration:  # new pairs bring scores, as requests do
+        made = made.calibrated(candidates.calibration)
     return made, np.arange(candidates.n_items, made.n_items)
 
 
@@ -92,12 +94,13 @@ def _merged(
     indptr = candidates.indptr + np.concatenate([[0], np.cumsum(np.bincount(user, minlength=candidates.n_users))])
     items = np.insert(candidates.item.astype(item_dtype(n_items)), at, item[order])
     made = {}
-    for name, before in candidates.columns.items():
+    for name, before in candidates.request_columns.items():
         new = as_column(f"pairs[{name!r}]", columns[name], item.size)
         made[name] = readonly(np.insert(before, at, new[order].astype(before.dtype)))
     return replace(
         candidates, n_items=n_items, n_pairs=int(indptr[-1]), indptr=readonly(indptr.astype(np.int64)),
         item=readonly(items), columns=FrozenMapping(made), row=None,
+        calibration={}, _scores={}, uncertainty={},
     )  # fmt: skip
 
 

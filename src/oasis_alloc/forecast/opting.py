@@ -27,7 +27,8 @@ def opted(
     """The candidates after items have joined or left campaigns, and a sentence per kind of change.
 
     An item that is opted out stays a candidate, without a campaign and with 0 in the column of promotion. One that is
-    opted in gets the campaign, and in the column the mean of what the campaign's items have.
+    opted in gets the campaign, and in the column the mean of what the campaign's items have. A calibrated column gets
+    these numbers as scores.
     """
     joining, leaving = _joining(candidates, opt_in), _leaving(candidates, opt_out)
     if not joining and not leaving:
@@ -52,7 +53,7 @@ def opted(
                 f"what_if(opt_out=...): item {_id(candidates, item)} has no {by}, so it is not opted in."
             )
         codes[item] = -1
-    columns, said = dict(candidates.columns), []
+    columns, said = dict(candidates.request_columns), []
     if promotion is not None:
         columns[promotion], mean = _promoted(candidates, key, codes, promotion, list(joining), leaving)
     if leaving:
@@ -67,7 +68,7 @@ def _promoted(
     candidates: Candidates, key: Key, codes: npt.NDArray[np.int32], name: str, joining: list[int], leaving: list[int]
 ) -> tuple[npt.NDArray[Any], float]:
     """The column of promotion with its new numbers, and the mean of those that joined."""
-    column = np.array(candidates.columns[name])
+    column = np.array(candidates.request_columns[name])
     item = np.asarray(candidates.item)
     of_pair = key.codes[item]
     known = of_pair >= 0
@@ -87,7 +88,9 @@ def _with_item_key(candidates: Candidates, key: Key, columns: Mapping[str, npt.N
     items: Keys[Any] = Keys(given, "items", candidates.n_items)
     items._made |= {name: candidates.items[name] for name in candidates.items if name != key.name}
     items._made[key.name] = key
-    made = replace(candidates, items=items, columns=FrozenMapping(columns))
+    made = replace(candidates, items=items, columns=FrozenMapping(columns), calibration={}, _scores={})
+    if candidates.calibration:  # of the scores, which requests bring, and of the items' new labels
+        made = made.calibrated(candidates.calibration)
     made._groupings.update({by: one for by, one in candidates._groupings.items() if key.name not in by})
     return made
 

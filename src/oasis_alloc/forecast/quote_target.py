@@ -121,13 +121,21 @@ def _check_past(key: str, labels: Any, now: dt.datetime) -> None:
     """Refuse labels that are times before now."""
     for label in _as_list(labels):
         when = _time(label)
-        is_day = isinstance(label, str) and len(label) <= 10
+        is_day = _is_day(label)
         if when is not None and when + (dt.timedelta(days=1) if is_day else dt.timedelta(hours=1)) <= now:
             raise ProblemError(f"quote: where {key}={label!r} is in the past (now is {now:%Y-%m-%d %H:%M} UTC).")
 
 
+def _is_day(label: Any) -> bool:
+    """Whether a time is a whole day, and not a moment of it."""
+    if isinstance(label, np.datetime64):
+        return np.datetime_data(label)[0] == "D"
+    return len(label) <= 10 if isinstance(label, str) else not isinstance(label, dt.datetime)
+
+
 def _time(label: Any) -> dt.datetime | None:
     """A label as a time in UTC; None if it is not one. A text needs a date with dashes."""
+    label = same(label) if isinstance(label, np.datetime64) else label  # its text in ISO 8601
     if isinstance(label, dt.date) or (isinstance(label, str) and len(label) >= 10 and label[4:5] == "-"):
         try:
             return moment("clock", label, last=False)
@@ -138,7 +146,7 @@ def _time(label: Any) -> dt.datetime | None:
 
 def _as_list(labels: Any) -> list[Any]:
     if isinstance(labels, np.ndarray):
-        return list(labels.tolist())
+        return list(labels) if labels.dtype.kind == "M" else list(labels.tolist())
     return list(labels) if isinstance(labels, (list, tuple, set, frozenset)) else [labels]
 
 

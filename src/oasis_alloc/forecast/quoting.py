@@ -78,7 +78,7 @@ def _from(
     if (value := base.changed_value(found.pairs, found.x, furthest.slates(found))) is not None:
         known = replace(known, far=(furthest.gained, base.bound - value))
     quoted = _immediate(solution, request, target, known, units, reached, furthest.stopped)
-    if certify and units > 0.0 and quoted.feasible is not False:
+    if certify and (units > 0.0 or not base.is_solved) and quoted.feasible is not False:
         quoted = _certified(quoted, known, solution, gap, threads)
     elif certify:  # the caps alone prove it, or there is nothing to prove
         quoted = replace(quoted, level="certified")
@@ -94,6 +94,8 @@ def _immediate(
     least_most = min(known.far[0], most)
     feasible: bool | None = True
     cost, change = Bracket(0.0, 0.0, 0.0), np.zeros(found.pairs.size)
+    if reached is None and not base.is_solved:  # new items can add value without a promise
+        cost = _verdict(known, float(_low(known, np.array([known.asked]))[0]), base.allocation.value)[1]
     if reached is not None:
         x, changed = reached.slates(found), None
         if reached.gained >= units * (1.0 - _REACHED):

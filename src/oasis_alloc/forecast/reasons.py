@@ -216,9 +216,10 @@ def _price_of_more(solution: Solution, one: Contest, keys: tuple[str, ...]) -> l
         return []
     order = np.argsort(missing[open_pairs], kind="stable")
     lacks, room = missing[open_pairs][order], ((1.0 - one.x) * one.supply)[open_pairs][order]
-    wanted = max(1.0, 0.1 * one.units)
+    visit = float(np.mean(one.supply))  # 1 without a supply, which is of any scale
+    wanted = visit * max(1.0, float(np.ceil(0.1 * one.units / visit * (1.0 - 1e-12))))
     at = min(int(np.searchsorted(np.cumsum(room), wanted)), lacks.size - 1)
     return [
-        f"To be shown {units(float(np.ceil(wanted)))} more, its scores would have to be higher by at least "
+        f"To be shown {units(wanted)} more, its scores would have to be higher by at least "
         f"{number(float(lacks[at]), 4)}."
     ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
@@ -21,6 +22,8 @@ class Response:
     served: Floats  # (n_groups,)
     elasticity: Floats  # (n_groups,) d log(served) / d relevance of promoted items, all of them together
     requests: float
+    unit: float  # what a user adds: the mean supply, which is of any scale
+    possible: npt.NDArray[np.bool_]  # (n_groups,) whether a group has candidates at all
 
 
 _known: WeakKeyDictionary[Solution, dict[tuple[str, str, float], Response]] = WeakKeyDictionary()
@@ -63,8 +66,10 @@ def _measured(solution: Solution, by: str, organic: str, step: float) -> Respons
         if weights is not None:
             amount = amount * np.asarray(weights)[: slates.shape[1]]
         found.append(grouping.totals(candidates, pairs, amount[shown]))
-    low, middle, high = (np.maximum(one, _LEAST) for one in found)
+    unit = float(supply.sum()) / max(1, int(np.count_nonzero(supply)))
+    low, middle, high = (np.maximum(one / unit, _LEAST) for one in found)
     elasticity = (np.log(high) - np.log(low)) / (2.0 * step)
-    # a few units say nothing about a slope
+    # a few users say nothing about a slope
     elasticity = elasticity * middle / (middle + 10.0)
-    return Response(found[1], elasticity, float(supply.sum()))
+    possible = grouping.totals(candidates, np.flatnonzero(promoted), np.ones(int(promoted.sum()))) > 0
+    return Response(found[1], elasticity, float(supply.sum()), unit, possible)

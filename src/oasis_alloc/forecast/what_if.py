@@ -15,6 +15,7 @@ import numpy as np
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import Printed, TextTable, number, signed, small
+from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.forecast.changes import changed
 from oasis_alloc.forecast.moves import Move, Moves, column_total, moves_of, units_by
@@ -76,10 +77,14 @@ class WhatIf(Printed, ByFields):
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """What the optimum changes by: an interval that the certificates of both plans prove."""
+        """What the optimum changes by: an interval that the certificates of both plans prove.
+
+        The value of a plan that misses limits proves nothing of its optimum, so that end is infinite.
+        """
         if not self.is_feasible:
             return np.nan, np.nan
-        return self.after.value - self.before.bound, self.after.bound - self.before.value
+        low, high = self.after.value - self.before.bound, self.after.bound - self.before.value
+        return low if _keeps(self.after) else -np.inf, high if _keeps(self.before) else np.inf
 
     @cached_property
     def relevance(self) -> Move:
@@ -256,6 +261,10 @@ def _flat(solution: Solution) -> dict[Any, float]:
     }
 
 
+def _keeps(solution: Solution) -> bool:
+    return solution.violation <= FEASIBLE and solution.status.name != "RELAXED"
+
+
 class _Kept:
     """A session of one solution, and the lock under which it is used."""
 
@@ -277,7 +286,8 @@ def solved_again(
     """Solve a problem like that of a solution, from it, with the arrays that were kept for it."""
     with _making:
         kept = _sessions.setdefault(solution, _Kept(solution.problem))
-    wanted = max(1e-4, solution.gap) if gap is None else gap
+    known = max(1e-4, solution.gap) if np.isfinite(solution.gap) else 1e-4  # infinite where a solve was stopped early
+    wanted = known if gap is None else gap
     start: Any = solution if _is_near(solution, problem) else {}
     with kept.lock:
         kept.session.change(problem=problem)

@@ -29,7 +29,7 @@ def table() -> pd.DataFrame:
 
 
 def visits() -> pd.DataFrame:
-    return pd.DataFrame({"draw": [1, 1, 2, 2], "user": ["ann", "zoe"] * 2, "supply": [1.0, 2.0, 3.0, 4.0]})
+    return pd.DataFrame({"draw": ["a", "a", "b", "b"], "user": ["ann", "zoe"] * 2, "supply": [1.0, 2.0, 3.0, 4.0]})
 
 
 @pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])
@@ -40,6 +40,13 @@ def test_frames_are_read_in_any_order(backend: str) -> None:
         library = pytest.importorskip(backend)
         frames = [library.from_pandas(one) if backend == "polars" else library.Table.from_pandas(one) for one in frames]
     draws = oa.Draws.from_frame(CANDS, frames[0], frames[1])
+    assert draws.columns["r"].tolist() == [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]
+    assert draws.supply is not None
+    assert draws.supply.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_the_same_label_is_the_same_draw_in_both_frames() -> None:
+    draws = oa.Draws.from_frame(CANDS, table(), visits().iloc[[3, 0, 2, 1]])  # here the draw "b" appears first
     assert draws.columns["r"].tolist() == [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]
     assert draws.supply is not None
     assert draws.supply.tolist() == [[1.0, 2.0], [3.0, 4.0]]
@@ -89,6 +96,14 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "no candidate": (frame(lambda t: t.assign(item="x")), "row 2 has user 'zoe' and item 'x', which are no candidate"),
     "no column": (frame(lambda t: t.drop(columns="draw")), "pairs has no column 'draw'"),
     "nothing to draw": (frame(lambda t: t.rename(columns={"r": "q"})), "none of the candidates' columns"),
+    "draws of users alone": (
+        lambda: oa.Draws.from_frame(CANDS, table(), visits().replace({"draw": {"b": "c"}})),
+        r"users has the draw 'c', and pairs lacks it \(2 such draws\)",
+    ),
+    "no candidates": (
+        lambda: oa.Draws.from_frame(None, table()),  # type: ignore[arg-type]
+        "got None; expected oa.Candidates",
+    ),
     "no frame": (lambda: oa.Draws.from_frame(CANDS, 3), "pairs is int; expected a pandas"),  # type: ignore[arg-type]
     "function of lists": (function([1.0], [1.0]), "draw 0 is list; expected"),
     "function of other columns": (function({"r": [1, 2, 3]}, {}), "draw 1 has other columns"),

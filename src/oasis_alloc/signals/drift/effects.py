@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +12,11 @@ from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.schema import shown
+from oasis_alloc.session import Session
 from oasis_alloc.solution import Solution
+
+if TYPE_CHECKING:
+    from oasis_alloc.program.program import Program
 
 _SMOOTHING = 1e-3  # of the mean size of a value, where the solution does not say how it was smoothed
 
@@ -51,8 +56,9 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
     solution
         The solution whose prices are served.
     candidates
-        Other candidates, such as today's, with the keys and columns of the problem. Groups are matched by label; a
-        group that the solution did not have has no price.
+        Other candidates, such as today's, with the keys and columns of the problem. Groups are matched by label and
+        keep their limits; a group that the solution did not have has no price, and no limit but that of all groups. A
+        group that is gone has a total of 0.
     tolerance
         Share of a limit by which a total may differ before its price would move, >= 0.
 
@@ -68,6 +74,8 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
         For another type, or a tolerance below 0.
     ProblemError
         If the problem cannot be stated over these candidates.
+    SolverError
+        For an infeasible problem, which has no prices.
 
     Example
     -------
@@ -87,11 +95,13 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
     if not isinstance(solution, Solution) or not isinstance(candidates, Candidates):
         what = solution if not isinstance(solution, Solution) else candidates
         raise InputError(f"drift_effects(): got {shown(what)}; expected a solution and oa.Candidates.")
+    solution.raise_if_infeasible()
     share = as_real(tolerance)
     if share is None or not 0 <= share < np.inf:
         raise InputError(f"tolerance={shown(tolerance)}: expected a number >= 0.")
-    problem = solution.problem.replace(candidates=candidates)
-    program = lower(problem)
+    session = Session(solution.problem)  # limits stay with their labels, whatever groups the other candidates have
+    session.change(candidates=candidates)
+    program = lower(session.problem)
     labels = {name: solution.problem.labels(name) for name in solution.prices}
     kept = solution._kept
     prices, _ = matched(program, labels, solution.prices if kept is None else kept.smoothed)
@@ -113,7 +123,23 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
                 moves = _moves(now, low, high, price, share)
                 before = float(known.get(label, np.nan))
                 out.append(DriftEffect(block.name, label, before, now, low, high, price, moves))
-    return sorted(out, key=lambda one: -_change(one))
+    return sorted([*out, *_gone(solution, program, share)], key=lambda one: -_change(one))
+
+
+def _gone(solution: Solution, program: Program, share: float) -> Iterator[DriftEffect]:
+    """Groups of the solution that the other candidates do not have: nothing of them can be shown."""
+    there = {block.name: set(block.labels) for block in program.blocks}
+    for name, function in zip(solution.problem.names, solution.problem.bound, strict=True):
+        if not function.is_constraint:
+            continue
+        lower, upper = function.band()[:2]
+        rows = zip(
+            solution.problem.labels(name), lower, upper, solution.totals[name], solution.prices[name], strict=True
+        )
+        for label, low, high, before, price in rows:
+            if label not in there[name] and (np.isfinite(low) or np.isfinite(high)):
+                moves = _moves(0.0, low, high, price, share)
+                yield DriftEffect(name, label, float(before), 0.0, float(low), float(high), float(price), moves)
 
 
 def _moves(now: float, low: float, high: float, price: float, share: float) -> str:

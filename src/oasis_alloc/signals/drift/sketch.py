@@ -63,9 +63,7 @@ class Sketch(ByFields):
             finite = values[np.isfinite(values)]
             if not finite.size:
                 raise InputError(f"columns[{name!r}]: none of {values.size:,} rows is a finite number.")
-            sample = finite[:: max(1, finite.size // _SAMPLE)]
-            inner = np.unique(np.quantile(sample, np.linspace(0.0, 1.0, most + 1)[1:-1]))
-            edges[name] = inner[inner > sample.min()] if (inner > sample.min()).any() else inner
+            edges[name] = _edges(finite[:: max(1, finite.size // _SAMPLE)], most)
         made = cls(edges, {name: np.zeros(inner.size + 2, np.int64) for name, inner in edges.items()})
         made.add(named)
         return made
@@ -141,6 +139,23 @@ def _named(columns: ColumnsLike) -> dict[str, Floats]:
         if out[name].ndim != 1:
             raise InputError(f"columns[{name!r}] has shape {out[name].shape}; expected (n,) numbers.")
     return out
+
+
+def _edges(sample: Floats, bins: int) -> Floats:
+    """Ascending inner edges of bins of about equal counts; a value that fills a bin does not share it with larger ones.
+
+    Without the second part, a column that is 0 for 97 % of the rows would have a single bin, and no drift.
+    """
+    inner, times = np.unique(np.quantile(sample, np.linspace(0.0, 1.0, bins + 1)[1:-1]), return_counts=True)
+    values = np.unique(sample)
+    if values.size == 1:
+        return np.append(values, np.maximum(np.nextafter(values, np.inf), values + 1e-9 * np.abs(values)))
+    filling = inner[(times > 1) | (inner <= values[0])]
+    filling = filling[filling < values[-1]]
+    larger = values[np.searchsorted(values, filling, side="right")]
+    apart = np.searchsorted(inner, larger, side="right") > np.searchsorted(inner, filling, side="right")
+    made = np.union1d(inner, larger[~apart])
+    return np.asarray(made[made > values[0]])
 
 
 def _counted(edges: Floats, values: Floats) -> npt.NDArray[np.int64]:

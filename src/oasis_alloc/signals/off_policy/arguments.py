@@ -134,7 +134,10 @@ def bounded(outcomes: Floats, given: Options, reason: str, name: str = "outcomes
 
 
 def numbered(values: Any, n: int, name: str) -> tuple[Ints, int]:
-    """Numbers 0, 1, ... of labels in the order in which they appear, and how many there are."""
+    """Numbers 0, 1, ... of labels in the order in which they appear, and how many there are.
+
+    A label that is missing (None, NaN) is refused: rows without one would all be one unit.
+    """
     known: dict[Any, int] = {}
     try:
         labels = values.tolist() if hasattr(values, "tolist") else list(values)
@@ -143,4 +146,10 @@ def numbered(values: Any, n: int, name: str) -> tuple[Ints, int]:
         raise InputError(f"{name}: expected one label per outcome, got {shown(values)}.") from error
     if found.size != n:
         raise InputError(f"{name} has {found.size:,} labels; expected {n:,}, one per outcome.")
+    missing = [row for row, label in enumerate(labels) if label is None or label != label]
+    if missing:
+        raise InputError(
+            f"{name}, row {missing[0]}: {labels[missing[0]]}; expected a label ({len(missing):,} such rows). Give each "
+            "of these rows a label of its own, or leave them out."
+        )
     return found, len(known)

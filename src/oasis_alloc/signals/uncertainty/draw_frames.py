@@ -17,8 +17,10 @@ from oasis_alloc.data.validation import as_column, by_name
 from oasis_alloc.errors import InputError
 
 
-def columns_by_draw(candidates: Candidates, table: object, draw: str) -> dict[str, npt.NDArray[Any]]:
-    """`{name: (n_draws, n_pairs)}` of the columns of a frame that the candidates have."""
+def columns_by_draw(
+    candidates: Candidates, table: object, draw: str
+) -> tuple[dict[str, npt.NDArray[Any]], dict[Any, int]]:
+    """`{name: (n_draws, n_pairs)}` of the columns of a frame that the candidates have, and the number of each draw."""
     frame = _columns(table, "pairs")
     user, item = candidates.user_name, candidates.item_name
     for name in (draw, user, item):
@@ -26,7 +28,8 @@ def columns_by_draw(candidates: Candidates, table: object, draw: str) -> dict[st
     names = [name for name in frame if name in candidates.columns]
     if not names:
         raise InputError(f"pairs has none of the candidates' columns {list(candidates.columns)}; expected one or more.")
-    number, n_draws = _draws(frame[draw], draw)
+    number, labels = _draws(frame[draw], draw)
+    n_draws = len(labels)
     users = _numbers(frame[user], candidates.user_ids, candidates.n_users, user)
     items = _numbers(frame[item], candidates.item_ids, candidates.n_items, item)
     key = np.repeat(np.arange(candidates.n_users), np.diff(candidates.indptr)) * candidates.n_items + candidates.item
@@ -51,15 +54,27 @@ def columns_by_draw(candidates: Candidates, table: object, draw: str) -> dict[st
     for name in names:
         column = as_column(f"pairs: column {name!r}", _plain(frame[name]), number.size)
         out[name] = column[place].reshape(n_draws, candidates.n_pairs)
-    return out
+    return out, labels
 
 
-def supply_by_draw(candidates: Candidates, table: object, draw: str, supply: str) -> npt.NDArray[np.float64]:
-    """(n_draws, n_users) of a frame with a row per draw and user."""
+def supply_by_draw(
+    candidates: Candidates, table: object, draw: str, supply: str, known: Mapping[Any, int] | None = None
+) -> npt.NDArray[np.float64]:
+    """(n_draws, n_users) of a frame with a row per draw and user; `known` has the draws of the frame of pairs."""
     frame = _columns(table, "users")
     for name in (draw, candidates.user_name, supply):
         _require(frame, name, "users")
-    number, n_draws = _draws(frame[draw], draw)
+    number, labels = _draws(frame[draw], draw)
+    n_draws = len(labels)
+    if known is not None:  # draws are the same by their labels, wherever these appear first
+        unlike = [one for one in {**labels, **known} if (one in labels) != (one in known)]
+        if unlike:
+            there, lacking = ("users", "pairs") if unlike[0] in labels else ("pairs", "users")
+            raise InputError(
+                f"column {draw!r}: {there} has the draw {shown(unlike[0])}, and {lacking} lacks it "
+                f"({len(unlike):,} such draws); expected the same draws in both."
+            )
+        number = np.array([known[one] for one in labels], np.int64)[number]
     users = _numbers(frame[candidates.user_name], candidates.user_ids, candidates.n_users, candidates.user_name)
     place = _places(
         number, users, n_draws, candidates.n_users, "users", lambda u: f"user {_id(candidates.user_ids, u)!r}"
@@ -84,15 +99,15 @@ def _plain(column: Any) -> npt.NDArray[Any]:
     return np.asarray(column) if isinstance(column, (np.ndarray, list)) else values_of(column)
 
 
-def _draws(column: Any, name: str) -> tuple[Ints, int]:
-    """(number of the draw of each row, how many draws), in the order of first appearance."""
+def _draws(column: Any, name: str) -> tuple[Ints, dict[Any, int]]:
+    """(number of the draw of each row, number by label), in the order of first appearance."""
     places: dict[Any, int] = {}
     number = np.array([places.setdefault(one, len(places)) for one in all_same(np.asarray(_plain(column)))], np.int64)
     if len(places) < 2:
         raise InputError(
             f"column {name!r} has {len(places)} draw; expected 2 or more, or nothing is known of the spread."
         )
-    return number, len(places)
+    return number, places
 
 
 def _numbers(column: Any, ids: npt.NDArray[Any] | None, n: int, name: str) -> Ints:

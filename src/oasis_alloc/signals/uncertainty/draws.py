@@ -131,7 +131,8 @@ class Draws(ByFields):
 
         `pairs` has a row per draw and pair: the label of the draw in the column `draw`, the ids of user and item in the
         columns of the candidates' names, and columns to draw. `users` has a row per draw and user: the draw, the user,
-        and the weight in the column `supply`. Every draw has every pair and every user.
+        and the weight in the column `supply`. Every draw has every pair and every user, and with both frames the same
+        label is the same draw.
 
         Raises `InputError` for users and pairs that a draw lacks or has twice, unknown ids, missing columns, and as
         `Draws` does.
@@ -144,8 +145,10 @@ class Draws(ByFields):
         >>> oa.Draws.from_frame(cands, users=table)
         Draws(2 draws of supply for 2 pairs)
         """
-        columns = None if pairs is None else columns_by_draw(candidates, pairs, draw)
-        weights = None if users is None else supply_by_draw(candidates, users, draw, supply)
+        if not isinstance(candidates, Candidates):
+            raise InputError(f"Draws.from_frame(candidates=...): got {shown(candidates)}; expected oa.Candidates.")
+        columns, labels = (None, None) if pairs is None else columns_by_draw(candidates, pairs, draw)
+        weights = None if users is None else supply_by_draw(candidates, users, draw, supply, labels)
         return cls(candidates, columns, weights)
 
     @property
