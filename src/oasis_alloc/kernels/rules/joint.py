@@ -38,6 +38,7 @@ _RAISES = 6
 _ARRIVED = 1e-6  # of a mass or a target
 _WARM_ARRIVED = 1e-9  # the same from the prices of the last visit
 _ROUNDING = 2e-15  # of the largest score, over the smoothing: what x can be known to, as in guard.py
+_SPACING = 2e-16  # of the largest score: what a threshold can be known to
 _KEPT = 2e-9  # of a target: more than has to be kept by a rounding of it
 _IDLE = 1e-7  # of the dual: what such roundings may be worth at the price of the guard
 _NEAR = 1e-11  # of the longest step: a price is at a corner
@@ -117,11 +118,11 @@ def _gradient(user: User, nu: float, idle: float, rules: Rules, work: Work, slop
 
 
 @jit
-def _mixed(n: int, x: Floats) -> bool:
-    """Whether a candidate is neither in nor out."""
-    mixed = False
+def _mixed(n: int, x: Floats) -> int:
+    """Number of candidates that are neither in nor out."""
+    mixed = n - n
     for i in range(n):
-        mixed |= 0.0 < x[i] < 1.0
+        mixed += 0.0 < x[i] < 1.0
     return mixed
 
 
@@ -247,14 +248,18 @@ def solve_joint(
         farthest = _LONGEST * (largest + now if raises > 0 else _DIVIDE * now)
         caution = 1.0
         worst = np.inf
+        told = False
         for _ in range(_WARM_STEPS if warm else _STEPS):
             idle = _IDLE * (largest + abs(value))
             mixed = _mixed(n, work.x)
-            worst = _gradient(user, nu, 0.0 * idle if mixed else idle, rules, work, slope)
+            worst = _gradient(user, nu, 0.0 * idle if mixed > 0 else idle, rules, work, slope)
             if worst <= _CLOSE:
                 break
-            rounded = worst <= _ROUNDING * (largest + nu * steepest) / now and nu * abs(slope[n_more]) <= idle
-            if rounded and mixed:  # whole slates are known exactly
+            # whole slates are known exactly, and the mass of many that are mixed only to the roundings of a threshold
+            rounding = (largest + nu * steepest) / now
+            kept = mixed > 0 and nu * abs(slope[n_more]) <= idle
+            told = kept and worst <= min(_SPACING * mixed * rounding, _ARRIVED)
+            if told or (kept and worst <= _ROUNDING * rounding):
                 break
             n_free = not_literal(0)
             for which in range(n_more + 1):
@@ -340,7 +345,7 @@ def solve_joint(
             caution = max(1.0, caution / _CAUTION) if length == 1.0 else caution * _CAUTION
             if cut and length == 1.0:
                 farthest *= _GROWS
-        if warm and worst > _WARM_ARRIVED:  # from the beginning
+        if warm and worst > _WARM_ARRIVED and not told:  # from the beginning
             warm = False
             nu = 0.0
             for which in range(n_more):
