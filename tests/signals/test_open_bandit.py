@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +11,10 @@ from bandits import Log, world
 
 import oasis_alloc as oa
 
-FOLDER = Path(os.environ.get("OASIS_ALLOC_DATA", "")) / "obd-men"
-
 
 @pytest.fixture(scope="module")
-def events() -> pd.DataFrame:
-    if not (FOLDER / "events.parquet").exists():
-        pytest.skip("OASIS_ALLOC_DATA has no obd-men")
-    return pd.read_parquet(FOLDER / "events.parquet")
+def events(data_dir: Path) -> pd.DataFrame:
+    return pd.read_parquet(data_dir / "obd-men" / "events.parquet")
 
 
 @pytest.fixture(scope="module")
