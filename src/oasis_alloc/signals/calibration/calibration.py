@@ -14,6 +14,7 @@ from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.text_tables import TextTable, as_text
 from oasis_alloc.common.types import Floats, LabelsLike
 from oasis_alloc.data.column_map import MAX_KNOTS, ColumnMap, frozen
+from oasis_alloc.data.row_labels import in_one_order_by
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.schema import shown
 from oasis_alloc.signals.calibration.fitting import knots_of, shrunk, steps_of
@@ -105,6 +106,7 @@ class Calibration(ColumnMap):
         MissingDependencyError
             Without scikit-learn, the extra `signals`.
         """
+        scores, outcomes, weights, by = in_one_order_by(by, scores=scores, outcomes=outcomes, weights=weights)
         x = numbers("scores", scores)
         y = outcomes_of(outcomes, x.size)
         w = weights_of(weights, x.size)
@@ -135,6 +137,7 @@ class Calibration(ColumnMap):
         >>> Calibration(np.array([0.0, 1.0]), np.array([[0.1, 0.3]])).apply([0.5, 2.0]).tolist()
         [0.2, 0.3]
         """
+        scores, by = in_one_order_by(by, scores=scores)
         given = numbers("scores", scores)
         if by is None:
             return self.mapped(given)

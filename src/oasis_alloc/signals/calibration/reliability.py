@@ -13,6 +13,7 @@ from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import TextTable, as_text
 from oasis_alloc.common.types import Floats
+from oasis_alloc.data.row_labels import in_one_order
 from oasis_alloc.errors import InputError, require
 from oasis_alloc.serving.schema import shown
 from oasis_alloc.signals.outcomes import numbers, outcomes_of, share, weights_of
@@ -87,6 +88,7 @@ class Reliability(ByFields):
 
         Raises `InputError` for anything else.
         """
+        predictions, outcomes, weights = in_one_order(predictions=predictions, outcomes=outcomes, weights=weights)
         p = numbers("predictions", predictions)
         y = outcomes_of(outcomes, p.size)
         w = weights_of(weights, p.size)

@@ -19,6 +19,7 @@ from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.seeds import Rng, as_seed
 from oasis_alloc.common.types import Floats, Ints, LabelsLike
 from oasis_alloc.data.keys import as_vector
+from oasis_alloc.data.row_labels import in_one_order
 from oasis_alloc.errors import InputError
 from oasis_alloc.signals.outcomes import numbers, outcomes_of, propensities_of, share
 
@@ -92,6 +93,9 @@ class SelectedError(ByFields):
 
         Raises `InputError` for anything else, and where fewer than 2 clusters are selected.
         """
+        predictions, outcomes, propensities, selected, clusters = in_one_order(
+            predictions=predictions, outcomes=outcomes, propensities=propensities, selected=selected, clusters=clusters
+        )
         p = numbers("predictions", predictions)
         y = outcomes_of(outcomes, p.size)
         w = 1.0 / propensities_of(propensities, p.size)
@@ -149,6 +153,7 @@ class SelectedError(ByFields):
         >>> error.ratio < 0.8
         True
         """
+        outcomes, clusters = in_one_order(outcomes=outcomes, clusters=clusters)
         y = outcomes_of(outcomes, len(outcomes) if isinstance(outcomes, Sized) else 0)
         groups, level = _clusters(clusters, y.size), share("confidence", confidence)
         n_groups = int(groups.max()) + 1

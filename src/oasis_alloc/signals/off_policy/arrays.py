@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
+from oasis_alloc.data.row_labels import in_one_order
 from oasis_alloc.errors import InputError
 from oasis_alloc.signals.off_policy.arguments import (
     Options,
@@ -115,6 +116,10 @@ def off_policy(
     True
     """
     given = options(interval, level, resamples, seed, min_effective, bounds, "off_policy")
+    outcomes, logged, target, requests, expected, predicted, predicted_target = in_one_order(
+        outcomes=outcomes, logged=logged, target=target, requests=requests, expected=expected, predicted=predicted,
+        predicted_target=predicted_target,
+    )  # fmt: skip
     r = numbers(outcomes, "outcomes")
     w = target_probabilities(target, r.shape) / logged_propensities(logged, r.shape)
     informative(r)

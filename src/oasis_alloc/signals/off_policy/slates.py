@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from oasis_alloc.common.types import Floats, LabelsLike
+from oasis_alloc.data.row_labels import in_one_order
 from oasis_alloc.errors import InputError
 from oasis_alloc.signals.off_policy.arguments import (
     Options,
@@ -172,6 +173,10 @@ def off_policy_slates(
     True
     """
     given = options(interval, level, resamples, seed, min_effective, bounds, "off_policy_slates")
+    outcomes, logged, target, users, weights, predicted, predicted_target = in_one_order(
+        outcomes=outcomes, logged=logged, target=target, users=users, weights=weights, predicted=predicted,
+        predicted_target=predicted_target,
+    )  # fmt: skip
     r = np.asarray(outcomes)
     r = numbers(outcomes, "outcomes", ndim=2 if r.ndim == 2 else 1)
     informative(r)
