@@ -125,7 +125,7 @@ class DriftWatch:
         self,
         reference: Sketch,
         *,
-        every: int = 128,
+        every: int = 256,
         candidates: int = 64,
         start: float = 0.25,
         end: float = 0.1,
