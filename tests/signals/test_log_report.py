@@ -13,7 +13,7 @@ import pytest
 from drawn_logs import IDS, MODEL, RATE, N, policy, request, write
 
 import oasis_alloc as oa
-from oasis_alloc.signals.log_checks import drift, predicted_against, stability
+from oasis_alloc.signals.log_checks import ALARM, drift, predicted_against, stability
 from oasis_alloc.signals.log_page import page_of
 from oasis_alloc.signals.log_report import LogReport, report_of, text_of
 
@@ -182,3 +182,10 @@ def test_logs_that_do_not_fit_are_named(log: tuple[oa.Decisions, pd.DataFrame]) 
     with pytest.raises(oa.InputError, match="request 'r0' was logged without the column 'absent'"):
         report(log, predicted="absent")
     assert MODEL.size == N
+
+
+@pytest.mark.parametrize("most", [0.0, 1.0])
+def test_a_column_that_is_mostly_one_value_is_seen_to_move(most: float) -> None:
+    mostly, half = np.repeat([most, 1.0 - most], [97, 3]), np.repeat([most, 1.0 - most], [50, 50])
+    assert stability(mostly, mostly) == 0.0
+    assert stability(mostly, half) > ALARM

@@ -15,6 +15,7 @@ import numpy as np
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.types import Floats
 from oasis_alloc.signals.calibration.reliability import Reliability
+from oasis_alloc.signals.drift.sketch import Sketch
 from oasis_alloc.signals.drift.watch import stability_index
 
 if TYPE_CHECKING:
@@ -77,16 +78,17 @@ def stability(first: Floats, second: Floats) -> float:
 
     >>> stability(np.arange(100.0), np.arange(100.0))
     0.0
+    >>> mostly_1 = np.repeat([0.0, 1.0], [3, 97])
+    >>> stability(mostly_1, np.repeat([0.0, 1.0], [50, 50])) > ALARM
+    True
     """
-    known = first[np.isfinite(first)]
-    edges = np.unique(np.quantile(known, np.linspace(0.0, 1.0, _BINS + 1)[1:-1])) if known.size else np.empty(0)
-
-    def shares(values: Floats) -> Floats:
-        fits = np.isfinite(values)
-        place = np.where(fits, np.searchsorted(edges, np.where(fits, values, 0.0), side="left"), edges.size + 1)
-        return np.bincount(place, minlength=edges.size + 2) / max(values.size, 1)
-
-    return stability_index(shares(first), shares(second))
+    before = Sketch({"": np.empty(0)}, {"": np.zeros(2, np.int64)})  # of known values, and of others
+    if np.isfinite(first).any():
+        before = Sketch.of({"": first}, _BINS).empty()
+    now = before.empty()
+    before.add({"": first})
+    now.add({"": second})
+    return stability_index(before.counts[""] / first.size, now.counts[""] / second.size)
 
 
 @dataclass(frozen=True)
