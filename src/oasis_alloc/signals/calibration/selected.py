@@ -34,7 +34,7 @@ class SelectedError(ByFields):
     """How far outcomes of selected candidates are from their predictions; made by `from_randomized` or `from_split`.
 
     - `ratio`: outcomes per predicted outcome. 0.93 says that of 1,000 expected streams, 930 should occur.
-    - `standard_error`, `lower`, `upper`: of the ratio, and its interval with probability `confidence` (Student's t).
+    - `standard_error`, `low`, `high`: of the ratio, and its interval with probability `confidence` (Student's t).
     - `expected`, `occurred`: sums of predictions and outcomes of selected rows, weighted by 1 / propensity.
     - `rows`, `clusters`: selected rows, and the clusters that they are of.
     - `source`: "randomized slots" or "sample splitting".
@@ -56,8 +56,8 @@ class SelectedError(ByFields):
 
     ratio: float
     standard_error: float
-    lower: float
-    upper: float
+    low: float
+    high: float
     expected: float
     occurred: float
     rows: int
@@ -173,7 +173,7 @@ class SelectedError(ByFields):
         total = as_real(expected)
         if total is None or not np.isfinite(total):
             raise InputError(f"statement({shown(expected)}): expected a finite total.")
-        half = (self.upper - self.lower) / 2 * abs(total)
+        half = (self.high - self.low) / 2 * abs(total)
         digits = 0 if abs(total) >= 100 else 2
         return (
             f"of {total:,.{digits}f} expected {unit}, {total * self.ratio:,.{digits}f} +- {half:,.{digits}f} should "

@@ -97,7 +97,7 @@ class Sketch(ByFields):
         parts = {
             name: {"edges": self.edges[name].tolist(), "counts": self.counts[name].tolist()} for name in self.edges
         }
-        return {"format": _FORMAT, "version": 1, "columns": parts}
+        return {"format": _FORMAT, "schema": 1, "columns": parts}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Sketch:
@@ -107,7 +107,7 @@ class Sketch(ByFields):
         [1, 1, 0]
         """
         wrong = "from_dict: expected what Sketch.to_dict returns"
-        if not isinstance(document, Mapping) or document.get("format") != _FORMAT or document.get("version") != 1:
+        if not isinstance(document, Mapping) or document.get("format") != _FORMAT or document.get("schema") != 1:
             raise InputError(f"{wrong}, with the format {_FORMAT!r}.")
         try:
             parts = dict(document["columns"])

@@ -45,7 +45,7 @@ def evaluate_policy(
     threshold: float | None = None,
     model_error: float | None = None,
     interval: str = "bootstrap",
-    level: float = 0.95,
+    confidence: float = 0.95,
     bounds: tuple[float, float] | None = None,
     max_weight: float | None = None,
     min_effective: float = 30.0,
@@ -79,7 +79,7 @@ def evaluate_policy(
         Accept a log of several policies. It is valid where each decision has its own propensities.
     by_user
         Whether requests of one user count as one unit, for intervals; by default if all decisions have a user.
-    threshold, model_error, interval, level, bounds, max_weight, min_effective, resamples, seed
+    threshold, model_error, interval, confidence, bounds, max_weight, min_effective, resamples, seed
         As in `off_policy`.
 
     Returns
@@ -120,7 +120,7 @@ def evaluate_policy(
     True
     """
     what = "evaluate_policy"
-    given = options(interval, level, resamples, seed, min_effective, bounds, what)
+    given = options(interval, confidence, resamples, seed, min_effective, bounds, what)
     if not isinstance(policy, Policy):
         raise InputError(f"{what}({shown(policy)}): expected a Policy, from solution.policy() or Policy.load.")
     if not isinstance(decisions, Decisions):

@@ -117,7 +117,7 @@ def off_policy_slates(
     predicted: ArrayLike | None = None,
     predicted_target: ArrayLike | None = None,
     interval: str = "bootstrap",
-    level: float = 0.95,
+    confidence: float = 0.95,
     bounds: tuple[float, float] | None = None,
     min_effective: float = 30.0,
     resamples: int = 1_000,
@@ -140,7 +140,7 @@ def off_policy_slates(
     predicted, predicted_target
         (n, k) for the cascade: predicted outcome of this slot and those below it, given the slots above: for the item
         shown, and averaged over what the other policy shows in this slot.
-    interval, level, bounds, min_effective, resamples, seed
+    interval, confidence, bounds, min_effective, resamples, seed
         As in `off_policy`; bounds are those of an outcome.
 
     Returns
@@ -172,7 +172,7 @@ def off_policy_slates(
     >>> one.low < 3.5 < one.high
     True
     """
-    given = options(interval, level, resamples, seed, min_effective, bounds, "off_policy_slates")
+    given = options(interval, confidence, resamples, seed, min_effective, bounds, "off_policy_slates")
     outcomes, logged, target, users, weights, predicted, predicted_target = in_one_order(
         outcomes=outcomes, logged=logged, target=target, users=users, weights=weights, predicted=predicted,
         predicted_target=predicted_target,
