@@ -256,6 +256,20 @@ class Program:
         """Sum of the absolute values of the same functions."""
         return float(sum(abs(b.function.value(totals[b.rows])) for b in self.blocks if not b.function.is_constraint))
 
+    def concave_parts(self, totals: Floats) -> float:
+        """Sum of the absolute numbers that `concave` adds up at these totals."""
+        return float(sum(b.function.parts(totals[b.rows]) for b in self.blocks if not b.function.is_constraint))
+
+    def conjugate_parts(self, prices: Floats) -> float:
+        """Sum of the absolute numbers that `conjugate` adds up at these prices; what is not finite is left out."""
+        parts = [np.abs(self.limit * self.variables(prices))]
+        for block in self.curved:
+            price = prices[block.rows]
+            curve = block.function.curve(price)
+            with np.errstate(invalid="ignore", over="ignore"):
+                parts += [np.abs(curve.values), np.abs(price * curve.maximizer)]
+        return float(sum(part[np.isfinite(part)].sum() for part in parts))
+
     def violation(self, totals: Floats, activity: Floats | None = None) -> float:
         """Worst over hard limits of excess / max(|limit|, activity); `activity` as in `verdicts.ratios`."""
         return float(self.ratios(totals, activity).max(initial=0.0))

@@ -17,6 +17,7 @@ from oasis_alloc.solvers.again import solve_again
 from oasis_alloc.solvers.conic import ask_reference
 from oasis_alloc.solvers.domain import domain_conflict
 from oasis_alloc.solvers.evaluation import evaluate
+from oasis_alloc.solvers.finer_bound import finer_bound
 from oasis_alloc.solvers.kept import WarmStart
 from oasis_alloc.solvers.left_nothing import bound_of_nothing
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop, SuspectedInfeasible
@@ -65,7 +66,7 @@ def prepare(engine: Engine, monitor: Monitor) -> bool:
     survey = engine.survey()
     engine.program = program = without_idle_limits(engine.program, survey.min_totals, survey.max_totals)
     ahead = quick_check(engine)
-    monitor.about(program.n_pairs, ahead.lowest, ahead.scale, ROUNDING * ahead.scale, ahead.free)
+    monitor.about(program.n_pairs, ahead.lowest, ahead.scale, ROUNDING * ahead.scores, ahead.free)
     if ahead.free is not None:
         monitor.offer_bound(ahead.free, np.zeros(program.n_rows))
     return ahead.trivially_infeasible
@@ -116,6 +117,7 @@ def _solve(task: Task, trivially_infeasible: bool) -> Outcome | None:
         task.run(engine, monitor, None if monitor.prices is None else engine.program.variables(monitor.prices))
     if not monitor.proven:
         bound_of_nothing(engine, monitor)
+        finer_bound(engine, monitor)
     if not monitor.proven and task.name == "dual":
         ask_reference(engine, monitor)
     if monitor.best is not None and np.isneginf(monitor.best.value):

@@ -109,6 +109,9 @@ class BoundGiniWelfare(BoundSupport):
     def value(self, totals: Floats) -> float:
         return float(self.weights @ np.sort(totals))
 
+    def parts(self, totals: Floats) -> float:
+        return float(self.weights @ np.abs(np.sort(totals)))
+
     def nearest(self, point: Floats, slope: Floats, metric: Floats) -> Floats:
         from oasis_alloc.kernels.solve.permutahedron import nearest_in_permutahedron
 

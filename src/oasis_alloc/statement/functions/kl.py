@@ -95,6 +95,13 @@ class BoundKl(BoundSeparable):
             log = np.where(share == 0.0, 0.0, share * np.log(share / self.target))
         return np.where(share >= 0, -self.weight * (log - share + self.target), -np.inf)
 
+    def parts(self, totals: Floats) -> float:
+        share = np.maximum(totals / self.total, 0.0)
+        # of `-w (p log(p / q) - p + q)`, which is 0 at the target
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log = np.where(share == 0.0, 0.0, share * np.log(share / self.target))
+        return float(self.weight * np.sum(np.abs(log) + share + self.target))
+
     def slope(self, totals: Floats) -> Floats:
         share = np.maximum(totals / self.total, 0.0)
         with np.errstate(divide="ignore"):

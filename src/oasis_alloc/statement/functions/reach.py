@@ -89,6 +89,9 @@ class BoundReach(BoundSoft):
     def value(self, totals: Floats) -> float:
         return float(np.sum(self.penalty * np.minimum(totals, self.lower)))
 
+    def parts(self, totals: Floats) -> float:
+        return float(np.sum(self.penalty * np.abs(np.minimum(totals, self.lower))))
+
     def conjugate(self, prices: Floats) -> float:
         return self.max_value + super().conjugate(prices)
 

@@ -73,6 +73,9 @@ class Soft(Function):
         return BoundSoft(hard.lower, hard.upper, self.penalty)
 
 
+_AT_LIMIT = 1e-9  # share of a limit within which a total is at it
+
+
 @dataclass(frozen=True, eq=False)
 class BoundSoft(BoundFunction):
     """`-penalty * dist(e, [lower, upper])`, summed over the groups."""
@@ -86,6 +89,12 @@ class BoundSoft(BoundFunction):
 
     def value(self, totals: Floats) -> float:
         return -float(np.sum(self.penalty * distance(totals, self.lower, self.upper)))
+
+    def parts(self, totals: Floats) -> float:
+        # a miss is a difference of a limit and a total; at a limit, rounding decides whether there is one
+        floor, cap = (np.where(np.isfinite(limit), np.abs(limit), 0.0) for limit in (self.lower, self.upper))
+        at_floor, at_cap = totals <= self.lower + _AT_LIMIT * floor, totals >= self.upper - _AT_LIMIT * cap
+        return float(np.sum(self.penalty * (np.where(at_floor, floor, 0.0) + np.where(at_cap, cap, 0.0))))
 
     def conjugate(self, prices: Floats) -> float:
         if np.any(np.abs(prices) > self.penalty * (1 + 1e-12)):

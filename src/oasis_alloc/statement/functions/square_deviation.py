@@ -76,6 +76,9 @@ class BoundSquareDeviation(BoundSeparable):
     def f(self, totals: Floats) -> Floats:
         return -0.5 * self.weight * (totals - self.target) ** 2
 
+    def parts(self, totals: Floats) -> float:
+        return float(0.5 * abs(self.weight) * np.sum(totals**2 + self.target**2))
+
     def slope(self, totals: Floats) -> Floats:
         return self.weight * (self.target - totals)
 
