@@ -344,18 +344,19 @@ class Program:
         return np.searchsorted(self.indptr, pairs, side="right") - 1
 
     @cached_property
-    def _slots_by_user(self) -> AnyInts:
+    def slots_by_user(self) -> AnyInts:
+        """(n_users,) slots that can be filled."""
         return np.minimum(np.diff(self.indptr), self.size if self.rules is None else self.rules.size)
 
     @cached_property
     def slots(self) -> float:
         """Slots that can be filled, users counted by their weight."""
-        return self.n_slots if self.rules is None else float(self._slots_by_user @ self.rules.weight)
+        return self.n_slots if self.rules is None else float(self.slots_by_user @ self.rules.weight)
 
     @cached_property
     def n_slots(self) -> float:
         """Slots that can be filled, every user counted once."""
-        return float(self._slots_by_user.sum())
+        return float(self.slots_by_user.sum())
 
     def diminished(self, shown: PairView, x: Floats) -> float:
         """The sum of decrements of an allocation, given by its non-zeros."""

@@ -104,6 +104,9 @@ def _solve(task: Task, trivially_infeasible: bool) -> Outcome | None:
     """Run the solver, and where it ends without an answer look for the conflict; None where there is none."""
     engine, monitor = task.engine, task.monitor
     if not trivially_infeasible:
+        worthless = domain_conflict(engine, task.engine_of, monitor)
+        if worthless is not None:
+            return Outcome(Status.INFEASIBLE, worthless, worthless=True)
         with suppress(SuspectedInfeasible):
             z = task.checkpointer.begin(engine, monitor)
             if not monitor.reached and task.warm is not None:
@@ -120,10 +123,6 @@ def _solve(task: Task, trivially_infeasible: bool) -> Outcome | None:
         finer_bound(engine, monitor)
     if not monitor.proven and task.name == "dual":
         ask_reference(engine, monitor)
-    if monitor.best is not None and np.isneginf(monitor.best.value):
-        smallest = domain_conflict(engine, task.engine_of, monitor, monitor.best)
-        if smallest is not None:
-            return Outcome(Status.INFEASIBLE, smallest, worthless=True)
     return None
 
 
