@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import FrozenMapping
 from oasis_alloc.data.by_group import Labels, numbers_of, place_of, spread
@@ -65,6 +66,7 @@ class Reused:
         return "; ".join(parts) or "nothing"
 
 
+@suggesting
 class Session:
     """Keeps a problem's arrays, prices and allocation between solves of it and of problems like it.
 
@@ -121,6 +123,7 @@ class Session:
         """What the last solve took from earlier ones."""
         return self._reused
 
+    @suggesting
     def solve(
         self,
         *,
@@ -159,6 +162,7 @@ class Session:
             self._solution = solution
         return solution
 
+    @suggesting
     def change(
         self,
         *,

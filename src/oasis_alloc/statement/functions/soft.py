@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
@@ -17,6 +18,7 @@ from oasis_alloc.statement.functions.band import Band, boxes, checked_name, coni
 from oasis_alloc.statement.functions.base import BoundFunction, Conic, Function, PriceBox
 
 
+@suggesting
 def soft(constraint: Band, penalty: float) -> Soft:
     """A soft constraint: each unit by which the limit is missed costs `penalty`.
 
