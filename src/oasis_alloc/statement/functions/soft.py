@@ -71,7 +71,7 @@ class Soft(Function):
     __repr__ = __str__
 
     def bind(self, labels: Sequence[Any]) -> BoundSoft:
-        hard = self.constraint.bind(labels)
+        hard = self.constraint.named(self.name).bind(labels)
         return BoundSoft(hard.lower, hard.upper, self.penalty)
 
 
