@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
 from oasis_alloc.common.types import AttributesLike, LabelsLike, Table
@@ -29,6 +30,7 @@ from oasis_alloc.data.validation import as_column, as_indptr, as_items, check_du
 from oasis_alloc.errors import InputError
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Candidates(ByFields):
     """The items that each user could be shown: users, items, the pairs between them, and numbers for each pair.

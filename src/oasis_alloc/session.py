@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import FrozenMapping
-from oasis_alloc.data.by_group import Labels, numbers_of, place_of, spread
+from oasis_alloc.data.by_group import Labels, limits_of, place_of, spread
 from oasis_alloc.data.validation import as_column
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
@@ -65,6 +66,7 @@ class Reused:
         return "; ".join(parts) or "nothing"
 
 
+@suggesting
 class Session:
     """Keeps a problem's arrays, prices and allocation between solves of it and of problems like it.
 
@@ -121,6 +123,7 @@ class Session:
         """What the last solve took from earlier ones."""
         return self._reused
 
+    @suggesting
     def solve(
         self,
         *,
@@ -159,6 +162,7 @@ class Session:
             self._solution = solution
         return solution
 
+    @suggesting
     def change(
         self,
         *,
@@ -173,7 +177,8 @@ class Session:
         ----------
         limits
             New limits of constraints and soft constraints by name. `{label: number}` changes the limits of these groups
-            and keeps the others; a number or an array replaces all.
+            and keeps the others, and `{label: None}` lifts them; a number or an array replaces all. An infinite number
+            lifts all.
         columns
             New numbers per pair, (n_pairs,), for columns that the candidates have, in the order of their pairs; for
             candidates from frames in the order of the frame's rows.
@@ -272,7 +277,7 @@ def _checked_limits(problem: Problem, limits: Mapping[str, Limit] | None) -> dic
         if name not in with_limits:
             hint = did_you_mean(name, with_limits)
             raise ProblemError(f"change(limits=...): no constraint with a limit is named {name!r}.{hint}")
-    return {name: numbers_of(limit, f"change(limits=...): {name}", "limit") for name, limit in limits.items()}
+    return {name: limits_of(limit, f"change(limits=...): {name}") for name, limit in limits.items()}
 
 
 def _limit_now(

@@ -256,6 +256,20 @@ class Program:
         """Sum of the absolute values of the same functions."""
         return float(sum(abs(b.function.value(totals[b.rows])) for b in self.blocks if not b.function.is_constraint))
 
+    def concave_parts(self, totals: Floats) -> float:
+        """Sum of the absolute numbers that `concave` adds up at these totals."""
+        return float(sum(b.function.parts(totals[b.rows]) for b in self.blocks if not b.function.is_constraint))
+
+    def conjugate_parts(self, prices: Floats) -> float:
+        """Sum of the absolute numbers that `conjugate` adds up at these prices; what is not finite is left out."""
+        parts = [np.abs(self.limit * self.variables(prices))]
+        for block in self.curved:
+            price = prices[block.rows]
+            curve = block.function.curve(price)
+            with np.errstate(invalid="ignore", over="ignore"):
+                parts += [np.abs(curve.values), np.abs(price * curve.maximizer)]
+        return float(sum(part[np.isfinite(part)].sum() for part in parts))
+
     def violation(self, totals: Floats, activity: Floats | None = None) -> float:
         """Worst over hard limits of excess / max(|limit|, activity); `activity` as in `verdicts.ratios`."""
         return float(self.ratios(totals, activity).max(initial=0.0))
@@ -330,18 +344,19 @@ class Program:
         return np.searchsorted(self.indptr, pairs, side="right") - 1
 
     @cached_property
-    def _slots_by_user(self) -> AnyInts:
+    def slots_by_user(self) -> AnyInts:
+        """(n_users,) slots that can be filled."""
         return np.minimum(np.diff(self.indptr), self.size if self.rules is None else self.rules.size)
 
     @cached_property
     def slots(self) -> float:
         """Slots that can be filled, users counted by their weight."""
-        return self.n_slots if self.rules is None else float(self._slots_by_user @ self.rules.weight)
+        return self.n_slots if self.rules is None else float(self.slots_by_user @ self.rules.weight)
 
     @cached_property
     def n_slots(self) -> float:
         """Slots that can be filled, every user counted once."""
-        return float(self._slots_by_user.sum())
+        return float(self.slots_by_user.sum())
 
     def diminished(self, shown: PairView, x: Floats) -> float:
         """The sum of decrements of an allocation, given by its non-zeros."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.files import reason_of, write_whole
@@ -32,6 +33,7 @@ _FORMAT = "oasis_alloc.replay"
 Contenders: TypeAlias = "Mapping[str, Policy | Pacer | tuple[Pacer, int]]"
 
 
+@suggesting
 def replay(
     requests: Requests,
     contenders: Contenders,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields
@@ -20,6 +21,7 @@ _STAGES = 8  # groups of replicas that synchronize at the same moment
 _ARRIVALS = ("recorded", "iid", "two peaks", "adversarial")
 
 
+@suggesting
 @dataclass(frozen=True, kw_only=True)
 class Scenario(ByFields):
     """How the world differs from the requests as they were recorded; `a + b` takes what b says and the rest of a.

@@ -17,6 +17,7 @@ from oasis_alloc.solvers.again import solve_again
 from oasis_alloc.solvers.conic import ask_reference
 from oasis_alloc.solvers.domain import domain_conflict
 from oasis_alloc.solvers.evaluation import evaluate
+from oasis_alloc.solvers.finer_bound import finer_bound
 from oasis_alloc.solvers.kept import WarmStart
 from oasis_alloc.solvers.left_nothing import bound_of_nothing
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop, SuspectedInfeasible
@@ -65,7 +66,7 @@ def prepare(engine: Engine, monitor: Monitor) -> bool:
     survey = engine.survey()
     engine.program = program = without_idle_limits(engine.program, survey.min_totals, survey.max_totals)
     ahead = quick_check(engine)
-    monitor.about(program.n_pairs, ahead.lowest, ahead.scale, ROUNDING * ahead.scale, ahead.free)
+    monitor.about(program.n_pairs, ahead.lowest, ahead.scale, ROUNDING * ahead.scores, ahead.free)
     if ahead.free is not None:
         monitor.offer_bound(ahead.free, np.zeros(program.n_rows))
     return ahead.trivially_infeasible
@@ -103,6 +104,9 @@ def _solve(task: Task, trivially_infeasible: bool) -> Outcome | None:
     """Run the solver, and where it ends without an answer look for the conflict; None where there is none."""
     engine, monitor = task.engine, task.monitor
     if not trivially_infeasible:
+        worthless = domain_conflict(engine, task.engine_of, monitor)
+        if worthless is not None:
+            return Outcome(Status.INFEASIBLE, worthless, worthless=True)
         with suppress(SuspectedInfeasible):
             z = task.checkpointer.begin(engine, monitor)
             if not monitor.reached and task.warm is not None:
@@ -116,12 +120,9 @@ def _solve(task: Task, trivially_infeasible: bool) -> Outcome | None:
         task.run(engine, monitor, None if monitor.prices is None else engine.program.variables(monitor.prices))
     if not monitor.proven:
         bound_of_nothing(engine, monitor)
+        finer_bound(engine, monitor)
     if not monitor.proven and task.name == "dual":
         ask_reference(engine, monitor)
-    if monitor.best is not None and np.isneginf(monitor.best.value):
-        smallest = domain_conflict(engine, task.engine_of, monitor, monitor.best)
-        if smallest is not None:
-            return Outcome(Status.INFEASIBLE, smallest, worthless=True)
     return None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.types import Floats, Ints
@@ -20,6 +21,7 @@ from oasis_alloc.statement.multiples import Multiples
 _CHUNK = 1 << 20  # pairs that are looked up at once
 
 
+@suggesting
 def stay_close(previous: HasAllocation, weight: float) -> StayClose:
     """A reward for every slot that stays as in an earlier solution, `weight * sum_p y_p x_p`.
 

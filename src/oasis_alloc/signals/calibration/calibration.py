@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.text_tables import TextTable, as_text
 from oasis_alloc.common.types import Floats, LabelsLike
@@ -27,6 +28,7 @@ _FORMAT = "oasis_alloc.calibration"
 _MEMBERS = ("x", "y", "low", "high", "own", "rows", "key", "labels", "confidence")
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, repr=False)
 class Calibration(ColumnMap):
     """A monotone piecewise-linear map from scores to the outcomes that they predict, by segment; made by `fit`.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import TextTable, as_text
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _MAX_BINS = 10_000
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, repr=False)
 class Reliability(ByFields):
     """How well predictions match outcomes, in bins of about equal weight; made by `of` or `Calibration.reliability`.

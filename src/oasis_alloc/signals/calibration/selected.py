@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import as_listed, shown
 from oasis_alloc.common.pickling import ByFields
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _FEWEST = 2  # clusters for a variance
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, repr=False)
 class SelectedError(ByFields):
     """How far outcomes of selected candidates are from their predictions; made by `from_randomized` or `from_split`.

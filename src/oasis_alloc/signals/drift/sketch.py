@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.types import ColumnsLike, Floats, Ints
@@ -21,6 +22,7 @@ _MAX_BINS = 1000
 _SAMPLE = 1 << 20  # values from which edges are made: more would not move them
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, repr=False)
 class Sketch(ByFields):
     """Counts of values in fixed bins, by name: of columns, priced scores, prices. Made by `of`, filled by `add`.

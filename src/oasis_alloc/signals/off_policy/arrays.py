@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from oasis_alloc.common.types import LabelsLike
 
 
+@suggesting
 def off_policy(
     outcomes: ArrayLike,
     logged: ArrayLike,

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
@@ -108,6 +109,7 @@ class _Shown(NamedTuple):
         return float(self.number @ terms)
 
 
+@suggesting
 def choose_exploration(
     difference: float,
     *,

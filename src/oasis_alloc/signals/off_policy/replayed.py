@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _NAMED = 5  # policies that an error lists
 
 
+@suggesting
 def evaluate_policy(
     policy: Policy,
     decisions: Decisions,

@@ -20,6 +20,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats, LabelsLike
 from oasis_alloc.data.row_labels import in_one_order
 from oasis_alloc.errors import InputError
@@ -42,6 +43,7 @@ from oasis_alloc.signals.off_policy.weights import weights_of
 _SYMMETRIC = 1e-9  # how far a matrix of joint probabilities may be from a symmetric one
 
 
+@suggesting
 def pseudo_inverse_weights(joint: ArrayLike, target: ArrayLike, shown: ArrayLike) -> Floats:
     """Weights of slates for the pseudo-inverse estimator, from the joint probabilities of the logging policy.
 
@@ -107,6 +109,7 @@ def pseudo_inverse_weights(joint: ArrayLike, target: ArrayLike, shown: ArrayLike
     return found
 
 
+@suggesting
 def off_policy_slates(
     outcomes: ArrayLike,
     logged: ArrayLike | None = None,

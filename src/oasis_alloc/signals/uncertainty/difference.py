@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.signals.uncertainty.amounts import Shown, checked_confidence, draws_interval, normal_interval
@@ -55,6 +56,7 @@ class ValueDifference:
         return f"{text}: the {'second' if self.difference > 0 else 'first'} one is better"
 
 
+@suggesting
 def value_difference(
     first: Solution | UncertainSolution,
     second: Solution | UncertainSolution,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.signals.uncertainty.amounts import Shown, checked_confidence, draws_interval, normal_interval
@@ -66,6 +67,7 @@ class ValueEstimate:
         return f"{text}; the solve states {self.stated:,.4g}, which is {100 * abs(share):.2g} % {way}"
 
 
+@suggesting
 def estimate_value(
     solution: Solution | UncertainSolution,
     *,

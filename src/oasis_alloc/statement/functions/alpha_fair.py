@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.statement.functions.arguments import check_measure, nonnegative
 from oasis_alloc.statement.functions.log import BoundLog
@@ -15,6 +16,7 @@ from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
 from oasis_alloc.statement.measures import Measure
 
 
+@suggesting
 def alpha_fair(measure: Measure, alpha: float, offset: float = 0.0) -> AlphaFair:
     """Alpha-fairness of the groups' totals, `sum_g (e_g + offset)^(1 - alpha) / (1 - alpha)`.
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.arguments import check_measure, positive
@@ -15,6 +16,7 @@ from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
 from oasis_alloc.statement.measures import Measure
 
 
+@suggesting
 def entropy(measure: Measure, total: float | None = None) -> Entropy:
     """Shannon entropy of the groups' shares, `-sum_g p_g log p_g` with `p_g = e_g / total`.
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import text_of
 from oasis_alloc.errors import ProblemError
@@ -17,6 +18,7 @@ from oasis_alloc.statement.functions.separable import BoundSeparable
 from oasis_alloc.statement.measures import Limit, Measure
 
 
+@suggesting
 def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
     """Kullback-Leibler divergence of the groups' shares from target shares, `sum_g p_g log(p_g / q_g) - p_g + q_g`.
 
@@ -94,6 +96,13 @@ class BoundKl(BoundSeparable):
         with np.errstate(divide="ignore", invalid="ignore"):
             log = np.where(share == 0.0, 0.0, share * np.log(share / self.target))
         return np.where(share >= 0, -self.weight * (log - share + self.target), -np.inf)
+
+    def parts(self, totals: Floats) -> float:
+        share = np.maximum(totals / self.total, 0.0)
+        # of `-w (p log(p / q) - p + q)`, which is 0 at the target
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log = np.where(share == 0.0, 0.0, share * np.log(share / self.target))
+        return float(self.weight * np.sum(np.abs(log) + share + self.target))
 
     def slope(self, totals: Floats) -> Floats:
         share = np.maximum(totals / self.total, 0.0)

@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.statement.functions.arguments import check_measure, nonnegative
 from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
 from oasis_alloc.statement.measures import Measure
 
 
+@suggesting
 def log(measure: Measure, offset: float = 1.0) -> Log:
     """Proportional fairness of the groups' totals, `sum_g log(e_g + offset)`.
 

@@ -64,6 +64,9 @@ class BoundSeparable(BoundFunction):
         # totals are sums of floats: an end of the range may be missed by a rounding
         return float(np.sum(self.f(np.clip(totals, self.min_total, self.max_total))))
 
+    def parts(self, totals: Floats) -> float:
+        return float(np.sum(np.abs(self.f(np.clip(totals, self.min_total, self.max_total)))))
+
     def best(self, prices: Floats) -> Floats:
         """e*(lam), (n_groups,): the total that maximizes the group's part at its price."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

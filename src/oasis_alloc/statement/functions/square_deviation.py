@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import text_of
 from oasis_alloc.errors import ProblemError
@@ -16,6 +17,7 @@ from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
 from oasis_alloc.statement.measures import Limit, Measure
 
 
+@suggesting
 def square_deviation(measure: Measure, target: Limit) -> SquareDeviation:
     """Half the squared distance of every total to its target, `sum_g (e_g - target_g)^2 / 2`.
 
@@ -75,6 +77,9 @@ class BoundSquareDeviation(BoundSeparable):
 
     def f(self, totals: Floats) -> Floats:
         return -0.5 * self.weight * (totals - self.target) ** 2
+
+    def parts(self, totals: Floats) -> float:
+        return float(0.5 * abs(self.weight) * np.sum(totals**2 + self.target**2))
 
     def slope(self, totals: Floats) -> Floats:
         return self.weight * (self.target - totals)
