@@ -220,8 +220,18 @@ def test_curvature_keeps_whole_runs_within_its_capacity(name: str, capacity: int
 def decided(data: Data, rules: Rules, within: float) -> Array:
     state = np.full(data.of.size, 9, np.uint8)
     margin = np.full(data.price.shape[1:], within)
-    run(ruled.DECIDE, data, rules, NEXT_TO_NONE, 0.0, margin=margin, state=state)
+    run(ruled.DECIDE, data, rules, NEXT_TO_NONE, 0.0, margin=margin, state=state, bound=np.zeros(1))
     return state
+
+
+@half_of_the_rules
+def test_the_bound_of_decisions_is_that_of_a_visit(data_name: str, name: str) -> None:
+    data, rules = case(data_name, name)
+    bound, margin, state = np.array([0.5]), np.full(data.price.shape[1:], 0.1), np.zeros(data.of.size, np.uint8)
+    run(ruled.DECIDE, data, rules, NEXT_TO_NONE, 0.0, margin=margin, state=state, bound=bound)
+    expected = run(ruled.VISIT, data, rules, NEXT_TO_NONE)["out"][visit.BOUND]
+    assert bound[0] - 0.5 == pytest.approx(expected, rel=1e-9)
+    assert bound[0] - 0.5 >= optimum(data_name, name) * (1 - 1e-9)
 
 
 @every_rule
@@ -276,7 +286,7 @@ def test_rules_that_do_not_bind_decide_as_the_plain_kernels_do(data_name: str, n
     data, rules = case(data_name, name)
     within = np.full(data.price.shape[1:], 0.1)
     expected = np.zeros(data.of.size, np.uint8)
-    decide_kernels.decide(0, data.n_users, data.pairs, data.price, 3, within, expected)
+    decide_kernels.decide(0, data.n_users, data.pairs, data.price, 3, within, expected, np.zeros(1))
     positive = np.bincount(data.of, data.scores > 0, data.n_users)
     # a slate that is just full may have its cut anywhere between 0 and its last item
     same = positive[data.of] != 3

@@ -77,6 +77,7 @@ class PairSplit:
 
     undecided: npt.NDArray[np.int64]  # pair numbers, ascending
     shown: npt.NDArray[np.int64]  # pairs that are shown
+    bound: float = np.inf  # sum_u max s x at the prices of the decision; under rules the same with a little smoothing
 
 
 class AllocationSums(NamedTuple):

@@ -266,12 +266,13 @@ class Chunked(ABC):
         self._pieces(job)
 
     def decide(self, prices: Floats, margins: Floats) -> PairSplit:
-        parts = self._decide_pieces(self.program.tables(prices), self.program.widest(margins), self._kink)
+        bounds = np.zeros((self._n, 1))
+        parts = self._decide_pieces(self.program.tables(prices), self.program.widest(margins), self._kink, bounds)
         self.passes += 1.0
-        return PairSplit(positions_of(parts), positions_of(parts, second=True))
+        return PairSplit(positions_of(parts), positions_of(parts, second=True), float(bounds.sum()))
 
-    def _decide_pieces(self, tables: Floats, within: Floats, kink: float) -> list[list[ChunkPart]]:
-        """The undecided and the shown pairs of each chunk."""
+    def _decide_pieces(self, tables: Floats, within: Floats, kink: float, bounds: Floats) -> list[list[ChunkPart]]:
+        """The undecided and the shown pairs of each chunk; what its slates are worth goes into bounds (n_chunks, 1)."""
         parts: list[list[ChunkPart]] = [[] for _ in range(self._n)]
 
         def job(piece: Piece) -> None:
@@ -279,9 +280,11 @@ class Chunked(ABC):
                 state = np.empty(n_pairs_of(part), np.uint8)
                 if self._rules is None:
                     given = part.first, part.last, part.pairs, tables, self.program.size, within
-                    decide_kernels.decide(*given, state)
+                    decide_kernels.decide(*given, state, bounds[part.chunk])
                 else:
-                    self._ruled(ruled_kernels.DECIDE, part, tables, kink, margin=within, state=state)
+                    self._ruled(
+                        ruled_kernels.DECIDE, part, tables, kink, margin=within, state=state, bound=bounds[part.chunk]
+                    )
                 undecided = np.flatnonzero(state == decide_kernels.UNDECIDED)
                 shown = np.flatnonzero(state == decide_kernels.IN)
                 self._found(part, undecided, shown)

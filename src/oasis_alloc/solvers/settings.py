@@ -129,6 +129,9 @@ class DualSettings:
     first_slack: float = 1e3  # first highest price of a slack, in the largest value or price
     max_slack: float = 1e12  # the last one, in typical scores
     kink: float = 1e-9  # gamma, in typical scores, of visits that are made for the bound alone
+    ruled_decided: float = (
+        1e-4  # requested gap from which decisions tell the bound under rules, for which they have a kink
+    )
     ruled_kink: float = 1e-7  # the least of it under rules, where no gap below 1e-6 is asked for
     # conflicts (relaxation.py)
     whole_relaxation: int = 100_000  # pairs up to which the least relaxation is one linear program over all of them

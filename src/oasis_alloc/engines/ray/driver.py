@@ -168,10 +168,11 @@ class RayChunks(Chunked):
         self._prices, self._margins = np.array(prices), np.array(margins)
         return super().decide(prices, margins)
 
-    def _decide_pieces(self, tables: Floats, within: Floats, kink: float) -> list[list[ChunkPart]]:
+    def _decide_pieces(self, tables: Floats, within: Floats, kink: float, bounds: Floats) -> list[list[ChunkPart]]:
         found = self._by_chunk("decide", tables, within, kink, self._slack)
         self._remember("decide", kink, self._slack, margins=self._margins)
-        return found
+        bounds[:] = [bound for _, bound in found]
+        return [parts for parts, _ in found]
 
     def last_slates(self, prices: Floats, gamma: float) -> tuple[Ints, Floats]:
         self._prices = np.array(prices)

@@ -149,13 +149,14 @@ class Worker:
 
     def decide(
         self, key: int, chunks: list[int], tables: Floats, within: Floats, kink: float, slack: float
-    ) -> list[list[ChunkPart]]:
-        """Undecided and shown pairs of each of these chunks."""
+    ) -> list[tuple[list[ChunkPart], Floats]]:
+        """(undecided and shown pairs, what the best slates are worth) of each of these chunks."""
         held = self._held[key]
         held._slack = slack
+        bounds = np.zeros((held._n, 1))
         with held.only(chunks):
-            parts = held._decide_pieces(np.array(tables), np.array(within), kink)
-        return [parts[chunk] for chunk in chunks]
+            parts = held._decide_pieces(np.array(tables), np.array(within), kink, bounds)
+        return [(parts[chunk], bounds[chunk]) for chunk in chunks]
 
     def allocate(
         self, key: int, chunks: list[int], tables: Floats, gamma: float, slack: float

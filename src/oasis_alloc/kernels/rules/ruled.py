@@ -154,7 +154,7 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
     capacity = sums.kept.cell.size
     before = sums.out if job == VISIT else np.zeros(_N_OUT)
     smoothed = before[_SMOOTHED]
-    bound = before[_BOUND]
+    bound = marks.bound[0] if job == DECIDE else before[_BOUND]
     worth = before[_VALUE]
     misses = int(before[_MISSES])
     fractional = int(before[_FRACTIONAL])
@@ -193,6 +193,9 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
             continue
         if job != VISIT:
             _mark(job, u, base, settled, gamma, pairs, marks, rules, work)
+            bound += cost
+            for i in range(m):
+                bound += max(work.c[i] - work.top[i], 0.0)
             continue
         misses += again
         remember(u, n_more, further, work)
@@ -235,6 +238,8 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
             n_users += 1
             sums.kept.runs[n_users] = n_runs
             sums.kept.vectors[n_users] = n_held
+    if job == DECIDE:
+        marks.bound[0] = bound
     if job != VISIT:
         return
     sums.out[_SMOOTHED] = smoothed
