@@ -41,6 +41,7 @@ class Core:
         self.used: Floats = self.accounts.local  # what this process counts, in place
         self.room: Floats = self.rooms.share(self.rooms.left(self.used), replicas, replica)  # of `used`
         self.granted: Floats = np.zeros(rows.n)  # delivered by all processes at the last synchronization
+        self._unit = _units(rows)
         self.near, self.draws, self.requests = 1, 0, 0
         self.rates: Floats | None = None
         self.last: float | None = None
@@ -92,11 +93,19 @@ class Core:
                 self.price = self.controller.step(self._view(now, delivered))
                 self.rates = self.controller.pass_rates(self.rows.n)
                 self.steps += 1
-            # a moment without requests belongs to the next interval: leaving it out would leave out what it missed
-            if happened or now - self.last > _GAP * (self.usual or now - self.seen):
-                self._remember(now)
-            self.seen = now
+            self._pass(now, happened)
         return self.settle(now)
+
+    def rest(self, now: float) -> None:
+        """What `tick` does at a time at which nothing has happened since the last, and nothing begins or ends."""
+        self.ticks += 1
+        self._pass(now, False)
+
+    def _pass(self, now: float, happened: bool) -> None:
+        # a moment without requests belongs to the next interval: leaving it out would leave out what it missed
+        if happened or (self.last is not None and now - self.last > _GAP * (self.usual or now - self.seen)):
+            self._remember(now)
+        self.seen = now
 
     def count_from_here(self) -> None:
         """Begin to compare requests with the schedule: at the start, and where another count of them begins."""
@@ -112,26 +121,24 @@ class Core:
         rows, last, before = self.rows, self.last, self.last_delivered
         assert last is not None
         of_rest, of_all, elapsed = self.targets.due(last, now)
-        remaining_cap, remaining_floor = rows.cap - before, rows.floor - before
-        cap = np.where(np.isfinite(rows.cap), np.maximum(remaining_cap, 0.0) * of_rest, np.inf)
-        floor = np.where(np.isfinite(rows.floor), np.maximum(remaining_floor, 0.0) * of_rest, -np.inf)
-        cap_whole = np.where(np.isfinite(rows.cap), rows.cap * of_all, np.inf)
-        floor_whole = np.where(np.isfinite(rows.floor), rows.floor * of_all, -np.inf)
+        capped, floored = rows.capped, rows.floored
+        cap_left, floor_left = np.maximum(rows.finite_cap - before, 0.0), np.maximum(rows.finite_floor - before, 0.0)
+        cap, cap_whole = np.where(capped, (cap_left * of_rest, rows.finite_cap * of_all), np.inf)
+        floor, floor_whole = np.where(floored, (floor_left * of_rest, rows.finite_floor * of_all), -np.inf)
         fresh, began = self.traffic() - self.last_requests, last if self.began is None else self.began
         seen = of_rest  # where nobody counts requests, they come as the schedule says
         if fresh > 0:
             seen = self.targets.due_by_requests(began, last, now, fresh, self.traffic() - self.began_requests)
-        cap_seen = np.where(np.isfinite(rows.cap), np.maximum(remaining_cap, 0.0) * seen, np.inf)
-        floor_seen = np.where(np.isfinite(rows.floor), np.maximum(remaining_floor, 0.0) * seen, -np.inf)
-        windows = self._windows(last, now, before)
-        cap, cap_seen = np.minimum(cap, windows), np.minimum(cap_seen, windows)
-        unit = np.where(np.isfinite(rows.cap), rows.cap, np.where(np.isfinite(rows.floor), rows.floor, 0.0))
-        days = (rows.end - rows.start) / 86400.0
-        unit = np.where(unit > 0, unit, np.minimum(rows.daily * days, rows.hourly * 24.0 * days))
-        if rows.per_request.any():
+        cap_seen = np.where(capped, cap_left * seen, np.inf)
+        floor_seen = np.where(floored, floor_left * seen, -np.inf)
+        if self.targets.has_windows:
+            windows = self._windows(last, now, before)
+            cap, cap_seen = np.minimum(cap, windows), np.minimum(cap_seen, windows)
+        unit = self._unit
+        if rows.has_ratios:
+            unit = unit.copy()
             self._ratios(now, of_rest, cap, floor, cap_whole, floor_whole, unit)
             cap_seen, floor_seen = (np.where(rows.per_request, a, b) for a, b in ((cap, cap_seen), (floor, floor_seen)))
-        unit = np.where(np.isfinite(unit) & (unit > 0), unit, 1.0)
         live = ~self.live.stopped & (now > rows.start) & (last < rows.end)
         after_gap = self.usual > 0 and now - last > _GAP * self.usual
         return View(
@@ -141,8 +148,6 @@ class Core:
 
     def _windows(self, last: float, now: float, before: Floats) -> Floats:
         """(n,) what the caps of the day and the hour leave for the interval."""
-        if not self.targets.has_windows:
-            return np.full(self.rows.n, np.inf)
         out = np.full(self.rows.n, np.inf)
         for w, (cap, length) in enumerate(((self.rows.daily, 86400.0), (self.rows.hourly, 3600.0))):
             left = np.maximum(cap - (before - self.rooms.before[w]), 0.0)
@@ -271,6 +276,14 @@ class Core:
         if self.shares is not None:
             self.shares.roll()
             self.fit()
+
+
+def _units(rows: Rows) -> Floats:
+    """(n,) the limit of a goal as a size to divide by: its cap, its floor, or what days and hours allow."""
+    unit = np.where(rows.capped, rows.finite_cap, rows.finite_floor)
+    days = (rows.end - rows.start) / 86400.0
+    unit = np.where(unit > 0, unit, np.minimum(rows.daily * days, rows.hourly * 24.0 * days))
+    return np.where(np.isfinite(unit) & (unit > 0), unit, 1.0)
 
 
 _NUMBERS = (

@@ -48,6 +48,10 @@ class Rows:
         caps = np.stack([np.where(self.hard, self.cap, np.inf), self.daily, self.hourly])
         self.hard_caps: Floats = np.where(self.per_request, np.inf, caps)
         penalty = self._numbers("penalty")
+        self.capped, self.floored = np.isfinite(self.cap), np.isfinite(self.floor)
+        # the limits as numbers to multiply with, 0 where there is none
+        self.finite_cap, self.finite_floor = np.where(self.capped, self.cap, 0.0), np.where(self.floored, self.floor, 0.0)
+        self.has_ratios = bool(self.per_request.any())
         capped = np.isfinite(np.minimum(np.minimum(self.cap, self.daily), self.hourly))
         self.high = np.where(capped, penalty, 0.0)
         self.low = np.where(np.isfinite(self.floor), -penalty, 0.0)
@@ -84,12 +88,13 @@ class Rows:
     def prices(self, price: Floats) -> list[Floats]:
         """What the groups of the policy's terms cost where goals cost `price`; its own arrays if nothing moved."""
         out = [term.price for term in self.data.terms]
-        moved = price - self.base
-        for k in np.flatnonzero(moved[self.row]).tolist():
-            term = int(self.term[k])
-            if out[term] is self.data.terms[term].price:
-                out[term] = out[term].copy()
-            out[term][self.group[k]] += self.coefficient[k] * moved[self.row[k]]
+        moved = (price - self.base)[self.row]
+        changed = np.flatnonzero(moved)
+        amount, terms = self.coefficient[changed] * moved[changed], self.term[changed]
+        for term in np.unique(terms).tolist():
+            mine = terms == term
+            out[term] = out[term].copy()
+            np.add.at(out[term], self.group[changed[mine]], amount[mine])  # one after the other, as scores add prices
         return out
 
     def constraint_prices(self, price: Floats) -> list[Floats]:
