@@ -18,6 +18,9 @@ class Rooms:
     """Keeps what was delivered when a day and an hour began, and divides what is left among replicas."""
 
     def __init__(self, rows: Rows, targets: Targets) -> None:
+        from oasis_alloc.kernels.pace import limits
+
+        self._kernel = limits
         self.rows, self.targets = rows, targets
         self.began = np.full(2, -np.inf)  # day, hour
         self.before = np.zeros((2, rows.n))  # delivered by then
@@ -37,18 +40,15 @@ class Rooms:
 
     def left(self, at_most: Floats) -> Floats:
         """(n,) what all processes together may still deliver before a cap stops it; infinite without a hard cap."""
-        left: Floats = self.rows.hard_caps[0] - at_most
-        if self.targets.has_windows:
-            left = np.minimum(left, (self.rows.hard_caps[1:] - (at_most - self.before)).min(axis=0))
-        return np.maximum(left, 0.0)
+        out = np.empty(self.rows.n)
+        self._kernel.left(self.rows.hard_caps, at_most, self.before, out)
+        return out
 
     def share(self, left: Floats, replicas: int, replica: int) -> Floats:
         """This process's part: whole units where showings are counted, the odd ones to the first processes."""
-        whole = self.whole & np.isfinite(left)
-        units = np.floor(np.where(whole, left, 0.0) + _ROUNDING)
-        if replicas == 1:
-            return np.where(whole, units, left)
-        return np.where(whole, units // replicas + (replica < units % replicas), left / replicas)
+        out = np.empty(self.rows.n)
+        self._kernel.share(self.whole, left, replicas, replica, out)
+        return out
 
     def mine(self, at_most: Floats, granted: Floats, replicas: int, replica: int) -> Floats:
         """This process's part of what was left at the last synchronization, less what it delivered since then.
@@ -72,9 +72,9 @@ class Rooms:
 
     def stopped(self, now: float, left: Floats) -> npt.NDArray[np.bool_]:
         """(n,) goals that may have nothing now: outside of their flights, or without room."""
-        rows = self.rows
-        out: npt.NDArray[np.bool_] = (now < rows.start) | (now >= rows.end) | (left < self.least) | (left <= 0.0)
-        return out & ~rows.per_request
+        rows, out = self.rows, np.empty(self.rows.n, np.bool_)
+        self._kernel.stopped(now, rows.start, rows.end, self.least, rows.per_request, left, out)
+        return out
 
     def state(self) -> dict[str, Any]:
         return {"began": [None if b == -np.inf else b for b in self.began.tolist()], "before": self.before.tolist()}

@@ -11,10 +11,10 @@ from oasis_alloc.pacing.rows import Rows
 
 
 class Allowances:
-    """What replicas were granted and have spent of the caps of the flight, the day and the hour: (3, replicas, n)."""
+    """What replicas were granted and have spent of the caps of the flight, the day and the hour: (3, n, replicas)."""
 
     def __init__(self, rows: Rows, rooms: Rooms, replicas: int) -> None:
-        from oasis_alloc.kernels.serve import grants
+        from oasis_alloc.kernels.pace import grants
 
         self._kernel = grants
         caps = rows.hard_caps
@@ -23,7 +23,7 @@ class Allowances:
         step = np.where(rooms.whole, 1.0, np.where(is_capped, self._cap / PARTS, 1.0))
         self._step = np.where(step > 0.0, step, 1.0)  # a cap of 0 has no parts
         self._granted = np.zeros((3, rows.n))  # to all replicas
-        self._lease, self._spent = np.zeros((2, 3, replicas, rows.n))
+        self._lease, self._spent = np.zeros((2, 3, rows.n, replicas))  # kernels go from one replica to the next
 
     def roll(self, window: int) -> None:
         """A day (0) or an hour (1) has begun."""

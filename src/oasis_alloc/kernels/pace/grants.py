@@ -1,6 +1,6 @@
 """Allowances of the replicas of a replay: what `pacing/leases.py` says of one key of one replica, for all of them.
 
-Arrays are by window (the flight, the day and the hour), replica and goal.
+Windows are the flight, the day and the hour.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def synchronize(
 ) -> bool:  # fmt: skip
     """Replicas report what they `used` (len(replicas), n) and take more, in this order; whether any lease changed.
 
-    `cap`, `step` and `granted` are (3, n), `lease` and `spent` (3, all replicas, n). An infinite cap has no leases.
+    `cap`, `step` and `granted` are (3, n), `lease` and `spent` (3, n, all replicas). An infinite cap has no leases.
     """
     changed = False
     for w in range(cap.shape[0]):
@@ -34,8 +34,8 @@ def synchronize(
             wanted = np.empty(replicas.size)
             for at in range(replicas.size):
                 r = replicas[at]
-                spent[w, r, g] += used[at, g]
-                had, gone = lease[w, r, g], spent[w, r, g]
+                spent[w, g, r] += used[at, g]
+                had, gone = lease[w, g, r], spent[w, g, r]
                 part = fraction * (free + max(had - gone, 0.0)) / live
                 part = max(math.ceil(part / unit - 1e-9), 1.0) * unit
                 wanted[at] = max(gone, min(gone + part, had + free)) - had
@@ -46,12 +46,12 @@ def synchronize(
                 r = replicas[at]
                 more = max(wanted[at], 0.0)
                 # what was delivered beyond the lease is gone, whatever the cap says
-                owed = max(spent[w, r, g] - lease[w, r, g], 0.0)
+                owed = max(spent[w, g, r] - lease[w, g, r], 0.0)
                 got = max(min(more, max(free - asked, 0.0)), owed)
                 asked += more
                 change = min(wanted[at], 0.0) + got
                 if change != 0.0:
-                    lease[w, r, g] += change
+                    lease[w, g, r] += change
                     granted[w, g] += got
                     changed = True
     return changed
@@ -60,11 +60,11 @@ def synchronize(
 @jit
 def left(replicas: Ints, cap: Floats, lease: Floats, spent: Floats, out: Floats) -> None:
     """Write what each of these replicas may still deliver of every goal into `out` (len(replicas), n)."""
-    for at in range(replicas.size):
-        r = replicas[at]
+    out[:] = np.inf
+    for w in range(cap.shape[0]):
         for g in range(cap.shape[1]):
-            found = np.inf
-            for w in range(cap.shape[0]):
-                if cap[w, g] != np.inf:
-                    found = min(found, max(lease[w, r, g] - spent[w, r, g], 0.0))
-            out[at, g] = found
+            if cap[w, g] == np.inf:
+                continue
+            for at in range(replicas.size):
+                r = replicas[at]
+                out[at, g] = min(out[at, g], max(lease[w, g, r] - spent[w, g, r], 0.0))
