@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from oasis_alloc.common.files import replacing, write_whole
+from oasis_alloc.common.remote_path import Place, opened_for_parquet, replacing_at, write_at
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.partition_manifest import Manifest, Partition, StoredFile
 from oasis_alloc.data.row_groups import Dataset
@@ -55,7 +54,7 @@ class Part:
     x: Floats
 
 
-def write_part(part: Part, about: Partition, dataset: Dataset, item_ids: Any, column: str, to: Path) -> StoredFile:
+def write_part(part: Part, about: Partition, dataset: Dataset, item_ids: Any, column: str, to: Place) -> StoredFile:
     """Write the ids of users and items and the probability of the pairs of one partition; replaces the file at once.
 
     Ids of users are read from the partition's own file, and items from its pairs.
@@ -65,7 +64,7 @@ def write_part(part: Part, about: Partition, dataset: Dataset, item_ids: Any, co
 
     folder = dataset.files[0].path.parent
     about.users.check(folder)
-    users = pq.read_table(folder / about.users.name, columns=[dataset.user, "pairs"])
+    users = pq.read_table(opened_for_parquet(folder / about.users.name), columns=[dataset.user, "pairs"])
     ends = about.first_pair + np.cumsum(users.column("pairs").to_numpy(), dtype=np.int64)
     owner = np.searchsorted(ends, part.pairs, side="right")
     item = dataset.take([dataset.item], part.pairs)[dataset.item]
@@ -76,12 +75,12 @@ def write_part(part: Part, about: Partition, dataset: Dataset, item_ids: Any, co
             column: pa.array(part.x),
         }
     )
-    with replacing(to / part.file) as beside:
+    with replacing_at(to / part.file) as beside:
         pq.write_table(table, beside, write_page_checksum=True)
     return StoredFile.of(to, part.file)
 
 
-def write_allocation(solution: Allocated, directory: Path) -> Path:
+def write_allocation(solution: Allocated, directory: Place) -> Place:
     """Write all parts on the cluster that this process is connected to; the manifest is written last."""
     solution.raise_if_infeasible()
     candidates = solution.problem.candidates
@@ -93,8 +92,10 @@ def write_allocation(solution: Allocated, directory: Path) -> Path:
     (directory / NAME).unlink(missing_ok=True)
     column = "x" if "x" not in (dataset.user, dataset.item) else "x_"
     stored = _on_cluster(_parts(solution, manifest), manifest, dataset, (candidates.item_ids, column, directory))
-    for old in set(directory.glob("part-*.parquet")) - {directory / file.name for file in stored}:
-        old.unlink()
+    written = {file.name for file in stored}
+    for old in directory.glob("part-*.parquet"):
+        if old.name not in written:
+            old.unlink()
     document = {
         "format": 1,
         "certificate": {
@@ -104,7 +105,7 @@ def write_allocation(solution: Allocated, directory: Path) -> Path:
         "pairs": int(solution.pairs.size),
         "files": [asdict(file) for file in stored],
     }  # fmt: skip
-    write_whole(directory / NAME, json.dumps(document, indent=1) + "\n")
+    write_at(directory / NAME, json.dumps(document, indent=1) + "\n")
     return directory / NAME
 
 
@@ -117,7 +118,7 @@ def _parts(solution: Allocated, manifest: Manifest) -> Iterator[Part]:
 
 
 def _on_cluster(
-    parts: Iterator[Part], manifest: Manifest, dataset: Dataset, given: tuple[Any, str, Path]
+    parts: Iterator[Part], manifest: Manifest, dataset: Dataset, given: tuple[Any, str, Place]
 ) -> list[StoredFile]:
     """The files that tasks have written, in order; tasks whose node is lost are run again."""
     import ray

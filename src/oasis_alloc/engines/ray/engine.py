@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.remote_path import Place, RemotePath, as_place
 from oasis_alloc.errors import ProblemError, require
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ class RayEngine(ByFields):
     """Where and how `solve` runs on Ray: `oa.solve(problem, engine=oa.RayEngine(...))`.
 
     The candidates are of `Partitions.candidates` or `Candidates.from_parquet`, in files that every node finds under the
-    same path. Each actor reads the pairs of some users once and keeps them in memory. The solver runs in this process,
-    and the answer does not depend on the number of actors. See `docs/cluster.md`.
+    same path, or in object storage. Each actor reads the pairs of some users once and keeps them in memory. The solver
+    runs in this process, and the answer does not depend on the number of actors. See `docs/cluster.md`.
 
     Actors end with the solve. Starting one takes seconds, most of them imports, so in a `with` block they stay for the
     next solve: `with oa.RayEngine() as engine: ...`.
@@ -83,7 +83,7 @@ class RayEngine(ByFields):
         if self.address is not None and not (isinstance(self.address, str) and self.address):
             raise ProblemError(f"RayEngine(address={shown(self.address)}): expected a text such as '10.0.0.5:6379'.")
 
-    def write_allocation(self, solution: Allocated, directory: str | PathLike[str]) -> Path:
+    def write_allocation(self, solution: Allocated, directory: str | PathLike[str] | RemotePath) -> Place:
         """Write the allocation on the cluster: a Parquet file for each partition of the pairs, with ids and `x`.
 
         Ids of users are read from the partitions, by tasks that each write one file at once. The manifest
@@ -96,7 +96,8 @@ class RayEngine(ByFields):
         solution
             A `Solution` of candidates of `Partitions.candidates`.
         directory
-            Where to write; all nodes must find it under this path. Files of an earlier call are replaced.
+            Where to write; all nodes must find it under this path, or it is an address such as s3://bucket/allocation.
+            Files of an earlier call are replaced.
 
         Raises
         ------
@@ -110,7 +111,7 @@ class RayEngine(ByFields):
         from oasis_alloc.engines.ray.connection import connect
 
         connect(self)
-        return write_allocation(solution, Path(directory).absolute())
+        return write_allocation(solution, as_place(directory).absolute())
 
     def __enter__(self) -> RayEngine:
         if self._idle is None:
