@@ -15,8 +15,11 @@ from oasis_alloc.common.remote_path import Place, RemotePath, as_place
 from oasis_alloc.errors import ProblemError, require
 
 if TYPE_CHECKING:
-    from oasis_alloc.engines.ray.allocation import Allocated
+    from oasis_alloc.candidates import Candidates
+    from oasis_alloc.common.seeds import Rng
+    from oasis_alloc.engines.ray.allocation import Allocated, Scoring
     from oasis_alloc.engines.ray.cluster import Cluster
+    from oasis_alloc.engines.ray.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -107,11 +110,67 @@ class RayEngine(ByFields):
             For an infeasible problem, and if the cluster loses a task several times.
         """
         require("ray", "ray")
-        from oasis_alloc.engines.ray.allocation import write_allocation
+        from oasis_alloc.engines.ray.allocation import allocation_parts
+
+        return self._write(allocation_parts(solution), solution.problem.candidates, directory)
+
+    def write_slates(self, solution: Allocated, directory: str | PathLike[str] | RemotePath, rng: Rng = 0) -> Place:
+        """Draw one whole slate per user on the cluster, and write them: a Parquet file for each partition of the pairs.
+
+        The slates are those of `solution.round(rng)`, which draws them in this process. Rows have the ids of user and
+        item and `propensity`, the probability with which the pair is shown. The manifest `_slates.json`, whose path is
+        returned, is written last: it has the certificate, the seed, and size and SHA-256 digest of every file.
+
+        Parameters
+        ----------
+        solution, directory
+            As in `write_allocation`.
+        rng
+            As in `Solution.round`.
+
+        Raises
+        ------
+        InputError, SolverError
+            As `write_allocation`; `InputError` also for an invalid `rng`.
+        """
+        require("ray", "ray")
+        return self._write(solution._slate_parts(rng), solution.problem.candidates, directory)
+
+    def write_scores(
+        self, policy: Scoring, candidates: Candidates, directory: str | PathLike[str] | RemotePath
+    ) -> Place:
+        """Write boosts and slates of all candidates on the cluster: a Parquet file for each partition of the pairs.
+
+        Columns and numbers are those of `Policy.to_parquet`, with the ids of users that the partitions have. The
+        manifest `_scores.json`, whose path is returned, is written last: it has the policy's id, and size and SHA-256
+        digest of every file.
+
+        Parameters
+        ----------
+        policy
+            A policy; its candidates may be others.
+        candidates
+            Candidates of `Partitions.candidates`. Each task reads one partition of them.
+        directory
+            As in `write_allocation`.
+
+        Raises
+        ------
+        InputError
+            For other candidates, for candidates without a column or a user key that scores depend on, and for pairs
+            that have changed since.
+        SolverError
+            If the cluster loses a task several times.
+        """
+        require("ray", "ray")
+        return self._write(policy._score_parts(candidates), candidates, directory)
+
+    def _write(self, parts: Parts, candidates: Candidates, directory: str | PathLike[str] | RemotePath) -> Place:
         from oasis_alloc.engines.ray.connection import connect
+        from oasis_alloc.engines.ray.parts import write_parts
 
         connect(self)
-        return write_allocation(solution, as_place(directory).absolute())
+        return write_parts(parts, candidates, as_place(directory).absolute())
 
     def __enter__(self) -> RayEngine:
         if self._idle is None:
