@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,10 @@ from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
+from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import FrozenMapping
+from oasis_alloc.common.remote_path import Place, RemotePath, as_place, is_within, opened_for_parquet
 from oasis_alloc.common.types import AttributesLike
 from oasis_alloc.data import parquet
 from oasis_alloc.data.attributes import Given, as_ids, as_keys
@@ -32,7 +33,8 @@ from oasis_alloc.errors import InputError, require
 class Partitions:
     """A directory of partitions by user, as `partition` writes it.
 
-    - `directory`: its absolute path; every machine of a cluster must find it under this path.
+    - `directory`: its absolute path, under which every machine of a cluster must find it; or, of an address such as
+      s3://bucket/partitions, an object whose text is the address.
     - `n_users`, `n_items`, `n_pairs`, `n_partitions`: how many there are.
     - `written`: the partitions that the call of `partition` wrote, by number; empty if they were all there.
 
@@ -47,7 +49,7 @@ class Partitions:
     Partitions(2 users, 2 items, 3 pairs in 1 partitions)
     """
 
-    directory: Path
+    directory: Place
     n_users: int
     n_items: int
     n_pairs: int
@@ -55,13 +57,13 @@ class Partitions:
     written: tuple[int, ...] = ()
 
     @classmethod
-    def open(cls, directory: str | PathLike[str]) -> Partitions:
+    def open(cls, directory: str | PathLike[str] | RemotePath) -> Partitions:
         """Open the partitions in a directory, without reading pairs.
 
         Raises `InputError` if the directory has no manifest, for a damaged manifest, and for a partition that is
         missing or has another size than the manifest says; the message names the file.
         """
-        path = Path(directory).absolute()
+        path = as_place(directory).absolute()
         manifest = _manifest(path)
         for part in manifest.partitions:
             for file in part.files:
@@ -69,7 +71,7 @@ class Partitions:
         return cls._of(path, manifest)
 
     @classmethod
-    def _of(cls, path: Path, manifest: Manifest, written: Sequence[int] = ()) -> Partitions:
+    def _of(cls, path: Place, manifest: Manifest, written: Sequence[int] = ()) -> Partitions:
         n = len(manifest.partitions)
         return cls(path, manifest.n_users, manifest.n_items, manifest.n_pairs, n, tuple(written))
 
@@ -156,8 +158,8 @@ class Partitions:
 
 @suggesting
 def partition(
-    pairs: str | PathLike[str],
-    directory: str | PathLike[str],
+    pairs: str | PathLike[str] | RemotePath,
+    directory: str | PathLike[str] | RemotePath,
     *,
     user: str = "user",
     item: str = "item",
@@ -174,9 +176,11 @@ def partition(
     Parameters
     ----------
     pairs
-        A Parquet file, or a directory of them; one row per candidate, rows in any order.
+        A Parquet file, or a directory of them; one row per candidate, rows in any order. An address of object storage
+        (`s3://`, `gs://`, `hdfs://`) is read through `pyarrow.fs`, with the credentials of the environment.
     directory
-        Where to write: an empty directory, or one of an earlier call.
+        Where to write: an empty directory, or one of an earlier call; also such an address. Objects are replaced in one
+        step, and files on the way there are on this machine.
     user, item
         Columns of ids, integers or strings.
     columns
@@ -210,14 +214,19 @@ def partition(
     rows = as_whole(rows_per_partition)
     if rows is None or rows < 1:
         raise InputError(f"rows_per_partition={shown(rows_per_partition)}: expected a whole number >= 1.")
-    source = Source.open(Path(pairs), user, item, columns, user_keys)
-    target = Path(directory).absolute()
-    if any(file.path.is_relative_to(target) for file in source.files):
+    source = Source.open(pairs, user, item, columns, user_keys)
+    target = as_place(directory).absolute()
+    if any(is_within(file.path, target) for file in source.files):
         raise InputError(f"{str(target)!r} has the pairs themselves; expected another directory for the partitions.")
-    return Partitions._of(target, *write_partitions(source, target, rows))
+    try:
+        return Partitions._of(target, *write_partitions(source, target, rows))
+    except OSError as error:
+        if isinstance(target, RemotePath):
+            raise InputError(f"{target} cannot be written ({reason_of(error)}).") from error
+        raise
 
 
-def _manifest(path: Path) -> Manifest:
+def _manifest(path: Place) -> Manifest:
     manifest = Manifest.read(path)
     if manifest is None:
         raise InputError(
@@ -227,7 +236,7 @@ def _manifest(path: Path) -> Manifest:
     return manifest
 
 
-def _users(directory: Path, manifest: Manifest) -> tuple[Any, dict[str, Given]]:
+def _users(directory: Place, manifest: Manifest) -> tuple[Any, dict[str, Given]]:
     """(numbers of pairs of all users, their keys); the ids are not read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -235,7 +244,9 @@ def _users(directory: Path, manifest: Manifest) -> tuple[Any, dict[str, Given]]:
     tables = []
     for part in manifest.partitions:
         part.users.check(directory)
-        tables.append(pq.read_table(directory / part.users.name, columns=["pairs", *manifest.user_keys]))
+        tables.append(
+            pq.read_table(opened_for_parquet(directory / part.users.name), columns=["pairs", *manifest.user_keys])
+        )
         if tables[-1].num_rows != part.n_users:
             raise InputError(f"{directory / part.users.name} has {tables[-1].num_rows:,} users, not {part.n_users:,}.")
     table = pa.concat_tables(tables)

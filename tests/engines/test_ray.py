@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from clusters import candidates_of, clusters_that_start, files_of, problems, same
 
@@ -328,36 +326,6 @@ def test_what_does_not_answer(stored: oa.Partitions, monkeypatch: pytest.MonkeyP
             with pytest.raises(SolverError, match=why):
                 oa.solve(problem, engine=oa.RayEngine(address=address))
         serving.join()
-
-
-def test_the_allocation_is_written_in_parts(stored: oa.Partitions, tmp_path: Path) -> None:
-    problem = problems["limits"](stored.candidates(items=candidates_of.items))
-    solution = oa.solve(problem, gap=GAP)
-    expected = oa.solve(problems["limits"](candidates_of()), gap=GAP).to_frame("pandas")
-    (tmp_path / "part-00099.parquet").write_bytes(b"of an earlier call")
-    for _ in range(2):
-        path = KEPT.write_allocation(solution, tmp_path)
-        assert path == tmp_path / "_allocation.json"
-        found = pd.concat([pd.read_parquet(file) for file in sorted(tmp_path.glob("*.parquet"))], ignore_index=True)
-        pd.testing.assert_frame_equal(found, expected, check_dtype=False)
-    about = json.loads(path.read_text())
-    assert about["certificate"]["status"] == "SOLVED"
-    assert about["certificate"]["bound"] == solution.bound
-    assert about["pairs"] == len(expected)
-    assert len(about["files"]) == stored.n_partitions
-    for file in about["files"]:
-        assert hashlib.sha256((tmp_path / file["name"]).read_bytes()).hexdigest() == file["sha256"]
-    with pytest.raises(oa.InputError, match=r"needs candidates of Partitions\.candidates"):
-        KEPT.write_allocation(oa.solve(problems["limits"](candidates_of())), tmp_path)
-    with pytest.raises(SolverError, match="infeasible"):
-        KEPT.write_allocation(oa.solve(problems["conflict"](problem.candidates)), tmp_path)
-    (stored.directory / "_users" / "part-00002.parquet").rename(tmp_path / "kept")
-    try:
-        with pytest.raises(oa.InputError, match=r"_users/part-00002.parquet is missing"):
-            KEPT.write_allocation(solution, tmp_path)
-        assert not path.exists(), "no manifest, so the directory is not complete"
-    finally:
-        (tmp_path / "kept").rename(stored.directory / "_users" / "part-00002.parquet")
 
 
 def test_the_code_of_the_page_runs() -> None:

@@ -16,7 +16,7 @@ from oasis_alloc.engines.ray.cluster import Cluster
 N_USERS, N_ITEMS, DEGREE = 1_000, 60, 15
 
 
-def _frame() -> pd.DataFrame:
+def pairs_frame() -> pd.DataFrame:
     rng = np.random.default_rng(1)
     user = np.repeat(np.arange(N_USERS), DEGREE)
     item = np.concatenate([rng.choice(N_ITEMS, DEGREE, replace=False) for _ in range(N_USERS)])
@@ -40,7 +40,7 @@ class _Candidates:
     )
 
     def __call__(self) -> oa.Candidates:
-        frame = _frame()
+        frame = pairs_frame()
         users = frame[["user", "market"]].drop_duplicates()
         return oa.Candidates.from_frames(frame.drop(columns="market"), users=users, items=self.items)
 
@@ -50,7 +50,7 @@ candidates_of = _Candidates()
 
 def files_of(folder: Path) -> oa.Partitions:
     """The same pairs in four partitions."""
-    _frame().to_parquet(folder / "pairs.parquet")
+    pairs_frame().to_parquet(folder / "pairs.parquet")
     return oa.partition(folder / "pairs.parquet", folder / "out", user_keys=["market"], rows_per_partition=4_000)
 
 
