@@ -238,8 +238,7 @@ class Candidates(ByFields):
             top.
 
         Everything is read and checked once here; a file that changes later is an `InputError` that names it. Solves
-        give the same answer as in memory. Slates with `keep`, `at_least` or `slot_weights`, and `stay_close`, need
-        candidates in memory. See `docs/beyond-memory.md`.
+        give the same answer as in memory. `stay_close` needs candidates in memory. See `docs/beyond-memory.md`.
 
         Raises
         ------

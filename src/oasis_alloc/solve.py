@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from oasis_alloc.common.types import Floats
     from oasis_alloc.engines.base import Engine
     from oasis_alloc.engines.ray.cluster import Cluster
-    from oasis_alloc.program.lowering import Reach
     from oasis_alloc.program.program import Program
     from oasis_alloc.solvers.kept import WarmStart
     from oasis_alloc.solvers.monitor import Progress
@@ -180,7 +179,7 @@ def solved(problem: Problem, asked: Options, begin: Callable[[Problem, Options],
         has_start = asked.start is not None
         checkpointer = Checkpointer.of(asked.checkpoint, asked.checkpoint_every, asked.resume, asked.solver, has_start)
         monitor = Monitor(asked.gap, asked.time_limit, asked.pass_limit, report)
-        program, warm = beginning(problem, asked, _reach(cluster)) if begin is None else begin(problem, asked)
+        program, warm = beginning(problem, asked, cluster) if begin is None else begin(problem, asked)
         relaxes = asked.on_conflict == "relax"
         weights = _weights(program, asked.relax_weights, relaxes)
         if asked.solver != "dual" or (warm is not None and not warm.known.any()):
@@ -202,11 +201,6 @@ def solved(problem: Problem, asked: Options, begin: Callable[[Problem, Options],
 def _started(engine: RayEngine | None) -> AbstractContextManager[Cluster | None]:
     """The actors of a solve on a cluster, until the end of the block."""
     return nullcontext() if engine is None else engine._started()
-
-
-def _reach(cluster: Cluster | None) -> Reach | None:
-    """Who reads all pairs for the ranges of totals: the actors, where there are some."""
-    return None if cluster is None else cluster.reach
 
 
 def _weights(program: Program, given: Mapping[str, Limit] | None, relaxes: bool) -> Floats | None:
@@ -268,11 +262,11 @@ def _in_short(problem: Problem) -> str:
     return f"{of}; constraints and functions: {len(problem.names)}, of {groups:,} groups"
 
 
-def beginning(problem: Problem, asked: Options, reach: Reach | None = None) -> Beginning:
+def beginning(problem: Problem, asked: Options, cluster: Cluster | None = None) -> Beginning:
     """The problem lowered from its statement, and what the start says about it."""
     from oasis_alloc.program.lowering import lower
 
-    program = lower(problem, threads=asked.threads, reach=reach)
+    program = lower(problem, threads=asked.threads, elsewhere=cluster)
     return program, None if asked.start is None else warm_start(program, problem, asked.start)
 
 

@@ -26,6 +26,7 @@ from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.narrowing import Narrowing
+from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.pair_lookup import PairStore, PairView
 from oasis_alloc.program.program import Program
 
@@ -110,9 +111,12 @@ class Chunked(ABC):
 
     def _ruled(self, job: int, piece: Piece, tables: Floats, gamma: float, stride: int = 1, **marks: Any) -> None:
         assert self._rules is not None  # checked by the caller
+        rules = self._rules
+        if piece.guard is not None:
+            rules = rules._replace(guard=readonly(piece.guard.reshape(-1)))
         users = jobs.Users(piece.first, piece.last, stride)
         point, sums = self._point(tables, gamma), self._sums(piece.chunk)
-        ruled_kernels.visit(job, users, piece.pairs, point, sums, jobs.marks(**marks), self._rules)
+        ruled_kernels.visit(job, users, piece.pairs, point, sums, jobs.marks(**marks), rules)
 
     def _point(self, tables: Floats, gamma: float) -> jobs.Point:
         slack = min(self._slack, np.finfo(np.float64).max)
@@ -376,6 +380,11 @@ def pairs_of(program: Program, store: PairStore, indptr: Ints | None = None) -> 
         readonly(program.indptr if indptr is None else indptr), readonly(store.code), readonly(store.value),
         readonly(store.extra), readonly(program.segment),
     )  # fmt: skip
+
+
+def part_of(program: Program, place: tuple[int, bool, int, int, int], arrays: PairArrays, indptr: Ints) -> Piece:
+    """A piece whose pairs are in separate arrays; `place` has its other members, in their order."""
+    return Piece(*place, pairs_of(program, arrays, indptr), arrays.guard)
 
 
 def _chunk_edges(indptr: npt.NDArray[Any], chunks: int, users: int) -> npt.NDArray[np.int64]:

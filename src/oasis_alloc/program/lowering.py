@@ -19,6 +19,7 @@ from oasis_alloc.data.grouping import Grouping
 from oasis_alloc.data.row_groups import Dataset, StreamedColumn
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
+from oasis_alloc.program.attaining import Elsewhere
 from oasis_alloc.program.pair_arrays import PairReader, blend, is_column
 from oasis_alloc.program.program import Program, RowBlock, dual_variables
 from oasis_alloc.program.slate_lowering import distinguishing_codes, with_rules
@@ -42,12 +43,12 @@ SIZES = Tuning(Sizes())
 
 
 def lower(
-    problem: Problem, unweighted: bool = False, threads: int | None = None, reach: Reach | None = None
+    problem: Problem, unweighted: bool = False, threads: int | None = None, elsewhere: Elsewhere | None = None
 ) -> Program:
     """Lower a problem to arrays; `unweighted` ignores the weights of users and slots.
 
-    `threads` is as for `solve`: the arrays do not depend on it. `reach` reads the pairs where some other process has
-    them; by default this one does.
+    `threads` is as for `solve`: the arrays do not depend on it. `elsewhere` are processes that read the pairs of files;
+    by default this one does.
     """
     cands = problem.candidates
     terms = base_terms(problem)
@@ -104,7 +105,8 @@ def lower(
         limit=limit,
     )
     if not unweighted:
-        program = with_rules(problem, program, cells.item_of[: cells.n_classes], threads)
+        program = with_rules(problem, program, cells.item_of[: cells.n_classes], threads, elsewhere)
+    reach = None if elsewhere is None else elsewhere.reach
     return within_reach(program, reach) if any(b.function.uses_range for b in program.blocks) else program
 
 

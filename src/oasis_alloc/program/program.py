@@ -101,7 +101,16 @@ class Program:
     @property
     def arrays(self) -> PairArrays:
         """The arrays of pairs that a pass reads."""
-        return PairArrays(self.code, self.value, self.extra)
+        return PairArrays(self.code, self.value, self.extra, self.guard)
+
+    @property
+    def guard(self) -> Floats:
+        """The column of `keep`, (1, n_pairs), or (0, n_pairs) without; empty for pairs in files."""
+        if self.stream is not None:
+            return np.empty((int(self.stream.guard is not None), 0))
+        if self.rules is None or not self.rules.target.size:
+            return np.empty((0, self.n_pairs))
+        return np.asarray(self.rules.guard)[None, :]
 
     @property
     def n_cells(self) -> int:
@@ -224,7 +233,7 @@ class Program:
 
         def read(indptr: npt.NDArray[np.int64], arrays: PairArrays, segment: npt.NDArray[np.uint32]) -> Pairs:
             """Arrays that cannot be written, as an engine has them: others would have other compiled types."""
-            code, value, extra = arrays
+            code, value, extra, _ = arrays
             return Pairs(readonly(indptr), readonly(code), readonly(value), readonly(extra), readonly(segment))
 
         positive = np.zeros((len(self.base), self.n_cells))
@@ -233,9 +242,8 @@ class Program:
             pairs = read(self.indptr, self.arrays, self.segment)
             add_up(0, self.n_users, pairs, self.n_classes, positive, negative)
             return self.reached(positive, negative)
-        for first, last, indptr, arrays in self.stream.row_groups(self.indptr, self.arrays):
-            pairs = read(indptr, arrays, self.segment[first:last])
-            add_up(0, last - first, pairs, self.n_classes, positive, negative)
+        for first, last, indptr, arrays in self.stream.blocks(self.indptr, self.arrays):
+            add_up(first, last, read(indptr, arrays, self.segment), self.n_classes, positive, negative)
         return self.reached(positive, negative)
 
     def reached(self, positive: Floats, negative: Floats) -> tuple[Floats, Floats]:

@@ -77,6 +77,11 @@ class Cluster:
             survey = engine.survey()
             return survey.min_totals, survey.max_totals
 
+    def attained(self, program: Program, guarded: bool) -> Floats:
+        """(n_users,) the largest sum over a slate, under the program's rules, of the column of `keep`, or of 1."""
+        with self.engine(program) as engine:
+            return engine.attained(guarded)
+
     def places(self) -> list[dict[str, Any]]:
         """Node, process and peak memory of every actor."""
         import ray
@@ -274,7 +279,15 @@ class Cluster:
         assert stream is not None  # checked by `engine`
         self._streams.append(stream)  # as long as it is alive, its arrays' numbers are of no others
         types = tuple(str(array.dtype) for array in program.arrays)
-        same = (id(stream.code_of), tuple(stream.terms), stream.extra, id(stream.weight), types)
+        same = (
+            id(stream.code_of),
+            tuple(stream.terms),
+            stream.extra,
+            id(stream.weight),
+            stream.guard,
+            id(stream.copies),
+            types,
+        )
         valued = self._stores.setdefault((*same, False), len(self._stores))
         if not stream.valueless:
             return valued, None

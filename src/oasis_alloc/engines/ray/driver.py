@@ -131,6 +131,10 @@ class RayChunks(Chunked):
             self._place(chunks, up, positive)
             self._place(chunks, down, negative)
 
+    def attained(self, guarded: bool) -> Floats:
+        """(n_users,) as `program.attaining` says, read by the actors."""
+        return np.concatenate(self._by_chunk("attained", guarded))
+
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
         self._prices = np.array(prices)
         return super().visit(prices, gamma, stride)
@@ -212,11 +216,10 @@ class RayChunks(Chunked):
     def fetch(self, positions: Ints) -> PairArrays:
         """Single pairs, by ascending positions, from the actors that hold them."""
         out, ends = self.program.arrays.like(positions.size), self._ends(positions)
-        for chunks, (code, value, extra) in self._cluster.ask(
+        for chunks, found in self._cluster.ask(
             self.key, "take", lambda chunks: (chunks, _part(positions, chunks, ends))
         ):
-            at = _part(np.arange(positions.size), chunks, ends)
-            out.code[at], out.value[at], out.extra[:, at] = code, value, extra
+            out.put(_part(np.arange(positions.size), chunks, ends), found)
         return out
 
     def _ends(self, positions: Ints) -> Ints:
@@ -256,6 +259,10 @@ class FarPairs:
     @property
     def extra(self) -> npt.NDArray[np.floating[Any]]:
         return self._arrays.extra
+
+    @property
+    def guard(self) -> Floats:
+        return self._arrays.guard
 
 
 def _part(values: npt.NDArray[Any], chunks: list[int], ends: Ints) -> npt.NDArray[Any]:

@@ -12,10 +12,11 @@ import numpy as np
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.threads import share, workers
 from oasis_alloc.common.types import Floats, Ints
-from oasis_alloc.engines.chunks import Chunked, pairs_of
+from oasis_alloc.engines.chunks import Chunked, part_of
 from oasis_alloc.engines.pieces import Piece, n_pairs_of
 from oasis_alloc.errors import InputError
 from oasis_alloc.kernels.solve import decide as decide_kernels
+from oasis_alloc.program.attaining import attain, pairs_for
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
@@ -64,11 +65,13 @@ class Store:
         """Raise `InputError` if rows are not of the users that the candidates' counts say."""
         program = self._program
         assert program.stream is not None  # checked by the driver
-        dataset, indptr = program.stream.dataset, program.indptr
+        dataset, indptr, copies = program.stream.dataset, program.indptr, program.stream.copies
+        if copies is not None:
+            indptr, first, last = copies.indptr, first // copies.times, -(-last // copies.times)
         with dataset.read([dataset.user], verify=True) as reader:
             for at, end, columns in reader.stretches(int(indptr[first]), int(indptr[last])):
                 found = columns[dataset.user]
-                low, high = program.users_of(np.array([at, end - 1])).tolist()
+                low, high = (np.searchsorted(indptr, [at, end - 1], side="right") - 1).tolist()
                 counts = np.diff(np.clip(indptr[low : high + 2], at, end))
                 expected = np.repeat(np.arange(low, high + 1), counts.astype(np.int64))
                 if not np.array_equal(found, expected):
@@ -116,7 +119,7 @@ class Held(Chunked):
             first, last = int(self._edges[chunk]), int(self._edges[chunk + 1])
             run = self._run(first, last)
             start = int(self.program.indptr[first])
-            return job(Piece(chunk, True, first, last, start, pairs_of(self.program, run.arrays, run.indptr)))
+            return job(part_of(self.program, (chunk, True, first, last, start), run.arrays, run.indptr))
 
         self._chunks(whole)
 
@@ -141,10 +144,7 @@ class Held(Chunked):
             begin, end = np.searchsorted(positions, edges[chunk : chunk + 2]).tolist()
             run = self._run(int(self._edges[chunk]), int(self._edges[chunk + 1]))
             parts.append(run.arrays.at(positions[begin:end] - run.start))
-        extra = np.concatenate([part.extra for part in parts], axis=1)
-        return PairArrays(
-            np.concatenate([part.code for part in parts]), np.concatenate([part.value for part in parts]), extra
-        )
+        return PairArrays.joined(parts)
 
     def take(self, positions: Ints) -> PairView:
         return PairView(self.program, positions, self.arrays_at(positions), np.arange(positions.size))
@@ -163,6 +163,20 @@ class Held(Chunked):
 
         self._pieces(job)
         return [out[chunk] for chunk in self._active]
+
+    def attained(self, guarded: bool) -> list[Floats]:
+        """What the users of each active chunk attain, of the column of `keep` or of 1."""
+        assert self.program.rules is not None  # the driver asks under rules only
+        kernel, out = self.program.rules.kernel, np.zeros(self.program.n_users)
+
+        def job(piece: Piece) -> None:
+            assert piece.guard is not None  # `part_of` has made the piece
+            column = piece.guard[0] if guarded else np.ones(piece.pairs.code.size)
+            pairs = pairs_for(self.program, piece.pairs.indptr, piece.pairs.code, column)
+            attain((piece.first, piece.last), pairs, kernel, out, 1)
+
+        self._pieces(job)
+        return [out[self._edges[chunk] : self._edges[chunk + 1]] for chunk in self._active]
 
     def plain(self) -> Held:
         return Held(replace(self.program, rules=None), self._store, self._workers)

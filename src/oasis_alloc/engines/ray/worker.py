@@ -108,6 +108,12 @@ class Worker:
             held._survey_pieces(scalars, positive, negative)
         return scalars[chunks], _by_parcel(positive, chunks, parcels), _by_parcel(negative, chunks, parcels)
 
+    def attained(self, key: int, chunks: list[int], guarded: bool) -> list[Floats]:
+        """The largest sum over a slate of the column of `keep`, or of 1, for the users of each of these chunks."""
+        held = self._held[key]
+        with held.only(chunks):
+            return held.attained(guarded)
+
     def visit(
         self, key: int, chunks: list[int], parcels: Ints, tables: Floats, gamma: float, stride: int,
         slack: float, keep_every: int,
