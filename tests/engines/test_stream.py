@@ -125,11 +125,13 @@ PROBLEMS = {
 @pytest.mark.parametrize(
     ("name", "gap"),
     [
-        *[(name, 1e-7) for name in ("caps", "conflict", "max-min", "nothing to price")],
+        *[(name, 1e-7) for name in ("caps", "nothing to price")],
         ("everything", 1e-3),
-        ("rules alone", 1e-2),
         ("kept share", 1e-2),
         *full_only(
+            ("conflict", 1e-7),
+            ("max-min", 1e-7),
+            ("rules alone", 1e-2),
             ("kept share", 1e-5),
             ("slots", 1e-5),
             ("everything", 1e-7),
@@ -164,6 +166,7 @@ def test_relaxed_and_warm_solves_are_the_same(streamed: oa.Candidates) -> None:
     same(*(oa.solve(c.problem, pass_limit=2) for c in cold))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("gap", [1e-3, *full_only(1e-5)])
 def test_the_threads_do_not_matter(streamed: oa.Candidates, gap: float) -> None:
     same(*(oa.solve(rich(streamed), gap=gap, threads=n) for n in (1, 3)))

@@ -53,6 +53,7 @@ def test_all_estimators_find_the_truth_in_a_long_log(large: oa.OffPolicy) -> Non
     assert not large.cautions
 
 
+@pytest.mark.full
 def test_standard_errors_are_those_of_repetitions() -> None:
     of = world()
     rng = np.random.default_rng(11)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from effort import diagonal
 
 import oasis_alloc as oa
 from oasis_alloc.statement.objective import Objective
@@ -33,9 +34,14 @@ def market(seed: int) -> oa.Candidates:
     )
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("seed", [2, 17])
-@pytest.mark.parametrize("limit", [by_a <= 0.0, E(by="b") == 0.0, T("s") <= 0.0], ids=["cap", "equality", "column"])
+@pytest.mark.parametrize(
+    ("name", "limit", "seed"),
+    diagonal(
+        list(FUNCTIONS),
+        {"cap": by_a <= 0.0, "equality": E(by="b") == 0.0, "column": T("s") <= 0.0},
+        {"2": 2, "17": 17},
+    ),
+)
 def test_what_limits_of_0_leave_is_proven(name: str, seed: int, limit: Any) -> None:
     function, worth = FUNCTIONS[name]
     solution = oa.solve(oa.Problem(market(seed), T("r") + function(), limit), gap=1e-6)

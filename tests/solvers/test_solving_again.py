@@ -180,6 +180,7 @@ def test_limits_that_move_by_less_than_the_tolerance_are_seen(earlier: oa.Soluti
     assert moved.violation <= 1e-7
 
 
+@pytest.mark.full
 def test_a_start_of_an_infeasible_problem_is_none() -> None:
     floors = [(oa.exposure(by="genre") >= 1_000.0).named("floors")]
     infeasible = oa.solve(problem(limits=floors))

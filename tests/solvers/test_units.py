@@ -159,6 +159,7 @@ def check_identical(one: tuple[Presented, oa.Solution], other: tuple[Presented, 
         assert there.prices[name] == pytest.approx(price, rel=1e-9, abs=1e-12 * float(np.abs(price).max(initial=0.0)))
 
 
+@pytest.mark.full
 @many
 @given(seed=seeds, k=st.lists(powers, min_size=len(COLUMNS), max_size=len(COLUMNS)))
 def test_conflicts_in_mixed_units_name_the_same_groups(seed: int, k: list[int]) -> None:
@@ -172,6 +173,7 @@ def test_conflicts_in_mixed_units_name_the_same_groups(seed: int, k: list[int]) 
     assert named(there) == named(here)
 
 
+@pytest.mark.full
 @many
 @given(seed=seeds, mixed=st.booleans())
 def test_the_order_of_rows_labels_and_columns_changes_nothing(seed: int, mixed: bool) -> None:
