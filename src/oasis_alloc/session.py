@@ -104,9 +104,10 @@ class Session:
         self._solution: Solution | None = None
         self._reused = Reused()
         self._lowered: tuple[Problem, Program] | None = None
+        self._fewer: tuple[frozenset[str], Problem, Program] | None = None  # without constraints that cannot bind
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_lowered": None}  # lowered again where it is needed
+        return {**self.__dict__, "_lowered": None, "_fewer": None}  # lowered again where it is needed
 
     @property
     def problem(self) -> Problem:
@@ -157,7 +158,7 @@ class Session:
             solver, gap, time_limit, pass_limit, None, threads, first, checkpoint, checkpoint_every, resume,
             on_conflict, relax_weights, progress,
         )  # fmt: skip
-        solution = solved(self._problem, asked, self._begin)
+        solution = solved(self._problem, asked, self._begin, self._leave_out)
         if solution.status.name not in ("INFEASIBLE", "RELAXED"):
             self._solution = solution
         return solution
@@ -241,6 +242,20 @@ class Session:
             known = int(np.count_nonzero(warm.known))
             self._reused = Reused(arrays, known, program.n_rows - known, warm.allocation is not None)
         return program, warm
+
+    def _leave_out(self, problem: Problem, names: frozenset[str]) -> Program:
+        """The problem as arrays without some constraints, from those of the last one where they are alike."""
+        from oasis_alloc.program.lowering import lower
+        from oasis_alloc.program.relowering import relowered
+
+        program = None
+        if self._fewer is not None and self._fewer[0] == names:
+            _, before, program = self._fewer
+            program = program if before is problem else relowered(program, before, problem)
+        if program is None:
+            program = lower(problem, without=names)
+        self._fewer = names, problem, program
+        return program
 
 
 def _with_columns(candidates: Candidates, columns: Mapping[str, npt.ArrayLike]) -> Candidates:

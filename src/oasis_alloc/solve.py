@@ -163,17 +163,27 @@ class Options:
 Beginning = tuple["Program", "WarmStart | None"]  # a problem as arrays, and what is known of it
 
 
-def solved(problem: Problem, asked: Options, begin: Callable[[Problem, Options], Beginning] | None = None) -> Solution:
-    """As `solve`; `begin` is what a session has in place of lowering the problem."""
+LeaveOut = Callable[[Problem, frozenset[str]], "Program"]  # the program without these constraints
+
+
+def solved(
+    problem: Problem,
+    asked: Options,
+    begin: Callable[[Problem, Options], Beginning] | None = None,
+    leave_out: LeaveOut | None = None,
+) -> Solution:
+    """As `solve`; `begin` and `leave_out` are what a session has in place of lowering the problem."""
     _check_arguments(problem, asked)
     with _shown(asked.progress) as (report, display), _started(asked.engine) as cluster:
         # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
         from oasis_alloc.engines import engine_for
+        from oasis_alloc.program.idle import idle_constraints, rows_besides
         from oasis_alloc.results.certified import answer_of, parts_of
+        from oasis_alloc.results.left_out import with_left_out
         from oasis_alloc.solvers.monitor import Monitor
         from oasis_alloc.solvers.registry import solver_named
         from oasis_alloc.solvers.resume import Checkpointer
-        from oasis_alloc.solvers.stages import Task, carry_out, prepare
+        from oasis_alloc.solvers.stages import Outcome, Task, carry_out, prepare
 
         run, threads = solver_named(asked.solver), asked.threads
         has_start = asked.start is not None
@@ -189,13 +199,26 @@ def solved(problem: Problem, asked: Options, begin: Callable[[Problem, Options],
         def engine_of(some: Program) -> Engine:
             return engine_for(some, threads, cluster)
 
-        with engine_of(program) as opened:
+        def answered(opened: Engine, weights: Floats | None, warm: WarmStart | None) -> tuple[Solution, Outcome]:
             trivially_infeasible = prepare(opened, monitor)
             if may_cancel(problem):
                 monitor.measure_parts(parts_of(problem, opened.program))
             task = Task(opened, engine_of, monitor, checkpointer, asked.solver, run, weights, warm, relaxes)
             outcome = carry_out(task, trivially_infeasible)
-            return _told(answer_of(Solution, problem, opened, monitor, outcome, asked.solver, threads), display)
+            return answer_of(Solution, problem, opened, monitor, outcome, asked.solver, threads), outcome
+
+        with engine_of(program) as opened:
+            survey = opened.survey()
+            idle = idle_constraints(program, len(problem.subject_to), survey.min_totals, survey.max_totals)
+            if not idle:
+                return _told(answered(opened, weights, warm)[0], display)
+        rows = rows_besides(program, idle)
+        fewer = lowered(problem, asked, cluster, idle) if leave_out is None else leave_out(problem, idle)
+        with engine_of(fewer) as opened:
+            told = None if weights is None else weights[rows]
+            solution, outcome = answered(opened, told, None if warm is None else warm.of_rows(rows))
+        with engine_of(program) as opened:
+            return _told(with_left_out(solution, opened, outcome.shown(monitor)), display)
 
 
 def _started(engine: RayEngine | None) -> AbstractContextManager[Cluster | None]:
@@ -264,10 +287,17 @@ def _in_short(problem: Problem) -> str:
 
 def beginning(problem: Problem, asked: Options, cluster: Cluster | None = None) -> Beginning:
     """The problem lowered from its statement, and what the start says about it."""
+    program = lowered(problem, asked, cluster)
+    return program, None if asked.start is None else warm_start(program, problem, asked.start)
+
+
+def lowered(
+    problem: Problem, asked: Options, cluster: Cluster | None, without: frozenset[str] = frozenset()
+) -> Program:
+    """The problem as arrays, without some of its constraints."""
     from oasis_alloc.program.lowering import lower
 
-    program = lower(problem, threads=asked.threads, elsewhere=cluster)
-    return program, None if asked.start is None else warm_start(program, problem, asked.start)
+    return lower(problem, threads=asked.threads, elsewhere=cluster, without=without)
 
 
 def warm_start(program: Program, problem: Problem, start: Solution | Prices) -> WarmStart:

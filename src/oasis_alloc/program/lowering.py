@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,15 +43,20 @@ SIZES = Tuning(Sizes())
 
 
 def lower(
-    problem: Problem, unweighted: bool = False, threads: int | None = None, elsewhere: Elsewhere | None = None
+    problem: Problem,
+    unweighted: bool = False,
+    threads: int | None = None,
+    elsewhere: Elsewhere | None = None,
+    without: Collection[str] = (),
 ) -> Program:
     """Lower a problem to arrays; `unweighted` ignores the weights of users and slots.
 
     `threads` is as for `solve`: the arrays do not depend on it. `elsewhere` are processes that read the pairs of files;
-    by default this one does.
+    by default this one does. Constraints named in `without` are left out: the arrays are those of the problem that does
+    not state them.
     """
     cands = problem.candidates
-    terms = base_terms(problem)
+    terms = base_terms(problem, without)
     groupings = {by: cands.grouping(by or None) for _, by in terms}
     columns = sorted({column for column, _ in terms if column is not None})
     cells = _Cells.of(
@@ -73,6 +78,8 @@ def lower(
     place = dict(zip(terms, slices, strict=True))
     blocks, matrices, rows = [], [], 0
     for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
+        if name in without:
+            continue
         matrix = _arithmetic(function.measure, cands, groupings, place, start)
         place_of_rows = slice(rows, rows + matrix.shape[0])
         blocks.append(RowBlock(name, place_of_rows, bound, problem.labels(name), key=key_of(function)))
@@ -163,11 +170,11 @@ def _pair_reader(problem: Problem, dataset: Dataset, cells: _Cells, columns: lis
     return PairReader(dataset, code_of, terms_of(problem.maximize), tuple(columns))
 
 
-def base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:
+def base_terms(problem: Problem, without: Collection[str] = ()) -> list[tuple[str | None, tuple[str, ...]]]:
     """The distinct (column, keys) of all measures under functions, in order of appearance."""
     seen: dict[tuple[str | None, tuple[str, ...]], None] = {}
-    for function in problem.functions:
-        for term in function.measure.terms:
+    for name, function in zip(problem.names, problem.functions, strict=True):
+        for term in function.measure.terms if name not in without else ():
             seen.setdefault((term.column, term.by))
     return list(seen)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import ROUNDING
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
@@ -59,6 +59,15 @@ class Outcome:
     conflict: Relaxation | None = None  # why no allocation meets all constraints, or is worth anything
     worthless: bool = False  # allocations meet the constraints, and none of them is worth anything
     relaxed: Relaxed | None = None  # the answer that relaxes them
+
+    def shown(self, monitor: Monitor) -> tuple[Ints, Floats]:
+        """The non-zeros of the allocation that the answer's totals are of."""
+        if self.relaxed is not None:
+            return self.relaxed.allocation.positions, self.relaxed.allocation.x
+        if self.conflict is not None:
+            return self.conflict.positions, self.conflict.x
+        assert monitor.best is not None  # `carry_out` sets it
+        return monitor.best.positions, monitor.best.x
 
 
 def prepare(engine: Engine, monitor: Monitor) -> bool:
