@@ -23,7 +23,7 @@ N_BINS = 512
 _TIED = 1e-6  # as in visit.py
 
 
-@jit
+@jit(allocates=False)
 def score(first: int, last: int, pairs: Pairs, price: Floats, out: Floats) -> None:
     """Write the priced scores of the pairs of users first <= u < last into out, which starts at the first one's."""
     indptr, code, value, extra, segment = pairs
