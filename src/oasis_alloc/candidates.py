@@ -238,7 +238,7 @@ class Candidates(ByFields):
             top.
 
         Everything is read and checked once here; a file that changes later is an `InputError` that names it. Solves
-        give the same answer as in memory. `stay_close` needs candidates in memory. See `docs/beyond-memory.md`.
+        give the same answer as in memory. See `docs/beyond-memory.md`.
 
         Raises
         ------

@@ -296,21 +296,3 @@ def test_files_that_change_are_noticed(directory: Path, tmp_path: Path) -> None:
     first.write_bytes(first.read_bytes() + b"PAR1")
     with pytest.raises(oa.InputError, match=r"part-0000\.parquet has changed since"):
         oa.solve(PROBLEMS["caps"](candidates))
-
-
-def test_what_is_not_offered_says_so(streamed: oa.Candidates, monkeypatch: pytest.MonkeyPatch, tuned: Any) -> None:
-    before = oa.solve(PROBLEMS["caps"](streamed))
-    with pytest.raises(oa.ProblemError, match=r"stay_close.*a number for every pair"):
-        oa.solve(oa.Problem(streamed, oa.total("relevance") + oa.stay_close(before, weight=0.1)))
-    tuned(LOWERING, folded_cells=0)
-    monkeypatch.setattr("oasis_alloc.data.grouping._fits", lambda shape, n_pairs: False)
-    fresh = oa.Candidates.from_parquet(
-        streamed.stream.files[0].path.parent, users={"user_id": np.arange(N_USERS)}, items=ITEMS
-    )
-    with pytest.raises(oa.ProblemError, match=r"combinations are too many.*coarser keys"):
-        oa.Problem(fresh, oa.total("relevance"), [oa.exposure(by=("user_id", "artist")) <= 1.0])
-    by_user = oa.Problem(
-        fresh, oa.total("relevance"), [oa.exposure(by=key) <= 1.0 for key in ("user_id", "artist", "campaign")]
-    )
-    with pytest.raises(oa.ProblemError, match=r"kinds of users.*coarser keys"):
-        oa.solve(by_user)

@@ -20,7 +20,8 @@ from oasis_alloc.data.row_groups import Dataset, StreamedColumn
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.program.attaining import Elsewhere
-from oasis_alloc.program.pair_arrays import PairReader, blend, is_column
+from oasis_alloc.program.fine_cells import FineCells
+from oasis_alloc.program.pair_arrays import Additions, PairReader, blend, is_column
 from oasis_alloc.program.program import Program, RowBlock, dual_variables
 from oasis_alloc.program.slate_lowering import distinguishing_codes, with_rules
 from oasis_alloc.statement.functions.band import Band
@@ -93,7 +94,7 @@ def lower(
     value = value_of(problem.maximize, cands)
     program = Program(
         indptr=cands.indptr,
-        code=cells.code if streamed is None else np.empty(0, cells.code.dtype),
+        code=cells.code if streamed is None else np.empty(0, cells.dtype),
         segment=cells.segment,
         n_segments=cells.n_segments,
         n_classes=cells.n_classes,
@@ -145,12 +146,8 @@ def value_of(objective: Objective, cands: Candidates) -> npt.NDArray[np.floating
     """v_p = sum_k w_k c_pk, plus, for every term of `steady`, its weight times the pair's earlier probability."""
     terms, steady = terms_of(objective), objective.steady
     if cands.stream is not None:
-        if steady:
-            raise ProblemError(
-                f"{steady[0]} needs a number for every pair, and candidates from Parquet files have none in "
-                "memory; leave it out, or write its numbers into a column."
-            )
-        return np.empty(0, cands.columns[str(terms[0][1])].dtype if is_column(terms) else np.float64)
+        narrow = is_column(terms) and not steady
+        return np.empty(0, cands.columns[str(terms[0][1])].dtype if narrow else np.float64)
     out = blend(terms, cands.columns, cands.n_pairs)
     if steady:
         out = out.astype(np.float64)
@@ -167,7 +164,10 @@ def terms_of(objective: Objective) -> list[tuple[float, str | None]]:
 
 def _pair_reader(problem: Problem, dataset: Dataset, cells: _Cells, columns: list[str]) -> PairReader:
     code_of = None if cells.code.size == 0 else cells.code
-    return PairReader(dataset, code_of, terms_of(problem.maximize), tuple(columns))
+    steady = ((kept.weight, *kept.earlier.places(problem.candidates)) for kept in problem.maximize.steady)
+    additions = tuple(Additions(positions, weight * x) for weight, positions, x in steady)
+    terms = terms_of(problem.maximize)
+    return PairReader(dataset, code_of, terms, tuple(columns), additions=additions, cells=cells.fine)
 
 
 def base_terms(problem: Problem, without: Collection[str] = ()) -> list[tuple[str | None, tuple[str, ...]]]:
@@ -189,6 +189,12 @@ class _Cells:
     n_classes: int
     user_of: npt.NDArray[np.int64]  # (n_cells,) a user of each cell's segment
     item_of: npt.NDArray[np.int64]  # (n_cells,) an item of each cell's class
+    fine: FineCells | None = None  # of pairs in files, if `code` is the item's class and not the cell
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of a pair's class, or of its cell where segments are not folded."""
+        return self.code.dtype if self.fine is None else _narrow(np.empty(0, np.int64), self.n_cells).dtype
 
     @property
     def n_cells(self) -> int:
@@ -211,10 +217,12 @@ class _Cells:
                 code, user_class.astype(np.uint32), n_segments, n_classes, users, np.tile(item_first, n_segments)
             )
         if cands.stream is not None:
-            raise ProblemError(
-                f"the keys distinguish {n_segments:,} kinds of users and {n_classes:,} kinds of items. A price for "
-                "every combination is too much for candidates from Parquet files. Use coarser keys."
-            )
+            code_of = None if code.size == 0 else code
+            fine, cell = FineCells.of(cands.indptr, cands.item, user_class, code_of, n_classes)
+            return cls(
+                code, np.zeros(cands.n_users, np.uint32), 1, cell.size,
+                user_first[cell // n_classes], item_first[cell % n_classes], fine,
+            )  # fmt: skip
         # too many segments for a folded table: number the (segment, class) that occur, one code per pair
         key = np.repeat(user_class.astype(np.int64), np.diff(cands.indptr)) * n_classes + code
         cell, inverse = np.unique(key, return_inverse=True)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.row_groups import Columns, Dataset, RowGroupReader
 from oasis_alloc.program.copies import Copies
+from oasis_alloc.program.fine_cells import FineCells
 from oasis_alloc.program.slate_rules import user_units
 
 _BLOCK = 1 << 18  # pairs that are read at a time
@@ -80,6 +81,42 @@ def is_column(terms: Terms) -> bool:
     return len(terms) == 1 and terms[0][0] == 1.0 and terms[0][1] is not None
 
 
+class OfUsers(NamedTuple):
+    """What pairs have of their users, or None where it does not matter."""
+
+    weight: Floats | None
+    segment: npt.NDArray[np.uint32] | None
+
+    def repeated(self, count: Ints) -> OfUsers:
+        """By pair, from numbers by user and their numbers of pairs."""
+        weight, segment = self
+        return OfUsers(
+            None if weight is None else np.repeat(weight, count), None if segment is None else np.repeat(segment, count)
+        )
+
+    def at(self, places: slice) -> OfUsers:
+        """Of some pairs."""
+        weight, segment = self
+        return OfUsers(None if weight is None else weight[places], None if segment is None else segment[places])
+
+
+class Additions(NamedTuple):
+    """Additions to the values of some pairs: slots of an earlier solution that are to stay."""
+
+    positions: Ints  # pairs of the files, ascending
+    amount: Floats
+
+    def add(self, values: npt.NDArray[np.floating[Any]], pairs: range | Ints) -> None:
+        """Add to the values of `pairs`: consecutive ones, or any."""
+        if isinstance(pairs, range):
+            some = slice(*np.searchsorted(self.positions, [pairs.start, pairs.stop]).tolist())
+            values[self.positions[some] - pairs.start] += self.amount[some]
+        elif self.positions.size:
+            at = np.minimum(np.searchsorted(self.positions, pairs), self.positions.size - 1)
+            has = self.positions[at] == pairs
+            values[has] += self.amount[at[has]]
+
+
 @dataclass(frozen=True, eq=False)
 class PairReader:
     """The columns to read from a dataset, and how to build arrays from them."""
@@ -92,6 +129,8 @@ class PairReader:
     valueless: bool = False  # no pair has a value, as in a relaxation (see variants.relaxed)
     guard: str | None = None  # the column of `keep`
     unit: Floats | None = None  # (n_users,) the users' units of it; None where only whole users are read
+    additions: tuple[Additions, ...] = ()  # to values
+    cells: FineCells | None = None  # if a pair's code is its cell, which depends on the user, too
     copies: Copies | None = None  # where the program has every user of the files several times
 
     @property
@@ -101,15 +140,18 @@ class PairReader:
         kept = () if self.guard is None else (self.guard,)
         return tuple(dict.fromkeys((self.dataset.item, *valued, *self.extra, *kept)))
 
-    def write(self, read: Columns, weight: Floats | None, into: PairArrays) -> None:
-        """Make the arrays of the pairs whose columns were read; `weight` is by pair, if users have weights.
+    def write(self, read: Columns, pairs: range | Ints, of: OfUsers, into: PairArrays) -> None:
+        """Make the arrays of the `pairs` whose columns were read, `of` users.
 
         The column of `keep` is not yet in the users' units.
         """
         types = self.dataset.columns
         known = {name: c.astype(types[name], copy=False) for name, c in read.items() if name in types}
-        item = read[self.dataset.item]
-        if self.code_of is None:
+        item, weight = read[self.dataset.item], of.weight
+        if self.cells is not None:
+            assert of.segment is not None  # `_of_users` says so
+            self.cells.find(of.segment, item if self.code_of is None else self.code_of[item], into.code)
+        elif self.code_of is None:
             into.code[:] = item
         elif self.code_of.dtype == into.code.dtype:
             np.take(self.code_of, item, out=into.code, mode="clip")  # the scan has checked their range
@@ -119,6 +161,10 @@ class PairReader:
             into.value[:] = 0.0
         else:
             value = blend(self.terms, known, item.size)
+            if self.additions:
+                value = value.astype(np.float64)
+                for some in self.additions:
+                    some.add(value, pairs)
             value = value if weight is None else value * weight
             into.value[:] = value
         for k, name in enumerate(self.extra):
@@ -151,26 +197,32 @@ class PairReader:
         """Read the pairs of some users, first to one after the last, into arrays of their size."""
         first, last = users
         own = indptr[first : last + 1]
-        weight = None if self.weight is None else np.repeat(self.weight[first:last], np.diff(own))
+        of = self._of_users(np.arange(first, last)).repeated(np.diff(own))
         begin = int(own[0])
         if self.copies is not None:
             start, end, places = self.copies.between(first, last)
             read = reader.between(start, end)
-            self.write({name: column[places] for name, column in read.items()}, weight, into)
+            self.write({name: column[places] for name, column in read.items()}, start + places, of, into)
         else:
             for at, stop, columns in reader.stretches(begin, int(own[-1])):
                 here = slice(at - begin, stop - begin)
                 part = PairArrays(into.code[here], into.value[here], into.extra[:, here], into.guard[:, here])
-                self.write(columns, None if weight is None else weight[here], part)
+                self.write(columns, range(at, stop), of.at(here), part)
         if self.guard is not None:
             unit = user_units(into.guard[0], own - begin) if self.unit is None else self.unit[first:last]
             into.guard[0] /= np.repeat(unit, np.diff(own))
+
+    def _of_users(self, users: Ints) -> OfUsers:
+        segment = None
+        if self.cells is not None:
+            segment = self.cells.segment[users if self.copies is None else users // self.copies.times]
+        return OfUsers(None if self.weight is None else self.weight[users], segment)
 
     def take(self, users: Ints, positions: Ints, like: PairArrays) -> PairArrays:
         """Single pairs, by position; `users` are theirs."""
         at = positions if self.copies is None else self.copies.pairs(users, positions)
         read, into = self.dataset.take(self.names, at), like.like(positions.size)
-        self.write(read, None if self.weight is None else self.weight[users], into)
+        self.write(read, at, self._of_users(users), into)
         if self.guard is not None:
             assert self.unit is not None  # known wherever pairs are read in this process
             into.guard[0] /= self.unit[users]
