@@ -26,6 +26,7 @@ from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.narrowing import Narrowing
+from oasis_alloc.program.own_rows import OwnRows
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.pair_lookup import PairStore, PairView
 from oasis_alloc.program.program import Program
@@ -248,6 +249,13 @@ class Chunked(ABC):
             product(users, self._kept[chunk], tables, self._load[chunk])
 
         self._chunks(job)
+
+    @property
+    def own_rows(self) -> OwnRows | None:
+        return None
+
+    def with_own_prices(self, prices: Floats, gamma: float) -> Floats:
+        return prices
 
     def histogram(self, prices: Floats, widest: float) -> npt.NDArray[np.int64]:
         counts = np.zeros((self._n, decide_kernels.N_BINS), np.int64)

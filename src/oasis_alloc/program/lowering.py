@@ -26,6 +26,7 @@ from oasis_alloc.program.program import Program, RowBlock, dual_variables
 from oasis_alloc.program.slate_lowering import distinguishing_codes, with_rules
 from oasis_alloc.statement.functions.band import Band
 from oasis_alloc.statement.functions.base import Function
+from oasis_alloc.statement.functions.separable import Separable
 from oasis_alloc.statement.measures import Measure, MeasureTerm
 from oasis_alloc.statement.objective import Objective
 
@@ -61,7 +62,10 @@ def lower(
     groupings = {by: cands.grouping(by or None) for _, by in terms}
     columns = sorted({column for column, _ in terms if column is not None})
     cells = _Cells.of(
-        cands, [*groupings.values()], [distinguishing_codes(cands.items[key]) for key in problem.slate.keys]
+        cands,
+        [*groupings.values()],
+        [distinguishing_codes(cands.items[key]) for key in problem.slate.keys],
+        any(by_single_users(function, groupings) for function in problem.functions),
     )
 
     slices, start = [], 0
@@ -170,6 +174,14 @@ def _pair_reader(problem: Problem, dataset: Dataset, cells: _Cells, columns: lis
     return PairReader(dataset, code_of, terms, tuple(columns), additions=additions, cells=cells.fine)
 
 
+def by_single_users(function: Function, groupings: dict[tuple[str, ...], Grouping]) -> bool:
+    """True for a curved function whose groups have the candidates of one user each: see own_rows.py."""
+    if not isinstance(function, Separable):
+        return False
+    parts = [groupings[term.by].user_part for term in function.measure.terms]
+    return all(np.unique(part[part >= 0]).size == part.size > 1 for part in parts)
+
+
 def base_terms(problem: Problem, without: Collection[str] = ()) -> list[tuple[str | None, tuple[str, ...]]]:
     """The distinct (column, keys) of all measures under functions, in order of appearance."""
     seen: dict[tuple[str | None, tuple[str, ...]], None] = {}
@@ -201,7 +213,10 @@ class _Cells:
         return int(self.user_of.size)
 
     @classmethod
-    def of(cls, cands: Candidates, groupings: list[Grouping], categories: list[npt.NDArray[np.int32]]) -> _Cells:
+    def of(
+        cls, cands: Candidates, groupings: list[Grouping], categories: list[npt.NDArray[np.int32]], single: bool = False
+    ) -> _Cells:
+        """The cells; `single` says that a function has groups of one user each, and most combinations do not occur."""
         user_class, user_first = _classes([g.user_part for g in groupings], cands.n_users)
         item_class, item_first = _classes([*(g.item_part for g in groupings), *categories], cands.n_items)
         n_segments, n_classes = user_first.size, item_first.size
@@ -211,7 +226,10 @@ class _Cells:
         else:
             code = _narrow(item_class, n_classes)
             code = code[cands.item] if cands.stream is None else code
-        if n_segments * n_classes <= max(SIZES.now.folded_cells, 2 * cands.n_pairs) or cands.n_pairs == 0:
+        most = max(SIZES.now.folded_cells, 2 * cands.n_pairs)
+        if single and cands.stream is None:
+            most = cands.n_pairs
+        if n_segments * n_classes <= most or cands.n_pairs == 0:
             users = np.repeat(user_first, n_classes)
             return cls(
                 code, user_class.astype(np.uint32), n_segments, n_classes, users, np.tile(item_first, n_segments)

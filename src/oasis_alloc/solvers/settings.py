@@ -18,6 +18,7 @@ class DualSettings:
     few_rows: float = 0.9  # share of the rows that can have a price, up to which the others are left out
     # the smoothing (dual.py), in typical scores
     first_gamma: float = 0.3  # where a solve without prices starts
+    own_gamma: float = 10.0  # the same in requested gaps, where all prices are users' own and found without steps
     first_shared_gamma: float = 1.0  # the same, in first prices of support functions, if that is more
     last_sample_gamma: float = 0.03  # where a sample is left, and where a solve with prices starts
     last_gamma: float = 1e-7  # the least there is

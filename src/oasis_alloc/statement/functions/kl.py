@@ -14,7 +14,7 @@ from oasis_alloc.data.by_group import text_of
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.arguments import check_measure, for_every_group, numbers_per_group
 from oasis_alloc.statement.functions.entropy import OfShares, checked_total
-from oasis_alloc.statement.functions.separable import BoundSeparable
+from oasis_alloc.statement.functions.separable import SHARES, BoundSeparable, SlopeForm
 from oasis_alloc.statement.measures import Limit, Measure
 
 
@@ -115,6 +115,9 @@ class BoundKl(BoundSeparable):
     def second_derivative(self, totals: Floats) -> Floats:
         with np.errstate(divide="ignore", over="ignore"):
             return -self.weight / (self.total * totals)
+
+    def form(self) -> SlopeForm:
+        return SlopeForm(SHARES, self.weight / self.total, self.total * self.target)
 
     def expression(self, totals: Any) -> Any:
         import cvxpy as cp

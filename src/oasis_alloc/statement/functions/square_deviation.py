@@ -13,7 +13,7 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import text_of
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.arguments import check_measure, for_every_group, numbers_per_group
-from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
+from oasis_alloc.statement.functions.separable import SQUARE, BoundSeparable, Separable, SlopeForm
 from oasis_alloc.statement.measures import Limit, Measure
 
 
@@ -89,6 +89,9 @@ class BoundSquareDeviation(BoundSeparable):
 
     def second_derivative(self, totals: Floats) -> Floats:
         return np.full(totals.size, -self.weight)
+
+    def form(self) -> SlopeForm:
+        return SlopeForm(SQUARE, self.weight, self.target)
 
     def expression(self, totals: Any) -> Any:
         import cvxpy as cp
