@@ -15,6 +15,7 @@ from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.data.corrupt import CorruptFileError
 from oasis_alloc.engines.ray.engine import RayEngine
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
@@ -167,6 +168,18 @@ Beginning = tuple["Program", "WarmStart | None"]  # a problem as arrays, and wha
 def solved(problem: Problem, asked: Options, begin: Callable[[Problem, Options], Beginning] | None = None) -> Solution:
     """As `solve`; `begin` is what a session has in place of lowering the problem."""
     _check_arguments(problem, asked)
+    while True:
+        try:
+            return _solved(problem, asked, begin)
+        except CorruptFileError as error:  # with each, a partition is left out, if the engine is to do so
+            rest = None if asked.engine is None or begin else asked.engine._without(problem.candidates, error)
+            if rest is None:
+                raise
+            problem = problem.replace(candidates=rest)
+            _log.warning("a partition is left out, and the solve begins again: %s", error)
+
+
+def _solved(problem: Problem, asked: Options, begin: Callable[[Problem, Options], Beginning] | None) -> Solution:
     with _shown(asked.progress) as (report, display), _started(asked.engine) as cluster:
         # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
         from oasis_alloc.engines import engine_for

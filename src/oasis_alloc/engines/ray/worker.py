@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,10 @@ class Worker:
         """Hold the pairs of these chunks."""
         self._held[key].load(chunks)
 
+    def drop(self, key: int, chunks: list[int]) -> None:
+        """Hold the pairs of these chunks alone."""
+        self._held[key].drop(chunks)
+
     def follow(self, key: int, chunks: list[int], other: int) -> None:
         """Take over the thresholds of another engine's last visit."""
         held, of = self._held[key], self._held[other]
@@ -111,13 +116,17 @@ class Worker:
     def visit(
         self, key: int, chunks: list[int], parcels: Ints, tables: Floats, gamma: float, stride: int,
         slack: float, keep_every: int,
-    ) -> tuple[Floats, Floats, Floats]:  # fmt: skip
-        """(scalars by chunk, loads and squares by parcel) of a visit; the curvature stays here."""
-        held = self._held[key]
+    ) -> tuple[Floats, Floats, Floats, float]:  # fmt: skip
+        """(scalars by chunk, loads and squares by parcel, seconds) of a visit; the curvature stays here."""
+        held, started = self._held[key], time.perf_counter()
         held._slack, held._keep_every = slack, keep_every
         with held.only(chunks):
-            held._visit_pieces(np.array(tables), gamma, stride)  # kernels are compiled for writable tables
-        return held._out[chunks], _by_parcel(held._load, chunks, parcels), _by_parcel(held._square, chunks, parcels)
+            self._visit(held, np.array(tables), gamma, stride)  # kernels are compiled for writable tables
+        load, square = _by_parcel(held._load, chunks, parcels), _by_parcel(held._square, chunks, parcels)
+        return held._out[chunks], load, square, time.perf_counter() - started
+
+    def _visit(self, held: Held, tables: Floats, gamma: float, stride: int) -> None:
+        held._visit_pieces(tables, gamma, stride)
 
     def curvature(self, key: int, chunks: list[int], parcels: Ints, tables: Floats) -> Floats:
         """Products with the curvature of the last visit, by parcel."""
