@@ -190,6 +190,7 @@ def _solved(problem: Problem, asked: Options, begin: Callable[[Problem, Options]
         from oasis_alloc.solvers.stages import Task, carry_out, prepare
 
         run, threads = solver_named(asked.solver), asked.threads
+        report = report if cluster is None else cluster.metrics.reporting(report)
         has_start = asked.start is not None
         checkpointer = Checkpointer.of(asked.checkpoint, asked.checkpoint_every, asked.resume, asked.solver, has_start)
         monitor = Monitor(asked.gap, asked.time_limit, asked.pass_limit, report)
@@ -209,7 +210,10 @@ def _solved(problem: Problem, asked: Options, begin: Callable[[Problem, Options]
                 monitor.measure_parts(parts_of(problem, opened.program))
             task = Task(opened, engine_of, monitor, checkpointer, asked.solver, run, weights, warm, relaxes)
             outcome = carry_out(task, trivially_infeasible)
-            return _told(answer_of(Solution, problem, opened, monitor, outcome, asked.solver, threads), display)
+            answer = answer_of(Solution, problem, opened, monitor, outcome, asked.solver, threads)
+            if cluster is not None:
+                cluster.metrics.told(answer)
+            return _told(answer, display)
 
 
 def _started(engine: RayEngine | None) -> AbstractContextManager[Cluster | None]:

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.engines.ray.metrics import Metrics
 from oasis_alloc.engines.ray.stragglers import Watch
 from oasis_alloc.engines.ray.worker import Worker, versions
 from oasis_alloc.errors import OasisAllocError, ProblemError, SolverError
@@ -48,6 +49,7 @@ class Cluster:
         self._streams: list[Any] = []
         self._edges: Ints | None = None
         self.watch = Watch(settings.stragglers == "move")
+        self.metrics = Metrics()
         self.lost = 0  # actors so far
         self.rounds = 0  # calls of all actors so far
 

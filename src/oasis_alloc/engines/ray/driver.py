@@ -138,11 +138,11 @@ class RayChunks(Chunked):
     def _visit_pieces(self, tables: Floats, gamma: float, stride: int) -> None:
         numbers = (gamma, stride, self._slack, self._keep_every)
         took = []
-        for chunks, (out, load, square, seconds) in self._ask("visit", self._parcels, tables, *numbers):
+        for chunks, (out, load, square, report) in self._ask("visit", self._parcels, tables, *numbers):
             self._out[chunks] = out
             self._place(chunks, load, self._load)
             self._place(chunks, square, self._square)
-            took.append((chunks, seconds))
+            took.append((chunks, report))
         self._remember("visit", *numbers)
         if stride == 1:
             self._cluster.watch.seen(self._cluster, self, took)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oasis_alloc.common.types import Floats
+from oasis_alloc.engines.ray.worker import Report
 
 if TYPE_CHECKING:
     from oasis_alloc.engines.ray.cluster import Cluster, Seat
@@ -24,7 +25,7 @@ _WORTH = 0.05  # seconds of a visit that the slowest actor must be behind the me
 
 _log = logging.getLogger("oasis_alloc.solve")
 
-Took = list[tuple[list[int], float]]  # chunks, seconds of the actor
+Took = list[tuple[list[int], Report]]  # chunks, what their actor says
 
 
 @dataclass(frozen=True)
@@ -51,29 +52,31 @@ class Watch:
         per_chunk = np.diff(engine.program.indptr[engine.edges])
         pairs, seconds = dict.fromkeys(seats, 0.0), dict.fromkeys(seats, 0.0)
         owner = {chunk: id(seat) for seat in cluster.seats for chunk in seat.chunks}
-        for chunks, own in took:
-            pairs[owner[chunks[0]]] += float(per_chunk[chunks].sum())
-            seconds[owner[chunks[0]]] += own
+        last: dict[int, Report] = {}
+        for chunks, report in took:
+            key = owner[chunks[0]]
+            pairs[key] += float(per_chunk[chunks].sum())
+            seconds[key] += report.seconds
+            last[key] = report
+        cluster.metrics.visited(list(last.values()), cluster.lost)
         rate = {key: seconds[key] / pairs[key] for key in seats if pairs[key] > 0}
         if len(rate) < 2:
             return
         median, usual = float(np.median(list(rate.values()))), float(np.median(list(seconds.values())))
+        cluster.metrics.slowest(max(rate.values()) / median if median > 0.0 else 1.0)
         for key, one in rate.items():
             slow = one > SLOW * median and seconds[key] > usual + _WORTH
             self._behind[key] = self._behind.get(key, 0) + 1 if slow else 0
             if self._behind[key] == _VISITS:
                 moved = relieve(cluster, engine, seats[key], rate, per_chunk) if self._moves else 0
-                self._report(seats[key], one / median, moved)
+                self._report(last[key], one / median, moved)
                 self._behind[key] = 0 if moved else _VISITS  # without a move, it is said once
 
-    def _report(self, seat: Seat, times: float, moved: int) -> None:
-        import ray
-
-        place = ray.get(seat.actor.place.remote())
-        self.found.append(Straggler(place["node"], place["process"], times, moved))
+    def _report(self, report: Report, times: float, moved: int) -> None:
+        self.found.append(Straggler(report.node, report.process, times, moved))
         _log.warning(
             "an actor is slow: process %d of node %s takes %.1f times as long per pair as the median; %s",
-            place["process"], place["node"], times,
+            report.process, report.node, times,
             f"{moved} of its chunks are moved to the others" if moved else "its chunks stay there",
         )  # fmt: skip
 
