@@ -377,6 +377,8 @@ class Solution(Answer):
 
     def __repr__(self) -> str:
         numbers = f"value={self.value:.8g}, bound={self.bound:.8g}, gap={self.gap:.1e}, violation={self.violation:.1e}"
+        if self.excluded:
+            numbers += f", without {len(self.excluded):,} corrupt partitions"
         return f"Solution({self.status}, {numbers})"
 
     def _repr_html_(self) -> str:

@@ -15,6 +15,7 @@ from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.data.corrupt import CorruptFileError
 from oasis_alloc.engines.ray.engine import RayEngine
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
@@ -174,6 +175,23 @@ def solved(
 ) -> Solution:
     """As `solve`; `begin` and `leave_out` are what a session has in place of lowering the problem."""
     _check_arguments(problem, asked)
+    while True:
+        try:
+            return _solved(problem, asked, begin, leave_out)
+        except CorruptFileError as error:  # with each, a partition is left out, if the engine is to do so
+            rest = None if asked.engine is None or begin else asked.engine._without(problem.candidates, error)
+            if rest is None:
+                raise
+            problem = problem.replace(candidates=rest)
+            _log.warning("a partition is left out, and the solve begins again: %s", error)
+
+
+def _solved(
+    problem: Problem,
+    asked: Options,
+    begin: Callable[[Problem, Options], Beginning] | None,
+    leave_out: LeaveOut | None,
+) -> Solution:
     with _shown(asked.progress) as (report, display), _started(asked.engine) as cluster:
         # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
         from oasis_alloc.engines import engine_for
@@ -186,6 +204,7 @@ def solved(
         from oasis_alloc.solvers.stages import Outcome, Task, carry_out, prepare
 
         run, threads = solver_named(asked.solver), asked.threads
+        report = report if cluster is None else cluster.metrics.reporting(report)
         has_start = asked.start is not None
         checkpointer = Checkpointer.of(asked.checkpoint, asked.checkpoint_every, asked.resume, asked.solver, has_start)
         monitor = Monitor(asked.gap, asked.time_limit, asked.pass_limit, report)
@@ -207,18 +226,23 @@ def solved(
             outcome = carry_out(task, trivially_infeasible)
             return answer_of(Solution, problem, opened, monitor, outcome, asked.solver, threads), outcome
 
+        def told(answer: Solution) -> Solution:
+            if cluster is not None:
+                cluster.metrics.told(answer)
+            return _told(answer, display)
+
         with engine_of(program) as opened:
             survey = opened.survey()
             idle = idle_constraints(program, len(problem.subject_to), survey.min_totals, survey.max_totals)
             if not idle:
-                return _told(answered(opened, weights, warm)[0], display)
+                return told(answered(opened, weights, warm)[0])
         rows = rows_besides(program, idle)
         fewer = lowered(problem, asked, cluster, idle) if leave_out is None else leave_out(problem, idle)
         with engine_of(fewer) as opened:
-            told = None if weights is None else weights[rows]
-            solution, outcome = answered(opened, told, None if warm is None else warm.of_rows(rows))
+            fewer_weights = None if weights is None else weights[rows]
+            solution, outcome = answered(opened, fewer_weights, None if warm is None else warm.of_rows(rows))
         with engine_of(program) as opened:
-            return _told(with_left_out(solution, opened, outcome.shown(monitor)), display)
+            return told(with_left_out(solution, opened, outcome.shown(monitor)))
 
 
 def _started(engine: RayEngine | None) -> AbstractContextManager[Cluster | None]:

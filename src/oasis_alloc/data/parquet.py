@@ -80,8 +80,10 @@ def table_of(values: object, name: str, what: str) -> AttributeTable:
     return AttributeTable({key: Given(column) for key, column in attributes.items()}, ids, sizes[0] if sizes else None)
 
 
-def open_dataset(directory: object, user: str, item: str, columns: Sequence[str] | None, memory: object) -> Dataset:
-    """Find the files and check their footers."""
+def open_dataset(
+    directory: object, user: str, item: str, columns: Sequence[str] | None, memory: object, without: Sequence[str] = ()
+) -> Dataset:
+    """Find the files, but those named in `without`, and check their footers."""
     require("pyarrow", "parquet")
     limit = as_bytes(memory)
     for argument, name in (("user", user), ("item", item)):
@@ -89,7 +91,7 @@ def open_dataset(directory: object, user: str, item: str, columns: Sequence[str]
             raise InputError(f"{argument} is {name!r}; expected the name of a column.")
     if user == item:
         raise InputError(f"user and item both name the column {user!r}; expected two columns.")
-    parts = _parts(directory)
+    parts = [part for part in _parts(directory) if part.path.name not in without]
     said = {name: typed([part.values[name] for part in parts]) for name in parts[0].values}
     numbers = {name: values for name, values in said.items() if all(isinstance(v, (int, float)) for v in values)}
     files = [File.of(part.path, {name: numbers[name][k] for name in numbers}) for k, part in enumerate(parts)]

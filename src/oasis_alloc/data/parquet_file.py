@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.remote_path import Place, RemotePath, opened_for_parquet
+from oasis_alloc.data.corrupt import CorruptFileError
 from oasis_alloc.errors import InputError
 
 _TICK = 20_000_000  # ns: the resolution of clocks of file systems; two writes within one tick look like one
@@ -105,7 +106,9 @@ class File(ByFields):
         except FileNotFoundError:
             self._changed("it is gone")
         except OSError as error:
-            raise InputError(f"{self.path} can no longer be accessed ({reason_of(error)}). {_REMEDY}") from error
+            raise CorruptFileError(
+                f"{self.path} can no longer be accessed ({reason_of(error)}). {_REMEDY}", self.path.name
+            ) from error
         difference = self.stamp.differs(found)
         if not difference and handle is not None:
             difference = self.stamp.differs(Stamp.of(os.fstat(handle)))
@@ -113,7 +116,9 @@ class File(ByFields):
             self._changed(difference)
 
     def _changed(self, how: str) -> NoReturn:
-        raise InputError(f"{self.path} has changed since Candidates.from_parquet looked at it: {how}. {_REMEDY}")
+        raise CorruptFileError(
+            f"{self.path} has changed since Candidates.from_parquet looked at it: {how}. {_REMEDY}", self.path.name
+        )
 
     def chunks(self, group: int, names: Sequence[str]) -> list[Any]:
         """The footer's entries for these columns of a row group (`ColumnChunkMetaData`), for columns that exist."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.remote_path import RemotePath
 from oasis_alloc.common.types import Ints
+from oasis_alloc.data.corrupt import CorruptFileError, Excluded
 from oasis_alloc.data.parquet_file import File
 from oasis_alloc.data.positions import positions_of
 from oasis_alloc.errors import InputError
@@ -76,6 +77,7 @@ class Dataset(ByFields):
     - `user`, `item`: names of the columns of numbers; `columns`: the rest, name -> type of the arrays returned.
     - `budget`: the memory for pairs.
     - `refused`: columns that were not named and cannot be used: name -> reason.
+    - `excluded`: partitions that are left out.
     """
 
     files: tuple[File, ...]
@@ -87,6 +89,7 @@ class Dataset(ByFields):
     columns: dict[str, np.dtype[Any]]
     budget: MemoryBudget
     refused: dict[str, str] = field(default_factory=dict)
+    excluded: tuple[Excluded, ...] = ()
     _largest: dict[tuple[str, ...], int] = field(default_factory=dict, init=False)
 
     @property
@@ -230,9 +233,10 @@ class RowGroupReader:
             out = {name: self._column(table, name, g) for name in self._names}
         except (pa.ArrowException, OSError) as error:
             known.check(self._handle if self._handle >= 0 else None)  # a changed file explains the error better
-            raise InputError(
+            raise CorruptFileError(
                 f"{data.place(int(data.start[g])).rpartition(',')[0]} of {known.path} cannot be read ({error}). The "
-                "file is damaged, or its disk is; write it again."
+                "file is damaged, or its disk is; write it again.",
+                known.path.name,
             ) from error
         known.check(self._handle if self._handle >= 0 else None)
         return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,15 @@ class Answer(ByFields):
         from oasis_alloc.results.slate_parts import slate_parts
 
         return slate_parts(self, rng)
+
+    @property
+    def excluded(self) -> tuple[dict[str, Any], ...]:
+        """The corrupt partitions without which the problem was solved; none unless `on_corrupt="exclude"`.
+
+        Each has `file`, the numbers of its `users` and `pairs`, and the `reason`. The certificate is about the rest.
+        """
+        stream = self.problem.candidates.stream
+        return () if stream is None else tuple(asdict(one) for one in stream.excluded)
 
     @cached_property
     def parts(self) -> dict[str, float]:

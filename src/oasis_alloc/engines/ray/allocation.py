@@ -32,6 +32,8 @@ class Allocated(Protocol):
     @property
     def violation(self) -> float: ...
     @property
+    def excluded(self) -> tuple[dict[str, Any], ...]: ...
+    @property
     def pairs(self) -> Ints: ...
     @property
     def x(self) -> Floats: ...
@@ -83,7 +85,7 @@ def certificate(solution: Allocated) -> dict[str, Any]:
     """The certificate for a manifest."""
     return {
         "status": solution.status.name, "value": solution.value, "bound": solution.bound, "gap": solution.gap,
-        "violation": solution.violation,
+        "violation": solution.violation, "excluded": list(solution.excluded),
     }  # fmt: skip
 
 

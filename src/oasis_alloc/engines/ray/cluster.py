@@ -13,6 +13,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.engines.ray.metrics import Metrics
+from oasis_alloc.engines.ray.stragglers import Watch
 from oasis_alloc.engines.ray.worker import Worker, versions
 from oasis_alloc.errors import OasisAllocError, ProblemError, SolverError
 from oasis_alloc.program.program import Program
@@ -46,6 +48,8 @@ class Cluster:
         self._stores: dict[Any, int] = {}
         self._streams: list[Any] = []
         self._edges: Ints | None = None
+        self.watch = Watch(settings.stragglers == "move")
+        self.metrics = Metrics()
         self.lost = 0  # actors so far
         self.rounds = 0  # calls of all actors so far
 
@@ -88,6 +92,21 @@ class Cluster:
 
         found: list[dict[str, Any]] = ray.get([seat.actor.place.remote() for seat in self._seats])
         return found
+
+    @property
+    def seats(self) -> list[Seat]:
+        """The actors and their chunks."""
+        return self._seats
+
+    def move(self, seat: Seat, heir: Seat, chunks: list[int]) -> bool:
+        """Give chunks of one actor to another, with their state; False if that one is lost meanwhile."""
+        if self._restore(heir, chunks):
+            return False  # which the next call notices; the chunks are where they were
+        heir.chunks = sorted([*heir.chunks, *chunks])
+        seat.chunks = [chunk for chunk in seat.chunks if chunk not in set(chunks)]
+        for key in self._engines:
+            seat.actor.drop.remote(key, seat.chunks)
+        return True
 
     def next_key(self) -> int:
         """A number for an engine."""

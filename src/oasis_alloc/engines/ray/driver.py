@@ -141,11 +141,15 @@ class RayChunks(Chunked):
 
     def _visit_pieces(self, tables: Floats, gamma: float, stride: int) -> None:
         numbers = (gamma, stride, self._slack, self._keep_every)
-        for chunks, (out, load, square) in self._ask("visit", self._parcels, tables, *numbers):
+        took = []
+        for chunks, (out, load, square, report) in self._ask("visit", self._parcels, tables, *numbers):
             self._out[chunks] = out
             self._place(chunks, load, self._load)
             self._place(chunks, square, self._square)
+            took.append((chunks, report))
         self._remember("visit", *numbers)
+        if stride == 1:
+            self._cluster.watch.seen(self._cluster, self, took)
 
     def _curvature_chunks(self, tables: Floats) -> None:
         """Products at this process, from what actors have kept: a visit is followed by many, each a round otherwise."""

@@ -14,10 +14,12 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.remote_path import Place, RemotePath, as_place
 from oasis_alloc.errors import ProblemError, require
+from oasis_alloc.partitions import without_partition
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
     from oasis_alloc.common.seeds import Rng
+    from oasis_alloc.data.corrupt import CorruptFileError
     from oasis_alloc.engines.ray.allocation import Allocated, Scoring
     from oasis_alloc.engines.ray.cluster import Cluster
     from oasis_alloc.engines.ray.parts import Parts
@@ -50,6 +52,13 @@ class RayEngine(ByFields):
         Bytes of the object store if this call starts Ray.
     start_timeout
         Seconds until all actors must have started.
+    on_corrupt
+        What a solve does with a partition that is missing, damaged or has changed: "fail" raises the error that names
+        it; "exclude" leaves out its users' pairs and solves again without them, and the certificate says so
+        (`Solution.excluded`).
+    stragglers
+        What a solve does about an actor that takes more than twice the median per pair, in three passes in succession:
+        "report" warns, with its node and process, in the log; "move" also gives a part of its pairs to the others.
     replace_timeout
         Seconds until a new actor in place of a lost one must have started; after that, the actors that are left load
         its pairs.
@@ -73,6 +82,8 @@ class RayEngine(ByFields):
     object_store_memory: int = 200_000_000
     start_timeout: float = 60.0
     replace_timeout: float = 20.0
+    on_corrupt: str = "fail"
+    stragglers: str = "report"
     _idle: list[Any] | None = field(default=None, init=False, repr=False, compare=False)  # actors; None outside `with`
     _made_again: ClassVar[tuple[str, ...]] = ("_idle",)
 
@@ -85,6 +96,11 @@ class RayEngine(ByFields):
         for name in ("start_timeout", "replace_timeout"):
             if not (as_real(getattr(self, name)) or 0.0) > 0.0:
                 raise ProblemError(f"RayEngine({name}={shown(getattr(self, name))}): expected seconds above 0.")
+        for name, choices in (("on_corrupt", ("fail", "exclude")), ("stragglers", ("report", "move"))):
+            value = getattr(self, name)
+            if value not in choices:
+                one, other = choices
+                raise ProblemError(f"RayEngine({name}={shown(value)}): expected {one!r} or {other!r}.")
         if self.address is not None and not (isinstance(self.address, str) and self.address):
             raise ProblemError(f"RayEngine(address={shown(self.address)}): expected a text such as '10.0.0.5:6379'.")
 
@@ -173,6 +189,10 @@ class RayEngine(ByFields):
 
         connect(self)
         return write_parts(parts, candidates, as_place(directory).absolute())
+
+    def _without(self, candidates: Candidates, error: CorruptFileError) -> Candidates | None:
+        """The candidates without the partition that an error is about; None if the error is to be raised."""
+        return without_partition(candidates, error) if self.on_corrupt == "exclude" else None
 
     def __enter__(self) -> RayEngine:
         if self._idle is None:

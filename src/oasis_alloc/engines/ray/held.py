@@ -12,9 +12,9 @@ import numpy as np
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.threads import share, workers
 from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.data.corrupt import CorruptFileError
 from oasis_alloc.engines.chunks import Chunked, part_of
 from oasis_alloc.engines.pieces import Piece, n_pairs_of
-from oasis_alloc.errors import InputError
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.program.attaining import attain, pairs_for
 from oasis_alloc.program.pair_arrays import PairArrays
@@ -62,7 +62,7 @@ class Store:
         return self.runs[-1]
 
     def _check_users(self, first: int, last: int) -> None:
-        """Raise `InputError` if rows are not of the users that the candidates' counts say."""
+        """Raise `CorruptFileError` if rows are not of the users that the candidates' counts say."""
         program = self._program
         assert program.stream is not None  # checked by the driver
         dataset, indptr, copies = program.stream.dataset, program.indptr, program.stream.copies
@@ -76,10 +76,32 @@ class Store:
                 expected = np.repeat(np.arange(low, high + 1), counts.astype(np.int64))
                 if not np.array_equal(found, expected):
                     row = int(np.argmax(found != expected))
-                    raise InputError(
+                    file = dataset.file[np.searchsorted(dataset.start, at + row, side="right") - 1]
+                    raise CorruptFileError(
                         f"{dataset.place(at + row)}: user {int(found[row]):,}; expected user {int(expected[row]):,}. A "
-                        "user is in two partitions, or a file was replaced: partition the pairs again."
+                        "user is in two partitions, or a file was replaced: partition the pairs again.",
+                        dataset.files[file].path.name,
                     )
+
+    def keep(self, users: Sequence[tuple[int, int]]) -> None:
+        """Hold the pairs of these stretches of users alone; the memory of the others is given back."""
+        kept = []
+        for run in self.runs:
+            for first, last in users:
+                low, high = max(run.first, first), min(run.last, last)
+                if low < high:
+                    kept.append(run if (low, high) == (run.first, run.last) else self._part(run, low, high))
+        self.runs = kept
+
+    def _part(self, run: Run, first: int, last: int) -> Run:
+        """Some users of a run, copied, so that the run can be freed."""
+        indptr = self._program.indptr
+        start, end = int(indptr[first]), int(indptr[last])
+        here = slice(start - run.start, end - run.start)
+        arrays = PairArrays(*(array[..., here].copy() for array in run.arrays))
+        local = np.empty(self._program.n_users + 1, np.int64)
+        local[first : last + 1] = indptr[first : last + 1] - start
+        return Run(first, last, start, arrays, readonly(local))
 
     def run_of(self, first: int, last: int) -> Run | None:
         """The run that has these users, if they are held."""
@@ -105,14 +127,19 @@ class Held(Chunked):
     def users(self, chunks: Sequence[int]) -> Iterator[tuple[int, int]]:
         """(first user, one after the last) of every stretch of consecutive chunks."""
         breaks = np.flatnonzero(np.diff(chunks) != 1) + 1
-        for some in np.split(np.asarray(chunks), breaks):
+        for some in np.split(np.asarray(chunks), breaks) if len(chunks) else ():
             yield int(self._edges[some[0]]), int(self._edges[some[-1] + 1])
 
     def load(self, chunks: Sequence[int]) -> None:
         """Hold the pairs of these chunks, which are read if no engine of the same store has them."""
-        for first, last in self.users(chunks):
-            if self._store.run_of(first, last) is None:
-                self._store.load(first, last)
+        edges = self._edges.tolist()
+        missing = [chunk for chunk in chunks if self._store.run_of(edges[chunk], edges[chunk + 1]) is None]
+        for first, last in self.users(missing):
+            self._store.load(first, last)
+
+    def drop(self, chunks: Sequence[int]) -> None:
+        """Give back the memory of the pairs of other chunks."""
+        self._store.keep([*self.users(chunks)])
 
     def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
         def whole(chunk: int) -> object:

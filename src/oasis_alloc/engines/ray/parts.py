@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,12 +60,13 @@ class UserIds:
 
 
 def partitions_of(candidates: Candidates, call: str) -> Manifest:
-    """The manifest of the partitions that candidates are of; `InputError` if they are of none."""
+    """The manifest of the partitions of candidates, without those left out; `InputError` if they are of none."""
     dataset = candidates.stream
     manifest = None if dataset is None else Manifest.read(dataset.files[0].path.parent)
-    if manifest is None:
+    if dataset is None or manifest is None:
         raise InputError(f"{call}() needs candidates of Partitions.candidates(); these are from elsewhere.")
-    return manifest
+    without = {one.file for one in dataset.excluded}
+    return replace(manifest, partitions=[part for part in manifest.partitions if part.pairs.name not in without])
 
 
 def write_parts(parts: Parts, candidates: Candidates, directory: Place) -> Place:

@@ -6,9 +6,10 @@ import hashlib
 import os
 import platform
 import sys
+import time
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,15 @@ def versions() -> dict[str, str]:
     }
 
 
+def _resident() -> int:
+    """Bytes of this process that are in memory; 0 where the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
 @cache
 def _digest(folder: Path) -> str:
     """A short digest of all sources: two builds of one version may differ."""
@@ -48,10 +58,25 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()[:8]
 
 
+class Report(NamedTuple):
+    """What an actor says of itself after a visit."""
+
+    seconds: float
+    memory: int  # resident bytes
+    node: str
+    process: int
+
+
 class Worker:
     """Runs in an actor. Calls name an engine by its key and the chunks to visit, which must be loaded."""
 
     def __init__(self, threads: int) -> None:
+        import pyarrow as pa
+        import ray
+
+        # its own pool keeps what decoding a row group took; the system's gives it back to the system
+        pa.set_memory_pool(pa.system_memory_pool())
+        self._node = str(ray.get_runtime_context().get_node_id())
         self._threads = threads
         self._stores: dict[int, Store] = {}
         self._held: dict[int, Held] = {}
@@ -61,13 +86,11 @@ class Worker:
         return versions()
 
     def place(self) -> dict[str, str | int]:
-        """Where this actor runs, and the most memory that it has used."""
+        """Where this actor runs, and its memory: the most so far, and now."""
         import resource
 
-        import ray
-
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # of Linux: in KiB
-        return {"node": ray.get_runtime_context().get_node_id(), "process": os.getpid(), "peak_bytes": peak}
+        return {"node": self._node, "process": os.getpid(), "peak_bytes": peak, "resident_bytes": _resident()}
 
     def reset(self) -> None:
         """Forget all engines and pairs, for another solve."""
@@ -90,8 +113,15 @@ class Worker:
             held.close()
 
     def load(self, key: int, chunks: list[int]) -> None:
-        """Hold the pairs of these chunks."""
+        """Hold the pairs of these chunks, and give back the memory that reading them took."""
+        import pyarrow as pa
+
         self._held[key].load(chunks)
+        pa.default_memory_pool().release_unused()
+
+    def drop(self, key: int, chunks: list[int]) -> None:
+        """Hold the pairs of these chunks alone."""
+        self._held[key].drop(chunks)
 
     def follow(self, key: int, chunks: list[int], other: int) -> None:
         """Take over the thresholds of another engine's last visit."""
@@ -117,13 +147,18 @@ class Worker:
     def visit(
         self, key: int, chunks: list[int], parcels: Ints, tables: Floats, gamma: float, stride: int,
         slack: float, keep_every: int,
-    ) -> tuple[Floats, Floats, Floats]:  # fmt: skip
-        """(scalars by chunk, loads and squares by parcel) of a visit; the curvature stays here."""
-        held = self._held[key]
+    ) -> tuple[Floats, Floats, Floats, Report]:  # fmt: skip
+        """(scalars by chunk, loads and squares by parcel, how it was) of a visit; the curvature stays here."""
+        held, started = self._held[key], time.perf_counter()
         held._slack, held._keep_every = slack, keep_every
         with held.only(chunks):
-            held._visit_pieces(np.array(tables), gamma, stride)  # kernels are compiled for writable tables
-        return held._out[chunks], _by_parcel(held._load, chunks, parcels), _by_parcel(held._square, chunks, parcels)
+            self._visit(held, np.array(tables), gamma, stride)  # kernels are compiled for writable tables
+        load, square = _by_parcel(held._load, chunks, parcels), _by_parcel(held._square, chunks, parcels)
+        report = Report(time.perf_counter() - started, _resident(), self._node, os.getpid())
+        return held._out[chunks], load, square, report
+
+    def _visit(self, held: Held, tables: Floats, gamma: float, stride: int) -> None:
+        held._visit_pieces(tables, gamma, stride)
 
     def curvature(self, key: int, chunks: list[int], parcels: Ints, tables: Floats) -> Floats:
         """Products with the curvature of the last visit, by parcel."""
