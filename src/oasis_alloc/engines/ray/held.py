@@ -97,8 +97,7 @@ class Store:
         """Some users of a run, copied, so that the run can be freed."""
         indptr = self._program.indptr
         start, end = int(indptr[first]), int(indptr[last])
-        here = slice(start - run.start, end - run.start)
-        arrays = PairArrays(*(array[..., here].copy() for array in run.arrays))
+        arrays = run.arrays.at(np.arange(start - run.start, end - run.start))
         local = np.empty(self._program.n_users + 1, np.int64)
         local[first : last + 1] = indptr[first : last + 1] - start
         return Run(first, last, start, arrays, readonly(local))
