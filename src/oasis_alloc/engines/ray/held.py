@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +15,17 @@ from oasis_alloc.common.threads import share, workers
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.chunks import Chunked, pairs_of
 from oasis_alloc.engines.pieces import Piece, n_pairs_of
+from oasis_alloc.engines.ray.found import joined
+from oasis_alloc.engines.ray.sample import sampled
 from oasis_alloc.errors import InputError
 from oasis_alloc.kernels.solve import decide as decide_kernels
+from oasis_alloc.kernels.solve import jobs
+from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
+
+_FOUND_PAIRS = 1 << 21  # of all actors, that come with a decision
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,13 +148,45 @@ class Held(Chunked):
             begin, end = np.searchsorted(positions, edges[chunk : chunk + 2]).tolist()
             run = self._run(int(self._edges[chunk]), int(self._edges[chunk + 1]))
             parts.append(run.arrays.at(positions[begin:end] - run.start))
-        extra = np.concatenate([part.extra for part in parts], axis=1)
-        return PairArrays(
-            np.concatenate([part.code for part in parts]), np.concatenate([part.value for part in parts]), extra
-        )
+        return joined(parts)
 
     def take(self, positions: Ints) -> PairView:
         return PairView(self.program, positions, self.arrays_at(positions), np.arange(positions.size))
+
+    def sample_of(self, chunk: int, stride: int) -> tuple[PairArrays, Floats]:
+        """(pairs, thresholds) of the users of a chunk whom a visit with this stride goes to."""
+        first, last = int(self._edges[chunk]), int(self._edges[chunk + 1])
+        run, indptr, users = self._run(first, last), self.program.indptr, sampled(first, last, stride)
+        starts, sizes = indptr[users], indptr[users + 1] - indptr[users]
+        before = np.cumsum(sizes) - sizes
+        places = np.arange(int(sizes.sum())) + np.repeat(starts - run.start - before, sizes)
+        return run.arrays.at(places), self._threshold[users]
+
+    def found(self, chunks: Sequence[int], positions: Sequence[Ints]) -> list[PairArrays] | None:
+        """Pairs by positions in each chunk; None where they are too many to be sent unasked."""
+        if sum(some.size for some in positions) > _FOUND_PAIRS * len(chunks) // self._n:
+            return None
+        runs = [self._run(int(self._edges[chunk]), int(self._edges[chunk + 1])) for chunk in chunks]
+        return [run.arrays.at(some - run.start) for run, some in zip(runs, positions, strict=True)]
+
+    def settle(self, chunks: Sequence[int], stride: int, threshold: Floats) -> None:
+        """Take over the thresholds of a sample's users, chunk by chunk."""
+        at = 0
+        for chunk in chunks:
+            users = sampled(int(self._edges[chunk]), int(self._edges[chunk + 1]), stride)
+            self._threshold[users] = threshold[at : at + users.size]
+            at += users.size
+
+    def kept_of(self, chunk: int) -> tuple[Any, ...]:
+        """The fields of the curvature that the last visit has kept of a chunk, as short as they can be."""
+        n, users = self._out[chunk, [visit_kernels.KEPT, visit_kernels.KEPT_USERS]].astype(int).tolist()
+        own = self._kept[chunk]
+        cell, extra = own.cell[:n].astype(np.uint32), np.ascontiguousarray(own.extra[:, :n])
+        if not isinstance(own, jobs.Curvature):
+            return cell, extra, own.end[: users + 1]
+        runs, vectors = own.runs[: users + 1], own.vectors[: users + 1]
+        end = own.end[: int(runs[-1]) + 1]
+        return cell, extra, end, runs, own.held[: int(vectors[-1])], vectors
 
     def values_of(self, positions: Ints, x: Floats) -> Floats:
         """(n_chunks,) values of the active chunks' part of an allocation; its totals by cell go into `_load`."""
