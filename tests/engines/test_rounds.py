@@ -11,9 +11,7 @@ from actors_here import actors_here
 from clusters import candidates_of, files_of, problems, same
 
 import oasis_alloc as oa
-from oasis_alloc.engines.base import in_sample
 from oasis_alloc.engines.ray.found import FoundPairs
-from oasis_alloc.engines.ray.sample import number_in_sample, sampled
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.solvers.settings import DUAL
@@ -89,17 +87,6 @@ def test_an_actor_that_is_lost_changes_nothing(
         problem = problems[name](stored.candidates(items=candidates_of.items))
         same(oa.solve(problem, gap=GAP, engine=oa.RayEngine(actors=2)), expected)
         assert clusters[-1].lost >= 1
-
-
-def test_numbers_in_a_sample() -> None:
-    for stride in (1, 3, 16):
-        for n_users in (1, 32, 100, 1_000):
-            users = np.arange(n_users)
-            inside = in_sample(users, stride)
-            before = np.concatenate([[0], np.cumsum(inside)])
-            edges = np.append(users[::32], n_users)
-            assert np.array_equal(number_in_sample(edges, stride), before[edges])
-            assert np.array_equal(sampled(0, n_users, stride), users[inside])
 
 
 def test_pairs_that_are_here_are_not_fetched() -> None:

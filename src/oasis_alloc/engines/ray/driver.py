@@ -187,9 +187,7 @@ class RayChunks(Chunked):
             return None
         if self._sample is None or self._sample.thresholds.stride != stride:
             self._settle()
-            parts = self._by_chunk("sample", stride)
-            arrays, thresholds = ([part[k] for part in parts] for k in (0, 1))
-            self._sample = Sample.of(program, self._edges, stride, arrays, thresholds)
+            self._sample = Sample.of(program, self._edges, stride, self._by_chunk("sample", stride))
         return self._sample
 
     def _settle(self, drop: bool = True) -> None:
