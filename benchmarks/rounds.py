@@ -37,7 +37,7 @@ PROGRAMS = ("caps", "fair", "diminishing")
 def stored(pairs: int, users: int, directory: Path) -> tuple[oa.Partitions, dict[str, np.ndarray]]:
     """(the market as partitions, attributes of its items and what campaigns would get); written at the first call."""
     degree = pairs // users
-    campaigns = max(-(-degree // _ITEMS), round(1000 * 2.0 ** np.log10(pairs / 1e6)))
+    campaigns = max(-(-degree // _ITEMS), round(1000 * 2.0 ** np.log10(users * _DEGREE / 1e6)))
     n_items = campaigns * _ITEMS
     number = np.arange(n_items)
     rng = np.random.default_rng(0)
