@@ -67,7 +67,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> oa.Partitions:
 
 @pytest.fixture(autouse=True)
 def many_chunks() -> Iterator[None]:
-    with SIZES.using(chunk_pairs=1_000):
+    with SIZES.using(chunk_pairs=1_000, max_small=0):
         yield
 
 

@@ -254,10 +254,10 @@ def finish(
     pressed, missed = np.zeros((2, prices.size), np.bool_)
     pressed[rows] = slack & ~np.where(above > below, part.above_is_end, part.below_is_end)
     missed[rows] = slack & ~pressed[rows] & ~np.isfinite(program.bands()[2][rows])
-    positions = np.concatenate([shown, undecided[kept]])
-    order = np.argsort(positions, kind="stable")
-    weights = np.concatenate([np.ones(shown.size), x[kept]])[order]
-    return Round(part, solution, evaluate(engine, positions[order], weights), new, pressed, missed)
+    added = undecided[kept]
+    at = np.searchsorted(shown, added)
+    positions, weights = np.insert(shown, at, added), np.insert(np.ones(shown.size), at, x[kept])
+    return Round(part, solution, evaluate(engine, positions, weights), new, pressed, missed)
 
 
 def _solve(

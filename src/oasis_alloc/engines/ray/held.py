@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +16,16 @@ from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.corrupt import CorruptFileError
 from oasis_alloc.engines.chunks import Chunked, part_of
 from oasis_alloc.engines.pieces import Piece, n_pairs_of
+from oasis_alloc.engines.ray.sample import sampled
 from oasis_alloc.kernels.solve import decide as decide_kernels
+from oasis_alloc.kernels.solve import jobs
+from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.attaining import attain, pairs_for
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
+
+_FOUND_PAIRS = 1 << 21  # of all actors, that come with a decision
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +118,7 @@ class Held(Chunked):
 
     def __init__(self, program: Program, store: Store, threads: int) -> None:
         super().__init__(program)
-        self._store = store
+        self.store = store
         self._active: list[int] = []
         self._workers = workers(threads, self._n)
         self._pool = ThreadPoolExecutor(self._workers - 1) if self._workers > 1 else None
@@ -132,13 +138,13 @@ class Held(Chunked):
     def load(self, chunks: Sequence[int]) -> None:
         """Hold the pairs of these chunks, which are read if no engine of the same store has them."""
         edges = self._edges.tolist()
-        missing = [chunk for chunk in chunks if self._store.run_of(edges[chunk], edges[chunk + 1]) is None]
+        missing = [chunk for chunk in chunks if self.store.run_of(edges[chunk], edges[chunk + 1]) is None]
         for first, last in self.users(missing):
-            self._store.load(first, last)
+            self.store.load(first, last)
 
     def drop(self, chunks: Sequence[int]) -> None:
         """Give back the memory of the pairs of other chunks."""
-        self._store.keep([*self.users(chunks)])
+        self.store.keep([*self.users(chunks)])
 
     def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
         def whole(chunk: int) -> object:
@@ -150,7 +156,7 @@ class Held(Chunked):
         self._chunks(whole)
 
     def _run(self, first: int, last: int) -> Run:
-        run = self._store.run_of(first, last)
+        run = self.store.run_of(first, last)
         assert run is not None  # the driver has called `load`
         return run
 
@@ -174,6 +180,41 @@ class Held(Chunked):
 
     def take(self, positions: Ints) -> PairView:
         return PairView(self.program, positions, self.arrays_at(positions), np.arange(positions.size))
+
+    def sample_of(self, chunk: int, stride: int) -> tuple[PairArrays, Floats]:
+        """(pairs, thresholds) of the users of a chunk whom a visit with this stride goes to."""
+        first, last = int(self._edges[chunk]), int(self._edges[chunk + 1])
+        run, indptr, users = self._run(first, last), self.program.indptr, sampled(first, last, stride)
+        starts, sizes = indptr[users], indptr[users + 1] - indptr[users]
+        before = np.cumsum(sizes) - sizes
+        places = np.arange(int(sizes.sum())) + np.repeat(starts - run.start - before, sizes)
+        return run.arrays.at(places), self._threshold[users]
+
+    def found(self, chunks: Sequence[int], positions: Sequence[Ints]) -> list[PairArrays] | None:
+        """Pairs by positions in each chunk; None where they are too many to be sent unasked."""
+        if sum(some.size for some in positions) > _FOUND_PAIRS * len(chunks) // self._n:
+            return None
+        runs = [self._run(int(self._edges[chunk]), int(self._edges[chunk + 1])) for chunk in chunks]
+        return [run.arrays.at(some - run.start) for run, some in zip(runs, positions, strict=True)]
+
+    def settle(self, chunks: Sequence[int], stride: int, threshold: Floats) -> None:
+        """Take over the thresholds of a sample's users, chunk by chunk."""
+        at = 0
+        for chunk in chunks:
+            users = sampled(int(self._edges[chunk]), int(self._edges[chunk + 1]), stride)
+            self._threshold[users] = threshold[at : at + users.size]
+            at += users.size
+
+    def kept_of(self, chunk: int) -> tuple[Any, ...]:
+        """The fields of the curvature that the last visit has kept of a chunk, as short as they can be."""
+        n, users = self._out[chunk, [visit_kernels.KEPT, visit_kernels.KEPT_USERS]].astype(int).tolist()
+        own = self._kept[chunk]
+        cell, extra = own.cell[:n].astype(np.uint32), np.ascontiguousarray(own.extra[:, :n])
+        if not isinstance(own, jobs.Curvature):
+            return cell, extra, own.end[: users + 1]
+        runs, vectors = own.runs[: users + 1], own.vectors[: users + 1]
+        end = own.end[: int(runs[-1]) + 1]
+        return cell, extra, end, runs, own.held[: int(vectors[-1])], vectors
 
     def values_of(self, positions: Ints, x: Floats) -> Floats:
         """(n_chunks,) values of the active chunks' part of an allocation; its totals by cell go into `_load`."""
@@ -205,7 +246,7 @@ class Held(Chunked):
         return [out[self._edges[chunk] : self._edges[chunk + 1]] for chunk in self._active]
 
     def plain(self) -> Held:
-        return Held(replace(self.program, rules=None), self._store, self._workers)
+        return Held(replace(self.program, rules=None), self.store, self._workers)
 
     def close(self) -> None:
         if self._pool is not None:
