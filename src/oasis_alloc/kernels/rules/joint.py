@@ -37,8 +37,8 @@ _RAISE = 30.0  # the first smoothing, where steps at it did not arrive
 _RAISES = 6
 _ARRIVED = 1e-6  # of a mass or a target
 _WARM_ARRIVED = 1e-9  # the same from the prices of the last visit
-_ROUNDING = 2e-15  # of the largest score, over the smoothing: what x can be known to, as in guard.py
-_SPACING = 2e-16  # of the largest score: what a threshold can be known to
+_ROUNDING = 2e-15  # of the largest mixed score, over the smoothing: what x can be known to, as in guard.py
+_SPACING = 2e-16  # of the same: what a threshold can be known to
 _KEPT = 2e-9  # of a target: more than has to be kept by a rounding of it
 _IDLE = 1e-7  # of the dual: what such roundings may be worth at the price of the guard
 _NEAR = 1e-11  # of the longest step: a price is at a corner
@@ -118,12 +118,15 @@ def _gradient(user: User, nu: float, idle: float, rules: Rules, work: Work, slop
 
 
 @jit(allocates=False)
-def _mixed(n: int, x: Floats) -> int:
-    """Number of candidates that are neither in nor out."""
+def _mixed(n: int, nu: float, guarded: bool, work: Work) -> tuple[int, float]:
+    """(number of candidates that are neither in nor out, the largest number that their x is a difference of)."""
     mixed = n - n
+    size = 0.0
     for i in range(n):
-        mixed += 0.0 < x[i] < 1.0
-    return mixed
+        if 0.0 < work.x[i] < 1.0:
+            mixed += 1
+            size = max(size, abs(work.given[i]) + (nu * abs(work.r[i]) if guarded else 0.0))
+    return mixed, size
 
 
 class _System(NamedTuple):
@@ -258,12 +261,12 @@ def _solve(
         told = False
         for _ in range(_WARM_STEPS if warm else _STEPS):
             idle = _IDLE * (largest + abs(value))
-            mixed = _mixed(n, work.x)
+            mixed, size = _mixed(n, nu, rules.target.size > 0, work)
             worst = _gradient(user, nu, 0.0 * idle if mixed > 0 else idle, rules, work, slope)
             if worst <= _CLOSE:
                 break
             # whole slates are known exactly, and the mass of many that are mixed only to the roundings of a threshold
-            rounding = (largest + nu * steepest) / now
+            rounding = size / now
             kept = mixed > 0 and nu * abs(slope[n_more]) <= idle
             told = kept and worst <= min(_SPACING * mixed * rounding, _ARRIVED)
             if told or (kept and worst <= _ROUNDING * rounding):
