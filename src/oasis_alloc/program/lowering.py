@@ -38,6 +38,7 @@ class Sizes:
     """Tuning parameters of the lowering."""
 
     folded_cells: int = 1 << 22  # cells up to which a folded table is always used (32 MiB per column)
+    folded_per_pair: int = 2  # and cells per pair
 
 
 SIZES = Tuning(Sizes())
@@ -204,7 +205,9 @@ class _Cells:
         else:
             code = _narrow(item_class, n_classes)
             code = code[cands.item] if cands.stream is None else code
-        if n_segments * n_classes <= max(SIZES.now.folded_cells, 2 * cands.n_pairs) or cands.n_pairs == 0:
+        sizes = SIZES.now
+        most = max(sizes.folded_cells, sizes.folded_per_pair * cands.n_pairs)
+        if n_segments * n_classes <= most or cands.n_pairs == 0:
             users = np.repeat(user_first, n_classes)
             return cls(
                 code, user_class.astype(np.uint32), n_segments, n_classes, users, np.tile(item_first, n_segments)
