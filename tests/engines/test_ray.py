@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clusters import candidates_of, clusters_that_start, files_of, problems, same
+from clusters import candidates_of, clusters_that_start, files_of, fine, problems, same
 
 import oasis_alloc as oa
+from oasis_alloc.data import grouping
 from oasis_alloc.engines.ray import cluster as clusters
 from oasis_alloc.engines.ray import driver
 from oasis_alloc.engines.ray.cluster import Cluster, _check_versions
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.errors import ProblemError, SolverError
+from oasis_alloc.program.lowering import SIZES as LOWERING
 
 pytestmark = [
     pytest.mark.ray,
@@ -136,7 +138,7 @@ def test_pairs_stay_at_the_actors(stored: oa.Partitions, monkeypatch: pytest.Mon
     assert solution.status.name == "SOLVED"
 
 
-@pytest.mark.parametrize("name", ["limits", "rules", "kept share", "slots", "conflict"])
+@pytest.mark.parametrize("name", ["limits", "rules", "kept share", "conflict"])
 @pytest.mark.parametrize("elsewhere", ["a new actor", "that are left"])
 def test_an_actor_that_dies_changes_nothing(
     stored: oa.Partitions, started: list[Cluster], name: str, elsewhere: str, monkeypatch: pytest.MonkeyPatch,
@@ -361,7 +363,23 @@ def test_the_code_of_the_page_runs() -> None:
     same(oa.solve(names["problem"], gap=1e-4), names["solution"])
 
 
-@pytest.mark.parametrize("name", ["kept share", "slots"])
+def test_cells_that_occur_have_numbers_at_the_actors(
+    stored: oa.Partitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for keys that are too fine for a table of all combinations."""
+    monkeypatch.setattr(grouping, "_fits", lambda shape, n_pairs: False)
+    problem = fine(stored.candidates(items=candidates_of.items))
+    state = tmp_path / "state"
+    with LOWERING.using(folded_cells=0, folded_per_pair=0):
+        expected = oa.solve(fine(candidates_of()), gap=GAP)
+        assert expected.passes > 3
+        same(oa.solve(problem, gap=GAP), expected)
+        same(oa.solve(problem, gap=GAP, engine=engine(2)), expected)
+        oa.solve(problem, gap=GAP, pass_limit=4, checkpoint=state, engine=engine(2))
+        same(oa.solve(problem, gap=GAP, resume=state, engine=engine(3)), oa.solve(problem, gap=GAP, resume=state))
+
+
+@pytest.mark.parametrize("name", ["kept share", "slots", "steady"])
 def test_slates_are_resumed_elsewhere(stored: oa.Partitions, tmp_path: Path, name: str) -> None:
     problem = problems[name](stored.candidates(items=candidates_of.items))
     state = tmp_path / "state"

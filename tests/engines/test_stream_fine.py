@@ -22,6 +22,7 @@ from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.kernels.solve.cells import find_cells
 from oasis_alloc.program import narrowing
 from oasis_alloc.program.fine_cells import FineCells
+from oasis_alloc.program.lowering import SIZES as LOWERING
 from oasis_alloc.program.lowering import lower
 
 ITEM_KEYS = ("campaign", "artist", "mood")
@@ -29,11 +30,12 @@ SLATES: list[dict[str, Any]] = [{}, {"keep": {"relevance": 0.5}}, {"slot_weights
 
 
 @pytest.fixture(autouse=True)
-def fine(monkeypatch: pytest.MonkeyPatch, small_steps: Any) -> None:
+def fine(monkeypatch: pytest.MonkeyPatch, small_steps: Any, tuned: Any) -> None:
     """No key fits a table, and cells are not merged in memory, as they never are of files: the bits are the same."""
     monkeypatch.setattr(grouping, "_fits", lambda shape, n_pairs: False)
     monkeypatch.setattr(narrowing, "_MERGED", 0.0)
     monkeypatch.setattr(occurring, "_FEW", 3)
+    tuned(LOWERING, folded_per_pair=0)
 
 
 def with_persons(market: Market, persons: list[int], directory: str | None = None, rows: int = 4) -> oa.Candidates:
@@ -105,6 +107,8 @@ def test_pairs_have_the_same_cells(given_: tuple[Market, list[int]], rows: int, 
             for c in (with_persons(market, persons), with_persons(market, persons, directory, rows))
         ]
         here, there = programs
+        assert here.n_segments == there.n_segments == 1
+        assert (there.stream.cells is None) == (len(set(persons)) == 1 or not here.n_pairs)
         assert (here.n_cells, here.code.dtype) == (there.n_cells, there.code.dtype)
         assert all((abs(one - other)).nnz == 0 for one, other in zip(here.base, there.base, strict=True))
         found = np.zeros(here.n_pairs, here.code.dtype)

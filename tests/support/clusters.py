@@ -99,9 +99,26 @@ def _slots(candidates: oa.Candidates) -> oa.Problem:
     return oa.Problem(candidates, oa.total("promotion"), limits, slate, supply=np.linspace(0.5, 2.0, N_USERS))
 
 
+def _steady(candidates: oa.Candidates) -> oa.Problem:
+    """Close to what was shown to some other users."""
+    few = _frame()
+    few = few[few["user"] % 3 > 0]
+    before = oa.Candidates.from_frames(few.drop(columns="market"), items=_Candidates.items)
+    shown = oa.solve(oa.Problem(before, oa.total("promotion"), slate=oa.Slate(2)))
+    limits = [(oa.exposure(by="campaign") <= 210.0).named("caps")]
+    gain = oa.total("relevance") + oa.stay_close(shown, weight=0.2)
+    return oa.Problem(candidates, gain, limits, oa.Slate(2, slot_weights=[1.0, 0.8]))
+
+
+def fine(candidates: oa.Candidates) -> oa.Problem:
+    """With a key that is too fine for a table, if a test says that no table is small enough."""
+    limits = [(oa.exposure(by="campaign") <= 210.0).named("caps"), oa.exposure(by=("market", "artist")) <= 45.0]
+    return oa.Problem(candidates, oa.total("relevance"), limits, oa.Slate(2, keep={"promotion": 0.3}))
+
+
 problems: dict[str, Callable[[oa.Candidates], oa.Problem]] = {
     "limits": _limits, "curved": _curved, "rules": _rules, "supply": _supply, "conflict": _conflict,
-    "kept share": _kept, "slots": _slots,
+    "kept share": _kept, "slots": _slots, "steady": _steady,
 }  # fmt: skip
 
 

@@ -39,6 +39,7 @@ class Sizes:
     """Tuning parameters of the lowering."""
 
     folded_cells: int = 1 << 22  # cells up to which a folded table is always used (32 MiB per column)
+    folded_per_pair: int = 2  # and cells per pair
 
 
 SIZES = Tuning(Sizes())
@@ -226,7 +227,8 @@ class _Cells:
         else:
             code = _narrow(item_class, n_classes)
             code = code[cands.item] if cands.stream is None else code
-        most = max(SIZES.now.folded_cells, 2 * cands.n_pairs)
+        sizes = SIZES.now
+        most = max(sizes.folded_cells, sizes.folded_per_pair * cands.n_pairs)
         if single and cands.stream is None:
             most = cands.n_pairs
         if n_segments * n_classes <= most or cands.n_pairs == 0:
