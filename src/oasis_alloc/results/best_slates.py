@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.results.rounding import Rounded
 
@@ -37,6 +38,7 @@ def best_slates(solution: Answer) -> Rounded:
             )
         prices = np.concatenate([solution.prices[block.name] for block in program.blocks])
         scores, shown = engine.scores(own.without(prices)), np.zeros(program.n_pairs, np.bool_)
-        whole_slates(0, program.n_users, program.indptr, scores, program.size, own.groups, prices[own.rows], shown)
+        indptr = readonly(program.indptr)
+        whole_slates(0, program.n_users, indptr, scores, program.size, own.groups, prices[own.rows], shown)
     pairs = np.flatnonzero(shown)
     return Rounded(solution, pairs, np.ones(pairs.size), 0)
