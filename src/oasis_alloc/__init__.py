@@ -91,9 +91,9 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.overlay import Overlay as Overlay
     from oasis_alloc.serving.request.diversity import DPP as DPP
     from oasis_alloc.serving.request.diversity import MMR as MMR
-    from oasis_alloc.serving.request.target_shares import TargetShares as TargetShares
     from oasis_alloc.serving.request.diversity import Embeddings as Embeddings
     from oasis_alloc.serving.request.sampling import Sample as Sample
+    from oasis_alloc.serving.request.target_shares import TargetShares as TargetShares
     from oasis_alloc.serving.staleness import Staleness as Staleness
     from oasis_alloc.session import Reused as Reused
     from oasis_alloc.session import Session as Session

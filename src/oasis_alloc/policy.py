@@ -185,9 +185,8 @@ class Policy(Batched):
         Returns
         -------
         array
-            Shorter than k if there are no more candidates within the caps with a positive score. It is the best slate
-            if items have one category per key and keys nest (other cases: docs/serving.md); caps always hold. Ties
-            are broken by score, then by item id.
+            Shorter than k if there are no more candidates within the caps with positive scores. The best slate if items
+            have one category per key and keys nest (else: docs/serving.md). Ties are broken by score, then by item id.
 
         Raises
         ------

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_real
@@ -55,7 +56,7 @@ class TargetShares(ByFields):
     [0, 2]
     """
 
-    target: Any
+    target: npt.ArrayLike
     weight: float
     smoothing: float = 0.01
 
@@ -79,8 +80,13 @@ class TargetShares(ByFields):
         object.__setattr__(self, "weight", float(real))
         object.__setattr__(self, "smoothing", float(smooth))
 
+    @property
+    def shares(self) -> Floats:
+        """(n_groups,) target shares, which add up to 1."""
+        return np.asarray(self.target)
+
     def __repr__(self) -> str:
-        return f"TargetShares({self.target.size} groups, weight={self.weight:g}, smoothing={self.smoothing:g})"
+        return f"TargetShares({self.shares.size} groups, weight={self.weight:g}, smoothing={self.smoothing:g})"
 
 
 def calibrated(
@@ -100,15 +106,15 @@ def calibrated(
         raise InputError(
             "pinned: not supported together with diversify=oa.TargetShares(...); leave out one of the two."
         )
-    of = _parts(parts, scores.size, rule.target.size)
+    of = _parts(parts, scores.size, rule.shares.size)
     open_ = np.ones(scores.size, np.bool_)
     open_[slate_request.excluded] = False
     place = np.flatnonzero(open_)
     n, size = place.size, slate_request.k
     if n == 0 or size == 0:
         return Picked(np.empty(0, np.int64), np.empty(0))
-    wanted = np.flatnonzero((rule.target > 0.0) & (rule.weight > 0.0))
-    target = rule.target[wanted]
+    wanted = np.flatnonzero((rule.shares > 0.0) & (rule.weight > 0.0))
+    target = rule.shares[wanted]
     mine = of[np.ix_(place, wanted)]
     pair, group = np.nonzero(mine)
     total = min(size, n)
