@@ -217,6 +217,26 @@ class Solution(Answer):
 
         return rounded(self, rng)
 
+    def best_slates(self) -> Rounded:
+        """Choose one whole slate per user, for functions by (user, genre) such as calibration; nothing is drawn.
+
+        The best found for scores at the prices of what couples users plus the user's own functions: by greedy picks,
+        one of them Steck's rule, and exchanges. Its `value` compares with `bound`; `docs/diversity.md` has more.
+        Raises `ProblemError` without a function by user, with more rules of slates than a size, or with files.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 3], [0, 1, 2], {"r": [0.9, 0.8, 0.4]}, users={"who": ["ann"]},
+        ...     items={"genre": ["folk", "folk", "pop"]})
+        >>> far = oa.kl(oa.exposure(by=("who", "genre")), 1.0)
+        >>> oa.solve(oa.Problem(cands, oa.total("r") - 2.0 * far, slate=oa.Slate(2))).best_slates().pairs
+        array([0, 2])
+        """
+        from oasis_alloc.results.best_slates import best_slates
+
+        return best_slates(self)
+
     @property
     def prices_by_label(self) -> dict[str, dict[Any, float]]:
         """`{name: {label: price}}`: prices by key, as `solve(start=...)` accepts, also when campaigns have changed."""

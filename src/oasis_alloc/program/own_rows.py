@@ -141,17 +141,29 @@ def _together(program: Program, found: list[_Own]) -> OwnRows:
             *((own.pair, own.row + at, own.amount) for own, at in zip(found, starts, strict=False)), strict=True
         )
     )
-    by_pair = np.argsort(pair, kind="stable")
+    pair, entry, amount = _added_up(pair, place[entry_row], amount)
     numbers = [_numbers(program, own) for own in found]
     kind, a, b, c, least, most = (np.concatenate(part)[order] for part in zip(*numbers, strict=True))
     groups = OwnGroups(
         readonly(start.astype(np.int64)),
-        readonly(np.searchsorted(pair[by_pair], np.arange(program.n_pairs + 1)).astype(np.int64)),
-        readonly(place[entry_row[by_pair]].astype(np.int32)),
-        readonly(amount[by_pair]),
+        readonly(np.searchsorted(pair, np.arange(program.n_pairs + 1)).astype(np.int64)),
+        readonly(entry.astype(np.int32)),
+        readonly(amount),
         *(readonly(part) for part in (kind.astype(np.int64), a, b, c, least, most)),
     )
     return OwnRows(row[order], variable[order], groups)
+
+
+def _added_up(pair: Ints, place: Ints, amount: Floats) -> tuple[Ints, Ints, Floats]:
+    """Entries by pair and place, with one entry for what several columns add to the same row."""
+    order = np.lexsort((place, pair))
+    pair, place, amount = pair[order], place[order], amount[order]
+    first = np.ones(pair.size, np.bool_)
+    first[1:] = (np.diff(pair) != 0) | (np.diff(place) != 0)
+    if not first.all():
+        amount = np.add.reduceat(amount, np.flatnonzero(first))
+        pair, place = pair[first], place[first]
+    return pair, place, amount
 
 
 def _numbers(program: Program, own: _Own) -> list[Floats]:

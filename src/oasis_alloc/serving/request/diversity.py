@@ -238,7 +238,10 @@ def prepared(scorer: Scorer, max_candidates: int, k: int | None, rule: object, e
 def checked(rule: object) -> Diversify:
     """The rule, or `InputError` for anything else."""
     if not isinstance(rule, MMR | DPP):
-        raise InputError(f"diversify={rule!r}: expected oa.MMR(...), oa.DPP(...) or None.")
+        raise InputError(
+            f"diversify={rule!r}: expected oa.MMR(...), oa.DPP(...) or None; policy.select and no other call takes "
+            "oa.TargetShares(...) as well."
+        )
     return rule
 
 
