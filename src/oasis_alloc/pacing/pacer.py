@@ -246,9 +246,10 @@ class Pacer(Served, Sharing, Resolving):
         other = Pacer(policy or self.policy, plan or self.plan, **(self._given | {"ledger": None}))
         other._given["ledger"] = ledger
         with self._core.lock:
+            events = [] if ledger is None else self._handed_over()
             other._core.take_over(self._core)
             if ledger is not None:
-                other._attach(ledger, self)
+                other._attach(ledger, self, events)
         return other
 
     def warmup(self) -> dict[str, float]:
