@@ -53,7 +53,7 @@ class Core:
         self.began: float | None = None  # since when requests are counted, and how many there were before
         self.began_requests = 0.0
         self.all_requests: float | None = None  # of all processes, where a ledger says so
-        self.told: int | None = None  # those of this process that are in it, where it is known
+        self.reported: int | None = None  # those of this process that are in it, where it is known
         self.requests_before: Floats = np.zeros(rows.n)  # each goal per request began
         self.seen = 0.0  # the last tick, whether or not anything had happened
         self.usual = 0.0  # seconds between two ticks
@@ -80,12 +80,12 @@ class Core:
         """Requests so far, of all processes where that is known."""
         if self.all_requests is None:
             return float(self.requests)
-        return self.all_requests + (self.requests - self.told if self.told is not None else 0.0)
+        return self.all_requests + (self.requests - self.reported if self.reported is not None else 0.0)
 
-    def heard(self, requests: float, told: int, before: Floats) -> None:
-        """All processes had so many requests, `told` of them here; each ratio began after `before` (n,) of them."""
-        is_first, at = self.told is None, self.rows.per_request
-        self.all_requests, self.told, self.requests_before = requests, told, before
+    def heard(self, requests: float, reported: int, before: Floats) -> None:
+        """All processes had so many requests, `reported` of them here; each ratio began after `before` (n,) of them."""
+        is_first, at = self.reported is None, self.rows.per_request
+        self.all_requests, self.reported, self.requests_before = requests, reported, before
         if is_first and self.last is not None:  # until now only those of this process were counted
             self.last_requests = self.traffic()
             self.last_delivered = np.where(at, self.delivered(), self.last_delivered)
@@ -259,7 +259,7 @@ class Core:
             self.requests_before[r] = other.requests_before[before]
         self.accounts.take_over(other.accounts, pairs)
         self.requests, self.last, self.seen = other.requests, other.last, other.seen
-        self.all_requests, self.told = other.all_requests, other.told
+        self.all_requests, self.reported = other.all_requests, other.reported
         self.last_requests, self.last_delivered = other.last_requests, self.delivered()
         self.count_from_here()
         if self.last is not None:
@@ -273,7 +273,7 @@ class Core:
             "rates": None if self.rates is None else self.rates.tolist(), "last": self.last,
             "last_delivered": self.last_delivered.tolist(), "room": np.minimum(self.room, 1e300).tolist(),
             "granted": self.granted.tolist(), "requests_before": self.requests_before.tolist(),
-            "told": self.told, **{name: getattr(self, name) for name in _NUMBERS},
+            "reported": self.reported, **{name: getattr(self, name) for name in _NUMBERS},
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -293,7 +293,7 @@ class Core:
         self.requests_before[:] = state.get("requests_before", 0.0)  # states of earlier versions have none
         for name in _NUMBERS:
             setattr(self, name, state[name])
-        self.told = state.get("told")
+        self.reported = state.get("reported")
         self.live.publish(np.array(state["published"]), np.array(state["stopped"], np.bool_))
         if self.shares is not None:
             self.shares.roll()

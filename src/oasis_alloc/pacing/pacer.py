@@ -212,7 +212,7 @@ class Pacer(Served, Sharing, Resolving):
         """All that `restore` needs besides policy and plan, as plain lists, texts and numbers."""
         with self._core.lock:
             names = [[[list(map(_listed, term)) for term in goal.terms], repr(goal.label)] for goal in self.plan.goals]
-            queue = {} if self._recorder is None else {"recorder": self._recorder.state()}
+            queue = {} if self._recorder is None else {"recorder": self._recorder.state(self._core.requests)}
             return {"policy_id": self.policy.policy_id, "goals": names, **queue, **self._core.state()}
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -40,7 +40,7 @@ class Ratios:
         self._queue: Floats = np.zeros(rows.n)
         self._batches: list[tuple[str, int, int, dict[str, int]]] = []  # writer, number, requests, millionths by goal
         self._writer, self._process, self._number = secrets.token_hex(8), os.getpid(), 0
-        self.told = 0  # requests of this process that are in batches
+        self.reported = 0  # requests of this process that are in batches
 
     def note(self, change: Floats) -> None:
         """Deliveries that came with ids have changed what goals have by so much (n,)."""
@@ -50,14 +50,14 @@ class Ratios:
         """Make a batch of all that is new: `local` (n,) counted without ids, and `requests` of this process so far."""
         if self._process != os.getpid():  # what was not in a batch at a fork is of the parent
             self._writer, self._process, self._number = secrets.token_hex(8), os.getpid(), 0
-            self._queue[:], self.told = 0.0, requests
+            self._queue[:], self.reported = 0.0, requests
         self.note(local)
         amounts = {self._keys[row]: round(float(self._queue[row]) * UNITS) for row in self.rows.tolist()}
         self._queue[self.rows] -= [amounts[self._keys[row]] / UNITS for row in self.rows.tolist()]
-        if requests > self.told or any(amounts.values()):
+        if requests > self.reported or any(amounts.values()):
             self._number += 1
-            self._batches.append((self._writer, self._number, max(requests - self.told, 0), amounts))
-        self.told = requests
+            self._batches.append((self._writer, self._number, max(requests - self.reported, 0), amounts))
+        self.reported = requests
 
     def exchange(self, now: float) -> Found:
         """Add the batches, each of which counts once, and read the totals."""
@@ -93,16 +93,17 @@ class Ratios:
     def take_over(self, other: Ratios) -> None:
         """Add what another one had to add; it has nothing left."""
         self._batches, other._batches = [*other._batches, *self._batches], []
-        self.told = other.told
+        self.reported = other.reported
 
-    def state(self) -> dict[str, Any]:
-        """Plain lists and numbers."""
-        return {"batches": [list(batch) for batch in self._batches], "queue": self._queue.tolist(), "told": self.told}
+    def state(self, requests: int) -> dict[str, Any]:
+        """Plain lists and numbers; all of it in batches, so that it counts once even if it is restored twice."""
+        self.take(np.zeros_like(self._queue), requests)
+        return {"batches": [list(batch) for batch in self._batches], "reported": self.reported}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state()`; batches keep their numbers, so those that were added already count once."""
         self._batches = [(writer, number, requests, amounts) for writer, number, requests, amounts in state["batches"]]
-        self._queue, self.told = np.array(state["queue"]), state["told"]
+        self._queue[:], self.reported = 0.0, state["reported"]
 
 
 def _key(goal: Goal) -> str:
@@ -121,4 +122,3 @@ def _text(content: dict[str, Any], now: float) -> str:
     writers = {key: one for key, one in content["writers"].items() if one[1] > now - _KEPT}
     kept = {"requests": content["requests"], "goals": goals, "writers": writers}
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
-

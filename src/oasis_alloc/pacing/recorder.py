@@ -141,10 +141,10 @@ class Recorder:
                 out[row] += amount
         return out
 
-    def state(self) -> dict[str, Any]:
-        """Plain lists and numbers."""
+    def state(self, requests: int) -> dict[str, Any]:
+        """Plain lists and numbers; `requests` are those of this process so far."""
         queue = [[e.id, label_text(e.key, len(self.ledger.by)), e.time, e.amount, e.state] for e in self.queue]
-        ratios = {} if self.ratios is None else {"ratios": self.ratios.state()}
+        ratios = {} if self.ratios is None else {"ratios": self.ratios.state(requests)}
         return {"queue": queue, "waiting": self.waiting.tolist(), **ratios}
 
     def restore(self, state: dict[str, Any]) -> None:
