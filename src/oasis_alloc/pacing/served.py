@@ -38,6 +38,9 @@ class Served:
     _labels: Labels
     _recorder: Recorder | None
 
+    def _time(self, call: str, now: object) -> float:
+        raise NotImplementedError
+
     def _is_near(self, near: int) -> None:
         with self._core.lock:
             self._core.near = max(self._core.near, near)
@@ -166,10 +169,12 @@ class Served:
         InputError
             For labels that have no goal, negative amounts, and times in the future.
         """
-        now = self._given["clock"]()
+        now = self._time("observe", None)
         at = as_real(now if time is None else time)
         if at is None or not at <= now + _AHEAD or at != at:
             raise InputError(f"observe(time={shown(time)}): expected UNIX seconds, not after now ({now:.0f}).")
+        if not isinstance(event, Hashable) or event != event:
+            raise InputError(f"observe(event={shown(event)}): expected an id that is equal to itself, such as a text.")
         if status not in ("served", "confirmed", "lost"):
             raise InputError(f"observe(status={shown(status)}): expected 'served', 'confirmed' or 'lost'.")
         used = None if amounts is None else self._labels.usage("observe(amounts)", amounts)
@@ -226,6 +231,6 @@ class Served:
 
     def outlook(self, now: float | None = None) -> list[Outlook]:
         """What every goal will come to if the flight goes on as it has, in the order of the plan; see `oa.Outlook`."""
-        at = self._given["clock"]() if now is None else now
+        at = self._time("outlook", now)
         with self._core.lock:
-            return outlooks(self._core.standing(), float(at))
+            return outlooks(self._core.standing(), at)

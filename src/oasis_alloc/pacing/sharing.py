@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oasis_alloc.common.checks import as_whole
+from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, LedgerUnavailableError
 from oasis_alloc.pacing.accounts import Event as Delivery
@@ -110,6 +111,11 @@ class Sharing:
         count = self._core.replicas if replicas is None else as_whole(replicas)
         if count is None or count < 1:
             raise InputError(f"sync(replicas={shown(replicas)}): expected a whole number >= 1.")
+        seen = 0.0 if requests is None else as_real(requests)
+        if seen is None or not 0 <= seen < math.inf:
+            raise InputError(f"sync(requests={shown(requests)}): expected a finite number >= 0.")
+        if acknowledged is not None and as_whole(acknowledged) is None:
+            raise InputError(f"sync(acknowledged={shown(acknowledged)}): expected the number of a batch of flush().")
         if delivered is None:
             if not self._exchanged():
                 return False
