@@ -22,7 +22,7 @@ LAYERS = """
     common
     kernels
     kernels.solve            kernels.serve
-    kernels.rules            kernels.draw
+    kernels.rules            kernels.draw           kernels.pace
     data
     candidates
     partitions
@@ -64,7 +64,7 @@ TOGETHER = {frozenset({"statement", "statement.functions"})}  # operators of one
 # On the top two levels: 25, and what later capabilities brought: engines.ray, page, problem_file, publish,
 # publish.decisions, publish.jobs, commands.agents, signals, signals.off_policy, forecast, commands.board,
 # signals.calibration, signals.drift, signals.uncertainty
-MOST_PACKAGES = 39
+MOST_PACKAGES = 40
 
 RANK = {
     name.strip(): rank

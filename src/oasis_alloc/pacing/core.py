@@ -53,6 +53,8 @@ class Core:
         self.began: float | None = None  # since when requests are counted, and how many there were before
         self.began_requests = 0.0
         self.all_requests: float | None = None  # of all processes, where a ledger says so
+        self.reported: int | None = None  # those of this process that are in it, where it is known
+        self.requests_before: Floats = np.zeros(rows.n)  # each goal per request began
         self.seen = 0.0  # the last tick, whether or not anything had happened
         self.usual = 0.0  # seconds between two ticks
         self.ticks = self.clock_steps = self.steps = 0
@@ -70,13 +72,24 @@ class Core:
         left = self.rooms.share(self.rooms.left(accounts.at_most()), 1, 0)
         return Standing(
             rows.goals, self.targets, confirmed, accounts.pending.copy(), self.delivered() - confirmed, rows.hard,
-            self.traffic(), self.expected, self.live.price, rows.low, rows.high, self.rates, self.live.stopped, left,
-            self.shares is not None,
+            self.traffic() - self.requests_before, self.expected, self.live.price, rows.low, rows.high, self.rates,
+            self.live.stopped, left, self.shares is not None,
         )  # fmt: skip
 
     def traffic(self) -> float:
         """Requests so far, of all processes where that is known."""
-        return float(self.requests) if self.all_requests is None else self.all_requests
+        if self.all_requests is None:
+            return float(self.requests)
+        return self.all_requests + (self.requests - self.reported if self.reported is not None else 0.0)
+
+    def heard(self, requests: float, reported: int, before: Floats) -> None:
+        """All processes had so many requests, `reported` of them here; each ratio began after `before` (n,) of them."""
+        is_first, at = self.reported is None, self.rows.per_request
+        self.all_requests, self.reported, self.requests_before = requests, reported, before
+        if is_first and self.last is not None:  # until now only those of this process were counted
+            self.last_requests = self.traffic()
+            self.last_delivered = np.where(at, self.delivered(), self.last_delivered)
+            self.count_from_here()
 
     def tick(self, now: float) -> bool:
         """Move prices by what happened since the last tick; whether other prices are served now."""
@@ -168,11 +181,11 @@ class Core:
         fresh = self.traffic() - self.last_requests
         for limit, planned, whole in ((rows.cap, cap, cap_whole), (rows.floor, floor, floor_whole)):
             some = at & np.isfinite(limit)
-            missed = limit[some] * self.last_requests - self.last_delivered[some]
+            missed = limit[some] * (self.last_requests - self.requests_before[some]) - self.last_delivered[some]
             planned[some] = limit[some] * fresh + missed * of_rest[some]
             whole[some] = limit[some] * fresh
         size = np.abs(np.where(np.isfinite(rows.cap), rows.cap, rows.floor))
-        per_request = np.abs(self.last_delivered) / max(self.last_requests, 1.0)
+        per_request = np.abs(self.last_delivered) / np.maximum(self.last_requests - self.requests_before, 1.0)
         unit[at] = (np.maximum(np.maximum(size, per_request), 1e-3) * self.expected)[at]
 
     def settle(self, now: float) -> bool:
@@ -241,8 +254,12 @@ class Core:
             if goal.start == other.rows.goals[before].start:
                 pairs[before] = r
                 self.granted[r] = other.granted[before]
+        self.requests_before[:] = other.traffic()
+        for before, r in pairs.items():
+            self.requests_before[r] = other.requests_before[before]
         self.accounts.take_over(other.accounts, pairs)
         self.requests, self.last, self.seen = other.requests, other.last, other.seen
+        self.all_requests, self.reported = other.all_requests, other.reported
         self.last_requests, self.last_delivered = other.last_requests, self.delivered()
         self.count_from_here()
         if self.last is not None:
@@ -255,8 +272,8 @@ class Core:
             "price": self.price.tolist(), "published": self.live.price.tolist(), "stopped": self.live.stopped.tolist(),
             "rates": None if self.rates is None else self.rates.tolist(), "last": self.last,
             "last_delivered": self.last_delivered.tolist(), "room": np.minimum(self.room, 1e300).tolist(),
-            "granted": self.granted.tolist(),
-            **{name: getattr(self, name) for name in _NUMBERS},
+            "granted": self.granted.tolist(), "requests_before": self.requests_before.tolist(),
+            "reported": self.reported, **{name: getattr(self, name) for name in _NUMBERS},
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -273,8 +290,10 @@ class Core:
         room = np.array(state["room"])
         self.room[:] = np.where(room >= 1e300, np.inf, room)
         self.granted[:] = state["granted"]
+        self.requests_before[:] = state.get("requests_before", 0.0)  # states of earlier versions have none
         for name in _NUMBERS:
             setattr(self, name, state[name])
+        self.reported = state.get("reported")
         self.live.publish(np.array(state["published"]), np.array(state["stopped"], np.bool_))
         if self.shares is not None:
             self.shares.roll()

@@ -88,6 +88,11 @@ class Plan(ByFields):
         modes = {same(label): one for label, one in mode.items()} if isinstance(mode, Mapping) else {}
         shared: Any = "even" if isinstance(mode, Mapping) else mode
         labels = {same(label): label for numbers in (caps, floors, daily, hourly) for label in (numbers or {})}
+        for name, named in (("starts", given["start"]), ("ends", given["end"]), ("mode", modes)):
+            if unknown := [label for label in named if label not in labels]:
+                raise InputError(
+                    f"Plan({name}): {shown(unknown[0])} has no goal; give it a cap, a floor, or a daily or hourly limit."
+                )
         common = {"start": _real("start", start), "end": _real("end", end)}
         goals = []
         for key, label in labels.items():

@@ -64,17 +64,13 @@ def contend(
     core, live = pacer._core, pacer._live
     rows = core.rows
     kinds = layout.kinds(live)
-    n_goals, n_replicas, n = rows.n, scenario.replicas, world.order.size
+    n_goals, n_replicas, n, step = rows.n, scenario.replicas, world.order.size, scenario.step
     indptr, cells, amount = _uses(kinds)
-    stream = kernel.Stream(world.order, world.replica, layout.kind, layout.indptr, layout.items, layout.columns)
-    pricing = kernel.Pricing(
-        layout.blend, layout.of_item, layout.rules, layout.costs, layout.size, layout.min_size, layout.organic
-    )
+    stream, pricing = _inputs(layout, world)
     used, room = np.zeros((n_replicas, n_goals)), np.full((n_replicas, n_goals), np.inf)
     tables = np.empty((n_replicas * len(kinds), len(layout.policy._scorer.formula.columns), layout.n_classes))
     by_replica = tables.reshape(n_replicas, len(kinds), *tables.shape[1:])
     shown, gained = np.full((n, layout.size), -1, np.int64), np.zeros((n, 2))
-    step = scenario.step
     ledger, allowances = Confirmations(scenario, n_goals, seed, step), Allowances(rows, core.rooms, n_replicas)
     ticks = np.arange(world.start, world.end, step)
     ends = np.append(np.searchsorted(world.time, ticks[1:], side="left"), n)
@@ -102,8 +98,7 @@ def contend(
                 else:
                     allowances.give_back(ledger.lost_now)
                     rolled = np.flatnonzero(core.rooms.began > began).tolist() if t > 0 else []
-                    is_settled = not _grant(allowances, room, used, here, rolled, n_replicas - (now >= death))
-                    room[some] = np.minimum(room[some], left)
+                    is_settled = not _grant(allowances, room, used, here, rolled, n_replicas - (now >= death), left)
                 gone = core.rooms.stopped(now, left)
                 exhausted[gone & (exhausted == np.inf) & (now >= rows.start) & (now < rows.end)] = now
             used[some] = 0.0
@@ -116,10 +111,9 @@ def contend(
             place += 1
         if last > first:
             rates = np.zeros(0) if core.rates is None else core.rates
-            fleet = kernel.Fleet(
-                tables, indptr, cells, amount, used, room, core.rooms.least, STOP * rows.scale, rates,
-                drift_at(scenario, world, now),
-            )  # fmt: skip
+            stops = core.rooms.least, STOP * rows.scale
+            factor = drift_at(scenario, world, now)
+            fleet = kernel.Fleet(tables, indptr, cells, amount, used, room, *stops, rates, factor)
             started = perf_counter()
             kernel.play(first, last, stream, pricing, fleet, shown, gained)
             seconds += perf_counter() - started
@@ -133,6 +127,16 @@ def contend(
         shown, gained, ledger.confirmed + ledger.unheard, ledger.served + ledger.unheard, at, totals, prices, exhausted,
         seconds, pacer.stats(),
     )  # fmt: skip
+
+
+def _inputs(layout: Layout, world: World) -> tuple[Any, Any]:
+    """What the kernel reads of requests, and of how a policy scores and picks."""
+    from oasis_alloc.kernels.serve import play as kernel
+
+    stream = kernel.Stream(world.order, world.replica, layout.kind, layout.indptr, layout.items, layout.columns)
+    return stream, kernel.Pricing(
+        layout.blend, layout.of_item, layout.rules, layout.costs, layout.size, layout.min_size, layout.organic
+    )
 
 
 def _quiet(
@@ -200,18 +204,19 @@ def _reporting(scenario: Scenario, core: Core, t: int, now: float, is_dead: bool
 
 
 def _grant(
-    allowances: Allowances, room: Floats, used: Floats, here: npt.NDArray[np.int64], rolled: list[int], live: int
-) -> bool:
+    allowances: Allowances, room: Floats, used: Floats, here: npt.NDArray[np.int64], rolled: list[int], live: int,
+    left: Floats,
+) -> bool:  # fmt: skip
     """Have replicas report what they delivered and take more; of days and hours that have begun, too.
 
-    Returns whether any replica has another allowance now.
+    `left` is what all of them have left. Returns whether any replica has another allowance now.
     """
     changed = allowances.sync(here, used[here], live)
     for window in rolled:
         allowances.roll(window)
     if rolled:
         changed = allowances.sync(here, np.zeros((here.size, used.shape[1])), live) or changed
-    room[here] = allowances.left(here)
+    room[here] = np.minimum(allowances.left(here), left)
     return changed
 
 
