@@ -39,6 +39,7 @@ from oasis_alloc.markets import matching
 from oasis_alloc.program.lowering import lower
 
 REPEATS, ROUNDS = 7, 50
+ATTEMPTS = 4  # Ray gives a node 30 seconds to start, which is too short where many programs run
 
 
 def market_of(pairs: int) -> Any:
@@ -197,7 +198,10 @@ def all_ways(pairs: int, given: argparse.Namespace) -> list[dict[str, Any]]:
         for way in [f"threads {n}" for n in given.threads] + [f"actors {n}" for n in given.actors]:
             command = [sys.executable, "-m", "benchmarks.cluster", "--one", way, "--pairs", str(pairs)]
             command += ["--directory", directory, "--gap", str(given.gap)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            for attempt in range(ATTEMPTS):
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=attempt == ATTEMPTS - 1)
+                if done.returncode == 0:
+                    break
             rows.append(json.loads(done.stdout.splitlines()[-1]))
             print(f"{way}: {rows[-1]}", flush=True)
     return rows
