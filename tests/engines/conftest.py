@@ -7,11 +7,23 @@ from typing import Any
 import pytest
 from buckets import s3_bucket, s3_server  # noqa: F401
 
+ATTEMPTS = 4  # Ray gives a node 30 seconds to start, which is too short where many programs run
+
 
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
     """Ray on this machine, imported by tests alone: it takes as long as the rest of a collection."""
     ray: Any = import_module("ray")
-    ray.init(address="local", num_cpus=4, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False)
+    for attempt in range(ATTEMPTS):
+        try:
+            ray.init(
+                address="local", num_cpus=4, object_store_memory=100_000_000, include_dashboard=False,
+                log_to_driver=False,
+            )  # fmt: skip
+            break
+        except Exception:  # of no class of its own
+            ray.shutdown()
+            if attempt == ATTEMPTS - 1:
+                raise
     yield
     ray.shutdown()

@@ -38,7 +38,12 @@ from oasis_alloc.engines.settings import SIZES
 
 folder = Path(os.environ["TEMPORARY"])
 address = "10.77.0.1:6379"
-ray.init(address=address, log_to_driver=False)
+for k in range(6):  # the head may still be starting
+    with suppress(Exception):
+        ray.init(address=address, log_to_driver=False)
+        break
+    ray.shutdown()
+    time.sleep(2.0)
 while sum(node["Alive"] for node in ray.nodes()) < 2:
     time.sleep(0.2)
 started, turns, places = [], [], []
@@ -92,7 +97,7 @@ def test_a_solve_over_sockets_and_the_loss_of_the_other_node(tmp_path: Path) -> 
     try:
         done = subprocess.run(
             [*OWN, "bash", str(SUPPORT / "namespaces.sh"), sys.executable, str(driver)],
-            env={**os.environ, "TEMPORARY": str(short)}, capture_output=True, text=True, check=False, timeout=300,
+            env={**os.environ, "TEMPORARY": str(short)}, capture_output=True, text=True, check=False, timeout=400,
         )  # fmt: skip
         logs = "".join(path.read_text() for path in short.glob("*.log"))
     finally:

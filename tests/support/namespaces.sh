@@ -5,7 +5,7 @@ head=10.77.0.1 node=10.77.0.2
 export RAY_AUTH_MODE=disabled RAY_DISABLE_IMPORT_WARNING=1 RAY_USAGE_STATS_ENABLED=0
 unshare --net sleep 600 &
 other=$! pids=""
-trap 'kill $other 2>/dev/null; for pid in $pids; do kill -9 -- -$pid 2>/dev/null; done' EXIT
+trap 'set +e; kill $other 2>/dev/null; for pid in $pids; do kill -9 -- -$pid 2>/dev/null; done' EXIT
 for _ in 1 2 3 4 5 6 7 8 9 10; do [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/$$/ns/net)" ] && break; sleep 0.1; done
 ip link set lo up
 ip link add near type veth peer name far netns $other

@@ -11,7 +11,11 @@ from oasis_alloc.engines.ray.worker import Report
 NAMES = {
     "passes": ("Counter", "oasis_alloc_passes", "Full passes over the pairs; parts of passes are added up."),
     "rate": ("Gauge", "oasis_alloc_pairs_per_second", "Pairs that visits have read per second, recently."),
-    "memory": ("Gauge", "oasis_alloc_actor_bytes", "Resident memory of an actor after its last visit."),
+    "memory": (
+        "Gauge",
+        "oasis_alloc_actor_bytes",
+        "Memory of an actor after its last visit, without what it shares, such as the object store.",
+    ),
     "gap": ("Gauge", "oasis_alloc_gap", "Gap of the best answer so far; -1 as long as there is none."),
     "lost": ("Gauge", "oasis_alloc_actors_lost", "Actors that this solve has lost so far."),
     "slowest": ("Gauge", "oasis_alloc_slowest_actor", "Seconds per pair of the slowest actor, over the median actor."),

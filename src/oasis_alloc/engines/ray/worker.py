@@ -41,13 +41,13 @@ def versions() -> dict[str, str]:
     }
 
 
-def _resident() -> int:
-    """Bytes of this process that are in memory; 0 where the system does not say."""
+def own_memory() -> int:
+    """Resident bytes of this process without what it shares (libraries, the object store); 0 where nothing says so."""
     try:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    except (OSError, IndexError):
+        resident, shared = Path("/proc/self/statm").read_text(encoding="ascii").split()[1:3]
+    except (OSError, ValueError):
         return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
 
 
 @cache
@@ -63,7 +63,7 @@ class Report(NamedTuple):
     """What an actor says of itself after a visit."""
 
     seconds: float
-    memory: int  # resident bytes
+    memory: int  # own bytes
     node: str
     process: int
 
@@ -87,11 +87,11 @@ class Worker:
         return versions()
 
     def place(self) -> dict[str, str | int]:
-        """Where this actor runs, and its memory: the most so far, and now."""
+        """Where this actor runs, the most memory so far with what it shares, and its own memory now."""
         import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # of Linux: in KiB
-        return {"node": self._node, "process": os.getpid(), "peak_bytes": peak, "resident_bytes": _resident()}
+        return {"node": self._node, "process": os.getpid(), "peak_bytes": peak, "own_bytes": own_memory()}
 
     def reset(self) -> None:
         """Forget all engines and pairs, for another solve."""
@@ -171,7 +171,7 @@ class Worker:
         held._slack, held._keep_every = slack, keep_every
         with held.only(chunks):
             self._visit(held, np.array(tables), gamma, stride)  # kernels are compiled for writable tables
-        report = Report(time.perf_counter() - started, _resident(), self._node, os.getpid())
+        report = Report(time.perf_counter() - started, own_memory(), self._node, os.getpid())
         out, kept = held._out[chunks], None
         if out[:, visit_kernels.KEPT].sum() * 4 * (1 + 2 * held.program.extra.shape[0]) <= kept_bytes:
             kept = self.kept(key, chunks)
