@@ -14,7 +14,7 @@ from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.threads import share, workers
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.chunks import Chunked, pairs_of
-from oasis_alloc.engines.pieces import Piece, n_pairs_of
+from oasis_alloc.engines.pieces import ChunkPart, Piece, n_pairs_of
 from oasis_alloc.engines.ray.found import joined
 from oasis_alloc.engines.ray.sample import sampled
 from oasis_alloc.errors import InputError
@@ -97,6 +97,7 @@ class Held(Chunked):
         super().__init__(program)
         self._store = store
         self._active: list[int] = []
+        self.decided: dict[int, tuple[int, list[ChunkPart]]] = {}  # by chunk: (number, parts) of the last decision
         self._workers = workers(threads, self._n)
         self._pool = ThreadPoolExecutor(self._workers - 1) if self._workers > 1 else None
 
