@@ -26,7 +26,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> oa.Partitions:
     return files_of(tmp_path_factory.mktemp("pairs"))
 
 
-@pytest.fixture(params=[0, 1 << 24], ids=["visits at the actors", "small"])
+@pytest.fixture(params=[0, 1 << 25], ids=["visits at the actors", "small"])
 def small(request: pytest.FixtureRequest) -> Iterator[int]:
     with SIZES.using(chunk_pairs=1_000, max_small=request.param), DUAL.using(**SAMPLES):
         yield request.param
@@ -68,7 +68,7 @@ def test_what_is_too_large_to_come_unasked_is_asked_for(stored: oa.Partitions, m
     monkeypatch.setattr(driver, "_KEPT_BYTES", 0)
     monkeypatch.setattr(held, "_FOUND_PAIRS", 0)
     with SIZES.using(chunk_pairs=1_000, max_small=0, max_sample=0), DUAL.using(**SAMPLES):
-        for name in ("limits", "rules"):
+        for name in ("limits", "rules"):  # and all of the allocations where no decision is known
             same(*solved_twice(stored, name, GAP, actors=2))
             assert {"kept", "take"} <= set(clusters[-1].calls)
             assert "sample" not in clusters[-1].calls
