@@ -21,7 +21,8 @@ Fetch = Callable[[Ints], PairArrays]
 
 def places_of(parts: list[ChunkPart]) -> tuple[Ints, Ints]:
     """Positions of a chunk's pairs that a decision leaves undecided, and of those that it shows."""
-    first, second = ([part[side].astype(np.int64) + part.start for part in parts] for side in (1, 2))
+    first = [part.first.astype(np.int64) + part.start for part in parts]
+    second = [part.second.astype(np.int64) + part.start for part in parts]
     none = np.empty(0, np.int64)
     return np.concatenate([none, *first]), np.concatenate([none, *second])
 
