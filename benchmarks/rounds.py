@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 import oasis_alloc as oa
 from benchmarks.machine import description, heading, peak, resident
@@ -41,7 +42,12 @@ def stored(pairs: int, users: int, directory: Path) -> tuple[oa.Partitions, dict
     n_items = campaigns * _ITEMS
     number = np.arange(n_items)
     rng = np.random.default_rng(0)
-    items = {"campaign": number % campaigns, "artist": number // 2, "licensor": rng.integers(0, 20, n_items)}
+    items = {
+        "item": number,
+        "campaign": number % campaigns,
+        "artist": number // 2,
+        "licensor": rng.integers(0, 20, n_items),
+    }
     items["genre"] = rng.integers(0, 15, n_items)
     if not (directory / "demand.npy").exists():
         demand, first = np.zeros(campaigns), 0
@@ -61,7 +67,7 @@ def stored(pairs: int, users: int, directory: Path) -> tuple[oa.Partitions, dict
 
 def problem(name: str, made: oa.Partitions, given: dict[str, np.ndarray]) -> oa.Problem:
     items, demand = {key: part for key, part in given.items() if key != "demand"}, given["demand"]
-    candidates = made.candidates(items=items)
+    candidates = made.candidates(items=pd.DataFrame(items))  # by id: items of no pair are not numbered
     rng = np.random.default_rng(1)
     caps = np.maximum(1.0, 0.9 * (0.7 * demand + 0.3 * demand.mean() * rng.exponential(size=demand.size)))
     limits = [(oa.exposure(by="campaign") <= caps).named("caps")]
@@ -91,7 +97,7 @@ def measure(name: str, pairs: int, given: argparse.Namespace) -> dict[str, Any]:
         kinds[method] += 1
         return ask(self, key, method, arguments)
 
-    Cluster.ask = counted  # type: ignore[method-assign]
+    Cluster.ask = counted  # type: ignore[method-assign, assignment]
     ray.init(address="local", num_cpus=max(2, given.actors), object_store_memory=200_000_000, log_to_driver=False)
     with oa.RayEngine(actors=given.actors) as engine:
         oa.solve(problem(name, *stored(10_000, 100, Path(given.directory) / "first")), gap=given.gap, engine=engine)

@@ -221,7 +221,9 @@ def best_slates(market: Market, weight: float) -> Row:
     solution = oa.solve(oa.Problem(market.candidates, objective, slate=oa.Slate(SLOTS)), gap=GAP)
     slates = solution.best_slates()
     x = np.zeros(market.relevance.size)
-    x[market.candidates.row[slates.pairs]] = 1.0
+    row = market.candidates.row
+    assert row is not None  # made from a frame
+    x[row[slates.pairs]] = 1.0
     gap = (solution.bound - slates.value) / max(abs(solution.bound), abs(slates.value))
     return Row("best slates, lambda", weight, x.reshape(market.relevance.shape), time.perf_counter() - started, gap)
 
@@ -229,7 +231,8 @@ def best_slates(market: Market, weight: float) -> Row:
 def aim(market: Market, row: Row, weight: float) -> Floats:
     """What Steck's rule aims at, (n_users,), at the whole slates of a row."""
     shares = np.einsum("un,ung->ug", row.x, market.parts) / SLOTS
-    return (1 - weight) * (row.x * market.relevance).sum(axis=1) - weight * divergence(market.watched, shares)
+    relevance: Floats = (row.x * market.relevance).sum(axis=1)
+    return (1 - weight) * relevance - weight * divergence(market.watched, shares)
 
 
 def programs(market: Market, weights: tuple[float, ...]) -> list[Row]:

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from actors_here import actors_here
+from actors_here import ClusterHere, actors_here
 from clusters import candidates_of, files_of, problems, same
 
 import oasis_alloc as oa
+from oasis_alloc.engines import engine_for
+from oasis_alloc.engines.chunks import Chunked
 from oasis_alloc.engines.ray.found import FoundPairs
 from oasis_alloc.engines.settings import SIZES
+from oasis_alloc.program.lowering import lower
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.solvers.settings import DUAL
 
@@ -26,7 +29,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> oa.Partitions:
     return files_of(tmp_path_factory.mktemp("pairs"))
 
 
-@pytest.fixture(params=[0, 1 << 24], ids=["visits at the actors", "small"])
+@pytest.fixture(params=[0, 1 << 25], ids=["visits at the actors", "small"])
 def small(request: pytest.FixtureRequest) -> Iterator[int]:
     with SIZES.using(chunk_pairs=1_000, max_small=request.param), DUAL.using(**SAMPLES):
         yield request.param
@@ -68,25 +71,50 @@ def test_what_is_too_large_to_come_unasked_is_asked_for(stored: oa.Partitions, m
     monkeypatch.setattr(driver, "_KEPT_BYTES", 0)
     monkeypatch.setattr(held, "_FOUND_PAIRS", 0)
     with SIZES.using(chunk_pairs=1_000, max_small=0, max_sample=0), DUAL.using(**SAMPLES):
-        for name in ("limits", "rules"):
+        for name in ("limits", "rules"):  # and all of the allocations where no decision is known
             same(*solved_twice(stored, name, GAP, actors=2))
             assert {"kept", "take"} <= set(clusters[-1].calls)
             assert "sample" not in clusters[-1].calls
 
 
+def calls_of(engine: Chunked) -> list[Any]:
+    """Results of calls as a solver makes them: a sample, all users, curvature, slates, decisions, sums."""
+    program, size = engine.program, engine.survey().size
+    prices = np.where(np.arange(program.n_rows) % 2 == 0, 0.1 * size, 0.0)
+    out: list[Any] = []
+    for stride, gamma in ((2, 0.3), (2, 0.1), (1, 0.1), (1, 0.02)):
+        visit = engine.visit(prices, gamma * size, stride)
+        out += [visit.bound, visit.totals, visit.curvature(prices)]
+    out += visit.slates()
+    split = engine.decide(prices, np.full(program.n_rows, 0.02 * size))
+    out += [split.undecided, split.shown, *engine.add_up(split.shown, np.ones(split.shown.size))]
+    x = np.ones(split.shown.size)
+    x[::7] = 0.25
+    out += engine.add_up(split.shown, x)
+    out += engine.add_up(split.shown[5:], x[5:])
+    out += [engine.take(split.undecided).value, engine.visit(prices, 0.01 * size).smoothed, engine.thresholds]
+    out += [engine.decide(prices, np.zeros(program.n_rows)).shown, engine.histogram(prices, size)]
+    return out
+
+
 @pytest.mark.parametrize("name", ["limits", "rules"])
-def test_an_actor_that_is_lost_changes_nothing(
+def test_an_actor_that_is_lost_in_any_call_changes_nothing(
     stored: oa.Partitions, small: int, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In any call, also in one that brings thresholds of a sample, and where an heir is lost meanwhile."""
-    clusters = actors_here(monkeypatch)
-    expected = solved_twice(stored, name, GAP, actors=2)[0]
-    n_calls = clusters[-1]._n_calls
-    for at in np.linspace(4, n_calls - 4, 3).astype(int).tolist():
-        clusters = actors_here(monkeypatch, lambda number, method, at=at: number in (at, at + 2))
-        problem = problems[name](stored.candidates(items=candidates_of.items))
-        same(oa.solve(problem, gap=GAP, engine=oa.RayEngine(actors=2)), expected)
-        assert clusters[-1].lost >= 1
+    """Also in one that brings thresholds of a sample, and where its heir is lost meanwhile."""
+    actors_here(monkeypatch)
+    program = lower(problems[name](stored.candidates(items=candidates_of.items)))
+    with engine_for(lower(problems[name](candidates_of())), 1) as engine:
+        expected = calls_of(engine)
+    never = ClusterHere(oa.RayEngine(actors=2), lambda number, method: False)
+    with never.engine(program) as engine:
+        calls_of(engine)
+    for at in range(1, never.n_calls + 1, 2):
+        cluster = ClusterHere(oa.RayEngine(actors=2), lambda number, method, at=at: number in (at, at + 3))
+        with cluster.engine(program) as engine:
+            for one, other in zip(calls_of(engine), expected, strict=True):
+                assert np.array_equal(one, other)
+        assert cluster.lost >= 1
 
 
 def test_pairs_that_are_here_are_not_fetched() -> None:

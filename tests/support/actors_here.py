@@ -26,7 +26,7 @@ class ClusterHere(Cluster):
     def __init__(self, settings: oa.RayEngine, lose: Lose) -> None:
         super().__init__(settings)
         self.calls: list[str] = []
-        self._lose, self._n_calls = lose, 0
+        self._lose, self.n_calls = lose, 0
 
     def ask(self, key: int, name: str, arguments: Any) -> Any:
         self.calls.append(name)
@@ -35,8 +35,8 @@ class ClusterHere(Cluster):
     def _gather(self, calls: list[tuple[Seat, str, tuple[Any, ...]]]) -> tuple[list[Any], list[tuple[Seat, str]]]:
         results, lost = [], []
         for seat, name, arguments in calls:
-            self._n_calls += 1
-            if self._lose(self._n_calls, name):
+            self.n_calls += 1
+            if self._lose(self.n_calls, name):
                 results.append(_LOST)
                 lost.append((seat, "a test"))
                 continue

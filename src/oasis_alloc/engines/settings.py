@@ -16,7 +16,7 @@ class EngineSizes:
     users: int = 32  # in a block of users; samples are of whole blocks (kernels/solve/visit.py), and so are chunks
     max_block: int = 1 << 18  # pairs of files that are read together
     max_sample: int = 1 << 26  # bytes of the pairs of a sample that the driver of a cluster holds
-    max_small: int = 1 << 24  # the same of all pairs: a pass over them there takes about as long as a round
+    max_small: int = 1 << 25  # the same of all pairs: a pass over them there takes about as long as a round
     min_block: int = 1 << 14  # the same with little memory; with less there are fewer lanes
 
 

@@ -22,6 +22,7 @@ from oasis_alloc.engines.pieces import ChunkPart, Piece
 from oasis_alloc.engines.ray.cluster import Call, dealt, slim
 from oasis_alloc.engines.ray.found import FarPairs, FoundPairs, both, open_of, places_of
 from oasis_alloc.engines.ray.sample import Sample, Thresholds
+from oasis_alloc.engines.ray.shown import Decided, Difference
 from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.pair_arrays import PairArrays
@@ -57,7 +58,8 @@ class RayChunks(Chunked):
         self._curvature: list[Any] = []  # of the last visit, as actors sent it
         self._curvature_of = 0  # the visit whose curvature is in `_kept`
         self._found_pairs = FoundPairs(program.arrays.like(0), self._fetched)
-        self._shown: Ints | None = None  # by the last decision, with their sums
+        self._decided: Decided | None = None  # what actors know of the last decision
+        self._n_decisions = 0
         self._sums_of_shown: tuple[Floats, Floats] = np.empty(0), np.empty(0)
         self._sample: Sample | None = None  # with thresholds that are newer than those of the actors
         self._history: list[State | Thresholds | tuple[RayChunks, int]] = []
@@ -113,7 +115,7 @@ class RayChunks(Chunked):
             return "settle", lambda chunks: (self.key, chunks, state.stride, state.of(chunks))
         tables = state.program.tables(state.prices)
         within = () if state.margins is None else (state.program.widest(state.margins),)
-        parcels = (self._parcels,) if state.name == "visit" else ()
+        parcels = (self._parcels,) if state.name in ("visit", "decide") else ()
         return state.name, lambda chunks: (self.key, chunks, *parcels, tables, *within, *state.numbers)
 
     def _following(self, other: RayChunks) -> Call:
@@ -241,15 +243,17 @@ class RayChunks(Chunked):
 
     def decide(self, prices: Floats, margins: Floats) -> PairSplit:
         self._prices, self._margins = np.array(prices), np.array(margins)
+        self._decided = None
         split = super().decide(prices, margins)
-        self._shown = split.shown
+        self._decided = Decided(self._n_decisions, split.shown, *self._sums_of_shown)
         return split
 
     def _decide_pieces(self, tables: Floats, within: Floats, kink: float, bounds: Floats) -> list[list[ChunkPart]]:
         out: list[list[ChunkPart]] = [[] for _ in range(self._n)]
         found: list[PairArrays | None] = [None] * self._n
         values, load = np.zeros(self._n), np.zeros_like(self._load)
-        numbers = kink, self._slack
+        self._n_decisions += 1
+        numbers = kink, self._slack, self._n_decisions
         for chunks, (parts, own, worth, loads, best) in self._ask("decide", self._parcels, tables, within, *numbers):
             self._spread(chunks, parts, out)
             self._spread(chunks, own or (), found)
@@ -262,7 +266,7 @@ class RayChunks(Chunked):
         return out
 
     def last_slates(self, prices: Floats, gamma: float) -> tuple[Ints, Floats]:
-        self._prices = np.array(prices)
+        self._prices, self._decided = np.array(prices), None
         self._settle(drop=False)
         return super().last_slates(prices, gamma)
 
@@ -300,17 +304,29 @@ class RayChunks(Chunked):
         return np.concatenate(found)
 
     def _add_up_chunks(self, taken: PairView, x: Floats) -> Floats:
-        if taken.positions is self._shown and np.all(x == 1.0):
-            values, self._load[:] = self._sums_of_shown
-            return values
+        decided = self._decided
+        if decided is not None and taken.positions is decided.shown and np.all(x == 1.0):
+            self._load[:] = decided.load
+            return decided.values
         if self._found_pairs.has(taken.positions):
             return super()._add_up_chunks(taken, x)
-        values, ends = np.zeros(self._n), self._ends(taken.positions)
-        for chunks, (own, load) in self._cluster.ask(
-            self.key,
-            "add_up",
-            lambda chunks: (chunks, self._parcels, _part(taken.positions, chunks, ends), _part(x, chunks, ends)),
-        ):
+        new, found = self._ends(taken.positions), None
+        if decided is not None:
+            old, shown = self._ends(decided.shown), decided.shown
+
+            def difference(chunks: list[int]) -> tuple[Any, ...]:
+                own = _part(taken.positions, chunks, new), _part(x, chunks, new)
+                return chunks, self._parcels, decided.number, *Difference.of(_part(shown, chunks, old), *own)
+
+            found = self._cluster.ask(self.key, "add_up_difference", difference)
+        if found is None or any(result is None for _, result in found):  # some are in the place of lost actors
+            found = self._cluster.ask(
+                self.key,
+                "add_up",
+                lambda chunks: (chunks, self._parcels, _part(taken.positions, chunks, new), _part(x, chunks, new)),
+            )
+        values = np.zeros(self._n)
+        for chunks, (own, load) in found:
             values[chunks] = own
             self._place(chunks, load, self._load)
         return values
@@ -351,4 +367,6 @@ class RayChunks(Chunked):
 
 def _part(values: npt.NDArray[Any], chunks: list[int], ends: Ints) -> npt.NDArray[Any]:
     """The entries of some chunks."""
+    if len(chunks) == chunks[-1] - chunks[0] + 1:
+        return values[ends[chunks[0]] : ends[chunks[-1] + 1]]
     return np.concatenate([values[ends[chunk] : ends[chunk + 1]] for chunk in chunks])

@@ -15,7 +15,7 @@ from oasis_alloc.common.threads import share, workers
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.corrupt import CorruptFileError
 from oasis_alloc.engines.chunks import Chunked, part_of
-from oasis_alloc.engines.pieces import Piece, n_pairs_of
+from oasis_alloc.engines.pieces import ChunkPart, Piece, n_pairs_of
 from oasis_alloc.engines.ray.sample import sampled
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs
@@ -120,6 +120,7 @@ class Held(Chunked):
         super().__init__(program)
         self.store = store
         self._active: list[int] = []
+        self.decided: dict[int, tuple[int, list[ChunkPart]]] = {}  # by chunk: (number, parts) of the last decision
         self._workers = workers(threads, self._n)
         self._pool = ThreadPoolExecutor(self._workers - 1) if self._workers > 1 else None
 

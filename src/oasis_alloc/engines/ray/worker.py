@@ -19,6 +19,7 @@ from oasis_alloc.common.version import package_version
 from oasis_alloc.engines.pieces import ChunkPart
 from oasis_alloc.engines.ray.found import both, open_of, places_of
 from oasis_alloc.engines.ray.held import Held, Store
+from oasis_alloc.engines.ray.shown import Difference
 from oasis_alloc.engines.settings import SIZES, EngineSizes
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import visit as visit_kernels
@@ -218,8 +219,9 @@ class Worker:
         return np.asarray(counts.sum(axis=0))
 
     def decide(
-        self, key: int, chunks: list[int], parcels: Ints, tables: Floats, within: Floats, kink: float, slack: float
-    ) -> tuple[list[list[ChunkPart]], list[PairArrays] | None, Floats, Floats, Floats]:
+        self, key: int, chunks: list[int], parcels: Ints, tables: Floats, within: Floats, kink: float, slack: float,
+        number: int,
+    ) -> tuple[list[list[ChunkPart]], list[PairArrays] | None, Floats, Floats, Floats]:  # fmt: skip
         """Undecided and shown pairs of each of these chunks, and what the solver asks for next.
 
         That is the pairs that are undecided (under rules also those that are shown) unless there are too many, and the
@@ -232,6 +234,7 @@ class Worker:
         with held.only(chunks):
             every = held._decide_pieces(np.array(tables), np.array(within), kink, bounds)
             parts = [every[chunk] for chunk in chunks]
+            held.decided.update({chunk: (number, every[chunk]) for chunk in chunks})
             shown = np.concatenate([second for _, second in map(places_of, parts)])
             values = held.values_of(shown, np.ones(shown.size))
         found = held.found(
@@ -262,6 +265,16 @@ class Worker:
         with held.only(chunks):
             values = held.values_of(np.array(positions), np.array(x))  # writable, for which kernels are compiled
         return values[chunks], _by_parcel(held._load, chunks, parcels)
+
+    def add_up_difference(
+        self, key: int, chunks: list[int], parcels: Ints, number: int, gone: Ints, added: Ints, x: Floats
+    ) -> tuple[Floats, Floats] | None:
+        """The same of an allocation that differs so from what a decision shows; None where that is not known here."""
+        mine = [self._held[key].decided.get(chunk, (0, [])) for chunk in chunks]
+        if any(of != number for of, _ in mine):
+            return None
+        shown = np.concatenate([places_of(parts)[1] for _, parts in mine])
+        return self.add_up(key, chunks, parcels, *Difference(gone, added, x).allocation(shown))
 
     def take(self, key: int, chunks: list[int], positions: Ints) -> PairArrays:
         """Single pairs."""
