@@ -103,7 +103,7 @@ class DualSettings:
     recovery_steps: int = 16  # Newton steps
     fractional_per_row: float = 20.0  # with fewer, the linear program is small, and Newton steps are many
     fractional_per_ruled_row: float = 4.0  # the same under rules and with support functions, which make it large
-    fractional_per_exact_row: float = 9.0  # the same where floors or guards have to be met, which takes more steps
+    fractional_per_exact_row: float = 6.0  # the same where floors or guards have to be met, which takes more steps
     fractional_per_coupled_row: float = 1.0  # the same with support functions and without rules
     lost: float = 0.1  # share of the gap that support functions may lose where limits are met to rounding
     pairs_per_piece: int = 10  # undecided pairs that take as long as a row of a support function's linear form
