@@ -137,6 +137,16 @@ def test_a_cap_that_cannot_bind_changes_nothing(seed: int, huge: float, units: b
     check_bits(solved(program), solved(with_a_loose_cap(rng, program, huge)))
 
 
+@settings(max_examples=examples(8), derandomize=True, phases=[Phase.explicit, Phase.generate])
+@given(seed=seeds, column=st.sampled_from(COLUMNS), k=powers)
+def test_a_column_in_a_unit_of_a_power_of_two_keeps_every_bit_of_the_allocation(seed: int, column: str, k: int) -> None:
+    """Nothing compares numbers of a unit with numbers of none: a multiple without rounding changes nothing."""
+    (_, here), (_, there) = solved(plain(seed)), solved(in_units(plain(seed), {column: 8.0**k}))
+    assert there.status is here.status
+    assert np.array_equal(there.pairs, here.pairs)
+    assert np.array_equal(there.x, here.x)
+
+
 @many
 @given(seed=seeds, huge=st.sampled_from(HUGE))
 def test_limits_that_cannot_bind_in_other_constraints_change_nothing(seed: int, huge: float) -> None:
