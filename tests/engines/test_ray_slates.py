@@ -34,7 +34,7 @@ def engine() -> Iterator[oa.RayEngine]:
     ray = import_module("ray")
     settings = {"object_store_memory": 100_000_000, "include_dashboard": False, "log_to_driver": False}
     ray.init(address="local", num_cpus=2, **settings)
-    with oa.RayEngine(actors=2) as made:
+    with oa.RayEngine(actors=2, start_timeout=300.0) as made:
         yield made
     ray.shutdown()
 
