@@ -15,16 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clusters import candidates_of, clusters_that_start, files_of, fine, problems, same
+from clusters import candidates_of, clusters_that_start, files_of, problems, same
 
 import oasis_alloc as oa
-from oasis_alloc.data import grouping
 from oasis_alloc.engines.ray import cluster as clusters
 from oasis_alloc.engines.ray import driver
 from oasis_alloc.engines.ray.cluster import Cluster, _check_versions
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.errors import ProblemError, SolverError
-from oasis_alloc.program.lowering import SIZES as LOWERING
 
 pytestmark = [
     pytest.mark.ray,
@@ -241,29 +239,6 @@ def test_the_last_actor_that_dies_is_an_error(stored: oa.Partitions, monkeypatch
         oa.solve(problem, engine=engine(2, replace_timeout=0.001))
 
 
-@pytest.mark.parametrize("name", ["kept share", "slots"])
-def test_pairs_are_read_once_by_the_actors(
-    stored: oa.Partitions, started: list[Cluster], monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    """Also what users can have at most is worked out there: this process reads no row group."""
-    problem = problems[name](stored.candidates(items=candidates_of.items))
-    loads = []
-    ask = Cluster.ask
-
-    def counted(self: Cluster, key: int, name: str, arguments: Any) -> Any:
-        found = ask(self, key, name, arguments)
-        if name == "load":
-            loads.append(len(self._stores))
-        return found
-
-    monkeypatch.setattr(Cluster, "ask", counted)
-    assert oa.solve(problem, gap=1e-4, engine=engine(2)).status.name == "SOLVED"
-    assert problem.candidates.stream is not None
-    assert problem.candidates.stream.budget.peak == 0
-    assert len(loads) > 1, "an engine for what users can have, and one to solve"
-    assert max(loads) == 1, "which share their pairs"
-
-
 def test_a_damaged_partition_is_named(tmp_path: Path) -> None:
     stored = files_of(tmp_path)
     problem = problems["limits"](stored.candidates(items=candidates_of.items))
@@ -361,32 +336,6 @@ def test_the_code_of_the_page_runs() -> None:
     assert names["solution"].status.name == "SOLVED"
     assert json.loads(names["manifest"].read_text())["pairs"] == names["solution"].pairs.size
     same(oa.solve(names["problem"], gap=1e-4), names["solution"])
-
-
-def test_cells_that_occur_have_numbers_at_the_actors(
-    stored: oa.Partitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As for keys that are too fine for a table of all combinations."""
-    monkeypatch.setattr(grouping, "_fits", lambda shape, n_pairs: False)
-    problem = fine(stored.candidates(items=candidates_of.items))
-    state = tmp_path / "state"
-    with LOWERING.using(folded_cells=0, folded_per_pair=0):
-        expected = oa.solve(fine(candidates_of()), gap=GAP)
-        assert expected.passes > 3
-        same(oa.solve(problem, gap=GAP), expected)
-        same(oa.solve(problem, gap=GAP, engine=engine(2)), expected)
-        oa.solve(problem, gap=GAP, pass_limit=4, checkpoint=state, engine=engine(2))
-        same(oa.solve(problem, gap=GAP, resume=state, engine=engine(3)), oa.solve(problem, gap=GAP, resume=state))
-
-
-@pytest.mark.parametrize("name", ["kept share", "slots", "steady"])
-def test_slates_are_resumed_elsewhere(stored: oa.Partitions, tmp_path: Path, name: str) -> None:
-    problem = problems[name](stored.candidates(items=candidates_of.items))
-    state = tmp_path / "state"
-    oa.solve(problem, gap=GAP, pass_limit=6, checkpoint=state, engine=engine(2))
-    here = oa.solve(problem, gap=GAP, resume=state)
-    same(oa.solve(problem, gap=GAP, resume=state, engine=engine(3)), here)
-    same(oa.solve(problems[name](candidates_of()), gap=GAP, resume=state), here)
 
 
 def test_checkpoints_starts_relaxations_and_the_reference_work(stored: oa.Partitions, tmp_path: Path) -> None:

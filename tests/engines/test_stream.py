@@ -199,6 +199,9 @@ def test_what_a_solution_shows(streamed: oa.Candidates, monkeypatch: pytest.Monk
     assert there.churn(here) == here.churn(there) == 0.0
     assert np.array_equal(here.allocation, there.allocation)
     assert np.array_equal(here.scores(), there.scores())
+    drawn = [solution.round(3) for solution in (here, there)]
+    assert np.array_equal(drawn[0].pairs, drawn[1].pairs)
+    assert (drawn[0].value, drawn[0].violation) == (drawn[1].value, drawn[1].violation)
     monkeypatch.setattr(streamed.stream.budget, "limit", 8 * MARKET.n_pairs - 1)
     again = oa.solve(PROBLEMS["caps"](streamed), gap=1e-3)
     for ask in (lambda: again.allocation, again.scores):

@@ -66,7 +66,7 @@ class Rounded(ByFields):
 
     @cached_property
     def _worth(self) -> tuple[Allocation, dict[str, Floats]]:
-        from oasis_alloc.engines.threads import Threads
+        from oasis_alloc.engines import engine_for
         from oasis_alloc.program.lowering import lower
         from oasis_alloc.solvers.evaluation import evaluate
 
@@ -75,7 +75,7 @@ class Rounded(ByFields):
         pairs = self.pairs
         if self.place is not None:
             pairs = every_level(self.solution.problem, pairs, self.place)
-        with Threads(program, threads) as engine:
+        with engine_for(program, threads) as engine:
             found = evaluate(engine, pairs, np.ones(pairs.size))
         return found, {block.name: found.totals[block.rows] for block in program.blocks}
 
