@@ -21,10 +21,10 @@ from oasis_alloc.serving.exploration import Exploration
 from oasis_alloc.serving.request.checked import Checked
 from oasis_alloc.serving.request.clashes import explain_clashes
 from oasis_alloc.serving.request.diversity import DPP, MMR, Embeddings, prepared
-from oasis_alloc.serving.request.target_shares import TargetShares
 from oasis_alloc.serving.request.prepared import Prepared
 from oasis_alloc.serving.request.reader import User, UserLike
 from oasis_alloc.serving.request.sampling import Sample, Sampler
+from oasis_alloc.serving.request.target_shares import TargetShares
 from oasis_alloc.serving.schema import Schema, schema_of
 
 if TYPE_CHECKING:
