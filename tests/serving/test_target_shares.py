@@ -63,7 +63,7 @@ def test_slates_are_no_worse_than_those_of_the_greedy_rule(policy: oa.Policy, we
         ours, theirs = (aim(s, scores, parts, target, weight) for s in (slate, steck(scores, parts, target, weight)))
         assert ours >= theirs - 1e-9
         better += ours > theirs + 1e-9
-    assert better >= 3
+    assert better >= (0 if weight < 0.1 else 5)
 
 
 def test_without_weight_slates_are_those_of_scores(policy: oa.Policy) -> None:

@@ -44,9 +44,7 @@ def worth_of(kind: int, a: float, b: float, c: float, e: float) -> float:
         return -a * (e * np.log(e / b) - e) if e > 0.0 else 0.0
     if kind == _POWER:
         y = max(e + b, _SMALLEST)
-        if c == 1.0:
-            return float(a * np.log(y))
-        return float(a * y ** (1.0 - c) / (1.0 - c))
+        return float(a * np.log(y) if c == 1.0 else a * y ** (1.0 - c) / (1.0 - c))
     return -0.5 * a * (e - b) * (e - b)
 
 
