@@ -89,7 +89,7 @@ class Plan(ByFields):
         for name, named in (("starts", given["start"]), ("ends", given["end"]), ("mode", modes)):
             if unknown := [label for label in named if label not in labels]:
                 raise InputError(
-                    f"Plan({name}): {shown(unknown[0])} has no goal; give it a cap, a floor, or a daily or hourly limit."
+                    f"Plan({name}): {shown(unknown[0])} has no goal; give it a cap, a floor, a daily or an hourly cap."
                 )
         common = {"start": _real("start", start), "end": _real("end", end)}
         goals = []

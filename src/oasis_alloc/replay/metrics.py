@@ -114,9 +114,10 @@ def diversity_of(trace: Trace, layout: Layout) -> dict[str, float]:
     key = next((one for one in cands.items.values() if getattr(one, "indptr", None) is None), None)
     if key is None or not trace.shown.size:
         return {}
-    codes = np.asarray(key.codes)[np.asarray(cands.item)]
-    m = len(key.labels) + 1
-    shown = np.where(trace.shown >= 0, codes[trace.shown] + 1, -1)
+    codes, item = np.asarray(key.codes), np.asarray(cands.item)
+    offered = layout.offered(codes, len(key.labels) + 1)
+    m = offered.size
+    shown = np.where(trace.shown >= 0, codes[item[trace.shown]] + 1, -1)  # where nothing is shown, any pair is read
     n, size = shown.shape
     sample = shown[:: max(1, n // 20000)]
     alike, pairs = 0.0, 0.0
@@ -126,7 +127,6 @@ def diversity_of(trace: Trace, layout: Layout) -> dict[str, float]:
             pairs += float(both.sum())
             alike += float((both & (sample[:, a] == sample[:, b]) & (sample[:, a] > 0)).sum())
     got = np.bincount(shown[shown >= 0], minlength=m).astype(np.float64)
-    offered = np.bincount(codes + 1, minlength=m).astype(np.float64)
     p, q = got / max(got.sum(), _SMALL), offered / offered.sum()
     return {
         "intra-list distance": 1.0 - alike / max(pairs, 1.0),
