@@ -41,10 +41,11 @@ def scenarios(run: Run) -> tuple[tuple[str, ...], list[list[str]]]:
     for scenario in dict.fromkeys(row["scenario"] for row in run["rows"]):
         here = {row["contender"]: row for row in run["rows"] if row["scenario"] == scenario}
         mine = here["adaptive"]
+        theirs = [f"{here[name]['share']:.4f}" if name in here else "" for name in others]
         rows.append(
             [scenario, f"{mine['seeds']}", f"{mine['share']:.4f}", f"{mine['worst_share']:.4f}",
              f"{mine['within']:.0f} of 55", f"{mine['least_delivered']:.2f}",
-             f"{max(row['above'] for row in here.values()):.0f}", *(f"{here[name]['share']:.4f}" for name in others)]
+             f"{max(row['above'] for row in here.values()):.0f}", *theirs]
         )  # fmt: skip
     return heads, rows
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import same, shown
 from oasis_alloc.common.pickling import ByFields
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 Numbers = Mapping[Any, float] | None
 
 
-@suggesting
 class Plan(ByFields):
     """Goals of the groups of one measure, for `oa.Pacer`; plans are added up by `+`.
 
@@ -91,7 +89,7 @@ class Plan(ByFields):
         for name, named in (("starts", given["start"]), ("ends", given["end"]), ("mode", modes)):
             if unknown := [label for label in named if label not in labels]:
                 raise InputError(
-                    f"Plan({name}): {shown(unknown[0])} has no goal; give it a cap, a floor or a limit per day or hour."
+                    f"Plan({name}): {shown(unknown[0])} has no goal; give it a cap, a floor, a daily or an hourly cap."
                 )
         common = {"start": _real("start", start), "end": _real("end", end)}
         goals = []

@@ -89,8 +89,8 @@ class Served:
 
         It is not counted: tell `observe` what was served, as `pacer.usage(slate, items, columns, user)`.
         """
-        policy, known = self._asked(user, attributes)
         core, kind = self._core, self._live.kind(self.policy._scorer.reader.user(user))
+        policy, known = self._asked(user, attributes) if attributes else (self.policy, kind.user)
         if core.rates is not None:
             exclude = self._without(kind, items, exclude)
         slate = policy.select(items, columns, known, k, pinned, exclude, fill, None, None, **attributes)

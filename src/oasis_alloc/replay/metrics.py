@@ -62,7 +62,8 @@ def measured(trace: Trace, world: World, layout: Layout, best: Floats, hindsight
     had = trace.gained[:, 1]
     could = best[world.order]
     lost = 1.0 - had / np.maximum(could, _SMALL)
-    worst = np.sort(lost)[-max(1, lost.size // 20) :]
+    few = max(1, lost.size // 20)
+    worst = np.sort(np.partition(lost, lost.size - few)[-few:]) if lost.size else lost
     out = {
         "delivery ratio": float(ratio.mean()) if ratio.size else math.nan,
         "within 5 %": float((np.abs(ratio - 1.0) <= 0.05).mean()) if ratio.size else math.nan,
@@ -114,19 +115,19 @@ def diversity_of(trace: Trace, layout: Layout) -> dict[str, float]:
     key = next((one for one in cands.items.values() if getattr(one, "indptr", None) is None), None)
     if key is None or not trace.shown.size:
         return {}
-    codes = np.asarray(key.codes)[np.asarray(cands.item)]
-    m = len(key.labels) + 1
-    shown = np.where(trace.shown >= 0, codes[trace.shown] + 1, -1)
-    n, size = shown.shape
-    sample = shown[:: max(1, n // 20000)]
-    alike, pairs = 0.0, 0.0
-    for a in range(size):
-        for b in range(a):
-            both = (sample[:, a] >= 0) & (sample[:, b] >= 0)
-            pairs += float(both.sum())
-            alike += float((both & (sample[:, a] == sample[:, b]) & (sample[:, a] > 0)).sum())
-    got = np.bincount(shown[shown >= 0], minlength=m).astype(np.float64)
-    offered = np.bincount(codes + 1, minlength=m).astype(np.float64)
+    codes, item = np.asarray(key.codes), np.asarray(cands.item)
+    offered = layout.offered(codes, len(key.labels) + 1)
+    m = offered.size
+    n, size = trace.shown.shape
+    sample = trace.shown[:: max(1, n // 20000)].T  # a row per slot, so that each comparison reads one line of memory
+    slots = np.ascontiguousarray(np.where(sample >= 0, codes[item[sample]] + 1, 0), np.int32)
+    filled = (sample >= 0).sum(axis=0)
+    pairs = float((filled * (filled - 1) // 2).sum())
+    alike = float(sum(
+        np.count_nonzero((slots[a] == slots[b]) & (slots[a] > 0)) for a in range(size) for b in range(a)
+    ))  # fmt: skip
+    times = np.bincount(item[trace.shown[trace.shown >= 0]], minlength=codes.size)
+    got = np.bincount(codes + 1, times, m)
     p, q = got / max(got.sum(), _SMALL), offered / offered.sum()
     return {
         "intra-list distance": 1.0 - alike / max(pairs, 1.0),

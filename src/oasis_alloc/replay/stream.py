@@ -45,6 +45,7 @@ class Layout:
         self.n_classes = policy._scorer.formula.n_classes
         self._best: Floats | None = None
         self._worth: Floats | None = None
+        self._offered: Floats | None = None
 
     def kinds(self, live: Live) -> list[Kind]:
         """The kinds of users of the requests, at the prices of a pacer."""
@@ -71,6 +72,13 @@ class Layout:
             best = -np.partition(-rows, k - 1, axis=1)[:, :k]
             out[a:b] = np.where(best > 0, best, 0.0).sum(axis=1)
         return out
+
+    def offered(self, codes: npt.NDArray[np.int32], n: int) -> Floats:
+        """(n,) pairs of items without a label, and with each; `codes` are those of the first key with one label."""
+        if self._offered is None:
+            pairs = codes[np.asarray(self.requests.candidates.item)]
+            self._offered = np.bincount(pairs + 1, minlength=n).astype(np.float64)
+        return self._offered
 
     def worth(self) -> Floats:
         """(n_requests,) the largest organic value of its candidates: the adversary orders by it."""
