@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.files import reason_of
@@ -29,6 +30,7 @@ from oasis_alloc.data.validation import item_dtype
 from oasis_alloc.errors import InputError, require
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, repr=False)
 class Partitions:
     """A directory of partitions by user, as `partition` writes it.
@@ -166,6 +168,7 @@ class Partitions:
         )
 
 
+@suggesting
 def partition(
     pairs: str | PathLike[str] | RemotePath,
     directory: str | PathLike[str] | RemotePath,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.later import public_function
 from oasis_alloc.common.seeds import Rng
 from oasis_alloc.common.types import Floats
@@ -78,6 +79,7 @@ class Solution(Answer):
         out.flags.writeable = False
         return out
 
+    @suggesting
     def to_frame(self, backend: str | None = None) -> Any:
         """The non-zeros as a frame of the same kind as the candidates' frames, with the caller's ids and a column `x`.
 
@@ -91,6 +93,7 @@ class Solution(Answer):
         self.raise_if_infeasible()
         return answers_frame(self.problem.candidates, self.pairs, {"x": self.x}, backend)
 
+    @suggesting
     def groups_frame(self, name: str | None = None, backend: str | None = None) -> Any:
         """Limits, totals and prices of the groups of one constraint or function, or of all of them, as a frame.
 
@@ -162,6 +165,7 @@ class Solution(Answer):
         self.raise_if_infeasible()
         save(self, path)
 
+    @suggesting
     def round(self, rng: Rng = 0) -> Rounded:
         """Draw one whole slate per user such that every pair is shown with exactly its probability x.
 
@@ -230,6 +234,7 @@ class Solution(Answer):
         with engine_for(program, 1) as engine:
             return engine.scores(np.concatenate(prices) if prices else np.empty(0))
 
+    @suggesting
     def policy(
         self,
         valid_for: float | None = None,
@@ -337,6 +342,7 @@ class Solution(Answer):
                 "shown."
             )
 
+    @suggesting
     def shadow_prices(self, limit: int | None = None) -> ShadowPrices:
         """Every price that is not 0, with its limit, its total and a sentence, largest weight first.
 
@@ -356,6 +362,7 @@ class Solution(Answer):
 
         return shadow_prices(self, limit)
 
+    @suggesting
     def report(self, after_selection: Mapping[str, Expectation] | None = None) -> str:
         """One screen of text: how the solve ended, what it achieved, and what one more unit of each limit would cost.
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from effort import diagonal
 
 import oasis_alloc as oa
 from oasis_alloc.__main__ import main
@@ -51,8 +52,9 @@ def written(tmp_path: Path, frame: pd.DataFrame, n_files: int = 3) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("texts", [False, True])
-@pytest.mark.parametrize("rows", [100, 1_500, 10**6])
+@pytest.mark.parametrize(
+    ("texts", "rows"), diagonal({"False": False, "True": True}, {"100": 100, "1500": 1_500, "1000000": 10**6}, every=2)
+)
 def test_the_candidates_are_those_of_frames(
     tmp_path: Path, texts: bool, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

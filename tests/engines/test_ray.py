@@ -67,7 +67,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> oa.Partitions:
 
 @pytest.fixture(autouse=True)
 def many_chunks() -> Iterator[None]:
-    with SIZES.using(chunk_pairs=1_000):
+    with SIZES.using(chunk_pairs=1_000, max_small=0):
         yield
 
 
@@ -136,7 +136,7 @@ def test_pairs_stay_at_the_actors(stored: oa.Partitions, monkeypatch: pytest.Mon
     assert solution.status.name == "SOLVED"
 
 
-@pytest.mark.parametrize("name", ["limits", "rules", "conflict"])
+@pytest.mark.parametrize("name", ["limits", "rules", "kept share", "slots", "conflict"])
 @pytest.mark.parametrize("elsewhere", ["a new actor", "that are left"])
 def test_an_actor_that_dies_changes_nothing(
     stored: oa.Partitions, started: list[Cluster], name: str, elsewhere: str, monkeypatch: pytest.MonkeyPatch,
@@ -239,6 +239,29 @@ def test_the_last_actor_that_dies_is_an_error(stored: oa.Partitions, monkeypatch
         oa.solve(problem, engine=engine(2, replace_timeout=0.001))
 
 
+@pytest.mark.parametrize("name", ["kept share", "slots"])
+def test_pairs_are_read_once_by_the_actors(
+    stored: oa.Partitions, started: list[Cluster], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Also what users can have at most is worked out there: this process reads no row group."""
+    problem = problems[name](stored.candidates(items=candidates_of.items))
+    loads = []
+    ask = Cluster.ask
+
+    def counted(self: Cluster, key: int, name: str, arguments: Any) -> Any:
+        found = ask(self, key, name, arguments)
+        if name == "load":
+            loads.append(len(self._stores))
+        return found
+
+    monkeypatch.setattr(Cluster, "ask", counted)
+    assert oa.solve(problem, gap=1e-4, engine=engine(2)).status.name == "SOLVED"
+    assert problem.candidates.stream is not None
+    assert problem.candidates.stream.budget.peak == 0
+    assert len(loads) > 1, "an engine for what users can have, and one to solve"
+    assert max(loads) == 1, "which share their pairs"
+
+
 def test_a_damaged_partition_is_named(tmp_path: Path) -> None:
     stored = files_of(tmp_path)
     problem = problems["limits"](stored.candidates(items=candidates_of.items))
@@ -338,6 +361,16 @@ def test_the_code_of_the_page_runs() -> None:
     same(oa.solve(names["problem"], gap=1e-4), names["solution"])
 
 
+@pytest.mark.parametrize("name", ["kept share", "slots"])
+def test_slates_are_resumed_elsewhere(stored: oa.Partitions, tmp_path: Path, name: str) -> None:
+    problem = problems[name](stored.candidates(items=candidates_of.items))
+    state = tmp_path / "state"
+    oa.solve(problem, gap=GAP, pass_limit=6, checkpoint=state, engine=engine(2))
+    here = oa.solve(problem, gap=GAP, resume=state)
+    same(oa.solve(problem, gap=GAP, resume=state, engine=engine(3)), here)
+    same(oa.solve(problems[name](candidates_of()), gap=GAP, resume=state), here)
+
+
 def test_checkpoints_starts_relaxations_and_the_reference_work(stored: oa.Partitions, tmp_path: Path) -> None:
     problem = problems["limits"](stored.candidates(items=candidates_of.items))
     state = tmp_path / "state"
@@ -350,13 +383,6 @@ def test_checkpoints_starts_relaxations_and_the_reference_work(stored: oa.Partit
     assert relaxed.status.name == "RELAXED"
     same(oa.solve(conflict, gap=1e-4, on_conflict="relax", engine=engine(3)), relaxed)
     same(oa.solve(problem, solver="conic", engine=engine(2)), oa.solve(problem, solver="conic"))
-
-
-@pytest.mark.parametrize("slate", [oa.Slate(3, keep={"relevance": 0.9}), oa.Slate(3, at_least=1)])
-def test_slates_that_streams_do_not_support_are_refused_by_name(stored: oa.Partitions, slate: oa.Slate) -> None:
-    problem = problems["limits"](stored.candidates(items=candidates_of.items)).replace(slate=slate)
-    with pytest.raises(ProblemError, match=r"(keep|at_least) needs all pairs of a user at once"):
-        oa.solve(problem, engine=engine(2))
 
 
 def test_the_progress_can_stop_a_solve(stored: oa.Partitions) -> None:

@@ -69,7 +69,7 @@ def test_a_node_that_is_killed_changes_nothing(
             if spare:
                 two_nodes.add_node(**NODE)
 
-    with SIZES.using(chunk_pairs=1_000):
+    with SIZES.using(chunk_pairs=1_000, max_small=0):
         expected = oa.solve(problem, gap=1e-7)
         engine = oa.RayEngine(address=two_nodes.address, actors=2, replace_timeout=60.0 if spare else 2.0)
         found = oa.solve(problem, gap=1e-7, engine=engine, progress=kill)

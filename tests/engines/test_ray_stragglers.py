@@ -91,7 +91,7 @@ def test_a_store_gives_back_what_has_moved(tmp_path: Path) -> None:
         held = Held(program, Store(program), 1)
     held.load([0, 1, 2, 3, 7])
     held.load([2, 3, 4])
-    runs = held._store.runs
+    runs = held.store.runs
     assert [(run.first, run.last) for run in runs] == [
         tuple(held._edges[[0, 4]]), tuple(held._edges[[7, 8]]), tuple(held._edges[[4, 5]]),
     ]  # fmt: skip
@@ -99,7 +99,7 @@ def test_a_store_gives_back_what_has_moved(tmp_path: Path) -> None:
     fresh = Held(program, Store(program), 1)
     fresh._edges = held._edges
     fresh.load([1, 2, 4])
-    assert len(held._store.runs) == 2
+    assert len(held.store.runs) == 2
     for chunk in (1, 2, 4):
         first, last = held._edges[chunk : chunk + 2].tolist()
         pairs = [some._run(first, last) for some in (held, fresh)]
@@ -111,4 +111,4 @@ def test_a_store_gives_back_what_has_moved(tmp_path: Path) -> None:
             )
             assert np.array_equal(a, b)
     held.drop([])
-    assert held._store.runs == []
+    assert held.store.runs == []

@@ -375,6 +375,7 @@ def check_played(done: oa.Replay, against: Iterable[str]) -> None:
     assert share["scenario", "adaptive"] > 0.98
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("sync", [3600.0, *full_only(300.0)])
 def test_a_week_is_paced(
     sync: float, data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

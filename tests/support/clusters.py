@@ -87,8 +87,21 @@ def _conflict(candidates: oa.Candidates) -> oa.Problem:
     return oa.Problem(candidates, oa.total("relevance"), limits, oa.Slate(2))
 
 
+def _kept(candidates: oa.Candidates) -> oa.Problem:
+    slate = oa.Slate(4, at_most={"campaign": 1}, at_least=2, keep={"relevance": 0.8})
+    limits = [(oa.exposure(by="campaign") <= 420.0).named("caps"), oa.total("promotion") >= 1_900.0]
+    return oa.Problem(candidates, oa.total("relevance") + 0.4 * oa.total("promotion"), limits, slate)
+
+
+def _slots(candidates: oa.Candidates) -> oa.Problem:
+    slate = oa.Slate(3, slot_weights=[1.0, 0.7, 0.7], keep={"relevance": 0.5})
+    limits = [(oa.exposure(by="campaign") <= 330.0).named("caps")]
+    return oa.Problem(candidates, oa.total("promotion"), limits, slate, supply=np.linspace(0.5, 2.0, N_USERS))
+
+
 problems: dict[str, Callable[[oa.Candidates], oa.Problem]] = {
     "limits": _limits, "curved": _curved, "rules": _rules, "supply": _supply, "conflict": _conflict,
+    "kept share": _kept, "slots": _slots,
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError
@@ -27,6 +28,7 @@ from oasis_alloc.policy import Policy
 from oasis_alloc.serving.overlay import Overlay
 
 
+@suggesting
 class Pacer(Served, Sharing, Resolving):
     """A policy whose prices follow deliveries; safe under threads, one per process.
 

@@ -37,7 +37,7 @@ def optimize(
     `z` are dual variables to start from, and `scale` is the typical score, where the caller knows better. Rows that
     cannot have a price, or have a known one, would cost as much as others, and are left out meanwhile.
     """
-    settings = DUAL.now if settings is None else settings
+    settings = (DUAL.now if settings is None else settings).for_gap(monitor.target)
 
     def run(engine: Engine, narrowing: Narrowing | None) -> None:
         start = z if z is None or narrowing is None else narrowing.variables(z)
@@ -136,6 +136,9 @@ def first_point(run: Run, z: Floats | None) -> tuple[Floats, float]:
     # those of support functions begin at their mean; the one of a group that is worst off may be many times as large
     shared = [np.abs(start[block.variables]).max() for block, _ in program.supports]
     gamma = max(settings.first_gamma * run.unit, settings.first_shared_gamma * float(np.max(shared, initial=0.0)))
+    own = run.engine.own_rows
+    if own is not None and np.unique(program.row).size == own.rows.size:  # no steps lead to these prices
+        gamma = min(gamma, settings.own_gamma * float(run.monitor.target) * run.unit)
     return start, gamma if earlier is None else earlier
 
 
@@ -320,7 +323,8 @@ def sample_stride(program: Program, slots_per_row: int, settings: DualSettings) 
     if program.n_pairs < settings.sample_pairs:
         return 1
     slots = program.n_users * program.size
-    return int(np.clip(slots // max(1, slots_per_row * program.n_limited), 1, settings.max_stride))
+    largest = max(settings.max_stride, program.n_pairs // settings.large_sample)
+    return int(np.clip(slots // max(1, slots_per_row * program.n_limited), 1, largest))
 
 
 def undecided_wanted(dual: SmoothedDual, point: Point) -> int:

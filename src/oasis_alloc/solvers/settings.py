@@ -5,7 +5,7 @@ Smoothings are called gamma. A typical score is the mean value of a slot when no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from oasis_alloc.common.tuning import Tuning
 
@@ -18,6 +18,7 @@ class DualSettings:
     few_rows: float = 0.9  # share of the rows that can have a price, up to which the others are left out
     # the smoothing (dual.py), in typical scores
     first_gamma: float = 0.3  # where a solve without prices starts
+    own_gamma: float = 10.0  # the same in requested gaps, where all prices are users' own and found without steps
     first_shared_gamma: float = 1.0  # the same, in first prices of support functions, if that is more
     last_sample_gamma: float = 0.03  # where a sample is left, and where a solve with prices starts
     last_gamma: float = 1e-7  # the least there is
@@ -36,7 +37,8 @@ class DualSettings:
     few_steps: int = 4  # the same where passes are expensive: under rules of slates
     # samples of users (dual.py)
     sample_pairs: int = 200_000  # below this many pairs a sample saves nothing
-    max_stride: int = 16  # a sample has at least one in this number of users
+    max_stride: int = 16  # a sample has at least one in this number of users, or this many pairs:
+    large_sample: int = 1 << 22
     slots_per_row: int = 20  # in a sample, for every row that it has to price
     min_slots_per_row: int = 10  # the same where all users are asked next at the same gamma; 4 led curved rows astray
     # the input of the finisher (dual.py)
@@ -118,7 +120,9 @@ class DualSettings:
     first_radius: float = 1e-3  # minimum share of its own price by which a curved row's price may move at first
     min_margin: float = 1e-6  # the same for the margin: tied pairs have margins near 0
     finest: float = 1e-9  # radius of curved rows, in typical scores, below which their chords are fine enough
-    loose: float = 5e-4  # requested gap from which the first rounds only look for an allocation
+    loose: float = 5e-4  # requested gap from which prices may be rough, and first rounds only look for an allocation
+    loose_fine: float = 2e-2  # `fine` for such a gap: the linear program corrects more prices per pass than steps do
+    loose_slots: int = 10  # `slots_per_row` for it
     loose_rounds: int = 8  # the most rounds of that kind
     alternatives: int = 15_000  # maximum number of pairs opened for users who can drop a pair only for another
     few_pressed: int = 100  # rows pressed at a time, of which the users get alternatives at once
@@ -129,9 +133,19 @@ class DualSettings:
     first_slack: float = 1e3  # first highest price of a slack, in the largest value or price
     max_slack: float = 1e12  # the last one, in typical scores
     kink: float = 1e-9  # gamma, in typical scores, of visits that are made for the bound alone
+    ruled_decided: float = (
+        1e-4  # requested gap from which decisions tell the bound under rules, for which they have a kink
+    )
     ruled_kink: float = 1e-7  # the least of it under rules, where no gap below 1e-6 is asked for
     # conflicts (relaxation.py)
     whole_relaxation: int = 100_000  # pairs up to which the least relaxation is one linear program over all of them
+
+    def for_gap(self, gap: float) -> DualSettings:
+        """The settings for a requested gap: with a loose one, prices are rougher where others correct them."""
+        if gap < self.loose:
+            return self
+        slots = min(self.slots_per_row, self.loose_slots)
+        return replace(self, fine=max(self.fine, self.loose_fine), slots_per_row=slots)
 
 
 DUAL = Tuning(DualSettings())

@@ -47,6 +47,7 @@ class Cluster:
         self._keys = itertools.count()
         self._stores: dict[Any, int] = {}
         self._streams: list[Any] = []
+        self._deferred: list[tuple[int, str, Callable[[list[int]], tuple[Any, ...]]]] = []  # the first is the engine
         self._edges: Ints | None = None
         self.watch = Watch(settings.stragglers == "move")
         self.metrics = Metrics()
@@ -70,9 +71,8 @@ class Cluster:
         elif not np.array_equal(self._edges, made.edges):
             raise SolverError("programs of one solve have different chunks: a bug in oasis_alloc, please report it.")
         self._engines[made.key] = made
-        calls = [(seat, *made.opening(self._store_of(program))) for seat in self._seats]
-        self._gather([(seat, name, arguments(seat.chunks)) for seat, name, arguments in calls])
-        self.ask(made.key, "load", lambda chunks: (chunks,))
+        self.defer(made.key, *made.opening(self._store_of(program)))
+        self.defer(made.key, "load", lambda chunks: (made.key, chunks))
         return made
 
     def reach(self, program: Program) -> tuple[Floats, Floats]:
@@ -80,6 +80,11 @@ class Cluster:
         with self.engine(program) as engine:
             survey = engine.survey()
             return survey.min_totals, survey.max_totals
+
+    def attained(self, program: Program, guarded: bool) -> Floats:
+        """(n_users,) the largest sum over a slate, under the program's rules, of the column of `keep`, or of 1."""
+        with self.engine(program) as engine:
+            return engine.attained(guarded)
 
     def places(self) -> list[dict[str, Any]]:
         """Node, process and peak memory of every actor."""
@@ -108,10 +113,13 @@ class Cluster:
         return next(self._keys)
 
     def forget(self, engine: RayChunks) -> None:
-        """Drop an engine."""
-        if self._engines.pop(engine.key, None) is not None:
-            for seat in self._seats:
-                seat.actor.close.remote(engine.key)
+        """Drop an engine; actors do so before their next call."""
+        if self._engines.pop(engine.key, None) is None:
+            return
+        if any(key == engine.key and name == "open" for key, name, _ in self._deferred):  # it was of no use
+            self._deferred = [call for call in self._deferred if call[0] != engine.key]
+        else:
+            self.defer(engine.key, "close", lambda chunks: (engine.key,))
 
     def close(self) -> None:
         """End all actors, or keep them for the next solve."""
@@ -124,7 +132,14 @@ class Cluster:
             else:
                 seat.actor.reset.remote()
                 idle.append(seat.actor)
-        self._seats, self._engines = [], {}
+        self._seats, self._engines, self._deferred = [], {}, []
+
+    def defer(self, key: int, name: str, arguments: Callable[[list[int]], tuple[Any, ...]]) -> None:
+        """Call a method of all actors before their next call, in the same round.
+
+        It has no result, and repeating it for the same chunks changes nothing.
+        """
+        self._deferred.append((key, name, arguments))
 
     def ask(
         self, key: int, name: str, arguments: Callable[[list[int]], tuple[Any, ...]]
@@ -135,9 +150,14 @@ class Cluster:
         """
         self.rounds += 1
         out: list[tuple[list[int], Any]] = []
+        first, self._deferred = self._deferred, []
         open_ = [(seat, list(seat.chunks)) for seat in self._seats]
         while open_:
-            results, lost = self._gather([(seat, name, (key, *arguments(chunks))) for seat, chunks in open_])
+            calls = []
+            for seat, chunks in open_:
+                each = [(of, given(chunks)) for _, of, given in first] + [(name, (key, *arguments(chunks)))]
+                calls.append((seat, *(each[0] if len(each) == 1 else in_turn(each))))
+            results, lost = self._gather(calls)
             out += [(chunks, result) for (_, chunks), result in zip(open_, results, strict=True) if result is not _LOST]
             moved = self._replace(lost) if lost else set()
             # what an actor answered before it was lost in the place of another has to leave its state again
@@ -277,9 +297,7 @@ class Cluster:
         Returns why the actor is lost, if it is lost meanwhile.
         """
         for engine in self._engines.values():
-            calls: list[Call] = []
-            if not heir.chunks:
-                calls.append(engine.opening(self._store_of(engine.program)))
+            calls: list[Call] = [engine.opening(self._store_of(engine.program))]  # one that is open stays as it is
             calls.append(("load", lambda some, key=engine.key: (key, some)))  # type: ignore[misc]
             for name, arguments in [*calls, *engine.history(self)]:
                 _, lost = self._gather([(heir, name, arguments(chunks))])
@@ -293,7 +311,8 @@ class Cluster:
         assert stream is not None  # checked by `engine`
         self._streams.append(stream)  # as long as it is alive, its arrays' numbers are of no others
         types = tuple(str(array.dtype) for array in program.arrays)
-        same = (id(stream.code_of), tuple(stream.terms), stream.extra, id(stream.weight), types)
+        parts = (stream.code_of, stream.weight, stream.unit, stream.additions, stream.cells, stream.copies)
+        same = (*map(id, parts), tuple(stream.terms), stream.extra, stream.guard, types)
         valued = self._stores.setdefault((*same, False), len(self._stores))
         if not stream.valueless:
             return valued, None
@@ -301,6 +320,12 @@ class Cluster:
 
 
 _LOST = object()
+
+
+def in_turn(calls: Sequence[tuple[str, tuple[Any, ...]]]) -> tuple[str, tuple[Any, ...]]:
+    """One call of an actor for several; arguments stay on the top level, where Ray looks for those in its store."""
+    plan = [(name, len(arguments)) for name, arguments in calls]
+    return "in_turn", (plan, *(argument for _, arguments in calls for argument in arguments))
 
 
 def slim(program: Program) -> Program:

@@ -6,7 +6,7 @@ of the chunks, so the bits do not depend on which actor has which chunk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,9 @@ from oasis_alloc.engines.base import PairSplit, Visit
 from oasis_alloc.engines.chunks import Chunked
 from oasis_alloc.engines.pieces import ChunkPart, Piece
 from oasis_alloc.engines.ray.cluster import Call, dealt, slim
+from oasis_alloc.engines.ray.found import FarPairs, FoundPairs, both, open_of, places_of
+from oasis_alloc.engines.ray.sample import Sample, Thresholds
+from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.pair_lookup import PairView
@@ -28,6 +31,7 @@ from oasis_alloc.program.program import Program
 if TYPE_CHECKING:
     from oasis_alloc.engines.ray.cluster import Cluster
 
+_KEPT_BYTES = 1 << 24  # of curvature that comes with a visit; more is asked for where it is needed
 _WIRE_BYTES = 1 << 25  # of tables by chunk that come back per visit; beyond it, chunks are added up at the actors
 
 
@@ -50,8 +54,13 @@ class RayChunks(Chunked):
         self._cluster = cluster
         self.key = cluster.next_key()
         self._prices, self._margins = np.empty(0), np.empty(0)  # of the current call
-        self._curvature_of = 0  # the visit whose curvature is here
-        self._history: list[State | tuple[RayChunks, int]] = []
+        self._curvature: list[Any] = []  # of the last visit, as actors sent it
+        self._curvature_of = 0  # the visit whose curvature is in `_kept`
+        self._found_pairs = FoundPairs(program.arrays.like(0), self._fetched)
+        self._shown: Ints | None = None  # by the last decision, with their sums
+        self._sums_of_shown: tuple[Floats, Floats] = np.empty(0), np.empty(0)
+        self._sample: Sample | None = None  # with thresholds that are newer than those of the actors
+        self._history: list[State | Thresholds | tuple[RayChunks, int]] = []
         per_parcel = max(1, -(-2 * self._load.nbytes // _WIRE_BYTES))
         self._parcels = np.arange(self._n) // per_parcel
 
@@ -88,22 +97,27 @@ class RayChunks(Chunked):
     def history(self, cluster: Cluster) -> Iterator[Call]:
         """The calls that bring an actor to the state after the last call."""
         for state in self._history:
-            if isinstance(state, State):
+            if not isinstance(state, tuple):
                 yield self._call_of(state)
             else:
                 other, n = state
                 yield other.opening(cluster._store_of(other.program))
                 for earlier in other._history[:n]:
-                    assert isinstance(earlier, State)  # an engine without rules follows none
+                    assert not isinstance(earlier, tuple)  # an engine without rules follows none
                     yield other._call_of(earlier)
-                yield "follow", lambda chunks, other=other: (self.key, chunks, other.key)  # type: ignore[misc]
+                yield self._following(other)
                 yield "close", lambda chunks, other=other: (other.key,)  # type: ignore[misc]
 
-    def _call_of(self, state: State) -> Call:
+    def _call_of(self, state: State | Thresholds) -> Call:
+        if isinstance(state, Thresholds):
+            return "settle", lambda chunks: (self.key, chunks, state.stride, state.of(chunks))
         tables = state.program.tables(state.prices)
         within = () if state.margins is None else (state.program.widest(state.margins),)
         parcels = (self._parcels,) if state.name == "visit" else ()
         return state.name, lambda chunks: (self.key, chunks, *parcels, tables, *within, *state.numbers)
+
+    def _following(self, other: RayChunks) -> Call:
+        return "follow", lambda chunks: (self.key, chunks, other.key)
 
     def _ask(self, name: str, *arguments: Any) -> list[tuple[list[int], Any]]:
         return self._cluster.ask(self.key, name, lambda chunks: (chunks, *arguments))
@@ -131,33 +145,90 @@ class RayChunks(Chunked):
             self._place(chunks, up, positive)
             self._place(chunks, down, negative)
 
+    def attained(self, guarded: bool) -> Floats:
+        """(n_users,) as `program.attaining` says, read by the actors."""
+        return np.concatenate(self._by_chunk("attained", guarded))
+
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
         self._prices = np.array(prices)
         return super().visit(prices, gamma, stride)
 
     def _visit_pieces(self, tables: Floats, gamma: float, stride: int) -> None:
+        sample = self._sampled(stride)
+        if sample is not None:
+            point = self._point(tables, gamma)
+
+            def job(chunk: int) -> None:
+                self._load[chunk], self._square[chunk], self._out[chunk] = 0.0, 0.0, 0.0
+                sample.visit(chunk, self.program.size, point, self._sums(chunk))
+
+            self._chunks(job)
+            self._curvature_of = self.visits
+            return
+        self._settle()
         numbers = (gamma, stride, self._slack, self._keep_every)
+        self._curvature = [None] * self._n
         took = []
-        for chunks, (out, load, square, report) in self._ask("visit", self._parcels, tables, *numbers):
+        for chunks, (out, load, square, kept, report) in self._cluster.ask(
+            self.key, "visit", lambda chunks: (chunks, self._parcels, tables, *numbers, self._room(chunks))
+        ):
             self._out[chunks] = out
             self._place(chunks, load, self._load)
             self._place(chunks, square, self._square)
+            self._spread(chunks, kept or (), self._curvature)
             took.append((chunks, report))
-        self._remember("visit", *numbers)
+        self._remember("visit", *numbers, 0)
         if stride == 1:
             self._cluster.watch.seen(self._cluster, self, took)
 
+    def _room(self, chunks: list[int]) -> int:
+        """Bytes of the curvature of some chunks up to which it comes with the visit."""
+        return _KEPT_BYTES * len(chunks) // self._n
+
+    def _sampled(self, stride: int) -> Sample | None:
+        """The users of a stride at this process; None under rules, and where their pairs are many."""
+        program = self.program
+        n_bytes = program.n_pairs // stride * program.arrays.like(1).n_bytes
+        most = self._sizes.max_small if stride == 1 else self._sizes.max_sample
+        # `keep_every` counts users by their numbers in the program
+        if self._rules is not None or self._keep_every > 1 or n_bytes > most:
+            return None
+        if self._sample is None or self._sample.thresholds.stride != stride:
+            self._settle()
+            self._sample = Sample.of(program, self._edges, stride, self._by_chunk("sample", stride))
+        return self._sample
+
+    def _settle(self, drop: bool = True) -> None:
+        """Give the thresholds of the sample to the actors, with their next call."""
+        if self._sample is None:
+            return
+        settled = self._sample.thresholds.copy()
+        self._cluster.defer(self.key, *self._call_of(settled))
+        self._history.append(settled)
+        if drop:
+            self._sample = None
+
+    @property
+    def thresholds(self) -> Floats:
+        self._settle(drop=False)
+        return np.concatenate(self._by_chunk("thresholds"))
+
     def _curvature_chunks(self, tables: Floats) -> None:
         """Products at this process, from what actors have kept: a visit is followed by many, each a round otherwise."""
+        if self._curvature_of != self.visits:
+            missing = any(own is None for own in self._curvature)
+            every = self._by_chunk("kept") if missing else self._curvature
+            for chunk, kept in enumerate(every):
+                self._kept[chunk] = self._as_kept(kept)
+            self._curvature, self._curvature_of = [], self.visits
+        super()._curvature_chunks(tables)
+
+    def _as_kept(self, sent: tuple[Any, ...]) -> Any:
+        """What an actor sent, as kernels are compiled for it: writable."""
+        cell, *others = (np.array(part) for part in sent)
         if self._rules is None:
-            if self._curvature_of != self.visits:
-                for chunk, kept in enumerate(self._by_chunk("kept")):
-                    self._kept[chunk] = visit_kernels.Curvature(*(np.array(part) for part in kept))
-                self._curvature_of = self.visits
-            super()._curvature_chunks(tables)
-            return
-        for chunks, load in self._ask("curvature", self._parcels, tables):
-            self._place(chunks, load, self._load)
+            return visit_kernels.Curvature(cell, *others)
+        return jobs.Curvature(cell.astype(np.int64), *others)
 
     def histogram(self, prices: Floats, widest: float) -> npt.NDArray[np.int64]:
         self._prices = np.array(prices)
@@ -170,28 +241,58 @@ class RayChunks(Chunked):
 
     def decide(self, prices: Floats, margins: Floats) -> PairSplit:
         self._prices, self._margins = np.array(prices), np.array(margins)
-        return super().decide(prices, margins)
+        split = super().decide(prices, margins)
+        self._shown = split.shown
+        return split
 
-    def _decide_pieces(self, tables: Floats, within: Floats, kink: float) -> list[list[ChunkPart]]:
-        found = self._by_chunk("decide", tables, within, kink, self._slack)
-        self._remember("decide", kink, self._slack, margins=self._margins)
-        return found
+    def _decide_pieces(self, tables: Floats, within: Floats, kink: float, bounds: Floats) -> list[list[ChunkPart]]:
+        out: list[list[ChunkPart]] = [[] for _ in range(self._n)]
+        found: list[PairArrays | None] = [None] * self._n
+        values, load = np.zeros(self._n), np.zeros_like(self._load)
+        numbers = kink, self._slack
+        for chunks, (parts, own, worth, loads, best) in self._ask("decide", self._parcels, tables, within, *numbers):
+            self._spread(chunks, parts, out)
+            self._spread(chunks, own or (), found)
+            values[chunks], bounds[chunks] = worth, best
+            self._place(chunks, loads, load)
+        self._sums_of_shown = values, load
+        places = [places_of(parts) for parts in out]
+        self._find([first if self._rules is None else both(first, second) for first, second in places], found)
+        self._remember("decide", *numbers, margins=self._margins)
+        return out
 
     def last_slates(self, prices: Floats, gamma: float) -> tuple[Ints, Floats]:
         self._prices = np.array(prices)
+        self._settle(drop=False)
         return super().last_slates(prices, gamma)
 
     def _allocate_pieces(self, tables: Floats, gamma: float) -> list[list[ChunkPart]]:
-        found = self._by_chunk("allocate", tables, gamma, self._slack)
+        out: list[list[ChunkPart]] = [[] for _ in range(self._n)]
+        found: list[PairArrays | None] = [None] * self._n
+        for chunks, (parts, own) in self._ask("allocate", tables, gamma, self._slack):
+            self._spread(chunks, parts, out)
+            self._spread(chunks, own or (), found)
+        self._find([open_of(parts) for parts in out], found)
         self._remember("allocate", gamma, self._slack)
-        return found
+        return out
+
+    def _find(self, positions: list[Ints], found: list[PairArrays | None]) -> None:
+        """Keep the pairs that came with a call, by chunk."""
+        here = [(some, own) for some, own in zip(positions, found, strict=True) if own is not None]
+        if here:
+            places, arrays = zip(*here, strict=True)
+            self._found_pairs.add(np.concatenate(places), PairArrays.joined(arrays))
 
     def _by_chunk(self, name: str, *arguments: Any) -> list[Any]:
         out: list[Any] = [None] * self._n
         for chunks, found in self._ask(name, *arguments):
-            for chunk, part in zip(chunks, found, strict=True):
-                out[chunk] = part
+            self._spread(chunks, found, out)
         return out
+
+    def _spread(self, chunks: list[int], found: Sequence[Any], into: list[Any]) -> None:
+        """Put what came of each chunk in its place; nothing where nothing came."""
+        for chunk, part in zip(chunks, found, strict=bool(found)):
+            into[chunk] = part
 
     def scores(self, prices: Floats) -> Floats:
         found = self._by_chunk("scores", self.program.tables(prices))
@@ -199,6 +300,11 @@ class RayChunks(Chunked):
         return np.concatenate(found)
 
     def _add_up_chunks(self, taken: PairView, x: Floats) -> Floats:
+        if taken.positions is self._shown and np.all(x == 1.0):
+            values, self._load[:] = self._sums_of_shown
+            return values
+        if self._found_pairs.has(taken.positions):
+            return super()._add_up_chunks(taken, x)
         values, ends = np.zeros(self._n), self._ends(taken.positions)
         for chunks, (own, load) in self._cluster.ask(
             self.key,
@@ -210,55 +316,37 @@ class RayChunks(Chunked):
         return values
 
     def take(self, positions: Ints) -> PairView:
-        return PairView(self.program, positions, FarPairs(self, positions), np.arange(positions.size))
+        return PairView(self.program, positions, FarPairs(self._found_pairs, positions), np.arange(positions.size))
+
+    def _fetched(self, positions: Ints) -> PairArrays:
+        return self.fetch(positions)
 
     def fetch(self, positions: Ints) -> PairArrays:
         """Single pairs, by ascending positions, from the actors that hold them."""
         out, ends = self.program.arrays.like(positions.size), self._ends(positions)
-        for chunks, (code, value, extra) in self._cluster.ask(
+        for chunks, found in self._cluster.ask(
             self.key, "take", lambda chunks: (chunks, _part(positions, chunks, ends))
         ):
-            at = _part(np.arange(positions.size), chunks, ends)
-            out.code[at], out.value[at], out.extra[:, at] = code, value, extra
+            out.put(_part(np.arange(positions.size), chunks, ends), found)
         return out
 
     def _ends(self, positions: Ints) -> Ints:
         return np.searchsorted(positions, self.program.indptr[self._edges])
 
     def plain(self) -> RayChunks:
-        return self._cluster.engine(replace(self.program, rules=None))
+        plain = self._cluster.engine(replace(self.program, rules=None))
+        plain._survey = self._survey  # of pairs, whatever the rules
+        return plain
 
     def follow(self, other: Chunked, gamma: float) -> None:
         assert isinstance(other, RayChunks)  # of the same kind
-        self._ask("follow", other.key)
+        other._settle()
+        self._cluster.defer(self.key, *self._following(other))
         self._history.append((other, len(other._history)))
         super().follow(other, gamma)
 
     def close(self) -> None:
         self._cluster.forget(self)
-
-
-class FarPairs:
-    """Pairs at the actors, fetched when they are first asked for: the solver often needs only their positions."""
-
-    def __init__(self, engine: RayChunks, positions: Ints) -> None:
-        self._engine, self._positions = engine, positions
-
-    @cached_property
-    def _arrays(self) -> PairArrays:
-        return self._engine.fetch(self._positions)
-
-    @property
-    def code(self) -> npt.NDArray[np.integer[Any]]:
-        return self._arrays.code
-
-    @property
-    def value(self) -> npt.NDArray[np.floating[Any]]:
-        return self._arrays.value
-
-    @property
-    def extra(self) -> npt.NDArray[np.floating[Any]]:
-        return self._arrays.extra
 
 
 def _part(values: npt.NDArray[Any], chunks: list[int], ends: Ints) -> npt.NDArray[Any]:

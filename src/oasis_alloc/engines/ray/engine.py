@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from oasis_alloc.engines.ray.parts import Parts
 
 
+@suggesting
 @dataclass(frozen=True)
 class RayEngine(ByFields):
     """Where and how `solve` runs on Ray: `oa.solve(problem, engine=oa.RayEngine(...))`.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +14,18 @@ from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.threads import share, workers
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.corrupt import CorruptFileError
-from oasis_alloc.engines.chunks import Chunked, pairs_of
+from oasis_alloc.engines.chunks import Chunked, part_of
 from oasis_alloc.engines.pieces import Piece, n_pairs_of
+from oasis_alloc.engines.ray.sample import sampled
 from oasis_alloc.kernels.solve import decide as decide_kernels
+from oasis_alloc.kernels.solve import jobs
+from oasis_alloc.kernels.solve import visit as visit_kernels
+from oasis_alloc.program.attaining import attain, pairs_for
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
+
+_FOUND_PAIRS = 1 << 21  # of all actors, that come with a decision
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +71,13 @@ class Store:
         """Raise `CorruptFileError` if rows are not of the users that the candidates' counts say."""
         program = self._program
         assert program.stream is not None  # checked by the driver
-        dataset, indptr = program.stream.dataset, program.indptr
+        dataset, indptr, copies = program.stream.dataset, program.indptr, program.stream.copies
+        if copies is not None:
+            indptr, first, last = copies.indptr, first // copies.times, -(-last // copies.times)
         with dataset.read([dataset.user], verify=True) as reader:
             for at, end, columns in reader.stretches(int(indptr[first]), int(indptr[last])):
                 found = columns[dataset.user]
-                low, high = program.users_of(np.array([at, end - 1])).tolist()
+                low, high = (np.searchsorted(indptr, [at, end - 1], side="right") - 1).tolist()
                 counts = np.diff(np.clip(indptr[low : high + 2], at, end))
                 expected = np.repeat(np.arange(low, high + 1), counts.astype(np.int64))
                 if not np.array_equal(found, expected):
@@ -94,9 +103,7 @@ class Store:
         """Some users of a run, copied, so that the run can be freed."""
         indptr = self._program.indptr
         start, end = int(indptr[first]), int(indptr[last])
-        here = slice(start - run.start, end - run.start)
-        code, value, extra = run.arrays
-        arrays = PairArrays(code[here].copy(), value[here].copy(), extra[:, here].copy())
+        arrays = run.arrays.at(np.arange(start - run.start, end - run.start))
         local = np.empty(self._program.n_users + 1, np.int64)
         local[first : last + 1] = indptr[first : last + 1] - start
         return Run(first, last, start, arrays, readonly(local))
@@ -111,7 +118,7 @@ class Held(Chunked):
 
     def __init__(self, program: Program, store: Store, threads: int) -> None:
         super().__init__(program)
-        self._store = store
+        self.store = store
         self._active: list[int] = []
         self._workers = workers(threads, self._n)
         self._pool = ThreadPoolExecutor(self._workers - 1) if self._workers > 1 else None
@@ -128,28 +135,29 @@ class Held(Chunked):
         for some in np.split(np.asarray(chunks), breaks) if len(chunks) else ():
             yield int(self._edges[some[0]]), int(self._edges[some[-1] + 1])
 
-    def load(self, chunks: Sequence[int]) -> None:
-        """Hold the pairs of these chunks, which are read if no engine of the same store has them."""
+    def load(self, chunks: Sequence[int]) -> bool:
+        """Hold the pairs of these chunks; True if some were read, because no engine of the same store had them."""
         edges = self._edges.tolist()
-        missing = [chunk for chunk in chunks if self._store.run_of(edges[chunk], edges[chunk + 1]) is None]
+        missing = [chunk for chunk in chunks if self.store.run_of(edges[chunk], edges[chunk + 1]) is None]
         for first, last in self.users(missing):
-            self._store.load(first, last)
+            self.store.load(first, last)
+        return bool(missing)
 
     def drop(self, chunks: Sequence[int]) -> None:
         """Give back the memory of the pairs of other chunks."""
-        self._store.keep([*self.users(chunks)])
+        self.store.keep([*self.users(chunks)])
 
     def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
         def whole(chunk: int) -> object:
             first, last = int(self._edges[chunk]), int(self._edges[chunk + 1])
             run = self._run(first, last)
             start = int(self.program.indptr[first])
-            return job(Piece(chunk, True, first, last, start, pairs_of(self.program, run.arrays, run.indptr)))
+            return job(part_of(self.program, (chunk, True, first, last, start), run.arrays, run.indptr))
 
         self._chunks(whole)
 
     def _run(self, first: int, last: int) -> Run:
-        run = self._store.run_of(first, last)
+        run = self.store.run_of(first, last)
         assert run is not None  # the driver has called `load`
         return run
 
@@ -169,13 +177,45 @@ class Held(Chunked):
             begin, end = np.searchsorted(positions, edges[chunk : chunk + 2]).tolist()
             run = self._run(int(self._edges[chunk]), int(self._edges[chunk + 1]))
             parts.append(run.arrays.at(positions[begin:end] - run.start))
-        extra = np.concatenate([part.extra for part in parts], axis=1)
-        return PairArrays(
-            np.concatenate([part.code for part in parts]), np.concatenate([part.value for part in parts]), extra
-        )
+        return PairArrays.joined(parts)
 
     def take(self, positions: Ints) -> PairView:
         return PairView(self.program, positions, self.arrays_at(positions), np.arange(positions.size))
+
+    def sample_of(self, chunk: int, stride: int) -> tuple[PairArrays, Floats]:
+        """(pairs, thresholds) of the users of a chunk whom a visit with this stride goes to."""
+        first, last = int(self._edges[chunk]), int(self._edges[chunk + 1])
+        run, indptr, users = self._run(first, last), self.program.indptr, sampled(first, last, stride)
+        starts, sizes = indptr[users], indptr[users + 1] - indptr[users]
+        before = np.cumsum(sizes) - sizes
+        places = np.arange(int(sizes.sum())) + np.repeat(starts - run.start - before, sizes)
+        return run.arrays.at(places), self._threshold[users]
+
+    def found(self, chunks: Sequence[int], positions: Sequence[Ints]) -> list[PairArrays] | None:
+        """Pairs by positions in each chunk; None where they are too many to be sent unasked."""
+        if sum(some.size for some in positions) > _FOUND_PAIRS * len(chunks) // self._n:
+            return None
+        runs = [self._run(int(self._edges[chunk]), int(self._edges[chunk + 1])) for chunk in chunks]
+        return [run.arrays.at(some - run.start) for run, some in zip(runs, positions, strict=True)]
+
+    def settle(self, chunks: Sequence[int], stride: int, threshold: Floats) -> None:
+        """Take over the thresholds of a sample's users, chunk by chunk."""
+        at = 0
+        for chunk in chunks:
+            users = sampled(int(self._edges[chunk]), int(self._edges[chunk + 1]), stride)
+            self._threshold[users] = threshold[at : at + users.size]
+            at += users.size
+
+    def kept_of(self, chunk: int) -> tuple[Any, ...]:
+        """The fields of the curvature that the last visit has kept of a chunk, as short as they can be."""
+        n, users = self._out[chunk, [visit_kernels.KEPT, visit_kernels.KEPT_USERS]].astype(int).tolist()
+        own = self._kept[chunk]
+        cell, extra = own.cell[:n].astype(np.uint32), np.ascontiguousarray(own.extra[:, :n])
+        if not isinstance(own, jobs.Curvature):
+            return cell, extra, own.end[: users + 1]
+        runs, vectors = own.runs[: users + 1], own.vectors[: users + 1]
+        end = own.end[: int(runs[-1]) + 1]
+        return cell, extra, end, runs, own.held[: int(vectors[-1])], vectors
 
     def values_of(self, positions: Ints, x: Floats) -> Floats:
         """(n_chunks,) values of the active chunks' part of an allocation; its totals by cell go into `_load`."""
@@ -192,8 +232,22 @@ class Held(Chunked):
         self._pieces(job)
         return [out[chunk] for chunk in self._active]
 
+    def attained(self, guarded: bool) -> list[Floats]:
+        """What the users of each active chunk attain, of the column of `keep` or of 1."""
+        assert self.program.rules is not None  # the driver asks under rules only
+        kernel, out = self.program.rules.kernel, np.zeros(self.program.n_users)
+
+        def job(piece: Piece) -> None:
+            assert piece.guard is not None  # `part_of` has made the piece
+            column = piece.guard[0] if guarded else np.ones(piece.pairs.code.size)
+            pairs = pairs_for(self.program, piece.pairs.indptr, piece.pairs.code, column)
+            attain((piece.first, piece.last), pairs, kernel, out, 1)
+
+        self._pieces(job)
+        return [out[self._edges[chunk] : self._edges[chunk + 1]] for chunk in self._active]
+
     def plain(self) -> Held:
-        return Held(replace(self.program, rules=None), self._store, self._workers)
+        return Held(replace(self.program, rules=None), self.store, self._workers)
 
     def close(self) -> None:
         if self._pool is not None:

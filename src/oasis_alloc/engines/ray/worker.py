@@ -17,6 +17,7 @@ import numpy.typing as npt
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.version import package_version
 from oasis_alloc.engines.pieces import ChunkPart
+from oasis_alloc.engines.ray.found import both, open_of, places_of
 from oasis_alloc.engines.ray.held import Held, Store
 from oasis_alloc.engines.settings import SIZES, EngineSizes
 from oasis_alloc.kernels.solve import decide as decide_kernels
@@ -98,10 +99,25 @@ class Worker:
             self.close(key)
         self._stores = {}
 
+    def in_turn(self, plan: list[tuple[str, int]], *arguments: Any) -> Any:
+        """Call several methods, each with its number of the arguments; the result of the last."""
+        result, at = None, 0
+        for name, count in plan:
+            result = getattr(self, name)(*arguments[at : at + count])
+            at += count
+        return result
+
     def open(self, key: int, program: Program, store: tuple[int, int | None], sizes: EngineSizes) -> None:
-        """Make the engine of a program; `store` is its number, and that of one with the values, if its own are 0."""
+        """Make the engine of a program; `store` is its number, and that of one with the values, if its own are 0.
+
+        An engine that is open stays as it is.
+        """
+        if key in self._held:
+            return
         number, valued = store
         if number not in self._stores:
+            used = [held.store for held in self._held.values()]  # the pairs of others would take memory for nothing
+            self._stores = {k: pairs for k, pairs in self._stores.items() if k == valued or pairs in used}
             self._stores[number] = Store(program, None if valued is None else self._stores[valued])
         with SIZES.using(**vars(sizes)):
             self._held[key] = Held(program, self._stores[number], self._threads)
@@ -116,8 +132,8 @@ class Worker:
         """Hold the pairs of these chunks, and give back the memory that reading them took."""
         import pyarrow as pa
 
-        self._held[key].load(chunks)
-        pa.default_memory_pool().release_unused()
+        if self._held[key].load(chunks):
+            pa.default_memory_pool().release_unused()
 
     def drop(self, key: int, chunks: list[int]) -> None:
         """Hold the pairs of these chunks alone."""
@@ -125,6 +141,8 @@ class Worker:
 
     def follow(self, key: int, chunks: list[int], other: int) -> None:
         """Take over the thresholds of another engine's last visit."""
+        if other not in self._held:  # this actor is in the place of a lost one, and has done so
+            return
         held, of = self._held[key], self._held[other]
         for first, last in held.users(chunks):
             held._threshold[first:last] = of._threshold[first:last]
@@ -138,18 +156,27 @@ class Worker:
             held._survey_pieces(scalars, positive, negative)
         return scalars[chunks], _by_parcel(positive, chunks, parcels), _by_parcel(negative, chunks, parcels)
 
+    def attained(self, key: int, chunks: list[int], guarded: bool) -> list[Floats]:
+        """The largest sum over a slate of the column of `keep`, or of 1, for the users of each of these chunks."""
+        held = self._held[key]
+        with held.only(chunks):
+            return held.attained(guarded)
+
     def visit(
         self, key: int, chunks: list[int], parcels: Ints, tables: Floats, gamma: float, stride: int,
-        slack: float, keep_every: int,
-    ) -> tuple[Floats, Floats, Floats, Report]:  # fmt: skip
-        """(scalars by chunk, loads and squares by parcel, how it was) of a visit; the curvature stays here."""
+        slack: float, keep_every: int, kept_bytes: int,
+    ) -> tuple[Floats, Floats, Floats, list[tuple[Any, ...]] | None, Report]:  # fmt: skip
+        """(scalars by chunk, loads and squares by parcel, the curvature if it is small enough, how it was)."""
         held, started = self._held[key], time.perf_counter()
         held._slack, held._keep_every = slack, keep_every
         with held.only(chunks):
             self._visit(held, np.array(tables), gamma, stride)  # kernels are compiled for writable tables
-        load, square = _by_parcel(held._load, chunks, parcels), _by_parcel(held._square, chunks, parcels)
         report = Report(time.perf_counter() - started, own_memory(), self._node, os.getpid())
-        return held._out[chunks], load, square, report
+        out, kept = held._out[chunks], None
+        if out[:, visit_kernels.KEPT].sum() * 4 * (1 + 2 * held.program.extra.shape[0]) <= kept_bytes:
+            kept = self.kept(key, chunks)
+        load, square = _by_parcel(held._load, chunks, parcels), _by_parcel(held._square, chunks, parcels)
+        return out, load, square, kept, report
 
     def _visit(self, held: Held, tables: Floats, gamma: float, stride: int) -> None:
         held._visit_pieces(tables, gamma, stride)
@@ -161,15 +188,23 @@ class Worker:
             held._curvature_chunks(np.array(tables))
         return _by_parcel(held._load, chunks, parcels)
 
-    def kept(self, key: int, chunks: list[int]) -> list[visit_kernels.Curvature]:
-        """The curvature that the last visit has kept, of each of these chunks; for programs without rules."""
-        held, out = self._held[key], []
-        for chunk in chunks:
-            n, users = held._out[chunk, [visit_kernels.KEPT, visit_kernels.KEPT_USERS]].astype(int).tolist()
-            own: Any = held._kept[chunk]
-            cell, extra, end = own[:3]
-            out.append(visit_kernels.Curvature(cell[:n], np.ascontiguousarray(extra[:, :n]), end[: users + 1]))
-        return out
+    def kept(self, key: int, chunks: list[int]) -> list[tuple[Any, ...]]:
+        """The curvature that the last visit has kept, of each of these chunks."""
+        return [self._held[key].kept_of(chunk) for chunk in chunks]
+
+    def sample(self, key: int, chunks: list[int], stride: int) -> list[tuple[PairArrays, Floats]]:
+        """(pairs, thresholds) of the users whom a visit with this stride goes to, of each of these chunks."""
+        return [self._held[key].sample_of(chunk, stride) for chunk in chunks]
+
+    def thresholds(self, key: int, chunks: list[int]) -> list[Floats]:
+        """Thresholds of the last visit, of each of these chunks."""
+        held = self._held[key]
+        return [held.thresholds[first:last] for chunk in chunks for first, last in held.users([chunk])]
+
+    def settle(self, key: int, chunks: list[int], stride: int, threshold: Floats) -> None:
+        """Take over the thresholds of a sample's users."""
+        if key in self._held:  # else this actor is in the place of a lost one, and has done so
+            self._held[key].settle(chunks, stride, threshold)
 
     def count(
         self, key: int, chunks: list[int], tables: Floats, widest: float, kink: float, slack: float
@@ -183,24 +218,37 @@ class Worker:
         return np.asarray(counts.sum(axis=0))
 
     def decide(
-        self, key: int, chunks: list[int], tables: Floats, within: Floats, kink: float, slack: float
-    ) -> list[list[ChunkPart]]:
-        """Undecided and shown pairs of each of these chunks."""
+        self, key: int, chunks: list[int], parcels: Ints, tables: Floats, within: Floats, kink: float, slack: float
+    ) -> tuple[list[list[ChunkPart]], list[PairArrays] | None, Floats, Floats, Floats]:
+        """Undecided and shown pairs of each of these chunks, and what the solver asks for next.
+
+        That is the pairs that are undecided (under rules also those that are shown) unless there are too many, and the
+        values by chunk and loads by parcel of those that are shown; at the end, what the best slates of each chunk are
+        worth.
+        """
         held = self._held[key]
         held._slack = slack
+        bounds = np.zeros((held._n, 1))
         with held.only(chunks):
-            parts = held._decide_pieces(np.array(tables), np.array(within), kink)
-        return [parts[chunk] for chunk in chunks]
+            every = held._decide_pieces(np.array(tables), np.array(within), kink, bounds)
+            parts = [every[chunk] for chunk in chunks]
+            shown = np.concatenate([second for _, second in map(places_of, parts)])
+            values = held.values_of(shown, np.ones(shown.size))
+        found = held.found(
+            chunks, [first if held._rules is None else both(first, second) for first, second in map(places_of, parts)]
+        )
+        return parts, found, values[chunks], _by_parcel(held._load, chunks, parcels), bounds[chunks]
 
     def allocate(
         self, key: int, chunks: list[int], tables: Floats, gamma: float, slack: float
-    ) -> list[list[ChunkPart]]:
-        """Pairs with x > 0 and their x, of each of these chunks."""
+    ) -> tuple[list[list[ChunkPart]], list[PairArrays] | None]:
+        """Pairs with x > 0 and their x, of each of these chunks; and the pairs with x < 1, unless they are too many."""
         held = self._held[key]
         held._slack = slack
         with held.only(chunks):
-            parts = held._allocate_pieces(np.array(tables), gamma)
-        return [parts[chunk] for chunk in chunks]
+            every = held._allocate_pieces(np.array(tables), gamma)
+        parts = [every[chunk] for chunk in chunks]
+        return parts, held.found(chunks, [open_of(part) for part in parts])
 
     def scores(self, key: int, chunks: list[int], tables: Floats) -> list[Floats]:
         """Priced scores of all pairs of each of these chunks."""

@@ -8,15 +8,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import text_of
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.arguments import check_measure, for_every_group, numbers_per_group
 from oasis_alloc.statement.functions.entropy import OfShares, checked_total
-from oasis_alloc.statement.functions.separable import BoundSeparable
+from oasis_alloc.statement.functions.separable import SHARES, BoundSeparable, SlopeForm
 from oasis_alloc.statement.measures import Limit, Measure
 
 
+@suggesting
 def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
     """Kullback-Leibler divergence of the groups' shares from target shares, `sum_g p_g log(p_g / q_g) - p_g + q_g`.
 
@@ -95,6 +97,13 @@ class BoundKl(BoundSeparable):
             log = np.where(share == 0.0, 0.0, share * np.log(share / self.target))
         return np.where(share >= 0, -self.weight * (log - share + self.target), -np.inf)
 
+    def parts(self, totals: Floats) -> float:
+        share = np.maximum(totals / self.total, 0.0)
+        # of `-w (p log(p / q) - p + q)`, which is 0 at the target
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log = np.where(share == 0.0, 0.0, share * np.log(share / self.target))
+        return float(self.weight * np.sum(np.abs(log) + share + self.target))
+
     def slope(self, totals: Floats) -> Floats:
         share = np.maximum(totals / self.total, 0.0)
         with np.errstate(divide="ignore"):
@@ -106,6 +115,9 @@ class BoundKl(BoundSeparable):
     def second_derivative(self, totals: Floats) -> Floats:
         with np.errstate(divide="ignore", over="ignore"):
             return -self.weight / (self.total * totals)
+
+    def form(self) -> SlopeForm:
+        return SlopeForm(SHARES, self.weight / self.total, self.total * self.target)
 
     def expression(self, totals: Any) -> Any:
         import cvxpy as cp

@@ -1,0 +1,112 @@
+"""Rounds of a solve over a cluster, with actors of this process: few of them, and the bits of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from actors_here import actors_here
+from clusters import candidates_of, files_of, problems, same
+
+import oasis_alloc as oa
+from oasis_alloc.engines.ray.found import FoundPairs
+from oasis_alloc.engines.settings import SIZES
+from oasis_alloc.program.pair_arrays import PairArrays
+from oasis_alloc.solvers.settings import DUAL
+
+GAP = 1e-3
+SOLVABLE = [name for name in problems if name != "conflict"]
+SAMPLES = {"sample_pairs": 1_000, "slots_per_row": 4, "min_slots_per_row": 2}  # of problems as small as these
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> oa.Partitions:
+    return files_of(tmp_path_factory.mktemp("pairs"))
+
+
+@pytest.fixture(params=[0, 1 << 24], ids=["visits at the actors", "small"])
+def small(request: pytest.FixtureRequest) -> Iterator[int]:
+    with SIZES.using(chunk_pairs=1_000, max_small=request.param), DUAL.using(**SAMPLES):
+        yield request.param
+
+
+def solved_twice(stored: oa.Partitions, name: str, gap: float, **engine: Any) -> tuple[oa.Solution, oa.Solution]:
+    """(on actors, on threads)."""
+    far = problems[name](stored.candidates(items=candidates_of.items))
+    here = problems[name](candidates_of())
+    return oa.solve(far, gap=gap, engine=oa.RayEngine(**engine)), oa.solve(here, gap=gap, threads=1)
+
+
+@pytest.mark.parametrize(("name", "gap", "actors"), [*((name, GAP, 3) for name in SOLVABLE), ("limits", 1e-7, 1)])
+def test_the_bits_are_those_of_threads(
+    stored: oa.Partitions, small: int, name: str, gap: float, actors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actors_here(monkeypatch)
+    found, expected = solved_twice(stored, name, gap, actors=actors)
+    same(found, expected, bits=name != "curved")  # the range of a curved function is summed by chunk
+
+
+@pytest.mark.parametrize("name", SOLVABLE)
+def test_a_solve_has_few_rounds(stored: oa.Partitions, small: int, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clusters = actors_here(monkeypatch)
+    found, _ = solved_twice(stored, name, GAP, actors=2)
+    calls = clusters[-1].calls
+    assert found.gap <= GAP
+    assert found.passes > 4
+    assert len(calls) == clusters[-1].rounds <= 25
+    assert not {"kept", "curvature", "open", "load", "follow", "settle"} & set(calls), "these come with others"
+    if name == "limits" and small:
+        assert "visit" not in calls
+
+
+def test_what_is_too_large_to_come_unasked_is_asked_for(stored: oa.Partitions, monkeypatch: pytest.MonkeyPatch) -> None:
+    from oasis_alloc.engines.ray import driver, held
+
+    clusters = actors_here(monkeypatch)
+    monkeypatch.setattr(driver, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(held, "_FOUND_PAIRS", 0)
+    with SIZES.using(chunk_pairs=1_000, max_small=0, max_sample=0), DUAL.using(**SAMPLES):
+        for name in ("limits", "rules"):
+            same(*solved_twice(stored, name, GAP, actors=2))
+            assert {"kept", "take"} <= set(clusters[-1].calls)
+            assert "sample" not in clusters[-1].calls
+
+
+@pytest.mark.parametrize("name", ["limits", "rules"])
+def test_an_actor_that_is_lost_changes_nothing(
+    stored: oa.Partitions, small: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In any call, also in one that brings thresholds of a sample, and where an heir is lost meanwhile."""
+    clusters = actors_here(monkeypatch)
+    expected = solved_twice(stored, name, GAP, actors=2)[0]
+    n_calls = clusters[-1]._n_calls
+    for at in np.linspace(4, n_calls - 4, 3).astype(int).tolist():
+        clusters = actors_here(monkeypatch, lambda number, method, at=at: number in (at, at + 2))
+        problem = problems[name](stored.candidates(items=candidates_of.items))
+        same(oa.solve(problem, gap=GAP, engine=oa.RayEngine(actors=2)), expected)
+        assert clusters[-1].lost >= 1
+
+
+def test_pairs_that_are_here_are_not_fetched() -> None:
+    rng = np.random.default_rng(0)
+    every = PairArrays(np.arange(100, dtype=np.uint16), rng.random(100, np.float32), rng.random((2, 100)))
+    asked: list[int] = []
+
+    def fetch(positions: Any) -> PairArrays:
+        asked.extend(positions.tolist())
+        return every.at(positions)
+
+    found = FoundPairs(every.like(0), fetch)
+    assert not found.has(np.array([3]))
+    for positions in ([5, 9], [9], [1, 5, 9, 50], [], [1, 50]):
+        at = np.array(positions, np.int64)
+        got = found.get(at)
+        assert np.array_equal(got.code, at)
+        assert np.array_equal(got.value, every.value[at])
+        assert np.array_equal(got.extra, every.extra[:, at])
+    assert asked == [5, 9, 1, 50]
+    found.add(np.array([2, 5]), every.at(np.array([2, 5])))
+    assert found.has(np.array([1, 2, 5, 9, 50]))
+    assert not found.has(np.array([1, 3]))
