@@ -207,8 +207,8 @@ def _cluster(run: Run) -> list[str]:
     said = (
         f"Nothing in the next table was run. It is a model with {1e9 * known.per_pair:.1f} processor ns per pair, "
         f"{known.passes:.0f} passes and {known.rounds:.0f} rounds of {1e3 * known.round:.0f} ms, all of the table "
-        "above; storage, network and the driver are not in it ([cluster.md](cluster.md)). The dotted lines of the plot are "
-        "the same model for one thread: dots are above them as far as other programs took the processor."
+        "above; storage, network and the driver are not in it ([cluster.md](cluster.md)). The dotted lines of the plot "
+        "are the same model for one thread: dots are above them as far as other programs took the processor."
     )
     return [*([f"{note}."] if note else []), tables[0], said, tables[1]]
 
