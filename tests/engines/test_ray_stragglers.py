@@ -61,7 +61,7 @@ def test_a_slow_actor_changes_nothing(
     def look(progress: oa.Progress) -> None:
         dealt.append([len(seat.chunks) for seat in started[0].seats])
 
-    with SIZES.using(chunk_pairs=1_000), caplog.at_level(logging.WARNING, "oasis_alloc.solve"):
+    with SIZES.using(chunk_pairs=1_000, max_small=0), caplog.at_level(logging.WARNING, "oasis_alloc.solve"):
         expected = oa.solve(problem, gap=1e-7)
         found = oa.solve(problem, gap=1e-7, engine=oa.RayEngine(actors=3, stragglers=stragglers), progress=look)
     same(found, expected)
@@ -87,7 +87,7 @@ def test_a_store_gives_back_what_has_moved(tmp_path: Path) -> None:
     from oasis_alloc.program.lowering import lower
 
     program = lower(problems["limits"](files_of(tmp_path).candidates(items=candidates_of.items)))
-    with SIZES.using(chunk_pairs=1_000):
+    with SIZES.using(chunk_pairs=1_000, max_small=0):
         held = Held(program, Store(program), 1)
     held.load([0, 1, 2, 3, 7])
     held.load([2, 3, 4])
