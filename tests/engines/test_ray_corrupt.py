@@ -60,7 +60,7 @@ def test_a_corrupt_partition_is_left_out_where_that_is_asked_for(
     damage(path / "part-00001.parquet")
     candidates = stored.candidates(items=candidates_of.items)
     problem = problems["supply"](candidates)
-    with SIZES.using(chunk_pairs=1_000), oa.RayEngine(actors=2) as engine:
+    with SIZES.using(chunk_pairs=1_000, max_small=0), oa.RayEngine(actors=2) as engine:
         with pytest.raises(oa.InputError, match=r"part-00001.parquet, row group 0 of .*damaged"):
             oa.solve(problem, engine=engine)
         tolerant = oa.RayEngine(actors=2, on_corrupt="exclude")
@@ -104,7 +104,7 @@ def test_a_partition_that_is_lost_in_mid_solve_is_left_out(tmp_path: Path, monke
             (Path(str(stored.directory)) / "part-00003.parquet").unlink()
             ray.kill(started[-1]._seats[-1].actor)
 
-    with SIZES.using(chunk_pairs=1_000):
+    with SIZES.using(chunk_pairs=1_000, max_small=0):
         found = oa.solve(problem, gap=1e-7, engine=oa.RayEngine(actors=2, on_corrupt="exclude"), progress=kill)
     assert [one["file"] for one in found.excluded] == ["part-00003.parquet"]
     assert "it is gone" in found.excluded[0]["reason"]

@@ -40,7 +40,7 @@ def test_a_random_actor_is_killed_in_each_of_20_solves(tmp_path: Path, monkeypat
         return ask(self, key, name, arguments)
 
     monkeypatch.setattr(Cluster, "ask", killing)
-    with SIZES.using(chunk_pairs=1_000), oa.RayEngine(actors=2, replace_timeout=60.0) as engine:
+    with SIZES.using(chunk_pairs=1_000, max_small=0), oa.RayEngine(actors=2, replace_timeout=60.0) as engine:
         expected = oa.solve(problem, gap=1e-5, engine=engine)
         last = len(calls) - 3  # one that dies after its last answer is not missed
         for _ in range(20):

@@ -46,7 +46,7 @@ def test_a_solve_exports_its_passes_rate_memory_and_gap(tmp_path: Path) -> None:
     if port <= 0:
         pytest.skip("Ray exports no metrics without its dashboard's packages: pip install 'ray[default]'")
     problem = problems["supply"](files_of(tmp_path).candidates(items=candidates_of.items))
-    with SIZES.using(chunk_pairs=1_000):
+    with SIZES.using(chunk_pairs=1_000, max_small=0):
         solution = oa.solve(problem, gap=1e-5, engine=oa.RayEngine(actors=2))
     end, found = time.monotonic() + WAIT, dict[str, list[tuple[str, float]]]()
     while time.monotonic() < end and not {"gap", "actor_bytes", "passes_total"} <= set(found):

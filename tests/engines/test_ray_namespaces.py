@@ -70,7 +70,7 @@ def kill(progress):
 
 Cluster.__init__ = remember
 problem = problems["supply"](files_of(folder).candidates(items=candidates_of.items))
-with SIZES.using(chunk_pairs=1_000):
+with SIZES.using(chunk_pairs=1_000, max_small=0):
     expected = oa.solve(problem, gap=1e-7)
     for _ in range(2):
         turns.clear(), places.clear()

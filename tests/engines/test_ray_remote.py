@@ -45,7 +45,7 @@ def test_a_solve_from_bucket_to_bucket(tmp_path: Path, connected: str) -> None:
     problem = problems["supply"](stored.candidates(items=candidates_of.items))
     to = f"{connected}/allocation"
     RemotePath(f"{to}/part-00099.parquet").put(tmp_path / "pairs.parquet")
-    with SIZES.using(chunk_pairs=1_000), oa.RayEngine(actors=2) as engine:
+    with SIZES.using(chunk_pairs=1_000, max_small=0), oa.RayEngine(actors=2) as engine:
         expected = oa.solve(problems["supply"](candidates_of()), gap=1e-7)
         found = oa.solve(problem, gap=1e-7, engine=engine)
         manifest = engine.write_allocation(found, to)

@@ -61,7 +61,7 @@ def test_a_slow_actor_changes_nothing(
     def look(progress: oa.Progress) -> None:
         dealt.append([len(seat.chunks) for seat in started[0].seats])
 
-    with SIZES.using(chunk_pairs=1_000), caplog.at_level(logging.WARNING, "oasis_alloc.solve"):
+    with SIZES.using(chunk_pairs=1_000, max_small=0), caplog.at_level(logging.WARNING, "oasis_alloc.solve"):
         expected = oa.solve(problem, gap=1e-7)
         found = oa.solve(problem, gap=1e-7, engine=oa.RayEngine(actors=3, stragglers=stragglers), progress=look)
     same(found, expected)
@@ -87,11 +87,11 @@ def test_a_store_gives_back_what_has_moved(tmp_path: Path) -> None:
     from oasis_alloc.program.lowering import lower
 
     program = lower(problems["limits"](files_of(tmp_path).candidates(items=candidates_of.items)))
-    with SIZES.using(chunk_pairs=1_000):
+    with SIZES.using(chunk_pairs=1_000, max_small=0):
         held = Held(program, Store(program), 1)
     held.load([0, 1, 2, 3, 7])
     held.load([2, 3, 4])
-    runs = held._store.runs
+    runs = held.store.runs
     assert [(run.first, run.last) for run in runs] == [
         tuple(held._edges[[0, 4]]), tuple(held._edges[[7, 8]]), tuple(held._edges[[4, 5]]),
     ]  # fmt: skip
@@ -99,7 +99,7 @@ def test_a_store_gives_back_what_has_moved(tmp_path: Path) -> None:
     fresh = Held(program, Store(program), 1)
     fresh._edges = held._edges
     fresh.load([1, 2, 4])
-    assert len(held._store.runs) == 2
+    assert len(held.store.runs) == 2
     for chunk in (1, 2, 4):
         first, last = held._edges[chunk : chunk + 2].tolist()
         pairs = [some._run(first, last) for some in (held, fresh)]
@@ -111,4 +111,4 @@ def test_a_store_gives_back_what_has_moved(tmp_path: Path) -> None:
             )
             assert np.array_equal(a, b)
     held.drop([])
-    assert held._store.runs == []
+    assert held.store.runs == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import page, plot, regions
+from benchmarks import cluster_model, page, plot, regions
 
 
 def test_the_page_is_written_from_the_runs() -> None:
@@ -82,3 +82,31 @@ def test_the_plot_has_ours_and_who_gave_up() -> None:
     large = {"rows": [{"status": "SOLVED", "asked": 1e-3, "threads": 2, "pairs": 10**9, "seconds": 50.0}]}
     assert list(plot.series(peers, large).values()) == [[(10**9, 50.0)], [(100, 2.0)], [(100, 2.0)]]
     assert plot.given_up(peers) == {"A": [(1000, 60.0)]}
+
+
+def test_the_model_of_a_cluster_has_the_constants_of_its_run(tmp_path: Path) -> None:
+    """Seconds are of the largest size on one actor, a round is that of the most actors; the plot says what is what."""
+    row = {"pairs": 10**6, "pass": 0.1, "pass_cpu": 0.01, "round": 0.001, "solve": 2.0, "passes": 20.0}
+    rows = [
+        row | {"way": "threads 1"},
+        row | {"way": "actors 1", "rounds": 9},
+        row | {"way": "actors 1", "pairs": 10**7, "pass_cpu": 0.08, "passes": 15.0, "rounds": 20},
+        row | {"way": "actors 2", "pairs": 10**7, "pass_cpu": 0.3, "round": 0.01, "rounds": 21},
+    ]
+    known = cluster_model.constants(rows)
+    assert known == pytest.approx((8e-9, 15.0, 20.0, 0.01))
+    heads, body = cluster_model.predicted(rows)
+    assert body[-1] == ["1e12", "400", "15", "1.26", "19"]  # 1e12 * 8e-9 / 6400 + 0.01, and 15 of it + 20 rounds
+    assert len(heads) == len(body[0])
+    cells = cluster_model.measured(rows)[1]
+    assert [(row[0], row[1], row[3]) for row in cells[1:3]] == [
+        ("1,000,000", "actors 1", ""), ("10,000,000", "actors 1", "8.0"),
+    ], "a pass of 10 ms is one tick"  # fmt: skip
+    drawn = []
+    for name in ("a.svg", "b.svg"):
+        cluster_model.draw({"rows": rows}, tmp_path / name)
+        drawn.append((tmp_path / name).read_text(encoding="utf-8"))
+    assert drawn[0] == drawn[1]
+    assert "measured, 1 actor" in drawn[0]
+    assert "predicted, actors of 16 threads" in drawn[0]
+    assert "nothing to the right of here was measured" in drawn[0]

@@ -136,12 +136,13 @@ class Held(Chunked):
         for some in np.split(np.asarray(chunks), breaks) if len(chunks) else ():
             yield int(self._edges[some[0]]), int(self._edges[some[-1] + 1])
 
-    def load(self, chunks: Sequence[int]) -> None:
-        """Hold the pairs of these chunks, which are read if no engine of the same store has them."""
+    def load(self, chunks: Sequence[int]) -> bool:
+        """Hold the pairs of these chunks; True if some were read, because no engine of the same store had them."""
         edges = self._edges.tolist()
         missing = [chunk for chunk in chunks if self.store.run_of(edges[chunk], edges[chunk + 1]) is None]
         for first, last in self.users(missing):
             self.store.load(first, last)
+        return bool(missing)
 
     def drop(self, chunks: Sequence[int]) -> None:
         """Give back the memory of the pairs of other chunks."""

@@ -133,8 +133,8 @@ class Worker:
         """Hold the pairs of these chunks, and give back the memory that reading them took."""
         import pyarrow as pa
 
-        self._held[key].load(chunks)
-        pa.default_memory_pool().release_unused()
+        if self._held[key].load(chunks):
+            pa.default_memory_pool().release_unused()
 
     def drop(self, key: int, chunks: list[int]) -> None:
         """Hold the pairs of these chunks alone."""
