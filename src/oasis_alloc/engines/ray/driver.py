@@ -57,9 +57,11 @@ class RayChunks(Chunked):
         self._prices, self._margins = np.empty(0), np.empty(0)  # of the current call
         self._curvature: list[Any] = []  # of the last visit, as actors sent it
         self._curvature_of = 0  # the visit whose curvature is in `_kept`
+        self._buffers = self._kept  # for visits here; what actors send is as long as it has to be
         self._found_pairs = FoundPairs(program.arrays.like(0), self._fetched)
         self._decided: Decided | None = None  # what actors know of the last decision
-        self._n_decisions, self._sums_of_shown = 0, (np.empty(0), np.empty(0))
+        self._n_decisions = 0
+        self._sums_of_shown: tuple[Floats, Floats] = (np.empty(0), np.empty(0))
         self._sample: Sample | None = None  # with thresholds that are newer than those of the actors
         self._history: list[State | Thresholds | tuple[RayChunks, int]] = []
         per_parcel = max(1, -(-2 * self._load.nbytes // _WIRE_BYTES))
@@ -153,7 +155,7 @@ class RayChunks(Chunked):
     def _visit_pieces(self, tables: Floats, gamma: float, stride: int) -> None:
         sample = self._sampled(stride)
         if sample is not None:
-            point = self._point(tables, gamma)
+            point, self._kept = self._point(tables, gamma), self._buffers
 
             def job(chunk: int) -> None:
                 self._load[chunk], self._square[chunk], self._out[chunk] = 0.0, 0.0, 0.0
@@ -211,8 +213,7 @@ class RayChunks(Chunked):
         if self._curvature_of != self.visits:
             missing = any(own is None for own in self._curvature)
             every = self._by_chunk("kept") if missing else self._curvature
-            for chunk, kept in enumerate(every):
-                self._kept[chunk] = self._as_kept(kept)
+            self._kept = [self._as_kept(kept) for kept in every]
             self._curvature, self._curvature_of = [], self.visits
         super()._curvature_chunks(tables)
 
@@ -273,9 +274,9 @@ class RayChunks(Chunked):
 
     def _find(self, positions: list[Ints], found: list[PairArrays | None]) -> None:
         """Keep the pairs that came with a call, by chunk."""
-        here = [k for k, own in enumerate(found) if own is not None]
+        here = [(at, own) for at, own in zip(positions, found, strict=True) if own is not None]
         if here:
-            self._found_pairs.add(np.concatenate([positions[k] for k in here]), joined([found[k] for k in here]))
+            self._found_pairs.add(np.concatenate([at for at, _ in here]), joined([own for _, own in here]))
 
     def _by_chunk(self, name: str, *arguments: Any) -> list[Any]:
         out: list[Any] = [None] * self._n
