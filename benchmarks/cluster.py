@@ -2,11 +2,13 @@
 
     python -m benchmarks.cluster                             # 2e7 pairs; 1, 2 and 4 actors next to 1 and 2 threads
     python -m benchmarks.cluster --pairs 1e8 --actors 2 --directory /data/partitions       # partitions are kept
+    python -m benchmarks.cluster --pairs 1e6 1e7 3e7 --json benchmarks/runs/cluster.json   # of docs/benchmarks.md
 
 Each way is a process of its own, with pairs in memory: threads hold all of them, actors a part each. A pass visits all
-users at fixed prices. A round is a call of all actors that has nothing to do: it is what a cluster adds to each pass
-and to each product with the curvature. The last table is not measured: it is the cost model of docs/cluster.md with
-the numbers of the first one.
+users at fixed prices; its processor seconds are those of all actors, or of the process, and say something where other
+programs run. A round is a call of all actors that has nothing to do: it is what a cluster adds to each pass and to each
+product with the curvature. The last table is not measured: it is the cost model of `cluster_model.py` with the
+numbers of the first one.
 """
 
 from __future__ import annotations
@@ -25,8 +27,10 @@ from typing import Any
 import numpy as np
 
 import oasis_alloc as oa
+from benchmarks import cluster_model
 from benchmarks.instances import shape_of
 from benchmarks.machine import description, heading, peak, resident
+from benchmarks.results import save
 from benchmarks.tables import table
 from oasis_alloc.engines import engine_for
 from oasis_alloc.engines.chunks import Chunked
@@ -36,11 +40,7 @@ from oasis_alloc.markets import matching
 from oasis_alloc.program.lowering import lower
 
 REPEATS, ROUNDS = 7, 50
-ROUNDS_OF_A_SOLVE = 25  # passes and products with the curvature, for a gap of 1e-3
-BYTES = 6  # of a pair: an item in 2 and a number in 4
-MODEL = (  # pairs, actors of 16 threads
-    (1e9, 1), (1e10, 4), (1e11, 40), (1e12, 400),
-)  # fmt: skip
+ATTEMPTS = 4  # Ray gives a node 30 seconds to start, which is too short where many programs run
 
 
 def market_of(pairs: int) -> Any:
@@ -83,8 +83,8 @@ def median(call: Callable[[], object], repeats: int) -> float:
     return float(np.median(seconds))
 
 
-def passes_of(engine: Chunked) -> tuple[float, float]:
-    """(seconds of a pass, of a round) at prices at which about half of the caps bind."""
+def passes_of(engine: Chunked, processor: Callable[[], float]) -> dict[str, float]:
+    """Seconds and processor seconds of a pass, seconds of a round, at prices at which about half of the caps bind."""
     program = engine.program
     prices = np.where(np.arange(program.n_rows) % 2 == 0, 0.3 * engine.survey().size, 0.0)
     gamma = 0.05 * engine.survey().size
@@ -96,19 +96,31 @@ def passes_of(engine: Chunked) -> tuple[float, float]:
     for _ in range(2):  # loads kernels, and finds thresholds
         engine.visit(prices, gamma)
         ask()
-    return median(lambda: engine.visit(prices, gamma), REPEATS), median(ask, ROUNDS)
+    before = processor()
+    seconds = median(lambda: engine.visit(prices, gamma), REPEATS)
+    used = (processor() - before) / REPEATS
+    return {"pass": seconds, "pass_cpu": used, "round": median(ask, ROUNDS)}
 
 
-def measure(way: str, given: argparse.Namespace) -> dict[str, Any]:
+def processor_of(processes: list[int]) -> float:
+    """Processor seconds that processes of this machine have used."""
+    ticks = 0
+    for process in processes:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])  # of the user and of the system
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def measure(way: str, pairs: int, given: argparse.Namespace) -> dict[str, Any]:
     """One way, in this process."""
     kind, _, number = way.partition(" ")
-    stored, _ = partitions_of(int(given.pairs), Path(given.directory))
+    stored, _ = partitions_of(pairs, Path(given.directory))
     row: dict[str, Any] = {"way": way, "pairs": stored.n_pairs}
     before = resident()
     if kind == "threads":
         problem = problem_of(stored, in_memory=True)
         with engine_for(lower(problem), int(number)) as engine:
-            row["pass"], row["round"] = passes_of(engine)
+            row |= passes_of(engine, time.process_time)
         started = time.perf_counter()
         solution = oa.solve(problem, gap=given.gap, threads=int(number))
     else:
@@ -116,13 +128,17 @@ def measure(way: str, given: argparse.Namespace) -> dict[str, Any]:
 
         problem = problem_of(stored, in_memory=False)
         cores = max(int(number), os.cpu_count() or 1)  # more actors than cores wait for each other
-        ray.init(address="local", num_cpus=cores, object_store_memory=200_000_000, log_to_driver=False)
+        ray.init(
+            address="local", num_cpus=cores, object_store_memory=200_000_000, include_dashboard=False,
+            log_to_driver=False,
+        )  # fmt: skip
         with oa.RayEngine(actors=int(number)) as settings:
             started = time.perf_counter()
             with settings._started() as cluster, cluster.engine(lower(problem)) as engine:
                 engine.survey()  # actors load with their first call
                 row["start"] = time.perf_counter() - started
-                row["pass"], row["round"] = passes_of(engine)
+                processes = [place["process"] for place in cluster.places()]
+                row |= passes_of(engine, lambda: processor_of(processes))
                 used = sum(place["peak_bytes"] for place in cluster.places()) / 1e6
             counted = rounds_of()
             started = time.perf_counter()
@@ -147,76 +163,54 @@ def rounds_of() -> list[Cluster]:
 
 
 def report(rows: list[dict[str, Any]]) -> str:
-    heads = [
-        "way",
-        "start s",
-        "pass s",
-        "ns a pair",
-        "round ms",
-        "solve s",
-        "passes",
-        "rounds",
-        "actors MB",
-        "this process MB",
-    ]
-    forms = {
-        "start": "{:.1f}", "pass": "{:.3f}", "ns": "{:.2f}", "round ms": "{:.1f}", "solve": "{:.1f}",
-        "passes": "{:.1f}", "rounds": "{:d}", "actors_megabytes": "{:.0f}", "driver_megabytes": "{:.0f}",
-    }  # fmt: skip
-    body = []
-    for row in rows:
-        numbers = {**row, "ns": 1e9 * row["pass"] / row["pairs"], "round ms": 1e3 * row["round"]}
-        body.append([row["way"], *(form.format(numbers[k]) if k in numbers else "" for k, form in forms.items())])
+    heads, body = cluster_model.measured(rows)
     return table(heads, body)
-
-
-def model(rows: list[dict[str, Any]]) -> str:
-    """Predicted sizes, from the pass of one actor and the round of the most actors."""
-    one = min((row for row in rows if row["way"].startswith("actors")), key=lambda row: row["way"])
-    per_pair, round_ = one["pass"] / one["pairs"], max(row["round"] for row in rows if row["way"].startswith("actors"))
-    body = []
-    for pairs, actors in MODEL:
-        visit = pairs * per_pair / (16 * actors)
-        whole, held = ROUNDS_OF_A_SOLVE * (visit + round_), BYTES * pairs / actors / 1e9
-        body.append([f"{pairs:.0e}", str(actors), f"{visit:.2f}", f"{1e3 * round_:.0f}", f"{whole:.0f}", f"{held:.0f}"])
-    return table(["pairs", "actors of 16 threads", "pass s", "round ms", "25 rounds s", "GB of pairs an actor"], body)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=float, default=2e7)
+    parser.add_argument("--pairs", type=float, nargs="+", default=[2e7])
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--actors", type=int, nargs="*", default=[1, 2, 4])
     parser.add_argument("--gap", type=float, default=1e-3)
     parser.add_argument("--directory", help="where partitions are, or are written; by default they are removed after")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--note", default="", help="what else ran on the machine, for the page")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(measure(given.one, given)))
+        print(json.dumps(measure(given.one, int(given.pairs[0]), given)))
         return
+    about, rows = description(), list[dict[str, Any]]()
+    print(heading(about))
+    for pairs in given.pairs:
+        rows += all_ways(int(pairs), given)
+    print(report(rows))
+    print("predicted, not measured:")
+    print(table(*cluster_model.predicted(rows)))
+    if given.json:
+        options = {"pairs": given.pairs, "gap": given.gap, "note": given.note}
+        save(given.json, about, options, rows)
+
+
+def all_ways(pairs: int, given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Every way at one size, each in a process of its own."""
+    rows = []
     with tempfile.TemporaryDirectory() as temporary:
-        given.directory = given.directory or temporary
-        stored, seconds = partitions_of(int(given.pairs), Path(given.directory))
-        about = description()
-        print(heading(about))
+        directory = str(Path(given.directory or temporary) / f"{pairs}")
+        stored, seconds = partitions_of(pairs, Path(directory))
         if seconds:
             print(f"partition: {seconds:.1f} s, {stored.n_pairs / seconds / 1e6:.2f} million pairs a second")
-        rows = []
         for way in [f"threads {n}" for n in given.threads] + [f"actors {n}" for n in given.actors]:
-            command = [sys.executable, "-m", "benchmarks.cluster", "--one", way, "--pairs", str(given.pairs)]
-            command += ["--directory", given.directory, "--gap", str(given.gap)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            command = [sys.executable, "-m", "benchmarks.cluster", "--one", way, "--pairs", str(pairs)]
+            command += ["--directory", directory, "--gap", str(given.gap)]
+            for attempt in range(ATTEMPTS):
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=attempt == ATTEMPTS - 1)
+                if done.returncode == 0:
+                    break
             rows.append(json.loads(done.stdout.splitlines()[-1]))
             print(f"{way}: {rows[-1]}", flush=True)
-        print(report(rows))
-        print("predicted, not measured:")
-        print(model(rows))
-        if given.json:
-            rows.append({"way": "partition", "pairs": stored.n_pairs, "seconds": seconds})
-            given.json.write_text(
-                json.dumps({"about": about, "options": {"pairs": given.pairs}, "rows": rows}, indent=1)
-            )
+    return rows
 
 
 if __name__ == "__main__":

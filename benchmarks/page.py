@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import pacing_tables, regions
+from benchmarks import cluster_model, pacing_tables, regions
 from benchmarks.results import load, save_text
 
 RUNS = regions.RUNS
 PAGE = regions.ROOT / "docs" / "benchmarks.md"
 PLOT = "benchmarks.svg"
-SECTIONS = ("peers", "large", "passes", "whole", "shapes", "first_call", "regret", "busy_day", "scenarios")
+SECTIONS = ("peers", "large", "passes", "whole", "shapes", "first_call", "regret", "busy_day", "scenarios", "cluster")
 Run = dict[str, Any]
 
 
@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     save_text(options.page, text(runs))
     draw(runs["peers"], runs["large"], options.page.parent / PLOT)
     pacing_tables.draw(runs["regret"], options.page.parent / pacing_tables.PLOT)
+    cluster_model.draw(runs["cluster"], options.page.parent / cluster_model.PLOT)
     print(f"{options.page} and {options.page.parent / PLOT} are written")
     if options.page.resolve() == PAGE:
         for changed in regions.write(options.runs):
@@ -199,6 +200,18 @@ def _shapes(run: Run) -> list[str]:
     return [_table(heads, [[_show(r, key, form) for key, form in forms] for r in run["rows"]], text=(0, 6))]
 
 
+def _cluster(run: Run) -> list[str]:
+    note = run["options"].get("note")
+    tables = [_table(*cluster_model.measured(run["rows"]), text=(1,)), _table(*cluster_model.predicted(run["rows"]))]
+    known = cluster_model.constants(run["rows"])
+    said = (
+        f"Nothing in the next table was run. It is a model with {1e9 * known.per_pair:.1f} processor ns per pair, "
+        f"{known.passes:.0f} passes and {known.rounds:.0f} rounds of {1e3 * known.round:.0f} ms, all of the table "
+        "above; storage, network and the driver are not in it ([cluster.md](cluster.md))."
+    )
+    return [*([f"{note}."] if note else []), tables[0], said, tables[1]]
+
+
 def _of(table: Callable[[Run], tuple[tuple[str, ...], list[list[str]]]]) -> Callable[[Run], list[str]]:
     return lambda run: [_table(*table(run))]
 
@@ -269,6 +282,13 @@ _BODIES = {
         "55 campaigns, 20,000 requests a day, floors at nine tenths of the caps, 20 seeds; values are shares of the "
         "bound of hindsight.",
         _of(pacing_tables.scenarios),
+    ),
+    "cluster": (
+        "On a cluster",
+        "Caps of campaigns, 3 slots, pairs of 6 bytes in memory, to a gap of 1e-3; each way in processes of its own, "
+        "all on one machine. A pass is a median of 7, a round of 50. ![Seconds against pairs, measured and predicted]"
+        f"({cluster_model.PLOT})",
+        _cluster,
     ),
 }  # fmt: skip
 

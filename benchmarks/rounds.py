@@ -97,7 +97,7 @@ def measure(name: str, pairs: int, given: argparse.Namespace) -> dict[str, Any]:
         kinds[method] += 1
         return ask(self, key, method, arguments)
 
-    Cluster.ask = counted  # type: ignore[method-assign]
+    Cluster.ask = counted  # type: ignore[method-assign, assignment]
     ray.init(address="local", num_cpus=max(2, given.actors), object_store_memory=200_000_000, log_to_driver=False)
     with oa.RayEngine(actors=given.actors) as engine:
         oa.solve(problem(name, *stored(10_000, 100, Path(given.directory) / "first")), gap=given.gap, engine=engine)

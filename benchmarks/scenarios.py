@@ -1,12 +1,16 @@
 """All scenarios with all controllers: value against hindsight, delivery and caps, at a size that a laptop plays.
 
-python -m benchmarks.scenarios --json benchmarks/runs/scenarios.json      # 20 seeds
-python -m benchmarks.scenarios --only "64 replicas, 1 s" --seeds 1        # 86,400 synchronizations of each
+python -m benchmarks.scenarios --seeds 1                              # all but the slow ones, once
+python -m benchmarks.scenarios --only "64 replicas, 1 s" --seeds 1    # 86,400 synchronizations of each
+python -m benchmarks.scenarios --all --worlds worlds.jsonl --seconds 500 --json benchmarks/runs/scenarios.json
+
+The last one plays 20 seeds of all; call it again until it has nothing more to do, from several processes if you like.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,7 @@ import oasis_alloc as oa
 from benchmarks.busy_day import CAMPAIGNS, DAY, budgets, market
 from benchmarks.machine import description, heading
 from benchmarks.results import save
+from oasis_alloc.pacing.controllers.registry import NAMES
 
 PEAKS = oa.Scenario(arrivals="two peaks", sync=120.0)
 SCENARIOS = {
@@ -66,55 +71,93 @@ def statement(n: int) -> tuple[oa.Policy, oa.Requests, oa.Plan]:
     return policy, requests, oa.Plan("campaign", 0.0, DAY, caps=goals, floors=floors, penalty=0.5)
 
 
-def summary(done: oa.Replay, scenario: str, contender: str) -> dict[str, Any]:
+def play(given: argparse.Namespace, seed: int, names: list[str], setting: tuple[Any, Any, Any]) -> list[dict[str, Any]]:
+    """Worlds of one seed: a row per scenario and controller. Scenarios with the same requests share their optimum."""
+    policy, requests, plan = setting
+    contenders = {name: oa.Pacer(policy, plan, controller=name) for name in given.controllers}
+    done = oa.replay(requests, contenders, scenario={n: SCENARIOS[n] for n in names}, seeds=[seed], hindsight=1e-3)
+    if given.page:
+        done.page(given.page)
+    rows = []
+    for row in done.rows:
+        asked = [
+            (goal["delivered"], goal["floor"] if np.isfinite(goal["floor"]) else goal["cap"])
+            for goal in done.goals
+            if goal["contender"] == row["contender"] and goal["scenario"] == row["scenario"]
+        ]
+        rows.append({
+            "scenario": row["scenario"], "contender": row["contender"], "seed": seed, "requests": given.requests,
+            "share": row["share of hindsight"], "within": row["within 5 %"] * CAMPAIGNS,
+            "above": row["above hard caps"], "error": row["error against plan"],
+            "least_delivered": min(had / wanted for had, wanted in asked if wanted > 0),
+        })  # fmt: skip
+    return rows
+
+
+def summary(worlds: list[dict[str, Any]], scenario: str, contender: str) -> dict[str, Any]:
     """Means over the seeds; of caps, deliveries and shares the worst seed, too."""
-    share, within, above, error = (
-        done.values(metric, scenario, contender)
-        for metric in ("share of hindsight", "within 5 %", "above hard caps", "error against plan")
+    mine = [row for row in worlds if row["scenario"] == scenario and row["contender"] == contender]
+    share, within, above, error, least = (
+        np.array([row[name] for row in mine]) for name in ("share", "within", "above", "error", "least_delivered")
     )
-    asked = [
-        (goal["delivered"], goal["floor"] if np.isfinite(goal["floor"]) else goal["cap"])
-        for goal in done.goals
-        if goal["contender"] == contender and goal["scenario"] == scenario
-    ]
     return {
-        "scenario": scenario, "contender": contender, "seeds": len(done.seeds), "share": share.mean(),
-        "worst_share": share.min(), "within": within.mean() * CAMPAIGNS, "above": above.max(), "error": error.mean(),
-        "least_delivered": min(had / wanted for had, wanted in asked if wanted > 0),
+        "scenario": scenario, "contender": contender, "seeds": len(mine), "share": share.mean(),
+        "worst_share": share.min(), "within": within.mean(), "above": above.max(), "error": error.mean(),
+        "least_delivered": least.min(),
     }  # fmt: skip
+
+
+def known(path: Path | None, requests: int) -> list[dict[str, Any]]:
+    """Worlds that earlier runs have played, one per controller."""
+    if path is None or not path.exists():
+        return []
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    found = {(row["scenario"], row["contender"], row["seed"]): row for row in rows if row["requests"] == requests}
+    return list(found.values())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--only", nargs="*", choices=tuple(SCENARIOS), default=[n for n in SCENARIOS if n not in SLOW])
-    parser.add_argument("--controllers", nargs="*", default=["adaptive", "pi"])
+    parser.add_argument("--all", action="store_true", help="the slow ones, too")
+    parser.add_argument("--controllers", nargs="*", default=list(NAMES))
+    parser.add_argument("--worlds", type=Path, help="file with a line per world, which later runs go on from")
+    parser.add_argument("--seconds", type=float, default=np.inf, help="begin no world after so many seconds")
     parser.add_argument("--page", help="file for the page of the last scenario")
-    parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--json", type=Path, help="file for the summary of all worlds so far")
     given = parser.parse_args()
-    about = description()
+    about, wanted = description(), list(SCENARIOS) if given.all else given.only
     print(heading(about), flush=True)
-    policy, requests, plan = statement(given.requests)
-    contenders = {name: oa.Pacer(policy, plan, controller=name) for name in given.controllers}
-    rows: list[dict[str, Any]] = []
-    for scenario in given.only:
+    setting, worlds, started = statement(given.requests), known(given.worlds, given.requests), time.monotonic()
+    for seed in range(given.first, given.first + given.seeds):
+        done = {(row["scenario"], row["contender"]) for row in worlds if row["seed"] == seed}
+        names = [one for one in wanted if any((one, name) not in done for name in given.controllers)]
+        if not names or time.monotonic() - started > given.seconds:
+            continue
         began = time.process_time()
-        done = oa.replay(
-            requests, contenders, scenario={scenario: SCENARIOS[scenario]}, seeds=given.seeds, hindsight=1e-3
+        rows = play(given, seed, names, setting)
+        worlds = [row for row in worlds if row["seed"] != seed or row["scenario"] not in names] + rows
+        if given.worlds is not None:
+            with given.worlds.open("a", encoding="utf-8") as file:
+                file.write("".join(json.dumps(row) + "\n" for row in rows))
+        print(f"seed {seed}: {len(names)} scenarios, {time.process_time() - began:.0f} s of the processor", flush=True)
+    found = [
+        summary(worlds, scenario, name)
+        for scenario in SCENARIOS
+        for name in NAMES
+        if any(row["scenario"] == scenario and row["contender"] == name for row in worlds)
+    ]
+    for row in found:
+        print(
+            f"{row['scenario']}: {row['contender']} {row['share']:.4f} (least {row['worst_share']:.4f}, "
+            f"{row['within']:.0f} within 5 %, above {row['above']:.0f}, least delivered {row['least_delivered']:.2f}, "
+            f"{row['seeds']} seeds)"
         )
-        mine = [summary(done, scenario, name) for name in given.controllers]
-        rows += mine
-        cells = [
-            f"{row['contender']} {row['share']:.4f} (least {row['worst_share']:.4f}, {row['within']:.0f} within 5 %, "
-            f"above {row['above']:.0f}, least delivered {row['least_delivered']:.2f})"
-            for row in mine
-        ]
-        print(f"{scenario} ({time.process_time() - began:.0f} s)\n  " + "\n  ".join(cells), flush=True)
-        if given.json is not None:
-            save(given.json, about, vars(given), rows)
-        if given.page:
-            done.page(given.page)
+    if given.json is not None:
+        save(given.json, about, vars(given), found)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ variable OASIS_ALLOC_DATA names. Needs pyarrow and matplotlib.
 1. Every user's first four fifths in time are history; the last fifth says what slates are worth. (One cut for all users
    would leave 21 with both: they come, rate, and go.) Relevance, candidates and targets come from history alone.
 2. Slates of 10 from every user's 100 best films. A film's genres, several a film, share it in equal parts.
-3. Greedy rules: the top 10; calibration (Steck, RecSys 2018); xQuAD over genres (Santos et al., WWW 2010).
+3. Greedy rules: the top 10; calibration (Steck, RecSys 2018); xQuAD over genres (Santos et al., WWW 2010). And the best
+   whole slates for what Steck's rule aims at, from the program of that objective.
 4. Programs: divergence from the genres of history, of all users, of segments, of every user; bands; slate rules.
 5. One table, one figure.
 """
@@ -40,7 +41,8 @@ STEPS = (0.01, 0.02, 0.05)  # what the next film of a genre is worth less
 MOST = 4  # films of a genre in a slate
 KEPT = 0.95  # of the relevance of each user's top 10
 GAP = 1e-4
-BATCH = 25  # users that are solved together where none is coupled to another
+BATCH = 25  # users that are solved together where each keeps a share, and none is coupled to another
+NO_SHARE = 1e-9  # target of a genre that a user never watched: targets are positive
 DRAWS = 20  # of whole slates, where x is a mixture
 
 
@@ -183,7 +185,7 @@ def rules(market: Market) -> list[Row]:
             started = time.perf_counter()
             x = rule(market, weight)
             rows.append(Row(method, weight, x, time.perf_counter() - started))
-    return rows
+    return rows + [best_slates(market, weight) for weight in LAMBDAS]
 
 
 def targets(market: Market, by: tuple[str, ...]) -> dict[Any, float]:
@@ -207,15 +209,41 @@ def sweep(market: Market, by: tuple[str, ...], slate: oa.Slate, weights: tuple[f
     return oa.frontier(problem, vary="far", points=weights, scale=True, gap=GAP)
 
 
+def best_slates(market: Market, weight: float) -> Row:
+    """The best whole slates found for what Steck's rule aims at: (1 - w) relevance - w KL(p || q~ of the slate)."""
+    started = time.perf_counter()
+    known = market.candidates.groups(("who", "genres"))
+    number = {genre: k for k, genre in enumerate(market.genres)}
+    goal = {label: max(float(market.watched[label[0], number[label[1]]]), NO_SHARE) for label in known}
+    every = sum(goal.values())  # about the users: a genre that none of a user's candidates has is left out
+    far = oa.kl(oa.total("part", by=("who", "genres")), goal, total=SLOTS * every, smoothing=SMOOTHING)
+    objective = oa.total("relevance") - weight / (1 - weight) * every * far
+    solution = oa.solve(oa.Problem(market.candidates, objective, slate=oa.Slate(SLOTS)), gap=GAP)
+    slates = solution.best_slates()
+    x = np.zeros(market.relevance.size)
+    row = market.candidates.row
+    assert row is not None  # made from a frame
+    x[row[slates.pairs]] = 1.0
+    gap = (solution.bound - slates.value) / max(abs(solution.bound), abs(slates.value))
+    return Row("best slates, lambda", weight, x.reshape(market.relevance.shape), time.perf_counter() - started, gap)
+
+
+def aim(market: Market, row: Row, weight: float) -> Floats:
+    """What Steck's rule aims at, (n_users,), at the whole slates of a row."""
+    shares = np.einsum("un,ung->ug", row.x, market.parts) / SLOTS
+    relevance: Floats = (row.x * market.relevance).sum(axis=1)
+    return (1 - weight) * relevance - weight * divergence(market.watched, shares)
+
+
 def programs(market: Market, weights: tuple[float, ...]) -> list[Row]:
     """Calibration as a concave program, swept by `oa.frontier`; then bands, and rules of slates."""
     cands, relevance, everybody = market.candidates, oa.total("relevance"), len(market.relevance)
     kept = oa.Slate(SLOTS, keep={"relevance": KEPT})
     rows = []
-    curves = [  # what counts every user alone couples nobody: batches of users make the same optimum, sooner
+    curves = [  # a share that is kept couples nobody: batches of users make the same optimum, sooner
         ("KL of all users, weight", (), oa.Slate(SLOTS), everybody),
         ("KL by segment, weight", ("segment",), oa.Slate(SLOTS), everybody),
-        ("KL by user, weight", ("who",), oa.Slate(SLOTS), BATCH),
+        ("KL by user, weight", ("who",), oa.Slate(SLOTS), everybody),
         (f"KL by user, {KEPT:.0%} kept, weight", ("who",), kept, BATCH),
     ]
     for method, by, slate, size in curves:

@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.request.diversity import MMR as MMR
     from oasis_alloc.serving.request.diversity import Embeddings as Embeddings
     from oasis_alloc.serving.request.sampling import Sample as Sample
+    from oasis_alloc.serving.request.target_shares import TargetShares as TargetShares
     from oasis_alloc.serving.staleness import Staleness as Staleness
     from oasis_alloc.session import Reused as Reused
     from oasis_alloc.session import Session as Session
@@ -236,6 +237,7 @@ _LATER = {
     "DPP": "serving.request.diversity",
     "Embeddings": "serving.request.diversity",
     "MMR": "serving.request.diversity",
+    "TargetShares": "serving.request.target_shares",
     "Sample": "serving.request.sampling",
     "Staleness": "serving.staleness",
     "Reused": "session",

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
 from oasis_alloc.common.types import AttributesLike, LabelsLike, Table
@@ -29,6 +30,7 @@ from oasis_alloc.data.validation import as_column, as_indptr, as_items, check_du
 from oasis_alloc.errors import InputError
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Candidates(ByFields):
     """The items that each user could be shown: users, items, the pairs between them, and numbers for each pair.
@@ -236,8 +238,7 @@ class Candidates(ByFields):
             top.
 
         Everything is read and checked once here; a file that changes later is an `InputError` that names it. Solves
-        give the same answer as in memory. Slates with `keep`, `at_least` or `slot_weights`, and `stay_close`, need
-        candidates in memory. See `docs/beyond-memory.md`.
+        give the same answer as in memory. See `docs/beyond-memory.md`.
 
         Raises
         ------

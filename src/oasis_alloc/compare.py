@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import Printed, TextTable, cut, number, signed
@@ -156,6 +157,7 @@ class Comparison(Printed, ByFields):
         return f"Comparison(churn={self.churn:.4g}, value {self.before.value:.8g} -> {self.after.value:.8g})"
 
 
+@suggesting
 def compare(before: Solution, after: Solution) -> Comparison:
     """Compare two solutions: totals and prices by label, slots that changed, worth at the other's prices.
 

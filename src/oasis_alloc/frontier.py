@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
@@ -35,6 +36,7 @@ _ROWS, _HEAD, _WIDTH = 20, 16, 100  # limits of the printed table: rows, charact
 _PARTS = 8  # of the objective, in a notebook
 
 
+@suggesting
 def frontier(
     problem: Problem,
     *,

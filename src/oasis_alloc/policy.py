@@ -24,6 +24,7 @@ from oasis_alloc.serving.request.diversity import DPP, MMR, Embeddings, prepared
 from oasis_alloc.serving.request.prepared import Prepared
 from oasis_alloc.serving.request.reader import User, UserLike
 from oasis_alloc.serving.request.sampling import Sample, Sampler
+from oasis_alloc.serving.request.target_shares import TargetShares
 from oasis_alloc.serving.schema import Schema, schema_of
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Policy(Batched):
         pinned: ArrayLike | None = None,
         exclude: ArrayLike | None = None,
         fill: bool = False,
-        diversify: MMR | DPP | None = None,
+        diversify: MMR | DPP | TargetShares | None = None,
         embeddings: Embeddings | ArrayLike | None = None,
         **attributes: LabelsLike,
     ) -> Ints:
@@ -177,16 +178,15 @@ class Policy(Batched):
             filled only by a marginal score above 0, or to reach `at_least`.
         diversify
             `oa.MMR(...)` or `oa.DPP(...)`: trade score against similarity to the items already picked, under the same
-            rules. If slates keep a share of a column, an item after which the share could not be reached is skipped.
+            rules; a `keep` holds. Or `oa.TargetShares(...)`: calibrated slates, where a size is the only rule.
         embeddings
-            Vectors for `diversify`: `oa.Embeddings` of all items, or (n, d) numbers, one row per candidate.
+            For `diversify`: `oa.Embeddings` of all items, or (n, d) numbers, one row per candidate.
 
         Returns
         -------
         array
-            Shorter than k if there are no more candidates within the caps with a positive score. It is the best slate
-            if items have one category per key and keys nest (other cases: docs/serving.md); caps always hold. Ties
-            are broken by score, then by item id.
+            Shorter than k if there are no more candidates within the caps with positive scores. The best slate if items
+            have one category per key and keys nest (else: docs/serving.md). Ties are broken by score, then by item id.
 
         Raises
         ------

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
@@ -34,6 +35,7 @@ from oasis_alloc.statement.summary import constraints_table, objective_table
 _ROUNDING = 1e-9  # relative to a limit: sums of decimal fractions differ by far less
 
 
+@suggesting
 @dataclass(frozen=True, eq=False)
 class Problem(ByFields):
     """An optimization problem: `maximize` subject to `subject_to`, with one slate per user under the rules of `slate`.

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.tensors import read_named, write_tensors
 from oasis_alloc.data.multi_keys import MultiKey
@@ -62,6 +63,7 @@ class Reproduction:
         return solve(self.problem, **{**self.settings, **changes})
 
 
+@suggesting
 def write_reproduction(
     problem: Problem,
     path: str | os.PathLike[str],
@@ -143,6 +145,7 @@ def write_reproduction(
     write_tensors(path, _KIND, tensors, about)
 
 
+@suggesting
 def read_reproduction(path: str | os.PathLike[str]) -> Reproduction:
     """Read a file of `write_reproduction`; no code in it is run.
 

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import FrozenMapping
-from oasis_alloc.data.by_group import Labels, numbers_of, place_of, spread
+from oasis_alloc.data.by_group import Labels, limits_of, place_of, spread
 from oasis_alloc.data.validation import as_column
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
@@ -65,6 +66,7 @@ class Reused:
         return "; ".join(parts) or "nothing"
 
 
+@suggesting
 class Session:
     """Keeps a problem's arrays, prices and allocation between solves of it and of problems like it.
 
@@ -102,9 +104,10 @@ class Session:
         self._solution: Solution | None = None
         self._reused = Reused()
         self._lowered: tuple[Problem, Program] | None = None
+        self._fewer: tuple[frozenset[str], Problem, Program] | None = None  # without constraints that cannot bind
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_lowered": None}  # lowered again where it is needed
+        return {**self.__dict__, "_lowered": None, "_fewer": None}  # lowered again where it is needed
 
     @property
     def problem(self) -> Problem:
@@ -121,6 +124,7 @@ class Session:
         """What the last solve took from earlier ones."""
         return self._reused
 
+    @suggesting
     def solve(
         self,
         *,
@@ -154,11 +158,12 @@ class Session:
             solver, gap, time_limit, pass_limit, None, threads, first, checkpoint, checkpoint_every, resume,
             on_conflict, relax_weights, progress,
         )  # fmt: skip
-        solution = solved(self._problem, asked, self._begin)
+        solution = solved(self._problem, asked, self._begin, self._leave_out)
         if solution.status.name not in ("INFEASIBLE", "RELAXED"):
             self._solution = solution
         return solution
 
+    @suggesting
     def change(
         self,
         *,
@@ -173,7 +178,8 @@ class Session:
         ----------
         limits
             New limits of constraints and soft constraints by name. `{label: number}` changes the limits of these groups
-            and keeps the others; a number or an array replaces all.
+            and keeps the others, and `{label: None}` lifts them; a number or an array replaces all. An infinite number
+            lifts all.
         columns
             New numbers per pair, (n_pairs,), for columns that the candidates have, in the order of their pairs; for
             candidates from frames in the order of the frame's rows.
@@ -237,6 +243,20 @@ class Session:
             self._reused = Reused(arrays, known, program.n_rows - known, warm.allocation is not None)
         return program, warm
 
+    def _leave_out(self, problem: Problem, names: frozenset[str]) -> Program:
+        """The problem as arrays without some constraints, from those of the last one where they are alike."""
+        from oasis_alloc.program.lowering import lower
+        from oasis_alloc.program.relowering import relowered
+
+        program = None
+        if self._fewer is not None and self._fewer[0] == names:
+            _, before, program = self._fewer
+            program = program if before is problem else relowered(program, before, problem)
+        if program is None:
+            program = lower(problem, without=names)
+        self._fewer = names, problem, program
+        return program
+
 
 def _with_columns(candidates: Candidates, columns: Mapping[str, npt.ArrayLike]) -> Candidates:
     """The candidates with other numbers in some of their columns."""
@@ -272,7 +292,7 @@ def _checked_limits(problem: Problem, limits: Mapping[str, Limit] | None) -> dic
         if name not in with_limits:
             hint = did_you_mean(name, with_limits)
             raise ProblemError(f"change(limits=...): no constraint with a limit is named {name!r}.{hint}")
-    return {name: numbers_of(limit, f"change(limits=...): {name}", "limit") for name, limit in limits.items()}
+    return {name: limits_of(limit, f"change(limits=...): {name}") for name, limit in limits.items()}
 
 
 def _limit_now(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.later import public_function
 from oasis_alloc.common.seeds import Rng
 from oasis_alloc.common.types import Floats
@@ -78,6 +79,7 @@ class Solution(Answer):
         out.flags.writeable = False
         return out
 
+    @suggesting
     def to_frame(self, backend: str | None = None) -> Any:
         """The non-zeros as a frame of the same kind as the candidates' frames, with the caller's ids and a column `x`.
 
@@ -91,6 +93,7 @@ class Solution(Answer):
         self.raise_if_infeasible()
         return answers_frame(self.problem.candidates, self.pairs, {"x": self.x}, backend)
 
+    @suggesting
     def groups_frame(self, name: str | None = None, backend: str | None = None) -> Any:
         """Limits, totals and prices of the groups of one constraint or function, or of all of them, as a frame.
 
@@ -162,6 +165,7 @@ class Solution(Answer):
         self.raise_if_infeasible()
         save(self, path)
 
+    @suggesting
     def round(self, rng: Rng = 0) -> Rounded:
         """Draw one whole slate per user such that every pair is shown with exactly its probability x.
 
@@ -213,6 +217,26 @@ class Solution(Answer):
 
         return rounded(self, rng)
 
+    def best_slates(self) -> Rounded:
+        """Choose one whole slate per user, for functions by (user, genre) such as calibration; nothing is drawn.
+
+        The best found for scores at the prices of what couples users plus the user's own functions: by greedy picks,
+        one of them Steck's rule, and exchanges. Its `value` compares with `bound`; `docs/diversity.md` has more.
+        Raises `ProblemError` without a function by user, with more rules of slates than a size, or with files.
+
+        Example
+        -------
+        >>> import oasis_alloc as oa
+        >>> cands = oa.Candidates.from_arrays([0, 3], [0, 1, 2], {"r": [0.9, 0.8, 0.4]}, users={"who": ["ann"]},
+        ...     items={"genre": ["folk", "folk", "pop"]})
+        >>> far = oa.kl(oa.exposure(by=("who", "genre")), 1.0)
+        >>> oa.solve(oa.Problem(cands, oa.total("r") - 2.0 * far, slate=oa.Slate(2))).best_slates().pairs
+        array([0, 2])
+        """
+        from oasis_alloc.results.best_slates import best_slates
+
+        return best_slates(self)
+
     @property
     def prices_by_label(self) -> dict[str, dict[Any, float]]:
         """`{name: {label: price}}`: prices by key, as `solve(start=...)` accepts, also when campaigns have changed."""
@@ -230,6 +254,7 @@ class Solution(Answer):
         with engine_for(program, 1) as engine:
             return engine.scores(np.concatenate(prices) if prices else np.empty(0))
 
+    @suggesting
     def policy(
         self,
         valid_for: float | None = None,
@@ -337,6 +362,7 @@ class Solution(Answer):
                 "shown."
             )
 
+    @suggesting
     def shadow_prices(self, limit: int | None = None) -> ShadowPrices:
         """Every price that is not 0, with its limit, its total and a sentence, largest weight first.
 
@@ -356,6 +382,7 @@ class Solution(Answer):
 
         return shadow_prices(self, limit)
 
+    @suggesting
     def report(self, after_selection: Mapping[str, Expectation] | None = None) -> str:
         """One screen of text: how the solve ended, what it achieved, and what one more unit of each limit would cost.
 
@@ -370,6 +397,8 @@ class Solution(Answer):
 
     def __repr__(self) -> str:
         numbers = f"value={self.value:.8g}, bound={self.bound:.8g}, gap={self.gap:.1e}, violation={self.violation:.1e}"
+        if self.excluded:
+            numbers += f", without {len(self.excluded):,} corrupt partitions"
         return f"Solution({self.status}, {numbers})"
 
     def _repr_html_(self) -> str:

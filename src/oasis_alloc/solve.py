@@ -15,6 +15,7 @@ from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.data.corrupt import CorruptFileError
 from oasis_alloc.engines.ray.engine import RayEngine
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from oasis_alloc.common.types import Floats
     from oasis_alloc.engines.base import Engine
     from oasis_alloc.engines.ray.cluster import Cluster
-    from oasis_alloc.program.lowering import Reach
     from oasis_alloc.program.program import Program
     from oasis_alloc.solvers.kept import WarmStart
     from oasis_alloc.solvers.monitor import Progress
@@ -164,23 +164,51 @@ class Options:
 Beginning = tuple["Program", "WarmStart | None"]  # a problem as arrays, and what is known of it
 
 
-def solved(problem: Problem, asked: Options, begin: Callable[[Problem, Options], Beginning] | None = None) -> Solution:
-    """As `solve`; `begin` is what a session has in place of lowering the problem."""
+LeaveOut = Callable[[Problem, frozenset[str]], "Program"]  # the program without these constraints
+
+
+def solved(
+    problem: Problem,
+    asked: Options,
+    begin: Callable[[Problem, Options], Beginning] | None = None,
+    leave_out: LeaveOut | None = None,
+) -> Solution:
+    """As `solve`; `begin` and `leave_out` are what a session has in place of lowering the problem."""
     _check_arguments(problem, asked)
+    while True:
+        try:
+            return _solved(problem, asked, begin, leave_out)
+        except CorruptFileError as error:  # with each, a partition is left out, if the engine is to do so
+            rest = None if asked.engine is None or begin else asked.engine._without(problem.candidates, error)
+            if rest is None:
+                raise
+            problem = problem.replace(candidates=rest)
+            _log.warning("a partition is left out, and the solve begins again: %s", error)
+
+
+def _solved(
+    problem: Problem,
+    asked: Options,
+    begin: Callable[[Problem, Options], Beginning] | None,
+    leave_out: LeaveOut | None,
+) -> Solution:
     with _shown(asked.progress) as (report, display), _started(asked.engine) as cluster:
         # numba, scipy.sparse and HiGHS are loaded by the first solve, not by the import of the package
         from oasis_alloc.engines import engine_for
+        from oasis_alloc.program.idle import idle_constraints, rows_besides
         from oasis_alloc.results.certified import answer_of, parts_of
+        from oasis_alloc.results.left_out import with_left_out
         from oasis_alloc.solvers.monitor import Monitor
         from oasis_alloc.solvers.registry import solver_named
         from oasis_alloc.solvers.resume import Checkpointer
-        from oasis_alloc.solvers.stages import Task, carry_out, prepare
+        from oasis_alloc.solvers.stages import Outcome, Task, carry_out, prepare
 
         run, threads = solver_named(asked.solver), asked.threads
+        report = report if cluster is None else cluster.metrics.reporting(report)
         has_start = asked.start is not None
         checkpointer = Checkpointer.of(asked.checkpoint, asked.checkpoint_every, asked.resume, asked.solver, has_start)
         monitor = Monitor(asked.gap, asked.time_limit, asked.pass_limit, report)
-        program, warm = beginning(problem, asked, _reach(cluster)) if begin is None else begin(problem, asked)
+        program, warm = beginning(problem, asked, cluster) if begin is None else begin(problem, asked)
         relaxes = asked.on_conflict == "relax"
         weights = _weights(program, asked.relax_weights, relaxes)
         if asked.solver != "dual" or (warm is not None and not warm.known.any()):
@@ -190,23 +218,36 @@ def solved(problem: Problem, asked: Options, begin: Callable[[Problem, Options],
         def engine_of(some: Program) -> Engine:
             return engine_for(some, threads, cluster)
 
-        with engine_of(program) as opened:
+        def answered(opened: Engine, weights: Floats | None, warm: WarmStart | None) -> tuple[Solution, Outcome]:
             trivially_infeasible = prepare(opened, monitor)
             if may_cancel(problem):
                 monitor.measure_parts(parts_of(problem, opened.program))
             task = Task(opened, engine_of, monitor, checkpointer, asked.solver, run, weights, warm, relaxes)
             outcome = carry_out(task, trivially_infeasible)
-            return _told(answer_of(Solution, problem, opened, monitor, outcome, asked.solver, threads), display)
+            return answer_of(Solution, problem, opened, monitor, outcome, asked.solver, threads), outcome
+
+        def told(answer: Solution) -> Solution:
+            if cluster is not None:
+                cluster.metrics.told(answer)
+            return _told(answer, display)
+
+        with engine_of(program) as opened:
+            survey = opened.survey()
+            idle = idle_constraints(program, len(problem.subject_to), survey.min_totals, survey.max_totals)
+            if not idle:
+                return told(answered(opened, weights, warm)[0])
+        rows = rows_besides(program, idle)
+        fewer = lowered(problem, asked, cluster, idle) if leave_out is None else leave_out(problem, idle)
+        with engine_of(fewer) as opened:
+            fewer_weights = None if weights is None else weights[rows]
+            solution, outcome = answered(opened, fewer_weights, None if warm is None else warm.of_rows(rows))
+        with engine_of(program) as opened:
+            return told(with_left_out(solution, opened, outcome.shown(monitor)))
 
 
 def _started(engine: RayEngine | None) -> AbstractContextManager[Cluster | None]:
     """The actors of a solve on a cluster, until the end of the block."""
     return nullcontext() if engine is None else engine._started()
-
-
-def _reach(cluster: Cluster | None) -> Reach | None:
-    """Who reads all pairs for the ranges of totals: the actors, where there are some."""
-    return None if cluster is None else cluster.reach
 
 
 def _weights(program: Program, given: Mapping[str, Limit] | None, relaxes: bool) -> Floats | None:
@@ -268,12 +309,19 @@ def _in_short(problem: Problem) -> str:
     return f"{of}; constraints and functions: {len(problem.names)}, of {groups:,} groups"
 
 
-def beginning(problem: Problem, asked: Options, reach: Reach | None = None) -> Beginning:
+def beginning(problem: Problem, asked: Options, cluster: Cluster | None = None) -> Beginning:
     """The problem lowered from its statement, and what the start says about it."""
+    program = lowered(problem, asked, cluster)
+    return program, None if asked.start is None else warm_start(program, problem, asked.start)
+
+
+def lowered(
+    problem: Problem, asked: Options, cluster: Cluster | None, without: frozenset[str] = frozenset()
+) -> Program:
+    """The problem as arrays, without some of its constraints."""
     from oasis_alloc.program.lowering import lower
 
-    program = lower(problem, threads=asked.threads, reach=reach)
-    return program, None if asked.start is None else warm_start(program, problem, asked.start)
+    return lower(problem, threads=asked.threads, elsewhere=cluster, without=without)
 
 
 def warm_start(program: Program, problem: Problem, start: Solution | Prices) -> WarmStart:

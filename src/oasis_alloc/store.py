@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import ColumnsLike, ItemsLike
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.hosting.decision import StoreDecision
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from oasis_alloc.publish.trust import Trust
 
 
+@suggesting
 class PolicyStore(Swapping):
     """The policy in a snapshot file, kept up to date.
 

@@ -12,6 +12,7 @@ import pytest
 from asked import ARTISTS, CAPS, FLOOR, FLOORS, Market, Optimum, ask, statement
 
 pytest.importorskip("mcp", reason="the extra mcp is not installed")
+pytestmark = pytest.mark.full
 
 COUNT = 41
 MARKET = Market()

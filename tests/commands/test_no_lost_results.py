@@ -70,6 +70,7 @@ def assert_written(folder: Path) -> None:
     assert sorted(p.name for p in (folder / "answer").iterdir()) == ["allocation.parquet", "report.html"]
 
 
+@pytest.mark.full
 @POSIX
 @pytest.mark.parametrize(
     "shell",

@@ -308,6 +308,7 @@ def test_ids_that_are_equal_are_one_id() -> None:
     assert oa.Candidates.from_arrays([0, 2], [0, 1], {"r": [1, 2]}, item_ids=[1, True]).n_items == 2
 
 
+@pytest.mark.full
 def test_a_typo_among_300_000_labels_is_told_at_once() -> None:
     names = [f"campaign-{k:06d}" for k in range(300_000)]
     for typo, right in (("campagin-123456", 123456), ("campaign-12345", None), ("kampaign-200001", 200001)):
@@ -326,6 +327,7 @@ def test_a_typo_among_300_000_labels_is_told_at_once() -> None:
         oa.Problem(cands, oa.total("r"), oa.exposure("campaign") <= {"campagin-123456": 1})
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("kind", "n"), [("random", 30_000), *full_only(("numbered", 300_000), ("random", 300_000))])
 def test_the_second_unknown_label_among_many_takes_less_than_50_ms_even_if_none_is_near(kind: str, n: int) -> None:
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz-0123456789"))

@@ -148,6 +148,7 @@ def objects() -> dict[str, Any]:
         "prepared diverse": policy.prepare(8, diversify=oa.MMR(0.3), embeddings=embeddings),
         "embeddings": embeddings,
         "mmr": oa.MMR(0.3),
+        "target shares": oa.TargetShares([1.0, 3.0], 0.5),
         "dpp": oa.DPP(0.3),
         "staleness": oa.Staleness(),
         **published(policy),

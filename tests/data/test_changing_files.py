@@ -207,6 +207,7 @@ def test_a_change_while_the_candidates_are_built_is_an_error(tmp_path: Path, mon
         oa.Candidates.from_parquet(tmp_path, items=ITEMS)
 
 
+@pytest.mark.full
 @posix
 def test_a_file_that_is_written_twice_within_a_tick_of_the_clock_is_not_taken_for_the_same(tmp_path: Path) -> None:
     for _ in range(20):
@@ -281,6 +282,7 @@ def damaged(path: Path, content: bytes, at: int, size: int = 1) -> None:
     path.write_bytes(changed)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("in_haste")
 @pytest.mark.parametrize("compact", [False, *full_only(True)])
 def test_any_damage_to_the_pages_of_our_own_files_is_found(tmp_path: Path, compact: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from effort import diagonal
 
 import oasis_alloc as oa
 from oasis_alloc.__main__ import main
@@ -51,8 +52,9 @@ def written(tmp_path: Path, frame: pd.DataFrame, n_files: int = 3) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("texts", [False, True])
-@pytest.mark.parametrize("rows", [100, 1_500, 10**6])
+@pytest.mark.parametrize(
+    ("texts", "rows"), diagonal({"False": False, "True": True}, {"100": 100, "1500": 1_500, "1000000": 10**6}, every=2)
+)
 def test_the_candidates_are_those_of_frames(
     tmp_path: Path, texts: bool, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,3 +244,44 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout) * 1024)
     assert peaks[1] < peaks[0] + 60_000_000, peaks
+
+
+@pytest.mark.parametrize("lost", ["pairs are gone", "users are gone", "a footer is damaged"])
+def test_a_corrupt_partition_is_left_out_where_that_is_asked_for(tmp_path: Path, lost: str) -> None:
+    found = oa.partition(
+        written(tmp_path, pairs_frame()), tmp_path / "out", user_keys=["market"], rows_per_partition=900
+    )
+    about = manifest(tmp_path / "out")["partitions"][1]
+    path = tmp_path / "out" / about["users" if "users" in lost else "pairs"]["name"]
+    if "gone" in lost:
+        path.unlink()
+    else:
+        content = path.read_bytes()
+        path.write_bytes(content[:-30] + bytes(30))
+    with pytest.raises(oa.InputError, match=r"part-00001\.parquet"):
+        found.candidates()
+    rest = found.candidates(items=items_frame(), on_corrupt="exclude")
+    assert rest.stream is not None
+    (one,) = rest.stream.excluded
+    assert (one.file, one.users, one.pairs) == ("part-00001.parquet", about["n_users"], about["n_pairs"])
+    assert rest.n_pairs == found.n_pairs - about["n_pairs"]
+    users = np.arange(about["first_user"], about["first_user"] + about["n_users"])
+    counts = np.diff(rest.indptr)
+    assert not counts[users].any()
+    assert np.delete(counts, users).tolist() == [DEGREE] * (N_USERS - users.size)
+    assert rest.groups("market") == MARKETS.tolist()
+    assert (rest.users["market"].codes[users] == -1).all()
+    solution = oa.solve(oa.Problem(rest, oa.total("relevance"), oa.exposure(by="market") <= 60.0, oa.Slate(2)))
+    assert [excluded["file"] for excluded in solution.excluded] == ["part-00001.parquet"]
+    assert "excluded: 1 corrupt partition" in str(solution)
+    assert not np.isin(rest.user_of(solution.pairs), users).any()
+    with pytest.raises(oa.InputError, match=r"on_corrupt='skip'\): expected 'fail' or 'exclude'"):
+        found.candidates(on_corrupt="skip")
+
+
+def test_when_all_partitions_are_corrupt_there_is_nothing_to_leave_out(tmp_path: Path) -> None:
+    found = oa.partition(written(tmp_path, pairs_frame()), tmp_path / "out", rows_per_partition=900)
+    for path in (tmp_path / "out").glob("part-*.parquet"):
+        path.write_bytes(b"PAR1")
+    with pytest.raises(oa.InputError, match=r"all partitions are corrupt. The first: .*part-00000"):
+        found.candidates(on_corrupt="exclude")

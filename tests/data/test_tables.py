@@ -131,6 +131,16 @@ def test_ids_of_polars_types_are_taken(dtype: Any) -> None:
     assert solution.policy().encode(ids).tolist() == solution.policy().encode(values).tolist() == [0, 1]
 
 
+def test_runs_and_record_batches_are_taken() -> None:
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2, 4], pa.int32()), pa.array(["u", "v"]))
+    numbers = pa.RunEndEncodedArray.from_arrays(pa.array([1, 4], pa.int32()), pa.array([0.25, 0.5]))
+    batch = pa.RecordBatch.from_pydict({"user": runs, "item": ["a", "b", "a", "b"], "r": numbers})
+    for native in (batch, pa.table({"user": runs, "item": ["a", "b", "a", "b"], "r": numbers})):
+        cands = oa.Candidates.from_frames(native, user="user", item="item")
+        assert list(cands.user_ids) == ["u", "v"]
+        assert cands.columns["r"].tolist() == [0.25, 0.5, 0.5, 0.5]
+
+
 def test_string_views_are_taken() -> None:
     ids = pa.array(["a", "b"], pa.string_view())
     pairs = pa.table({"user": ids, "item": ids, "r": pa.array([1.0, 2.0])})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -15,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-from clusters import candidates_of, clusters_that_start, files_of, problems, same
+from clusters import candidates_of, clusters_that_start, files_of, fine, problems, same
 
 import oasis_alloc as oa
+from oasis_alloc.data import grouping
 from oasis_alloc.engines.ray import cluster as clusters
 from oasis_alloc.engines.ray import driver
 from oasis_alloc.engines.ray.cluster import Cluster, _check_versions
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.errors import ProblemError, SolverError
+from oasis_alloc.program.lowering import SIZES as LOWERING
 
 pytestmark = [
     pytest.mark.ray,
@@ -138,7 +138,7 @@ def test_pairs_stay_at_the_actors(stored: oa.Partitions, monkeypatch: pytest.Mon
     assert solution.status.name == "SOLVED"
 
 
-@pytest.mark.parametrize("name", ["limits", "rules", "conflict"])
+@pytest.mark.parametrize("name", ["limits", "rules", "kept share", "conflict"])
 @pytest.mark.parametrize("elsewhere", ["a new actor", "that are left"])
 def test_an_actor_that_dies_changes_nothing(
     stored: oa.Partitions, started: list[Cluster], name: str, elsewhere: str, monkeypatch: pytest.MonkeyPatch,
@@ -241,6 +241,29 @@ def test_the_last_actor_that_dies_is_an_error(stored: oa.Partitions, monkeypatch
         oa.solve(problem, engine=engine(2, replace_timeout=0.001))
 
 
+@pytest.mark.parametrize("name", ["kept share", "slots"])
+def test_pairs_are_read_once_by_the_actors(
+    stored: oa.Partitions, started: list[Cluster], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Also what users can have at most is worked out there: this process reads no row group."""
+    problem = problems[name](stored.candidates(items=candidates_of.items))
+    loads = []
+    ask = Cluster.ask
+
+    def counted(self: Cluster, key: int, name: str, arguments: Any) -> Any:
+        found = ask(self, key, name, arguments)
+        if name == "load":
+            loads.append(len(self._stores))
+        return found
+
+    monkeypatch.setattr(Cluster, "ask", counted)
+    assert oa.solve(problem, gap=1e-4, engine=engine(2)).status.name == "SOLVED"
+    assert problem.candidates.stream is not None
+    assert problem.candidates.stream.budget.peak == 0
+    assert len(loads) > 1, "an engine for what users can have, and one to solve"
+    assert max(loads) == 1, "which share their pairs"
+
+
 def test_a_damaged_partition_is_named(tmp_path: Path) -> None:
     stored = files_of(tmp_path)
     problem = problems["limits"](stored.candidates(items=candidates_of.items))
@@ -330,36 +353,6 @@ def test_what_does_not_answer(stored: oa.Partitions, monkeypatch: pytest.MonkeyP
         serving.join()
 
 
-def test_the_allocation_is_written_in_parts(stored: oa.Partitions, tmp_path: Path) -> None:
-    problem = problems["limits"](stored.candidates(items=candidates_of.items))
-    solution = oa.solve(problem, gap=GAP)
-    expected = oa.solve(problems["limits"](candidates_of()), gap=GAP).to_frame("pandas")
-    (tmp_path / "part-00099.parquet").write_bytes(b"of an earlier call")
-    for _ in range(2):
-        path = KEPT.write_allocation(solution, tmp_path)
-        assert path == tmp_path / "_allocation.json"
-        found = pd.concat([pd.read_parquet(file) for file in sorted(tmp_path.glob("*.parquet"))], ignore_index=True)
-        pd.testing.assert_frame_equal(found, expected, check_dtype=False)
-    about = json.loads(path.read_text())
-    assert about["certificate"]["status"] == "SOLVED"
-    assert about["certificate"]["bound"] == solution.bound
-    assert about["pairs"] == len(expected)
-    assert len(about["files"]) == stored.n_partitions
-    for file in about["files"]:
-        assert hashlib.sha256((tmp_path / file["name"]).read_bytes()).hexdigest() == file["sha256"]
-    with pytest.raises(oa.InputError, match=r"needs candidates of Partitions\.candidates"):
-        KEPT.write_allocation(oa.solve(problems["limits"](candidates_of())), tmp_path)
-    with pytest.raises(SolverError, match="infeasible"):
-        KEPT.write_allocation(oa.solve(problems["conflict"](problem.candidates)), tmp_path)
-    (stored.directory / "_users" / "part-00002.parquet").rename(tmp_path / "kept")
-    try:
-        with pytest.raises(oa.InputError, match=r"_users/part-00002.parquet is missing"):
-            KEPT.write_allocation(solution, tmp_path)
-        assert not path.exists(), "no manifest, so the directory is not complete"
-    finally:
-        (tmp_path / "kept").rename(stored.directory / "_users" / "part-00002.parquet")
-
-
 def test_the_code_of_the_page_runs() -> None:
     text = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
@@ -368,6 +361,32 @@ def test_the_code_of_the_page_runs() -> None:
     assert names["solution"].status.name == "SOLVED"
     assert json.loads(names["manifest"].read_text())["pairs"] == names["solution"].pairs.size
     same(oa.solve(names["problem"], gap=1e-4), names["solution"])
+
+
+def test_cells_that_occur_have_numbers_at_the_actors(
+    stored: oa.Partitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for keys that are too fine for a table of all combinations."""
+    monkeypatch.setattr(grouping, "_fits", lambda shape, n_pairs: False)
+    problem = fine(stored.candidates(items=candidates_of.items))
+    state = tmp_path / "state"
+    with LOWERING.using(folded_cells=0, folded_per_pair=0):
+        expected = oa.solve(fine(candidates_of()), gap=GAP)
+        assert expected.passes > 3
+        same(oa.solve(problem, gap=GAP), expected)
+        same(oa.solve(problem, gap=GAP, engine=engine(2)), expected)
+        oa.solve(problem, gap=GAP, pass_limit=4, checkpoint=state, engine=engine(2))
+        same(oa.solve(problem, gap=GAP, resume=state, engine=engine(3)), oa.solve(problem, gap=GAP, resume=state))
+
+
+@pytest.mark.parametrize("name", ["kept share", "slots", "steady"])
+def test_slates_are_resumed_elsewhere(stored: oa.Partitions, tmp_path: Path, name: str) -> None:
+    problem = problems[name](stored.candidates(items=candidates_of.items))
+    state = tmp_path / "state"
+    oa.solve(problem, gap=GAP, pass_limit=6, checkpoint=state, engine=engine(2))
+    here = oa.solve(problem, gap=GAP, resume=state)
+    same(oa.solve(problem, gap=GAP, resume=state, engine=engine(3)), here)
+    same(oa.solve(problems[name](candidates_of()), gap=GAP, resume=state), here)
 
 
 def test_checkpoints_starts_relaxations_and_the_reference_work(stored: oa.Partitions, tmp_path: Path) -> None:
@@ -382,13 +401,6 @@ def test_checkpoints_starts_relaxations_and_the_reference_work(stored: oa.Partit
     assert relaxed.status.name == "RELAXED"
     same(oa.solve(conflict, gap=1e-4, on_conflict="relax", engine=engine(3)), relaxed)
     same(oa.solve(problem, solver="conic", engine=engine(2)), oa.solve(problem, solver="conic"))
-
-
-@pytest.mark.parametrize("slate", [oa.Slate(3, keep={"relevance": 0.9}), oa.Slate(3, at_least=1)])
-def test_slates_that_streams_do_not_support_are_refused_by_name(stored: oa.Partitions, slate: oa.Slate) -> None:
-    problem = problems["limits"](stored.candidates(items=candidates_of.items)).replace(slate=slate)
-    with pytest.raises(ProblemError, match=r"(keep|at_least) needs all pairs of a user at once"):
-        oa.solve(problem, engine=engine(2))
 
 
 def test_the_progress_can_stop_a_solve(stored: oa.Partitions) -> None:

@@ -27,6 +27,8 @@ from oasis_alloc.program.lowering import lower
         ({"actor_memory": 1.5}, r"RayEngine\(actor_memory=1.5\): expected a whole number"),
         ({"start_timeout": -1}, r"RayEngine\(start_timeout=-1\): expected seconds above 0"),
         ({"replace_timeout": float("nan")}, r"RayEngine\(replace_timeout=nan\): expected seconds"),
+        ({"on_corrupt": "skip"}, r"RayEngine\(on_corrupt='skip'\): expected 'fail' or 'exclude'"),
+        ({"stragglers": None}, r"RayEngine\(stragglers=None\): expected 'report' or 'move'"),
         ({"address": 6379}, r"RayEngine\(address=6379\): expected a text such as"),
     ],
 )

@@ -57,7 +57,7 @@ def test_a_solve_has_few_rounds(stored: oa.Partitions, small: int, name: str, mo
     found, _ = solved_twice(stored, name, GAP, actors=2)
     calls = clusters[-1].calls
     assert found.gap <= GAP
-    assert found.passes > 4
+    assert found.passes > 3
     assert len(calls) == clusters[-1].rounds <= 25
     assert not {"kept", "curvature", "open", "load", "follow", "settle"} & set(calls), "these come with others"
     if name == "limits" and small:
@@ -119,7 +119,9 @@ def test_an_actor_that_is_lost_in_any_call_changes_nothing(
 
 def test_pairs_that_are_here_are_not_fetched() -> None:
     rng = np.random.default_rng(0)
-    every = PairArrays(np.arange(100, dtype=np.uint16), rng.random(100, np.float32), rng.random((2, 100)))
+    every = PairArrays(
+        np.arange(100, dtype=np.uint16), rng.random(100, np.float32), rng.random((2, 100)), np.empty((0, 100))
+    )
     asked: list[int] = []
 
     def fetch(positions: Any) -> PairArrays:

@@ -97,6 +97,7 @@ def served(app: Any) -> Iterator[Client]:
         yield client
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("store", ["sqlite", *full_only("redis")])
 def test_two_processes_keep_one_cap(store: str, tmp_path: Path) -> None:
     """Both are asked for the same campaign as fast as they answer, and each is told of what the other one served."""

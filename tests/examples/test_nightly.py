@@ -18,6 +18,7 @@ import oasis_alloc as oa
 NIGHTLY = Path(__file__).parents[2] / "examples" / "nightly"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("days", [[8, 9, 12, 15, 20, 25, 26], *full_only(list(range(1, 31)))], ids=["some", "all"])
 def test_every_night_ends_as_the_page_says(tmp_path: Path, days: list[int]) -> None:
     pytest.importorskip("cryptography")

@@ -72,6 +72,7 @@ def test_nothing_counted_leaves_the_prior() -> None:
     assert found.own == pytest.approx(np.zeros((6, 2)), abs=1e-12)
 
 
+@pytest.mark.full
 def test_intervals_hold_on_counts_of_the_model() -> None:
     """Nine in ten totals of what comes lie between the quantiles; 60 draws of 12 campaigns: +- 4 % are 3 deviations."""
     inside = []

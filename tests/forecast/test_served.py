@@ -65,6 +65,7 @@ def test_what_is_served_is_what_requests_get(slate: oa.Slate) -> None:
     assert [one.relative for one in found] == sorted((one.relative for one in found), reverse=True)
 
 
+@pytest.mark.full
 def test_margins_are_verified_by_serving_again(coarse: oa.Solution, closed: oa.Served) -> None:
     found = closed
     assert found.missed, "whole slates at these prices miss limits"

@@ -137,7 +137,7 @@ def test_dates_move_a_flight(plan: oa.Solution) -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown limit": ({"limits": {"cap": 1.0}}, r"what_if\(limits=.*no constraint .* 'cap'.*'caps'"),
     "a new label": ({"limits": {"caps": {"c99": 1.0}}}, "no group 'c99'"),
-    "NaN": ({"limits": {"caps": {"c0": float("nan")}}}, "'c0': the limit is NaN; expected a number, or None"),
+    "NaN": ({"limits": {"caps": {"c0": float("nan")}}}, "caps: the limit of 'c0' is nan; expected numbers"),
     "negative units": ({"limits": {"floors": {"c3": -5.0}}}, "'c3': the limit is -5 units; expected .* at least 0"),
     "limits without names": ({"limits": 3.0}, "limits=3.0.*expected {name: new limit}"),
     "an unknown weight": ({"weights": {"promotoin": 1.0}}, "no term 'promotoin'.*promotion"),

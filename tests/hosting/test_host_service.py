@@ -86,6 +86,7 @@ def test_ready_only_when_there_is_a_warm_policy(examples: dict[str, ModuleType],
         assert "oasis_alloc_ready 1.0" in metrics
 
 
+@pytest.mark.full
 def test_every_answer_under_load_is_of_one_policy(examples: dict[str, ModuleType], tmp_path: Path) -> None:
     policy = current(slate=replace(small().slate, keep=None))
     policy.save(tmp_path / "policy")

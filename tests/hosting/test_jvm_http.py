@@ -66,6 +66,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, Pat
         yield client, path
 
 
+@pytest.mark.full
 def test_it_answers_as_the_library_does(host: tuple[Client, Path]) -> None:
     client, _ = host
     policy = current()
@@ -141,6 +142,7 @@ def test_paths_and_methods(host: tuple[Client, Path]) -> None:
         assert send(client, "/admin/publish", name, TOKEN)[0] == 400
 
 
+@pytest.mark.full
 def test_swaps_roll_backs_and_metrics(tmp_path: Path) -> None:
     core = pytest.importorskip("prometheus_client.parser", reason="needs the extra [prometheus]")
     first, path = current(), tmp_path / "policy"

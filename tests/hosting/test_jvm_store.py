@@ -149,6 +149,7 @@ def test_random_commands(both: Both, seed: int) -> None:
                 both.do(str(command))
 
 
+@pytest.mark.full
 def test_swaps_and_roll_backs_under_load_change_no_answer(tmp_path: Path) -> None:
     files, now = [], time.time()
     for k in range(8):

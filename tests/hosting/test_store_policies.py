@@ -46,6 +46,7 @@ def test_a_second_thread_gains_what_the_machine_has_to_give() -> None:
     assert any(share >= 0.85 for share in tries)  # with the interpreter kept it would be a half
 
 
+@pytest.mark.full
 def test_no_answer_is_of_two_policies() -> None:
     rng = np.random.default_rng(0)
     requests = [

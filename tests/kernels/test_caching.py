@@ -32,6 +32,7 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
 
 
+@pytest.mark.full
 def test_second_process_compiles_nothing(warm: Project) -> None:
     again = warm.run("f8")
     assert (again["answers"], again["hits"], again["misses"]) == ([12.0], 1, 0)

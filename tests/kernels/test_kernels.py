@@ -242,7 +242,10 @@ def test_decide(data: Data, size: int, width: float) -> None:
     rng = np.random.default_rng(9)
     within = width * rng.uniform(0.5, 1.0, (data.price.shape[1], data.n_classes))
     state = np.full(data.of.size, 9, np.uint8)
-    decide_kernels.decide(0, data.n_users, data.pairs, data.price, size, within, state)
+    bound = np.array([0.5])
+    decide_kernels.decide(0, data.n_users, data.pairs, data.price, size, within, state, bound)
+    best = [np.sort(np.maximum(data.scores[mine], 0.0))[::-1][:size].sum() for mine in data.users()]
+    assert bound[0] == pytest.approx(0.5 + sum(best), rel=1e-12)  # whatever is left open
     s, expected = data.scores, np.zeros(data.of.size, np.uint8)
     sure = np.ones(data.of.size, np.bool_)
     for u, mine in enumerate(data.users()):
@@ -264,10 +267,12 @@ def test_decide_at_no_width_shows_a_best_slate() -> None:
     for size in SIZES:
         state = np.zeros(data.of.size, np.uint8)
         within = np.zeros((data.price.shape[1], data.n_classes))
-        decide_kernels.decide(0, data.n_users, data.pairs, data.price, size, within, state)
+        bound = np.zeros(1)
+        decide_kernels.decide(0, data.n_users, data.pairs, data.price, size, within, state, bound)
         shown = data.scores[state == decide_kernels.IN].sum()
         assert not (state == decide_kernels.UNDECIDED).any()
         assert shown == pytest.approx(call(data, size, 1e-6)["out"][kernels.BOUND], rel=1e-12)
+        assert shown == pytest.approx(bound[0], rel=1e-12)
 
 
 def test_add_up(data: Data) -> None:

@@ -327,3 +327,34 @@ def test_seventy_halvings_lead_to_neighbors_from_anywhere(low: float, high: floa
         low, high = (at, high) if (side if side is not None else rng.integers(2)) else (low, at)
     assert high == np.nextafter(low, np.inf)
     assert turns <= 70
+
+
+AHEAD = {  # scores, categories of the chain and of the crossing system, and the size of the slate
+    "three of a category, and one far above": ([147.18, 147.18, 147.18, 303001.6], [2, 0, 2, 1], [0, 0, 0, 0], 4),
+    "two tied, and one far above": (
+        [70.658912449, 70.658912449, 0.004, 184925.0],
+        [2, 2, 1, 1],
+        [0, 0, 1, 0],
+        2,
+    ),
+    "two next to each other": ([1.423279644482971, 1.423279651, 0.00046, 1516.7397], [1, 0, 1, 0], [0, 0, 0, 0], 4),
+    "all in one category": ([2502.79, 2502.79, 2502.79, 0.02, 4991006.2], [0, 0, 0, 2, 1], [0, 0, 0, 0, 0], 2),
+}
+
+
+@pytest.mark.parametrize("name", AHEAD)
+@pytest.mark.parametrize("part", [1e-8, 1e-10, 1e-12])
+def test_crossing_caps_leave_no_slot_empty_next_to_much_larger_scores(name: str, part: float) -> None:
+    """The rounding of a price is that of the scores that it is between, and not that of the largest score."""
+    values, chain, crossing, size = AHEAD[name]
+    s, further = np.array(values), np.array(crossing, np.int32)
+    given = user(Rule(((3, 1),), crossing=(3, 1)), s)
+    of = np.array([chain], np.int32)
+    rules = given.rules._replace(size=np.array([size]), of=of, further=further, n=3)
+    given = given._replace(rules=rules, of=np.vstack([of, further[None]]))
+    gamma = part * float(np.sort(s)[-2])
+    x, out = slate(given, gamma)
+    best = best_by_program(given, s)
+    assert np.bincount(further, x).max() <= 1.0 + ROUNDING
+    assert s @ x == pytest.approx(best, rel=1e-6)
+    assert out[visit.BOUND] == pytest.approx(best, rel=1e-9)

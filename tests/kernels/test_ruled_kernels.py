@@ -106,7 +106,7 @@ def test_the_best_whole_slate_is_the_best_slate(data_name: str, name: str) -> No
             assert best_whole(data, rules, u, mine, data.scores) == pytest.approx(each[u], abs=1e-9)
 
 
-@every_rule
+@half_of_the_rules
 def test_the_bound_is_what_the_best_slates_are_worth(data_name: str, name: str) -> None:
     data, rules = case(data_name, name)
     best = optimum(data_name, name)
@@ -118,7 +118,7 @@ def test_the_bound_is_what_the_best_slates_are_worth(data_name: str, name: str) 
 
 
 @pytest.mark.parametrize(
-    ("name", "gamma", "data_name"), diagonal(list(SPECS), {"0.05": 0.05, "0.5": 0.5}, ["ties", "columns"])
+    ("name", "gamma", "data_name"), diagonal(list(SPECS), {"0.05": 0.05, "0.5": 0.5}, ["ties", "columns"], every=2)
 )
 def test_the_smoothed_slate_is_the_optimum_of_a_quadratic_programme(data_name: str, name: str, gamma: float) -> None:
     data, rules = case(data_name, name)
@@ -220,11 +220,21 @@ def test_curvature_keeps_whole_runs_within_its_capacity(name: str, capacity: int
 def decided(data: Data, rules: Rules, within: float) -> Array:
     state = np.full(data.of.size, 9, np.uint8)
     margin = np.full(data.price.shape[1:], within)
-    run(ruled.DECIDE, data, rules, NEXT_TO_NONE, 0.0, margin=margin, state=state)
+    run(ruled.DECIDE, data, rules, NEXT_TO_NONE, 0.0, margin=margin, state=state, bound=np.zeros(1))
     return state
 
 
-@every_rule
+@half_of_the_rules
+def test_the_bound_of_decisions_is_that_of_a_visit(data_name: str, name: str) -> None:
+    data, rules = case(data_name, name)
+    bound, margin, state = np.array([0.5]), np.full(data.price.shape[1:], 0.1), np.zeros(data.of.size, np.uint8)
+    run(ruled.DECIDE, data, rules, NEXT_TO_NONE, 0.0, margin=margin, state=state, bound=bound)
+    expected = run(ruled.VISIT, data, rules, NEXT_TO_NONE)["out"][visit.BOUND]
+    assert bound[0] - 0.5 == pytest.approx(expected, rel=1e-9)
+    assert bound[0] - 0.5 >= optimum(data_name, name) * (1 - 1e-9)
+
+
+@half_of_the_rules
 @pytest.mark.parametrize("width", [0.13, *(pytest.param(width, marks=pytest.mark.full) for width in (1e-6, 1.0))])
 def test_what_is_decided_is_part_of_a_best_slate(data_name: str, name: str, width: float) -> None:
     """With everything that is decided held where it is, slates are worth as much as ever."""
@@ -276,7 +286,7 @@ def test_rules_that_do_not_bind_decide_as_the_plain_kernels_do(data_name: str, n
     data, rules = case(data_name, name)
     within = np.full(data.price.shape[1:], 0.1)
     expected = np.zeros(data.of.size, np.uint8)
-    decide_kernels.decide(0, data.n_users, data.pairs, data.price, 3, within, expected)
+    decide_kernels.decide(0, data.n_users, data.pairs, data.price, 3, within, expected, np.zeros(1))
     positive = np.bincount(data.of, data.scores > 0, data.n_users)
     # a slate that is just full may have its cut anywhere between 0 and its last item
     same = positive[data.of] != 3

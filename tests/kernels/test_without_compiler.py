@@ -21,6 +21,7 @@ except oa.SolverError as error:
 """
 
 
+@pytest.mark.full
 def test_without_the_compiler_kernels_refuse_and_say_why(project: Project) -> None:
     output, errors = project.start(DISABLED, NUMBA_DISABLE_JIT="1").communicate(timeout=60)
     assert "kernels       DO NOT RUN: NUMBA_DISABLE_JIT is set" in output, errors

@@ -173,3 +173,104 @@ def test_a_store_that_disappears_is_counted_and_reported_and_prices_stay(
     store.is_gone = False
     assert pacer.sync()
     assert (pacer.stats()["failed_in_a_row"], pacer.stats()["failed_reads"]) == (0, 3)
+
+
+def broken(said: Any) -> Any:
+    """A schedule that says something else once the flight has begun."""
+
+    class Schedule:
+        def share(self, t0: float, t1: float, key: object) -> Any:
+            if 5.0 < t1 < END:
+                return said()
+            return t1 - t0
+
+    return Schedule()
+
+
+@pytest.mark.parametrize("said", [lambda: None, lambda: "x", lambda: 1 / 0, lambda: -1.0, lambda: math.inf], ids=str)
+def test_a_schedule_that_fails_while_it_serves_counts_as_flat(policy: oa.Policy, said: Any) -> None:
+    found = []
+    for schedule in (broken(said), None):
+        pacer = pacer_of(policy, schedule=schedule, clock=Clock(100.0))
+        pacer.tick(0.0)
+        for k in range(1, 20):
+            pacer.observe({"c0": 1.0}, event=f"{k}", time=0.0)
+            pacer.tick(5.0 * k)
+        found.append(pacer.prices)
+    assert all(math.isfinite(price) for price in found[0].values())
+    assert found[0]["c0"] == pytest.approx(found[1]["c0"], abs=0.05)
+
+
+def hot_of(pacer: oa.Pacer) -> Any:
+    hot = pacer.prepare(4)
+    hot.items[:4], hot.columns[:, :4] = [0, 1, 2, 3], 0.5
+    hot.select(2, pacer.user())
+    return hot
+
+
+ONE = {"relevance": np.ones(1), "cost": np.ones(1)}
+CALLS: list[tuple[Any, str]] = [
+    (lambda p, o: p.restore([1]), "expected a path or what state"),
+    (lambda p, o: p.restore({k: v for k, v in p.state().items() if k != "accounts"}), "damaged .*KeyError: 'accounts'"),
+    (lambda p, o: p.restore(p.state() | {"price": [1.0]}), "not 4 finite numbers"),
+    (lambda p, o: p.restore(p.state() | {"price": [math.nan] * 4}), "not 4 finite numbers"),
+    (lambda p, o: p.restore(p.state() | {"room": "x"}), "damaged"),
+    (lambda p, o: p.outlook("noon"), "outlook.*expected UNIX seconds"),
+    (lambda p, o: p.outlook(math.nan), "outlook.*expected UNIX seconds"),
+    (lambda p, o: p.observe({"c0": 1.0}, event=["x"]), "expected an id"),
+    (lambda p, o: p.observe({"c0": 1.0}, event=math.nan), "expected an id that is equal to itself"),
+    (lambda p, o: p.sync({"c0": 1.0}, requests="many"), "requests='many'.*finite number"),
+    (lambda p, o: p.sync({"c0": 1.0}, requests=math.nan), "requests=nan.*finite number"),
+    (lambda p, o: p.sync({"c0": 1.0}, requests=-1.0), "requests=-1.0.*>= 0"),
+    (lambda p, o: p.sync({"c0": 1.0}, acknowledged="x"), "number of a batch"),
+    (lambda p, o: p.prepare(4).select(2, o.user()), "user: expected what pacer.user"),
+    (lambda p, o: p.prepare(4).select(2, None), "user: expected what pacer.user"),
+    (lambda p, o: hot_of(p).observe("x"), "expected what the last select"),
+    (lambda p, o: hot_of(p).observe(1.5), "expected what the last select"),
+    (lambda p, o: hot_of(p).observe(4), "expected what the last select"),
+    (lambda p, o: p.usage(["a"], [0], ONE), "usage.positions.*whole numbers"),
+    (lambda p, o: p.usage([0], [10**9], ONE), r"usage.items.*expected -1 or \[0, 60\)"),
+    (lambda p, o: p.usage([0], [[0]], ONE), r"usage.items.*shape \(1, 1\)"),
+    (lambda p, o: costs(p).usage([1], [0, 6], ONE), "row 1 of 'cost' is no finite number"),
+    (lambda p, o: costs(p).usage([0], [0], {"cost": [math.nan]}), "row 0 of 'cost' is no finite number"),
+    (lambda p, o: oa.Pacer(p.policy, plan(), clock=3.0), "expected a function"),  # type: ignore[arg-type]
+    (lambda p, o: oa.Pacer(p.policy, plan(), clock=lambda: None).observe({"c0": 1.0}), "expected UNIX seconds"),
+    (lambda p, o: oa.Pacer(p.policy, plan(), options=[1]), "options"),  # type: ignore[arg-type]
+    (lambda p, o: oa.Pacer(p.policy, plan(), day_starts=math.nan), "seconds after midnight"),
+    (lambda p, o: oa.Pacer(p.policy, plan(), confirm="yes"), "True or False"),  # type: ignore[arg-type]
+    (lambda p, o: plan(starts={"c9": 1.0}), "starts.*'c9' has no goal"),
+    (lambda p, o: plan(ends={"c9": 1.0}), "ends.*'c9' has no goal"),
+    (lambda p, o: plan(mode={"c9": "even"}), "mode.*'c9' has no goal"),
+]
+
+
+def costs(pacer: oa.Pacer) -> oa.Pacer:
+    return oa.Pacer(pacer.policy, oa.Plan("campaign", 0.0, END, caps={"c0": 5.0}, column="cost"), clock=Clock())
+
+
+@pytest.mark.parametrize(("call", "words"), CALLS, ids=[f"{k} {words[:30]}" for k, (_, words) in enumerate(CALLS)])
+def test_a_wrong_call_is_named_and_changes_nothing(policy: oa.Policy, other: oa.Policy, call: Any, words: str) -> None:
+    pacer = pacer_of(policy)
+    pacer.tick(0.0)
+    pacer.observe({"c0": 2.0}, event="imp-1", status="served", time=5.0)
+    before = pacer.state()
+    with pytest.raises(oa.InputError, match=words):
+        call(pacer, oa.Pacer(other, oa.Plan("licensor", 0.0, END, caps={0: 9.0})))
+    assert pacer.state() == before
+
+
+@pytest.fixture(scope="module")
+def other() -> oa.Policy:
+    licensors = (oa.exposure(by="licensor") <= 50.0).named("licensors")
+    return oa.solve(oa.Problem(candidates(), oa.total("relevance"), licensors, oa.Slate(2)), gap=1e-2).policy()
+
+
+def test_states_of_earlier_versions_are_read(policy: oa.Policy) -> None:
+    pacer, again = pacer_of(policy), pacer_of(policy)
+    play(pacer, candidates(), 0, 100)
+    state = pacer.state()
+    assert state.pop("requests_before") == [0.0] * 4
+    assert state.pop("reported") is None
+    again.restore(state)
+    assert again.prices == pacer.prices
+    assert again.delivered() == pacer.delivered()

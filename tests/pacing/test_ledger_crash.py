@@ -46,6 +46,7 @@ def kill_and_compare(address: str, name: str, seed: int) -> None:
         assert totals_of(ledger) == expected(more), "everything sent again counts once"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(1))
 def test_acknowledged_events_survive_kill_9(tmp_path: Path, seed: int) -> None:
     kill_and_compare(str(tmp_path / "ledger.db"), "ledger", seed)

@@ -321,12 +321,15 @@ def test_slices_of_a_solution_say_how_a_goal_is_spread() -> None:
 
 @pytest.mark.parametrize("controller", ["adaptive", "throttle"])
 def test_nothing_compiles_after_warmup(cands: oa.Candidates, policy: oa.Policy, controller: str) -> None:
+    from oasis_alloc.kernels.pace import limits, prices
     from oasis_alloc.kernels.serve import paced
     from oasis_alloc.serving.request.warmup import kernels
 
     pacer = pacer_of(policy, controller=controller)
     pacer.warmup()
     known: list[Any] = [*kernels().values(), paced.count, paced.fits, paced.drop]
+    known += [limits.left, limits.share, limits.stopped, limits.planned, limits.is_moved, limits.add_moved]
+    known += [prices.errors, prices.adaptive, prices.mirror]
     before = [len(kernel.signatures) for kernel in known]
     play(pacer, cands)
     items, columns = request(cands, 7)

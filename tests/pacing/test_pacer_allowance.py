@@ -330,6 +330,7 @@ def test_a_forked_process_has_an_allowance_of_its_own(policy: oa.Policy, tmp_pat
     ledger.close()
 
 
+@pytest.mark.full
 def test_real_traffic_ends_at_the_caps(policy: oa.Policy, tmp_path: Path) -> None:
     """Eight pacers that take turns: nothing above a cap, and nearly all of it delivered."""
     cands, ledger = candidates(), ledger_of(tmp_path / "ledger.db")

@@ -141,6 +141,7 @@ _VALUES = st.one_of(
 _LINES = [k for k, line in enumerate(WHOLE.splitlines()) if " = " in line]
 
 
+@pytest.mark.full
 @given(st.sampled_from(_LINES), _VALUES)
 @settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_value_of_an_entry(folder: Path, line: int, value: str) -> None:

@@ -73,6 +73,7 @@ def test_a_slowdown_of_1_3_fails(timed: tuple[Call, Call], usual: float) -> None
     assert measured.ratio / usual == pytest.approx(1.3, rel=0.12)
 
 
+@pytest.mark.full
 def test_a_part_without_a_ratio_fails(timed: tuple[Call, Call]) -> None:
     measured = ratios.measure(*timed, rounds=1)
     assert gate.slower("visit", measured, gate.limit_of({"here": {"decide": 1.0}}, "here", "visit"))

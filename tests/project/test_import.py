@@ -90,6 +90,7 @@ def test_frames_are_not_needed_for_arrays(stages: Any) -> None:
     assert not frames & set(stages["loaded"]["candidates that are used"]), "at use"
 
 
+@pytest.mark.full
 def test_a_star_import_brings_every_public_name() -> None:
     found = run(
         "from oasis_alloc import *\nprint(callable(solve), callable(replay), Problem.__name__, Status.SOLVED.name)"

@@ -113,6 +113,7 @@ def test_the_report_of_the_landing_page_is_the_readmes() -> None:
     assert first.startswith("solved: "), "the first block of text in the README is the report"
 
 
+@pytest.mark.full
 def test_the_numbers_of_the_page_about_functions_are_those_of_a_run() -> None:
     script = _module(DOCS / "scripts" / "choosing_functions.py")
     shown = script.TABLE.search(script.PAGE.read_text(encoding="utf-8"))[2]

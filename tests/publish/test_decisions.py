@@ -291,6 +291,7 @@ def test_nothing_is_lost_at_the_end_of_a_process(tmp_path: Path) -> None:
     assert [one.request for one in oa.read_decisions(tmp_path)] == [f"r{k}" for k in range(1000)]
 
 
+@pytest.mark.full
 def test_kill_9_loses_what_was_not_written(tmp_path: Path) -> None:
     with process(tmp_path, 300, 1000.0, 1000, "stay") as writer:
         assert writer.stdout is not None
@@ -315,6 +316,7 @@ if child:
 """
 
 
+@pytest.mark.full
 def test_a_child_that_ends_writes_nothing_of_its_parent(tmp_path: Path) -> None:
     support = str(Path(__file__).parents[1] / "support")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([SOURCE, support])}

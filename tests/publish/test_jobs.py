@@ -209,6 +209,7 @@ def test_a_change_of_the_file_begins_another_run(tmp_path: Path, monkeypatch: py
     assert len([entry for entry in (tmp_path / "radio-runs").iterdir() if entry.is_dir()]) == 2
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", [0, *full_only(*range(1, 50))])
 def test_kill_9_at_any_moment(tmp_path: Path, seed: int) -> None:
     """The served policy is always whole; the second run ends with the policy of an uninterrupted one."""

@@ -66,6 +66,7 @@ def test_both_languages_log_the_same(tmp_path: Path, name: str) -> None:
     ]
 
 
+@pytest.mark.full
 def test_the_same_requests_are_sampled(tmp_path: Path) -> None:
     names = [*GOLDEN, *(f"request-{k}" for k in range(1000)), "日本", "🎵", "a b\tc"]
     share = [int(hashlib.sha256(name.encode()).hexdigest()[:16], 16) / 2**64 for name in names]

@@ -165,6 +165,7 @@ def test_a_store_follows_a_web_server_by_its_etag(script: JavaStore, tmp_path: P
     assert script.do("policy") == third.policy_id
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("every", [37, *full_only(1)])
 def test_no_changed_byte_is_accepted(where: Path, every: int) -> None:
     found = lines(run("oasisalloc.Tampering", where / "manifest.json", where.parent / "one.pub", str(every)))

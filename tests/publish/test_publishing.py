@@ -221,6 +221,7 @@ def test_publishers_of_one_directory_wait_for_each_other(tmp_path: Path) -> None
     }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("signs", [*full_only(False), True])
 @pytest.mark.parametrize("seed", [0, *full_only(*range(1, 25))])
 def test_kill_9_at_any_moment_leaves_a_whole_policy(tmp_path: Path, seed: int, signs: bool) -> None:

@@ -37,6 +37,7 @@ def remote_job(tmp_path: Path, bucket: str) -> Path:
     return path
 
 
+@pytest.mark.full
 def test_a_job_from_bucket_to_bucket(tmp_path: Path, bucket: str) -> None:
     path = remote_job(tmp_path, bucket)
     first = oa.run_job(path, run="monday")
@@ -70,6 +71,7 @@ def test_no_secret_is_in_a_file_or_message(
         assert file.is_dir() or b"a-secret" not in file.read_bytes()
 
 
+@pytest.mark.full
 def test_a_signed_directory_in_a_bucket(tmp_path: Path, bucket: str, capsys: pytest.CaptureFixture[str]) -> None:
     ((private, public),) = keys(tmp_path, "radio")
     where = f"{bucket}/policies"

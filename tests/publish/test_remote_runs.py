@@ -32,6 +32,7 @@ def job(folder: Path, runs: str | None, solve: str = 'start = "last run"', keep:
     return path
 
 
+@pytest.mark.full
 def test_runs_in_a_bucket_are_those_of_this_machine(tmp_path: Path, bucket: str) -> None:
     there, here = job(tmp_path / "there", f"{bucket}/runs"), job(tmp_path / "here", None)
     first = oa.run_job(there, run="monday")

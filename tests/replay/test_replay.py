@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,55 @@ ALL_AT_ONCE = (
     + oa.Scenario(replicas=8, sync=20.0, staggered=True)
     + oa.Scenario(drift=-0.2, silent=((0.3, 0.4),))
 )
+
+
+def test_what_is_said_as_it_is_without_being_said_counts(policy: oa.Policy, requests: oa.Requests) -> None:
+    """10 seconds are the default of `sync`, and a sum that names them means them."""
+    slow = oa.Scenario(arrivals="two peaks", sync=120.0, replicas=8)
+    assert (slow + oa.Scenario(sync=10.0)).sync == 10.0
+    assert (slow + oa.Scenario(replicas=1) + oa.Scenario(traffic=2.0)) == oa.Scenario(
+        arrivals="two peaks", sync=120.0, traffic=2.0
+    )
+    both = oa.Scenario(sync=10.0) + oa.Scenario(replicas=1)
+    assert (slow + both).sync == 10.0, "and so does a sum of sums"
+    assert (slow + pickle.loads(pickle.dumps(both))).replicas == 1
+
+
+@pytest.mark.parametrize("replicas", [1, 8])
+def test_ticks_at_which_nothing_happens_are_skipped_without_a_difference(
+    policy: oa.Policy, requests: oa.Requests, replicas: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goals = plan(floors={"c1": 30.0}, starts={"c0": 300.0}, ends={"c1": 400.0})
+    scenario = oa.Scenario(arrivals="iid", replicas=replicas, sync=0.5, dies=0.6 if replicas > 1 else None)
+    layout = Layout(requests, policy)
+    world = world_of(scenario, requests, goals, 0, layout.worth())
+    for controller in ("adaptive", "pi", "throttle"):
+        skipping = contend(oa.Pacer(policy, goals, controller=controller), layout, world, scenario, 0)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys.modules[contend.__module__], "_quiet", lambda ticks, *_: np.zeros(ticks.size, np.bool_))
+            whole = contend(oa.Pacer(policy, goals, controller=controller), layout, world, scenario, 0)
+        for name in ("shown", "delivered", "totals", "prices", "exhausted"):
+            assert (getattr(skipping, name) == getattr(whole, name)).all(), name
+        assert skipping.stats == whole.stats
+
+
+def test_worlds_with_the_same_requests_share_the_optimum(
+    policy: oa.Policy, requests: oa.Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = sys.modules[oa.replay.__module__]
+    solved: list[str] = []
+    known = module.hindsight_of
+    monkeypatch.setattr(module, "hindsight_of", lambda *given: (solved.append("one"), known(*given))[1])
+    scenarios = {
+        "alone": oa.Scenario(arrivals="iid"), "several": oa.Scenario(arrivals="iid", replicas=4, sync=50.0),
+        "late": oa.Scenario(arrivals="iid", confirm_median=5.0, confirm_p99=50.0, sync=50.0),
+        "drift": oa.Scenario(arrivals="iid", drift=-0.5, sync=50.0),
+    }  # fmt: skip
+    pacers = {"a": oa.Pacer(policy, plan()), "b": oa.Pacer(policy, plan(), controller="pi")}
+    done = oa.replay(requests, pacers, scenario=scenarios, seeds=2)
+    assert len(solved) == 2 * 2, "per seed: one for three scenarios, and one for the drift"
+    for scenario in scenarios:
+        assert done.values("share of hindsight", scenario, "a").max() <= 1.0 + 1e-9
 
 
 def test_scenarios_add_up() -> None:

@@ -139,6 +139,7 @@ def places_of(x: Array, given_: tuple[Any, int], weights: Array, seeds: int) -> 
     return often / seeds, drawn
 
 
+@pytest.mark.full
 def test_pairs_are_at_their_places_as_often_as_they_should() -> None:
     """Artists of a track and their genre, not in the order of the items: a b a c b - of which c and - have none."""
     given_ = lists([[0, 2], [1, 2], [0, 2], [3], [1, 2], []], [1, 1, 2, 5])

@@ -231,6 +231,7 @@ def test_snapshots_need_schema_3_and_refuse_bad_maps(policy: oa.Policy, tmp_path
         decode(arrays, {**header, "policy": json.dumps(document, separators=(",", ":"), ensure_ascii=False)})
 
 
+@pytest.mark.full
 def test_java_refuses_the_same_maps(policy: oa.Policy, tmp_path: Path) -> None:
     good, vectors = tmp_path / "good", tmp_path / "none.json"
     policy.save(good)

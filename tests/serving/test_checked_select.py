@@ -152,6 +152,7 @@ ODD = st.sets(
 )
 
 
+@pytest.mark.full
 @settings(max_examples=examples(1000))
 @given(draw=st.data())
 def test_the_short_path_answers_as_the_long_one_does(draw: st.DataObject) -> None:

@@ -285,6 +285,7 @@ def test_the_same_content_as_any_json_is_served(said: dict[str, str], name: str)
     assert said[name] == "loaded"
 
 
+@pytest.mark.full
 def test_the_code_of_the_readme_runs(tmp_path: Path) -> None:
     """All blocks, one after the other, as the main method of a class of another package."""
     terms = (PriceTerm(None, ("hour",), (), ("hour",), np.array([[0]], np.int32), np.array([0.25])),)
@@ -323,6 +324,7 @@ def test_the_code_of_the_readme_runs(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.full
 def test_deep_json_is_refused(tmp_path: Path) -> None:
     deep = b'{"__metadata__":{"checksum":"' + b"0" * 64 + b'"},"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
     deep += b" " * (-len(deep) % 8)

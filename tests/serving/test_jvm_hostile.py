@@ -21,6 +21,7 @@ REASONS = {
 LITTLE = (*QUICK, "-Xmx64m")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("forgeries", [1_500, *full_only(50_000)])
 def test_damaged_and_forged_bytes(tmp_path: Path, forgeries: int) -> None:
     """Every length, every byte, and forgeries with a right checksum, of a policy with every kind of content."""
@@ -55,6 +56,7 @@ HUGE: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.full
 def test_numbers_in_a_file_do_not_decide_how_much_memory_it_takes(tmp_path: Path) -> None:
     """A snapshot of 5 kB that says it has two billion items or slots, in a JVM with 64 MB."""
     (tmp_path / "labels").write_bytes(to_bytes(*encode(small())))

@@ -21,6 +21,7 @@ def answered(folder: Path, seeds: range, each: int, explain: bool = False) -> tu
     return lines(run(ANSWERS, *arguments)), sum(refused for _, _, refused in files)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("policies", "each"), [(20, 30), *full_only((400, 250))])
 def test_scores_and_slates_of_random_requests(tmp_path: Path, policies: int, each: int) -> None:
     said, refused = answered(tmp_path, range(policies), each)
@@ -31,6 +32,7 @@ def test_scores_and_slates_of_random_requests(tmp_path: Path, policies: int, eac
     assert int(total[3]) == refused
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("first", "policies"), [(5_000, 12), *full_only((6_000, 200))])
 def test_explanations_of_random_requests(tmp_path: Path, first: int, policies: int) -> None:
     """Every number, name and sentence of every reason."""

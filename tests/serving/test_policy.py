@@ -221,7 +221,7 @@ def test_the_prepared_path_selects_the_same(name: str) -> None:
 
 def test_a_parquet_file_has_the_boosts_and_the_slates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(export, "_ROWS", 40)
+    monkeypatch.setattr(export, "ROWS", 40)
     served, cands = policy("several columns"), solved("several columns").problem.candidates
     assert served.to_parquet(cands, tmp_path / "slates.parquet") == cands.n_pairs
     file = pq.ParquetFile(tmp_path / "slates.parquet")
@@ -240,7 +240,7 @@ def test_a_parquet_file_has_the_boosts_and_the_slates(tmp_path: Path, monkeypatc
 
 def test_a_parquet_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyarrow")
-    monkeypatch.setattr(export, "_ROWS", 40)
+    monkeypatch.setattr(export, "ROWS", 40)
     served, cands = policy("sizes by user"), solved("sizes by user").problem.candidates
     broken = oa.Candidates.from_arrays(cands.indptr, cands.item, {"relevance": cands.columns["relevance"]})
     with pytest.raises(oa.InputError, match="'promotion' is missing"):

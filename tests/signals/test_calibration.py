@@ -29,7 +29,7 @@ def test_the_truth_is_found_and_the_mean_is_kept() -> None:
     made = oa.Calibration.fit(scores, outcomes)
     at = np.linspace(0.05, 0.9, 49)
     assert np.abs(made.apply(at) - truth(at)).max() < 0.015
-    assert made.lower[0, -1] <= truth(made.x[-1]) <= made.upper[0, -1]
+    assert made.low[0, -1] <= truth(made.x[-1]) <= made.high[0, -1]
     assert made.apply(scores).mean() == pytest.approx(outcomes.mean(), rel=1e-6)
     assert made.x.size <= 6
     assert (np.diff(made.apply(np.sort(scores))) >= 0).all()
@@ -44,7 +44,7 @@ def test_intervals_of_maps_cover_the_truth() -> None:
         p = np.interp(scores, [0.1, 0.5, 0.9], [0.1, 0.2, 0.6])
         made = oa.Calibration.fit(scores, rng.random(3000) < p, knots=3)
         assert made.x.tolist() == [0.1, 0.5, 0.9]
-        inside += ((made.lower[0] <= [0.1, 0.2, 0.6]) & (made.upper[0] >= [0.1, 0.2, 0.6])).tolist()
+        inside += ((made.low[0] <= [0.1, 0.2, 0.6]) & (made.high[0] >= [0.1, 0.2, 0.6])).tolist()
     assert 0.90 <= np.mean(inside) <= 0.99  # 180 intervals: 0.95 +- three standard errors
 
 
@@ -86,7 +86,7 @@ def test_dict_and_json_keep_every_bit() -> None:
     scores, outcomes = log(5000, 6)
     made = oa.Calibration.fit(scores, outcomes, by={"market": ["SE", None] * 2500})
     again = oa.Calibration.from_dict(json.loads(json.dumps(made.to_dict())))
-    for name in ("x", "y", "lower", "upper", "own", "rows"):
+    for name in ("x", "y", "low", "high", "own", "rows"):
         assert np.array_equal(getattr(made, name), getattr(again, name))
     assert (again.key, again.labels, again.confidence) == ("market", ("SE",), 0.95)
     assert made.to_dict() == again.to_dict()
@@ -137,7 +137,7 @@ def test_bad_documents_are_refused() -> None:
         with pytest.raises(oa.InputError):
             oa.Calibration.from_dict(good | change)
     with pytest.raises(oa.InputError, match="KeyError"):
-        oa.Calibration.from_dict({name: part for name, part in good.items() if name != "lower"})
+        oa.Calibration.from_dict({name: part for name, part in good.items() if name != "low"})
     made = oa.Calibration.from_dict(good)
     with pytest.raises(oa.InputError, match="by has the key 'market'; expected None"):
         made.apply([0.5], {"market": ["SE"]})

@@ -70,7 +70,7 @@ def test_a_larger_difference_more_time_and_fewer_changes_need_less() -> None:
     assert share(changed=0.5) < share(changed=1.0)
     assert share(candidates=5) < share()
     assert share(power=0.9) > share()
-    assert share(level=0.99) > share()
+    assert share(confidence=0.99) > share()
     assert share(2.0, requests=10**9) < 1e-6
 
 
@@ -125,7 +125,7 @@ def other_columns() -> oa.Policy:
         ({"changed": 0.0}, "changed=0.0.*above 0 and at most 1"),
         ({"slots": 8, "changed": 0.5}, "changed=0.5.*at most 0.25"),
         ({"power": 1.0}, "power=1.0"),
-        ({"level": 0.2}, "level=0.2"),
+        ({"confidence": 0.2}, "confidence=0.2"),
         ({"policies": ("a", "b")}, r"expected policies=\(current policy, other policy\) and decisions="),
         (
             {"difference": 0.001},

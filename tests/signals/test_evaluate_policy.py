@@ -84,6 +84,7 @@ def test_predictions_may_be_a_function(log: tuple[oa.Decisions, pd.DataFrame], f
         oa.evaluate_policy(policy("new"), *log, "streams", predicted=lambda one: [0.5])
 
 
+@pytest.mark.full
 def test_users_are_units_if_they_are_logged(log: tuple[oa.Decisions, pd.DataFrame], tmp_path: Path) -> None:
     alone = oa.evaluate_policy(policy("new"), *log, "streams", by_user=False)
     assert alone.units == REQUESTS

@@ -53,6 +53,7 @@ def test_all_estimators_find_the_truth_in_a_long_log(large: oa.OffPolicy) -> Non
     assert not large.cautions
 
 
+@pytest.mark.full
 def test_standard_errors_are_those_of_repetitions() -> None:
     of = world()
     rng = np.random.default_rng(11)
@@ -222,8 +223,8 @@ def test_few_outcomes_leave_an_end_open() -> None:
 
 def test_the_result_is_a_report_a_frame_a_document_and_a_page(large: oa.OffPolicy, tmp_path: Path) -> None:
     assert "doubly robust" in str(large)
-    assert large.frame("polars").columns == large.frame("pandas").columns.tolist()
-    assert large.frame("pyarrow").num_rows == 4
+    assert large.to_frame("polars").columns == large.to_frame("pandas").columns.tolist()
+    assert large.to_frame("pyarrow").num_rows == 4
     document = json.loads(json.dumps(large.to_dict(), allow_nan=False))
     assert (document["format"], document["schema"], len(document["estimates"])) == ("oasis_alloc.off_policy", 1, 4)
     assert document["weights"]["count"] == 100_000
@@ -234,7 +235,7 @@ def test_the_result_is_a_report_a_frame_a_document_and_a_page(large: oa.OffPolic
     assert "http" not in text.replace("http://www.w3.org", "")
     assert "<table>" in large._repr_html_()
     with pytest.raises(oa.InputError, match="backend='excel'"):
-        large.frame("excel")
+        large.to_frame("excel")
     with pytest.raises(oa.InputError, match=r"there is no estimate 'switches'.*Did you mean 'switch'"):
         large["switches"]
 
@@ -262,7 +263,7 @@ GOOD: dict[str, Any] = {"outcomes": [1.0, 0.0, 1.0], "logged": [0.5, 0.5, 0.5], 
         ({"requests": [1.0, math.nan, 2.0]}, "requests, row 1: nan; expected a label"),
         ({"predicted": [0.5, 0.5, 0.5]}, "predicted and predicted_target belong together"),
         ({"interval": "exact"}, "interval='exact'.*expected one of 'bootstrap'"),
-        ({"level": 1.0}, "level=1.0"),
+        ({"confidence": 1.0}, "confidence=1.0"),
         ({"resamples": 10}, "resamples=10"),
         ({"seed": -1}, "seed=-1"),
         ({"min_effective": -1}, "min_effective=-1"),

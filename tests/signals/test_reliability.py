@@ -70,7 +70,7 @@ def test_intervals_cover_the_mean_of_a_bin() -> None:
     inside = []
     for _ in range(200):
         made = oa.Reliability.of(p, rng.random(p.size) < p, bins=3)
-        inside += ((made.lower <= [0.05, 0.3, 0.8]) & (made.upper >= [0.05, 0.3, 0.8])).tolist()
+        inside += ((made.low <= [0.05, 0.3, 0.8]) & (made.high >= [0.05, 0.3, 0.8])).tolist()
     assert 0.92 <= np.mean(inside) <= 0.98
 
 

@@ -52,8 +52,8 @@ def split(seed: int) -> tuple[oa.SelectedError, float]:
 def test_selected_candidates_give_less_than_all() -> None:
     made, selected, everyone = randomized(1)
     assert selected < everyone - 0.1
-    assert made.lower <= selected <= made.upper
-    assert made.upper < everyone
+    assert made.low <= selected <= made.high
+    assert made.high < everyone
     assert made.ratio == made.occurred / made.expected
 
 
@@ -63,7 +63,7 @@ def test_intervals_cover(source: str, repetitions: int) -> None:
     inside = []
     for seed in range(repetitions):
         made, truth, *_ = randomized(seed) if source == "randomized" else split(seed)
-        inside.append(made.lower <= truth <= made.upper)
+        inside.append(made.low <= truth <= made.high)
     low, high = (0.93, 0.97) if repetitions == 1000 else (0.85, 1.0)  # of 60: three standard errors below
     assert low <= np.mean(inside) <= high
 

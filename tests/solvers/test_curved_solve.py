@@ -111,6 +111,7 @@ def fair(large: oa.Candidates, weight: float = 5.0) -> oa.Problem:
     return problem((weight * oa.log(E("artist"))).named("fair"), constraints=constraints, candidates=large, size=3)
 
 
+@pytest.mark.full
 def test_a_larger_market_to_a_fine_gap(large: oa.Candidates) -> None:
     solution = oa.solve(fair(large), gap=1e-6)
     check(solution, 1e-6)

@@ -160,3 +160,65 @@ def test_a_checkpoint_of_few_rows_can_be_resumed(tmp_path: Path) -> None:
     assert first.status is oa.Status.PASS_LIMIT
     assert again.status is oa.Status.SOLVED
     assert again.passes > first.passes
+
+
+LOOSE = {  # beyond what all candidates of a group add up to
+    "a cap": oa.exposure(by=("person", "song")) <= 1e6,
+    "a floor": oa.total("value", by="person") >= -1.0,
+    "a soft cap": oa.soft(oa.exposure(by="song") <= 1e9, penalty=3.0),
+    "no number": oa.exposure(by="person") <= np.inf,
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"on_conflict": "relax"}], ids=["", "relax"])
+@pytest.mark.parametrize("floor", [700.0, 850.0], ids=["met", "in conflict"])
+def test_constraints_that_cannot_bind_leave_every_bit_as_it_is(options: dict[str, str], floor: float) -> None:
+    """Their totals are reported, and their prices are 0."""
+    caps = (oa.exposure(by="campaign") <= 80.0).named("caps")
+    floors = (oa.exposure() >= floor).named("floors")
+    objective = oa.total("value") + 3.0 * oa.log(oa.exposure(by="campaign"))
+    bare = oa.Problem(market(), objective, [caps, floors], oa.Slate(3))
+    loose = [function.named(name) for name, function in LOOSE.items()]
+    full = bare.replace(subject_to=[loose[0], caps, *loose[1:3], floors, loose[3]])
+    weights = {"floors": 2.0, "a cap": 3.0}
+    one = oa.solve(bare, relax_weights={"floors": 2.0}, **options)  # type: ignore[arg-type]
+    other = oa.solve(full, relax_weights=weights, **options)  # type: ignore[arg-type]
+    assert other.status is one.status
+    assert other.conflicts == one.conflicts
+    assert np.array_equal(other.allocation, one.allocation) if one.pairs.size else not other.pairs.size
+    assert np.array_equal([other.value, other.bound], [one.value, one.bound], equal_nan=True)
+    assert list(other.totals) == list(full.names)
+    assert all(np.array_equal(other.totals[name], total) for name, total in one.totals.items())
+    if one.status is oa.Status.INFEASIBLE:
+        assert other.prices == {}
+        return
+    assert list(other.prices) == list(full.names)
+    assert all(np.array_equal(other.prices[name], price) for name, price in one.prices.items())
+    assert not any(other.prices[name].any() for name in LOOSE)
+    by_person = np.bincount(np.repeat(np.arange(USERS) // 2, DEGREE), other.allocation * market().columns["value"])
+    assert other.totals["a floor"] == pytest.approx(by_person)
+    assert set(other.sizes) == {"a cap", "caps", "a floor", "floors", "no number"}
+
+
+def test_a_session_leaves_them_out_again_and_finds_prices_of_those_that_bind_later() -> None:
+    problem = frequent(3.0).replace(
+        subject_to=[
+            (oa.exposure(by="campaign") <= 80.0).named("caps"),
+            (oa.exposure(by="song") <= 1e6).named("songs"),
+        ]
+    )
+    session = oa.Session(problem)
+    first = session.solve(gap=1e-6)
+    session.change(limits={"caps": 70.0})
+    second = session.solve(gap=1e-6)
+    assert session.reused.arrays == "structure"
+    session.change(limits={"songs": 10.0})
+    third = session.solve(gap=1e-6)
+    assert not first.prices["songs"].any()
+    assert not second.prices["songs"].any()
+    assert third.prices["songs"].any()
+    for solution in (second, third):
+        again = oa.solve(solution.problem, gap=1e-6)
+        assert solution.value == pytest.approx(again.value, rel=2e-6)
+    assert oa.solve(problem, start=third).value == pytest.approx(first.value, rel=2e-4)
+    assert oa.solve(problem, start={"songs": {0: 0.5}, "caps": {0: 0.1}}).status is oa.Status.SOLVED

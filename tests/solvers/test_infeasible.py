@@ -203,6 +203,7 @@ def test_a_rounding_above_what_there_is_counts_as_kept() -> None:
     check_infeasible(solve([(oa.exposure() >= 10.01).named("all")]), 0.01)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.full) for seed in range(1, 4))])
 def test_a_larger_market_gives_what_linear_programming_says(seed: int) -> None:
     """Random floors that are too much together, caps and a guard; the least relaxation is the oracle's."""

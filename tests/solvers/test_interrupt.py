@@ -75,6 +75,7 @@ def test_before_the_finisher_the_prices_give_an_answer() -> None:
     assert 0.0 < part.value <= part.bound
 
 
+@pytest.mark.full
 def test_where_there_is_no_answer_the_interrupt_passes_on(tmp_path: Path) -> None:
     # a sample gives no bound
     with DUAL.using(sample_pairs=1_000), pytest.raises(KeyboardInterrupt):
@@ -91,6 +92,7 @@ def test_where_there_is_no_answer_the_interrupt_passes_on(tmp_path: Path) -> Non
     assert solved.status is oa.Status.SOLVED
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # of others
 @pytest.mark.parametrize("delays", [(0.02,), *full_only(((0.002, 0.02, 0.06, 0.1),))], ids=str)
 def test_a_signal_at_any_time_finds_threads_and_files_in_order(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from effort import diagonal
 
 import oasis_alloc as oa
 from oasis_alloc.statement.objective import Objective
@@ -31,9 +34,14 @@ def market(seed: int) -> oa.Candidates:
     )
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("seed", [2, 17])
-@pytest.mark.parametrize("limit", [by_a <= 0.0, E(by="b") == 0.0, T("s") <= 0.0], ids=["cap", "equality", "column"])
+@pytest.mark.parametrize(
+    ("name", "limit", "seed"),
+    diagonal(
+        list(FUNCTIONS),
+        {"cap": by_a <= 0.0, "equality": E(by="b") == 0.0, "column": T("s") <= 0.0},
+        {"2": 2, "17": 17},
+    ),
+)
 def test_what_limits_of_0_leave_is_proven(name: str, seed: int, limit: Any) -> None:
     function, worth = FUNCTIONS[name]
     solution = oa.solve(oa.Problem(market(seed), T("r") + function(), limit), gap=1e-6)
@@ -57,3 +65,39 @@ def test_pairs_that_limits_of_0_do_not_reach_count() -> None:
 def test_a_function_that_is_infinite_without_slates_is_part_of_the_conflict() -> None:
     solution = oa.solve(oa.Problem(market(2), T("r") + oa.log(by_a, offset=0.0), E(by="b") <= 0.0))
     assert solution.status is oa.Status.INFEASIBLE
+
+
+LEAVES_NOTHING = {  # limits that leave song 0 or all songs nothing, next to log(offset=0) of exposure
+    "a column of a group": T("s", by="a") <= {0: 0.0},
+    "a column": T("half") <= 0.0,
+    "a floor of a negative column": T("minus") >= 0.0,
+    "an equality": T("s") == 0.0,
+    "differences of columns": T("s") - T("minus") <= 0.0,
+}
+
+
+@pytest.mark.parametrize("name", LEAVES_NOTHING)
+def test_limits_of_0_on_columns_are_conflicts_too(name: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"user": np.repeat(np.arange(10), 3), "item": np.tile([0, 1, 2], 10)})
+    frame["r"] = frame["s"] = np.arange(30) / 30 + 0.1
+    frame["half"], frame["minus"] = np.tile([1.0, 1.0, 0.0], 10), -frame["s"]
+    items = pd.DataFrame({"item": [0, 1, 2], "a": [0, 1, 2]})
+    frame.to_parquet(tmp_path / "pairs.parquet")
+    for cands in (
+        oa.Candidates.from_frames(frame, items=items, user="user", item="item"),
+        oa.Candidates.from_parquet(tmp_path / "pairs.parquet", items=items, user="user", item="item"),
+    ):
+        cap = LEAVES_NOTHING[name].named("cap")
+        solution = oa.solve(oa.Problem(cands, T("r") + oa.log(by_a, offset=0.0).named("fair"), cap))
+        assert solution.status is oa.Status.INFEASIBLE
+        assert solution.value == -np.inf
+        assert {conflict.constraint for conflict in solution.conflicts} == {"cap", "fair"}
+
+
+def test_users_without_slots_leave_a_function_nothing() -> None:
+    """Item 2 is a candidate of the second user alone, whose slates are empty."""
+    cands = oa.Candidates.from_arrays([0, 2, 3], [0, 1, 2], {"r": [0.9, 0.5, 0.7]}, items={"a": [0, 1, 2]})
+    problem = oa.Problem(cands, T("r") + oa.log(by_a, offset=0.0).named("fair"), slate=oa.Slate(np.array([1, 0])))
+    solution = oa.solve(problem)
+    assert solution.status is oa.Status.INFEASIBLE
+    assert [(conflict.constraint, conflict.label) for conflict in solution.conflicts] == [("fair", 2)]

@@ -234,6 +234,7 @@ def test_functions_of_the_objective(case: Case, gap: float) -> None:
     check_against_the_reference(case, gap)
 
 
+@pytest.mark.full
 @settings(max_examples=examples(50))
 @given(case=curved_problems(max_users=9, max_items=7), gap=st.sampled_from([1e-4, 1e-4, 1e-6]))
 @pytest.mark.usefixtures("small_steps")

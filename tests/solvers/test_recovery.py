@@ -91,6 +91,7 @@ def shares(short: float) -> oa.Problem:
     return oa.Problem(fourth, oa.total("value"), limits, oa.Slate(3))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("short", [4e-4, *full_only(0.02)])
 def test_a_small_conflict_among_many_pairs_is_proven_and_measured(short: float) -> None:
     problem = shares(short)

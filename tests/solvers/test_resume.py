@@ -120,6 +120,7 @@ def test_a_conflict_leaves_a_checkpoint_that_can_be_gone_on_from(
     assert sum(c.give for c in again.conflicts) == pytest.approx(sum(c.give for c in first.conflicts), rel=1e-6)
 
 
+@pytest.mark.full
 def test_no_byte_of_a_checkpoint_can_change_unnoticed(tmp_path: Path) -> None:
     path, other = tmp_path / "state", tmp_path / "other"
     oa.solve(problem(), gap=1e-7, pass_limit=6, checkpoint=path)

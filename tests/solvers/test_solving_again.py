@@ -97,9 +97,9 @@ def test_few_changes_take_few_passes(earlier: oa.Solution) -> None:
     renamed = np.where(np.arange(CAMPAIGNS) == 7, 1007, np.arange(CAMPAIGNS))
     caps = {label: CAPS[int(label) % 1000] for label in renamed.tolist()}
     for changed, passes in (
-        (problem(caps=one_cap), 5.0),
-        (problem(value=some), 6.0),
-        (problem(value=all_, caps=caps, campaign=renamed), 9.0),
+        (problem(caps=one_cap), 4.0),
+        (problem(value=some), 5.0),
+        (problem(value=all_, caps=caps, campaign=renamed), 8.0),
     ):
         cold, warm = oa.solve(changed, threads=1), oa.solve(changed, start=earlier, threads=1)
         agree(cold, warm, 1e-4)
@@ -149,7 +149,7 @@ def test_a_bad_start_costs_little(earlier: oa.Solution, seed: int) -> None:
     for start in ({"caps": wrong}, reversed_):
         solution = oa.solve(problem(), start=start, threads=1)
         agree(earlier, solution, 1e-4)
-        assert solution.passes <= 1.3 * earlier.passes
+        assert solution.passes <= earlier.passes + 4.0
 
 
 def test_slates_that_are_not_allowed_any_more_are_not_used(earlier: oa.Solution) -> None:
@@ -180,6 +180,7 @@ def test_limits_that_move_by_less_than_the_tolerance_are_seen(earlier: oa.Soluti
     assert moved.violation <= 1e-7
 
 
+@pytest.mark.full
 def test_a_start_of_an_infeasible_problem_is_none() -> None:
     floors = [(oa.exposure(by="genre") >= 1_000.0).named("floors")]
     infeasible = oa.solve(problem(limits=floors))

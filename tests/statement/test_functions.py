@@ -118,6 +118,10 @@ CURVED = {
         -40.0 * oa.kl(E, dict(zip(LABELS, SHARES, strict=True)), total=30.0),
         lambda e: -40.0 * ((e / 30) * np.log(np.where(e > 0, e / 3 / SHARES, 1.0)) - e / 30 + SHARES / 10),
     ),
+    "kl, smoothing 0.1": Row(
+        -40.0 * oa.kl(E, dict(zip(LABELS, SHARES, strict=True)), total=30.0, smoothing=0.1),
+        lambda e: -4.0 * SHARES * np.log(SHARES / 10 / (0.9 * e / 30 + 0.1 * SHARES / 10)),
+    ),
     "kl, equal shares": Row(
         -0.5 * oa.kl(E, 3.0, total=1.0), lambda e: -0.5 * (e * np.log(np.where(e > 0, e * N, 1.0)) - e + 1 / N)
     ),

@@ -312,6 +312,7 @@ def test_the_worst_off_get_more_and_prices_start_a_solve() -> None:
     assert (one.value, one.bound) == (two.value, two.bound)
 
 
+@pytest.mark.full
 def test_next_to_demands_that_conflict() -> None:
     for function in (oa.worst_off(E("artist")), oa.gini_welfare(E("artist"))):
         solution = oa.solve(problem(function, constraints=[(E("artist") >= 60).named("floors")]))

@@ -71,6 +71,18 @@ def _sent(given: Any) -> Any:
     return copy
 
 
+class _Unread:
+    """In place of a metric of Ray."""
+
+    def __init__(self, name: str, **about: Any) -> None:
+        self.name = name
+
+    def set(self, value: float, **about: Any) -> None:
+        """Nothing reads it."""
+
+    inc = set
+
+
 def actors_here(monkeypatch: pytest.MonkeyPatch, lose: Lose = lambda number, name: False) -> list[ClusterHere]:
     """Let solves on `RayEngine` use actors of this process from now on; a list that has their clusters."""
     out: list[ClusterHere] = []
@@ -84,5 +96,12 @@ def actors_here(monkeypatch: pytest.MonkeyPatch, lose: Lose = lambda number, nam
             out[-1].close()
 
     monkeypatch.setattr(oa.RayEngine, "_started", started)
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(kill=lambda actor: None))
+    context = SimpleNamespace(get_node_id=lambda: "here")
+    metrics = SimpleNamespace(Counter=_Unread, Gauge=_Unread, Histogram=_Unread)
+    modules = {
+        "ray": SimpleNamespace(kill=lambda actor: None, get_runtime_context=lambda: context),
+        "ray.util": SimpleNamespace(metrics=metrics),
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
     return out

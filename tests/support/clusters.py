@@ -16,7 +16,7 @@ from oasis_alloc.engines.ray.cluster import Cluster
 N_USERS, N_ITEMS, DEGREE = 1_000, 60, 15
 
 
-def _frame() -> pd.DataFrame:
+def pairs_frame() -> pd.DataFrame:
     rng = np.random.default_rng(1)
     user = np.repeat(np.arange(N_USERS), DEGREE)
     item = np.concatenate([rng.choice(N_ITEMS, DEGREE, replace=False) for _ in range(N_USERS)])
@@ -40,7 +40,7 @@ class _Candidates:
     )
 
     def __call__(self) -> oa.Candidates:
-        frame = _frame()
+        frame = pairs_frame()
         users = frame[["user", "market"]].drop_duplicates()
         return oa.Candidates.from_frames(frame.drop(columns="market"), users=users, items=self.items)
 
@@ -50,7 +50,7 @@ candidates_of = _Candidates()
 
 def files_of(folder: Path) -> oa.Partitions:
     """The same pairs in four partitions."""
-    _frame().to_parquet(folder / "pairs.parquet")
+    pairs_frame().to_parquet(folder / "pairs.parquet")
     return oa.partition(folder / "pairs.parquet", folder / "out", user_keys=["market"], rows_per_partition=4_000)
 
 
@@ -87,8 +87,38 @@ def _conflict(candidates: oa.Candidates) -> oa.Problem:
     return oa.Problem(candidates, oa.total("relevance"), limits, oa.Slate(2))
 
 
+def _kept(candidates: oa.Candidates) -> oa.Problem:
+    slate = oa.Slate(4, at_most={"campaign": 1}, at_least=2, keep={"relevance": 0.8})
+    limits = [(oa.exposure(by="campaign") <= 420.0).named("caps"), oa.total("promotion") >= 1_900.0]
+    return oa.Problem(candidates, oa.total("relevance") + 0.4 * oa.total("promotion"), limits, slate)
+
+
+def _slots(candidates: oa.Candidates) -> oa.Problem:
+    slate = oa.Slate(3, slot_weights=[1.0, 0.7, 0.7], keep={"relevance": 0.5})
+    limits = [(oa.exposure(by="campaign") <= 330.0).named("caps")]
+    return oa.Problem(candidates, oa.total("promotion"), limits, slate, supply=np.linspace(0.5, 2.0, N_USERS))
+
+
+def _steady(candidates: oa.Candidates) -> oa.Problem:
+    """Close to what was shown to some other users."""
+    few = _frame()
+    few = few[few["user"] % 3 > 0]
+    before = oa.Candidates.from_frames(few.drop(columns="market"), items=_Candidates.items)
+    shown = oa.solve(oa.Problem(before, oa.total("promotion"), slate=oa.Slate(2)))
+    limits = [(oa.exposure(by="campaign") <= 210.0).named("caps")]
+    gain = oa.total("relevance") + oa.stay_close(shown, weight=0.2)
+    return oa.Problem(candidates, gain, limits, oa.Slate(2, slot_weights=[1.0, 0.8]))
+
+
+def fine(candidates: oa.Candidates) -> oa.Problem:
+    """With a key that is too fine for a table, if a test says that no table is small enough."""
+    limits = [(oa.exposure(by="campaign") <= 210.0).named("caps"), oa.exposure(by=("market", "artist")) <= 45.0]
+    return oa.Problem(candidates, oa.total("relevance"), limits, oa.Slate(2, keep={"promotion": 0.3}))
+
+
 problems: dict[str, Callable[[oa.Candidates], oa.Problem]] = {
     "limits": _limits, "curved": _curved, "rules": _rules, "supply": _supply, "conflict": _conflict,
+    "kept share": _kept, "slots": _slots, "steady": _steady,
 }  # fmt: skip
 
 

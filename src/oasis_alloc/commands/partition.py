@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 
 def register(commands: Any) -> None:
     """Add the command to those of `oasis-alloc`."""
     parser = commands.add_parser("partition", help="write pairs in any order as partitions by user, for a cluster")
-    parser.add_argument("pairs", type=Path, metavar="PAIRS", help="a Parquet file, or a directory of them")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="where to write")
+    parser.add_argument("pairs", metavar="PAIRS", help="a Parquet file or a directory of them, also in s3:// or gs://")
+    parser.add_argument("directory", metavar="DIR", help="where to write, also s3:// or gs://")
     parser.add_argument("--user", default="user", metavar="NAME", help="column of user ids (default user)")
     parser.add_argument("--item", default="item", metavar="NAME", help="column of item ids (default item)")
     parser.add_argument("--columns", nargs="+", metavar="NAME", help="columns of numbers (default: all)")

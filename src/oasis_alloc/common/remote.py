@@ -44,6 +44,11 @@ class RemoteFolder:
     def __reduce__(self) -> tuple[Any, ...]:
         return RemoteFolder, (self.address,)
 
+    @property
+    def system(self) -> tuple[Any, str]:
+        """(file system of pyarrow, path in it)."""
+        return self._fs, self._path
+
     def read(self, name: str = "") -> bytes:
         """The bytes of a file; FileNotFoundError if there is no such file, other OSErrors if it cannot be read."""
         with self._fs.open_input_stream(self._at(name)) as stream:

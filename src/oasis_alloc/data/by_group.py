@@ -110,7 +110,7 @@ def limits_of(given: object, what: str) -> Numbers:
         return found
     raise ProblemError(
         f"{what}: the limit{where} is {'None' if given is None else 'nan'}; expected numbers that are not NaN. "
-        "{label: None} leaves a group free."
+        "{label: None} leaves one group free; an infinite limit (of a floor: -inf) leaves all groups free."
     )
 
 
@@ -191,6 +191,10 @@ def place_of(label: object, places: Mapping[Hashable, int], labels: Sequence[Any
         place = places.get(same(label))
     except InputError as error:
         raise ProblemError(f"{name}: {error}") from None
+    if place is None and list(labels) == [None]:
+        raise ProblemError(
+            f"{name}: there is no group {label!r}, as the measure has no key: expected one number for all candidates."
+        )
     if place is None:
         raise ProblemError(f"{name}: there is no group {label!r}.{_nearest(label, places, labels)}")
     return place

@@ -188,14 +188,19 @@ def _open(native: object, what: str) -> nw.DataFrame[Any]:
 
 
 def _without_views(native: object) -> Any:
-    """A pyarrow table whose views of strings are strings: pyarrow has few functions for views."""
+    """A pyarrow table of plain columns: pyarrow has few functions for views of strings and for run-end encoding."""
     if type(native).__module__.partition(".")[0] != "pyarrow" or not hasattr(native, "schema"):
         return native
     import pyarrow as pa
+    import pyarrow.compute as pc
 
+    table: Any = pa.Table.from_batches([native]) if isinstance(native, pa.RecordBatch) else native
+    for k, field in enumerate(table.schema):
+        if pa.types.is_run_end_encoded(field.type):
+            table = table.set_column(k, field.name, pc.run_end_decode(table.column(k)))
     plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
-    fields = [field.with_type(plain.get(field.type, field.type)) for field in native.schema]
-    return native if fields == list(native.schema) else native.cast(pa.schema(fields))  # type: ignore[attr-defined]
+    fields = [field.with_type(plain.get(field.type, field.type)) for field in table.schema]
+    return table if fields == list(table.schema) else table.cast(pa.schema(fields))
 
 
 def _check_name(frame: nw.DataFrame[Any], native: object, what: str, name: str, argument: str) -> None:

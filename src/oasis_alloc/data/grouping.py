@@ -18,6 +18,7 @@ from oasis_alloc.data.by_group import Labels
 from oasis_alloc.data.keys import Key
 from oasis_alloc.data.left_out import why_left_out
 from oasis_alloc.data.multi_keys import MultiKey
+from oasis_alloc.data.occurring import Occurring
 from oasis_alloc.data.pairs import PairSource
 from oasis_alloc.data.row_groups import StreamedColumn, clipped
 from oasis_alloc.errors import ProblemError
@@ -245,7 +246,7 @@ def _occurring_dense(
     from oasis_alloc.kernels.solve.check import mark_occurring, mark_occurring_sets
 
     occurs = np.zeros(shape, dtype=bool)
-    for users, pointers, items in _runs(indptr, item):
+    for users, _, pointers, items in runs(indptr, item):
         if sets is None:
             mark_occurring(pointers, items, user_part[users], item_part, occurs)
         else:
@@ -253,17 +254,20 @@ def _occurring_dense(
     return np.flatnonzero(occurs)
 
 
-def _runs(
+def runs(
     indptr: NDArray[np.int64], item: NDArray[Any] | StreamedColumn
-) -> Iterator[tuple[slice, NDArray[np.int64], NDArray[Any]]]:
-    """(users, their indptr, their items): all at once, or row group by row group for a stream."""
+) -> Iterator[tuple[slice, int, NDArray[np.int64], NDArray[Any]]]:
+    """(users, the first pair, their indptr from there, their items): block by block, or by row group for a stream."""
     if not isinstance(item, StreamedColumn):
-        yield slice(None), indptr, item
+        for begin in range(0, len(item), _BLOCK):
+            end = min(begin + _BLOCK, len(item))
+            first, last, local = clipped(indptr, begin, end)
+            yield slice(first, last), begin, local, item[begin:end]
         return
     with item.dataset.read([item.name]) as reader:
         for begin, end, columns in reader:
             first, last, local = clipped(indptr, begin, end)
-            yield slice(first, last), local, columns[item.name].astype(item.dtype)
+            yield slice(first, last), begin, local, columns[item.name].astype(item.dtype)
 
 
 def _occurring_sparse(
@@ -274,19 +278,13 @@ def _occurring_sparse(
     shape: tuple[int, int],
     sets: Sets | None,
 ) -> NDArray[np.int64]:
-    if isinstance(item, StreamedColumn):
-        raise ProblemError(
-            f"keys of users and items together: {shape[0]:,} times {shape[1]:,} combinations are too many to search "
-            "for in candidates from Parquet files. Use coarser keys."
-        )
-    found = np.empty(0, dtype=np.int64)
-    for start in range(0, len(item), _BLOCK):
-        pairs = np.arange(start, min(start + _BLOCK, len(item)))
-        users = user_part[np.searchsorted(indptr, pairs, side="right") - 1]
-        items = item_part[item[pairs]].astype(np.int64)
+    found = Occurring()
+    for which, _, pointers, items_of in runs(indptr, item):
+        users = np.repeat(user_part[which], np.diff(pointers))
+        items = item_part[items_of].astype(np.int64)
         if sets is not None:
             indptr_of, entries = gather(sets[0], items)
             users, items = np.repeat(users, np.diff(indptr_of)), sets[1][entries]
         valid = (users >= 0) & (items >= 0)
-        found = np.union1d(found, users[valid].astype(np.int64) * shape[1] + items[valid])
-    return found
+        found.add(users[valid].astype(np.int64) * shape[1] + items[valid])
+    return found.ascending()

@@ -17,6 +17,7 @@ from oasis_alloc.common.files import kind_of_file, path_text, reason_of, replaci
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import FrozenMapping
+from oasis_alloc.common.remote_path import RemotePath, as_place
 from oasis_alloc.data.left_out import is_left_out
 from oasis_alloc.data.multi_keys import as_attribute, n_rows
 from oasis_alloc.data.parquet_file import File
@@ -79,8 +80,10 @@ def table_of(values: object, name: str, what: str) -> AttributeTable:
     return AttributeTable({key: Given(column) for key, column in attributes.items()}, ids, sizes[0] if sizes else None)
 
 
-def open_dataset(directory: object, user: str, item: str, columns: Sequence[str] | None, memory: object) -> Dataset:
-    """Find the files and check their footers."""
+def open_dataset(
+    directory: object, user: str, item: str, columns: Sequence[str] | None, memory: object, without: Sequence[str] = ()
+) -> Dataset:
+    """Find the files, but those named in `without`, and check their footers."""
     require("pyarrow", "parquet")
     limit = as_bytes(memory)
     for argument, name in (("user", user), ("item", item)):
@@ -88,7 +91,7 @@ def open_dataset(directory: object, user: str, item: str, columns: Sequence[str]
             raise InputError(f"{argument} is {name!r}; expected the name of a column.")
     if user == item:
         raise InputError(f"user and item both name the column {user!r}; expected two columns.")
-    parts = _parts(directory)
+    parts = [part for part in _parts(directory) if part.path.name not in without]
     said = {name: typed([part.values[name] for part in parts]) for name in parts[0].values}
     numbers = {name: values for name, values in said.items() if all(isinstance(v, (int, float)) for v in values)}
     files = [File.of(part.path, {name: numbers[name][k] for name in numbers}) for k, part in enumerate(parts)]
@@ -113,16 +116,16 @@ def open_dataset(directory: object, user: str, item: str, columns: Sequence[str]
 
 
 def _parts(directory: object) -> list[TableFile]:
-    if not isinstance(directory, (str, Path)) or directory == "":  # Path would use the current directory
+    if not isinstance(directory, (str, Path, RemotePath)) or directory == "":  # Path would use the current directory
         raise InputError(f"directory is {directory!r}; expected the path of a directory of Parquet files.")
-    path = Path(directory)
+    path = as_place(directory)
     try:
         if path.is_file():
             return [TableFile(path, {})]
         is_there, is_folder = path.exists(), path.is_dir()
     except (OSError, ValueError) as error:  # a name that is too long, a folder without permission, a zero byte
         raise InputError(f"{str(path)!r}: {reason_of(error)}; expected a directory with Parquet files.") from error
-    if is_there and not is_folder:
+    if is_there and not is_folder and isinstance(path, Path):
         raise InputError(f"{str(path)!r} is {kind_of_file(path)}; expected a directory with Parquet files, or one.")
     if not is_folder:
         raise InputError(f"there is no directory {str(path)!r}; expected one with Parquet files.")

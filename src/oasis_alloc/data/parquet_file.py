@@ -6,14 +6,16 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NoReturn
 
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.remote_path import Place, RemotePath, opened_for_parquet
+from oasis_alloc.data.corrupt import CorruptFileError
 from oasis_alloc.errors import InputError
 
 _TICK = 20_000_000  # ns: the resolution of clocks of file systems; two writes within one tick look like one
+_REMOTE_TICK = 1_000_000_000  # ns: object stores say when an object was written in seconds
 _REMEDY = (
     "Build the candidates again with Candidates.from_parquet. Do not change files while candidates use them: "
     "write new data to another directory, or under other names."
@@ -33,6 +35,13 @@ class Stamp:
     written: int
     changed: int
     number: int
+
+    @classmethod
+    def at(cls, path: Place) -> Stamp:
+        """The stamp of the file at a path; OSError if there is none."""
+        if isinstance(path, RemotePath):
+            return cls(*path.about(), 0, 0)
+        return cls.of(path.stat())
 
     @classmethod
     def of(cls, about: os.stat_result) -> Stamp:
@@ -58,11 +67,11 @@ class Stamp:
 class File(ByFields):
     """One Parquet file as it was at the first read.
 
-    - `path`: absolute, so that a change of directory, or another process, finds the same one.
+    - `path`: absolute, so that a change of directory, or another process, finds the same one; or in object storage.
     - `metadata`: its footer, a `pyarrow.parquet.FileMetaData`; `schema`: its types, as Arrow types.
     """
 
-    path: Path
+    path: Place
     metadata: Any
     schema: Any
     stamp: Stamp
@@ -70,7 +79,7 @@ class File(ByFields):
     _places: dict[str, int] = field(default_factory=dict, init=False)  # column -> its number among the leaves
 
     @classmethod
-    def of(cls, path: Path, folders: Mapping[str, int | float] | None = None) -> File:
+    def of(cls, path: Place, folders: Mapping[str, int | float] | None = None) -> File:
         """Open a file for its footer; raise `InputError` if it has no valid footer."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -78,7 +87,7 @@ class File(ByFields):
         path = path.absolute()
         try:
             before = _settled(path)
-            metadata = pq.read_metadata(path)
+            metadata = pq.read_metadata(opened_for_parquet(path))
             leaves = metadata.schema
             schema = leaves.to_arrow_schema()
             own = {name: value for name, value in (folders or {}).items() if name not in schema.names}
@@ -93,19 +102,23 @@ class File(ByFields):
     def check(self, handle: int | None = None) -> None:
         """Raise `InputError` if the file at the path, or an open one, has changed."""
         try:
-            found = self.path.stat()
+            found = Stamp.at(self.path)
         except FileNotFoundError:
             self._changed("it is gone")
         except OSError as error:
-            raise InputError(f"{self.path} can no longer be accessed ({reason_of(error)}). {_REMEDY}") from error
-        difference = self.stamp.differs(Stamp.of(found))
+            raise CorruptFileError(
+                f"{self.path} can no longer be accessed ({reason_of(error)}). {_REMEDY}", self.path.name
+            ) from error
+        difference = self.stamp.differs(found)
         if not difference and handle is not None:
             difference = self.stamp.differs(Stamp.of(os.fstat(handle)))
         if difference:
             self._changed(difference)
 
     def _changed(self, how: str) -> NoReturn:
-        raise InputError(f"{self.path} has changed since Candidates.from_parquet looked at it: {how}. {_REMEDY}")
+        raise CorruptFileError(
+            f"{self.path} has changed since Candidates.from_parquet looked at it: {how}. {_REMEDY}", self.path.name
+        )
 
     def chunks(self, group: int, names: Sequence[str]) -> list[Any]:
         """The footer's entries for these columns of a row group (`ColumnChunkMetaData`), for columns that exist."""
@@ -140,11 +153,12 @@ class File(ByFields):
             )
 
 
-def _settled(path: Path) -> Stamp:
+def _settled(path: Place) -> Stamp:
     """The stamp of a file whose last write is old enough that a later change has a later time."""
+    tick = _REMOTE_TICK if isinstance(path, RemotePath) else _TICK
     while True:
-        stamp = Stamp.of(path.stat())
+        stamp = Stamp.at(path)
         age = time.time_ns() - max(stamp.written, stamp.changed)
-        if not 0 <= age < _TICK:  # a time in the future is from another clock, so it says nothing
+        if not 0 <= age < tick:  # a time in the future is from another clock, so it says nothing
             return stamp
-        time.sleep((_TICK - age) * 1e-9)
+        time.sleep((tick - age) * 1e-9)

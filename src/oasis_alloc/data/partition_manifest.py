@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from oasis_alloc.common.files import reason_of, write_whole
+from oasis_alloc.common.files import reason_of
+from oasis_alloc.common.remote_path import Place, RemotePath, write_at
 from oasis_alloc.errors import InputError
 
 NAME = "_partitions.json"
 USERS, ITEMS = "_users", "_items.parquet"
 _FORMAT = 1
+_BLOCK = 1 << 20  # bytes of a file that are read at a time for its digest
 
 
 @dataclass(frozen=True)
@@ -25,30 +26,42 @@ class StoredFile:
     sha256: str
 
     @classmethod
-    def of(cls, directory: Path, name: str) -> StoredFile:
+    def of(cls, directory: Place, name: str) -> StoredFile:
         """Read a file for its size and digest."""
-        with open(directory / name, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(name, (directory / name).stat().st_size, digest)
+        path, digest = directory / name, hashlib.sha256()
+        with path.open() if isinstance(path, RemotePath) else path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        return cls(name, _size(path), digest.hexdigest())
 
-    def is_there(self, directory: Path) -> bool:
+    def is_there(self, directory: Place) -> bool:
         """True if there is a file of this size; its bytes are not read."""
-        path = directory / self.name
-        return path.is_file() and path.stat().st_size == self.size
+        try:
+            return _size(directory / self.name) == self.size
+        except OSError:
+            return False
 
-    def check(self, directory: Path, whole: bool = False) -> None:
+    def check(self, directory: Place, whole: bool = False) -> None:
         """Raise `InputError` if the file is missing or has another size; `whole` compares the digest too."""
         path = directory / self.name
-        if not path.is_file():
+        try:
+            size = _size(path)
+        except FileNotFoundError:
             raise InputError(
                 f"partition file {path} is missing. Run `oasis-alloc partition` (or oa.partition) again with the same "
                 "arguments: it writes what is missing, and nothing else."
-            )
-        if path.stat().st_size != self.size or (whole and StoredFile.of(directory, self.name).sha256 != self.sha256):
+            ) from None
+        except OSError as error:
+            raise InputError(f"partition file {path} cannot be read ({reason_of(error)}).") from error
+        if size != self.size or (whole and StoredFile.of(directory, self.name).sha256 != self.sha256):
             raise InputError(
                 f"partition file {path} is corrupt: it is not the file that the manifest describes ({self.size:,} "
                 "bytes). Delete it and run `oasis-alloc partition` (or oa.partition) again with the same arguments."
             )
+
+
+def _size(path: Place) -> int:
+    return path.about()[0] if isinstance(path, RemotePath) else path.stat().st_size
 
 
 @dataclass(frozen=True)
@@ -94,12 +107,12 @@ class Manifest:
     partitions: list[Partition]
     source: dict[str, Any] = field(default_factory=dict)  # what was read, and how: the same again changes nothing
 
-    def write(self, directory: Path) -> None:
+    def write(self, directory: Place) -> None:
         """Write the manifest, as the last file: without it there is no dataset."""
-        write_whole(directory / NAME, json.dumps({"format": _FORMAT, **asdict(self)}, indent=1) + "\n")
+        write_at(directory / NAME, json.dumps({"format": _FORMAT, **asdict(self)}, indent=1) + "\n")
 
     @classmethod
-    def read(cls, directory: Path) -> Manifest | None:
+    def read(cls, directory: Place) -> Manifest | None:
         """The manifest of a directory, None if it has none; `InputError` if it cannot be understood."""
         path = directory / NAME
         try:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.remote_path import Place, RemotePath, as_place, opened_for_parquet
 from oasis_alloc.data.parquet_file import File
 from oasis_alloc.data.partitions import parts_of
 from oasis_alloc.errors import InputError
@@ -81,7 +83,9 @@ class Source:
         for file in self.files:
             row = 0
             try:
-                with pq.ParquetFile(file.path, metadata=file.metadata, page_checksum_verification=True) as opened:
+                with pq.ParquetFile(
+                    opened_for_parquet(file.path), metadata=file.metadata, page_checksum_verification=True
+                ) as opened:
                     for batch in opened.iter_batches(_BATCH, columns=list(names), use_threads=False):
                         arrays = {name: _plain(batch.column(batch.schema.names.index(name))) for name in names}
                         for name, array in arrays.items():
@@ -125,11 +129,15 @@ def as_ids(array: Any) -> NDArray[Any]:
     return np.array(array.to_pylist(), dtype=object)
 
 
-def _path(path: object) -> Path:
-    if not isinstance(path, (str, Path)) or path == "":
+def _path(path: object) -> Place:
+    if not isinstance(path, (str, Path, RemotePath)) or path == "":
         raise InputError(f"pairs is {path!r}; expected the path of a Parquet file, or of a directory of them.")
-    where = Path(path)
-    if not where.exists():
+    where = as_place(path)
+    try:
+        is_there = where.exists()
+    except OSError as error:
+        raise InputError(f"{str(where)!r} cannot be read ({reason_of(error)}).") from error
+    if not is_there:
         raise InputError(f"there is no {str(where)!r}; expected a Parquet file, or a directory of them.")
     return where
 

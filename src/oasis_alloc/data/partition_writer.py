@@ -10,17 +10,18 @@ The order of the input does not matter: users and items are numbered in the orde
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.common.arrays import readonly
-from oasis_alloc.common.files import replacing, write_whole
+from oasis_alloc.common.remote_path import Place, RemotePath, opened_for_parquet, replacing_at, write_at
 from oasis_alloc.data.partition_manifest import ITEMS, NAME, USERS, Column, Manifest, Partition, StoredFile
 from oasis_alloc.data.partition_source import Source, as_ids, survey
 from oasis_alloc.data.partitions import PARQUET
@@ -49,29 +50,40 @@ class Facts:
         return self.parts[-1].first_user + self.parts[-1].n_users if self.parts else 0
 
 
-def write_partitions(source: Source, directory: Path, rows: int) -> tuple[Manifest, list[int]]:
+def write_partitions(source: Source, directory: Place, rows: int) -> tuple[Manifest, list[int]]:
     """(the manifest, the partitions that were written): all, those that were lost, or none."""
+    with _spilling(directory) as spill:
+        return _write_all_or_lost(source, directory, rows, spill)
+
+
+@contextmanager
+def _spilling(directory: Place) -> Iterator[Path]:
+    """For the block, a folder of this machine for spill files: in the directory, if that is on this machine too."""
+    if isinstance(directory, RemotePath):
+        with TemporaryDirectory(prefix="oasis-alloc-spill-") as folder:
+            yield Path(folder)
+        return
     try:
-        return _write_all_or_lost(source, directory, rows)
+        yield directory / _SPILL
     finally:
         shutil.rmtree(directory / _SPILL, ignore_errors=True)
 
 
-def _write_all_or_lost(source: Source, directory: Path, rows: int) -> tuple[Manifest, list[int]]:
+def _write_all_or_lost(source: Source, directory: Place, rows: int, spill: Path) -> tuple[Manifest, list[int]]:
     asked = {"files": source.stamp(), "types": source.types(), "user_keys": list(source.user_keys), "rows": rows}
     old = Manifest.read(directory)
     if old is not None and old.source == asked:
         lost = [k for k, part in enumerate(old.partitions) if not all(file.is_there(directory) for file in part.files)]
         if not lost and old.items.is_there(directory):
             return old, []
-        return _again(source, directory, old, lost), lost
+        return _again(source, directory, old, lost, spill), lost
     _clear(directory, old)
     bounds, items = survey(source, max(1, -(-source.n_rows // rows)))
     stored = _write_items(directory, source.item, items)
     facts = Facts({name: _no_numbers(source, name) for name in source.columns})
     for first in range(0, len(bounds) + 1, _OPEN):
         some = range(first, min(first + _OPEN, len(bounds) + 1))
-        for number, spilled in zip(some, _spilled(source, directory, bounds, items, some), strict=True):
+        for number, spilled in zip(some, _spilled(source, spill, bounds, items, some), strict=True):
             part, columns = _partition(
                 source, directory, number, spilled, items.size, facts.n_users, facts.n_pairs, facts.columns
             )
@@ -86,7 +98,7 @@ def _write_all_or_lost(source: Source, directory: Path, rows: int) -> tuple[Mani
     return made, list(range(len(facts.parts)))
 
 
-def _again(source: Source, directory: Path, old: Manifest, lost: list[int]) -> Manifest:
+def _again(source: Source, directory: Place, old: Manifest, lost: list[int], spill: Path) -> Manifest:
     """Write lost partitions again, from a source that has not changed."""
     if old.items.is_there(directory):
         items = read_items(directory, old)
@@ -96,7 +108,7 @@ def _again(source: Source, directory: Path, old: Manifest, lost: list[int]) -> M
     parts = list(old.partitions)
     for first in range(0, len(lost), _OPEN):
         some = lost[first : first + _OPEN]
-        for number, spilled in zip(some, _spilled(source, directory, old.bounds, items, some), strict=True):
+        for number, spilled in zip(some, _spilled(source, spill, old.bounds, items, some), strict=True):
             was = parts[number]
             parts[number], _ = _partition(
                 source, directory, number, spilled, items.size, was.first_user, was.first_pair, old.columns
@@ -107,14 +119,14 @@ def _again(source: Source, directory: Path, old: Manifest, lost: list[int]) -> M
     return made
 
 
-def read_items(directory: Path, manifest: Manifest) -> NDArray[Any]:
+def read_items(directory: Place, manifest: Manifest) -> NDArray[Any]:
     """The ids of the items, in the order of their numbers."""
     import pyarrow.parquet as pq
 
-    return as_ids(pq.read_table(directory / ITEMS).column(manifest.item).combine_chunks())
+    return as_ids(pq.read_table(opened_for_parquet(directory / ITEMS)).column(manifest.item).combine_chunks())
 
 
-def _clear(directory: Path, old: Manifest | None) -> None:
+def _clear(directory: Place, old: Manifest | None) -> None:
     """An empty directory to write to; files that no partitioner has written are an error."""
     directory.mkdir(parents=True, exist_ok=True)
     there = [path for path in directory.rglob("*") if path.name.lower().endswith(PARQUET)]
@@ -123,31 +135,31 @@ def _clear(directory: Path, old: Manifest | None) -> None:
             f"{str(directory)!r} has Parquet files already ({there[0].name}), which were not written by a partitioner; "
             "expected an empty directory, or one of an earlier run."
         )
-    write_whole(directory / _BEGUN, "")
+    write_at(directory / _BEGUN, "")
     (directory / NAME).unlink(missing_ok=True)
     for path in there:
         path.unlink()
-    shutil.rmtree(directory / _SPILL, ignore_errors=True)
+    if isinstance(directory, Path):
+        shutil.rmtree(directory / _SPILL, ignore_errors=True)
 
 
-def _write_items(directory: Path, name: str, items: NDArray[Any]) -> StoredFile:
+def _write_items(directory: Place, name: str, items: NDArray[Any]) -> StoredFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if items.size >= 2**32:
         raise InputError(f"there are {items.size:,} items; expected fewer than 2**32.")
-    with replacing(directory / ITEMS) as beside:
+    with replacing_at(directory / ITEMS) as beside:
         pq.write_table(pa.table({name: pa.array(items)}), beside, write_page_checksum=True)
     return StoredFile.of(directory, ITEMS)
 
 
 def _spilled(
-    source: Source, directory: Path, bounds: list[Any], items: NDArray[Any], some: Sequence[int]
+    source: Source, folder: Path, bounds: list[Any], items: NDArray[Any], some: Sequence[int]
 ) -> Sequence[Path]:
     """Write the rows of some partitions to a spill file each; return their paths."""
     import pyarrow as pa
 
-    folder = directory / _SPILL
     folder.mkdir(exist_ok=True)
     paths = [folder / f"{number}.arrow" for number in some]
     numbers = np.full(len(bounds) + 1, -1)
@@ -173,7 +185,7 @@ def _spilled(
 
 
 def _partition(
-    source: Source, directory: Path, number: int, spilled: Path, n_items: int, first_user: int, first_pair: int,
+    source: Source, directory: Place, number: int, spilled: Path, n_items: int, first_user: int, first_pair: int,
     columns: dict[str, Column],
 ) -> tuple[Partition, dict[str, Column]]:  # fmt: skip
     """Write one partition from its spill file; (its entry of the manifest, the columns' facts with its pairs)."""
@@ -223,14 +235,14 @@ def _partition(
     return part, {name: _added(columns[name], made[name], first_pair) for name in source.columns}
 
 
-def _item_id(directory: Path, source: Source, number: int) -> Any:
+def _item_id(directory: Place, source: Source, number: int) -> Any:
     """The id of one item."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(directory / ITEMS).column(source.item)[int(number)].as_py()
+    return pq.read_table(opened_for_parquet(directory / ITEMS)).column(source.item)[int(number)].as_py()
 
 
-def _write(path: Path, columns: dict[str, Any], starts: NDArray[np.int64] | None) -> None:
+def _write(path: Place, columns: dict[str, Any], starts: NDArray[np.int64] | None) -> None:
     """Write a file whose row groups end with a user; uncompressed, not nullable, with checksums and statistics."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -239,7 +251,7 @@ def _write(path: Path, columns: dict[str, Any], starts: NDArray[np.int64] | None
     schema = pa.schema([pa.field(name, array.type, nullable=False) for name, array in arrays.items()])
     table, n = pa.table(arrays, schema=schema), len(next(iter(columns.values())))
     with (
-        replacing(path) as beside,
+        replacing_at(path) as beside,
         pq.ParquetWriter(
             beside, schema, compression="none", use_dictionary=list(columns)[:2], write_page_checksum=True
         ) as file,

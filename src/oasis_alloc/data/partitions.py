@@ -6,10 +6,10 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from oasis_alloc.common.remote_path import Place, RemotePath
 from oasis_alloc.errors import InputError
 
 PARQUET = (".parquet", ".parq", ".pq")
@@ -21,11 +21,11 @@ _VALUE = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 class TableFile:
     """One file of a table: its path, and the values in the names of its folders, as texts; None for a missing value."""
 
-    path: Path
+    path: Place
     values: Mapping[str, str | None]
 
 
-def parts_of(folder: Path, endings: Sequence[str] = PARQUET) -> list[TableFile]:
+def parts_of(folder: Place, endings: Sequence[str] = PARQUET) -> list[TableFile]:
     """Find the files of a table in a folder and its subfolders, in the natural order of their names.
 
     Natural is `part-2` before `part-10`; leading zeros change nothing. Names that begin with `.` or `_` are skipped,
@@ -37,17 +37,16 @@ def parts_of(folder: Path, endings: Sequence[str] = PARQUET) -> list[TableFile]:
     """
     found: list[TableFile] = []
 
-    def look(here: Path, values: dict[str, str | None]) -> None:
+    def look(here: Place, values: dict[str, str | None]) -> None:
         try:
-            entries = sorted(os.scandir(here), key=lambda entry: natural(entry.name))
-            for entry in entries:
-                if entry.name.startswith((".", "_")):
+            for name, is_folder in sorted(_entries(here), key=lambda entry: natural(entry[0])):
+                if name.startswith((".", "_")):
                     continue
-                path = here / entry.name
-                if entry.is_dir():
-                    said = _VALUE.fullmatch(entry.name)
+                path = here / name
+                if is_folder:
+                    said = _VALUE.fullmatch(name)
                     look(path, values | _value(said) if said else values)
-                elif entry.name.lower().endswith(tuple(endings)):
+                elif name.lower().endswith(tuple(endings)):
                     found.append(TableFile(path, values))
         except OSError as error:
             raise InputError(f"{here} cannot be read ({error.strerror or error}).") from error
@@ -67,6 +66,14 @@ def parts_of(folder: Path, endings: Sequence[str] = PARQUET) -> list[TableFile]:
                 f"{_names(found[0])}; expected the same for all files of a table."
             )
     return found
+
+
+def _entries(folder: Place) -> list[tuple[str, bool]]:
+    """(name, is a folder) of what is in a folder."""
+    if isinstance(folder, RemotePath):
+        return folder.entries()
+    with os.scandir(folder) as entries:
+        return [(entry.name, entry.is_dir()) for entry in entries]
 
 
 def natural(name: str) -> tuple[tuple[Any, ...], str]:

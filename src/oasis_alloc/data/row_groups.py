@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.remote_path import RemotePath
 from oasis_alloc.common.types import Ints
+from oasis_alloc.data.corrupt import CorruptFileError, Excluded
 from oasis_alloc.data.parquet_file import File
 from oasis_alloc.data.positions import positions_of
 from oasis_alloc.errors import InputError
@@ -75,6 +77,7 @@ class Dataset(ByFields):
     - `user`, `item`: names of the columns of numbers; `columns`: the rest, name -> type of the arrays returned.
     - `budget`: the memory for pairs.
     - `refused`: columns that were not named and cannot be used: name -> reason.
+    - `excluded`: partitions that are left out.
     """
 
     files: tuple[File, ...]
@@ -86,6 +89,7 @@ class Dataset(ByFields):
     columns: dict[str, np.dtype[Any]]
     budget: MemoryBudget
     refused: dict[str, str] = field(default_factory=dict)
+    excluded: tuple[Excluded, ...] = ()
     _largest: dict[tuple[str, ...], int] = field(default_factory=dict, init=False)
 
     @property
@@ -220,7 +224,8 @@ class RowGroupReader:
         known = data.files[int(data.file[g])]
         try:
             opened = self._opened(int(data.file[g]))
-            known.check(self._handle)
+            if self._handle >= 0:  # of object storage, every look is a request: one after the read is enough
+                known.check(self._handle)
             self.missing = {}
             stored = [name for name in self._names if name not in known.folders]
             table = opened.read_row_group(int(data.group[g]), columns=stored, use_threads=False)
@@ -228,11 +233,12 @@ class RowGroupReader:
             out = {name: self._column(table, name, g) for name in self._names}
         except (pa.ArrowException, OSError) as error:
             known.check(self._handle if self._handle >= 0 else None)  # a changed file explains the error better
-            raise InputError(
+            raise CorruptFileError(
                 f"{data.place(int(data.start[g])).rpartition(',')[0]} of {known.path} cannot be read ({error}). The "
-                "file is damaged, or its disk is; write it again."
+                "file is damaged, or its disk is; write it again.",
+                known.path.name,
             ) from error
-        known.check(self._handle)
+        known.check(self._handle if self._handle >= 0 else None)
         return out
 
     def _column(self, table: Any, name: str, g: int) -> NDArray[Any]:
@@ -263,12 +269,17 @@ class RowGroupReader:
             self._shut()
             known = self._dataset.files[file]
             known.check()
-            # read, not mapped: if a mapped file is truncated, the process dies
-            self._handle = os.open(known.path, os.O_RDONLY)
+            far = isinstance(known.path, RemotePath)
+            if isinstance(known.path, RemotePath):
+                source = known.path.open_arrow()
+            else:  # read, not mapped: if a mapped file is truncated, the process dies
+                self._handle = os.open(known.path, os.O_RDONLY)
+                source = pa.OSFile(str(known.path))
             self._open = pq.ParquetFile(
-                pa.OSFile(str(known.path)),
+                source,
                 metadata=known.metadata,
-                buffer_size=_BUFFER,
+                buffer_size=0 if far else _BUFFER,
+                pre_buffer=far,  # one request for columns that are next to each other
                 page_checksum_verification=self._verify,
             )
             self._file, self._asked = file, -1
@@ -276,7 +287,7 @@ class RowGroupReader:
 
     def _ask_ahead(self, g: int) -> None:
         """Let the disk fetch the next row groups of the same file while this one is processed."""
-        if not hasattr(os, "posix_fadvise"):
+        if self._handle < 0 or not hasattr(os, "posix_fadvise"):
             return
         if self._asked > g + _AHEAD:  # from the beginning again
             self._asked = g

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.program.narrowing import Narrowing
+from oasis_alloc.program.own_rows import OwnRows
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
 
@@ -77,6 +78,7 @@ class PairSplit:
 
     undecided: npt.NDArray[np.int64]  # pair numbers, ascending
     shown: npt.NDArray[np.int64]  # pairs that are shown
+    bound: float = np.inf  # sum_u max s x at the prices of the decision; under rules the same with a little smoothing
 
 
 class AllocationSums(NamedTuple):
@@ -138,6 +140,15 @@ class Engine(Protocol):
 
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
         """Visit all users (or one block of users in `stride`) at prices by row; data of the last visit are dropped."""
+        ...
+
+    @property
+    def own_rows(self) -> OwnRows | None:
+        """Rows of one user each, whose prices `with_own_prices` finds; None where there are none."""
+        ...
+
+    def with_own_prices(self, prices: Floats, gamma: float) -> Floats:
+        """Prices by row with the best ones, at this smoothing, of every user's own rows; starts at those given."""
         ...
 
     def histogram(self, prices: Floats, widest: float) -> npt.NDArray[np.int64]:

@@ -26,6 +26,8 @@ from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.narrowing import Narrowing
+from oasis_alloc.program.own_rows import OwnRows
+from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.pair_lookup import PairStore, PairView
 from oasis_alloc.program.program import Program
 
@@ -110,9 +112,12 @@ class Chunked(ABC):
 
     def _ruled(self, job: int, piece: Piece, tables: Floats, gamma: float, stride: int = 1, **marks: Any) -> None:
         assert self._rules is not None  # checked by the caller
+        rules = self._rules
+        if piece.guard is not None:
+            rules = rules._replace(guard=readonly(piece.guard.reshape(-1)))
         users = jobs.Users(piece.first, piece.last, stride)
         point, sums = self._point(tables, gamma), self._sums(piece.chunk)
-        ruled_kernels.visit(job, users, piece.pairs, point, sums, jobs.marks(**marks), self._rules)
+        ruled_kernels.visit(job, users, piece.pairs, point, sums, jobs.marks(**marks), rules)
 
     def _point(self, tables: Floats, gamma: float) -> jobs.Point:
         slack = min(self._slack, np.finfo(np.float64).max)
@@ -245,6 +250,13 @@ class Chunked(ABC):
 
         self._chunks(job)
 
+    @property
+    def own_rows(self) -> OwnRows | None:
+        return None
+
+    def with_own_prices(self, prices: Floats, gamma: float) -> Floats:
+        return prices
+
     def histogram(self, prices: Floats, widest: float) -> npt.NDArray[np.int64]:
         counts = np.zeros((self._n, decide_kernels.N_BINS), np.int64)
         self._count_pieces(self.program.tables(prices), widest, self._kink, counts)
@@ -266,12 +278,13 @@ class Chunked(ABC):
         self._pieces(job)
 
     def decide(self, prices: Floats, margins: Floats) -> PairSplit:
-        parts = self._decide_pieces(self.program.tables(prices), self.program.widest(margins), self._kink)
+        bounds = np.zeros((self._n, 1))
+        parts = self._decide_pieces(self.program.tables(prices), self.program.widest(margins), self._kink, bounds)
         self.passes += 1.0
-        return PairSplit(positions_of(parts), positions_of(parts, second=True))
+        return PairSplit(positions_of(parts), positions_of(parts, second=True), float(bounds.sum()))
 
-    def _decide_pieces(self, tables: Floats, within: Floats, kink: float) -> list[list[ChunkPart]]:
-        """The undecided and the shown pairs of each chunk."""
+    def _decide_pieces(self, tables: Floats, within: Floats, kink: float, bounds: Floats) -> list[list[ChunkPart]]:
+        """The undecided and the shown pairs of each chunk; what its slates are worth goes into bounds (n_chunks, 1)."""
         parts: list[list[ChunkPart]] = [[] for _ in range(self._n)]
 
         def job(piece: Piece) -> None:
@@ -279,9 +292,11 @@ class Chunked(ABC):
                 state = np.empty(n_pairs_of(part), np.uint8)
                 if self._rules is None:
                     given = part.first, part.last, part.pairs, tables, self.program.size, within
-                    decide_kernels.decide(*given, state)
+                    decide_kernels.decide(*given, state, bounds[part.chunk])
                 else:
-                    self._ruled(ruled_kernels.DECIDE, part, tables, kink, margin=within, state=state)
+                    self._ruled(
+                        ruled_kernels.DECIDE, part, tables, kink, margin=within, state=state, bound=bounds[part.chunk]
+                    )
                 undecided = np.flatnonzero(state == decide_kernels.UNDECIDED)
                 shown = np.flatnonzero(state == decide_kernels.IN)
                 self._found(part, undecided, shown)
@@ -373,6 +388,11 @@ def pairs_of(program: Program, store: PairStore, indptr: Ints | None = None) -> 
         readonly(program.indptr if indptr is None else indptr), readonly(store.code), readonly(store.value),
         readonly(store.extra), readonly(program.segment),
     )  # fmt: skip
+
+
+def part_of(program: Program, place: tuple[int, bool, int, int, int], arrays: PairArrays, indptr: Ints) -> Piece:
+    """A piece whose pairs are in separate arrays; `place` has its other members, in their order."""
+    return Piece(*place, pairs_of(program, arrays, indptr), arrays.guard)
 
 
 def _chunk_edges(indptr: npt.NDArray[Any], chunks: int, users: int) -> npt.NDArray[np.int64]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.types import Ints
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.kernels.solve import visit as visit_kernels
 
 _PART_PAIRS = 1 << 19  # pairs of a chunk for which results are written at a time
@@ -23,6 +23,7 @@ class Piece(NamedTuple):
     last: int
     start: int  # position of the first user's first pair
     pairs: visit_kernels.Pairs  # indptr, by the program's user numbers, says where in these arrays a user's pairs are
+    guard: Floats | None = None  # (1, n) or (0, n), as in `PairArrays`; None if the rules have that of all pairs
 
 
 class ChunkPart(NamedTuple):

@@ -23,7 +23,7 @@ from oasis_alloc.common.threads import run_all, share, workers
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.row_groups import MemoryBudget, RowGroupReader
 from oasis_alloc.engines.base import PairSplit
-from oasis_alloc.engines.chunks import Chunked, pairs_of
+from oasis_alloc.engines.chunks import Chunked, part_of
 from oasis_alloc.engines.pieces import Piece
 from oasis_alloc.errors import InputError
 from oasis_alloc.program.pair_arrays import PairArrays, PairReader
@@ -146,8 +146,8 @@ class ParquetStream(Chunked):
                 if arrays is None or self._stop.is_set():
                     break
                 lane.indptr[block.first : block.last + 1] = indptr[block.first : block.last + 1] - block.start
-                pairs = pairs_of(self.program, arrays.first(block.end - block.start), lane.indptr)
-                job(Piece(block.chunk, block.begins, block.first, block.last, block.start, pairs))
+                place = block.chunk, block.begins, block.first, block.last, block.start
+                job(part_of(self.program, place, arrays.first(block.end - block.start), lane.indptr))
                 if block.start not in lane.kept:
                     free.put(arrays)
         finally:
@@ -202,9 +202,7 @@ class ParquetStream(Chunked):
         def copy(piece: Piece) -> None:
             users = slice(piece.first, piece.last)
             pairs = np.repeat(mine[users], np.diff(program.indptr[piece.first : piece.last + 1]))
-            into = slice(int(indptr[piece.first]), int(indptr[piece.last]))
-            sample.code[into], sample.value[into] = piece.pairs.code[pairs], piece.pairs.value[pairs]
-            sample.extra[:, into] = piece.pairs.extra[:, pairs]
+            sample.put(slice(int(indptr[piece.first]), int(indptr[piece.last])), _arrays(piece).at(pairs))
 
         self._pieces(copy)
         self._sample = (stride, sample, indptr)
@@ -213,11 +211,13 @@ class ParquetStream(Chunked):
     def _visit_sample(self, job: Callable[[Piece], object]) -> None:
         assert self._sample is not None  # checked by `_pieces`
         _, sample, indptr = self._sample
-        pairs, edges = pairs_of(self.program, sample, indptr), self._edges
+        edges = self._edges
 
         def whole(chunk: int) -> object:
             first, last = int(edges[chunk]), int(edges[chunk + 1])
-            return job(Piece(chunk, True, first, last, int(self.program.indptr[first]), pairs))
+            return job(
+                part_of(self.program, (chunk, True, first, last, int(self.program.indptr[first])), sample, indptr)
+            )
 
         self._chunks(whole)
 
@@ -242,9 +242,8 @@ class ParquetStream(Chunked):
         return slates
 
     def _found(self, piece: Piece, *found: Ints) -> None:
-        pairs = piece.pairs
         places = np.concatenate(found)
-        arrays = PairArrays(pairs.code, pairs.value, pairs.extra).at(places + pairs.indptr[piece.first])
+        arrays = _arrays(piece).at(places + piece.pairs.indptr[piece.first])
         self._found_pairs.append((places + piece.start, arrays))
 
     def _hold(self) -> None:
@@ -258,9 +257,8 @@ class ParquetStream(Chunked):
         every = np.concatenate([positions for positions, _ in parts])
         order = np.argsort(every, kind="stable")  # cheap for sorted runs
         order = order[np.append(True, np.diff(every[order]) > 0)] if every.size else order
-        code, value = (np.concatenate([getattr(a, k) for _, a in parts])[order] for k in ("code", "value"))
-        extra = np.ascontiguousarray(np.concatenate([arrays.extra for _, arrays in parts], axis=1)[:, order])
-        self._held = Held(every[order], PairArrays(code, value, extra), np.zeros(order.size, np.bool_))
+        arrays = PairArrays.joined([arrays for _, arrays in parts]).at(order)
+        self._held = Held(every[order], arrays, np.zeros(order.size, np.bool_))
 
     def take(self, positions: Ints) -> PairView:
         at, there = self._held.where(positions)
@@ -276,7 +274,8 @@ class ParquetStream(Chunked):
         return PairView(self.program, positions, self._held.arrays, at)
 
     def plain(self) -> ParquetStream:
-        return ParquetStream(replace(self.program, rules=None), self._threads)
+        unguarded = replace(self._pair_reader, guard=None)
+        return ParquetStream(replace(self.program, rules=None, stream=unguarded), self._threads)
 
     def close(self) -> None:
         self._stop.set()
@@ -292,3 +291,9 @@ class ParquetStream(Chunked):
         super().__exit__(*error)
         if error[1] is None or (isinstance(error[1], Exception) and not isinstance(error[1], InputError)):
             self._pair_reader.dataset.check()
+
+
+def _arrays(piece: Piece) -> PairArrays:
+    """The arrays that hold a piece's pairs."""
+    assert piece.guard is not None  # `part_of` has made the piece
+    return PairArrays(piece.pairs.code, piece.pairs.value, piece.pairs.extra, piece.guard)

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from oasis_alloc.common.threads import share, workers
-from oasis_alloc.common.types import Ints
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.chunks import Chunked, pairs_of
 from oasis_alloc.engines.pieces import Piece
+from oasis_alloc.kernels.solve.own_prices import own_prices
 from oasis_alloc.program.narrowing import Narrowing, with_merged_cells
+from oasis_alloc.program.own_rows import OwnRows
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
 
@@ -25,6 +27,7 @@ class Threads(Chunked):
         self._pairs = pairs_of(program, program)
         self._workers = workers(threads, self._n)
         others = self._workers - 1
+        self._own: tuple[Program, OwnRows | None] | None = None
         self._pool = ThreadPoolExecutor(others, thread_name_prefix="oasis_alloc") if others else None
 
     def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
@@ -54,6 +57,27 @@ class Threads(Chunked):
                 yield engine
             finally:
                 self.passes = engine.passes
+
+    @property
+    def own_rows(self) -> OwnRows | None:
+        if self._own is None or self._own[0] is not self.program:
+            self._own = self.program, OwnRows.of(self.program)
+        return self._own[1]
+
+    def with_own_prices(self, prices: Floats, gamma: float) -> Floats:
+        own = self.own_rows
+        if own is None:
+            return prices
+        out, mine = prices.copy(), prices[own.rows]
+        tables = self.program.tables(own.without(prices))
+
+        def job(piece: Piece) -> None:
+            own_prices(piece.first, piece.last, piece.pairs, tables, self.program.size, gamma, own.groups, mine)
+
+        self._pieces(job)
+        self.passes += 1.0  # every pair is read once from memory; a user's are read again from the cache
+        out[own.rows] = mine
+        return out
 
     def take(self, positions: Ints) -> PairView:
         return PairView(self.program, positions, self.program, positions)

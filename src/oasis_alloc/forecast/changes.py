@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from oasis_alloc.common.labels import shown
+from oasis_alloc.common.labels import is_none, shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.text_tables import number
+from oasis_alloc.common.verdicts import NO_LIMIT
 from oasis_alloc.data.by_group import as_number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.forecast.dates import moved
@@ -83,7 +84,7 @@ def _weighted(problem: Problem, name: object, weight: object) -> Problem:
 
 
 def _limits_in_words(problem: Problem, name: str, limit: object) -> list[str]:
-    """A sentence per changed group; refuses NaN and negative units."""
+    """A sentence per changed group; refuses negative units."""
     place = problem.names.index(name) if name in problem.names else -1
     band = constraint_of(problem.functions[place]) if place >= 0 else None
     if band is None:  # the session says which names there are
@@ -94,12 +95,11 @@ def _limits_in_words(problem: Problem, name: str, limit: object) -> list[str]:
     for label, one in by_label.items():
         new = as_number(one)
         where = f"what_if(limits=...): {name}" + ("" if label is None else f", {label!r}")
-        if new is not None and np.isnan(new):
-            raise ProblemError(f"{where}: the limit is NaN; expected a number, or None to lift the limit.")
-        if new is not None and counts and new < 0:
+        lifted = is_none(one) or (new is not None and (new <= -NO_LIMIT if band.sense == ">=" else new >= NO_LIMIT))
+        if new is not None and counts and new < 0 and not lifted:
             raise ProblemError(f"{where}: the limit is {new:g} units; expected a number of at least 0.")
         of = name if label is None else f"{name} of {label!r}"
-        to = "lifted" if one is None else (f"{band.sense} {number(new, 6)}" if new is not None else "given by group")
+        to = "lifted" if lifted else (f"{band.sense} {number(new, 6)}" if new is not None else "given by group")
         said.append(f"{of} is {to}")
     if len(said) > _SHOWN:
         said = [*said[: _SHOWN - 1], f"and {len(said) - _SHOWN + 1:,} more limits of {name}"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
@@ -31,6 +32,7 @@ _AT_RISK = 0.2  # share of scenarios
 _LEAST_STEP = 0.02  # of relevance, by which the response of delivery is measured
 
 
+@suggesting
 def forecast(
     solution: Solution,
     schedule: RemainingShare | None = None,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import objects
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
@@ -133,6 +134,7 @@ class LimitCurve(Printed, ByFields):
         return [f"{self.name} of {self.label!r}, {self.sense} each point", table]
 
 
+@suggesting
 def limit_curve(
     solution: Solution,
     name: str,

@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import ProblemError
@@ -28,6 +29,7 @@ def quote(
     solution: Solution, request: QuoteRequest | None = ..., *, certify: bool = ..., gap: float = ...,
     threads: int | None = ..., now: dt.datetime | None = ..., **fields: Any,
 ) -> Quote: ...  # fmt: skip
+@suggesting
 def quote(
     solution: Solution,
     request: QuoteRequest | Sequence[QuoteRequest] | None = None,

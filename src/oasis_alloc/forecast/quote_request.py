@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
@@ -22,6 +23,7 @@ When = str | dt.date | dt.datetime
 _MAPPINGS = ("of", "where", "attributes")
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, kw_only=True)
 class QuoteRequest(ByFields):
     """The impressions that `oa.quote` is asked about, and how many more of them are wanted.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import Printed, TextTable, number
@@ -73,6 +74,7 @@ class Reasons(Printed, ByFields):
         return [*self.sentences, *table]
 
 
+@suggesting
 def reasons(solution: Solution, label: Any, by: str | tuple[str, ...] = "campaign") -> Reasons:
     """Why a campaign gets what it gets in a plan, in sentences.
 

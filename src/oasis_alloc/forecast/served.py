@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import objects
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.documents import jsonable
@@ -191,6 +192,7 @@ _TEXTS = ("name", "label")
 _NUMBERS = ("lower", "upper", "planned", "served", "miss", "relative")
 
 
+@suggesting
 def served(
     solution: Solution,
     *,

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import Printed, TextTable, number, signed, small
@@ -156,6 +157,7 @@ class WhatIf(Printed, ByFields):
         return parts
 
 
+@suggesting
 def what_if(
     solution: Solution,
     *,

@@ -49,11 +49,15 @@ class Accounts:
 
     def delivered(self) -> Floats:
         """(n,) confirmed, and what is expected of the rest."""
-        return self.confirmed + self.local + self.sent() + self.rate * self.pending
+        return self._certain() + self.rate * self.pending
 
     def at_most(self) -> Floats:
         """(n,) what is delivered if everything pending is confirmed: what hard caps count."""
-        return self.confirmed + self.local + self.sent() + self.pending
+        return self._certain() + self.pending
+
+    def _certain(self) -> Floats:
+        found = self.confirmed + self.local
+        return found + self.sent() if self.flushed else found
 
     def sent(self) -> Floats:
         return np.sum(list(self.flushed.values()), axis=0) if self.flushed else np.zeros_like(self.local)

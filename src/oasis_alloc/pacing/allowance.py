@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Mapping
 from threading import Lock
 from typing import Any, NoReturn
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError
@@ -21,6 +22,7 @@ _LARGEST = 1e12  # caps
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
+@suggesting
 class Allowance:
     """The part of every capped group's budget that this replica may spend; all replicas together never exceed a cap.
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
-from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError
 
 Mode: TypeAlias = "str | Callable[[float], float] | list[tuple[float, float]] | tuple[tuple[float, float], ...]"
@@ -49,12 +48,20 @@ class Forecast:
         if bad.size:
             raise InputError(f"schedule: step {bad[0]} is {given[bad[0]]}; expected finite numbers >= 0.")
         self.step, self.start = step, start
-        self._total: Floats = np.concatenate([[0.0], np.cumsum(given)])
+        self._total: list[float] = [0.0, *np.cumsum(given).tolist()]
 
     def share(self, t0: float, t1: float, key: Hashable) -> float:
-        at = np.clip((np.array([t0, t1]) - self.start) / self.step, 0.0, self._total.size - 1.0)
-        low, high = np.interp(at, np.arange(self._total.size), self._total)
-        return float(max(high - low, 0.0))
+        return max(self._until(t1) - self._until(t0), 0.0)
+
+    def _until(self, t: float) -> float:
+        """What is expected before t; in plain numbers, because a tick asks a dozen times."""
+        total, at = self._total, (t - self.start) / self.step
+        if at <= 0.0:
+            return 0.0
+        if at >= len(total) - 1:
+            return total[-1]
+        low = int(at)
+        return (total[low + 1] - total[low]) * (at - low) + total[low]
 
 
 def curve_of(mode: Mode) -> Callable[[float], float]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import as_listed, shown
 from oasis_alloc.common.types import LabelsLike
@@ -54,6 +55,7 @@ class DeliveredTotal(NamedTuple):
     lost: float
 
 
+@suggesting
 class Ledger:
     """Counts deliveries: every event once, however often, in whatever order, and whatever crashes in between.
 

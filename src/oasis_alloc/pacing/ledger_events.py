@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,6 +76,17 @@ def label_text(label: Any, n_keys: int) -> str:
     >>> label_text(np.int64(3), 1), label_text(3.0, 1), label_text(("SE", "a"), 2)
     ('3', '3', '["SE","a"]')
     """
+    if n_keys == 1 and type(label) in (str, int):  # the usual ones, and mostly the same ones again
+        return _simple_text(label)
+    return _label_text(label, n_keys)
+
+
+@lru_cache(1 << 14, typed=True)
+def _simple_text(label: str | int) -> str:
+    return _label_text(label, 1)
+
+
+def _label_text(label: Any, n_keys: int) -> str:
     parts: tuple[Any, ...] = (label,)
     if n_keys > 1:
         if not isinstance(label, (tuple, list)) or len(label) != n_keys:
@@ -95,6 +107,7 @@ def _plain(part: Any) -> Any:
     return int(part) if type(part) is float and part.is_integer() else part
 
 
+@lru_cache(1 << 14)
 def label_of(text: str) -> Any:
     """The label of a text.
 

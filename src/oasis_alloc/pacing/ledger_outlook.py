@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError
@@ -17,6 +18,7 @@ from oasis_alloc.pacing.recorder import check_fits, totals_of
 from oasis_alloc.pacing.targets import Targets
 
 
+@suggesting
 def outlook(
     plan: Plan,
     ledger: Ledger,

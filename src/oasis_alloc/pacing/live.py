@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from oasis_alloc.common.types import Floats
+from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.rows import STOP, Rows, Uses
 from oasis_alloc.policy import Policy
 from oasis_alloc.serving.formula import formula_of
@@ -54,6 +55,8 @@ class Live:
         return self._made(user) if found is None else found
 
     def _made(self, user: User) -> Kind:
+        if not isinstance(user, User) or user.owner is not self.formula:
+            raise InputError("user: expected what pacer.user(...) or policy.user(...) of this policy returns.")
         with self._lock:
             if user.codes not in self._uses:
                 if len(self._uses) >= _KINDS:

@@ -80,7 +80,7 @@ class Standing:
     pending: Floats
     expected: Floats  # of pending ones, those that will be confirmed
     hard: Any  # whether caps stop something
-    traffic: float = math.nan  # requests so far, and of the whole flight
+    traffic: Floats | float = math.nan  # requests so far since each goal began, and of the whole flight
     all_traffic: float = math.nan
     price: Floats | None = None  # None where nobody serves: a ledger alone
     low: Floats | None = None
@@ -102,23 +102,26 @@ class Standing:
 def outlooks(standing: Standing, now: float) -> list[Outlook]:
     """The outlook of every goal."""
     goals, delivered = standing.goals, standing.delivered
+    traffic = np.broadcast_to(np.asarray(standing.traffic, np.float64), delivered.shape).tolist()
     elapsed = standing.targets.elapsed(now)
     _, due, _ = standing.targets.due(min(goal.start for goal in goals), now)
     out = []
     for r, goal in enumerate(goals):
         limit, had = goal.floor if math.isfinite(goal.floor) else goal.cap, float(delivered[r])
         if goal.per_request:
-            planned = limit = limit * standing.traffic
-            scale = standing.all_traffic / max(standing.traffic, 1.0)
+            planned = limit = limit * traffic[r]
+            scale = standing.all_traffic / max(traffic[r], 1.0)
         else:
             planned = float(due[r]) * limit if due[r] > 0 else 0.0
             part = float(elapsed[r] if goal.mode == "asap" else due[r])
             scale = 1.0 / part if part > 0 else math.nan
         projected = had * scale
         # what is to come varies, and so does the pace that was seen
-        spread = _NOISE * math.sqrt(max(had, 1.0) * max(scale - 1.0, 0.0) * scale) if scale == scale else math.nan
+        spread = _NOISE * math.sqrt(max(abs(had), 1.0) * max(scale - 1.0, 0.0) * scale) if scale == scale else math.nan
         most = max(goal.cap if standing.hard[r] else math.inf, had)
-        low, high = (min(max(projected + sign * spread, had), most) for sign in (-1.0, 1.0))
+        low, high = projected - spread, projected + spread
+        if not goal.per_request:  # a ratio may be of what has both signs
+            low, high = (min(max(end, had), most) for end in (low, high))
         status, amount, reason = _status(standing, r, now, projected, limit, float(elapsed[r]), had)
         out.append(
             Outlook(
@@ -148,7 +151,7 @@ def _status(
         part = elapsed * goal.cap / had  # of the traffic, when the cap is reached
         return "will run out", _when(standing, r, part, now), _reason(standing, r)
     if math.isfinite(goal.floor):
-        whole = limit / max(standing.traffic, 1.0) * standing.all_traffic if goal.per_request else limit
+        whole = goal.floor * standing.all_traffic if goal.per_request else limit
         if whole - projected > _WITHIN * abs(whole):
             return "will fall short", float(whole - projected), _reason(standing, r)
     return "on track", math.nan, ""

@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError
@@ -18,6 +21,7 @@ from oasis_alloc.pacing.ledger import Ledger
 from oasis_alloc.pacing.live import Live
 from oasis_alloc.pacing.plan import Plan
 from oasis_alloc.pacing.prepared import PreparedPacer
+from oasis_alloc.pacing.recorder import Recorder
 from oasis_alloc.pacing.resolving import Resolving
 from oasis_alloc.pacing.rows import Rows
 from oasis_alloc.pacing.saved import read_state, write_state
@@ -27,6 +31,7 @@ from oasis_alloc.policy import Policy
 from oasis_alloc.serving.overlay import Overlay
 
 
+@suggesting
 class Pacer(Served, Sharing, Resolving):
     """A policy whose prices follow deliveries; safe under threads, one per process.
 
@@ -122,6 +127,15 @@ class Pacer(Served, Sharing, Resolving):
             raise InputError(
                 f"Pacer(replicas={shown(replicas)}, replica={shown(replica)}): expected 0 <= replica < replicas."
             )
+        if not callable(clock):
+            raise InputError(f"Pacer(clock={shown(clock)}): expected a function that returns UNIX seconds.")
+        if options is not None and not isinstance(options, Mapping):
+            raise InputError(f"Pacer(options={shown(options)}): expected {{name: number}}.")
+        for name, flag in (("schedule_by", schedule_by), ("confirm", confirm)):
+            if not isinstance(flag, (bool, np.bool_)):
+                raise InputError(f"Pacer({name}={shown(flag)}): expected True or False.")
+        if not math.isfinite(math.nan if (shift := as_real(day_starts)) is None else shift):
+            raise InputError(f"Pacer(day_starts={shown(day_starts)}): expected seconds after midnight UTC.")
         for name, value in (("requests", requests), ("confirm_within", confirm_within), ("remember", remember)):
             given = as_real(value)
             if given is None or not 0 < given < math.inf:
@@ -212,7 +226,7 @@ class Pacer(Served, Sharing, Resolving):
         """All that `restore` needs besides policy and plan, as plain lists, texts and numbers."""
         with self._core.lock:
             names = [[[list(map(_listed, term)) for term in goal.terms], repr(goal.label)] for goal in self.plan.goals]
-            queue = {} if self._recorder is None else {"recorder": self._recorder.state()}
+            queue = {} if self._recorder is None else {"recorder": self._recorder.state(self._core.requests)}
             return {"policy_id": self.policy.policy_id, "goals": names, **queue, **self._core.state()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -221,6 +235,8 @@ class Pacer(Served, Sharing, Resolving):
 
     def restore(self, path: str | os.PathLike[str] | Mapping[str, Any]) -> None:
         """Go on from a saved state of the same policy and plan; raises `InputError` for that of another."""
+        if not isinstance(path, (str, os.PathLike, Mapping)):
+            raise InputError(f"restore(): expected a path or what state() returned, got {type(path).__name__}.")
         state = dict(path) if isinstance(path, Mapping) else read_state(path)
         if state.get("policy_id") != self.policy.policy_id:
             raise InputError(
@@ -232,9 +248,31 @@ class Pacer(Served, Sharing, Resolving):
                 raise InputError(
                     "restore(): the state is of a plan with other goals; expected the same goals in the same order."
                 )
+            self._check_restorable(state)
             self._core.restore(state)
             if self._recorder is not None and "recorder" in state:
                 self._recorder.restore(state["recorder"])
+
+    def _check_restorable(self, state: Mapping[str, Any]) -> None:
+        """Restore into a pacer that nobody serves with, so that a state that is damaged changes nothing here."""
+        trial, n = Pacer(self.policy, self.plan, **(self._given | {"ledger": None})), self._core.rows.n
+        try:
+            trial._core.restore(dict(state))
+            core = trial._core
+            accounts, live = core.accounts, core.live
+            numbers: list[Any] = [
+                core.price, core.last_delivered, accounts.confirmed, accounts.pending, live.price, live.stopped
+            ]  # fmt: skip
+            fits = all(one.shape == (n,) and np.isfinite(one).all() for one in numbers)
+            if self._recorder is not None and "recorder" in state:
+                Recorder(self._recorder.ledger, core.rows, False, float).restore(state["recorder"])
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"restore(): the state is damaged or of another version ({type(error).__name__}: {error}); expected "
+                "what pacer.state() or pacer.save() of this version gave."
+            ) from None
+        if not fits:
+            raise InputError(f"restore(): prices or totals of the state are not {n} finite numbers, one per goal.")
 
     def replace(self, policy: Policy | None = None, plan: Plan | None = None) -> Pacer:
         """A pacer for the next policy or plan, with the accounts and prices of goals that go on, found by key.
@@ -246,9 +284,10 @@ class Pacer(Served, Sharing, Resolving):
         other = Pacer(policy or self.policy, plan or self.plan, **(self._given | {"ledger": None}))
         other._given["ledger"] = ledger
         with self._core.lock:
+            events = [] if ledger is None else self._handed_over()
             other._core.take_over(self._core)
             if ledger is not None:
-                other._attach(ledger, self)
+                other._attach(ledger, self, events)
         return other
 
     def warmup(self) -> dict[str, float]:

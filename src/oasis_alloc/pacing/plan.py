@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import same, shown
 from oasis_alloc.common.pickling import ByFields
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Numbers = Mapping[Any, float] | None
 
 
+@suggesting
 class Plan(ByFields):
     """Goals of the groups of one measure, for `oa.Pacer`; plans are added up by `+`.
 
@@ -86,6 +88,11 @@ class Plan(ByFields):
         modes = {same(label): one for label, one in mode.items()} if isinstance(mode, Mapping) else {}
         shared: Any = "even" if isinstance(mode, Mapping) else mode
         labels = {same(label): label for numbers in (caps, floors, daily, hourly) for label in (numbers or {})}
+        for name, named in (("starts", given["start"]), ("ends", given["end"]), ("mode", modes)):
+            if unknown := [label for label in named if label not in labels]:
+                raise InputError(
+                    f"Plan({name}): {shown(unknown[0])} has no goal; give it a cap, a floor or a limit per day or hour."
+                )
         common = {"start": _real("start", start), "end": _real("end", end)}
         goals = []
         for key, label in labels.items():

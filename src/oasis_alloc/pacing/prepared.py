@@ -24,6 +24,7 @@ class PreparedPacer:
         self._of_item = self._live.formula.of_item
         self._count, self._fits, self._drop = paced.count, paced.fits, paced.drop
         self._kind: Kind | None = None
+        self._shown = 0
         self.items: Ints = self._hot.items
         self.columns: Floats = self._hot.columns
         self._values: Floats = self._hot.values  # what prices count: calibrated columns
@@ -39,9 +40,13 @@ class PreparedPacer:
         kind = self._kind = self._live._kinds.get(user) or self._live.kind(user)
         core = self._core
         if core.rates is not None:
-            return self._throttled(n, kind)
+            self._shown = self._throttled(n, kind)
+            return self._shown
         shown = self._hot.select(n, kind.user)
-        return shown if core.near == 0 else self._fitting(shown, kind)
+        if core.near:
+            shown = self._fitting(shown, kind)
+        self._shown = shown
+        return shown
 
     def score(self, n: int, user: User) -> None:
         """Write the priced scores of the first n candidates into `scores`."""
@@ -50,8 +55,8 @@ class PreparedPacer:
     def observe(self, shown: int) -> None:
         """Count the first `shown` of `positions`, those that were served of the last `select`."""
         kind, core = self._kind, self._core
-        if kind is None or not 0 <= shown <= self.positions.size:
-            raise InputError(f"observe({shown}): expected what the last select() returned, or less.")
+        if kind is None or type(shown) is not int or not 0 <= shown <= self._shown:
+            raise InputError(f"observe({shown!r}): expected what the last select() returned, or a smaller number.")
         uses = kind.uses
         with core.lock:
             core.requests += 1

@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from oasis_alloc.pacing.goal import Goal
 from oasis_alloc.pacing.ledger import Ledger
 from oasis_alloc.pacing.ledger_events import Event, label_of, label_text
 from oasis_alloc.pacing.ledger_merge import Change, Row, counts_as
+from oasis_alloc.pacing.ratios import Found, Ratios
 from oasis_alloc.pacing.rows import Rows
 
 _log = logging.getLogger("oasis_alloc.pacing")
@@ -31,9 +32,13 @@ _STATES = {"pending": "served", "confirmed": "confirmed", "lost": "lost"}
 class Recorder:
     """Events that the ledger does not have yet. Callers hold the lock of the pacer, except for `exchange`."""
 
-    def __init__(self, ledger: Ledger, rows: Rows, confirm: bool) -> None:
-        check_fits(ledger, rows.goals, "Pacer")
+    def __init__(self, ledger: Ledger, rows: Rows, confirm: bool, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        check_fits(ledger, [goal for goal in rows.goals if not goal.per_request], "Pacer")
         self.ledger, self._goals = ledger, rows.goals
+        self._is_counted = ~rows.per_request  # by the ledger; what the others have is in `ratios`
+        self.ratios = Ratios(ledger.store, rows) if rows.has_ratios else None
+        self.found: Found | None = None  # of the ratios, by the last `exchange`
         self._batch_state = "served" if confirm else "confirmed"
         self._writer = secrets.token_hex(8)  # a process that is started again is another writer
         self._count, self._process = 0, os.getpid()
@@ -59,9 +64,23 @@ class Recorder:
 
     def add(self, name: str, event: accounts.Event, change: Floats) -> None:
         """Queue what an event is now; `change` (2, n) is what it did to confirmed and pending amounts."""
+        event = self.counted(event)
         for one, row, amount in zip(self._ids(name, event), event.rows.tolist(), event.amounts.tolist(), strict=True):
             self.queue.append(Event(one, self._goals[row].label, event.time, amount, _STATES[event.state]))
+        self.changed(change)
+
+    def changed(self, change: Floats) -> None:
+        """The accounts differ by `change` (2, n), confirmed and pending, from what processes will read."""
         self.waiting += change
+        if self.ratios is not None:
+            self.ratios.note(change.sum(axis=0))
+
+    def counted(self, event: accounts.Event) -> accounts.Event:
+        """The part of an event that the ledger counts."""
+        if self.ratios is None:
+            return event
+        kept = self._is_counted[event.rows]
+        return event._replace(rows=event.rows[kept], amounts=event.amounts[kept])
 
     def _ids(self, name: str, event: accounts.Event) -> list[str]:
         """Ids in the ledger of an event: one per goal."""
@@ -70,7 +89,7 @@ class Recorder:
 
     def fates(self, claims: Claims) -> list[list[int | None]]:
         """What the ledger counts the rows of each event as: a column of totals, or None where it does not know it."""
-        ids = [self._ids(str(name), event) for name, event in claims]
+        ids = [self._ids(str(name), self.counted(event)) for name, event in claims]
         known: dict[str, Row] = {}
 
         def look(rows: Any, _: int) -> Change:
@@ -81,9 +100,14 @@ class Recorder:
             self.ledger.store.record([one for some in ids for one in some], look)
         return [[counts_as(known[one])[0] if one in known else None for one in some] for some in ids]
 
-    def take(self, batch: int, amounts: Floats, time: float) -> tuple[list[Event], Floats]:
-        """Empty the queue, to which a batch that was counted without ids is added: (events, what they wait for)."""
-        for row in np.flatnonzero(amounts).tolist():
+    def take(self, batch: int, amounts: Floats, time: float, requests: int) -> tuple[list[Event], Floats]:
+        """Empty the queue, to which a batch that was counted without ids is added: (events, what they wait for).
+
+        `requests` are those of this process so far.
+        """
+        if self.ratios is not None:
+            self.ratios.take(amounts, requests)
+        for row in np.flatnonzero(np.where(self._is_counted, amounts, 0.0)).tolist():
             goal = self._goals[row]
             name = f"{self._named()}:batch {batch}/{goal}"
             self.queue.append(Event(name, goal.label, time, float(amounts[row]), self._batch_state))
@@ -104,6 +128,9 @@ class Recorder:
             why = receipt.rejected[0].message if receipt.rejected else f"{receipt.late} came after their day was closed"
             _log.warning("%d of %d events were refused by the ledger: %s", refused, len(events), why)
         confirmed, pending, self._slices = totals_of(self.ledger, self._goals)
+        if self.ratios is not None:
+            self.found = self.ratios.exchange(self._clock())
+            confirmed[self.ratios.rows] = self.found[1][self.ratios.rows]
         return confirmed, pending
 
     def since(self, began: float) -> Floats:
@@ -114,23 +141,26 @@ class Recorder:
                 out[row] += amount
         return out
 
-    def state(self) -> dict[str, Any]:
-        """Plain lists and numbers."""
+    def state(self, requests: int) -> dict[str, Any]:
+        """Plain lists and numbers; `requests` are those of this process so far."""
         queue = [[e.id, label_text(e.key, len(self.ledger.by)), e.time, e.amount, e.state] for e in self.queue]
-        return {"queue": queue, "waiting": self.waiting.tolist()}
+        ratios = {} if self.ratios is None else {"ratios": self.ratios.state(requests)}
+        return {"queue": queue, "waiting": self.waiting.tolist(), **ratios}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state()`; ids stay, so an event that the ledger has already counts once."""
         self.queue = [Event(name, label_of(key), *rest) for name, key, *rest in state["queue"]]
         self.waiting = np.array(state["waiting"])
+        if self.ratios is not None and "ratios" in state:
+            self.ratios.restore(state["ratios"])
 
 
 def totals_of(ledger: Ledger, goals: Sequence[Goal]) -> tuple[Floats, Floats, list[tuple[float, int, float]]]:
     """(confirmed, pending) (n,) in the flights of the goals, and both by slice: [(start, goal, amount), ...]."""
     confirmed, pending = np.zeros((2, len(goals)))
     length, slices = ledger.slice_seconds, []
-    of = {same(goal.label): row for row, goal in enumerate(goals)}
-    since = max(min(goal.start for goal in goals) // length * length, 0.0)
+    of = {same(goal.label): row for row, goal in enumerate(goals) if not goal.per_request}
+    since = max(min((goals[row].start for row in of.values()), default=0.0) // length * length, 0.0)
     for total in ledger.totals(since=since):
         row = of.get(same(total.group))
         if row is None:
@@ -152,7 +182,7 @@ def check_fits(ledger: object, goals: Sequence[Goal], call: str) -> None:
         if goal.per_request:
             raise InputError(
                 f"{call}(ledger): the goal of {goal} is a ratio per request, and a ledger counts amounts by label; "
-                "leave it out of the plan, or pass totals to sync(delivered)."
+                "leave it out of the plan, or ask a pacer for its outlook."
             )
         if goal.by != ledger.by:
             raise InputError(

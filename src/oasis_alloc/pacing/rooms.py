@@ -18,10 +18,15 @@ class Rooms:
     """Keeps what was delivered when a day and an hour began, and divides what is left among replicas."""
 
     def __init__(self, rows: Rows, targets: Targets) -> None:
+        from oasis_alloc.kernels.pace import limits
+
+        self._kernel = limits
         self.rows, self.targets = rows, targets
         self.began = np.full(2, -np.inf)  # day, hour
         self.before = np.zeros((2, rows.n))  # delivered by then
         self.whole = np.array([all(c is None for c, _, _ in goal.terms) for goal in rows.goals], np.bool_)
+        # with less than this a goal is stopped
+        self.least = np.where(self.whole, 1.0 - _ROUNDING, np.where(rows.capped, _ROUNDING * rows.finite_cap, 0.0))
 
     def roll(self, now: float, at_most: Floats) -> list[tuple[int, bool]]:
         """Begin a new day (0) or hour (1) where one has begun: [(which, whether it is the first ever), ...]."""
@@ -35,15 +40,15 @@ class Rooms:
 
     def left(self, at_most: Floats) -> Floats:
         """(n,) what all processes together may still deliver before a cap stops it; infinite without a hard cap."""
-        left: Floats = (self.rows.hard_caps - (at_most - self._befores())).min(axis=0)
-        return np.maximum(left, 0.0)
+        out = np.empty(self.rows.n)
+        self._kernel.left(self.rows.hard_caps, at_most, self.before, out)
+        return out
 
     def share(self, left: Floats, replicas: int, replica: int) -> Floats:
         """This process's part: whole units where showings are counted, the odd ones to the first processes."""
-        mine = left / replicas
-        whole = self.whole & np.isfinite(left)
-        units = np.floor(np.where(whole, left, 0.0) + _ROUNDING)
-        return np.where(whole, units // replicas + (replica < units % replicas), mine)
+        out = np.empty(self.rows.n)
+        self._kernel.share(self.whole, left, replicas, replica, out)
+        return out
 
     def mine(self, at_most: Floats, granted: Floats, replicas: int, replica: int) -> Floats:
         """This process's part of what was left at the last synchronization, less what it delivered since then.
@@ -67,10 +72,9 @@ class Rooms:
 
     def stopped(self, now: float, left: Floats) -> npt.NDArray[np.bool_]:
         """(n,) goals that may have nothing now: outside of their flights, or without room."""
-        rows = self.rows
-        least = np.where(self.whole, 1.0 - _ROUNDING, np.where(np.isfinite(rows.cap), _ROUNDING * rows.cap, 0.0))
-        out: npt.NDArray[np.bool_] = (now < rows.start) | (now >= rows.end) | (left < least) | (left <= 0.0)
-        return out & ~rows.per_request
+        rows, out = self.rows, np.empty(self.rows.n, np.bool_)
+        self._kernel.stopped(now, rows.start, rows.end, self.least, rows.per_request, left, out)
+        return out
 
     def state(self) -> dict[str, Any]:
         return {"began": [None if b == -np.inf else b for b in self.began.tolist()], "before": self.before.tolist()}

@@ -48,6 +48,9 @@ class Rows:
         caps = np.stack([np.where(self.hard, self.cap, np.inf), self.daily, self.hourly])
         self.hard_caps: Floats = np.where(self.per_request, np.inf, caps)
         penalty = self._numbers("penalty")
+        self.capped, self.floored = np.isfinite(self.cap), np.isfinite(self.floor)
+        self.finite_cap = np.where(self.capped, self.cap, 0.0)
+        self.has_ratios = bool(self.per_request.any())
         capped = np.isfinite(np.minimum(np.minimum(self.cap, self.daily), self.hourly))
         self.high = np.where(capped, penalty, 0.0)
         self.low = np.where(np.isfinite(self.floor), -penalty, 0.0)
@@ -64,6 +67,11 @@ class Rows:
             base[row] = self._first_price(row, goal, cells)
         self.row, self.term, self.group = np.array([cell[:3] for cell in cells], np.int64).reshape(-1, 3).T
         self.coefficient = np.array([cell[3] for cell in cells])
+        self._by_term = [
+            (term, self.row[mine], self.group[mine], self.coefficient[mine])
+            for term in sorted(set(self.term.tolist()))
+            for mine in (np.flatnonzero(self.term == term),)
+        ]
         self.base: Floats = base
         self.first = np.array([b if g.price is None else g.price for b, g in zip(base, goals, strict=True)])
         known = np.abs(base[base != 0.0])
@@ -83,13 +91,13 @@ class Rows:
 
     def prices(self, price: Floats) -> list[Floats]:
         """What the groups of the policy's terms cost where goals cost `price`; its own arrays if nothing moved."""
+        from oasis_alloc.kernels.pace.limits import add_moved
+
         out = [term.price for term in self.data.terms]
-        moved = price - self.base
-        for k in np.flatnonzero(moved[self.row]).tolist():
-            term = int(self.term[k])
-            if out[term] is self.data.terms[term].price:
-                out[term] = out[term].copy()
-            out[term][self.group[k]] += self.coefficient[k] * moved[self.row[k]]
+        for term, row, group, coefficient in self._by_term:
+            changed = np.array(out[term])
+            if add_moved(row, group, coefficient, price, self.base, changed):
+                out[term] = changed
         return out
 
     def constraint_prices(self, price: Floats) -> list[Floats]:

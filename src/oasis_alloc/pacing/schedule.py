@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.labels import shown
@@ -28,6 +29,7 @@ _FORMAT = "oasis_alloc schedule 1"
 _WEEK = np.repeat([1.0] * HOLIDAY + [0.0], HOURS) * 3600  # seconds of a week without holidays
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, repr=False)
 class Schedule(ByFields):
     """How many requests are expected when: by hour and day of the week in a time zone, with a curve per key.

@@ -38,6 +38,9 @@ class Served:
     _labels: Labels
     _recorder: Recorder | None
 
+    def _time(self, call: str, now: object) -> float:
+        raise NotImplementedError
+
     def _is_near(self, near: int) -> None:
         with self._core.lock:
             self._core.near = max(self._core.near, near)
@@ -166,10 +169,12 @@ class Served:
         InputError
             For labels that have no goal, negative amounts, and times in the future.
         """
-        now = self._given["clock"]()
+        now = self._time("observe", None)
         at = as_real(now if time is None else time)
         if at is None or not at <= now + _AHEAD or at != at:
             raise InputError(f"observe(time={shown(time)}): expected UNIX seconds, not after now ({now:.0f}).")
+        if not isinstance(event, Hashable) or event != event:
+            raise InputError(f"observe(event={shown(event)}): expected an id that is equal to itself, such as a text.")
         if status not in ("served", "confirmed", "lost"):
             raise InputError(f"observe(status={shown(status)}): expected 'served', 'confirmed' or 'lost'.")
         used = None if amounts is None else self._labels.usage("observe(amounts)", amounts)
@@ -180,7 +185,13 @@ class Served:
         accounts, core, recorder = self._core.accounts, self._core, self._recorder
         with core.lock:
             name = None if recorder is None else recorder.name(event)
-            core.requests += status == "served" or (event is not None and event not in accounts.events)
+            is_new = event is not None and event not in accounts.events
+            is_elsewhere = is_new and core.confirm and status == "confirmed"  # another process has served it
+            before_served = status == "served" and event is not None and self._is_confirmed_before(event)
+            core.requests += (is_new and not is_elsewhere) or before_served
+            if is_elsewhere and used is not None and recorder is not None:  # and has counted its ratios
+                mine = ~core.rows.per_request[used.rows]
+                used = Usage(used.rows[mine], used.amounts[mine])
             before = np.stack([accounts.confirmed, accounts.pending])
             known: Event | None
             if event is None:
@@ -194,11 +205,21 @@ class Served:
                     accounts.take_in(event, status, rows, showings, at, not core.confirm),
                     accounts.events.get(event),
                 )
+            if before_served and used is not None:  # the ledger has it, but nobody has counted its ratios
+                mine = core.rows.per_request[used.rows]
+                np.add.at(accounts.confirmed, used.rows[mine], used.amounts[mine])
             change = np.stack([accounts.confirmed, accounts.pending]) - before
             core.took(change.sum(axis=0))
             if changed and recorder is not None and name is not None and known is not None:
                 recorder.add(name, known, change)
+            elif before_served and recorder is not None:
+                recorder.changed(change)
             return changed
+
+    def _is_confirmed_before(self, event: Hashable) -> bool:
+        """Whether a delivery of this process was heard of as confirmed before it was heard of as served."""
+        known = self._core.accounts.events.get(event)
+        return known is not None and known.state == "confirmed" and not known.mine
 
     def delivered(self) -> dict[Any, float]:
         """{label: amount} so far: confirmed, and what is expected of the rest; labels are as in `prices`."""
@@ -210,6 +231,6 @@ class Served:
 
     def outlook(self, now: float | None = None) -> list[Outlook]:
         """What every goal will come to if the flight goes on as it has, in the order of the plan; see `oa.Outlook`."""
-        at = self._given["clock"]() if now is None else now
+        at = self._time("outlook", now)
         with self._core.lock:
-            return outlooks(self._core.standing(), float(at))
+            return outlooks(self._core.standing(), at)

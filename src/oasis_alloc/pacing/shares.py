@@ -40,7 +40,7 @@ class Shares:
     ) -> None:
         self._core, self._clock, self._n_keys = core, clock, len(ledger.by)
         self.in_window = in_window  # what all processes have delivered since a time, as far as is known
-        self._texts = [label_text(goal.label, self._n_keys) for goal in core.rows.goals]
+        self._texts = ["" if g.per_request else label_text(g.label, self._n_keys) for g in core.rows.goals]
         self._caps = core.rows.hard_caps
         self._limited = [(w, r) for w, r in np.argwhere(np.isfinite(self._caps)).tolist()]
         self._granted: Floats = np.where(np.isfinite(self._caps), 0.0, np.inf)

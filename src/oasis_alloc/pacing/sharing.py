@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oasis_alloc.common.checks import as_whole
+from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, LedgerUnavailableError
+from oasis_alloc.pacing.accounts import Event as Delivery
 from oasis_alloc.pacing.follower import Follower
-from oasis_alloc.pacing.ledger_events import UNITS
+from oasis_alloc.pacing.ledger_events import UNITS, Event
 from oasis_alloc.pacing.ledger_merge import CONFIRMED, LOST
 from oasis_alloc.pacing.recorder import Claims, Recorder
 from oasis_alloc.pacing.shares import Shares
@@ -31,12 +33,20 @@ class Sharing:
         self._labels, self._follower = Labels(self._core.rows), Follower()
         self._recorder: Recorder | None = None
         if self._given["ledger"] is not None:
-            self._attach(self._given["ledger"], None)
+            self._attach(self._given["ledger"], None, [])
 
-    def _attach(self, ledger: Any, before: Sharing | None) -> None:
-        """Take part in a ledger, with the allowances of the pacer before this one; and hear what it knows."""
+    def _handed_over(self) -> list[Event]:
+        """What the ledger does not have yet, of all goals, also those that end with this plan."""
         core = self._core
-        self._recorder = Recorder(ledger, core.rows, self._given["confirm"])
+        core.room -= core.used
+        batch, amounts = core.accounts.flush()
+        assert self._recorder is not None
+        return self._recorder.take(batch, amounts, float(self._given["clock"]()), core.requests)[0]
+
+    def _attach(self, ledger: Any, before: Sharing | None, events: list[Event]) -> None:
+        """Take part in a ledger, with allowances and events of the pacer before this one; and hear what it knows."""
+        core = self._core
+        self._recorder = Recorder(ledger, core.rows, self._given["confirm"], self._given["clock"])
         with core.lock:
             core.accounts.claims = []
             shares, since = None if before is None else before._core.shares, self._recorder.since
@@ -46,9 +56,9 @@ class Sharing:
                 else shares.moved(core, ledger, since)
             )
             if before is not None and before._recorder is not None:
-                batch, amounts = core.accounts.flush()
-                events, waiting = before._recorder.take(batch, amounts, float(self._given["clock"]()))
-                self._recorder.put_back(events, waiting)
+                self._recorder.put_back(events, np.zeros_like(self._recorder.waiting))
+                if self._recorder.ratios is not None and before._recorder.ratios is not None:
+                    self._recorder.ratios.take_over(before._recorder.ratios)
                 before._core.fit()
             core.fit()
         self._exchanged()
@@ -101,6 +111,11 @@ class Sharing:
         count = self._core.replicas if replicas is None else as_whole(replicas)
         if count is None or count < 1:
             raise InputError(f"sync(replicas={shown(replicas)}): expected a whole number >= 1.")
+        seen = 0.0 if requests is None else as_real(requests)
+        if seen is None or not 0 <= seen < math.inf:
+            raise InputError(f"sync(requests={shown(requests)}): expected a finite number >= 0.")
+        if acknowledged is not None and as_whole(acknowledged) is None:
+            raise InputError(f"sync(acknowledged={shown(acknowledged)}): expected the number of a batch of flush().")
         if delivered is None:
             if not self._exchanged():
                 return False
@@ -130,7 +145,8 @@ class Sharing:
             with core.lock:
                 core.room -= core.used
                 batch, amounts = core.accounts.flush()
-                events, waiting = recorder.take(batch, amounts, float(self._given["clock"]()))
+                requests = core.requests
+                events, waiting = recorder.take(batch, amounts, float(self._given["clock"]()), requests)
                 claims, core.accounts.claims = core.accounts.claims or [], []
             found, is_alone = None, shares.is_moved or shares.exchange.closed
             try:
@@ -143,6 +159,8 @@ class Sharing:
                     else:
                         new = recorder.waiting  # observed meanwhile
                         core.synchronized(found[0] + new[0], found[1] + new[1], batch)
+                        if recorder.found is not None:
+                            core.heard(recorder.found[0], requests, recorder.found[2])
             if found is None or is_alone:
                 return found is not None
 
@@ -166,8 +184,21 @@ class Sharing:
             for (name, event), fate in zip(claims, fates, strict=True):
                 if CONFIRMED in fate:
                     accounts.confirmed_elsewhere(name)
+                    self._confirmed_again(event)
+                event = recorder.counted(event)
                 gone = [k for k, column in enumerate(fate) if column == LOST]
                 accounts.give_back(event._replace(rows=event.rows[gone], amounts=event.amounts[gone]))
+
+    def _confirmed_again(self, event: Delivery) -> None:
+        """What a delivery had of ratios when it was counted as lost."""
+        accounts, recorder = self._core.accounts, self._recorder
+        if recorder is None or recorder.ratios is None:
+            return
+        change = np.zeros((2, self._core.rows.n))
+        np.add.at(change[0], event.rows, event.amounts)
+        change[0, ~self._core.rows.per_request] = 0.0
+        accounts.confirmed += change[0]
+        recorder.changed(change)
 
     def replicas(self) -> dict[str, float]:
         """{name: seconds without a `sync` that this process has seen} of all processes that have an allowance."""
@@ -208,5 +239,5 @@ class Sharing:
         if recorder is not None and lost:
             for event in lost:
                 recorder.add(recorder.name(event), accounts.events[event], np.zeros_like(before))
-            recorder.waiting += np.stack([accounts.confirmed, accounts.pending]) - before
+            recorder.changed(np.stack([accounts.confirmed, accounts.pending]) - before)
         accounts.forget(at - self._given["remember"])

@@ -23,13 +23,23 @@ def part(schedule: RemainingShare, t0: float, t1: float, t2: float, key: Any) ->
     """The share of the traffic in [t0, t2) that comes before t1; by time alone where none is expected."""
     if t1 <= t0 or t2 <= t0:
         return 0.0 if t1 <= t0 else 1.0
-    whole = schedule.share(t0, t2, key)
+    whole = _share(schedule, t0, t2, key)
     if not whole > 0 or not math.isfinite(whole):
         schedule, whole = _FLAT, t2 - t0
-    found = schedule.share(t0, min(t1, t2), key) / whole
+    found = _share(schedule, t0, min(t1, t2), key) / whole
     if not math.isfinite(found):  # a schedule that breaks while it serves
         found = (min(t1, t2) - t0) / (t2 - t0)
     return min(max(found, 0.0), 1.0)
+
+
+def _share(schedule: RemainingShare, t0: float, t1: float, key: Any) -> float:
+    """What a schedule says; NaN where it breaks while it serves, which counts as flat."""
+    try:
+        found = schedule.share(t0, t1, key)
+    except Exception:  # of the host's: serving goes on
+        return math.nan
+    number = found if type(found) is float else as_real(found)
+    return math.nan if number is None or number < 0.0 else number
 
 
 class Targets:

@@ -74,10 +74,29 @@ class Labels:
         return out
 
 
+def _whole(name: str, given: Any) -> Ints:
+    found = np.asarray(given)
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
+        raise InputError(
+            f"usage({name}): got {found.dtype} of shape {found.shape}; expected whole numbers of shape (n,)."
+        )
+    return found.astype(np.int64)
+
+
+def _number(columns: Mapping[str, Any], name: str, i: int) -> float:
+    column = columns[name]
+    number = as_real(column[i]) if np.ndim(column) == 1 and i < len(column) else None
+    if number is None or not math.isfinite(number):
+        raise InputError(f"usage(columns): row {i} of {name!r} is no finite number; expected one number per candidate.")
+    return number
+
+
 def of_slate(rows: Rows, formula: Formula, uses: Uses, positions: Any, items: Any, columns: Mapping[str, Any]) -> Usage:
     """What showing these positions of a request uses."""
-    at = np.asarray(positions, np.int64).ravel()
-    numbers = np.asarray(items)
+    at, numbers = _whole("positions", positions), _whole("items", items)
+    n_items = formula.class_of.size - 1  # the last entry is of unseen items
+    if numbers.size and (numbers.min() < -1 or numbers.max() >= n_items):
+        raise InputError(f"usage(items): from {numbers.min()} to {numbers.max()}; expected -1 or [0, {n_items}).")
     if at.size and (at.min() < 0 or at.max() >= numbers.size):
         raise InputError(f"usage(positions): from {at.min()} to {at.max()}; expected positions in [0, {numbers.size}).")
     classes = formula.class_of[numbers[at]].astype(np.int64)  # -1 reads the last one, of unseen items
@@ -88,6 +107,6 @@ def of_slate(rows: Rows, formula: Formula, uses: Uses, positions: Any, items: An
             row, column = int(uses.cells[0, e]), int(uses.cells[1, e])
             if column >= 0 and names[column] not in columns:
                 raise InputError(f"usage(columns): {names[column]!r} is missing; the plan counts it.")
-            factor = 1.0 if column < 0 else float(columns[names[column]][i])
+            factor = 1.0 if column < 0 else _number(columns, names[column], i)
             total[row] = total.get(row, 0.0) + float(uses.amount[e]) * factor
     return Usage(np.array(list(total), np.int64), np.array(list(total.values()), np.float64))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oasis_alloc.common.remote_path import Place
 from oasis_alloc.data.partitions import TableFile
 from oasis_alloc.errors import InputError
 
@@ -128,7 +128,7 @@ def _integers(numbers: list[int]) -> NDArray[Any]:
         return np.array(numbers, np.uint64)
 
 
-def _header(path: Path) -> list[str]:
+def _header(path: Place) -> list[str]:
     for rows in _rows(path):
         return rows
     raise InputError(f"{path} is empty; expected a line of column names.")
@@ -150,10 +150,10 @@ def _chunks(parts: Sequence[TableFile], names: Sequence[str]) -> Iterator[list[l
             begin += len(chunk)
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
+def _rows(path: Place) -> Iterator[list[str]]:
     """The rows of a file, the header first; blank lines are skipped."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with open(str(path), newline="", encoding="utf-8-sig") as file:
             yield from (row for row in csv.reader(file, strict=True) if row)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error

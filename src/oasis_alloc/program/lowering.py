@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,11 +19,14 @@ from oasis_alloc.data.grouping import Grouping
 from oasis_alloc.data.row_groups import Dataset, StreamedColumn
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
-from oasis_alloc.program.pair_arrays import PairReader, blend, is_column
+from oasis_alloc.program.attaining import Elsewhere
+from oasis_alloc.program.fine_cells import FineCells
+from oasis_alloc.program.pair_arrays import Additions, PairReader, blend, is_column
 from oasis_alloc.program.program import Program, RowBlock, dual_variables
 from oasis_alloc.program.slate_lowering import distinguishing_codes, with_rules
 from oasis_alloc.statement.functions.band import Band
 from oasis_alloc.statement.functions.base import Function
+from oasis_alloc.statement.functions.separable import Separable
 from oasis_alloc.statement.measures import Measure, MeasureTerm
 from oasis_alloc.statement.objective import Objective
 
@@ -36,25 +39,34 @@ class Sizes:
     """Tuning parameters of the lowering."""
 
     folded_cells: int = 1 << 22  # cells up to which a folded table is always used (32 MiB per column)
+    folded_per_pair: int = 2  # and cells per pair
 
 
 SIZES = Tuning(Sizes())
 
 
 def lower(
-    problem: Problem, unweighted: bool = False, threads: int | None = None, reach: Reach | None = None
+    problem: Problem,
+    unweighted: bool = False,
+    threads: int | None = None,
+    elsewhere: Elsewhere | None = None,
+    without: Collection[str] = (),
 ) -> Program:
     """Lower a problem to arrays; `unweighted` ignores the weights of users and slots.
 
-    `threads` is as for `solve`: the arrays do not depend on it. `reach` reads the pairs where some other process has
-    them; by default this one does.
+    `threads` is as for `solve`: the arrays do not depend on it. `elsewhere` are processes that read the pairs of files;
+    by default this one does. Constraints named in `without` are left out: the arrays are those of the problem that does
+    not state them.
     """
     cands = problem.candidates
-    terms = base_terms(problem)
+    terms = base_terms(problem, without)
     groupings = {by: cands.grouping(by or None) for _, by in terms}
     columns = sorted({column for column, _ in terms if column is not None})
     cells = _Cells.of(
-        cands, [*groupings.values()], [distinguishing_codes(cands.items[key]) for key in problem.slate.keys]
+        cands,
+        [*groupings.values()],
+        [distinguishing_codes(cands.items[key]) for key in problem.slate.keys],
+        any(by_single_users(function, groupings) for function in problem.functions),
     )
 
     slices, start = [], 0
@@ -72,6 +84,8 @@ def lower(
     place = dict(zip(terms, slices, strict=True))
     blocks, matrices, rows = [], [], 0
     for name, function, bound in zip(problem.names, problem.functions, problem.bound, strict=True):
+        if name in without:
+            continue
         matrix = _arithmetic(function.measure, cands, groupings, place, start)
         place_of_rows = slice(rows, rows + matrix.shape[0])
         blocks.append(RowBlock(name, place_of_rows, bound, problem.labels(name), key=key_of(function)))
@@ -85,7 +99,7 @@ def lower(
     value = value_of(problem.maximize, cands)
     program = Program(
         indptr=cands.indptr,
-        code=cells.code if streamed is None else np.empty(0, cells.code.dtype),
+        code=cells.code if streamed is None else np.empty(0, cells.dtype),
         segment=cells.segment,
         n_segments=cells.n_segments,
         n_classes=cells.n_classes,
@@ -104,7 +118,8 @@ def lower(
         limit=limit,
     )
     if not unweighted:
-        program = with_rules(problem, program, cells.item_of[: cells.n_classes], threads)
+        program = with_rules(problem, program, cells.item_of[: cells.n_classes], threads, elsewhere)
+    reach = None if elsewhere is None else elsewhere.reach
     return within_reach(program, reach) if any(b.function.uses_range for b in program.blocks) else program
 
 
@@ -136,12 +151,8 @@ def value_of(objective: Objective, cands: Candidates) -> npt.NDArray[np.floating
     """v_p = sum_k w_k c_pk, plus, for every term of `steady`, its weight times the pair's earlier probability."""
     terms, steady = terms_of(objective), objective.steady
     if cands.stream is not None:
-        if steady:
-            raise ProblemError(
-                f"{steady[0]} needs a number for every pair, and candidates from Parquet files have none in "
-                "memory; leave it out, or write its numbers into a column."
-            )
-        return np.empty(0, cands.columns[str(terms[0][1])].dtype if is_column(terms) else np.float64)
+        narrow = is_column(terms) and not steady
+        return np.empty(0, cands.columns[str(terms[0][1])].dtype if narrow else np.float64)
     out = blend(terms, cands.columns, cands.n_pairs)
     if steady:
         out = out.astype(np.float64)
@@ -158,14 +169,25 @@ def terms_of(objective: Objective) -> list[tuple[float, str | None]]:
 
 def _pair_reader(problem: Problem, dataset: Dataset, cells: _Cells, columns: list[str]) -> PairReader:
     code_of = None if cells.code.size == 0 else cells.code
-    return PairReader(dataset, code_of, terms_of(problem.maximize), tuple(columns))
+    steady = ((kept.weight, *kept.earlier.places(problem.candidates)) for kept in problem.maximize.steady)
+    additions = tuple(Additions(positions, weight * x) for weight, positions, x in steady)
+    terms = terms_of(problem.maximize)
+    return PairReader(dataset, code_of, terms, tuple(columns), additions=additions, cells=cells.fine)
 
 
-def base_terms(problem: Problem) -> list[tuple[str | None, tuple[str, ...]]]:
+def by_single_users(function: Function, groupings: dict[tuple[str, ...], Grouping]) -> bool:
+    """True for a curved function whose groups have the candidates of one user each: see own_rows.py."""
+    if not isinstance(function, Separable):
+        return False
+    parts = [groupings[term.by].user_part for term in function.measure.terms]
+    return all(np.unique(part[part >= 0]).size == part.size > 1 for part in parts)
+
+
+def base_terms(problem: Problem, without: Collection[str] = ()) -> list[tuple[str | None, tuple[str, ...]]]:
     """The distinct (column, keys) of all measures under functions, in order of appearance."""
     seen: dict[tuple[str | None, tuple[str, ...]], None] = {}
-    for function in problem.functions:
-        for term in function.measure.terms:
+    for name, function in zip(problem.names, problem.functions, strict=True):
+        for term in function.measure.terms if name not in without else ():
             seen.setdefault((term.column, term.by))
     return list(seen)
 
@@ -180,13 +202,22 @@ class _Cells:
     n_classes: int
     user_of: npt.NDArray[np.int64]  # (n_cells,) a user of each cell's segment
     item_of: npt.NDArray[np.int64]  # (n_cells,) an item of each cell's class
+    fine: FineCells | None = None  # of pairs in files, if `code` is the item's class and not the cell
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of a pair's class, or of its cell where segments are not folded."""
+        return self.code.dtype if self.fine is None else _narrow(np.empty(0, np.int64), self.n_cells).dtype
 
     @property
     def n_cells(self) -> int:
         return int(self.user_of.size)
 
     @classmethod
-    def of(cls, cands: Candidates, groupings: list[Grouping], categories: list[npt.NDArray[np.int32]]) -> _Cells:
+    def of(
+        cls, cands: Candidates, groupings: list[Grouping], categories: list[npt.NDArray[np.int32]], single: bool = False
+    ) -> _Cells:
+        """The cells; `single` says that a function has groups of one user each, and most combinations do not occur."""
         user_class, user_first = _classes([g.user_part for g in groupings], cands.n_users)
         item_class, item_first = _classes([*(g.item_part for g in groupings), *categories], cands.n_items)
         n_segments, n_classes = user_first.size, item_first.size
@@ -196,16 +227,22 @@ class _Cells:
         else:
             code = _narrow(item_class, n_classes)
             code = code[cands.item] if cands.stream is None else code
-        if n_segments * n_classes <= max(SIZES.now.folded_cells, 2 * cands.n_pairs) or cands.n_pairs == 0:
+        sizes = SIZES.now
+        most = max(sizes.folded_cells, sizes.folded_per_pair * cands.n_pairs)
+        if single and cands.stream is None:
+            most = cands.n_pairs
+        if n_segments * n_classes <= most or cands.n_pairs == 0:
             users = np.repeat(user_first, n_classes)
             return cls(
                 code, user_class.astype(np.uint32), n_segments, n_classes, users, np.tile(item_first, n_segments)
             )
         if cands.stream is not None:
-            raise ProblemError(
-                f"the keys distinguish {n_segments:,} kinds of users and {n_classes:,} kinds of items. A price for "
-                "every combination is too much for candidates from Parquet files. Use coarser keys."
-            )
+            code_of = None if code.size == 0 else code
+            fine, cell = FineCells.of(cands.indptr, cands.item, user_class, code_of, n_classes)
+            return cls(
+                code, np.zeros(cands.n_users, np.uint32), 1, cell.size,
+                user_first[cell // n_classes], item_first[cell % n_classes], fine,
+            )  # fmt: skip
         # too many segments for a folded table: number the (segment, class) that occur, one code per pair
         key = np.repeat(user_class.astype(np.int64), np.diff(cands.indptr)) * n_classes + code
         cell, inverse = np.unique(key, return_inverse=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PairStore(Protocol):
-    """Arrays of pairs: a program's own, or those that an engine holds of a stream."""
+    """Arrays of pairs: a program's own, or those that an engine holds of a stream. See `PairArrays`."""
 
     @property
     def code(self) -> npt.NDArray[np.integer[Any]]: ...
@@ -23,6 +23,8 @@ class PairStore(Protocol):
     def value(self) -> npt.NDArray[np.floating[Any]]: ...
     @property
     def extra(self) -> npt.NDArray[np.floating[Any]]: ...
+    @property
+    def guard(self) -> Floats: ...
 
 
 class PairView:
@@ -68,6 +70,4 @@ class PairView:
     @cached_property
     def guard(self) -> Floats:
         """(size,) the column of the slates' guard."""
-        rules = self._program.rules
-        assert rules is not None  # asked for under a guard only
-        return np.asarray(rules.guard[self.positions], np.float64)
+        return np.asarray(self.store.guard[0, self.at], np.float64)

@@ -101,7 +101,16 @@ class Program:
     @property
     def arrays(self) -> PairArrays:
         """The arrays of pairs that a pass reads."""
-        return PairArrays(self.code, self.value, self.extra)
+        return PairArrays(self.code, self.value, self.extra, self.guard)
+
+    @property
+    def guard(self) -> Floats:
+        """The column of `keep`, (1, n_pairs), or (0, n_pairs) without; empty for pairs in files."""
+        if self.stream is not None:
+            return np.empty((int(self.stream.guard is not None), 0))
+        if self.rules is None or not self.rules.target.size:
+            return np.empty((0, self.n_pairs))
+        return np.asarray(self.rules.guard)[None, :]
 
     @property
     def n_cells(self) -> int:
@@ -224,7 +233,7 @@ class Program:
 
         def read(indptr: npt.NDArray[np.int64], arrays: PairArrays, segment: npt.NDArray[np.uint32]) -> Pairs:
             """Arrays that cannot be written, as an engine has them: others would have other compiled types."""
-            code, value, extra = arrays
+            code, value, extra, _ = arrays
             return Pairs(readonly(indptr), readonly(code), readonly(value), readonly(extra), readonly(segment))
 
         positive = np.zeros((len(self.base), self.n_cells))
@@ -233,9 +242,8 @@ class Program:
             pairs = read(self.indptr, self.arrays, self.segment)
             add_up(0, self.n_users, pairs, self.n_classes, positive, negative)
             return self.reached(positive, negative)
-        for first, last, indptr, arrays in self.stream.row_groups(self.indptr, self.arrays):
-            pairs = read(indptr, arrays, self.segment[first:last])
-            add_up(0, last - first, pairs, self.n_classes, positive, negative)
+        for first, last, indptr, arrays in self.stream.blocks(self.indptr, self.arrays):
+            add_up(first, last, read(indptr, arrays, self.segment), self.n_classes, positive, negative)
         return self.reached(positive, negative)
 
     def reached(self, positive: Floats, negative: Floats) -> tuple[Floats, Floats]:
@@ -255,6 +263,20 @@ class Program:
     def concave_size(self, totals: Floats) -> float:
         """Sum of the absolute values of the same functions."""
         return float(sum(abs(b.function.value(totals[b.rows])) for b in self.blocks if not b.function.is_constraint))
+
+    def concave_parts(self, totals: Floats) -> float:
+        """Sum of the absolute numbers that `concave` adds up at these totals."""
+        return float(sum(b.function.parts(totals[b.rows]) for b in self.blocks if not b.function.is_constraint))
+
+    def conjugate_parts(self, prices: Floats) -> float:
+        """Sum of the absolute numbers that `conjugate` adds up at these prices; what is not finite is left out."""
+        parts = [np.abs(self.limit * self.variables(prices))]
+        for block in self.curved:
+            price = prices[block.rows]
+            curve = block.function.curve(price)
+            with np.errstate(invalid="ignore", over="ignore"):
+                parts += [np.abs(curve.values), np.abs(price * curve.maximizer)]
+        return float(sum(part[np.isfinite(part)].sum() for part in parts))
 
     def violation(self, totals: Floats, activity: Floats | None = None) -> float:
         """Worst over hard limits of excess / max(|limit|, activity); `activity` as in `verdicts.ratios`."""
@@ -330,18 +352,19 @@ class Program:
         return np.searchsorted(self.indptr, pairs, side="right") - 1
 
     @cached_property
-    def _slots_by_user(self) -> AnyInts:
+    def slots_by_user(self) -> AnyInts:
+        """(n_users,) slots that can be filled."""
         return np.minimum(np.diff(self.indptr), self.size if self.rules is None else self.rules.size)
 
     @cached_property
     def slots(self) -> float:
         """Slots that can be filled, users counted by their weight."""
-        return self.n_slots if self.rules is None else float(self._slots_by_user @ self.rules.weight)
+        return self.n_slots if self.rules is None else float(self.slots_by_user @ self.rules.weight)
 
     @cached_property
     def n_slots(self) -> float:
         """Slots that can be filled, every user counted once."""
-        return float(self._slots_by_user.sum())
+        return float(self.slots_by_user.sum())
 
     def diminished(self, shown: PairView, x: Floats) -> float:
         """The sum of decrements of an allocation, given by its non-zeros."""

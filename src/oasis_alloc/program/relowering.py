@@ -14,6 +14,7 @@ from oasis_alloc.program.variants import with_functions
 def relowered(program: Program, before: Problem, now: Problem) -> Program | None:
     """The program of `now`, from that of `before` as `lower` made it; None where that does not help.
 
+    Constraints that the program leaves out are left out again.
     Groups, tables of cells and rules of slates are shared. Limits, penalties, weights and curves are read again, and so
     are the values of pairs where the objective or its columns differ.
     """
@@ -25,10 +26,10 @@ def relowered(program: Program, before: Problem, now: Problem) -> Program | None
     in_rows = {term.column for function in now.functions for term in function.measure.terms} | set(now.slate.keep)
     if not all(_same_column(before.candidates, now.candidates, column) for column in in_rows):
         return None
-    blocks = [
-        replace(block, key=key_of(function)) for block, function in zip(program.blocks, now.functions, strict=True)
-    ]
-    program = with_functions(replace(program, blocks=tuple(blocks)), list(now.bound))
+    stands = {name: at for at, name in enumerate(now.names)}
+    places = [stands[block.name] for block in program.blocks]
+    blocks = [replace(block, key=key_of(now.functions[at])) for block, at in zip(program.blocks, places, strict=True)]
+    program = with_functions(replace(program, blocks=tuple(blocks)), [now.bound[at] for at in places])
     if not _same_values(before, now):
         if program.stream is not None or program.origin is not None or now.supply is not None:
             return None  # the values of its pairs are not those of the columns

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.program.copies import Copies
 from oasis_alloc.program.program import Origin, Program
 
 
@@ -62,19 +63,37 @@ def repeated(program: Program, times: int) -> tuple[Program, Ints]:
     return copied, pair
 
 
+def _repeated_files(program: Program, copies: Copies) -> Program:
+    """The same for pairs in files, which are copied as they are read."""
+    assert program.stream is not None  # checked by the caller
+    count = np.repeat(np.diff(program.indptr), copies.times)
+    return replace(
+        program,
+        indptr=np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
+        segment=np.repeat(program.segment, copies.times),
+        stream=replace(program.stream, copies=copies),
+    )
+
+
 def by_position(program: Program, positions: Floats, supply: Floats | None) -> tuple[Program, Ints, Floats]:
     """(program with one user per level, largest size of each of its users, weight of each of them)."""
     sizes, falls = levels(positions)
-    copied, pair = repeated(program, sizes.size)
     n_users = program.n_users
     share = np.tile(falls, n_users)
     weight = share if supply is None else share * np.repeat(supply, sizes.size)
+    if program.stream is not None:
+        copied = _repeated_files(program, Copies(program.indptr, falls))
+        return weighted(copied, weight), np.tile(sizes, n_users), weight
+    copied, pair = repeated(program, sizes.size)
     origin = Origin(pair, np.repeat(share, np.diff(copied.indptr)))
     return replace(weighted(copied, weight), origin=origin), np.tile(sizes, n_users), weight
 
 
 def folded(program: Program, positions: Ints, x: Floats) -> tuple[Ints, Floats]:
     """The non-zeros of an allocation over the candidates' own pairs, ascending."""
+    copies = None if program.stream is None else program.stream.copies
+    if copies is not None:
+        return copies.folded(program.users_of(positions), positions, x)
     if program.origin is None:
         return positions, x
     pair = program.origin.pair[positions]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
+from oasis_alloc.program.idle import idle_limits
 from oasis_alloc.program.program import Program, dual_variables
 from oasis_alloc.statement.functions.base import BoundFunction
 from oasis_alloc.statement.functions.soft import BoundSoft
@@ -27,7 +28,7 @@ def without_idle_limits(program: Program, min_totals: Floats, max_totals: Floats
     Such a limit has no price and affects no tolerance, so it changes nothing.
     """
     lower, upper, _ = program.bands()
-    idle_floor, idle_cap = np.isfinite(lower) & (lower <= min_totals), np.isfinite(upper) & (upper >= max_totals)
+    idle_floor, idle_cap = idle_limits(program, min_totals, max_totals)
     if not (idle_floor | idle_cap).any():
         return program
     lower, upper = np.where(idle_floor, -np.inf, lower), np.where(idle_cap, np.inf, upper)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, SnapshotError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 KEEP = 14
 
 
+@suggesting
 class PolicyDirectory:
     """A directory of published policies and its manifest; docs/publishing.md has the files.
 
@@ -255,6 +257,7 @@ class PolicyDirectory:
         return version
 
 
+@suggesting
 def publish(
     policy: Policy | str | os.PathLike[str],
     where: str | os.PathLike[str],

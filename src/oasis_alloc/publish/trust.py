@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.files import reason_of, write_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _DIGITS = 18  # of a version in a file: more would be no version
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, init=False)
 class Trust(ByFields):
     """The public keys whose signatures a store accepts; see `PolicyStore(trust=...)` and `PolicyDirectory`.

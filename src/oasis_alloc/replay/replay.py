@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.files import reason_of, write_whole
@@ -32,6 +33,7 @@ _FORMAT = "oasis_alloc.replay"
 Contenders: TypeAlias = "Mapping[str, Policy | Pacer | tuple[Pacer, int]]"
 
 
+@suggesting
 def replay(
     requests: Requests,
     contenders: Contenders,
@@ -103,6 +105,7 @@ def replay(
     numbers = _seeds(seeds)
     done = _Done(resume, [repr(requests), sorted(contenders), sorted(scenarios), repr(wanted), hindsight])
     layouts: dict[int, Layout] = {}
+    bounds: dict[Any, Hindsight] = {}
     tell = (Bar() if progress is True else None) if isinstance(progress, bool) else progress
     steps = [(name, seed) for name in scenarios for seed in numbers]
     for at, (name, seed) in enumerate(steps):
@@ -110,7 +113,9 @@ def replay(
             tell(at, len(steps), f"{name}, seed {seed}")
         if done.has(name, seed):
             continue
-        done.add(name, seed, *_world(requests, contenders, wanted, scenarios[name], name, seed, hindsight, layouts))
+        done.add(
+            name, seed, *_world(requests, contenders, wanted, scenarios[name], name, seed, hindsight, layouts, bounds)
+        )
     if tell is not None:
         tell(len(steps), len(steps), "")
     return Replay(tuple(done.rows), tuple(done.goals), tuple(contenders), tuple(scenarios), tuple(numbers))
@@ -118,20 +123,23 @@ def replay(
 
 def _world(
     requests: Requests, contenders: Contenders, plan: Plan, scenario: Scenario, name: str, seed: int,
-    gap: float | None, layouts: dict[int, Layout],
+    gap: float | None, layouts: dict[int, Layout], bounds: dict[Any, Hindsight],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:  # fmt: skip
-    """(metrics, goals) of all contenders in one world."""
-    rows, goals, bounds = [], [], {}
+    """(metrics, goals) of all contenders in one world; `bounds` keeps those of worlds with the same requests."""
+    rows, goals, worlds = [], [], {}
     for label, given in contenders.items():
         contender, first = given if isinstance(given, tuple) else (given, 0)
         policy = contender if isinstance(contender, Policy) else contender.policy
         if id(policy) not in layouts:
             layouts[id(policy)] = Layout(requests, policy)
         layout = layouts[id(policy)]
-        world = world_of(scenario, requests, plan, seed, layout.worth())
-        if gap is not None and id(policy) not in bounds:
-            bounds[id(policy)] = hindsight_of(layout, world, scenario, policy, gap)
-        known: Hindsight | None = bounds.get(id(policy))
+        if id(policy) not in worlds:
+            worlds[id(policy)] = world_of(scenario, requests, plan, seed, layout.worth())
+        world, known, key = worlds[id(policy)], None, (id(policy), seed, *scenario.demand)
+        if gap is not None:
+            if key not in bounds:
+                bounds[key] = hindsight_of(layout, world, scenario, policy, gap)
+            known = bounds[key]
         resolve = Doubling(first, layout, world, scenario, policy) if first else None
         trace = contend(contender, layout, world, scenario, seed, resolve)
         said = {"contender": label, "scenario": name, "seed": seed}

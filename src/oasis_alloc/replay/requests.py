@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import as_listed, same, shown
 from oasis_alloc.common.nearest import did_you_mean
@@ -24,6 +25,7 @@ from oasis_alloc.pacing.instants import seconds_array
 _BINS = 1440  # of the times that are generated
 
 
+@suggesting
 class Requests(ByFields):
     """What `oa.replay` plays: a user of the candidates is one request, with a time.
 

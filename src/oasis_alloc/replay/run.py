@@ -64,17 +64,13 @@ def contend(
     core, live = pacer._core, pacer._live
     rows = core.rows
     kinds = layout.kinds(live)
-    n_goals, n_replicas, n = rows.n, scenario.replicas, world.order.size
+    n_goals, n_replicas, n, step = rows.n, scenario.replicas, world.order.size, scenario.step
     indptr, cells, amount = _uses(kinds)
-    least = np.where(core.rooms.whole, 1.0 - 1e-9, np.where(np.isfinite(rows.cap), 1e-9 * rows.cap, 0.0))
-    stream = kernel.Stream(world.order, world.replica, layout.kind, layout.indptr, layout.items, layout.columns)
-    pricing = kernel.Pricing(
-        layout.blend, layout.of_item, layout.rules, layout.costs, layout.size, layout.min_size, layout.organic
-    )
+    stream, pricing = _inputs(layout, world)
     used, room = np.zeros((n_replicas, n_goals)), np.full((n_replicas, n_goals), np.inf)
     tables = np.empty((n_replicas * len(kinds), len(layout.policy._scorer.formula.columns), layout.n_classes))
+    by_replica = tables.reshape(n_replicas, len(kinds), *tables.shape[1:])
     shown, gained = np.full((n, layout.size), -1, np.int64), np.zeros((n, 2))
-    step = scenario.step
     ledger, allowances = Confirmations(scenario, n_goals, seed, step), Allowances(rows, core.rooms, n_replicas)
     ticks = np.arange(world.start, world.end, step)
     ends = np.append(np.searchsorted(world.time, ticks[1:], side="left"), n)
@@ -82,41 +78,45 @@ def contend(
     at, totals, prices = ticks[samples], np.zeros((samples.size, n_goals)), np.zeros((samples.size, n_goals))
     exhausted, seconds, place, first = np.full(n_goals, np.inf), 0.0, 0, 0
     death = np.inf if scenario.dies is None else world.start + scenario.dies * (world.end - world.start)
-    for t, now in enumerate(ticks.tolist()):
-        here = _reporting(scenario, core, t, now, now >= death)
-        ledger.serve(used[here].sum(axis=0), now - 0.5 * step)
-        if not is_static:
-            began = core.rooms.began.copy()
-            _synchronize(core, ledger, now, first)
-            if resolve is not None:
-                resolve(core, now, first)
-            core.tick(now)
-            left = core.rooms.left(core.accounts.at_most())
-            if n_replicas == 1:
-                room[0] = core.rooms.share(left, 1, 0)
-            else:
-                allowances.give_back(ledger.lost_now)
-                rolled = np.flatnonzero(core.rooms.began > began).tolist() if t > 0 else []
-                _grant(allowances, room, used, here, rolled, n_replicas - (now >= death))
-                room[here] = np.minimum(room[here], left)
-            gone = core.rooms.stopped(now, left)
-            exhausted[gone & (exhausted == np.inf) & (now >= rows.start) & (now < rows.end)] = now
-        used[here] = 0.0
-        if t == 0 or not is_static:
-            for k, kind in enumerate(kinds):
-                tables[here * len(kinds) + k] = kind.user.table
-            _stops(core, room, here, least, tables, indptr, cells, amount)
+    is_quiet, is_settled = _quiet(ticks, ends, core, scenario, death), False
+    for t, (now, last) in enumerate(zip(ticks.tolist(), ends.tolist(), strict=True)):
+        if is_quiet[t] and is_settled:
+            core.rest(now)
+        else:
+            here = _reporting(scenario, core, t, now, now >= death)
+            some: Any = slice(None) if here.size == n_replicas else here  # of all, views are enough
+            ledger.serve(used[some].sum(axis=0), now - 0.5 * step)
+            if not is_static:
+                began = core.rooms.began.copy()
+                _synchronize(core, ledger, now, first)
+                if resolve is not None:
+                    resolve(core, now, first)
+                core.tick(now)
+                left = core.rooms.left(core.accounts.at_most())
+                if n_replicas == 1:
+                    room[0], is_settled = core.rooms.share(left, 1, 0), True
+                else:
+                    allowances.give_back(ledger.lost_now)
+                    rolled = np.flatnonzero(core.rooms.began > began).tolist() if t > 0 else []
+                    is_settled = not _grant(allowances, room, used, here, rolled, n_replicas - (now >= death), left)
+                gone = core.rooms.stopped(now, left)
+                exhausted[gone & (exhausted == np.inf) & (now >= rows.start) & (now < rows.end)] = now
+            used[some] = 0.0
+            if t == 0 or not is_static:
+                for k, kind in enumerate(kinds):
+                    by_replica[some, k] = kind.user.table
+                _stops(core, room, here, tables, indptr, cells, amount)
         if place < samples.size and samples[place] == t:
             totals[place], prices[place] = ledger.served + ledger.unheard + used.sum(axis=0), live.price
             place += 1
-        rates = np.zeros(0) if core.rates is None else core.rates
-        fleet = kernel.Fleet(
-            tables, indptr, cells, amount, used, room, least, STOP * rows.scale, rates, drift_at(scenario, world, now)
-        )
-        last = int(ends[t])
-        started = perf_counter()
-        kernel.play(first, last, stream, pricing, fleet, shown, gained)
-        seconds += perf_counter() - started
+        if last > first:
+            rates = np.zeros(0) if core.rates is None else core.rates
+            stops = core.rooms.least, STOP * rows.scale
+            factor = drift_at(scenario, world, now)
+            fleet = kernel.Fleet(tables, indptr, cells, amount, used, room, *stops, rates, factor)
+            started = perf_counter()
+            kernel.play(first, last, stream, pricing, fleet, shown, gained)
+            seconds += perf_counter() - started
         if now <= death < now + step:
             ledger.unheard += used[0]
             used[0] = 0.0
@@ -127,6 +127,33 @@ def contend(
         shown, gained, ledger.confirmed + ledger.unheard, ledger.served + ledger.unheard, at, totals, prices, exhausted,
         seconds, pacer.stats(),
     )  # fmt: skip
+
+
+def _inputs(layout: Layout, world: World) -> tuple[Any, Any]:
+    """What the kernel reads of requests, and of how a policy scores and picks."""
+    from oasis_alloc.kernels.serve import play as kernel
+
+    stream = kernel.Stream(world.order, world.replica, layout.kind, layout.indptr, layout.items, layout.columns)
+    return stream, kernel.Pricing(
+        layout.blend, layout.of_item, layout.rules, layout.costs, layout.size, layout.min_size, layout.organic
+    )
+
+
+def _quiet(
+    ticks: Floats, ends: npt.NDArray[np.int64], core: Core, scenario: Scenario, death: float
+) -> npt.NDArray[np.bool_]:
+    """(n_ticks,) whether no request has come since the last tick, and no goal, hour or replica begins or ends.
+
+    Such a tick changes nothing where all replicas report at the same moment, and reports are certain and come once.
+    """
+    if scenario.stages > 1 or scenario.is_confirmed_late or scenario.duplicates > 0:
+        return np.zeros(ticks.size, np.bool_)
+    came = np.diff(ends, prepend=0)
+    edges = np.sort(np.concatenate([core.rows.start, core.rows.end, [death]]))
+    passed = np.searchsorted(edges, ticks, side="right")
+    hour = np.floor((ticks - core.targets.day_starts) / HOUR)
+    same = (np.diff(passed) == 0) & (np.diff(hour) == 0) & (came[:-1] == 0)
+    return np.concatenate([[False], same])
 
 
 def drift_at(scenario: Scenario, world: World, now: float) -> float:
@@ -171,29 +198,35 @@ def _reporting(scenario: Scenario, core: Core, t: int, now: float, is_dead: bool
         return all_of_them
     begins = core.targets.has_windows and core.targets.window(now, HOUR) > core.rooms.began[1]
     stage, stages = t % scenario.stages, scenario.stages
-    return np.roll(all_of_them if t == 0 or begins else all_of_them[all_of_them % stages == stage], t // stages)
+    mine = all_of_them if t == 0 or begins or stages == 1 else all_of_them[all_of_them % stages == stage]
+    cut = mine.size - t // stages % max(mine.size, 1)  # `np.roll`, which takes ten times as long
+    return np.concatenate([mine[cut:], mine[:cut]])
 
 
 def _grant(
-    allowances: Allowances, room: Floats, used: Floats, here: npt.NDArray[np.int64], rolled: list[int], live: int
-) -> None:
-    """Have replicas report what they delivered and take more; of days and hours that have begun, too."""
-    allowances.sync(here, used[here], live)
+    allowances: Allowances, room: Floats, used: Floats, here: npt.NDArray[np.int64], rolled: list[int], live: int,
+    left: Floats,
+) -> bool:  # fmt: skip
+    """Have replicas report what they delivered and take more; of days and hours that have begun, too.
+
+    `left` is what all of them have left. Returns whether any replica has another allowance now.
+    """
+    changed = allowances.sync(here, used[here], live)
     for window in rolled:
         allowances.roll(window)
     if rolled:
-        allowances.sync(here, np.zeros((here.size, used.shape[1])), live)
-    room[here] = allowances.left(here)
+        changed = allowances.sync(here, np.zeros((here.size, used.shape[1])), live) or changed
+    room[here] = np.minimum(allowances.left(here), left)
+    return changed
 
 
 def _stops(
-    core: Any, room: Floats, here: npt.NDArray[np.int64], least: Floats, tables: Floats, indptr: npt.NDArray[np.int64],
+    core: Any, room: Floats, here: npt.NDArray[np.int64], tables: Floats, indptr: npt.NDArray[np.int64],
     cells: npt.NDArray[np.int64], amount: Floats,
 ) -> None:  # fmt: skip
     """Stop what has no room in a replica, where the prices of all do not say so already; not those without caps."""
     from oasis_alloc.kernels.serve.play import stop_some
 
-    rows = core.rows
-    stops = (room[here] < least) & ~core.live.stopped & np.isfinite(room[here])
+    stops = (room[here] < core.rooms.least) & ~core.live.stopped
     if stops.any():
-        stop_some(stops, here, tables, indptr, cells, amount, STOP * rows.scale)
+        stop_some(stops, here, tables, indptr, cells, amount, STOP * core.rows.scale)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields
@@ -20,6 +21,7 @@ _STAGES = 8  # groups of replicas that synchronize at the same moment
 _ARRIVALS = ("recorded", "iid", "two peaks", "adversarial")
 
 
+@suggesting
 @dataclass(frozen=True, kw_only=True)
 class Scenario(ByFields):
     """How the world differs from the requests as they were recorded; `a + b` takes what b says and the rest of a.
@@ -75,6 +77,7 @@ class Scenario(ByFields):
     sync: float = 10.0
     staggered: bool = False
     dies: float | None = None
+    _said: ClassVar[frozenset[str]] = frozenset()  # names of what was given
 
     def __post_init__(self) -> None:
         if self.arrivals not in _ARRIVALS:
@@ -101,11 +104,23 @@ class Scenario(ByFields):
         if self.dies is not None and ((at := as_real(self.dies)) is None or not 0.0 <= at <= 1.0):
             raise InputError(f"Scenario(dies={shown(self.dies)}): expected a share of the time in [0, 1], or None.")
 
+    def __new__(cls, **said: Any) -> Self:
+        made = super().__new__(cls)
+        object.__setattr__(made, "_said", frozenset(said))  # also where it is said as it is without being said
+        return made
+
     def __add__(self, other: object) -> Scenario:
         if not isinstance(other, Scenario):
             return NotImplemented
-        said = {f.name: getattr(other, f.name) for f in fields(other) if getattr(other, f.name) != f.default}
-        return replace(self, **said)
+        both = replace(self, **{name: getattr(other, name) for name in other._said})
+        object.__setattr__(both, "_said", self._said | other._said)
+        return both
+
+    @property
+    def demand(self) -> tuple[Any, ...]:
+        """What of it says which requests come and what is asked: worlds that agree in this have one optimum."""
+        drifts = (self.drift, self.step) if self.drift else None
+        return self.arrivals, self.traffic, self.turnover, self.floors, tuple(map(tuple, self.silent)), drifts
 
     @property
     def stages(self) -> int:

@@ -43,6 +43,8 @@ class Layout:
         self.costs = selector.category_costs(self.size)[0]
         self.blend, self.of_item = policy._scorer.blend, policy._scorer.formula.of_item
         self.n_classes = policy._scorer.formula.n_classes
+        self._best: Floats | None = None
+        self._worth: Floats | None = None
 
     def kinds(self, live: Live) -> list[Kind]:
         """The kinds of users of the requests, at the prices of a pacer."""
@@ -51,6 +53,11 @@ class Layout:
 
     def organic_best(self) -> Floats:
         """(n_requests,) the organic column of every request's best slate without promotion and rules."""
+        if self._best is None:
+            self._best = self._organic_best()
+        return self._best
+
+    def _organic_best(self) -> Floats:
         n, longest = len(self.requests), int(np.diff(self.indptr).max(initial=1))
         out = np.zeros(n)
         step = max(1, (1 << 22) // longest)
@@ -67,10 +74,11 @@ class Layout:
 
     def worth(self) -> Floats:
         """(n_requests,) the largest organic value of its candidates: the adversary orders by it."""
-        found = np.maximum.reduceat(
-            self.columns[self.organic], np.minimum(self.indptr[:-1], self.items.size - 1)
-        ).astype(np.float64)
-        return found
+        if self._worth is None:
+            self._worth = np.maximum.reduceat(
+                self.columns[self.organic], np.minimum(self.indptr[:-1], self.items.size - 1)
+            ).astype(np.float64)
+        return self._worth
 
 
 def _kinds(requests: Requests, policy: Policy) -> tuple[list[tuple[int, ...]], npt.NDArray[np.int64]]:

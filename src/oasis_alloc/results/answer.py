@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.seeds import Rng
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.row_groups import any_negative
 from oasis_alloc.errors import SolverError
 from oasis_alloc.problem import Problem
 
 if TYPE_CHECKING:
+    from oasis_alloc.engines.ray.parts import Parts
     from oasis_alloc.solvers.conflicts import Conflict
     from oasis_alloc.solvers.kept import Kept
     from oasis_alloc.solvers.monitor import Status
@@ -44,6 +46,21 @@ class Answer(ByFields):
     threads: int | None = field(default=None, repr=False)  # as given to `solve`; also used for later computations
     _kept: Kept | None = field(default=None, repr=False)  # for `solve(start=...)`
     label_names: dict[str, dict[Any, str]] = field(default_factory=dict, repr=False)  # see `Solution.with_names`
+
+    def _slate_parts(self, rng: Rng) -> Parts:
+        """What `RayEngine.write_slates` writes."""
+        from oasis_alloc.results.slate_parts import slate_parts
+
+        return slate_parts(self, rng)
+
+    @property
+    def excluded(self) -> tuple[dict[str, Any], ...]:
+        """The corrupt partitions without which the problem was solved; none unless `on_corrupt="exclude"`.
+
+        Each has `file`, the numbers of its `users` and `pairs`, and the `reason`. The certificate is about the rest.
+        """
+        stream = self.problem.candidates.stream
+        return () if stream is None else tuple(asdict(one) for one in stream.excluded)
 
     @cached_property
     def parts(self) -> dict[str, float]:

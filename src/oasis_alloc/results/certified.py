@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.common.verdicts import EPSILON, is_broken, relative_gap
+from oasis_alloc.common.verdicts import EPSILON, ROUNDING, is_broken, relative_gap
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.errors import CertificateError
 from oasis_alloc.problem import Problem
@@ -68,14 +68,16 @@ def solved_answer(
     if best.feasible:
         bought = missed_cost(program, prices, best.totals)
         # the parts of priced scores, and functions whose values are differences of larger numbers
-        priced = max(best.size, monitor.scale) + float(np.abs(prices) @ known)
+        summed = monitor.rounding / ROUNDING
+        priced = max(best.size, summed) + float(np.abs(prices) @ known)
         curved = [(b.function, len(b.labels)) for b in program.blocks if b.function.is_curved]
         bought += EPSILON * sum(abs(getattr(function, "weight", 1.0)) * groups for function, groups in curved)
+        bought += ROUNDING * program.conjugate_parts(prices)
         if is_broken(bound, best.value, priced, bought, exact=solver == "dual"):
             raise CertificateError(bound, best.value, solver)
         if best.value - bound > monitor.rounding + _APART * best.size:
             bound = best.value  # the gain from violations that count as zero
-        if abs(bound - best.value) <= EPSILON * monitor.scale:
+        if abs(bound - best.value) <= EPSILON * summed:
             bound = best.value  # the same number, summed in two orders
     return kind(
         **asked,
@@ -133,7 +135,7 @@ def relaxed_answer(
     """The best answer at the least relaxation."""
     program, best = engine.program, relaxed.allocation
     known = sizes(engine, best)
-    gap = relative_gap(relaxed.bound, best.value, best.size, max(monitor.rounding, relaxed.rounding))
+    gap = relative_gap(relaxed.bound, best.value, best.size, max(monitor.rounding_of(best), relaxed.rounding))
     status = relaxed.status
     if status is Status.RELAXED and gap > max(monitor.target, _NEARLY):
         status = Status.STALLED  # the least total is proven, but not that this is nearly the best answer at it

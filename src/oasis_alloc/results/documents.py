@@ -35,6 +35,7 @@ def document_of(answer: Answer) -> dict[str, Any]:
         "users": problem.candidates.n_users,
         "items": problem.candidates.n_items,
         "pairs": problem.candidates.n_pairs,
+        "excluded": list(answer.excluded),
         "shown": int(answer.pairs.size),
         "parts": jsonable(answer.parts) if has_answer else {},
         "signs": SIGNS,

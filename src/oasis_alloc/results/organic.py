@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import InputError, ProblemError
 
 
+@suggesting
 def organic(
     candidates: Candidates, column: str = "relevance", by: str | tuple[str, ...] | None = None, size: int = 1
 ) -> Floats:

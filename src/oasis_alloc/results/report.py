@@ -13,6 +13,7 @@ import numpy as np
 
 from oasis_alloc.common.text_tables import TextTable, as_page, as_text, cut, number, small
 from oasis_alloc.common.verdicts import FEASIBLE
+from oasis_alloc.data.corrupt import exclusions
 from oasis_alloc.errors import InputError, ProblemError
 from oasis_alloc.results.answer import supply_weighted
 from oasis_alloc.results.naming import keys_by_name, named
@@ -103,6 +104,9 @@ def report_html(solution: Answer) -> str:
 def _contents(solution: Answer, signs: bool = False) -> Iterator[str | TextTable]:
     """What is said; `signs` explains the signs of prices, for which a screen of text has no room."""
     yield f"{solution.status}: {solution.status.advice}"
+    candidates = solution.problem.candidates
+    if candidates.stream is not None and candidates.stream.excluded:
+        yield exclusions(candidates.stream.excluded, candidates.n_pairs)
     relaxed = solution.status.name == "RELAXED"
     if solution.status.name == "INFEASIBLE":
         yield TextTable((), "", (), _work(solution))

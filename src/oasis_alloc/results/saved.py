@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import objects, readonly
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.tensors import Tensors, read_named, write_tensors
@@ -105,6 +106,7 @@ def save(answer: Answer, path: str | os.PathLike[str]) -> None:
     write_tensors(path, _KIND, tensors, about)
 
 
+@suggesting
 def load_solution(path: str | os.PathLike[str]) -> SavedSolution:
     """Read a file of `Solution.save`; everything is verified, and no code in it is run.
 

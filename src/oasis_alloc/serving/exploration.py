@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.schema import shown
 
 
+@suggesting
 @dataclass(frozen=True)
 class Exploration:
     """A rule of randomized delivery: how far drawn slates may be from the best slate.

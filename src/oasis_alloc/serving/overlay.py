@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.pickling import ByFields
@@ -24,6 +25,7 @@ Entries = tuple[tuple[int, int, float], ...]
 """(number of a term or constraint, row of its groups, price that it has instead)."""
 
 
+@suggesting
 @dataclass(frozen=True, eq=False)
 class Overlay(ByFields):
     """Prices by key for one policy; made by `pacer.overlay()`, applied by `policy.overlaid(overlay)`.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.errors import InputError
@@ -28,6 +29,7 @@ class Rung(NamedTuple):
     since: float = -math.inf
 
 
+@suggesting
 @dataclass(frozen=True, kw_only=True)
 class Staleness(ByFields):
     """How a policy is served as it ages.

@@ -65,7 +65,7 @@ def _block(block: Block) -> list[str]:
 
 def _points(one: Predicted) -> list[tuple[float, float, float, float]]:
     of = one.reliability
-    return list(zip(of.predicted.tolist(), of.observed.tolist(), of.lower.tolist(), of.upper.tolist(), strict=True))
+    return list(zip(of.predicted.tolist(), of.observed.tolist(), of.low.tolist(), of.high.tolist(), strict=True))
 
 
 def _drift(block: Block) -> list[str]:

@@ -16,7 +16,7 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program, RowBlock
 from oasis_alloc.program.variants import with_functions
-from oasis_alloc.solvers.incumbent import Allocation
+from oasis_alloc.solvers.kept_out import rows_of_nothing, sorted_pairs
 from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.relaxation import Relaxation, decided, neutral, smallest_relaxation, without_ties
 from oasis_alloc.statement.functions.band import BoundBand
@@ -25,15 +25,20 @@ from oasis_alloc.statement.functions.base import BoundFunction
 _SOMETHING = 1e-6  # of the most that a group can have: less is as good as nothing
 
 
-def domain_conflict(
-    stated: Engine, engine_of: Callable[[Program], Engine], monitor: Monitor, best: Allocation
-) -> Relaxation | None:
-    """The conflict of the limits with the groups that functions ask for, where `best` is worth minus infinity."""
+def domain_conflict(stated: Engine, engine_of: Callable[[Program], Engine], monitor: Monitor) -> Relaxation | None:
+    """The conflict of the limits with the groups that functions ask for; None where there is no such conflict.
+
+    It is looked for before the solve, which would take all its rounds to find nothing. Limits that conflict without the
+    functions are not meant.
+    """
     program, max_totals = stated.program, stated.survey().max_totals
+    nothing = np.zeros(program.n_rows)
+    if all(np.isfinite(block.function.value(nothing[block.rows])) for block in program.curved):
+        return None
     forbidden = _forbidden(stated)
     functions: list[BoundFunction] = []
     for block in program.blocks:
-        missing = _missing(block, best.totals[block.rows]) & forbidden[block.rows]
+        missing = _missing(block, forbidden[block.rows], max_totals[block.rows])
         floor = np.where(missing, _SOMETHING * max_totals[block.rows], -np.inf)
         functions.append(BoundBand(floor, np.full(floor.size, np.inf)) if missing.any() else block.function)
     if all(function is block.function for function, block in zip(functions, program.blocks, strict=True)):
@@ -41,25 +46,26 @@ def domain_conflict(
     asked = with_functions(program, functions)
     with engine_of(asked) as engine:
         smallest = decided(engine, engine_of, monitor, smallest_relaxation(engine, engine_of, monitor, neutral(asked)))
-        return without_ties(engine, monitor, smallest) if smallest.proven else None
+        smallest = without_ties(engine, monitor, smallest) if smallest.proven else smallest
+    alone = smallest_relaxation(stated, engine_of, monitor, neutral(program))
+    return smallest if smallest.proven and not decided(stated, engine_of, monitor, alone).proven else None
 
 
 def _forbidden(stated: Engine) -> npt.NDArray[np.bool_]:
     """(n_rows,) True where every pair that counts in a row counts in a total that has to be 0 as well."""
-    program, survey = stated.program, stated.survey()
-    _, upper, _ = program.bands()
-    nothing = np.flatnonzero(program.hard & (upper <= 0.0) & (survey.min_totals >= 0.0))
-    counts = np.asarray((abs(program.arithmetic[nothing]) @ program.base[0]).sum(axis=0)).ravel()
-    allowed = counts == 0.0  # cells
-    if program.stream is None and program.n_segments == 1:
-        allowed &= np.bincount(program.code, minlength=program.n_cells) > 0
-    size = abs(program.arithmetic)
-    return np.asarray(sum((size @ base) @ allowed.astype(np.float64) for base in program.base) == 0.0)
+    program, nothing = stated.program, rows_of_nothing(stated)
+    if not nothing.size and program.slots_by_user.all():
+        return np.zeros(program.n_rows, np.bool_)
+    size, possible = abs(program.arithmetic), np.zeros(program.n_rows)
+    for some in sorted_pairs(stated, nothing):
+        possible += size @ (abs(some.columns) @ ~some.kept_out)
+    return np.asarray(possible == 0.0)
 
 
-def _missing(block: RowBlock, totals: Floats) -> npt.NDArray[np.bool_]:
-    """The groups whose total makes a curved function minus infinity."""
-    if not block.function.is_curved:
+def _missing(block: RowBlock, forbidden: npt.NDArray[np.bool_], max_totals: Floats) -> npt.NDArray[np.bool_]:
+    """The forbidden groups of a curved function that is minus infinity where they have nothing."""
+    totals = np.where(forbidden, 0.0, max_totals)
+    if not block.function.is_curved or not np.isneginf(block.function.value(totals)):
         return np.zeros(totals.size, np.bool_)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.isposinf(np.abs(block.function.price_at(totals)))
+        return forbidden & np.isposinf(np.abs(block.function.price_at(totals)))

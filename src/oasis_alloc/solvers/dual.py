@@ -136,6 +136,9 @@ def first_point(run: Run, z: Floats | None) -> tuple[Floats, float]:
     # those of support functions begin at their mean; the one of a group that is worst off may be many times as large
     shared = [np.abs(start[block.variables]).max() for block, _ in program.supports]
     gamma = max(settings.first_gamma * run.unit, settings.first_shared_gamma * float(np.max(shared, initial=0.0)))
+    own = run.engine.own_rows
+    if own is not None and np.unique(program.row).size == own.rows.size:  # no steps lead to these prices
+        gamma = min(gamma, settings.own_gamma * float(run.monitor.target) * run.unit)
     return start, gamma if earlier is None else earlier
 
 

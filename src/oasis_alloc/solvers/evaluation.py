@@ -35,6 +35,7 @@ def evaluate(engine: Engine, positions: Ints, x: Floats) -> Allocation:
         violation=float(ratios.max(initial=0.0)),
         linear=linear,
         size=abs(linear) + abs(sums.decrement_cost) + program.concave_size(sums.totals),
+        parts=program.concave_parts(sums.totals),
     )
 
 

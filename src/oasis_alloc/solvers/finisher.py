@@ -69,15 +69,19 @@ def finish_rounds(
     order. `known` is the decision at these prices and margins, and `bound` the one there, if the caller has them.
 
     Fixed pairs stay fixed until they are released, so a round starts from the last basis. A round releases pairs that
-    the new prices contradict or leave close, and widens the margins of rows whose price reached its radius.
+    the new prices contradict or leave close, and widens the margins of rows whose price reached its radius. Its
+    decision at the new prices also says what they prove: one pass.
     """
     program, settings = engine.program, DUAL.now if settings is None else settings
-    center, center_bound = prices, bound_at(engine, monitor, prices, scale, settings) if bound is None else bound
     largest = np.abs(np.concatenate([[scale], *((prices * program.row_scale)[block.rows] for block in program.curved)]))
     max_price = settings.first_slack * max(float(largest.max()), engine.survey().largest)
     margins, radius = _first_radius(program, prices, margins, scale, settings)
     opens = np.full(program.n_rows, np.inf) if limit is None else limit
     decision = engine.decide(prices, np.minimum(margins, opens)) if known is None else known
+    tells = program.rules is None or monitor.target >= settings.ruled_decided
+    if bound is None:
+        bound = _bound_of(engine, monitor, prices, decision if tells else None, scale, settings)
+    center, center_bound = prices, bound
     last: Round | None = None
     violations: list[float] = []
     searching = monitor.target >= settings.loose
@@ -93,35 +97,28 @@ def finish_rounds(
             return last
         searching &= not last.allocation.feasible  # now better prices are needed, and prices from long steps are bad
         early = loose and not last.allocation.feasible  # prices that may move far are not worth a visit
-        bound = np.inf if early else bound_at(engine, monitor, new, scale, settings)
+        wanting = last.pressed & (np.isinf(radius) | (round_ >= settings.chords))
+        margins, opens = _wider(program, decision, last, margins, opens, wanting, round_ >= settings.patience, settings)
+        near = np.minimum(np.where(last.pressed, margins, settings.close * margins), opens)
+        fresh = engine.decide(new, near) if tells and not early else None
+        bound = np.inf if early else _bound_of(engine, monitor, new, fresh, scale, settings)
         if monitor.reached or trim(engine, monitor, last.allocation, new):
             return last
-        monitor.check_limits(engine.passes)  # rounds without a visit have no tick
+        monitor.check_limits(engine.passes)  # rounds without a bound have no tick
         better = bound <= center_bound
         if better:
             center, center_bound = new, bound
-        # a curved row at its radius first needs longer chords, and more pairs only if that did not help
-        wanting = last.pressed & (np.isinf(radius) | (round_ >= settings.chords))
-        margins = np.where(wanting, settings.widen * margins, margins)
-        opens = np.where(last.pressed, 2.0 * opens, opens)
         moved = np.abs(last.prices - start) * program.row_scale
         # if prices moved far and the bound got worse, the chords are too coarse there
         narrow = settings.narrow * radius
         smallest = radius if early else np.maximum(narrow, 2.0 * moved) if better else narrow
         radius = np.where(last.pressed, settings.widen * radius, np.minimum(radius, smallest))
-        if round_ >= settings.patience:
-            margins, opens = 2.0 * margins, 2.0 * opens
-        if decision.undecided.size == program.n_pairs:
-            # nothing is fixed, so limiting prices gains nothing
-            margins = opens = np.full_like(margins, np.inf)
         if monitor.may_conflict and not last.allocation.feasible and not loose:
             violations.append(last.allocation.violation)
             far = margins[last.pressed].max(initial=0.0) > settings.far * scale
             if far or _stuck(violations, not program.supports, settings):
                 raise SuspectedInfeasible  # prices are far above the scores, or wider margins do not help
-        near = np.minimum(np.where(last.pressed, margins, settings.close * margins), opens)
-        fresh = engine.decide(center if early else new, near)
-        wider = release(decision, fresh)
+        wider = release(decision, engine.decide(center if early else new, near) if fresh is None else fresh)
         if program.rules is not None and program.rules.holds_back:
             stubborn = last.pressed & (stubborn | (np.count_nonzero(last.pressed) <= settings.few_pressed))
             wider = with_alternatives(engine, wider, last.allocation, stubborn, settings.alternatives)
@@ -150,6 +147,28 @@ def _first_radius(
         margins[block.rows] = np.maximum(margins[block.rows], settings.min_margin * own)
         radius[block.rows] = np.clip(margins[block.rows], settings.first_radius * own, own)
     return margins, radius
+
+
+def _wider(
+    program: Program,
+    decision: PairSplit,
+    last: Round,
+    margins: Floats,
+    opens: Floats,
+    wanting: npt.NDArray[np.bool_],
+    impatient: bool,
+    settings: DualSettings,
+) -> tuple[Floats, Floats]:
+    """Margins by row and their limits for the next round."""
+    # a curved row at its radius first needs longer chords, and more pairs only if that did not help
+    margins = np.where(wanting, settings.widen * margins, margins)
+    opens = np.where(last.pressed, 2.0 * opens, opens)
+    if impatient:
+        margins, opens = 2.0 * margins, 2.0 * opens
+    if decision.undecided.size == program.n_pairs:
+        # nothing is fixed, so limiting prices gains nothing
+        margins = opens = np.full_like(margins, np.inf)
+    return margins, opens
 
 
 def _stuck(violations: list[float], tells: bool, settings: DualSettings) -> bool:
@@ -267,6 +286,23 @@ def trim(engine: Engine, monitor: Monitor, allocation: Allocation, prices: Float
     if x is not None:
         monitor.offer(evaluate(engine, allocation.positions, x))
     return monitor.reached
+
+
+def _bound_of(
+    engine: Engine,
+    monitor: Monitor,
+    prices: Floats,
+    decision: PairSplit | None,
+    scale: float,
+    settings: DualSettings,
+) -> float:
+    """The bound of a decision at some prices, offered to the monitor; without a decision, that of a visit."""
+    if decision is None:
+        return bound_at(engine, monitor, prices, scale, settings)
+    bound = decision.bound + engine.program.conjugate(prices)
+    monitor.offer_bound(bound, prices)
+    monitor.tick(engine.passes)
+    return bound
 
 
 def bound_at(

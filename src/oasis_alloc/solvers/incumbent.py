@@ -22,6 +22,7 @@ class Allocation:
     violation: float
     linear: float = 0.0  # v x, before decrements
     size: float = 0.0  # sum of the absolute parts of the objective
+    parts: float = 0.0  # sum of the absolute numbers that the objective's functions add up: see `Monitor.rounding`
 
     @property
     def feasible(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,11 @@ class WarmStart:
     typical: float = 0.0  # 0 if unknown
     allocation: tuple[Ints, Floats] | None = None  # non-zeros of one that all slates allow
     violation: float = 0.0  # what it had
+
+    def of_rows(self, rows: Ints) -> WarmStart:
+        """The same for a program of some of the rows."""
+        smoothed = None if self.smoothed is None else self.smoothed[rows]
+        return replace(self, prices=self.prices[rows], known=self.known[rows], smoothed=smoothed)
 
 
 def digest_of_rules(program: Program) -> bytes:

@@ -1,8 +1,8 @@
 """Limits of 0 that leave the objective nothing: every allocation that keeps them is worth what no slates are worth.
 
-A cap of 0 on a total without negative contributions keeps every pair that counts in it out of all slates. No finite
-price does that where a function is infinitely steep at 0, as `entropy` and `alpha_fair(offset=0)` are. The dual bound
-then comes near to the value and never reaches it, and a gap relative to an objective of 0 stays open.
+They keep pairs out of all slates (kept_out.py). No finite price does that where a function is infinitely steep at 0, as
+`entropy` and `alpha_fair(offset=0)` are. The dual bound then comes near to the value and never reaches it, and a gap
+relative to an objective of 0 stays open.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from oasis_alloc.engines.base import Engine
+from oasis_alloc.solvers.kept_out import rows_of_nothing, sorted_pairs
 from oasis_alloc.solvers.monitor import Monitor
-
-_PART = 1 << 20  # pairs looked up at a time
 
 
 def bound_of_nothing(engine: Engine, monitor: Monitor) -> None:
@@ -20,11 +19,10 @@ def bound_of_nothing(engine: Engine, monitor: Monitor) -> None:
 
     The prices stay those of the best bound so far.
     """
-    program, survey, prices = engine.program, engine.survey(), monitor.prices
+    program, prices = engine.program, monitor.prices
     if program.stream is not None or prices is None:
         return
-    _, upper, _ = program.bands()
-    nothing = np.flatnonzero(program.hard & (upper <= 0.0) & (survey.min_totals >= 0.0))
+    nothing = rows_of_nothing(engine)
     if not nothing.size:
         return
     counted = [block.rows for block in program.blocks if not block.function.is_constraint]
@@ -32,12 +30,9 @@ def bound_of_nothing(engine: Engine, monitor: Monitor) -> None:
     worth = program.concave(np.zeros(program.n_rows))
     if not np.isfinite(worth):
         return  # a conflict: see domain.py
-    forbids, pays = program.arithmetic[nothing], abs(program.arithmetic[paid])
-    for start in range(0, program.n_pairs, _PART):
-        pairs = engine.take(np.arange(start, min(start + _PART, program.n_pairs)))
-        columns = program.columns_of(pairs)
-        kept_out = (forbids @ columns).sum(axis=0) > 0.0
-        gains = (pairs.value > 0.0) | ((pays @ abs(columns)).sum(axis=0) > 0.0)
-        if (gains & ~kept_out).any():
+    pays = abs(program.arithmetic[paid])
+    for some in sorted_pairs(engine, nothing):
+        gains = (some.pairs.value > 0.0) | ((pays @ abs(some.columns)).sum(axis=0) > 0.0)
+        if (gains & ~some.kept_out).any():
             return
     monitor.offer_bound(worth, prices)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.common.verdicts import FEASIBLE, relative_gap
+from oasis_alloc.common.verdicts import FEASIBLE, ROUNDING, relative_gap
 from oasis_alloc.program.narrowing import Narrowing
 from oasis_alloc.solvers.incumbent import Allocation, DualIterate
 
@@ -118,8 +118,7 @@ class SuspectedInfeasible(Exception):
 class Monitor:
     """Keeps the best bound with its prices and the best allocation; raises `Stop` at a limit.
 
-    Solvers offer bounds and allocations, and say at which stage (`enter`) and where (`at`) they are. Everything else
-    that is set has its own method and is set once; other attributes are read-only.
+    Solvers offer bounds and allocations, and say at which stage (`enter`) and where (`at`) they are.
     """
 
     def __init__(
@@ -168,8 +167,8 @@ class Monitor:
         """Set what is known about the program before the solve.
 
         A bound below `lowest` proves that there is no allocation. `scale` is the size of the objective until a bound
-        or value is known. Bound and value that differ by at most `rounding` count as equal. `free` is a bound of all
-        allocations, also those that break limits, if one is known.
+        or value is known, `rounding` that of sums of scores. `free` is a bound of all allocations, also those that
+        break limits, if one is known.
         """
         self._n_pairs, self._lowest, self._scale = n_pairs, lowest, scale
         self._rounding, self._free = rounding, free
@@ -245,8 +244,13 @@ class Monitor:
 
     @property
     def rounding(self) -> float:
-        """The difference up to which bound and value count as equal, in the objective's unit."""
-        return self._rounding
+        """The difference up to which bound and value count as equal, in the objective's unit: a share of its parts."""
+        return self.rounding_of(self._best)
+
+    def rounding_of(self, allocation: Allocation | None) -> float:
+        """The same at another allocation; at None, that of scores alone."""
+        parts = 0.0 if allocation is None else allocation.parts
+        return self._rounding + (ROUNDING * parts if np.isfinite(parts) else 0.0)
 
     @property
     def scale(self) -> float:
@@ -282,13 +286,13 @@ class Monitor:
         """As `verdicts.relative_gap`, of the best feasible allocation; infinite if there is none."""
         if self._best is None or not self._best.feasible or not np.isfinite(self.bound):
             return np.inf
-        return relative_gap(self.bound, self._best.value, self._best.size, self._rounding)
+        return relative_gap(self.bound, self._best.value, self._best.size, self.rounding)
 
     def size_of(self, value: float) -> float:
         """The denominator of the gap at a value: the objective's size, also if value and bound do not show it."""
         bound = abs(self.bound) if np.isfinite(self.bound) else 0.0
         parts = _OF_PARTS * self._best.size if self._best is not None else 0.0
-        return max(abs(value), bound, parts, self._rounding, 1e-300)
+        return max(abs(value), bound, parts, self.rounding, 1e-300)
 
     @property
     def proven(self) -> bool:
@@ -305,7 +309,7 @@ class Monitor:
         if self._best is None or not self.proven:
             return False
         size = _OF_PARTS * self._best.size
-        return relative_gap(self.bound, self._best.value, size, self._rounding) <= self._target
+        return relative_gap(self.bound, self._best.value, size, self.rounding) <= self._target
 
     def offer_bound(self, bound: float, prices: Floats) -> bool:
         """Keep a bound if it is the best so far; raise `SuspectedInfeasible` if no allocation has such a low value."""

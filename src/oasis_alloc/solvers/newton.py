@@ -58,7 +58,11 @@ class SmoothedDual:
         self._last: Point | None = None
 
     def at(self, z: Floats, gamma: float, stride: int = 1) -> Point:
-        program = self.program
+        program, own = self.program, self.engine.own_rows
+        if own is not None and stride == 1:  # the best ones at the other prices: steps are those of a smaller dual
+            prices = self.engine.with_own_prices(program.prices(z), gamma)
+            z = z.copy()
+            z[own.variable] = prices[own.rows] * program.row_scale[own.rows]
         visit = self.engine.visit(program.prices(z), gamma, stride)
         conjugate = _secant_curvature(program, program.conjugate_at(z), z, visit.totals)
         gradient = conjugate.gradient - program.by_variable(visit.totals)

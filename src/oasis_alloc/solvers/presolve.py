@@ -20,7 +20,8 @@ class QuickBounds:
 
     trivially_infeasible: bool  # a hard row's band is outside the range of its total
     lowest: float  # lower bound on the value of allocations: a dual bound below it proves that there is none
-    scale: float  # size of the objective: typical values in all slots, and the functions at zero exposure
+    scores: float  # typical values in all slots
+    scale: float  # size of the objective: the same, and the functions at zero exposure
     free: float | None  # the bound without prices, if it follows from the signs of the values
 
 
@@ -33,12 +34,13 @@ def quick_check(engine: Engine) -> QuickBounds:
     lowest -= 0.0 if program.rules is None else program.rules.max_decrement_cost()
     nothing = np.zeros(program.n_rows)
     parts = [abs(b.function.value(nothing[b.rows])) for b in program.blocks if not b.function.is_constraint]
-    scale = survey.size * max(program.slots, 1.0) + sum(part for part in parts if np.isfinite(part))
+    scores = survey.size * max(program.slots, 1.0)
+    scale = scores + sum(part for part in parts if np.isfinite(part))
     positive = survey.size * program.n_pairs + survey.lowest  # what all positive values add up to, up to rounding
     free = None
     if positive <= _NOTHING * survey.size * program.n_pairs:
         free = max(0.0, positive) + program.conjugate(nothing)
-    return QuickBounds(out_of_reach(program, survey), lowest, float(scale), free)
+    return QuickBounds(out_of_reach(program, survey), lowest, float(scores), float(scale), free)
 
 
 def _check_sums(program: Program, survey: Survey) -> None:

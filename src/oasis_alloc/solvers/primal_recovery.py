@@ -20,7 +20,7 @@ from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import bound_at
-from oasis_alloc.solvers.losses import lost_by_smoothing, lost_by_supports
+from oasis_alloc.solvers.losses import lost_by_curves, lost_by_smoothing, lost_by_supports
 from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimize
 from oasis_alloc.solvers.repair import only_caps, rebalance, trimmed
@@ -40,6 +40,8 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
         return np.inf
     size = float(monitor.size_of(point.visit.value))
     times = lost_by_smoothing(program, point.visit) / size / (settings.smoothing_share * float(monitor.target))
+    if dual.engine.own_rows is not None:  # rows of every user: the linear program would have them all
+        return times
     pieces = sum(function.linear_size() for _, function in program.supports)
     if undecided + settings.pairs_per_piece * pieces >= settings.large:
         return times  # whatever is fractional: the linear program would take longer than the passes that are left
@@ -126,9 +128,11 @@ def _few(program: Program, monitor: Monitor, settings: DualSettings, gap: float,
     prices = program.prices(point.z)
     hard = ~np.isfinite(penalty)
     over = np.where(hard, np.maximum(point.visit.totals - upper, 0.0), 0.0)
-    under = np.where(hard & (prices > 0.0), np.maximum(upper - point.visit.totals, 0.0), 0.0)
+    capped = hard & np.isfinite(upper) & (prices > 0.0)
+    under = np.where(capped, np.maximum(upper - point.visit.totals, 0.0), 0.0)
     open_ = settings.movable * point.visit.diagonal * point.gamma / program.row_scale
     moved = np.minimum(over + under, open_) / program.row_scale * point.gamma
     dropped = np.maximum(over - open_, 0.0) / program.row_scale * min(scale, settings.dropped * point.gamma)
     missed = np.maximum(under - open_, 0.0) * prices
-    return float(np.sum(moved + dropped + missed)) <= gap * monitor.size_of(point.visit.bound)
+    cost = float(np.sum(moved + dropped + missed)) + lost_by_curves(program, prices, point.visit.totals)
+    return cost <= gap * monitor.size_of(point.visit.bound)

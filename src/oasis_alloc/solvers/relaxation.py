@@ -244,9 +244,9 @@ class _Penalized:
         """Rounding of that bound."""
         return 10.0 * EPSILON * self.penalty * self.missed
 
-    def gap(self, rounding: float) -> float:
+    def gap(self, monitor: Monitor) -> float:
         """The gap of values alone."""
-        best = self.allocation
+        best, rounding = self.allocation, monitor.rounding_of(self.allocation)
         return relative_gap(self.bound_at(self.missed), best.value, best.size, max(rounding, self.rounding))
 
 
@@ -297,7 +297,7 @@ def best_relaxed(
             worth = max(abs(answer.value), answer.size)
             fits = min(penalty, _first_penalty(stated, answer.totals, smallest.weights))
             same = fits > 0.5 * penalty and _target(monitor, worth, fits * at_most) > 0.5 * target
-            if same or last.gap(monitor.rounding) <= monitor.target:
+            if same or last.gap(monitor) <= monitor.target:
                 break
             penalty, start = fits, last.prices
         if stopped is not None:
@@ -328,7 +328,7 @@ def _best_of(
     program = stated.program
     least = [one for one in found if one.missed <= enough]
     if least:
-        best = min(least, key=lambda one: one.gap(monitor.rounding)).allocation
+        best = min(least, key=lambda one: one.gap(monitor)).allocation
     else:  # ended early: return the allocation with the least total, whatever its value
         best = evaluate(stated, smallest.positions, smallest.x)
     missed = _avoidable(stated, best.totals, smallest.weights)

@@ -18,6 +18,7 @@ class DualSettings:
     few_rows: float = 0.9  # share of the rows that can have a price, up to which the others are left out
     # the smoothing (dual.py), in typical scores
     first_gamma: float = 0.3  # where a solve without prices starts
+    own_gamma: float = 10.0  # the same in requested gaps, where all prices are users' own and found without steps
     first_shared_gamma: float = 1.0  # the same, in first prices of support functions, if that is more
     last_sample_gamma: float = 0.03  # where a sample is left, and where a solve with prices starts
     last_gamma: float = 1e-7  # the least there is
@@ -132,6 +133,9 @@ class DualSettings:
     first_slack: float = 1e3  # first highest price of a slack, in the largest value or price
     max_slack: float = 1e12  # the last one, in typical scores
     kink: float = 1e-9  # gamma, in typical scores, of visits that are made for the bound alone
+    ruled_decided: float = (
+        1e-4  # requested gap from which decisions tell the bound under rules, for which they have a kink
+    )
     ruled_kink: float = 1e-7  # the least of it under rules, where no gap below 1e-6 is asked for
     # conflicts (relaxation.py)
     whole_relaxation: int = 100_000  # pairs up to which the least relaxation is one linear program over all of them

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import ROUNDING
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
@@ -17,6 +17,7 @@ from oasis_alloc.solvers.again import solve_again
 from oasis_alloc.solvers.conic import ask_reference
 from oasis_alloc.solvers.domain import domain_conflict
 from oasis_alloc.solvers.evaluation import evaluate
+from oasis_alloc.solvers.finer_bound import finer_bound
 from oasis_alloc.solvers.kept import WarmStart
 from oasis_alloc.solvers.left_nothing import bound_of_nothing
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop, SuspectedInfeasible
@@ -59,13 +60,22 @@ class Outcome:
     worthless: bool = False  # allocations meet the constraints, and none of them is worth anything
     relaxed: Relaxed | None = None  # the answer that relaxes them
 
+    def shown(self, monitor: Monitor) -> tuple[Ints, Floats]:
+        """The non-zeros of the allocation that the answer's totals are of."""
+        if self.relaxed is not None:
+            return self.relaxed.allocation.positions, self.relaxed.allocation.x
+        if self.conflict is not None:
+            return self.conflict.positions, self.conflict.x
+        assert monitor.best is not None  # `carry_out` sets it
+        return monitor.best.positions, monitor.best.x
+
 
 def prepare(engine: Engine, monitor: Monitor) -> bool:
     """Leave out limits that nothing reaches, and tell the monitor of sizes; True where no allocation is feasible."""
     survey = engine.survey()
     engine.program = program = without_idle_limits(engine.program, survey.min_totals, survey.max_totals)
     ahead = quick_check(engine)
-    monitor.about(program.n_pairs, ahead.lowest, ahead.scale, ROUNDING * ahead.scale, ahead.free)
+    monitor.about(program.n_pairs, ahead.lowest, ahead.scale, ROUNDING * ahead.scores, ahead.free)
     if ahead.free is not None:
         monitor.offer_bound(ahead.free, np.zeros(program.n_rows))
     return ahead.trivially_infeasible
@@ -103,6 +113,9 @@ def _solve(task: Task, trivially_infeasible: bool) -> Outcome | None:
     """Run the solver, and where it ends without an answer look for the conflict; None where there is none."""
     engine, monitor = task.engine, task.monitor
     if not trivially_infeasible:
+        worthless = domain_conflict(engine, task.engine_of, monitor)
+        if worthless is not None:
+            return Outcome(Status.INFEASIBLE, worthless, worthless=True)
         with suppress(SuspectedInfeasible):
             z = task.checkpointer.begin(engine, monitor)
             if not monitor.reached and task.warm is not None:
@@ -116,12 +129,9 @@ def _solve(task: Task, trivially_infeasible: bool) -> Outcome | None:
         task.run(engine, monitor, None if monitor.prices is None else engine.program.variables(monitor.prices))
     if not monitor.proven:
         bound_of_nothing(engine, monitor)
+        finer_bound(engine, monitor)
     if not monitor.proven and task.name == "dual":
         ask_reference(engine, monitor)
-    if monitor.best is not None and np.isneginf(monitor.best.value):
-        smallest = domain_conflict(engine, task.engine_of, monitor, monitor.best)
-        if smallest is not None:
-            return Outcome(Status.INFEASIBLE, smallest, worthless=True)
     return None
 
 

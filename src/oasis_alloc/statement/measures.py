@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.data.by_group import as_factor, as_number
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.delivered import Delivered
@@ -194,6 +195,7 @@ class Measure(Multiples["Measure"]):
     __repr__ = __str__
 
 
+@suggesting
 def exposure(by: str | tuple[str, ...] | None = None) -> Measure:
     """Expected number of times that the candidates of each group are shown.
 
@@ -216,6 +218,7 @@ def exposure(by: str | tuple[str, ...] | None = None) -> Measure:
     return Measure((MeasureTerm(1.0, None, _keys(by)),))
 
 
+@suggesting
 def total(column: str, by: str | tuple[str, ...] | None = None) -> Measure:
     """Expected sum of a column over the pairs shown, by group.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
@@ -26,6 +27,7 @@ Steps = float | npt.NDArray[np.float64]
 SizesLike = npt.ArrayLike | Mapping[Any, int]  # a text is the name of a column of users
 
 
+@suggesting
 @dataclass(frozen=True, eq=False)
 class Slate(ByFields):
     """The rules that every user's slate keeps: size, caps, diminishing values, guards and slot weights.

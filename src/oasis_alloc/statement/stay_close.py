@@ -9,10 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.by_group import as_factor, as_number
+from oasis_alloc.data.grouping import runs
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.arguments import positive
 from oasis_alloc.statement.multiples import Multiples
@@ -20,6 +23,7 @@ from oasis_alloc.statement.multiples import Multiples
 _CHUNK = 1 << 20  # pairs that are looked up at once
 
 
+@suggesting
 def stay_close(previous: HasAllocation, weight: float) -> StayClose:
     """A reward for every slot that stays as in an earlier solution, `weight * sum_p y_p x_p`.
 
@@ -113,6 +117,25 @@ class Earlier(ByFields):
         out = np.zeros(candidates.n_pairs)
         out[self.positions] = self.x
         return out
+
+    def places(self, candidates: Candidates) -> tuple[Ints, Floats]:
+        """(pairs of `candidates`, ascending; their earlier probabilities), of those that were shown."""
+        if same_pairs(self.candidates, candidates):
+            return self.positions, self.x
+        from oasis_alloc.kernels.solve.check import find_items
+
+        user, item = _renumbered(self.candidates, candidates)
+        user, item = user[self.candidates.user_of(self.positions)], item[self.candidates.item[self.positions]]
+        still = np.flatnonzero((user >= 0) & (item >= 0))
+        still = still[np.argsort(user[still], kind="stable")]
+        start = np.searchsorted(user[still], np.arange(candidates.n_users + 1))
+        wanted, found = item[still].astype(np.int64), np.full(still.size, -1)
+        mark = np.zeros(candidates.n_items, np.int64)
+        for users, begin, indptr, items in runs(candidates.indptr, candidates.item):
+            find_items(readonly(indptr), readonly(items), users.start, begin, start, wanted, mark, found)
+        order = np.argsort(found, kind="stable")
+        order = order[found[order] >= 0]
+        return found[order], self.x[still[order]]
 
     def probability(self, candidates: Candidates, positions: Ints) -> Floats:
         """(len(positions),) earlier probability of the pairs of `candidates` at these positions, 0 for new pairs."""

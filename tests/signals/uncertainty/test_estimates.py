@@ -160,7 +160,10 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         lambda: oa.estimate_value(solution(), draws=draws_of(0), check=market(0)[0]),
         "draws= or check=, not both",
     ),
-    "level": (lambda: oa.estimate_value(solution(), level=95), r"level=95; expected a coverage in \(0, 1\)"),
+    "confidence": (
+        lambda: oa.estimate_value(solution(), confidence=95),
+        r"confidence=95; expected a coverage in \(0, 1\)",
+    ),
     "no deviations": (lambda: oa.estimate_value(bare()), "has standard deviations"),
     "other draws": (lambda: oa.estimate_value(solution(), draws=draws_of(1)), "draws of the problem's own candidates"),
     "no draws": (lambda: oa.estimate_value(solution(), draws=1), "expected oa.Draws, got int"),  # type: ignore[arg-type]

@@ -68,6 +68,7 @@ def test_floors_of_independent_errors_hold_in_other_draws() -> None:
     assert (policy.score(world.item[:DEGREE], own, user=0) == scores[:DEGREE]).all()
 
 
+@pytest.mark.full
 def test_floors_over_draws_hold_in_other_draws() -> None:
     world = World(2)
     draws = oa.Draws(world.cands, {"relevance": world.drawn(200, world.rng)})

@@ -13,6 +13,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.engines.ray.metrics import Metrics
+from oasis_alloc.engines.ray.stragglers import Watch
 from oasis_alloc.engines.ray.worker import Worker, versions
 from oasis_alloc.errors import OasisAllocError, ProblemError, SolverError
 from oasis_alloc.program.program import Program
@@ -45,10 +47,10 @@ class Cluster:
         self._keys = itertools.count()
         self._stores: dict[Any, int] = {}
         self._streams: list[Any] = []
-        self._deferred: list[
-            tuple[int, str, Callable[[list[int]], tuple[Any, ...]]]
-        ] = []  # (engine, method, arguments)
+        self._deferred: list[tuple[int, str, Callable[[list[int]], tuple[Any, ...]]]] = []  # the first is the engine
         self._edges: Ints | None = None
+        self.watch = Watch(settings.stragglers == "move")
+        self.metrics = Metrics()
         self.lost = 0  # actors so far
         self.rounds = 0  # calls of all actors so far
 
@@ -79,12 +81,32 @@ class Cluster:
             survey = engine.survey()
             return survey.min_totals, survey.max_totals
 
+    def attained(self, program: Program, guarded: bool) -> Floats:
+        """(n_users,) the largest sum over a slate, under the program's rules, of the column of `keep`, or of 1."""
+        with self.engine(program) as engine:
+            return engine.attained(guarded)
+
     def places(self) -> list[dict[str, Any]]:
         """Node, process and peak memory of every actor."""
         import ray
 
         found: list[dict[str, Any]] = ray.get([seat.actor.place.remote() for seat in self._seats])
         return found
+
+    @property
+    def seats(self) -> list[Seat]:
+        """The actors and their chunks."""
+        return self._seats
+
+    def move(self, seat: Seat, heir: Seat, chunks: list[int]) -> bool:
+        """Give chunks of one actor to another, with their state; False if that one is lost meanwhile."""
+        if self._restore(heir, chunks):
+            return False  # which the next call notices; the chunks are where they were
+        heir.chunks = sorted([*heir.chunks, *chunks])
+        seat.chunks = [chunk for chunk in seat.chunks if chunk not in set(chunks)]
+        for key in self._engines:
+            seat.actor.drop.remote(key, seat.chunks)
+        return True
 
     def next_key(self) -> int:
         """A number for an engine."""
@@ -289,7 +311,8 @@ class Cluster:
         assert stream is not None  # checked by `engine`
         self._streams.append(stream)  # as long as it is alive, its arrays' numbers are of no others
         types = tuple(str(array.dtype) for array in program.arrays)
-        same = (id(stream.code_of), tuple(stream.terms), stream.extra, id(stream.weight), types)
+        parts = (stream.code_of, stream.weight, stream.unit, stream.additions, stream.cells, stream.copies)
+        same = (*map(id, parts), tuple(stream.terms), stream.extra, stream.guard, types)
         valued = self._stores.setdefault((*same, False), len(self._stores))
         if not stream.valueless:
             return valued, None

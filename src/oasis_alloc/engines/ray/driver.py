@@ -20,7 +20,7 @@ from oasis_alloc.engines.base import PairSplit, Visit
 from oasis_alloc.engines.chunks import Chunked
 from oasis_alloc.engines.pieces import ChunkPart, Piece
 from oasis_alloc.engines.ray.cluster import Call, dealt, slim
-from oasis_alloc.engines.ray.found import FarPairs, FoundPairs, both, joined, open_of, places_of
+from oasis_alloc.engines.ray.found import FarPairs, FoundPairs, both, open_of, places_of
 from oasis_alloc.engines.ray.sample import Sample, Thresholds
 from oasis_alloc.engines.ray.shown import Decided, Difference
 from oasis_alloc.kernels.solve import jobs
@@ -61,7 +61,7 @@ class RayChunks(Chunked):
         self._found_pairs = FoundPairs(program.arrays.like(0), self._fetched)
         self._decided: Decided | None = None  # what actors know of the last decision
         self._n_decisions = 0
-        self._sums_of_shown: tuple[Floats, Floats] = (np.empty(0), np.empty(0))
+        self._sums_of_shown: tuple[Floats, Floats] = np.empty(0), np.empty(0)
         self._sample: Sample | None = None  # with thresholds that are newer than those of the actors
         self._history: list[State | Thresholds | tuple[RayChunks, int]] = []
         per_parcel = max(1, -(-2 * self._load.nbytes // _WIRE_BYTES))
@@ -148,6 +148,10 @@ class RayChunks(Chunked):
             self._place(chunks, up, positive)
             self._place(chunks, down, negative)
 
+    def attained(self, guarded: bool) -> Floats:
+        """(n_users,) as `program.attaining` says, read by the actors."""
+        return np.concatenate(self._by_chunk("attained", guarded))
+
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
         self._prices = np.array(prices)
         return super().visit(prices, gamma, stride)
@@ -167,14 +171,18 @@ class RayChunks(Chunked):
         self._settle()
         numbers = (gamma, stride, self._slack, self._keep_every)
         self._curvature = [None] * self._n
-        for chunks, (out, load, square, kept) in self._cluster.ask(
+        took = []
+        for chunks, (out, load, square, kept, report) in self._cluster.ask(
             self.key, "visit", lambda chunks: (chunks, self._parcels, tables, *numbers, self._room(chunks))
         ):
             self._out[chunks] = out
             self._place(chunks, load, self._load)
             self._place(chunks, square, self._square)
             self._spread(chunks, kept or (), self._curvature)
+            took.append((chunks, report))
         self._remember("visit", *numbers, 0)
+        if stride == 1:
+            self._cluster.watch.seen(self._cluster, self, took)
 
     def _room(self, chunks: list[int]) -> int:
         """Bytes of the curvature of some chunks up to which it comes with the visit."""
@@ -240,16 +248,16 @@ class RayChunks(Chunked):
         self._decided = Decided(self._n_decisions, split.shown, *self._sums_of_shown)
         return split
 
-    def _decide_pieces(self, tables: Floats, within: Floats, kink: float) -> list[list[ChunkPart]]:
+    def _decide_pieces(self, tables: Floats, within: Floats, kink: float, bounds: Floats) -> list[list[ChunkPart]]:
         out: list[list[ChunkPart]] = [[] for _ in range(self._n)]
         found: list[PairArrays | None] = [None] * self._n
         values, load = np.zeros(self._n), np.zeros_like(self._load)
         self._n_decisions += 1
         numbers = kink, self._slack, self._n_decisions
-        for chunks, (parts, own, worth, loads) in self._ask("decide", self._parcels, tables, within, *numbers):
+        for chunks, (parts, own, worth, loads, best) in self._ask("decide", self._parcels, tables, within, *numbers):
             self._spread(chunks, parts, out)
             self._spread(chunks, own or (), found)
-            values[chunks] = worth
+            values[chunks], bounds[chunks] = worth, best
             self._place(chunks, loads, load)
         self._sums_of_shown = values, load
         places = [places_of(parts) for parts in out]
@@ -274,9 +282,10 @@ class RayChunks(Chunked):
 
     def _find(self, positions: list[Ints], found: list[PairArrays | None]) -> None:
         """Keep the pairs that came with a call, by chunk."""
-        here = [(at, own) for at, own in zip(positions, found, strict=True) if own is not None]
+        here = [(some, own) for some, own in zip(positions, found, strict=True) if own is not None]
         if here:
-            self._found_pairs.add(np.concatenate([at for at, _ in here]), joined([own for _, own in here]))
+            places, arrays = zip(*here, strict=True)
+            self._found_pairs.add(np.concatenate(places), PairArrays.joined(arrays))
 
     def _by_chunk(self, name: str, *arguments: Any) -> list[Any]:
         out: list[Any] = [None] * self._n
@@ -331,11 +340,10 @@ class RayChunks(Chunked):
     def fetch(self, positions: Ints) -> PairArrays:
         """Single pairs, by ascending positions, from the actors that hold them."""
         out, ends = self.program.arrays.like(positions.size), self._ends(positions)
-        for chunks, (code, value, extra) in self._cluster.ask(
+        for chunks, found in self._cluster.ask(
             self.key, "take", lambda chunks: (chunks, _part(positions, chunks, ends))
         ):
-            at = _part(np.arange(positions.size), chunks, ends)
-            out.code[at], out.value[at], out.extra[:, at] = code, value, extra
+            out.put(_part(np.arange(positions.size), chunks, ends), found)
         return out
 
     def _ends(self, positions: Ints) -> Ints:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.types import Ints
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.pieces import ChunkPart
 from oasis_alloc.program.pair_arrays import PairArrays
 
@@ -38,12 +38,6 @@ def both(first: Ints, second: Ints) -> Ints:
     return np.sort(np.concatenate([first, second]))
 
 
-def joined(parts: Sequence[PairArrays]) -> PairArrays:
-    """The pairs of all parts, one after the other."""
-    code, value = (np.concatenate([getattr(part, name) for part in parts]) for name in ("code", "value"))
-    return PairArrays(code, value, np.concatenate([part.extra for part in parts], axis=1))
-
-
 class FoundPairs:
     """Pairs by ascending positions; what is asked for and not here is fetched, in one round."""
 
@@ -65,7 +59,7 @@ class FoundPairs:
             self._positions, self._arrays = np.empty(0, np.int64), self._nothing
         every = np.concatenate([self._positions, positions])
         kept, first = np.unique(every, return_index=True)
-        self._positions, self._arrays = kept, joined([self._arrays, arrays]).at(first)
+        self._positions, self._arrays = kept, PairArrays.joined([self._arrays, arrays]).at(first)
 
     def get(self, positions: Ints) -> PairArrays:
         """Pairs by ascending positions."""
@@ -79,7 +73,7 @@ class FoundPairs:
             return fetched
         out, old = fetched.like(positions.size), self._arrays.at(at[here])
         for part, where in ((old, here), (fetched, ~here)):
-            out.code[where], out.value[where], out.extra[:, where] = part.code, part.value, part.extra
+            out.put(where, part)
         self._keep(missing, fetched)
         return out
 
@@ -114,3 +108,7 @@ class FarPairs:
     @property
     def extra(self) -> npt.NDArray[np.floating[Any]]:
         return self._arrays.extra
+
+    @property
+    def guard(self) -> Floats:
+        return self._arrays.guard

@@ -13,14 +13,14 @@ import numpy as np
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.threads import share, workers
 from oasis_alloc.common.types import Floats, Ints
-from oasis_alloc.engines.chunks import Chunked, pairs_of
+from oasis_alloc.data.corrupt import CorruptFileError
+from oasis_alloc.engines.chunks import Chunked, part_of
 from oasis_alloc.engines.pieces import ChunkPart, Piece, n_pairs_of
-from oasis_alloc.engines.ray.found import joined
 from oasis_alloc.engines.ray.sample import sampled
-from oasis_alloc.errors import InputError
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
+from oasis_alloc.program.attaining import attain, pairs_for
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
@@ -68,22 +68,45 @@ class Store:
         return self.runs[-1]
 
     def _check_users(self, first: int, last: int) -> None:
-        """Raise `InputError` if rows are not of the users that the candidates' counts say."""
+        """Raise `CorruptFileError` if rows are not of the users that the candidates' counts say."""
         program = self._program
         assert program.stream is not None  # checked by the driver
-        dataset, indptr = program.stream.dataset, program.indptr
+        dataset, indptr, copies = program.stream.dataset, program.indptr, program.stream.copies
+        if copies is not None:
+            indptr, first, last = copies.indptr, first // copies.times, -(-last // copies.times)
         with dataset.read([dataset.user], verify=True) as reader:
             for at, end, columns in reader.stretches(int(indptr[first]), int(indptr[last])):
                 found = columns[dataset.user]
-                low, high = program.users_of(np.array([at, end - 1])).tolist()
+                low, high = (np.searchsorted(indptr, [at, end - 1], side="right") - 1).tolist()
                 counts = np.diff(np.clip(indptr[low : high + 2], at, end))
                 expected = np.repeat(np.arange(low, high + 1), counts.astype(np.int64))
                 if not np.array_equal(found, expected):
                     row = int(np.argmax(found != expected))
-                    raise InputError(
+                    file = dataset.file[np.searchsorted(dataset.start, at + row, side="right") - 1]
+                    raise CorruptFileError(
                         f"{dataset.place(at + row)}: user {int(found[row]):,}; expected user {int(expected[row]):,}. A "
-                        "user is in two partitions, or a file was replaced: partition the pairs again."
+                        "user is in two partitions, or a file was replaced: partition the pairs again.",
+                        dataset.files[file].path.name,
                     )
+
+    def keep(self, users: Sequence[tuple[int, int]]) -> None:
+        """Hold the pairs of these stretches of users alone; the memory of the others is given back."""
+        kept = []
+        for run in self.runs:
+            for first, last in users:
+                low, high = max(run.first, first), min(run.last, last)
+                if low < high:
+                    kept.append(run if (low, high) == (run.first, run.last) else self._part(run, low, high))
+        self.runs = kept
+
+    def _part(self, run: Run, first: int, last: int) -> Run:
+        """Some users of a run, copied, so that the run can be freed."""
+        indptr = self._program.indptr
+        start, end = int(indptr[first]), int(indptr[last])
+        arrays = run.arrays.at(np.arange(start - run.start, end - run.start))
+        local = np.empty(self._program.n_users + 1, np.int64)
+        local[first : last + 1] = indptr[first : last + 1] - start
+        return Run(first, last, start, arrays, readonly(local))
 
     def run_of(self, first: int, last: int) -> Run | None:
         """The run that has these users, if they are held."""
@@ -95,7 +118,7 @@ class Held(Chunked):
 
     def __init__(self, program: Program, store: Store, threads: int) -> None:
         super().__init__(program)
-        self._store = store
+        self.store = store
         self._active: list[int] = []
         self.decided: dict[int, tuple[int, list[ChunkPart]]] = {}  # by chunk: (number, parts) of the last decision
         self._workers = workers(threads, self._n)
@@ -110,26 +133,31 @@ class Held(Chunked):
     def users(self, chunks: Sequence[int]) -> Iterator[tuple[int, int]]:
         """(first user, one after the last) of every stretch of consecutive chunks."""
         breaks = np.flatnonzero(np.diff(chunks) != 1) + 1
-        for some in np.split(np.asarray(chunks), breaks):
+        for some in np.split(np.asarray(chunks), breaks) if len(chunks) else ():
             yield int(self._edges[some[0]]), int(self._edges[some[-1] + 1])
 
     def load(self, chunks: Sequence[int]) -> None:
         """Hold the pairs of these chunks, which are read if no engine of the same store has them."""
-        for first, last in self.users(chunks):
-            if self._store.run_of(first, last) is None:
-                self._store.load(first, last)
+        edges = self._edges.tolist()
+        missing = [chunk for chunk in chunks if self.store.run_of(edges[chunk], edges[chunk + 1]) is None]
+        for first, last in self.users(missing):
+            self.store.load(first, last)
+
+    def drop(self, chunks: Sequence[int]) -> None:
+        """Give back the memory of the pairs of other chunks."""
+        self.store.keep([*self.users(chunks)])
 
     def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
         def whole(chunk: int) -> object:
             first, last = int(self._edges[chunk]), int(self._edges[chunk + 1])
             run = self._run(first, last)
             start = int(self.program.indptr[first])
-            return job(Piece(chunk, True, first, last, start, pairs_of(self.program, run.arrays, run.indptr)))
+            return job(part_of(self.program, (chunk, True, first, last, start), run.arrays, run.indptr))
 
         self._chunks(whole)
 
     def _run(self, first: int, last: int) -> Run:
-        run = self._store.run_of(first, last)
+        run = self.store.run_of(first, last)
         assert run is not None  # the driver has called `load`
         return run
 
@@ -149,7 +177,7 @@ class Held(Chunked):
             begin, end = np.searchsorted(positions, edges[chunk : chunk + 2]).tolist()
             run = self._run(int(self._edges[chunk]), int(self._edges[chunk + 1]))
             parts.append(run.arrays.at(positions[begin:end] - run.start))
-        return joined(parts)
+        return PairArrays.joined(parts)
 
     def take(self, positions: Ints) -> PairView:
         return PairView(self.program, positions, self.arrays_at(positions), np.arange(positions.size))
@@ -204,8 +232,22 @@ class Held(Chunked):
         self._pieces(job)
         return [out[chunk] for chunk in self._active]
 
+    def attained(self, guarded: bool) -> list[Floats]:
+        """What the users of each active chunk attain, of the column of `keep` or of 1."""
+        assert self.program.rules is not None  # the driver asks under rules only
+        kernel, out = self.program.rules.kernel, np.zeros(self.program.n_users)
+
+        def job(piece: Piece) -> None:
+            assert piece.guard is not None  # `part_of` has made the piece
+            column = piece.guard[0] if guarded else np.ones(piece.pairs.code.size)
+            pairs = pairs_for(self.program, piece.pairs.indptr, piece.pairs.code, column)
+            attain((piece.first, piece.last), pairs, kernel, out, 1)
+
+        self._pieces(job)
+        return [out[self._edges[chunk] : self._edges[chunk + 1]] for chunk in self._active]
+
     def plain(self) -> Held:
-        return Held(replace(self.program, rules=None), self._store, self._workers)
+        return Held(replace(self.program, rules=None), self.store, self._workers)
 
     def close(self) -> None:
         if self._pool is not None:

@@ -50,11 +50,12 @@ class Sample:
         for first, last, (arrays, _) in zip(edges[:-1].tolist(), edges[1:].tolist(), sent, strict=True):
             users = sampled(first, last, stride)
             indptr = np.concatenate([[0], np.cumsum(program.indptr[users + 1] - program.indptr[users])])
-            own = visit_kernels.Pairs(
-                readonly(indptr.astype(np.int64)), readonly(arrays.code), readonly(arrays.value),
-                readonly(arrays.extra), readonly(program.segment[users]),
+            pairs.append(
+                visit_kernels.Pairs(
+                    readonly(indptr.astype(np.int64)), readonly(arrays.code), readonly(arrays.value),
+                    readonly(arrays.extra), readonly(program.segment[users]),
+                )
             )  # fmt: skip
-            pairs.append(own)
         return cls(pairs, Thresholds(stride, [np.array(threshold) for _, threshold in sent]))
 
     def visit(self, chunk: int, size: int, point: jobs.Point, sums: jobs.Sums) -> None:

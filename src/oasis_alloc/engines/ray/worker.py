@@ -6,9 +6,10 @@ import hashlib
 import os
 import platform
 import sys
+import time
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,15 @@ def versions() -> dict[str, str]:
     }
 
 
+def own_memory() -> int:
+    """Resident bytes of this process without what it shares (libraries, the object store); 0 where nothing says so."""
+    try:
+        resident, shared = Path("/proc/self/statm").read_text(encoding="ascii").split()[1:3]
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+
+
 @cache
 def _digest(folder: Path) -> str:
     """A short digest of all sources: two builds of one version may differ."""
@@ -50,10 +60,25 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()[:8]
 
 
+class Report(NamedTuple):
+    """What an actor says of itself after a visit."""
+
+    seconds: float
+    memory: int  # own bytes
+    node: str
+    process: int
+
+
 class Worker:
     """Runs in an actor. Calls name an engine by its key and the chunks to visit, which must be loaded."""
 
     def __init__(self, threads: int) -> None:
+        import pyarrow as pa
+        import ray
+
+        # its own pool keeps what decoding a row group took; the system's gives it back to the system
+        pa.set_memory_pool(pa.system_memory_pool())
+        self._node = str(ray.get_runtime_context().get_node_id())
         self._threads = threads
         self._stores: dict[int, Store] = {}
         self._held: dict[int, Held] = {}
@@ -63,13 +88,11 @@ class Worker:
         return versions()
 
     def place(self) -> dict[str, str | int]:
-        """Where this actor runs, and the most memory that it has used."""
+        """Where this actor runs, the most memory so far with what it shares, and its own memory now."""
         import resource
 
-        import ray
-
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # of Linux: in KiB
-        return {"node": ray.get_runtime_context().get_node_id(), "process": os.getpid(), "peak_bytes": peak}
+        return {"node": self._node, "process": os.getpid(), "peak_bytes": peak, "own_bytes": own_memory()}
 
     def reset(self) -> None:
         """Forget all engines and pairs, for another solve."""
@@ -94,6 +117,8 @@ class Worker:
             return
         number, valued = store
         if number not in self._stores:
+            used = [held.store for held in self._held.values()]  # the pairs of others would take memory for nothing
+            self._stores = {k: pairs for k, pairs in self._stores.items() if k == valued or pairs in used}
             self._stores[number] = Store(program, None if valued is None else self._stores[valued])
         with SIZES.using(**vars(sizes)):
             self._held[key] = Held(program, self._stores[number], self._threads)
@@ -105,8 +130,15 @@ class Worker:
             held.close()
 
     def load(self, key: int, chunks: list[int]) -> None:
-        """Hold the pairs of these chunks."""
+        """Hold the pairs of these chunks, and give back the memory that reading them took."""
+        import pyarrow as pa
+
         self._held[key].load(chunks)
+        pa.default_memory_pool().release_unused()
+
+    def drop(self, key: int, chunks: list[int]) -> None:
+        """Hold the pairs of these chunks alone."""
+        self._held[key].drop(chunks)
 
     def follow(self, key: int, chunks: list[int], other: int) -> None:
         """Take over the thresholds of another engine's last visit."""
@@ -125,19 +157,30 @@ class Worker:
             held._survey_pieces(scalars, positive, negative)
         return scalars[chunks], _by_parcel(positive, chunks, parcels), _by_parcel(negative, chunks, parcels)
 
+    def attained(self, key: int, chunks: list[int], guarded: bool) -> list[Floats]:
+        """The largest sum over a slate of the column of `keep`, or of 1, for the users of each of these chunks."""
+        held = self._held[key]
+        with held.only(chunks):
+            return held.attained(guarded)
+
     def visit(
         self, key: int, chunks: list[int], parcels: Ints, tables: Floats, gamma: float, stride: int,
         slack: float, keep_every: int, kept_bytes: int,
-    ) -> tuple[Floats, Floats, Floats, list[tuple[Any, ...]] | None]:  # fmt: skip
-        """(scalars by chunk, loads and squares by parcel, the curvature unless it has more bytes than these)."""
-        held = self._held[key]
+    ) -> tuple[Floats, Floats, Floats, list[tuple[Any, ...]] | None, Report]:  # fmt: skip
+        """(scalars by chunk, loads and squares by parcel, the curvature if it is small enough, how it was)."""
+        held, started = self._held[key], time.perf_counter()
         held._slack, held._keep_every = slack, keep_every
         with held.only(chunks):
-            held._visit_pieces(np.array(tables), gamma, stride)  # kernels are compiled for writable tables
+            self._visit(held, np.array(tables), gamma, stride)  # kernels are compiled for writable tables
+        report = Report(time.perf_counter() - started, own_memory(), self._node, os.getpid())
         out, kept = held._out[chunks], None
         if out[:, visit_kernels.KEPT].sum() * 4 * (1 + 2 * held.program.extra.shape[0]) <= kept_bytes:
             kept = self.kept(key, chunks)
-        return out, _by_parcel(held._load, chunks, parcels), _by_parcel(held._square, chunks, parcels), kept
+        load, square = _by_parcel(held._load, chunks, parcels), _by_parcel(held._square, chunks, parcels)
+        return out, load, square, kept, report
+
+    def _visit(self, held: Held, tables: Floats, gamma: float, stride: int) -> None:
+        held._visit_pieces(tables, gamma, stride)
 
     def curvature(self, key: int, chunks: list[int], parcels: Ints, tables: Floats) -> Floats:
         """Products with the curvature of the last visit, by parcel."""
@@ -178,16 +221,18 @@ class Worker:
     def decide(
         self, key: int, chunks: list[int], parcels: Ints, tables: Floats, within: Floats, kink: float, slack: float,
         number: int,
-    ) -> tuple[list[list[ChunkPart]], list[PairArrays] | None, Floats, Floats]:  # fmt: skip
+    ) -> tuple[list[list[ChunkPart]], list[PairArrays] | None, Floats, Floats, Floats]:  # fmt: skip
         """Undecided and shown pairs of each of these chunks, and what the solver asks for next.
 
         That is the pairs that are undecided (under rules also those that are shown) unless there are too many, and the
-        values by chunk and loads by parcel of those that are shown.
+        values by chunk and loads by parcel of those that are shown; at the end, what the best slates of each chunk are
+        worth.
         """
         held = self._held[key]
         held._slack = slack
+        bounds = np.zeros((held._n, 1))
         with held.only(chunks):
-            every = held._decide_pieces(np.array(tables), np.array(within), kink)
+            every = held._decide_pieces(np.array(tables), np.array(within), kink, bounds)
             parts = [every[chunk] for chunk in chunks]
             held.decided.update({chunk: (number, every[chunk]) for chunk in chunks})
             shown = np.concatenate([second for _, second in map(places_of, parts)])
@@ -195,7 +240,7 @@ class Worker:
         found = held.found(
             chunks, [first if held._rules is None else both(first, second) for first, second in map(places_of, parts)]
         )
-        return parts, found, values[chunks], _by_parcel(held._load, chunks, parcels)
+        return parts, found, values[chunks], _by_parcel(held._load, chunks, parcels), bounds[chunks]
 
     def allocate(
         self, key: int, chunks: list[int], tables: Floats, gamma: float, slack: float

@@ -34,7 +34,7 @@ Ints = npt.NDArray[np.int64]
 _CLOSE = 1e-13  # of the mass: a root is found
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def solve_chain(
     n: int, size: int, least: int, low: float, start: float, gamma: float, weight: float,
     rules: Rules, local: Local, work: Work,

@@ -27,7 +27,7 @@ _LEVEL = 1e-24  # relative to the squares of a column: it is equal for all fract
 _SAME = 1e-12  # relative to the squares of a column: it is a sum of those before
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def held_by(m: int, n_more: int, weight: float, nu: float, slight: float, rules: Rules, work: Work) -> int:
     """Write the vectors v_k of fractional candidates into work.columns, 0 for others; returns how many there are.
 
@@ -93,7 +93,7 @@ def held_by(m: int, n_more: int, weight: float, nu: float, slight: float, rules:
     return found
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def add_runs(
     a: int, m: int, cell0: int, vectors: int, slight: float, keep: bool, n_kept: int, n_runs: int, n_held: int,
     pairs: Pairs, sums: Sums, work: Work,

@@ -39,7 +39,7 @@ class Chain(NamedTuple):
     ends: Ints  # (several + 1,) where each of those starts
 
 
-@jit
+@jit(allocates=False)
 def demand(t: float, chain: Chain, of: Ints, which: int) -> tuple[float, int, float, float]:
     """What is demanded at a price t by those with the number `which` in `of`, or by all where it is -1.
 
@@ -97,7 +97,7 @@ def demand(t: float, chain: Chain, of: Ints, which: int) -> tuple[float, int, fl
     return mass, moving, below, above
 
 
-@jit
+@jit(allocates=False)
 def demand_root(
     most: float, low: float, at_low: tuple[float, int, float, float], start: float, chain: Chain, of: Ints, which: int
 ) -> tuple[float, float, float]:
@@ -144,7 +144,7 @@ def demand_root(
             new = above + gamma * min(1.0, f) if f > 0.0 else below - gamma * min(1.0, -f)
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def allot(t: float, chain: Chain, of: Ints, which: int, out: Floats, theta: Floats, moves: Ints) -> float:
     """Write what is demanded at a price t by those that demand speaks of into out; returns the mass.
 
@@ -177,7 +177,7 @@ def allot(t: float, chain: Chain, of: Ints, which: int, out: Floats, theta: Floa
     return mass
 
 
-@jit
+@jit(allocates=False)
 def share_out(
     most: float, low: float, high: float, chain: Chain, of: Ints, which: int, other: Floats, theta: Floats, moves: Ints
 ) -> None:

@@ -23,13 +23,13 @@ def room_for(rules: Rules | None) -> FurtherPrices:
     return further_prices(np.minimum(rules.size * widest, len(rules.staircase)))
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def visited(u: int, kept: FurtherPrices) -> bool:
     """Whether prices of an earlier visit are kept."""
     return bool(kept.start.size > 0 and kept.start[u] < kept.start[u + 1] and kept.category[kept.start[u]] != _NEVER)
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def recall(u: int, n_more: int, known: bool, kept: FurtherPrices, work: Work) -> None:
     """Write the prices of the last visit, if they are known, into work.omega, and 0 for all others."""
     for which in range(n_more):
@@ -45,7 +45,7 @@ def recall(u: int, n_more: int, known: bool, kept: FurtherPrices, work: Work) ->
             work.omega[mine] = kept.price[at]
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def remember(u: int, n_more: int, kept: FurtherPrices, work: Work) -> None:
     """Keep the positive prices of work.omega."""
     if kept.start.size == 0:

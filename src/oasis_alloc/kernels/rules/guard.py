@@ -30,7 +30,7 @@ _DEAREST = 1e15  # in largest scores over largest r: upper limit of the price of
 _SEARCH, _ALONE, _OTHER, _BETTER = range(4)
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def chain_at(
     user: User, gamma: float, nu: float, start: float, rules: Rules, local: Local, work: Work
 ) -> tuple[float, float]:
@@ -53,7 +53,7 @@ def chain_at(
     return solve_chain(n, rules.size[u], rules.least[u], low, start, gamma, rules.weight[u], rules, local, work)
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def guarded(n: int, work: Work) -> tuple[float, float, float]:
     """(sum r x, its change per unit of nu, times gamma, and what roundings of scores do to it, times gamma)."""
     total = 0.0
@@ -80,7 +80,7 @@ def guarded(n: int, work: Work) -> tuple[float, float, float]:
     return total, max(square, 0.0), blur
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def worth_at(n: int, gamma: float, cost: float, work: Work) -> float:
     """The user's smoothed dual value at the chain that was just solved, with what its prices cost."""
     value = cost
@@ -89,7 +89,7 @@ def worth_at(n: int, gamma: float, cost: float, work: Work) -> float:
     return value
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def guard_root(
     user: User, start_nu: float, start: float, most: float, rules: Rules, local: Local, work: Work
 ) -> tuple[float, float, float]:

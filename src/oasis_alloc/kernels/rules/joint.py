@@ -37,15 +37,15 @@ _RAISE = 30.0  # the first smoothing, where steps at it did not arrive
 _RAISES = 6
 _ARRIVED = 1e-6  # of a mass or a target
 _WARM_ARRIVED = 1e-9  # the same from the prices of the last visit
-_ROUNDING = 2e-15  # of the largest score, over the smoothing: what x can be known to, as in guard.py
-_SPACING = 2e-16  # of the largest score: what a threshold can be known to
+_ROUNDING = 2e-15  # of the largest mixed score, over the smoothing: what x can be known to, as in guard.py
+_SPACING = 2e-16  # of the same: what a threshold can be known to
 _KEPT = 2e-9  # of a target: more than has to be kept by a rounding of it
 _IDLE = 1e-7  # of the dual: what such roundings may be worth at the price of the guard
 _NEAR = 1e-11  # of the longest step: a price is at a corner
 _CAUTION = 8.0  # more of damping after a step that had to be shortened
 
 
-@jit
+@jit(allocates=False)
 def full_steps(stairs: Floats, weight: float, omega: float) -> int:
     """Steps below a price, which are taken as a whole."""
     full = 0
@@ -54,7 +54,7 @@ def full_steps(stairs: Floats, weight: float, omega: float) -> int:
     return full
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def further_cost(n_more: int, weight: float, rules: Rules, work: Work) -> float:
     """What the prices of the further categories add to the dual."""
     cost = 0.0
@@ -67,7 +67,7 @@ def further_cost(n_more: int, weight: float, rules: Rules, work: Work) -> float:
     return cost
 
 
-@jit
+@jit(allocates=False)
 def _dual(
     user: User, gamma: float, nu: float, start: float, rules: Rules, local: Local, work: Work
 ) -> tuple[float, float, float]:
@@ -81,7 +81,7 @@ def _dual(
     return value, t, cost
 
 
-@jit
+@jit(allocates=False)
 def _gradient(user: User, nu: float, idle: float, rules: Rules, work: Work, slope: Floats) -> float:
     """Write the slope of the dual in each price, the guard's last, 0 where a corner holds it; returns the largest.
 
@@ -117,13 +117,16 @@ def _gradient(user: User, nu: float, idle: float, rules: Rules, work: Work, slop
     return worst
 
 
-@jit
-def _mixed(n: int, x: Floats) -> int:
-    """Number of candidates that are neither in nor out."""
+@jit(allocates=False)
+def _mixed(n: int, nu: float, guarded: bool, work: Work) -> tuple[int, float]:
+    """(number of candidates that are neither in nor out, the largest number that their x is a difference of)."""
     mixed = n - n
+    size = 0.0
     for i in range(n):
-        mixed += 0.0 < x[i] < 1.0
-    return mixed
+        if 0.0 < work.x[i] < 1.0:
+            mixed += 1
+            size = max(size, abs(work.given[i]) + (nu * abs(work.r[i]) if guarded else 0.0))
+    return mixed, size
 
 
 class _System(NamedTuple):
@@ -134,7 +137,7 @@ class _System(NamedTuple):
     step: Floats  # (rules.FREE,) the step of each free price
 
 
-@jit
+@jit(allocates=False)
 def _newton(user: User, gamma: float, damping: float, n_free: int, system: _System, work: Work) -> None:
     """Write the damped Newton step of the free prices into step; the guard's is found in units of 1 / steepest."""
     n, n_more, steepest = user.n, user.n_more, user.steepest
@@ -200,7 +203,7 @@ def _newton(user: User, gamma: float, damping: float, n_free: int, system: _Syst
             step[k] /= steepest
 
 
-@jit
+@jit(allocates=False)
 def _room(stairs: Floats, weight: float, omega: float, slope: float) -> tuple[float, float]:
     """(least, most) that a price may become in one step: no further than the next corners, from a corner downhill."""
     full = full_steps(stairs, weight, omega)
@@ -225,14 +228,21 @@ def solve_joint(
 
     `warm` says that start_nu and work.omega are good prices to start from; without it all start at 0, as work.omega is.
     """
+    most_free = work.columns.shape[1]
+    system = _System(np.zeros(most_free, np.int64), np.zeros(user.n_more + 1), np.zeros(most_free))
+    return _solve(user, start, start_nu, warm, rules, local, work, system, np.zeros(user.n_more + 1))
+
+
+@jit(allocates=False)
+def _solve(
+    user: User, start: float, start_nu: float, warm: bool, rules: Rules, local: Local, work: Work, system: _System,
+    before: Floats,
+) -> tuple[float, float, float, bool]:  # fmt: skip
+    """As solve_joint, whose arrays are here; `before` (n_more + 1,) are the prices of the last step."""
     u, n, n_more, gamma, steepest = user.u, user.n, user.n_more, user.gamma, user.steepest
     weight = rules.weight[u]
-    slope = np.zeros(n_more + 1)
-    before = np.zeros(n_more + 1)
-    most_free = work.columns.shape[1]
-    free = np.zeros(most_free, np.int64)
-    step = np.zeros(most_free)
-    system = _System(free, slope, step)
+    free, slope, step = system
+    most_free = free.size
     largest = 0.0
     for i in range(n):
         largest = max(largest, work.given[i])
@@ -251,12 +261,12 @@ def solve_joint(
         told = False
         for _ in range(_WARM_STEPS if warm else _STEPS):
             idle = _IDLE * (largest + abs(value))
-            mixed = _mixed(n, work.x)
+            mixed, size = _mixed(n, nu, rules.target.size > 0, work)
             worst = _gradient(user, nu, 0.0 * idle if mixed > 0 else idle, rules, work, slope)
             if worst <= _CLOSE:
                 break
             # whole slates are known exactly, and the mass of many that are mixed only to the roundings of a threshold
-            rounding = (largest + nu * steepest) / now
+            rounding = size / now
             kept = mixed > 0 and nu * abs(slope[n_more]) <= idle
             told = kept and worst <= min(_SPACING * mixed * rounding, _ARRIVED)
             if told or (kept and worst <= _ROUNDING * rounding):

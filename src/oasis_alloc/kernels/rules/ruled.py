@@ -33,7 +33,7 @@ _SMOOTHED, _BOUND, _VALUE, _MISSES, _FRACTIONAL, _CURVED, _KEPT, _KEPT_USERS, _U
 _N_OUT = 9
 
 
-@jit
+@jit(allocates=False)
 def _climbed(mass: float, steps: Floats, weight: float) -> float:
     """Cost of a staircase up to a mass."""
     paid = 0.0
@@ -45,7 +45,7 @@ def _climbed(mass: float, steps: Floats, weight: float) -> float:
     return paid
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def _paid(steps: Floats, weight: float, several: int, work: Work) -> float:
     """Cost of the chain's staircase at the slate x, for grouped candidates."""
     paid = 0.0
@@ -57,7 +57,7 @@ def _paid(steps: Floats, weight: float, several: int, work: Work) -> float:
     return paid
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def diminished(u: int, n: int, rules: Rules, local: Local, work: Work) -> float:
     """Cost of all staircases of a solved user."""
     weight = rules.weight[u]
@@ -86,14 +86,14 @@ def diminished(u: int, n: int, rules: Rules, local: Local, work: Work) -> float:
     return paid
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def _margin(j: int, gamma: float, work: Work) -> float:
     """Distance of a candidate's score to the scores between which it is neither in nor out."""
     gain = work.c[j] - work.top[j]
     return float(max(-gain, gain - gamma, 0.0))
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def _mark(
     job: int, u: int, base: int, settled: Settled, gamma: float, pairs: Pairs, marks: Marks, rules: Rules, work: Work
 ) -> None:
@@ -120,10 +120,11 @@ def _mark(
             marks.state[a + i - base] = _IN if shown else _OUT_OF
 
 
-@jit
-def _nth(s: Floats, n: int, size: int) -> float:
-    """The size-th largest of s[:n] where it is positive, else 0."""
-    top = np.zeros(size)
+@jit(allocates=False)
+def _nth(s: Floats, n: int, size: int, top: Floats) -> float:
+    """The size-th largest of s[:n] where it is positive, else 0; `top` (size,) is scratch."""
+    for j in range(size):
+        top[j] = 0.0
     for i in range(n):
         if size > 0 and s[i] > top[size - 1]:
             j = size - 1
@@ -143,18 +144,27 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
     decide.decide, at a smoothing that is next to none. ATTAIN writes the most that users can have of pairs.value into
     marks.x, whatever the prices.
     """
+    local, work = scratch(users.first, users.last, pairs.indptr, rules)
+    before = sums.out if job == VISIT else np.zeros(_N_OUT)
+    _visit(job, users, pairs, point, sums, marks, rules, before, local, work)
+
+
+@jit(allocates=False)
+def _visit(
+    job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks: Marks, rules: Rules, before: Floats,
+    local: Local, work: Work,
+) -> None:  # fmt: skip
+    """As visit, whose arrays are here."""
     first, last, stride = users
     price, gamma, slack, threshold, nu, further = point
     n_extra = pairs.extra.shape[0]
     n_classes = price.shape[2]
-    local, work = scratch(first, last, pairs.indptr, rules)
     guarded = rules.target.size > 0
     warm = job != ATTAIN and slack < _EVERYTHING
     base = pairs.indptr[first]
     capacity = sums.kept.cell.size
-    before = sums.out if job == VISIT else np.zeros(_N_OUT)
     smoothed = before[_SMOOTHED]
-    bound = before[_BOUND]
+    bound = marks.bound[0] if job == DECIDE else before[_BOUND]
     worth = before[_VALUE]
     misses = int(before[_MISSES])
     fractional = int(before[_FRACTIONAL])
@@ -175,7 +185,7 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
                 work.s[i] = pairs.value[a + i]
         else:
             score(u, u + 1, pairs, price, work.s)
-        start = threshold[u] if warm else _nth(work.s, n, rules.size[u])
+        start = threshold[u] if warm else _nth(work.s, n, rules.size[u], work.held)
         start_nu = nu[u] if warm and guarded else 0.0
         near = slack if warm else max(gamma, 0.5 * start)
         code = pairs.code[a : a + n]
@@ -193,6 +203,9 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
             continue
         if job != VISIT:
             _mark(job, u, base, settled, gamma, pairs, marks, rules, work)
+            bound += cost
+            for i in range(m):
+                bound += max(work.c[i] - work.top[i], 0.0)
             continue
         misses += again
         remember(u, n_more, further, work)
@@ -235,6 +248,8 @@ def visit(job: int, users: Users, pairs: Pairs, point: Point, sums: Sums, marks:
             n_users += 1
             sums.kept.runs[n_users] = n_runs
             sums.kept.vectors[n_users] = n_held
+    if job == DECIDE:
+        marks.bound[0] = bound
     if job != VISIT:
         return
     sums.out[_SMOOTHED] = smoothed

@@ -148,7 +148,7 @@ def scratch(first: int, last: int, indptr: Ints, rules: Rules) -> tuple[Local, W
     return local, work
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def number(rules: Rules, code: npt.NDArray[np.integer[Any]], at: Ints, n: int, local: Local) -> None:
     """Number the categories of n candidates, whose classes are code[at[i]], in the order in which they come."""
     category_of = rules.of
@@ -170,7 +170,7 @@ def number(rules: Rules, code: npt.NDArray[np.integer[Any]], at: Ints, n: int, l
         count[k] = so_far
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def number_further(rules: Rules, code: npt.NDArray[np.integer[Any]], n: int, work: Work) -> int:
     """Number the further categories of n candidates; returns how many there are."""
     more, known, which = work.more, work.known, work.which
@@ -194,7 +194,7 @@ def number_further(rules: Rules, code: npt.NDArray[np.integer[Any]], n: int, wor
     return so_far
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def group(rules: Rules, n: int, weight: float, local: Local, work: Work) -> int:
     """Put candidates of staircases with several candidates together; returns how many such staircases there are."""
     alone, order, ends, stairs = work.alone, work.order, work.ends, work.stairs

@@ -38,7 +38,7 @@ class Settled(NamedTuple):
     again: int  # 1 where a first look was not enough though no guard had a say
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def settle(
     u: int, a: int, n: int, code: npt.NDArray[np.integer[Any]], start: float, slack: float, start_nu: float,
     gamma: float, warm: bool, further: FurtherPrices, rules: Rules, local: Local, work: Work,

@@ -19,7 +19,7 @@ Ints = npt.NDArray[np.int64]
 _CLOSE = 1e-13  # of the mass: a root is found
 
 
-@jit
+@jit(allocates=False)
 def level(t: float, member: Ints, a: int, b: int, gamma: float, c: Floats, ceil: Floats) -> tuple[float, int]:
     """(mass, candidates that move) of member[a:b] where all are held to t, and none is above its ceil."""
     mass = 0.0
@@ -35,7 +35,7 @@ def level(t: float, member: Ints, a: int, b: int, gamma: float, c: Floats, ceil:
     return mass, moving
 
 
-@jit
+@jit(allocates=False)
 def level_root(
     most: float, low: float, member: Ints, a: int, b: int, gamma: float, c: Floats, ceil: Floats
 ) -> tuple[float, float, float]:
@@ -85,7 +85,7 @@ def level_root(
             return high, low, high
 
 
-@jit
+@jit(allocates=False)
 def hold(
     most: float, low: float, high: float, member: Ints, a: int, b: int, gamma: float, c: Floats, ceil: Floats,
     out: Floats,
@@ -111,7 +111,7 @@ def hold(
         out[i] = x
 
 
-@jit
+@jit(allocates=False)
 def stair(
     p: float, a: int, b: int, gamma: float, weight: float, steps: Floats, order: Ints, c: Floats, ceil: Floats
 ) -> tuple[float, int, float, float]:
@@ -137,7 +137,7 @@ def stair(
     return float(j), -1, low, high
 
 
-@jit
+@jit(allocates=False)
 def smoothed_gain(gain: float, gamma: float) -> float:
     """The most that `gain x - gamma/2 x^2` can be for 0 <= x <= 1: what a candidate adds to the dual value."""
     if gain <= 0.0:  # most candidates

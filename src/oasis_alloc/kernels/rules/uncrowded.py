@@ -28,7 +28,7 @@ _NEAR = 1e-5  # of a slot: the most of it that is mixed away
 _LEAST_FREE = 1e-12  # of a mass that fills its places
 
 
-@jit
+@jit(allocates=False)
 def _full_root(
     c: Floats, m: int, size: int, low: float, start: float, gamma: float, top: Floats
 ) -> tuple[float, float, float]:
@@ -75,7 +75,7 @@ def _full_root(
             return high, low, high
 
 
-@jit
+@jit(allocates=False)
 def _crowded(
     m: int, code: npt.NDArray[np.integer[Any]], at: Ints, x: Floats, of: npt.NDArray[np.int32], free: Ints
 ) -> bool:
@@ -97,7 +97,7 @@ def _crowded(
     return False
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def plain_slate(
     u: int, a: int, n: int, code: npt.NDArray[np.integer[Any]], start: float, slack: float, gamma: float,
     rules: Rules, work: Work,

@@ -72,10 +72,16 @@ def stop_some(
     stop: Floats,
 ) -> None:  # fmt: skip
     """Stop goals in replicas: `stops` is (len(replicas), n_goals), and `stop` the price of a stop of each goal."""
+    n_kinds = indptr.shape[0]
     for at in range(stops.shape[0]):
-        for row in range(stops.shape[1]):
-            if stops[at, row]:
-                stop_replica(row, replicas[at] * indptr.shape[0], tables, indptr, cells, amount, stop[row])
+        if not stops[at].any():
+            continue
+        for kind in range(n_kinds):
+            table = tables[replicas[at] * n_kinds + kind]
+            for class_ in range(indptr.shape[1] - 1):
+                for e in range(indptr[kind, class_], indptr[kind, class_ + 1]):
+                    if stops[at, cells[0, e]]:
+                        table[cells[2, e], class_] += stop[cells[0, e]] * amount[e]
 
 
 @jit

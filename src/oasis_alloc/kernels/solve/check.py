@@ -87,3 +87,34 @@ def add_sizes(column: NDArray[Any], start: int, sums: NDArray[np.float64]) -> No
     """Add |c| of pair `start` and so on to sums (8,) in turn, so that it does not matter where pairs are cut."""
     for k in range(len(column)):
         sums[(start + k) & 7] += abs(np.float64(column[k]))
+
+
+@jit
+def find_items(
+    indptr: NDArray[np.int64],
+    item: NDArray[Any],
+    first: int,
+    begin: int,
+    start: NDArray[np.int64],
+    wanted: NDArray[np.int64],
+    mark: NDArray[np.int64],
+    found: NDArray[np.int64],
+) -> None:
+    """Find the pairs of user `first` and so on with the items `wanted[start[u]:start[u + 1]]` of every user u.
+
+    The pairs are `begin` and so on; found (wanted.size,) gets the pair of each wanted item that occurs. mark (n_items,)
+    zeros, scratch.
+    """
+    for user in range(len(indptr) - 1):
+        low = start[first + user]
+        high = start[first + user + 1]
+        if low == high:
+            continue
+        for k in range(low, high):
+            mark[wanted[k]] = k + 1
+        for pair in range(indptr[user], indptr[user + 1]):
+            k = mark[item[pair]]
+            if k > 0:
+                found[k - 1] = begin + pair
+        for k in range(low, high):
+            mark[wanted[k]] = 0

@@ -23,7 +23,7 @@ N_BINS = 512
 _TIED = 1e-6  # as in visit.py
 
 
-@jit
+@jit(allocates=False)
 def score(first: int, last: int, pairs: Pairs, price: Floats, out: Floats) -> None:
     """Write the priced scores of the pairs of users first <= u < last into out, which starts at the first one's."""
     indptr, code, value, extra, segment = pairs
@@ -83,10 +83,12 @@ def decide(
     size: int,
     margin: Floats,
     state: npt.NDArray[np.uint8],
+    bound: Floats,
 ) -> None:
     """Write IN, OUT_OF or UNDECIDED into state, which starts at the pairs of user `first`.
 
-    Pairs within `margin[cell]` (n_segments, n_classes) of their user's cut are undecided.
+    Pairs within `margin[cell]` (n_segments, n_classes) of their user's cut are undecided. What the best slates
+    are worth at these prices is added to bound (1,), as a visit does.
     """
     indptr = pairs.indptr
     longest = 0
@@ -95,6 +97,7 @@ def decide(
     s = np.empty(longest)
     top = np.empty(size + 1)
     base = indptr[first]
+    worth = bound[0]
     for u in range(first, last):
         a = indptr[u] - base
         n = indptr[u + 1] - indptr[u]
@@ -102,6 +105,8 @@ def decide(
         within = margin[pairs.segment[u]]
         score(u, u + 1, pairs, price, s)
         cut = _cut(s, n, size, top)
+        for j in range(size):
+            worth += max(top[j], 0.0)
         for i in range(n):
             if abs(s[i] - cut) <= within[k[i]]:
                 state[a + i] = UNDECIDED
@@ -109,6 +114,7 @@ def decide(
                 state[a + i] = IN
             else:
                 state[a + i] = OUT_OF
+    bound[0] = worth
 
 
 @jit

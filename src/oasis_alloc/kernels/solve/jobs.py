@@ -67,6 +67,7 @@ class Marks(NamedTuple):
     widest: float  # margins of the histogram end here
     histogram: npt.NDArray[np.int64]  # (N_BINS,)
     x: npt.NDArray[np.float64]  # pairs of the users visited; or users, for what they attain
+    bound: npt.NDArray[np.float64]  # (1,) to which decisions add what the best slates are worth
 
 
 def no_further() -> FurtherPrices:
@@ -86,6 +87,7 @@ def marks(
     widest: float = 1.0,
     histogram: npt.NDArray[np.int64] | None = None,
     x: npt.NDArray[np.float64] | None = None,
+    bound: npt.NDArray[np.float64] | None = None,
 ) -> Marks:
     """Marks of which some are not needed."""
     return Marks(
@@ -94,6 +96,7 @@ def marks(
         widest,
         np.empty(0, np.int64) if histogram is None else histogram,
         np.empty(0) if x is None else x,
+        np.empty(0) if bound is None else bound,
     )
 
 

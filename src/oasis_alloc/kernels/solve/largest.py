@@ -10,7 +10,7 @@ from oasis_alloc.kernels._jit import jit
 Floats = npt.NDArray[np.float64]
 
 
-@jit
+@jit(allocates=False)
 def largest(c: Floats, n: int, size: int, top: Floats) -> None:
     """Write the size + 1 largest of c[:n] into top, in descending order; minus infinity where there are fewer."""
     for j in range(size + 1):

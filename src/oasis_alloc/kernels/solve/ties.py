@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 _EXACT = 1e-12  # of the size: a mass that is left as it is
 
 
-@jit
+@jit(allocates=False)
 def spread(c: Floats, m: int, size: int, low: float, high: float, gamma: float, x: Floats) -> None:
     """Write the slate of c[:m] at thresholds low <= high into x, mixed so that its mass is `size` where they differ."""
     if low == high:
@@ -35,7 +35,7 @@ def spread(c: Floats, m: int, size: int, low: float, high: float, gamma: float, 
             x[i] += share * (min(1.0, max(0.0, (c[i] - low) / gamma)) - x[i])
 
 
-@jit
+@jit(allocates=False)
 def spread_around(c: Floats, m: int, size: int, t: float, gamma: float, x: Floats) -> None:
     """As `spread`, at a threshold t > 0 whose mass is `size` or as near as neighboring numbers let it be."""
     mass = 0.0

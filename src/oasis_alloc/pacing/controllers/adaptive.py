@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.pacing.controllers.base import STEP, Stateless, View, error, limited
+from oasis_alloc.pacing.controllers.base import STEP, Stateless, View
 
 
 class Adaptive(Stateless):
@@ -20,12 +20,13 @@ class Adaptive(Stateless):
         self.first, self.track, self.slow, self.caps_only = first, track, slow, caps_only
 
     def step(self, view: View) -> Floats:
-        near = np.minimum(view.elapsed, 1.0 - view.elapsed)  # what has not been corrected at the end is lost
-        tau = np.clip(self.slow * near, self.first, max(self.track, self.first))
-        tau = np.maximum(tau, 1.0 / (STEP * view.unit))  # one showing alone moves a price by at most a step
+        from oasis_alloc.kernels.pace import prices
+
         # A burst is ahead of any plan in time, and an hour without requests behind it. Prices cannot help that, so what
         # was planned is for the requests that came.
-        missed = error(view, view.floor_seen, view.cap_seen)
-        x = np.clip(missed / (view.unit * tau), -STEP, STEP)
-        wanted = limited(view, view.price + view.scale * x)
-        return np.where(view.live & self.caps_only, np.maximum(wanted, 0.0), wanted)
+        out = np.empty(view.price.size)
+        prices.adaptive(
+            view.live, view.price, view.low, view.high, view.scale, view.used, view.floor_seen, view.cap_seen,
+            view.unit, view.elapsed, self.first, self.track, self.slow, STEP, self.caps_only, out,
+        )  # fmt: skip
+        return out

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.pacing.controllers.base import STEP, Stateless, View, error, limited
+from oasis_alloc.pacing.controllers.base import STEP, Stateless, View
 
 
 class Mirror(Stateless):
@@ -20,7 +20,11 @@ class Mirror(Stateless):
         self.tau, self.entropic = tau, entropic
 
     def step(self, view: View) -> Floats:
-        x = np.clip(error(view, view.floor_whole, view.cap_whole) / (view.unit * self.tau), -STEP, STEP)
-        if self.entropic:
-            return limited(view, view.scale * np.sinh(np.arcsinh(view.price / view.scale) + x))
-        return limited(view, view.price + view.scale * x)
+        from oasis_alloc.kernels.pace import prices
+
+        out = np.empty(view.price.size)
+        prices.mirror(
+            view.live, view.price, view.low, view.high, view.scale, view.used, view.floor_whole, view.cap_whole,
+            view.unit, self.tau, STEP, self.entropic, out,
+        )  # fmt: skip
+        return out

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.pacing.controllers.base import View, error
+from oasis_alloc.pacing.controllers.base import View, error, within
 
 _LEAK = 0.995  # per tick
 _QUIET = 0.01  # relative errors that change nothing
@@ -33,18 +33,18 @@ class PI:
             self._integral[:], self._recent[:] = 0.0, 0.0
             return view.price
         span = np.where(np.isfinite(view.cap_whole), view.cap_whole, view.floor_whole)
-        part = np.clip(np.where(np.isfinite(span), span, 0.0) / view.unit, 0.0, 1.0)
+        part = within(np.where(np.isfinite(span), span, 0.0) / view.unit, 0.0, 1.0)
         kept = np.exp(-part / self.window)
         self._recent = np.where(view.live, kept * self._recent + missed, self._recent)
-        e = np.clip(self._recent / (np.maximum(self.window, self.least) * view.unit), -1.0, 1.0)
+        e = within(self._recent / (np.maximum(self.window, self.least) * view.unit), -1.0, 1.0)
         e = np.where(np.abs(e) < _QUIET, 0.0, e)
         gain = part / self.window  # the integral of an interval is in proportion to it
         self._integral = np.where(
-            view.live, np.clip(_LEAK**gain * self._integral + gain * e * 0.25, -1.0, 1.0), self._integral
+            view.live, within(_LEAK**gain * self._integral + gain * e * 0.25, -1.0, 1.0), self._integral
         )
         reach = np.maximum(view.scale, np.maximum(view.high, -view.low))
         wanted = view.base + view.scale * self.kp * e + reach * self.ki * self._integral
-        return np.where(view.live, np.clip(wanted, view.low, view.high), view.price)
+        return np.where(view.live, within(wanted, view.low, view.high), view.price)
 
     def pass_rates(self, n: int) -> Floats | None:
         return None

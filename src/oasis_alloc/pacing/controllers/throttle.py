@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.pacing.controllers.base import View
+from oasis_alloc.pacing.controllers.base import View, within
 
 _STEP = 1.1  # per minute
 _LEAST = 0.01
@@ -32,7 +32,7 @@ class Throttle:
         planned = np.where(np.isfinite(view.cap_whole), view.cap_whole, view.used)
         ahead += np.where(view.live, view.used - planned, 0.0)
         factor = _STEP ** (min(view.seconds, 300.0) / 60.0)
-        moved = np.clip(np.where(ahead > 0, rate / factor, rate * factor), _LEAST, 1.0)
+        moved = within(np.where(ahead > 0, rate / factor, rate * factor), _LEAST, 1.0)
         capped = np.isfinite(view.cap)
         self._rate = np.where(view.live & capped, moved, np.where(capped, rate, 1.0))
         return view.price

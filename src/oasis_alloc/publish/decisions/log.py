@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.environment import variable_in
 from oasis_alloc.common.files import replacing
@@ -39,6 +40,7 @@ _STARTING = threading.Lock()
 _LOGS: weakref.WeakSet[DecisionLog] = weakref.WeakSet()
 
 
+@suggesting
 class DecisionLog:
     """Writes the decisions of a service to Parquet files, without slowing the service.
 

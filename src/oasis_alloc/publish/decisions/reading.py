@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import shown
@@ -136,6 +137,7 @@ _SHOWN = (
 )  # fmt: skip
 
 
+@suggesting
 def read_decisions(
     folder: str | os.PathLike[str], *, since: float | None = None, until: float | None = None
 ) -> Decisions:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
 from oasis_alloc.errors import InputError, require
@@ -23,6 +24,7 @@ FORMAT, SCHEMA = "oasis_alloc.decisions", 1
 _TWO_64 = float(2**64)
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Decision(ByFields):
     """One logged decision; `docs/decision-logs.md` has the members as columns of Parquet and as JSON.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.files import write_whole
 from oasis_alloc.errors import OasisAllocError
 from oasis_alloc.publish.jobs.folder import PAGE, PUBLISHED, RUN, SOLUTION_PAGE, RunFolder
@@ -22,6 +23,7 @@ _KEEP = 60  # runs
 _Answer = TypeVar("_Answer")
 
 
+@suggesting
 def run_job(
     job: str | os.PathLike[str],
     *,

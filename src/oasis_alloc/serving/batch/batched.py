@@ -17,6 +17,7 @@ from oasis_alloc.serving.tally import Tally
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
+    from oasis_alloc.engines.ray.parts import Parts
 
 
 class Batched(StoredPolicy):
@@ -45,6 +46,12 @@ class Batched(StoredPolicy):
     def encode(self, ids: LabelsLike) -> Ints:
         """Item numbers of ids; see `Policy.encode`."""
         raise NotImplementedError
+
+    def _score_parts(self, candidates: Candidates) -> Parts:
+        """What `RayEngine.write_scores` writes."""
+        from oasis_alloc.serving.batch.score_parts import score_parts
+
+        return score_parts(self, self.encode, candidates, {"policy_id": self.policy_id})
 
     def to_redis(
         self, candidates: Candidates, address: str, *, prefix: str = "oasis_alloc", grace: float = 60.0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from oasis_alloc.serving.batch.batched import Batched
 
 ANSWERS = ("boost", "score", "rank")
-_ROWS = 1 << 17  # pairs of a row group, about
+ROWS = 1 << 17  # pairs of a row group, about
 _BYTES = 200  # of a pair while its row is made
 
 _Pairs = Callable[[int, int], tuple[Any, dict[str, Any]]]  # the items and columns of the pairs begin:end
@@ -31,7 +31,7 @@ def to_parquet(policy: Batched, encode: Callable[[Any], Any], candidates: Candid
     """See `Policy.to_parquet`."""
     pa, pq = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
     writer, written = None, 0
-    parts = answers_by_part(policy, encode, candidates, _ROWS)
+    parts = answers_by_part(policy, encode, candidates, ROWS)
     with closing(parts), replacing(path) as beside:
         try:
             for _, _, rows in parts:
@@ -46,9 +46,29 @@ def to_parquet(policy: Batched, encode: Callable[[Any], Any], candidates: Candid
 
 
 def answers_by_part(
-    policy: Batched, encode: Callable[[Any], Any], candidates: Candidates, pairs_at_once: int
-) -> Generator[tuple[int, int, dict[str, Any]]]:
-    """(first user, last user + 1, columns of their pairs): ids, boost, score and rank, some pairs at a time."""
+    policy: Batched, encode: Callable[[Any], Any], candidates: Candidates, pairs_at_once: int,
+    users: tuple[int, int] | None = None,
+) -> Generator[tuple[int, int, dict[str, Any]]]:  # fmt: skip
+    """(first user, last user + 1, columns of their pairs): ids, boost, score and rank, some pairs at a time.
+
+    `users` are the first and one after the last of those that are wanted; None takes all.
+    """
+    wanted, data = check_candidates(policy, candidates), policy.data
+    ids = candidates.item_ids
+    numbers = encode(np.arange(candidates.n_items) if ids is None else ids)
+    labels = {key: _labels(candidates.users[key]) for key in data.user_keys}
+    names = answer_names(ANSWERS, (candidates.user_name, candidates.item_name))
+    first, end = (0, candidates.n_users) if users is None else users
+    with _reading(candidates, wanted, pairs_at_once) as (pairs, rows):
+        while first < end:
+            last = int(np.searchsorted(candidates.indptr, candidates.indptr[first] + rows, side="right")) - 1
+            last = min(max(last, first + 1), end)
+            yield first, last, _rows(policy, candidates, pairs, numbers, labels, first, last, names)
+            first = last
+
+
+def check_candidates(policy: Batched, candidates: object) -> list[str]:
+    """The columns that scores need; `InputError` if candidates lack one of them, or a key of users."""
     from oasis_alloc.candidates import Candidates
 
     if not isinstance(candidates, Candidates):
@@ -57,20 +77,11 @@ def answers_by_part(
     for key in data.user_keys:
         if key not in candidates.users:
             raise InputError(f"candidates: the users have no key {key!r}, which prices depend on.")
-    for name in (wanted := dict.fromkeys((*data.columns, data.organic))):
+    wanted = list(dict.fromkeys((*data.columns, data.organic)))
+    for name in wanted:
         if name not in candidates.columns:
             raise InputError(f"candidates: the column {name!r} is missing.{candidates.no_column(name)}")
-    ids = candidates.item_ids
-    numbers = encode(np.arange(candidates.n_items) if ids is None else ids)
-    labels = {key: _labels(candidates.users[key]) for key in data.user_keys}
-    names = answer_names(ANSWERS, (candidates.user_name, candidates.item_name))
-    first = 0
-    with _reading(candidates, list(wanted), pairs_at_once) as (pairs, rows):
-        while first < candidates.n_users:
-            last = int(np.searchsorted(candidates.indptr, candidates.indptr[first] + rows, side="right")) - 1
-            last = min(max(last, first + 1), candidates.n_users)
-            yield first, last, _rows(policy, candidates, pairs, numbers, labels, first, last, names)
-            first = last
+    return wanted
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from oasis_alloc.serving.request.diversity import diversified
 from oasis_alloc.serving.request.reader import Request, User
 from oasis_alloc.serving.request.scorer import Scorer
 from oasis_alloc.serving.request.selection import MAX_SLOTS
+from oasis_alloc.serving.request.target_shares import TargetShares, calibrated
 
 _ITEMS = frozenset("bhilqBHI")  # characters of dtypes of items: integers that fit in int64
 _NUMBERS = frozenset("?bhilqBHILQefd")  # and of columns
@@ -69,6 +70,8 @@ class Checked:
         request, scores, _, options = self._scorer.ask(
             items, columns, names, user, attributes, k, pinned, exclude, fill
         )
+        if isinstance(diversify, TargetShares):
+            return calibrated(self._selector, scores, options, diversify, embeddings).positions
         if is_diverse:
             return diversified(self._selector, request, scores, options, diversify, embeddings).positions
         return self._selector.pick(request, scores, options).positions

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.pickling import ByFields
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Singles = npt.NDArray[np.float32]
 
 
+@suggesting
 @dataclass(frozen=True)
 class MMR:
     """Maximal marginal relevance: every pick maximizes `(1 - diversity) * score - diversity * similarity`.
@@ -61,6 +63,7 @@ class MMR:
         object.__setattr__(self, "diversity", _share(self.diversity, "MMR"))
 
 
+@suggesting
 @dataclass(frozen=True)
 class DPP:
     """Greedy MAP of a determinantal point process: every pick maximizes the determinant of the picks' kernel.
@@ -113,6 +116,7 @@ class DPP:
 Diversify: TypeAlias = MMR | DPP
 
 
+@suggesting
 class Embeddings(ByFields):
     """Vectors of all items of a policy, normalized once and used for many requests.
 
@@ -234,7 +238,10 @@ def prepared(scorer: Scorer, max_candidates: int, k: int | None, rule: object, e
 def checked(rule: object) -> Diversify:
     """The rule, or `InputError` for anything else."""
     if not isinstance(rule, MMR | DPP):
-        raise InputError(f"diversify={rule!r}: expected oa.MMR(...), oa.DPP(...) or None.")
+        raise InputError(
+            f"diversify={rule!r}: expected oa.MMR(...), oa.DPP(...) or None; policy.select and no other call takes "
+            "oa.TargetShares(...) as well."
+        )
     return rule
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.text_tables import TextTable, as_text
 from oasis_alloc.common.types import Floats, LabelsLike
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from oasis_alloc.signals.calibration.reliability import Reliability
 
 _FORMAT = "oasis_alloc.calibration"
-_MEMBERS = ("x", "y", "lower", "upper", "own", "rows", "key", "labels", "confidence")
+_MEMBERS = ("x", "y", "low", "high", "own", "rows", "key", "labels", "confidence")
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, repr=False)
 class Calibration(ColumnMap):
     """A monotone piecewise-linear map from scores to the outcomes that they predict, by segment; made by `fit`.
@@ -34,7 +36,7 @@ class Calibration(ColumnMap):
     - `x` (n_knots,): scores at the knots, ascending, the same for all segments.
     - `y` (1 + n_labels, n_knots): outcomes at the knots, never decreasing. Row 0 is the pooled map, which serves pairs
       without a label and with unknown ones; row 1 + k is the map of `labels[k]`.
-    - `lower`, `upper`: the same shape, the ends of intervals that hold with probability `confidence`.
+    - `low`, `high`: the same shape, the ends of intervals that hold with probability `confidence`.
     - `key`, `labels`: the key of users or items of the segments, and its labels; None and () without segments.
     - `own` (1 + n_labels,): the weight of a segment's own map, in [0, 1]; the rest is the pooled map's.
     - `rows` (1 + n_labels,): rows that were fitted.
@@ -53,8 +55,8 @@ class Calibration(ColumnMap):
     [0.2]
     """
 
-    lower: Floats = field(default_factory=lambda: np.zeros((1, 2)))
-    upper: Floats = field(default_factory=lambda: np.ones((1, 2)))
+    low: Floats = field(default_factory=lambda: np.zeros((1, 2)))
+    high: Floats = field(default_factory=lambda: np.ones((1, 2)))
     own: Floats = field(default_factory=lambda: np.ones(1))
     rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
     confidence: float = 0.95
@@ -171,8 +173,8 @@ class Calibration(ColumnMap):
         if real is None or not 0 < real < np.inf:
             raise InputError(f"scaled({shown(factor)}): expected a number above 0.")
         return Calibration(
-            self.x, frozen(self.y * real), self.key, self.labels, frozen(self.lower * real),
-            frozen(self.upper * real), self.own, self.rows, self.confidence,
+            self.x, frozen(self.y * real), self.key, self.labels, frozen(self.low * real),
+            frozen(self.high * real), self.own, self.rows, self.confidence,
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -185,15 +187,15 @@ class Calibration(ColumnMap):
         """
         parts = {name: getattr(self, name) for name in _MEMBERS}
         plain = {name: part.tolist() if isinstance(part, np.ndarray) else part for name, part in parts.items()}
-        return {"format": _FORMAT, "version": 1, **plain, "labels": list(self.labels)}
+        return {"format": _FORMAT, "schema": 1, **plain, "labels": list(self.labels)}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Calibration:
         """The calibration of `to_dict`; `InputError` for anything else."""
-        if not isinstance(document, Mapping) or document.get("format") != _FORMAT or document.get("version") != 1:
+        if not isinstance(document, Mapping) or document.get("format") != _FORMAT or document.get("schema") != 1:
             raise InputError(f"from_dict: expected what Calibration.to_dict returns, with the format {_FORMAT!r}.")
         try:
-            arrays = {name: frozen(document[name]) for name in ("x", "y", "lower", "upper", "own")}
+            arrays = {name: frozen(document[name]) for name in ("x", "y", "low", "high", "own")}
             made = cls(
                 **arrays,
                 rows=np.array(document["rows"], np.int64),
@@ -201,7 +203,7 @@ class Calibration(ColumnMap):
                 labels=tuple(document["labels"]),
                 confidence=float(document["confidence"]),
             )
-            fits = made.lower.shape == made.upper.shape == made.y.shape and made.own.shape == made.rows.shape
+            fits = made.low.shape == made.high.shape == made.y.shape and made.own.shape == made.rows.shape
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"from_dict: {type(error).__name__}: {error}; expected what to_dict returns.") from None
         if not fits or made.own.shape != (len(made.y),) or not (made.key is None or isinstance(made.key, str)):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import TextTable, as_text
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 _MAX_BINS = 10_000
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, repr=False)
 class Reliability(ByFields):
     """How well predictions match outcomes, in bins of about equal weight; made by `of` or `Calibration.reliability`.
 
     - `predicted`, `observed` (n_bins,): mean prediction and mean outcome of each bin, predictions ascending.
-    - `lower`, `upper` (n_bins,): Wilson's interval of the mean outcome, with probability `confidence`.
+    - `low`, `high` (n_bins,): Wilson's interval of the mean outcome, with probability `confidence`.
     - `weight` (n_bins,): the share of each bin, adding up to 1.
     - `calibration_error`: expected calibration error, `sum(weight * |observed - predicted|)`.
     - `brier`: mean of (prediction - outcome)^2.
@@ -48,8 +50,8 @@ class Reliability(ByFields):
 
     predicted: Floats
     observed: Floats
-    lower: Floats
-    upper: Floats
+    low: Floats
+    high: Floats
     weight: Floats
     calibration_error: float
     brier: float
@@ -104,13 +106,13 @@ class Reliability(ByFields):
         observed = np.bincount(index, w * y)[has] / mass[has]
         weight, mean = mass[has] / total, float(w @ y) / total
         effective = mass[has] ** 2 / squares[has]
-        lower, upper = _wilson(observed, effective, level)
+        low, high = _wilson(observed, effective, level)
         brier = float(w @ (p - y) ** 2) / total
         miscalibration = float(weight @ (predicted - observed) ** 2)
         resolution = float(weight @ (observed - mean) ** 2)
         uncertainty = float(w @ (y - mean) ** 2) / total
         return cls(
-            predicted, observed, lower, upper, weight, float(weight @ np.abs(observed - predicted)), brier,
+            predicted, observed, low, high, weight, float(weight @ np.abs(observed - predicted)), brier,
             miscalibration, resolution, uncertainty, brier - (miscalibration - resolution + uncertainty),
             float(w @ p), float(w @ y), level,
         )  # fmt: skip
@@ -123,7 +125,7 @@ class Reliability(ByFields):
         """
         if ax is None:
             ax = require("matplotlib.pyplot", "plot").subplots()[1]
-        below, above = self.observed - self.lower, self.upper - self.observed
+        below, above = self.observed - self.low, self.high - self.observed
         ax.errorbar(self.predicted, self.observed, [below, above], fmt="o-", color="#459db9", label="observed")
         ends = [min(self.predicted.min(), self.observed.min()), max(self.predicted.max(), self.observed.max())]
         ax.plot(ends, ends, "--", color="#8a8a8a", label="perfectly calibrated")
@@ -151,9 +153,7 @@ class Reliability(ByFields):
         """The bins as a table, with a line of numbers above it."""
         rows = [
             [f"{p:.4g}", f"{o:.4g}", f"{low:.4g} to {high:.4g}", f"{w:.1%}"]
-            for p, o, low, high, w in zip(
-                self.predicted, self.observed, self.lower, self.upper, self.weight, strict=True
-            )
+            for p, o, low, high, w in zip(self.predicted, self.observed, self.low, self.high, self.weight, strict=True)
         ]
         table = as_text(TextTable(["predicted", "observed", "interval", "share"], "rrrr", rows))
         parts = (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import as_listed, shown
 from oasis_alloc.common.pickling import ByFields
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 _FEWEST = 2  # clusters for a variance
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, repr=False)
 class SelectedError(ByFields):
     """How far outcomes of selected candidates are from their predictions; made by `from_randomized` or `from_split`.
 
     - `ratio`: outcomes per predicted outcome. 0.93 says that of 1,000 expected streams, 930 should occur.
-    - `standard_error`, `lower`, `upper`: of the ratio, and its interval with probability `confidence` (Student's t).
+    - `standard_error`, `low`, `high`: of the ratio, and its interval with probability `confidence` (Student's t).
     - `expected`, `occurred`: sums of predictions and outcomes of selected rows, weighted by 1 / propensity.
     - `rows`, `clusters`: selected rows, and the clusters that they are of.
     - `source`: "randomized slots" or "sample splitting".
@@ -56,8 +58,8 @@ class SelectedError(ByFields):
 
     ratio: float
     standard_error: float
-    lower: float
-    upper: float
+    low: float
+    high: float
     expected: float
     occurred: float
     rows: int
@@ -173,7 +175,7 @@ class SelectedError(ByFields):
         total = as_real(expected)
         if total is None or not np.isfinite(total):
             raise InputError(f"statement({shown(expected)}): expected a finite total.")
-        half = (self.upper - self.lower) / 2 * abs(total)
+        half = (self.high - self.low) / 2 * abs(total)
         digits = 0 if abs(total) >= 100 else 2
         return (
             f"of {total:,.{digits}f} expected {unit}, {total * self.ratio:,.{digits}f} +- {half:,.{digits}f} should "

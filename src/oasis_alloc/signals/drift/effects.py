@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.schema import shown
@@ -48,6 +49,7 @@ class DriftEffect:
     moves: str
 
 
+@suggesting
 def drift_effects(solution: Solution, candidates: Candidates, tolerance: float = 0.01) -> list[DriftEffect]:
     """What the prices of a solution would do to other candidates, from one visit to them: nothing is solved.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.types import ColumnsLike, Floats, Ints
@@ -21,6 +22,7 @@ _MAX_BINS = 1000
 _SAMPLE = 1 << 20  # values from which edges are made: more would not move them
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, repr=False)
 class Sketch(ByFields):
     """Counts of values in fixed bins, by name: of columns, priced scores, prices. Made by `of`, filled by `add`.
@@ -97,7 +99,7 @@ class Sketch(ByFields):
         parts = {
             name: {"edges": self.edges[name].tolist(), "counts": self.counts[name].tolist()} for name in self.edges
         }
-        return {"format": _FORMAT, "version": 1, "columns": parts}
+        return {"format": _FORMAT, "schema": 1, "columns": parts}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Sketch:
@@ -107,7 +109,7 @@ class Sketch(ByFields):
         [1, 1, 0]
         """
         wrong = "from_dict: expected what Sketch.to_dict returns"
-        if not isinstance(document, Mapping) or document.get("format") != _FORMAT or document.get("version") != 1:
+        if not isinstance(document, Mapping) or document.get("format") != _FORMAT or document.get("schema") != 1:
             raise InputError(f"{wrong}, with the format {_FORMAT!r}.")
         try:
             parts = dict(document["columns"])

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.text_tables import TextTable, as_text
 from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike
@@ -89,6 +90,7 @@ class Detector(Protocol):
         """Take in one number."""
 
 
+@suggesting
 class DriftWatch:
     """Watches the requests of a service: sketches a sample of them, compares, and raises alarms with hysteresis.
 

@@ -23,7 +23,7 @@ class Options:
     """What the estimates are made with, checked."""
 
     interval: str
-    level: float
+    confidence: float
     resamples: int
     seed: int
     min_effective: float
@@ -32,7 +32,7 @@ class Options:
 
 def options(
     interval: str,
-    level: float,
+    confidence: float,
     resamples: int,
     seed: int,
     min_effective: float,
@@ -42,9 +42,11 @@ def options(
     """Check the options that all estimators share; `what` begins the error messages."""
     if interval not in KINDS:
         raise InputError(f"{what}(interval={shown(interval)}): expected one of {', '.join(map(repr, KINDS))}.")
-    share, count, number = as_real(level), as_whole(resamples), as_whole(seed)
+    share, count, number = as_real(confidence), as_whole(resamples), as_whole(seed)
     if share is None or not 0.5 <= share < 1.0:
-        raise InputError(f"{what}(level={shown(level)}): expected a probability from 0.5 to below 1, such as 0.95.")
+        raise InputError(
+            f"{what}(confidence={shown(confidence)}): expected a probability from 0.5 to below 1, such as 0.95."
+        )
     if count is None or count < 100:
         raise InputError(f"{what}(resamples={shown(resamples)}): expected a whole number, 100 or more.")
     if number is None or number < 0:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from oasis_alloc.common.types import LabelsLike
 
 
+@suggesting
 def off_policy(
     outcomes: ArrayLike,
     logged: ArrayLike,
@@ -44,7 +46,7 @@ def off_policy(
     threshold: float | None = None,
     model_error: float | None = None,
     interval: str = "bootstrap",
-    level: float = 0.95,
+    confidence: float = 0.95,
     bounds: tuple[float, float] | None = None,
     max_weight: float | None = None,
     min_effective: float = 30.0,
@@ -75,9 +77,9 @@ def off_policy(
     model_error
         A bound of how far predictions are from expected outcomes, by which the switch estimator's bias is bounded; by
         default the distance to the bounds of outcomes.
-    interval, level
+    interval, confidence
         "bootstrap" (studentized), "bernstein" (empirical Bernstein, a guarantee for outcomes within bounds; wider) or
-        "normal", and the level of the intervals.
+        "normal", and the probability with which intervals hold.
     bounds
         (lowest, highest) possible outcome, for "bernstein" and the switch estimator; by default (0, 1).
     max_weight
@@ -115,7 +117,7 @@ def off_policy(
     >>> found["inverse propensity"].low < 0.28 < found["inverse propensity"].high
     True
     """
-    given = options(interval, level, resamples, seed, min_effective, bounds, "off_policy")
+    given = options(interval, confidence, resamples, seed, min_effective, bounds, "off_policy")
     outcomes, logged, target, requests, expected, predicted, predicted_target = in_one_order(
         outcomes=outcomes, logged=logged, target=target, requests=requests, expected=expected, predicted=predicted,
         predicted_target=predicted_target,
@@ -177,7 +179,7 @@ def result_of(
     own = mean_terms("logged policy", logged, requests, logged, most * (high - low))
     every = [own] if refused else [own, *terms]
     found = intervals(
-        every, given.interval, given.level, given.resamples, given.seed, expected / float(requests.sum()),
+        every, given.interval, given.confidence, given.resamples, given.seed, expected / float(requests.sum()),
         most * (high - low),
     )  # fmt: skip
     estimates = []
@@ -191,5 +193,5 @@ def result_of(
         )  # fmt: skip
     return OffPolicy(
         tuple(estimates[1:]), estimates[0], weights, () if refused else tuple(cautions(weights)), tuple(refused),
-        int(requests.sum()), requests.size, given.interval, given.level, threshold,
+        int(requests.sum()), requests.size, given.interval, given.confidence, threshold,
     )  # fmt: skip

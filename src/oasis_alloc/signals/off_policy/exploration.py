@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
@@ -47,8 +48,8 @@ class ExplorationChoice(Printed, ByFields):
     ----------
     share
         The share of the slots that is spread evenly over all candidates: `oa.Exploration(share=...)`.
-    difference, requests, power, level
-        What is detected, in how many requests, with which probability, by intervals of which level.
+    difference, requests, power, confidence
+        What is detected, in how many requests, with which probability, by intervals that hold with which probability.
     needed
         Requests that are needed at this share; `requests` or fewer.
     curve
@@ -66,7 +67,7 @@ class ExplorationChoice(Printed, ByFields):
     difference: float
     requests: float
     power: float
-    level: float
+    confidence: float
     needed: float
     curve: tuple[tuple[float, float], ...]
 
@@ -108,6 +109,7 @@ class _Shown(NamedTuple):
         return float(self.number @ terms)
 
 
+@suggesting
 def choose_exploration(
     difference: float,
     *,
@@ -119,7 +121,7 @@ def choose_exploration(
     policies: Sequence[Policy] | None = None,
     decisions: Decisions | None = None,
     power: float = 0.8,
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> ExplorationChoice:
     """Find the smallest exploration rate whose log can detect a given difference in a given time.
 
@@ -138,8 +140,8 @@ def choose_exploration(
     policies, decisions
         Instead of these: (current policy, other policy), and logged requests on which both are compared, from
         `read_decisions`. Neither needs propensities.
-    power, level
-        The probability of finding the difference, and the level of the intervals.
+    power, confidence
+        The probability of finding the difference, and the probability with which intervals hold.
 
     Returns
     -------
@@ -170,7 +172,7 @@ def choose_exploration(
     what = "choose_exploration"
     d = _positive(difference, what, "difference", "outcomes per request")
     n, squared = _positive(requests, what, "requests", "requests"), _positive(rate, what, "rate", "squared outcomes")
-    chance, sure = _between(power, what, "power"), _between(level, what, "level")
+    chance, sure = _between(power, what, "power"), _between(confidence, what, "confidence")
     if policies is not None or decisions is not None:
         of = _of_policies(policies, decisions, what)
     else:

@@ -30,7 +30,7 @@ Interval = tuple[float, float]
 
 
 def intervals(
-    found: Sequence[Terms], kind: str, level: float, resamples: int, seed: int, per_request: float, outcomes: float
+    found: Sequence[Terms], kind: str, confidence: float, resamples: int, seed: int, per_request: float, outcomes: float
 ) -> list[tuple[Interval, Interval]]:
     """(interval of theta, interval of its difference to the logged policy) of every estimator.
 
@@ -38,39 +38,39 @@ def intervals(
     that holds the outcomes of every request: both for Bernstein's.
     """
     if kind == "bernstein":
-        return [_bernstein_of(one, 1.0 - level, per_request, outcomes) for one in found]
-    tails = _normal(found, level) if kind == "normal" else _bootstrap(found, level, resamples, seed)
+        return [_bernstein_of(one, 1.0 - confidence, per_request, outcomes) for one in found]
+    tails = _normal(found, confidence) if kind == "normal" else _bootstrap(found, confidence, resamples, seed)
     out = []
     for one, (plain, apart) in zip(found, tails, strict=True):
         means = one.sums.mean(axis=0)
         both = []
         for difference, (low, high) in ((False, plain), (True, apart)):
             value, error = float(theta(means, difference)), standard_error(one.sums, difference)
-            more = _bias_margin(one.bias, error, level)
+            more = _bias_margin(one.bias, error, confidence)
             both.append((value + low * error - more, value + high * error + more) if error > 0.0 else (value, value))
         out.append((both[0], both[1]))
     return out
 
 
-def _bias_margin(bias: float, error: float, level: float) -> float:
+def _bias_margin(bias: float, error: float, confidence: float) -> float:
     """What a bound of the bias adds to each side: the quantile of |N(bias / error, 1)| instead of |N(0, 1)|."""
     from scipy.stats import ncx2, norm
 
     if bias <= 0.0 or error <= 0.0:
         return max(bias, 0.0)
     ratio = bias / error
-    quantile = math.sqrt(ncx2.ppf(level, 1, ratio**2)) if ratio < 30.0 else ratio + norm.ppf(level)
-    return float(quantile - norm.ppf(0.5 + level / 2)) * error
+    quantile = math.sqrt(ncx2.ppf(confidence, 1, ratio**2)) if ratio < 30.0 else ratio + norm.ppf(confidence)
+    return float(quantile - norm.ppf(0.5 + confidence / 2)) * error
 
 
-def _normal(found: Sequence[Terms], level: float) -> list[tuple[Interval, Interval]]:
+def _normal(found: Sequence[Terms], confidence: float) -> list[tuple[Interval, Interval]]:
     from scipy.stats import norm
 
-    z = float(norm.ppf(0.5 + level / 2))
+    z = float(norm.ppf(0.5 + confidence / 2))
     return [((-z, z), (-z, z)) for _ in found]
 
 
-def _bootstrap(found: Sequence[Terms], level: float, resamples: int, seed: int) -> list[tuple[Interval, Interval]]:
+def _bootstrap(found: Sequence[Terms], confidence: float, resamples: int, seed: int) -> list[tuple[Interval, Interval]]:
     """For every estimator, the two quantiles by which its standard error is multiplied, twice."""
     rng = np.random.default_rng(seed)
     stacked = np.concatenate([one.sums for one in found], axis=1)
@@ -91,7 +91,7 @@ def _bootstrap(found: Sequence[Terms], level: float, resamples: int, seed: int) 
         squares[:, _UPPER[0], _UPPER[1]] = drawn[:, first : first + width]
         squares[:, _UPPER[1], _UPPER[0]] = drawn[:, first : first + width]
         center = stacked[:, k * SUMS : (k + 1) * SUMS].mean(axis=0)
-        both = [_tails(means, squares, center, difference, units, level) for difference in (False, True)]
+        both = [_tails(means, squares, center, difference, units, confidence) for difference in (False, True)]
         out.append((both[0], both[1]))
     return out
 
@@ -109,7 +109,7 @@ def _resampled(features: Floats, resamples: int, rng: np.random.Generator) -> li
     return out
 
 
-def _tails(means: Floats, squares: Floats, center: Floats, difference: bool, units: int, level: float) -> Interval:
+def _tails(means: Floats, squares: Floats, center: Floats, difference: bool, units: int, confidence: float) -> Interval:
     """What to multiply the standard error by at both ends: minus the upper and minus the lower quantile of t*."""
     apart = theta(means, difference) - theta(center, difference)
     slopes = gradient(means, difference)
@@ -119,7 +119,7 @@ def _tails(means: Floats, squares: Floats, center: Floats, difference: bool, uni
     # a resample without any outcome has no error of its own: it says nothing of how far it may be off
     ratio = np.where(error > 0.0, ratio, np.where(apart > 0.0, np.inf, np.where(apart < 0.0, -np.inf, 0.0)))
     ratio[np.isnan(ratio)] = -np.inf
-    tail = (1.0 - level) / 2
+    tail = (1.0 - confidence) / 2
     low = float(np.quantile(ratio, 1.0 - tail, method="higher"))
     high = float(np.quantile(ratio, tail, method="lower"))
     return -low, -high

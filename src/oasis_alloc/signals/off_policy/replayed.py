@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _NAMED = 5  # policies that an error lists
 
 
+@suggesting
 def evaluate_policy(
     policy: Policy,
     decisions: Decisions,
@@ -45,7 +47,7 @@ def evaluate_policy(
     threshold: float | None = None,
     model_error: float | None = None,
     interval: str = "bootstrap",
-    level: float = 0.95,
+    confidence: float = 0.95,
     bounds: tuple[float, float] | None = None,
     max_weight: float | None = None,
     min_effective: float = 30.0,
@@ -79,7 +81,7 @@ def evaluate_policy(
         Accept a log of several policies. It is valid where each decision has its own propensities.
     by_user
         Whether requests of one user count as one unit, for intervals; by default if all decisions have a user.
-    threshold, model_error, interval, level, bounds, max_weight, min_effective, resamples, seed
+    threshold, model_error, interval, confidence, bounds, max_weight, min_effective, resamples, seed
         As in `off_policy`.
 
     Returns
@@ -120,7 +122,7 @@ def evaluate_policy(
     True
     """
     what = "evaluate_policy"
-    given = options(interval, level, resamples, seed, min_effective, bounds, what)
+    given = options(interval, confidence, resamples, seed, min_effective, bounds, what)
     if not isinstance(policy, Policy):
         raise InputError(f"{what}({shown(policy)}): expected a Policy, from solution.policy() or Policy.load.")
     if not isinstance(decisions, Decisions):

@@ -80,8 +80,8 @@ class OffPolicy(Printed, ByFields):
         Sentences about what the weights do not carry. With refusals there are no estimates.
     requests, units
         Number of requests, and of independent units: requests, or users.
-    interval, level
-        The kind of intervals, "bootstrap", "bernstein" or "normal", and their level.
+    interval, confidence
+        The kind of intervals, "bootstrap", "bernstein" or "normal", and the probability with which they hold.
     threshold
         The largest weight that the switch estimator uses; None without it.
 
@@ -89,7 +89,7 @@ class OffPolicy(Printed, ByFields):
     -------
     >>> import oasis_alloc as oa
     >>> found = oa.off_policy([1, 0, 0, 1] * 25, [0.5] * 100, [0.5, 0.5, 0.25, 0.75] * 25)
-    >>> found.best.estimator, found.refused, found.frame("pyarrow").num_rows
+    >>> found.best.estimator, found.refused, found.to_frame("pyarrow").num_rows
     ('self-normalized', False, 2)
     """
 
@@ -101,7 +101,7 @@ class OffPolicy(Printed, ByFields):
     requests: int
     units: int
     interval: str
-    level: float
+    confidence: float
     threshold: float | None = None
 
     @property
@@ -135,7 +135,7 @@ class OffPolicy(Printed, ByFields):
             return f"No estimate. {' '.join(self.refusals)}"
         one = self.best
         text = (
-            f"About {number(one.value, 4)} per request ({one.estimator}, {100 * self.level:g} % interval "
+            f"About {number(one.value, 4)} per request ({one.estimator}, {100 * self.confidence:g} % interval "
             f"{_end(one.low)} to {_end(one.high)}), against {number(self.logged.value, 4)} of the logged policy: "
         )
         if one.difference_low > 0.0:
@@ -146,7 +146,7 @@ class OffPolicy(Printed, ByFields):
             text += "the log cannot distinguish the two."
         return text + (" The weights carry little information." if self.cautions else "")
 
-    def frame(self, backend: str = "pandas") -> Any:
+    def to_frame(self, backend: str = "pandas") -> Any:
         """The estimates as a frame of "pandas", "polars" or "pyarrow", one row per estimator."""
         rows = {"estimator": [one.estimator for one in self.estimates]}
         return frame_of(rows | {name: [getattr(one, name) for one in self.estimates] for name in _MEMBERS}, backend)
@@ -163,7 +163,7 @@ class OffPolicy(Printed, ByFields):
             "requests": self.requests,
             "units": self.units,
             "interval": self.interval,
-            "level": self.level,
+            "confidence": self.confidence,
             "threshold": jsonable(self.threshold),
             "logged": self.logged.to_dict(),
             "estimates": [one.to_dict() for one in self.estimates],
@@ -183,7 +183,7 @@ class OffPolicy(Printed, ByFields):
     _parts = parts
 
     def _table(self) -> TextTable:
-        level = f"{100 * self.level:g} % interval"
+        interval = f"{100 * self.confidence:g} % interval"
         rows = [
             (
                 one.estimator, number(one.value, 4), f"{_end(one.low)} to {_end(one.high)}",
@@ -192,7 +192,7 @@ class OffPolicy(Printed, ByFields):
             for one in (*self.estimates, self.logged)
         ]  # fmt: skip
         rows[-1] = (*rows[-1][:3], "", "")
-        return TextTable(("per request", "value", level, "minus logged", level), "lrrrr", rows)
+        return TextTable(("per request", "value", interval, "minus logged", interval), "lrrrr", rows)
 
     def _weights(self) -> TextTable:
         of = self.weights

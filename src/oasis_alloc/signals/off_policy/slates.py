@@ -20,6 +20,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats, LabelsLike
 from oasis_alloc.data.row_labels import in_one_order
 from oasis_alloc.errors import InputError
@@ -42,6 +43,7 @@ from oasis_alloc.signals.off_policy.weights import weights_of
 _SYMMETRIC = 1e-9  # how far a matrix of joint probabilities may be from a symmetric one
 
 
+@suggesting
 def pseudo_inverse_weights(joint: ArrayLike, target: ArrayLike, shown: ArrayLike) -> Floats:
     """Weights of slates for the pseudo-inverse estimator, from the joint probabilities of the logging policy.
 
@@ -107,6 +109,7 @@ def pseudo_inverse_weights(joint: ArrayLike, target: ArrayLike, shown: ArrayLike
     return found
 
 
+@suggesting
 def off_policy_slates(
     outcomes: ArrayLike,
     logged: ArrayLike | None = None,
@@ -117,7 +120,7 @@ def off_policy_slates(
     predicted: ArrayLike | None = None,
     predicted_target: ArrayLike | None = None,
     interval: str = "bootstrap",
-    level: float = 0.95,
+    confidence: float = 0.95,
     bounds: tuple[float, float] | None = None,
     min_effective: float = 30.0,
     resamples: int = 1_000,
@@ -140,7 +143,7 @@ def off_policy_slates(
     predicted, predicted_target
         (n, k) for the cascade: predicted outcome of this slot and those below it, given the slots above: for the item
         shown, and averaged over what the other policy shows in this slot.
-    interval, level, bounds, min_effective, resamples, seed
+    interval, confidence, bounds, min_effective, resamples, seed
         As in `off_policy`; bounds are those of an outcome.
 
     Returns
@@ -172,7 +175,7 @@ def off_policy_slates(
     >>> one.low < 3.5 < one.high
     True
     """
-    given = options(interval, level, resamples, seed, min_effective, bounds, "off_policy_slates")
+    given = options(interval, confidence, resamples, seed, min_effective, bounds, "off_policy_slates")
     outcomes, logged, target, users, weights, predicted, predicted_target = in_one_order(
         outcomes=outcomes, logged=logged, target=target, users=users, weights=weights, predicted=predicted,
         predicted_target=predicted_target,

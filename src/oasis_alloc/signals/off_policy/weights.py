@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.types import Floats
 
@@ -19,6 +20,7 @@ _ERRORS = 4.0  # standard errors of the mean weight from which propensities are 
 _OVERLAP = 0.5  # overlap below which estimates are refused
 
 
+@suggesting
 @dataclass(frozen=True)
 class OffPolicyWeights:
     """What the importance weights of a log can carry.

@@ -72,25 +72,25 @@ class Shown:
         return drawn.values(self.pairs, self.x) + fixed
 
 
-def checked_level(level: object, what: str) -> float:
+def checked_confidence(confidence: object, what: str) -> float:
     """The coverage of an interval, in (0, 1)."""
-    number = as_real(level)
+    number = as_real(confidence)
     if number is None or not 0.0 < number < 1.0:
-        raise ProblemError(f"{what}: level={shown(level)}; expected a coverage in (0, 1), such as 0.95.")
+        raise ProblemError(f"{what}: confidence={shown(confidence)}; expected a coverage in (0, 1), such as 0.95.")
     return number
 
 
-def normal_interval(mean: float, variance: float, level: float) -> tuple[float, float, float, float]:
+def normal_interval(mean: float, variance: float, confidence: float) -> tuple[float, float, float, float]:
     """(mean, standard error, low, high) of a normal estimate."""
     error = float(np.sqrt(variance))
-    half = NormalDist().inv_cdf(0.5 + 0.5 * level) * error
+    half = NormalDist().inv_cdf(0.5 + 0.5 * confidence) * error
     return mean, error, mean - half, mean + half
 
 
-def draws_interval(values: Floats, level: float) -> tuple[float, float, float, float]:
+def draws_interval(values: Floats, confidence: float) -> tuple[float, float, float, float]:
     """(mean, deviation, low, high) of the draws; the interval is that of one more draw, by Student's t."""
     from scipy.special import stdtrit
 
     mean, deviation, n = float(values.mean()), float(values.std(ddof=1)), values.size
-    half = float(stdtrit(n - 1, 0.5 + 0.5 * level)) * deviation * float(np.sqrt(1.0 + 1.0 / n))
+    half = float(stdtrit(n - 1, 0.5 + 0.5 * confidence)) * deviation * float(np.sqrt(1.0 + 1.0 / n))
     return mean, deviation, mean - half, mean + half

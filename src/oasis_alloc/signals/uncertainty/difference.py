@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.signals.uncertainty.amounts import Shown, checked_level, draws_interval, normal_interval
+from oasis_alloc.signals.uncertainty.amounts import Shown, checked_confidence, draws_interval, normal_interval
 from oasis_alloc.signals.uncertainty.draws import Draws
 from oasis_alloc.signals.uncertainty.estimate import by_shrinkage
 from oasis_alloc.signals.uncertainty.solve import UncertainSolution
@@ -24,7 +25,7 @@ class ValueDifference:
     difference, standard_error
         Value of the second minus value of the first, and the standard deviation of its error.
     low, high
-        The interval that contains the true difference with probability `level`.
+        The interval that contains the true difference with probability `confidence`.
     stated
         The difference at the candidates' own columns.
 
@@ -40,7 +41,7 @@ class ValueDifference:
     low: float
     high: float
     stated: float
-    level: float
+    confidence: float
 
     @property
     def is_noise(self) -> bool:
@@ -49,18 +50,19 @@ class ValueDifference:
 
     def __str__(self) -> str:
         half = 0.5 * (self.high - self.low)
-        text = f"the two solutions differ by {self.difference:,.3g} +- {half:,.2g} ({100 * self.level:g} %)"
+        text = f"the two solutions differ by {self.difference:,.3g} +- {half:,.2g} ({100 * self.confidence:g} %)"
         if self.is_noise:
             return f"{text}: less than noise"
         return f"{text}: the {'second' if self.difference > 0 else 'first'} one is better"
 
 
+@suggesting
 def value_difference(
     first: Solution | UncertainSolution,
     second: Solution | UncertainSolution,
     *,
     draws: Draws | None = None,
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> ValueDifference:
     """Compare the objectives that two allocations will really have.
 
@@ -75,13 +77,14 @@ def value_difference(
         Solutions over the same users, items and pairs.
     draws
         Draws of the first solution's candidates, not used to find either solution.
-    level
+    confidence
         Coverage of the interval, in (0, 1).
 
     Raises
     ------
     ProblemError
-        For anything but two solutions of the same pairs, a level outside (0, 1), columns without standard deviations.
+        For anything but two solutions of the same pairs, a confidence outside (0, 1), and columns without standard
+        deviations.
 
     Example
     -------
@@ -94,7 +97,7 @@ def value_difference(
     >>> oa.value_difference(capped, free).is_noise
     True
     """
-    coverage = checked_level(level, "value_difference(...)")
+    coverage = checked_confidence(confidence, "value_difference(...)")
     one, other = Shown.of(first, "value_difference(first)"), Shown.of(second, "value_difference(second)")
     mine, theirs = one.problem.candidates, other.problem.candidates
     if not (np.array_equal(mine.indptr, theirs.indptr) and np.array_equal(mine.item, theirs.item)):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.labels import shown
@@ -24,6 +25,7 @@ Drawn: TypeAlias = "Mapping[str, npt.ArrayLike] | tuple[Mapping[str, npt.ArrayLi
 """What a function returns for one draw: columns by name, (n_pairs,) each; or these and the supply, (n_users,)."""
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class Draws(ByFields):
     """Equally likely draws of some columns, and of the supply of users.

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.signals.uncertainty.amounts import Shown, checked_level, draws_interval, normal_interval
+from oasis_alloc.signals.uncertainty.amounts import Shown, checked_confidence, draws_interval, normal_interval
 from oasis_alloc.signals.uncertainty.draws import Draws
 from oasis_alloc.signals.uncertainty.shrinkage import Prior
 from oasis_alloc.signals.uncertainty.solve import UncertainSolution
@@ -30,7 +31,7 @@ class ValueEstimate:
     value, standard_error
         The estimate and the standard deviation of its error.
     low, high
-        The interval that contains the true value with probability `level`.
+        The interval that contains the true value with probability `confidence`.
     stated
         The objective at the candidates' own columns, which is what the solve reports.
     method
@@ -49,7 +50,7 @@ class ValueEstimate:
     high: float
     stated: float
     method: str
-    level: float
+    confidence: float
 
     @property
     def optimism(self) -> float:
@@ -58,7 +59,7 @@ class ValueEstimate:
 
     def __str__(self) -> str:
         half = 0.5 * (self.high - self.low)
-        text = f"{self.value:,.4g} +- {half:,.2g} ({100 * self.level:g} %), by {self.method}"
+        text = f"{self.value:,.4g} +- {half:,.2g} ({100 * self.confidence:g} %), by {self.method}"
         if self.value == 0.0 or abs(self.optimism) <= half:
             return f"{text}; the solve states {self.stated:,.4g}"
         share = self.optimism / abs(self.value)
@@ -66,13 +67,14 @@ class ValueEstimate:
         return f"{text}; the solve states {self.stated:,.4g}, which is {100 * abs(share):.2g} % {way}"
 
 
+@suggesting
 def estimate_value(
     solution: Solution | UncertainSolution,
     *,
     draws: Draws | None = None,
     check: Candidates | None = None,
     by: str | None = None,
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> ValueEstimate:
     """Estimate the objective that an allocation will really have, with a standard error.
 
@@ -93,7 +95,7 @@ def estimate_value(
     by
         For shrinkage, a key of the items: candidates are shrunk to the mean of their group. Items without a label are a
         group.
-    level
+    confidence
         Coverage of the interval, in (0, 1).
 
     Returns
@@ -104,8 +106,8 @@ def estimate_value(
     Raises
     ------
     ProblemError
-        For anything but a solution, both `draws` and `check`, columns without standard deviations, other pairs, a level
-        outside (0, 1).
+        For anything but a solution, both `draws` and `check`, columns without standard deviations, other pairs, a
+        confidence outside (0, 1).
     SolverError
         For an infeasible problem.
 
@@ -120,7 +122,8 @@ def estimate_value(
     >>> round(estimate.stated), round(estimate.value), round(estimate.standard_error, 1)
     (109, 96, 1.7)
     """
-    own, coverage = Shown.of(solution, "estimate_value(solution)"), checked_level(level, "estimate_value(...)")
+    own = Shown.of(solution, "estimate_value(solution)")
+    coverage = checked_confidence(confidence, "estimate_value(...)")
     if draws is not None and check is not None:
         raise ProblemError("estimate_value(...): give draws= or check=, not both.")
     if draws is not None:

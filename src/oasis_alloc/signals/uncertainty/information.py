@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
@@ -54,6 +55,7 @@ class InformationValue:
         )
 
 
+@suggesting
 def perfect_information(
     problem: Problem, draws: Draws, *, gap: float = 1e-4, limit: int | None = None, threads: int | None = None
 ) -> InformationValue:

@@ -17,12 +17,14 @@ from typing import TypeAlias
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
 
 
+@suggesting
 @dataclass(frozen=True)
 class CVaR:
     """Conditional value at risk: the mean value over the worst `share` of the draws.
@@ -53,6 +55,7 @@ class CVaR:
         object.__setattr__(self, "share", share)
 
 
+@suggesting
 @dataclass(frozen=True)
 class LowerQuantile:
     """The value that is exceeded with probability `1 - probability`, if errors of pairs are independent.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
@@ -94,6 +95,7 @@ class UncertainSolution(ByFields):
         return f"UncertainSolution({self.solution.status}, risk={self.risk!r}, {numbers}, {spread})"
 
 
+@suggesting
 def solve_uncertain(
     problem: Problem,
     *,

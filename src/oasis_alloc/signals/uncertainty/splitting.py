@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.candidates import Candidates
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import shown
@@ -17,6 +18,7 @@ from oasis_alloc.common.seeds import Rng, as_seed
 from oasis_alloc.errors import InputError, ProblemError
 
 
+@suggesting
 def split_predictions(candidates: Candidates, share: float = 0.5, rng: Rng = 0) -> tuple[Candidates, Candidates]:
     """Split every uncertain column into two independent ones with the same mean.
 

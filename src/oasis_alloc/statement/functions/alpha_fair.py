@@ -8,13 +8,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.statement.functions.arguments import check_measure, nonnegative
 from oasis_alloc.statement.functions.log import BoundLog
-from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
+from oasis_alloc.statement.functions.separable import POWER, BoundSeparable, Separable, SlopeForm
 from oasis_alloc.statement.measures import Measure
 
 
+@suggesting
 def alpha_fair(measure: Measure, alpha: float, offset: float = 0.0) -> AlphaFair:
     """Alpha-fairness of the groups' totals, `sum_g (e_g + offset)^(1 - alpha) / (1 - alpha)`.
 
@@ -98,6 +100,9 @@ class BoundAlphaFair(BoundSeparable):
 
     def second_derivative(self, totals: Floats) -> Floats:
         return -self.alpha * self.weight * (totals + self.offset) ** (-self.alpha - 1.0)
+
+    def form(self) -> SlopeForm | None:
+        return SlopeForm(POWER, self.weight, self.offset, self.alpha) if self.alpha > 0.0 else None
 
     def expression(self, totals: Any) -> Any:
         import cvxpy as cp

@@ -74,9 +74,11 @@ class Band(Function):
         upper = np.where(none | (self.sense == ">="), np.inf, limit)
         impossible = np.flatnonzero((lower == np.inf) | (upper == -np.inf))
         if impossible.size:
+            label = labels[impossible[0]]
+            of = "" if label is None else f" of group {label!r}"
             raise ProblemError(
-                f"{self.name}: the limit of group {labels[impossible[0]]!r} is {limit[impossible[0]]} (1e20 and beyond "
-                "count as infinite); no total can satisfy it."
+                f"{self.name}: the limit{of} is {limit[impossible[0]]} (1e20 and beyond count as infinite); no total "
+                "can satisfy it."
             )
         if measure_is_nonnegative_count(self):
             unit = max(term.coefficient for term in self.measure.terms)

@@ -64,6 +64,10 @@ class BoundFunction(ByFields, ABC):
     def value(self, totals: Floats) -> float:
         """F(totals); minus infinity outside a hard band, however little; `excess` says how much."""
 
+    def parts(self, totals: Floats) -> float:
+        """Sum of the absolute numbers that `value` adds up at these totals: its rounding is a share of that."""
+        return abs(self.value(totals))
+
     @abstractmethod
     def conjugate(self, prices: Floats) -> float:
         """F*(prices), plus infinity outside the domain of the prices."""

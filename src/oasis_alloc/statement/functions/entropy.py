@@ -8,13 +8,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.arguments import check_measure, positive
-from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
+from oasis_alloc.statement.functions.separable import SHARES, BoundSeparable, Separable, SlopeForm
 from oasis_alloc.statement.measures import Measure
 
 
+@suggesting
 def entropy(measure: Measure, total: float | None = None) -> Entropy:
     """Shannon entropy of the groups' shares, `-sum_g p_g log p_g` with `p_g = e_g / total`.
 
@@ -113,6 +115,9 @@ class BoundEntropy(BoundSeparable):
     def second_derivative(self, totals: Floats) -> Floats:
         with np.errstate(divide="ignore", over="ignore"):
             return -self.weight / (self.total * totals)
+
+    def form(self) -> SlopeForm:
+        return SlopeForm(SHARES, self.weight / self.total, self.total * np.exp(-1.0))
 
     def expression(self, totals: Any) -> Any:
         import cvxpy as cp

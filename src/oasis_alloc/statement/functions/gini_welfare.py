@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import labelled, numbers_of
 from oasis_alloc.errors import ProblemError
@@ -19,6 +20,7 @@ from oasis_alloc.statement.functions.weighted import Weighted
 from oasis_alloc.statement.measures import Measure
 
 
+@suggesting
 def gini_welfare(measure: Measure, weights: npt.ArrayLike | None = None) -> GiniWelfare:
     """Totals weighted by rank from the worst-off, `sum_k weights_k e_(k)` with `e_(1) <= e_(2) <= ...`.
 
@@ -108,6 +110,9 @@ class BoundGiniWelfare(BoundSupport):
 
     def value(self, totals: Floats) -> float:
         return float(self.weights @ np.sort(totals))
+
+    def parts(self, totals: Floats) -> float:
+        return float(self.weights @ np.abs(np.sort(totals)))
 
     def nearest(self, point: Floats, slope: Floats, metric: Floats) -> Floats:
         from oasis_alloc.kernels.solve.permutahedron import nearest_in_permutahedron

@@ -8,16 +8,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
-from oasis_alloc.data.by_group import text_of
+from oasis_alloc.data.by_group import as_number, text_of
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.arguments import check_measure, for_every_group, numbers_per_group
 from oasis_alloc.statement.functions.entropy import OfShares, checked_total
-from oasis_alloc.statement.functions.separable import BoundSeparable
+from oasis_alloc.statement.functions.separable import POWER, SHARES, BoundSeparable, SlopeForm
 from oasis_alloc.statement.measures import Limit, Measure
 
 
-def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
+@suggesting
+def kl(measure: Measure, target: Limit, total: float | None = None, smoothing: float | None = None) -> Kl:
     """Kullback-Leibler divergence of the groups' shares from target shares, `sum_g p_g log(p_g / q_g) - p_g + q_g`.
 
     Parameters
@@ -32,6 +34,10 @@ def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
     total
         The number of which shares are taken, positive: `p_g = e_g / total`. None takes the problem's slots: summed over
         all users, the size of the slate, or the number of candidates if that is smaller.
+    smoothing
+        A number a in (0, 1) takes the divergence in the other direction, of the targets from the smoothed shares,
+        `sum_g q_g log(q_g / ((1 - a) p_g + a q_g))`: that of Steck, who uses 0.01. It grows with the share that a group
+        lacks, and is finite for shares of 0. None takes the one above.
 
     Returns
     -------
@@ -45,7 +51,8 @@ def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
     Raises
     ------
     ProblemError
-        If a target is not positive and finite, a group has none, or `total` is not positive and finite.
+        If a target is not positive and finite, a group has none, `total` is not positive and finite, or `smoothing` is
+        not between 0 and 1.
 
     Example
     -------
@@ -60,7 +67,14 @@ def kl(measure: Measure, target: Limit, total: float | None = None) -> Kl:
             f"kl({measure}, ...): targets are positive finite numbers, one per group. Use a cap of 0 for a group that "
             "gets nothing."
         )
-    return Kl(measure, target=targets, total=checked_total(f"kl({measure}, ...", total))
+    if smoothing is not None:
+        number = as_number(smoothing)
+        if number is None or not 0.0 < number < 1.0:
+            raise ProblemError(
+                f"kl({measure}, ..., smoothing={smoothing!r}): expected a number between 0 and 1, such as 0.01."
+            )
+        smoothing = number
+    return Kl(measure, target=targets, total=checked_total(f"kl({measure}, ...", total), smoothing=smoothing)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,18 +82,24 @@ class Kl(OfShares):
     """Divergence from target shares; made by `kl`."""
 
     target: Any = 1.0
+    smoothing: float | None = None
 
     title: ClassVar[str] = "kl"
     concave: ClassVar[bool] = False
 
     def options(self) -> str:
-        return f", {text_of(self.target)}" + super().options()
+        smoothing = "" if self.smoothing is None else f", smoothing={self.smoothing:g}"
+        return f", {text_of(self.target)}" + super().options() + smoothing
 
-    def bind(self, labels: Sequence[Any]) -> BoundKl:
+    def bind(self, labels: Sequence[Any]) -> BoundKl | BoundFromShares:
         target = for_every_group(self.target, labels, self.name, "target")
-        return BoundKl(
-            weight=-self.weight, groups=len(labels), total=self.known_total, target=target / max(target.sum(), 1e-300)
-        )
+        target = target / max(target.sum(), 1e-300)
+        weight, total = -self.weight, self.known_total
+        if self.smoothing is not None:
+            return BoundFromShares(
+                weight=weight, groups=len(labels), total=total, target=target, smoothing=self.smoothing
+            )
+        return BoundKl(weight=weight, groups=len(labels), total=total, target=target)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -95,6 +115,13 @@ class BoundKl(BoundSeparable):
             log = np.where(share == 0.0, 0.0, share * np.log(share / self.target))
         return np.where(share >= 0, -self.weight * (log - share + self.target), -np.inf)
 
+    def parts(self, totals: Floats) -> float:
+        share = np.maximum(totals / self.total, 0.0)
+        # of `-w (p log(p / q) - p + q)`, which is 0 at the target
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log = np.where(share == 0.0, 0.0, share * np.log(share / self.target))
+        return float(self.weight * np.sum(np.abs(log) + share + self.target))
+
     def slope(self, totals: Floats) -> Floats:
         share = np.maximum(totals / self.total, 0.0)
         with np.errstate(divide="ignore"):
@@ -107,8 +134,52 @@ class BoundKl(BoundSeparable):
         with np.errstate(divide="ignore", over="ignore"):
             return -self.weight / (self.total * totals)
 
+    def form(self) -> SlopeForm:
+        return SlopeForm(SHARES, self.weight / self.total, self.total * self.target)
+
     def expression(self, totals: Any) -> Any:
         import cvxpy as cp
 
         # q kl_div(p / q, 1): numbers near 1
         return -self.weight * (self.target @ cp.kl_div(cp.multiply(1.0 / (self.total * self.target), totals), 1.0))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BoundFromShares(BoundSeparable):
+    """`-w q log(q / ((1 - a) p + a q))`, p = e / N: with y = e + o, o = a q N / (1 - a), slope `w q / y`."""
+
+    total: float
+    target: Floats  # sums to 1
+    smoothing: float
+
+    @property
+    def offset(self) -> Floats:
+        """o: what a total would be where all of a smoothed share is smoothing."""
+        return np.asarray(self.target * (self.total * self.smoothing / (1.0 - self.smoothing)))
+
+    def f(self, totals: Floats) -> Floats:
+        smooth = (1.0 - self.smoothing) / self.total * (totals + self.offset)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = self.weight * self.target * np.log(smooth / self.target)
+        return np.where(smooth > 0.0, value, -np.inf)
+
+    def slope(self, totals: Floats) -> Floats:
+        y = totals + self.offset
+        return np.where(y > 0.0, self.weight * self.target / np.maximum(y, 1e-300), np.inf)
+
+    def inverse_slope(self, slope: Floats) -> Floats:
+        return np.where(slope > 0.0, self.weight * self.target / np.maximum(slope, 1e-300) - self.offset, np.inf)
+
+    def second_derivative(self, totals: Floats) -> Floats:
+        return -self.weight * self.target / (totals + self.offset) ** 2
+
+    def form(self) -> SlopeForm:
+        return SlopeForm(POWER, self.weight * self.target, self.offset)
+
+    def expression(self, totals: Any) -> Any:
+        import cvxpy as cp
+
+        size = self.typical(0.0) + self.offset  # logarithms of numbers near 1
+        scaled = cp.multiply(1.0 / size, totals + self.offset)
+        constant = self.target @ np.log((1.0 - self.smoothing) / self.total * size / self.target)
+        return self.weight * (self.target @ cp.log(scaled) + float(constant))

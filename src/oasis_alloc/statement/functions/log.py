@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.statement.functions.arguments import check_measure, nonnegative
-from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
+from oasis_alloc.statement.functions.separable import POWER, BoundSeparable, Separable, SlopeForm
 from oasis_alloc.statement.measures import Measure
 
 
+@suggesting
 def log(measure: Measure, offset: float = 1.0) -> Log:
     """Proportional fairness of the groups' totals, `sum_g log(e_g + offset)`.
 
@@ -84,6 +86,9 @@ class BoundLog(BoundSeparable):
 
     def second_derivative(self, totals: Floats) -> Floats:
         return -self.weight / (totals + self.offset) ** 2
+
+    def form(self) -> SlopeForm:
+        return SlopeForm(POWER, self.weight, self.offset)
 
     def expression(self, totals: Any) -> Any:
         import cvxpy as cp

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.statement.functions.arguments import check_measure, positive
 from oasis_alloc.statement.functions.base import Conic
@@ -16,6 +17,7 @@ from oasis_alloc.statement.functions.weighted import Weighted
 from oasis_alloc.statement.measures import Measure
 
 
+@suggesting
 def reach(measure: Measure, times: float = 1.0) -> Reach:
     """Totals counted up to a number of times, `sum_g min(e_g, times)`: amounts above `times` add nothing.
 
@@ -88,6 +90,9 @@ class BoundReach(BoundSoft):
 
     def value(self, totals: Floats) -> float:
         return float(np.sum(self.penalty * np.minimum(totals, self.lower)))
+
+    def parts(self, totals: Floats) -> float:
+        return float(np.sum(self.penalty * np.abs(np.minimum(totals, self.lower))))
 
     def conjugate(self, prices: Floats) -> float:
         return self.max_value + super().conjugate(prices)

@@ -11,13 +11,27 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.statement.functions.base import BoundFunction, Conic, Curve, PriceBox
 from oasis_alloc.statement.functions.weighted import Weighted
+
+SHARES, POWER, SQUARE = range(3)
+
+
+class SlopeForm(NamedTuple):
+    """The slope of f as a formula that kernels know, numbers or one per group: `kernels/solve/own_prices.py`.
+
+    `a log(b / e)` for SHARES, `a (e + b)^-c` for POWER and `a (b - e)` for SQUARE, with a > 0, and c > 0.
+    """
+
+    kind: int
+    a: Any
+    b: Any
+    c: Any = 1.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,12 +71,19 @@ class BoundSeparable(BoundFunction):
     def second_derivative(self, totals: Floats) -> Floats:
         """Weighted f'' of each total, <= 0."""
 
+    def form(self) -> SlopeForm | None:
+        """The slope as a formula for kernels; None if they do not know it."""
+        return None
+
     def within(self, min_total: Floats, max_total: Floats) -> Self:
         return replace(self, min_total=min_total, max_total=np.maximum(max_total, min_total))
 
     def value(self, totals: Floats) -> float:
         # totals are sums of floats: an end of the range may be missed by a rounding
         return float(np.sum(self.f(np.clip(totals, self.min_total, self.max_total))))
+
+    def parts(self, totals: Floats) -> float:
+        return float(np.sum(np.abs(self.f(np.clip(totals, self.min_total, self.max_total)))))
 
     def best(self, prices: Floats) -> Floats:
         """e*(lam), (n_groups,): the total that maximizes the group's part at its price."""

@@ -57,6 +57,9 @@ class Shifted(BoundFunction):
     def value(self, totals: Floats) -> float:
         return self.inner.value(totals + self.delivered)
 
+    def parts(self, totals: Floats) -> float:
+        return self.inner.parts(totals + self.delivered)
+
     def conjugate(self, prices: Floats) -> float:
         return self.inner.conjugate(prices) - float(prices @ self.delivered)
 
@@ -108,6 +111,9 @@ class ShiftedSupport(BoundSupport):
 
     def value(self, totals: Floats) -> float:
         return self.inner.value(totals + self.delivered)
+
+    def parts(self, totals: Floats) -> float:
+        return self.inner.parts(totals + self.delivered)
 
     def price_box(self) -> PriceBox:
         return super().price_box()._replace(limit=-self.delivered)

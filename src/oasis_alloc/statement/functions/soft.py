@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
@@ -17,6 +18,7 @@ from oasis_alloc.statement.functions.band import Band, boxes, checked_name, coni
 from oasis_alloc.statement.functions.base import BoundFunction, Conic, Function, PriceBox
 
 
+@suggesting
 def soft(constraint: Band, penalty: float) -> Soft:
     """A soft constraint: each unit by which the limit is missed costs `penalty`.
 
@@ -69,8 +71,11 @@ class Soft(Function):
     __repr__ = __str__
 
     def bind(self, labels: Sequence[Any]) -> BoundSoft:
-        hard = self.constraint.bind(labels)
+        hard = self.constraint.named(self.name).bind(labels)
         return BoundSoft(hard.lower, hard.upper, self.penalty)
+
+
+_AT_LIMIT = 1e-9  # share of a limit within which a total is at it
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +91,12 @@ class BoundSoft(BoundFunction):
 
     def value(self, totals: Floats) -> float:
         return -float(np.sum(self.penalty * distance(totals, self.lower, self.upper)))
+
+    def parts(self, totals: Floats) -> float:
+        # a miss is a difference of a limit and a total; at a limit, rounding decides whether there is one
+        floor, cap = (np.where(np.isfinite(limit), np.abs(limit), 0.0) for limit in (self.lower, self.upper))
+        at_floor, at_cap = totals <= self.lower + _AT_LIMIT * floor, totals >= self.upper - _AT_LIMIT * cap
+        return float(np.sum(self.penalty * (np.where(at_floor, floor, 0.0) + np.where(at_cap, cap, 0.0))))
 
     def conjugate(self, prices: Floats) -> float:
         if np.any(np.abs(prices) > self.penalty * (1 + 1e-12)):

@@ -8,14 +8,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import text_of
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.arguments import check_measure, for_every_group, numbers_per_group
-from oasis_alloc.statement.functions.separable import BoundSeparable, Separable
+from oasis_alloc.statement.functions.separable import SQUARE, BoundSeparable, Separable, SlopeForm
 from oasis_alloc.statement.measures import Limit, Measure
 
 
+@suggesting
 def square_deviation(measure: Measure, target: Limit) -> SquareDeviation:
     """Half the squared distance of every total to its target, `sum_g (e_g - target_g)^2 / 2`.
 
@@ -76,6 +78,9 @@ class BoundSquareDeviation(BoundSeparable):
     def f(self, totals: Floats) -> Floats:
         return -0.5 * self.weight * (totals - self.target) ** 2
 
+    def parts(self, totals: Floats) -> float:
+        return float(0.5 * abs(self.weight) * np.sum(totals**2 + self.target**2))
+
     def slope(self, totals: Floats) -> Floats:
         return self.weight * (self.target - totals)
 
@@ -84,6 +89,9 @@ class BoundSquareDeviation(BoundSeparable):
 
     def second_derivative(self, totals: Floats) -> Floats:
         return np.full(totals.size, -self.weight)
+
+    def form(self) -> SlopeForm:
+        return SlopeForm(SQUARE, self.weight, self.target)
 
     def expression(self, totals: Any) -> Any:
         import cvxpy as cp

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import text_of
 from oasis_alloc.errors import ProblemError
@@ -17,6 +18,7 @@ from oasis_alloc.statement.functions.weighted import Weighted
 from oasis_alloc.statement.measures import Limit, Measure
 
 
+@suggesting
 def worst_off(measure: Measure, weights: Limit | None = None) -> WorstOff:
     """The total of the worst-off group, `min_g e_g / weights_g`.
 

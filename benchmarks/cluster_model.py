@@ -1,0 +1,131 @@
+"""What a solve on a cluster costs at sizes that were not run: a model, and its plot next to what was measured.
+
+    seconds of a pass  = pairs * processor seconds per pair / threads of all actors + a round
+    seconds of a solve = passes * pairs * processor seconds per pair / threads + rounds * a round
+
+All constants are of the run (`runs/cluster.json`): processor seconds per pair, passes and rounds of one actor at the
+largest size, and the round of the most actors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PLOT = "cluster.svg"
+BYTES = 6  # of a pair: an item in 2 and a number in 4
+SIZES = (1e9, 1e10, 1e11, 1e12)
+THREADS = 16  # of an actor
+PAIRS = 2.5e9  # in an actor: 15 GB
+_COLORS = {"pass": "#0b5fa5", "solve": "#c0392b"}
+_INK, _GRID = "#333333", "#dddddd"
+Rows = list[dict[str, Any]]
+Table = tuple[tuple[str, ...], list[list[str]]]
+
+
+class Constants(NamedTuple):
+    """What the model takes from a run."""
+
+    per_pair: float  # processor seconds
+    passes: float
+    rounds: float
+    round: float  # seconds
+
+    def pass_(self, pairs: float, threads: float) -> float:
+        """Seconds of a pass.
+
+        >>> round(Constants(8e-9, 17.0, 66.0, 0.015).pass_(1e10, 64.0), 3)
+        1.265
+        """
+        return pairs * self.per_pair / threads + self.round
+
+    def solve(self, pairs: float, threads: float) -> float:
+        """Seconds of a solve."""
+        return self.passes * pairs * self.per_pair / threads + self.rounds * self.round
+
+
+def constants(rows: Rows) -> Constants:
+    """Read the constants from a run."""
+    actors = [row for row in rows if row["way"].startswith("actors")]
+    one = max((row for row in actors if row["way"] == "actors 1"), key=lambda row: row["pairs"])
+    most = max(actors, key=lambda row: (int(row["way"].split()[1]), row["pairs"]))
+    return Constants(one["pass_cpu"] / one["pairs"], one["passes"], one["rounds"], most["round"])
+
+
+def actors_for(pairs: float) -> int:
+    """Actors whose memory holds the pairs.
+
+    >>> [actors_for(pairs) for pairs in SIZES]
+    [1, 4, 40, 400]
+    """
+    return max(1, round(pairs / PAIRS))
+
+
+def measured(rows: Rows) -> Table:
+    """The table of what was run."""
+    heads = (
+        "pairs", "way", "pass s", "pass CPU ns a pair", "round ms", "solve s", "passes", "rounds", "start s",
+        "actors MB", "this process MB",
+    )  # fmt: skip
+    body = []
+    for row in rows:
+        numbers = {**row, "ns": 1e9 * row["pass_cpu"] / row["pairs"], "round": 1e3 * row["round"]}
+        forms = (
+            ("pass", ".3f"), ("ns", ".1f"), ("round", ".1f"), ("solve", ".1f"), ("passes", ".1f"), ("rounds", "d"),
+            ("start", ".1f"), ("actors_megabytes", ",.0f"), ("driver_megabytes", ",.0f"),
+        )  # fmt: skip
+        cells = [format(numbers[key], form) if key in numbers else "" for key, form in forms]
+        body.append([f"{row['pairs']:,}", row["way"], *cells])
+    return heads, body
+
+
+def predicted(rows: Rows) -> Table:
+    """The table of what was not run."""
+    known, body = constants(rows), []
+    for pairs in SIZES:
+        actors = actors_for(pairs)
+        threads = THREADS * actors
+        numbers = [f"{known.pass_(pairs, threads):.2f}", f"{known.solve(pairs, threads):.0f}"]
+        body.append([f"{pairs:.0e}".replace("e+", "e"), str(actors), f"{BYTES * pairs / actors / 1e9:.0f}", *numbers])
+    return ("pairs", f"actors of {THREADS} threads", "GB of pairs an actor", "a pass, s", "a solve, s"), body
+
+
+def draw(run: dict[str, Any] | None, file: Path) -> None:
+    """Write the plot as SVG, the same bytes for the same run: dots were measured, lines and rings are predicted."""
+    if run is None or not run["rows"]:
+        return
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    rows, known = run["rows"], constants(run["rows"])
+    style: Any = {"svg.hashsalt": "oasis_alloc", "svg.fonttype": "none", "font.size": 10, "text.color": _INK}
+    with mpl.rc_context(style):
+        figure = Figure(figsize=(9.0, 4.5), layout="constrained")
+        axes = figure.subplots()
+        ones = sorted((row for row in rows if row["way"] == "actors 1"), key=lambda row: row["pairs"])
+        small = [row["pairs"] for row in ones]
+        for name, of, cost in (("pass", known.pass_, "pass"), ("solve", known.solve, "solve")):
+            color = _COLORS[name]
+            said = f"a {name}, " + ("measured, 1 actor of 1 thread")
+            axes.plot(small, [row[cost] for row in ones], "o", color=color, markersize=6, label=said)
+            near = [small[0], 2 * PAIRS / THREADS]
+            axes.plot(near, [of(pairs, 1.0) for pairs in near], ":", color=color, linewidth=1.2)
+            far = [of(pairs, THREADS * actors_for(pairs)) for pairs in SIZES]
+            said = f"a {name}, predicted, actors of {THREADS} threads"
+            axes.plot(SIZES, far, "--o", color=color, fillstyle="none", markersize=7, linewidth=1.2, label=said)
+        for pairs in SIZES:
+            n = actors_for(pairs)
+            words = f"{n} actor{'s'[: n > 1]}"
+            axes.annotate(
+                words, (pairs, known.solve(pairs, THREADS * n)), (0, 9), textcoords="offset points", ha="center"
+            )
+        axes.axvspan(max(small), 2e12, color="#f2f2f2", zorder=0)
+        axes.text(max(small) * 1.3, 0.012, "nothing to the right of here was measured", fontsize=9)
+        axes.set(xscale="log", yscale="log", xlabel="pairs", ylabel="seconds", xlim=(small[0] / 2, 2e12))
+        axes.grid(color=_GRID, linewidth=0.6)
+        axes.set_axisbelow(True)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})

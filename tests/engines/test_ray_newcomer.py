@@ -1,0 +1,74 @@
+"""What a newcomer meets with bad input before a cluster starts: errors say what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import socket
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from clusters import candidates_of, files_of, pairs_frame, problems
+
+import oasis_alloc as oa
+from oasis_alloc.engines.ray import connection
+from oasis_alloc.errors import SolverError
+
+
+def test_partitions_with_different_schemas_are_named(tmp_path: Path) -> None:
+    """One partition was written over by another program, with another type and with a column less."""
+    stored = files_of(tmp_path)
+    path = Path(str(stored.directory)) / "part-00002.parquet"
+    table = pq.read_table(path)
+    at = table.column_names.index("relevance")
+    wide = table.set_column(at, "relevance", table.column("relevance").cast(pa.float64()))
+    for changed, words in (
+        (wide, r"part-00002\.parquet: column 'relevance' is float64 there and float32 in part-00000\.parquet"),
+        (table.drop_columns(["promotion"]), r"part-00002\.parquet has no column 'promotion'"),
+    ):
+        pq.write_table(changed, path)
+        with pytest.raises(oa.InputError, match=words):
+            stored.candidates()
+        with pytest.raises(oa.InputError, match=r"part-00002\.parquet is corrupt: .* Delete it and run"):
+            oa.Partitions.open(stored.directory)
+    again = oa.partition(tmp_path / "pairs.parquet", stored.directory, user_keys=["market"], rows_per_partition=4_000)
+    assert again.written == (2,), "what the message says helps"
+    again.candidates(items=candidates_of.items)
+
+
+def test_sources_with_different_schemas_are_named(tmp_path: Path) -> None:
+    (tmp_path / "pairs").mkdir()
+    frame = pairs_frame()
+    frame.iloc[:100].to_parquet(tmp_path / "pairs" / "a.parquet")
+    frame.iloc[100:].astype({"promotion": "float64"}).to_parquet(tmp_path / "pairs" / "b.parquet")
+    with pytest.raises(oa.InputError, match=r"b\.parquet: column 'promotion' is double, and float in a\.parquet"):
+        oa.partition(tmp_path / "pairs", tmp_path / "out", user_keys=["market"])
+
+
+@pytest.mark.ray  # it imports Ray, which takes as long as the rest
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'")
+def test_an_address_that_accepts_and_never_answers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert connection._PATIENCE <= 15.0, "twice of it is within 30 seconds"
+    monkeypatch.setattr(connection, "_PATIENCE", 0.2)
+    problem = problems["limits"](files_of(tmp_path).candidates(items=candidates_of.items))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        started = time.monotonic()
+        with pytest.raises(SolverError, match=rf"no Ray cluster answers at '{address}' \(timed out\)\. Check that"):
+            oa.solve(problem, engine=oa.RayEngine(address=address))
+    assert time.monotonic() - started < 30.0
+
+
+def test_a_store_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    for name, value in (
+        ("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    with pytest.raises(oa.InputError, match=r"s3://bucket/x/_partitions\.json cannot be read .*connect to 127"):
+        oa.Partitions.open("s3://bucket/x")
+    with pytest.raises(oa.InputError, match=r"'s3://bucket/pairs' cannot be read .*connect to 127"):
+        oa.partition("s3://bucket/pairs", tmp_path / "out")
