@@ -101,7 +101,7 @@ def _slots(candidates: oa.Candidates) -> oa.Problem:
 
 def _steady(candidates: oa.Candidates) -> oa.Problem:
     """Close to what was shown to some other users."""
-    few = _frame()
+    few = pairs_frame()
     few = few[few["user"] % 3 > 0]
     before = oa.Candidates.from_frames(few.drop(columns="market"), items=_Candidates.items)
     shown = oa.solve(oa.Problem(before, oa.total("promotion"), slate=oa.Slate(2)))
