@@ -82,7 +82,7 @@ def calls_of(engine: Chunked) -> list[Any]:
     program, size = engine.program, engine.survey().size
     prices = np.where(np.arange(program.n_rows) % 2 == 0, 0.1 * size, 0.0)
     out: list[Any] = []
-    for stride, gamma in ((2, 0.3), (2, 0.1), (1, 0.1), (1, 0.02)):
+    for stride, gamma in ((2, 0.3), (1, 0.1), (2, 0.1), (1, 0.02)):
         visit = engine.visit(prices, gamma * size, stride)
         out += [visit.bound, visit.totals, visit.curvature(prices)]
     out += visit.slates()

@@ -57,6 +57,7 @@ class RayChunks(Chunked):
         self._prices, self._margins = np.empty(0), np.empty(0)  # of the current call
         self._curvature: list[Any] = []  # of the last visit, as actors sent it
         self._curvature_of = 0  # the visit whose curvature is in `_kept`
+        self._buffers = self._kept  # for visits here; what actors send is as long as it has to be
         self._found_pairs = FoundPairs(program.arrays.like(0), self._fetched)
         self._decided: Decided | None = None  # what actors know of the last decision
         self._n_decisions = 0
@@ -158,7 +159,7 @@ class RayChunks(Chunked):
     def _visit_pieces(self, tables: Floats, gamma: float, stride: int) -> None:
         sample = self._sampled(stride)
         if sample is not None:
-            point = self._point(tables, gamma)
+            point, self._kept = self._point(tables, gamma), self._buffers
 
             def job(chunk: int) -> None:
                 self._load[chunk], self._square[chunk], self._out[chunk] = 0.0, 0.0, 0.0
@@ -220,8 +221,7 @@ class RayChunks(Chunked):
         if self._curvature_of != self.visits:
             missing = any(own is None for own in self._curvature)
             every = self._by_chunk("kept") if missing else self._curvature
-            for chunk, kept in enumerate(every):
-                self._kept[chunk] = self._as_kept(kept)
+            self._kept = [self._as_kept(kept) for kept in every]
             self._curvature, self._curvature_of = [], self.visits
         super()._curvature_chunks(tables)
 
