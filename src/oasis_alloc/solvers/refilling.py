@@ -23,7 +23,7 @@ _NOTHING = 1e-12
 
 def shown_by_user(program: Program, positions: Ints, x: Floats) -> Floats:
     """(n_users,) the slots that an allocation, given by its non-zeros, uses."""
-    return np.bincount(program.users_of(positions), x, program.n_users)
+    return np.asarray(np.bincount(program.users_of(positions), x, program.n_users), np.float64)
 
 
 def refilled(engine: Engine, positions: Ints, x: Floats, shown: Floats, prices: Floats) -> tuple[Ints, Floats]:
@@ -69,7 +69,7 @@ def refilled(engine: Engine, positions: Ints, x: Floats, shown: Floats, prices: 
 def priced(program: Program, pairs: PairView, prices: Floats) -> Floats:
     """(n,) the scores of single pairs at prices by row."""
     tables = program.tables(prices).reshape(len(program.base), program.n_cells)
-    score = pairs.value - tables[0, pairs.cells]
+    score: Floats = pairs.value - tables[0, pairs.cells]
     for k in range(1, len(program.base)):
         score -= tables[k, pairs.cells] * pairs.extra(k - 1)
     return score
