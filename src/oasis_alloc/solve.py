@@ -326,18 +326,18 @@ def lowered(
 
 def warm_start(program: Program, problem: Problem, start: Solution | Prices) -> WarmStart:
     """What a solution, or prices by name and label, say about a program."""
-    from oasis_alloc.solvers.kept import WarmStart, allocation_for, matched
+    from oasis_alloc.solvers.kept import WarmStart, allocation_for, matched, places
     from oasis_alloc.solvers.start import start_prices
 
     if not isinstance(start, Solution):
         return WarmStart(*start_prices(program, start))
     names = set(start.prices) & set(problem.names)
-    labels = {name: start.problem.labels(name) for name in names}
-    prices, known = matched(program, labels, start.prices)
+    where = places(program, {name: start.problem.labels(name) for name in names})
+    prices, known = matched(program, where, start.prices)
     kept = start._kept
     if kept is None:
         return WarmStart(prices, known)
-    smoothed, _ = matched(program, labels, kept.smoothed)
+    smoothed, _ = matched(program, where, kept.smoothed)
     allocation = allocation_for(program, problem.candidates, start.problem.candidates, kept)
     return WarmStart(prices, known, smoothed, kept.gamma, kept.recovered, kept.typical, allocation, kept.violation)
 

@@ -11,8 +11,13 @@ import pytest
 from effort import full_only
 
 import oasis_alloc as oa
+from oasis_alloc.engines.threads import Threads
+from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers import finisher
+from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.monitor import Monitor
+from oasis_alloc.solvers.refilling import priced, refilled, shown_by_user
+from oasis_alloc.solvers.repair import factors
 from oasis_alloc.solvers.settings import DUAL
 
 USERS, DEGREE, ITEMS = 250, 12, 60
@@ -123,3 +128,38 @@ def test_shares_that_just_add_up_are_solved() -> None:
     with DUAL.using(whole_relaxation=0):
         found = oa.solve(shares(-4e-4))
     assert found.status is oa.Status.SOLVED
+
+
+def test_slots_that_caps_took_are_filled_with_other_candidates() -> None:
+    """What is dropped for a cap leaves a slot, and the best candidates that limits have room for come in."""
+    cands = candidates()
+    program = lower(PROGRAMS["frequency"](cands))
+    rng = np.random.default_rng(3)
+    prices = rng.uniform(0.0, 0.3, program.n_rows)
+    with Threads(program, 1) as engine:
+        positions, x = engine.visit(prices, 0.2).slates()
+        shown = shown_by_user(program, positions, x)
+        less = np.where(rng.random(x.size) < 0.2, 0.0, x) * 0.9  # of a feasible allocation or not: rows have room now
+        less *= factors(program, engine.add_up(positions, less)[1])[engine.take(positions).cells]
+        found, more = refilled(engine, positions, less, shown, prices)
+        before, after = evaluate(engine, positions, less), evaluate(engine, found, more)
+        assert after.violation <= 1e-9
+        assert (np.diff(found) > 0).all()
+        assert more.max() <= 1.0 + 1e-12
+        used = shown_by_user(program, found, more)
+        assert (used <= shown + 1e-9).all()
+        assert used.sum() > shown_by_user(program, positions, less).sum() + 50.0
+        assert after.value > before.value
+        # a user who still has a free slot has no candidate of a positive score with room in all of its rows
+        every = engine.take(np.arange(program.n_pairs))
+        in_ = np.zeros(program.n_pairs)
+        in_[found] = more
+        score = priced(program, every, prices)
+        assert score == pytest.approx(engine.scores(prices), abs=1e-12)
+        _, upper, _ = program.bands()
+        room = upper - after.totals
+        touches = program.columns_of(every)
+        rows = program.arithmetic @ touches
+        fits = np.array([(room[rows[:, [p]].nonzero()[0]] > 1e-5).all() for p in range(program.n_pairs)])
+        free = (shown - used)[every.users] > 1e-5
+        assert not (free & fits & (score > 0.0) & (in_ < 1.0 - 1e-6)).any()

@@ -12,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oasis_alloc as oa
+from oasis_alloc.common.labels import same
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.markets import matching
 from oasis_alloc.program.lowering import lower
+from oasis_alloc.program.program import RowBlock
 from oasis_alloc.solvers.dual import Run, reporting
+from oasis_alloc.solvers.kept import _same_places
 from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.newcomers import with_newcomers
 from oasis_alloc.solvers.newton import SmoothedDual
@@ -201,3 +204,20 @@ def test_new_caps_are_sold_out_at_their_first_price() -> None:
         demand = engine.visit(found, 1e-6 * float(VALUE.mean())).totals
     assert np.array_equal(found[known], prices[known])
     assert 30.0 <= demand[POPULAR] <= 50.0 < 0.2 * SHOWN[POPULAR]
+
+
+def test_groups_of_several_keys_are_matched_label_by_label() -> None:
+    """Where labels are added, left out and in another order, every price stays with its own."""
+    rng = np.random.default_rng(5)
+    kinds: list[Any] = ["a", 7, 7.5, None, True, "7"]
+    pairs = [(kinds[k], int(j)) for k in range(len(kinds)) for j in range(9)]
+    for one in (pairs, [label for label, _ in pairs[::9]], [pairs[3]]):
+        for _ in range(5):
+            before = [one[k] for k in rng.permutation(len(one))[: max(1, len(one) - 2)]]
+            now = [one[k] for k in rng.permutation(len(one))[: max(1, len(one) - 2)]]
+            block = RowBlock("b", slice(0, len(now)), object(), now)  # type: ignore[arg-type]  # only labels count
+            at, of = _same_places(before, block)
+            found = {(type(now[g]), now[g]): (type(before[k]), before[k]) for g, k in zip(at, of, strict=True)}
+            assert all(new == old for new, old in found.items())
+            keys = [{same(label) for label in labels} for labels in (before, now)]
+            assert len(found) == len(keys[0] & keys[1])

@@ -3,7 +3,7 @@
 1. Prices on a sample of users, with much smoothing: cheap passes while prices are far off.
 2. All users, smoothing divided by three until the finisher can take all fractional pairs.
 3. If the loss from smoothing is within the requested gap, a few more steps meet the limits (primal_recovery.py).
-4. Rounds of the finisher (finisher.py), each certified by a visit, until the gap is reached.
+4. Rounds of the finisher (finisher.py), each certified by a decision on all pairs, until the gap is reached.
 5. If constraints seem to conflict, the least relaxation is solved as a separate problem (relaxation.py).
 
 Every visit to all users gives the unsmoothed bound; the best is kept.

@@ -1,4 +1,4 @@
-"""The exact finisher: fix the pairs that prices decide, solve the rest exactly, and certify with the next visit.
+"""The exact finisher: fix the pairs that prices decide, solve the rest exactly, and certify with the next decision.
 
 From the prices every pair has a margin (kernels/decide.py). Pairs with a wide margin are fixed in or out; the narrow
 ones are undecided and go into a linear program (restricted.py) that gives a nearly integral allocation and better

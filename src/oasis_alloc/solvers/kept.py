@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -89,36 +89,59 @@ def digest_of_rules(program: Program) -> bytes:
     return digest.digest()
 
 
-def matched(
-    program: Program, labels: Mapping[str, Sequence[Any]], numbers: Mapping[str, Floats]
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """(numbers by row of the program, rows that have one), from numbers by name with the labels of their groups."""
+Places: TypeAlias = Mapping[str, tuple[Ints, Ints]]
+"""By name: groups of the program, and the earlier groups with the same labels."""
+
+
+def places(program: Program, labels: Mapping[str, Sequence[Any]]) -> Places:
+    """Where the program has the groups of earlier constraints and functions, by their names and labels."""
+    return {block.name: _same_places(labels[block.name], block) for block in program.blocks if block.name in labels}
+
+
+def matched(program: Program, where: Places, numbers: Mapping[str, Floats]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """(numbers by row of the program, rows that have one), from earlier numbers by name and group."""
     out, known = np.zeros(program.n_rows), np.zeros(program.n_rows, np.bool_)
     for block in program.blocks:
-        if block.name in numbers:
-            at, of = _places(labels[block.name], block)
+        if block.name in numbers and block.name in where:
+            at, of = where[block.name]
             out[block.rows.start + at] = numbers[block.name][of]
             known[block.rows.start + at] = True
     return out, known
 
 
-def _places(labels: Sequence[Any], block: RowBlock) -> tuple[Ints, Ints]:
+def _same_places(labels: Sequence[Any], block: RowBlock) -> tuple[Ints, Ints]:
     """(groups of the block, the groups of `labels` with the same label)."""
-    if labels is block.labels or (len(labels) == len(block.labels) and list(labels) == list(block.labels)):
-        here = np.arange(len(labels))
+    before, now = list(labels), list(block.labels)
+    if labels is block.labels or before == now:
+        here = np.arange(len(before))
         return here, here
-    number = {label: g for g, label in enumerate(_keys(labels))}
-    found = np.array([number.get(label, -1) for label in _keys(block.labels)], np.int64)
-    at = np.flatnonzero(found >= 0)
-    return at, found[at]
+    codes = _numbers(before, now)
+    first, second = codes[: len(before)], codes[len(before) :]
+    _, of, at = np.intersect1d(first, second, assume_unique=True, return_indices=True)
+    return at, of
 
 
-def _keys(labels: Sequence[Any]) -> list[Any]:
-    """Lookup keys of labels, by part where they are of several keys: parts are mostly plain."""
-    given = list(labels)
-    if not given or not all(type(label) is tuple for label in given) or len(set(map(len, given))) > 1:
-        return all_same(given)
-    return list(zip(*(all_same(list(part)) for part in zip(*given, strict=True)), strict=True))
+def _numbers(before: list[Any], now: list[Any]) -> Ints:
+    """A number for every label of both lists, the same for equal labels.
+
+    Labels of several keys get theirs key by key: as tuples, hundreds of thousands of them take seconds to look up.
+    """
+    both = before + now
+    width = len(both[0]) if both and type(both[0]) is tuple else 0
+    if not width or set(map(type, both)) != {tuple} or set(map(len, both)) != {width}:
+        return _of_one_key(both)
+    out = _of_one_key([label[0] for label in both])
+    for k in range(1, width):
+        part = _of_one_key([label[k] for label in both])
+        out = np.unique(out * (part.max() + 1) + part, return_inverse=True)[1]
+    return out
+
+
+def _of_one_key(labels: list[Any]) -> Ints:
+    """A number for every label, in the order of first appearance."""
+    keys = all_same(labels)
+    number = {key: k for k, key in enumerate(dict.fromkeys(keys))}
+    return np.fromiter(map(number.__getitem__, keys), np.int64, len(keys))
 
 
 def allocation_for(program: Program, now: Candidates, before: Candidates, kept: Kept) -> tuple[Ints, Floats] | None:

@@ -16,6 +16,7 @@ from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.dual import Run
+from oasis_alloc.solvers.refilling import priced
 
 _OUT = 8.0  # price at which nothing of a row is shown, in the largest value
 _PART = 1 << 22  # pairs looked up at a time
@@ -65,11 +66,7 @@ def _sold_out(engine: Engine, prices: Floats, rows: Ints, gamma: float, largest:
     positions = _pairs_in(engine, rows)
     out[rows] = 0.0
     pairs = engine.take(positions)
-    tables = program.tables(out).reshape(len(program.base), program.n_cells)
-    score = pairs.value - tables[0, pairs.cells]
-    for k in range(1, len(program.base)):
-        score -= tables[k, pairs.cells] * pairs.extra(k - 1)
-    gain = score - thresholds[pairs.users]
+    gain = priced(program, pairs, out) - thresholds[pairs.users]
     adds = sp.coo_array(program.arithmetic[rows] @ program.columns_of(pairs))
     row, pair = adds.coords
     entry = np.divide(gain[pair], adds.data, out=np.full(pair.size, -np.inf), where=adds.data > 0.0)

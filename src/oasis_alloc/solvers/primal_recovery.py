@@ -23,6 +23,7 @@ from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.losses import lost_by_curves, lost_by_smoothing, lost_by_supports
 from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimize
+from oasis_alloc.solvers.refilling import refilled, shown_by_user
 from oasis_alloc.solvers.repair import only_caps, rebalance, trimmed
 from oasis_alloc.solvers.settings import DualSettings
 
@@ -81,7 +82,9 @@ def recover_primal(
         prices = program.prices(point.z)
         positions, x = point.visit.slates()
         if may_move:
+            shown = shown_by_user(program, positions, x)
             rebalance(engine, positions, x, point.visit.totals)
+            positions, x = refilled(engine, positions, x, shown, prices)
         elif may_drop:
             less = trimmed(engine, positions, x, point.visit.totals)
             x = x if less is None else less

@@ -94,7 +94,7 @@ def rebalance(engine: Engine, positions: Ints, x: Floats, totals: Floats) -> Non
     soft = np.isfinite(penalty)
     lower[soft], upper[soft] = -np.inf, np.inf
     if np.isfinite(upper).any():
-        entries, after = _entries(program), totals.copy()
+        entries, after = entries_of(program), totals.copy()
         for kernel in (transfer, refill):  # in this order for all users: the excess over caps takes room first
             for part, ends in _parts(program, positions):
                 mine = positions[part], x[part]
@@ -130,7 +130,7 @@ def _scale(engine: Engine, positions: Ints, x: Floats, factor: Floats) -> None:
             x[part] *= factor[engine.take(positions[part]).cells]
 
 
-def _entries(program: Program) -> Entries:
+def entries_of(program: Program) -> Entries:
     """The rows in which the pairs of a cell count."""
     from oasis_alloc.kernels.solve.transfer import Entries
 

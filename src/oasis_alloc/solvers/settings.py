@@ -97,7 +97,7 @@ class DualSettings:
     recovery_aim: float = 0.9  # share of what smoothing may take that the next gamma aims at
     smoothing_share: float = 0.7  # of the requested gap that smoothing may cost
     met: float = 1e-6  # residual at which slates will do if they meet all limits
-    moved: tuple[float, ...] = (0.3, 0.03)  # of the gap: cost that moving may have, at first and in a second try
+    moved: tuple[float, ...] = (0.5, 0.1)  # of the gap: cost that moving may have, at first and in a second try
     movable: float = 0.25  # of the open pairs of a row
     dropped: float = 12.0  # gammas that what cannot be moved is worth, where it is near to being dropped
     recovery_steps: int = 16  # Newton steps

@@ -129,22 +129,34 @@ def transfer(
 
 
 @jit
+def fill(
+    first: Ints, cell: Ints, extra: Floats, entries: Entries, lower: Floats, upper: Floats, totals: Floats,
+    free: Floats, x: Floats,
+) -> float:  # fmt: skip
+    """Add at most `free` (n_users,) of mass to each user's pairs in their order, if rows have room; returns the sum."""
+    added = 0.0
+    none = min(-1, -first.size)
+    for u in range(first.size - 1):
+        left = free[u]
+        for i in range(first[u], first[u + 1]):
+            if left <= _WHOLE:
+                break
+            step = _room(none, i, min(left, 1.0 - x[i]), cell, extra, entries, lower, upper, totals)
+            left -= step
+            added += step
+            _add(i, step, cell, extra, entries, totals, x)
+    return added
+
+
+@jit
 def refill(
     first: Ints, cell: Ints, extra: Floats, entries: Entries, lower: Floats, upper: Floats, totals: Floats, x: Floats
 ) -> float:
     """Add mass to slots that are not full, if rows have room after `transfer`; returns the mass added."""
-    moved = 0.0
-    none = min(-1, -first.size)
+    free = np.empty(first.size - 1)
     for u in range(first.size - 1):
         together = 0.0
         for i in range(first[u], first[u + 1]):
             together += x[i]
-        free = np.ceil(together - _WHOLE) - together
-        for i in range(first[u], first[u + 1]):
-            if free <= _WHOLE:
-                break
-            step = _room(none, i, min(free, 1.0 - x[i]), cell, extra, entries, lower, upper, totals)
-            free -= step
-            moved += step
-            _add(i, step, cell, extra, entries, totals, x)
-    return moved
+        free[u] = np.ceil(together - _WHOLE) - together
+    return fill(first, cell, extra, entries, lower, upper, totals, free, x)

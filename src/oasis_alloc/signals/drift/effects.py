@@ -92,7 +92,7 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
     """
     from oasis_alloc.engines import engine_for
     from oasis_alloc.program.lowering import lower
-    from oasis_alloc.solvers.kept import matched
+    from oasis_alloc.solvers.kept import matched, places
 
     if not isinstance(solution, Solution) or not isinstance(candidates, Candidates):
         what = solution if not isinstance(solution, Solution) else candidates
@@ -105,14 +105,15 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
     session.change(candidates=candidates)
     program = lower(session.problem)
     labels = {name: solution.problem.labels(name) for name in solution.prices}
+    where = places(program, labels)
     kept = solution._kept
-    prices, _ = matched(program, labels, solution.prices if kept is None else kept.smoothed)
+    prices, _ = matched(program, where, solution.prices if kept is None else kept.smoothed)
     prices = program.prices(program.variables(prices))
     with engine_for(program) as engine:
         gamma = _SMOOTHING * engine.survey().size if kept is None else kept.gamma
         totals = engine.visit(prices, gamma).totals
     lower_limit, upper_limit, _ = program.bands()
-    served, _ = matched(program, labels, solution.prices)
+    served, _ = matched(program, where, solution.prices)
     out = []
     for block in program.blocks:
         if not block.function.is_constraint:
