@@ -69,7 +69,8 @@ def write(directory: Path, users: int, degree: int) -> None:
     lists.to_parquet(directory, rows_per_group=1 << 16)
     items = {name: made.items[name].codes for name in made.items}
     share = degree / 100  # the limits are of as many slates as the market had
-    np.savez(directory / "about.npz", caps=caps / share, floors=0.4 * floors / share, **items)
+    arrays: dict[str, Any] = {"caps": caps / share, "floors": 0.4 * floors / share, **items}
+    np.savez(directory / "about.npz", **arrays)
 
 
 def read(directory: Path, limit: str | None) -> tuple[oa.Candidates, np.ndarray, np.ndarray]:

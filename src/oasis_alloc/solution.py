@@ -40,7 +40,7 @@ class Solution(Answer):
         sum of the absolute parts of the objective)`.
     violation
         The largest of `excess / max(|limit|, sum of the absolute contributions to the total)` over all limits; up to
-        1e-6 all of them count as kept. Like the gap, it does not depend on units or on other limits.
+        1e-6 all are kept. Like the gap, it does not depend on units or on other limits.
     prices, totals
         `{name of a constraint or function: array}`, one entry per group in the order of `problem.labels(name)`. A price
         is what one more unit of the limit would add to the objective: >= 0 for a cap, <= 0 for a floor. A total is what
@@ -50,8 +50,7 @@ class Solution(Answer):
     diminished
         What the decrements of the slate subtract from `value`.
     sizes
-        `{name of a constraint: array}`: the sum of absolute contributions to the total of each group.
-        Exact where a limit is missed; elsewhere `|total|` or more.
+        `{name of a constraint: array}`: sums of absolute contributions; exact where a limit is missed, else a bound.
     conflicts
         For an infeasible problem: the limits in conflict, and by how much each must be relaxed. For a relaxed one: the
         limits that are missed, and by how much.
@@ -81,9 +80,7 @@ class Solution(Answer):
 
     @suggesting
     def to_frame(self, backend: str | None = None) -> Any:
-        """The non-zeros as a frame of the same kind as the candidates' frames, with the caller's ids and a column `x`.
-
-        If an id column is named `x`, the probability is in `x_`.
+        """The non-zeros as a frame of the kind of the candidates' frames: ids and `x` (`x_` if an id has that name).
 
         Parameters
         ----------
@@ -175,14 +172,12 @@ class Solution(Answer):
         Parameters
         ----------
         rng
-            An integer seed in [0, 2^63), or a `numpy.random.Generator` from which one is drawn. A user's slate depends
-            only on the seed and the user.
+            An integer seed in [0, 2^63), or a `numpy.random.Generator` that draws one; it decides a user's slate.
 
         Returns
         -------
         Rounded
-            The pairs shown, the propensity of each, and their totals; with `slot_weights` also the place of each and
-            the probability of that place.
+            The pairs shown, their propensities and totals; with `slot_weights` also places and their probabilities.
 
         Notes
         -----
@@ -354,12 +349,11 @@ class Solution(Answer):
 
     def _check_room(self, what: str) -> None:
         """Raise SolverError if one number per pair needs more memory than streamed candidates allow."""
-        candidates = self.problem.candidates
-        if candidates.stream is not None and 8 * candidates.n_pairs > candidates.stream.budget.limit:
+        stream, n_bytes = self.problem.candidates.stream, 8 * self.problem.candidates.n_pairs
+        if stream is not None and n_bytes > stream.budget.limit:
             raise SolverError(
-                f"{what} has one number per pair, {8 * candidates.n_pairs:,} bytes, and memory= of the candidates "
-                f"allows {candidates.stream.budget.limit:,}. Use pairs and x, or to_frame(), for the pairs that are "
-                "shown."
+                f"{what} has one number per pair, {n_bytes:,} bytes, and memory= of the candidates allows "
+                f"{stream.budget.limit:,}. Use pairs and x, or to_frame(), for the pairs that are shown."
             )
 
     @suggesting
@@ -397,9 +391,8 @@ class Solution(Answer):
 
     def __repr__(self) -> str:
         numbers = f"value={self.value:.8g}, bound={self.bound:.8g}, gap={self.gap:.1e}, violation={self.violation:.1e}"
-        if self.excluded:
-            numbers += f", without {len(self.excluded):,} corrupt partitions"
-        return f"Solution({self.status}, {numbers})"
+        less = f", without {len(self.excluded):,} corrupt partitions" if self.excluded else ""
+        return f"Solution({self.status}, {numbers}{less})"
 
     def _repr_html_(self) -> str:
         from oasis_alloc.results.report import report_html

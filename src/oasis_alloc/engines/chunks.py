@@ -17,7 +17,7 @@ import numpy.typing as npt
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import AllocationSums, PairSplit, Survey, Visit
-from oasis_alloc.engines.pieces import ChunkPart, Piece, n_pairs_of, parts_of, positions_of
+from oasis_alloc.engines.pieces import ChunkPart, Piece, n_pairs_of, pairs_of, parts_of, positions_of
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.kernels.rules import curvature as rules_curvature
 from oasis_alloc.kernels.rules import ruled as ruled_kernels
@@ -27,8 +27,7 @@ from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.narrowing import Narrowing
 from oasis_alloc.program.own_rows import OwnRows
-from oasis_alloc.program.pair_arrays import PairArrays
-from oasis_alloc.program.pair_lookup import PairStore, PairView
+from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
 
 _MAX_CHUNKS, _FEW_CHUNKS = 64, 8
@@ -380,19 +379,6 @@ class Chunked(ABC):
 
     def __exit__(self, *error: Any) -> None:
         self.close()
-
-
-def pairs_of(program: Program, store: PairStore, indptr: Ints | None = None) -> visit_kernels.Pairs:
-    """Pairs in the form of the kernels; all are read-only, because writable arrays would have other compiled types."""
-    return visit_kernels.Pairs(
-        readonly(program.indptr if indptr is None else indptr), readonly(store.code), readonly(store.value),
-        readonly(store.extra), readonly(program.segment),
-    )  # fmt: skip
-
-
-def part_of(program: Program, place: tuple[int, bool, int, int, int], arrays: PairArrays, indptr: Ints) -> Piece:
-    """A piece whose pairs are in separate arrays; `place` has its other members, in their order."""
-    return Piece(*place, pairs_of(program, arrays, indptr), arrays.guard)
 
 
 def _chunk_edges(indptr: npt.NDArray[Any], chunks: int, users: int) -> npt.NDArray[np.int64]:

@@ -8,8 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.kernels.solve import visit as visit_kernels
+from oasis_alloc.program.pair_arrays import PairArrays
+from oasis_alloc.program.pair_lookup import PairStore
+from oasis_alloc.program.program import Program
 
 _PART_PAIRS = 1 << 19  # pairs of a chunk for which results are written at a time
 
@@ -32,6 +36,19 @@ class ChunkPart(NamedTuple):
     start: int  # position of the part's first pair
     first: npt.NDArray[np.uint32]
     second: npt.NDArray[Any]
+
+
+def pairs_of(program: Program, store: PairStore, indptr: Ints | None = None) -> visit_kernels.Pairs:
+    """Pairs in the form of the kernels; all are read-only, because writable arrays would have other compiled types."""
+    return visit_kernels.Pairs(
+        readonly(program.indptr if indptr is None else indptr), readonly(store.code), readonly(store.value),
+        readonly(store.extra), readonly(program.segment),
+    )  # fmt: skip
+
+
+def part_of(program: Program, place: tuple[int, bool, int, int, int], arrays: PairArrays, indptr: Ints) -> Piece:
+    """A piece whose pairs are in separate arrays; `place` has its other members, in their order."""
+    return Piece(*place, pairs_of(program, arrays, indptr), arrays.guard)
 
 
 def parts_of(piece: Piece) -> Iterator[Piece]:

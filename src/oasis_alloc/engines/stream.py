@@ -23,8 +23,8 @@ from oasis_alloc.common.threads import run_all, share, workers
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.row_groups import MemoryBudget, RowGroupReader
 from oasis_alloc.engines.base import PairSplit
-from oasis_alloc.engines.chunks import Chunked, part_of
-from oasis_alloc.engines.pieces import Piece
+from oasis_alloc.engines.chunks import Chunked
+from oasis_alloc.engines.pieces import Piece, part_of
 from oasis_alloc.errors import InputError
 from oasis_alloc.program.pair_arrays import PairArrays, PairReader
 from oasis_alloc.program.pair_lookup import PairView

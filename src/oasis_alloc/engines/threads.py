@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from oasis_alloc.common.threads import share, workers
 from oasis_alloc.common.types import Floats, Ints
-from oasis_alloc.engines.chunks import Chunked, pairs_of
-from oasis_alloc.engines.pieces import Piece
+from oasis_alloc.engines.chunks import Chunked
+from oasis_alloc.engines.pieces import Piece, pairs_of
 from oasis_alloc.kernels.solve.own_prices import own_prices
 from oasis_alloc.program.narrowing import Narrowing, with_merged_cells
 from oasis_alloc.program.own_rows import OwnRows

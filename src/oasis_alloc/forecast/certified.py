@@ -20,7 +20,7 @@ from oasis_alloc.engines.base import Engine
 from oasis_alloc.forecast.campaign_program import beside_others, of_users, with_row
 from oasis_alloc.forecast.quote_base import Found, QuoteBase
 from oasis_alloc.program.program import Program
-from oasis_alloc.solvers.kept import Kept, WarmStart, matched
+from oasis_alloc.solvers.kept import Kept, WarmStart, matched, places
 from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.registry import solver_named
 from oasis_alloc.solvers.resume import Checkpointer
@@ -130,7 +130,7 @@ def _warm(
     labels = {block.name: block.labels for block in base.program.blocks}
     earlier = {name: array for name, array in kept.smoothed.items() if name in labels}
     same = {name: array for name, array in earlier.items() if array.size == len(labels[name])}
-    smoothed, _ = matched(base.program, {name: labels[name] for name in same}, same)
+    smoothed, _ = matched(base.program, places(base.program, {name: labels[name] for name in same}), same)
     smoothed = np.append(smoothed, prices[-1])
     return WarmStart(prices, known, smoothed, kept.gamma, kept.recovered, kept.typical, allocation, kept.violation)
 

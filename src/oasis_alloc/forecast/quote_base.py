@@ -22,6 +22,7 @@ from oasis_alloc.program.lowering import lower
 from oasis_alloc.session import Session
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.kept import matched
+from oasis_alloc.solvers.kept import places as places_of
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -233,7 +234,8 @@ def _check(solution: Solution) -> None:
 def _made(solution: Solution, problem: Problem, threads: int | None, before: QuoteBase | None = None) -> QuoteBase:
     program = lower(problem, threads=threads)
     names = set(solution.prices) & set(problem.names)
-    prices, _ = matched(program, {name: solution.problem.labels(name) for name in names}, solution.prices)
+    where = places_of(program, {name: solution.problem.labels(name) for name in names})
+    prices, _ = matched(program, where, solution.prices)
     prices = program.admit(prices)
     kept = solution._kept
     if kept is not None:

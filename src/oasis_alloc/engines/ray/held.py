@@ -14,8 +14,8 @@ from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.threads import share, workers
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.data.corrupt import CorruptFileError
-from oasis_alloc.engines.chunks import Chunked, part_of
-from oasis_alloc.engines.pieces import ChunkPart, Piece, n_pairs_of
+from oasis_alloc.engines.chunks import Chunked
+from oasis_alloc.engines.pieces import ChunkPart, Piece, n_pairs_of, part_of
 from oasis_alloc.engines.ray.sample import sampled
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import jobs
