@@ -187,7 +187,11 @@ def broken(said: Any) -> Any:
     return Schedule()
 
 
-@pytest.mark.parametrize("said", [lambda: None, lambda: "x", lambda: 1 / 0, lambda: -1.0, lambda: math.inf], ids=str)
+@pytest.mark.parametrize(
+    "said",
+    [lambda: None, lambda: "x", lambda: 1 / 0, lambda: -1.0, lambda: math.inf],
+    ids=["None", "text", "raises", "negative", "infinite"],
+)
 def test_a_schedule_that_fails_while_it_serves_counts_as_flat(policy: oa.Policy, said: Any) -> None:
     found = []
     for schedule in (broken(said), None):

@@ -165,7 +165,7 @@ def test_scenarios_add_up() -> None:
         oa.Scenario(duplicates=0.3),
         pytest.param(ALL_AT_ONCE, marks=pytest.mark.full),
     ],
-    ids=lambda s: " ".join(f"{k}={v}" for k, v in vars(s).items() if v != getattr(oa.Scenario(), k)),
+    ids=lambda s: " ".join(f"{k}={v}" for k, v in vars(s).items() if k[0] != "_" and v != getattr(oa.Scenario(), k)),
 )
 @pytest.mark.parametrize("seeds", [1, *full_only(2)])
 def test_caps_hold_and_nothing_blacks_out_in_any_scenario(
