@@ -11,7 +11,7 @@ import pytest
 import oasis_alloc as oa
 from oasis_alloc.common import threads
 from oasis_alloc.engines.settings import SIZES
-from oasis_alloc.program import slate_lowering
+from oasis_alloc.program import attaining
 from oasis_alloc.results import draw_blocks
 
 N_USERS = 60
@@ -33,7 +33,7 @@ def test_workers_are_no_more_than_asked_for_and_than_there_are_jobs() -> None:
 
 def test_one_thread_means_one_wherever_work_is_divided(monkeypatch: pytest.MonkeyPatch, tuned: Any) -> None:
     """Lowering a slate's rules, visits, drawn slates, and what these are worth."""
-    monkeypatch.setattr(slate_lowering, "_BLOCK", 7)
+    monkeypatch.setattr(attaining, "_BLOCK", 7)
     monkeypatch.setattr(draw_blocks, "_BLOCK", 7)
     tuned(SIZES, chunk_pairs=20)
     rng = np.random.default_rng(0)

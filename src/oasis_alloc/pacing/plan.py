@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import same, shown
 from oasis_alloc.common.pickling import ByFields
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Numbers = Mapping[Any, float] | None
 
 
+@suggesting
 class Plan(ByFields):
     """Goals of the groups of one measure, for `oa.Pacer`; plans are added up by `+`.
 

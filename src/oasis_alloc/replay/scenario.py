@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from inspect import Signature, signature
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -78,6 +79,7 @@ class Scenario(ByFields):
     staggered: bool = False
     dies: float | None = None
     _said: ClassVar[frozenset[str]] = frozenset()  # names of what was given
+    __signature__: ClassVar[Signature]
 
     def __post_init__(self) -> None:
         if self.arrivals not in _ARRIVALS:
@@ -136,6 +138,11 @@ class Scenario(ByFields):
     def is_confirmed_late(self) -> bool:
         """Whether what is served is not certain at once."""
         return self.confirm_median > 0 or self.lost > 0
+
+
+# `__new__` would hide the arguments from help() and from what completes them
+_init = signature(Scenario.__init__)
+Scenario.__signature__ = _init.replace(parameters=list(_init.parameters.values())[1:])
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.pickling import ByFields
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _POWER = 1  # of the kernel: logarithms of totals
 
 
+@suggesting
 @dataclass(frozen=True, eq=False, repr=False)
 class TargetShares(ByFields):
     """Calibrated slates: `select` maximizes the sum of scores minus `weight` times the divergence from target shares.
