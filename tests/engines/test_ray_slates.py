@@ -57,15 +57,14 @@ def test_pairs_are_read_once_by_the_actors(
     """Also what users can have at most is worked out there: this process reads no row group."""
     problem = problems[name](stored.candidates(items=candidates_of.items))
     loads = []
-    ask = Cluster.ask
+    defer = Cluster.defer
 
-    def counted(self: Cluster, key: int, name: str, arguments: Any) -> Any:
-        found = ask(self, key, name, arguments)
+    def counted(self: Cluster, key: int, name: str, arguments: Any) -> None:
+        defer(self, key, name, arguments)
         if name == "load":
             loads.append(len(self._stores))
-        return found
 
-    monkeypatch.setattr(Cluster, "ask", counted)
+    monkeypatch.setattr(Cluster, "defer", counted)
     assert oa.solve(problem, gap=1e-4, engine=engine).status.name == "SOLVED"
     assert problem.candidates.stream is not None
     assert problem.candidates.stream.budget.peak == 0

@@ -311,7 +311,7 @@ class Cluster:
         assert stream is not None  # checked by `engine`
         self._streams.append(stream)  # as long as it is alive, its arrays' numbers are of no others
         types = tuple(str(array.dtype) for array in program.arrays)
-        parts = (stream.code_of, stream.weight, stream.unit, stream.additions, stream.cells, stream.copies)
+        parts = (stream.code_of, stream.weight, stream.additions, stream.cells, stream.copies)  # not `unit`
         same = (*map(id, parts), tuple(stream.terms), stream.extra, stream.guard, types)
         valued = self._stores.setdefault((*same, False), len(self._stores))
         if not stream.valueless:
