@@ -56,7 +56,7 @@ def test_an_argument_that_there_is_not_is_named(name: str) -> None:
     [
         (lambda: oa.Problem(CANDIDATES, oa.total("r"), slates=oa.Slate(1)), "Problem.* 'slates'. Did you mean 'slate'"),
         (
-            lambda: oa.Candidates.from_arrays([0], [0], colums={}),
+            lambda: oa.Candidates.from_arrays([0], [0], column={}),
             r"from_arrays\(\).* Did you mean 'columns'",
         ),
         (lambda: oa.Slate(1, atmost={}), r"Slate\(\) takes no argument 'atmost'. Did you mean 'at_most'"),
