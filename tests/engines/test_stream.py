@@ -299,3 +299,19 @@ def test_files_that_change_are_noticed(directory: Path, tmp_path: Path) -> None:
     first.write_bytes(first.read_bytes() + b"PAR1")
     with pytest.raises(oa.InputError, match=r"part-0000\.parquet has changed since"):
         oa.solve(PROBLEMS["caps"](candidates))
+
+
+def test_blocks_of_users_without_pairs_do_not_take_the_place_of_others(tmp_path: Path, tuned: Any) -> None:
+    """Such a block begins at the same pair as the next one."""
+    tuned(SIZES, max_block=1, min_block=1)
+    given = oa.Candidates.from_arrays([0, 0, 2, 2, 2, 4], [0, 1, 0, 1], {"r": np.array([0.9, 0.5, 0.8, 0.7])})
+    given.to_parquet(tmp_path / "pairs", rows_per_group=2)
+    caps = oa.exposure(by="song") <= {"a": 1.0}
+    items, answers = {"song": ["a", "b"]}, []
+    for cands in (
+        oa.Candidates.from_arrays(given.indptr, given.item, given.columns, items=items),
+        oa.Candidates.from_parquet(tmp_path / "pairs", items=items),
+    ):
+        answers.append(oa.solve(oa.Problem(cands, oa.total("r"), caps, oa.Slate(1)), gap=1e-9))
+    assert np.array_equal(answers[0].allocation, answers[1].allocation)
+    assert answers[0].value == answers[1].value == pytest.approx(1.6)

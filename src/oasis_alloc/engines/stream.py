@@ -148,7 +148,7 @@ class ParquetStream(Chunked):
                 lane.indptr[block.first : block.last + 1] = indptr[block.first : block.last + 1] - block.start
                 place = block.chunk, block.begins, block.first, block.last, block.start
                 job(part_of(self.program, place, arrays.first(block.end - block.start), lane.indptr))
-                if block.start not in lane.kept:
+                if block.first not in lane.kept:
                     free.put(arrays)
         finally:
             free.put(None)
@@ -161,8 +161,8 @@ class ParquetStream(Chunked):
                 arrays = free.get()
                 if arrays is None or self._stop.is_set():
                     return
-                if block.start in lane.kept:
-                    ready.put(lane.kept[block.start])
+                if block.first in lane.kept:
+                    ready.put(lane.kept[block.first])
                     free.put(arrays)
                     continue
                 size = block.end - block.start
@@ -170,7 +170,7 @@ class ParquetStream(Chunked):
                 into = self.program.arrays.like(size) if keep else arrays
                 self._fill(lane.reader, block, into)
                 if keep:
-                    lane.kept[block.start] = into
+                    lane.kept[block.first] = into
                     free.put(arrays)
                 ready.put(into)
         finally:
