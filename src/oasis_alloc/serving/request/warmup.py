@@ -10,15 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from oasis_alloc.common.arrays import readonly
-from oasis_alloc.serving.data import PolicyData
 
 
 class Warmed(Protocol):
     """What is called of a policy."""
-
-    @property
-    def data(self) -> PolicyData:
-        """Prices and rules."""
 
     def encode(self, ids: Any) -> Any:
         """Numbers of items by their ids."""
@@ -57,7 +52,7 @@ def kernels() -> dict[str, Any]:
 
 
 def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
-    """See `Policy.warmup`; one does for all policies that follow it and keep a share, are calibrated, or not, as it."""
+    """See `Policy.warmup`; types do not depend on the policy, so one does for all that follow it."""
     run = kernels()
     items, out, marginal, info = np.full(1, -1), np.zeros(1, np.int64), np.zeros(1), np.zeros(4)
     columns, scores = np.zeros((1, 1)), np.zeros(1)
@@ -91,12 +86,12 @@ def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
         if column is not None:
             calls.append(("add", (0, 1, 1.0, column, scores)))
         calls.append(("charge", (0, 1, (pointers, unsigned), class_of, (tables, segment, 0), column, scores)))
-    kept = None if policy.data.slate.keep is None else keep  # each has code of its own, which takes seconds
-    calls += [
-        ("mmr", (1, request, by_category, fill, vectors, 0.5, slate, kept)),
-        ("dpp", (1, request, by_category, fill, vectors, 0.5, slate, kept)),
-        ("dpp_window", (1, request, by_category, fill, vectors, (0.5, 1), slate, kept)),
-    ]
+    for kept in (None, keep):
+        calls += [
+            ("mmr", (1, request, by_category, fill, vectors, 0.5, slate, kept)),
+            ("dpp", (1, request, by_category, fill, vectors, 0.5, slate, kept)),
+            ("dpp_window", (1, request, by_category, fill, vectors, (0.5, 1), slate, kept)),
+        ]
     calls += [("systematic", (scores, 1, 0, 0, out)), ("smooth", (scores, 1, 1.0, scores))]
     steps: list[tuple[str, Callable[[], object]]] = [(name, partial(run[name], *call)) for name, call in calls]
     if policy.is_calibrated:
