@@ -12,6 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.plot import drawn
+
 PLOT = "cluster.svg"
 BYTES = 6  # of a pair: an item in 2 and a number in 4
 SIZES = (1e9, 1e10, 1e11, 1e12)
@@ -19,7 +21,6 @@ THREADS = 16  # of an actor
 _SHORTEST = 0.015  # processor seconds of a pass: 7 of them are 10 ticks of the system's clock
 PAIRS = 2.5e9  # in an actor: 15 GB
 _COLORS = {"pass": "#0b5fa5", "solve": "#c0392b"}
-_INK, _GRID = "#333333", "#dddddd"
 Rows = list[dict[str, Any]]
 Table = tuple[tuple[str, ...], list[list[str]]]
 
@@ -98,19 +99,13 @@ def draw(run: dict[str, Any] | None, file: Path) -> None:
     """Write the plot as SVG, the same bytes for the same run: dots were measured, lines and rings are predicted."""
     if run is None or not run["rows"]:
         return
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     rows, known = run["rows"], constants(run["rows"])
-    style: Any = {"svg.hashsalt": "oasis_alloc", "svg.fonttype": "none", "font.size": 10, "text.color": _INK}
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(9.0, 4.5), layout="constrained")
-        axes = figure.subplots()
+    with drawn(file, height=4.5) as axes:
         ones = sorted((row for row in rows if row["way"] == "actors 1"), key=lambda row: row["pairs"])
         small = [row["pairs"] for row in ones]
         for name, of, cost in (("pass", known.pass_, "pass"), ("solve", known.solve, "solve")):
             color = _COLORS[name]
-            said = f"a {name}, " + ("measured, 1 actor of 1 thread")
+            said = f"a {name}, measured, 1 actor of 1 thread"
             axes.plot(small, [row[cost] for row in ones], "o", color=color, markersize=6, label=said)
             near = [small[0], 2 * PAIRS / THREADS]
             axes.plot(near, [of(pairs, 1.0) for pairs in near], ":", color=color, linewidth=1.2)
@@ -126,10 +121,3 @@ def draw(run: dict[str, Any] | None, file: Path) -> None:
         axes.axvspan(max(small), 2e12, color="#f2f2f2", zorder=0)
         axes.text(max(small) * 1.3, 0.012, "nothing to the right of here was measured", fontsize=9)
         axes.set(xscale="log", yscale="log", xlabel="pairs", ylabel="seconds", xlim=(small[0] / 2, 2e12))
-        axes.grid(color=_GRID, linewidth=0.6)
-        axes.set_axisbelow(True)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +46,29 @@ def _label(row: dict[str, Any]) -> str:
     return f"{row['title']}{tolerance}{', beside the others' if mine else ''}"
 
 
-def draw(peers: dict[str, Any] | None, large: dict[str, Any] | None, file: Path) -> None:
-    """Write the plot as SVG, the same bytes for the same runs."""
+@contextmanager
+def drawn(file: Path, height: float) -> Iterator[Any]:
+    """Axes with a grid and a legend, which are written as SVG at the end of the block."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     style: Any = {"svg.hashsalt": "oasis_alloc", "svg.fonttype": "none", "font.size": 10, "text.color": _INK}
     with mpl.rc_context(style):
-        figure = Figure(figsize=(9.0, 5.0), layout="constrained")
+        figure = Figure(figsize=(9.0, height), layout="constrained")
         axes = figure.subplots()
+        yield axes
+        axes.grid(color=_GRID, linewidth=0.6)
+        axes.set_axisbelow(True)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def draw(peers: dict[str, Any] | None, large: dict[str, Any] | None, file: Path) -> None:
+    """Write the plot as SVG, the same bytes for the same runs."""
+    with drawn(file, height=5.0) as axes:
         colors = iter(_OTHERS * 2)
         dashes = iter(("-", "--", ":", "-.") * 3)
         for label, points in series(peers, large).items():
@@ -67,10 +83,3 @@ def draw(peers: dict[str, Any] | None, large: dict[str, Any] | None, file: Path)
                 axes.plot([x[-1], pairs], [y[-1], limit], color=color, linewidth=0.8, linestyle=":")
                 axes.plot([pairs], [limit], marker="^", markersize=6, color=color, fillstyle="none")
         axes.set(xscale="log", yscale="log", xlabel="pairs", ylabel="seconds to solve")
-        axes.grid(color=_GRID, linewidth=0.6)
-        axes.set_axisbelow(True)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
