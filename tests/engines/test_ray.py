@@ -9,13 +9,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from clusters import candidates_of, clusters_that_start, files_of, problems, same
+from clusters import RAY, candidates_of, clusters_that_start, files_of, problems, same
 
 import oasis_alloc as oa
 from oasis_alloc.engines.ray import cluster as clusters
@@ -24,13 +23,7 @@ from oasis_alloc.engines.ray.cluster import Cluster, _check_versions
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.errors import ProblemError, SolverError
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
-    # of Ray itself: its sockets and processes are closed after Python looks
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = RAY
 
 GAP = 1e-7
 

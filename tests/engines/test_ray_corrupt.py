@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
-from clusters import candidates_of, clusters_that_start, files_of, problems, same
+from clusters import RAY, candidates_of, clusters_that_start, files_of, problems, same
 
 import oasis_alloc as oa
 from oasis_alloc.engines.settings import SIZES
 
 pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
-    # of Ray itself: its sockets and processes are closed after Python looks
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    *RAY,
     pytest.mark.usefixtures("local_ray"),
 ]
 

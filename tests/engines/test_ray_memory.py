@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from clusters import clusters_that_start
+from clusters import RAY, clusters_that_start
 
 import oasis_alloc as oa
 
 pytestmark = [
-    pytest.mark.ray,
+    *RAY,
     pytest.mark.full,
-    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
-    # of Ray itself: its sockets and processes are closed after Python looks
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.usefixtures("local_ray"),
 ]
 

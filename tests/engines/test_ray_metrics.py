@@ -5,22 +5,17 @@ from __future__ import annotations
 import time
 import urllib.request
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import candidates_of, files_of, problems
+from clusters import RAY, candidates_of, files_of, problems
 
 import oasis_alloc as oa
 from oasis_alloc.engines.settings import SIZES
 
 pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
-    # of Ray itself: its sockets and processes are closed after Python looks
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    *RAY,
     pytest.mark.usefixtures("local_ray"),
 ]
 

@@ -7,25 +7,18 @@ import io
 import json
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from clusters import candidates_of, pairs_frame, problems, same
+from clusters import RAY, candidates_of, pairs_frame, problems, same
 
 import oasis_alloc as oa
 from oasis_alloc.common.remote_path import RemotePath
 from oasis_alloc.engines.settings import SIZES
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
-    # of Ray itself: its sockets and processes are closed after Python looks
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = RAY
 
 
 @pytest.fixture

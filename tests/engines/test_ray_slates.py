@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import candidates_of, files_of, fine, problems, same
+from clusters import RAY, candidates_of, files_of, fine, problems, same
 
 import oasis_alloc as oa
 from oasis_alloc.data import grouping
@@ -17,26 +15,16 @@ from oasis_alloc.engines.ray.cluster import Cluster
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.program.lowering import SIZES as LOWERING
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
-    # of Ray itself: its sockets and processes are closed after Python looks
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = RAY
 
 GAP = 1e-7
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[oa.RayEngine]:
+def engine(local_ray: None) -> Iterator[oa.RayEngine]:
     """Two actors that stay for all tests."""
-    ray = import_module("ray")
-    settings = {"object_store_memory": 100_000_000, "include_dashboard": False, "log_to_driver": False}
-    ray.init(address="local", num_cpus=2, **settings)
     with oa.RayEngine(actors=2, start_timeout=300.0) as made:
         yield made
-    ray.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,12 @@ import logging
 import sys
 import time
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from clusters import candidates_of, clusters_that_start, files_of, problems, same
+from clusters import RAY, candidates_of, clusters_that_start, files_of, problems, same
 
 import oasis_alloc as oa
 from oasis_alloc.engines.ray import cluster as clusters
@@ -21,11 +20,7 @@ from oasis_alloc.engines.ray.worker import Worker
 from oasis_alloc.engines.settings import SIZES
 
 pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
-    # of Ray itself: its sockets and processes are closed after Python looks
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    *RAY,
     pytest.mark.usefixtures("local_ray"),
 ]
 

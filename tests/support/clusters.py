@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,14 @@ import pytest
 
 import oasis_alloc as oa
 from oasis_alloc.engines.ray.cluster import Cluster
+
+RAY = [  # marks of tests on a real cluster
+    pytest.mark.ray,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[ray]'"),
+    # of Ray itself: its sockets and processes are closed after Python looks
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 N_USERS, N_ITEMS, DEGREE = 1_000, 60, 15
 
