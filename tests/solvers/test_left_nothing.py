@@ -101,3 +101,18 @@ def test_users_without_slots_leave_a_function_nothing() -> None:
     solution = oa.solve(problem)
     assert solution.status is oa.Status.INFEASIBLE
     assert [(conflict.constraint, conflict.label) for conflict in solution.conflicts] == [("fair", 2)]
+
+
+def test_users_without_candidates_are_no_reason_to_read_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have no slots either, and keep no pair out."""
+    from oasis_alloc.solvers import domain
+
+    def read(*_: Any) -> Any:
+        raise AssertionError("all pairs are read")
+
+    monkeypatch.setattr(domain, "sorted_pairs", read)
+    cands = oa.Candidates.from_arrays([0, 0, 2, 4], [0, 1, 0, 1], {"r": np.ones(4)}, items={"a": [0, 1]})
+    assert (
+        oa.solve(oa.Problem(cands, oa.log(oa.exposure(by="a"), offset=0.0), slate=oa.Slate(1))).status
+        is oa.Status.SOLVED
+    )

@@ -52,14 +52,20 @@ def domain_conflict(stated: Engine, engine_of: Callable[[Program], Engine], moni
 
 
 def _forbidden(stated: Engine) -> npt.NDArray[np.bool_]:
-    """(n_rows,) True where every pair that counts in a row counts in a total that has to be 0 as well."""
+    """(n_rows,) True where every pair that counts in a row of a function counts in a total that has to be 0 as well."""
     program, nothing = stated.program, rows_of_nothing(stated)
-    if not nothing.size and program.slots_by_user.all():
-        return np.zeros(program.n_rows, np.bool_)
-    size, possible = abs(program.arithmetic), np.zeros(program.n_rows)
+    out = np.zeros(program.n_rows, np.bool_)
+    without_slots = (program.slots_by_user == 0) & (np.diff(program.indptr) > 0)
+    if not nothing.size and not without_slots.any():
+        return out
+    of_curves = np.concatenate([np.arange(block.rows.start, block.rows.stop) for block in program.curved])
+    size, possible = abs(program.arithmetic[of_curves]), np.zeros(of_curves.size)
     for some in sorted_pairs(stated, nothing):
         possible += size @ (abs(some.columns) @ ~some.kept_out)
-    return np.asarray(possible == 0.0)
+        if possible.all():  # mostly after the first pairs
+            return out
+    out[of_curves] = possible == 0.0
+    return out
 
 
 def _missing(block: RowBlock, forbidden: npt.NDArray[np.bool_], max_totals: Floats) -> npt.NDArray[np.bool_]:
