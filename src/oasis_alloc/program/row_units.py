@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats
+from oasis_alloc.common.verdicts import LARGEST, LEAST
 from oasis_alloc.program.program import Program, dual_variables
 
 _FAR = 1e3  # factor by which a row's own numbers are larger or smaller than its unit before units are changed
@@ -39,7 +40,7 @@ def with_units_of_rows(program: Program, typical: Floats) -> Program:
     unit = program.row_scale.copy()
     for rows in (block.rows for block in program.blocks):
         before, own = unit[rows], typical[rows]
-        known = (own > 0.0) & np.isfinite(own)
+        known = (own >= LEAST) & (own <= LARGEST)  # the squares of others are no numbers
         far = known & ((own / _FAR > before) | (before / _FAR > own))
         unit[rows] = np.where(known & far.any(), own, before)
     if np.array_equal(unit, program.row_scale):
