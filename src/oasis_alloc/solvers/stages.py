@@ -72,8 +72,7 @@ class Outcome:
 
 def prepare(engine: Engine, monitor: Monitor) -> bool:
     """Leave out limits that nothing reaches, and tell the monitor of sizes; True where no allocation is feasible."""
-    survey = engine.survey()
-    engine.program = program = without_idle_limits(engine.program, survey.min_totals, survey.max_totals)
+    engine.program = program = without_idle_limits(engine.program, *engine.slate_reach())
     ahead = quick_check(engine)
     monitor.about(program.n_pairs, ahead.lowest, ahead.scale, ROUNDING * ahead.scores, ahead.free)
     if ahead.free is not None:
