@@ -20,7 +20,7 @@ import numpy as np
 
 import oasis_alloc as oa
 from benchmarks.machine import description, heading
-from benchmarks.results import save
+from benchmarks.results import load, save
 from benchmarks.shape_markets import MARKETS, SIZE, Given
 from benchmarks.shape_markets import usual as market
 from benchmarks.tables import table
@@ -34,7 +34,7 @@ _HEADS = ("market", "program", "status", "CPU s", "x caps", "at most", "passes",
           "x coarse")  # fmt: skip
 
 
-def _problem(given: Given, *limits: Any, more: Any = None, slate: oa.Slate | None = None) -> oa.Problem:
+def stated(given: Given, *limits: Any, more: Any = None, slate: oa.Slate | None = None) -> oa.Problem:
     """Caps per campaign and what else is given."""
     value = oa.total("value")
     caps = (oa.exposure(by="campaign") <= given.caps).named("caps")
@@ -42,7 +42,7 @@ def _problem(given: Given, *limits: Any, more: Any = None, slate: oa.Slate | Non
 
 
 def _frequency(given: Given) -> oa.Problem:
-    return _problem(given, (oa.exposure(by=("person", "campaign")) <= 1.0).named("frequency"))
+    return stated(given, (oa.exposure(by=("person", "campaign")) <= 1.0).named("frequency"))
 
 
 def _all(given: Given) -> oa.Problem:
@@ -50,25 +50,25 @@ def _all(given: Given) -> oa.Problem:
     floors = (oa.exposure(by="campaign") >= given.floors).named("floors")
     shares = (oa.exposure(by="licensor") <= 0.27 * oa.exposure()).named("shares")
     slate = oa.Slate(SIZE, at_most={"artist": 2}, diminishing={"genre": 0.1}, keep={"relevance": 0.6})
-    return _problem(given, floors, shares, more=fairness, slate=slate)
+    return stated(given, floors, shares, more=fairness, slate=slate)
 
 
 def _infeasible(given: Given) -> oa.Problem:
     """Four licensors of at most 0.2499 of the total each, and a total that is asked for: short by 0.04 %."""
     shares = (oa.exposure(by="licensor") <= 0.2499 * oa.exposure()).named("shares")
     some = (oa.exposure() >= 0.8 * min(float(given.slots), float(given.caps.sum()))).named("some")
-    return _problem(given, shares, some)
+    return stated(given, shares, some)
 
 
 SHAPES: dict[str, Callable[[Given], oa.Problem]] = {
-    "caps": _problem,
+    "caps": stated,
     "frequency": _frequency,
-    "reach": lambda given: _problem(given, more=0.3 * oa.reach(oa.exposure(by=("person", "campaign")), times=1)),
-    "keep": lambda given: _problem(given, slate=oa.Slate(SIZE, keep={"relevance": 0.95})),
-    "slot weights": lambda given: _problem(given, slate=oa.Slate(SIZE, slot_weights=np.linspace(1.0, 0.1, SIZE))),
-    "crossing": lambda given: _problem(given, slate=oa.Slate(SIZE, at_most={"artist": 1, "genre": 2})),
-    "worst off": lambda given: _problem(given, more=0.2 * given.n_artists * oa.worst_off(oa.exposure(by="artist"))),
-    "gini": lambda given: _problem(given, more=0.2 * given.n_artists * oa.gini_welfare(oa.exposure(by="artist"))),
+    "reach": lambda given: stated(given, more=0.3 * oa.reach(oa.exposure(by=("person", "campaign")), times=1)),
+    "keep": lambda given: stated(given, slate=oa.Slate(SIZE, keep={"relevance": 0.95})),
+    "slot weights": lambda given: stated(given, slate=oa.Slate(SIZE, slot_weights=np.linspace(1.0, 0.1, SIZE))),
+    "crossing": lambda given: stated(given, slate=oa.Slate(SIZE, at_most={"artist": 1, "genre": 2})),
+    "worst off": lambda given: stated(given, more=0.2 * given.n_artists * oa.worst_off(oa.exposure(by="artist"))),
+    "gini": lambda given: stated(given, more=0.2 * given.n_artists * oa.gini_welfare(oa.exposure(by="artist"))),
     "all": _all,
     "infeasible": _infeasible,
 }
@@ -134,11 +134,13 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=300.0, help="seconds on the clock per solve")
     parser.add_argument("--only", nargs="*", choices=tuple(SHAPES), default=list(SHAPES))
     parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--update", action="store_true", help="keep what the file has of other markets")
     options = parser.parse_args()
     about = description()
     print(heading(about), flush=True)
     names = ["caps", *(name for name in options.only if name != "caps")]
-    rows: list[dict[str, Any]] = []
+    earlier = load(options.json) if options.update and options.json is not None else None
+    rows = [] if earlier is None else [row for row in earlier["rows"] if row["market"] not in options.markets]
     for kind in options.markets:
         build, degree = MARKETS[kind]
         small = build(_SMALL // degree)
