@@ -170,6 +170,7 @@ def test_the_yardstick_is_a_pass() -> None:
         "counters",
         "gate",
         "instances",
+        "kinds",
         "page",
         "passes",
         "plot",
@@ -178,6 +179,7 @@ def test_the_yardstick_is_a_pass() -> None:
         "regions",
         "results",
         "shape_counters",
+        "shape_tables",
         "tables",
     ],
 )
