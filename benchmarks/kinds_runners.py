@@ -36,6 +36,7 @@ def _highs(program: Linear, solver: str) -> Solve:
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     matrix = program.matrix
     lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = matrix.indptr, matrix.indices, matrix.data
+    highspy.Highs.resetGlobalScheduler(True)  # threads of earlier solves in this process: it refuses another number
     model = highspy.Highs()  # type: ignore[no-untyped-call]
     options: dict[str, Any] = {"output_flag": False, "solver": solver, "threads": 1}
     if solver == "ipm":
