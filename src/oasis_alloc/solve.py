@@ -337,7 +337,7 @@ def warm_start(program: Program, problem: Problem, start: Solution | Prices) -> 
     kept = start._kept
     if kept is None:
         return WarmStart(prices, known)
-    smoothed, _ = matched(program, where, kept.smoothed)
+    smoothed = None if kept.smoothed is None else matched(program, where, kept.smoothed)[0]
     allocation = allocation_for(program, problem.candidates, start.problem.candidates, kept)
     return WarmStart(prices, known, smoothed, kept.gamma, kept.recovered, kept.typical, allocation, kept.violation)
 

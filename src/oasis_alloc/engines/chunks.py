@@ -29,6 +29,7 @@ from oasis_alloc.program.narrowing import Narrowing
 from oasis_alloc.program.own_rows import OwnRows
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
+from oasis_alloc.program.row_units import typical_sizes
 
 _MAX_CHUNKS, _FEW_CHUNKS = 64, 8
 _PAIRS_A_CELL = 32  # pairs per cell of a chunk's tables
@@ -151,7 +152,8 @@ class Chunked(ABC):
             scalars = np.zeros((self._n, 4))
             positive, negative = np.zeros((2, *self._load.shape))
             self._survey_pieces(scalars, positive, negative)
-            min_totals, max_totals = program.reached(positive.sum(axis=0), negative.sum(axis=0))
+            up, down = positive.sum(axis=0), negative.sum(axis=0)
+            min_totals, max_totals = program.reached(up, down)
             size, lowest = scalars[:, :2].sum(axis=0).tolist()
             self._survey = Survey(
                 size=size / max(1, program.n_pairs),
@@ -159,6 +161,7 @@ class Chunked(ABC):
                 lowest=lowest,
                 min_totals=min_totals,
                 max_totals=max_totals,
+                typical=typical_sizes(program, up, down),
                 mark=float(scalars[:, 3].sum()),
             )
         return self._survey

@@ -125,7 +125,7 @@ def _warm(
 ) -> WarmStart:  # fmt: skip
     """A start with prices of all rows and of the campaign's."""
     known = np.ones(prices.size, np.bool_)
-    if kept is None:
+    if kept is None or kept.smoothed is None:
         return WarmStart(prices, known)
     labels = {block.name: block.labels for block in base.program.blocks}
     earlier = {name: array for name, array in kept.smoothed.items() if name in labels}

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.serving.batch.own_requests import columns_of_requests
 from oasis_alloc.solution import Solution
 
 _LEAST = 0.5  # units: less counts as that much in a logarithm
@@ -56,7 +57,7 @@ def _measured(solution: Solution, by: str, organic: str, step: float) -> Respons
     weights = problem.slate.slot_weights
     found = []
     for factor in (1.0 - step, 1.0, 1.0 + step):
-        columns = {name: candidates.columns[name] for name in policy.data.columns}
+        columns = columns_of_requests(problem, policy.data.columns)
         if factor != 1.0 and organic in columns:
             columns[organic] = np.where(promoted, factor, 1.0) * columns[organic]
         slates = policy.select_batch(candidates.indptr, candidates.item, columns, numbers)
