@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.documents import Document
 from oasis_alloc.common.labels import as_listed, shown
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.seeds import Rng, as_seed
@@ -32,7 +33,7 @@ _FEWEST = 2  # clusters for a variance
 
 @suggesting
 @dataclass(frozen=True, eq=False, repr=False)
-class SelectedError(ByFields):
+class SelectedError(Document, ByFields, form="selected_error"):
     """How far outcomes of selected candidates are from their predictions; made by `from_randomized` or `from_split`.
 
     - `ratio`: outcomes per predicted outcome. 0.93 says that of 1,000 expected streams, 930 should occur.
@@ -188,10 +189,6 @@ class SelectedError(ByFields):
         Select again with it: other candidates may be selected at these values.
         """
         return calibration.scaled(self.ratio)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain numbers, for JSON."""
-        return dict(vars(self))
 
     def __repr__(self) -> str:
         return f"SelectedError({self.ratio:.4f} +- {self.standard_error:.4f}, {self.rows:,} rows, {self.source})"

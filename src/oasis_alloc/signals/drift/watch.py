@@ -11,6 +11,7 @@ import numpy as np
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.documents import Document, jsonable
 from oasis_alloc.common.text_tables import TextTable, as_text
 from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike
 from oasis_alloc.errors import InputError
@@ -21,7 +22,7 @@ _FLOOR = 1e-4  # share of an empty bin in the index, whose logarithm would be in
 
 
 @dataclass(frozen=True)
-class Drift:
+class Drift(Document, form="drift"):
     """How far the values of one name have moved.
 
     - `name`: the column.
@@ -210,15 +211,17 @@ class DriftWatch:
     def stats(self) -> dict[str, Any]:
         """What a service adds to its statistics: drift by name, alarms, and the sketch to send; plain, for JSON."""
         report = self.check()
+        with self._lock:
+            sketch = self._now.to_dict()
         return {
-            "drift": [dict(vars(one)) for one in report.drifts], "alarms": list(report.alarms),
-            "unseen_items": report.unseen_items, "decisions": report.decisions, "detected": report.detected,
-            "sketch": self._now.to_dict(),
+            "drift": jsonable(report.drifts), "alarms": list(report.alarms),
+            "unseen_items": report.unseen_items, "decisions": report.decisions, "detected": dict(report.detected),
+            "sketch": sketch,
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class DriftReport:
+class DriftReport(Document, form="drift_report"):
     """The answer of `DriftWatch.check`; print it for a table.
 
     - `drifts`: one `Drift` per name of the reference.
