@@ -48,7 +48,7 @@ class LabelCounts(ByFields):
         if not 0 < len(first) <= MAX_LABELS:
             raise InputError(
                 f"labels[{key!r}]: {len(first):,} labels in {len(listed):,} rows; expected 1 to {MAX_LABELS:,}. Leave "
-                "out keys that are ids, or that nobody has."
+                "out keys that are ids, or that no user has."
             )
         made = cls(tuple(first.values()), np.zeros(len(first) + 2, np.int64))
         made.add(listed)
@@ -86,7 +86,7 @@ class LabelCounts(ByFields):
         """The counts of `to_dict`; `InputError`, `KeyError`, `TypeError` or `ValueError` for anything else."""
         labels, counts = document["labels"], np.array(document["counts"], np.int64)
         if not isinstance(labels, list):
-            raise TypeError(f"the labels of {key!r} are no list")
+            raise TypeError(f"{key!r} has {labels!r} for its labels")
         made = cls(tuple(labels), counts)
         is_counted = counts.shape == (len(labels) + 2,) and bool((counts >= 0).all())
         if not is_counted or len(made._places) < len(labels) or any(_is_none(one) for one in made._places):
