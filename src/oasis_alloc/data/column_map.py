@@ -106,6 +106,16 @@ def slopes(x: Floats, y: Floats) -> Floats:
     return made
 
 
+def starts(x: Floats, y: Floats) -> Floats:
+    """(n, k - 1) the mapped value at the first knot of each piece: the sum of the whole pieces before it."""
+    slope, width = slopes(x, y), np.diff(x)
+    made = np.empty_like(slope)
+    made[:, 0] = y[:, 0]
+    for k in range(1, width.size):
+        made[:, k] = made[:, k - 1] + slope[:, k - 1] * width[k - 1]
+    return made
+
+
 def piecewise(x: Floats, y: Floats, values: npt.NDArray[Any], row: Ints | int = 0) -> Floats:
     """The arithmetic of the module's docstring, in NumPy; `kernels/serve/calibrate.py` does the same."""
     slope, width, first = slopes(x, y), np.diff(x), y[:, 0]
