@@ -38,8 +38,7 @@ def _proven(base: QuoteBase, target: Target, real: float, threads: int | None) -
     found = find(base, target.items, target.users)
     units = np.zeros(base.program.n_pairs)
     member = np.zeros(base.program.n_pairs, np.bool_)
-    ours = found.pairs[found.member]
-    units[ours], member[ours] = found.units[found.member], True
+    units[found.mine], member[found.mine] = base.units(found.mine), True
     solved = solve_program(counting_only(base.program, member, units), real, None, threads)
     high = min(solved.bound, most_units(base, found)[1])
     low = max(solved.value, found.now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,7 +59,7 @@ def _from(
     threads: int | None,
 ) -> Quote:  # fmt: skip
     found = find(base, target.items, target.users)
-    if not found.pairs.size:
+    if not found.mine.size:
         raise ProblemError(
             f"quote {target.name!r}: no user among these has its items as candidates, so it can have no "
             "impressions. Add candidates for it (pairs=...), or ask for other users."
@@ -70,12 +71,12 @@ def _from(
             f"quote {target.name!r}: {units:,.6g} more units are asked for, and the slates of its candidates have room "
             f"for {max(0.0, room - found.now):,.6g} more ({room:,.6g} in all, of which the plan has {found.now:,.6g})."
         )
-    supply = supply_of(base, found, found.now + units, main_by_pair(base, found.pairs), threads)
+    supply = supply_of(base, found, found.now + units, partial(main_by_pair, base), threads)
     known = _Known(base, found, supply, room, most, found.now + units)
     exchanges = Exchanges(base, found)
     reached = exchanges.gain(units) if units > 0.0 else None
     furthest = exchanges.gain(np.inf)
-    if (value := base.changed_value(found.pairs, found.x, furthest.slates(found))) is not None:
+    if (value := base.changed_value(found.pairs, found.x, furthest.x)) is not None:
         known = replace(known, far=(furthest.gained, base.bound - value))
     quoted = _immediate(solution, request, target, known, units, reached, furthest.stopped)
     if certify and (units > 0.0 or not base.is_solved) and quoted.feasible is not False:
@@ -97,7 +98,7 @@ def _immediate(
     if reached is None and not base.is_solved:  # new items can add value without a promise
         cost = _verdict(known, float(_low(known, np.array([known.asked]))[0]), base.allocation.value)[1]
     if reached is not None:
-        x, changed = reached.slates(found), None
+        x, changed = reached.x, None
         if reached.gained >= units * (1.0 - _REACHED):
             changed = base.changed_value(found.pairs, found.x, x)
         low = _low(known, np.array([known.asked]))[0]
