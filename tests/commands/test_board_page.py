@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from boards import CAPS, FLOORS, conflicting, get, market, served, source
+from boards import CAPS, FLOORS, conflicting, fractional, get, market, served, source
 from browsers import center, chromium, opened, show, until
 
 import oasis_alloc as oa
@@ -219,6 +219,34 @@ def test_the_outlook_is_on_the_overview_and_on_the_page_of_a_group(browser: Any,
         assert "delivered so far\n9" in outlook
         page.wait_for_selector("section[aria-label=Outlook] polygon.band", state="attached")
         assert "in the end" in page.locator("section[aria-label=Outlook]").inner_text()
+
+
+def test_what_is_served_is_compared_with_the_plan(browser: Any) -> None:
+    board = Board([source(fractional())])
+    panel = "section[aria-label='Served against planned']"
+    with served(board) as running, opened(browser, 390) as page:
+        show(page, running.url, "group/campaign/b")
+        page.get_by_role("button", name="Serve the plan's users").click()
+        row = page.locator(f"{panel} tbody tr")
+        row.first.wait_for()
+        (miss,) = (one["miss"] for one in get(board, "served")["groups"] if one["miss"])
+        assert float(row.locator("td.n").last.get_attribute("data-exact")) == miss
+        page.locator("nav a", has_text="Overview").click()
+        page.wait_for_selector("html[data-ready=overview]")
+        row.first.wait_for()  # it is known by now
+        assert "floors, b" in row.first.inner_text()
+        assert "1 of 2" in page.locator(panel).inner_text()
+        page.get_by_role("button", name="What closes the difference").click()
+        closers = page.locator("table:has(caption:text-is('What closes the difference, each tried by serving again'))")
+        closers.wait_for()
+        assert closers.locator("tbody th").all_inner_texts() == ["rounding", "a smaller gap", "margins"]
+        margins = page.locator("table:has(caption:text-is('Limits with margins, at which all limits are met'))")
+        limit = get(board, "served")["margins"][0]["limit"]
+        assert float(margins.locator("tbody td").first.get_attribute("data-exact")) == limit > 120.5
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.locator(f"{panel} tbody a", has_text="b").first.click()
+        page.wait_for_selector("html[data-ready=group]")
+        row.first.wait_for()
 
 
 def test_a_decision_is_explained(browser: Any, server: BoardServer) -> None:
