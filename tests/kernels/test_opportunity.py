@@ -65,14 +65,15 @@ def test_users_and_pairs_that_move_are_those_of_plain_numpy(seed: int) -> None:
     assert np.array_equal(member[:found], is_mine[expected])
     assert np.array_equal(start, np.append(np.searchsorted(user[expected], users), expected.size))
     x, value, units = rng.integers(0, 3, found) / 2.0, rng.normal(size=found), rng.random(users.size) + 0.5
-    room = found * (found + 1)
-    wanted, giver, cost = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room)
-    many = exchanges(start, member[:found], x, value, units, wanted, giver, cost)
+    most, room = found * (found + 1), rng.integers(0, 2, users.size).astype(float)
+    wanted, giver, cost = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most)
+    many = exchanges(start, member[:found], x, value, units, room, wanted, giver, cost)
     at = user[expected]
     ways = [
         (p, q, ((value[q] if q >= 0 else 0.0) - value[p]) / units[np.searchsorted(users, at[p])])
         for p in np.flatnonzero(member[:found] & (x < 1.0))
         for q in [*np.flatnonzero((at == at[p]) & ~member[:found] & (x > 0.0)), -1]
+        if q >= 0 or room[np.searchsorted(users, at[p])] > 0.0
     ]
     assert list(zip(wanted[:many].tolist(), giver[:many].tolist(), strict=True)) == [way[:2] for way in ways]
     assert np.allclose(cost[:many], [way[2] for way in ways])

@@ -1,5 +1,6 @@
 """The cost of a campaign proven on both sides, from a solve of its users alone or, if that is not enough, of all.
 
+0. If exchanges and the bound at the prices of the plan are as close as asked, nothing is solved (`quoting.py`).
 1. The users that may be shown the campaign are solved again; all others keep their slates. The allocation is one of the
    whole problem, so its value proves the most that the campaign costs.
 2. The bound at the prices of the plan says what the campaign costs at least. If the two are further apart than asked,
@@ -87,11 +88,19 @@ def solve_program(program: Program, gap: float, warm: WarmStart | None, threads:
         return Solved(best.value, float(monitor.bound), best.positions, best.x, prices, engine.passes, False)
 
 
+def width_of(base: QuoteBase, gap: float) -> float:
+    """What value and bound of a problem with a campaign may differ by: no answer is closer than the plan is."""
+    return gap * _size(base) + max(0.0, base.dual - base.allocation.value)
+
+
+def _size(base: QuoteBase) -> float:
+    return max(abs(base.allocation.value), base.allocation.size, 1e-300)
+
+
 def prove(base: QuoteBase, found: Found, asked: Asked, gap: float, kept: Kept | None, threads: int | None) -> Proof:
     """Prove what a campaign costs, from the plan and what its prices say."""
-    size = max(abs(base.allocation.value), base.allocation.size, 1e-300)
-    width = gap * size + max(0.0, base.dual - base.allocation.value)  # no answer is closer than the plan is
-    local, small = _locally(base, found, asked, gap * size, kept, threads)
+    width = width_of(base, gap)
+    local, small = _locally(base, found, asked, gap * _size(base), kept, threads)
     if local.bound - local.value > width:
         bound, passes = bound_with(base, found, asked.floor, local.prices, small, threads)
         local = replace(local, bound=min(local.bound, bound), passes=local.passes + passes)

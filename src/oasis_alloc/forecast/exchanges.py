@@ -138,5 +138,5 @@ def _ways(base: QuoteBase, found: Found, state: Shown) -> tuple[Ints, Ints, Floa
         value -= tables[k + 1].ravel()[cells] * extra[k]
     room = _count(found)
     wanted, giver, cost = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room)
-    n = exchanges(found.start, found.member, state.x, value, state.units, wanted, giver, cost)
+    n = exchanges(found.start, found.member, state.x, value, state.units, state.room, wanted, giver, cost)
     return wanted[:n], giver[:n], cost[:n]

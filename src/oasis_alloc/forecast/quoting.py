@@ -11,7 +11,7 @@ import numpy as np
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.forecast.certified import Asked, prove
+from oasis_alloc.forecast.certified import Asked, prove, width_of
 from oasis_alloc.forecast.displacement import changes_of, main_by_pair
 from oasis_alloc.forecast.exchanges import Exchanged, Exchanges
 from oasis_alloc.forecast.limiting import limits_at, limits_that_stop
@@ -79,11 +79,20 @@ def _from(
     if (value := base.changed_value(found.pairs, found.x, furthest.x)) is not None:
         known = replace(known, far=(furthest.gained, base.bound - value))
     quoted = _immediate(solution, request, target, known, units, reached, furthest.stopped)
-    if certify and (units > 0.0 or not base.is_solved) and quoted.feasible is not False:
-        quoted = _certified(quoted, known, solution, gap, threads)
-    elif certify:  # the caps alone prove it, or there is nothing to prove
-        quoted = replace(quoted, level="certified")
-    return quoted
+    if not certify:
+        return quoted
+    if quoted.feasible is False or (units <= 0.0 and base.is_solved) or _is_content(quoted, base, gap):
+        return replace(quoted, level="certified")  # caps alone prove it, or there is nothing left to prove
+    return _certified(quoted, known, solution, gap, threads)
+
+
+def _is_content(quoted: Quote, base: QuoteBase, gap: float) -> bool:
+    """Whether exchanges and the prices of the plan prove the cost as closely as a certified quote has to.
+
+    With new items the bound at the prices of the plan is far from what can be reached, so that says nothing.
+    """
+    open_width = quoted.cost.high - quoted.cost.low - max(0.0, base.bound - base.allocation.value)
+    return base.is_solved and quoted.feasible is True and open_width <= width_of(base, gap)
 
 
 def _immediate(

@@ -67,11 +67,12 @@ def shown_and_wanted(
 
 @jit
 def exchanges(
-    start: Ints, member: Flags, x: Floats, value: Floats, units: Floats, wanted: Ints, giver: Ints, cost: Floats
-) -> int:
+    start: Ints, member: Flags, x: Floats, value: Floats, units: Floats, room: Floats, wanted: Ints, giver: Ints,
+    cost: Floats,
+) -> int:  # fmt: skip
     """Write every exchange: a pair of the campaign, one that gives its place (-1: an empty one), cost per impression.
 
-    start is by user, units what one slot of a user counts; returns how many exchanges there are.
+    start is by user, units what one slot of a user counts, room its empty slots; returns how many exchanges there are.
     """
     n = 0
     for u in range(start.size - 1):
@@ -83,7 +84,8 @@ def exchanges(
                     wanted[n], giver[n] = p, q
                     cost[n] = (value[q] - value[p]) / units[u]
                     n += 1
-            wanted[n], giver[n] = p, -1
-            cost[n] = -value[p] / units[u]
-            n += 1
+            if room[u] > 0.0:
+                wanted[n], giver[n] = p, -1
+                cost[n] = -value[p] / units[u]
+                n += 1
     return n
