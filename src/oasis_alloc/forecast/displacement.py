@@ -39,6 +39,8 @@ def main_by_pair(base: QuoteBase, pairs: Ints) -> Floats | None:
     main = main_column(base.problem)
     if main is None:
         return None
+    if base.in_memory is not None:
+        return None if base.in_memory.main is None else base.in_memory.main[pairs]
     origin = base.program.origin
     column = base.problem.candidates.columns[main[0]]
     return np.asarray(column[pairs if origin is None else origin.pair[pairs]], np.float64)

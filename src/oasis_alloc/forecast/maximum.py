@@ -25,6 +25,10 @@ def proven_maximum(solution: Solution, target: Target, gap: float, threads: int 
     real = as_real(gap)
     if real is None or not 0.0 < real < np.inf:
         raise ProblemError(f"maximum(gap={shown(gap)}): expected a positive number.")
+    if solution.problem.candidates.stream is not None:
+        raise ProblemError(
+            "maximum(): candidates have to be in memory, and those of this solution are in Parquet files."
+        )
     base = base_of(solution, threads)
     if target.candidates is not solution.problem.candidates:
         base = base_with(solution, base, target.candidates, threads)

@@ -41,6 +41,16 @@ _bases: weakref.WeakKeyDictionary[Solution, QuoteBase] = weakref.WeakKeyDictiona
 _making = threading.Lock()
 
 
+@dataclass(eq=False)
+class InMemory:
+    """Pairs of some users that were read from files; their memory counts for as long as this exists."""
+
+    users: Ints  # (n_users,) of the candidates
+    item: npt.NDArray[Any]  # (n_pairs,)
+    main: Floats | None  # (n_pairs,) the main column of the objective
+    n_users: int  # of the whole program
+
+
 @dataclass(frozen=True, eq=False)
 class QuoteBase:
     """A solved problem in the form that quotes read."""
@@ -56,6 +66,7 @@ class QuoteBase:
     activity: Floats  # by row, sums of absolute contributions
     is_solved: bool  # False with new items, which the plan does not show
     lock: threading.Lock = field(default_factory=threading.Lock)  # visits of an engine are one at a time
+    in_memory: InMemory | None = None  # where the program is of some users of files
 
     @property
     def weighted(self) -> bool:
@@ -135,11 +146,15 @@ class QuoteBase:
     @property
     def item(self) -> npt.NDArray[Any]:
         """The item of every pair of the program."""
+        if self.in_memory is not None:
+            return self.in_memory.item
         origin = self.program.origin
         return self.problem.candidates.item if origin is None else self.problem.candidates.item[origin.pair]
 
     def users_of(self, users: Ints) -> Ints:
         """The candidates' users of users of the program, of which there are several per user with slot weights."""
+        if self.in_memory is not None:
+            return self.in_memory.users[users]
         return users // max(1, self.program.n_users // max(1, self.problem.candidates.n_users))
 
     def sizes(self, users: Ints) -> Ints:
@@ -165,6 +180,11 @@ class QuoteBase:
         """(pairs that the plan shows, ascending; (n_users + 1,) where each user's are among them)."""
         shown = np.flatnonzero(self.x > 0.0)
         return shown, np.searchsorted(shown, self.program.indptr).astype(np.int64)
+
+    @property
+    def n_users(self) -> int:
+        """All users of the plan."""
+        return self.program.n_users if self.in_memory is None else self.in_memory.n_users
 
     @property
     def smoothing(self) -> float:
@@ -232,10 +252,10 @@ def base_with(solution: Solution, base: QuoteBase, candidates: Candidates, threa
 
 def _check(solution: Solution) -> None:
     solution.raise_if_infeasible()
-    if solution.problem.candidates.stream is not None:
+    if solution.problem.candidates.stream is not None and solution.problem.slate.slot_weights is not None:
         raise ProblemError(
-            "quote: the candidates of this solution are in Parquet files, and a quote reads pairs in memory; solve the "
-            "market of the quote, or a sample of its users, from arrays or frames."
+            "quote: with slot weights, candidates have to be in memory, and those of this solution are in Parquet "
+            "files; solve the market of the quote, or a sample of its users, from arrays or frames."
         )
     if solution.violation > FEASIBLE or solution.status.name == "RELAXED":
         raise SolverError(
@@ -263,11 +283,15 @@ def _made(solution: Solution, problem: Problem, threads: int | None, before: Quo
     engine = engine_for(program, threads)
     allocation = evaluate(engine, positions, x)
     dual = float(engine.visit(prices, smoothing_of(engine)).bound + program.conjugate(prices))
-    by_pair = np.zeros(program.n_pairs)
-    by_pair[positions] = x
+    by_pair = np.zeros(program.n_pairs if program.stream is None else 0)
+    if program.stream is None:
+        by_pair[positions] = x
     made = QuoteBase(
         problem, program, engine, readonly(prices), allocation, readonly(by_pair), float(solution.bound), dual,
         engine.sums(positions, x).activity, before is None,
     )  # fmt: skip
-    weakref.finalize(made, engine.close)  # the engine does not refer to it
+    if program.stream is None:
+        weakref.finalize(made, engine.close)  # the engine does not refer to it
+    else:
+        engine.close()  # its sizes are known, and it holds memory that other readers of the files may need
     return made

@@ -19,6 +19,7 @@ from oasis_alloc.forecast.quote_base import Found, QuoteBase, base_of, base_with
 from oasis_alloc.forecast.quote_request import QuoteRequest
 from oasis_alloc.forecast.quote_result import Availability, Bracket, Quote, Relevance, SupplyCurve
 from oasis_alloc.forecast.quote_target import Target
+from oasis_alloc.forecast.streamed_base import in_memory
 from oasis_alloc.forecast.supply import Supply, by_user_key, most_units, supply_of
 from oasis_alloc.results.shadow_prices import main_column
 
@@ -50,6 +51,8 @@ def quoted_one(
     if target.candidates is not solution.problem.candidates:
         base = base_with(solution, base, target.candidates, threads)
     with base.lock:
+        if base.program.stream is not None:
+            base = in_memory(base, target)
         quoted = _from(base, solution, request, target, certify, gap, threads)
     return replace(quoted, seconds=time.perf_counter() - started, _threads=threads)
 
@@ -136,7 +139,7 @@ def _immediate(
         gained=changes.gained,
         limits=limits_that_stop(base, stopped),
         seconds=0.0,
-        passes=float(found.users.size) / max(1, base.program.n_users),
+        passes=float(found.users.size) / max(1, base.n_users),
         solution=solution,
         _problem=base.problem,
         _target=target,
