@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -457,8 +458,14 @@ def test_the_slider_responds_in_150_ms_at_a_million_pairs(browser: Any) -> None:
             assert page.get_by_label("More impressions, as a number").input_value() == str(k * most // 6)
             until(page, "performance.getEntriesByName('quote').length > 0")
             exact.append(page.evaluate("performance.getEntriesByName('quote')[0].duration"))
-    print(f"slider: shown after {sorted(shown)} ms, exact after {sorted(exact)} ms")
+    answered = []
+    for k in range(1, 6):  # of the processor: what else the machine does is not the board's
+        begun = time.thread_time()
+        get(board, "quote", key="campaign", label=label, units=str(k * most // 6))
+        answered.append(1000.0 * (time.thread_time() - begun))
+    print(f"slider: shown after {sorted(shown)} ms, exact after {sorted(exact)} ms, {sorted(answered)} of the processor")
     assert sorted(shown)[2] < SLIDER
+    assert min(answered) < SLIDER
 
 
 PICTURES = {

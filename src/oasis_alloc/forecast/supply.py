@@ -109,7 +109,7 @@ def _by_visits(base: QuoteBase, found: Found, plain: Supply, asked: float, threa
 
         start = look(0.0)[0]
         seen = {price: look(price) for price in tried[1:]}
-        for _ in range(_CLOSER):
+        for _ in range(_CLOSER if asked > found.now else 0):
             below = max((p for p, (_, n) in seen.items() if n < asked), default=0.0)
             above = min((p for p, (_, n) in seen.items() if n >= asked), default=np.inf)
             if not np.isfinite(above) or above - below <= 1e-6 * top:
