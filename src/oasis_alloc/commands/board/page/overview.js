@@ -20,10 +20,10 @@ export async function show(place) {
     outlook = made.node;
     tables.push(made.grid);
   }
-  const left = data.sections.map((section) => delivery(section, tables));
   const serving = data.kind === "problem" && data.sections.length ? servedPanel() : null;
   if (serving) tables.push(serving);
-  const right = [outlook, serving, data.kept ? kept(data.kept) : null, prices(data, tables), objective(data)].filter(Boolean);
+  const left = [...data.sections.map((section) => delivery(section, tables)), serving].filter(Boolean);
+  const right = [outlook, data.kept ? kept(data.kept) : null, prices(data, tables), objective(data)].filter(Boolean);
   put(
     place,
     certificate(data),

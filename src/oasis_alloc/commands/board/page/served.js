@@ -74,27 +74,35 @@ function limits(found, state) {
     { caption: "Served against planned", by: "miss", count: "limit", mark: (row) => inFocus(row.by, row.label) },
   );
   state.grids.push(grid);
-  return grid;
+  return titled(state.key ? "Its limits" : "Limits that are missed", grid);
 }
 
+const titled = (text, grid) => h("div", {}, h("div", { class: "head" }, h("h3", {}, text), h("div", { class: "tools" }, grid.tools)), grid);
+
 const closers = (rows) =>
-  table(
-    rows,
-    [
-      { name: "how", head: "what closes it", kind: "text", rowhead: true, get: (row) => row.how },
-      { name: "units", head: "largest miss", kind: "number", get: (row) => row.units, show: (row) => (row.units ? number(row.units) : "none") },
-      { name: "value", head: "value served", kind: "number", get: (row) => row.value, show: (row) => number(row.value, 6) },
-      { name: "sentence", head: "in words", kind: "text", class: "text", get: (row) => row.sentence, minor: true },
-    ],
-    { caption: "What closes the difference, each tried by serving again", count: "way" },
+  titled(
+    "What closes the difference",
+    table(
+      rows,
+      [
+        { name: "how", head: "way", kind: "text", rowhead: true, get: (row) => row.how },
+        { name: "units", head: "largest miss", kind: "number", get: (row) => row.units, show: (row) => (row.units ? number(row.units) : "none") },
+        { name: "value", head: "value served", kind: "number", get: (row) => row.value, show: (row) => number(row.value, 6) },
+        { name: "sentence", head: "in words", kind: "text", class: "text", get: (row) => row.sentence, minor: true },
+      ],
+      { caption: "What closes the difference, each tried by serving again", count: "way" },
+    ),
   );
 
 const margins = (rows) =>
-  table(
-    rows,
-    [
-      { name: "label", head: "solve with", kind: "text", rowhead: true, get: (row) => `${row.name}, ${row.label}` },
-      { name: "limit", head: "limit", kind: "number", get: (row) => row.limit, show: (row) => number(row.limit, 6) },
-    ],
-    { caption: "Limits with margins, at which all limits are met", count: "limit" },
+  titled(
+    "Limits to solve with",
+    table(
+      rows,
+      [
+        { name: "label", head: "limit", kind: "text", rowhead: true, get: (row) => `${row.name}, ${row.label}` },
+        { name: "limit", head: "with margin", kind: "number", get: (row) => row.limit, show: (row) => number(row.limit, 6) },
+      ],
+      { caption: "Limits with margins, at which all limits are met", count: "limit" },
+    ),
   );
