@@ -23,7 +23,7 @@ from oasis_alloc.kernels.serve.score import best
 from oasis_alloc.kernels.serve.slate_args import Counts, Floats, Ints
 
 
-@jit
+@jit(allocates=False)
 def piecewise(first: int, last: int, v: Floats, one: Floats, out: Floats) -> None:
     """Write the values of one map at v[first:last] into out[first:last]; not in place. `first` is no literal."""
     n = np.uint64(last - first)
@@ -45,7 +45,7 @@ def piecewise(first: int, last: int, v: Floats, one: Floats, out: Floats) -> Non
                 s[i] = s[i] + slope * d
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def _copy(first: int, last: int, v: Floats, out: Floats) -> None:
     """In a loop: assigning a slice looks for overlaps first, which takes longer than the copy."""
     n = np.uint64(last - first)
@@ -54,7 +54,7 @@ def _copy(first: int, last: int, v: Floats, out: Floats) -> None:
         s[i] = given[i]
 
 
-@jit
+@jit(allocates=False)
 def piecewise_by_item(
     first: int, last: int, items: Ints, v: Floats, maps: Floats, map_of: Counts, out: Floats
 ) -> None:  # fmt: skip
@@ -75,7 +75,7 @@ def piecewise_by_item(
         out[i] = s
 
 
-@jit
+@jit(allocates=False)
 def _map_column(
     c: int, first: int, last: int, items: Ints, given: Floats, plan: Floats, of_item: Counts, out: Floats
 ) -> None:  # fmt: skip
@@ -86,7 +86,7 @@ def _map_column(
         piecewise_by_item(first, last, items, given, plan, of_item[int(plan[c, 2])], out)
 
 
-@jit
+@jit(allocates=False)
 def calibrate(
     first: int, last: int, items: Ints, given: Floats, n_columns: int, plan: Floats, of_item: Counts, out: Floats
 ) -> None:
@@ -104,7 +104,7 @@ def calibrate(
             _map_column(c, first, last, items, given[row], plan, of_item, out[row])
 
 
-@jit
+@jit(allocates=False)
 def calibrate_in_place(n: int, items: Ints, columns: Floats, plan: Floats, of_item: Counts) -> None:
     """Calibrate the columns of buffers whose last row is for scores; it holds one column meanwhile."""
     end = columns.shape[0] - 1
@@ -116,7 +116,7 @@ def calibrate_in_place(n: int, items: Ints, columns: Floats, plan: Floats, of_it
             _copy(not_literal(0), n, room, columns[row])
 
 
-@jit
+@jit(allocates=False)
 def calibrated_scores(
     n: int, items: Ints, columns: Floats, kept: int, is_slate: bool, blend: Floats, of_item: Counts, table: Floats,
     seen: Bits, plan: Floats,
@@ -126,7 +126,7 @@ def calibrated_scores(
     return checked_scores(n, items, columns, kept, is_slate, blend, of_item, table, seen)
 
 
-@jit
+@jit(allocates=False)
 def calibrated_best(
     n: int, items: Ints, columns: Floats, blend: Floats, of_item: Counts, table: Floats, seen: Bits,
     size: int, min_size: int, floor: float, out: Ints, plan: Floats,
@@ -136,7 +136,7 @@ def calibrated_best(
     return checked_best(n, items, columns, blend, of_item, table, seen, size, min_size, floor, out)
 
 
-@jit
+@jit(allocates=False)
 def best_calibrated(
     n: int, items: Ints, both: Floats, blend: Floats, of_item: Counts, table: Floats, k: int, min_size: int,
     floor: float, scores: Floats, out: Ints, plan: Floats,
@@ -147,7 +147,7 @@ def best_calibrated(
     return best(n, items, values, blend, of_item, table, k, min_size, floor, scores, out)
 
 
-@jit
+@jit(allocates=False)
 def calibrate_users(
     kind: Ints, indptr: Ints, items: Ints, column: Floats, which: Ints, maps: Floats, map_of: Counts, out: Floats
 ) -> None:
