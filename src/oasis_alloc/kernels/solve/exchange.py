@@ -50,7 +50,7 @@ class Categories(NamedTuple):
     cap: Floats  # (n_categories,)
 
 
-@jit
+@jit(allocates=False)
 def _room_in(category: int, u: int, shown: Shown, categories: Categories) -> float:
     """How much more of a category a user's slate may have."""
     mass = 0.0
@@ -62,7 +62,7 @@ def _room_in(category: int, u: int, shown: Shown, categories: Categories) -> flo
     return float(categories.cap[category] - mass)
 
 
-@jit
+@jit(allocates=False)
 def _has(category: int, i: int, categories: Categories) -> bool:
     if i >= 0:
         for e in range(categories.start[i], categories.start[i + 1]):
