@@ -180,22 +180,55 @@ def test_actors_have_the_same_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not far.prices["loose"].any()
 
 
-@pytest.mark.parametrize(
-    ("limit", "reads"), [(100.0, 0), (2_990.0, 0), (3_000.0, 1), (14_999.0, 1), (15_000.0, 0), (np.inf, 0)]
-)
-def test_pairs_are_read_again_only_where_slates_can_decide(
-    limit: float, reads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of 15 candidates, slates of 3 hold at least a fifth of a total, and at most 3,000 exposures of 1,000 users."""
-    calls: list[int] = []
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The strides of reads of pairs that a reach takes."""
+    strides: list[int] = []
     add_up = Surveyed._added_by_slates
-    monkeypatch.setattr(Surveyed, "_added_by_slates", lambda *given: (calls.append(1), add_up(*given))[1])
+
+    def counted(engine: Surveyed, entries: Any, room: Any, n_rows: int, stride: int) -> Array:
+        strides.append(stride)
+        return add_up(engine, entries, room, n_rows, stride)
+
+    monkeypatch.setattr(Surveyed, "_added_by_slates", counted)
+    return strides
+
+
+@pytest.mark.parametrize(
+    ("limit", "strides"),
+    [(100.0, []), (2_990.0, []), (3_000.0, [16, 1]), (14_999.0, [16, 1]), (15_000.0, []), (np.inf, [])],
+)
+def test_pairs_are_read_again_only_where_slates_can_decide(limit: float, strides: list[int], reads: list[int]) -> None:
+    """Of 15 candidates, slates of 3 hold at least a fifth of a total, and at most 3,000 exposures of 1,000 users."""
     problem = oa.Problem(candidates_of(), oa.total("relevance"), (oa.exposure() <= limit).named("cap"), oa.Slate(3))
     program = lower(problem)
     with engine_for(program, 1) as engine:
         low, high = engine.slate_reach()
         engine.slate_reach()
-    assert len(calls) == reads
+    assert reads == strides
     assert low.tolist() == [0.0]
-    assert high.tolist() == [3_000.0 if calls else 15_000.0]
+    assert high.tolist() == [3_000.0 if strides else 15_000.0]
     assert slate_reach.least_share(program) == pytest.approx(1 / 5)
+
+
+def test_some_users_tell_that_a_cap_can_bind(reads: list[int]) -> None:
+    """One user with 500 candidates lets the share of a slate say little."""
+    counts = np.append(np.full(640, 5), 500)
+    item = np.concatenate([np.arange(n) for n in counts])
+    candidates = oa.Candidates.from_arrays(np.concatenate([[0], np.cumsum(counts)]), item, {"v": np.ones(item.size)})
+    for limit, strides in ((60.0, [16]), (600.0, [16, 1]), (2_000.0, [16, 1])):
+        reads.clear()
+        problem = oa.Problem(candidates, oa.total("v"), oa.exposure() <= limit, oa.Slate(3))
+        with engine_for(lower(problem), 1) as engine:
+            high = engine.slate_reach()[1]
+        assert reads == strides
+        assert high.tolist() == [1_923.0 if limit >= 1_923.0 else 3_700.0]
+
+
+def test_one_limit_that_can_bind_keeps_its_constraint_as_it_is(reads: list[int]) -> None:
+    caps = (oa.exposure(by="campaign") <= {0: 10.0, 1: 1_400.0}).named("caps")
+    with engine_for(lower(oa.Problem(candidates_of(), oa.total("relevance"), caps, oa.Slate(3))), 1) as engine:
+        survey, (low, high) = engine.survey(), engine.slate_reach()
+    assert reads == []
+    assert np.array_equal(low, survey.min_totals)
+    assert np.array_equal(high, survey.max_totals)

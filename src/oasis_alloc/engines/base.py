@@ -132,9 +132,9 @@ class Engine(Protocol):
         ...
 
     def slate_reach(self) -> tuple[Floats, Floats]:
-        """(smallest, largest) total of every row that slates can have, exact where it matters for a limit; cached.
+        """(smallest, largest) total of every row: in slates for functions that cannot bind in them, else of all pairs.
 
-        See program/slate_reach.py. It may read all pairs once more, which is not counted as a pass.
+        See program/slate_reach.py. It may read all pairs once more, which is not counted as a pass; cached.
         """
         ...
 

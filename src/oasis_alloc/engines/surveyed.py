@@ -20,6 +20,8 @@ from oasis_alloc.program.slate_reach import within_slates
 class Surveyed(ABC):
     """Passes without prices, over the pieces of an engine; none is counted as a pass."""
 
+    _in_memory = False  # whether some of the users can be read without the others
+
     program: Program
     _n: int  # chunks
     _load: Floats  # (n_chunks, K + 1, n_cells)
@@ -71,18 +73,21 @@ class Surveyed(ABC):
             all_pairs = survey.min_totals, survey.max_totals
             if self._parts is None:  # the survey is that of another engine
                 return all_pairs
-            self._slate_reach = within_slates(self.program, *all_pairs, self._parts, self._added_by_slates)
+            self._slate_reach = within_slates(
+                self.program, *all_pairs, self._parts, self._added_by_slates, self._in_memory
+            )
         return self._slate_reach
 
-    def _added_by_slates(self, entries: Entries, room: Room, n_rows: int) -> Floats:
+    def _added_by_slates(self, entries: Entries, room: Room, n_rows: int, stride: int) -> Floats:
         out = np.zeros((self._n, 3, n_rows))
-        self._slate_reach_pieces(entries, room, out)
+        self._slate_reach_pieces(entries, room, out, stride)
         return np.asarray(out.sum(axis=0))
 
-    def _slate_reach_pieces(self, entries: Entries, room: Room, out: Floats) -> None:
-        """Add to (n_chunks, 3, n_rows) sums."""
+    def _slate_reach_pieces(self, entries: Entries, room: Room, out: Floats, stride: int = 1) -> None:
+        """Add to (n_chunks, 3, n_rows) sums, of the first users of every piece, one in `stride`."""
 
         def job(piece: Piece) -> None:
-            slate_reach(piece.first, piece.last, piece.pairs, self.program.n_classes, entries, room, out[piece.chunk])
+            last = piece.first - (piece.first - piece.last) // stride
+            slate_reach(piece.first, last, piece.pairs, self.program.n_classes, entries, room, out[piece.chunk])
 
         self._pieces(job)

@@ -149,7 +149,7 @@ class RayChunks(Chunked):
             self._place(chunks, up, positive)
             self._place(chunks, down, negative)
 
-    def _slate_reach_pieces(self, entries: Entries, room: Room, out: Floats) -> None:
+    def _slate_reach_pieces(self, entries: Entries, room: Room, out: Floats, stride: int = 1) -> None:
         for chunks, found in self._ask("slate_reach", self._parcels, *entries, out.shape[2]):  # actors know the rules
             self._place(chunks, found, out)
 
