@@ -52,12 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
     earlier = load(options.json) if options.resume and options.json is not None else None
     rows: list[dict[str, Any]] = [] if earlier is None else earlier["rows"]
     reached: dict[tuple[str, str], Reached] = {}
+    for row in sorted(rows, key=lambda row: row["pairs"]):
+        reached.setdefault((row["program"], row["solver"]), Reached()).note(row["pairs"], row)
     for pairs in sorted(int(size) for size in options.pairs):
         for program in options.only:
-            finished = [row for row in rows if (row["pairs"], row["program"]) == (pairs, program)]
-            for row in finished:
-                reached.setdefault((program, row["solver"]), Reached()).note(pairs, row)
-            if finished:
+            if any((row["pairs"], row["program"]) == (pairs, program) for row in rows):
                 continue
             here = [
                 row

@@ -195,18 +195,22 @@ def _whole(run: Run) -> list[str]:
 
 
 def _shapes(run: Run) -> list[str]:
-    return [_table(*shape_tables.shapes(run), text=(0, 1, 8)), shape_tables.above(run, FINER)]
+    return [*_note(run), _table(*shape_tables.shapes(run), text=(0, 1, 8)), shape_tables.above(run, FINER)]
 
 
 def _kinds(run: Run) -> list[str]:
-    out = []
+    out = _note(run)
     for pairs in dict.fromkeys(row["pairs"] for row in run["rows"]):
         out += [f"### {pairs:,} pairs", _table(*shape_tables.kinds(run, pairs), text=(0, 1, 2, 9))]
     return out
 
 
-def _cluster(run: Run) -> list[str]:
+def _note(run: Run) -> list[str]:
     note = run["options"].get("note")
+    return [f"{note}."] if note else []
+
+
+def _cluster(run: Run) -> list[str]:
     tables = [_table(*cluster_model.measured(run["rows"]), text=(1,)), _table(*cluster_model.predicted(run["rows"]))]
     known = cluster_model.constants(run["rows"])
     said = (
@@ -215,7 +219,7 @@ def _cluster(run: Run) -> list[str]:
         "above; storage, network and the driver are not in it ([cluster.md](cluster.md)). The dotted lines of the plot "
         "are the same model for one thread: dots are above them as far as other programs took the processor."
     )
-    return [*([f"{note}."] if note else []), tables[0], said, tables[1]]
+    return [*_note(run), tables[0], said, tables[1]]
 
 
 def _of(table: Callable[[Run], tuple[tuple[str, ...], list[list[str]]]]) -> Callable[[Run], list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.kinds import remark_of
+from benchmarks.shapes import LATE
 
 Run = dict[str, Any]
 _FORMS = (
@@ -19,12 +20,15 @@ def shapes(run: Run) -> tuple[tuple[str, ...], list[list[str]]]:
              "x, to the finer gap", "passes", "gap")  # fmt: skip
     rows, last = [], ""
     for row in run["rows"]:
-        finer = row.get("finer") or {}
+        late = row["status"] in LATE
+        finer = {} if late else row.get("finer") or {}
+        times, *others = (_show(row, key, form) for key, form in _FORMS)
         rows.append(
             [
                 row["market"] if row["market"] != last else "",
                 row["program"],
-                *(_show(row, key, form) for key, form in _FORMS),
+                f"> {times}" if late else times,
+                *others,
                 row["status"],
                 *(_show(finer, key, form) for key, form in (("times", ".1f"), ("passes", ".1f"))),
                 _show(finer, "gap", ".0e")
@@ -38,12 +42,12 @@ def shapes(run: Run) -> tuple[tuple[str, ...], list[list[str]]]:
 def above(run: Run, finer: float) -> str:
     """A sentence for what is above its limit.
 
-    >>> row = {"market": "usual", "program": "keep", "times_caps": 13.04, "at_most": 12.0, "finer": {"times": 2.0}}
-    >>> above({"rows": [row]}, 3.0)
+    >>> row = {"market": "usual", "program": "keep", "times_caps": 13.04, "at_most": 12.0, "status": "SOLVED"}
+    >>> above({"rows": [row | {"finer": {"times": 2.0}}]}, 3.0)
     'Above its limit: keep on usual (13.0, not 12). Above 3 to the finer gap: nothing.'
     """
     coarse = [r for r in run["rows"] if r["at_most"] and r["times_caps"] > r["at_most"]]
-    fine = [r for r in run["rows"] if (r.get("finer") or {}).get("times", 0.0) > finer]
+    fine = [r for r in run["rows"] if r["status"] not in LATE and (r.get("finer") or {}).get("times", 0.0) > finer]
     said = [f"{r['program']} on {r['market']} ({r['times_caps']:.1f}, not {r['at_most']:g})" for r in coarse]
     more = [f"{r['program']} on {r['market']} ({r['finer']['times']:.1f})" for r in fine]
     return f"Above its limit: {_all(said)}. Above {finer:g} to the finer gap: {_all(more)}."

@@ -32,7 +32,8 @@ __all__ = ["LIMITS", "SHAPES", "Given", "main", "market", "measure"]
 _SMALL = 20_000  # pairs on which the kernels are compiled
 _ENOUGH = 4.0  # seconds of solves after which a program is not solved again
 _ON_THE_CLOCK = 20.0  # seconds for each processor second of a limit, on a busy machine
-_STATUS = {"INTERRUPTED": "LIMIT", "TIME_LIMIT": "LIMIT"}
+LATE = ("STOPPED", "TIME_LIMIT")
+"""How a solve ends that is stopped after its processor seconds, or after as long on the clock."""
 _HEADS = ("market", "program", "status", "CPU s", "x caps", "at most", "passes", "gap", "violation", "finer s",
           "x coarse")  # fmt: skip
 
@@ -97,8 +98,8 @@ FINER = 3.0
 def measure(problem: oa.Problem, gap: float, repeat: int, limit: float) -> dict[str, Any]:
     """Solve a program up to `repeat` times; the fewest processor seconds, with how it ended.
 
-    A solve that compiles a kernel is not counted: small problems have other types of numbers. The status is "LIMIT"
-    after `limit` processor seconds, looked at once per pass.
+    A solve that compiles a kernel is not counted: small problems have other types of numbers. A solve is stopped
+    after `limit` processor seconds, which are looked at once per pass.
     """
     taken: list[float] = []
     while not taken or (len(taken) < repeat and sum(taken) < _ENOUGH):
@@ -116,7 +117,7 @@ def measure(problem: oa.Problem, gap: float, repeat: int, limit: float) -> dict[
         "passes": solution.passes,
         "gap": solution.gap,
         "violation": solution.violation,
-        "status": _STATUS.get(solution.status.name, solution.status.name),
+        "status": solution.status.name,
     }
 
 
@@ -129,7 +130,7 @@ def row_of(name: str, given: Given, options: argparse.Namespace) -> dict[str, An
     problem = SHAPES[name](given)
     found = measure(problem, options.gaps[0], options.repeat, options.limit)
     row = {"program": name, "pairs": given.cands.n_pairs, **found, "at_most": LIMITS.get(name)}
-    if len(options.gaps) > 1 and found["status"] != "LIMIT":
+    if len(options.gaps) > 1 and found["status"] not in LATE:
         finer = measure(problem, options.gaps[1], options.repeat, options.limit)
         row["finer"] = finer | {"times": finer["seconds"] / found["seconds"]}
     return row

@@ -114,6 +114,9 @@ def test_a_page_tells_what_did_not_finish() -> None:
         "60.0",
         "TIME_LIMIT",
     ]
+    _, (late,) = shape_tables.shapes({"rows": [row | {"status": "STOPPED", "finer": finer}]})
+    assert late[2] == "> 2.0"
+    assert late[-3:] == ["", "", ""]
     run = {"pairs": 100, "program": "caps", "title": "A", "stops_at": None, "outcome": "limit", "limit": 60.0,
            "peak_mb": 5.0, "times_ours": 20.0}  # fmt: skip
     _, (line,) = shape_tables.kinds({"rows": [run, run | {"pairs": 7}]}, 100)
