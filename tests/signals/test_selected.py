@@ -110,6 +110,19 @@ def test_no_outcome_among_the_selected_is_an_interval_up_to_what_may_occur() -> 
     assert made.statement(100.0).endswith("0 should occur (95 % interval 0 to 50, from randomized slots)")
 
 
+def test_numbers_that_no_sum_holds_are_named() -> None:
+    p, y, q = np.full(4, 0.5), np.array([1.0, 0.0, 0.0, 1.0]), np.full(4, 0.5)
+    for change, words in (
+        ({"predictions": np.full(4, 1e308)}, "predictions: row 0 is 1e\\+308"),
+        ({"propensities": np.full(4, 1e-300)}, "propensities: row 0 is 1e-300"),
+        ({"predictions": np.ma.masked_array(p, y > 0)}, "predictions: 2 rows are masked"),
+    ):
+        with pytest.raises(oa.InputError, match=words):
+            oa.SelectedError.from_randomized(**{"predictions": p, "outcomes": y, "propensities": q} | change)
+    with pytest.raises(oa.InputError, match="weights: the largest is 1e-300"):
+        oa.Reliability.of(p, y, weights=np.full(4, 1e-300))
+
+
 def test_few_outcomes_are_said_with_both_ends() -> None:
     few = oa.SelectedError(0.3, 0.17, 0.08, 0.8, 10.0, 3.0, 1000, 1000, "randomized slots", 0.95)
     assert few.statement(1000) == (

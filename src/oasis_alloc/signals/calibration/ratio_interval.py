@@ -39,7 +39,10 @@ def ratio_interval(p: Floats, y: Floats, w: Floats, cluster: Ints, level: float)
     residual = np.bincount(cluster, w * (y - ratio * p), n)
     variance = n / (n - 1) * float(residual @ residual)
     events = np.count_nonzero(np.bincount(cluster, w * y, n))
-    of_event = float((w**2 * p) @ np.clip(1.0 - ratio * p, 0.0, 1.0)) / expected  # the variance over the total
+    size = np.abs(p)  # a noisy prediction of a rare outcome may be below 0
+    of_event = float((w**2 * size) @ np.clip(1.0 - ratio * p, 0.0, 1.0)) / float(
+        w @ size
+    )  # the variance over the total
     if total > 0.0:
         of_event = (variance / total * events + of_event * _PRIOR) / (events + _PRIOR)
     widening = float(t.ppf(0.5 + level / 2, n - 1) / norm.ppf(0.5 + level / 2)) ** 2
