@@ -78,9 +78,10 @@ def _steps(base: QuoteBase, found: Found, main: MainColumn) -> tuple[Floats, Flo
     own = main(pair)
     if own is None:
         return cost, units, np.zeros(n)
-    lost = -own
-    others = np.flatnonzero(given >= 0)
-    lost[others] += main(given[others])
+    lost, others = -own, np.flatnonzero(given >= 0)
+    given_up = main(given[others])
+    if given_up is not None:
+        lost[others] += given_up
     return cost, units, lost * units
 
 
