@@ -99,7 +99,7 @@ class Survey:
     lowest: float  # sum of the negative parts of v: a lower bound on the value of slates
     min_totals: Floats  # (n_rows,) the totals with every candidate shown, only their negative parts ...
     max_totals: Floats  # ... and only their positive parts
-    typical: Floats  # (n_rows,) mean of the absolute parts that a pair in a row adds to it, 0 without pairs
+    typical: Floats  # (n_rows,) mean of the absolute parts that a pair in a row adds to it; see row_units.py
     mark: float  # a fingerprint of the values and classes of pairs
 
     def narrowed(self, narrowing: Narrowing) -> Survey:
