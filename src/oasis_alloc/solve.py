@@ -232,8 +232,7 @@ def _solved(
             return _told(answer, display)
 
         with engine_of(program) as opened:
-            survey = opened.survey()
-            idle = idle_constraints(program, len(problem.subject_to), survey.min_totals, survey.max_totals)
+            idle = idle_constraints(program, len(problem.subject_to), *opened.slate_reach())
             if not idle:
                 return told(answered(opened, weights, warm)[0])
         rows = rows_besides(program, idle)

@@ -131,6 +131,13 @@ class Engine(Protocol):
         """Read all pairs once, independent of prices; cached, and not counted as a pass."""
         ...
 
+    def slate_reach(self) -> tuple[Floats, Floats]:
+        """(smallest, largest) total of every row: in slates for functions that cannot bind in them, else of all pairs.
+
+        See program/slate_reach.py. It may read all pairs once more, which is not counted as a pass; cached.
+        """
+        ...
+
     def narrowed(self, narrowing: Narrowing) -> AbstractContextManager[Engine]:
         """An engine for a program of fewer rows than this one's, until the end of the block; the pairs are the same."""
         ...

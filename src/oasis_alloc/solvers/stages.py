@@ -76,9 +76,9 @@ def prepare(engine: Engine, monitor: Monitor) -> bool:
 
     True where no allocation is feasible.
     """
-    survey = engine.survey()
-    program = with_units_of_rows(engine.program, survey.typical)
-    engine.program = program = without_idle_limits(program, survey.min_totals, survey.max_totals)
+    reach = engine.slate_reach()
+    program = with_units_of_rows(engine.program, engine.survey().typical)
+    engine.program = program = without_idle_limits(program, *reach)
     ahead = quick_check(engine)
     monitor.about(program.n_pairs, ahead.lowest, ahead.scale, ROUNDING * ahead.scores, ahead.free)
     if ahead.free is not None:

@@ -86,13 +86,12 @@ def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
         if column is not None:
             calls.append(("add", (0, 1, 1.0, column, scores)))
         calls.append(("charge", (0, 1, (pointers, unsigned), class_of, (tables, segment, 0), column, scores)))
-    for kept in (None, keep):
-        calls += [
-            ("mmr", (1, request, by_category, fill, vectors, 0.5, slate, kept)),
-            ("dpp", (1, request, by_category, fill, vectors, 0.5, slate, kept)),
-            ("dpp_window", (1, request, by_category, fill, vectors, (0.5, 1), slate, kept)),
-        ]
-    calls += [("systematic", (scores, 1, 0, 0, out)), ("smooth", (scores, 1, 1.0, scores))]
+    calls += [
+        ("mmr", (1, request, by_category, fill, vectors, 0.5, slate, keep)),
+        ("dpp", (1, request, by_category, fill, vectors, 0.5, slate, keep)),
+        ("dpp_window", (1, request, by_category, fill, vectors, (0.5, 1), slate, keep)),
+        ("systematic", (scores, 1, 0, 0, out)), ("smooth", (scores, 1, 1.0, scores)),
+    ]  # fmt: skip
     steps: list[tuple[str, Callable[[], object]]] = [(name, partial(run[name], *call)) for name, call in calls]
     if policy.is_calibrated:
         steps += [
@@ -115,7 +114,7 @@ def _calibrating(
     """Calls of what policies with calibrated columns run besides."""
     from oasis_alloc.kernels.serve import calibrate
 
-    columns, plan, blend = np.zeros((2, 1)), np.zeros((1, 4)), np.zeros(1)
+    columns, plan, blend = np.zeros((2, 1)), np.zeros((1, 5)), np.zeros(1)
     prices, pointers, kind = (blend, of_item, table), np.zeros(2, np.int64), np.zeros(1, np.int64)
     checked = (1, items, columns)
     return [

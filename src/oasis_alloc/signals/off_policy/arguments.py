@@ -14,6 +14,7 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
 from oasis_alloc.signals.off_policy.intervals import KINDS
+from oasis_alloc.signals.outcomes import LARGEST
 
 _ABOVE = 1e-9  # propensities are sums of floats: so far above 1 they count as 1
 
@@ -77,7 +78,10 @@ def numbers(values: ArrayLike, name: str, shape: tuple[int, ...] | None = None, 
         raise InputError(f"{name} has shape {found.shape}; expected {form}, at least one.")
     if shape is not None and found.shape != shape:
         raise InputError(f"{name} has shape {found.shape}; expected {shape}, as outcomes.")
+    if np.ma.is_masked(values):
+        raise InputError(f"{name}: {np.ma.count_masked(values):,} rows are masked; expected numbers. Leave them out.")
     first_wrong(found, np.isfinite(found), name, "a finite number")
+    first_wrong(found, np.abs(found) <= LARGEST, name, f"a number of a size up to {LARGEST:g}; use another unit")
     return found
 
 
@@ -99,7 +103,7 @@ def logged_propensities(values: ArrayLike, shape: tuple[int, ...]) -> Floats:
     """Propensities of what was shown: above 0 and at most 1."""
     found = numbers(values, "logged", shape)
     first_wrong(
-        found, (found > 0.0) & (found <= 1.0 + _ABOVE), "logged",
+        found, (found >= 1.0 / LARGEST) & (found <= 1.0 + _ABOVE), "logged",
         "a propensity above 0 and at most 1: the probability with which the log showed this item",
     )  # fmt: skip
     return np.minimum(found, 1.0)
