@@ -98,7 +98,7 @@ class Model:
         return np.asarray(drops @ np.clip(y[: drops.size * self.pairs], 0.0, 1.0).reshape(drops.size, -1))
 
     def judge(self, a: Floats) -> tuple[float, float]:
-        """(value, violation) of an attention, whoever found it.
+        """(value, violation) of an attention, from any solver.
 
         The violation is the largest of excess over max(|limit|, sum of absolute parts of the row), over all limits;
         among them are those of slates: the k largest of a user are at most the sum of the first k slot weights.
