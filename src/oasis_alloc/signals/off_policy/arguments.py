@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.checks import LARGEST, as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
 from oasis_alloc.signals.off_policy.intervals import KINDS
-from oasis_alloc.signals.outcomes import LARGEST
 
 _ABOVE = 1e-9  # propensities are sums of floats: so far above 1 they count as 1
 
