@@ -24,7 +24,7 @@ def numbers(name: str, given: npt.ArrayLike, n: int | None = None) -> Floats:
     if n is not None and len(given) != n:
         raise InputError(f"{name}: {len(given):,} rows; expected {n:,}, one per score.")
     if np.ma.is_masked(given):
-        raise InputError(f"{name}: {np.ma.count_masked(given):,} rows are masked; expected numbers. Leave them out.")
+        raise InputError(f"{name}: some rows are masked; expected numbers. Leave these rows out.")
     out = np.asarray(as_column(name, given, len(given)), np.float64)
     bad = np.flatnonzero(np.abs(out) > LARGEST)
     if bad.size:

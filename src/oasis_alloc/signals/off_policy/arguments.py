@@ -78,7 +78,7 @@ def numbers(values: ArrayLike, name: str, shape: tuple[int, ...] | None = None, 
     if shape is not None and found.shape != shape:
         raise InputError(f"{name} has shape {found.shape}; expected {shape}, as outcomes.")
     if np.ma.is_masked(values):
-        raise InputError(f"{name}: {np.ma.count_masked(values):,} rows are masked; expected numbers. Leave them out.")
+        raise InputError(f"{name}: some rows are masked; expected numbers. Leave these rows out.")
     first_wrong(found, np.isfinite(found), name, "a finite number")
     first_wrong(found, np.abs(found) <= LARGEST, name, f"a number of a size up to {LARGEST:g}; use another unit")
     return found
