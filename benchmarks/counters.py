@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import oasis_alloc as oa
+from benchmarks import shape_counters
 from oasis_alloc import kernels
 from oasis_alloc.data.keys import Key
 from oasis_alloc.engines.threads import Threads
@@ -233,7 +234,7 @@ def count(names: list[str] | None = None) -> dict[str, dict[str, Any]]:
             "work_bytes_a_pair": round(work, 3),
         }
     if names is None:
-        found |= count_again()
+        found |= count_again() | shape_counters.count()
     found["signatures"] = signatures()
     return found
 

@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,16 @@ _COMPILED_FIRST = (
     "tests/kernels/",
 )  # fmt: skip
 _FEW_KERNELS = ("tests/common/", "tests/data/", "tests/project/", "tests/statement/")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path) -> Generator[None, Any, Any]:
+    """Look for examples only in files of tests that have a prompt: few have, and looking takes a while in each."""
+    found = yield
+    if file_path.suffix != ".py" or b">>>" in file_path.read_bytes():
+        return found
+    return [one for one in found if type(one).__name__ != "DoctestModule"]
+
 
 _OPEN = pytest.StashKey[ExitStack]()
 _LOCKS = pytest.StashKey[str]()

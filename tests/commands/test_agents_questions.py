@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import ARTISTS, CAPS, FLOOR, FLOORS, Market, Optimum, ask, statement
+from needs import needs
 
-pytest.importorskip("mcp", reason="the extra mcp is not installed")
+needs("mcp", reason="the extra mcp is not installed")
 pytestmark = pytest.mark.full
 
 COUNT = 41

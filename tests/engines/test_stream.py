@@ -24,6 +24,7 @@ from oasis_alloc.engines import engine_for
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.program.lowering import SIZES as LOWERING
 from oasis_alloc.program.lowering import lower
+from oasis_alloc.solvers import primal_recovery
 from oasis_alloc.solvers.settings import DUAL
 
 Array = np.ndarray[Any, Any]
@@ -315,3 +316,30 @@ def test_blocks_of_users_without_pairs_do_not_take_the_place_of_others(tmp_path:
         answers.append(oa.solve(oa.Problem(cands, oa.total("r"), caps, oa.Slate(1)), gap=1e-9))
     assert np.array_equal(answers[0].allocation, answers[1].allocation)
     assert answers[0].value == answers[1].value == pytest.approx(1.6)
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_slots_that_caps_took_are_refilled_as_in_memory(tmp_path: Path, seed: int, monkeypatch: Any) -> None:
+    changed, refilled = [], primal_recovery.refilled
+
+    def seen(engine: Any, positions: Any, x: Any, *rest: Any) -> Any:
+        found = refilled(engine, positions, x, *rest)
+        changed.append(not np.array_equal(found[0], positions) or not np.array_equal(found[1], x))
+        return found
+
+    monkeypatch.setattr(primal_recovery, "refilled", seen)
+    rng = np.random.default_rng(seed)
+    n_users, n_items, degree = 200, 40, 8
+    item = np.concatenate([np.sort(rng.choice(n_items, degree, replace=False)) for _ in range(n_users)])
+    value = {"value": rng.random(item.size, np.float32)}
+    keys = {"campaign": np.arange(n_items) % 20, "artist": np.arange(n_items) % 7}
+    indptr = np.arange(n_users + 1) * degree
+    memory = oa.Candidates.from_arrays(indptr, item.astype(np.uint16), value, items=keys)
+    caps = [oa.exposure(by="campaign") <= 12.0, oa.exposure(by="artist") <= 35.0]
+    found = []
+    for candidates in (memory, oa.Candidates.from_parquet(files(memory, tmp_path, [500], 97), items=keys)):
+        with DUAL.using(fractional_per_row=0.0, large=0):
+            found.append(oa.solve(oa.Problem(candidates, oa.total("value"), caps, oa.Slate(2)), gap=1e-3))
+        assert changed[:1] == [True]
+        changed.clear()
+    same(*found)

@@ -7,21 +7,23 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pytest
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
 
 import oasis_alloc as oa
 from oasis_alloc.results.plots import AT_CAP, AT_FLOOR, BETWEEN, MISSED
 
 
 @pytest.fixture(autouse=True)
-def _closed() -> Iterator[None]:
-    yield
-    plt.close("all")
+def plt() -> Iterator[Any]:
+    """Imported when a plot is drawn: at collection, every worker would do it. All figures are closed at the end."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    yield pyplot
+    pyplot.close("all")
 
 
 def solved(n: int, **options: Any) -> oa.Solution:
@@ -53,12 +55,14 @@ def large() -> oa.Solution:
 
 def bars(ax: Any) -> list[tuple[str, float, float, str]]:
     """(label of the row, from, to, color) of all bars that are no ranges, from the first row down."""
+    from matplotlib.colors import to_hex
+
     labels = dict(zip(ax.get_yticks(), (text.get_text() for text in ax.get_yticklabels()), strict=True))
     out = []
     for bar in ax.patches:
         if bar.get_alpha() is None:
             place = bar.get_y() + bar.get_height() / 2
-            color = mpl.colors.to_hex(bar.get_facecolor())
+            color = to_hex(bar.get_facecolor())
             out.append((round(place), labels[round(place)], bar.get_x(), bar.get_x() + bar.get_width(), color))
     return [one[1:] for one in sorted(out)]
 
@@ -195,7 +199,7 @@ def test_no_prices_are_said_on_the_plot() -> None:
     ax.figure.canvas.draw()
 
 
-def test_axes_that_are_given_are_drawn_on(small: oa.Solution) -> None:
+def test_axes_that_are_given_are_drawn_on(small: oa.Solution, plt: Any) -> None:
     _, ax = plt.subplots(1, 2)
     assert small.plot.delivery(ax=ax[0]) is ax[0]
     assert small.plot.prices(ax=ax[1]) is ax[1]
@@ -228,7 +232,7 @@ def test_points_that_cannot_be_met_are_counted(small: oa.Solution) -> None:
     assert notes(curve.plot()) == ["1 of 2 points cannot be met"]
 
 
-def test_what_cannot_be_drawn_is_refused(small: oa.Solution) -> None:
+def test_what_cannot_be_drawn_is_refused(small: oa.Solution, plt: Any) -> None:
     with pytest.raises(oa.ProblemError, match=re.escape("plot.delivery(name='flors')")):
         small.plot.delivery("flors")
     with pytest.raises(oa.ProblemError, match="Did you mean 'floors'"):

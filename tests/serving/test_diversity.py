@@ -15,6 +15,7 @@ from served import N_ITEMS, N_USERS, PROBLEMS, attributes_of, policy, request, s
 import oasis_alloc as oa
 from oasis_alloc.kernels.serve import diversify as kernels
 from oasis_alloc.kernels.serve.diversify_window import dpp_window
+from oasis_alloc.kernels.serve.slate_args import NO_SHARE
 
 Array = np.ndarray[Any, Any]
 
@@ -123,7 +124,7 @@ def packed(of: list[list[list[int]]], n: int) -> tuple[Array, int]:
     return np.concatenate([head, start, entries, system]).astype(np.int64), int(offsets[-1])
 
 
-def run(kernel: Any, asked: Asked, option: Any, keep: Any = None, tidy: bool = True) -> list[int]:
+def run(kernel: Any, asked: Asked, option: Any, keep: Any = NO_SHARE, tidy: bool = True) -> list[int]:
     n, k = asked.n, min(asked.k, asked.n)
     rules, n_categories = packed(asked.of, n)
     counts = np.zeros(n_categories, np.int64)

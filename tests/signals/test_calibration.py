@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from needs import needs
 
 import oasis_alloc as oa
 from oasis_alloc.data.column_map import piecewise
 
-pytest.importorskip("sklearn", reason="the extra `signals`")
+needs("sklearn", reason="the extra `signals`")
 
 
 def truth(scores: np.ndarray) -> np.ndarray:

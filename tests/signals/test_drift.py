@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import ks_2samp
 
 import oasis_alloc as oa
 
@@ -58,6 +57,8 @@ def test_values_that_fill_bins_have_bins_of_their_own() -> None:
 
 
 def test_the_index_and_the_distance() -> None:
+    from scipy.stats import ks_2samp  # at collection, every worker would import it, which takes half a second
+
     rng = np.random.default_rng(0)
     before, now = rng.normal(size=20_000), rng.normal(0.5, 1.0, 20_000)
     sketch = oa.Sketch.of({"r": before}, bins=50)

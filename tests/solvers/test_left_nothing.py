@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from effort import diagonal
+from streamed import files, same
 
 import oasis_alloc as oa
 from oasis_alloc.statement.objective import Objective
@@ -116,3 +117,13 @@ def test_users_without_candidates_are_no_reason_to_read_all_pairs(monkeypatch: p
         oa.solve(oa.Problem(cands, oa.log(oa.exposure(by="a"), offset=0.0), slate=oa.Slate(1))).status
         is oa.Status.SOLVED
     )
+
+
+@pytest.mark.parametrize("name", ["entropy", "alpha_fair with an offset"])
+def test_the_same_is_proven_of_candidates_in_files(name: str, tmp_path: Path) -> None:
+    memory = market(2)
+    streamed = oa.Candidates.from_parquet(files(memory, tmp_path, [11], 4), items={"a": [0, 1, 2], "b": [0, 0, 1]})
+    objective = T("r") + FUNCTIONS[name][0]()
+    found = [oa.solve(oa.Problem(candidates, objective, T("s") <= 0.0), gap=1e-6) for candidates in (memory, streamed)]
+    same(*found)
+    assert found[1].status is oa.Status.SOLVED

@@ -99,12 +99,13 @@ class Survey:
     lowest: float  # sum of the negative parts of v: a lower bound on the value of slates
     min_totals: Floats  # (n_rows,) the totals with every candidate shown, only their negative parts ...
     max_totals: Floats  # ... and only their positive parts
+    typical: Floats  # (n_rows,) mean of the absolute parts that a pair in a row adds to it, 0 without pairs
     mark: float  # a fingerprint of the values and classes of pairs
 
     def narrowed(self, narrowing: Narrowing) -> Survey:
         """The same of a program of fewer rows."""
         low, high = narrowing.sums(self.min_totals), narrowing.sums(self.max_totals)
-        return replace(self, min_totals=low, max_totals=high)
+        return replace(self, min_totals=low, max_totals=high, typical=self.typical[narrowing.rows])
 
 
 def in_sample(users: npt.NDArray[np.int64], stride: int) -> npt.NDArray[np.bool_]:
@@ -128,6 +129,13 @@ class Engine(Protocol):
 
     def survey(self) -> Survey:
         """Read all pairs once, independent of prices; cached, and not counted as a pass."""
+        ...
+
+    def slate_reach(self) -> tuple[Floats, Floats]:
+        """(smallest, largest) total of every row: in slates for functions that cannot bind in them, else of all pairs.
+
+        See program/slate_reach.py. It may read all pairs once more, which is not counted as a pass; cached.
+        """
         ...
 
     def narrowed(self, narrowing: Narrowing) -> AbstractContextManager[Engine]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from oasis_alloc.kernels._jit import jit
 
 
-@jit
+@jit(allocates=False)
 def not_literal(number: int) -> int:
     """The number as a plain integer; of True and False, 1 and 0.
 

@@ -218,7 +218,7 @@ def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
         tied = point.visit.fractional > settings.tied_share * fractional and gamma < settings.tied_gamma * run.typical
         finishes = times == np.inf and (tied or ready_for_finisher(run, point, wanted))
         if finishes or gamma <= last * run.unit:
-            return point, wanted
+            return point, with_ties(run, point, wanted)
         fractional = point.visit.fractional
         # the loss from smoothing falls with a power of it, of 1 to 2: stop where slates would be good enough
         if 1.0 < times < before < np.inf:
@@ -227,6 +227,17 @@ def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
         ratio = min(ratio, (times / settings.recovery_aim) ** (1.0 / power)) if times > 1.0 else ratio
         before = times
         point = dual.at(point.z, gamma / ratio)
+
+
+def with_ties(run: Run, point: Point, wanted: int) -> int:
+    """Pairs for the finisher where more than those are fractional at the end: they tie.
+
+    A linear program with a part of the pairs that tie has no good allocation, and rounds would add the others slowly.
+    """
+    program, settings, fractional = run.engine.program, run.settings, point.visit.fractional
+    if run.ruled or program.curved or program.supports or fractional <= wanted:
+        return wanted
+    return min(max(wanted, int(settings.undecided_per_tied * fractional)), settings.max_undecided)
 
 
 def ready_for_finisher(run: Run, point: Point, wanted: int) -> bool:

@@ -20,7 +20,7 @@ def bound_of_nothing(engine: Engine, monitor: Monitor) -> None:
     The prices stay those of the best bound so far.
     """
     program, prices = engine.program, monitor.prices
-    if program.stream is not None or prices is None:
+    if prices is None:
         return
     nothing = rows_of_nothing(engine)
     if not nothing.size:

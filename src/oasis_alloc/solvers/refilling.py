@@ -2,7 +2,8 @@
 
 What exceeds a cap and finds no other open pair of its user is dropped, and its slot is then empty. But most users have
 a candidate whose limits have room, with a priced score a little below the threshold. The loss is then the difference of
-two scores instead of a whole score. Few users lose slots, so this takes no pass.
+two scores instead of a whole score. Few users lose slots, so this takes no pass; of candidates in files at most one is
+read, for the answer of candidates in memory.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ def refilled(engine: Engine, positions: Ints, x: Floats, shown: Floats, prices: 
     """The allocation, with candidates in slots that users had before, `shown` (n_users,), and lost since.
 
     Candidates with a positive priced score come in by that score, as far as all limits have room. Only for slates
-    without rules, and for pairs in memory.
+    without rules.
     """
     program = engine.program
-    if program.rules is not None or program.stream is not None:
+    if program.rules is not None:
         return positions, x
     lost = shown - shown_by_user(program, positions, x)
     users = np.flatnonzero(lost > _LOST)

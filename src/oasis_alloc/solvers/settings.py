@@ -46,6 +46,7 @@ class DualSettings:
     undecided_per_curved_row: int = 1  # a curved total that is a little off costs the square of it
     min_undecided: int = 2_000  # pairs for any program
     max_undecided: int = 200_000  # pairs for any program
+    undecided_per_tied: float = 2.0  # pairs for every one that is fractional, if these are more
     fractional_per_undecided: float = 2.0  # smoothing ends where this times the fractional pairs are that few
     ruled_fractional_per_undecided: float = 0.75  # the same under rules, where passes are expensive
     everywhere: float = 0.05  # share of all slots from which a row opens no more pairs than others
@@ -105,6 +106,8 @@ class DualSettings:
     fractional_per_ruled_row: float = 4.0  # the same under rules and with support functions, which make it large
     fractional_per_exact_row: float = 6.0  # the same where floors or guards have to be met, which takes more steps
     fractional_per_coupled_row: float = 1.0  # the same with support functions and without rules
+    fractional_per_coarse_row: float = 200.0  # the same without rules and curves, where the linear program is exact
+    coarse_gap: float = 1e-5  # smallest requested gap for which few coarse rows end without the linear program
     lost: float = 0.1  # share of the gap that support functions may lose where limits are met to rounding
     pairs_per_piece: int = 10  # undecided pairs that take as long as a row of a support function's linear form
     large: int = 50_000  # undecided pairs from which a linear program takes longer than a few passes that are left

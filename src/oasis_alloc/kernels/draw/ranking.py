@@ -245,7 +245,8 @@ def decompose(
             if less >= by:
                 break
             by, splits = less, True
-            tight[:] = inside
+            for i in range(n):
+                tight[i] = inside[i]
         if left - by <= _TINY or found == n + 1:
             share[found] = left
             return found + 1
@@ -334,7 +335,8 @@ def _arranged(
             else:
                 moved[outside] = i
                 outside += 1
-        order[at:n] = moved[at:n]
+        for p in range(at, n):
+            order[p] = moved[p]
     for r in range(kept):
         at = 0
         while not has[r, order[at]]:

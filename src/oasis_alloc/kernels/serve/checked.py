@@ -21,7 +21,7 @@ from oasis_alloc.kernels.serve.slate_args import Counts, Floats, Ints
 Bits = npt.NDArray[np.uint64]
 
 
-@jit
+@jit(allocates=False)
 def _are_items(n: int, items: Ints, n_items: int, seen: Bits) -> bool:
     """Whether the first n are numbers of different items, or -1."""
     six, low, one = np.uint64(6), np.uint64(63), np.uint64(1)
@@ -47,7 +47,7 @@ def _are_items(n: int, items: Ints, n_items: int, seen: Bits) -> bool:
     return wrong == 0
 
 
-@jit
+@jit(allocates=False)
 def _are_in_range(n: int, items: Ints, n_items: int) -> bool:
     wrong = 0
     for i in range(np.uint64(n)):
@@ -55,7 +55,7 @@ def _are_in_range(n: int, items: Ints, n_items: int) -> bool:
     return wrong == 0
 
 
-@jit
+@jit(allocates=False)
 def _are_finite(n: int, values: Floats) -> bool:
     wrong = 0
     for i in range(np.uint64(n)):
@@ -63,7 +63,7 @@ def _are_finite(n: int, values: Floats) -> bool:
     return wrong == 0
 
 
-@jit
+@jit(allocates=False)
 def checked_scores(
     n: int, items: Ints, columns: Floats, kept: int, is_slate: bool, blend: Floats, of_item: Counts, table: Floats,
     seen: Bits,
@@ -82,7 +82,7 @@ def checked_scores(
     return _are_finite(n, scores)
 
 
-@jit
+@jit(allocates=False)
 def checked_best(
     n: int, items: Ints, columns: Floats, blend: Floats, of_item: Counts, table: Floats, seen: Bits,
     size: int, min_size: int, floor: float, out: Ints,

@@ -6,7 +6,7 @@ of products may be reordered: that and float32 make them several times faster, a
 it.
 
 keep_state.py adds the share of a column: a slate that keeps it by itself is taken as it is, otherwise candidates are
-left out after which it cannot be kept. Without a share, no code checks for it.
+left out after which it cannot be kept.
 
 Gains never increase while a slate grows. So a candidate's gain is updated only if its last value is at least the best
 gain found (Minoux, "Accelerated greedy algorithms", 1978): slates equal those of the plain methods.
@@ -46,15 +46,18 @@ STEEP = 300.0  # largest exponent of a weight
 
 
 class Factor(NamedTuple):
-    """The Cholesky factor of the picks' kernel, as far as candidates needed it so far."""
+    """The Cholesky factor of the picks' kernel, as far as candidates needed it so far, and their gains."""
 
+    gain: Floats  # (n,) minus infinity for those that may not be picked
+    weight: Floats  # (n,) w^2 at the marginal score `at_score`
+    at_score: Floats  # (n,)
     rows: Singles  # (n, k)
     inverse: Singles  # (k,) 1 / pivot, 0 for a pick that adds nothing
     known: Ints  # (n,) picks that a candidate's row knows of
     left: Singles  # (n,) what they leave of its vector's length, squared
 
 
-@jit(fastmath=True)
+@jit(fastmath=True, allocates=False)
 def dot(a: Singles, b: Singles) -> np.float32:
     """The product of two vectors."""
     total = np.float32(0.0)
@@ -63,7 +66,7 @@ def dot(a: Singles, b: Singles) -> np.float32:
     return total
 
 
-@jit
+@jit(allocates=False)
 def goes_first(i: int, best: int, keys: Ints, of_item: Counts) -> bool:
     """True where candidate i goes before one of the same gain: by rank, then position."""
     if best < 0:
@@ -73,7 +76,7 @@ def goes_first(i: int, best: int, keys: Ints, of_item: Counts) -> bool:
     return bool(mine < other or (mine == other and i < best))
 
 
-@jit
+@jit(allocates=False)
 def begin(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate, gain: Floats) -> None:
     """Set the gain of candidates that may not be picked to minus infinity, and count the pinned ones."""
     _, scores, keys, of_item = scored
@@ -90,16 +93,16 @@ def begin(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate, gain: 
         gain[i] = -np.inf
 
 
-@jit
+@jit(allocates=False)
 def end(m: int, scored: Scored, rules: CategoryRules, slate: Slate) -> None:
     """Set the counts back to zero."""
     for j in range(m):
         count(class_of(slate.positions[j], scored.keys, scored.of_item), rules.array, rules.counts, not_literal(-1))
 
 
-@jit
+@jit(allocates=False)
 def best_score(
-    m: int, scored: Scored, rules: CategoryRules, fill: Fill, gain: Floats, state: KeepState | None
+    m: int, scored: Scored, rules: CategoryRules, fill: Fill, gain: Floats, state: KeepState
 ) -> tuple[int, float]:
     """(candidate, marginal score) with the highest score, (-1, ...) if no candidate may be picked."""
     _, scores, keys, of_item = scored
@@ -121,10 +124,18 @@ def best_score(
     return best, top
 
 
-@jit
+class Near(NamedTuple):
+    """What candidates of `mmr` are known to be worth."""
+
+    gain: Floats  # (n,) minus infinity for those that may not be picked
+    cosine: Singles  # (n,) the largest with the picks that it knows of, 0 below that
+    known: Ints  # (n,) how many these are
+
+
+@jit(allocates=False)
 def _picks_mmr(
     scored: Scored, rules: CategoryRules, fill: Fill, vectors: Vectors, diversity: float, slate: Slate,
-    state: KeepState | None,
+    state: KeepState, of_candidates: Near,
 ) -> int:  # fmt: skip
     """The picks of `mmr`, without candidates after which the share cannot be reached."""
     n, scores, keys, of_item = scored
@@ -135,11 +146,9 @@ def _picks_mmr(
     one, none = not_literal(1), not_literal(-1)
     last = np.uint64(rows.shape[0] - 1)
     relevance = 1.0 - diversity
-    gain = np.empty(n)
-    near = np.zeros(n, np.float32)
-    known = np.zeros(n, np.int64)  # picks that `near` knows of
+    gain, near, known = of_candidates
     for i in range(n):
-        gain[i] = relevance * scores[i]
+        gain[i], near[i], known[i] = relevance * scores[i], 0.0, 0
     begin(scored, rules, fill, slate, gain)
     m = pinned
     hint = none  # likely to be good, so that others are left alone
@@ -190,7 +199,7 @@ def _picks_mmr(
 @jit
 def mmr(
     n: int, request: RequestFields, rules: RuleFields, fill: FillFields, vectors: VectorFields, diversity: float,
-    slate: SlateFields, keep: KeepFields | None,
+    slate: SlateFields, keep: KeepFields,
 ) -> int:  # fmt: skip
     """Maximal marginal relevance: the next pick maximizes (1 - diversity) * marginal score - diversity * similarity.
 
@@ -199,16 +208,16 @@ def mmr(
     """
     scored, rules_, fill_ = Scored(n, *request), CategoryRules(*rules), Fill(*fill)
     vectors_, slate_ = Vectors(*vectors), Slate(*slate)
-    if keep is None:
-        return _picks_mmr(scored, rules_, fill_, vectors_, diversity, slate_, None)
     state = start(scored, rules_, fill_, slate_, keep)
-    m = _picks_mmr(scored, rules_, fill_, vectors_, diversity, slate_, None)
+    near = Near(np.empty(n), np.empty(n, np.float32), np.empty(n, np.int64))
+    m = _picks_mmr(scored, rules_, fill_, vectors_, diversity, slate_, state, near)
     if is_kept(m, slate_, state):
         return m
-    return _picks_mmr(scored, rules_, fill_, vectors_, diversity, slate_, state)
+    state.limits[0] = 1
+    return _picks_mmr(scored, rules_, fill_, vectors_, diversity, slate_, state, near)
 
 
-@jit
+@jit(allocates=False)
 def standard(n: int, scores: Floats, beta: float) -> tuple[float, float]:
     """(mean, 2 beta / standard deviation) of the scores of all candidates that have one."""
     has = 0
@@ -225,11 +234,11 @@ def standard(n: int, scores: Floats, beta: float) -> tuple[float, float]:
     return mean, 2.0 * beta / (np.sqrt(square / max(has, 1)) + _EPS)
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def _learn(i: int, m: int, weight: float, enough: float, vectors: Vectors, out: Ints, factor: Factor) -> None:
     """Project the picks out of candidate i's vector, as long as its gain is not below `enough`."""
     rows, place = vectors
-    factors, inverse, known, left = factor
+    _, _, _, factors, inverse, known, left = factor
     last = np.uint64(rows.shape[0] - 1)
     vector, mine = rows[min(np.uint64(place[i]), last)], factors[i]
     while known[i] < m and weight * left[i] >= enough:
@@ -243,10 +252,10 @@ def _learn(i: int, m: int, weight: float, enough: float, vectors: Vectors, out: 
             left[i] = 0.0
 
 
-@jit
+@jit(allocates=False)
 def _picks_dpp(
     scored: Scored, rules: CategoryRules, fill: Fill, vectors: Vectors, beta: float, slate: Slate,
-    state: KeepState | None,
+    state: KeepState, factor: Factor,
 ) -> int:  # fmt: skip
     """The picks of `dpp`, without candidates after which the share cannot be reached."""
     n, scores, keys, of_item = scored
@@ -255,16 +264,10 @@ def _picks_dpp(
     out, marginal = slate
     one, none = not_literal(1), not_literal(-1)
     mean, steep = standard(n, scores, beta)
-    gain = np.empty(n)
-    weight = np.empty(n)  # w^2 at the marginal `at_score`
-    at_score = scores[:n].copy()
-    left = np.ones(n, np.float32)
-    rows = np.empty((n, max(k, 1)), np.float32)
-    inverse = np.zeros(max(k, 1), np.float32)
-    factor = Factor(rows, inverse, np.zeros(n, np.int64), left)
+    gain, weight, at_score, rows, inverse, known, left = factor
     for i in range(n):
         weight[i] = np.exp(min(steep * (scores[i] - mean), STEEP))
-        gain[i] = weight[i]
+        gain[i], at_score[i], known[i], left[i] = weight[i], scores[i], 0, 1.0
     begin(scored, rules, fill, slate, gain)
     m = not_literal(0)
     hint = none
@@ -319,7 +322,7 @@ def _picks_dpp(
 @jit
 def dpp(
     n: int, request: RequestFields, rules: RuleFields, fill: FillFields, vectors: VectorFields, beta: float,
-    slate: SlateFields, keep: KeepFields | None,
+    slate: SlateFields, keep: KeepFields,
 ) -> int:  # fmt: skip
     """Greedy MAP of a determinantal point process: the next pick maximizes the determinant of the picks' kernel.
 
@@ -330,10 +333,14 @@ def dpp(
     """
     scored, rules_, fill_ = Scored(n, *request), CategoryRules(*rules), Fill(*fill)
     vectors_, slate_ = Vectors(*vectors), Slate(*slate)
-    if keep is None:
-        return _picks_dpp(scored, rules_, fill_, vectors_, beta, slate_, None)
     state = start(scored, rules_, fill_, slate_, keep)
-    m = _picks_dpp(scored, rules_, fill_, vectors_, beta, slate_, None)
+    k = max(fill_.size, 1)
+    factor = Factor(
+        np.empty(n), np.empty(n), np.empty(n), np.empty((n, k), np.float32), np.zeros(k, np.float32),
+        np.empty(n, np.int64), np.empty(n, np.float32),
+    )  # fmt: skip
+    m = _picks_dpp(scored, rules_, fill_, vectors_, beta, slate_, state, factor)
     if is_kept(m, slate_, state):
         return m
-    return _picks_dpp(scored, rules_, fill_, vectors_, beta, slate_, state)
+    state.limits[0] = 1
+    return _picks_dpp(scored, rules_, fill_, vectors_, beta, slate_, state, factor)

@@ -23,6 +23,7 @@ from oasis_alloc.kernels.serve.slate_args import (
     CategoryRules,
     Fill,
     FillFields,
+    Floats,
     Ints,
     KeepFields,
     RequestFields,
@@ -44,7 +45,7 @@ class Window(NamedTuple):
     picks: int
 
 
-@jit(fastmath=True)
+@jit(fastmath=True, allocates=False)
 def _add_row(vectors: Vectors, factor: Singles, at: Ints, m: int, p: int, inverse: np.float32, left: Singles) -> None:
     """Row at[m] of the factors of all candidates, after pick p; `left` loses the part in its direction."""
     rows, place = vectors
@@ -62,7 +63,7 @@ def _add_row(vectors: Vectors, factor: Singles, at: Ints, m: int, p: int, invers
         left[i] -= new[i] * new[i]
 
 
-@jit(fastmath=True)
+@jit(fastmath=True, allocates=False)
 def _drop_first(factor: Singles, at: Ints, m: int, picks: Ints, left: Singles) -> None:
     """Remove the oldest of m picks from all factors.
 
@@ -88,10 +89,19 @@ def _drop_first(factor: Singles, at: Ints, m: int, picks: Ints, left: Singles) -
     at[m - 1] = free
 
 
-@jit
+class Rows(NamedTuple):
+    """The factors of the last picks, a row each, and what candidates are worth."""
+
+    gain: Floats  # (n,) minus infinity for those that may not be picked
+    left: Singles  # (n,) what the picks leave of a candidate's vector's length, squared
+    factor: Singles  # (window + 1, n)
+    at: Ints  # (window + 1,) the row of each of these picks, the oldest first
+
+
+@jit(allocates=False)
 def _picks_dpp_window(
     scored: Scored, rules: CategoryRules, fill: Fill, vectors: Vectors, option: Window, slate: Slate,
-    state: KeepState | None,
+    state: KeepState, of_candidates: Rows,
 ) -> int:  # fmt: skip
     """The picks of `dpp_window`, without candidates after which the share cannot be reached."""
     n, scores, keys, of_item = scored
@@ -100,11 +110,12 @@ def _picks_dpp_window(
     out, marginal = slate
     one, none = not_literal(1), not_literal(-1)
     mean, steep = standard(n, scores, option.beta)
-    window = max(min(option.picks, k), 1)
-    factor = np.empty((window + 1, n), np.float32)
-    at = np.arange(window + 1)
-    gain = np.zeros(n)
-    left = np.ones(n, np.float32)
+    gain, left, factor, at = of_candidates
+    window = at.size - 1
+    for j in range(at.size):
+        at[j] = j
+    for i in range(n):
+        gain[i], left[i] = 0.0, 1.0
     begin(scored, rules, fill, slate, gain)
     m = inside = not_literal(0)
     while m < k:
@@ -153,7 +164,7 @@ def _picks_dpp_window(
 @jit
 def dpp_window(
     n: int, request: RequestFields, rules: RuleFields, fill: FillFields, vectors: VectorFields,
-    option: tuple[float, int], slate: SlateFields, keep: KeepFields | None,
+    option: tuple[float, int], slate: SlateFields, keep: KeepFields,
 ) -> int:  # fmt: skip
     """As `dpp`, where a pick is compared with the last few picks only (Chen, Zhang and Zhou, section 4.3).
 
@@ -161,10 +172,13 @@ def dpp_window(
     """
     scored, rules_, fill_ = Scored(n, *request), CategoryRules(*rules), Fill(*fill)
     vectors_, option_, slate_ = Vectors(*vectors), Window(*option), Slate(*slate)
-    if keep is None:
-        return _picks_dpp_window(scored, rules_, fill_, vectors_, option_, slate_, None)
     state = start(scored, rules_, fill_, slate_, keep)
-    m = _picks_dpp_window(scored, rules_, fill_, vectors_, option_, slate_, None)
+    window = max(min(option_.picks, fill_.size), 1)
+    rows = Rows(
+        np.empty(n), np.empty(n, np.float32), np.empty((window + 1, n), np.float32), np.empty(window + 1, np.int64)
+    )
+    m = _picks_dpp_window(scored, rules_, fill_, vectors_, option_, slate_, state, rows)
     if is_kept(m, slate_, state):
         return m
-    return _picks_dpp_window(scored, rules_, fill_, vectors_, option_, slate_, state)
+    state.limits[0] = 1
+    return _picks_dpp_window(scored, rules_, fill_, vectors_, option_, slate_, state, rows)

@@ -8,7 +8,8 @@ If every item has one category per key and keys nest, slates are a matroid: one 
 innermost full category, and the others are the best rest (Oxley, "Matroid Theory", 2011, sec. 1.8). Then no candidate
 is excluded unnecessarily, and an excluded candidate stays excluded. Otherwise it is some rest, not always the best.
 
-Without a share, the state is None, and the functions below compile to nothing.
+A state limits picks only when `limits` says so: without a share (`NO_SHARE`) it never does. The check is one read per
+candidate that would be picked; code of its own for slates without a share took twice as long to compile.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from oasis_alloc.kernels.serve.slate_pick import HEAD, class_of, count, marginal
 class KeepState(NamedTuple):
     """The column that a slate keeps a share of, and the picks so far with their rest."""
 
+    limits: Ints  # (1,): 1 where candidates are left out after which the share cannot be kept
     column: Floats  # (n,), minus infinity for those that are never shown
     caps: Floats  # costs without decrements
     target: float
@@ -52,12 +54,15 @@ def _shown_column(n: int, scores: Floats, column: Floats) -> Floats:
 def start(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate, keep: KeepFields) -> KeepState:
     """The state of a slate with only its pinned items: the greedy slate by the column, and the target from it.
 
-    Of `slate`, only the pinned items are read.
+    Of `slate`, only the pinned items are read. Without a share, the target is minus infinity.
     """
     n, scores, keys, of_item = scored
     array, _, counts = rules
     pinned, k, min_size, _ = fill
     every, caps, share = keep
+    limits = np.zeros(1, np.int64)
+    if share == -np.inf:
+        return KeepState(limits, every, caps, -np.inf, every, limits, limits, np.zeros(0, np.bool_), limits, limits)
     column = _shown_column(n, scores, every)
     picks = slate.positions.copy()
     by_column, capped = Scored(n, column, keys, of_item), CategoryRules(array, caps, counts)
@@ -69,20 +74,21 @@ def start(scored: Scored, rules: CategoryRules, fill: Fill, slate: Slate, keep: 
     for j in range(m):
         count(class_of(picks[j], keys, of_item), array, full, one)
         inside[picks[j]] = j >= pinned
-    kept = np.array([organic, sum_of(pinned, picks, column)])
+    kept, size = np.empty(2), np.empty(1, np.int64)
+    kept[0], kept[1], size[0] = organic, sum_of(pinned, picks, column), m - pinned
     return KeepState(
-        column, caps, target - ROUNDING * abs(target), kept, np.array([m - pinned]), picks[pinned:], inside, full,
+        limits, column, caps, target - ROUNDING * abs(target), kept, size, picks[pinned:], inside, full,
         np.empty(max(k, 1), np.int64),
     )  # fmt: skip
 
 
-@jit
+@jit(allocates=False)
 def is_kept(m: int, slate: Slate, state: KeepState) -> bool:
-    """True if m picks reach the share by themselves."""
-    return bool(sum_of(m, slate.positions, state.column) >= state.target)
+    """True if m picks reach the share by themselves, and where there is none."""
+    return bool(state.target == -np.inf or sum_of(m, slate.positions, state.column) >= state.target)
 
 
-@jit
+@jit(allocates=False)
 def _has(class_: int, category: int, array: Ints) -> bool:
     """True where a class has a category."""
     entries = array.size - array[1] - array[2]
@@ -92,11 +98,11 @@ def _has(class_: int, category: int, array: Ints) -> bool:
     return found
 
 
-@jit
+@jit(allocates=False)
 def _displaced(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: KeepState) -> tuple[int, float]:
     """(number of displaced candidates if candidate i is added to m picks, the sum of picks and rest after it)."""
     _, _, keys, of_item = scored
-    column, caps, target, kept, sizes, rest, inside, full, out = state
+    _, column, caps, target, kept, sizes, rest, inside, full, out = state
     total = kept[0]
     size = sizes[0]
     if inside[i]:
@@ -143,31 +149,29 @@ def _displaced(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: K
     return found, total
 
 
-@jit
-def can_keep(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: KeepState | None) -> bool:
+@jit(allocates=False)
+def can_keep(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: KeepState) -> bool:
     """True if the slate of m picks and candidate i can be filled so that it reaches the share."""
-    if state is None:
+    if state.limits[0] == 0:
         return True
     _, total = _displaced(i, m, scored, array, fill, state)
     return bool(total >= state.target)
 
 
-@jit
-def needed(m: int, scored: Scored, rules: CategoryRules, min_size: int, state: KeepState | None) -> tuple[int, float]:
+@jit(allocates=False)
+def needed(m: int, scored: Scored, rules: CategoryRules, min_size: int, state: KeepState) -> tuple[int, float]:
     """(candidate, marginal score) that the share needs although no score is positive, (-1, ...) if it is reached."""
-    if state is None:
-        return -1, 0.0
-    if state.size[0] == 0 or (state.kept[1] >= state.target and m >= min_size):
+    if state.limits[0] == 0 or state.size[0] == 0 or (state.kept[1] >= state.target and m >= min_size):
         return -1, 0.0
     i = state.rest[0]
     class_ = class_of(i, scored.keys, scored.of_item)
     return int(i), marginal_score(scored.scores[i], class_, rules.array, rules.costs, rules.counts)
 
 
-@jit
-def take(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: KeepState | None) -> None:
+@jit(allocates=False)
+def take(i: int, m: int, scored: Scored, array: Ints, fill: Fill, state: KeepState) -> None:
     """Add candidate i to m picks: the rest loses the candidates that it displaces."""
-    if state is None:
+    if state.limits[0] == 0:
         return
     _, _, keys, of_item = scored
     one = not_literal(1)

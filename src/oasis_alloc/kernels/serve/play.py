@@ -105,7 +105,8 @@ def play(first: int, last: int, stream: Stream, pricing: Pricing, fleet: Fleet, 
         kind, replica = kinds[u], replicas[j]
         at = replica * n_kinds + kind
         for row in range(columns.shape[0]):
-            block[row, :n] = columns[row, a:b]
+            for i in range(n):
+                block[row, i] = columns[row, a + i]
         starts = fleet.indptr[kind]
         if fleet.factor != 1.0:
             for i in range(n):

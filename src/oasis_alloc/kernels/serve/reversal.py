@@ -42,7 +42,8 @@ def reverses(
         by = shares[j] * amount
         for p in range(n):
             moved[p] = scores[p] - by * use[p]
-        out[: pinned.size] = pinned
+        for p in range(pinned.size):
+            out[p] = pinned[p]
         m = pick(scored, rules_, fill_, slate)
         now = False
         for p in range(m):

@@ -27,7 +27,7 @@ Counts = npt.NDArray[np.uint32]
 _PEEK = 32  # candidates that are looked at together: most of them hold none of the best
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def _add(n: np.uint64, weight: float, row: int, is_first: bool, columns: Floats, s: Floats) -> None:
     """s = s + weight * column, or s + weight where there is no row; the first term is added to 0."""
     if row < 0:
@@ -43,7 +43,7 @@ def _add(n: np.uint64, weight: float, row: int, is_first: bool, columns: Floats,
             s[i] = s[i] + weight * v[i]
 
 
-@jit
+@jit(allocates=False)
 def score_some(
     first: int,
     last: int,
@@ -87,7 +87,7 @@ def score_some(
             s[i] = s[i] - price[class_of[min(np.uint64(item[i]), unseen)]] * v[i]
 
 
-@jit
+@jit(allocates=False)
 def score(
     n: int,
     items: Ints,
@@ -101,7 +101,7 @@ def score(
     score_some(not_literal(0), n, items, columns, blend, of_item, table, out)
 
 
-@jit
+@jit(allocates=False)
 def best(
     n: int,
     items: Ints,
@@ -120,7 +120,7 @@ def best(
     return best_of(n, items, of_item, k, min_size, floor, scores, out)
 
 
-@jit
+@jit(allocates=False)
 def best_of(
     n: int,
     items: Ints,
@@ -177,7 +177,7 @@ def best_of(
     return m
 
 
-@jit
+@jit(allocates=False)
 def add(first: int, last: int, weight: float, column: npt.NDArray[np.floating[Any]], out: Floats) -> None:
     """out[i] = out[i] + weight * column[i], for a batch."""
     n = np.uint64(last - first)
@@ -187,7 +187,7 @@ def add(first: int, last: int, weight: float, column: npt.NDArray[np.floating[An
         s[i] = s[i] + weight * v[i]
 
 
-@jit
+@jit(allocates=False)
 def charge(
     first: int, last: int, pairs: tuple[Ints, Counts], class_of: Counts, prices: tuple[Floats, Ints, int],
     column: npt.NDArray[np.floating[Any]] | None, out: Floats,

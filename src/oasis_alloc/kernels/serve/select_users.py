@@ -25,7 +25,7 @@ SlateRuleFields = tuple[Ints, Floats, Floats, int, float]
 """array and costs as in `CategoryRules`, costs without decrements, row of the column of `keep` or -1, its share."""
 
 
-@jit
+@jit(allocates=False)
 def _first_wrong(
     number: int, a: int, b: int, items: Ints, columns: Floats, n_items: int, seen: npt.NDArray[np.uint64]
 ) -> int:

@@ -73,3 +73,6 @@ FillFields = tuple[int, int, int, float]
 SlateFields = tuple[Ints, Floats]
 KeepFields = tuple[Floats, Floats, float]
 VectorFields = tuple[Singles, Ints]
+
+# What slates are given that keep no share: fields of `Keep` of the same types, so that one compiled kernel does both.
+NO_SHARE: KeepFields = (np.empty(0), np.empty((0, 1)), -np.inf)

@@ -84,7 +84,7 @@ def _exchange(
     return -1 if repair else m
 
 
-@jit
+@jit(allocates=False)
 def _worth(m: int, out: Ints, scored: Scored, rules: CategoryRules) -> float:
     """What m picks are worth together."""
     _, scores, keys, of_item = scored
@@ -100,7 +100,7 @@ def _worth(m: int, out: Ints, scored: Scored, rules: CategoryRules) -> float:
     return total
 
 
-@jit
+@jit(allocates=False)
 def sum_of(m: int, out: Ints, column: Floats) -> float:
     """What the column adds up to over m picks."""
     total = 0.0
@@ -132,9 +132,11 @@ def keep(scored: Scored, rules: CategoryRules, fill: Fill, share: Keep, slate: S
     if kept_low >= target:
         return m_low
 
-    low[:m_low] = out[:m_low]
+    for j in range(m_low):
+        low[j] = out[j]
     if floor < 0.0:  # all slots are to be filled, where the target lets them be
-        mid[:m_high] = high[:m_high]
+        for j in range(m_high):
+            mid[j] = high[j]
         m_mid = pick(by_column, capped, Fill(m_high, k, min_size, floor), Slate(mid, marginal))
         if sum_of(m_mid, mid, column) >= target:
             high, mid, m_high, kept_high = mid, high, m_mid, sum_of(m_mid, mid, column)

@@ -23,13 +23,13 @@ from oasis_alloc.kernels.serve.slate_args import CategoryRules, Fill, Floats, In
 HEAD = 3  # entries of the array before `start`
 
 
-@jit
+@jit(allocates=False)
 def class_of(i: int, keys: Ints, of_item: npt.NDArray[np.uint32]) -> int:
     """The class of candidate i."""
     return int(np.int64(of_item[0, min(np.uint64(keys[i]), np.uint64(of_item.shape[1] - 1))]))
 
 
-@jit
+@jit(allocates=False)
 def marginal_score(s: float, class_: int, array: Ints, costs: Floats, counts: Ints) -> float:
     """Score less what the candidate's categories cost at these counts."""
     start = array[HEAD + class_]
@@ -44,7 +44,7 @@ def marginal_score(s: float, class_: int, array: Ints, costs: Floats, counts: In
     return s
 
 
-@jit
+@jit(allocates=False)
 def count(class_: int, array: Ints, counts: Ints, change: int) -> None:
     """Add `change` to the counts of a class's categories."""
     entries = array.size - array[1] - array[2]
@@ -52,7 +52,7 @@ def count(class_: int, array: Ints, counts: Ints, change: int) -> None:
         counts[array[e]] += change
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def _before(a: int, b: int, bound: Floats, keys: Ints, rank: npt.NDArray[np.uint32], unseen: np.uint64) -> bool:
     """True where candidate a goes before candidate b."""
     if bound[a] != bound[b]:
@@ -61,7 +61,7 @@ def _before(a: int, b: int, bound: Floats, keys: Ints, rank: npt.NDArray[np.uint
     return bool(mine < other or (mine == other and a < b))
 
 
-@jit
+@jit(allocates=False)
 def _sink(
     at: int, size: int, heap: Ints, bound: Floats, keys: Ints, rank: npt.NDArray[np.uint32], unseen: np.uint64
 ) -> None:

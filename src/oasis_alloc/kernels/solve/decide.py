@@ -137,7 +137,8 @@ def allocate(
             mass += min(1.0, max(0.0, (x[i] - t) / gamma))
         if t > 0.0 and abs(mass - size) > _TIED:
             spread_around(x[a:b], b - a, size, t, gamma, shared)
-            x[a:b] = shared[: b - a]
+            for i in range(b - a):
+                x[a + i] = shared[i]
             continue
         for i in range(a, b):
             x[i] = min(1.0, max(0.0, (x[i] - t) / gamma))

@@ -69,7 +69,7 @@ class _Work(NamedTuple):
     matrix: Floats  # (G + 1, G + 1)
 
 
-@jit
+@jit(allocates=False)
 def slope_at(kind: int, a: float, b: float, c: float, e: float) -> tuple[float, float]:
     """(F'(e), -F''(e))."""
     if kind == _SHARES:
@@ -82,7 +82,7 @@ def slope_at(kind: int, a: float, b: float, c: float, e: float) -> tuple[float, 
     return a * (b - e), a
 
 
-@jit
+@jit(allocates=False)
 def _functions(p: int, n: int, m: int, r: int, own: OwnGroups, work: _Work) -> None:
     """Write slopes and curvatures of the functions at x."""
     for k in range(m):
@@ -95,7 +95,7 @@ def _functions(p: int, n: int, m: int, r: int, own: OwnGroups, work: _Work) -> N
         work.slope[k], work.curve[k] = slope_at(own.kind[j], own.a[j], own.b[j], own.c[j], work.y[k])
 
 
-@jit
+@jit(allocates=False)
 def _factor(p: int, n: int, m: int, room: float, t: float, own: OwnGroups, work: _Work) -> None:
     """Write the lower Cholesky factor of `1/S + B D^-1 B'` into work.matrix; the last row of B is the size's."""
     h, inverse = work.matrix, work.inverse
@@ -127,7 +127,7 @@ def _factor(p: int, n: int, m: int, room: float, t: float, own: OwnGroups, work:
         h[k, k] = 1.0 / np.sqrt(max(total, least + _SMALLEST))  # the inverse of the diagonal
 
 
-@jit
+@jit(allocates=False)
 def _step(p: int, n: int, m: int, own: OwnGroups, work: _Work) -> None:
     """Write the step dx that removes work.rest, and what it does to the slopes into work.y."""
     h, y, dx = work.matrix, work.y, work.dx
@@ -155,7 +155,7 @@ def _step(p: int, n: int, m: int, own: OwnGroups, work: _Work) -> None:
         dx[i] -= work.inverse[i] * paid
 
 
-@jit
+@jit(allocates=False)
 def _settle(p: int, n: int, m: int, r: int, size: float, gamma: float, own: OwnGroups, work: _Work) -> int:
     """Solve one user; the slopes at the optimum are left in work.slope. Returns the number of steps."""
     s, x, left, low, high, rest, dx = work.s, work.x, work.left, work.low, work.high, work.rest, work.dx
@@ -238,7 +238,7 @@ def _settle(p: int, n: int, m: int, r: int, size: float, gamma: float, own: OwnG
     return _TURNS
 
 
-@jit
+@jit(allocates=False)
 def _limited(
     longest: float, x: float, left: float, dx: float, low: float, dlow: float, high: float, dhigh: float
 ) -> float:

@@ -27,14 +27,14 @@ class Entries(NamedTuple):
     coefficient: Floats
 
 
-@jit(inline=True)
+@jit(inline=True, allocates=False)
 def _use(e: int, i: int, entries: Entries, extra: Floats) -> float:
     """Contribution of a unit of pair i to the row of entry e."""
     k = entries.k[e]
     return float(entries.coefficient[e] * (1.0 if k == 0 else extra[k - 1, i]))
 
 
-@jit
+@jit(allocates=False)
 def _in_row(row: int, i: int, cell: Ints, entries: Entries, extra: Floats) -> float:
     """Contribution of a unit of pair i to a row."""
     use = 0.0
@@ -44,7 +44,7 @@ def _in_row(row: int, i: int, cell: Ints, entries: Entries, extra: Floats) -> fl
     return use
 
 
-@jit
+@jit(allocates=False)
 def _room(
     i: int, j: int, most: float, cell: Ints, extra: Floats, entries: Entries, lower: Floats, upper: Floats,
     totals: Floats,
@@ -68,7 +68,7 @@ def _room(
     return most
 
 
-@jit
+@jit(allocates=False)
 def _add(i: int, step: float, cell: Ints, extra: Floats, entries: Entries, totals: Floats, x: Floats) -> None:
     x[i] += step
     for e in range(entries.start[cell[i]], entries.start[cell[i] + 1]):

@@ -37,7 +37,7 @@ class _Slate(NamedTuple):
     worth: Floats  # (G,) of the functions at the totals
 
 
-@jit
+@jit(allocates=False)
 def worth_of(kind: int, a: float, b: float, c: float, e: float) -> float:
     """F(e) up to a constant."""
     if kind == _SHARES:
@@ -48,12 +48,12 @@ def worth_of(kind: int, a: float, b: float, c: float, e: float) -> float:
     return -0.5 * a * (e - b) * (e - b)
 
 
-@jit
+@jit(allocates=False)
 def _worth(own: OwnGroups, j: int, e: float) -> float:
     return worth_of(own.kind[j], own.a[j], own.b[j], own.c[j], e)
 
 
-@jit
+@jit(allocates=False)
 def _added(p: int, i: int, r: int, scale: float, own: OwnGroups, slate: _Slate) -> float:
     """What candidate i adds to the functions of `scale` times the totals, at which `slate.worth` is."""
     more = 0.0
@@ -63,7 +63,7 @@ def _added(p: int, i: int, r: int, scale: float, own: OwnGroups, slate: _Slate) 
     return more
 
 
-@jit
+@jit(allocates=False)
 def _put(p: int, i: int, sign: float, r: int, own: OwnGroups, slate: _Slate) -> None:
     """Put candidate i into the slate, or take it out."""
     slate.inside[i] = sign > 0.0
@@ -73,7 +73,7 @@ def _put(p: int, i: int, sign: float, r: int, own: OwnGroups, slate: _Slate) -> 
         slate.worth[g] = _worth(own, r + g, slate.total[g])
 
 
-@jit
+@jit(allocates=False)
 def _clear(n: int, m: int, r: int, own: OwnGroups, slate: _Slate) -> None:
     for i in range(n):
         slate.inside[i] = False
@@ -82,7 +82,7 @@ def _clear(n: int, m: int, r: int, own: OwnGroups, slate: _Slate) -> None:
         slate.worth[g] = _worth(own, r + g, 0.0)
 
 
-@jit
+@jit(allocates=False)
 def _greedy(p: int, n: int, m: int, r: int, size: int, shares: bool, s: Floats, own: OwnGroups, slate: _Slate) -> None:
     """Fill the slate slot by slot."""
     _clear(n, m, r, own, slate)
@@ -106,7 +106,7 @@ def _greedy(p: int, n: int, m: int, r: int, size: int, shares: bool, s: Floats, 
         slate.worth[g] = _worth(own, r + g, slate.total[g])
 
 
-@jit
+@jit(allocates=False)
 def _at_prices(p: int, n: int, m: int, r: int, size: int, s: Floats, mu: Floats, own: OwnGroups, slate: _Slate) -> None:
     """The slots with the best scores at own prices."""
     _clear(n, m, r, own, slate)
@@ -126,7 +126,7 @@ def _at_prices(p: int, n: int, m: int, r: int, size: int, s: Floats, mu: Floats,
         _put(p, which, 1.0, r, own, slate)
 
 
-@jit
+@jit(allocates=False)
 def _improve(p: int, n: int, m: int, r: int, size: int, s: Floats, own: OwnGroups, slate: _Slate) -> float:
     """Exchange items while that improves the slate; returns its objective."""
     filled = 0

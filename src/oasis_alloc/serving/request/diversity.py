@@ -16,6 +16,7 @@ from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
+from oasis_alloc.kernels.serve.slate_args import NO_SHARE
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.request.prepared import Prepared
 from oasis_alloc.serving.schema import shown
@@ -192,7 +193,7 @@ def diversified(
     k = slate_request.k
     out, marginal = np.empty(max(k, 1), np.int64), np.empty(max(k, 1))
     out[: slate_request.pinned.size] = slate_request.pinned
-    to_keep: tuple[Any, ...] | None = None
+    to_keep = NO_SHARE
     if keep is not None:
         to_keep = request.columns[selector.data.columns.index(keep[0])].copy(), costs.flat, keep[1]
     by_category = rules.array, costs.cost, np.zeros(rules.system.size, np.int64)
@@ -205,7 +206,7 @@ def diversified(
 class PreparedDiverse(Prepared):
     """Buffers of one thread whose `select` uses a diversity rule; see `Policy.prepare`."""
 
-    __slots__ = ("_diverse", "_option", "_rows")
+    __slots__ = ("_diverse", "_option", "_rows", "_share")
 
     def __init__(self, scorer: Scorer, max_candidates: int, k: int | None, rule: Diversify, embeddings: object) -> None:
         super().__init__(scorer, max_candidates, k)
@@ -214,6 +215,7 @@ class PreparedDiverse(Prepared):
             kind = type(embeddings).__name__
             raise InputError(f"embeddings is {kind}; expected oa.Embeddings of the policy's items.")
         self._rows, _ = _placed(embeddings, self.items, scorer.data)
+        self._share = NO_SHARE if self._to_keep is None else self._to_keep
 
     def select(self, n: int, user: User) -> int:
         if self._diverse is None:
@@ -225,7 +227,7 @@ class PreparedDiverse(Prepared):
         self._score(n, self.items, self.values, self._blend, self._of_item, user.table, self.scores)
         found: int = self._diverse(
             n, (self.scores, self.items, self._of_item), self._rules, (0, k, min(user.at_least, k), 0.0),
-            (self._rows, self.items), self._option, (self.positions, self.marginal), self._to_keep,
+            (self._rows, self.items), self._option, (self.positions, self.marginal), self._share,
         )  # fmt: skip
         return found
 

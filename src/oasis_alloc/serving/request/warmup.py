@@ -86,13 +86,12 @@ def warmup(policy: Warmed, draws: bool = True) -> dict[str, float]:
         if column is not None:
             calls.append(("add", (0, 1, 1.0, column, scores)))
         calls.append(("charge", (0, 1, (pointers, unsigned), class_of, (tables, segment, 0), column, scores)))
-    for kept in (None, keep):
-        calls += [
-            ("mmr", (1, request, by_category, fill, vectors, 0.5, slate, kept)),
-            ("dpp", (1, request, by_category, fill, vectors, 0.5, slate, kept)),
-            ("dpp_window", (1, request, by_category, fill, vectors, (0.5, 1), slate, kept)),
-        ]
-    calls += [("systematic", (scores, 1, 0, 0, out)), ("smooth", (scores, 1, 1.0, scores))]
+    calls += [
+        ("mmr", (1, request, by_category, fill, vectors, 0.5, slate, keep)),
+        ("dpp", (1, request, by_category, fill, vectors, 0.5, slate, keep)),
+        ("dpp_window", (1, request, by_category, fill, vectors, (0.5, 1), slate, keep)),
+        ("systematic", (scores, 1, 0, 0, out)), ("smooth", (scores, 1, 1.0, scores)),
+    ]  # fmt: skip
     steps: list[tuple[str, Callable[[], object]]] = [(name, partial(run[name], *call)) for name, call in calls]
     if policy.is_calibrated:
         steps += [

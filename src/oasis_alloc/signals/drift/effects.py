@@ -108,10 +108,11 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
     labels = {name: solution.problem.labels(name) for name in solution.prices}
     where = places(program, labels)
     kept = solution._kept
-    prices, _ = matched(program, where, solution.prices if kept is None else kept.smoothed)
+    smoothed = None if kept is None else kept.smoothed
+    prices, _ = matched(program, where, solution.prices if smoothed is None else smoothed)
     prices = program.prices(program.variables(prices))
     with engine_for(program) as engine:
-        gamma = _SMOOTHING * engine.survey().size if kept is None else kept.gamma
+        gamma = _SMOOTHING * engine.survey().size if kept is None or smoothed is None else kept.gamma
         totals = engine.visit(prices, gamma).totals
     lower_limit, upper_limit, _ = program.bands()
     served, _ = matched(program, where, solution.prices)
