@@ -12,6 +12,7 @@ Every visit to all users gives the unsmoothed bound; the best is kept.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.monitor import Monitor, SuspectedInfeasible
+from oasis_alloc.solvers.nearby import Nearby
 from oasis_alloc.solvers.newton import Check, Point, SmoothedDual, minimize, newton_direction
 from oasis_alloc.solvers.primal_recovery import gap_ratio, recover_primal
 from oasis_alloc.solvers.settings import DUAL, DualSettings
@@ -197,28 +199,36 @@ def without_rules(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]
 
 def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
     """Reduce the smoothing; (the last point, pairs for the finisher), or None if the gap is reached."""
-    monitor, dual, settings = run.monitor, run.dual, run.settings
+    with closing(Nearby(run.dual, run.monitor)) as near:
+        return _with_less_smoothing(run, near, point)
+
+
+def _with_less_smoothing(run: Run, near: Nearby, point: Point) -> tuple[Point, int] | None:
+    """As `with_all_users`, which ends visits to some of the pairs."""
+    monitor, settings = run.monitor, run.settings
     fractional, recovery_tries, last = np.inf, settings.recovery_tries, settings.last_gamma
     before, ratio, power = np.inf, settings.gamma_ratio, 2.0
     if run.engine.survey().size == 0.0:  # no pair has a value
         recovery_tries, last = settings.worthless_tries, settings.last_worthless_gamma
     max_steps = 2 * settings.few_steps if run.ruled else settings.max_steps
     while True:
-        point, gamma = minimize(dual, point, 1, settings.rough, max_steps), point.gamma
-        times = gap_ratio(dual, monitor, point, undecided_wanted(dual, point)) if recovery_tries else np.inf
+        if settings.core_stages:
+            point = near.enter(point)
+        point, gamma = minimize(near.dual, point, 1, settings.rough, max_steps), point.gamma
+        times = gap_ratio(near.dual, monitor, point, undecided_wanted(near.dual, point)) if recovery_tries else np.inf
         if times <= 1.0:
             recovery_tries -= 1
-            point, reached = recover_primal(run.engine, monitor, dual, point, run.unit)
+            point, reached = recover_primal(run.engine, monitor, near, point, run.unit)
             if reached:
                 return None
-        wanted = undecided_wanted(dual, point)
+        wanted = undecided_wanted(near.dual, point)
         if monitor.may_conflict and runaway(point, run.unit, settings):
             raise SuspectedInfeasible
         # pairs that stay tied although the smoothing is finer than the values
         tied = point.visit.fractional > settings.tied_share * fractional and gamma < settings.tied_gamma * run.typical
         finishes = times == np.inf and (tied or ready_for_finisher(run, point, wanted))
         if finishes or gamma <= last * run.unit:
-            return point, wanted
+            return near.leave(point), wanted
         fractional = point.visit.fractional
         # the loss from smoothing falls with a power of it, of 1 to 2: stop where slates would be good enough
         if 1.0 < times < before < np.inf:
@@ -226,7 +236,7 @@ def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
         ratio = settings.gamma_ratio
         ratio = min(ratio, (times / settings.recovery_aim) ** (1.0 / power)) if times > 1.0 else ratio
         before = times
-        point = dual.at(point.z, gamma / ratio)
+        point = near.dual.at(point.z, gamma / ratio)
 
 
 def ready_for_finisher(run: Run, point: Point, wanted: int) -> bool:

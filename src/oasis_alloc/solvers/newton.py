@@ -90,6 +90,10 @@ class SmoothedDual:
         memory = self.settings.memory
         self._typical = new if self._typical is None else memory * self._typical + (1 - memory) * new
 
+    def remember_like(self, other: SmoothedDual) -> None:
+        """Begin with the curvature that another dual of the same rows remembers."""
+        self._typical = other._typical
+
     def typical(self, point: Point) -> Floats:
         """Lower bound on the curvature, by row.
 
