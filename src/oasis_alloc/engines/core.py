@@ -70,6 +70,7 @@ class Core:
     def close(self) -> None:
         self._inner.close()
 
+
 def _parts(program: Program, split: PairSplit) -> tuple[Ints, Ints, Ints, Ints]:
     """(users with open pairs, their open and shown pairs, where each one's start, the shown pairs of the others)."""
     indptr = program.indptr

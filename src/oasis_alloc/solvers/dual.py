@@ -27,7 +27,7 @@ from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.monitor import Monitor, SuspectedInfeasible
 from oasis_alloc.solvers.nearby import Nearby
 from oasis_alloc.solvers.newton import Check, Point, SmoothedDual, minimize, newton_direction
-from oasis_alloc.solvers.primal_recovery import gap_ratio, recover_primal
+from oasis_alloc.solvers.primal_recovery import ends_with_slates, gap_ratio, recover_primal
 from oasis_alloc.solvers.settings import DUAL, DualSettings
 
 
@@ -100,7 +100,8 @@ class Run:
         stride = 1 if warm else sample_stride(program, settings.slots_per_row, settings)
         rough = 1 if warm else sample_stride(program, settings.min_slots_per_row, settings)
         typical = monitor.typical = typical_without_rules(engine, stride, rough, settings)
-        dual = SmoothedDual(engine, reporting(engine, monitor), settings)
+        slates = ends_with_slates(engine, monitor.target, settings)
+        dual = SmoothedDual(engine, reporting(engine, monitor), settings, slates)
         return cls(engine, monitor, dual, settings, warm, stride, rough, typical, typical if scale is None else scale)
 
     @property

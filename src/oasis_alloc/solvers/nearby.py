@@ -33,7 +33,7 @@ class Nearby:
         if core is None:
             return point
         self._core = core
-        self.dual = SmoothedDual(core, self._check, self.all.settings)
+        self.dual = SmoothedDual(core, self._check, self.all.settings, self.all.curves_count)
         self.dual.remember_like(self.all)
         return self.dual.at(point.z, point.gamma)
 

@@ -44,6 +44,8 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
     times = lost_by_smoothing(program, point.visit) / size / (settings.smoothing_share * float(monitor.target))
     if dual.engine.own_rows is not None:  # rows of every user: the linear program would have them all
         return times
+    if dual.curves_count:
+        return times
     pieces = sum(function.linear_size() for _, function in program.supports)
     if undecided + settings.pairs_per_piece * pieces >= settings.large:
         return times  # whatever is fractional: the linear program would take longer than the passes that are left
@@ -57,9 +59,16 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
     return times if point.visit.fractional >= per_row * moving * max(np.sqrt(times), 1.0) else np.inf
 
 
-def recover_primal(
-    engine: Engine, monitor: Monitor, near: Nearby, point: Point, scale: float
-) -> tuple[Point, bool]:
+def ends_with_slates(engine: Engine, gap: float, settings: DualSettings) -> bool:
+    """True where curved functions make the smoothed slates the better end of a solve to a gap.
+
+    Its linear program needs a round for every few steps of all their prices, as their chords are not valid further.
+    """
+    program = engine.program
+    return bool(program.curved) and program.rules is None and gap >= settings.curved_gap and only_caps(engine)
+
+
+def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point, scale: float) -> tuple[Point, bool]:
     """Continue until the limits are met and offer the slates; (the last point, True if the gap is reached).
 
     `scale` is the typical score. Where there are only caps, rough prices do: without rules what is too much is moved to
