@@ -174,7 +174,6 @@ def near(settings: DualSettings) -> DualSettings:
         settings,
         max_steps=settings.again_steps,
         few_steps=1,
-        core_stages=False,
         widest=(settings.widest[0], settings.widest[-2]),
         fractional_per_undecided=0.0,
         ruled_fractional_per_undecided=0.0,

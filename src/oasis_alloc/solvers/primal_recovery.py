@@ -86,9 +86,7 @@ def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point,
             enough = partial(_cheap, program, monitor, part * monitor.target)
         else:
             enough = partial(_met, near.all, monitor)
-        if not near.is_part:
-            point = minimize(near.dual, point, 1, enough, settings.core_after)
-            point = point if enough(point) else near.enter(point)
+        point = point if enough(point) else near.enter(point)
         point = minimize(near.dual, point, 1, enough, settings.recovery_steps)
         if not may_drop and _violation(program, point) > FEASIBLE:
             break
