@@ -213,7 +213,7 @@ def _with_less_smoothing(run: Run, near: Nearby, point: Point) -> tuple[Point, i
         recovery_tries, last = settings.worthless_tries, settings.last_worthless_gamma
     max_steps = 2 * settings.few_steps if run.ruled else settings.max_steps
     while True:
-        if np.isfinite(before) and not near.dual.settled(point, settings.rough):
+        if before < np.inf and (before <= settings.core_soon or not near.dual.settled(point, settings.rough)):
             point = near.enter(point)  # steps follow until slates are good enough
         point, gamma = minimize(near.dual, point, 1, settings.rough, max_steps), point.gamma
         times = gap_ratio(near.dual, monitor, point, undecided_wanted(near.dual, point)) if recovery_tries else np.inf

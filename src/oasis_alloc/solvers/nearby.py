@@ -67,6 +67,6 @@ class Nearby:
         margins = np.maximum(settings.core_margin * point.gamma, settings.core_steps * np.minimum(step, longest))
         split = engine.decide(program.prices(point.z), margins)
         self._monitor.check_limits(engine.passes)
-        if split.undecided.size > settings.core_share * program.n_pairs:
+        if not 0 < split.undecided.size <= settings.core_share * program.n_pairs:
             return None
         return engine.core(split)

@@ -45,6 +45,7 @@ class DualSettings:
     core_margin: float = 3.0  # smoothings that margins have at least
     core_steps: float = 3.0  # Newton steps that they have
     core_share: float = 0.35  # share of the pairs up to which that saves passes
+    core_soon: float = 30.0  # times the loss that smoothing may have, from which its end is near
     core_pairs: int = 20_000  # pairs of a program from which it does
     # the input of the finisher (dual.py)
     undecided_per_row: int = 10  # pairs for every row that has a price
