@@ -37,6 +37,7 @@ class Core:
 
     @property
     def visits(self) -> int:
+        """Visits so far."""
         return self._inner.visits
 
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
