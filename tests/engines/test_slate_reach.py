@@ -137,7 +137,7 @@ def with_a_loose_limit(draw: st.DrawFn) -> tuple[Case, oa.Problem]:
     return case, case.problem.replace(subject_to=stated)
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(30))
 @given(made=with_a_loose_limit())
 def test_a_limit_beyond_what_slates_hold_leaves_every_bit_as_it_is(made: tuple[Case, oa.Problem]) -> None:
     case, full = made
@@ -151,7 +151,7 @@ def test_a_limit_beyond_what_slates_hold_leaves_every_bit_as_it_is(made: tuple[C
         assert np.array_equal(other.prices[name], price)
 
 
-@settings(max_examples=examples(20))
+@settings(max_examples=examples(10))
 @given(made=with_a_loose_limit(), rows=st.integers(1, 5))
 def test_candidates_in_files_have_the_same_reach(made: tuple[Case, oa.Problem], rows: int) -> None:
     case, full = made

@@ -166,7 +166,7 @@ def _coefficients(program: Program, sides: _Sides) -> list[sp.csr_array]:
     return [sp.csr_array(arithmetic @ base) for base in program.base]
 
 
-def _that_count(table: sp.csr_array, single: Ints, up: Floats, down: Floats) -> sp.csr_array:
+def _that_count(table: sp.csr_array, single: npt.NDArray[np.bool_], up: Floats, down: Floats) -> sp.csr_array:
     """The entries that can add to a row: in rows of one column, those whose cell has a part of the same sign."""
     row, cell = sp.coo_array(table).coords
     data = sp.coo_array(table).data

@@ -62,8 +62,11 @@ def _step(mass: float, stairs: Floats) -> tuple[float, float]:
 
 
 @jit
-def fill_up(user: User, rules: Rules, local: Local, work: Work) -> None:
-    """Show more of the best candidates, one after the other, as far as every rule has room and scores pay for it."""
+def fill_up(user: User, lost: float, rules: Rules, local: Local, work: Work) -> None:
+    """Show the mass that was lost of the best candidates, one by one, as far as rules have room and scores pay for it.
+
+    No more than that: under smoothing, candidates are partly shown although there is room.
+    """
     u, n, n_more = user.u, user.n, user.n_more
     n_systems, weight = rules.most.size, rules.weight[u]
     room = float(rules.size[u])
@@ -80,6 +83,7 @@ def fill_up(user: User, rules: Rules, local: Local, work: Work) -> None:
         while work.more[i, j] >= 0:
             mass[work.more[i, j]] += work.x[i]
             j += 1
+    room = min(room, lost)
     order = np.argsort(work.given[:n])
     for rank in range(n - 1, -1, -1):
         i = order[rank]
@@ -117,11 +121,12 @@ def fill_up(user: User, rules: Rules, local: Local, work: Work) -> None:
 
 
 @jit
-def mend(user: User, arrived: bool, rules: Rules, local: Local, work: Work) -> None:
+def mend(user: User, rules: Rules, local: Local, work: Work) -> None:
     """Make the slate of solve_joint keep further caps and the guard; thresholds and prices do not change."""
     u, n, n_more, steepest = user.u, user.n, user.n_more, user.steepest
-    if scale_down(n, n_more, rules, work) > _LOST or not arrived:
-        fill_up(user, rules, local, work)
+    lost = scale_down(n, n_more, rules, work)
+    if lost > _LOST:
+        fill_up(user, lost, rules, local, work)
     if rules.target.size == 0:
         return
     target = rules.target[u]
