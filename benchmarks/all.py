@@ -21,7 +21,8 @@ from benchmarks.results import load, save
 FULL = {
     "first_call": ["--sizes", "1e4", "1e6"],
     "whole": ["--sizes", "1e6", "1e7", "--conic", "1e4"],
-    "shapes": ["--users", "2e4"],
+    "shapes": ["--pairs", "1e6"],
+    "kinds": ["--pairs", "1e5", "1e6"],
     "passes": ["--pairs", "1e7", "--limit", "20"],
     "large": ["--sizes", "1e6", "1e7", "1e8", "--gap", "1e-3", "1e-4"],
     "peers": ["--sizes", "1e4", "1e5", "1e6", "1e7", "--limit", "150"],
@@ -29,7 +30,8 @@ FULL = {
 QUICK = {
     "first_call": ["--sizes", "1e4", "--imports", "3"],
     "whole": ["--sizes", "1e5", "--conic", "1e4", "--repeat", "1"],
-    "shapes": ["--users", "400", "--limit", "10", "--repeat", "1"],
+    "shapes": ["--pairs", "2e4", "--limit", "10", "--repeat", "1", "--gaps", "1e-4"],
+    "kinds": ["--pairs", "2e4", "--limit", "10", "--solvers", "ours:1e-4", "ours:1e-6", "highs", "pdlp"],
     "passes": ["--pairs", "1e6", "--kinds", "usual", "tight", "10,000 budgets"],
     "large": ["--sizes", "1e5", "1e6", "--gap", "1e-3"],
     "peers": ["--sizes", "1e4", "1e5", "--limit", "10", "--repeat", "1"],

@@ -39,6 +39,8 @@ class World:
     factor: float = 1.0  # of all traffic, next to the random one
     paced: bool = False
     arrivals: str = "recorded"
+    errors: float = 0.0  # of the relevance of each song at requests, which all users share
+    told: bool = True  # whether forecasts are given draws of these errors
 
 
 WORLDS = {
@@ -49,6 +51,8 @@ WORLDS = {
     "relevance moves by 30 %": World(relevance=0.3),
     "iid arrivals": World(arrivals="iid"),
     "pacer": World(paced=True),
+    "errors by song": World(errors=0.05),
+    "errors by song, not told": World(errors=0.05, told=False),
 }
 
 
@@ -68,14 +72,15 @@ class Months:
         return oa.Plan("campaign", START, START + DAYS * DAY, floors=self.floors, caps=caps)
 
 
-def candidates(users: int, seed: int) -> oa.Candidates:
-    """Users of one sample: songs of fixed popularity and quality, tastes of their own."""
+def candidates(users: int, seed: int, error: np.ndarray | float = 0.0) -> oa.Candidates:
+    """Users of one sample: songs of fixed popularity and quality, tastes of their own, and errors by song."""
     fixed, rng = np.random.default_rng(7), np.random.default_rng([seed, 3])
     campaign = [f"c{k % 60:02d}" if k % 60 < CAMPAIGNS else None for k in range(SONGS)]
     quality, popular = fixed.normal(0, 0.5, SONGS), fixed.lognormal(0, 0.8, SONGS)
     order = np.log(popular)[None, :] + rng.gumbel(size=(users, SONGS))
     item = np.sort(np.argsort(-order, axis=1)[:, :EACH], axis=1)
     relevance = 1.0 / (1.0 + np.exp(0.5 - quality[item] - rng.normal(0, 1, item.shape)))
+    relevance = relevance + np.broadcast_to(error, SONGS)[item]
     return oa.Candidates.from_arrays(
         np.arange(users + 1) * EACH,
         item.ravel(),
@@ -104,14 +109,25 @@ def months(users: int = USERS, capped: bool = False) -> Months:
     return Months(plan, plan.policy(), schedule, floors)
 
 
+@cache
+def draws(users: int, errors: float) -> oa.Draws:
+    """Relevance of the plan's pairs as requests may have it."""
+    cands = months(users).plan.problem.candidates
+    relevance, item = cands.columns["relevance"], cands.item
+    return oa.Draws.from_function(
+        cands, lambda rng: {"relevance": relevance + errors * rng.normal(size=SONGS)[item]}, 32
+    )
+
+
 def month(world: World, seed: int, users: int = USERS, when: tuple[int, ...] = WHEN) -> list[dict[str, Any]]:
     """A row per campaign and day on which a forecast was made: low, mid, high, whether announced, and the truth."""
     given = months(users, world.paced)
     rng = np.random.default_rng([seed, 99])
     factor = world.factor * float(np.exp(world.traffic * rng.normal()))
     drift = max(world.relevance * float(rng.normal()), -0.9)
+    error = world.errors * np.random.default_rng([seed, 98]).normal(size=SONGS)
     requests = oa.Requests.generated(
-        candidates(users, 1000 + seed), START, START + DAYS * DAY, schedule=given.schedule, seed=seed
+        candidates(users, 1000 + seed, error), START, START + DAYS * DAY, schedule=given.schedule, seed=seed
     )
     contender: Any = given.policy
     if world.paced:
@@ -119,12 +135,13 @@ def month(world: World, seed: int, users: int = USERS, when: tuple[int, ...] = W
     scenario = oa.Scenario(traffic=factor, drift=drift, sync=3600.0, arrivals=world.arrivals)
     done = oa.replay(requests, {"it": contender}, plan=given.flight, scenario=scenario, seeds=[seed], hindsight=None)
     schedule = given.schedule if world.arrivals == "recorded" else oa.Schedule.flat()
+    errors = draws(users, world.errors) if world.errors and world.told else None
     rows = []
     for day in when:
         now = START + day * DAY
         found = oa.forecast(
             given.plan, schedule, delivered(done, now), start=START, end=START + DAYS * DAY, now=now,
-            paced=world.paced, hard_caps=world.paced, seed=seed,
+            paced=world.paced, hard_caps=world.paced, errors=errors, seed=seed,
         )  # fmt: skip
         for one, goal in zip(found, done.goals, strict=True):
             truth = float(goal["delivered"])

@@ -23,7 +23,7 @@ from oasis_alloc.data.grouping import Grouping
 from oasis_alloc.data.keys import Key, as_vector
 from oasis_alloc.data.left_out import why_left_out
 from oasis_alloc.data.multi_keys import MultiKey, n_rows
-from oasis_alloc.data.named import attributes_of, named
+from oasis_alloc.data.named import attributes_of, named, pairs_in_one_order
 from oasis_alloc.data.row_groups import Dataset
 from oasis_alloc.data.uncertainty import checked_uncertainty
 from oasis_alloc.data.validation import as_column, as_indptr, as_items, check_duplicates, check_size
@@ -102,8 +102,9 @@ class Candidates(ByFields):
         `indptr` (n_users + 1,) integers from 0 to n_pairs that never decrease; `item` (n_pairs,) integers in
         [0, n_items), no item twice for a user; `columns` name -> (n_pairs,) finite numbers. `users` and
         `items` are attributes, name -> (n_users,) or (n_items,) integers or strings, where -1, None or NaN
-        means no label. `n_items` is by default the length of the attributes or ids of the items, else the
-        largest item number plus one. `user_ids`, `item_ids` are distinct ids for the answer.
+        means no label; a pandas Series is matched by the ids in its index. `n_items` is by default the length of the
+        attributes or ids of the items, else the largest item number plus one. `user_ids`, `item_ids` are distinct
+        ids for the answer.
 
         A key of the items may have several labels per item. It is then a list (tuple, set, array) of distinct
         labels for each item, None or empty for no label; or a boolean array (n_items, n_categories), or a SciPy
@@ -128,7 +129,7 @@ class Candidates(ByFields):
         """
         pointers = as_indptr(indptr)
         n_users = len(pointers) - 1
-        of_users, of_items = attributes_of(users, "users"), attributes_of(items, "items")
+        of_users, of_items = attributes_of(users, "users", user_ids), attributes_of(items, "items", item_ids)
         for name in of_users:  # attributes given by hand are meant to be used, so they are checked now
             refuse_shared(name, frozenset(of_items))
         if n_items is None:
@@ -137,11 +138,11 @@ class Candidates(ByFields):
                 item_ids = as_vector(item_ids, "item_ids")
                 sizes.append(len(item_ids))
             n_items = sizes[0] if sizes else None
+        by_pair, deviations = pairs_in_one_order(item, named(columns, "columns"), uncertainty)
         numbers, count = as_items(item, n_items)
         check_size(pointers, len(numbers))
         checked = {
-            name: as_column(f"columns[{name!r}]", values, len(numbers), pointers)
-            for name, values in named(columns, "columns").items()
+            name: as_column(f"columns[{name!r}]", values, len(numbers), pointers) for name, values in by_pair.items()
         }
         if not checked:
             raise InputError("columns is empty; expected one column or more, such as {'relevance': ...}.")
@@ -163,7 +164,7 @@ class Candidates(ByFields):
             items=item_keys.all_made(),
             user_ids=as_ids(user_ids, n_users, "user_ids", "n_users"),
             item_ids=as_ids(item_ids, count, "item_ids", "n_items"),
-            uncertainty=checked_uncertainty(uncertainty, checked, pointers),
+            uncertainty=checked_uncertainty(deviations, checked, pointers),
         )
 
     @classmethod
@@ -203,7 +204,9 @@ class Candidates(ByFields):
         from oasis_alloc.data.frames import read
 
         made = read(pairs, users=users, items=items, user=user, item=item, columns=columns)
-        sd = checked_uncertainty(uncertainty, made["columns"], made["indptr"], made["row"])
+        of_rows = {"pairs": cast(Any, pairs)[user]} if hasattr(pairs, "iloc") else {}
+        _, deviations = pairs_in_one_order(None, of_rows, uncertainty)
+        sd = checked_uncertainty(deviations, made["columns"], made["indptr"], made["row"])
         return cls(**made, uncertainty=sd)
 
     @classmethod

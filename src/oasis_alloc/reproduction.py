@@ -118,7 +118,7 @@ def write_reproduction(
     number = {name: _Numbers(key.labels.tolist()) for name, key in keys.items()}
 
     def label_of(by: tuple[str, ...], label: Any) -> Any:
-        if not anonymize:
+        if not anonymize or not by:  # without keys there is one group, whose label is None
             return label
         if len(by) == 1:
             return number[by[0]].of(label)

@@ -232,8 +232,7 @@ def _solved(
             return _told(answer, display)
 
         with engine_of(program) as opened:
-            survey = opened.survey()
-            idle = idle_constraints(program, len(problem.subject_to), survey.min_totals, survey.max_totals)
+            idle = idle_constraints(program, len(problem.subject_to), *opened.slate_reach())
             if not idle:
                 return told(answered(opened, weights, warm)[0])
         rows = rows_besides(program, idle)
@@ -337,7 +336,7 @@ def warm_start(program: Program, problem: Problem, start: Solution | Prices) -> 
     kept = start._kept
     if kept is None:
         return WarmStart(prices, known)
-    smoothed, _ = matched(program, where, kept.smoothed)
+    smoothed = None if kept.smoothed is None else matched(program, where, kept.smoothed)[0]
     allocation = allocation_for(program, problem.candidates, start.problem.candidates, kept)
     return WarmStart(prices, known, smoothed, kept.gamma, kept.recovered, kept.typical, allocation, kept.violation)
 

@@ -37,6 +37,7 @@ from oasis_alloc.serving.file.stored import loaded
 from oasis_alloc.serving.request.clashes import explained
 from oasis_alloc.serving.schema import shown
 from oasis_alloc.serving.staleness import Staleness
+from oasis_alloc.signals.drift.told import tell
 from oasis_alloc.signals.drift.watch import DriftWatch
 
 if TYPE_CHECKING:
@@ -176,8 +177,8 @@ class PolicyStore(Swapping):
         with self.decide() as decision:
             answer = getattr(decision.policy, method)(items, columns, **request)
             decision.unseen = int(np.count_nonzero(np.asarray(items) < 0))
-        if self._watch is not None:
-            self._watch.seen(items, columns)
+        if self._watch is not None and self._watch._is_due():
+            tell(self._watch, decision.policy, items, columns, request)
         return answer
 
     def decide(self) -> StoreDecision:

@@ -8,7 +8,7 @@ exporter.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -84,6 +84,29 @@ def metrics(stats: dict[str, Any]) -> list[Metric]:
         Metric("refused_snapshots", True, "", "Snapshots that were refused, by reason", [
             Sample(number, {"reason": reason}) for reason, number in sorted(stats["refused_snapshots"].items())
         ]),
+        *_drift(stats.get("drift")),
+    ]  # fmt: skip
+
+
+def _drift(stats: Mapping[str, Any] | None) -> list[Metric]:
+    """What a drift watch says, by the name of the column or key; without samples where there is no watch."""
+    found = [] if stats is None else stats["drift"]
+    alarms = set() if stats is None else set(stats["alarms"])
+
+    def of(member: str) -> list[Sample]:
+        return [Sample(float(one[member]), {"name": one["name"]}) for one in found]
+
+    return [
+        Metric("drift_stability", False, "", "Population stability index", of("stability")),
+        Metric("drift_distance", False, "", "Distance of the distribution from the reference", of("distance")),
+        Metric("drift_missing", False, "", "Share without a value or label", of("missing_now")),
+        Metric("drift_unseen_labels", False, "", "Share of labels that the reference does not have", of("unseen")),
+        Metric("drift_rows", False, "", "Values that were looked at since the last restart", of("rows")),
+        Metric("drift_alarm", False, "", "1 for an alarm", [
+            Sample(float(one["name"] in alarms), {"name": one["name"]}) for one in found
+        ]),
+        Metric("drift_unseen_items", False, "", "Share of candidates that were not in the solve",
+               _known(None if stats is None else stats["unseen_items"])),
     ]  # fmt: skip
 
 

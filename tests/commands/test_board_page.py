@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from boards import CAPS, FLOORS, conflicting, get, market, served, source
+from boards import CAPS, FLOORS, conflicting, fractional, get, market, served, source
 from browsers import center, chromium, opened, show, until
 
 import oasis_alloc as oa
@@ -221,6 +222,34 @@ def test_the_outlook_is_on_the_overview_and_on_the_page_of_a_group(browser: Any,
         assert "in the end" in page.locator("section[aria-label=Outlook]").inner_text()
 
 
+def test_what_is_served_is_compared_with_the_plan(browser: Any) -> None:
+    board = Board([source(fractional())])
+    panel = "section[aria-label='Served against planned']"
+    with served(board) as running, opened(browser, 390) as page:
+        show(page, running.url, "group/campaign/b")
+        page.get_by_role("button", name="Serve the plan's users").click()
+        row = page.locator(f"{panel} tbody tr")
+        row.first.wait_for()
+        (miss,) = (one["miss"] for one in get(board, "served")["groups"] if one["miss"])
+        assert float(row.locator("td.n").last.get_attribute("data-exact")) == miss
+        page.locator("nav a", has_text="Overview").click()
+        page.wait_for_selector("html[data-ready=overview]")
+        row.first.wait_for()  # it is known by now
+        assert "floors, b" in row.first.inner_text()
+        assert "1 of 2" in page.locator(panel).inner_text()
+        page.get_by_role("button", name="What closes the difference").click()
+        closers = page.locator("table:has(caption:text-is('What closes the difference, each tried by serving again'))")
+        closers.wait_for()
+        assert closers.locator("tbody th").all_inner_texts() == ["rounding", "a smaller gap", "margins"]
+        margins = page.locator("table:has(caption:text-is('Limits with margins, at which all limits are met'))")
+        limit = get(board, "served")["margins"][0]["limit"]
+        assert float(margins.locator("tbody td").first.get_attribute("data-exact")) == limit > 120.5
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.locator(f"{panel} tbody a", has_text="b").first.click()
+        page.wait_for_selector("html[data-ready=group]")
+        row.first.wait_for()
+
+
 def test_a_decision_is_explained(browser: Any, server: BoardServer) -> None:
     with opened(browser) as page:
         show(page, server.url, "explain/11")
@@ -429,8 +458,16 @@ def test_the_slider_responds_in_150_ms_at_a_million_pairs(browser: Any) -> None:
             assert page.get_by_label("More impressions, as a number").input_value() == str(k * most // 6)
             until(page, "performance.getEntriesByName('quote').length > 0")
             exact.append(page.evaluate("performance.getEntriesByName('quote')[0].duration"))
-    print(f"slider: shown after {sorted(shown)} ms, exact after {sorted(exact)} ms")
+    answered = []
+    for k in range(1, 6):  # of the processor: what else the machine does is not the board's
+        begun = time.thread_time()
+        get(board, "quote", key="campaign", label=label, units=str(k * most // 6))
+        answered.append(1000.0 * (time.thread_time() - begun))
+    print(
+        f"slider: shown after {sorted(shown)} ms, exact after {sorted(exact)} ms, {sorted(answered)} of the processor"
+    )
     assert sorted(shown)[2] < SLIDER
+    assert min(answered) < SLIDER
 
 
 PICTURES = {

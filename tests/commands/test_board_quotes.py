@@ -49,9 +49,13 @@ def test_the_curve_and_the_quote_are_those_of_the_library(board: Board, label: s
 def test_a_quote_can_be_for_one_market_and_proven(board: Board, label: str) -> None:
     where = {"where_key": "market", "where_label": "US"}
     found = get(board, "quote", key="campaign", label=label, units="2", certify="1", **where)
-    direct = oa.quote(board.solution, of={"campaign": label}, where={"market": "US"}, units=2, certify=True)
+    ask = {"of": {"campaign": label}, "where": {"market": "US"}, "units": 2}
+    quick, solution = oa.quote(board.solution, **ask), board.solution
+    width = 0.05 * quick.cost.high / solution.value
+    direct = oa.quote(solution, **ask, certify=True, gap=width)
     assert found["level"] == "certified"
     assert found["cost"] == {"low": direct.cost.low, "mid": direct.cost.mid, "high": direct.cost.high}
+    assert direct.cost.high - direct.cost.low <= 0.06 * quick.cost.high + 2 * (solution.bound - solution.value)
     everywhere = get(board, "quote", key="campaign", label=label, units="2", certify="1")
     assert everywhere["units_now"] > found["units_now"], "what the other markets have is not of this quote"
 

@@ -226,6 +226,29 @@ def test_files_of_a_folder_may_lack_columns_and_differ_in_width(tmp_path: Path, 
     assert columns(tmp_path) == {"user": [1, 2], "a": [None, "x"], "b": [None, 1.5]}
 
 
+@pytest.mark.parametrize("kind", ["dictionary", "categories of pandas", "view", "large", "bytes"])
+def test_texts_of_a_folder_may_be_stored_in_several_ways(tmp_path: Path, library: str, kind: str) -> None:
+    """Writers choose for each file whether its texts are a dictionary."""
+    folder = tmp_path / "items.parquet"
+    folder.mkdir()
+    first, second = pa.table({"item": [1, 2], "genre": ["pop", None]}), pa.table({"item": [3], "genre": ["folk"]})
+    stored = {
+        "dictionary": second.set_column(1, "genre", second["genre"].dictionary_encode()),
+        "categories of pandas": pa.Table.from_pandas(second.to_pandas().astype({"genre": "category"})),
+        "view": second.set_column(1, "genre", second["genre"].cast(pa.string_view())),
+        "large": second.set_column(1, "genre", second["genre"].cast(pa.large_string())),
+        "bytes": second,
+    }[kind]
+    wanted: list[Any] = ["pop", None, "folk"]
+    if kind == "bytes":
+        first, stored = (t.set_column(1, "genre", t["genre"].cast(pa.binary())) for t in (first, second))
+        stored = stored.set_column(1, "genre", stored["genre"].dictionary_encode())
+        wanted = [b"pop", None, b"folk"]
+    for name, table in (("part-0", first), ("part-1", stored), ("part-2", first.slice(0, 0))):
+        pq.write_table(table, folder / f"{name}.parquet")
+    assert columns(folder)["genre"] == wanted
+
+
 def test_folders_that_are_no_tables_say_why(tmp_path: Path) -> None:
     (tmp_path / "pairs.parquet").mkdir()
     with pytest.raises(oa.InputError, match=r"no file whose name ends in \.parquet"):

@@ -217,3 +217,26 @@ def test_where_exchanges_are_too_many_an_immediate_quote_claims_nothing(
     assert "it is open whether 2 more impressions can be delivered" in str(quote)
     certified = oa.quote(again, of=expected.request.of, units=2.0, certify=True)
     assert certified.feasible is True
+
+
+def test_a_plan_in_which_nothing_binds_has_quotes_under_slot_weights_too() -> None:
+    """Such a plan is proven before the optimizer visits anybody; the quote needs its slots all the same."""
+    rng = np.random.default_rng(2)
+    cands = oa.Candidates.from_arrays(
+        np.arange(13) * 5,
+        np.tile(np.arange(5), 12),
+        {"r": rng.random(60)},
+        items={"campaign": ["a", "a", "b", "b", "c"]},
+    )
+    loose = oa.exposure(by="campaign") <= 1e6
+    slate = oa.Slate(3, slot_weights=[1.0, 0.5, 0.5], at_most={"campaign": 1})
+    plan = oa.solve(oa.Problem(cands, oa.total("r"), loose, slate), gap=1e-4)
+    quotes = [oa.quote(plan, of={"campaign": "c"}, units=2.0, certify=certify) for certify in (False, True)]
+    promised = oa.exposure(by="campaign") >= {"c": quotes[0].units_now + 2.0}
+    with_promise = oa.solve(oa.Problem(cands, oa.total("r"), promised, slate), gap=1e-7)
+    cost = plan.value - with_promise.value
+    for quote in quotes:
+        assert quote.cost.low - 1e-3 <= cost <= quote.cost.high + 1e-3
+    again = oa.solve(plan.problem, start=plan)
+    assert again.passes <= 2.0
+    assert again.value == pytest.approx(plan.value, rel=1e-4)

@@ -16,6 +16,8 @@ from hosted import Client, current, until
 from jvm_host import QUICK, classes, java
 from policies import small
 
+import oasis_alloc as oa
+
 TOKEN = "a secret of this test"
 REQUEST: dict[str, Any] = {
     "ids": ["a", "never", "ç", "e"],
@@ -26,12 +28,12 @@ REQUEST: dict[str, Any] = {
 
 
 @contextmanager
-def served(path: Path) -> Iterator[Client]:
+def served(path: Path, *more: str) -> Iterator[Client]:
     """A host in a process of its own, on a free port."""
     command = [java(), *QUICK, "-Dfile.encoding=UTF-8", "-cp", str(classes()), "oasisalloc.HttpHost", str(path)]
     environment = os.environ | {"OASIS_ALLOC_ADMIN_TOKEN": TOKEN}
     with subprocess.Popen(
-        [*command, "--port", "0", "--refresh", "0.02"], env=environment, stdout=subprocess.PIPE,
+        [*command, "--port", "0", "--refresh", "0.02", *more], env=environment, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, encoding="utf-8",
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -148,7 +150,9 @@ def test_swaps_roll_backs_and_metrics(tmp_path: Path) -> None:
     first, path = current(), tmp_path / "policy"
     first.save(path)
     second = current(policy_id="the second", terms=small(shift=0.2).terms)
-    with served(path) as client:
+    sketch = oa.Sketch.of({"relevance": [0.2, 0.4, 0.6, 0.8], "(priced score)": [0.1, 0.9]}, labels={"market": ["se"]})
+    (tmp_path / "sketch.json").write_text(json.dumps(sketch.to_dict()))
+    with served(path, "--drift", str(tmp_path / "sketch.json")) as client:
         until(lambda: client.ask("/ready")[0] == 200)
         assert json.loads(client.ask("/rank", REQUEST)[1])["policy_id"] == first.policy_id
         second.save(path)
@@ -171,5 +175,9 @@ def test_swaps_roll_backs_and_metrics(tmp_path: Path) -> None:
     assert found["oasis_alloc_refused_snapshots_total", "not a snapshot"] == 1.0
     assert found["oasis_alloc_ready",] == 1.0
     assert found["host_malformed_requests_total",] == 1.0
+    assert found["oasis_alloc_drift_rows", "relevance"] == 4.0, "the first decision, of 256"
+    assert found["oasis_alloc_drift_rows", "(priced score)"] == 4.0
+    assert found["oasis_alloc_drift_rows", "market"] == 1.0
+    assert found["oasis_alloc_drift_unseen_items",] == 0.25
     assert 0.0 < found["oasis_alloc_score_time_seconds", "0.5"] < 1.0
     assert families["oasis_alloc_decisions"].type == "counter"

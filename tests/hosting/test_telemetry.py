@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import oasis_alloc as oa
 from oasis_alloc import PolicyStore, telemetry
 from oasis_alloc.errors import InputError, MissingDependencyError
 from oasis_alloc.hosting.stats import Stats
@@ -97,6 +98,24 @@ def test_two_stores_of_one_registry_are_told_apart() -> None:
     other = telemetry.prometheus(search, registry)  # type: ignore[arg-type]
     assert other is not collector
     assert 'store="search"' in client.generate_latest(registry).decode()
+
+
+def test_drift_of_a_store_with_a_watch(tmp_path: Path) -> None:
+    watch = oa.DriftWatch(oa.Sketch.of({"r": [1.0, 2.0, 3.0, 4.0]}, bins=2, labels={"market": ["SE"]}), every=1, rows=1)
+    for user in ({"market": "SE"}, {"market": "NO"}):
+        watch.seen([0, -1], {"r": [1.0, float("nan")]}, user)
+    with PolicyStore(tmp_path / "none", refresh=None, watch=watch, name="") as store:
+        found = {metric.name: metric.samples for metric in telemetry.metrics(store.stats())}
+    drifts = {one.name: one for one in watch.check().drifts}
+    for name, member in (("stability", "stability"), ("missing", "missing_now"), ("unseen_labels", "unseen")):
+        shown = {sample.labels["name"]: sample.value for sample in found[f"drift_{name}"]}
+        assert shown == {key: getattr(one, member) for key, one in drifts.items()}
+    assert [(s.labels["name"], s.value) for s in found["drift_alarm"]] == [("r", 1.0), ("market", 1.0)]
+    assert [s.value for s in found["drift_unseen_items"]] == [0.5]
+    assert [s.value for s in found["drift_rows"]] == [4.0, 2.0]
+    without = {metric.name: metric.samples for metric in telemetry.metrics(Store().stats())}
+    assert without.keys() == found.keys()
+    assert not any(samples for name, samples in without.items() if name.startswith("drift"))
 
 
 def test_a_registry_refuses_what_would_collect_the_same_names() -> None:

@@ -115,7 +115,10 @@ def test_every_rule_and_option_can_be_stated() -> None:
     assert set(ENTRIES["solve"]) == set(inspect.signature(oa.solve).parameters) - set(ELSEWHERE)
     parts = {field.name for field in fields(oa.Problem)}
     assert parts <= set(ENTRIES[""])
-    assert set(ENTRIES["candidates"]) == set(inspect.signature(oa.Candidates.from_frames).parameters)
+    made = set(inspect.signature(oa.Candidates.from_frames).parameters)
+    changed = {name for name in ENTRIES["candidates"] if inspect.isfunction(getattr(oa.Candidates, name, None))}
+    assert set(ENTRIES["candidates"]) == made | changed
+    assert changed == {"calibrated"}
 
 
 def test_standard_deviations_of_a_column_are_another_column(tables: Path) -> None:
@@ -127,6 +130,78 @@ def test_standard_deviations_of_a_column_are_another_column(tables: Path) -> Non
     (tables / "problem.toml").write_text(text.replace('= "relevance" }', '= "sd" }'))
     with pytest.raises(oa.InputError, match="there is no column 'sd' of standard deviations"):
         read_statement(tables / "problem.toml")
+
+
+def fitted(tables: Path, key: str | None) -> oa.Calibration:
+    """A calibration of relevance, of all pairs or by a key, in a file."""
+    frames = {name: pd.read_parquet(tables / f"{name}.parquet") for name in ("pairs", "users", "items")}
+    pairs = frames["pairs"].merge(frames["users"], on="user").merge(frames["items"], on="item")
+    clicked = np.random.default_rng(5).random(len(pairs)) < pairs["relevance"] ** 2
+    by = None if key is None else {key: pairs[key]}
+    made = oa.Calibration.fit(pairs["relevance"], clicked, by, knots=3, shrinkage=2.0)
+    (tables / "relevance.json").write_text(json.dumps(made.to_dict()))
+    return made
+
+
+CALIBRATED = 'columns = ["relevance"]\ncalibrated = { relevance = "relevance.json" }\n'
+
+
+@pytest.mark.parametrize("key", [None, "market", "artist"])
+def test_a_calibration_is_a_file_and_the_answer_has_its_bits(tables: Path, key: str | None) -> None:
+    pytest.importorskip("sklearn")
+    made = fitted(tables, key)
+    (tables / "problem.toml").write_text(head().replace('columns = ["relevance"]\n', CALIBRATED))
+    statement = read_statement(tables / "problem.toml")
+    problem = stated(tables)
+    mapped = problem.candidates.calibrated({"relevance": made})
+    assert np.array_equal(statement.problem.candidates.columns["relevance"], mapped.columns["relevance"])
+    assert not np.array_equal(mapped.columns["relevance"], mapped.request_columns["relevance"])
+    assert np.array_equal(
+        statement.problem.candidates.request_columns["relevance"], mapped.request_columns["relevance"]
+    )
+    alike(statement, problem.replace(candidates=mapped))
+
+
+def edited(tables: Path, change: dict[str, Any]) -> str:
+    document = {"format": "oasis_alloc.calibration", "schema": 1, "x": [0, 1], "y": [[0.1, 0.3]], "key": None}
+    return json.dumps(document | {"labels": []} | change)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "no such file"),
+        ("{", "cannot be read as JSON"),
+        ("[]", "expected a document of Calibration.to_dict"),
+        ('{"x": NaN}', "NaN is not a number of JSON"),
+        ('{"x": 1, "x": 2}', "a name appears twice"),
+        ({"schema": 2}, "expected a document of Calibration.to_dict"),
+        ({"x": [1, 0]}, "relevance.json: knots do not ascend"),
+        ({"x": ["a", "b"]}, "relevance.json: ValueError"),
+        ({"y": [[0.3, 0.1]]}, "relevance.json: values decrease"),
+        ({"y": [[0.1, 0.2], [0.1, 0.3]]}, "0 labels for 1 rows"),
+        ({"key": 3}, "its key is not a text"),
+        ({"labels": "SE"}, "labels is 'SE'"),
+        ({"key": "market", "labels": ["se", "se"], "y": [[0, 1]] * 3}, "a label appears twice"),
+        ({"key": "planet", "labels": ["a"], "y": [[0, 1]] * 2}, "there is no key 'planet' of users or items"),
+        ({"key": "market", "labels": ["xx"], "y": [[0, 1]] * 2}, "no label is in both"),
+    ],
+)
+def test_files_without_a_calibration_are_named(tables: Path, text: Any, words: str) -> None:
+    if text is not None:
+        (tables / "relevance.json").write_text(edited(tables, text) if isinstance(text, dict) else text)
+    (tables / "problem.toml").write_text(head().replace('columns = ["relevance"]\n', CALIBRATED))
+    with pytest.raises(oa.InputError, match=re.escape(words)):
+        read_statement(tables / "problem.toml")
+
+
+def test_a_calibration_is_of_a_column_and_a_path(tables: Path) -> None:
+    (tables / "relevance.json").write_text(edited(tables, {}))
+    for entry, words in (('r = "relevance.json"', "there is no column 'r'"), ("relevance = 3", "expected the path of")):
+        columns = f'columns = ["relevance"]\ncalibrated = {{ {entry} }}\n'
+        (tables / "problem.toml").write_text(head().replace('columns = ["relevance"]\n', columns))
+        with pytest.raises((oa.InputError, ProblemError), match=re.escape(words)):
+            read_statement(tables / "problem.toml")
 
 
 def test_the_plain_statement(tables: Path) -> None:

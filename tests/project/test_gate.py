@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import oasis_alloc as oa
-from benchmarks import counters, gate, ratios
+from benchmarks import counters, gate, ratios, shape_counters
 from benchmarks.yardstick import one_pass, settled
 from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers.settings import DUAL
@@ -90,7 +90,8 @@ def test_work_is_counted_alike_and_as_it_is_kept() -> None:
     assert gate.counted_differently({_SMALL: one}, {_SMALL: other}) == []
     kept = json.loads(gate.KEPT.read_text())["counters"]
     assert gate.counted_differently({_SMALL: kept[_SMALL]}, {_SMALL: one}) == []
-    assert set(kept) == {*counters.PROBLEMS, *map(counters.again_name, counters.AGAIN), "signatures"}
+    again = map(counters.again_name, counters.AGAIN)
+    assert set(kept) == {*counters.PROBLEMS, *again, *shape_counters.NAMES, "signatures"}
 
 
 def test_a_pass_more_or_less_is_found() -> None:
@@ -169,6 +170,7 @@ def test_the_yardstick_is_a_pass() -> None:
         "counters",
         "gate",
         "instances",
+        "kinds",
         "page",
         "passes",
         "plot",
@@ -176,6 +178,8 @@ def test_the_yardstick_is_a_pass() -> None:
         "reach",
         "regions",
         "results",
+        "shape_counters",
+        "shape_tables",
         "tables",
     ],
 )

@@ -43,6 +43,7 @@ def plain(c: oa.Candidates) -> dict[str, Any]:
     return {
         "maximize": oa.total("relevance"),
         "subject_to": [
+            oa.total("cost") <= {None: 200.0},
             (oa.exposure(by="song") <= {"song-x": 5.0, "song-z": 3.0}).named("caps"),
             oa.exposure(by=("market", "song")) >= {("SE", "song-y"): 2.0},
             oa.total("cost", by="day") <= {DAYS[1]: 8.0},

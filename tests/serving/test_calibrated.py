@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 from jvm_host import run
 
 import oasis_alloc as oa
-from oasis_alloc.data.column_map import ColumnMap, piecewise
+from oasis_alloc.data.column_map import ColumnMap, piecewise, starts
 from oasis_alloc.errors import SnapshotError
-from oasis_alloc.serving.data import PolicyData
+from oasis_alloc.serving.calibrator import _packed
+from oasis_alloc.serving.data import ColumnCalibration, PolicyData
 from oasis_alloc.serving.file.codec import decode, encode
 from oasis_alloc.serving.file.container import from_bytes, to_bytes
 
@@ -254,17 +256,30 @@ def test_kernels_do_what_numpy_does() -> None:
     from oasis_alloc.kernels.serve import calibrate
 
     rng = np.random.default_rng(3)
-    for knots in (2, 3, 9):
-        x, y = np.sort(rng.normal(size=knots)), np.sort(rng.random((4, knots)), axis=1)
-        width = np.diff(x)
-        maps = np.hstack([y[:, :1], np.tile(x[:-1], (4, 1)), np.tile(width, (4, 1)), np.diff(y, axis=1) / width])
-        values, items = rng.normal(size=500), rng.integers(-1, 30, 500)
-        map_of = rng.integers(0, 4, 31).astype(np.uint32)
-        out, by_item = np.empty(500), np.empty(500)
-        calibrate.piecewise(0, 500, values, maps[2], out)
-        calibrate.piecewise_by_item(0, 500, items, values, maps, map_of, by_item)
-        assert np.array_equal(out, piecewise(x, y, values, 2))
-        assert np.array_equal(by_item, piecewise(x, y, values, map_of[items].astype(np.int64)))
+    for knots, padding, scale in product((2, 3, 5, 9), (0, 2), (1e-300, 1.0, 1e300)):
+        x, y = scale * np.sort(rng.normal(size=knots)), np.sort(rng.normal(size=(4, knots)), axis=1)
+        y[0, 0], y[3] = -0.0 if y[0, 1] > 0 else y[0, 0], 0.25
+        with np.errstate(over="ignore"):
+            if not np.isfinite(np.diff(y, axis=1) / np.diff(x)).all():
+                continue
+        column = ColumnCalibration("r", "artist", np.arange(3, dtype=np.int32), x, y)
+        maps = _packed(column, knots - 1 + padding)
+        assert np.array_equal(starts(x, y), [piecewise(x, y, x[:-1], row) for row in range(4)])
+        near = np.concatenate([np.nextafter(x, -np.inf), x, np.nextafter(x, np.inf), [0.0, -0.0, 1e308, -1e308]])
+        values = np.concatenate([scale * rng.normal(size=500), near, [np.inf, -np.inf, np.nan]])
+        n, finite = values.size, values.size - 3
+        items, map_of = rng.integers(-1, 30, n), rng.integers(0, 4, 31).astype(np.uint32)
+        out, by_item = np.empty(n), np.empty(n)
+        for row in range(4):
+            calibrate.piecewise(0, n, values, maps[row], out)
+            assert out[:finite].tobytes() == piecewise(x, y, values[:finite], row).tobytes(), "to the last bit"
+        calibrate.piecewise_by_item(0, n, items, values, maps, map_of, by_item)
+        rows = map_of[items].astype(np.int64)
+        assert by_item[:finite].tobytes() == piecewise(x, y, values[:finite], rows[:finite]).tobytes()
+        assert np.isnan([out[finite:], by_item[finite:]]).all()
+        by_item[:] = 7.0
+        calibrate.piecewise_by_item(3, 5, items, values, maps, map_of, by_item)
+        assert np.array_equal(by_item[:6], [7.0, 7.0, 7.0, *piecewise(x, y, values[3:5], rows[3:5]), 7.0])
 
 
 def test_warmup_compiles_what_calibrated_policies_run(policy: oa.Policy) -> None:

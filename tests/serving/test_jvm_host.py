@@ -302,9 +302,12 @@ def test_the_code_of_the_readme_runs(tmp_path: Path) -> None:
         "".join(blocks)
         .replace("import oasisalloc.*;", "")
         .replace("policy.safetensors", f"{tmp_path}/policy.safetensors")
+        .replace('Path.of("sketch.json")', f'Path.of("{tmp_path}/sketch.json")')
         .replace('Path.of("decisions")', f'Path.of("{tmp_path}/decisions")')
     )
-    assert len(blocks) == 3
+    assert len(blocks) == 4
+    sketch = oa.Sketch.of({"relevance": [0.5, 0.9]}, labels={"market": ["SE"]})
+    (tmp_path / "sketch.json").write_text(json.dumps(sketch.to_dict()), encoding="utf-8")
     known = (
         'String key = "a secret", requestId = "r1", userId = "u1"; List<String> ids = List.of("track-07", "track-31");'
         'Map<String, Object> labels = Map.of("market", "SE");'

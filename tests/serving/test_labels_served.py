@@ -32,3 +32,12 @@ def test_labels_are_equal_by_type_as_in_java(label: str) -> None:
         expected = 0.0 if equal is None else 1.0 + of.index(equal)
         score = policy.score([-1], {"r": [0.0]}, user={kind: GIVEN[label]})
         assert 0.0 - float(score[0]) == expected, kind
+
+
+def test_ids_of_several_kinds_are_served_though_python_finds_some_equal() -> None:
+    ids = [1, True, "1", 2.5, (1, "a"), (True, "a")]
+    cands = oa.Candidates.from_arrays([0, 6], range(6), {"r": np.arange(6) / 10}, item_ids=ids)
+    policy = oa.solve(oa.Problem(cands, oa.total("r"), slate=oa.Slate(1))).policy()
+    assert policy.encode(ids).tolist() == [0, 1, 2, 3, 4, 5]
+    assert policy.encode([np.True_]).tolist() == [1]
+    assert policy.encode([1.0]).tolist() == [0]

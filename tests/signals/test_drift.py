@@ -103,6 +103,94 @@ def test_missing_values_unseen_items_and_few_rows() -> None:
     assert json.loads(json.dumps(watch.stats()))["alarms"] == ["s"]
 
 
+def test_labels_are_counted_with_those_that_are_unseen_or_missing() -> None:
+    labels = ["SE"] * 60 + ["DE"] * 30 + [None] * 10
+    sketch = oa.Sketch.of({"r": np.arange(8.0)}, bins=2, labels={"market": labels, "hour": np.arange(100) % 4})
+    assert sketch.labels["market"].labels == ("SE", "DE")
+    assert sketch.labels["market"].counts.tolist() == [60, 30, 0, 10]
+    assert sketch.labels["hour"].counts.tolist() == [25] * 4 + [0, 0]
+    watch = oa.DriftWatch(sketch, every=1, rows=50)
+    users: list[Any] = [{"market": "SE", "hour": 1.0}, {"market": "NO", "hour": "1"}, {"market": None}, None, 3]
+    for user in users * 20:
+        watch.seen([0], {"r": [1.0]}, user)
+    now = watch._now.labels
+    assert now["market"].counts.tolist() == [20, 0, 20, 40], "a user by number has no labels in the request"
+    assert now["hour"].counts.tolist() == [0, 20, 0, 0, 20, 40]
+    _, market, _ = watch.check().drifts
+    assert (market.rows, market.unseen, market.missing_before, market.missing_now) == (80, 0.25, 0.1, 0.5)
+    p, q = np.array([6, 3, 0]) / 9, np.array([2, 0, 2]) / 4
+    assert market.distance == pytest.approx(np.abs(p - q).sum() / 2)
+    p, q = np.maximum(p, 1e-4), np.maximum(q, 1e-4)
+    assert market.stability == pytest.approx(((q - p) * np.log(q / p)).sum())
+    assert watch.check().alarms == ("r", "market", "hour")
+    assert "25.00%" in str(watch.check())
+
+
+def test_unseen_labels_alone_raise_an_alarm() -> None:
+    many = [f"m{k}" for k in range(100)]
+    watch = oa.DriftWatch(oa.Sketch.of({"r": [1.0, 2.0]}, labels={"market": many * 10}), every=1, rows=1000)
+    for share, is_on in ((0.0, False), (0.03, True), (0.02, True), (0.0, False)):
+        for k in range(1000):
+            watch.seen([0], {}, {"market": "new" if k < 1000 * share else many[k % 100]})
+        report = watch.check(restart=True)
+        assert report.drifts[1].unseen == pytest.approx(share)
+        assert report.drifts[1].stability < 0.25
+        assert (report.alarms == ("market",)) == is_on
+
+
+def test_sketches_with_labels_add_up_and_are_documents() -> None:
+    days = [np.datetime64("2026-11-01"), np.datetime64("2026-11-02")]
+    one = oa.Sketch.of({"r": [1.0, 2.0]}, labels={"flag": [True, False, True], "day": days, "id": [7, 7, -1]})
+    again = oa.Sketch.from_dict(json.loads(json.dumps(one.to_dict(), allow_nan=False)))
+    again.add({}, {"flag": [False, 1], "day": ["2026-11-02", days[0], "x"], "other": ["a"], "id": [7.0]})
+    assert again.labels["flag"].counts.tolist() == [2, 2, 1, 0], "1 is not True"
+    assert again.labels["day"].counts.tolist() == [2, 2, 1, 0], "dates are equal to their texts"
+    total = one.merge(again)
+    assert total.labels["id"].counts.tolist() == [3 + 2, 0, 2]
+    assert one.labels["id"].counts.tolist() == [2, 0, 1], "merge changes neither"
+    assert "flag: 3 with 2 labels" in repr(one)
+    for labels in (None, {"flag": [True]}, {"flag": [False, True], "day": days, "id": [7]}):
+        with pytest.raises(oa.InputError, match="different bins"):
+            one.merge(oa.Sketch.of({"r": [1.0, 2.0]}, labels=labels))
+
+
+def test_the_reference_of_a_policy_has_its_columns_scores_boosts_and_labels(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    users, each = 40, 25
+    cands = oa.Candidates.from_arrays(
+        np.arange(users + 1) * each, np.tile(np.arange(each), users), {"r": rng.random(users * each)},
+        users={"market": ["SE", "DE"] * (users // 2), "id": np.arange(users)}, items={"song": np.arange(each) % 5},
+        item_ids=[f"t{k}" for k in range(each)],
+    )  # fmt: skip
+    half = oa.Calibration(np.array([0.0, 1.0]), np.array([[0.0, 0.5], [0.0, 0.4]]), "market", ("SE",))
+    mapped = cands.calibrated({"r": half})
+    caps = (oa.exposure(by="song") <= 12.0).named("caps")
+    policy = oa.solve(oa.Problem(mapped, oa.total("r"), caps, oa.Slate(3))).policy()
+    sketch = oa.Sketch.of_candidates(mapped, policy, bins=10)
+    assert list(sketch.edges) == ["r", "(priced score)", "(boost)"]
+    assert sketch.labels["id"].counts.size == users + 2
+    assert sketch.labels["market"].counts.tolist() == [20, 20, 0, 0]
+    scores = policy.score_batch(cands.indptr, cands.item, cands.columns, {"market": ["SE", "DE"] * (users // 2)})
+    boosts = (scores - cands.columns["r"]).astype(np.float32)
+    direct = oa.Sketch.of({"r": cands.columns["r"], "(priced score)": scores, "(boost)": boosts}, 10)
+    assert oa.Sketch.of_candidates(mapped, policy, bins=10, keys=()).to_dict() == direct.to_dict()
+    policy.save(tmp_path / "policy")
+    watch = oa.DriftWatch(sketch, every=1, candidates=each)
+    with oa.PolicyStore(tmp_path / "policy", refresh=None, watch=watch) as store:
+        for u in range(users):
+            mine = slice(u * each, (u + 1) * each)
+            user = {"market": ("SE", "DE")[u % 2]}
+            call = (store.select, store.score, store.boosts)[u % 3]
+            call(cands.item[mine], {"r": cands.columns["r"][mine]}, user=user, **({"k": 2} if u % 3 == 0 else {}))
+        found = store.stats()["drift"]
+    now = oa.Sketch.from_dict(found["sketch"])
+    assert {name: of.tolist() for name, of in now.counts.items()} == {
+        name: of.tolist() for name, of in sketch.counts.items()
+    }
+    assert now.labels["market"].counts.tolist() == [20, 20, 0, 0]
+    assert now.labels["id"].counts.tolist() == [0] * users + [0, users]
+
+
 def test_detectors_of_river() -> None:
     river = pytest.importorskip("river.drift", reason="river is not installed")
     rng = np.random.default_rng(3)
@@ -155,6 +243,9 @@ def test_a_decision_costs_little() -> None:
     assert min(times) < 0.3e-6
 
 
+FEW = oa.Candidates.from_arrays([0, 1], [0], {"r": [0.5]}, users={"market": ["SE"]})
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -166,6 +257,14 @@ def test_a_decision_costs_little() -> None:
         (lambda: oa.Sketch.from_dict({}), "with the format"),
         (lambda: oa.Sketch.of({"r": [1.0, 2.0]}).merge(oa.Sketch.of({"s": [1.0, 2.0]})), "different bins"),
         (lambda: oa.DriftWatch({}), "reference: got"),
+        (lambda: oa.Sketch.of({"r": [1.0]}, labels={"r": ["a"]}), "'r' is the name of a column too"),
+        (lambda: oa.Sketch.of({"r": [1.0]}, labels=["a"]), r"expected \{key: \(n,\) labels\}"),
+        (lambda: oa.Sketch.of({"r": [1.0]}, labels={"m": [None, -1]}), "0 labels in 2 rows"),
+        (lambda: oa.Sketch.of({"r": [1.0]}, labels={"m": range(10_001)}), "10,001 labels in 10,001 rows"),
+        (lambda: oa.Sketch.of({"r": [1.0]}, labels={"m": [["a"]]}), "label"),
+        (lambda: oa.Sketch.of_candidates(3), "expected oa.Candidates"),
+        (lambda: oa.Sketch.of_candidates(FEW, keys=["markt"]), "no key 'markt'. Did you mean 'market'"),
+        (lambda: oa.Sketch.of_candidates(FEW, policy=3), "expected an oa.Policy"),
         (lambda: oa.DriftWatch(oa.Sketch.of({"r": [1.0, 2.0]}), every=0), "every=0"),
         (lambda: oa.DriftWatch(oa.Sketch.of({"r": [1.0, 2.0]}), start=0.1, end=0.2), "expected 0 <= end < start"),
         (lambda: oa.DriftWatch(oa.Sketch.of({"r": [1.0, 2.0]}), detectors={"x": None}), "'x' is not in the reference"),
@@ -181,3 +280,14 @@ def test_bad_documents() -> None:
     for part in ({"edges": [2.0, 1.0], "counts": [0, 0, 0, 0]}, {"edges": [1.0], "counts": [1]}, {"edges": [1.0]}):
         with pytest.raises(oa.InputError):
             oa.Sketch.from_dict(good | {"columns": {"r": part}})
+    for labels in (
+        {"m": {"labels": ["a"]}},
+        {"m": {"labels": "ab", "counts": [0] * 4}},
+        {"m": {"labels": ["a", "a"], "counts": [0] * 4}},
+        {"m": {"labels": [None], "counts": [0] * 3}},
+        {"m": {"labels": ["a"], "counts": [0, 0, -1]}},
+        {"m": [1]},
+        3,
+    ):
+        with pytest.raises(oa.InputError, match="expected what Sketch"):
+            oa.Sketch.from_dict(good | {"labels": labels})

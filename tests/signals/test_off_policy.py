@@ -203,6 +203,44 @@ def test_little_information_is_said_or_refused() -> None:
     assert any("all weighted outcomes are 0" in text for text in never.refusals)
 
 
+def test_few_outcomes_do_not_compare_policies() -> None:
+    rng = np.random.default_rng(3)
+    logged, target = np.full(4_000, 0.5), np.tile([0.3, 0.7], 2_000)
+    rare = (rng.random(4_000) < 0.01 * target).astype(float)
+    found = oa.off_policy(rare, logged, target)
+    apart = (target / logged - 1.0) * rare
+    assert found.weights.compared == pytest.approx(np.abs(apart).sum() ** 2 / (apart**2).sum())
+    assert found.weights.compared < 50
+    assert not found.is_compared
+    assert "too few outcomes distinguish the two" in found.verdict
+    assert any("does not say which policy is better" in text for text in found.cautions)
+    assert oa.off_policy(rare, logged, target, interval="bernstein").is_compared, "its bound holds for any number"
+    common = oa.off_policy((rng.random(4_000) < target).astype(float), logged, target)
+    assert common.is_compared
+    assert common.verdict.endswith("the policy is better.")
+    same = oa.off_policy(rare, logged, logged)
+    assert same.weights.compared == math.inf
+    assert same.to_dict()["weights"]["compared"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"outcomes": np.array([1e308, 0.0])}, "outcomes, row 0: 1e\\+308; expected a number of a size up to 1e\\+50"),
+        ({"outcomes": np.array([0.0, -1e200])}, "outcomes, row 1: -1e\\+200; expected a number of a size"),
+        ({"logged": np.array([0.5, 1e-320])}, "logged, row 1: .*; expected a propensity above 0"),
+        ({"expected": np.array([1e300, 1.0])}, "expected, row 0: 1e\\+300; expected a number of a size"),
+        ({"outcomes": np.ma.masked_array([1.0, 0.0], [True, False])}, "outcomes: some rows are masked"),
+        ({"outcomes": np.array([b"1", b"0"])}, "outcomes: expected numbers"),
+        ({"outcomes": np.array(["2026-01-01", "2026-01-02"], "M8[D]")}, "outcomes: expected numbers"),
+    ],
+)
+def test_numbers_that_no_sum_holds_are_named(change: dict[str, Any], words: str) -> None:
+    given: dict[str, Any] = {"outcomes": np.array([1.0, 0.0]), "logged": np.full(2, 0.5), "target": np.full(2, 0.5)}
+    with pytest.raises(oa.InputError, match=words):
+        oa.off_policy(**given | change)
+
+
 def test_wrong_propensities_show_in_the_sum_of_weights() -> None:
     log = world().log(5_000, np.random.default_rng(12))
     low = oa.off_policy(log.outcomes, log.logged / 1.3, log.target)

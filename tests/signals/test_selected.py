@@ -68,6 +68,68 @@ def test_intervals_cover(source: str, repetitions: int) -> None:
     assert low <= np.mean(inside) <= high
 
 
+RARE = [
+    (0.01, 20_000, [0.3, 0.6], 19), (0.01, 60_000, [0.1, 0.6, 0.9], 68), (0.003, 20_000, [0.3, 0.6], 6),
+    (0.001, 100_000, [0.1, 0.9], 11), (0.001, 20_000, [0.3, 0.6], 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rate", "rows", "propensities", "events"), RARE)
+@pytest.mark.parametrize("repetitions", [40, pytest.param(1000, marks=pytest.mark.full)])
+def test_intervals_cover_where_outcomes_are_rare(
+    rate: float, rows: int, propensities: list[float], events: int, repetitions: int
+) -> None:
+    """The top tenth of rows by predictions, which are too high; with few outcomes, or none, in most logs."""
+    rng = np.random.default_rng(5)
+    truth = rng.gamma(2.0, rate / 2.0, rows).clip(0.0, 1.0)
+    predicted = truth * np.exp(rng.normal(0.0, 0.5, rows))
+    best = predicted >= np.quantile(predicted, 0.9)
+    truth, predicted = truth[best], predicted[best]
+    ratio, inside, counts = truth.sum() / predicted.sum(), [], []
+    for _ in range(repetitions):
+        propensity = rng.choice(propensities, truth.size)
+        shown, outcomes = rng.random(truth.size) < propensity, rng.random(truth.size) < truth
+        p, y, q = (
+            np.append(one[shown], other) for one, other in ((predicted, 0.5), (outcomes, 1.0), (propensity, 1.0))
+        )
+        made = oa.SelectedError.from_randomized(p, y, q, selected=np.arange(p.size) < p.size - 1)
+        inside.append(made.low <= ratio <= made.high)
+        counts.append(outcomes[shown].sum())
+    assert np.mean(counts) == pytest.approx(events, rel=0.3)
+    low, high = (0.93, 0.97 + 0.02 * (events < 5)) if repetitions == 1000 else (0.85, 1.0)
+    assert low <= np.mean(inside) <= high, np.mean(inside)
+
+
+def test_no_outcome_among_the_selected_is_an_interval_up_to_what_may_occur() -> None:
+    predicted = np.repeat([0.01, 0.001], 500)
+    outcomes = np.zeros(1000)
+    outcomes[-1] = 1.0
+    made = oa.SelectedError.from_randomized(predicted, outcomes, np.full(1000, 0.5), selected=predicted > 0.005)
+    assert (made.ratio, made.low, made.occurred) == (0.0, 0.0, 0.0)
+    assert 2.4 / 5 < made.high < 2.6 / 5, "2.5 events of 5 expected ones: Jeffreys' interval for none"
+    assert made.statement(100.0).endswith("0 should occur (95 % interval 0 to 50, from randomized slots)")
+
+
+def test_numbers_that_no_sum_holds_are_named() -> None:
+    p, y, q = np.full(4, 0.5), np.array([1.0, 0.0, 0.0, 1.0]), np.full(4, 0.5)
+    for change, words in (
+        ({"predictions": np.full(4, 1e308)}, "predictions: row 0 is 1e\\+308"),
+        ({"propensities": np.full(4, 1e-300)}, "propensities: row 0 is 1e-300"),
+        ({"predictions": np.ma.masked_array(p, y > 0)}, "predictions: some rows are masked"),
+    ):
+        with pytest.raises(oa.InputError, match=words):
+            oa.SelectedError.from_randomized(**{"predictions": p, "outcomes": y, "propensities": q} | change)
+    with pytest.raises(oa.InputError, match="weights: the largest is 1e-300"):
+        oa.Reliability.of(p, y, weights=np.full(4, 1e-300))
+
+
+def test_few_outcomes_are_said_with_both_ends() -> None:
+    few = oa.SelectedError(0.3, 0.17, 0.08, 0.8, 10.0, 3.0, 1000, 1000, "randomized slots", 0.95)
+    assert few.statement(1000) == (
+        "of 1,000 expected outcomes, 300 should occur (95 % interval 80 to 800, from randomized slots)"
+    )
+
+
 def test_a_correction_makes_totals_right() -> None:
     pytest.importorskip("sklearn", reason="the extra `signals`")
     rng = np.random.default_rng(3)

@@ -11,6 +11,8 @@ import pytest
 from effort import full_only
 
 import oasis_alloc as oa
+from benchmarks.shape_markets import EXACT
+from benchmarks.shapes import SHAPES
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.program.lowering import lower
 from oasis_alloc.solvers import finisher
@@ -163,3 +165,25 @@ def test_slots_that_caps_took_are_filled_with_other_candidates() -> None:
         fits = np.array([(room[rows[:, [p]].nonzero()[0]] > 1e-5).all() for p in range(program.n_pairs)])
         free = (shown - used)[every.users] > 1e-5
         assert not (free & fits & (score > 0.0) & (in_ < 1.0 - 1e-6)).any()
+
+
+def test_few_coarse_rows_end_without_the_linear_program() -> None:
+    """Forty caps share all pairs, and values of 40 levels tie: a program with few open pairs has no good answer."""
+    given = EXACT["few campaigns"](5_000)
+    problem = SHAPES["caps"](given)
+    solution = oa.solve(problem, gap=1e-4, threads=1)
+    assert solution.status is oa.Status.SOLVED
+    assert solution.violation <= 1e-6
+    assert solution.passes <= 12
+    with DUAL.using(fractional_per_coarse_row=np.inf):
+        assert oa.solve(problem, gap=1e-4, threads=1).passes >= 2 * solution.passes
+
+
+@pytest.mark.full
+def test_a_linear_program_has_all_pairs_that_tie() -> None:
+    problem = SHAPES["caps"](EXACT["few campaigns"](20_000))
+    solution = oa.solve(problem, gap=1e-6, threads=1)
+    assert solution.status is oa.Status.SOLVED
+    assert solution.passes <= 30
+    with DUAL.using(undecided_per_tied=0.0):
+        assert oa.solve(problem, gap=1e-6, threads=1).passes >= 2 * solution.passes

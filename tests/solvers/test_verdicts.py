@@ -191,6 +191,39 @@ def test_sums_up_to_1e150_are_solved(name: str) -> None:
     assert oa.solve(oa.Problem(vast(1e149), maximize, limits, oa.Slate(1))).status is SOLVED
 
 
+@pytest.mark.parametrize("size", [1e-151, 1e-200, 1e-300, 1e-310])
+@pytest.mark.parametrize("name", [name for name in VAST if name not in ("a cap", "a cap times ten")])  # never reached
+def test_sizes_below_1e_150_are_refused_without_a_warning(name: str, size: float) -> None:
+    maximize, limits = VAST[name]
+    with pytest.raises(oa.ProblemError, match=r"expected 0, or at least 1e-150.*by a power of ten"):
+        oa.solve(oa.Problem(vast(size), maximize, limits, oa.Slate(1)))
+
+
+@pytest.mark.parametrize("size", [1e-149, 1e-100, 1e-30])
+@pytest.mark.parametrize("name", [name for name in VAST if "ten" not in name and name not in ("a floor", "log")])
+def test_sizes_from_1e_150_on_are_solved(name: str, size: float) -> None:
+    maximize, limits = VAST[name]
+    assert oa.solve(oa.Problem(vast(size), maximize, limits, oa.Slate(1))).status is SOLVED
+
+
+def test_values_too_small_for_the_sums_next_to_them_are_refused() -> None:
+    values = 1e-100 * T("r")
+    with pytest.raises(oa.ProblemError, match=r"next to values of .* Divide the column and its limits"):
+        oa.solve(oa.Problem(vast(1e120), values, W <= 1.0, oa.Slate(1)))
+    assert oa.solve(oa.Problem(vast(1e90), values, W <= 1.0, oa.Slate(1))).status is SOLVED
+
+
+def test_groups_of_next_to_nothing_change_nothing() -> None:
+    """What is left of products of probabilities in one group is not its unit."""
+    w = np.array([1.0, 1e-200, 0.7, 1e-310, 0.9, 1e-160])
+    cands = oa.Candidates.from_arrays(
+        [0, 2, 4, 6], [0, 1, 0, 1, 0, 1], {"r": [0.9, 0.5, 0.8, 0.7, 0.3, 0.6], "w": w}, items={"camp": ["a", "b"]}
+    )
+    solution = oa.solve(oa.Problem(cands, T("r"), EACH <= {"a": 1.0, "b": 1e9}, oa.Slate(1)))
+    assert solution.status is SOLVED
+    assert solution.violation <= 1e-9
+
+
 def relaxed_market() -> oa.Candidates:
     return oa.Candidates.from_arrays(
         np.arange(11) * 2, np.tile([0, 1], 10), {"r": np.tile([1.0, 0.2], 10)}, items={"campaign": ["a", "b"]}

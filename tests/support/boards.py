@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import Any
 
+import numpy as np
+
 import oasis_alloc as oa
 from oasis_alloc.commands.board.routes import respond
 from oasis_alloc.commands.board.server import BoardServer
@@ -60,6 +62,18 @@ def refused(board: Board, method: str, path: str, query: dict[str, str] | None =
     assert 400 <= status < 500, (status, document)
     message: str = document["error"]
     return message
+
+
+def fractional() -> oa.Problem:
+    """A floor of half an impression too much for whole slates, so that what is served misses it."""
+    rng = np.random.default_rng(1)
+    cands = oa.Candidates.from_arrays(
+        np.arange(201) * 2, np.tile([0, 1], 200), {"relevance": rng.random(400)},
+        users={"market": rng.choice(["DE", "US"], 200)}, items={"campaign": ["a", "b"]},
+    )  # fmt: skip
+    exposure = oa.exposure(by="campaign")
+    limits = [(exposure >= {"b": 120.5}).named("floors"), (exposure <= {"a": 150.0}).named("caps")]
+    return oa.Problem(cands, oa.total("relevance"), limits, oa.Slate(1))
 
 
 @contextmanager

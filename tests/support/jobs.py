@@ -99,11 +99,11 @@ def write_job(folder: Path, checks: str = "", gates: str = "gap = 1e-3", solve: 
     return path
 
 
-def in_python(folder: Path, start: Any = None) -> oa.Policy:
+def in_python(folder: Path, start: Any = None, calibrated: Any = None) -> oa.Policy:
     """The policy of the job, made in Python."""
     frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("pairs", "users", "items")}
     campaigns = pd.read_csv(folder / "campaigns.csv").set_index("campaign")
-    cands = oa.Candidates.from_frames(**frames)
+    cands = oa.Candidates.from_frames(**frames).calibrated(calibrated or {})
     campaign, total = oa.exposure(by="campaign"), oa.total
     organic = float(oa.organic(cands, "relevance", size=3)[0])
     problem = oa.Problem(

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -41,3 +41,33 @@ def distinct_members(members: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(out) < len(members):
         raise ValueError("a name appears twice")
     return out
+
+
+class Document:
+    """A result that states itself for JSON: `format`, `schema`, and then its attributes by name.
+
+    `docs/json.md` lists the members of every format. Derived classes name theirs, and may replace `_members`.
+
+    >>> @dataclasses.dataclass
+    ... class Point(Document, form="point"):
+    ...     x: float
+    >>> Point(float("nan")).to_dict()
+    {'format': 'oasis_alloc.point', 'schema': 1, 'x': None}
+    """
+
+    __slots__ = ()
+    _form: ClassVar[str] = ""
+    _schema: ClassVar[int] = 1
+
+    def __init_subclass__(cls, form: str = "", schema: int = 1) -> None:
+        super().__init_subclass__()
+        if form:
+            cls._form, cls._schema = f"oasis_alloc.{form}", schema
+
+    def _members(self) -> Mapping[str, Any]:
+        """What the document has, by name."""
+        return dict(jsonable(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All attributes as plain texts, numbers and lists for JSON, with `format` and `schema`: `docs/json.md`."""
+        return {"format": self._form, "schema": self._schema, **self._members()}

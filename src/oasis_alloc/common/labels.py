@@ -7,7 +7,7 @@ floats are their own keys, so most lookups cost only a check of the type.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -184,7 +184,7 @@ def storable(labels: Sequence[Any]) -> tuple[Any, ...]:
 def as_listed(values: object) -> list[Any]:
     """Return ids or labels as a list: of an array, a Series, a pyarrow array, or any iterable.
 
-    Raises `InputError` for a single string or number, a mapping, and a table.
+    Raises `InputError` for a single string or number, a mapping, a set, which has no order, and a table.
 
     >>> import numpy as np
     >>> as_listed(np.array([1, 2])), as_listed(("a", None))
@@ -192,7 +192,7 @@ def as_listed(values: object) -> list[Any]:
     """
     if type(values) is list:
         return values
-    if isinstance(values, (str, bytes, dict)) or hasattr(values, "columns"):
+    if isinstance(values, (str, bytes, Mapping, set, frozenset)) or hasattr(values, "columns"):
         raise InputError(f"expected a list or an array of ids or labels, got {shown(values)}.")
     if isinstance(values, np.ndarray):
         if values.ndim != 1:

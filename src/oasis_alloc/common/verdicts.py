@@ -29,6 +29,9 @@ NO_LIMIT = 1e20
 LARGEST = 1e150
 """Largest sum over all candidates, in the objective and in a row: curvatures are sums of squares of such numbers."""
 
+LEAST = 1e-150
+"""Smallest typical size that is not 0, of values and of contributions to a row: their squares must not vanish."""
+
 ROUNDING = 1e-14
 """Rounding error of sums, as a share of the sizes of their parts: differences up to that count as zero."""
 

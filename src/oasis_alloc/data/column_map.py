@@ -11,7 +11,7 @@ it is constant. docs/snapshot.md says the same to readers in other languages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
 
 MAX_KNOTS = 64
+FORMAT = "oasis_alloc.calibration"  # of a map as a document, which `oa.Calibration` extends
 _BLOCK = 1 << 15  # values that stay in the cache while segments are added
 
 
@@ -59,6 +60,29 @@ class ColumnMap(ByFields):
         return piecewise(self.x, self.y, values, row)
 
 
+def read_map(document: Any, what: str) -> ColumnMap:
+    """The map of a document of `oa.Calibration.to_dict`, to the same bits; `InputError` for anything else.
+
+    >>> document = {"format": FORMAT, "schema": 1, "x": [0, 1], "y": [[0.1, 0.3]], "key": None, "labels": []}
+    >>> read_map(document, "r.json").mapped(np.array([0.5])).tolist()
+    [0.2]
+    """
+    expected = f"expected a document of Calibration.to_dict, with the format {FORMAT!r} and the schema 1"
+    if not isinstance(document, Mapping) or document.get("format") != FORMAT or document.get("schema") != 1:
+        raise InputError(f"{what}: {expected}.")
+    try:
+        key, labels = document["key"], document["labels"]
+        if not isinstance(labels, list):
+            raise TypeError(f"labels is {labels!r}")
+        made = ColumnMap(frozen(document["x"]), frozen(document["y"]), key, tuple(labels))
+        doubled = len(set(labels)) < len(labels)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{what}: {type(error).__name__}: {error}; {expected}.") from None
+    if doubled or not (key is None or isinstance(key, str)):
+        raise InputError(f"{what}: {'a label appears twice' if doubled else 'its key is not a text'}; {expected}.")
+    return made.checked(what)
+
+
 def check_map(x: Any, y: Any, what: str) -> None:
     """Raise `InputError` unless x ascends, y never decreases along its rows, and everything is finite."""
     fits = isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and x.dtype == y.dtype == np.float64
@@ -79,6 +103,16 @@ def check_map(x: Any, y: Any, what: str) -> None:
 def slopes(x: Floats, y: Floats) -> Floats:
     """(n, k - 1) the slope of each piece."""
     made: Floats = np.diff(y, axis=1) / np.diff(x)
+    return made
+
+
+def starts(x: Floats, y: Floats) -> Floats:
+    """(n, k - 1) the mapped value at the first knot of each piece: the sum of the whole pieces before it."""
+    slope, width = slopes(x, y), np.diff(x)
+    made = np.empty_like(slope)
+    made[:, 0] = y[:, 0]
+    for k in range(1, width.size):
+        made[:, k] = made[:, k - 1] + slope[:, k - 1] * width[k - 1]
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,8 +163,8 @@ def as_vector(values: Any, what: str) -> NDArray[Any]:
         array = objects(values.tolist())  # pandas: NumPy would convert integers with missing values to floats
     elif hasattr(values, "__array__"):
         array = np.asarray(values)
-    elif isinstance(values, Iterable) and not isinstance(values, (str, bytes)):
-        array = objects(values)
+    elif isinstance(values, Iterable) and not isinstance(values, (str, bytes, set, frozenset, Mapping)):
+        array = objects(values)  # a set has no order, and a mapping would give its keys
     else:
         raise InputError(f"{what} is {type(values).__name__}; expected a one-dimensional array or list.")
     if array.ndim != 1:

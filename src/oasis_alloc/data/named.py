@@ -9,14 +9,35 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import AttributesLike
 from oasis_alloc.data.left_out import is_left_out
 from oasis_alloc.data.multi_keys import Attribute, as_attribute
+from oasis_alloc.data.row_labels import in_one_order, in_order_of_ids
 from oasis_alloc.data.validation import by_name
 from oasis_alloc.errors import InputError, require
 
 
-def attributes_of(values: AttributesLike | None, side: str) -> dict[str, Attribute]:
-    """The attributes of the users or items, each checked."""
+def attributes_of(values: AttributesLike | None, side: str, ids: object = None) -> dict[str, Attribute]:
+    """The attributes of the users or items, each checked; a Series by id is put into the order of the ids.
+
+    The rows of a table are in that order already, whatever its index is.
+    """
     given = named({} if values is None else values, side)
+    if isinstance(given, Mapping) and given is values:
+        ids_name = "user_ids" if side == "users" else "item_ids"
+        given = {name: in_order_of_ids(f"{side}[{name!r}]", one, ids, ids_name) for name, one in given.items()}
     return {name: as_attribute(name, array, side) for name, array in given.items()}
+
+
+def pairs_in_one_order(item: object, columns: Mapping[str, Any], uncertainty: object) -> tuple[dict[str, Any], object]:
+    """(columns, standard deviations) in the order of the first of all numbers by pair that has row labels.
+
+    `uncertainty` may also name columns, or be something that is refused later.
+    """
+    deviations = {} if uncertainty is None else by_name(uncertainty)
+    if deviations is None:
+        return dict(columns), uncertainty
+    of = {"item": item} | {f"columns[{name!r}]": one for name, one in columns.items()}
+    of |= {f"uncertainty[{name!r}]": one for name, one in deviations.items()}
+    found = in_one_order(**of)[1:]
+    return dict(zip(columns, found, strict=False)), dict(zip(deviations, found[len(columns) :], strict=True))
 
 
 def named(values: object, what: str) -> Mapping[str, Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
+from oasis_alloc.common.labels import all_same, shown
 from oasis_alloc.errors import InputError
 
 
@@ -43,6 +46,37 @@ def in_one_order_by(by: object, **given: Any) -> list[Any]:
         return [*in_one_order(**given), by]
     found = in_one_order(**given, **{f"by[{key!r}]": labels for key, labels in by.items()})
     return [*found[: len(given)], dict(zip(by, found[len(given) :], strict=True))]
+
+
+def in_order_of_ids(what: str, values: Any, ids: Any, ids_name: str) -> Any:
+    """A pandas Series by user or item in the order of their ids; anything without row labels as it is.
+
+    Row labels are the ids, or those of the ids where these are a Series too, or 0, 1, .... Without ids, integers that
+    are no number of a user or item are rows of some frame. Raises `InputError` for others: it is not known whose they
+    are.
+
+    >>> import pandas as pd
+    >>> market = pd.Series(["SE", "DE"], index=["zoe", "ann"])
+    >>> in_order_of_ids("users['market']", market, ["ann", "zoe"], "user_ids").tolist()
+    ['DE', 'SE']
+    """
+    if not _has_labels(values):
+        return values
+    index, n = values.index, len(values)
+    if (_has_labels(ids) and index.equals(ids.index)) or np.array_equal(index.to_numpy(), np.arange(n)):
+        return values
+    labels = all_same(index)
+    if ids is None:
+        if all(isinstance(label, int) and not 0 <= label < n for label in labels):
+            return values
+    elif not isinstance(ids, (str, bytes)) and isinstance(ids, Iterable):
+        known, place = all_same(ids), {label: row for row, label in enumerate(labels)}
+        if len(place) == n == len(known) and place.keys() == set(known):
+            return values.iloc[[place[one] for one in known]]
+    raise InputError(
+        f"{what} has row labels (its index) that are neither 0, 1, 2, ... nor {ids_name}: such as {shown(labels[0])}, "
+        "the first. Set the ids as the index, or pass .to_numpy(), which is taken by position."
+    )
 
 
 def _has_labels(values: Any) -> bool:

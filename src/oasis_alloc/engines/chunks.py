@@ -6,10 +6,10 @@ chunk is visited in one piece or in several.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import AllocationSums, PairSplit, Survey, Visit
 from oasis_alloc.engines.pieces import ChunkPart, Piece, n_pairs_of, pairs_of, parts_of, positions_of
 from oasis_alloc.engines.settings import SIZES
+from oasis_alloc.engines.surveyed import Surveyed
 from oasis_alloc.kernels.rules import curvature as rules_curvature
 from oasis_alloc.kernels.rules import ruled as ruled_kernels
 from oasis_alloc.kernels.rules.further_prices import room_for
@@ -30,6 +31,9 @@ from oasis_alloc.program.own_rows import OwnRows
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
 
+if TYPE_CHECKING:
+    from oasis_alloc.engines.core import Core
+
 _MAX_CHUNKS, _FEW_CHUNKS = 64, 8
 _PAIRS_A_CELL = 32  # pairs per cell of a chunk's tables
 _TABLE_BYTES = 1 << 28  # for all chunks' tables together
@@ -40,7 +44,7 @@ _RULED_SLACK = 3.0  # factor of the first smoothing: too few candidates are cost
 _NOTHING = 1e-12
 
 
-class Chunked(ABC):
+class Chunked(Surveyed):
     """An engine without the source of its pieces; `engines/base.py` documents the calls."""
 
     def __init__(self, program: Program) -> None:
@@ -48,6 +52,7 @@ class Chunked(ABC):
         self.passes = 0.0
         self.visits = 0
         self._sizes = SIZES.now
+        self._threads: int | None = 1
         n_tables = len(program.base)
         table_bytes = n_tables * program.n_cells * 8 * 2
         most = max(_MAX_CHUNKS, program.n_pairs // self._sizes.large_chunk_pairs)
@@ -74,13 +79,8 @@ class Chunked(ABC):
         self._keep_every = 1
         self._hessian_scale = 0.0
         self._survey: Survey | None = None
-
-    @abstractmethod
-    def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
-        """Call the job with every piece: those of a chunk in order, different chunks at the same time.
-
-        With `stride` > 1, users outside the sample may come without their pairs.
-        """
+        self._parts: Floats | None = None
+        self._slate_reach: tuple[Floats, Floats] | None = None
 
     @abstractmethod
     def _chunks(self, job: Callable[[int], object]) -> None:
@@ -95,7 +95,7 @@ class Chunked(ABC):
     @abstractmethod
     def close(self) -> None: ...
 
-    def _found(self, piece: Piece, *found: Ints) -> None:  # noqa: B027 - engines in memory have no use for it
+    def _found(self, piece: Piece, *found: Ints) -> None:
         """Called with the pairs of a piece that a decision or slates found, by their numbers in the piece."""
 
     def _curvature_buffer(self) -> visit_kernels.Curvature | jobs.Curvature:
@@ -144,35 +144,6 @@ class Chunked(ABC):
     @property
     def thresholds(self) -> Floats:
         return self._threshold
-
-    def survey(self) -> Survey:
-        if self._survey is None:
-            program = self.program
-            scalars = np.zeros((self._n, 4))
-            positive, negative = np.zeros((2, *self._load.shape))
-            self._survey_pieces(scalars, positive, negative)
-            min_totals, max_totals = program.reached(positive.sum(axis=0), negative.sum(axis=0))
-            size, lowest = scalars[:, :2].sum(axis=0).tolist()
-            self._survey = Survey(
-                size=size / max(1, program.n_pairs),
-                largest=float(scalars[:, 2].max(initial=0.0)),
-                lowest=lowest,
-                min_totals=min_totals,
-                max_totals=max_totals,
-                mark=float(scalars[:, 3].sum()),
-            )
-        return self._survey
-
-    def _survey_pieces(self, scalars: Floats, positive: Floats, negative: Floats) -> None:
-        """Add to (n_chunks, 4) scalars and to tables by chunk."""
-        n_classes = self.program.n_classes
-
-        def job(piece: Piece) -> None:
-            at = piece.chunk
-            decide_kernels.survey(piece.first, piece.last, piece.start, piece.pairs, scalars[at])
-            decide_kernels.reach(piece.first, piece.last, piece.pairs, n_classes, positive[at], negative[at])
-
-        self._pieces(job)
 
     def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
         program = self.program
@@ -369,6 +340,11 @@ class Chunked(ABC):
 
         self._chunks(job)
         return values
+
+    def core(self, split: PairSplit) -> Core:
+        from oasis_alloc.engines.core import Core
+
+        return Core(self, split, self._threads)
 
     def follow(self, other: Chunked, gamma: float) -> None:
         self._threshold[:] = other._threshold

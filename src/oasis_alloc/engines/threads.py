@@ -21,6 +21,8 @@ from oasis_alloc.program.program import Program
 class Threads(Chunked):
     """Visits users on `threads` host threads; a chunk is one piece."""
 
+    _in_memory = True
+
     def __init__(self, program: Program, threads: int | None = None) -> None:
         super().__init__(program)
         self._threads = threads

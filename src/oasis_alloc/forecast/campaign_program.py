@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import scipy.sparse as sp
 
 from oasis_alloc.common.csr import gather
 from oasis_alloc.common.types import AnyInts, Floats, Ints
+from oasis_alloc.forecast.quote_base import Found
 from oasis_alloc.program.lowering import within_reach
 from oasis_alloc.program.program import Program, RowBlock, dual_variables
 from oasis_alloc.program.slate_rules import System
@@ -23,9 +25,22 @@ Flags = npt.NDArray[np.bool_]
 ROW = "quote"  # the name of the campaign's row
 
 
-def of_users(program: Program, users: Ints, pairs: Ints) -> Program:
-    """The program of some users, with their pairs."""
-    count = np.diff(program.indptr)[users]
+class OfUsers(NamedTuple):
+    """The program of a campaign's users, with all their pairs."""
+
+    program: Program
+    pairs: Ints  # of the whole program
+    member: Flags  # those of the campaign
+    at: Ints  # where `Found.pairs` are among them
+
+
+def of_users(program: Program, found: Found) -> OfUsers:
+    """The program of a campaign's users."""
+    users = found.users
+    start, pairs = gather(program.indptr, users)
+    before = program.indptr[users] - start[:-1]  # from a pair's number in the program to that among these
+    member = np.zeros(pairs.size, np.bool_)
+    member[found.mine - np.repeat(before, np.diff(found.begin))] = True
     rules = program.rules
     if rules is not None:
         rules = replace(
@@ -36,9 +51,9 @@ def of_users(program: Program, users: Ints, pairs: Ints) -> Program:
             guard=rules.guard[pairs] if rules.guard.size else rules.guard,
             target=rules.target[users] if rules.target.size else rules.target,
         )
-    return replace(
+    made = replace(
         program,
-        indptr=np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
+        indptr=start,
         code=program.code[pairs],
         segment=program.segment[users],
         value=program.value[pairs],
@@ -46,6 +61,7 @@ def of_users(program: Program, users: Ints, pairs: Ints) -> Program:
         rules=rules,
         origin=None,
     )
+    return OfUsers(made, pairs, member, found.pairs - before[found.user])
 
 
 def with_row(program: Program, member: Flags, unit_column: int, floor: float) -> Program:

@@ -1,5 +1,6 @@
 """The cost of a campaign proven on both sides, from a solve of its users alone or, if that is not enough, of all.
 
+0. If exchanges and the bound at the prices of the plan are as close as asked, nothing is solved (`quoting.py`).
 1. The users that may be shown the campaign are solved again; all others keep their slates. The allocation is one of the
    whole problem, so its value proves the most that the campaign costs.
 2. The bound at the prices of the plan says what the campaign costs at least. If the two are further apart than asked,
@@ -87,18 +88,26 @@ def solve_program(program: Program, gap: float, warm: WarmStart | None, threads:
         return Solved(best.value, float(monitor.bound), best.positions, best.x, prices, engine.passes, False)
 
 
+def width_of(base: QuoteBase, gap: float) -> float:
+    """What value and bound of a problem with a campaign may differ by: no answer is closer than the plan is."""
+    return gap * _size(base) + max(0.0, base.dual - base.allocation.value)
+
+
+def _size(base: QuoteBase) -> float:
+    return max(abs(base.allocation.value), base.allocation.size, 1e-300)
+
+
 def prove(base: QuoteBase, found: Found, asked: Asked, gap: float, kept: Kept | None, threads: int | None) -> Proof:
     """Prove what a campaign costs, from the plan and what its prices say."""
-    size = max(abs(base.allocation.value), base.allocation.size, 1e-300)
-    width = gap * size + max(0.0, base.dual - base.allocation.value)  # no answer is closer than the plan is
-    local, small = _locally(base, found, asked, gap * size, kept, threads)
+    width = width_of(base, gap)
+    local, small = _locally(base, found, asked, gap * _size(base), kept, threads)
     if local.bound - local.value > width:
         bound, passes = bound_with(base, found, asked.floor, local.prices, small, threads)
         local = replace(local, bound=min(local.bound, bound), passes=local.passes + passes)
     if local.bound - local.value <= width:
         return local
     whole = np.zeros(base.program.n_pairs, np.bool_)
-    whole[found.pairs[found.member]] = True
+    whole[found.mine] = True
     program = with_row(base.program, whole, base.unit_column, asked.floor)
     start = None
     if np.isfinite(local.value):
@@ -117,7 +126,7 @@ def prove(base: QuoteBase, found: Found, asked: Asked, gap: float, kept: Kept | 
     x[solved.positions] = solved.x
     change = x - base.x
     at = np.flatnonzero(change)
-    return Proof(solved.value, bound, at, change[at], x[found.pairs[found.member]], solved.prices, passes)
+    return Proof(solved.value, bound, at, change[at], x[found.mine], solved.prices, passes)
 
 
 def _warm(
@@ -125,7 +134,7 @@ def _warm(
 ) -> WarmStart:  # fmt: skip
     """A start with prices of all rows and of the campaign's."""
     known = np.ones(prices.size, np.bool_)
-    if kept is None:
+    if kept is None or kept.smoothed is None:
         return WarmStart(prices, known)
     labels = {block.name: block.labels for block in base.program.blocks}
     earlier = {name: array for name, array in kept.smoothed.items() if name in labels}
@@ -139,27 +148,32 @@ def _locally(
     base: QuoteBase, found: Found, asked: Asked, width: float, kept: Kept | None, threads: int | None
 ) -> tuple[Proof, Program]:
     """(what a solve of the campaign's users alone gives, its program); the bound is the one that was known."""
-    own_at = np.flatnonzero(found.x > 0.0)
-    with engine_for(of_users(base.program, found.users, found.pairs), threads) as engine:
-        own = engine.sums(own_at, found.x[own_at])
+    ours = of_users(base.program, found)
+    shown = np.flatnonzero(found.x > 0.0)
+    own_at, own_x = ours.at[shown], found.x[shown]
+    with engine_for(ours.program, threads) as engine:
+        own = engine.sums(own_at, own_x)
     others = base.allocation.totals - own.totals
-    small = beside_others(of_users(base.program, found.users, found.pairs), others, own.totals)
-    small = with_row(small, found.member, base.unit_column, asked.floor)
+    small = beside_others(ours.program, others, own.totals)
+    small = with_row(small, ours.member, base.unit_column, asked.floor)
     scale = max(abs(own.value), width)
     gap = float(np.clip(_PART * width / scale, _LEAST, _MOST))
     prices = np.append(base.prices, -asked.price)
-    solved = solve_program(small, gap, _warm(base, prices, kept, (own_at, found.x[own_at])), threads)
+    solved = solve_program(small, gap, _warm(base, prices, kept, (own_at, own_x)), threads)
     passes = solved.passes * found.users.size / max(1, base.program.n_users)
     if not solved.infeasible:
         prices = solved.prices
-    value, x = -np.inf, np.array(found.x)
+    plan = np.zeros(ours.pairs.size)
+    plan[own_at] = own_x
+    value, x = -np.inf, plan
     if np.isfinite(solved.value):
-        x = np.zeros(found.pairs.size)
+        x = np.zeros(plan.size)
         x[solved.positions] = solved.x
-        known = base.changed_value(found.pairs, found.x, x)
+        known = base.changed_value(ours.pairs, plan, x)
         value = -np.inf if known is None else known
-    ours = x[found.member] if np.isfinite(value) else np.ones(int(found.member.sum()))
-    return Proof(value, asked.bound, found.pairs, x - found.x, ours, prices, passes), small
+    campaign = x[ours.member] if np.isfinite(value) else np.ones(found.mine.size)
+    moved = np.flatnonzero(x != plan)
+    return Proof(value, asked.bound, ours.pairs[moved], (x - plan)[moved], campaign, prices, passes), small
 
 
 def bound_with(

@@ -39,6 +39,8 @@ def main_by_pair(base: QuoteBase, pairs: Ints) -> Floats | None:
     main = main_column(base.problem)
     if main is None:
         return None
+    if base.in_memory is not None:
+        return None if base.in_memory.main is None else base.in_memory.main[pairs]
     origin = base.program.origin
     column = base.problem.candidates.columns[main[0]]
     return np.asarray(column[pairs if origin is None else origin.pair[pairs]], np.float64)
@@ -53,16 +55,16 @@ def changes_of(base: QuoteBase, pairs: Ints, change: Floats) -> Changes:
     by_item = np.bincount(item, change, candidates.n_items)
     filled = float(change.sum())
     for key in candidates.items.usable():
-        sums = np.zeros(key.n_groups + 1)
         if isinstance(key, Key):
-            np.add.at(sums, key.codes + 1, by_item)
+            sums = np.bincount(key.codes + 1, by_item, key.n_groups + 1)
         else:
             indptr, codes = key.membership()
             count = np.diff(indptr)
-            np.add.at(sums, codes.astype(np.int64) + 1, np.repeat(by_item, count))
+            sums = np.bincount(codes.astype(np.int64) + 1, np.repeat(by_item, count), key.n_groups + 1)
             sums[0] = by_item[count == 0].sum()
         labels = [None, *key.labels.tolist()]
-        rows += [Displaced(key.name, labels[g], -float(sums[g])) for g in np.flatnonzero(np.abs(sums) > _NONE)]
+        moved = np.flatnonzero(np.abs(sums) > _NONE)
+        rows += [Displaced(key.name, labels[g], -lost) for g, lost in zip(moved, sums[moved].tolist(), strict=True)]
     most = np.argsort(-np.abs(by_item), kind="stable")[:_ITEMS]
     ids = candidates.item_ids
     rows += [

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.labels import shown
@@ -24,6 +25,7 @@ from oasis_alloc.forecast.what_if import checked, organic_of
 from oasis_alloc.pacing.curves import RemainingShare
 from oasis_alloc.pacing.instants import When
 from oasis_alloc.pacing.ledger import Ledger
+from oasis_alloc.signals.uncertainty.draws import Draws
 from oasis_alloc.solution import Solution
 
 _BLOCK = 32  # campaigns whose scenarios are drawn together
@@ -46,6 +48,7 @@ def forecast(
     traffic: float = 0.1,
     relevance: float = 0.1,
     own: float = 0.05,
+    errors: Draws | bool | None = None,
     paced: bool = False,
     hard_caps: bool = False,
     schedule_by: bool = False,
@@ -80,6 +83,10 @@ def forecast(
     traffic, relevance, own
         Standard deviations of what is not known before the flight: of the logarithm of traffic over what is expected;
         of the relative change of promoted items' relevance over the flight; of a campaign's own level and trend.
+    errors
+        How the scores of requests may differ from those of the plan, besides a common trend of relevance: `oa.Draws` of
+        the candidates' columns, of which up to 32 are served. None takes the standard deviations of the candidates
+        (`uncertainty`), whose errors are independent; False: they do not differ.
     paced
         True where a pacer serves: it makes up for part of what a campaign is ahead of the others, or behind them.
     hard_caps
@@ -134,6 +141,7 @@ def forecast(
     for name, flag in (("paced", paced), ("hard_caps", hard_caps), ("schedule_by", schedule_by)):
         if not isinstance(flag, bool):
             raise InputError(f"forecast({name}={shown(flag)}): expected True or False.")
+    _check_errors(errors, candidates)
     if others not in ("refuse", "ignore"):
         raise InputError(f"forecast(others={shown(others)}): expected 'refuse' or 'ignore'.")
     users = candidates.users
@@ -144,7 +152,7 @@ def forecast(
     at = (ledger.now() if isinstance(ledger, Ledger) else time.time()) if now is None else now
     flight = flight_of(schedule, start, end, at, step, labels, schedule_by)
     counts = counted(ledger, flight, by, labels, options["confirmed_share"], others)
-    response = response_of(solution, by, organic_of(solution), max(priors.relevance, _LEAST_STEP))
+    response = response_of(solution, by, organic_of(solution), max(priors.relevance, _LEAST_STEP), errors)
     scale = 1.0 if requests is None else options["requests"] / response.requests
     history = _history(flight, counts, response, scale)
     posterior = fitted(history, priors)
@@ -171,6 +179,16 @@ def forecast(
         _shared(posterior, 1, False),
         tuple(found),
     )
+
+
+def _check_errors(errors: object, candidates: Candidates) -> None:
+    """Draws have to be of the plan's pairs."""
+    if errors is None or errors is False:
+        return
+    if not isinstance(errors, Draws):
+        raise InputError(f"forecast(errors={shown(errors)}): expected oa.Draws, None or False.")
+    if not errors.fits(candidates):
+        raise InputError("forecast(errors=...): its draws are of other candidates; expected those of the plan's pairs.")
 
 
 def _numbers(
@@ -201,7 +219,8 @@ def _history(flight: Flight, counts: Floats, response: Response, scale: float) -
     share = np.minimum(served / response.requests, 1.0)
     return History(
         counts, expected[:, : flight.passed], when[: flight.passed], expected[:, flight.passed :],
-        when[flight.passed :], response.elasticity, response.unit / served, np.maximum(1.0 - share, 0.1),
+        when[flight.passed :], response.elasticity, response.unit / served + response.error,
+        np.maximum(1.0 - share, 0.1),
     )  # fmt: skip
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.forecast.quote_base import Found, QuoteBase
@@ -27,14 +26,15 @@ def limits_that_stop(base: QuoteBase, stopped: Floats) -> tuple[Limiting, ...]:
 def limits_at(base: QuoteBase, found: Found, proof: Proof) -> tuple[Limiting, ...]:
     """Hard limits that the campaign's impressions pay for at the proven prices; those that cost most first."""
     program, prices = base.program, proof.prices[:-1]
-    ours, x = found.pairs[found.member], proof.campaign
+    ours, x = found.mine, proof.campaign
     priced = np.flatnonzero(program.hard & (np.abs(prices) > _NONE * np.abs(prices).max(initial=0.0)))
     if not priced.size or not ours.size:
         return ()
-    adds = base.adds(ours)
-    if adds is None:
+    entries = base.entries(ours)
+    if entries is None:
         return ()
-    used = np.asarray(sp.csr_array(adds)[priced] @ x)
+    pair, row, adds = entries
+    used = np.bincount(row, adds * x[pair], program.n_rows)[priced]
     paid = used * prices[priced]
     order = np.argsort(-paid, kind="stable")[:_LISTED]
     return tuple(_one(base, int(priced[k]), prices, float(used[k])) for k in order if paid[k] > 0.0)

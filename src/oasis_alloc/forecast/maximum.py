@@ -25,6 +25,10 @@ def proven_maximum(solution: Solution, target: Target, gap: float, threads: int 
     real = as_real(gap)
     if real is None or not 0.0 < real < np.inf:
         raise ProblemError(f"maximum(gap={shown(gap)}): expected a positive number.")
+    if solution.problem.candidates.stream is not None:
+        raise ProblemError(
+            "maximum(): candidates have to be in memory, and those of this solution are in Parquet files."
+        )
     base = base_of(solution, threads)
     if target.candidates is not solution.problem.candidates:
         base = base_with(solution, base, target.candidates, threads)
@@ -38,8 +42,7 @@ def _proven(base: QuoteBase, target: Target, real: float, threads: int | None) -
     found = find(base, target.items, target.users)
     units = np.zeros(base.program.n_pairs)
     member = np.zeros(base.program.n_pairs, np.bool_)
-    ours = found.pairs[found.member]
-    units[ours], member[ours] = found.units[found.member], True
+    units[found.mine], member[found.mine] = base.units(found.mine), True
     solved = solve_program(counting_only(base.program, member, units), real, None, threads)
     high = min(solved.bound, most_units(base, found)[1])
     low = max(solved.value, found.now)

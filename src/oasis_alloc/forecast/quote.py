@@ -45,14 +45,16 @@ def quote(
     Parameters
     ----------
     solution
-        A solution that keeps its limits, of candidates in memory. Its prices and its allocation are used; the first
-        quote of a solution lowers its problem, and later ones reuse that.
+        A solution that keeps its limits. Its prices and its allocation are used; the first quote of a solution lowers
+        its problem, and later ones reuse that. Of candidates in Parquet files, the pairs of the campaign's users are
+        read; their quotes are immediate, of known items.
     request
         A request, or a list of them, which share visits. None: `fields` are those of one request.
     certify
         False: from the prices of the solution, in one visit to the campaign's users. `cost.low` is the bound that
         duality gives; `cost.high` is proven by exchanges within slates that keep all limits, where these deliver the
-        units. True: a few passes from a warm start prove the cost from both sides.
+        units. True: the cost is proven from both sides to `gap`, by a few passes from a warm start where that bracket
+        is wider.
     gap
         Width of the proven cost, as a share of the objective, at which `certify` is content; the gap of the solution
         itself comes on top. For the cost of a small campaign give less than the default.
@@ -72,7 +74,8 @@ def quote(
     ------
     ProblemError
         For unknown keys, labels, items and users, items that are no user's candidates, negative units, more units than
-        slates have room for, flights in the past, and candidates in Parquet files.
+        slates have room for, flights in the past; for candidates in Parquet files also where `certify` or new items
+        are asked for, or the pairs of the campaign's users take more memory than the candidates may.
     SolverError
         For a solution without an allocation, or one that misses limits.
 
@@ -95,6 +98,8 @@ def quote(
     """
     requests = _requests(request, fields)
     _check(solution, certify, gap, threads, now)
+    if solution.problem.candidates.stream is not None:
+        _check_streamed(requests, certify)
     moment = dt.datetime.now(dt.UTC) if now is None else now
     moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
     targets = [target_of(solution.problem.candidates, one, moment) for one in requests]  # all checks before any work
@@ -115,6 +120,17 @@ def _requests(request: object, fields: dict[str, Any]) -> list[QuoteRequest]:
     if isinstance(request, (list, tuple)) and request and all(isinstance(one, QuoteRequest) for one in request):
         return list(request)
     raise ProblemError(f"quote(request={shown(request)}): expected an oa.QuoteRequest, or a list of at least one.")
+
+
+def _check_streamed(requests: list[QuoteRequest], certify: bool) -> None:
+    """Refuse what needs pairs in memory."""
+    what = "certify=True" if certify else "pairs=" if any(one.pairs is not None for one in requests) else None
+    if what is not None:
+        raise ProblemError(
+            f"quote: {what} needs candidates in memory, and those of this solution are in Parquet files. Ask for an "
+            "immediate quote of known items, or solve the market of the quote, or a sample of its users, from arrays "
+            "or frames."
+        )
 
 
 def _check(solution: object, certify: object, gap: object, threads: object, now: object) -> None:

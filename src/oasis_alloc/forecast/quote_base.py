@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.csr import gather
@@ -18,6 +17,9 @@ from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.engines import engine_for
 from oasis_alloc.errors import ProblemError, SolverError
+from oasis_alloc.forecast.cell_rows import CellRows
+from oasis_alloc.kernels.solve.opportunity import Priced
+from oasis_alloc.kernels.solve.quoted_pairs import shown_and_wanted, users_of_ascending
 from oasis_alloc.program.lowering import lower
 from oasis_alloc.session import Session
 from oasis_alloc.solvers.evaluation import evaluate
@@ -39,6 +41,16 @@ _bases: weakref.WeakKeyDictionary[Solution, QuoteBase] = weakref.WeakKeyDictiona
 _making = threading.Lock()
 
 
+@dataclass(eq=False)
+class InMemory:
+    """Pairs of some users that were read from files; their memory counts for as long as this exists."""
+
+    users: Ints  # (n_users,) of the candidates
+    item: npt.NDArray[Any]  # (n_pairs,)
+    main: Floats | None  # (n_pairs,) the main column of the objective
+    n_users: int  # of the whole program
+
+
 @dataclass(frozen=True, eq=False)
 class QuoteBase:
     """A solved problem in the form that quotes read."""
@@ -54,6 +66,7 @@ class QuoteBase:
     activity: Floats  # by row, sums of absolute contributions
     is_solved: bool  # False with new items, which the plan does not show
     lock: threading.Lock = field(default_factory=threading.Lock)  # visits of an engine are one at a time
+    in_memory: InMemory | None = None  # where the program is of some users of files
 
     @property
     def weighted(self) -> bool:
@@ -66,27 +79,30 @@ class QuoteBase:
         return len(self.program.base) - 1 if self.weighted else 0
 
     @cached_property
-    def rows_of_cells(self) -> tuple[sp.csc_array, ...] | None:
-        """What a unit in each cell adds to each row, by column; None where that is too much to keep."""
-        program = self.program
-        per_group = np.diff(sp.csc_array(program.arithmetic).indptr)
-        entries = sum(int(np.diff(matrix.indptr) @ per_group) for matrix in program.base)
-        if entries > _MOST_ENTRIES:
-            return None
-        return tuple(sp.csc_array(program.arithmetic @ matrix) for matrix in program.base)
+    def rows_of_cells(self) -> CellRows | None:
+        """What a slot adds to each row, by cell; None where that is too much to keep."""
+        return CellRows.of(self.program, _MOST_ENTRIES)
 
-    def adds(self, pairs: Ints) -> sp.csc_array | None:
-        """What a slot of each pair adds to each row, (n_rows, n_pairs); None where that is too much."""
-        by_cell, view = self.rows_of_cells, self.engine.take(pairs)
-        if by_cell is None:
+    @cached_property
+    def limits_of_cells(self) -> CellRows | None:
+        """The same for rows with a hard limit alone."""
+        lower, upper, _ = self.program.bands()
+        limited = self.program.hard & (np.isfinite(lower) | np.isfinite(upper))
+        return None if self.rows_of_cells is None else self.rows_of_cells.only(limited)
+
+    def columns(self, pairs: Ints, users: Ints) -> tuple[Ints, Floats]:
+        """(cells, (K, n_pairs) columns besides exposure) of pairs, given with their users."""
+        program = self.program
+        cells = program.code[pairs].astype(np.int64)
+        if program.n_segments > 1:
+            cells += program.segment[users].astype(np.int64) * program.n_classes
+        return cells, np.asarray(program.extra[:, pairs], np.float64)
+
+    def entries(self, pairs: Ints) -> tuple[Ints, Ints, Floats] | None:
+        """(place in `pairs`, row, what a slot adds to it), pair by pair; None where that is too much to keep."""
+        if self.rows_of_cells is None:
             return None
-        out = by_cell[0][:, view.cells]
-        for k in range(1, len(by_cell)):
-            if by_cell[k].nnz:
-                more = by_cell[k][:, view.cells]
-                more.data *= np.repeat(view.extra(k - 1), np.diff(more.indptr))
-                out = out + more
-        return sp.csc_array(out)
+        return self.rows_of_cells.entries(*self.columns(pairs, self.program.users_of(pairs)))
 
     @cached_property
     def _by_item(self) -> tuple[Ints, Ints]:
@@ -102,19 +118,21 @@ class QuoteBase:
         return np.sort(order[places])
 
     def changed_value(self, pairs: Ints, before: Floats, after: Floats) -> float | None:
-        """The value of the plan with other probabilities of some pairs, all those of their users.
+        """The value of the plan with other probabilities of some pairs, all that their users are shown among them.
 
         None if limits would be missed, or that is too much to find out.
         """
         program, plan = self.program, self.allocation
         moved = np.flatnonzero(before != after)
         change = (after - before)[moved]
-        adds = self.adds(pairs[moved])
-        if adds is None:
+        entries = self.entries(pairs[moved])
+        if entries is None:
             return None
-        totals = plan.totals + adds @ change
+        pair, row, adds = entries
+        totals = plan.totals + np.bincount(row, adds * change[pair], program.n_rows)
         if program.hard.any():
-            activity = program.kept_share * np.maximum(0.0, self.activity + abs(adds) @ change)
+            more = np.bincount(row, np.abs(adds) * change[pair], program.n_rows)
+            activity = program.kept_share * np.maximum(0.0, self.activity + more)
             if program.ratios(totals, activity).max(initial=0.0) > max(FEASIBLE, plan.violation):
                 return None
         value = plan.value + float(program.value[pairs[moved]].astype(np.float64) @ change)
@@ -128,36 +146,45 @@ class QuoteBase:
     @property
     def item(self) -> npt.NDArray[Any]:
         """The item of every pair of the program."""
+        if self.in_memory is not None:
+            return self.in_memory.item
         origin = self.program.origin
         return self.problem.candidates.item if origin is None else self.problem.candidates.item[origin.pair]
 
     def users_of(self, users: Ints) -> Ints:
         """The candidates' users of users of the program, of which there are several per user with slot weights."""
+        if self.in_memory is not None:
+            return self.in_memory.users[users]
         return users // max(1, self.program.n_users // max(1, self.problem.candidates.n_users))
 
-    @property
-    def sizes(self) -> Ints:
-        """(n_users,) slots of each user of the program."""
+    def sizes(self, users: Ints) -> Ints:
+        """Slots of users of the program."""
         program = self.program
         if program.rules is None:
-            return np.full(program.n_users, program.size, np.int64)
-        return np.asarray(program.rules.size, np.int64)
+            return np.full(users.size, program.size, np.int64)
+        return np.asarray(program.rules.size[users], np.int64)
 
     def units(self, pairs: Ints) -> Floats:
         """Impressions of a pair that is shown for sure."""
         return np.asarray(self.program.extra[-1, pairs], np.float64) if self.weighted else np.ones(pairs.size)
 
-    def scores(self, pairs: Ints, users: Ints) -> Floats:
-        """Priced scores of pairs, given with their users."""
+    @cached_property
+    def priced(self) -> Priced:
+        """What priced scores are made of."""
         program = self.program
-        tables = program.tables(self.prices)
-        cell = program.code[pairs].astype(np.int64)
-        if program.n_segments > 1:
-            cell += program.segment[users].astype(np.int64) * program.n_classes
-        out = program.value[pairs].astype(np.float64) - tables[0].ravel()[cell]
-        for k in range(1, len(program.base)):
-            out -= tables[k].ravel()[cell] * program.extra[k - 1, pairs]
-        return np.asarray(out)
+        tables = np.ascontiguousarray(program.tables(self.prices), np.float64)
+        return Priced(program.indptr, program.segment, program.code, program.value, program.extra, tables)
+
+    @cached_property
+    def shown(self) -> tuple[Ints, Ints]:
+        """(pairs that the plan shows, ascending; (n_users + 1,) where each user's are among them)."""
+        shown = np.flatnonzero(self.x > 0.0)
+        return shown, np.searchsorted(shown, self.program.indptr).astype(np.int64)
+
+    @property
+    def n_users(self) -> int:
+        """All users of the plan."""
+        return self.program.n_users if self.in_memory is None else self.in_memory.n_users
 
     @property
     def smoothing(self) -> float:
@@ -171,12 +198,14 @@ def smoothing_of(engine: Chunked) -> float:
 
 
 class Found(NamedTuple):
-    """The pairs of the users that may be shown a campaign."""
+    """The pairs that a campaign's quote moves: its own, and those that the plan shows to its users."""
 
-    users: Ints  # of the program
-    start: Ints  # (n_users + 1,) where their pairs are below
-    pairs: Ints  # of the program
-    owner: Ints  # (n_pairs,) user of each pair, of the program
+    users: Ints  # of the program, that may be shown it
+    mine: Ints  # its pairs, ascending
+    begin: Ints  # (n_users + 1,) where each user's are in `mine`
+    start: Ints  # (n_users + 1,) where each user's are below
+    pairs: Ints  # of the program, ascending
+    user: Ints  # (n_pairs,) place in `users` of each
     member: npt.NDArray[np.bool_]  # pairs of the campaign
     x: Floats  # the plan
     units: Floats  # (n_pairs,) impressions of each
@@ -187,17 +216,21 @@ def find(base: QuoteBase, items: npt.NDArray[np.bool_], users: npt.NDArray[np.bo
     """Find a campaign's pairs, by its items and (None: all) users of the candidates."""
     program = base.program
     mine = base.pairs_of(items)
-    owner = program.users_of(mine)
+    owner = users_of_ascending(program.indptr, mine)
     if users is not None:
-        mine = mine[users[base.users_of(owner)]]
-        owner = program.users_of(mine)
-    who = owner[np.flatnonzero(np.diff(owner, prepend=-1))]
-    start, pairs = gather(program.indptr, who)
-    member = np.zeros(pairs.size, np.bool_)
-    member[np.searchsorted(pairs, mine)] = True
+        kept = users[base.users_of(owner)]
+        mine, owner = mine[kept], owner[kept]
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    who, begin = owner[first], np.append(first, mine.size).astype(np.int64)
+    shown, shown_begin = base.shown
+    room = mine.size + int((shown_begin[who + 1] - shown_begin[who]).sum())
+    start, pairs, member = np.empty(who.size + 1, np.int64), np.empty(room, np.int64), np.empty(room, np.bool_)
+    n = shown_and_wanted(who, begin, mine, shown_begin, shown, start, pairs, member)
+    pairs, member = pairs[:n], member[:n]
+    user = np.repeat(np.arange(who.size), np.diff(start))
     x, units = base.x[pairs], base.units(pairs)
     now = float(x[member] @ units[member])
-    return Found(who, start, pairs, np.repeat(who, np.diff(start)), member, x, units, now)
+    return Found(who, mine, begin, start, pairs, user, member, x, units, now)
 
 
 def base_of(solution: Solution, threads: int | None) -> QuoteBase:
@@ -219,10 +252,10 @@ def base_with(solution: Solution, base: QuoteBase, candidates: Candidates, threa
 
 def _check(solution: Solution) -> None:
     solution.raise_if_infeasible()
-    if solution.problem.candidates.stream is not None:
+    if solution.problem.candidates.stream is not None and solution.problem.slate.slot_weights is not None:
         raise ProblemError(
-            "quote: the candidates of this solution are in Parquet files, and a quote reads pairs in memory; solve the "
-            "market of the quote, or a sample of its users, from arrays or frames."
+            "quote: with slot weights, candidates have to be in memory, and those of this solution are in Parquet "
+            "files; solve the market of the quote, or a sample of its users, from arrays or frames."
         )
     if solution.violation > FEASIBLE or solution.status.name == "RELAXED":
         raise SolverError(
@@ -250,11 +283,15 @@ def _made(solution: Solution, problem: Problem, threads: int | None, before: Quo
     engine = engine_for(program, threads)
     allocation = evaluate(engine, positions, x)
     dual = float(engine.visit(prices, smoothing_of(engine)).bound + program.conjugate(prices))
-    by_pair = np.zeros(program.n_pairs)
-    by_pair[positions] = x
+    by_pair = np.zeros(program.n_pairs if program.stream is None else 0)
+    if program.stream is None:
+        by_pair[positions] = x
     made = QuoteBase(
         problem, program, engine, readonly(prices), allocation, readonly(by_pair), float(solution.bound), dual,
         engine.sums(positions, x).activity, before is None,
     )  # fmt: skip
-    weakref.finalize(made, engine.close)  # the engine does not refer to it
+    if program.stream is None:
+        weakref.finalize(made, engine.close)  # the engine does not refer to it
+    else:
+        engine.close()  # its sizes are known, and it holds memory that other readers of the files may need
     return made

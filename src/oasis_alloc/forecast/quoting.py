@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.forecast.certified import Asked, prove
+from oasis_alloc.forecast.certified import Asked, prove, width_of
 from oasis_alloc.forecast.displacement import changes_of, main_by_pair
 from oasis_alloc.forecast.exchanges import Exchanged, Exchanges
 from oasis_alloc.forecast.limiting import limits_at, limits_that_stop
@@ -18,6 +19,7 @@ from oasis_alloc.forecast.quote_base import Found, QuoteBase, base_of, base_with
 from oasis_alloc.forecast.quote_request import QuoteRequest
 from oasis_alloc.forecast.quote_result import Availability, Bracket, Quote, Relevance, SupplyCurve
 from oasis_alloc.forecast.quote_target import Target
+from oasis_alloc.forecast.streamed_base import in_memory
 from oasis_alloc.forecast.supply import Supply, by_user_key, most_units, supply_of
 from oasis_alloc.results.shadow_prices import main_column
 
@@ -49,6 +51,8 @@ def quoted_one(
     if target.candidates is not solution.problem.candidates:
         base = base_with(solution, base, target.candidates, threads)
     with base.lock:
+        if base.program.stream is not None:
+            base = in_memory(base, target)
         quoted = _from(base, solution, request, target, certify, gap, threads)
     return replace(quoted, seconds=time.perf_counter() - started, _threads=threads)
 
@@ -58,7 +62,7 @@ def _from(
     threads: int | None,
 ) -> Quote:  # fmt: skip
     found = find(base, target.items, target.users)
-    if not found.pairs.size:
+    if not found.mine.size:
         raise ProblemError(
             f"quote {target.name!r}: no user among these has its items as candidates, so it can have no "
             "impressions. Add candidates for it (pairs=...), or ask for other users."
@@ -70,19 +74,28 @@ def _from(
             f"quote {target.name!r}: {units:,.6g} more units are asked for, and the slates of its candidates have room "
             f"for {max(0.0, room - found.now):,.6g} more ({room:,.6g} in all, of which the plan has {found.now:,.6g})."
         )
-    supply = supply_of(base, found, found.now + units, main_by_pair(base, found.pairs), threads)
+    supply = supply_of(base, found, found.now + units, partial(main_by_pair, base), threads)
     known = _Known(base, found, supply, room, most, found.now + units)
     exchanges = Exchanges(base, found)
     reached = exchanges.gain(units) if units > 0.0 else None
     furthest = exchanges.gain(np.inf)
-    if (value := base.changed_value(found.pairs, found.x, furthest.slates(found))) is not None:
+    if (value := base.changed_value(found.pairs, found.x, furthest.x)) is not None:
         known = replace(known, far=(furthest.gained, base.bound - value))
     quoted = _immediate(solution, request, target, known, units, reached, furthest.stopped)
-    if certify and (units > 0.0 or not base.is_solved) and quoted.feasible is not False:
-        quoted = _certified(quoted, known, solution, gap, threads)
-    elif certify:  # the caps alone prove it, or there is nothing to prove
-        quoted = replace(quoted, level="certified")
-    return quoted
+    if not certify:
+        return quoted
+    if quoted.feasible is False or (units <= 0.0 and base.is_solved) or _is_content(quoted, base, gap):
+        return replace(quoted, level="certified")  # caps alone prove it, or there is nothing left to prove
+    return _certified(quoted, known, solution, gap, threads)
+
+
+def _is_content(quoted: Quote, base: QuoteBase, gap: float) -> bool:
+    """Whether exchanges and the prices of the plan prove the cost as closely as a certified quote has to.
+
+    With new items the bound at the prices of the plan is far from what can be reached, so that says nothing.
+    """
+    open_width = quoted.cost.high - quoted.cost.low - max(0.0, base.bound - base.allocation.value)
+    return base.is_solved and quoted.feasible is True and open_width <= width_of(base, gap)
 
 
 def _immediate(
@@ -97,7 +110,7 @@ def _immediate(
     if reached is None and not base.is_solved:  # new items can add value without a promise
         cost = _verdict(known, float(_low(known, np.array([known.asked]))[0]), base.allocation.value)[1]
     if reached is not None:
-        x, changed = reached.slates(found), None
+        x, changed = reached.x, None
         if reached.gained >= units * (1.0 - _REACHED):
             changed = base.changed_value(found.pairs, found.x, x)
         low = _low(known, np.array([known.asked]))[0]
@@ -126,7 +139,7 @@ def _immediate(
         gained=changes.gained,
         limits=limits_that_stop(base, stopped),
         seconds=0.0,
-        passes=float(found.users.size) / max(1, base.program.n_users),
+        passes=float(found.users.size) / max(1, base.n_users),
         solution=solution,
         _problem=base.problem,
         _target=target,

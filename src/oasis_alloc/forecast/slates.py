@@ -8,6 +8,7 @@ from oasis_alloc.errors import ProblemError
 from oasis_alloc.policy import Policy
 from oasis_alloc.problem import Problem
 from oasis_alloc.results.rounding import Rounded
+from oasis_alloc.serving.batch.own_requests import columns_of_requests
 from oasis_alloc.solution import Solution
 
 
@@ -20,7 +21,7 @@ def served_slates(solution: Solution, policy: Policy, of: Problem | None = None)
     candidates = problem.candidates
     if candidates.stream is not None:
         raise ProblemError("the candidates are in files; what is served is known for candidates in memory.")
-    columns = {name: candidates.columns[name] for name in policy.data.columns}
+    columns = columns_of_requests(problem, policy.data.columns)
     slates = policy.select_batch(candidates.indptr, candidates.item, columns, np.arange(candidates.n_users))
     shown = slates >= 0
     pairs = slates[shown]

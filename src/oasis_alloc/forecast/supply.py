@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines import engine_for
 from oasis_alloc.forecast.campaign_program import of_users, with_row
 from oasis_alloc.forecast.quote_base import Found, QuoteBase
+from oasis_alloc.kernels.solve.ascending import ascending
 from oasis_alloc.kernels.solve.opportunity import opportunity
+
+MainColumn: TypeAlias = Callable[[Ints], Floats | None]
+"""The main column of the objective by pair of the program; None without one."""
 
 _PRICES = 9  # visits at prices of the campaign, under rules of slates
 _CLOSER = 4  # further ones, near the price of what is asked
@@ -51,8 +55,8 @@ class Supply:
         return float(self.units[max(0, at - 1)]) if self.units.size else 0.0
 
 
-def supply_of(base: QuoteBase, found: Found, asked: float, main: Floats | None, threads: int | None) -> Supply:
-    """The supply curve; `asked` impressions in all are looked at most closely, `main` is the main column by pair."""
+def supply_of(base: QuoteBase, found: Found, asked: float, main: MainColumn, threads: int | None) -> Supply:
+    """The supply curve; `asked` impressions in all are looked at most closely."""
     cost, units, relevance = _steps(base, found, main)
     most = float(units.sum())
     plain = _by_steps(cost, units, relevance, most)
@@ -62,20 +66,23 @@ def supply_of(base: QuoteBase, found: Found, asked: float, main: Floats | None, 
     return _by_visits(base, found, plain, asked, threads)
 
 
-def _steps(base: QuoteBase, found: Found, main: Floats | None) -> tuple[Floats, Floats, Floats]:
+def _steps(base: QuoteBase, found: Found, main: MainColumn) -> tuple[Floats, Floats, Floats]:
     """(cost, impressions, main column given up) of each step, ascending by price; rules besides sizes are left out."""
-    score = base.scores(found.pairs, found.owner)
-    n = int(found.member.sum())
-    cost, pair, given = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64)
-    size = base.sizes[found.users]
-    n = opportunity(found.start, score, found.member, size, cost, pair, given)
-    cost, pair, given = cost[:n], pair[:n], given[:n]
-    units = found.units[pair]
-    lost = np.zeros(n)
-    if main is not None:
-        lost = (np.where(given >= 0, main[given], 0.0) - main[pair]) * units
-    order = np.argsort(cost / units, kind="stable")
-    return cost[order], units[order], lost[order]
+    n = found.mine.size
+    cost, place, given = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64)
+    n = opportunity(found.users, found.begin, found.mine, base.priced, base.sizes(found.users), cost, place, given)
+    cost, pair, given = cost[:n], found.mine[place[:n]], given[:n]
+    units = base.units(pair)
+    order = ascending(cost / units)
+    cost, units, pair, given = cost[order], units[order], pair[order], given[order]
+    own = main(pair)
+    if own is None:
+        return cost, units, np.zeros(n)
+    lost, others = -own, np.flatnonzero(given >= 0)
+    given_up = main(given[others])
+    if given_up is not None:
+        lost[others] += given_up
+    return cost, units, lost * units
 
 
 def _by_steps(cost: Floats, units: Floats, relevance: Floats, most: float) -> Supply:
@@ -89,7 +96,8 @@ def _by_steps(cost: Floats, units: Floats, relevance: Floats, most: float) -> Su
 
 def _by_visits(base: QuoteBase, found: Found, plain: Supply, asked: float, threads: int | None) -> Supply:
     """Under rules: visits to the campaign's users at several prices of it."""
-    program = with_row(of_users(base.program, found.users, found.pairs), found.member, base.unit_column, 0.0)
+    ours = of_users(base.program, found)
+    program = with_row(ours.program, ours.member, base.unit_column, 0.0)
     top = max(float(plain.price[-1]), 1e-9 * (base.engine.survey().size or 1.0))
     some = np.unique(np.quantile(plain.price, np.linspace(0.0, 1.0, _PRICES - 3)))
     tried = [0.0, *some[some > 0.0].tolist(), 1.5 * top, 4.0 * top]
@@ -102,7 +110,7 @@ def _by_visits(base: QuoteBase, found: Found, plain: Supply, asked: float, threa
 
         start = look(0.0)[0]
         seen = {price: look(price) for price in tried[1:]}
-        for _ in range(_CLOSER):
+        for _ in range(_CLOSER if asked > found.now else 0):
             below = max((p for p, (_, n) in seen.items() if n < asked), default=0.0)
             above = min((p for p, (_, n) in seen.items() if n >= asked), default=np.inf)
             if not np.isfinite(above) or above - below <= 1e-6 * top:
@@ -135,24 +143,26 @@ def _envelope(prices: Floats, gain: Floats, plain: Supply) -> Supply:
 
 def most_units(base: QuoteBase, found: Found) -> tuple[float, float]:
     """(impressions that slates have room for, the same under caps): no allocation has more."""
-    program = base.program
-    member = np.flatnonzero(found.member)
-    user = np.searchsorted(found.users, found.owner[member])
-    units = found.units[member]
-    per_user = np.zeros(found.users.size)
-    per_user[user] = units
-    count = np.minimum(np.bincount(user, minlength=found.users.size), base.sizes[found.users])
-    rules = program.rules
-    code = program.code[found.pairs[member]].astype(np.int64)
-    for system in rules.systems if rules is not None else ():
-        if system.is_single:
-            category = system.single[code]
-            has = category >= 0
-            key, times = np.unique(user[has] * system.n + category[has], return_counts=True)
-            within = np.bincount(key // system.n, np.minimum(times, system.max_count), found.users.size)
-            count = np.minimum(count, within + np.bincount(user[~has], minlength=found.users.size))
-    room = float(count @ per_user)
-    return room, min(room, _under_caps(base, found.pairs[member], units))
+    rules, n = base.program.rules, found.users.size
+    count = _room(base, found)
+    if rules is not None and rules.systems:
+        user = found.user[found.member]
+        code = base.program.code[found.mine].astype(np.int64)
+        for system in rules.systems:
+            if system.is_single:
+                category = system.single[code]
+                has = category >= 0
+                key, times = np.unique(user[has] * system.n + category[has], return_counts=True)
+                within = np.bincount(key // system.n, np.minimum(times, system.max_count), n)
+                count = np.minimum(count, within + np.bincount(user[~has], minlength=n))
+    units = base.units(found.mine)
+    room = float(count @ units[found.begin[:-1]])
+    return room, min(room, _under_caps(base, found.mine, units))
+
+
+def _room(base: QuoteBase, found: Found) -> Ints:
+    """(n_users,) pairs of the campaign that a slate of each user has room for."""
+    return np.minimum(np.diff(found.begin), base.sizes(found.users))
 
 
 def _under_caps(base: QuoteBase, pairs: Ints, units: Floats) -> float:
@@ -160,46 +170,40 @@ def _under_caps(base: QuoteBase, pairs: Ints, units: Floats) -> float:
     program, best = base.program, float(units.sum())
     _, upper, _ = program.bands()
     fit = program.hard & np.isfinite(upper) & (base.engine.survey().min_totals >= 0.0)
-    if not fit.any():
+    entries = base.entries(pairs) if fit.any() else None
+    if entries is None:
         return best
-    by_pair = base.adds(pairs)
-    if by_pair is None:
-        return best
-    columns = sp.csr_array(by_pair)
+    pair, row, adds = entries
+    kept = fit[row] & (adds != 0.0)
+    pair, row, adds = pair[kept], row[kept], adds[kept]
     for block in program.blocks:
-        rows = np.arange(program.n_rows)[block.rows][fit[block.rows]]
-        if not rows.size:
+        n = block.rows.stop - block.rows.start
+        of = np.flatnonzero((row >= block.rows.start) & (row < block.rows.stop))
+        mine, rows, rate = pair[of], row[of] - block.rows.start, adds[of] / units[pair[of]]
+        limited = np.zeros(units.size, np.bool_)
+        limited[mine] = True
+        if not of.size or (rate < 0.0).any() or np.count_nonzero(limited) < of.size:
             continue
-        adds = sp.csc_array(columns[rows])
-        adds.eliminate_zeros()
-        entries = np.diff(adds.indptr)
-        if (adds.data < 0.0).any() or (entries > 1).any():
-            continue
-        mine = np.flatnonzero(entries)
-        row, rate = adds.indices, adds.data / units[mine]
-        least = np.full(rows.size, np.inf)
-        np.minimum.at(least, row, rate)
-        there = np.bincount(row, units[mine], rows.size)
-        allowed = np.minimum(there, np.where(np.isfinite(least), upper[rows] / least, 0.0))
-        best = min(best, float(allowed.sum() + units[entries == 0].sum()))
+        least = np.full(n, np.inf)
+        np.minimum.at(least, rows, rate)
+        there = np.bincount(rows, units[mine], n)
+        some = np.flatnonzero(np.isfinite(least))
+        allowed = np.minimum(there[some], upper[block.rows][some] / least[some])
+        best = min(best, float(allowed.sum() + units[~limited].sum()))
     return best
 
 
 def by_user_key(base: QuoteBase, found: Found, change: Floats) -> dict[str, list[tuple[Any, float, float, float]]]:
     """(label, impressions now, change, the most that slates have room for) by key of the users."""
-    member = np.flatnonzero(found.member)
-    owner = base.users_of(found.owner[member])
-    now = (found.x * found.units)[member]
-    user = np.searchsorted(found.users, found.owner[member])
-    room = np.minimum(np.bincount(user, minlength=found.users.size), base.sizes[found.users])
-    first: Ints = np.searchsorted(user, np.arange(found.users.size))
-    most = room * found.units[member][first]
+    n, user = found.users.size, found.user[found.member]
+    now, more = (np.bincount(user, part[found.member], n) for part in (found.x * found.units, change))
+    most = _room(base, found) * base.units(found.mine[found.begin[:-1]])
+    owner = base.users_of(found.users)
     out = {}
     for key in base.problem.candidates.users.usable():
-        codes, n = key.codes[owner], key.n_groups
-        parts = [np.bincount(codes + 1, part, n + 1) for part in (now, change[member])]
-        parts.append(np.bincount(codes[first] + 1, most, n + 1))
+        codes, groups = key.codes[owner] + 1, key.n_groups + 1
+        parts = [np.bincount(codes, part, groups).tolist() for part in (now, more, most)]
         labels = [None, *key.labels.tolist()]
-        present = np.flatnonzero(np.bincount(codes + 1, minlength=n + 1))
-        out[key.name] = [(labels[g], float(parts[0][g]), float(parts[1][g]), float(parts[2][g])) for g in present]
+        present = np.flatnonzero(np.bincount(codes, minlength=groups)).tolist()
+        out[key.name] = [(labels[g], parts[0][g], parts[1][g], parts[2][g]) for g in present]
     return out

@@ -62,6 +62,7 @@ ENTRIES: Tables = {
         "item": Entry(TEXT, "The column of item ids; by default item."),
         "columns": Entry(TEXTS, "Columns of pairs to read; by default all numbers."),
         "uncertainty": Entry(TABLE, "{column: column of the standard deviations of its errors}."),
+        "calibrated": Entry(TABLE, "{column: JSON file of a calibration, as Calibration.to_dict gives it}."),
     },
     "slate": {
         "size": Entry(BY_USER, "Number of slots: a number, a column of users, or {file, key, value}."),

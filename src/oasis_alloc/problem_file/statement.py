@@ -14,6 +14,7 @@ from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.remote import Files, is_remote
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
 from oasis_alloc.problem import Problem
+from oasis_alloc.problem_file.calibrations import read_calibrations
 from oasis_alloc.problem_file.earlier import Last, prices_to_start_from
 from oasis_alloc.problem_file.entries import ENTRIES, TOO_LARGE, Tables, check_entries
 from oasis_alloc.problem_file.expression import SourcePosition, evaluate
@@ -97,7 +98,7 @@ def _read(source: str, path: Path, known: Tables, last: Last, files: Files | Non
     if "maximize" not in stated:
         raise ProblemError(f"{file}: maximize is missing; expected for example maximize = 'total(\"relevance\")'.")
     files = Files(path.parent) if files is None else files
-    candidates = _candidates(stated["candidates"], files)
+    candidates = _candidates(stated["candidates"], files, f"{file}: candidates")
     try:
         slate = Slate(**{"size": 1, **_by_user(stated.get("slate", {}), files, f"{file}: slate.")})
     except ProblemError as error:
@@ -182,10 +183,12 @@ def read_source(path: Path) -> str:
         raise InputError(f"{path}: cannot be read: {reason_of(error)}.") from error
 
 
-def _candidates(entry: Mapping[str, Any], folder: Files) -> Candidates:
+def _candidates(entry: Mapping[str, Any], folder: Files, place: str) -> Candidates:
     frames = {side: read_table(folder / entry[side]) for side in ("pairs", "users", "items") if side in entry}
     others = {name: entry[name] for name in ("user", "item", "columns", "uncertainty") if name in entry}
-    return Candidates.from_frames(frames.pop("pairs"), **frames, **others)
+    candidates = Candidates.from_frames(frames.pop("pairs"), **frames, **others)
+    maps = read_calibrations(entry.get("calibrated", {}), folder, f"{place}.calibrated")
+    return candidates.calibrated(maps) if maps else candidates
 
 
 def _place(source: str, file: str, text: str, entry: str) -> SourcePosition:

@@ -129,9 +129,39 @@ def _polars_constants(frame: Any, values: dict[str, Any]) -> Any:
     return frame.with_columns(**{name: pl.lit(value) for name, value in values.items() if name not in frame.columns})
 
 
+def _pyarrow_joined(tables: list[Any]) -> Any:
+    """One table of all rows. Texts may be dictionaries or views in some files and plain in others."""
+    pa = require("pyarrow", "cli")
+    types: dict[str, set[Any]] = {}
+    for field in (field for table in tables for field in table.schema):
+        types.setdefault(field.name, set()).add(field.type)
+
+    def plain(table: Any) -> Any:
+        for at, field in enumerate(table.schema):
+            if len(types[field.name]) > 1:
+                kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+                kind = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}.get(kind, kind)
+                if kind != field.type:
+                    table = table.set_column(at, field.name, table.column(at).cast(kind))
+        return table
+
+    return pa.concat_tables([plain(table) for table in tables], promote_options="permissive")
+
+
+def _polars_joined(frames: list[Any]) -> Any:
+    """The same; categories of different files are different types."""
+    pl = require("polars", "cli")
+    types: dict[str, set[Any]] = {}
+    for name, kind in (column for frame in frames for column in frame.schema.items()):
+        types.setdefault(name, set()).add(kind)
+    mixed = {name: kinds for name, kinds in types.items() if len(kinds) > 1}
+    coded = [name for name, kinds in mixed.items() if any(kind in (pl.Categorical, pl.Enum) for kind in kinds)]
+    texts = [
+        frame.with_columns(pl.col(name).cast(pl.String) for name in coded if name in frame.columns) for frame in frames
+    ]
+    return pl.concat(texts, how="diagonal_relaxed")
+
+
 _PARQUET = {"pyarrow": _pyarrow_parquet, "polars": _polars_parquet}
 _CONSTANTS = {"pyarrow": _pyarrow_constants, "polars": _polars_constants}
-_JOINED = {
-    "pyarrow": lambda frames: require("pyarrow", "cli").concat_tables(frames, promote_options="permissive"),
-    "polars": lambda frames: require("polars", "cli").concat(frames, how="diagonal_relaxed"),
-}
+_JOINED = {"pyarrow": _pyarrow_joined, "polars": _polars_joined}

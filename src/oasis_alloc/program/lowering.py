@@ -14,7 +14,7 @@ from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.tuning import Tuning
 from oasis_alloc.common.types import AnyInts, Floats
-from oasis_alloc.common.verdicts import LARGEST
+from oasis_alloc.common.verdicts import LARGEST, LEAST
 from oasis_alloc.data.grouping import Grouping
 from oasis_alloc.data.row_groups import Dataset, StreamedColumn
 from oasis_alloc.errors import ProblemError
@@ -314,7 +314,7 @@ def _units(
             typical[place] = _size(cands.columns[column]) or 1.0
     biggest = abs(arithmetic) @ sp.diags_array(typical)
     size = np.asarray(biggest.max(axis=1).todense()).ravel() if biggest.nnz else np.zeros(arithmetic.shape[0])
-    return np.where(size > 0, size, 1.0)
+    return np.where(size > 0, np.maximum(size, 0.1 * LEAST), 1.0)  # presolve.py refuses smaller ones by name
 
 
 def _size(column: npt.NDArray[Any] | StreamedColumn) -> float:

@@ -170,12 +170,17 @@ def _positive(seconds: float) -> float:
     return real
 
 
+def name_of_previous(number: int) -> str:
+    """The column of requests with the earlier probability of a candidate, for a `stay_close` of an objective."""
+    return "previous" if not number else f"previous {number + 1}"
+
+
 def _weights(solution: Answer) -> tuple[tuple[str | None, float], ...]:
     """The objective's blend; `stay_close` adds a separate column, the pair's earlier probability."""
     linear, columns = solution.problem.maximize.linear, solution.problem.candidates.columns
     out = [(term.column, float(term.coefficient)) for term in linear.terms] if linear is not None else []
     for number, kept in enumerate(solution.problem.maximize.steady):
-        name = "previous" if not number else f"previous {number + 1}"
+        name = name_of_previous(number)
         if name in columns:
             raise ProblemError(
                 f"the candidates have a column {name!r}. This name is reserved: requests give the earlier probability "

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats, Ints
-from oasis_alloc.data.column_map import slopes
+from oasis_alloc.data.column_map import slopes, starts
 
 if TYPE_CHECKING:
     from oasis_alloc.serving.data import ColumnCalibration, PolicyData
@@ -115,11 +115,12 @@ def _rows(one: ColumnCalibration, n_labels: int) -> Ints:
 
 
 def _packed(one: ColumnCalibration, n_pieces: int) -> Floats:
-    """(1 + n_labels, 1 + 3 n_pieces) the maps of a column for the kernels."""
+    """(1 + n_labels, 1 + 4 n_pieces) the maps of a column for the kernels."""
     mine = one.x.size - 1
-    out = np.zeros((len(one.y), 1 + 3 * n_pieces))
+    out = np.zeros((len(one.y), 1 + 4 * n_pieces))
     out[:, 0] = one.y[:, 0]
     out[:, 1 : 1 + mine] = one.x[:-1]
     out[:, 1 + n_pieces : 1 + n_pieces + mine] = np.diff(one.x)
-    out[:, 1 + 2 * n_pieces : 1 + 2 * n_pieces + mine] = slopes(one.x, one.y)
+    pieces = out[:, 1 + 2 * n_pieces :].reshape(len(out), n_pieces, 2)
+    pieces[:, :mine, 0], pieces[:, :mine, 1] = starts(one.x, one.y), slopes(one.x, one.y)
     return out

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.labels import all_same
 from oasis_alloc.data.column_map import check_map
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.schema import shown
@@ -190,7 +191,7 @@ def _finite(number: object, what: str) -> None:
 def _distinct(values: Sequence[Any], what: str) -> None:
     seen: set[Any] = set()
     for first in range(0, len(values), _PART):
-        seen.update(values[first : first + _PART])
+        seen.update(all_same(values[first : first + _PART]))  # 1 and True are two ids, and equal to Python
     _require(len(seen) == len(values), f"{what} contains duplicates", "each entry once")
 
 

@@ -46,7 +46,7 @@ class Predicted:
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers in the form of JSON."""
-        return dict(jsonable(self.reliability.to_dict() | {"error": self.error, "ratio": self.ratio}))
+        return dict(jsonable(self.reliability)) | dict(jsonable({"error": self.error, "ratio": self.ratio}))
 
 
 def predicted_against(predicted: Floats, outcomes: Floats, weights: Floats) -> Predicted:

@@ -235,7 +235,9 @@ def _off_policy(
         actions = (f"Explore more before judging {name}: choose_exploration says how much.",)
         return Block(title, "bad", found.verdict, actions, off_policy=found)
     best = found.best
-    if best.difference_low > 0.0:
+    if not found.is_compared:
+        actions = (f"Log longer before judging {name}: too few outcomes distinguish it from the logged policy.",)
+    elif best.difference_low > 0.0:
         actions = (f"Test {name} on live traffic: the log says that it is better.",)
     elif best.difference_high < 0.0:
         actions = (f"Do not publish {name}: the log says that it is worse.",)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.checks import LARGEST, as_real
 from oasis_alloc.common.labels import as_listed, storable
 from oasis_alloc.common.types import Floats, Ints, LabelsLike
 from oasis_alloc.data.keys import as_vector
@@ -23,7 +23,16 @@ def numbers(name: str, given: npt.ArrayLike, n: int | None = None) -> Floats:
         raise InputError(f"{name}: got {shown(given)}; expected (n,) numbers, one per row.")
     if n is not None and len(given) != n:
         raise InputError(f"{name}: {len(given):,} rows; expected {n:,}, one per score.")
-    return np.asarray(as_column(name, given, len(given)), np.float64)
+    if np.ma.is_masked(given):
+        raise InputError(f"{name}: some rows are masked; expected numbers. Leave these rows out.")
+    out = np.asarray(as_column(name, given, len(given)), np.float64)
+    bad = np.flatnonzero(np.abs(out) > LARGEST)
+    if bad.size:
+        raise InputError(
+            f"{name}: row {bad[0]:,} is {out[bad[0]]:g} ({bad.size:,} such rows); expected numbers of a size up to "
+            f"{LARGEST:g}. Use another unit."
+        )
+    return out
 
 
 def outcomes_of(given: npt.ArrayLike, n: int, name: str = "outcomes") -> Floats:
@@ -54,13 +63,17 @@ def weights_of(given: npt.ArrayLike | None, n: int) -> Floats:
     if bad.size or not out.any():
         where = f"row {bad[0]:,} is {out[bad[0]]:g}" if bad.size else "all rows are 0"
         raise InputError(f"weights: {where}; expected numbers >= 0, not all of them 0.")
+    if out.max() < 1.0 / LARGEST:
+        raise InputError(
+            f"weights: the largest is {out.max():g}; expected {1.0 / LARGEST:g} or more. Use another unit."
+        )
     return out
 
 
 def propensities_of(given: npt.ArrayLike, n: int) -> Floats:
     """(n,) probabilities in (0, 1] with which rows were shown."""
     out = numbers("propensities", given, n)
-    bad = np.flatnonzero((out <= 0) | (out > 1))
+    bad = np.flatnonzero((out < 1.0 / LARGEST) | (out > 1))
     if bad.size:
         raise InputError(
             f"propensities: row {bad[0]:,} is {out[bad[0]]:g} ({bad.size:,} such rows); expected probabilities in "

@@ -32,7 +32,7 @@ _EXCESS = 1e-9  # of a slot, that sums of slates may be too large
 class Kept(ByFields):
     """The end of a solve, as arrays by row and pair of its own program."""
 
-    smoothed: dict[str, Floats]  # prices of the smoothed dual by name, at the last smoothing
+    smoothed: dict[str, Floats] | None  # prices of the smoothed dual by name, at the last smoothing; None if unknown
     gamma: float
     recovered: bool  # whether the smoothed slates were the allocation
     typical: float  # the typical score, unit of smoothings
@@ -43,20 +43,20 @@ class Kept(ByFields):
 
     @classmethod
     def of(cls, program: Program, monitor: Monitor) -> Kept | None:
-        """What the monitor knows at the end of a solve; None if the optimizer has not visited all users."""
+        """What the monitor knows at the end of a solve; None without an allocation.
+
+        Without a visit of the optimizer to all users, as where nothing binds, that is the allocation alone.
+        """
         iterate, best = monitor.iterate, monitor.best
-        if iterate is None or best is None or iterate.z.size != program.row.size or not monitor.typical:
+        if best is None:
             return None
-        prices = program.prices(iterate.z)
+        smoothed, gamma, recovered, typical = None, 0.0, False, 0.0
+        if iterate is not None and iterate.z.size == program.row.size and monitor.typical:
+            prices = program.prices(iterate.z)
+            smoothed = {block.name: prices[block.rows] for block in program.blocks}
+            gamma, recovered, typical = iterate.gamma, monitor.stage != "finish", monitor.typical
         return cls(
-            {block.name: prices[block.rows] for block in program.blocks},
-            iterate.gamma,
-            monitor.stage != "finish",
-            monitor.typical,
-            best.positions,
-            best.x,
-            best.violation,
-            digest_of_rules(program),
+            smoothed, gamma, recovered, typical, best.positions, best.x, best.violation, digest_of_rules(program)
         )
 
 

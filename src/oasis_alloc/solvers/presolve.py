@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from oasis_alloc.common.verdicts import FEASIBLE, LARGEST
+from oasis_alloc.common.verdicts import FEASIBLE, LARGEST, LEAST
 from oasis_alloc.engines.base import Engine, Survey
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.program.program import Program
@@ -29,6 +30,7 @@ def quick_check(engine: Engine) -> QuickBounds:
     """One pass over the pairs: unreachable totals, and a lower bound on the value of allocations."""
     program, survey = engine.program, engine.survey()
     _check_sums(program, survey)
+    _check_small(program, survey)
     min_totals, max_totals, lowest = survey.min_totals, survey.max_totals, survey.lowest
     lowest += sum(block.function.min_value(min_totals[block.rows], max_totals[block.rows]) for block in program.blocks)
     lowest -= 0.0 if program.rules is None else program.rules.max_decrement_cost()
@@ -54,11 +56,44 @@ def _check_sums(program: Program, survey: Survey) -> None:
     largest = np.maximum(np.abs(survey.min_totals), np.abs(survey.max_totals))
     bad = np.flatnonzero(~(largest <= LARGEST))
     if bad.size:
-        block = next(b for b in program.blocks if b.rows.start <= bad[0] < b.rows.stop)
+        name, label = _row(program, int(bad[0]))
         raise ProblemError(
-            f"{block.name}, group {block.labels[int(bad[0]) - block.rows.start]!r}: what candidates add "
+            f"{name}, group {label!r}: what candidates add "
             f"{_too_much(largest[bad[0]])} Divide the column and its limits by a power of ten."
         )
+
+
+def _check_small(program: Program, survey: Survey) -> None:
+    """Raise ProblemError if numbers are so small that their squares vanish, or that shares of them are not finite."""
+    size = survey.size
+    if 0.0 < size < LEAST:
+        raise ProblemError(
+            f"maximize: the values of candidates are {size:g} on average; expected 0, or at least {LEAST:g}, whose "
+            "square is not 0. Multiply columns or weights by a power of ten."
+        )
+    tiny = np.flatnonzero((program.row_scale < LEAST) & (survey.typical > 0.0))
+    if tiny.size:
+        name, label = _row(program, int(tiny[0]))
+        raise ProblemError(
+            f"{name}, group {label!r}: a candidate adds {survey.typical[tiny[0]]:g} on average; expected 0, or at "
+            f"least {LEAST:g}, whose square is not 0. Multiply the column and its limits by a power of ten."
+        )
+    largest = np.maximum(np.abs(survey.min_totals), np.abs(survey.max_totals))
+    most = LARGEST * np.sqrt(min(size, 1.0))
+    bad = np.flatnonzero(largest > most)
+    if size > 0.0 and bad.size:
+        name, label = _row(program, int(bad[0]))
+        raise ProblemError(
+            f"{name}, group {label!r}: candidates add up to {largest[bad[0]]:g}; expected at most {most:g} next to "
+            f"values of {size:g} on average, so that squares of sums divided by values stay finite. Divide the column "
+            "and its limits by a power of ten, or multiply the objective by one."
+        )
+
+
+def _row(program: Program, row: int) -> tuple[str, Any]:
+    """The name and label of a row."""
+    block = next(b for b in program.blocks if b.rows.start <= row < b.rows.stop)
+    return block.name, block.labels[row - block.rows.start]
 
 
 def _too_much(total: float) -> str:

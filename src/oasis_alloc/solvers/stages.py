@@ -12,6 +12,7 @@ from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.verdicts import ROUNDING
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
+from oasis_alloc.program.row_units import with_units_of_rows
 from oasis_alloc.program.variants import without_idle_limits
 from oasis_alloc.solvers.again import solve_again
 from oasis_alloc.solvers.conic import ask_reference
@@ -71,9 +72,13 @@ class Outcome:
 
 
 def prepare(engine: Engine, monitor: Monitor) -> bool:
-    """Leave out limits that nothing reaches, and tell the monitor of sizes; True where no allocation is feasible."""
-    survey = engine.survey()
-    engine.program = program = without_idle_limits(engine.program, survey.min_totals, survey.max_totals)
+    """Give rows units, leave out limits that nothing reaches, and tell the monitor of sizes.
+
+    True where no allocation is feasible.
+    """
+    reach = engine.slate_reach()
+    program = with_units_of_rows(engine.program, engine.survey().typical)
+    engine.program = program = without_idle_limits(program, *reach)
     ahead = quick_check(engine)
     monitor.about(program.n_pairs, ahead.lowest, ahead.scale, ROUNDING * ahead.scores, ahead.free)
     if ahead.free is not None:

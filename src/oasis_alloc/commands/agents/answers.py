@@ -23,6 +23,7 @@ from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import same
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.errors import InputError
+from oasis_alloc.serving.batch.own_requests import columns_of_requests, user_of_request
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -122,10 +123,9 @@ def explain(
     u = _number(candidates.user_ids, candidates.n_users, user, "user")
     mine = slice(int(candidates.indptr[u]), int(candidates.indptr[u + 1]))
     numbers = candidates.item[mine]
-    columns = {name: np.asarray(column)[mine] for name, column in candidates.columns.items()}
+    columns = columns_of_requests(solution.problem, policy.data.columns, mine)
     labels = {name: key.labels.tolist()[key.codes[u]] for name, key in candidates.users.items() if key.codes[u] >= 0}
-    keyed = {name: label for name, label in labels.items() if name in policy.schema.user_keys}
-    why = policy.explain(numbers, columns, user=keyed or None)
+    why = policy.explain(numbers, columns, user=user_of_request(policy.data, candidates, u))
     shown_with = solution.allocation[mine]
     listed_items = why.slate
     if items is None:

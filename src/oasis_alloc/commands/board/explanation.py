@@ -12,6 +12,7 @@ from oasis_alloc.commands.board.state import Board
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.errors import InputError
 from oasis_alloc.page.summary import label as as_text
+from oasis_alloc.serving.batch.own_requests import columns_of_requests, user_of_request
 
 if TYPE_CHECKING:
     from oasis_alloc.candidates import Candidates
@@ -32,9 +33,9 @@ def explanation(
     )
     begin, end = int(candidates.indptr[at]), int(candidates.indptr[at + 1])
     items = candidates.item[begin:end].astype(np.int64)
-    columns = {name: candidates.columns[name][begin:end] for name in policy.data.columns}
+    columns = columns_of_requests(solution.problem, policy.data.columns, slice(begin, end))
     labels = {name: as_text(_label(candidates.users[name], at)) for name in usable(candidates.users)}
-    given: Any = at if policy.data.user_keys else None
+    given = user_of_request(policy.data, candidates, at)
     found = policy.explain(items, columns, user=given, k=k, pinned=list(pinned) or None, exclude=list(exclude) or None)
     keys = {name: [_labels_of(candidates, name, int(item)) for item in items] for name in usable(candidates.items)}
     x = np.zeros(end - begin)

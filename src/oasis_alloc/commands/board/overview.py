@@ -56,6 +56,7 @@ def about(board: Board) -> dict[str, Any]:
     return {
         "name": source.name, "kind": source.kind, "path": source.path, "editable": board.editable,
         "changes": len(board.before), "version": board.version, "flight": "flight" in board.extras,
+        "served": "served" in board.cache,
         "sources": [{"name": one.name, "kind": one.kind} for one in board.sources],
         "keys": [] if candidates is None else [*usable(candidates.items), *usable(candidates.users)],
         "columns": [] if candidates is None else list(candidates.columns),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from oasis_alloc.forecast.quote import quote as quoted
 from oasis_alloc.forecast.quote_result import Quote
 from oasis_alloc.page.summary import label as as_text
 
+_PART, _FINEST, _WIDEST = 0.05, 1e-7, 1e-4  # of its cost, that a certified quote leaves open; of the objective
 _ROWS = 12  # of those who gain or lose, and of limits
 _KEPT = ("level", "feasible", "units_now", "units", "floor", "cost", "price", "relevance", "max_units", "seconds")
 
@@ -68,7 +70,17 @@ def _quote(board: Board, asked: Mapping[str, Any]) -> Quote:
         where = {name: candidates.groups(name)[place_of(candidates, name, str(asked.get("where_label")))]}
     certify = asked.get("certify") in (True, "1")
     with board.quoting:  # the first quote of a solution lowers its problem, for all later ones
-        return quoted(solution, of=of, where=where, units=_units(asked), certify=certify)
+        found = quoted(solution, of=of, where=where, units=_units(asked))
+        if not certify:
+            return found
+        return quoted(solution, of=of, where=where, units=_units(asked), certify=True, gap=_width(found))
+
+
+def _width(found: Quote) -> float:
+    """The width to certify a quote to: a small part of what it costs, as a share of the objective."""
+    cost = found.cost.high if math.isfinite(found.cost.high) else found.cost.low
+    share = _PART * abs(cost) / max(abs(found.solution.value), 1e-300) if math.isfinite(cost) else _WIDEST
+    return float(min(max(share, _FINEST), _WIDEST))
 
 
 def _units(asked: Mapping[str, Any]) -> float | None:

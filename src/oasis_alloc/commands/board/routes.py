@@ -12,6 +12,7 @@ from oasis_alloc.commands.board.explanation import explanation, suggested
 from oasis_alloc.commands.board.group import group, reasons
 from oasis_alloc.commands.board.outlook import forecast, outlook
 from oasis_alloc.commands.board.overview import about, overview
+from oasis_alloc.commands.board.served import served
 from oasis_alloc.commands.board.state import Board
 from oasis_alloc.common.labels import shown
 from oasis_alloc.errors import InputError, OasisAllocError
@@ -123,6 +124,7 @@ GET: dict[str, Callable[[Board, Query], Any]] = {
     "/api/knobs": lambda board, query: {"knobs": trade_offs.knobs(board, query.get("key"), query.get("label"))},
     "/api/frontier": _swept,
     "/api/quote": quotes.quote,
+    "/api/served": served,
     "/api/outlook": lambda board, _: outlook(board),
     "/api/forecast": lambda board, query: forecast(board, _text(query, "key"), _text(query, "label")),
 }

@@ -33,6 +33,7 @@ class Board:
     extras: dict[str, Any] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     quoting: threading.Lock = field(default_factory=threading.Lock)
+    serving: threading.Lock = field(default_factory=threading.Lock)
     cache: dict[Any, Any] = field(default_factory=dict)
     before: list[Problem] = field(default_factory=list)
     version: int = 0

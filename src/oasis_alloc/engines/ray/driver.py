@@ -25,6 +25,7 @@ from oasis_alloc.engines.ray.sample import Sample, Thresholds
 from oasis_alloc.engines.ray.shown import Decided, Difference
 from oasis_alloc.kernels.solve import jobs
 from oasis_alloc.kernels.solve import visit as visit_kernels
+from oasis_alloc.kernels.solve.slate_reach import Entries, Room
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
@@ -147,6 +148,10 @@ class RayChunks(Chunked):
             scalars[chunks] = numbers
             self._place(chunks, up, positive)
             self._place(chunks, down, negative)
+
+    def _slate_reach_pieces(self, entries: Entries, room: Room, out: Floats, stride: int = 1) -> None:
+        for chunks, found in self._ask("slate_reach", self._parcels, *entries, out.shape[2]):  # actors know the rules
+            self._place(chunks, found, out)
 
     def attained(self, guarded: bool) -> Floats:
         """(n_users,) as `program.attaining` says, read by the actors."""

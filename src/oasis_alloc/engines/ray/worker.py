@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.common.version import package_version
 from oasis_alloc.engines.pieces import ChunkPart
@@ -23,8 +24,10 @@ from oasis_alloc.engines.ray.shown import Difference
 from oasis_alloc.engines.settings import SIZES, EngineSizes
 from oasis_alloc.kernels.solve import decide as decide_kernels
 from oasis_alloc.kernels.solve import visit as visit_kernels
+from oasis_alloc.kernels.solve.slate_reach import Entries
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.program import Program
+from oasis_alloc.program.slate_reach import room_of
 
 
 def versions() -> dict[str, str]:
@@ -156,6 +159,17 @@ class Worker:
         with held.only(chunks):
             held._survey_pieces(scalars, positive, negative)
         return scalars[chunks], _by_parcel(positive, chunks, parcels), _by_parcel(negative, chunks, parcels)
+
+    def slate_reach(
+        self, key: int, chunks: list[int], parcels: Ints, start: Ints, row: npt.NDArray[np.int32],
+        coefficient: Floats, widest: int, n_rows: int,
+    ) -> Floats:  # fmt: skip
+        """What slates can add to some rows, by parcel; the entries are those of `kernels.solve.slate_reach`."""
+        held, out = self._held[key], np.zeros((self._held[key]._n, 3, n_rows))
+        entries = Entries(readonly(start), readonly(row), readonly(coefficient), widest)
+        with held.only(chunks):
+            held._slate_reach_pieces(entries, room_of(held.program), out)
+        return _by_parcel(out, chunks, parcels)
 
     def attained(self, key: int, chunks: list[int], guarded: bool) -> list[Floats]:
         """The largest sum over a slate of the column of `keep`, or of 1, for the users of each of these chunks."""

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from oasis_alloc.kernels._jit import jit
 from oasis_alloc.kernels.literals import not_literal
 from oasis_alloc.kernels.rules.guard import chain_at
+from oasis_alloc.kernels.rules.many_prices import newton_many
 from oasis_alloc.kernels.rules.rules import Local, Rules, User, Work
 from oasis_alloc.kernels.rules.stairs import smoothed_gain
 
@@ -42,6 +43,7 @@ _SPACING = 2e-16  # of the same: what a threshold can be known to
 _KEPT = 2e-9  # of a target: more than has to be kept by a rounding of it
 _IDLE = 1e-7  # of the dual: what such roundings may be worth at the price of the guard
 _NEAR = 1e-11  # of the longest step: a price is at a corner
+_ROWS = 4  # of the scratch of many_prices.py
 _CAUTION = 8.0  # more of damping after a step that had to be shortened
 
 
@@ -132,17 +134,22 @@ def _mixed(n: int, nu: float, guarded: bool, work: Work) -> tuple[int, float]:
 class _System(NamedTuple):
     """The equations of one Newton step: what is known of each price, and scratch."""
 
-    free: npt.NDArray[np.int64]  # (rules.FREE,) prices that move
+    free: npt.NDArray[np.int64]  # (n_more + 1,) prices that move
     slope: Floats  # (n_more + 1,) of the dual, the guard's last
-    step: Floats  # (rules.FREE,) the step of each free price
+    step: Floats  # (n_more + 1,) the step of each free price
+    place: npt.NDArray[np.int64]  # (n_more + 1,) scratch of steps of more than rules.FREE prices, else empty
+    scratch: Floats  # (4, n_more + 1) the same
 
 
 @jit(allocates=False)
 def _newton(user: User, gamma: float, damping: float, n_free: int, system: _System, work: Work) -> None:
     """Write the damped Newton step of the free prices into step; the guard's is found in units of 1 / steepest."""
     n, n_more, steepest = user.n, user.n_more, user.steepest
-    free, slope, step = system
+    free, slope, step, _, _ = system
     columns, matrix = work.columns, work.matrix
+    if n_free > columns.shape[1]:
+        newton_many(user, gamma, damping, n_free, free, slope, system.place, system.scratch, step, work)
+        return
     for i in range(n):
         for k in range(n_free):
             columns[i, k] = 0.0
@@ -228,9 +235,11 @@ def solve_joint(
 
     `warm` says that start_nu and work.omega are good prices to start from; without it all start at 0, as work.omega is.
     """
-    most_free = work.columns.shape[1]
-    system = _System(np.zeros(most_free, np.int64), np.zeros(user.n_more + 1), np.zeros(most_free))
-    return _solve(user, start, start_nu, warm, rules, local, work, system, np.zeros(user.n_more + 1))
+    n = user.n_more + 1
+    many = n if n > work.columns.shape[1] else 0
+    place, scratch = np.empty(many, np.int64), np.empty((_ROWS, many))
+    system = _System(np.zeros(n, np.int64), np.zeros(n), np.zeros(n), place, scratch)
+    return _solve(user, start, start_nu, warm, rules, local, work, system, np.zeros(n))
 
 
 @jit(allocates=False)
@@ -241,8 +250,7 @@ def _solve(
     """As solve_joint, whose arrays are here; `before` (n_more + 1,) are the prices of the last step."""
     u, n, n_more, gamma, steepest = user.u, user.n, user.n_more, user.gamma, user.steepest
     weight = rules.weight[u]
-    free, slope, step = system
-    most_free = free.size
+    free, slope, step, _, _ = system
     largest = 0.0
     for i in range(n):
         largest = max(largest, work.given[i])
@@ -279,7 +287,7 @@ def _solve(
                     omega = work.omega[which]
                     stairs = rules.staircase[work.which[which]]
                     moves = slope[which] != 0.0 or stairs[full_steps(stairs, weight, omega)] * weight != omega
-                if moves and n_free < most_free:
+                if moves:
                     free[n_free] = which
                     n_free += 1
             if n_free == 0:

@@ -93,6 +93,30 @@ def _margin(j: int, gamma: float, work: Work) -> float:
     return float(max(-gain, gain - gamma, 0.0))
 
 
+@jit(allocates=False)
+def _crowded(settled: Settled, begin: int, marks: Marks, rules: Rules, work: Work) -> bool:
+    """Whether the pairs decided in are more than a further category holds, because its price is not found exactly.
+
+    What is in is not looked at again, so the linear program over the undecided pairs could not mend it.
+    """
+    for which in range(settled.n_more):
+        work.mass[which] = 0.0
+    for i in range(settled.m):
+        if marks.state[begin + work.at[i]] == _IN:
+            j = 0
+            while work.more[i, j] >= 0:
+                work.mass[work.more[i, j]] += 1.0
+                j += 1
+    for which in range(settled.n_more):
+        stairs = rules.staircase[work.which[which]]
+        room = 0
+        while stairs[room] < np.inf:
+            room += 1
+        if work.mass[which] > room:
+            return True
+    return False
+
+
 @jit(inline=True, allocates=False)
 def _mark(
     job: int, u: int, base: int, settled: Settled, gamma: float, pairs: Pairs, marks: Marks, rules: Rules, work: Work
@@ -118,6 +142,10 @@ def _mark(
             marks.state[a + i - base] = _UNDECIDED
         else:
             marks.state[a + i - base] = _IN if shown else _OUT_OF
+    if job != MARGINS and settled.n_more > 0 and _crowded(settled, a - base, marks, rules, work):
+        for j in range(settled.m):
+            if marks.state[a + work.at[j] - base] == _IN:
+                marks.state[a + work.at[j] - base] = _UNDECIDED
 
 
 @jit(allocates=False)

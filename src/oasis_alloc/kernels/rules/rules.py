@@ -21,7 +21,7 @@ Ints = npt.NDArray[np.int64]
 
 
 FREE = 48
-"""Prices of further categories that move in one step."""
+"""Prices of further categories that a dense matrix is worth in one step (joint.py, many_prices.py)."""
 
 
 class Rules(NamedTuple):

@@ -86,7 +86,7 @@ def settle(
         if n_more > 0:
             recall(u, n_more, known, further, work)
             nu, t, cost, arrived = solve_joint(user, start, start_nu, known, rules, local, work)
-            mend(user, rules, local, work)
+            mend(user, arrived, rules, local, work)
         else:
             if guarded and m < n:  # beyond that, those that were not looked at would come in
                 most = nu + 2.0 * (slack + gamma) / steepest

@@ -1,15 +1,21 @@
 """Calibrated columns of requests: monotone pieces added one by one, in the arithmetic of data/column_map.py.
 
 What a request of one kind of user needs is one array, because each array of a call costs as much as scoring a hundred
-candidates. `plan` (1 + n + m, 1 + 3 K) has
+candidates. `plan` (1 + n + m, 1 + 4 K) has
 
 - in row 0 the number n of calibrated columns;
 - a row for each of these: its row among the columns; its map, or -1 if that depends on the item; and then the row of
   `of_item` that has the map of every item, in the last column that of unknown items;
-- the m maps, numbered by their rows of `plan`: the value at the first knot, then K knots, K widths and K slopes of the
-  pieces. Maps with fewer pieces end with pieces of width 0, which add 0.
+- the m maps, numbered by their rows of `plan`: the value at the first knot, then K knots, K widths, and for each of the
+  K pieces the value at its knot and its slope. Maps with fewer pieces end with pieces of width 0, which add 0.
 
 A value that is not finite stays so (NaN), for the checks of the scores.
+
+The value at a knot is the sum of the pieces below it, in the order of the specification. A value beyond a piece adds
+its whole width, to the bit, because differences are monotone under rounding; a value below adds 0. So one piece alone
+gives the bits of all. That is what maps by item do: all maps of a column have the same knots, so the pieces are found
+for all candidates at once, and each candidate reads two neighbors of its own map. With one map for all candidates there
+is nothing to look up, and adding all pieces takes no longer than choosing one.
 """
 
 from __future__ import annotations
@@ -27,16 +33,16 @@ from oasis_alloc.kernels.serve.slate_args import Counts, Floats, Ints
 def piecewise(first: int, last: int, v: Floats, one: Floats, out: Floats) -> None:
     """Write the values of one map at v[first:last] into out[first:last]; not in place. `first` is no literal."""
     n = np.uint64(last - first)
-    n_pieces = (one.size - 1) // 3
+    n_pieces = (one.size - 1) // 4
     given, s = v[first:last], out[first:last]
-    low, knot, width, slope = one[0], one[1], one[1 + n_pieces], one[1 + 2 * n_pieces]
+    low, knot, width, slope = one[0], one[1], one[1 + n_pieces], one[2 + 2 * n_pieces]
     for i in range(n):
         d = given[i] - knot
         d = d if d > 0.0 else 0.0
         d = d if d < width else width
         s[i] = (low + (given[i] - given[i])) + slope * d
     for k in range(2, 1 + n_pieces):
-        knot, width, slope = one[k], one[n_pieces + k], one[2 * n_pieces + k]
+        knot, width, slope = one[k], one[n_pieces + k], one[2 * n_pieces + 2 * k]
         if width > 0.0:
             for i in range(n):
                 d = given[i] - knot
@@ -58,21 +64,28 @@ def _copy(first: int, last: int, v: Floats, out: Floats) -> None:
 def piecewise_by_item(
     first: int, last: int, items: Ints, v: Floats, maps: Floats, map_of: Counts, out: Floats
 ) -> None:  # fmt: skip
-    """The same where every candidate has the map of its item."""
-    n_pieces = (maps.shape[1] - 1) // 3
+    """The same where every candidate has the map of its item; all have the knots of the map of unseen items."""
+    n = np.uint64(last - first)
+    n_pieces = (maps.shape[1] - 1) // 4
     unseen = np.uint64(map_of.size - 1)
-    for i in range(first, last):
-        one = maps[map_of[min(np.uint64(items[i]), unseen)]]
-        given = v[i]
-        s = one[0] + (given - given)
-        for k in range(1, 1 + n_pieces):
-            width = one[n_pieces + k]
-            if width > 0.0:
-                d = given - one[k]
-                d = d if d > 0.0 else 0.0
-                d = d if d < width else width
-                s = s + one[2 * n_pieces + k] * d
-        out[i] = s
+    shared = maps[map_of[unseen]]
+    given, item, s = v[first:last], items[first:last], out[first:last]
+    for i in range(n):
+        s[i] = 0.0
+    for k in range(2, 1 + n_pieces):
+        knot = shared[k]
+        if shared[n_pieces + k] > 0.0:
+            for i in range(n):
+                s[i] = s[i] + (1.0 if given[i] >= knot else 0.0)
+    knots, widths = shared[1 : 1 + n_pieces], shared[1 + n_pieces : 1 + 2 * n_pieces]
+    values, slopes = maps[:, 1 + 2 * n_pieces :], maps[:, 2 + 2 * n_pieces :]
+    for i in range(n):
+        piece = np.uint64(np.int64(s[i]))  # signed ones are checked for being negative wherever they are used
+        d = given[i] - knots[piece]
+        d = d if d > 0.0 else 0.0
+        d = d if d < widths[piece] else widths[piece]
+        one, at = map_of[min(np.uint64(item[i]), unseen)], piece + piece
+        s[i] = (values[one, at] + (given[i] - given[i])) + slopes[one, at] * d
 
 
 @jit(allocates=False)

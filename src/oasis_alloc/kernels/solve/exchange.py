@@ -31,11 +31,13 @@ class Shown(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Rows with hard limits, and what one slot of a pair adds to them."""
+    """Rows with hard limits, and what one slot of a pair adds to them: adds[0] + sum_k adds[k] extra[k - 1]."""
 
-    start: Ints  # (n_pairs + 1,)
+    start: Ints  # (n_cells + 1,)
     row: Ints
-    adds: Floats
+    adds: Floats  # (K + 1, entries)
+    cell: Ints  # (n_pairs,)
+    extra: Floats  # (K, n_pairs)
     slack: Floats  # (n_rows, 2) what may still be added and taken away; it is changed
     stopped: Floats  # (n_rows,) impressions that a row stopped; it is added to
 
@@ -105,13 +107,16 @@ def exchange(
             if i < 0:
                 continue
             sign = 1.0 if side == 0 else -1.0
-            for e in range(limits.start[i], limits.start[i + 1]):
+            for e in range(limits.start[limits.cell[i]], limits.start[limits.cell[i] + 1]):
                 r = limits.row[e]
                 if change[r] == 0.0:
                     rows[n] = r
                     n += 1
                     change[r] = 1e-300  # marks the row as listed
-                change[r] += sign * limits.adds[e]
+                adds = limits.adds[0, e]
+                for k in range(limits.extra.shape[0]):
+                    adds += limits.adds[k + 1, e] * limits.extra[k, i]
+                change[r] += sign * adds
         before = most
         worst = -1
         for k in range(n):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -237,7 +238,14 @@ def _joined(rows: Mapping[str, list[Any]], outcomes: Any) -> dict[str, list[Any]
         if key in place:
             raise InputError(f"outcomes: rows {place[key]:,} and {row:,} are of the same item of request {key[0]!r}.")
         place[key] = row
-    wanted = [place.get(key) for key in zip(rows["request"], rows["item"], strict=True)]
+    logged = list(zip(rows["request"], rows["item"], strict=True))
+    if len(set(logged)) < len(logged):
+        (request, item), _ = Counter(logged).most_common(1)[0]
+        raise InputError(
+            f"the log has the item {shown(item)} of request {shown(request)} twice: outcomes would count twice. Remove "
+            "copies of files, or give each request an id of its own."
+        )
+    wanted = [place.get(key) for key in logged]
     out = {}
     for name in others:
         values = frame[name].to_list()

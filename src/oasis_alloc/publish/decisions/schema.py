@@ -15,6 +15,7 @@ from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
 from oasis_alloc.errors import InputError, require
+from oasis_alloc.publish.decisions.members import check_members
 
 if TYPE_CHECKING:
     from oasis_alloc.policy import Policy
@@ -101,6 +102,7 @@ class Decision(ByFields):
         try:
             given = {name: value for name, value in found.items() if name in known}
             given["excluded"] = {int(place): str(reason) for place, reason in given.get("excluded") or ()}
+            check_members(given, given["excluded"])
             return cls(**{name: value for name, value in given.items() if value is not None or name in _NULLABLE})
         except (TypeError, ValueError, AttributeError) as error:
             raise InputError(f"this is not a logged decision: {error}") from error

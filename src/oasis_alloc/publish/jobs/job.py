@@ -90,6 +90,8 @@ class Job:
                 if (isinstance(text, str) and "://" not in text) or is_remote(text):
                     named.append((f"{name} ({kind})", text))
         named += [("start", start) for start in [self.table("solve").get("start")] if start is not None]
+        calibrated = candidates.get("calibrated", {})
+        named += [(f"calibrated.{name}", text) for name, text in calibrated.items() if isinstance(text, str)]
         for name, text in named:
             with suppress(InputError):  # of a file that is missing: reading it says what is wrong
                 if (path := self.files / text).exists():

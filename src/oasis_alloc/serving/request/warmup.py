@@ -114,7 +114,7 @@ def _calibrating(
     """Calls of what policies with calibrated columns run besides."""
     from oasis_alloc.kernels.serve import calibrate
 
-    columns, plan, blend = np.zeros((2, 1)), np.zeros((1, 4)), np.zeros(1)
+    columns, plan, blend = np.zeros((2, 1)), np.zeros((1, 5)), np.zeros(1)
     prices, pointers, kind = (blend, of_item, table), np.zeros(2, np.int64), np.zeros(1, np.int64)
     checked = (1, items, columns)
     return [

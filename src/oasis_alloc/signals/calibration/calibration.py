@@ -14,7 +14,7 @@ from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.text_tables import TextTable, as_text
 from oasis_alloc.common.types import Floats, LabelsLike
-from oasis_alloc.data.column_map import MAX_KNOTS, ColumnMap, frozen
+from oasis_alloc.data.column_map import FORMAT, MAX_KNOTS, ColumnMap, frozen, read_map
 from oasis_alloc.data.row_labels import in_one_order_by
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.schema import shown
@@ -24,7 +24,6 @@ from oasis_alloc.signals.outcomes import numbers, outcomes_of, segments_of, shar
 if TYPE_CHECKING:
     from oasis_alloc.signals.calibration.reliability import Reliability
 
-_FORMAT = "oasis_alloc.calibration"
 _MEMBERS = ("x", "y", "low", "high", "own", "rows", "key", "labels", "confidence")
 
 
@@ -187,28 +186,25 @@ class Calibration(ColumnMap):
         """
         parts = {name: getattr(self, name) for name in _MEMBERS}
         plain = {name: part.tolist() if isinstance(part, np.ndarray) else part for name, part in parts.items()}
-        return {"format": _FORMAT, "schema": 1, **plain, "labels": list(self.labels)}
+        return {"format": FORMAT, "schema": 1, **plain, "labels": list(self.labels)}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Calibration:
         """The calibration of `to_dict`; `InputError` for anything else."""
-        if not isinstance(document, Mapping) or document.get("format") != _FORMAT or document.get("schema") != 1:
-            raise InputError(f"from_dict: expected what Calibration.to_dict returns, with the format {_FORMAT!r}.")
+        of = read_map(document, "from_dict")
         try:
-            arrays = {name: frozen(document[name]) for name in ("x", "y", "low", "high", "own")}
+            arrays = {name: frozen(document[name]) for name in ("low", "high", "own")}
             made = cls(
+                of.x, of.y, of.key, of.labels,
                 **arrays,
                 rows=np.array(document["rows"], np.int64),
-                key=document["key"],
-                labels=tuple(document["labels"]),
                 confidence=float(document["confidence"]),
-            )
+            )  # fmt: skip
             fits = made.low.shape == made.high.shape == made.y.shape and made.own.shape == made.rows.shape
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"from_dict: {type(error).__name__}: {error}; expected what to_dict returns.") from None
-        if not fits or made.own.shape != (len(made.y),) or not (made.key is None or isinstance(made.key, str)):
+        if not fits or made.own.shape != (len(made.y),):
             raise InputError("from_dict: the parts do not fit each other; expected what to_dict returns.")
-        made.checked()
         return made
 
     def __repr__(self) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_whole
+from oasis_alloc.common.documents import Document
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import TextTable, as_text
 from oasis_alloc.common.types import Floats
@@ -27,7 +28,7 @@ _MAX_BINS = 10_000
 
 @suggesting
 @dataclass(frozen=True, eq=False, repr=False)
-class Reliability(ByFields):
+class Reliability(Document, ByFields, form="reliability"):
     """How well predictions match outcomes, in bins of about equal weight; made by `of` or `Calibration.reliability`.
 
     - `predicted`, `observed` (n_bins,): mean prediction and mean outcome of each bin, predictions ascending.
@@ -134,14 +135,6 @@ class Reliability(ByFields):
         ax.set_title(f"expected calibration error {self.calibration_error:.2g}, Brier score {self.brier:.3g}")
         ax.legend()
         return ax
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain lists and numbers, for JSON.
-
-        >>> Reliability.of([0.5, 0.5], [0, 1]).to_dict()["brier"]
-        0.25
-        """
-        return {name: part.tolist() if isinstance(part, np.ndarray) else part for name, part in vars(self).items()}
 
     def __repr__(self) -> str:
         return (

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.documents import Document
 from oasis_alloc.common.labels import as_listed, shown
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.seeds import Rng, as_seed
@@ -22,21 +23,24 @@ from oasis_alloc.common.types import Floats, Ints, LabelsLike
 from oasis_alloc.data.keys import as_vector
 from oasis_alloc.data.row_labels import in_one_order
 from oasis_alloc.errors import InputError
+from oasis_alloc.signals.calibration.ratio_interval import ratio_interval
 from oasis_alloc.signals.outcomes import numbers, outcomes_of, propensities_of, share
 
 if TYPE_CHECKING:
     from oasis_alloc.signals.calibration.calibration import Calibration
 
 _FEWEST = 2  # clusters for a variance
+_SKEWED = 0.05  # of its length: an interval that is so far from the middle of its estimate is said with both ends
 
 
 @suggesting
 @dataclass(frozen=True, eq=False, repr=False)
-class SelectedError(ByFields):
+class SelectedError(Document, ByFields, form="selected_error"):
     """How far outcomes of selected candidates are from their predictions; made by `from_randomized` or `from_split`.
 
     - `ratio`: outcomes per predicted outcome. 0.93 says that of 1,000 expected streams, 930 should occur.
-    - `standard_error`, `low`, `high`: of the ratio, and its interval with probability `confidence` (Student's t).
+    - `standard_error`, `low`, `high`: of the ratio, and its interval with probability `confidence`. The interval also
+      holds for a handful of outcomes, whose number is close to Poisson; it is then longer above than below.
     - `expected`, `occurred`: sums of predictions and outcomes of selected rows, weighted by 1 / propensity.
     - `rows`, `clusters`: selected rows, and the clusters that they are of.
     - `source`: "randomized slots" or "sample splitting".
@@ -175,12 +179,13 @@ class SelectedError(ByFields):
         total = as_real(expected)
         if total is None or not np.isfinite(total):
             raise InputError(f"statement({shown(expected)}): expected a finite total.")
-        half = (self.high - self.low) / 2 * abs(total)
         digits = 0 if abs(total) >= 100 else 2
-        return (
-            f"of {total:,.{digits}f} expected {unit}, {total * self.ratio:,.{digits}f} +- {half:,.{digits}f} should "
-            f"occur ({self.confidence * 100:g} % interval, from {self.source})"
-        )
+        number, low, high = (f"{total * one:,.{digits}f}" for one in (self.ratio, self.low, self.high))
+        half, level = (self.high - self.low) / 2 * abs(total), f"{self.confidence * 100:g} % interval"
+        of = f"of {total:,.{digits}f} expected {unit}, {number}"
+        if abs(self.high + self.low - 2 * self.ratio) > _SKEWED * (self.high - self.low):
+            return f"{of} should occur ({level} {low} to {high}, from {self.source})"
+        return f"{of} +- {half:,.{digits}f} should occur ({level}, from {self.source})"
 
     def correct(self, calibration: Calibration) -> Calibration:
         """The calibration with all values multiplied by the ratio: what is selected then gives what it promises.
@@ -188,10 +193,6 @@ class SelectedError(ByFields):
         Select again with it: other candidates may be selected at these values.
         """
         return calibration.scaled(self.ratio)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain numbers, for JSON."""
-        return dict(vars(self))
 
     def __repr__(self) -> str:
         return f"SelectedError({self.ratio:.4f} +- {self.standard_error:.4f}, {self.rows:,} rows, {self.source})"
@@ -217,8 +218,6 @@ def _clusters(given: LabelsLike | None, n: int) -> Ints:
 
 
 def _ratio(p: Floats, y: Floats, w: Floats, groups: Ints, source: str, level: float) -> SelectedError:
-    from scipy.stats import t
-
     _, cluster = np.unique(groups, return_inverse=True)
     n = int(cluster.max(initial=-1)) + 1
     expected = float(w @ p)
@@ -227,10 +226,5 @@ def _ratio(p: Floats, y: Floats, w: Floats, groups: Ints, source: str, level: fl
             f"selected: {n} clusters with predictions of {expected:g} in total; expected {_FEWEST} or more, and a "
             "total above 0. Select more, or collect a longer log."
         )
-    ratio = float(w @ y) / expected
-    residual = np.bincount(cluster, w * (y - ratio * p), n)
-    error = float(np.sqrt(n / (n - 1) * (residual @ residual))) / expected
-    half = float(t.ppf(0.5 + level / 2, n - 1)) * error
-    return SelectedError(
-        ratio, error, ratio - half, ratio + half, expected, float(w @ y), y.size, n, source, level
-    )  # fmt: skip
+    ratio, error, low, high = ratio_interval(p, y, w, np.asarray(cluster, np.int64), level)
+    return SelectedError(ratio, error, low, high, expected, float(w @ y), y.size, n, source, level)

@@ -11,6 +11,7 @@ import numpy as np
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.documents import Document
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.schema import shown
 from oasis_alloc.session import Session
@@ -23,7 +24,7 @@ _SMOOTHING = 1e-3  # of the mean size of a value, where the solution does not sa
 
 
 @dataclass(frozen=True)
-class DriftEffect:
+class DriftEffect(Document, form="drift_effect"):
     """One group of a constraint, on other candidates at the same prices.
 
     - `name`, `label`: the constraint, and the label of the group.
@@ -107,10 +108,11 @@ def drift_effects(solution: Solution, candidates: Candidates, tolerance: float =
     labels = {name: solution.problem.labels(name) for name in solution.prices}
     where = places(program, labels)
     kept = solution._kept
-    prices, _ = matched(program, where, solution.prices if kept is None else kept.smoothed)
+    smoothed = None if kept is None else kept.smoothed
+    prices, _ = matched(program, where, solution.prices if smoothed is None else smoothed)
     prices = program.prices(program.variables(prices))
     with engine_for(program) as engine:
-        gamma = _SMOOTHING * engine.survey().size if kept is None else kept.gamma
+        gamma = _SMOOTHING * engine.survey().size if kept is None or smoothed is None else kept.gamma
         totals = engine.visit(prices, gamma).totals
     lower_limit, upper_limit, _ = program.bands()
     served, _ = matched(program, where, solution.prices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, Protocol
 
@@ -11,9 +11,11 @@ import numpy as np
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.documents import Document, jsonable
 from oasis_alloc.common.text_tables import TextTable, as_text
 from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike
 from oasis_alloc.errors import InputError
+from oasis_alloc.serving.request.reader import UserLike
 from oasis_alloc.serving.schema import shown
 from oasis_alloc.signals.drift.sketch import Sketch
 
@@ -21,15 +23,17 @@ _FLOOR = 1e-4  # share of an empty bin in the index, whose logarithm would be in
 
 
 @dataclass(frozen=True)
-class Drift:
-    """How far the values of one name have moved.
+class Drift(Document, form="drift"):
+    """How far the values of one column, or the labels of one key of users, have moved.
 
-    - `name`: the column.
+    - `name`: the column or key.
     - `stability`: population stability index, `sum((q - p) * log(q / p))` over bins with shares p before and q now; a
       share below 1e-4 counts as 1e-4. Below 0.1 is usual, above 0.25 is a change (Siddiqi, 2006).
-    - `distance`: Kolmogorov's distance of the two distributions at the edges of the bins, 0 to 1.
-    - `missing_before`, `missing_now`: shares of values that are NaN or infinite.
-    - `rows`: values that were looked at.
+    - `distance`: Kolmogorov's distance of the two distributions at the edges of the bins, 0 to 1. For labels, which
+      have no order, their total variation distance.
+    - `missing_before`, `missing_now`: shares of values that are NaN or infinite, or of requests without a label.
+    - `rows`: values or requests that were looked at.
+    - `unseen`: share of requests now whose label the reference does not have; 0 for a column.
 
     Example
     -------
@@ -44,6 +48,7 @@ class Drift:
     missing_before: float
     missing_now: float
     rows: int
+    unseen: float = 0.0
 
     @classmethod
     def between(cls, before: Sketch, now: Sketch) -> list[Drift]:
@@ -56,7 +61,9 @@ class Drift:
         [('r', 0.275, 0.25)]
         """
         before.merge(now)  # the same bins
-        return [_drift(name, before.counts[name], now.counts[name]) for name in before.edges]
+        columns = [_drift(name, before.counts[name], now.counts[name]) for name in before.edges]
+        keys = [_drift_of_labels(key, one.counts, now.labels[key].counts) for key, one in before.labels.items()]
+        return [*columns, *keys]
 
 
 def stability_index(before: Floats, now: Floats) -> float:
@@ -79,6 +86,14 @@ def _drift(name: str, before: Ints, now: Ints) -> Drift:
     )  # fmt: skip
 
 
+def _drift_of_labels(key: str, before: Ints, now: Ints) -> Drift:
+    found = _drift(key, before, now)
+    p, q = (count[:-1] / max(1, int(count[:-1].sum())) for count in (before, now))
+    is_known = bool(now[:-1].sum() and before[:-1].sum())
+    distance = 0.5 * float(np.abs(p - q).sum()) if is_known else 0.0
+    return replace(found, distance=distance, unseen=float(now[-2] / max(1, now.sum())))
+
+
 class Detector(Protocol):
     """A detector of river, such as `river.drift.ADWIN()`: it takes one number at a time."""
 
@@ -97,14 +112,15 @@ class DriftWatch:
     Parameters
     ----------
     reference
-        `Sketch.of(candidates.request_columns)` of the candidates that the policy was built from.
+        `Sketch.of_candidates(candidates, policy)` of the candidates that the policy was built from, or any sketch.
     every
         One decision of so many is looked at; the others cost a count.
     candidates
         Maximum number of candidates per decision that are counted, evenly spaced.
     start, end
-        An alarm for a name begins where its stability index, or the rise of its missing share times 10, is above
-        `start` at a `check`, and ends below `end`, which is lower: values in between change nothing.
+        An alarm for a name begins where its stability index, or ten times the rise of its missing share or the share of
+        its unseen labels, is above `start` at a `check`. It ends below `end`, which is lower: values in between change
+        nothing.
     rows
         Values that a name needs before it is judged.
     detectors
@@ -151,7 +167,7 @@ class DriftWatch:
         self._candidates, self._rows, self._detectors = candidates, rows, dict(detectors or {})
         self._lock = Lock()
         self._left = 0
-        self._alarms: dict[str, bool] = dict.fromkeys(reference.edges, False)
+        self._alarms: dict[str, bool] = dict.fromkeys([*reference.edges, *reference.labels], False)
         self._detected: dict[str, int] = dict.fromkeys(self._detectors, 0)
         self._begin()
 
@@ -159,26 +175,41 @@ class DriftWatch:
         self._now = self.reference.empty()
         self._looked, self._items, self._unseen = 0, 0, 0
 
-    def seen(self, items: ItemsLike, columns: ColumnsLike) -> None:
-        """Take in one decision: its items, -1 for unseen ones, and its columns; also scores, under a name of theirs."""
+    def seen(self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None) -> None:
+        """Take in one decision: its items, -1 for unseen ones, its columns, and its user.
+
+        Scores and boosts may be columns too, under the names of the reference. Labels are counted of a user who is
+        given as `{key: label}`; None has no labels, and numbers of users and results of `policy.user` are not counted.
+        """
         if self._left > 0:
             self._left -= 1  # a lost count of another thread changes the sample by one
             return
         self._left = self.every - 1
-        self._look(items, columns)
+        self._look(items, columns, user)
 
-    def _look(self, items: ItemsLike, columns: ColumnsLike) -> None:
+    def _is_due(self) -> bool:
+        """Whether the next decision is looked at; if not, it is counted. A store makes scores only then."""
+        if self._left > 0:
+            self._left -= 1
+            return False
+        self._left = self.every - 1
+        return True
+
+    def _look(self, items: ItemsLike, columns: ColumnsLike, user: UserLike = None) -> None:
         numbers = np.asarray(items)
         known: dict[str, Any] = {}
         for name in self.reference.edges:
             if name in columns:  # type: ignore[operator]
                 values = np.asarray(columns[name], np.float64)  # type: ignore[index]
                 known[name] = values[:: max(1, -(-values.size // self._candidates))]
+        labels = {}
+        if user is None or isinstance(user, Mapping):
+            labels = {key: [None if user is None else user.get(key)] for key in self.reference.labels}
         with self._lock:
             self._looked += 1
             self._items += numbers.size
             self._unseen += int((numbers < 0).sum())
-            self._now.add(known)
+            self._now.add(known, labels)
             for name, detector in self._detectors.items():
                 if name in known and known[name].size:
                     detector.update(float(np.mean(known[name])))
@@ -193,7 +224,7 @@ class DriftWatch:
             found = Drift.between(self.reference, self._now)
             for one in found:
                 if one.rows >= self._rows:
-                    worst = max(one.stability, 10.0 * (one.missing_now - one.missing_before))
+                    worst = max(one.stability, 10.0 * (one.missing_now - one.missing_before), 10.0 * one.unseen)
                     if worst > self.start:
                         self._alarms[one.name] = True
                     elif worst < self.end:
@@ -210,18 +241,20 @@ class DriftWatch:
     def stats(self) -> dict[str, Any]:
         """What a service adds to its statistics: drift by name, alarms, and the sketch to send; plain, for JSON."""
         report = self.check()
+        with self._lock:
+            sketch = self._now.to_dict()
         return {
-            "drift": [dict(vars(one)) for one in report.drifts], "alarms": list(report.alarms),
-            "unseen_items": report.unseen_items, "decisions": report.decisions, "detected": report.detected,
-            "sketch": self._now.to_dict(),
+            "drift": jsonable(report.drifts), "alarms": list(report.alarms),
+            "unseen_items": report.unseen_items, "decisions": report.decisions, "detected": dict(report.detected),
+            "sketch": sketch,
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class DriftReport:
+class DriftReport(Document, form="drift_report"):
     """The answer of `DriftWatch.check`; print it for a table.
 
-    - `drifts`: one `Drift` per name of the reference.
+    - `drifts`: one `Drift` per name of the reference, columns before keys of users.
     - `alarms`: names with an alarm.
     - `unseen_items`: share of the candidates that the policy did not know.
     - `decisions`: decisions that were looked at.
@@ -244,12 +277,12 @@ class DriftReport:
         rows = [
             [
                 one.name, f"{one.stability:.3f}", f"{one.distance:.3f}", f"{one.missing_before:.2%}",
-                f"{one.missing_now:.2%}", "alarm" if one.name in self.alarms else "",
+                f"{one.missing_now:.2%}", f"{one.unseen:.2%}", "alarm" if one.name in self.alarms else "",
             ]
             for one in self.drifts
         ]  # fmt: skip
-        head = ["", "stability index", "distance", "missing before", "now", ""]
+        head = ["", "stability index", "distance", "missing before", "now", "unseen labels", ""]
         said = (
             f"{self.decisions:,} decisions looked at; {self.unseen_items:.2%} of the candidates were not in the solve"
         )
-        return f"{said}\n\n{as_text(TextTable(head, 'lrrrrl', rows))}"
+        return f"{said}\n\n{as_text(TextTable(head, 'lrrrrrl', rows))}"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.checks import LARGEST, as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
@@ -77,7 +77,10 @@ def numbers(values: ArrayLike, name: str, shape: tuple[int, ...] | None = None, 
         raise InputError(f"{name} has shape {found.shape}; expected {form}, at least one.")
     if shape is not None and found.shape != shape:
         raise InputError(f"{name} has shape {found.shape}; expected {shape}, as outcomes.")
+    if np.ma.is_masked(values):
+        raise InputError(f"{name}: some rows are masked; expected numbers. Leave these rows out.")
     first_wrong(found, np.isfinite(found), name, "a finite number")
+    first_wrong(found, np.abs(found) <= LARGEST, name, f"a number of a size up to {LARGEST:g}; use another unit")
     return found
 
 
@@ -99,7 +102,7 @@ def logged_propensities(values: ArrayLike, shape: tuple[int, ...]) -> Floats:
     """Propensities of what was shown: above 0 and at most 1."""
     found = numbers(values, "logged", shape)
     first_wrong(
-        found, (found > 0.0) & (found <= 1.0 + _ABOVE), "logged",
+        found, (found >= 1.0 / LARGEST) & (found <= 1.0 + _ABOVE), "logged",
         "a propensity above 0 and at most 1: the probability with which the log showed this item",
     )  # fmt: skip
     return np.minimum(found, 1.0)

@@ -18,13 +18,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
-from oasis_alloc.common.documents import jsonable
+from oasis_alloc.common.documents import Document
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import Printed, TextTable, number
@@ -41,7 +41,7 @@ _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
 @dataclass(frozen=True)
-class ExplorationChoice(Printed, ByFields):
+class ExplorationChoice(Document, Printed, ByFields, form="exploration_choice"):
     """The smallest share of exploration with which a log detects a difference; made by `oa.choose_exploration`.
 
     Attributes
@@ -74,10 +74,6 @@ class ExplorationChoice(Printed, ByFields):
     def exploration(self) -> Exploration:
         """The exploration to serve with."""
         return Exploration(share=self.share)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The numbers in the form of JSON."""
-        return dict(jsonable(self))
 
     def parts(self) -> list[str | TextTable]:
         """Paragraphs and tables of the report."""

@@ -110,6 +110,11 @@ class OffPolicy(Printed, ByFields):
         return bool(self.refusals)
 
     @property
+    def is_compared(self) -> bool:
+        """Whether intervals of differences to the logged policy hold: by Bernstein's bound, or with enough outcomes."""
+        return self.interval == "bernstein" or self.weights.compares
+
+    @property
     def best(self) -> OffPolicyEstimate:
         """The estimate to use first: doubly robust with predictions, else self-normalized.
 
@@ -138,7 +143,9 @@ class OffPolicy(Printed, ByFields):
             f"About {number(one.value, 4)} per request ({one.estimator}, {100 * self.confidence:g} % interval "
             f"{_end(one.low)} to {_end(one.high)}), against {number(self.logged.value, 4)} of the logged policy: "
         )
-        if one.difference_low > 0.0:
+        if not self.is_compared:
+            text += "too few outcomes distinguish the two."
+        elif one.difference_low > 0.0:
             text += "the policy is better."
         elif one.difference_high < 0.0:
             text += "the policy is worse."
@@ -203,6 +210,7 @@ class OffPolicy(Printed, ByFields):
             ("overlap", f"{100 * of.overlap:.1f} % +- {100 * of.overlap_error:.1f} %"),
             ("never shown by the policy", f"{100 * of.zero_share:.0f} % of the log"),
             ("effective outcomes", f"{of.outcomes:,.0f}"),
+            ("of the difference", f"{of.compared:,.0f}"),
             ("requests", f"{self.requests:,}" + (f" of {self.units:,} users" if self.units < self.requests else "")),
         ]
         return TextTable(("weights", ""), "lr", rows)

@@ -15,7 +15,7 @@ from oasis_alloc.common.types import Floats
 _FEW = 0.10  # effective share of the log below which a warning is given
 _TOP = 0.01  # share of the log whose part of the weight is shown
 _CONCENTRATED = 0.5  # part of the weight in the top share from which a warning is given
-_EVENTS = 50.0  # effective number of outcomes below which a warning is given
+_EVENTS = 50.0  # effective number of outcomes below which a warning is given, and policies are not compared
 _ERRORS = 4.0  # standard errors of the mean weight from which propensities are doubted
 _OVERLAP = 0.5  # overlap below which estimates are refused
 
@@ -42,6 +42,10 @@ class OffPolicyWeights:
         Share of the log that the policy would never show.
     outcomes
         Effective number of outcomes, `(sum w |r|)^2 / sum (w r)^2`.
+    compared
+        Effective number of outcomes that distinguish the policy from the logged one,
+        `(sum |w - 1| |r|)^2 / sum ((w - 1) r)^2`; infinite if no weight differs from 1. Below 50, intervals of the
+        difference are too short: docs/off-policy.md.
 
     Example
     -------
@@ -59,6 +63,12 @@ class OffPolicyWeights:
     overlap_error: float
     zero_share: float
     outcomes: float
+    compared: float = math.inf
+
+    @property
+    def compares(self) -> bool:
+        """Whether enough outcomes distinguish the policy from the logged one for an interval of their difference."""
+        return self.compared >= _EVENTS
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers in the form of JSON."""
@@ -73,6 +83,8 @@ def weights_of(weights: Floats, outcomes: Floats, by_unit: Floats, expected: Flo
     total, squares = float(weights.sum()), float((weights**2).sum())
     weighed = np.abs(weights * outcomes)
     energy = float((weighed**2).sum())
+    apart_by_row = np.abs((weights - 1.0) * outcomes)
+    apart_energy = float((apart_by_row**2).sum())
     top = max(1, math.ceil(_TOP * weights.size))
     overlap = float(by_unit.sum() / expected.sum())
     apart = by_unit - overlap * expected
@@ -87,6 +99,7 @@ def weights_of(weights: Floats, outcomes: Floats, by_unit: Floats, expected: Flo
         error,
         float((weights == 0.0).mean()),
         float(weighed.sum()) ** 2 / energy if energy else 0.0,
+        float(apart_by_row.sum()) ** 2 / apart_energy if apart_energy else math.inf,
     )
 
 
@@ -136,4 +149,9 @@ def cautions(found: OffPolicyWeights) -> list[str]:
             )
     if found.outcomes < _EVENTS:
         out.append(f"The estimates rest on about {found.outcomes:.0f} outcomes; expect wide intervals.")
+    if not found.compares:
+        out.append(
+            f"The difference to the logged policy rests on about {found.compared:.0f} outcomes, fewer than the "
+            f"{_EVENTS:.0f} from which its interval holds: the log does not say which policy is better."
+        )
     return out

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from oasis_alloc.common.arguments import suggesting
+from oasis_alloc.common.documents import Document
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.signals.uncertainty.amounts import Shown, checked_confidence, draws_interval, normal_interval
@@ -17,7 +18,7 @@ from oasis_alloc.solution import Solution
 
 
 @dataclass(frozen=True)
-class ValueDifference:
+class ValueDifference(Document, form="value_difference"):
     """The difference of the objectives of two allocations; made by `value_difference`, `print` shows it as a sentence.
 
     Attributes

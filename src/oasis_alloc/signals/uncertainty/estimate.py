@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arguments import suggesting
+from oasis_alloc.common.documents import Document
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.signals.uncertainty.amounts import Shown, checked_confidence, draws_interval, normal_interval
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ValueEstimate:
+class ValueEstimate(Document, form="value_estimate"):
     """What the objective of an allocation will be; made by `estimate_value`. `print` shows it as a sentence.
 
     Attributes

@@ -8,6 +8,7 @@ import numpy as np
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.documents import Document
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats
 from oasis_alloc.errors import ProblemError, SolverError
@@ -18,7 +19,7 @@ from oasis_alloc.signals.uncertainty.weighted import DrawnObjective
 
 
 @dataclass(frozen=True, eq=False)
-class InformationValue:
+class InformationValue(Document, form="information_value"):
     """What perfect information is worth; made by `perfect_information`. `print` shows it as a sentence.
 
     Attributes

@@ -107,6 +107,21 @@ def checked_risk(risk: object) -> Risk:
     )
 
 
+def stated_risk(risk: Risk) -> dict[str, str | float]:
+    """A risk for JSON: its kind, and its number if it has one.
+
+    >>> stated_risk("worst"), stated_risk(CVaR(0.1))
+    ({'kind': 'worst'}, {'kind': 'CVaR', 'share': 0.1})
+    """
+    if isinstance(risk, CVaR):
+        return {"kind": "CVaR", "share": risk.share}
+    return (
+        {"kind": "LowerQuantile", "probability": risk.probability}
+        if isinstance(risk, LowerQuantile)
+        else {"kind": risk}
+    )
+
+
 def cap_of(risk: Risk, n_draws: int) -> float:
     """The largest weight of one draw."""
     if isinstance(risk, CVaR):

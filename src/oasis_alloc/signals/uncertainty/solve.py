@@ -10,6 +10,7 @@ import numpy as np
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.documents import Document, jsonable
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
 from oasis_alloc.common.types import Floats, Ints
@@ -21,7 +22,7 @@ from oasis_alloc.signals.uncertainty.draws import Draws
 from oasis_alloc.signals.uncertainty.hold import KEPT, HeldFloor, held_floors, with_floors
 from oasis_alloc.signals.uncertainty.outer import solve_draws
 from oasis_alloc.signals.uncertainty.quantile import solve_quantile
-from oasis_alloc.signals.uncertainty.risks import LowerQuantile, Risk, cap_of, checked_risk
+from oasis_alloc.signals.uncertainty.risks import LowerQuantile, Risk, cap_of, checked_risk, stated_risk
 from oasis_alloc.signals.uncertainty.weighted import DrawnObjective
 from oasis_alloc.solution import Solution
 from oasis_alloc.solve import solve
@@ -30,7 +31,7 @@ _ROUNDING = 1e-6  # a value may be above its bound by so much, from violations t
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class UncertainSolution(ByFields):
+class UncertainSolution(Document, ByFields, form="uncertain_solution"):
     """An allocation that is best by a measure of risk, and its proof; made by `solve_uncertain`.
 
     Attributes
@@ -88,6 +89,23 @@ class UncertainSolution(ByFields):
         draws with `weights`; for a lower quantile `"variance@risk"`, the squared standard deviation of the pair.
         """
         return self.solution.policy(**how)
+
+    def _members(self) -> dict[str, Any]:
+        """The proof, floors by label, and the document of the allocation; draws stay with the caller."""
+        held = {
+            name: [
+                {"label": jsonable(label), "share": share}
+                for label, share in zip(self.problem.labels(name), shares.tolist(), strict=True)
+            ]
+            for name, shares in self.held.items()
+        }
+        names = ("value", "bound", "gap", "mean", "deviation", "solves", "weights", "values", "missed")
+        return {
+            "risk": stated_risk(self.risk),
+            **{name: jsonable(getattr(self, name)) for name in names},
+            "held": held,
+            "solution": self.solution.to_dict(),
+        }
 
     def __repr__(self) -> str:
         numbers = f"value={self.value:.8g}, bound={self.bound:.8g}, gap={self.gap:.1e}"

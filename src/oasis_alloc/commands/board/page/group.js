@@ -7,6 +7,7 @@ import { capital, number, percent, plural } from "./format.js";
 import { groupAddress, hash, overview, setFocus, shared } from "./state.js";
 import { groupOutlook } from "./outlook.js";
 import { quotePanel } from "./quote.js";
+import { servedPanel } from "./served.js";
 import { facts, table } from "./table.js";
 
 export async function show(place, at) {
@@ -25,12 +26,13 @@ export async function show(place, at) {
   const [found, outlook, why] = await Promise.all([get("group", { key, label }), data.flight ? get("outlook") : null, get("reasons", { key, label }).catch(() => null)]);
   const shape = outlook && groupOutlook(outlook, key, label);
   const quote = found.side === "items" ? quoteOf(data, key, label, found) : null;
+  const serving = found.limits.length ? servedPanel(key, label) : null;
   put(
     place,
     h("section", { class: "panel", "aria-label": label }, chosen, summary(found), why && h("details", {}, h("summary", {}, "Why it gets what it gets"), h("ul", { class: "sentences" }, why.sentences.map((one) => h("li", {}, h("span", { class: "text" }, one)))))),
-    h("div", { class: "columns" }, h("div", {}, limits(found), shape, quote, rivals(found, key)), h("div", {}, slots(found), items(found), examples(found))),
+    h("div", { class: "columns" }, h("div", {}, limits(found), shape, quote, serving, rivals(found, key)), h("div", {}, slots(found), items(found), examples(found))),
   );
-  return () => [quote, shape].forEach((one) => one?.close?.());
+  return () => [quote, shape, serving].forEach((one) => one?.close?.());
 }
 
 // A plan that misses limits is no basis for a quote.

@@ -5,6 +5,7 @@ import { bullet, diverging, share } from "./charts.js";
 import { h, panel, put, select } from "./dom.js";
 import { capital, gap, number, percent, plural } from "./format.js";
 import { outlookPanel } from "./outlook.js";
+import { servedPanel } from "./served.js";
 import { groupAddress, inFocus, onFocus, overview } from "./state.js";
 import { facts, table } from "./table.js";
 
@@ -19,7 +20,9 @@ export async function show(place) {
     outlook = made.node;
     tables.push(made.grid);
   }
-  const left = data.sections.map((section) => delivery(section, tables));
+  const serving = data.kind === "problem" && data.sections.length ? servedPanel() : null;
+  if (serving) tables.push(serving);
+  const left = [...data.sections.map((section) => delivery(section, tables)), serving].filter(Boolean);
   const right = [outlook, data.kept ? kept(data.kept) : null, prices(data, tables), objective(data)].filter(Boolean);
   put(
     place,
@@ -29,7 +32,11 @@ export async function show(place) {
       : [panel("Delivery", {}, h("p", { class: "soft" }, "The problem has no limits.")), ...right],
     data.statement ? h("details", { class: "panel" }, h("summary", {}, "The problem as stated"), h("pre", { tabindex: "0" }, data.statement)) : null,
   );
-  return onFocus(() => tables.forEach((one) => one.redraw()));
+  const end = onFocus(() => tables.forEach((one) => one.redraw()));
+  return () => {
+    end();
+    serving?.close();
+  };
 }
 
 function certificate(data) {

@@ -37,6 +37,11 @@ final class Exposition {
             sample(label, one.getKey(), one.getValue());
     }
 
+    void gauges(String name, String help, String label, Map<String, Object> values) {
+        start(name, "gauge", help);
+        values.forEach((one, value) -> sample(label, one, value));
+    }
+
     /** One number with a label; nothing for one that is not known yet. */
     void sample(String label, String name, Object value) {
         if (value == null) return;

@@ -24,10 +24,11 @@ import java.util.concurrent.atomic.LongAdder;
  * examples/host_service in Python.
  *
  * <pre>java -cp target/oasis-alloc.jar oasisalloc.HttpHost SNAPSHOT [--port 8080] [--threads 4] [--refresh 1.0]
- * [--trust radio.pub] [--trust-name radio]</pre>
+ * [--trust radio.pub] [--trust-name radio] [--drift sketch.json]</pre>
  *
  * SNAPSHOT may be the `manifest.json` of a directory of published policies, also its address on a web server;
- * `--trust` requires signatures by the key of a PEM file. `POST /rank` ranks; `/health` says that the process lives,
+ * `--trust` requires signatures by the key of a PEM file; `--drift` compares a sample of the requests with the sketch
+ * of a JSON file, and adds it to the metrics. `POST /rank` ranks; `/health` says that the process lives,
  * `/ready` that requests are answered, `/schema` what they bring, and `/metrics` is for Prometheus. With the variable
  * OASIS_ALLOC_ADMIN_TOKEN there are `POST /admin/rollback` and `/admin/publish`, whose body is the name of a file next
  * to the snapshot.
@@ -163,6 +164,7 @@ public final class HttpHost implements AutoCloseable {
         decision.countUnseen(items);
         SlateOptions options = body.k() == null ? SlateOptions.DEFAULT : SlateOptions.ofSize(body.k());
         Ranking ranking = policy.rank(policy.user(body.user()), items, body.columns(), options);
+        decision.saw(items, body.columns(), body.user(), ranking.scores());
         List<Object> slate = new ArrayList<>();
         for (int position : ranking.positions()) slate.add(body.ids().get(position));
         Map<String, Object> out = new LinkedHashMap<>();
@@ -217,12 +219,12 @@ public final class HttpHost implements AutoCloseable {
 
     public static void main(String[] args) throws IOException {
         Map<String, String> given = new LinkedHashMap<>(Map.of("--port", "8080", "--threads", "4", "--refresh", "1.0",
-                "--host", "127.0.0.1", "--trust", "", "--trust-name", ""));
+                "--host", "127.0.0.1", "--trust", "", "--trust-name", "", "--drift", ""));
         boolean isGood = args.length % 2 == 1;
         for (int a = 1; isGood && a < args.length; a += 2) isGood = given.replace(args[a], args[a + 1]) != null;
         if (!isGood) {
             System.err.println("usage: java oasisalloc.HttpHost SNAPSHOT [--host 127.0.0.1] [--port 8080] [--threads 4]"
-                    + " [--refresh 1.0] [--trust PUBLIC_KEY] [--trust-name NAME]");
+                    + " [--refresh 1.0] [--trust PUBLIC_KEY] [--trust-name NAME] [--drift SKETCH]");
             System.exit(2);
         }
         Path snapshot = Path.of(args[0]).toAbsolutePath();
@@ -232,6 +234,9 @@ public final class HttpHost implements AutoCloseable {
             String name = given.get("--trust-name");
             options = options.withTrust(Trust.of(Path.of(given.get("--trust"))).withName(name.isEmpty() ? null : name));
         }
+        if (!given.get("--drift").isEmpty())
+            options = options.withWatch(new DriftWatch(Sketch.load(Path.of(given.get("--drift"))),
+                    DriftOptions.DEFAULT));
         InetSocketAddress address = new InetSocketAddress(given.get("--host"), Integer.parseInt(given.get("--port")));
         PolicyStore store = args[0].startsWith("http") ? new PolicyStore(URI.create(args[0]), options)
                 : new PolicyStore(snapshot, options);

@@ -88,7 +88,7 @@ public final class PolicyStore implements AutoCloseable {
             stats.failed("no policy");
             throw error;
         }
-        Decision decision = new Decision(served.policy(), served.rung().mode());
+        Decision decision = new Decision(served.policy(), served.rung().mode(), options.watch());
         T found;
         try {
             found = answer.apply(decision);
@@ -154,6 +154,7 @@ public final class PolicyStore implements AutoCloseable {
         out.put("ignored_keys", new LinkedHashMap<String, Object>(tally.ignoredKeys()));
         out.put("mistyped_requests", tally.mistypedRequests());
         out.putAll(stats.summary());
+        if (options.watch() != null) out.put("drift", options.watch().stats());
         return out;
     }
 }

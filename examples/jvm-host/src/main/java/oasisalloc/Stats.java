@@ -112,7 +112,30 @@ public final class Stats {
         text.counter("loaded_snapshots_total", "Snapshots that became active", stats.get("loaded_snapshots"));
         text.counters("refused_snapshots_total", "Snapshots that were refused, by reason", "reason",
                 stats.get("refused_snapshots"));
+        if (stats.containsKey("drift")) drift(text, Json.object(stats.get("drift")));
         return text.toString();
+    }
+
+    private static void drift(Exposition text, Map<String, Object> stats) {
+        List<Object> found = Json.list(stats.get("drift"));
+        text.gauges("drift_stability", "Population stability index", "name", by("stability", found));
+        text.gauges("drift_distance", "Distance of the distribution from the reference", "name",
+                by("distance", found));
+        text.gauges("drift_missing", "Share without a value or label", "name", by("missing_now", found));
+        text.gauges("drift_unseen_labels", "Share of labels that the reference does not have", "name",
+                by("unseen", found));
+        text.gauges("drift_rows", "Values that were looked at since the last restart", "name", by("rows", found));
+        Map<String, Object> alarms = by("name", found);
+        alarms.replaceAll((name, same) -> Json.list(stats.get("alarms")).contains(name) ? 1 : 0);
+        text.gauges("drift_alarm", "1 for an alarm", "name", alarms);
+        text.gauge("drift_unseen_items", "Share of candidates that were not in the solve", stats.get("unseen_items"));
+    }
+
+    /** A member of every column and key, by name. */
+    private static Map<String, Object> by(String member, List<Object> found) {
+        Map<String, Object> out = new LinkedHashMap<>();
+        for (Object one : found) out.put((String) Json.object(one).get("name"), Json.object(one).get(member));
+        return out;
     }
 
     private static String quantileName(double share) {

@@ -50,6 +50,7 @@ public final class StoreScript {
             case "publish" -> store.publish(Path.of(argument)).id();
             case "apply" -> store.apply(argument);
             case "request" -> request(argument);
+            case "drift" -> drift(argument);
             case "prometheus" -> Stats.prometheus(store.stats());
             default -> throw new IllegalArgumentException(command);
         };
@@ -72,10 +73,33 @@ public final class StoreScript {
             if (remember != null) trust = trust.withRemember(Path.of(remember));
             how = how.withTrust((Boolean) options.get("required") ? trust : trust.optional());
         }
+        if (options.containsKey("sketch"))
+            how = how.withWatch(watch((String) options.get("sketch"), Json.object(options.get("watch"))));
         if (store != null) store.close();
         boolean isAddress = place.startsWith("http");
         store = isAddress ? new PolicyStore(URI.create(place), how) : new PolicyStore(Path.of(place), how);
         return true;
+    }
+
+    private static DriftWatch watch(String sketch, Map<String, Object> of) {
+        return new DriftWatch(Sketch.parse(sketch), DriftOptions.DEFAULT
+                .withSample(Json.whole(of.get("every")), Json.whole(of.get("candidates")))
+                .withAlarms(Json.number(of.get("start")), Json.number(of.get("end")), Json.whole(of.get("rows"))));
+    }
+
+    /** What a watch says of the requests of a file of tests/golden; a missing number is null. */
+    private static Object drift(String argument) {
+        Map<String, Object> golden = Json.object(Json.parse(argument));
+        DriftWatch watch = watch(JsonText.of(golden.get("reference")), Json.object(golden.get("watch")));
+        for (Object one : Json.list(golden.get("requests"))) {
+            Map<String, Object> request = Json.object(one);
+            Map<String, double[]> columns = new LinkedHashMap<>();
+            Json.object(request.get("columns")).forEach((name, column) -> columns.put(name, Json.list(column).stream()
+                    .mapToDouble(value -> value == null ? Double.NaN : Json.number(value)).toArray()));
+            int[] items = Json.list(request.get("items")).stream().mapToInt(Json::whole).toArray();
+            watch.seen(items, columns, request.get("user"));
+        }
+        return watch.stats();
     }
 
     /** The answer of the active policy. */
@@ -89,6 +113,7 @@ public final class StoreScript {
             Json.object(of.get("columns")).forEach((name, column) ->
                     columns.put(name, Json.list(column).stream().mapToDouble(Json::number).toArray()));
             Ranking ranking = policy.rank(policy.user(of.get("user")), items, columns, SlateOptions.DEFAULT);
+            decision.saw(items, columns, of.get("user"), ranking.scores());
             Map<String, Object> out = new LinkedHashMap<>();
             out.put("policy_id", policy.id());
             out.put("scores", ranking.scores());
