@@ -78,7 +78,8 @@ class Model:
             matrix = sp.csc_array(sp.vstack([filled, copied]))
         else:
             extra = self.linked.shape[0]
-            parts = [[filled, None], [copied, -sp.eye_array(extra, format="csr")], [None, self.link]]
+            own = -sp.csr_array(sp.eye_array(extra))
+            parts: list[list[sp.csr_array | None]] = [[filled, None], [copied, own], [None, self.link]]
             matrix = sp.csc_array(sp.block_array(parts))
             lower.append(np.zeros(extra))
             upper.append(np.zeros(extra))
