@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import oasis_alloc as oa
+from benchmarks import counted_programs as counted
 from benchmarks import shape_counters
 from oasis_alloc import kernels
 from oasis_alloc.data.keys import Key
@@ -149,6 +150,12 @@ PROBLEMS: dict[str, tuple[Callable[[], oa.Problem], float]] = {
     "gini welfare of artists to 1e-6, 5e5 pairs": (lambda: gini(market(10_000, 50, 200)), 1e-6),
     "rules of slates, 5e4 pairs": (lambda: ruled(market(1_000, 50, 200)), 1e-3),
     "conflict, 1e4 pairs": (lambda: conflict(market(200, 50, 60)), 1e-4),
+    "guard, 1e5 pairs": (lambda: counted.guarded(counted.market(2_000, 50, 200), None), 1e-4),
+    "guards of markets, 1e5 pairs": (lambda: counted.guarded(counted.market(2_000, 50, 200), "market"), 1e-4),
+    "slates, one label, 1e5 pairs": (lambda: counted.one_label(counted.market(2_000, 50, 200)), 1e-4),
+    "slates, several labels, 1e5 pairs": (lambda: counted.several_labels(counted.market(2_000, 50, 200)), 1e-4),
+    "log over thin artists, 2e5 pairs": (lambda: counted.thin(counted.market(2_000, 100, 500)), 1e-4),
+    "cap per person and campaign, 2e5 pairs": (lambda: counted.by_person(counted.market(4_000, 50, 200)), 1e-4),
     **{f"long lists, {rule}, 1e5 pairs": (partial(long_lists, rule), 1e-4) for rule in LONG_LISTS},
 }
 

@@ -204,7 +204,7 @@ class Candidates(ByFields):
         from oasis_alloc.data.frames import read
 
         made = read(pairs, users=users, items=items, user=user, item=item, columns=columns)
-        of_rows = {"pairs": pairs[user]} if hasattr(pairs, "iloc") else {}
+        of_rows = {"pairs": cast(Any, pairs)[user]} if hasattr(pairs, "iloc") else {}
         _, deviations = pairs_in_one_order(None, of_rows, uncertainty)
         sd = checked_uncertainty(deviations, made["columns"], made["indptr"], made["row"])
         return cls(**made, uncertainty=sd)

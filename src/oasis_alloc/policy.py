@@ -5,11 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Hashable, Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.seeds import Rng, as_seed
 from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike, LabelsLike
 from oasis_alloc.serving.batch.batched import Batched
@@ -27,10 +26,8 @@ from oasis_alloc.serving.request.sampling import Sample, Sampler
 from oasis_alloc.serving.request.target_shares import TargetShares
 from oasis_alloc.serving.schema import Schema, schema_of
 
-if TYPE_CHECKING:
-    from oasis_alloc.candidates import Candidates
 
-
+@suggesting
 class Policy(Batched):
     """Prices, weights and rules for serving; made by `solution.policy()` or `Policy.load`. Immutable, thread-safe.
 
@@ -328,26 +325,6 @@ class Policy(Batched):
         if diversify is not None or embeddings is not None:
             return prepared(self._scorer, max_candidates, k, diversify, embeddings)
         return Prepared(self._scorer, max_candidates, k)
-
-    def to_parquet(self, candidates: Candidates, path: str | Path) -> int:
-        """Write boosts and slates of all candidates, user by user, and return the number of rows.
-
-        Columns: the ids of user and item under the candidates' names, `boost` (to add to the organic score), `score`,
-        and `rank`, the place in the slate from 0, or -1 if it is not shown. If an id column has one of these
-        names, `_` is added to the name. Written in row groups; the file appears when it is complete. Candidates may
-        differ from those of the solve: items are matched by id, users by label. Candidates in Parquet files are read
-        user by user, within their `memory`.
-
-        Raises
-        ------
-        InputError
-            For candidates without a column or a user key that scores depend on, and for files that have changed.
-        MissingDependencyError
-            Without pyarrow.
-        """
-        from oasis_alloc.serving.batch.export import to_parquet
-
-        return to_parquet(self, self.encode, candidates, path)
 
     def warmup(self, draws: bool = True) -> dict[str, float]:
         """Compile all kernels that requests run, or load them from the cache, and return the seconds of each.

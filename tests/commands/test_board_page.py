@@ -463,7 +463,9 @@ def test_the_slider_responds_in_150_ms_at_a_million_pairs(browser: Any) -> None:
         begun = time.thread_time()
         get(board, "quote", key="campaign", label=label, units=str(k * most // 6))
         answered.append(1000.0 * (time.thread_time() - begun))
-    print(f"slider: shown after {sorted(shown)} ms, exact after {sorted(exact)} ms, {sorted(answered)} of the processor")
+    print(
+        f"slider: shown after {sorted(shown)} ms, exact after {sorted(exact)} ms, {sorted(answered)} of the processor"
+    )
     assert sorted(shown)[2] < SLIDER
     assert min(answered) < SLIDER
 

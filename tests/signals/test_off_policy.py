@@ -230,7 +230,7 @@ def test_few_outcomes_do_not_compare_policies() -> None:
         ({"outcomes": np.array([0.0, -1e200])}, "outcomes, row 1: -1e\\+200; expected a number of a size"),
         ({"logged": np.array([0.5, 1e-320])}, "logged, row 1: .*; expected a propensity above 0"),
         ({"expected": np.array([1e300, 1.0])}, "expected, row 0: 1e\\+300; expected a number of a size"),
-        ({"outcomes": np.ma.masked_array([1.0, 0.0], [True, False])}, "outcomes: 1 rows are masked"),
+        ({"outcomes": np.ma.masked_array([1.0, 0.0], [True, False])}, "outcomes: some rows are masked"),
         ({"outcomes": np.array([b"1", b"0"])}, "outcomes: expected numbers"),
         ({"outcomes": np.array(["2026-01-01", "2026-01-02"], "M8[D]")}, "outcomes: expected numbers"),
     ],

@@ -115,7 +115,7 @@ def test_numbers_that_no_sum_holds_are_named() -> None:
     for change, words in (
         ({"predictions": np.full(4, 1e308)}, "predictions: row 0 is 1e\\+308"),
         ({"propensities": np.full(4, 1e-300)}, "propensities: row 0 is 1e-300"),
-        ({"predictions": np.ma.masked_array(p, y > 0)}, "predictions: 2 rows are masked"),
+        ({"predictions": np.ma.masked_array(p, y > 0)}, "predictions: some rows are masked"),
     ):
         with pytest.raises(oa.InputError, match=words):
             oa.SelectedError.from_randomized(**{"predictions": p, "outcomes": y, "propensities": q} | change)

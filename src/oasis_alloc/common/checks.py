@@ -12,6 +12,8 @@ from oasis_alloc.errors import InputError
 
 _NO_NUMBERS = (bool, np.bool_, np.timedelta64, np.datetime64)  # NumPy counts a timedelta64 as an integer
 
+LARGEST = 1e50  # size of numbers, and of 1 / propensity, whose squares can be added up
+
 
 def as_whole(value: object) -> int | None:
     """A whole number as a Python int, or None for anything else: booleans, times, fractions, texts and so on.

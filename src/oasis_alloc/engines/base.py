@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from oasis_alloc.program.narrowing import Narrowing
 from oasis_alloc.program.own_rows import OwnRows
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
+
+if TYPE_CHECKING:
+    from oasis_alloc.engines.core import Core
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +68,8 @@ class StaleVisit(RuntimeError):
 class VisitMemory(Protocol):
     """Data that an engine keeps of its last visit; use it through `Visit`, which checks that it is the last one."""
 
-    visits: int
+    @property
+    def visits(self) -> int: ...
 
     def last_curvature(self, direction: Floats) -> Floats: ...
 
@@ -99,7 +103,7 @@ class Survey:
     lowest: float  # sum of the negative parts of v: a lower bound on the value of slates
     min_totals: Floats  # (n_rows,) the totals with every candidate shown, only their negative parts ...
     max_totals: Floats  # ... and only their positive parts
-    typical: Floats  # (n_rows,) mean of the absolute parts that a pair in a row adds to it, 0 without pairs
+    typical: Floats  # (n_rows,) mean of the absolute parts that a pair in a row adds to it; see row_units.py
     mark: float  # a fingerprint of the values and classes of pairs
 
     def narrowed(self, narrowing: Narrowing) -> Survey:
@@ -181,6 +185,10 @@ class Engine(Protocol):
 
     def plain(self) -> Engine:
         """Another engine of the same kind, over the same program with only the sizes of slates as rules."""
+        ...
+
+    def core(self, split: PairSplit) -> Core:
+        """Visits to the pairs that a decision leaves open, and to the shown ones of the same users."""
         ...
 
     def follow(self, other: Any, gamma: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ from oasis_alloc.program.own_rows import OwnRows
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
 
+if TYPE_CHECKING:
+    from oasis_alloc.engines.core import Core
+
 _MAX_CHUNKS, _FEW_CHUNKS = 64, 8
 _PAIRS_A_CELL = 32  # pairs per cell of a chunk's tables
 _TABLE_BYTES = 1 << 28  # for all chunks' tables together
@@ -49,6 +52,7 @@ class Chunked(Surveyed):
         self.passes = 0.0
         self.visits = 0
         self._sizes = SIZES.now
+        self._threads: int | None = 1
         n_tables = len(program.base)
         table_bytes = n_tables * program.n_cells * 8 * 2
         most = max(_MAX_CHUNKS, program.n_pairs // self._sizes.large_chunk_pairs)
@@ -336,6 +340,11 @@ class Chunked(Surveyed):
 
         self._chunks(job)
         return values
+
+    def core(self, split: PairSplit) -> Core:
+        from oasis_alloc.engines.core import Core
+
+        return Core(self, split, self._threads)
 
     def follow(self, other: Chunked, gamma: float) -> None:
         self._threshold[:] = other._threshold

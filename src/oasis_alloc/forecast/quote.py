@@ -53,7 +53,8 @@ def quote(
     certify
         False: from the prices of the solution, in one visit to the campaign's users. `cost.low` is the bound that
         duality gives; `cost.high` is proven by exchanges within slates that keep all limits, where these deliver the
-        units. True: a few passes from a warm start prove the cost from both sides.
+        units. True: the cost is proven from both sides to `gap`, by a few passes from a warm start where that bracket
+        is wider.
     gap
         Width of the proven cost, as a share of the objective, at which `certify` is content; the gap of the solution
         itself comes on top. For the cost of a small campaign give less than the default.

@@ -20,10 +20,13 @@ _FAR = 1e3  # factor by which a row's own numbers are larger or smaller than its
 
 
 def typical_sizes(program: Program, positive: Floats, negative: Floats) -> Floats:
-    """(n_rows,) what a pair in a row adds to it on average, in absolute numbers; 0 without pairs.
+    """(n_rows,) what a pair in a row adds to it on average, in absolute numbers.
 
     From tables (K + 1, n_cells) of the positive and negative parts of all columns; those of exposure are counts.
+    Of exposure alone every pair adds the same, which is the unit already.
     """
+    if len(program.base) == 1:
+        return program.row_scale
     mean = np.zeros(program.arithmetic.shape[1])
     for matrix, up, down in zip(program.base, positive, negative, strict=True):
         pairs = np.asarray(matrix @ positive[0])

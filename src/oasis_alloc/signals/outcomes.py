@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.checks import as_real
+from oasis_alloc.common.checks import LARGEST, as_real
 from oasis_alloc.common.labels import as_listed, storable
 from oasis_alloc.common.types import Floats, Ints, LabelsLike
 from oasis_alloc.data.keys import as_vector
 from oasis_alloc.data.validation import as_column
 from oasis_alloc.errors import InputError
 from oasis_alloc.serving.schema import shown
-
-LARGEST = 1e50  # size of numbers, and of 1 / propensity, whose squares can be added up
 
 
 def numbers(name: str, given: npt.ArrayLike, n: int | None = None) -> Floats:
@@ -26,7 +24,7 @@ def numbers(name: str, given: npt.ArrayLike, n: int | None = None) -> Floats:
     if n is not None and len(given) != n:
         raise InputError(f"{name}: {len(given):,} rows; expected {n:,}, one per score.")
     if np.ma.is_masked(given):
-        raise InputError(f"{name}: {np.ma.count_masked(given):,} rows are masked; expected numbers. Leave them out.")
+        raise InputError(f"{name}: some rows are masked; expected numbers. Leave these rows out.")
     out = np.asarray(as_column(name, given, len(given)), np.float64)
     bad = np.flatnonzero(np.abs(out) > LARGEST)
     if bad.size:

@@ -26,7 +26,6 @@ from oasis_alloc.solvers.dual import (
     optimize,
     reporting,
     sample_stride,
-    typical_without_rules,
     with_all_users,
 )
 from oasis_alloc.solvers.evaluation import evaluate
@@ -36,7 +35,9 @@ from oasis_alloc.solvers.kept import WarmStart
 from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.newcomers import with_newcomers
 from oasis_alloc.solvers.newton import Point, SmoothedDual, newton_direction
+from oasis_alloc.solvers.primal_recovery import ends_with_slates
 from oasis_alloc.solvers.settings import DUAL, DualSettings
+from oasis_alloc.solvers.typical import typical_without_rules
 
 _EXACT = 1e-3  # of the tolerance, that an earlier allocation may violate limits by, and by how much more than before
 _SAMPLED_GAMMA = 1e-6  # smoothing of a visit to a sample for its bound alone, in typical scores
@@ -54,7 +55,8 @@ def solve_again(engine: Engine, monitor: Monitor, warm: WarmStart, settings: Dua
 
     def run(engine: Engine, narrowing: Narrowing | None) -> None:
         nonlocal cold
-        dual = SmoothedDual(engine, reporting(engine, monitor), settings)
+        slates = ends_with_slates(engine, monitor.target, settings)
+        dual = SmoothedDual(engine, reporting(engine, monitor), settings, slates)
         cold = not _from_earlier(Run(engine, monitor, dual, settings, True, 1, 1, typical, typical), warm, narrowing)
 
     if engine.program.row.size:

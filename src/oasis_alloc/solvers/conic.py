@@ -19,12 +19,12 @@ from oasis_alloc.engines.base import Engine
 from oasis_alloc.errors import SolverError
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program, RowBlock
-from oasis_alloc.solvers.dual import price_of_functions
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.highs import without_banner
 from oasis_alloc.solvers.monitor import Monitor, Status, Stop
 from oasis_alloc.solvers.slate_rows import SlateRows, slate_rows
+from oasis_alloc.solvers.typical import price_of_functions
 from oasis_alloc.statement.functions.band import conic_band
 from oasis_alloc.statement.functions.base import Conic
 

@@ -12,6 +12,7 @@ Every visit to all users gives the unsmoothed bound; the best is kept.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +25,11 @@ from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import finish_rounds, margin_for
 from oasis_alloc.solvers.monitor import Monitor, SuspectedInfeasible
+from oasis_alloc.solvers.nearby import Nearby
 from oasis_alloc.solvers.newton import Check, Point, SmoothedDual, minimize, newton_direction
-from oasis_alloc.solvers.primal_recovery import gap_ratio, recover_primal
+from oasis_alloc.solvers.primal_recovery import ends_with_slates, gap_ratio, recover_primal
 from oasis_alloc.solvers.settings import DUAL, DualSettings
+from oasis_alloc.solvers.typical import slots_of_one_size, typical_without_rules
 
 
 def optimize(
@@ -98,7 +101,8 @@ class Run:
         stride = 1 if warm else sample_stride(program, settings.slots_per_row, settings)
         rough = 1 if warm else sample_stride(program, settings.min_slots_per_row, settings)
         typical = monitor.typical = typical_without_rules(engine, stride, rough, settings)
-        dual = SmoothedDual(engine, reporting(engine, monitor), settings)
+        slates = ends_with_slates(engine, monitor.target, settings)
+        dual = SmoothedDual(engine, reporting(engine, monitor), settings, slates)
         return cls(engine, monitor, dual, settings, warm, stride, rough, typical, typical if scale is None else scale)
 
     @property
@@ -197,27 +201,36 @@ def without_rules(run: Run, start: Floats, gamma: float) -> tuple[Floats, float]
 
 def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
     """Reduce the smoothing; (the last point, pairs for the finisher), or None if the gap is reached."""
-    monitor, dual, settings = run.monitor, run.dual, run.settings
+    with closing(Nearby(run.dual, run.monitor)) as near:
+        return _with_less_smoothing(run, near, point)
+
+
+def _with_less_smoothing(run: Run, near: Nearby, point: Point) -> tuple[Point, int] | None:
+    """As `with_all_users`, which ends visits to some of the pairs."""
+    monitor, settings = run.monitor, run.settings
     fractional, recovery_tries, last = np.inf, settings.recovery_tries, settings.last_gamma
     before, ratio, power = np.inf, settings.gamma_ratio, 2.0
     if run.engine.survey().size == 0.0:  # no pair has a value
         recovery_tries, last = settings.worthless_tries, settings.last_worthless_gamma
     max_steps = 2 * settings.few_steps if run.ruled else settings.max_steps
     while True:
-        point, gamma = minimize(dual, point, 1, settings.rough, max_steps), point.gamma
-        times = gap_ratio(dual, monitor, point, undecided_wanted(dual, point)) if recovery_tries else np.inf
+        if before < np.inf and (before <= settings.core_soon or not near.dual.settled(point, settings.rough)):
+            point = near.enter(point)  # steps follow until slates are good enough
+        point, gamma = minimize(near.dual, point, 1, settings.rough, max_steps), point.gamma
+        times = gap_ratio(near.dual, monitor, point, undecided_wanted(near.dual, point)) if recovery_tries else np.inf
         if times <= 1.0:
             recovery_tries -= 1
-            point, reached = recover_primal(run.engine, monitor, dual, point, run.unit)
+            point, reached = recover_primal(run.engine, monitor, near, point, run.unit)
             if reached:
                 return None
-        wanted = undecided_wanted(dual, point)
+        wanted = undecided_wanted(near.dual, point)
         if monitor.may_conflict and runaway(point, run.unit, settings):
             raise SuspectedInfeasible
         # pairs that stay tied although the smoothing is finer than the values
         tied = point.visit.fractional > settings.tied_share * fractional and gamma < settings.tied_gamma * run.typical
         finishes = times == np.inf and (tied or ready_for_finisher(run, point, wanted))
         if finishes or gamma <= last * run.unit:
+            point = near.leave(point)
             return point, with_ties(run, point, wanted)
         fractional = point.visit.fractional
         # the loss from smoothing falls with a power of it, of 1 to 2: stop where slates would be good enough
@@ -226,7 +239,7 @@ def with_all_users(run: Run, point: Point) -> tuple[Point, int] | None:
         ratio = settings.gamma_ratio
         ratio = min(ratio, (times / settings.recovery_aim) ** (1.0 / power)) if times > 1.0 else ratio
         before = times
-        point = dual.at(point.z, gamma / ratio)
+        point = near.dual.at(point.z, gamma / ratio)
 
 
 def with_ties(run: Run, point: Point, wanted: int) -> int:
@@ -346,48 +359,6 @@ def undecided_wanted(dual: SmoothedDual, point: Point) -> int:
         each[block.rows] = settings.undecided_per_curved_row
     active = np.unique(program.row[~dual.at_bound(point)])
     return max(settings.min_undecided, min(int(each[active].sum()), settings.max_undecided))
-
-
-def slots_of_one_size(program: Program) -> float:
-    """Slots that can be filled where every user has the largest size, as without rules."""
-    return float(np.minimum(np.diff(program.indptr), program.size).sum())
-
-
-def typical_without_rules(engine: Engine, stride: int, rough_stride: int, settings: DualSettings) -> float:
-    """The typical score of slates that only have sizes; with rules, of the rougher sample."""
-    if engine.program.rules is None:
-        return typical_score(engine, stride, settings)
-    with engine.plain() as plain:
-        return typical_score(plain, rough_stride, settings)
-
-
-def typical_score(engine: Engine, stride: int, settings: DualSettings) -> float:
-    """Mean value of a slot without prices; if no value is positive, the typical size of values."""
-    program = engine.program
-    size = engine.survey().size
-    visit = engine.visit(np.zeros(program.n_rows), max(size, 1e-300), stride)
-    slots = slots_of_one_size(program)
-    return max(visit.bound / max(1.0, slots), size) or price_of_functions(program, visit.totals, settings)
-
-
-def price_of_functions(program: Program, totals: Floats, settings: DualSettings | None = None) -> float:
-    """Typical price that functions give a pair at some totals: the size of scores if all values are 0.
-
-    1 without functions, or if it is about that size: a start needs only the order of magnitude.
-    """
-    ordinary = (DUAL.now if settings is None else settings).ordinary
-    paid = [0.0]
-    largest = {block.name: function.largest() for block, function in program.supports}
-    for block in program.blocks:
-        function, unit = block.function, program.row_scale[block.rows]
-        if function.is_curved:
-            prices = np.abs(function.price_at(totals[block.rows]))
-        else:
-            prices = largest.get(block.name, function.band()[2])
-        known = (prices * unit)[np.isfinite(prices)]
-        paid.append(float(known.mean()) if known.size else 0.0)
-    typical = max(paid)
-    return typical if typical > 0.0 and not 1.0 / ordinary <= typical <= ordinary else 1.0
 
 
 def smoothing_error(point: Point, monitor: Monitor) -> float:

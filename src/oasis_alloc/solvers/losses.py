@@ -29,13 +29,12 @@ def lost_by_supports(program: Program, prices: Floats, totals: Floats) -> float:
 
 
 def lost_by_curves(program: Program, prices: Floats, totals: Floats) -> float:
-    """What curved functions lose at these totals, of those that charge a price: the others only pay for what is shown.
+    """What curved functions lose at these totals: at these prices they would have other ones.
 
     At most infinite, where a total is outside the domain.
     """
     lost = 0.0
     for block in program.curved:
         own, there = prices[block.rows], totals[block.rows]
-        if own.max(initial=0.0) > 0.0:
-            lost += block.function.conjugate(own) - float(own @ there) - block.function.value(there)
+        lost += block.function.conjugate(own) - float(own @ there) - block.function.value(there)
     return max(0.0, lost)

@@ -19,7 +19,7 @@ from oasis_alloc.common.types import Floats
 from oasis_alloc.engines.base import Engine, Visit
 from oasis_alloc.program.program import Conjugate, Program, RowBlock
 from oasis_alloc.solvers.coupled import Model, coupled_direction
-from oasis_alloc.solvers.losses import lost_by_smoothing, lost_by_supports
+from oasis_alloc.solvers.losses import lost_by_curves, lost_by_smoothing, lost_by_supports
 from oasis_alloc.solvers.settings import DualSettings
 
 _FLATTEST = 1e-200  # curvature below which a total does not move at all: its inverse is a number, and so are products
@@ -49,7 +49,8 @@ Check = Callable[[Point, int], None]
 class SmoothedDual:
     """Evaluates the smoothed dual of the engine's program."""
 
-    def __init__(self, engine: Engine, check: Check, settings: DualSettings) -> None:
+    def __init__(self, engine: Engine, check: Check, settings: DualSettings, curves_count: bool = False) -> None:
+        self.curves_count = curves_count  # whether what curved functions lose decides when points are settled
         self.engine = engine
         self.settings = settings
         self.program = engine.program
@@ -90,6 +91,10 @@ class SmoothedDual:
         memory = self.settings.memory
         self._typical = new if self._typical is None else memory * self._typical + (1 - memory) * new
 
+    def remember_like(self, other: SmoothedDual) -> None:
+        """Begin with the curvature that another dual of the same rows remembers."""
+        self._typical = other._typical
+
     def typical(self, point: Point) -> Floats:
         """Lower bound on the curvature, by row.
 
@@ -98,7 +103,8 @@ class SmoothedDual:
         row that never had any uses its totals.
         """
         assert self._typical is not None  # set by `at`, which made the point
-        return np.where(self._typical > 0.0, self.settings.typical * self._typical, self._unknown(point))
+        share = self.settings.typical_of_curves if self.curves_count else self.settings.typical
+        return np.where(self._typical > 0.0, share * self._typical, self._unknown(point))
 
     def _unknown(self, point: Point) -> Floats:
         """The least curvature of a row that never had a fractional pair."""
@@ -144,10 +150,15 @@ class SmoothedDual:
         """True if the residual is within a tolerance, and coupled prices cost little compared with the smoothing.
 
         One of these can be far off for the group that is worst off: few totals, and much of what the function is worth.
+        So can a price of a curved function: a group that gets nothing at its price counts for nothing in the residual.
         """
         if self.residual(point, self.settings.shared) > tolerance:
             return False
         program, visit = self.program, point.visit
+        if self.curves_count:
+            lost = lost_by_curves(program, visit.prices, visit.totals)
+            if lost > self.settings.curves * lost_by_smoothing(program, visit):
+                return False
         if not program.supports:
             return True
         lost = lost_by_supports(program, visit.prices, visit.totals)

@@ -15,13 +15,14 @@ from functools import partial
 
 import numpy as np
 
-from oasis_alloc.common.verdicts import FEASIBLE
+from oasis_alloc.common.verdicts import FEASIBLE, relative_gap
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.losses import lost_by_curves, lost_by_smoothing, lost_by_supports
 from oasis_alloc.solvers.monitor import Monitor
+from oasis_alloc.solvers.nearby import Nearby
 from oasis_alloc.solvers.newton import Point, SmoothedDual, minimize
 from oasis_alloc.solvers.refilling import refilled, shown_by_user
 from oasis_alloc.solvers.repair import only_caps, rebalance, trimmed
@@ -46,6 +47,8 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
     times = lost_by_smoothing(program, point.visit) / size / (settings.smoothing_share * float(monitor.target))
     if dual.engine.own_rows is not None:  # rows of every user: the linear program would have them all
         return times
+    if dual.curves_count:
+        return times
     pieces = sum(function.linear_size() for _, function in program.supports)
     if undecided + settings.pairs_per_piece * pieces >= settings.large:
         return times  # whatever is fractional: the linear program would take longer than the passes that are left
@@ -58,29 +61,38 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
     return times if point.visit.fractional >= per_row * moving * max(np.sqrt(times), 1.0) else np.inf
 
 
-def recover_primal(
-    engine: Engine, monitor: Monitor, dual: SmoothedDual, point: Point, scale: float
-) -> tuple[Point, bool]:
+def ends_with_slates(engine: Engine, gap: float, settings: DualSettings) -> bool:
+    """True where curved functions make the smoothed slates the better end of a solve to a gap.
+
+    Its linear program needs a round for every few steps of all their prices, as their chords are not valid further.
+    """
+    program = engine.program
+    return bool(program.curved) and program.rules is None and gap >= settings.curved_gap and only_caps(engine)
+
+
+def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point, scale: float) -> tuple[Point, bool]:
     """Continue until the limits are met and offer the slates; (the last point, True if the gap is reached).
 
     `scale` is the typical score. Where there are only caps, rough prices do: without rules what is too much is moved to
     other pairs, for about gamma a unit; with rules it is taken off.
     """
-    program, settings = engine.program, dual.settings
+    program, settings = engine.program, near.dual.settings
     monitor.enter("recovery")
     may_drop = only_caps(engine)
     may_move = may_drop and program.rules is None and not program.supports
-    for part in settings.moved if may_drop else (0.0,):
+    parts = settings.moved if may_drop else (0.0,)
+    for part in parts:
         if may_move:
             enough = partial(_few, program, monitor, settings, part * monitor.target, scale)
         elif may_drop:
             enough = partial(_cheap, program, monitor, part * monitor.target)
         else:
-            enough = partial(_met, dual, monitor)
-        point = minimize(dual, point, 1, enough, settings.recovery_steps)
+            enough = partial(_met, near.all, monitor)
+        point = point if enough(point) else near.enter(point)
+        point = minimize(near.dual, point, 1, enough, settings.recovery_steps)
         if not may_drop and _violation(program, point) > FEASIBLE:
             break
-        point = dual.here(point)  # its slates are needed
+        point = near.dual.here(point)  # its slates are needed
         prices = program.prices(point.z)
         positions, x = point.visit.slates()
         if may_move:
@@ -91,12 +103,27 @@ def recover_primal(
             less = trimmed(engine, positions, x, point.visit.totals)
             x = x if less is None else less
         monitor.offer(evaluate(engine, positions, x))
+        if near.is_part:
+            if part != parts[-1] and not _promising(program, monitor, point):
+                continue
+            if program.rules is None:
+                point = near.leave(point)
         if program.rules is not None or not (monitor.reached or may_move):
             bound_at(engine, monitor, prices, scale, settings)
         if monitor.reached:
             break
+        point = near.leave(point)
     monitor.enter("passes")
     return point, monitor.reached
+
+
+def _promising(program: Program, monitor: Monitor, point: Point) -> bool:
+    """Whether the best allocation reaches the gap if a visit to all users finds the bound of some of their pairs."""
+    best, visit = monitor.best, point.visit
+    if best is None or not best.feasible:
+        return False
+    bound = min(monitor.bound, visit.bound + program.conjugate(visit.prices))
+    return relative_gap(bound, best.value, best.size, monitor.rounding) <= monitor.target
 
 
 def _violation(program: Program, point: Point) -> float:

@@ -41,6 +41,12 @@ class DualSettings:
     large_sample: int = 1 << 22
     slots_per_row: int = 20  # in a sample, for every row that it has to price
     min_slots_per_row: int = 10  # the same where all users are asked next at the same gamma; 4 led curved rows astray
+    # visits to only the pairs that may still change (nearby.py)
+    core_margin: float = 3.0  # smoothings that margins have at least
+    core_steps: float = 3.0  # Newton steps that they have
+    core_share: float = 0.35  # share of the pairs up to which that saves passes
+    core_soon: float = 30.0  # times the loss that smoothing may have, from which its end is near
+    core_pairs: int = 20_000  # pairs of a program from which it does
     # the input of the finisher (dual.py)
     undecided_per_row: int = 10  # pairs for every row that has a price
     undecided_per_curved_row: int = 1  # a curved total that is a little off costs the square of it
@@ -79,12 +85,14 @@ class DualSettings:
     cut: float = 0.03  # share of a function's totals whose prices were cut, from which they are still on their way
     sure: float = 0.1  # share of a residual's limit that will do after such a step
     shared: float = 10.0  # factor of the residual for coupled prices: they move far, and add up
+    curves: float = 0.5  # share of what smoothing loses that curved functions may lose, where slates are the end
     settled: float = 0.1  # share of what smoothing loses that coupled prices may lose
     beyond: float = 0.5  # share of the way between totals by which a step may go past them
     agreed: float = 0.2  # share of the promised decrease from which longer steps are tried
     straight: float = 0.9  # the same from which steps of coupled prices may be as long as they get
     memory: float = 0.5  # weight of earlier visits in the typical curvature
     typical: float = 0.3  # share of the typical curvature that a row is given at least
+    typical_of_curves: float = 0.6  # the same where curved functions count: their groups have few pairs each
     unknown: float = 0.01  # the same of a row without fractional pairs so far, as a share of its total over gamma
     few_totals: float = 1e-3  # share of the mean total that such a row counts as having
     coupled: float = 0.1  # the same of coupled prices with fractional pairs, as a share of that of those without
@@ -108,6 +116,7 @@ class DualSettings:
     fractional_per_coupled_row: float = 1.0  # the same with support functions and without rules
     fractional_per_coarse_row: float = 200.0  # the same without rules and curves, where the linear program is exact
     coarse_gap: float = 1e-5  # smallest requested gap for which few coarse rows end without the linear program
+    curved_gap: float = 2e-5  # requested gap from which curved functions end with slates where there are only caps
     lost: float = 0.1  # share of the gap that support functions may lose where limits are met to rounding
     pairs_per_piece: int = 10  # undecided pairs that take as long as a row of a support function's linear form
     large: int = 50_000  # undecided pairs from which a linear program takes longer than a few passes that are left

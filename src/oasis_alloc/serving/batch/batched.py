@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from numpy.typing import ArrayLike
@@ -52,6 +53,26 @@ class Batched(StoredPolicy):
         from oasis_alloc.serving.batch.score_parts import score_parts
 
         return score_parts(self, self.encode, candidates, {"policy_id": self.policy_id})
+
+    def to_parquet(self, candidates: Candidates, path: str | Path) -> int:
+        """Write boosts and slates of all candidates, user by user, and return the number of rows.
+
+        Columns: the ids of user and item under the candidates' names, `boost` (to add to the organic score), `score`,
+        and `rank`, the place in the slate from 0, or -1 if it is not shown. If an id column has one of these
+        names, `_` is added to the name. Written in row groups; the file appears when it is complete. Candidates may
+        differ from those of the solve: items are matched by id, users by label. Candidates in Parquet files are read
+        user by user, within their `memory`.
+
+        Raises
+        ------
+        InputError
+            For candidates without a column or a user key that scores depend on, and for files that have changed.
+        MissingDependencyError
+            Without pyarrow.
+        """
+        from oasis_alloc.serving.batch.export import to_parquet
+
+        return to_parquet(self, self.encode, candidates, path)
 
     def to_redis(
         self, candidates: Candidates, address: str, *, prefix: str = "oasis_alloc", grace: float = 60.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Self, TypeVar
 
+from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.file.codec import decode, encode
@@ -57,6 +58,7 @@ class StoredPolicy:
         write_arrays(path, *encode(self.data))
 
     @classmethod
+    @suggesting
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a policy that `save` wrote; everything is verified before anything is used.
 

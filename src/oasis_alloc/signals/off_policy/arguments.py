@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from oasis_alloc.common.checks import as_real, as_whole
+from oasis_alloc.common.checks import LARGEST, as_real, as_whole
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
 from oasis_alloc.signals.off_policy.intervals import KINDS
-from oasis_alloc.signals.outcomes import LARGEST
 
 _ABOVE = 1e-9  # propensities are sums of floats: so far above 1 they count as 1
 
@@ -79,7 +78,7 @@ def numbers(values: ArrayLike, name: str, shape: tuple[int, ...] | None = None, 
     if shape is not None and found.shape != shape:
         raise InputError(f"{name} has shape {found.shape}; expected {shape}, as outcomes.")
     if np.ma.is_masked(values):
-        raise InputError(f"{name}: {np.ma.count_masked(values):,} rows are masked; expected numbers. Leave them out.")
+        raise InputError(f"{name}: some rows are masked; expected numbers. Leave these rows out.")
     first_wrong(found, np.isfinite(found), name, "a finite number")
     first_wrong(found, np.abs(found) <= LARGEST, name, f"a number of a size up to {LARGEST:g}; use another unit")
     return found

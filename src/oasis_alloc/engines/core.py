@@ -1,0 +1,112 @@
+"""The pairs that may still change, at prices that are nearly right, and the users whom they belong to.
+
+A decision of prices (`Engine.decide`) says of every pair whether it is shown for certain, at prices that move by no
+more than some margins, or cannot be. A user with no open pair then has a slate that does not change, and what it adds
+is a constant and a linear function of the prices. A visit to the others, with only their open and shown pairs, is a
+visit to all users at a small part of its cost. It counts as that part of a pass.
+
+If prices move further, a pair that was left out may be missing, so what such a visit says is not a bound. The next
+visit to all users says what is true.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.engines.base import Engine, PairSplit, Visit
+from oasis_alloc.engines.threads import Threads
+from oasis_alloc.program.program import Program
+
+
+class Core:
+    """Visits users with open pairs, and adds what the others have; the source of data of these visits."""
+
+    def __init__(self, engine: Engine, split: PairSplit, threads: int | None) -> None:
+        self.program = program = engine.program
+        self._outer = engine
+        users, positions, indptr, fixed = _parts(program, split)
+        self._users, self._positions, self._fixed = users, positions, fixed
+        self.share = positions.size / max(1, program.n_pairs)
+        sums = engine.sums(fixed, np.ones(fixed.size))
+        self._value, self._totals, self._activity = sums.value, sums.totals, sums.activity
+        self._inner = Threads(_of_some(engine, users, positions, indptr), threads)
+
+    @property
+    def visits(self) -> int:
+        """Visits so far."""
+        return self._inner.visits
+
+    def visit(self, prices: Floats, gamma: float, stride: int = 1) -> Visit:
+        """As `Engine.visit` of all users."""
+        found = self._inner.visit(prices, gamma)
+        self._outer.passes += self.share
+        bound = self._value - float(prices @ self._totals)
+        return replace(
+            found,
+            smoothed=found.smoothed + bound - 0.5 * gamma * self._fixed.size,
+            bound=found.bound + bound,
+            value=found.value + self._value,
+            totals=found.totals + self._totals,
+            activity=found.activity + self._activity,
+            engine=self,
+        )
+
+    def last_curvature(self, direction: Floats) -> Floats:
+        return self._inner.last_curvature(direction)
+
+    def last_slates(self, prices: Floats, gamma: float) -> tuple[Ints, Floats]:
+        at, x = self._inner.last_slates(prices, gamma)
+        self._outer.passes += self.share
+        positions = np.concatenate([self._positions[at], self._fixed])
+        order = np.argsort(positions, kind="stable")
+        return positions[order], np.concatenate([x, np.ones(self._fixed.size)])[order]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._outer, name)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def _parts(program: Program, split: PairSplit) -> tuple[Ints, Ints, Ints, Ints]:
+    """(users with open pairs, their open and shown pairs, where each one's start, the shown pairs of the others)."""
+    indptr = program.indptr
+    open_ = np.zeros(program.n_users, np.bool_)
+    open_[program.users_of(split.undecided)] = True
+    owner = program.users_of(split.shown)
+    inside = open_[owner]
+    positions = np.sort(np.concatenate([split.undecided, split.shown[inside]]))
+    users = np.flatnonzero(open_)
+    starts = np.searchsorted(positions, indptr[users])
+    return users, positions, np.append(starts, positions.size).astype(np.int64), split.shown[~inside]
+
+
+def _of_some(engine: Engine, users: Ints, positions: Ints, indptr: Ints) -> Program:
+    """The program of some users with some of their pairs."""
+    program = engine.program
+    pairs = engine.take(positions)
+    store, at, rules = pairs.store, pairs.at, program.rules
+    if rules is not None:
+        rules = replace(
+            rules,
+            size=rules.size[users],
+            min_size=rules.min_size[users],
+            weight=rules.weight[users],
+            guard=store.guard[0, at] if rules.target.size else rules.guard,
+            target=rules.target[users] if rules.target.size else rules.target,
+        )
+    return replace(
+        program,
+        indptr=indptr,
+        code=store.code[at],
+        value=store.value[at],
+        extra=np.ascontiguousarray(store.extra[:, at]),
+        segment=program.segment[users],
+        rules=rules,
+        origin=None,
+        stream=None,
+    )
