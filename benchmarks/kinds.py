@@ -45,15 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the table; 1 where one of our own answers is not what was asked for."""
     options = _options(arguments)
     if options.child is not None:
-        _work(*options.child, options)
+        program, size, solver, file = options.child
+        _work(program, size, solver, file, options)
         return 0
     about = description()
     print(heading(about), flush=True)
     earlier = load(options.json) if options.resume and options.json is not None else None
     rows: list[dict[str, Any]] = [] if earlier is None else earlier["rows"]
     reached: dict[tuple[str, str], Reached] = {}
-    for row in sorted(rows, key=lambda row: row["pairs"]):
-        reached.setdefault((row["program"], row["solver"]), Reached()).note(row["pairs"], row)
+    for found in sorted(rows, key=lambda found: int(found["pairs"])):
+        reached.setdefault((found["program"], found["solver"]), Reached()).note(found["pairs"], found)
     for pairs in sorted(int(size) for size in options.pairs):
         for program in options.only:
             if any((row["pairs"], row["program"]) == (pairs, program) for row in rows):

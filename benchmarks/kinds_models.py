@@ -63,7 +63,7 @@ class Model:
     def falls(self) -> list[tuple[float, int]]:
         """(d_j, j): by how much the weight falls after slot j, where it does."""
         drop = self.weights - np.append(self.weights[1:], 0.0)
-        return [(float(drop[j]), j + 1) for j in np.flatnonzero(drop > 1e-12)]
+        return [(float(drop[j]), int(j) + 1) for j in np.flatnonzero(drop > 1e-12)]
 
     def linear(self) -> Linear:
         """The program in copies of the pairs, and one more variable per linked total."""
@@ -72,16 +72,17 @@ class Model:
         slates = sp.csr_array((np.ones(n), np.arange(n), np.arange(0, n + 1, self.degree)), shape=(self.users, n))
         slots = np.repeat([float(j) for _, j in falls], self.users)
         copied = sp.kron(sp.csr_array(drops[None, :]), self.rows if self.linked is None else self.linked, "csr")
-        blocks: list[list[sp.csr_array | None]] = [[sp.block_diag([slates] * len(falls), "csr"), None]]
+        filled = sp.block_diag([slates] * len(falls), "csr")
         lower, upper, extra = [np.full(slots.size, -np.inf)], [slots], 0
         if self.linked is None or self.link is None:
-            blocks.append([copied, None])
+            matrix = sp.csc_array(sp.vstack([filled, copied]))
         else:
             extra = self.linked.shape[0]
-            blocks += [[copied, -sp.eye_array(extra, format="csr")], [None, self.link]]
+            own = -sp.csr_array(sp.eye_array(extra))
+            parts: list[list[sp.csr_array | None]] = [[filled, None], [copied, own], [None, self.link]]
+            matrix = sp.csc_array(sp.block_array(parts))
             lower.append(np.zeros(extra))
             upper.append(np.zeros(extra))
-        matrix = sp.csc_array(sp.block_array(blocks) if extra else sp.vstack([row[0] for row in blocks]))
         return Linear(
             gain=np.append(np.kron(drops, self.value), np.zeros(extra)),
             matrix=matrix,
@@ -132,7 +133,7 @@ def _totals(given: Given, group: np.ndarray, n: int) -> sp.csr_array:
 
 
 def _by(given: Given, key: str) -> np.ndarray:
-    return np.asarray(given.cands.items[key].codes)[given.cands.item]
+    return np.asarray(np.asarray(given.cands.items[key].codes)[given.cands.item])
 
 
 def _model(given: Given, *more: tuple[sp.csr_array, Floats, Floats]) -> Model:
@@ -160,7 +161,7 @@ def _at_most(given: Given, fine: np.ndarray, limit: float) -> tuple[sp.csr_array
 def _owner(given: Given, of_user: np.ndarray, key: str) -> np.ndarray:
     """A number of the group (owner of the pair's user, label of its item)."""
     degree = given.cands.n_pairs // given.cands.n_users
-    return np.repeat(of_user, degree) * given.cands.items[key].n_groups + _by(given, key)
+    return np.asarray(np.repeat(of_user, degree) * given.cands.items[key].n_groups + _by(given, key))
 
 
 def _frequency(given: Given) -> Model:

@@ -102,8 +102,10 @@ def _clarabel(program: Linear) -> Solve:
         # logarithms of totals near 1, where the cone is best scaled; the objective differs by a constant
         curved = program.curved * (groups / program.curved.sum())
         at = np.arange(groups)
-        slot = lambda part: sp.csr_array((np.ones(groups), (3 * at + part, at)), shape=(3 * groups, groups))  # noqa: E731
-        a = sp.csr_array(sp.block_array([[a, None], [-(slot(2) @ curved), -slot(0)]]))
+        first, third = (
+            sp.csr_array((np.ones(groups), (3 * at + part, at)), shape=(3 * groups, groups)) for part in (0, 2)
+        )
+        a = sp.csr_array(sp.block_array([[a, None], [-(third @ curved), -first]]))
         one = np.zeros(3 * groups)
         one[1::3] = 1.0
         b, cost = np.append(b, one), np.append(cost, np.full(groups, -program.weight))

@@ -138,7 +138,7 @@ def _quality(n_items: int, rng: np.random.Generator) -> np.ndarray:
 def _values(item: np.ndarray, quality: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Near lognormal: the quality of the item times the product of three integers, in multiples of 2**-20."""
     noise = rng.integers(0, 1 << 4, size=(3, item.size)).prod(axis=0)
-    return ((quality[item] * (64 + noise // 16)) / 2.0**20).astype(np.float32)
+    return np.asarray((quality[item] * (64 + noise // 16)) / 2.0**20, np.float32)
 
 
 def _items(kind: _Kind, rng: np.random.Generator) -> dict[str, np.ndarray]:
