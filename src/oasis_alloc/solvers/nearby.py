@@ -27,6 +27,12 @@ class Nearby:
         """True while only some pairs are visited."""
         return self._core is not None
 
+    @property
+    def steps_per_pass(self) -> float:
+        """Steps that cost about a pass, within limits: far from the point, pairs that are not visited may matter."""
+        most = self.all.settings.core_most_steps
+        return 1.0 if self._core is None else min(max(1.0, 1.0 / self._core.share), most)
+
     def enter(self, point: Point) -> Point:
         """The point with only the pairs that may change near it; the same point where these are too many."""
         core = None if self.is_part else self._core_at(point)

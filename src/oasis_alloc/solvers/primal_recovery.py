@@ -89,7 +89,7 @@ def recover_primal(engine: Engine, monitor: Monitor, near: Nearby, point: Point,
         else:
             enough = partial(_met, near.all, monitor)
         point = point if enough(point) else near.enter(point)
-        point = minimize(near.dual, point, 1, enough, settings.recovery_steps)
+        point = minimize(near.dual, point, 1, enough, round(settings.recovery_steps * near.steps_per_pass))
         if not may_drop and _violation(program, point) > FEASIBLE:
             break
         point = near.dual.here(point)  # its slates are needed

@@ -46,6 +46,7 @@ class DualSettings:
     core_steps: float = 3.0  # Newton steps that they have
     core_share: float = 0.35  # share of the pairs up to which that saves passes
     core_soon: float = 30.0  # times the loss that smoothing may have, from which its end is near
+    core_most_steps: float = 8.0  # factor of the steps of a recovery, whose visits cost less than a pass
     core_pairs: int = 20_000  # pairs of a program from which it does
     # the input of the finisher (dual.py)
     undecided_per_row: int = 10  # pairs for every row that has a price
