@@ -5,11 +5,12 @@ Their numbers are integers and binary fractions, like those of `counters.py`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import oasis_alloc as oa
+from oasis_alloc.statement.functions.base import Function
 
 _SIZE, _MARKETS, _ITEMS_A_CAMPAIGN = 3, 5, 5
 
@@ -40,7 +41,7 @@ campaign, artist, mood, tone)
     numbers = np.arange(n_items)
     campaign = numbers % campaigns
     has = rng.integers(0, 4, size=(n_items, 8)) == 0
-    items = {
+    items: dict[str, Any] = {
         "campaign": campaign,
         "artist": numbers // 2,
         "mood": [np.flatnonzero(row).tolist() for row in has],
@@ -56,7 +57,7 @@ campaign, artist, mood, tone)
     return Given(made, np.bincount(shown, minlength=campaigns))
 
 
-def capped(given: Given, *limits: oa.Constraint, slate: oa.Slate | None = None) -> oa.Problem:
+def capped(given: Given, *limits: Function, slate: oa.Slate | None = None) -> oa.Problem:
     """The value of slates of three under a cap a campaign, and other limits."""
     caps = (oa.exposure(by="campaign") <= np.maximum(1.0, 0.75 * given.demand)).named("caps")
     return oa.Problem(given.candidates, oa.total("value"), [caps, *limits], slate or oa.Slate(_SIZE))

@@ -319,7 +319,6 @@ def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) 
         d = np.where(far, np.clip(d, -longest, longest), d)
         rest = free & ~far
         target = np.where(rest, -point.gradient - product(d), 0.0)
-        stop = dual.settings.forcing**2 * float(target @ (target / diagonal))  # theirs: the far ones are larger by far
         d += _conjugate_gradients(product, diagonal, target, rest, stop, dual.settings.max_products)
     return d
 
