@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,12 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 import oasis_alloc as oa
 from benchmarks.kinds_models import KINDS, Floats
 from benchmarks.kinds_runners import RUNNERS
-from benchmarks.machine import description, forget_peak, heading, peak, resident
+from benchmarks.machine import available, description, forget_peak, heading, peak, resident
 from benchmarks.reach import Reached
 from benchmarks.results import load, save
 from benchmarks.shape_markets import MARKETS
@@ -97,7 +95,7 @@ def _row(program: str, pairs: int, solver: str, reached: Reached, options: argpa
     stops = float(solver.partition(":")[2]) if own else RUNNERS[solver].tolerance
     row: dict[str, Any] = {"pairs": pairs, "program": program, "solver": solver, "title": title, "stops_at": stops,
                            "limit": options.limit}  # fmt: skip
-    beyond = "" if own else reached.beyond(pairs, options.limit, psutil.virtual_memory().available / 1e6)
+    beyond = "" if own else reached.beyond(pairs, options.limit, available() / 1e6)
     if beyond:
         return row | {"outcome": "skipped", "error": beyond, "peak_mb": 0.0}
     with tempfile.TemporaryDirectory() as folder:
@@ -163,11 +161,13 @@ def _ours(problem: oa.Problem, gap: float) -> dict[str, Any]:
 
 def _other(program: Any, solver: str, limit: float) -> dict[str, Any]:
     """Build and solve until the system ends the process."""
+    import resource
+
     forget_peak()
     before, started = resident(), time.process_time()
     allowed, most = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(started + limit) + 1, most))
-    data = int(_SHARE_OF_MEMORY * psutil.virtual_memory().available)
+    data = int(_SHARE_OF_MEMORY * available())
     resource.setrlimit(resource.RLIMIT_DATA, (data, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     solve = RUNNERS[solver].build(program)
     built = time.process_time()

@@ -13,6 +13,13 @@ from typing import Any
 _PACKAGES = ("oasis_alloc", "numpy", "scipy", "numba", "highspy", "ortools", "cvxpy", "clarabel", "osqp", "scs")
 
 
+def available() -> int:
+    """Bytes of memory that programs can still have."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
 def description() -> dict[str, Any]:
     """Machine, versions and date, as the benchmarks write them into their JSON."""
     import psutil

@@ -45,7 +45,9 @@ def test_what_would_be_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "kernel", [diversify.mmr, diversify.dpp, diversify_window.dpp_window, select_one.keep_scored], ids=str
+    "kernel",
+    [diversify.mmr, diversify.dpp, diversify_window.dpp_window, select_one.keep_scored],
+    ids=lambda kernel: kernel.__name__,
 )
 def test_kernels_have_no_code_for_c(kernel: object) -> None:
     assert kernel.targetoptions["no_cfunc_wrapper"]  # type: ignore[attr-defined]
