@@ -130,5 +130,5 @@ def test_the_library_keeps_shares_as_the_specification_says(make: Any, seed: int
 def test_the_files_are_what_their_generator_makes(make: Any, tmp_path: Path) -> None:
     for name, content in make.made(tmp_path).items():
         assert (GOLDEN / name).read_bytes() == content, f"{name}: run python tests/golden/make.py, and say why"
-    names = {f"{name}.{kind}" for name in NAMES for kind in ("safetensors", "json")} | {"overlay.json"}
+    names = {f"{name}.{kind}" for name in NAMES for kind in ("safetensors", "json")} | {"overlay.json", "sketch.json"}
     assert {file.name for file in GOLDEN.iterdir() if file.suffix in (".safetensors", ".json")} == names

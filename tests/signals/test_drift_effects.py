@@ -41,7 +41,9 @@ def test_directions_are_those_of_solving_again(solution: oa.Solution) -> None:
     assert effects["caps"].moves == "up"
     assert again.prices["caps"][0] > solution.prices["caps"][0] == effects["caps"].price
     assert effects["floors"].moves == "down"
-    assert again.prices["floors"][3] < solution.prices["floors"][3] < 0
+    # where the cap pays the lift, slates are as before, and the floor's earlier price is one of the best ones
+    assert again.prices["caps"][0] == pytest.approx(solution.prices["caps"][0] + 0.2, abs=0.01)
+    assert again.prices["floors"][3] <= solution.prices["floors"][3] < 0
     lowered = market(0, lift=-0.2)
     effects = {one.name: one for one in oa.drift_effects(solution, lowered)}
     assert effects["caps"].moves == "down"
