@@ -28,6 +28,7 @@ from oasis_alloc.solvers.monitor import Monitor, SuspectedInfeasible
 from oasis_alloc.solvers.nearby import Nearby
 from oasis_alloc.solvers.newton import Check, Point, SmoothedDual, minimize, newton_direction
 from oasis_alloc.solvers.primal_recovery import ends_with_slates, gap_ratio, recover_primal
+from oasis_alloc.solvers.repair import only_caps
 from oasis_alloc.solvers.settings import DUAL, DualSettings
 from oasis_alloc.solvers.typical import slots_of_one_size, typical_without_rules
 
@@ -246,9 +247,10 @@ def with_ties(run: Run, point: Point, wanted: int) -> int:
     """Pairs for the finisher where more than those are fractional at the end: they tie.
 
     A linear program with a part of the pairs that tie has no good allocation, and rounds would add the others slowly.
+    With other limits than caps, such as those of a conflict of shares, a program of all of them does not end.
     """
     program, settings, fractional = run.engine.program, run.settings, point.visit.fractional
-    if run.ruled or program.curved or program.supports or fractional <= wanted:
+    if run.ruled or program.curved or program.supports or fractional <= wanted or not only_caps(run.engine):
         return wanted
     return min(max(wanted, int(settings.undecided_per_tied * fractional)), settings.max_undecided)
 
