@@ -66,8 +66,11 @@ class Sketch(ByFields):
         labels
             `{key: labels}` of the users of requests, one label per request or per user; -1 and None are no label.
 
-        Raises `InputError` for anything else, for a column without a finite number, a key with more than 10,000 labels,
-        and a name that columns and labels have.
+        Raises
+        ------
+        InputError
+            For anything else, for a column without a finite number, a key with more than 10,000 labels, and a name that
+            columns and labels have.
 
         Example
         -------
@@ -108,7 +111,10 @@ class Sketch(ByFields):
             Keys of the users whose labels are counted, once per user with candidates; None for all with up to 10,000
             labels.
 
-        Raises `InputError` for candidates in files, unknown keys, and candidates that the policy cannot score.
+        Raises
+        ------
+        InputError
+            For candidates in files, unknown keys, and candidates that the policy cannot score.
 
         Example
         -------
