@@ -167,18 +167,6 @@ def test_slots_that_caps_took_are_filled_with_other_candidates() -> None:
         assert not (free & fits & (score > 0.0) & (in_ < 1.0 - 1e-6)).any()
 
 
-def test_few_coarse_rows_end_without_the_linear_program() -> None:
-    """Forty caps share all pairs, and values of 40 levels tie: a program with few open pairs has no good answer."""
-    given = EXACT["few campaigns"](5_000)
-    problem = SHAPES["caps"](given)
-    solution = oa.solve(problem, gap=1e-4, threads=1)
-    assert solution.status is oa.Status.SOLVED
-    assert solution.violation <= 1e-6
-    assert solution.passes <= 12
-    with DUAL.using(fractional_per_coarse_row=np.inf):
-        assert oa.solve(problem, gap=1e-4, threads=1).passes >= 2 * solution.passes
-
-
 @pytest.mark.full
 def test_a_linear_program_has_all_pairs_that_tie() -> None:
     problem = SHAPES["caps"](EXACT["few campaigns"](20_000))

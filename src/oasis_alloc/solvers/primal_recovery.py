@@ -38,10 +38,7 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
     program, settings = dual.program, dual.settings
     if dual.engine.survey().size == 0.0:  # all pairs tie: a little smoothing chooses the most even of the best slates
         return 1.0
-    moving = np.unique(program.row[~dual.at_bound(point)]).size
-    coarse = point.visit.fractional >= settings.fractional_per_coarse_row * moving > 0
-    coarse &= monitor.target >= settings.coarse_gap  # pairs that tie keep Newton steps from converging
-    if program.rules is None and not (program.curved or program.supports or coarse) and undecided < settings.large:
+    if program.rules is None and not program.curved and not program.supports and undecided < settings.large:
         return np.inf
     size = float(monitor.size_of(point.visit.value))
     times = lost_by_smoothing(program, point.visit) / size / (settings.smoothing_share * float(monitor.target))
@@ -57,6 +54,7 @@ def gap_ratio(dual: SmoothedDual, monitor: Monitor, point: Point, undecided: int
         per_row = settings.fractional_per_coupled_row
         if program.rules is not None:
             per_row = settings.fractional_per_ruled_row if only_caps(dual.engine) else settings.fractional_per_exact_row
+    moving = np.unique(program.row[~dual.at_bound(point)]).size
     # the final number: it is proportional to the smoothing
     return times if point.visit.fractional >= per_row * moving * max(np.sqrt(times), 1.0) else np.inf
 

@@ -115,8 +115,6 @@ class DualSettings:
     fractional_per_ruled_row: float = 4.0  # the same under rules and with support functions, which make it large
     fractional_per_exact_row: float = 6.0  # the same where floors or guards have to be met, which takes more steps
     fractional_per_coupled_row: float = 1.0  # the same with support functions and without rules
-    fractional_per_coarse_row: float = 200.0  # the same without rules and curves, where the linear program is exact
-    coarse_gap: float = 1e-5  # smallest requested gap for which few coarse rows end without the linear program
     curved_gap: float = 2e-5  # requested gap from which curved functions end with slates where there are only caps
     lost: float = 0.1  # share of the gap that support functions may lose where limits are met to rounding
     pairs_per_piece: int = 10  # undecided pairs that take as long as a row of a support function's linear form

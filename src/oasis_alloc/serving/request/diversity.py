@@ -16,7 +16,6 @@ from oasis_alloc.common.labels import all_same
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.errors import InputError
-from oasis_alloc.kernels.serve.slate_args import NO_SHARE
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.request.prepared import Prepared
 from oasis_alloc.serving.schema import shown
@@ -185,6 +184,8 @@ def diversified(
     rows, place = _placed(embeddings, request.items, selector.data)
     if kernel is None:
         return selector.pick(request, scores, slate_request)
+    from oasis_alloc.kernels.serve.slate_args import NO_SHARE
+
     rules, costs = selector.rules_for(request), selector.category_costs(slate_request.k)
     of_item = selector.formula.of_item if request.local is None else request.local.of_item
     if slate_request.excluded.size:
@@ -209,6 +210,8 @@ class PreparedDiverse(Prepared):
     __slots__ = ("_diverse", "_option", "_rows", "_share")
 
     def __init__(self, scorer: Scorer, max_candidates: int, k: int | None, rule: Diversify, embeddings: object) -> None:
+        from oasis_alloc.kernels.serve.slate_args import NO_SHARE
+
         super().__init__(scorer, max_candidates, k)
         self._diverse, self._option = _kernel(rule, self._to_keep is not None)
         if not isinstance(embeddings, Embeddings):
