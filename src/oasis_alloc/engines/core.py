@@ -19,7 +19,9 @@ import numpy as np
 from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.engines.base import Engine, PairSplit, Visit
 from oasis_alloc.engines.threads import Threads
+from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.program import Program
+from oasis_alloc.program.variants import only_users
 
 
 class Core:
@@ -29,11 +31,14 @@ class Core:
         self.program = program = engine.program
         self._outer = engine
         users, positions, indptr, fixed = _parts(program, split)
-        self._users, self._positions, self._fixed = users, positions, fixed
+        self._positions, self._fixed = positions, fixed
         self.share = positions.size / max(1, program.n_pairs)
         sums = engine.sums(fixed, np.ones(fixed.size))
         self._value, self._totals, self._activity = sums.value, sums.totals, sums.activity
-        self._inner = Threads(_of_some(engine, users, positions, indptr), threads)
+        pairs = engine.take(positions)
+        store = pairs.store
+        arrays = PairArrays(store.code, store.value, store.extra, store.guard).at(pairs.at)
+        self._inner = Threads(only_users(program, users, indptr, arrays), threads)
 
     @property
     def visits(self) -> int:
@@ -83,30 +88,3 @@ def _parts(program: Program, split: PairSplit) -> tuple[Ints, Ints, Ints, Ints]:
     users = np.flatnonzero(open_)
     starts = np.searchsorted(positions, indptr[users])
     return users, positions, np.append(starts, positions.size).astype(np.int64), split.shown[~inside]
-
-
-def _of_some(engine: Engine, users: Ints, positions: Ints, indptr: Ints) -> Program:
-    """The program of some users with some of their pairs."""
-    program = engine.program
-    pairs = engine.take(positions)
-    store, at, rules = pairs.store, pairs.at, program.rules
-    if rules is not None:
-        rules = replace(
-            rules,
-            size=rules.size[users],
-            min_size=rules.min_size[users],
-            weight=rules.weight[users],
-            guard=store.guard[0, at] if rules.target.size else rules.guard,
-            target=rules.target[users] if rules.target.size else rules.target,
-        )
-    return replace(
-        program,
-        indptr=indptr,
-        code=store.code[at],
-        value=store.value[at],
-        extra=np.ascontiguousarray(store.extra[:, at]),
-        segment=program.segment[users],
-        rules=rules,
-        origin=None,
-        stream=None,
-    )

@@ -15,7 +15,7 @@ from oasis_alloc.forecast.quote_base import Found
 from oasis_alloc.program.lowering import within_reach
 from oasis_alloc.program.program import Program, RowBlock, dual_variables
 from oasis_alloc.program.slate_rules import System
-from oasis_alloc.program.variants import with_functions
+from oasis_alloc.program.variants import only_users, with_functions
 from oasis_alloc.statement.functions.band import BoundBand
 from oasis_alloc.statement.functions.shifted import what_is_left
 from oasis_alloc.statement.functions.soft import BoundSoft
@@ -41,26 +41,7 @@ def of_users(program: Program, found: Found) -> OfUsers:
     before = program.indptr[users] - start[:-1]  # from a pair's number in the program to that among these
     member = np.zeros(pairs.size, np.bool_)
     member[found.mine - np.repeat(before, np.diff(found.begin))] = True
-    rules = program.rules
-    if rules is not None:
-        rules = replace(
-            rules,
-            size=rules.size[users],
-            min_size=rules.min_size[users],
-            weight=rules.weight[users],
-            guard=rules.guard[pairs] if rules.guard.size else rules.guard,
-            target=rules.target[users] if rules.target.size else rules.target,
-        )
-    made = replace(
-        program,
-        indptr=start,
-        code=program.code[pairs],
-        segment=program.segment[users],
-        value=program.value[pairs],
-        extra=np.ascontiguousarray(program.extra[:, pairs]),
-        rules=rules,
-        origin=None,
-    )
+    made = only_users(program, users, start, program.arrays.at(pairs))
     return OfUsers(made, pairs, member, found.pairs - before[found.user])
 
 

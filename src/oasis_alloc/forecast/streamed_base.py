@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from oasis_alloc.common.csr import gather
-from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.common.types import Ints
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.forecast.quote_base import InMemory, QuoteBase
 from oasis_alloc.forecast.quote_target import Target
-from oasis_alloc.program.pair_arrays import PairArrays, PairReader
-from oasis_alloc.program.program import Program
+from oasis_alloc.program.pair_arrays import PairReader
+from oasis_alloc.program.variants import only_users
 from oasis_alloc.results.shadow_prices import main_column
 
 _OVERHEAD = 24  # bytes of a pair besides those of its arrays: its number, its item, its probability and its main column
@@ -48,7 +48,7 @@ def in_memory(base: QuoteBase, target: Target) -> QuoteBase:
     at = np.minimum(np.searchsorted(pairs, plan.positions), max(0, pairs.size - 1))
     ours = np.flatnonzero(pairs[at] == plan.positions) if pairs.size else np.empty(0, np.int64)
     x[at[ours]] = plan.x[ours]
-    made = replace(base, program=_only(program, users, start, arrays), x=x, in_memory=held)
+    made = replace(base, program=only_users(program, users, start, arrays), x=x, in_memory=held)
     for name in ("rows_of_cells", "limits_of_cells"):  # of cells, so they are the same for all users
         vars(made)[name] = getattr(base, name)
     return made
@@ -63,28 +63,3 @@ def _users_of(base: QuoteBase, reader: PairReader, target: Target) -> Ints:
             found.append(np.unique(np.searchsorted(indptr, mine, side="right") - 1))
     users = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
     return users if target.users is None else users[target.users[users]]
-
-
-def _only(program: Program, users: Ints, start: Ints, arrays: PairArrays) -> Program:
-    """The program of some users, with their pairs in memory."""
-    rules = program.rules
-    if rules is not None:
-        guard: Floats = arrays.guard[0] if arrays.guard.shape[0] else np.empty(0)
-        rules = replace(
-            rules,
-            size=rules.size[users],
-            min_size=rules.min_size[users],
-            weight=rules.weight[users],
-            guard=guard,
-            target=rules.target[users] if rules.target.size else rules.target,
-        )
-    return replace(
-        program,
-        indptr=start,
-        code=arrays.code,
-        segment=program.segment[users],
-        value=arrays.value,
-        extra=arrays.extra,
-        rules=rules,
-        stream=None,
-    )

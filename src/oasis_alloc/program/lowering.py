@@ -22,7 +22,7 @@ from oasis_alloc.problem import Problem
 from oasis_alloc.program.attaining import Elsewhere
 from oasis_alloc.program.fine_cells import FineCells
 from oasis_alloc.program.pair_arrays import Additions, PairReader, blend, is_column
-from oasis_alloc.program.program import Program, RowBlock, dual_variables
+from oasis_alloc.program.program import Program, RowBlock, block_of, dual_variables
 from oasis_alloc.program.slate_lowering import distinguishing_codes, with_rules
 from oasis_alloc.statement.functions.band import Band
 from oasis_alloc.statement.functions.base import Function
@@ -333,7 +333,7 @@ def _check_units(blocks: list[RowBlock], unit: Floats) -> None:
     """Raise ProblemError if the contribution of a pair to a row is too large to square; presolve.py checks sums."""
     bad = np.flatnonzero(~(unit <= LARGEST))
     if bad.size:
-        block = next(b for b in blocks if b.rows.start <= bad[0] < b.rows.stop)
+        block = block_of(blocks, int(bad[0]))
         raise ProblemError(
             f"{block.name}: a candidate adds {unit[bad[0]]:g} on average; expected at most {LARGEST:g} in total, whose "
             "square fits in a floating-point number. Divide the column and its limits by a power of ten."

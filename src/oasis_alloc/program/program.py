@@ -47,6 +47,11 @@ class RowBlock:
     key: str = ""  # the name, without numbers if the user gave none; it decides ties
 
 
+def block_of(blocks: Sequence[RowBlock], row: int) -> RowBlock:
+    """The block that has this row."""
+    return next(block for block in blocks if block.rows.start <= row < block.rows.stop)
+
+
 class Origin(NamedTuple):
     """The candidates' pair that a pair of the program represents, and its share of that pair's probability."""
 

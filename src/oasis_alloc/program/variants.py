@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.types import Floats
+from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.program.idle import idle_limits
+from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.program import Program, dual_variables
 from oasis_alloc.statement.functions.base import BoundFunction
 from oasis_alloc.statement.functions.soft import BoundSoft
@@ -69,3 +70,28 @@ def softened(program: Program, penalty: Floats, min_totals: Floats, max_totals: 
             low, high = np.minimum(low, max_totals[block.rows]), np.maximum(high, min_totals[block.rows])
         functions.append(BoundSoft(low, high, penalty[block.rows]) if block.function.is_constraint else block.function)
     return with_functions(program, functions)
+
+
+def only_users(program: Program, users: Ints, indptr: Ints, pairs: PairArrays) -> Program:
+    """The program of some users, with these of their pairs in memory; `indptr` says whose they are."""
+    rules = program.rules
+    if rules is not None:
+        rules = replace(
+            rules,
+            size=rules.size[users],
+            min_size=rules.min_size[users],
+            weight=rules.weight[users],
+            guard=pairs.guard.reshape(-1),
+            target=rules.target[users] if rules.target.size else rules.target,
+        )
+    return replace(
+        program,
+        indptr=indptr,
+        code=pairs.code,
+        value=pairs.value,
+        extra=pairs.extra,
+        segment=program.segment[users],
+        rules=rules,
+        origin=None,
+        stream=None,
+    )

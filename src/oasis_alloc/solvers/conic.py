@@ -18,7 +18,7 @@ from oasis_alloc.common.verdicts import FEASIBLE
 from oasis_alloc.engines.base import Engine
 from oasis_alloc.errors import SolverError
 from oasis_alloc.program.pair_lookup import PairView
-from oasis_alloc.program.program import Program, RowBlock
+from oasis_alloc.program.program import Program, RowBlock, block_of
 from oasis_alloc.solvers.evaluation import evaluate
 from oasis_alloc.solvers.finisher import bound_at
 from oasis_alloc.solvers.highs import without_banner
@@ -221,7 +221,7 @@ def _check_small(program: Program, measures: sp.csr_array) -> None:
         tight = np.where(np.isfinite(limit), np.abs(limit), np.inf) / program.row_scale
         bad = np.flatnonzero((left_out > 0.1 * FEASIBLE * tight) & (tight > 0.0))
         if bad.size:
-            block = next(b for b in program.blocks if b.rows.start <= bad[0] < b.rows.stop)
+            block = block_of(program.blocks, int(bad[0]))
             raise SolverError(
                 f"{block.name}, group {block.labels[int(bad[0]) - block.rows.start]!r}: contributions of candidates "
                 f"differ by a factor above {1 / _DROPPED:.0e}, and the limit is about as small as the smallest, which "

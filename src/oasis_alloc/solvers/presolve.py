@@ -10,7 +10,7 @@ import numpy as np
 from oasis_alloc.common.verdicts import FEASIBLE, LARGEST, LEAST
 from oasis_alloc.engines.base import Engine, Survey
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.program.program import Program
+from oasis_alloc.program.program import Program, block_of
 
 _NOTHING = 1e-12  # rounding error of the sum of all values, relative
 
@@ -92,7 +92,7 @@ def _check_small(program: Program, survey: Survey) -> None:
 
 def _row(program: Program, row: int) -> tuple[str, Any]:
     """The name and label of a row."""
-    block = next(b for b in program.blocks if b.rows.start <= row < b.rows.stop)
+    block = block_of(program.blocks, row)
     return block.name, block.labels[row - block.rows.start]
 
 
