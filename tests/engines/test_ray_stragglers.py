@@ -71,8 +71,9 @@ def test_a_slow_actor_changes_nothing(
         assert len(said) == 1
     else:
         assert f"{one.moved} of its chunks are moved" in said[0]
-        assert one.moved >= 2
-        assert last[0] <= first[-1] - one.moved, "the slow actor has fewer"
+        slow = int(np.argmin(dealt[-1]))  # it came first to `mark` with two chunks or with three, and keeps one
+        assert dealt[-1][slow] == 1
+        assert one.moved == dealt[0][slow] - 1
         assert found.excluded == ()
 
 

@@ -38,11 +38,6 @@ def timed() -> tuple[Call, Call]:
     return partial(ratios.visits, program, price, 0.005), partial(one_pass, value, code, price, threshold, 0.005)
 
 
-@pytest.fixture(scope="module")
-def usual(timed: tuple[Call, Call]) -> float:
-    return ratios.usual_ratio(*timed)
-
-
 def longer(call: Call, share: float) -> Call:
     """The same, and then as much of its own time again."""
 
@@ -57,20 +52,47 @@ def longer(call: Call, share: float) -> Call:
     return planted
 
 
-@pytest.mark.full
-def test_a_part_that_is_as_it_was_passes(timed: tuple[Call, Call], usual: float) -> None:
-    measured, _ = ratios.compare(*timed, usual)
-    assert gate.slower("visit", measured, usual) == []
+class Clock:
+    """Processor time that calls take as they are told: a part of it each, and up to `noise` more."""
+
+    def __init__(self, noise: float) -> None:
+        self._now, self._noise, self._rng = 0.0, noise, np.random.default_rng(3)
+
+    def process_time(self) -> float:
+        return self._now
+
+    def takes(self, seconds: float) -> Call:
+        def call() -> None:
+            self._now += seconds * (1.0 + self._noise * self._rng.random())
+
+        return call
 
 
-@pytest.mark.full
-def test_a_slowdown_of_1_3_fails(timed: tuple[Call, Call], usual: float) -> None:
-    part, yardstick = timed
-    measured, repeated = ratios.compare(longer(part, 0.3), yardstick, usual)
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.4])
+def test_a_part_that_is_as_it_was_passes(monkeypatch: pytest.MonkeyPatch, noise: float) -> None:
+    clock = Clock(noise)
+    monkeypatch.setattr(ratios, "time", clock)
+    measured, repeated = ratios.compare(clock.takes(2e-4), clock.takes(1e-4), 2.0)
+    assert not repeated
+    assert gate.slower("visit", measured, 2.0) == []
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.4])
+def test_a_slowdown_of_1_3_fails(monkeypatch: pytest.MonkeyPatch, noise: float) -> None:
+    clock = Clock(noise)
+    monkeypatch.setattr(ratios, "time", clock)
+    measured, repeated = ratios.compare(clock.takes(2.6e-4), clock.takes(1e-4), 2.0)
     assert repeated
-    (line,) = gate.slower("visit", measured, usual)
+    (line,) = gate.slower("visit", measured, 2.0)
     assert line.startswith("visit: ")
-    assert measured.ratio / usual == pytest.approx(1.3, rel=0.12)
+    assert measured.ratio == pytest.approx(2.6, rel=0.1)
+
+
+@pytest.mark.full
+def test_real_calls_that_take_1_3_times_as_long_are_measured_so(timed: tuple[Call, Call]) -> None:
+    """Next to the same calls without it, in one run: two runs may meet two speeds of one machine."""
+    part, _ = timed
+    assert ratios.measure(longer(part, 0.3), part).ratio == pytest.approx(1.3, rel=0.12)
 
 
 @pytest.mark.full

@@ -80,7 +80,7 @@ class RayEngine(ByFields):
     threads: int = 1
     actor_memory: int | None = None
     object_store_memory: int = 200_000_000
-    start_timeout: float = 60.0
+    start_timeout: float = 300.0
     replace_timeout: float = 20.0
     on_corrupt: str = "fail"
     stragglers: str = "report"

@@ -14,7 +14,8 @@ import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Threads rank while the snapshot of their store is replaced and rolled back: every answer has to be, to the last bit,
- * that of the policy that it names. It ends when so many snapshots were loaded, or after a minute.
+ * that of the policy that it names. It ends when so many snapshots were loaded, one was rolled back and each has
+ * answered, or after a minute.
  *
  * <pre>java oasisalloc.SwapLoad LOADED THREADS FILE SNAPSHOT [SNAPSHOT ...]</pre>
  */
@@ -46,7 +47,8 @@ public final class SwapLoad {
             threads.forEach(Thread::start);
             int swaps = 0, rollbacks = 0;
             long end = System.nanoTime() + 60_000_000_000L;
-            while ((Long) store.stats().get("loaded_snapshots") < loads && System.nanoTime() < end) {
+            while (System.nanoTime() < end && ((Long) store.stats().get("loaded_snapshots") < loads || rollbacks == 0
+                    || seen.size() < policies.size())) {
                 Thread.sleep(5);
                 put(file, snapshots.get(++swaps % snapshots.size()));
                 if (swaps % 7 != 0) continue;
