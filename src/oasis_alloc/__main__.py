@@ -104,14 +104,16 @@ def _parser() -> argparse.ArgumentParser:
 
     solve = commands.add_parser("solve", help="solve a problem stated in a TOML file over your own tables")
     solve.add_argument("statement", type=Path, metavar="problem.toml")
-    solve.add_argument("--out", type=Path, metavar="DIR", help="where to write")
+    solve.add_argument(
+        "--out", metavar="DIR", help="where to write: a folder, or an address such as s3://bucket/answer"
+    )
     solve.add_argument("--format", choices=("parquet", "csv"), help="of the allocation")
     solve.add_argument("--solver", metavar="NAME", help="dual (default) or conic, the reference")
     _solving(solve)
 
     doctor = commands.add_parser("doctor", help="versions, threads, the compile cache, solvers; or a problem to send")
     doctor.add_argument("--problem", type=Path, metavar="problem.toml", help="write this problem as one file to report")
-    doctor.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default problem.reproduction)")
+    doctor.add_argument("--out", metavar="FILE", help="where to write it (default problem.reproduction)")
     doctor.add_argument("--keep-labels", action="store_true", help="keep the labels of keys; else they are numbers")
     import_module("oasis_alloc.commands.store").register(commands)
     import_module("oasis_alloc.commands.published").register(commands)

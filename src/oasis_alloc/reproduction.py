@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import platform
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.remote_path import AnyPath, name_of
 from oasis_alloc.common.tensors import read_named, write_tensors
 from oasis_alloc.data.multi_keys import MultiKey
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
@@ -66,7 +66,7 @@ class Reproduction:
 @suggesting
 def write_reproduction(
     problem: Problem,
-    path: str | os.PathLike[str],
+    path: AnyPath,
     *,
     settings: Mapping[str, Any] | None = None,
     anonymize: bool = True,
@@ -146,7 +146,7 @@ def write_reproduction(
 
 
 @suggesting
-def read_reproduction(path: str | os.PathLike[str]) -> Reproduction:
+def read_reproduction(path: AnyPath) -> Reproduction:
     """Read a file of `write_reproduction`; no code in it is run.
 
     Raises `InputError` if it cannot be read, is damaged, or is another kind of file.
@@ -163,7 +163,7 @@ def read_reproduction(path: str | os.PathLike[str]) -> Reproduction:
         return _made(tensors, about)
     except (OasisAllocError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise InputError(
-            f"{os.fspath(path)} does not hold a problem ({type(error).__name__}: {error}). Another version may have "
+            f"{name_of(path)} does not hold a problem ({type(error).__name__}: {error}). Another version may have "
             f"written it: {about.get('versions', 'it does not say which')}."
         ) from error
 

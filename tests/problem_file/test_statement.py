@@ -228,7 +228,7 @@ format = "csv"
     assert statement.problem.slate == oa.Slate(2)
     assert statement.problem.candidates.n_pairs == 6
     assert dict(statement.solve) == {"gap": 1e-6, "threads": 1}
-    assert statement.directory == folder / "answer"
+    assert statement.directory == str(folder / "answer")
     assert statement.format == "csv"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import oasis_alloc
 from oasis_alloc.commands import installed
 from oasis_alloc.commands.terminal import NOT_WRITTEN, say
+from oasis_alloc.common.remote_path import as_place
 
 _REQUIRED = ("numpy", "scipy", "numba", "cvxpy", "osqp", "clarabel", "highspy", "narwhals", "safetensors")
 _OPTIONAL = ("pandas", "polars", "pyarrow", "matplotlib", "rich")
@@ -27,13 +28,14 @@ def _reproduce(arguments: argparse.Namespace) -> int:
     from oasis_alloc.problem_file.statement import read_statement
 
     statement = read_statement(arguments.problem)
-    out: Path = arguments.out or Path(f"{statement.path.stem}.reproduction")
+    out = as_place(arguments.out or f"{statement.path.stem}.reproduction")
     with written(out):
         oasis_alloc.write_reproduction(
             statement.problem, out, settings=statement.solve, anonymize=not arguments.keep_labels
         )
+    size = out.stat().st_size if isinstance(out, Path) else out.about()[0]
     printed = say(
-        f"reproduction  {out} ({out.stat().st_size / 1e6:.1f} MB)\n"
+        f"reproduction  {out} ({size / 1e6:.1f} MB)\n"
         "It has the numbers of the pairs and the names of columns, keys and constraints, no ids"
         + (", and the labels." if arguments.keep_labels else ", and numbers for labels.")
         + " Attach it to the report; oasis_alloc.read_reproduction(path).solve() runs the same solve."

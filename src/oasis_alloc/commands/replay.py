@@ -12,6 +12,8 @@ import numpy as np
 
 from oasis_alloc.common.labels import as_listed, is_none, shown
 from oasis_alloc.common.nearest import did_you_mean
+from oasis_alloc.common.remote import Files
+from oasis_alloc.common.remote_path import as_place, text_in
 from oasis_alloc.errors import InputError
 
 _TOP = ("policy", "requests", "plan", "contenders", "scenarios", "seeds", "hindsight", "out")
@@ -25,7 +27,7 @@ def register(commands: Any) -> None:
     parser = commands.add_parser("replay", help="play recorded requests through a policy and pacers")
     parser.add_argument("statement", type=Path, metavar="replay.toml")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where to write (default: what the file says, or replay)"
+        "--out", metavar="DIR", help="where to write, or an address (default: what the file says, or replay)"
     )
 
 
@@ -37,8 +39,8 @@ def replay(arguments: argparse.Namespace) -> int:
 
     path: Path = arguments.statement
     given = _read(path)
-    folder = path.parent
-    out = arguments.out or folder / str(given.get("out", "replay"))
+    folder = Files(path.parent)
+    out = as_place(arguments.out or text_in(path.parent, str(given.get("out", "replay"))))
     policy = Policy.load(folder / _text(path, given, "policy"))
     requests = _requests(path, folder, _table(path, given, "requests"))
     plan = _plan(path, folder, _table(path, given, "plan"), requests.start, requests.end)
@@ -91,7 +93,7 @@ def _text(path: Path, given: Mapping[str, Any], name: str, otherwise: str | None
     return found
 
 
-def _requests(path: Path, folder: Path, given: dict[str, Any]) -> Any:
+def _requests(path: Path, folder: Files, given: dict[str, Any]) -> Any:
     from oasis_alloc import Requests
     from oasis_alloc.data.validation import by_name
     from oasis_alloc.problem_file.tables import read_table
@@ -105,14 +107,14 @@ def _requests(path: Path, folder: Path, given: dict[str, Any]) -> Any:
     columns = by_name(table) or {}
     for name in (user, time):
         if name not in columns:
-            raise InputError(f"{folder / given['table']}: there is no column {name!r}.{did_you_mean(name, columns)}")
+            raise InputError(f"{given['table']}: there is no column {name!r}.{did_you_mean(name, columns)}")
     how: dict[str, Any] = {} if items is None else {"items": items}
     return Requests.from_frames(
         pairs, table, time, user=user, item=item, start=given.get("start"), end=given.get("end"), **how
     )
 
 
-def _plan(path: Path, folder: Path, given: dict[str, Any], start: float, end: float) -> Any:
+def _plan(path: Path, folder: Files, given: dict[str, Any], start: float, end: float) -> Any:
     from oasis_alloc import Plan
     from oasis_alloc.data.validation import by_name
     from oasis_alloc.problem_file.tables import read_table
@@ -125,7 +127,7 @@ def _plan(path: Path, folder: Path, given: dict[str, Any], start: float, end: fl
     columns = by_name(read_table(folder / _text(path, given, "table"))) or {}
     for key in keys:
         if key not in columns:
-            raise InputError(f"{folder / given['table']}: there is no column {key!r}.{did_you_mean(key, columns)}")
+            raise InputError(f"{given['table']}: there is no column {key!r}.{did_you_mean(key, columns)}")
     parts = [as_listed(columns[key]) for key in keys]
     labels = parts[0] if len(keys) == 1 else list(zip(*parts, strict=True))
     limits: dict[str, Any] = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oasis_alloc import Status, solve
 from oasis_alloc.commands.terminal import NOT_WRITTEN, say, warn
+from oasis_alloc.common.remote_path import Place, files_in
 from oasis_alloc.page.page import page
 from oasis_alloc.problem_file.output import write_allocation, write_text
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SOLVED, INFEASIBLE, STOPPED = 0, 3, 4  # exit codes; see __main__.py for the others
 _UNPROVEN = "allocation.unproven"
 
-Further = Sequence[tuple[str, Callable[[], Path]]]
+Further = Sequence[tuple[str, Callable[[], Place]]]
 
 
 def solve_in_view(problem: Problem, display: Display, options: Mapping[str, Any]) -> Solution:
@@ -33,7 +33,7 @@ def solve_in_view(problem: Problem, display: Display, options: Mapping[str, Any]
 def report(
     problem: Problem,
     solution: Solution,
-    directory: Path,
+    directory: Place,
     kind: str | None,
     title: str,
     relevance: str | None,
@@ -62,7 +62,7 @@ def report(
         failed |= not _done(allocation, f"the allocation in {directory}")
         for answer, write in further:
             failed |= not _done(partial(_listed, lines, answer, write), f"{answer} in {directory}")
-    earlier = [] if not solution.conflicts and is_sound(solution) else sorted(directory.glob("allocation.[pc]*"))
+    earlier = [] if not solution.conflicts and is_sound(solution) else files_in(directory, "allocation.[pc]*")
     lines += [f"            {path} is left from an earlier run" for path in earlier if path.stem == "allocation"]
     path = directory / "report.html"
 
@@ -77,7 +77,7 @@ def report(
     return {Status.SOLVED: SOLVED, Status.INFEASIBLE: INFEASIBLE}.get(solution.status, STOPPED)
 
 
-def _listed(lines: list[str], answer: str, write: Callable[[], Path]) -> None:
+def _listed(lines: list[str], answer: str, write: Callable[[], Place]) -> None:
     lines.append(f"{answer:11s} {write()}")
 
 

@@ -14,28 +14,27 @@ from oasis_alloc.errors import InputError
 def register(commands: Any) -> None:
     """Add the command to those of `oasis-alloc`."""
     parser = commands.add_parser("signals", help="report calibration, drift and off-policy results of a decision log")
-    parser.add_argument("logs", type=Path, metavar="LOGS", help="a folder of DecisionLog")
-    parser.add_argument(
-        "--outcomes", type=Path, required=True, metavar="FILE", help="a table with request, item and the outcome"
-    )
+    parser.add_argument("logs", metavar="LOGS", help="a folder of DecisionLog, or its address")
+    parser.add_argument("--outcomes", required=True, metavar="FILE", help="a table with request, item and the outcome")
     parser.add_argument("--outcome", metavar="COLUMN", help="the outcome, if the table has several other columns")
     parser.add_argument("--missing", type=float, metavar="X", help="outcome of items shown that are not in the table")
     parser.add_argument("--predicted", metavar="COLUMN", help="logged column that predicts the outcome")
     parser.add_argument(
-        "--policy", type=Path, action="append", default=[], metavar="SNAPSHOT", help="a policy to evaluate; repeatable"
+        "--policy", action="append", default=[], metavar="SNAPSHOT", help="a policy to evaluate; repeatable"
     )
     parser.add_argument("--policy-id", metavar="ID", help="use the decisions of this policy alone")
     parser.add_argument("--mixed", action="store_true", help="accept decisions of several policies")
     parser.add_argument("--since", metavar="TIME", help="ISO 8601 or UNIX seconds; UTC without an offset")
     parser.add_argument("--until", metavar="TIME", help="decisions before this time")
-    parser.add_argument("--out", type=Path, default=Path("signals.html"), metavar="FILE", help="the page")
+    parser.add_argument("--out", default="signals.html", metavar="FILE", help="the page")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def signals(arguments: argparse.Namespace) -> int:
     """Read the log, write the page, print the report."""
     from oasis_alloc.commands.terminal import NOT_WRITTEN, say, warn
-    from oasis_alloc.common.files import write_whole
+    from oasis_alloc.common.remote import Files
+    from oasis_alloc.common.remote_path import write_at
     from oasis_alloc.problem_file.tables import read_table
     from oasis_alloc.publish.decisions.reading import read_decisions
     from oasis_alloc.signals.log_page import page_of
@@ -44,14 +43,15 @@ def signals(arguments: argparse.Namespace) -> int:
     decisions = read_decisions(
         arguments.logs, since=_time("--since", arguments.since), until=_time("--until", arguments.until)
     )
-    outcomes = read_table(arguments.outcomes)
+    files = Files(Path())  # whose copies of object storage stay until the end
+    outcomes = read_table(files / arguments.outcomes)
     report = report_of(
         decisions, outcomes, arguments.outcome or _outcome(arguments.outcomes, outcomes), source=str(arguments.logs),
         policies=_policies(arguments.policy), predicted=arguments.predicted, missing=arguments.missing,
         policy_id=arguments.policy_id, mixed=arguments.mixed,
     )  # fmt: skip
     try:
-        write_whole(arguments.out, page_of(report))
+        write_at(arguments.out, page_of(report))
     except OSError as error:
         warn(f"oasis-alloc: {arguments.out} cannot be written: {error.strerror or error}.")
         return NOT_WRITTEN
@@ -83,12 +83,13 @@ def _outcome(path: Path, table: Any) -> str:
     return str(others[0])
 
 
-def _policies(paths: list[Path]) -> dict[str, Any]:
+def _policies(paths: list[str]) -> dict[str, Any]:
+    from oasis_alloc.common.remote_path import as_place
     from oasis_alloc.policy import Policy
 
-    names = [path.name for path in paths]
+    names = [as_place(path).name for path in paths]
     out: dict[str, Any] = {}
-    for path in paths:
-        name = path.name if names.count(path.name) == 1 else str(path)
+    for path, short in zip(paths, names, strict=True):
+        name = short if names.count(short) == 1 else path
         out[name] = Policy.load(path)
     return out

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from oasis_alloc.commands.progress import Display
 from oasis_alloc.commands.run import report, solve_in_view
+from oasis_alloc.common.remote_path import as_place
 from oasis_alloc.problem_file.answers import further_answers
 from oasis_alloc.problem_file.output import make_directory
 from oasis_alloc.problem_file.statement import read_statement
@@ -17,10 +17,10 @@ def solve(arguments: argparse.Namespace) -> int:
     with Display() as display:
         display.stage("reading")
         statement = read_statement(arguments.statement)
-        directory: Path = arguments.out or statement.directory or Path(f"{statement.path.stem}-out")
+        directory = as_place(arguments.out or statement.directory or f"{statement.path.stem}-out")
         make_directory(directory)
-        said = {name: getattr(arguments, name) for name in ("gap", "threads", "time_limit", "pass_limit", "solver")}
-        options = {**statement.solve, **{name: value for name, value in said.items() if value is not None}}
+        given = {name: getattr(arguments, name) for name in ("gap", "threads", "time_limit", "pass_limit", "solver")}
+        options = {**statement.solve, **{name: value for name, value in given.items() if value is not None}}
         solution = solve_in_view(statement.problem, display, options)
     kind = arguments.format or statement.format
     further = further_answers(statement, solution, directory, kind)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from oasis_alloc.common.files import replacing, write_whole
@@ -54,6 +54,11 @@ class RemotePath:
     def name(self) -> str:
         """The last part of the address."""
         return self._address.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """The last part of the address, without what follows its last dot."""
+        return PurePosixPath(self.name).stem
 
     @property
     def parent(self) -> RemotePath:
@@ -131,6 +136,10 @@ class RemotePath:
     def mkdir(self, parents: bool = True, exist_ok: bool = True) -> None:
         """Nothing: folders of an object store are those of its objects. On HDFS, writing a file makes them."""
 
+    def copy_to(self, target: Path) -> None:
+        """Copy the file, or the folder with its files, to this machine; OSError."""
+        RemoteFolder(self._address).copy_to(target)
+
     def put(self, source: Path) -> None:
         """Replace the file by one of this machine, in one step."""
         folder = self._address.rpartition("/")[0]
@@ -138,9 +147,10 @@ class RemotePath:
 
 
 Place = Path | RemotePath
+AnyPath = str | os.PathLike[str] | RemotePath
 
 
-def as_place(path: str | os.PathLike[str] | RemotePath) -> Place:
+def as_place(path: AnyPath) -> Place:
     """The path that a caller means: an address of object storage, or a path of this machine.
 
     >>> as_place("/data/partitions").name
@@ -149,6 +159,21 @@ def as_place(path: str | os.PathLike[str] | RemotePath) -> Place:
     if isinstance(path, RemotePath):
         return path
     return RemotePath(path) if isinstance(path, str) and is_remote(path) else Path(path)
+
+
+def text_in(folder: Path, text: str) -> str:
+    """The path that a file in `folder` names, which may be relative to the folder, or its address.
+
+    >>> text_in(Path("/jobs"), "s3://bucket/answer")
+    's3://bucket/answer'
+    """
+    return text if is_remote(text) else str(folder / text)
+
+
+def files_in(folder: Place, pattern: str = "*") -> list[Place]:
+    """What is in a folder under names that match, in the order of the names."""
+    found: list[Place] = [*folder.glob(pattern)]
+    return sorted(found, key=str)
 
 
 def is_within(path: Place, folder: Place) -> bool:
@@ -175,13 +200,43 @@ def replacing_at(path: Place) -> Iterator[Path]:
         path.put(local)
 
 
-def write_at(path: Place, content: bytes | str) -> None:
+def write_at(path: AnyPath, content: bytes | str) -> None:
     """Write bytes, or text as UTF-8, as `replacing_at` does."""
-    if isinstance(path, Path):
-        write_whole(path, content)
+    place = as_place(path)
+    if isinstance(place, Path):
+        write_whole(place, content)
         return
-    with replacing_at(path) as local:
+    with replacing_at(place) as local:
         local.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def text_at(path: AnyPath) -> str:
+    """The text of a file in UTF-8; OSError, and ValueError for other bytes."""
+    return as_place(path).read_text(encoding="utf-8")
+
+
+@contextmanager
+def copied_from(path: AnyPath) -> Iterator[Path]:
+    """Give a local file with the content of `path`: itself, or a copy for the block; OSError if there is none."""
+    place = as_place(path)
+    if isinstance(place, Path):
+        yield place
+        return
+    with tempfile.TemporaryDirectory(prefix="oasis-alloc-") as folder:
+        local = Path(folder) / (place.name or "file")
+        place.copy_to(local)
+        yield local
+
+
+def name_of(path: AnyPath) -> str:
+    """A path for messages; an address without what is secret in it.
+
+    >>> name_of("s3://key:secret@bucket/policy"), name_of(Path("policy"))
+    ('s3://bucket/policy', 'policy')
+    """
+    if isinstance(path, RemotePath):
+        return str(path)
+    return without_secrets(path) if isinstance(path, str) and is_remote(path) else os.fspath(path)
 
 
 def opened_for_parquet(path: Place) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.remote_path import AnyPath, copied_from, name_of, write_at
 from oasis_alloc.errors import InputError
 
 Tensors = dict[str, npt.NDArray[Any]]
@@ -19,7 +19,10 @@ _FORMAT, _DIGEST = "format", "digest"
 
 
 def write_tensors(
-    path: str | os.PathLike[str], kind: str, tensors: Mapping[str, npt.NDArray[Any]], texts: Mapping[str, str]
+    path: AnyPath,
+    kind: str,
+    tensors: Mapping[str, npt.NDArray[Any]],
+    texts: Mapping[str, str],
 ) -> None:
     """Write a file of this kind ("oasis_alloc checkpoint 2": name and version), completely or not at all.
 
@@ -35,10 +38,10 @@ def write_tensors(
 
     whole = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     about = {_FORMAT: kind, **texts}
-    write_whole(path, save(whole, {**about, _DIGEST: _digest(whole, about)}))
+    write_at(path, save(whole, {**about, _DIGEST: _digest(whole, about)}))
 
 
-def read_tensors(path: str | os.PathLike[str], kind: str) -> tuple[Tensors, dict[str, str]]:
+def read_tensors(path: AnyPath, kind: str) -> tuple[Tensors, dict[str, str]]:
     """Read (arrays, texts) that `write_tensors` wrote; raise `InputError`, without the path, for any other file."""
     from safetensors import SafetensorError, safe_open
 
@@ -46,7 +49,7 @@ def read_tensors(path: str | os.PathLike[str], kind: str) -> tuple[Tensors, dict
     # the error depends on where a file is damaged: types that NumPy lacks, sizes beyond the memory
     wrong = (OSError, SafetensorError, TypeError, ValueError, KeyError, AttributeError, OverflowError, MemoryError)
     try:
-        with safe_open(os.fspath(path), framework="numpy") as file:
+        with copied_from(path) as local, safe_open(os.fspath(local), framework="numpy") as file:
             about: dict[str, str] = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except FileNotFoundError as error:  # its text has the path, which the caller says
@@ -61,12 +64,12 @@ def read_tensors(path: str | os.PathLike[str], kind: str) -> tuple[Tensors, dict
     return tensors, about
 
 
-def read_named(path: str | os.PathLike[str], kind: str) -> tuple[Tensors, dict[str, str]]:
+def read_named(path: AnyPath, kind: str) -> tuple[Tensors, dict[str, str]]:
     """As `read_tensors`; the error begins with the path."""
     try:
         return read_tensors(path, kind)
     except InputError as error:
-        raise InputError(f"{os.fspath(path)} {error}") from error
+        raise InputError(f"{name_of(path)} {error}") from error
 
 
 def _digest(tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, str]) -> str:

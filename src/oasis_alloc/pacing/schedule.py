@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
-from oasis_alloc.common.files import reason_of, write_whole
+from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields, FrozenMapping
+from oasis_alloc.common.remote_path import name_of, text_at, write_at
 from oasis_alloc.common.types import LabelsLike, Table
 from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.arrivals import rates_by_key, read_arrivals
@@ -222,27 +222,26 @@ class Schedule(ByFields):
         ...     print(oa.Schedule.load(f"{folder}/schedule.json").calendar.zone)
         Asia/Tokyo
         """
-        write_whole(path, json.dumps(self.to_dict(), ensure_ascii=False) + "\n")
+        write_at(path, json.dumps(self.to_dict(), ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Schedule:
         """Read what `save` has written; see there."""
         try:
-            text = Path(path).read_text(encoding="utf-8")
-            found = json.loads(text)
+            found = json.loads(text_at(path))
         except (OSError, ValueError) as error:
-            raise InputError(f"{os.fspath(path)} cannot be read as a schedule: {reason_of(error)}") from error
+            raise InputError(f"{name_of(path)} cannot be read as a schedule: {reason_of(error)}") from error
         if not isinstance(found, dict) or found.get("format") != _FORMAT:
-            raise InputError(f"{os.fspath(path)} is not a schedule; expected JSON with format {_FORMAT!r}.")
+            raise InputError(f"{name_of(path)} is not a schedule; expected JSON with format {_FORMAT!r}.")
         try:
             curves = [_curve(curve, f"curve {k}") for k, curve in enumerate(found["curves"])]
             rows = FrozenMapping({label: k + 1 for k, label in enumerate(found["keys"])})
             requests, period = int(found["requests"]), (found["start"], found["end"])
             made = cls(Calendar(found["zone"], found["holidays"]), np.array(curves) / 3600, rows, requests)
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{os.fspath(path)} is no whole schedule: {error}") from error
+            raise InputError(f"{name_of(path)} is no whole schedule: {error}") from error
         if len(curves) != 1 + len(rows):
-            raise InputError(f"{os.fspath(path)} has {len(curves)} curves; expected {1 + len(rows)}: all, then keys.")
+            raise InputError(f"{name_of(path)} has {len(curves)} curves; expected {1 + len(rows)}: all, then keys.")
         made.rates.flags.writeable = False
         return made if period == (None, None) else made.over(*period)
 

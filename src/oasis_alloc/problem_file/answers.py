@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oasis_alloc.common.remote_path import Place
 from oasis_alloc.problem_file.output import best_kind, write_pairs, write_table
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 _SWEPT = ("solver", "gap", "time_limit", "pass_limit", "threads", "start", "on_conflict")  # options of every solve
 _OF_POLICY = ("organic", "unproven")
 
-Further = list[tuple[str, Callable[[], Path]]]
+Further = list[tuple[str, Callable[[], Place]]]
 """(name of an answer, the function that writes its file)."""
 
 
-def further_answers(statement: Statement, solution: Solution, directory: Path, kind: str | None) -> Further:
+def further_answers(statement: Statement, solution: Solution, directory: Place, kind: str | None) -> Further:
     """What `[frontier]`, `[rounding]` and `[batch]` of a statement ask for; files are written when it is called."""
     out: Further = []
     stated = statement.stated
@@ -38,7 +38,7 @@ def further_answers(statement: Statement, solution: Solution, directory: Path, k
     return out
 
 
-def _frontier(statement: Statement, directory: Path, kind: str) -> Path:
+def _frontier(statement: Statement, directory: Place, kind: str) -> Place:
     """The table of a sweep, with the options of the solve that a sweep takes."""
     from oasis_alloc.frontier import frontier
 
@@ -52,7 +52,7 @@ def _frontier(statement: Statement, directory: Path, kind: str) -> Path:
     return path
 
 
-def _slates(solution: Solution, seed: int, directory: Path, kind: str | None) -> Path:
+def _slates(solution: Solution, seed: int, directory: Place, kind: str | None) -> Place:
     """One whole slate per user, drawn from the solution."""
     drawn = solution.round(seed)
     answers: dict[str, NDArray[Any]] = {"propensity": drawn.propensity}
@@ -61,7 +61,7 @@ def _slates(solution: Solution, seed: int, directory: Path, kind: str | None) ->
     return write_pairs(solution.problem.candidates, drawn.pairs, answers, directory, kind, "slates")[0]
 
 
-def _boosts(solution: Solution, directory: Path, options: dict[str, Any]) -> Path:
+def _boosts(solution: Solution, directory: Place, options: dict[str, Any]) -> Place:
     """Boost, score and rank of every candidate, for a key-value store to load."""
     path = directory / "boosts.parquet"
     solution.policy(**options).to_parquet(solution.problem.candidates, path)

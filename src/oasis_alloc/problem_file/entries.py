@@ -98,7 +98,7 @@ ENTRIES: Tables = {
         "unproven": Entry(FLAG, "true writes prices of a solve that ended early."),
     },
     "output": {
-        "directory": Entry(TEXT, "Where to write."),
+        "directory": Entry(TEXT, "Where to write: a folder, or an address."),
         "format": Entry(TEXT, "parquet or csv."),
     },
 }

@@ -7,12 +7,11 @@ import importlib.util
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oasis_alloc.common.files import replacing, write_whole
+from oasis_alloc.common.remote_path import Place, replacing_at, write_at
 from oasis_alloc.errors import InputError, require
 from oasis_alloc.results.answer_columns import answer_names
 
@@ -30,7 +29,7 @@ def best_kind() -> str:
     return "parquet" if any(map(importlib.util.find_spec, _WRITERS)) else "csv"
 
 
-def make_directory(directory: Path) -> None:
+def make_directory(directory: Place) -> None:
     """Make the folder of the answer, or raise `InputError` before solving starts."""
     try:
         if directory.is_file():
@@ -38,7 +37,7 @@ def make_directory(directory: Path) -> None:
             raise InputError(f"{directory} is a file; {wanted}.")
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / f".oasis-alloc-writable-{os.getpid()}"
-        probe.touch()
+        write_at(probe, b"")
         probe.unlink()
     except InputError:
         raise
@@ -51,7 +50,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[None]:
+def written(path: Place) -> Iterator[None]:
     """Turn system errors in writing a file into one message."""
     try:
         yield
@@ -63,10 +62,10 @@ def write_allocation(
     candidates: Candidates,
     shown: NDArray[np.int64],
     x: NDArray[np.float64],
-    directory: Path,
+    directory: Place,
     kind: str | None,
     name: str = "allocation",
-) -> tuple[Path, str | None]:
+) -> tuple[Place, str | None]:
     """Write the pairs at `shown` with the probability `x`; see `write_pairs`."""
     return write_pairs(candidates, shown, {"x": x}, directory, kind, name)
 
@@ -75,10 +74,10 @@ def write_pairs(
     candidates: Candidates,
     shown: NDArray[np.int64],
     answers: Mapping[str, NDArray[Any]],
-    directory: Path,
+    directory: Place,
     kind: str | None,
     name: str,
-) -> tuple[Path, str | None]:
+) -> tuple[Place, str | None]:
     """Write the pairs at `shown`: their ids, the columns of `answers`, and their own columns.
 
     `kind` is "parquet", "csv", or None for Parquet if it can be written and CSV if not. Ids without a Parquet type
@@ -114,9 +113,9 @@ def write_pairs(
     return path, note
 
 
-def write_table(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+def write_table(path: Place, columns: Mapping[str, NDArray[Any]]) -> None:
     """Write columns of equal length as `.parquet` or `.csv`; None in an object column is a null."""
-    if path.suffix == ".parquet":
+    if path.name.endswith(".parquet"):
         lists = {n: c.tolist() if c.dtype.kind in "OU" else c for n, c in columns.items()}
         library = _parquet_writer()
         module = require(library, "cli")
@@ -124,7 +123,7 @@ def write_table(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
         return
     # half of a pair of UTF-16 in an id is written as its escape: no reason to lose the other rows
     with (
-        replacing(path) as beside,
+        replacing_at(path) as beside,
         beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file)
@@ -135,17 +134,17 @@ def write_table(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
             writer.writerows(zip(*chunk, strict=True))
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Place, text: str) -> None:
     """Write a text as UTF-8; half of a pair of UTF-16 as its escape."""
-    write_whole(path, text.encode("utf-8", "backslashreplace"))
+    write_at(path, text.encode("utf-8", "backslashreplace"))
 
 
 def _parquet_writer() -> str:
     return next((name for name in _WRITERS if importlib.util.find_spec(name)), _WRITERS[0])
 
 
-def _write_frame(path: Path, frame: Any) -> None:
-    with replacing(path) as beside:
+def _write_frame(path: Place, frame: Any) -> None:
+    with replacing_at(path) as beside:
         if hasattr(frame, "write_parquet"):
             frame.write_parquet(beside)
         else:

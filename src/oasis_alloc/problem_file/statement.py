@@ -12,6 +12,7 @@ from oasis_alloc.candidates import Candidates
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.remote import Files, is_remote
+from oasis_alloc.common.remote_path import text_in
 from oasis_alloc.errors import InputError, OasisAllocError, ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.problem_file.calibrations import read_calibrations
@@ -37,7 +38,7 @@ class Statement:
     path: Path
     problem: Problem
     solve: Mapping[str, Any]
-    directory: Path | None
+    directory: str | None
     format: str | None
     stated: Mapping[str, Any]
 
@@ -123,19 +124,10 @@ def _read(source: str, path: Path, known: Tables, last: Last, files: Files | Non
         path=path,
         problem=problem,
         solve=_options(stated.get("solve", {}), problem, limits, files, file, last),
-        directory=local(output["directory"], path.parent, f"{file}: output.directory")
-        if "directory" in output
-        else None,
+        directory=text_in(path.parent, output["directory"]) if "directory" in output else None,
         format=output.get("format"),
         stated=stated,
     )
-
-
-def local(text: str, folder: Path, place: str) -> Path:
-    """A path of this machine; `ProblemError` for object storage."""
-    if is_remote(text):
-        raise ProblemError(f"{place} is {text!r}; expected a path of this machine, not of object storage.")
-    return folder / text
 
 
 def _by_user(entries: Mapping[str, Any], folder: Files, place: str) -> dict[str, Any]:

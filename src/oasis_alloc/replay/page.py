@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import html
 import math
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.remote_path import AnyPath, write_at
 
 if TYPE_CHECKING:
     from oasis_alloc.replay.result import Replay
@@ -29,7 +28,7 @@ return isNaN(number)?text:number};
 [...body.rows].sort((a,b)=>{const x=key(a),y=key(b);return (x<y?-1:x>y?1:0)*(up?1:-1)}).forEach(r=>body.append(r))}))"""
 
 
-def write_page(found: Replay, path: str | os.PathLike[str]) -> None:
+def write_page(found: Replay, path: AnyPath) -> None:
     """Write the page; it appears whole or not at all."""
     names = [
         name
@@ -50,7 +49,7 @@ def write_page(found: Replay, path: str | os.PathLike[str]) -> None:
         "<p>Blue: served; dashed: planned; orange: price.</p>"
         f"{''.join(_chart(goal) for goal in goals)}{more}<script>{_SORT}</script></html>"
     )
-    write_whole(path, text)
+    write_at(path, text)
 
 
 def _number(value: float) -> str:

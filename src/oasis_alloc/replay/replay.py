@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_whole
 from oasis_alloc.common.documents import jsonable
-from oasis_alloc.common.files import reason_of, write_whole
+from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import shown
+from oasis_alloc.common.remote_path import AnyPath, as_place, text_at, write_at
 from oasis_alloc.errors import InputError
 from oasis_alloc.pacing.pacer import Pacer
 from oasis_alloc.pacing.plan import Plan
@@ -42,7 +41,7 @@ def replay(
     scenario: Scenario | Mapping[str, Scenario] | None = None,
     seeds: int | Iterable[int] = 1,
     hindsight: float | None = 1e-3,
-    resume: str | os.PathLike[str] | None = None,
+    resume: AnyPath | None = None,
     progress: Callable[[int, int, str], None] | bool | None = None,
 ) -> Replay:
     """Play requests through contenders under scenarios, with the same arrivals for all of them.
@@ -161,15 +160,15 @@ def _world(
 class _Done:
     """What is done, in memory and in a file."""
 
-    def __init__(self, path: str | os.PathLike[str] | None, call: list[Any]) -> None:
+    def __init__(self, path: AnyPath | None, call: list[Any]) -> None:
         self.rows: list[dict[str, Any]] = []
         self.goals: list[dict[str, Any]] = []
-        self._path = None if path is None else Path(path)
+        self._path = None if path is None else as_place(path)
         self._call = json.loads(json.dumps(jsonable(call)))
         if self._path is None or not self._path.exists():
             return
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
+            found = json.loads(text_at(self._path))
         except (ValueError, OSError) as error:
             raise InputError(
                 f"replay(resume): {self._path} cannot be read ({reason_of(error)}); expected a file of an earlier call."
@@ -191,7 +190,7 @@ class _Done:
         self.goals += goals
         if self._path is not None:
             said = {"format": _FORMAT, "call": self._call, "rows": self.rows, "goals": self.goals}
-            write_whole(self._path, json.dumps(jsonable(said)))
+            write_at(self._path, json.dumps(jsonable(said)))
 
 
 def _checked(requests: object, contenders: object) -> list[Pacer]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.labels import as_listed, same, shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.remote_path import copied_from, name_of
 from oasis_alloc.common.types import Floats, Table
 from oasis_alloc.data.validation import by_name
 from oasis_alloc.errors import InputError, require
@@ -158,10 +159,11 @@ class Requests(ByFields):
         tables: list[Any] = []
         for path in (pairs, requests, *(() if items is None else (items,))):
             try:
-                tables.append(read(path))
+                with copied_from(path) as local:
+                    tables.append(read(local))
             except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
                 raise InputError(
-                    f"Requests.from_parquet: {fspath(path)} cannot be read: {str(error).strip()}"
+                    f"Requests.from_parquet: {name_of(path)} cannot be read: {str(error).strip()}"
                 ) from None
         if items is not None:
             how["items"] = tables[2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.remote_path import AnyPath
 from oasis_alloc.common.text_tables import TextTable, as_text
 from oasis_alloc.data.named import frame_of
 from oasis_alloc.errors import InputError
@@ -97,7 +97,7 @@ class Replay(ByFields):
         ]
         return as_text(TextTable(("scenario", "contender", *present), "ll" + "r" * len(present), lines))
 
-    def page(self, path: str | os.PathLike[str]) -> None:
+    def page(self, path: AnyPath) -> None:
         """Write one HTML page without dependencies: a sortable table, and delivery and prices over time per goal."""
         from oasis_alloc.replay.page import write_page
 

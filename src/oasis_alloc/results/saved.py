@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.arrays import objects, readonly
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.remote_path import name_of
 from oasis_alloc.common.tensors import Tensors, read_named, write_tensors
 from oasis_alloc.common.texts import pack, unpack
 from oasis_alloc.common.types import Floats
@@ -141,7 +142,7 @@ def load_solution(path: str | os.PathLike[str]) -> SavedSolution:
     try:
         return _made(tensors, about)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
-        raise InputError(f"{os.fspath(path)} does not hold a solution ({type(error).__name__}: {error}).") from error
+        raise InputError(f"{name_of(path)} does not hold a solution ({type(error).__name__}: {error}).") from error
 
 
 def _made(tensors: Tensors, about: Mapping[str, str]) -> SavedSolution:

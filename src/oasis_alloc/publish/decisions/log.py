@@ -12,7 +12,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -21,8 +20,8 @@ from numpy.typing import ArrayLike
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real, as_whole
 from oasis_alloc.common.environment import variable_in
-from oasis_alloc.common.files import replacing
 from oasis_alloc.common.labels import shown
+from oasis_alloc.common.remote_path import as_place, replacing_at
 from oasis_alloc.errors import InputError, require
 from oasis_alloc.publish.decisions.packed import Interned, Packed, ids, in_slices, numbers, places
 from oasis_alloc.publish.decisions.schema import is_sampled
@@ -105,7 +104,7 @@ class DecisionLog:
             raise InputError(f"DecisionLog(seconds={shown(seconds)}): expected a number above 0.")
         if room is None or room < most:
             raise InputError(f"DecisionLog(queue={shown(queue)}): expected a whole number, at least rows, {most:,}.")
-        self._folder, self._rate, self._rows, self._seconds, self._room = Path(folder), share, most, period, room
+        self._folder, self._rate, self._rows, self._seconds, self._room = as_place(folder), share, most, period, room
         self._secret = None if secret is None else _secret_of(secret)
         self._start()
         _LOGS.add(self)
@@ -249,7 +248,7 @@ class DecisionLog:
             if not len(table):
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self._folder / name) as beside:
+            with replacing_at(self._folder / name) as beside:
                 require("pyarrow.parquet", "parquet").write_table(
                     table, beside, compression="zstd", compression_level=1, use_dictionary=_REPEATED
                 )

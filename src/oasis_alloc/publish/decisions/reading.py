@@ -7,7 +7,6 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.checks import as_real
 from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import shown
+from oasis_alloc.common.remote_path import Place, as_place, copied_from, files_in
 from oasis_alloc.errors import InputError, require
 from oasis_alloc.publish.decisions.schema import FORMAT, SCHEMA, Decision, as_table, decisions_of
 
@@ -169,7 +169,7 @@ def read_decisions(
     Decisions(0)
     """
     pa, pc = require("pyarrow", "parquet"), require("pyarrow.compute", "parquet")
-    if not isinstance(folder, (str, os.PathLike)) or not Path(folder).is_dir():
+    if not isinstance(folder, (str, os.PathLike)) or not as_place(folder).is_dir():
         raise InputError(f"read_decisions({shown(folder)}): there is no such folder.")
     limits = []
     for name, given, otherwise in (("since", since, -math.inf), ("until", until, math.inf)):
@@ -177,21 +177,25 @@ def read_decisions(
         if number is None or number != number:
             raise InputError(f"read_decisions({name}={shown(given)}): expected UNIX seconds, or None.")
         limits.append(number)
-    tables = [as_table([]), *(_read(path) for path in sorted(Path(folder).iterdir()) if path.name[0] not in "._")]
+    tables = [
+        as_table([]),
+        *(_read(path) for path in files_in(as_place(folder)) if path.name[0] not in "._"),
+    ]
     table = pa.concat_tables(tables)
     at = table["time"]
     table = table.filter(pc.and_(pc.greater_equal(at, limits[0]), pc.less(at, limits[1])))
     return Decisions(table.take(pc.sort_indices(table["time"])).combine_chunks())
 
 
-def _read(path: Path) -> Any:
-    if path.suffix == ".jsonl":
+def _read(path: Place) -> Any:
+    if path.name.endswith(".jsonl"):
         return as_table([_row(path, number, line) for number, line in enumerate(_lines(path), 1) if line.strip()])
-    if path.suffix != ".parquet":
+    if not path.name.endswith(".parquet"):
         return as_table([])
     parquet = require("pyarrow.parquet", "parquet")
     try:
-        table = parquet.read_table(path)
+        with copied_from(path) as local:
+            table = parquet.read_table(local)
         about = table.schema.metadata or {}
         if about.get(b"format") != FORMAT.encode():
             raise InputError(f"{path} is not a log of decisions.")
@@ -206,14 +210,14 @@ def _read(path: Path) -> Any:
         raise InputError(f"{path} cannot be read: {reason_of(error)}") from error
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Place) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {reason_of(error)}") from error
 
 
-def _row(path: Path, number: int, line: str) -> Mapping[str, Any]:
+def _row(path: Place, number: int, line: str) -> Mapping[str, Any]:
     try:
         decision = Decision.from_dict(json.loads(line))
         return {name: getattr(decision, name) for name in Decision.__dataclass_fields__}

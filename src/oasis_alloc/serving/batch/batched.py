@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from numpy.typing import ArrayLike
 
+from oasis_alloc.common.remote_path import AnyPath
 from oasis_alloc.common.types import ColumnsLike, Floats, Ints, ItemsLike, LabelsLike
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.file.stored import StoredPolicy
@@ -54,7 +54,7 @@ class Batched(StoredPolicy):
 
         return score_parts(self, self.encode, candidates, {"policy_id": self.policy_id})
 
-    def to_parquet(self, candidates: Candidates, path: str | Path) -> int:
+    def to_parquet(self, candidates: Candidates, path: AnyPath) -> int:
         """Write boosts and slates of all candidates, user by user, and return the number of rows.
 
         Columns: the ids of user and item under the candidates' names, `boost` (to add to the organic score), `score`,

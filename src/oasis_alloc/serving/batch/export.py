@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from oasis_alloc.common.arrays import objects
-from oasis_alloc.common.files import replacing
+from oasis_alloc.common.remote_path import AnyPath, as_place, replacing_at
 from oasis_alloc.errors import InputError, require
 from oasis_alloc.results.answer_columns import answer_names
 from oasis_alloc.serving.batch.scores import column_of
@@ -27,12 +26,12 @@ _BYTES = 200  # of a pair while its row is made
 _Pairs = Callable[[int, int], tuple[Any, dict[str, Any]]]  # the items and columns of the pairs begin:end
 
 
-def to_parquet(policy: Batched, encode: Callable[[Any], Any], candidates: Candidates, path: str | Path) -> int:
+def to_parquet(policy: Batched, encode: Callable[[Any], Any], candidates: Candidates, path: AnyPath) -> int:
     """See `Policy.to_parquet`."""
     pa, pq = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
     writer, written = None, 0
     parts = answers_by_part(policy, encode, candidates, ROWS)
-    with closing(parts), replacing(path) as beside:
+    with closing(parts), replacing_at(as_place(path)) as beside:
         try:
             for _, _, rows in parts:
                 table = pa.table(rows)

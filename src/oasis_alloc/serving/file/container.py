@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oasis_alloc.common.documents import distinct_members
-from oasis_alloc.common.files import reason_of, write_whole
+from oasis_alloc.common.files import reason_of
 from oasis_alloc.common.labels import shown
+from oasis_alloc.common.remote_path import RemotePath, as_place, name_of, write_at
 from oasis_alloc.errors import SnapshotError
 
 FORMAT = "oasis_alloc.policy"
@@ -77,8 +78,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, header: Mapping[s
     >>> arrays["price"].tolist(), header["policy_id"], header["schema"]
     ([0.5, -1.0], 'p1', '2')
     """
-    path_text(path)
-    write_whole(path, to_bytes(arrays, header))
+    write_at(path_text(path), to_bytes(arrays, header))
 
 
 def path_text(path: Any) -> str:
@@ -102,7 +102,7 @@ def read_arrays(
     `raw` is the result of `read_file`, if it was called already. Arrays are read-only. Raises `SnapshotError` with
     the reason: unreadable, truncated, not a snapshot, newer schema, tampered, dtype, shape, not finite.
     """
-    name = path_text(path)
+    name = name_of(path_text(path))
     try:
         return from_bytes(read_file(path) if raw is None else raw)
     except SnapshotError as error:
@@ -118,6 +118,10 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     never end. Raises `SnapshotError`.
     """
     try:
+        place = as_place(os.fsdecode(path))
+        if isinstance(place, RemotePath):
+            _check_size(place.about()[0], _LARGEST)
+            return place.read_bytes()
         with _opened(path, _LARGEST) as file:
             size = os.fstat(file.fileno()).st_size
             head = file.read(8)
@@ -158,16 +162,18 @@ def _opened(path: str | os.PathLike[str], largest: int) -> Iterator[IO[bytes]]:
         at = os.fstat(descriptor)
         if not stat.S_ISREG(at.st_mode):
             raise SnapshotError("it cannot be read: it is not a regular file.", "unreadable")
-        if at.st_size > largest:
-            raise SnapshotError(
-                f"it cannot be read: it has {at.st_size:,} bytes; expected at most {largest:,}.", "unreadable"
-            )
+        _check_size(at.st_size, largest)
         file = open(descriptor, "rb")  # noqa: SIM115 # closed below
     except BaseException:
         os.close(descriptor)
         raise
     with file:
         yield file
+
+
+def _check_size(size: int, largest: int) -> None:
+    if size > largest:
+        raise SnapshotError(f"it cannot be read: it has {size:,} bytes; expected at most {largest:,}.", "unreadable")
 
 
 def to_bytes(arrays: Arrays, header: Mapping[str, str]) -> bytes:

@@ -6,6 +6,7 @@ import os
 from typing import Any, Self, TypeVar
 
 from oasis_alloc.common.arguments import suggesting
+from oasis_alloc.common.remote_path import name_of
 from oasis_alloc.errors import InputError, SnapshotError
 from oasis_alloc.serving.data import PolicyData
 from oasis_alloc.serving.file.codec import decode, encode
@@ -88,11 +89,12 @@ class StoredPolicy:
 def loaded(kind: type[_Stored], path: str | os.PathLike[str], raw: bytes | None = None) -> _Stored:
     """The policy of a snapshot file, or of its bytes if they were read already; raises as `StoredPolicy.load`."""
     arrays, header = read_arrays(path, raw)
+    name = name_of(os.fsdecode(path))
     try:
         return kind(decode(arrays, header))
     except SnapshotError as error:
-        raise SnapshotError(f"{os.fspath(path)}: {error}", error.reason) from error
+        raise SnapshotError(f"{name}: {error}", error.reason) from error
     except InputError as error:  # errors that appear only when tables are built
-        raise SnapshotError(f"{os.fspath(path)}: {error}", "content") from error
+        raise SnapshotError(f"{name}: {error}", "content") from error
     except MemoryError as error:
-        raise SnapshotError(f"{os.fspath(path)}: not enough memory for this policy.", "unreadable") from error
+        raise SnapshotError(f"{name}: not enough memory for this policy.", "unreadable") from error

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from html import escape
 from typing import TYPE_CHECKING
 
-from oasis_alloc.common.files import write_whole
+from oasis_alloc.common.remote_path import AnyPath, write_at
 from oasis_alloc.common.text_tables import TextTable, as_html
 from oasis_alloc.page.page import html_document
 from oasis_alloc.signals.off_policy.charts import STYLE, forest
@@ -15,10 +14,10 @@ if TYPE_CHECKING:
     from oasis_alloc.signals.off_policy.result import OffPolicy
 
 
-def write_page(found: OffPolicy, path: str | os.PathLike[str], title: str) -> None:
+def write_page(found: OffPolicy, path: AnyPath, title: str) -> None:
     """Write the page; it appears whole or not at all."""
     parts = [STYLE, f"<h1>{escape(title)}</h1>", *blocks(found)]
-    write_whole(path, html_document(title, parts))
+    write_at(path, html_document(title, parts))
 
 
 def blocks(found: OffPolicy) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from oasis_alloc.common.documents import jsonable
 from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
+from oasis_alloc.common.remote_path import AnyPath
 from oasis_alloc.common.text_tables import Printed, TextTable, number
 from oasis_alloc.data.named import frame_of
 from oasis_alloc.errors import InputError
@@ -177,7 +177,7 @@ class OffPolicy(Printed, ByFields):
             "weights": self.weights.to_dict(),
         }
 
-    def page(self, path: str | os.PathLike[str], title: str = "Off-policy evaluation") -> None:
+    def page(self, path: AnyPath, title: str = "Off-policy evaluation") -> None:
         """Write one HTML page without dependencies: verdict, intervals, weights."""
         from oasis_alloc.signals.off_policy.page import write_page
 
