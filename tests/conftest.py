@@ -9,9 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import passed_before
 import pytest
 from effort import FULL
 from hypothesis import HealthCheck, settings
+from passed_before import pytest_runtest_call as pytest_runtest_call
 
 # "fast" is what `pytest` does by itself: few examples, the same for everybody, so what passes here passes elsewhere.
 # "full" is what `nox -s full` and `.ci/run` do: all that a test asks for, and other ones every time outside CI.
@@ -74,7 +76,8 @@ _LOCKS = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """In a worker: compile no kernel that another worker compiles."""
+    """Note what passes, if asked to; in a worker, compile no kernel that another worker compiles."""
+    passed_before.register(config)
     opened = config.stash[_OPEN] = ExitStack()
     folder = getattr(config, "workerinput", {}).get("kernel_locks")
     if folder is not None:
@@ -108,8 +111,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 @pytest.hookimpl(trylast=True)  # after those that are left out have gone
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let one worker compile while another runs what needs few kernels: each starts with an equal part, in order."""
+    passed_before.leave_out(config, items)
     first = sorted(
         (item for item in items if item.nodeid.startswith(_COMPILED_FIRST)),
         key=lambda item: next(k for k, name in enumerate(_COMPILED_FIRST) if item.nodeid.startswith(name)),

@@ -1,5 +1,6 @@
 """What a test does in every run, and what only in a full one: examples of Hypothesis, combinations of a wide table."""
 
+import os
 from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Any
@@ -11,10 +12,13 @@ from hypothesis import settings
 FULL = 100
 # Below this a test says little; who asks for fewer gets all of them.
 LEAST = 3
+# Tests that asked for their number of examples while they ran, by the name that pytest gives the environment.
+ASKED: set[str] = set()
 
 
 def examples(full: int) -> int:
     """`full` examples in the profile "full"; in others, the share of it that the profile allows."""
+    ASKED.add(os.environ.get("PYTEST_CURRENT_TEST", ""))
     share = full * settings().max_examples // FULL
     return min(full, max(LEAST, share))
 
