@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,8 @@ from oasis_alloc.program.program import Program
 
 if TYPE_CHECKING:
     from oasis_alloc.engines.core import Core
+
+_Engine = TypeVar("_Engine", bound="Chunked")
 
 _MAX_CHUNKS, _FEW_CHUNKS = 64, 8
 _PAIRS_A_CELL = 32  # pairs per cell of a chunk's tables
@@ -91,6 +93,11 @@ class Chunked(Surveyed):
 
     @abstractmethod
     def plain(self) -> Chunked: ...
+
+    def _told(self, other: _Engine) -> _Engine:
+        """An engine of the same pairs, which need not be surveyed again: rules do not matter to a survey."""
+        other._survey, other._parts = self._survey, self._parts
+        return other
 
     @abstractmethod
     def close(self) -> None: ...

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.arrays import readonly
-from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.common.types import Ints
 from oasis_alloc.kernels.solve import visit as visit_kernels
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.pair_lookup import PairStore
@@ -27,7 +27,7 @@ class Piece(NamedTuple):
     last: int
     start: int  # position of the first user's first pair
     pairs: visit_kernels.Pairs  # indptr, by the program's user numbers, says where in these arrays a user's pairs are
-    guard: Floats | None = None  # (1, n) or (0, n), as in `PairArrays`; None if the rules have that of all pairs
+    guard: npt.NDArray[np.floating[Any]] | None = None  # (1, n) or (0, n), as in `PairArrays`; None if nothing is kept
 
 
 class ChunkPart(NamedTuple):

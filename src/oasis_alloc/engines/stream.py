@@ -275,7 +275,7 @@ class ParquetStream(Chunked):
 
     def plain(self) -> ParquetStream:
         unguarded = replace(self._pair_reader, guard=None)
-        return ParquetStream(replace(self.program, rules=None, stream=unguarded), self._threads)
+        return self._told(ParquetStream(replace(self.program, rules=None, stream=unguarded), self._threads))
 
     def close(self) -> None:
         self._stop.set()

@@ -6,16 +6,21 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+
+import numpy as np
 
 from oasis_alloc.common.threads import share, workers
 from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.engines.base import in_sample
 from oasis_alloc.engines.chunks import Chunked
-from oasis_alloc.engines.pieces import Piece, pairs_of
+from oasis_alloc.engines.pieces import Piece, pairs_of, part_of
 from oasis_alloc.kernels.solve.own_prices import own_prices
 from oasis_alloc.program.narrowing import Narrowing, with_merged_cells
 from oasis_alloc.program.own_rows import OwnRows
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
+from oasis_alloc.program.wide_blocks import is_wide, wide_blocks
 
 
 class Threads(Chunked):
@@ -33,11 +38,18 @@ class Threads(Chunked):
         self._pool = ThreadPoolExecutor(others, thread_name_prefix="oasis_alloc") if others else None
 
     def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
-        def whole(chunk: int) -> object:
+        def whole(chunk: int) -> None:
             first, last = int(self._edges[chunk]), int(self._edges[chunk + 1])
-            return job(Piece(chunk, True, first, last, int(self.program.indptr[first]), self._pairs))
+            job(Piece(chunk, True, first, last, int(self.program.indptr[first]), self._pairs))
 
-        self._chunks(whole)
+        self._chunks(whole if self._rules is None or is_wide(self.program) else partial(self._in_blocks, job, stride))
+
+    def _in_blocks(self, job: Callable[[Piece], object], stride: int, chunk: int) -> None:
+        """A chunk in blocks, in the types of the kernels under rules."""
+        program, users = self.program, (int(self._edges[chunk]), int(self._edges[chunk + 1]))
+        needed = None if stride == 1 else in_sample(np.arange(*users), stride)
+        for first, last, indptr, arrays in wide_blocks(program, users, self._sizes.wide_block, needed):
+            job(part_of(program, (chunk, first == users[0], first, last, int(program.indptr[first])), arrays, indptr))
 
     def _chunks(self, job: Callable[[int], object]) -> None:
         if self._pool is None:
@@ -85,7 +97,7 @@ class Threads(Chunked):
         return PairView(self.program, positions, self.program, positions)
 
     def plain(self) -> Threads:
-        return Threads(replace(self.program, rules=None), self._threads)
+        return self._told(Threads(replace(self.program, rules=None), self._threads))
 
     def close(self) -> None:
         if self._pool is not None:

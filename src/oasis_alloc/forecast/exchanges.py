@@ -96,7 +96,7 @@ def _state(base: QuoteBase, found: Found) -> Shown:
     rules: LoweredRules | None = base.program.rules
     guard, spare = np.empty(0), np.empty(0)
     if rules is not None and rules.target.size:
-        guard = np.asarray(rules.guard[found.pairs], np.float64)
+        guard = rules.guard.at(found.pairs, found.users[user])
         spare = np.maximum(0.0, np.bincount(user, guard * x, found.users.size) - rules.target[found.users])
     units = np.ones(found.users.size)
     units[user] = found.units

@@ -34,13 +34,28 @@ class Elsewhere(Protocol):
 
 
 def max_attainable(
-    program: Program, rules: LoweredRules, column: npt.NDArray[np.floating[Any]], threads: int | None = None
-) -> Floats:
-    """(n_users,) the largest sum of a column over a user's slate, in the user's own unit."""
-    out = np.zeros(program.n_users)
-    pairs = pairs_for(program, program.indptr, program.code, column)
-    attain((0, program.n_users), pairs, rules.kernel, out, threads)
-    return out
+    program: Program, rules: LoweredRules, column: npt.NDArray[np.floating[Any]] | None, threads: int | None = None
+) -> tuple[Floats, Floats]:
+    """(the largest sums over users' slates, the users' units), both (n_users,), of a column or (None) of 1.
+
+    The sums are in the units. A few users at a time are converted to the types of the kernels.
+    """
+    out, unit, kernel = np.zeros(program.n_users), np.ones(program.n_users), rules.kernel
+
+    def job(first: int) -> None:
+        last = min(first + _BLOCK, program.n_users)
+        own = program.indptr[first : last + 1]
+        indptr, pairs = np.empty(program.indptr.size, np.int64), slice(int(own[0]), int(own[-1]))
+        indptr[first : last + 1] = own - own[0]
+        wide = np.ones(int(own[-1] - own[0])) if column is None else column[pairs].astype(np.float64)
+        if column is not None:
+            unit[first:last] = user_units(wide, own - own[0])
+            wide /= np.repeat(unit[first:last], np.diff(own))
+        some = pairs_for(program, indptr, program.code[pairs].astype(np.uint32), wide)
+        attain((first, last), some, kernel, out, 1)
+
+    each(range(0, program.n_users, _BLOCK), job, threads)
+    return out, unit
 
 
 def attained_in_files(

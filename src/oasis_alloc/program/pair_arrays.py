@@ -27,7 +27,7 @@ class PairArrays(NamedTuple):
     code: npt.NDArray[np.integer[Any]]
     value: npt.NDArray[np.floating[Any]]
     extra: npt.NDArray[np.floating[Any]]  # (K, n)
-    guard: Floats  # (1, n) the column of `keep` in each user's unit, (0, n) without it
+    guard: npt.NDArray[np.floating[Any]]  # (1, n) the column of `keep` in each user's unit, (0, n) without it
 
     @property
     def n_bytes(self) -> int:
@@ -182,7 +182,7 @@ class PairReader:
         """
         budget, group = self.dataset.budget, self.dataset.largest(self.names)
         most = (budget.limit // 2 - group) // max(1, like.like(1).n_bytes)
-        edges = _edges(indptr, max(1, min(_BLOCK, most)))
+        edges = user_edges(indptr, max(1, min(_BLOCK, most)))
         longest = int(np.diff(indptr[edges]).max(initial=0))
         buffer, local = like.like(longest), np.empty(indptr.size, np.int64)
         with self.dataset.read(self.names) as reader:
@@ -229,7 +229,7 @@ class PairReader:
         return into
 
 
-def _edges(indptr: Ints, pairs: int) -> Ints:
+def user_edges(indptr: Ints, pairs: int) -> Ints:
     """User numbers that split the users into blocks of at most so many pairs, or of one user."""
     edges = [0]
     while edges[-1] < indptr.size - 1:

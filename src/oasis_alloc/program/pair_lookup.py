@@ -24,7 +24,7 @@ class PairStore(Protocol):
     @property
     def extra(self) -> npt.NDArray[np.floating[Any]]: ...
     @property
-    def guard(self) -> Floats: ...
+    def guard(self) -> npt.NDArray[np.floating[Any]]: ...
 
 
 class PairView:
@@ -69,5 +69,6 @@ class PairView:
 
     @cached_property
     def guard(self) -> Floats:
-        """(size,) the column of the slates' guard."""
-        return np.asarray(self.store.guard[0, self.at], np.float64)
+        """(size,) the column of the slates' guard, in users' units: that of pairs in memory is not in them yet."""
+        found, rules = np.asarray(self.store.guard[0, self.at], np.float64), self._program.rules
+        return found / rules.guard.unit[self.users] if rules is not None and rules.guard.unit.size else found

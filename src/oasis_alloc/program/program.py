@@ -109,13 +109,13 @@ class Program:
         return PairArrays(self.code, self.value, self.extra, self.guard)
 
     @property
-    def guard(self) -> Floats:
-        """The column of `keep`, (1, n_pairs), or (0, n_pairs) without; empty for pairs in files."""
+    def guard(self) -> npt.NDArray[np.floating[Any]]:
+        """The column of `keep` as given, (1, n_pairs), or (0, n_pairs) without; empty for pairs in files."""
         if self.stream is not None:
             return np.empty((int(self.stream.guard is not None), 0))
         if self.rules is None or not self.rules.target.size:
             return np.empty((0, self.n_pairs))
-        return np.asarray(self.rules.guard)[None, :]
+        return self.rules.guard.column[None, :]
 
     @property
     def n_cells(self) -> int:

@@ -14,7 +14,7 @@ from oasis_alloc.errors import ProblemError
 from oasis_alloc.problem import Problem
 from oasis_alloc.program.attaining import Elsewhere, attained_in_files, max_attainable
 from oasis_alloc.program.program import Program
-from oasis_alloc.program.slate_rules import LoweredRules, chain_of, keep_target, systems_of, user_units
+from oasis_alloc.program.slate_rules import KeptColumn, LoweredRules, chain_of, keep_target, systems_of
 from oasis_alloc.program.supply_and_positions import by_position, weighted
 from oasis_alloc.statement.slate import Slate
 
@@ -45,8 +45,7 @@ def with_rules(
         if slate.is_plain:
             return program
     systems = systems_of(slate, problem.candidates, item_of)
-    none = np.empty(0)
-    rules = LoweredRules(size, np.zeros_like(size), weight, systems, chain_of(systems), none, none)
+    rules = LoweredRules(size, np.zeros_like(size), weight, systems, chain_of(systems))
     program = unify_dtypes(program)
     if program.stream is not None and slate.keep:  # first, so that actors of a cluster load the pairs once
         program = replace(program, stream=replace(program.stream, guard=next(iter(slate.keep))))
@@ -61,15 +60,19 @@ def with_rules(
             rules = replace(rules, target=keep_target(organic, share))
             continue
         given = problem.candidates.columns[column]
-        guard = (given if pair is None else given[pair]).astype(np.float64)
-        guard /= np.repeat(user_units(guard, program.indptr), np.diff(program.indptr))
-        organic = max_attainable(program, rules.without_decrements(), guard, threads)
-        rules = replace(rules, guard=guard, target=keep_target(organic, share))
+        guard = given if pair is None else given[pair]
+        organic, unit = max_attainable(program, rules.without_decrements(), guard, threads)
+        rules = replace(rules, guard=KeptColumn(guard, unit), target=keep_target(organic, share))
     return replace(program, rules=rules, size=int(rules.size.max(initial=1)))
 
 
 def unify_dtypes(program: Program) -> Program:
-    """The program with its arrays in a single type per kind, because kernels with rules compile slowly."""
+    """The program with its buffers in a single type per kind, because kernels with rules compile slowly.
+
+    Pairs in memory stay as they are: engines convert them block by block (see wide_blocks.py).
+    """
+    if program.stream is None:
+        return program
     return replace(
         program,
         value=program.value.astype(np.float64, copy=False),
@@ -92,7 +95,7 @@ def _items_attainable(
 ) -> Floats:
     """(n_users,) how many items a user's candidates and caps allow."""
     if program.stream is None:
-        return max_attainable(program, rules, np.ones(program.n_pairs), threads)
+        return max_attainable(program, rules, None, threads)[0]
     if elsewhere is not None:
         return elsewhere.attained(replace(program, rules=rules), False)
     return attained_in_files(program, rules, False, threads)[0]

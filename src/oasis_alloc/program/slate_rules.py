@@ -8,9 +8,9 @@ The same systems give the linear programs their rows (solvers/slate_rows.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,21 @@ class System:
         return np.repeat(np.arange(classes.size), np.diff(indptr)), self.of[places].astype(np.int64)
 
 
+class KeptColumn(NamedTuple):
+    """The column of `keep` as it was given, which is not copied, and the users' units in which kernels read it."""
+
+    column: npt.NDArray[np.floating[Any]]  # (n_pairs,), or empty: nothing is kept, or pairs are in files
+    unit: Floats  # (n_users,) see `user_units`, or empty
+
+    def at(self, pairs: Any, users: Any) -> Floats:
+        """In users' units, of some pairs (positions or a slice); `users` are theirs."""
+        return np.asarray(self.column[pairs] / self.unit[users])
+
+
+def _nothing_kept() -> KeptColumn:
+    return KeptColumn(np.empty(0), np.empty(0))
+
+
 @dataclass(frozen=True, eq=False)
 class LoweredRules:
     """All rules of the slates; arrays of users or pairs."""
@@ -71,12 +86,12 @@ class LoweredRules:
     weight: Floats  # (n_users,) weight of a user, which multiplies decrements
     systems: tuple[System, ...]
     chain: tuple[int, ...]  # systems that nest, the finest first
-    guard: npt.NDArray[np.floating[Any]]  # (n_pairs,) the column of `keep`, in each user's unit, or empty
-    target: Floats  # (n_users,) the lower bound on its sum, or empty
+    guard: KeptColumn = field(default_factory=_nothing_kept)
+    target: Floats = field(default_factory=lambda: np.empty(0))  # (n_users,) the lower bound on its sum, or empty
 
     @cached_property
     def kernel(self) -> Rules:
-        """The rules in the form of the kernels."""
+        """The rules in the form of the kernels, without the column of `keep`, which comes with the pairs."""
         from oasis_alloc.kernels.rules.rules import Rules
 
         chain = [self.systems[k] for k in self.chain]
@@ -86,9 +101,9 @@ class LoweredRules:
         start, of, stairs = _joined(further, n_classes)
         # writable and read-only arrays are different compiled types, so each array is always of the same kind
         return Rules(
-            size=np.array(self.size),
-            least=np.array(self.min_size),
-            weight=np.array(self.weight),
+            size=_writable(self.size),
+            least=_writable(self.min_size),
+            weight=_writable(self.weight),
             of=np.stack([s.single for s in chain]) if chain else np.empty((0, n_classes), np.int32),
             most=np.array([s.max_count for s in chain], np.int64),
             free=np.array([np.searchsorted(s.steps, 0.0, side="right") for s in chain], np.int64),
@@ -98,8 +113,8 @@ class LoweredRules:
             start=start,
             further=of,
             staircase=stairs,
-            guard=readonly(self.guard),
-            target=np.array(self.target),
+            guard=readonly(np.empty(0)),
+            target=_writable(self.target),
         )
 
     @property
@@ -127,6 +142,11 @@ class LoweredRules:
         """An upper bound on the sum of decrements."""
         largest = sum(float(s.steps[-1]) * max(1, int(np.diff(s.start).max(initial=0))) for s in self.systems)
         return largest * float(self.weight @ self.size)
+
+
+def _writable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array, copied only if it is read-only or not contiguous."""
+    return np.require(array, requirements=["C", "W"])
 
 
 def user_units(column: Floats, indptr: Ints) -> Floats:

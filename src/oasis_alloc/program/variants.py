@@ -12,6 +12,7 @@ from oasis_alloc.common.types import Floats, Ints
 from oasis_alloc.program.idle import idle_limits
 from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.program import Program, dual_variables
+from oasis_alloc.program.slate_rules import KeptColumn
 from oasis_alloc.statement.functions.base import BoundFunction
 from oasis_alloc.statement.functions.soft import BoundSoft
 
@@ -76,12 +77,13 @@ def only_users(program: Program, users: Ints, indptr: Ints, pairs: PairArrays) -
     """The program of some users, with these of their pairs in memory; `indptr` says whose they are."""
     rules = program.rules
     if rules is not None:
+        given = rules.guard.unit  # empty if the pairs come from files, in users' units
         rules = replace(
             rules,
             size=rules.size[users],
             min_size=rules.min_size[users],
             weight=rules.weight[users],
-            guard=pairs.guard.reshape(-1),
+            guard=KeptColumn(pairs.guard.reshape(-1), given[users] if given.size else np.ones(users.size)),
             target=rules.target[users] if rules.target.size else rules.target,
         )
     return replace(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.common.types import Ints
 from oasis_alloc.engines.pieces import ChunkPart
 from oasis_alloc.program.pair_arrays import PairArrays
 
@@ -110,5 +110,5 @@ class FarPairs:
         return self._arrays.extra
 
     @property
-    def guard(self) -> Floats:
+    def guard(self) -> npt.NDArray[np.floating[Any]]:
         return self._arrays.guard

@@ -217,7 +217,7 @@ def visit(users: Users, pairs: Pairs, size: int, point: Point, sums: Sums) -> No
                     cell = cell0 + np.int64(k[at[i]])
                     square[0, cell] += weight
                     for j in range(n_extra):
-                        square[j + 1, cell] += weight * extra[j, a + at[i]] ** 2
+                        square[j + 1, cell] += weight * np.float64(extra[j, a + at[i]]) ** 2
                     if keep:
                         kept.cell[n_kept] = cell
                         for j in range(n_extra):

@@ -140,8 +140,8 @@ class _Slates:
         """The rules of one user in the form of the solver's kernels."""
         found = self._rules.get((size, steps))
         if found is None:
-            systems, sizes, none = tuple(self._systems(size, steps)), np.array([size]), np.empty(0)
-            rules = LoweredRules(sizes, np.zeros_like(sizes), np.ones(1), systems, chain_of(systems), none, none)
+            systems, sizes = tuple(self._systems(size, steps)), np.array([size])
+            rules = LoweredRules(sizes, np.zeros_like(sizes), np.ones(1), systems, chain_of(systems))
             found = rules.kernel
             if len(self._rules) >= 2 * _KEPT:
                 self._rules.clear()
