@@ -162,8 +162,7 @@ def restricted(
         [sp.csr_array((forms.inner.shape[0], n + n_steps + aux.size + n_more - forms.gain.size)), forms.inner],
     )
     zeros = np.zeros(aux.size)
-    whole = np.diff(through.indptr) == 0
-    small = small_limits(program, measures, whole, fixed)
+    small = small_limits(program, measures, np.diff(through.indptr) == 0, fixed)
     value = undecided.value - slates.decrement
     lp = LinearProgram(
         cost=np.concatenate([value, -slates.cost, zeros, -above, -below, gain.ravel(), forms.gain]),
@@ -171,19 +170,14 @@ def restricted(
         row_lower=np.concatenate([slates.lower, lower[rows] - fixed[rows], zeros, forms.row_lower]),
         row_upper=np.concatenate([slates.upper, upper[rows] - fixed[rows], zeros, np.zeros(forms.row_lower.size)]),
         lower=np.concatenate([np.zeros(n + n_steps), zeros - np.inf, np.zeros(n_more - forms.gain.size), forms.lower]),
-        upper=np.concatenate(
-            [
-                np.ones(n),
-                slates.width,
-                np.full(aux.size + 2 * rows.size, np.inf),
-                width.ravel(),
-                np.full(forms.gain.size, np.inf),
-            ]
-        ),
+        upper=np.concatenate([
+            np.ones(n), slates.width, np.full(aux.size + 2 * rows.size, np.inf), width.ravel(),
+            np.full(forms.gain.size, np.inf),
+        ]),
         n_fixed=n + n_steps,
-        limits=np.concatenate([np.zeros(n_slates), small.sizes[rows], zeros, 0.0 * forms.row_lower]),
+        limits=np.concatenate([np.zeros(n_slates), small.sizes[rows], zeros, np.zeros(forms.row_lower.size)]),
         allowed=small.allowed,
-    )
+    )  # fmt: skip
     hard = ~is_curved[rows]  # a curved row's slack says that its chords end, whatever its price
     return Restricted(
         lp, decision.undecided, slates, rows, curved, hard & (above >= end), hard & (below >= end), aux.size, forms,
