@@ -19,11 +19,13 @@ from oasis_alloc.common.labels import shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.pickling import ByFields
 from oasis_alloc.common.text_tables import as_page
+from oasis_alloc.common.verdicts import LARGEST
 from oasis_alloc.data.by_group import Labels, numbers_of
 from oasis_alloc.data.left_out import why_left_out
 from oasis_alloc.data.row_groups import StreamedColumn, any_negative
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.by_user import by_user, per_user, plain
+from oasis_alloc.statement.functions.arguments import check_sizes
 from oasis_alloc.statement.functions.band import BoundBand
 from oasis_alloc.statement.functions.base import BoundFunction, Function
 from oasis_alloc.statement.functions.shifted import what_is_left
@@ -266,6 +268,7 @@ def checked_supply(supply: object, candidates: Candidates) -> npt.NDArray[np.flo
             f"supply: user {one} has the weight {weights[of]:g} ({bad.size:,} of {n_users:,} users are so); "
             "expected positive finite numbers. Give a user without visits a slate of size 0."
         )
+    check_sizes(weights, "supply", LARGEST)
     return readonly(weights)
 
 

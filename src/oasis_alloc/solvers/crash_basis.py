@@ -61,8 +61,9 @@ def crash_basis(part: Restricted, prices: Floats) -> CrashBasis:
     high = np.where(np.isfinite(upper[ranged]), limit - lower[ranged], 0.0)
     lower[ranged] = upper[ranged] = limit
     shifted = LinearProgram(
-        cost, matrix, lower, upper, np.concatenate([lp.lower, low]), np.concatenate([lp.upper, high]), lp.n_fixed
-    )
+        cost, matrix, lower, upper, np.concatenate([lp.lower, low]), np.concatenate([lp.upper, high]), lp.n_fixed,
+        lp.limits, lp.allowed,
+    )  # fmt: skip
     columns = np.where((cost > 0.0) & np.isfinite(shifted.upper), AT_UPPER, AT_LOWER).astype(np.int8)
     columns[~np.isfinite(shifted.lower)] = AT_UPPER
     columns[broadcast] = BASIC

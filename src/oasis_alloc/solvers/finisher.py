@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oasis_alloc.common.types import Floats
-from oasis_alloc.common.verdicts import relative_gap
+from oasis_alloc.common.verdicts import FEASIBLE, relative_gap
 from oasis_alloc.engines.base import Engine, PairSplit
 from oasis_alloc.kernels.solve.decide import N_BINS
 from oasis_alloc.program.program import Program
@@ -244,20 +244,23 @@ def finish(
     solution = _solve(part, basis, prices, monitor.seconds_left)
     if solution is None:
         raise Stop(Status.TIME_LIMIT)
-    x = np.clip(solution.x[: undecided.size], 0.0, 1.0)
-    kept = x > settings.about_zero
+    x = np.clip(solution.x[: undecided.size], 0.0, part.small.allowed)
+    kept = x > settings.about_zero * part.small.counts
     rows = part.rows
     new = prices.copy()
     new[rows] = part.prices(solution)
     above, below = part.slack(solution)
     slack = np.maximum(above, below) > settings.slack * np.maximum(program.row_scale, np.abs(fixed))[rows]
-    pressed, missed = np.zeros((2, prices.size), np.bool_)
-    pressed[rows] = slack & ~np.where(above > below, part.above_is_end, part.below_is_end)
-    missed[rows] = slack & ~pressed[rows] & ~np.isfinite(program.bands()[2][rows])
     added = undecided[kept]
     at = np.searchsorted(shown, added)
     positions, weights = np.insert(shown, at, added), np.insert(np.ones(shown.size), at, x[kept])
-    return Round(part, solution, evaluate(engine, positions, weights), new, pressed, missed)
+    allocation = evaluate(engine, positions, weights)
+    if not allocation.feasible:  # a limit can be far below what a pair adds
+        slack |= (program.ratios(allocation.totals) > FEASIBLE)[rows]
+    pressed, missed = np.zeros((2, prices.size), np.bool_)
+    pressed[rows] = slack & ~np.where(above > below, part.above_is_end, part.below_is_end)
+    missed[rows] = slack & ~pressed[rows] & ~np.isfinite(program.bands()[2][rows])
+    return Round(part, solution, allocation, new, pressed, missed)
 
 
 def _solve(

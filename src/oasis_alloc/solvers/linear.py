@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ class LinearProgram:
     lower: Floats
     upper: Floats
     n_fixed: int = 0  # leading columns that are probabilities; others may have any unit
+    limits: Floats = field(default_factory=lambda: np.empty(0))  # sizes of rows' limits; 0: none is to be kept
+    allowed: Floats = field(default_factory=lambda: np.empty(0))  # of the first columns: small_limits.py; empty means 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from oasis_alloc.engines.base import Engine, Survey
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.program.program import Program, block_of
 
+_MOST_PAID = 1e-10 * LARGEST  # steps of its price have units of their own
 _NOTHING = 1e-12  # rounding error of the sum of all values, relative
 
 
@@ -31,6 +32,7 @@ def quick_check(engine: Engine) -> QuickBounds:
     program, survey = engine.program, engine.survey()
     _check_sums(program, survey)
     _check_small(program, survey)
+    _check_supports(program, survey)
     min_totals, max_totals, lowest = survey.min_totals, survey.max_totals, survey.lowest
     lowest += sum(block.function.min_value(min_totals[block.rows], max_totals[block.rows]) for block in program.blocks)
     lowest -= 0.0 if program.rules is None else program.rules.max_decrement_cost()
@@ -61,6 +63,20 @@ def _check_sums(program: Program, survey: Survey) -> None:
             f"{name}, group {label!r}: what candidates add "
             f"{_too_much(largest[bad[0]])} Divide the column and its limits by a power of ten."
         )
+
+
+def _check_supports(program: Program, survey: Survey) -> None:
+    """Raise ProblemError where a function pays so much for a group that it is no number in a sum."""
+    largest = np.maximum(np.abs(survey.min_totals), np.abs(survey.max_totals))
+    for block, function in program.supports:
+        paid = function.largest() * largest[block.rows]
+        bad = np.flatnonzero(~(paid <= _MOST_PAID))
+        if bad.size:
+            raise ProblemError(
+                f"{block.name}, group {block.labels[int(bad[0])]!r}: the function could pay {paid[bad[0]]:g} for it; "
+                f"expected at most {_MOST_PAID:g}, so that squares stay finite. Multiply the weights of its groups by "
+                "a power of ten, or divide the function by one."
+            )
 
 
 def _check_small(program: Program, survey: Survey) -> None:

@@ -160,7 +160,8 @@ def without_ties(stated: Engine, monitor: Monitor, smallest: Relaxation) -> Rela
         return smallest
     best = evaluate(stated, choice.positions, choice.x)
     missed = _missed(program, best.totals, smallest.weights)
-    size = float(_limits(program, best.totals) @ smallest.weights)
+    binding = (choice.prices != 0.0) | (program.ratios(best.totals) > 0.0)  # others can be as large as they like
+    size = float(_limits(program, best.totals)[binding] @ smallest.weights[binding])
     if missed > smallest.at_most + _ROUNDING * max(smallest.at_most, size):
         return smallest  # the numbers differ so much in size that the choice is not accurate enough
     met = _met(program, _limits(program, best.totals), survey)

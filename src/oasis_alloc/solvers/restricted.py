@@ -19,6 +19,7 @@ from oasis_alloc.engines.base import Engine, PairSplit
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.linear import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
 from oasis_alloc.solvers.slate_rows import SlateRows, slate_rows
+from oasis_alloc.solvers.small_limits import SmallLimits, small_limits
 from oasis_alloc.solvers.support_lp import SupportForms, support_forms
 from oasis_alloc.statement.functions.base import BoundFunction
 
@@ -42,6 +43,7 @@ class Restricted:
     below_is_end: npt.NDArray[np.bool_]
     n_aux: int
     forms: SupportForms
+    small: SmallLimits
 
     @property
     def n_slates(self) -> int:
@@ -160,6 +162,7 @@ def restricted(
         [sp.csr_array((forms.inner.shape[0], n + n_steps + aux.size + n_more - forms.gain.size)), forms.inner],
     )
     zeros = np.zeros(aux.size)
+    small = small_limits(program, measures, np.diff(through.indptr) == 0, fixed)
     value = undecided.value - slates.decrement
     lp = LinearProgram(
         cost=np.concatenate([value, -slates.cost, zeros, -above, -below, gain.ravel(), forms.gain]),
@@ -167,21 +170,19 @@ def restricted(
         row_lower=np.concatenate([slates.lower, lower[rows] - fixed[rows], zeros, forms.row_lower]),
         row_upper=np.concatenate([slates.upper, upper[rows] - fixed[rows], zeros, np.zeros(forms.row_lower.size)]),
         lower=np.concatenate([np.zeros(n + n_steps), zeros - np.inf, np.zeros(n_more - forms.gain.size), forms.lower]),
-        upper=np.concatenate(
-            [
-                np.ones(n),
-                slates.width,
-                np.full(aux.size + 2 * rows.size, np.inf),
-                width.ravel(),
-                np.full(forms.gain.size, np.inf),
-            ]
-        ),
+        upper=np.concatenate([
+            np.ones(n), slates.width, np.full(aux.size + 2 * rows.size, np.inf), width.ravel(),
+            np.full(forms.gain.size, np.inf),
+        ]),
         n_fixed=n + n_steps,
-    )
+        limits=np.concatenate([np.zeros(n_slates), small.sizes[rows], zeros, np.zeros(forms.row_lower.size)]),
+        allowed=small.allowed,
+    )  # fmt: skip
     hard = ~is_curved[rows]  # a curved row's slack says that its chords end, whatever its price
     return Restricted(
-        lp, decision.undecided, slates, rows, curved, hard & (above >= end), hard & (below >= end), aux.size, forms
-    )
+        lp, decision.undecided, slates, rows, curved, hard & (above >= end), hard & (below >= end), aux.size, forms,
+        small,
+    )  # fmt: skip
 
 
 def _segments(

@@ -22,6 +22,8 @@ from oasis_alloc.solvers.linear import LinearProgram, LinearSolution
 
 _HEAVY = 1e-6  # minimum of the typical value, relative to the largest: a few may be far larger than the rest
 _LARGEST = 1e-13  # minimum scale, relative to the largest cost: HiGHS fails at costs far above that
+SMALL = 1e-2  # of a row's largest coefficient: it is kept to 1e-9, and a limit is to be kept to 1e-6 of itself
+_STEEP = 1e-10  # inverse of the largest coefficient of a row that is scaled for a smaller limit
 _PASSES = 2
 
 
@@ -46,13 +48,17 @@ def scaled(lp: LinearProgram) -> Scaled:
     size, at = np.abs(matrix.data), matrix.indices
     of = np.repeat(np.arange(n_columns), np.diff(matrix.indptr))
     mine = slice(0, int(matrix.indptr[lp.n_fixed]))
-    largest = _largest(size[mine], at[mine], n_rows)
-    row, column = _inverse(largest), np.ones(n_columns)
+    probability = np.ones(n_columns)
+    if lp.allowed.size:
+        probability[: lp.allowed.size] = np.where(lp.allowed < 1.0, 1.0 / _inverse(lp.allowed), 1.0)
+    largest = _largest((size * probability[of])[mine], at[mine], n_rows)
+    row, column = _inverse(largest), probability.copy()
     rest = largest == 0.0  # rows without probabilities
+    row = _for_small_limits(lp, row)
     for _ in range(_PASSES if rest.any() else 1):
         row = np.where(rest, _inverse(_largest(size * column[of], at, n_rows)), row)
         column = _inverse(_largest(size * row[at], of, n_columns))
-        column[: lp.n_fixed] = 1.0
+        column[: lp.n_fixed] = probability[: lp.n_fixed]
     worth = np.abs(lp.cost * column)
     pairs = worth[: lp.n_fixed]
     pairs = pairs[pairs > 0.0]
@@ -76,6 +82,15 @@ def scaled(lp: LinearProgram) -> Scaled:
         column,
         cost,
     )
+
+
+def _for_small_limits(lp: LinearProgram, row: Floats) -> Floats:
+    """Larger factors for rows whose limits would be lost in the tolerance of their largest coefficient."""
+    if not lp.limits.size:
+        return row
+    size = lp.limits * row
+    small = (size > 0.0) & (size < SMALL)
+    return np.where(small, row * _inverse(np.where(small, np.maximum(size, _STEEP), 1.0)), row)
 
 
 def _largest(sizes: Floats, groups: npt.NDArray[np.integer[Any]], n: int) -> Floats:

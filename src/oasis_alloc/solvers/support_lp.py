@@ -72,7 +72,12 @@ def support_forms(program: Program, base: sp.csr_array, fixed: Floats, prices: F
     equal = np.concatenate([form.equal for form in forms])
     return SupportForms(
         rows=np.concatenate([np.arange(block.rows.start, block.rows.stop) for block, _ in program.supports]),
-        largest_price=np.concatenate([function.largest() for _, function in program.supports]),
+        largest_price=np.concatenate(
+            [
+                function.largest() if form.largest is None else form.largest
+                for (_, function), form in zip(program.supports, forms, strict=True)
+            ]
+        ),
         delivered=np.concatenate([np.broadcast_to(f.delivered, len(b.labels)) for b, f in program.supports]),
         totals=sp.csr_array(sp.hstack(places)),
         inner=sp.csr_array(sp.block_diag([form.inner for form in forms])),

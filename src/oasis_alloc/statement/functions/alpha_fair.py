@@ -99,7 +99,8 @@ class BoundAlphaFair(BoundSeparable):
         return np.where(slope > 0, y - self.offset, np.inf)
 
     def second_derivative(self, totals: Floats) -> Floats:
-        return -self.alpha * self.weight * (totals + self.offset) ** (-self.alpha - 1.0)
+        with np.errstate(over="ignore"):  # infinite: the conjugate has no curvature there
+            return np.asarray(-self.alpha * self.weight * (totals + self.offset) ** (-self.alpha - 1.0))
 
     def form(self) -> SlopeForm | None:
         return SlopeForm(POWER, self.weight, self.offset, self.alpha) if self.alpha > 0.0 else None

@@ -12,6 +12,9 @@ from oasis_alloc.data.by_group import Numbers, as_number, numbers_of, spread
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.measures import Measure
 
+SMALLEST, GREATEST = 1e-300, 1e300
+"""Sizes of a function's numbers other than 0: inverses of others, and products with counts, are not finite."""
+
 
 def check_measure(function: str, measure: object, by: str = "'artist'") -> None:
     """Raise `ProblemError` for what is not a measure; `by` is the key of the example in the message."""
@@ -19,26 +22,46 @@ def check_measure(function: str, measure: object, by: str = "'artist'") -> None:
         raise ProblemError(f"{function}() takes a measure such as exposure(by={by}), got {measure!r}.")
 
 
-def positive(given: object, message: str) -> float:
+def positive(given: object, message: str, largest: float = GREATEST) -> float:
     """A positive finite number, or `ProblemError` with the message."""
-    number = nonnegative(given, message)
+    number = nonnegative(given, message, largest)
     if number == 0:
         raise ProblemError(message)
     return number
 
 
-def nonnegative(given: object, message: str) -> float:
+def nonnegative(given: object, message: str, largest: float = GREATEST) -> float:
     """A finite number that is 0 or more, or `ProblemError` with the message."""
     number = as_number(given)
     if number is None or not 0 <= number < np.inf:
         raise ProblemError(message)
+    check_sizes(number, message.partition(":")[0], largest)
     return number
 
 
-def numbers_per_group(function: str, measure: object, given: object, word: str) -> tuple[Numbers, Floats]:
+def check_sizes(numbers: float | Floats, what: str, largest: float = GREATEST) -> None:
+    """Raise `ProblemError` for numbers so large or small that the function cannot be computed; 0 may be one.
+
+    `largest` is smaller where a function squares its numbers.
+    """
+    sizes = np.abs(np.asarray(numbers, np.float64)).ravel()
+    bad = sizes[((sizes > 0.0) & (sizes < SMALLEST)) | (sizes > largest)]
+    if bad.size:
+        raise ProblemError(
+            f"{what}: {bad[0]:g} is too {'large' if bad[0] > 1.0 else 'small'}; expected numbers whose absolute value "
+            f"is 0 or from {SMALLEST:g} to {largest:g}. Measure in another unit: divide or multiply the column by a "
+            "power of ten."
+        )
+
+
+def numbers_per_group(
+    function: str, measure: object, given: object, word: str, largest: float = GREATEST
+) -> tuple[Numbers, Floats]:
     """(numbers as `spread` takes them, the numbers alone); `word` says what they are: a target, a weight."""
     read = numbers_of(given, f"{function}({measure}, ...)", word)
-    return read, np.array(list(read.values()) if isinstance(read, dict) else read, dtype=np.float64)
+    numbers = np.array(list(read.values()) if isinstance(read, dict) else read, dtype=np.float64)
+    check_sizes(numbers[np.isfinite(numbers)], f"{function}({measure}, ...)", largest)
+    return read, numbers
 
 
 def for_every_group(numbers: Numbers, labels: Sequence[Any], name: str, word: str) -> Floats:

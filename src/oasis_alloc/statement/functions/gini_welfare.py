@@ -13,7 +13,7 @@ from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
 from oasis_alloc.data.by_group import labelled, numbers_of
 from oasis_alloc.errors import ProblemError
-from oasis_alloc.statement.functions.arguments import check_measure
+from oasis_alloc.statement.functions.arguments import check_measure, check_sizes
 from oasis_alloc.statement.functions.sorting import sorted_pieces
 from oasis_alloc.statement.functions.support import BoundSupport, Linear
 from oasis_alloc.statement.functions.weighted import Weighted
@@ -67,6 +67,7 @@ def gini_welfare(measure: Measure, weights: npt.ArrayLike | None = None) -> Gini
         raise ProblemError(
             f"gini_welfare({measure}, ...): weight {bad[0]} is {numbers[bad[0]]}; expected finite numbers >= 0."
         )
+    check_sizes(numbers, f"gini_welfare({measure}, ...)")
     rises = np.flatnonzero(np.diff(numbers) > 0)
     if rises.size:
         k = int(rises[0]) + 1

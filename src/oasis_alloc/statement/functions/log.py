@@ -10,6 +10,7 @@ import numpy as np
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
+from oasis_alloc.common.verdicts import LARGEST
 from oasis_alloc.statement.functions.arguments import check_measure, nonnegative
 from oasis_alloc.statement.functions.separable import POWER, BoundSeparable, Separable, SlopeForm
 from oasis_alloc.statement.measures import Measure
@@ -45,7 +46,7 @@ def log(measure: Measure, offset: float = 1.0) -> Log:
     """
     check_measure("log", measure)
     expected = f"log({measure}, offset={offset!r}): the offset is a finite number >= 0."
-    return Log(measure, offset=nonnegative(offset, expected))
+    return Log(measure, offset=nonnegative(offset, expected, LARGEST))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -35,6 +35,7 @@ class Linear(NamedTuple):
     equal: npt.NDArray[np.bool_]  # (m,)
     gain: Floats
     lower: Floats
+    largest: Floats | None = None  # (n_groups,) the largest price of each total here, where it is below `largest()`
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from oasis_alloc.errors import ProblemError
+from oasis_alloc.statement.functions.arguments import check_sizes
 from oasis_alloc.statement.functions.band import checked_name
 from oasis_alloc.statement.functions.base import Function
 
@@ -32,6 +33,7 @@ class Weighted(Function):
         weight = self.weight * factor
         if not np.isfinite(weight) or weight == 0:
             raise ProblemError(f"cannot multiply {self} by {factor}: expected a finite number other than 0.")
+        check_sizes(weight, f"{factor:g} * {self}")
         return replace(self, weight=weight)
 
     def options(self) -> str:

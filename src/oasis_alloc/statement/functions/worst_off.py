@@ -10,12 +10,15 @@ import numpy as np
 
 from oasis_alloc.common.arguments import suggesting
 from oasis_alloc.common.types import Floats
+from oasis_alloc.common.verdicts import LARGEST
 from oasis_alloc.data.by_group import text_of
 from oasis_alloc.errors import ProblemError
 from oasis_alloc.statement.functions.arguments import check_measure, for_every_group, numbers_per_group
 from oasis_alloc.statement.functions.support import BoundSupport, Linear
 from oasis_alloc.statement.functions.weighted import Weighted
 from oasis_alloc.statement.measures import Limit, Measure
+
+_VISIBLE = 1e-7  # of a group's largest total: a linear program keeps rows to 1e-9
 
 
 @suggesting
@@ -58,6 +61,11 @@ def worst_off(measure: Measure, weights: Limit | None = None) -> WorstOff:
             f"worst_off({measure}, ...): weights are positive finite numbers, one per group. To leave a group out, "
             "give its items no label."
         )
+    if not float(numbers.max(initial=0.0)) <= LARGEST * float(numbers.min(initial=np.inf)):
+        raise ProblemError(
+            f"worst_off({measure}, ...): weights from {numbers.min():g} to {numbers.max():g}; expected the largest to "
+            f"be at most {LARGEST:g} times the smallest."
+        )
     return WorstOff(measure, weights=given)
 
 
@@ -74,7 +82,9 @@ class WorstOff(Weighted):
 
     def bind(self, labels: Sequence[Any]) -> BoundWorstOff:
         weights = for_every_group(1.0 if self.weights is None else self.weights, labels, self.name, "weight")
-        return BoundWorstOff(groups=len(labels), weight=self.weight, weights=weights)
+        # only ratios matter; near 1, squares of weights are finite. A power of two rounds nothing
+        unit = 2.0 ** np.floor(np.log2(weights.max())) if weights.size else 1.0
+        return BoundWorstOff(groups=len(labels), weight=self.weight / unit, weights=weights / unit)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -110,11 +120,21 @@ class BoundWorstOff(BoundSupport):
         """One common level, and the surplus of each group above its share of it."""
         import scipy.sparse as sp
 
-        n = self.groups
-        totals = sp.hstack([sp.csr_array(self.weights[:, None]), sp.eye_array(n)], format="csr")
+        n, weights = self.groups, self._visible(low, high)
+        totals = sp.hstack([sp.csr_array(weights[:, None]), sp.eye_array(n)], format="csr")
         gain, lower = np.zeros((2, n + 1))
         gain[0], lower[0] = self.weight, -np.inf
-        return Linear(totals, sp.csr_array((0, n + 1)), np.empty(0, np.bool_), gain, lower)
+        return Linear(totals, sp.csr_array((0, n + 1)), np.empty(0, np.bool_), gain, lower, self.weight / weights)
+
+    def _visible(self, low: Floats, high: Floats) -> Floats:
+        """The weights, none so small that a linear program would not see it.
+
+        A group of a tiny weight needs next to nothing, but not nothing. It is asked for a tiny share of its total.
+        """
+        if not low.size or (low < -_VISIBLE * high).any():  # totals of any sign; rounding is below 0 too
+            return self.weights
+        level = float((high / self.weights).min())
+        return np.maximum(self.weights, _VISIBLE * high / level) if level > 0.0 else self.weights
 
     def linear_size(self) -> int:
         return self.groups
