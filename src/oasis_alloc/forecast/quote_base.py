@@ -170,10 +170,11 @@ class QuoteBase:
 
     @cached_property
     def priced(self) -> Priced:
-        """What priced scores are made of."""
+        """What priced scores are made of, read-only as a whole: else a kernel is compiled for each mixture."""
         program = self.program
         tables = np.ascontiguousarray(program.tables(self.prices), np.float64)
-        return Priced(program.indptr, program.segment, program.code, program.value, program.extra, tables)
+        arrays = (program.indptr, program.segment, program.code, program.value, program.extra, tables)
+        return Priced(*map(readonly, arrays))
 
     @cached_property
     def shown(self) -> tuple[Ints, Ints]:
