@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -107,16 +106,15 @@ def write_job(folder: Path, checks: str = "", gates: str = "gap = 1e-3", solve: 
 def published_job(folder: Path, gates: str = "gap = 1e-3", change: Callable[[str], str] | None = None) -> Path:
     """Write a job over tables of day 0 whose run `monday` has published; `change` is one of its file's text.
 
-    The run is made once per process and copied.
+    The run is made once per process, next to the folder of the test, and copied.
     """
-    shutil.copytree(_published(gates, change), folder, dirs_exist_ok=True)
+    shutil.copytree(_published(folder.parent, gates, change), folder, dirs_exist_ok=True)
     return folder / "radio.toml"
 
 
 @cache
-def _published(gates: str, change: Callable[[str], str] | None) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="oasis-alloc-job-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+def _published(where: Path, gates: str, change: Callable[[str], str] | None) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="published-", dir=where))
     path = make_job(folder, gates=gates)
     if change is not None:
         path.write_text(change(path.read_text()))
