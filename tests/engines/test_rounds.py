@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from actors_here import ClusterHere, actors_here
 from clusters import candidates_of, files_of, problems, same
+from effort import diagonal, examples
 
 import oasis_alloc as oa
 from oasis_alloc.engines import engine_for
@@ -29,32 +30,47 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> oa.Partitions:
     return files_of(tmp_path_factory.mktemp("pairs"))
 
 
-@pytest.fixture(params=[0, 1 << 25], ids=["visits at the actors", "small"])
+SMALL = {"visits at the actors": 0, "small": 1 << 25}  # the largest visit that the driver makes by itself
+
+
+@pytest.fixture(params=SMALL.values(), ids=SMALL)
 def small(request: pytest.FixtureRequest) -> Iterator[int]:
     with SIZES.using(chunk_pairs=1_000, max_small=request.param), DUAL.using(**SAMPLES):
         yield request.param
 
 
+def solved(stored: oa.Partitions, name: str, gap: float, **engine: Any) -> oa.Solution:
+    """On actors."""
+    far = problems[name](stored.candidates(items=candidates_of.items))
+    return oa.solve(far, gap=gap, engine=oa.RayEngine(**engine))
+
+
 def solved_twice(stored: oa.Partitions, name: str, gap: float, **engine: Any) -> tuple[oa.Solution, oa.Solution]:
     """(on actors, on threads)."""
-    far = problems[name](stored.candidates(items=candidates_of.items))
     here = problems[name](candidates_of())
-    return oa.solve(far, gap=gap, engine=oa.RayEngine(**engine)), oa.solve(here, gap=gap, threads=1)
+    return solved(stored, name, gap, **engine), oa.solve(here, gap=gap, threads=1)
 
 
-@pytest.mark.parametrize(("name", "gap", "actors"), [*((name, GAP, 3) for name in SOLVABLE), ("limits", 1e-7, 1)])
+@pytest.mark.parametrize(("name", "small"), diagonal(SOLVABLE, SMALL), indirect=["small"])
 def test_the_bits_are_those_of_threads(
-    stored: oa.Partitions, small: int, name: str, gap: float, actors: int, monkeypatch: pytest.MonkeyPatch
+    stored: oa.Partitions, small: int, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     actors_here(monkeypatch)
-    found, expected = solved_twice(stored, name, gap, actors=actors)
+    found, expected = solved_twice(stored, name, GAP, actors=3)
     same(found, expected, bits=name != "curved")  # the range of a curved function is summed by chunk
 
 
-@pytest.mark.parametrize("name", SOLVABLE)
+def test_the_bits_are_those_of_threads_to_a_small_gap(
+    stored: oa.Partitions, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actors_here(monkeypatch)
+    same(*solved_twice(stored, "limits", 1e-7, actors=1))
+
+
+@pytest.mark.parametrize(("name", "small"), diagonal(reversed(SOLVABLE), SMALL), indirect=["small"])
 def test_a_solve_has_few_rounds(stored: oa.Partitions, small: int, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clusters = actors_here(monkeypatch)
-    found, _ = solved_twice(stored, name, GAP, actors=2)
+    found = solved(stored, name, GAP, actors=2)
     calls = clusters[-1].calls
     assert found.gap <= GAP
     assert found.passes > 3
@@ -101,7 +117,10 @@ def calls_of(engine: Chunked) -> list[Any]:
 def test_an_actor_that_is_lost_in_any_call_changes_nothing(
     stored: oa.Partitions, small: int, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also in one that brings thresholds of a sample, and where its heir is lost meanwhile."""
+    """Also in one that brings thresholds of a sample, and where its heir is lost meanwhile.
+
+    Every second call in a full run, and fewer in others.
+    """
     actors_here(monkeypatch)
     program = lower(problems[name](stored.candidates(items=candidates_of.items)))
     with engine_for(lower(problems[name](candidates_of())), 1) as engine:
@@ -109,7 +128,8 @@ def test_an_actor_that_is_lost_in_any_call_changes_nothing(
     never = ClusterHere(oa.RayEngine(actors=2), lambda number, method: False)
     with never.engine(program) as engine:
         calls_of(engine)
-    for at in range(1, never.n_calls + 1, 2):
+    calls = range(1, never.n_calls + 1, 2)
+    for at in calls[:: max(1, len(calls) // examples(100))]:
         cluster = ClusterHere(oa.RayEngine(actors=2), lambda number, method, at=at: number in (at, at + 3))
         with cluster.engine(program) as engine:
             for one, other in zip(calls_of(engine), expected, strict=True):

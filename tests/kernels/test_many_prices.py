@@ -31,7 +31,7 @@ def mixed_user(seed: int, guarded: bool) -> tuple[User, Work, Array]:
         start=2 * np.arange(N + 1), further=np.zeros(2 * N, np.int32),
         staircase=np.tile([0.0, np.inf], (CATEGORIES, 1)), guard=readonly(np.empty(0)), target=np.empty(0),
     )  # fmt: skip
-    _, work = scratch(0, 1, np.array([0, N]), rules)
+    _, work = scratch(0, 1, readonly(np.array([0, N])), rules)
     member = np.zeros((N, CATEGORIES + 1))
     for i in range(N):
         some = rng.choice(CATEGORIES, int(rng.integers(0, 3)), replace=False)
@@ -125,7 +125,7 @@ def test_what_is_decided_in_never_crowds_a_category(shown: list[int], crowded: b
         start=np.array([0, 1, 3, 3, 4]), further=np.array([0, 0, 1, 1], np.int32),
         staircase=np.tile([0.0, np.inf], (2, 1)), guard=readonly(np.empty(0)), target=np.empty(0),
     )  # fmt: skip
-    _, work = scratch(0, 1, np.array([0, 4]), rules)
+    _, work = scratch(0, 1, readonly(np.array([0, 4])), rules)
     work.at[:4], work.which[:2] = np.arange(4), np.arange(2)
     for i, own in enumerate(([0], [0, 1], [], [1])):
         work.more[i, : len(own) + 1] = [*own, -1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from oasis_alloc.common.arrays import readonly
 from oasis_alloc.kernels.solve.ascending import ascending
 from oasis_alloc.kernels.solve.exchange import Categories, Limits, Shown, exchange
 from oasis_alloc.kernels.solve.opportunity import Priced, opportunity
@@ -32,7 +33,7 @@ def test_costs_are_the_slopes_of_what_a_bonus_gains(seed: int) -> None:
     users = np.unique(user[mine])
     begin = np.append(np.searchsorted(user[mine], users), mine.size)
     cost, place, given = np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64)
-    priced = Priced(start, segment, code, value, extra, tables)
+    priced = Priced(*map(readonly, (start, segment, code, value, extra, tables)))
     found = opportunity(users, begin, mine, priced, size[users], cost, place, given)
     cost, pair, given = cost[:found], mine[place[:found]], given[:found]
     assert np.unique(pair).size == found

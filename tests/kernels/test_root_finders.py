@@ -360,8 +360,10 @@ def test_crossing_caps_leave_no_slot_empty_next_to_much_larger_scores(name: str,
     assert out[visit.BOUND] == pytest.approx(best, rel=1e-9)
 
 
-@pytest.mark.parametrize("kind", ["all equal", "blocks of ties", "integers", *full_only("uniform")])
-@pytest.mark.parametrize("part", [1e-8, 1e-9, 1e-10])
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    diagonal(["all equal", "blocks of ties", "integers", "uniform"], {"1e-08": 1e-8, "1e-09": 1e-9, "1e-10": 1e-10}),
+)
 def test_crossing_caps_leave_no_slot_empty_at_next_to_no_smoothing(kind: str, part: float) -> None:
     """Of ties, almost two slots of six stayed empty where the search for prices had not arrived."""
     for seed in range(8):

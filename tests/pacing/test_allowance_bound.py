@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from effort import examples
+from effort import diagonal, examples
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -189,8 +189,9 @@ def all_spent(allowances: list[oa.Allowance], label: str = "one", rounds: int = 
     return sum(one.stats()["spent"][label] for one in allowances)
 
 
-@pytest.mark.parametrize("n", [1, 2, 8, 64])
-@pytest.mark.parametrize("cap", [1.0, 5.0, 1000.0])
+@pytest.mark.parametrize(
+    ("n", "cap"), diagonal({"1": 1, "2": 2, "8": 8, "64": 64}, {"1.0": 1.0, "5.0": 5.0, "1000.0": 1000.0})
+)
 def test_all_of_a_cap_can_be_spent_and_no_more(n: int, cap: float) -> None:
     ledger = oa.Ledger()
     allowances = [oa.Allowance(ledger, {"one": cap}, clock=lambda: 0.0) for _ in range(n)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ FIRST = {("solve.py", "solve"), ("solvers/dual.py", "optimize")}
 MOST_LINES_OF_A_FILE = 400
 
 
-def sizes(source: str) -> dict[str, int]:
+def sizes(source: str | ast.Module) -> dict[str, int]:
     """{name: lines without the docstring} of all functions and methods."""
     out = {}
     for node in statements(source):
@@ -32,15 +33,22 @@ def sizes(source: str) -> dict[str, int]:
     return out
 
 
+@cache
+def facts() -> dict[str, tuple[dict[str, int], set[str]]]:
+    """{file: (sizes of its functions, names that it assigns twice)}, of trees that are not kept: they are large."""
+    trees = ((name, ast.parse(text)) for name, text in sorted(FILES.items()))
+    return {name: (sizes(tree), assigned_again(tree)) for name, tree in trees}
+
+
 FILES = {path.relative_to(SOURCE).as_posix(): path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py")}
 
 
 def test_functions_are_short() -> None:
     long = [
         f"{name}: {function} has {lines} lines"
-        for name, text in sorted(FILES.items())
+        for name, (functions, _) in facts().items()
         if not name.startswith("kernels/")
-        for function, lines in sizes(text).items()
+        for function, lines in functions.items()
         if lines > (MOST_OF_THE_FIRST if (name, function) in FIRST else MOST_LINES)
     ]
     assert not long, "split by stages, with names that say what they do:\n" + "\n".join(long)
@@ -48,7 +56,7 @@ def test_functions_are_short() -> None:
 
 @pytest.mark.parametrize(("name", "function"), sorted(FIRST))
 def test_the_first_functions_are_where_they_are_looked_for(name: str, function: str) -> None:
-    assert function in sizes(FILES[name])
+    assert function in facts()[name][0]
 
 
 def test_files_are_short() -> None:
@@ -61,9 +69,9 @@ def test_docstrings_are_not_counted() -> None:
     assert sizes("def f():\n    def g():\n        return 1\n    return g\n") == {"f": 4, "g": 2}
 
 
-def assigned_again(source: str) -> set[str]:
+def assigned_again(source: str | ast.Module) -> set[str]:
     """Names that a module assigns more than once: the second silently replaces the first, as two constants would."""
-    body = ast.parse(source).body
+    body = (ast.parse(source) if isinstance(source, str) else source).body
     targets = [t for node in body if isinstance(node, ast.Assign) for t in node.targets]
     targets += [node.target for node in body if isinstance(node, ast.AnnAssign)]
     names = [target.id for target in targets if isinstance(target, ast.Name)]
@@ -71,7 +79,7 @@ def assigned_again(source: str) -> set[str]:
 
 
 def test_no_module_assigns_a_name_twice() -> None:
-    again = {name: found for name, text in FILES.items() if (found := assigned_again(text))}
+    again = {name: found for name, (_, found) in facts().items() if found}
     assert not again
 
 

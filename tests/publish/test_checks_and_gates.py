@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from jobs import make_job, make_tables, write_job
+from jobs import make_job, make_tables, published_job, write_job
 from served import candidates
 
 import oasis_alloc as oa
@@ -60,9 +60,7 @@ def with_markets(text: str) -> str:
     ],
 )  # fmt: skip
 def test_checks(tmp_path: Path, checks: str, changes: dict[str, Any], name: str | None, words: str | None) -> None:
-    path = make_job(tmp_path)
-    path.write_text(with_markets(path.read_text()))
-    assert oa.run_job(path, run="monday").status == "published"
+    path = published_job(tmp_path, change=with_markets)
     write_job(tmp_path, checks)
     path.write_text(with_markets(path.read_text()))
     make_tables(tmp_path, day=1, **changes)
@@ -104,8 +102,7 @@ def test_a_first_run_has_nothing_to_compare_with(tmp_path: Path) -> None:
     ],
 )
 def test_a_gate_that_fails_publishes_nothing(tmp_path: Path, gates: str, name: str) -> None:
-    path = make_job(tmp_path, gates="canary = {requests = 40}")
-    assert oa.run_job(path, run="monday").status == "published"
+    path = published_job(tmp_path, gates="canary = {requests = 40}")
     before = served(tmp_path)
     write_job(tmp_path, gates=gates)
     floors = {"campaigns": lambda f: f.assign(floor=[30.0, None, 10.0, 12.0], cap=[40.0, 20.0, 30.0, None])}

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from effort import full_only
-from jobs import in_python, make_job, make_tables, write_job
+from jobs import in_python, make_job, make_tables, published_job, write_job
 from published import SOURCE, keys
 
 import oasis_alloc as oa
@@ -113,8 +113,7 @@ def test_a_run_that_has_published_is_not_repeated(tmp_path: Path) -> None:
 
 
 def test_infeasible(tmp_path: Path) -> None:
-    path = make_job(tmp_path)
-    assert oa.run_job(path, run="monday").status == "published"
+    path = published_job(tmp_path)
     before = served(tmp_path)
     path.write_text(path.read_text().replace("0.8 * organic", "1.2 * organic"))
     result = oa.run_job(path, run="tuesday")

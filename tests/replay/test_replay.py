@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effort import full_only
+from effort import diagonal, full_only
 
 import oasis_alloc as oa
 from oasis_alloc.replay.allowances import Allowances
@@ -102,22 +102,20 @@ def test_what_is_said_as_it_is_without_being_said_counts(policy: oa.Policy, requ
     assert (slow + pickle.loads(pickle.dumps(both))).replicas == 1
 
 
-@pytest.mark.parametrize("replicas", [1, 8])
+@pytest.mark.parametrize(("controller", "replicas"), diagonal(["adaptive", "pi", "throttle"], {"8": 8, "1": 1}))
 def test_ticks_at_which_nothing_happens_are_skipped_without_a_difference(
-    policy: oa.Policy, requests: oa.Requests, replicas: int, monkeypatch: pytest.MonkeyPatch
+    policy: oa.Policy, requests: oa.Requests, controller: Any, replicas: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goals = plan(floors={"c1": 30.0}, starts={"c0": 300.0}, ends={"c1": 400.0})
     scenario = oa.Scenario(arrivals="iid", replicas=replicas, sync=0.5, dies=0.6 if replicas > 1 else None)
     layout = Layout(requests, policy)
     world = world_of(scenario, requests, goals, 0, layout.worth())
-    for controller in ("adaptive", "pi", "throttle"):
-        skipping = contend(oa.Pacer(policy, goals, controller=controller), layout, world, scenario, 0)
-        with monkeypatch.context() as patch:
-            patch.setattr(sys.modules[contend.__module__], "_quiet", lambda ticks, *_: np.zeros(ticks.size, np.bool_))
-            whole = contend(oa.Pacer(policy, goals, controller=controller), layout, world, scenario, 0)
-        for name in ("shown", "delivered", "totals", "prices", "exhausted"):
-            assert (getattr(skipping, name) == getattr(whole, name)).all(), name
-        assert skipping.stats == whole.stats
+    skipping = contend(oa.Pacer(policy, goals, controller=controller), layout, world, scenario, 0)
+    monkeypatch.setattr(sys.modules[contend.__module__], "_quiet", lambda ticks, *_: np.zeros(ticks.size, np.bool_))
+    whole = contend(oa.Pacer(policy, goals, controller=controller), layout, world, scenario, 0)
+    for name in ("shown", "delivered", "totals", "prices", "exhausted"):
+        assert (getattr(skipping, name) == getattr(whole, name)).all(), name
+    assert skipping.stats == whole.stats
 
 
 def test_worlds_with_the_same_requests_share_the_optimum(

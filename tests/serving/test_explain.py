@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effort import examples
+from effort import diagonal, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from served import N_USERS, PROBLEMS, at_random_prices, policy, request, solved
@@ -178,8 +178,13 @@ def test_a_sentence_says_it_all() -> None:
     assert unseen[0].sentence.startswith("item None scores 0.5 = +0.5 relevance; shown at 1")
 
 
-@pytest.mark.parametrize("name", ["one column", "rules that nest", "rules that cross"])
-@pytest.mark.parametrize("wishes", [{"fill": True}, {"k": 6, "exclude": [2]}, {"k": 5, "pinned": [1]}])
+@pytest.mark.parametrize(
+    ("name", "wishes"),
+    diagonal(
+        ["one column", "rules that nest", "rules that cross"],
+        {"filled": {"fill": True}, "excluded": {"k": 6, "exclude": [2]}, "pinned": {"k": 5, "pinned": [1]}},
+    ),
+)
 def test_thresholds_hold_whatever_is_asked_for(name: str, wishes: dict[str, Any]) -> None:
     served, cands = at_random_prices(name, 3).policy(), solved(name).problem.candidates
     weight = dict(served.data.weights)["relevance"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from curved import E
+from effort import diagonal
 
 import oasis_alloc as oa
 from oasis_alloc.solvers.coupled import least_quadratic
@@ -24,8 +25,7 @@ def model(seed: int, coupling: float) -> tuple[Any, Any, Any]:
     return hessian, 20.0 * rng.normal(size=N) * unit, start
 
 
-@pytest.mark.parametrize("coupling", [0.0, 0.3, 3.0])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("seed", "coupling"), diagonal({"0": 0, "1": 1, "2": 2}, {"0.0": 0.0, "0.3": 0.3, "3.0": 3.0}))
 def test_the_optimum_over_a_permutahedron(seed: int, coupling: float) -> None:
     import cvxpy as cp
 

@@ -221,9 +221,11 @@ def test_a_total_that_must_be_zero_has_a_power() -> None:
     ("function", "gap"),
     [
         (1e4 * oa.log(E("artist"), 1e-3), 1e-5),  # prices far above the scores
-        (1e-6 * oa.log(E("artist"), 1e-3), 1e-6),
-        (-1e4 * oa.square_deviation(E("artist"), 33.0), 1e-6),
         (-1e-6 * oa.square_deviation(E("artist"), 1e6), 1e-6),
+        *full_only(
+            (1e-6 * oa.log(E("artist"), 1e-3), 1e-6),
+            (-1e4 * oa.square_deviation(E("artist"), 33.0), 1e-6),
+        ),
         (oa.alpha_fair(E("artist"), 30.0, 1.0), 1e-6),
     ],
 )

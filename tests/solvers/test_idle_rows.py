@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from effort import full_only
+from effort import diagonal, full_only
 
 import oasis_alloc as oa
 from oasis_alloc.engines import engine_for
@@ -170,8 +170,10 @@ LOOSE = {  # beyond what all candidates of a group add up to
 }
 
 
-@pytest.mark.parametrize("options", [{}, {"on_conflict": "relax"}], ids=["", "relax"])
-@pytest.mark.parametrize("floor", [700.0, 850.0], ids=["met", "in conflict"])
+@pytest.mark.parametrize(
+    ("floor", "options"),
+    diagonal({"met": 700.0, "in conflict": 850.0}, {"infeasible": {}, "relax": {"on_conflict": "relax"}}),
+)
 def test_constraints_that_cannot_bind_leave_every_bit_as_it_is(options: dict[str, str], floor: float) -> None:
     """Their totals are reported, and their prices are 0."""
     caps = (oa.exposure(by="campaign") <= 80.0).named("caps")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from effort import full_only
+from effort import diagonal, full_only
 from scipy.optimize import linprog
 
 import oasis_alloc as oa
@@ -135,8 +135,10 @@ def test_a_negative_column_keeps_its_best_less_the_rest_of_its_size(solver: str)
     assert r[served].sum() >= 1.1 * -2.04
 
 
-@pytest.mark.parametrize("smoothing", [1e-6, 1e-12, 1e-18, 1e-30, 1e-300])
-@pytest.mark.parametrize("caps", [{}, {"a": 2}])
+@pytest.mark.parametrize(
+    ("smoothing", "caps"),
+    diagonal({f"{s:g}": s for s in (1e-6, 1e-12, 1e-18, 1e-30, 1e-300)}, {"a cap": {"a": 2}, "no cap": {}}),
+)
 def test_propensities_add_up_to_the_slots_at_any_smoothing(smoothing: float, caps: dict[str, int]) -> None:
     rng, n = np.random.default_rng(3), 50
     for r in (rng.random(n), np.full(n, 0.7), rng.integers(1, 4, n) / 3.0):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import diagonal
 
 import oasis_alloc as oa
 from oasis_alloc.engines.threads import Threads
@@ -48,10 +49,10 @@ def problem(name: str, *limits: Any, size: int = 4) -> oa.Problem:
 
 CAPS = oa.exposure(by="campaign") <= 7.5
 GUARD = oa.total("relevance", by="who") >= 2.2
+LIMITS: dict[str, tuple[Any, ...]] = {"alone": (), "caps": (CAPS,), "caps and guards": (CAPS, GUARD)}
 
 
-@pytest.mark.parametrize("limits", [(), (CAPS,), (CAPS, GUARD)], ids=["alone", "caps", "caps and guards"])
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(("name", "limits"), diagonal(FUNCTIONS.keys(), LIMITS))
 def test_the_answer_is_the_reference_solvers(name: str, limits: tuple[Any, ...]) -> None:
     stated = problem(name, *limits)
     ours, reference = oa.solve(stated, gap=1e-5), oa.solve(stated, solver="conic:clarabel", gap=1e-5)
@@ -77,8 +78,7 @@ def test_rows_and_blocks_give_the_same(name: str, monkeypatch: pytest.MonkeyPatc
     np.testing.assert_allclose(blocks.totals[function], rows.totals[function], atol=0.1)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("gamma", [0.3, 1e-2, 1e-4])
+@pytest.mark.parametrize(("name", "gamma"), diagonal(FUNCTIONS.keys(), {"0.3": 0.3, "0.01": 1e-2, "0.0001": 1e-4}))
 def test_own_prices_are_those_of_the_smoothed_slates(name: str, gamma: float) -> None:
     """At the optimum of a user's dual the slates have the totals that the prices ask for."""
     program = lower(problem(name, CAPS))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import diagonal
 
 import oasis_alloc as oa
 from oasis_alloc.common.tensors import read_tensors, write_tensors
@@ -35,8 +36,9 @@ def conflicting() -> oa.Problem:
     return asked.replace(subject_to=[*asked.subject_to, *enough])
 
 
-@pytest.mark.parametrize("way", ["gone", "a folder in its place", "a file as its folder"])
-@pytest.mark.parametrize("every", [1e-9, 1e9])
+@pytest.mark.parametrize(
+    ("way", "every"), diagonal(["gone", "a folder in its place", "a file as its folder"], {"1e-09": 1e-9, "1e+09": 1e9})
+)
 def test_a_checkpoint_that_cannot_be_written_costs_a_warning(
     tmp_path: Path, way: str, every: float, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -89,8 +91,10 @@ def test_a_checkpoint_that_can_be_written_again_is(tmp_path: Path) -> None:
     assert oa.solve(problem(), gap=1e-9, resume=folder / "state").status is oa.Status.SOLVED
 
 
-@pytest.mark.parametrize("slate", [{}, {"at_most": {"campaign": 1}}], ids=["plain", "rules"])
-@pytest.mark.parametrize("limit", [1e-3, 1.0, 3.0])
+@pytest.mark.parametrize(
+    ("limit", "slate"),
+    diagonal({"0.001": 1e-3, "1.0": 1.0, "3.0": 3.0}, {"rules": {"at_most": {"campaign": 1}}, "plain": {}}),
+)
 def test_a_solve_that_is_stopped_always_leaves_a_checkpoint(
     tmp_path: Path, slate: dict[str, Any], limit: float
 ) -> None:
@@ -104,8 +108,7 @@ def test_a_solve_that_is_stopped_always_leaves_a_checkpoint(
     assert again.value == pytest.approx(oa.solve(problem(**slate), gap=1e-7).value, rel=1e-6)
 
 
-@pytest.mark.parametrize("on_conflict", ["infeasible", "relax"])
-@pytest.mark.parametrize("hopeless", [False, True])
+@pytest.mark.parametrize(("hopeless", "on_conflict"), diagonal({"False": False, "True": True}, ["infeasible", "relax"]))
 def test_a_conflict_leaves_a_checkpoint_that_can_be_gone_on_from(
     tmp_path: Path, on_conflict: str, hopeless: bool
 ) -> None:

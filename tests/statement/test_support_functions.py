@@ -252,12 +252,12 @@ FAIR = {
     "gini_welfare, weights": 2.0 * oa.gini_welfare(E("artist"), np.maximum(5.0 - np.arange(12), 0.0)),
     "gini_welfare of a difference": 2.0 * oa.gini_welfare(oa.total("streams", by="artist") - E("artist")),
 }
+LIMITS = (1, 5, 20), (2, 3, 8, 12, 30)  # in passes
 each_fair = pytest.mark.parametrize("fair", FAIR.values(), ids=FAIR)
 
 
-@each_fair
 @pytest.mark.usefixtures("small_steps")
-@pytest.mark.parametrize("limits", [(1, 5, 20), *full_only(((2, 3, 8, 12, 30),))], ids=str)
+@pytest.mark.parametrize(("fair", "limits"), diagonal(FAIR, {str(passes): passes for passes in LIMITS}, every=2))
 def test_a_bound_holds_wherever_a_solve_ends(fair: Any, limits: tuple[int, ...]) -> None:
     """The prices of every step are in the domain, and prove a bound."""
     stated = problem(fair)

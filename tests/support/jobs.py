@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +101,25 @@ def write_job(folder: Path, checks: str = "", gates: str = "gap = 1e-3", solve: 
     path = folder / "radio.toml"
     path.write_text(JOB.format(checks=checks, gates=gates, solve=solve, publish=publish))
     return path
+
+
+def published_job(folder: Path, gates: str = "gap = 1e-3", change: Callable[[str], str] | None = None) -> Path:
+    """Write a job over tables of day 0 whose run `monday` has published; `change` is one of its file's text.
+
+    The run is made once per process, next to the folder of the test, and copied.
+    """
+    shutil.copytree(_published(folder.parent, gates, change), folder, dirs_exist_ok=True)
+    return folder / "radio.toml"
+
+
+@cache
+def _published(where: Path, gates: str, change: Callable[[str], str] | None) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="published-", dir=where))
+    path = make_job(folder, gates=gates)
+    if change is not None:
+        path.write_text(change(path.read_text()))
+    assert oa.run_job(path, run="monday").status == "published"
+    return folder
 
 
 def in_python(folder: Path, start: Any = None, calibrated: Any = None) -> oa.Policy:

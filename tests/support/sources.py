@@ -4,13 +4,13 @@ import ast
 from collections.abc import Iterator
 
 
-def statements(source: str) -> Iterator[ast.stmt]:
-    """Every statement, at any depth; expressions, most of a tree, are passed over.
+def statements(source: str | ast.Module) -> Iterator[ast.stmt]:
+    """Every statement of a text or a tree, at any depth; expressions, most of a tree, are passed over.
 
     >>> [type(node).__name__ for node in statements("try:\\n    import a\\nfinally:\\n    def f(): return 1")]
     ['Try', 'Import', 'FunctionDef', 'Return']
     """
-    left: list[ast.AST] = [ast.parse(source)]
+    left: list[ast.AST] = [ast.parse(source) if isinstance(source, str) else source]
     while left:
         node = left.pop()
         if isinstance(node, ast.stmt):

@@ -170,10 +170,13 @@ class QuoteBase:
 
     @cached_property
     def priced(self) -> Priced:
-        """What priced scores are made of."""
+        """What priced scores are made of, read-only as a whole: else a kernel is compiled for each mixture."""
         program = self.program
         tables = np.ascontiguousarray(program.tables(self.prices), np.float64)
-        return Priced(program.indptr, program.segment, program.code, program.value, program.extra, tables)
+        return Priced(
+            readonly(program.indptr), readonly(program.segment), readonly(program.code), readonly(program.value),
+            readonly(program.extra), readonly(tables),
+        )  # fmt: skip
 
     @cached_property
     def shown(self) -> tuple[Ints, Ints]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.common.types import AnyInts, Floats, Ints
 from oasis_alloc.engines.base import Engine, PairSplit
 from oasis_alloc.program.program import Program
 from oasis_alloc.solvers.linear import AT_LOWER, AT_UPPER, BASIC, LinearProgram, LinearSolution, Statuses
@@ -25,6 +25,8 @@ from oasis_alloc.statement.functions.base import BoundFunction
 
 SEGMENTS = 8  # chords of a curved function in one round
 _BROADCAST = 4  # a base total in more rows than this gets a separate variable, so that rows stay sparse
+
+_Entries = tuple[AnyInts, AnyInts, Floats]  # row, column, coefficient
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,7 @@ def restricted(
     sparse[aux] = 0.0
     measures = sp.csr_array(arithmetic @ sp.diags_array(sparse) @ base)
     measures.eliminate_zeros()
-    through = sp.csr_array(sp.csc_array(arithmetic)[:, aux])
+    through = sp.csr_array(sp.csc_array(arithmetic)[:, aux] if aux.size else (program.n_rows, 0))
 
     lower, upper, penalty = program.bands()  # fresh arrays: changed below
     is_curved = np.zeros(program.n_rows, np.bool_)
@@ -139,29 +141,27 @@ def restricted(
     end = np.where(np.isfinite(penalty), penalty, max_prices)[rows]
     above = np.minimum(prices[rows] + radius[rows], end)
     below = np.minimum(radius[rows] - prices[rows], end)
-    eye = sp.eye_array(rows.size, format="csr")
     curved, first, width, gain = _segments(program, rows, prices, radius, max_prices)
     lower[curved] = upper[curved] = first
     lower[forms.rows] = upper[forms.rows] = -forms.delivered
-    stairs = _stairs(rows, curved)
-    n_more = 2 * rows.size + stairs.shape[1] + forms.gain.size
-    matrix = _assemble(
-        [slates.matrix, -slates.steps, sp.csr_array((n_slates, aux.size + n_more))],
+    matrix = _assembled(
+        (n_slates, rows.size, aux.size, forms.inner.shape[0]),
+        (n, n_steps, aux.size, rows.size, rows.size, gain.size, forms.gain.size),
         [
-            measures[rows],
-            sp.csr_array((rows.size, n_steps)),
-            through[rows],
-            sp.hstack([-eye, eye, -stairs, -forms.totals[rows]], format="csr"),
+            (0, 0, _entries(slates.matrix), 1.0),
+            (0, 1, _entries(slates.steps), -1.0),
+            (1, 0, _entries(measures, rows), 1.0),
+            (1, 2, _entries(through, rows), 1.0),
+            (1, 3, _diagonal(rows.size), -1.0),
+            (1, 4, _diagonal(rows.size), 1.0),
+            (1, 5, _stairs(rows, curved), -1.0),
+            (1, 6, _entries(forms.totals, rows), -1.0),
+            (2, 0, _entries(base, aux), 1.0),
+            (2, 2, _diagonal(aux.size), -1.0),
+            (3, 6, _entries(forms.inner), 1.0),
         ],
-        [
-            base[aux],
-            sp.csr_array((aux.size, n_steps)),
-            -sp.eye_array(aux.size, format="csr"),
-            sp.csr_array((aux.size, n_more)),
-        ],
-        [sp.csr_array((forms.inner.shape[0], n + n_steps + aux.size + n_more - forms.gain.size)), forms.inner],
     )
-    zeros = np.zeros(aux.size)
+    zeros, n_more = np.zeros(aux.size), 2 * rows.size + gain.size
     small = small_limits(program, measures, np.diff(through.indptr) == 0, fixed)
     value = undecided.value - slates.decrement
     lp = LinearProgram(
@@ -169,7 +169,7 @@ def restricted(
         matrix=matrix,
         row_lower=np.concatenate([slates.lower, lower[rows] - fixed[rows], zeros, forms.row_lower]),
         row_upper=np.concatenate([slates.upper, upper[rows] - fixed[rows], zeros, np.zeros(forms.row_lower.size)]),
-        lower=np.concatenate([np.zeros(n + n_steps), zeros - np.inf, np.zeros(n_more - forms.gain.size), forms.lower]),
+        lower=np.concatenate([np.zeros(n + n_steps), zeros - np.inf, np.zeros(n_more), forms.lower]),
         upper=np.concatenate([
             np.ones(n), slates.width, np.full(aux.size + 2 * rows.size, np.inf), width.ravel(),
             np.full(forms.gain.size, np.inf),
@@ -221,10 +221,26 @@ def _at(function: BoundFunction, prices: Floats) -> tuple[Floats, Floats]:
     return curve.maximizer, curve.values
 
 
-def _stairs(rows: Ints, curved: Ints) -> sp.csr_array:
+def _stairs(rows: Ints, curved: Ints) -> _Entries:
     """(len(rows), len(curved) * SEGMENTS): which row each segment belongs to."""
     row = np.repeat(np.searchsorted(rows, curved), SEGMENTS)
-    return sp.csr_array((np.ones(row.size), (row, np.arange(row.size))), shape=(rows.size, row.size))
+    return row, np.arange(row.size), np.ones(row.size)
+
+
+def _diagonal(n: int) -> _Entries:
+    return np.arange(n), np.arange(n), np.ones(n)
+
+
+def _entries(matrix: sp.csr_array, rows: Ints | None = None) -> _Entries:
+    """The entries row by row; of the chosen rows, which ascend, numbered by their place among them."""
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    if rows is None:
+        return row, matrix.indices, matrix.data
+    place = np.full(matrix.shape[0], -1)
+    place[rows] = np.arange(rows.size)
+    at = place[row]
+    kept = at >= 0
+    return at[kept], matrix.indices[kept], matrix.data[kept]
 
 
 def _shared(names: Ints, known: Ints) -> tuple[Ints, Ints]:
@@ -233,5 +249,15 @@ def _shared(names: Ints, known: Ints) -> tuple[Ints, Ints]:
     return at, where
 
 
-def _assemble(*block_rows: list[sp.csr_array]) -> sp.csc_array:
-    return sp.csc_array(sp.vstack([sp.hstack(parts, format="csr") for parts in block_rows], format="csr"))
+def _assembled(
+    heights: tuple[int, ...], widths: tuple[int, ...], blocks: list[tuple[int, int, _Entries, float]]
+) -> sp.csc_array:
+    """The matrix of blocks: (row of blocks, column of blocks, entries, factor), from the top down.
+
+    Blocks of SciPy side by side take as long as the linear program of a small problem.
+    """
+    above, left = np.cumsum([0, *heights]), np.cumsum([0, *widths])
+    row = np.concatenate([row + above[r] for r, _, (row, _, _), _ in blocks])
+    column = np.concatenate([column + left[c] for _, c, (_, column, _), _ in blocks])
+    data = np.concatenate([factor * data for _, _, (_, _, data), factor in blocks])
+    return sp.csc_array((data, (row, column)), shape=(int(above[-1]), int(left[-1])))
