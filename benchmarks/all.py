@@ -21,6 +21,7 @@ from benchmarks.results import load, save
 FULL = {
     "first_call": ["--sizes", "1e4", "1e6"],
     "whole": ["--sizes", "1e6", "1e7", "--conic", "1e4"],
+    "again": ["--pairs", "1e7"],
     "shapes": ["--pairs", "1e6"],
     "kinds": ["--pairs", "1e5", "1e6"],
     "passes": ["--pairs", "1e7", "--limit", "20"],
@@ -30,6 +31,7 @@ FULL = {
 QUICK = {
     "first_call": ["--sizes", "1e4", "--imports", "3"],
     "whole": ["--sizes", "1e5", "--conic", "1e4", "--repeat", "1"],
+    "again": ["--pairs", "1e5"],
     "shapes": ["--pairs", "2e4", "--limit", "10", "--repeat", "1", "--gaps", "1e-4"],
     "kinds": ["--pairs", "2e4", "--limit", "10", "--solvers", "ours:1e-4", "ours:1e-6", "highs", "pdlp"],
     "passes": ["--pairs", "1e6", "--kinds", "usual", "tight", "10,000 budgets"],

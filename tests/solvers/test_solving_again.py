@@ -206,6 +206,28 @@ def test_new_caps_are_sold_out_at_their_first_price() -> None:
     assert 30.0 <= demand[POPULAR] <= 50.0 < 0.2 * SHOWN[POPULAR]
 
 
+def test_a_curvature_that_rounding_left_counts_as_unknown() -> None:
+    """A row without fractional pairs had the sum of roundings of guards: its step was no number, and the others 0."""
+    with Threads(lower(problem(**KINDS["keep"])), 1) as engine:
+        dual = SmoothedDual(engine, reporting(engine, Monitor(1e-4)), replace(DUAL.now, roundings=1e-12))
+        point = dual.at(np.zeros(CAMPAIGNS), 0.01)
+        assert dual._typical is not None
+        known = dual.typical(point)
+        dual._typical[:2] = 0.0, 1e-14
+        unknown = dual.typical(point)
+    assert unknown[:2].min() > 1e-3
+    assert np.array_equal(unknown[2:], known[2:])
+
+
+@pytest.mark.parametrize("kind", ["keep", "floors", "slot weights"])
+def test_a_cap_that_moves_takes_fewer_passes(kind: str) -> None:
+    first = oa.solve(problem(**KINDS[kind]), threads=1)
+    changed = problem(**KINDS[kind], caps={**CAPS, POPULAR: 0.8 * CAPS[POPULAR]})
+    cold, warm = oa.solve(changed, threads=1), oa.solve(changed, start=first, threads=1)
+    agree(cold, warm, 1e-4)
+    assert warm.passes < cold.passes
+
+
 def test_groups_of_several_keys_are_matched_label_by_label() -> None:
     """Where labels are added, left out and in another order, every price stays with its own."""
     rng = np.random.default_rng(5)

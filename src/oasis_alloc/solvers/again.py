@@ -36,6 +36,7 @@ from oasis_alloc.solvers.monitor import Monitor
 from oasis_alloc.solvers.newcomers import with_newcomers
 from oasis_alloc.solvers.newton import Point, SmoothedDual, newton_direction
 from oasis_alloc.solvers.primal_recovery import ends_with_slates
+from oasis_alloc.solvers.repair import only_caps
 from oasis_alloc.solvers.settings import DUAL, DualSettings
 from oasis_alloc.solvers.typical import typical_without_rules
 
@@ -55,9 +56,10 @@ def solve_again(engine: Engine, monitor: Monitor, warm: WarmStart, settings: Dua
 
     def run(engine: Engine, narrowing: Narrowing | None) -> None:
         nonlocal cold
-        slates = ends_with_slates(engine, monitor.target, settings)
-        dual = SmoothedDual(engine, reporting(engine, monitor), settings, slates)
-        cold = not _from_earlier(Run(engine, monitor, dual, settings, True, 1, 1, typical, typical), warm, narrowing)
+        here = replace(settings, roundings=settings.again_roundings)
+        slates = ends_with_slates(engine, monitor.target, here)
+        dual = SmoothedDual(engine, reporting(engine, monitor), here, slates)
+        cold = not _from_earlier(Run(engine, monitor, dual, here, True, 1, 1, typical, typical), warm, narrowing)
 
     if engine.program.row.size:
         on_needed_rows(engine, monitor, settings, run)
@@ -132,12 +134,12 @@ def _from_earlier(run: Run, warm: WarmStart, narrowing: Narrowing | None) -> boo
     if point is None:
         return False
     if point.gamma <= settings.again_ratio * gamma:  # prices are near: few steps are worth a pass
-        run = replace(run, settings=near(settings))
+        run = replace(run, settings=near(settings, run.engine))
         run.dual.settings = run.settings
     found = with_all_users(run, point)
     if found is not None:
         point, wanted = found
-        margin = None if run.ruled or program.supports else _margin(run, point, wanted)
+        margin = None if program.supports else _margin(run, point, wanted)
         hand_over(run, point, point.gamma, wanted, margin)
     return True
 
@@ -165,17 +167,21 @@ def _at_enough_smoothing(run: Run, point: Point) -> Point | None:
 
 def _margin(run: Run, point: Point, wanted: int) -> float:
     """A margin within which about `wanted` pairs are open: a pair is fractional for one smoothing of its score."""
-    return run.settings.again_open * point.gamma * wanted / max(point.visit.fractional, 1.0)
+    settings = run.settings
+    times = settings.again_ruled_open if run.ruled else settings.again_open
+    return times * point.gamma * wanted / max(point.visit.fractional, 1.0)
 
 
-def near(settings: DualSettings) -> DualSettings:
-    """The settings for prices that are nearly right: few steps before the finisher, and the gap is shared otherwise."""
+def near(settings: DualSettings, engine: Engine) -> DualSettings:
+    """The settings for prices that are nearly right: no steps before the finisher, which corrects more prices per pass.
+
+    Where there are only caps, what exceeds them is moved, which may then cost more; other slates have to meet limits.
+    """
     return replace(
         settings,
-        max_steps=settings.again_steps,
-        few_steps=1,
+        max_steps=0,
         widest=(settings.widest[0], settings.widest[-2]),
         fractional_per_undecided=0.0,
         ruled_fractional_per_undecided=0.0,
-        smoothing_share=settings.again_share,
+        smoothing_share=settings.again_share if only_caps(engine) else settings.smoothing_share,
     )

@@ -213,7 +213,7 @@ def _with_less_smoothing(run: Run, near: Nearby, point: Point) -> tuple[Point, i
     before, ratio, power = np.inf, settings.gamma_ratio, 2.0
     if run.engine.survey().size == 0.0:  # no pair has a value
         recovery_tries, last = settings.worthless_tries, settings.last_worthless_gamma
-    max_steps = 2 * settings.few_steps if run.ruled else settings.max_steps
+    max_steps = min(settings.max_steps, 2 * settings.few_steps) if run.ruled else settings.max_steps
     while True:
         if before < np.inf and (before <= settings.core_soon or not near.dual.settled(point, settings.rough)):
             point = near.enter(point)  # steps follow until slates are good enough
@@ -302,7 +302,7 @@ def hand_over(run: Run, point: Point | None, gamma: float, wanted: int, margin: 
     engine, monitor, program = run.engine, run.monitor, run.engine.program
     monitor.enter("finish")
     prices = np.zeros(program.n_rows) if point is None else program.prices(point.z)
-    bound = None if margin is None else monitor.bound
+    bound = None if margin is None or run.ruled else monitor.bound
     margin = margin_for(engine, monitor, prices, wanted, gamma) if margin is None else margin
     known: PairSplit | None = None
     margins, limit = np.full(program.n_rows, margin), np.full(program.n_rows, np.inf)

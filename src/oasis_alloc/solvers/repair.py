@@ -19,11 +19,12 @@ _EXACT = 1e-6  # smoothing, in typical values, of slates that are not scaled
 _PART = 1 << 20  # pairs looked up at a time
 
 
-def scaled(engine: Engine, prices: Floats) -> tuple[Ints, Floats]:
+def scaled(engine: Engine, prices: Floats, gamma: float = 0.0) -> tuple[Ints, Floats]:
     """Every user's best slate at these prices, each pair scaled down by the worst overrun of its caps.
 
     Keeps every cap on a measure with non-negative coefficients; floors may be missed, and the violation says so.
     Slates with a lower limit (a guard, slots that must be filled) are not scaled, so caps may be missed too.
+    With a smoothing `gamma`, slates are the smoothed ones, whose totals are those that Newton's steps bring to limits.
 
     Returns
     -------
@@ -31,8 +32,13 @@ def scaled(engine: Engine, prices: Floats) -> tuple[Ints, Floats]:
         Non-zeros of the allocation, pair numbers ascending.
     """
     program = engine.program
-    if program.rules is not None and program.rules.holds_back:
-        return engine.visit(prices, _EXACT * (engine.survey().size or 1.0)).slates()
+    holds_back = program.rules is not None and program.rules.holds_back
+    if holds_back or gamma > 0.0:
+        visit = engine.visit(prices, gamma or _EXACT * (engine.survey().size or 1.0))
+        positions, x = visit.slates()
+        if not holds_back:
+            _scale(engine, positions, x, factors(program, visit.totals))
+        return positions[x > 0.0], x[x > 0.0]
     shown = engine.decide(prices, np.zeros(program.n_rows)).shown
     _, totals = engine.add_up(shown, np.ones(shown.size))
     factor = factors(program, totals)[engine.take(shown).cells]

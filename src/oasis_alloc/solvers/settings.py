@@ -69,10 +69,10 @@ class DualSettings:
     again_gamma: float = 0.01  # where a solve starts that has prices and no smoothing, in typical scores
     again_ratio: float = 5.0  # what the smoothing is multiplied by where the earlier prices are far off
     far_off: float = 0.3  # share of a function's totals whose prices may be further off than the longest step
-    again_steps: int = 1  # Newton steps where earlier prices are near; the finisher corrects more prices per pass
     again_finer: float = 0.8  # share of the smoothing of an earlier recovery: moving may then cost more of the gap
     again_share: float = 0.5  # like `smoothing_share`
     again_open: float = 1.8  # times the pairs wanted that the first decision is meant to leave open
+    again_ruled_open: float = 0.7  # the same under rules, whose categories leave more open
     likely: float = 2.0  # times the requested gap that a sample may say of the earlier allocation, to be looked at
     # Newton steps (newton.py)
     max_products: int = 40  # Hessian products per step
@@ -95,6 +95,8 @@ class DualSettings:
     typical: float = 0.3  # share of the typical curvature that a row is given at least
     typical_of_curves: float = 0.6  # the same where curved functions count: their groups have few pairs each
     unknown: float = 0.01  # the same of a row without fractional pairs so far, as a share of its total over gamma
+    roundings: float = 0.0  # share of that up to which a curvature is what roundings left: no step of others is right
+    again_roundings: float = 1e-12  # the same near earlier prices, where no linear program follows steps that fail
     few_totals: float = 1e-3  # share of the mean total that such a row counts as having
     coupled: float = 0.1  # the same of coupled prices with fractional pairs, as a share of that of those without
     coupled_products: int = 100  # Hessian products per step where prices are coupled

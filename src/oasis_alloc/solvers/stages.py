@@ -164,12 +164,18 @@ def _conflict(task: Task) -> Outcome | None:
 
 
 def _fall_back(engine: Engine, monitor: Monitor) -> None:
-    """An allocation from the prices alone, where the solve ended before the finisher: scaled until all caps hold."""
+    """An allocation from the prices alone, where the solve ended before the finisher: scaled until all caps hold.
+
+    Where floors are missed, the smoothed slates at the optimizer's place often miss them by less.
+    """
     program = engine.program
     if monitor.prices is None:
         prices = np.zeros(program.n_rows)
         visit = engine.visit(prices, 1e-9 * (engine.survey().size or 1.0))
         monitor.offer_bound(visit.bound + program.conjugate(prices), prices)
     assert monitor.prices is not None  # offered just now at the latest
-    positions, x = scaled(engine, monitor.prices)
-    monitor.offer(evaluate(engine, positions, x))
+    monitor.offer(evaluate(engine, *scaled(engine, monitor.prices)))
+    place = monitor.iterate
+    scales = program.rules is None or not program.rules.holds_back
+    if scales and not monitor.has_answer and place is not None and place.gamma > 0.0:
+        monitor.offer(evaluate(engine, *scaled(engine, program.prices(place.z), place.gamma)))
