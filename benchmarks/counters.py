@@ -20,6 +20,7 @@ from benchmarks import counted_programs as counted
 from benchmarks import shape_counters
 from oasis_alloc import kernels
 from oasis_alloc.data.keys import Key
+from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.engines.threads import Threads
 from oasis_alloc.program.lowering import lower
 
@@ -223,8 +224,16 @@ def count_again(gap: float = 1e-4) -> dict[str, dict[str, Any]]:
 def count(names: list[str] | None = None) -> dict[str, dict[str, Any]]:
     """Solve the problems on one thread: {name: counters}, and what is compiled by then under "signatures".
 
-    Signatures are those of the process: count first, in a process of its own.
+    Signatures are those of the process: count first, in a process of its own. Memory is that of large programs, whose
+    pairs are not converted once but in every pass.
     """
+    with SIZES.using(wide_bytes=0):
+        found = _count(names)
+    found["signatures"] = signatures()
+    return found
+
+
+def _count(names: list[str] | None) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name in PROBLEMS if names is None else names:
         build, gap = PROBLEMS[name]
@@ -242,7 +251,6 @@ def count(names: list[str] | None = None) -> dict[str, dict[str, Any]]:
         }
     if names is None:
         found |= count_again() | shape_counters.count()
-    found["signatures"] = signatures()
     return found
 
 

@@ -13,7 +13,7 @@ import oasis_alloc as oa
 from oasis_alloc.engines import engine_for
 from oasis_alloc.engines.settings import SIZES
 from oasis_alloc.program.lowering import lower
-from oasis_alloc.program.wide_blocks import wide_blocks
+from oasis_alloc.program.wide_blocks import WideBlocks
 
 
 def problem(users: int, degree: int, wide: bool = False, **slate: Any) -> oa.Problem:
@@ -44,11 +44,11 @@ SLATES = {
 
 @pytest.mark.parametrize("slate", SLATES)
 def test_blocks_and_types_do_not_change_a_bit(slate: str) -> None:
-    """Blocks of one user, of some, and all at once; columns in float32 and their equals in float64."""
+    """Blocks of one user, of some, and all converted once; columns in float32 and their equals in float64."""
     given = problem(300, 12, **SLATES[slate])
     one = oa.solve(given, gap=1e-6)
     for pairs in (1, 500):
-        with SIZES.using(wide_block=pairs):
+        with SIZES.using(wide_block=pairs, wide_bytes=0):
             same(one, oa.solve(given, gap=1e-6))
     same(one, oa.solve(problem(300, 12, wide=True, **SLATES[slate]), gap=1e-6))
 
@@ -60,7 +60,7 @@ def test_visits_of_samples_convert_only_the_sample(stride: int) -> None:
     prices = np.full(program.n_rows, 0.1)
     found = []
     for pairs in (1 << 20, 100):
-        with SIZES.using(wide_block=pairs), engine_for(program, 1) as engine:
+        with SIZES.using(wide_block=pairs, wide_bytes=0), engine_for(program, 1) as engine:
             visit = engine.visit(prices, 0.05, stride)
             found.append([visit.smoothed, visit.bound, visit.value, *visit.totals, *visit.diagonal])
     assert np.array_equal(*found)
@@ -71,7 +71,7 @@ def test_a_block_has_the_users_that_are_needed() -> None:
     assert program.rules is not None
     needed = np.arange(10, 40) % 3 == 0
     seen = []
-    for first, last, indptr, arrays in wide_blocks(program, (10, 40), 50, needed):
+    for first, last, indptr, arrays in WideBlocks(program, 50).of(10, 40, needed):
         for u in range(first, last):
             pairs = np.arange(program.indptr[u], program.indptr[u + 1]) if needed[u - 10] else np.empty(0, np.int64)
             here = slice(int(indptr[u]), int(indptr[u + 1]))

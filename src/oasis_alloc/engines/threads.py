@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from queue import Empty, SimpleQueue
 
 import numpy as np
 
@@ -18,9 +19,10 @@ from oasis_alloc.engines.pieces import Piece, pairs_of, part_of
 from oasis_alloc.kernels.solve.own_prices import own_prices
 from oasis_alloc.program.narrowing import Narrowing, with_merged_cells
 from oasis_alloc.program.own_rows import OwnRows
+from oasis_alloc.program.pair_arrays import PairArrays
 from oasis_alloc.program.pair_lookup import PairView
 from oasis_alloc.program.program import Program
-from oasis_alloc.program.wide_blocks import is_wide, wide_blocks
+from oasis_alloc.program.wide_blocks import WideBlocks, is_wide, wide
 
 
 class Threads(Chunked):
@@ -32,24 +34,46 @@ class Threads(Chunked):
         super().__init__(program)
         self._threads = threads
         self._pairs = pairs_of(program, program)
+        self._wide: PairArrays | None = None  # of few pairs: converted once, and read by every pass
+        self._free: SimpleQueue[WideBlocks] = SimpleQueue()  # buffers that no thread is using
         self._workers = workers(threads, self._n)
         others = self._workers - 1
         self._own: tuple[Program, OwnRows | None] | None = None
         self._pool = ThreadPoolExecutor(others, thread_name_prefix="oasis_alloc") if others else None
 
     def _pieces(self, job: Callable[[Piece], object], stride: int = 1) -> None:
+        narrow = self._rules is not None and not is_wide(self.program)
+        if narrow and self._wide is None and self._bytes <= self._sizes.wide_bytes:
+            self._wide = WideBlocks(self.program, self.program.n_pairs).all()
+        if narrow and self._wide is None:
+            self._chunks(partial(self._in_blocks, job, stride))
+            return
+        indptr = self.program.indptr
+
         def whole(chunk: int) -> None:
             first, last = int(self._edges[chunk]), int(self._edges[chunk + 1])
-            job(Piece(chunk, True, first, last, int(self.program.indptr[first]), self._pairs))
+            place = chunk, True, first, last, int(indptr[first])
+            job(Piece(*place, self._pairs) if self._wide is None else part_of(self.program, place, self._wide, indptr))
 
-        self._chunks(whole if self._rules is None or is_wide(self.program) else partial(self._in_blocks, job, stride))
+        self._chunks(whole)
+
+    @property
+    def _bytes(self) -> int:
+        """Bytes of all pairs in the types of the kernels under rules."""
+        return self.program.n_pairs * wide(self.program).like(1).n_bytes
 
     def _in_blocks(self, job: Callable[[Piece], object], stride: int, chunk: int) -> None:
         """A chunk in blocks, in the types of the kernels under rules."""
-        program, users = self.program, (int(self._edges[chunk]), int(self._edges[chunk + 1]))
-        needed = None if stride == 1 else in_sample(np.arange(*users), stride)
-        for first, last, indptr, arrays in wide_blocks(program, users, self._sizes.wide_block, needed):
-            job(part_of(program, (chunk, first == users[0], first, last, int(program.indptr[first])), arrays, indptr))
+        first, last = int(self._edges[chunk]), int(self._edges[chunk + 1])
+        needed = None if stride == 1 else in_sample(np.arange(first, last), stride)
+        try:
+            blocks = self._free.get_nowait()
+        except Empty:
+            blocks = WideBlocks(self.program, self._sizes.wide_block)
+        for begin, end, indptr, arrays in blocks.of(first, last, needed):
+            place = chunk, begin == first, begin, end, int(self.program.indptr[begin])
+            job(part_of(self.program, place, arrays, indptr))
+        self._free.put(blocks)
 
     def _chunks(self, job: Callable[[int], object]) -> None:
         if self._pool is None:
