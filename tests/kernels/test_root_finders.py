@@ -277,7 +277,7 @@ def test_plain_slates_are_solved_on_any_list_at_any_smoothing(kind: str) -> None
             got = call(given.data, SIZE, gamma)
             x = np.zeros(n)
             decide.allocate(0, 1, given.data.pairs, given.data.price, SIZE, gamma, got["threshold"], x)
-            assert x.sum() <= SIZE + 2e-6
+            assert x.sum() <= SIZE * (1 + 2e-12), "no more than the slots, or its value could be above the bound"
             assert got["load"].sum() == pytest.approx(x.sum(), abs=2e-6)
             off = 1e-6 * max(float(s.max()), 0.0)
             assert got["out"][visit.BOUND] == pytest.approx(best, rel=1e-12)

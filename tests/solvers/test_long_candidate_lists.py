@@ -148,3 +148,24 @@ def test_propensities_add_up_to_the_slots_at_any_smoothing(smoothing: float, cap
         x = policy.propensities(np.arange(n), {"r": r}, exploration={"smoothing": smoothing})
         assert x.sum() == pytest.approx(4.0, abs=1e-9)
         assert np.bincount(np.arange(n) % 5, x).max() <= (2.0 if caps else 4.0) + 1e-9
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e15])
+def test_thousands_of_ties_have_no_more_than_the_slots(unit: float) -> None:
+    """A threshold among 6,667 equal scores is rounded in every one of them: slates had 6.00000004 of 6 slots.
+
+    Their value was then above the bound, and the solve ended in a `CertificateError`.
+    """
+    n, users = 10_000, 2
+    genre = np.array(["pop", "rock", None], object)[np.arange(n) % 3].tolist()
+    candidates = oa.Candidates.from_arrays(
+        np.arange(users + 1) * n, np.tile(np.arange(n), users), {"r": np.full(n * users, 0.7 * unit)},
+        users={"who": np.arange(users)}, items={"genre": genre},
+    )  # fmt: skip
+    gain = 0.28 * unit * oa.log(oa.exposure(by=("who", "genre")), offset=0.2)
+    solution = oa.solve(oa.Problem(candidates, oa.total("r") + gain, slate=oa.Slate(6)), gap=1e-6, threads=1)
+    best = users * unit * (6 * 0.7 + 0.28 * 2 * np.log(3.2))  # three slots for each genre
+    assert solution.status is oa.Status.SOLVED
+    assert solution.bound >= best * (1 - 1e-12)
+    assert solution.value == pytest.approx(best, rel=1e-6)
+    assert solution.allocation.reshape(users, n).sum(axis=1).max() <= 6 * (1 + 2e-12)

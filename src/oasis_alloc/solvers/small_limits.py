@@ -27,7 +27,7 @@ class SmallLimits:
     """Of the rows and the undecided pairs of a linear program."""
 
     sizes: Floats  # (n_rows,) of each row's smallest hard limit that is not 0; 0 without one
-    allowed: Floats  # (n_pairs,) the most that hard limits allow of each pair; 1 unless it is below `SMALL`
+    allowed: Floats  # (n_pairs,) the most that hard limits allow of each pair; 1 unless below `SMALL`, 0 by limits of 0
     counts: Floats  # (n_pairs,) the probability that adds as much as a limit; 1 unless it is below `SMALL`
 
 
@@ -41,16 +41,21 @@ def small_limits(program: Program, measures: sp.csr_array, whole: np.ndarray, fi
     hard = program.hard
     limits = np.abs(np.stack([lower, upper]))
     sizes = np.where((limits > 0.0) & np.isfinite(limits) & hard, limits, np.inf).min(axis=0)
+    counts, allowed = np.ones((2, measures.shape[1]))
     matrix = sp.coo_array(measures)
     (row, pair), added = matrix.coords, matrix.data
-    near = sizes[row] < SMALL * np.abs(added)
+    near = (added != 0.0) & ((sizes[row] < SMALL * np.abs(added)) | (limits[:, row] == 0.0).any(axis=0))
     row, pair, added = row[near], pair[near], added[near]
-    counts, allowed = np.ones((2, measures.shape[1]))
     if row.size:
         np.minimum.at(counts, pair, sizes[row] / np.abs(added))
         least, most = measures.min(axis=1).toarray().ravel(), measures.max(axis=1).toarray().ravel()
-        for sign, one_sign, limit in ((1.0, least >= 0.0, upper - fixed), (-1.0, most <= 0.0, fixed - lower)):
-            adds, room = sign * added, limit[row]
-            far = (hard & whole & one_sign)[row] & (adds > 0.0) & (room > 0.0) & (room < SMALL * adds)
+        for sign, one_sign, limit, others in (
+            (1.0, least >= 0.0, upper, fixed),
+            (-1.0, most <= 0.0, -lower, -fixed),
+        ):
+            adds, room = sign * added, (limit - others)[row]
+            limits_pairs = (hard & whole & one_sign)[row] & (adds > 0.0)
+            far = limits_pairs & (room > 0.0) & (room < SMALL * adds)
             np.minimum.at(allowed, pair[far], room[far] / adds[far])
+            allowed[pair[limits_pairs & (limit[row] == 0.0)]] = 0.0  # nothing is below every tolerance
     return SmallLimits(np.where(np.isfinite(sizes), sizes, 0.0), allowed, counts)

@@ -21,6 +21,7 @@ Ints = npt.NDArray[np.int64]
 IN, OUT_OF, UNDECIDED = 1, 0, 2
 N_BINS = 512
 _TIED = 1e-6  # as in visit.py
+_FILLED = 1e-12  # of a slate's slots: what rounding may add to them
 
 
 @jit(allocates=False)
@@ -140,8 +141,16 @@ def allocate(
             for i in range(b - a):
                 x[a + i] = shared[i]
             continue
+        ones = 0.0
         for i in range(a, b):
             x[i] = min(1.0, max(0.0, (x[i] - t) / gamma))
+            ones += 1.0 if x[i] == 1.0 else 0.0
+        if mass - size > _FILLED * size and mass > ones:
+            # thousands of ties: what a threshold rounds is in every one of them, and a slate has no more than its slots
+            part = max(0.0, size - ones) / (mass - ones)
+            for i in range(a, b):
+                if x[i] < 1.0:
+                    x[i] *= part
 
 
 @jit
