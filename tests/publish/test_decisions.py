@@ -23,10 +23,10 @@ import oasis_alloc as oa
 from oasis_alloc.publish.decisions.schema import as_table, is_sampled
 
 WRITER = """
-import sys, time
-from served import candidates, policy, request
+import os, sys, time
+from served import candidates, request
 import oasis_alloc as oa
-cands, made = candidates(), policy("segments")
+cands, made = candidates(), oa.Policy.load(os.environ["POLICY"])  # a solve takes a second more
 log = oa.DecisionLog(sys.argv[1], rows=int(sys.argv[2]), seconds=float(sys.argv[3]), queue=1_000_000)
 for k in range(int(sys.argv[4])):
     items, columns = request(cands, k % cands.n_users)
@@ -279,7 +279,9 @@ def test_labels_that_are_equal_but_of_other_types_stay_apart(tmp_path: Path) -> 
 
 def process(tmp_path: Path, *arguments: object) -> subprocess.Popen[str]:
     support = str(Path(__file__).parents[1] / "support")
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([SOURCE, support])}
+    saved = tmp_path.with_suffix(".policy")
+    policy("segments").save(saved)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([SOURCE, support]), "POLICY": str(saved)}
     command = [sys.executable, "-c", WRITER, str(tmp_path), *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
