@@ -112,7 +112,7 @@ def test_a_pass_that_takes_long_is_shown_again_with_the_time(monkeypatch: pytest
 
 
 def test_two_seconds_are_the_longest_silence() -> None:
-    assert progress_views.EVERY + progress_display._REPEATED * 1.25 <= 2.0
+    assert progress_views.EVERY + progress_display._REPEATED * 1.25 <= 1.5  # compiling holds the display's thread up
 
 
 def test_compiling_is_said_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:

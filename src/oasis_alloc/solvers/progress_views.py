@@ -12,7 +12,7 @@ from typing import Any, Protocol, TextIO
 
 from oasis_alloc.common.text_tables import cut
 
-EVERY = 1.5  # seconds between lines where there is no terminal; with the next repetition at most 2
+EVERY = 1.0  # seconds between lines where there is no terminal; with the next repetition 1.5, and compiling delays that
 _REDRAWN = 0.25  # seconds between two updates of a notebook's output
 
 
