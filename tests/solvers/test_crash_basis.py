@@ -46,6 +46,8 @@ PROBLEMS: dict[str, tuple[oa.Objective, list[Any], oa.Slate]] = {
     "filled": (VALUE - 3.0 * E(), [E("campaign") <= 190], oa.Slate(size=3, at_least=2)),
     "rules": (VALUE, [E("campaign") <= 190], oa.Slate(size=3, at_most={"genre": 1})),
     "diminishing": (VALUE, [E("campaign") <= 190], oa.Slate(size=4, diminishing={"genre": 0.3})),
+    "guards": (VALUE, [E("campaign") <= 190], oa.Slate(size=3, keep={"streams": 0.6})),
+    "full guards": (VALUE - 3.0 * E(), [E("campaign") <= 190], oa.Slate(3, at_least=2, keep={"streams": 0.6})),
 }
 
 

@@ -116,6 +116,12 @@ class Run:
         """True if slates have rules: passes and decisions are then expensive."""
         return self.engine.program.rules is not None
 
+    @property
+    def guarded(self) -> bool:
+        """True if many slates keep a share of a column: linear programs of all their guards need good prices."""
+        rules = self.engine.program.rules
+        return rules is not None and rules.target.size >= self.settings.many_guards
+
 
 def reporting(engine: Engine, monitor: Monitor) -> Check:
     """Returns a function that reports every visit to the monitor."""
@@ -155,6 +161,9 @@ def first_of_all_users(run: Run, start: Floats, gamma: float) -> Point:
     rough, rough_gamma = on_a_sample(run, start, gamma)
     run.monitor.enter("passes")
     point = run.dual.at(rough, rough_gamma)
+    if run.guarded and not run.warm and run.dual.residual(point) > run.settings.roughest:
+        # with little smoothing, steps to the prices that guards ask for would be short and many
+        point = run.dual.at(rough, run.settings.guarded_gamma * rough_gamma)
     if rough is start or point.dual <= run.at_no_price:
         return point
     return run.dual.at(start, gamma)
@@ -214,10 +223,11 @@ def _with_less_smoothing(run: Run, near: Nearby, point: Point) -> tuple[Point, i
     if run.engine.survey().size == 0.0:  # no pair has a value
         recovery_tries, last = settings.worthless_tries, settings.last_worthless_gamma
     max_steps = min(settings.max_steps, 2 * settings.few_steps) if run.ruled else settings.max_steps
+    rough = settings.guarded_rough if run.guarded else settings.rough
     while True:
-        if before < np.inf and (before <= settings.core_soon or not near.dual.settled(point, settings.rough)):
+        if before < np.inf and (before <= settings.core_soon or not near.dual.settled(point, rough)):
             point = near.enter(point)  # steps follow until slates are good enough
-        point, gamma = minimize(near.dual, point, 1, settings.rough, max_steps), point.gamma
+        point, gamma = minimize(near.dual, point, 1, rough, max_steps), point.gamma
         times = gap_ratio(near.dual, monitor, point, undecided_wanted(near.dual, point)) if recovery_tries else np.inf
         if times <= 1.0:
             recovery_tries -= 1
@@ -260,6 +270,7 @@ def ready_for_finisher(run: Run, point: Point, wanted: int) -> bool:
     monitor, settings = run.monitor, run.settings
     # with rules passes are expensive, so the finisher gets more pairs
     times = settings.ruled_fractional_per_undecided if run.ruled else settings.fractional_per_undecided
+    times = settings.guarded_fractional_per_undecided if run.guarded else times
     if (
         times * point.visit.fractional <= wanted
         or smoothing_error(point, monitor) <= settings.loose_error * monitor.target

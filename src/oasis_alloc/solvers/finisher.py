@@ -267,8 +267,10 @@ def _solve(
     part: Restricted, basis: tuple[Statuses, Statuses] | None, prices: Floats, seconds: float | None
 ) -> LinearSolution | None:
     """Solve from the last basis if there is one, else from a basis given by the prices."""
-    # presolve is better for guards and categories, which prices do not cover; pieces are not priced one by one
-    if basis is not None or part.n_slates > part.slates.n_sizes or part.forms.gain.size:
+    # presolve is better for categories, which prices do not cover, and for guards where nothing has a price; pieces are
+    # not priced one by one
+    covered = part.slates.n_sizes + (part.slates.n_guards if prices.any() else 0)
+    if basis is not None or part.n_slates > covered or part.forms.gain.size:
         return solve_lp(part.lp, basis, seconds)
     start = crash_basis(part, prices[part.rows])
     solution = solve_lp(start.lp, start.basis, seconds)

@@ -73,6 +73,11 @@ class SmoothedDual:
         self._last = point
         return point
 
+    @property
+    def may_damp(self) -> bool:
+        """Whether steps that were too long make the curvature larger: that of curves that count is already."""
+        return not self.curves_count and not self.program.supports
+
     def here(self, point: Point) -> Point:
         """The point, visited again unless it was the last visit: an engine has slates and Hessian only of that."""
         return point if point.visit.is_last else self.at(point.z, point.gamma)
@@ -235,7 +240,7 @@ def minimize(
     are still on their way, although few totals may be off: the residual has to be smaller then.
     """
     settings = dual.settings
-    point, radius, cut = start, settings.radius, False
+    point, radius, cut, damping = start, settings.radius, False, 0.0
     for _ in range(max_steps):
         if callable(tolerance):
             if tolerance(point):
@@ -243,7 +248,7 @@ def minimize(
         elif dual.settled(point, settings.sure * tolerance if cut else tolerance):
             break
         longest = radius * point.gamma
-        direction = trust_region_step(dual, newton_direction(dual, point, longest), longest)
+        direction = trust_region_step(dual, newton_direction(dual, point, longest, damping), longest)
         direction = along_curve(dual, point, direction, longest)
         if not direction.any():
             break
@@ -253,6 +258,10 @@ def minimize(
         promised = float(point.gradient @ (new.z - point.z))
         if length < 1.0:
             radius = max(length * radius, settings.min_radius)
+            damping = max(settings.damp * damping, settings.first_damp) if dual.may_damp else 0.0
+        elif damping > 0.0 and new.dual - point.dual <= settings.well * promised:
+            damping = damping / settings.damp if damping > settings.least_damp else 0.0
+            radius = min(2.0 * radius, settings.max_radius)
         elif new.dual - point.dual <= settings.agreed * promised:  # half of it if the model were exact
             # all of it along a line: the bonus of a group whose candidates are all shown already has far to go
             straight = dual.program.supports and new.dual - point.dual <= settings.straight * promised
@@ -298,10 +307,13 @@ def along_curve(dual: SmoothedDual, point: Point, direction: Floats, longest: fl
     return out
 
 
-def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) -> Floats:
+def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf, damping: float = 0.0) -> Floats:
     """Approximate solution of (H + added) d = -g on the free variables; over their domain where prices are coupled."""
     program, visit = dual.program, dual.last_visit(point)
     diagonal, added = dual.metric(point)
+    if damping > 0.0:
+        added = added + damping * diagonal
+        diagonal = (1.0 + damping) * diagonal
     if program.supports:
         model = Model(point.z, point.gradient, diagonal, point.visit.diagonal, visit.curvature)
         return coupled_direction(program, model, longest, dual.settings)
@@ -319,6 +331,8 @@ def newton_direction(dual: SmoothedDual, point: Point, longest: float = np.inf) 
         # prices clipped below would leave the others at values that fit only the unclipped ones
         d = np.where(far, np.clip(d, -longest, longest), d)
         rest = free & ~far
+        # nor may they say when the others are solved: a price without curvature has nearly all of the residual
+        stop = dual.settings.forcing**2 * float(np.where(rest, target**2 / diagonal, 0.0).sum())
         target = np.where(rest, -point.gradient - product(d), 0.0)
         d += _conjugate_gradients(product, diagonal, target, rest, stop, dual.settings.max_products)
     return d

@@ -24,11 +24,14 @@ class DualSettings:
     last_gamma: float = 1e-7  # the least there is
     last_worthless_gamma: float = 1e-10  # the same where no pair has a value: prices differ by less than those
     gamma_ratio: float = 3.0  # what the smoothing is divided by from one minimization to the next
+    many_guards: int = 5_000  # users with guards from which a linear program is slow
+    guarded_gamma: float = 9.0  # factor of the smoothing with guards where prices without them are far off
     tied_gamma: float = 0.03  # below this, pairs that stay fractional with less smoothing count as tied
     tied_share: float = 0.8  # of the fractional pairs of the last smoothing: with more left, pairs are tied
     # when a smoothing is left (dual.py), as residuals of `SmoothedDual.residual`
     roughest: float = 1e-1  # on the first sample
     rough: float = 2e-2  # on the other sample, and with all users
+    guarded_rough: float = 2e-3  # with all users and guards, whose linear programs need good prices
     fine: float = 3e-3  # before the finisher
     slow: float = 0.7  # share of the residual that is left after `slow_steps`, from which more steps are given up
     slow_steps: int = 10
@@ -56,6 +59,7 @@ class DualSettings:
     undecided_per_tied: float = 2.0  # pairs for every one that is fractional, if these are more
     fractional_per_undecided: float = 2.0  # smoothing ends where this times the fractional pairs are that few
     ruled_fractional_per_undecided: float = 0.75  # the same under rules, where passes are expensive
+    guarded_fractional_per_undecided: float = 1.2  # the same with guards, of which a user's hold two pairs
     everywhere: float = 0.05  # share of all slots from which a row opens no more pairs than others
     max_widened: float = 4.0  # times the pairs wanted, for prices that may be further off
     widest: tuple[float, ...] = (64.0, 16.0, 4.0, 1.0)  # times the margin: how far it may be widened, tried in turn
@@ -88,6 +92,10 @@ class DualSettings:
     shared: float = 10.0  # factor of the residual for coupled prices: they move far, and add up
     curves: float = 0.5  # share of what smoothing loses that curved functions may lose, where slates are the end
     settled: float = 0.1  # share of what smoothing loses that coupled prices may lose
+    first_damp: float = 0.1  # of the curvature, that is added to it after a step that was too long
+    least_damp: float = 1e-3  # the least of it
+    damp: float = 3.0  # factor of it after further ones, and its inverse where steps promise too little
+    well: float = 0.7  # share of the promised decrease from which they do; an undamped step keeps half
     beyond: float = 0.5  # share of the way between totals by which a step may go past them
     agreed: float = 0.2  # share of the promised decrease from which longer steps are tried
     straight: float = 0.9  # the same from which steps of coupled prices may be as long as they get

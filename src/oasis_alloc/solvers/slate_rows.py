@@ -23,11 +23,12 @@ class SlateRows:
     """Rows `lower <= matrix @ x - steps @ y <= upper` over open pairs x and steps y in [0, width], each at its cost.
 
     `names` and `step_names` ascend, and name the same row or step independently of which pairs are open. The first
-    `n_sizes` rows are those of slates' sizes: no pair is in two of them.
+    `n_sizes` rows are those of slates' sizes, and the last `n_guards` those of guards: no pair is in two of either.
     """
 
     names: Ints
     n_sizes: int
+    n_guards: int
     matrix: sp.csr_array  # (n_rows, n_open)
     lower: Floats
     upper: Floats
@@ -80,6 +81,7 @@ def slate_rows(program: Program, undecided: PairView, shown: PairView) -> SlateR
     return SlateRows(
         names=np.concatenate([kind.name for kind in kinds]),
         n_sizes=kinds[0].name.size,
+        n_guards=0 if rules is None or not rules.target.size else kinds[-1].name.size,
         matrix=sp.csr_array((coefficient, (row, pair)), shape=(n_rows, undecided.size)),
         lower=np.concatenate([kind.lower for kind in kinds]),
         upper=np.concatenate([kind.upper for kind in kinds]),

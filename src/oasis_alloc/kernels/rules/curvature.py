@@ -25,6 +25,7 @@ Floats = npt.NDArray[np.float64]
 
 _LEVEL = 1e-24  # relative to the squares of a column: it is equal for all fractional candidates
 _SAME = 1e-12  # relative to the squares of a column: it is a sum of those before
+_ROUNDING = 1e-12  # of a candidate: as much is left of one that cannot move, and a row of it has no curvature
 
 
 @jit(inline=True, allocates=False)
@@ -129,7 +130,7 @@ def add_runs(
             part = weight
             for k in range(vectors):
                 part -= work.columns[j, k] * work.columns[j, k]
-            part = max(0.0, part)
+            part = part if part > _ROUNDING else 0.0
             p = a + work.at[j]
             cell = cell0 + np.int64(pairs.code[p])
             sums.square[0, cell] += part
