@@ -56,7 +56,8 @@ def solve_again(engine: Engine, monitor: Monitor, warm: WarmStart, settings: Dua
 
     def run(engine: Engine, narrowing: Narrowing | None) -> None:
         nonlocal cold
-        here = replace(settings, roundings=settings.again_roundings)
+        ruled = engine.program.rules is not None  # projections onto guards leave roundings
+        here = replace(settings, roundings=settings.again_roundings) if ruled else settings
         slates = ends_with_slates(engine, monitor.target, here)
         dual = SmoothedDual(engine, reporting(engine, monitor), here, slates)
         cold = not _from_earlier(Run(engine, monitor, dual, here, True, 1, 1, typical, typical), warm, narrowing)
@@ -134,7 +135,7 @@ def _from_earlier(run: Run, warm: WarmStart, narrowing: Narrowing | None) -> boo
     if point is None:
         return False
     if point.gamma <= settings.again_ratio * gamma:  # prices are near: few steps are worth a pass
-        run = replace(run, settings=near(settings, run.engine))
+        run = replace(run, settings=near(settings, run.engine, run.dual.curves_count))
         run.dual.settings = run.settings
     found = with_all_users(run, point)
     if found is not None:
@@ -172,14 +173,15 @@ def _margin(run: Run, point: Point, wanted: int) -> float:
     return times * point.gamma * wanted / max(point.visit.fractional, 1.0)
 
 
-def near(settings: DualSettings, engine: Engine) -> DualSettings:
+def near(settings: DualSettings, engine: Engine, curves_count: bool) -> DualSettings:
     """The settings for prices that are nearly right: no steps before the finisher, which corrects more prices per pass.
 
-    Where there are only caps, what exceeds them is moved, which may then cost more; other slates have to meet limits.
+    Where curved functions count, no finisher follows, and a step does. Where there are only caps, what exceeds them is
+    moved, which may then cost more; other slates have to meet limits.
     """
     return replace(
         settings,
-        max_steps=0,
+        max_steps=settings.again_curved_steps if curves_count else 0,
         widest=(settings.widest[0], settings.widest[-2]),
         fractional_per_undecided=0.0,
         ruled_fractional_per_undecided=0.0,

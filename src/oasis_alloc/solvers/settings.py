@@ -75,6 +75,7 @@ class DualSettings:
     far_off: float = 0.3  # share of a function's totals whose prices may be further off than the longest step
     again_finer: float = 0.8  # share of the smoothing of an earlier recovery: moving may then cost more of the gap
     again_share: float = 0.5  # like `smoothing_share`
+    again_curved_steps: int = 1  # Newton steps near earlier prices where curved functions end with slates
     again_open: float = 1.8  # times the pairs wanted that the first decision is meant to leave open
     again_ruled_open: float = 0.7  # the same under rules, whose categories leave more open
     likely: float = 2.0  # times the requested gap that a sample may say of the earlier allocation, to be looked at
