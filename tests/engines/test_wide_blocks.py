@@ -12,6 +12,7 @@ from support.streamed import same
 import oasis_alloc as oa
 from oasis_alloc.engines import engine_for
 from oasis_alloc.engines.settings import SIZES
+from oasis_alloc.program import slate_rules
 from oasis_alloc.program.lowering import lower
 from oasis_alloc.program.wide_blocks import WideBlocks
 
@@ -102,3 +103,19 @@ def test_rules_take_no_memory_of_the_size_of_the_pairs() -> None:
     assert program.code.dtype == np.uint16
     assert held <= 4 * program.n_pairs  # it was 29
     assert peak <= 14 * program.n_pairs  # it was 39; blocks of users, of which there are few here
+
+
+def test_decrements_are_added_up_some_users_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sum has the same bits, whatever the parts are, and no user is in two of them."""
+    rules = lower(problem(300, 12, diminishing={"artist": 0.1})).rules
+    assert rules is not None
+    rng = np.random.default_rng(1)
+    users = np.sort(rng.integers(0, 300, 2000))
+    classes = rng.integers(0, rules.systems[0].start.size - 1, users.size)
+    x = rng.random(users.size)
+    whole = rules.decrement_cost(users, classes, x)
+    assert whole > 0.0
+    assert rules.decrement_cost(users[:0], classes[:0], x[:0]) == 0.0
+    for size in (1, 7, 500):
+        monkeypatch.setattr(slate_rules, "_SLATES_AT_ONCE", size)
+        assert rules.decrement_cost(users, classes, x) == whole

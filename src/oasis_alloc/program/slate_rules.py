@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from oasis_alloc.kernels.rules.rules import Rules
     from oasis_alloc.statement.slate import Slate
 
+_SLATES_AT_ONCE = 1 << 16  # non-zeros, because there are temporary arrays of them
 _ROUNDING = 1e-9  # relative tolerance of `keep`: the accuracy of prices of crossing categories
 
 
@@ -127,16 +129,24 @@ class LoweredRules:
         return replace(self, systems=tuple(replace(s, steps=np.zeros_like(s.steps)) for s in self.systems))
 
     def decrement_cost(self, users: Ints, classes: Ints, x: Floats) -> float:
-        """The sum of decrements of slates, given by user, class and x of their non-zeros."""
+        """The sum of decrements of slates, given by user, class and x of their non-zeros; users ascend."""
         total = 0.0
+        ends = np.searchsorted(users, users[_SLATES_AT_ONCE::_SLATES_AT_ONCE])  # no user is in two parts
+        parts = [slice(*edge) for edge in pairwise(np.unique([0, *ends, users.size]).tolist())]
         for system in self.systems:
-            if not system.is_stair:
+            if not (system.is_stair and parts):
                 continue
-            entry, category = system.members(classes)
-            group, inverse = np.unique(users[entry] * system.n + category, return_inverse=True)
-            mass = np.bincount(inverse, x[entry], group.size).astype(np.float64)
-            total += float(self.weight[group // system.n] @ _climbed(mass, system.steps))
+            found = [self._climbed(system, users[part], classes[part], x[part]) for part in parts]
+            weight, climbed = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+            total += float(weight @ climbed)
         return total
+
+    def _climbed(self, system: System, users: Ints, classes: Ints, x: Floats) -> tuple[Floats, Floats]:
+        """(weight of the user, sum of the steps) of every category of every user."""
+        entry, category = system.members(classes)
+        group, inverse = np.unique(users[entry] * system.n + category, return_inverse=True)
+        mass = np.bincount(inverse, x[entry], group.size).astype(np.float64)
+        return self.weight[group // system.n], _climbed(mass, system.steps)
 
     def max_decrement_cost(self) -> float:
         """An upper bound on the sum of decrements."""
