@@ -86,7 +86,7 @@ def test_visit(data: Data, size: int, gamma: float) -> None:
     if gamma >= 1e-3:  # below, rounding decides which of the tied pairs are strictly inside
         assert out[kernels.FRACTIONAL] == fractional
         assert out[kernels.CURVED] == curved
-        squares = np.vstack([np.ones(x.size), data.pairs.extra**2])  # in the columns' own precision, as in the kernel
+        squares = np.vstack([np.ones(x.size), data.pairs.extra.astype(np.float64) ** 2])  # whatever type columns have
         assert got["square"] == pytest.approx(data.table(weight, squares), rel=1e-9, abs=1e-9)
 
 
