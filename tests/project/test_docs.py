@@ -119,6 +119,7 @@ def test_the_code_of_the_pages_about_answers_and_logs_runs(
     import logging
 
     import matplotlib as mpl
+    from matplotlib import pyplot
 
     mpl.use("Agg")
     monkeypatch.chdir(tmp_path)
@@ -131,7 +132,7 @@ def test_the_code_of_the_pages_about_answers_and_logs_runs(
         exec(compile("\n".join(blocks), f"docs/{name}.md", "exec"), names)
     finally:
         logging.getLogger("oasis_alloc").setLevel(level)
-        mpl.pyplot.close("all")
+        pyplot.close("all")
     if name == "results":
         assert (tmp_path / "delivery.svg").stat().st_size > 1_000
     else:
