@@ -13,7 +13,7 @@ import numpy as np
 from oasis_alloc.common.labels import as_listed, is_none, shown
 from oasis_alloc.common.nearest import did_you_mean
 from oasis_alloc.common.remote import Files
-from oasis_alloc.common.remote_path import as_place, text_in
+from oasis_alloc.common.remote_path import as_place, name_of, text_in
 from oasis_alloc.errors import InputError
 
 _TOP = ("policy", "requests", "plan", "contenders", "scenarios", "seeds", "hindsight", "out")
@@ -107,11 +107,16 @@ def _requests(path: Path, folder: Files, given: dict[str, Any]) -> Any:
     columns = by_name(table) or {}
     for name in (user, time):
         if name not in columns:
-            raise InputError(f"{given['table']}: there is no column {name!r}.{did_you_mean(name, columns)}")
+            raise InputError(f"{_named(folder, given)}: there is no column {name!r}.{did_you_mean(name, columns)}")
     how: dict[str, Any] = {} if items is None else {"items": items}
     return Requests.from_frames(
         pairs, table, time, user=user, item=item, start=given.get("start"), end=given.get("end"), **how
     )
+
+
+def _named(folder: Files, given: Mapping[str, Any]) -> str:
+    """The table of an entry, for messages."""
+    return name_of(text_in(folder.folder, given["table"]))
 
 
 def _plan(path: Path, folder: Files, given: dict[str, Any], start: float, end: float) -> Any:
@@ -127,7 +132,7 @@ def _plan(path: Path, folder: Files, given: dict[str, Any], start: float, end: f
     columns = by_name(read_table(folder / _text(path, given, "table"))) or {}
     for key in keys:
         if key not in columns:
-            raise InputError(f"{given['table']}: there is no column {key!r}.{did_you_mean(key, columns)}")
+            raise InputError(f"{_named(folder, given)}: there is no column {key!r}.{did_you_mean(key, columns)}")
     parts = [as_listed(columns[key]) for key in keys]
     labels = parts[0] if len(keys) == 1 else list(zip(*parts, strict=True))
     limits: dict[str, Any] = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from oasis_alloc.common.environment import variable_in
 from oasis_alloc.common.files import write_whole
-from oasis_alloc.common.remote import is_remote
+from oasis_alloc.common.remote_path import text_in
 from oasis_alloc.errors import InputError, SolverError
 from oasis_alloc.page.page import page
 from oasis_alloc.problem_file.answers import further_answers
@@ -180,8 +180,7 @@ class Steps:
         sign = table.get("sign")
         if sign is not None and variable_in(sign) is None:
             sign = self.job.folder / sign
-        where = table["directory"]
-        version = PolicyDirectory(where if is_remote(where) else self.job.folder / where).publish(
+        version = PolicyDirectory(text_in(self.job.folder, table["directory"])).publish(
             self.folder.file(POLICY),
             keep=table.get("keep", KEEP),
             sign=sign,
