@@ -26,6 +26,7 @@ from oasis_alloc.program.lowering import lower
         ({"threads": None}, r"RayEngine\(threads=None\): expected a whole number"),
         ({"actor_memory": 1.5}, r"RayEngine\(actor_memory=1.5\): expected a whole number"),
         ({"start_timeout": -1}, r"RayEngine\(start_timeout=-1\): expected seconds above 0"),
+        ({"answer_timeout": 0}, r"RayEngine\(answer_timeout=0\): expected seconds above 0"),
         ({"replace_timeout": float("nan")}, r"RayEngine\(replace_timeout=nan\): expected seconds"),
         ({"on_corrupt": "skip"}, r"RayEngine\(on_corrupt='skip'\): expected 'fail' or 'exclude'"),
         ({"stragglers": None}, r"RayEngine\(stragglers=None\): expected 'report' or 'move'"),

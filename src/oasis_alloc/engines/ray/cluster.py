@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from oasis_alloc.common.types import Floats, Ints
+from oasis_alloc.engines.ray.connection import resources
 from oasis_alloc.engines.ray.metrics import Metrics
 from oasis_alloc.engines.ray.stragglers import Watch
 from oasis_alloc.engines.ray.worker import Worker, versions
@@ -90,7 +91,8 @@ class Cluster:
         """Node, process and peak memory of every actor."""
         import ray
 
-        found: list[dict[str, Any]] = ray.get([seat.actor.place.remote() for seat in self._seats])
+        calls = [seat.actor.place.remote() for seat in self._seats]
+        found: list[dict[str, Any]] = ray.get(calls, timeout=self._settings.answer_timeout)
         return found
 
     @property
@@ -182,13 +184,18 @@ class Cluster:
             refs.append(getattr(seat.actor, name).remote(*given))
         results: list[Any] = []
         lost: dict[int, tuple[Seat, str]] = {}
+        seconds = self._settings.answer_timeout
+        end = time.monotonic() + seconds
         for (seat, _, _), ref in zip(calls, refs, strict=True):
             try:
-                results.append(ray.get(ref))
+                results.append(ray.get(ref, timeout=max(0.0, end - time.monotonic())))
             except ray.exceptions.RayTaskError as error:
                 if isinstance(error.cause, OasisAllocError):
                     raise error.cause from error
                 raise
+            except ray.exceptions.GetTimeoutError:
+                results.append(_LOST)
+                lost[id(seat)] = seat, f"it has not answered within {seconds:g} seconds"
             except ray.exceptions.RayError as error:  # of an actor, its node, or a result that was lost with it
                 results.append(_LOST)
                 lost[id(seat)] = seat, str(error).splitlines()[0]
@@ -227,9 +234,11 @@ class Cluster:
         idle = self._settings._idle
         while idle and len(out) < n:
             actor = idle.pop()
-            with suppress(ray.exceptions.RayActorError):
-                ray.get(actor.reset.remote())
+            try:
+                ray.get(actor.reset.remote(), timeout=self._settings.answer_timeout)
                 out.append(actor)
+            except ray.exceptions.RayError:  # it is dead, or does not answer
+                ray.kill(actor)
         return out
 
     def _actor(self) -> Any:
@@ -348,14 +357,6 @@ def _put(argument: Any, shared: dict[int, Any]) -> Any:
     if id(argument) not in shared:
         shared[id(argument)] = ray.put(argument)
     return shared[id(argument)]
-
-
-def resources(which: str) -> dict[str, float]:
-    """What Ray says of `cluster_resources` or `available_resources`."""
-    import ray
-
-    found: dict[str, float] = getattr(ray, which)()
-    return found
 
 
 def _result(ref: Any) -> Any:

@@ -47,6 +47,14 @@ def connect(engine: RayEngine) -> None:
         raise SolverError(f"Ray at {engine.address!r} does not answer ({error}). {_CHECK}") from error
 
 
+def resources(which: str) -> dict[str, float]:
+    """What Ray says of `cluster_resources` or `available_resources`."""
+    import ray
+
+    found: dict[str, float] = getattr(ray, which)()
+    return found
+
+
 def _probe(address: str) -> None:
     """Raise `SolverError` if no GCS listens at the address: Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")

@@ -59,6 +59,9 @@ class RayEngine(ByFields):
     stragglers
         What a solve does about an actor that takes more than twice the median per pair, in three passes in succession:
         "report" warns, with its node and process, in the log; "move" also gives a part of its pairs to the others.
+    answer_timeout
+        Seconds that an actor may take for one call, with loading its pairs and compiling kernels. After that it is
+        lost, as one that has died.
     replace_timeout
         Seconds until a new actor in place of a lost one must have started; after that, the actors that are left load
         its pairs.
@@ -81,6 +84,7 @@ class RayEngine(ByFields):
     actor_memory: int | None = None
     object_store_memory: int = 200_000_000
     start_timeout: float = 300.0
+    answer_timeout: float = 1_800.0
     replace_timeout: float = 20.0
     on_corrupt: str = "fail"
     stragglers: str = "report"
@@ -93,7 +97,7 @@ class RayEngine(ByFields):
             optional = name in ("actors", "actor_memory")
             if not (value is None and optional) and (as_whole(value) or 0) < 1:
                 raise ProblemError(f"RayEngine({name}={shown(value)}): expected a whole number >= 1.")
-        for name in ("start_timeout", "replace_timeout"):
+        for name in ("start_timeout", "answer_timeout", "replace_timeout"):
             if not (as_real(getattr(self, name)) or 0.0) > 0.0:
                 raise ProblemError(f"RayEngine({name}={shown(getattr(self, name))}): expected seconds above 0.")
         for name, choices in (("on_corrupt", ("fail", "exclude")), ("stragglers", ("report", "move"))):

@@ -17,7 +17,7 @@ from oasis_alloc.common.remote_path import Place, opened_for_parquet, replacing_
 from oasis_alloc.common.types import Ints
 from oasis_alloc.data.partition_manifest import Manifest, Partition, StoredFile
 from oasis_alloc.data.row_groups import Dataset
-from oasis_alloc.engines.ray.cluster import resources
+from oasis_alloc.engines.ray.connection import resources
 from oasis_alloc.errors import InputError, OasisAllocError, SolverError
 
 _AHEAD = 2  # tasks per core that wait with their part of the answer
