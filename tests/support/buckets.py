@@ -5,37 +5,43 @@ A `conftest.py` imports the fixtures for the tests of its folder.
 
 from __future__ import annotations
 
-import logging
-import socket
+import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from servers import free_port, port_answers, running
 
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """The address of an S3 server in this process."""
-    server = pytest.importorskip("moto.server", reason="an S3 server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    """The address of an S3 server."""
+    pytest.importorskip("moto.server", reason="an S3 server")
+    with _server("moto.server", "-H", "127.0.0.1", "-p", "{port}") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
 def gcs_server() -> Iterator[str]:
-    """The address of a server of Google's storage in this process."""
-    emulator = pytest.importorskip("gcp_storage_emulator.server", reason="a server of Google's storage")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = emulator.create_server("127.0.0.1", port, in_memory=True)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    """The address of a server of Google's storage."""
+    pytest.importorskip("gcp_storage_emulator", reason="a server of Google's storage")
+    options = ["start", "--quiet", "--in-memory", "-H", "127.0.0.1", "--port", "{port}"]
+    with _server("gcp_storage_emulator", *options) as address:
+        yield address
+
+
+@contextmanager
+def _server(module: str, *options: str) -> Iterator[str]:
+    """The address of a server, which is another process.
+
+    A call of pyarrow that waits for an answer and holds the interpreter's lock would wait for ever for a thread.
+    """
+    port = free_port()
+    command = [sys.executable, "-m", module, *(option.format(port=port) for option in options)]
+    with running(command, lambda: port_answers(port), {}):
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(params=["s3", pytest.param("gs", marks=pytest.mark.full)])

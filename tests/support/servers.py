@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-WAIT = 30.0  # seconds until a server answers
+WAIT = 120.0  # seconds until a server answers, on a machine that is busy
 _ACCOUNT = "postgres"  # PostgreSQL refuses to run as root; Debian's package makes this account
 
 
