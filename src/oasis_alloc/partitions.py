@@ -299,9 +299,8 @@ def _users(directory: Place, manifest: Manifest, excluded: Collection[int] = ())
             tables.append(pa.table({"pairs": np.zeros(part.n_users, np.uint32)}))
             continue
         part.users.check(directory)
-        tables.append(
-            pq.read_table(opened_for_parquet(directory / part.users.name), columns=["pairs", *manifest.user_keys])
-        )
+        with opened_for_parquet(directory / part.users.name) as source:
+            tables.append(pq.read_table(source, columns=["pairs", *manifest.user_keys]))
         if tables[-1].num_rows != part.n_users:
             raise InputError(f"{directory / part.users.name} has {tables[-1].num_rows:,} users, not {part.n_users:,}.")
     table = pa.concat_tables(tables, promote_options="default")  # columns that are not there are null

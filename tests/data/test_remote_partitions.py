@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,6 +44,24 @@ def test_partitions_from_bucket_to_bucket(tmp_path: Path, s3_bucket: str, pairs:
     assert np.array_equal(candidates.columns["relevance"][5:9], candidates_of().columns["relevance"][5:9])
     found = oa.solve(problems["limits"](candidates), gap=1e-3)
     same(found, oa.solve(problems["limits"](candidates_of()), gap=1e-3))
+
+
+def test_objects_are_closed_by_who_reads_them(s3_bucket: str, pairs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is freed while it is open waits for its server, and no other thread of Python runs meanwhile."""
+    opened: list[Any] = []
+    open_arrow = RemotePath.open_arrow
+
+    def noted(self: RemotePath) -> Any:
+        opened.append(open_arrow(self))
+        return opened[-1]
+
+    monkeypatch.setattr(RemotePath, "open_arrow", noted)
+    oa.partition(pairs, f"{s3_bucket}/out", user_keys=["market"], rows_per_partition=4_000)
+    candidates = oa.Partitions.open(f"{s3_bucket}/out").candidates(items=candidates_of.items)
+    candidates.columns["relevance"][5:9]
+    assert oa.solve(problems["limits"](candidates), gap=1e-2).gap <= 1e-2
+    assert len(opened) > 10
+    assert all(file.closed for file in opened)
 
 
 def test_a_lost_object_is_written_again_and_a_changed_one_is_named(s3_bucket: str, pairs: str) -> None:

@@ -239,6 +239,14 @@ def name_of(path: AnyPath) -> str:
     return without_secrets(path) if isinstance(path, str) and is_remote(path) else os.fspath(path)
 
 
-def opened_for_parquet(path: Place) -> Any:
-    """What pyarrow's readers of Parquet files take: a path, or an open file of object storage."""
-    return path.open_arrow() if isinstance(path, RemotePath) else path
+@contextmanager
+def opened_for_parquet(path: Place) -> Iterator[Any]:
+    """Give what pyarrow's readers of Parquet files take: a path, or a file of object storage, open for the block.
+
+    One that is freed while it is open waits for its server and holds the lock of the interpreter meanwhile.
+    """
+    if not isinstance(path, RemotePath):
+        yield path
+        return
+    with path.open_arrow() as file:
+        yield file

@@ -87,7 +87,8 @@ class File(ByFields):
         path = path.absolute()
         try:
             before = _settled(path)
-            metadata = pq.read_metadata(opened_for_parquet(path))
+            with opened_for_parquet(path) as source:
+                metadata = pq.read_metadata(source)
             leaves = metadata.schema
             schema = leaves.to_arrow_schema()
             own = {name: value for name, value in (folders or {}).items() if name not in schema.names}

@@ -83,9 +83,10 @@ class Source:
         for file in self.files:
             row = 0
             try:
-                with pq.ParquetFile(
-                    opened_for_parquet(file.path), metadata=file.metadata, page_checksum_verification=True
-                ) as opened:
+                with (
+                    opened_for_parquet(file.path) as given,
+                    pq.ParquetFile(given, metadata=file.metadata, page_checksum_verification=True) as opened,
+                ):
                     for batch in opened.iter_batches(_BATCH, columns=list(names), use_threads=False):
                         arrays = {name: _plain(batch.column(batch.schema.names.index(name))) for name in names}
                         for name, array in arrays.items():

@@ -123,7 +123,8 @@ def read_items(directory: Place, manifest: Manifest) -> NDArray[Any]:
     """The ids of the items, in the order of their numbers."""
     import pyarrow.parquet as pq
 
-    return as_ids(pq.read_table(opened_for_parquet(directory / ITEMS)).column(manifest.item).combine_chunks())
+    with opened_for_parquet(directory / ITEMS) as file:
+        return as_ids(pq.read_table(file).column(manifest.item).combine_chunks())
 
 
 def _clear(directory: Place, old: Manifest | None) -> None:
@@ -239,7 +240,8 @@ def _item_id(directory: Place, source: Source, number: int) -> Any:
     """The id of one item."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(opened_for_parquet(directory / ITEMS)).column(source.item)[int(number)].as_py()
+    with opened_for_parquet(directory / ITEMS) as file:
+        return pq.read_table(file).column(source.item)[int(number)].as_py()
 
 
 def _write(path: Place, columns: dict[str, Any], starts: NDArray[np.int64] | None) -> None:

@@ -48,7 +48,8 @@ class UserIds:
 
         folder = dataset.files[0].path.parent
         about.users.check(folder)
-        table = pq.read_table(opened_for_parquet(folder / about.users.name), columns=[dataset.user, "pairs"])
+        with opened_for_parquet(folder / about.users.name) as source:
+            table = pq.read_table(source, columns=[dataset.user, "pairs"])
         self._ids = table.column(dataset.user)
         self._first = about.first_user
 
