@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+WAIT = 120  # seconds until a page has done what a test waits for, on a machine that is busy
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -40,7 +41,7 @@ def opened(browser: Any, width: int = 1280, theme: str = "light", height: int = 
     )  # fmt: skip
     logged: list[str] = []
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(1_000 * WAIT)
     page.on("console", lambda message: logged.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: logged.append(f"error: {error}"))
     page.on("requestfailed", lambda request: logged.append(f"failed: {request.url}"))
@@ -71,8 +72,8 @@ def center(page: Any, selector: str) -> tuple[float, float]:
 
 def until(page: Any, expression: str) -> None:
     """Wait until an expression is true; Playwright's own wait needs `eval`, which the page's policy forbids."""
-    for _ in range(400):
+    for _ in range(20 * WAIT):
         if page.evaluate(expression):
             return
         page.wait_for_timeout(50)
-    raise AssertionError(f"not within 20 seconds: {expression}")
+    raise AssertionError(f"not within {WAIT} seconds: {expression}")
