@@ -1,3 +1,3 @@
-"""A bucket on the loopback interface."""
+"""Buckets on the loopback interface."""
 
-from buckets import s3_bucket, s3_server  # noqa: F401
+from buckets import bucket, gcs_server, s3_server  # noqa: F401

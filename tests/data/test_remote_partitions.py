@@ -1,7 +1,4 @@
-"""Partitions in object storage, over real sockets: the same files, candidates and answers as in a folder.
-
-Of the two servers of `buckets.py`, only that of S3 answers requests for a part of an object, which Parquet needs.
-"""
+"""Partitions in object storage, over real sockets: the same files, candidates and answers as in a folder."""
 
 from __future__ import annotations
 
@@ -19,17 +16,17 @@ from oasis_alloc.common.remote_path import RemotePath, is_within, write_at
 
 
 @pytest.fixture
-def pairs(tmp_path: Path, s3_bucket: str) -> str:
+def pairs(tmp_path: Path, bucket: str) -> str:
     """The pairs as two objects in a folder of the bucket."""
     frame = pairs_frame()
     for k, part in enumerate((frame.iloc[:9_000], frame.iloc[9_000:])):
         part.to_parquet(tmp_path / f"{k}.parquet")
-        RemotePath(f"{s3_bucket}/pairs/day={k}/{k}.parquet").put(tmp_path / f"{k}.parquet")
-    return f"{s3_bucket}/pairs"
+        RemotePath(f"{bucket}/pairs/day={k}/{k}.parquet").put(tmp_path / f"{k}.parquet")
+    return f"{bucket}/pairs"
 
 
-def test_partitions_from_bucket_to_bucket(tmp_path: Path, s3_bucket: str, pairs: str) -> None:
-    where = f"{s3_bucket}/a/partitions"
+def test_partitions_from_bucket_to_bucket(tmp_path: Path, bucket: str, pairs: str) -> None:
+    where = f"{bucket}/a/partitions"
     far = oa.partition(pairs, where, user_keys=["market"], columns=["relevance", "promotion"], rows_per_partition=4_000)
     pairs_frame().to_parquet(tmp_path / "pairs.parquet")
     near = oa.partition(tmp_path / "pairs.parquet", tmp_path / "out", user_keys=["market"], rows_per_partition=4_000)
@@ -46,7 +43,7 @@ def test_partitions_from_bucket_to_bucket(tmp_path: Path, s3_bucket: str, pairs:
     same(found, oa.solve(problems["limits"](candidates_of()), gap=1e-3))
 
 
-def test_objects_are_closed_by_who_reads_them(s3_bucket: str, pairs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_are_closed_by_who_reads_them(bucket: str, pairs: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is freed while it is open waits for its server, and no other thread of Python runs meanwhile."""
     opened: list[Any] = []
     open_arrow = RemotePath.open_arrow
@@ -56,16 +53,16 @@ def test_objects_are_closed_by_who_reads_them(s3_bucket: str, pairs: str, monkey
         return opened[-1]
 
     monkeypatch.setattr(RemotePath, "open_arrow", noted)
-    oa.partition(pairs, f"{s3_bucket}/out", user_keys=["market"], rows_per_partition=4_000)
-    candidates = oa.Partitions.open(f"{s3_bucket}/out").candidates(items=candidates_of.items)
+    oa.partition(pairs, f"{bucket}/out", user_keys=["market"], rows_per_partition=4_000)
+    candidates = oa.Partitions.open(f"{bucket}/out").candidates(items=candidates_of.items)
     candidates.columns["relevance"][5:9]
     assert oa.solve(problems["limits"](candidates), gap=1e-2).gap <= 1e-2
     assert len(opened) > 10
     assert all(file.closed for file in opened)
 
 
-def test_a_lost_object_is_written_again_and_a_changed_one_is_named(s3_bucket: str, pairs: str) -> None:
-    where = f"{s3_bucket}/partitions"
+def test_a_lost_object_is_written_again_and_a_changed_one_is_named(bucket: str, pairs: str) -> None:
+    where = f"{bucket}/partitions"
     arguments = [pairs, where, "--rows", "4000", "--columns", "relevance", "promotion"]
     assert main(["partition", *arguments]) == 0
     lost = RemotePath(where) / "part-00002.parquet"
@@ -88,18 +85,18 @@ def test_a_lost_object_is_written_again_and_a_changed_one_is_named(s3_bucket: st
 
 
 @pytest.mark.parametrize("place", ["source", "target"])
-def test_what_cannot_be_reached_is_named(tmp_path: Path, s3_bucket: str, place: str) -> None:
+def test_what_cannot_be_reached_is_named(tmp_path: Path, bucket: str, place: str) -> None:
     pairs_frame().to_parquet(tmp_path / "pairs.parquet")
     source, target = tmp_path / "pairs.parquet", tmp_path / "out"
     nowhere = "s3://no-such-bucket/x"
     with pytest.raises(oa.InputError, match=r"no-such-bucket/x"):
         oa.partition(*((nowhere, target) if place == "source" else (source, nowhere)))
     with pytest.raises(oa.InputError, match=r"has no _partitions\.json"):
-        oa.Partitions.open(f"{s3_bucket}/nothing")
+        oa.Partitions.open(f"{bucket}/nothing")
 
 
-def test_paths_of_object_storage_are_like_those_of_folders(tmp_path: Path, s3_bucket: str) -> None:
-    folder = RemotePath(f"{s3_bucket}/folder/")
+def test_paths_of_object_storage_are_like_those_of_folders(tmp_path: Path, bucket: str) -> None:
+    folder = RemotePath(f"{bucket}/folder/")
     (tmp_path / "a").write_bytes(b"text")
     (folder / "b" / "a.txt").put(tmp_path / "a")
     one = folder / "b" / "a.txt"
@@ -107,7 +104,7 @@ def test_paths_of_object_storage_are_like_those_of_folders(tmp_path: Path, s3_bu
     assert one.read_text() == "text"
     assert is_within(one, folder)
     assert not is_within(folder, one)
-    assert not is_within(RemotePath(f"{s3_bucket}/folder-2"), folder)
+    assert not is_within(RemotePath(f"{bucket}/folder-2"), folder)
     assert not is_within(tmp_path, folder)
     assert (folder.is_dir(), folder.is_file(), one.is_file(), (folder / "c").exists()) == (True, False, True, False)
     assert folder.glob("*") == []

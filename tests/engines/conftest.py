@@ -1,11 +1,11 @@
-"""A bucket on the loopback interface, and Ray on this machine for the tests of a module."""
+"""Buckets on the loopback interface, and Ray on this machine for the tests of a module."""
 
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
 import pytest
-from buckets import s3_bucket, s3_server  # noqa: F401
+from buckets import bucket, gcs_server, s3_server  # noqa: F401
 
 ATTEMPTS = 4  # Ray gives a node 30 seconds to start, which is too short where many programs run
 

@@ -22,11 +22,11 @@ pytestmark = RAY
 
 
 @pytest.fixture
-def connected(s3_bucket: str) -> Iterator[str]:
+def connected(bucket: str) -> Iterator[str]:
     """A cluster that starts after the environment has the bucket's server: actors read it there."""
     ray: Any = import_module("ray")
     ray.init(address="local", num_cpus=3, object_store_memory=80_000_000, include_dashboard=False, log_to_driver=False)
-    yield s3_bucket
+    yield bucket
     ray.shutdown()
 
 

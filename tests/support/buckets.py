@@ -47,16 +47,7 @@ def _server(module: str, *options: str) -> Iterator[str]:
 @pytest.fixture(params=["s3", pytest.param("gs", marks=pytest.mark.full)])
 def bucket(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
     """The address of a new bucket; the environment has its server and credentials."""
-    return _made(request.param, monkeypatch, request)
-
-
-@pytest.fixture
-def s3_bucket(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """The address of a new bucket of S3, whose server also answers requests for a part of an object."""
-    return _made("s3", monkeypatch, request)
-
-
-def _made(kind: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    kind = request.param
     fs = pytest.importorskip("pyarrow.fs")
     name = f"bucket-{zlib.crc32(request.node.nodeid.encode())}"
     if kind == "gs":
