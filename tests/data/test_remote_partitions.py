@@ -27,6 +27,7 @@ def pairs(tmp_path: Path, s3_bucket: str) -> str:
     return f"{s3_bucket}/pairs"
 
 
+@pytest.mark.full
 def test_partitions_from_bucket_to_bucket(tmp_path: Path, s3_bucket: str, pairs: str) -> None:
     where = f"{s3_bucket}/a/partitions"
     far = oa.partition(pairs, where, user_keys=["market"], columns=["relevance", "promotion"], rows_per_partition=4_000)
